@@ -1,0 +1,152 @@
+//! The one table of everything that is measured.
+//!
+//! An entry holds a metric's name, meaning, type, unit, labels, life and *effect*: how an event
+//! moves it. Registration, the metrics reference and, later, dashboards and rules are readings of
+//! this table. User packs join it at start.
+
+use crate::event::{Event, Kind, Topic, TraceId};
+
+/// A chapter of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// One word: the file's name and the second part of the metrics' names where it helps.
+    pub id: &'static str,
+    /// For a heading.
+    pub title: &'static str,
+    /// One or two sentences: what the page answers.
+    pub about: &'static str,
+    /// In the order of the reference.
+    pub metrics: &'static [&'static Metric],
+}
+
+/// One metric: what it is called, what it means and how events move it.
+#[derive(Clone, Copy)]
+pub struct Metric {
+    /// Without prefix, unit and `_total`; those are appended by [`Metric::family`].
+    pub name: &'static str,
+    /// A capitalised phrase without a full stop.
+    pub help: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Its unit, appended to the name.
+    pub unit: Unit,
+    /// Label names, in the order in which `read` gives the values.
+    pub labels: &'static [&'static str],
+    /// Upper bounds of a histogram's buckets, without the infinite one.
+    pub bounds: &'static [f64],
+    /// How long its series live.
+    pub keep: Keep,
+    /// The events it listens to.
+    pub on: &'static [Topic],
+    /// How an event moves it. Called for the topics in `on` alone.
+    pub read: fn(&Event<'_>, &mut dyn Row),
+}
+
+impl Metric {
+    /// What an entry that says nothing else has.
+    pub const BLANK: Self = Self {
+        name: "",
+        help: "",
+        kind: Kind::Gauge,
+        unit: Unit::None,
+        labels: &[],
+        bounds: &[],
+        keep: Keep::Fresh,
+        on: &[],
+        read: |_, _| {},
+    };
+
+    /// The exposed name without type suffix: prefix, name, unit.
+    #[must_use]
+    pub fn family(&self) -> String {
+        let unit = self.unit.suffix();
+        let join = if unit.is_empty() { "" } else { "_" };
+        format!("{PREFIX}{}{join}{unit}", self.name)
+    }
+}
+
+impl std::fmt::Debug for Metric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metric").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// What every built-in metric's name begins with.
+pub const PREFIX: &str = "neural_";
+
+/// How long the series of a metric live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// For ever: counters, histograms, and gauges of things that cannot vanish.
+    Always,
+    /// Until nothing has been heard of it for the configured time.
+    Fresh,
+    /// As long as its source is up.
+    WhileUp,
+}
+
+/// Base units, and what they append to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A plain number.
+    None,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// From 0 to 1.
+    Ratio,
+    /// Per second.
+    Hertz,
+    /// Degrees Celsius.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Joules.
+    Joules,
+    /// Volts.
+    Volts,
+    /// Ohms.
+    Ohms,
+}
+
+impl Unit {
+    /// What it appends to a name.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+            Self::Ratio => "ratio",
+            Self::Hertz => "hertz",
+            Self::Celsius => "celsius",
+            Self::Watts => "watts",
+            Self::Joules => "joules",
+            Self::Volts => "volts",
+            Self::Ohms => "ohms",
+        }
+    }
+}
+
+/// Where a metric puts what it read. Label values stand in the order of the metric's labels.
+pub trait Row {
+    /// The configured name of the source the event came from.
+    fn source(&self) -> &str;
+    /// A counter grows by `by`.
+    fn add(&mut self, labels: &[&str], by: f64);
+    /// A gauge becomes `to`; a counter that somebody else keeps now reads `to`.
+    fn set(&mut self, labels: &[&str], to: f64);
+    /// A gauge moves by `by`.
+    fn shift(&mut self, labels: &[&str], by: f64);
+    /// A histogram sees `value`.
+    fn observe(&mut self, labels: &[&str], value: f64, trace: Option<TraceId>);
+}
+
+/// Bounds for times from half a millisecond to ten seconds.
+pub const LATENCY: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Bounds for times from a second to some hours.
+pub const DURATION: &[f64] = &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0];
+/// Bounds for numbers of things.
+pub const COUNT: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];

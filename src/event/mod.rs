@@ -1,0 +1,235 @@
+//! The vocabulary: what can happen at a source, and when.
+//!
+//! Data only. Names are borrowed from the bytes they arrived in, so an event costs no
+//! allocation; whoever wants to keep one copies what it needs. Base units throughout: seconds,
+//! bytes, hertz, ratios from 0 to 1.
+
+mod machine;
+mod observation;
+mod pipeline;
+
+pub use machine::*;
+pub use observation::*;
+pub use pipeline::*;
+
+/// Nanoseconds since the Unix epoch, stamped once where bytes arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Seconds since the epoch, with their fraction.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// Whole seconds since the epoch; enough until the year 2106.
+    #[must_use]
+    pub fn whole_seconds(self) -> u32 {
+        u32::try_from(self.0 / 1_000_000_000).unwrap_or(u32::MAX)
+    }
+}
+
+/// A configured source, as its position in the hub's list of names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u32);
+
+/// Something happened, at a moment, at a source.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// When its bytes arrived.
+    pub at: Timestamp,
+    /// Where it happened.
+    pub source: SourceId,
+    /// What happened.
+    pub body: Body<'a>,
+}
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident $(($payload:ty))?,)*) => {
+        /// What happened. Closed on purpose: a new kind of fact is a new variant, and a test
+        /// insists that at least one metric reads it.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Body<'a> { $($(#[$doc])* $name $(($payload))?,)* }
+
+        /// The variants of [`Body`] without their payload: what a metric listens to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Topic { $($(#[$doc])* $name,)* }
+
+        impl Topic {
+            /// Every topic, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+
+        impl Body<'_> {
+            /// Which variant this is.
+            #[must_use]
+            pub fn topic(&self) -> Topic {
+                match self { $(bodies!(@pattern $name $(($payload))?) => Topic::$name,)* }
+            }
+        }
+    };
+    (@pattern $name:ident ($payload:ty)) => { Body::$name(_) };
+    (@pattern $name:ident) => { Body::$name };
+}
+
+bodies! {
+    /// The source can, or can no longer, be heard.
+    Link(Link),
+    /// A read brought this much.
+    Received(Received),
+    /// Input that made no sense.
+    Fault(Fault),
+    /// This many events were dropped on purpose, because the source was over its limit.
+    Shed(u64),
+    /// A polled source was asked once.
+    Pass(Pass),
+    /// What the kernel says of a socket.
+    Socket(SocketState),
+    /// Clients of a listening source.
+    Clients(Clients),
+    /// One run of a pipeline stage.
+    Stage(Stage<'a>),
+    /// The depth of a queue.
+    Queue(Queue<'a>),
+    /// Look-ups in a cache.
+    Cache(Cache<'a>),
+    /// One call of a language model.
+    Call(Call<'a>),
+    /// An error outside any stage.
+    Error(PipelineError<'a>),
+    /// How good a pipeline's data or answers are.
+    Score(Score<'a>),
+    /// A recording or user session began or ended.
+    Session(Session<'a>),
+    /// One request to an API.
+    Request(Request<'a>),
+    /// One database query.
+    Query(Query<'a>),
+    /// A service's own verdict on itself.
+    Check(Check<'a>),
+    /// A metric that is declared by a user, or by the line that brought it.
+    Observation(Observation<'a>),
+    /// One reading of the machine.
+    Host(&'a Host),
+    /// One reading of the watched processes of one name.
+    Process(&'a ProcessGroup),
+    /// One reading of a graphics processor.
+    Gpu(&'a Gpu),
+    /// The agent's clock, once a second.
+    Tick,
+}
+
+/// Whether a source can be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Configured, not opened yet. Announces the source's series at zero.
+    Waiting,
+    /// Open and listening, or answering.
+    Up,
+    /// Gone; what lived with the link is forgotten.
+    Down,
+}
+
+/// What one read of a source brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes read.
+    pub bytes: u64,
+    /// Datagrams, or reads of a stream.
+    pub reads: u64,
+    /// Events that were understood and counted.
+    pub events: u64,
+}
+
+/// One attempt to ask a polled source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pass {
+    /// When the attempt began. Series of the source that were not seen since are gone.
+    pub began: Timestamp,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether it brought an answer.
+    pub ok: bool,
+}
+
+/// What the kernel says of a receiving socket (`SO_MEMINFO`, `SO_RCVBUF`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketState {
+    /// Datagrams dropped by the kernel since the socket was opened.
+    pub drops: u64,
+    /// Receive buffer asked for, bytes.
+    pub asked: u64,
+    /// Receive buffer granted, bytes, as the kernel accounts them.
+    pub granted: u64,
+    /// Bytes waiting in the buffer now.
+    pub queued: u64,
+}
+
+/// Clients of a listening source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clients {
+    /// Connections open now.
+    pub open: u64,
+    /// Connections accepted since the last report.
+    pub accepted: u64,
+    /// Connections refused since the last report, because the limit was reached.
+    pub refused: u64,
+}
+
+/// Input that made no sense, and how much of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What was wrong.
+    pub kind: FaultKind,
+    /// Bytes it took.
+    pub bytes: u64,
+}
+
+macro_rules! fault_kinds {
+    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
+        /// Why a piece of input was rejected. Closed, because it becomes a label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum FaultKind { $($(#[$doc])* $name,)* }
+
+        impl FaultKind {
+            /// Every kind, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The value of the `kind` label.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $label,)* }
+            }
+        }
+    };
+}
+
+fault_kinds! {
+    /// Not in the format at all.
+    Syntax = "syntax",
+    /// Not UTF-8.
+    Encoding = "encoding",
+    /// Longer than the limit.
+    TooLong = "too_long",
+    /// The stream ended inside it.
+    Cut = "cut",
+    /// A type of message that does not exist.
+    UnknownType = "unknown_type",
+    /// A field that must be there is not.
+    MissingField = "missing_field",
+    /// A field holds what it cannot hold.
+    BadValue = "bad_value",
+    /// A number is NaN or infinite.
+    NotFinite = "not_finite",
+    /// A number that cannot be negative is.
+    Negative = "negative",
+    /// It ended before it began.
+    ClockSkew = "clock_skew",
+    /// A metric or label name that is not one.
+    BadName = "bad_name",
+    /// A metric that already exists with another type or other label names.
+    Conflict = "conflict",
+    /// A metric that would be one too many.
+    Limit = "limit",
+}

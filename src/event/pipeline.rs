@@ -1,0 +1,169 @@
+//! What pipelines tell: stages, queues, caches, model calls, sessions, requests.
+
+/// A W3C trace id; never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceId(pub std::num::NonZeroU128);
+
+/// One run of one stage of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stage<'a> {
+    /// The pipeline it belongs to.
+    pub pipeline: &'a str,
+    /// The stage's name.
+    pub stage: &'a str,
+    /// How long it took.
+    pub seconds: f64,
+    /// `Some` with the kind of error if it failed.
+    pub error: Option<&'a str>,
+    /// Items worked on in this run.
+    pub items: Option<f64>,
+    /// When it ended on the sender's clock, seconds since the epoch.
+    pub ended: Option<f64>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceId>,
+}
+
+/// The depth of a queue at this moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Queue<'a> {
+    /// The pipeline it belongs to.
+    pub pipeline: &'a str,
+    /// The queue's name.
+    pub queue: &'a str,
+    /// Items waiting.
+    pub depth: f64,
+    /// Items it can hold, if it says so.
+    pub limit: Option<f64>,
+}
+
+/// Look-ups in a cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cache<'a> {
+    /// The pipeline it belongs to.
+    pub pipeline: &'a str,
+    /// The cache's name.
+    pub cache: &'a str,
+    /// Look-ups that found something.
+    pub hits: f64,
+    /// Look-ups that found nothing.
+    pub misses: f64,
+}
+
+/// One call of a language model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Call<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// Tokens sent.
+    pub prompt_tokens: f64,
+    /// Tokens received.
+    pub completion_tokens: f64,
+    /// What it cost, in the configured currency.
+    pub cost: Option<f64>,
+    /// From request to last token.
+    pub seconds: Option<f64>,
+    /// From request to first token.
+    pub first_token_seconds: Option<f64>,
+    /// Whether the answer came from a cache, if it says so.
+    pub cache_hit: Option<bool>,
+    /// `Some` with the kind of error if it failed.
+    pub error: Option<&'a str>,
+    /// The trace it belongs to.
+    pub trace: Option<TraceId>,
+}
+
+/// An error outside any stage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PipelineError<'a> {
+    /// The pipeline it belongs to.
+    pub pipeline: &'a str,
+    /// What kind of error: a short word.
+    pub kind: &'a str,
+}
+
+/// How good a pipeline's data or answers are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score<'a> {
+    /// The pipeline it belongs to.
+    pub pipeline: &'a str,
+    /// What was judged.
+    pub of: Judged<'a>,
+    /// From 0 to 1.
+    pub ratio: f64,
+}
+
+/// What a score judges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Judged<'a> {
+    /// The data that goes in.
+    Data,
+    /// The answers of a model.
+    Model(&'a str),
+}
+
+/// A recording or user session began or ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Session<'a> {
+    /// The pipeline it belongs to.
+    pub pipeline: &'a str,
+    /// What happened to it.
+    pub step: SessionStep,
+}
+
+/// The life of a session. It has no name here: ids of sessions are not labels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SessionStep {
+    /// It began.
+    Started,
+    /// It ended as it should.
+    Ended {
+        /// How long it lasted, if it says so.
+        seconds: Option<f64>,
+    },
+    /// It broke off.
+    Failed {
+        /// How long it lasted, if it says so.
+        seconds: Option<f64>,
+    },
+}
+
+/// One request to an API.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Request<'a> {
+    /// The service that answered.
+    pub service: &'a str,
+    /// The HTTP method, or the like.
+    pub method: &'a str,
+    /// The route's template, never the raw path.
+    pub route: &'a str,
+    /// The status code.
+    pub status: u16,
+    /// How long it took.
+    pub seconds: f64,
+    /// The trace it belongs to.
+    pub trace: Option<TraceId>,
+}
+
+/// One database query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Query<'a> {
+    /// The database.
+    pub database: &'a str,
+    /// The kind of query, never its text.
+    pub operation: &'a str,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether it failed.
+    pub failed: bool,
+    /// The trace it belongs to.
+    pub trace: Option<TraceId>,
+}
+
+/// A service's own verdict on itself, as a DogStatsD service check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check<'a> {
+    /// The check's name.
+    pub check: &'a str,
+    /// 0 fine, 1 warning, 2 critical, 3 unknown.
+    pub status: u8,
+}
