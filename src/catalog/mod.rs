@@ -4,6 +4,14 @@
 //! moves it. Registration, the metrics reference and, later, dashboards and rules are readings of
 //! this table. User packs join it at start.
 
+pub mod agent;
+pub mod inference;
+pub mod pipeline;
+pub mod service;
+pub mod source;
+
+use std::sync::Arc;
+
 use crate::event::{Event, Kind, Topic, TraceId};
 
 /// A chapter of the catalogue.
@@ -18,6 +26,9 @@ pub struct Page {
     /// In the order of the reference.
     pub metrics: &'static [&'static Metric],
 }
+
+/// The built-in pages, in the order of a scrape.
+pub static PAGES: &[&Page] = &[&source::PAGE, &pipeline::PAGE, &inference::PAGE, &service::PAGE];
 
 /// One metric: what it is called, what it means and how events move it.
 #[derive(Clone, Copy)]
@@ -132,7 +143,7 @@ impl Unit {
 /// Where a metric puts what it read. Label values stand in the order of the metric's labels.
 pub trait Row {
     /// The configured name of the source the event came from.
-    fn source(&self) -> &str;
+    fn source(&self) -> Arc<str>;
     /// A counter grows by `by`.
     fn add(&mut self, labels: &[&str], by: f64);
     /// A gauge becomes `to`; a counter that somebody else keeps now reads `to`.

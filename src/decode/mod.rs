@@ -9,6 +9,9 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod jsonl;
+pub mod line;
+
 use crate::event::Body;
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
@@ -21,6 +24,11 @@ pub trait Decoder: Send {
 
     /// The stream, or the datagram, ended: reports what is left over.
     fn end(&mut self, out: &mut Sink<'_>);
+
+    /// Whether the stream can no longer be understood and should be closed.
+    fn broken(&self) -> bool {
+        false
+    }
 
     /// What must be sent before the other side starts talking.
     fn hello(&self) -> &'static [u8] {

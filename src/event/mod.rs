@@ -118,6 +118,12 @@ bodies! {
     Gpu(&'a Gpu),
     /// The agent's clock, once a second.
     Tick,
+    /// The busiest window of a stage. Written by an analyser alone.
+    StagePeak(Peak<'a>),
+    /// The fullest moment of a queue. Written by an analyser alone.
+    QueuePeak(Peak<'a>),
+    /// What language models used today. Written by an analyser alone.
+    Spent(Spent),
 }
 
 /// Whether a source can be heard.

@@ -70,6 +70,8 @@ pub struct Spelled {
     pub name: String,
     /// Its type.
     pub kind: Kind,
+    /// The sender did not say a type: `kind` is a guess, for a metric that nobody declared.
+    pub guessed: bool,
     /// What it means, if somebody said so.
     pub help: String,
     /// Its unit, if somebody said so; the name then ends in it.
@@ -82,9 +84,23 @@ pub struct Spelled {
     pub ttl: u32,
 }
 
+impl Spelled {
+    /// Empties it, keeping its buffers.
+    pub fn clear(&mut self) {
+        self.name.clear();
+        self.help.clear();
+        self.unit.clear();
+        self.labels.clear();
+        (self.kind, self.guessed, self.bounds, self.ttl) = (Kind::Unknown, false, None, 0);
+    }
+}
+
 /// How a series changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change<'a> {
+    /// What one value means to a series of its type: a counter grows by it, a gauge becomes it, a
+    /// histogram sees it.
+    Takes(f64),
     /// A counter grows by this.
     Add(f64),
     /// A gauge becomes this.

@@ -167,3 +167,27 @@ pub struct Check<'a> {
     /// 0 fine, 1 warning, 2 critical, 3 unknown.
     pub status: u8,
 }
+
+/// The greatest value of something within the last minute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peak<'a> {
+    /// The pipeline it belongs to.
+    pub pipeline: &'a str,
+    /// The stage or queue.
+    pub name: &'a str,
+    /// Runs a second, or items.
+    pub peak: f64,
+}
+
+/// What language models used since 00:00 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Tokens sent and received.
+    pub tokens: f64,
+    /// Cost in the configured currency.
+    pub cost: f64,
+    /// Tokens that may be used in a day.
+    pub tokens_budget: Option<f64>,
+    /// Cost that may be incurred in a day.
+    pub cost_budget: Option<f64>,
+}

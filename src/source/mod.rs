@@ -1,12 +1,16 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+pub mod socket;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{Body, Event, Link, Pass, SourceId, Timestamp};
+use crate::decode::Decoder;
+use crate::event::{Body, Event, Link, Pass, Received, SourceId, Timestamp};
 use crate::hub::Hub;
 
 /// The time. Nothing below this floor asks for it.
@@ -22,13 +26,49 @@ pub fn now() -> Timestamp {
 pub struct Feed {
     hub: Arc<Hub>,
     source: SourceId,
+    name: Arc<str>,
+    limit: Option<Arc<Limit>>,
+}
+
+/// Events a source may send in one second; what is over is shed.
+#[derive(Debug)]
+struct Limit {
+    most: u64,
+    /// The second, and the events in it.
+    second: AtomicU64,
+    events: AtomicU64,
+}
+
+impl Limit {
+    /// Whether one more event may pass in this second.
+    fn admits(&self, at: Timestamp) -> bool {
+        let second = at.0 / 1_000_000_000;
+        // Two connections may both turn the second; one event too many is no harm.
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.events.store(0, Ordering::Relaxed);
+        }
+        self.events.fetch_add(1, Ordering::Relaxed) < self.most
+    }
 }
 
 impl Feed {
     /// The feed of `source`.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, source: SourceId) -> Self {
-        Self { hub, source }
+    pub fn new(hub: Arc<Hub>, source: SourceId, name: &str) -> Self {
+        Self { hub, source, name: name.into(), limit: None }
+    }
+
+    /// Sheds what is over so many events a second.
+    #[must_use]
+    pub fn with_limit(self, events_per_second: Option<u64>) -> Self {
+        let limit = |most| Arc::new(Limit { most, second: AtomicU64::new(0), events: AtomicU64::new(0) });
+        Self { limit: events_per_second.map(limit), ..self }
+    }
+
+    /// The source's configured name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Folds one event that happened now.
@@ -41,10 +81,43 @@ impl Feed {
         self.hub.lock().fold(&Event { at, source: self.source, body });
     }
 
-    /// Folds the events that `with` sends, under one lock.
+    /// Folds the events that `with` sends, under one lock, and counts them.
     pub fn batch(&self, at: Timestamp, with: impl FnOnce(&mut dyn FnMut(Body<'_>))) {
+        self.fold(at, 0, 0, with);
+    }
+
+    /// Decodes `bytes` that came in so many reads, and folds what they mean.
+    pub fn take(&self, at: Timestamp, bytes: &[u8], reads: u64, decoder: &mut dyn Decoder) {
+        self.fold(at, bytes.len() as u64, reads, |out| decoder.decode(bytes, out));
+    }
+
+    /// Folds what a decoder has left when its stream ends.
+    pub fn end(&self, at: Timestamp, decoder: &mut dyn Decoder) {
+        self.fold(at, 0, 0, |out| decoder.end(out));
+    }
+
+    fn fold(&self, at: Timestamp, bytes: u64, reads: u64, with: impl FnOnce(&mut dyn FnMut(Body<'_>))) {
+        let source = self.source;
         let mut state = self.hub.lock();
-        with(&mut |body| state.fold(&Event { at, source: self.source, body }));
+        let before = state.accepted();
+        let mut shed = 0;
+        match &self.limit {
+            None => with(&mut |body| state.fold(&Event { at, source, body })),
+            Some(limit) => with(&mut |body| {
+                if limit.admits(at) {
+                    state.fold(&Event { at, source, body });
+                } else {
+                    shed += 1;
+                }
+            }),
+        }
+        let events = state.accepted() - before;
+        if shed > 0 {
+            state.fold(&Event { at, source, body: Body::Shed(shed) });
+        }
+        if events + reads > 0 {
+            state.fold(&Event { at, source, body: Body::Received(Received { bytes, reads, events }) });
+        }
     }
 }
 
@@ -77,8 +150,8 @@ where
         let next = if outcome.is_ok() { Link::Up } else { Link::Down };
         if next != link {
             match &outcome {
-                Ok(()) => tracing::info!(source = feed.source.0, "source is up"),
-                Err(why) => tracing::warn!(source = feed.source.0, %why, "source is down"),
+                Ok(()) => tracing::info!(source = &*feed.name, "source is up"),
+                Err(why) => tracing::warn!(source = &*feed.name, %why, "source is down"),
             }
             feed.send(Body::Link(next));
             link = next;

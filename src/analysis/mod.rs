@@ -1,0 +1,9 @@
+//! Events in, further events out: one pass, no clock, no loops.
+//!
+//! An analyser observes every event that a source told and reports with each tick.
+
+mod budget;
+mod peaks;
+
+pub use budget::{Budget, Day};
+pub use peaks::Peaks;

@@ -1,0 +1,173 @@
+//! The busiest window of each stage and the fullest moment of each queue in the last minute: what a
+//! scrape every 15 seconds cannot see.
+
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::event::{Body, Event, Peak, Timestamp};
+
+/// More stages and queues than this are not followed.
+const MOST: usize = 4_096;
+/// A peak is remembered for this many slots of ten seconds.
+const SLOTS: usize = 6;
+const SLOT_NANOS: u64 = 10_000_000_000;
+
+/// Follows stages and queues.
+#[derive(Debug)]
+pub struct Peaks {
+    window: u64,
+    stages: Followed,
+    queues: Followed,
+}
+
+impl Peaks {
+    /// Peaks over windows of this length.
+    #[must_use]
+    pub fn new(window: Duration) -> Self {
+        let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX).max(1_000_000);
+        Self { window: nanos, stages: Followed::default(), queues: Followed::default() }
+    }
+
+    /// Sees one event.
+    pub fn observe(&mut self, event: &Event<'_>) {
+        match &event.body {
+            Body::Stage(s) => {
+                let window = event.at.0 / self.window;
+                let scale = 1e9 / self.window as f64;
+                if let Some(one) = self.stages.find(s.pipeline, s.stage) {
+                    one.runs = if one.window == window { one.runs + 1.0 } else { 1.0 };
+                    one.window = window;
+                    one.raise(event.at, one.runs * scale);
+                }
+            }
+            Body::Queue(q) => {
+                if let Some(one) = self.queues.find(q.pipeline, q.queue) {
+                    one.raise(event.at, q.depth);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Says the peaks of the last minute. What was silent for a minute is forgotten.
+    pub fn report(&mut self, now: Timestamp, out: &mut dyn FnMut(Body<'_>)) {
+        self.stages.report(now, &mut |peak| out(Body::StagePeak(peak)));
+        self.queues.report(now, &mut |peak| out(Body::QueuePeak(peak)));
+    }
+}
+
+/// Things by pipeline and name.
+#[derive(Debug, Default)]
+struct Followed {
+    table: HashTable<One>,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct One {
+    pipeline: Box<str>,
+    name: Box<str>,
+    /// Which window `runs` were counted in.
+    window: u64,
+    runs: f64,
+    /// Greatest value by slot of ten seconds, and the slot's number.
+    slots: [(u64, f64); SLOTS],
+}
+
+impl One {
+    fn raise(&mut self, at: Timestamp, value: f64) {
+        let number = at.0 / SLOT_NANOS;
+        let place = usize::try_from(number % SLOTS as u64).unwrap_or_default();
+        if let Some(slot) = self.slots.get_mut(place) {
+            *slot = if slot.0 == number { (number, slot.1.max(value)) } else { (number, value) };
+        }
+    }
+
+    fn peak(&self, now: Timestamp) -> Option<f64> {
+        let oldest = (now.0 / SLOT_NANOS).saturating_sub(SLOTS as u64 - 1);
+        self.slots.iter().filter(|s| s.0 >= oldest).map(|s| s.1).reduce(f64::max)
+    }
+}
+
+impl Followed {
+    fn find(&mut self, pipeline: &str, name: &str) -> Option<&mut One> {
+        let Self { table, hasher } = self;
+        let hash = hasher.hash_one((pipeline, name));
+        let full = table.len() >= MOST;
+        let same = |one: &One| *one.pipeline == *pipeline && *one.name == *name;
+        match table.entry(hash, same, |o| hasher.hash_one((&*o.pipeline, &*o.name))) {
+            Entry::Occupied(one) => Some(one.into_mut()),
+            Entry::Vacant(_) if full => None,
+            Entry::Vacant(place) => {
+                let slots = [(0, 0.0); SLOTS];
+                let one = One { pipeline: pipeline.into(), name: name.into(), window: 0, runs: 0.0, slots };
+                Some(place.insert(one).into_mut())
+            }
+        }
+    }
+
+    fn report(&mut self, now: Timestamp, out: &mut dyn FnMut(Peak<'_>)) {
+        self.table.retain(|one| {
+            let peak = one.peak(now);
+            if let Some(peak) = peak {
+                out(Peak { pipeline: &one.pipeline, name: &one.name, peak });
+            }
+            peak.is_some()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Queue, SourceId, Stage};
+
+    fn stage(peaks: &mut Peaks, ms: u64) {
+        let body = Body::Stage(Stage {
+            pipeline: "p",
+            stage: "s",
+            seconds: 0.1,
+            error: None,
+            items: None,
+            ended: None,
+            trace: None,
+        });
+        peaks.observe(&Event { at: Timestamp(ms * 1_000_000), source: SourceId(0), body });
+    }
+
+    fn told(peaks: &mut Peaks, ms: u64) -> Vec<f64> {
+        let mut all = Vec::new();
+        peaks.report(Timestamp(ms * 1_000_000), &mut |body| match body {
+            Body::StagePeak(p) | Body::QueuePeak(p) => all.push(p.peak),
+            _ => {}
+        });
+        all
+    }
+
+    #[test]
+    fn the_busiest_window_is_told_for_a_minute() {
+        let mut peaks = Peaks::new(Duration::from_millis(100));
+        for ms in [100_000, 100_010, 100_020, 100_200] {
+            stage(&mut peaks, ms);
+        }
+        assert_eq!(told(&mut peaks, 101_000), [30.0]);
+        stage(&mut peaks, 140_000);
+        assert_eq!(told(&mut peaks, 150_000), [30.0]);
+        assert_eq!(told(&mut peaks, 170_000), [10.0]);
+        assert!(told(&mut peaks, 300_000).is_empty());
+    }
+
+    #[test]
+    fn the_fullest_moment_of_a_queue() {
+        let mut peaks = Peaks::new(Duration::from_millis(100));
+        for (ms, depth) in [(100_000, 3.0), (100_001, 9.0), (100_002, 1.0)] {
+            let body = Body::Queue(Queue { pipeline: "p", queue: "q", depth, limit: None });
+            peaks.observe(&Event { at: Timestamp(ms * 1_000_000), source: SourceId(0), body });
+        }
+        assert_eq!(told(&mut peaks, 100_500), [9.0]);
+    }
+}

@@ -1,0 +1,99 @@
+//! Page: the agent itself. Its metrics live in a registry of prometheus-client's own types
+//! (`metrics::own`), which takes their names and help texts from here.
+
+use super::{Metric, Page, Unit};
+use crate::event::Kind;
+
+/// The agent itself.
+pub static PAGE: Page = Page {
+    id: "agent",
+    title: "The agent itself",
+    about: "What the agent costs, serves and refuses, and which configuration runs.",
+    metrics: &[
+        &BUILD,
+        &CONFIG,
+        &RELOADS,
+        &RELOAD_FAILURES,
+        &LAST_RELOAD,
+        &REQUESTS,
+        &SCRAPE_DURATION,
+        &SCRAPE_SIZE,
+        &SERIES,
+        &SERIES_LIMIT,
+        &REFUSED,
+    ],
+};
+
+/// Version of the running program.
+pub static BUILD: Metric = Metric {
+    name: "agent_build",
+    help: "Version of the running program",
+    kind: Kind::Info,
+    labels: &["version"],
+    ..Metric::BLANK
+};
+/// Which configuration runs.
+pub static CONFIG: Metric = Metric {
+    name: "agent_config_hash",
+    help: "First 48 bits of a hash of the configuration that runs; equal on agents that run the same one",
+    ..Metric::BLANK
+};
+/// Reloads that took effect.
+pub static RELOADS: Metric = Metric {
+    name: "agent_reloads",
+    help: "Attempts to reload the configuration",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Reloads that were refused.
+pub static RELOAD_FAILURES: Metric = Metric {
+    name: "agent_reload_failures",
+    help: "Attempts to reload the configuration that were refused, so that the old one stayed",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// When the configuration that runs was loaded.
+pub static LAST_RELOAD: Metric = Metric {
+    name: "agent_config_loaded_timestamp",
+    help: "When the configuration that runs was loaded, seconds since the epoch",
+    unit: Unit::Seconds,
+    ..Metric::BLANK
+};
+/// HTTP requests by path and status.
+pub static REQUESTS: Metric = Metric {
+    name: "agent_http_requests",
+    help: "HTTP requests answered, by path and status",
+    kind: Kind::Counter,
+    labels: &["path", "status"],
+    ..Metric::BLANK
+};
+/// Time to write a scrape.
+pub static SCRAPE_DURATION: Metric = Metric {
+    name: "agent_scrape_duration",
+    help: "Time to write and compress one scrape",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    bounds: &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
+    ..Metric::BLANK
+};
+/// Size of the last scrape.
+pub static SCRAPE_SIZE: Metric = Metric {
+    name: "agent_scrape_size",
+    help: "Size of the last scrape before compression",
+    unit: Unit::Bytes,
+    ..Metric::BLANK
+};
+/// Series now.
+pub static SERIES: Metric =
+    Metric { name: "agent_series", help: "Series that are held now", ..Metric::BLANK };
+/// Series at most.
+pub static SERIES_LIMIT: Metric =
+    Metric { name: "agent_series_limit", help: "Series that may be held, as configured", ..Metric::BLANK };
+/// Events that found no series of their own.
+pub static REFUSED: Metric = Metric {
+    name: "agent_series_refused",
+    help: "Events whose series would have been one too many, by family; counters and histograms take them in their series \"_other\"",
+    kind: Kind::Counter,
+    labels: &["family"],
+    ..Metric::BLANK
+};

@@ -1,0 +1,283 @@
+//! Page: how fast and how sound are the stages, queues and caches of each pipeline?
+
+use super::{COUNT, DURATION as LONG, Keep, LATENCY, Metric, Page, Unit};
+use crate::event::{Body, Kind, SessionStep, Topic};
+
+/// How fast and how sound are the stages, queues and caches of each pipeline?
+pub static PAGE: Page = Page {
+    id: "pipeline",
+    title: "Neural processing",
+    about: "Stages, throughput, queues, caches, sessions and errors of the pipelines that send events.",
+    metrics: &[
+        &DURATION,
+        &FAILURES,
+        &ERRORS_BY_KIND,
+        &ITEMS,
+        &BATCH,
+        &LAG,
+        &PEAK_RATE,
+        &QUEUE_DEPTH,
+        &QUEUE_PEAK,
+        &QUEUE_LIMIT,
+        &CACHE_LOOKUPS,
+        &CACHE_HITS,
+        &ERRORS,
+        &SESSIONS_STARTED,
+        &SESSIONS_ENDED,
+        &SESSIONS_FAILED,
+        &SESSIONS_ACTIVE,
+        &SESSION_DURATION,
+    ],
+};
+
+/// What every stage metric has in common.
+const STAGE: Metric = Metric { labels: &["pipeline", "stage"], on: &[Topic::Stage], ..Metric::BLANK };
+
+/// The time one stage took for one item of work.
+pub static DURATION: Metric = Metric {
+    name: "stage_duration",
+    help: "Time one stage took for one piece of work",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    bounds: LATENCY,
+    read: |event, row| {
+        if let Body::Stage(s) = &event.body {
+            row.observe(&[s.pipeline, s.stage], s.seconds, s.trace);
+        }
+    },
+    ..STAGE
+};
+
+/// Runs of a stage that failed.
+pub static FAILURES: Metric = Metric {
+    name: "stage_failures",
+    help: "Runs of a stage that failed",
+    kind: Kind::Counter,
+    read: |event, row| {
+        // A success adds nothing, and so brings the series into being before the first failure.
+        if let Body::Stage(s) = &event.body {
+            row.add(&[s.pipeline, s.stage], f64::from(u8::from(s.error.is_some())));
+        }
+    },
+    ..STAGE
+};
+
+static ERRORS_BY_KIND: Metric = Metric {
+    name: "stage_errors",
+    help: "Runs of a stage that failed, by kind of error",
+    kind: Kind::Counter,
+    labels: &["pipeline", "stage", "error"],
+    read: |event, row| {
+        if let Body::Stage(s) = &event.body
+            && let Some(error) = s.error
+        {
+            row.add(&[s.pipeline, s.stage, error], 1.0);
+        }
+    },
+    ..STAGE
+};
+
+static ITEMS: Metric = Metric {
+    name: "stage_items",
+    help: "Items (samples, epochs, tokens) that a stage worked on",
+    kind: Kind::Counter,
+    read: |event, row| {
+        if let Body::Stage(s) = &event.body
+            && let Some(items) = s.items
+        {
+            row.add(&[s.pipeline, s.stage], items);
+        }
+    },
+    ..STAGE
+};
+
+static BATCH: Metric = Metric {
+    name: "stage_batch_size",
+    help: "Items in one run of a stage",
+    kind: Kind::Histogram,
+    bounds: COUNT,
+    read: |event, row| {
+        if let Body::Stage(s) = &event.body
+            && let Some(items) = s.items
+        {
+            row.observe(&[s.pipeline, s.stage], items, None);
+        }
+    },
+    ..STAGE
+};
+
+static LAG: Metric = Metric {
+    name: "stage_clock_lag",
+    help: "Arrival at the agent less the end that the sender's clock gave, of the last run; far from 0 means a skewed clock or a backlog",
+    unit: Unit::Seconds,
+    read: |event, row| {
+        if let Body::Stage(s) = &event.body
+            && let Some(ended) = s.ended
+        {
+            row.set(&[s.pipeline, s.stage], event.at.seconds() - ended);
+        }
+    },
+    ..STAGE
+};
+
+static PEAK_RATE: Metric = Metric {
+    name: "stage_peak_rate",
+    help: "Most runs a second in any one window (100 ms unless set otherwise) of the last minute",
+    unit: Unit::Hertz,
+    on: &[Topic::StagePeak],
+    read: |event, row| {
+        if let Body::StagePeak(p) = &event.body {
+            row.set(&[p.pipeline, p.name], p.peak);
+        }
+    },
+    ..STAGE
+};
+
+/// What every queue metric has in common.
+const QUEUE: Metric = Metric { labels: &["pipeline", "queue"], on: &[Topic::Queue], ..Metric::BLANK };
+
+/// Items waiting in a queue.
+pub static QUEUE_DEPTH: Metric = Metric {
+    name: "queue_depth",
+    help: "Items waiting in a queue now",
+    read: |event, row| {
+        if let Body::Queue(q) = &event.body {
+            row.set(&[q.pipeline, q.queue], q.depth);
+        }
+    },
+    ..QUEUE
+};
+
+static QUEUE_PEAK: Metric = Metric {
+    name: "queue_peak_depth",
+    help: "Most items that waited in a queue at once within the last minute",
+    on: &[Topic::QueuePeak],
+    read: |event, row| {
+        if let Body::QueuePeak(p) = &event.body {
+            row.set(&[p.pipeline, p.name], p.peak);
+        }
+    },
+    ..QUEUE
+};
+
+static QUEUE_LIMIT: Metric = Metric {
+    name: "queue_limit",
+    help: "Items a queue can hold",
+    read: |event, row| {
+        if let Body::Queue(q) = &event.body
+            && let Some(limit) = q.limit
+        {
+            row.set(&[q.pipeline, q.queue], limit);
+        }
+    },
+    ..QUEUE
+};
+
+/// What every cache metric has in common.
+const CACHE: Metric =
+    Metric { labels: &["pipeline", "cache"], kind: Kind::Counter, on: &[Topic::Cache], ..Metric::BLANK };
+
+/// Look-ups in a cache.
+pub static CACHE_LOOKUPS: Metric = Metric {
+    name: "cache_lookups",
+    help: "Look-ups in a cache",
+    read: |event, row| {
+        if let Body::Cache(c) = &event.body {
+            row.add(&[c.pipeline, c.cache], c.hits + c.misses);
+        }
+    },
+    ..CACHE
+};
+
+/// Look-ups in a cache that found something.
+pub static CACHE_HITS: Metric = Metric {
+    name: "cache_hits",
+    help: "Look-ups in a cache that found something",
+    read: |event, row| {
+        if let Body::Cache(c) = &event.body {
+            row.add(&[c.pipeline, c.cache], c.hits);
+        }
+    },
+    ..CACHE
+};
+
+static ERRORS: Metric = Metric {
+    name: "pipeline_errors",
+    help: "Errors of a pipeline outside any stage, by kind",
+    kind: Kind::Counter,
+    labels: &["pipeline", "error"],
+    on: &[Topic::Error],
+    read: |event, row| {
+        if let Body::Error(e) = &event.body {
+            row.add(&[e.pipeline, e.kind], 1.0);
+        }
+    },
+    ..Metric::BLANK
+};
+
+/// What every session metric has in common.
+const SESSION: Metric =
+    Metric { labels: &["pipeline"], kind: Kind::Counter, on: &[Topic::Session], ..Metric::BLANK };
+
+static SESSIONS_STARTED: Metric = Metric {
+    name: "sessions_started",
+    help: "Recording or user sessions that began",
+    read: |event, row| {
+        if let Body::Session(s) = &event.body {
+            row.add(&[s.pipeline], f64::from(u8::from(s.step == SessionStep::Started)));
+        }
+    },
+    ..SESSION
+};
+
+static SESSIONS_ENDED: Metric = Metric {
+    name: "sessions_ended",
+    help: "Recording or user sessions that ended, well or not",
+    read: |event, row| {
+        if let Body::Session(s) = &event.body {
+            row.add(&[s.pipeline], f64::from(u8::from(s.step != SessionStep::Started)));
+        }
+    },
+    ..SESSION
+};
+
+static SESSIONS_FAILED: Metric = Metric {
+    name: "sessions_failed",
+    help: "Recording or user sessions that broke off",
+    read: |event, row| {
+        if let Body::Session(s) = &event.body {
+            row.add(&[s.pipeline], f64::from(u8::from(matches!(s.step, SessionStep::Failed { .. }))));
+        }
+    },
+    ..SESSION
+};
+
+static SESSIONS_ACTIVE: Metric = Metric {
+    name: "sessions_active",
+    help: "Sessions that began and have not ended, as far as this agent saw",
+    kind: Kind::Gauge,
+    keep: Keep::Always,
+    read: |event, row| {
+        if let Body::Session(s) = &event.body {
+            row.shift(&[s.pipeline], if s.step == SessionStep::Started { 1.0 } else { -1.0 });
+        }
+    },
+    ..SESSION
+};
+
+static SESSION_DURATION: Metric = Metric {
+    name: "session_duration",
+    help: "How long sessions lasted",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    bounds: LONG,
+    read: |event, row| {
+        if let Body::Session(s) = &event.body
+            && let SessionStep::Ended { seconds: Some(seconds) }
+            | SessionStep::Failed { seconds: Some(seconds) } = s.step
+        {
+            row.observe(&[s.pipeline], seconds, None);
+        }
+    },
+    ..SESSION
+};

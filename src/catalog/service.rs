@@ -1,0 +1,136 @@
+//! Page: APIs, databases, service checks, and how good data and answers are.
+
+use super::{LATENCY, Metric, Page, Unit};
+use crate::event::{Body, Judged, Kind, Topic};
+
+/// APIs, databases, service checks, and how good data and answers are.
+pub static PAGE: Page = Page {
+    id: "service",
+    title: "Quality, API and database",
+    about: "Requests, queries and checks that services report, and scores from 0 to 1 for data and models.",
+    metrics: &[
+        &DATA_QUALITY,
+        &ACCURACY,
+        &REQUEST_DURATION,
+        &REQUEST_FAILURES,
+        &QUERY_DURATION,
+        &QUERY_FAILURES,
+        &CHECK,
+    ],
+};
+
+static DATA_QUALITY: Metric = Metric {
+    name: "data_quality",
+    help: "How good the data of a pipeline is, from 0 to 1",
+    unit: Unit::Ratio,
+    labels: &["pipeline"],
+    on: &[Topic::Score],
+    read: |event, row| {
+        if let Body::Score(s) = &event.body
+            && s.of == Judged::Data
+        {
+            row.set(&[s.pipeline], s.ratio);
+        }
+    },
+    ..Metric::BLANK
+};
+
+static ACCURACY: Metric = Metric {
+    name: "accuracy",
+    help: "Share of a model's answers that are right, from 0 to 1",
+    unit: Unit::Ratio,
+    labels: &["pipeline", "model"],
+    on: &[Topic::Score],
+    read: |event, row| {
+        if let Body::Score(s) = &event.body
+            && let Judged::Model(model) = s.of
+        {
+            row.set(&[s.pipeline, model], s.ratio);
+        }
+    },
+    ..Metric::BLANK
+};
+
+static REQUEST_DURATION: Metric = Metric {
+    name: "api_request_duration",
+    help: "Time to answer a request, by service, method, route and class of status",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    bounds: LATENCY,
+    labels: &["service", "method", "route", "status"],
+    on: &[Topic::Request],
+    read: |event, row| {
+        if let Body::Request(r) = &event.body {
+            row.observe(&[r.service, r.method, r.route, class(r.status)], r.seconds, r.trace);
+        }
+    },
+    ..Metric::BLANK
+};
+
+static REQUEST_FAILURES: Metric = Metric {
+    name: "api_request_failures",
+    help: "Requests answered with a status of 500 or above",
+    kind: Kind::Counter,
+    labels: &["service", "method", "route"],
+    on: &[Topic::Request],
+    read: |event, row| {
+        if let Body::Request(r) = &event.body {
+            row.add(&[r.service, r.method, r.route], f64::from(u8::from(r.status >= 500)));
+        }
+    },
+    ..Metric::BLANK
+};
+
+static QUERY_DURATION: Metric = Metric {
+    name: "db_query_duration",
+    help: "Time of a database query, by kind of query",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    bounds: LATENCY,
+    labels: &["database", "operation"],
+    on: &[Topic::Query],
+    read: |event, row| {
+        if let Body::Query(q) = &event.body {
+            row.observe(&[q.database, q.operation], q.seconds, q.trace);
+        }
+    },
+    ..Metric::BLANK
+};
+
+static QUERY_FAILURES: Metric = Metric {
+    name: "db_query_failures",
+    help: "Database queries that failed, by kind of query",
+    kind: Kind::Counter,
+    labels: &["database", "operation"],
+    on: &[Topic::Query],
+    read: |event, row| {
+        if let Body::Query(q) = &event.body {
+            row.add(&[q.database, q.operation], f64::from(u8::from(q.failed)));
+        }
+    },
+    ..Metric::BLANK
+};
+
+static CHECK: Metric = Metric {
+    name: "check_status",
+    help: "A service's verdict on itself: 0 fine, 1 warning, 2 critical, 3 unknown",
+    labels: &["check"],
+    on: &[Topic::Check],
+    read: |event, row| {
+        if let Body::Check(c) = &event.body {
+            row.set(&[c.check], f64::from(c.status));
+        }
+    },
+    ..Metric::BLANK
+};
+
+/// A status code's class: five values instead of hundreds.
+fn class(status: u16) -> &'static str {
+    match status {
+        0..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        500.. => "5xx",
+    }
+}

@@ -1,0 +1,124 @@
+//! What a scraper wants: format and compression, by the weights it gives.
+
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
+
+use crate::metrics::Format;
+
+/// The format a scraper gets, and what the reply calls it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub format: Format,
+    pub content_type: String,
+}
+
+/// The best format that is both wanted and known; the classic one if there is none.
+pub(super) fn format(headers: &HeaderMap) -> Wanted {
+    let mut best: Option<(f64, Wanted)> = None;
+    for item in items(headers, &ACCEPT) {
+        let mut parts = item.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let mut weight = 1.0;
+        let (mut version, mut escaping) = ("", "");
+        for (name, value) in parts.filter_map(|p| p.split_once('=')) {
+            match name.trim() {
+                "q" => weight = value.trim().parse().unwrap_or(0.0),
+                "version" => version = value.trim_matches('"'),
+                "escaping" => escaping = value.trim_matches('"'),
+                _ => {}
+            }
+        }
+        let Some(wanted) = offer(kind, version, escaping) else { continue };
+        if weight > best.as_ref().map_or(0.0, |b| b.0) {
+            best = Some((weight, wanted));
+        }
+    }
+    best.map_or_else(classic, |b| b.1)
+}
+
+fn classic() -> Wanted {
+    Wanted { format: Format::Classic, content_type: "text/plain; version=0.0.4; charset=utf-8".to_owned() }
+}
+
+/// What an item of the `Accept` header gets. Our names are ASCII, so every escaping scheme gives
+/// the same text.
+fn offer(kind: &str, version: &str, escaping: &str) -> Option<Wanted> {
+    let scheme = match escaping {
+        "allow-utf-8" | "underscores" | "dots" | "values" => format!("; escaping={escaping}"),
+        _ => String::new(),
+    };
+    match (kind, version) {
+        ("application/openmetrics-text", "" | "1.0.0" | "0.0.1") => {
+            let version = if version.is_empty() { "1.0.0" } else { version };
+            let content_type =
+                format!("application/openmetrics-text; version={version}; charset=utf-8{scheme}");
+            Some(Wanted { format: Format::OpenMetrics, content_type })
+        }
+        ("text/plain", "1.0.0") => {
+            let content_type = format!("text/plain; version=1.0.0; charset=utf-8{scheme}");
+            Some(Wanted { format: Format::Classic, content_type })
+        }
+        ("text/plain", "" | "0.0.4") | ("text/*" | "*/*", _) => Some(classic()),
+        _ => None,
+    }
+}
+
+/// Whether the scraper takes gzip.
+pub(super) fn gzip(headers: &HeaderMap) -> bool {
+    items(headers, &ACCEPT_ENCODING).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = matches!(parts.next(), Some("gzip" | "x-gzip"));
+        let refused =
+            parts.filter_map(|p| p.strip_prefix("q=")).any(|q| q.trim().parse::<f64>().unwrap_or(0.0) <= 0.0);
+        named && !refused
+    })
+}
+
+fn items<'h>(headers: &'h HeaderMap, name: &'h HeaderName) -> impl Iterator<Item = &'h str> {
+    headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(accept: &str) -> (Format, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, accept.parse().unwrap());
+        let wanted = format(&headers);
+        (wanted.format, wanted.content_type)
+    }
+
+    #[test]
+    fn the_heaviest_known_format_wins() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                          application/openmetrics-text;version=0.0.1;q=0.5,\
+                          text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(wants(prometheus), (Format::OpenMetrics, format!("{open}; escaping=allow-utf-8")));
+        assert_eq!(wants("application/openmetrics-text"), (Format::OpenMetrics, open.to_owned()));
+        let classic = (Format::Classic, "text/plain; version=0.0.4; charset=utf-8".to_owned());
+        for accept in
+            ["*/*", "text/html, */*;q=0.1", "image/png", "application/openmetrics-text;version=9.0.0", ""]
+        {
+            assert_eq!(wants(accept), classic, "{accept}");
+        }
+        assert_eq!(wants("application/openmetrics-text;q=0.1,text/plain;q=0.9"), classic);
+        assert_eq!(wants("application/openmetrics-text;q=0"), classic);
+    }
+
+    #[test]
+    fn gzip_is_taken_by_its_name() {
+        for (value, want) in [
+            ("gzip", true),
+            ("deflate, gzip;q=0.5", true),
+            ("gzip;q=0", false),
+            ("identity", false),
+            ("br", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
+            assert_eq!(gzip(&headers), want, "{value}");
+        }
+    }
+}

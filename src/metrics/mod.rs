@@ -1,0 +1,633 @@
+//! The series: events are folded into them, limits hold them, time forgets them.
+//!
+//! It does no I/O and reads no clock: time comes with the events.
+
+mod collector;
+mod family;
+mod number;
+mod own;
+mod series;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+pub use collector::Mirror;
+pub use own::{Answered, Own, Refused, Vitals};
+pub use write::{Cursor, Format};
+
+use crate::catalog::{Keep, Metric, Page, Row};
+use crate::event::{
+    Body, Change, Event, FaultKind, Kind, Link, Observation, Pass, SourceId, Spelled, Topic, TraceId,
+};
+use family::Family;
+use series::{Ladder, Series, Value};
+
+/// What the registry may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Series in all.
+    pub series: usize,
+    /// Series of one family.
+    pub series_per_family: usize,
+    /// Series that one source may bring into being.
+    pub series_per_source: usize,
+    /// Families in all.
+    pub families: usize,
+    /// Bytes of one label value; longer ones are cut.
+    pub label_value_bytes: usize,
+    /// Seconds after which a silent gauge leaves.
+    pub fresh_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            series: 50_000,
+            series_per_family: 2_000,
+            series_per_source: 20_000,
+            families: 5_000,
+            label_value_bytes: 256,
+            fresh_seconds: 300,
+        }
+    }
+}
+
+/// The label value, and for families without fixed labels the label, of the series that takes
+/// the events of refused ones.
+pub const OVERFLOW: &str = "_other";
+
+/// Seconds in one window of a set.
+const WINDOW: u32 = 10;
+
+/// All series, and the way events reach them.
+#[derive(Debug)]
+pub struct Registry {
+    limits: Limits,
+    families: Vec<Family>,
+    /// Built-in families as the catalogue has them, then the others by name.
+    order: Vec<u32>,
+    built_in: usize,
+    /// Names of samples that are taken, with the family that took them.
+    taken: HashMap<Box<str>, u32, RandomState>,
+    /// Families by the topic they listen to.
+    listeners: [Vec<u32>; Topic::ALL.len()],
+    sources: Vec<Source>,
+    /// User-declared metrics by the name they are declared under.
+    declared: HashMap<&'static str, u32, RandomState>,
+    /// The same kind of ladder for a metric that users set other bounds for.
+    ladders: HashMap<String, Vec<f64>>,
+    series: usize,
+    next_sweep: u32,
+    scratch: Vec<u8>,
+    spelled: Spelled,
+}
+
+/// What the registry knows of a source.
+#[derive(Debug, Default)]
+struct Source {
+    name: Arc<str>,
+    /// Keys seen before, and where they lead.
+    aliases: HashMap<Box<[u8]>, Alias, RandomState>,
+    series: usize,
+    pass: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Alias {
+    family: u32,
+    slot: u32,
+    life: u32,
+}
+
+/// A family as the landing page lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Its name.
+    pub family: String,
+    /// Series it has.
+    pub series: usize,
+    /// Events that found no series of their own.
+    pub refused: u64,
+}
+
+impl Registry {
+    /// A registry of these pages, without series. `ladders` overrides the bounds of histograms by
+    /// family name.
+    #[must_use]
+    pub fn new(pages: &[&'static Page], limits: Limits, ladders: HashMap<String, Vec<f64>>) -> Self {
+        let mut registry = Self {
+            limits,
+            families: Vec::new(),
+            order: Vec::new(),
+            built_in: 0,
+            taken: HashMap::default(),
+            listeners: std::array::from_fn(|_| Vec::new()),
+            sources: Vec::new(),
+            declared: HashMap::default(),
+            ladders,
+            series: 0,
+            next_sweep: 0,
+            scratch: Vec::new(),
+            spelled: Spelled::default(),
+        };
+        registry.declare(pages);
+        registry.built_in = registry.order.len();
+        registry
+    }
+
+    /// Adds the metrics of pages that came later. A metric that is already there stays.
+    pub fn declare(&mut self, pages: &[&'static Page]) {
+        for metric in pages.iter().flat_map(|p| p.metrics).copied() {
+            let name = metric.family();
+            if self.claim(&name, metric.kind).is_err() {
+                continue;
+            }
+            let bounds = self.ladders.get(&name).map_or(metric.bounds, Vec::as_slice);
+            let family = Family::of(metric, bounds, RandomState::default());
+            let id = self.admit(family);
+            for &topic in metric.on {
+                if let Some(listeners) = self.listeners.get_mut(topic as usize) {
+                    listeners.push(id);
+                }
+            }
+            if metric.on.is_empty() {
+                self.declared.insert(metric.name, id);
+                if metric.labels.is_empty() {
+                    // A series that must exist before its first event, or `rate()` misses it.
+                    self.slot(id, &[], SourceId(u32::MAX));
+                }
+            }
+        }
+    }
+
+    /// Takes other limits.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Takes other bounds. Families whose bounds changed begin anew.
+    pub fn set_ladders(&mut self, ladders: HashMap<String, Vec<f64>>) {
+        self.ladders = ladders;
+        for family in &mut self.families {
+            let Some(metric) = family.metric.filter(|m| m.kind == Kind::Histogram) else { continue };
+            let bounds = self.ladders.get(&*family.name).map_or(metric.bounds, Vec::as_slice);
+            let ladder = Ladder::new(bounds);
+            if family.ladder.as_ref() != Some(&ladder) {
+                let labels: Vec<Box<str>> = family.series(None).map(|s| s.labels.clone()).collect();
+                family.retain(|_| false, |_| ());
+                family.ladder = Some(ladder);
+                for label in labels {
+                    family.insert(Series::new(label, family.ladder.clone().as_ref()));
+                }
+            }
+        }
+    }
+
+    /// Adds a source; its id is its position.
+    pub fn add_source(&mut self, name: &str) -> SourceId {
+        self.sources.push(Source { name: name.into(), ..Source::default() });
+        SourceId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Forgets what keys of a source mean: its mapping changed.
+    pub fn forget_aliases(&mut self, source: SourceId) {
+        if let Some(source) = self.sources.get_mut(source.0 as usize) {
+            source.aliases.clear();
+        }
+    }
+
+    /// Brings the series of a built-in metric into being at zero.
+    pub fn announce(&mut self, metric: &Metric, labels: &[&str]) {
+        if let Some(&id) = self.taken.get(metric.family().as_str()) {
+            self.slot(id, labels, SourceId(u32::MAX));
+        }
+    }
+
+    /// Folds one event.
+    ///
+    /// # Errors
+    /// Why an observation found no series.
+    pub fn fold(&mut self, event: &Event<'_>) -> Result<(), FaultKind> {
+        match &event.body {
+            Body::Observation(observation) => return self.observe(event, observation),
+            Body::Link(Link::Down) => self.forget(event.source),
+            Body::Pass(Pass { ok: true, .. }) => self.end_pass(event.source),
+            Body::Tick => self.sweep(event.at.whole_seconds()),
+            _ => {}
+        }
+        let topic = event.body.topic() as usize;
+        let count = self.listeners.get(topic).map_or(0, Vec::len);
+        for i in 0..count {
+            let Some(&id) = self.listeners.get(topic).and_then(|l| l.get(i)) else { continue };
+            let Some(metric) = self.families.get(id as usize).and_then(|f| f.metric) else { continue };
+            (metric.read)(event, &mut Reader { registry: self, family: id, event });
+        }
+        Ok(())
+    }
+
+    /// The families with the most series first, then those that refused.
+    #[must_use]
+    pub fn usage(&self, most: usize) -> Vec<Usage> {
+        let mut all: Vec<&Family> = self.families.iter().filter(|f| f.len() > 0).collect();
+        all.sort_by(|a, b| (b.refused, b.len()).cmp(&(a.refused, a.len())).then_with(|| a.name.cmp(&b.name)));
+        let usage = |f: &&Family| Usage { family: f.name.to_string(), series: f.len(), refused: f.refused };
+        all.iter().take(most).map(usage).collect()
+    }
+
+    /// Series in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.series
+    }
+
+    /// Whether there is no series.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.series == 0
+    }
+
+    /// Families in all, and the events they refused, by family, those that refused some.
+    pub fn refusals(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.families.iter().filter(|f| f.refused > 0).map(|f| (&*f.name, f.refused))
+    }
+
+    /// The value of one series, for the landing page and for tests.
+    #[must_use]
+    pub fn number(&self, family: &str, labels: &str) -> Option<f64> {
+        let family = self.families.get(*self.taken.get(family)? as usize)?;
+        family.get(family.find(labels.as_bytes())?)?.number()
+    }
+
+    /// The sum of a family's numbers whose labels begin so, for the landing page.
+    #[must_use]
+    pub fn total(&self, family: &str, labels: &str) -> f64 {
+        let family = self.taken.get(family).and_then(|&id| self.families.get(id as usize));
+        let series = family.into_iter().flat_map(|f| f.series(None));
+        series.filter(|s| s.labels.starts_with(labels)).filter_map(Series::number).sum()
+    }
+
+    fn observe(&mut self, event: &Event<'_>, o: &Observation<'_>) -> Result<(), FaultKind> {
+        let at = event.at;
+        let known =
+            self.sources.get(event.source.0 as usize).and_then(|s| Some((s.pass, *s.aliases.get(o.key)?)));
+        if let Some((pass, alias)) = known {
+            let family =
+                self.families.get_mut(alias.family as usize).filter(|f| f.life(alias.slot) == alias.life);
+            if let Some(family) = family
+                && let kind = family.kind
+                && let Some((series, ladder)) = family.get_mut(alias.slot)
+            {
+                let change = natural(o.change, kind)?;
+                series.change(&change, o.trace, at, ladder);
+                series.touched = at.whole_seconds();
+                series.source = event.source.0;
+                series.pass = pass;
+                return Ok(());
+            }
+        }
+        self.observe_new(event, o)
+    }
+
+    /// The slow way, once a key: spells it out and remembers where it leads.
+    #[cold]
+    fn observe_new(&mut self, event: &Event<'_>, o: &Observation<'_>) -> Result<(), FaultKind> {
+        let mut spelled = std::mem::take(&mut self.spelled);
+        spelled.clear();
+        let found = o.spelling.spell(&mut spelled).and_then(|()| self.place(event.source, &spelled));
+        let ttl = spelled.ttl;
+        self.spelled = spelled;
+        let (id, slot) = found?;
+        let pass = self.sources.get(event.source.0 as usize).map_or(0, |s| s.pass);
+        let Some(family) = self.families.get_mut(id as usize) else { return Err(FaultKind::Limit) };
+        let overflow = family.overflow == Some(slot);
+        let change = natural(o.change, family.kind)?;
+        if let Some((series, ladder)) = family.get_mut(slot) {
+            series.change(&change, o.trace, event.at, ladder);
+            series.touched = event.at.whole_seconds();
+            series.ttl = ttl;
+            series.source = event.source.0;
+            series.pass = pass;
+        }
+        let alias = Alias { family: id, slot, life: family.life(slot) };
+        let most = 2 * self.limits.series_per_source;
+        if let Some(source) = self.sources.get_mut(event.source.0 as usize)
+            && !overflow
+        {
+            if source.aliases.len() >= most {
+                source.aliases.clear();
+            }
+            source.aliases.insert(o.key.into(), alias);
+        }
+        Ok(())
+    }
+
+    /// The family and slot of a series that was spelled out, made if need be.
+    fn place(&mut self, source: SourceId, spelled: &Spelled) -> Result<(u32, u32), FaultKind> {
+        if let Some(&id) = self.declared.get(spelled.name.as_str()) {
+            return self.place_declared(source, id, spelled);
+        }
+        let id = match self.taken.get(spelled.name.as_str()) {
+            Some(&id) => {
+                let family = self.families.get(id as usize).ok_or(FaultKind::Limit)?;
+                if &*family.name != spelled.name.as_str() || !compatible(family.kind, spelled) {
+                    return Err(FaultKind::Conflict);
+                }
+                if family.metric.is_some_and(|m| !m.on.is_empty()) {
+                    return Err(FaultKind::Conflict);
+                }
+                id
+            }
+            None => {
+                if self.families.len() >= self.limits.families || self.series >= self.limits.series {
+                    return Err(FaultKind::Limit);
+                }
+                self.claim(&spelled.name, spelled.kind)?;
+                let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
+                family.help =
+                    if spelled.help.is_empty() { "Sent without help text" } else { &spelled.help }.into();
+                family.unit = spelled.unit.as_str().into();
+                if spelled.kind == Kind::Histogram {
+                    let set = self.ladders.get(&spelled.name).map(Vec::as_slice);
+                    let bounds = set.or(spelled.bounds.as_deref()).unwrap_or(crate::catalog::LATENCY);
+                    family.ladder = Some(Ladder::new(bounds));
+                }
+                self.admit(family)
+            }
+        };
+        let mut labels = std::mem::take(&mut self.scratch);
+        render_spelled(&spelled.labels, self.limits.label_value_bytes, &mut labels);
+        let slot = self.slot_of(id, &labels, source);
+        self.scratch = labels;
+        slot.map(|slot| (id, slot)).ok_or(FaultKind::Limit)
+    }
+
+    /// A metric of a user pack: its labels are the declared ones, missing ones are empty.
+    fn place_declared(
+        &mut self,
+        source: SourceId,
+        id: u32,
+        spelled: &Spelled,
+    ) -> Result<(u32, u32), FaultKind> {
+        let Some(metric) = self.families.get(id as usize).and_then(|f| f.metric) else {
+            return Err(FaultKind::Limit);
+        };
+        if !compatible(metric.kind, spelled) {
+            return Err(FaultKind::Conflict);
+        }
+        if spelled.labels.iter().any(|(name, _)| !metric.labels.contains(&name.as_str())) {
+            return Err(FaultKind::Conflict);
+        }
+        let value =
+            |name: &&str| spelled.labels.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
+        let values: Vec<&str> = metric.labels.iter().map(value).collect();
+        self.slot(id, &values, source).map(|slot| (id, slot)).ok_or(FaultKind::Limit)
+    }
+
+    /// The slot of a catalogue metric's series, made if need be.
+    fn slot(&mut self, id: u32, values: &[&str], source: SourceId) -> Option<u32> {
+        let mut labels = std::mem::take(&mut self.scratch);
+        let most = self.limits.label_value_bytes;
+        let slot = self.families.get(id as usize).map(|f| {
+            if values.iter().any(|v| v.len() > most) {
+                let cut: Vec<&str> = values.iter().map(|v| cut(v, most)).collect();
+                f.render(&cut, &mut labels);
+            } else {
+                f.render(values, &mut labels);
+            }
+        });
+        let slot = slot.and_then(|()| self.slot_of(id, &labels, source));
+        self.scratch = labels;
+        slot
+    }
+
+    fn slot_of(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {
+        let family = self.families.get(id as usize)?;
+        if let Some(slot) = family.find(labels) {
+            return Some(slot);
+        }
+        self.new_slot(id, labels, source)
+    }
+
+    #[cold]
+    fn new_slot(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {
+        let by_source = self.sources.get(source.0 as usize).map_or(0, |s| s.series);
+        let family = self.families.get_mut(id as usize)?;
+        let full = family.len() >= self.limits.series_per_family
+            || self.series >= self.limits.series
+            || by_source >= self.limits.series_per_source;
+        // A family's first series is always admitted, or a configured metric could not be seen at all.
+        if full && !labels.is_empty() && family.len() > 0 {
+            family.refused += 1;
+            return overflow(family, &mut self.series);
+        }
+        let text = std::str::from_utf8(labels).ok()?;
+        let slot =
+            family.insert(Series { source: source.0, ..Series::new(text.into(), family.ladder.as_ref()) });
+        self.series += 1;
+        if let Some(source) = self.sources.get_mut(source.0 as usize) {
+            source.series += 1;
+        }
+        Some(slot)
+    }
+
+    /// Takes a family in, at its place in the order.
+    fn admit(&mut self, family: Family) -> u32 {
+        let id = u32::try_from(self.families.len()).unwrap_or(u32::MAX);
+        let place = if self.built_in == 0 {
+            self.order.len()
+        } else {
+            let users = self.order.get(self.built_in..).unwrap_or_default();
+            let before = |&f: &u32| self.families.get(f as usize).is_some_and(|f| f.name < family.name);
+            self.built_in + users.partition_point(before)
+        };
+        self.order.insert(place, id);
+        self.families.push(family);
+        id
+    }
+
+    /// Claims every sample name of a family that is about to be admitted.
+    fn claim(&mut self, name: &str, kind: Kind) -> Result<(), FaultKind> {
+        let id = u32::try_from(self.families.len()).unwrap_or(u32::MAX);
+        let names: Vec<Box<str>> = suffixes(kind).iter().map(|s| format!("{name}{s}").into()).collect();
+        if names.iter().any(|n| self.taken.contains_key(n)) {
+            return Err(FaultKind::Conflict);
+        }
+        self.taken.extend(names.into_iter().map(|n| (n, id)));
+        Ok(())
+    }
+
+    /// The source is gone: so is what lived with its link, or mirrored what it kept.
+    fn forget(&mut self, source: SourceId) {
+        self.retain(|family, s| s.source != source.0 || !(family.1 == Keep::WhileUp || s.foreign));
+    }
+
+    /// A pass over a polled source is complete: what it did not show again is gone.
+    fn end_pass(&mut self, source: SourceId) {
+        let Some(this) = self.sources.get_mut(source.0 as usize) else { return };
+        let pass = this.pass;
+        this.pass = pass.wrapping_add(1);
+        self.retain(|(kind, keep), s| {
+            s.source != source.0
+                || s.pass == pass
+                || keep == Keep::Always
+                || !(s.foreign || kind == Kind::Gauge)
+        });
+    }
+
+    /// Once in a while: ends the windows of sets, forgets what has been silent for too long.
+    fn sweep(&mut self, now: u32) {
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + WINDOW;
+        for family in self.families.iter_mut().filter(|f| f.kind == Kind::Gauge && f.metric.is_none()) {
+            family.series_mut().for_each(Series::roll);
+        }
+        let fresh = self.limits.fresh_seconds;
+        self.retain(|(kind, keep), s| {
+            let silent = now.saturating_sub(s.touched);
+            let usual = keep == Keep::Always || kind != Kind::Gauge && !s.foreign || silent <= fresh;
+            if s.ttl > 0 { silent <= s.ttl } else { usual }
+        });
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut((Kind, Keep), &Series) -> bool) {
+        let Self { families, sources, series, .. } = self;
+        for family in families {
+            let facts = (family.kind, family.keep);
+            family.retain(
+                |s| keep(facts, s),
+                |source| {
+                    *series = series.saturating_sub(1);
+                    if let Some(source) = sources.get_mut(source as usize) {
+                        source.series = source.series.saturating_sub(1);
+                    }
+                },
+            );
+        }
+    }
+}
+
+/// The series of a family that takes the events of refused ones. Gauges have none: the last
+/// value of many things is no value of anything.
+fn overflow(family: &mut Family, series: &mut usize) -> Option<u32> {
+    if matches!(family.kind, Kind::Gauge | Kind::Info | Kind::StateSet | Kind::Unknown | Kind::Summary) {
+        return None;
+    }
+    if let Some(slot) = family.overflow {
+        return Some(slot);
+    }
+    let mut labels = Vec::new();
+    if family.before.is_empty() {
+        labels.extend_from_slice(format!("overflow=\"{OVERFLOW}\"").as_bytes());
+    } else {
+        family.render(&vec![OVERFLOW; family.before.len()], &mut labels);
+    }
+    let text = String::from_utf8(labels).ok()?;
+    let slot = family.find(text.as_bytes()).unwrap_or_else(|| {
+        *series += 1;
+        let ladder = family.ladder.clone();
+        family.insert(Series { source: u32::MAX, ..Series::new(text.into(), ladder.as_ref()) })
+    });
+    family.overflow = Some(slot);
+    Some(slot)
+}
+
+/// Whether a line of type `said` may move a metric of type `is`. Senders that do not say a type
+/// may move anything.
+fn compatible(is: Kind, said: &Spelled) -> bool {
+    is == said.kind || said.guessed
+}
+
+/// What `Takes` means to a series of this type.
+fn natural(change: Change<'_>, kind: Kind) -> Result<Change<'_>, FaultKind> {
+    let Change::Takes(value) = change else { return Ok(change) };
+    match kind {
+        Kind::Counter if value < 0.0 => Err(FaultKind::Negative),
+        Kind::Counter => Ok(Change::Add(value)),
+        Kind::Histogram => Ok(Change::Observe { value, weight: 1.0 }),
+        _ => Ok(Change::Set(value)),
+    }
+}
+
+/// What samples of a type append to the family's name.
+fn suffixes(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Counter => &["", "_total", "_created"],
+        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+        Kind::GaugeHistogram => &["", "_bucket", "_gcount", "_gsum"],
+        Kind::Summary => &["", "_count", "_sum", "_created"],
+        Kind::Info => &["", "_info"],
+        Kind::Gauge | Kind::StateSet | Kind::Unknown => &[""],
+    }
+}
+
+/// Labels of a spelled series: sorted by name, without empty ones.
+fn render_spelled(labels: &[(String, String)], most: usize, out: &mut Vec<u8>) {
+    out.clear();
+    let mut sorted: Vec<&(String, String)> = labels.iter().filter(|(_, v)| !v.is_empty()).collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    for (i, (name, value)) in sorted.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"=\"");
+        family::escape(cut(value, most), out);
+        out.push(b'"');
+    }
+}
+
+/// The longest beginning of `text` of at most `most` bytes.
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+}
+
+/// One metric reading one event.
+struct Reader<'r, 'e> {
+    registry: &'r mut Registry,
+    family: u32,
+    event: &'r Event<'e>,
+}
+
+impl Reader<'_, '_> {
+    fn change(&mut self, labels: &[&str], change: &Change<'_>, trace: Option<TraceId>) {
+        let source = self.event.source;
+        let Some(slot) = self.registry.slot(self.family, labels, source) else { return };
+        let pass = self.registry.sources.get(source.0 as usize).map_or(0, |s| s.pass);
+        let Some(family) = self.registry.families.get_mut(self.family as usize) else { return };
+        let Some((series, ladder)) = family.get_mut(slot) else { return };
+        match (&mut series.value, change) {
+            (Value::Number(v), Change::Add(by)) => *v += by,
+            _ => series.change(change, trace, self.event.at, ladder),
+        }
+        series.touched = self.event.at.whole_seconds();
+        series.source = source.0;
+        series.pass = pass;
+    }
+}
+
+impl Row for Reader<'_, '_> {
+    fn source(&self) -> Arc<str> {
+        self.registry.sources.get(self.event.source.0 as usize).map(|s| s.name.clone()).unwrap_or_default()
+    }
+
+    fn add(&mut self, labels: &[&str], by: f64) {
+        self.change(labels, &Change::Add(by), None);
+    }
+
+    fn set(&mut self, labels: &[&str], to: f64) {
+        self.change(labels, &Change::Set(to), None);
+    }
+
+    fn shift(&mut self, labels: &[&str], by: f64) {
+        self.change(labels, &Change::Shift(by), None);
+    }
+
+    fn observe(&mut self, labels: &[&str], value: f64, trace: Option<TraceId>) {
+        self.change(labels, &Change::Observe { value, weight: 1.0 }, trace);
+    }
+}

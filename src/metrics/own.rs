@@ -1,0 +1,249 @@
+//! The agent's own metrics: few, known when this is compiled, and of prometheus-client's types.
+
+use std::fmt::Write;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit};
+
+use super::Format;
+use crate::catalog::{Metric, agent};
+use crate::event::Kind;
+
+type Float = Gauge<f64, AtomicU64>;
+
+/// The agent's own metrics.
+#[derive(Debug)]
+pub struct Own {
+    registry: Client,
+    /// Which configuration runs.
+    pub config_hash: Gauge,
+    /// Attempts to reload.
+    pub reloads: Counter,
+    /// Attempts to reload that were refused.
+    pub reload_failures: Counter,
+    /// When the configuration that runs was loaded.
+    pub config_loaded: Float,
+    /// Requests by path and status.
+    pub requests: Family<Answered, Counter>,
+    /// Time to write a scrape.
+    pub scrape_duration: Histogram,
+    /// Size of the last scrape.
+    pub scrape_size: Gauge,
+    /// Series now.
+    pub series: Gauge,
+    /// Series at most.
+    pub series_limit: Gauge,
+    /// Events that found no series of their own.
+    pub refused: Family<Refused, Counter>,
+    cpu: Counter<f64, AtomicU64>,
+    resident: Gauge,
+    virtual_memory: Gauge,
+    open_files: Gauge,
+    max_files: Gauge,
+    threads: Gauge,
+    started: Float,
+}
+
+/// How a request was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    /// A path that exists, or `other`.
+    pub path: &'static str,
+    /// The status code.
+    pub status: u16,
+}
+
+/// The family that refused a series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refused {
+    /// Its name.
+    pub family: String,
+}
+
+/// What the agent costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Vitals {
+    /// CPU time used, seconds.
+    pub cpu_seconds: f64,
+    /// Resident memory, bytes.
+    pub resident: i64,
+    /// Virtual memory, bytes.
+    pub virtual_memory: i64,
+    /// Open files.
+    pub open_files: i64,
+    /// Files that may be open.
+    pub max_files: i64,
+    /// Threads.
+    pub threads: i64,
+    /// When the process started, seconds since the epoch.
+    pub started: f64,
+}
+
+impl Own {
+    /// The metrics, registered under the names that the catalogue gives them.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Client::default();
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("neural_agent_build", agent::BUILD.help, build);
+        let duration = Histogram::new(agent::SCRAPE_DURATION.bounds.iter().copied());
+        let r = &mut registry;
+        Self {
+            config_hash: enter(r, &agent::CONFIG, Gauge::default()),
+            reloads: enter(r, &agent::RELOADS, Counter::default()),
+            reload_failures: enter(r, &agent::RELOAD_FAILURES, Counter::default()),
+            config_loaded: enter(r, &agent::LAST_RELOAD, Float::default()),
+            requests: enter(r, &agent::REQUESTS, Family::default()),
+            scrape_duration: enter(r, &agent::SCRAPE_DURATION, duration),
+            scrape_size: enter(r, &agent::SCRAPE_SIZE, Gauge::default()),
+            series: enter(r, &agent::SERIES, Gauge::default()),
+            series_limit: enter(r, &agent::SERIES_LIMIT, Gauge::default()),
+            refused: enter(r, &agent::REFUSED, Family::default()),
+            cpu: process(r, "process_cpu", "CPU time used by the agent", Some(Unit::Seconds)),
+            resident: process(r, "process_resident_memory", "Memory of the agent in RAM", Some(Unit::Bytes)),
+            virtual_memory: process(
+                r,
+                "process_virtual_memory",
+                "Address space of the agent",
+                Some(Unit::Bytes),
+            ),
+            open_files: process(r, "process_open_fds", "Files the agent has open", None),
+            max_files: process(r, "process_max_fds", "Files the agent may have open", None),
+            threads: process(r, "process_threads", "Threads of the agent", None),
+            started: process(r, "process_start_time", "When the agent started", Some(Unit::Seconds)),
+            registry,
+        }
+    }
+
+    /// Takes what the agent costs now.
+    pub fn set_vitals(&self, v: &Vitals) {
+        self.cpu.inner().store(v.cpu_seconds.to_bits(), std::sync::atomic::Ordering::Relaxed);
+        self.resident.set(v.resident);
+        self.virtual_memory.set(v.virtual_memory);
+        self.open_files.set(v.open_files);
+        self.max_files.set(v.max_files);
+        self.threads.set(v.threads);
+        self.started.set(v.started);
+    }
+
+    /// Appends the metrics as text.
+    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode_registry(&mut text, &self.registry);
+        match format {
+            Format::OpenMetrics => out.extend_from_slice(text.as_bytes()),
+            Format::Classic => out.extend_from_slice(classic(&text).as_bytes()),
+        }
+    }
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Registers a metric under the name that its entry in the catalogue has.
+fn enter<M: Registered + Clone>(registry: &mut Client, entry: &Metric, metric: M) -> M {
+    let unit = (!entry.unit.suffix().is_empty()).then(|| Unit::Other(entry.unit.suffix().to_owned()));
+    let name = format!("{}{}", crate::catalog::PREFIX, entry.name);
+    match unit {
+        Some(unit) => registry.register_with_unit(name, entry.help, unit, metric.clone()),
+        None => registry.register(name, entry.help, metric.clone()),
+    }
+    metric
+}
+
+/// Registers one of the metrics whose names every exporter shares.
+fn process<M: Registered + Clone + Default>(
+    registry: &mut Client,
+    name: &str,
+    help: &str,
+    unit: Option<Unit>,
+) -> M {
+    let metric = M::default();
+    match unit {
+        Some(unit) => registry.register_with_unit(name, help, unit, metric.clone()),
+        None => registry.register(name, help, metric.clone()),
+    }
+    metric
+}
+
+/// The same text in the classic format: a counter's metadata carries `_total`, an info is a gauge,
+/// and there are no units.
+fn classic(text: &str) -> String {
+    let types: std::collections::HashMap<&str, Kind> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' '))
+        .filter_map(|(name, kind)| match kind {
+            "counter" => Some((name, Kind::Counter)),
+            "info" => Some((name, Kind::Info)),
+            _ => None,
+        })
+        .collect();
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("UNIT"), ..) => {}
+            (Some("#"), Some(word), Some(name), Some(rest)) => {
+                let (suffix, rest) = match types.get(name) {
+                    Some(Kind::Counter) => ("_total", rest),
+                    Some(Kind::Info) if word == "TYPE" => ("_info", "gauge"),
+                    Some(Kind::Info) => ("_info", rest),
+                    _ => ("", rest),
+                };
+                // Writing to a string cannot fail.
+                let _ = writeln!(out, "# {word} {name}{suffix} {rest}");
+            }
+            _ => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_formats() {
+        let own = Own::new();
+        own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
+        own.set_vitals(&Vitals { cpu_seconds: 1.5, ..Vitals::default() });
+        let text = |format| {
+            let mut out = Vec::new();
+            own.write(format, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let open = text(Format::OpenMetrics);
+        for line in [
+            "# TYPE neural_agent_build info",
+            "# UNIT neural_agent_scrape_duration_seconds seconds",
+            "neural_agent_http_requests_total{path=\"/metrics\",status=\"200\"} 1",
+            "process_cpu_seconds_total 1.5",
+        ] {
+            assert!(open.lines().any(|l| l == line), "{line}\n{open}");
+        }
+        let classic = text(Format::Classic);
+        for line in [
+            "# TYPE neural_agent_build_info gauge",
+            "# TYPE neural_agent_reloads_total counter",
+            "# TYPE neural_agent_scrape_duration_seconds histogram",
+        ] {
+            assert!(classic.lines().any(|l| l == line), "{line}\n{classic}");
+        }
+        assert!(!classic.contains("# UNIT"));
+    }
+}

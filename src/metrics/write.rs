@@ -1,0 +1,217 @@
+//! The scrape: families as text, in slices so that no slice holds the hub for long.
+//!
+//! The fixed part of each line is kept ready with the series; `tests` compare the text with what
+//! prometheus-client writes of the same series.
+
+use super::Registry;
+use super::family::Family;
+use super::number;
+use super::series::{Exemplar, Histogram, Series, Summary, Value};
+use crate::event::Kind;
+
+/// Which text format a scrape is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Prometheus text format 0.0.4.
+    Classic,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+/// Where the next slice begins.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    /// The family that was cut, and the labels of the last series written of it.
+    cut: Option<(u32, Box<str>)>,
+    /// The last family written whole.
+    done: Option<u32>,
+}
+
+impl Registry {
+    /// Appends about `lines` lines after the cursor. Returns where to go on, or `None` at the end.
+    pub fn write(&self, format: Format, cursor: Cursor, lines: usize, out: &mut Vec<u8>) -> Option<Cursor> {
+        let mut left = lines;
+        let (mut position, mut after) = match &cursor {
+            Cursor { cut: Some((family, labels)), .. } => (self.position(*family)?, Some(labels.clone())),
+            Cursor { done: Some(family), .. } => (self.position(*family)? + 1, None),
+            _ => (0, None),
+        };
+        while let Some(&id) = self.order.get(position) {
+            let family = self.families.get(id as usize)?;
+            let mut page = Page { family, format, out };
+            if after.is_none() && family.len() > 0 {
+                page.head();
+            }
+            for series in family.series(after.as_deref()) {
+                left = left.saturating_sub(page.series(series));
+                if left == 0 {
+                    return Some(Cursor { cut: Some((id, series.labels.clone())), done: None });
+                }
+            }
+            after = None;
+            position += 1;
+        }
+        None
+    }
+
+    /// Appends everything.
+    pub fn write_all(&self, format: Format, out: &mut Vec<u8>) {
+        let mut cursor = Some(Cursor::default());
+        while let Some(from) = cursor {
+            cursor = self.write(format, from, usize::MAX, out);
+        }
+    }
+
+    fn position(&self, family: u32) -> Option<usize> {
+        self.order.iter().position(|&f| f == family)
+    }
+}
+
+/// One family being written.
+struct Page<'w> {
+    family: &'w Family,
+    format: Format,
+    out: &'w mut Vec<u8>,
+}
+
+impl Page<'_> {
+    fn head(&mut self) {
+        let Family { name, help, unit, .. } = self.family;
+        let classic = self.format == Format::Classic;
+        let (suffix, kind) = match (self.family.kind, classic) {
+            (Kind::Counter, true) => ("_total", "counter"),
+            (Kind::Counter, false) => ("", "counter"),
+            (Kind::Gauge, _) => ("", "gauge"),
+            (Kind::Histogram, _) => ("", "histogram"),
+            (Kind::Summary, _) => ("", "summary"),
+            (Kind::Info, true) => ("_info", "gauge"),
+            (Kind::Info, false) => ("", "info"),
+            (Kind::StateSet, false) => ("", "stateset"),
+            (Kind::GaugeHistogram, false) => ("", "gaugehistogram"),
+            (Kind::StateSet | Kind::GaugeHistogram, true) => ("", "gauge"),
+            (Kind::Unknown, true) => ("", "untyped"),
+            (Kind::Unknown, false) => ("", "unknown"),
+        };
+        if classic && self.family.kind == Kind::GaugeHistogram {
+            // The classic format has no such thing; its samples stand as gauges of their own names.
+            return;
+        }
+        let mut line = |parts: &[&str]| {
+            parts.iter().for_each(|p| self.out.extend_from_slice(p.as_bytes()));
+            self.out.push(b'\n');
+        };
+        if classic {
+            line(&["# HELP ", name, suffix, " ", &help_text(help, true)]);
+            line(&["# TYPE ", name, suffix, " ", kind]);
+        } else {
+            line(&["# TYPE ", name, suffix, " ", kind]);
+            if !unit.is_empty() {
+                line(&["# UNIT ", name, suffix, " ", unit]);
+            }
+            line(&["# HELP ", name, suffix, " ", &help_text(help, false)]);
+        }
+    }
+
+    /// Writes one series; says how many lines that were.
+    fn series(&mut self, series: &Series) -> usize {
+        match &series.value {
+            Value::Number(v) => self.number(series, *v),
+            Value::Members(_) => self.number(series, series.number().unwrap_or_default()),
+            Value::Histogram(h) => return self.histogram(series, h),
+            Value::Summary(s) => return self.summary(series, s),
+        }
+        1
+    }
+
+    fn number(&mut self, series: &Series, v: f64) {
+        let suffix = match self.family.kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            _ => "",
+        };
+        self.sample(suffix, series, "");
+        number::value(self.out, v);
+        self.out.push(b'\n');
+    }
+
+    fn histogram(&mut self, series: &Series, h: &Histogram) -> usize {
+        let gauge = self.family.kind == Kind::GaugeHistogram;
+        let mut total = 0.0;
+        for (i, (label, count)) in h.ladder.labels.iter().zip(&h.counts).enumerate() {
+            total += count;
+            self.sample("_bucket", series, label);
+            number::value(self.out, total.round());
+            if self.format == Format::OpenMetrics
+                && let Some(Some(exemplar)) = h.exemplars.get(i)
+            {
+                self.exemplar(exemplar);
+            }
+            self.out.push(b'\n');
+        }
+        if h.sum.is_nan() {
+            return h.counts.len();
+        }
+        self.sample(if gauge { "_gsum" } else { "_sum" }, series, "");
+        number::float(self.out, h.sum);
+        self.out.push(b'\n');
+        self.sample(if gauge { "_gcount" } else { "_count" }, series, "");
+        number::value(self.out, total.round());
+        self.out.push(b'\n');
+        h.counts.len() + 2
+    }
+
+    fn summary(&mut self, series: &Series, s: &Summary) -> usize {
+        for &(quantile, v) in &s.quantiles {
+            self.sample("", series, &format!("quantile=\"{}\"", number::bound(quantile)));
+            number::value(self.out, v);
+            self.out.push(b'\n');
+        }
+        if let Some(sum) = s.sum {
+            self.sample("_sum", series, "");
+            number::float(self.out, sum);
+            self.out.push(b'\n');
+        }
+        if let Some(count) = s.count {
+            self.sample("_count", series, "");
+            number::value(self.out, count);
+            self.out.push(b'\n');
+        }
+        s.quantiles.len() + 2
+    }
+
+    /// Everything of a line up to its value.
+    fn sample(&mut self, suffix: &str, series: &Series, last: &str) {
+        let out = &mut *self.out;
+        out.extend_from_slice(self.family.name.as_bytes());
+        out.extend_from_slice(suffix.as_bytes());
+        if !series.labels.is_empty() || !last.is_empty() {
+            out.push(b'{');
+            out.extend_from_slice(series.labels.as_bytes());
+            if !series.labels.is_empty() && !last.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(last.as_bytes());
+            out.push(b'}');
+        }
+        out.push(b' ');
+    }
+
+    fn exemplar(&mut self, e: &Exemplar) {
+        self.out.extend_from_slice(b" # {trace_id=\"");
+        self.out.extend_from_slice(format!("{:032x}", e.trace.0).as_bytes());
+        self.out.extend_from_slice(b"\"} ");
+        number::float(self.out, e.value);
+        self.out.push(b' ');
+        number::float(self.out, e.at.seconds());
+    }
+}
+
+/// Help text, escaped, with the full stop that prometheus-client gives it too.
+fn help_text(help: &str, classic: bool) -> String {
+    let mut text = help.replace('\\', r"\\").replace('\n', r"\n");
+    if !classic {
+        text = text.replace('"', "\\\"");
+    }
+    text.push('.');
+    text
+}

@@ -1,0 +1,442 @@
+//! Sockets that listen: UDP, TCP, Unix streams and Unix datagrams.
+//!
+//! Binding is apart from serving, so that a taken address is known before anything runs and a
+//! socket can outlive a change of settings. It does not know what the bytes mean.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Feed, now};
+use crate::decode::Decoder;
+use crate::event::{Body, Clients, Fault, FaultKind, Link, SocketState};
+use crate::listen::Listen;
+use crate::sys;
+
+/// The longest datagram: a UDP payload has at most 65,507 bytes.
+const DATAGRAM: usize = 65_536;
+/// Bytes of datagrams that are decoded under one lock.
+const BATCH: usize = 64 * 1024;
+/// Bytes of a stream that are read and decoded under one lock.
+const READ: usize = 64 * 1024;
+/// How often the kernel is asked what it dropped.
+const ASK_KERNEL: Duration = Duration::from_secs(1);
+
+/// How sockets are opened and how many may speak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Receive buffer to ask for, bytes.
+    pub receive_buffer: usize,
+    /// Permission bits of a Unix socket's file.
+    pub mode: u32,
+    /// Group of a Unix socket's file.
+    pub group: Option<String>,
+    /// Connections open at once.
+    pub connections: usize,
+}
+
+/// A bound socket. A Unix socket's file is removed when it is dropped.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Opened,
+    asked: usize,
+    /// Drops that were reported already, so that a socket which outlives its reader does not
+    /// report them twice.
+    reported: AtomicU64,
+    file: Option<PathBuf>,
+    connections: usize,
+    open: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Opened {
+    Udp(UdpSocket),
+    Unixgram(UnixDatagram),
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // Somebody else may have removed it; there is nothing to do about it.
+            drop(std::fs::remove_file(file));
+        }
+    }
+}
+
+/// Opens a socket. `activated` are those that systemd opened; the one named is taken out.
+///
+/// Must be called within the runtime.
+///
+/// # Errors
+/// What could not be done; the address is not in the text.
+pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, OwnedFd)>) -> io::Result<Bound> {
+    let mut file = None;
+    let opened = match listen {
+        Listen::Udp(address) => {
+            let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, None)?;
+            socket.bind(&(*address).into())?;
+            Opened::Udp(UdpSocket::from_std(nonblocking(socket)?.into())?)
+        }
+        Listen::Tcp(address) => {
+            let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+            // A restart must not wait for connections that linger; it still refuses a taken port.
+            socket.set_reuse_address(true)?;
+            socket.bind(&(*address).into())?;
+            socket.listen(1024)?;
+            Opened::Tcp(TcpListener::from_std(nonblocking(socket)?.into())?)
+        }
+        Listen::Unix(path) => {
+            clear_the_way(path, Type::STREAM)?;
+            let listener = UnixListener::bind(path)?;
+            file = Some(path.clone());
+            admit(path, options)?;
+            Opened::Unix(listener)
+        }
+        Listen::Unixgram(path) => {
+            clear_the_way(path, Type::DGRAM)?;
+            let socket = UnixDatagram::bind(path)?;
+            file = Some(path.clone());
+            admit(path, options)?;
+            Opened::Unixgram(socket)
+        }
+        Listen::Systemd(name) => {
+            let place = activated.iter().position(|(n, _)| n == name);
+            let Some(place) = place else {
+                let known: Vec<&str> = activated.iter().map(|(n, _)| n.as_str()).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(io::Error::other(format!(
+                    "systemd passed no socket of this name (it passed: {known})"
+                )));
+            };
+            adopt(activated.swap_remove(place).1)?
+        }
+    };
+    match &opened {
+        Opened::Udp(socket) => SockRef::from(socket).set_recv_buffer_size(options.receive_buffer)?,
+        Opened::Unixgram(socket) => SockRef::from(socket).set_recv_buffer_size(options.receive_buffer)?,
+        Opened::Tcp(_) | Opened::Unix(_) => {}
+    }
+    Ok(Bound {
+        socket: opened,
+        asked: options.receive_buffer,
+        reported: AtomicU64::new(0),
+        file,
+        connections: options.connections,
+        open: AtomicU64::new(0),
+    })
+}
+
+fn nonblocking(socket: Socket) -> io::Result<Socket> {
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Takes a socket that somebody else opened, of whatever kind it is.
+fn adopt(fd: OwnedFd) -> io::Result<Opened> {
+    let socket = nonblocking(Socket::from(fd))?;
+    let unix = socket.local_addr()?.is_unix();
+    Ok(match (socket.r#type()?, unix) {
+        (Type::DGRAM, true) => Opened::Unixgram(UnixDatagram::from_std(OwnedFd::from(socket).into())?),
+        (Type::DGRAM, false) => Opened::Udp(UdpSocket::from_std(socket.into())?),
+        (_, true) => Opened::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?),
+        (_, false) => Opened::Tcp(TcpListener::from_std(socket.into())?),
+    })
+}
+
+/// Removes the socket file that a crash left behind: only if it is a socket and nobody answers.
+fn clear_the_way(path: &Path, kind: Type) -> io::Result<()> {
+    let Ok(there) = std::fs::symlink_metadata(path) else {
+        return match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder),
+            _ => Ok(()),
+        };
+    };
+    if !there.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is not a socket has this path",
+        ));
+    }
+    let probe = Socket::new(Domain::UNIX, kind, None)?;
+    match probe.connect(&socket2::SockAddr::unix(path)?) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(e) if e.raw_os_error() == Some(libc::EPROTOTYPE) => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "a socket of another kind is in use under this path",
+        )),
+        Err(e) => Err(e),
+        Ok(()) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on it")),
+    }
+}
+
+/// Sets who may write to a Unix socket.
+fn admit(path: &Path, options: &Options) -> io::Result<()> {
+    if let Some(name) = &options.group {
+        let group = group_id(name).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("there is no group \"{name}\""))
+        })?;
+        std::os::unix::fs::chown(path, None, Some(group))?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(options.mode))
+}
+
+fn group_id(name: &str) -> Option<u32> {
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    name.parse().ok().or_else(|| {
+        groups
+            .lines()
+            .map(|l| l.split(':'))
+            .find_map(|mut l| if l.next()? == name { l.nth(1)?.parse().ok() } else { None })
+    })
+}
+
+/// Makes the decoder of one connection or datagram socket.
+pub type NewDecoder = dyn Fn() -> Box<dyn Decoder> + Send + Sync;
+
+/// Reads a bound socket until told to stop.
+///
+/// `stop` ends the reading of datagrams and the accepting of connections; `cut` ends open
+/// connections as well. Connections run on `tracker`.
+pub async fn serve(
+    bound: Arc<Bound>,
+    new_decoder: Arc<NewDecoder>,
+    feed: Feed,
+    stop: CancellationToken,
+    cut: CancellationToken,
+    tracker: TaskTracker,
+) {
+    feed.send(Body::Link(Link::Up));
+    match &bound.socket {
+        Opened::Udp(socket) => datagrams(&bound, socket, &*new_decoder, &feed, &stop).await,
+        Opened::Unixgram(socket) => datagrams(&bound, socket, &*new_decoder, &feed, &stop).await,
+        Opened::Tcp(_) | Opened::Unix(_) => {
+            clients(&bound, &new_decoder, &feed, &stop, &cut, &tracker).await;
+        }
+    }
+}
+
+/// The two kinds of datagram sockets, alike to their reader.
+trait Datagrams: AsFd {
+    async fn readable(&self) -> io::Result<()>;
+    fn try_recv(&self, into: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Datagrams for UdpSocket {
+    async fn readable(&self) -> io::Result<()> {
+        Self::readable(self).await
+    }
+    fn try_recv(&self, into: &mut [u8]) -> io::Result<usize> {
+        Self::try_recv(self, into)
+    }
+}
+
+impl Datagrams for UnixDatagram {
+    async fn readable(&self) -> io::Result<()> {
+        Self::readable(self).await
+    }
+    fn try_recv(&self, into: &mut [u8]) -> io::Result<usize> {
+        Self::try_recv(self, into)
+    }
+}
+
+async fn datagrams(
+    bound: &Bound,
+    socket: &impl Datagrams,
+    new_decoder: &NewDecoder,
+    feed: &Feed,
+    stop: &CancellationToken,
+) {
+    let mut decoder = new_decoder();
+    let mut batch = vec![0; BATCH + DATAGRAM + 1];
+    let mut ask = tokio::time::interval(ASK_KERNEL);
+    ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            _ = ask.tick() => report_kernel(bound, socket, feed),
+            ready = socket.readable() => {
+                if ready.is_err() {
+                    break;
+                }
+                drain(socket, &mut batch, decoder.as_mut(), feed);
+                // A flood must not keep others on this thread from their turn.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    // What the kernel already has was sent to us, so it counts.
+    while drain(socket, &mut batch, decoder.as_mut(), feed) {}
+    report_kernel(bound, socket, feed);
+}
+
+/// Reads datagrams until there are none or the batch is full, and decodes them in one go. Says
+/// whether there may be more.
+///
+/// Each datagram ends with a line end: if it has none, it gets one, so that a batch reads like a stream.
+fn drain(socket: &impl Datagrams, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Feed) -> bool {
+    let (mut used, mut reads, mut too_long) = (0, 0, 0_u64);
+    let more = loop {
+        if used >= BATCH {
+            break true;
+        }
+        let Some(space) = batch.get_mut(used..used + DATAGRAM) else { break true };
+        match socket.try_recv(space) {
+            Ok(n) => {
+                reads += 1;
+                if n == DATAGRAM {
+                    // A Unix datagram can be longer than the space; what was cut off is unknown.
+                    too_long += 1;
+                    continue;
+                }
+                used += n;
+                if n > 0
+                    && batch.get(used - 1) != Some(&b'\n')
+                    && let Some(end) = batch.get_mut(used)
+                {
+                    *end = b'\n';
+                    used += 1;
+                }
+            }
+            Err(_) => break false,
+        }
+    };
+    if reads > 0 {
+        let at = now();
+        feed.take(at, batch.get(..used).unwrap_or_default(), reads, decoder);
+        for _ in 0..too_long {
+            feed.send_at(at, Body::Fault(Fault { kind: FaultKind::TooLong, bytes: DATAGRAM as u64 }));
+        }
+    }
+    more
+}
+
+fn report_kernel(bound: &Bound, socket: &impl AsFd, feed: &Feed) {
+    let Ok(info) = sys::memory_info(socket.as_fd()) else { return };
+    let drops = u64::from(info.drops);
+    let before = bound.reported.swap(drops, Ordering::Relaxed);
+    feed.send(Body::Socket(SocketState {
+        // The kernel counts modulo 2^32.
+        drops: drops.wrapping_sub(before) & u64::from(u32::MAX),
+        asked: bound.asked as u64,
+        granted: info.receive_buffer.into(),
+        queued: info.queued.into(),
+    }));
+}
+
+async fn clients(
+    bound: &Arc<Bound>,
+    new_decoder: &Arc<NewDecoder>,
+    feed: &Feed,
+    stop: &CancellationToken,
+    cut: &CancellationToken,
+    tracker: &TaskTracker,
+) {
+    let most = bound.connections as u64;
+    feed.send(Body::Clients(Clients { open: bound.open.load(Ordering::Relaxed), accepted: 0, refused: 0 }));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = accept(&bound.socket) => accepted,
+        };
+        let Ok(stream) = accepted else {
+            // Out of descriptors, most likely: those that are open need some time to end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let open = bound.open.load(Ordering::Relaxed);
+        if open >= most {
+            drop(stream);
+            feed.send(Body::Clients(Clients { open, accepted: 0, refused: 1 }));
+            continue;
+        }
+        bound.open.fetch_add(1, Ordering::Relaxed);
+        feed.send(Body::Clients(Clients { open: open + 1, accepted: 1, refused: 0 }));
+        let (decoder, feed, cut, bound) = (new_decoder(), feed.clone(), cut.clone(), bound.clone());
+        tracker.spawn(async move {
+            connection(stream, decoder, &feed, &cut).await;
+            let open = bound.open.fetch_sub(1, Ordering::Relaxed) - 1;
+            feed.send(Body::Clients(Clients { open, accepted: 0, refused: 0 }));
+        });
+    }
+}
+
+/// The two kinds of streams.
+enum Stream {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Stream {
+    async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(s) => s.readable().await,
+            Self::Unix(s) => s.readable().await,
+        }
+    }
+
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(s) => s.try_read(into),
+            Self::Unix(s) => s.try_read(into),
+        }
+    }
+}
+
+async fn accept(socket: &Opened) -> io::Result<Stream> {
+    match socket {
+        Opened::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
+        Opened::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+        Opened::Udp(_) | Opened::Unixgram(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+thread_local! {
+    /// One buffer a thread instead of one a connection: thousands may be open and silent.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
+
+async fn connection(stream: Stream, mut decoder: Box<dyn Decoder>, feed: &Feed, cut: &CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = cut.cancelled() => {
+                // What the client had sent before the end is read; what it sends after is not.
+                while read(&stream, decoder.as_mut(), feed).is_ok_and(|n| n > 0) {}
+                break;
+            }
+            ready = stream.readable() => if ready.is_err() { break },
+        }
+        match read(&stream, decoder.as_mut(), feed) {
+            Ok(0) => break,
+            Ok(_) if decoder.broken() => break,
+            Ok(_) => tokio::task::yield_now().await,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    feed.end(now(), decoder.as_mut());
+}
+
+fn read(stream: &Stream, decoder: &mut dyn Decoder, feed: &Feed) -> io::Result<usize> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let n = stream.try_read(buffer)?;
+        if n > 0 {
+            feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
+        }
+        Ok(n)
+    })
+}
