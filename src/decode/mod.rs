@@ -9,6 +9,14 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod frame;
+pub mod glob;
+pub mod line;
+pub mod mapping;
+pub mod number;
+pub mod statsd;
+mod tags;
+
 use crate::event::Body;
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
