@@ -2,26 +2,16 @@
 //!
 //! It does not apply a rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use regex::{Regex, RegexSet};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::super::glob::{Globs, StatsdType, Template, is_pattern};
+use super::report::{LEGACY, NATIVE, Problem, SUMMARY, Said};
 use super::{Mapper, Rule, Shape};
-
-/// A mistake in a mapping file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// What is wrong, and in which rule, counted from 1.
-    pub message: String,
-    /// The line it is in, or that its rule begins in, counted from 1.
-    pub line: Option<usize>,
-    /// The column, counted from 1.
-    pub column: Option<usize>,
-}
 
 impl Mapper {
     /// Reads a mapping file. Beside the rules, gives sentences about what in it has no effect.
@@ -73,96 +63,6 @@ impl Mapper {
         Ok((mapper, said.notes()))
     }
 }
-
-/// What is said about a file while it is read.
-#[derive(Default)]
-struct Said {
-    rule: Option<u32>,
-    problems: Vec<(Option<u32>, String)>,
-    /// A sentence about one rule.
-    notes: Vec<String>,
-    /// Sentences about the file, said once, and the rules they are about.
-    habits: BTreeMap<&'static str, BTreeSet<Option<u32>>>,
-}
-
-impl Said {
-    fn place(&self) -> String {
-        self.rule.map_or_else(|| "defaults".into(), |number| format!("rule {}", number + 1))
-    }
-
-    fn problem(&mut self, what: impl std::fmt::Display) {
-        let message = format!("{}: {what}", self.place());
-        self.problems.push((self.rule, message));
-    }
-
-    fn note(&mut self, what: impl std::fmt::Display) {
-        let note = format!("{}: {what}", self.place());
-        self.notes.push(note);
-    }
-
-    fn habit(&mut self, asked: bool, what: &'static str) {
-        if asked {
-            self.habits.entry(what).or_default().insert(self.rule);
-        }
-    }
-
-    fn notes(self) -> Vec<String> {
-        let times = |(what, places): (&str, BTreeSet<_>)| match places.len() {
-            1 => format!("{what} (1 place)"),
-            many => format!("{what} ({many} places)"),
-        };
-        self.notes.into_iter().chain(self.habits.into_iter().map(times)).collect()
-    }
-
-    fn placed(self, yaml: &str) -> Vec<Problem> {
-        let places = places(yaml);
-        let placed = |(rule, message): (Option<u32>, String)| {
-            let place = rule.and_then(|number| places.get(number as usize));
-            Problem { message, line: place.map(|p| p.0), column: place.map(|p| p.1) }
-        };
-        self.problems.into_iter().map(placed).collect()
-    }
-}
-
-/// Line and column where each item of `mappings` begins.
-fn places(yaml: &str) -> Vec<(usize, usize)> {
-    use granit_parser::Event;
-    let mut places = Vec::new();
-    let (mut depth, mut key, mut inside, mut expect_key) = (0_usize, String::new(), false, true);
-    for next in granit_parser::Parser::new_from_str(yaml) {
-        let Ok((event, span)) = next else { break };
-        if !event.is_node() {
-            match event {
-                Event::SequenceEnd | Event::MappingEnd => {
-                    depth = depth.saturating_sub(1);
-                    inside &= depth >= 2;
-                    expect_key |= depth == 1;
-                }
-                _ => {}
-            }
-            continue;
-        }
-        if inside && depth == 2 {
-            places.push((span.start.line(), span.start.col() + 1));
-        }
-        let opens = matches!(event, Event::MappingStart(..) | Event::SequenceStart(..));
-        if depth == 1 && expect_key {
-            key = event.scalar().map(|(text, _)| text.to_owned()).unwrap_or_default();
-            expect_key = false;
-        } else if depth == 1 {
-            inside = opens && key == "mappings";
-            expect_key = !opens;
-        }
-        depth += usize::from(opens);
-    }
-    places
-}
-
-const SUMMARY: &str =
-    "summaries are not computed here: timers, histograms and distributions are exposed as histograms";
-const NATIVE: &str = "native_histogram_bucket_factor and native_histogram_max_buckets have no effect";
-const LEGACY: &str =
-    "timer_type, buckets and quantiles outside their options are an old spelling, still read";
 
 /// What rules inherit.
 struct Base {
@@ -259,7 +159,10 @@ impl Rule {
                     labels: labels.clone().into_iter().collect(),
                 }),
                 Err(error) => {
-                    said.problem(format_args!("\"{}\" is not a regular expression: {error}", entry.pattern));
+                    // The last line of it says why, those before draw where.
+                    let error = error.to_string();
+                    let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                    said.problem(format_args!("\"{}\" is not a regular expression: {why}", entry.pattern));
                     None
                 }
             }
@@ -316,6 +219,7 @@ struct Defaults {
     observer_type: Option<String>,
     timer_type: Option<String>,
     match_type: Option<String>,
+    #[serde(deserialize_with = "switch")]
     glob_disable_ordering: bool,
     ttl: Option<String>,
     summary_options: Option<SummaryOptions>,
@@ -333,6 +237,7 @@ struct Entry {
     match_metric_type: Option<String>,
     name: Option<String>,
     labels: Option<BTreeMap<String, String>>,
+    #[serde(deserialize_with = "switch")]
     honor_labels: bool,
     observer_type: Option<String>,
     timer_type: Option<String>,
@@ -371,6 +276,15 @@ struct HistogramOptions {
     buckets: Option<Vec<f64>>,
     native_histogram_bucket_factor: Option<f64>,
     native_histogram_max_buckets: Option<u32>,
+}
+
+/// A boolean as YAML 1.1 had it: also `yes` and `on`.
+fn switch<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    match String::deserialize(from)?.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Ok(true),
+        "false" | "no" | "off" | "n" => Ok(false),
+        other => Err(serde::de::Error::custom(format_args!("\"{other}\" is neither true nor false"))),
+    }
 }
 
 /// Whether timers are asked to be histograms. They are, either way.
@@ -509,7 +423,7 @@ mod tests {
 defaults:
   observer_type: histogram
   match_type: glob
-  glob_disable_ordering: true
+  glob_disable_ordering: yes
   ttl: 1m20s
   summary_options:
     quantiles: [{quantile: 0.99, error: 0.001}]

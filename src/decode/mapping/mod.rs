@@ -4,12 +4,13 @@
 //! told in plain sentences and not in an error. It opens no file and makes no name legal.
 
 mod file;
+mod report;
 
 use std::sync::Arc;
 
 use regex::{Regex, RegexSet};
 
-pub use self::file::Problem;
+pub use self::report::Problem;
 pub use super::glob::StatsdType;
 use super::glob::{Globs, Template};
 
@@ -290,11 +291,13 @@ mappings:
         assert_ne!(mapper.edition(), self::mapper("").edition());
     }
 
+    const RULE: &str = "- {match: 'rig{i}.*.stage.*', name: 'm{i}', labels: {a: '$1', b: '$2'}}\n";
+
     #[test]
     fn a_thousand_rules_answer_quickly() {
         let mut yaml = String::from("mappings:\n");
         for i in 0..1000 {
-            yaml += &format!("- {{match: 'rig{i}.*.stage.*', name: 'm{i}', labels: {{a: '$1', b: '$2'}}}}\n");
+            yaml.push_str(&RULE.replace("{i}", &i.to_string()));
         }
         let mapper = mapper(&yaml);
         assert_eq!(mapped(&mapper, "rig999.x.stage.y", Counter), "m999{a=x,b=y}");
