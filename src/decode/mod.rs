@@ -9,8 +9,16 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod frame;
+pub mod glob;
 pub mod jsonl;
 pub mod line;
+pub mod mapping;
+pub mod number;
+pub mod statsd;
+mod tags;
+
+use std::sync::Arc;
 
 use crate::event::Body;
 
@@ -38,5 +46,42 @@ pub trait Decoder: Send {
     /// What should be sent before the connection is closed.
     fn goodbye(&self) -> &'static [u8] {
         b""
+    }
+}
+
+/// The protocols that streams and datagrams can speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// One JSON object a line.
+    Jsonl,
+    /// StatsD and DogStatsD, one line a metric.
+    Statsd,
+    /// The same in frames with a length before them.
+    StatsdFrames,
+}
+
+impl Protocol {
+    /// Every protocol.
+    pub const ALL: &'static [Self] = &[Self::Jsonl, Self::Statsd, Self::StatsdFrames];
+
+    /// Its name: config value, fixture folder, label.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Statsd => "statsd",
+            Self::StatsdFrames => "statsd_frames",
+        }
+    }
+
+    /// A decoder with the settings that nobody changed.
+    #[must_use]
+    pub fn decoder(self) -> Box<dyn Decoder> {
+        let statsd = || statsd::Statsd::new(&statsd::Settings::default(), Arc::default());
+        match self {
+            Self::Jsonl => Box::new(jsonl::Jsonl::new(65_536, Arc::default())),
+            Self::Statsd => Box::new(statsd()),
+            Self::StatsdFrames => Box::new(frame::Frames::new(statsd(), frame::FRAME_BYTES)),
+        }
     }
 }

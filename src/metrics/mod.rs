@@ -7,6 +7,8 @@ mod family;
 mod number;
 mod own;
 mod series;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::HashMap;
@@ -190,13 +192,6 @@ impl Registry {
     pub fn add_source(&mut self, name: &str) -> SourceId {
         self.sources.push(Source { name: name.into(), ..Source::default() });
         SourceId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
-    }
-
-    /// Forgets what keys of a source mean: its mapping changed.
-    pub fn forget_aliases(&mut self, source: SourceId) {
-        if let Some(source) = self.sources.get_mut(source.0 as usize) {
-            source.aliases.clear();
-        }
     }
 
     /// Brings the series of a built-in metric into being at zero.

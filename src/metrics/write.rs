@@ -179,18 +179,19 @@ impl Page<'_> {
         s.quantiles.len() + 2
     }
 
-    /// Everything of a line up to its value.
-    fn sample(&mut self, suffix: &str, series: &Series, last: &str) {
+    /// Everything of a line up to its value. `first` is a label that stands before the series' own,
+    /// where prometheus-client puts `le` too.
+    fn sample(&mut self, suffix: &str, series: &Series, first: &str) {
         let out = &mut *self.out;
         out.extend_from_slice(self.family.name.as_bytes());
         out.extend_from_slice(suffix.as_bytes());
-        if !series.labels.is_empty() || !last.is_empty() {
+        if !series.labels.is_empty() || !first.is_empty() {
             out.push(b'{');
-            out.extend_from_slice(series.labels.as_bytes());
-            if !series.labels.is_empty() && !last.is_empty() {
+            out.extend_from_slice(first.as_bytes());
+            if !series.labels.is_empty() && !first.is_empty() {
                 out.push(b',');
             }
-            out.extend_from_slice(last.as_bytes());
+            out.extend_from_slice(series.labels.as_bytes());
             out.push(b'}');
         }
         out.push(b' ');

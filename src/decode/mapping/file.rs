@@ -1,0 +1,559 @@
+//! The shape of a mapping file, and every mistake in one.
+//!
+//! It does not apply a rule.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use regex::{Regex, RegexSet};
+use serde::{Deserialize, Deserializer};
+
+use super::super::glob::{Globs, StatsdType, Template, is_pattern};
+use super::report::{LEGACY, NATIVE, Problem, SUMMARY, Said};
+use super::{Mapper, Rule, Shape};
+
+impl Mapper {
+    /// Reads a mapping file. Beside the rules, gives sentences about what in it has no effect.
+    ///
+    /// # Errors
+    /// Every mistake in it; only the first, if it cannot be read as YAML of this shape.
+    pub fn parse(yaml: &str) -> Result<(Self, Vec<String>), Vec<Problem>> {
+        let file: Option<File> = serde_yaml::from_str(yaml).map_err(|error| {
+            let place = error.location();
+            vec![Problem {
+                message: error.to_string(),
+                line: place.as_ref().map(serde_yaml::Location::line),
+                column: place.as_ref().map(serde_yaml::Location::column),
+            }]
+        })?;
+        let file = file.unwrap_or_default();
+        let defaults = file.defaults.unwrap_or_default();
+        let mut said = Said::default();
+        let base = Base::read(&defaults, &mut said);
+        let entries = file.mappings.unwrap_or_default();
+        let mut globs = Globs::new(defaults.glob_disable_ordering);
+        let mut rules = Vec::with_capacity(entries.len());
+        for (number, entry) in (0_u32..).zip(&entries) {
+            said.rule = Some(number);
+            if let Some(rule) = Rule::read(entry, &base, &mut globs, number, &mut said) {
+                rules.push(rule);
+            }
+        }
+        if !said.problems.is_empty() {
+            return Err(said.placed(yaml));
+        }
+        let expression = |(at, rule): (usize, &Rule)| match &rule.shape {
+            Shape::Expression { pattern, .. } => Some((at, pattern.as_str().to_owned())),
+            Shape::Glob { .. } => None,
+        };
+        let (expressions, patterns): (Vec<_>, Vec<_>) =
+            rules.iter().enumerate().filter_map(expression).unzip();
+        let mapper = Self {
+            decides: rules.iter().any(|rule| rule.drop || rule.scale != 1.0),
+            // Too large a set is no mistake: the expressions are then asked one by one.
+            any: if patterns.is_empty() { None } else { RegexSet::new(patterns).ok() },
+            expressions,
+            rules,
+            globs: Some(globs),
+            ttl: base.ttl,
+            bounds: base.bounds,
+            edition: foldhash::quality::FixedState::default().hash_one(yaml) as u32,
+        };
+        Ok((mapper, said.notes()))
+    }
+}
+
+/// What rules inherit.
+struct Base {
+    expression: bool,
+    histogram: bool,
+    ttl: u32,
+    bounds: Option<Arc<[f64]>>,
+}
+
+impl Base {
+    fn read(defaults: &Defaults, said: &mut Said) -> Self {
+        let observer = defaults.observer_type.as_deref().or(defaults.timer_type.as_deref());
+        let histogram = observer_is_histogram(observer, false, said);
+        said.habit(defaults.summary_options.is_some() || defaults.quantiles.is_some(), SUMMARY);
+        said.habit(
+            defaults.timer_type.is_some() || defaults.buckets.is_some() || defaults.quantiles.is_some(),
+            LEGACY,
+        );
+        Self {
+            expression: match_is_expression(defaults.match_type.as_deref(), false, said),
+            histogram,
+            ttl: defaults.ttl.as_deref().map_or(0, |text| ttl(text, said)),
+            bounds: bounds(defaults.histogram_options.as_ref(), defaults.buckets.as_deref(), said),
+        }
+    }
+}
+
+impl Rule {
+    /// Reads one rule; its mistakes are in `said`.
+    fn read(entry: &Entry, base: &Base, globs: &mut Globs, number: u32, said: &mut Said) -> Option<Self> {
+        let before = said.problems.len();
+        let drop = match entry.action.as_deref() {
+            None | Some("" | "map") => false,
+            Some("drop") => true,
+            Some(other) => {
+                said.problem(format_args!("action \"{other}\" is neither map nor drop"));
+                false
+            }
+        };
+        let kind = match entry.match_metric_type.as_deref() {
+            None => None,
+            Some("counter") => Some(StatsdType::Counter),
+            Some("gauge") => Some(StatsdType::Gauge),
+            Some("observer") => Some(StatsdType::Observer),
+            Some(other) => {
+                said.problem(format_args!(
+                    "match_metric_type \"{other}\" is none of counter, gauge and observer"
+                ));
+                None
+            }
+        };
+        let name = entry.name.as_deref().unwrap_or_default();
+        if name.is_empty() && !drop {
+            said.problem("there is no name");
+        } else if !name.is_empty() && !is_name(name) {
+            said.problem(format_args!("\"{name}\" is not a metric name"));
+        }
+        let none = BTreeMap::new();
+        let labels = entry.labels.as_ref().unwrap_or(&none);
+        for label in labels.keys().filter(|label| !is_label(label)) {
+            said.problem(format_args!("\"{label}\" is not a label name"));
+        }
+        let scale = entry.scale.unwrap_or(1.0);
+        if !scale.is_finite() {
+            said.problem("scale is not a finite number");
+        }
+        let ttl = entry.ttl.as_deref().map_or(0, |text| ttl(text, said));
+        let observer = entry.observer_type.as_deref().or(entry.timer_type.as_deref());
+        let histogram = observer_is_histogram(observer, base.histogram, said);
+        let (summary_options, histogram_options) =
+            (entry.summary_options.is_some(), entry.histogram_options.is_some());
+        if observer.is_some() && histogram && summary_options {
+            said.problem("a histogram has no summary_options");
+        }
+        if observer.is_some() && !histogram && histogram_options {
+            said.problem("a summary has no histogram_options");
+        }
+        if entry.quantiles.is_some() && entry.summary_options.as_ref().is_some_and(|o| o.quantiles.is_some())
+        {
+            said.problem("quantiles are given twice");
+        }
+        said.habit(summary_options || entry.quantiles.is_some(), SUMMARY);
+        said.habit(
+            entry.timer_type.is_some() || entry.buckets.is_some() || entry.quantiles.is_some(),
+            LEGACY,
+        );
+        let own_bounds = bounds(entry.histogram_options.as_ref(), entry.buckets.as_deref(), said);
+
+        let shape = if match_is_expression(entry.match_type.as_deref(), base.expression, said) {
+            match Regex::new(&entry.pattern) {
+                Ok(pattern) => Some(Shape::Expression {
+                    pattern,
+                    name: name.to_owned(),
+                    labels: labels.clone().into_iter().collect(),
+                }),
+                Err(error) => {
+                    // The last line of it says why, those before draw where.
+                    let error = error.to_string();
+                    let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                    said.problem(format_args!("\"{}\" is not a regular expression: {why}", entry.pattern));
+                    None
+                }
+            }
+        } else if is_pattern(&entry.pattern) {
+            if globs.add(&entry.pattern, kind, number) {
+                said.note(format_args!(
+                    "an earlier rule matches \"{}\" too, so this one never applies",
+                    entry.pattern
+                ));
+            }
+            let stars = entry.pattern.split('.').filter(|component| *component == "*").count();
+            let template = |of: &str, text: &str, said: &mut Said| {
+                let template = Template::new(text);
+                if template.misses(stars) {
+                    said.note(format_args!(
+                        "{of} refers to more than the match catches; that part stays empty"
+                    ));
+                }
+                template
+            };
+            let name = template("the name", name, said);
+            let label = |(key, text): (&String, &String)| {
+                (key.clone(), template(&format!("label {key}"), text, said))
+            };
+            Some(Shape::Glob { name, labels: labels.iter().map(label).collect() })
+        } else {
+            said.problem(format_args!("\"{}\" is not a glob over a dotted name", entry.pattern));
+            None
+        };
+        (said.problems.len() == before).then_some(())?;
+        Some(Self {
+            kind,
+            shape: shape?,
+            drop,
+            honor_labels: entry.honor_labels,
+            help: entry.help.clone().unwrap_or_default(),
+            ttl: if ttl == 0 { base.ttl } else { ttl },
+            bounds: own_bounds.or_else(|| base.bounds.clone()),
+            scale,
+        })
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    defaults: Option<Defaults>,
+    mappings: Option<Vec<Entry>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Defaults {
+    observer_type: Option<String>,
+    timer_type: Option<String>,
+    match_type: Option<String>,
+    #[serde(deserialize_with = "switch")]
+    glob_disable_ordering: bool,
+    ttl: Option<String>,
+    summary_options: Option<SummaryOptions>,
+    histogram_options: Option<HistogramOptions>,
+    buckets: Option<Vec<f64>>,
+    quantiles: Option<Vec<Quantile>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Entry {
+    #[serde(rename = "match")]
+    pattern: String,
+    match_type: Option<String>,
+    match_metric_type: Option<String>,
+    name: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(deserialize_with = "switch")]
+    honor_labels: bool,
+    observer_type: Option<String>,
+    timer_type: Option<String>,
+    help: Option<String>,
+    action: Option<String>,
+    ttl: Option<String>,
+    summary_options: Option<SummaryOptions>,
+    histogram_options: Option<HistogramOptions>,
+    buckets: Option<Vec<f64>>,
+    quantiles: Option<Vec<Quantile>>,
+    scale: Option<f64>,
+}
+
+/// Checked for its shape and otherwise not used.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SummaryOptions {
+    quantiles: Option<Vec<Quantile>>,
+    max_age: Option<String>,
+    age_buckets: Option<u32>,
+    buf_cap: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "a summary's options are accepted and have no effect")]
+struct Quantile {
+    quantile: f64,
+    #[serde(default)]
+    error: f64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct HistogramOptions {
+    buckets: Option<Vec<f64>>,
+    native_histogram_bucket_factor: Option<f64>,
+    native_histogram_max_buckets: Option<u32>,
+}
+
+/// A boolean as YAML 1.1 had it: also `yes` and `on`.
+fn switch<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    match String::deserialize(from)?.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Ok(true),
+        "false" | "no" | "off" | "n" => Ok(false),
+        other => Err(serde::de::Error::custom(format_args!("\"{other}\" is neither true nor false"))),
+    }
+}
+
+/// Whether timers are asked to be histograms. They are, either way.
+fn observer_is_histogram(observer: Option<&str>, base: bool, said: &mut Said) -> bool {
+    match observer {
+        None => base,
+        Some("histogram") => true,
+        Some("" | "summary") => {
+            said.habit(true, SUMMARY);
+            false
+        }
+        Some(other) => {
+            said.problem(format_args!("observer_type \"{other}\" is neither histogram nor summary"));
+            false
+        }
+    }
+}
+
+fn match_is_expression(match_type: Option<&str>, base: bool, said: &mut Said) -> bool {
+    match match_type {
+        None => base,
+        Some("regex") => true,
+        Some("" | "glob") => false,
+        Some(other) => {
+            said.problem(format_args!("match_type \"{other}\" is neither glob nor regex"));
+            false
+        }
+    }
+}
+
+/// The buckets of either spelling, without an infinite one.
+fn bounds(options: Option<&HistogramOptions>, legacy: Option<&[f64]>, said: &mut Said) -> Option<Arc<[f64]>> {
+    let native = |o: &HistogramOptions| {
+        o.native_histogram_bucket_factor.is_some() || o.native_histogram_max_buckets.is_some()
+    };
+    said.habit(options.is_some_and(native), NATIVE);
+    let own = options.and_then(|options| options.buckets.as_deref());
+    if own.is_some() && legacy.is_some() {
+        said.problem("buckets are given twice");
+    }
+    let bounds = own.or(legacy)?;
+    let bounds = bounds.strip_suffix(&[f64::INFINITY]).unwrap_or(bounds);
+    if bounds.iter().any(|bound| !bound.is_finite()) || !bounds.is_sorted_by(|a, b| a < b) {
+        said.problem("buckets are not finite numbers that grow");
+    }
+    (!bounds.is_empty()).then(|| Arc::from(bounds))
+}
+
+/// Whole seconds of a span written as in Go, such as `1m20s`; a part of a second counts as one.
+fn ttl(text: &str, said: &mut Said) -> u32 {
+    if text == "0" || text.is_empty() {
+        return 0;
+    }
+    let mut seconds = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, after) = rest.split_at(number);
+        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let scale = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => f64::NAN,
+        };
+        seconds += number.parse::<f64>().unwrap_or(f64::NAN) * scale;
+        rest = after;
+    }
+    if seconds.is_nan() {
+        said.problem(format_args!("ttl \"{text}\" is not a time such as 30s or 1m20s"));
+        return 0;
+    }
+    // A cast of a float stops at the ends of the range.
+    seconds.ceil() as u32
+}
+
+/// A metric name in which references may stand for characters.
+fn is_name(name: &str) -> bool {
+    let mut rest = name;
+    let mut first = true;
+    while let Some(c) = rest.chars().next() {
+        let legal = match c {
+            'a'..='z' | 'A'..='Z' | '_' => rest.strip_prefix(c),
+            '0'..='9' if !first => rest.strip_prefix(c),
+            '$' => {
+                let inner = rest.strip_prefix("${").or_else(|| rest.strip_prefix('$')).unwrap_or(rest);
+                let after = inner.trim_start_matches(|c: char| c.is_ascii_digit());
+                (after.len() < inner.len()).then(|| after.strip_prefix('}').unwrap_or(after))
+            }
+            _ => None,
+        };
+        let Some(after) = legal else { return false };
+        rest = after;
+        first = false;
+    }
+    !first
+}
+
+fn is_label(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && !name.starts_with("__")
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(yaml: &str) -> (Mapper, Vec<String>) {
+        Mapper::parse(yaml).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    fn problems(yaml: &str) -> Vec<String> {
+        let told = |p: Problem| match (p.line, p.column) {
+            (Some(line), Some(column)) => format!("{line}:{column}: {}", p.message),
+            _ => p.message,
+        };
+        Mapper::parse(yaml).map(|_| ()).unwrap_err().into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn an_empty_file_is_no_rules() {
+        for empty in ["", "---\n", "# nothing\n", "mappings:\n", "mappings: []\ndefaults:\n"] {
+            assert!(load(empty).0.is_empty(), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn everything_is_accepted_and_what_has_no_effect_is_told() {
+        let (mapper, notes) = load(
+            r#"
+defaults:
+  observer_type: histogram
+  match_type: glob
+  glob_disable_ordering: yes
+  ttl: 1m20s
+  summary_options:
+    quantiles: [{quantile: 0.99, error: 0.001}]
+    max_age: 5m
+    age_buckets: 2
+    buf_cap: 1000
+  histogram_options:
+    buckets: [.005, 1, 2.5]
+    native_histogram_bucket_factor: 1.1
+    native_histogram_max_buckets: 160
+mappings:
+- match: a.*
+  name: a
+  labels: {version: 1.10, build: 007, on: yes, what: "$2"}
+  honor_labels: true
+  help: All of a
+  match_metric_type: observer
+  histogram_options: {buckets: [1, 10, .inf]}
+  ttl: 1500ms
+  scale: 1e-3
+  action: map
+- match: a.*
+  name: never
+  match_metric_type: observer
+- match: old.*
+  name: old
+  timer_type: histogram
+  buckets: [1, 2]
+- match: older.*
+  name: older
+  timer_type: summary
+  quantiles: [{quantile: 0.5, error: 0.1}]
+- match: .
+  match_type: regex
+  action: drop
+"#,
+        );
+        assert_eq!(mapper.len(), 5);
+        assert_eq!((mapper.ttl(), mapper.bounds().as_deref()), (80, Some(&[0.005, 1.0, 2.5][..])));
+        let super::super::Mapped::Renamed(a) = mapper.map("a.x", StatsdType::Observer) else { panic!() };
+        assert_eq!((a.ttl, a.scale, a.help, a.honor_labels), (2, 0.001, "All of a", true));
+        assert_eq!(a.bounds.as_deref(), Some(&[1.0, 10.0][..]));
+        let labels: Vec<_> = a.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(labels, ["build=007", "on=yes", "version=1.10", "what="]);
+        assert_eq!(
+            notes,
+            [
+                "rule 1: label what refers to more than the match catches; that part stays empty".to_owned(),
+                "rule 2: an earlier rule matches \"a.*\" too, so this one never applies".to_owned(),
+                format!("{NATIVE} (1 place)"),
+                format!("{SUMMARY} (2 places)"),
+                format!("{LEGACY} (2 places)"),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_rule() {
+        let told = problems(
+            "defaults:
+  observer_type: wrong
+  ttl: soon
+mappings:
+- match: bad!!line.*
+  name: 0foo
+  labels:
+    __x: a
+    ä: b
+  action: keep
+- match: fine.*
+  name: fine
+- {match: '(', match_type: regex, name: x, ttl: 5, scale: .nan}
+- match: a.*
+  match_type: prefix
+  match_metric_type: timer
+  buckets: [2, 1]
+  histogram_options: {buckets: [1]}
+- match: a.b
+  name: a
+  observer_type: histogram
+  summary_options: {}
+",
+        );
+        let begins = [
+            "defaults: ttl \"soon\"",
+            "5:3: rule 1: action \"keep\"",
+            "5:3: rule 1: \"0foo\" is not a metric name",
+            "5:3: rule 1: \"__x\" is not a label name",
+            "5:3: rule 1: \"ä\" is not a label name",
+            "5:3: rule 1: \"bad!!line.*\" is not a glob",
+            "13:3: rule 3: scale",
+            "13:3: rule 3: ttl \"5\"",
+            "13:3: rule 3: \"(\" is not a regular expression",
+            "14:3: rule 4: match_metric_type",
+            "14:3: rule 4: there is no name",
+            "14:3: rule 4: buckets are given twice",
+            "14:3: rule 4: match_type",
+            "17:3: rule 5",
+        ];
+        for begin in begins.iter().take(begins.len() - 1) {
+            assert!(told.iter().any(|t| t.starts_with(begin)), "{begin}\n{told:#?}");
+        }
+        assert!(told.iter().any(|t| t.contains("rule 5: a histogram has no summary_options")), "{told:#?}");
+        assert!(!told.iter().any(|t| t.contains("rule 2")), "{told:#?}");
+    }
+
+    #[test]
+    fn what_is_not_of_the_shape_has_a_place() {
+        let told = problems("mappings:\n- match: a\n  nmae: b\n");
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("3:3: ") && told[0].contains("nmae"), "{told:?}");
+        assert_eq!(problems("mappings:\n- match: *.test.*\n  name: b\n").len(), 1);
+        assert_eq!(problems("mappings: 3").len(), 1);
+    }
+
+    #[test]
+    fn names_and_times() {
+        for good in ["a", "_a9", "$1", "${2}_total", "a_$1", "$0"] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "9a", "a.b", "a:b", "$", "${", "$x", "a b", "ä"] {
+            assert!(!is_name(bad), "{bad}");
+        }
+        let mut said = Said::default();
+        let times = ["0", "1h", "1m20s", "1.5s", "10ms", "3us", "99999999h"];
+        assert_eq!(times.map(|t| ttl(t, &mut said)), [0, 3600, 80, 2, 1, 1, u32::MAX]);
+        assert!(said.problems.is_empty());
+        for bad in ["5", "s", "1x", "-1s", "1m 20s"] {
+            ttl(bad, &mut said);
+        }
+        assert_eq!(said.problems.len(), 5);
+    }
+}

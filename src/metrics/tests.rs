@@ -1,0 +1,291 @@
+//! The registry as a whole: limits, life and text.
+
+use std::num::NonZeroU128;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::encode_registry;
+
+use super::*;
+use crate::catalog::PAGES;
+use crate::event::{Spell, Stage, Timestamp};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn registry(limits: Limits) -> (Registry, SourceId) {
+    let mut registry = Registry::new(PAGES, limits, HashMap::new());
+    let source = registry.add_source("test");
+    (registry, source)
+}
+
+fn event(source: SourceId, second: u64, body: Body<'_>) -> Event<'_> {
+    Event { at: Timestamp(second * SECOND), source, body }
+}
+
+fn stage<'a>(pipeline: &'a str, stage: &'a str, seconds: f64) -> Body<'a> {
+    Body::Stage(Stage { pipeline, stage, seconds, error: None, items: None, ended: None, trace: None })
+}
+
+fn text(registry: &Registry, format: Format) -> String {
+    let mut out = Vec::new();
+    registry.write_all(format, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// A series that spells itself.
+struct Named(Spelled);
+
+impl Named {
+    fn new(name: &str, kind: Kind, labels: &[(&str, &str)]) -> Self {
+        let labels = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Self(Spelled { name: name.to_owned(), kind, labels, ..Spelled::default() })
+    }
+
+    fn fold(
+        &self,
+        registry: &mut Registry,
+        source: SourceId,
+        second: u64,
+        change: Change<'_>,
+    ) -> Result<(), FaultKind> {
+        let key = format!("{:?}", self.0);
+        let o = Observation { key: key.as_bytes(), spelling: self, change, trace: None };
+        registry.fold(&event(source, second, Body::Observation(o)))
+    }
+}
+
+impl Spell for Named {
+    fn spell(&self, out: &mut Spelled) -> Result<(), FaultKind> {
+        out.clone_from(&self.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stage_moves_its_series() {
+    let (mut r, source) = registry(Limits::default());
+    for seconds in [0.75, 0.00025] {
+        r.fold(&event(source, 1, stage("decoder", "classify", seconds))).unwrap();
+    }
+    let open = text(&r, Format::OpenMetrics);
+    for line in [
+        "# TYPE neural_stage_duration_seconds histogram",
+        "# UNIT neural_stage_duration_seconds seconds",
+        "neural_stage_duration_seconds_bucket{le=\"0.0005\",pipeline=\"decoder\",stage=\"classify\"} 1",
+        "neural_stage_duration_seconds_bucket{le=\"1.0\",pipeline=\"decoder\",stage=\"classify\"} 2",
+        "neural_stage_duration_seconds_bucket{le=\"+Inf\",pipeline=\"decoder\",stage=\"classify\"} 2",
+        "neural_stage_duration_seconds_count{pipeline=\"decoder\",stage=\"classify\"} 2",
+        "neural_stage_duration_seconds_sum{pipeline=\"decoder\",stage=\"classify\"} 0.75025",
+        "# TYPE neural_stage_failures counter",
+        "neural_stage_failures_total{pipeline=\"decoder\",stage=\"classify\"} 0",
+    ] {
+        assert!(open.lines().any(|l| l == line), "{line}\n{open}");
+    }
+    assert!(text(&r, Format::Classic).contains("# TYPE neural_stage_failures_total counter"));
+}
+
+#[test]
+fn an_exemplar_stands_at_its_bucket() {
+    let (mut r, source) = registry(Limits::default());
+    let trace = NonZeroU128::new(0xabc).map(TraceId);
+    let body = Body::Stage(Stage {
+        pipeline: "p",
+        stage: "s",
+        seconds: 0.3,
+        error: None,
+        items: None,
+        ended: None,
+        trace,
+    });
+    r.fold(&event(source, 7, body)).unwrap();
+    let line = "neural_stage_duration_seconds_bucket{le=\"0.5\",pipeline=\"p\",stage=\"s\"} 1 \
+                # {trace_id=\"00000000000000000000000000000abc\"} 0.3 7.0";
+    assert!(text(&r, Format::OpenMetrics).lines().any(|l| l == line));
+    assert!(!text(&r, Format::Classic).contains("trace_id"));
+}
+
+/// The law for a writer of our own: line for line what the library writes.
+#[test]
+fn the_text_is_what_prometheus_client_writes() {
+    let (mut r, source) = registry(Limits::default());
+    for (i, name) in ["b\"quoted\"", "a\\slash", "c\nline", "plain"].into_iter().enumerate() {
+        r.fold(&event(source, 1, stage("p", name, 0.001 * i as f64))).unwrap();
+    }
+    for (i, v) in [0.0, 1.0, -2.5, 1e-9, 123_456_789.125, 1e20, 0.1 + 0.2].into_iter().enumerate() {
+        let label = i.to_string();
+        Named::new("some_gauge", Kind::Gauge, &[("i", &label)])
+            .fold(&mut r, source, 1, Change::Set(v))
+            .unwrap();
+        if v >= 0.0 {
+            let counter = Named::new("some_counter", Kind::Counter, &[("i", &label), ("j", "x")]);
+            counter.fold(&mut r, source, 1, Change::Add(v)).unwrap();
+        }
+    }
+    let ours = text(&r, Format::OpenMetrics);
+    let mut client = prometheus_client::registry::Registry::default();
+    client.register_collector(Box::new(Mirror(Arc::new(Mutex::new(r)))));
+    let mut theirs = String::new();
+    encode_registry(&mut theirs, &client).unwrap();
+    // The library writes HELP before TYPE and a histogram's sum and count before its buckets; the
+    // standard leaves both open. So families are compared with their lines sorted, order of families kept.
+    let sorted = |text: &str| {
+        let mut families: Vec<Vec<String>> = Vec::new();
+        let mut name = String::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# ") {
+                let this = rest.split(' ').nth(1).unwrap().to_owned();
+                if this != name {
+                    families.push(Vec::new());
+                    name = this;
+                }
+            }
+            families.last_mut().unwrap().push(line.to_owned());
+        }
+        families.iter_mut().for_each(|f| f.sort());
+        families
+    };
+    assert_eq!(sorted(&ours), sorted(&theirs));
+}
+
+#[test]
+fn a_scrape_in_slices_is_the_whole() {
+    let (mut r, source) = registry(Limits::default());
+    for i in 0..50 {
+        r.fold(&event(source, 1, stage("p", &format!("s{i}"), 0.1))).unwrap();
+        Named::new(&format!("m{i}"), Kind::Gauge, &[]).fold(&mut r, source, 1, Change::Set(1.0)).unwrap();
+    }
+    let whole = text(&r, Format::OpenMetrics);
+    for lines in [1, 7, 100] {
+        let mut out = Vec::new();
+        let mut cursor = Some(Cursor::default());
+        while let Some(from) = cursor {
+            cursor = r.write(Format::OpenMetrics, from, lines, &mut out);
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), whole, "slices of {lines}");
+    }
+}
+
+#[test]
+fn the_first_writer_keeps_the_name() {
+    let (mut r, source) = registry(Limits::default());
+    Named::new("x", Kind::Counter, &[]).fold(&mut r, source, 1, Change::Add(1.0)).unwrap();
+    let clash =
+        |r: &mut Registry, name, kind| Named::new(name, kind, &[]).fold(r, source, 1, Change::Set(1.0));
+    assert_eq!(clash(&mut r, "x", Kind::Gauge), Err(FaultKind::Conflict));
+    assert_eq!(clash(&mut r, "x_total", Kind::Gauge), Err(FaultKind::Conflict));
+    assert_eq!(clash(&mut r, "neural_stage_duration_seconds_count", Kind::Gauge), Err(FaultKind::Conflict));
+    assert_eq!(clash(&mut r, "neural_source_up", Kind::Gauge), Err(FaultKind::Conflict));
+    assert!(text(&r, Format::OpenMetrics).contains("\nx_total 1\n"));
+}
+
+#[test]
+fn a_flood_of_labels_fills_one_series() {
+    let limits = Limits { series_per_family: 10, ..Limits::default() };
+    let (mut r, source) = registry(limits);
+    for i in 0..1000 {
+        let name = i.to_string();
+        r.fold(&event(source, 1, stage("p", &name, 0.1))).unwrap();
+        let gauge = Named::new("g", Kind::Gauge, &[("i", &name)]).fold(&mut r, source, 1, Change::Set(1.0));
+        assert_eq!(gauge.is_ok(), i < 10);
+        Named::new("c", Kind::Counter, &[("i", &name)]).fold(&mut r, source, 1, Change::Add(1.0)).unwrap();
+    }
+    let open = text(&r, Format::OpenMetrics);
+    for line in [
+        "neural_stage_duration_seconds_count{pipeline=\"_other\",stage=\"_other\"} 990",
+        "c_total{overflow=\"_other\"} 990",
+    ] {
+        assert!(open.lines().any(|l| l == line), "{line}");
+    }
+    let worst = r.usage(1);
+    assert!(worst[0].refused >= 990, "{worst:?}");
+    assert!(r.len() < 60);
+}
+
+#[test]
+fn a_flood_of_names_is_refused() {
+    let limits = Limits { families: 60, ..Limits::default() };
+    let (mut r, source) = registry(limits);
+    let before = r.families.len();
+    let fold = |r: &mut Registry, i: u64| {
+        Named::new(&format!("m{i}"), Kind::Counter, &[]).fold(r, source, 1, Change::Add(1.0))
+    };
+    let taken = (0..1000).filter(|&i| fold(&mut r, i).is_ok()).count();
+    assert_eq!(taken, 60 - before);
+}
+
+#[test]
+fn gauges_expire_and_counters_stay() {
+    let (mut r, source) = registry(Limits { fresh_seconds: 60, ..Limits::default() });
+    Named::new("g", Kind::Gauge, &[]).fold(&mut r, source, 100, Change::Set(1.0)).unwrap();
+    Named::new("c", Kind::Counter, &[]).fold(&mut r, source, 100, Change::Add(1.0)).unwrap();
+    r.fold(&event(source, 150, Body::Tick)).unwrap();
+    assert!(text(&r, Format::OpenMetrics).contains("\ng 1\n"));
+    r.fold(&event(source, 200, Body::Tick)).unwrap();
+    let open = text(&r, Format::OpenMetrics);
+    assert!(!open.contains("\ng 1\n") && open.contains("\nc_total 1\n"), "{open}");
+    Named::new("g", Kind::Gauge, &[]).fold(&mut r, source, 300, Change::Set(2.0)).unwrap();
+    assert!(text(&r, Format::OpenMetrics).contains("\ng 2\n"), "an alias of a dead series leads nowhere");
+}
+
+#[test]
+fn a_pass_forgets_what_it_did_not_show() {
+    let (mut r, source) = registry(Limits::default());
+    let reads = |r: &mut Registry, name: &str, v| {
+        Named::new(name, Kind::Counter, &[]).fold(r, source, 1, Change::Reads(v)).unwrap();
+    };
+    let pass = |ok| Body::Pass(Pass { began: Timestamp(0), seconds: 0.1, ok });
+    reads(&mut r, "a", 1.0);
+    reads(&mut r, "b", 2.0);
+    r.fold(&event(source, 1, pass(true))).unwrap();
+    reads(&mut r, "a", 3.0);
+    r.fold(&event(source, 6, pass(true))).unwrap();
+    let open = text(&r, Format::OpenMetrics);
+    assert!(open.contains("\na_total 3\n") && !open.contains("\nb_total"), "{open}");
+    assert!(open.contains("neural_source_success{source=\"test\"} 1"));
+    r.fold(&event(source, 11, Body::Link(Link::Down))).unwrap();
+    assert!(!text(&r, Format::OpenMetrics).contains("\na_total"));
+}
+
+#[test]
+fn a_source_is_announced_at_zero() {
+    let (mut r, source) = registry(Limits::default());
+    r.fold(&event(source, 1, Body::Link(Link::Waiting))).unwrap();
+    let open = text(&r, Format::OpenMetrics);
+    for line in ["neural_source_up{source=\"test\"} 0", "neural_source_events_total{source=\"test\"} 0"] {
+        assert!(open.lines().any(|l| l == line), "{line}\n{open}");
+    }
+    r.announce(&crate::catalog::pipeline::DURATION, &["p", "s"]);
+    assert!(
+        text(&r, Format::OpenMetrics)
+            .contains("neural_stage_duration_seconds_count{pipeline=\"p\",stage=\"s\"} 0")
+    );
+}
+
+#[test]
+fn mirrored_histograms_keep_their_bounds() {
+    let (mut r, source) = registry(Limits::default());
+    let h = Named::new("h", Kind::Histogram, &[("model", "m")]);
+    let buckets = [(0.25, 1.0), (4.0, 3.0), (f64::INFINITY, 4.0)];
+    h.fold(&mut r, source, 1, Change::Buckets { buckets: &buckets, sum: Some(9.5) }).unwrap();
+    let open = text(&r, Format::OpenMetrics);
+    for line in [
+        "h_bucket{le=\"0.25\",model=\"m\"} 1",
+        "h_bucket{le=\"4.0\",model=\"m\"} 3",
+        "h_bucket{le=\"+Inf\",model=\"m\"} 4",
+        "h_sum{model=\"m\"} 9.5",
+        "h_count{model=\"m\"} 4",
+    ] {
+        assert!(open.lines().any(|l| l == line), "{line}\n{open}");
+    }
+}
+
+#[test]
+fn sampled_observations_weigh_more() {
+    let (mut r, source) = registry(Limits::default());
+    let h = Named::new("h", Kind::Histogram, &[]);
+    for _ in 0..3 {
+        h.fold(&mut r, source, 1, Change::Observe { value: 0.5, weight: 10.0 / 3.0 }).unwrap();
+    }
+    let open = text(&r, Format::OpenMetrics);
+    assert!(open.contains("\nh_count 10\n") && open.contains("\nh_sum 5.0\n"), "{open}");
+}
