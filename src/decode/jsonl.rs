@@ -479,7 +479,7 @@ mod tests {
         assert_eq!(
             told(line),
             ["Stage(Stage { pipeline: \"dé\", stage: \"c\", seconds: 2.5, error: Some(\"timeout\"), items: \
-              Some(3.0), ended: Some(12.5), trace: Some(TraceId(14582297190460814250803003867486040476)) })"]
+              Some(3.0), ended: Some(12.5), trace: Some(TraceId(14576827793038113322513871894673895836)) })"]
         );
     }
 

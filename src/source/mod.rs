@@ -1,9 +1,13 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+pub mod itself;
+pub mod record;
+pub mod replay;
+pub mod serial;
 pub mod socket;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::MissedTickBehavior;
@@ -28,6 +32,17 @@ pub struct Feed {
     source: SourceId,
     name: Arc<str>,
     limit: Option<Arc<Limit>>,
+    tap: Option<Tap>,
+}
+
+/// Where a feed's bytes are recorded as well.
+#[derive(Clone, Debug)]
+struct Tap {
+    recorder: Arc<record::Recorder>,
+    /// The source's place in the recording.
+    source: u32,
+    stream: u32,
+    streams: Arc<AtomicU32>,
 }
 
 /// Events a source may send in one second; what is over is shed.
@@ -55,7 +70,7 @@ impl Feed {
     /// The feed of `source`.
     #[must_use]
     pub fn new(hub: Arc<Hub>, source: SourceId, name: &str) -> Self {
-        Self { hub, source, name: name.into(), limit: None }
+        Self { hub, source, name: name.into(), limit: None, tap: None }
     }
 
     /// Sheds what is over so many events a second.
@@ -63,6 +78,22 @@ impl Feed {
     pub fn with_limit(self, events_per_second: Option<u64>) -> Self {
         let limit = |most| Arc::new(Limit { most, second: AtomicU64::new(0), events: AtomicU64::new(0) });
         Self { limit: events_per_second.map(limit), ..self }
+    }
+
+    /// Records every byte as well, as the source with this number.
+    #[must_use]
+    pub fn recorded(self, recorder: Arc<record::Recorder>, source: u32) -> Self {
+        Self { tap: Some(Tap { recorder, source, stream: 0, streams: Arc::default() }), ..self }
+    }
+
+    /// The feed of one more connection of the source.
+    #[must_use]
+    pub fn connection(&self) -> Self {
+        let mut feed = self.clone();
+        if let Some(tap) = &mut feed.tap {
+            tap.stream = tap.streams.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        feed
     }
 
     /// The source's configured name.
@@ -88,11 +119,17 @@ impl Feed {
 
     /// Decodes `bytes` that came in so many reads, and folds what they mean.
     pub fn take(&self, at: Timestamp, bytes: &[u8], reads: u64, decoder: &mut dyn Decoder) {
+        if let Some(tap) = self.tap.as_ref().filter(|_| !bytes.is_empty()) {
+            tap.recorder.piece(at, tap.source, tap.stream, bytes);
+        }
         self.fold(at, bytes.len() as u64, reads, |out| decoder.decode(bytes, out));
     }
 
     /// Folds what a decoder has left when its stream ends.
     pub fn end(&self, at: Timestamp, decoder: &mut dyn Decoder) {
+        if let Some(tap) = &self.tap {
+            tap.recorder.piece(at, tap.source, tap.stream, b"");
+        }
         self.fold(at, 0, 0, |out| decoder.end(out));
     }
 

@@ -365,7 +365,7 @@ async fn clients(
         }
         bound.open.fetch_add(1, Ordering::Relaxed);
         feed.send(Body::Clients(Clients { open: open + 1, accepted: 1, refused: 0 }));
-        let (decoder, feed, cut, bound) = (new_decoder(), feed.clone(), cut.clone(), bound.clone());
+        let (decoder, feed, cut, bound) = (new_decoder(), feed.connection(), cut.clone(), bound.clone());
         tracker.spawn(async move {
             connection(stream, decoder, &feed, &cut).await;
             let open = bound.open.fetch_sub(1, Ordering::Relaxed) - 1;

@@ -1,0 +1,175 @@
+//! Recordings: raw bytes as they arrived, with when and from whom.
+//!
+//! A recording begins with [`MAGIC`] and a line of JSON that names the sources and their
+//! protocols. Then come pieces, each a header of 20 bytes and its bytes: nanoseconds since the
+//! epoch (u64), source (u32), stream (u32) and length (u32), all little endian. A piece of length 0
+//! ends its stream. Played through the same decoders it gives the same numbers.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Timestamp;
+
+/// The first bytes of a recording.
+pub const MAGIC: &[u8] = b"neural-exporter recording 1\n";
+/// The longest piece that is believed.
+const LONGEST: u32 = 16 << 20;
+
+/// A source of a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The source's name.
+    pub name: String,
+    /// The protocol's name.
+    pub protocol: String,
+}
+
+/// Some bytes that arrived together, or the end of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// When.
+    pub at: Timestamp,
+    /// From which source of the recording.
+    pub source: u32,
+    /// On which of its connections.
+    pub stream: u32,
+    /// What; empty at the end of the stream.
+    pub bytes: Vec<u8>,
+}
+
+/// Writes a recording.
+#[derive(Debug)]
+pub struct Recorder {
+    out: Mutex<(BufWriter<File>, Option<io::Error>)>,
+}
+
+impl Recorder {
+    /// Begins a recording of these sources.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(path: &Path, sources: &[Recorded]) -> io::Result<Self> {
+        let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
+        out.write_all(MAGIC)?;
+        serde_json::to_writer(&mut out, sources)?;
+        out.write_all(b"\n")?;
+        Ok(Self { out: Mutex::new((out, None)) })
+    }
+
+    /// Adds a piece. The first failure ends the recording; [`finish`](Self::finish) tells it.
+    pub fn piece(&self, at: Timestamp, source: u32, stream: u32, bytes: &[u8]) {
+        let mut out = self.out.lock();
+        if out.1.is_some() {
+            return;
+        }
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let header =
+            [&at.0.to_le_bytes()[..], &source.to_le_bytes(), &stream.to_le_bytes(), &length.to_le_bytes()];
+        let wrote =
+            header.iter().try_for_each(|part| out.0.write_all(part)).and_then(|()| out.0.write_all(bytes));
+        out.1 = wrote.err();
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// What went wrong, now or before.
+    pub fn finish(&self) -> io::Result<()> {
+        let mut out = self.out.lock();
+        match out.1.take() {
+            Some(error) => Err(error),
+            None => out.0.flush(),
+        }
+    }
+}
+
+/// Reads a recording.
+#[derive(Debug)]
+pub struct Recording {
+    /// The sources in it.
+    pub sources: Vec<Recorded>,
+    from: BufReader<File>,
+}
+
+impl Recording {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no recording.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        let mut from = BufReader::with_capacity(1 << 20, File::open(path)?);
+        let mut magic = vec![0; MAGIC.len()];
+        if from.read_exact(&mut magic).is_err() || magic != MAGIC {
+            return Err(wrong("this is not a recording that `neural-exporter record` made"));
+        }
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while from.read_exact(&mut byte).is_ok() && byte != *b"\n" {
+            line.extend_from_slice(&byte);
+            if line.len() > 1 << 20 {
+                return Err(wrong("the recording's list of sources is too long"));
+            }
+        }
+        let sources = serde_json::from_slice(&line)
+            .map_err(|e| wrong(&format!("the recording's list of sources: {e}")))?;
+        Ok(Self { sources, from })
+    }
+
+    /// The next piece; `None` at the end, also at one that was cut by a crash.
+    ///
+    /// # Errors
+    /// The file cannot be read on.
+    pub fn next(&mut self) -> io::Result<Option<Piece>> {
+        let mut header = [0; 20];
+        match self.from.read_exact(&mut header) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            other => other?,
+        }
+        let word =
+            |i: usize| header.get(i..i + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let at = header.get(..8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let length = word(16);
+        if length > LONGEST {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a piece of {length} bytes: the file is damaged"),
+            ));
+        }
+        let mut bytes = vec![0; length as usize];
+        match self.from.read_exact(&mut bytes) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(e) => Err(e),
+            Ok(()) => Ok(Some(Piece { at: Timestamp(at), source: word(8), stream: word(12), bytes })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_reads_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.rec");
+        let sources = vec![Recorded { name: "p".into(), protocol: "jsonl".into() }];
+        let recorder = Recorder::create(&path, &sources).unwrap();
+        recorder.piece(Timestamp(5), 0, 1, b"abc");
+        recorder.piece(Timestamp(6), 0, 1, b"");
+        recorder.finish().unwrap();
+        assert!(Recorder::create(&path, &sources).is_err(), "an old recording is not overwritten");
+        let mut recording = Recording::open(&path).unwrap();
+        assert_eq!(recording.sources, sources);
+        let piece = |at, bytes: &[u8]| Piece { at: Timestamp(at), source: 0, stream: 1, bytes: bytes.into() };
+        assert_eq!(recording.next().unwrap(), Some(piece(5, b"abc")));
+        assert_eq!(recording.next().unwrap(), Some(piece(6, b"")));
+        assert_eq!(recording.next().unwrap(), None);
+        std::fs::write(&path, "something else").unwrap();
+        assert!(Recording::open(&path).is_err());
+    }
+}

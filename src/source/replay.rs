@@ -1,0 +1,101 @@
+//! A recording as a source: its bytes through the same decoders, at the pace they came or faster.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::record::{Piece, Recording};
+use super::{Feed, now};
+use crate::decode::{Decoder, Protocol};
+use crate::event::{Body, Link, SourceId, Timestamp};
+use crate::hub::Hub;
+
+/// The decoders of a recording's streams.
+#[derive(Default)]
+struct Streams(HashMap<(u32, u32), Box<dyn Decoder>>);
+
+impl Streams {
+    fn play(&mut self, recording: &Recording, piece: &Piece, at: Timestamp, feed: &Feed) {
+        let Some(source) = recording.sources.get(piece.source as usize) else { return };
+        let Some(&protocol) = Protocol::ALL.iter().find(|p| p.name() == source.protocol) else { return };
+        let key = (piece.source, piece.stream);
+        if piece.bytes.is_empty() {
+            if let Some(mut decoder) = self.0.remove(&key) {
+                feed.end(at, decoder.as_mut());
+            }
+        } else {
+            let decoder = self.0.entry(key).or_insert_with(|| protocol.decoder());
+            feed.take(at, &piece.bytes, 1, decoder.as_mut());
+        }
+    }
+
+    fn end(self, at: Timestamp, feed: &Feed) {
+        self.0.into_values().for_each(|mut decoder| feed.end(at, decoder.as_mut()));
+    }
+}
+
+/// Plays a whole recording into the hub at once, with the times it was recorded at. Each source of
+/// the recording is a source of the hub. Says how many pieces there were.
+///
+/// # Errors
+/// The recording cannot be read.
+pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<u64> {
+    let mut recording = Recording::open(path)?;
+    let feeds: Vec<Feed> =
+        recording.sources.iter().map(|s| Feed::new(hub.clone(), hub.add_source(&s.name), &s.name)).collect();
+    let mut streams = Streams::default();
+    let (mut pieces, mut last) = (0, Timestamp(0));
+    while let Some(piece) = recording.next()? {
+        let Some(feed) = feeds.get(piece.source as usize) else { continue };
+        if last.whole_seconds() != piece.at.whole_seconds() {
+            feed.send_at(piece.at, Body::Tick);
+        }
+        last = piece.at;
+        streams.play(&recording, &piece, piece.at, feed);
+        pieces += 1;
+    }
+    for ((source, _), mut decoder) in streams.0 {
+        if let Some(feed) = feeds.get(source as usize) {
+            feed.end(last, decoder.as_mut());
+        }
+    }
+    Hub::lock(hub).fold(&crate::event::Event { at: last, source: SourceId(u32::MAX), body: Body::Tick });
+    Ok(pieces)
+}
+
+/// Plays a recording as if it came now; `speed` 1 as it was, 10 ten times as fast, 0 without waiting.
+pub async fn run(path: std::path::PathBuf, speed: f64, feed: Feed, stop: CancellationToken) {
+    if let Err(error) = play(&path, speed, &feed, &stop).await {
+        tracing::warn!(source = feed.name(), path = %path.display(), %error, "cannot play the recording");
+    }
+    feed.send(Body::Link(Link::Down));
+}
+
+async fn play(path: &Path, speed: f64, feed: &Feed, stop: &CancellationToken) -> io::Result<()> {
+    let mut recording = Recording::open(path)?;
+    feed.send(Body::Link(Link::Up));
+    let began = tokio::time::Instant::now();
+    let mut first = None;
+    let mut streams = Streams::default();
+    while let Some(piece) = recording.next()? {
+        let since = piece.at.0.saturating_sub(*first.get_or_insert(piece.at.0));
+        if speed > 0.0 {
+            let due = began + Duration::from_nanos(since).div_f64(speed);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep_until(due) => {}
+            }
+        } else {
+            tokio::task::yield_now().await;
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+        streams.play(&recording, &piece, now(), feed);
+    }
+    streams.end(now(), feed);
+    Ok(())
+}

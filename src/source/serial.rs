@@ -1,0 +1,131 @@
+//! Serial ports that devices write lines to.
+//!
+//! A thread of its own per port: reads block for a moment at most, and a board or two need no
+//! more. The port is opened exclusively, so it is never taken from a program that has it.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::socket::NewDecoder;
+use super::{Feed, now};
+use crate::event::{Body, Link};
+
+/// How long one read waits for bytes.
+const WAIT: Duration = Duration::from_millis(200);
+/// First and longest pause before a port is opened again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Reads of 0 bytes in a row after which the device is gone.
+const EMPTY: u32 = 3;
+
+/// Why a port could not be opened, in words that say what to do.
+fn reason(error: &serialport::Error, port: &str) -> String {
+    use serialport::ErrorKind;
+    match error.kind() {
+        ErrorKind::NoDevice | ErrorKind::Io(io::ErrorKind::NotFound) => {
+            format!("{port} is not there; is the device plugged in?")
+        }
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => {
+            format!("not permitted to open {port}; add the user to the group that owns it: ls -l {port}")
+        }
+        ErrorKind::Io(io::ErrorKind::ResourceBusy) => {
+            format!("{port} is in use by another program: fuser {port}")
+        }
+        _ if error.description.to_lowercase().contains("busy") => {
+            format!("{port} is in use by another program: fuser {port}")
+        }
+        _ => format!("cannot open {port}: {error}"),
+    }
+}
+
+/// Keeps a port open and reads it until told to stop.
+pub async fn run(
+    port: String,
+    baud: u32,
+    new_decoder: std::sync::Arc<NewDecoder>,
+    feed: Feed,
+    stop: CancellationToken,
+) {
+    let reader = tokio::task::spawn_blocking(move || supervise(&port, baud, &*new_decoder, &feed, &stop));
+    // A thread that ended has said why.
+    drop(reader.await);
+}
+
+fn supervise(port: &str, baud: u32, new_decoder: &NewDecoder, feed: &Feed, stop: &CancellationToken) {
+    let mut pause = PAUSE.0;
+    let mut said = String::new();
+    while !stop.is_cancelled() {
+        match serialport::new(port, baud).timeout(WAIT).open_native() {
+            Ok(mut open) => {
+                tracing::info!(source = feed.name(), port, baud, "port is open");
+                feed.send(Body::Link(Link::Up));
+                said.clear();
+                let began = now();
+                let error = read(&mut open, new_decoder, feed, stop);
+                feed.send(Body::Link(Link::Down));
+                if let Some(error) = error {
+                    tracing::warn!(source = feed.name(), port, %error, "port is gone");
+                }
+                // A port that opens and breaks at once is not asked in a hurry.
+                if now().0.saturating_sub(began.0) > 10_000_000_000 {
+                    pause = PAUSE.0;
+                }
+            }
+            Err(error) => {
+                let why = reason(&error, port);
+                if why != said {
+                    tracing::warn!(source = feed.name(), "{why}");
+                    said = why;
+                }
+            }
+        }
+        sleep(pause, stop);
+        pause = (pause * 2).min(PAUSE.1);
+    }
+}
+
+/// Reads until the port is gone, and says why, or until told to stop.
+fn read(
+    port: &mut impl Read,
+    new_decoder: &NewDecoder,
+    feed: &Feed,
+    stop: &CancellationToken,
+) -> Option<io::Error> {
+    let mut decoder = new_decoder();
+    let mut buffer = [0; 4096];
+    let mut empty = 0;
+    let gone = loop {
+        if stop.is_cancelled() {
+            break None;
+        }
+        match port.read(&mut buffer) {
+            // A device that was unplugged reads as nothing for ever.
+            Ok(0) => {
+                empty += 1;
+                if empty >= EMPTY {
+                    break Some(io::ErrorKind::UnexpectedEof.into());
+                }
+                std::thread::yield_now();
+            }
+            Ok(n) => {
+                empty = 0;
+                feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder.as_mut());
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
+            Err(e) => break Some(e),
+        }
+    };
+    feed.end(now(), decoder.as_mut());
+    gone
+}
+
+/// Sleeps, but not past the stop.
+fn sleep(time: Duration, stop: &CancellationToken) {
+    let slice = Duration::from_millis(100);
+    let mut left = time;
+    while !left.is_zero() && !stop.is_cancelled() {
+        std::thread::sleep(left.min(slice));
+        left = left.saturating_sub(slice);
+    }
+}
