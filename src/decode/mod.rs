@@ -9,6 +9,8 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod openmetrics;
+
 use crate::event::Body;
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
