@@ -9,7 +9,10 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod engines;
+pub mod exposition;
 pub mod openmetrics;
+pub mod relabel;
 
 use crate::event::Body;
 
