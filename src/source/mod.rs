@@ -1,5 +1,9 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+pub mod exec;
+pub mod scrape;
+pub mod textfile;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
