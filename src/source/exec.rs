@@ -94,28 +94,38 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         samples: SAMPLES,
         timestamps: true,
     });
-    let ask = async |feed: &Feed| {
-        let output = output(&settings).await?;
-        let dialect = settings.format.dialect(None, &output)?;
-        let (feed, shape) = (feed.clone(), Arc::clone(&shape));
-        let fold = move || {
-            let bytes = output.len() as u64;
-            match Exposition::read(&output, dialect, &shape) {
-                Ok(read) => feed.batch(now(), |out| {
-                    read.tell(out);
-                    out(Body::Received(Received { bytes, reads: 1, events: read.series.len() as u64 }));
-                }),
-                Err(why) => {
-                    feed.send(Body::Fault(Fault { kind: why.kind, bytes }));
-                    return Err(format!("cannot understand what the command printed: {why}"));
-                }
-            }
-            Ok(())
-        };
-        tokio::task::spawn_blocking(fold).await.unwrap_or_else(|_| Err("cannot read its output".into()))
+    let (interval, timeout) = (interval.0, settings.timeout.0);
+    let settings = Arc::new(settings);
+    let ask = move |feed: &Feed| {
+        let (settings, shape, feed) = (Arc::clone(&settings), Arc::clone(&shape), feed.clone());
+        async move {
+            let output = output(&settings).await?;
+            let format = settings.format;
+            let fold = tokio::task::spawn_blocking(move || fold(&output, format, &shape, &feed));
+            fold.await.unwrap_or_else(|_| Err("cannot read its output".into()))
+        }
     };
-    poll(feed, interval.0, settings.timeout.0, stop, ask).await;
+    poll(feed, interval, timeout, stop, ask).await;
     Ok(())
+}
+
+/// Folds what the command printed.
+fn fold(output: &[u8], format: Format, shape: &Shape, feed: &Feed) -> Result<(), String> {
+    let bytes = output.len() as u64;
+    let dialect = format.dialect(None, output)?;
+    match Exposition::read(output, dialect, shape) {
+        Ok(read) => {
+            feed.batch(now(), |out| {
+                read.tell(out);
+                out(Body::Received(Received { bytes, reads: 1, events: read.series.len() as u64 }));
+            });
+            Ok(())
+        }
+        Err(why) => {
+            feed.send(Body::Fault(Fault { kind: why.kind, bytes }));
+            Err(format!("cannot understand what the command printed: {why}"))
+        }
+    }
 }
 
 /// What the command prints, if it ends well. Dropping the future kills it.
@@ -252,5 +262,16 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the child of the command lives on");
+    }
+
+    #[tokio::test]
+    async fn it_runs_on_any_thread_until_it_is_stopped() {
+        let stop = CancellationToken::new();
+        let feed = Feed::new(Arc::default(), crate::event::SourceId(0));
+        let task = tokio::spawn(run(shell("echo a 1"), feed, stop.clone()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!task.is_finished());
+        stop.cancel();
+        task.await.unwrap().unwrap();
     }
 }

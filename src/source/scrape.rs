@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -32,6 +33,8 @@ const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=unders
 const REDIRECTS: usize = 3;
 /// Bytes a file with a token may have.
 const TOKEN: u64 = 64 * 1024;
+/// How long an answer that is here may take to be understood.
+const UNDERSTAND: Duration = Duration::from_secs(2);
 /// The shortest interval; anything below is a mistake in writing.
 const SHORTEST: Span = Span::millis(100);
 
@@ -198,13 +201,19 @@ impl Scrape {
 
     /// Asks until told to stop.
     pub async fn run(self, feed: Feed, stop: CancellationToken) {
-        let (interval, timeout) = (self.settings.interval.0, self.settings.timeout.0);
-        poll(feed, interval, timeout, stop, async |feed: &Feed| self.ask(feed).await).await;
+        // The client keeps the time of an answer, and says so; this is for what comes after it.
+        let (interval, timeout) = (self.settings.interval.0, self.settings.timeout.0 + UNDERSTAND);
+        let endpoint = Arc::new(self);
+        let ask = move |feed: &Feed| {
+            let (endpoint, feed) = (Arc::clone(&endpoint), feed.clone());
+            async move { endpoint.ask(feed).await }
+        };
+        poll(feed, interval, timeout, stop, ask).await;
     }
 
-    async fn ask(&self, feed: &Feed) -> Result<(), String> {
+    async fn ask(&self, feed: Feed) -> Result<(), String> {
         let Answer { dialect, body } = self.fetch().await?;
-        let (feed, shape) = (feed.clone(), Arc::clone(&self.shape));
+        let shape = Arc::clone(&self.shape);
         let (name, shown) = (self.settings.name.clone(), self.shown.clone());
         let fold = move || {
             let bytes = body.len() as u64;
@@ -243,7 +252,9 @@ impl Scrape {
             request = request.header(AUTHORIZATION, token);
         }
         let response = request.send().await.map_err(|why| {
-            let next = if why.is_connect() {
+            let next = if why.is_timeout() {
+                "; see whether it hangs, or raise timeout"
+            } else if why.is_connect() {
                 "; see whether it runs and listens there"
             } else if why.is_redirect() {
                 "; set url to where the metrics are"
@@ -404,6 +415,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    use crate::event::SourceId;
+
     use super::*;
 
     /// Answers every request with what `answer` says to its text.
@@ -517,6 +530,37 @@ mod tests {
             })
             .contains("is a secret")
         );
+    }
+
+    #[tokio::test]
+    async fn it_runs_on_any_thread_until_it_is_stopped() {
+        let url = endpoint(|_| answer("text/plain", "a 1\n")).await;
+        let stop = CancellationToken::new();
+        let feed = Feed::new(Arc::default(), SourceId(0));
+        let task = tokio::spawn(run(Settings::new("s", url), feed, stop.clone()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!task.is_finished());
+        stop.cancel();
+        task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+        let settings = Settings { timeout: Span::millis(100), ..Settings::new("s", url) };
+        let late = why(fetch(settings).await);
+        assert!(late.contains("raise timeout"), "{late}");
+    }
+
+    #[test]
+    fn every_setting_is_described() {
+        let schema = schemars::schema_for!(Settings).to_value();
+        let properties = schema["properties"].as_object().unwrap();
+        assert_eq!(properties.len(), 16);
+        for (name, property) in properties {
+            assert!(property["description"].is_string(), "{name}: {property}");
+        }
     }
 
     #[test]

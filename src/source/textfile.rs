@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -80,40 +81,53 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
             directory.display()
         ));
     }
-    let shape = Arc::new(Shape {
+    let shape = Shape {
         profile: None,
         rest: Rest::Keep,
         labels: vec![("source".into(), name.clone())],
         relabel: Relabel::default(),
         samples: SAMPLES,
         timestamps: false,
-    });
-    // What was last said about each file, so that it is said once.
-    let said = Arc::new(Mutex::new(BTreeMap::new()));
-    let ask = async |feed: &Feed| {
-        let (feed, shape, said) = (feed.clone(), Arc::clone(&shape), Arc::clone(&said));
-        let (name, directory) = (name.clone(), directory.clone());
-        let look = move || {
-            let outcomes =
-                read_folder(&directory, &shape, &mut |read| feed.batch(now(), |out| read.tell(out)))?;
-            feed.batch(now(), |out| {
-                for outcome in &outcomes {
-                    tell(outcome, &name, out);
-                }
-            });
-            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-            let wrong: BTreeMap<String, String> =
-                outcomes.into_iter().filter_map(|o| Some((o.file, o.wrong?.1))).collect();
-            for (file, why) in wrong.iter().filter(|(file, why)| said.get(*file) != Some(*why)) {
-                tracing::warn!(source = %name, "cannot read {}: {why}", directory.join(file).display());
-            }
-            *said = wrong;
-            Ok(())
-        };
-        tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err("cannot read the folder".into()))
+    };
+    let folder = Arc::new(Folder { name, directory, shape, said: Mutex::default() });
+    let ask = move |feed: &Feed| {
+        let (folder, feed) = (Arc::clone(&folder), feed.clone());
+        async move {
+            let look = tokio::task::spawn_blocking(move || folder.look(&feed));
+            look.await.unwrap_or_else(|_| Err("cannot read the folder".into()))
+        }
     };
     poll(feed, interval.0, DEADLINE, stop, ask).await;
     Ok(())
+}
+
+/// A folder that is looked at again and again.
+struct Folder {
+    name: String,
+    directory: PathBuf,
+    shape: Shape,
+    /// What was last said about each file, so that it is said once.
+    said: Mutex<BTreeMap<String, String>>,
+}
+
+impl Folder {
+    fn look(&self, feed: &Feed) -> Result<(), String> {
+        let mut told = |read: &Exposition<'_>| feed.batch(now(), |out| read.tell(out));
+        let outcomes = read_folder(&self.directory, &self.shape, &mut told)?;
+        feed.batch(now(), |out| {
+            for outcome in &outcomes {
+                tell(outcome, &self.name, out);
+            }
+        });
+        let mut said = self.said.lock();
+        let wrong: BTreeMap<String, String> =
+            outcomes.into_iter().filter_map(|o| Some((o.file, o.wrong?.1))).collect();
+        for (file, why) in wrong.iter().filter(|(file, why)| said.get(*file) != Some(*why)) {
+            tracing::warn!(source = %self.name, "cannot read {}: {why}", self.directory.join(file).display());
+        }
+        *said = wrong;
+        Ok(())
+    }
 }
 
 /// The two metrics of a file, and its faults.
@@ -255,5 +269,16 @@ mod tests {
         };
         let why = read_folder(Path::new("/nowhere/at/all"), &shape, &mut |_| {}).unwrap_err();
         assert!(why.starts_with("cannot read the folder /nowhere/at/all"));
+    }
+
+    #[tokio::test]
+    async fn it_runs_on_any_thread_until_it_is_stopped() {
+        let stop = CancellationToken::new();
+        let feed = Feed::new(Arc::default(), crate::event::SourceId(0));
+        let task = tokio::spawn(run(Settings::new("s", std::env::temp_dir()), feed, stop.clone()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!task.is_finished());
+        stop.cancel();
+        task.await.unwrap().unwrap();
     }
 }

@@ -72,8 +72,8 @@ impl<'t> Reader<'t> {
     }
 
     /// The family a sample belongs to, and what it is there. `None` if it is nothing there.
-    fn place(&mut self, name: &Cow<'t, str>) -> (usize, Option<Part>) {
-        if let Some(&place) = self.by_name.get(name) {
+    fn place(&mut self, name: Cow<'t, str>) -> (usize, Option<Part>) {
+        if let Some(&place) = self.by_name.get(&name) {
             let kind = self.families.get(place).map_or(Kind::Unknown, |family| family.kind);
             let part = match kind {
                 Kind::Counter | Kind::Info => Some(Part::Value),
@@ -82,7 +82,7 @@ impl<'t> Reader<'t> {
             return (place, part);
         }
         if let Some(cut) = name.rfind('_') {
-            let (stem, suffix) = name.split_at_checked(cut).unwrap_or((name, ""));
+            let (stem, suffix) = name.split_at_checked(cut).unwrap_or((&name, ""));
             let found = self.by_name.get(stem).and_then(|&place| {
                 let kind = self.families.get(place)?.kind;
                 part_of(kind, suffix).map(|part| (place, Some(part)))
@@ -91,7 +91,7 @@ impl<'t> Reader<'t> {
                 return found;
             }
         }
-        (self.family(name.clone()), Some(Part::Value))
+        (self.family(name), Some(Part::Value))
     }
 
     fn sample(&mut self, text: &'t str, number: usize) -> Result<(), Wrong> {
@@ -105,7 +105,7 @@ impl<'t> Reader<'t> {
 
     fn put(&mut self, sample: line::Sample<'t>, number: usize) -> Result<(), FaultKind> {
         let line::Sample { name, mut labels, value, timestamp, .. } = sample;
-        let (place, part) = self.place(&name);
+        let (place, part) = self.place(name);
         let part = part.ok_or(FaultKind::MissingField)?;
         if part == Part::Created {
             return Ok(());

@@ -40,7 +40,7 @@ struct Reader<'t> {
     open: Option<Open<'t>>,
     /// Every sample name that closed families lay claim to.
     taken: HashSet<String>,
-    /// How many samples may still come.
+    /// How many samples and lines about families may still come.
     left: usize,
 }
 
@@ -94,6 +94,7 @@ impl<'t> Reader<'t> {
     }
 
     fn about(&mut self, text: &'t str) -> Result<(), Wrong> {
+        self.left = self.left.checked_sub(1).ok_or((FaultKind::Limit, "more lines than allowed"))?;
         let Some(About { what, name, text }) = line::about(text, true)? else { return Ok(()) };
         let open = match self.open.take() {
             Some(open) if open.family.name == name => self.open.insert(open),
@@ -197,10 +198,10 @@ impl<'t> Open<'t> {
         self.whole |= part != Part::Created;
         let Some(metric) = self.family.metrics.last_mut() else { return Ok(()) };
         match (&metric.value, part) {
-            (Value::Histogram { buckets, .. }, Part::Bucket) => {
-                if buckets.last().is_some_and(|(bound, count)| *bound >= at || *count > value) {
-                    return Err((FaultKind::BadValue, "buckets do not rise"));
-                }
+            (Value::Histogram { buckets, .. }, Part::Bucket)
+                if buckets.last().is_some_and(|(bound, count)| *bound >= at || *count > value) =>
+            {
+                return Err((FaultKind::BadValue, "buckets do not rise"));
             }
             (Value::Histogram { sum: Some(_), .. } | Value::Summary { sum: Some(_), .. }, Part::Sum)
             | (
