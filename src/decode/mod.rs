@@ -9,15 +9,18 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod engines;
+pub mod exposition;
 pub mod frame;
 pub mod glob;
 pub mod jsonl;
 pub mod line;
 pub mod mapping;
 pub mod number;
+pub mod openmetrics;
+pub mod relabel;
 pub mod statsd;
 mod tags;
-
 use std::sync::Arc;
 
 use crate::event::Body;

@@ -330,8 +330,10 @@ impl Registry {
                 if &*family.name != spelled.name.as_str() || !compatible(family.kind, spelled) {
                     return Err(FaultKind::Conflict);
                 }
-                if family.metric.is_some_and(|m| !m.on.is_empty()) {
-                    return Err(FaultKind::Conflict);
+                match family.metric {
+                    Some(metric) if metric.on.is_empty() => return self.place_declared(source, id, spelled),
+                    Some(_) => return Err(FaultKind::Conflict),
+                    None => {}
                 }
                 id
             }

@@ -1,10 +1,13 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+pub mod exec;
 pub mod itself;
 pub mod record;
 pub mod replay;
+pub mod scrape;
 pub mod serial;
 pub mod socket;
+pub mod textfile;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -1,0 +1,574 @@
+//! Asks an HTTP endpoint for its metrics, as Prometheus would.
+//!
+//! Follows no redirect to another host, uses no proxy, accepts no compression, and believes no
+//! timestamp: a series is as old as the answer that held it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::decode::engines::{Profile, Rest};
+use crate::decode::exposition::{Exposition, Format, Shape, tell_gauge};
+use crate::decode::openmetrics::Dialect;
+use crate::decode::relabel::{Relabel, Step};
+use crate::event::{Body, Fault, Received};
+use crate::setting::Span;
+
+use super::{Feed, now, poll};
+
+/// What is asked for: both formats, and names of the old alphabet, because others cannot be relayed.
+const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,\
+    application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=underscores;q=0.4,\
+    text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// Redirects that are followed within a host.
+const REDIRECTS: usize = 3;
+/// Bytes a file with a token may have.
+const TOKEN: u64 = 64 * 1024;
+/// How long an answer that is here may take to be understood.
+const UNDERSTAND: Duration = Duration::from_secs(2);
+/// The shortest interval; anything below is a mistake in writing.
+const SHORTEST: Span = Span::millis(100);
+
+/// An endpoint that is asked for metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The source's name; the value of the label `source`.
+    pub name: String,
+    /// Where the metrics are, with scheme and path: `http://127.0.0.1:2242/metrics`.
+    pub url: String,
+    /// How often they are asked for.
+    #[serde(default = "interval")]
+    pub interval: Span,
+    /// How long an answer may take.
+    #[serde(default = "timeout")]
+    pub timeout: Span,
+    /// The inference engine that answers, whose names are then translated.
+    #[serde(default)]
+    pub profile: Option<Profile>,
+    /// What happens to metrics that the profile does not know.
+    #[serde(default)]
+    pub rest: Rest,
+    /// How the answer is written, if its content type does not say so or is wrong.
+    #[serde(default)]
+    pub format: Format,
+    /// Regular expressions for the whole names of the metrics that are wanted; all, if there are none.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// Regular expressions for the whole names of the metrics that are not wanted.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// Steps that change labels and names, in the order in which they run.
+    #[serde(default)]
+    pub relabel: Vec<Step>,
+    /// Labels that every series gets unless it has them.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The largest answer, in bytes. A larger one fails as a whole.
+    #[serde(default = "body_limit")]
+    pub body_limit: usize,
+    /// The most samples of an answer. One that has more fails as a whole.
+    #[serde(default = "samples_limit")]
+    pub samples_limit: usize,
+    /// Further request headers. Secrets do not belong here.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// A file whose text is sent as bearer token; read anew for each request.
+    #[serde(default)]
+    pub bearer_token_file: Option<PathBuf>,
+    /// A PEM file with the certificates that are trusted, in place of those of the system.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+fn interval() -> Span {
+    Span::seconds(5)
+}
+
+fn timeout() -> Span {
+    Span::seconds(3)
+}
+
+fn body_limit() -> usize {
+    16 << 20
+}
+
+fn samples_limit() -> usize {
+    50_000
+}
+
+impl Settings {
+    /// The usual settings for an endpoint.
+    #[must_use]
+    pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            url: url.into(),
+            interval: interval(),
+            timeout: timeout(),
+            profile: None,
+            rest: Rest::default(),
+            format: Format::default(),
+            keep: Vec::new(),
+            drop: Vec::new(),
+            relabel: Vec::new(),
+            labels: BTreeMap::new(),
+            body_limit: body_limit(),
+            samples_limit: samples_limit(),
+            headers: BTreeMap::new(),
+            bearer_token_file: None,
+            ca_file: None,
+        }
+    }
+}
+
+/// An endpoint, ready to be asked.
+#[derive(Debug)]
+pub struct Scrape {
+    settings: Settings,
+    url: Url,
+    /// The address as it may be printed.
+    shown: String,
+    client: Client,
+    shape: Arc<Shape>,
+}
+
+/// An answer that holds metrics.
+struct Answer {
+    dialect: Dialect,
+    body: Vec<u8>,
+}
+
+/// Checks the settings and asks until told to stop.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Result<(), String> {
+    Scrape::open(settings)?.run(feed, stop).await;
+    Ok(())
+}
+
+impl Scrape {
+    /// Checks the settings and reads the certificates. Sends nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn open(settings: Settings) -> Result<Self, String> {
+        let Settings { name, interval, .. } = &settings;
+        if *interval < SHORTEST {
+            return Err(format!(
+                "cannot scrape \"{name}\" every {interval}: the shortest interval is {SHORTEST}"
+            ));
+        }
+        let url: Url = (settings.url.parse()).map_err(|why| {
+            format!(
+                "cannot scrape \"{name}\": its url is not one ({why}); write it as http://host:port/metrics"
+            )
+        })?;
+        let shown = shown(&url);
+        let wrong = |why: String| format!("cannot scrape {shown}: {why}");
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("only http and https are spoken".into()));
+        }
+        if settings.bearer_token_file.is_some() && !(url.username().is_empty() && url.password().is_none()) {
+            return Err(wrong("it has a user in its url and a bearer_token_file; remove one".into()));
+        }
+        let relabel = Relabel::compile(&settings.keep, &settings.drop, &settings.relabel).map_err(wrong)?;
+        let mut labels: Vec<_> = settings.labels.clone().into_iter().collect();
+        if !settings.labels.contains_key("source") {
+            labels.push(("source".into(), settings.name.clone()));
+        }
+        let shape = Shape {
+            profile: settings.profile,
+            rest: settings.rest,
+            labels,
+            relabel,
+            samples: settings.samples_limit,
+            timestamps: true,
+        };
+        let client = client(&settings, &url).map_err(wrong)?;
+        Ok(Self { settings, url, shown, client, shape: Arc::new(shape) })
+    }
+
+    /// Asks until told to stop.
+    pub async fn run(self, feed: Feed, stop: CancellationToken) {
+        // The client keeps the time of an answer, and says so; this is for what comes after it.
+        let (interval, timeout) = (self.settings.interval.0, self.settings.timeout.0 + UNDERSTAND);
+        let endpoint = Arc::new(self);
+        let ask = move |feed: &Feed| {
+            let (endpoint, feed) = (Arc::clone(&endpoint), feed.clone());
+            async move { endpoint.ask(feed).await }
+        };
+        poll(feed, interval, timeout, stop, ask).await;
+    }
+
+    async fn ask(&self, feed: Feed) -> Result<(), String> {
+        let Answer { dialect, body } = self.fetch().await?;
+        let shape = Arc::clone(&self.shape);
+        let (name, shown) = (self.settings.name.clone(), self.shown.clone());
+        let fold = move || {
+            let bytes = body.len() as u64;
+            let read = match Exposition::read(&body, dialect, &shape) {
+                Ok(read) => read,
+                Err(why) => {
+                    feed.send(Body::Fault(Fault { kind: why.kind, bytes }));
+                    return Err(format!(
+                        "cannot understand the metrics of {shown}: {why}; if they are right, set format"
+                    ));
+                }
+            };
+            feed.batch(now(), |out| {
+                read.tell(out);
+                if let Some(profile) = shape.profile {
+                    let labels = [("engine", profile.engine().name), ("source", &*name)];
+                    let help = "Series of an engine that its profile does not know and that were dropped";
+                    tell_gauge("neural_engine_unknown_series", help, "", &labels, read.unknown as f64, out);
+                }
+                out(Body::Received(Received { bytes, reads: 1, events: read.series.len() as u64 }));
+            });
+            Ok(())
+        };
+        tokio::task::spawn_blocking(fold)
+            .await
+            .unwrap_or_else(|_| Err(format!("cannot understand the metrics of {}", self.shown)))
+    }
+
+    /// One request, and its answer within the limits.
+    async fn fetch(&self) -> Result<Answer, String> {
+        let shown = &self.shown;
+        let mut request = self.client.get(self.url.clone());
+        if let Some(file) = self.settings.bearer_token_file.clone() {
+            let token = tokio::task::spawn_blocking(move || token(&file));
+            let token = token.await.unwrap_or_else(|_| Err("cannot read its token".into()))?;
+            request = request.header(AUTHORIZATION, token);
+        }
+        let response = request.send().await.map_err(|why| {
+            let next = if why.is_timeout() {
+                "; see whether it hangs, or raise timeout"
+            } else if why.is_connect() {
+                "; see whether it runs and listens there"
+            } else if why.is_redirect() {
+                "; set url to where the metrics are"
+            } else {
+                ""
+            };
+            format!("cannot ask {shown}: {}{next}", causes(&why.without_url()))
+        })?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            let next = match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; set bearer_token_file",
+                StatusCode::NOT_FOUND => "; see whether the path is right and its metrics are switched on",
+                _ => "",
+            };
+            return Err(format!("cannot read metrics from {shown}: it answers {status}{next}"));
+        }
+        if let Some(coding) = response.headers().get(CONTENT_ENCODING)
+            && coding != "identity"
+        {
+            return Err(format!("cannot read metrics from {shown}: it compresses although asked not to"));
+        }
+        let media =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = self.body(response).await?;
+        let dialect = (self.settings.format.dialect(media.as_deref(), &body))
+            .map_err(|why| format!("cannot read metrics from {shown}: {why}; if it is one, set format"))?;
+        Ok(Answer { dialect, body })
+    }
+
+    /// The answer's body, given up as soon as it is too large.
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, String> {
+        let (shown, limit) = (&self.shown, self.settings.body_limit);
+        let large = || {
+            format!(
+                "cannot read metrics from {shown}: more than {limit} bytes; raise body_limit or choose fewer metrics there"
+            )
+        };
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(large());
+        }
+        let mut body = Vec::new();
+        loop {
+            let chunk = response.chunk().await.map_err(|why| {
+                format!("cannot read the answer of {shown} to its end: {}", causes(&why.without_url()))
+            })?;
+            let Some(chunk) = chunk else { return Ok(body) };
+            if body.len() + chunk.len() > limit {
+                return Err(large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+}
+
+/// A client that keeps its connection and goes nowhere else.
+fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
+    // Whoever installed a provider before is fine with us.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static(WANTED));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let seconds = settings.timeout.0.as_secs_f64().to_string();
+    if let Ok(seconds) = HeaderValue::from_str(&seconds) {
+        headers.insert(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), seconds);
+    }
+    for (name, value) in &settings.headers {
+        let header =
+            HeaderName::try_from(name).map_err(|_| format!("\"{name}\" is not the name of a header"))?;
+        if matches!(header.as_str(), "authorization" | "proxy-authorization" | "cookie") {
+            return Err(format!(
+                "the header \"{name}\" is a secret; put it into a file and set bearer_token_file"
+            ));
+        }
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| format!("the value of the header \"{name}\" is not one"))?;
+        headers.insert(header, value);
+    }
+    let origin = url.origin();
+    let policy = Policy::custom(move |attempt| {
+        if attempt.previous().len() > REDIRECTS {
+            attempt.error("it redirects in circles")
+        } else if attempt.url().origin() != origin {
+            attempt.error("it redirects to another host")
+        } else {
+            attempt.follow()
+        }
+    });
+    let mut client = Client::builder()
+        .user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .redirect(policy)
+        .referer(false)
+        .no_proxy()
+        .timeout(settings.timeout.0)
+        .pool_max_idle_per_host(1);
+    if let Some(file) = &settings.ca_file {
+        let certificates = std::fs::read(file)
+            .map_err(|why| why.to_string())
+            .and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|why| causes(&why)))
+            .map_err(|why| format!("cannot read certificates from {}: {why}", file.display()))?;
+        if certificates.is_empty() {
+            return Err(format!("cannot find a certificate in {}; it must be PEM", file.display()));
+        }
+        client = client.tls_certs_only(certificates);
+    } else if url.scheme() == "http" {
+        // Without TLS the certificates of the system need not even exist.
+        client = client.tls_certs_only([]);
+    }
+    client.build().map_err(|why| causes(&why))
+}
+
+/// The header that a token file stands for.
+fn token(file: &Path) -> Result<HeaderValue, String> {
+    let wrong = |why: &str| format!("cannot read a token from {}: {why}", file.display());
+    let known = std::fs::metadata(file).map_err(|why| wrong(&why.to_string()))?;
+    if !known.is_file() || known.len() > TOKEN {
+        return Err(wrong("it is not a small file"));
+    }
+    let text = std::fs::read_to_string(file).map_err(|why| wrong(&why.to_string()))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim()))
+        .map_err(|_| wrong("it must hold one line of visible characters"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The address without user, password and query.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Addresses that cannot have a user have nothing to hide.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    if url.query().is_some() {
+        url.set_query(Some("..."));
+    }
+    url.to_string()
+}
+
+/// An error with what caused it, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use crate::event::SourceId;
+
+    use super::*;
+
+    /// Answers every request with what `answer` says to its text.
+    async fn endpoint(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut peer, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = peer.read_u8().await else { break };
+                    request.push(byte);
+                }
+                let text = answer(&String::from_utf8(request).unwrap());
+                let _ = peer.write_all(text.as_bytes()).await;
+            }
+        });
+        format!("http://{address}/metrics")
+    }
+
+    fn answer(media: &str, body: &str) -> String {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+    }
+
+    async fn fetch(settings: Settings) -> Result<Answer, String> {
+        Scrape::open(settings).unwrap().fetch().await
+    }
+
+    fn why(answer: Result<Answer, String>) -> String {
+        answer.map(|answer| answer.body.len()).unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn it_asks_like_prometheus_and_reads_by_content_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "s3cret\n").unwrap();
+        let asked = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&asked);
+        let url = endpoint(move |request| {
+            request.clone_into(&mut heard.lock().unwrap());
+            answer("application/openmetrics-text; version=1.0.0", "a 1\n# EOF\n")
+        })
+        .await;
+        let mut settings = Settings::new("s", url);
+        settings.bearer_token_file = Some(file);
+        settings.headers.insert("X-Lab".into(), "3".into());
+        let answer = fetch(settings).await.unwrap();
+        assert_eq!((answer.dialect, &*answer.body), (Dialect::OpenMetrics, &b"a 1\n# EOF\n"[..]));
+        let asked = asked.lock().unwrap().to_lowercase();
+        for line in [
+            "accept: application/openmetrics-text;version=1.0.0",
+            "accept-encoding: identity",
+            "authorization: bearer s3cret",
+            "x-lab: 3",
+            "x-prometheus-scrape-timeout-seconds: 3",
+        ] {
+            assert!(asked.contains(line), "{line} in {asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fails_says_what_and_where() {
+        let url = endpoint(|_| answer("text/html", "<html>")).await;
+        assert!(why(fetch(Settings::new("s", &url)).await).contains("text/html is not a format of metrics"));
+
+        let big = endpoint(|_| answer("text/plain", &"a 1\n".repeat(100))).await;
+        let settings = Settings { body_limit: 100, ..Settings::new("s", big) };
+        assert!(why(fetch(settings).await).contains("more than 100 bytes; raise body_limit"));
+
+        let endless = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunk = "40\r\n0123456789012345678901234567890123456789012345678901234567890123\r\n";
+        let endless = endpoint(move |_| format!("{endless}{}", chunk.repeat(100))).await;
+        let settings = Settings { body_limit: 100, ..Settings::new("s", endless) };
+        assert!(why(fetch(settings).await).contains("more than 100 bytes"));
+
+        let shut = endpoint(|_| "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".into()).await;
+        assert!(
+            why(fetch(Settings::new("s", shut)).await).contains("401 Unauthorized; set bearer_token_file")
+        );
+
+        let away = "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n";
+        let away = endpoint(move |_| away.into()).await;
+        let why_away = why(fetch(Settings::new("s", away)).await);
+        assert!(why_away.contains("it redirects to another host; set url"), "{why_away}");
+
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let hidden = format!("http://user:hunter2@{nobody}/metrics?key=hunter3");
+        let refused = why(fetch(Settings::new("s", hidden)).await);
+        assert!(refused.contains("see whether it runs") && !refused.contains("hunter"), "{refused}");
+    }
+
+    #[test]
+    fn bad_settings_are_refused_at_once() {
+        let open = |change: &dyn Fn(&mut Settings)| {
+            let mut settings = Settings::new("s", "http://127.0.0.1:1/metrics");
+            change(&mut settings);
+            Scrape::open(settings).map(|_| ()).unwrap_err()
+        };
+        assert!(open(&|s| s.url = "metrics".into()).contains("its url is not one"));
+        assert!(open(&|s| s.url = "ftp://h/".into()).contains("only http and https"));
+        assert!(open(&|s| s.interval = Span::millis(1)).contains("shortest interval"));
+        assert!(open(&|s| s.keep = vec!["(".into()]).contains("not a regular expression"));
+        assert!(open(&|s| s.ca_file = Some("/nowhere".into())).contains("/nowhere"));
+        assert!(
+            open(&|s| {
+                s.headers.insert("Authorization".into(), "x".into());
+            })
+            .contains("is a secret")
+        );
+    }
+
+    #[tokio::test]
+    async fn it_runs_on_any_thread_until_it_is_stopped() {
+        let url = endpoint(|_| answer("text/plain", "a 1\n")).await;
+        let stop = CancellationToken::new();
+        let feed = Feed::new(Arc::default(), SourceId(0), "test");
+        let task = tokio::spawn(run(Settings::new("s", url), feed, stop.clone()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!task.is_finished());
+        stop.cancel();
+        task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+        let settings = Settings { timeout: Span::millis(100), ..Settings::new("s", url) };
+        let late = why(fetch(settings).await);
+        assert!(late.contains("raise timeout"), "{late}");
+    }
+
+    #[test]
+    fn every_setting_is_described() {
+        let schema = schemars::schema_for!(Settings).to_value();
+        let properties = schema["properties"].as_object().unwrap();
+        assert_eq!(properties.len(), 16);
+        for (name, property) in properties {
+            assert!(property["description"].is_string(), "{name}: {property}");
+        }
+    }
+
+    #[test]
+    fn settings_are_read_with_their_defaults_and_without_unknown_keys() {
+        let text = "{name: engine, url: 'http://127.0.0.1:2242/metrics', profile: aphrodite, rest: keep}";
+        let read: Settings = serde_yaml::from_str(text).unwrap();
+        let usual = Settings::new("engine", "http://127.0.0.1:2242/metrics");
+        assert_eq!(read, Settings { profile: Some(Profile::Aphrodite), rest: Rest::Keep, ..usual });
+        assert!(serde_yaml::from_str::<Settings>("{name: a, url: b, urll: c}").is_err());
+    }
+}
