@@ -2,7 +2,9 @@
 
 pub mod catalog;
 pub mod decode;
+pub mod document;
 pub mod event;
 pub mod hub;
+pub mod listen;
 pub mod setting;
 pub mod source;
