@@ -4,6 +4,9 @@
 //! moves it. Registration, the metrics reference and, later, dashboards and rules are readings of
 //! this table. User packs join it at start.
 
+pub mod lint;
+pub mod pack;
+
 use crate::event::{Event, Kind, Topic, TraceId};
 
 /// A chapter of the catalogue.

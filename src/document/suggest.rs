@@ -12,7 +12,9 @@ pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             let other = plain(candidate);
             let far = strsim::damerau_levenshtein(&word, &other);
             let begins = word.len() > 2 && (other.starts_with(&word) || word.starts_with(&other));
-            (far <= allowed || begins).then_some((far, candidate))
+            // Scaled units, as in `milliseconds`.
+            let ends = other.len() > 4 && word.ends_with(&other);
+            (far <= allowed || begins || ends).then_some((far, candidate))
         })
         .min_by_key(|(far, _)| *far)
         .map(|(_, candidate)| candidate)
