@@ -1,6 +1,7 @@
 //! The agent beside an amplifier or a neural pipeline: bytes in, OpenMetrics out.
 
 pub mod catalog;
+pub mod config;
 pub mod decode;
 pub mod document;
 pub mod event;

@@ -34,7 +34,9 @@ impl Listen {
     pub fn clashes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Udp(one), Self::Udp(two)) | (Self::Tcp(one), Self::Tcp(two)) => overlap(*one, *two),
-            (Self::Unix(one) | Self::UnixDatagram(one), Self::Unix(two) | Self::UnixDatagram(two)) => one == two,
+            (Self::Unix(one) | Self::UnixDatagram(one), Self::Unix(two) | Self::UnixDatagram(two)) => {
+                one == two
+            }
             (Self::Systemd(one), Self::Systemd(two)) => one == two,
             _ => false,
         }
@@ -82,7 +84,10 @@ fn address(text: &str, rest: &str) -> Result<SocketAddr, String> {
     rest.parse().map_err(|_| match rest.rsplit_once(':') {
         Some(("localhost", port)) => format!("\"{text}\" holds a name; write the address: 127.0.0.1:{port}"),
         Some(("" | "*", port)) => format!("\"{text}\" has no address; write 0.0.0.0:{port} for all of them"),
-        Some(_) => format!("\"{text}\" is not an address with a port; write it like 127.0.0.1:8125 or [::1]:8125"),
+        Some(_) => {
+            format!("\"{text}\" is not an address with a port; write it like 127.0.0.1:8125 or [::1]:8125")
+        }
+        None if rest.parse::<u16>().is_ok() => format!("\"{text}\" is a port alone; write 127.0.0.1:{rest}"),
         None => format!("\"{text}\" has no port; write it like 127.0.0.1:8125"),
     })
 }
@@ -361,7 +366,10 @@ mod tests {
         assert_eq!(told("8125"), "\"8125\" has no scheme; write udp://127.0.0.1:8125");
         assert_eq!(told("0.0.0.0:1"), "\"0.0.0.0:1\" has no scheme; write udp://0.0.0.0:1");
         assert_eq!(told("/run/x"), "\"/run/x\" has no scheme; write unix:/run/x");
-        assert_eq!(told("udp://localhost:1"), "\"udp://localhost:1\" holds a name; write the address: 127.0.0.1:1");
+        assert_eq!(
+            told("udp://localhost:1"),
+            "\"udp://localhost:1\" holds a name; write the address: 127.0.0.1:1"
+        );
         assert_eq!(told("udp://:1"), "\"udp://:1\" has no address; write 0.0.0.0:1 for all of them");
         assert_eq!(told("udp://1.2.3.4"), "\"udp://1.2.3.4\" has no port; write it like 127.0.0.1:8125");
         assert!(told("http://1.2.3.4:1").starts_with("\"http\" is no way to listen"));
@@ -374,9 +382,8 @@ mod tests {
 
     #[test]
     fn two_cannot_listen_at_one_place() {
-        let clash = |one: &str, two: &str| {
-            one.parse::<Listen>().unwrap().clashes(&two.parse::<Listen>().unwrap())
-        };
+        let clash =
+            |one: &str, two: &str| one.parse::<Listen>().unwrap().clashes(&two.parse::<Listen>().unwrap());
         assert!(clash("udp://127.0.0.1:1", "udp://127.0.0.1:1"));
         assert!(clash("udp://127.0.0.1:1", "udp://0.0.0.0:1"));
         assert!(clash("udp://127.0.0.1:1", "udp://[::]:1"));

@@ -16,8 +16,21 @@ const ENDINGS: &[&str] = &["total", "sum", "count", "bucket", "info", "created",
 /// `stage` and `service` are on Prometheus's list of words that may collide; they stay, because
 /// they are what the domain calls these things.
 const LABELS: &[&str] = &[
-    "le", "quantile", "job", "instance", "type", "env", "environment", "region", "zone", "host", "hostname",
-    "cluster", "namespace", "exported_job", "exported_instance",
+    "le",
+    "quantile",
+    "job",
+    "instance",
+    "type",
+    "env",
+    "environment",
+    "region",
+    "zone",
+    "host",
+    "hostname",
+    "cluster",
+    "namespace",
+    "exported_job",
+    "exported_instance",
 ];
 
 /// Words for quantities that are not the base unit, and the unit to use.
@@ -70,7 +83,9 @@ pub fn lint(pages: &[&Page]) -> Vec<String> {
         }
         for metric in page.metrics {
             let at = format!("{}/{}", page.id, metric.name);
-            told.extend(lint_entry(&Entry::from(*metric)).into_iter().map(|(_, message)| format!("{at}: {message}")));
+            told.extend(
+                lint_entry(&Entry::from(*metric)).into_iter().map(|(_, message)| format!("{at}: {message}")),
+            );
             if let Some(first) = families.insert(metric.family(), page.id) {
                 told.push(format!("{at}: {} is already on page {first}", metric.family()));
             }

@@ -289,9 +289,10 @@ mod tests {
 
     #[test]
     fn the_shipped_packs_obey_the_laws() {
-        let pages: Vec<&Page> = SHIPPED.iter().map(|(file, text)| {
-            parse(file, text).unwrap_or_else(|problems| panic!("{problems:#?}"))
-        }).collect();
+        let pages: Vec<&Page> = SHIPPED
+            .iter()
+            .map(|(file, text)| parse(file, text).unwrap_or_else(|problems| panic!("{problems:#?}")))
+            .collect();
         assert_eq!(lint::lint(&pages), Vec::<String>::new());
     }
 

@@ -5,6 +5,7 @@
 mod path;
 mod position;
 mod problem;
+mod schema;
 mod suggest;
 mod validate;
 
@@ -15,8 +16,9 @@ use serde_yaml::Value;
 pub use path::{Path, Step};
 pub use position::{LONGEST, Place};
 pub use problem::Problem;
+pub use schema::keywords;
 pub use suggest::{list, suggest};
-pub use validate::{Format, keywords};
+pub use validate::Format;
 
 /// A document whose syntax is right.
 #[derive(Debug)]
@@ -134,7 +136,7 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
             Err(error) => problems.push(document.problem(&Path::default(), error.to_string())),
         }
     }
-    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
     problems.dedup();
     Err(problems)
 }
@@ -240,6 +242,18 @@ mod tests {
         assert_eq!(document.part::<u32>(&mine.key("y")), Some(3));
         assert_eq!(document.problem(&mine.key("x"), "").column, 14);
         assert_eq!(document.problem(&Path::from("list").item(0).key("y"), "").column, 20);
+    }
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    #[test]
+    fn a_thousand_mistakes_are_not_all_told() {
+        let text: String = (0..40_000).map(|number| format!("key{number}: 1\n")).collect();
+        let problems = read::<Nothing>("f", &text, &[], |_| Vec::new()).err().unwrap();
+        assert_eq!(problems.len(), 201);
+        assert!(problems[200].message.contains("may be more"));
     }
 
     proptest! {

@@ -156,11 +156,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn problem(&self, place: Place, message: impl Into<String>) -> Problem {
-        Problem {
-            line: place.line,
-            column: place.column,
-            ..Problem::of_file(self.file, message)
-        }
+        Problem { line: place.line, column: place.column, ..Problem::of_file(self.file, message) }
     }
 
     fn step(&mut self, event: Event<'_>, place: Place) -> Result<(), Problem> {
@@ -273,18 +269,18 @@ impl Walk<'_> {
     /// The path of the innermost open list or mapping.
     fn path(&self) -> Path {
         let outer = self.open.len().saturating_sub(1);
-        self.open.iter().take(outer).fold(Path::default(), |path, open| {
-            match (&open.node.inner, &open.key) {
-                (Inner::List(items), _) => path.item(items.len()),
-                (_, Some((key, _))) => path.key(key),
-                _ => path,
-            }
+        self.open.iter().take(outer).fold(Path::default(), |path, open| match (&open.node.inner, &open.key) {
+            (Inner::List(items), _) => path.item(items.len()),
+            (_, Some((key, _))) => path.key(key),
+            _ => path,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn refused(text: &str) -> String {
@@ -321,12 +317,12 @@ mod tests {
         let mut bomb = "a: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..9 {
             let list = vec![format!("*a{}", level - 1); 10].join(",");
-            bomb += &format!("b{level}: &a{level} [{list}]\n");
+            writeln!(bomb, "b{level}: &a{level} [{list}]").unwrap();
         }
         assert!(refused(&bomb).contains("more than 100000 values"));
         let mut chain = "c0: &c0 [x]\n".to_owned();
         for level in 1..100 {
-            chain += &format!("c{level}: &c{level} [*c{}]\n", level - 1);
+            writeln!(chain, "c{level}: &c{level} [*c{}]", level - 1).unwrap();
         }
         assert!(refused(&chain).contains("nested deeper"));
         assert!(refused("a: &a [*a]\n").contains("inside of what it names"));

@@ -1,12 +1,13 @@
 //! A value compared with a schema, and everything that differs said at once.
 //!
 //! The schema is the JSON Schema that schemars derives from the types that are read; of the
-//! language it knows what schemars writes and no more, and [`keywords`] says what that is. The
+//! language it knows what schemars writes and no more, and [`super::keywords`] says what that is. The
 //! words are for people who wrote a configuration, not for people who wrote a schema.
 
 use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
+use super::schema::{found, kinds_of, literals, short, takes, types, variant};
 use super::{Document, Path, Problem, list, suggest};
 
 /// A named form of text, `"format"` in a schema.
@@ -20,16 +21,8 @@ pub struct Format {
     pub check: fn(&str) -> Result<(), String>,
 }
 
-/// The keywords of a schema that are obeyed, and those that say nothing about validity.
-#[must_use]
-pub fn keywords() -> &'static [&'static str] {
-    &[
-        "$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "deprecated",
-        "description", "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "items",
-        "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf", "pattern",
-        "properties", "required", "title", "type",
-    ]
-}
+/// After so many problems nobody reads on.
+const ENOUGH: usize = 200;
 
 /// Words under which people write secrets down.
 const SECRETS: &[&str] =
@@ -43,6 +36,9 @@ pub(super) fn validate(
 ) -> Vec<Problem> {
     let mut judge = Judge { document, root: schema, formats, problems: Vec::new() };
     judge.value(schema, value, &Path::default());
+    if judge.full() {
+        judge.problems.push(Problem::of_file(&document.file, "there may be more; these are enough for now"));
+    }
     judge.problems
 }
 
@@ -90,15 +86,25 @@ impl<'a> Judge<'a> {
         }
     }
 
+    fn full(&self) -> bool {
+        self.problems.len() >= ENOUGH
+    }
+
     fn value(&mut self, schema: &'a Schema, value: &mut Value, path: &Path) {
+        if self.full() {
+            return;
+        }
         let branches = self.branches(schema);
         // A key of which nothing is left but itself is an empty mapping, where one may stand.
         let empty = value.is_null() && !branches.iter().any(|branch| takes(branch, "null"));
         if empty && branches.iter().any(|branch| takes(branch, "object")) {
             *value = Value::Mapping(Mapping::new());
         }
-        let fitting: Vec<_> =
-            branches.iter().copied().filter(|branch| kinds_of(value).iter().any(|k| takes(branch, k))).collect();
+        let fitting: Vec<_> = branches
+            .iter()
+            .copied()
+            .filter(|branch| kinds_of(value).iter().any(|k| takes(branch, k)))
+            .collect();
         if fitting.is_empty() {
             return self.wrong_kind(&branches, value, path);
         }
@@ -137,7 +143,7 @@ impl<'a> Judge<'a> {
                 let known = branches.iter().filter_map(|branch| variant(branch)).map(|(key, _)| key);
                 suggest(text, known).map(|key| format!("write it as a key: \"{key}:\""))
             }
-            Value::Number(_) | Value::Bool(_) if text_wanted => Some("put it in quotes".to_owned()),
+            Value::Number(_) | Value::Bool(_) if text_wanted => Some(self.as_text(branches, value)),
             Value::Null if branches.iter().any(|branch| takes(branch, "array")) => {
                 Some("write [] for none, or delete the key for the default".to_owned())
             }
@@ -146,6 +152,19 @@ impl<'a> Judge<'a> {
         };
         let message = format!("expected {}, found {}", wanted.join(" or "), found(value));
         self.wrong(path, message).hint = hint;
+    }
+
+    /// What to do with a number that should be text.
+    fn as_text(&self, branches: &[&Schema], value: &Value) -> String {
+        let text = serde_yaml::to_string(value).unwrap_or_default();
+        let form = branches.iter().find_map(|branch| {
+            self.formats.iter().find(|known| Some(known.name) == branch["format"].as_str())
+        });
+        // In quotes it might still not be what is wanted.
+        match form.map(|form| (form.check)(text.trim())) {
+            Some(Err(why)) => why.split_once("; ").map(|(_, hint)| hint.to_owned()).unwrap_or(why),
+            _ => "put it in quotes".to_owned(),
+        }
     }
 
     /// What is expected, with an article.
@@ -343,7 +362,7 @@ impl<'a> Judge<'a> {
         let properties = schema["properties"].as_object();
         let names = || properties.unwrap_or(&none).keys().map(String::as_str);
         for (key, value) in map.iter_mut() {
-            let Some(key) = key.as_str() else { continue };
+            let Some(key) = key.as_str().filter(|_| !self.full()) else { continue };
             let path = path.key(key);
             if let Some(of) = properties.and_then(|all| all.get(key)) {
                 self.value(of, value, &path);
@@ -352,7 +371,8 @@ impl<'a> Judge<'a> {
             match schema.get("additionalProperties") {
                 Some(Schema::Bool(false)) => {
                     let secret = SECRETS.contains(&key.to_lowercase().as_str());
-                    let file = names().find(|name| name.ends_with("_token_file") || name.ends_with("password_file"));
+                    let file =
+                        names().find(|name| name.ends_with("_token_file") || name.ends_with("password_file"));
                     let (meant, hint) = match (secret, file) {
                         (true, Some(file)) => {
                             (String::new(), Some(format!("secrets are read from files: use {file}")))
@@ -376,71 +396,6 @@ impl<'a> Judge<'a> {
             }
         }
     }
-}
-
-/// The kind and the settings of a schema for one mapping with one key.
-fn variant(schema: &Schema) -> Option<(&str, &Schema)> {
-    let properties = schema["properties"].as_object()?;
-    let (key, of) = properties.iter().next()?;
-    let required = schema["required"].as_array()?;
-    let one = properties.len() == 1 && required.len() == 1 && required[0].as_str() == Some(key);
-    (one && schema["additionalProperties"] == Schema::Bool(false)).then_some((key, of))
-}
-
-fn types(schema: &Schema) -> Vec<&str> {
-    match &schema["type"] {
-        Schema::String(one) => vec![one],
-        Schema::Array(many) => many.iter().filter_map(Schema::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// The few values a schema allows, if it allows only a few.
-fn literals(schema: &Schema) -> Vec<&Schema> {
-    match (schema.get("const"), schema["enum"].as_array()) {
-        (Some(one), _) => vec![one],
-        (None, Some(many)) => many.iter().collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn takes(schema: &Schema, kind: &str) -> bool {
-    let types = types(schema);
-    types.contains(&kind) || (types.is_empty() && schema != &Schema::Bool(false))
-}
-
-/// The types of a schema that a value is one of.
-fn kinds_of(value: &Value) -> &'static [&'static str] {
-    match value {
-        Value::Null => &["null"],
-        Value::Bool(_) => &["boolean"],
-        Value::Number(number) if number.is_f64() => &["number"],
-        Value::Number(_) => &["integer", "number"],
-        Value::String(_) => &["string"],
-        Value::Sequence(_) => &["array"],
-        Value::Mapping(_) => &["object"],
-        Value::Tagged(_) => &[],
-    }
-}
-
-fn found(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Bool(value) => format!("{value}"),
-        Value::Number(value) => format!("the number {value}"),
-        Value::String(text) => format!("the text \"{}\"", short(text)),
-        Value::Sequence(_) => "a list".to_owned(),
-        Value::Mapping(_) => "a mapping".to_owned(),
-        Value::Tagged(_) => "a tag".to_owned(),
-    }
-}
-
-fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    if text.chars().nth(60).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 fn did_you_mean(word: Option<&str>) -> String {
@@ -530,25 +485,36 @@ mod tests {
         told("size: 1\nratio: .inf\n", "f:2:8: ratio: the number .inf is not a finite number");
         let yes = "f:2:7: flag: expected true or false, found the text \"yes\"\n  hint: write true";
         told("size: 1\nflag: yes", yes);
-        told("size: 1\nlevel: hig", "f:2:8: level: unknown value \"hig\"; did you mean \"high\"?\n  hint: one of high, low");
+        told(
+            "size: 1\nlevel: hig",
+            "f:2:8: level: unknown value \"hig\"; did you mean \"high\"?\n  hint: one of high, low",
+        );
         told("size: 1\nsiez: 1", "f:2:1: siez: unknown key; did you mean \"size\"?");
         let secret = "f:2:1: token: unknown key\n  hint: secrets are read from files: use bearer_token_file";
         told("size: 1\ntoken: x", secret);
         let number = "f:2:9: inner.text: expected text, found the number 1.1\n  hint: put it in quotes";
         told("size: 1\ninner: {text: 1.10}", &number.replace("2:9", "2:15"));
         told("size: 1\ninner: 5", "f:2:8: inner: expected a mapping, found the number 5");
-        told("size: 1\nkinds:", "f:2:6: kinds: expected a list, found nothing\n  hint: write [] for none, or delete the key for the default");
+        told(
+            "size: 1\nkinds:",
+            "f:2:6: kinds: expected a list, found nothing\n  hint: write [] for none, or delete the key for the default",
+        );
     }
 
     #[test]
     fn a_kind_is_known_by_its_key() {
         told("size: 1\nkinds:\n- statsd:\n- scrape: {text: x}", "");
-        let unknown = "f:3:3: kinds[0].statd: unknown kind; did you mean \"statsd\"?\n  hint: one of statsd, scrape";
+        let unknown =
+            "f:3:3: kinds[0].statd: unknown kind; did you mean \"statsd\"?\n  hint: one of statsd, scrape";
         told("size: 1\nkinds:\n- statd: {}", unknown);
-        told("size: 1\nkinds:\n- statsd: {texd: 1}", "f:3:12: kinds[0].statsd.texd: unknown key; did you mean \"text\"?");
+        told(
+            "size: 1\nkinds:\n- statsd: {texd: 1}",
+            "f:3:12: kinds[0].statsd.texd: unknown key; did you mean \"text\"?",
+        );
         let beside = "f:4:3: kinds[0].text: stands beside \"statsd\"\n  hint: indent it by two more, so that it stands inside of \"statsd:\"";
         told("size: 1\nkinds:\n- statsd:\n  text: x", beside);
-        let second = "f:4:3: kinds[0].scrape: a second kind after \"statsd\"\n  hint: begin each with its own dash";
+        let second =
+            "f:4:3: kinds[0].scrape: a second kind after \"statsd\"\n  hint: begin each with its own dash";
         told("size: 1\nkinds:\n- statsd:\n  scrape:", second);
         let bare = "f:3:3: kinds[0]: expected a mapping, found the text \"statsd\"\n  hint: write it as a key: \"statsd:\"";
         told("size: 1\nkinds:\n- statsd", bare);
