@@ -2,7 +2,9 @@
 
 pub mod analysis;
 pub mod catalog;
+pub mod config;
 pub mod decode;
+pub mod document;
 pub mod event;
 pub mod http;
 pub mod hub;

@@ -6,10 +6,11 @@
 
 pub mod agent;
 pub mod inference;
+pub mod lint;
+pub mod pack;
 pub mod pipeline;
 pub mod service;
 pub mod source;
-
 use std::sync::Arc;
 
 use crate::event::{Event, Kind, Topic, TraceId};

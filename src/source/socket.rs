@@ -104,7 +104,7 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
             admit(path, options)?;
             Opened::Unix(listener)
         }
-        Listen::Unixgram(path) => {
+        Listen::UnixDatagram(path) => {
             clear_the_way(path, Type::DGRAM)?;
             let socket = UnixDatagram::bind(path)?;
             file = Some(path.clone());

@@ -274,7 +274,7 @@ mod tests {
     #[tokio::test]
     async fn it_runs_on_any_thread_until_it_is_stopped() {
         let stop = CancellationToken::new();
-        let feed = Feed::new(Hub::new(Registry::default(), Budget::default(), Peaks::default()), crate::event::SourceId(0), "test");
+        let feed = Feed::new(Arc::default(), crate::event::SourceId(0), "test");
         let task = tokio::spawn(run(Settings::new("s", std::env::temp_dir()), feed, stop.clone()));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!task.is_finished());

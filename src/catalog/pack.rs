@@ -1,0 +1,379 @@
+//! A user's own page of the catalogue, written in YAML.
+//!
+//! The fields are those of [`Metric`]. Nothing moves such a metric but observations that carry
+//! its declared name, so it listens to no topics. Which folder packs lie in is the
+//! configuration's affair.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::lint::{self, Entry};
+use super::{COUNT, DURATION, Keep, LATENCY, Metric, PREFIX, Page, Unit};
+use crate::document::{self, Document, Path, Problem};
+use crate::event::Kind;
+
+/// A page of metrics that a lab declares itself.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Pack of neural-exporter")]
+struct Pack {
+    /// One word in snake case, different from those of other pages.
+    id: String,
+    /// For a heading.
+    title: String,
+    /// One or two sentences: what the page answers.
+    about: String,
+    /// The metrics, in the order of the reference.
+    #[schemars(length(min = 1, max = 1000))]
+    metrics: Vec<Declared>,
+}
+
+/// One metric. It is exposed as `neural_`, the name, the unit and, if it is a counter, `_total`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    /// In snake case, without `neural_`, unit and `_total`.
+    name: String,
+    /// What is measured: a capitalised phrase without a full stop.
+    help: String,
+    /// Its type.
+    #[serde(default)]
+    kind: Type,
+    /// Its base unit, which is appended to the name.
+    #[serde(default)]
+    unit: Base,
+    /// The names of its labels.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    labels: Vec<String>,
+    /// Upper bounds of a histogram's buckets: a named ladder or a list.
+    #[serde(default)]
+    buckets: Option<Buckets>,
+    /// How long its series live; `always` for counters and histograms, `fresh` for gauges, if left away.
+    #[serde(default)]
+    keep: Option<Life>,
+}
+
+/// The types a pack can declare.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Type {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    #[default]
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+/// Base units.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Base {
+    /// A plain number.
+    #[default]
+    None,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// From 0 to 1.
+    Ratio,
+    /// Per second.
+    Hertz,
+    /// Degrees Celsius.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Joules.
+    Joules,
+    /// Volts.
+    Volts,
+    /// Ohms.
+    Ohms,
+}
+
+/// Upper bounds of buckets.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Buckets {
+    Named(Ladder),
+    Own(Vec<f64>),
+}
+
+/// Ladders of buckets that have a name.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Ladder {
+    /// Half a millisecond to ten seconds.
+    Latency,
+    /// A second to some hours.
+    Duration,
+    /// 1 to 1024.
+    Count,
+}
+
+/// How long series live.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Life {
+    /// For ever.
+    Always,
+    /// Until nothing has been heard of it for the configured time.
+    Fresh,
+    /// As long as its source is up.
+    WhileUp,
+}
+
+/// Reads a pack; `file` is how problems call it.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn parse(file: &str, text: &str) -> Result<&'static Page, Vec<Problem>> {
+    // Metrics are told apart by their address and live as long as the process, so a pack that is
+    // read becomes as permanent as the built-in pages. Keeping each distinct text once means that
+    // a reload costs memory only for packs that changed, and that unchanged ones stay the same page.
+    static KNOWN: Mutex<BTreeMap<String, &'static Page>> = Mutex::new(BTreeMap::new());
+    if let Some(page) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(text) {
+        return Ok(page);
+    }
+    let (pack, _) = document::read::<Pack>(file, text, &[], laws)?;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(known.entry(text.to_owned()).or_insert_with(|| pack.leak()))
+}
+
+/// The JSON Schema of a pack, for editors.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Pack).to_value()
+}
+
+/// The laws of naming, told at the lines they are broken in.
+fn laws(document: &Document) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let text = |key: &str| document.part::<String>(&Path::from(key));
+    if let (Some(id), Some(title), Some(about)) = (text("id"), text("title"), text("about")) {
+        let told = lint::lint_page(&id, &title, &about);
+        problems.extend(told.into_iter().map(|(field, why)| document.problem(&Path::from(field), why)));
+    }
+    let mut families: BTreeMap<String, usize> = BTreeMap::new();
+    let metrics = Path::from("metrics");
+    for index in 0..document.len(&metrics) {
+        let path = metrics.item(index);
+        let Some(declared) = document.part::<Declared>(&path) else { continue };
+        let (labels, bounds) = (declared.labels(), declared.bounds());
+        let entry = Entry {
+            name: &declared.name,
+            help: &declared.help,
+            kind: declared.kind.into(),
+            unit: declared.unit.into(),
+            labels: &labels,
+            bounds: &bounds,
+        };
+        let told = lint::lint_entry(&entry);
+        problems.extend(told.into_iter().map(|(field, why)| document.problem(&path.key(field), why)));
+        let name = family(entry.name, entry.unit);
+        match families.get(&name) {
+            None => drop(families.insert(name, index)),
+            Some(first) => {
+                let message = format!("{name} is already declared by metrics[{first}]");
+                problems.push(document.problem(&path.key("name"), message));
+            }
+        }
+    }
+    problems
+}
+
+/// What [`Metric::family`] will say.
+fn family(name: &str, unit: Unit) -> String {
+    let unit = unit.suffix();
+    format!("{PREFIX}{name}{}{unit}", if unit.is_empty() { "" } else { "_" })
+}
+
+impl Pack {
+    fn leak(self) -> &'static Page {
+        let metrics: Vec<&'static Metric> = self.metrics.into_iter().map(Declared::leak).collect();
+        Box::leak(Box::new(Page {
+            id: self.id.leak(),
+            title: self.title.leak(),
+            about: self.about.leak(),
+            metrics: metrics.leak(),
+        }))
+    }
+}
+
+impl Declared {
+    fn labels(&self) -> Vec<&str> {
+        self.labels.iter().map(String::as_str).collect()
+    }
+
+    fn bounds(&self) -> Vec<f64> {
+        match (&self.buckets, self.kind) {
+            (Some(Buckets::Named(Ladder::Latency)), _) => LATENCY.to_vec(),
+            (Some(Buckets::Named(Ladder::Duration)), _) => DURATION.to_vec(),
+            (Some(Buckets::Named(Ladder::Count)), _) => COUNT.to_vec(),
+            (Some(Buckets::Own(bounds)), _) => bounds.clone(),
+            (None, Type::Histogram) => LATENCY.to_vec(),
+            (None, _) => Vec::new(),
+        }
+    }
+
+    fn leak(self) -> &'static Metric {
+        let keep = match (self.keep, self.kind) {
+            (Some(Life::Always), _) | (None, Type::Counter | Type::Histogram) => Keep::Always,
+            (Some(Life::WhileUp), _) => Keep::WhileUp,
+            (Some(Life::Fresh), _) | (None, Type::Gauge) => Keep::Fresh,
+        };
+        let bounds = self.bounds();
+        let labels: Vec<&'static str> = self.labels.into_iter().map(|label| &*label.leak()).collect();
+        Box::leak(Box::new(Metric {
+            name: self.name.leak(),
+            help: self.help.leak(),
+            kind: self.kind.into(),
+            unit: self.unit.into(),
+            labels: labels.leak(),
+            bounds: bounds.leak(),
+            keep,
+            ..Metric::BLANK
+        }))
+    }
+}
+
+impl From<Type> for Kind {
+    fn from(of: Type) -> Self {
+        match of {
+            Type::Counter => Self::Counter,
+            Type::Gauge => Self::Gauge,
+            Type::Histogram => Self::Histogram,
+        }
+    }
+}
+
+impl From<Base> for Unit {
+    fn from(of: Base) -> Self {
+        match of {
+            Base::None => Self::None,
+            Base::Seconds => Self::Seconds,
+            Base::Bytes => Self::Bytes,
+            Base::Ratio => Self::Ratio,
+            Base::Hertz => Self::Hertz,
+            Base::Celsius => Self::Celsius,
+            Base::Watts => Self::Watts,
+            Base::Joules => Self::Joules,
+            Base::Volts => Self::Volts,
+            Base::Ohms => Self::Ohms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The packs that ship.
+    const SHIPPED: &[(&str, &str)] = &[
+        ("reservoir.yml", include_str!("../../deploy/packs/reservoir.yml")),
+        ("evolution.yml", include_str!("../../deploy/packs/evolution.yml")),
+        ("embodied.yml", include_str!("../../deploy/packs/embodied.yml")),
+        ("training.yml", include_str!("../../deploy/packs/training.yml")),
+    ];
+
+    fn told(text: &str) -> String {
+        let problems = parse("p.yml", text).unwrap_err();
+        problems.iter().map(|problem| format!("{problem}\n")).collect()
+    }
+
+    #[test]
+    fn the_shipped_packs_obey_the_laws() {
+        let pages: Vec<&Page> = SHIPPED
+            .iter()
+            .map(|(file, text)| parse(file, text).unwrap_or_else(|problems| panic!("{problems:#?}")))
+            .collect();
+        assert_eq!(lint::lint(&pages), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_shipped_metric_has_an_example_line_that_fits() {
+        for (file, text) in SHIPPED {
+            let page = parse(file, text).unwrap();
+            let lines: Vec<serde_json::Value> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("#   {"))
+                .map(|rest| serde_json::from_str(&format!("{{{rest}")).unwrap())
+                .collect();
+            assert_eq!(lines.len(), page.metrics.len(), "{file}");
+            for (metric, line) in page.metrics.iter().zip(lines) {
+                assert_eq!(line["metric"], metric.family(), "{file}");
+                assert!(line["value"].is_number(), "{file}: {line}");
+                let named = line["labels"].as_object().unwrap();
+                let fits = named.len() == metric.labels.len()
+                    && metric.labels.iter().all(|label| named.contains_key(*label));
+                assert!(fits, "{file}: {line} has other labels than {:?}", metric.labels);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pack_that_did_not_change_is_the_same_page() {
+        let text = "id: a\ntitle: A\nabout: B.\nmetrics: [{name: x, help: X}]\n";
+        let first = parse("p", text).unwrap();
+        assert!(std::ptr::eq(first, parse("q", text).unwrap()));
+        assert!(!std::ptr::eq(first, parse("p", &format!("{text}# changed\n")).unwrap()));
+        assert_eq!(first.metrics[0].keep, Keep::Fresh);
+    }
+
+    #[test]
+    fn every_mistake_in_a_pack_is_told() {
+        let text = "\
+id: Lab
+title: The lab
+about: What the lab measures.
+metrics:
+  - name: loss_total
+    help: loss of the model.
+    knid: gauge
+  - name: tick
+    help: Ticks
+    kind: countr
+  - name: delay
+    help: Delay
+    kind: histogram
+    unit: milliseconds
+  - name: delay
+    help: Delay
+    kind: histogram
+    unit: seconds
+    buckets: [0.1, 0.1]
+  - name: delay
+    help: Delay again
+    unit: seconds
+    labels: [le, job]
+  - name: share
+    help: Share
+    kind: counter
+    unit: ratio
+    buckets: latenzy
+  - help: Nameless
+";
+        let expected = "\
+p.yml:1:5: id: \"Lab\" is not in snake case: a-z, 0-9 and single _, from a letter on
+p.yml:7:5: metrics[0].knid: unknown key; did you mean \"kind\"?
+p.yml:10:11: metrics[1].kind: unknown value \"countr\"; did you mean \"counter\"?
+  hint: one of counter, gauge, histogram
+p.yml:14:11: metrics[2].unit: unknown value \"milliseconds\"; did you mean \"seconds\"?
+  hint: one of none, seconds, bytes, ratio, hertz, celsius, watts, joules, volts, ohms
+p.yml:19:14: metrics[3].buckets: the bounds do not ascend: 0.1 comes after 0.1
+p.yml:20:11: metrics[4].name: neural_delay_seconds is already declared by metrics[3]
+p.yml:23:13: metrics[4].labels: the label \"le\" is reserved
+p.yml:23:13: metrics[4].labels: the label \"job\" is reserved
+p.yml:28:14: metrics[5].buckets: unknown value \"latenzy\"; did you mean \"latency\"?
+  hint: one of latency, duration, count
+p.yml:29:5: metrics[6]: the key \"name\" is missing
+";
+        assert_eq!(told(text), expected);
+    }
+}

@@ -1,0 +1,261 @@
+//! What a schema cannot say: names that must differ, addresses that are taken, numbers that must fit.
+//!
+//! It reads the parts of a document that are right by themselves, so that one mistake does not
+//! hide another.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::lint;
+use crate::document::{Document, Format, Path, Problem, list, suggest};
+use crate::listen::{Address, Bytes, Listen, Many, Mode};
+use crate::setting::Span;
+
+use super::{Limits, Pipeline, Source};
+
+/// The named forms of text that settings have.
+pub const FORMATS: &[Format] = &[
+    Format { name: "span", noun: "a span of time such as 5s", check: |text| reads::<Span>(text) },
+    Format {
+        name: "listen",
+        noun: "an address such as udp://127.0.0.1:8125",
+        check: |text| reads::<Listen>(text),
+    },
+    Format {
+        name: "address",
+        noun: "an address such as 127.0.0.1:9612",
+        check: |text| reads::<Address>(text),
+    },
+    Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
+    Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
+    Format { name: "regex", noun: "a regular expression", check: regex },
+    Format { name: "log-filter", noun: "a level such as info", check: log_filter },
+];
+
+fn reads<T: std::str::FromStr<Err = String>>(text: &str) -> Result<(), String> {
+    text.parse::<T>().map(drop)
+}
+
+fn regex(text: &str) -> Result<(), String> {
+    let told = |error: regex::Error| {
+        let text = error.to_string();
+        // The last line says what is wrong, those above draw where.
+        let last = text.lines().last().unwrap_or_default();
+        format!("not a regular expression: {}", last.trim_start_matches("error: "))
+    };
+    regex::Regex::new(text).map(drop).map_err(told)
+}
+
+fn log_filter(text: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    for part in text.split(',').map(str::trim) {
+        let level = part.rsplit('=').next().unwrap_or(part).to_ascii_lowercase();
+        let bare = !part.contains(['=', ':', '[']);
+        if (bare || part.contains('=')) && !LEVELS.contains(&level.as_str()) {
+            let meant = suggest(&level, LEVELS);
+            let meant = meant.map(|word| format!(", did you mean \"{word}\"?")).unwrap_or_default();
+            return Err(format!("unknown level \"{level}\"{meant}; one of {}", list(LEVELS)));
+        }
+    }
+    tracing_subscriber::EnvFilter::try_new(text).map(drop).map_err(|error| format!("not a filter: {error}"))
+}
+
+/// Everything that is wrong beyond the schema.
+pub(super) fn check(document: &Document) -> Vec<Problem> {
+    let mut check = Check { document, problems: Vec::new() };
+    check.limits();
+    check.pipelines();
+    check.histograms();
+    for name in ["pipeline", "device", "system"] {
+        check.span(&Path::from("intervals").key(name));
+    }
+    check.span(&Path::from("expire").key("gauges"));
+    check.sources();
+    check.problems
+}
+
+struct Check<'a> {
+    document: &'a Document,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, path: &Path, message: impl Into<String>) -> &mut Option<String> {
+        let problem = self.document.problem(path, message);
+        self.problems.push(problem);
+        let last = self.problems.len() - 1;
+        &mut self.problems[last].hint
+    }
+
+    fn limits(&mut self) {
+        let path = Path::from("limits");
+        let Some(limits) = self.document.part::<Limits>(&path) else { return };
+        // A default above it does no harm, but what was written would not be true.
+        let written = self.document.keys(&path);
+        let parts = [
+            ("series_per_family", limits.series_per_family),
+            ("series_per_source", limits.series_per_source),
+        ];
+        for (key, limit) in parts {
+            if limit > limits.series && written.iter().any(|written| written == key) {
+                let message = format!("{limit} is more than limits.series, {}, lets in", limits.series);
+                self.wrong(&path.key(key), message);
+            }
+        }
+    }
+
+    fn pipelines(&mut self) {
+        let pipelines = Path::from("pipelines");
+        let mut seen = BTreeMap::new();
+        for index in 0..self.document.len(&pipelines) {
+            let path = pipelines.item(index);
+            let Some(pipeline) = self.document.part::<Pipeline>(&path) else { continue };
+            self.label(&path.key("name"), &pipeline.name);
+            if let Some(first) = seen.insert(pipeline.name.clone(), index) {
+                self.wrong(&path.key("name"), format!("pipelines[{first}] has this name already"));
+            }
+            let parts =
+                [("stages", &pipeline.stages), ("queues", &pipeline.queues), ("caches", &pipeline.caches)];
+            for (key, names) in parts {
+                for (index, name) in names.iter().enumerate() {
+                    let path = path.key(key).item(index);
+                    self.label(&path, name);
+                    if names.iter().take(index).any(|other| other == name) {
+                        self.wrong(&path, format!("\"{name}\" is there already"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A name that events bring as the value of a label.
+    fn label(&mut self, path: &Path, name: &str) {
+        if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) {
+            self.wrong(path, "a name is 1 to 256 bytes of text");
+        }
+    }
+
+    fn histograms(&mut self) {
+        let histograms = Path::from("histograms");
+        for name in self.document.keys(&histograms) {
+            let path = histograms.key(&name);
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            if !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
+                let problem = self.document.key_problem(&path, "not the name of a metric");
+                self.problems.push(problem);
+            }
+            let Some(bounds) = self.document.part::<Vec<f64>>(&path) else { continue };
+            // That a number is not finite has been told of that number.
+            if let Some(why) = lint::not_a_ladder(&bounds).filter(|_| bounds.iter().all(|b| b.is_finite())) {
+                self.wrong(&path, why);
+            }
+        }
+    }
+
+    /// A time to wait must be long enough to be one.
+    fn span(&mut self, path: &Path) {
+        if let Some(span) = self.document.part::<Span>(path).filter(|span| *span < Span::millis(10)) {
+            self.wrong(path, format!("{span} is too short; 10ms is the least"));
+        }
+    }
+
+    fn sources(&mut self) {
+        let sources = Path::from("sources");
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let mut taken = self.own_addresses();
+        for index in 0..self.document.len(&sources) {
+            let path = sources.item(index);
+            for kind in self.document.keys(&path) {
+                self.span(&path.key(&kind).key("interval"));
+                self.span(&path.key(&kind).key("timeout"));
+            }
+            let Some(source) = self.document.part::<Source>(&path) else { continue };
+            let path = path.key(source.kind());
+            let name = source.name();
+            if let Some(first) = names.get(name) {
+                let message = format!("the name \"{name}\" is taken by sources[{first}]");
+                *self.wrong(&path.key("name"), message) =
+                    Some("give each source a name of its own".to_owned());
+            } else if !is_source_name(name) {
+                let message = format!("\"{name}\" is not a name for a source");
+                let hint = "up to 64 of a-z, 0-9, \"_\", \".\" and \"-\", a letter or digit first";
+                *self.wrong(&path.key("name"), message) = Some(hint.to_owned());
+            }
+            names.entry(name.to_owned()).or_insert(index);
+            for (place, at) in claims(&source, &path) {
+                if let Some((_, owner)) = taken.iter().find(|(other, _)| other.clashes(&place)) {
+                    let message = format!("{place} is taken by {owner}");
+                    self.wrong(&at, message);
+                } else {
+                    taken.push((place, format!("sources[{index}]")));
+                }
+            }
+        }
+    }
+
+    /// Where `/metrics` is served.
+    fn own_addresses(&mut self) -> Vec<(Place, String)> {
+        let path = Path::from("listen");
+        let default = super::Config::default().listen;
+        let listen = self.document.part::<Many<Address>>(&path).unwrap_or(default);
+        if listen.is_empty() && self.document.keys(&Path::default()).contains(&"listen".to_owned()) {
+            self.wrong(&path, "nothing could be scraped without an address");
+        }
+        let mut taken: Vec<(Place, String)> = Vec::new();
+        for (index, address) in listen.iter().enumerate() {
+            let place = match address {
+                Address::Tcp(address) => Place::Listen(Listen::Tcp(*address)),
+                Address::Systemd(Some(name)) => Place::Listen(Listen::Systemd(name.clone())),
+                Address::Systemd(None) => Place::Listen(Listen::Systemd(String::new())),
+            };
+            if taken.iter().any(|(other, _)| other.clashes(&place)) {
+                self.wrong(&path.item(index), format!("{address} is there already"));
+            }
+            taken.push((place, "listen".to_owned()));
+        }
+        taken
+    }
+}
+
+fn is_source_name(name: &str) -> bool {
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.starts_with(first) && name.len() <= 64 && name.chars().all(|c| first(c) || "_.-".contains(c))
+}
+
+/// What one source alone can have.
+enum Place {
+    Listen(Listen),
+    DefaultSocket,
+    Port(String),
+}
+
+impl Place {
+    fn clashes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Listen(one), Self::Listen(two)) => one.clashes(two),
+            (Self::DefaultSocket, Self::DefaultSocket) => true,
+            (Self::Port(one), Self::Port(two)) => one == two,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listen(listen) => listen.fmt(f),
+            Self::DefaultSocket => f.write_str("the default socket"),
+            Self::Port(port) => f.write_str(port),
+        }
+    }
+}
+
+fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
+    match source {
+        Source::Jsonl(of) if of.listen.is_empty() => vec![(Place::DefaultSocket, path.key("listen"))],
+        Source::Serial(of) => vec![(Place::Port(of.port.clone()), path.key("port"))],
+        _ => {
+            let all = source.listens().iter().enumerate();
+            all.map(|(index, at)| (Place::Listen(at.clone()), path.key("listen").item(index))).collect()
+        }
+    }
+}

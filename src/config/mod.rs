@@ -1,0 +1,217 @@
+//! The configuration: what may be set, what is set if nothing is said, and the mistakes in a file.
+//!
+//! The types here and in [`section`] and [`source`] are the one place where a setting is
+//! described; schema, defaults, checks and the printed configuration follow from them. Nothing is
+//! opened here but the file and the packs beside it, and nothing is started.
+
+mod check;
+mod section;
+mod source;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Page, lint, pack};
+use crate::document::{self, Document, LONGEST, Problem};
+use crate::listen::{Address, Many};
+
+pub use check::FORMATS;
+pub use section::*;
+pub use source::*;
+
+/// Everything that can be set. Paths are relative to the folder of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Configuration of neural-exporter")]
+pub struct Config {
+    /// Where `/metrics` is served: one address or a list.
+    pub listen: Many<Address>,
+    /// What the log says, and how.
+    pub log: Log,
+    /// The folder for what outlives a restart; `$STATE_DIRECTORY`, then
+    /// `$XDG_STATE_HOME/neural-exporter`, if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_directory: Option<PathBuf>,
+    /// The folder of packs, metrics that you declare yourself; `packs` beside this file if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packs: Option<PathBuf>,
+    /// Pipelines that are expected, so that their series exist at zero before the first event.
+    pub pipelines: Vec<Pipeline>,
+    /// What bounds memory.
+    pub limits: Limits,
+    /// When series leave that nobody has moved.
+    pub expire: Expire,
+    /// Upper bounds of buckets that replace those of the catalogue, by the exposed name of the
+    /// metric: `neural_stage_duration_seconds: [0.001, 0.01, 0.1]`.
+    pub histograms: BTreeMap<String, Vec<f64>>,
+    /// How often things are looked at.
+    pub intervals: Intervals,
+    /// Prices and budgets of language models.
+    pub llm: Llm,
+    /// How `/metrics` is written.
+    pub exposition: Exposition,
+    /// What is listened to and asked, each item a mapping with one key: the kind. A list here
+    /// replaces the default sources; `[]` is none.
+    pub sources: Vec<Source>,
+    /// The folder that relative paths start from.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// The pages of the user's packs.
+    #[serde(skip)]
+    pub pages: Pages,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Many(vec![Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 9612)))]),
+            log: Log::default(),
+            state_directory: None,
+            packs: None,
+            pipelines: Vec::new(),
+            limits: Limits::default(),
+            expire: Expire::default(),
+            histograms: BTreeMap::new(),
+            intervals: Intervals::default(),
+            llm: Llm::default(),
+            exposition: Exposition::default(),
+            sources: Source::defaults(),
+            folder: PathBuf::new(),
+            pages: Pages::default(),
+        }
+    }
+}
+
+/// Pages of user packs. They are the same if they are the same in memory, because a pack that did
+/// not change is not read a second time.
+#[derive(Clone, Debug, Default)]
+pub struct Pages(pub Vec<&'static Page>);
+
+impl PartialEq for Pages {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len()
+            && self.0.iter().zip(&other.0).all(|(one, two)| std::ptr::eq(*one, *two))
+    }
+}
+
+impl Config {
+    /// The JSON Schema, for editors.
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+
+    /// The configuration with everything that is in effect, as YAML that [`parse`] reads.
+    #[must_use]
+    pub fn print(&self) -> String {
+        document::print(self).unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
+    }
+
+    /// Makes every path in it start from `folder`.
+    fn settle(&mut self, folder: &Path) {
+        let own = self.state_directory.iter_mut().chain(&mut self.packs);
+        for path in own.chain(self.sources.iter_mut().flat_map(Source::paths)) {
+            // An absolute path stays what it is.
+            *path = folder.join(&path);
+        }
+        self.folder = folder.to_owned();
+    }
+}
+
+/// Reads a configuration from `text`; `file` is how problems call it. Paths stay as they are.
+///
+/// # Errors
+/// Every mistake, in the order of the text.
+pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Problem>> {
+    document::read(file, text, FORMATS, check::check).map(|(config, _)| config)
+}
+
+/// Reads the configuration at `path` and the packs that belong to it.
+///
+/// # Errors
+/// Every mistake in the file, and in every pack.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let file = path.display().to_string();
+    let text = text(path).map_err(|problem| vec![problem])?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let parsed = parse(&file, &text);
+    // Packs are read beside a configuration that is wrong, too, to tell their mistakes as well.
+    let at = document::Path::from("packs");
+    let document = Document::parse(&file, &text).ok().map(|(document, _)| document);
+    let chosen = document.as_ref().and_then(|document| document.part::<PathBuf>(&at));
+    let (pages, mut problems) = match &chosen {
+        None => packs(&folder.join("packs")),
+        Some(packs) if folder.join(packs).is_dir() => self::packs(&folder.join(packs)),
+        Some(packs) => {
+            let message = format!("there is no folder {}", folder.join(packs).display());
+            (Vec::new(), document.map(|document| document.problem(&at, message)).into_iter().collect())
+        }
+    };
+    match parsed {
+        Ok(mut config) if problems.is_empty() => {
+            config.settle(folder);
+            config.pages = Pages(pages);
+            Ok(config)
+        }
+        Ok(_) => Err(problems),
+        Err(mut wrong) => {
+            wrong.append(&mut problems);
+            Err(wrong)
+        }
+    }
+}
+
+/// The packs of a folder, in the order of their names, and what is wrong with them. Nothing, if there is no folder.
+fn packs(folder: &Path) -> (Vec<&'static Page>, Vec<Problem>) {
+    let (mut pages, mut problems) = (Vec::new(), Vec::new());
+    if !folder.exists() {
+        return (pages, problems);
+    }
+    let cannot = |why: std::io::Error| {
+        Problem::of_file(&folder.display().to_string(), format!("cannot read the folder: {why}"))
+    };
+    let listed = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut files = match listed {
+        Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect::<Vec<_>>(),
+        Err(why) => return (pages, vec![cannot(why)]),
+    };
+    files.retain(|file| file.extension().is_some_and(|end| end == "yml" || end == "yaml"));
+    files.sort();
+    for path in files {
+        match text(&path)
+            .map_err(|problem| vec![problem])
+            .and_then(|text| pack::parse(&path.display().to_string(), &text))
+        {
+            Ok(page) => pages.push(page),
+            Err(mut wrong) => problems.append(&mut wrong),
+        }
+    }
+    // Each pack is right by itself; what is left is what they do to each other.
+    let told = lint::lint(&pages).into_iter();
+    problems.extend(told.map(|message| Problem::of_file(&folder.display().to_string(), message)));
+    (pages, problems)
+}
+
+/// The text of a file that is not longer than a document may be.
+fn text(path: &Path) -> Result<String, Problem> {
+    let file = path.display().to_string();
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|why| Problem::of_file(&file, format!("cannot read the file: {why}")))?;
+    if bytes.len() > LONGEST {
+        return Err(Problem::of_file(&file, format!("the file is longer than {LONGEST} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        Problem { line, column: 1, ..Problem::of_file(&file, "the line is not UTF-8") }
+    })
+}
+
+#[cfg(test)]
+mod tests;

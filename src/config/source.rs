@@ -1,0 +1,303 @@
+//! The kinds of sources and their settings.
+//!
+//! What all kinds have to tell (name, paths, addresses) is told here by kind; what a kind does
+//! with its settings is its own affair.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::listen::{Bytes, Listen, Many, Mode};
+
+/// One source: its kind, and the settings of that kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// JSON lines from pipelines.
+    Jsonl(Jsonl),
+    /// StatsD and DogStatsD.
+    Statsd(Statsd),
+    /// A Prometheus endpoint nearby, asked and passed on.
+    Scrape(scrape::Settings),
+    /// A folder of files in the text format.
+    Textfile(textfile::Settings),
+    /// A command whose output is in the text format.
+    Exec(exec::Settings),
+    /// The machine.
+    Host(host::Settings),
+    /// Processes, by name or unit.
+    Process(process::Settings),
+    /// Graphics processors.
+    Gpu(gpu::Settings),
+    /// JSON lines or StatsD from a serial port.
+    Serial(Serial),
+    /// A recording, played again.
+    Replay(Replay),
+}
+
+impl Source {
+    /// What runs if no sources are configured.
+    #[must_use]
+    pub fn defaults() -> Vec<Self> {
+        vec![
+            Self::Jsonl(Jsonl::default()),
+            Self::Statsd(Statsd::default()),
+            Self::Host(host::Settings::default()),
+            Self::Gpu(gpu::Settings::default()),
+        ]
+    }
+
+    /// The key of its kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Jsonl(_) => "jsonl",
+            Self::Statsd(_) => "statsd",
+            Self::Scrape(_) => "scrape",
+            Self::Textfile(_) => "textfile",
+            Self::Exec(_) => "exec",
+            Self::Host(_) => "host",
+            Self::Process(_) => "process",
+            Self::Gpu(_) => "gpu",
+            Self::Serial(_) => "serial",
+            Self::Replay(_) => "replay",
+        }
+    }
+
+    /// Its name: the `source` label.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Jsonl(of) => &of.name,
+            Self::Statsd(of) => &of.name,
+            Self::Scrape(of) => &of.name,
+            Self::Textfile(of) => &of.name,
+            Self::Exec(of) => &of.name,
+            Self::Host(of) => &of.name,
+            Self::Process(of) => &of.name,
+            Self::Gpu(of) => &of.name,
+            Self::Serial(of) => &of.name,
+            Self::Replay(of) => &of.name,
+        }
+    }
+
+    /// Where it listens. Empty for JSON lines means the default socket.
+    #[must_use]
+    pub fn listens(&self) -> &[Listen] {
+        match self {
+            Self::Jsonl(of) => &of.listen,
+            Self::Statsd(of) => &of.listen,
+            _ => &[],
+        }
+    }
+
+    /// The files and folders it reads.
+    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Statsd(of) => of.mapping.iter_mut().collect(),
+            Self::Scrape(of) => of.bearer_token_file.iter_mut().chain(&mut of.ca_file).collect(),
+            Self::Textfile(of) => vec![&mut of.directory],
+            Self::Replay(of) => vec![&mut of.file],
+            Self::Jsonl(_)
+            | Self::Exec(_)
+            | Self::Host(_)
+            | Self::Process(_)
+            | Self::Gpu(_)
+            | Self::Serial(_) => Vec::new(),
+        }
+    }
+}
+
+/// JSON lines from pipelines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jsonl {
+    /// The name of the source.
+    pub name: String,
+    /// Where it listens; the default Unix socket if empty.
+    pub listen: Many<Listen>,
+    /// Who may use its sockets in the file system.
+    pub mode: Mode,
+    /// The group that owns its sockets in the file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The receive buffer that the kernel is asked for. What it grants is a metric.
+    pub receive_buffer: Bytes,
+    /// Connections at once; `limits.connections` if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub connections: Option<u32>,
+    /// Events in a second beyond which events are shed and counted; no limit if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub events_per_second: Option<u64>,
+    /// Bytes of one line; `limits.line_bytes` if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 64, max = 16_777_216))]
+    pub line_bytes: Option<usize>,
+}
+
+impl Default for Jsonl {
+    fn default() -> Self {
+        Self {
+            name: "pipeline".to_owned(),
+            listen: Many::default(),
+            mode: Mode(0o660),
+            group: None,
+            receive_buffer: Bytes(4 << 20),
+            connections: None,
+            events_per_second: None,
+            line_bytes: None,
+        }
+    }
+}
+
+/// StatsD and DogStatsD.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Statsd {
+    /// The name of the source.
+    pub name: String,
+    /// Where it listens.
+    pub listen: Many<Listen>,
+    /// Who may use its sockets in the file system.
+    pub mode: Mode,
+    /// The group that owns its sockets in the file system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The receive buffer that the kernel is asked for. What it grants is a metric.
+    pub receive_buffer: Bytes,
+    /// Connections at once; `limits.connections` if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub connections: Option<u32>,
+    /// Events in a second beyond which events are shed and counted; no limit if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub events_per_second: Option<u64>,
+    /// Bytes of one line; `limits.line_bytes` if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 64, max = 16_777_216))]
+    pub line_bytes: Option<usize>,
+    /// Rules from names to metrics and labels, in the form of statsd_exporter's mapping file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<PathBuf>,
+    /// Whether tags are read as DogStatsD writes them: `name:1|c|#tag:value`.
+    pub dogstatsd_tags: bool,
+    /// Whether tags are read as Librato writes them: `name#tag=value:1|c`.
+    pub librato_tags: bool,
+    /// Whether tags are read as InfluxDB writes them: `name,tag=value:1|c`.
+    pub influxdb_tags: bool,
+    /// Whether tags are read as SignalFx writes them: `name[tag=value]:1|c`.
+    pub signalfx_tags: bool,
+    /// What a sign before a gauge's value means.
+    pub gauges: Gauges,
+    /// How lines are told apart in a stream.
+    pub stream_framing: Framing,
+}
+
+impl Default for Statsd {
+    fn default() -> Self {
+        let Jsonl { mode, group, receive_buffer, connections, events_per_second, line_bytes, .. } =
+            Jsonl::default();
+        Self {
+            name: "statsd".to_owned(),
+            listen: Many(vec![Listen::Udp(std::net::SocketAddr::from(([127, 0, 0, 1], 8125)))]),
+            mode,
+            group,
+            receive_buffer,
+            connections,
+            events_per_second,
+            line_bytes,
+            mapping: None,
+            dogstatsd_tags: true,
+            librato_tags: true,
+            influxdb_tags: true,
+            signalfx_tags: true,
+            gauges: Gauges::Signed,
+            stream_framing: Framing::Lines,
+        }
+    }
+}
+
+/// What a sign before a gauge's value means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Gauges {
+    /// `+1` and `-1` move the gauge.
+    #[default]
+    Signed,
+    /// `-1` sets it to -1.
+    Absolute,
+}
+
+/// How messages are told apart in a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Framing {
+    /// A message ends with its line.
+    #[default]
+    Lines,
+    /// Four bytes, little endian, say how long each packet is, as DogStatsD does on Unix streams.
+    Length,
+}
+
+/// A serial port that a device writes lines to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Serial {
+    /// The name of the source.
+    pub name: String,
+    /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`.
+    pub port: String,
+    /// Bits in a second.
+    #[serde(default = "Serial::baud")]
+    #[schemars(range(min = 50, max = 20_000_000))]
+    pub baud: u32,
+    /// What the lines are.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+impl Serial {
+    fn baud() -> u32 {
+        115_200
+    }
+}
+
+/// What lines are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// JSON lines.
+    #[default]
+    Jsonl,
+    /// StatsD.
+    Statsd,
+}
+
+/// A recording, played again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The name of the source.
+    pub name: String,
+    /// The recording.
+    pub file: PathBuf,
+    /// 1 as it was, 10 ten times as fast, 0 without waiting.
+    #[serde(default = "Replay::speed")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub speed: f64,
+}
+
+impl Replay {
+    fn speed() -> f64 {
+        1.0
+    }
+}
+
+// The settings of the other kinds. They stand in for those of `crate::source` until these are
+// there; then this module goes and the enum above names the real ones.
+mod stand_in;
+use stand_in::{exec, gpu, host, process, scrape, textfile};

@@ -1,0 +1,242 @@
+//! The configuration as a whole: what is told of a bad one, and what a good one becomes.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::setting::Span;
+
+const EXAMPLE: &str = include_str!("../../deploy/config.example.yml");
+
+fn told(text: &str) -> String {
+    match parse("config.yml", text) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.iter().map(|problem| format!("{problem}\n")).collect(),
+    }
+}
+
+#[test]
+fn ten_mistakes_are_ten_problems() {
+    let text = include_str!("../../tests/fixtures/config/mistakes.yml");
+    let problems = parse("config.yml", text).unwrap_err();
+    assert_eq!(told(text), include_str!("../../tests/fixtures/config/mistakes.txt"));
+    assert_eq!(problems.len(), 10);
+}
+
+#[test]
+fn what_stands_in_each_others_way_is_told() {
+    let text = include_str!("../../tests/fixtures/config/clashes.yml");
+    assert_eq!(told(text), include_str!("../../tests/fixtures/config/clashes.txt"));
+}
+
+#[test]
+fn nothing_said_is_the_default() {
+    for text in ["", "# nothing\n", "{}", "---\n", "~", "limits:\n", "log: {}\nlimits:\n  # series: 1\n"] {
+        assert_eq!(parse("f", text).unwrap(), Config::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_default_prints_and_reads_back() {
+    let printed = Config::default().print();
+    assert_eq!(parse("printed", &printed).unwrap(), Config::default(), "{printed}");
+    assert!(printed.contains("listen: 127.0.0.1:9612"), "{printed}");
+    assert!(printed.contains("- statsd:"), "{printed}");
+}
+
+#[test]
+fn the_example_reads_prints_and_reads_back() {
+    let config = parse("config.example.yml", EXAMPLE).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let printed = config.print();
+    assert_eq!(parse("printed", &printed).unwrap(), config, "{printed}");
+    let kinds: Vec<&str> = config.sources.iter().map(Source::kind).collect();
+    for (kind, _) in variants(&Config::schema()) {
+        assert!(kinds.contains(&kind.as_str()), "the example shows no {kind}");
+    }
+}
+
+#[test]
+fn the_example_shows_every_section() {
+    let schema = Config::schema();
+    for key in schema["properties"].as_object().unwrap().keys() {
+        let shown = EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key}:")));
+        assert!(shown, "the example does not show {key}");
+    }
+}
+
+#[test]
+fn sources_replace_the_defaults() {
+    let kinds =
+        |text: &str| -> Vec<&str> { parse("f", text).unwrap().sources.iter().map(Source::kind).collect() };
+    assert_eq!(kinds(""), ["jsonl", "statsd", "host", "gpu"]);
+    assert_eq!(kinds("sources: []"), [""; 0]);
+    assert_eq!(kinds("sources: [gpu: ]"), ["gpu"]);
+    assert_eq!(kinds("sources:\n- host:\n- process: {}\n"), ["host", "process"]);
+}
+
+#[test]
+fn one_or_many_addresses() {
+    let config =
+        parse("f", "listen: [127.0.0.1:1, systemd]\nsources:\n- statsd: {listen: unixgram:/x}\n").unwrap();
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.sources[0].listens().len(), 1);
+}
+
+#[test]
+fn a_file_brings_its_folder_and_its_packs() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("packs")).unwrap();
+    let pack = |id: &str| format!("id: {id}\ntitle: T\nabout: A.\nmetrics: [{{name: {id}_x, help: X}}]\n");
+    std::fs::write(at("packs/b.yml"), pack("beta")).unwrap();
+    std::fs::write(at("packs/a.yaml"), pack("alpha")).unwrap();
+    std::fs::write(at("packs/notes.txt"), "no pack").unwrap();
+    std::fs::write(
+        at("config.yml"),
+        "sources:\n- replay: {name: r, file: day.rec}\n- statsd: {mapping: /m.yml}\n",
+    )
+    .unwrap();
+    let config = load(&at("config.yml")).unwrap();
+    let ids: Vec<&str> = config.pages.0.iter().map(|page| page.id).collect();
+    assert_eq!(ids, ["alpha", "beta"]);
+    let Source::Replay(replay) = &config.sources[0] else { panic!("{:?}", config.sources) };
+    assert_eq!(replay.file, at("day.rec"));
+    let Source::Statsd(statsd) = &config.sources[1] else { panic!("{:?}", config.sources) };
+    assert_eq!(statsd.mapping, Some("/m.yml".into()));
+    assert_eq!(load(&at("config.yml")).unwrap(), config);
+
+    // Mistakes of both are told together.
+    std::fs::write(at("config.yml"), "lissen: 1\n").unwrap();
+    std::fs::write(at("packs/b.yml"), pack("beta").replace("help", "hlep")).unwrap();
+    let problems = load(&at("config.yml")).unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    assert!(problems[2].file.ends_with("packs/b.yml"));
+
+    // Two packs that are right alone may not be so together.
+    std::fs::write(at("config.yml"), "").unwrap();
+    std::fs::write(at("packs/b.yml"), pack("alpha")).unwrap();
+    let problems = load(&at("config.yml")).unwrap_err();
+    assert!(
+        problems.iter().any(|problem| problem.message.contains("already on page alpha")),
+        "{problems:#?}"
+    );
+
+    std::fs::write(at("config.yml"), "packs: elsewhere\n").unwrap();
+    let problems = load(&at("config.yml")).unwrap_err();
+    assert!(problems[0].to_string().contains(":1:8: packs: there is no folder"), "{problems:#?}");
+    std::fs::write(at("config.yml"), b"a: 1\nb: \xff\n").unwrap();
+    assert!(load(&at("config.yml")).unwrap_err()[0].to_string().contains("yml:2:1: the line is not UTF-8"));
+    assert!(load(&at("none.yml")).unwrap_err()[0].message.contains("cannot read the file"));
+}
+
+/// The kinds of sources and what their settings look like.
+fn variants(schema: &Value) -> Vec<(String, Value)> {
+    let all = schema["$defs"]["Source"]["oneOf"].as_array().unwrap();
+    all.iter()
+        .map(|branch| branch["properties"].as_object().unwrap().iter().next().unwrap())
+        .map(|(kind, of)| (kind.clone(), of.clone()))
+        .collect()
+}
+
+/// Visits every schema inside of a schema.
+fn each<'a>(path: &str, schema: &'a Value, see: &mut dyn FnMut(&str, &'a Value)) {
+    see(path, schema);
+    for under in ["properties", "$defs"] {
+        for (key, of) in schema[under].as_object().into_iter().flatten() {
+            each(&format!("{path}/{key}"), of, see);
+        }
+    }
+    for under in ["oneOf", "anyOf"] {
+        for (index, of) in schema[under].as_array().into_iter().flatten().enumerate() {
+            each(&format!("{path}/{under}{index}"), of, see);
+        }
+    }
+    for under in ["items", "additionalProperties"] {
+        if let Some(of) = schema.get(under).filter(|of| of.is_object()) {
+            each(&format!("{path}/{under}"), of, see);
+        }
+    }
+}
+
+#[test]
+fn the_validator_knows_every_word_of_the_schemas() {
+    const NOTES: [&str; 6] = ["default", "description", "deprecated", "examples", "title", "$schema"];
+    for schema in [Config::schema(), pack::schema()] {
+        each("", &schema, &mut |path, schema| {
+            let words = schema.as_object().unwrap_or_else(|| panic!("{path}: {schema}"));
+            for word in words.keys() {
+                assert!(document::keywords().contains(&word.as_str()), "{path}: {word} is not obeyed");
+            }
+            let only = |word: &str| {
+                words.keys().all(|key| key == word || NOTES.contains(&key.as_str()) || key == "$defs")
+            };
+            // Beside these, nothing else is obeyed.
+            for word in ["$ref", "oneOf", "anyOf"] {
+                assert!(!words.contains_key(word) || only(word), "{path}: {word} is not alone");
+            }
+            let typed =
+                ["type", "$ref", "oneOf", "anyOf", "const"].iter().any(|word| words.contains_key(*word));
+            assert!(typed, "{path} takes anything");
+            let text = schema["type"] == "string"
+                || schema["type"].as_array().is_some_and(|types| types.contains(&"string".into()));
+            if let Some(format) = schema["format"].as_str().filter(|_| text) {
+                assert!(FORMATS.iter().any(|known| known.name == format), "{path}: format {format}");
+            }
+            if schema["properties"].is_object() && words.get("const").is_none() {
+                assert_eq!(schema["additionalProperties"], false, "{path} takes unknown keys");
+            }
+        });
+    }
+}
+
+#[test]
+fn every_setting_says_what_it_is() {
+    for schema in [Config::schema(), pack::schema()] {
+        each("", &schema, &mut |path, of| {
+            for (key, property) in of["properties"].as_object().into_iter().flatten() {
+                let variant = of["required"].as_array().is_some_and(|all| all.len() == 1)
+                    && of["properties"].as_object().is_some_and(|all| all.len() == 1);
+                let said = property["description"].is_string() || (variant && of["description"].is_string());
+                assert!(said, "{path}/{key} does not say what it is");
+            }
+        });
+    }
+}
+
+#[test]
+fn no_key_takes_a_secret() {
+    each("", &Config::schema(), &mut |path, schema| {
+        for key in schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
+            let secret = ["password", "token", "secret"].iter().any(|word| key.contains(word));
+            assert!(!secret || key.ends_with("_file") || key.contains("tokens_per"), "{path}/{key}");
+        }
+    });
+}
+
+#[test]
+fn the_default_obeys_the_schema() {
+    let config = Config::default();
+    assert_eq!(config.limits.series, 50_000);
+    assert_eq!(config.intervals.pipeline, Span::millis(100));
+    assert_eq!(config.expire.gauges, Span::seconds(300));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,120}") {
+        let _ = parse("f", &text);
+    }
+
+    #[test]
+    fn any_value_at_any_key_is_read_or_refused(
+        key in "(listen|log|limits|sources|llm|histograms|pipelines|expire)",
+        value in "(\\[\\]|\\{\\}|~|5|-1|1e400|\\.nan|yes|true|\\[1, a, \\{\\}\\]|\\[\\{jsonl: 5\\}\\]|\\[\\{statsd: , x: 1\\}\\]|\\{a: \\[1\\]\\}|\"\\\\0\")",
+    ) {
+        if let Err(problems) = parse("f", &format!("{key}: {value}\n")) {
+            prop_assert!(!problems.is_empty());
+            for problem in problems {
+                prop_assert!(problem.line == 1 && problem.column > 0, "{problem}");
+            }
+        }
+    }
+}
