@@ -5,8 +5,11 @@
 //! this table. User packs join it at start.
 
 pub mod agent;
+pub mod gpu;
+pub mod host;
 pub mod inference;
 pub mod pipeline;
+pub mod process;
 pub mod service;
 pub mod source;
 

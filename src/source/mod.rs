@@ -1,5 +1,9 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+mod aside;
+pub mod host;
+mod linux;
+pub mod pattern;
 pub mod socket;
 
 use std::sync::Arc;

@@ -1,0 +1,86 @@
+//! Work that may have to wait for a device or a dead file server, on a thread of its own.
+//!
+//! One question at a time, and it is not asked again while an answer is outstanding: a call into
+//! the kernel that never returns costs one thread, not one at each interval. The thread is not
+//! joined, because a stuck one could not be; it ends by itself when nobody can ask any more.
+
+use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// A thread that answers.
+#[derive(Debug)]
+pub(super) struct Aside<A> {
+    ask: SyncSender<oneshot::Sender<A>>,
+    pending: Option<oneshot::Receiver<A>>,
+}
+
+impl<A: Send + 'static> Aside<A> {
+    /// Starts a thread that answers each question with `work`.
+    pub(super) fn start(name: &str, mut work: impl FnMut() -> A + Send + 'static) -> io::Result<Self> {
+        let (ask, questions) = sync_channel::<oneshot::Sender<A>>(1);
+        std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(move || {
+            while let Ok(reply) = questions.recv() {
+                // Nobody waits any more once the source was stopped.
+                let _ = reply.send(work());
+            }
+        })?;
+        Ok(Self { ask, pending: None })
+    }
+
+    /// Asks, or goes on waiting for the answer to an earlier question, for at most `patience`.
+    ///
+    /// # Errors
+    /// That there was no answer in time, or that the thread is gone.
+    pub(super) async fn ask(&mut self, patience: Duration) -> Result<A, String> {
+        if self.pending.is_none() {
+            let (reply, answer) = oneshot::channel();
+            self.ask.try_send(reply).map_err(|_| "its thread is gone".to_owned())?;
+            self.pending = Some(answer);
+        }
+        let Some(answer) = self.pending.as_mut() else { return Err("nothing was asked".to_owned()) };
+        match tokio::time::timeout(patience, answer).await {
+            Err(_) => Err(format!("no answer within {} s", patience.as_secs_f64())),
+            Ok(outcome) => {
+                self.pending = None;
+                outcome.map_err(|_| "its thread is gone".to_owned())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stuck_answer_is_waited_for_and_not_asked_for_twice() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let count = asked.clone();
+        let mut aside = Aside::start("test", move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            gate.recv().is_ok()
+        })
+        .unwrap();
+        for _ in 0..3 {
+            assert!(aside.ask(Duration::from_millis(20)).await.is_err());
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        release.send(()).unwrap();
+        assert_eq!(aside.ask(Duration::from_secs(5)).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_broke_is_an_error() {
+        let mut aside = Aside::start("test", || -> () { panic!("on purpose") }).unwrap();
+        assert!(aside.ask(Duration::from_secs(5)).await.is_err());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(aside.ask(Duration::from_secs(5)).await, Err("its thread is gone".to_owned()));
+    }
+}
