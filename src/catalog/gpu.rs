@@ -60,6 +60,7 @@ static INFO: Metric = Metric {
     help: "Model, unique id and driver of the card",
     kind: Kind::Info,
     labels: &["gpu", "name", "uuid", "driver"],
+    keep: Keep::WhileUp,
     read: |event, row| {
         card(event, |gpu, label| row.set(&[label, &gpu.name, &gpu.uuid, &gpu.driver], 1.0));
     },

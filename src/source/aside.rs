@@ -5,16 +5,22 @@
 //! joined, because a stuck one could not be; it ends by itself when nobody can ask any more.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
+
+/// One attempt of [`poll`](super::poll), boxed: with a plain async closure the compiler cannot see
+/// that the source may move between threads.
+pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// A thread that answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Aside<A> {
     ask: SyncSender<oneshot::Sender<A>>,
-    pending: Option<oneshot::Receiver<A>>,
+    pending: Arc<Mutex<Option<oneshot::Receiver<A>>>>,
 }
 
 impl<A: Send + 'static> Aside<A> {
@@ -27,24 +33,27 @@ impl<A: Send + 'static> Aside<A> {
                 let _ = reply.send(work());
             }
         })?;
-        Ok(Self { ask, pending: None })
+        Ok(Self { ask, pending: Arc::default() })
     }
 
     /// Asks, or goes on waiting for the answer to an earlier question, for at most `patience`.
     ///
     /// # Errors
     /// That there was no answer in time, or that the thread is gone.
-    pub(super) async fn ask(&mut self, patience: Duration) -> Result<A, String> {
-        if self.pending.is_none() {
-            let (reply, answer) = oneshot::channel();
-            self.ask.try_send(reply).map_err(|_| "its thread is gone".to_owned())?;
-            self.pending = Some(answer);
-        }
-        let Some(answer) = self.pending.as_mut() else { return Err("nothing was asked".to_owned()) };
+    pub(super) async fn ask(&self, patience: Duration) -> Result<A, String> {
+        let mut pending = self.pending.lock().await;
+        let answer = match &mut *pending {
+            Some(answer) => answer,
+            none => {
+                let (reply, answer) = oneshot::channel();
+                self.ask.try_send(reply).map_err(|_| "its thread is gone".to_owned())?;
+                none.insert(answer)
+            }
+        };
         match tokio::time::timeout(patience, answer).await {
             Err(_) => Err(format!("no answer within {} s", patience.as_secs_f64())),
             Ok(outcome) => {
-                self.pending = None;
+                *pending = None;
                 outcome.map_err(|_| "its thread is gone".to_owned())
             }
         }
@@ -63,7 +72,7 @@ mod tests {
         let asked = Arc::new(AtomicUsize::new(0));
         let (release, gate) = std::sync::mpsc::channel::<()>();
         let count = asked.clone();
-        let mut aside = Aside::start("test", move || {
+        let aside = Aside::start("test", move || {
             count.fetch_add(1, Ordering::SeqCst);
             gate.recv().is_ok()
         })
@@ -78,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_thread_that_broke_is_an_error() {
-        let mut aside = Aside::start("test", || -> () { panic!("on purpose") }).unwrap();
+        let aside = Aside::start("test", || -> () { panic!("on purpose") }).unwrap();
         assert!(aside.ask(Duration::from_secs(5)).await.is_err());
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(aside.ask(Duration::from_secs(5)).await, Err("its thread is gone".to_owned()));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sysinfo::{Components, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
-use super::aside::Aside;
+use super::aside::{Aside, Attempt};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
 use crate::event::{Body, Filesystem, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
@@ -104,7 +104,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     let mut mounts = Mounts::new(settings);
     let machine = Aside::start("host", move || reader.read());
     let filesystems = Aside::start("host-mounts", move || mounts.read());
-    let (mut machine, mut filesystems) = match (machine, filesystems) {
+    let (machine, filesystems) = match (machine, filesystems) {
         (Ok(machine), Ok(filesystems)) => (machine, filesystems),
         (Err(why), _) | (_, Err(why)) => {
             tracing::error!(%why, "cannot start a thread to read the machine");
@@ -112,18 +112,21 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
             return;
         }
     };
-    poll(feed, interval, PATIENCE + 2 * MOUNT_PATIENCE, stop, async |feed: &Feed| {
-        let mut host = machine.ask(PATIENCE).await?;
-        let at = now();
-        if wants_mounts {
-            let answer = filesystems.ask(MOUNT_PATIENCE).await;
-            host.filesystems_stalled = Some(answer.is_err());
-            host.filesystems = answer.unwrap_or_default();
-        }
-        feed.send_at(at, Body::Host(&host));
-        Ok(())
-    })
-    .await;
+    let ask = move |feed: &Feed| -> Attempt {
+        let (feed, machine, filesystems) = (feed.clone(), machine.clone(), filesystems.clone());
+        Box::pin(async move {
+            let mut host = machine.ask(PATIENCE).await?;
+            let at = now();
+            if wants_mounts {
+                let answer = filesystems.ask(MOUNT_PATIENCE).await;
+                host.filesystems_stalled = Some(answer.is_err());
+                host.filesystems = answer.unwrap_or_default();
+            }
+            feed.batch(at, |out| out(Body::Host(&host)));
+            Ok(())
+        })
+    };
+    poll(feed, interval, PATIENCE + 2 * MOUNT_PATIENCE, stop, ask).await;
 }
 
 /// What is kept between readings.
@@ -351,7 +354,7 @@ impl Mounts {
                 device: disk.name().to_string_lossy().into_owned(),
                 size: disk.total_space() as f64,
                 available: disk.available_space() as f64,
-                readonly: told.unwrap_or(disk.is_read_only()),
+                readonly: told.unwrap_or_else(|| disk.is_read_only()),
                 mount,
                 fstype,
             });
@@ -453,6 +456,18 @@ mod tests {
             let root = found.iter().find(|fs| fs.mount == "/").unwrap();
             assert!(root.size > 0.0 && root.available <= root.size);
         }
+    }
+
+    #[tokio::test]
+    async fn it_runs_as_a_task_until_told_to_stop() {
+        let feed = Feed::new(std::sync::Arc::default(), crate::event::SourceId(0));
+        let stop = CancellationToken::new();
+        let settings = Settings { interval: Span::millis(5), ..Settings::default() };
+        let task = tokio::spawn(run(settings, feed, stop.clone()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!task.is_finished());
+        stop.cancel();
+        task.await.unwrap();
     }
 
     /// Not a benchmark: prints what a pass costs, and fails only if it is out of all proportion.

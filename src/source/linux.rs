@@ -16,7 +16,7 @@ const TICKS: f64 = 100.0;
 const SECTOR: f64 = 512.0;
 
 /// Reads a small file whole into `buffer`. `None` if it cannot be read or is not UTF-8.
-pub(super) fn slurp<'b>(path: impl AsRef<Path>, buffer: &'b mut Vec<u8>) -> Option<&'b str> {
+pub(super) fn slurp(path: impl AsRef<Path>, buffer: &mut Vec<u8>) -> Option<&str> {
     buffer.clear();
     std::fs::File::open(path).ok()?.read_to_end(buffer).ok()?;
     std::str::from_utf8(buffer).ok()

@@ -1,9 +1,20 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+mod amd;
 mod aside;
+pub mod gpu;
 pub mod host;
 mod linux;
+mod nvidia;
 pub mod pattern;
+mod amd;
+mod aside;
+pub mod gpu;
+pub mod host;
+mod linux;
+mod nvidia;
+pub mod pattern;
+pub mod process;
 pub mod socket;
 
 use std::sync::Arc;
