@@ -261,3 +261,52 @@ static PROCESS_MEMORY: Metric = Metric {
     },
     ..GAUGE
 };
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::tests::readings;
+    use super::*;
+
+    #[test]
+    fn every_metric_reads_a_card_that_tells_everything() {
+        let gpu = Gpu {
+            index: 1,
+            name: "H200".to_owned(),
+            uuid: "GPU-1".to_owned(),
+            driver: "nvidia 600".to_owned(),
+            awake: true,
+            busy: Some(0.5),
+            memory_busy: Some(0.4),
+            encoder_busy: Some(0.3),
+            decoder_busy: Some(0.2),
+            memory_size: Some(2.0),
+            memory_used: Some(1.0),
+            temperatures: vec![("core".to_owned(), 40.0)],
+            power: Some(300.0),
+            power_limit: Some(700.0),
+            energy: Some(1e6),
+            clocks: vec![("sm", 1e9), ("memory", 2e9)],
+            fans: vec![0.5, 0.6],
+            throttles: vec![("power_cap", true)],
+            memory_errors: vec![("corrected", 0.0)],
+            xids: vec![(79, 1.0)],
+            pcie: Some((1.0, 2.0)),
+            processes: vec![("vllm".to_owned(), 1.0)],
+        };
+        let got = readings(&PAGE, Body::Gpu(&gpu));
+        for (name, row) in &got {
+            assert!(!row.rows.is_empty(), "{name} reads nothing");
+        }
+        let labels = |words: [&str; 2]| words.map(str::to_owned).to_vec();
+        assert_eq!(got["neural_gpu_clock_hertz"].rows[&labels(["1", "memory"])], 2e9);
+        assert_eq!(got["neural_gpu_fan_speed_ratio"].rows[&labels(["1", "1"])], 0.6);
+        assert_eq!(got["neural_gpu_xid_errors"].rows[&labels(["1", "79"])], 1.0);
+
+        let asleep = Gpu::default();
+        let told: Vec<String> = readings(&PAGE, Body::Gpu(&asleep))
+            .into_iter()
+            .filter_map(|(name, row)| (!row.rows.is_empty()).then_some(name))
+            .collect();
+        assert_eq!(told, ["neural_gpu", "neural_gpu_awake"]);
+    }
+}

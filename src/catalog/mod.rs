@@ -31,7 +31,15 @@ pub struct Page {
 }
 
 /// The built-in pages, in the order of a scrape.
-pub static PAGES: &[&Page] = &[&source::PAGE, &pipeline::PAGE, &inference::PAGE, &service::PAGE];
+pub static PAGES: &[&Page] = &[
+    &source::PAGE,
+    &pipeline::PAGE,
+    &inference::PAGE,
+    &service::PAGE,
+    &host::PAGE,
+    &process::PAGE,
+    &gpu::PAGE,
+];
 
 /// One metric: what it is called, what it means and how events move it.
 #[derive(Clone, Copy)]

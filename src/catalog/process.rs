@@ -158,3 +158,88 @@ static CONTEXT_SWITCHES: Metric = Metric {
     },
     ..COUNTER
 };
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::event::{SourceId, Timestamp, TraceId};
+
+    /// Remembers what metrics put into their rows.
+    #[derive(Debug, Default)]
+    pub(in super::super) struct Recording {
+        labels: usize,
+        pub rows: BTreeMap<Vec<String>, f64>,
+    }
+
+    impl Row for Recording {
+        fn source(&self) -> std::sync::Arc<str> {
+            "test".into()
+        }
+        fn add(&mut self, _: &[&str], _: f64) {
+            panic!("a machine's numbers are read, not counted here");
+        }
+        fn set(&mut self, labels: &[&str], to: f64) {
+            assert_eq!(labels.len(), self.labels);
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            assert_eq!(self.rows.insert(labels, to), None, "set twice");
+        }
+        fn shift(&mut self, _: &[&str], _: f64) {
+            panic!("a machine's numbers are read, not moved");
+        }
+        fn observe(&mut self, _: &[&str], _: f64, _: Option<TraceId>) {
+            panic!("a machine has no histograms");
+        }
+    }
+
+    /// What every metric of `page` reads of `body`, by its exposed name.
+    pub(in super::super) fn readings(page: &Page, body: Body<'_>) -> BTreeMap<String, Recording> {
+        let event = Event { at: Timestamp(0), source: SourceId(0), body };
+        let mut out = BTreeMap::new();
+        for metric in page.metrics {
+            assert_eq!(metric.on, [body.topic()], "{metric:?}");
+            assert!(!metric.help.is_empty() && !metric.help.ends_with('.'), "{metric:?}");
+            assert_eq!(metric.kind == Kind::Counter, metric.keep == Keep::Always, "{metric:?}");
+            let mut row = Recording { labels: metric.labels.len(), ..Recording::default() };
+            (metric.read)(&event, &mut row);
+            assert!(out.insert(metric.family(), row).is_none(), "{metric:?} is there twice");
+        }
+        out
+    }
+
+    #[test]
+    fn every_metric_reads_a_group_that_tells_everything() {
+        let group = ProcessGroup {
+            group: "decoder".to_owned(),
+            alive: 2.0,
+            cpu_seconds: 3.5,
+            read_bytes: Some(1.0),
+            written_bytes: Some(2.0),
+            major_faults: Some(3.0),
+            voluntary_switches: Some(4.0),
+            involuntary_switches: Some(5.0),
+            now: Some(ProcessGauges {
+                threads: Some(6.0),
+                open_files: Some(7.0),
+                open_files_limit: Some(8.0),
+                open_files_ratio: Some(0.875),
+                oldest_start: Some(9.0),
+                ..ProcessGauges::default()
+            }),
+        };
+        let got = readings(&PAGE, Body::Process(&group));
+        for (name, row) in &got {
+            assert!(!row.rows.is_empty(), "{name} reads nothing");
+        }
+        assert_eq!(got["neural_process_cpu_seconds"].rows[&vec!["decoder".to_owned()]], 3.5);
+        assert_eq!(got["neural_process_open_files_ratio"].rows[&vec!["decoder".to_owned()]], 0.875);
+
+        let dead = ProcessGroup { group: "decoder".to_owned(), ..ProcessGroup::default() };
+        let told: Vec<String> = readings(&PAGE, Body::Process(&dead))
+            .into_iter()
+            .filter_map(|(name, row)| (!row.rows.is_empty()).then_some(name))
+            .collect();
+        assert_eq!(told, ["neural_process_cpu_seconds", "neural_process_instances"]);
+    }
+}

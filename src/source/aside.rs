@@ -16,6 +16,9 @@ use tokio::sync::{Mutex, oneshot};
 /// that the source may move between threads.
 pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
+/// The shortest interval at which the machine is read; below it a reading tells mostly of itself.
+pub(super) const SHORTEST: Duration = Duration::from_millis(100);
+
 /// A thread that answers.
 #[derive(Clone, Debug)]
 pub(super) struct Aside<A> {
@@ -61,11 +64,22 @@ impl<A: Send + 'static> Aside<A> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
+pub(super) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::analysis::{Budget, Peaks};
+    use crate::hub::Hub;
+    use crate::metrics::{Limits, Registry};
+    use crate::source::Feed;
+
+    /// A hub with the whole catalogue, and a source's way into it.
+    pub(in super::super) fn feed(name: &str) -> (Arc<Hub>, Feed) {
+        let registry = Registry::new(crate::catalog::PAGES, Limits::default(), Default::default());
+        let hub = Hub::new(registry, Budget::default(), Peaks::new(Duration::from_secs(1)));
+        let source = hub.add_source(name);
+        (Arc::clone(&hub), Feed::new(hub, source, name))
+    }
 
     #[tokio::test]
     async fn a_stuck_answer_is_waited_for_and_not_asked_for_twice() {

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::aside::{Aside, Attempt};
+use super::aside::{Aside, Attempt, SHORTEST};
 use super::nvidia::Nvidia;
 use super::{Feed, amd, now, poll};
 use crate::event::{Body, Gpu, Link};
@@ -22,7 +22,7 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the cards are read.
+    /// How often the cards are read, 100 ms at least.
     pub interval: Span,
     /// Cards of NVIDIA, through the library that comes with their driver.
     pub nvidia: bool,
@@ -63,7 +63,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
             Ok(())
         })
     };
-    poll(feed, settings.interval.0, PATIENCE * 2, stop, ask).await;
+    poll(feed, settings.interval.0.max(SHORTEST), PATIENCE * 2, stop, ask).await;
 }
 
 /// Waits until there is a card. `None` if told to stop before.
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_stops_while_it_waits_for_a_card() {
-        let feed = Feed::new(std::sync::Arc::default(), crate::event::SourceId(0));
+        let (_, feed) = super::super::aside::tests::feed("gpu");
         let stop = CancellationToken::new();
         let settings = Settings { amd: false, nvidia: false, ..Settings::default() };
         let task = tokio::spawn(run(settings, feed, stop.clone()));

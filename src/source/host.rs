@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sysinfo::{Components, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
-use super::aside::{Aside, Attempt};
+use super::aside::{Aside, Attempt, SHORTEST};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
 use crate::event::{Body, Filesystem, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
@@ -23,7 +23,7 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the machine is read.
+    /// How often the machine is read, 100 ms at least.
     pub interval: Span,
     /// CPU time by mode, context switches, running and blocked tasks.
     pub cpu: bool,
@@ -99,7 +99,7 @@ const SENSORS_LISTED: u32 = 60;
 
 /// Reads the machine at each interval until told to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
-    let (interval, wants_mounts) = (settings.interval.0, settings.disks);
+    let (interval, wants_mounts) = (settings.interval.0.max(SHORTEST), settings.disks);
     let mut reader = Machine::new(settings.clone());
     let mut mounts = Mounts::new(settings);
     let machine = Aside::start("host", move || reader.read());
@@ -378,6 +378,7 @@ fn once_each(mut found: Vec<Filesystem>) -> Vec<Filesystem> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::aside;
     use super::*;
 
     #[test]
@@ -460,14 +461,26 @@ mod tests {
 
     #[tokio::test]
     async fn it_runs_as_a_task_until_told_to_stop() {
-        let feed = Feed::new(std::sync::Arc::default(), crate::event::SourceId(0));
+        let (hub, feed) = aside::tests::feed("host");
         let stop = CancellationToken::new();
         let settings = Settings { interval: Span::millis(5), ..Settings::default() };
         let task = tokio::spawn(run(settings, feed, stop.clone()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!task.is_finished());
         stop.cancel();
         task.await.unwrap();
+        let mut text = Vec::new();
+        hub.write(crate::metrics::Format::Classic, &mut text);
+        let text = String::from_utf8(text).unwrap();
+        let value = |series: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(series));
+            line.unwrap_or_else(|| panic!("no {series} in\n{text}")).trim().parse().unwrap()
+        };
+        assert!(value("neural_host_memory_size_bytes ") > 0.0);
+        if cfg!(target_os = "linux") {
+            assert!(value("neural_host_cpu_seconds_total{mode=\"idle\"} ") > 0.0);
+            assert_eq!(value("neural_host_filesystem_stalled "), 0.0);
+        }
     }
 
     /// Not a benchmark: prints what a pass costs, and fails only if it is out of all proportion.

@@ -7,13 +7,6 @@ pub mod host;
 mod linux;
 mod nvidia;
 pub mod pattern;
-mod amd;
-mod aside;
-pub mod gpu;
-pub mod host;
-mod linux;
-mod nvidia;
-pub mod pattern;
 pub mod process;
 pub mod socket;
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio_util::sync::CancellationToken;
 
-use super::aside::{Aside, Attempt};
+use super::aside::{Aside, Attempt, SHORTEST};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
 use crate::event::{Body, Link, ProcessGauges, ProcessGroup};
@@ -25,7 +25,7 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the processes of the groups are read.
+    /// How often the processes of the groups are read, 100 ms at least.
     pub interval: Span,
     /// How often processes that are new are looked for.
     pub scan: Span,
@@ -81,7 +81,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
         stop.cancelled().await;
         return;
     }
-    let interval = settings.interval.0;
+    let interval = settings.interval.0.max(SHORTEST);
     let mut watch = Watch::new(&settings);
     let groups = match Aside::start("process", move || watch.read()) {
         Ok(groups) => groups,
@@ -119,7 +119,7 @@ struct Watch {
 impl Watch {
     fn new(settings: &Settings) -> Self {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let every = settings.scan.0.as_secs_f64() / settings.interval.0.as_secs_f64().max(0.001);
+        let every = settings.scan.0.as_secs_f64() / settings.interval.0.max(SHORTEST).as_secs_f64();
         Self {
             rules: settings.groups.iter().map(|group| Rule::new(group, &passwd)).collect(),
             accounts: settings.groups.iter().map(|group| Account::new(&group.name)).collect(),

@@ -2,8 +2,11 @@
 //!
 //! It says nothing of single programs (page `process`) or of graphics processors (page `gpu`).
 
+mod network;
+mod storage;
+
 use super::{Keep, Metric, Page, Row, Unit};
-use crate::event::{Body, Disk, Event, Filesystem, Host, Interface, Kind, Sensor, Sockets, Topic};
+use crate::event::{Body, Event, Host, Kind, Sensor, Topic};
 
 /// The page.
 pub static PAGE: Page = Page {
@@ -34,27 +37,27 @@ pub static PAGE: Page = Page {
         &SWAP_USED,
         &SWAP_FREE,
         &PRESSURE,
-        &FILESYSTEM_SIZE,
-        &FILESYSTEM_AVAILABLE,
-        &FILESYSTEM_READONLY,
-        &FILESYSTEM_STALLED,
-        &DISK_READ,
-        &DISK_WRITTEN,
-        &DISK_READS,
-        &DISK_WRITES,
-        &DISK_READ_TIME,
-        &DISK_WRITE_TIME,
-        &DISK_BUSY,
-        &DISK_IN_FLIGHT,
-        &NETWORK_RECEIVED,
-        &NETWORK_TRANSMITTED,
-        &NETWORK_PACKETS,
-        &NETWORK_ERRORS,
-        &NETWORK_DROPS,
-        &SOCKETS,
-        &TCP_CONNECTIONS,
-        &TCP_RETRANSMITS,
-        &UDP_OVERFLOWS,
+        &storage::FILESYSTEM_SIZE,
+        &storage::FILESYSTEM_AVAILABLE,
+        &storage::FILESYSTEM_READONLY,
+        &storage::FILESYSTEM_STALLED,
+        &storage::DISK_READ,
+        &storage::DISK_WRITTEN,
+        &storage::DISK_READS,
+        &storage::DISK_WRITES,
+        &storage::DISK_READ_TIME,
+        &storage::DISK_WRITE_TIME,
+        &storage::DISK_BUSY,
+        &storage::DISK_IN_FLIGHT,
+        &network::NETWORK_RECEIVED,
+        &network::NETWORK_TRANSMITTED,
+        &network::NETWORK_PACKETS,
+        &network::NETWORK_ERRORS,
+        &network::NETWORK_DROPS,
+        &network::SOCKETS,
+        &network::TCP_CONNECTIONS,
+        &network::TCP_RETRANSMITS,
+        &network::UDP_OVERFLOWS,
         &TEMPERATURE,
         &TEMPERATURE_CRITICAL,
         &FILES,
@@ -83,28 +86,8 @@ fn put(row: &mut dyn Row, value: Option<f64>) {
     }
 }
 
-fn filesystems(event: &Event<'_>, mut each: impl FnMut(&[&str], &Filesystem)) {
-    for fs in host(event).map_or(&[][..], |host| &host.filesystems) {
-        each(&[&fs.mount, &fs.device, &fs.fstype], fs);
-    }
-}
-
-fn disks(event: &Event<'_>, row: &mut dyn Row, value: fn(&Disk) -> f64) {
-    for disk in host(event).map_or(&[][..], |host| &host.disks) {
-        row.set(&[&disk.device], value(disk));
-    }
-}
-
-fn interfaces<'a>(event: &Event<'a>) -> &'a [Interface] {
-    host(event).map_or(&[], |host| &host.interfaces)
-}
-
 fn sensors<'a>(event: &Event<'a>) -> &'a [Sensor] {
     host(event).map_or(&[], |host| &host.sensors)
-}
-
-fn sockets(event: &Event<'_>) -> Sockets {
-    host(event).map(|host| host.sockets).unwrap_or_default()
 }
 
 static INFO: Metric = Metric {
@@ -309,220 +292,6 @@ static PRESSURE: Metric = Metric {
     ..COUNTER
 };
 
-/// What tells one file system from another.
-const MOUNT: &[&str] = &["mount", "device", "fstype"];
-
-static FILESYSTEM_SIZE: Metric = Metric {
-    name: "host_filesystem_size",
-    help: "Size of the file system",
-    unit: Unit::Bytes,
-    labels: MOUNT,
-    read: |event, row| filesystems(event, |labels, fs| row.set(labels, fs.size)),
-    ..PART
-};
-
-static FILESYSTEM_AVAILABLE: Metric = Metric {
-    name: "host_filesystem_available",
-    help: "Space that is free for users who are not root",
-    unit: Unit::Bytes,
-    labels: MOUNT,
-    read: |event, row| filesystems(event, |labels, fs| row.set(labels, fs.available)),
-    ..PART
-};
-
-static FILESYSTEM_READONLY: Metric = Metric {
-    name: "host_filesystem_readonly",
-    help: "Whether the file system cannot be written, as after an error of its disk",
-    labels: MOUNT,
-    read: |event, row| filesystems(event, |labels, fs| row.set(labels, f64::from(u8::from(fs.readonly)))),
-    ..PART
-};
-
-static FILESYSTEM_STALLED: Metric = Metric {
-    name: "host_filesystem_stalled",
-    help: "Whether the kernel does not answer for the file systems, as when a file server is gone",
-    read: |event, row| {
-        put(row, host(event).and_then(|h| h.filesystems_stalled).map(|stalled| f64::from(u8::from(stalled))));
-    },
-    ..GAUGE
-};
-
-static DISK_READ: Metric = Metric {
-    name: "host_disk_read",
-    help: "Read from the disk",
-    unit: Unit::Bytes,
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.read_bytes),
-    ..COUNTER
-};
-
-static DISK_WRITTEN: Metric = Metric {
-    name: "host_disk_written",
-    help: "Written to the disk",
-    unit: Unit::Bytes,
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.written_bytes),
-    ..COUNTER
-};
-
-static DISK_READS: Metric = Metric {
-    name: "host_disk_reads",
-    help: "Reads that the disk completed",
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.reads),
-    ..COUNTER
-};
-
-static DISK_WRITES: Metric = Metric {
-    name: "host_disk_writes",
-    help: "Writes that the disk completed",
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.writes),
-    ..COUNTER
-};
-
-static DISK_READ_TIME: Metric = Metric {
-    name: "host_disk_read_time",
-    help: "How long reads took, summed over reads; over their number it is the mean latency",
-    unit: Unit::Seconds,
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.read_seconds),
-    ..COUNTER
-};
-
-static DISK_WRITE_TIME: Metric = Metric {
-    name: "host_disk_write_time",
-    help: "How long writes took, summed over writes; over their number it is the mean latency",
-    unit: Unit::Seconds,
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.write_seconds),
-    ..COUNTER
-};
-
-static DISK_BUSY: Metric = Metric {
-    name: "host_disk_busy",
-    help: "Time in which the disk had at least one request under way",
-    unit: Unit::Seconds,
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.busy_seconds),
-    ..COUNTER
-};
-
-static DISK_IN_FLIGHT: Metric = Metric {
-    name: "host_disk_requests_in_flight",
-    help: "Requests that the disk has under way",
-    labels: &["device"],
-    read: |event, row| disks(event, row, |disk| disk.in_flight),
-    ..PART
-};
-
-static NETWORK_RECEIVED: Metric = Metric {
-    name: "host_network_received",
-    help: "Received by the interface",
-    unit: Unit::Bytes,
-    labels: &["interface"],
-    read: |event, row| {
-        for interface in interfaces(event) {
-            row.set(&[&interface.name], interface.received.bytes);
-        }
-    },
-    ..COUNTER
-};
-
-static NETWORK_TRANSMITTED: Metric = Metric {
-    name: "host_network_transmitted",
-    help: "Transmitted by the interface",
-    unit: Unit::Bytes,
-    labels: &["interface"],
-    read: |event, row| {
-        for interface in interfaces(event) {
-            row.set(&[&interface.name], interface.transmitted.bytes);
-        }
-    },
-    ..COUNTER
-};
-
-static NETWORK_PACKETS: Metric = Metric {
-    name: "host_network_packets",
-    help: "Packets that passed the interface",
-    labels: &["interface", "direction"],
-    read: |event, row| {
-        for interface in interfaces(event) {
-            row.set(&[&interface.name, "received"], interface.received.packets);
-            row.set(&[&interface.name, "transmitted"], interface.transmitted.packets);
-        }
-    },
-    ..COUNTER
-};
-
-static NETWORK_ERRORS: Metric = Metric {
-    name: "host_network_errors",
-    help: "Packets with errors at the interface",
-    labels: &["interface", "direction"],
-    read: |event, row| {
-        for interface in interfaces(event) {
-            row.set(&[&interface.name, "received"], interface.received.errors);
-            row.set(&[&interface.name, "transmitted"], interface.transmitted.errors);
-        }
-    },
-    ..COUNTER
-};
-
-static NETWORK_DROPS: Metric = Metric {
-    name: "host_network_drops",
-    help: "Packets dropped at the interface",
-    labels: &["interface", "direction"],
-    read: |event, row| {
-        for interface in interfaces(event) {
-            for (direction, traffic) in
-                [("received", interface.received), ("transmitted", interface.transmitted)]
-            {
-                if let Some(drops) = traffic.drops {
-                    row.set(&[&interface.name, direction], drops);
-                }
-            }
-        }
-    },
-    ..COUNTER
-};
-
-static SOCKETS: Metric = Metric {
-    name: "host_sockets",
-    help: "Sockets of any kind in use",
-    read: |event, row| put(row, sockets(event).used),
-    ..GAUGE
-};
-
-static TCP_CONNECTIONS: Metric = Metric {
-    name: "host_tcp_connections",
-    help: "TCP connections that are established, or wait for stray packets after their end",
-    labels: &["state"],
-    read: |event, row| {
-        let sockets = sockets(event);
-        for (state, number) in [("established", sockets.tcp_established), ("time_wait", sockets.tcp_waiting)]
-        {
-            if let Some(number) = number {
-                row.set(&[state], number);
-            }
-        }
-    },
-    ..GAUGE
-};
-
-static TCP_RETRANSMITS: Metric = Metric {
-    name: "host_tcp_retransmits",
-    help: "TCP segments that had to be sent again",
-    read: |event, row| put(row, sockets(event).tcp_retransmits),
-    ..COUNTER
-};
-
-static UDP_OVERFLOWS: Metric = Metric {
-    name: "host_udp_overflows",
-    help: "Datagrams that were lost because the receive buffer of some program was full",
-    read: |event, row| put(row, sockets(event).udp_overflows),
-    ..COUNTER
-};
-
 static TEMPERATURE: Metric = Metric {
     name: "host_temperature",
     help: "What the sensor reads",
@@ -564,3 +333,62 @@ static FILES_LIMIT: Metric = Metric {
     read: |event, row| put(row, host(event).and_then(|h| h.files).map(|files| files.limit)),
     ..GAUGE
 };
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::tests::readings;
+    use super::*;
+    use crate::event::{
+        CpuSeconds, Disk, Filesystem, Interface, Load, Memory, OpenFiles, Pressure, Scheduler, Sockets, Swap,
+        Traffic,
+    };
+
+    fn full() -> Host {
+        let cpu = CpuSeconds { user: 3.0, idle: 7.0, ..CpuSeconds::default() };
+        let traffic = Traffic { bytes: 10.0, drops: Some(1.0), ..Traffic::default() };
+        Host {
+            boot_time: Some(1.0),
+            uptime: Some(2.0),
+            processors: Some(1.0),
+            cpu: Some(cpu),
+            cores: vec![(0, cpu)],
+            load: Some(Load { one: 0.1, five: 0.5, fifteen: 0.15 }),
+            scheduler: Some(Scheduler::default()),
+            memory: Some(Memory { cached: Some(1.0), dirty: Some(1.0), ..Memory::default() }),
+            swap: Some(Swap::default()),
+            pressure: vec![Pressure { resource: "io", some: 1.0, full: Some(0.5) }],
+            filesystems: vec![Filesystem { mount: "/".to_owned(), readonly: true, ..Filesystem::default() }],
+            filesystems_stalled: Some(false),
+            disks: vec![Disk { device: "sda".to_owned(), ..Disk::default() }],
+            interfaces: vec![Interface { name: "eth0".to_owned(), received: traffic, transmitted: traffic }],
+            sockets: Sockets {
+                used: Some(1.0),
+                tcp_established: Some(2.0),
+                tcp_waiting: Some(3.0),
+                tcp_retransmits: Some(4.0),
+                udp_overflows: Some(5.0),
+            },
+            sensors: vec![Sensor { name: "cpu".to_owned(), celsius: 40.0, critical: Some(100.0) }],
+            files: Some(OpenFiles { allocated: 1.0, limit: 2.0 }),
+            ..Host::default()
+        }
+    }
+
+    #[test]
+    fn every_metric_reads_a_machine_that_tells_everything() {
+        let got = readings(&PAGE, Body::Host(&full()));
+        for (name, row) in &got {
+            assert!(!row.rows.is_empty(), "{name} reads nothing");
+        }
+        assert_eq!(got["neural_host_cpu_seconds"].rows[&vec!["idle".to_owned()]], 7.0);
+        let of_root = vec!["/".to_owned(), String::new(), String::new()];
+        assert_eq!(got["neural_host_filesystem_readonly"].rows[&of_root], 1.0);
+    }
+
+    #[test]
+    fn a_machine_that_tells_nothing_has_no_zeros() {
+        for (name, row) in readings(&PAGE, Body::Host(&Host::default())) {
+            assert!(row.rows.is_empty() || name == "neural_host", "{name} reads {row:?}");
+        }
+    }
+}
