@@ -40,9 +40,11 @@ pub struct State {
 impl Default for Hub {
     /// A hub of the built-in catalogue, with the limits that nobody changed.
     fn default() -> Self {
-        let registry = Registry::new(crate::catalog::PAGES, crate::metrics::Limits::default(), HashMap::new());
+        let registry =
+            Registry::new(crate::catalog::PAGES, crate::metrics::Limits::default(), HashMap::new());
         let peaks = Peaks::new(std::time::Duration::from_millis(100));
-        let state = State { registry, budget: Budget::default(), peaks, accepted: 0, voice: Voice::default() };
+        let state =
+            State { registry, budget: Budget::default(), peaks, accepted: 0, voice: Voice::default() };
         Self { state: Mutex::new(state) }
     }
 }

@@ -5,10 +5,13 @@
 //! this table. User packs join it at start.
 
 pub mod agent;
+pub mod gpu;
+pub mod host;
 pub mod inference;
 pub mod lint;
 pub mod pack;
 pub mod pipeline;
+pub mod process;
 pub mod service;
 pub mod source;
 use std::sync::Arc;
@@ -29,7 +32,15 @@ pub struct Page {
 }
 
 /// The built-in pages, in the order of a scrape.
-pub static PAGES: &[&Page] = &[&source::PAGE, &pipeline::PAGE, &inference::PAGE, &service::PAGE];
+pub static PAGES: &[&Page] = &[
+    &source::PAGE,
+    &pipeline::PAGE,
+    &inference::PAGE,
+    &service::PAGE,
+    &host::PAGE,
+    &process::PAGE,
+    &gpu::PAGE,
+];
 
 /// One metric: what it is called, what it means and how events move it.
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::{Bytes, Listen, Many, Mode};
+use crate::source::{exec, gpu, host, process, scrape, textfile};
 
 /// One source: its kind, and the settings of that kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -296,8 +297,3 @@ impl Replay {
         1.0
     }
 }
-
-// The settings of the other kinds. They stand in for those of `crate::source` until these are
-// there; then this module goes and the enum above names the real ones.
-mod stand_in;
-use stand_in::{exec, gpu, host, process, scrape, textfile};

@@ -1,7 +1,15 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+mod amd;
+mod aside;
 pub mod exec;
+pub mod gpu;
+pub mod host;
 pub mod itself;
+mod linux;
+mod nvidia;
+pub mod pattern;
+pub mod process;
 pub mod record;
 pub mod replay;
 pub mod scrape;
