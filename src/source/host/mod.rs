@@ -4,17 +4,20 @@
 //! File systems are asked on a thread of their own, because one on a dead server answers never.
 //! Single programs are the affair of [`process`](super::process).
 
+mod mounts;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sysinfo::{Components, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, System};
+use sysinfo::{Components, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
+use self::mounts::Mounts;
 use super::aside::{Aside, Attempt, SHORTEST};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
-use crate::event::{Body, Filesystem, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
+use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
 use crate::setting::Span;
 
 /// How the machine is read.
@@ -311,71 +314,6 @@ fn gathered(networks: &mut Option<Networks>) -> Vec<Interface> {
         .collect()
 }
 
-/// The mounted file systems, kept between readings.
-struct Mounts {
-    settings: Settings,
-    disks: Option<Disks>,
-    /// The table of mounts that `disks` was made from.
-    table: Vec<u8>,
-    buffer: Vec<u8>,
-}
-
-impl Mounts {
-    fn new(settings: Settings) -> Self {
-        Self { settings, disks: None, table: Vec::new(), buffer: Vec::new() }
-    }
-
-    fn read(&mut self) -> Vec<Filesystem> {
-        let table = linux::slurp("/proc/self/mounts", &mut self.buffer);
-        if self.disks.is_none() {
-            self.disks = Disks::new().ok();
-        }
-        let Some(disks) = &mut self.disks else { return Vec::new() };
-        // To list means to touch every mount, so only when the table says that something changed.
-        if table.is_none_or(|table| table.as_bytes() != self.table) {
-            disks.refresh_specifics(true, DiskRefreshKind::nothing());
-            self.table.clear();
-            self.table.extend_from_slice(table.unwrap_or_default().as_bytes());
-        }
-        let mut found: Vec<Filesystem> = Vec::new();
-        for disk in disks.iter_mut() {
-            let mount = disk.mount_point().to_string_lossy().into_owned();
-            let fstype = disk.file_system().to_string_lossy().into_owned();
-            if self.settings.exclude_mounts.finds(&mount) || self.settings.exclude_filesystems.finds(&fstype)
-            {
-                continue;
-            }
-            disk.refresh_specifics(DiskRefreshKind::nothing().with_storage());
-            if disk.total_space() == 0 {
-                continue;
-            }
-            let told = table.and_then(|table| linux::readonly(table, &mount));
-            found.push(Filesystem {
-                device: disk.name().to_string_lossy().into_owned(),
-                size: disk.total_space() as f64,
-                available: disk.available_space() as f64,
-                readonly: told.unwrap_or_else(|| disk.is_read_only()),
-                mount,
-                fstype,
-            });
-        }
-        once_each(found)
-    }
-}
-
-/// A device that is mounted in many places, as containers do, is told once: at its shortest path.
-fn once_each(mut found: Vec<Filesystem>) -> Vec<Filesystem> {
-    found.sort_by(|a, b| (a.mount.len(), &a.mount).cmp(&(b.mount.len(), &b.mount)));
-    let mut kept: Vec<Filesystem> = Vec::with_capacity(found.len());
-    for fs in found {
-        let again = fs.device.starts_with("/dev/") && kept.iter().any(|other| other.device == fs.device);
-        if !again && kept.iter().all(|other| other.mount != fs.mount) {
-            kept.push(fs);
-        }
-    }
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::aside;
@@ -398,23 +336,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Settings>(&text).unwrap(), settings);
         assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), settings);
         assert!(serde_json::from_str::<Settings>("{\"cpus\": true}").is_err());
-    }
-
-    #[test]
-    fn a_device_in_many_places_is_told_once() {
-        let fs = |mount: &str, device: &str| Filesystem {
-            mount: mount.to_owned(),
-            device: device.to_owned(),
-            ..Filesystem::default()
-        };
-        let got = once_each(vec![
-            fs("/etc/hosts", "/dev/sda1"),
-            fs("/", "/dev/sda1"),
-            fs("/a", "pool"),
-            fs("/b", "pool"),
-        ]);
-        let mounts: Vec<&str> = got.iter().map(|fs| fs.mount.as_str()).collect();
-        assert_eq!(mounts, ["/", "/a", "/b"]);
     }
 
     #[cfg(target_os = "linux")]
@@ -445,18 +366,6 @@ mod tests {
         names.sort();
         other.sort();
         assert_eq!(names, other);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_root_is_mounted() {
-        let mut mounts =
-            Mounts::new(Settings { exclude_filesystems: Pattern::default(), ..Settings::default() });
-        for _ in 0..2 {
-            let found = mounts.read();
-            let root = found.iter().find(|fs| fs.mount == "/").unwrap();
-            assert!(root.size > 0.0 && root.available <= root.size);
-        }
     }
 
     #[tokio::test]
