@@ -75,6 +75,14 @@ impl Drop for Bound {
     }
 }
 
+impl Bound {
+    /// Whether clients connect to it, rather than send datagrams.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.socket, Opened::Tcp(_) | Opened::Unix(_))
+    }
+}
+
 /// Opens a socket. `activated` are those that systemd opened; the one named is taken out.
 ///
 /// Must be called within the runtime.

@@ -4,17 +4,20 @@
 //! File systems are asked on a thread of their own, because one on a dead server answers never.
 //! Single programs are the affair of [`process`](super::process).
 
+mod mounts;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sysinfo::{Components, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, System};
+use sysinfo::{Components, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
-use super::aside::{Aside, Attempt, SHORTEST};
+use self::mounts::Mounts;
+use super::aside::{Aside, Attempt, SHORTEST, USUAL};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
-use crate::event::{Body, Filesystem, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
+use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
 use crate::setting::Span;
 
 /// How the machine is read.
@@ -23,8 +26,9 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the machine is read, 100 ms at least.
-    pub interval: Span,
+    /// How often the machine is read, 100 ms at least; `intervals.system` if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
     /// CPU time by mode, context switches, running and blocked tasks.
     pub cpu: bool,
     /// CPU time of each processor as well as of all together.
@@ -64,7 +68,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             name: "host".to_owned(),
-            interval: Span::seconds(5),
+            interval: None,
             cpu: true,
             per_cpu: false,
             load: true,
@@ -99,7 +103,7 @@ const SENSORS_LISTED: u32 = 60;
 
 /// Reads the machine at each interval until told to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
-    let (interval, wants_mounts) = (settings.interval.0.max(SHORTEST), settings.disks);
+    let (interval, wants_mounts) = (settings.interval.unwrap_or(USUAL).0.max(SHORTEST), settings.disks);
     let mut reader = Machine::new(settings.clone());
     let mut mounts = Mounts::new(settings);
     let machine = Aside::start("host", move || reader.read());
@@ -311,71 +315,6 @@ fn gathered(networks: &mut Option<Networks>) -> Vec<Interface> {
         .collect()
 }
 
-/// The mounted file systems, kept between readings.
-struct Mounts {
-    settings: Settings,
-    disks: Option<Disks>,
-    /// The table of mounts that `disks` was made from.
-    table: Vec<u8>,
-    buffer: Vec<u8>,
-}
-
-impl Mounts {
-    fn new(settings: Settings) -> Self {
-        Self { settings, disks: None, table: Vec::new(), buffer: Vec::new() }
-    }
-
-    fn read(&mut self) -> Vec<Filesystem> {
-        let table = linux::slurp("/proc/self/mounts", &mut self.buffer);
-        if self.disks.is_none() {
-            self.disks = Disks::new().ok();
-        }
-        let Some(disks) = &mut self.disks else { return Vec::new() };
-        // To list means to touch every mount, so only when the table says that something changed.
-        if table.is_none_or(|table| table.as_bytes() != self.table) {
-            disks.refresh_specifics(true, DiskRefreshKind::nothing());
-            self.table.clear();
-            self.table.extend_from_slice(table.unwrap_or_default().as_bytes());
-        }
-        let mut found: Vec<Filesystem> = Vec::new();
-        for disk in disks.iter_mut() {
-            let mount = disk.mount_point().to_string_lossy().into_owned();
-            let fstype = disk.file_system().to_string_lossy().into_owned();
-            if self.settings.exclude_mounts.finds(&mount) || self.settings.exclude_filesystems.finds(&fstype)
-            {
-                continue;
-            }
-            disk.refresh_specifics(DiskRefreshKind::nothing().with_storage());
-            if disk.total_space() == 0 {
-                continue;
-            }
-            let told = table.and_then(|table| linux::readonly(table, &mount));
-            found.push(Filesystem {
-                device: disk.name().to_string_lossy().into_owned(),
-                size: disk.total_space() as f64,
-                available: disk.available_space() as f64,
-                readonly: told.unwrap_or_else(|| disk.is_read_only()),
-                mount,
-                fstype,
-            });
-        }
-        once_each(found)
-    }
-}
-
-/// A device that is mounted in many places, as containers do, is told once: at its shortest path.
-fn once_each(mut found: Vec<Filesystem>) -> Vec<Filesystem> {
-    found.sort_by(|a, b| (a.mount.len(), &a.mount).cmp(&(b.mount.len(), &b.mount)));
-    let mut kept: Vec<Filesystem> = Vec::with_capacity(found.len());
-    for fs in found {
-        let again = fs.device.starts_with("/dev/") && kept.iter().any(|other| other.device == fs.device);
-        if !again && kept.iter().all(|other| other.mount != fs.mount) {
-            kept.push(fs);
-        }
-    }
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::aside;
@@ -398,23 +337,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Settings>(&text).unwrap(), settings);
         assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), settings);
         assert!(serde_json::from_str::<Settings>("{\"cpus\": true}").is_err());
-    }
-
-    #[test]
-    fn a_device_in_many_places_is_told_once() {
-        let fs = |mount: &str, device: &str| Filesystem {
-            mount: mount.to_owned(),
-            device: device.to_owned(),
-            ..Filesystem::default()
-        };
-        let got = once_each(vec![
-            fs("/etc/hosts", "/dev/sda1"),
-            fs("/", "/dev/sda1"),
-            fs("/a", "pool"),
-            fs("/b", "pool"),
-        ]);
-        let mounts: Vec<&str> = got.iter().map(|fs| fs.mount.as_str()).collect();
-        assert_eq!(mounts, ["/", "/a", "/b"]);
     }
 
     #[cfg(target_os = "linux")]
@@ -447,23 +369,11 @@ mod tests {
         assert_eq!(names, other);
     }
 
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_root_is_mounted() {
-        let mut mounts =
-            Mounts::new(Settings { exclude_filesystems: Pattern::default(), ..Settings::default() });
-        for _ in 0..2 {
-            let found = mounts.read();
-            let root = found.iter().find(|fs| fs.mount == "/").unwrap();
-            assert!(root.size > 0.0 && root.available <= root.size);
-        }
-    }
-
     #[tokio::test]
     async fn it_runs_as_a_task_until_told_to_stop() {
         let (hub, feed) = aside::tests::feed("host");
         let stop = CancellationToken::new();
-        let settings = Settings { interval: Span::millis(5), ..Settings::default() };
+        let settings = Settings { interval: Some(Span::millis(5)), ..Settings::default() };
         let task = tokio::spawn(run(settings, feed, stop.clone()));
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!task.is_finished());

@@ -4,6 +4,9 @@
 //! grows is kept as a sum per group, so that a process which ends takes nothing away. Processes
 //! that no group asks for are never read.
 
+mod account;
+mod member;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio_util::sync::CancellationToken;
 
-use super::aside::{Aside, Attempt, SHORTEST};
+use self::account::{Account, reading};
+use self::member::{Candidate, Rule};
+use super::aside::{Aside, Attempt, SHORTEST, USUAL};
 use super::pattern::Pattern;
-use super::{Feed, linux, now, poll};
-use crate::event::{Body, Link, ProcessGauges, ProcessGroup};
+use super::{Feed, now, poll};
+use crate::event::{Body, Link, ProcessGroup};
 use crate::setting::Span;
 
 /// Which programs are watched, and how often.
@@ -25,8 +30,10 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the processes of the groups are read, 100 ms at least.
-    pub interval: Span,
+    /// How often the processes of the groups are read, 100 ms at least; `intervals.system` if left
+    /// away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
     /// How often processes that are new are looked for.
     pub scan: Span,
     /// The programs to watch. Without any the source does nothing.
@@ -35,12 +42,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            name: "process".to_owned(),
-            interval: Span::seconds(5),
-            scan: Span::seconds(15),
-            groups: Vec::new(),
-        }
+        Self { name: "process".to_owned(), interval: None, scan: Span::seconds(15), groups: Vec::new() }
     }
 }
 
@@ -72,8 +74,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u8 = 2;
 /// After so many scans every process is looked at again.
 const FORGET: u32 = 20;
-/// The kernel cuts a process's own name to this length.
-const COMM: usize = 15;
 
 /// Reads the groups at each interval until told to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
@@ -81,7 +81,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
         stop.cancelled().await;
         return;
     }
-    let interval = settings.interval.0.max(SHORTEST);
+    let interval = settings.interval.unwrap_or(USUAL).0.max(SHORTEST);
     let mut watch = Watch::new(&settings);
     let groups = match Aside::start("process", move || watch.read()) {
         Ok(groups) => groups,
@@ -119,7 +119,8 @@ struct Watch {
 impl Watch {
     fn new(settings: &Settings) -> Self {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let every = settings.scan.0.as_secs_f64() / settings.interval.0.max(SHORTEST).as_secs_f64();
+        let every =
+            settings.scan.0.as_secs_f64() / settings.interval.unwrap_or(USUAL).0.max(SHORTEST).as_secs_f64();
         Self {
             rules: settings.groups.iter().map(|group| Rule::new(group, &passwd)).collect(),
             accounts: settings.groups.iter().map(|group| Account::new(&group.name)).collect(),
@@ -151,7 +152,7 @@ impl Watch {
             system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, what);
         }
         let (system, buffer) = (&self.system, &mut self.buffer);
-        let alive: HashMap<u32, Reading> = pids
+        let alive: HashMap<u32, account::Reading> = pids
             .iter()
             .filter_map(|pid| Some((pid.as_u32(), reading(system.as_ref()?.process(*pid)?, buffer))))
             .collect();
@@ -186,274 +187,9 @@ impl Watch {
     }
 }
 
-/// A group's conditions, looked up once.
-struct Rule {
-    exe: Option<String>,
-    command: Option<Pattern>,
-    unit: Option<String>,
-    /// The number of the user; one that does not exist owns nothing.
-    user: Option<Option<u32>>,
-}
-
-impl Rule {
-    fn new(group: &Group, passwd: &str) -> Self {
-        Self {
-            exe: group.exe.clone(),
-            command: group.command.clone(),
-            unit: group
-                .unit
-                .as_ref()
-                .map(|unit| if unit.contains('.') { unit.clone() } else { format!("{unit}.service") }),
-            user: group.user.as_ref().map(|user| user.parse().ok().or_else(|| linux::user_id(passwd, user))),
-        }
-    }
-
-    /// The cheap questions first; a file is read only if a rule asks for it, and then once.
-    fn takes(&self, candidate: &mut Candidate<'_>) -> bool {
-        if self.exe.is_none() && self.command.is_none() && self.unit.is_none() && self.user.is_none() {
-            return false;
-        }
-        self.user.is_none_or(|user| user.is_some() && candidate.user() == user)
-            && self.exe.as_ref().is_none_or(|exe| candidate.is_program(exe))
-            && self.unit.as_ref().is_none_or(|unit| linux::in_unit(candidate.cgroup(), unit))
-            && self.command.as_ref().is_none_or(|command| command.finds(candidate.command()))
-    }
-}
-
-/// A process that may belong, and what was read of it so far.
-struct Candidate<'b> {
-    folder: std::path::PathBuf,
-    buffer: &'b mut Vec<u8>,
-    comm: Option<String>,
-    command: Option<String>,
-    cgroup: Option<String>,
-}
-
-impl<'b> Candidate<'b> {
-    fn new(folder: std::path::PathBuf, buffer: &'b mut Vec<u8>) -> Self {
-        Self { folder, buffer, comm: None, command: None, cgroup: None }
-    }
-
-    fn is_program(&mut self, exe: &str) -> bool {
-        let comm = self.comm.get_or_insert_with(|| lossy(&self.folder.join("comm"), self.buffer));
-        if comm.trim_end() == exe {
-            return true;
-        }
-        // Its own name may be cut short, or changed by itself; then its first word decides.
-        if exe.len() > COMM && !comm.is_empty() && !exe.starts_with(comm.trim_end()) && comm.len() > COMM {
-            return false;
-        }
-        self.command().split(' ').next().is_some_and(|word| word.rsplit('/').next() == Some(exe))
-    }
-
-    fn command(&mut self) -> &str {
-        self.command.get_or_insert_with(|| {
-            let words = lossy(&self.folder.join("cmdline"), self.buffer);
-            words.trim_end_matches('\0').replace('\0', " ")
-        })
-    }
-
-    fn cgroup(&mut self) -> &str {
-        self.cgroup.get_or_insert_with(|| lossy(&self.folder.join("cgroup"), self.buffer))
-    }
-
-    fn user(&self) -> Option<u32> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            std::fs::metadata(&self.folder).ok().map(|entry| entry.uid())
-        }
-        #[cfg(not(unix))]
-        None
-    }
-}
-
-fn lossy(path: &Path, buffer: &mut Vec<u8>) -> String {
-    // What is not UTF-8 is left in the buffer all the same.
-    let _ = linux::slurp(path, buffer);
-    String::from_utf8_lossy(buffer).into_owned()
-}
-
-/// One process at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Reading {
-    /// When it started, seconds since the epoch: with the number it tells processes apart.
-    started: u64,
-    grown: Grown,
-    resident: f64,
-    address_space: f64,
-    threads: Option<f64>,
-    files: Option<f64>,
-    files_limit: Option<f64>,
-}
-
-/// What only grows as long as a process lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Grown {
-    cpu: f64,
-    /// Bytes read and written, if the agent may know.
-    disk: Option<(f64, f64)>,
-    faults: Option<f64>,
-    /// Context switches, voluntary and not.
-    switches: Option<(f64, f64)>,
-}
-
-impl Grown {
-    /// Adds what was gained from `before` to `after`.
-    fn add(&mut self, before: &Self, after: &Self) {
-        let gain = |before: f64, after: f64| (after - before).max(0.0);
-        let pair = |sum: &mut Option<(f64, f64)>, before: Option<(f64, f64)>, after: Option<(f64, f64)>| {
-            if let Some(after) = after {
-                let (before, sum) = (before.unwrap_or_default(), sum.get_or_insert_default());
-                *sum = (sum.0 + gain(before.0, after.0), sum.1 + gain(before.1, after.1));
-            }
-        };
-        self.cpu += gain(before.cpu, after.cpu);
-        if let Some(after) = after.faults {
-            *self.faults.get_or_insert_default() += gain(before.faults.unwrap_or_default(), after);
-        }
-        pair(&mut self.disk, before.disk, after.disk);
-        pair(&mut self.switches, before.switches, after.switches);
-    }
-}
-
-fn reading(process: &sysinfo::Process, buffer: &mut Vec<u8>) -> Reading {
-    let folder = Path::new("/proc").join(process.pid().to_string());
-    let task = linux::slurp(folder.join("stat"), buffer).and_then(linux::task_stat);
-    let switches = linux::slurp(folder.join("status"), buffer).and_then(linux::task_switches);
-    let disk = process.disk_usage();
-    let disk = (disk.total_read_bytes as f64, disk.total_written_bytes as f64);
-    // A process that may not be asked reads as zeros.
-    let disk = (disk != (0.0, 0.0) || std::fs::File::open(folder.join("io")).is_ok()).then_some(disk);
-    let files = process.open_files().map(|files| files as f64);
-    Reading {
-        started: process.start_time(),
-        grown: Grown {
-            cpu: process.accumulated_cpu_time() as f64 / 1e3,
-            disk,
-            faults: task.map(|task| task.major_faults),
-            switches,
-        },
-        resident: process.memory() as f64,
-        address_space: process.virtual_memory() as f64,
-        threads: task.map(|task| task.threads),
-        files,
-        files_limit: files.and_then(|_| process.open_files_limit()).map(|limit| limit as f64),
-    }
-}
-
-/// A group's books.
-struct Account {
-    group: String,
-    /// Who belongs, with the last reading that the sum already contains.
-    members: HashMap<u32, Option<Reading>>,
-    sum: Grown,
-}
-
-impl Account {
-    fn new(group: &str) -> Self {
-        Self { group: group.to_owned(), members: HashMap::new(), sum: Grown::default() }
-    }
-
-    /// Books what the living members gained, and lets go of the dead and of those whose number
-    /// belongs to another process now.
-    fn settle(&mut self, alive: &HashMap<u32, Reading>) -> ProcessGroup {
-        let sum = &mut self.sum;
-        self.members.retain(|pid, last| {
-            let Some(reading) = alive.get(pid) else { return false };
-            if last.is_some_and(|last| last.started != reading.started) {
-                return false;
-            }
-            sum.add(&last.map(|last| last.grown).unwrap_or_default(), &reading.grown);
-            *last = Some(*reading);
-            true
-        });
-        let living: Vec<&Reading> = self.members.values().flatten().collect();
-        ProcessGroup {
-            group: self.group.clone(),
-            alive: living.len() as f64,
-            cpu_seconds: sum.cpu,
-            read_bytes: sum.disk.map(|(read, _)| read),
-            written_bytes: sum.disk.map(|(_, written)| written),
-            major_faults: sum.faults,
-            voluntary_switches: sum.switches.map(|(voluntary, _)| voluntary),
-            involuntary_switches: sum.switches.map(|(_, forced)| forced),
-            now: gauges(&living),
-        }
-    }
-}
-
-/// What the living hold together. A sum that one of them does not contribute to is not told.
-fn gauges(living: &[&Reading]) -> Option<ProcessGauges> {
-    let oldest = living.iter().map(|one| one.started).min()?;
-    let sum = |value: fn(&Reading) -> Option<f64>| living.iter().copied().map(value).sum::<Option<f64>>();
-    let shares =
-        || living.iter().filter_map(|one| Some(one.files? / one.files_limit.filter(|limit| *limit > 0.0)?));
-    Some(ProcessGauges {
-        resident_bytes: living.iter().map(|one| one.resident).sum(),
-        virtual_bytes: living.iter().map(|one| one.address_space).sum(),
-        threads: sum(|one| one.threads),
-        open_files: sum(|one| one.files),
-        open_files_limit: living.iter().filter_map(|one| one.files_limit).reduce(f64::min),
-        open_files_ratio: shares().reduce(f64::max),
-        oldest_start: Some(oldest as f64),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn process(started: u64, cpu: f64, resident: f64) -> Reading {
-        Reading {
-            started,
-            grown: Grown { cpu, disk: Some((cpu * 10.0, 0.0)), faults: Some(1.0), switches: None },
-            resident,
-            threads: Some(2.0),
-            files: Some(5.0),
-            files_limit: Some(10.0),
-            ..Reading::default()
-        }
-    }
-
-    #[test]
-    fn a_process_that_ends_takes_nothing_away() {
-        let mut account = Account::new("decoder");
-        account.members.extend([(1, None), (2, None)]);
-        let both = HashMap::from([(1, process(100, 3.0, 50.0)), (2, process(90, 4.0, 60.0))]);
-        let got = account.settle(&both);
-        assert_eq!((got.alive, got.cpu_seconds, got.read_bytes), (2.0, 7.0, Some(70.0)));
-        let now = got.now.unwrap();
-        assert_eq!((now.resident_bytes, now.threads, now.oldest_start), (110.0, Some(4.0), Some(90.0)));
-        assert_eq!(
-            (now.open_files, now.open_files_limit, now.open_files_ratio),
-            (Some(10.0), Some(10.0), Some(0.5))
-        );
-
-        let one = HashMap::from([(1, process(100, 3.5, 50.0))]);
-        let got = account.settle(&one);
-        assert_eq!((got.alive, got.cpu_seconds), (1.0, 7.5));
-        assert_eq!(got.voluntary_switches, None);
-
-        let none = account.settle(&HashMap::new());
-        assert_eq!((none.alive, none.cpu_seconds, none.now), (0.0, 7.5, None));
-
-        // The number came back as another process; it belongs only once a scan says so.
-        assert_eq!(account.settle(&one).alive, 0.0);
-        account.members.insert(1, None);
-        assert_eq!(account.settle(&one).cpu_seconds, 11.0);
-        let reused = HashMap::from([(1, process(200, 0.1, 1.0))]);
-        assert_eq!((account.settle(&reused).alive, account.sum.cpu), (0.0, 11.0));
-    }
-
-    #[test]
-    fn what_one_process_does_not_tell_is_not_summed() {
-        let mut account = Account::new("decoder");
-        account.members.extend([(1, None), (2, None)]);
-        let silent = Reading { files: None, files_limit: None, ..process(1, 1.0, 1.0) };
-        let now = account.settle(&HashMap::from([(1, process(1, 1.0, 1.0)), (2, silent)])).now.unwrap();
-        assert_eq!((now.open_files, now.open_files_ratio), (None, Some(0.5)));
-    }
 
     /// A folder that looks like `/proc` with one process per line: number, name, words, cgroup.
     fn proc(processes: &[(u32, &str, &str, &str)]) -> tempfile::TempDir {

@@ -1,0 +1,361 @@
+//! One configured source: opened, then started, then stopped.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::place;
+use crate::config::{Config, Framing, Gauges, Jsonl, Protocol as Lines, Source, Statsd};
+use crate::decode::frame::{FRAME_BYTES, Frames};
+use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
+use crate::decode::mapping::{Mapper, Problem};
+use crate::decode::statsd::{self, Statsd as StatsdDecoder};
+use crate::decode::{Decoder, Protocol};
+use crate::event::{Body, Link};
+use crate::http::Listed;
+use crate::listen::Listen;
+use crate::source::record::Recorded;
+use crate::source::scrape::Scrape;
+use crate::source::socket::{self, Bound, NewDecoder, Options};
+use crate::source::{Feed, exec, gpu, host, process, replay, serial, textfile};
+
+/// A source and what it holds open.
+pub(super) struct Input {
+    settings: Source,
+    sockets: Vec<(Listen, Arc<Bound>)>,
+    /// What bounds its lines and connections, and prices: the rest of the configuration it was opened with.
+    surroundings: Surroundings,
+    mapper: Arc<ArcSwap<Mapper>>,
+    /// The client of a scrape, ready to ask.
+    scrape: Option<Scrape>,
+    /// Why a default source could not be opened.
+    trouble: Option<String>,
+    stop: CancellationToken,
+    cut: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Settings outside a source that change what it does.
+#[derive(Clone, Debug, PartialEq)]
+struct Surroundings {
+    line_bytes: usize,
+    connections: usize,
+    prices: Arc<Prices>,
+    system: crate::setting::Span,
+}
+
+impl Surroundings {
+    fn of(config: &Config) -> Self {
+        let price = |p: &crate::config::Price| Price {
+            prompt_per_million: p.prompt_per_million,
+            completion_per_million: p.completion_per_million,
+        };
+        let prices = config.llm.prices.iter().map(|(model, p)| (model.clone(), price(p))).collect();
+        Self {
+            line_bytes: config.limits.line_bytes,
+            connections: config.limits.connections,
+            prices: Arc::new(prices),
+            system: config.intervals.system,
+        }
+    }
+}
+
+impl Input {
+    /// Opens what the source needs. Sockets in `held` are shared instead of opened again.
+    pub(super) fn open(
+        settings: &Source,
+        config: &Config,
+        held: &HashMap<Listen, Arc<Bound>>,
+        activated: &mut Vec<(String, OwnedFd)>,
+    ) -> Result<Self, String> {
+        let name = settings.name();
+        let surroundings = Surroundings::of(config);
+        let mut input = Self {
+            settings: settings.clone(),
+            sockets: Vec::new(),
+            surroundings,
+            mapper: Arc::default(),
+            scrape: None,
+            trouble: None,
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        if let Source::Scrape(s) = settings {
+            input.scrape =
+                Some(Scrape::open(s.clone()).map_err(|why| format!("cannot ask source {name}: {why}"))?);
+        }
+        if let Source::Statsd(Statsd { mapping: Some(path), .. }) = settings {
+            input.mapper = Arc::new(ArcSwap::from_pointee(read_mapping(name, path)?));
+        }
+        let options = input.options();
+        for listen in input.listens() {
+            let bound = match held.get(&listen) {
+                Some(bound) => Ok(bound.clone()),
+                None => socket::bind(&listen, &options, activated).map(Arc::new),
+            };
+            match bound {
+                Ok(bound) => input.sockets.push((listen, bound)),
+                // A source nobody asked for must not keep the agent from starting.
+                Err(e) if Source::defaults().contains(settings) => {
+                    let why = format!("cannot listen on {listen}: {}", plain(&e));
+                    tracing::warn!(source = name, "{why}; this source is off");
+                    input.trouble = Some(why);
+                }
+                Err(e) => return Err(cannot_listen(name, &listen, &e)),
+            }
+        }
+        Ok(input)
+    }
+
+    /// Whether this is the source that `settings` and `config` describe, so that it can run on.
+    pub(super) fn runs(&self, settings: &Source, config: &Config) -> bool {
+        self.settings == *settings && self.surroundings == Surroundings::of(config) && self.trouble.is_none()
+    }
+
+    /// The sockets it holds.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (Listen, Arc<Bound>)> {
+        self.sockets.iter().cloned()
+    }
+
+    /// As the landing page lists it.
+    pub(super) fn listed(&self) -> Listed {
+        let listens: Vec<String> = self.listens().iter().map(Listen::to_string).collect();
+        let place = match &self.settings {
+            Source::Scrape(of) => of.url.clone(),
+            Source::Textfile(of) => of.directory.display().to_string(),
+            Source::Exec(of) => of.command.join(" "),
+            Source::Serial(of) => of.port.clone(),
+            Source::Replay(of) => of.file.display().to_string(),
+            _ => listens.join(", "),
+        };
+        let name = self.settings.name().to_owned();
+        Listed { name, kind: self.settings.kind(), place, trouble: self.trouble.clone() }
+    }
+
+    /// As a recording names it.
+    pub(super) fn recorded(&self) -> Recorded {
+        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned() }
+    }
+
+    fn protocol(&self) -> Protocol {
+        match &self.settings {
+            Source::Statsd(Statsd { stream_framing: Framing::Length, .. }) => Protocol::StatsdFrames,
+            Source::Statsd(_) => Protocol::Statsd,
+            Source::Serial(of) if of.protocol == Lines::Statsd => Protocol::Statsd,
+            _ => Protocol::Jsonl,
+        }
+    }
+
+    fn listens(&self) -> Vec<Listen> {
+        match &self.settings {
+            Source::Jsonl(of) if of.listen.is_empty() => vec![Listen::Unix(place::events_socket())],
+            settings => settings.listens().to_vec(),
+        }
+    }
+
+    fn options(&self) -> Options {
+        let jsonl = Jsonl::default();
+        let (buffer, mode, group, connections) = match &self.settings {
+            Source::Jsonl(of) => (of.receive_buffer, of.mode, &of.group, of.connections),
+            Source::Statsd(of) => (of.receive_buffer, of.mode, &of.group, of.connections),
+            _ => (jsonl.receive_buffer, jsonl.mode, &jsonl.group, None),
+        };
+        Options {
+            receive_buffer: usize::try_from(buffer.0).unwrap_or(usize::MAX),
+            mode: mode.0,
+            group: group.clone(),
+            connections: connections.map_or(self.surroundings.connections, |c| c as usize),
+        }
+    }
+
+    /// Starts its tasks.
+    pub(super) fn start(&mut self, config: &Config, feed: Feed) {
+        let stop = self.stop.clone();
+        let tasks = &self.tasks;
+        match self.settings.clone() {
+            Source::Jsonl(of) => self.listen(&feed.with_limit(of.events_per_second)),
+            Source::Statsd(of) => self.listen(&feed.with_limit(of.events_per_second)),
+            Source::Scrape(_) => {
+                if let Some(scrape) = self.scrape.take() {
+                    drop(tasks.spawn(scrape.run(feed, stop)));
+                }
+            }
+            Source::Textfile(of) => drop(tasks.spawn(told(textfile::run(of, feed.clone(), stop), feed))),
+            Source::Exec(of) => drop(tasks.spawn(told(exec::run(of, feed.clone(), stop), feed))),
+            Source::Host(mut of) => {
+                of.interval.get_or_insert(config.intervals.system);
+                drop(tasks.spawn(host::run(of, feed, stop)));
+            }
+            Source::Process(mut of) => {
+                of.interval.get_or_insert(config.intervals.system);
+                drop(tasks.spawn(process::run(of, feed, stop)));
+            }
+            Source::Gpu(mut of) => {
+                of.interval.get_or_insert(config.intervals.system);
+                drop(tasks.spawn(gpu::run(of, feed, stop)));
+            }
+            Source::Serial(of) => {
+                drop(tasks.spawn(serial::run(of.port, of.baud, self.new_decoder(false), feed, stop)))
+            }
+            Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, feed, stop))),
+        }
+        self.tasks.close();
+    }
+
+    fn listen(&self, feed: &Feed) {
+        for (listen, bound) in &self.sockets {
+            let stream = matches!(listen, Listen::Unix(_) | Listen::Tcp(_)) || bound.is_stream();
+            let new_decoder = self.new_decoder(stream);
+            let (stop, cut) = (self.stop.clone(), self.cut.clone());
+            let serve =
+                socket::serve(bound.clone(), new_decoder, feed.connection(), stop, cut, self.tasks.clone());
+            drop(self.tasks.spawn(serve));
+        }
+    }
+
+    /// What makes the decoders of its connections.
+    fn new_decoder(&self, stream: bool) -> Arc<NewDecoder> {
+        match (&self.settings, self.protocol()) {
+            (Source::Statsd(of), protocol) => {
+                let settings = decoder_settings(of, self.surroundings.line_bytes);
+                let mapper = self.mapper.clone();
+                let framed = protocol == Protocol::StatsdFrames && stream;
+                Arc::new(move || -> Box<dyn Decoder> {
+                    let decoder = StatsdDecoder::new(&settings, mapper.clone());
+                    if framed { Box::new(Frames::new(decoder, FRAME_BYTES)) } else { Box::new(decoder) }
+                })
+            }
+            (_, Protocol::Statsd) => {
+                Arc::new(|| Box::new(StatsdDecoder::new(&statsd::Settings::default(), Arc::default())))
+            }
+            (settings, _) => {
+                let own = if let Source::Jsonl(of) = settings { of.line_bytes } else { None };
+                let line_bytes = own.unwrap_or(self.surroundings.line_bytes);
+                let prices = self.surroundings.prices.clone();
+                Arc::new(move || Box::new(JsonlDecoder::new(line_bytes, prices.clone())))
+            }
+        }
+    }
+
+    /// Reads the mapping file anew; decoders take the new rules with the next line.
+    pub(super) fn refresh(&self) {
+        if let Source::Statsd(Statsd { mapping: Some(path), name, .. }) = &self.settings {
+            match read_mapping(name, path) {
+                Ok(mapper) => self.mapper.store(Arc::new(mapper)),
+                Err(why) => tracing::error!("{why}\nthe old mapping stays"),
+            }
+        }
+    }
+
+    /// Ends its tasks; open connections too if `cut`. The future is ready when they have ended.
+    pub(super) fn stop(&mut self, cut: bool) -> impl Future<Output = ()> + use<> {
+        self.stop.cancel();
+        if cut {
+            self.cut.cancel();
+        }
+        let tasks = self.tasks.clone();
+        async move {
+            if cut {
+                tasks.wait().await;
+            }
+        }
+    }
+}
+
+/// Runs a source that can find its settings wrong; it is down then, and the log says why.
+async fn told(run: impl Future<Output = Result<(), String>>, feed: Feed) {
+    if let Err(why) = run.await {
+        tracing::error!(source = feed.name(), "{why}");
+        feed.send(Body::Link(Link::Down));
+    }
+}
+
+fn decoder_settings(of: &Statsd, line_bytes: usize) -> statsd::Settings {
+    statsd::Settings {
+        mapping: None,
+        dogstatsd_tags: of.dogstatsd_tags,
+        librato_tags: of.librato_tags,
+        influxdb_tags: of.influxdb_tags,
+        signalfx_tags: of.signalfx_tags,
+        gauges: match of.gauges {
+            Gauges::Signed => statsd::Gauges::Signed,
+            Gauges::Absolute => statsd::Gauges::Absolute,
+        },
+        line_bytes: of.line_bytes.unwrap_or(line_bytes),
+    }
+}
+
+/// Reads a mapping file, and says in the log what of it has no effect here.
+fn read_mapping(source: &str, path: &Path) -> Result<Mapper, String> {
+    let (mapper, notes) = parse_mapping(source, path)?;
+    for note in notes {
+        tracing::warn!(source, mapping = %path.display(), "{note}");
+    }
+    Ok(mapper)
+}
+
+fn parse_mapping(source: &str, path: &Path) -> Result<(Mapper, Vec<String>), String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| format!("cannot read the mapping of source {source}, {shown}: {}", plain(&e)))?;
+    Mapper::parse(&text).map_err(|problems| {
+        let line = |p: &Problem| match (p.line, p.column) {
+            (Some(line), Some(column)) => format!("{shown}:{line}:{column}: {}", p.message),
+            (Some(line), None) => format!("{shown}:{line}: {}", p.message),
+            _ => format!("{shown}: {}", p.message),
+        };
+        problems.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
+}
+
+/// Every mistake in the files that sources read at start, and what in them has no effect.
+pub fn check_files(config: &Config) -> (Vec<String>, Vec<String>) {
+    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
+    for source in &config.sources {
+        if let Source::Statsd(Statsd { mapping: Some(path), name, .. }) = source {
+            match parse_mapping(name, path) {
+                Ok((_, said)) => notes.extend(said.iter().map(|n| format!("{}: {n}", path.display()))),
+                Err(why) => wrong.push(why),
+            }
+        }
+        if let Source::Scrape(of) = source
+            && let Err(why) = Scrape::open(of.clone())
+        {
+            wrong.push(format!("cannot ask source {}: {why}", of.name));
+        }
+    }
+    (wrong, notes)
+}
+
+/// What the system says, without its number.
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+fn cannot_listen(source: &str, listen: &Listen, error: &io::Error) -> String {
+    let why = plain(error);
+    let hint = match (error.kind(), listen) {
+        (io::ErrorKind::AddrInUse, Listen::Udp(a)) => {
+            format!("\n  hint: another program has this port; find it with: ss -lunp 'sport = :{}'", a.port())
+        }
+        (io::ErrorKind::AddrInUse, Listen::Tcp(a)) => {
+            format!("\n  hint: another program has this port; find it with: ss -ltnp 'sport = :{}'", a.port())
+        }
+        (io::ErrorKind::PermissionDenied, Listen::Unix(p) | Listen::UnixDatagram(p)) => {
+            let folder = p.parent().map_or_else(PathBuf::new, Path::to_owned);
+            format!("\n  hint: the agent's user must be able to write in {}", folder.display())
+        }
+        _ => String::new(),
+    };
+    format!("cannot listen on {listen} for source {source}: {why}{hint}")
+}

@@ -1,0 +1,65 @@
+//! What outlives a restart: the day's tokens and cost, in one small file.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::place;
+use crate::analysis::Day;
+
+/// The file, and what it holds.
+#[derive(Debug)]
+pub(super) struct Kept {
+    file: Option<PathBuf>,
+    day: Mutex<Option<Day>>,
+}
+
+impl Kept {
+    /// Reads the file in `folder`, or in the usual place.
+    pub(super) fn open(folder: Option<&Path>) -> Self {
+        let folder = folder.map(Path::to_owned).or_else(place::state_folder);
+        let file = folder.map(|f| f.join("day.json"));
+        let text = file.as_ref().and_then(|f| std::fs::read_to_string(f).ok());
+        let day = text.and_then(|t| serde_json::from_str(&t).ok());
+        Self { file, day: Mutex::new(day) }
+    }
+
+    /// What was kept.
+    pub(super) fn day(&self) -> Option<Day> {
+        *self.day.lock()
+    }
+
+    /// Keeps `day`, if it changed. The file is replaced whole, so that a crash leaves the old one.
+    pub(super) fn write(&self, day: Option<Day>) -> io::Result<()> {
+        let mut kept = self.day.lock();
+        let (Some(file), true) = (&self.file, day.is_some() && *kept != day) else { return Ok(()) };
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let new = file.with_extension("new");
+        let mut out = std::fs::File::create(&new)?;
+        out.write_all(serde_json::to_string(&day)?.as_bytes())?;
+        out.sync_all()?;
+        std::fs::rename(&new, file)?;
+        *kept = day;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = Day { day: 20_000, tokens: 12.0, cost: 0.5 };
+        let kept = Kept::open(Some(folder.path()));
+        assert_eq!(kept.day(), None);
+        kept.write(Some(day)).unwrap();
+        assert_eq!(Kept::open(Some(folder.path())).day(), Some(day));
+        std::fs::write(folder.path().join("day.json"), "{damaged").unwrap();
+        assert_eq!(Kept::open(Some(folder.path())).day(), None, "a damaged file is as good as none");
+    }
+}

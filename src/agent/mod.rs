@@ -1,0 +1,497 @@
+//! The agent's life: build (bind everything), run, drain.
+//!
+//! Nothing is spawned before everything is bound, so whatever cannot be opened is a returned
+//! error; every task is joined.
+
+mod input;
+mod kept;
+mod notify;
+mod place;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::hash::Hasher;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::analysis::{Budget, Peaks};
+use crate::catalog::{PAGES, agent as page, pipeline};
+use crate::config::{Config, Source};
+use crate::document::Problem;
+use crate::event::{Body, Event, Link, SourceId};
+use crate::http::{self, Listed, Site};
+use crate::hub::Hub;
+use crate::listen::{Address, Listen};
+use crate::metrics::{Limits, Own, Registry};
+use crate::source::record::Recorder;
+use crate::source::{Feed, itself, now};
+use crate::sys;
+use input::Input;
+pub use input::check_files;
+use kept::Kept;
+pub use place::events_socket;
+
+/// How long sources may take to end when the agent stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// Seconds between two looks at what the agent costs.
+const VITALS: u64 = 5;
+/// Seconds between two writes of what outlives a restart.
+const KEEP: u64 = 30;
+
+/// Why the agent could not be built.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration is wrong.
+    Config(Vec<Problem>),
+    /// Something could not be opened: all of it.
+    Open(Vec<String>),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = match self {
+            Self::Config(problems) => problems.iter().map(Problem::to_string).collect(),
+            Self::Open(lines) => lines.clone(),
+        };
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Reads the configuration, at start and at each reload.
+pub type Load = Box<dyn Fn() -> Result<Config, Vec<Problem>> + Send + Sync>;
+
+/// An agent that has opened everything and started nothing.
+pub struct Agent {
+    hub: Arc<Hub>,
+    own: Arc<Own>,
+    site: Arc<Site>,
+    load: Load,
+    config: Config,
+    /// Sources by name.
+    inputs: BTreeMap<String, Input>,
+    /// The ids of all sources there ever were: a source that comes back goes on with its series.
+    ids: HashMap<String, SourceId>,
+    web: Vec<(Address, TcpListener)>,
+    asked: mpsc::Receiver<http::Reload>,
+    recorder: Option<Arc<Recorder>>,
+    kept: Kept,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    /// Opens everything that `load` says. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// Every mistake in the configuration, or everything that could not be opened.
+    pub fn build(load: Load) -> Result<Self, Failure> {
+        let config = load().map_err(Failure::Config)?;
+        let mut activated = sys::activated_sockets();
+        let (mut inputs, mut wrong) = (BTreeMap::new(), Vec::new());
+        for source in &config.sources {
+            match Input::open(source, &config, &HashMap::new(), &mut activated) {
+                Ok(input) => drop(inputs.insert(source.name().to_owned(), input)),
+                Err(why) => wrong.push(why),
+            }
+        }
+        let mut web = Vec::new();
+        for address in &*config.listen {
+            match bind_web(address, &mut activated) {
+                Ok(listener) => web.push((address.clone(), listener)),
+                Err(why) => wrong.push(why),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Failure::Open(wrong));
+        }
+        let kept = Kept::open(config.state_directory.as_deref());
+        let registry = Registry::new(PAGES, limits(&config), ladders(&config));
+        let budget = &config.llm.budget;
+        let tokens = budget.tokens_per_day.map(|t| t as f64);
+        let hub = Hub::new(
+            registry,
+            Budget::new(kept.day(), tokens, budget.cost_per_day),
+            Peaks::new(config.intervals.pipeline.0),
+        );
+        let own = Arc::new(Own::new());
+        let (ask, asked) = mpsc::channel(1);
+        let site = Site::new(hub.clone(), own.clone(), ask);
+        let agent = Self {
+            hub,
+            own,
+            site,
+            load,
+            config: Config { sources: Vec::new(), ..config.clone() },
+            inputs,
+            ids: HashMap::new(),
+            web,
+            asked,
+            recorder: None,
+            kept,
+        };
+        {
+            let mut state = agent.hub.lock();
+            state.registry.reserve(&page::PAGE);
+            state.registry.set_created(config.exposition.created);
+        }
+        agent.announce(&config);
+        agent.own.config_hash.set(hash(&config));
+        agent.own.config_loaded.set(now().seconds());
+        agent.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
+        Ok(Self { config, ..agent })
+    }
+
+    /// The addresses that `/metrics` is served on.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.web.iter().filter_map(|(_, l)| l.local_addr().ok()).collect()
+    }
+
+    /// The sources and where they listen or ask.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Listed> {
+        self.inputs.values().map(Input::listed).collect()
+    }
+
+    /// Records every byte that the sources read. Must be called before [`run`](Self::run).
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn record(&mut self, path: &std::path::Path) -> std::io::Result<()> {
+        let sources: Vec<_> = self.inputs.values().map(Input::recorded).collect();
+        self.recorder = Some(Arc::new(Recorder::create(path, &sources)?));
+        Ok(())
+    }
+
+    /// Runs until `stop` is ready, then drains: reads what was sent, writes what is kept, joins.
+    ///
+    /// # Errors
+    /// The recording could not be written.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+        let mut web = Web::default();
+        for (address, listener) in std::mem::take(&mut self.web) {
+            web.start(address, listener, &self.site);
+        }
+        let names: Vec<String> = self.inputs.keys().cloned().collect();
+        for name in names {
+            self.start(&name);
+        }
+        self.list();
+        notify::ready(&self.status());
+        let mut hang_up = hang_ups();
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut seconds = 0_u64;
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(()) = next(&mut hang_up) => drop(self.reload(&mut web).await),
+                Some(answer) = self.asked.recv() => {
+                    let outcome = self.reload(&mut web).await;
+                    // Whoever asked may have gone.
+                    drop(answer.send(outcome));
+                }
+                _ = ticks.tick() => {
+                    self.tick(seconds);
+                    seconds += 1;
+                }
+            }
+        }
+        notify::stopping();
+        tracing::info!("stopping");
+        let ending: Vec<_> = self.inputs.values_mut().map(|input| input.stop(true)).collect();
+        drop(
+            tokio::time::timeout(GRACE, async {
+                for end in ending {
+                    end.await;
+                }
+            })
+            .await,
+        );
+        self.keep();
+        web.stop().await;
+        self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
+    }
+
+    /// The agent's second. The tick goes the way that every event goes, and only when it is
+    /// through is the watchdog told: a data path that is stuck is a dead agent.
+    fn tick(&self, seconds: u64) {
+        let event = Event { at: now(), source: SourceId(u32::MAX), body: Body::Tick };
+        self.hub.lock().fold(&event);
+        notify::alive();
+        if seconds.is_multiple_of(VITALS) {
+            self.own.set_vitals(&itself::vitals());
+        }
+        if seconds % KEEP == KEEP - 1 {
+            self.keep();
+        }
+    }
+
+    fn keep(&self) {
+        let day = self.hub.lock().budget.day();
+        if let Err(error) = self.kept.write(day) {
+            tracing::warn!(%error, "cannot keep the day's totals over a restart");
+        }
+    }
+
+    /// Starts one source.
+    fn start(&mut self, name: &str) {
+        let Some(place) = self.inputs.keys().position(|n| n == name) else { return };
+        let id = *self.ids.entry(name.to_owned()).or_insert_with(|| self.hub.add_source(name));
+        let mut feed = Feed::new(self.hub.clone(), id, name);
+        if let Some(recorder) = &self.recorder {
+            feed = feed.recorded(recorder.clone(), u32::try_from(place).unwrap_or(u32::MAX));
+        }
+        feed.send(Body::Link(Link::Waiting));
+        if let Some(input) = self.inputs.get_mut(name) {
+            input.start(&self.config, feed);
+        }
+    }
+
+    /// Tells the landing page which sources run.
+    fn list(&self) {
+        self.site.sources.store(Arc::new(self.sources()));
+    }
+
+    fn status(&self) -> String {
+        format!("{} sources, {} series", self.inputs.len(), self.hub.lock().registry.len())
+    }
+
+    /// Brings the series of expected pipelines into being, and the metrics of packs.
+    fn announce(&self, config: &Config) {
+        let mut state = self.hub.lock();
+        state.registry.declare(&config.pages.0);
+        for p in &config.pipelines {
+            for stage in &p.stages {
+                state.registry.announce(&pipeline::DURATION, &[&p.name, stage]);
+                state.registry.announce(&pipeline::FAILURES, &[&p.name, stage]);
+            }
+            for queue in &p.queues {
+                state.registry.announce(&pipeline::QUEUE_DEPTH, &[&p.name, queue]);
+            }
+            for cache in &p.caches {
+                state.registry.announce(&pipeline::CACHE_LOOKUPS, &[&p.name, cache]);
+                state.registry.announce(&pipeline::CACHE_HITS, &[&p.name, cache]);
+            }
+        }
+    }
+
+    /// Reads the configuration anew. What did not change runs on; if anything in the new one is
+    /// wrong or cannot be opened, everything runs on.
+    async fn reload(&mut self, web: &mut Web) -> Result<String, String> {
+        notify::reloading();
+        let outcome = self.try_reload(web).await;
+        self.own.reloads.inc();
+        match &outcome {
+            Ok(done) => {
+                self.own.config_loaded.set(now().seconds());
+                tracing::info!("{done}");
+            }
+            Err(why) => {
+                self.own.reload_failures.inc();
+                tracing::error!("the configuration was not reloaded, the old one runs on:\n{why}");
+            }
+        }
+        notify::ready(&self.status());
+        outcome
+    }
+
+    async fn try_reload(&mut self, web: &mut Web) -> Result<String, String> {
+        let config = (self.load)().map_err(|p| Failure::Config(p).to_string())?;
+        // First everything new is opened, beside what is open already.
+        let held: HashMap<Listen, _> = self.inputs.values().flat_map(Input::sockets).collect();
+        let mut opened = BTreeMap::new();
+        let mut wrong = Vec::new();
+        let known = |source: &Source| self.inputs.get(source.name()).is_some_and(|i| i.runs(source, &config));
+        for source in config.sources.iter().filter(|s| !known(s)) {
+            match Input::open(source, &config, &held, &mut Vec::new()) {
+                Ok(input) => drop(opened.insert(source.name().to_owned(), input)),
+                Err(why) => wrong.push(why),
+            }
+        }
+        let mut new_web: Vec<(Address, TcpListener)> = Vec::new();
+        for address in config.listen.iter().filter(|a| !web.serves(a)) {
+            match bind_web(address, &mut Vec::<(String, OwnedFd)>::new()) {
+                Ok(listener) => new_web.push((address.clone(), listener)),
+                Err(why) => wrong.push(why),
+            }
+        }
+        drop(held);
+        if !wrong.is_empty() {
+            return Err(wrong.join("\n"));
+        }
+        // From here on nothing can fail.
+        let wanted: HashSet<&str> = config.sources.iter().map(Source::name).collect();
+        let removed: Vec<String> =
+            self.inputs.keys().filter(|n| !wanted.contains(n.as_str())).cloned().collect();
+        let (added, changed) =
+            opened.keys().partition::<Vec<_>, _>(|n| !self.inputs.contains_key(n.as_str()));
+        let summary = format!(
+            "reloaded: {} added, {} changed, {} removed, {} as before",
+            count("source", added.len()),
+            changed.len(),
+            removed.len(),
+            config.sources.len() - opened.len()
+        );
+        for name in &removed {
+            if let Some(mut input) = self.inputs.remove(name) {
+                drop(tokio::time::timeout(GRACE, input.stop(true)).await);
+                if let Some(&id) = self.ids.get(name) {
+                    Feed::new(self.hub.clone(), id, name).send(Body::Link(Link::Down));
+                }
+            }
+        }
+        let starting: Vec<String> = opened.keys().cloned().collect();
+        for (name, input) in opened {
+            if let Some(mut old) = self.inputs.insert(name, input) {
+                // Connections that are open are read to their end, with the settings they began with.
+                drop(tokio::time::timeout(GRACE, old.stop(false)).await);
+            }
+        }
+        {
+            let mut state = self.hub.lock();
+            state.registry.set_limits(limits(&config));
+            state.registry.set_ladders(ladders(&config));
+            state.registry.set_created(config.exposition.created);
+            let budget = &config.llm.budget;
+            state.budget.set_limits(budget.tokens_per_day.map(|t| t as f64), budget.cost_per_day);
+            if config.intervals.pipeline != self.config.intervals.pipeline {
+                state.peaks = Peaks::new(config.intervals.pipeline.0);
+            }
+        }
+        self.announce(&config);
+        self.own.config_hash.set(hash(&config));
+        self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
+        self.config = config;
+        for input in self.inputs.values() {
+            input.refresh();
+        }
+        for name in &starting {
+            self.start(name);
+        }
+        web.keep(&self.config.listen).await;
+        for (address, listener) in new_web {
+            web.start(address, listener, &self.site);
+        }
+        self.list();
+        Ok(summary)
+    }
+}
+
+/// The servers of `/metrics`, by address.
+#[derive(Default)]
+struct Web {
+    servers: Vec<(Address, CancellationToken, JoinSet<()>)>,
+}
+
+impl Web {
+    fn start(&mut self, address: Address, listener: TcpListener, site: &Arc<Site>) {
+        let stop = CancellationToken::new();
+        let mut task = JoinSet::new();
+        task.spawn(http::serve(listener, site.clone(), stop.clone()));
+        self.servers.push((address, stop, task));
+    }
+
+    fn serves(&self, address: &Address) -> bool {
+        self.servers.iter().any(|s| s.0 == *address)
+    }
+
+    async fn keep(&mut self, addresses: &[Address]) {
+        let (keep, end) =
+            std::mem::take(&mut self.servers).into_iter().partition(|s| addresses.contains(&s.0));
+        self.servers = keep;
+        Self { servers: end }.stop().await;
+    }
+
+    async fn stop(self) {
+        for (_, stop, _) in &self.servers {
+            stop.cancel();
+        }
+        for (_, _, task) in self.servers {
+            task.join_all().await;
+        }
+    }
+}
+
+fn bind_web(address: &Address, activated: &mut Vec<(String, OwnedFd)>) -> Result<TcpListener, String> {
+    match address {
+        Address::Tcp(at) => http::bind(*at).map_err(|e| {
+            let hint = if e.kind() == std::io::ErrorKind::AddrInUse {
+                format!(
+                    "\n  hint: another program has this address; find it with: ss -ltnp 'sport = :{}'",
+                    at.port()
+                )
+            } else {
+                String::new()
+            };
+            format!("cannot serve metrics on http://{at}: {}{hint}", input::plain(&e))
+        }),
+        Address::Systemd(name) => {
+            let place = activated.iter().position(|(n, _)| name.as_ref().is_none_or(|wanted| wanted == n));
+            let Some(place) = place else {
+                let name = name.as_deref().unwrap_or("any name");
+                return Err(format!("cannot serve metrics: systemd passed no socket of {name}"));
+            };
+            let listener = std::net::TcpListener::from(activated.swap_remove(place).1);
+            let set = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+            set.map_err(|e| format!("cannot serve metrics on systemd's socket: {}", input::plain(&e)))
+        }
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let l = &config.limits;
+    Limits {
+        series: l.series,
+        series_per_family: l.series_per_family,
+        series_per_source: l.series_per_source,
+        families: l.families,
+        label_value_bytes: l.label_value_bytes,
+        fresh_seconds: u32::try_from(config.expire.gauges.0.as_secs()).unwrap_or(u32::MAX),
+    }
+}
+
+fn ladders(config: &Config) -> HashMap<String, Vec<f64>> {
+    config.histograms.iter().map(|(name, bounds)| (name.clone(), bounds.clone())).collect()
+}
+
+/// The first 48 bits of a hash of what is in effect: a number that a gauge holds exactly.
+fn hash(config: &Config) -> i64 {
+    let mut hasher = foldhash::quality::FixedState::with_seed(0);
+    let mut hasher = std::hash::BuildHasher::build_hasher(&mut hasher);
+    hasher.write(config.print().as_bytes());
+    for page in &config.pages.0 {
+        hasher.write(format!("{page:?}").as_bytes());
+    }
+    i64::try_from(hasher.finish() >> 16).unwrap_or_default()
+}
+
+fn count(what: &str, n: usize) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn hang_ups() -> Option<tokio::signal::unix::Signal> {
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok()
+}
+
+/// The next hang-up; never ready where the signal cannot be heard.
+async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
