@@ -170,11 +170,13 @@ impl Registry {
         }
     }
 
-    /// Keeps the names of metrics that are exposed by others, so that no user's metric takes them.
+    /// Keeps the names of the agent's own metrics, which are exposed beside these: those of its page,
+    /// and `process_…`, which many a scraped endpoint has too.
     pub fn reserve(&mut self, page: &Page) {
-        for metric in page.metrics {
+        let process = own::PROCESS.iter().map(|(name, kind)| ((*name).to_owned(), *kind));
+        for (name, kind) in page.metrics.iter().map(|m| (m.family(), m.kind)).chain(process) {
             // Only a page that is reserved twice finds its names taken.
-            let _ = self.claim(&metric.family(), metric.kind);
+            let _ = self.claim(&name, kind);
         }
     }
 
