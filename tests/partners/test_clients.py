@@ -106,13 +106,14 @@ def test_dogstatsd_of_the_package_index(listening, way):
         "disable_buffering": way != "buffered",
     }
     if way == "unixgram":
-        client = DogStatsd(socket_path=agent.path("statsd.gram"), **options)
+        # Without a timeout this client drops what the socket cannot take at once.
+        client = DogStatsd(socket_path=agent.path("statsd.gram"), socket_timeout=5, **options)
     else:
         client = DogStatsd(host="127.0.0.1", port=agent.udp, **options)
     for i in range(50):
         client.increment("windows", 2, tags=["stage:fft", f"half:{i % 2}"])
     client.decrement("level", 0)
-    client.gauge("impedance", 4800.5, tags=["electrode:Cz", "note:a,b"[:6]])
+    client.gauge("impedance", 4800.5, tags=["electrode:Cz", "half:1"])
     client.histogram("batch", 16, tags=["stage:fft"])
     client.histogram("batch", 32, tags=["stage:fft"])
     client.distribution("spread", 0.25)
