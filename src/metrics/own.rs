@@ -251,7 +251,11 @@ mod tests {
         let mut reserved = PROCESS.map(|(name, kind)| format!("{name} {kind:?}").to_lowercase());
         process.sort_unstable();
         reserved.sort();
-        assert_eq!(process, reserved.each_ref().map(|r| r.trim_start_matches("process_")), "all are reserved");
+        assert_eq!(
+            process,
+            reserved.each_ref().map(|r| r.trim_start_matches("process_")),
+            "all are reserved"
+        );
         let classic = text(Format::Classic);
         for line in [
             "# TYPE neural_agent_build_info gauge",
