@@ -62,7 +62,11 @@ pub(super) fn change(change: Change<'_>, kind: Kind) -> Result<Change<'_>, Fault
             }
         }
         (Kind::Histogram | Kind::GaugeHistogram, Change::Buckets { buckets, .. }) => {
-            if rising(buckets) { Ok(change) } else { Err(FaultKind::BadValue) }
+            if rising(buckets) {
+                Ok(change)
+            } else {
+                Err(FaultKind::BadValue)
+            }
         }
         // The key is known as another type: whoever is scraped has changed its mind.
         _ => Err(FaultKind::Conflict),

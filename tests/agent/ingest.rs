@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use neural_exporter::decode::Protocol;
 use neural_exporter::decode::engines::{Profile, Rest};
 use neural_exporter::decode::exposition::{Exposition, Shape};
 use neural_exporter::decode::openmetrics::{Dialect, parse};
 use neural_exporter::decode::relabel::Relabel;
-use neural_exporter::decode::Protocol;
 use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
 use neural_exporter::metrics::Format;
@@ -18,13 +18,16 @@ use super::{NOW, at, scrape};
 
 /// Says why a scrape of this hub is unreadable, if it is.
 fn verdict(hub: &Hub) -> Result<(), TestCaseError> {
-    for (format, dialect) in [(Format::OpenMetrics, Dialect::OpenMetrics), (Format::Classic, Dialect::Classic)] {
+    for (format, dialect) in
+        [(Format::OpenMetrics, Dialect::OpenMetrics), (Format::Classic, Dialect::Classic)]
+    {
         let text = scrape(hub, format);
         let read = parse(&text, dialect, usize::MAX);
         let wrong = match &read {
             Ok(document) => (!document.refused.is_empty()).then(|| format!("{:?}", document.refused)),
             Err(wrong) => {
-                let line = String::from_utf8_lossy(&text).lines().nth(wrong.line - 1).unwrap_or_default().to_owned();
+                let line =
+                    String::from_utf8_lossy(&text).lines().nth(wrong.line - 1).unwrap_or_default().to_owned();
                 Some(format!("{wrong}: {line}"))
             }
         };
@@ -56,15 +59,46 @@ fn input() -> impl Strategy<Value = (Protocol, Noise)> {
 /// Lines of expositions, most of them right, that quarrel with each other.
 fn exposition() -> impl Strategy<Value = String> {
     let line = proptest::sample::select(vec![
-        "# TYPE a counter", "# TYPE a gauge", "# TYPE a histogram", "# TYPE a summary", "# TYPE a info",
-        "# TYPE a stateset", "# TYPE a gaugehistogram", "# TYPE a_total counter", "# TYPE b_seconds gauge",
-        "# UNIT b_seconds seconds", "# HELP a Some \\n help \\\\", "a 1", "a -1", "a NaN", "a{a=\"x\"} 1",
-        "a{b=\"x\"} 0.5", "a_total 3", "a_total -1", "a_info{v=\"1\"} 2", "a_bucket{le=\"1\"} 1",
-        "a_bucket{le=\"1.0\"} 1", "a_bucket{le=\"-1\"} 1", "a_bucket{le=\"+Inf\"} 2", "a_sum -4", "a_sum NaN",
-        "a_count 2", "a_gsum -3", "a_gcount 2", "a{quantile=\"0.5\"} -3", "a{quantile=\"0.5\"} 3",
-        "a{quantile=\"0.50\"} 3", "a_created 7", "b_seconds 4", "b_seconds{le=\"x\",quantile=\"y\"} 4",
-        "process_cpu_seconds_total 5", "neural_source_up 1", "neural_agent_series 1",
-        "{\"b.c\",\"d.e\"=\"f\"} 1", "c{__name__=\"d\"} 1", "vllm:num_requests_running{engine=\"0\",model=\"a\",model_name=\"b\"} 1",
+        "# TYPE a counter",
+        "# TYPE a gauge",
+        "# TYPE a histogram",
+        "# TYPE a summary",
+        "# TYPE a info",
+        "# TYPE a stateset",
+        "# TYPE a gaugehistogram",
+        "# TYPE a_total counter",
+        "# TYPE b_seconds gauge",
+        "# UNIT b_seconds seconds",
+        "# HELP a Some \\n help \\\\",
+        "a 1",
+        "a -1",
+        "a NaN",
+        "a{a=\"x\"} 1",
+        "a{b=\"x\"} 0.5",
+        "a_total 3",
+        "a_total -1",
+        "a_info{v=\"1\"} 2",
+        "a_bucket{le=\"1\"} 1",
+        "a_bucket{le=\"1.0\"} 1",
+        "a_bucket{le=\"-1\"} 1",
+        "a_bucket{le=\"+Inf\"} 2",
+        "a_sum -4",
+        "a_sum NaN",
+        "a_count 2",
+        "a_gsum -3",
+        "a_gcount 2",
+        "a{quantile=\"0.5\"} -3",
+        "a{quantile=\"0.5\"} 3",
+        "a{quantile=\"0.50\"} 3",
+        "a_created 7",
+        "b_seconds 4",
+        "b_seconds{le=\"x\",quantile=\"y\"} 4",
+        "process_cpu_seconds_total 5",
+        "neural_source_up 1",
+        "neural_agent_series 1",
+        "{\"b.c\",\"d.e\"=\"f\"} 1",
+        "c{__name__=\"d\"} 1",
+        "vllm:num_requests_running{engine=\"0\",model=\"a\",model_name=\"b\"} 1",
         "vllm:prompt_tokens_total{replica=\"1\",engine=\"0\"} 4",
     ]);
     prop::collection::vec(line, 0..25).prop_map(|lines| lines.join("\n") + "\n")
