@@ -356,8 +356,9 @@ impl Registry {
                 }
                 self.claim(&spelled.name, spelled.kind)?;
                 let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
-                family.help =
-                    if spelled.help.is_empty() { "Sent without help text" } else { &spelled.help }.into();
+                // The writer adds the full stop, as prometheus-client does.
+                let help = spelled.help.trim_end_matches('.');
+                family.help = if help.is_empty() { "Sent without help text" } else { help }.into();
                 family.unit = spelled.unit.as_str().into();
                 if spelled.kind == Kind::Histogram {
                     let set = self.ladders.get(&spelled.name).map(Vec::as_slice);
