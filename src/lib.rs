@@ -1,7 +1,9 @@
 //! The agent beside an amplifier or a neural pipeline: bytes in, OpenMetrics out.
 
+pub mod agent;
 pub mod analysis;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod document;

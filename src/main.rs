@@ -1,3 +1,5 @@
 //! Exit codes and nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    neural_exporter::cli::main()
+}

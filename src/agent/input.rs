@@ -14,7 +14,7 @@ use super::place;
 use crate::config::{Config, Framing, Gauges, Jsonl, Protocol as Lines, Source, Statsd};
 use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
-use crate::decode::mapping::Mapper;
+use crate::decode::mapping::{Mapper, Problem};
 use crate::decode::statsd::{self, Statsd as StatsdDecoder};
 use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link};
@@ -88,7 +88,8 @@ impl Input {
             tasks: TaskTracker::new(),
         };
         if let Source::Scrape(s) = settings {
-            input.scrape = Some(Scrape::open(s.clone()).map_err(|why| format!("cannot ask source {name}: {why}"))?);
+            input.scrape =
+                Some(Scrape::open(s.clone()).map_err(|why| format!("cannot ask source {name}: {why}"))?);
         }
         if let Source::Statsd(Statsd { mapping: Some(path), .. }) = settings {
             input.mapper = Arc::new(ArcSwap::from_pointee(read_mapping(name, path)?));
@@ -200,7 +201,9 @@ impl Input {
                 of.interval.get_or_insert(config.intervals.system);
                 drop(tasks.spawn(gpu::run(of, feed, stop)));
             }
-            Source::Serial(of) => drop(tasks.spawn(serial::run(of.port, of.baud, self.new_decoder(false), feed, stop))),
+            Source::Serial(of) => {
+                drop(tasks.spawn(serial::run(of.port, of.baud, self.new_decoder(false), feed, stop)))
+            }
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, feed, stop))),
         }
         self.tasks.close();
@@ -290,25 +293,45 @@ fn decoder_settings(of: &Statsd, line_bytes: usize) -> statsd::Settings {
 }
 
 /// Reads a mapping file, and says in the log what of it has no effect here.
-///
-/// # Errors
-/// Every mistake in it.
-pub(crate) fn read_mapping(source: &str, path: &Path) -> Result<Mapper, String> {
+fn read_mapping(source: &str, path: &Path) -> Result<Mapper, String> {
+    let (mapper, notes) = parse_mapping(source, path)?;
+    for note in notes {
+        tracing::warn!(source, mapping = %path.display(), "{note}");
+    }
+    Ok(mapper)
+}
+
+fn parse_mapping(source: &str, path: &Path) -> Result<(Mapper, Vec<String>), String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|e| format!("cannot read the mapping of source {source}, {shown}: {}", plain(&e)))?;
-    let (mapper, notes) = Mapper::parse(&text).map_err(|problems| {
-        let line = |p: &crate::decode::mapping::Problem| match (p.line, p.column) {
+    Mapper::parse(&text).map_err(|problems| {
+        let line = |p: &Problem| match (p.line, p.column) {
             (Some(line), Some(column)) => format!("{shown}:{line}:{column}: {}", p.message),
             (Some(line), None) => format!("{shown}:{line}: {}", p.message),
             _ => format!("{shown}: {}", p.message),
         };
         problems.iter().map(line).collect::<Vec<_>>().join("\n")
-    })?;
-    for note in notes {
-        tracing::warn!(source, mapping = %shown, "{note}");
+    })
+}
+
+/// Every mistake in the files that sources read at start, and what in them has no effect.
+pub fn check_files(config: &Config) -> (Vec<String>, Vec<String>) {
+    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
+    for source in &config.sources {
+        if let Source::Statsd(Statsd { mapping: Some(path), name, .. }) = source {
+            match parse_mapping(name, path) {
+                Ok((_, said)) => notes.extend(said.iter().map(|n| format!("{}: {n}", path.display()))),
+                Err(why) => wrong.push(why),
+            }
+        }
+        if let Source::Scrape(of) = source
+            && let Err(why) = Scrape::open(of.clone())
+        {
+            wrong.push(format!("cannot ask source {}: {why}", of.name));
+        }
     }
-    Ok(mapper)
+    (wrong, notes)
 }
 
 /// What the system says, without its number.

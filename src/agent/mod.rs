@@ -33,6 +33,7 @@ use crate::source::record::Recorder;
 use crate::source::{Feed, itself, now};
 use crate::sys;
 use input::Input;
+pub use input::check_files;
 use kept::Kept;
 pub use place::events_socket;
 
@@ -119,7 +120,11 @@ impl Agent {
         let registry = Registry::new(PAGES, limits(&config), ladders(&config));
         let budget = &config.llm.budget;
         let tokens = budget.tokens_per_day.map(|t| t as f64);
-        let hub = Hub::new(registry, Budget::new(kept.day(), tokens, budget.cost_per_day), Peaks::new(config.intervals.pipeline.0));
+        let hub = Hub::new(
+            registry,
+            Budget::new(kept.day(), tokens, budget.cost_per_day),
+            Peaks::new(config.intervals.pipeline.0),
+        );
         let own = Arc::new(Own::new());
         let (ask, asked) = mpsc::channel(1);
         let site = Site::new(hub.clone(), own.clone(), ask);
@@ -209,11 +214,14 @@ impl Agent {
         notify::stopping();
         tracing::info!("stopping");
         let ending: Vec<_> = self.inputs.values_mut().map(|input| input.stop(true)).collect();
-        drop(tokio::time::timeout(GRACE, async {
-            for end in ending {
-                end.await;
-            }
-        }).await);
+        drop(
+            tokio::time::timeout(GRACE, async {
+                for end in ending {
+                    end.await;
+                }
+            })
+            .await,
+        );
         self.keep();
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
@@ -328,8 +336,10 @@ impl Agent {
         }
         // From here on nothing can fail.
         let wanted: HashSet<&str> = config.sources.iter().map(Source::name).collect();
-        let removed: Vec<String> = self.inputs.keys().filter(|n| !wanted.contains(n.as_str())).cloned().collect();
-        let (added, changed) = opened.keys().partition::<Vec<_>, _>(|n| !self.inputs.contains_key(n.as_str()));
+        let removed: Vec<String> =
+            self.inputs.keys().filter(|n| !wanted.contains(n.as_str())).cloned().collect();
+        let (added, changed) =
+            opened.keys().partition::<Vec<_>, _>(|n| !self.inputs.contains_key(n.as_str()));
         let summary = format!(
             "reloaded: {} added, {} changed, {} removed, {} as before",
             count("source", added.len()),
@@ -401,7 +411,8 @@ impl Web {
     }
 
     async fn keep(&mut self, addresses: &[Address]) {
-        let (keep, end) = std::mem::take(&mut self.servers).into_iter().partition(|s| addresses.contains(&s.0));
+        let (keep, end) =
+            std::mem::take(&mut self.servers).into_iter().partition(|s| addresses.contains(&s.0));
         self.servers = keep;
         Self { servers: end }.stop().await;
     }
@@ -420,7 +431,10 @@ fn bind_web(address: &Address, activated: &mut Vec<(String, OwnedFd)>) -> Result
     match address {
         Address::Tcp(at) => http::bind(*at).map_err(|e| {
             let hint = if e.kind() == std::io::ErrorKind::AddrInUse {
-                format!("\n  hint: another program has this address; find it with: ss -ltnp 'sport = :{}'", at.port())
+                format!(
+                    "\n  hint: another program has this address; find it with: ss -ltnp 'sport = :{}'",
+                    at.port()
+                )
             } else {
                 String::new()
             };

@@ -12,6 +12,7 @@ pub mod lint;
 pub mod pack;
 pub mod pipeline;
 pub mod process;
+pub mod reference;
 pub mod service;
 pub mod source;
 use std::sync::Arc;

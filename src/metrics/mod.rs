@@ -84,6 +84,9 @@ pub struct Registry {
     ladders: HashMap<String, Vec<f64>>,
     series: usize,
     next_sweep: u32,
+    /// When the last event happened, whole seconds.
+    now: u32,
+    created: bool,
     scratch: Vec<u8>,
     spelled: Spelled,
 }
@@ -133,6 +136,8 @@ impl Registry {
             ladders,
             series: 0,
             next_sweep: 0,
+            now: 0,
+            created: false,
             scratch: Vec::new(),
             spelled: Spelled::default(),
         };
@@ -167,6 +172,19 @@ impl Registry {
                 }
             }
         }
+    }
+
+    /// Keeps the names of metrics that are exposed by others, so that no user's metric takes them.
+    pub fn reserve(&mut self, page: &Page) {
+        for metric in page.metrics {
+            // Only a page that is reserved twice finds its names taken.
+            let _ = self.claim(&metric.family(), metric.kind);
+        }
+    }
+
+    /// Whether OpenMetrics text says when each counter and histogram began.
+    pub fn set_created(&mut self, created: bool) {
+        self.created = created;
     }
 
     /// Takes other limits.
@@ -210,6 +228,7 @@ impl Registry {
     /// # Errors
     /// Why an observation found no series.
     pub fn fold(&mut self, event: &Event<'_>) -> Result<(), FaultKind> {
+        self.now = event.at.whole_seconds();
         match &event.body {
             Body::Observation(observation) => return self.observe(event, observation),
             Body::Link(Link::Down) => self.forget(event.source),
@@ -507,7 +526,7 @@ impl Registry {
         let fresh = self.limits.fresh_seconds;
         self.retain(|(kind, keep), s| {
             let silent = now.saturating_sub(s.touched);
-            let usual = keep == Keep::Always || kind != Kind::Gauge && !s.foreign || silent <= fresh;
+            let usual = keep == Keep::Always || !(momentary(kind) || s.foreign) || silent <= fresh;
             if s.ttl > 0 { silent <= s.ttl } else { usual }
         });
     }
@@ -552,6 +571,11 @@ fn overflow(family: &mut Family, series: &mut usize) -> Option<u32> {
     });
     family.overflow = Some(slot);
     Some(slot)
+}
+
+/// Whether series of this type say what is now, rather than what has added up.
+fn momentary(kind: Kind) -> bool {
+    !matches!(kind, Kind::Counter | Kind::Histogram)
 }
 
 /// Whether a line of type `said` may move a metric of type `is`. Senders that do not say a type

@@ -107,6 +107,8 @@ pub(super) struct Series {
     pub touched: u32,
     /// Seconds it may stay silent, if it has a limit of its own; 0 for the family's.
     pub ttl: u32,
+    /// When it came into being, seconds since the epoch.
+    pub born: u32,
     /// Who changed it last.
     pub source: u32,
     /// The pass of that source in which it did.
@@ -122,7 +124,7 @@ impl Series {
             Some(ladder) => Value::Histogram(Box::new(Histogram::new(ladder.clone()))),
             None => Value::Number(0.0),
         };
-        Self { labels, value, touched: 0, ttl: 0, source: 0, pass: 0, foreign: false }
+        Self { labels, value, touched: 0, ttl: 0, born: 0, source: 0, pass: 0, foreign: false }
     }
 
     /// The number it holds, if it holds one.

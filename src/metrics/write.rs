@@ -38,7 +38,8 @@ impl Registry {
         };
         while let Some(&id) = self.order.get(position) {
             let family = self.families.get(id as usize)?;
-            let mut page = Page { family, format, out };
+            let mut page =
+                Page { family, format, created: self.created && format == Format::OpenMetrics, out };
             if after.is_none() && family.len() > 0 {
                 page.head();
             }
@@ -71,6 +72,7 @@ impl Registry {
 struct Page<'w> {
     family: &'w Family,
     format: Format,
+    created: bool,
     out: &'w mut Vec<u8>,
 }
 
@@ -114,6 +116,16 @@ impl Page<'_> {
 
     /// Writes one series; says how many lines that were.
     fn series(&mut self, series: &Series) -> usize {
+        let lines = self.values(series);
+        if self.created && matches!(self.family.kind, Kind::Counter | Kind::Histogram) && !series.foreign {
+            self.sample("_created", series, "");
+            number::value(self.out, f64::from(series.born));
+            self.out.push(b'\n');
+        }
+        lines
+    }
+
+    fn values(&mut self, series: &Series) -> usize {
         match &series.value {
             Value::Number(v) => self.number(series, *v),
             Value::Members(_) => self.number(series, series.number().unwrap_or_default()),

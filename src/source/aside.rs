@@ -4,6 +4,7 @@
 //! the kernel that never returns costs one thread, not one at each interval. The thread is not
 //! joined, because a stuck one could not be; it ends by itself when nobody can ask any more.
 
+use crate::setting::Span;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use tokio::sync::{Mutex, oneshot};
 /// One attempt of [`poll`](super::poll), boxed: with a plain async closure the compiler cannot see
 /// that the source may move between threads.
 pub(super) type Attempt = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// The usual time between two readings of the machine.
+pub(super) const USUAL: Span = Span::seconds(5);
 
 /// The shortest interval at which the machine is read; below it a reading tells mostly of itself.
 pub(super) const SHORTEST: Duration = Duration::from_millis(100);

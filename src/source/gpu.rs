@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::aside::{Aside, Attempt, SHORTEST};
+use super::aside::{Aside, Attempt, SHORTEST, USUAL};
 use super::nvidia::Nvidia;
 use super::{Feed, amd, now, poll};
 use crate::event::{Body, Gpu, Link};
@@ -22,8 +22,9 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the cards are read, 100 ms at least.
-    pub interval: Span,
+    /// How often the cards are read, 100 ms at least; `intervals.system` if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
     /// Cards of NVIDIA, through the library that comes with their driver.
     pub nvidia: bool,
     /// Cards of AMD, through the kernel (Linux).
@@ -36,14 +37,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            name: "gpu".to_owned(),
-            interval: Span::seconds(5),
-            nvidia: true,
-            amd: true,
-            processes: true,
-            pcie: false,
-        }
+        Self { name: "gpu".to_owned(), interval: None, nvidia: true, amd: true, processes: true, pcie: false }
     }
 }
 
@@ -63,7 +57,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
             Ok(())
         })
     };
-    poll(feed, settings.interval.0.max(SHORTEST), PATIENCE * 2, stop, ask).await;
+    poll(feed, settings.interval.unwrap_or(USUAL).0.max(SHORTEST), PATIENCE * 2, stop, ask).await;
 }
 
 /// Waits until there is a card. `None` if told to stop before.

@@ -14,6 +14,7 @@ pub mod record;
 pub mod replay;
 pub mod scrape;
 pub mod serial;
+pub mod simulate;
 pub mod socket;
 pub mod textfile;
 

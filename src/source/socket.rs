@@ -4,22 +4,24 @@
 //! socket can outlive a change of settings. It does not know what the bytes mean.
 
 use std::cell::RefCell;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Feed, now};
 use crate::decode::Decoder;
-use crate::event::{Body, Clients, Fault, FaultKind, Link, SocketState};
+use crate::event::{Body, Clients, Fault, FaultKind, Link, SocketState, Timestamp};
 use crate::listen::Listen;
 use crate::sys;
 
@@ -60,8 +62,7 @@ pub struct Bound {
 
 #[derive(Debug)]
 enum Opened {
-    Udp(UdpSocket),
-    Unixgram(UnixDatagram),
+    Datagrams(Socket),
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -72,6 +73,14 @@ impl Drop for Bound {
             // Somebody else may have removed it; there is nothing to do about it.
             drop(std::fs::remove_file(file));
         }
+    }
+}
+
+impl Bound {
+    /// Whether clients connect to it, rather than send datagrams.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.socket, Opened::Tcp(_) | Opened::Unix(_))
     }
 }
 
@@ -87,7 +96,7 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
         Listen::Udp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, None)?;
             socket.bind(&(*address).into())?;
-            Opened::Udp(UdpSocket::from_std(nonblocking(socket)?.into())?)
+            Opened::Datagrams(nonblocking(socket)?)
         }
         Listen::Tcp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
@@ -106,10 +115,11 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
         }
         Listen::UnixDatagram(path) => {
             clear_the_way(path, Type::DGRAM)?;
-            let socket = UnixDatagram::bind(path)?;
+            let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+            socket.bind(&SockAddr::unix(path)?)?;
             file = Some(path.clone());
             admit(path, options)?;
-            Opened::Unixgram(socket)
+            Opened::Datagrams(nonblocking(socket)?)
         }
         Listen::Systemd(name) => {
             let place = activated.iter().position(|(n, _)| n == name);
@@ -123,10 +133,8 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
             adopt(activated.swap_remove(place).1)?
         }
     };
-    match &opened {
-        Opened::Udp(socket) => SockRef::from(socket).set_recv_buffer_size(options.receive_buffer)?,
-        Opened::Unixgram(socket) => SockRef::from(socket).set_recv_buffer_size(options.receive_buffer)?,
-        Opened::Tcp(_) | Opened::Unix(_) => {}
+    if let Opened::Datagrams(socket) = &opened {
+        socket.set_recv_buffer_size(options.receive_buffer)?;
     }
     Ok(Bound {
         socket: opened,
@@ -148,8 +156,7 @@ fn adopt(fd: OwnedFd) -> io::Result<Opened> {
     let socket = nonblocking(Socket::from(fd))?;
     let unix = socket.local_addr()?.is_unix();
     Ok(match (socket.r#type()?, unix) {
-        (Type::DGRAM, true) => Opened::Unixgram(UnixDatagram::from_std(OwnedFd::from(socket).into())?),
-        (Type::DGRAM, false) => Opened::Udp(UdpSocket::from_std(socket.into())?),
+        (Type::DGRAM, _) => Opened::Datagrams(socket),
         (_, true) => Opened::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?),
         (_, false) => Opened::Tcp(TcpListener::from_std(socket.into())?),
     })
@@ -170,7 +177,7 @@ fn clear_the_way(path: &Path, kind: Type) -> io::Result<()> {
         ));
     }
     let probe = Socket::new(Domain::UNIX, kind, None)?;
-    match probe.connect(&socket2::SockAddr::unix(path)?) {
+    match probe.connect(&SockAddr::unix(path)?) {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Err(e) if e.raw_os_error() == Some(libc::EPROTOTYPE) => Err(io::Error::new(
             io::ErrorKind::AddrInUse,
@@ -219,100 +226,141 @@ pub async fn serve(
 ) {
     feed.send(Body::Link(Link::Up));
     match &bound.socket {
-        Opened::Udp(socket) => datagrams(&bound, socket, &*new_decoder, &feed, &stop).await,
-        Opened::Unixgram(socket) => datagrams(&bound, socket, &*new_decoder, &feed, &stop).await,
+        Opened::Datagrams(socket) => {
+            if let Err(error) = datagrams(&bound, socket, &*new_decoder, &feed, &stop).await {
+                tracing::error!(source = feed.name(), %error, "cannot read the socket any more");
+                feed.send(Body::Link(Link::Down));
+            }
+        }
         Opened::Tcp(_) | Opened::Unix(_) => {
             clients(&bound, &new_decoder, &feed, &stop, &cut, &tracker).await;
         }
     }
 }
 
-/// The two kinds of datagram sockets, alike to their reader.
-trait Datagrams: AsFd {
-    async fn readable(&self) -> io::Result<()>;
-    fn try_recv(&self, into: &mut [u8]) -> io::Result<usize>;
-}
-
-impl Datagrams for UdpSocket {
-    async fn readable(&self) -> io::Result<()> {
-        Self::readable(self).await
-    }
-    fn try_recv(&self, into: &mut [u8]) -> io::Result<usize> {
-        Self::try_recv(self, into)
-    }
-}
-
-impl Datagrams for UnixDatagram {
-    async fn readable(&self) -> io::Result<()> {
-        Self::readable(self).await
-    }
-    fn try_recv(&self, into: &mut [u8]) -> io::Result<usize> {
-        Self::try_recv(self, into)
-    }
-}
-
 async fn datagrams(
     bound: &Bound,
-    socket: &impl Datagrams,
+    socket: &Socket,
     new_decoder: &NewDecoder,
     feed: &Feed,
     stop: &CancellationToken,
-) {
+) -> io::Result<()> {
     let mut decoder = new_decoder();
     let mut batch = vec![0; BATCH + DATAGRAM + 1];
     let mut ask = tokio::time::interval(ASK_KERNEL);
     ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut pace = Pace::default();
+    let mut watch = Some(Watch::new(socket.as_fd())?);
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            _ = ask.tick() => report_kernel(bound, socket, feed),
-            ready = socket.readable() => {
-                if ready.is_err() {
-                    break;
-                }
-                drain(socket, &mut batch, decoder.as_mut(), feed);
-                // A flood must not keep others on this thread from their turn.
-                tokio::task::yield_now().await;
+            _ = ask.tick() => {
+                report_kernel(bound, socket, feed);
+                continue;
             }
+            ready = ready(watch.as_ref()) => ready?,
         }
+        let reads = drain(socket, &mut batch, decoder.as_mut(), feed);
+        let fast = pace.fast(now(), reads);
+        if fast {
+            watch = None;
+        } else if watch.is_none() {
+            watch = Some(Watch::new(socket.as_fd())?);
+        }
+        // A flood must not keep others on this thread from their turn.
+        tokio::task::yield_now().await;
     }
     // What the kernel already has was sent to us, so it counts.
-    while drain(socket, &mut batch, decoder.as_mut(), feed) {}
+    while drain(socket, &mut batch, decoder.as_mut(), feed) > 0 {}
     report_kernel(bound, socket, feed);
+    Ok(())
 }
 
-/// Reads datagrams until there are none or the batch is full, and decodes them in one go. Says
-/// whether there may be more.
+/// Tells when there is something to read.
+struct Watch<'s>(AsyncFd<BorrowedFd<'s>>);
+
+impl<'s> Watch<'s> {
+    #[expect(
+        deprecated,
+        reason = "sound for a borrowed descriptor, which cannot be closed while it is watched"
+    )]
+    fn new(socket: BorrowedFd<'s>) -> io::Result<Self> {
+        AsyncFd::with_interest(socket, Interest::READABLE).map(Self)
+    }
+}
+
+/// Waits until there is something to read or, without a watch, until the next look.
+async fn ready(watch: Option<&Watch<'_>>) -> io::Result<()> {
+    match watch {
+        // The socket is read until it is empty, so the readiness is used up.
+        Some(watch) => watch.0.readable().await.map(|mut ready| ready.clear_ready()),
+        None => {
+            tokio::time::sleep(LOOK).await;
+            Ok(())
+        }
+    }
+}
+
+/// How long a busy socket is left alone between two looks.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Whether a socket is so busy that being woken for each message costs more than reading it.
+///
+/// A wake-up costs sender and reader some microseconds, a datagram that waits costs nothing. So
+/// above a thousand wake-ups a second the socket is not watched but looked at every millisecond.
+#[derive(Debug, Default)]
+struct Pace {
+    fast: bool,
+    looks: u32,
+    reads: u64,
+    since: Timestamp,
+}
+
+impl Pace {
+    /// Looks after which the pace is thought over.
+    const ROUND: u32 = 32;
+
+    /// Takes one look that found so many reads; says whether to look by the clock from now on.
+    fn fast(&mut self, at: Timestamp, reads: u64) -> bool {
+        self.looks += 1;
+        self.reads += reads;
+        if self.looks == Self::ROUND {
+            let took = Duration::from_nanos(at.0.saturating_sub(self.since.0));
+            self.fast =
+                if self.fast { self.reads > u64::from(Self::ROUND) } else { took < LOOK * Self::ROUND };
+            (self.looks, self.reads, self.since) = (0, 0, at);
+        }
+        self.fast
+    }
+}
+
+/// Reads datagrams until there are none or the batch is full, and decodes them in one go. Says how
+/// many there were.
 ///
 /// Each datagram ends with a line end: if it has none, it gets one, so that a batch reads like a stream.
-fn drain(socket: &impl Datagrams, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Feed) -> bool {
+fn drain(socket: &Socket, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Feed) -> u64 {
+    let mut receiver = socket;
     let (mut used, mut reads, mut too_long) = (0, 0, 0_u64);
-    let more = loop {
-        if used >= BATCH {
-            break true;
+    while used < BATCH {
+        let Some(space) = batch.get_mut(used..used + DATAGRAM) else { break };
+        // An error is nearly always "nothing there"; any other is met again at the next look.
+        let Ok(n) = receiver.read(space) else { break };
+        reads += 1;
+        if n == DATAGRAM {
+            // A Unix datagram can be longer than the space; what was cut off is unknown.
+            too_long += 1;
+            continue;
         }
-        let Some(space) = batch.get_mut(used..used + DATAGRAM) else { break true };
-        match socket.try_recv(space) {
-            Ok(n) => {
-                reads += 1;
-                if n == DATAGRAM {
-                    // A Unix datagram can be longer than the space; what was cut off is unknown.
-                    too_long += 1;
-                    continue;
-                }
-                used += n;
-                if n > 0
-                    && batch.get(used - 1) != Some(&b'\n')
-                    && let Some(end) = batch.get_mut(used)
-                {
-                    *end = b'\n';
-                    used += 1;
-                }
-            }
-            Err(_) => break false,
+        used += n;
+        if n > 0
+            && batch.get(used - 1) != Some(&b'\n')
+            && let Some(end) = batch.get_mut(used)
+        {
+            *end = b'\n';
+            used += 1;
         }
-    };
+    }
     if reads > 0 {
         let at = now();
         feed.take(at, batch.get(..used).unwrap_or_default(), reads, decoder);
@@ -320,7 +368,7 @@ fn drain(socket: &impl Datagrams, batch: &mut [u8], decoder: &mut dyn Decoder, f
             feed.send_at(at, Body::Fault(Fault { kind: FaultKind::TooLong, bytes: DATAGRAM as u64 }));
         }
     }
-    more
+    reads
 }
 
 fn report_kernel(bound: &Bound, socket: &impl AsFd, feed: &Feed) {
@@ -365,43 +413,24 @@ async fn clients(
         }
         bound.open.fetch_add(1, Ordering::Relaxed);
         feed.send(Body::Clients(Clients { open: open + 1, accepted: 1, refused: 0 }));
-        let (decoder, feed, cut, bound) = (new_decoder(), feed.connection(), cut.clone(), bound.clone());
+        let (mut decoder, feed, cut, bound) = (new_decoder(), feed.connection(), cut.clone(), bound.clone());
         tracker.spawn(async move {
-            connection(stream, decoder, &feed, &cut).await;
+            // However it ended: what was read counts, and what was left over is told.
+            drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
+            feed.end(now(), decoder.as_mut());
             let open = bound.open.fetch_sub(1, Ordering::Relaxed) - 1;
             feed.send(Body::Clients(Clients { open, accepted: 0, refused: 0 }));
         });
     }
 }
 
-/// The two kinds of streams.
-enum Stream {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
-}
-
-impl Stream {
-    async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(s) => s.readable().await,
-            Self::Unix(s) => s.readable().await,
-        }
-    }
-
-    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(s) => s.try_read(into),
-            Self::Unix(s) => s.try_read(into),
-        }
-    }
-}
-
-async fn accept(socket: &Opened) -> io::Result<Stream> {
-    match socket {
-        Opened::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
-        Opened::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
-        Opened::Udp(_) | Opened::Unixgram(_) => Err(io::ErrorKind::Unsupported.into()),
-    }
+async fn accept(socket: &Opened) -> io::Result<Socket> {
+    let fd: OwnedFd = match socket {
+        Opened::Tcp(listener) => listener.accept().await?.0.into_std()?.into(),
+        Opened::Unix(listener) => listener.accept().await?.0.into_std()?.into(),
+        Opened::Datagrams(_) => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    Ok(fd.into())
 }
 
 thread_local! {
@@ -409,31 +438,57 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
-async fn connection(stream: Stream, mut decoder: Box<dyn Decoder>, feed: &Feed, cut: &CancellationToken) {
+async fn connection(
+    stream: &Socket,
+    decoder: &mut dyn Decoder,
+    feed: &Feed,
+    cut: &CancellationToken,
+) -> io::Result<()> {
+    let mut pace = Pace::default();
+    let mut watch = Some(Watch::new(stream.as_fd())?);
     loop {
         tokio::select! {
             biased;
             () = cut.cancelled() => {
                 // What the client had sent before the end is read; what it sends after is not.
-                while read(&stream, decoder.as_mut(), feed).is_ok_and(|n| n > 0) {}
-                break;
+                while read(stream, decoder, feed).is_ok_and(|n| n > 0) {}
+                return Ok(());
             }
-            ready = stream.readable() => if ready.is_err() { break },
+            ready = ready(watch.as_ref()) => ready?,
         }
-        match read(&stream, decoder.as_mut(), feed) {
-            Ok(0) => break,
-            Ok(_) if decoder.broken() => break,
-            Ok(_) => tokio::task::yield_now().await,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => break,
+        // Until it is empty, or others must have their turn.
+        let mut reads = 0;
+        let full = loop {
+            match read(stream, decoder, feed) {
+                Ok(0) => return Ok(()),
+                Ok(_) if decoder.broken() => return Ok(()),
+                Ok(_) => reads += 1,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break false,
+                Err(e) => return Err(e),
+            }
+            if reads == TURN {
+                break true;
+            }
+        };
+        // A sender that fills the buffer must not wait for the clock, or we would slow it down.
+        let fast = pace.fast(now(), reads) && reads < TURN;
+        if full || fast {
+            // A new watch tells of what is there already, an old one only of what comes.
+            watch = None;
         }
+        if !fast && watch.is_none() {
+            watch = Some(Watch::new(stream.as_fd())?);
+        }
+        tokio::task::yield_now().await;
     }
-    feed.end(now(), decoder.as_mut());
 }
 
-fn read(stream: &Stream, decoder: &mut dyn Decoder, feed: &Feed) -> io::Result<usize> {
+/// Reads of one stream before others have their turn.
+const TURN: u64 = 8;
+
+fn read(mut stream: &Socket, decoder: &mut dyn Decoder, feed: &Feed) -> io::Result<usize> {
     BUFFER.with_borrow_mut(|buffer| {
-        let n = stream.try_read(buffer)?;
+        let n = stream.read(buffer)?;
         if n > 0 {
             feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
         }

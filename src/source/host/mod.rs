@@ -14,7 +14,7 @@ use sysinfo::{Components, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
 use self::mounts::Mounts;
-use super::aside::{Aside, Attempt, SHORTEST};
+use super::aside::{Aside, Attempt, SHORTEST, USUAL};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
 use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
@@ -26,8 +26,9 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the machine is read, 100 ms at least.
-    pub interval: Span,
+    /// How often the machine is read, 100 ms at least; `intervals.system` if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
     /// CPU time by mode, context switches, running and blocked tasks.
     pub cpu: bool,
     /// CPU time of each processor as well as of all together.
@@ -67,7 +68,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             name: "host".to_owned(),
-            interval: Span::seconds(5),
+            interval: None,
             cpu: true,
             per_cpu: false,
             load: true,
@@ -102,7 +103,7 @@ const SENSORS_LISTED: u32 = 60;
 
 /// Reads the machine at each interval until told to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
-    let (interval, wants_mounts) = (settings.interval.0.max(SHORTEST), settings.disks);
+    let (interval, wants_mounts) = (settings.interval.unwrap_or(USUAL).0.max(SHORTEST), settings.disks);
     let mut reader = Machine::new(settings.clone());
     let mut mounts = Mounts::new(settings);
     let machine = Aside::start("host", move || reader.read());
@@ -372,7 +373,7 @@ mod tests {
     async fn it_runs_as_a_task_until_told_to_stop() {
         let (hub, feed) = aside::tests::feed("host");
         let stop = CancellationToken::new();
-        let settings = Settings { interval: Span::millis(5), ..Settings::default() };
+        let settings = Settings { interval: Some(Span::millis(5)), ..Settings::default() };
         let task = tokio::spawn(run(settings, feed, stop.clone()));
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!task.is_finished());

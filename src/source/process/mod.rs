@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::account::{Account, reading};
 use self::member::{Candidate, Rule};
-use super::aside::{Aside, Attempt, SHORTEST};
+use super::aside::{Aside, Attempt, SHORTEST, USUAL};
 use super::pattern::Pattern;
 use super::{Feed, now, poll};
 use crate::event::{Body, Link, ProcessGroup};
@@ -30,8 +30,10 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the processes of the groups are read, 100 ms at least.
-    pub interval: Span,
+    /// How often the processes of the groups are read, 100 ms at least; `intervals.system` if left
+    /// away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
     /// How often processes that are new are looked for.
     pub scan: Span,
     /// The programs to watch. Without any the source does nothing.
@@ -40,12 +42,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            name: "process".to_owned(),
-            interval: Span::seconds(5),
-            scan: Span::seconds(15),
-            groups: Vec::new(),
-        }
+        Self { name: "process".to_owned(), interval: None, scan: Span::seconds(15), groups: Vec::new() }
     }
 }
 
@@ -84,7 +81,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
         stop.cancelled().await;
         return;
     }
-    let interval = settings.interval.0.max(SHORTEST);
+    let interval = settings.interval.unwrap_or(USUAL).0.max(SHORTEST);
     let mut watch = Watch::new(&settings);
     let groups = match Aside::start("process", move || watch.read()) {
         Ok(groups) => groups,
@@ -122,7 +119,8 @@ struct Watch {
 impl Watch {
     fn new(settings: &Settings) -> Self {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let every = settings.scan.0.as_secs_f64() / settings.interval.0.max(SHORTEST).as_secs_f64();
+        let every =
+            settings.scan.0.as_secs_f64() / settings.interval.unwrap_or(USUAL).0.max(SHORTEST).as_secs_f64();
         Self {
             rules: settings.groups.iter().map(|group| Rule::new(group, &passwd)).collect(),
             accounts: settings.groups.iter().map(|group| Account::new(&group.name)).collect(),

@@ -1,0 +1,7 @@
+//! x
+use super::Page;
+/// x
+#[must_use]
+pub fn markdown(_: &[&Page]) -> String {
+    String::new()
+}

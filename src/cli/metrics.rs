@@ -1,0 +1,58 @@
+//! `metrics`: the catalogue as a table.
+
+use std::fmt::Write;
+
+use super::{Exit, FileArgs, complain, print, run};
+use crate::agent::Failure;
+use crate::catalog::{Metric, PAGES, Page, agent};
+use crate::event::Kind;
+
+pub(super) fn list(args: &FileArgs, markdown: bool) -> Exit {
+    let config = match run::load(run::chosen(args).as_deref()) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&Failure::Config(problems));
+            return Exit::Usage;
+        }
+    };
+    let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0).collect();
+    if markdown {
+        return print(crate::catalog::reference::markdown(&pages).as_bytes());
+    }
+    let mut text = String::new();
+    for page in pages {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}\n  {}\n", page.title, page.about);
+        let rows: Vec<(String, &Metric)> = page.metrics.iter().map(|m| (name(m), *m)).collect();
+        let wide = rows.iter().map(|r| r.0.len()).max().unwrap_or_default();
+        for (name, metric) in rows {
+            let _ = writeln!(text, "  {name:wide$}  {:9}  {}", kind(metric.kind), metric.help);
+        }
+        text.push('\n');
+    }
+    print(text.as_bytes())
+}
+
+/// The name as a query has it, with its labels.
+fn name(metric: &Metric) -> String {
+    let suffix = match metric.kind {
+        Kind::Counter => "_total",
+        Kind::Info => "_info",
+        _ => "",
+    };
+    let labels =
+        if metric.labels.is_empty() { String::new() } else { format!("{{{}}}", metric.labels.join(",")) };
+    format!("{}{suffix}{labels}", metric.family())
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram | Kind::GaugeHistogram => "histogram",
+        Kind::Summary => "summary",
+        Kind::Info => "info",
+        Kind::StateSet => "stateset",
+        Kind::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,54 @@
+//! `record` and `replay`: raw bytes to a file, and through the same decoders again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Exit, FileArgs, complain, print, run};
+use crate::hub::Hub;
+use crate::metrics::Format;
+use crate::source::replay::play_at_once;
+
+pub(super) fn record(args: &FileArgs, output: &Path, seconds: Option<u64>) -> Exit {
+    let file = run::chosen(args);
+    let to = output.to_owned();
+    run::start(
+        move || run::load(file.as_deref()),
+        move |agent| agent.record(&to).map_err(|e| format!("cannot record to {}: {e}", to.display())),
+        |agent| async move {
+            for source in agent.sources() {
+                tracing::info!("recording {} ({})", source.name, source.place);
+            }
+            agent.run(stop_after(seconds)).await
+        },
+    )
+}
+
+pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
+    let hub = std::sync::Arc::new(Hub::default());
+    let pieces = match play_at_once(file, &hub) {
+        Ok(pieces) => pieces,
+        Err(error) => {
+            complain(&format!("cannot replay {}: {error}", file.display()));
+            return Exit::Failed;
+        }
+    };
+    let mut out = Vec::new();
+    let format = if openmetrics { Format::OpenMetrics } else { Format::Classic };
+    hub.write(format, &mut out);
+    if openmetrics {
+        out.extend_from_slice(b"# EOF\n");
+    }
+    complain(&format!("played {pieces} pieces"));
+    print(&out)
+}
+
+/// Ready when the process is asked to end, or after so many seconds.
+pub(super) async fn stop_after(seconds: Option<u64>) {
+    match seconds {
+        None => run::stop_signal().await,
+        Some(seconds) => tokio::select! {
+            () = run::stop_signal() => {}
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+        },
+    }
+}

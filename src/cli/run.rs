@@ -1,0 +1,194 @@
+//! `run`: the agent until it is told to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::FormatTime;
+
+use super::{Exit, FileArgs, RunArgs, complain};
+use crate::agent::{Agent, Failure};
+use crate::config::{self, Config, LogFormat};
+use crate::document::Problem;
+use crate::listen::{Address, Many};
+
+/// Where packages put the configuration.
+const USUAL: &str = "/etc/neural-exporter/config.yml";
+
+pub(super) fn run(args: &RunArgs) -> Exit {
+    let file = chosen(&args.file);
+    let mut listen = Vec::new();
+    for text in &args.listen {
+        match text.parse::<Address>() {
+            Ok(address) => listen.push(address),
+            Err(why) => {
+                complain(&format!("--listen: {why}"));
+                return Exit::Usage;
+            }
+        }
+    }
+    let log = args.log.clone();
+    let load = move || {
+        let mut config = load(file.as_deref())?;
+        if !listen.is_empty() {
+            config.listen = Many(listen.clone());
+        }
+        if let Some(level) = &log {
+            config.log.level.clone_from(level);
+        }
+        Ok(config)
+    };
+    start(
+        load,
+        |_| Ok(()),
+        |agent| async {
+            for address in agent.addresses() {
+                tracing::info!("serving http://{address}/metrics");
+            }
+            agent.run(stop_signal()).await
+        },
+    )
+}
+
+/// Builds an agent, shows it to `before`, and lets `then` run it.
+pub(super) fn start<F>(
+    load: impl Fn() -> Result<Config, Vec<Problem>> + Send + Sync + 'static,
+    before: impl FnOnce(&mut Agent) -> Result<(), String>,
+    then: impl FnOnce(Agent) -> F,
+) -> Exit
+where
+    F: Future<Output = std::io::Result<()>>,
+{
+    let first = match load() {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&Failure::Config(problems));
+            return Exit::Usage;
+        }
+    };
+    if let Err(why) = log(&first) {
+        complain(&why);
+        return Exit::Usage;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        // Each costs a stack; readings of the machine and files need one or two.
+        .max_blocking_threads(16)
+        .thread_name("neural-exporter")
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let exit = runtime.block_on(async {
+        let mut agent = match Agent::build(Box::new(load)) {
+            Ok(agent) => agent,
+            Err(failure) => {
+                complain(&failure);
+                return if matches!(failure, Failure::Config(_)) { Exit::Usage } else { Exit::Failed };
+            }
+        };
+        if let Err(why) = before(&mut agent) {
+            complain(&why);
+            return Exit::Failed;
+        }
+        match then(agent).await {
+            Ok(()) => Exit::Fine,
+            Err(error) => {
+                complain(&error);
+                Exit::Failed
+            }
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    exit
+}
+
+/// The file that was named, or the usual one if it is there.
+pub(super) fn chosen(args: &FileArgs) -> Option<PathBuf> {
+    args.config.clone().or_else(|| Some(PathBuf::from(USUAL)).filter(|p| p.is_file()))
+}
+
+/// Reads a configuration file, or gives the defaults.
+pub(super) fn load(file: Option<&Path>) -> Result<Config, Vec<Problem>> {
+    file.map_or_else(|| Ok(Config::default()), config::load)
+}
+
+/// Sets the log up, once a process.
+fn log(config: &Config) -> Result<(), String> {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
+    let filter = EnvFilter::builder().parse(&config.log.level).map_err(|e| format!("log.level: {e}"))?;
+    // The journal stamps lines itself.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let out =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let color =
+        std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    match config.log.format {
+        LogFormat::Json => out.json().with_timer(Clock).init(),
+        LogFormat::Text if journal => out.with_ansi(false).without_time().init(),
+        LogFormat::Text => out.with_ansi(color).with_timer(Clock).init(),
+    }
+    Ok(())
+}
+
+/// The time of a log line, in UTC: `2026-11-21T10:20:30.123Z`.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, w: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+        let ms = crate::source::now().0 / 1_000_000;
+        let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
+        let (year, month, day) = date(days);
+        let (hour, minute) = (second / 3600, second / 60 % 60);
+        write!(w, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}.{:03}Z", second % 60, ms % 1000)
+    }
+}
+
+/// Year, month and day of a day since the epoch: the civil calendar, with years that begin in March.
+fn date(days: u64) -> (u64, u64, u64) {
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let day_of_era = z % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// Ready when the process is asked to end.
+pub(super) async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        for (days, want) in
+            [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (20_778, (2026, 11, 21))]
+        {
+            assert_eq!(date(days), want);
+        }
+    }
+}
