@@ -174,14 +174,6 @@ impl Registry {
         }
     }
 
-    /// Keeps the names of metrics that are exposed by others, so that no user's metric takes them.
-    pub fn reserve(&mut self, page: &Page) {
-        for metric in page.metrics {
-            // Only a page that is reserved twice finds its names taken.
-            let _ = self.claim(&metric.family(), metric.kind);
-        }
-    }
-
     /// Whether OpenMetrics text says when each counter and histogram began.
     pub fn set_created(&mut self, created: bool) {
         self.created = created;

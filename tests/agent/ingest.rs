@@ -18,9 +18,12 @@ use super::{NOW, at, scrape};
 
 /// Says why a scrape of this hub is unreadable, if it is.
 fn verdict(hub: &Hub) -> Result<(), TestCaseError> {
-    for (format, dialect) in
-        [(Format::OpenMetrics, Dialect::OpenMetrics), (Format::Classic, Dialect::Classic)]
-    {
+    for (format, dialect, created) in [
+        (Format::OpenMetrics, Dialect::OpenMetrics, false),
+        (Format::OpenMetrics, Dialect::OpenMetrics, true),
+        (Format::Classic, Dialect::Classic, true),
+    ] {
+        hub.lock().registry.set_created(created);
         let text = scrape(hub, format);
         let read = parse(&text, dialect, usize::MAX);
         let wrong = match &read {
