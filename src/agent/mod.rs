@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::analysis::{Budget, Peaks};
-use crate::catalog::{PAGES, agent as page, pipeline};
+use crate::catalog::{PAGES, pipeline};
 use crate::config::{Config, Source};
 use crate::document::Problem;
 use crate::event::{Body, Event, Link, SourceId};
@@ -141,11 +141,7 @@ impl Agent {
             recorder: None,
             kept,
         };
-        {
-            let mut state = agent.hub.lock();
-            state.registry.reserve(&page::PAGE);
-            state.registry.set_created(config.exposition.created);
-        }
+        agent.hub.lock().registry.set_created(config.exposition.created);
         agent.announce(&config);
         agent.own.config_hash.set(hash(&config));
         agent.own.config_loaded.set(now().seconds());

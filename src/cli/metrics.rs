@@ -17,7 +17,9 @@ pub(super) fn list(args: &FileArgs, markdown: bool) -> Exit {
     };
     let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0).collect();
     if markdown {
-        return print(crate::catalog::reference::markdown(&pages).as_bytes());
+        let text =
+            crate::catalog::reference::markdown(&pages) + &crate::decode::engines::reference::markdown();
+        return print(text.as_bytes());
     }
     let mut text = String::new();
     for page in pages {

@@ -15,6 +15,7 @@ use crate::event::Kind;
 
 use super::openmetrics::{Family, Labels, Metric, Value};
 
+pub mod reference;
 mod table;
 
 /// An inference engine whose metrics are known.

@@ -96,6 +96,7 @@ impl Site {
     }
 
     fn metrics(&self, request: &Request<Incoming>) -> Reply {
+        #[expect(clippy::disallowed_methods, reason = "how long a scrape takes is measured here")]
         let began = Instant::now();
         let wanted = accept::format(request.headers());
         let mut out = self.buffers.take();

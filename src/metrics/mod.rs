@@ -4,6 +4,7 @@
 
 mod collector;
 mod family;
+mod lawful;
 mod number;
 mod own;
 mod series;
@@ -72,7 +73,7 @@ pub struct Registry {
     /// Built-in families as the catalogue has them, then the others by name.
     order: Vec<u32>,
     built_in: usize,
-    /// Names of samples that are taken, with the family that took them.
+    /// Names of samples that are taken, with the family that took them; `u32::MAX` is the agent itself.
     taken: HashMap<Box<str>, u32, RandomState>,
     /// Families by the topic they listen to.
     listeners: [Vec<u32>; Topic::ALL.len()],
@@ -140,6 +141,9 @@ impl Registry {
             scratch: Vec::new(),
             spelled: Spelled::default(),
         };
+        for (name, kind) in own::names() {
+            registry.reserve(&name, kind);
+        }
         registry.declare(pages);
         registry.built_in = registry.order.len();
         registry
@@ -167,16 +171,6 @@ impl Registry {
                     self.slot(id, &[], SourceId(u32::MAX));
                 }
             }
-        }
-    }
-
-    /// Keeps the names of the agent's own metrics, which are exposed beside these: those of its page,
-    /// and `process_…`, which many a scraped endpoint has too.
-    pub fn reserve(&mut self, page: &Page) {
-        let process = own::PROCESS.iter().map(|(name, kind)| ((*name).to_owned(), *kind));
-        for (name, kind) in page.metrics.iter().map(|m| (m.family(), m.kind)).chain(process) {
-            // Only a page that is reserved twice finds its names taken.
-            let _ = self.claim(&name, kind);
         }
     }
 
@@ -296,7 +290,7 @@ impl Registry {
                 && let kind = family.kind
                 && let Some((series, ladder)) = family.get_mut(alias.slot)
             {
-                let change = natural(o.change, kind)?;
+                let change = lawful::change(o.change, kind)?;
                 series.change(&change, o.trace, at, ladder);
                 series.touched = at.whole_seconds();
                 series.source = event.source.0;
@@ -312,14 +306,15 @@ impl Registry {
     fn observe_new(&mut self, event: &Event<'_>, o: &Observation<'_>) -> Result<(), FaultKind> {
         let mut spelled = std::mem::take(&mut self.spelled);
         spelled.clear();
-        let found = o.spelling.spell(&mut spelled).and_then(|()| self.place(event.source, &spelled));
+        let found = (o.spelling.spell(&mut spelled))
+            .and_then(|()| lawful::series(&mut spelled))
+            .and_then(|()| self.place(event.source, &spelled, o.change));
         let ttl = spelled.ttl;
         self.spelled = spelled;
-        let (id, slot) = found?;
+        let (id, slot, change) = found?;
         let pass = self.sources.get(event.source.0 as usize).map_or(0, |s| s.pass);
         let Some(family) = self.families.get_mut(id as usize) else { return Err(FaultKind::Limit) };
         let overflow = family.overflow == Some(slot);
-        let change = natural(o.change, family.kind)?;
         if let Some((series, ladder)) = family.get_mut(slot) {
             series.change(&change, o.trace, event.at, ladder);
             series.touched = event.at.whole_seconds();
@@ -340,56 +335,66 @@ impl Registry {
         Ok(())
     }
 
-    /// The family and slot of a series that was spelled out, made if need be.
-    fn place(&mut self, source: SourceId, spelled: &Spelled) -> Result<(u32, u32), FaultKind> {
+    /// The family and slot of a series that was spelled out, made if need be, and what the change
+    /// means to it. A change that means nothing makes no series.
+    fn place<'c>(
+        &mut self,
+        source: SourceId,
+        spelled: &Spelled,
+        change: Change<'c>,
+    ) -> Result<(u32, u32, Change<'c>), FaultKind> {
         if let Some(&id) = self.declared.get(spelled.name.as_str()) {
-            return self.place_declared(source, id, spelled);
+            return self.place_declared(source, id, spelled, change);
         }
-        let id = match self.taken.get(spelled.name.as_str()) {
+        let (id, change) = match self.taken.get(spelled.name.as_str()) {
             Some(&id) => {
-                let family = self.families.get(id as usize).ok_or(FaultKind::Limit)?;
+                let family = self.families.get(id as usize).ok_or(FaultKind::Conflict)?;
                 if &*family.name != spelled.name.as_str() || !compatible(family.kind, spelled) {
                     return Err(FaultKind::Conflict);
                 }
                 match family.metric {
-                    Some(metric) if metric.on.is_empty() => return self.place_declared(source, id, spelled),
+                    Some(metric) if metric.on.is_empty() => {
+                        return self.place_declared(source, id, spelled, change);
+                    }
                     Some(_) => return Err(FaultKind::Conflict),
-                    None => {}
+                    None => (id, lawful::change(change, family.kind)?),
                 }
-                id
             }
             None => {
+                let change = lawful::change(change, spelled.kind)?;
                 let brought = self.families.len() - self.built_in;
                 if brought >= self.limits.families || self.series >= self.limits.series {
                     return Err(FaultKind::Limit);
                 }
                 self.claim(&spelled.name, spelled.kind)?;
                 let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
-                family.help =
-                    if spelled.help.is_empty() { "Sent without help text" } else { &spelled.help }.into();
+                // The writer adds the full stop, as prometheus-client does.
+                let help = spelled.help.trim_end_matches('.');
+                family.help = if help.is_empty() { "Sent without help text" } else { help }.into();
                 family.unit = spelled.unit.as_str().into();
                 if spelled.kind == Kind::Histogram {
                     let set = self.ladders.get(&spelled.name).map(Vec::as_slice);
                     let bounds = set.or(spelled.bounds.as_deref()).unwrap_or(crate::catalog::LATENCY);
                     family.ladder = Some(Ladder::new(bounds));
                 }
-                self.admit(family)
+                (self.admit(family), change)
             }
         };
         let mut labels = std::mem::take(&mut self.scratch);
         render_spelled(&spelled.labels, self.limits.label_value_bytes, &mut labels);
         let slot = self.slot_of(id, &labels, source);
         self.scratch = labels;
-        slot.map(|slot| (id, slot)).ok_or(FaultKind::Limit)
+        slot.map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
     }
 
     /// A metric of a user pack: its labels are the declared ones, missing ones are empty.
-    fn place_declared(
+    fn place_declared<'c>(
         &mut self,
         source: SourceId,
         id: u32,
         spelled: &Spelled,
-    ) -> Result<(u32, u32), FaultKind> {
+        change: Change<'c>,
+    ) -> Result<(u32, u32, Change<'c>), FaultKind> {
         let Some(metric) = self.families.get(id as usize).and_then(|f| f.metric) else {
             return Err(FaultKind::Limit);
         };
@@ -399,10 +404,11 @@ impl Registry {
         if spelled.labels.iter().any(|(name, _)| !metric.labels.contains(&name.as_str())) {
             return Err(FaultKind::Conflict);
         }
+        let change = lawful::change(change, metric.kind)?;
         let value =
             |name: &&str| spelled.labels.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
         let values: Vec<&str> = metric.labels.iter().map(value).collect();
-        self.slot(id, &values, source).map(|slot| (id, slot)).ok_or(FaultKind::Limit)
+        self.slot(id, &values, source).map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
     }
 
     /// The slot of a catalogue metric's series, made if need be.
@@ -476,6 +482,11 @@ impl Registry {
         }
         self.taken.extend(names.into_iter().map(|n| (n, id)));
         Ok(())
+    }
+
+    /// Keeps a family's sample names from everybody, because the agent itself exposes them.
+    fn reserve(&mut self, name: &str, kind: Kind) {
+        self.taken.extend(suffixes(kind).iter().map(|s| (format!("{name}{s}").into(), u32::MAX)));
     }
 
     /// The source is gone: so is what lived with its link, or mirrored what it kept.
@@ -564,17 +575,6 @@ fn momentary(kind: Kind) -> bool {
 /// may move anything.
 fn compatible(is: Kind, said: &Spelled) -> bool {
     is == said.kind || said.guessed
-}
-
-/// What `Takes` means to a series of this type.
-fn natural(change: Change<'_>, kind: Kind) -> Result<Change<'_>, FaultKind> {
-    let Change::Takes(value) = change else { return Ok(change) };
-    match kind {
-        Kind::Counter if value < 0.0 => Err(FaultKind::Negative),
-        Kind::Counter => Ok(Change::Add(value)),
-        Kind::Histogram => Ok(Change::Observe { value, weight: 1.0 }),
-        _ => Ok(Change::Set(value)),
-    }
 }
 
 /// What samples of a type append to the family's name.

@@ -1,5 +1,10 @@
 //! The agent's own metrics: few, known when this is compiled, and of prometheus-client's types.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the agent's own metrics are registered here, under the names of the catalogue"
+)]
+
 use std::fmt::Write;
 use std::sync::atomic::AtomicU64;
 
@@ -68,7 +73,7 @@ pub struct Refused {
 }
 
 /// The families that say what the agent costs, under the names that every exporter has for them.
-pub(super) const PROCESS: [(&str, Kind); 7] = [
+const PROCESS: [(&str, Kind); 7] = [
     ("process_cpu_seconds", Kind::Counter),
     ("process_resident_memory_bytes", Kind::Gauge),
     ("process_virtual_memory_bytes", Kind::Gauge),
@@ -162,6 +167,12 @@ impl Default for Own {
     }
 }
 
+/// The families of [`Own`], which nobody else may have.
+pub(super) fn names() -> impl Iterator<Item = (String, Kind)> {
+    let shared = PROCESS.iter().map(|(name, kind)| ((*name).to_owned(), *kind));
+    agent::PAGE.metrics.iter().map(|m| (m.family(), m.kind)).chain(shared)
+}
+
 /// Registers a metric under the name that its entry in the catalogue has.
 fn enter<M: Registered + Clone>(registry: &mut Client, entry: &Metric, metric: M) -> M {
     let unit = (!entry.unit.suffix().is_empty()).then(|| Unit::Other(entry.unit.suffix().to_owned()));
@@ -232,6 +243,7 @@ mod tests {
     fn both_formats() {
         let own = Own::new();
         own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
+        own.refused.get_or_create(&Refused { family: "a".to_owned() }).inc();
         own.set_vitals(&Vitals { cpu_seconds: 1.5, ..Vitals::default() });
         let text = |format| {
             let mut out = Vec::new();
@@ -265,5 +277,8 @@ mod tests {
             assert!(classic.lines().any(|l| l == line), "{line}\n{classic}");
         }
         assert!(!classic.contains("# UNIT"));
+        let told: Vec<&str> =
+            open.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        assert_eq!(told, names().map(|(name, _)| name).collect::<Vec<_>>());
     }
 }

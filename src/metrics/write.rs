@@ -160,7 +160,7 @@ impl Page<'_> {
             }
             self.out.push(b'\n');
         }
-        if h.sum.is_nan() {
+        if !self.may_have(h) {
             return h.counts.len();
         }
         self.sample(if gauge { "_gsum" } else { "_sum" }, series, "");
@@ -172,13 +172,27 @@ impl Page<'_> {
         h.counts.len() + 2
     }
 
+    /// Whether a histogram's sum, and with it the count, can be written. OpenMetrics has no sum that
+    /// could fall: none over negative buckets, none below zero over others.
+    fn may_have(&self, h: &Histogram) -> bool {
+        let negative = h.ladder.bounds.first().is_some_and(|b| *b < 0.0);
+        let gauge = self.family.kind == Kind::GaugeHistogram;
+        let grows = if negative { gauge } else { h.sum >= 0.0 };
+        !h.sum.is_nan() && (grows || self.format == Format::Classic)
+    }
+
     fn summary(&mut self, series: &Series, s: &Summary) -> usize {
-        for &(quantile, v) in &s.quantiles {
+        // The classic format has quantiles and sums below zero, OpenMetrics has not.
+        let classic = self.format == Format::Classic;
+        let lawful = |v: f64| classic || v.is_nan() || v >= 0.0;
+        let quantiles = s.quantiles.iter().filter(|(_, v)| lawful(*v));
+        let sum = s.sum.filter(|v| lawful(*v) && !v.is_nan());
+        for &(quantile, v) in quantiles {
             self.sample("", series, &format!("quantile=\"{}\"", number::bound(quantile)));
             number::value(self.out, v);
             self.out.push(b'\n');
         }
-        if let Some(sum) = s.sum {
+        if let Some(sum) = sum {
             self.sample("_sum", series, "");
             number::float(self.out, sum);
             self.out.push(b'\n');

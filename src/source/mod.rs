@@ -32,6 +32,7 @@ use crate::hub::Hub;
 /// The time. Nothing below this floor asks for it.
 #[must_use]
 pub fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the time is read")]
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -188,6 +189,7 @@ where
             _ = ticks.tick() => {}
         }
         let began = now();
+        #[expect(clippy::disallowed_methods, reason = "how long an attempt takes is measured here")]
         let clock = Instant::now();
         let outcome = tokio::select! {
             () = stop.cancelled() => return,

@@ -77,6 +77,7 @@ pub async fn run(path: std::path::PathBuf, speed: f64, feed: Feed, stop: Cancell
 async fn play(path: &Path, speed: f64, feed: &Feed, stop: &CancellationToken) -> io::Result<()> {
     let mut recording = Recording::open(path)?;
     feed.send(Body::Link(Link::Up));
+    #[expect(clippy::disallowed_methods, reason = "a recording is played at its own pace")]
     let began = tokio::time::Instant::now();
     let mut first = None;
     let mut streams = Streams::default();

@@ -177,8 +177,12 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Brings a histogram into order: buckets rising, the infinite one last.
+/// Brings a histogram into order: buckets rising, the infinite one last; and a summary's quantiles likewise.
 fn complete(value: &mut Value) -> Result<(), FaultKind> {
+    if let Value::Summary { quantiles, .. } = value {
+        quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
+        quantiles.dedup_by(|later, earlier| later.0 == earlier.0);
+    }
     let Value::Histogram { buckets, count, .. } = value else { return Ok(()) };
     buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
     buckets.dedup_by(|later, earlier| later.0 == earlier.0);

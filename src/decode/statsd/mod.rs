@@ -172,7 +172,7 @@ impl Parser {
         }
         let mut unread = line.len();
         loop {
-            match self.sample(name, rest, mapper, out) {
+            match self.sample(name, rest, unread, mapper, out) {
                 Ok(None) => return,
                 Ok(Some(again)) => (rest, unread) = (again, again.len()),
                 Err(kind) => return fault(kind, unread, out),
@@ -180,13 +180,14 @@ impl Parser {
         }
     }
 
-    /// Reads `values|type|fields`. An error spoils the rest of the line; what a single value is
-    /// wrong in does not.
+    /// Reads `values|type|fields`. An error spoils the rest of the line, which is `unread` bytes; what
+    /// a single value is wrong in does not.
     #[inline]
     fn sample<'l>(
         &mut self,
         name: &[u8],
         text: &'l [u8],
+        unread: usize,
         mapper: &Mapper,
         out: &mut Sink<'_>,
     ) -> Result<Option<&'l [u8]>, FaultKind> {
@@ -208,6 +209,10 @@ impl Parser {
                     change,
                     trace: None,
                 })),
+                // A value alone takes everything said of it along.
+                Err(kind) if text.len() == values.len() => {
+                    fault(kind, unread - tail.again.map_or(0, <[u8]>::len), out);
+                }
                 // The character before it is part of it, so that even an empty one is something.
                 Err(kind) => fault(kind, text.len() + 1, out),
             }

@@ -285,11 +285,13 @@ mod tests {
             now.open_files.unwrap() > 0.0 && got.read_bytes.is_some() && got.involuntary_switches.is_some()
         );
 
+        #[expect(clippy::disallowed_methods, reason = "the test measures")]
         let clock = std::time::Instant::now();
         watch.scans = 0;
         watch.scan(Path::new("/proc"));
         let scan = clock.elapsed();
         watch.readings = 1;
+        #[expect(clippy::disallowed_methods, reason = "the test measures")]
         let clock = std::time::Instant::now();
         watch.read();
         println!(

@@ -1,0 +1,98 @@
+//! In the steady state an event costs no allocation: decoded, folded and counted.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use neural_exporter::decode::Protocol;
+use neural_exporter::event::{Body, Link, Timestamp};
+use neural_exporter::hub::Hub;
+use neural_exporter::source::Feed;
+
+use super::NOW;
+
+const LINES: u64 = 10_000;
+
+/// Feeds the lines once to make the series, and once more in the same reads, counting.
+fn check(what: &str, protocol: Protocol, line: impl Fn(u64, &mut String)) {
+    let hub = Arc::new(Hub::default());
+    let feed = Feed::new(hub.clone(), hub.add_source("s"), "s").with_limit(Some(1_000_000));
+    feed.send_at(NOW, Body::Link(Link::Up));
+    let mut decoder = protocol.decoder();
+    let mut text = String::new();
+    for i in 0..LINES {
+        line(i, &mut text);
+        text.push('\n');
+    }
+    // Reads end where they like, mostly inside a line.
+    let reads: Vec<&[u8]> = text.as_bytes().chunks(4000).collect();
+    let mut pass = |second: u64| {
+        for read in &reads {
+            feed.take(Timestamp(NOW.0 + second * 1_000_000_000), read, 1, &mut *decoder);
+        }
+    };
+    pass(0);
+    let accepted = hub.lock().accepted();
+    let counted = allocation_counter::measure(|| pass(1));
+    assert_eq!(hub.lock().accepted(), accepted + LINES, "{what}: a line was refused");
+    assert_eq!(counted.count_total, 0, "{what}: {counted:?}");
+}
+
+#[test]
+fn stages() {
+    check("stages", Protocol::Jsonl, |i, out| {
+        let (stage, seconds) = (i % 20, i % 97);
+        write!(
+            out,
+            "{{\"type\":\"stage\",\"pipeline\":\"speller\",\"stage\":\"s{stage}\",\"seconds\":0.{seconds},"
+        )
+        .unwrap();
+        match i % 50 {
+            0 => write!(out, "\"outcome\":\"error\",\"error\":\"timeout\",\"items\":8}}"),
+            1 => write!(out, "\"outcome\":\"ok\",\"trace\":\"{:032x}\"}}", i + 1),
+            _ => write!(out, "\"outcome\":\"ok\",\"items\":250}}"),
+        }
+        .unwrap();
+    });
+}
+
+#[test]
+fn queues_and_calls() {
+    check("queues", Protocol::Jsonl, |i, out| {
+        let queue = i % 10;
+        write!(
+            out,
+            "{{\"type\":\"queue\",\"pipeline\":\"p\",\"queue\":\"q{queue}\",\"depth\":{},\"limit\":64}}",
+            i % 64
+        )
+        .unwrap();
+    });
+    check("calls", Protocol::Jsonl, |i, out| {
+        let tokens = i % 512;
+        write!(out, "{{\"type\":\"call\",\"model\":\"m\",\"prompt_tokens\":{tokens},\"completion_tokens\":20,\"cost\":0.002,\"seconds\":1.5,\"first_token_seconds\":0.2,\"cache_hit\":true}}")
+            .unwrap();
+    });
+}
+
+#[test]
+fn metrics_with_labels() {
+    check("metrics", Protocol::Jsonl, |i, out| {
+        let (name, kind) = [("a", "gauge"), ("b", "counter"), ("c", "histogram")][i as usize % 3];
+        let electrode = i % 16;
+        write!(out, "{{\"metric\":\"{name}\",\"type\":\"{kind}\",\"value\":{i}.5,\"labels\":{{\"electrode\":\"E{electrode}\",\"bank\":1}}}}")
+            .unwrap();
+    });
+}
+
+#[test]
+fn statsd_lines() {
+    check("plain lines", Protocol::Statsd, |i, out| {
+        let (name, kind) = [("lost", "c"), ("depth", "g"), ("latency", "ms"), ("size", "h")][i as usize % 4];
+        write!(out, "eeg.{name}{}:{}.{}|{kind}", i % 20, i % 100, i % 10).unwrap();
+    });
+    check("tagged lines", Protocol::Statsd, |i, out| {
+        write!(out, "pipeline.latency:{}.5|ms|#pipeline:motor,stage:fft{},rig:north", i % 7, i % 20).unwrap();
+    });
+    check("sampled lines", Protocol::Statsd, |i, out| {
+        write!(out, "pipeline.latency:{}|d|@0.1|#stage:fft{}", i % 7, i % 20).unwrap();
+    });
+}

@@ -1,0 +1,302 @@
+//! The catalogue as a whole: its laws, and that every kind of event moves something.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::num::NonZeroU128;
+use std::sync::{Arc, LazyLock};
+
+use neural_exporter::catalog::lint::lint;
+use neural_exporter::catalog::{Metric, PAGES, Page, Row, agent};
+use neural_exporter::event::*;
+
+use super::NOW;
+
+#[test]
+fn the_laws_of_naming_are_kept() {
+    let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
+    assert_eq!(lint(&pages), Vec::<String>::new());
+}
+
+#[test]
+fn no_two_metrics_share_a_sample() {
+    let mut taken = BTreeSet::new();
+    for metric in PAGES.iter().copied().chain([&agent::PAGE]).flat_map(|page| page.metrics) {
+        let suffixes: &[&str] = match metric.kind {
+            Kind::Counter => &["", "_total", "_created"],
+            Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+            Kind::Info => &["", "_info"],
+            _ => &[""],
+        };
+        for suffix in suffixes {
+            let name = format!("{}{suffix}", metric.family());
+            assert!(taken.insert(name.clone()), "{name} is there twice");
+        }
+    }
+}
+
+/// Topics that no metric of the catalogue listens to: observations find their series by name, and the
+/// clock moves analysers.
+const UNREAD: &[Topic] = &[Topic::Observation, Topic::Tick];
+
+#[test]
+fn every_kind_of_event_moves_a_metric() {
+    for &topic in Topic::ALL {
+        let mut moved = 0;
+        for body in bodies(topic) {
+            assert_eq!(body.topic(), topic);
+            let event = Event { at: NOW, source: SourceId(0), body };
+            for metric in listeners(topic) {
+                moved += moves(metric, &event);
+            }
+        }
+        assert_eq!(moved > 0, !UNREAD.contains(&topic), "{topic:?} moves {moved} series");
+    }
+}
+
+#[test]
+fn every_metric_is_moved_by_some_event() {
+    for metric in PAGES.iter().flat_map(|page| page.metrics) {
+        let moved: usize = (metric.on.iter())
+            .flat_map(|&topic| bodies(topic))
+            .map(|body| moves(metric, &Event { at: NOW, source: SourceId(0), body }))
+            .sum();
+        assert!(moved > 0, "nothing moves {metric:?}");
+    }
+}
+
+fn listeners(topic: Topic) -> impl Iterator<Item = &'static Metric> {
+    PAGES.iter().flat_map(|page| page.metrics).copied().filter(move |metric| metric.on.contains(&topic))
+}
+
+/// How many series of a metric an event moves. Fails if it does so in a way that its type has not.
+fn moves(metric: &'static Metric, event: &Event<'_>) -> usize {
+    let mut witness = Witness { metric, moved: RefCell::default() };
+    (metric.read)(event, &mut witness);
+    witness.moved.into_inner()
+}
+
+struct Witness {
+    metric: &'static Metric,
+    moved: RefCell<usize>,
+}
+
+impl Witness {
+    fn saw(&self, labels: &[&str], kinds: &[Kind]) {
+        let Metric { labels: names, kind, .. } = self.metric;
+        assert_eq!(labels.len(), names.len(), "{:?} has the labels {names:?}, not {labels:?}", self.metric);
+        assert!(kinds.contains(kind), "{:?} is moved as one of {kinds:?}", self.metric);
+        *self.moved.borrow_mut() += 1;
+    }
+}
+
+impl Row for Witness {
+    fn source(&self) -> Arc<str> {
+        "source".into()
+    }
+
+    fn add(&mut self, labels: &[&str], by: f64) {
+        assert!(by >= 0.0, "{:?} falls by {by}", self.metric);
+        self.saw(labels, &[Kind::Counter]);
+    }
+
+    fn set(&mut self, labels: &[&str], _to: f64) {
+        // A counter that somebody else keeps is set as well.
+        self.saw(labels, &[Kind::Gauge, Kind::Counter, Kind::Info, Kind::StateSet]);
+    }
+
+    fn shift(&mut self, labels: &[&str], _by: f64) {
+        self.saw(labels, &[Kind::Gauge]);
+    }
+
+    fn observe(&mut self, labels: &[&str], _value: f64, _trace: Option<TraceId>) {
+        self.saw(labels, &[Kind::Histogram]);
+    }
+}
+
+/// Events of a topic that say everything they can. A new topic does not compile without one.
+fn bodies(topic: Topic) -> Vec<Body<'static>> {
+    let trace = NonZeroU128::new(7).map(TraceId);
+    let (pipeline, error) = ("decoder", Some("timeout"));
+    match topic {
+        Topic::Link => [Link::Waiting, Link::Up, Link::Down].map(Body::Link).to_vec(),
+        Topic::Received => vec![Body::Received(Received { bytes: 1, reads: 1, events: 1 })],
+        Topic::Fault => FaultKind::ALL.iter().map(|&kind| Body::Fault(Fault { kind, bytes: 1 })).collect(),
+        Topic::Shed => vec![Body::Shed(1)],
+        Topic::Pass => vec![
+            Body::Pass(Pass { began: NOW, seconds: 0.1, ok: true }),
+            Body::Pass(Pass { began: NOW, seconds: 0.1, ok: false }),
+        ],
+        Topic::Socket => vec![Body::Socket(SocketState { drops: 1, asked: 2, granted: 3, queued: 4 })],
+        Topic::Clients => vec![Body::Clients(Clients { open: 1, accepted: 2, refused: 3 })],
+        Topic::Stage => vec![Body::Stage(Stage {
+            pipeline,
+            stage: "classify",
+            seconds: 0.1,
+            error,
+            items: Some(8.0),
+            ended: Some(NOW.seconds()),
+            trace,
+        })],
+        Topic::Queue => vec![Body::Queue(Queue { pipeline, queue: "q", depth: 3.0, limit: Some(10.0) })],
+        Topic::Cache => vec![Body::Cache(Cache { pipeline, cache: "c", hits: 1.0, misses: 2.0 })],
+        Topic::Call => vec![Body::Call(Call {
+            model: "m",
+            prompt_tokens: 10.0,
+            completion_tokens: 20.0,
+            cost: Some(0.01),
+            seconds: Some(1.5),
+            first_token_seconds: Some(0.2),
+            cache_hit: Some(true),
+            error,
+            trace,
+        })],
+        Topic::Error => vec![Body::Error(PipelineError { pipeline, kind: "lost" })],
+        Topic::Score => [Judged::Data, Judged::Model("m")]
+            .map(|of| Body::Score(Score { pipeline, of, ratio: 0.9 }))
+            .to_vec(),
+        Topic::Session => {
+            let seconds = Some(60.0);
+            [SessionStep::Started, SessionStep::Ended { seconds }, SessionStep::Failed { seconds }]
+                .map(|step| Body::Session(Session { pipeline, step }))
+                .to_vec()
+        }
+        Topic::Request => [200, 503]
+            .map(|status| {
+                Body::Request(Request {
+                    service: "api",
+                    method: "GET",
+                    route: "/v1/decode",
+                    status,
+                    seconds: 0.1,
+                    trace,
+                })
+            })
+            .to_vec(),
+        Topic::Query => {
+            vec![Body::Query(Query { database: "d", operation: "select", seconds: 0.1, failed: true, trace })]
+        }
+        Topic::Check => (0..=3).map(|status| Body::Check(Check { check: "disk", status })).collect(),
+        Topic::Observation => {
+            struct Nameless;
+            impl Spell for Nameless {
+                fn spell(&self, _: &mut Spelled) -> Result<(), FaultKind> {
+                    Ok(())
+                }
+            }
+            let change = Change::Takes(1.0);
+            vec![Body::Observation(Observation { key: b"k", spelling: &Nameless, change, trace })]
+        }
+        Topic::Host => vec![Body::Host(&HOST)],
+        Topic::Process => vec![Body::Process(&PROCESS)],
+        Topic::Gpu => vec![Body::Gpu(&GPU)],
+        Topic::Tick => vec![Body::Tick],
+        Topic::StagePeak => vec![Body::StagePeak(Peak { pipeline, name: "classify", peak: 3.0 })],
+        Topic::QueuePeak => vec![Body::QueuePeak(Peak { pipeline, name: "q", peak: 3.0 })],
+        Topic::Spent => vec![Body::Spent(Spent {
+            tokens: 1.0,
+            cost: 2.0,
+            tokens_budget: Some(10.0),
+            cost_budget: Some(20.0),
+        })],
+    }
+}
+
+static HOST: LazyLock<Host> = LazyLock::new(|| {
+    let text = str::to_owned;
+    let cpu = CpuSeconds {
+        user: 1.0,
+        nice: 2.0,
+        system: 3.0,
+        idle: 4.0,
+        iowait: 5.0,
+        irq: 6.0,
+        softirq: 7.0,
+        steal: 8.0,
+    };
+    let traffic = Traffic { bytes: 1.0, packets: 2.0, errors: 3.0, drops: Some(4.0) };
+    Host {
+        info: HostInfo { system: text("Linux"), kernel: text("6.1"), architecture: text("x86_64") },
+        boot_time: Some(1.0),
+        uptime: Some(2.0),
+        processors: Some(4.0),
+        cpu: Some(cpu),
+        cores: vec![(0, cpu)],
+        load: Some(Load { one: 0.1, five: 0.2, fifteen: 0.3 }),
+        scheduler: Some(Scheduler { context_switches: 1.0, forks: 2.0, running: 3.0, blocked: 4.0 }),
+        memory: Some(Memory {
+            size: 8.0,
+            available: 4.0,
+            used: 4.0,
+            free: 2.0,
+            cached: Some(2.0),
+            dirty: Some(1.0),
+        }),
+        swap: Some(Swap { size: 2.0, used: 1.0, free: 1.0 }),
+        pressure: vec![Pressure { resource: "io", some: 1.0, full: Some(0.5) }],
+        filesystems: vec![Filesystem {
+            mount: text("/"),
+            device: text("/dev/sda1"),
+            fstype: text("ext4"),
+            size: 10.0,
+            available: 5.0,
+            readonly: true,
+        }],
+        filesystems_stalled: Some(true),
+        disks: vec![Disk { device: text("sda"), reads: 1.0, ..Disk::default() }],
+        interfaces: vec![Interface { name: text("eth0"), received: traffic, transmitted: traffic }],
+        sockets: Sockets {
+            used: Some(1.0),
+            tcp_established: Some(2.0),
+            tcp_waiting: Some(3.0),
+            tcp_retransmits: Some(4.0),
+            udp_overflows: Some(5.0),
+        },
+        sensors: vec![Sensor { name: text("cpu"), celsius: 50.0, critical: Some(100.0) }],
+        files: Some(OpenFiles { allocated: 1.0, limit: 2.0 }),
+    }
+});
+
+static PROCESS: LazyLock<ProcessGroup> = LazyLock::new(|| ProcessGroup {
+    group: "decoder".to_owned(),
+    alive: 1.0,
+    cpu_seconds: 2.0,
+    read_bytes: Some(3.0),
+    written_bytes: Some(4.0),
+    major_faults: Some(5.0),
+    voluntary_switches: Some(6.0),
+    involuntary_switches: Some(7.0),
+    now: Some(ProcessGauges {
+        resident_bytes: 1.0,
+        virtual_bytes: 2.0,
+        threads: Some(3.0),
+        open_files: Some(4.0),
+        open_files_limit: Some(5.0),
+        open_files_ratio: Some(0.6),
+        oldest_start: Some(7.0),
+    }),
+});
+
+static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu {
+    index: 0,
+    name: "card".to_owned(),
+    uuid: "GPU-0".to_owned(),
+    driver: "550".to_owned(),
+    awake: true,
+    busy: Some(0.5),
+    memory_busy: Some(0.4),
+    encoder_busy: Some(0.3),
+    decoder_busy: Some(0.2),
+    memory_size: Some(8e9),
+    memory_used: Some(4e9),
+    temperatures: vec![("core".to_owned(), 60.0)],
+    power: Some(100.0),
+    power_limit: Some(300.0),
+    energy: Some(1e6),
+    clocks: vec![("sm", 1e9)],
+    fans: vec![0.5],
+    throttles: vec![("power_cap", true)],
+    memory_errors: vec![("corrected", 1.0)],
+    xids: vec![(79, 1.0)],
+    pcie: Some((1.0, 2.0)),
+    processes: vec![("python".to_owned(), 1e9)],
+});

@@ -1,0 +1,29 @@
+//! Files that are written from the code, committed, and compared here. `UPDATE=1` rewrites them.
+
+use neural_exporter::catalog::{PAGES, Page, agent, reference};
+use neural_exporter::config::Config;
+use neural_exporter::decode::engines;
+
+use super::at;
+use super::golden::same;
+
+#[test]
+fn the_metrics_reference_is_current() {
+    let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
+    let text = reference::markdown(&pages) + &engines::reference::markdown();
+    same(&at("METRICS.md"), &text);
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_current() {
+    let mut text = serde_json::to_string_pretty(&Config::schema()).unwrap();
+    text.push('\n');
+    same(&at("deploy/config.schema.json"), &text);
+}
+
+#[test]
+fn the_schema_of_packs_is_current() {
+    let mut text = serde_json::to_string_pretty(&neural_exporter::catalog::pack::schema()).unwrap();
+    text.push('\n');
+    same(&at("deploy/pack.schema.json"), &text);
+}

@@ -1,0 +1,135 @@
+//! Golden files: bytes in, events as text, a scrape in both formats. `UPDATE=1` rewrites them.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use neural_exporter::decode::Protocol;
+use neural_exporter::decode::engines::{Profile, Rest};
+use neural_exporter::decode::exposition::{Exposition, Format as Written, Shape};
+use neural_exporter::decode::relabel::Relabel;
+use neural_exporter::event::{Body, Link, Timestamp};
+use neural_exporter::hub::Hub;
+use neural_exporter::metrics::Format;
+use neural_exporter::source::Feed;
+
+use super::{NOW, at};
+
+/// Compares a committed file with what it should be, or rewrites it.
+pub(crate) fn same(file: &Path, wanted: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(file, wanted).unwrap();
+        return;
+    }
+    let found = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        found == wanted,
+        "{} is not what the code says; UPDATE=1 cargo test rewrites it\n{}",
+        file.display(),
+        difference(&found, wanted)
+    );
+}
+
+/// The lines that differ, with what stands around them: `-` is in the file, `+` is what it should be.
+fn difference(found: &str, wanted: &str) -> String {
+    let (found, wanted): (Vec<&str>, Vec<&str>) = (found.lines().collect(), wanted.lines().collect());
+    let alike = |a: &mut dyn Iterator<Item = (&&str, &&str)>| a.take_while(|(a, b)| a == b).count();
+    let head = alike(&mut found.iter().zip(&wanted));
+    let tail = alike(&mut found[head..].iter().rev().zip(wanted[head..].iter().rev()));
+    let mut text = format!("from line {}:\n", head + 1);
+    let parts = [
+        (' ', &found[head.saturating_sub(2)..head]),
+        ('-', &found[head..found.len() - tail]),
+        ('+', &wanted[head..wanted.len() - tail]),
+        (' ', &found[found.len() - tail..][..tail.min(2)]),
+    ];
+    for (mark, lines) in parts {
+        for line in lines.iter().take(40) {
+            writeln!(text, "{mark} {line}").unwrap();
+        }
+        if lines.len() > 40 {
+            writeln!(text, "{mark} … and {} lines more", lines.len() - 40).unwrap();
+        }
+    }
+    text
+}
+
+/// Every fixture of a folder: the bytes of `*.in`, and the file they are in.
+fn fixtures(folder: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(at("tests/fixtures").join(folder)).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "in"));
+    files.sort();
+    assert!(!files.is_empty(), "there is no fixture in {folder}");
+    files.into_iter().map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
+}
+
+/// A hub with one source that talks, and the source's feed.
+fn listening() -> (Arc<Hub>, Feed) {
+    let hub = Arc::new(Hub::default());
+    let feed = Feed::new(hub.clone(), hub.add_source("golden"), "golden");
+    feed.send_at(NOW, Body::Link(Link::Up));
+    (hub, feed)
+}
+
+fn compare_scrapes(fixture: &Path, hub: &Hub) {
+    for (format, end) in [(Format::OpenMetrics, "scrape"), (Format::Classic, "classic.scrape")] {
+        let mut text = Vec::new();
+        hub.write(format, &mut text);
+        same(&fixture.with_extension(end), &String::from_utf8(text).unwrap());
+    }
+}
+
+#[test]
+fn bytes_become_events_and_series() {
+    for &protocol in Protocol::ALL {
+        for (fixture, bytes) in fixtures(protocol.name()) {
+            let mut events = String::new();
+            let mut decoder = protocol.decoder();
+            let mut out = |body: Body<'_>| writeln!(events, "{body:?}").unwrap();
+            decoder.decode(&bytes, &mut out);
+            decoder.end(&mut out);
+            same(&fixture.with_extension("events"), &events);
+
+            let (hub, feed) = listening();
+            let mut decoder = protocol.decoder();
+            feed.take(NOW, &bytes, 1, &mut *decoder);
+            feed.end(NOW, &mut *decoder);
+            feed.send_at(Timestamp(NOW.0 + 1_000_000_000), Body::Tick);
+            compare_scrapes(&fixture, &hub);
+        }
+    }
+}
+
+/// Expositions of engines: the fixture's name is the engine's.
+#[test]
+fn expositions_become_events_and_series() {
+    for (fixture, text) in fixtures("engines") {
+        let engine = fixture.file_stem().unwrap().to_str().unwrap();
+        let profile = Profile::ALL.iter().copied().find(|profile| profile.engine().name == engine);
+        let shape = Shape {
+            profile: Some(profile.unwrap()),
+            rest: Rest::Drop,
+            labels: vec![("source".to_owned(), "golden".to_owned())],
+            relabel: Relabel::default(),
+            samples: 10_000,
+            timestamps: false,
+        };
+        let dialect = Written::Auto.dialect(None, &text).unwrap();
+        let read = Exposition::read(&text, dialect, &shape).unwrap();
+        let mut events = String::new();
+        read.tell(&mut |body| writeln!(events, "{body:?}").unwrap());
+        same(&fixture.with_extension("events"), &events);
+
+        let (hub, feed) = listening();
+        feed.batch(NOW, |out| read.tell(out));
+        compare_scrapes(&fixture, &hub);
+    }
+}
+
+#[test]
+fn differences_are_readable() {
+    let told = difference("a\nb\nc\nd\ne\n", "a\nb\nX\nY\nd\ne\n");
+    assert_eq!(told, "from line 3:\n  a\n  b\n- c\n+ X\n+ Y\n  d\n  e\n");
+    assert_eq!(difference("", "a\n"), "from line 1:\n+ a\n");
+}

@@ -1,0 +1,201 @@
+//! The four laws that every decoder obeys, over the list of protocols.
+
+use neural_exporter::decode::Protocol;
+use neural_exporter::event::{Body, Fault};
+use proptest::prelude::*;
+
+use super::noise::{self, Noise};
+
+/// What a decoder says of these pieces of a stream that then ends.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    /// Everything, in order, as text.
+    all: Vec<String>,
+    events: u64,
+    faults: Vec<Fault>,
+}
+
+impl Told {
+    fn fault_bytes(&self) -> u64 {
+        self.faults.iter().map(|fault| fault.bytes).sum()
+    }
+}
+
+fn told(protocol: Protocol, pieces: &[&[u8]]) -> Told {
+    let mut told = Told::default();
+    let mut decoder = protocol.decoder();
+    let mut out = |body: Body<'_>| {
+        told.all.push(format!("{body:?}"));
+        match body {
+            Body::Fault(fault) => told.faults.push(fault),
+            _ => told.events += 1,
+        }
+    };
+    for piece in pieces {
+        decoder.decode(piece, &mut out);
+    }
+    decoder.end(&mut out);
+    told
+}
+
+/// `bytes`, cut at these places.
+fn cut<'b>(bytes: &'b [u8], places: &[usize]) -> Vec<&'b [u8]> {
+    let mut places: Vec<usize> = places.iter().map(|place| place % (bytes.len() + 1)).collect();
+    places.extend([0, bytes.len()]);
+    places.sort_unstable();
+    places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
+}
+
+/// A clean stream and the number of events in it.
+fn clean(protocol: Protocol) -> (Vec<u8>, usize) {
+    let statsd: &[&str] = &["a:1|c\n", "b:2|g\n", "c:3|ms|#x:y\n"];
+    let pieces: Vec<Vec<u8>> = match protocol {
+        Protocol::Jsonl => [
+            "{\"type\":\"stage\",\"pipeline\":\"p\",\"stage\":\"s\",\"seconds\":1}\n",
+            "{\"type\":\"queue\",\"pipeline\":\"p\",\"queue\":\"q\",\"depth\":2}\n",
+            "{\"type\":\"error\",\"pipeline\":\"p\",\"error\":\"e\"}\n",
+        ]
+        .map(|line| line.as_bytes().to_vec())
+        .to_vec(),
+        Protocol::Statsd => statsd.iter().map(|line| line.as_bytes().to_vec()).collect(),
+        Protocol::StatsdFrames => statsd.iter().map(|line| framed(line.as_bytes())).collect(),
+    };
+    (pieces.concat(), pieces.len())
+}
+
+fn framed(text: &[u8]) -> Vec<u8> {
+    [&u32::try_from(text.len()).unwrap().to_le_bytes()[..], text].concat()
+}
+
+/// A line as a decoder sees it: without its end.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    proptest::sample::select(Protocol::ALL)
+}
+
+/// A protocol, and noise in its manner.
+fn noisy() -> impl Strategy<Value = (Protocol, Noise)> {
+    protocol().prop_flat_map(|protocol| (Just(protocol), noise::like(protocol)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn first_law_no_bytes_make_it_panic((protocol, bytes) in noisy(), any in noise::bytes()) {
+        told(protocol, &[&bytes, &any]);
+    }
+
+    #[test]
+    fn second_law_cuts_do_not_matter(
+        (protocol, bytes) in noisy(),
+        places in prop::collection::vec(any::<usize>(), 0..8),
+    ) {
+        prop_assert_eq!(told(protocol, &cut(&bytes, &places)), told(protocol, &[&bytes]));
+    }
+
+    #[test]
+    fn third_law_every_json_line_is_one_event_or_one_fault(bytes in noise::like(Protocol::Jsonl)) {
+        let whole = told(Protocol::Jsonl, &[&bytes]);
+        let (mut events, mut refused) = (0, 0);
+        for line in lines(&bytes).filter(|line| !line.iter().all(u8::is_ascii_whitespace)) {
+            let one = told(Protocol::Jsonl, &[line]);
+            prop_assert_eq!(one.all.len(), 1);
+            prop_assert!(one.faults.is_empty() || one.fault_bytes() == line.len() as u64);
+            events += one.events;
+            refused += one.fault_bytes();
+        }
+        // A line over the limit counts its `\r` as well.
+        let returns = whole.faults.len() as u64;
+        prop_assert_eq!(whole.events, events);
+        prop_assert!((refused..=refused + returns).contains(&whole.fault_bytes()));
+    }
+
+    #[test]
+    fn third_law_every_statsd_line_is_in_events_or_faults(bytes in noise::like(Protocol::Statsd)) {
+        let whole = told(Protocol::Statsd, &[&bytes]);
+        let mut all = Vec::new();
+        for line in lines(&bytes).filter(|line| !line.is_empty()) {
+            let one = told(Protocol::Statsd, &[line]);
+            let length = line.len() as u64;
+            prop_assert!(!one.all.is_empty());
+            prop_assert!(one.fault_bytes() <= length, "{:?}", one);
+            // A line that is one fault is in it as a whole.
+            prop_assert!(one.events > 0 || one.faults.len() > 1 || one.fault_bytes() == length, "{:?}", one);
+            if length < 8192 {
+                all.extend(one.all);
+            }
+        }
+        let long = whole.all.iter().filter(|told| told.contains("TooLong")).count();
+        prop_assert_eq!(whole.all.len() - long, all.len());
+    }
+
+    #[test]
+    fn third_law_a_value_alone_takes_its_line_along(value in "[a-f]{0,5}", again in any::<bool>()) {
+        let line = format!("name:{value}|c|#x:y");
+        let told = told(Protocol::Statsd, &[line.as_bytes()]);
+        prop_assert_eq!(told.fault_bytes(), line.len() as u64);
+        let line = format!("name:{value}|c{}", if again { ":1|c" } else { "" });
+        let told = self::told(Protocol::Statsd, &[line.as_bytes()]);
+        prop_assert_eq!(told.events, u64::from(again));
+        prop_assert_eq!(told.fault_bytes(), (line.len() - if again { 3 } else { 0 }) as u64);
+    }
+
+    #[test]
+    fn third_law_frames_are_their_contents(texts in prop::collection::vec(noise::like(Protocol::Statsd), 0..4)) {
+        let texts: Vec<_> = texts.into_iter().filter(|text| text.len() < 65_000).collect();
+        let stream: Vec<u8> = texts.iter().flat_map(|text| framed(text)).collect();
+        let inside: Vec<String> = texts.iter().flat_map(|text| told(Protocol::Statsd, &[text]).all).collect();
+        prop_assert_eq!(told(Protocol::StatsdFrames, &[&stream]).all, inside);
+    }
+
+    #[test]
+    fn third_law_what_is_left_of_a_frame_is_a_fault(
+        text in "[ac:|0-9]{0,40}",
+        whole in any::<bool>(),
+        rest in noise::bytes(),
+    ) {
+        let stream = if whole {
+            // Too long a length: neither it nor anything after it can be trusted.
+            [framed(b"a:1|c"), u32::MAX.to_le_bytes().to_vec(), rest.to_vec()].concat()
+        } else {
+            [framed(b"a:1|c"), 100_u32.to_le_bytes().to_vec(), text.clone().into_bytes()].concat()
+        };
+        let told = told(Protocol::StatsdFrames, &[&stream]);
+        let left = if whole { rest.len() } else { text.len() };
+        prop_assert_eq!(told.events, 1);
+        prop_assert_eq!(told.fault_bytes(), 4 + left as u64);
+    }
+
+    #[test]
+    fn fourth_law_a_clean_stream_after_noise_loses_one_frame_at_most((protocol, noise) in noisy()) {
+        let (stream, events) = clean(protocol);
+        let whole = told(protocol, &[&stream]);
+        prop_assert_eq!(whole.all.len(), events);
+        if protocol == Protocol::StatsdFrames {
+            // Noise within frames costs the next frame nothing.
+            let after = told(protocol, &[&framed(noise.get(..65_536).unwrap_or(&noise)), &stream]);
+            prop_assert!(after.all.ends_with(&whole.all));
+        } else {
+            let after = told(protocol, &[&noise, b"\n", &stream]);
+            prop_assert!(after.all.ends_with(&whole.all), "a line end: nothing is lost");
+            let after = told(protocol, &[&noise, &stream]);
+            prop_assert!(after.all.ends_with(&whole.all[1..]), "no line end: one frame is lost");
+        }
+    }
+
+    #[test]
+    fn fourth_law_a_new_connection_is_clean((protocol, noise) in noisy()) {
+        let (stream, _) = clean(protocol);
+        let mut decoder = protocol.decoder();
+        decoder.decode(&noise, &mut |_| {});
+        decoder.end(&mut |_| {});
+        prop_assert!(!decoder.broken());
+        let mut all = Vec::new();
+        decoder.decode(&stream, &mut |body| all.push(format!("{body:?}")));
+        prop_assert_eq!(all, told(protocol, &[&stream]).all);
+    }
+}

@@ -1,0 +1,145 @@
+//! What arrives on a bad day: arbitrary bytes, and bytes that look almost right.
+
+use std::fmt;
+use std::ops::Deref;
+
+use neural_exporter::decode::Protocol;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Bytes, shown as text and not at length.
+#[derive(Clone)]
+pub(crate) struct Noise(Vec<u8>);
+
+impl fmt::Debug for Noise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.get(..2000).unwrap_or(&self.0);
+        write!(f, "{} bytes \"{}\"", self.0.len(), shown.escape_ascii())
+    }
+}
+
+impl Deref for Noise {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Pieces of JSON lines, whole ones among them.
+const JSONL: &[&str] = &[
+    "{\"type\":\"stage\",\"pipeline\":\"p\",\"stage\":\"s\",\"seconds\":0.5,\"outcome\":\"ok\"}\n",
+    "{\"type\":\"stage\",\"pipeline\":\"p\",\"stage\":\"s\",\"seconds\":1e308,\"outcome\":\"error\",\"error\":\"a\\\"b\"}\n",
+    "{\"type\":\"call\",\"model\":\"m\",\"cost\":1e308,\"prompt_tokens\":1e308,\"trace\":\"0af7651916cd43dd8448eb211c80319c\"}\n",
+    "{\"type\":\"queue\",\"pipeline\":\"p\",\"queue\":\"q\",\"depth\":3,\"limit\":10}\n",
+    "{\"type\":\"session\",\"pipeline\":\"p\",\"step\":\"ended\",\"seconds\":60}\n",
+    "{\"metric\":\"a\",\"value\":-1,\"type\":\"histogram\"}\n",
+    "{\"metric\":\"a\",\"value\":1e308,\"type\":\"histogram\",\"labels\":{\"x\":\"y\\n\"}}\n",
+    "{\"metric\":\"a_total\",\"value\":1}\n",
+    "{\"metric\":\"a_bucket\",\"value\":1,\"type\":\"counter\"}\n",
+    "{\"metric\":\"a_b\",\"value\":1,\"help\":\"a \\\\ \\n b\",\"labels\":{\"x\":1,\"z\":true}}\n",
+    "{\"metric\":\"neural_agent_series\",\"value\":1}\n",
+    "{\"metric\":\"process_cpu_seconds_total\",\"value\":1,\"type\":\"counter\"}\n",
+    "{\"metric\":\"neural_source_up\",\"value\":7}\n",
+    "{\"metric\":\"",
+    "\",\"value\":",
+    ",\"type\":\"counter\"",
+    ",\"type\":\"gauge\"",
+    ",\"labels\":{\"",
+    "\":\"",
+    "\"}",
+    "}\n",
+    "{\"type\":\"",
+    "\"pipeline\":\"p\",",
+    "\\u0000",
+    "\\ud800",
+    "NaN",
+    "1e999",
+    "-0.0",
+    "[",
+    "\r\n",
+    "\n",
+    " ",
+    "é",
+];
+
+/// Pieces of StatsD lines, whole ones among them.
+const STATSD: &[&str] = &[
+    "a:1|c\n",
+    "a:-1|g\n",
+    "a:+1e308|g\n",
+    "a:3|ms|@0.1|#x:1,y:2\n",
+    "a:-1e308|h|@1e-300\n",
+    "b:1:2:x:4|d|#le:1\n",
+    "a_total:1|c:2|g\n",
+    "a_bucket:1|c\n",
+    "a_count:1|g\n",
+    "u:member|s\n",
+    "neural_source_up:1|g\n",
+    "neural_agent_reloads:1|c\n",
+    "process_open_fds:1|g\n",
+    "_e{5,4}:title|text|t:warning|#a:b\n",
+    "_sc|disk.ok|2|#a:b|m:text\n",
+    "a[x=1,x=2]b:1|c\n",
+    "a,x=1,quantile=2:1|g\n",
+    "a#x=\"\\\":1|ms\n",
+    "7.é-µ:1|c|#é:é,_:_\n",
+    "a",
+    ".",
+    ":",
+    "1",
+    "nan",
+    "inf",
+    "|",
+    "c",
+    "g",
+    "ms",
+    "|@",
+    "0",
+    "|#",
+    ",",
+    "x:y",
+    "=",
+    "__name__",
+    "\r\n",
+    "\n",
+    "\0",
+    "\\",
+    "\"",
+];
+
+/// Bytes of any kind, with some line ends.
+pub(crate) fn bytes() -> BoxedStrategy<Noise> {
+    let byte = prop_oneof![8 => any::<u8>(), 1 => Just(b'\n')];
+    prop::collection::vec(byte, 0..300).prop_map(Noise).boxed()
+}
+
+/// Bytes that look like the protocol's own, or do not.
+pub(crate) fn like(protocol: Protocol) -> BoxedStrategy<Noise> {
+    match protocol {
+        Protocol::Jsonl => prop_oneof![3 => pieces(JSONL, b'{'), 1 => bytes()].boxed(),
+        Protocol::Statsd => prop_oneof![3 => pieces(STATSD, b'a'), 1 => bytes()].boxed(),
+        Protocol::StatsdFrames => {
+            let frames = prop::collection::vec(frame(), 0..6).prop_map(|frames| Noise(frames.concat()));
+            prop_oneof![3 => frames, 1 => bytes()].boxed()
+        }
+    }
+}
+
+/// One frame, whose length is mostly right.
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    let error = prop_oneof![10 => Just(0_u32), 1 => 0..200_u32, 1 => Just(u32::MAX / 2)];
+    (like(Protocol::Statsd), error).prop_map(|(text, error)| {
+        let length = u32::try_from(text.len()).unwrap() + error;
+        [&length.to_le_bytes()[..], &text].concat()
+    })
+}
+
+fn pieces(pieces: &'static [&'static str], filling: u8) -> BoxedStrategy<Noise> {
+    let piece = prop_oneof![
+        60 => select(pieces).prop_map(|piece| piece.as_bytes().to_vec()),
+        4 => prop::collection::vec(any::<u8>(), 1..4),
+        // Over every limit of a line.
+        1 => (8_000..70_000_usize).prop_map(move |length| vec![filling; length]),
+    ];
+    prop::collection::vec(piece, 0..30).prop_map(|pieces| Noise(pieces.concat())).boxed()
+}

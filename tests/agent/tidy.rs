@@ -1,0 +1,200 @@
+//! The floors: imports go down, never up or sideways, and below floor 3 nothing touches the world.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::at;
+
+/// Every module, the floor it stands on, and those of its own floor that it may know.
+const FLOORS: &[(&str, u32, &[&str])] = &[
+    ("event", 0, &[]),
+    ("setting", 0, &[]),
+    ("listen", 0, &["setting"]),
+    ("document", 0, &[]),
+    ("sys", 0, &[]),
+    ("decode", 1, &[]),
+    ("catalog", 1, &[]),
+    ("metrics", 2, &[]),
+    ("analysis", 2, &[]),
+    ("hub", 3, &[]),
+    ("source", 4, &[]),
+    ("http", 4, &[]),
+    ("config", 5, &[]),
+    ("agent", 6, &[]),
+    ("cli", 7, &[]),
+    ("main", 7, &["cli"]),
+];
+
+/// What touches the world, and is not named below floor 3.
+const WORLD: &[&str] = &[
+    "tokio",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "os::unix::net",
+    "SystemTime",
+    "Instant",
+    "tracing::",
+];
+
+/// What is in `std::net` and opens nothing.
+const ADDRESSES: &[&str] = &["SocketAddr", "IpAddr", "Ipv4Addr", "Ipv6Addr", "AddrParseError"];
+
+/// Names that say nothing of what is in a file.
+const VAGUE: &[&str] = &["util", "utils", "common", "helpers", "manager", "handler", "types"];
+
+struct Source {
+    /// From `src`: `decode/statsd/mod.rs`.
+    path: String,
+    /// The module at the top: `decode`.
+    module: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = at("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    let source = |file: &PathBuf| {
+        let path = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        let module = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        Source { path, module, text: std::fs::read_to_string(file).unwrap() }
+    };
+    files.iter().map(source).collect()
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The text without comments.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The modules at the top that a file names: `a` and `b` in `crate::a::x` and `use crate::{a, b::y}`.
+fn named(code: &str, root: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for (place, _) in code.match_indices(root) {
+        let before = code[..place].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$') {
+            continue;
+        }
+        let rest = &code[place + root.len()..];
+        match rest.strip_prefix('{') {
+            None => named.extend(word(rest)),
+            Some(list) => {
+                let (mut depth, mut begins) = (0, true);
+                for (i, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => begins = true,
+                        c if begins && !c.is_whitespace() => {
+                            named.extend(word(&list[i..]));
+                            begins = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    named
+}
+
+fn word(text: &str) -> Option<String> {
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    (!word.is_empty()).then_some(word)
+}
+
+fn floor(module: &str) -> Option<&'static (&'static str, u32, &'static [&'static str])> {
+    FLOORS.iter().find(|(name, ..)| *name == module)
+}
+
+#[test]
+fn imports_go_down() {
+    let mut wrong = Vec::new();
+    for Source { path, module, text } in sources() {
+        if module == "lib" {
+            continue;
+        }
+        let Some((_, here, beside)) = floor(&module) else {
+            wrong.push(format!("{path}: the module {module} stands on no floor; give it one in this test"));
+            continue;
+        };
+        let code = code(&text);
+        let mut all = named(&code, "crate::");
+        all.extend(named(&code, "neural_exporter::"));
+        for other in all {
+            let down = match floor(&other) {
+                Some(("sys", ..)) => *here >= 4 || module == "sys",
+                Some((_, there, _)) => there < here || other == module || beside.contains(&&*other),
+                None => false,
+            };
+            if !down {
+                wrong.push(format!("{path}: names {other}, which is not below {module}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn below_the_third_floor_nothing_touches_the_world() {
+    let mut wrong = Vec::new();
+    for Source { path, module, text } in sources() {
+        if module == "lib" || module == "sys" || floor(&module).is_some_and(|(_, floor, _)| *floor >= 3) {
+            continue;
+        }
+        let code = code(&text);
+        for word in WORLD {
+            if code.contains(word) {
+                wrong.push(format!("{path}: {word}"));
+            }
+        }
+        let sockets =
+            named(&code, "std::net::").into_iter().filter(|name| !ADDRESSES.contains(&name.as_str()));
+        wrong.extend(sockets.map(|name| format!("{path}: std::net::{name}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn configuration_opens_its_files_and_nothing_else() {
+    for Source { path, .. } in sources().iter().filter(|source| source.module == "config") {
+        let code = code(&std::fs::read_to_string(at("src").join(path)).unwrap());
+        for word in WORLD.iter().filter(|word| **word != "std::fs") {
+            assert!(!code.contains(word), "{path}: {word}");
+        }
+    }
+}
+
+#[test]
+fn files_say_what_they_are() {
+    for Source { path, text, .. } in sources() {
+        assert!(text.starts_with("//! "), "{path} does not begin with a sentence about itself");
+        let vague = |part: &str| VAGUE.contains(&part.trim_end_matches(".rs"));
+        assert!(!path.split('/').any(vague), "{path}: the name says nothing");
+        let code = code(&text);
+        let unsafe_code =
+            ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|word| code.contains(word));
+        assert!(path == "sys.rs" || !unsafe_code, "{path} is unsafe");
+    }
+}
+
+#[test]
+fn lists_of_imports_are_read() {
+    let code = "use crate::{a, b::{c, d}, e::f};\nlet x = crate::g::h();\n$crate::i; mycrate::j;";
+    let names: Vec<String> = named(code, "crate::").into_iter().collect();
+    assert_eq!(names, ["a", "b", "e", "g"]);
+}
