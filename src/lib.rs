@@ -1,4 +1,24 @@
 //! The agent beside an amplifier or a neural pipeline: bytes in, OpenMetrics out.
+//!
+//! ```text
+//!          decode           analyse
+//! bytes ──────────▶ events ─────────▶ events ──────▶ state ──▶ /metrics
+//!                                              fold
+//! ```
+//!
+//! A module may use those on floors below its own, and no others; `tests/agent/tidy.rs` holds the
+//! code to it. Below floor 3 nothing does I/O, waits or reads a clock.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 7 | [`cli`]: one file a subcommand |
+//! | 6 | [`agent`]: build (bind everything), run, reload, drain |
+//! | 5 | [`config`]: YAML to types, every mistake at once |
+//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes |
+//! | 3 | [`hub`]: the one place where events are folded |
+//! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks |
+//! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured |
+//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`sys`] |
 
 pub mod agent;
 pub mod analysis;

@@ -36,6 +36,8 @@ pub(super) struct Input {
     scrape: Option<Scrape>,
     /// Why a default source could not be opened.
     trouble: Option<String>,
+    /// Whether the user listed it, rather than it being there by default.
+    asked: bool,
     stop: CancellationToken,
     cut: CancellationToken,
     tasks: TaskTracker,
@@ -83,6 +85,7 @@ impl Input {
             mapper: Arc::default(),
             scrape: None,
             trouble: None,
+            asked: config.sources != Source::defaults(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -103,7 +106,7 @@ impl Input {
             match bound {
                 Ok(bound) => input.sockets.push((listen, bound)),
                 // A source nobody asked for must not keep the agent from starting.
-                Err(e) if Source::defaults().contains(settings) => {
+                Err(e) if !input.asked => {
                     let why = format!("cannot listen on {listen}: {}", plain(&e));
                     tracing::warn!(source = name, "{why}; this source is off");
                     input.trouble = Some(why);
@@ -116,7 +119,11 @@ impl Input {
 
     /// Whether this is the source that `settings` and `config` describe, so that it can run on.
     pub(super) fn runs(&self, settings: &Source, config: &Config) -> bool {
-        self.settings == *settings && self.surroundings == Surroundings::of(config) && self.trouble.is_none()
+        let asked = config.sources != Source::defaults();
+        self.settings == *settings
+            && self.asked == asked
+            && self.surroundings == Surroundings::of(config)
+            && self.trouble.is_none()
     }
 
     /// The sockets it holds.
@@ -177,6 +184,10 @@ impl Input {
 
     /// Starts its tasks.
     pub(super) fn start(&mut self, config: &Config, feed: Feed) {
+        // A graphics processor that nobody asked for and that is not there is no source that is down.
+        if self.asked || !matches!(self.settings, Source::Gpu(_)) {
+            feed.send(Body::Link(Link::Waiting));
+        }
         let stop = self.stop.clone();
         let tasks = &self.tasks;
         match self.settings.clone() {
@@ -199,7 +210,7 @@ impl Input {
             }
             Source::Gpu(mut of) => {
                 of.interval.get_or_insert(config.intervals.system);
-                drop(tasks.spawn(gpu::run(of, feed, stop)));
+                drop(tasks.spawn(gpu::run(of, self.asked, feed, stop)));
             }
             Source::Serial(of) => {
                 drop(tasks.spawn(serial::run(of.port, of.baud, self.new_decoder(false), feed, stop)))

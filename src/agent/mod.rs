@@ -252,7 +252,6 @@ impl Agent {
         if let Some(recorder) = &self.recorder {
             feed = feed.recorded(recorder.clone(), u32::try_from(place).unwrap_or(u32::MAX));
         }
-        feed.send(Body::Link(Link::Waiting));
         if let Some(input) = self.inputs.get_mut(name) {
             input.start(&self.config, feed);
         }

@@ -39,8 +39,11 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
         let read = |family: &str| state.registry.number(family, &labels);
         let number = |family: &str| read(family).map_or_else(|| "–".to_owned(), |n| format!("{n}"));
         let faults = state.registry.total("neural_source_faults", &format!("source=\"{}\",", source.name));
-        let up = read("neural_source_up") == Some(1.0);
-        let (class, word) = if up { ("up", "up") } else { ("down", "down") };
+        let (class, word) = match read("neural_source_up") {
+            Some(up) if up > 0.0 => ("up", "up"),
+            Some(_) => ("down", "down"),
+            None => ("absent", "not here"),
+        };
         let why = source.trouble.as_deref().map(|t| format!(": {}", escape(t))).unwrap_or_default();
         let _ = write!(
             page,

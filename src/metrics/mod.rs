@@ -276,7 +276,7 @@ impl Registry {
     pub fn total(&self, family: &str, labels: &str) -> f64 {
         let family = self.taken.get(family).and_then(|&id| self.families.get(id as usize));
         let series = family.into_iter().flat_map(|f| f.series(None));
-        series.filter(|s| s.labels.starts_with(labels)).filter_map(Series::number).sum()
+        series.filter(|s| s.labels.starts_with(labels)).filter_map(Series::number).fold(0.0, |a, b| a + b)
     }
 
     fn observe(&mut self, event: &Event<'_>, o: &Observation<'_>) -> Result<(), FaultKind> {

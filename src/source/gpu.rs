@@ -46,9 +46,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long until a card or a driver that was not there is looked for again.
 const RETRY: Duration = Duration::from_secs(300);
 
-/// Reads the cards at each interval until told to stop.
-pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
-    let Some(cards) = appear(&settings, &feed, stop.clone()).await else { return };
+/// Reads the cards at each interval until told to stop. Only if one is `expected` is the source down
+/// as long as there is none.
+pub async fn run(settings: Settings, expected: bool, feed: Feed, stop: CancellationToken) {
+    let Some(cards) = appear(&settings, expected, &feed, stop.clone()).await else { return };
     let ask = move |feed: &Feed| -> Attempt {
         let (feed, cards) = (feed.clone(), cards.clone());
         Box::pin(async move {
@@ -63,6 +64,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
 /// Waits until there is a card. `None` if told to stop before.
 async fn appear(
     settings: &Settings,
+    expected: bool,
     feed: &Feed,
     stop: CancellationToken,
 ) -> Option<Aside<Result<Vec<Gpu>, String>>> {
@@ -84,7 +86,9 @@ async fn appear(
         };
         if !said {
             tracing::info!(reason = %missing, "no graphics processor to read");
-            feed.send(Body::Link(Link::Down));
+            if expected {
+                feed.send(Body::Link(Link::Down));
+            }
             said = true;
         }
         tokio::select! {
@@ -191,7 +195,7 @@ mod tests {
         let (_, feed) = super::super::aside::tests::feed("gpu");
         let stop = CancellationToken::new();
         let settings = Settings { amd: false, nvidia: false, ..Settings::default() };
-        let task = tokio::spawn(run(settings, feed, stop.clone()));
+        let task = tokio::spawn(run(settings, true, feed, stop.clone()));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!task.is_finished());
         stop.cancel();
