@@ -362,7 +362,8 @@ impl Registry {
             }
             None => {
                 let change = lawful::change(change, spelled.kind)?;
-                if self.families.len() >= self.limits.families || self.series >= self.limits.series {
+                let brought = self.families.len() - self.built_in;
+                if brought >= self.limits.families || self.series >= self.limits.series {
                     return Err(FaultKind::Limit);
                 }
                 self.claim(&spelled.name, spelled.kind)?;

@@ -72,6 +72,17 @@ pub struct Refused {
     pub family: String,
 }
 
+/// The families that say what the agent costs, under the names that every exporter has for them.
+const PROCESS: [(&str, Kind); 7] = [
+    ("process_cpu_seconds", Kind::Counter),
+    ("process_resident_memory_bytes", Kind::Gauge),
+    ("process_virtual_memory_bytes", Kind::Gauge),
+    ("process_open_fds", Kind::Gauge),
+    ("process_max_fds", Kind::Gauge),
+    ("process_threads", Kind::Gauge),
+    ("process_start_time_seconds", Kind::Gauge),
+];
+
 /// What the agent costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Vitals {
@@ -162,17 +173,6 @@ pub(super) fn names() -> impl Iterator<Item = (String, Kind)> {
     agent::PAGE.metrics.iter().map(|m| (m.family(), m.kind)).chain(shared)
 }
 
-/// The metrics whose names every exporter shares.
-const PROCESS: &[(&str, Kind)] = &[
-    ("process_cpu_seconds", Kind::Counter),
-    ("process_resident_memory_bytes", Kind::Gauge),
-    ("process_virtual_memory_bytes", Kind::Gauge),
-    ("process_open_fds", Kind::Gauge),
-    ("process_max_fds", Kind::Gauge),
-    ("process_threads", Kind::Gauge),
-    ("process_start_time_seconds", Kind::Gauge),
-];
-
 /// Registers a metric under the name that its entry in the catalogue has.
 fn enter<M: Registered + Clone>(registry: &mut Client, entry: &Metric, metric: M) -> M {
     let unit = (!entry.unit.suffix().is_empty()).then(|| Unit::Other(entry.unit.suffix().to_owned()));
@@ -259,6 +259,15 @@ mod tests {
         ] {
             assert!(open.lines().any(|l| l == line), "{line}\n{open}");
         }
+        let mut process: Vec<_> = open.lines().filter_map(|l| l.strip_prefix("# TYPE process_")).collect();
+        let mut reserved = PROCESS.map(|(name, kind)| format!("{name} {kind:?}").to_lowercase());
+        process.sort_unstable();
+        reserved.sort();
+        assert_eq!(
+            process,
+            reserved.each_ref().map(|r| r.trim_start_matches("process_")),
+            "all are reserved"
+        );
         let classic = text(Format::Classic);
         for line in [
             "# TYPE neural_agent_build_info gauge",

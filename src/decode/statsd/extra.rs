@@ -55,7 +55,7 @@ struct Alert(&'static str);
 impl Spell for Alert {
     fn spell(&self, out: &mut Spelled) -> Result<(), FaultKind> {
         "statsd_events".clone_into(&mut out.name);
-        "Events received as DogStatsD events, by alert type.".clone_into(&mut out.help);
+        "Events received as DogStatsD events, by alert type".clone_into(&mut out.help);
         out.kind = Kind::Counter;
         out.labels.push(("alert_type".to_owned(), self.0.to_owned()));
         Ok(())

@@ -1,0 +1,77 @@
+# What can be done here; `make` alone lists it. Cargo does the building, this file knows the order.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test lint unit partners measure bench fuzz soak deny
+
+CARGO ?= cargo
+PYTHON ?= python3
+# Root needs no sudo, and a bare machine may not have it.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+VENV := .venv
+# The program that partners talk to. Another one is tested with `make partners AGENT=/usr/bin/neural-exporter`.
+AGENT ?= target/debug/neural-exporter
+SECONDS_OF_FUZZ ?= 60
+SECONDS_OF_SOAK ?= 600
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the program, as it is released: target/release/neural-exporter
+	$(CARGO) build --release --locked
+
+test: lint unit partners ## everything that must pass; installs what it needs
+
+lint: ## formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+unit: ## the tests in Rust
+	$(CARGO) test --locked
+
+partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients
+	$(CARGO) build --locked --bins
+	NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest tests/partners
+
+# promtool and a server that scrapes, and a sender that is not ours. Debian starts the server it installs; a
+# policy file would be needed to forbid it, and a container has nothing that starts it.
+.PHONY: programs
+programs:
+	@missing=(); \
+	{ command -v prometheus && command -v promtool; } > /dev/null || missing+=(prometheus); \
+	command -v socat > /dev/null || missing+=(socat); \
+	command -v systemd-analyze > /dev/null || missing+=(systemd); \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
+	if (( $${#missing[@]} )); then \
+		echo "installing $${missing[*]}"; \
+		$(SUDO) apt-get update -qq; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
+	fi
+
+.venv/ready: tests/partners/requirements.txt | programs
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+measure: ## speed and memory of the whole program from outside, as the table in the README
+	$(CARGO) build --release --locked --bins
+	$(CARGO) build --release --locked --example flood
+	$(PYTHON) tests/bench/measure.py
+
+bench: ## speed of the parts
+	$(CARGO) bench --locked
+
+fuzz: ## every fuzz target for SECONDS_OF_FUZZ (60); needs cargo-fuzz and a nightly toolchain
+	@command -v cargo-fuzz > /dev/null || { echo "cargo install cargo-fuzz, and rustup toolchain install nightly"; exit 1; }
+	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=$(SECONDS_OF_FUZZ); \
+	done
+
+soak: ## 10,000 events a second for SECONDS_OF_SOAK (600): CPU, and memory that must stay flat
+	$(CARGO) build --release --locked --bins
+	$(CARGO) build --release --locked --example flood
+	$(PYTHON) tests/bench/measure.py --only soak --soak-seconds $(SECONDS_OF_SOAK)
+
+deny: ## licences and advisories of dependencies, if cargo-deny is installed
+	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: skipped"; fi
