@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""Drives the release build from outside and prints what it costs, as the table in the README.
+
+`make measure` builds what it needs. Only the standard library; only this machine; a few minutes.
+CPU is the agent's own, from its scheduler statistics, so that the sender's is not in it and a busy
+machine matters little. Latencies and losses do depend on what else runs: the table says how much did.
+Every figure is the median of several rounds, with the least and the greatest.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "target/release/neural-exporter"
+FLOOD = ROOT / "target/release/examples/flood"
+MiB = 2**20
+ACCOUNT = ("source_events", "source_faults", "source_shed", "source_kernel_drops")
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Machine:
+    """How much of the machine others used while something was measured."""
+
+    def __init__(self) -> None:
+        self.began = self.read()
+
+    @staticmethod
+    def read() -> tuple[float, float]:
+        with open("/proc/stat") as file:
+            fields = [int(field) for field in file.readline().split()[1:9]]
+        return sum(fields) - fields[3] - fields[4], sum(fields)
+
+    def busy(self) -> float:
+        busy, total = self.read()
+        return (busy - self.began[0]) / max(1.0, total - self.began[1])
+
+
+class Agent:
+    """The agent with one source for each way in."""
+
+    def __init__(self, **settings) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="measure-")
+        at = Path(self.folder.name)
+        self.port, tcp, udp = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
+        self.to = {
+            "udp": f"udp://127.0.0.1:{udp}",
+            "tcp": f"tcp://127.0.0.1:{tcp}",
+            "unixgram": f"unixgram:{at}/statsd.gram",
+            "unix": f"unix:{at}/events.sock",
+        }
+        config = {
+            "listen": f"127.0.0.1:{self.port}",
+            "state_directory": f"{at}/state",
+            "log": {"level": "error"},
+            "sources": [
+                {"statsd": {"name": "udp", "listen": self.to["udp"]}},
+                {"statsd": {"name": "tcp", "listen": self.to["tcp"]}},
+                {"statsd": {"name": "unixgram", "listen": self.to["unixgram"]}},
+                {"jsonl": {"name": "unix", "listen": self.to["unix"]}},
+            ],
+        } | settings
+        (at / "config.yml").write_text(json.dumps(config))
+        self.process = subprocess.Popen([PROGRAM, "run", "--config", at / "config.yml"])
+        end = time.monotonic() + 20
+        while True:
+            try:
+                self.scrape()
+                return
+            except OSError:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise SystemExit("the agent does not start") from None
+                time.sleep(0.05)
+
+    def __enter__(self) -> Agent:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        self.folder.cleanup()
+
+    def tasks(self):
+        return Path(f"/proc/{self.process.pid}/task").iterdir()
+
+    def cpu(self) -> int:
+        """Nanoseconds of CPU so far."""
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in self.tasks())
+
+    def status(self, key: str, of: Path | None = None) -> int:
+        text = ((of or Path(f"/proc/{self.process.pid}")) / "status").read_text()
+        return int(re.search(rf"^{key}:\s*(\d+)", text, re.M)[1])
+
+    def rss(self) -> float:
+        return self.status("VmRSS") * 1024 / MiB
+
+    def wakeups(self) -> int:
+        return sum(self.status("voluntary_ctxt_switches", task) for task in self.tasks())
+
+    def settle(self) -> None:
+        """Waits until it has nothing more to do."""
+        last = self.cpu()
+        for _ in range(200):
+            time.sleep(0.05)
+            now = self.cpu()
+            if now - last < 500_000:
+                return
+            last = now
+
+    def scrape(self) -> str:
+        with Client(self.port) as client:
+            return client.get().decode()
+
+    def account(self, source: str) -> dict[str, float]:
+        text = self.scrape()
+        pattern = r'^neural_{}_total{{[^}}]*source="{}"[^}}]*}} (\S+)'
+        return {
+            what: sum(float(v) for v in re.findall(pattern.format(what, source), text, re.M)) for what in ACCOUNT
+        }
+
+
+class Client:
+    """HTTP on one connection, with as little of its own cost as this language allows."""
+
+    def __init__(self, port: int, gzip: bool = False) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), 20)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        packed = b"Accept-Encoding: gzip\r\n" if gzip else b""
+        self.request = b"GET /metrics HTTP/1.1\r\nHost: measure\r\nAccept: text/plain\r\n" + packed + b"\r\n"
+        self.buffer = bytearray(32 * MiB)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.socket.close()
+
+    def get(self) -> bytes:
+        self.socket.sendall(self.request)
+        view, got = memoryview(self.buffer), 0
+        while True:
+            n = self.socket.recv_into(view[got:])
+            if n == 0:
+                raise ConnectionError("closed")
+            got += n
+            body = self.buffer.find(b"\r\n\r\n", 0, min(got, 4096))
+            if body >= 0:
+                break
+        length = int(re.search(rb"(?i)content-length: (\d+)", self.buffer[:body])[1])
+        end = body + 4 + length
+        while got < end:
+            n = self.socket.recv_into(view[got:])
+            if n == 0:
+                raise ConnectionError("closed")
+            got += n
+        return bytes(view[body + 4 : end])
+
+
+def flood(to: str, **options) -> dict[str, float]:
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    done = subprocess.run([FLOOD, "--to", to, *words], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+class Round:
+    """One flood: what was sent, what was counted, what it cost."""
+
+    def __init__(self, agent: Agent, source: str, **options) -> None:
+        before = agent.account(source)
+        agent.settle()
+        cpu = agent.cpu()
+        self.sent = flood(agent.to[source], **options)
+        agent.settle()
+        self.cpu = agent.cpu() - cpu
+        # The kernel is asked once a second what it dropped.
+        for _ in range(30):
+            after = agent.account(source)
+            self.parts = {what: after[what] - before[what] for what in ACCOUNT}
+            if source != "udp" or self.parts["source_events"] + self.parts["source_kernel_drops"] * options.get("pack", 1) >= self.sent["lines"]:
+                break
+            time.sleep(0.1)
+        self.counted = self.parts["source_events"]
+        self.rate = self.sent["lines"] / self.sent["seconds"]
+        self.loss = 1 - self.counted / self.sent["lines"]
+        self.ns = self.cpu / max(1.0, self.counted)
+        lost = self.parts["source_kernel_drops"] * options.get("pack", 1)
+        self.exact = self.counted + lost == self.sent["lines"]
+
+
+def spread(values, digits: int = 2, unit: str = "") -> str:
+    middle = statistics.median(values)
+    return f"**{middle:,.{digits}f}**{unit} [{min(values):,.{digits}f}–{max(values):,.{digits}f}]"
+
+
+def thousand(rate: float) -> str:
+    return f"{rate / 1e6:.2f} M" if rate >= 1e6 else f"{rate / 1e3:.0f} k"
+
+
+ROWS: list[tuple[str, str, str]] = []
+
+
+def row(path: str, figure: str, aim: str) -> None:
+    ROWS.append((path, figure, aim))
+    print(f"{path}: {figure} (aim {aim})", flush=True)
+
+
+def single_lines(o) -> None:
+    with Agent() as agent:
+        flood(agent.to["udp"], seconds=1, rate=100_000)
+        best = 0.0
+        for rate in (100_000, 200_000, 400_000, 600_000, 800_000, 0):
+            rounds = [Round(agent, "udp", rate=rate, seconds=o.seconds) for _ in range(o.rounds)]
+            loss = statistics.median(r.loss for r in rounds)
+            offered = statistics.median(r.rate for r in rounds)
+            counted = statistics.median(r.counted / r.sent["seconds"] for r in rounds)
+            if loss == 0 and all(r.exact for r in rounds):
+                best = max(best, offered)
+            wanted = thousand(rate) if rate else "all the sender can do"
+            figure = f"{thousand(offered)}/s sent, {thousand(counted)}/s counted, loss {loss:.3%}"
+            if not all(r.exact for r in rounds):
+                figure += " (NOT all accounted for)"
+            figure += f", {spread([r.ns / 1000 for r in rounds])} µs CPU a line"
+            row(f"StatsD over UDP, one line a datagram, {wanted}", figure, "800 k/s, 0.7 µs" if rate in (800_000, 0) else "–")
+        row("the same: most lines a second without loss", f"**{thousand(best)}/s**", "800 k/s")
+
+
+def packed(o) -> None:
+    cases = [
+        ("UDP, 20 a datagram, untagged", "udp", dict(pack=20, rate=1_000_000), "0.25 µs"),
+        ("UDP, 20 a datagram, 3 tags", "udp", dict(pack=20, rate=1_000_000, shape="tagged"), "0.4 µs"),
+        ("TCP, untagged", "tcp", dict(pack=200), "0.25 µs"),
+        ("TCP, 3 tags", "tcp", dict(pack=200, shape="tagged"), "0.4 µs"),
+        ("Unix datagrams, 20 each, untagged", "unixgram", dict(pack=20), "0.25 µs"),
+        ("Unix datagrams, 20 each, 3 tags", "unixgram", dict(pack=20, shape="tagged"), "0.4 µs"),
+        ("Unix datagrams, one line each", "unixgram", {}, "–"),
+        ("timers over TCP, into histograms", "tcp", dict(pack=200, shape="timer"), "–"),
+    ]
+    with Agent() as agent:
+        for title, source, options, aim in cases:
+            rounds = [Round(agent, source, seconds=o.seconds, **options) for _ in range(o.rounds)]
+            figure = f"{spread([r.ns / 1000 for r in rounds])} µs CPU a line at {thousand(statistics.median(r.rate for r in rounds))}/s"
+            loss = statistics.median(r.loss for r in rounds)
+            row(f"StatsD over {title}", figure + (f", loss {loss:.3%}" if loss else ""), aim)
+
+
+def stages(o) -> None:
+    with Agent() as agent:
+        rounds = [Round(agent, "unix", pack=200, shape="stage", seconds=o.seconds) for _ in range(o.rounds)]
+        ns = [r.ns for r in rounds]
+        figure = f"{spread(ns, 0)} ns CPU an event = **{1e3 / statistics.median(ns):.2f} M/s** a core; {thousand(statistics.median(r.rate for r in rounds))}/s end to end"
+        row("JSON stage events over a Unix stream, to histograms", figure, "2.0 M/s a core")
+
+
+def scrapes(o) -> None:
+    for series, aims in ((10_000, ("1.0 ms", "1.5 ms")), (100_000, ("25 ms, below 120 MiB", "–"))):
+        with Agent(limits={"series": 200_000, "series_per_family": 200_000, "series_per_source": 200_000}) as agent:
+            flood(agent.to["tcp"], shape="gauge", names=series, pack=100, lines=series)
+            for _ in range(100):
+                held = len(re.findall(r"^flood_gauge", agent.scrape(), re.M))
+                if held >= series:
+                    break
+                time.sleep(0.1)
+            assert held == series, f"{held} of {series} series are there"
+            for gzip, aim in zip((False, True), aims):
+                count = 300 if series == 10_000 else 60
+                p50, p99, cpu, size = [], [], [], 0
+                for _ in range(o.rounds):
+                    with Client(agent.port, gzip) as client:
+                        for _ in range(10):
+                            size = len(client.get())
+                        agent.settle()
+                        began, times = agent.cpu(), []
+                        for _ in range(count):
+                            clock = time.perf_counter_ns()
+                            client.get()
+                            times.append((time.perf_counter_ns() - clock) / 1e6)
+                        cpu.append((agent.cpu() - began) / count / 1e6)
+                    times.sort()
+                    p50.append(times[count // 2])
+                    p99.append(times[min(count - 1, count * 99 // 100)])
+                figure = f"p50 {spread(p50)} ms, p99 {spread(p99)} ms, {spread(cpu)} ms CPU, {size / 1e6:.2f} MB"
+                if not gzip:
+                    figure += f", {agent.rss():.1f} MiB resident after"
+                row(f"scrape of {series:,} series, {'gzip' if gzip else 'plain'}", figure, aim)
+
+
+def scrape_under_load(o) -> None:
+    """How long a line waits while scrapes are written: sent with its time, seen in the clock lag."""
+    with Agent() as agent:
+        flood(agent.to["tcp"], shape="gauge", names=10_000, pack=100, lines=10_000)
+        agent.settle()
+        rounds = []
+        for scraping in (False, True):
+            sender = subprocess.Popen([FLOOD, "--to", agent.to["unix"], "--shape", "stage", "--pack", "200", "--seconds", str(o.seconds)], stdout=subprocess.PIPE)
+            with Client(agent.port) as client:
+                while sender.poll() is None:
+                    if scraping:
+                        client.get()
+                    time.sleep(0.02)
+            sent = json.loads(sender.stdout.read())
+            rounds.append(sent["lines"] / sent["seconds"])
+        row("JSON events while 10,000 series are scraped 50 times a second", f"{thousand(rounds[1])}/s, beside {thousand(rounds[0])}/s without scrapes ({rounds[1] / rounds[0]:.2f})", "–")
+
+
+def idle(o) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    defaults = [{"jsonl": {}}, {"statsd": {"listen": f"udp://127.0.0.1:{port}"}}, {"host": {}}, {"gpu": {}}]
+    with tempfile.TemporaryDirectory() as folder:
+        defaults[0]["jsonl"] = {"listen": f"unix:{folder}/events.sock"}
+        with Agent(sources=defaults) as agent:
+            time.sleep(10)
+            clock, cpu, wakeups = time.monotonic(), agent.cpu(), agent.wakeups()
+            time.sleep(o.idle_seconds)
+            passed = time.monotonic() - clock
+            share = (agent.cpu() - cpu) / 1e9 / passed
+            woken = (agent.wakeups() - wakeups) / passed
+            figure = f"**{agent.rss():.1f} MiB** resident, **{share:.3%}** of a core, {woken:.1f} wake-ups a second, {agent.status('Threads')} threads"
+            row(f"idle on the defaults for {passed:.0f} s", figure, "10 MiB, 0.2 %")
+
+
+def soak(o) -> None:
+    with Agent() as agent:
+        flood(agent.to["unix"], shape="stage", rate=10_000, pack=10, seconds=5)
+        agent.settle()
+        rss, cpu, machine = agent.rss(), agent.cpu(), Machine()
+        sent = flood(agent.to["unix"], shape="stage", rate=10_000, pack=10, seconds=o.soak_seconds)
+        share = (agent.cpu() - cpu) / 1e9 / sent["seconds"]
+        agent.settle()
+        figure = f"**{share:.2%}** of a core; {rss:.1f} MiB before, {agent.rss():.1f} MiB after; {sent['lines']:,} sent"
+        counted = agent.account("unix")["source_events"]
+        figure += f", {counted:,.0f} counted in all"
+        row(f"10,000 events a second for {sent['seconds']:.0f} s", figure, "below 3 %, memory flat")
+        print(f"(the machine was {machine.busy():.0%} busy)")
+
+
+PARTS = {"single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part alone; can be given again")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each figure")
+    parser.add_argument("--seconds", type=float, default=3, help="length of a flood")
+    parser.add_argument("--idle-seconds", type=float, default=60)
+    parser.add_argument("--soak-seconds", type=float, default=60)
+    o = parser.parse_args()
+    for needed in (PROGRAM, FLOOD):
+        if not needed.exists():
+            raise SystemExit(f"{needed} is not built; `make measure` builds it")
+    machine = Machine()
+    for part in o.only or PARTS:
+        PARTS[part](o)
+    cores = os.cpu_count()
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    model = model[1] if model else "unknown processor"
+    print(f"\n{cores} cores, {model}, Linux {os.uname().release}, rmem_default {Path('/proc/sys/net/core/rmem_default').read_text().strip()}; program {PROGRAM.stat().st_size / 1e6:.1f} MB; machine {machine.busy():.0%} busy over all\n")
+    print("| path | measured: median [least–greatest] | aim |\n| --- | --- | --- |")
+    for path, figure, aim in ROWS:
+        print(f"| {path} | {figure} | {aim} |")
+
+
+if __name__ == "__main__":
+    main()
