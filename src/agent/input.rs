@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
+use crate::setting::Span;
 use crate::source::record::Recorded;
 use crate::source::scrape::Scrape;
 use crate::source::socket::{self, Bound, NewDecoder, Options};
@@ -49,7 +51,8 @@ struct Surroundings {
     line_bytes: usize,
     connections: usize,
     prices: Arc<Prices>,
-    system: crate::setting::Span,
+    device: Span,
+    system: Span,
 }
 
 impl Surroundings {
@@ -63,6 +66,7 @@ impl Surroundings {
             line_bytes: config.limits.line_bytes,
             connections: config.limits.connections,
             prices: Arc::new(prices),
+            device: config.intervals.device,
             system: config.intervals.system,
         }
     }
@@ -126,6 +130,11 @@ impl Input {
             && self.trouble.is_none()
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        self.settings.name()
+    }
+
     /// The sockets it holds.
     pub(super) fn sockets(&self) -> impl Iterator<Item = (Listen, Arc<Bound>)> {
         self.sockets.iter().cloned()
@@ -178,6 +187,7 @@ impl Input {
             receive_buffer: usize::try_from(buffer.0).unwrap_or(usize::MAX),
             mode: mode.0,
             group: group.clone(),
+            ask: self.surroundings.device.0.max(Duration::from_millis(10)),
             connections: connections.map_or(self.surroundings.connections, |c| c as usize),
         }
     }
@@ -255,14 +265,22 @@ impl Input {
         }
     }
 
-    /// Reads the mapping file anew; decoders take the new rules with the next line.
-    pub(super) fn refresh(&self) {
-        if let Source::Statsd(Statsd { mapping: Some(path), name, .. }) = &self.settings {
-            match read_mapping(name, path) {
-                Ok(mapper) => self.mapper.store(Arc::new(mapper)),
-                Err(why) => tracing::error!("{why}\nthe old mapping stays"),
-            }
+    /// Reads the mapping file anew, if there is one.
+    pub(super) fn read_mapping(&self) -> Result<Option<Mapper>, String> {
+        match &self.settings {
+            Source::Statsd(Statsd { mapping: Some(path), name, .. }) => read_mapping(name, path).map(Some),
+            _ => Ok(None),
         }
+    }
+
+    /// Takes other mapping rules; decoders follow them from the next line on.
+    pub(super) fn set_mapping(&self, mapper: Mapper) {
+        self.mapper.store(Arc::new(mapper));
+    }
+
+    /// A number that changes with the mapping rules.
+    pub(super) fn edition(&self) -> u32 {
+        self.mapper.load().edition()
     }
 
     /// Ends its tasks; open connections too if `cut`. The future is ready when they have ended.

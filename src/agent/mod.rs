@@ -10,7 +10,7 @@ mod place;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,13 +118,7 @@ impl Agent {
         }
         let kept = Kept::open(config.state_directory.as_deref());
         let registry = Registry::new(PAGES, limits(&config), ladders(&config));
-        let budget = &config.llm.budget;
-        let tokens = budget.tokens_per_day.map(|t| t as f64);
-        let hub = Hub::new(
-            registry,
-            Budget::new(kept.day(), tokens, budget.cost_per_day),
-            Peaks::new(config.intervals.pipeline.0),
-        );
+        let hub = Hub::new(registry, Budget::new(kept.day()), Peaks::new(config.intervals.pipeline.0));
         let own = Arc::new(Own::new());
         let (ask, asked) = mpsc::channel(1);
         let site = Site::new(hub.clone(), own.clone(), ask);
@@ -143,10 +137,11 @@ impl Agent {
         };
         agent.hub.lock().registry.set_created(config.exposition.created);
         agent.announce(&config);
-        agent.own.config_hash.set(hash(&config));
         agent.own.config_loaded.set(now().seconds());
         agent.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
-        Ok(Self { config, ..agent })
+        let agent = Self { config, ..agent };
+        agent.own.config_hash.set(agent.hash());
+        Ok(agent)
     }
 
     /// The addresses that `/metrics` is served on.
@@ -266,6 +261,19 @@ impl Agent {
         format!("{} sources, {} series", self.inputs.len(), self.hub.lock().registry.len())
     }
 
+    /// The first 48 bits of a hash of what is in effect: a number that a gauge holds exactly.
+    fn hash(&self) -> i64 {
+        let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
+        hasher.write(self.config.print().as_bytes());
+        for page in &self.config.pages.0 {
+            hasher.write(format!("{page:?}").as_bytes());
+        }
+        for input in self.inputs.values() {
+            hasher.write_u32(input.edition());
+        }
+        i64::try_from(hasher.finish() >> 16).unwrap_or_default()
+    }
+
     /// Brings the series of expected pipelines into being, and the metrics of packs.
     fn announce(&self, config: &Config) {
         let mut state = self.hub.lock();
@@ -312,6 +320,14 @@ impl Agent {
         let mut opened = BTreeMap::new();
         let mut wrong = Vec::new();
         let known = |source: &Source| self.inputs.get(source.name()).is_some_and(|i| i.runs(source, &config));
+        let mut mappings = Vec::new();
+        for input in config.sources.iter().filter(|s| known(s)).filter_map(|s| self.inputs.get(s.name())) {
+            match input.read_mapping() {
+                Ok(Some(mapper)) => mappings.push((input.name().to_owned(), mapper)),
+                Ok(None) => {}
+                Err(why) => wrong.push(why),
+            }
+        }
         for source in config.sources.iter().filter(|s| !known(s)) {
             match Input::open(source, &config, &held, &mut Vec::new()) {
                 Ok(input) => drop(opened.insert(source.name().to_owned(), input)),
@@ -362,19 +378,20 @@ impl Agent {
             state.registry.set_limits(limits(&config));
             state.registry.set_ladders(ladders(&config));
             state.registry.set_created(config.exposition.created);
-            let budget = &config.llm.budget;
-            state.budget.set_limits(budget.tokens_per_day.map(|t| t as f64), budget.cost_per_day);
+            set_budget(&mut state.budget, &config);
             if config.intervals.pipeline != self.config.intervals.pipeline {
                 state.peaks = Peaks::new(config.intervals.pipeline.0);
             }
         }
         self.announce(&config);
-        self.own.config_hash.set(hash(&config));
         self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
         self.config = config;
-        for input in self.inputs.values() {
-            input.refresh();
+        for (name, mapper) in mappings {
+            if let Some(input) = self.inputs.get(&name) {
+                input.set_mapping(mapper);
+            }
         }
+        self.own.config_hash.set(self.hash());
         for name in &starting {
             self.start(name);
         }
@@ -448,6 +465,12 @@ fn bind_web(address: &Address, activated: &mut Vec<(String, OwnedFd)>) -> Result
     }
 }
 
+fn set_budget(budget: &mut Budget, config: &Config) {
+    let llm = &config.llm;
+    let tokens = llm.budget.tokens_per_day.map(|t| t as f64);
+    budget.set_limits(tokens, llm.budget.cost_per_day, &llm.currency);
+}
+
 fn limits(config: &Config) -> Limits {
     let l = &config.limits;
     Limits {
@@ -462,17 +485,6 @@ fn limits(config: &Config) -> Limits {
 
 fn ladders(config: &Config) -> HashMap<String, Vec<f64>> {
     config.histograms.iter().map(|(name, bounds)| (name.clone(), bounds.clone())).collect()
-}
-
-/// The first 48 bits of a hash of what is in effect: a number that a gauge holds exactly.
-fn hash(config: &Config) -> i64 {
-    let mut hasher = foldhash::quality::FixedState::with_seed(0);
-    let mut hasher = std::hash::BuildHasher::build_hasher(&mut hasher);
-    hasher.write(config.print().as_bytes());
-    for page in &config.pages.0 {
-        hasher.write(format!("{page:?}").as_bytes());
-    }
-    i64::try_from(hasher.finish() >> 16).unwrap_or_default()
 }
 
 fn count(what: &str, n: usize) -> String {

@@ -19,6 +19,7 @@ pub struct Budget {
     day: Day,
     tokens_per_day: Option<f64>,
     cost_per_day: Option<f64>,
+    currency: String,
     /// Whether there is anything to say at all.
     used: bool,
 }
@@ -26,15 +27,15 @@ pub struct Budget {
 impl Budget {
     /// A budget that goes on with `day`.
     #[must_use]
-    pub fn new(day: Option<Day>, tokens_per_day: Option<f64>, cost_per_day: Option<f64>) -> Self {
-        let used = day.is_some() || tokens_per_day.is_some() || cost_per_day.is_some();
-        Self { day: day.unwrap_or_default(), tokens_per_day, cost_per_day, used }
+    pub fn new(day: Option<Day>) -> Self {
+        Self { day: day.unwrap_or_default(), used: day.is_some(), ..Self::default() }
     }
 
-    /// Takes other limits.
-    pub fn set_limits(&mut self, tokens_per_day: Option<f64>, cost_per_day: Option<f64>) {
+    /// Takes limits, and what costs are counted in.
+    pub fn set_limits(&mut self, tokens_per_day: Option<f64>, cost_per_day: Option<f64>, currency: &str) {
         self.used |= tokens_per_day.is_some() || cost_per_day.is_some();
         (self.tokens_per_day, self.cost_per_day) = (tokens_per_day, cost_per_day);
+        currency.clone_into(&mut self.currency);
     }
 
     /// The totals to keep, if there are any.
@@ -63,6 +64,7 @@ impl Budget {
             out(Body::Spent(Spent {
                 tokens: self.day.tokens,
                 cost: self.day.cost,
+                currency: &self.currency,
                 tokens_budget: self.tokens_per_day,
                 cost_budget: self.cost_per_day,
             }));
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_day_adds_up_and_ends() {
-        let mut budget = Budget::new(Some(Day { day: 3, tokens: 100.0, cost: 1.0 }), Some(1000.0), None);
+        let mut budget = Budget::new(Some(Day { day: 3, tokens: 100.0, cost: 1.0 }));
         call(&mut budget, 3);
         assert_eq!(budget.day(), Some(Day { day: 3, tokens: 115.0, cost: 1.5 }));
         call(&mut budget, 4);
@@ -111,7 +113,9 @@ mod tests {
         let mut said = 0;
         Budget::default().report(&mut |_| said += 1);
         assert_eq!(said, 0);
-        Budget::new(None, Some(1.0), None).report(&mut |_| said += 1);
+        let mut budget = Budget::default();
+        budget.set_limits(Some(1.0), None, "USD");
+        budget.report(&mut |_| said += 1);
         assert_eq!(said, 1);
     }
 }

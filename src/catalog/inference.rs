@@ -24,6 +24,7 @@ pub static PAGE: Page = Page {
         &DAY_COST,
         &BUDGET_TOKENS,
         &BUDGET_COST,
+        &CURRENCY,
     ],
 };
 
@@ -203,6 +204,19 @@ static BUDGET_COST: Metric = Metric {
             && let Some(budget) = s.cost_budget
         {
             row.set(&[], budget);
+        }
+    },
+    ..BUDGET
+};
+
+static CURRENCY: Metric = Metric {
+    name: "llm_currency",
+    help: "What costs are counted in, as configured",
+    kind: Kind::Info,
+    labels: &["currency"],
+    read: |event, row| {
+        if let Body::Spent(s) = &event.body {
+            row.set(&[s.currency], 1.0);
         }
     },
     ..BUDGET

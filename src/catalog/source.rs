@@ -35,6 +35,9 @@ pub static PAGE: Page = Page {
 /// What every entry of this page has in common.
 const ENTRY: Metric = Metric { labels: &["source"], keep: Keep::Always, ..Metric::BLANK };
 
+/// What every entry about a datagram socket has in common.
+const SOCKET: Metric = Metric { labels: &["source", "listen"], on: &[Topic::Socket], ..ENTRY };
+
 static UP: Metric = Metric {
     name: "source_up",
     help: "Whether the source can be heard: 1 while it listens or answers, 0 otherwise",
@@ -193,7 +196,7 @@ static CLIENTS: Metric = Metric {
     on: &[Topic::Clients],
     read: |event, row| {
         if let Body::Clients(clients) = event.body {
-            row.set(&[&row.source()], clients.open as f64);
+            row.shift(&[&row.source()], clients.accepted as f64 - clients.ended as f64);
         }
     },
     ..ENTRY
@@ -229,50 +232,46 @@ static KERNEL_DROPS: Metric = Metric {
     name: "source_kernel_drops",
     help: "Datagrams that the kernel dropped because the receive buffer was full",
     kind: Kind::Counter,
-    on: &[Topic::Socket],
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
-            row.add(&[&row.source()], socket.drops as f64);
+            row.add(&[&row.source(), socket.listen], socket.drops as f64);
         }
     },
-    ..ENTRY
+    ..SOCKET
 };
 
 static BUFFER_ASKED: Metric = Metric {
     name: "source_receive_buffer_asked",
     help: "Receive buffer that was asked for",
     unit: Unit::Bytes,
-    on: &[Topic::Socket],
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
-            row.set(&[&row.source()], socket.asked as f64);
+            row.set(&[&row.source(), socket.listen], socket.asked as f64);
         }
     },
-    ..ENTRY
+    ..SOCKET
 };
 
 static BUFFER_GRANTED: Metric = Metric {
     name: "source_receive_buffer_granted",
     help: "Receive buffer that the kernel granted, as it accounts memory",
     unit: Unit::Bytes,
-    on: &[Topic::Socket],
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
-            row.set(&[&row.source()], socket.granted as f64);
+            row.set(&[&row.source(), socket.listen], socket.granted as f64);
         }
     },
-    ..ENTRY
+    ..SOCKET
 };
 
 static BUFFER_QUEUED: Metric = Metric {
     name: "source_receive_buffer_queued",
     help: "Memory of datagrams that wait in the receive buffer now",
     unit: Unit::Bytes,
-    on: &[Topic::Socket],
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
-            row.set(&[&row.source()], socket.queued as f64);
+            row.set(&[&row.source(), socket.listen], socket.queued as f64);
         }
     },
-    ..ENTRY
+    ..SOCKET
 };

@@ -111,11 +111,11 @@ impl Default for Expire {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Intervals {
-    /// The windows of pipelines.
+    /// The window in which the peak rate of a stage is counted.
     pub pipeline: Span,
-    /// Devices.
+    /// How often sockets and devices are asked for their own state.
     pub device: Span,
-    /// The machine.
+    /// How often the machine is read, by sources that do not say so themselves.
     pub system: Span,
 }
 

@@ -85,7 +85,7 @@ bodies! {
     /// A polled source was asked once.
     Pass(Pass),
     /// What the kernel says of a socket.
-    Socket(SocketState),
+    Socket(SocketState<'a>),
     /// Clients of a listening source.
     Clients(Clients),
     /// One run of a pipeline stage.
@@ -123,7 +123,7 @@ bodies! {
     /// The fullest moment of a queue. Written by an analyser alone.
     QueuePeak(Peak<'a>),
     /// What language models used today. Written by an analyser alone.
-    Spent(Spent),
+    Spent(Spent<'a>),
 }
 
 /// Whether a source can be heard.
@@ -161,8 +161,10 @@ pub struct Pass {
 
 /// What the kernel says of a receiving socket (`SO_MEMINFO`, `SO_RCVBUF`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SocketState {
-    /// Datagrams dropped by the kernel since the socket was opened.
+pub struct SocketState<'a> {
+    /// Where the socket listens, as configured.
+    pub listen: &'a str,
+    /// Datagrams dropped by the kernel since the last report.
     pub drops: u64,
     /// Receive buffer asked for, bytes.
     pub asked: u64,
@@ -172,14 +174,14 @@ pub struct SocketState {
     pub queued: u64,
 }
 
-/// Clients of a listening source.
+/// News of the clients of a listening source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clients {
-    /// Connections open now.
-    pub open: u64,
-    /// Connections accepted since the last report.
+    /// Connections accepted.
     pub accepted: u64,
-    /// Connections refused since the last report, because the limit was reached.
+    /// Connections that ended.
+    pub ended: u64,
+    /// Connections refused, because the limit was reached.
     pub refused: u64,
 }
 

@@ -181,11 +181,13 @@ pub struct Peak<'a> {
 
 /// What language models used since 00:00 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spent {
+pub struct Spent<'a> {
     /// Tokens sent and received.
     pub tokens: f64,
     /// Cost in the configured currency.
     pub cost: f64,
+    /// What costs are counted in.
+    pub currency: &'a str,
     /// Tokens that may be used in a day.
     pub tokens_budget: Option<f64>,
     /// Cost that may be incurred in a day.

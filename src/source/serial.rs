@@ -129,3 +129,59 @@ fn sleep(time: Duration, stop: &CancellationToken) {
         left = left.saturating_sub(slice);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use serialport::{SerialPort, TTYPort};
+
+    use super::*;
+    use crate::decode::Protocol;
+    use crate::hub::Hub;
+
+    fn becomes(hub: &Hub, family: &str, labels: &str, want: f64) {
+        for _ in 0..500 {
+            if hub.lock().registry.number(family, labels) == Some(want) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{family}{{{labels}}} is {:?}, not {want}", hub.lock().registry.number(family, labels));
+    }
+
+    #[test]
+    fn lines_from_a_port_that_goes_and_is_not_there() {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("board"), "board");
+        let (mut board, port) = TTYPort::pair().unwrap();
+        let name = port.name().unwrap();
+        // The pair's other end keeps the line alive, but holds it exclusively.
+        drop(port);
+        let stop = CancellationToken::new();
+        let reader = std::thread::spawn({
+            let (name, feed, stop) = (name.clone(), feed.clone(), stop.clone());
+            move || supervise(&name, 115_200, &|| Protocol::Jsonl.decoder(), &feed, &stop)
+        });
+        becomes(&hub, "neural_source_up", "source=\"board\"", 1.0);
+        board
+            .write_all(
+                b"{\"type\":\"stage\",\"pipeline\":\"p\",\"stage\":\"s\",\"seconds\":1}\nnoise\n{\"type\":",
+            )
+            .unwrap();
+        becomes(&hub, "neural_source_events", "source=\"board\"", 1.0);
+        becomes(&hub, "neural_source_faults", "source=\"board\",kind=\"syntax\"", 1.0);
+        drop(board);
+        becomes(&hub, "neural_source_up", "source=\"board\"", 0.0);
+        becomes(&hub, "neural_source_faults", "source=\"board\",kind=\"cut\"", 1.0);
+        stop.cancel();
+        reader.join().unwrap();
+    }
+
+    #[test]
+    fn reasons_say_what_to_do() {
+        let error = serialport::new("/dev/no-such-port", 9600).open_native().unwrap_err();
+        assert!(reason(&error, "/dev/no-such-port").contains("plugged in"), "{error:?}");
+    }
+}

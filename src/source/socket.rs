@@ -31,8 +31,6 @@ const DATAGRAM: usize = 65_536;
 const BATCH: usize = 64 * 1024;
 /// Bytes of a stream that are read and decoded under one lock.
 const READ: usize = 64 * 1024;
-/// How often the kernel is asked what it dropped.
-const ASK_KERNEL: Duration = Duration::from_secs(1);
 
 /// How sockets are opened and how many may speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +43,8 @@ pub struct Options {
     pub group: Option<String>,
     /// Connections open at once.
     pub connections: usize,
+    /// How often the kernel is asked what it dropped.
+    pub ask: Duration,
 }
 
 /// A bound socket. A Unix socket's file is removed when it is dropped.
@@ -56,6 +56,9 @@ pub struct Bound {
     /// report them twice.
     reported: AtomicU64,
     file: Option<PathBuf>,
+    /// Where it listens, as configured.
+    listen: String,
+    ask: Duration,
     connections: usize,
     open: AtomicU64,
 }
@@ -141,6 +144,8 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
         asked: options.receive_buffer,
         reported: AtomicU64::new(0),
         file,
+        listen: listen.to_string(),
+        ask: options.ask,
         connections: options.connections,
         open: AtomicU64::new(0),
     })
@@ -247,7 +252,7 @@ async fn datagrams(
 ) -> io::Result<()> {
     let mut decoder = new_decoder();
     let mut batch = vec![0; BATCH + DATAGRAM + 1];
-    let mut ask = tokio::time::interval(ASK_KERNEL);
+    let mut ask = tokio::time::interval(bound.ask);
     ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut pace = Pace::default();
     // A Unix socket holds ten datagrams where nobody says otherwise, and then its senders wait: for us.
@@ -378,6 +383,7 @@ fn report_kernel(bound: &Bound, socket: &impl AsFd, feed: &Feed) {
     let drops = u64::from(info.drops);
     let before = bound.reported.swap(drops, Ordering::Relaxed);
     feed.send(Body::Socket(SocketState {
+        listen: &bound.listen,
         // The kernel counts modulo 2^32.
         drops: drops.wrapping_sub(before) & u64::from(u32::MAX),
         asked: bound.asked as u64,
@@ -395,7 +401,7 @@ async fn clients(
     tracker: &TaskTracker,
 ) {
     let most = bound.connections as u64;
-    feed.send(Body::Clients(Clients { open: bound.open.load(Ordering::Relaxed), accepted: 0, refused: 0 }));
+    feed.send(Body::Clients(Clients::default()));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -410,18 +416,18 @@ async fn clients(
         let open = bound.open.load(Ordering::Relaxed);
         if open >= most {
             drop(stream);
-            feed.send(Body::Clients(Clients { open, accepted: 0, refused: 1 }));
+            feed.send(Body::Clients(Clients { refused: 1, ..Clients::default() }));
             continue;
         }
         bound.open.fetch_add(1, Ordering::Relaxed);
-        feed.send(Body::Clients(Clients { open: open + 1, accepted: 1, refused: 0 }));
+        feed.send(Body::Clients(Clients { accepted: 1, ..Clients::default() }));
         let (mut decoder, feed, cut, bound) = (new_decoder(), feed.connection(), cut.clone(), bound.clone());
         tracker.spawn(async move {
             // However it ended: what was read counts, and what was left over is told.
             drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
             feed.end(now(), decoder.as_mut());
-            let open = bound.open.fetch_sub(1, Ordering::Relaxed) - 1;
-            feed.send(Body::Clients(Clients { open, accepted: 0, refused: 0 }));
+            bound.open.fetch_sub(1, Ordering::Relaxed);
+            feed.send(Body::Clients(Clients { ended: 1, ..Clients::default() }));
         });
     }
 }

@@ -126,8 +126,14 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             Body::Pass(Pass { began: NOW, seconds: 0.1, ok: true }),
             Body::Pass(Pass { began: NOW, seconds: 0.1, ok: false }),
         ],
-        Topic::Socket => vec![Body::Socket(SocketState { drops: 1, asked: 2, granted: 3, queued: 4 })],
-        Topic::Clients => vec![Body::Clients(Clients { open: 1, accepted: 2, refused: 3 })],
+        Topic::Socket => vec![Body::Socket(SocketState {
+            listen: "udp://127.0.0.1:1",
+            drops: 1,
+            asked: 2,
+            granted: 3,
+            queued: 4,
+        })],
+        Topic::Clients => vec![Body::Clients(Clients { accepted: 2, ended: 1, refused: 3 })],
         Topic::Stage => vec![Body::Stage(Stage {
             pipeline,
             stage: "classify",
@@ -193,6 +199,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::StagePeak => vec![Body::StagePeak(Peak { pipeline, name: "classify", peak: 3.0 })],
         Topic::QueuePeak => vec![Body::QueuePeak(Peak { pipeline, name: "q", peak: 3.0 })],
         Topic::Spent => vec![Body::Spent(Spent {
+            currency: "USD",
             tokens: 1.0,
             cost: 2.0,
             tokens_budget: Some(10.0),

@@ -3,7 +3,7 @@
 //! One binary, so that it is linked once. What needs partners (Prometheus, real clients) is tested
 //! elsewhere.
 
-#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test that fails says so")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::string_slice, reason = "a test that fails says so")]
 
 mod allocation;
 mod catalog;

@@ -1,0 +1,13 @@
+//! Lines of StatsD: no bytes make the decoder panic, and cuts do not matter.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use neural_exporter::decode::Protocol;
+
+mod told;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&place, bytes)) = data.split_first() else { return };
+    told::cut(Protocol::Statsd, bytes, usize::from(place));
+});

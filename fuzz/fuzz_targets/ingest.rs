@@ -1,0 +1,22 @@
+//! `/metrics` cannot be broken from outside: bytes of every protocol into one hub, then a scrape.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use neural_exporter::decode::Protocol;
+use neural_exporter::decode::openmetrics::Dialect;
+
+mod scraped;
+
+fuzz_target!(|data: &[u8]| {
+    let hub = scraped::hub();
+    // Inputs are separated by a byte that no UTF-8 has; the byte after it says whose they are.
+    for input in data.split(|byte| *byte == 0xfe) {
+        let Some((&whose, bytes)) = input.split_first() else { continue };
+        match Protocol::ALL.get(usize::from(whose) % (Protocol::ALL.len() + 1)) {
+            Some(&protocol) => scraped::stream(&hub, protocol, bytes),
+            None => scraped::expose(&hub, bytes, Dialect::Classic),
+        }
+    }
+    scraped::readable(&hub);
+});
