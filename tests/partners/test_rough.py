@@ -193,6 +193,22 @@ def test_more_connections_than_files(agent):
     agent.until_all("in", 400)
 
 
+def test_a_burst_and_then_silence(agent):
+    """More than is read at a time waits in the socket; all of it is read, though nothing comes after it."""
+    port = free_port(socket.SOCK_DGRAM)
+    agent.configure([{"jsonl": {"name": "in", "listen": f"udp://127.0.0.1:{port}"}}])
+    agent.start()
+    with udp(port) as client:
+        agent.process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(1_000):
+                client.send(stage("burst").ljust(1_000))
+        finally:
+            agent.process.send_signal(signal.SIGCONT)
+    account = agent.until_all("in", 1_000, 10)
+    assert account["events"] > 65, account
+
+
 def test_slow_and_greedy_readers_of_metrics(agent):
     agent.configure([])
     agent.start()
