@@ -73,7 +73,7 @@ impl Hub {
     pub fn write(&self, format: Format, out: &mut Vec<u8>) {
         let mut cursor = Some(Cursor::default());
         while let Some(from) = cursor {
-            cursor = self.lock().registry.write(format, from, SLICE, out);
+            cursor = self.lock().registry.write(format, &from, SLICE, out);
         }
     }
 }

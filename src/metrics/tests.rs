@@ -160,7 +160,7 @@ fn a_scrape_in_slices_is_the_whole() {
         let mut out = Vec::new();
         let mut cursor = Some(Cursor::default());
         while let Some(from) = cursor {
-            cursor = r.write(Format::OpenMetrics, from, lines, &mut out);
+            cursor = r.write(Format::OpenMetrics, &from, lines, &mut out);
         }
         assert_eq!(String::from_utf8(out).unwrap(), whole, "slices of {lines}");
     }
