@@ -255,6 +255,8 @@ async fn datagrams(
     let mut ask = tokio::time::interval(bound.ask);
     ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut pace = Pace::default();
+    // A Unix socket holds ten datagrams where nobody says otherwise, and then its senders wait: for us.
+    let holds_many = !socket.local_addr()?.is_unix();
     let mut watch = Some(Watch::new(socket.as_fd())?);
     loop {
         tokio::select! {
@@ -267,7 +269,7 @@ async fn datagrams(
             ready = ready(watch.as_ref()) => ready?,
         }
         let reads = drain(socket, &mut batch, decoder.as_mut(), feed);
-        let fast = pace.fast(now(), reads);
+        let fast = holds_many && pace.fast(now(), reads);
         if fast {
             watch = None;
         } else if watch.is_none() {
