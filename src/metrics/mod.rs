@@ -323,7 +323,7 @@ impl Registry {
             series.pass = pass;
         }
         let alias = Alias { family: id, slot, life: family.life(slot) };
-        let most = 2 * self.limits.series_per_source;
+        let most = self.limits.series_per_source.saturating_mul(2);
         if let Some(source) = self.sources.get_mut(event.source.0 as usize)
             && !overflow
         {
