@@ -8,7 +8,7 @@ use prometheus_client::encoding::text::encode_registry;
 
 use super::*;
 use crate::catalog::PAGES;
-use crate::event::{Spell, Stage, Timestamp};
+use crate::event::{Change, Spell, Stage, Timestamp, TraceId};
 
 const SECOND: u64 = 1_000_000_000;
 
