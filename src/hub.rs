@@ -69,11 +69,17 @@ impl Hub {
         state.registry.add_source(name)
     }
 
+    /// What is to be said of refused input now. The log is written by whoever asks, without the
+    /// lock: a log that nobody reads must not stop the data.
+    pub fn complaints(&self, now: Timestamp) -> Vec<Complaint> {
+        self.lock().voice.due(now.whole_seconds())
+    }
+
     /// Appends every series to `out`, a slice at a time.
     pub fn write(&self, format: Format, out: &mut Vec<u8>) {
         let mut cursor = Some(Cursor::default());
         while let Some(from) = cursor {
-            cursor = self.lock().registry.write(format, from, SLICE, out);
+            cursor = self.lock().registry.write(format, &from, SLICE, out);
         }
     }
 }
@@ -89,7 +95,7 @@ impl State {
             Ok(()) => {}
         }
         match event.body {
-            Body::Fault(fault) => self.voice.fault(event.at, event.source, fault.kind),
+            Body::Fault(fault) => self.voice.fault(event.source, fault.kind),
             Body::Tick => self.derive(event),
             _ => {}
         }
@@ -132,7 +138,18 @@ fn is_told(topic: Topic) -> bool {
     )
 }
 
-/// Says in the log what was refused, without being drowned in it.
+/// What a source sent and was refused since this was last said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// The source's name.
+    pub source: Arc<str>,
+    /// What was wrong.
+    pub kind: FaultKind,
+    /// How often.
+    pub count: u64,
+}
+
+/// Remembers what was refused until it is said, and says it seldom enough that nobody drowns in it.
 #[derive(Debug, Default)]
 struct Voice {
     names: Vec<Arc<str>>,
@@ -149,15 +166,43 @@ struct Said {
 const QUIET: u32 = 10;
 
 impl Voice {
-    fn fault(&mut self, at: Timestamp, source: SourceId, kind: FaultKind) {
-        let now = at.whole_seconds();
-        let said = self.said.entry((source, kind)).or_default();
-        said.unsaid += 1;
-        if now < said.at.saturating_add(QUIET) {
-            return;
-        }
-        let name = self.names.get(source.0 as usize).map_or("agent", |n| &**n);
-        tracing::warn!(source = name, kind = kind.as_str(), count = said.unsaid, "input was refused");
-        *said = Said { at: now, unsaid: 0 };
+    fn fault(&mut self, source: SourceId, kind: FaultKind) {
+        self.said.entry((source, kind)).or_default().unsaid += 1;
+    }
+
+    fn due(&mut self, now: u32) -> Vec<Complaint> {
+        let Self { names, said } = self;
+        let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && now >= s.at.saturating_add(QUIET));
+        due.map(|(&(source, kind), s)| {
+            let count = std::mem::take(&mut s.unsaid);
+            s.at = now;
+            let source = names.get(source.0 as usize).cloned().unwrap_or_else(|| "agent".into());
+            Complaint { source, kind, count }
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_seldom_and_complete() {
+        let hub = Hub::default();
+        let source = hub.add_source("p");
+        let fault = || {
+            let body = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 });
+            hub.lock().fold(&Event { at: Timestamp(0), source, body });
+        };
+        let told = |second: u64| hub.complaints(Timestamp(second * 1_000_000_000)).first().map(|c| c.count);
+        assert_eq!(told(100), None);
+        fault();
+        assert_eq!(told(100), Some(1));
+        (0..5).for_each(|_| fault());
+        assert_eq!(told(105), None);
+        fault();
+        assert_eq!(told(110), Some(6));
+        assert_eq!(told(200), None);
     }
 }

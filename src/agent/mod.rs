@@ -224,6 +224,9 @@ impl Agent {
         let event = Event { at: now(), source: SourceId(u32::MAX), body: Body::Tick };
         self.hub.lock().fold(&event);
         notify::alive();
+        for c in self.hub.complaints(event.at) {
+            tracing::warn!(source = &*c.source, kind = c.kind.as_str(), count = c.count, "input was refused");
+        }
         if seconds.is_multiple_of(VITALS) {
             self.own.set_vitals(&itself::vitals());
         }

@@ -29,8 +29,8 @@ Without a configuration file the agent listens for JSON lines on a Unix socket a
 
 Try it:  neural-exporter demo
 Check:   neural-exporter check --config /etc/neural-exporter/config.yml
-Send:    echo '{\"type\":\"stage\",\"pipeline\":\"decoder\",\"stage\":\"classify\",\"seconds\":0.85,\"outcome\":\"ok\"}' \\
-           | socat - UNIX-CONNECT:/run/neural-exporter/events.sock
+Send:    printf '%s\\n' '{\"type\":\"error\",\"pipeline\":\"p\",\"error\":\"test\"}' |
+         socat - UNIX-CONNECT:/run/neural-exporter/events.sock
 
 Exit codes: 0 fine, 1 failed while running, 2 bad usage or configuration, 3 differences found.";
 

@@ -1,6 +1,6 @@
 //! One family: series of one name and type, found by their labels in one hash.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -180,9 +180,7 @@ impl Family {
 }
 
 fn hash_of(hasher: &RandomState, labels: &[u8]) -> u64 {
-    let mut h = hasher.build_hasher();
-    labels.hash(&mut h);
-    h.finish()
+    hasher.hash_one(labels)
 }
 
 /// Appends a label value, escaped as both text formats want it.

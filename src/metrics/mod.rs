@@ -7,6 +7,8 @@ mod family;
 mod lawful;
 mod number;
 mod own;
+mod place;
+mod reader;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -21,12 +23,11 @@ pub use collector::Mirror;
 pub use own::{Answered, Own, Refused, Vitals};
 pub use write::{Cursor, Format};
 
-use crate::catalog::{Keep, Metric, Page, Row};
-use crate::event::{
-    Body, Change, Event, FaultKind, Kind, Link, Observation, Pass, SourceId, Spelled, Topic, TraceId,
-};
+use crate::catalog::{Keep, Metric, Page};
+use crate::event::{Body, Event, FaultKind, Kind, Link, Observation, Pass, SourceId, Spelled, Topic};
 use family::Family;
-use series::{Ladder, Series, Value};
+use reader::Reader;
+use series::{Ladder, Series};
 
 /// What the registry may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,7 +324,7 @@ impl Registry {
             series.pass = pass;
         }
         let alias = Alias { family: id, slot, life: family.life(slot) };
-        let most = 2 * self.limits.series_per_source;
+        let most = self.limits.series_per_source.saturating_mul(2);
         if let Some(source) = self.sources.get_mut(event.source.0 as usize)
             && !overflow
         {
@@ -333,160 +334,6 @@ impl Registry {
             source.aliases.insert(o.key.into(), alias);
         }
         Ok(())
-    }
-
-    /// The family and slot of a series that was spelled out, made if need be, and what the change
-    /// means to it. A change that means nothing makes no series.
-    fn place<'c>(
-        &mut self,
-        source: SourceId,
-        spelled: &Spelled,
-        change: Change<'c>,
-    ) -> Result<(u32, u32, Change<'c>), FaultKind> {
-        if let Some(&id) = self.declared.get(spelled.name.as_str()) {
-            return self.place_declared(source, id, spelled, change);
-        }
-        let (id, change) = match self.taken.get(spelled.name.as_str()) {
-            Some(&id) => {
-                let family = self.families.get(id as usize).ok_or(FaultKind::Conflict)?;
-                if &*family.name != spelled.name.as_str() || !compatible(family.kind, spelled) {
-                    return Err(FaultKind::Conflict);
-                }
-                match family.metric {
-                    Some(metric) if metric.on.is_empty() => {
-                        return self.place_declared(source, id, spelled, change);
-                    }
-                    Some(_) => return Err(FaultKind::Conflict),
-                    None => (id, lawful::change(change, family.kind)?),
-                }
-            }
-            None => {
-                let change = lawful::change(change, spelled.kind)?;
-                let brought = self.families.len() - self.built_in;
-                if brought >= self.limits.families || self.series >= self.limits.series {
-                    return Err(FaultKind::Limit);
-                }
-                self.claim(&spelled.name, spelled.kind)?;
-                let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
-                // The writer adds the full stop, as prometheus-client does.
-                let help = spelled.help.trim_end_matches('.');
-                family.help = if help.is_empty() { "Sent without help text" } else { help }.into();
-                family.unit = spelled.unit.as_str().into();
-                if spelled.kind == Kind::Histogram {
-                    let set = self.ladders.get(&spelled.name).map(Vec::as_slice);
-                    let bounds = set.or(spelled.bounds.as_deref()).unwrap_or(crate::catalog::LATENCY);
-                    family.ladder = Some(Ladder::new(bounds));
-                }
-                (self.admit(family), change)
-            }
-        };
-        let mut labels = std::mem::take(&mut self.scratch);
-        render_spelled(&spelled.labels, self.limits.label_value_bytes, &mut labels);
-        let slot = self.slot_of(id, &labels, source);
-        self.scratch = labels;
-        slot.map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
-    }
-
-    /// A metric of a user pack: its labels are the declared ones, missing ones are empty.
-    fn place_declared<'c>(
-        &mut self,
-        source: SourceId,
-        id: u32,
-        spelled: &Spelled,
-        change: Change<'c>,
-    ) -> Result<(u32, u32, Change<'c>), FaultKind> {
-        let Some(metric) = self.families.get(id as usize).and_then(|f| f.metric) else {
-            return Err(FaultKind::Limit);
-        };
-        if !compatible(metric.kind, spelled) {
-            return Err(FaultKind::Conflict);
-        }
-        if spelled.labels.iter().any(|(name, _)| !metric.labels.contains(&name.as_str())) {
-            return Err(FaultKind::Conflict);
-        }
-        let change = lawful::change(change, metric.kind)?;
-        let value =
-            |name: &&str| spelled.labels.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
-        let values: Vec<&str> = metric.labels.iter().map(value).collect();
-        self.slot(id, &values, source).map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
-    }
-
-    /// The slot of a catalogue metric's series, made if need be.
-    fn slot(&mut self, id: u32, values: &[&str], source: SourceId) -> Option<u32> {
-        let mut labels = std::mem::take(&mut self.scratch);
-        let most = self.limits.label_value_bytes;
-        let slot = self.families.get(id as usize).map(|f| {
-            if values.iter().any(|v| v.len() > most) {
-                let cut: Vec<&str> = values.iter().map(|v| cut(v, most)).collect();
-                f.render(&cut, &mut labels);
-            } else {
-                f.render(values, &mut labels);
-            }
-        });
-        let slot = slot.and_then(|()| self.slot_of(id, &labels, source));
-        self.scratch = labels;
-        slot
-    }
-
-    fn slot_of(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {
-        let family = self.families.get(id as usize)?;
-        if let Some(slot) = family.find(labels) {
-            return Some(slot);
-        }
-        self.new_slot(id, labels, source)
-    }
-
-    #[cold]
-    fn new_slot(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {
-        let by_source = self.sources.get(source.0 as usize).map_or(0, |s| s.series);
-        let family = self.families.get_mut(id as usize)?;
-        let full = family.len() >= self.limits.series_per_family
-            || self.series >= self.limits.series
-            || by_source >= self.limits.series_per_source;
-        // A family's first series is always admitted, or a configured metric could not be seen at all.
-        if full && !labels.is_empty() && family.len() > 0 {
-            family.refused += 1;
-            return overflow(family, &mut self.series);
-        }
-        let text = std::str::from_utf8(labels).ok()?;
-        let slot =
-            family.insert(Series { source: source.0, ..Series::new(text.into(), family.ladder.as_ref()) });
-        self.series += 1;
-        if let Some(source) = self.sources.get_mut(source.0 as usize) {
-            source.series += 1;
-        }
-        Some(slot)
-    }
-
-    /// Takes a family in, at its place in the order.
-    fn admit(&mut self, family: Family) -> u32 {
-        let id = u32::try_from(self.families.len()).unwrap_or(u32::MAX);
-        let place = if self.built_in == 0 {
-            self.order.len()
-        } else {
-            let users = self.order.get(self.built_in..).unwrap_or_default();
-            let before = |&f: &u32| self.families.get(f as usize).is_some_and(|f| f.name < family.name);
-            self.built_in + users.partition_point(before)
-        };
-        self.order.insert(place, id);
-        self.families.push(family);
-        id
-    }
-
-    /// Claims every sample name of a family that is about to be admitted.
-    fn claim(&mut self, name: &str, kind: Kind) -> Result<(), FaultKind> {
-        let id = u32::try_from(self.families.len()).unwrap_or(u32::MAX);
-        let names: Vec<Box<str>> = suffixes(kind).iter().map(|s| format!("{name}{s}").into()).collect();
-        if names.iter().any(|n| self.taken.contains_key(n)) {
-            return Err(FaultKind::Conflict);
-        }
-        self.taken.extend(names.into_iter().map(|n| (n, id)));
-        Ok(())
-    }
-
-    /// Keeps a family's sample names from everybody, because the agent itself exposes them.
-    fn reserve(&mut self, name: &str, kind: Kind) {
-        self.taken.extend(suffixes(kind).iter().map(|s| (format!("{name}{s}").into(), u32::MAX)));
     }
 
     /// The source is gone: so is what lived with its link, or mirrored what it kept.
@@ -541,117 +388,7 @@ impl Registry {
     }
 }
 
-/// The series of a family that takes the events of refused ones. Gauges have none: the last
-/// value of many things is no value of anything.
-fn overflow(family: &mut Family, series: &mut usize) -> Option<u32> {
-    if matches!(family.kind, Kind::Gauge | Kind::Info | Kind::StateSet | Kind::Unknown | Kind::Summary) {
-        return None;
-    }
-    if let Some(slot) = family.overflow {
-        return Some(slot);
-    }
-    let mut labels = Vec::new();
-    if family.before.is_empty() {
-        labels.extend_from_slice(format!("overflow=\"{OVERFLOW}\"").as_bytes());
-    } else {
-        family.render(&vec![OVERFLOW; family.before.len()], &mut labels);
-    }
-    let text = String::from_utf8(labels).ok()?;
-    let slot = family.find(text.as_bytes()).unwrap_or_else(|| {
-        *series += 1;
-        let ladder = family.ladder.clone();
-        family.insert(Series { source: u32::MAX, ..Series::new(text.into(), ladder.as_ref()) })
-    });
-    family.overflow = Some(slot);
-    Some(slot)
-}
-
 /// Whether series of this type say what is now, rather than what has added up.
 fn momentary(kind: Kind) -> bool {
     !matches!(kind, Kind::Counter | Kind::Histogram)
-}
-
-/// Whether a line of type `said` may move a metric of type `is`. Senders that do not say a type
-/// may move anything.
-fn compatible(is: Kind, said: &Spelled) -> bool {
-    is == said.kind || said.guessed
-}
-
-/// What samples of a type append to the family's name.
-fn suffixes(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Counter => &["", "_total", "_created"],
-        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
-        Kind::GaugeHistogram => &["", "_bucket", "_gcount", "_gsum"],
-        Kind::Summary => &["", "_count", "_sum", "_created"],
-        Kind::Info => &["", "_info"],
-        Kind::Gauge | Kind::StateSet | Kind::Unknown => &[""],
-    }
-}
-
-/// Labels of a spelled series: sorted by name, without empty ones.
-fn render_spelled(labels: &[(String, String)], most: usize, out: &mut Vec<u8>) {
-    out.clear();
-    let mut sorted: Vec<&(String, String)> = labels.iter().filter(|(_, v)| !v.is_empty()).collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    for (i, (name, value)) in sorted.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"=\"");
-        family::escape(cut(value, most), out);
-        out.push(b'"');
-    }
-}
-
-/// The longest beginning of `text` of at most `most` bytes.
-fn cut(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
-}
-
-/// One metric reading one event.
-struct Reader<'r, 'e> {
-    registry: &'r mut Registry,
-    family: u32,
-    event: &'r Event<'e>,
-}
-
-impl Reader<'_, '_> {
-    fn change(&mut self, labels: &[&str], change: &Change<'_>, trace: Option<TraceId>) {
-        let source = self.event.source;
-        let Some(slot) = self.registry.slot(self.family, labels, source) else { return };
-        let pass = self.registry.sources.get(source.0 as usize).map_or(0, |s| s.pass);
-        let Some(family) = self.registry.families.get_mut(self.family as usize) else { return };
-        let Some((series, ladder)) = family.get_mut(slot) else { return };
-        match (&mut series.value, change) {
-            (Value::Number(v), Change::Add(by)) => *v += by,
-            _ => series.change(change, trace, self.event.at, ladder),
-        }
-        series.touched = self.event.at.whole_seconds();
-        series.source = source.0;
-        series.pass = pass;
-    }
-}
-
-impl Row for Reader<'_, '_> {
-    fn source(&self) -> Arc<str> {
-        self.registry.sources.get(self.event.source.0 as usize).map(|s| s.name.clone()).unwrap_or_default()
-    }
-
-    fn add(&mut self, labels: &[&str], by: f64) {
-        self.change(labels, &Change::Add(by), None);
-    }
-
-    fn set(&mut self, labels: &[&str], to: f64) {
-        self.change(labels, &Change::Set(to), None);
-    }
-
-    fn shift(&mut self, labels: &[&str], by: f64) {
-        self.change(labels, &Change::Shift(by), None);
-    }
-
-    fn observe(&mut self, labels: &[&str], value: f64, trace: Option<TraceId>) {
-        self.change(labels, &Change::Observe { value, weight: 1.0 }, trace);
-    }
 }

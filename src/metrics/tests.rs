@@ -8,7 +8,7 @@ use prometheus_client::encoding::text::encode_registry;
 
 use super::*;
 use crate::catalog::PAGES;
-use crate::event::{Spell, Stage, Timestamp};
+use crate::event::{Change, Spell, Stage, Timestamp, TraceId};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -160,7 +160,7 @@ fn a_scrape_in_slices_is_the_whole() {
         let mut out = Vec::new();
         let mut cursor = Some(Cursor::default());
         while let Some(from) = cursor {
-            cursor = r.write(Format::OpenMetrics, from, lines, &mut out);
+            cursor = r.write(Format::OpenMetrics, &from, lines, &mut out);
         }
         assert_eq!(String::from_utf8(out).unwrap(), whole, "slices of {lines}");
     }

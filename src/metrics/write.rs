@@ -29,9 +29,9 @@ pub struct Cursor {
 
 impl Registry {
     /// Appends about `lines` lines after the cursor. Returns where to go on, or `None` at the end.
-    pub fn write(&self, format: Format, cursor: Cursor, lines: usize, out: &mut Vec<u8>) -> Option<Cursor> {
+    pub fn write(&self, format: Format, cursor: &Cursor, lines: usize, out: &mut Vec<u8>) -> Option<Cursor> {
         let mut left = lines;
-        let (mut position, mut after) = match &cursor {
+        let (mut position, mut after) = match cursor {
             Cursor { cut: Some((family, labels)), .. } => (self.position(*family)?, Some(labels.clone())),
             Cursor { done: Some(family), .. } => (self.position(*family)? + 1, None),
             _ => (0, None),
@@ -59,7 +59,7 @@ impl Registry {
     pub fn write_all(&self, format: Format, out: &mut Vec<u8>) {
         let mut cursor = Some(Cursor::default());
         while let Some(from) = cursor {
-            cursor = self.write(format, from, usize::MAX, out);
+            cursor = self.write(format, &from, usize::MAX, out);
         }
     }
 

@@ -124,7 +124,7 @@ impl Recording {
     ///
     /// # Errors
     /// The file cannot be read on.
-    pub fn next(&mut self) -> io::Result<Option<Piece>> {
+    pub fn piece(&mut self) -> io::Result<Option<Piece>> {
         let mut header = [0; 20];
         match self.from.read_exact(&mut header) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -166,9 +166,9 @@ mod tests {
         let mut recording = Recording::open(&path).unwrap();
         assert_eq!(recording.sources, sources);
         let piece = |at, bytes: &[u8]| Piece { at: Timestamp(at), source: 0, stream: 1, bytes: bytes.into() };
-        assert_eq!(recording.next().unwrap(), Some(piece(5, b"abc")));
-        assert_eq!(recording.next().unwrap(), Some(piece(6, b"")));
-        assert_eq!(recording.next().unwrap(), None);
+        assert_eq!(recording.piece().unwrap(), Some(piece(5, b"abc")));
+        assert_eq!(recording.piece().unwrap(), Some(piece(6, b"")));
+        assert_eq!(recording.piece().unwrap(), None);
         std::fs::write(&path, "something else").unwrap();
         assert!(Recording::open(&path).is_err());
     }

@@ -48,7 +48,7 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<u64> {
         recording.sources.iter().map(|s| Feed::new(hub.clone(), hub.add_source(&s.name), &s.name)).collect();
     let mut streams = Streams::default();
     let (mut pieces, mut last) = (0, Timestamp(0));
-    while let Some(piece) = recording.next()? {
+    while let Some(piece) = recording.piece()? {
         let Some(feed) = feeds.get(piece.source as usize) else { continue };
         if last.whole_seconds() != piece.at.whole_seconds() {
             feed.send_at(piece.at, Body::Tick);
@@ -81,7 +81,7 @@ async fn play(path: &Path, speed: f64, feed: &Feed, stop: &CancellationToken) ->
     let began = tokio::time::Instant::now();
     let mut first = None;
     let mut streams = Streams::default();
-    while let Some(piece) = recording.next()? {
+    while let Some(piece) = recording.piece()? {
         let since = piece.at.0.saturating_sub(*first.get_or_insert(piece.at.0));
         if speed > 0.0 {
             let due = began + Duration::from_nanos(since).div_f64(speed);

@@ -2,6 +2,7 @@
 //!
 //! It is a client like any other: it knows the socket and the JSON lines and nothing of the agent.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ async fn talk(socket: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the pipeline says in one round of 40 ms.
+/// What the pipeline says in one round of 40 ms. Writing to a string cannot fail.
 fn lines(round: u64, dice: &mut Dice) -> String {
     let mut text = String::new();
     let trace = format!("{:016x}{:016x}", dice.next() | 1, dice.next());
@@ -38,25 +39,29 @@ fn lines(round: u64, dice: &mut Dice) -> String {
         let seconds = usual * (0.6 + 0.8 * dice.unit() + 4.0 * dice.unit().powi(24));
         let failed = dice.unit() < 0.004;
         let outcome = if failed { "\"error\",\"error\":\"timeout\"" } else { "\"ok\"" };
-        text += &format!(
+        let _ = writeln!(
+            text,
             "{{\"type\":\"stage\",\"pipeline\":\"decoder\",\"stage\":\"{stage}\",\"seconds\":{seconds:.6},\
-             \"outcome\":{outcome},\"items\":10,\"trace\":\"{trace}\"}}\n"
+             \"outcome\":{outcome},\"items\":10,\"trace\":\"{trace}\"}}"
         );
     }
     let depth = (dice.unit() * 6.0).floor();
-    text += &format!(
-        "{{\"type\":\"queue\",\"pipeline\":\"decoder\",\"queue\":\"epochs\",\"depth\":{depth},\"limit\":64}}\n"
+    let _ = writeln!(
+        text,
+        "{{\"type\":\"queue\",\"pipeline\":\"decoder\",\"queue\":\"epochs\",\"depth\":{depth},\"limit\":64}}"
     );
     let hit = u8::from(dice.unit() < 0.85);
-    text += &format!(
+    let _ = writeln!(
+        text,
         "{{\"type\":\"cache\",\"pipeline\":\"decoder\",\"cache\":\"filters\",\"hits\":{hit},\"misses\":{}}}\n",
         1 - hit
     );
     if round.is_multiple_of(25) {
         let (quality, accuracy) = (0.93 + 0.05 * dice.unit(), 0.81 + 0.06 * dice.unit());
-        text += &format!("{{\"type\":\"quality\",\"pipeline\":\"decoder\",\"ratio\":{quality:.4}}}\n");
-        text += &format!(
-            "{{\"type\":\"accuracy\",\"pipeline\":\"decoder\",\"model\":\"lda\",\"ratio\":{accuracy:.4}}}\n"
+        let _ = writeln!(text, "{{\"type\":\"quality\",\"pipeline\":\"decoder\",\"ratio\":{quality:.4}}}");
+        let _ = writeln!(
+            text,
+            "{{\"type\":\"accuracy\",\"pipeline\":\"decoder\",\"model\":\"lda\",\"ratio\":{accuracy:.4}}}"
         );
     }
     if round.is_multiple_of(50) {
@@ -65,9 +70,10 @@ fn lines(round: u64, dice: &mut Dice) -> String {
         let first = 0.08 + 0.1 * dice.unit();
         let seconds = first + completion * 0.011;
         let cost = prompt * 1e-6 + completion * 4e-6;
-        text += &format!(
+        let _ = writeln!(
+            text,
             "{{\"type\":\"call\",\"model\":\"report-writer\",\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},\
-             \"cost\":{cost:.7},\"seconds\":{seconds:.4},\"first_token_seconds\":{first:.4},\"cache_hit\":false,\"outcome\":\"ok\"}}\n"
+             \"cost\":{cost:.7},\"seconds\":{seconds:.4},\"first_token_seconds\":{first:.4},\"cache_hit\":false,\"outcome\":\"ok\"}}"
         );
     }
     text

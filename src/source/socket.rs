@@ -29,6 +29,8 @@ use crate::sys;
 const DATAGRAM: usize = 65_536;
 /// Bytes of datagrams that are decoded under one lock.
 const BATCH: usize = 64 * 1024;
+/// Datagrams that are decoded under one lock.
+const READS: u64 = 4096;
 /// Bytes of a stream that are read and decoded under one lock.
 const READ: usize = 64 * 1024;
 
@@ -258,6 +260,7 @@ async fn datagrams(
     // A Unix socket holds ten datagrams where nobody says otherwise, and then its senders wait: for us.
     let holds_many = !socket.local_addr()?.is_unix();
     let mut watch = Some(Watch::new(socket.as_fd())?);
+    let mut more = false;
     loop {
         tokio::select! {
             biased;
@@ -266,9 +269,12 @@ async fn datagrams(
                 report_kernel(bound, socket, feed);
                 continue;
             }
-            ready = ready(watch.as_ref()) => ready?,
+            // A watch tells of what comes, not of what the last batch left.
+            ready = ready(watch.as_ref()), if !more => ready?,
+            () = std::future::ready(()), if more => {}
         }
-        let reads = drain(socket, &mut batch, decoder.as_mut(), feed);
+        let reads;
+        (reads, more) = drain(socket, &mut batch, decoder.as_mut(), feed);
         let fast = holds_many && pace.fast(now(), reads);
         if fast {
             watch = None;
@@ -278,8 +284,12 @@ async fn datagrams(
         // A flood must not keep others on this thread from their turn.
         tokio::task::yield_now().await;
     }
-    // What the kernel already has was sent to us, so it counts.
-    while drain(socket, &mut batch, decoder.as_mut(), feed) > 0 {}
+    // What the kernel already has was sent to us, so it counts. A sender that goes on is left behind.
+    for _ in 0..=bound.asked / BATCH {
+        if !drain(socket, &mut batch, decoder.as_mut(), feed).1 {
+            break;
+        }
+    }
     report_kernel(bound, socket, feed);
     Ok(())
 }
@@ -343,16 +353,20 @@ impl Pace {
 }
 
 /// Reads datagrams until there are none or the batch is full, and decodes them in one go. Says how
-/// many there were.
+/// many there were, and whether there may be more.
 ///
 /// Each datagram ends with a line end: if it has none, it gets one, so that a batch reads like a stream.
-fn drain(socket: &Socket, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Feed) -> u64 {
+fn drain(socket: &Socket, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Feed) -> (u64, bool) {
     let mut receiver = socket;
     let (mut used, mut reads, mut too_long) = (0, 0, 0_u64);
-    while used < BATCH {
-        let Some(space) = batch.get_mut(used..used + DATAGRAM) else { break };
+    let more = loop {
+        // Datagrams can be empty, so their number has a bound too.
+        if used >= BATCH || reads >= READS {
+            break true;
+        }
+        let Some(space) = batch.get_mut(used..used + DATAGRAM) else { break true };
         // An error is nearly always "nothing there"; any other is met again at the next look.
-        let Ok(n) = receiver.read(space) else { break };
+        let Ok(n) = receiver.read(space) else { break false };
         reads += 1;
         if n == DATAGRAM {
             // A Unix datagram can be longer than the space; what was cut off is unknown.
@@ -367,7 +381,7 @@ fn drain(socket: &Socket, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Fe
             *end = b'\n';
             used += 1;
         }
-    }
+    };
     if reads > 0 {
         let at = now();
         feed.take(at, batch.get(..used).unwrap_or_default(), reads, decoder);
@@ -375,7 +389,7 @@ fn drain(socket: &Socket, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Fe
             feed.send_at(at, Body::Fault(Fault { kind: FaultKind::TooLong, bytes: DATAGRAM as u64 }));
         }
     }
-    reads
+    (reads, more)
 }
 
 fn report_kernel(bound: &Bound, socket: &impl AsFd, feed: &Feed) {
@@ -502,4 +516,47 @@ fn read(mut stream: &Socket, decoder: &mut dyn Decoder, feed: &Feed) -> io::Resu
         }
         Ok(n)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Protocol;
+    use crate::hub::Hub;
+
+    /// What fills several batches is read to its end, also when nothing comes after it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_last_datagram_of_a_burst_does_not_wait_for_the_next() {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        let options = Options {
+            receive_buffer: 4 << 20,
+            mode: 0o600,
+            group: None,
+            connections: 1,
+            ask: Duration::from_secs(3600),
+        };
+        let bound = bind(&"udp://127.0.0.1:0".parse().unwrap(), &options, &mut Vec::new()).unwrap();
+        let Opened::Datagrams(socket) = &bound.socket else { panic!("a datagram socket") };
+        let to = socket.local_addr().unwrap().as_socket().unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let lines = "burst:1|c\n".repeat(100);
+        for _ in 0..400 {
+            sender.send_to(lines.as_bytes(), to).unwrap();
+        }
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let new_decoder: Arc<NewDecoder> = Arc::new(|| Protocol::Statsd.decoder());
+        let tracker = TaskTracker::new();
+        let reader = tokio::spawn(serve(Arc::new(bound), new_decoder, feed, stop.clone(), cut, tracker));
+        let counted = || hub.lock().registry.number("burst", "");
+        for _ in 0..200 {
+            if counted() == Some(40_000.0) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(counted(), Some(40_000.0));
+        stop.cancel();
+        reader.await.unwrap();
+    }
 }

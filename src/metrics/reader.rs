@@ -1,0 +1,54 @@
+//! One metric reading one event: how the catalogue's entries reach their series.
+
+use std::sync::Arc;
+
+use super::Registry;
+use super::series::Value;
+use crate::catalog::Row;
+use crate::event::{Change, Event, TraceId};
+
+/// One metric reading one event.
+pub(super) struct Reader<'r, 'e> {
+    pub(super) registry: &'r mut Registry,
+    pub(super) family: u32,
+    pub(super) event: &'r Event<'e>,
+}
+
+impl Reader<'_, '_> {
+    fn change(&mut self, labels: &[&str], change: &Change<'_>, trace: Option<TraceId>) {
+        let source = self.event.source;
+        let Some(slot) = self.registry.slot(self.family, labels, source) else { return };
+        let pass = self.registry.sources.get(source.0 as usize).map_or(0, |s| s.pass);
+        let Some(family) = self.registry.families.get_mut(self.family as usize) else { return };
+        let Some((series, ladder)) = family.get_mut(slot) else { return };
+        match (&mut series.value, change) {
+            (Value::Number(v), Change::Add(by)) => *v += by,
+            _ => series.change(change, trace, self.event.at, ladder),
+        }
+        series.touched = self.event.at.whole_seconds();
+        series.source = source.0;
+        series.pass = pass;
+    }
+}
+
+impl Row for Reader<'_, '_> {
+    fn source(&self) -> Arc<str> {
+        self.registry.sources.get(self.event.source.0 as usize).map(|s| s.name.clone()).unwrap_or_default()
+    }
+
+    fn add(&mut self, labels: &[&str], by: f64) {
+        self.change(labels, &Change::Add(by), None);
+    }
+
+    fn set(&mut self, labels: &[&str], to: f64) {
+        self.change(labels, &Change::Set(to), None);
+    }
+
+    fn shift(&mut self, labels: &[&str], by: f64) {
+        self.change(labels, &Change::Shift(by), None);
+    }
+
+    fn observe(&mut self, labels: &[&str], value: f64, trace: Option<TraceId>) {
+        self.change(labels, &Change::Observe { value, weight: 1.0 }, trace);
+    }
+}
