@@ -29,8 +29,9 @@ use crate::metrics::{Answered, Format, Own, Refused};
 
 /// Connections at once; one more waits.
 const CONNECTIONS: usize = 256;
-/// How long a client may take for the head of its request.
-const HEAD: Duration = Duration::from_secs(10);
+/// How long a client may take for the head of its request, the pause before it included: longer
+/// than the minute that the slowest scrapers leave between two requests on one connection.
+const HEAD: Duration = Duration::from_secs(65);
 /// How long open requests may take to end when the agent stops.
 const GRACE: Duration = Duration::from_secs(5);
 
