@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::analysis::{Budget, Peaks};
+use crate::analysis::{Budget, Peaks, Rates};
 use crate::event::{Body, Event, Fault, FaultKind, SourceId, Timestamp, Topic};
 use crate::metrics::{Cursor, Format, Registry};
 
@@ -32,6 +32,8 @@ pub struct State {
     pub budget: Budget,
     /// The busiest moments of the last minute.
     pub peaks: Peaks,
+    /// How devices stream.
+    rates: Rates,
     /// Events counted so far.
     accepted: u64,
     voice: Voice,
@@ -43,9 +45,7 @@ impl Default for Hub {
         let registry =
             Registry::new(crate::catalog::PAGES, crate::metrics::Limits::default(), HashMap::new());
         let peaks = Peaks::new(std::time::Duration::from_millis(100));
-        let state =
-            State { registry, budget: Budget::default(), peaks, accepted: 0, voice: Voice::default() };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(State::new(registry, Budget::default(), peaks)) }
     }
 }
 
@@ -53,8 +53,7 @@ impl Hub {
     /// A hub of this state.
     #[must_use]
     pub fn new(registry: Registry, budget: Budget, peaks: Peaks) -> Arc<Self> {
-        let state = State { registry, budget, peaks, accepted: 0, voice: Voice::default() };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(State::new(registry, budget, peaks)) })
     }
 
     /// Waits for the state. Held for one batch of events or one slice of a scrape, never across an `await`.
@@ -85,14 +84,18 @@ impl Hub {
 }
 
 impl State {
+    fn new(registry: Registry, budget: Budget, peaks: Peaks) -> Self {
+        Self { registry, budget, peaks, rates: Rates::default(), accepted: 0, voice: Voice::default() }
+    }
+
     /// Folds one event: first the analysers see it, then the series.
     pub fn fold(&mut self, event: &Event<'_>) {
         self.budget.observe(event);
         self.peaks.observe(event);
+        self.rates.observe(event);
         match self.registry.fold(event) {
             Err(kind) => self.fold(&Event { body: Body::Fault(Fault { kind, bytes: 0 }), ..*event }),
-            Ok(()) if is_told(event.body.topic()) => self.accepted += 1,
-            Ok(()) => {}
+            Ok(()) => self.accepted += told(&event.body),
         }
         match event.body {
             Body::Fault(fault) => self.voice.fault(event.source, fault.kind),
@@ -109,33 +112,44 @@ impl State {
 
     /// Folds what the analysers make of the last second. Derived events are shown to no analyser.
     fn derive(&mut self, tick: &Event<'_>) {
-        let Self { registry, budget, peaks, .. } = self;
+        let Self { registry, budget, peaks, rates, .. } = self;
         // Derived events are of the agent's making: the catalogue gives each its metric.
-        let mut fold = |body: Body<'_>| {
-            let folded = registry.fold(&Event { body, ..*tick });
+        let mut fold = |source: SourceId, body: Body<'_>| {
+            let folded = registry.fold(&Event { at: tick.at, source, body });
             debug_assert!(folded.is_ok(), "only observations find no series");
         };
-        budget.report(&mut fold);
-        peaks.report(tick.at, &mut fold);
+        budget.report(&mut |body| fold(tick.source, body));
+        peaks.report(tick.at, &mut |body| fold(tick.source, body));
+        rates.report(tick.at, &mut fold);
     }
 }
 
-/// Whether events of this topic are what a source has to tell, rather than news of the source.
-fn is_told(topic: Topic) -> bool {
-    !matches!(
-        topic,
+/// How many events a source told with this one, rather than news of the source. A frame of a device is an
+/// event, however many come in one read.
+fn told(body: &Body<'_>) -> u64 {
+    if let Body::Samples(samples) = body {
+        return samples.frames.into();
+    }
+    match body.topic() {
         Topic::Link
-            | Topic::Received
-            | Topic::Fault
-            | Topic::Shed
-            | Topic::Pass
-            | Topic::Socket
-            | Topic::Clients
-            | Topic::Tick
-            | Topic::StagePeak
-            | Topic::QueuePeak
-            | Topic::Spent
-    )
+        | Topic::Received
+        | Topic::Fault
+        | Topic::Shed
+        | Topic::Pass
+        | Topic::Socket
+        | Topic::Clients
+        | Topic::Device
+        | Topic::Lost
+        | Topic::Contact
+        | Topic::Vital
+        | Topic::Tick
+        | Topic::StagePeak
+        | Topic::QueuePeak
+        | Topic::Spent
+        | Topic::Hidden
+        | Topic::Flow => 0,
+        _ => 1,
+    }
 }
 
 /// What a source sent and was refused since this was last said.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::place;
-use crate::config::{Config, Framing, Gauges, Jsonl, Protocol as Lines, Source, Statsd};
+use crate::config::{Config, Framing, Gauges, Jsonl, Source, Statsd};
 use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
 use crate::decode::mapping::{Mapper, Problem};
@@ -164,7 +164,7 @@ impl Input {
         match &self.settings {
             Source::Statsd(Statsd { stream_framing: Framing::Length, .. }) => Protocol::StatsdFrames,
             Source::Statsd(_) => Protocol::Statsd,
-            Source::Serial(of) if of.protocol == Lines::Statsd => Protocol::Statsd,
+            Source::Serial(of) => of.protocol.decoded(),
             _ => Protocol::Jsonl,
         }
     }
@@ -255,6 +255,9 @@ impl Input {
             }
             (_, Protocol::Statsd) => {
                 Arc::new(|| Box::new(StatsdDecoder::new(&statsd::Settings::default(), Arc::default())))
+            }
+            (Source::Serial(_), protocol) if protocol != Protocol::Jsonl => {
+                Arc::new(move || protocol.decoder())
             }
             (settings, _) => {
                 let own = if let Source::Jsonl(of) = settings { of.line_bytes } else { None };

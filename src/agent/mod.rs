@@ -135,10 +135,11 @@ impl Agent {
             recorder: None,
             kept,
         };
-        agent.hub.lock().registry.set_created(config.exposition.created);
-        agent.announce(&config);
-        agent.own.config_loaded.set(now().seconds());
-        agent.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
+        let (at, source) = (now(), SourceId(u32::MAX));
+        // The first tick: what is announced now came into being now.
+        agent.hub.lock().fold(&Event { at, source, body: Body::Tick });
+        agent.apply(&config);
+        agent.own.config_loaded.set(at.seconds());
         let agent = Self { config, ..agent };
         agent.own.config_hash.set(agent.hash());
         Ok(agent)
@@ -277,9 +278,16 @@ impl Agent {
         i64::try_from(hasher.finish() >> 16).unwrap_or_default()
     }
 
-    /// Brings the series of expected pipelines into being, and the metrics of packs.
-    fn announce(&self, config: &Config) {
+    /// Applies what a configuration says of series, budgets and expected pipelines.
+    fn apply(&self, config: &Config) {
         let mut state = self.hub.lock();
+        state.registry.set_limits(limits(config));
+        state.registry.set_ladders(ladders(config));
+        state.registry.set_created(config.exposition.created);
+        let llm = &config.llm;
+        let tokens = llm.budget.tokens_per_day.map(|t| t as f64);
+        state.budget.set_limits(tokens, llm.budget.cost_per_day, &llm.currency);
+        self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
         state.registry.declare(&config.pages.0);
         for p in &config.pipelines {
             for stage in &p.stages {
@@ -376,18 +384,10 @@ impl Agent {
                 drop(tokio::time::timeout(GRACE, old.stop(false)).await);
             }
         }
-        {
-            let mut state = self.hub.lock();
-            state.registry.set_limits(limits(&config));
-            state.registry.set_ladders(ladders(&config));
-            state.registry.set_created(config.exposition.created);
-            set_budget(&mut state.budget, &config);
-            if config.intervals.pipeline != self.config.intervals.pipeline {
-                state.peaks = Peaks::new(config.intervals.pipeline.0);
-            }
+        if config.intervals.pipeline != self.config.intervals.pipeline {
+            self.hub.lock().peaks = Peaks::new(config.intervals.pipeline.0);
         }
-        self.announce(&config);
-        self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
+        self.apply(&config);
         self.config = config;
         for (name, mapper) in mappings {
             if let Some(input) = self.inputs.get(&name) {
@@ -466,12 +466,6 @@ fn bind_web(address: &Address, activated: &mut Vec<(String, OwnedFd)>) -> Result
             set.map_err(|e| format!("cannot serve metrics on systemd's socket: {}", input::plain(&e)))
         }
     }
-}
-
-fn set_budget(budget: &mut Budget, config: &Config) {
-    let llm = &config.llm;
-    let tokens = llm.budget.tokens_per_day.map(|t| t as f64);
-    budget.set_limits(tokens, llm.budget.cost_per_day, &llm.currency);
 }
 
 fn limits(config: &Config) -> Limits {

@@ -4,6 +4,8 @@
 
 mod budget;
 mod peaks;
+mod rate;
 
 pub use budget::{Budget, Day};
 pub use peaks::Peaks;
+pub use rate::Rates;

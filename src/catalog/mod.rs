@@ -5,6 +5,7 @@
 //! this table. User packs join it at start.
 
 pub mod agent;
+pub mod device;
 pub mod gpu;
 pub mod host;
 pub mod inference;
@@ -35,6 +36,7 @@ pub struct Page {
 /// The built-in pages, in the order of a scrape.
 pub static PAGES: &[&Page] = &[
     &source::PAGE,
+    &device::PAGE,
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,

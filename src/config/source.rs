@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decode;
 use crate::listen::{Bytes, Listen, Many, Mode};
 use crate::source::{exec, gpu, host, process, scrape, textfile};
 
@@ -31,7 +32,7 @@ pub enum Source {
     Process(process::Settings),
     /// Graphics processors.
     Gpu(gpu::Settings),
-    /// JSON lines or StatsD from a serial port.
+    /// Lines, or an acquisition device, on a serial port.
     Serial(Serial),
     /// A recording, played again.
     Replay(Replay),
@@ -244,7 +245,7 @@ pub enum Framing {
     Length,
 }
 
-/// A serial port that a device writes lines to.
+/// A serial port that a device writes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serial {
@@ -256,7 +257,7 @@ pub struct Serial {
     #[serde(default = "Serial::baud")]
     #[schemars(range(min = 50, max = 20_000_000))]
     pub baud: u32,
-    /// What the lines are.
+    /// What it writes: lines, or the frames of an acquisition device.
     #[serde(default)]
     pub protocol: Protocol,
 }
@@ -267,7 +268,7 @@ impl Serial {
     }
 }
 
-/// What lines are.
+/// What a device on a serial port writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
@@ -276,6 +277,23 @@ pub enum Protocol {
     Jsonl,
     /// StatsD.
     Statsd,
+    /// OpenBCI Cyton, 115200 bits in a second.
+    Cyton,
+    /// OpenBCI Cyton with Daisy, 115200 bits in a second.
+    Daisy,
+}
+
+impl Protocol {
+    /// The protocol as decoders know it.
+    #[must_use]
+    pub fn decoded(self) -> decode::Protocol {
+        match self {
+            Self::Jsonl => decode::Protocol::Jsonl,
+            Self::Statsd => decode::Protocol::Statsd,
+            Self::Cyton => decode::Protocol::Cyton,
+            Self::Daisy => decode::Protocol::Daisy,
+        }
+    }
 }
 
 /// A recording, played again.

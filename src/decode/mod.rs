@@ -9,6 +9,8 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod board;
+pub mod cyton;
 pub mod engines;
 pub mod exposition;
 pub mod frame;
@@ -24,13 +26,14 @@ mod tags;
 use std::sync::Arc;
 
 use crate::event::Body;
+use board::Boards;
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
 pub type Sink<'s> = dyn FnMut(Body<'_>) + 's;
 
 /// Turns a stream of bytes into events.
 pub trait Decoder: Send {
-    /// Consumes `bytes` and hands over every event they complete.
+    /// Consumes `bytes` and hands over every event they complete. Given none, it may say what it decodes.
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>);
 
     /// The stream, or the datagram, ended: reports what is left over.
@@ -61,11 +64,16 @@ pub enum Protocol {
     Statsd,
     /// The same in frames with a length before them.
     StatsdFrames,
+    /// OpenBCI Cyton.
+    Cyton,
+    /// OpenBCI Cyton with Daisy.
+    Daisy,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: &'static [Self] = &[Self::Jsonl, Self::Statsd, Self::StatsdFrames];
+    pub const ALL: &'static [Self] =
+        &[Self::Jsonl, Self::Statsd, Self::StatsdFrames, Self::Cyton, Self::Daisy];
 
     /// Its name: config value, fixture folder, label.
     #[must_use]
@@ -74,6 +82,8 @@ impl Protocol {
             Self::Jsonl => "jsonl",
             Self::Statsd => "statsd",
             Self::StatsdFrames => "statsd_frames",
+            Self::Cyton => "cyton",
+            Self::Daisy => "daisy",
         }
     }
 
@@ -85,6 +95,8 @@ impl Protocol {
             Self::Jsonl => Box::new(jsonl::Jsonl::new(65_536, Arc::default())),
             Self::Statsd => Box::new(statsd()),
             Self::StatsdFrames => Box::new(frame::Frames::new(statsd(), frame::FRAME_BYTES)),
+            Self::Cyton => Box::new(Boards::new(cyton::Cyton)),
+            Self::Daisy => Box::new(Boards::new(cyton::Daisy::default())),
         }
     }
 }

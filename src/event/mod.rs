@@ -4,10 +4,12 @@
 //! allocation; whoever wants to keep one copies what it needs. Base units throughout: seconds,
 //! bytes, hertz, ratios from 0 to 1.
 
+mod device;
 mod machine;
 mod observation;
 mod pipeline;
 
+pub use device::*;
 pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
@@ -116,6 +118,18 @@ bodies! {
     Process(&'a ProcessGroup),
     /// One reading of a graphics processor.
     Gpu(&'a Gpu),
+    /// What an acquisition device is.
+    Device(Device),
+    /// Samples of an acquisition device.
+    Samples(Samples<'a>),
+    /// A jump of a device's counter.
+    Lost(Lost),
+    /// Text that a device wrote in place of frames.
+    Answer(Answer<'a>),
+    /// Whether one electrode touches.
+    Contact(Contact),
+    /// A device's own state.
+    Vital(Vital),
     /// The agent's clock, once a second.
     Tick,
     /// The busiest window of a stage. Written by an analyser alone.
@@ -124,6 +138,10 @@ bodies! {
     QueuePeak(Peak<'a>),
     /// What language models used today. Written by an analyser alone.
     Spent(Spent<'a>),
+    /// Packets that a device's counter hid. Written by an analyser alone.
+    Hidden(Hidden),
+    /// How a device streams. Written by an analyser alone.
+    Flow(Flow),
 }
 
 /// Whether a source can be heard.
@@ -240,4 +258,8 @@ fault_kinds! {
     Conflict = "conflict",
     /// A metric that would be one too many.
     Limit = "limit",
+    /// Bytes between the frames of a device.
+    Frame = "frame",
+    /// A frame whose checksum is wrong.
+    Checksum = "checksum",
 }

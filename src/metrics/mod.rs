@@ -193,12 +193,12 @@ impl Registry {
             let bounds = self.ladders.get(&*family.name).map_or(metric.bounds, Vec::as_slice);
             let ladder = Ladder::new(bounds);
             if family.ladder.as_ref() != Some(&ladder) {
-                let labels: Vec<Box<str>> = family.series(None).map(|s| s.labels.clone()).collect();
+                let old: Vec<_> = family.series(None).map(|s| (s.labels.clone(), s.source)).collect();
                 family.retain(|_| false, |_| ());
-                family.ladder = Some(ladder);
-                for label in labels {
-                    family.insert(Series::new(label, family.ladder.clone().as_ref()));
+                for (labels, source) in old {
+                    family.insert(Series { source, born: self.now, ..Series::new(labels, Some(&ladder)) });
                 }
+                family.ladder = Some(ladder);
             }
         }
     }

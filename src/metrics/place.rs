@@ -119,11 +119,11 @@ impl Registry {
         // A family's first series is always admitted, or a configured metric could not be seen at all.
         if full && !labels.is_empty() && family.len() > 0 {
             family.refused += 1;
-            return overflow(family, &mut self.series);
+            return overflow(family, &mut self.series, self.now);
         }
         let text = std::str::from_utf8(labels).ok()?;
-        let slot =
-            family.insert(Series { source: source.0, ..Series::new(text.into(), family.ladder.as_ref()) });
+        let new = Series::new(text.into(), family.ladder.as_ref());
+        let slot = family.insert(Series { source: source.0, born: self.now, ..new });
         self.series += 1;
         if let Some(source) = self.sources.get_mut(source.0 as usize) {
             source.series += 1;
@@ -165,7 +165,7 @@ impl Registry {
 
 /// The series of a family that takes the events of refused ones. Gauges have none: the last
 /// value of many things is no value of anything.
-fn overflow(family: &mut Family, series: &mut usize) -> Option<u32> {
+fn overflow(family: &mut Family, series: &mut usize, born: u32) -> Option<u32> {
     if matches!(family.kind, Kind::Gauge | Kind::Info | Kind::StateSet | Kind::Unknown | Kind::Summary) {
         return None;
     }
@@ -182,7 +182,7 @@ fn overflow(family: &mut Family, series: &mut usize) -> Option<u32> {
     let slot = family.find(text.as_bytes()).unwrap_or_else(|| {
         *series += 1;
         let ladder = family.ladder.clone();
-        family.insert(Series { source: u32::MAX, ..Series::new(text.into(), ladder.as_ref()) })
+        family.insert(Series { source: u32::MAX, born, ..Series::new(text.into(), ladder.as_ref()) })
     });
     family.overflow = Some(slot);
     Some(slot)

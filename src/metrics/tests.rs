@@ -288,3 +288,19 @@ fn sampled_observations_weigh_more() {
     let open = text(&r, Format::OpenMetrics);
     assert!(open.contains("\nh_count 10\n") && open.contains("\nh_sum 5.0\n"), "{open}");
 }
+
+#[test]
+fn series_say_when_they_began_if_wanted() {
+    let (mut r, source) = registry(Limits::default());
+    r.set_created(true);
+    r.fold(&event(source, 50, stage("p", "s", 0.1))).unwrap();
+    r.fold(&event(source, 60, stage("p", "s", 0.1))).unwrap();
+    let open = text(&r, Format::OpenMetrics);
+    for line in [
+        "neural_stage_failures_created{pipeline=\"p\",stage=\"s\"} 50",
+        "neural_stage_duration_seconds_created{pipeline=\"p\",stage=\"s\"} 50",
+    ] {
+        assert!(open.lines().any(|l| l == line), "{line}\n{open}");
+    }
+    assert!(!text(&r, Format::Classic).contains("_created"));
+}

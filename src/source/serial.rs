@@ -1,21 +1,25 @@
-//! Serial ports that devices write lines to.
+//! Serial ports that devices write to.
 //!
 //! A thread of its own per port: reads block for a moment at most, and a board or two need no
-//! more. The port is opened exclusively, so it is never taken from a program that has it.
+//! more. The port is opened exclusively, so it is never taken from a program that has it. A device that
+//! waits to be asked is told to start and, before the port is closed, to stop; nothing else is written.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::socket::NewDecoder;
 use super::{Feed, now};
+use crate::decode::Decoder;
 use crate::event::{Body, Link};
 
 /// How long one read waits for bytes.
 const WAIT: Duration = Duration::from_millis(200);
 /// First and longest pause before a port is opened again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// How long a device that is told to stop goes on writing.
+const DRAIN: Duration = Duration::from_millis(150);
 /// Reads of 0 bytes in a row after which the device is gone.
 const EMPTY: u32 = 3;
 
@@ -87,7 +91,7 @@ fn supervise(port: &str, baud: u32, new_decoder: &NewDecoder, feed: &Feed, stop:
 
 /// Reads until the port is gone, and says why, or until told to stop.
 fn read(
-    port: &mut impl Read,
+    port: &mut (impl Read + Write),
     new_decoder: &NewDecoder,
     feed: &Feed,
     stop: &CancellationToken,
@@ -95,9 +99,17 @@ fn read(
     let mut decoder = new_decoder();
     let mut buffer = [0; 4096];
     let mut empty = 0;
+    // The device's series are there before its first byte.
+    feed.take(now(), b"", 0, decoder.as_mut());
+    let greeted = greet(port, decoder.as_ref(), stop);
     let gone = loop {
         if stop.is_cancelled() {
+            // A device that is gone cannot be told.
+            drop(port.write_all(decoder.goodbye()).and_then(|()| port.flush()));
             break None;
+        }
+        if let Err(e) = greeted {
+            break Some(e);
         }
         match port.read(&mut buffer) {
             // A device that was unplugged reads as nothing for ever.
@@ -118,6 +130,30 @@ fn read(
     };
     feed.end(now(), decoder.as_mut());
     gone
+}
+
+/// Has a device start anew: one that was left streaming is told to stop, and what it wrote is thrown away, so
+/// that no old frames are taken for new ones.
+fn greet(port: &mut (impl Read + Write), decoder: &dyn Decoder, stop: &CancellationToken) -> io::Result<()> {
+    if decoder.hello().is_empty() {
+        return Ok(());
+    }
+    if !decoder.goodbye().is_empty() {
+        port.write_all(decoder.goodbye())?;
+        sleep(DRAIN, stop);
+        // At most what the kernel holds; a device that does not stop is drained for a moment only.
+        let mut old = [0; 4096];
+        for _ in 0..64 {
+            match port.read(&mut old) {
+                Ok(n) if n == old.len() => {}
+                Ok(_) => break,
+                Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => break,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    port.write_all(decoder.hello())?;
+    port.flush()
 }
 
 /// Sleeps, but not past the stop.

@@ -8,7 +8,7 @@ use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
 use neural_exporter::source::Feed;
 
-use super::NOW;
+use super::{NOW, boards};
 
 const LINES: u64 = 10_000;
 
@@ -95,4 +95,26 @@ fn statsd_lines() {
     check("sampled lines", Protocol::Statsd, |i, out| {
         write!(out, "pipeline.latency:{}|d|@0.1|#stage:fft{}", i % 7, i % 20).unwrap();
     });
+}
+
+#[test]
+fn frames_of_boards() {
+    for board in boards::all() {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        feed.send_at(NOW, Body::Link(Link::Up));
+        let mut decoder = board.decoder();
+        let stream = boards::frames(board, 0..1024);
+        let mut at = NOW.0;
+        let mut pass = || {
+            for read in stream.chunks(150) {
+                at += 16_000_000;
+                feed.take(Timestamp(at), read, 1, &mut *decoder);
+            }
+        };
+        pass();
+        let counted = allocation_counter::measure(pass);
+        assert_eq!(counted.count_total, 0, "{board:?}: {counted:?}");
+        assert!(hub.lock().accepted() >= 2000, "{board:?}");
+    }
 }

@@ -195,6 +195,32 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Host => vec![Body::Host(&HOST)],
         Topic::Process => vec![Body::Process(&PROCESS)],
         Topic::Gpu => vec![Body::Gpu(&GPU)],
+        Topic::Device => vec![Body::Device(Device {
+            protocol: "cyton",
+            channels: 8,
+            rate: 250.0,
+            packet_rate: 250.0,
+            modulus: 256,
+        })],
+        Topic::Samples => {
+            vec![Body::Samples(Samples { values: &[1e-6; 8], channels: 8, frames: 1, bytes: 33 })]
+        }
+        Topic::Lost => vec![Body::Lost(Lost { packets: 3 })],
+        Topic::Hidden => vec![Body::Hidden(Hidden { packets: 256, unseen: true })],
+        Topic::Answer => [true, false]
+            .map(|failed| Body::Answer(Answer { bytes: 9, failed, firmware: Some("v3.1.2") }))
+            .to_vec(),
+        Topic::Contact => [Input::Positive, Input::Negative]
+            .map(|input| Body::Contact(Contact { channel: 1, input, on: true }))
+            .to_vec(),
+        Topic::Vital => [Vital::Battery(0.5), Vital::PoorSignal(0.1)].map(Body::Vital).to_vec(),
+        Topic::Flow => vec![Body::Flow(Flow {
+            rate: Some(250.0),
+            ratio: Some(1.0),
+            longest_gap: 0.02,
+            last: Some(NOW.seconds()),
+            streaming: true,
+        })],
         Topic::Tick => vec![Body::Tick],
         Topic::StagePeak => vec![Body::StagePeak(Peak { pipeline, name: "classify", peak: 3.0 })],
         Topic::QueuePeak => vec![Body::QueuePeak(Peak { pipeline, name: "q", peak: 3.0 })],

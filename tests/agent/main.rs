@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::string_slice, reason = "a test that fails says so")]
 
 mod allocation;
+mod boards;
 mod catalog;
 mod events_schema;
 mod generated;
@@ -14,6 +15,7 @@ mod ingest;
 mod laws;
 mod noise;
 mod openmetrics;
+mod serial;
 mod tidy;
 
 use std::path::{Path, PathBuf};

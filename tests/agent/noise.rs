@@ -7,6 +7,8 @@ use neural_exporter::decode::Protocol;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::boards;
+
 /// Bytes, shown as text and not at length.
 #[derive(Clone)]
 pub(crate) struct Noise(Vec<u8>);
@@ -122,7 +124,34 @@ pub(crate) fn like(protocol: Protocol) -> BoxedStrategy<Noise> {
             let frames = prop::collection::vec(frame(), 0..6).prop_map(|frames| Noise(frames.concat()));
             prop_oneof![3 => frames, 1 => bytes()].boxed()
         }
+        board => prop_oneof![3 => streams(board), 1 => bytes()].boxed(),
     }
+}
+
+/// What a board writes over a bad cable: frames that follow each other or not, whole or not, text, anything.
+fn streams(board: Protocol) -> BoxedStrategy<Noise> {
+    let marks = select(vec![&[0xA0][..], &[0xC0, 0xA0], &[0xAA, 0xAA], &[0xC7, 0x7C], &[0xA5, 0x5A]]);
+    let texts =
+        select(vec!["OpenBCI V3\nFirmware: v3.1.2\n$$$", "Failure: no board$$$", "$$$", "never ends"]);
+    let piece = prop_oneof![
+        6 => (0..600_u32, 1..12_u32).prop_map(move |(from, count)| boards::frames(board, from..from + count)),
+        2 => (0..600_u32, any::<usize>()).prop_map(move |(number, length)| {
+            let mut frame = boards::frame(board, number);
+            frame.truncate(length % frame.len());
+            frame
+        }),
+        2 => (0..600_u32, any::<usize>(), any::<u8>()).prop_map(move |(number, place, byte)| {
+            let mut frame = boards::frame(board, number);
+            let place = place % frame.len();
+            frame[place] = byte;
+            frame
+        }),
+        1 => marks.prop_map(<[u8]>::to_vec),
+        1 => texts.prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 1..80),
+        1 => (500..3000_usize).prop_map(|length| vec![b'x'; length]),
+    ];
+    prop::collection::vec(piece, 0..10).prop_map(|pieces| Noise(pieces.concat())).boxed()
 }
 
 /// One frame, whose length is mostly right.

@@ -30,7 +30,7 @@ class Prometheus:
         self.port = free_port()
         folder.mkdir()
         (folder / "prometheus.yml").write_text(
-            "global: {scrape_interval: 500ms, scrape_timeout: 400ms}\n"
+            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
             "scrape_configs:\n"
             "  - job_name: neural\n"
             f"    static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n"
@@ -280,7 +280,7 @@ def test_the_first_increment_is_not_lost(watched):
     agent, server = watched
     # Declared in the configuration: there at zero before the first event, so increase() sees it.
     server.becomes('neural_stage_failures_total{pipeline="declared",stage="first"}', 0)
-    time.sleep(1.1)
+    time.sleep(2.2)
     with unix(agent.path("json.sock")) as client:
         client.sendall(stage("declared", "first", outcome="error", error="cut") + b"\n")
     server.becomes('neural_stage_failures_total{pipeline="declared",stage="first"}', 1)
@@ -295,7 +295,7 @@ def test_nothing_went_wrong_with_the_scrapes(watched):
     assert [target["lastError"] for target in targets] == [""], targets
 
 
-@pytest.mark.parametrize("limit", [None, 20_000], ids=["unlimited", "with-a-rate"])
+@pytest.mark.parametrize("limit", [None, 100], ids=["unlimited", "with-a-rate"])
 def test_a_flood_into_a_tiny_buffer_is_accounted_for(agent, limit):
     port = free_port(socket.SOCK_DGRAM)
     source = {"name": "flood", "listen": f"udp://127.0.0.1:{port}", "receive_buffer": 4096}

@@ -1,0 +1,277 @@
+//! Page: does each acquisition device stream, at its rate and without holes?
+
+use super::{Keep, Metric, Page, Unit};
+use crate::event::{Body, Event, Flow, Kind, Topic, Vital};
+
+/// Does each acquisition device stream, at its rate and without holes?
+pub static PAGE: Page = Page {
+    id: "device",
+    title: "Acquisition devices",
+    about: "Whether the signal is whole: samples, what is missing between them by counter and by time, rate, \
+            silence, and what a device says of itself. A rate that is low without loss is not loss, and \
+            silence is a state of its own.",
+    metrics: &[
+        &INFO,
+        &SAMPLES,
+        &FRAMES,
+        &LOST,
+        &GAPS,
+        &NOMINAL_RATE,
+        &CHANNELS,
+        &RATE,
+        &RATE_RATIO,
+        &LONGEST_GAP,
+        &LAST_SAMPLE,
+        &STREAMING,
+        &ANSWERS,
+        &ANSWER_FAILURES,
+        &FIRMWARE,
+        &CONTACT,
+        &BATTERY,
+        &POOR_SIGNAL,
+    ],
+};
+
+/// What every entry of this page has in common.
+const ENTRY: Metric = Metric { labels: &["device"], keep: Keep::WhileUp, ..Metric::BLANK };
+
+/// What every counter of this page has in common: it is there, at zero, as soon as the device is.
+const COUNTED: Metric = Metric { kind: Kind::Counter, keep: Keep::Always, ..ENTRY };
+
+/// What the metrics that an analyser keeps have in common.
+const FLOW: Metric = Metric { on: &[Topic::Flow], ..ENTRY };
+
+fn flow(event: &Event<'_>) -> Option<Flow> {
+    if let Body::Flow(flow) = event.body { Some(flow) } else { None }
+}
+
+static INFO: Metric = Metric {
+    name: "device",
+    help: "The protocol that a device speaks",
+    kind: Kind::Info,
+    labels: &["device", "protocol"],
+    on: &[Topic::Device],
+    read: |event, row| {
+        if let Body::Device(device) = event.body {
+            row.set(&[&row.source(), device.protocol], 1.0);
+        }
+    },
+    ..ENTRY
+};
+
+/// Samples that came.
+pub static SAMPLES: Metric = Metric {
+    name: "device_samples",
+    help: "Samples that came, each with all its channels",
+    on: &[Topic::Device, Topic::Samples],
+    read: |event, row| {
+        let by = if let Body::Samples(samples) = &event.body { samples.count() } else { 0 };
+        row.add(&[&row.source()], by as f64);
+    },
+    ..COUNTED
+};
+
+static FRAMES: Metric = Metric {
+    name: "device_frames",
+    help: "Frames that were understood",
+    on: &[Topic::Device, Topic::Samples],
+    read: |event, row| {
+        let by = if let Body::Samples(samples) = &event.body { samples.frames } else { 0 };
+        row.add(&[&row.source()], by.into());
+    },
+    ..COUNTED
+};
+
+/// Packets that are missing.
+pub static LOST: Metric = Metric {
+    name: "device_lost_packets",
+    help: "Packets that are missing, by the device's counter and, where it hides some, by time",
+    on: &[Topic::Device, Topic::Lost, Topic::Hidden],
+    read: |event, row| {
+        let by = match event.body {
+            Body::Lost(lost) => lost.packets.into(),
+            Body::Hidden(hidden) => hidden.packets as f64,
+            _ => 0.0,
+        };
+        row.add(&[&row.source()], by);
+    },
+    ..COUNTED
+};
+
+static GAPS: Metric = Metric {
+    name: "device_gaps",
+    help: "Times that packets are missing, however many",
+    on: &[Topic::Device, Topic::Lost, Topic::Hidden],
+    read: |event, row| {
+        let gap = match event.body {
+            Body::Lost(_) => true,
+            Body::Hidden(hidden) => hidden.unseen,
+            _ => false,
+        };
+        row.add(&[&row.source()], f64::from(u8::from(gap)));
+    },
+    ..COUNTED
+};
+
+static NOMINAL_RATE: Metric = Metric {
+    name: "device_nominal_rate",
+    help: "Samples that the device should bring in a second",
+    unit: Unit::Hertz,
+    on: &[Topic::Device],
+    read: |event, row| {
+        if let Body::Device(device) = event.body {
+            row.set(&[&row.source()], device.rate);
+        }
+    },
+    ..ENTRY
+};
+
+static CHANNELS: Metric = Metric {
+    name: "device_channels",
+    help: "Channels of one sample",
+    on: &[Topic::Device],
+    read: |event, row| {
+        if let Body::Device(device) = event.body {
+            row.set(&[&row.source()], device.channels.into());
+        }
+    },
+    ..ENTRY
+};
+
+static RATE: Metric = Metric {
+    name: "device_rate",
+    help: "Samples a second over the last ten seconds",
+    unit: Unit::Hertz,
+    read: |event, row| {
+        if let Some(rate) = flow(event).and_then(|flow| flow.rate) {
+            row.set(&[&row.source()], rate);
+        }
+    },
+    ..FLOW
+};
+
+static RATE_RATIO: Metric = Metric {
+    name: "device_rate",
+    help: "Samples a second over the last ten seconds, as a share of the nominal rate",
+    unit: Unit::Ratio,
+    read: |event, row| {
+        if let Some(ratio) = flow(event).and_then(|flow| flow.ratio) {
+            row.set(&[&row.source()], ratio);
+        }
+    },
+    ..FLOW
+};
+
+static LONGEST_GAP: Metric = Metric {
+    name: "device_longest_gap",
+    help: "Longest time without a sample within the last minute",
+    unit: Unit::Seconds,
+    read: |event, row| {
+        if let Some(flow) = flow(event) {
+            row.set(&[&row.source()], flow.longest_gap);
+        }
+    },
+    ..FLOW
+};
+
+static LAST_SAMPLE: Metric = Metric {
+    name: "device_last_sample_timestamp",
+    help: "When the last sample came, seconds since the epoch",
+    unit: Unit::Seconds,
+    read: |event, row| {
+        if let Some(last) = flow(event).and_then(|flow| flow.last) {
+            row.set(&[&row.source()], last);
+        }
+    },
+    ..FLOW
+};
+
+static STREAMING: Metric = Metric {
+    name: "device_streaming",
+    help: "Whether a sample came within the last second: 1 if so, 0 if the device is silent",
+    read: |event, row| {
+        if let Some(flow) = flow(event) {
+            row.set(&[&row.source()], f64::from(u8::from(flow.streaming)));
+        }
+    },
+    ..FLOW
+};
+
+static ANSWERS: Metric = Metric {
+    name: "device_answers",
+    help: "Texts that the device wrote in place of frames",
+    on: &[Topic::Device, Topic::Answer],
+    read: |event, row| {
+        let answer = matches!(event.body, Body::Answer(_));
+        row.add(&[&row.source()], f64::from(u8::from(answer)));
+    },
+    ..COUNTED
+};
+
+static ANSWER_FAILURES: Metric = Metric {
+    name: "device_answer_failures",
+    help: "Texts of the device that say that something failed, as a dongle does whose board is off",
+    on: &[Topic::Device, Topic::Answer],
+    read: |event, row| {
+        let failed = matches!(event.body, Body::Answer(answer) if answer.failed);
+        row.add(&[&row.source()], f64::from(u8::from(failed)));
+    },
+    ..COUNTED
+};
+
+static FIRMWARE: Metric = Metric {
+    name: "device_firmware",
+    help: "The version of its firmware that a device told",
+    kind: Kind::Info,
+    labels: &["device", "version"],
+    on: &[Topic::Answer],
+    read: |event, row| {
+        if let Body::Answer(answer) = event.body
+            && let Some(version) = answer.firmware
+        {
+            row.set(&[&row.source(), version], 1.0);
+        }
+    },
+    ..ENTRY
+};
+
+static CONTACT: Metric = Metric {
+    name: "device_contact",
+    help: "Whether an electrode touches, as the device itself measures it: 1 if so, 0 if it is off",
+    labels: &["device", "channel", "input"],
+    on: &[Topic::Contact],
+    read: |event, row| {
+        if let Body::Contact(contact) = event.body {
+            let mut digits = itoa::Buffer::new();
+            let channel = digits.format(contact.channel);
+            row.set(&[&row.source(), channel, contact.input.as_str()], f64::from(u8::from(contact.on)));
+        }
+    },
+    ..ENTRY
+};
+
+static BATTERY: Metric = Metric {
+    name: "device_battery",
+    help: "Charge of the device's battery",
+    unit: Unit::Ratio,
+    on: &[Topic::Vital],
+    read: |event, row| {
+        if let Body::Vital(Vital::Battery(ratio)) = event.body {
+            row.set(&[&row.source()], ratio);
+        }
+    },
+    ..ENTRY
+};
+
+static POOR_SIGNAL: Metric = Metric {
+    name: "device_poor_signal",
+    help: "How poor the device itself finds its signal: 0 good, 1 not on skin",
+    unit: Unit::Ratio,
+    on: &[Topic::Vital],
+    read: |event, row| {
+        if let Body::Vital(Vital::PoorSignal(ratio)) = event.body {
+            row.set(&[&row.source()], ratio);
+        }
+    },
+    ..ENTRY
+};

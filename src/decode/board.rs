@@ -1,0 +1,338 @@
+//! Frames of an acquisition board out of a stream of bytes: where they begin, what lies between them, and
+//! which are missing.
+//!
+//! What a frame looks like and what it holds is said by a [`Board`]. Boards have weak marks, which occur
+//! within samples too. So a stream is believed only when several frames follow each other and their
+//! counter goes up by one each; once it is believed, one frame after the other is, until one is not right.
+
+use super::{Decoder, Sink};
+use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Samples};
+
+/// Bytes that are looked at in one go; bounds the samples of one event.
+const GO: usize = 4096;
+/// Bytes that are no frames are reported after so many, at the latest.
+const SKIPPED: u64 = 1024;
+/// Bytes of an answer; a longer one is none.
+const ANSWER: usize = 512;
+/// What ends a textual answer of an OpenBCI board (OpenBCI Cyton SDK).
+const ANSWER_END: &[u8] = b"$$$";
+
+/// What a place in a stream is the beginning of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Not of a frame.
+    No,
+    /// Perhaps of a frame; more bytes will tell.
+    More,
+    /// Of a frame of so many bytes, at least 1.
+    Frame(usize),
+    /// Of a frame that its checksum says is damaged.
+    Damaged,
+}
+
+/// One kind of board.
+pub trait Board: Send {
+    /// Frames in a row that must be right before a stream is believed.
+    const CONFIRM: usize = 2;
+    /// Whether the board also writes text that ends in `$$$`.
+    const TEXT: bool = false;
+
+    /// What it is.
+    fn device(&self) -> Device;
+
+    /// What `bytes` are the beginning of. Once it says no, more bytes do not change its mind. `last` says
+    /// that no more will come.
+    fn piece(&self, bytes: &[u8], last: bool) -> Piece;
+
+    /// The number that a frame carries, less than the modulus.
+    fn counter(&self, _frame: &[u8]) -> Option<u32> {
+        None
+    }
+
+    /// Tells what a frame says besides its samples.
+    fn news(&mut self, _frame: &[u8], _out: &mut Sink<'_>) {}
+
+    /// Appends a frame's samples, in volts.
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>);
+
+    /// The stream ended; the next frame is the first of another.
+    fn end(&mut self) {}
+
+    /// What must be sent before the board talks.
+    fn hello(&self) -> &'static [u8] {
+        b""
+    }
+
+    /// What should be sent before it is left alone.
+    fn goodbye(&self) -> &'static [u8] {
+        b""
+    }
+}
+
+/// Decodes the stream of a board.
+#[derive(Debug)]
+pub struct Boards<B> {
+    board: B,
+    /// Bytes of which it is not known yet what they are: less than the frames that are needed to know.
+    held: Vec<u8>,
+    gap: Gap,
+    batch: Batch,
+    /// Whether it was said what the device is.
+    told: bool,
+    /// Whether the stream is believed.
+    locked: bool,
+    /// The number of the frame before.
+    counter: Option<u32>,
+}
+
+impl<B: Board> Boards<B> {
+    /// A decoder of what `board` writes.
+    #[must_use]
+    pub fn new(board: B) -> Self {
+        Self {
+            board,
+            held: Vec::new(),
+            gap: Gap::default(),
+            batch: Batch::default(),
+            told: false,
+            locked: false,
+            counter: None,
+        }
+    }
+
+    /// Looks at what is held, and says how much of it is done with.
+    fn walk(&mut self, held: &[u8], last: bool, out: &mut Sink<'_>) -> usize {
+        let mut at = 0;
+        while let Some((&byte, rest)) = held.get(at..).and_then(|rest| Some((rest.first()?, rest))) {
+            match self.piece(rest, last) {
+                Piece::Frame(length) => {
+                    self.accept(rest.get(..length).unwrap_or_default(), out);
+                    at += length;
+                }
+                Piece::More => break,
+                no => {
+                    self.locked = false;
+                    if no == Piece::Damaged {
+                        self.gap.damaged = true;
+                    }
+                    self.skip(byte, out);
+                    at += 1;
+                }
+            }
+        }
+        self.batch.tell(out);
+        at
+    }
+
+    /// What a place begins, and whether to believe it.
+    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
+        let wanted = if self.locked { 1 } else { B::CONFIRM };
+        let (mut first, mut end, mut before) = (0, 0, None);
+        for number in 0..wanted {
+            let rest = bytes.get(end..).unwrap_or_default();
+            match self.board.piece(rest, last) {
+                Piece::Frame(length) => {
+                    let frame = rest.get(..length).unwrap_or_default();
+                    let counter = self.board.counter(frame);
+                    if number > 0 && counter.is_some_and(|c| self.step(before, c) != Some(1)) {
+                        return Piece::No;
+                    }
+                    before = counter;
+                    end += length;
+                    if number == 0 {
+                        first = length;
+                    }
+                }
+                Piece::More if last => return Piece::No,
+                Piece::Damaged if number > 0 => return Piece::No,
+                other => return other,
+            }
+        }
+        Piece::Frame(first)
+    }
+
+    /// By how much a counter went up.
+    fn step(&self, before: Option<u32>, now: u32) -> Option<u32> {
+        let modulus = self.board.device().modulus;
+        (now + modulus).checked_sub(before?)?.checked_rem(modulus)
+    }
+
+    fn accept(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        self.locked = true;
+        if self.gap.is_open() {
+            self.batch.tell(out);
+            self.gap.tell(FaultKind::Frame, out);
+        }
+        if let Some(counter) = self.board.counter(frame) {
+            if let Some(step) = self.step(self.counter, counter).filter(|step| *step != 1) {
+                self.batch.tell(out);
+                // A counter that stands still went all the way round.
+                let modulus = self.board.device().modulus;
+                out(Body::Lost(Lost { packets: (step + modulus - 1) % modulus }));
+            }
+            self.counter = Some(counter);
+        }
+        let Self { board, batch, .. } = self;
+        board.news(frame, &mut |body| {
+            batch.tell(out);
+            out(body);
+        });
+        batch.channels = board.device().channels;
+        batch.frames += 1;
+        batch.bytes += frame.len() as u64;
+        board.samples(frame, &mut batch.values);
+    }
+
+    fn skip(&mut self, byte: u8, out: &mut Sink<'_>) {
+        self.gap.skip(byte, B::TEXT);
+        if self.gap.text.ends_with(ANSWER_END) {
+            self.batch.tell(out);
+            let text = std::mem::take(&mut self.gap.text);
+            self.gap.tell(FaultKind::Frame, out);
+            out(Body::Answer(answer(&text)));
+            self.gap.text = text;
+            self.gap.text.clear();
+            // A board that talks has stopped, and counts from the beginning when it starts again.
+            self.counter = None;
+        } else if self.gap.skipped >= SKIPPED {
+            self.batch.tell(out);
+            self.gap.tell(FaultKind::Frame, out);
+        }
+    }
+}
+
+impl<B: Board> Decoder for Boards<B> {
+    fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
+        if !self.told {
+            self.told = true;
+            out(Body::Device(self.board.device()));
+        }
+        for go in bytes.chunks(GO) {
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(go);
+            let done = self.walk(&held, false, out);
+            held.drain(..done);
+            self.held = held;
+        }
+    }
+
+    fn end(&mut self, out: &mut Sink<'_>) {
+        let mut held = std::mem::take(&mut self.held);
+        let cut = self.locked;
+        self.walk(&held, true, out);
+        self.gap.give_up_text();
+        // What begins a frame and has no end; if there were frames within, it was not one.
+        let whole = self.gap.skipped == held.len() as u64;
+        self.gap.tell(if cut && whole { FaultKind::Cut } else { FaultKind::Frame }, out);
+        held.clear();
+        self.held = held;
+        self.board.end();
+        (self.told, self.locked, self.counter) = (false, false, None);
+    }
+
+    fn hello(&self) -> &'static [u8] {
+        self.board.hello()
+    }
+
+    fn goodbye(&self) -> &'static [u8] {
+        self.board.goodbye()
+    }
+}
+
+/// Frames that were understood and are not told yet.
+#[derive(Debug, Default)]
+struct Batch {
+    values: Vec<f32>,
+    channels: u16,
+    frames: u32,
+    bytes: u64,
+}
+
+impl Batch {
+    fn tell(&mut self, out: &mut Sink<'_>) {
+        if self.frames > 0 {
+            let Self { values, channels, frames, bytes } = self;
+            let (frames, bytes) = (std::mem::take(frames), std::mem::take(bytes));
+            out(Body::Samples(Samples { values, channels: *channels, frames, bytes }));
+            values.clear();
+        }
+    }
+}
+
+/// Bytes between frames.
+#[derive(Debug, Default)]
+struct Gap {
+    /// Bytes that are not told yet and are no text.
+    skipped: u64,
+    /// Whether there was a damaged frame among them.
+    damaged: bool,
+    /// The text after them, which may become an answer.
+    text: Vec<u8>,
+}
+
+impl Gap {
+    fn is_open(&self) -> bool {
+        self.skipped > 0 || !self.text.is_empty()
+    }
+
+    fn skip(&mut self, byte: u8, text: bool) {
+        if text && matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t') && self.text.len() < ANSWER {
+            self.text.push(byte);
+        } else {
+            self.give_up_text();
+            self.skipped += 1;
+        }
+    }
+
+    fn give_up_text(&mut self) {
+        self.skipped += self.text.len() as u64;
+        self.text.clear();
+    }
+
+    fn tell(&mut self, kind: FaultKind, out: &mut Sink<'_>) {
+        self.give_up_text();
+        let kind = if std::mem::take(&mut self.damaged) { FaultKind::Checksum } else { kind };
+        let bytes = std::mem::take(&mut self.skipped);
+        if bytes > 0 {
+            out(Body::Fault(Fault { kind, bytes }));
+        }
+    }
+}
+
+/// What a text says. The forms are those of the OpenBCI Cyton SDK: a failure is announced by `Failure`, a
+/// version stands alone as `v3.1.2` or in the banner after `Firmware:`.
+fn answer(text: &[u8]) -> Answer<'_> {
+    let words = std::str::from_utf8(text).unwrap_or_default();
+    let version = words
+        .split_whitespace()
+        .map(|word| word.trim_end_matches('$'))
+        .find(|word| word.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit())));
+    Answer { bytes: text.len() as u64, failed: words.contains("Failure"), firmware: version }
+}
+
+/// A signed number of 24 bits, the first byte first.
+#[must_use]
+pub(super) fn int24(bytes: &[u8]) -> i32 {
+    match *bytes {
+        [a, b, c, ..] => i32::from_be_bytes([a, b, c, 0]) >> 8,
+        _ => 0,
+    }
+}
+
+/// The byte at a place, 0 beyond the end.
+#[must_use]
+pub(super) fn byte(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or_default()
+}
+
+/// Whether `bytes` are the beginning of a frame of this length, judged by a first byte and what the last
+/// byte may be.
+#[must_use]
+pub(super) fn bracketed(bytes: &[u8], length: usize, head: u8, tail: impl Fn(u8) -> bool) -> Piece {
+    match (bytes.first(), bytes.get(length - 1)) {
+        (Some(&first), _) if first != head => Piece::No,
+        (_, None) => Piece::More,
+        (_, Some(&last)) if tail(last) => Piece::Frame(length),
+        _ => Piece::No,
+    }
+}

@@ -1,0 +1,237 @@
+//! OpenBCI Cyton, 8 channels, and Cyton with Daisy, 16 channels: frames of 33 bytes.
+//!
+//! The layout is that of the Cyton Data Format (OpenBCI/Docs, Hardware) and of firmware 3.1. What comes with
+//! the samples (accelerometer, time stamps, what users put there) is not looked at, nor does the decoder
+//! change a board's settings: voltages are right for the gain of 24 that a board starts with.
+
+use super::board::{Board, Piece, bracketed, byte, int24};
+use crate::event::Device;
+
+/// Bytes of a frame: `A0`, number, 8 × 24 bits, 6 bytes of anything, `Cx`.
+const FRAME: usize = 33;
+/// Channels of one frame.
+const CHANNELS: usize = 8;
+/// Volts of one count: reference 4.5 V, gain 24, 24 bits with sign (Cyton Data Format).
+const SCALE: f64 = 4.5 / 24.0 / 8_388_607.0;
+
+/// The frame that both boards write. Its last byte says what the six bytes before are; firmware uses `C0` to
+/// `C6`, and the dongle passes on no other that the board could have meant.
+fn piece(bytes: &[u8]) -> Piece {
+    bracketed(bytes, FRAME, 0xA0, |tail| (0xC0..=0xC6).contains(&tail))
+}
+
+/// Volts of one frame.
+fn volts(frame: &[u8]) -> [f32; CHANNELS] {
+    std::array::from_fn(|channel| {
+        let count = int24(frame.get(2 + 3 * channel..).unwrap_or_default());
+        (f64::from(count) * SCALE) as f32
+    })
+}
+
+/// A Cyton.
+#[derive(Debug, Default)]
+pub struct Cyton;
+
+impl Board for Cyton {
+    const TEXT: bool = true;
+
+    fn device(&self) -> Device {
+        Device { protocol: "cyton", channels: 8, rate: 250.0, packet_rate: 250.0, modulus: 256 }
+    }
+
+    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+        piece(bytes)
+    }
+
+    fn counter(&self, frame: &[u8]) -> Option<u32> {
+        Some(byte(frame, 1).into())
+    }
+
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        values.extend(volts(frame));
+    }
+
+    /// Starts the stream (Cyton SDK).
+    fn hello(&self) -> &'static [u8] {
+        b"b"
+    }
+
+    /// Stops the stream (Cyton SDK).
+    fn goodbye(&self) -> &'static [u8] {
+        b"s"
+    }
+}
+
+/// A Cyton with a Daisy on it. Frames with an odd number hold channels 1 to 8, those with an even number
+/// channels 9 to 16; a sample is an even frame and the odd one after it, 125 times a second.
+#[derive(Debug, Default)]
+pub struct Daisy {
+    /// Whether a frame came. The first of a stream is no average of two, as all others are, and is invalid.
+    begun: bool,
+    /// The even frame that waits for its other half.
+    half: Option<(u8, [f32; CHANNELS])>,
+}
+
+impl Board for Daisy {
+    const TEXT: bool = true;
+
+    fn device(&self) -> Device {
+        Device { protocol: "daisy", channels: 16, rate: 125.0, packet_rate: 250.0, modulus: 256 }
+    }
+
+    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+        piece(bytes)
+    }
+
+    fn counter(&self, frame: &[u8]) -> Option<u32> {
+        Some(byte(frame, 1).into())
+    }
+
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        let number = byte(frame, 1);
+        let half = self.half.take();
+        if !std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        if number.is_multiple_of(2) {
+            self.half = Some((number, volts(frame)));
+        } else if let Some((_, daisy)) = half.filter(|(even, _)| *even == number - 1) {
+            values.extend(volts(frame));
+            values.extend(daisy);
+        }
+    }
+
+    fn end(&mut self) {
+        *self = Self::default();
+    }
+
+    fn hello(&self) -> &'static [u8] {
+        b"b"
+    }
+
+    fn goodbye(&self) -> &'static [u8] {
+        b"s"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Decoder;
+    use crate::decode::board::Boards;
+    use crate::event::Body;
+
+    /// A frame with a number and the same count in all channels.
+    fn frame(number: u8, count: i32) -> Vec<u8> {
+        let bytes = count.to_be_bytes();
+        let mut frame = vec![0xA0, number];
+        (0..8).for_each(|_| frame.extend(&bytes[1..]));
+        frame.extend([0, 0, 0, 0, 0, 0, 0xC0]);
+        frame
+    }
+
+    fn told(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut out = |body: Body<'_>| {
+            told.push(match body {
+                Body::Device(d) => d.protocol.to_owned(),
+                Body::Samples(s) => format!("{} frames, {} samples", s.frames, s.count()),
+                Body::Lost(lost) => format!("{} lost", lost.packets),
+                Body::Fault(fault) => format!("{} bytes {}", fault.bytes, fault.kind.as_str()),
+                Body::Answer(a) => format!("answer of {} {:?} {}", a.bytes, a.firmware, a.failed),
+                other => format!("{other:?}"),
+            });
+        };
+        decoder.decode(bytes, &mut out);
+        decoder.end(&mut out);
+        told
+    }
+
+    fn frames(numbers: impl IntoIterator<Item = u8>) -> Vec<u8> {
+        numbers.into_iter().flat_map(|n| frame(n, 1)).collect()
+    }
+
+    #[test]
+    fn volts_are_those_of_the_worked_example() {
+        // Cyton Data Format: counts 1, -1, full scale, 100000, 4474 at gain 24.
+        let mut bytes = frame(42, 0);
+        bytes[2..26].copy_from_slice(&[
+            0, 0, 1, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x80, 0, 0, 0x01, 0x86, 0xA0, 0xFE, 0x79, 0x60, 0,
+            0x11, 0x7A, 0, 0, 0,
+        ]);
+        let micro: Vec<f64> = volts(&bytes).iter().map(|v| f64::from(*v) * 1e6).collect();
+        let want =
+            [0.022352, -0.022352, 187_500.0, -187_500.022_352, 2235.174446, -2235.174446, 100.001705, 0.0];
+        for (is, want) in micro.iter().zip(want) {
+            assert!((is - want).abs() <= want.abs() * 1e-6 + 1e-6, "{is} is not {want}");
+        }
+    }
+
+    #[test]
+    fn a_jump_of_the_counter_is_loss() {
+        let mut decoder = Boards::new(Cyton);
+        assert_eq!(told(&mut decoder, &frames([254, 255, 0, 1])), ["cyton", "4 frames, 4 samples"]);
+        assert_eq!(
+            told(&mut decoder, &frames([3, 4, 9, 10])),
+            ["cyton", "2 frames, 2 samples", "4 lost", "2 frames, 2 samples"]
+        );
+    }
+
+    #[test]
+    fn text_before_and_between_frames_is_no_fault() {
+        let mut decoder = Boards::new(Cyton);
+        let banner = b"OpenBCI V3 8-16 channel\nFirmware: v3.1.2\n$$$".as_slice();
+        let stream = [banner, &frames([0, 1, 2]), b"Failure: System is Down$$$", &frames([0, 1])].concat();
+        assert_eq!(
+            told(&mut decoder, &stream),
+            [
+                "cyton",
+                "answer of 44 Some(\"v3.1.2\") false",
+                "3 frames, 3 samples",
+                "answer of 26 None true",
+                "2 frames, 2 samples"
+            ]
+        );
+    }
+
+    #[test]
+    fn damaged_bytes_are_counted_and_the_frame_is_lost() {
+        let mut decoder = Boards::new(Cyton);
+        let mut stream = frames([0, 1, 2, 3, 4]);
+        stream.remove(73);
+        let told = told(&mut decoder, &stream);
+        assert_eq!(told, ["cyton", "2 frames, 2 samples", "32 bytes frame", "1 lost", "2 frames, 2 samples"]);
+    }
+
+    #[test]
+    fn a_mark_within_samples_is_not_believed() {
+        // Every channel reads A0 A0 A0, and the six bytes hold marks too.
+        let mut stream = Vec::new();
+        for number in 0..20 {
+            let mut frame = frame(number, 0xA0_A0A0_u32 as i32);
+            frame[26..32].copy_from_slice(&[0xA0, 0xC0, 0xA0, 0xC0, 0xA0, 0xC0]);
+            stream.extend(frame);
+        }
+        let mut decoder = Boards::new(Cyton);
+        let told = told(&mut decoder, &stream[7..]);
+        assert_eq!(told, ["cyton", "26 bytes frame", "19 frames, 19 samples"]);
+    }
+
+    #[test]
+    fn a_daisy_is_two_frames_a_sample() {
+        let mut decoder = Boards::new(Daisy::default());
+        // The first frame is invalid, and with it its sample.
+        assert_eq!(told(&mut decoder, &frames(0..10)), ["daisy", "10 frames, 4 samples"]);
+        assert_eq!(
+            told(&mut decoder, &frames([0, 1, 2, 3, 5, 6, 7])),
+            ["daisy", "4 frames, 1 samples", "1 lost", "3 frames, 1 samples"]
+        );
+        let mut all = Vec::new();
+        decoder.decode(&[frame(1, 0), frame(2, 2), frame(3, 1)].concat(), &mut |body| {
+            if let Body::Samples(s) = body {
+                all.extend_from_slice(s.values);
+            }
+        });
+        assert!(all.len() == 16 && all[0] < all[15], "{all:?}");
+    }
+}
