@@ -63,6 +63,8 @@ pub struct Bound {
     ask: Duration,
     connections: usize,
     open: AtomicU64,
+    /// Held by whoever reads datagrams: a socket is watched once, so the next reader waits for the last.
+    reader: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -150,6 +152,7 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
         ask: options.ask,
         connections: options.connections,
         open: AtomicU64::new(0),
+        reader: tokio::sync::Mutex::new(()),
     })
 }
 
@@ -252,6 +255,11 @@ async fn datagrams(
     feed: &Feed,
     stop: &CancellationToken,
 ) -> io::Result<()> {
+    let _reader = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        reader = bound.reader.lock() => reader,
+    };
     let mut decoder = new_decoder();
     let mut batch = vec![0; BATCH + DATAGRAM + 1];
     let mut ask = tokio::time::interval(bound.ask);

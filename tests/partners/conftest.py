@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("NEURAL_EXPORTER", "target/debug/neural-exporter"))
 PROGRAM = PROGRAM if PROGRAM.is_absolute() else ROOT / PROGRAM
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+# Seconds a sender waits for an agent that does not read.
+PATIENCE = 30
 CLASSIC = "text/plain; version=0.0.4"
 
 
@@ -262,6 +264,7 @@ def stage(pipeline: str, name: str = "s", seconds: float = 0.02, **more) -> byte
 def unix(path: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """A connected Unix socket."""
     client = socket.socket(socket.AF_UNIX, kind)
+    client.settimeout(PATIENCE)
     client.connect(path)
     return client
 
@@ -269,10 +272,11 @@ def unix(path: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
 def udp(port: int) -> socket.socket:
     """A connected UDP socket."""
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(PATIENCE)
     client.connect(("127.0.0.1", port))
     return client
 
 
 def tcp(port: int) -> socket.socket:
     """A connected TCP socket."""
-    return socket.create_connection(("127.0.0.1", port))
+    return socket.create_connection(("127.0.0.1", port), PATIENCE)
