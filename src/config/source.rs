@@ -281,6 +281,16 @@ pub enum Protocol {
     Cyton,
     /// OpenBCI Cyton with Daisy, 115200 bits in a second.
     Daisy,
+    /// NeuroPawn Knight, 115200 bits in a second.
+    Knight,
+    /// NeuroPawn Knight with IMU, 115200 bits in a second.
+    KnightImu,
+    /// FreeEEG32, 921600 bits in a second.
+    #[serde(rename = "freeeeg32")]
+    FreeEeg32,
+    /// NeuroSky ThinkGear, 57600 bits in a second.
+    #[serde(rename = "thinkgear")]
+    ThinkGear,
 }
 
 impl Protocol {
@@ -292,6 +302,10 @@ impl Protocol {
             Self::Statsd => decode::Protocol::Statsd,
             Self::Cyton => decode::Protocol::Cyton,
             Self::Daisy => decode::Protocol::Daisy,
+            Self::Knight => decode::Protocol::Knight,
+            Self::KnightImu => decode::Protocol::KnightImu,
+            Self::FreeEeg32 => decode::Protocol::FreeEeg32,
+            Self::ThinkGear => decode::Protocol::ThinkGear,
         }
     }
 }

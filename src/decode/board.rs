@@ -134,6 +134,10 @@ impl<B: Board> Boards<B> {
                 Piece::Frame(length) => {
                     let frame = rest.get(..length).unwrap_or_default();
                     let counter = self.board.counter(frame);
+                    // A board whose frames differ in length has a better mark.
+                    if number > 0 && length != first {
+                        return Piece::No;
+                    }
                     if number > 0 && counter.is_some_and(|c| self.step(before, c) != Some(1)) {
                         return Piece::No;
                     }
@@ -315,6 +319,15 @@ fn answer(text: &[u8]) -> Answer<'_> {
 pub(super) fn int24(bytes: &[u8]) -> i32 {
     match *bytes {
         [a, b, c, ..] => i32::from_be_bytes([a, b, c, 0]) >> 8,
+        _ => 0,
+    }
+}
+
+/// A number of 16 bits, the first byte first.
+#[must_use]
+pub(super) fn uint16(bytes: &[u8]) -> u16 {
+    match *bytes {
+        [a, b, ..] => u16::from_be_bytes([a, b]),
         _ => 0,
     }
 }

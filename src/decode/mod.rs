@@ -14,8 +14,10 @@ pub mod cyton;
 pub mod engines;
 pub mod exposition;
 pub mod frame;
+pub mod freeeeg;
 pub mod glob;
 pub mod jsonl;
+pub mod knight;
 pub mod line;
 pub mod mapping;
 pub mod number;
@@ -23,6 +25,7 @@ pub mod openmetrics;
 pub mod relabel;
 pub mod statsd;
 mod tags;
+pub mod thinkgear;
 use std::sync::Arc;
 
 use crate::event::Body;
@@ -68,12 +71,29 @@ pub enum Protocol {
     Cyton,
     /// OpenBCI Cyton with Daisy.
     Daisy,
+    /// NeuroPawn Knight.
+    Knight,
+    /// NeuroPawn Knight with IMU.
+    KnightImu,
+    /// FreeEEG32.
+    FreeEeg32,
+    /// NeuroSky ThinkGear.
+    ThinkGear,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: &'static [Self] =
-        &[Self::Jsonl, Self::Statsd, Self::StatsdFrames, Self::Cyton, Self::Daisy];
+    pub const ALL: &'static [Self] = &[
+        Self::Jsonl,
+        Self::Statsd,
+        Self::StatsdFrames,
+        Self::Cyton,
+        Self::Daisy,
+        Self::Knight,
+        Self::KnightImu,
+        Self::FreeEeg32,
+        Self::ThinkGear,
+    ];
 
     /// Its name: config value, fixture folder, label.
     #[must_use]
@@ -84,6 +104,10 @@ impl Protocol {
             Self::StatsdFrames => "statsd_frames",
             Self::Cyton => "cyton",
             Self::Daisy => "daisy",
+            Self::Knight => "knight",
+            Self::KnightImu => "knight_imu",
+            Self::FreeEeg32 => "freeeeg32",
+            Self::ThinkGear => "thinkgear",
         }
     }
 
@@ -97,6 +121,10 @@ impl Protocol {
             Self::StatsdFrames => Box::new(frame::Frames::new(statsd(), frame::FRAME_BYTES)),
             Self::Cyton => Box::new(Boards::new(cyton::Cyton)),
             Self::Daisy => Box::new(Boards::new(cyton::Daisy::default())),
+            Self::Knight => Box::new(Boards::new(knight::Knight::plain())),
+            Self::KnightImu => Box::new(Boards::new(knight::Knight::imu())),
+            Self::FreeEeg32 => Box::new(Boards::new(freeeeg::FreeEeg32::default())),
+            Self::ThinkGear => Box::new(Boards::new(thinkgear::ThinkGear::default())),
         }
     }
 }

@@ -22,8 +22,35 @@ pub(crate) fn frame(protocol: Protocol, number: u32) -> Vec<u8> {
             frame.extend([0, 0, 0, 0, 0, 0, 0xC0 + (number % 7) as u8]);
             frame
         }
+        Protocol::Knight | Protocol::KnightImu => {
+            let mut frame = vec![0xA0, number as u8];
+            (0..8).for_each(|channel| frame.extend((wave(channel) as u16).to_be_bytes()));
+            frame.extend([0, 2]);
+            if protocol == Protocol::KnightImu {
+                (0..9).for_each(|axis| frame.extend((wave(axis) as f32 / 64.0).to_le_bytes()));
+            }
+            frame.push(0xC0);
+            frame
+        }
+        Protocol::FreeEeg32 => {
+            let mut frame = vec![0xA0, number as u8];
+            (0..32).for_each(|channel| frame.extend(&wave(channel).to_be_bytes()[1..]));
+            frame.extend([0, 0, 0, 0, 0, 0, 0, 0xC0]);
+            frame
+        }
+        Protocol::ThinkGear if number % 512 == 511 => checked(&[2, 0, 4, 42, 5, 69]),
+        Protocol::ThinkGear => {
+            let [.., high, low] = wave(0).to_be_bytes();
+            checked(&[0x80, 2, high, low])
+        }
         other => panic!("{other:?} is not of a board"),
     }
+}
+
+/// A ThinkGear packet with this payload.
+fn checked(payload: &[u8]) -> Vec<u8> {
+    let sum: u32 = payload.iter().map(|byte| u32::from(*byte)).sum();
+    [&[0xAA, 0xAA, payload.len() as u8], payload, &[!(sum as u8)]].concat()
 }
 
 /// So many frames, one after the other.
