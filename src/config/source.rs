@@ -291,6 +291,14 @@ pub enum Protocol {
     /// NeuroSky ThinkGear, 57600 bits in a second.
     #[serde(rename = "thinkgear")]
     ThinkGear,
+    /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
+    Chords,
+    /// PLUX BITalino with six channels at 1000 Hz, 115200 bits in a second.
+    Bitalino,
+    /// OpenEEG, packet version 2, 57600 bits in a second.
+    OpeneegP2,
+    /// OpenEEG, packet version 3, 57600 bits in a second.
+    OpeneegP3,
 }
 
 impl Protocol {
@@ -306,6 +314,10 @@ impl Protocol {
             Self::KnightImu => decode::Protocol::KnightImu,
             Self::FreeEeg32 => decode::Protocol::FreeEeg32,
             Self::ThinkGear => decode::Protocol::ThinkGear,
+            Self::Chords => decode::Protocol::Chords,
+            Self::Bitalino => decode::Protocol::Bitalino,
+            Self::OpeneegP2 => decode::Protocol::OpeneegP2,
+            Self::OpeneegP3 => decode::Protocol::OpeneegP3,
         }
     }
 }

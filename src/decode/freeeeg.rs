@@ -25,7 +25,14 @@ pub struct FreeEeg32 {
 
 impl Board for FreeEeg32 {
     fn device(&self) -> Device {
-        Device { protocol: "freeeeg32", channels: CHANNELS, rate: 512.0, packet_rate: 512.0, modulus: 256 }
+        Device {
+            protocol: "freeeeg32",
+            channels: CHANNELS,
+            rate: 512.0,
+            packet_rate: 512.0,
+            volts: true,
+            modulus: 256,
+        }
     }
 
     fn piece(&self, bytes: &[u8], last: bool) -> Piece {
@@ -51,8 +58,12 @@ impl Board for FreeEeg32 {
         Some(byte(frame, 1).into())
     }
 
-    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+    fn meet(&mut self, frame: &[u8]) -> bool {
         self.length = Some(frame.len());
+        false
+    }
+
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
         let counts = frame.get(2..LEAST).unwrap_or_default().chunks_exact(3);
         values.extend(counts.map(|count| (f64::from(int24(count)) * SCALE) as f32));
     }

@@ -42,7 +42,7 @@ impl Knight {
 impl Board for Knight {
     fn device(&self) -> Device {
         let Self { protocol, .. } = *self;
-        Device { protocol, channels: CHANNELS, rate: 125.0, packet_rate: 125.0, modulus: 256 }
+        Device { protocol, channels: CHANNELS, rate: 125.0, packet_rate: 125.0, volts: true, modulus: 256 }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
