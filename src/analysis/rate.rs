@@ -249,6 +249,7 @@ mod tests {
                 channels: 1,
                 rate: 250.0,
                 packet_rate: 250.0,
+                volts: true,
                 modulus: 256,
             }));
             bench

@@ -281,6 +281,24 @@ pub enum Protocol {
     Cyton,
     /// OpenBCI Cyton with Daisy, 115200 bits in a second.
     Daisy,
+    /// NeuroPawn Knight, 115200 bits in a second.
+    Knight,
+    /// NeuroPawn Knight with IMU, 115200 bits in a second.
+    KnightImu,
+    /// FreeEEG32, 921600 bits in a second.
+    #[serde(rename = "freeeeg32")]
+    FreeEeg32,
+    /// NeuroSky ThinkGear, 57600 bits in a second.
+    #[serde(rename = "thinkgear")]
+    ThinkGear,
+    /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
+    Chords,
+    /// PLUX BITalino with six channels at 1000 Hz, 115200 bits in a second.
+    Bitalino,
+    /// OpenEEG, packet version 2, 57600 bits in a second.
+    OpeneegP2,
+    /// OpenEEG, packet version 3, 57600 bits in a second.
+    OpeneegP3,
 }
 
 impl Protocol {
@@ -292,6 +310,14 @@ impl Protocol {
             Self::Statsd => decode::Protocol::Statsd,
             Self::Cyton => decode::Protocol::Cyton,
             Self::Daisy => decode::Protocol::Daisy,
+            Self::Knight => decode::Protocol::Knight,
+            Self::KnightImu => decode::Protocol::KnightImu,
+            Self::FreeEeg32 => decode::Protocol::FreeEeg32,
+            Self::ThinkGear => decode::Protocol::ThinkGear,
+            Self::Chords => decode::Protocol::Chords,
+            Self::Bitalino => decode::Protocol::Bitalino,
+            Self::OpeneegP2 => decode::Protocol::OpeneegP2,
+            Self::OpeneegP3 => decode::Protocol::OpeneegP3,
         }
     }
 }

@@ -12,10 +12,8 @@ use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Samples};
 const GO: usize = 4096;
 /// Bytes that are no frames are reported after so many, at the latest.
 const SKIPPED: u64 = 1024;
-/// Bytes of an answer; a longer one is none.
-const ANSWER: usize = 512;
-/// What ends a textual answer of an OpenBCI board (OpenBCI Cyton SDK).
-const ANSWER_END: &[u8] = b"$$$";
+/// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames.
+const ANSWER: (usize, usize) = (5, 512);
 
 /// What a place in a stream is the beginning of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +30,11 @@ pub enum Piece {
 
 /// One kind of board.
 pub trait Board: Send {
-    /// Frames in a row that must be right before a stream is believed.
+    /// Frames in a row that must be right before a stream is believed. More than two say that a frame is so
+    /// hard to tell from noise that one out of order must be followed by as many again.
     const CONFIRM: usize = 2;
-    /// Whether the board also writes text that ends in `$$$`.
-    const TEXT: bool = false;
+    /// What ends the text that the board writes besides frames, if it does.
+    const ANSWER_END: Option<&'static [u8]> = None;
 
     /// What it is.
     fn device(&self) -> Device;
@@ -49,18 +48,28 @@ pub trait Board: Send {
         None
     }
 
+    /// Learns from a frame what the board is. Says whether it is another device now.
+    fn meet(&mut self, _frame: &[u8]) -> bool {
+        false
+    }
+
     /// Tells what a frame says besides its samples.
     fn news(&mut self, _frame: &[u8], _out: &mut Sink<'_>) {}
 
-    /// Appends a frame's samples, in volts.
+    /// Learns from what the board wrote in words. Says whether it is another device now.
+    fn hear(&mut self, _text: &str) -> bool {
+        false
+    }
+
+    /// Appends a frame's samples.
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>);
 
     /// The stream ended; the next frame is the first of another.
     fn end(&mut self) {}
 
-    /// What must be sent before the board talks.
-    fn hello(&self) -> &'static [u8] {
-        b""
+    /// What must be sent before the board talks, in pieces with a moment between them.
+    fn hello(&self) -> &'static [&'static [u8]] {
+        &[]
     }
 
     /// What should be sent before it is left alone.
@@ -111,10 +120,11 @@ impl<B: Board> Boards<B> {
                 }
                 Piece::More => break,
                 no => {
-                    self.locked = false;
-                    if no == Piece::Damaged {
+                    // Of a weak checksum most noise looks damaged.
+                    if no == Piece::Damaged && (self.locked || B::CONFIRM == 1) {
                         self.gap.damaged = true;
                     }
+                    self.locked = false;
                     self.skip(byte, out);
                     at += 1;
                 }
@@ -126,14 +136,17 @@ impl<B: Board> Boards<B> {
 
     /// What a place begins, and whether to believe it.
     fn piece(&self, bytes: &[u8], last: bool) -> Piece {
-        let wanted = if self.locked { 1 } else { B::CONFIRM };
         let (mut first, mut end, mut before) = (0, 0, None);
-        for number in 0..wanted {
+        for number in 0..B::CONFIRM {
             let rest = bytes.get(end..).unwrap_or_default();
             match self.board.piece(rest, last) {
                 Piece::Frame(length) => {
                     let frame = rest.get(..length).unwrap_or_default();
                     let counter = self.board.counter(frame);
+                    // A board whose frames differ in length has a better mark.
+                    if number > 0 && length != first {
+                        return Piece::No;
+                    }
                     if number > 0 && counter.is_some_and(|c| self.step(before, c) != Some(1)) {
                         return Piece::No;
                     }
@@ -141,6 +154,10 @@ impl<B: Board> Boards<B> {
                     end += length;
                     if number == 0 {
                         first = length;
+                        let in_order = || counter.is_none_or(|c| self.step(self.counter, c) == Some(1));
+                        if self.locked && (B::CONFIRM <= 2 || in_order()) {
+                            break;
+                        }
                     }
                 }
                 Piece::More if last => return Piece::No,
@@ -173,6 +190,10 @@ impl<B: Board> Boards<B> {
             self.counter = Some(counter);
         }
         let Self { board, batch, .. } = self;
+        if board.meet(frame) {
+            batch.tell(out);
+            out(Body::Device(board.device()));
+        }
         board.news(frame, &mut |body| {
             batch.tell(out);
             out(body);
@@ -184,12 +205,16 @@ impl<B: Board> Boards<B> {
     }
 
     fn skip(&mut self, byte: u8, out: &mut Sink<'_>) {
-        self.gap.skip(byte, B::TEXT);
-        if self.gap.text.ends_with(ANSWER_END) {
+        self.gap.skip(byte, B::ANSWER_END.is_some());
+        let ended = B::ANSWER_END.is_some_and(|end| self.gap.text.ends_with(end));
+        if ended && self.gap.text.len() >= ANSWER.0 {
             self.batch.tell(out);
             let text = std::mem::take(&mut self.gap.text);
             self.gap.tell(FaultKind::Frame, out);
             out(Body::Answer(answer(&text)));
+            if self.board.hear(std::str::from_utf8(&text).unwrap_or_default()) {
+                out(Body::Device(self.board.device()));
+            }
             self.gap.text = text;
             self.gap.text.clear();
             // A board that talks has stopped, and counts from the beginning when it starts again.
@@ -230,7 +255,7 @@ impl<B: Board> Decoder for Boards<B> {
         (self.told, self.locked, self.counter) = (false, false, None);
     }
 
-    fn hello(&self) -> &'static [u8] {
+    fn hello(&self) -> &'static [&'static [u8]] {
         self.board.hello()
     }
 
@@ -276,7 +301,7 @@ impl Gap {
     }
 
     fn skip(&mut self, byte: u8, text: bool) {
-        if text && matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t') && self.text.len() < ANSWER {
+        if text && matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t') && self.text.len() < ANSWER.1 {
             self.text.push(byte);
         } else {
             self.give_up_text();
@@ -299,12 +324,12 @@ impl Gap {
     }
 }
 
-/// What a text says. The forms are those of the OpenBCI Cyton SDK: a failure is announced by `Failure`, a
-/// version stands alone as `v3.1.2` or in the banner after `Firmware:`.
+/// What a text says. The forms are those of the OpenBCI Cyton SDK (a failure is announced by `Failure`, a
+/// version stands alone as `v3.1.2` or in the banner after `Firmware:`) and of BITalino (`BITalino_v5.2`).
 fn answer(text: &[u8]) -> Answer<'_> {
     let words = std::str::from_utf8(text).unwrap_or_default();
     let version = words
-        .split_whitespace()
+        .split(|c: char| c.is_whitespace() || c == '_')
         .map(|word| word.trim_end_matches('$'))
         .find(|word| word.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit())));
     Answer { bytes: text.len() as u64, failed: words.contains("Failure"), firmware: version }
@@ -315,6 +340,15 @@ fn answer(text: &[u8]) -> Answer<'_> {
 pub(super) fn int24(bytes: &[u8]) -> i32 {
     match *bytes {
         [a, b, c, ..] => i32::from_be_bytes([a, b, c, 0]) >> 8,
+        _ => 0,
+    }
+}
+
+/// A number of 16 bits, the first byte first.
+#[must_use]
+pub(super) fn uint16(bytes: &[u8]) -> u16 {
+    match *bytes {
+        [a, b, ..] => u16::from_be_bytes([a, b]),
         _ => 0,
     }
 }

@@ -33,10 +33,10 @@ fn volts(frame: &[u8]) -> [f32; CHANNELS] {
 pub struct Cyton;
 
 impl Board for Cyton {
-    const TEXT: bool = true;
+    const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        Device { protocol: "cyton", channels: 8, rate: 250.0, packet_rate: 250.0, modulus: 256 }
+        Device { protocol: "cyton", channels: 8, rate: 250.0, packet_rate: 250.0, volts: true, modulus: 256 }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
@@ -52,8 +52,8 @@ impl Board for Cyton {
     }
 
     /// Starts the stream (Cyton SDK).
-    fn hello(&self) -> &'static [u8] {
-        b"b"
+    fn hello(&self) -> &'static [&'static [u8]] {
+        &[b"b"]
     }
 
     /// Stops the stream (Cyton SDK).
@@ -73,10 +73,10 @@ pub struct Daisy {
 }
 
 impl Board for Daisy {
-    const TEXT: bool = true;
+    const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        Device { protocol: "daisy", channels: 16, rate: 125.0, packet_rate: 250.0, modulus: 256 }
+        Device { protocol: "daisy", channels: 16, rate: 125.0, packet_rate: 250.0, volts: true, modulus: 256 }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
@@ -105,8 +105,8 @@ impl Board for Daisy {
         *self = Self::default();
     }
 
-    fn hello(&self) -> &'static [u8] {
-        b"b"
+    fn hello(&self) -> &'static [&'static [u8]] {
+        &[b"b"]
     }
 
     fn goodbye(&self) -> &'static [u8] {

@@ -9,20 +9,26 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod bitalino;
 pub mod board;
+pub mod chords;
 pub mod cyton;
 pub mod engines;
 pub mod exposition;
 pub mod frame;
+pub mod freeeeg;
 pub mod glob;
 pub mod jsonl;
+pub mod knight;
 pub mod line;
 pub mod mapping;
 pub mod number;
+pub mod openeeg;
 pub mod openmetrics;
 pub mod relabel;
 pub mod statsd;
 mod tags;
+pub mod thinkgear;
 use std::sync::Arc;
 
 use crate::event::Body;
@@ -44,9 +50,9 @@ pub trait Decoder: Send {
         false
     }
 
-    /// What must be sent before the other side starts talking.
-    fn hello(&self) -> &'static [u8] {
-        b""
+    /// What must be sent before the other side starts talking, in pieces with a moment between them.
+    fn hello(&self) -> &'static [&'static [u8]] {
+        &[]
     }
 
     /// What should be sent before the connection is closed.
@@ -68,12 +74,41 @@ pub enum Protocol {
     Cyton,
     /// OpenBCI Cyton with Daisy.
     Daisy,
+    /// NeuroPawn Knight.
+    Knight,
+    /// NeuroPawn Knight with IMU.
+    KnightImu,
+    /// FreeEEG32.
+    FreeEeg32,
+    /// NeuroSky ThinkGear.
+    ThinkGear,
+    /// Chords boards of Upside Down Labs.
+    Chords,
+    /// PLUX BITalino with six channels at 1000 Hz.
+    Bitalino,
+    /// OpenEEG, packet version 2.
+    OpeneegP2,
+    /// OpenEEG, packet version 3.
+    OpeneegP3,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: &'static [Self] =
-        &[Self::Jsonl, Self::Statsd, Self::StatsdFrames, Self::Cyton, Self::Daisy];
+    pub const ALL: &'static [Self] = &[
+        Self::Jsonl,
+        Self::Statsd,
+        Self::StatsdFrames,
+        Self::Cyton,
+        Self::Daisy,
+        Self::Knight,
+        Self::KnightImu,
+        Self::FreeEeg32,
+        Self::ThinkGear,
+        Self::Chords,
+        Self::Bitalino,
+        Self::OpeneegP2,
+        Self::OpeneegP3,
+    ];
 
     /// Its name: config value, fixture folder, label.
     #[must_use]
@@ -84,6 +119,14 @@ impl Protocol {
             Self::StatsdFrames => "statsd_frames",
             Self::Cyton => "cyton",
             Self::Daisy => "daisy",
+            Self::Knight => "knight",
+            Self::KnightImu => "knight_imu",
+            Self::FreeEeg32 => "freeeeg32",
+            Self::ThinkGear => "thinkgear",
+            Self::Chords => "chords",
+            Self::Bitalino => "bitalino",
+            Self::OpeneegP2 => "openeeg_p2",
+            Self::OpeneegP3 => "openeeg_p3",
         }
     }
 
@@ -97,6 +140,14 @@ impl Protocol {
             Self::StatsdFrames => Box::new(frame::Frames::new(statsd(), frame::FRAME_BYTES)),
             Self::Cyton => Box::new(Boards::new(cyton::Cyton)),
             Self::Daisy => Box::new(Boards::new(cyton::Daisy::default())),
+            Self::Knight => Box::new(Boards::new(knight::Knight::plain())),
+            Self::KnightImu => Box::new(Boards::new(knight::Knight::imu())),
+            Self::FreeEeg32 => Box::new(Boards::new(freeeeg::FreeEeg32::default())),
+            Self::ThinkGear => Box::new(Boards::new(thinkgear::ThinkGear::default())),
+            Self::Chords => Box::new(Boards::new(chords::Chords::default())),
+            Self::Bitalino => Box::new(Boards::new(bitalino::Bitalino)),
+            Self::OpeneegP2 => Box::new(Boards::new(openeeg::P2)),
+            Self::OpeneegP3 => Box::new(Boards::new(openeeg::P3)),
         }
     }
 }

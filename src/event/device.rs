@@ -13,6 +13,9 @@ pub struct Device {
     pub rate: f64,
     /// Packets a second, on a device whose packets are counted. One of them may be less than a sample.
     pub packet_rate: f64,
+    /// Whether the values of samples are volts. If not, what amplifies them is not known, and they are the counts
+    /// of the device's converter.
+    pub volts: bool,
     /// The counter of packets begins anew after so many; 0 if the device does not count.
     pub modulus: u32,
 }
@@ -20,7 +23,8 @@ pub struct Device {
 /// Samples that came one after the other, and the frames they were in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Samples<'a> {
-    /// Volts, sample after sample, each with all its channels. Never NaN. Empty if the frames held none.
+    /// Volts or counts, as the device says; sample after sample, each with all its channels. Never NaN. Empty
+    /// if the frames held none.
     pub values: &'a [f32],
     /// Channels of one sample; at least 1.
     pub channels: u16,

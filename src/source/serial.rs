@@ -152,8 +152,14 @@ fn greet(port: &mut (impl Read + Write), decoder: &dyn Decoder, stop: &Cancellat
             }
         }
     }
-    port.write_all(decoder.hello())?;
-    port.flush()
+    for (number, piece) in decoder.hello().iter().enumerate() {
+        if number > 0 {
+            sleep(DRAIN, stop);
+        }
+        port.write_all(piece)?;
+        port.flush()?;
+    }
+    Ok(())
 }
 
 /// Sleeps, but not past the stop.

@@ -22,8 +22,74 @@ pub(crate) fn frame(protocol: Protocol, number: u32) -> Vec<u8> {
             frame.extend([0, 0, 0, 0, 0, 0, 0xC0 + (number % 7) as u8]);
             frame
         }
+        Protocol::Knight | Protocol::KnightImu => {
+            let mut frame = vec![0xA0, number as u8];
+            (0..8).for_each(|channel| frame.extend((wave(channel) as u16).to_be_bytes()));
+            frame.extend([0, 2]);
+            if protocol == Protocol::KnightImu {
+                (0..9).for_each(|axis| frame.extend((wave(axis) as f32 / 64.0).to_le_bytes()));
+            }
+            frame.push(0xC0);
+            frame
+        }
+        Protocol::FreeEeg32 => {
+            let mut frame = vec![0xA0, number as u8];
+            (0..32).for_each(|channel| frame.extend(&wave(channel).to_be_bytes()[1..]));
+            frame.extend([0, 0, 0, 0, 0, 0, 0, 0xC0]);
+            frame
+        }
+        Protocol::ThinkGear if number % 512 == 511 => checked(&[2, 0, 4, 42, 5, 69]),
+        Protocol::ThinkGear => {
+            let [.., high, low] = wave(0).to_be_bytes();
+            checked(&[0x80, 2, high, low])
+        }
+        Protocol::Chords => {
+            let mut frame = vec![0xC7, 0x7C, number as u8];
+            (0..6).for_each(|channel| frame.extend((wave(channel) as u16).to_be_bytes()));
+            frame.push(1);
+            frame
+        }
+        Protocol::OpeneegP2 => {
+            let mut frame = vec![0xA5, 0x5A, 2, number as u8];
+            (0..6).for_each(|channel| frame.extend((512 + wave(channel) as u16).to_be_bytes()));
+            frame.push(0x0F);
+            frame
+        }
+        Protocol::OpeneegP3 => {
+            let mut frame = vec![(number as u8 & 63) << 1, 0];
+            for pair in 0..3 {
+                let (a, b) = (512 + wave(2 * pair), 512 + wave(2 * pair + 1));
+                frame.extend([a & 127, b & 127, (a >> 7) << 4 | b >> 7].map(|byte| byte as u8));
+            }
+            frame[10] |= 0x80;
+            frame
+        }
+        Protocol::Bitalino => {
+            let mut bits = u64::from(number % 16) << 60;
+            for (channel, low) in [(0, 42), (1, 32), (2, 22), (3, 12)] {
+                bits |= u64::from(512 + wave(channel)) << low;
+            }
+            bits |= u64::from(wave(4) % 64) << 6 | u64::from(wave(5) % 64);
+            let mut frame = bits.to_le_bytes().to_vec();
+            // The remainder of the division by x⁴ + x + 1, the bits in the order of the line.
+            let mut rest = 0_u32;
+            for bit in frame.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)) {
+                rest = rest << 1 | u32::from(bit);
+                if rest & 0x10 != 0 {
+                    rest ^= 0x13;
+                }
+            }
+            frame[7] |= rest as u8;
+            frame
+        }
         other => panic!("{other:?} is not of a board"),
     }
+}
+
+/// A ThinkGear packet with this payload.
+fn checked(payload: &[u8]) -> Vec<u8> {
+    let sum: u32 = payload.iter().map(|byte| u32::from(*byte)).sum();
+    [&[0xAA, 0xAA, payload.len() as u8], payload, &[!(sum as u8)]].concat()
 }
 
 /// So many frames, one after the other.

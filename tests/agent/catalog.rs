@@ -200,6 +200,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             channels: 8,
             rate: 250.0,
             packet_rate: 250.0,
+            volts: true,
             modulus: 256,
         })],
         Topic::Samples => {

@@ -1,0 +1,172 @@
+//! NeuroSky ThinkGear (MindWave, MindFlex, TGAM), one channel: packets with a checksum and no number.
+//!
+//! The layout is that of the ThinkGear Serial Stream Guide. Without a number, loss is seen only as a low rate
+//! and as damaged packets. What the chip computes (attention, bands, blinks) is not looked at.
+
+use super::Sink;
+use super::board::{Board, Piece, byte, uint16};
+use crate::event::{Body, Contact, Device, Input, Vital};
+
+/// Bytes before the payload, and the checksum after it.
+const HEADER: usize = 3;
+/// The longest payload.
+const PAYLOAD: u8 = 169;
+/// Volts of one count: 1.8 V over 4096 counts, amplified 2000 times (as the makers' support says; the guide
+/// does not).
+const SCALE: f64 = 1.8 / 4096.0 / 2000.0;
+
+const BATTERY: u8 = 0x01;
+const POOR_SIGNAL: u8 = 0x02;
+const RAW: u8 = 0x80;
+/// A code of a higher level follows; there are none yet.
+const EXTENDED: u8 = 0x55;
+/// The value of poor signal that says that the electrode is not on skin.
+const OFF: u8 = 200;
+
+/// A ThinkGear chip that sends raw values, which it does at 57600 bits in a second.
+#[derive(Debug, Default)]
+pub struct ThinkGear {
+    /// Whether the electrode was on skin, if that was told.
+    on: Option<bool>,
+}
+
+impl Board for ThinkGear {
+    const CONFIRM: usize = 1;
+
+    fn device(&self) -> Device {
+        Device {
+            protocol: "thinkgear",
+            channels: 1,
+            rate: 512.0,
+            packet_rate: 513.0,
+            volts: true,
+            modulus: 0,
+        }
+    }
+
+    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+        let outer = packet(bytes);
+        if let Piece::Frame(length) = outer {
+            // One in 256 lengths that are none has the right checksum. What it would take in shows it.
+            let payload = bytes.get(HEADER..length).unwrap_or_default();
+            let right = |place| matches!(payload.get(place..).map(packet), Some(Piece::Frame(_)));
+            if (0..payload.len()).any(right) {
+                return Piece::No;
+            }
+        }
+        outer
+    }
+
+    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        rows(frame, |code, value| match (code, value) {
+            // 0 to 127 (Serial Stream Guide).
+            (BATTERY, [charge]) => out(Body::Vital(Vital::Battery((f64::from(*charge) / 127.0).min(1.0)))),
+            (POOR_SIGNAL, [poor]) => {
+                out(Body::Vital(Vital::PoorSignal((f64::from(*poor) / f64::from(OFF)).min(1.0))));
+                let on = *poor < OFF;
+                if self.on.replace(on) != Some(on) {
+                    out(Body::Contact(Contact { channel: 1, input: Input::Positive, on }));
+                }
+            }
+            _ => {}
+        });
+    }
+
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        rows(frame, |code, value| {
+            if code == RAW && value.len() == 2 {
+                values.push((f64::from(uint16(value).cast_signed()) * SCALE) as f32);
+            }
+        });
+    }
+
+    fn end(&mut self) {
+        self.on = None;
+    }
+}
+
+/// What `bytes` are the beginning of, judged by marks, length and checksum.
+fn packet(bytes: &[u8]) -> Piece {
+    match *bytes {
+        [] | [0xAA] | [0xAA, 0xAA] => Piece::More,
+        // A third mark is the first or second of the packet that follows.
+        [0xAA, 0xAA, length, ref rest @ ..] if length <= PAYLOAD => {
+            let length = usize::from(length);
+            let (Some(payload), Some(checksum)) = (rest.get(..length), rest.get(length)) else {
+                return Piece::More;
+            };
+            let sum = payload.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+            if !sum == *checksum { Piece::Frame(HEADER + length + 1) } else { Piece::Damaged }
+        }
+        _ => Piece::No,
+    }
+}
+
+/// Goes through the rows of a packet: a code, and its value, which is one byte unless the code is `80` or
+/// above and a length stands before it. A row that does not fit ends it.
+fn rows(frame: &[u8], mut row: impl FnMut(u8, &[u8])) {
+    let end = frame.len().saturating_sub(1);
+    let mut rest = frame.get(HEADER..end).unwrap_or_default();
+    while let Some((&code, after)) = rest.split_first() {
+        if code == EXTENDED {
+            // Rows of a higher level mean something else; none are known.
+            return;
+        }
+        let (length, after) = if code < 0x80 {
+            (1, after)
+        } else {
+            (byte(after, 0).into(), after.get(1..).unwrap_or_default())
+        };
+        let Some((value, next)) = after.split_at_checked(length) else { return };
+        row(code, value);
+        rest = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Decoder;
+    use crate::decode::board::Boards;
+
+    fn told(bytes: &[u8]) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut decoder = Boards::new(ThinkGear::default());
+        let mut out = |body: Body<'_>| {
+            told.push(match body {
+                Body::Samples(s) => format!("{:?}", s.values),
+                Body::Fault(fault) => format!("{} bytes {}", fault.bytes, fault.kind.as_str()),
+                other => format!("{other:?}"),
+            });
+        };
+        decoder.decode(bytes, &mut out);
+        decoder.end(&mut out);
+        told.split_off(1)
+    }
+
+    #[test]
+    fn the_examples_of_the_guide() {
+        let status = [0xAA, 0xAA, 6, 2, 0, 4, 0x2A, 5, 0x45, 0x85];
+        assert_eq!(
+            told(&status),
+            ["Vital(PoorSignal(0.0))", "Contact(Contact { channel: 1, input: Positive, on: true })", "[]"]
+        );
+        assert_eq!(told(&[0xAA, 0xAA, 4, 0x80, 2, 0xFF, 0x9C, 0xE2]), ["[-2.1972657e-5]"]);
+        let off = [0xAA, 0xAA, 2, 2, 0xC8, 0x35];
+        assert_eq!(
+            told(&off)[..2],
+            ["Vital(PoorSignal(1.0))", "Contact(Contact { channel: 1, input: Positive, on: false })"]
+        );
+    }
+
+    #[test]
+    fn a_damaged_packet_costs_no_other() {
+        let raw = [0xAA, 0xAA, 4, 0x80, 2, 0, 1, 0x7C];
+        let mut damaged = raw;
+        damaged[6] = 2;
+        assert_eq!(told(&[raw, damaged, raw].concat())[1], "8 bytes checksum");
+        // A third mark, and a length that takes in what follows.
+        assert_eq!(told(&[&[0xAA][..], &raw].concat())[0], "1 bytes frame");
+        assert_eq!(told(&[&[0xAA, 0xAA, 100][..], &raw].concat()), ["3 bytes frame", "[2.1972656e-7]"]);
+    }
+}
