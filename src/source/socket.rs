@@ -267,6 +267,8 @@ async fn datagrams(
     let mut pace = Pace::default();
     // A Unix socket holds ten datagrams where nobody says otherwise, and then its senders wait: for us.
     let holds_many = !socket.local_addr()?.is_unix();
+    // Datagrams in a quarter of the buffer, each taking a kilobyte of the kernel's memory.
+    let room = sys::memory_info(socket.as_fd()).map_or(0, |info| u64::from(info.receive_buffer) / 4096);
     let mut watch = Some(Watch::new(socket.as_fd())?);
     let mut more = false;
     loop {
@@ -283,7 +285,7 @@ async fn datagrams(
         }
         let reads;
         (reads, more) = drain(socket, &mut batch, decoder.as_mut(), feed);
-        let fast = holds_many && pace.fast(now(), reads);
+        let fast = holds_many && pace.fast(now(), reads, reads > room);
         if fast {
             watch = None;
         } else if watch.is_none() {
@@ -328,12 +330,13 @@ async fn ready(watch: Option<&Watch<'_>>) -> io::Result<()> {
 }
 
 /// How long a busy socket is left alone between two looks.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Whether a socket is so busy that being woken for each message costs more than reading it.
 ///
 /// A wake-up costs sender and reader some microseconds, a datagram that waits costs nothing. So
-/// above a thousand wake-ups a second the socket is not watched but looked at every millisecond.
+/// above five hundred wake-ups a second the socket is not watched but looked at by the clock, unless
+/// so much comes between two looks that its buffer might fill.
 #[derive(Debug, Default)]
 struct Pace {
     fast: bool,
@@ -347,14 +350,16 @@ impl Pace {
     const ROUND: u32 = 32;
 
     /// Takes one look that found so many reads; says whether to look by the clock from now on.
-    fn fast(&mut self, at: Timestamp, reads: u64) -> bool {
+    fn fast(&mut self, at: Timestamp, reads: u64, crowded: bool) -> bool {
         self.looks += 1;
         self.reads += reads;
-        if self.looks == Self::ROUND {
+        if crowded {
+            *self = Self { since: at, ..Self::default() };
+        } else if self.looks == Self::ROUND {
             let took = Duration::from_nanos(at.0.saturating_sub(self.since.0));
-            self.fast =
+            let fast =
                 if self.fast { self.reads > u64::from(Self::ROUND) } else { took < LOOK * Self::ROUND };
-            (self.looks, self.reads, self.since) = (0, 0, at);
+            *self = Self { fast, since: at, ..Self::default() };
         }
         self.fast
     }
@@ -481,18 +486,22 @@ async fn connection(
             biased;
             () = cut.cancelled() => {
                 // What the client had sent before the end is read; what it sends after is not.
-                while read(stream, decoder, feed).is_ok_and(|n| n > 0) {}
+                for _ in 0..LAST {
+                    if !read(stream, decoder, feed).is_ok_and(|n| n > 0) {
+                        break;
+                    }
+                }
                 return Ok(());
             }
             ready = ready(watch.as_ref()) => ready?,
         }
         // Until it is empty, or others must have their turn.
-        let mut reads = 0;
+        let (mut reads, mut bytes) = (0, 0);
         let full = loop {
             match read(stream, decoder, feed) {
                 Ok(0) => return Ok(()),
                 Ok(_) if decoder.broken() => return Ok(()),
-                Ok(_) => reads += 1,
+                Ok(n) => (reads, bytes) = (reads + 1, bytes + n),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break false,
                 Err(e) => return Err(e),
             }
@@ -501,7 +510,7 @@ async fn connection(
             }
         };
         // A sender that fills the buffer must not wait for the clock, or we would slow it down.
-        let fast = pace.fast(now(), reads) && reads < TURN;
+        let fast = pace.fast(now(), reads, bytes > CROWD);
         if full || fast {
             // A new watch tells of what is there already, an old one only of what comes.
             watch = None;
@@ -515,6 +524,11 @@ async fn connection(
 
 /// Reads of one stream before others have their turn.
 const TURN: u64 = 8;
+/// Reads of one stream when the agent stops: what a socket's buffer can hold.
+const LAST: usize = 128;
+/// Bytes of a stream between two looks that are no reason to hurry. As lines of 90 bytes, each a write of its
+/// own, they fill two thirds of the buffer that a Unix socket has by default.
+const CROWD: usize = 16 * 1024;
 
 fn read(mut stream: &Socket, decoder: &mut dyn Decoder, feed: &Feed) -> io::Result<usize> {
     BUFFER.with_borrow_mut(|buffer| {
