@@ -136,6 +136,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let limit = Duration::from_secs_f64(options.seconds.clamp(0.0, 3600.0));
     let most = options.lines.unwrap_or(u64::MAX);
     let (mut lines, mut sent, mut bytes, mut refused) = (0_u64, 0_u64, 0_u64, 0_u64);
+    #[expect(clippy::disallowed_methods, reason = "the flood is timed")]
     let began = Instant::now();
     for packet in packets.iter().cycle() {
         if lines >= most {

@@ -299,6 +299,9 @@ pub enum Protocol {
     OpeneegP2,
     /// OpenEEG, packet version 3, 57600 bits in a second.
     OpeneegP3,
+    /// Backyard Brains SpikerBox, 230400 bits in a second.
+    #[serde(rename = "spikerbox")]
+    SpikerBox,
 }
 
 impl Protocol {
@@ -318,6 +321,7 @@ impl Protocol {
             Self::Bitalino => decode::Protocol::Bitalino,
             Self::OpeneegP2 => decode::Protocol::OpeneegP2,
             Self::OpeneegP3 => decode::Protocol::OpeneegP3,
+            Self::SpikerBox => decode::Protocol::SpikerBox,
         }
     }
 }

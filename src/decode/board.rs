@@ -26,6 +26,8 @@ pub enum Piece {
     Frame(usize),
     /// Of a frame that its checksum says is damaged.
     Damaged,
+    /// Of a message of so many bytes that stands between frames.
+    Message(usize),
 }
 
 /// One kind of board.
@@ -63,6 +65,9 @@ pub trait Board: Send {
 
     /// Appends a frame's samples.
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>);
+
+    /// The stream is no longer believed; what was learnt of the length of frames may be wrong.
+    fn lost(&mut self) {}
 
     /// The stream ended; the next frame is the first of another.
     fn end(&mut self) {}
@@ -119,14 +124,24 @@ impl<B: Board> Boards<B> {
                     at += length;
                 }
                 Piece::More => break,
+                Piece::Message(length) => {
+                    self.batch.tell(out);
+                    self.gap.tell(FaultKind::Frame, out);
+                    out(Body::Answer(answer(rest.get(..length).unwrap_or_default())));
+                    at += length;
+                }
                 no => {
                     // Of a weak checksum most noise looks damaged.
                     if no == Piece::Damaged && (self.locked || B::CONFIRM == 1) {
                         self.gap.damaged = true;
                     }
-                    self.locked = false;
-                    self.skip(byte, out);
-                    at += 1;
+                    if std::mem::take(&mut self.locked) {
+                        // The same place once more, without what was believed of the stream.
+                        self.board.lost();
+                    } else {
+                        self.skip(byte, out);
+                        at += 1;
+                    }
                 }
             }
         }
@@ -161,7 +176,7 @@ impl<B: Board> Boards<B> {
                     }
                 }
                 Piece::More if last => return Piece::No,
-                Piece::Damaged if number > 0 => return Piece::No,
+                Piece::Damaged | Piece::Message(_) if number > 0 => return Piece::No,
                 other => return other,
             }
         }
@@ -325,14 +340,19 @@ impl Gap {
 }
 
 /// What a text says. The forms are those of the OpenBCI Cyton SDK (a failure is announced by `Failure`, a
-/// version stands alone as `v3.1.2` or in the banner after `Firmware:`) and of BITalino (`BITalino_v5.2`).
+/// version stands alone as `v3.1.2` or in the banner after `Firmware:`), of BITalino (`BITalino_v5.2`) and of
+/// SpikerBox (`FWV:0.1;`, with bytes around it that are no text).
 fn answer(text: &[u8]) -> Answer<'_> {
-    let words = std::str::from_utf8(text).unwrap_or_default();
-    let version = words
-        .split(|c: char| c.is_whitespace() || c == '_')
-        .map(|word| word.trim_end_matches('$'))
-        .find(|word| word.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit())));
-    Answer { bytes: text.len() as u64, failed: words.contains("Failure"), firmware: version }
+    let plain = |byte: &u8| (b' '..=b'~').contains(byte);
+    let words = text.split(|byte| !plain(byte) || matches!(byte, b' ' | b'_' | b';'));
+    let mut words = words.map(|word| std::str::from_utf8(word).unwrap_or_default());
+    let failed = words.clone().any(|word| word.contains("Failure"));
+    let firmware = words.find_map(|word| {
+        let word = word.trim_end_matches('$');
+        let numbered = word.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+        word.strip_prefix("FWV:").or_else(|| numbered.then_some(word))
+    });
+    Answer { bytes: text.len() as u64, failed, firmware }
 }
 
 /// A signed number of 24 bits, the first byte first.

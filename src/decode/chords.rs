@@ -32,14 +32,16 @@ const BOARDS: &[(&str, f64)] = &[
 /// A board, of which only the protocol is known at first.
 #[derive(Debug)]
 pub struct Chords {
-    /// Bytes of a frame, once one was seen.
+    /// Bytes of a frame, while that is known.
     length: Option<usize>,
+    /// Six, as most boards have, unless seen otherwise.
+    channels: u16,
     rate: f64,
 }
 
 impl Default for Chords {
     fn default() -> Self {
-        Self { length: None, rate: 500.0 }
+        Self { length: None, channels: 6, rate: 500.0 }
     }
 }
 
@@ -47,9 +49,7 @@ impl Board for Chords {
     const ANSWER_END: Option<&'static [u8]> = Some(b"\n");
 
     fn device(&self) -> Device {
-        let Self { rate, .. } = *self;
-        // Most boards have six; at most 16.
-        let channels = self.length.map_or(6, |length| (length - HEADER) / 2) as u16;
+        let Self { channels, rate, .. } = *self;
         Device { protocol: "chords", channels, rate, packet_rate: rate, volts: false, modulus: 256 }
     }
 
@@ -88,9 +88,14 @@ impl Board for Chords {
     }
 
     fn meet(&mut self, frame: &[u8]) -> bool {
-        let before = self.device().channels;
         self.length = Some(frame.len());
-        self.device().channels != before
+        // At most 16.
+        let channels = ((frame.len() - HEADER) / 2) as u16;
+        std::mem::replace(&mut self.channels, channels) != channels
+    }
+
+    fn lost(&mut self) {
+        self.length = None;
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {

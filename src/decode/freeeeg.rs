@@ -68,6 +68,10 @@ impl Board for FreeEeg32 {
         values.extend(counts.map(|count| (f64::from(int24(count)) * SCALE) as f32));
     }
 
+    fn lost(&mut self) {
+        self.length = None;
+    }
+
     fn end(&mut self) {
         self.length = None;
     }

@@ -26,6 +26,7 @@ pub mod number;
 pub mod openeeg;
 pub mod openmetrics;
 pub mod relabel;
+pub mod spikerbox;
 pub mod statsd;
 mod tags;
 pub mod thinkgear;
@@ -90,6 +91,8 @@ pub enum Protocol {
     OpeneegP2,
     /// OpenEEG, packet version 3.
     OpeneegP3,
+    /// Backyard Brains SpikerBox.
+    SpikerBox,
 }
 
 impl Protocol {
@@ -108,6 +111,7 @@ impl Protocol {
         Self::Bitalino,
         Self::OpeneegP2,
         Self::OpeneegP3,
+        Self::SpikerBox,
     ];
 
     /// Its name: config value, fixture folder, label.
@@ -127,6 +131,7 @@ impl Protocol {
             Self::Bitalino => "bitalino",
             Self::OpeneegP2 => "openeeg_p2",
             Self::OpeneegP3 => "openeeg_p3",
+            Self::SpikerBox => "spikerbox",
         }
     }
 
@@ -148,6 +153,7 @@ impl Protocol {
             Self::Bitalino => Box::new(Boards::new(bitalino::Bitalino)),
             Self::OpeneegP2 => Box::new(Boards::new(openeeg::P2)),
             Self::OpeneegP3 => Box::new(Boards::new(openeeg::P3)),
+            Self::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default())),
         }
     }
 }

@@ -82,6 +82,14 @@ pub(crate) fn frame(protocol: Protocol, number: u32) -> Vec<u8> {
             frame[7] |= rest as u8;
             frame
         }
+        Protocol::SpikerBox => {
+            let mut frame: Vec<u8> = (0..2)
+                .map(|channel| 512 + wave(channel))
+                .flat_map(|count| [(count >> 7) as u8, count as u8 & 127])
+                .collect();
+            frame[0] |= 0x80;
+            frame
+        }
         other => panic!("{other:?} is not of a board"),
     }
 }
