@@ -223,7 +223,8 @@ impl Input {
                 drop(tasks.spawn(gpu::run(of, self.asked, feed, stop)));
             }
             Source::Serial(of) => {
-                drop(tasks.spawn(serial::run(of.port, of.baud, self.new_decoder(false), feed, stop)));
+                let baud = of.bits_per_second();
+                drop(tasks.spawn(serial::run(of.port, baud, self.new_decoder(false), feed, stop)));
             }
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, feed, stop))),
         }

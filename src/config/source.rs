@@ -253,18 +253,25 @@ pub struct Serial {
     pub name: String,
     /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`.
     pub port: String,
-    /// Bits in a second.
-    #[serde(default = "Serial::baud")]
+    /// Bits in a second; what the device is delivered with if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 20_000_000))]
-    pub baud: u32,
+    pub baud: Option<u32>,
     /// What it writes: lines, or the frames of an acquisition device.
     #[serde(default)]
     pub protocol: Protocol,
 }
 
 impl Serial {
-    fn baud() -> u32 {
-        115_200
+    /// Bits in a second: as set, or as the device is delivered.
+    #[must_use]
+    pub fn bits_per_second(&self) -> u32 {
+        self.baud.unwrap_or(match self.protocol {
+            Protocol::FreeEeg32 => 921_600,
+            Protocol::Chords | Protocol::SpikerBox => 230_400,
+            Protocol::ThinkGear | Protocol::OpeneegP2 | Protocol::OpeneegP3 => 57_600,
+            _ => 115_200,
+        })
     }
 }
 
