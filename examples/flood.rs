@@ -6,7 +6,6 @@
 //! `cargo run --release --example flood -- --to udp://127.0.0.1:8125 --seconds 5`
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
-#![expect(clippy::disallowed_methods, reason = "it measures itself")]
 
 use std::error::Error;
 use std::io::{self, Write};
