@@ -31,8 +31,8 @@ them. Labels that Prometheus adds (`job`, `instance`) are not listed.
 const END: &str = "
 Beside these the agent says of its process what every exporter says, under the names that all of them
 share: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
-`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`. A metric of that
-name that comes in by a source is refused as a conflict; a scrape source can relabel it.
+`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`. A line with
+such a name is refused as a conflict; a scrape leaves them out unless a relabel step gives them another name.
 
 ## Metrics of your own
 

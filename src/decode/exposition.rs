@@ -148,7 +148,9 @@ impl<'t> Exposition<'t> {
                     labels.push((label.into(), value.into()));
                 }
             }
-            if !shape.relabel.apply(&mut name, kind, &mut labels) {
+            let chosen = shape.relabel.apply(&mut name, kind, &mut labels);
+            // Every exporter has these of itself, and so has the agent: a step can give them another name.
+            if !chosen || name.starts_with("process_") {
                 self.dropped += 1;
                 continue;
             }
@@ -251,6 +253,23 @@ mod tests {
                 r#"h Histogram [("source", "s")] Buckets { buckets: [(1.0, 1.0), (inf, 2.0)], sum: Some(3.0) }"#,
                 r#"s Summary [("source", "s")] Quantiles { quantiles: [(0.5, 4.0)], sum: Some(5.0), count: Some(6.0) }"#,
             ]
+        );
+    }
+
+    #[test]
+    fn what_every_exporter_has_of_itself_is_left_out() {
+        assert_eq!(told("process_open_fds 3\nprocesses 4\n", &shape()).len(), 1);
+        let rename = Step {
+            source_labels: vec!["__name__".into()],
+            regex: "process_(.*)".into(),
+            target_label: "__name__".into(),
+            replacement: "engine_$1".into(),
+            ..Step::default()
+        };
+        let shape = Shape { relabel: Relabel::compile(&[], &[], &[rename]).unwrap(), ..shape() };
+        assert_eq!(
+            told("process_open_fds 3\n", &shape),
+            [r#"engine_open_fds Unknown [("source", "s")] Reads(3.0)"#]
         );
     }
 
