@@ -23,9 +23,10 @@ build: ## the program, as it is released: target/release/neural-exporter
 
 test: lint unit partners ## everything that must pass; installs what it needs
 
-lint: ## formatting and lints
+lint: ## formatting, lints and links in the documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 
 unit: ## the tests in Rust
 	$(CARGO) test --locked

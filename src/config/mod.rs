@@ -1,6 +1,6 @@
 //! The configuration: what may be set, what is set if nothing is said, and the mistakes in a file.
 //!
-//! The types here and in [`section`] and [`source`] are the one place where a setting is
+//! The types here and in `section` and `source` are the one place where a setting is
 //! described; schema, defaults, checks and the printed configuration follow from them. Nothing is
 //! opened here but the file and the packs beside it, and nothing is started.
 

@@ -1,6 +1,6 @@
 //! The machine as a source: its processors, memory, file systems, disks, network and temperatures.
 //!
-//! What `sysinfo` knows comes from it; what only Linux tells comes from [`linux`](super::linux).
+//! What `sysinfo` knows comes from it; what only Linux tells comes from `source::linux`.
 //! File systems are asked on a thread of their own, because one on a dead server answers never.
 //! Single programs are the affair of [`process`](super::process).
 
