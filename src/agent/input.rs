@@ -105,7 +105,10 @@ impl Input {
         for listen in input.listens() {
             let bound = match held.get(&listen) {
                 Some(bound) => Ok(bound.clone()),
-                None => socket::bind(&listen, &options, activated).map(Arc::new),
+                None => input
+                    .claim(&listen)
+                    .and_then(|()| socket::bind(&listen, &options, activated))
+                    .map(Arc::new),
             };
             match bound {
                 Ok(bound) => input.sockets.push((listen, bound)),
@@ -173,6 +176,14 @@ impl Input {
         match &self.settings {
             Source::Jsonl(of) if of.listen.is_empty() => vec![Listen::Unix(place::events_socket())],
             settings => settings.listens().to_vec(),
+        }
+    }
+
+    /// Makes the folder of a socket whose place nobody chose.
+    fn claim(&self, listen: &Listen) -> io::Result<()> {
+        match (&self.settings, listen) {
+            (Source::Jsonl(of), Listen::Unix(path)) if of.listen.is_empty() => place::claim_folder(path),
+            _ => Ok(()),
         }
     }
 

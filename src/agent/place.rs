@@ -1,6 +1,8 @@
 //! Where things are put when nobody says where.
 
-use std::path::PathBuf;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// The socket that pipelines send events to: in systemd's runtime directory, in root's, in the
 /// user's, or else in a folder of the user's own under the temporary directory.
@@ -24,6 +26,19 @@ fn runtime_folder() -> PathBuf {
     }
 }
 
+/// Makes the folder of the default socket. Under the temporary directory somebody else may have made
+/// it first, and could then put a socket of their own in its place.
+pub(super) fn claim_folder(socket: &Path) -> io::Result<()> {
+    let Some(folder) = socket.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder)?;
+    let owner = std::fs::metadata(folder)?.uid();
+    if owner == user_id() || owner == 0 {
+        return Ok(());
+    }
+    let why = format!("the folder {} belongs to another user", folder.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
 /// The folder for what outlives a restart.
 #[must_use]
 pub(super) fn state_folder() -> Option<PathBuf> {
@@ -35,6 +50,21 @@ pub(super) fn state_folder() -> Option<PathBuf> {
 
 /// The user that runs the agent: the owner of its own entry in `/proc`.
 fn user_id() -> u32 {
-    use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").map_or(u32::MAX, |m| m.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_somebody_else_is_not_ours() {
+        let shared = tempfile::tempdir().unwrap();
+        let socket = shared.path().join("neural-exporter-1/events.sock");
+        claim_folder(&socket).unwrap();
+        // Root alone can give a folder away.
+        if std::os::unix::fs::chown(socket.parent().unwrap(), Some(54_321), None).is_ok() {
+            assert_eq!(claim_folder(&socket).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        }
+    }
 }
