@@ -18,6 +18,9 @@ pub mod service;
 pub mod source;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::event::{Event, Kind, Topic, TraceId};
 
 /// A chapter of the catalogue.
@@ -112,9 +115,11 @@ pub enum Keep {
 }
 
 /// Base units, and what they append to a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// A plain number.
+    #[default]
     None,
     /// Seconds.
     Seconds,

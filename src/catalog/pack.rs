@@ -44,7 +44,7 @@ struct Declared {
     kind: Type,
     /// Its base unit, which is appended to the name.
     #[serde(default)]
-    unit: Base,
+    unit: Unit,
     /// The names of its labels.
     #[serde(default)]
     #[schemars(length(max = 8))]
@@ -68,33 +68,6 @@ enum Type {
     Gauge,
     /// Counts by size.
     Histogram,
-}
-
-/// Base units.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Base {
-    /// A plain number.
-    #[default]
-    None,
-    /// Seconds.
-    Seconds,
-    /// Bytes.
-    Bytes,
-    /// From 0 to 1.
-    Ratio,
-    /// Per second.
-    Hertz,
-    /// Degrees Celsius.
-    Celsius,
-    /// Watts.
-    Watts,
-    /// Joules.
-    Joules,
-    /// Volts.
-    Volts,
-    /// Ohms.
-    Ohms,
 }
 
 /// Upper bounds of buckets.
@@ -170,7 +143,7 @@ fn laws(document: &Document) -> Vec<Problem> {
             name: &declared.name,
             help: &declared.help,
             kind: declared.kind.into(),
-            unit: declared.unit.into(),
+            unit: declared.unit,
             labels: &labels,
             bounds: &bounds,
         };
@@ -234,7 +207,7 @@ impl Declared {
             name: self.name.leak(),
             help: self.help.leak(),
             kind: self.kind.into(),
-            unit: self.unit.into(),
+            unit: self.unit,
             labels: labels.leak(),
             bounds: bounds.leak(),
             keep,
@@ -249,23 +222,6 @@ impl From<Type> for Kind {
             Type::Counter => Self::Counter,
             Type::Gauge => Self::Gauge,
             Type::Histogram => Self::Histogram,
-        }
-    }
-}
-
-impl From<Base> for Unit {
-    fn from(of: Base) -> Self {
-        match of {
-            Base::None => Self::None,
-            Base::Seconds => Self::Seconds,
-            Base::Bytes => Self::Bytes,
-            Base::Ratio => Self::Ratio,
-            Base::Hertz => Self::Hertz,
-            Base::Celsius => Self::Celsius,
-            Base::Watts => Self::Watts,
-            Base::Joules => Self::Joules,
-            Base::Volts => Self::Volts,
-            Base::Ohms => Self::Ohms,
         }
     }
 }
