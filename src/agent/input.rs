@@ -104,7 +104,12 @@ impl Input {
         let options = input.options();
         for listen in input.listens() {
             let bound = match held.get(&listen) {
-                Some(bound) => Ok(bound.clone()),
+                Some(bound) => {
+                    if *bound.options() != options {
+                        tracing::warn!(source = name, %listen, "the socket stays open as it is; its buffer, mode, group, connections and interval change with a restart");
+                    }
+                    Ok(bound.clone())
+                }
                 None => input
                     .claim(&listen)
                     .and_then(|()| socket::bind(&listen, &options, activated))

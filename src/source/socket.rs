@@ -53,15 +53,14 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Bound {
     socket: Opened,
-    asked: usize,
+    /// As it was opened.
+    options: Options,
     /// Drops that were reported already, so that a socket which outlives its reader does not
     /// report them twice.
     reported: AtomicU64,
     file: Option<PathBuf>,
     /// Where it listens, as configured.
     listen: String,
-    ask: Duration,
-    connections: usize,
     open: AtomicU64,
     /// Held by whoever reads datagrams: a socket is watched once, so the next reader waits for the last.
     reader: tokio::sync::Mutex<()>,
@@ -84,6 +83,12 @@ impl Drop for Bound {
 }
 
 impl Bound {
+    /// How it was opened. A reload shares an open socket and cannot change this.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Whether clients connect to it, rather than send datagrams.
     #[must_use]
     pub fn is_stream(&self) -> bool {
@@ -145,12 +150,10 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
     }
     Ok(Bound {
         socket: opened,
-        asked: options.receive_buffer,
+        options: options.clone(),
         reported: AtomicU64::new(0),
         file,
         listen: listen.to_string(),
-        ask: options.ask,
-        connections: options.connections,
         open: AtomicU64::new(0),
         reader: tokio::sync::Mutex::new(()),
     })
@@ -262,7 +265,7 @@ async fn datagrams(
     };
     let mut decoder = new_decoder();
     let mut batch = vec![0; BATCH + DATAGRAM + 1];
-    let mut ask = tokio::time::interval(bound.ask);
+    let mut ask = tokio::time::interval(bound.options.ask);
     ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut pace = Pace::default();
     // A Unix socket holds ten datagrams where nobody says otherwise, and then its senders wait: for us.
@@ -295,7 +298,7 @@ async fn datagrams(
         tokio::task::yield_now().await;
     }
     // What the kernel already has was sent to us, so it counts. A sender that goes on is left behind.
-    for _ in 0..=bound.asked / BATCH {
+    for _ in 0..=bound.options.receive_buffer / BATCH {
         if !drain(socket, &mut batch, decoder.as_mut(), feed).1 {
             break;
         }
@@ -413,7 +416,7 @@ fn report_kernel(bound: &Bound, socket: &impl AsFd, feed: &Feed) {
         listen: &bound.listen,
         // The kernel counts modulo 2^32.
         drops: drops.wrapping_sub(before) & u64::from(u32::MAX),
-        asked: bound.asked as u64,
+        asked: bound.options.receive_buffer as u64,
         granted: info.receive_buffer.into(),
         queued: info.queued.into(),
     }));
@@ -427,7 +430,7 @@ async fn clients(
     cut: &CancellationToken,
     tracker: &TaskTracker,
 ) {
-    let most = bound.connections as u64;
+    let most = bound.options.connections as u64;
     feed.send(Body::Clients(Clients::default()));
     loop {
         let accepted = tokio::select! {
