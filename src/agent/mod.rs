@@ -24,7 +24,7 @@ use crate::analysis::{Budget, Peaks};
 use crate::catalog::{PAGES, pipeline};
 use crate::config::{Config, Source};
 use crate::document::Problem;
-use crate::event::{Body, Event, Link, SourceId};
+use crate::event::{Body, Event, SourceId};
 use crate::http::{self, Listed, Site};
 use crate::hub::Hub;
 use crate::listen::{Address, Listen};
@@ -373,7 +373,7 @@ impl Agent {
             if let Some(mut input) = self.inputs.remove(name) {
                 drop(tokio::time::timeout(GRACE, input.stop(true)).await);
                 if let Some(&id) = self.ids.get(name) {
-                    Feed::new(self.hub.clone(), id, name).send(Body::Link(Link::Down));
+                    self.hub.lock().registry.retire(id);
                 }
             }
         }

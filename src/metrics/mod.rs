@@ -341,6 +341,11 @@ impl Registry {
         self.retain(|family, s| s.source != source.0 || !(family.1 == Keep::WhileUp || s.foreign));
     }
 
+    /// The source is no longer configured: what it said of the present is gone, what it added up stays.
+    pub fn retire(&mut self, source: SourceId) {
+        self.retain(|(kind, _), s| s.source != source.0 || !(momentary(kind) || s.foreign));
+    }
+
     /// A pass over a polled source is complete: what it did not show again is gone.
     fn end_pass(&mut self, source: SourceId) {
         let Some(this) = self.sources.get_mut(source.0 as usize) else { return };

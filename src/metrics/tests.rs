@@ -304,3 +304,16 @@ fn series_say_when_they_began_if_wanted() {
     }
     assert!(!text(&r, Format::Classic).contains("_created"));
 }
+
+#[test]
+fn a_source_that_is_no_longer_configured_is_not_down() {
+    let (mut r, source) = registry(Limits::default());
+    r.fold(&event(source, 1, Body::Link(Link::Up))).unwrap();
+    Named::new("g", Kind::Gauge, &[]).fold(&mut r, source, 1, Change::Set(1.0)).unwrap();
+    r.retire(source);
+    let open = text(&r, Format::OpenMetrics);
+    assert!(!open.contains("neural_source_up{") && !open.contains("\ng 1\n"), "{open}");
+    assert!(open.contains("neural_source_events_total{source=\"test\"} 0"));
+    r.fold(&event(source, 2, Body::Link(Link::Waiting))).unwrap();
+    assert_eq!(r.number("neural_source_up", "source=\"test\""), Some(0.0));
+}
