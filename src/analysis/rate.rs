@@ -251,6 +251,7 @@ mod tests {
                 packet_rate: 250.0,
                 volts: true,
                 modulus: 256,
+                rails: crate::event::Rails::Unknown,
             }));
             bench
         }

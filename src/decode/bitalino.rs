@@ -6,10 +6,12 @@
 //! in the others.
 
 use super::board::{Board, Piece, byte};
-use crate::event::Device;
+use crate::event::{Device, Rails};
 
 /// Bytes of a frame with six channels.
 const FRAME: usize = 8;
+/// Four channels of 10 bits and two of 6.
+const RAILS: Rails = Rails::Each(&[(0.0, 1023.0), (0.0, 1023.0), (0.0, 1023.0), (0.0, 1023.0), (0.0, 63.0)]);
 
 /// A BITalino.
 #[derive(Debug, Default)]
@@ -39,7 +41,7 @@ impl Board for Bitalino {
 
     fn device(&self) -> Device {
         let (protocol, rate) = ("bitalino", 1000.0);
-        Device { protocol, channels: 6, rate, packet_rate: rate, volts: false, modulus: 16 }
+        Device { protocol, channels: 6, rate, packet_rate: rate, volts: false, modulus: 16, rails: RAILS }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {

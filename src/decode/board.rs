@@ -77,6 +77,9 @@ pub trait Board: Send {
         &[]
     }
 
+    /// Appends what is to be sent now, as [`Decoder::ask`] does.
+    fn ask(&mut self, _out: &mut Vec<u8>) {}
+
     /// What should be sent before it is left alone.
     fn goodbye(&self) -> &'static [u8] {
         b""
@@ -272,6 +275,10 @@ impl<B: Board> Decoder for Boards<B> {
 
     fn hello(&self) -> &'static [&'static [u8]] {
         self.board.hello()
+    }
+
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        self.board.ask(out);
     }
 
     fn goodbye(&self) -> &'static [u8] {

@@ -6,7 +6,7 @@
 //! name. What is between electrode and converter is not known: values are counts.
 
 use super::board::{Board, Piece, byte, uint16};
-use crate::event::Device;
+use crate::event::{Device, Rails};
 
 /// Bytes before the channels, and the one after them.
 const HEADER: usize = 3;
@@ -15,18 +15,18 @@ const CHANNELS: usize = 16;
 const MARK: [u8; 2] = [0xC7, 0x7C];
 const END: u8 = 0x01;
 
-/// How the boards call themselves, or begin to, and samples a second.
-const BOARDS: &[(&str, f64)] = &[
-    ("UNO-R3", 250.0),
-    ("UNO-CLONE", 250.0),
-    ("GENUINO-UNO", 250.0),
-    ("NANO-", 250.0),
-    ("MEGA-2560-", 250.0),
-    ("UNO-R4", 500.0),
-    ("GIGA-R1", 500.0),
-    ("RPI-PICO-RP2040", 500.0),
-    ("NPG-LITE", 500.0),
-    ("STM32", 500.0),
+/// How the boards call themselves, or begin to, samples a second, and the largest number of their converter.
+const BOARDS: &[(&str, f64, f32)] = &[
+    ("UNO-R3", 250.0, 1023.0),
+    ("UNO-CLONE", 250.0, 1023.0),
+    ("GENUINO-UNO", 250.0, 1023.0),
+    ("NANO-", 250.0, 1023.0),
+    ("MEGA-2560-", 250.0, 1023.0),
+    ("UNO-R4", 500.0, 16_383.0),
+    ("GIGA-R1", 500.0, 65_535.0),
+    ("RPI-PICO-RP2040", 500.0, 4095.0),
+    ("NPG-LITE", 500.0, 4095.0),
+    ("STM32", 500.0, 4095.0),
 ];
 
 /// A board, of which only the protocol is known at first.
@@ -37,11 +37,12 @@ pub struct Chords {
     /// Six, as most boards have, unless seen otherwise.
     channels: u16,
     rate: f64,
+    rails: Rails,
 }
 
 impl Default for Chords {
     fn default() -> Self {
-        Self { length: None, channels: 6, rate: 500.0 }
+        Self { length: None, channels: 6, rate: 500.0, rails: Rails::Unknown }
     }
 }
 
@@ -49,8 +50,8 @@ impl Board for Chords {
     const ANSWER_END: Option<&'static [u8]> = Some(b"\n");
 
     fn device(&self) -> Device {
-        let Self { channels, rate, .. } = *self;
-        Device { protocol: "chords", channels, rate, packet_rate: rate, volts: false, modulus: 256 }
+        let Self { channels, rate, rails, .. } = *self;
+        Device { protocol: "chords", channels, rate, packet_rate: rate, volts: false, modulus: 256, rails }
     }
 
     fn piece(&self, bytes: &[u8], last: bool) -> Piece {
@@ -82,9 +83,12 @@ impl Board for Chords {
     }
 
     fn hear(&mut self, text: &str) -> bool {
-        let board = BOARDS.iter().find(|(name, _)| text.starts_with(name));
-        let rate = board.map_or(self.rate, |(_, rate)| *rate);
-        std::mem::replace(&mut self.rate, rate) != rate
+        let Some((_, rate, most)) = BOARDS.iter().find(|(name, ..)| text.starts_with(name)) else {
+            return false;
+        };
+        let before = (self.rate, self.rails);
+        (self.rate, self.rails) = (*rate, Rails::All(0.0, *most));
+        before != (self.rate, self.rails)
     }
 
     fn meet(&mut self, frame: &[u8]) -> bool {

@@ -5,7 +5,7 @@
 //! change a board's settings: voltages are right for the gain of 24 that a board starts with.
 
 use super::board::{Board, Piece, bracketed, byte, int24};
-use crate::event::Device;
+use crate::event::{Device, Rails};
 
 /// Bytes of a frame: `A0`, number, 8 × 24 bits, 6 bytes of anything, `Cx`.
 const FRAME: usize = 33;
@@ -36,7 +36,8 @@ impl Board for Cyton {
     const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        Device { protocol: "cyton", channels: 8, rate: 250.0, packet_rate: 250.0, volts: true, modulus: 256 }
+        let (protocol, rate, rails) = ("cyton", 250.0, Rails::signed(24, SCALE));
+        Device { protocol, channels: 8, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
@@ -76,7 +77,8 @@ impl Board for Daisy {
     const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        Device { protocol: "daisy", channels: 16, rate: 125.0, packet_rate: 250.0, volts: true, modulus: 256 }
+        let (protocol, rate, rails) = ("daisy", 125.0, Rails::signed(24, SCALE));
+        Device { protocol, channels: 16, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {

@@ -5,7 +5,7 @@
 //! stream are taken to be as long as the first. The board starts without being told to.
 
 use super::board::{Board, Piece, bracketed, byte, int24};
-use crate::event::Device;
+use crate::event::{Device, Rails};
 
 /// Volts of one count: reference 2.5 V, gain 8, 24 bits with sign (the driver's own formula).
 const SCALE: f64 = 2.5 / 8_388_607.0 / 8.0;
@@ -32,6 +32,7 @@ impl Board for FreeEeg32 {
             packet_rate: 512.0,
             volts: true,
             modulus: 256,
+            rails: Rails::signed(24, SCALE),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::Sink;
 use super::board::{Board, Piece, bracketed, byte, uint16};
-use crate::event::{Body, Contact, Device, Input};
+use crate::event::{Body, Contact, Device, Input, Rails};
 
 /// Volts of one count: reference 4 V, gain 12, 16 bits with sign (the driver's own formula).
 const SCALE: f64 = 4.0 / 32_767.0 / 12.0;
@@ -42,7 +42,16 @@ impl Knight {
 impl Board for Knight {
     fn device(&self) -> Device {
         let Self { protocol, .. } = *self;
-        Device { protocol, channels: CHANNELS, rate: 125.0, packet_rate: 125.0, volts: true, modulus: 256 }
+        let rails = Rails::signed(16, SCALE);
+        Device {
+            protocol,
+            channels: CHANNELS,
+            rate: 125.0,
+            packet_rate: 125.0,
+            volts: true,
+            modulus: 256,
+            rails,
+        }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {

@@ -56,6 +56,10 @@ pub trait Decoder: Send {
         &[]
     }
 
+    /// Appends what is to be sent now, in answer to what came. Asked after each read, and about five times a
+    /// second when nothing comes, which is all a decoder learns of time.
+    fn ask(&mut self, _out: &mut Vec<u8>) {}
+
     /// What should be sent before the connection is closed.
     fn goodbye(&self) -> &'static [u8] {
         b""

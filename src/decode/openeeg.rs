@@ -5,12 +5,13 @@
 //! converter, 0 to 1023. The board starts without being told to.
 
 use super::board::{Board, Piece, byte, uint16};
-use crate::event::Device;
+use crate::event::{Device, Rails};
 
 /// Samples a second of the usual firmware; there are builds with 200.
 const RATE: f64 = 256.0;
 /// The greatest count of 10 bits.
 const MOST: u16 = 1023;
+const RAILS: Rails = Rails::All(0.0, MOST as f32);
 
 /// Packets of version 2: `A5 5A 02`, a number of 8 bits, 6 × 16 bits, switches.
 #[derive(Debug, Default)]
@@ -28,7 +29,15 @@ impl P2 {
 impl Board for P2 {
     fn device(&self) -> Device {
         let protocol = "openeeg_p2";
-        Device { protocol, channels: 6, rate: RATE, packet_rate: RATE, volts: false, modulus: 256 }
+        Device {
+            protocol,
+            channels: 6,
+            rate: RATE,
+            packet_rate: RATE,
+            volts: false,
+            modulus: 256,
+            rails: RAILS,
+        }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
@@ -63,7 +72,15 @@ impl P3 {
 impl Board for P3 {
     fn device(&self) -> Device {
         let protocol = "openeeg_p3";
-        Device { protocol, channels: 6, rate: RATE, packet_rate: RATE, volts: false, modulus: 64 }
+        Device {
+            protocol,
+            channels: 6,
+            rate: RATE,
+            packet_rate: RATE,
+            volts: false,
+            modulus: 64,
+            rails: RAILS,
+        }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {

@@ -5,7 +5,7 @@
 //! a number, loss is seen only as a low rate.
 
 use super::board::{Board, Piece, byte};
-use crate::event::Device;
+use crate::event::{Device, Rails};
 
 /// What stands before and after a message between frames.
 const MESSAGE: ([u8; 6], [u8; 6]) = ([0xFF, 0xFF, 1, 1, 0x80, 0xFF], [0xFF, 0xFF, 1, 1, 0x81, 0xFF]);
@@ -37,7 +37,8 @@ impl Board for SpikerBox {
 
     fn device(&self) -> Device {
         let (protocol, channels, rate) = ("spikerbox", self.channels, 5000.0);
-        Device { protocol, channels, rate, packet_rate: rate, volts: false, modulus: 0 }
+        let rails = Rails::Unknown;
+        Device { protocol, channels, rate, packet_rate: rate, volts: false, modulus: 0, rails }
     }
 
     fn piece(&self, bytes: &[u8], last: bool) -> Piece {

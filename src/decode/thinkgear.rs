@@ -5,7 +5,7 @@
 
 use super::Sink;
 use super::board::{Board, Piece, byte, uint16};
-use crate::event::{Body, Contact, Device, Input, Vital};
+use crate::event::{Body, Contact, Device, Input, Rails, Vital};
 
 /// Bytes before the payload, and the checksum after it.
 const HEADER: usize = 3;
@@ -41,6 +41,8 @@ impl Board for ThinkGear {
             packet_rate: 513.0,
             volts: true,
             modulus: 0,
+            // The scale is that of a converter of 12 bits.
+            rails: Rails::signed(12, SCALE),
         }
     }
 

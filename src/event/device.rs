@@ -18,6 +18,39 @@ pub struct Device {
     pub volts: bool,
     /// The counter of packets begins anew after so many; 0 if the device does not count.
     pub modulus: u32,
+    /// Between which values its converter can tell anything.
+    pub rails: Rails,
+}
+
+/// The lowest and the highest value that a device's converter can give, as volts or counts. A sample that
+/// reads one of them says that the signal is there or beyond.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rails {
+    /// It is not known what the converter can give.
+    Unknown,
+    /// The same in all channels.
+    All(f32, f32),
+    /// By channel; channels beyond the last are as the last.
+    Each(&'static [(f32, f32)]),
+}
+
+impl Rails {
+    /// Those of a converter with sign of so many bits, one count being `scale`.
+    #[must_use]
+    pub fn signed(bits: u32, scale: f64) -> Self {
+        let half = 2_f64.powi(bits.saturating_sub(1).min(62) as i32);
+        Self::All((-half * scale) as f32, ((half - 1.0) * scale) as f32)
+    }
+
+    /// Those of a channel, counted from 0.
+    #[must_use]
+    pub fn of(self, channel: usize) -> Option<(f32, f32)> {
+        match self {
+            Self::Unknown => None,
+            Self::All(low, high) => Some((low, high)),
+            Self::Each(each) => each.get(channel).or_else(|| each.last()).copied(),
+        }
+    }
 }
 
 /// Samples that came one after the other, and the frames they were in.

@@ -98,6 +98,7 @@ fn read(
 ) -> Option<io::Error> {
     let mut decoder = new_decoder();
     let mut buffer = [0; 4096];
+    let mut asked = Vec::new();
     let mut empty = 0;
     // The device's series are there before its first byte.
     feed.take(now(), b"", 0, decoder.as_mut());
@@ -126,6 +127,14 @@ fn read(
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
             Err(e) => break Some(e),
+        }
+        decoder.ask(&mut asked);
+        if !asked.is_empty() {
+            let told = port.write_all(&asked).and_then(|()| port.flush());
+            asked.clear();
+            if let Err(e) = told {
+                break Some(e);
+            }
         }
     };
     feed.end(now(), decoder.as_mut());

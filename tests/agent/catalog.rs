@@ -202,6 +202,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             packet_rate: 250.0,
             volts: true,
             modulus: 256,
+            rails: Rails::All(-1.0, 1.0),
         })],
         Topic::Samples => {
             vec![Body::Samples(Samples { values: &[1e-6; 8], channels: 8, frames: 1, bytes: 33 })]
