@@ -104,6 +104,12 @@ impl State {
         }
     }
 
+    /// The source is no longer configured: what was known of its present is forgotten.
+    pub fn retire(&mut self, source: SourceId) {
+        self.rates.retire(source);
+        self.registry.retire(source);
+    }
+
     /// Events counted so far: those that sources told, without the agent's own.
     #[must_use]
     pub fn accepted(&self) -> u64 {
@@ -147,7 +153,9 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::QueuePeak
         | Topic::Spent
         | Topic::Hidden
-        | Topic::Flow => 0,
+        | Topic::Flow
+        | Topic::Arrivals
+        | Topic::Stability => 0,
         _ => 1,
     }
 }

@@ -373,7 +373,7 @@ impl Agent {
             if let Some(mut input) = self.inputs.remove(name) {
                 drop(tokio::time::timeout(GRACE, input.stop(true)).await);
                 if let Some(&id) = self.ids.get(name) {
-                    self.hub.lock().registry.retire(id);
+                    self.hub.lock().retire(id);
                 }
             }
         }

@@ -3,8 +3,10 @@
 //! An analyser observes every event that a source told and reports with each tick.
 
 mod budget;
+mod clock;
 mod peaks;
 mod rate;
+mod stability;
 
 pub use budget::{Budget, Day};
 pub use peaks::Peaks;

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::event::{Body, Device, Event, Flow, Hidden, SourceId, Timestamp};
+use super::clock::{Clock, Read};
+use super::stability::Memory;
+use crate::event::{Arrivals, Body, Delay, Device, Event, Flow, Hidden, SourceId, Timestamp};
 
 const SECOND: u64 = 1_000_000_000;
 /// The rate is that of so many ticks.
@@ -26,10 +28,17 @@ const INTERRUPTION: u64 = 60 * SECOND;
 /// Seconds by which a burst may come early or late.
 const JITTER: f64 = 0.1;
 
+/// Reads that wait to be timed; those that are more in one second are not.
+const READS: usize = 1024;
+
 /// Follows the devices.
 #[derive(Debug, Default)]
 pub struct Rates {
     streams: HashMap<SourceId, Stream, RandomState>,
+    /// Whether devices streamed at each tick; kept when their link is down.
+    memories: HashMap<SourceId, Memory, RandomState>,
+    /// For the report.
+    delays: Vec<Delay>,
 }
 
 impl Rates {
@@ -38,6 +47,8 @@ impl Rates {
         match &event.body {
             Body::Device(device) => {
                 self.streams.insert(event.source, Stream::new(*device, event.at.0));
+                self.memories.entry(event.source).or_default();
+                self.delays.reserve(READS);
             }
             Body::Link(_) => {
                 self.streams.remove(&event.source);
@@ -45,12 +56,14 @@ impl Rates {
             Body::Samples(samples) => {
                 if let Some(stream) = self.streams.get_mut(&event.source) {
                     stream.advance(event.at.0, samples.frames.into());
+                    stream.timed(event.at.0, samples.frames);
                     stream.sample(event.at.0, samples.count() as u64);
                 }
             }
             Body::Lost(lost) => {
                 if let Some(stream) = self.streams.get_mut(&event.source) {
                     stream.advance(event.at.0, lost.packets.into());
+                    stream.timed(event.at.0, 0);
                     if let Some(hole) = &mut stream.hole {
                         hole.seen = true;
                     }
@@ -66,8 +79,26 @@ impl Rates {
             if let Some(hidden) = stream.settle(now.0) {
                 out(source, Body::Hidden(hidden));
             }
-            out(source, Body::Flow(stream.flow(now.0)));
+            self.delays.clear();
+            stream.time(&mut self.delays);
+            if !self.delays.is_empty() {
+                out(source, Body::Arrivals(Arrivals { delays: &self.delays }));
+            }
+            let flow = stream.flow(now.0);
+            out(source, Body::Flow(flow));
+            if let Some(memory) = self.memories.get_mut(&source) {
+                memory.streaming = flow.streaming;
+            }
         }
+        for (&source, memory) in &mut self.memories {
+            out(source, Body::Stability(memory.report()));
+        }
+    }
+
+    /// The source is no longer configured.
+    pub fn retire(&mut self, source: SourceId) {
+        self.streams.remove(&source);
+        self.memories.remove(&source);
     }
 }
 
@@ -86,6 +117,9 @@ struct Stream {
     /// Packets a second by the device's own clock, if they came without a pause for long enough to tell.
     steady: Option<f64>,
     hole: Option<Hole>,
+    clock: Clock,
+    /// Reads that wait to be timed: while a hole is open it is not known how many packets were in it.
+    reads: Vec<Read>,
     /// When there were how many samples, by tick; the newest last.
     marks: [(u64, u64); MARKS],
     marked: usize,
@@ -118,6 +152,8 @@ impl Stream {
             resumed: (opened, 0),
             steady: None,
             hole: None,
+            clock: Clock::new(device.packet_rate),
+            reads: Vec::with_capacity(READS),
             marks: [(0, 0); MARKS],
             marked: 0,
             slots: [(0, 0); SLOTS],
@@ -127,6 +163,10 @@ impl Stream {
     /// The counter went up by so many packets.
     fn advance(&mut self, at: u64, packets: u64) {
         let pause = self.last_packet.map_or(u64::MAX, |last| at.saturating_sub(last));
+        if pause > INTERRUPTION || (pause > PAUSE && self.device.modulus == 0) {
+            self.reads.clear();
+            self.clock.restart();
+        }
         if pause > PAUSE {
             if let Some(from) = self.last_packet.filter(|_| self.device.modulus > 0) {
                 let packets = self.packets;
@@ -141,6 +181,26 @@ impl Stream {
             self.resumed.1 = self.packets;
         }
         self.last_packet = Some(at);
+    }
+
+    /// Remembers when packets came, to be timed with the next tick.
+    fn timed(&mut self, at: u64, fresh: u32) {
+        let (packets, room) = (self.packets, self.reads.len() < READS);
+        match self.reads.last_mut().filter(|read| read.at == at) {
+            Some(read) => (read.packets, read.fresh) = (packets, read.fresh + fresh),
+            None if room => self.reads.push(Read { at, packets, fresh }),
+            None => {}
+        }
+    }
+
+    /// Says how late the reads were whose packets are settled.
+    fn time(&mut self, delays: &mut Vec<Delay>) {
+        if self.hole.is_some() && self.reads.len() < READS {
+            return;
+        }
+        for read in self.reads.drain(..) {
+            delays.extend(self.clock.read(read));
+        }
     }
 
     fn sample(&mut self, at: u64, count: u64) {
@@ -195,6 +255,7 @@ impl Stream {
             // At most a minute's packets.
             let packets = hidden as u64;
             self.packets += packets;
+            self.reads.iter_mut().filter(|read| read.at > hole.from).for_each(|read| read.packets += packets);
             Hidden { packets, unseen: !hole.seen }
         })
     }
@@ -217,11 +278,12 @@ impl Stream {
             longest_gap: seconds(over.max(silence)),
             last: self.last_sample.map(|last| Timestamp(last).seconds()),
             streaming: self.last_sample.is_some() && silence <= SILENT,
+            drift: self.clock.drift(),
         }
     }
 }
 
-fn seconds(nanos: u64) -> f64 {
+pub(super) fn seconds(nanos: u64) -> f64 {
     Timestamp(nanos).seconds()
 }
 
@@ -239,11 +301,20 @@ mod tests {
         ms: u64,
         flow: Option<Flow>,
         hidden: Vec<Hidden>,
+        delays: Vec<Delay>,
+        stability: f64,
     }
 
     impl Bench {
         fn new() -> Self {
-            let mut bench = Self { rates: Rates::default(), ms: 0, flow: None, hidden: Vec::new() };
+            let mut bench = Self {
+                rates: Rates::default(),
+                ms: 0,
+                flow: None,
+                hidden: Vec::new(),
+                delays: Vec::new(),
+                stability: 0.0,
+            };
             bench.see(Body::Device(Device {
                 protocol: "x",
                 channels: 1,
@@ -276,12 +347,14 @@ mod tests {
                     self.samples(samples);
                 }
                 if self.ms.is_multiple_of(1000) {
-                    let Self { rates, flow, hidden, .. } = self;
+                    let Self { rates, flow, hidden, delays, stability, .. } = self;
                     rates.report(Timestamp(BEGAN + self.ms * MS), &mut |source, body| {
                         assert_eq!(source, SourceId(3));
                         match body {
                             Body::Flow(told) => *flow = Some(told),
                             Body::Hidden(told) => hidden.push(told),
+                            Body::Arrivals(told) => delays.extend(told.delays),
+                            Body::Stability(told) => *stability = told.ratio,
                             _ => {}
                         }
                     });
@@ -339,6 +412,46 @@ mod tests {
             bench.pass(5000, 4);
             assert_eq!(bench.hidden, Vec::from_iter(want), "{hole}");
         }
+    }
+
+    #[test]
+    fn late_packets_are_told_as_late_and_hidden_ones_are_not() {
+        let mut bench = Bench::new();
+        bench.pass(10_000, 4);
+        let told = bench.delays.len();
+        assert!(told > 450, "{told}");
+        assert!(
+            bench.delays.iter().all(|d| d.newest < 1e-6 && (d.oldest - 0.012).abs() < 1e-6 && d.packets == 4)
+        );
+        // 300 packets are lost behind a counter of 8 bits; those after them are in time.
+        bench.pass(1200, 0);
+        bench.see(Body::Lost(Lost { packets: 44 }));
+        bench.pass(4800, 4);
+        assert!(bench.delays.iter().all(|d| d.newest < 0.001), "{:?}", bench.delays);
+        // Nobody reads for two seconds.
+        bench.pass(2000, 0);
+        bench.samples(500);
+        bench.pass(4000, 4);
+        let late: Vec<_> = bench.delays.iter().filter(|d| d.packets == 500).collect();
+        assert_eq!(late.len(), 1);
+        assert!(late[0].newest < 0.017 && (late[0].oldest - 1.996).abs() < 0.02, "{late:?}");
+    }
+
+    #[test]
+    fn stability_is_that_of_ten_minutes_and_outlives_the_link() {
+        let mut bench = Bench::new();
+        bench.pass(30_000, 4);
+        bench.pass(10_000, 0);
+        assert!((bench.stability - 0.75).abs() < 0.03, "{}", bench.stability);
+        bench.see(Body::Link(crate::event::Link::Down));
+        bench.pass(40_000, 0);
+        assert!((bench.stability - 0.375).abs() < 0.02, "{}", bench.stability);
+        bench.pass(600_000, 0);
+        assert_eq!(bench.stability, 0.0);
+        bench.rates.retire(SourceId(3));
+        bench.stability = 9.0;
+        bench.pass(2000, 0);
+        assert_eq!(bench.stability, 9.0);
     }
 
     #[test]

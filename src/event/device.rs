@@ -156,4 +156,32 @@ pub struct Flow {
     pub last: Option<f64>,
     /// Whether a sample came within the last second.
     pub streaming: bool,
+    /// How much faster than it should the device runs, by the machine's clock: 0.00005 are 50 ppm. `None` in
+    /// the first minutes.
+    pub drift: Option<f64>,
+}
+
+/// How late the reads of the last second were. Written by an analyser alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arrivals<'a> {
+    /// One for each read that brought packets.
+    pub delays: &'a [Delay],
+}
+
+/// How late one read was, beyond the quickest way from the device that the last seconds saw. Seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Delay {
+    /// Of its newest packet.
+    pub newest: f64,
+    /// Of its oldest packet, which waited for the others.
+    pub oldest: f64,
+    /// Packets that came at once.
+    pub packets: u32,
+}
+
+/// For how much of the last minutes a device streamed. Written by an analyser alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stability {
+    /// From 0 to 1.
+    pub ratio: f64,
 }

@@ -142,6 +142,10 @@ bodies! {
     Hidden(Hidden),
     /// How a device streams. Written by an analyser alone.
     Flow(Flow),
+    /// How late a device's packets came. Written by an analyser alone.
+    Arrivals(Arrivals<'a>),
+    /// For how much of the last minutes a device streamed. Written by an analyser alone.
+    Stability(Stability),
 }
 
 /// Whether a source can be heard.

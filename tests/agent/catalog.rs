@@ -222,7 +222,12 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             longest_gap: 0.02,
             last: Some(NOW.seconds()),
             streaming: true,
+            drift: Some(5e-5),
         })],
+        Topic::Arrivals => {
+            vec![Body::Arrivals(Arrivals { delays: &[Delay { newest: 0.001, oldest: 0.013, packets: 4 }] })]
+        }
+        Topic::Stability => vec![Body::Stability(Stability { ratio: 0.9 })],
         Topic::Tick => vec![Body::Tick],
         Topic::StagePeak => vec![Body::StagePeak(Peak { pipeline, name: "classify", peak: 3.0 })],
         Topic::QueuePeak => vec![Body::QueuePeak(Peak { pipeline, name: "q", peak: 3.0 })],
