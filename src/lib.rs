@@ -16,7 +16,7 @@
 //! | 5 | [`config`]: YAML to types, every mistake at once |
 //! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes |
 //! | 3 | [`hub`]: the one place where events are folded |
-//! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks |
+//! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured |
 //! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`sys`] |
 
@@ -32,6 +32,7 @@ pub mod http;
 pub mod hub;
 pub mod listen;
 pub mod metrics;
+pub mod render;
 pub mod setting;
 pub mod source;
 pub mod sys;

@@ -5,10 +5,12 @@
 //! this table. User packs join it at start.
 
 pub mod agent;
+pub mod alert;
 pub mod device;
 pub mod gpu;
 pub mod host;
 pub mod inference;
+pub mod limit;
 pub mod lint;
 pub mod pack;
 pub mod pipeline;

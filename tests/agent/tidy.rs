@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("catalog", 1, &[]),
     ("metrics", 2, &[]),
     ("analysis", 2, &[]),
+    ("render", 2, &[]),
     ("hub", 3, &[]),
     ("source", 4, &[]),
     ("http", 4, &[]),
