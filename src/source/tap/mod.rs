@@ -54,8 +54,8 @@ const COPIES: usize = 256 << 10;
 /// How often what passed is reported, and how long the thread that reads along sleeps at most.
 const REPORT: Duration = Duration::from_millis(250);
 const SLEEP: Duration = Duration::from_millis(100);
-/// A device that was told something and then paused for so long, nanoseconds, has begun anew.
-const PAUSE: u64 = 200_000_000;
+/// A device that is told to start after it paused for so long, nanoseconds, begins anew.
+const PAUSE: u64 = 50_000_000;
 
 /// Passes bytes between `port` and whoever opens `link`, and reads along, until the port is gone, and says why, or
 /// until told to stop.
@@ -90,6 +90,11 @@ pub(super) fn run(
         stop: event.as_fd(),
         ledger: &ledger,
         copies: Pieces::new(copies_in),
+        // A decoder that fails here fails again where it is told.
+        start: catch_unwind(AssertUnwindSafe(|| new_decoder().hello().last().copied()))
+            .ok()
+            .flatten()
+            .unwrap_or_default(),
         delays: delays_in,
         beside: std::thread::current(),
         state: State::new(),

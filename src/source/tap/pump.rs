@@ -56,6 +56,8 @@ pub(super) struct Pump<'a> {
     pub(super) stop: BorrowedFd<'a>,
     pub(super) ledger: &'a Ledger,
     pub(super) copies: Pieces<'a>,
+    /// What tells the device to start; empty if nothing does.
+    pub(super) start: &'static [u8],
     pub(super) delays: Giver<'a>,
     /// The thread that reads along.
     pub(super) beside: Thread,
@@ -223,6 +225,10 @@ impl Pump<'_> {
                 Ok(0) => return Ok(()),
                 Ok(n) => {
                     to_device.extend(piece.iter().take(n));
+                    let said = piece.get(..n).unwrap_or_default();
+                    if !self.start.is_empty() && said.windows(self.start.len()).any(|word| word == self.start) {
+                        self.copies.told();
+                    }
                     self.tell()?;
                 }
                 Err(Errno::INTR) => {}
@@ -240,7 +246,6 @@ impl Pump<'_> {
                 Ok(n) => {
                     waiting.drain(..n.min(waiting.len()));
                     add(&self.ledger.to_device.passed, n);
-                    self.copies.told();
                     if n == 0 {
                         break;
                     }

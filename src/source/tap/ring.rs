@@ -99,7 +99,7 @@ impl Taker<'_> {
 const HEAD: usize = 8 + 4 + 1;
 /// Something before it is missing.
 const CUT: u8 = 1;
-/// The device was told something before it.
+/// The device was told to start before it.
 const TOLD: u8 = 2;
 
 /// Gives what a device sent, piece by piece.
@@ -108,7 +108,7 @@ pub(super) struct Pieces<'a> {
     ring: Giver<'a>,
     /// Whether the piece before the next one was refused.
     cut: bool,
-    /// Whether the device was told something since the last piece that was not refused.
+    /// Whether the device was told to start since the last piece that was not refused.
     told: bool,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Pieces<'a> {
         Self { ring, cut: false, told: false }
     }
 
-    /// Notes that the device was told something.
+    /// Notes that the device is told to start.
     pub(super) fn told(&mut self) {
         self.told = true;
     }
@@ -153,7 +153,7 @@ pub(super) struct Piece<'a> {
     pub(super) at: Timestamp,
     /// Whether something before it is missing.
     pub(super) cut: bool,
-    /// Whether the device was told something since the piece before.
+    /// Whether the device was told to start since the piece before.
     pub(super) told: bool,
     /// What it was.
     pub(super) bytes: &'a [u8],
