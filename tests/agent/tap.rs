@@ -361,6 +361,26 @@ fn programs_that_come_and_go_are_heard_and_answered() {
 }
 
 #[test]
+fn a_device_that_does_not_listen_keeps_the_program_waiting_and_loses_nothing() {
+    let (bench, device) = Bench::listening();
+    let program = bench.record();
+    // More than the agent and the kernel hold.
+    let words = Dice(8).bytes(400_000);
+    thread::scope(|scope| {
+        scope.spawn(|| send(&program, &words));
+        until("the agent holds what it can", || {
+            let waiting = bench.number("neural_tap_waiting_bytes", ",direction=\"to_device\"");
+            (waiting == f64::from(64 << 10)).then_some(())
+        });
+        // The other way is not held up.
+        send(&device.file, b"awake");
+        assert_eq!(receive(&program, 5), b"awake");
+        assert!(receive(&device.file, words.len()) == words);
+    });
+    bench.becomes("neural_tap_passed_bytes_total", ",direction=\"to_device\"", words.len() as f64);
+}
+
+#[test]
 fn two_programs_at_once_are_as_two_on_one_port() {
     let (bench, device) = Bench::listening();
     let program = bench.record();

@@ -75,7 +75,7 @@ def quantile(of: list[int], q: float) -> float:
 def own_account(port: int) -> str:
     """The agent's own histogram: the bucket that holds the 99th percentile."""
     text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
-    buckets = re.findall(r'neural_tap_delay_seconds_bucket\{.*le="([^"]+)"\} ([0-9.e+]+)', text)
+    buckets = re.findall(r'neural_tap_delay_seconds_bucket\{le="([^"]+)".*\} ([0-9.e+]+)', text)
     total = float(buckets[-1][1])
     bound = next(le for le, count in buckets if float(count) >= 0.99 * total)
     lost = sum(float(n) for n in re.findall(r"^neural_tap_(?:dropped|unseen)_bytes_total\{.*\} ([0-9.e+]+)", text, re.M))

@@ -226,7 +226,8 @@ impl Pump<'_> {
                 Ok(n) => {
                     to_device.extend(piece.iter().take(n));
                     let said = piece.get(..n).unwrap_or_default();
-                    if !self.start.is_empty() && said.windows(self.start.len()).any(|word| word == self.start) {
+                    if !self.start.is_empty() && said.windows(self.start.len()).any(|word| word == self.start)
+                    {
                         self.copies.told();
                     }
                     self.tell()?;
