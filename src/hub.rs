@@ -148,6 +148,7 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Lost
         | Topic::Contact
         | Topic::Vital
+        | Topic::Tap
         | Topic::Tick
         | Topic::StagePeak
         | Topic::QueuePeak

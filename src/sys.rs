@@ -1,6 +1,9 @@
 //! The few system calls that no safe crate offers. Linux alone; the only file with `unsafe`.
 
-#![expect(unsafe_code, reason = "one getsockopt and the file descriptors that systemd hands over")]
+#![expect(
+    unsafe_code,
+    reason = "one getsockopt, the descriptors that systemd hands over, and that of a port"
+)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -38,6 +41,13 @@ pub fn memory_info(socket: BorrowedFd<'_>) -> io::Result<MemoryInfo> {
         return Err(io::Error::last_os_error());
     }
     Ok(MemoryInfo { queued: words[0], receive_buffer: words[1], drops: words[8] })
+}
+
+/// The descriptor of an open port, for the calls that its crate does not offer.
+#[must_use]
+pub fn port(port: &serialport::TTYPort) -> BorrowedFd<'_> {
+    // SAFETY: the port owns the descriptor, keeps it open, and is borrowed for as long as what is given is used.
+    unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) }
 }
 
 /// The sockets that systemd opened for this process, with their names.

@@ -240,7 +240,7 @@ impl Input {
             }
             Source::Serial(of) => {
                 let baud = of.bits_per_second();
-                drop(tasks.spawn(serial::run(of.port, baud, self.new_decoder(false), feed, stop)));
+                drop(tasks.spawn(serial::run(of.port, baud, of.tap, self.new_decoder(false), feed, stop)));
             }
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, feed, stop))),
         }

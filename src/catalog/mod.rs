@@ -18,6 +18,7 @@ pub mod process;
 pub mod reference;
 pub mod service;
 pub mod source;
+pub mod tap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -42,6 +43,7 @@ pub struct Page {
 pub static PAGES: &[&Page] = &[
     &source::PAGE,
     &device::PAGE,
+    &tap::PAGE,
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,

@@ -10,7 +10,7 @@ use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::setting::Span;
 
-use super::{Limits, Pipeline, Source};
+use super::{Limits, Pipeline, Serial, Source};
 
 /// The named forms of text that settings have.
 pub const FORMATS: &[Format] = &[
@@ -181,6 +181,13 @@ impl Check<'_> {
                 *self.wrong(&path.key("name"), message) = Some(hint.to_owned());
             }
             names.entry(name.to_owned()).or_insert(index);
+            if let Source::Serial(Serial { tap: Some(tap), .. }) = &source
+                && !(tap.is_absolute() && tap.file_name().is_some())
+            {
+                let message = format!("\"{}\" is not a place for a link", tap.display());
+                *self.wrong(&path.key("tap"), message) =
+                    Some("a path from the root on, such as /run/neural-exporter/cyton".to_owned());
+            }
             for (place, at) in claims(&source, &path) {
                 if let Some((_, owner)) = taken.iter().find(|(other, _)| other.clashes(&place)) {
                     let message = format!("{place} is taken by {owner}");
@@ -252,7 +259,12 @@ impl std::fmt::Display for Place {
 fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
     match source {
         Source::Jsonl(of) if of.listen.is_empty() => vec![(Place::DefaultSocket, path.key("listen"))],
-        Source::Serial(of) => vec![(Place::Port(of.port.clone()), path.key("port"))],
+        Source::Serial(of) => {
+            let port = (Place::Port(of.port.clone()), path.key("port"));
+            // A link in the place of a port would hide it.
+            let tap = of.tap.iter().map(|tap| (Place::Port(tap.display().to_string()), path.key("tap")));
+            std::iter::once(port).chain(tap).collect()
+        }
         _ => {
             let all = source.listens().iter().enumerate();
             all.map(|(index, at)| (Place::Listen(at.clone()), path.key("listen").item(index))).collect()

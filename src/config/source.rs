@@ -260,6 +260,10 @@ pub struct Serial {
     /// What it writes: lines, or the frames of an acquisition device.
     #[serde(default)]
     pub protocol: Protocol,
+    /// A link that a recording program opens in place of the port, such as
+    /// `/run/neural-exporter/cyton`. Bytes pass both ways; the agent reads along and writes nothing of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tap: Option<PathBuf>,
 }
 
 impl Serial {

@@ -8,11 +8,13 @@ mod device;
 mod machine;
 mod observation;
 mod pipeline;
+mod tap;
 
 pub use device::*;
 pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
+pub use tap::*;
 
 /// Nanoseconds since the Unix epoch, stamped once where bytes arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,6 +132,8 @@ bodies! {
     Contact(Contact),
     /// A device's own state.
     Vital(Vital),
+    /// What passed between a device and the program that records it.
+    Tap(&'a Tap<'a>),
     /// The agent's clock, once a second.
     Tick,
     /// The busiest window of a stage. Written by an analyser alone.

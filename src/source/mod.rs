@@ -16,6 +16,7 @@ pub mod scrape;
 pub mod serial;
 pub mod simulate;
 pub mod socket;
+mod tap;
 pub mod textfile;
 
 use std::sync::Arc;

@@ -5,12 +5,13 @@
 //! waits to be asked is told to start and, before the port is closed, to stop; nothing else is written.
 
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::socket::NewDecoder;
-use super::{Feed, now};
+use super::{Feed, now, tap};
 use crate::decode::Decoder;
 use crate::event::{Body, Link};
 
@@ -43,20 +44,31 @@ fn reason(error: &serialport::Error, port: &str) -> String {
     }
 }
 
-/// Keeps a port open and reads it until told to stop.
+/// Keeps a port open and reads it until told to stop. If there is a link, programs that open it have the port
+/// and the agent reads along.
 pub async fn run(
     port: String,
     baud: u32,
+    link: Option<PathBuf>,
     new_decoder: std::sync::Arc<NewDecoder>,
     feed: Feed,
     stop: CancellationToken,
 ) {
-    let reader = tokio::task::spawn_blocking(move || supervise(&port, baud, &*new_decoder, &feed, &stop));
+    let reader = tokio::task::spawn_blocking(move || {
+        supervise(&port, baud, link.as_deref(), &*new_decoder, &feed, &stop);
+    });
     // A thread that ended has said why.
     drop(reader.await);
 }
 
-fn supervise(port: &str, baud: u32, new_decoder: &NewDecoder, feed: &Feed, stop: &CancellationToken) {
+fn supervise(
+    port: &str,
+    baud: u32,
+    link: Option<&Path>,
+    new_decoder: &NewDecoder,
+    feed: &Feed,
+    stop: &CancellationToken,
+) {
     let mut pause = PAUSE.0;
     let mut said = String::new();
     while !stop.is_cancelled() {
@@ -66,7 +78,10 @@ fn supervise(port: &str, baud: u32, new_decoder: &NewDecoder, feed: &Feed, stop:
                 feed.send(Body::Link(Link::Up));
                 said.clear();
                 let began = now();
-                let error = read(&mut open, new_decoder, feed, stop);
+                let error = match link {
+                    Some(link) => tap::run(&open, link, baud, new_decoder, feed, stop),
+                    None => read(&mut open, new_decoder, feed, stop),
+                };
                 feed.send(Body::Link(Link::Down));
                 if let Some(error) = error {
                     tracing::warn!(source = feed.name(), port, %error, "port is gone");
@@ -213,7 +228,7 @@ mod tests {
         let stop = CancellationToken::new();
         let reader = std::thread::spawn({
             let (name, feed, stop) = (name.clone(), feed.clone(), stop.clone());
-            move || supervise(&name, 115_200, &|| Protocol::Jsonl.decoder(), &feed, &stop)
+            move || supervise(&name, 115_200, None, &|| Protocol::Jsonl.decoder(), &feed, &stop)
         });
         becomes(&hub, "neural_source_up", "source=\"board\"", 1.0);
         board

@@ -216,6 +216,20 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             .map(|input| Body::Contact(Contact { channel: 1, input, on: true }))
             .to_vec(),
         Topic::Vital => [Vital::Battery(0.5), Vital::PoorSignal(0.1)].map(Body::Vital).to_vec(),
+        Topic::Tap => {
+            static TAP: Tap<'_> = Tap {
+                reader: true,
+                opens: 1,
+                passed: BothWays { to_program: 33, to_device: 1 },
+                dropped: BothWays { to_program: 33, to_device: 0 },
+                waiting: BothWays { to_program: 66, to_device: 0 },
+                behind: 33,
+                failed: 33,
+                wrong_speed: true,
+                delays: &[0.000_02],
+            };
+            vec![Body::Tap(&TAP)]
+        }
         Topic::Flow => vec![Body::Flow(Flow {
             rate: Some(250.0),
             ratio: Some(1.0),

@@ -16,6 +16,7 @@ mod laws;
 mod noise;
 mod openmetrics;
 mod serial;
+mod tap;
 mod tidy;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,135 @@
+//! Page: does everything between a device and the program that records it pass?
+
+use super::{Keep, Metric, Page, Row, Unit};
+use crate::event::{Body, BothWays, Event, Kind, Tap, Topic};
+
+/// Does everything between a device and the program that records it pass?
+pub static PAGE: Page = Page {
+    id: "tap",
+    title: "Taps",
+    about: "Bytes between a device and the program that records it through the agent. What is dropped is lost \
+            to the recording; what is unseen is missing in the agent's own account of the device alone.",
+    metrics: &[&READER, &OPENS, &PASSED, &DROPPED, &WAITING, &DELAY, &UNSEEN, &WRONG_SPEED],
+};
+
+/// What every entry of this page has in common.
+const ENTRY: Metric = Metric { labels: &["source"], keep: Keep::WhileUp, on: &[Topic::Tap], ..Metric::BLANK };
+
+/// What every counter of this page has in common.
+const COUNTED: Metric = Metric { kind: Kind::Counter, keep: Keep::Always, ..ENTRY };
+
+fn tap<'a>(event: &Event<'a>) -> Option<&'a Tap<'a>> {
+    if let Body::Tap(tap) = event.body { Some(tap) } else { None }
+}
+
+fn each(ways: BothWays, row: &mut dyn Row, with: fn(&mut dyn Row, &[&str], f64)) {
+    let source = row.source();
+    with(row, &[&source, "to_program"], ways.to_program as f64);
+    with(row, &[&source, "to_device"], ways.to_device as f64);
+}
+
+static READER: Metric = Metric {
+    name: "tap_reader",
+    help: "Whether a program has the tap open: 1 if so, 0 if nobody records",
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            row.set(&[&row.source()], f64::from(u8::from(tap.reader)));
+        }
+    },
+    ..ENTRY
+};
+
+static OPENS: Metric = Metric {
+    name: "tap_opens",
+    help: "Times that a program opened the tap while none had it open",
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            row.add(&[&row.source()], tap.opens as f64);
+        }
+    },
+    ..COUNTED
+};
+
+static PASSED: Metric = Metric {
+    name: "tap_passed",
+    help: "Bytes that were passed on",
+    unit: Unit::Bytes,
+    labels: &["source", "direction"],
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            each(tap.passed, row, |row, labels, by| row.add(labels, by));
+        }
+    },
+    ..COUNTED
+};
+
+static DROPPED: Metric = Metric {
+    name: "tap_dropped",
+    help: "Bytes that are lost, because the program that has the tap open, or the device, did not take them",
+    unit: Unit::Bytes,
+    labels: &["source", "direction"],
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            each(tap.dropped, row, |row, labels, by| row.add(labels, by));
+        }
+    },
+    ..COUNTED
+};
+
+static WAITING: Metric = Metric {
+    name: "tap_waiting",
+    help: "Bytes that wait in the agent to be taken",
+    unit: Unit::Bytes,
+    labels: &["source", "direction"],
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            each(tap.waiting, row, |row, labels, to| row.set(labels, to));
+        }
+    },
+    ..ENTRY
+};
+
+static DELAY: Metric = Metric {
+    name: "tap_delay",
+    help: "Time from reading a piece of the device's bytes until the last of it is written to the program",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    bounds: &[
+        0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1, 1.0, 10.0, 100.0,
+    ],
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            let source = row.source();
+            for seconds in tap.delays {
+                row.observe(&[&source], *seconds, None);
+            }
+        }
+    },
+    ..COUNTED
+};
+
+static UNSEEN: Metric = Metric {
+    name: "tap_unseen",
+    help: "Bytes that passed and that the agent did not read along: behind, or its decoder failed",
+    unit: Unit::Bytes,
+    labels: &["source", "reason"],
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            let source = row.source();
+            row.add(&[&source, "behind"], tap.behind as f64);
+            row.add(&[&source, "failed"], tap.failed as f64);
+        }
+    },
+    ..COUNTED
+};
+
+static WRONG_SPEED: Metric = Metric {
+    name: "tap_wrong_speed",
+    help: "Whether the program set another speed than the port has: 1 if so; the port's is not changed",
+    read: |event, row| {
+        if let Some(tap) = tap(event) {
+            row.set(&[&row.source()], f64::from(u8::from(tap.wrong_speed)));
+        }
+    },
+    ..ENTRY
+};

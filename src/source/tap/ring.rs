@@ -1,0 +1,259 @@
+//! The way from the thread that passes bytes to the thread that reads along. Neither ever waits for the
+//! other, nor takes a lock: what does not fit is refused, and the one who gives counts it.
+//!
+//! One gives and one takes; that there are not two of either is what [`Ring::ends`] sees to. A position only
+//! grows, and its remainder by the size is a place. A byte is stored before the position that covers it is
+//! released, and is read before its place is released for the next one.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use crate::event::Timestamp;
+
+/// Bytes between two threads, so many at most.
+#[derive(Debug)]
+pub(super) struct Ring {
+    bytes: Box<[AtomicU8]>,
+    /// How many were given, moved by the giver alone.
+    given: AtomicU64,
+    /// How many were taken, moved by the taker alone.
+    taken: AtomicU64,
+}
+
+/// The end of a ring that gives.
+#[derive(Debug)]
+pub(super) struct Giver<'a>(&'a Ring);
+
+/// The end of a ring that takes.
+#[derive(Debug)]
+pub(super) struct Taker<'a>(&'a Ring);
+
+impl Ring {
+    /// A ring for so many bytes.
+    pub(super) fn new(size: usize) -> Self {
+        let bytes = (0..size.max(1)).map(|_| AtomicU8::new(0)).collect();
+        Self { bytes, given: AtomicU64::new(0), taken: AtomicU64::new(0) }
+    }
+
+    /// Its two ends. They borrow it as its only users.
+    pub(super) fn ends(&mut self) -> (Giver<'_>, Taker<'_>) {
+        (Giver(self), Taker(self))
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The two runs of places from a position on, `length` together. `length` is at most the size.
+    fn places(&self, position: u64, length: usize) -> impl Iterator<Item = &AtomicU8> {
+        let first = (position % self.size()) as usize;
+        let until_end = length.min(self.bytes.len() - first);
+        let run = |from: usize, length: usize| self.bytes.get(from..from + length).unwrap_or_default().iter();
+        run(first, until_end).chain(run(0, length - until_end))
+    }
+}
+
+impl Giver<'_> {
+    /// Gives all of the parts, one after the other, or none if they do not fit.
+    pub(super) fn give(&mut self, parts: [&[u8]; 2]) -> bool {
+        let Self(ring) = self;
+        let length = parts[0].len() + parts[1].len();
+        let given = ring.given.load(Ordering::Relaxed);
+        let waiting = given - ring.taken.load(Ordering::Acquire);
+        if length as u64 > ring.size() - waiting {
+            return false;
+        }
+        let bytes = parts[0].iter().chain(parts[1]);
+        for (place, byte) in ring.places(given, length).zip(bytes) {
+            place.store(*byte, Ordering::Relaxed);
+        }
+        ring.given.store(given + length as u64, Ordering::Release);
+        true
+    }
+
+    /// Whether at most half of it is in use.
+    fn is_roomy(&self) -> bool {
+        let waiting = self.0.given.load(Ordering::Relaxed) - self.0.taken.load(Ordering::Acquire);
+        waiting <= self.0.size() / 2
+    }
+}
+
+impl Taker<'_> {
+    /// Fills `bytes`, or takes nothing if there are not so many.
+    pub(super) fn take(&mut self, bytes: &mut [u8]) -> bool {
+        let Self(ring) = self;
+        let taken = ring.taken.load(Ordering::Relaxed);
+        let waiting = ring.given.load(Ordering::Acquire) - taken;
+        if bytes.len() as u64 > waiting {
+            return false;
+        }
+        let length = bytes.len();
+        for (place, byte) in ring.places(taken, length).zip(bytes) {
+            *byte = place.load(Ordering::Relaxed);
+        }
+        ring.taken.store(taken + length as u64, Ordering::Release);
+        true
+    }
+}
+
+/// Bytes before each piece: when it came, how long it is, what happened before it.
+const HEAD: usize = 8 + 4 + 1;
+/// Something before it is missing.
+const CUT: u8 = 1;
+/// The device was told to start before it.
+const TOLD: u8 = 2;
+
+/// Gives what a device sent, piece by piece.
+#[derive(Debug)]
+pub(super) struct Pieces<'a> {
+    ring: Giver<'a>,
+    /// Whether the piece before the next one was refused.
+    cut: bool,
+    /// Whether the device was told to start since the last piece that was not refused.
+    told: bool,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(ring: Giver<'a>) -> Self {
+        Self { ring, cut: false, told: false }
+    }
+
+    /// Notes that the device is told to start.
+    pub(super) fn told(&mut self) {
+        self.told = true;
+    }
+
+    /// Gives a piece; false if there is no room. Once there was none, it takes until half of the ring is free:
+    /// one large hole is better to read around than many small ones.
+    pub(super) fn give(&mut self, at: Timestamp, bytes: &[u8]) -> bool {
+        let mut head = [0; HEAD];
+        let before = CUT * u8::from(self.cut) + TOLD * u8::from(self.told);
+        let fields = at.0.to_le_bytes().into_iter();
+        let fields = fields.chain(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for (place, byte) in head.iter_mut().zip(fields.chain([before])) {
+            *place = byte;
+        }
+        let fits = (!self.cut || self.ring.is_roomy()) && self.ring.give([&head, bytes]);
+        self.cut = !fits;
+        self.told &= !fits;
+        fits
+    }
+}
+
+/// Takes what a device sent, piece by piece.
+#[derive(Debug)]
+pub(super) struct Copies<'a> {
+    ring: Taker<'a>,
+    piece: Vec<u8>,
+}
+
+/// What a device sent, read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    /// When it was read.
+    pub(super) at: Timestamp,
+    /// Whether something before it is missing.
+    pub(super) cut: bool,
+    /// Whether the device was told to start since the piece before.
+    pub(super) told: bool,
+    /// What it was.
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Copies<'a> {
+    /// `longest` bytes a piece need no allocation.
+    pub(super) fn new(ring: Taker<'a>, longest: usize) -> Self {
+        Self { ring, piece: Vec::with_capacity(longest) }
+    }
+
+    /// The next piece, if there is one.
+    pub(super) fn take(&mut self) -> Option<Piece<'_>> {
+        let mut head = [0; HEAD];
+        if !self.ring.take(&mut head) {
+            return None;
+        }
+        let [at @ .., a, b, c, d, before] = head;
+        self.piece.resize(u32::from_le_bytes([a, b, c, d]) as usize, 0);
+        // A head and its piece are given at once.
+        let whole = self.ring.take(&mut self.piece);
+        whole.then_some(Piece {
+            at: Timestamp(u64::from_le_bytes(at)),
+            cut: before & CUT != 0,
+            told: before & TOLD != 0,
+            bytes: self.piece.as_slice(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_arrive_as_they_were_given() {
+        let mut ring = Ring::new(100);
+        let (giver, taker) = ring.ends();
+        let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 64));
+        for round in 0..1000_u64 {
+            let bytes: Vec<u8> = (0..round % 60).map(|i| (i * 7 + round) as u8).collect();
+            if round % 2 == 1 {
+                pieces.told();
+            }
+            assert!(pieces.give(Timestamp(round), &bytes));
+            assert_eq!(
+                copies.take(),
+                Some(Piece { at: Timestamp(round), cut: false, told: round % 2 == 1, bytes: &bytes })
+            );
+            assert_eq!(copies.take(), None);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_one_hole_and_it_is_told() {
+        let mut ring = Ring::new(100);
+        let (giver, taker) = ring.ends();
+        let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 64));
+        let give = |pieces: &mut Pieces<'_>, at| pieces.give(Timestamp(at), &[at as u8; 10]);
+        assert_eq!((0..6).map(|at| give(&mut pieces, at)).filter(|given| *given).count(), 4);
+        assert_eq!(copies.take().map(|piece| piece.at.0), Some(0));
+        // There is room for one, but not for half of the ring.
+        assert!(!give(&mut pieces, 6));
+        for at in 1..4 {
+            assert_eq!(copies.take().map(|piece| (piece.at.0, piece.cut)), Some((at, false)));
+        }
+        assert!(give(&mut pieces, 7) && give(&mut pieces, 8));
+        assert_eq!(copies.take().map(|piece| (piece.at.0, piece.cut)), Some((7, true)));
+        assert_eq!(copies.take().map(|piece| (piece.at.0, piece.cut)), Some((8, false)));
+    }
+
+    #[test]
+    fn two_threads_agree_on_every_byte() {
+        let mut ring = Ring::new(1000);
+        let (giver, taker) = ring.ends();
+        let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 256));
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut next = 0_u32;
+                for at in 0..20_000 {
+                    let bytes: Vec<u8> = (next..next + at % 200).map(|n| n.wrapping_mul(31) as u8).collect();
+                    next += at % 200;
+                    while !pieces.give(Timestamp(at.into()), &bytes) {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let (mut next, mut at) = (0_u32, 0);
+            while at < 20_000 {
+                let Some(piece) = copies.take() else {
+                    std::thread::yield_now();
+                    continue;
+                };
+                assert_eq!(piece.at.0, at);
+                for byte in piece.bytes {
+                    assert_eq!(*byte, next.wrapping_mul(31) as u8);
+                    next += 1;
+                }
+                at += 1;
+            }
+        });
+    }
+}
