@@ -147,7 +147,9 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::QueuePeak
         | Topic::Spent
         | Topic::Hidden
-        | Topic::Flow => 0,
+        | Topic::Flow
+        | Topic::Quality
+        | Topic::Signal => 0,
         _ => 1,
     }
 }

@@ -4,6 +4,7 @@
 
 mod budget;
 mod peaks;
+pub mod quality;
 mod rate;
 
 pub use budget::{Budget, Day};

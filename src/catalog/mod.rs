@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod process;
 pub mod reference;
 pub mod service;
+pub mod signal;
 pub mod source;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub struct Page {
 pub static PAGES: &[&Page] = &[
     &source::PAGE,
     &device::PAGE,
+    &signal::PAGE,
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,
@@ -112,6 +114,8 @@ pub enum Keep {
     Fresh,
     /// As long as its source is up.
     WhileUp,
+    /// As long as its source is up and the device streams: what says how a signal is now must not outlive it.
+    WhileStreaming,
 }
 
 /// Base units, and what they append to a name.

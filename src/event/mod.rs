@@ -142,6 +142,10 @@ bodies! {
     Hidden(Hidden),
     /// How a device streams. Written by an analyser alone.
     Flow(Flow),
+    /// One second of a channel, judged. Written by an analyser alone.
+    Quality(&'a Quality),
+    /// One second of a device's signal, judged. Written by an analyser alone.
+    Signal(&'a Signal),
 }
 
 /// Whether a source can be heard.
