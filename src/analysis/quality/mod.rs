@@ -31,6 +31,7 @@
 //! Devices below 8 Hz, above 1 MHz or with more than 4096 channels are not judged, and none is before its first
 //! two seconds are there. A stream that was interrupted goes on where it stopped.
 
+mod channel;
 mod likeness;
 mod pass;
 mod settings;

@@ -5,6 +5,8 @@
 //! over a row of a tile has no branch and no division, so that any vector unit takes it. Sums of a tenth of a
 //! second are of 32 bits and about the mean of the tenth before; what lasts longer is of 64 bits.
 
+use super::channel::{Channel, Part};
+
 /// Channels of a tile.
 pub(super) const LANES: usize = 8;
 
@@ -17,18 +19,14 @@ const MOST: f32 = 1e15;
 const PARTS: usize = 10;
 /// Samples that a part has at least.
 const PART: usize = 4;
+/// Numbers that are gone over at once.
+const NEAR: usize = 8192;
 /// Rates that the slower signal has: from the first number on, below twice as much.
 const SLOW: f64 = 500.0;
 /// Samples of the slower signal that are kept.
 const KEPT: usize = 1024;
 /// Seconds of it that are kept, if there are not too many samples.
 const SECONDS: f64 = 2.0;
-/// An artefact is so many times as high as what is usual.
-const ARTEFACT: f32 = 4.0;
-/// An artefact is over when so many parts were as usual: a blink rises, stands and falls.
-const CALM: u32 = 4;
-/// Parts over which it is learnt what is usual: the weight of the newest is one in so many.
-const USUAL: f32 = 100.0;
 
 /// Eight channels.
 #[derive(Clone, Debug)]
@@ -75,6 +73,20 @@ impl Tile {
         }
     }
 
+    fn part(&self, rows: usize, lane: usize) -> Part {
+        let of = |lanes: &Lanes| lanes.get(lane).copied().unwrap_or_default();
+        Part {
+            rows: rows as f64,
+            about: of(&self.about).into(),
+            sum: of(&self.sum).into(),
+            squares: of(&self.squares).into(),
+            railed: of(&self.railed).into(),
+            least: of(&self.least),
+            most: of(&self.most),
+            last: of(&self.last),
+        }
+    }
+
     fn begin_part(&mut self) {
         (self.sum, self.squares, self.railed) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         (self.least, self.most) = ([f32::MAX; LANES], [f32::MIN; LANES]);
@@ -85,113 +97,6 @@ impl Tile {
 fn bounded(value: f32) -> f32 {
     let value = if value > -MOST { value } else { -MOST };
     if value < MOST { value } else { MOST }
-}
-
-/// One channel, at the full rate.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Channel {
-    /// Rows of this second, their mean, and the sum of squares about it.
-    rows: f64,
-    mean: f64,
-    squares: f64,
-    railed: f64,
-    least: f32,
-    most: f32,
-    /// The same extremes of the last three seconds, the newest first.
-    extremes: [(f32, f32); 3],
-    /// Parts of this second without a change, and shares of time without in the last three.
-    still_parts: usize,
-    pub still: [f64; 3],
-    /// The last sample of the part before.
-    last: Option<f32>,
-    /// What height a part usually has, and of how many it was learnt.
-    usual: f32,
-    learnt: usize,
-    /// Parts until an artefact is over.
-    excited: u32,
-    /// Whether the part before was without a change.
-    dead: bool,
-    /// Since they were last told.
-    pub artefacts: u32,
-    pub dropouts: u32,
-}
-
-impl Channel {
-    /// Folds a part of so many rows.
-    fn part(&mut self, rows: usize, tile: &Tile, lane: usize) {
-        let of = |lanes: &Lanes| lanes.get(lane).copied().unwrap_or_default();
-        let n = rows as f64;
-        let (sum, squares) = (f64::from(of(&tile.sum)), f64::from(of(&tile.squares)));
-        let mean = f64::from(of(&tile.about)) + sum / n;
-        let about_mean = (squares - sum * sum / n).max(0.0);
-        let (all, apart) = (self.rows + n, mean - self.mean);
-        self.squares += about_mean + apart * apart * self.rows * n / all;
-        self.mean += apart * n / all;
-        self.rows = all;
-        self.railed += f64::from(of(&tile.railed));
-        let (least, most) = (of(&tile.least), of(&tile.most));
-        self.least = self.least.min(least);
-        self.most = self.most.max(most);
-        // A step between two parts is one too.
-        let before = self.last.replace(of(&tile.last)).unwrap_or(least);
-        self.height(most.max(before) - least.min(before));
-    }
-
-    /// Sees the height of a part, from its least to its most.
-    fn height(&mut self, height: f32) {
-        let dead = height <= 0.0;
-        self.still_parts += usize::from(dead);
-        self.dropouts += u32::from(dead && !self.dead && self.learnt > 0);
-        self.dead = dead;
-        let warm = self.learnt >= PARTS;
-        if warm && height > ARTEFACT * self.usual {
-            self.artefacts += u32::from(self.excited == 0);
-            self.excited = CALM;
-        }
-        self.excited = self.excited.saturating_sub(1);
-        if !dead {
-            let weight = if warm { 1.0 / USUAL } else { 1.0 / (self.learnt + 1) as f32 };
-            let bounded = if warm { height.min(ARTEFACT * self.usual) } else { height };
-            self.usual += (bounded - self.usual) * weight;
-            self.learnt = (self.learnt + 1).min(PARTS);
-        }
-    }
-
-    fn end_second(&mut self, parts: usize) {
-        let [a, b, _] = self.extremes;
-        self.extremes = [(self.least, self.most), a, b];
-        let [a, b, _] = self.still;
-        self.still = [self.still_parts as f64 / parts as f64, a, b];
-    }
-
-    fn begin_second(&mut self) {
-        (self.rows, self.mean, self.squares, self.railed) = (0.0, 0.0, 0.0, 0.0);
-        (self.least, self.most, self.still_parts) = (f32::MAX, f32::MIN, 0);
-    }
-
-    /// Mean of the second.
-    pub(super) fn offset(&self) -> f64 {
-        self.mean
-    }
-
-    /// Root mean square about it.
-    pub(super) fn rms(&self) -> f64 {
-        (self.squares / self.rows.max(1.0)).sqrt()
-    }
-
-    /// Share of the second's samples at a rail.
-    pub(super) fn railed(&self) -> f64 {
-        self.railed / self.rows.max(1.0)
-    }
-
-    /// Largest distance from the middle between the rails in the last three seconds, as a share of theirs.
-    pub(super) fn peak(&self, (low, high): (f32, f32)) -> f64 {
-        let (low, high) = (f64::from(low), f64::from(high));
-        let (middle, half) = (f64::midpoint(low, high), (high - low) / 2.0);
-        let far = |value: f32| (f64::from(value) - middle).abs();
-        let most = self.extremes.iter().map(|(least, most)| far(*least).max(far(*most)));
-        (most.fold(0.0, f64::max) / half).clamp(0.0, 1.0)
-    }
 }
 
 /// All channels of a device.
@@ -286,7 +191,9 @@ impl Pass {
         while values.len() >= width {
             let part_end = self.second * (self.part + 1) / self.parts;
             let until = if self.factor > 1 { self.factor - self.phase } else { self.kept - self.next };
-            let rows = (values.len() / width).min(part_end - self.row).min(until);
+            // What is gone over tile by tile stays in the processor's first cache meanwhile.
+            let near = (NEAR / width).max(1);
+            let rows = (values.len() / width).min(part_end - self.row).min(until).min(near);
             let (now, rest) = values.split_at_checked(rows * width).unwrap_or((values, &[]));
             values = rest;
             self.rows(now, width);
@@ -357,7 +264,7 @@ impl Pass {
         let Self { channels, tiles, part_rows, .. } = self;
         for (channels, tile) in channels.chunks_mut(LANES).zip(tiles) {
             for (lane, channel) in channels.iter_mut().enumerate() {
-                channel.part(*part_rows, tile, lane);
+                channel.part(&tile.part(*part_rows, lane));
             }
             let rows = *part_rows as f32;
             tile.about = std::array::from_fn(|lane| tile.about[lane] + tile.sum[lane] / rows);
