@@ -156,7 +156,9 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Hidden
         | Topic::Flow
         | Topic::Arrivals
-        | Topic::Stability => 0,
+        | Topic::Stability
+        | Topic::Quality
+        | Topic::Signal => 0,
         _ => 1,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use neural_exporter::analysis::quality::{Judged, Settings};
 use neural_exporter::decode::engines::{Profile, Rest};
 use neural_exporter::decode::exposition::{Exposition, Shape};
 use neural_exporter::decode::openmetrics::{Dialect, parse};
@@ -29,9 +30,10 @@ fn feed(hub: &Arc<Hub>, name: &str) -> Feed {
 /// Folds a stream that then ends.
 pub fn stream(hub: &Arc<Hub>, protocol: Protocol, bytes: &[u8]) {
     let feed = feed(hub, protocol.name());
-    let mut decoder = protocol.decoder();
-    feed.take(NOW, bytes, 1, &mut *decoder);
-    feed.end(NOW, &mut *decoder);
+    // What judges a signal sees everything, and only samples are something to it.
+    let mut decoder = Judged::new(protocol.decoder(), Settings::default());
+    feed.take(NOW, bytes, 1, &mut decoder);
+    feed.end(NOW, &mut decoder);
 }
 
 /// Folds an exposition as it is, and as an engine's.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::place;
+use crate::analysis::quality::Judged;
 use crate::config::{Config, Framing, Gauges, Jsonl, Source, Statsd};
 use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
@@ -242,7 +243,7 @@ impl Input {
                 let baud = of.bits_per_second();
                 drop(tasks.spawn(serial::run(of.port, baud, of.tap, self.new_decoder(false), feed, stop)));
             }
-            Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, feed, stop))),
+            Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),
         }
         self.tasks.close();
     }
@@ -272,6 +273,10 @@ impl Input {
             }
             (_, Protocol::Statsd) => {
                 Arc::new(|| Box::new(StatsdDecoder::new(&statsd::Settings::default(), Arc::default())))
+            }
+            (Source::Serial(of), protocol) if protocol.brings_samples() => {
+                let signal = of.signal;
+                Arc::new(move || Box::new(Judged::new(protocol.decoder(), signal)))
             }
             (Source::Serial(_), protocol) if protocol != Protocol::Jsonl => {
                 Arc::new(move || protocol.decoder())

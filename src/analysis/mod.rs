@@ -5,6 +5,7 @@
 mod budget;
 mod clock;
 mod peaks;
+pub mod quality;
 mod rate;
 mod stability;
 

@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod process;
 pub mod reference;
 pub mod service;
+pub mod signal;
 pub mod source;
 pub mod tap;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub static PAGES: &[&Page] = &[
     &source::PAGE,
     &device::PAGE,
     &tap::PAGE,
+    &signal::PAGE,
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,
@@ -116,6 +118,8 @@ pub enum Keep {
     Fresh,
     /// As long as its source is up.
     WhileUp,
+    /// As long as its source is up and the device streams: what says how a signal is now must not outlive it.
+    WhileStreaming,
 }
 
 /// Base units, and what they append to a name.

@@ -170,6 +170,7 @@ impl Check<'_> {
             }
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
+            self.signal(&source, &path);
             let name = source.name();
             if let Some(first) = names.get(name) {
                 let message = format!("the name \"{name}\" is taken by sources[{first}]");
@@ -196,6 +197,24 @@ impl Check<'_> {
                     taken.push((place, format!("sources[{index}]")));
                 }
             }
+        }
+    }
+
+    /// How a signal is judged.
+    fn signal(&mut self, source: &Source, path: &Path) {
+        let signal = match source {
+            Source::Serial(of) => of.signal,
+            Source::Replay(of) => of.signal,
+            _ => return,
+        };
+        let path = path.key("signal");
+        let [low, high] = signal.band;
+        if low >= high {
+            self.wrong(&path.key("band"), format!("a band from {low} to {high} Hz holds nothing"));
+        }
+        if signal.quiet >= signal.loud {
+            let message = format!("below {} V is bad already, as quiet", signal.quiet);
+            self.wrong(&path.key("loud"), message);
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::quality;
 use crate::decode;
 use crate::listen::{Bytes, Listen, Many, Mode};
 use crate::source::{exec, gpu, host, process, scrape, textfile};
@@ -246,7 +247,7 @@ pub enum Framing {
 }
 
 /// A serial port that a device writes to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serial {
     /// The name of the source.
@@ -264,6 +265,9 @@ pub struct Serial {
     /// `/run/neural-exporter/cyton`. Bytes pass both ways; the agent reads along and writes nothing of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tap: Option<PathBuf>,
+    /// How the signal of an acquisition device is judged.
+    #[serde(default)]
+    pub signal: quality::Settings,
 }
 
 impl Serial {
@@ -349,6 +353,9 @@ pub struct Replay {
     #[serde(default = "Replay::speed")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub speed: f64,
+    /// How the signal of the acquisition devices in it is judged.
+    #[serde(default)]
+    pub signal: quality::Settings,
 }
 
 impl Replay {

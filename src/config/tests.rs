@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::analysis::quality::{self, Mains};
 use crate::setting::Span;
 
 const EXAMPLE: &str = include_str!("../../deploy/config.example.yml");
@@ -72,6 +73,37 @@ fn sources_replace_the_defaults() {
     assert_eq!(kinds("sources: []"), [""; 0]);
     assert_eq!(kinds("sources: [gpu: ]"), ["gpu"]);
     assert_eq!(kinds("sources:\n- host:\n- process: {}\n"), ["host", "process"]);
+}
+
+#[test]
+fn a_signal_is_judged_by_what_is_set() {
+    let with = |signal: &str| {
+        format!(
+            "sources:\n- serial:\n    name: eeg\n    port: /dev/ttyUSB0\n    protocol: cyton\n    signal: {signal}\n"
+        )
+    };
+    let Some(Source::Serial(of)) =
+        parse("f", &with("{mains: 60, band: [5, 40], hum: 1000}")).unwrap().sources.pop()
+    else {
+        panic!("not a port")
+    };
+    assert_eq!((of.signal.mains, of.signal.band, of.signal.hum), (Mains::Sixty, [5.0, 40.0], 1000.0));
+    assert_eq!(of.signal.noise, quality::Settings::default().noise);
+    let auto = parse("f", &with("{mains: auto}")).unwrap();
+    assert_eq!(parse("f", &auto.print()).unwrap(), auto, "{}", auto.print());
+    for (signal, mistake) in [
+        ("{mains: 55}", "config.yml:6:21: sources[0].serial.signal.mains"),
+        ("{mains: both}", "unknown value \"both\""),
+        ("{band: [45, 1]}", "a band from 45 to 1 Hz holds nothing"),
+        ("{band: [1]}", "the list has 1 items"),
+        ("{band: [1, 9000]}", "450 is the most"),
+        ("{quiet: 0.001}", "below 0.001 V is bad already"),
+        ("{railed: -1}", "0 is the least"),
+        ("{humm: 1}", "did you mean"),
+    ] {
+        let told = told(&with(signal));
+        assert!(told.contains(mistake) && told.contains("config.yml:6"), "{signal}: {told}");
+    }
 }
 
 #[test]

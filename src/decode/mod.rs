@@ -46,6 +46,12 @@ pub trait Decoder: Send {
     /// The stream, or the datagram, ended: reports what is left over.
     fn end(&mut self, out: &mut Sink<'_>);
 
+    /// Does what takes time and can be done while nobody waits: called after each read, outside any lock. Says
+    /// whether it found something to tell; decoding no bytes tells it, or a part of it, and it is asked again.
+    fn reflect(&mut self) -> bool {
+        false
+    }
+
     /// Whether the stream can no longer be understood and should be closed.
     fn broken(&self) -> bool {
         false
@@ -137,6 +143,12 @@ impl Protocol {
             Self::OpeneegP3 => "openeeg_p3",
             Self::SpikerBox => "spikerbox",
         }
+    }
+
+    /// Whether it is that of a device that brings samples.
+    #[must_use]
+    pub fn brings_samples(self) -> bool {
+        !matches!(self, Self::Jsonl | Self::Statsd | Self::StatsdFrames)
     }
 
     /// A decoder with the settings that nobody changed.

@@ -143,6 +143,139 @@ pub enum Vital {
     PoorSignal(f64),
 }
 
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
+        /// Why a channel is judged bad. Closed, because it becomes a label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The value of the `reason` label.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $label,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// At or near what the converter can give.
+    Railed = "railed",
+    /// It does not change.
+    Flat = "flat",
+    /// Too little in the band, as of an input that is not connected.
+    Quiet = "quiet",
+    /// Too much in the band.
+    Loud = "loud",
+    /// Mains hum.
+    Hum = "hum",
+    /// Too much above the band.
+    Noise = "noise",
+    /// Unlike all other channels.
+    Correlation = "correlation",
+    /// The device itself says that the electrode does not touch.
+    Contact = "contact",
+}
+
+/// A set of reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons(u16);
+
+impl Reasons {
+    /// None.
+    pub const EMPTY: Self = Self(0);
+
+    /// Puts one in.
+    pub fn insert(&mut self, reason: Reason) {
+        self.0 |= 1 << reason as u16;
+    }
+
+    /// Puts all of another set in.
+    pub fn extend(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether one is in.
+    #[must_use]
+    pub fn contains(self, reason: Reason) -> bool {
+        self.0 & 1 << reason as u16 != 0
+    }
+
+    /// Whether none is in.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Mains hum in one channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hum {
+    /// Its power as a share of its own and the band's.
+    pub ratio: f64,
+    /// Its peak over the spectrum around it.
+    pub decibels: f64,
+}
+
+/// One second of a channel, judged. Written by an analyser alone; `analysis::quality` has the formulas. What is
+/// `None` cannot be measured of this device, and never is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quality {
+    /// The channel, from 1.
+    pub channel: u16,
+    /// Whether `offset`, `rms` and `band_rms` are volts; counts of the converter if not.
+    pub volts: bool,
+    /// Share of samples at a rail.
+    pub railed: Option<f64>,
+    /// Largest distance from the middle between the rails, as a share of that of the rails.
+    pub peak: Option<f64>,
+    /// Share of time without a change.
+    pub flat: f64,
+    /// Mean.
+    pub offset: f64,
+    /// Root mean square about the mean.
+    pub rms: f64,
+    /// Root mean square of the frequencies of the band.
+    pub band_rms: Option<f64>,
+    /// Mains hum.
+    pub hum: Option<Hum>,
+    /// Power above the band as a share of that and the band's.
+    pub noise: Option<f64>,
+    /// Likeness to other channels, from 0 to 1.
+    pub correlation: Option<f64>,
+    /// Fourth moment over the square of the second, less the 3 of a normal distribution.
+    pub kurtosis: f64,
+    /// From 0 to 1; below a half is bad.
+    pub score: f64,
+    /// Why it is bad.
+    pub bad: Reasons,
+    /// Why it was bad at any time since the stream began.
+    pub ever: Reasons,
+    /// Artefacts since this was last told.
+    pub artefacts: u32,
+    /// Dropouts since this was last told.
+    pub dropouts: u32,
+    /// Bad seconds since this was last told.
+    pub bad_seconds: u32,
+}
+
+/// One second of a device's signal, judged. Written by an analyser alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Signal {
+    /// Mean of the scores of its channels.
+    pub score: f64,
+    /// How many of them are bad.
+    pub bad: u16,
+    /// The frequency that is taken for that of the mains, hertz.
+    pub mains: Option<f64>,
+    /// Seconds that its channels were bad since this was last told, by reason, in the order of [`Reason::ALL`].
+    pub bad_seconds: [u32; Reason::ALL.len()],
+}
+
 /// How a device streams. Written by an analyser alone, with each tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flow {

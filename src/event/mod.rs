@@ -150,6 +150,10 @@ bodies! {
     Arrivals(Arrivals<'a>),
     /// For how much of the last minutes a device streamed. Written by an analyser alone.
     Stability(Stability),
+    /// One second of a channel, judged. Written by an analyser alone.
+    Quality(&'a Quality),
+    /// One second of a device's signal, judged. Written by an analyser alone.
+    Signal(&'a Signal),
 }
 
 /// Whether a source can be heard.

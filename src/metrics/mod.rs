@@ -225,6 +225,7 @@ impl Registry {
         match &event.body {
             Body::Observation(observation) => return self.observe(event, observation),
             Body::Link(Link::Down) => self.forget(event.source),
+            Body::Flow(flow) if !flow.streaming => self.forget_signal(event.source),
             Body::Pass(Pass { ok: true, .. }) => self.end_pass(event.source),
             Body::Tick => self.sweep(event.at.whole_seconds()),
             _ => {}
@@ -338,7 +339,15 @@ impl Registry {
 
     /// The source is gone: so is what lived with its link, or mirrored what it kept.
     fn forget(&mut self, source: SourceId) {
-        self.retain(|family, s| s.source != source.0 || !(family.1 == Keep::WhileUp || s.foreign));
+        self.retain(|(_, keep), s| {
+            s.source != source.0 || !(matches!(keep, Keep::WhileUp | Keep::WhileStreaming) || s.foreign)
+        });
+    }
+
+    /// The device is silent: so is what said how its signal is.
+    fn forget_signal(&mut self, source: SourceId) {
+        // Told each second of a silent device: the other families are not looked at.
+        self.retain_of(|family| family.keep == Keep::WhileStreaming, |_, s| s.source != source.0);
     }
 
     /// The source is no longer configured: what it said of the present is gone, what it added up stays.
@@ -376,9 +385,17 @@ impl Registry {
         });
     }
 
-    fn retain(&mut self, mut keep: impl FnMut((Kind, Keep), &Series) -> bool) {
+    fn retain(&mut self, keep: impl FnMut((Kind, Keep), &Series) -> bool) {
+        self.retain_of(|_| true, keep);
+    }
+
+    fn retain_of(
+        &mut self,
+        of: impl Fn(&Family) -> bool,
+        mut keep: impl FnMut((Kind, Keep), &Series) -> bool,
+    ) {
         let Self { families, sources, series, .. } = self;
-        for family in families {
+        for family in families.iter_mut().filter(|family| of(family)) {
             let facts = (family.kind, family.keep);
             family.retain(
                 |s| keep(facts, s),

@@ -137,6 +137,9 @@ impl Feed {
             tap.recorder.piece(at, tap.source, tap.stream, bytes);
         }
         self.fold(at, bytes.len() as u64, reads, |out| decoder.decode(bytes, out));
+        while decoder.reflect() {
+            self.fold(at, 0, 0, |out| decoder.decode(b"", out));
+        }
     }
 
     /// Folds what a decoder has left when its stream ends.

@@ -9,31 +9,43 @@ use tokio_util::sync::CancellationToken;
 
 use super::record::{Piece, Recording};
 use super::{Feed, now};
+use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link, SourceId, Timestamp};
 use crate::hub::Hub;
 
 /// The decoders of a recording's streams.
 #[derive(Default)]
-struct Streams(HashMap<(u32, u32), Box<dyn Decoder>>);
+struct Streams {
+    decoders: HashMap<(u32, u32), Box<dyn Decoder>>,
+    signal: Settings,
+}
 
 impl Streams {
+    fn new(signal: Settings) -> Self {
+        Self { signal, ..Self::default() }
+    }
+
     fn play(&mut self, recording: &Recording, piece: &Piece, at: Timestamp, feed: &Feed) {
         let Some(source) = recording.sources.get(piece.source as usize) else { return };
         let Some(&protocol) = Protocol::ALL.iter().find(|p| p.name() == source.protocol) else { return };
         let key = (piece.source, piece.stream);
         if piece.bytes.is_empty() {
-            if let Some(mut decoder) = self.0.remove(&key) {
+            if let Some(mut decoder) = self.decoders.remove(&key) {
                 feed.end(at, decoder.as_mut());
             }
         } else {
-            let decoder = self.0.entry(key).or_insert_with(|| protocol.decoder());
+            let signal = self.signal;
+            let decoder = self.decoders.entry(key).or_insert_with(|| match protocol.decoder() {
+                decoder if protocol.brings_samples() => Box::new(Judged::new(decoder, signal)),
+                decoder => decoder,
+            });
             feed.take(at, &piece.bytes, 1, decoder.as_mut());
         }
     }
 
     fn end(self, at: Timestamp, feed: &Feed) {
-        self.0.into_values().for_each(|mut decoder| feed.end(at, decoder.as_mut()));
+        self.decoders.into_values().for_each(|mut decoder| feed.end(at, decoder.as_mut()));
     }
 }
 
@@ -57,7 +69,7 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<u64> {
         streams.play(&recording, &piece, piece.at, feed);
         pieces += 1;
     }
-    for ((source, _), mut decoder) in streams.0 {
+    for ((source, _), mut decoder) in streams.decoders {
         if let Some(feed) = feeds.get(source as usize) {
             feed.end(last, decoder.as_mut());
         }
@@ -67,20 +79,31 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<u64> {
 }
 
 /// Plays a recording as if it came now; `speed` 1 as it was, 10 ten times as fast, 0 without waiting.
-pub async fn run(path: std::path::PathBuf, speed: f64, feed: Feed, stop: CancellationToken) {
-    if let Err(error) = play(&path, speed, &feed, &stop).await {
+pub async fn run(
+    path: std::path::PathBuf,
+    speed: f64,
+    signal: Settings,
+    feed: Feed,
+    stop: CancellationToken,
+) {
+    if let Err(error) = play(&path, speed, Streams::new(signal), &feed, &stop).await {
         tracing::warn!(source = feed.name(), path = %path.display(), %error, "cannot play the recording");
     }
     feed.send(Body::Link(Link::Down));
 }
 
-async fn play(path: &Path, speed: f64, feed: &Feed, stop: &CancellationToken) -> io::Result<()> {
+async fn play(
+    path: &Path,
+    speed: f64,
+    mut streams: Streams,
+    feed: &Feed,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     let mut recording = Recording::open(path)?;
     feed.send(Body::Link(Link::Up));
     #[expect(clippy::disallowed_methods, reason = "a recording is played at its own pace")]
     let began = tokio::time::Instant::now();
     let mut first = None;
-    let mut streams = Streams::default();
     while let Some(piece) = recording.piece()? {
         let since = piece.at.0.saturating_sub(*first.get_or_insert(piece.at.0));
         if speed > 0.0 {

@@ -242,6 +242,8 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             vec![Body::Arrivals(Arrivals { delays: &[Delay { newest: 0.001, oldest: 0.013, packets: 4 }] })]
         }
         Topic::Stability => vec![Body::Stability(Stability { ratio: 0.9 })],
+        Topic::Quality => QUALITIES.iter().map(Body::Quality).collect(),
+        Topic::Signal => vec![Body::Signal(&SIGNAL)],
         Topic::Tick => vec![Body::Tick],
         Topic::StagePeak => vec![Body::StagePeak(Peak { pipeline, name: "classify", peak: 3.0 })],
         Topic::QueuePeak => vec![Body::QueuePeak(Peak { pipeline, name: "q", peak: 3.0 })],
@@ -254,6 +256,26 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         })],
     }
 }
+
+static QUALITIES: LazyLock<[Quality; 2]> = LazyLock::new(|| {
+    let mut bad = Reasons::default();
+    bad.insert(Reason::Hum);
+    [true, false].map(|volts| Quality {
+        channel: 1,
+        volts,
+        railed: Some(0.1),
+        peak: Some(0.9),
+        band_rms: Some(1e-5),
+        hum: Some(Hum { ratio: 0.9, decibels: 30.0 }),
+        noise: Some(0.1),
+        correlation: Some(0.5),
+        bad,
+        ever: bad,
+        ..Quality::default()
+    })
+});
+
+static SIGNAL: Signal = Signal { score: 0.9, bad: 1, mains: Some(50.0), bad_seconds: [1; Reason::ALL.len()] };
 
 static HOST: LazyLock<Host> = LazyLock::new(|| {
     let text = str::to_owned;

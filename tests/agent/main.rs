@@ -16,6 +16,7 @@ mod laws;
 mod noise;
 mod openmetrics;
 mod serial;
+mod signal;
 mod tap;
 mod tidy;
 

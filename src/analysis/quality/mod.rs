@@ -1,0 +1,393 @@
+//! How good the signal of a device is, channel by channel, judged once for each second of it.
+//!
+//! A [`Judge`] is fed with what a decoder says and writes one [`Quality`] a channel and one [`Signal`]. It
+//! stands beside the decoder ([`Judged`]), in the thread of the source, and does its work outside the hub's lock.
+//! It keeps two seconds of a signal of at most 1 kHz, no more; a second is as many samples as the device should
+//! bring in one, and says nothing of when they came.
+//!
+//! Unless it says otherwise, a measure is over the last second, at the full rate. Measures of frequency are from the periodogram of
+//! the last two seconds (of 1024 samples, if that is less; of a signal slowed down to 500–1000 Hz, if the device is
+//! faster): mean and slope taken away, window of Hann, zeros up to a power of two. P(a, b) is its power from a to b
+//! hertz, both included; *line* is half the width of the window's main lobe, 1 Hz at two seconds.
+//!
+//! | measure | formula | after |
+//! |---|---|---|
+//! | railed | samples at a rail / samples; a millionth of the range is at the rail too | share form of the OpenBCI GUI's "railed" |
+//! | peak | max \|x - m\| / h over three seconds; m middle, h half of the range | OpenBCI GUI, BrainFlow `get_railed_percentage` |
+//! | flat | tenths of a second in which no sample differs from the one before / tenths | OpenBCI GUI, BrainFlow, PREP |
+//! | offset, rms | mean; root mean square about it | |
+//! | band rms | √P(low, high) | quality-monitor, OpenBCI GUI `data_std_uV` |
+//! | hum | H / (H + P(low, high) without it), H = P(f ± line), f = 50 or 60 | mne-python #1737 |
+//! | hum, decibels | 10 log₁₀(largest bin in f ± line / median of the bins from 1.5 line to 10 Hz beside f) | quality-monitor |
+//! | noise | N / (N + P(low, high)), N = median of the bins from high + line to 0.4 rate / ln 2 · their number | PREP's high-frequency noise, as a share |
+//! | correlation | 98th percentile of \|r\| with the other channels, r = Re Σ XᵢX̄ⱼ / √(Σ\|Xᵢ\|² Σ\|Xⱼ\|²) over the band | PREP |
+//! | kurtosis | m₄ / m₂² - 3 of the two seconds, slope taken away | |
+//! | dropouts | times that a flat tenth follows one that is not | PREP |
+//! | artefacts | times that a tenth becomes higher (its most less its least, the sample before it included) than four times what is usual: the mean of heights, the newest weighing a hundredth and held at four times, none flat, after ten to begin with; within three tenths of another it is the same one | |
+//!
+//! Of 50 and 60 Hz the one that stands out more, in decibels and as the mean over the channels, is the mains; another
+//! one must be 3 dB higher for three seconds to replace it.
+//!
+//! Devices below 8 Hz, above 1 MHz or with more than 4096 channels are not judged, and none is before its first
+//! two seconds are there. A stream that was interrupted goes on where it stopped.
+
+mod channel;
+mod likeness;
+mod pass;
+mod settings;
+mod spectrum;
+mod verdict;
+
+pub use settings::{Mains, Settings};
+
+use crate::decode::{Decoder, Sink};
+use crate::event::{Body, Device, Hum, Input, Quality, Reason, Samples, Signal, Vital};
+use likeness::Likeness;
+use pass::{LANES, Pass};
+use spectrum::{Lines, MAINS, Spectrum};
+use verdict::Beside;
+
+/// Rates that are judged, hertz.
+const RATES: (f64, f64) = (8.0, 1e6);
+/// Channels that are judged.
+const CHANNELS: u16 = 4096;
+/// Samples, each of one channel, that wait to be judged; or as many of each channel as the second number.
+const WAITING: (usize, usize) = (4096, 64);
+/// Channels that are told under one lock.
+const SLICE: usize = 64;
+/// Channels from which on those of a device should be alike.
+const ALIKE: usize = 8;
+/// By how many decibels, and for how many seconds, another mains must stand out more.
+const STUBBORN: (f64, u32) = (3.0, 3);
+
+/// Judges the signal of one device after another.
+#[derive(Debug)]
+pub struct Judge {
+    settings: Settings,
+    bench: Option<Box<Bench>>,
+}
+
+impl Judge {
+    /// A judge with these limits.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, bench: None }
+    }
+
+    /// Sees what a decoder says. Samples are laid aside, as long as there is room.
+    pub fn see(&mut self, body: &Body<'_>) {
+        match body {
+            Body::Device(device) if self.bench.as_ref().is_none_or(|bench| bench.device != *device) => {
+                self.bench = Bench::new(*device, self.settings).map(Box::new);
+            }
+            Body::Samples(samples) => {
+                if let Some(bench) = &mut self.bench {
+                    bench.lay_aside(samples);
+                }
+            }
+            Body::Contact(contact) => {
+                let at = usize::from(contact.channel.saturating_sub(1));
+                if let Some(off) = self.bench.as_mut().and_then(|bench| bench.off.get_mut(at)) {
+                    let [positive, negative] = off;
+                    match contact.input {
+                        Input::Positive => *positive = !contact.on,
+                        Input::Negative => *negative = !contact.on,
+                    }
+                }
+            }
+            Body::Vital(Vital::PoorSignal(share)) => {
+                if let Some(bench) = &mut self.bench {
+                    bench.poor = *share;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Judges what was laid aside. Says whether there is something to tell.
+    pub fn reflect(&mut self) -> bool {
+        self.bench.as_mut().is_some_and(|bench| bench.reflect())
+    }
+
+    /// Tells of some channels, and of the device after the last.
+    pub fn tell(&mut self, out: &mut Sink<'_>) {
+        if let Some(bench) = &mut self.bench {
+            bench.tell(out);
+        }
+    }
+
+    /// The stream ended: tells what there is to tell, and forgets the device.
+    pub fn end(&mut self, out: &mut Sink<'_>) {
+        while self.reflect() {
+            self.tell(out);
+        }
+        self.bench = None;
+    }
+}
+
+/// What is known of one device.
+#[derive(Debug)]
+struct Bench {
+    settings: Settings,
+    device: Device,
+    /// Samples that were not looked at yet.
+    waiting: Vec<f32>,
+    pass: Pass,
+    spectrum: Spectrum,
+    lines: Vec<Lines>,
+    shapes: Vec<f32>,
+    likeness: Likeness,
+    /// Position in [`MAINS`], and for how many seconds the other stood out more.
+    mains: Option<usize>,
+    doubted: u32,
+    /// What the device says of its electrodes, the positive and the negative.
+    off: Vec<[bool; 2]>,
+    poor: f64,
+    qualities: Vec<Quality>,
+    signal: Signal,
+    /// The channel that is told next, if any is.
+    telling: Option<usize>,
+}
+
+impl Bench {
+    fn new(device: Device, settings: Settings) -> Option<Self> {
+        let Device { channels, rate, rails, volts, .. } = device;
+        if channels == 0 || channels > CHANNELS || !(rate >= RATES.0 && rate <= RATES.1) {
+            return None;
+        }
+        let count = usize::from(channels);
+        let sane = move |channel: usize| {
+            let rails = rails.of(channel);
+            rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)
+        };
+        let pass = Pass::new(count, rate, sane);
+        let spectrum = Spectrum::new(pass.kept, rate / pass.factor as f64, pass.factor, settings.band);
+        let told = spectrum.tells_hum();
+        let wanted = match settings.mains {
+            Mains::Auto => None,
+            Mains::Fifty => Some(0),
+            Mains::Sixty => Some(1),
+        };
+        let mains = (0..MAINS.len())
+            .find(|i| wanted.is_none_or(|wanted| wanted == *i) && told.get(*i) == Some(&true));
+        let quality = |channel| Quality { channel, volts, ..Quality::default() };
+        Some(Self {
+            settings,
+            device,
+            waiting: Vec::with_capacity(WAITING.0.max(WAITING.1 * count)),
+            lines: vec![Lines::default(); count],
+            shapes: vec![0.0; count * 2 * spectrum.in_band()],
+            likeness: Likeness::new(if spectrum.in_band() > 0 { count } else { 0 }),
+            mains,
+            doubted: STUBBORN.1,
+            off: vec![[false; 2]; count],
+            poor: 0.0,
+            qualities: (1..=channels).map(quality).collect(),
+            signal: Signal::default(),
+            telling: None,
+            pass,
+            spectrum,
+        })
+    }
+
+    fn lay_aside(&mut self, samples: &Samples<'_>) {
+        if samples.channels != self.device.channels {
+            return;
+        }
+        let width = usize::from(samples.channels);
+        let mut rest = samples.values;
+        while !rest.is_empty() {
+            let room = (self.waiting.capacity() - self.waiting.len()) / width * width;
+            let (now, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            self.waiting.extend_from_slice(now);
+            rest = later;
+            if !rest.is_empty() {
+                // More came at once than there is room for: it is judged here and now.
+                self.reflect();
+            }
+        }
+    }
+
+    fn reflect(&mut self) -> bool {
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut rest = waiting.as_slice();
+        while !rest.is_empty() {
+            let (left, ended) = self.pass.see(rest);
+            if ended {
+                if self.pass.is_full() {
+                    self.judge();
+                }
+                self.pass.begin_second();
+            } else {
+                // Less than a row is no sample.
+                break;
+            }
+            rest = left;
+        }
+        self.waiting = waiting;
+        self.waiting.clear();
+        self.telling.is_some()
+    }
+
+    /// A second is complete.
+    fn judge(&mut self) {
+        let Self { pass, spectrum, lines, shapes, likeness, .. } = self;
+        let width = 2 * spectrum.in_band();
+        for (tile, lines) in lines.chunks_mut(LANES).enumerate() {
+            let from = (tile * LANES * width).min(shapes.len());
+            let to = (from + lines.len() * width).min(shapes.len());
+            spectrum.read(pass.slow(tile), lines, shapes.get_mut(from..to).unwrap_or_default());
+        }
+        likeness.compare(shapes, width);
+        self.choose_mains();
+        self.measure();
+        self.telling = Some(0);
+    }
+
+    /// Which of the frequencies of the mains there is hum of.
+    fn choose_mains(&mut self) {
+        let Self { settings, spectrum, lines, mains, doubted, .. } = self;
+        if settings.mains != Mains::Auto || spectrum.tells_hum() != [true; 2] {
+            return;
+        }
+        let height = |which: usize| {
+            let of = |lines: &Lines| lines.hum.get(which).map_or(0.0, |hum| hum.1);
+            lines.iter().map(of).fold(0.0, |a, b| a + b) / lines.len() as f64
+        };
+        let now = mains.unwrap_or_default();
+        let other = 1 - now.min(1);
+        let ahead = height(other) - height(now);
+        // The first time any lead will do.
+        let first = *doubted == STUBBORN.1;
+        if ahead > if first { 0.0 } else { STUBBORN.0 } {
+            *doubted += 1;
+            if first || *doubted >= STUBBORN.1 {
+                (*mains, *doubted) = (Some(other), 0);
+            }
+        } else {
+            *doubted = 0;
+        }
+    }
+
+    fn measure(&mut self) {
+        let Self { settings, device, pass, spectrum, lines, likeness, mains, off, poor, qualities, .. } =
+            self;
+        let (in_band, tells_noise) = (spectrum.in_band() > 0, spectrum.tells_noise());
+        let alike = qualities.len() >= ALIKE;
+        let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };
+        let signal = &mut self.signal;
+        (signal.score, signal.bad) = (0.0, 0);
+        signal.mains = mains.and_then(|i| MAINS.get(i).copied());
+        let channels = pass.channels.iter_mut().zip(lines.iter()).zip(off.iter());
+        for (index, (quality, ((channel, lines), off))) in qualities.iter_mut().zip(channels).enumerate() {
+            let rails = device.rails.of(index).filter(|(low, high)| low < high);
+            quality.railed = rails.map(|_| channel.railed().min(1.0));
+            quality.peak = rails.map(|rails| channel.peak(rails));
+            quality.flat = channel.still[0];
+            quality.offset = channel.offset();
+            quality.rms = channel.rms();
+            quality.band_rms = in_band.then(|| lines.band.sqrt());
+            quality.hum = mains.and_then(|i| MAINS.get(i).copied().zip(lines.hum.get(i).copied())).map(
+                |(hertz, (power, decibels))| {
+                    let [low, high] = settings.band;
+                    let within = low <= hertz && hertz <= high;
+                    let rest = if within { (lines.band - power).max(0.0) } else { lines.band };
+                    Hum { ratio: share(power, power + rest), decibels }
+                },
+            );
+            quality.noise = tells_noise.then(|| share(lines.noise, lines.noise + lines.band));
+            quality.correlation = likeness.tells().then(|| likeness.of(index));
+            quality.kurtosis = lines.kurtosis;
+            quality.artefacts = quality.artefacts.saturating_add(std::mem::take(&mut channel.artefacts));
+            quality.dropouts = quality.dropouts.saturating_add(std::mem::take(&mut channel.dropouts));
+            let still = channel.still.iter().fold(0.0, |a, b| a + b) / 3.0;
+            let off = if off.contains(&true) { 1.0 } else { *poor };
+            verdict::judge(quality, Beside { still, off, alike }, settings);
+            signal.score += quality.score;
+            signal.bad += u16::from(!quality.bad.is_empty());
+            for (seconds, reason) in signal.bad_seconds.iter_mut().zip(Reason::ALL) {
+                *seconds = seconds.saturating_add(u32::from(quality.bad.contains(*reason)));
+            }
+        }
+        signal.score /= f64::from(device.channels);
+    }
+
+    fn tell(&mut self, out: &mut Sink<'_>) {
+        let Some(from) = self.telling else { return };
+        for quality in self.qualities.iter_mut().skip(from).take(SLICE) {
+            out(Body::Quality(quality));
+            (quality.artefacts, quality.dropouts, quality.bad_seconds) = (0, 0, 0);
+        }
+        if from + SLICE < self.qualities.len() {
+            self.telling = Some(from + SLICE);
+        } else {
+            out(Body::Signal(&self.signal));
+            self.signal.bad_seconds = [0; Reason::ALL.len()];
+            self.telling = None;
+        }
+    }
+}
+
+/// A decoder, and the judge of what it brings.
+pub struct Judged {
+    decoder: Box<dyn Decoder>,
+    judge: Judge,
+}
+
+impl Judged {
+    /// Judges what `decoder` brings.
+    #[must_use]
+    pub fn new(decoder: Box<dyn Decoder>, settings: Settings) -> Self {
+        Self { decoder, judge: Judge::new(settings) }
+    }
+}
+
+impl std::fmt::Debug for Judged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judged").field("judge", &self.judge).finish_non_exhaustive()
+    }
+}
+
+impl Decoder for Judged {
+    fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
+        let Self { decoder, judge } = self;
+        decoder.decode(bytes, &mut |body| {
+            judge.see(&body);
+            out(body);
+        });
+        judge.tell(out);
+    }
+
+    fn end(&mut self, out: &mut Sink<'_>) {
+        let Self { decoder, judge } = self;
+        decoder.end(&mut |body| {
+            judge.see(&body);
+            out(body);
+        });
+        judge.end(out);
+    }
+
+    fn reflect(&mut self) -> bool {
+        // Both are asked: neither may be left without its turn.
+        self.decoder.reflect() | self.judge.reflect()
+    }
+
+    fn broken(&self) -> bool {
+        self.decoder.broken()
+    }
+
+    fn hello(&self) -> &'static [&'static [u8]] {
+        self.decoder.hello()
+    }
+
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        self.decoder.ask(out);
+    }
+
+    fn goodbye(&self) -> &'static [u8] {
+        self.decoder.goodbye()
+    }
+}
+
+#[cfg(test)]
+mod tests;
