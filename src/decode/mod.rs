@@ -21,6 +21,7 @@ pub mod glob;
 pub mod jsonl;
 pub mod knight;
 pub mod line;
+pub mod lsl;
 pub mod mapping;
 pub mod number;
 pub mod openeeg;

@@ -1,0 +1,118 @@
+//! The words that are sent to outlets, and the datagrams that come back.
+//!
+//! Nothing is remembered here: who asked, when and how often is the affair of whoever has the sockets.
+
+use super::info::{Format, Info};
+use crate::event::FaultKind;
+
+/// The port that all outlets of a machine share.
+pub const DISCOVERY: u16 = 16571;
+/// The ports that outlets have of their own, the first and the last.
+pub const PORTS: (u16, u16) = (16572, 16603);
+/// Multicast groups within a link, and within a site.
+pub const GROUPS: ([[u8; 4]; 2], [u8; 4]) = ([[224, 0, 0, 1], [224, 0, 0, 183]], [239, 255, 172, 215]);
+/// How many routers a datagram to the group of a site passes.
+pub const SITE_TTL: u32 = 24;
+
+/// The question which streams of a session there are. Outlets answer to `port`, and repeat `id`.
+#[must_use]
+pub fn ask_streams(session: &str, port: u16, id: u64) -> Vec<u8> {
+    // XPath has no way to write a quote within quotes, so it takes those that are not in the text.
+    let quote = if session.contains('\'') { '"' } else { '\'' };
+    format!("LSL:shortinfo\r\nsession_id={quote}{session}{quote}\r\n{port} {id}\r\n").into_bytes()
+}
+
+/// An answer to [`ask_streams`]: the id of the question, and a stream.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn stream(datagram: &[u8]) -> Result<(u64, Info), FaultKind> {
+    let end = memchr::memchr(b'\n', datagram).ok_or(FaultKind::Syntax)?;
+    let (id, description) = datagram.split_at_checked(end).ok_or(FaultKind::Syntax)?;
+    let id = std::str::from_utf8(id).ok().and_then(|id| id.trim().parse().ok()).ok_or(FaultKind::Syntax)?;
+    Ok((id, Info::parse(description)?))
+}
+
+/// What is sent for the full description.
+pub const ASK_DESCRIPTION: &[u8] = b"LSL:fullinfo\r\n";
+
+/// What is sent for samples: the outlet keeps at most so many for this reader, and drops the oldest beyond.
+#[must_use]
+pub fn ask_samples(info: &Info, buffer: u32) -> Vec<u8> {
+    if info.version < 110 {
+        return format!("LSL:streamfeed\r\n{buffer} 0\r\n").into_bytes();
+    }
+    let size = if info.format == Format::Text { 4 } else { info.format.size() };
+    let order = if cfg!(target_endian = "big") { 4321 } else { 1234 };
+    let Info { uid, session, source_id, .. } = info;
+    format!(
+        "LSL:streamfeed/110 {uid}\r\nNative-Byte-Order: {order}\r\nEndian-Performance: 0\r\n\
+         Has-IEEE754-Floats: 1\r\nSupports-Subnormals: 1\r\nValue-Size: {size}\r\n\
+         Data-Protocol-Version: 110\r\nMax-Buffer-Length: {buffer}\r\nMax-Chunk-Length: 0\r\n\
+         Hostname: neural-exporter\r\nSource-Id: {source_id}\r\nSession-Id: {session}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The question what time it is, asked at `sent` seconds of this machine's clock.
+#[must_use]
+pub fn ask_time(wave: u32, sent: f64) -> Vec<u8> {
+    format!("LSL:timedata\r\n{wave} {sent:.9}\r\n").into_bytes()
+}
+
+/// An answer to [`ask_time`], in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// The wave of the question.
+    pub wave: u32,
+    /// When it was asked, by the clock of whoever asked, as the answer repeats it.
+    pub asked: f64,
+    /// When it came, by the clock of the outlet.
+    pub came: f64,
+    /// When the answer was sent, by the clock of the outlet.
+    pub answered: f64,
+}
+
+/// Reads an answer to [`ask_time`].
+#[must_use]
+pub fn time(datagram: &[u8]) -> Option<Told> {
+    let text = std::str::from_utf8(datagram.get(..datagram.len().min(256))?).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let wave = words.next()?.parse().ok()?;
+    let mut seconds = || words.next()?.parse::<f64>().ok().filter(|t| t.is_finite() && t.abs() < 1e12);
+    Some(Told { wave, asked: seconds()?, came: seconds()?, answered: seconds()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = include_str!("../../../tests/fixtures/lsl/fullinfo.xml");
+
+    #[test]
+    fn questions() {
+        assert_eq!(ask_streams("a", 5000, 7), b"LSL:shortinfo\r\nsession_id='a'\r\n5000 7\r\n");
+        assert!(ask_streams("it's", 5000, 7).starts_with(b"LSL:shortinfo\r\nsession_id=\"it's\"\r\n"));
+        assert_eq!(ask_time(3, 1.5), b"LSL:timedata\r\n3 1.500000000\r\n");
+        let info = Info::parse(FULL.as_bytes()).unwrap();
+        let asked = String::from_utf8(ask_samples(&info, 500)).unwrap();
+        assert!(asked.starts_with(&format!("LSL:streamfeed/110 {}\r\n", info.uid)), "{asked}");
+        assert!(asked.contains("\r\nValue-Size: 4\r\n") && asked.ends_with("\r\n\r\n"), "{asked}");
+        let old = Info { version: 100, ..info };
+        assert_eq!(ask_samples(&old, 500), b"LSL:streamfeed\r\n500 0\r\n");
+    }
+
+    #[test]
+    fn answers() {
+        let (id, info) = stream(format!("77\r\n{FULL}").as_bytes()).unwrap();
+        assert_eq!((id, &*info.name), (77, "x"));
+        assert_eq!(stream(FULL.as_bytes()), Err(FaultKind::Syntax));
+        assert_eq!(stream(b"77"), Err(FaultKind::Syntax));
+        assert_eq!(stream(b"77\r\n<info/>"), Err(FaultKind::MissingField));
+        let told = Told { wave: 3, asked: 1.5, came: -2.0, answered: 2.25 };
+        assert_eq!(time(b" 3 1.5 -2 2.25\r\n"), Some(told));
+        for bad in ["", "3 1 2", "3 1 2 x", "3 1 2 NaN", "x 1 2 3", "3 1 2 1e300"] {
+            assert_eq!(time(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
