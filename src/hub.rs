@@ -68,6 +68,15 @@ impl Hub {
         state.registry.add_source(name)
     }
 
+    /// The source of this name, which is added if there is none: that of a thing that a source finds.
+    pub fn source_named(&self, name: &str) -> SourceId {
+        let known = self.lock().voice.names.iter().position(|known| **known == *name);
+        match known.and_then(|place| u32::try_from(place).ok()) {
+            Some(place) => SourceId(place),
+            None => self.add_source(name),
+        }
+    }
+
     /// What is to be said of refused input now. The log is written by whoever asks, without the
     /// lock: a log that nobody reads must not stop the data.
     pub fn complaints(&self, now: Timestamp) -> Vec<Complaint> {
@@ -149,6 +158,11 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Contact
         | Topic::Vital
         | Topic::Tap
+        | Topic::Streams
+        | Topic::Expected
+        | Topic::Stream
+        | Topic::Channel
+        | Topic::StreamState
         | Topic::Tick
         | Topic::StagePeak
         | Topic::QueuePeak

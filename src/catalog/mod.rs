@@ -19,6 +19,7 @@ pub mod reference;
 pub mod service;
 pub mod signal;
 pub mod source;
+pub mod stream;
 pub mod tap;
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub struct Page {
 pub static PAGES: &[&Page] = &[
     &source::PAGE,
     &device::PAGE,
+    &stream::PAGE,
     &tap::PAGE,
     &signal::PAGE,
     &pipeline::PAGE,

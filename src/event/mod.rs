@@ -8,12 +8,14 @@ mod device;
 mod machine;
 mod observation;
 mod pipeline;
+mod stream;
 mod tap;
 
 pub use device::*;
 pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
+pub use stream::*;
 pub use tap::*;
 
 /// Nanoseconds since the Unix epoch, stamped once where bytes arrive.
@@ -134,6 +136,16 @@ bodies! {
     Vital(Vital),
     /// What passed between a device and the program that records it.
     Tap(&'a Tap<'a>),
+    /// Streams that a network has.
+    Streams(Streams),
+    /// Whether a stream is there that is expected.
+    Expected(Expected<'a>),
+    /// What a stream is.
+    Stream(Stream<'a>),
+    /// A channel, as its stream describes it.
+    Channel(Channel<'a>),
+    /// How a stream is.
+    StreamState(&'a StreamState<'a>),
     /// The agent's clock, once a second.
     Tick,
     /// The busiest window of a stage. Written by an analyser alone.

@@ -230,6 +230,44 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             };
             vec![Body::Tap(&TAP)]
         }
+        Topic::Streams => {
+            vec![Body::Streams(Streams { found: 3, same_name: 2, same_id: 2, refused: 1 })]
+        }
+        Topic::Expected => {
+            [true, false].map(|present| Body::Expected(Expected { stream: "EEG", present })).to_vec()
+        }
+        Topic::Stream => vec![Body::Stream(Stream {
+            name: STREAM,
+            kind: "EEG",
+            format: "float32",
+            channels: 8,
+            rate: 250.0,
+        })],
+        Topic::Channel => vec![Body::Channel(Channel {
+            name: STREAM,
+            channel: 1,
+            label: "Cz",
+            unit: "microvolts",
+            kind: "EEG",
+        })],
+        Topic::StreamState => {
+            static STATE: StreamState<'_> = StreamState {
+                name: STREAM,
+                reconnects: 1,
+                markers: 2,
+                gaps: 3,
+                missing: 4,
+                irregular: 5,
+                backward: 6,
+                not_finite: 7,
+                jumps: 8,
+                ages: &[0.01],
+                rate: Some((249.9, Some(0.9996))),
+                backlog: Some(9),
+                clock: Some(StreamClock { offset: 5.0, uncertainty: 1e-5, rtt: 2e-5, drift: Some(5e-5) }),
+            };
+            vec![Body::StreamState(&STATE)]
+        }
         Topic::Flow => vec![Body::Flow(Flow {
             rate: Some(250.0),
             ratio: Some(1.0),
@@ -276,6 +314,8 @@ static QUALITIES: LazyLock<[Quality; 2]> = LazyLock::new(|| {
 });
 
 static SIGNAL: Signal = Signal { score: 0.9, bad: 1, mains: Some(50.0), bad_seconds: [1; Reason::ALL.len()] };
+
+const STREAM: StreamName<'static> = StreamName { source: "lsl", stream: "EEG", host: "rig" };
 
 static HOST: LazyLock<Host> = LazyLock::new(|| {
     let text = str::to_owned;
