@@ -26,7 +26,7 @@ use crate::setting::Span;
 use crate::source::record::Recorded;
 use crate::source::scrape::Scrape;
 use crate::source::socket::{self, Bound, NewDecoder, Options};
-use crate::source::{Feed, exec, gpu, host, process, replay, serial, textfile};
+use crate::source::{Feed, exec, gpu, host, lsl, process, replay, serial, textfile};
 
 /// A source and what it holds open.
 pub(super) struct Input {
@@ -157,6 +157,7 @@ impl Input {
             Source::Textfile(of) => of.directory.display().to_string(),
             Source::Exec(of) => of.command.join(" "),
             Source::Serial(of) => of.port.clone(),
+            Source::Lsl(of) => format!("session {}", of.session),
             Source::Replay(of) => of.file.display().to_string(),
             _ => listens.join(", "),
         };
@@ -243,6 +244,7 @@ impl Input {
                 let baud = of.bits_per_second();
                 drop(tasks.spawn(serial::run(of.port, baud, of.tap, self.new_decoder(false), feed, stop)));
             }
+            Source::Lsl(of) => drop(tasks.spawn(told(lsl::run(of, feed.clone(), stop), feed))),
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),
         }
         self.tasks.close();

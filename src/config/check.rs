@@ -9,6 +9,7 @@ use crate::catalog::lint;
 use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::setting::Span;
+use crate::source::lsl;
 
 use super::{Limits, Pipeline, Serial, Source};
 
@@ -189,6 +190,9 @@ impl Check<'_> {
                 *self.wrong(&path.key("tap"), message) =
                     Some("a path from the root on, such as /run/neural-exporter/cyton".to_owned());
             }
+            if let Source::Lsl(of) = &source {
+                self.streams(of, &path);
+            }
             for (place, at) in claims(&source, &path) {
                 if let Some((_, owner)) = taken.iter().find(|(other, _)| other.clashes(&place)) {
                     let message = format!("{place} is taken by {owner}");
@@ -200,10 +204,28 @@ impl Check<'_> {
         }
     }
 
+    /// Names that are asked for, and that become labels.
+    fn streams(&mut self, of: &lsl::Settings, path: &Path) {
+        for (key, names) in [("expect", &of.expect), ("known_peers", &of.known_peers)] {
+            for (index, name) in names.iter().enumerate() {
+                let path = path.key(key).item(index);
+                self.label(&path, name);
+                if names.iter().take(index).any(|other| other == name) {
+                    self.wrong(&path, format!("\"{name}\" is there already"));
+                }
+            }
+        }
+        self.label(&path.key("session"), &of.session);
+        if of.session.contains('\'') && of.session.contains('"') {
+            self.wrong(&path.key("session"), "a session cannot be asked for that has both kinds of quotes");
+        }
+    }
+
     /// How a signal is judged.
     fn signal(&mut self, source: &Source, path: &Path) {
         let signal = match source {
             Source::Serial(of) => of.signal,
+            Source::Lsl(of) => of.signal,
             Source::Replay(of) => of.signal,
             _ => return,
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::quality;
 use crate::decode;
 use crate::listen::{Bytes, Listen, Many, Mode};
-use crate::source::{exec, gpu, host, process, scrape, textfile};
+use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
 
 /// One source: its kind, and the settings of that kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,8 @@ pub enum Source {
     Gpu(gpu::Settings),
     /// Lines, or an acquisition device, on a serial port.
     Serial(Serial),
+    /// Streams of the Lab Streaming Layer.
+    Lsl(lsl::Settings),
     /// A recording, played again.
     Replay(Replay),
 }
@@ -64,6 +66,7 @@ impl Source {
             Self::Process(_) => "process",
             Self::Gpu(_) => "gpu",
             Self::Serial(_) => "serial",
+            Self::Lsl(_) => "lsl",
             Self::Replay(_) => "replay",
         }
     }
@@ -81,6 +84,7 @@ impl Source {
             Self::Process(of) => &of.name,
             Self::Gpu(of) => &of.name,
             Self::Serial(of) => &of.name,
+            Self::Lsl(of) => &of.name,
             Self::Replay(of) => &of.name,
         }
     }
@@ -107,6 +111,7 @@ impl Source {
             | Self::Host(_)
             | Self::Process(_)
             | Self::Gpu(_)
+            | Self::Lsl(_)
             | Self::Serial(_) => Vec::new(),
         }
     }

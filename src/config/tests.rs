@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::analysis::quality::{self, Mains};
 use crate::setting::Span;
+use crate::source::lsl;
 
 const EXAMPLE: &str = include_str!("../../deploy/config.example.yml");
 
@@ -103,6 +104,33 @@ fn a_signal_is_judged_by_what_is_set() {
     ] {
         let told = told(&with(signal));
         assert!(told.contains(mistake) && told.contains("config.yml:6"), "{signal}: {told}");
+    }
+}
+
+#[test]
+fn streams_are_asked_for_by_what_can_be_asked() {
+    let with = |lsl: &str| format!("sources:\n- lsl: {lsl}\n");
+    let Some(Source::Lsl(of)) = parse(
+        "f",
+        &with("{scope: site, mode: decimate, streams: [{type: EEG, mode: presence}], expect: [a]}"),
+    )
+    .unwrap()
+    .sources
+    .pop() else {
+        panic!("not streams")
+    };
+    assert_eq!((&*of.name, of.scope, &*of.session), ("lsl", lsl::Scope::Site, "default"));
+    assert_eq!((of.mode, of.streams[0].mode), (lsl::Mode::Decimate, Some(lsl::Mode::Presence)));
+    for (lsl, mistake) in [
+        ("{scope: world}", "unknown value \"world\""),
+        ("{mode: fast}", "unknown value \"fast\""),
+        ("{expect: [a, a]}", "\"a\" is there already"),
+        ("{expect: [\"\"]}", "a name is 1 to 256 bytes of text"),
+        ("{session: \"a'\\\"b\"}", "both kinds of quotes"),
+        ("{streams: [{nam: a}]}", "did you mean"),
+    ] {
+        let told = told(&with(lsl));
+        assert!(told.contains(mistake), "{lsl}: {told}");
     }
 }
 

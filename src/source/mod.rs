@@ -7,6 +7,7 @@ pub mod gpu;
 pub mod host;
 pub mod itself;
 mod linux;
+pub mod lsl;
 mod nvidia;
 pub mod pattern;
 pub mod process;
@@ -108,6 +109,17 @@ impl Feed {
             tap.stream = tap.streams.fetch_add(1, Ordering::Relaxed) + 1;
         }
         feed
+    }
+
+    /// The feed of one of several things that the source finds, under a name of its own. Its bytes are not recorded.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Self {
+        Self::new(self.hub.clone(), self.hub.source_named(name), name)
+    }
+
+    /// What the feed is of is no longer followed: what was known of its present is forgotten.
+    pub fn retire(&self) {
+        self.hub.lock().retire(self.source);
     }
 
     /// The source's configured name.

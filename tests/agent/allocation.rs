@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use neural_exporter::analysis::quality::{Judged, Settings};
-use neural_exporter::decode::Protocol;
+use neural_exporter::decode::lsl::{Format, Info, Inlet};
+use neural_exporter::decode::{Decoder, Protocol};
 use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
 use neural_exporter::source::Feed;
@@ -96,6 +97,42 @@ fn statsd_lines() {
     check("sampled lines", Protocol::Statsd, |i, out| {
         write!(out, "pipeline.latency:{}|d|@0.1|#stage:fft{}", i % 7, i % 20).unwrap();
     });
+}
+
+#[test]
+fn samples_of_streams() {
+    let greeting = b"LSL/110 200 OK\r\nUID: u\r\nByte-Order: 1234\r\n\r\n";
+    let number = |stamp: f64, values: [f32; 2]| {
+        let values = values.iter().flat_map(|value| value.to_le_bytes());
+        [2].into_iter().chain(stamp.to_le_bytes()).chain(values).collect::<Vec<u8>>()
+    };
+    let text = |stamp: f64, texts: [&str; 2]| {
+        let texts = texts.map(|text| [&[1, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat());
+        [&[2][..], &stamp.to_le_bytes(), &texts.concat()].concat()
+    };
+    let patterns = 123_456.789;
+    let numbers = [number(patterns, [4.0, -5.0]), number(patterns, [2.0, -3.0])].concat();
+    let texts = [text(patterns, ["10", "-11"]), text(patterns, ["10", "-11"])].concat();
+    for (format, begin) in [(Format::Float32, numbers), (Format::Text, texts)] {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        feed.send_at(NOW, Body::Link(Link::Up));
+        let info =
+            Info { uid: "u".into(), channels: 2, rate: 250.0, version: 110, format, ..Info::default() };
+        let mut inlet = Inlet::new(info);
+        feed.take(NOW, &[&greeting[..], &begin].concat(), 1, &mut inlet);
+        let sample = |k: u32| {
+            let stamp = f64::from(k) / 250.0;
+            if format == Format::Text { text(stamp, ["left", ""]) } else { number(stamp, [1.0, 2.0]) }
+        };
+        let stream: Vec<u8> = (0..1000).flat_map(sample).collect();
+        let mut pass = || stream.chunks(150).for_each(|read| feed.take(NOW, read, 1, &mut inlet));
+        pass();
+        let counted = allocation_counter::measure(pass);
+        assert_eq!(counted.count_total, 0, "{format:?}: {counted:?}");
+        assert_eq!(hub.lock().accepted(), 2001, "{format:?}");
+        assert!(!inlet.broken() && inlet.stamps().samples == 2000, "{format:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,531 @@
+//! Follows one stream: connects, reads, judges, and connects again when its program is started anew.
+//!
+//! Who the stream is and where it is now is told from outside. A peer that lies or stops within a sample is a fault
+//! and a closed connection, and is asked again after a pause that grows.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+
+use super::probe;
+use super::settings::Mode;
+use crate::analysis::quality::{self, Judge};
+use crate::decode::lsl::{Clock, DESCRIPTION, Info, Inlet, Stamps, talk};
+use crate::decode::{Decoder, Sink};
+use crate::event::{Body, Channel, Fault, FaultKind, Link, Stream, StreamClock, StreamName, StreamState};
+use crate::source::{Feed, now};
+
+/// How long a connection or a description may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Seconds within a sample, or before the first one, after which a peer has stalled.
+const STALLED: u32 = 5;
+/// Seconds without a byte after which a stream with a rate is alive only if it says so itself.
+const SILENT: u32 = 10;
+/// First and longest pause before a stream is connected to again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// A connection that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
+/// How long one look is, and the time from one to the next.
+const LOOK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// Seconds over which the rate is measured.
+const RATED: u32 = 10;
+/// Bytes of one read, of streams of less and of more than a megabyte a second.
+const READ: (usize, usize) = (16 << 10, 256 << 10);
+/// A stream that is faster than this is left alone for a moment after each read, so that reads are of more than one
+/// sample; the kernel keeps what comes meanwhile.
+const FAST: f64 = 100.0;
+const MOMENT: Duration = Duration::from_millis(10);
+/// Seconds of samples that the outlet is asked to keep, and the least and most samples.
+const BUFFER: (f64, f64, f64) = (5.0, 500.0, 1e6);
+/// How often the sender is asked for the time: while all of it is read, and else.
+const ASKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
+/// Ages of samples that are told in a second.
+const AGES: usize = 1024;
+
+/// Where a stream is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Target {
+    pub(super) info: Info,
+    pub(super) from: IpAddr,
+}
+
+impl Target {
+    fn data(&self) -> Option<SocketAddr> {
+        self.place(self.info.data_port, self.info.data_port_v6)
+    }
+
+    /// Where the time is told.
+    pub(super) fn service(&self) -> Option<SocketAddr> {
+        self.place(self.info.service_port, self.info.service_port_v6)
+    }
+
+    fn place(&self, port: u16, sixth: u16) -> Option<SocketAddr> {
+        match (port, sixth) {
+            (0, 0) => None,
+            // Where it is over IPv6 is known of this machine alone.
+            (0, sixth) => self.from.is_loopback().then(|| (Ipv6Addr::LOCALHOST, sixth).into()),
+            (port, _) => Some((self.from, port).into()),
+        }
+    }
+}
+
+/// What a connection says of whether its stream lives.
+#[derive(Debug, Default)]
+pub(super) struct Life(AtomicU8);
+
+impl Life {
+    const UNKNOWN: u8 = 0;
+    const ALIVE: u8 = 1;
+    const OVER: u8 = 2;
+
+    /// A new place of the stream is known.
+    pub(super) fn begin(&self) {
+        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
+    }
+
+    /// Whether samples come.
+    pub(super) fn is_alive(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::ALIVE
+    }
+
+    /// Whether nobody is there any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::OVER
+    }
+}
+
+/// What one stream is followed with.
+pub(super) struct Follower {
+    pub(super) source: String,
+    pub(super) stream: String,
+    pub(super) host: String,
+    pub(super) mode: Mode,
+    pub(super) signal: quality::Settings,
+    pub(super) target: watch::Receiver<Option<Arc<Target>>>,
+    pub(super) life: Arc<Life>,
+    pub(super) feed: Feed,
+}
+
+impl Follower {
+    pub(super) async fn run(self) {
+        self.feed.send(Body::Link(Link::Waiting));
+        let clock = Mutex::new(Clock::default());
+        let every = if self.mode == Mode::Full { ASKED.0 } else { ASKED.1 };
+        let asking = self.target.clone();
+        let mut following = Following {
+            buffer: Vec::new(),
+            ages: Vec::with_capacity(AGES),
+            known: Known::default(),
+            seen: None,
+            up: false,
+            clock: &clock,
+            of: self,
+        };
+        tokio::select! {
+            () = probe::run(asking, &clock, every) => {}
+            () = following.follow() => {}
+        }
+    }
+}
+
+/// What was told so far of what only grows.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    stamps: Stamps,
+    not_finite: u64,
+    jumps: u64,
+    reconnects: u64,
+}
+
+struct Following<'c> {
+    of: Follower,
+    clock: &'c Mutex<Clock>,
+    buffer: Vec<u8>,
+    ages: Vec<f64>,
+    known: Known,
+    /// The start of the stream that was met last.
+    seen: Option<String>,
+    up: bool,
+}
+
+impl Following<'_> {
+    async fn follow(&mut self) {
+        let mut pause = PAUSE.0;
+        loop {
+            let target = self.of.target.borrow_and_update().clone();
+            let Some(target) = target else {
+                self.go_down();
+                if self.of.target.changed().await.is_err() {
+                    return;
+                }
+                pause = PAUSE.0;
+                continue;
+            };
+            #[expect(clippy::disallowed_methods, reason = "how long a connection lasts is measured here")]
+            let began = Instant::now();
+            match self.of.mode {
+                Mode::Presence | Mode::Markers => {
+                    self.go_up(&target, false);
+                    self.stand(&target, None).await;
+                    continue;
+                }
+                Mode::Full => drop(self.connect(&target, None).await),
+                Mode::Decimate => {
+                    if self.connect(&target, Some(began + LOOK.0)).await {
+                        self.stand(&target, Some(began + LOOK.1)).await;
+                        continue;
+                    }
+                }
+            }
+            self.go_down();
+            if began.elapsed() > GOOD {
+                pause = PAUSE.0;
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                changed = self.of.target.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    fn name(&self) -> StreamName<'_> {
+        StreamName { source: &self.of.source, stream: &self.of.stream, host: &self.of.host }
+    }
+
+    /// The stream is there: says so, and what it is. `connected` if this is news of a connection.
+    fn go_up(&mut self, target: &Target, connected: bool) {
+        let info = &target.info;
+        let again = self.seen.as_ref().is_some_and(|seen| connected || *seen != info.uid);
+        if self.seen.as_ref() != Some(&info.uid) {
+            if self.seen.is_some() {
+                self.clock.lock().restart();
+            }
+            self.seen = Some(info.uid.clone());
+        }
+        let up = std::mem::replace(&mut self.up, true);
+        let name = self.name();
+        self.of.feed.batch(now(), |out| {
+            if !up {
+                out(Body::Link(Link::Up));
+            }
+            let Info { kind, format, channels, rate, described, .. } = info;
+            let (channels, rate, format) = (*channels, *rate, format.name());
+            out(Body::Stream(Stream { name, kind, format, channels, rate }));
+            for (channel, number) in described.iter().zip(1..) {
+                let (label, unit, kind) = (&*channel.label, &*channel.unit, &*channel.kind);
+                out(Body::Channel(Channel { name, channel: number, label, unit, kind }));
+            }
+        });
+        self.tell(None, u64::from(again), None);
+    }
+
+    fn go_down(&mut self) {
+        if std::mem::take(&mut self.up) {
+            self.of.feed.send(Body::Link(Link::Down));
+        }
+    }
+
+    /// Waits until the stream is elsewhere or it is time, and tells of its clock meanwhile.
+    async fn stand(&mut self, target: &Target, until: Option<Instant>) {
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                changed = self.of.target.changed() => {
+                    let moved = self.of.target.borrow().as_ref().is_none_or(|to| to.info.uid != target.info.uid);
+                    if changed.is_err() || moved {
+                        self.of.target.mark_changed();
+                        return;
+                    }
+                }
+                _ = seconds.tick() => self.tell(None, 0, None),
+                () = at(until) => return,
+            }
+        }
+    }
+
+    /// Reads the stream until it ends, or it is time. Says whether it was time.
+    async fn connect(&mut self, target: &Target, until: Option<Instant>) -> bool {
+        let Some(place) = target.data() else { return false };
+        let info = self.describe(place, &target.info).await;
+        let opened = timeout(PATIENCE, TcpStream::connect(place)).await;
+        let mut peer = match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(peer) => peer,
+            Err(error) => {
+                // Where nobody listens the outlet has ended; what is only slow may still be there.
+                let over = error.kind() == io::ErrorKind::ConnectionRefused;
+                self.of.life.0.store(if over { Life::OVER } else { Life::UNKNOWN }, Ordering::Relaxed);
+                tracing::debug!(source = self.of.feed.name(), %place, %error, "cannot connect");
+                return false;
+            }
+        };
+        let (seconds, least, most) = BUFFER;
+        let asked = talk::ask_samples(&info, (info.rate * seconds).clamp(least, most) as u32);
+        if !matches!(timeout(PATIENCE, peer.write_all(&asked)).await, Ok(Ok(()))) {
+            return false;
+        }
+        let mut ear = Ear {
+            judge: (info.rate > 0.0).then(|| Judge::new(self.of.signal)),
+            aloud: self.of.mode == Mode::Full,
+            inlet: Inlet::new(info.clone()),
+        };
+        self.known.stamps = Stamps::default();
+        self.known.not_finite = 0;
+        let target = Target { info, ..target.clone() };
+        let ended = self.read(&mut peer, &target, &mut ear, until).await;
+        if ear.inlet.refused() {
+            self.of.life.0.store(Life::OVER, Ordering::Relaxed);
+        } else {
+            self.of.life.begin();
+        }
+        let rate = if ended { ear.inlet.stamps().rate() } else { None };
+        self.tell(Some(&mut ear.inlet), 0, rate);
+        self.of.feed.end(now(), &mut ear);
+        ended
+    }
+
+    /// The full description, or the short one that is there if there is no better.
+    async fn describe(&self, place: SocketAddr, short: &Info) -> Info {
+        let ask = async {
+            let mut peer = TcpStream::connect(place).await?;
+            peer.write_all(talk::ASK_DESCRIPTION).await?;
+            let mut text = Vec::new();
+            peer.take(DESCRIPTION as u64 + 1).read_to_end(&mut text).await?;
+            Ok::<_, io::Error>(text)
+        };
+        // Who cannot be asked is told of where samples are asked for.
+        let Ok(Ok(text)) = timeout(PATIENCE, ask).await else { return short.clone() };
+        match Info::parse(&text) {
+            Ok(full) if full.uid == short.uid && full.is_as(short) => {
+                Info { data_port: short.data_port, service_port: short.service_port, ..full }
+            }
+            Ok(_) => {
+                self.fault(FaultKind::BadValue, text.len());
+                short.clone()
+            }
+            Err(_) if text.is_empty() => short.clone(),
+            Err(kind) => {
+                self.fault(kind, text.len());
+                short.clone()
+            }
+        }
+    }
+
+    fn fault(&self, kind: FaultKind, bytes: usize) {
+        self.of.feed.send(Body::Fault(Fault { kind, bytes: bytes as u64 }));
+    }
+
+    /// Reads until the connection ends, the stream is elsewhere, or it is time; says whether it was time.
+    async fn read(
+        &mut self,
+        peer: &mut TcpStream,
+        target: &Target,
+        ear: &mut Ear,
+        until: Option<Instant>,
+    ) -> bool {
+        let info = &target.info;
+        let heavy = info.rate * f64::from(info.channels) * info.format.size() as f64 > 1e6;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(if heavy { READ.1 } else { READ.0 }, 0);
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut silent, mut passed, mut met) = (0, 0, false);
+        let mut samples = 0;
+        let mut rest = None;
+        let ended = loop {
+            tokio::select! {
+                changed = self.of.target.changed() => {
+                    let moved = self.of.target.borrow().as_ref().is_none_or(|to| to.info.uid != info.uid);
+                    if changed.is_err() || moved {
+                        self.of.target.mark_changed();
+                        break false;
+                    }
+                }
+                () = at(until) => break true,
+                _ = seconds.tick() => {
+                    silent += 1;
+                    passed += 1;
+                    if ear.inlet.waits() && silent > STALLED {
+                        tracing::warn!(source = self.of.feed.name(), "the stream stalled");
+                        break false;
+                    }
+                    if silent > SILENT {
+                        self.of.life.begin();
+                    }
+                    if met {
+                        let rate = if passed % RATED == 0 { ear.inlet.stamps().rate() } else { None };
+                        let waiting = rustix::io::ioctl_fionread(&*peer).ok();
+                        self.report(Some(&mut ear.inlet), 0, rate, waiting);
+                    }
+                }
+                read = read_after(rest, peer, &mut buffer) => {
+                    let count = match read {
+                        Ok(count) if count > 0 => count,
+                        _ => break false,
+                    };
+                    let at = now();
+                    silent = 0;
+                    self.of.life.0.store(Life::ALIVE, Ordering::Relaxed);
+                    if !met {
+                        self.go_up(target, true);
+                        met = true;
+                    }
+                    self.of.feed.take(at, buffer.get(..count).unwrap_or_default(), 1, ear);
+                    let stamps = *ear.inlet.stamps();
+                    if stamps.samples > samples {
+                        samples = stamps.samples;
+                        self.age(stamps.last);
+                    }
+                    if ear.broken() {
+                        tracing::warn!(source = self.of.feed.name(), "the stream is not what it says it is");
+                        break false;
+                    }
+                    #[expect(clippy::disallowed_methods, reason = "how often a stream is read is decided here")]
+                    let next = || Instant::now() + MOMENT;
+                    rest = (info.rate > FAST && count < buffer.len()).then(next);
+                }
+            }
+        };
+        self.buffer = buffer;
+        ended
+    }
+
+    /// Remembers how old the newest sample is.
+    fn age(&mut self, stamp: Option<f64>) {
+        let offset = self.clock.lock().offset();
+        if let Some((stamp, offset)) = stamp.zip(offset)
+            && self.ages.len() < AGES
+        {
+            self.ages.push(probe::clock() - (stamp + offset.seconds));
+        }
+    }
+
+    fn tell(&mut self, inlet: Option<&mut Inlet>, reconnects: u64, rate: Option<f64>) {
+        self.report(inlet, reconnects, rate, None);
+    }
+
+    /// Says how the stream is, and what happened since this was said.
+    fn report(
+        &mut self,
+        inlet: Option<&mut Inlet>,
+        reconnects: u64,
+        rate: Option<f64>,
+        backlog: Option<u64>,
+    ) {
+        let before = self.known;
+        let mut texts = false;
+        let mut nominal = 0.0;
+        if let Some(inlet) = inlet {
+            self.known.stamps = *inlet.stamps();
+            self.known.not_finite = inlet.not_finite();
+            texts = inlet.info().format.size() == 0;
+            nominal = inlet.info().rate;
+        }
+        let (clock, jumps) = {
+            let clock = self.clock.lock();
+            let told = clock.offset().map(|offset| StreamClock {
+                offset: offset.seconds,
+                uncertainty: offset.uncertainty(),
+                rtt: offset.rtt,
+                drift: clock.drift(),
+            });
+            (told, clock.jumps())
+        };
+        self.known.jumps = jumps;
+        self.known.reconnects += reconnects;
+        let (now_known, name) = (self.known, self.name());
+        let grown = |of: fn(&Known) -> u64| of(&now_known).saturating_sub(of(&before));
+        let state = StreamState {
+            name,
+            reconnects: grown(|known| known.reconnects),
+            markers: if texts { grown(|known| known.stamps.samples) } else { 0 },
+            gaps: grown(|known| known.stamps.gaps),
+            missing: grown(|known| known.stamps.missing),
+            irregular: grown(|known| known.stamps.irregular),
+            backward: grown(|known| known.stamps.backward),
+            not_finite: grown(|known| known.not_finite),
+            jumps: grown(|known| known.jumps),
+            ages: &self.ages,
+            rate: rate.map(|rate| (rate, (nominal > 0.0).then(|| rate / nominal))),
+            backlog,
+            clock,
+        };
+        self.of.feed.send(Body::StreamState(&state));
+        self.ages.clear();
+    }
+}
+
+/// At a time that there may be none of.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads what there is, but not before a time.
+async fn read_after(time: Option<Instant>, peer: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    if let Some(time) = time {
+        sleep_until(time).await;
+    }
+    peer.read(buffer).await
+}
+
+/// An inlet, and the judge of what it brings.
+struct Ear {
+    inlet: Inlet,
+    judge: Option<Judge>,
+    /// Whether samples are told, rather than judged alone: those of a look are no account of a stream.
+    aloud: bool,
+}
+
+impl Ear {
+    fn hear(&mut self, out: &mut Sink<'_>, with: impl FnOnce(&mut Inlet, &mut Sink<'_>)) {
+        let Self { inlet, judge, aloud } = self;
+        with(inlet, &mut |body| {
+            if let Some(judge) = judge {
+                judge.see(&body);
+            }
+            if *aloud || !matches!(body, Body::Device(_) | Body::Samples(_)) {
+                out(body);
+            }
+        });
+    }
+}
+
+impl Decoder for Ear {
+    fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
+        self.hear(out, |inlet, out| inlet.decode(bytes, out));
+        if let Some(judge) = &mut self.judge {
+            judge.tell(out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Sink<'_>) {
+        self.hear(out, |inlet, out| inlet.end(out));
+        if let Some(judge) = &mut self.judge {
+            judge.end(out);
+        }
+    }
+
+    fn reflect(&mut self) -> bool {
+        self.judge.as_mut().is_some_and(Judge::reflect)
+    }
+
+    fn broken(&self) -> bool {
+        self.inlet.broken()
+    }
+}

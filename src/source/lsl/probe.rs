@@ -1,0 +1,85 @@
+//! Asks the sender of a stream what time it is, in bursts of which the quickest answer counts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+
+use super::follow::Target;
+use crate::decode::lsl::{Clock, Offset, talk};
+
+/// Questions of one burst.
+const BURST: u32 = 8;
+/// How long an answer is waited for.
+const WAIT: Duration = Duration::from_millis(128);
+/// Between two questions of a burst.
+const APART: Duration = Duration::from_millis(16);
+
+/// This machine's clock as senders have theirs: `CLOCK_MONOTONIC`, seconds.
+pub(super) fn clock() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// Asks a burst of questions `every` so often, for as long as there is somebody to ask.
+pub(super) async fn run(
+    mut target: watch::Receiver<Option<Arc<Target>>>,
+    told: &Mutex<Clock>,
+    every: Duration,
+) {
+    let mut wave = 0;
+    loop {
+        let place = target.borrow_and_update().as_ref().and_then(|target| target.service());
+        let pause = match place {
+            Some(place) => {
+                // A sender that does not answer has no clock that is known.
+                drop(burst(place, &mut wave, told).await);
+                every
+            }
+            None => Duration::MAX,
+        };
+        tokio::select! {
+            changed = target.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn burst(place: SocketAddr, wave: &mut u32, told: &Mutex<Clock>) -> std::io::Result<()> {
+    let own: SocketAddr = if place.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = UdpSocket::bind(own).await?;
+    socket.connect(place).await?;
+    for _ in 0..BURST {
+        *wave = wave.wrapping_add(1);
+        let sent = clock();
+        socket.send(&talk::ask_time(*wave, sent)).await?;
+        if let Ok(answer) = tokio::time::timeout(WAIT, answer(&socket, *wave, sent)).await
+            && let Some(offset) = answer?
+        {
+            told.lock().see(offset);
+        }
+        tokio::time::sleep(APART).await;
+    }
+    told.lock().settle();
+    Ok(())
+}
+
+/// Waits for the answer to one question; late ones to others are passed over.
+async fn answer(socket: &UdpSocket, wave: u32, sent: f64) -> std::io::Result<Option<Offset>> {
+    let mut buffer = [0; 256];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        let came = clock();
+        let told = buffer.get(..length).and_then(talk::time);
+        if let Some(told) = told.filter(|told| told.wave == wave) {
+            return Ok(Offset::of(sent, &told, came));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which streams there are, by what answered to the last questions.
+//!
+//! It asks nobody and follows nothing; time is the number of the question.
+
+use std::net::IpAddr;
+
+use crate::decode::lsl::Info;
+use crate::event::Streams;
+
+/// Streams that are remembered.
+const MOST: usize = 1024;
+/// Questions that a stream may leave without an answer before it is gone.
+const SILENT: u64 = 4;
+
+/// A stream that answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Heard {
+    pub(super) info: Info,
+    /// From where.
+    pub(super) from: IpAddr,
+    /// The number of the last question it answered to.
+    pub(super) round: u64,
+}
+
+/// Streams that answered to the last questions.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    heard: Vec<Heard>,
+}
+
+impl Table {
+    /// Takes an answer. A stream answers once for each way that the question took.
+    pub(super) fn hear(&mut self, info: Info, from: IpAddr, round: u64) {
+        if let Some(known) = self.heard.iter_mut().find(|heard| heard.info.uid == info.uid) {
+            known.round = known.round.max(round);
+        } else if self.heard.len() < MOST {
+            self.heard.push(Heard { info, from, round });
+        }
+    }
+
+    /// Forgets the streams that were silent for too long, but for those that are known to be alive.
+    pub(super) fn forget(&mut self, round: u64, alive: impl Fn(&str) -> bool) {
+        self.heard.retain_mut(|heard| {
+            if alive(&heard.info.uid) {
+                heard.round = round;
+            }
+            heard.round + SILENT >= round
+        });
+    }
+
+    /// A stream's place is known to be empty.
+    pub(super) fn remove(&mut self, uid: &str) {
+        self.heard.retain(|heard| heard.info.uid != uid);
+    }
+
+    pub(super) fn all(&self) -> &[Heard] {
+        &self.heard
+    }
+
+    pub(super) fn get(&self, uid: &str) -> Option<&Heard> {
+        self.heard.iter().find(|heard| heard.info.uid == uid)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.heard.iter().any(|heard| heard.info.name == name)
+    }
+
+    /// Whether there is a stream of this name on another machine.
+    pub(super) fn is_elsewhere(&self, info: &Info) -> bool {
+        let elsewhere = |heard: &Heard| heard.info.name == info.name && heard.info.hostname != info.hostname;
+        self.heard.iter().any(elsewhere)
+    }
+
+    /// How many there are, and how many are like another.
+    pub(super) fn count(&self, refused: usize) -> Streams {
+        let like = |same: &dyn Fn(&Info, &Info) -> bool| {
+            let twice = |one: &&Heard| {
+                let others = self.heard.iter().filter(|other| other.info.uid != one.info.uid);
+                others.map(|other| &other.info).any(|other| same(&one.info, other))
+            };
+            number(self.heard.iter().filter(twice).count())
+        };
+        Streams {
+            found: number(self.heard.len()),
+            same_name: like(&|one, other| one.name == other.name),
+            same_id: like(&|one, other| !one.source_id.is_empty() && one.source_id == other.source_id),
+            refused: number(refused),
+        }
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(name: &str, source_id: &str, uid: &str) -> Info {
+        let [name, source_id, uid] = [name, source_id, uid].map(str::to_owned);
+        Info { name, source_id, uid, ..Info::default() }
+    }
+
+    #[test]
+    fn streams_come_go_and_are_alike() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let mut table = Table::default();
+        table.hear(stream("a", "1", "u1"), here, 1);
+        table.hear(stream("a", "1", "u1"), here, 1);
+        table.hear(stream("a", "2", "u2"), here, 1);
+        table.hear(stream("b", "2", "u3"), here, 1);
+        table.hear(stream("c", "", "u4"), here, 1);
+        table.hear(stream("d", "", "u5"), here, 1);
+        assert_eq!(table.count(0), Streams { found: 5, same_name: 2, same_id: 2, refused: 0 });
+        assert!(table.has("a") && !table.has("e") && table.get("u3").is_some());
+        table.hear(stream("b", "2", "u3"), here, 4);
+        table.forget(6, |uid| uid == "u4");
+        assert_eq!(table.all().iter().map(|heard| &*heard.info.uid).collect::<Vec<_>>(), ["u3", "u4"]);
+        table.remove("u4");
+        table.forget(8, |_| false);
+        assert_eq!(table.count(1), Streams { found: 1, refused: 1, ..Streams::default() });
+        let far = Info { hostname: "far".into(), ..stream("b", "", "u6") };
+        assert!(table.is_elsewhere(&far));
+        (0..5000).for_each(|i| table.hear(stream("x", "", &i.to_string()), here, 8));
+        assert_eq!(table.all().len(), MOST);
+    }
+}

@@ -1,0 +1,450 @@
+"""Streams of the Lab Streaming Layer: what liblsl sends is what the agent counts.
+
+Independent: liblsl as pylsl brings it, in programs of their own, so that each can be killed. Where a peer has to lie, it
+is played here over plain sockets, as the documents describe the wire.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+
+from conftest import Agent, wait_until
+
+NUMBERS = ["float32", "double64", "int32", "int16", "int8", "int64"]
+
+# What one outlet does, told as JSON. It waits until somebody reads, pushes, says "done", and stays.
+OUTLET = r"""
+import json, sys, time
+order = json.loads(sys.argv[1])
+import pylsl
+info = pylsl.StreamInfo(order["name"], order.get("type", "EEG"), order.get("channels", 4), order.get("rate", 250),
+                        order.get("format", "float32"), order.get("id", "id-" + order["name"]))
+if order.get("unit"):
+    channels = info.desc().append_child("channels")
+    for k in range(order.get("channels", 4)):
+        channel = channels.append_child("channel")
+        channel.append_child_value("label", "C%d" % (k + 1))
+        channel.append_child_value("unit", order["unit"])
+        channel.append_child_value("type", "EEG")
+outlet = pylsl.StreamOutlet(info)
+exec(order.get("extra", ""))
+print("ready", flush=True)
+if order.get("count"):
+    while not outlet.have_consumers():
+        time.sleep(0.01)
+text = order.get("format") == "string"
+n, width = 0, order.get("channels", 4)
+def push(stamp):
+    global n
+    value = ["m%d" % n + "x" * (300 if n % 7 == 0 else 0)] * width if text else [n % 100 - k for k in range(width)]
+    outlet.push_sample(value, stamp)
+    n += 1
+rate = order.get("rate", 250) or 50
+stamp = pylsl.local_clock()
+holes = set(order.get("holes", []))
+began = time.monotonic()
+while n < order.get("count", 0):
+    if n in holes:
+        stamp += order["hole"]
+        time.sleep(order.get("sleep", 0))
+        began += order.get("sleep", 0)
+    push(stamp)
+    stamp += 1 / rate
+    ahead = began + n / rate - time.monotonic()
+    if ahead > 0 and not order.get("hurry"):
+        time.sleep(ahead)
+print("done", flush=True)
+while order.get("forever"):
+    push(pylsl.local_clock()); time.sleep(1 / rate)
+sys.stdin.read()
+"""
+
+
+class Lab:
+    """Outlets of one session, which nobody else sees."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.session = "test-" + uuid.uuid4().hex[:12]
+        self.running: list[subprocess.Popen] = []
+
+    def outlet(self, version: int = 110, **order) -> subprocess.Popen:
+        file = self.folder / f"lsl-{version}.cfg"
+        tuning = "[tuning]\nUseProtocolVersion = 100\n" if version == 100 else ""
+        file.write_text(
+            f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {self.session}\n[log]\nlevel = -1\n{tuning}"
+        )
+        program = subprocess.Popen(
+            [sys.executable, "-c", OUTLET, json.dumps(order)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "LSLAPICFG": str(file)},
+        )
+        self.running.append(program)
+        assert self.says(program) == "ready"
+        return program
+
+    def many(self, count: int) -> None:
+        """Outlets in one program."""
+        extra = f"more = [pylsl.StreamOutlet(pylsl.StreamInfo('s%d' % k, 'EEG', 1, 10, 'float32', 'id%d' % k)) for k in range({count - 1})]"
+        self.outlet(name="first", extra=extra)
+
+    @staticmethod
+    def says(program: subprocess.Popen, seconds: float = 60) -> str:
+        assert select.select([program.stdout], [], [], seconds)[0], "the outlet says nothing"
+        return program.stdout.readline().decode().strip()
+
+    def done(self, program: subprocess.Popen) -> None:
+        assert self.says(program) == "done"
+
+    @staticmethod
+    def end(program: subprocess.Popen, with_signal=signal.SIGKILL) -> None:
+        if program.poll() is None:
+            program.send_signal(with_signal)
+        program.communicate()
+
+    def close(self) -> None:
+        for program in self.running:
+            self.end(program)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    made = Lab(tmp_path)
+    yield made
+    made.close()
+
+
+def watch(agent: Agent, lab: Lab, **settings) -> Agent:
+    agent.configure([{"lsl": {"name": "lsl", "session": lab.session, **settings}}])
+    return agent.start()
+
+
+def samples(seen, stream: str) -> float:
+    return seen.value("neural_device_samples_total", device=f"lsl/{stream}")
+
+
+def whole(seen, stream: str) -> None:
+    """Nothing was missing, and no byte was without a meaning."""
+    assert seen.value("neural_source_faults_total", source=f"lsl/{stream}") == 0
+    for nothing in ("gaps", "missing_samples", "backward_samples", "not_finite_values"):
+        assert seen.value(f"neural_stream_{nothing}_total", stream=stream) == 0, nothing
+
+
+@pytest.mark.parametrize("version", [110, 100])
+def test_every_format_is_counted_to_the_sample(agent, lab, version):
+    count = 700
+    outlets = [lab.outlet(version, name=form, format=form, count=count) for form in NUMBERS]
+    outlets.append(lab.outlet(version, name="string", type="Markers", format="string", rate=0, channels=2, count=50))
+    watch(agent, lab)
+    for outlet in outlets:
+        lab.done(outlet)
+    seen = agent.until(
+        lambda s: all(samples(s, form) >= count for form in NUMBERS)
+        and s.value("neural_stream_markers_total", stream="string") >= 50
+    )
+    for form in NUMBERS:
+        assert samples(seen, form) == count, form
+        whole(seen, form)
+        assert seen.series("neural_stream_info", stream=form, format=form, content="EEG")
+    assert seen.value("neural_stream_markers_total", stream="string") == 50
+    whole(seen, "string")
+    # The greeting is an answer of the outlet, and an event like any other.
+    assert seen.value("neural_source_events_total", source="lsl/string") == 51
+    assert seen.value("neural_streams", source="lsl") == 7
+    # A stream without a rate has no share of it.
+    assert not seen.series("neural_device_rate_ratio", device="lsl/string")
+    assert seen.value("neural_stream_nominal_rate_hertz", stream="string") == 0
+
+
+def test_a_stream_that_streams(agent, lab):
+    lab.outlet(name="EEG", rate=250, channels=8, unit="microvolts", forever=True)
+    watch(agent, lab, expect=["EEG", "Gaze"])
+    seen = agent.until(
+        lambda s: s.value("neural_stream_sample_age_seconds_count", stream="EEG") > 50
+        and s.series("neural_stream_rate_ratio", stream="EEG")
+        and s.series("neural_channel_quality_ratio", device="lsl/EEG"),
+        60,
+    )
+    assert seen.value("neural_source_up", source="lsl/EEG") == 1
+    assert seen.value("neural_stream_present", stream="EEG") == 1
+    assert [s.value for s in seen.series("neural_stream_present", stream="Gaze")] == [0]
+    # One machine has one clock.
+    assert abs(seen.value("neural_stream_clock_offset_seconds", stream="EEG")) < 0.01
+    rtt = seen.value("neural_stream_clock_round_trip_seconds", stream="EEG")
+    assert 0 < rtt < 0.1
+    assert seen.value("neural_stream_clock_uncertainty_seconds", stream="EEG") == pytest.approx(rtt / 2)
+    ages = {s.labels["le"]: s.value for s in seen.series("neural_stream_sample_age_seconds_bucket", stream="EEG")}
+    count = seen.value("neural_stream_sample_age_seconds_count", stream="EEG")
+    assert ages["1.0"] > 0.9 * count, ages
+    assert seen.series("neural_stream_channel_info", stream="EEG", channel="8", label="C8", unit="microvolts")
+    # No label says which start of the program it was.
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}", seen.text)
+
+
+def test_holes_are_told_by_timestamps(agent, lab):
+    holes = {"holes": [300, 600], "hole": 0.5, "count": 1000, "rate": 200}
+    outlet = lab.outlet(name="holes", hurry=True, **holes)
+    lab_pause = lab.outlet(name="pause", rate=100, count=400, holes=[200], hole=2.0, sleep=2.0)
+    watch(agent, lab)
+    lab.done(outlet)
+    lab.done(lab_pause)
+    seen = agent.until(lambda s: samples(s, "holes") >= 1000 and samples(s, "pause") >= 400)
+    seen = agent.until(lambda s: s.value("neural_stream_gaps_total", stream="pause") >= 1)
+    assert samples(seen, "holes") == 1000 and samples(seen, "pause") == 400
+    assert seen.value("neural_stream_gaps_total", stream="holes") == 2
+    assert seen.value("neural_stream_missing_samples_total", stream="holes") == 200
+    assert seen.value("neural_stream_gaps_total", stream="pause") == 1
+    assert seen.value("neural_stream_missing_samples_total", stream="pause") == 200
+    assert seen.value("neural_device_longest_gap_seconds", device="lsl/pause") > 1.5
+
+
+def test_an_outlet_is_killed_and_comes_back(agent, lab):
+    watch(agent, lab, expect=["EEG"])
+    missing = agent.until(lambda s: s.series("neural_stream_present", stream="EEG"))
+    assert missing.value("neural_stream_present", stream="EEG") == 0
+    # A slow start: the agent was there first.
+    first = lab.outlet(name="EEG", count=300)
+    lab.done(first)
+    agent.until(lambda s: samples(s, "EEG") == 300 and s.value("neural_stream_present", stream="EEG") == 1)
+    lab.end(first)
+    agent.until(lambda s: s.value("neural_source_up", source="lsl/EEG") == 0)
+    second = lab.outlet(name="EEG", count=200)
+    lab.done(second)
+    seen = agent.until(lambda s: samples(s, "EEG") >= 500)
+    assert samples(seen, "EEG") == 500
+    seen = agent.until(lambda s: s.value("neural_stream_reconnects_total", stream="EEG") == 1)
+    assert seen.value("neural_source_up", source="lsl/EEG") == 1
+    assert len(seen.series("neural_device_samples_total")) == 1, "a restart is no other stream"
+    lab.end(second)
+    gone = agent.until(lambda s: s.value("neural_stream_present", stream="EEG") == 0, 40)
+    assert not gone.series("neural_stream_info", stream="EEG")
+
+
+def test_two_streams_of_one_name_are_two(agent, lab):
+    outlets = [lab.outlet(name="twin", id=name, count=count) for name, count in [("a", 100), ("b", 250)]]
+    watch(agent, lab)
+    for outlet in outlets:
+        lab.done(outlet)
+    seen = agent.until(lambda s: samples(s, "twin") + samples(s, "twin#2") >= 350)
+    assert sorted([samples(seen, "twin"), samples(seen, "twin#2")]) == [100, 250]
+    seen = agent.until(lambda s: s.value("neural_streams_same_name", source="lsl") == 2)
+    assert seen.value("neural_streams_same_id", source="lsl") == 0
+    lab.outlet(name="other", id="a")
+    agent.until(lambda s: s.value("neural_streams_same_id", source="lsl") == 2)
+
+
+def test_more_streams_than_there_are_ports(agent, lab):
+    # Each takes two of the 32 ports, one for each version of IP; the last ones listen anywhere.
+    lab.many(40)
+    watch(agent, lab, mode="presence")
+    seen = agent.until(lambda s: s.value("neural_streams", source="lsl") == 40)
+    assert len(seen.series("neural_stream_info")) == 40
+    assert seen.value("neural_streams_refused", source="lsl") == 0
+
+
+def test_a_look_is_no_account(agent, lab):
+    lab.outlet(name="EEG", rate=200, channels=2, unit="uV", forever=True)
+    watch(agent, lab, mode="decimate")
+    seen = agent.until(lambda s: s.series("neural_stream_rate_hertz", stream="EEG"), 40)
+    assert 100 < seen.value("neural_stream_rate_hertz", stream="EEG") < 300
+    assert seen.series("neural_channel_quality_ratio", device="lsl/EEG", channel="2")
+    assert not seen.series("neural_device_samples_total", device="lsl/EEG")
+    assert not seen.series("neural_device_rate_hertz", device="lsl/EEG")
+    assert seen.value("neural_source_up", source="lsl/EEG") == 1
+    read = seen.value("neural_source_received_bytes_total", source="lsl/EEG")
+    time.sleep(3)
+    later = agent.scrape()
+    # Between looks nothing is read, and what was seen stays.
+    assert later.value("neural_source_received_bytes_total", source="lsl/EEG") == read
+    assert later.series("neural_channel_quality_ratio", device="lsl/EEG", channel="2")
+    assert later.series("neural_stream_rate_hertz", stream="EEG")
+
+
+def test_presence_opens_no_connection(agent, lab):
+    outlet = lab.outlet(name="EEG", forever=True)
+    markers = lab.outlet(name="marks", type="Markers", format="string", channels=1, rate=0, count=20)
+    watch(agent, lab, mode="presence", streams=[{"type": "EEG"}, {"type": "Markers", "mode": "markers"}])
+    lab.done(markers)
+    seen = agent.until(
+        lambda s: s.value("neural_stream_markers_total", stream="marks") == 20
+        and s.series("neural_stream_clock_offset_seconds", stream="EEG")
+    )
+    assert seen.value("neural_source_up", source="lsl/EEG") == 1
+    assert seen.value("neural_stream_channels", stream="EEG") == 4
+    assert not seen.series("neural_device_samples_total", device="lsl/EEG")
+    table = subprocess.run(["ss", "-tnp"], capture_output=True, text=True).stdout if os.path.exists("/usr/bin/ss") else ""
+    ours = [line for line in table.splitlines() if f"pid={agent.process.pid}," in line and f"pid={outlet.pid}," in line]
+    assert not ours, ours
+    connections = open(f"/proc/{agent.process.pid}/net/tcp").read() + open(f"/proc/{outlet.pid}/net/tcp6").read()
+    inodes = {os.readlink(f"/proc/{outlet.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{outlet.pid}/fd")}
+    open_to_outlet = [
+        line for line in connections.splitlines() if len(line.split()) > 9
+        and line.split()[3] == "01" and f"socket:[{line.split()[9]}]" in inodes
+    ]
+    assert not open_to_outlet
+
+
+def test_only_what_is_wanted_is_followed(agent, lab):
+    outlets = [lab.outlet(name=name, id=name, count=0) for name in ("one", "two")]
+    watch(agent, lab, streams=[{"source_id": "two"}])
+    seen = agent.until(lambda s: s.series("neural_stream_info", stream="two") and s.value("neural_streams") == 2)
+    assert not seen.series("neural_stream_info", stream="one")
+    assert len(outlets) == 2
+
+
+class Liar:
+    """An outlet over plain sockets. It answers to questions as it is told to, on one of the known ports."""
+
+    def __init__(self, lab: Lab, name: str, answer: bytes | None = None, ahead: float = 0.0, full: bytes | None = None,
+                 info: str | None = None, channels: int = 2, version: str = "1.10"):
+        self.udp, self.tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+        for port in range(16603, 16580, -1):
+            try:
+                self.udp.bind(("127.0.0.1", port))
+                break
+            except OSError:
+                continue
+        else:
+            raise AssertionError("no port is free")
+        self.tcp.bind(("127.0.0.1", 0))
+        self.tcp.listen()
+        self.uid, self.ahead, self.answer, self.full = str(uuid.uuid4()), ahead, answer, full
+        self.connections, self.closed, self.gone = 0, 0, False
+        self.info = info or (
+            f"<?xml version='1.0'?><info><name>{name}</name><type>EEG</type><channel_count>{channels}</channel_count>"
+            f"<channel_format>float32</channel_format><source_id>liar</source_id><nominal_srate>100</nominal_srate>"
+            f"<version>{version}</version><created_at>1</created_at><uid>{self.uid}</uid>"
+            f"<session_id>{lab.session}</session_id><hostname>here</hostname>"
+            f"<v4data_port>{self.tcp.getsockname()[1]}</v4data_port>"
+            f"<v4service_port>{self.udp.getsockname()[1]}</v4service_port><desc/></info>"
+        )
+        self.threads = [threading.Thread(target=to, daemon=True) for to in (self.tell, self.serve)]
+        for thread in self.threads:
+            thread.start()
+
+    def tell(self) -> None:
+        while not self.gone:
+            if not select.select([self.udp], [], [], 0.1)[0]:
+                continue
+            words, sender = self.udp.recvfrom(4096)
+            came = time.monotonic() + self.ahead
+            lines = words.decode().split("\r\n")
+            if lines[0] == "LSL:shortinfo":
+                port, number = lines[2].split()
+                self.udp.sendto(f"{number}\r\n{self.info}".encode(), (sender[0], int(port)))
+            elif lines[0] == "LSL:timedata":
+                self.udp.sendto(f" {lines[1]} {came} {time.monotonic() + self.ahead}".encode(), sender)
+
+    def greeting(self) -> bytes:
+        return f"LSL/110 200 OK\r\nUID: {self.uid}\r\nByte-Order: 1234\r\nData-Protocol-Version: 110\r\n\r\n".encode()
+
+    def patterns(self) -> bytes:
+        return b"".join(b"\x02" + struct.pack("<dff", 123456.789, k, -k - 1) for k in (4, 2))
+
+    def serve(self) -> None:
+        while not self.gone:
+            if select.select([self.tcp], [], [], 0.1)[0]:
+                threading.Thread(target=self.talk, args=[self.tcp.accept()[0]], daemon=True).start()
+
+    def talk(self, peer: socket.socket) -> None:
+        with peer:
+            asked = peer.recv(4096)
+            if asked.startswith(b"LSL:fullinfo"):
+                try:
+                    peer.sendall(self.info.encode() if self.full is None else self.full)
+                except OSError:
+                    pass
+                return
+            self.connections += 1
+            try:
+                peer.sendall(self.greeting() + self.patterns() if self.answer is None else self.answer)
+                peer.settimeout(60)
+                while peer.recv(4096):
+                    pass
+            except OSError:
+                pass
+            self.closed += 1
+
+    def close(self) -> None:
+        self.gone = True
+        for thread in self.threads:
+            thread.join()
+        self.udp.close()
+        self.tcp.close()
+
+
+@pytest.fixture
+def liar(lab):
+    made = []
+
+    def make(*what, **how):
+        made.append(Liar(lab, *what, **how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def faults(seen, source: str, kind: str) -> float:
+    return seen.value("neural_source_faults_total", source=source, kind=kind)
+
+
+def test_liars_are_counted_and_left(agent, lab, liar):
+    sample = b"\x02" + struct.pack("<dff", 1.0, 1.0, 2.0)
+    count = liar("count", channels=3)
+    stall = liar("stall")
+    stall.answer = stall.greeting() + stall.patterns() + sample + sample[:7]
+    endless = liar("endless", answer=b"x" * (8 << 20))
+    old = liar("old", version="1.0", answer=b"\x7f\x01\x09\x04" + struct.pack("<I", 100_000_000) + b"<info>" * 100_000)
+    bomb = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><info><name>&b;</name></info>"
+    liar("bomb", info=bomb)
+    big = liar("big", full=b"<info>" + b" " * (100 << 20))
+    honest = lab.outlet(name="honest", count=500)
+    watch(agent, lab)
+    lab.done(honest)
+    seen = agent.until(
+        lambda s: faults(s, "lsl/count", "bad_value") >= 2
+        and faults(s, "lsl/stall", "cut") >= 1
+        and faults(s, "lsl/endless", "too_long") >= 2
+        and faults(s, "lsl/old", "too_long") >= 2
+        and faults(s, "lsl/big", "too_long") >= 1
+        and faults(s, "lsl", "syntax") >= 2
+        and samples(s, "honest") >= 500,
+        60,
+    )
+    assert samples(seen, "honest") == 500
+    whole(seen, "honest")
+    wait_until(lambda: min(one.closed for one in (count, stall, endless, old)) >= 1, what="closed connections")
+    # A liar is not asked in a hurry.
+    assert max(one.connections for one in (count, endless, old)) < 30
+    assert agent.rss() < 200 << 20
+    assert big.connections >= 1 and agent.alive()
+
+
+def test_a_clock_that_is_ahead_and_is_set(agent, lab, liar):
+    ahead = liar("ahead", ahead=5.0)
+    watch(agent, lab)
+    offset = "neural_stream_clock_offset_seconds"
+    seen = agent.until(lambda s: s.series(offset, stream="ahead"))
+    doubt = seen.value("neural_stream_clock_uncertainty_seconds", stream="ahead")
+    # What is added to its timestamps.
+    assert abs(seen.value(offset, stream="ahead") + 5.0) <= doubt + 1e-4
+    assert seen.value("neural_stream_clock_jumps_total", stream="ahead") == 0
+    ahead.ahead = 7.5
+    seen = agent.until(lambda s: s.value("neural_stream_clock_jumps_total", stream="ahead") >= 1, 40)
+    seen = agent.until(lambda s: abs(s.value(offset, stream="ahead") + 7.5) < 0.1, 40)
+    assert seen.value("neural_stream_clock_jumps_total", stream="ahead") <= 2
