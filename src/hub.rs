@@ -140,7 +140,9 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Clients
         | Topic::Device
         | Topic::Lost
+        | Topic::Repeated
         | Topic::Contact
+        | Topic::Impedance
         | Topic::Vital
         | Topic::Tick
         | Topic::StagePeak

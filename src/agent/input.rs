@@ -17,7 +17,7 @@ use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
 use crate::decode::mapping::{Mapper, Problem};
 use crate::decode::statsd::{self, Statsd as StatsdDecoder};
-use crate::decode::{Decoder, Protocol};
+use crate::decode::{self, Decoder, Protocol};
 use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
@@ -165,7 +165,11 @@ impl Input {
 
     /// As a recording names it.
     pub(super) fn recorded(&self) -> Recorded {
-        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned() }
+        let board = match &self.settings {
+            Source::Serial(of) => of.options(),
+            _ => decode::Options::default(),
+        };
+        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned(), board }
     }
 
     fn protocol(&self) -> Protocol {
@@ -273,8 +277,9 @@ impl Input {
             (_, Protocol::Statsd) => {
                 Arc::new(|| Box::new(StatsdDecoder::new(&statsd::Settings::default(), Arc::default())))
             }
-            (Source::Serial(_), protocol) if protocol != Protocol::Jsonl => {
-                Arc::new(move || protocol.decoder())
+            (Source::Serial(of), protocol) if protocol != Protocol::Jsonl => {
+                let options = of.options();
+                Arc::new(move || options.decoder(protocol).unwrap_or_else(|| protocol.decoder()))
             }
             (settings, _) => {
                 let own = if let Source::Jsonl(of) = settings { of.line_bytes } else { None };

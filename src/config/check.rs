@@ -10,7 +10,7 @@ use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::setting::Span;
 
-use super::{Limits, Pipeline, Source};
+use super::{Limits, Pipeline, Serial, Source};
 
 /// The named forms of text that settings have.
 pub const FORMATS: &[Format] = &[
@@ -170,6 +170,9 @@ impl Check<'_> {
             }
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
+            if let Source::Serial(of) = &source {
+                self.board(&path, of);
+            }
             let name = source.name();
             if let Some(first) = names.get(name) {
                 let message = format!("the name \"{name}\" is taken by sources[{first}]");
@@ -189,6 +192,14 @@ impl Check<'_> {
                     taken.push((place, format!("sources[{index}]")));
                 }
             }
+        }
+    }
+
+    /// What is said of a board must be of that board, and possible.
+    fn board(&mut self, path: &Path, of: &Serial) {
+        for (keys, why) in of.options().problems(of.protocol.decoded()) {
+            let at = keys.split('.').fold(path.clone(), |path, key| path.key(key));
+            self.wrong(&at, why);
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decode;
+use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
 use crate::source::{exec, gpu, host, process, scrape, textfile};
 
@@ -246,7 +246,7 @@ pub enum Framing {
 }
 
 /// A serial port that a device writes to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serial {
     /// The name of the source.
@@ -260,15 +260,42 @@ pub struct Serial {
     /// What it writes: lines, or the frames of an acquisition device.
     #[serde(default)]
     pub protocol: Protocol,
+    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<u8>,
+    /// How many channels a BITalino sends, the first ones; six if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u8>,
+    /// Samples a second of a BITalino: 1, 10, 100 or 1000; 1000 if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u16>,
+    /// Which Ganglion is meant; the first that is found if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ganglion: Option<decode::Wanted>,
+    /// The frames of a board of protocol `generic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<generic::Frame>,
 }
 
 impl Serial {
+    /// What is said of the board beside its protocol.
+    #[must_use]
+    pub fn options(&self) -> decode::Options {
+        decode::Options {
+            gain: self.gain,
+            channels: self.channels,
+            rate: self.rate,
+            ganglion: self.ganglion.clone(),
+            frame: self.frame.clone(),
+        }
+    }
+
     /// Bits in a second: as set, or as the device is delivered.
     #[must_use]
     pub fn bits_per_second(&self) -> u32 {
         self.baud.unwrap_or(match self.protocol {
             Protocol::FreeEeg32 => 921_600,
-            Protocol::Chords | Protocol::SpikerBox => 230_400,
+            Protocol::Chords | Protocol::SpikerBox | Protocol::Ganglion => 230_400,
             Protocol::ThinkGear | Protocol::OpeneegP2 | Protocol::OpeneegP3 => 57_600,
             _ => 115_200,
         })
@@ -300,7 +327,7 @@ pub enum Protocol {
     ThinkGear,
     /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
     Chords,
-    /// PLUX BITalino with six channels at 1000 Hz, 115200 bits in a second.
+    /// PLUX BITalino, 115200 bits in a second.
     Bitalino,
     /// OpenEEG, packet version 2, 57600 bits in a second.
     OpeneegP2,
@@ -309,6 +336,10 @@ pub enum Protocol {
     /// Backyard Brains SpikerBox, 230400 bits in a second.
     #[serde(rename = "spikerbox")]
     SpikerBox,
+    /// OpenBCI Ganglion through its dongle (BLED112), 230400 bits in a second.
+    Ganglion,
+    /// A board of your own, whose frames `frame` describes; 115200 bits in a second.
+    Generic,
 }
 
 impl Protocol {
@@ -329,6 +360,8 @@ impl Protocol {
             Self::OpeneegP2 => decode::Protocol::OpeneegP2,
             Self::OpeneegP3 => decode::Protocol::OpeneegP3,
             Self::SpikerBox => decode::Protocol::SpikerBox,
+            Self::Ganglion => decode::Protocol::Ganglion,
+            Self::Generic => decode::Protocol::Generic,
         }
     }
 }

@@ -27,7 +27,8 @@ impl Streams {
                 feed.end(at, decoder.as_mut());
             }
         } else {
-            let decoder = self.0.entry(key).or_insert_with(|| protocol.decoder());
+            let new = || source.board.decoder(protocol).unwrap_or_else(|| protocol.decoder());
+            let decoder = self.0.entry(key).or_insert_with(new);
             feed.take(at, &piece.bytes, 1, decoder.as_mut());
         }
     }

@@ -223,6 +223,10 @@ proptest! {
         let before = told(board, &[&noise]).frames;
         let after = told(board, &[&noise, &stream]);
         prop_assert!(after.frames + 1 >= before + whole.frames, "{} {} {}", before, whole.frames, after.frames);
+        // Of a Ganglion a lost frame costs all samples until the next one with values.
+        if board == Protocol::Ganglion {
+            return Ok(());
+        }
         // At most the first two samples of the stream may be missing: of some boards two frames are one sample.
         let channels = whole.values.len() / frames.max(1);
         prop_assert!(after.values.ends_with(&whole.values[2 * channels..]));
