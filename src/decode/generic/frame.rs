@@ -260,7 +260,8 @@ impl Frame {
     }
 
     /// Bytes of the shortest frame that holds what is described, if that is at most [`LONGEST`].
-    pub(super) fn least(&self) -> usize {
+    #[must_use]
+    pub fn least(&self) -> usize {
         let Channels { offset, count, format, .. } = self.channels;
         let (stride, sample_stride) = self.channels.strides();
         let span = |number: usize, by: usize| number.saturating_sub(1).saturating_mul(by);
