@@ -45,7 +45,7 @@ pub(crate) fn from(bytes: &mut impl Iterator<Item = u8>) -> Frame {
         at += bytes;
         here
     };
-    let field = (what & 8 == 8).then(|| next());
+    let field = (what & 8 == 8).then(&mut next);
     let length_field = field.map(|n| {
         let bytes = 1 + (n & 1);
         LengthField { offset: place(&mut next, bytes), bytes, order: order(n), plus: n >> 1 & 15 }

@@ -125,7 +125,7 @@ fn possible() -> impl Strategy<Value = Frame> {
 
 /// Frames of a board that is described, with these numbers, filled with other bytes.
 fn written(frame: &Frame, numbers: std::ops::Range<u32>, filling: &[u8]) -> Vec<u8> {
-    let length = frame.length.unwrap_or(frame.least());
+    let length = frame.length.unwrap_or_else(|| frame.least());
     let mut stream = Vec::new();
     let fill = |at: usize| filling.get(at % filling.len().max(1)).copied().unwrap_or(7);
     for number in numbers {
@@ -146,7 +146,7 @@ fn written(frame: &Frame, numbers: std::ops::Range<u32>, filling: &[u8]) -> Vec<
         bytes[..frame.sync.len()].copy_from_slice(&frame.sync);
         bytes[length - frame.tail.len()..].copy_from_slice(&frame.tail);
         if let Some(sum) = frame.checksum {
-            let at = sum.offset.unwrap_or(length - frame.tail.len() - sum.kind.bytes());
+            let at = sum.offset.unwrap_or_else(|| length - frame.tail.len() - sum.kind.bytes());
             let value = sum.kind.of(&bytes[sum.from..sum.to.unwrap_or(at)], sum.poly, sum.init);
             let all = if little(sum.order) {
                 value.to_le_bytes()
