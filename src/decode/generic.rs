@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(wrong(&with(r#""length": 5"#)), ["length"]);
         assert_eq!(wrong(&with(r#""samples": 2, "length": 6"#)), ["length"]);
         assert_eq!(wrong(&with(r#""length": 6, "counter": {"offset": 1}"#)), ["counter.offset"]);
-        assert_eq!(wrong(&with(r#""length": 7, "counter": {"offset": 6, "bits": 9}"#)), ["counter.bits"]);
+        assert_eq!(wrong(&with(r#""length": 9, "counter": {"offset": 6, "bits": 9}"#)), ["counter.bits"]);
         assert_eq!(wrong(&with(r#""length": 7, "counter": {"offset": 6, "step": 3}"#)), ["counter.step"]);
         assert_eq!(wrong(&with(r#""length": 9, "rails": [5, 1]"#)), ["rails"]);
         assert_eq!(wrong(&with(r#""length_field": {"offset": 6}"#)), ["length_field"]);
