@@ -146,7 +146,9 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Clients
         | Topic::Device
         | Topic::Lost
+        | Topic::Repeated
         | Topic::Contact
+        | Topic::Impedance
         | Topic::Vital
         | Topic::Tap
         | Topic::Tick

@@ -18,7 +18,7 @@ use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
 use crate::decode::mapping::{Mapper, Problem};
 use crate::decode::statsd::{self, Statsd as StatsdDecoder};
-use crate::decode::{Decoder, Protocol};
+use crate::decode::{self, Decoder, Protocol};
 use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
@@ -166,7 +166,11 @@ impl Input {
 
     /// As a recording names it.
     pub(super) fn recorded(&self) -> Recorded {
-        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned() }
+        let board = match &self.settings {
+            Source::Serial(of) => of.options(),
+            _ => decode::Options::default(),
+        };
+        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned(), board }
     }
 
     fn protocol(&self) -> Protocol {
@@ -275,8 +279,11 @@ impl Input {
                 Arc::new(|| Box::new(StatsdDecoder::new(&statsd::Settings::default(), Arc::default())))
             }
             (Source::Serial(of), protocol) if protocol.brings_samples() => {
-                let signal = of.signal;
-                Arc::new(move || Box::new(Judged::new(protocol.decoder(), signal)))
+                let (signal, options) = (of.signal, of.options());
+                Arc::new(move || {
+                    let decoder = options.decoder(protocol).unwrap_or_else(|| protocol.decoder());
+                    Box::new(Judged::new(decoder, signal))
+                })
             }
             (Source::Serial(_), protocol) if protocol != Protocol::Jsonl => {
                 Arc::new(move || protocol.decoder())

@@ -171,6 +171,9 @@ impl Check<'_> {
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
             self.signal(&source, &path);
+            if let Source::Serial(of) = &source {
+                self.board(&path, of);
+            }
             let name = source.name();
             if let Some(first) = names.get(name) {
                 let message = format!("the name \"{name}\" is taken by sources[{first}]");
@@ -215,6 +218,14 @@ impl Check<'_> {
         if signal.quiet >= signal.loud {
             let message = format!("below {} V is bad already, as quiet", signal.quiet);
             self.wrong(&path.key("loud"), message);
+        }
+    }
+
+    /// What is said of a board must be of that board, and possible.
+    fn board(&mut self, path: &Path, of: &Serial) {
+        for (keys, why) in of.options().problems(of.protocol.decoded()) {
+            let at = keys.split('.').fold(path.clone(), |path, key| path.key(key));
+            self.wrong(&at, why);
         }
     }
 

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::quality;
-use crate::decode;
+use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
 use crate::source::{exec, gpu, host, process, scrape, textfile};
 
@@ -268,15 +268,42 @@ pub struct Serial {
     /// How the signal of an acquisition device is judged.
     #[serde(default)]
     pub signal: quality::Settings,
+    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<u8>,
+    /// How many channels a BITalino sends, the first ones; six if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u8>,
+    /// Samples a second of a BITalino: 1, 10, 100 or 1000; 1000 if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u16>,
+    /// Which Ganglion is meant; the first that is found if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ganglion: Option<decode::Wanted>,
+    /// The frames of a board of protocol `generic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<Box<generic::Frame>>,
 }
 
 impl Serial {
+    /// What is said of the board beside its protocol.
+    #[must_use]
+    pub fn options(&self) -> decode::Options {
+        decode::Options {
+            gain: self.gain,
+            channels: self.channels,
+            rate: self.rate,
+            ganglion: self.ganglion.clone(),
+            frame: self.frame.as_deref().cloned(),
+        }
+    }
+
     /// Bits in a second: as set, or as the device is delivered.
     #[must_use]
     pub fn bits_per_second(&self) -> u32 {
         self.baud.unwrap_or(match self.protocol {
             Protocol::FreeEeg32 => 921_600,
-            Protocol::Chords | Protocol::SpikerBox => 230_400,
+            Protocol::Chords | Protocol::SpikerBox | Protocol::Ganglion => 230_400,
             Protocol::ThinkGear | Protocol::OpeneegP2 | Protocol::OpeneegP3 => 57_600,
             _ => 115_200,
         })
@@ -308,7 +335,7 @@ pub enum Protocol {
     ThinkGear,
     /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
     Chords,
-    /// PLUX BITalino with six channels at 1000 Hz, 115200 bits in a second.
+    /// PLUX BITalino, 115200 bits in a second.
     Bitalino,
     /// OpenEEG, packet version 2, 57600 bits in a second.
     OpeneegP2,
@@ -317,6 +344,10 @@ pub enum Protocol {
     /// Backyard Brains SpikerBox, 230400 bits in a second.
     #[serde(rename = "spikerbox")]
     SpikerBox,
+    /// OpenBCI Ganglion through its dongle (BLED112), 230400 bits in a second.
+    Ganglion,
+    /// A board of your own, whose frames `frame` describes; 115200 bits in a second.
+    Generic,
 }
 
 impl Protocol {
@@ -337,6 +368,8 @@ impl Protocol {
             Self::OpeneegP2 => decode::Protocol::OpeneegP2,
             Self::OpeneegP3 => decode::Protocol::OpeneegP3,
             Self::SpikerBox => decode::Protocol::SpikerBox,
+            Self::Ganglion => decode::Protocol::Ganglion,
+            Self::Generic => decode::Protocol::Generic,
         }
     }
 }

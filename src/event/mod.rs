@@ -126,10 +126,14 @@ bodies! {
     Samples(Samples<'a>),
     /// A jump of a device's counter.
     Lost(Lost),
-    /// Text that a device wrote in place of frames.
+    /// Packets that came more than once.
+    Repeated(Repeated),
+    /// Text, or a message, that a device wrote in place of frames.
     Answer(Answer<'a>),
     /// Whether one electrode touches.
     Contact(Contact),
+    /// What a device measured between an electrode and the skin.
+    Impedance(Impedance),
     /// A device's own state.
     Vital(Vital),
     /// What passed between a device and the program that records it.

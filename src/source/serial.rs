@@ -121,7 +121,8 @@ fn read(
     let gone = loop {
         if stop.is_cancelled() {
             // A device that is gone cannot be told.
-            drop(port.write_all(decoder.goodbye()).and_then(|()| port.flush()));
+            decoder.farewell(&mut asked);
+            drop(port.write_all(&asked).and_then(|()| port.flush()));
             break None;
         }
         if let Err(e) = greeted {
