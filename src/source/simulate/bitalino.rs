@@ -53,7 +53,7 @@ impl Board for Bitalino {
     fn frame(&mut self, number: u64, counts: &[i32], out: &mut Vec<u8>) -> u64 {
         // Bits are filled from the end of the frame: number and checksum, four digital inputs, then the channels.
         let mut bits = (number % 16) << 60;
-        let mut used = 8;
+        let mut used = 12;
         let sent = counts.iter().enumerate().filter(|(at, _)| self.channels >> at & 1 == 1);
         for (place, (_, count)) in sent.enumerate() {
             // The fifth and sixth that are sent have six bits, whichever channels they are.

@@ -91,10 +91,12 @@ pub fn run(
     let mut here = false;
     while !stop.load(Ordering::Relaxed) {
         let came = terminal.wait(nap);
-        stream.ledger.readers += u64::from(came && !here);
-        here = came;
         let at = began.elapsed();
         let heard = terminal.read(&mut buffer);
+        // Who wrote may have come since it was looked.
+        let came = came || heard > 0;
+        stream.ledger.readers += u64::from(came && !here);
+        here = came;
         stream.ledger.heard_bytes += heard as u64;
         if let Some(bytes) = buffer.get(..heard).filter(|bytes| !bytes.is_empty()) {
             board.hears(at, bytes, &mut said);

@@ -119,7 +119,10 @@ impl Terminal {
     /// What the reader wrote.
     pub fn read(&mut self, buffer: &mut [u8]) -> usize {
         // Nothing there, or nobody: both are no bytes.
-        rustix::io::read(&self.board, buffer).unwrap_or_default()
+        let heard = rustix::io::read(&self.board, buffer).unwrap_or_default();
+        // Who wrote may have come since it was looked.
+        self.read |= heard > 0;
+        heard
     }
 
     /// Writes all of it, now or when there is room, or none of it. Says whether it will.
