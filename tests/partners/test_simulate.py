@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,7 +132,7 @@ def test_brainflows_drivers_accept_the_boards(simulate):
         assert first % 256 == numbers[0]
         assert np.array_equal(counts, ramp(first + np.arange(len(numbers)), len(counts))), name
         if name == "cyton":
-            assert first == 0 and rate == 250 and abs(len(numbers) - ledger["frames"]) <= 25
+            assert first == 0 and rate == 250 and 0 <= ledger["frames"] - len(numbers) < 100
 
 
 PYOPENBCI = """
@@ -288,8 +289,9 @@ def test_faults_that_end_a_link(simulate, tmp_path):
             with pytest.raises((serial.SerialException, OSError)):
                 while time.monotonic() < end:
                     came += len(port.read(33))
-            # It is plugged in again once, as another terminal under the same name.
-            assert came == 33 * 250 or number == 1, came
+            # A cable that is pulled takes the last bytes along.
+            assert 0 < came <= 33 * 250, came
+        # It is plugged in again once, as another terminal under the same name.
         if number == 0:
             before = time.monotonic()
             wait_until(lambda: os.path.exists(board.port), 30, "the board's return")
@@ -322,6 +324,23 @@ def test_a_reader_that_leaves_stops_nothing(simulate):
 def cpu(pid: int) -> float:
     tasks = Path(f"/proc/{pid}/task")
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+
+def test_the_demo_has_a_cyton_even_where_ports_are_taken(agents, tmp_path):
+    agent = agents("demo")
+    (tmp_path / "run").mkdir()
+    environment = {"RUNTIME_DIRECTORY": str(tmp_path / "run"), "STATE_DIRECTORY": str(tmp_path / "state")}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        try:
+            taken.bind(("127.0.0.1", 8125))
+        except OSError:
+            pass  # Somebody else has it: as good.
+        agent.start(environment, command=[str(PROGRAM), "demo", "--listen", f"127.0.0.1:{agent.port}"])
+        seen = agent.until(lambda s: s.value("neural_device_rate_hertz", device="cyton") > 200, 30)
+    assert seen.value("neural_source_up", source="cyton") == 1
+    assert seen.value("neural_source_up", source="pipeline") == 1
+    assert seen.value("neural_device_channels", device="cyton") == 8
+    assert "neural_device" in agent.told()
 
 
 def test_the_same_seed_is_the_same_bytes_and_mistakes_are_said(simulate, tmp_path):

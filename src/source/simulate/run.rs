@@ -202,3 +202,20 @@ fn finish(terminal: &mut Terminal) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chips_release_what_they_have_by_their_timer() {
+        let ms = |number, latency| {
+            let out = release(number, 250.0, Duration::from_millis(latency));
+            (out.as_secs_f64() * 1e6).round() / 1e3
+        };
+        // The first four frames are ready after 4 to 16 ms.
+        assert_eq!([ms(0, 16), ms(3, 16), ms(4, 16), ms(7, 16)], [16.0, 16.0, 32.0, 32.0]);
+        assert_eq!([ms(0, 0), ms(1, 0), ms(250 * 3600 - 1, 0)], [4.0, 8.0, 3_600_000.0]);
+        assert_eq!(ms(24, 100), 100.0);
+    }
+}

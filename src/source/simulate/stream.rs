@@ -172,6 +172,7 @@ impl Stream {
         if reset {
             self.ledger.resets += 1;
             board.meets(Event::Reset, said);
+            self.end();
         }
         (sent, turn)
     }
@@ -298,8 +299,149 @@ impl Stream {
         packets
     }
 
-    /// A stream ended: what is missing at its end nobody can see.
+    /// A stream ended: what is missing at its end nobody can see. The next one counts from the beginning, even
+    /// of a board that streams unasked.
     pub fn end(&mut self) {
+        self.run = None;
         self.ledger.unseen += std::mem::take(&mut self.missing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::super::{Choice, Device};
+    use super::*;
+    use crate::decode::{Decoder, Protocol};
+    use crate::event::Body;
+
+    /// The bytes of so many frames of a board, which was told to start, and the account of them.
+    fn play(device: Device, faults: &[&str], frames: u64) -> (Vec<u8>, Ledger) {
+        let choice = Choice { seed: 5, firmware: 2, ..Choice::default() };
+        let mut board = device.board(&choice).unwrap();
+        let mut said = Said::default();
+        // What starts any of them.
+        for told in [&[0xFD][..], b"b\n", b"START\n"] {
+            board.hears(Duration::ZERO, told, &mut said);
+        }
+        let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+        let ledger = Ledger::new(device.name(), choice.seed);
+        let mut stream = Stream::new(board.as_ref(), Shape::Eeg, faults, None, ledger).unwrap();
+        assert!(stream.follow(board.as_ref()).0, "{device:?}");
+        let mut out = Vec::new();
+        for _ in 0..frames {
+            stream.next(board.as_mut(), &mut out, &mut said);
+            if !stream.follow(board.as_ref()).0 {
+                break;
+            }
+        }
+        stream.end();
+        (out, stream.ledger)
+    }
+
+    /// Frames, missing packets, gaps and strange bytes, as a decoder tells them.
+    fn decoded(decoder: &mut dyn Decoder, bytes: &[u8]) -> [u64; 4] {
+        let mut seen = [0; 4];
+        let mut out = |body: Body<'_>| match body {
+            Body::Samples(samples) => seen[0] += u64::from(samples.frames),
+            Body::Lost(lost) => {
+                seen[1] += u64::from(lost.packets);
+                seen[2] += 1;
+            }
+            Body::Fault(fault) => seen[3] += fault.bytes,
+            _ => {}
+        };
+        bytes.chunks(97).for_each(|piece| decoder.decode(piece, &mut out));
+        decoder.end(&mut out);
+        seen
+    }
+
+    #[test]
+    fn what_is_injected_is_what_the_agent_sees() {
+        let faults =
+            ["lose=3@1s", "garbage=37@1500ms", "truncate@2s", "lose=0.5%@2500ms..4s", "unplug-channel=1@1s"];
+        for protocol in Protocol::ALL {
+            let Some(device) = Device::value_variants().iter().find(|d| d.name() == protocol.name()) else {
+                continue;
+            };
+            let rate = device.board(&Choice::default()).unwrap().facts().frame_rate;
+            let (bytes, ledger) = play(*device, &faults, (5.0 * rate) as u64);
+            let [frames, lost, gaps, strange] = decoded(protocol.decoder().as_mut(), &bytes);
+            assert_eq!(frames, ledger.frames, "{device:?}");
+            assert_eq!(strange, ledger.garbage_bytes + ledger.truncated_bytes, "{device:?}");
+            if !matches!(device, Device::ThinkGear | Device::SpikerBox) {
+                assert_eq!((lost, gaps), (ledger.lost, ledger.gaps), "{device:?}");
+            }
+            assert!(ledger.lost > 4 && ledger.gaps > 2 && ledger.unseen == 0, "{ledger:?}");
+            let unplugged = ledger.channels[0].unplugged as f64;
+            assert!((unplugged - 4.0 * rate).abs() <= 2.0, "{device:?}: {unplugged}");
+        }
+    }
+
+    #[test]
+    fn the_account_is_exact_and_the_same_each_time() {
+        let faults = [
+            "lose=300@1s",
+            "dropout=500ms@4s",
+            "duplicate@5s",
+            "rail=3@1s..2s",
+            "flat=2@0s..1s",
+            "silent@6s",
+        ];
+        let (bytes, ledger) = play(Device::Cyton, &faults, 2000);
+        assert_eq!(ledger.frames, 1500 - 300 - 125);
+        assert_eq!((ledger.lost, ledger.gaps, ledger.unseen, ledger.duplicates), (425, 2, 500, 1));
+        assert_eq!(bytes.len(), 33 * 1076);
+        assert_eq!((ledger.channels[2].railed, ledger.channels[1].flat), (250, 250));
+        assert!((ledger.seconds - 8.0).abs() < 1e-6);
+        assert_eq!(play(Device::Cyton, &faults, 2000).0, bytes);
+        assert!(
+            ledger.words().contains("425 packets lost in 2 gaps") && ledger.json().contains("\"lost\": 425")
+        );
+        // The counter goes on, whatever is lost.
+        assert_eq!(bytes[33 * 250 + 1], (550 % 256) as u8);
+    }
+
+    #[test]
+    fn a_board_that_starts_again_counts_from_0() {
+        let (bytes, ledger) = play(Device::Knight, &["reset@1s", "battery=50%"], 250);
+        assert_eq!((ledger.resets, ledger.starts, ledger.frames, ledger.unseen), (1, 2, 249, 1));
+        assert_eq!((bytes[21 * 124 + 1], bytes[21 * 125 + 1], bytes.len()), (124, 0, 249 * 21));
+        // One that must be told to start is quiet until then.
+        let (_, ledger) = play(Device::Cyton, &["reset@1s"], 2000);
+        assert_eq!((ledger.frames, ledger.resets, ledger.lost, ledger.unseen), (250, 1, 0, 1));
+        assert_eq!((ledger.battery, ledger.answers), (None, 0));
+    }
+
+    #[test]
+    fn nothing_that_a_host_writes_breaks_a_board() {
+        let mut dice = Dice::new(9);
+        for device in Device::value_variants() {
+            for firmware in [2, 3] {
+                let mut board = device.board(&Choice { seed: 1, board: None, firmware }).unwrap();
+                let (mut said, mut out) = (Said::default(), Vec::new());
+                for round in 0..2000 {
+                    let at = Duration::from_millis(round * 37);
+                    // Letters, digits and small numbers make more commands than noise does.
+                    let bytes: Vec<u8> = (0..dice.roll() % 24)
+                        .map(|_| match dice.roll() % 4 {
+                            0 => (dice.roll() % 16) as u8,
+                            1 => (dice.roll() % 256) as u8,
+                            _ => b' ' + (dice.roll() % 95) as u8,
+                        })
+                        .collect();
+                    board.hears(at, &bytes, &mut said);
+                    board.waits(at, &mut said);
+                    let facts = board.facts();
+                    let counts: Vec<i32> = (0..facts.channels * board.takes(round))
+                        .map(|at| board.count(at % facts.channels, 1e9 * dice.bell(), round as f64))
+                        .collect();
+                    board.frame(round, &counts, &mut out);
+                    out.clear();
+                    said.replies.clear();
+                }
+            }
+        }
     }
 }
