@@ -355,6 +355,7 @@ def test_the_same_seed_is_the_same_bytes_and_mistakes_are_said(simulate, tmp_pat
     for options, why in [
         (["--fault", "loose=3@1s"], "there is no fault"),
         (["--fault", "rail=9"], "there is no channel 9"),
+        (["--fault", "battery=9%"], "does not tell its battery"),
         (["--board", "UNO-R4"], "boards can be chosen of chords"),
         (["--pty", str(tmp_path / "mine")], "no symlink"),
     ]:

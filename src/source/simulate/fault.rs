@@ -21,7 +21,7 @@ Faults are NAME[=VALUE][@FROM[..TO]], times in seconds of the stream (5s, 500ms)
   unplug-channel=4[@..] the electrode of channel 4 touches nothing: hum and noise
   hum=50:80uV[@..]      that much hum, amplitude, in all channels; 60:1mV as well
   drift=+200ppm         the board's clock is that much fast
-  burst=100ms[@..]      what the board sends is released so seldom, as a slow chip or a busy machine does
+  burst=100ms[@..]      what the board sends is released so seldom, as by a slow chip
   battery=15%[@5s]      charge, on a device that tells it
   reset@8s              the board starts again: its banner, and quiet until it is told to start
   off[@8s]              the board is off, behind a dongle that is not

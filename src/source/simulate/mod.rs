@@ -165,6 +165,11 @@ pub trait Board: Send {
         0x0B
     }
 
+    /// Whether it tells the charge of its battery.
+    fn tells_battery(&self) -> bool {
+        false
+    }
+
     /// Kiloohms between skin and each electrode, where the board can measure them.
     fn impedances(&self) -> Vec<f64> {
         Vec::new()

@@ -51,7 +51,7 @@ impl Stream {
     /// The stream of a board.
     ///
     /// # Errors
-    /// If a fault is told of a channel that the board has not, in words.
+    /// If a fault is told of what the board has not, in words.
     pub fn new(
         board: &dyn Board,
         shape: Shape,
@@ -65,6 +65,9 @@ impl Stream {
                 && at >= channels
             {
                 return Err(format!("there is no channel {}; the board has {channels}", at + 1));
+            }
+            if matches!(fault.what, What::Battery(_)) && !board.tells_battery() {
+                return Err("this board does not tell its battery's charge; thinkgear does".to_owned());
             }
         }
         let kiloohms = board.impedances();
@@ -236,7 +239,7 @@ impl Stream {
                 What::Lose(frames) => fault.follows(clock, rate, frames),
                 What::Chance(share) => fault.acts(clock, rate) && self.dice.unit() < share,
                 What::Dropout(seconds) => fault.follows(clock, rate, (seconds * rate).round() as u64),
-                What::Silent => {
+                What::Silent | What::Off => {
                     self.silent |= fault.acts(clock, rate);
                     self.silent
                 }
@@ -405,13 +408,14 @@ mod tests {
 
     #[test]
     fn a_board_that_starts_again_counts_from_0() {
-        let (bytes, ledger) = play(Device::Knight, &["reset@1s", "battery=50%"], 250);
+        let (bytes, ledger) = play(Device::Knight, &["reset@1s"], 250);
         assert_eq!((ledger.resets, ledger.starts, ledger.frames, ledger.unseen), (1, 2, 249, 1));
         assert_eq!((bytes[21 * 124 + 1], bytes[21 * 125 + 1], bytes.len()), (124, 0, 249 * 21));
         // One that must be told to start is quiet until then.
         let (_, ledger) = play(Device::Cyton, &["reset@1s"], 2000);
         assert_eq!((ledger.frames, ledger.resets, ledger.lost, ledger.unseen), (250, 1, 0, 1));
-        assert_eq!((ledger.battery, ledger.answers), (None, 0));
+        let (_, ledger) = play(Device::OpeneegP3, &["off@1s"], 512);
+        assert_eq!((ledger.frames, ledger.unseen), (256, 256));
     }
 
     #[test]

@@ -62,6 +62,10 @@ impl Board for ThinkGear {
         2
     }
 
+    fn tells_battery(&self) -> bool {
+        true
+    }
+
     fn meets(&mut self, event: Event, _said: &mut Said) {
         match event {
             Event::Reset => self.powered = true,
