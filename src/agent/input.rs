@@ -90,7 +90,7 @@ impl Input {
             mapper: Arc::default(),
             scrape: None,
             trouble: None,
-            asked: config.sources != Source::defaults(),
+            asked: asked(settings, config),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -132,9 +132,8 @@ impl Input {
 
     /// Whether this is the source that `settings` and `config` describe, so that it can run on.
     pub(super) fn runs(&self, settings: &Source, config: &Config) -> bool {
-        let asked = config.sources != Source::defaults();
         self.settings == *settings
-            && self.asked == asked
+            && self.asked == asked(settings, config)
             && self.surroundings == Surroundings::of(config)
             && self.trouble.is_none()
     }
@@ -328,6 +327,12 @@ impl Input {
             }
         }
     }
+}
+
+/// Whether the user listed this source. What runs by default may run beside others that were added to it.
+fn asked(settings: &Source, config: &Config) -> bool {
+    let defaults = Source::defaults();
+    !(config.sources.starts_with(&defaults) && defaults.contains(settings))
 }
 
 /// Runs a source that can find its settings wrong; it is down then, and the log says why.

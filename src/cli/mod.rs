@@ -5,6 +5,7 @@ mod demo;
 mod metrics;
 mod recording;
 mod run;
+mod simulate;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ enum Command {
         #[arg(long)]
         print: bool,
     },
-    /// Run the agent on its defaults with a simulated pipeline that talks to it over its Unix socket.
+    /// Run the agent on its defaults with a simulated pipeline and a simulated Cyton.
     Demo {
         /// Where /metrics is served.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9612")]
@@ -92,6 +93,8 @@ enum Command {
         #[arg(long)]
         openmetrics: bool,
     },
+    /// Be an acquisition device on a pseudo-terminal, with faults that are known to the unit.
+    Simulate(simulate::SimulateArgs),
     /// Print a JSON Schema, for editors.
     Schema {
         /// Of what.
@@ -154,6 +157,7 @@ pub fn main() -> ExitCode {
         Some(Command::Metrics { file, markdown }) => metrics::list(&file, markdown),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),
+        Some(Command::Simulate(args)) => simulate::simulate(&args),
         Some(Command::Schema { of }) => schema(of),
         Some(Command::Completions { shell }) => {
             let mut out = Vec::new();

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
+use super::dice::Dice;
+
 /// Talks to the socket until it is dropped, and connects again when the agent goes away.
 pub async fn pipeline(socket: PathBuf) {
     loop {
@@ -20,7 +22,7 @@ pub async fn pipeline(socket: PathBuf) {
 
 async fn talk(socket: &Path) -> std::io::Result<()> {
     let mut stream = UnixStream::connect(socket).await?;
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = Dice::new(0x9e37_79b9_7f4a_7c15);
     stream.write_all(b"{\"type\":\"session\",\"pipeline\":\"decoder\",\"step\":\"started\"}\n").await?;
     let mut ticks = tokio::time::interval(Duration::from_millis(40));
     for round in 0_u64.. {
@@ -33,7 +35,7 @@ async fn talk(socket: &Path) -> std::io::Result<()> {
 /// What the pipeline says in one round of 40 ms. Writing to a string cannot fail.
 fn lines(round: u64, dice: &mut Dice) -> String {
     let mut text = String::new();
-    let trace = format!("{:016x}{:016x}", dice.next() | 1, dice.next());
+    let trace = format!("{:016x}{:016x}", dice.roll() | 1, dice.roll());
     for (stage, usual) in [("filter", 0.002), ("features", 0.006), ("classify", 0.014)] {
         // Long tails: most rounds are quick, a few are slow.
         let seconds = usual * (0.6 + 0.8 * dice.unit() + 4.0 * dice.unit().powi(24));
@@ -79,24 +81,6 @@ fn lines(round: u64, dice: &mut Dice) -> String {
     text
 }
 
-/// Numbers that look random and are the same in every run (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// From 0 to 1.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +90,7 @@ mod tests {
     #[test]
     fn every_line_is_understood() {
         let mut decoder = Protocol::Jsonl.decoder();
-        let mut dice = Dice(1);
+        let mut dice = Dice::new(1);
         let mut events = 0;
         for round in 0..200 {
             decoder.decode(lines(round, &mut dice).as_bytes(), &mut |body| {
