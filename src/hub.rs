@@ -142,6 +142,7 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Lost
         | Topic::Contact
         | Topic::Vital
+        | Topic::Port
         | Topic::Tick
         | Topic::StagePeak
         | Topic::QueuePeak

@@ -12,6 +12,7 @@ pub mod inference;
 pub mod lint;
 pub mod pack;
 pub mod pipeline;
+pub mod port;
 pub mod process;
 pub mod reference;
 pub mod service;
@@ -40,6 +41,7 @@ pub struct Page {
 pub static PAGES: &[&Page] = &[
     &source::PAGE,
     &device::PAGE,
+    &port::PAGE,
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,

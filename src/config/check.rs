@@ -10,7 +10,7 @@ use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::setting::Span;
 
-use super::{Limits, Pipeline, Source};
+use super::{Limits, Pipeline, Serial, Source};
 
 /// The named forms of text that settings have.
 pub const FORMATS: &[Format] = &[
@@ -181,6 +181,9 @@ impl Check<'_> {
                 *self.wrong(&path.key("name"), message) = Some(hint.to_owned());
             }
             names.entry(name.to_owned()).or_insert(index);
+            if let Source::Serial(of) = &source {
+                self.port(&path, of);
+            }
             for (place, at) in claims(&source, &path) {
                 if let Some((_, owner)) = taken.iter().find(|(other, _)| other.clashes(&place)) {
                     let message = format!("{place} is taken by {owner}");
@@ -189,6 +192,23 @@ impl Check<'_> {
                     taken.push((place, format!("sources[{index}]")));
                 }
             }
+        }
+    }
+
+    /// A serial source says which port, and says it once.
+    fn port(&mut self, path: &Path, of: &Serial) {
+        let hint = "port: /dev/serial/by-id/…, or usb: {id: \"0403:6015\", serial: …, place: …}";
+        match (&of.port, &of.usb) {
+            (Some(_), Some(_)) => {
+                self.wrong(&path.key("usb"), "the port is said by its path already");
+            }
+            (None, None) => {
+                *self.wrong(path, "says no port") = Some(hint.to_owned());
+            }
+            (None, Some(usb)) if usb.is_empty() => {
+                *self.wrong(&path.key("usb"), "any device would fit") = Some(hint.to_owned());
+            }
+            _ => {}
         }
     }
 
@@ -252,7 +272,10 @@ impl std::fmt::Display for Place {
 fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
     match source {
         Source::Jsonl(of) if of.listen.is_empty() => vec![(Place::DefaultSocket, path.key("listen"))],
-        Source::Serial(of) => vec![(Place::Port(of.port.clone()), path.key("port"))],
+        Source::Serial(of) => {
+            let key = if of.port.is_some() { "port" } else { "usb" };
+            vec![(Place::Port(of.which().to_string()), path.key(key))]
+        }
         _ => {
             let all = source.listens().iter().enumerate();
             all.map(|(index, at)| (Place::Listen(at.clone()), path.key("listen").item(index))).collect()

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode;
 use crate::listen::{Bytes, Listen, Many, Mode};
+use crate::source::serial::{self, LatencyTimer};
+use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, process, scrape, textfile};
 
 /// One source: its kind, and the settings of that kind.
@@ -251,8 +253,12 @@ pub enum Framing {
 pub struct Serial {
     /// The name of the source.
     pub name: String,
-    /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`.
-    pub port: String,
+    /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`. Either this or `usb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PathBuf>,
+    /// The USB device that makes the port, whatever number the port has then. Must fit one device alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usb: Option<UsbMatch>,
     /// Bits in a second; what the device is delivered with if left away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 20_000_000))]
@@ -260,9 +266,33 @@ pub struct Serial {
     /// What it writes: lines, or the frames of an acquisition device.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Whether the latency timer of an FTDI bridge is set to 1 ms, or kept as it is.
+    #[serde(default)]
+    pub latency_timer: LatencyTimer,
 }
 
 impl Serial {
+    /// Which port is meant.
+    #[must_use]
+    pub fn which(&self) -> Which {
+        match (&self.port, &self.usb) {
+            (Some(path), _) => Which::Path(path.clone()),
+            (None, usb) => Which::Usb(usb.clone().unwrap_or_default()),
+        }
+    }
+
+    /// As the source takes it.
+    #[must_use]
+    pub fn settings(&self) -> serial::Settings {
+        serial::Settings {
+            which: self.which(),
+            baud: self.bits_per_second(),
+            protocol: self.protocol.decoded().name(),
+            latency_timer: self.latency_timer,
+            roots: Roots::default(),
+        }
+    }
+
     /// Bits in a second: as set, or as the device is delivered.
     #[must_use]
     pub fn bits_per_second(&self) -> u32 {

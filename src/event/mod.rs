@@ -8,11 +8,13 @@ mod device;
 mod machine;
 mod observation;
 mod pipeline;
+mod port;
 
 pub use device::*;
 pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
+pub use port::*;
 
 /// Nanoseconds since the Unix epoch, stamped once where bytes arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,6 +132,8 @@ bodies! {
     Contact(Contact),
     /// A device's own state.
     Vital(Vital),
+    /// The port of a device.
+    Port(Port<'a>),
     /// The agent's clock, once a second.
     Tick,
     /// The busiest window of a stage. Written by an analyser alone.

@@ -17,6 +17,7 @@ pub mod serial;
 pub mod simulate;
 pub mod socket;
 pub mod textfile;
+pub mod usb;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -109,7 +109,12 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
         let (feed, stop) = (feed, stop.clone());
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(serial::run(name, 115_200, Arc::new(|| Protocol::Cyton.decoder()), feed, stop));
+            runtime.block_on(serial::run(
+                serial::Settings::path(name, 115_200, "cyton"),
+                Arc::new(|| Protocol::Cyton.decoder()),
+                feed,
+                stop,
+            ));
         }
     });
 
@@ -163,7 +168,12 @@ fn a_board_is_told_to_stop_when_the_agent_stops() {
         let stop = stop.clone();
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(serial::run(name, 115_200, Arc::new(|| Protocol::Daisy.decoder()), feed, stop));
+            runtime.block_on(serial::run(
+                serial::Settings::path(name, 115_200, "daisy"),
+                Arc::new(|| Protocol::Daisy.decoder()),
+                feed,
+                stop,
+            ));
         }
     });
     let mut board = Board { port, number: 0, sent: 0, due: clock() };
