@@ -4,18 +4,23 @@ Independent: pseudo-terminals of the kernel and of socat, locks of other process
 """
 from __future__ import annotations
 
+import grp
 import json
 import os
 import pty
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tty
+from pathlib import Path
 
 import pytest
 
-from conftest import PROGRAM, program, stage, wait_until
+from conftest import PROGRAM, Agent, program, stage, wait_until
 
 # Gone, and back, are seen within a second, as the figures that are printed show; a loaded machine may need more.
 PATIENT = 4.0
@@ -131,7 +136,6 @@ def test_a_port_that_is_gone_costs_nothing(agent):
     agent.start()
     board = Board(link)
     agent.until(lambda s: up(s) == 1)
-    # Another program keeps the dead line open, so that its node may stay and reads bring nothing for ever.
     os.close(board.master)
     agent.until(lambda s: up(s) == 0)
     before = agent.cpu()
@@ -175,33 +179,35 @@ def test_a_port_that_another_program_has_is_left_to_it(agent, how):
     board.unplug()
 
 
-def test_a_port_that_may_not_be_opened(agent, tmp_path):
+def test_a_port_that_may_not_be_opened():
     if os.getuid() != 0:
         pytest.skip("only root can run the agent as somebody else")
     nobody = 65534
-    link = agent.path("board")
-    board = Board(link)
-    os.chmod(board.name, 0o660)
-    os.chown(board.name, 0, 20)
-    agent.configure(serial(link))
-    # Its folders must be open to it, and the program too.
-    folder = agent.folder
-    while folder != folder.parent and folder.stat().st_uid == 0:
-        mode = folder.stat().st_mode & 0o7777
-        if mode & 0o005 != 0o005:
-            os.chmod(folder, mode | 0o055)
-        folder = folder.parent
-    os.chown(agent.folder, nobody, nobody)
-    agent.start(user=nobody, group=nobody, extra_groups=[])
-    agent.until(lambda s: state(s) == "not_permitted")
-    wait_until(lambda: "SUBSYSTEM==" in agent.told(), what="the advice")
-    said = agent.told()
-    assert "sudo usermod -aG dialout nobody" in said, said
-    assert 'MODE="0660"' in said and "/etc/udev/rules.d/" in said, said
-    # As soon as it may, it does.
-    os.chmod(board.name, 0o666)
-    agent.until(lambda s: state(s) == "open")
-    board.unplug()
+    # Not below the folder of this session, which is root's alone.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, nobody, nobody)
+        agent = Agent(Path(folder))
+        link = agent.path("board")
+        board = Board(link)
+        os.chown(board.name, 0, 20)
+        os.chmod(board.name, 0o660)
+        agent.configure(serial(link))
+        program = shutil.copy(PROGRAM, folder)
+        command = [program, "run", "--config", str(agent.file)]
+        agent.start(command=command, user=nobody, group=nobody, extra_groups=[])
+        try:
+            agent.until(lambda s: state(s) == "not_permitted")
+            wait_until(lambda: "SUBSYSTEM==" in agent.told(), what="the advice")
+            said = agent.told()
+            dialout, user = grp.getgrgid(20).gr_name, pwd.getpwuid(nobody).pw_name
+            assert f"sudo usermod -aG {dialout} {user}" in said, said
+            assert 'MODE="0660"' in said and "/etc/udev/rules.d/" in said, said
+            # As soon as it may, it does.
+            os.chmod(board.name, 0o666)
+            agent.until(lambda s: state(s) == "open")
+            board.unplug()
+        finally:
+            agent.stop()
 
 
 def test_a_recording_of_a_port_gives_the_same_numbers(agent, tmp_path):

@@ -105,7 +105,7 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     fn new(settings: &'a Settings, feed: &'a Feed, stop: &'a CancellationToken) -> Self {
-        let voice = Voice { feed, state: None, said: String::new() };
+        let voice = Voice { feed, state: None, said: String::new(), lost: false };
         Self { settings, feed, stop, voice, pause: Pause(PAUSE.0), lost: None, number: None }
     }
 
@@ -118,6 +118,7 @@ impl<'a> Supervisor<'a> {
                     let (state, why) = match missing {
                         Missing::Absent(why) => (PortState::Absent, why),
                         Missing::Ambiguous(why) => (PortState::Ambiguous, why),
+                        Missing::NotPermitted(why) => (PortState::NotPermitted, why),
                     };
                     self.voice.tell(state, &why);
                     // What comes next is new, and is tried at once.
@@ -164,7 +165,7 @@ impl<'a> Supervisor<'a> {
             let end = gone.end(node, stop);
             feed.send(Body::Port(Port::Lost(end)));
             let state = if end == PortEnd::Unplugged { PortState::Absent } else { PortState::Failed };
-            self.voice.tell(state, &format!("{place} is gone: {gone}"));
+            self.voice.lose(state, &format!("{place} is gone: {gone}"));
             self.lost = Some(end);
         }
         // A port that opens and breaks at once is not asked in a hurry.
@@ -209,6 +210,8 @@ struct Voice<'a> {
     feed: &'a Feed,
     state: Option<PortState>,
     said: String,
+    /// Whether it was said that the port was lost, and nothing since.
+    lost: bool,
 }
 
 impl Voice<'_> {
@@ -230,6 +233,12 @@ impl Voice<'_> {
         self.said.clear();
     }
 
+    /// An open port is lost.
+    fn lose(&mut self, state: PortState, why: &str) {
+        self.tell(state, why);
+        self.lost = true;
+    }
+
     /// What was wrong no longer is.
     fn well(&mut self, why: &str) {
         if !self.is(PortState::Open) {
@@ -241,12 +250,13 @@ impl Voice<'_> {
 
     fn tell(&mut self, state: PortState, why: &str) {
         // A loss is told when it happens; that the port is then absent is no news.
-        let news = self.said != why && !(state == PortState::Absent && self.is(state));
+        let news = self.said != why && !(state == PortState::Absent && self.lost);
         self.set(state);
+        self.lost = false;
         if news {
             tracing::warn!(source = self.feed.name(), state = state.as_str(), "{why}");
-            why.clone_into(&mut self.said);
         }
+        why.clone_into(&mut self.said);
     }
 }
 

@@ -156,6 +156,8 @@ impl Session<'_, '_> {
                     format!("what comes from {which} at {baud} bits a second is not {protocol}: {what}");
                 self.voice.tell(PortState::WrongDevice, &why);
             }
+        } else if self.voice.is(PortState::Silent) && !decoder.is_board() {
+            self.voice.set(PortState::Open);
         } else if verdict == Verdict::Right || self.voice.is(PortState::Silent) {
             self.voice.well(&format!("{which} speaks again"));
         }

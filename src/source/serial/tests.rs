@@ -232,7 +232,7 @@ fn reads_of_nothing_burn_no_core() {
     let feed = Feed::new(hub.clone(), hub.add_source("board"), "board");
     let (settings, stop) = (Settings::path("/dev/null", 115_200, "jsonl"), CancellationToken::new());
     let node = settings.which.find(&settings.roots).unwrap();
-    let mut voice = Voice { feed: &feed, state: None, said: String::new() };
+    let mut voice = Voice { feed: &feed, state: None, said: String::new(), lost: false };
     let mut watch = Watch::new(&node, &settings, &feed, &mut None);
     let session =
         Session { settings: &settings, feed: &feed, stop: &stop, voice: &mut voice, watch: &mut watch };

@@ -81,6 +81,8 @@ pub enum Missing {
     Absent(String),
     /// There are several.
     Ambiguous(String),
+    /// The way to it may not be gone.
+    NotPermitted(String),
 }
 
 /// A port that is there.
@@ -136,13 +138,14 @@ impl Which {
 fn by_path(path: &Path, roots: &Roots) -> Result<Node, Missing> {
     let shown = path.display();
     let (Some(identity), Ok(real)) = (Identity::of(path), path.canonicalize()) else {
-        let tree = path.ancestors().nth(1).is_some_and(Path::is_dir);
-        let hint = if tree || path.starts_with("/dev/serial") {
-            "is the device plugged in?"
+        let denied = path.canonicalize().is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+        return Err(if denied {
+            Missing::NotPermitted(format!("not permitted to look for {shown}; see `namei -l {shown}`"))
+        } else if path.starts_with("/dev") || path.parent().is_some_and(Path::is_dir) {
+            Missing::Absent(format!("{shown} is not there; is the device plugged in?"))
         } else {
-            "its folder does not exist either"
-        };
-        return Err(Missing::Absent(format!("{shown} is not there; {hint}")));
+            Missing::Absent(format!("{shown} is not there, nor is its folder"))
+        });
     };
     let found = [last(&real), last(path)].into_iter().find_map(|name| tty(roots, &name));
     let (tty, usb) = found.map_or((None, None), |tty| (Some(tty.name), tty.usb));
