@@ -138,6 +138,10 @@ pub fn ttys(roots: &Roots) -> Vec<Tty> {
 #[must_use]
 pub fn tty(roots: &Roots, name: &str) -> Option<Tty> {
     let class = roots.sys.join("class/tty").join(name);
+    // Most are consoles. A look at the link alone is cheap, and is taken several times a second.
+    if std::fs::read_link(&class).is_ok_and(|to| to.to_string_lossy().contains("/devices/virtual/")) {
+        return None;
+    }
     // Consoles and pseudo-terminals have no device.
     let device = class.join("device").canonicalize().ok()?;
     let shown = device.to_string_lossy();
