@@ -151,6 +151,7 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Impedance
         | Topic::Vital
         | Topic::Tap
+        | Topic::Port
         | Topic::Tick
         | Topic::StagePeak
         | Topic::QueuePeak

@@ -155,7 +155,7 @@ impl Input {
             Source::Scrape(of) => of.url.clone(),
             Source::Textfile(of) => of.directory.display().to_string(),
             Source::Exec(of) => of.command.join(" "),
-            Source::Serial(of) => of.port.clone(),
+            Source::Serial(of) => of.which().to_string(),
             Source::Replay(of) => of.file.display().to_string(),
             _ => listens.join(", "),
         };
@@ -243,8 +243,7 @@ impl Input {
                 drop(tasks.spawn(gpu::run(of, self.asked, feed, stop)));
             }
             Source::Serial(of) => {
-                let baud = of.bits_per_second();
-                drop(tasks.spawn(serial::run(of.port, baud, of.tap, self.new_decoder(false), feed, stop)));
+                drop(tasks.spawn(serial::run(of.settings(), self.new_decoder(false), feed, stop)));
             }
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),
         }

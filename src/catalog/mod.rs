@@ -14,6 +14,7 @@ pub mod limit;
 pub mod lint;
 pub mod pack;
 pub mod pipeline;
+pub mod port;
 pub mod process;
 pub mod reference;
 pub mod service;
@@ -46,6 +47,7 @@ pub static PAGES: &[&Page] = &[
     &device::PAGE,
     &tap::PAGE,
     &signal::PAGE,
+    &port::PAGE,
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,

@@ -43,7 +43,7 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         if let Some(port) = &port {
             config.sources.push(Source::Serial(Serial {
                 name: "cyton".to_owned(),
-                port: port.display().to_string(),
+                port: Some(port.clone()),
                 protocol: Protocol::Cyton,
                 ..Serial::default()
             }));

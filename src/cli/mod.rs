@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod devices;
 mod metrics;
 mod recording;
 mod run;
@@ -35,6 +36,16 @@ Send:    printf '%s\\n' '{\"type\":\"error\",\"pipeline\":\"p\",\"error\":\"test
 
 Exit codes: 0 fine, 1 failed while running, 2 bad usage or configuration, 3 differences found.";
 
+const DEVICES: &str = "\
+No port is opened, so nothing is taken from a program that records. A USB id is that of a bridge and never \
+proves what is behind it: the protocol in the suggested configuration is a guess to be checked. Programs of \
+other users that have a port open are seen by root alone.
+
+Each port comes with a source to paste under `sources:` of the configuration. It names the device by what \
+stays with it, not by a number such as ttyUSB0, which changes when it is plugged in again.
+
+Exit codes: 0 fine, also if nothing was found; 1 failed while running; 2 bad usage.";
+
 /// Health of neural pipelines and acquisition devices as OpenMetrics.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = AFTER, max_term_width = 100)]
@@ -65,6 +76,19 @@ enum Command {
         /// Stop after so many seconds.
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
+    },
+    /// List the serial ports: what is plugged in, what it probably is, whether it may be opened, who has it.
+    #[command(after_help = DEVICES)]
+    Devices {
+        /// Go on, and print each change as a line.
+        #[arg(long)]
+        watch: bool,
+        /// As one JSON document; with --watch one JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Where the system's files are: the host's, seen from a container that has them at another place.
+        #[arg(long, value_name = "FOLDER")]
+        root: Option<PathBuf>,
     },
     /// List every metric: name, type, labels, meaning.
     Metrics {
@@ -154,6 +178,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check { file, print }) => check::check(&file, print),
         Some(Command::Demo { listen, seconds }) => demo::demo(listen, seconds),
+        Some(Command::Devices { watch, json, root }) => devices::devices(root.as_deref(), watch, json),
         Some(Command::Metrics { file, markdown }) => metrics::list(&file, markdown),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),

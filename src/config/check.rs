@@ -192,6 +192,9 @@ impl Check<'_> {
                 *self.wrong(&path.key("tap"), message) =
                     Some("a path from the root on, such as /run/neural-exporter/cyton".to_owned());
             }
+            if let Source::Serial(of) = &source {
+                self.port(&path, of);
+            }
             for (place, at) in claims(&source, &path) {
                 if let Some((_, owner)) = taken.iter().find(|(other, _)| other.clashes(&place)) {
                     let message = format!("{place} is taken by {owner}");
@@ -226,6 +229,23 @@ impl Check<'_> {
         for (keys, why) in of.options().problems(of.protocol.decoded()) {
             let at = keys.split('.').fold(path.clone(), |path, key| path.key(key));
             self.wrong(&at, why);
+        }
+    }
+
+    /// A serial source says which port, and says it once.
+    fn port(&mut self, path: &Path, of: &Serial) {
+        let hint = "port: /dev/serial/by-id/…, or usb: {id: \"0403:6015\", serial: …, place: …}";
+        match (&of.port, &of.usb) {
+            (Some(_), Some(_)) => {
+                self.wrong(&path.key("usb"), "the port is said by its path already");
+            }
+            (None, None) => {
+                *self.wrong(path, "says no port") = Some(hint.to_owned());
+            }
+            (None, Some(usb)) if usb.is_empty() => {
+                *self.wrong(&path.key("usb"), "any device would fit") = Some(hint.to_owned());
+            }
+            _ => {}
         }
     }
 
@@ -290,7 +310,8 @@ fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
     match source {
         Source::Jsonl(of) if of.listen.is_empty() => vec![(Place::DefaultSocket, path.key("listen"))],
         Source::Serial(of) => {
-            let port = (Place::Port(of.port.clone()), path.key("port"));
+            let key = if of.port.is_some() { "port" } else { "usb" };
+            let port = (Place::Port(of.which().to_string()), path.key(key));
             // A link in the place of a port would hide it.
             let tap = of.tap.iter().map(|tap| (Place::Port(tap.display().to_string()), path.key("tap")));
             std::iter::once(port).chain(tap).collect()

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::quality;
 use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
+use crate::source::serial::{self, LatencyTimer};
+use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, process, scrape, textfile};
 
 /// One source: its kind, and the settings of that kind.
@@ -252,8 +254,12 @@ pub enum Framing {
 pub struct Serial {
     /// The name of the source.
     pub name: String,
-    /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`.
-    pub port: String,
+    /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`. Either this or `usb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PathBuf>,
+    /// The USB device that makes the port, whatever number the port has then. Must fit one device alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usb: Option<UsbMatch>,
     /// Bits in a second; what the device is delivered with if left away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 20_000_000))]
@@ -283,6 +289,9 @@ pub struct Serial {
     /// The frames of a board of protocol `generic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<Box<generic::Frame>>,
+    /// Whether the latency timer of an FTDI bridge is set to 1 ms, or kept as it is.
+    #[serde(default)]
+    pub latency_timer: LatencyTimer,
 }
 
 impl Serial {
@@ -295,6 +304,28 @@ impl Serial {
             rate: self.rate,
             ganglion: self.ganglion.clone(),
             frame: self.frame.as_deref().cloned(),
+        }
+    }
+
+    /// Which port is meant.
+    #[must_use]
+    pub fn which(&self) -> Which {
+        match (&self.port, &self.usb) {
+            (Some(path), _) => Which::Path(path.clone()),
+            (None, usb) => Which::Usb(usb.clone().unwrap_or_default()),
+        }
+    }
+
+    /// As the source takes it.
+    #[must_use]
+    pub fn settings(&self) -> serial::Settings {
+        serial::Settings {
+            which: self.which(),
+            baud: self.bits_per_second(),
+            protocol: self.protocol.decoded().name(),
+            latency_timer: self.latency_timer,
+            roots: Roots::default(),
+            tap: self.tap.clone(),
         }
     }
 

@@ -8,12 +8,14 @@ mod device;
 mod machine;
 mod observation;
 mod pipeline;
+mod port;
 mod tap;
 
 pub use device::*;
 pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
+pub use port::*;
 pub use tap::*;
 
 /// Nanoseconds since the Unix epoch, stamped once where bytes arrive.
@@ -138,6 +140,8 @@ bodies! {
     Vital(Vital),
     /// What passed between a device and the program that records it.
     Tap(&'a Tap<'a>),
+    /// The port of a device.
+    Port(Port<'a>),
     /// The agent's clock, once a second.
     Tick,
     /// The busiest window of a stage. Written by an analyser alone.

@@ -328,6 +328,12 @@ mod tests {
         for told in [&[0xFD][..], b"b\n", b"START\n"] {
             board.hears(Duration::ZERO, told, &mut said);
         }
+        play_on(device, board, faults, frames)
+    }
+
+    /// The same of a board that streams.
+    fn play_on(device: Device, mut board: Box<dyn Board>, faults: &[&str], frames: u64) -> (Vec<u8>, Ledger) {
+        let (choice, mut said) = (Choice { seed: 5, ..Choice::default() }, Said::default());
         let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let ledger = Ledger::new(device.name(), choice.seed);
         let mut stream = Stream::new(board.as_ref(), Shape::Eeg, faults, None, ledger).unwrap();
@@ -368,6 +374,10 @@ mod tests {
             let Some(device) = Device::value_variants().iter().find(|d| d.name() == protocol.name()) else {
                 continue;
             };
+            // That one wants to be talked to.
+            if *device == Device::Ganglion {
+                continue;
+            }
             let rate = device.board(&Choice::default()).unwrap().facts().frame_rate;
             let (bytes, ledger) = play(*device, &faults, (5.0 * rate) as u64);
             let [frames, lost, gaps, strange] = decoded(protocol.decoder().as_mut(), &bytes);
@@ -379,6 +389,44 @@ mod tests {
             assert!(ledger.lost > 4 && ledger.gaps > 2 && ledger.unseen == 0, "{ledger:?}");
             let unplugged = ledger.channels[0].unplugged as f64;
             assert!((unplugged - 4.0 * rate).abs() <= 2.0, "{device:?}: {unplugged}");
+        }
+    }
+
+    #[test]
+    fn a_ganglion_is_found_connected_and_accounted_for() {
+        for firmware in [2, 3] {
+            let choice = Choice { seed: 5, firmware, ..Choice::default() };
+            let mut board = Device::Ganglion.board(&choice).unwrap();
+            let mut decoder = Protocol::Ganglion.decoder();
+            let (mut asked, mut said) = (Vec::new(), Said::default());
+            let mut seen = [0_u64; 4];
+            let mut out = |body: Body<'_>| match body {
+                Body::Samples(samples) => seen[0] += u64::from(samples.frames),
+                Body::Lost(lost) => (seen[1], seen[2]) = (seen[1] + u64::from(lost.packets), seen[2] + 1),
+                Body::Fault(fault) => seen[3] += fault.bytes,
+                _ => {}
+            };
+            // The decoder does the talking, five times a second.
+            for round in 0..200 {
+                let at = Duration::from_millis(200 * round);
+                decoder.ask(&mut asked);
+                board.hears(at, &std::mem::take(&mut asked), &mut said);
+                board.waits(at, &mut said);
+                for (_, bytes) in said.replies.drain(..) {
+                    decoder.decode(&bytes, &mut out);
+                }
+                if board.streaming().is_some() {
+                    break;
+                }
+            }
+            assert!(board.streaming().is_some(), "firmware {firmware}");
+            let rate = board.facts().frame_rate;
+            let faults = ["lose=3@1s", "garbage=37@1500ms", "lose=40@2s", "lose=0.5%@2500ms..4s"];
+            let (bytes, ledger) = play_on(Device::Ganglion, board, &faults, (5.0 * rate) as u64);
+            bytes.chunks(97).for_each(|piece| decoder.decode(piece, &mut out));
+            decoder.end(&mut out);
+            assert_eq!(seen, [ledger.frames, ledger.lost, ledger.gaps, ledger.garbage_bytes], "{firmware}");
+            assert!(ledger.lost > 43 && ledger.gaps > 2, "{ledger:?}");
         }
     }
 
