@@ -15,6 +15,7 @@ mod ingest;
 mod laws;
 mod noise;
 mod openmetrics;
+mod rules;
 mod serial;
 mod tidy;
 
