@@ -81,8 +81,6 @@ limits! {
         "Charge below which a device should be changed or charged";
     DEVICE_BATTERY_CRITICAL = "device_battery_critical", 0.1, Ratio, Below,
         "Charge below which a device may stop at any moment";
-    DEVICE_BURST = "device_burst", 100.0, None, Above,
-        "Packets that one read may bring";
     DEVICE_DRIFT = "device_drift", 0.0001, Ratio, Above,
         "How much a device's clock may differ from this machine's";
     DEVICE_GAP = "device_gap", 0.5, Seconds, Above,

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Alertmanager, Alerts, Email, File, Hook, Pagerduty, Quiet, Receiver, Settings, Slack, Urgency, yaml};
+use super::{
+    Alertmanager, Alerts, Email, File, Hook, Pagerduty, Quiet, Receiver, Settings, Slack, Urgency, yaml,
+};
 use crate::catalog::alert::{CHAPTERS, Priority};
 
 #[derive(Serialize)]
@@ -140,13 +142,15 @@ struct ToWebhook {
     title: &'static str,
 }
 
-const TITLE: &str = "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
+const TITLE: &str =
+    "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
 const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}";
 const COLOR: &str = "{{ if ne .Status \"firing\" }}good{{ else if eq .CommonLabels.priority \"P0\" }}danger{{ else }}warning{{ end }}";
 const PAGER: &str = "{{ if eq .CommonLabels.severity \"critical\" }}critical{{ else if eq .CommonLabels.severity \"high\" }}error{{ else if match \"medium|warning\" .CommonLabels.severity }}warning{{ else }}info{{ end }}";
 
 pub(super) fn render(settings: &Settings, files: &mut Vec<File>) {
-    let mut add = |name: &str, text| files.push(File { path: format!("provisioning/alertmanager/{name}.yml"), text });
+    let mut add =
+        |name: &str, text| files.push(File { path: format!("provisioning/alertmanager/{name}.yml"), text });
     add("alertmanager", yaml(&whole(&settings.alerts)));
     add("fragment", yaml(&fragment(&settings.alerts)));
     add("example", yaml(&whole(&example(&settings.alerts))));
@@ -221,7 +225,8 @@ fn fragment(alerts: &Alerts) -> Config {
 /// Everybody who hears of a priority.
 fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
     let mut to = To { name, ..To::default() };
-    let hears = |receiver: &&Receiver| receiver.priorities().iter().any(|of| of.as_str() == priority.as_str());
+    let hears =
+        |receiver: &&Receiver| receiver.priorities().iter().any(|of| of.as_str() == priority.as_str());
     // What this Alertmanager would refuse has been told of where the configuration was read.
     let fits = |receiver: &&Receiver| receiver.wrong(alerts.alertmanager).is_none();
     for receiver in alerts.receivers.iter().filter(hears).filter(fits) {
@@ -234,12 +239,14 @@ fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
                 title: TITLE,
                 text: LINES,
             }),
-            Receiver::Pagerduty(Pagerduty { routing_key_file, .. }) => to.pagerduty_configs.push(ToPagerduty {
-                send_resolved: true,
-                routing_key_file,
-                severity: PAGER,
-                description: TITLE,
-            }),
+            Receiver::Pagerduty(Pagerduty { routing_key_file, .. }) => {
+                to.pagerduty_configs.push(ToPagerduty {
+                    send_resolved: true,
+                    routing_key_file,
+                    severity: PAGER,
+                    description: TITLE,
+                })
+            }
             Receiver::Email(Email { to: address, from, smarthost, username, password_file, .. }) => {
                 to.email_configs.push(ToEmail {
                     send_resolved: true,
@@ -290,7 +297,11 @@ fn inhibitions() -> Vec<Inhibit> {
     let maintenance = ["device", "service", "pipeline", "instance"].map(|label| Inhibit {
         // A label that both lack would be equal: it must be there.
         source_matchers: vec!["alertname=\"NeuralMaintenance\"".to_owned(), format!("{label}=~\".+\"")],
-        target_matchers: vec![ours(), "alertname!=\"NeuralMaintenance\"".to_owned(), "component!=\"agent\"".to_owned()],
+        target_matchers: vec![
+            ours(),
+            "alertname!=\"NeuralMaintenance\"".to_owned(),
+            "component!=\"agent\"".to_owned(),
+        ],
         equal: vec![label.to_owned()],
     });
     worse.into_iter().chain([device, agent]).chain(maintenance).collect()
@@ -300,7 +311,9 @@ fn inhibitions() -> Vec<Inhibit> {
 fn identity() -> Vec<String> {
     let alerts = CHAPTERS.iter().flat_map(|chapter| chapter.alerts);
     let labels: BTreeSet<&str> = alerts.flat_map(|alert| alert.fires.labels).map(|(name, _)| *name).collect();
-    ["alertname", "job", "instance"].into_iter().chain(labels.into_iter().filter(|label| *label != "job"))
+    ["alertname", "job", "instance"]
+        .into_iter()
+        .chain(labels.into_iter().filter(|label| *label != "job"))
         .map(str::to_owned)
         .collect()
 }
@@ -333,7 +346,11 @@ fn example(alerts: &Alerts) -> Alerts {
         Hook { url: old.then(|| url.to_owned()), url_file: (!old).then(|| secret(name)), priorities: all() }
     };
     let receivers = vec![
-        Receiver::Slack(Slack { api_url_file: secret("slack"), channel: "#lab".to_owned(), priorities: all() }),
+        Receiver::Slack(Slack {
+            api_url_file: secret("slack"),
+            channel: "#lab".to_owned(),
+            priorities: all(),
+        }),
         Receiver::Pagerduty(Pagerduty { routing_key_file: secret("pagerduty"), priorities: urgent() }),
         Receiver::Email(Email {
             to: "lab@example.org".to_owned(),

@@ -6,7 +6,10 @@ use super::{File, GENERATED, Prometheus, Settings};
 
 pub(super) fn render(settings: &Settings, files: &mut Vec<File>) {
     let mut add = |path: &str, text: String| files.push(File { path: format!("provisioning/{path}"), text });
-    add("prometheus/prometheus.yml", prometheus(settings, "../../alert-rules", "file_sd/*.json", "127.0.0.1:9093"));
+    add(
+        "prometheus/prometheus.yml",
+        prometheus(settings, "../../alert-rules", "file_sd/*.json", "127.0.0.1:9093"),
+    );
     add("prometheus/file_sd/neural.json", targets(settings));
     add("compose/compose.yml", format!("# {GENERATED}\n{COMPOSE}"));
     add("compose/Dockerfile", format!("# {GENERATED}\n{DOCKERFILE}"));

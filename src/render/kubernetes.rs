@@ -51,7 +51,10 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
 /// The agent, on every node or once.
 fn workload(kind: &str, devices: &str) -> String {
     let (replicas, about) = if kind == "Deployment" {
-        ("  replicas: 1\n", "# One agent for pipelines that send over the network. Instead of the DaemonSet, not beside it.\n")
+        (
+            "  replicas: 1\n",
+            "# One agent for pipelines that send over the network. Instead of the DaemonSet, not beside it.\n",
+        )
     } else {
         ("", "# One agent a node, beside the devices that are plugged into it.\n")
     };

@@ -83,9 +83,16 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
         let Some(Part { page, .. }) = parts.first() else { continue };
         let rules = Rules { groups: parts.iter().map(|part| group(part, settings)).collect() };
         files.push(File { path: format!("alert-rules/{page}.yml"), text: yaml(&rules) });
-        let alerts = parts.iter().flat_map(|part| &part.alerts);
-        let text = tests(page, alerts.copied(), settings);
-        files.push(File { path: format!("alert-rules/tests/{page}_test.yml"), text });
+        let alerts = parts.iter().flat_map(|part| part.alerts.iter().copied());
+        // What looks back over a day is a file of its own, evaluated less often: promtool evaluates every rule
+        // of the file at every step.
+        let (long, short): (Vec<&Alert>, Vec<&Alert>) = alerts.partition(|alert| alert.fires.at > LONG);
+        for (alerts, name, step) in [(short, "", "1m"), (long, "_long", "10m")] {
+            if !alerts.is_empty() {
+                let text = tests(page, &alerts, step, settings);
+                files.push(File { path: format!("alert-rules/tests/{page}{name}_test.yml"), text });
+            }
+        }
     }
 }
 
@@ -154,11 +161,8 @@ pub(super) fn severity(level: &Level, settings: &Settings) -> &'static str {
 }
 
 fn labels(page: &str, level: &Level, settings: &Settings) -> BTreeMap<String, String> {
-    let own = [
-        ("severity", severity(level, settings)),
-        ("priority", level.priority.as_str()),
-        ("component", page),
-    ];
+    let own =
+        [("severity", severity(level, settings)), ("priority", level.priority.as_str()), ("component", page)];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     settings.alerts.labels.clone().into_iter().chain(own).collect()
 }
@@ -219,10 +223,13 @@ struct Expected {
     exp_annotations: BTreeMap<String, String>,
 }
 
+/// Minutes beyond which a case is a long one.
+const LONG: u32 = 500;
+
 /// What the tests call the agent.
 const INSTANCE: &str = "lab:9612";
 
-fn tests<'a>(page: &str, alerts: impl Iterator<Item = &'a Alert>, settings: &Settings) -> String {
+fn tests(page: &str, alerts: &[&Alert], step: &'static str, settings: &Settings) -> String {
     let mut tests = Vec::new();
     let mut left_out = String::new();
     for alert in alerts {
@@ -249,7 +256,7 @@ fn tests<'a>(page: &str, alerts: impl Iterator<Item = &'a Alert>, settings: &Set
         }));
     }
     let rule_files = vec![format!("../{page}.yml")];
-    let text = yaml(&Tests { rule_files, evaluation_interval: "1m", tests });
+    let text = yaml(&Tests { rule_files, evaluation_interval: step, tests });
     match text.strip_prefix(&format!("# {GENERATED}\n")) {
         Some(rest) if !left_out.is_empty() => format!("# {GENERATED}\n# Left out:\n{left_out}{rest}"),
         _ => text,

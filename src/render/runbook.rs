@@ -154,7 +154,13 @@ fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
         page += "| id | number | what it bounds |\n|---|---|---|\n";
         for limit in limits {
             let number = settings.limits.of(limit);
-            let _ = writeln!(page, "| `{}` | {number} ({}) | {} |", limit.id, told(number, limit.unit), limit.help);
+            let _ = writeln!(
+                page,
+                "| `{}` | {number} ({}) | {} |",
+                limit.id,
+                told(number, limit.unit),
+                limit.help
+            );
         }
     }
     let related: Vec<_> = alert.related.iter().filter(|name| known.contains(name)).collect();

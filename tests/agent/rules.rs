@@ -6,7 +6,7 @@ use std::path::Path;
 
 use neural_exporter::catalog::alert::{Alert, CHAPTERS, Level};
 use neural_exporter::catalog::limit::{LIMITS, Limits};
-use neural_exporter::catalog::{PAGES, Page, agent, pack};
+use neural_exporter::catalog::{PAGES, Page, agent};
 use neural_exporter::decode::engines;
 use neural_exporter::event::Kind;
 use neural_exporter::render::{Alerts, File, Settings, Severities, render};
@@ -42,7 +42,8 @@ fn alerts() -> impl Iterator<Item = &'static Alert> {
 fn expressions() -> impl Iterator<Item = (&'static str, &'static str)> {
     let levels = alerts().flat_map(|alert| alert.levels().map(|level| (alert.name, level.expr)));
     let queries = alerts().flat_map(|alert| alert.queries.iter().map(|query| (alert.name, *query)));
-    let records = CHAPTERS.iter().flat_map(|chapter| chapter.records).map(|record| (record.name, record.expr));
+    let records =
+        CHAPTERS.iter().flat_map(|chapter| chapter.records).map(|record| (record.name, record.expr));
     levels.chain(queries).chain(records)
 }
 
@@ -72,7 +73,11 @@ fn no_file_is_left_of_what_is_no_longer_rendered() {
 fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { walk(&path, visit) } else { visit(&path) }
+        if path.is_dir() {
+            walk(&path, visit)
+        } else if path.file_name().unwrap() != ".generated" {
+            visit(&path)
+        }
     }
 }
 
@@ -92,12 +97,35 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
     known.extend(engines.split('`').filter(|word| word.starts_with("neural_engine_")).map(str::to_owned));
     known.extend(CHAPTERS.iter().flat_map(|chapter| chapter.records).map(|record| record.name.to_owned()));
     let names = Regex::new(r"[a-zA-Z_:][a-zA-Z0-9_:]*").unwrap();
-    let (quoted, grouping) = (Regex::new("'[^']*'|\\$\\{[^}]*\\}|\\[[^\\]]*\\]").unwrap(), Regex::new(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)").unwrap());
+    let (quoted, grouping) = (
+        Regex::new("'[^']*'|\\$\\{[^}]*\\}|\\[[^\\]]*\\]").unwrap(),
+        Regex::new(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)").unwrap(),
+    );
     let matcher = Regex::new(r"[a-z_]+\s*(=~|!~|!=|=)\s*''").unwrap();
     let language = [
-        "abs", "absent", "and", "or", "unless", "avg_over_time", "bool", "changes", "count", "count_over_time", "deriv",
-        "histogram_quantile", "hour", "increase", "label_replace", "offset", "predict_linear", "rate", "stddev_over_time",
-        "sum", "time", "topk", "vector",
+        "abs",
+        "absent",
+        "and",
+        "or",
+        "unless",
+        "avg_over_time",
+        "bool",
+        "changes",
+        "count",
+        "count_over_time",
+        "deriv",
+        "histogram_quantile",
+        "hour",
+        "increase",
+        "label_replace",
+        "offset",
+        "predict_linear",
+        "rate",
+        "stddev_over_time",
+        "sum",
+        "time",
+        "topk",
+        "vector",
     ];
     for (of, text) in expressions() {
         let text = quoted.replace_all(text, "''");
@@ -145,16 +173,26 @@ fn every_alert_has_all_that_an_alert_needs() {
         for step in [alert.immediate, alert.short_term, alert.long_term].concat() {
             assert!(step.ends_with(['.', '`']), "{name}: {step}");
         }
-        assert!(!alert.immediate.is_empty() && !alert.queries.is_empty(), "{name}: nothing to do or to look at");
-        assert!(alert.related.iter().all(|other| known.contains(other) && *other != name), "{name}: {:?}", alert.related);
+        assert!(
+            !alert.immediate.is_empty() && !alert.queries.is_empty(),
+            "{name}: nothing to do or to look at"
+        );
+        assert!(
+            alert.related.iter().all(|other| known.contains(other) && *other != name),
+            "{name}: {:?}",
+            alert.related
+        );
         assert_eq!(alert.worse.is_some(), alert.worsens.is_some(), "{name}: a case for each level");
         let levels: Vec<&Level> = alert.levels().collect();
-        let ascend = levels.windows(2).all(|pair| pair[1].priority < pair[0].priority && pair[1].severity < pair[0].severity);
+        let ascend = levels
+            .windows(2)
+            .all(|pair| pair[1].priority < pair[0].priority && pair[1].severity < pair[0].severity);
         assert!(ascend, "{name}: the second level is not worse");
         for level in levels {
             // Ratios of a moment need two evaluations; what looks back over minutes has them in it.
             let patient = level.hold >= 30 || level.expr.contains("[5m]") || level.expr.contains("[1");
-            let excused = ["NeuralWatchdog", "NeuralHostRebooted", "NeuralLlmTokenBudget", "NeuralLlmCostBudget"];
+            let excused =
+                ["NeuralWatchdog", "NeuralHostRebooted", "NeuralLlmTokenBudget", "NeuralLlmCostBudget"];
             assert!(patient || level.expr.contains("m]") || excused.contains(&name), "{name} is hasty");
         }
     }
@@ -190,7 +228,9 @@ fn settings_change_what_they_say() {
     let rules = find(&files, "alert-rules/device.yml");
     assert!(rules.contains("ratio_rate5m > 0.02") && !rules.contains("ratio_rate5m > 0.01"));
     assert!(!rules.contains("NeuralDeviceSilent") && !rules.contains("severity: high"));
-    assert!(rules.contains("https://wiki.example.org/run/NeuralDeviceLoss.md") && rules.contains("team: neuro"));
+    assert!(
+        rules.contains("https://wiki.example.org/run/NeuralDeviceLoss.md") && rules.contains("team: neuro")
+    );
     let tests = find(&files, "alert-rules/tests/device_test.yml");
     assert!(tests.contains("# NeuralDeviceLoss: its cases are for another device_loss."));
     assert!(!tests.contains("name: NeuralDeviceLoss ") && tests.contains("name: NeuralDeviceGaps fires"));
@@ -199,9 +239,52 @@ fn settings_change_what_they_say() {
     assert!(!files.iter().any(|file| file.path.ends_with("NeuralDeviceSilent.md")));
 }
 
+const PACK: &str = "\
+id: lab
+title: The lab
+about: What the lab measures.
+metrics:
+  - name: lab_humidity
+    help: Humidity of the room
+    unit: ratio
+    labels: [room]
+    alert: {above: 0.8, hold: 5m, severity: high, summary: 'it is damp in {{ $labels.room }}', actions: [Open a window.]}
+  - name: lab_doors
+    help: Times that the door was opened
+    kind: counter
+    alert: {above: 1}
+  - name: lab_answer
+    help: Time to answer the phone
+    kind: histogram
+    unit: seconds
+    alert: {above: 5, severity: low}
+";
+
+#[test]
+fn a_pack_brings_its_own_alerts() {
+    let page = neural_exporter::catalog::pack::parse("lab.yml", PACK).unwrap();
+    let mut all = pages();
+    all.push(page);
+    let files = render(&all, &Settings::default());
+    let rules = find(&files, "alert-rules/lab.yml");
+    for text in [
+        "neural_lab_humidity_ratio > 0.8",
+        "for: 5m",
+        "severity: high",
+        "rate(neural_lab_doors_total[5m]) > 1",
+    ] {
+        assert!(rules.contains(text), "no {text} in\n{rules}");
+    }
+    assert!(find(&files, "alert-rules/tests/lab_test.yml").contains("summary: it is damp in a"));
+    assert!(find(&files, "alert-rules/runbooks/NeuralLabHumidityHigh.md").contains("1. Open a window."));
+}
+
 #[test]
 fn the_objective_looks_at_a_bucket_that_there_is() {
-    let alerts = |seconds| Alerts { limits: BTreeMap::from([("stage_latency".to_owned(), seconds)]), ..Alerts::default() };
+    let alerts = |seconds| Alerts {
+        limits: BTreeMap::from([("stage_latency".to_owned(), seconds)]),
+        ..Alerts::default()
+    };
     let mut settings = Settings::new(alerts(0.07));
     assert!(find(&render(&pages(), &settings), "alert-rules/pipeline.yml").contains("{le=~'0.1'}"));
     settings.histograms = BTreeMap::from([("neural_stage_duration_seconds".to_owned(), vec![0.02, 2.0])]);

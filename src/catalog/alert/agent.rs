@@ -8,7 +8,17 @@ pub(super) static CHAPTER: Chapter = Chapter {
     interval: 30,
     records: &[],
     alerts: &[
-        &WATCHDOG, &DOWN, &ABSENT, &SLOW, &REFUSED, &NEAR_LIMIT, &RELOAD, &RESTARTING, &MEMORY, &FILES, &RULES,
+        &WATCHDOG,
+        &DOWN,
+        &ABSENT,
+        &SLOW,
+        &REFUSED,
+        &NEAR_LIMIT,
+        &RELOAD,
+        &RESTARTING,
+        &MEMORY,
+        &FILES,
+        &RULES,
         &UNDELIVERED,
     ],
 };
@@ -37,7 +47,10 @@ static DOWN: Alert = Alert {
     summary: "The agent on {{ $labels.instance }} does not answer",
     description: "Prometheus cannot scrape it for more than a minute. Nothing is known of its devices and pipelines; they may be well.",
     meaning: "The agent, its machine or the network between is down. Recording programs do not depend on the agent and go on if their machine runs.",
-    immediate: &["See whether the machine answers; if so: `systemctl status neural-exporter`.", "Ask it yourself: `curl http://INSTANCE/metrics | head`."],
+    immediate: &[
+        "See whether the machine answers; if so: `systemctl status neural-exporter`.",
+        "Ask it yourself: `curl http://INSTANCE/metrics | head`.",
+    ],
     short_term: &["If it listens on loopback alone, set `listen` to an address that Prometheus reaches."],
     long_term: &["Let systemd restart it: the unit that ships does."],
     queries: &["up", "scrape_duration_seconds"],
@@ -66,14 +79,25 @@ static ABSENT: Alert = Alert {
 
 static SLOW: Alert = Alert {
     name: "NeuralAgentScrapeSlow",
-    level: Level::new(Severity::Low, Priority::P3, 300, "scrape_duration_seconds{job='${job}'} > ${agent_scrape}"),
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        300,
+        "scrape_duration_seconds{job='${job}'} > ${agent_scrape}",
+    ),
     summary: "Scraping the agent on {{ $labels.instance }} takes long",
     description: "{{ $value | humanizeDuration }} a scrape; ${agent_scrape} is the most. The agent itself needs a millisecond or two.",
     meaning: "A scrape takes far longer than the agent needs to write it: a slow network, a machine that is busy, or very many series.",
-    immediate: &["Compare with `neural_agent_scrape_duration_seconds`: if that is short, the network or the machine is slow."],
+    immediate: &[
+        "Compare with `neural_agent_scrape_duration_seconds`: if that is short, the network or the machine is slow.",
+    ],
     short_term: &["See how many series there are, and which family has most."],
     long_term: &["Drop labels that multiply series."],
-    queries: &["scrape_duration_seconds", "histogram_quantile(0.99, rate(neural_agent_scrape_duration_seconds_bucket[5m]))", "neural_agent_series"],
+    queries: &[
+        "scrape_duration_seconds",
+        "histogram_quantile(0.99, rate(neural_agent_scrape_duration_seconds_bucket[5m]))",
+        "neural_agent_series",
+    ],
     related: &["NeuralAgentSeriesLimit", "NeuralHostCpu"],
     fires: Case::fires(10, &[("scrape_duration_seconds", "3x15")], &[], "3s"),
     quiet: Case::quiet(10, &[("scrape_duration_seconds", "0.01x15")]),
@@ -82,24 +106,47 @@ static SLOW: Alert = Alert {
 
 static REFUSED: Alert = Alert {
     name: "NeuralAgentSeriesRefused",
-    level: Level::new(Severity::Medium, Priority::P2, 0, "increase(neural_agent_series_refused_total[10m]) > 0"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "increase(neural_agent_series_refused_total[10m]) > 0",
+    ),
     keep_firing: 600,
     summary: "The agent on {{ $labels.instance }} refuses series of {{ $labels.family }}",
     description: "{{ $value | humanize }} events of ten minutes were for series beyond the limit. Counters go on in the series `_other`, gauges are lost.",
     meaning: "A metric has more label values than it may. Somebody put an id, a time or a file's name into a label.",
-    immediate: &["See which label it is: `count by (__name__) ({__name__=~'neural_.+'})`, then the values of that family."],
+    immediate: &[
+        "See which label it is: `count by (__name__) ({__name__=~'neural_.+'})`, then the values of that family.",
+    ],
     short_term: &["Mend the sender: ids belong into logs or traces."],
     long_term: &["Raise `limits.series_per_family` only if every value is really of use."],
-    queries: &["increase(neural_agent_series_refused_total[1h])", "neural_agent_series / neural_agent_series_limit"],
+    queries: &[
+        "increase(neural_agent_series_refused_total[1h])",
+        "neural_agent_series / neural_agent_series_limit",
+    ],
     related: &["NeuralAgentSeriesLimit"],
-    fires: Case::fires(10, &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "0+6x15")], &[("family", "neural_stage_duration_seconds")], "60"),
-    quiet: Case::quiet(10, &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "6x15")]),
+    fires: Case::fires(
+        10,
+        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "0+6x15")],
+        &[("family", "neural_stage_duration_seconds")],
+        "60",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "6x15")],
+    ),
     ..Alert::BLANK
 };
 
 static NEAR_LIMIT: Alert = Alert {
     name: "NeuralAgentSeriesLimit",
-    level: Level::new(Severity::Low, Priority::P3, 600, "neural_agent_series / neural_agent_series_limit > ${agent_series}"),
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "neural_agent_series / neural_agent_series_limit > ${agent_series}",
+    ),
     summary: "The agent on {{ $labels.instance }} holds nearly as many series as it may",
     description: "{{ $value | humanizePercentage }} of `limits.series`; ${agent_series} is the most. What is beyond is refused.",
     meaning: "All series together come near the limit.",
@@ -108,14 +155,24 @@ static NEAR_LIMIT: Alert = Alert {
     long_term: &["Raise `limits.series` if they are needed; each costs a few hundred bytes."],
     queries: &["neural_agent_series", "topk(10, count by (__name__) ({__name__=~'neural_.+'}))"],
     related: &["NeuralAgentSeriesRefused"],
-    fires: Case::fires(20, &[("neural_agent_series", "49000x25"), ("neural_agent_series_limit", "50000x25")], &[], "98%"),
+    fires: Case::fires(
+        20,
+        &[("neural_agent_series", "49000x25"), ("neural_agent_series_limit", "50000x25")],
+        &[],
+        "98%",
+    ),
     quiet: Case::quiet(20, &[("neural_agent_series", "900x25"), ("neural_agent_series_limit", "50000x25")]),
     ..Alert::BLANK
 };
 
 static RELOAD: Alert = Alert {
     name: "NeuralAgentReloadFailed",
-    level: Level::new(Severity::Medium, Priority::P2, 0, "increase(neural_agent_reload_failures_total[15m]) > 0"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "increase(neural_agent_reload_failures_total[15m]) > 0",
+    ),
     keep_firing: 900,
     summary: "The agent on {{ $labels.instance }} refused its new configuration",
     description: "{{ $value | humanize }} attempts of a quarter of an hour. The old configuration goes on.",
@@ -125,7 +182,7 @@ static RELOAD: Alert = Alert {
     long_term: &["Check the file before it is put in place."],
     queries: &["neural_agent_reload_failures_total", "neural_agent_config_loaded_timestamp_seconds"],
     related: &[],
-    fires: Case::fires(20, &[("neural_agent_reload_failures_total", "0x10 1x15")], &[], "?"),
+    fires: Case::fires(20, &[("neural_agent_reload_failures_total", "0x10 1x15")], &[], "1"),
     quiet: Case::quiet(20, &[("neural_agent_reload_failures_total", "1x25")]),
     ..Alert::BLANK
 };
@@ -213,13 +270,19 @@ static RULES: Alert = Alert {
     related: &["NeuralWatchdog"],
     fires: Case::fires(
         10,
-        &[("prometheus_rule_evaluation_failures_total{rule_group='/etc/prometheus/rules/device.yml;neural-device'}", "0+1x15")],
+        &[(
+            "prometheus_rule_evaluation_failures_total{rule_group='/etc/prometheus/rules/device.yml;neural-device'}",
+            "0+1x15",
+        )],
         &[("rule_group", "/etc/prometheus/rules/device.yml;neural-device")],
         "5",
     ),
     quiet: Case::quiet(
         10,
-        &[("prometheus_rule_evaluation_failures_total{rule_group='/etc/prometheus/rules/device.yml;neural-device'}", "4x15")],
+        &[(
+            "prometheus_rule_evaluation_failures_total{rule_group='/etc/prometheus/rules/device.yml;neural-device'}",
+            "4x15",
+        )],
     ),
     ..Alert::BLANK
 };
@@ -235,7 +298,9 @@ static UNDELIVERED: Alert = Alert {
     summary: "Alerts do not reach Alertmanager",
     description: "{{ $value | humanize }} a second fail or are dropped. Nobody hears of them.",
     meaning: "Prometheus cannot hand its alerts over. This one may not arrive either; that is what `NeuralWatchdog` is for.",
-    immediate: &["See whether Alertmanager runs, and its address under `alerting` in Prometheus' configuration."],
+    immediate: &[
+        "See whether Alertmanager runs, and its address under `alerting` in Prometheus' configuration.",
+    ],
     short_term: &["Look at Alertmanager's log."],
     long_term: &["Run two Alertmanagers."],
     queries: &["rate(prometheus_notifications_errors_total[5m])", "prometheus_notifications_queue_length"],
@@ -246,6 +311,9 @@ static UNDELIVERED: Alert = Alert {
         &[("alertmanager", "http://am:9093")],
         "1",
     ),
-    quiet: Case::quiet(10, &[("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "3x15")]),
+    quiet: Case::quiet(
+        10,
+        &[("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "3x15")],
+    ),
     ..Alert::BLANK
 };

@@ -25,8 +25,8 @@ pub(super) static CHAPTER: Chapter = Chapter {
         },
     ],
     alerts: &[
-        &UNPLUGGED, &SILENT, &LOSS, &GAPS, &PAUSE, &LOW_RATE, &HIGH_RATE, &LATENCY, &JITTER, &DRIFT, &UNSTABLE,
-        &ANOMALY,
+        &UNPLUGGED, &SILENT, &LOSS, &GAPS, &PAUSE, &LOW_RATE, &HIGH_RATE, &LATENCY, &JITTER, &DRIFT,
+        &UNSTABLE, &ANOMALY,
     ],
 };
 
@@ -63,13 +63,19 @@ static UNPLUGGED: Alert = Alert {
     related: &["NeuralDeviceSilent", "NeuralSourceFlapping"],
     fires: Case::fires(
         10,
-        &[("neural_source_up{source='cyton'}", "1x5 0x10"), ("neural_device_samples_total{device='cyton'}", "0+15000x15")],
+        &[
+            ("neural_source_up{source='cyton'}", "1x5 0x10"),
+            ("neural_device_samples_total{device='cyton'}", "0+15000x15"),
+        ],
         &[("device", "cyton"), ("source", "cyton")],
         "0",
     ),
     quiet: Case::quiet(
         10,
-        &[("neural_source_up{source='cyton'}", "1x15"), ("neural_device_samples_total{device='cyton'}", "0+15000x15")],
+        &[
+            ("neural_source_up{source='cyton'}", "1x15"),
+            ("neural_device_samples_total{device='cyton'}", "0+15000x15"),
+        ],
     ),
     ..Alert::BLANK
 };
@@ -95,9 +101,18 @@ static SILENT: Alert = Alert {
         "Begin sessions with a full battery, and write down how long one lasts with this montage.",
         "Put the dongle on a USB extension cable within a metre or two of the board.",
     ],
-    queries: &["neural_device_streaming", "time() - neural_device_last_sample_timestamp_seconds", "neural_device_battery_ratio"],
+    queries: &[
+        "neural_device_streaming",
+        "time() - neural_device_last_sample_timestamp_seconds",
+        "neural_device_battery_ratio",
+    ],
     related: &["NeuralDeviceUnplugged", "NeuralDeviceBattery", "NeuralDeviceCommandFailed"],
-    fires: Case::fires(10, &[("neural_device_streaming{device='cyton'}", "1x5 0x10")], &[("device", "cyton")], "0"),
+    fires: Case::fires(
+        10,
+        &[("neural_device_streaming{device='cyton'}", "1x5 0x10")],
+        &[("device", "cyton")],
+        "0",
+    ),
     quiet: Case::quiet(10, &[("neural_device_streaming{device='cyton'}", "1x15")]),
     ..Alert::BLANK
 };
@@ -172,36 +187,65 @@ static LOSS: Alert = Alert {
 
 static GAPS: Alert = Alert {
     name: "NeuralDeviceGaps",
-    level: Level::new(Severity::Low, Priority::P3, 300, "60 * rate(neural_device_gaps_total[5m]) > ${device_gaps}"),
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        300,
+        "60 * rate(neural_device_gaps_total[5m]) > ${device_gaps}",
+    ),
     summary: "The stream of {{ $labels.device }} has many small holes",
     description: "{{ $value | humanize }} holes a minute; ${device_gaps} are usual. Few packets may be missing in all, but hardly any stretch is whole.",
     meaning: "Packets are missing often, if not many at a time. For averages this may do; for anything that needs an unbroken stretch, such as spectra or epochs, it does not.",
     immediate: &["Treat it as `NeuralDeviceLoss`: distance, extension cable, radio channel."],
     short_term: &["Count how many of your epochs are whole before you go on."],
     long_term: &["Reject epochs with holes by the device's own counter rather than by eye."],
-    queries: &["60 * rate(neural_device_gaps_total[5m])", "increase(neural_device_lost_packets_total[5m]) / increase(neural_device_gaps_total[5m])"],
+    queries: &[
+        "60 * rate(neural_device_gaps_total[5m])",
+        "increase(neural_device_lost_packets_total[5m]) / increase(neural_device_gaps_total[5m])",
+    ],
     related: &["NeuralDeviceLoss", "NeuralDevicePause"],
-    fires: Case::fires(15, &[("neural_device_gaps_total{device='cyton'}", "0+12x20")], &[("device", "cyton")], "12"),
+    fires: Case::fires(
+        15,
+        &[("neural_device_gaps_total{device='cyton'}", "0+12x20")],
+        &[("device", "cyton")],
+        "12",
+    ),
     quiet: Case::quiet(15, &[("neural_device_gaps_total{device='cyton'}", "0+2x20")]),
     ..Alert::BLANK
 };
 
 static PAUSE: Alert = Alert {
     name: "NeuralDevicePause",
-    level: Level::new(Severity::Medium, Priority::P2, 30, "neural_device_longest_gap_seconds > ${device_gap}"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        30,
+        "neural_device_longest_gap_seconds > ${device_gap}",
+    ),
     keep_firing: 120,
     summary: "The stream of {{ $labels.device }} paused",
     description: "For {{ $value | humanizeDuration }} no sample came within the last minute; ${device_gap} is the most.",
     meaning: "The stream stopped and went on. If samples are missing too, the device or its link failed for that time; if not, they were held up: by the machine, by a hub, or by a USB port that slept.",
-    immediate: &["Look whether packets were lost at the same time: if not, nothing is gone, but a closed loop stood still."],
+    immediate: &[
+        "Look whether packets were lost at the same time: if not, nothing is gone, but a closed loop stood still.",
+    ],
     short_term: &[
         "Compare with the processor's load and with tasks that wait for disks at that moment.",
         "Read `sudo dmesg --ctime` at that time for the USB port.",
     ],
     long_term: &["Switch off USB autosuspend, and keep heavy jobs off the machine while it records."],
-    queries: &["neural_device_longest_gap_seconds", "increase(neural_device_lost_packets_total[5m])", "rate(neural_host_pressure_seconds_total[5m])"],
+    queries: &[
+        "neural_device_longest_gap_seconds",
+        "increase(neural_device_lost_packets_total[5m])",
+        "rate(neural_host_pressure_seconds_total[5m])",
+    ],
     related: &["NeuralDeviceLoss", "NeuralHostPressure"],
-    fires: Case::fires(10, &[("neural_device_longest_gap_seconds{device='cyton'}", "0.02x5 1.5x10")], &[("device", "cyton")], "1.5s"),
+    fires: Case::fires(
+        10,
+        &[("neural_device_longest_gap_seconds{device='cyton'}", "0.02x5 1.5x10")],
+        &[("device", "cyton")],
+        "1.5s",
+    ),
     quiet: Case::quiet(10, &[("neural_device_longest_gap_seconds{device='cyton'}", "0.02x15")]),
     ..Alert::BLANK
 };
@@ -219,20 +263,30 @@ static LOW_RATE: Alert = Alert {
     description: "It brings {{ $value | humanizePercentage }} of its nominal rate; ${device_rate} is the least. By its own counter nothing is lost, so the device itself is slow or set to another rate.",
     meaning: "Fewer samples come than the device should make, and its counter has no holes. It is set to a lower rate than the configuration says (a Cyton with Daisy gives 125 samples a second, not 250), \
               or it cannot keep up. Everything that takes its time from the sample number is wrong by that much.",
-    immediate: &["Compare the rate that is set in the acquisition program with the one in the agent's configuration."],
+    immediate: &[
+        "Compare the rate that is set in the acquisition program with the one in the agent's configuration.",
+    ],
     short_term: &["Check the recording's header: a wrong rate there shifts every frequency band."],
-    long_term: &["Set the rate in one place, and take times from time stamps rather than from counting samples."],
+    long_term: &[
+        "Set the rate in one place, and take times from time stamps rather than from counting samples.",
+    ],
     queries: &["neural_device_rate_hertz", "neural_device_nominal_rate_hertz", "neural_device_rate_ratio"],
     related: &["NeuralDeviceLoss", "NeuralDeviceHighRate", "NeuralDeviceDrift"],
     fires: Case::fires(
         10,
-        &[("neural_device_rate_ratio{device='cyton'}", "1x3 0.5x15"), ("neural_device_streaming{device='cyton'}", "1x18")],
+        &[
+            ("neural_device_rate_ratio{device='cyton'}", "1x3 0.5x15"),
+            ("neural_device_streaming{device='cyton'}", "1x18"),
+        ],
         &[("device", "cyton")],
         "50%",
     ),
     quiet: Case::quiet(
         10,
-        &[("neural_device_rate_ratio{device='cyton'}", "0.99x18"), ("neural_device_streaming{device='cyton'}", "1x18")],
+        &[
+            ("neural_device_rate_ratio{device='cyton'}", "0.99x18"),
+            ("neural_device_streaming{device='cyton'}", "1x18"),
+        ],
     ),
     ..Alert::BLANK
 };
@@ -248,7 +302,12 @@ static HIGH_RATE: Alert = Alert {
     long_term: &["Read the device itself where repeated samples matter."],
     queries: &["neural_device_rate_hertz", "neural_device_nominal_rate_hertz"],
     related: &["NeuralDeviceLowRate"],
-    fires: Case::fires(10, &[("neural_device_rate_ratio{device='cyton'}", "2x15")], &[("device", "cyton")], "200%"),
+    fires: Case::fires(
+        10,
+        &[("neural_device_rate_ratio{device='cyton'}", "2x15")],
+        &[("device", "cyton")],
+        "200%",
+    ),
     quiet: Case::quiet(10, &[("neural_device_rate_ratio{device='cyton'}", "1.01x15")]),
     ..Alert::BLANK
 };
@@ -267,9 +326,14 @@ static LATENCY: Alert = Alert {
     meaning: "Packets wait before they can be read. An FTDI chip hands its bytes over when its packet is full or its latency timer ends, 16 ms by default: that much is normal and loses nothing. \
               What is beyond comes from a busy machine, a slow hub, or a wireless link that sends again.",
     immediate: &["Look whether the processor or the disks are busy: `NeuralHostCpu`, `NeuralHostPressure`."],
-    short_term: &["Set the latency timer to 1 ms: `echo 1 | sudo tee /sys/bus/usb-serial/devices/ttyUSB0/latency_timer`."],
+    short_term: &[
+        "Set the latency timer to 1 ms: `echo 1 | sudo tee /sys/bus/usb-serial/devices/ttyUSB0/latency_timer`.",
+    ],
     long_term: &["Make the timer's setting last with a udev rule, and leave out hubs that are not needed."],
-    queries: &["device:neural_device_latency_seconds:p95_rate5m", "device:neural_device_jitter_seconds:p95_rate5m"],
+    queries: &[
+        "device:neural_device_latency_seconds:p95_rate5m",
+        "device:neural_device_jitter_seconds:p95_rate5m",
+    ],
     related: &["NeuralDeviceJitter", "NeuralHostCpu"],
     fires: Case::fires(
         15,
@@ -302,10 +366,15 @@ static JITTER: Alert = Alert {
     summary: "Packets of {{ $labels.device }} arrive unevenly",
     description: "The newest packet of a read is up to {{ $value | humanizeDuration }} late in 95 of 100 reads; ${device_jitter} is the most. Nothing is lost, but times taken at arrival are that uncertain.",
     meaning: "The way from the device to the agent does not always take equally long. Time stamps that are made at arrival are wrong by that much; samples are not lost.",
-    immediate: &["For event-related work, take times from a trigger channel of the device, not from arrival."],
+    immediate: &[
+        "For event-related work, take times from a trigger channel of the device, not from arrival.",
+    ],
     short_term: &["Set an FTDI chip's latency timer to 1 ms, and see whether the processor is busy."],
     long_term: &["Use a wired trigger where a few milliseconds count."],
-    queries: &["device:neural_device_jitter_seconds:p95_rate5m", "histogram_quantile(0.5, rate(neural_device_burst_packets_bucket[5m]))"],
+    queries: &[
+        "device:neural_device_jitter_seconds:p95_rate5m",
+        "histogram_quantile(0.5, rate(neural_device_burst_packets_bucket[5m]))",
+    ],
     related: &["NeuralDeviceLatency"],
     fires: Case::fires(
         15,
@@ -329,7 +398,12 @@ static JITTER: Alert = Alert {
 
 static DRIFT: Alert = Alert {
     name: "NeuralDeviceDrift",
-    level: Level::new(Severity::Low, Priority::P3, 600, "abs(neural_device_clock_drift_ratio) > ${device_drift}"),
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "abs(neural_device_clock_drift_ratio) > ${device_drift}",
+    ),
     summary: "The clock of {{ $labels.device }} runs away from this machine's",
     description: "They differ by {{ $value | humanize }} seconds a second, and ${device_drift} is the most: an hour of recording is off by 3600 times that.",
     meaning: "Device and machine disagree on how long a second is. Quartz clocks differ by up to some 50 ppm; more means a wrong nominal rate, or a machine whose clock is being set right. \
@@ -339,32 +413,64 @@ static DRIFT: Alert = Alert {
     long_term: &["Record a common trigger into all streams at the beginning and the end of a session."],
     queries: &["neural_device_clock_drift_ratio"],
     related: &["NeuralDeviceLowRate"],
-    fires: Case::fires(20, &[("neural_device_clock_drift_ratio{device='cyton'}", "-0.0005x30")], &[("device", "cyton")], "500u"),
+    fires: Case::fires(
+        20,
+        &[("neural_device_clock_drift_ratio{device='cyton'}", "-0.0005x30")],
+        &[("device", "cyton")],
+        "500u",
+    ),
     quiet: Case::quiet(20, &[("neural_device_clock_drift_ratio{device='cyton'}", "0.00003x30")]),
     ..Alert::BLANK
 };
 
 static UNSTABLE: Alert = Alert {
     name: "NeuralDeviceUnstable",
-    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_device_stability_ratio < ${device_stability}"),
-    worse: Some(Level::new(Severity::High, Priority::P1, 60, "neural_device_stability_ratio < ${device_stability_critical}")),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "neural_device_stability_ratio < ${device_stability}",
+    ),
+    worse: Some(Level::new(
+        Severity::High,
+        Priority::P1,
+        60,
+        "neural_device_stability_ratio < ${device_stability_critical}",
+    )),
     summary: "{{ $labels.device }} does not stream steadily",
     description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; ${device_stability} is the least.",
     meaning: "The device came and went within the last ten minutes, or stood still for a good part of them. It may stream right now.",
     immediate: &["Do not begin a session with it before it has streamed for ten minutes."],
-    short_term: &["See from `neural_source_up` and `neural_device_streaming` whether the plug came loose or the board fell silent."],
+    short_term: &[
+        "See from `neural_source_up` and `neural_device_streaming` whether the plug came loose or the board fell silent.",
+    ],
     long_term: &["Change cable, hub or battery, whichever it was."],
     queries: &["neural_device_stability_ratio", "changes(neural_source_up[1h])", "neural_device_streaming"],
     related: &["NeuralDeviceUnplugged", "NeuralDeviceSilent", "NeuralSourceFlapping"],
-    fires: Case::fires(10, &[("neural_device_stability_ratio{device='cyton'}", "0.7x15")], &[("device", "cyton")], "70%"),
-    worsens: Some(Case::fires(10, &[("neural_device_stability_ratio{device='cyton'}", "0.25x15")], &[("device", "cyton")], "25%")),
+    fires: Case::fires(
+        10,
+        &[("neural_device_stability_ratio{device='cyton'}", "0.7x15")],
+        &[("device", "cyton")],
+        "70%",
+    ),
+    worsens: Some(Case::fires(
+        10,
+        &[("neural_device_stability_ratio{device='cyton'}", "0.25x15")],
+        &[("device", "cyton")],
+        "25%",
+    )),
     quiet: Case::quiet(10, &[("neural_device_stability_ratio{device='cyton'}", "1x15")]),
     ..Alert::BLANK
 };
 
 static ANOMALY: Alert = Alert {
     name: "NeuralDeviceRateAnomaly",
-    level: Level::new(Severity::Info, Priority::P3, 300, "abs(device:neural_device_rate_hertz:zscore1h) > ${zscore}"),
+    level: Level::new(
+        Severity::Info,
+        Priority::P3,
+        300,
+        "abs(device:neural_device_rate_hertz:zscore1h) > ${zscore}",
+    ),
     summary: "The rate of {{ $labels.device }} is not what it was in the hour before",
     description: "It is {{ $value | humanize }} standard deviations from the mean of the hour before; ${zscore} are an anomaly. It may still be within its limits.",
     meaning: "The rate is unusual for this device, by its own past: the hour that ended ten minutes ago, the present left out. The spread is taken as at least one per cent of the nominal rate, so that a quartz does not alarm.",

@@ -24,14 +24,33 @@ static MEMORY: Alert = Alert {
     long_term: &["Keep one program to a card while it records."],
     queries: &["gpu:neural_gpu_memory:ratio", "topk(5, neural_gpu_process_memory_bytes)"],
     related: &["NeuralEngineCacheFull"],
-    fires: Case::fires(10, &[("neural_gpu_memory_used_bytes{gpu='0'}", "98x15"), ("neural_gpu_memory_size_bytes{gpu='0'}", "100x15")], &[("gpu", "0")], "98%"),
-    quiet: Case::quiet(10, &[("neural_gpu_memory_used_bytes{gpu='0'}", "50x15"), ("neural_gpu_memory_size_bytes{gpu='0'}", "100x15")]),
+    fires: Case::fires(
+        10,
+        &[
+            ("neural_gpu_memory_used_bytes{gpu='0'}", "98x15"),
+            ("neural_gpu_memory_size_bytes{gpu='0'}", "100x15"),
+        ],
+        &[("gpu", "0")],
+        "98%",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_gpu_memory_used_bytes{gpu='0'}", "50x15"),
+            ("neural_gpu_memory_size_bytes{gpu='0'}", "100x15"),
+        ],
+    ),
     ..Alert::BLANK
 };
 
 static TEMPERATURE: Alert = Alert {
     name: "NeuralGpuTemperature",
-    level: Level::new(Severity::High, Priority::P2, 120, "neural_gpu_temperature_celsius > ${gpu_temperature}"),
+    level: Level::new(
+        Severity::High,
+        Priority::P2,
+        120,
+        "neural_gpu_temperature_celsius > ${gpu_temperature}",
+    ),
     keep_firing: 120,
     summary: "Card {{ $labels.gpu }} on {{ $labels.instance }} is hot",
     description: "Its sensor {{ $labels.sensor }} reads {{ $value }} °C; ${gpu_temperature} is the most. It will slow down.",
@@ -41,7 +60,12 @@ static TEMPERATURE: Alert = Alert {
     long_term: &["Clean the machine, or give the card more room."],
     queries: &["neural_gpu_temperature_celsius", "neural_gpu_power_watts", "neural_gpu_fan_speed_ratio"],
     related: &["NeuralGpuThrottled"],
-    fires: Case::fires(10, &[("neural_gpu_temperature_celsius{gpu='0',sensor='core'}", "92x15")], &[("gpu", "0"), ("sensor", "core")], "92"),
+    fires: Case::fires(
+        10,
+        &[("neural_gpu_temperature_celsius{gpu='0',sensor='core'}", "92x15")],
+        &[("gpu", "0"), ("sensor", "core")],
+        "92",
+    ),
     quiet: Case::quiet(10, &[("neural_gpu_temperature_celsius{gpu='0',sensor='core'}", "60x15")]),
     ..Alert::BLANK
 };
@@ -115,7 +139,7 @@ static ERRORS: Alert = Alert {
         20,
         &[("neural_gpu_memory_errors_total{gpu='0',severity='uncorrected'}", "0x10 2x15")],
         &[("gpu", "0")],
-        "?",
+        "2",
     ),
     quiet: Case::quiet(20, &[("neural_gpu_memory_errors_total{gpu='0',severity='corrected'}", "0+5x25")]),
     ..Alert::BLANK
@@ -128,12 +152,22 @@ static XID: Alert = Alert {
     summary: "The driver reports error {{ $labels.xid }} of card {{ $labels.gpu }} on {{ $labels.instance }}",
     description: "{{ $value | humanize }} times in a quarter of an hour.",
     meaning: "The NVIDIA driver reports an XID error. 13, 31 and 43 are mostly a program's fault; 48, 63, 64, 79, 94 and 95 the hardware's. 79 means that the card is gone from the bus.",
-    immediate: &["Read the kernel's line: `sudo dmesg --ctime | grep -i xid`.", "Look the number up in NVIDIA's list of XID errors."],
-    short_term: &["For a program's fault, run it again alone; for the hardware's, restart the machine and test the card."],
+    immediate: &[
+        "Read the kernel's line: `sudo dmesg --ctime | grep -i xid`.",
+        "Look the number up in NVIDIA's list of XID errors.",
+    ],
+    short_term: &[
+        "For a program's fault, run it again alone; for the hardware's, restart the machine and test the card.",
+    ],
     long_term: &["Keep driver and firmware up to date; replace a card that goes on."],
     queries: &["increase(neural_gpu_xid_errors_total[1d])"],
     related: &["NeuralGpuMemoryErrors", "NeuralGpuGone"],
-    fires: Case::fires(20, &[("neural_gpu_xid_errors_total{gpu='0',xid='79'}", "0x10 1x15")], &[("gpu", "0"), ("xid", "79")], "?"),
+    fires: Case::fires(
+        20,
+        &[("neural_gpu_xid_errors_total{gpu='0',xid='79'}", "0x10 1x15")],
+        &[("gpu", "0"), ("xid", "79")],
+        "1",
+    ),
     quiet: Case::quiet(20, &[("neural_gpu_xid_errors_total{gpu='0',xid='13'}", "4x25")]),
     ..Alert::BLANK
 };
@@ -154,7 +188,12 @@ static GONE: Alert = Alert {
     long_term: &["See whether its supply is strong enough."],
     queries: &["neural_gpu_awake", "neural_gpu_info"],
     related: &["NeuralGpuXid"],
-    fires: Case::fires(20, &[("neural_gpu_awake{gpu='0'}", "1x10 _x20"), ("up", "1x30")], &[("gpu", "0")], "1"),
+    fires: Case::fires(
+        20,
+        &[("neural_gpu_awake{gpu='0'}", "1x10 _x20"), ("up", "1x30")],
+        &[("gpu", "0")],
+        "1",
+    ),
     quiet: Case::quiet(20, &[("neural_gpu_awake{gpu='0'}", "1x30"), ("up", "1x30")]),
     ..Alert::BLANK
 };

@@ -26,7 +26,12 @@ pub(super) static CHAPTER: Chapter = Chapter {
 
 static CPU: Alert = Alert {
     name: "NeuralHostCpu",
-    level: Level::new(Severity::Medium, Priority::P2, 300, "instance:neural_host_cpu:ratio_rate5m > ${host_cpu}"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        300,
+        "instance:neural_host_cpu:ratio_rate5m > ${host_cpu}",
+    ),
     worse: Some(Level::new(
         Severity::Critical,
         Priority::P1,
@@ -37,10 +42,17 @@ static CPU: Alert = Alert {
     summary: "The processors of {{ $labels.instance }} are busy",
     description: "{{ $value | humanizePercentage }} of their time is used; ${host_cpu} is the most, and beyond ${host_cpu_critical} stages wait for their turn.",
     meaning: "The machine has little processor time left. What must run in time, such as reading a port, gets its turn late.",
-    immediate: &["See who takes it: `top`, or `rate(neural_process_cpu_seconds_total[5m])`.", "Stop what can wait: updates, indexing, a second browser."],
+    immediate: &[
+        "See who takes it: `top`, or `rate(neural_process_cpu_seconds_total[5m])`.",
+        "Stop what can wait: updates, indexing, a second browser.",
+    ],
     short_term: &["Move analysis to another machine while this one records."],
     long_term: &["Give the acquisition program a core of its own, or get a larger machine."],
-    queries: &["instance:neural_host_cpu:ratio_rate5m", "rate(neural_host_cpu_seconds_total[5m])", "topk(5, rate(neural_process_cpu_seconds_total[5m]))"],
+    queries: &[
+        "instance:neural_host_cpu:ratio_rate5m",
+        "rate(neural_host_cpu_seconds_total[5m])",
+        "topk(5, rate(neural_process_cpu_seconds_total[5m]))",
+    ],
     related: &["NeuralHostLoad", "NeuralStageLatency", "NeuralDeviceLatency"],
     fires: Case::fires(
         15,
@@ -72,7 +84,12 @@ static CPU: Alert = Alert {
 
 static MEMORY: Alert = Alert {
     name: "NeuralHostMemory",
-    level: Level::new(Severity::Medium, Priority::P2, 300, "instance:neural_host_memory:ratio > ${host_memory}"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        300,
+        "instance:neural_host_memory:ratio > ${host_memory}",
+    ),
     worse: Some(Level::new(
         Severity::Critical,
         Priority::P1,
@@ -83,14 +100,34 @@ static MEMORY: Alert = Alert {
     summary: "{{ $labels.instance }} runs out of memory",
     description: "{{ $value | humanizePercentage }} of it is used, caches not counted; ${host_memory} is the most, and beyond ${host_memory_critical} the kernel may end a program.",
     meaning: "Programs could hardly get more memory. When there is none, the kernel ends the largest one, which is often the one that records.",
-    immediate: &["See who takes it: `neural_process_resident_memory_bytes`, or `ps aux --sort -rss | head`.", "Close what is not needed before something is closed for you."],
+    immediate: &[
+        "See who takes it: `neural_process_resident_memory_bytes`, or `ps aux --sort -rss | head`.",
+        "Close what is not needed before something is closed for you.",
+    ],
     short_term: &["If one program grows steadily, restart it between sessions: see `NeuralProcessLeak`."],
     long_term: &["Bound recordings that are held in memory, or get more of it."],
-    queries: &["instance:neural_host_memory:ratio", "topk(5, neural_process_resident_memory_bytes)", "neural_host_swap_used_bytes"],
+    queries: &[
+        "instance:neural_host_memory:ratio",
+        "topk(5, neural_process_resident_memory_bytes)",
+        "neural_host_swap_used_bytes",
+    ],
     related: &["NeuralProcessLeak", "NeuralHostPressure"],
-    fires: Case::fires(10, &[("neural_host_memory_used_bytes", "85x15"), ("neural_host_memory_size_bytes", "100x15")], &[], "85%"),
-    worsens: Some(Case::fires(10, &[("neural_host_memory_used_bytes", "97x15"), ("neural_host_memory_size_bytes", "100x15")], &[], "97%")),
-    quiet: Case::quiet(10, &[("neural_host_memory_used_bytes", "40x15"), ("neural_host_memory_size_bytes", "100x15")]),
+    fires: Case::fires(
+        10,
+        &[("neural_host_memory_used_bytes", "85x15"), ("neural_host_memory_size_bytes", "100x15")],
+        &[],
+        "85%",
+    ),
+    worsens: Some(Case::fires(
+        10,
+        &[("neural_host_memory_used_bytes", "97x15"), ("neural_host_memory_size_bytes", "100x15")],
+        &[],
+        "97%",
+    )),
+    quiet: Case::quiet(
+        10,
+        &[("neural_host_memory_used_bytes", "40x15"), ("neural_host_memory_size_bytes", "100x15")],
+    ),
     ..Alert::BLANK
 };
 
@@ -125,7 +162,10 @@ static PRESSURE: Alert = Alert {
     immediate: &["For `io`, see which disk is busy; for `memory`, see who takes it."],
     short_term: &["Stop copies and backups while a session runs."],
     long_term: &["Record to a local solid-state disk, and copy afterwards."],
-    queries: &["rate(neural_host_pressure_seconds_total[5m])", "rate(neural_host_disk_busy_seconds_total[5m])"],
+    queries: &[
+        "rate(neural_host_pressure_seconds_total[5m])",
+        "rate(neural_host_disk_busy_seconds_total[5m])",
+    ],
     related: &["NeuralHostDiskBusy", "NeuralHostMemory"],
     fires: Case::fires(
         15,
@@ -156,13 +196,19 @@ static TEMPERATURE: Alert = Alert {
     related: &["NeuralHostCpu", "NeuralGpuTemperature"],
     fires: Case::fires(
         10,
-        &[("neural_host_temperature_celsius{sensor='package'}", "95x15"), ("neural_host_temperature_critical_celsius{sensor='package'}", "100x15")],
+        &[
+            ("neural_host_temperature_celsius{sensor='package'}", "95x15"),
+            ("neural_host_temperature_critical_celsius{sensor='package'}", "100x15"),
+        ],
         &[("sensor", "package")],
         "95%",
     ),
     quiet: Case::quiet(
         10,
-        &[("neural_host_temperature_celsius{sensor='package'}", "60x15"), ("neural_host_temperature_critical_celsius{sensor='package'}", "100x15")],
+        &[
+            ("neural_host_temperature_celsius{sensor='package'}", "60x15"),
+            ("neural_host_temperature_critical_celsius{sensor='package'}", "100x15"),
+        ],
     ),
     ..Alert::BLANK
 };
@@ -181,7 +227,11 @@ static NETWORK: Alert = Alert {
     immediate: &["Push the network cable in; on Wi-Fi, go closer or use a cable."],
     short_term: &["Change cable and port of the switch."],
     long_term: &["Bring devices in over a wire, on a network of their own."],
-    queries: &["rate(neural_host_network_errors_total[5m])", "rate(neural_host_network_drops_total[5m])", "rate(neural_host_tcp_retransmits_total[5m])"],
+    queries: &[
+        "rate(neural_host_network_errors_total[5m])",
+        "rate(neural_host_network_drops_total[5m])",
+        "rate(neural_host_tcp_retransmits_total[5m])",
+    ],
     related: &["NeuralHostUdpOverflows"],
     fires: Case::fires(
         15,
@@ -209,7 +259,9 @@ static UDP: Alert = Alert {
     summary: "Some program on {{ $labels.instance }} loses datagrams",
     description: "{{ $value | humanize }} a second are lost because its receive buffer is full.",
     meaning: "A program does not read its datagrams fast enough, and the kernel throws them away: the agent (then `NeuralSourceKernelDrops` fires too), or a program that receives a stream over UDP.",
-    immediate: &["Find the program: `ss --udp --memory --processes`, the last number in `skmem` counts its drops."],
+    immediate: &[
+        "Find the program: `ss --udp --memory --processes`, the last number in `skmem` counts its drops.",
+    ],
     short_term: &["Raise `net.core.rmem_default`, or give the program more time."],
     long_term: &["Use TCP or a Unix socket where nothing may be lost."],
     queries: &["rate(neural_host_udp_overflows_total[5m])", "rate(neural_source_kernel_drops_total[5m])"],
@@ -230,13 +282,26 @@ static FILES: Alert = Alert {
     summary: "{{ $labels.instance }} runs out of file handles",
     description: "{{ $value | humanizePercentage }} of them are in use; ${host_files} is the most. Without one, no file or connection can be opened.",
     meaning: "Nearly all file handles of the machine are taken, usually by one program that never closes what it opens.",
-    immediate: &["Find the program: `neural_process_open_files`, or `sudo lsof -n | cut -d' ' -f1 | sort | uniq -c | sort -n | tail`."],
+    immediate: &[
+        "Find the program: `neural_process_open_files`, or `sudo lsof -n | cut -d' ' -f1 | sort | uniq -c | sort -n | tail`.",
+    ],
     short_term: &["Restart it between sessions."],
     long_term: &["Mend the leak; raise `fs.file-max` only if the number is really needed."],
-    queries: &["neural_host_file_handles / neural_host_file_handles_limit", "topk(5, neural_process_open_files)"],
+    queries: &[
+        "neural_host_file_handles / neural_host_file_handles_limit",
+        "topk(5, neural_process_open_files)",
+    ],
     related: &["NeuralProcessOpenFiles"],
-    fires: Case::fires(10, &[("neural_host_file_handles", "95x15"), ("neural_host_file_handles_limit", "100x15")], &[], "95%"),
-    quiet: Case::quiet(10, &[("neural_host_file_handles", "20x15"), ("neural_host_file_handles_limit", "100x15")]),
+    fires: Case::fires(
+        10,
+        &[("neural_host_file_handles", "95x15"), ("neural_host_file_handles_limit", "100x15")],
+        &[],
+        "95%",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_host_file_handles", "20x15"), ("neural_host_file_handles_limit", "100x15")],
+    ),
     ..Alert::BLANK
 };
 
@@ -246,7 +311,9 @@ static REBOOTED: Alert = Alert {
     summary: "{{ $labels.instance }} was started",
     description: "It runs for {{ $value | humanizeDuration }}. If nobody restarted it, it crashed or lost power.",
     meaning: "The machine was started within the last ten minutes.",
-    immediate: &["If it was not meant, save what the session left behind and see whether the recording is whole."],
+    immediate: &[
+        "If it was not meant, save what the session left behind and see whether the recording is whole.",
+    ],
     short_term: &["Read the end of the last boot's log: `journalctl --boot -1 --pager-end`."],
     long_term: &["Keep updates that restart the machine out of working hours."],
     queries: &["neural_host_uptime_seconds", "neural_host_boot_time_seconds"],

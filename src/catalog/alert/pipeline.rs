@@ -7,7 +7,10 @@ pub(super) static CHAPTER: Chapter = Chapter {
     group: "neural-pipeline",
     interval: 30,
     records: &[
-        Record { name: "queue:neural_queue_fill:ratio", expr: "neural_queue_depth / (neural_queue_limit > 0)" },
+        Record {
+            name: "queue:neural_queue_fill:ratio",
+            expr: "neural_queue_depth / (neural_queue_limit > 0)",
+        },
         Record {
             name: "cache:neural_cache_hits:ratio_rate15m",
             expr: "rate(neural_cache_hits_total[15m]) / rate(neural_cache_lookups_total[15m])",
@@ -29,10 +32,17 @@ static FILL: Alert = Alert {
     summary: "Queue {{ $labels.queue }} of {{ $labels.pipeline }} is filling up",
     description: "It is {{ $value | humanizePercentage }} full; ${queue_fill} is the most, and beyond ${queue_fill_critical} it overflows.",
     meaning: "More comes in than goes out. What waits is already late; when the queue is full, something is thrown away or the stage before it stands still.",
-    immediate: &["Find the stage that reads this queue, and see whether it became slow.", "Pause what fills the queue, if the experiment allows it."],
+    immediate: &[
+        "Find the stage that reads this queue, and see whether it became slow.",
+        "Pause what fills the queue, if the experiment allows it.",
+    ],
     short_term: &["Give the reading stage more workers, or larger batches."],
     long_term: &["A longer queue only makes results later: make the stage faster or send it less."],
-    queries: &["queue:neural_queue_fill:ratio", "neural_queue_peak_depth / neural_queue_limit", "stage:neural_stage_duration_seconds:p95_rate5m"],
+    queries: &[
+        "queue:neural_queue_fill:ratio",
+        "neural_queue_peak_depth / neural_queue_limit",
+        "stage:neural_stage_duration_seconds:p95_rate5m",
+    ],
     related: &["NeuralQueueBacklog", "NeuralStageLatency", "NeuralQueueForecast"],
     fires: Case::fires(
         10,
@@ -85,8 +95,18 @@ static BACKLOG: Alert = Alert {
     long_term: &["Bound the queue: one without a bound fills the memory."],
     queries: &["neural_queue_depth", "deriv(neural_queue_depth[10m])"],
     related: &["NeuralQueueFill", "NeuralStageLatency"],
-    fires: Case::fires(10, &[("neural_queue_depth{pipeline='decoder',queue='windows'}", "150x15")], &[("pipeline", "decoder"), ("queue", "windows")], "150"),
-    worsens: Some(Case::fires(10, &[("neural_queue_depth{pipeline='decoder',queue='windows'}", "500x15")], &[("pipeline", "decoder"), ("queue", "windows")], "500")),
+    fires: Case::fires(
+        10,
+        &[("neural_queue_depth{pipeline='decoder',queue='windows'}", "150x15")],
+        &[("pipeline", "decoder"), ("queue", "windows")],
+        "150",
+    ),
+    worsens: Some(Case::fires(
+        10,
+        &[("neural_queue_depth{pipeline='decoder',queue='windows'}", "500x15")],
+        &[("pipeline", "decoder"), ("queue", "windows")],
+        "500",
+    )),
     quiet: Case::quiet(
         10,
         &[
@@ -116,11 +136,11 @@ static FILL_FORECAST: Alert = Alert {
     fires: Case::fires(
         20,
         &[
-            ("neural_queue_depth{pipeline='decoder',queue='windows'}", "0+20x30"),
+            ("neural_queue_depth{pipeline='decoder',queue='windows'}", "0+25x30"),
             ("neural_queue_limit{pipeline='decoder',queue='windows'}", "1000x30"),
         ],
         &[("pipeline", "decoder"), ("queue", "windows")],
-        "100%",
+        "125%",
     ),
     quiet: Case::quiet(
         20,
@@ -169,7 +189,12 @@ static CACHE: Alert = Alert {
 
 static ERRORS: Alert = Alert {
     name: "NeuralPipelineErrors",
-    level: Level::new(Severity::Medium, Priority::P2, 120, "rate(neural_pipeline_errors_total[5m]) > ${pipeline_errors}"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        120,
+        "rate(neural_pipeline_errors_total[5m]) > ${pipeline_errors}",
+    ),
     keep_firing: 120,
     summary: "{{ $labels.pipeline }} has errors: {{ $labels.error }}",
     description: "{{ $value | humanize }} a second outside its stages; ${pipeline_errors} may be.",
@@ -201,7 +226,12 @@ static SESSIONS: Alert = Alert {
     long_term: &["Write down why sessions break off; the third of a kind is worth mending."],
     queries: &["increase(neural_sessions_failed_total[1d])", "increase(neural_sessions_ended_total[1d])"],
     related: &["NeuralPipelineSilent", "NeuralDeviceSilent"],
-    fires: Case::fires(20, &[("neural_sessions_failed_total{pipeline='decoder'}", "0x10 1x15")], &[("pipeline", "decoder")], "1.071"),
+    fires: Case::fires(
+        20,
+        &[("neural_sessions_failed_total{pipeline='decoder'}", "0x10 1x15")],
+        &[("pipeline", "decoder")],
+        "1",
+    ),
     quiet: Case::quiet(20, &[("neural_sessions_failed_total{pipeline='decoder'}", "1x25")]),
     ..Alert::BLANK
 };
@@ -209,7 +239,12 @@ static SESSIONS: Alert = Alert {
 static QUALITY: Alert = Alert {
     name: "NeuralDataQuality",
     level: Level::new(Severity::Medium, Priority::P2, 300, "neural_data_quality_ratio < ${data_quality}"),
-    worse: Some(Level::new(Severity::High, Priority::P1, 300, "neural_data_quality_ratio < ${data_quality_critical}")),
+    worse: Some(Level::new(
+        Severity::High,
+        Priority::P1,
+        300,
+        "neural_data_quality_ratio < ${data_quality_critical}",
+    )),
     summary: "The data of {{ $labels.pipeline }} are poor",
     description: "The pipeline scores them {{ $value | humanizePercentage }}; ${data_quality} is the least.",
     meaning: "The pipeline itself finds the quality of its data low. How it scores is for the pipeline to say.",
@@ -218,8 +253,18 @@ static QUALITY: Alert = Alert {
     long_term: &["Set the limit to what your analysis really needs (`data_quality`)."],
     queries: &["neural_data_quality_ratio", "neural_device_contact == 0"],
     related: &["NeuralDeviceElectrodeOff", "NeuralDeviceLoss", "NeuralModelAccuracy"],
-    fires: Case::fires(15, &[("neural_data_quality_ratio{pipeline='decoder'}", "0.5x20")], &[("pipeline", "decoder")], "50%"),
-    worsens: Some(Case::fires(15, &[("neural_data_quality_ratio{pipeline='decoder'}", "0.2x20")], &[("pipeline", "decoder")], "20%")),
+    fires: Case::fires(
+        15,
+        &[("neural_data_quality_ratio{pipeline='decoder'}", "0.5x20")],
+        &[("pipeline", "decoder")],
+        "50%",
+    ),
+    worsens: Some(Case::fires(
+        15,
+        &[("neural_data_quality_ratio{pipeline='decoder'}", "0.2x20")],
+        &[("pipeline", "decoder")],
+        "20%",
+    )),
     quiet: Case::quiet(15, &[("neural_data_quality_ratio{pipeline='decoder'}", "0.9x20")]),
     ..Alert::BLANK
 };
@@ -235,7 +280,12 @@ static ACCURACY: Alert = Alert {
     long_term: &["Keep the model's figures by session, to see drift."],
     queries: &["neural_accuracy_ratio", "neural_data_quality_ratio"],
     related: &["NeuralDataQuality"],
-    fires: Case::fires(15, &[("neural_accuracy_ratio{pipeline='decoder',model='csp'}", "0.5x20")], &[("pipeline", "decoder"), ("model", "csp")], "50%"),
+    fires: Case::fires(
+        15,
+        &[("neural_accuracy_ratio{pipeline='decoder',model='csp'}", "0.5x20")],
+        &[("pipeline", "decoder"), ("model", "csp")],
+        "50%",
+    ),
     quiet: Case::quiet(15, &[("neural_accuracy_ratio{pipeline='decoder',model='csp'}", "0.9x20")]),
     ..Alert::BLANK
 };

@@ -17,12 +17,20 @@ static MISSING: Alert = Alert {
     summary: "{{ $labels.group }} does not run on {{ $labels.instance }}",
     description: "No process of the group {{ $labels.group }} is alive.",
     meaning: "A program that the configuration names is not there: it was not started, ended, or crashed.",
-    immediate: &["Start it, and see whether it stays.", "See why it ended: its log, or `journalctl --since -15m | grep -i -e oom -e segfault`."],
+    immediate: &[
+        "Start it, and see whether it stays.",
+        "See why it ended: its log, or `journalctl --since -15m | grep -i -e oom -e segfault`.",
+    ],
     short_term: &["If the kernel ended it for want of memory, see `NeuralHostMemory`."],
     long_term: &["Let systemd start it again: `Restart=on-failure`."],
     queries: &["neural_process_instances", "neural_process_oldest_start_time_seconds"],
     related: &["NeuralPipelineSilent", "NeuralProcessRestarting", "NeuralHostMemory"],
-    fires: Case::fires(10, &[("neural_process_instances{group='recorder'}", "1x3 0x12")], &[("group", "recorder")], "0"),
+    fires: Case::fires(
+        10,
+        &[("neural_process_instances{group='recorder'}", "1x3 0x12")],
+        &[("group", "recorder")],
+        "0",
+    ),
     quiet: Case::quiet(10, &[("neural_process_instances{group='recorder'}", "1x15")]),
     ..Alert::BLANK
 };
@@ -44,7 +52,12 @@ static RESTARTING: Alert = Alert {
     long_term: &["Let it wait between attempts, and let it say why it ends."],
     queries: &["changes(neural_process_oldest_start_time_seconds[15m])", "neural_process_instances"],
     related: &["NeuralProcessMissing"],
-    fires: Case::fires(10, &[("neural_process_oldest_start_time_seconds{group='recorder'}", "1 1 1 2 2 3 3 4 4 5 5")], &[("group", "recorder")], "4"),
+    fires: Case::fires(
+        10,
+        &[("neural_process_oldest_start_time_seconds{group='recorder'}", "1 1 1 2 2 3 3 4 4 5 5")],
+        &[("group", "recorder")],
+        "4",
+    ),
     quiet: Case::quiet(10, &[("neural_process_oldest_start_time_seconds{group='recorder'}", "1x5 2x5")]),
     ..Alert::BLANK
 };
@@ -77,7 +90,12 @@ static LEAK: Alert = Alert {
 
 static FILES: Alert = Alert {
     name: "NeuralProcessOpenFiles",
-    level: Level::new(Severity::Medium, Priority::P2, 300, "neural_process_open_files_ratio > ${process_files}"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        300,
+        "neural_process_open_files_ratio > ${process_files}",
+    ),
     summary: "{{ $labels.group }} on {{ $labels.instance }} has nearly all the files open that it may",
     description: "{{ $value | humanizePercentage }} of its limit; ${process_files} is the most. The next file or connection may fail.",
     meaning: "One process of the group comes near its limit of open files, sockets included.",
@@ -86,7 +104,12 @@ static FILES: Alert = Alert {
     long_term: &["Let it close what it opens."],
     queries: &["neural_process_open_files_ratio", "neural_process_open_files"],
     related: &["NeuralHostFileHandles"],
-    fires: Case::fires(10, &[("neural_process_open_files_ratio{group='recorder'}", "0.95x15")], &[("group", "recorder")], "95%"),
+    fires: Case::fires(
+        10,
+        &[("neural_process_open_files_ratio{group='recorder'}", "0.95x15")],
+        &[("group", "recorder")],
+        "95%",
+    ),
     quiet: Case::quiet(10, &[("neural_process_open_files_ratio{group='recorder'}", "0.1x15")]),
     ..Alert::BLANK
 };
@@ -113,6 +136,9 @@ static CPU: Alert = Alert {
         &[("group", "training")],
         "95%",
     ),
-    quiet: Case::quiet(20, &[("neural_process_cpu_seconds_total{group='training'}", "0+60x25"), ("neural_host_cpus", "4x25")]),
+    quiet: Case::quiet(
+        20,
+        &[("neural_process_cpu_seconds_total{group='training'}", "0+60x25"), ("neural_host_cpus", "4x25")],
+    ),
     ..Alert::BLANK
 };

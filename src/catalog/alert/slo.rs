@@ -19,8 +19,23 @@ macro_rules! windows {
 macro_rules! burns {
     ($name:literal, $objective:literal, $long:literal, $short:literal, $factor:literal) => {
         concat!(
-            "(\n  ", $name, ":ratio_rate", $long, " > ", $factor, " * (1 - ${", $objective, "})\n  and\n  ",
-            $name, ":ratio_rate", $short, " > ", $factor, " * (1 - ${", $objective, "})\n)"
+            "(\n  ",
+            $name,
+            ":ratio_rate",
+            $long,
+            " > ",
+            $factor,
+            " * (1 - ${",
+            $objective,
+            "})\n  and\n  ",
+            $name,
+            ":ratio_rate",
+            $short,
+            " > ",
+            $factor,
+            " * (1 - ${",
+            $objective,
+            "})\n)"
         )
     };
     (page $name:literal, $objective:literal) => {
@@ -88,38 +103,47 @@ static SLOW_BURN: Alert = Alert {
         burns!(page "stage:neural_stage_slow", "slo_stage_fast"),
     )),
     summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} uses up its budget of slow runs",
-    description: "{{ $value | humanizePercentage }} of its runs took longer than ${stage_latency}; over 30 days ${slo_stage_fast} must not.",
+    description: "{{ $value | humanizePercentage }} of its runs took longer than ${stage_latency}; over 30 days, at least ${slo_stage_fast} must be faster.",
     meaning: "The objective says which share of runs must stay within the stage's time over thirty days. At the present pace the rest, the budget, will be gone early: at the higher level within two to five days, at the lower within ten to thirty. \
               One slow minute does not fire it, a slow hour does.",
     immediate: &["Treat it as `NeuralStageLatency`."],
     short_term: &["Find what most slow runs have in common: time of day, session, length of windows."],
-    long_term: &["Make the stage faster before adding to it, or set an objective that the experiment really needs (`slo_stage_fast`, `stage_latency`)."],
-    queries: &["stage:neural_stage_slow:ratio_rate1h", "stage:neural_stage_slow:ratio_rate3d", "avg_over_time(stage:neural_stage_slow:ratio_rate5m[30d])"],
+    long_term: &[
+        "Make the stage faster before adding to it, or set an objective that the experiment really needs (`slo_stage_fast`, `stage_latency`).",
+    ],
+    queries: &[
+        "stage:neural_stage_slow:ratio_rate1h",
+        "stage:neural_stage_slow:ratio_rate3d",
+        "avg_over_time(stage:neural_stage_slow:ratio_rate5m[30d])",
+    ],
     related: &["NeuralStageLatency", "NeuralStageFailureBurn"],
     fires: Case::fires(
-        1440,
+        180,
         &[
-            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}", "0+576x1500"),
-            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1500"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}", "0+576x190"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x190"),
         ],
         &[("pipeline", "decoder"), ("stage", "filter")],
         "4%",
     ),
     worsens: Some(Case::fires(
-        1440,
+        180,
         &[
-            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}", "0+300x1500"),
-            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1500"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}", "0+300x190"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x190"),
         ],
         &[("pipeline", "decoder"), ("stage", "filter")],
         "50%",
     )),
-    // A bad quarter of an hour, long ago.
+    // Three bad minutes, long ago.
     quiet: Case::quiet(
-        1440,
+        180,
         &[
-            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}", "0+600x600 360000+300x8 362400+600x900"),
-            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1510"),
+            (
+                "neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}",
+                "0+600x60 36300 36600 36900 37500+600x130",
+            ),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x200"),
         ],
     ),
     ..Alert::BLANK
@@ -144,32 +168,38 @@ static FAILURE_BURN: Alert = Alert {
     meaning: "The objective says which share of runs must succeed over thirty days. At the present pace the rest will be gone early.",
     immediate: &["Treat it as `NeuralStageFailures`."],
     short_term: &["See which kind of error makes most of them."],
-    long_term: &["Mend that kind, or set an objective that the experiment really needs (`slo_stage_success`)."],
-    queries: &["stage:neural_stage_failed:ratio_rate1h", "stage:neural_stage_failed:ratio_rate3d", "topk(5, increase(neural_stage_errors_total[1d]))"],
+    long_term: &[
+        "Mend that kind, or set an objective that the experiment really needs (`slo_stage_success`).",
+    ],
+    queries: &[
+        "stage:neural_stage_failed:ratio_rate1h",
+        "stage:neural_stage_failed:ratio_rate3d",
+        "topk(5, increase(neural_stage_errors_total[1d]))",
+    ],
     related: &["NeuralStageFailures", "NeuralStageSlowBurn"],
     fires: Case::fires(
-        1440,
+        180,
         &[
-            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0+3x1500"),
-            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1500"),
+            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0+3x190"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x190"),
         ],
         &[("pipeline", "decoder"), ("stage", "filter")],
         "0.5%",
     ),
     worsens: Some(Case::fires(
-        1440,
+        180,
         &[
-            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0+60x1500"),
-            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1500"),
+            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0+60x190"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x190"),
         ],
         &[("pipeline", "decoder"), ("stage", "filter")],
         "10%",
     )),
     quiet: Case::quiet(
-        1440,
+        180,
         &[
-            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0x1500"),
-            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1500"),
+            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0x190"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x190"),
         ],
     ),
     ..Alert::BLANK

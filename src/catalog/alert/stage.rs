@@ -7,7 +7,10 @@ pub(super) static CHAPTER: Chapter = Chapter {
     group: "neural-stage",
     interval: 15,
     records: &[
-        Record { name: "stage:neural_stage_runs:rate5m", expr: "rate(neural_stage_duration_seconds_count[5m])" },
+        Record {
+            name: "stage:neural_stage_runs:rate5m",
+            expr: "rate(neural_stage_duration_seconds_count[5m])",
+        },
         Record {
             name: "stage:neural_stage_duration_seconds:p50_rate5m",
             expr: "histogram_quantile(0.5, rate(neural_stage_duration_seconds_bucket[5m]))",
@@ -69,8 +72,14 @@ static LATENCY: Alert = Alert {
         "See whether the machine is busy: processors, memory, a card that slowed down for heat.",
         "See whether only this stage became slow, or all of them: then it is the machine.",
     ],
-    short_term: &["Follow an exemplar's trace to a slow run and look at what it did.", "Compare with the last change of the model or of the window's length."],
-    long_term: &["Give the stage a core or a card of its own, or make its windows shorter.", "Set the limit to what the experiment really needs (`alerts.limits.stage_latency`)."],
+    short_term: &[
+        "Follow an exemplar's trace to a slow run and look at what it did.",
+        "Compare with the last change of the model or of the window's length.",
+    ],
+    long_term: &[
+        "Give the stage a core or a card of its own, or make its windows shorter.",
+        "Set the limit to what the experiment really needs (`alerts.limits.stage_latency`).",
+    ],
     queries: &[
         "stage:neural_stage_duration_seconds:p95_rate5m",
         "stage:neural_stage_time:share_rate5m",
@@ -130,10 +139,16 @@ static FAILURES: Alert = Alert {
     summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} fails",
     description: "{{ $value | humanizePercentage }} of its runs fail; ${stage_failures} may.",
     meaning: "Runs of one stage end in an error. What they worked on is missing further down.",
-    immediate: &["Look at the kinds: `sum by (stage, error) (rate(neural_stage_errors_total[5m]))`.", "Read the pipeline's log at that time."],
+    immediate: &[
+        "Look at the kinds: `sum by (stage, error) (rate(neural_stage_errors_total[5m]))`.",
+        "Read the pipeline's log at that time.",
+    ],
     short_term: &["If it began with a change of model, settings or montage, go back."],
     long_term: &["Add the case that failed to the pipeline's tests."],
-    queries: &["stage:neural_stage_failures:ratio_rate5m", "sum by (pipeline, stage, error) (rate(neural_stage_errors_total[5m]))"],
+    queries: &[
+        "stage:neural_stage_failures:ratio_rate5m",
+        "sum by (pipeline, stage, error) (rate(neural_stage_errors_total[5m]))",
+    ],
     related: &["NeuralStageFailureBurn", "NeuralPipelineErrors", "NeuralPipelineSilent"],
     fires: Case::fires(
         15,
@@ -177,10 +192,13 @@ static ANOMALY: Alert = Alert {
     immediate: &["Look what changed at the step: load of the machine, length of windows, another model."],
     short_term: &["If the new duration is right, do nothing: within an hour it is the past."],
     long_term: &[],
-    queries: &["stage:neural_stage_duration_seconds:mean_rate5m", "stage:neural_stage_duration_seconds:zscore1h"],
+    queries: &[
+        "stage:neural_stage_duration_seconds:mean_rate5m",
+        "stage:neural_stage_duration_seconds:zscore1h",
+    ],
     related: &["NeuralStageLatency", "NeuralStageRegression"],
     fires: Case::fires(
-        135,
+        128,
         &[
             ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x120 720+12x20"),
             ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x140"),
@@ -189,7 +207,7 @@ static ANOMALY: Alert = Alert {
         "20",
     ),
     quiet: Case::quiet(
-        135,
+        128,
         &[
             ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x140"),
             ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x140"),
@@ -218,7 +236,10 @@ static REGRESSION: Alert = Alert {
     immediate: &["See what was installed or changed since yesterday."],
     short_term: &["Run yesterday's version beside today's on a recording."],
     long_term: &["Measure a stage before each release, on the same recording."],
-    queries: &["stage:neural_stage_duration_seconds:mean_rate5m", "stage:neural_stage_duration_seconds:mean_rate5m offset 1d"],
+    queries: &[
+        "stage:neural_stage_duration_seconds:mean_rate5m",
+        "stage:neural_stage_duration_seconds:mean_rate5m offset 1d",
+    ],
     related: &["NeuralStageLatencyAnomaly", "NeuralStageLatency"],
     fires: Case::fires(
         1500,
@@ -266,13 +287,19 @@ static THROUGHPUT: Alert = Alert {
     related: &["NeuralPipelineSilent", "NeuralDeviceLowRate", "NeuralQueueFill"],
     fires: Case::fires(
         105,
-        &[("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x90 54000+150x30")],
+        &[(
+            "neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}",
+            "0+600x90 54000+150x30",
+        )],
         &[("pipeline", "decoder"), ("stage", "filter")],
         "25%",
     ),
     quiet: Case::quiet(
         105,
-        &[("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x90 54000+500x30")],
+        &[(
+            "neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}",
+            "0+600x90 54000+500x30",
+        )],
     ),
     ..Alert::BLANK
 };
@@ -288,10 +315,19 @@ static SILENT: Alert = Alert {
     summary: "{{ $labels.pipeline }} does nothing any more",
     description: "No stage has run for five minutes, and some did within the last half hour.",
     meaning: "A pipeline that worked fell silent. It ended, hangs, or gets no data. A pipeline that tells its sessions is left alone while none is active.",
-    immediate: &["See whether its process lives, and whether the device streams.", "Read the pipeline's log."],
-    short_term: &["If the session simply ended, let the pipeline send `session` events: then this alert knows."],
+    immediate: &[
+        "See whether its process lives, and whether the device streams.",
+        "Read the pipeline's log.",
+    ],
+    short_term: &[
+        "If the session simply ended, let the pipeline send `session` events: then this alert knows.",
+    ],
     long_term: &["Let a service manager restart the pipeline when it ends."],
-    queries: &["sum without (stage) (rate(neural_stage_duration_seconds_count[5m]))", "neural_sessions_active", "neural_process_instances"],
+    queries: &[
+        "sum without (stage) (rate(neural_stage_duration_seconds_count[5m]))",
+        "neural_sessions_active",
+        "neural_process_instances",
+    ],
     related: &["NeuralDeviceSilent", "NeuralProcessMissing", "NeuralSourceQuiet"],
     fires: Case::fires(
         22,
@@ -327,6 +363,9 @@ static LAG: Alert = Alert {
         &[("pipeline", "decoder"), ("stage", "filter")],
         "30s",
     ),
-    quiet: Case::quiet(20, &[("neural_stage_clock_lag_seconds{pipeline='decoder',stage='filter'}", "0.1x25")]),
+    quiet: Case::quiet(
+        20,
+        &[("neural_stage_clock_lag_seconds{pipeline='decoder',stage='filter'}", "0.1x25")],
+    ),
     ..Alert::BLANK
 };

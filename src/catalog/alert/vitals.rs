@@ -23,13 +23,26 @@ static BATTERY: Alert = Alert {
     summary: "The battery of {{ $labels.device }} is low",
     description: "{{ $value | humanizePercentage }} are left; change or charge it below ${device_battery}, and below ${device_battery_critical} it may stop at any moment.",
     meaning: "The device will soon fall silent, without a word. Many boards lose radio range before that, so loss may come first.",
-    immediate: &["Pause after the running block and change or charge the battery.", "Do not charge a device that is on a person."],
+    immediate: &[
+        "Pause after the running block and change or charge the battery.",
+        "Do not charge a device that is on a person.",
+    ],
     short_term: &["Keep charged spares beside the set-up."],
     long_term: &["Write down how long a charge lasts, and change batteries that have become weak."],
     queries: &["neural_device_battery_ratio", "deriv(neural_device_battery_ratio[30m]) * 3600"],
     related: &["NeuralDeviceBatteryForecast", "NeuralDeviceSilent", "NeuralDeviceLoss"],
-    fires: Case::fires(10, &[("neural_device_battery_ratio{device='headset'}", "0.15x15")], &[("device", "headset")], "15%"),
-    worsens: Some(Case::fires(10, &[("neural_device_battery_ratio{device='headset'}", "0.05x15")], &[("device", "headset")], "5%")),
+    fires: Case::fires(
+        10,
+        &[("neural_device_battery_ratio{device='headset'}", "0.15x15")],
+        &[("device", "headset")],
+        "15%",
+    ),
+    worsens: Some(Case::fires(
+        10,
+        &[("neural_device_battery_ratio{device='headset'}", "0.05x15")],
+        &[("device", "headset")],
+        "5%",
+    )),
     quiet: Case::quiet(10, &[("neural_device_battery_ratio{device='headset'}", "0.8x15")]),
     ..Alert::BLANK
 };
@@ -50,7 +63,12 @@ static BATTERY_FORECAST: Alert = Alert {
     long_term: &["Replace it."],
     queries: &["neural_device_battery_ratio", "predict_linear(neural_device_battery_ratio[30m], 3600)"],
     related: &["NeuralDeviceBattery"],
-    fires: Case::fires(40, &[("neural_device_battery_ratio{device='headset'}", "0.6-0.01x45")], &[("device", "headset")], "-40%"),
+    fires: Case::fires(
+        40,
+        &[("neural_device_battery_ratio{device='headset'}", "0.6-0.01x45")],
+        &[("device", "headset")],
+        "-40%",
+    ),
     quiet: Case::quiet(40, &[("neural_device_battery_ratio{device='headset'}", "0.45-0.001x45")]),
     ..Alert::BLANK
 };
@@ -76,13 +94,21 @@ static CONTACT: Alert = Alert {
         &[("device", "knight"), ("channel", "3"), ("input", "positive")],
         "0",
     ),
-    quiet: Case::quiet(10, &[("neural_device_contact{device='knight',channel='3',input='positive'}", "1x15")]),
+    quiet: Case::quiet(
+        10,
+        &[("neural_device_contact{device='knight',channel='3',input='positive'}", "1x15")],
+    ),
     ..Alert::BLANK
 };
 
 static POOR_SIGNAL: Alert = Alert {
     name: "NeuralDevicePoorSignal",
-    level: Level::new(Severity::Medium, Priority::P2, 120, "neural_device_poor_signal_ratio > ${device_poor_signal}"),
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        120,
+        "neural_device_poor_signal_ratio > ${device_poor_signal}",
+    ),
     summary: "{{ $labels.device }} finds its own signal poor",
     description: "It says {{ $value | humanizePercentage }}, where 0 % is good and 100 % not on skin; ${device_poor_signal} is the most.",
     meaning: "A headset of the ThinkGear family tells how poor its signal is: 0 is good, up to 199 noisy, 200 off the head; the metric is that number over 200. Values it derives itself, such as attention, mean nothing meanwhile.",
@@ -91,23 +117,43 @@ static POOR_SIGNAL: Alert = Alert {
     long_term: &["Clean the contacts with alcohol after each person."],
     queries: &["neural_device_poor_signal_ratio"],
     related: &["NeuralDeviceElectrodeOff"],
-    fires: Case::fires(10, &[("neural_device_poor_signal_ratio{device='headset'}", "0x3 1x12")], &[("device", "headset")], "100%"),
+    fires: Case::fires(
+        10,
+        &[("neural_device_poor_signal_ratio{device='headset'}", "0x3 1x12")],
+        &[("device", "headset")],
+        "100%",
+    ),
     quiet: Case::quiet(10, &[("neural_device_poor_signal_ratio{device='headset'}", "0.1x15")]),
     ..Alert::BLANK
 };
 
 static COMMAND: Alert = Alert {
     name: "NeuralDeviceCommandFailed",
-    level: Level::new(Severity::High, Priority::P1, 0, "increase(neural_device_answer_failures_total[5m]) > 0"),
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        0,
+        "increase(neural_device_answer_failures_total[5m]) > 0",
+    ),
     summary: "{{ $labels.device }} answers that something failed",
     description: "{{ $value | humanize }} texts of the last five minutes say failure: usually a dongle whose board is off, out of range or on another channel.",
     meaning: "The device wrote a text that begins with a failure. A Cyton's dongle says `Failure: Communications timeout - Device failed to poll Host` to every command when its board is off, too far away or on another radio channel.",
-    immediate: &["Switch the board on (not to its Bluetooth position), and bring it within two metres.", "Ask the dongle for its link in the acquisition program: system up or down."],
-    short_term: &["Set board and dongle to the same channel again; a dongle alone can be put on the board's channel."],
+    immediate: &[
+        "Switch the board on (not to its Bluetooth position), and bring it within two metres.",
+        "Ask the dongle for its link in the acquisition program: system up or down.",
+    ],
+    short_term: &[
+        "Set board and dongle to the same channel again; a dongle alone can be put on the board's channel.",
+    ],
     long_term: &["Write the channel on board and dongle."],
     queries: &["increase(neural_device_answer_failures_total[1h])", "neural_device_streaming"],
     related: &["NeuralDeviceSilent"],
-    fires: Case::fires(10, &[("neural_device_answer_failures_total{device='cyton'}", "0x5 5x10")], &[("device", "cyton")], "5"),
+    fires: Case::fires(
+        10,
+        &[("neural_device_answer_failures_total{device='cyton'}", "0x5 5x10")],
+        &[("device", "cyton")],
+        "5",
+    ),
     quiet: Case::quiet(10, &[("neural_device_answer_failures_total{device='cyton'}", "3x15")]),
     ..Alert::BLANK
 };
