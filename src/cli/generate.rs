@@ -130,7 +130,7 @@ fn write(steps: &[Step<'_>], out: &Path, force: bool) -> Result<(String, Exit), 
         let cannot = |why: io::Error| format!("cannot {} {}: {why}", step.what.word(), path.display());
         match step.what {
             What::Create(wanted) | What::Change(wanted) => {
-                replace(&path, wanted.as_bytes()).map_err(cannot)?
+                replace(&path, wanted.as_bytes()).map_err(cannot)?;
             }
             What::Remove => std::fs::remove_file(&path).map_err(cannot)?,
             What::Keep(_) => {}

@@ -245,7 +245,7 @@ fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
                     routing_key_file,
                     severity: PAGER,
                     description: TITLE,
-                })
+                });
             }
             Receiver::Email(Email { to: address, from, smarthost, username, password_file, .. }) => {
                 to.email_configs.push(ToEmail {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde::Serialize;
 
@@ -142,7 +143,8 @@ pub(super) fn expression(text: &str, settings: &Settings) -> String {
 fn bucket(seconds: f64, settings: &Settings) -> String {
     let own = settings.histograms.get("neural_stage_duration_seconds");
     let bounds = own.map_or(LATENCY, Vec::as_slice);
-    let bound = bounds.iter().find(|bound| **bound >= seconds).or(bounds.last()).copied().unwrap_or(seconds);
+    let bound =
+        bounds.iter().find(|bound| **bound >= seconds).or_else(|| bounds.last()).copied().unwrap_or(seconds);
     if bound.fract() == 0.0 { format!("{bound}|{bound}.0") } else { bound.to_string() }
 }
 
@@ -234,7 +236,8 @@ fn tests(page: &str, alerts: &[&Alert], step: &'static str, settings: &Settings)
     let mut left_out = String::new();
     for alert in alerts {
         if let Some(limit) = settings.limits.altered().find(|id| depends(alert, id)) {
-            left_out += &format!("# {}: its cases are for another {limit}.\n", alert.name);
+            // Writing to a string cannot fail.
+            let _ = writeln!(left_out, "# {}: its cases are for another {limit}.", alert.name);
             continue;
         }
         let first = std::slice::from_ref(&alert.level);

@@ -98,7 +98,7 @@ fn plain(template: &str) -> String {
         let inside = inside.trim();
         text.push_str(before);
         match inside.strip_prefix("$labels.") {
-            Some(name) => text += &format!("*{name}*"),
+            Some(name) => text.extend(["*", name, "*"]),
             None => text.push_str("*value*"),
         }
         rest = behind;

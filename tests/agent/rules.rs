@@ -74,7 +74,7 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            walk(&path, visit)
+            walk(&path, visit);
         } else if path.file_name().unwrap() != ".generated" {
             visit(&path)
         }

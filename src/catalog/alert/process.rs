@@ -82,7 +82,7 @@ static LEAK: Alert = Alert {
         240,
         &[("neural_process_resident_memory_bytes{group='recorder'}", "200000000+6291456x250")],
         &[("group", "recorder")],
-        "102.4Ki",
+        "102.4ki",
     ),
     quiet: Case::quiet(240, &[("neural_process_resident_memory_bytes{group='recorder'}", "200000000x250")]),
     ..Alert::BLANK
