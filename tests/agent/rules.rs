@@ -76,7 +76,8 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
         if path.is_dir() {
             walk(&path, visit);
         } else if path.file_name().unwrap() != ".generated" {
-            visit(&path)
+            // The list that `generate` leaves is of one folder on one machine.
+            visit(&path);
         }
     }
 }
