@@ -77,6 +77,8 @@ pub struct Metric {
     pub on: &'static [Topic],
     /// How an event moves it. Called for the topics in `on` alone.
     pub read: fn(&Event<'_>, &mut dyn Row),
+    /// The alert that a pack declares for it. Those of built-in metrics stand in [`alert`].
+    pub alert: Option<&'static alert::Alert>,
 }
 
 impl Metric {
@@ -91,6 +93,7 @@ impl Metric {
         keep: Keep::Fresh,
         on: &[],
         read: |_, _| {},
+        alert: None,
     };
 
     /// The exposed name without type suffix: prefix, name, unit.

@@ -4,6 +4,8 @@
 //! its declared name, so it listens to no topics. Which folder packs lie in is the
 //! configuration's affair.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -55,6 +57,9 @@ struct Declared {
     /// How long its series live; `always` for counters and histograms, `fresh` for gauges, if left away.
     #[serde(default)]
     keep: Option<Life>,
+    /// When something is wrong: the metric then has an alert, its test and its runbook.
+    #[serde(default)]
+    alert: Option<watch::Watch>,
 }
 
 /// The types a pack can declare.
@@ -147,7 +152,8 @@ fn laws(document: &Document) -> Vec<Problem> {
             labels: &labels,
             bounds: &bounds,
         };
-        let told = lint::lint_entry(&entry);
+        let mut told = lint::lint_entry(&entry);
+        told.extend(declared.alert.as_ref().and_then(watch::Watch::wrong).map(|why| ("alert", why)));
         problems.extend(told.into_iter().map(|(field, why)| document.problem(&path.key(field), why)));
         let name = family(entry.name, entry.unit);
         match families.get(&name) {
@@ -203,9 +209,21 @@ impl Declared {
         };
         let bounds = self.bounds();
         let labels: Vec<&'static str> = self.labels.into_iter().map(|label| &*label.leak()).collect();
+        let watched = self.alert.as_ref().map(|watch| {
+            let entry = Entry {
+                name: &self.name,
+                help: &self.help,
+                kind: self.kind.into(),
+                unit: self.unit,
+                labels: &labels,
+                bounds: &bounds,
+            };
+            watch.alert(&entry)
+        });
         Box::leak(Box::new(Metric {
             name: self.name.leak(),
             help: self.help.leak(),
+            alert: watched,
             kind: self.kind.into(),
             unit: self.unit,
             labels: labels.leak(),

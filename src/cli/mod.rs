@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod devices;
+mod generate;
 mod metrics;
 mod recording;
 mod run;
@@ -23,6 +24,8 @@ enum Exit {
     Failed = 1,
     /// The command or the configuration is wrong.
     Usage = 2,
+    /// What is there is not what it should be.
+    Differs = 3,
 }
 
 const AFTER: &str = "\
@@ -89,6 +92,20 @@ enum Command {
         /// Where the system's files are: the host's, seen from a container that has them at another place.
         #[arg(long, value_name = "FOLDER")]
         root: Option<PathBuf>,
+    },
+    /// Write rules, their tests, runbooks, routes, dashboards and manifests, as files.
+    Generate {
+        #[command(flatten)]
+        file: FileArgs,
+        /// The folder to write into.
+        #[arg(long, short, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// Write nothing: list what differs, and end with 3 if something does.
+        #[arg(long)]
+        check: bool,
+        /// Write over files that somebody changed by hand.
+        #[arg(long)]
+        force: bool,
     },
     /// List every metric: name, type, labels, meaning.
     Metrics {
@@ -179,6 +196,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check { file, print }) => check::check(&file, print),
         Some(Command::Demo { listen, seconds }) => demo::demo(listen, seconds),
         Some(Command::Devices { watch, json, root }) => devices::devices(root.as_deref(), watch, json),
+        Some(Command::Generate { file, out, check, force }) => generate::generate(&file, &out, check, force),
         Some(Command::Metrics { file, markdown }) => metrics::list(&file, markdown),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),

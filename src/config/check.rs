@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::lint;
+use crate::catalog::alert::CHAPTERS;
+use crate::catalog::{limit, lint};
 use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
+use crate::render::{Alerts, Prometheus};
 use crate::setting::Span;
 
 use super::{Limits, Pipeline, Serial, Source};
@@ -69,6 +71,7 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
         check.span(&Path::from("intervals").key(name));
     }
     check.span(&Path::from("expire").key("gauges"));
+    check.alerts();
     check.sources();
     check.problems
 }
@@ -99,6 +102,52 @@ impl Check<'_> {
             if limit > limits.series && written.iter().any(|written| written == key) {
                 let message = format!("{limit} is more than limits.series, {}, lets in", limits.series);
                 self.wrong(&path.key(key), message);
+            }
+        }
+    }
+
+    fn alerts(&mut self) {
+        let path = Path::from("alerts");
+        let limits = path.key("limits");
+        for id in self.document.keys(&limits) {
+            if limit::by_id(&id).is_none() {
+                let ids = limit::LIMITS.iter().map(|limit| limit.id);
+                let meant =
+                    suggest(&id, ids).map(|id| format!("; did you mean \"{id}\"?")).unwrap_or_default();
+                let problem =
+                    self.document.key_problem(&limits.key(&id), format!("no limit is called so{meant}"));
+                self.problems.push(problem);
+            }
+        }
+        let Some(alerts) = self.document.part::<Alerts>(&path) else { return };
+        for (index, name) in alerts.off.iter().enumerate() {
+            // Those of packs are known to the packs alone.
+            let known = || CHAPTERS.iter().flat_map(|chapter| chapter.alerts).map(|alert| alert.name);
+            let meant = suggest(name, known()).filter(|meant| meant != name);
+            if let Some(meant) = meant.filter(|_| !known().any(|known| known == name)) {
+                let message = format!("no alert is called \"{name}\"; did you mean \"{meant}\"?");
+                self.wrong(&path.key("off").item(index), message);
+            }
+        }
+        for name in alerts.labels.keys() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let taken = ["severity", "priority", "component", "alertname", "job", "instance"];
+            if name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit()) {
+                self.wrong(&path.key("labels").key(name), "not the name of a label");
+            } else if taken.contains(&name.as_str()) {
+                self.wrong(
+                    &path.key("labels").key(name),
+                    format!("\"{name}\" is a label that alerts have already"),
+                );
+            }
+        }
+        if alerts.query_offset.is_some() && alerts.prometheus == Prometheus::From2_42 {
+            let hint = "say `prometheus: \"3\"` if yours is that new".to_owned();
+            *self.wrong(&path.key("query_offset"), "Prometheus 2.42 does not know it") = Some(hint);
+        }
+        for (index, receiver) in alerts.receivers.iter().enumerate() {
+            if let Some((why, hint)) = receiver.wrong(alerts.alertmanager) {
+                *self.wrong(&path.key("receivers").item(index), why) = Some(hint.to_owned());
             }
         }
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Page, lint, pack};
 use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
+use crate::render::{self, Alerts};
 
 pub use check::FORMATS;
 pub use section::*;
@@ -54,6 +55,8 @@ pub struct Config {
     pub llm: Llm,
     /// How `/metrics` is written.
     pub exposition: Exposition,
+    /// The files that `generate` writes: numbers beyond which something is wrong, and who is told.
+    pub alerts: Alerts,
     /// What is listened to and asked, each item a mapping with one key: the kind. A list here
     /// replaces the default sources; `[]` is none.
     pub sources: Vec<Source>,
@@ -79,6 +82,7 @@ impl Default for Config {
             intervals: Intervals::default(),
             llm: Llm::default(),
             exposition: Exposition::default(),
+            alerts: Alerts::default(),
             sources: Source::defaults(),
             folder: PathBuf::new(),
             pages: Pages::default(),
@@ -109,6 +113,19 @@ impl Config {
     #[must_use]
     pub fn print(&self) -> String {
         document::print(self).unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
+    }
+
+    /// What the generated files are made with.
+    #[must_use]
+    pub fn settings(&self) -> render::Settings {
+        let mut settings = render::Settings::new(self.alerts.clone());
+        settings.histograms.clone_from(&self.histograms);
+        let targets = self.listen.iter().filter_map(|address| match address {
+            Address::Tcp(address) => Some(address.to_string()),
+            Address::Systemd(_) => None,
+        });
+        settings.targets = targets.collect();
+        settings
     }
 
     /// Makes every path in it start from `folder`.

@@ -16,6 +16,7 @@ mod ingest;
 mod laws;
 mod noise;
 mod openmetrics;
+mod rules;
 mod serial;
 mod signal;
 mod tap;
