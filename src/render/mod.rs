@@ -1,6 +1,8 @@
 //! The catalogue as files for other programs: dashboards, rules, their tests, runbooks, routes. Pure: what is
 //! written where is for the caller.
 
+pub mod dashboard;
+
 use crate::catalog::Page;
 use crate::catalog::limit::Limits;
 
@@ -22,8 +24,8 @@ pub struct Settings {
 
 /// Every file, in the order of their paths. The same input gives the same bytes.
 #[must_use]
-pub fn render(_pages: &[&Page], _settings: &Settings) -> Vec<File> {
-    let mut files = Vec::new();
+pub fn render(pages: &[&Page], settings: &Settings) -> Vec<File> {
+    let mut files = dashboard::files(pages, settings);
     files.sort_by(|a: &File, b: &File| a.path.cmp(&b.path));
     files
 }
