@@ -67,7 +67,19 @@ fn link(to: &str, frame: Frame<'_>) -> Value {
     for variable in frame.variables.iter().filter(|of| ["datasource", "job", "instance"].contains(of)) {
         url.push_str(&["&${", variable, ":queryparam}"].concat());
     }
-    json!({"title": "More of this", "url": url, "targetBlank": false})
+    // All the keys of a dashboard's link, which the schema asks for.
+    json!({
+        "type": "link",
+        "title": "More of this",
+        "url": url,
+        "icon": "dashboard",
+        "tooltip": "",
+        "tags": [],
+        "asDropdown": false,
+        "includeVars": false,
+        "keepTime": false,
+        "targetBlank": false,
+    })
 }
 
 fn kind(panel: Panel) -> &'static str {

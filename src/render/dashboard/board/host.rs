@@ -168,7 +168,7 @@ pub(super) static BOARD: Board = Board {
                 "{{device}}",
             )])
             .empty("no disk is seen"),
-            view(Panel::Table, "File systems", "bytes", "Every file system with its size, what is left, and whether it can still be written.", &[
+            view(Panel::Table, "File systems in detail", "bytes", "Every file system with its size, what is left, and whether it can still be written.", &[
                 column("max by (instance, mount, fstype) (neural_host_filesystem_size_bytes)", "Size", "bytes"),
                 column("max by (instance, mount, fstype) (neural_host_filesystem_available_bytes)", "Available", "bytes"),
                 column("max by (instance, mount, fstype) (neural_host_filesystem_readonly)", "Read-only", "none").states(TROUBLE),
