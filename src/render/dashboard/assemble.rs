@@ -120,12 +120,13 @@ pub fn dashboards(pages: &[&Page], limits: &Limits) -> Vec<Dashboard> {
     all
 }
 
-/// Views that these pages have not all metrics for, and so are not drawn.
+/// Views of dashboards whose pages are here, which name metrics that are not, and so are not drawn.
 #[must_use]
 pub fn lost(pages: &[&Page]) -> Vec<String> {
     let names = Names::of(pages);
     let mut lost = Vec::new();
-    for board in BOARDS {
+    let drawn = |board: &Board| board.pages.iter().all(|id| pages.iter().any(|page| page.id == *id));
+    for board in BOARDS.iter().filter(|board| drawn(board)) {
         for view in board.rows.iter().flat_map(|row| row.views) {
             let missing = view.queries.iter().filter_map(|query| select(query.expr, &names, &[]).err());
             lost.extend(missing.map(|name| format!("{}: {}: {name}", board.key, view.title)));

@@ -26,7 +26,9 @@ pub(super) fn datasource(uid: &str) -> Value {
 /// How high a panel is.
 pub(super) fn height(picture: &Picture) -> u32 {
     match picture.panel {
-        Panel::Stat | Panel::Gauge if picture.beside > 3 => 5,
+        Panel::Stat if picture.beside > 3 => 4,
+        Panel::Gauge if picture.beside > 3 => 5,
+        Panel::Table if picture.beside == 1 => 7,
         _ => 8,
     }
 }

@@ -21,7 +21,7 @@ pub(super) static BOARD: Board = Board {
                 "",
             )])
             .zero_wanted(),
-            stat("Events", "cps", "Events that were understood and counted in a second.", &[q("sum(rate(neural_source_events_total[5m]))", "")]),
+            stat("Events now", "cps", "Events that were understood and counted in a second.", &[q("sum(rate(neural_source_events_total[5m]))", "")]),
             stat("Refused", "percentunit", "Share of what was sent that was refused over the last five minutes.", &[q(
                 "sum(rate(neural_source_faults_total[5m])) / (sum(rate(neural_source_events_total[5m])) + sum(rate(neural_source_faults_total[5m])))",
                 "",
@@ -33,7 +33,7 @@ pub(super) static BOARD: Board = Board {
                 "",
             )])
             .zero_wanted(),
-            stat("Series", "percentunit", "Share of the series that the agent may hold. When it is full, new ones go into one that is named _other.", &[q(
+            stat("Series in use", "percentunit", "Share of the series that the agent may hold. When it is full, new ones go into one that is named _other.", &[q(
                 "max(neural_agent_series / neural_agent_series_limit)",
                 "",
             )])

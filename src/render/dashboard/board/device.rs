@@ -1,4 +1,4 @@
-//! Devices: does each stream, at its rate and without holes? And channels: is each worth recording?
+//! Devices: does each stream, at its rate and without holes?
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Mood, Panel, state};
@@ -304,16 +304,4 @@ pub(super) static BOARD: Board = Board {
             .empty("no device measures it"),
         ]),
     ],
-};
-
-pub(super) static CHANNELS: Board = Board {
-    key: "channels",
-    title: "Channel quality",
-    about: "Is each channel worth recording? Railed, flat, humming and noisy channels, over time.",
-    pages: &["signal"],
-    by_machine: true,
-    variables: &[("device", "Device"), ("channel", "Channel")],
-    range: "now-30m",
-    refresh: "10s",
-    rows: &[],
 };

@@ -35,7 +35,7 @@ pub(super) static BOARD: Board = Board {
             stat("Hottest", "celsius", "The highest temperature of any sensor. Beyond the limit cards slow down.", &[q("max(neural_gpu_temperature_celsius)", "")])
                 .limits(&[&GPU_TEMPERATURE])
                 .empty(NONE),
-            stat("Power", "watt", "Power that all cards draw.", &[q("sum(neural_gpu_power_watts)", "")]).empty(NONE),
+            stat("Power now", "watt", "Power that all cards draw.", &[q("sum(neural_gpu_power_watts)", "")]).empty(NONE),
             stat("Slowed down", "none", "Cards that run slower than they could, for a reason other than idling.", &[q(
                 "count(max by (instance, gpu) (neural_gpu_throttled{reason!~\".*idle.*\"}) == 1) or vector(0)",
                 "",

@@ -3,6 +3,7 @@
 
 mod agent;
 mod alert;
+mod channel;
 mod device;
 mod gpu;
 mod host;
@@ -17,7 +18,7 @@ use super::view::Board;
 pub(super) static BOARDS: &[&Board] = &[
     &overview::BOARD,
     &device::BOARD,
-    &device::CHANNELS,
+    &channel::BOARD,
     &pipeline::BOARD,
     &inference::BOARD,
     &service::BOARD,

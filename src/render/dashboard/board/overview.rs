@@ -211,7 +211,7 @@ pub(super) static BOARD: Board = Board {
                 "The alerts that fire now, by severity. Nothing here is the best that it can say.",
                 &[column(
                     "max by (severity, alertname, device, pipeline, stage, source) (ALERTS{alertstate=\"firing\"})",
-                    "Firing",
+                    "",
                     "none",
                 )],
             )

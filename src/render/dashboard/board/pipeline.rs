@@ -8,19 +8,19 @@ use crate::catalog::limit::{
     STAGE_LATENCY_CRITICAL,
 };
 
-/// Quantiles of all stages that are chosen together, by pipeline.
+/// Quantiles of all stages that are chosen, together.
 const LATENCY: &[Query] = &[
     q(
-        "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
-        "p50 {{stage}}",
+        "histogram_quantile(0.5, sum by (le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+        "p50",
     ),
     q(
-        "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
-        "p95 {{stage}}",
+        "histogram_quantile(0.95, sum by (le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+        "p95",
     ),
     q(
-        "histogram_quantile(0.99, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
-        "p99 {{stage}}",
+        "histogram_quantile(0.99, sum by (le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+        "p99",
     ),
 ];
 
@@ -92,7 +92,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Processing latency",
                 "s",
-                "The time that half, 95 and 99 of a hundred runs of each stage take. The dots are single runs: click one for its trace.",
+                "The time that half, 95 and 99 of a hundred runs of the chosen stages take. The dots are single runs: click one for its trace.",
                 LATENCY,
             )
             .limits(&[&STAGE_LATENCY])
@@ -133,6 +133,28 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("Stages", &[
             lines(
+                "Latency of stages, p95",
+                "s",
+                "The time that 95 of a hundred runs of each stage take. The slowest stage is the one to look at.",
+                &[q(
+                    "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY])
+            .beside(2),
+            view(
+                Panel::Stack,
+                "Where the time goes",
+                "percentunit",
+                "Seconds that stages worked in a second: 100 % is one processor's worth. The largest area is the bottleneck.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .beside(2),
+            lines(
                 "Feature extraction time",
                 "s",
                 "The time that stages named after features take. Empty if no stage of that name is chosen.",
@@ -148,6 +170,7 @@ pub(super) static BOARD: Board = Board {
                 ],
             )
             .limits(&[&STAGE_LATENCY])
+            .beside(2)
             .empty("no stage of that name"),
             lines(
                 "Model inference time, p95",
@@ -159,17 +182,8 @@ pub(super) static BOARD: Board = Board {
                 )],
             )
             .limits(&[&STAGE_LATENCY])
+            .beside(2)
             .empty("no stage of that name"),
-            view(
-                Panel::Stack,
-                "Where the time goes",
-                "percentunit",
-                "Seconds that stages worked in a second: 100 % is one processor's worth. The largest area is the bottleneck.",
-                &[q(
-                    "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[$__rate_interval]))",
-                    "{{pipeline}} {{stage}}",
-                )],
-            ),
         ]),
         open("Queues and caches", &[
             lines(
@@ -212,7 +226,7 @@ pub(super) static BOARD: Board = Board {
                 "Failed runs in a second by kind of error.",
                 &[q(
                     "sum by (pipeline, stage, error) (rate(neural_stage_errors_total[$__rate_interval]))",
-                    "{{stage}} {{error}}",
+                    "{{pipeline}} {{stage}} {{error}}",
                 )],
             )
             .empty("no errors"),
