@@ -108,8 +108,7 @@ pub fn dashboards(pages: &[&Page], limits: &Limits) -> Vec<Dashboard> {
     let names = Names::of(pages);
     let has = |id: &&str| pages.iter().any(|page| page.id == *id);
     let mut all = Vec::new();
-    for board in BOARDS.iter().filter(|board| board.pages.is_empty() || board.pages.iter().any(|id| has(id)))
-    {
+    for board in BOARDS.iter().filter(|board| board.pages.is_empty() || board.pages.iter().any(has)) {
         let of: Vec<&Page> = pages.iter().copied().filter(|page| board.pages.contains(&page.id)).collect();
         all.push(Assembly { names: &names, limits, board, used: BTreeSet::new() }.assemble(&of));
     }
@@ -303,8 +302,7 @@ impl Assembly<'_> {
 
 /// The legend, with the machine behind it where series are told apart by it.
 fn legend(text: &str, expr: &str) -> String {
-    if !text.is_empty() && !text.contains("{{instance}}") && expr.contains("(instance") && text.contains("{{")
-    {
+    if !text.is_empty() && !text.contains("{{instance}}") && expr.contains("(instance") {
         return format!("{text} · {{{{instance}}}}");
     }
     text.to_owned()

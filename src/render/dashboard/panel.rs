@@ -29,6 +29,8 @@ pub(super) fn height(picture: &Picture) -> u32 {
         Panel::Stat if picture.beside > 3 => 4,
         Panel::Gauge if picture.beside > 3 => 5,
         Panel::Table if picture.beside == 1 => 7,
+        Panel::Stat | Panel::Gauge => 6,
+        Panel::Table if picture.beside == 3 => 6,
         _ => 8,
     }
 }
@@ -227,6 +229,16 @@ fn overrides(picture: &Picture) -> Vec<Value> {
             ],
         }));
     }
+    let severity =
+        [("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
+    if picture.targets.iter().any(|target| target.legend == "{{severity}}") {
+        all.extend(severity.iter().map(|(word, colour)| {
+            json!({
+                "matcher": {"id": "byName", "options": word},
+                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
+            })
+        }));
+    }
     if picture.panel != Panel::Table {
         return all;
     }
@@ -243,8 +255,6 @@ fn overrides(picture: &Picture) -> Vec<Value> {
         }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
     }
-    let severity =
-        [("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
     if picture.targets.iter().any(|target| target.expr.contains("severity")) {
         let words: Map<String, Value> = severity
             .iter()

@@ -68,8 +68,8 @@ pub(super) static BOARD: Board = Board {
             )])
             .empty("nothing was refused"),
             lines("Dropped and shed", "cps", "Datagrams that the kernel dropped because the buffer was full, and events that were over the configured rate.", &[
-                q("sum by (instance, source) (rate(neural_source_kernel_drops_total[$__rate_interval]))", "{{source}} dropped"),
-                q("sum by (instance, source) (rate(neural_source_shed_total[$__rate_interval]))", "{{source}} shed"),
+                q("topk(4, sum by (instance, source) (rate(neural_source_kernel_drops_total[$__rate_interval])))", "{{source}} dropped"),
+                q("topk(4, sum by (instance, source) (rate(neural_source_shed_total[$__rate_interval])))", "{{source}} shed"),
             ]),
             lines("Polls that failed", "percentunit", "Share of attempts to ask a source that brought no answer.", &[q(
                 "sum by (instance, source) (rate(neural_source_pass_failures_total[$__rate_interval])) / sum by (instance, source) (rate(neural_source_passes_total[$__rate_interval]))",
@@ -120,9 +120,10 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance) (increase(neural_agent_reload_failures_total[1h]))", "refused"),
             ]),
             view(Panel::Table, "Agents", "none", "Version of each agent, when it started and when its configuration was loaded.", &[
-                column("max by (instance, version) (neural_agent_build_info)", "", "none"),
-                column("time() - max by (instance) (process_start_time_seconds)", "Runs for", "s"),
-                column("time() - max by (instance) (neural_agent_config_loaded_timestamp_seconds)", "Configured", "s"),
+
+                column("(time() - max by (instance) (process_start_time_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
+                column("(time() - max by (instance) (neural_agent_config_loaded_timestamp_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
+                column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
             ]),
         ]),
         closed("Sockets", &[
@@ -136,6 +137,7 @@ pub(super) static BOARD: Board = Board {
             lines("Receive buffers", "bytes", "Memory of datagrams that wait; the dashed lines are what the kernel granted. Full buffers lose datagrams.", &[
                 q("max by (instance, source) (neural_source_receive_buffer_queued_bytes)", "{{source}}"),
                 q("max by (instance, source) (neural_source_receive_buffer_granted_bytes)", "granted {{source}}").dashed(),
+                q("max by (instance, source) (neural_source_receive_buffer_asked_bytes)", "asked {{source}}").dashed(),
             ])
             .empty("no datagram socket"),
             lines("Reads", "cps", "Datagrams, or reads of a stream, in a second.", &[q(

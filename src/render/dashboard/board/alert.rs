@@ -69,7 +69,7 @@ pub(super) static BOARD: Board = Board {
             .beside(3)
             .empty("no alert fired"),
             lines("Alert frequency", "none", "Alerts that began to fire within an hour, by name. One that comes and goes needs a longer hold time, or a mended cause.", &[q(
-                "sum by (alertname) (changes(ALERTS_FOR_STATE{severity!=\"none\"}[1h])) + count by (alertname) (ALERTS_FOR_STATE{severity!=\"none\"} unless ALERTS_FOR_STATE offset 1h)",
+                "sum by (alertname) (count_over_time((ALERTS{alertstate=\"firing\",severity!=\"none\"} unless ALERTS{alertstate=\"firing\",severity!=\"none\"} offset 1m)[1h:1m]))",
                 "{{alertname}}",
             )])
             .empty("no alert fired"),

@@ -67,8 +67,8 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance) (neural_host_cpus)", "processors").dashed(),
             ]),
             lines("Network", "Bps", "Bytes received and transmitted in a second, by interface.", &[
-                q("sum by (instance, interface) (rate(neural_host_network_received_bytes_total[$__rate_interval]))", "{{interface}} in"),
-                q("sum by (instance, interface) (rate(neural_host_network_transmitted_bytes_total[$__rate_interval]))", "{{interface}} out"),
+                q("sum by (instance, interface) (rate(neural_host_network_received_bytes_total{interface!~\"lo|ifb.*|veth.*|docker.*|br-.*\"}[$__rate_interval]))", "{{interface}} in"),
+                q("sum by (instance, interface) (rate(neural_host_network_transmitted_bytes_total{interface!~\"lo|ifb.*|veth.*|docker.*|br-.*\"}[$__rate_interval]))", "{{interface}} out"),
             ]),
             lines("Disk read and written", "Bps", "Bytes read from and written to each disk in a second.", &[
                 q("sum by (instance, device) (rate(neural_host_disk_read_bytes_total[$__rate_interval]))", "{{device}} read"),
@@ -123,7 +123,7 @@ pub(super) static BOARD: Board = Board {
         ]),
         closed("Processors and memory in detail", &[
             view(Panel::Stack, "CPU by mode", "percentunit", "What the time of all processors was spent on.", &[q(
-                "sum by (instance, mode) (rate(neural_host_cpu_seconds_total{mode!=\"idle\"}[$__rate_interval])) / ignoring (mode) group_left () sum by (instance) (rate(neural_host_cpu_seconds_total[$__rate_interval]))",
+                "sum by (mode) (rate(neural_host_cpu_seconds_total{mode!=\"idle\"}[$__rate_interval])) / on () group_left () sum(rate(neural_host_cpu_seconds_total[$__rate_interval]))",
                 "{{mode}}",
             )]),
             lines("Busiest processors", "percentunit", "Time in use of the eight busiest processors, if the setting asks for it.", &[q(
@@ -182,13 +182,13 @@ pub(super) static BOARD: Board = Board {
             .beside(2),
         ]),
         closed("Network and sensors in detail", &[
-            lines("Packets", "pps", "Packets that passed each interface in a second.", &[q(
-                "sum by (instance, interface, direction) (rate(neural_host_network_packets_total[$__rate_interval]))",
-                "{{interface}} {{direction}}",
+            lines("Packets", "pps", "Packets that passed all interfaces in a second.", &[q(
+                "sum by (instance, direction) (rate(neural_host_network_packets_total[$__rate_interval]))",
+                "{{direction}}",
             )]),
             lines("Network errors and drops", "pps", "Packets with errors, and dropped, in a second.", &[
-                q("sum by (instance, interface, direction) (rate(neural_host_network_errors_total[$__rate_interval]))", "{{interface}} {{direction}} errors"),
-                q("sum by (instance, interface, direction) (rate(neural_host_network_drops_total[$__rate_interval]))", "{{interface}} {{direction}} drops"),
+                q("sum by (instance, direction) (rate(neural_host_network_errors_total[$__rate_interval]))", "{{direction}} errors"),
+                q("sum by (instance, direction) (rate(neural_host_network_drops_total[$__rate_interval]))", "{{direction}} drops"),
             ]),
             lines("Lost on the way", "cps", "TCP segments that were sent again, and datagrams lost because some program's receive buffer was full.", &[
                 q("sum by (instance) (rate(neural_host_tcp_retransmits_total[$__rate_interval]))", "TCP again"),
@@ -203,7 +203,7 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance, sensor) (neural_host_temperature_critical_celsius)", "limit {{sensor}}").dashed(),
             ])
             .empty("no sensor"),
-            lines("File handles", "none", "File handles in use on the machine.", &[q("max by (instance) (neural_host_file_handles)", "in use")]),
+            lines("File handles", "none", "File handles in use on the machine.", &[q("max by (instance) (neural_host_file_handles)", "in use"), q("max by (instance) (neural_host_file_handles_limit)", "limit").dashed()]),
         ]),
         closed("Programs in detail", &[
             lines("Faults and switches", "cps", "Page faults that needed a disk, and context switches of the main threads.", &[
@@ -218,10 +218,7 @@ pub(super) static BOARD: Board = Board {
             ])
             .beside(2)
             .empty("none watched"),
-            view(Panel::Table, "Machines", "none", "What runs on each machine.", &[q(
-                "max by (instance, system, kernel, architecture) (neural_host_info)",
-                "",
-            )])
+            view(Panel::Table, "Machines", "none", "What runs on each machine, and since when.", &[column("(time() - max by (instance) (neural_host_boot_time_seconds)) * on (instance) group_left (system, kernel, architecture) max by (instance, system, kernel, architecture) (neural_host_info)", "Runs for", "s")])
             .beside(2),
         ]),
     ],
