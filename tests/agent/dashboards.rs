@@ -288,10 +288,9 @@ fn no_metric_is_left_out_and_no_view_is_lost() {
 #[test]
 fn a_changed_limit_changes_the_colours() {
     use neural_exporter::catalog::limit::Limits;
-    // Others may add settings; only the limits are of interest here.
-    let mut settings = Settings::default();
-    settings.limits = Limits::changed([("device_loss".to_owned(), 0.0123)].into());
-    let changed: String = dashboard::files(&pages(), &settings).into_iter().map(|file| file.text).collect();
+    let limits = Limits::changed([("device_loss".to_owned(), 0.0123)].into());
+    let changed: String =
+        dashboard::files(&pages(), &Settings { limits }).into_iter().map(|file| file.text).collect();
     let usual: String =
         dashboard::files(&pages(), &Settings::default()).into_iter().map(|file| file.text).collect();
     assert!(changed.contains("\"value\": 0.0123") && !usual.contains("0.0123"));
