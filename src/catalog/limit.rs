@@ -67,6 +67,10 @@ limits! {
         "Share of look-ups that a cache must answer";
     CACHE_TRAFFIC = "cache_traffic", 0.2, Hertz, Below,
         "Look-ups a second below which nobody judges a cache";
+    CHANNEL_QUALITY = "channel_quality", 0.5, Ratio, Below,
+        "Score below which a channel is bad";
+    CHANNEL_QUALITY_GOOD = "channel_quality_good", 0.75, Ratio, Below,
+        "Score at which a channel is good";
     DATA_QUALITY = "data_quality", 0.7, Ratio, Below,
         "Quality that the data of a pipeline must have";
     DATA_QUALITY_CRITICAL = "data_quality_critical", 0.4, Ratio, Below,

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod alert;
 pub mod device;
+pub mod draw;
 pub mod gpu;
 pub mod host;
 pub mod inference;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::draw::Draw;
 use crate::event::{Event, Kind, Topic, TraceId};
 
 /// A chapter of the catalogue.
@@ -75,6 +77,8 @@ pub struct Metric {
     pub keep: Keep,
     /// The events it listens to.
     pub on: &'static [Topic],
+    /// How it is drawn.
+    pub draw: Draw,
     /// How an event moves it. Called for the topics in `on` alone.
     pub read: fn(&Event<'_>, &mut dyn Row),
     /// The alert that a pack declares for it. Those of built-in metrics stand in [`alert`].
@@ -92,6 +96,7 @@ impl Metric {
         bounds: &[],
         keep: Keep::Fresh,
         on: &[],
+        draw: Draw::BLANK,
         read: |_, _| {},
         alert: None,
     };

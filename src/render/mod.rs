@@ -2,6 +2,7 @@
 //! written where is for the caller.
 
 mod alertmanager;
+pub mod dashboard;
 mod deploy;
 mod kubernetes;
 mod rules;
@@ -63,7 +64,7 @@ impl Default for Settings {
 /// Every file, in the order of their paths. The same input gives the same bytes.
 #[must_use]
 pub fn render(pages: &[&Page], settings: &Settings) -> Vec<File> {
-    let mut files = Vec::new();
+    let mut files = dashboard::files(pages, settings);
     rules::render(pages, settings, &mut files);
     runbook::render(pages, settings, &mut files);
     alertmanager::render(settings, &mut files);

@@ -8,6 +8,7 @@
 mod allocation;
 mod boards;
 mod catalog;
+mod dashboards;
 mod described;
 mod events_schema;
 mod generated;
