@@ -3,8 +3,10 @@
 mod check;
 mod demo;
 mod metrics;
+mod provision;
 mod recording;
 mod run;
+mod silence;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ enum Exit {
     Failed = 1,
     /// The command or the configuration is wrong.
     Usage = 2,
+    /// There is something to do.
+    Differences = 3,
 }
 
 const AFTER: &str = "\
@@ -92,6 +96,10 @@ enum Command {
         #[arg(long)]
         openmetrics: bool,
     },
+    /// Push dashboards, rules and routes to the servers that the configuration names.
+    Provision(provision::Args),
+    /// Silence the alerts of a device for a while, or list and end such silences.
+    Silence(silence::Args),
     /// Print a JSON Schema, for editors.
     Schema {
         /// Of what.
@@ -154,6 +162,8 @@ pub fn main() -> ExitCode {
         Some(Command::Metrics { file, markdown }) => metrics::list(&file, markdown),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),
+        Some(Command::Provision(args)) => provision::provision(&args),
+        Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::Schema { of }) => schema(of),
         Some(Command::Completions { shell }) => {
             let mut out = Vec::new();
