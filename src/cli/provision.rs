@@ -1,5 +1,6 @@
 //! `provision`: what is generated, pushed to the servers that show and evaluate it.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -67,10 +68,14 @@ pub(super) fn provision(args: &Args) -> Exit {
         return Exit::Usage;
     }
     if config.provision.targets.is_empty() {
-        complain(&"there is nowhere to push to\n  hint: list servers under provision.targets in the configuration");
+        complain(
+            &"there is nowhere to push to\n  hint: list servers under provision.targets in the configuration",
+        );
         return Exit::Usage;
     }
-    let bundle = match files(args.from.as_deref(), &config).and_then(|files| Bundle::of(files).map_err(|w| w.join("\n"))) {
+    let bundle = match files(args.from.as_deref(), &config)
+        .and_then(|files| Bundle::of(files).map_err(|w| w.join("\n")))
+    {
         Ok(bundle) => bundle,
         Err(why) => {
             complain(&why);
@@ -143,10 +148,13 @@ fn told(deed: Deed, outcome: &Outcome) -> String {
     let mut text = provision::line(deed, outcome);
     text.push('\n');
     if deed == Deed::Plan {
+        // Writing to a string cannot fail.
         if step.action == Action::Create {
-            text.push_str(&format!("  + {} lines\n", step.text.lines().count()));
+            let _ = writeln!(text, "  + {} lines", step.text.lines().count());
         } else {
-            step.diff.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+            for line in step.diff.lines() {
+                let _ = writeln!(text, "  {line}");
+            }
         }
     }
     text

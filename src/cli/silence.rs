@@ -1,5 +1,7 @@
 //! `silence`: a device or a session that is worked on disturbs nobody.
 
+use std::fmt::Write;
+
 use super::{Exit, FileArgs, complain, print, run};
 use crate::agent::Failure;
 use crate::config::Config;
@@ -40,7 +42,9 @@ pub(super) fn silence(args: &Args) -> Exit {
         }
     };
     let Some(server) = server(&config, args.target.as_deref()) else {
-        complain(&"there is no such Alertmanager\n  hint: list one under provision.targets in the configuration");
+        complain(
+            &"there is no such Alertmanager\n  hint: list one under provision.targets in the configuration",
+        );
         return Exit::Usage;
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -71,13 +75,18 @@ async fn done(args: &Args, server: &Alertmanager) -> Result<String, String> {
         let mut text = String::new();
         for silence in silence::list(server).await? {
             let silence::Silence { id, state, matchers, ends, comment } = silence;
-            text.push_str(&format!("{id}  {state:7}  until {ends}  {matchers}  {comment}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{id}  {state:7}  until {ends}  {matchers}  {comment}");
         }
         return Ok(text);
     };
     if args.expire {
         let ended = silence::expire(server, &args.label, value).await?;
-        return Ok(if ended.is_empty() { "no silence of ours was there\n".to_owned() } else { ended.join("\n") + "\n" });
+        return Ok(if ended.is_empty() {
+            "no silence of ours was there\n".to_owned()
+        } else {
+            ended.join("\n") + "\n"
+        });
     }
     let (starts, ends) = (stamp(0), stamp(args.span.0.as_secs()));
     let new = New { label: &args.label, value, starts: &starts, ends: &ends, comment: &args.comment };

@@ -95,7 +95,9 @@ impl Site {
             "/api/v1/sd" if get => ("/api/v1/sd", provision::targets(request)),
             _ if provision::is(path) && get => ("/provision", self.file(path).await),
             _ if provision::is(path) => ("other", reply::not_allowed("GET, HEAD")),
-            "/metrics" | "/" | "/api/v1/sd" | "/-/healthy" | "/-/ready" => ("other", reply::not_allowed("GET, HEAD")),
+            "/metrics" | "/" | "/api/v1/sd" | "/-/healthy" | "/-/ready" => {
+                ("other", reply::not_allowed("GET, HEAD"))
+            }
             _ => (
                 "other",
                 reply::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n"),

@@ -43,7 +43,8 @@ impl Site {
             return reply::text(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping\n");
         };
         let catalogue: Arc<Catalogue> = self.catalogue.load_full();
-        let rendered = tokio::task::spawn_blocking(move || render::render(&catalogue.pages, &catalogue.settings));
+        let rendered =
+            tokio::task::spawn_blocking(move || render::render(&catalogue.pages, &catalogue.settings));
         let Ok(files) = rendered.await else {
             return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the files cannot be generated\n");
         };
@@ -67,7 +68,10 @@ pub(super) fn targets(request: &Request<Incoming>) -> Reply {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     if host.is_empty() || host.len() > HOST || !host.chars().all(good) {
-        return reply::text(StatusCode::BAD_REQUEST, "the Host header must say by which name the agent is reached\n");
+        return reply::text(
+            StatusCode::BAD_REQUEST,
+            "the Host header must say by which name the agent is reached\n",
+        );
     }
     let list = serde_json::json!([{"targets": [host], "labels": {}}]);
     reply::file("application/json", format!("{list}\n"))
@@ -110,7 +114,8 @@ fn list(files: &[File]) -> String {
     for file in files {
         let name = page::escape(&file.path);
         // Writing to a string cannot fail.
-        let _ = write!(html, "<tr><td><a href=\"{ROOT}{name}\">{name}</a><td class=n>{}</tr>", file.text.len());
+        let _ =
+            write!(html, "<tr><td><a href=\"{ROOT}{name}\">{name}</a><td class=n>{}</tr>", file.text.len());
     }
     html.push_str("</table></html>\n");
     html
@@ -130,7 +135,8 @@ mod tests {
             file("dashboards/<a>.json", "{}"),
         ];
         let all: Value = serde_yaml::from_str(&rules(&files)).unwrap();
-        let names: Vec<_> = all["groups"].as_sequence().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
+        let names: Vec<_> =
+            all["groups"].as_sequence().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(list(&files).contains("/provision/dashboards/&lt;a&gt;.json"));
     }

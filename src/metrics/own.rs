@@ -267,7 +267,9 @@ mod tests {
         own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
         own.refused.get_or_create(&Refused { family: "a".to_owned() }).inc();
         own.provisioned.get_or_create(&Pushed { target: "g".to_owned() }).set(1.0);
-        own.provision_objects.get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" }).set(1);
+        own.provision_objects
+            .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })
+            .set(1);
         own.set_vitals(&Vitals { cpu_seconds: 1.5, ..Vitals::default() });
         let text = |format| {
             let mut out = Vec::new();

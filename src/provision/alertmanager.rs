@@ -54,7 +54,8 @@ impl Place {
         let Some(text) = files::read(&self.file)? else { return Ok(Vec::new()) };
         let (content, mark) = unsign(&text);
         let stale = self.stale(content).await.err();
-        let mut found = Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) };
+        let mut found =
+            Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) };
         if content.trim().is_empty() && mark.is_none() {
             // An empty file is nobody's.
             found = Found::exact(Kind::Config, self.name(), "", Some(super::hash("")));
@@ -86,7 +87,9 @@ impl Place {
         let staged = Staged::write(&self.file, &sign(&step.text))?;
         let note = match check(&self.amtool, &["check-config"], staged.new_path()).await {
             Verdict::Right => None,
-            Verdict::Absent => Some(format!("{} is not installed: the server alone has checked this", self.amtool)),
+            Verdict::Absent => {
+                Some(format!("{} is not installed: the server alone has checked this", self.amtool))
+            }
             Verdict::Wrong(words) => {
                 staged.discard();
                 return Err(format!("not written, because {words}"));
@@ -113,7 +116,9 @@ impl Place {
         Staged::write(&self.file, NOTHING)?.commit()?;
         self.writes += 1;
         self.reload().await?;
-        Ok(Some("a configuration that sends nothing stands in its place, because a server needs one".to_owned()))
+        Ok(Some(
+            "a configuration that sends nothing stands in its place, because a server needs one".to_owned(),
+        ))
     }
 
     async fn reload(&self) -> Result<(), String> {

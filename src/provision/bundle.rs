@@ -139,7 +139,10 @@ mod tests {
             file("dashboards/overview.json", "{\"__inputs\": []}"),
             file("provisioning/alertmanager/alertmanager.yml", "route: {receiver: a}"),
             file("provisioning/alertmanager/fragment.yml", "routes: []"),
-            file("provisioning/grafana/dashboards/overview.json", "{\"uid\":\"neural\",\"title\":\"Overview\"}"),
+            file(
+                "provisioning/grafana/dashboards/overview.json",
+                "{\"uid\":\"neural\",\"title\":\"Overview\"}",
+            ),
         ])
         .unwrap();
         assert_eq!(bundle.rules.len(), 1);

@@ -13,6 +13,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, Proxy, Response, Url};
 use serde_json::Value;
 
+pub(super) use super::answer::Answer;
 use super::settings::Access;
 
 /// How long one answer may take.
@@ -29,8 +30,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 const BODY: usize = 64 << 20;
 /// Bytes of a file with a secret.
 const SECRET: u64 = 64 * 1024;
-/// Characters of a server's words that are passed on.
-const WORDS: usize = 600;
 
 /// A server that can be asked.
 #[derive(Debug)]
@@ -40,15 +39,6 @@ pub(super) struct Client {
     root: String,
     headers: HeaderMap,
     writes: AtomicU64,
-}
-
-/// What a server answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The status code.
-    pub(super) status: u16,
-    /// The body, bounded.
-    pub(super) body: Vec<u8>,
 }
 
 /// What is sent.
@@ -121,7 +111,9 @@ impl Client {
         http = match access.proxy.as_deref() {
             None => http,
             Some("") => http.no_proxy(),
-            Some(proxy) => http.proxy(Proxy::all(proxy).map_err(|why| format!("the proxy: {}", causes(&why)))?),
+            Some(proxy) => {
+                http.proxy(Proxy::all(proxy).map_err(|why| format!("the proxy: {}", causes(&why)))?)
+            }
         };
         if let Some(file) = &access.ca_file {
             let pem = std::fs::read(file).map_err(|why| format!("cannot read {}: {why}", file.display()))?;
@@ -141,7 +133,8 @@ impl Client {
 
     /// Sends a header with every request.
     pub(super) fn always(&mut self, name: &'static str, value: &str) -> Result<(), String> {
-        let value = HeaderValue::from_str(value).map_err(|_| format!("\"{value}\" is not the value of a header"))?;
+        let value =
+            HeaderValue::from_str(value).map_err(|_| format!("\"{value}\" is not the value of a header"))?;
         self.headers.insert(HeaderName::from_static(name), value);
         Ok(())
     }
@@ -194,7 +187,9 @@ impl Client {
         let mut pause = PAUSE;
         for left in (0..TRIES).rev() {
             let (wait, why) = match self.once(&ask).await {
-                Ok(answer) if left > 0 && matches!(answer.status, 429 | 502..=504) => (answer.1, answer.told()),
+                Ok(answer) if left > 0 && matches!(answer.status, 429 | 502..=504) => {
+                    (answer.1, answer.told())
+                }
                 Ok(answer) => return Ok(answer.0),
                 Err(Broken(why, true)) if left > 0 => (None, why),
                 Err(Broken(why, _)) => return Err(why),
@@ -220,7 +215,8 @@ impl Client {
         for (name, value) in &ask.headers {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| Broken(format!("the header {name} cannot be \"{value}\""), false))?;
-            let name = HeaderName::try_from(*name).map_err(|_| Broken(format!("no header: {name}"), false))?;
+            let name =
+                HeaderName::try_from(*name).map_err(|_| Broken(format!("no header: {name}"), false))?;
             headers.insert(name, value);
         }
         let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.root, ask.path));
@@ -257,59 +253,6 @@ impl std::ops::Deref for Tried {
 /// Why there is no answer, and whether asking again may help.
 struct Broken(String, bool);
 
-impl Answer {
-    /// Itself, if its status says success.
-    pub(super) fn good(self) -> Result<Self, String> {
-        if (200..300).contains(&self.status) { Ok(self) } else { Err(self.told()) }
-    }
-
-    /// The body as JSON.
-    pub(super) fn json(&self) -> Result<Value, String> {
-        serde_json::from_slice(&self.body).map_err(|_| {
-            let words = self.words();
-            format!("the answer is not JSON but \"{words}\"; see whether the url is right, with its sub-path")
-        })
-    }
-
-    /// The body as text.
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// The status, the server's words, and what to do.
-    pub(super) fn told(&self) -> String {
-        let words = self.words();
-        let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-        let hint = match self.status {
-            300..=399 => "\n  hint: it redirects; set url to where it leads, with https or the sub-path",
-            401 => "\n  hint: set access.token_file or access.basic; see whether the token has expired",
-            403 => "\n  hint: the account lacks a permission",
-            412 | 409 => "\n  hint: somebody else changed it meanwhile; run it again",
-            429 => "\n  hint: it is asked too often; try again later",
-            502..=504 => "\n  hint: it is overloaded or behind a proxy that does not reach it",
-            _ => "",
-        };
-        format!("{}{said}{hint}", self.status)
-    }
-
-    /// What the server says is wrong, in whichever of the known shapes: Grafana's four, a bare JSON string, text.
-    pub(super) fn words(&self) -> String {
-        let text = self.text();
-        let words = match serde_json::from_str::<Value>(&text) {
-            Ok(Value::String(words)) => words,
-            Ok(Value::Object(map)) => {
-                let word = |key: &str| map.get(key).and_then(Value::as_str).filter(|word| !word.is_empty());
-                let mut words: Vec<&str> = ["title", "message", "error"].iter().filter_map(|key| word(key)).collect();
-                words.dedup();
-                if words.is_empty() { text.clone() } else { words.join(": ") }
-            }
-            _ => text.clone(),
-        };
-        let words: String = words.trim().chars().take(WORDS).collect();
-        if words.starts_with('<') { "a page of HTML".to_owned() } else { words }
-    }
-}
-
 async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|why| causes(&why.without_url()))? {
@@ -325,10 +268,13 @@ fn authorization(access: &Access) -> Result<Option<HeaderValue>, String> {
     let text = match (&access.token_file, &access.basic) {
         (Some(_), Some(_)) => return Err("it has a token_file and a basic user; remove one".to_owned()),
         (Some(file), None) => format!("Bearer {}", secret(file)?),
-        (None, Some(basic)) => format!("Basic {}", base64(&format!("{}:{}", basic.user, secret(&basic.password_file)?))),
+        (None, Some(basic)) => {
+            format!("Basic {}", base64(&format!("{}:{}", basic.user, secret(&basic.password_file)?)))
+        }
         (None, None) => return Ok(None),
     };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| "the secret has characters that no header takes")?;
+    let mut value =
+        HeaderValue::from_str(&text).map_err(|_| "the secret has characters that no header takes")?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
@@ -341,7 +287,11 @@ fn secret(file: &Path) -> Result<String, String> {
         .and_then(|file| file.take(SECRET).read_to_string(&mut text))
         .map_err(|why| format!("cannot read the secret in {}: {why}", file.display()))?;
     let text = text.trim();
-    if text.is_empty() { Err(format!("the secret in {} is empty", file.display())) } else { Ok(text.to_owned()) }
+    if text.is_empty() {
+        Err(format!("the secret in {} is empty", file.display()))
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// RFC 4648 with padding.
@@ -349,7 +299,8 @@ fn base64(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for three in text.as_bytes().chunks(3) {
-        let bits = three.iter().chain([&0, &0]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        let bits =
+            three.iter().chain([&0, &0]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
         for place in 0..4 {
             let letter = LETTERS.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
             out.push(if place > three.len() { '=' } else { char::from(letter) });
@@ -395,7 +346,8 @@ mod tests {
     #[test]
     fn secrets_become_headers() {
         // RFC 4648, section 10.
-        for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(text), want);
         }
     }
@@ -404,17 +356,5 @@ mod tests {
     fn parts_of_paths_are_escaped() {
         assert_eq!(escape("a/b c"), "a%2Fb%20c");
         assert_eq!(escape("ä-_.~"), "%C3%A4-_.~");
-    }
-
-    #[test]
-    fn every_shape_of_an_error_is_understood() {
-        let words = |body: &str| Answer { status: 400, body: body.into() }.words();
-        assert_eq!(words("{\"message\":\"no\",\"status\":\"x\"}"), "no");
-        assert_eq!(words("{\"title\":\"Access denied\",\"message\":\"need a:b\"}"), "Access denied: need a:b");
-        assert_eq!(words("{\"kind\":\"Status\",\"reason\":\"Conflict\",\"message\":\"rv\"}"), "rv");
-        assert_eq!(words("\"bare\""), "bare");
-        assert_eq!(words("plain text\n"), "plain text");
-        assert_eq!(words("<html>"), "a page of HTML");
-        assert_eq!(words(""), "");
     }
 }

@@ -98,7 +98,16 @@ fn middle<'a>(a: &[&'a str], b: &[&'a str], lines: &mut Vec<(char, &'a str)>) {
 
 /// Words that the key of a secret has in an Alertmanager's configuration. What ends in `_file` is none.
 const SECRETS: &[&str] = &[
-    "password", "secret", "token", "key", "credentials", "url", "authorization", "bearer", "headers", "identity",
+    "password",
+    "secret",
+    "token",
+    "key",
+    "credentials",
+    "url",
+    "authorization",
+    "bearer",
+    "headers",
+    "identity",
 ];
 
 /// A YAML text with `<secret>` where secrets may be; nothing but a word about it if it is not YAML.

@@ -41,7 +41,9 @@ impl Place {
             self.list = serde_json::from_str(&text).map_err(|why| format!("{}: {why}", list.display()))?;
         }
         let mut names: Vec<&str> = wanted.iter().map(|want| &*want.name).collect();
-        names.extend(self.list.keys().map(|name| &**name).filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        names.extend(
+            self.list.keys().map(|name| &**name).filter(|name| !names.contains(name)).collect::<Vec<_>>(),
+        );
         let mut found = Vec::new();
         for name in names {
             if name.split('/').any(|part| part.is_empty() || part == "..") {

@@ -21,7 +21,9 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, String> {
     match std::fs::metadata(path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(told(why)),
-        Ok(about) if about.len() > LONGEST => Err(format!("{} is longer than {LONGEST} bytes", path.display())),
+        Ok(about) if about.len() > LONGEST => {
+            Err(format!("{} is longer than {LONGEST} bytes", path.display()))
+        }
         Ok(_) => std::fs::read_to_string(path).map(Some).map_err(told),
     }
 }

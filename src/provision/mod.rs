@@ -4,6 +4,7 @@
 //! them. Only what carries our mark is changed or removed, unless it is forced.
 
 mod alertmanager;
+mod answer;
 mod bundle;
 mod client;
 mod diff;

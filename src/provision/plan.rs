@@ -163,8 +163,16 @@ pub fn plan(wanted: &[Wanted], found: &[Found], how: How) -> Vec<Step> {
         let there = found.iter().find(|found| found.kind == want.kind && found.name == want.name);
         let (action, why) = there.map_or((Action::Create, None), |found| judge(want, found, how));
         let old = there.map(|found| found.text.as_str()).unwrap_or_default();
-        let diff = if action == Action::Unchanged { String::new() } else { shown(want.kind, old, &want.text) };
-        steps.push(Step { kind: want.kind, name: want.name.clone(), action, why, diff, text: want.text.clone() });
+        let diff =
+            if action == Action::Unchanged { String::new() } else { shown(want.kind, old, &want.text) };
+        steps.push(Step {
+            kind: want.kind,
+            name: want.name.clone(),
+            action,
+            why,
+            diff,
+            text: want.text.clone(),
+        });
     }
     steps.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     let spare = |found: &&Found| {
@@ -274,14 +282,17 @@ mod tests {
     fn a_server_that_writes_defaults_in_makes_no_difference() {
         // The mark is of what was written, and nobody edited it, whatever it looks like now.
         let found = Found { edited: false, ..there("a", "x plus defaults", Some("x")) };
-        assert_eq!(actions(&[want("a", "x")], &[found], How::default()), [("a".to_owned(), Action::Unchanged)]);
+        assert_eq!(
+            actions(&[want("a", "x")], &[found], How::default()),
+            [("a".to_owned(), Action::Unchanged)]
+        );
     }
 
     #[test]
     fn what_is_locked_stays_whatever_is_forced() {
         let locked = Found { locked: Some("by a file".to_owned()), ..there("a", "y", Some("y")) };
         let all = How { force: true, prune: true };
-        assert_eq!(actions(&[want("a", "x")], &[locked.clone()], all)[0].1, Action::Refuse);
+        assert_eq!(actions(&[want("a", "x")], std::slice::from_ref(&locked), all)[0].1, Action::Refuse);
         assert_eq!(actions(&[], &[locked], all)[0].1, Action::Leave);
     }
 
@@ -297,7 +308,10 @@ mod tests {
         let of = |kind, name: &str| Wanted { kind, name: name.to_owned(), text: String::new() };
         let wanted = [of(Kind::Policies, "p"), of(Kind::Dashboard, "d"), of(Kind::Folder, "f")];
         let kinds = |steps: Vec<Step>| steps.iter().map(|step| step.kind).collect::<Vec<_>>();
-        assert_eq!(kinds(plan(&wanted, &[], How::default())), [Kind::Folder, Kind::Dashboard, Kind::Policies]);
+        assert_eq!(
+            kinds(plan(&wanted, &[], How::default())),
+            [Kind::Folder, Kind::Dashboard, Kind::Policies]
+        );
         let found = wanted.map(|of| Found::exact(of.kind, of.name, "", Some(hash(""))));
         assert_eq!(kinds(plan(&[], &found, PRUNE)), [Kind::Policies, Kind::Dashboard, Kind::Folder]);
     }

@@ -91,7 +91,10 @@ impl Place {
             let Some(text) = files::read(&self.folder.join(&name))? else { continue };
             let (content, mark) = unsign(&text);
             let stale = missing(&name, content, &loaded);
-            found.push(Found { stale, ..Found::exact(Kind::RuleFile, &*name, content, mark.map(str::to_owned)) });
+            found.push(Found {
+                stale,
+                ..Found::exact(Kind::RuleFile, &*name, content, mark.map(str::to_owned))
+            });
         }
         Ok(found)
     }
@@ -99,14 +102,18 @@ impl Place {
     /// What the server has loaded.
     async fn loaded(&self) -> Result<Groups, String> {
         let answer = self.client.ask(Ask::get("/api/v1/rules")).await;
-        let answer = answer.map_err(|why| format!("cannot read the rules of {}: {why}", self.client.root()))?.json()?;
+        let answer = answer
+            .map_err(|why| format!("cannot read the rules of {}: {why}", self.client.root()))?
+            .json()?;
         let mut groups = Groups::new();
         let list = answer.pointer("/data/groups").and_then(Value::as_array);
         for group in list.ok_or("the answer has no groups; is this a Prometheus?")? {
             let word = |key: &str| group.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let file = Path::new(&word("file")).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file =
+                Path::new(&word("file")).file_name().unwrap_or_default().to_string_lossy().into_owned();
             let rules = group.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let is = |rule: &Value, key: &str, word: &str| rule.get(key).and_then(Value::as_str) == Some(word);
+            let is =
+                |rule: &Value, key: &str, word: &str| rule.get(key).and_then(Value::as_str) == Some(word);
             let wrong = |rule: &&Value| is(rule, "health", "err");
             let told = |rule: &Value| {
                 let word = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -179,7 +186,10 @@ impl Place {
     }
 
     /// Reloads and verifies; puts the files back on failure.
-    async fn load(&self, written: &[(Step, Option<String>, Option<String>)]) -> Result<Option<String>, String> {
+    async fn load(
+        &self,
+        written: &[(Step, Option<String>, Option<String>)],
+    ) -> Result<Option<String>, String> {
         let reloaded = self.client.send(Ask::post("/-/reload")).await?;
         if reloaded.status == 403 {
             return Err(format!(
@@ -219,7 +229,10 @@ impl Place {
     }
 
     /// Whether what was written is what the server runs now.
-    async fn verified(&self, written: &[(Step, Option<String>, Option<String>)]) -> Result<Option<String>, String> {
+    async fn verified(
+        &self,
+        written: &[(Step, Option<String>, Option<String>)],
+    ) -> Result<Option<String>, String> {
         let about = self.client.ask(Ask::get("/api/v1/status/runtimeinfo")).await?.json()?;
         if about.pointer("/data/reloadConfigSuccess") == Some(&Value::Bool(false)) {
             return Err("the server says that its last reload failed".to_owned());

@@ -159,13 +159,17 @@ impl Report {
         match (self.deed, self.ending()) {
             (Deed::Plan, Ending::Fine) => "nothing to do".to_owned(),
             (Deed::Plan, Ending::Differences) => format!("{todo} to do, {bad} refused"),
-            (Deed::Plan, Ending::Failed) => format!("{todo} to do; {targets} of the targets could not be looked at"),
+            (Deed::Plan, Ending::Failed) => {
+                format!("{todo} to do; {targets} of the targets could not be looked at")
+            }
             (_, Ending::Fine | Ending::Differences) if todo == 0 => "nothing was to be done".to_owned(),
             (_, Ending::Fine | Ending::Differences) => format!("done: {todo} written"),
             (_, Ending::Failed) if todo > 0 => {
                 format!("partial: {todo} written, {bad} refused or failed, {targets} targets not looked at")
             }
-            (_, Ending::Failed) => format!("failed: nothing written, {bad} refused or failed, {targets} targets not looked at"),
+            (_, Ending::Failed) => {
+                format!("failed: nothing written, {bad} refused or failed, {targets} targets not looked at")
+            }
         }
     }
 }
@@ -220,11 +224,12 @@ mod tests {
 
     #[test]
     fn the_ending_says_what_is_left() {
-        let [new, same, refused] = [Action::Create, Action::Unchanged, Action::Refuse].map(|a| outcome(a, None));
+        let [new, same, refused] =
+            [Action::Create, Action::Unchanged, Action::Refuse].map(|a| outcome(a, None));
         let broken = outcome(Action::Create, Some("500"));
-        assert_eq!(ending(Deed::Plan, &[same.clone()]), Ending::Fine);
+        assert_eq!(ending(Deed::Plan, std::slice::from_ref(&same)), Ending::Fine);
         assert_eq!(ending(Deed::Plan, &[same.clone(), new.clone()]), Ending::Differences);
-        assert_eq!(ending(Deed::Plan, &[refused.clone()]), Ending::Differences);
+        assert_eq!(ending(Deed::Plan, std::slice::from_ref(&refused)), Ending::Differences);
         assert_eq!(ending(Deed::Apply, &[new.clone(), same]), Ending::Fine);
         assert_eq!(ending(Deed::Apply, &[new.clone(), refused]), Ending::Failed);
         assert_eq!(ending(Deed::Apply, &[new.clone(), broken.clone()]), Ending::Failed);

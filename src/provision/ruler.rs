@@ -56,7 +56,9 @@ impl Ruler {
         let ask = Ask::get(&path).header("accept", "application/yaml");
         let answer = self.with(client, ask).await?;
         if answer.status == 404 && answer.words().contains("page not found") {
-            return Err(format!("there is nothing at {path}; see whether the ruler is on and the prefix is right"));
+            return Err(format!(
+                "there is nothing at {path}; see whether the ruler is on and the prefix is right"
+            ));
         }
         self.marks.clear();
         if answer.status == 404 {
@@ -70,7 +72,8 @@ impl Ruler {
         let groups = groups.cloned().unwrap_or_default();
         let name = |group: &Yaml| group.get("name").and_then(Yaml::as_str).unwrap_or_default().to_owned();
         for group in groups.iter().filter(|group| name(group) == MARKS) {
-            let marks = group.get("rules").and_then(|rules| rules.get(0)?.get("annotations")?.get("marks")?.as_str());
+            let marks =
+                group.get("rules").and_then(|rules| rules.get(0)?.get("annotations")?.get("marks")?.as_str());
             for (mark, group) in marks.unwrap_or_default().lines().filter_map(|line| line.split_once(' ')) {
                 self.marks.insert(group.to_owned(), mark.to_owned());
             }
@@ -161,7 +164,8 @@ fn plain(value: &mut serde_json::Value) {
         map.retain(|key, value| {
             let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
             let zero = matches!(key.as_str(), "for" | "keep_firing_for" | "query_offset") && value == "0s";
-            !empty && !zero && !(key == "limit" && *value == 0)
+            let unlimited = key == "limit" && *value == 0;
+            !(empty || zero || unlimited)
         });
         map.values_mut().for_each(plain);
     } else if let Value::Array(items) = value {
@@ -251,7 +255,9 @@ mod tests {
 
     #[test]
     fn spans_are_seconds() {
-        for (text, want) in [("1h30m", "5400s"), ("4d", "345600s"), ("0s", "0s"), ("1m0s", "60s"), ("soon", "soon")] {
+        for (text, want) in
+            [("1h30m", "5400s"), ("4d", "345600s"), ("0s", "0s"), ("1m0s", "60s"), ("soon", "soon")]
+        {
             assert_eq!(span(text), want);
         }
     }
@@ -259,8 +265,11 @@ mod tests {
     #[test]
     fn a_group_looks_the_same_however_it_comes_back() {
         let of = |text: &str| canonical(&serde_yaml::from_str(text).unwrap());
-        let ours = of("name: a\ninterval: 1m\nrules:\n- alert: A\n  expr: up == 0\n  for: 4d\n  labels: {}\n");
-        let theirs = of("rules: [{expr: 'up == 0', for: 96h, alert: A, keep_firing_for: 0s}]\nname: a\ninterval: 60s\nlimit: 0");
+        let ours =
+            of("name: a\ninterval: 1m\nrules:\n- alert: A\n  expr: up == 0\n  for: 4d\n  labels: {}\n");
+        let theirs = of(
+            "rules: [{expr: 'up == 0', for: 96h, alert: A, keep_firing_for: 0s}]\nname: a\ninterval: 60s\nlimit: 0",
+        );
         assert_eq!(ours, theirs);
         assert_ne!(ours, of("name: a\nrules: [{alert: A, expr: 'up == 1', for: 4d}]\ninterval: 1m"));
     }

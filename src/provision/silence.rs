@@ -75,7 +75,9 @@ pub async fn expire(settings: &Alertmanager, label: &str, value: &str) -> Result
     let client = Client::open(&settings.url, &settings.server)?;
     let wanted = shown(label, value, false, true);
     let mut ended = Vec::new();
-    for silence in list_with(&client).await?.into_iter().filter(|s| s.state != "expired" && s.matchers == wanted) {
+    for silence in
+        list_with(&client).await?.into_iter().filter(|s| s.state != "expired" && s.matchers == wanted)
+    {
         client.ask(Ask::delete(format!("/api/v2/silence/{}", silence.id))).await?;
         ended.push(silence.id);
     }
@@ -90,7 +92,8 @@ async fn list_with(client: &Client) -> Result<Vec<Silence>, String> {
         if word("/createdBy") != OURS {
             continue;
         }
-        let matchers = silence.get("matchers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let matchers =
+            silence.get("matchers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let matcher = |matcher: &Value| {
             let word = |key: &str| matcher.get(key).and_then(Value::as_str).unwrap_or_default();
             let flag = |key: &str| matcher.get(key).and_then(Value::as_bool);

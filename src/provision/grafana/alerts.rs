@@ -45,7 +45,9 @@ fn text(interval: u64, rules: &[Value]) -> String {
 /// A rule of Prometheus in the short form. Titles are unique in a folder.
 fn short(rule: &Yaml, group: &str, source: &str, titles: &mut Vec<String>) -> Value {
     let word = |key: &str| rule.get(key).and_then(Yaml::as_str).unwrap_or_default();
-    let map = |key: &str| serde_json::to_value(rule.get(key)).ok().filter(Value::is_object).unwrap_or(json!({}));
+    let map = |key: &str| {
+        serde_json::to_value(rule.get(key)).ok().filter(Value::is_object).unwrap_or_else(|| json!({}))
+    };
     let severity = rule.get("labels").and_then(|labels| labels.get("severity")?.as_str()).unwrap_or_default();
     let mut title = word("alert").to_owned();
     for number in 1.. {
@@ -75,7 +77,7 @@ fn short(rule: &Yaml, group: &str, source: &str, titles: &mut Vec<String>) -> Va
 /// The short form of what a server has, without our mark.
 fn shorten(rule: &Value) -> Value {
     let of = |key: &str| rule.get(key).cloned().unwrap_or_default();
-    let map = |key: &str| rule.get(key).filter(|map| map.is_object()).cloned().unwrap_or(json!({}));
+    let map = |key: &str| rule.get(key).filter(|map| map.is_object()).cloned().unwrap_or_else(|| json!({}));
     let spans = |key: &str| {
         let text = rule.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         text.map_or_else(|| "0s".to_owned(), span)
@@ -97,7 +99,8 @@ fn shorten(rule: &Value) -> Value {
     });
     // What we never set says that somebody edited it.
     let paused = rule.get("isPaused").and_then(Value::as_bool) == Some(true);
-    let usual = rule.get("noDataState") == Some(&"OK".into()) && rule.get("execErrState") == Some(&"Error".into());
+    let usual =
+        rule.get("noDataState") == Some(&"OK".into()) && rule.get("execErrState") == Some(&"Error".into());
     if let Some(map) = short.as_object_mut().filter(|_| paused || !usual) {
         map.insert("edited".to_owned(), json!(true));
     }
@@ -107,7 +110,8 @@ fn shorten(rule: &Value) -> Value {
 /// The long form of a rule, with every default written out.
 fn expand(short: &Value, group: &str, folder: &str, mark: &str) -> Value {
     let of = |key: &str| short.get(key).cloned().unwrap_or_default();
-    let mut annotations = short.get("annotations").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
+    let mut annotations =
+        short.get("annotations").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
     annotations.insert(MARK.to_owned(), json!(mark));
     let range = json!({"from": 600, "to": 0});
     let node = |name: &str, kind: &str, expression: &str, conditions: Value| {
@@ -174,7 +178,11 @@ pub(super) async fn read(place: &Place) -> Result<Vec<Found>, String> {
 }
 
 fn path(place: &Place, group: &str) -> String {
-    format!("/api/v1/provisioning/folder/{}/rule-groups/{}", escape(&place.settings.folder_uid), escape(group))
+    format!(
+        "/api/v1/provisioning/folder/{}/rule-groups/{}",
+        escape(&place.settings.folder_uid),
+        escape(group)
+    )
 }
 
 pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {

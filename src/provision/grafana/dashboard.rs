@@ -87,7 +87,8 @@ async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, String> {
 
 /// The hash in the message of the newest version, if it is a message of ours.
 async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, String> {
-    let answer = place.client.send(Ask::get(format!("/api/dashboards/uid/{}/versions?limit=1", escape(uid)))).await?;
+    let answer =
+        place.client.send(Ask::get(format!("/api/dashboards/uid/{}/versions?limit=1", escape(uid)))).await?;
     // A witness that may not be heard is none; the hash alone decides then.
     let Ok(answer) = answer.good() else { return Ok(None) };
     let answer = answer.json()?;
@@ -125,15 +126,23 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
         "overwrite": false,
     });
     let answer = place.client.send(Ask::post("/api/dashboards/db").json(&body)).await?;
-    if answer.status == 412 && answer.json().ok().and_then(|a| a.get("status").cloned()) == Some("name-exists".into()) {
-        return Err(format!("{}; another dashboard in the folder has this title: rename or move it", answer.words()));
+    if answer.status == 412
+        && answer.json().ok().and_then(|a| a.get("status").cloned()) == Some("name-exists".into())
+    {
+        return Err(format!(
+            "{}; another dashboard in the folder has this title: rename or move it",
+            answer.words()
+        ));
     }
     let said = answer.good()?.json()?;
     if said.get("status").and_then(Value::as_str) == Some("pending") {
-        return Err("not stored: the server hands dashboards to a repository, where somebody must merge it".to_owned());
+        return Err("not stored: the server hands dashboards to a repository, where somebody must merge it"
+            .to_owned());
     }
     match said.get("uid").and_then(Value::as_str) {
-        Some(other) if other != uid => Err(format!("the server wrote another dashboard instead, \"{other}\"")),
+        Some(other) if other != uid => {
+            Err(format!("the server wrote another dashboard instead, \"{other}\""))
+        }
         _ => Ok(None),
     }
 }

@@ -109,7 +109,8 @@ impl Place {
         if let Some(title) = folder.get("title").and_then(Value::as_str) {
             title.clone_into(&mut self.ruler.namespace);
         }
-        let locked = (want.name != FOLDER).then(|| "the folder was named in the configuration: it stays".to_owned());
+        let locked =
+            (want.name != FOLDER).then(|| "the folder was named in the configuration: it stays".to_owned());
         let mark = Some(hash(&want.text));
         Ok(Some(Found { locked, ..Found::exact(Kind::Folder, &*want.name, &*want.text, mark) }))
     }
@@ -191,7 +192,8 @@ impl Place {
 
     /// How many things there are in a folder.
     async fn contents(&self, uid: &str) -> Result<i64, String> {
-        if let Some(Value::Object(counts)) = self.get(&format!("/api/folders/{}/counts", escape(uid))).await? {
+        if let Some(Value::Object(counts)) = self.get(&format!("/api/folders/{}/counts", escape(uid))).await?
+        {
             return Ok(counts.values().filter_map(Value::as_i64).sum());
         }
         // Servers that do not count refuse to delete a folder with rules in it; dashboards are looked for.

@@ -46,7 +46,8 @@ pub(super) async fn read(place: &mut Place, want: &Wanted) -> Result<Option<Foun
     place.versions.insert((Kind::DataSource, want.name.clone()), version);
     let mark = model.pointer(&format!("/jsonData/{MARK}")).and_then(Value::as_str).map(str::to_owned);
     let locked = model.get("readOnly").and_then(Value::as_bool) == Some(true);
-    let locked = locked.then(|| "it is provisioned from a file of the server; remove that file first".to_owned());
+    let locked =
+        locked.then(|| "it is provisioned from a file of the server; remove that file first".to_owned());
     Ok(Some(Found { locked, ..Found::exact(Kind::DataSource, &*want.name, canonical(&model), mark) }))
 }
 
