@@ -1,6 +1,7 @@
 //! The push when the agent starts: in the background, and never in the way of what is measured.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,11 @@ use crate::config::Config;
 use crate::metrics::{Own, Pushed, PushedObjects};
 use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, line, run};
 use crate::source::now;
+
+/// The first pause before servers that were not there are tried again; each further one is twice as long.
+const PAUSE: Duration = Duration::from_secs(15);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// A push that is under way, or over.
 #[derive(Debug, Default)]
@@ -55,7 +61,7 @@ async fn push(config: &Config, own: &Own) {
     };
     let settings = &config.provision;
     let how = How { force: false, prune: settings.prune };
-    let what = Run { deed: Deed::Apply, dry: false, only: Vec::new(), how, wait: settings.wait.0 };
+    let mut what = Run { deed: Deed::Apply, dry: false, only: Vec::new(), how, wait: settings.wait.0 };
     let mut tell = |outcome: &Outcome| {
         let text = line(Deed::Apply, outcome);
         match outcome.result() {
@@ -64,13 +70,23 @@ async fn push(config: &Config, own: &Own) {
             _ => tracing::info!("{text}"),
         }
     };
-    let report = run(&settings.targets, &bundle, &what, &mut tell).await;
-    for trouble in &report.troubles {
-        tracing::error!("{}: {}", trouble.target, trouble.why);
-    }
-    tracing::info!("pushed:\n{}", report.summary().trim_end());
-    for target in &settings.targets {
-        count(&report, target.name(), own);
+    let mut pause = PAUSE;
+    loop {
+        let report = run(&settings.targets, &bundle, &what, &mut tell).await;
+        for trouble in &report.troubles {
+            tracing::error!("{}: {}", trouble.target, trouble.why);
+        }
+        tracing::info!("pushed:\n{}", report.summary().trim_end());
+        for target in report.targets() {
+            count(&report, target, own);
+        }
+        // A server that was not there may come; one that was asked has said what it had to say.
+        what.only = report.troubles.iter().map(|trouble| trouble.target.clone()).collect();
+        if what.only.is_empty() {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
     }
 }
 
