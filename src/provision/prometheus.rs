@@ -190,7 +190,8 @@ impl Place {
         &self,
         written: &[(Step, Option<String>, Option<String>)],
     ) -> Result<Option<String>, String> {
-        let reloaded = self.client.send(Ask::post("/-/reload")).await?;
+        let reloaded = self.client.send(Ask::post("/-/reload")).await;
+        let reloaded = reloaded.map_err(|why| format!("written, but not loaded: {why}"))?;
         if reloaded.status == 403 {
             return Err(format!(
                 "written, but not loaded: {}\n  hint: start Prometheus with --web.enable-lifecycle, or have it read \
