@@ -41,7 +41,7 @@ partners: .venv/ready ## programs of other people against the agent: Prometheus,
 programs:
 	@missing=(); \
 	{ command -v prometheus && command -v promtool; } > /dev/null || missing+=(prometheus); \
-	command -v amtool > /dev/null || missing+=(prometheus-alertmanager); \
+	{ command -v prometheus-alertmanager && command -v amtool; } > /dev/null || missing+=(prometheus-alertmanager); \
 	command -v socat > /dev/null || missing+=(socat); \
 	command -v systemd-analyze > /dev/null || missing+=(systemd); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \

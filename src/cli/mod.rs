@@ -5,8 +5,10 @@ mod demo;
 mod devices;
 mod generate;
 mod metrics;
+mod provision;
 mod recording;
 mod run;
+mod silence;
 mod simulate;
 
 use std::io::Write;
@@ -136,6 +138,10 @@ enum Command {
     },
     /// Be an acquisition device on a pseudo-terminal, with faults that are known to the unit.
     Simulate(simulate::SimulateArgs),
+    /// Push dashboards, rules and routes to the servers that the configuration names.
+    Provision(provision::Args),
+    /// Silence the alerts of a device for a while, or list and end such silences.
+    Silence(silence::Args),
     /// Print a JSON Schema, for editors.
     Schema {
         /// Of what.
@@ -201,6 +207,8 @@ pub fn main() -> ExitCode {
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),
         Some(Command::Simulate(args)) => simulate::simulate(&args),
+        Some(Command::Provision(args)) => provision::provision(&args),
+        Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::Schema { of }) => schema(of),
         Some(Command::Completions { shell }) => {
             let mut out = Vec::new();

@@ -9,6 +9,7 @@ use crate::catalog::alert::CHAPTERS;
 use crate::catalog::{limit, lint};
 use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
+use crate::provision::Target;
 use crate::render::{Alerts, Prometheus};
 use crate::setting::Span;
 
@@ -72,6 +73,7 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
     }
     check.span(&Path::from("expire").key("gauges"));
     check.alerts();
+    check.provision();
     check.sources();
     check.problems
 }
@@ -204,6 +206,20 @@ impl Check<'_> {
     fn span(&mut self, path: &Path) {
         if let Some(span) = self.document.part::<Span>(path).filter(|span| *span < Span::millis(10)) {
             self.wrong(path, format!("{span} is too short; 10ms is the least"));
+        }
+    }
+
+    fn provision(&mut self) {
+        let targets = Path::from("provision").key("targets");
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        for index in 0..self.document.len(&targets) {
+            let path = targets.item(index);
+            let Some(target) = self.document.part::<Target>(&path) else { continue };
+            if let Some(first) = names.insert(target.name().to_owned(), index) {
+                let message = format!("the name \"{}\" is taken by targets[{first}]", target.name());
+                *self.wrong(&path.key(target.kind()).key("name"), message) =
+                    Some("give each target a name of its own".to_owned());
+            }
         }
     }
 
