@@ -152,7 +152,7 @@ fn every_limit_that_is_named_exists_and_every_limit_is_named() {
         });
         assert!(filled.is_ok(), "{filled:?} in {text}");
     }
-    let boards: String = std::fs::read_dir(super::at("src/render/dashboard/board"))
+    let boards: String = std::fs::read_dir(at("src/render/dashboard/board"))
         .unwrap()
         .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
         .collect();
