@@ -31,7 +31,7 @@ lint: ## formatting, lints and links in the documentation
 unit: ## the tests in Rust
 	$(CARGO) test --locked
 
-partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients
+partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients, device drivers
 	$(CARGO) build --locked --bins
 	NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest tests/partners
 
@@ -41,6 +41,7 @@ partners: .venv/ready ## programs of other people against the agent: Prometheus,
 programs:
 	@missing=(); \
 	{ command -v prometheus && command -v promtool; } > /dev/null || missing+=(prometheus); \
+	{ command -v prometheus-alertmanager && command -v amtool; } > /dev/null || missing+=(prometheus-alertmanager); \
 	command -v socat > /dev/null || missing+=(socat); \
 	command -v systemd-analyze > /dev/null || missing+=(systemd); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
@@ -50,9 +51,11 @@ programs:
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
 	fi
 
-.venv/ready: tests/partners/requirements.txt | programs
+.venv/ready: tests/partners/requirements.txt tests/partners/requirements-alone.txt | programs
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--requirement tests/partners/requirements-alone.txt
 	@touch $@
 
 measure: ## speed and memory of the whole program from outside, as the table in the README

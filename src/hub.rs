@@ -155,9 +155,12 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Clients
         | Topic::Device
         | Topic::Lost
+        | Topic::Repeated
         | Topic::Contact
+        | Topic::Impedance
         | Topic::Vital
         | Topic::Tap
+        | Topic::Port
         | Topic::Streams
         | Topic::Expected
         | Topic::Stream

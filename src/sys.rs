@@ -1,12 +1,12 @@
 //! The few system calls that no safe crate offers. Linux alone; the only file with `unsafe`.
 
-#![expect(
-    unsafe_code,
-    reason = "one getsockopt, the descriptors that systemd hands over, and that of a port"
-)]
+#![expect(unsafe_code, reason = "a few system calls, and the file descriptors that systemd hands over")]
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// What the kernel accounts for a socket (`SO_MEMINFO`, linux/sock_diag.h).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,62 @@ pub fn memory_info(socket: BorrowedFd<'_>) -> io::Result<MemoryInfo> {
 pub fn port(port: &serialport::TTYPort) -> BorrowedFd<'_> {
     // SAFETY: the port owns the descriptor, keeps it open, and is borrowed for as long as what is given is used.
     unsafe { BorrowedFd::borrow_raw(port.as_raw_fd()) }
+}
+
+/// Errors that the driver of a serial line counted since it was loaded (`TIOCGICOUNT`, linux/serial.h).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineCounts {
+    /// Stop bits that were not one.
+    pub frame: u32,
+    /// Bytes that the chip had no place for.
+    pub overrun: u32,
+    /// Wrong parity.
+    pub parity: u32,
+    /// Breaks.
+    pub breaks: u32,
+    /// Bytes that the kernel had no place for.
+    pub buffer_overrun: u32,
+}
+
+/// Asks the driver of an open serial line what it counted.
+///
+/// # Errors
+/// The driver does not count, as that of pseudo-terminals.
+pub fn line_counts(line: &impl AsRawFd) -> io::Result<LineCounts> {
+    // struct serial_icounter_struct: cts, dsr, rng, dcd, rx, tx, frame, overrun, parity, brk, buf_overrun, and
+    // nine words for later.
+    let mut words = [0_u32; 20];
+    // SAFETY: `words` is as large as the structure that the kernel fills, and all of its bits are numbers.
+    let done = unsafe { libc::ioctl(line.as_raw_fd(), libc::TIOCGICOUNT, words.as_mut_ptr()) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let [_, _, _, _, _, _, frame, overrun, parity, breaks, buffer_overrun, ..] = words;
+    Ok(LineCounts { frame, overrun, parity, breaks, buffer_overrun })
+}
+
+/// Has reads and writes of an open line return rather than wait.
+///
+/// # Errors
+/// What the kernel says.
+pub fn never_wait(line: &impl AsRawFd) -> io::Result<()> {
+    let fd = line.as_raw_fd();
+    // SAFETY: reads and sets the flags of a descriptor; no memory is involved.
+    let done = unsafe {
+        match libc::fcntl(fd, libc::F_GETFL) {
+            -1 => -1,
+            flags => libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK),
+        }
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether this process may read and write a file, without opening it.
+#[must_use]
+pub fn may_use(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: `path` ends in a zero and lives until the call returns.
+    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::R_OK | libc::W_OK, libc::AT_EACCESS) == 0 }
 }
 
 /// The sockets that systemd opened for this process, with their names.

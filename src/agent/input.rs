@@ -18,7 +18,7 @@ use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
 use crate::decode::mapping::{Mapper, Problem};
 use crate::decode::statsd::{self, Statsd as StatsdDecoder};
-use crate::decode::{Decoder, Protocol};
+use crate::decode::{self, Decoder, Protocol};
 use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
@@ -90,7 +90,7 @@ impl Input {
             mapper: Arc::default(),
             scrape: None,
             trouble: None,
-            asked: config.sources != Source::defaults(),
+            asked: asked(settings, config),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -132,9 +132,8 @@ impl Input {
 
     /// Whether this is the source that `settings` and `config` describe, so that it can run on.
     pub(super) fn runs(&self, settings: &Source, config: &Config) -> bool {
-        let asked = config.sources != Source::defaults();
         self.settings == *settings
-            && self.asked == asked
+            && self.asked == asked(settings, config)
             && self.surroundings == Surroundings::of(config)
             && self.trouble.is_none()
     }
@@ -156,7 +155,7 @@ impl Input {
             Source::Scrape(of) => of.url.clone(),
             Source::Textfile(of) => of.directory.display().to_string(),
             Source::Exec(of) => of.command.join(" "),
-            Source::Serial(of) => of.port.clone(),
+            Source::Serial(of) => of.which().to_string(),
             Source::Lsl(of) => format!("session {}", of.session),
             Source::Replay(of) => of.file.display().to_string(),
             _ => listens.join(", "),
@@ -167,7 +166,11 @@ impl Input {
 
     /// As a recording names it.
     pub(super) fn recorded(&self) -> Recorded {
-        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned() }
+        let board = match &self.settings {
+            Source::Serial(of) => of.options(),
+            _ => decode::Options::default(),
+        };
+        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned(), board }
     }
 
     fn protocol(&self) -> Protocol {
@@ -241,8 +244,7 @@ impl Input {
                 drop(tasks.spawn(gpu::run(of, self.asked, feed, stop)));
             }
             Source::Serial(of) => {
-                let baud = of.bits_per_second();
-                drop(tasks.spawn(serial::run(of.port, baud, of.tap, self.new_decoder(false), feed, stop)));
+                drop(tasks.spawn(serial::run(of.settings(), self.new_decoder(false), feed, stop)));
             }
             Source::Lsl(of) => drop(tasks.spawn(told(lsl::run(of, feed.clone(), stop), feed))),
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),
@@ -277,8 +279,11 @@ impl Input {
                 Arc::new(|| Box::new(StatsdDecoder::new(&statsd::Settings::default(), Arc::default())))
             }
             (Source::Serial(of), protocol) if protocol.brings_samples() => {
-                let signal = of.signal;
-                Arc::new(move || Box::new(Judged::new(protocol.decoder(), signal)))
+                let (signal, options) = (of.signal, of.options());
+                Arc::new(move || {
+                    let decoder = options.decoder(protocol).unwrap_or_else(|| protocol.decoder());
+                    Box::new(Judged::new(decoder, signal))
+                })
             }
             (Source::Serial(_), protocol) if protocol != Protocol::Jsonl => {
                 Arc::new(move || protocol.decoder())
@@ -323,6 +328,12 @@ impl Input {
             }
         }
     }
+}
+
+/// Whether the user listed this source. What runs by default may run beside others that were added to it.
+fn asked(settings: &Source, config: &Config) -> bool {
+    let defaults = Source::defaults();
+    !(config.sources.starts_with(&defaults) && defaults.contains(settings))
 }
 
 /// Runs a source that can find its settings wrong; it is down then, and the log says why.

@@ -3,10 +3,12 @@
 //! Nothing is spawned before everything is bound, so whatever cannot be opened is a returned
 //! error; every task is joined.
 
+mod files;
 mod input;
 mod kept;
 mod notify;
 mod place;
+mod push;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -32,10 +34,12 @@ use crate::metrics::{Limits, Own, Registry};
 use crate::source::record::Recorder;
 use crate::source::{Feed, itself, now};
 use crate::sys;
+pub use files::files;
 use input::Input;
 pub use input::check_files;
 use kept::Kept;
 pub use place::events_socket;
+use push::Push;
 
 /// How long sources may take to end when the agent stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -182,6 +186,7 @@ impl Agent {
         }
         self.list();
         notify::ready(&self.status());
+        let mut push = Push::start(&self.config, &self.own);
         let mut hang_up = hang_ups();
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -191,9 +196,11 @@ impl Agent {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(()) = next(&mut hang_up) => drop(self.reload(&mut web).await),
+                Some(()) = next(&mut hang_up) => {
+                    drop(self.reload(&mut web, &mut push).await);
+                }
                 Some(answer) = self.asked.recv() => {
-                    let outcome = self.reload(&mut web).await;
+                    let outcome = self.reload(&mut web, &mut push).await;
                     // Whoever asked may have gone.
                     drop(answer.send(outcome));
                 }
@@ -205,6 +212,7 @@ impl Agent {
         }
         notify::stopping();
         tracing::info!("stopping");
+        push.stop().await;
         let ending: Vec<_> = self.inputs.values_mut().map(|input| input.stop(true)).collect();
         drop(
             tokio::time::timeout(GRACE, async {
@@ -289,6 +297,7 @@ impl Agent {
         state.budget.set_limits(tokens, llm.budget.cost_per_day, &llm.currency);
         self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
         state.registry.declare(&config.pages.0);
+        self.site.catalogue.store(Arc::new(files::catalogue(config)));
         for p in &config.pipelines {
             for stage in &p.stages {
                 state.registry.announce(&pipeline::DURATION, &[&p.name, stage]);
@@ -306,7 +315,7 @@ impl Agent {
 
     /// Reads the configuration anew. What did not change runs on; if anything in the new one is
     /// wrong or cannot be opened, everything runs on.
-    async fn reload(&mut self, web: &mut Web) -> Result<String, String> {
+    async fn reload(&mut self, web: &mut Web, push: &mut Push) -> Result<String, String> {
         notify::reloading();
         let outcome = self.try_reload(web).await;
         self.own.reloads.inc();
@@ -314,6 +323,8 @@ impl Agent {
             Ok(done) => {
                 self.own.config_loaded.set(now().seconds());
                 tracing::info!("{done}");
+                std::mem::take(push).stop().await;
+                *push = Push::start(&self.config, &self.own);
             }
             Err(why) => {
                 self.own.reload_failures.inc();

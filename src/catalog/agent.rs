@@ -21,6 +21,8 @@ pub static PAGE: Page = Page {
         &SERIES,
         &SERIES_LIMIT,
         &REFUSED,
+        &PROVISION_SUCCESS,
+        &PROVISION_OBJECTS,
     ],
 };
 
@@ -95,5 +97,20 @@ pub static REFUSED: Metric = Metric {
     help: "Events whose series would have been one too many, by family; counters and histograms take them in their series \"_other\"",
     kind: Kind::Counter,
     labels: &["family"],
+    ..Metric::BLANK
+};
+/// When everything was last pushed.
+pub static PROVISION_SUCCESS: Metric = Metric {
+    name: "provision_last_success_timestamp",
+    help: "When everything that is generated was last found in place or put there, seconds since the epoch",
+    unit: Unit::Seconds,
+    labels: &["target"],
+    ..Metric::BLANK
+};
+/// What came of the last push.
+pub static PROVISION_OBJECTS: Metric = Metric {
+    name: "provision_objects",
+    help: "Objects of the last push at start, by what became of them",
+    labels: &["target", "result"],
     ..Metric::BLANK
 };

@@ -16,6 +16,7 @@ pub static PAGE: Page = Page {
         &FRAMES,
         &LOST,
         &GAPS,
+        &REPEATED,
         &NOMINAL_RATE,
         &CHANNELS,
         &RATE,
@@ -32,6 +33,7 @@ pub static PAGE: Page = Page {
         &ANSWER_FAILURES,
         &FIRMWARE,
         &CONTACT,
+        &IMPEDANCE,
         &BATTERY,
         &POOR_SIGNAL,
     ],
@@ -114,6 +116,17 @@ static GAPS: Metric = Metric {
             _ => false,
         };
         row.add(&[&row.source()], f64::from(u8::from(gap)));
+    },
+    ..COUNTED
+};
+
+static REPEATED: Metric = Metric {
+    name: "device_duplicate_packets",
+    help: "Packets that came once more, with the number and the bytes of the packet before; their samples are not counted again",
+    on: &[Topic::Device, Topic::Repeated],
+    read: |event, row| {
+        let by = if let Body::Repeated(repeated) = event.body { repeated.packets } else { 0 };
+        row.add(&[&row.source()], by.into());
     },
     ..COUNTED
 };
@@ -271,7 +284,7 @@ static BURST: Metric = Metric {
 
 static ANSWERS: Metric = Metric {
     name: "device_answers",
-    help: "Texts that the device wrote in place of frames",
+    help: "Texts and messages that the device wrote in place of frames",
     on: &[Topic::Device, Topic::Answer],
     read: |event, row| {
         let answer = matches!(event.body, Body::Answer(_));
@@ -282,7 +295,7 @@ static ANSWERS: Metric = Metric {
 
 static ANSWER_FAILURES: Metric = Metric {
     name: "device_answer_failures",
-    help: "Texts of the device that say that something failed, as a dongle does whose board is off",
+    help: "Texts and messages of the device that say that something failed, as a dongle does whose board is off",
     on: &[Topic::Device, Topic::Answer],
     read: |event, row| {
         let failed = matches!(event.body, Body::Answer(answer) if answer.failed);
@@ -317,6 +330,25 @@ static CONTACT: Metric = Metric {
             let mut digits = itoa::Buffer::new();
             let channel = digits.format(contact.channel);
             row.set(&[&row.source(), channel, contact.input.as_str()], f64::from(u8::from(contact.on)));
+        }
+    },
+    ..ENTRY
+};
+
+static IMPEDANCE: Metric = Metric {
+    name: "device_impedance",
+    help: "Impedance of an electrode; of a Ganglion the number that the board tells, which its documentation calls ohms and the maker's program shows halved as kiloohms",
+    unit: Unit::Ohms,
+    labels: &["device", "channel"],
+    on: &[Topic::Impedance],
+    read: |event, row| {
+        if let Body::Impedance(impedance) = event.body {
+            let mut digits = itoa::Buffer::new();
+            let channel = match impedance.channel {
+                0 => "reference",
+                number => digits.format(number),
+            };
+            row.set(&[&row.source(), channel], impedance.ohms);
         }
     },
     ..ENTRY

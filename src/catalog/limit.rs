@@ -32,35 +32,180 @@ pub enum Side {
     Below,
 }
 
-/// Every limit, by subject.
-pub static LIMITS: &[&Limit] = &[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL, &DEVICE_RATE];
+/// One line an entry: its name here, its id, its number, its unit, what is wrong, and what it bounds.
+macro_rules! limits {
+    ($($name:ident = $id:literal, $value:literal, $unit:ident, $wrong:ident, $help:literal;)*) => {
+        /// Every limit, by subject.
+        pub static LIMITS: &[&Limit] = &[$(&$name),*];
 
-/// Share of packets that may be missing.
-pub static DEVICE_LOSS: Limit = Limit {
-    id: "device_loss",
-    help: "Share of a device's packets that may be missing",
-    unit: Unit::Ratio,
-    value: 0.01,
-    wrong: Side::Above,
-};
+        $(
+            #[doc = concat!($help, ".")]
+            pub static $name: Limit =
+                Limit { id: $id, help: $help, unit: Unit::$unit, value: $value, wrong: Side::$wrong };
+        )*
+    };
+}
 
-/// Share of packets beyond which a recording is not worth having.
-pub static DEVICE_LOSS_CRITICAL: Limit = Limit {
-    id: "device_loss_critical",
-    help: "Share of missing packets beyond which a recording is not worth having",
-    unit: Unit::Ratio,
-    value: 0.05,
-    wrong: Side::Above,
-};
-
-/// Share of the nominal rate that a device must bring.
-pub static DEVICE_RATE: Limit = Limit {
-    id: "device_rate",
-    help: "Share of its nominal rate that a device must bring",
-    unit: Unit::Ratio,
-    value: 0.95,
-    wrong: Side::Below,
-};
+limits! {
+    AGENT_MEMORY = "agent_memory", 134_217_728.0, Bytes, Above,
+        "Memory that the agent itself may take";
+    AGENT_SCRAPE = "agent_scrape", 1.0, Seconds, Above,
+        "Time that one scrape of the agent may take";
+    AGENT_SERIES = "agent_series", 0.9, Ratio, Above,
+        "Share of the series that the agent may hold";
+    API_FAILURES = "api_failures", 0.05, Ratio, Above,
+        "Share of a service's requests that may fail";
+    API_FAILURES_CRITICAL = "api_failures_critical", 0.25, Ratio, Above,
+        "Share of failed requests beyond which a service is of no use";
+    API_LATENCY = "api_latency", 1.0, Seconds, Above,
+        "Time within which 95 of 100 requests are answered";
+    API_LATENCY_CRITICAL = "api_latency_critical", 5.0, Seconds, Above,
+        "Time beyond which a service is of no use";
+    API_TRAFFIC = "api_traffic", 0.05, Hertz, Below,
+        "Requests a second below which nobody judges a service";
+    CACHE_HITS = "cache_hits", 0.5, Ratio, Below,
+        "Share of look-ups that a cache must answer";
+    CACHE_TRAFFIC = "cache_traffic", 0.2, Hertz, Below,
+        "Look-ups a second below which nobody judges a cache";
+    CHANNEL_QUALITY = "channel_quality", 0.5, Ratio, Below,
+        "Score below which a channel is bad";
+    CHANNEL_QUALITY_GOOD = "channel_quality_good", 0.75, Ratio, Below,
+        "Score at which a channel is good";
+    DATA_QUALITY = "data_quality", 0.7, Ratio, Below,
+        "Quality that the data of a pipeline must have";
+    DATA_QUALITY_CRITICAL = "data_quality_critical", 0.4, Ratio, Below,
+        "Quality below which data are not worth having";
+    DB_FAILURES = "db_failures", 0.05, Ratio, Above,
+        "Share of database queries that may fail";
+    DB_LATENCY = "db_latency", 0.5, Seconds, Above,
+        "Time within which 95 of 100 database queries are answered";
+    DB_LATENCY_CRITICAL = "db_latency_critical", 2.0, Seconds, Above,
+        "Time beyond which a database holds everything up";
+    DEVICE_BATTERY = "device_battery", 0.2, Ratio, Below,
+        "Charge below which a device should be changed or charged";
+    DEVICE_BATTERY_CRITICAL = "device_battery_critical", 0.1, Ratio, Below,
+        "Charge below which a device may stop at any moment";
+    DEVICE_DRIFT = "device_drift", 0.0001, Ratio, Above,
+        "How much a device's clock may differ from this machine's";
+    DEVICE_GAP = "device_gap", 0.5, Seconds, Above,
+        "Longest pause that a stream may have";
+    DEVICE_GAPS = "device_gaps", 6.0, None, Above,
+        "Holes a minute that a stream may have";
+    DEVICE_JITTER = "device_jitter", 0.04, Seconds, Above,
+        "How much later than on its quickest way the newest packet of a read may come";
+    DEVICE_LATENCY = "device_latency", 0.1, Seconds, Above,
+        "How much later than on its quickest way the oldest packet of a read may come";
+    DEVICE_LOSS = "device_loss", 0.01, Ratio, Above,
+        "Share of a device's packets that may be missing";
+    DEVICE_LOSS_CRITICAL = "device_loss_critical", 0.05, Ratio, Above,
+        "Share of missing packets beyond which a recording is not worth having";
+    DEVICE_POOR_SIGNAL = "device_poor_signal", 0.25, Ratio, Above,
+        "How poor a device may find its own signal";
+    DEVICE_RATE = "device_rate", 0.95, Ratio, Below,
+        "Share of its nominal rate that a device must bring";
+    DEVICE_RATE_HIGH = "device_rate_high", 1.05, Ratio, Above,
+        "Share of its nominal rate that a device may bring";
+    DEVICE_STABILITY = "device_stability", 0.9, Ratio, Below,
+        "Share of the last ten minutes that a device must have streamed";
+    DEVICE_STABILITY_CRITICAL = "device_stability_critical", 0.5, Ratio, Below,
+        "Share of streaming below which a device is of no use";
+    ENGINE_CACHE = "engine_cache", 0.95, Ratio, Above,
+        "Share of an engine's key-value cache that may be in use";
+    ENGINE_WAITING = "engine_waiting", 20.0, None, Above,
+        "Requests that may wait for an engine";
+    FILESYSTEM = "filesystem", 0.9, Ratio, Above,
+        "Share of a file system that may be in use";
+    FILESYSTEM_CRITICAL = "filesystem_critical", 0.95, Ratio, Above,
+        "Share of a file system beyond which recordings break off";
+    GPU_MEMORY = "gpu_memory", 0.95, Ratio, Above,
+        "Share of a card's memory that may be in use";
+    GPU_TEMPERATURE = "gpu_temperature", 85.0, Celsius, Above,
+        "What a card's sensors may read";
+    GPU_UTILIZATION = "gpu_utilization", 0.98, Ratio, Above,
+        "Share of time in which a card may be busy";
+    HOST_CPU = "host_cpu", 0.8, Ratio, Above,
+        "Share of the processors' time that may be used";
+    HOST_CPU_CRITICAL = "host_cpu_critical", 0.9, Ratio, Above,
+        "Share of the processors' time beyond which stages wait";
+    HOST_DIRTY = "host_dirty", 1_073_741_824.0, Bytes, Above,
+        "Memory that may wait to be written to disk";
+    HOST_DISK_BUSY = "host_disk_busy", 0.9, Ratio, Above,
+        "Share of time in which a disk may be busy";
+    HOST_FILES = "host_files", 0.9, Ratio, Above,
+        "Share of the machine's file handles that may be in use";
+    HOST_LOAD = "host_load", 2.0, None, Above,
+        "Tasks that may want to run, for each processor";
+    HOST_MEMORY = "host_memory", 0.8, Ratio, Above,
+        "Share of the memory that may be used";
+    HOST_MEMORY_CRITICAL = "host_memory_critical", 0.9, Ratio, Above,
+        "Share of the memory beyond which programs get killed";
+    HOST_NETWORK_ERRORS = "host_network_errors", 1.0, Hertz, Above,
+        "Packets with errors, or dropped, a second that an interface may have";
+    HOST_PRESSURE = "host_pressure", 0.3, Ratio, Above,
+        "Share of time in which tasks may wait for memory or disks";
+    HOST_TEMPERATURE = "host_temperature", 0.9, Ratio, Above,
+        "What a sensor may read, as a share of where its hardware protects itself";
+    LLM_BUDGET = "llm_budget", 0.8, Ratio, Above,
+        "Share of the day's budget that may be used";
+    LLM_BUDGET_CRITICAL = "llm_budget_critical", 0.95, Ratio, Above,
+        "Share of the day's budget beyond which it is as good as gone";
+    LLM_FAILURES = "llm_failures", 0.05, Ratio, Above,
+        "Share of calls of a language model that may fail";
+    LLM_FAILURES_CRITICAL = "llm_failures_critical", 0.25, Ratio, Above,
+        "Share of failed calls beyond which a model is of no use";
+    LLM_FIRST_TOKEN = "llm_first_token", 2.0, Seconds, Above,
+        "Time within which 95 of 100 calls bring their first token";
+    LLM_LATENCY = "llm_latency", 10.0, Seconds, Above,
+        "Time within which 95 of 100 calls are done";
+    LLM_TRAFFIC = "llm_traffic", 0.01, Hertz, Below,
+        "Calls a second below which nobody judges a model";
+    MODEL_ACCURACY = "model_accuracy", 0.7, Ratio, Below,
+        "Share of a model's answers that must be right";
+    PIPELINE_ERRORS = "pipeline_errors", 0.1, Hertz, Above,
+        "Errors a second that a pipeline may have outside its stages";
+    PIPELINE_THROUGHPUT = "pipeline_throughput", 0.5, Ratio, Below,
+        "Share of its rate an hour ago that a stage must keep";
+    PROCESS_FILES = "process_files", 0.8, Ratio, Above,
+        "Share of its open files that a process may use";
+    PROCESS_LEAK = "process_leak", 27_777.0, None, Above,
+        "Bytes a second by which a program may grow for hours: 100 MB an hour";
+    QUEUE_DEPTH = "queue_depth", 100.0, None, Above,
+        "Items that may wait in a queue whose size nobody told";
+    QUEUE_DEPTH_CRITICAL = "queue_depth_critical", 200.0, None, Above,
+        "Waiting items beyond which a queue without a known size is lost";
+    QUEUE_FILL = "queue_fill", 0.8, Ratio, Above,
+        "Share of a queue that may be full";
+    QUEUE_FILL_CRITICAL = "queue_fill_critical", 0.95, Ratio, Above,
+        "Share of a queue beyond which it overflows";
+    SLO_STAGE_FAST = "slo_stage_fast", 0.99, Ratio, Below,
+        "Share of a stage's runs that must stay within its time, over 30 days";
+    SLO_STAGE_SUCCESS = "slo_stage_success", 0.999, Ratio, Below,
+        "Share of a stage's runs that must succeed, over 30 days";
+    SOURCE_FAULT_RATIO = "source_fault_ratio", 0.05, Ratio, Above,
+        "Share of what a source brings that may be refused";
+    SOURCE_FAULTS = "source_faults", 0.01, Hertz, Above,
+        "Refused pieces a second that a source may bring";
+    SOURCE_QUIET = "source_quiet", 120.0, Seconds, Above,
+        "Time for which a source may bring nothing";
+    STAGE_FAILURES = "stage_failures", 0.05, Ratio, Above,
+        "Share of a stage's runs that may fail";
+    STAGE_FAILURES_CRITICAL = "stage_failures_critical", 0.25, Ratio, Above,
+        "Share of failed runs beyond which a stage is of no use";
+    STAGE_LAG = "stage_lag", 5.0, Seconds, Above,
+        "How far a sender's clock and arrival may lie apart";
+    STAGE_LATENCY = "stage_latency", 0.1, Seconds, Above,
+        "Time within which 95 of 100 runs of a stage are done";
+    STAGE_LATENCY_CRITICAL = "stage_latency_critical", 1.0, Seconds, Above,
+        "Time beyond which a stage is of no use";
+    STAGE_REGRESSION = "stage_regression", 1.25, Ratio, Above,
+        "Duration of a stage as a share of what it was a day ago";
+    STAGE_REGRESSION_CRITICAL = "stage_regression_critical", 2.0, Ratio, Above,
+        "Duration as a share of a day ago beyond which something broke";
+    STAGE_TRAFFIC = "stage_traffic", 0.1, Hertz, Below,
+        "Runs a second below which nobody judges a stage";
+    ZSCORE = "zscore", 3.0, None, Above,
+        "Standard deviations from the hour before that are an anomaly";
+}
 
 /// The numbers that are in effect.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,23 +224,59 @@ impl Limits {
         self.0.get(limit.id).copied().unwrap_or(limit.value)
     }
 
-    /// `text` with each `${id}` replaced by its number.
+    /// The limits whose numbers are not what they would be.
+    pub fn altered(&self) -> impl Iterator<Item = &str> {
+        let differs = |(id, number): &(&String, &f64)| by_id(id).is_some_and(|limit| limit.value != **number);
+        self.0.iter().filter(differs).map(|(id, _)| id.as_str())
+    }
+
+    /// `text` with each `${id}` replaced by what `write` makes of the limit and its number. `write` also gets
+    /// what stands behind a colon, as in `${id:le}`.
     ///
     /// # Errors
     /// An id that no limit has.
-    pub fn fill(&self, text: &str) -> Result<String, String> {
+    pub fn fill(
+        &self,
+        text: &str,
+        mut write: impl FnMut(&Limit, f64, &str) -> String,
+    ) -> Result<String, String> {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
-            let (id, behind) = after.split_once('}').ok_or_else(|| format!("no end of ${{{after}"))?;
-            let limit = LIMITS.iter().find(|limit| limit.id == id);
-            let limit = limit.ok_or_else(|| format!("there is no limit {id}"))?;
+            let (name, behind) = after.split_once('}').ok_or_else(|| format!("no end of ${{{after}"))?;
+            let (id, how) = name.split_once(':').unwrap_or((name, ""));
+            let limit = by_id(id).ok_or_else(|| format!("there is no limit {id}"))?;
             filled.push_str(before);
-            filled.push_str(&self.of(limit).to_string());
+            filled.push_str(&write(limit, self.of(limit), how));
             rest = behind;
         }
         filled.push_str(rest);
         Ok(filled)
+    }
+}
+
+/// The limit of that id.
+#[must_use]
+pub fn by_id(id: &str) -> Option<&'static Limit> {
+    LIMITS.iter().copied().find(|limit| limit.id == id)
+}
+
+/// A number as people say it in that unit: `1 %`, `100 ms`, `128 MiB`.
+#[must_use]
+pub fn told(number: f64, unit: Unit) -> String {
+    // What a division leaves behind the digits that matter is cut off.
+    let short = |number: f64| (number * 1e6).round() / 1e6;
+    match unit {
+        Unit::Ratio if number.abs() < 0.001 && number != 0.0 => format!("{} ppm", short(number * 1e6)),
+        Unit::Ratio => format!("{} %", short(number * 100.0)),
+        Unit::Seconds if number.abs() < 1.0 && number != 0.0 => format!("{} ms", short(number * 1e3)),
+        Unit::Seconds => format!("{} s", short(number)),
+        Unit::Bytes if number >= 1_073_741_824.0 => format!("{} GiB", short(number / 1_073_741_824.0)),
+        Unit::Bytes => format!("{} MiB", short(number / 1_048_576.0)),
+        Unit::Hertz => format!("{} a second", short(number)),
+        Unit::Celsius => format!("{} °C", short(number)),
+        Unit::None => short(number).to_string(),
+        other => format!("{} {}", short(number), other.suffix()),
     }
 }
 
@@ -106,7 +287,31 @@ mod tests {
     #[test]
     fn numbers_stand_where_their_ids_were() {
         let limits = Limits::changed(BTreeMap::from([("device_loss".to_owned(), 0.025)]));
-        assert_eq!(limits.fill("a > ${device_loss} < ${device_rate}!").unwrap(), "a > 0.025 < 0.95!");
-        assert!(limits.fill("${nothing}").is_err() && limits.fill("${device_loss").is_err());
+        let plain = |text| limits.fill(text, |_, number, _| number.to_string());
+        assert_eq!(plain("a > ${device_loss} < ${device_rate}!").unwrap(), "a > 0.025 < 0.95!");
+        assert!(plain("${nothing}").is_err() && plain("${device_loss").is_err());
+        assert_eq!(limits.fill("${device_loss:le}", |_, _, how| how.to_owned()).unwrap(), "le");
+        assert_eq!(limits.altered().collect::<Vec<_>>(), ["device_loss"]);
+    }
+
+    #[test]
+    fn numbers_are_told_with_their_units() {
+        let all: Vec<String> = [
+            (0.01, Unit::Ratio),
+            (0.0001, Unit::Ratio),
+            (0.1, Unit::Seconds),
+            (5.0, Unit::Seconds),
+            (134_217_728.0, Unit::Bytes),
+            (85.0, Unit::Celsius),
+            (0.05, Unit::Hertz),
+        ]
+        .map(|(number, unit)| told(number, unit))
+        .into();
+        assert_eq!(all, ["1 %", "100 ppm", "100 ms", "5 s", "128 MiB", "85 °C", "0.05 a second"]);
+    }
+
+    #[test]
+    fn each_limit_has_an_id_of_its_own_and_they_are_sorted() {
+        assert!(LIMITS.is_sorted_by(|a, b| a.id < b.id));
     }
 }

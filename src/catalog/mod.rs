@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod alert;
 pub mod device;
+pub mod draw;
 pub mod gpu;
 pub mod host;
 pub mod inference;
@@ -14,6 +15,7 @@ pub mod limit;
 pub mod lint;
 pub mod pack;
 pub mod pipeline;
+pub mod port;
 pub mod process;
 pub mod reference;
 pub mod service;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::draw::Draw;
 use crate::event::{Event, Kind, Topic, TraceId};
 
 /// A chapter of the catalogue.
@@ -48,6 +51,7 @@ pub static PAGES: &[&Page] = &[
     &stream::PAGE,
     &tap::PAGE,
     &signal::PAGE,
+    &port::PAGE,
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,
@@ -75,8 +79,12 @@ pub struct Metric {
     pub keep: Keep,
     /// The events it listens to.
     pub on: &'static [Topic],
+    /// How it is drawn.
+    pub draw: Draw,
     /// How an event moves it. Called for the topics in `on` alone.
     pub read: fn(&Event<'_>, &mut dyn Row),
+    /// The alert that a pack declares for it. Those of built-in metrics stand in [`alert`].
+    pub alert: Option<&'static alert::Alert>,
 }
 
 impl Metric {
@@ -90,7 +98,9 @@ impl Metric {
         bounds: &[],
         keep: Keep::Fresh,
         on: &[],
+        draw: Draw::BLANK,
         read: |_, _| {},
+        alert: None,
     };
 
     /// The exposed name without type suffix: prefix, name, unit.

@@ -4,12 +4,16 @@
 //! its declared name, so it listens to no topics. Which folder packs lie in is the
 //! configuration's affair.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::draw::{Draw, Mood, Panel, Show, State};
+use super::limit::{Limit, Side};
 use super::lint::{self, Entry};
 use super::{COUNT, DURATION, Keep, LATENCY, Metric, PREFIX, Page, Unit};
 use crate::document::{self, Document, Path, Problem};
@@ -55,6 +59,61 @@ struct Declared {
     /// How long its series live; `always` for counters and histograms, `fresh` for gauges, if left away.
     #[serde(default)]
     keep: Option<Life>,
+    /// When something is wrong: the metric then has an alert, its test and its runbook.
+    #[serde(default)]
+    alert: Option<watch::Watch>,
+    /// How it is drawn on the pack's dashboard, if not as its type suggests.
+    #[serde(default)]
+    draw: Drawn,
+}
+
+/// How a metric is drawn.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Drawn {
+    /// In what kind of panel.
+    panel: Panel,
+    /// Over the panel; written from the name if left away.
+    title: String,
+    /// The row of panels it is in.
+    row: Option<String>,
+    /// What to do about it: whole sentences after the help.
+    advice: String,
+    /// For a counter: its growth as a share of that of this metric, by its name in queries.
+    share_of: Option<String>,
+    /// Numbers beyond which it is wrong, the worst last: they colour the panel.
+    #[schemars(length(max = 2))]
+    limits: Vec<f64>,
+    /// On which side of the limits it is wrong.
+    wrong: Wrong,
+    /// What single values mean, as in `{value: 0, text: idle, mood: plain}`.
+    #[schemars(length(max = 20))]
+    states: Vec<Meaning>,
+    /// Whether it may be below zero.
+    signed: bool,
+}
+
+/// One side of a number.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Wrong {
+    /// What is larger.
+    #[default]
+    Above,
+    /// What is smaller.
+    Below,
+}
+
+/// What a value means.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Meaning {
+    /// The value.
+    value: f64,
+    /// What to write in its place.
+    text: String,
+    /// Whether that is good.
+    mood: Mood,
 }
 
 /// The types a pack can declare.
@@ -147,7 +206,8 @@ fn laws(document: &Document) -> Vec<Problem> {
             labels: &labels,
             bounds: &bounds,
         };
-        let told = lint::lint_entry(&entry);
+        let mut told = lint::lint_entry(&entry);
+        told.extend(declared.alert.as_ref().and_then(watch::Watch::wrong).map(|why| ("alert", why)));
         problems.extend(told.into_iter().map(|(field, why)| document.problem(&path.key(field), why)));
         let name = family(entry.name, entry.unit);
         match families.get(&name) {
@@ -203,16 +263,57 @@ impl Declared {
         };
         let bounds = self.bounds();
         let labels: Vec<&'static str> = self.labels.into_iter().map(|label| &*label.leak()).collect();
+        let watched = self.alert.as_ref().map(|watch| {
+            let entry = Entry {
+                name: &self.name,
+                help: &self.help,
+                kind: self.kind.into(),
+                unit: self.unit,
+                labels: &labels,
+                bounds: &bounds,
+            };
+            watch.alert(&entry)
+        });
         Box::leak(Box::new(Metric {
             name: self.name.leak(),
             help: self.help.leak(),
+            alert: watched,
             kind: self.kind.into(),
             unit: self.unit,
             labels: labels.leak(),
             bounds: bounds.leak(),
             keep,
+            draw: self.draw.leak(self.unit),
             ..Metric::BLANK
         }))
+    }
+}
+
+impl Drawn {
+    fn leak(self, unit: Unit) -> Draw {
+        let wrong = match self.wrong {
+            Wrong::Above => Side::Above,
+            Wrong::Below => Side::Below,
+        };
+        // Without an id they are not among those that the configuration changes: the pack is where they are.
+        let limit = |value| &*Box::leak(Box::new(Limit { id: "", help: "", unit, value, wrong }));
+        let limits: Vec<&'static Limit> = self.limits.into_iter().map(limit).collect();
+        let states: Vec<State> = self
+            .states
+            .into_iter()
+            .map(|Meaning { value, text, mood }| State { value, text: text.leak(), mood })
+            .collect();
+        Draw {
+            panel: self.panel,
+            show: self.share_of.map_or(Show::Auto, |of| Show::Share(of.leak())),
+            title: self.title.leak(),
+            advice: self.advice.leak(),
+            row: self.row.map_or(Draw::BLANK.row, |row| row.leak()),
+            limits: limits.leak(),
+            states: states.leak(),
+            signed: self.signed,
+            ..Draw::BLANK
+        }
     }
 }
 
@@ -280,6 +381,31 @@ mod tests {
         assert!(std::ptr::eq(first, parse("q", text).unwrap()));
         assert!(!std::ptr::eq(first, parse("p", &format!("{text}# changed\n")).unwrap()));
         assert_eq!(first.metrics[0].keep, Keep::Fresh);
+    }
+
+    #[test]
+    fn a_pack_says_how_it_is_drawn() {
+        let text = "\
+id: drawn
+title: Drawn
+about: B.
+metrics:
+  - name: state
+    help: State
+    draw: {panel: states, row: Top, states: [{value: 1, text: awake, mood: good}]}
+  - name: load
+    help: Load
+    draw: {panel: gauge, limits: [0.8, 0.9], title: How full}
+  - name: plain
+    help: Plain
+";
+        let page = parse("p", text).unwrap();
+        let [state, load, plain] = page.metrics else { panic!("{page:?}") };
+        assert_eq!((state.draw.panel, state.draw.row), (Panel::States, "Top"));
+        assert_eq!(state.draw.states, [State { value: 1.0, text: "awake", mood: Mood::Good }]);
+        assert_eq!((load.draw.panel, load.draw.title), (Panel::Gauge, "How full"));
+        assert_eq!(load.draw.limits.iter().map(|limit| limit.value).collect::<Vec<_>>(), [0.8, 0.9]);
+        assert_eq!((plain.draw.panel, plain.draw.row), (Panel::Auto, Draw::BLANK.row));
     }
 
     #[test]

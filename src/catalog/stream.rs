@@ -185,7 +185,7 @@ static CHANNEL: Metric = Metric {
 };
 
 static RATE: Metric = Metric {
-    name: "stream_rate",
+    name: "stream_effective_rate",
     help: "Samples a second by the sender's timestamps over the last seconds or the last look",
     unit: Unit::Hertz,
     read: |event, row| gauge(event, row, |state| state.rate.map(|(rate, _)| rate)),

@@ -2,9 +2,14 @@
 
 mod check;
 mod demo;
+mod devices;
+mod generate;
 mod metrics;
+mod provision;
 mod recording;
 mod run;
+mod silence;
+mod simulate;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,6 +26,8 @@ enum Exit {
     Failed = 1,
     /// The command or the configuration is wrong.
     Usage = 2,
+    /// What is there is not what it should be.
+    Differs = 3,
 }
 
 const AFTER: &str = "\
@@ -33,6 +40,16 @@ Send:    printf '%s\\n' '{\"type\":\"error\",\"pipeline\":\"p\",\"error\":\"test
          socat - UNIX-CONNECT:/run/neural-exporter/events.sock
 
 Exit codes: 0 fine, 1 failed while running, 2 bad usage or configuration, 3 differences found.";
+
+const DEVICES: &str = "\
+No port is opened, so nothing is taken from a program that records. A USB id is that of a bridge and never \
+proves what is behind it: the protocol in the suggested configuration is a guess to be checked. Programs of \
+other users that have a port open are seen by root alone.
+
+Each port comes with a source to paste under `sources:` of the configuration. It names the device by what \
+stays with it, not by a number such as ttyUSB0, which changes when it is plugged in again.
+
+Exit codes: 0 fine, also if nothing was found; 1 failed while running; 2 bad usage.";
 
 /// Health of neural pipelines and acquisition devices as OpenMetrics.
 #[derive(Debug, Parser)]
@@ -56,7 +73,7 @@ enum Command {
         #[arg(long)]
         print: bool,
     },
-    /// Run the agent on its defaults with a simulated pipeline that talks to it over its Unix socket.
+    /// Run the agent on its defaults with a simulated pipeline and a simulated Cyton.
     Demo {
         /// Where /metrics is served.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9612")]
@@ -64,6 +81,33 @@ enum Command {
         /// Stop after so many seconds.
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
+    },
+    /// List the serial ports: what is plugged in, what it probably is, whether it may be opened, who has it.
+    #[command(after_help = DEVICES)]
+    Devices {
+        /// Go on, and print each change as a line.
+        #[arg(long)]
+        watch: bool,
+        /// As one JSON document; with --watch one JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Where the system's files are: the host's, seen from a container that has them at another place.
+        #[arg(long, value_name = "FOLDER")]
+        root: Option<PathBuf>,
+    },
+    /// Write rules, their tests, runbooks, routes, dashboards and manifests, as files.
+    Generate {
+        #[command(flatten)]
+        file: FileArgs,
+        /// The folder to write into.
+        #[arg(long, short, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// Write nothing: list what differs, and end with 3 if something does.
+        #[arg(long)]
+        check: bool,
+        /// Write over files that somebody changed by hand.
+        #[arg(long)]
+        force: bool,
     },
     /// List every metric: name, type, labels, meaning.
     Metrics {
@@ -92,6 +136,12 @@ enum Command {
         #[arg(long)]
         openmetrics: bool,
     },
+    /// Be an acquisition device on a pseudo-terminal, with faults that are known to the unit.
+    Simulate(simulate::SimulateArgs),
+    /// Push dashboards, rules and routes to the servers that the configuration names.
+    Provision(provision::Args),
+    /// Silence the alerts of a device for a while, or list and end such silences.
+    Silence(silence::Args),
     /// Print a JSON Schema, for editors.
     Schema {
         /// Of what.
@@ -151,9 +201,14 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check { file, print }) => check::check(&file, print),
         Some(Command::Demo { listen, seconds }) => demo::demo(listen, seconds),
+        Some(Command::Devices { watch, json, root }) => devices::devices(root.as_deref(), watch, json),
+        Some(Command::Generate { file, out, check, force }) => generate::generate(&file, &out, check, force),
         Some(Command::Metrics { file, markdown }) => metrics::list(&file, markdown),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),
+        Some(Command::Simulate(args)) => simulate::simulate(&args),
+        Some(Command::Provision(args)) => provision::provision(&args),
+        Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::Schema { of }) => schema(of),
         Some(Command::Completions { shell }) => {
             let mut out = Vec::new();

@@ -119,7 +119,7 @@ pub(super) fn load(file: Option<&Path>) -> Result<Config, Vec<Problem>> {
 }
 
 /// Sets the log up, once a process.
-fn log(config: &Config) -> Result<(), String> {
+pub(super) fn log(config: &Config) -> Result<(), String> {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.swap(true, Ordering::SeqCst) {
         return Ok(());
@@ -153,7 +153,7 @@ impl FormatTime for Clock {
 }
 
 /// Year, month and day of a day since the epoch: the civil calendar, with years that begin in March.
-fn date(days: u64) -> (u64, u64, u64) {
+pub(super) fn date(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
     let era = z / 146_097;
     let day_of_era = z % 146_097;

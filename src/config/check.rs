@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::lint;
+use crate::catalog::alert::CHAPTERS;
+use crate::catalog::{limit, lint};
 use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
+use crate::provision::Target;
+use crate::render::{Alerts, Prometheus};
 use crate::setting::Span;
 use crate::source::lsl;
 
@@ -70,6 +73,8 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
         check.span(&Path::from("intervals").key(name));
     }
     check.span(&Path::from("expire").key("gauges"));
+    check.alerts();
+    check.provision();
     check.sources();
     check.problems
 }
@@ -100,6 +105,52 @@ impl Check<'_> {
             if limit > limits.series && written.iter().any(|written| written == key) {
                 let message = format!("{limit} is more than limits.series, {}, lets in", limits.series);
                 self.wrong(&path.key(key), message);
+            }
+        }
+    }
+
+    fn alerts(&mut self) {
+        let path = Path::from("alerts");
+        let limits = path.key("limits");
+        for id in self.document.keys(&limits) {
+            if limit::by_id(&id).is_none() {
+                let ids = limit::LIMITS.iter().map(|limit| limit.id);
+                let meant =
+                    suggest(&id, ids).map(|id| format!("; did you mean \"{id}\"?")).unwrap_or_default();
+                let problem =
+                    self.document.key_problem(&limits.key(&id), format!("no limit is called so{meant}"));
+                self.problems.push(problem);
+            }
+        }
+        let Some(alerts) = self.document.part::<Alerts>(&path) else { return };
+        for (index, name) in alerts.off.iter().enumerate() {
+            // Those of packs are known to the packs alone.
+            let known = || CHAPTERS.iter().flat_map(|chapter| chapter.alerts).map(|alert| alert.name);
+            let meant = suggest(name, known()).filter(|meant| meant != name);
+            if let Some(meant) = meant.filter(|_| !known().any(|known| known == name)) {
+                let message = format!("no alert is called \"{name}\"; did you mean \"{meant}\"?");
+                self.wrong(&path.key("off").item(index), message);
+            }
+        }
+        for name in alerts.labels.keys() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let taken = ["severity", "priority", "component", "alertname", "job", "instance"];
+            if name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit()) {
+                self.wrong(&path.key("labels").key(name), "not the name of a label");
+            } else if taken.contains(&name.as_str()) {
+                self.wrong(
+                    &path.key("labels").key(name),
+                    format!("\"{name}\" is a label that alerts have already"),
+                );
+            }
+        }
+        if alerts.query_offset.is_some() && alerts.prometheus == Prometheus::From2_42 {
+            let hint = "say `prometheus: \"3\"` if yours is that new".to_owned();
+            *self.wrong(&path.key("query_offset"), "Prometheus 2.42 does not know it") = Some(hint);
+        }
+        for (index, receiver) in alerts.receivers.iter().enumerate() {
+            if let Some((why, hint)) = receiver.wrong(alerts.alertmanager) {
+                *self.wrong(&path.key("receivers").item(index), why) = Some(hint.to_owned());
             }
         }
     }
@@ -159,6 +210,20 @@ impl Check<'_> {
         }
     }
 
+    fn provision(&mut self) {
+        let targets = Path::from("provision").key("targets");
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        for index in 0..self.document.len(&targets) {
+            let path = targets.item(index);
+            let Some(target) = self.document.part::<Target>(&path) else { continue };
+            if let Some(first) = names.insert(target.name().to_owned(), index) {
+                let message = format!("the name \"{}\" is taken by targets[{first}]", target.name());
+                *self.wrong(&path.key(target.kind()).key("name"), message) =
+                    Some("give each target a name of its own".to_owned());
+            }
+        }
+    }
+
     fn sources(&mut self) {
         let sources = Path::from("sources");
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
@@ -172,6 +237,9 @@ impl Check<'_> {
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
             self.signal(&source, &path);
+            if let Source::Serial(of) = &source {
+                self.board(&path, of);
+            }
             let name = source.name();
             if let Some(first) = names.get(name) {
                 let message = format!("the name \"{name}\" is taken by sources[{first}]");
@@ -189,6 +257,9 @@ impl Check<'_> {
                 let message = format!("\"{}\" is not a place for a link", tap.display());
                 *self.wrong(&path.key("tap"), message) =
                     Some("a path from the root on, such as /run/neural-exporter/cyton".to_owned());
+            }
+            if let Source::Serial(of) = &source {
+                self.port(&path, of);
             }
             if let Source::Lsl(of) = &source {
                 self.streams(of, &path);
@@ -237,6 +308,31 @@ impl Check<'_> {
         if signal.quiet >= signal.loud {
             let message = format!("below {} V is bad already, as quiet", signal.quiet);
             self.wrong(&path.key("loud"), message);
+        }
+    }
+
+    /// What is said of a board must be of that board, and possible.
+    fn board(&mut self, path: &Path, of: &Serial) {
+        for (keys, why) in of.options().problems(of.protocol.decoded()) {
+            let at = keys.split('.').fold(path.clone(), |path, key| path.key(key));
+            self.wrong(&at, why);
+        }
+    }
+
+    /// A serial source says which port, and says it once.
+    fn port(&mut self, path: &Path, of: &Serial) {
+        let hint = "port: /dev/serial/by-id/…, or usb: {id: \"0403:6015\", serial: …, place: …}";
+        match (&of.port, &of.usb) {
+            (Some(_), Some(_)) => {
+                self.wrong(&path.key("usb"), "the port is said by its path already");
+            }
+            (None, None) => {
+                *self.wrong(path, "says no port") = Some(hint.to_owned());
+            }
+            (None, Some(usb)) if usb.is_empty() => {
+                *self.wrong(&path.key("usb"), "any device would fit") = Some(hint.to_owned());
+            }
+            _ => {}
         }
     }
 
@@ -301,7 +397,8 @@ fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
     match source {
         Source::Jsonl(of) if of.listen.is_empty() => vec![(Place::DefaultSocket, path.key("listen"))],
         Source::Serial(of) => {
-            let port = (Place::Port(of.port.clone()), path.key("port"));
+            let key = if of.port.is_some() { "port" } else { "usb" };
+            let port = (Place::Port(of.which().to_string()), path.key(key));
             // A link in the place of a port would hide it.
             let tap = of.tap.iter().map(|tap| (Place::Port(tap.display().to_string()), path.key("tap")));
             std::iter::once(port).chain(tap).collect()

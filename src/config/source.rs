@@ -9,8 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::quality;
-use crate::decode;
+use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
+use crate::source::serial::{self, LatencyTimer};
+use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
 
 /// One source: its kind, and the settings of that kind.
@@ -252,13 +254,17 @@ pub enum Framing {
 }
 
 /// A serial port that a device writes to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Serial {
     /// The name of the source.
     pub name: String,
-    /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`.
-    pub port: String,
+    /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`. Either this or `usb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PathBuf>,
+    /// The USB device that makes the port, whatever number the port has then. Must fit one device alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usb: Option<UsbMatch>,
     /// Bits in a second; what the device is delivered with if left away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 20_000_000))]
@@ -273,15 +279,67 @@ pub struct Serial {
     /// How the signal of an acquisition device is judged.
     #[serde(default)]
     pub signal: quality::Settings,
+    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<u8>,
+    /// How many channels a BITalino sends, the first ones; six if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u8>,
+    /// Samples a second of a BITalino: 1, 10, 100 or 1000; 1000 if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u16>,
+    /// Which Ganglion is meant; the first that is found if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ganglion: Option<decode::Wanted>,
+    /// The frames of a board of protocol `generic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<Box<generic::Frame>>,
+    /// Whether the latency timer of an FTDI bridge is set to 1 ms, or kept as it is.
+    #[serde(default)]
+    pub latency_timer: LatencyTimer,
 }
 
 impl Serial {
+    /// What is said of the board beside its protocol.
+    #[must_use]
+    pub fn options(&self) -> decode::Options {
+        decode::Options {
+            gain: self.gain,
+            channels: self.channels,
+            rate: self.rate,
+            ganglion: self.ganglion.clone(),
+            frame: self.frame.as_deref().cloned(),
+        }
+    }
+
+    /// Which port is meant.
+    #[must_use]
+    pub fn which(&self) -> Which {
+        match (&self.port, &self.usb) {
+            (Some(path), _) => Which::Path(path.clone()),
+            (None, usb) => Which::Usb(usb.clone().unwrap_or_default()),
+        }
+    }
+
+    /// As the source takes it.
+    #[must_use]
+    pub fn settings(&self) -> serial::Settings {
+        serial::Settings {
+            which: self.which(),
+            baud: self.bits_per_second(),
+            protocol: self.protocol.decoded().name(),
+            latency_timer: self.latency_timer,
+            roots: Roots::default(),
+            tap: self.tap.clone(),
+        }
+    }
+
     /// Bits in a second: as set, or as the device is delivered.
     #[must_use]
     pub fn bits_per_second(&self) -> u32 {
         self.baud.unwrap_or(match self.protocol {
             Protocol::FreeEeg32 => 921_600,
-            Protocol::Chords | Protocol::SpikerBox => 230_400,
+            Protocol::Chords | Protocol::SpikerBox | Protocol::Ganglion => 230_400,
             Protocol::ThinkGear | Protocol::OpeneegP2 | Protocol::OpeneegP3 => 57_600,
             _ => 115_200,
         })
@@ -313,7 +371,7 @@ pub enum Protocol {
     ThinkGear,
     /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
     Chords,
-    /// PLUX BITalino with six channels at 1000 Hz, 115200 bits in a second.
+    /// PLUX BITalino, 115200 bits in a second.
     Bitalino,
     /// OpenEEG, packet version 2, 57600 bits in a second.
     OpeneegP2,
@@ -322,6 +380,10 @@ pub enum Protocol {
     /// Backyard Brains SpikerBox, 230400 bits in a second.
     #[serde(rename = "spikerbox")]
     SpikerBox,
+    /// OpenBCI Ganglion through its dongle (BLED112), 230400 bits in a second.
+    Ganglion,
+    /// A board of your own, whose frames `frame` describes; 115200 bits in a second.
+    Generic,
 }
 
 impl Protocol {
@@ -342,6 +404,8 @@ impl Protocol {
             Self::OpeneegP2 => decode::Protocol::OpeneegP2,
             Self::OpeneegP3 => decode::Protocol::OpeneegP3,
             Self::SpikerBox => decode::Protocol::SpikerBox,
+            Self::Ganglion => decode::Protocol::Ganglion,
+            Self::Generic => decode::Protocol::Generic,
         }
     }
 }

@@ -32,6 +32,12 @@ fn what_stands_in_each_others_way_is_told() {
 }
 
 #[test]
+fn what_cannot_be_said_of_a_board_is_told() {
+    let text = include_str!("../../tests/fixtures/config/boards.yml");
+    assert_eq!(told(text), include_str!("../../tests/fixtures/config/boards.txt"));
+}
+
+#[test]
 fn nothing_said_is_the_default() {
     for text in ["", "# nothing\n", "{}", "---\n", "~", "limits:\n", "log: {}\nlimits:\n  # series: 1\n"] {
         assert_eq!(parse("f", text).unwrap(), Config::default(), "{text:?}");

@@ -1,4 +1,4 @@
-//! PLUX BITalino, 6 channels at 1000 Hz: frames of 8 bytes without a mark, with a number and a checksum of 4
+//! PLUX BITalino, 1 to 6 channels at up to 1000 Hz: frames of 3 to 8 bytes without a mark, with a number and a checksum of 4
 //! bits each.
 //!
 //! The layout and the commands are those of the maker's reader (revolution-python-api). Which sensor is at
@@ -8,14 +8,55 @@
 use super::board::{Board, Piece, byte};
 use crate::event::{Device, Rails};
 
-/// Bytes of a frame with six channels.
+/// Bytes of a frame with so many channels, from one on.
+const FRAMES: [usize; 6] = [3, 4, 6, 7, 8, 8];
+/// Bytes of a frame with six channels; the channels stand the same way from the end of any.
 const FRAME: usize = 8;
+/// Samples a second that a board can be set to.
+pub const RATES: &[u16] = &[1, 10, 100, 1000];
 /// Four channels of 10 bits and two of 6.
 const RAILS: Rails = Rails::Each(&[(0.0, 1023.0), (0.0, 1023.0), (0.0, 1023.0), (0.0, 1023.0), (0.0, 63.0)]);
 
+/// What a board is told: its version, and these rates and channels.
+const VERSION: &[u8] = &[0x07];
+/// By rate.
+const RATE: [&[u8]; 4] = [&[0x03], &[0x43], &[0x83], &[0xC3]];
+/// The first channels, by how many.
+const START: [&[u8]; 6] = [&[0x05], &[0x0D], &[0x1D], &[0x3D], &[0x7D], &[0xFD]];
+/// The hellos by rate and channels.
+static HELLOS: [[[&[u8]; 3]; 6]; 4] = [hellos(RATE[0]), hellos(RATE[1]), hellos(RATE[2]), hellos(RATE[3])];
+
+const fn hellos(rate: &'static [u8]) -> [[&'static [u8]; 3]; 6] {
+    let [a, b, c, d, e, f] = START;
+    [
+        [VERSION, rate, a],
+        [VERSION, rate, b],
+        [VERSION, rate, c],
+        [VERSION, rate, d],
+        [VERSION, rate, e],
+        [VERSION, rate, f],
+    ]
+}
+
 /// A BITalino.
-#[derive(Debug, Default)]
-pub struct Bitalino;
+#[derive(Debug)]
+pub struct Bitalino {
+    /// From 1 to 6.
+    channels: u8,
+    rate: u16,
+    /// Bytes of a frame.
+    length: usize,
+}
+
+impl Bitalino {
+    /// One with its first so many channels, six if not said, at this rate, 1000 Hz if not said.
+    #[must_use]
+    pub fn new(channels: Option<u8>, rate: Option<u16>) -> Self {
+        let channels = channels.unwrap_or(6).clamp(1, 6);
+        let length = FRAMES.get(usize::from(channels) - 1).copied().unwrap_or(FRAME);
+        Self { channels, rate: rate.unwrap_or(1000), length }
+    }
+}
 
 /// Whether the low half of the last byte is the checksum of everything before it.
 fn right(frame: &[u8]) -> bool {
@@ -40,32 +81,36 @@ impl Board for Bitalino {
     const ANSWER_END: Option<&'static [u8]> = Some(b"\n");
 
     fn device(&self) -> Device {
-        let (protocol, rate) = ("bitalino", 1000.0);
-        Device { protocol, channels: 6, rate, packet_rate: rate, volts: false, modulus: 16, rails: RAILS }
+        let (protocol, rate, channels) = ("bitalino", f64::from(self.rate), self.channels.into());
+        Device { protocol, channels, rate, packet_rate: rate, volts: false, modulus: 16, rails: RAILS }
     }
 
     fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
-        match bytes.get(..FRAME) {
+        match bytes.get(..self.length) {
             None => Piece::More,
-            Some(frame) if right(frame) => Piece::Frame(FRAME),
+            Some(frame) if right(frame) => Piece::Frame(self.length),
             Some(_) => Piece::Damaged,
         }
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
-        Some((byte(frame, FRAME - 1) >> 4).into())
+        Some((byte(frame, self.length - 1) >> 4).into())
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
         // From the end: number and checksum, digital inputs, then the channels, without gaps.
         let bits = frame.iter().take(FRAME).rev().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let bits = bits << (8 * (FRAME - self.length));
         let channels = [(42, 10), (32, 10), (22, 10), (12, 10), (6, 6), (0, 6)];
+        let channels = channels.into_iter().take(self.channels.into());
         values.extend(channels.map(|(low, width)| (bits >> low & ((1 << width) - 1)) as f32));
     }
 
-    /// The version, 1000 Hz, and all six channels.
+    /// The version, the rate, and the channels.
     fn hello(&self) -> &'static [&'static [u8]] {
-        &[&[0x07], &[0xC3], &[0xFD]]
+        let rate = RATES.iter().position(|rate| *rate == self.rate).unwrap_or(3);
+        let row = HELLOS.get(rate).and_then(|row| row.get(usize::from(self.channels) - 1));
+        row.map_or(&[], |hello| hello.as_slice())
     }
 
     fn goodbye(&self) -> &'static [u8] {
@@ -83,17 +128,34 @@ mod tests {
         let bits: u64 = 0b1010 << 52 | 1 << 42 | 1023 << 32 | 2 << 22 | 3 << 12 | 63 << 6 | 5;
         let mut frame = (bits | 9 << 60).to_le_bytes();
         frame[7] &= 0xF0;
-        assert_eq!(Bitalino.counter(&frame), Some(9));
+        let mut board = Bitalino::new(None, None);
+        assert_eq!(board.counter(&frame), Some(9));
         let mut values = Vec::new();
-        Bitalino.samples(&frame, &mut values);
+        board.samples(&frame, &mut values);
         assert_eq!(values, [1.0, 1023.0, 2.0, 3.0, 63.0, 5.0]);
         // One of the 16 checksums is right, and not if a bit is wrong.
         let right: Vec<u8> =
             (0..16).filter(|crc| right(&[&frame[..7], &[frame[7] | crc]].concat())).collect();
         assert_eq!(right.len(), 1);
         frame[7] |= right[0];
-        assert_eq!(Bitalino.piece(&frame, false), Piece::Frame(8));
+        assert_eq!(board.piece(&frame, false), Piece::Frame(8));
         frame[3] ^= 0x10;
-        assert_eq!(Bitalino.piece(&frame, false), Piece::Damaged);
+        assert_eq!(board.piece(&frame, false), Piece::Damaged);
+    }
+
+    #[test]
+    fn fewer_channels_make_shorter_frames() {
+        // The maker's reader takes the first channel of any frame from the 10 bits before the digital inputs.
+        for (channels, length) in [(1_usize, 3_usize), (2, 4), (3, 6), (4, 7), (5, 8), (6, 8)] {
+            let mut frame = vec![0; length];
+            frame[length - 2] = 0b0000_0101;
+            frame[length - 3] = 0b0000_1100;
+            let mut board = Bitalino::new(Some(channels as u8), Some(100));
+            let mut values = Vec::new();
+            board.samples(&frame, &mut values);
+            assert_eq!((values.len(), values[0]), (channels, 323.0));
+            let start = 1 | ((1 << channels) - 1) << 2;
+            assert_eq!(board.hello(), [&[0x07][..], &[0x83], &[start as u8]]);
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! counter goes up by one each; once it is believed, one frame after the other is, until one is not right.
 
 use super::{Decoder, Sink};
-use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Samples};
+use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Repeated, Samples};
 
 /// Bytes that are looked at in one go; bounds the samples of one event.
 const GO: usize = 4096;
@@ -41,6 +41,11 @@ pub trait Board: Send {
     /// What it is.
     fn device(&self) -> Device;
 
+    /// Whether all frames of a stream are of one length.
+    fn alike(&self) -> bool {
+        true
+    }
+
     /// What `bytes` are the beginning of. Once it says no, more bytes do not change its mind. `last` says
     /// that no more will come.
     fn piece(&self, bytes: &[u8], last: bool) -> Piece;
@@ -60,6 +65,13 @@ pub trait Board: Send {
 
     /// Learns from what the board wrote in words. Says whether it is another device now.
     fn hear(&mut self, _text: &str) -> bool {
+        false
+    }
+
+    /// Hears a message that stands between frames, and tells it. Says whether the stream begins anew after it,
+    /// and its numbers with it.
+    fn message(&mut self, message: &[u8], out: &mut Sink<'_>) -> bool {
+        out(Body::Answer(answer(message)));
         false
     }
 
@@ -84,6 +96,11 @@ pub trait Board: Send {
     fn goodbye(&self) -> &'static [u8] {
         b""
     }
+
+    /// Appends what should be sent before it is left alone, as [`Decoder::farewell`] does.
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.goodbye());
+    }
 }
 
 /// Decodes the stream of a board.
@@ -100,6 +117,8 @@ pub struct Boards<B> {
     locked: bool,
     /// The number of the frame before.
     counter: Option<u32>,
+    /// The frame before, if frames have numbers: one that is sent again is told by its bytes.
+    before: Vec<u8>,
 }
 
 impl<B: Board> Boards<B> {
@@ -114,6 +133,7 @@ impl<B: Board> Boards<B> {
             told: false,
             locked: false,
             counter: None,
+            before: Vec::new(),
         }
     }
 
@@ -130,7 +150,9 @@ impl<B: Board> Boards<B> {
                 Piece::Message(length) => {
                     self.batch.tell(out);
                     self.gap.tell(FaultKind::Frame, out);
-                    out(Body::Answer(answer(rest.get(..length).unwrap_or_default())));
+                    if self.board.message(rest.get(..length).unwrap_or_default(), out) {
+                        self.counter = None;
+                    }
                     at += length;
                 }
                 no => {
@@ -161,8 +183,7 @@ impl<B: Board> Boards<B> {
                 Piece::Frame(length) => {
                     let frame = rest.get(..length).unwrap_or_default();
                     let counter = self.board.counter(frame);
-                    // A board whose frames differ in length has a better mark.
-                    if number > 0 && length != first {
+                    if number > 0 && length != first && self.board.alike() {
                         return Piece::No;
                     }
                     if number > 0 && counter.is_some_and(|c| self.step(before, c) != Some(1)) {
@@ -198,15 +219,6 @@ impl<B: Board> Boards<B> {
             self.batch.tell(out);
             self.gap.tell(FaultKind::Frame, out);
         }
-        if let Some(counter) = self.board.counter(frame) {
-            if let Some(step) = self.step(self.counter, counter).filter(|step| *step != 1) {
-                self.batch.tell(out);
-                // A counter that stands still went all the way round.
-                let modulus = self.board.device().modulus;
-                out(Body::Lost(Lost { packets: (step + modulus - 1) % modulus }));
-            }
-            self.counter = Some(counter);
-        }
         let Self { board, batch, .. } = self;
         if board.meet(frame) {
             batch.tell(out);
@@ -216,10 +228,34 @@ impl<B: Board> Boards<B> {
             batch.tell(out);
             out(body);
         });
+        let repeated = self.count(frame, out);
+        let Self { board, batch, .. } = self;
         batch.channels = board.device().channels;
         batch.frames += 1;
         batch.bytes += frame.len() as u64;
-        board.samples(frame, &mut batch.values);
+        if !repeated {
+            board.samples(frame, &mut batch.values);
+        }
+    }
+
+    /// Tells what a frame's number says of those before it. Says whether it is the frame before, once more.
+    fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> bool {
+        let Some(counter) = self.board.counter(frame) else { return false };
+        let step = self.step(self.counter, counter).unwrap_or(1);
+        let repeated = step == 0 && self.before == frame;
+        if step != 1 {
+            self.batch.tell(out);
+            // A counter that stands still went all the way round, if the frames differ.
+            let modulus = self.board.device().modulus.max(1);
+            out(match repeated {
+                true => Body::Repeated(Repeated { packets: 1 }),
+                false => Body::Lost(Lost { packets: (step + modulus - 1) % modulus }),
+            });
+        }
+        self.counter = Some(counter);
+        self.before.clear();
+        self.before.extend_from_slice(frame);
+        repeated
     }
 
     fn skip(&mut self, byte: u8, out: &mut Sink<'_>) {
@@ -271,6 +307,7 @@ impl<B: Board> Decoder for Boards<B> {
         self.held = held;
         self.board.end();
         (self.told, self.locked, self.counter) = (false, false, None);
+        self.before.clear();
     }
 
     fn hello(&self) -> &'static [&'static [u8]] {
@@ -283,6 +320,10 @@ impl<B: Board> Decoder for Boards<B> {
 
     fn goodbye(&self) -> &'static [u8] {
         self.board.goodbye()
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        self.board.farewell(out);
     }
 }
 
@@ -349,7 +390,7 @@ impl Gap {
 /// What a text says. The forms are those of the OpenBCI Cyton SDK (a failure is announced by `Failure`, a
 /// version stands alone as `v3.1.2` or in the banner after `Firmware:`), of BITalino (`BITalino_v5.2`) and of
 /// SpikerBox (`FWV:0.1;`, with bytes around it that are no text).
-fn answer(text: &[u8]) -> Answer<'_> {
+pub(super) fn answer(text: &[u8]) -> Answer<'_> {
     let plain = |byte: &u8| (b' '..=b'~').contains(byte);
     let words = text.split(|byte| !plain(byte) || matches!(byte, b' ' | b'_' | b';'));
     let mut words = words.map(|word| std::str::from_utf8(word).unwrap_or_default());

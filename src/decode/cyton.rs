@@ -2,7 +2,7 @@
 //!
 //! The layout is that of the Cyton Data Format (OpenBCI/Docs, Hardware) and of firmware 3.1. What comes with
 //! the samples (accelerometer, time stamps, what users put there) is not looked at, nor does the decoder
-//! change a board's settings: voltages are right for the gain of 24 that a board starts with.
+//! change a board's settings: voltages are right for the gain that it is told, 24 as a board starts with.
 
 use super::board::{Board, Piece, bracketed, byte, int24};
 use crate::event::{Device, Rails};
@@ -11,8 +11,17 @@ use crate::event::{Device, Rails};
 const FRAME: usize = 33;
 /// Channels of one frame.
 const CHANNELS: usize = 8;
-/// Volts of one count: reference 4.5 V, gain 24, 24 bits with sign (Cyton Data Format).
-const SCALE: f64 = 4.5 / 24.0 / 8_388_607.0;
+/// Volts of one count at a gain of 1: reference 4.5 V, 24 bits with sign (Cyton Data Format).
+const SCALE: f64 = 4.5 / 8_388_607.0;
+/// The gain that a board starts with.
+const GAIN: u8 = 24;
+/// The gains that a board can be set to.
+pub const GAINS: &[u8] = &[1, 2, 4, 6, 8, 12, 24];
+
+/// Volts of one count at a gain, or at that which a board starts with.
+fn scale(gain: Option<u8>) -> f64 {
+    SCALE / f64::from(gain.unwrap_or(GAIN).max(1))
+}
 
 /// The frame that both boards write. Its last byte says what the six bytes before are; firmware uses `C0` to
 /// `C6`, and the dongle passes on no other that the board could have meant.
@@ -21,22 +30,33 @@ fn piece(bytes: &[u8]) -> Piece {
 }
 
 /// Volts of one frame.
-fn volts(frame: &[u8]) -> [f32; CHANNELS] {
+fn volts(frame: &[u8], scale: f64) -> [f32; CHANNELS] {
     std::array::from_fn(|channel| {
         let count = int24(frame.get(2 + 3 * channel..).unwrap_or_default());
-        (f64::from(count) * SCALE) as f32
+        (f64::from(count) * scale) as f32
     })
 }
 
 /// A Cyton.
-#[derive(Debug, Default)]
-pub struct Cyton;
+#[derive(Debug)]
+pub struct Cyton {
+    /// Volts of one count.
+    scale: f64,
+}
+
+impl Cyton {
+    /// One whose channels have this gain, 24 if not said.
+    #[must_use]
+    pub fn new(gain: Option<u8>) -> Self {
+        Self { scale: scale(gain) }
+    }
+}
 
 impl Board for Cyton {
     const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        let (protocol, rate, rails) = ("cyton", 250.0, Rails::signed(24, SCALE));
+        let (protocol, rate, rails) = ("cyton", 250.0, Rails::signed(24, self.scale));
         Device { protocol, channels: 8, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
@@ -49,7 +69,7 @@ impl Board for Cyton {
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
-        values.extend(volts(frame));
+        values.extend(volts(frame, self.scale));
     }
 
     /// Starts the stream (Cyton SDK).
@@ -65,19 +85,29 @@ impl Board for Cyton {
 
 /// A Cyton with a Daisy on it. Frames with an odd number hold channels 1 to 8, those with an even number
 /// channels 9 to 16; a sample is an even frame and the odd one after it, 125 times a second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Daisy {
+    /// Volts of one count.
+    scale: f64,
     /// Whether a frame came. The first of a stream is no average of two, as all others are, and is invalid.
     begun: bool,
     /// The even frame that waits for its other half.
     half: Option<(u8, [f32; CHANNELS])>,
 }
 
+impl Daisy {
+    /// One whose channels have this gain, 24 if not said.
+    #[must_use]
+    pub fn new(gain: Option<u8>) -> Self {
+        Self { scale: scale(gain), begun: false, half: None }
+    }
+}
+
 impl Board for Daisy {
     const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        let (protocol, rate, rails) = ("daisy", 125.0, Rails::signed(24, SCALE));
+        let (protocol, rate, rails) = ("daisy", 125.0, Rails::signed(24, self.scale));
         Device { protocol, channels: 16, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
@@ -96,15 +126,15 @@ impl Board for Daisy {
             return;
         }
         if number.is_multiple_of(2) {
-            self.half = Some((number, volts(frame)));
+            self.half = Some((number, volts(frame, self.scale)));
         } else if let Some((_, daisy)) = half.filter(|(even, _)| *even == number - 1) {
-            values.extend(volts(frame));
+            values.extend(volts(frame, self.scale));
             values.extend(daisy);
         }
     }
 
     fn end(&mut self) {
-        *self = Self::default();
+        (self.begun, self.half) = (false, None);
     }
 
     fn hello(&self) -> &'static [&'static [u8]] {
@@ -161,7 +191,7 @@ mod tests {
             0, 0, 1, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x80, 0, 0, 0x01, 0x86, 0xA0, 0xFE, 0x79, 0x60, 0,
             0x11, 0x7A, 0, 0, 0,
         ]);
-        let micro: Vec<f64> = volts(&bytes).iter().map(|v| f64::from(*v) * 1e6).collect();
+        let micro: Vec<f64> = volts(&bytes, scale(None)).iter().map(|v| f64::from(*v) * 1e6).collect();
         let want =
             [0.022352, -0.022352, 187_500.0, -187_500.022_352, 2235.174446, -2235.174446, 100.001705, 0.0];
         for (is, want) in micro.iter().zip(want) {
@@ -170,8 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn rails_and_volts_follow_the_gain() {
+        let (cyton, daisy) = (Cyton::new(Some(1)), Daisy::new(Some(12)));
+        let high = |device: Device| device.rails.of(0).unwrap().1;
+        assert!((high(cyton.device()) - 4.5).abs() < 1e-6);
+        assert!((high(daisy.device()) - 0.375).abs() < 1e-6);
+        assert!((volts(&frame(0, 1), cyton.scale)[0] - 0.536_441_9e-6).abs() < 1e-13);
+    }
+
+    #[test]
     fn a_jump_of_the_counter_is_loss() {
-        let mut decoder = Boards::new(Cyton);
+        let mut decoder = Boards::new(Cyton::new(None));
         assert_eq!(told(&mut decoder, &frames([254, 255, 0, 1])), ["cyton", "4 frames, 4 samples"]);
         assert_eq!(
             told(&mut decoder, &frames([3, 4, 9, 10])),
@@ -181,7 +220,7 @@ mod tests {
 
     #[test]
     fn text_before_and_between_frames_is_no_fault() {
-        let mut decoder = Boards::new(Cyton);
+        let mut decoder = Boards::new(Cyton::new(None));
         let banner = b"OpenBCI V3 8-16 channel\nFirmware: v3.1.2\n$$$".as_slice();
         let stream = [banner, &frames([0, 1, 2]), b"Failure: System is Down$$$", &frames([0, 1])].concat();
         assert_eq!(
@@ -198,7 +237,7 @@ mod tests {
 
     #[test]
     fn damaged_bytes_are_counted_and_the_frame_is_lost() {
-        let mut decoder = Boards::new(Cyton);
+        let mut decoder = Boards::new(Cyton::new(None));
         let mut stream = frames([0, 1, 2, 3, 4]);
         stream.remove(73);
         let told = told(&mut decoder, &stream);
@@ -214,14 +253,14 @@ mod tests {
             frame[26..32].copy_from_slice(&[0xA0, 0xC0, 0xA0, 0xC0, 0xA0, 0xC0]);
             stream.extend(frame);
         }
-        let mut decoder = Boards::new(Cyton);
+        let mut decoder = Boards::new(Cyton::new(None));
         let told = told(&mut decoder, &stream[7..]);
         assert_eq!(told, ["cyton", "26 bytes frame", "19 frames, 19 samples"]);
     }
 
     #[test]
     fn a_daisy_is_two_frames_a_sample() {
-        let mut decoder = Boards::new(Daisy::default());
+        let mut decoder = Boards::new(Daisy::new(None));
         // The first frame is invalid, and with it its sample.
         assert_eq!(told(&mut decoder, &frames(0..10)), ["daisy", "10 frames, 4 samples"]);
         assert_eq!(

@@ -9,6 +9,7 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+pub mod bgapi;
 pub mod bitalino;
 pub mod board;
 pub mod chords;
@@ -17,6 +18,8 @@ pub mod engines;
 pub mod exposition;
 pub mod frame;
 pub mod freeeeg;
+pub mod ganglion;
+pub mod generic;
 pub mod glob;
 pub mod jsonl;
 pub mod knight;
@@ -26,6 +29,7 @@ pub mod mapping;
 pub mod number;
 pub mod openeeg;
 pub mod openmetrics;
+mod options;
 pub mod relabel;
 pub mod spikerbox;
 pub mod statsd;
@@ -35,6 +39,7 @@ use std::sync::Arc;
 
 use crate::event::Body;
 use board::Boards;
+pub use options::{Options, Wanted};
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
 pub type Sink<'s> = dyn FnMut(Body<'_>) + 's;
@@ -71,6 +76,11 @@ pub trait Decoder: Send {
     fn goodbye(&self) -> &'static [u8] {
         b""
     }
+
+    /// Appends what should be sent before the connection is closed, where that depends on what came.
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.goodbye());
+    }
 }
 
 /// The protocols that streams and datagrams can speak.
@@ -96,7 +106,7 @@ pub enum Protocol {
     ThinkGear,
     /// Chords boards of Upside Down Labs.
     Chords,
-    /// PLUX BITalino with six channels at 1000 Hz.
+    /// PLUX BITalino.
     Bitalino,
     /// OpenEEG, packet version 2.
     OpeneegP2,
@@ -104,6 +114,10 @@ pub enum Protocol {
     OpeneegP3,
     /// Backyard Brains SpikerBox.
     SpikerBox,
+    /// OpenBCI Ganglion, through its dongle.
+    Ganglion,
+    /// A board that is described; without a description, an example.
+    Generic,
 }
 
 impl Protocol {
@@ -123,6 +137,8 @@ impl Protocol {
         Self::OpeneegP2,
         Self::OpeneegP3,
         Self::SpikerBox,
+        Self::Ganglion,
+        Self::Generic,
     ];
 
     /// Its name: config value, fixture folder, label.
@@ -143,6 +159,8 @@ impl Protocol {
             Self::OpeneegP2 => "openeeg_p2",
             Self::OpeneegP3 => "openeeg_p3",
             Self::SpikerBox => "spikerbox",
+            Self::Ganglion => "ganglion",
+            Self::Generic => "generic",
         }
     }
 
@@ -160,17 +178,19 @@ impl Protocol {
             Self::Jsonl => Box::new(jsonl::Jsonl::new(65_536, Arc::default())),
             Self::Statsd => Box::new(statsd()),
             Self::StatsdFrames => Box::new(frame::Frames::new(statsd(), frame::FRAME_BYTES)),
-            Self::Cyton => Box::new(Boards::new(cyton::Cyton)),
-            Self::Daisy => Box::new(Boards::new(cyton::Daisy::default())),
-            Self::Knight => Box::new(Boards::new(knight::Knight::plain())),
-            Self::KnightImu => Box::new(Boards::new(knight::Knight::imu())),
+            Self::Cyton => Box::new(Boards::new(cyton::Cyton::new(None))),
+            Self::Daisy => Box::new(Boards::new(cyton::Daisy::new(None))),
+            Self::Knight => Box::new(Boards::new(knight::Knight::plain(None))),
+            Self::KnightImu => Box::new(Boards::new(knight::Knight::imu(None))),
             Self::FreeEeg32 => Box::new(Boards::new(freeeeg::FreeEeg32::default())),
             Self::ThinkGear => Box::new(Boards::new(thinkgear::ThinkGear::default())),
             Self::Chords => Box::new(Boards::new(chords::Chords::default())),
-            Self::Bitalino => Box::new(Boards::new(bitalino::Bitalino)),
+            Self::Bitalino => Box::new(Boards::new(bitalino::Bitalino::new(None, None))),
             Self::OpeneegP2 => Box::new(Boards::new(openeeg::P2)),
             Self::OpeneegP3 => Box::new(Boards::new(openeeg::P3)),
             Self::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default())),
+            Self::Ganglion => Box::new(Boards::new(ganglion::Ganglion::default())),
+            Self::Generic => Box::new(Boards::new(generic::Generic::example())),
         }
     }
 }

@@ -82,6 +82,13 @@ pub struct Lost {
     pub packets: u32,
 }
 
+/// Packets that came more than once: the same number and the same bytes as the packet before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// How many.
+    pub packets: u32,
+}
+
 /// Packets that a device's counter hid, because it went round while none came. Written by an analyser
 /// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +99,7 @@ pub struct Hidden {
     pub unseen: bool,
 }
 
-/// Text that a device wrote in place of frames.
+/// Text, or a message, that a device wrote in place of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// Bytes it took.
@@ -132,6 +139,15 @@ impl Input {
             Self::Negative => "n",
         }
     }
+}
+
+/// What a device measured between an electrode and the skin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Impedance {
+    /// The channel, from 1; 0 for the reference electrode.
+    pub channel: u16,
+    /// The number that the device told, or ohms where the agent computes them; never negative.
+    pub ohms: f64,
 }
 
 /// A device's own state.

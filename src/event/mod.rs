@@ -8,6 +8,7 @@ mod device;
 mod machine;
 mod observation;
 mod pipeline;
+mod port;
 mod stream;
 mod tap;
 
@@ -15,6 +16,7 @@ pub use device::*;
 pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
+pub use port::*;
 pub use stream::*;
 pub use tap::*;
 
@@ -128,14 +130,20 @@ bodies! {
     Samples(Samples<'a>),
     /// A jump of a device's counter.
     Lost(Lost),
-    /// Text that a device wrote in place of frames.
+    /// Packets that came more than once.
+    Repeated(Repeated),
+    /// Text, or a message, that a device wrote in place of frames.
     Answer(Answer<'a>),
     /// Whether one electrode touches.
     Contact(Contact),
+    /// What a device measured between an electrode and the skin.
+    Impedance(Impedance),
     /// A device's own state.
     Vital(Vital),
     /// What passed between a device and the program that records it.
     Tap(&'a Tap<'a>),
+    /// The port of a device.
+    Port(Port<'a>),
     /// Streams that a network has.
     Streams(Streams),
     /// Whether a stream is there that is expected.

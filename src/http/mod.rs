@@ -5,6 +5,7 @@
 
 mod accept;
 mod page;
+mod provision;
 mod reply;
 
 use std::convert::Infallible;
@@ -23,6 +24,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+
+pub use provision::Catalogue;
 
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
@@ -61,15 +64,19 @@ pub struct Site {
     reload: mpsc::Sender<Reload>,
     /// The sources that run.
     pub sources: ArcSwap<Vec<Listed>>,
+    /// What the files are generated from.
+    pub catalogue: ArcSwap<Catalogue>,
     buffers: reply::Buffers,
+    rendering: Semaphore,
 }
 
 impl Site {
     /// A site of this hub.
     #[must_use]
     pub fn new(hub: Arc<Hub>, own: Arc<Own>, reload: mpsc::Sender<Reload>) -> Arc<Self> {
-        let sources = ArcSwap::default();
-        Arc::new(Self { hub, own, reload, sources, buffers: reply::Buffers::default() })
+        let (sources, catalogue) = (ArcSwap::default(), ArcSwap::default());
+        let (buffers, rendering) = (reply::Buffers::default(), Semaphore::new(1));
+        Arc::new(Self { hub, own, reload, sources, catalogue, buffers, rendering })
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Reply {
@@ -85,7 +92,12 @@ impl Site {
                 ("/-/reload", self.reload().await)
             }
             "/-/reload" => ("/-/reload", reply::not_allowed("POST, PUT")),
-            "/metrics" | "/" | "/-/healthy" | "/-/ready" => ("other", reply::not_allowed("GET, HEAD")),
+            "/api/v1/sd" if get => ("/api/v1/sd", provision::targets(request)),
+            _ if provision::is(path) && get => ("/provision", self.file(path).await),
+            _ if provision::is(path) => ("other", reply::not_allowed("GET, HEAD")),
+            "/metrics" | "/" | "/api/v1/sd" | "/-/healthy" | "/-/ready" => {
+                ("other", reply::not_allowed("GET, HEAD"))
+            }
             _ => (
                 "other",
                 reply::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n"),

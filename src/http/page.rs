@@ -8,7 +8,7 @@ use crate::hub::Hub;
 /// Families the page lists.
 const OFFENDERS: usize = 10;
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:68rem;padding:0 1rem;\
+pub(super) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:68rem;padding:0 1rem;\
 color:#1c2330;background:#fff}h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}\
 p{margin:.3rem 0 0;color:#5a6475}table{border-collapse:collapse;width:100%}\
 th{font-weight:600;text-align:left;color:#5a6475;font-size:.85rem}td,th{padding:.35rem .6rem .35rem 0;\
@@ -27,6 +27,7 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>neural-exporter</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style>\
          <h1>neural-exporter</h1><p>Version {version} · <a href=\"/metrics\">metrics</a> · \
+         <a href=\"/provision/\">dashboards, rules and runbooks</a> · \
          <a href=\"/-/healthy\">healthy</a> · <a href=\"/-/ready\">ready</a></p>"
     );
     let state = hub.lock();
@@ -77,6 +78,6 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
     page
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use parking_lot::Mutex;
 
@@ -95,6 +97,12 @@ pub(super) fn html(page: String) -> Reply {
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         );
     finish(reply, page.into())
+}
+
+/// A generated file.
+pub(super) fn file(kind: &'static str, text: String) -> Reply {
+    let reply = Response::builder().header(CONTENT_TYPE, kind).header(CACHE_CONTROL, "no-store");
+    finish(reply.header(X_CONTENT_TYPE_OPTIONS, "nosniff"), text.into())
 }
 
 pub(super) fn not_allowed(methods: &str) -> Reply {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
-pub use own::{Answered, Own, Refused, Vitals};
+pub use own::{Answered, Own, Pushed, PushedObjects, Refused, Vitals};
 pub use write::{Cursor, Format};
 
 use crate::catalog::{Keep, Metric, Page};

@@ -47,6 +47,10 @@ pub struct Own {
     pub series_limit: Gauge,
     /// Events that found no series of their own.
     pub refused: Family<Refused, Counter>,
+    /// When everything was last in place on a server.
+    pub provisioned: Family<Pushed, Float>,
+    /// What came of the objects of the last push.
+    pub provision_objects: Family<PushedObjects, Gauge>,
     cpu: Counter<f64, AtomicU64>,
     resident: Gauge,
     virtual_memory: Gauge,
@@ -70,6 +74,22 @@ pub struct Answered {
 pub struct Refused {
     /// Its name.
     pub family: String,
+}
+
+/// A server that files are pushed to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Pushed {
+    /// Its name.
+    pub target: String,
+}
+
+/// What became of objects on a server that files are pushed to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PushedObjects {
+    /// Its name.
+    pub target: String,
+    /// One word.
+    pub result: &'static str,
 }
 
 /// The families that say what the agent costs, under the names that every exporter has for them.
@@ -122,6 +142,8 @@ impl Own {
             series: enter(r, &agent::SERIES, Gauge::default()),
             series_limit: enter(r, &agent::SERIES_LIMIT, Gauge::default()),
             refused: enter(r, &agent::REFUSED, Family::default()),
+            provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),
+            provision_objects: enter(r, &agent::PROVISION_OBJECTS, Family::default()),
             cpu: process(r, "process_cpu", "CPU time used by the agent", Some(Unit::Seconds)),
             resident: process(r, "process_resident_memory", "Memory of the agent in RAM", Some(Unit::Bytes)),
             virtual_memory: process(
@@ -244,6 +266,10 @@ mod tests {
         let own = Own::new();
         own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
         own.refused.get_or_create(&Refused { family: "a".to_owned() }).inc();
+        own.provisioned.get_or_create(&Pushed { target: "g".to_owned() }).set(1.0);
+        own.provision_objects
+            .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })
+            .set(1);
         own.set_vitals(&Vitals { cpu_seconds: 1.5, ..Vitals::default() });
         let text = |format| {
             let mut out = Vec::new();

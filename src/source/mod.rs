@@ -19,6 +19,7 @@ pub mod simulate;
 pub mod socket;
 mod tap;
 pub mod textfile;
+pub mod usb;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

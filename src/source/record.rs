@@ -12,6 +12,7 @@ use std::path::Path;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Options;
 use crate::event::Timestamp;
 
 /// The first bytes of a recording.
@@ -20,12 +21,15 @@ pub const MAGIC: &[u8] = b"neural-exporter recording 1\n";
 const LONGEST: u32 = 16 << 20;
 
 /// A source of a recording.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {
     /// The source's name.
     pub name: String,
     /// The protocol's name.
     pub protocol: String,
+    /// What the settings said of the board.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub board: Options,
 }
 
 /// Some bytes that arrived together, or the end of a stream.
@@ -157,7 +161,8 @@ mod tests {
     fn a_recording_reads_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.rec");
-        let sources = vec![Recorded { name: "p".into(), protocol: "jsonl".into() }];
+        let sources =
+            vec![Recorded { name: "p".into(), protocol: "jsonl".into(), board: Options::default() }];
         let recorder = Recorder::create(&path, &sources).unwrap();
         recorder.piece(Timestamp(5), 0, 1, b"abc");
         recorder.piece(Timestamp(6), 0, 1, b"");

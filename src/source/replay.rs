@@ -36,9 +36,11 @@ impl Streams {
             }
         } else {
             let signal = self.signal;
-            let decoder = self.decoders.entry(key).or_insert_with(|| match protocol.decoder() {
-                decoder if protocol.brings_samples() => Box::new(Judged::new(decoder, signal)),
-                decoder => decoder,
+            let decoder = self.decoders.entry(key).or_insert_with(|| {
+                match source.board.decoder(protocol).unwrap_or_else(|| protocol.decoder()) {
+                    decoder if protocol.brings_samples() => Box::new(Judged::new(decoder, signal)),
+                    decoder => decoder,
+                }
             });
             feed.take(at, &piece.bytes, 1, decoder.as_mut());
         }

@@ -90,6 +90,38 @@ pub(crate) fn frame(protocol: Protocol, number: u32) -> Vec<u8> {
             frame[0] |= 0x80;
             frame
         }
+        Protocol::Ganglion => {
+            // Firmware 2 without acceleration: values in packet 0, differences of 19 bits in 101 to 200.
+            let id = match number % 101 {
+                0 => 0,
+                place => 100 + place as u8,
+            };
+            let mut bits = vec![0; 20 * 8];
+            let mut put = |from: usize, width: usize, value: u32| {
+                (0..width).for_each(|bit| bits[from + bit] = value >> (width - 1 - bit) & 1);
+            };
+            put(0, 8, id.into());
+            for place in 0..if id == 0 { 4 } else { 8 } {
+                let width = if id == 0 { 24 } else { 19 };
+                // Even, and so not negative.
+                put(8 + place * width, width, 2 * wave(place as u32));
+            }
+            let packet = bits.chunks(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | *bit as u8));
+            [0x80, 25, 4, 5, 0, 0x19, 0, 1, 20].into_iter().chain(packet).collect()
+        }
+        Protocol::Generic => {
+            // The example that the decoder is without a description.
+            let mut frame = vec![0xA5, 0x5A, number as u8];
+            (0..4).for_each(|channel| frame.extend((wave(channel) as u16).to_be_bytes()));
+            // The remainder of the division by x⁸ + x² + x + 1.
+            let mut rest = 0_u32;
+            for bit in frame[2..].iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)) {
+                let top = rest >> 7 & 1;
+                rest = (rest << 1 ^ if top == u32::from(bit) { 0 } else { 0x07 }) & 0xFF;
+            }
+            frame.extend([rest as u8, 0x0A]);
+            frame
+        }
         other => panic!("{other:?} is not of a board"),
     }
 }

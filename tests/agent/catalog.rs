@@ -113,6 +113,29 @@ impl Row for Witness {
     }
 }
 
+fn ports() -> Vec<Body<'static>> {
+    static LINE: PortLine = PortLine {
+        baud: 115_200,
+        waiting: Some(33),
+        latency_timer: Some(0.001),
+        errors: Some(LineErrors { frame: 1, parity: 2, overrun: 3, buffer_overrun: 4, breaks: 5 }),
+    };
+    static USB: LazyLock<UsbDevice> = LazyLock::new(|| UsbDevice {
+        id: "0403:6015".to_owned(),
+        bits_per_second: Some(12e6),
+        awake: Some(true),
+        autosuspend: Some(true),
+        power_limit: Some(0.45),
+        renumbered: 1,
+        ..UsbDevice::default()
+    });
+    let states = PortState::ALL.iter().map(|&state| Port::State(state));
+    let ends = PortEnd::ALL.iter().flat_map(|&end| [Port::Lost(end), Port::Back(end)]);
+    let greetings = Greeting::ALL.iter().map(|&greeting| Port::Greeted(greeting));
+    let readings = [Port::Line(&LINE), Port::Usb(&USB)];
+    states.chain(ends).chain(greetings).chain(readings).map(Body::Port).collect()
+}
+
 /// Events of a topic that say everything they can. A new topic does not compile without one.
 fn bodies(topic: Topic) -> Vec<Body<'static>> {
     let trace = NonZeroU128::new(7).map(TraceId);
@@ -208,6 +231,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             vec![Body::Samples(Samples { values: &[1e-6; 8], channels: 8, frames: 1, bytes: 33 })]
         }
         Topic::Lost => vec![Body::Lost(Lost { packets: 3 })],
+        Topic::Port => ports(),
         Topic::Hidden => vec![Body::Hidden(Hidden { packets: 256, unseen: true })],
         Topic::Answer => [true, false]
             .map(|failed| Body::Answer(Answer { bytes: 9, failed, firmware: Some("v3.1.2") }))
@@ -215,6 +239,8 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Contact => [Input::Positive, Input::Negative]
             .map(|input| Body::Contact(Contact { channel: 1, input, on: true }))
             .to_vec(),
+        Topic::Repeated => vec![Body::Repeated(Repeated { packets: 1 })],
+        Topic::Impedance => [0, 1].map(|channel| Body::Impedance(Impedance { channel, ohms: 5e3 })).to_vec(),
         Topic::Vital => [Vital::Battery(0.5), Vital::PoorSignal(0.1)].map(Body::Vital).to_vec(),
         Topic::Tap => {
             static TAP: Tap<'_> = Tap {

@@ -8,6 +8,8 @@
 mod allocation;
 mod boards;
 mod catalog;
+mod dashboards;
+mod described;
 mod events_schema;
 mod generated;
 mod golden;
@@ -15,6 +17,7 @@ mod ingest;
 mod laws;
 mod noise;
 mod openmetrics;
+mod rules;
 mod serial;
 mod signal;
 mod tap;

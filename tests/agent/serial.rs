@@ -110,9 +110,7 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(serial::run(
-                name,
-                115_200,
-                None,
+                serial::Settings::path(name, 115_200, "cyton"),
                 Arc::new(|| Protocol::Cyton.decoder()),
                 feed,
                 stop,
@@ -171,9 +169,7 @@ fn a_board_is_told_to_stop_when_the_agent_stops() {
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(serial::run(
-                name,
-                115_200,
-                None,
+                serial::Settings::path(name, 115_200, "daisy"),
                 Arc::new(|| Protocol::Daisy.decoder()),
                 feed,
                 stop,

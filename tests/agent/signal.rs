@@ -108,7 +108,7 @@ fn a_replay_judges_as_the_wire_does() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.rec");
-    let sources = [Recorded { name: "eeg".into(), protocol: "cyton".into() }];
+    let sources = [Recorded { name: "eeg".into(), protocol: "cyton".into(), board: Default::default() }];
     let recorder = Arc::new(Recorder::create(&path, &sources).unwrap());
     let mut board = Board::new();
     board.feed = board.feed.clone().recorded(recorder.clone(), 0);

@@ -63,8 +63,9 @@ impl Bench {
         let stop = bench.stop.clone();
         bench.agent = Some(thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let port = port.to_str().unwrap().to_owned();
-            runtime.block_on(serial::run(port, 115_200, Some(link), Arc::new(new_decoder), feed, stop));
+            let settings =
+                serial::Settings { tap: Some(link), ..serial::Settings::path(port, 115_200, "jsonl") };
+            runtime.block_on(serial::run(settings, Arc::new(new_decoder), feed, stop));
         }));
         (bench, line)
     }

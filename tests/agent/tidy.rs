@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("hub", 3, &[]),
     ("source", 4, &[]),
     ("http", 4, &[]),
+    ("provision", 4, &[]),
     ("config", 5, &[]),
     ("agent", 6, &[]),
     ("cli", 7, &[]),

@@ -258,8 +258,8 @@ def test_more_streams_than_there_are_ports(agent, lab):
 def test_a_look_is_no_account(agent, lab):
     lab.outlet(name="EEG", rate=200, channels=2, unit="uV", forever=True)
     watch(agent, lab, mode="decimate")
-    seen = agent.until(lambda s: s.series("neural_stream_rate_hertz", stream="EEG"), 40)
-    assert 100 < seen.value("neural_stream_rate_hertz", stream="EEG") < 300
+    seen = agent.until(lambda s: s.series("neural_stream_effective_rate_hertz", stream="EEG"), 40)
+    assert 100 < seen.value("neural_stream_effective_rate_hertz", stream="EEG") < 300
     assert seen.series("neural_channel_quality_ratio", device="lsl/EEG", channel="2")
     assert not seen.series("neural_device_samples_total", device="lsl/EEG")
     assert not seen.series("neural_device_rate_hertz", device="lsl/EEG")
@@ -270,7 +270,7 @@ def test_a_look_is_no_account(agent, lab):
     # Between looks nothing is read, and what was seen stays.
     assert later.value("neural_source_received_bytes_total", source="lsl/EEG") == read
     assert later.series("neural_channel_quality_ratio", device="lsl/EEG", channel="2")
-    assert later.series("neural_stream_rate_hertz", stream="EEG")
+    assert later.series("neural_stream_effective_rate_hertz", stream="EEG")
 
 
 def test_presence_opens_no_connection(agent, lab):

@@ -24,16 +24,17 @@ SECONDS = (0.001, 0.02, 0.3)
 
 
 class Prometheus:
-    """Debian's server, with one target."""
+    """Debian's server, with one job."""
 
-    def __init__(self, folder, target: int):
+    def __init__(self, folder, *targets: int, rules=None):
         self.port = free_port()
         folder.mkdir()
         (folder / "prometheus.yml").write_text(
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+            f"rule_files: {json.dumps([str(rules)] if rules else [])}\n"
             "scrape_configs:\n"
             "  - job_name: neural\n"
-            f"    static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n"
+            f"    static_configs: [{{targets: {[f'127.0.0.1:{target}' for target in targets]}}}]\n"
         )
         self.log = open(folder / "log", "wb")
         self.process = subprocess.Popen(

@@ -387,6 +387,10 @@ impl Decoder for Judged {
     fn goodbye(&self) -> &'static [u8] {
         self.decoder.goodbye()
     }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        self.decoder.farewell(out);
+    }
 }
 
 #[cfg(test)]

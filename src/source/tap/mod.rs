@@ -58,7 +58,7 @@ const SLEEP: Duration = Duration::from_millis(100);
 const PAUSE: u64 = 50_000_000;
 
 /// Passes bytes between `port` and whoever opens `link`, and reads along, until the port is gone, and says why, or
-/// until told to stop.
+/// until told to stop. `gone` is asked some ten times a second whether the device was unplugged.
 pub(super) fn run(
     port: &TTYPort,
     link: &Path,
@@ -66,6 +66,7 @@ pub(super) fn run(
     new_decoder: &NewDecoder,
     feed: &Feed,
     stop: &CancellationToken,
+    mut gone: impl FnMut() -> bool,
 ) -> Option<io::Error> {
     let port = crate::sys::port(port);
     let prepared = || -> Result<_, String> {
@@ -126,7 +127,7 @@ pub(super) fn run(
             Err(e) => return Some(e),
         };
         beside.follow(|| {
-            if stop.is_cancelled() {
+            if stop.is_cancelled() || gone() {
                 // It only fails if it was said often enough.
                 let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
             }
@@ -179,7 +180,7 @@ struct Said {
 
 impl Beside<'_> {
     /// Reads along until `ended` says that nothing more comes.
-    fn follow(&mut self, ended: impl Fn() -> bool) {
+    fn follow(&mut self, mut ended: impl FnMut() -> bool) {
         // The series are there before the first byte.
         self.guarded(|this| {
             let Self { feed, .. } = *this;

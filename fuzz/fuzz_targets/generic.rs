@@ -1,0 +1,35 @@
+//! Boards that are described: no description makes the decoder panic, and those that are possible keep the laws.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use neural_exporter::decode::generic::{Frame, Generic};
+use neural_exporter::decode::{Options, Protocol};
+
+#[path = "../../tests/agent/described.rs"]
+mod described;
+mod told;
+
+fuzz_target!(|data: &[u8]| {
+    let mut from = data.iter().copied();
+    let frame = described::from(&mut from);
+    let (one, two) = (from.next().unwrap_or(0), from.next().unwrap_or(0));
+    let bytes: Vec<u8> = from.collect();
+    // What is read back from a recording is what was described.
+    let text = serde_json::to_string(&frame).unwrap();
+    assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame);
+    if Generic::new(frame.clone()).is_err() {
+        return;
+    }
+    // Whoever has one frame that is right has a stream: bytes that begin as frames do, repeated.
+    let mut stream = Vec::new();
+    for piece in bytes.chunks(frame.length.unwrap_or(40).max(1)) {
+        if one & 1 == 1 {
+            stream.extend_from_slice(&frame.sync);
+        }
+        stream.extend_from_slice(piece);
+    }
+    let options = Options { frame: Some(frame), ..Options::default() };
+    let new = || options.decoder(Protocol::Generic).unwrap();
+    told::laws(&new, &stream, [usize::from(one), usize::from(two) * 3], &[], 1);
+});

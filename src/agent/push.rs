@@ -1,0 +1,105 @@
+//! The push when the agent starts: in the background, and never in the way of what is measured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::files::files;
+use crate::config::Config;
+use crate::metrics::{Own, Pushed, PushedObjects};
+use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, line, run};
+use crate::source::now;
+
+/// The first pause before servers that were not there are tried again; each further one is twice as long.
+const PAUSE: Duration = Duration::from_secs(15);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(900);
+
+/// A push that is under way, or over.
+#[derive(Debug, Default)]
+pub(super) struct Push {
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Push {
+    /// Starts it, if the configuration wants it.
+    pub(super) fn start(config: &Config, own: &Arc<Own>) -> Self {
+        let settings = &config.provision;
+        if !settings.at_start || settings.targets.is_empty() {
+            return Self::default();
+        }
+        let stop = CancellationToken::new();
+        let (ended, config, own) = (stop.clone(), config.clone(), own.clone());
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = push(&config, &own) => {}
+            }
+        });
+        Self { stop, task: Some(task) }
+    }
+
+    /// Breaks it off and waits for its end.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        if let Some(task) = self.task {
+            drop(task.await);
+        }
+    }
+}
+
+async fn push(config: &Config, own: &Own) {
+    let rendering = config.clone();
+    let rendered = tokio::task::spawn_blocking(move || Bundle::of(files(&rendering))).await;
+    let bundle = match rendered {
+        Ok(Ok(bundle)) => bundle,
+        Ok(Err(wrong)) => return tracing::error!("nothing was pushed:\n{}", wrong.join("\n")),
+        Err(_) => return tracing::error!("nothing was pushed: the files cannot be generated"),
+    };
+    let settings = &config.provision;
+    let how = How { force: false, prune: settings.prune };
+    let mut what = Run { deed: Deed::Apply, dry: false, only: Vec::new(), how, wait: settings.wait.0 };
+    let mut tell = |outcome: &Outcome| {
+        let text = line(Deed::Apply, outcome);
+        match outcome.result() {
+            "failed" | "refused" => tracing::warn!("{text}"),
+            "unchanged" | "left" => tracing::debug!("{text}"),
+            _ => tracing::info!("{text}"),
+        }
+    };
+    let mut pause = PAUSE;
+    loop {
+        let report = run(&settings.targets, &bundle, &what, &mut tell).await;
+        for trouble in &report.troubles {
+            tracing::error!("{}: {}", trouble.target, trouble.why);
+        }
+        tracing::info!("pushed:\n{}", report.summary().trim_end());
+        for target in report.targets() {
+            count(&report, target, own);
+        }
+        // A server that was not there may come; one that was asked has said what it had to say.
+        what.only = report.troubles.iter().map(|trouble| trouble.target.clone()).collect();
+        if what.only.is_empty() {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+fn count(report: &Report, name: &str, own: &Own) {
+    let target = || name.to_owned();
+    for result in RESULTS {
+        let number = i64::try_from(report.count(name, result)).unwrap_or(i64::MAX);
+        own.provision_objects.get_or_create_owned(&PushedObjects { target: target(), result }).set(number);
+    }
+    let mut part = Report::new(report.deed);
+    part.outcomes = report.outcomes.iter().filter(|o| o.target == name).cloned().collect();
+    part.troubles = report.troubles.iter().filter(|t| t.target == name).cloned().collect();
+    if part.ending() == Ending::Fine {
+        own.provisioned.get_or_create_owned(&Pushed { target: target() }).set(now().seconds());
+    }
+}

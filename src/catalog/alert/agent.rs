@@ -1,0 +1,319 @@
+//! Alerts: the agent itself, and whether anybody would hear of the others.
+
+use super::{Alert, Case, Chapter, Level, Priority, Severity};
+
+pub(super) static CHAPTER: Chapter = Chapter {
+    page: "agent",
+    group: "neural-agent",
+    interval: 30,
+    records: &[],
+    alerts: &[
+        &WATCHDOG,
+        &DOWN,
+        &ABSENT,
+        &SLOW,
+        &REFUSED,
+        &NEAR_LIMIT,
+        &RELOAD,
+        &RESTARTING,
+        &MEMORY,
+        &FILES,
+        &RULES,
+        &UNDELIVERED,
+    ],
+};
+
+static WATCHDOG: Alert = Alert {
+    name: "NeuralWatchdog",
+    level: Level::new(Severity::Info, Priority::P3, 0, "vector(1)"),
+    local: false,
+    summary: "Alerting works",
+    description: "This alert always fires. Whoever stops receiving it knows that nobody would hear of the others.",
+    meaning: "A dead man's switch: it fires all the time, and a service outside this building raises the alarm when it stops. If you receive it as an alert, its route is missing: configure `alerts.watchdog`.",
+    immediate: &["If it stopped: see whether Prometheus runs, evaluates its rules and reaches Alertmanager."],
+    short_term: &["Look at Prometheus under Status, Rules, and at Alertmanager's own page."],
+    long_term: &["Send it to a service that watches for silence, outside the network it watches."],
+    queries: &["ALERTS{alertname='NeuralWatchdog'}", "prometheus_notifications_dropped_total"],
+    related: &["NeuralAlertsUndelivered", "NeuralRuleFailures"],
+    fires: Case::fires(5, &[("up", "1x10")], &[], "1"),
+    // It never is.
+    quiet: Case::quiet(0, &[]),
+    ..Alert::BLANK
+};
+
+static DOWN: Alert = Alert {
+    name: "NeuralAgentDown",
+    level: Level::new(Severity::Critical, Priority::P0, 60, "up{job='${job}'} == 0"),
+    summary: "The agent on {{ $labels.instance }} does not answer",
+    description: "Prometheus cannot scrape it for more than a minute. Nothing is known of its devices and pipelines; they may be well.",
+    meaning: "The agent, its machine or the network between is down. Recording programs do not depend on the agent and go on if their machine runs.",
+    immediate: &[
+        "See whether the machine answers; if so: `systemctl status neural-exporter`.",
+        "Ask it yourself: `curl http://INSTANCE/metrics | head`.",
+    ],
+    short_term: &["If it listens on loopback alone, set `listen` to an address that Prometheus reaches."],
+    long_term: &["Let systemd restart it: the unit that ships does."],
+    queries: &["up", "scrape_duration_seconds"],
+    related: &["NeuralAgentAbsent", "NeuralHostRebooted"],
+    fires: Case::fires(10, &[("up", "1x3 0x12")], &[], "0"),
+    quiet: Case::quiet(10, &[("up", "1x15")]),
+    ..Alert::BLANK
+};
+
+static ABSENT: Alert = Alert {
+    name: "NeuralAgentAbsent",
+    level: Level::new(Severity::Critical, Priority::P1, 300, "absent(up{job='${job}'})"),
+    local: false,
+    summary: "Prometheus asks no agent",
+    description: "There is no target with the job {{ $labels.job }}. All other alerts of this set are blind.",
+    meaning: "Prometheus has no target of that job: its scrape configuration was changed, its list of targets is empty, or the job has another name than `alerts.job` says.",
+    immediate: &["Look at Prometheus under Status, Targets."],
+    short_term: &["Check the file of targets: one that cannot be read is ignored without a word."],
+    long_term: &["Generate the scrape configuration from the same configuration as the rules."],
+    queries: &["up", "prometheus_sd_file_read_errors_total"],
+    related: &["NeuralAgentDown"],
+    fires: Case::fires(10, &[("up{job='other'}", "1x15")], &[("job", "${job}")], "1"),
+    quiet: Case::quiet(10, &[("up", "0x15")]),
+    ..Alert::BLANK
+};
+
+static SLOW: Alert = Alert {
+    name: "NeuralAgentScrapeSlow",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        300,
+        "scrape_duration_seconds{job='${job}'} > ${agent_scrape}",
+    ),
+    summary: "Scraping the agent on {{ $labels.instance }} takes long",
+    description: "{{ $value | humanizeDuration }} a scrape; ${agent_scrape} is the most. The agent itself needs a millisecond or two.",
+    meaning: "A scrape takes far longer than the agent needs to write it: a slow network, a machine that is busy, or very many series.",
+    immediate: &[
+        "Compare with `neural_agent_scrape_duration_seconds`: if that is short, the network or the machine is slow.",
+    ],
+    short_term: &["See how many series there are, and which family has most."],
+    long_term: &["Drop labels that multiply series."],
+    queries: &[
+        "scrape_duration_seconds",
+        "histogram_quantile(0.99, rate(neural_agent_scrape_duration_seconds_bucket[5m]))",
+        "neural_agent_series",
+    ],
+    related: &["NeuralAgentSeriesLimit", "NeuralHostCpu"],
+    fires: Case::fires(10, &[("scrape_duration_seconds", "3x15")], &[], "3s"),
+    quiet: Case::quiet(10, &[("scrape_duration_seconds", "0.01x15")]),
+    ..Alert::BLANK
+};
+
+static REFUSED: Alert = Alert {
+    name: "NeuralAgentSeriesRefused",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "increase(neural_agent_series_refused_total[10m]) > 0",
+    ),
+    keep_firing: 600,
+    summary: "The agent on {{ $labels.instance }} refuses series of {{ $labels.family }}",
+    description: "{{ $value | humanize }} events of ten minutes were for series beyond the limit. Counters go on in the series `_other`, gauges are lost.",
+    meaning: "A metric has more label values than it may. Somebody put an id, a time or a file's name into a label.",
+    immediate: &[
+        "See which label it is: `count by (__name__) ({__name__=~'neural_.+'})`, then the values of that family.",
+    ],
+    short_term: &["Mend the sender: ids belong into logs or traces."],
+    long_term: &["Raise `limits.series_per_family` only if every value is really of use."],
+    queries: &[
+        "increase(neural_agent_series_refused_total[1h])",
+        "neural_agent_series / neural_agent_series_limit",
+    ],
+    related: &["NeuralAgentSeriesLimit"],
+    fires: Case::fires(
+        10,
+        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "0+6x15")],
+        &[("family", "neural_stage_duration_seconds")],
+        "60",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "6x15")],
+    ),
+    ..Alert::BLANK
+};
+
+static NEAR_LIMIT: Alert = Alert {
+    name: "NeuralAgentSeriesLimit",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "neural_agent_series / neural_agent_series_limit > ${agent_series}",
+    ),
+    summary: "The agent on {{ $labels.instance }} holds nearly as many series as it may",
+    description: "{{ $value | humanizePercentage }} of `limits.series`; ${agent_series} is the most. What is beyond is refused.",
+    meaning: "All series together come near the limit.",
+    immediate: &["See which family grows: `topk(10, count by (__name__) ({__name__=~'neural_.+'}))`."],
+    short_term: &["Drop labels that are not used."],
+    long_term: &["Raise `limits.series` if they are needed; each costs a few hundred bytes."],
+    queries: &["neural_agent_series", "topk(10, count by (__name__) ({__name__=~'neural_.+'}))"],
+    related: &["NeuralAgentSeriesRefused"],
+    fires: Case::fires(
+        20,
+        &[("neural_agent_series", "49000x25"), ("neural_agent_series_limit", "50000x25")],
+        &[],
+        "98%",
+    ),
+    quiet: Case::quiet(20, &[("neural_agent_series", "900x25"), ("neural_agent_series_limit", "50000x25")]),
+    ..Alert::BLANK
+};
+
+static RELOAD: Alert = Alert {
+    name: "NeuralAgentReloadFailed",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "increase(neural_agent_reload_failures_total[15m]) > 0",
+    ),
+    keep_firing: 900,
+    summary: "The agent on {{ $labels.instance }} refused its new configuration",
+    description: "{{ $value | humanize }} attempts of a quarter of an hour. The old configuration goes on.",
+    meaning: "Somebody changed the configuration and it has mistakes. The agent goes on with the one before.",
+    immediate: &["Read every mistake: `neural-exporter check --config /etc/neural-exporter/config.yml`."],
+    short_term: &["Mend it and reload: after a restart the agent would not come up."],
+    long_term: &["Check the file before it is put in place."],
+    queries: &["neural_agent_reload_failures_total", "neural_agent_config_loaded_timestamp_seconds"],
+    related: &[],
+    fires: Case::fires(20, &[("neural_agent_reload_failures_total", "0x10 1x15")], &[], "1"),
+    quiet: Case::quiet(20, &[("neural_agent_reload_failures_total", "1x25")]),
+    ..Alert::BLANK
+};
+
+static RESTARTING: Alert = Alert {
+    name: "NeuralAgentRestarting",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "changes(process_start_time_seconds{job='${job}'}[30m]) > 2",
+    ),
+    keep_firing: 900,
+    summary: "The agent on {{ $labels.instance }} restarts again and again",
+    description: "{{ $value }} times in half an hour.",
+    meaning: "The agent ends and is started again.",
+    immediate: &["Read why: `journalctl -u neural-exporter -n 100`."],
+    short_term: &["Report it, with the log and the configuration."],
+    long_term: &[],
+    queries: &["changes(process_start_time_seconds[30m])", "process_resident_memory_bytes"],
+    related: &["NeuralAgentDown", "NeuralAgentMemory"],
+    fires: Case::fires(10, &[("process_start_time_seconds", "1 1 1 2 2 3 3 4 4 5 5")], &[], "4"),
+    quiet: Case::quiet(10, &[("process_start_time_seconds", "1x5 2x5")]),
+    ..Alert::BLANK
+};
+
+static MEMORY: Alert = Alert {
+    name: "NeuralAgentMemory",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "process_resident_memory_bytes{job='${job}'} > ${agent_memory}",
+    ),
+    summary: "The agent on {{ $labels.instance }} takes much memory",
+    description: "{{ $value | humanize1024 }}B; ${agent_memory} is the most.",
+    meaning: "The agent holds more than it should. Its memory follows the number of its series and connections.",
+    immediate: &["See how many series and connections it has."],
+    short_term: &["Lower `limits.series`, or mend who multiplies them."],
+    long_term: &["Report it, with the configuration, if the series are few."],
+    queries: &["process_resident_memory_bytes", "neural_agent_series", "neural_source_clients"],
+    related: &["NeuralAgentSeriesLimit"],
+    fires: Case::fires(20, &[("process_resident_memory_bytes", "268435456x25")], &[], "256Mi"),
+    quiet: Case::quiet(20, &[("process_resident_memory_bytes", "20000000x25")]),
+    ..Alert::BLANK
+};
+
+static FILES: Alert = Alert {
+    name: "NeuralAgentOpenFiles",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        120,
+        "process_open_fds{job='${job}'} / process_max_fds{job='${job}'} > ${process_files}",
+    ),
+    summary: "The agent on {{ $labels.instance }} has nearly all the files open that it may",
+    description: "{{ $value | humanizePercentage }} of its limit; ${process_files} is the most. Then it takes no more connections.",
+    meaning: "The agent has as many sockets open as it may. Usually a sender opens connections and never closes them.",
+    immediate: &["See which source has so many clients: `neural_source_clients`."],
+    short_term: &["Mend the sender, or raise `LimitNOFILE=` in the agent's unit."],
+    long_term: &[],
+    queries: &["process_open_fds / process_max_fds", "neural_source_clients"],
+    related: &["NeuralSourceRefusesClients"],
+    fires: Case::fires(10, &[("process_open_fds", "1000x15"), ("process_max_fds", "1024x15")], &[], "97.66%"),
+    quiet: Case::quiet(10, &[("process_open_fds", "20x15"), ("process_max_fds", "1024x15")]),
+    ..Alert::BLANK
+};
+
+static RULES: Alert = Alert {
+    name: "NeuralRuleFailures",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        0,
+        "increase(prometheus_rule_evaluation_failures_total{rule_group=~'.*;neural-.*'}[5m]) > 0",
+    ),
+    keep_firing: 300,
+    summary: "Prometheus cannot evaluate rules of {{ $labels.rule_group }}",
+    description: "{{ $value | humanize }} evaluations of five minutes failed. Alerts of that group are blind.",
+    meaning: "A rule of this set fails when it is evaluated, which its tests should have found: series of two agents that should differ are equal, or the server is overloaded.",
+    immediate: &["Read the reason in Prometheus under Status, Rules."],
+    short_term: &["See that every agent has an `instance` of its own."],
+    long_term: &["Report it, with the reason."],
+    queries: &["increase(prometheus_rule_evaluation_failures_total[1h])"],
+    related: &["NeuralWatchdog"],
+    fires: Case::fires(
+        10,
+        &[(
+            "prometheus_rule_evaluation_failures_total{rule_group='/etc/prometheus/rules/device.yml;neural-device'}",
+            "0+1x15",
+        )],
+        &[("rule_group", "/etc/prometheus/rules/device.yml;neural-device")],
+        "5",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[(
+            "prometheus_rule_evaluation_failures_total{rule_group='/etc/prometheus/rules/device.yml;neural-device'}",
+            "4x15",
+        )],
+    ),
+    ..Alert::BLANK
+};
+
+static UNDELIVERED: Alert = Alert {
+    name: "NeuralAlertsUndelivered",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        60,
+        "rate(prometheus_notifications_errors_total[5m]) > 0 or rate(prometheus_notifications_dropped_total[5m]) > 0",
+    ),
+    summary: "Alerts do not reach Alertmanager",
+    description: "{{ $value | humanize }} a second fail or are dropped. Nobody hears of them.",
+    meaning: "Prometheus cannot hand its alerts over. This one may not arrive either; that is what `NeuralWatchdog` is for.",
+    immediate: &[
+        "See whether Alertmanager runs, and its address under `alerting` in Prometheus' configuration.",
+    ],
+    short_term: &["Look at Alertmanager's log."],
+    long_term: &["Run two Alertmanagers."],
+    queries: &["rate(prometheus_notifications_errors_total[5m])", "prometheus_notifications_queue_length"],
+    related: &["NeuralWatchdog"],
+    fires: Case::fires(
+        10,
+        &[("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "0+60x15")],
+        &[("alertmanager", "http://am:9093")],
+        "1",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "3x15")],
+    ),
+    ..Alert::BLANK
+};

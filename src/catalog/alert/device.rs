@@ -1,0 +1,499 @@
+//! Alerts: does each device stream, at its rate and without holes?
+
+use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
+
+pub(super) static CHAPTER: Chapter = Chapter {
+    page: "device",
+    group: "neural-device",
+    interval: 15,
+    records: &[
+        Record {
+            name: "device:neural_device_loss:ratio_rate5m",
+            expr: "rate(neural_device_lost_packets_total[5m])\n/\n(rate(neural_device_frames_total[5m]) + rate(neural_device_lost_packets_total[5m]))",
+        },
+        Record {
+            name: "device:neural_device_jitter_seconds:p95_rate5m",
+            expr: "histogram_quantile(0.95, rate(neural_device_jitter_seconds_bucket[5m]))",
+        },
+        Record {
+            name: "device:neural_device_latency_seconds:p95_rate5m",
+            expr: "histogram_quantile(0.95, rate(neural_device_latency_seconds_bucket[5m]))",
+        },
+        Record {
+            name: "device:neural_device_rate_hertz:zscore1h",
+            expr: "(neural_device_rate_hertz - avg_over_time(neural_device_rate_hertz[1h] offset 10m))\n/\n(\n  stddev_over_time(neural_device_rate_hertz[1h] offset 10m) > 0.01 * neural_device_nominal_rate_hertz\n  or\n  0.01 * neural_device_nominal_rate_hertz\n)\nand\ncount_over_time(neural_device_rate_hertz[1h] offset 10m) > 30",
+        },
+    ],
+    alerts: &[
+        &UNPLUGGED, &SILENT, &LOSS, &GAPS, &PAUSE, &LOW_RATE, &HIGH_RATE, &LATENCY, &JITTER, &DRIFT,
+        &UNSTABLE, &ANOMALY,
+    ],
+};
+
+static UNPLUGGED: Alert = Alert {
+    name: "NeuralDeviceUnplugged",
+    level: Level::new(
+        Severity::Critical,
+        Priority::P0,
+        30,
+        "label_replace(neural_source_up == 0, 'device', '$1', 'source', '(.+)')\nand on (job, instance, device)\nneural_device_samples_total",
+    ),
+    keep_firing: 60,
+    summary: "{{ $labels.device }} on {{ $labels.instance }} cannot be reached",
+    description: "The port or connection of {{ $labels.device }} is closed, and it streamed before. Nothing is being recorded from it.",
+    meaning: "The agent cannot open the device's port or connection any more, although the device was there since the agent started. \
+              The cable was pulled, the dongle or USB hub lost power, another program took the port, or a network device left the network. \
+              The agent tries again by itself, ever more slowly, up to its limit.",
+    immediate: &[
+        "Look whether the dongle's or the device's light is on, and push the plug in at both ends.",
+        "On the machine, see whether the port still exists: `ls -l /dev/serial/by-id/`.",
+        "See who holds the port: `sudo fuser -v /dev/ttyUSB0`; an acquisition program that opened it shuts the agent out.",
+        "Stop or mark the recording: samples from here on are missing, not late.",
+    ],
+    short_term: &[
+        "Read the kernel's words about the plug: `sudo dmesg --ctime | grep -i -e usb -e tty | tail -20`; repeated disconnects mean a bad cable, hub or supply.",
+        "If the port came back under another number, name it by `/dev/serial/by-id/` in the configuration.",
+    ],
+    long_term: &[
+        "Plug the dongle into the machine or a powered hub, with a cable that locks or is strapped down.",
+        "Switch off USB autosuspend for the device.",
+        "Let the agent tap what the acquisition program forwards, where both need the same port.",
+    ],
+    queries: &["neural_source_up", "changes(neural_source_up[1h])", "neural_device_stability_ratio"],
+    related: &["NeuralDeviceSilent", "NeuralSourceFlapping"],
+    fires: Case::fires(
+        10,
+        &[
+            ("neural_source_up{source='cyton'}", "1x5 0x10"),
+            ("neural_device_samples_total{device='cyton'}", "0+15000x15"),
+        ],
+        &[("device", "cyton"), ("source", "cyton")],
+        "0",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_source_up{source='cyton'}", "1x15"),
+            ("neural_device_samples_total{device='cyton'}", "0+15000x15"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static SILENT: Alert = Alert {
+    name: "NeuralDeviceSilent",
+    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_device_streaming == 0"),
+    keep_firing: 60,
+    summary: "{{ $labels.device }} on {{ $labels.instance }} sends nothing",
+    description: "The port of {{ $labels.device }} is open, but no sample has come for more than half a minute.",
+    meaning: "The port is open and nothing comes out of it. A board that is lost while it streams sends no error: its dongle simply stops, so silence is the only symptom. \
+              Usual reasons are an empty battery, a board that was switched off, or a board out of the radio's range.",
+    immediate: &[
+        "Look at the light of the board, not that of the dongle: the dongle stays lit when the board is gone.",
+        "Change or charge the battery, switch the board off and on, and start the stream again.",
+        "Bring the board closer, with nobody's body between it and the dongle.",
+    ],
+    short_term: &[
+        "A Cyton whose stream was cut may need a power cycle before it starts again; the agent never sends commands to it unasked.",
+        "Compare with the battery: see `NeuralDeviceBattery`.",
+    ],
+    long_term: &[
+        "Begin sessions with a full battery, and write down how long one lasts with this montage.",
+        "Put the dongle on a USB extension cable within a metre or two of the board.",
+    ],
+    queries: &[
+        "neural_device_streaming",
+        "time() - neural_device_last_sample_timestamp_seconds",
+        "neural_device_battery_ratio",
+    ],
+    related: &["NeuralDeviceUnplugged", "NeuralDeviceBattery", "NeuralDeviceCommandFailed"],
+    fires: Case::fires(
+        10,
+        &[("neural_device_streaming{device='cyton'}", "1x5 0x10")],
+        &[("device", "cyton")],
+        "0",
+    ),
+    quiet: Case::quiet(10, &[("neural_device_streaming{device='cyton'}", "1x15")]),
+    ..Alert::BLANK
+};
+
+static LOSS: Alert = Alert {
+    name: "NeuralDeviceLoss",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "device:neural_device_loss:ratio_rate5m > ${device_loss}",
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P1,
+        60,
+        "device:neural_device_loss:ratio_rate5m > ${device_loss_critical}",
+    )),
+    keep_firing: 120,
+    summary: "{{ $labels.device }} on {{ $labels.instance }} loses packets",
+    description: "{{ $value | humanizePercentage }} of its packets are missing over five minutes; ${device_loss} may be, beyond ${device_loss_critical} a recording is not worth having.",
+    meaning: "Packets that the device numbered never arrived. They are gone, not late: a filter or an average over the hole is wrong. \
+              On a Cyton this is the radio: whole packets are missing, never damaged ones. The latency timer of an FTDI chip makes packets late and in bursts, but loses none.",
+    immediate: &[
+        "Bring board and dongle closer, and out of the shadow of bodies and metal.",
+        "Put the dongle on a USB extension cable, away from the machine's case, USB 3 disks and Wi-Fi antennas: all of them are loud at 2.4 GHz.",
+        "On a Cyton, change to another radio channel (1 to 25) in the acquisition program, and look whether the loss falls.",
+        "Mark the time in the recording.",
+    ],
+    short_term: &[
+        "See whether the loss comes with somebody's phone, headset or microwave oven; another channel or another room tells.",
+        "If frames come damaged rather than missing (`neural_source_faults_total` grows), suspect the cable or hub and not the radio.",
+        "If only one of several programs misses packets, it is that program that is too slow: compare with the processor's load.",
+    ],
+    long_term: &[
+        "Give every board in the room a channel of its own, far from the others.",
+        "Make the loss of a session part of its record, and decide beforehand how much is too much.",
+    ],
+    queries: &[
+        "device:neural_device_loss:ratio_rate5m",
+        "increase(neural_device_lost_packets_total[1h])",
+        "increase(neural_device_gaps_total[1h])",
+    ],
+    related: &["NeuralDeviceGaps", "NeuralSourceFaults", "NeuralDeviceLowRate"],
+    fires: Case::fires(
+        15,
+        &[
+            ("neural_device_frames_total{device='cyton'}", "0+14700x20"),
+            ("neural_device_lost_packets_total{device='cyton'}", "0+300x20"),
+        ],
+        &[("device", "cyton")],
+        "2%",
+    ),
+    worsens: Some(Case::fires(
+        15,
+        &[
+            ("neural_device_frames_total{device='cyton'}", "0+13500x20"),
+            ("neural_device_lost_packets_total{device='cyton'}", "0+1500x20"),
+        ],
+        &[("device", "cyton")],
+        "10%",
+    )),
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_device_frames_total{device='cyton'}", "0+14970x20"),
+            ("neural_device_lost_packets_total{device='cyton'}", "0+30x20"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static GAPS: Alert = Alert {
+    name: "NeuralDeviceGaps",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        300,
+        "60 * rate(neural_device_gaps_total[5m]) > ${device_gaps}",
+    ),
+    summary: "The stream of {{ $labels.device }} has many small holes",
+    description: "{{ $value | humanize }} holes a minute; ${device_gaps} are usual. Few packets may be missing in all, but hardly any stretch is whole.",
+    meaning: "Packets are missing often, if not many at a time. For averages this may do; for anything that needs an unbroken stretch, such as spectra or epochs, it does not.",
+    immediate: &["Treat it as `NeuralDeviceLoss`: distance, extension cable, radio channel."],
+    short_term: &["Count how many of your epochs are whole before you go on."],
+    long_term: &["Reject epochs with holes by the device's own counter rather than by eye."],
+    queries: &[
+        "60 * rate(neural_device_gaps_total[5m])",
+        "increase(neural_device_lost_packets_total[5m]) / increase(neural_device_gaps_total[5m])",
+    ],
+    related: &["NeuralDeviceLoss", "NeuralDevicePause"],
+    fires: Case::fires(
+        15,
+        &[("neural_device_gaps_total{device='cyton'}", "0+12x20")],
+        &[("device", "cyton")],
+        "12",
+    ),
+    quiet: Case::quiet(15, &[("neural_device_gaps_total{device='cyton'}", "0+2x20")]),
+    ..Alert::BLANK
+};
+
+static PAUSE: Alert = Alert {
+    name: "NeuralDevicePause",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        30,
+        "neural_device_longest_gap_seconds > ${device_gap}",
+    ),
+    keep_firing: 120,
+    summary: "The stream of {{ $labels.device }} paused",
+    description: "For {{ $value | humanizeDuration }} no sample came within the last minute; ${device_gap} is the most.",
+    meaning: "The stream stopped and went on. If samples are missing too, the device or its link failed for that time; if not, they were held up: by the machine, by a hub, or by a USB port that slept.",
+    immediate: &[
+        "Look whether packets were lost at the same time: if not, nothing is gone, but a closed loop stood still.",
+    ],
+    short_term: &[
+        "Compare with the processor's load and with tasks that wait for disks at that moment.",
+        "Read `sudo dmesg --ctime` at that time for the USB port.",
+    ],
+    long_term: &["Switch off USB autosuspend, and keep heavy jobs off the machine while it records."],
+    queries: &[
+        "neural_device_longest_gap_seconds",
+        "increase(neural_device_lost_packets_total[5m])",
+        "rate(neural_host_pressure_seconds_total[5m])",
+    ],
+    related: &["NeuralDeviceLoss", "NeuralHostPressure"],
+    fires: Case::fires(
+        10,
+        &[("neural_device_longest_gap_seconds{device='cyton'}", "0.02x5 1.5x10")],
+        &[("device", "cyton")],
+        "1.5s",
+    ),
+    quiet: Case::quiet(10, &[("neural_device_longest_gap_seconds{device='cyton'}", "0.02x15")]),
+    ..Alert::BLANK
+};
+
+static LOW_RATE: Alert = Alert {
+    name: "NeuralDeviceLowRate",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        120,
+        "neural_device_rate_ratio < ${device_rate} and neural_device_streaming == 1\nunless device:neural_device_loss:ratio_rate5m > ${device_loss}",
+    ),
+    keep_firing: 60,
+    summary: "{{ $labels.device }} streams slower than it should, and nothing is missing",
+    description: "It brings {{ $value | humanizePercentage }} of its nominal rate; ${device_rate} is the least. By its own counter nothing is lost, so the device itself is slow or set to another rate.",
+    meaning: "Fewer samples come than the device should make, and its counter has no holes. It is set to a lower rate than the configuration says (a Cyton with Daisy gives 125 samples a second, not 250), \
+              or it cannot keep up. Everything that takes its time from the sample number is wrong by that much.",
+    immediate: &[
+        "Compare the rate that is set in the acquisition program with the one in the agent's configuration.",
+    ],
+    short_term: &["Check the recording's header: a wrong rate there shifts every frequency band."],
+    long_term: &[
+        "Set the rate in one place, and take times from time stamps rather than from counting samples.",
+    ],
+    queries: &["neural_device_rate_hertz", "neural_device_nominal_rate_hertz", "neural_device_rate_ratio"],
+    related: &["NeuralDeviceLoss", "NeuralDeviceHighRate", "NeuralDeviceDrift"],
+    fires: Case::fires(
+        10,
+        &[
+            ("neural_device_rate_ratio{device='cyton'}", "1x3 0.5x15"),
+            ("neural_device_streaming{device='cyton'}", "1x18"),
+        ],
+        &[("device", "cyton")],
+        "50%",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_device_rate_ratio{device='cyton'}", "0.99x18"),
+            ("neural_device_streaming{device='cyton'}", "1x18"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static HIGH_RATE: Alert = Alert {
+    name: "NeuralDeviceHighRate",
+    level: Level::new(Severity::Medium, Priority::P2, 120, "neural_device_rate_ratio > ${device_rate_high}"),
+    summary: "{{ $labels.device }} streams faster than it should",
+    description: "It brings {{ $value | humanizePercentage }} of its nominal rate; ${device_rate_high} is the most. Its rate in the configuration is wrong, or samples come twice.",
+    meaning: "More samples come than the device should make. Either the nominal rate is wrong, or what forwards the stream repeats samples.",
+    immediate: &["Compare the rate in the acquisition program with the one in the agent's configuration."],
+    short_term: &["If the stream is forwarded by another program, look for repeated samples in a recording."],
+    long_term: &["Read the device itself where repeated samples matter."],
+    queries: &["neural_device_rate_hertz", "neural_device_nominal_rate_hertz"],
+    related: &["NeuralDeviceLowRate"],
+    fires: Case::fires(
+        10,
+        &[("neural_device_rate_ratio{device='cyton'}", "2x15")],
+        &[("device", "cyton")],
+        "200%",
+    ),
+    quiet: Case::quiet(10, &[("neural_device_rate_ratio{device='cyton'}", "1.01x15")]),
+    ..Alert::BLANK
+};
+
+static LATENCY: Alert = Alert {
+    name: "NeuralDeviceLatency",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        120,
+        "device:neural_device_latency_seconds:p95_rate5m > ${device_latency}",
+    ),
+    keep_firing: 120,
+    summary: "Packets of {{ $labels.device }} arrive late",
+    description: "The oldest packet of a read waited {{ $value | humanizeDuration }} or less in 95 of 100 reads; ${device_latency} is the most.",
+    meaning: "Packets wait before they can be read. An FTDI chip hands its bytes over when its packet is full or its latency timer ends, 16 ms by default: that much is normal and loses nothing. \
+              What is beyond comes from a busy machine, a slow hub, or a wireless link that sends again.",
+    immediate: &["Look whether the processor or the disks are busy: `NeuralHostCpu`, `NeuralHostPressure`."],
+    short_term: &[
+        "Set the latency timer to 1 ms: `echo 1 | sudo tee /sys/bus/usb-serial/devices/ttyUSB0/latency_timer`.",
+    ],
+    long_term: &["Make the timer's setting last with a udev rule, and leave out hubs that are not needed."],
+    queries: &[
+        "device:neural_device_latency_seconds:p95_rate5m",
+        "device:neural_device_jitter_seconds:p95_rate5m",
+    ],
+    related: &["NeuralDeviceJitter", "NeuralHostCpu"],
+    fires: Case::fires(
+        15,
+        &[
+            ("neural_device_latency_seconds_bucket{device='cyton',le='0.25'}", "0x20"),
+            ("neural_device_latency_seconds_bucket{device='cyton',le='0.5'}", "0+600x20"),
+            ("neural_device_latency_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
+        ],
+        &[("device", "cyton")],
+        "487.5ms",
+    ),
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_device_latency_seconds_bucket{device='cyton',le='0.025'}", "0+600x20"),
+            ("neural_device_latency_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static JITTER: Alert = Alert {
+    name: "NeuralDeviceJitter",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        300,
+        "device:neural_device_jitter_seconds:p95_rate5m > ${device_jitter}",
+    ),
+    summary: "Packets of {{ $labels.device }} arrive unevenly",
+    description: "The newest packet of a read is up to {{ $value | humanizeDuration }} late in 95 of 100 reads; ${device_jitter} is the most. Nothing is lost, but times taken at arrival are that uncertain.",
+    meaning: "The way from the device to the agent does not always take equally long. Time stamps that are made at arrival are wrong by that much; samples are not lost.",
+    immediate: &[
+        "For event-related work, take times from a trigger channel of the device, not from arrival.",
+    ],
+    short_term: &["Set an FTDI chip's latency timer to 1 ms, and see whether the processor is busy."],
+    long_term: &["Use a wired trigger where a few milliseconds count."],
+    queries: &[
+        "device:neural_device_jitter_seconds:p95_rate5m",
+        "histogram_quantile(0.5, rate(neural_device_burst_packets_bucket[5m]))",
+    ],
+    related: &["NeuralDeviceLatency"],
+    fires: Case::fires(
+        15,
+        &[
+            ("neural_device_jitter_seconds_bucket{device='cyton',le='0.05'}", "0x20"),
+            ("neural_device_jitter_seconds_bucket{device='cyton',le='0.1'}", "0+600x20"),
+            ("neural_device_jitter_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
+        ],
+        &[("device", "cyton")],
+        "97.5ms",
+    ),
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_device_jitter_seconds_bucket{device='cyton',le='0.01'}", "0+600x20"),
+            ("neural_device_jitter_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static DRIFT: Alert = Alert {
+    name: "NeuralDeviceDrift",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "abs(neural_device_clock_drift_ratio) > ${device_drift}",
+    ),
+    summary: "The clock of {{ $labels.device }} runs away from this machine's",
+    description: "They differ by {{ $value | humanize }} seconds a second, and ${device_drift} is the most: an hour of recording is off by 3600 times that.",
+    meaning: "Device and machine disagree on how long a second is. Quartz clocks differ by up to some 50 ppm; more means a wrong nominal rate, or a machine whose clock is being set right. \
+              Streams of two devices drift apart by that much.",
+    immediate: &["See whether the machine's clock is kept by NTP: `timedatectl`."],
+    short_term: &["If the drift is steady, correct for it when streams are joined."],
+    long_term: &["Record a common trigger into all streams at the beginning and the end of a session."],
+    queries: &["neural_device_clock_drift_ratio"],
+    related: &["NeuralDeviceLowRate"],
+    fires: Case::fires(
+        20,
+        &[("neural_device_clock_drift_ratio{device='cyton'}", "-0.0005x30")],
+        &[("device", "cyton")],
+        "500u",
+    ),
+    quiet: Case::quiet(20, &[("neural_device_clock_drift_ratio{device='cyton'}", "0.00003x30")]),
+    ..Alert::BLANK
+};
+
+static UNSTABLE: Alert = Alert {
+    name: "NeuralDeviceUnstable",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "neural_device_stability_ratio < ${device_stability}",
+    ),
+    worse: Some(Level::new(
+        Severity::High,
+        Priority::P1,
+        60,
+        "neural_device_stability_ratio < ${device_stability_critical}",
+    )),
+    summary: "{{ $labels.device }} does not stream steadily",
+    description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; ${device_stability} is the least.",
+    meaning: "The device came and went within the last ten minutes, or stood still for a good part of them. It may stream right now.",
+    immediate: &["Do not begin a session with it before it has streamed for ten minutes."],
+    short_term: &[
+        "See from `neural_source_up` and `neural_device_streaming` whether the plug came loose or the board fell silent.",
+    ],
+    long_term: &["Change cable, hub or battery, whichever it was."],
+    queries: &["neural_device_stability_ratio", "changes(neural_source_up[1h])", "neural_device_streaming"],
+    related: &["NeuralDeviceUnplugged", "NeuralDeviceSilent", "NeuralSourceFlapping"],
+    fires: Case::fires(
+        10,
+        &[("neural_device_stability_ratio{device='cyton'}", "0.7x15")],
+        &[("device", "cyton")],
+        "70%",
+    ),
+    worsens: Some(Case::fires(
+        10,
+        &[("neural_device_stability_ratio{device='cyton'}", "0.25x15")],
+        &[("device", "cyton")],
+        "25%",
+    )),
+    quiet: Case::quiet(10, &[("neural_device_stability_ratio{device='cyton'}", "1x15")]),
+    ..Alert::BLANK
+};
+
+static ANOMALY: Alert = Alert {
+    name: "NeuralDeviceRateAnomaly",
+    level: Level::new(
+        Severity::Info,
+        Priority::P3,
+        300,
+        "abs(device:neural_device_rate_hertz:zscore1h) > ${zscore}",
+    ),
+    summary: "The rate of {{ $labels.device }} is not what it was in the hour before",
+    description: "It is {{ $value | humanize }} standard deviations from the mean of the hour before; ${zscore} are an anomaly. It may still be within its limits.",
+    meaning: "The rate is unusual for this device, by its own past: the hour that ended ten minutes ago, the present left out. The spread is taken as at least one per cent of the nominal rate, so that a quartz does not alarm.",
+    immediate: &["Look at the rate over the last two hours, and at what changed at the step."],
+    short_term: &["If the new rate is right, do nothing: within an hour it is the past."],
+    long_term: &[],
+    queries: &["neural_device_rate_hertz", "device:neural_device_rate_hertz:zscore1h"],
+    related: &["NeuralDeviceLowRate", "NeuralDeviceHighRate"],
+    fires: Case::fires(
+        128,
+        &[
+            ("neural_device_rate_hertz{device='cyton'}", "250x120 230x20"),
+            ("neural_device_nominal_rate_hertz{device='cyton'}", "250x140"),
+        ],
+        &[("device", "cyton")],
+        "8",
+    ),
+    quiet: Case::quiet(
+        128,
+        &[
+            ("neural_device_rate_hertz{device='cyton'}", "250x120 249x20"),
+            ("neural_device_nominal_rate_hertz{device='cyton'}", "250x140"),
+        ],
+    ),
+    ..Alert::BLANK
+};

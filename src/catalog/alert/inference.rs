@@ -1,0 +1,339 @@
+//! Alerts: calls of language models, their budget, and engines that are scraped.
+
+use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
+
+pub(super) static CHAPTER: Chapter = Chapter {
+    page: "inference",
+    group: "neural-inference",
+    interval: 30,
+    records: &[
+        Record { name: "model:neural_llm_calls:rate10m", expr: "rate(neural_llm_calls_total[10m])" },
+        Record {
+            name: "model:neural_llm_failures:ratio_rate10m",
+            expr: "rate(neural_llm_failures_total[10m]) / rate(neural_llm_calls_total[10m])",
+        },
+        Record {
+            name: "model:neural_llm_duration_seconds:p95_rate10m",
+            expr: "histogram_quantile(0.95, rate(neural_llm_duration_seconds_bucket[10m]))",
+        },
+        Record {
+            name: "model:neural_llm_time_to_first_token_seconds:p95_rate10m",
+            expr: "histogram_quantile(0.95, rate(neural_llm_time_to_first_token_seconds_bucket[10m]))",
+        },
+    ],
+    alerts: &[&FAILURES, &LATENCY, &FIRST_TOKEN, &TOKENS, &COST, &FORECAST, &CACHE, &WAITING],
+};
+
+static FAILURES: Alert = Alert {
+    name: "NeuralLlmFailures",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        120,
+        "model:neural_llm_failures:ratio_rate10m > ${llm_failures} and model:neural_llm_calls:rate10m > ${llm_traffic}",
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P0,
+        120,
+        "model:neural_llm_failures:ratio_rate10m > ${llm_failures_critical} and model:neural_llm_calls:rate10m > ${llm_traffic}",
+    )),
+    keep_firing: 120,
+    summary: "Calls of {{ $labels.model }} fail",
+    description: "{{ $value | humanizePercentage }} of them fail; ${llm_failures} may.",
+    meaning: "A language model does not answer, or refuses. The kinds of error tell which: a rate limit, a time limit, a key that is no longer valid.",
+    immediate: &[
+        "Look at the kinds: `sum by (model, error) (rate(neural_llm_errors_total[10m]))`.",
+        "Look at the provider's status page, or the engine's log.",
+    ],
+    short_term: &["Let the pipeline wait longer between retries, or go to another model."],
+    long_term: &["Have a second model that does well enough."],
+    queries: &[
+        "sum by (model, error) (rate(neural_llm_errors_total[10m]))",
+        "model:neural_llm_failures:ratio_rate10m",
+    ],
+    related: &["NeuralLlmLatency", "NeuralEngineWaiting"],
+    fires: Case::fires(
+        20,
+        &[
+            ("neural_llm_failures_total{model='small'}", "0+6x30"),
+            ("neural_llm_calls_total{model='small'}", "0+60x30"),
+        ],
+        &[("model", "small")],
+        "10%",
+    ),
+    worsens: Some(Case::fires(
+        20,
+        &[
+            ("neural_llm_failures_total{model='small'}", "0+30x30"),
+            ("neural_llm_calls_total{model='small'}", "0+60x30"),
+        ],
+        &[("model", "small")],
+        "50%",
+    )),
+    quiet: Case::quiet(
+        20,
+        &[
+            ("neural_llm_failures_total{model='small'}", "0+0.2x30"),
+            ("neural_llm_calls_total{model='small'}", "0+0.4x30"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static LATENCY: Alert = Alert {
+    name: "NeuralLlmLatency",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        300,
+        "model:neural_llm_duration_seconds:p95_rate10m > ${llm_latency} and model:neural_llm_calls:rate10m > ${llm_traffic}",
+    ),
+    keep_firing: 120,
+    summary: "Calls of {{ $labels.model }} take long",
+    description: "95 of 100 take up to {{ $value | humanizeDuration }}; ${llm_latency} is the most.",
+    meaning: "From request to last token it takes too long. Long answers take long: see whether there are more tokens, or fewer tokens a second.",
+    immediate: &[
+        "Compare with the time to the first token: if that is long as well, requests wait; if not, answers are long.",
+    ],
+    short_term: &["Bound the length of answers, or stream them."],
+    long_term: &["Use a smaller model where it does well enough."],
+    queries: &[
+        "model:neural_llm_duration_seconds:p95_rate10m",
+        "rate(neural_llm_completion_tokens_total[10m]) / rate(neural_llm_calls_total[10m])",
+    ],
+    related: &["NeuralLlmFirstToken", "NeuralEngineWaiting"],
+    fires: Case::fires(
+        20,
+        &[
+            ("neural_llm_duration_seconds_bucket{model='small',le='20'}", "0x30"),
+            ("neural_llm_duration_seconds_bucket{model='small',le='40'}", "0+60x30"),
+            ("neural_llm_duration_seconds_bucket{model='small',le='+Inf'}", "0+60x30"),
+            ("neural_llm_calls_total{model='small'}", "0+60x30"),
+        ],
+        &[("model", "small")],
+        "39s",
+    ),
+    quiet: Case::quiet(
+        20,
+        &[
+            ("neural_llm_duration_seconds_bucket{model='small',le='2.5'}", "0+60x30"),
+            ("neural_llm_duration_seconds_bucket{model='small',le='+Inf'}", "0+60x30"),
+            ("neural_llm_calls_total{model='small'}", "0+60x30"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static FIRST_TOKEN: Alert = Alert {
+    name: "NeuralLlmFirstToken",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        300,
+        "model:neural_llm_time_to_first_token_seconds:p95_rate10m > ${llm_first_token}",
+    ),
+    summary: "{{ $labels.model }} hesitates",
+    description: "95 of 100 calls wait up to {{ $value | humanizeDuration }} for their first token; ${llm_first_token} is the most.",
+    meaning: "Requests wait before the model begins to answer: in a queue, or because long prompts are read first.",
+    immediate: &["See how many requests wait at the engine."],
+    short_term: &["Shorten prompts, or keep their beginning equal so that a prefix cache helps."],
+    long_term: &["Add a replica."],
+    queries: &[
+        "model:neural_llm_time_to_first_token_seconds:p95_rate10m",
+        "rate(neural_llm_prompt_tokens_total[10m]) / rate(neural_llm_calls_total[10m])",
+    ],
+    related: &["NeuralLlmLatency", "NeuralEngineWaiting"],
+    fires: Case::fires(
+        20,
+        &[
+            ("neural_llm_time_to_first_token_seconds_bucket{model='small',le='2.5'}", "0x30"),
+            ("neural_llm_time_to_first_token_seconds_bucket{model='small',le='5'}", "0+60x30"),
+            ("neural_llm_time_to_first_token_seconds_bucket{model='small',le='+Inf'}", "0+60x30"),
+        ],
+        &[("model", "small")],
+        "4.875s",
+    ),
+    quiet: Case::quiet(
+        20,
+        &[
+            ("neural_llm_time_to_first_token_seconds_bucket{model='small',le='0.5'}", "0+60x30"),
+            ("neural_llm_time_to_first_token_seconds_bucket{model='small',le='+Inf'}", "0+60x30"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static TOKENS: Alert = Alert {
+    name: "NeuralLlmTokenBudget",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "neural_llm_day_tokens / (neural_llm_budget_tokens > 0) > ${llm_budget}",
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P1,
+        0,
+        "neural_llm_day_tokens / (neural_llm_budget_tokens > 0) > ${llm_budget_critical}",
+    )),
+    summary: "The day's tokens are nearly used up",
+    description: "{{ $value | humanizePercentage }} of the day's tokens are gone; ${llm_budget} is the first mark, ${llm_budget_critical} the second. Nothing is stopped by the agent.",
+    meaning: "The tokens since 00:00 UTC come near the configured budget of a day. The agent counts, it stops nothing.",
+    immediate: &["See which model takes them, and stop what is not needed today."],
+    short_term: &["Cache answers, and shorten prompts."],
+    long_term: &["Set the budget to what is really meant (`llm.budget`)."],
+    queries: &[
+        "sum by (model) (increase(neural_llm_prompt_tokens_total[1h]) + increase(neural_llm_completion_tokens_total[1h]))",
+        "neural_llm_day_tokens / neural_llm_budget_tokens",
+    ],
+    related: &["NeuralLlmCostBudget", "NeuralLlmBudgetForecast"],
+    fires: Case::fires(
+        10,
+        &[("neural_llm_day_tokens", "850000x15"), ("neural_llm_budget_tokens", "1000000x15")],
+        &[],
+        "85%",
+    ),
+    worsens: Some(Case::fires(
+        10,
+        &[("neural_llm_day_tokens", "990000x15"), ("neural_llm_budget_tokens", "1000000x15")],
+        &[],
+        "99%",
+    )),
+    quiet: Case::quiet(
+        10,
+        &[("neural_llm_day_tokens", "500000x15"), ("neural_llm_budget_tokens", "1000000x15")],
+    ),
+    ..Alert::BLANK
+};
+
+static COST: Alert = Alert {
+    name: "NeuralLlmCostBudget",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "neural_llm_day_cost / (neural_llm_budget_cost > 0) > ${llm_budget}",
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P1,
+        0,
+        "neural_llm_day_cost / (neural_llm_budget_cost > 0) > ${llm_budget_critical}",
+    )),
+    summary: "The day's budget for language models is nearly spent",
+    description: "{{ $value | humanizePercentage }} of it is gone; ${llm_budget} is the first mark, ${llm_budget_critical} the second. Nothing is stopped by the agent.",
+    meaning: "The cost since 00:00 UTC comes near the configured budget of a day.",
+    immediate: &["See which model costs most, and stop what is not needed today."],
+    short_term: &["Check the prices in the configuration, if calls do not bring their cost."],
+    long_term: &["Use a cheaper model where it does well enough."],
+    queries: &[
+        "sum by (model) (increase(neural_llm_cost_total[1h]))",
+        "neural_llm_day_cost / neural_llm_budget_cost",
+    ],
+    related: &["NeuralLlmTokenBudget"],
+    fires: Case::fires(
+        10,
+        &[("neural_llm_day_cost", "8.5x15"), ("neural_llm_budget_cost", "10x15")],
+        &[],
+        "85%",
+    ),
+    worsens: Some(Case::fires(
+        10,
+        &[("neural_llm_day_cost", "12x15"), ("neural_llm_budget_cost", "10x15")],
+        &[],
+        "120%",
+    )),
+    quiet: Case::quiet(10, &[("neural_llm_day_cost", "5x15"), ("neural_llm_budget_cost", "10x15")]),
+    ..Alert::BLANK
+};
+
+static FORECAST: Alert = Alert {
+    name: "NeuralLlmBudgetForecast",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "predict_linear(neural_llm_day_tokens[1h], 86400 - time() % 86400) / (neural_llm_budget_tokens > 0) > 1\nand neural_llm_day_tokens / (neural_llm_budget_tokens > 0) > 0.2\nand on () hour() >= 1",
+    ),
+    summary: "The day's tokens will not last until midnight",
+    description: "Going on as in the last hour, {{ $value | humanizePercentage }} of the budget will be used by 00:00 UTC.",
+    meaning: "A straight line through the last hour goes over the budget before the day ends. In the first hour of a day, and before a fifth is used, nothing is said.",
+    immediate: &["See which model takes the tokens, and whether it has to be today."],
+    short_term: &["Treat it as `NeuralLlmTokenBudget`."],
+    long_term: &[],
+    queries: &[
+        "predict_linear(neural_llm_day_tokens[1h], 86400 - time() % 86400)",
+        "neural_llm_budget_tokens",
+    ],
+    related: &["NeuralLlmTokenBudget"],
+    fires: Case::fires(
+        120,
+        &[("neural_llm_day_tokens", "0+2500x130"), ("neural_llm_budget_tokens", "1000000x130")],
+        &[],
+        "360%",
+    ),
+    quiet: Case::quiet(
+        120,
+        &[("neural_llm_day_tokens", "0+500x130"), ("neural_llm_budget_tokens", "1000000x130")],
+    ),
+    ..Alert::BLANK
+};
+
+static CACHE: Alert = Alert {
+    name: "NeuralEngineCacheFull",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        300,
+        "neural_engine_kv_cache_usage_ratio > ${engine_cache}",
+    ),
+    summary: "The key-value cache of {{ $labels.engine }} is full",
+    description: "{{ $value | humanizePercentage }} of it is in use; ${engine_cache} is the most. Requests will be put back or wait.",
+    meaning: "An inference engine has hardly any room left for the contexts of running requests. It puts requests back and computes them again.",
+    immediate: &[
+        "See whether requests wait or are put back: `neural_engine_requests_waiting`, `neural_engine_preemptions_total`.",
+    ],
+    short_term: &["Let fewer requests run at once, or shorten contexts."],
+    long_term: &["Give the engine more memory, or add a replica."],
+    queries: &["neural_engine_kv_cache_usage_ratio", "rate(neural_engine_preemptions_total[5m])"],
+    related: &["NeuralEngineWaiting", "NeuralGpuMemory"],
+    fires: Case::fires(
+        15,
+        &[("neural_engine_kv_cache_usage_ratio{engine='vllm',source='engine'}", "0.99x20")],
+        &[("engine", "vllm"), ("source", "engine")],
+        "99%",
+    ),
+    quiet: Case::quiet(
+        15,
+        &[("neural_engine_kv_cache_usage_ratio{engine='vllm',source='engine'}", "0.5x20")],
+    ),
+    ..Alert::BLANK
+};
+
+static WAITING: Alert = Alert {
+    name: "NeuralEngineWaiting",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        120,
+        "neural_engine_requests_waiting > ${engine_waiting}",
+    ),
+    summary: "Requests wait for {{ $labels.engine }}",
+    description: "{{ $value }} requests wait; ${engine_waiting} are the most.",
+    meaning: "More requests come than the engine finishes. Every one of them answers later.",
+    immediate: &["See which program sends so many, and slow it down."],
+    short_term: &["Send in batches, or bound the requests each program has open."],
+    long_term: &["Add a replica."],
+    queries: &["neural_engine_requests_waiting", "neural_engine_requests_running"],
+    related: &["NeuralEngineCacheFull", "NeuralLlmFirstToken"],
+    fires: Case::fires(
+        10,
+        &[("neural_engine_requests_waiting{engine='vllm',source='engine'}", "50x15")],
+        &[("engine", "vllm"), ("source", "engine")],
+        "50",
+    ),
+    quiet: Case::quiet(10, &[("neural_engine_requests_waiting{engine='vllm',source='engine'}", "2x15")]),
+    ..Alert::BLANK
+};

@@ -1,0 +1,295 @@
+//! Alerts: can each input be heard, and is what it sends understood?
+
+use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
+
+pub(super) static CHAPTER: Chapter = Chapter {
+    page: "source",
+    group: "neural-source",
+    interval: 15,
+    records: &[
+        Record {
+            name: "source:neural_source_faults:rate5m",
+            expr: "sum without (kind) (rate(neural_source_faults_total[5m]))",
+        },
+        Record {
+            name: "source:neural_source_faults:ratio_rate5m",
+            expr: "source:neural_source_faults:rate5m\n/\n(source:neural_source_faults:rate5m + rate(neural_source_events_total[5m]))",
+        },
+    ],
+    alerts: &[&DOWN, &FLAPPING, &FAULTS, &SHED, &KERNEL_DROPS, &QUIET, &POLLS, &CLIENTS],
+};
+
+static DOWN: Alert = Alert {
+    name: "NeuralSourceDown",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        60,
+        "neural_source_up == 0\nunless on (job, instance, source)\nlabel_replace(neural_device_samples_total, 'source', '$1', 'device', '(.+)')",
+    ),
+    keep_firing: 60,
+    summary: "The agent on {{ $labels.instance }} cannot hear {{ $labels.source }}",
+    description: "The source {{ $labels.source }} does not listen or does not answer. What it would tell is missing.",
+    meaning: "A source that is configured cannot be heard: its socket or port could not be opened, or what is polled does not answer. For a device that streamed before, `NeuralDeviceUnplugged` fires instead.",
+    immediate: &[
+        "Read the agent's log for the source's name: `journalctl -u neural-exporter -n 50`.",
+        "See whether what it asks runs, and answers by hand.",
+    ],
+    short_term: &["Check rights: a serial port needs the group `dialout`, a Unix socket its mode and group."],
+    long_term: &["Take sources out of the configuration that are no longer there."],
+    queries: &["neural_source_up", "rate(neural_source_pass_failures_total[5m])"],
+    related: &["NeuralDeviceUnplugged", "NeuralSourceFlapping", "NeuralSourcePollFailures"],
+    fires: Case::fires(
+        10,
+        &[("neural_source_up{source='engine'}", "1x3 0x12")],
+        &[("source", "engine")],
+        "0",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_source_up{source='cyton'}", "0x15"),
+            ("neural_device_samples_total{device='cyton'}", "5x15"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static FLAPPING: Alert = Alert {
+    name: "NeuralSourceFlapping",
+    level: Level::new(Severity::Medium, Priority::P2, 0, "changes(neural_source_up[10m]) > 4"),
+    keep_firing: 600,
+    summary: "{{ $labels.source }} comes and goes",
+    description: "It went up or down {{ $value }} times in ten minutes. Every time something is missing.",
+    meaning: "The source is lost and found again, over and over: a loose plug, a hub without enough power, a program that crashes and restarts, a network that drops out.",
+    immediate: &["Push plugs in; try another port, without a hub."],
+    short_term: &[
+        "Read `sudo dmesg --ctime | tail -50` for USB disconnects, or the log of the program that is asked.",
+    ],
+    long_term: &["Replace the cable or hub, or give the device a supply of its own."],
+    queries: &["changes(neural_source_up[10m])", "neural_source_up"],
+    related: &["NeuralDeviceUnplugged", "NeuralDeviceUnstable"],
+    fires: Case::fires(
+        10,
+        &[("neural_source_up{source='cyton'}", "1 1 1 0 1 0 1 0 1 0 1")],
+        &[("source", "cyton")],
+        "8",
+    ),
+    quiet: Case::quiet(10, &[("neural_source_up{source='cyton'}", "1 1 1 1 1 0 1 1 1 1 1")]),
+    ..Alert::BLANK
+};
+
+static FAULTS: Alert = Alert {
+    name: "NeuralSourceFaults",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        120,
+        "source:neural_source_faults:rate5m > ${source_faults}",
+    ),
+    worse: Some(Level::new(
+        Severity::High,
+        Priority::P1,
+        120,
+        "source:neural_source_faults:rate5m > ${source_faults}\nand source:neural_source_faults:ratio_rate5m > ${source_fault_ratio}",
+    )),
+    keep_firing: 120,
+    summary: "What {{ $labels.source }} sends is partly refused",
+    description: "{{ $value | humanize }} pieces a second could not be understood; ${source_faults} is the most. They are counted nowhere else.",
+    meaning: "Bytes came that make no sense in the source's format: damaged frames of a board, or lines that are not what the protocol says. The label `kind` of `neural_source_faults_total` tells what was wrong. \
+              Damaged frames mean a bad serial line or USB cable; radio loss shows as missing frames instead.",
+    immediate: &[
+        "Look at the kinds: `sum by (kind) (rate(neural_source_faults_total[5m]))`.",
+        "For a board, check protocol and baud rate in the configuration, then the cable.",
+    ],
+    short_term: &["For a program, look at one refused line in the agent's log, and mend the sender."],
+    long_term: &["Check senders against the schema: `neural-exporter schema events`."],
+    queries: &[
+        "sum by (source, kind) (rate(neural_source_faults_total[5m]))",
+        "source:neural_source_faults:ratio_rate5m",
+        "rate(neural_source_fault_bytes_total[5m])",
+    ],
+    related: &["NeuralDeviceLoss"],
+    fires: Case::fires(
+        15,
+        &[
+            ("neural_source_faults_total{source='cyton',kind='checksum'}", "0+6x20"),
+            ("neural_source_events_total{source='cyton'}", "0+6000x20"),
+        ],
+        &[("source", "cyton")],
+        "100m",
+    ),
+    worsens: Some(Case::fires(
+        15,
+        &[
+            ("neural_source_faults_total{source='cyton',kind='checksum'}", "0+600x20"),
+            ("neural_source_events_total{source='cyton'}", "0+600x20"),
+        ],
+        &[("source", "cyton")],
+        "10",
+    )),
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_source_faults_total{source='cyton',kind='checksum'}", "0 1x20"),
+            ("neural_source_events_total{source='cyton'}", "0+6000x20"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static SHED: Alert = Alert {
+    name: "NeuralSourceShed",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "rate(neural_source_shed_total[5m]) > 0"),
+    keep_firing: 120,
+    summary: "{{ $labels.source }} sends more than it may",
+    description: "{{ $value | humanize }} events a second are dropped on purpose, because the source is over its configured rate. Its counts are too small by that much.",
+    meaning: "The source is over `events_per_second`, and the agent drops what is beyond, so that it never slows down what it watches. Durations and ratios stay right as a sample; totals do not.",
+    immediate: &["See what sends so much: a loop, or a debug switch that was left on."],
+    short_term: &[
+        "Raise `events_per_second` of the source if the machine has the time, or let the sender sample and say its sample rate.",
+    ],
+    long_term: &["Send one event a run of a stage, not one a sample."],
+    queries: &["rate(neural_source_shed_total[5m])", "rate(neural_source_events_total[5m])"],
+    related: &["NeuralSourceKernelDrops"],
+    fires: Case::fires(
+        10,
+        &[("neural_source_shed_total{source='pipeline'}", "0+600x15")],
+        &[("source", "pipeline")],
+        "10",
+    ),
+    quiet: Case::quiet(10, &[("neural_source_shed_total{source='pipeline'}", "7x15")]),
+    ..Alert::BLANK
+};
+
+static KERNEL_DROPS: Alert = Alert {
+    name: "NeuralSourceKernelDrops",
+    level: Level::new(Severity::High, Priority::P2, 0, "increase(neural_source_kernel_drops_total[5m]) > 0"),
+    keep_firing: 300,
+    summary: "The kernel drops datagrams for {{ $labels.source }}",
+    description: "{{ $value | humanize }} datagrams of the last five minutes never reached the agent, because the receive buffer of {{ $labels.listen }} was full.",
+    meaning: "Datagrams came faster than the agent was allowed to run, and the kernel threw them away. Nobody knows what was in them.",
+    immediate: &["See whether the machine's processors are busy: the agent gets its turn late."],
+    short_term: &[
+        "Raise `receive_buffer` of the source and, if the kernel grants less than was asked, `sudo sysctl net.core.rmem_max=8388608`.",
+    ],
+    long_term: &[
+        "Let senders on the same machine use the Unix socket, which makes them wait instead of losing.",
+    ],
+    queries: &[
+        "increase(neural_source_kernel_drops_total[1h])",
+        "neural_source_receive_buffer_granted_bytes",
+        "neural_source_receive_buffer_queued_bytes",
+    ],
+    related: &["NeuralHostUdpOverflows", "NeuralSourceShed"],
+    fires: Case::fires(
+        10,
+        &[("neural_source_kernel_drops_total{source='statsd',listen='udp://127.0.0.1:8125'}", "0x5 8x10")],
+        &[("source", "statsd"), ("listen", "udp://127.0.0.1:8125")],
+        "8",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_source_kernel_drops_total{source='statsd',listen='udp://127.0.0.1:8125'}", "8x15")],
+    ),
+    ..Alert::BLANK
+};
+
+static QUIET: Alert = Alert {
+    name: "NeuralSourceQuiet",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        60,
+        "time() - neural_source_last_event_timestamp_seconds > ${source_quiet} and neural_source_up == 1",
+    ),
+    summary: "Nothing has come from {{ $labels.source }} for a while",
+    description: "Its last event came {{ $value | humanizeDuration }} ago; ${source_quiet} is the most. It can be heard, but says nothing.",
+    meaning: "The source is open and idle. That is fine between sessions, and a stale source during one: whoever sends to it stopped or sends elsewhere.",
+    immediate: &["See whether the sending program runs, and to which address it sends."],
+    short_term: &[
+        "If the source is meant to be idle, switch this alert off (`alerts.off`) or raise `source_quiet`.",
+    ],
+    long_term: &[],
+    queries: &["time() - neural_source_last_event_timestamp_seconds", "rate(neural_source_events_total[5m])"],
+    related: &["NeuralPipelineSilent", "NeuralDeviceSilent"],
+    fires: Case::fires(
+        10,
+        &[
+            ("neural_source_last_event_timestamp_seconds{source='pipeline'}", "0x15"),
+            ("neural_source_up{source='pipeline'}", "1x15"),
+        ],
+        &[("source", "pipeline")],
+        "10m 0s",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_source_last_event_timestamp_seconds{source='pipeline'}", "0+60x15"),
+            ("neural_source_up{source='pipeline'}", "1x15"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static POLLS: Alert = Alert {
+    name: "NeuralSourcePollFailures",
+    level: Level::new(
+        Severity::Low,
+        Priority::P2,
+        300,
+        "rate(neural_source_pass_failures_total[10m]) / rate(neural_source_passes_total[10m]) > 0.1",
+    ),
+    summary: "{{ $labels.source }} often does not answer",
+    description: "{{ $value | humanizePercentage }} of the attempts to ask it brought no answer. Its figures have holes.",
+    meaning: "A source that is polled answers sometimes. It is slow, overloaded, or the time limit is too short.",
+    immediate: &["Ask it by hand and watch how long it takes."],
+    short_term: &["Raise `timeout` or `interval` of the source."],
+    long_term: &[],
+    queries: &["neural_source_duration_seconds", "rate(neural_source_pass_failures_total[10m])"],
+    related: &["NeuralSourceDown"],
+    fires: Case::fires(
+        20,
+        &[
+            ("neural_source_pass_failures_total{source='engine'}", "0+3x30"),
+            ("neural_source_passes_total{source='engine'}", "0+12x30"),
+        ],
+        &[("source", "engine")],
+        "25%",
+    ),
+    quiet: Case::quiet(
+        20,
+        &[
+            ("neural_source_pass_failures_total{source='engine'}", "0x30"),
+            ("neural_source_passes_total{source='engine'}", "0+12x30"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static CLIENTS: Alert = Alert {
+    name: "NeuralSourceRefusesClients",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        0,
+        "increase(neural_source_clients_refused_total[5m]) > 0",
+    ),
+    keep_firing: 300,
+    summary: "{{ $labels.source }} has too many connections",
+    description: "{{ $value | humanize }} connections were closed at once in five minutes, because too many are open. Their senders are not heard.",
+    meaning: "More programs connect than the source lets in. Usually one of them opens a connection for each line and never closes it.",
+    immediate: &["See who is connected: `ss -xp` for Unix sockets, `ss -tp` for TCP."],
+    short_term: &["Mend the sender that leaves connections open, or raise `limits.connections`."],
+    long_term: &["Keep one connection for each process."],
+    queries: &["neural_source_clients", "rate(neural_source_clients_accepted_total[5m])"],
+    related: &[],
+    fires: Case::fires(
+        10,
+        &[("neural_source_clients_refused_total{source='pipeline'}", "0x5 3x10")],
+        &[("source", "pipeline")],
+        "3",
+    ),
+    quiet: Case::quiet(10, &[("neural_source_clients_refused_total{source='pipeline'}", "0x15")]),
+    ..Alert::BLANK
+};

@@ -1,0 +1,371 @@
+//! Alerts: are the stages of the pipelines fast, and do they succeed?
+
+use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
+
+pub(super) static CHAPTER: Chapter = Chapter {
+    page: "pipeline",
+    group: "neural-stage",
+    interval: 15,
+    records: &[
+        Record {
+            name: "stage:neural_stage_runs:rate5m",
+            expr: "rate(neural_stage_duration_seconds_count[5m])",
+        },
+        Record {
+            name: "stage:neural_stage_duration_seconds:p50_rate5m",
+            expr: "histogram_quantile(0.5, rate(neural_stage_duration_seconds_bucket[5m]))",
+        },
+        Record {
+            name: "stage:neural_stage_duration_seconds:p95_rate5m",
+            expr: "histogram_quantile(0.95, rate(neural_stage_duration_seconds_bucket[5m]))",
+        },
+        Record {
+            name: "stage:neural_stage_duration_seconds:p99_rate5m",
+            expr: "histogram_quantile(0.99, rate(neural_stage_duration_seconds_bucket[5m]))",
+        },
+        Record {
+            name: "stage:neural_stage_duration_seconds:mean_rate5m",
+            expr: "rate(neural_stage_duration_seconds_sum[5m]) / rate(neural_stage_duration_seconds_count[5m])",
+        },
+        Record {
+            name: "stage:neural_stage_failures:ratio_rate5m",
+            expr: "rate(neural_stage_failures_total[5m]) / rate(neural_stage_duration_seconds_count[5m])",
+        },
+        Record {
+            // Which stage takes the time of its pipeline.
+            name: "stage:neural_stage_time:share_rate5m",
+            expr: "rate(neural_stage_duration_seconds_sum[5m])\n/ ignoring (stage) group_left ()\nsum without (stage) (rate(neural_stage_duration_seconds_sum[5m]))",
+        },
+        Record {
+            // 1 rises, -1 falls, 0 keeps within five per cent of an hour ago.
+            name: "stage:neural_stage_duration_seconds:trend1h",
+            expr: "(stage:neural_stage_duration_seconds:mean_rate5m > bool 1.05 * (stage:neural_stage_duration_seconds:mean_rate5m offset 1h))\n-\n(stage:neural_stage_duration_seconds:mean_rate5m < bool 0.95 * (stage:neural_stage_duration_seconds:mean_rate5m offset 1h))",
+        },
+        Record {
+            name: "stage:neural_stage_duration_seconds:zscore1h",
+            expr: "(\n  stage:neural_stage_duration_seconds:mean_rate5m\n  -\n  avg_over_time(stage:neural_stage_duration_seconds:mean_rate5m[1h] offset 10m)\n)\n/\n(\n  stddev_over_time(stage:neural_stage_duration_seconds:mean_rate5m[1h] offset 10m)\n    > 0.05 * avg_over_time(stage:neural_stage_duration_seconds:mean_rate5m[1h] offset 10m)\n  or\n  0.05 * avg_over_time(stage:neural_stage_duration_seconds:mean_rate5m[1h] offset 10m)\n)\nand\ncount_over_time(stage:neural_stage_duration_seconds:mean_rate5m[1h] offset 10m) > 30",
+        },
+    ],
+    alerts: &[&LATENCY, &FAILURES, &ANOMALY, &REGRESSION, &THROUGHPUT, &SILENT, &LAG],
+};
+
+static LATENCY: Alert = Alert {
+    name: "NeuralStageLatency",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        120,
+        "stage:neural_stage_duration_seconds:p95_rate5m > ${stage_latency}\nand stage:neural_stage_runs:rate5m > ${stage_traffic}",
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P0,
+        60,
+        "stage:neural_stage_duration_seconds:p95_rate5m > ${stage_latency_critical}\nand stage:neural_stage_runs:rate5m > ${stage_traffic}",
+    )),
+    keep_firing: 60,
+    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} is slow",
+    description: "95 of 100 runs take up to {{ $value | humanizeDuration }}; ${stage_latency} is the most. What closes a loop over this stage comes late.",
+    meaning: "One stage takes longer than it may. A stage that is slower than the data come lets its queue grow, and then everything is late.",
+    immediate: &[
+        "See whether its queue grows: `queue:neural_queue_fill:ratio`.",
+        "See whether the machine is busy: processors, memory, a card that slowed down for heat.",
+        "See whether only this stage became slow, or all of them: then it is the machine.",
+    ],
+    short_term: &[
+        "Follow an exemplar's trace to a slow run and look at what it did.",
+        "Compare with the last change of the model or of the window's length.",
+    ],
+    long_term: &[
+        "Give the stage a core or a card of its own, or make its windows shorter.",
+        "Set the limit to what the experiment really needs (`alerts.limits.stage_latency`).",
+    ],
+    queries: &[
+        "stage:neural_stage_duration_seconds:p95_rate5m",
+        "stage:neural_stage_time:share_rate5m",
+        "rate(neural_stage_items_total[5m])",
+    ],
+    related: &["NeuralQueueFill", "NeuralHostCpu", "NeuralStageSlowBurn", "NeuralGpuThrottled"],
+    fires: Case::fires(
+        15,
+        &[
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}", "0x20"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.25'}", "0+600x20"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='+Inf'}", "0+600x20"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x20"),
+        ],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "242.5ms",
+    ),
+    worsens: Some(Case::fires(
+        15,
+        &[
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='2.5'}", "0x20"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='5'}", "0+600x20"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='+Inf'}", "0+600x20"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x20"),
+        ],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "4.875s",
+    )),
+    // As slow, but one run in a minute is no judgement.
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.1'}", "0x20"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='0.25'}", "0+1x20"),
+            ("neural_stage_duration_seconds_bucket{pipeline='decoder',stage='filter',le='+Inf'}", "0+1x20"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+1x20"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static FAILURES: Alert = Alert {
+    name: "NeuralStageFailures",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        120,
+        "stage:neural_stage_failures:ratio_rate5m > ${stage_failures}\nand stage:neural_stage_runs:rate5m > ${stage_traffic}",
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P0,
+        60,
+        "stage:neural_stage_failures:ratio_rate5m > ${stage_failures_critical}\nand stage:neural_stage_runs:rate5m > ${stage_traffic}",
+    )),
+    keep_firing: 60,
+    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} fails",
+    description: "{{ $value | humanizePercentage }} of its runs fail; ${stage_failures} may.",
+    meaning: "Runs of one stage end in an error. What they worked on is missing further down.",
+    immediate: &[
+        "Look at the kinds: `sum by (stage, error) (rate(neural_stage_errors_total[5m]))`.",
+        "Read the pipeline's log at that time.",
+    ],
+    short_term: &["If it began with a change of model, settings or montage, go back."],
+    long_term: &["Add the case that failed to the pipeline's tests."],
+    queries: &[
+        "stage:neural_stage_failures:ratio_rate5m",
+        "sum by (pipeline, stage, error) (rate(neural_stage_errors_total[5m]))",
+    ],
+    related: &["NeuralStageFailureBurn", "NeuralPipelineErrors", "NeuralPipelineSilent"],
+    fires: Case::fires(
+        15,
+        &[
+            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0+60x20"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x20"),
+        ],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "10%",
+    ),
+    worsens: Some(Case::fires(
+        15,
+        &[
+            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0+300x20"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x20"),
+        ],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "50%",
+    )),
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_stage_failures_total{pipeline='decoder',stage='filter'}", "0+1x20"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+1x20"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static ANOMALY: Alert = Alert {
+    name: "NeuralStageLatencyAnomaly",
+    level: Level::new(
+        Severity::Info,
+        Priority::P3,
+        300,
+        "stage:neural_stage_duration_seconds:zscore1h > ${zscore} and stage:neural_stage_runs:rate5m > ${stage_traffic}",
+    ),
+    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} is slower than in the hour before",
+    description: "Its mean duration is {{ $value | humanize }} standard deviations above that of the hour before; ${zscore} are an anomaly. It may still be within its limits.",
+    meaning: "The stage became slow by its own standards. The hour that ended ten minutes ago is the standard, the present left out; the spread is taken as at least five per cent of the mean.",
+    immediate: &["Look what changed at the step: load of the machine, length of windows, another model."],
+    short_term: &["If the new duration is right, do nothing: within an hour it is the past."],
+    long_term: &[],
+    queries: &[
+        "stage:neural_stage_duration_seconds:mean_rate5m",
+        "stage:neural_stage_duration_seconds:zscore1h",
+    ],
+    related: &["NeuralStageLatency", "NeuralStageRegression"],
+    fires: Case::fires(
+        128,
+        &[
+            ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x120 720+12x20"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x140"),
+        ],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "20",
+    ),
+    quiet: Case::quiet(
+        128,
+        &[
+            ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x140"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x140"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static REGRESSION: Alert = Alert {
+    name: "NeuralStageRegression",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "avg_over_time(stage:neural_stage_duration_seconds:mean_rate5m[30m])\n/\navg_over_time(stage:neural_stage_duration_seconds:mean_rate5m[30m] offset 1d)\n> ${stage_regression}",
+    ),
+    worse: Some(Level::new(
+        Severity::Medium,
+        Priority::P2,
+        600,
+        "avg_over_time(stage:neural_stage_duration_seconds:mean_rate5m[30m])\n/\navg_over_time(stage:neural_stage_duration_seconds:mean_rate5m[30m] offset 1d)\n> ${stage_regression_critical}",
+    )),
+    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} is slower than yesterday",
+    description: "It takes {{ $value | humanizePercentage }} of what it took a day ago; ${stage_regression} is a regression.",
+    meaning: "Over half an hour the stage is slower than over the same half hour of yesterday. Only slower is told, not faster.",
+    immediate: &["See what was installed or changed since yesterday."],
+    short_term: &["Run yesterday's version beside today's on a recording."],
+    long_term: &["Measure a stage before each release, on the same recording."],
+    queries: &[
+        "stage:neural_stage_duration_seconds:mean_rate5m",
+        "stage:neural_stage_duration_seconds:mean_rate5m offset 1d",
+    ],
+    related: &["NeuralStageLatencyAnomaly", "NeuralStageLatency"],
+    fires: Case::fires(
+        1500,
+        &[
+            ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x1440 8640+9x70"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1510"),
+        ],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "150%",
+    ),
+    worsens: Some(Case::fires(
+        1500,
+        &[
+            ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x1440 8640+18x70"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1510"),
+        ],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "300%",
+    )),
+    quiet: Case::quiet(
+        1500,
+        &[
+            ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x1510"),
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x1510"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static THROUGHPUT: Alert = Alert {
+    name: "NeuralStageThroughput",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        300,
+        "stage:neural_stage_runs:rate5m / (stage:neural_stage_runs:rate5m offset 1h) < ${pipeline_throughput}\nand stage:neural_stage_runs:rate5m offset 1h > ${stage_traffic}\nand stage:neural_stage_runs:rate5m > 0",
+    ),
+    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} does less than an hour ago",
+    description: "It runs at {{ $value | humanizePercentage }} of its rate an hour ago; ${pipeline_throughput} is the least.",
+    meaning: "Fewer runs come through than an hour ago, but not none. The stage before it, the device, or the stage itself became slower.",
+    immediate: &["Find the first stage of the pipeline whose rate fell: it is the cause."],
+    short_term: &["If the rate of the device fell, see `NeuralDeviceLowRate`."],
+    long_term: &["If the load simply varies, lower `pipeline_throughput`."],
+    queries: &["stage:neural_stage_runs:rate5m", "stage:neural_stage_runs:rate5m offset 1h"],
+    related: &["NeuralPipelineSilent", "NeuralDeviceLowRate", "NeuralQueueFill"],
+    fires: Case::fires(
+        105,
+        &[(
+            "neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}",
+            "0+600x90 54000+150x30",
+        )],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "25%",
+    ),
+    quiet: Case::quiet(
+        105,
+        &[(
+            "neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}",
+            "0+600x90 54000+500x30",
+        )],
+    ),
+    ..Alert::BLANK
+};
+
+static SILENT: Alert = Alert {
+    name: "NeuralPipelineSilent",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        60,
+        "sum without (stage) (rate(neural_stage_duration_seconds_count[5m])) == 0\nand sum without (stage) (rate(neural_stage_duration_seconds_count[30m])) > 0\nunless (neural_sessions_active == 0 and neural_sessions_started_total > 0)",
+    ),
+    summary: "{{ $labels.pipeline }} does nothing any more",
+    description: "No stage has run for five minutes, and some did within the last half hour.",
+    meaning: "A pipeline that worked fell silent. It ended, hangs, or gets no data. A pipeline that tells its sessions is left alone while none is active.",
+    immediate: &[
+        "See whether its process lives, and whether the device streams.",
+        "Read the pipeline's log.",
+    ],
+    short_term: &[
+        "If the session simply ended, let the pipeline send `session` events: then this alert knows.",
+    ],
+    long_term: &["Let a service manager restart the pipeline when it ends."],
+    queries: &[
+        "sum without (stage) (rate(neural_stage_duration_seconds_count[5m]))",
+        "neural_sessions_active",
+        "neural_process_instances",
+    ],
+    related: &["NeuralDeviceSilent", "NeuralProcessMissing", "NeuralSourceQuiet"],
+    fires: Case::fires(
+        22,
+        &[("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x12 7200x20")],
+        &[("pipeline", "decoder")],
+        "0",
+    ),
+    quiet: Case::quiet(
+        22,
+        &[
+            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x12 7200x20"),
+            ("neural_sessions_active{pipeline='decoder'}", "1x12 0x20"),
+            ("neural_sessions_started_total{pipeline='decoder'}", "1x32"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static LAG: Alert = Alert {
+    name: "NeuralStageClockLag",
+    level: Level::new(Severity::Low, Priority::P3, 600, "abs(neural_stage_clock_lag_seconds) > ${stage_lag}"),
+    summary: "Events of {{ $labels.pipeline }} come late, or from another time",
+    description: "Arrival and the sender's clock are {{ $value | humanizeDuration }} apart at stage {{ $labels.stage }}; ${stage_lag} is the most.",
+    meaning: "The time that the sender gives and that of arrival differ. If the difference grows, events wait somewhere; if it stays, one of the two clocks is wrong.",
+    immediate: &["Compare the clocks: `timedatectl` on both machines."],
+    short_term: &["If it grows, look for a backlog in the sender."],
+    long_term: &["Keep both machines on the same NTP server."],
+    queries: &["neural_stage_clock_lag_seconds"],
+    related: &["NeuralQueueFill"],
+    fires: Case::fires(
+        20,
+        &[("neural_stage_clock_lag_seconds{pipeline='decoder',stage='filter'}", "-30x25")],
+        &[("pipeline", "decoder"), ("stage", "filter")],
+        "30s",
+    ),
+    quiet: Case::quiet(
+        20,
+        &[("neural_stage_clock_lag_seconds{pipeline='decoder',stage='filter'}", "0.1x25")],
+    ),
+    ..Alert::BLANK
+};

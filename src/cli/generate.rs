@@ -1,0 +1,180 @@
+//! `generate`: the catalogue as files for Prometheus, Alertmanager, Grafana and Kubernetes.
+//!
+//! A list of what was written, with a sum of each file, lies beside the files. By it a file that somebody changed
+//! by hand, or put there, is known and left alone; and one that is no longer wanted is removed if it is still
+//! what was written.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::{Exit, FileArgs, complain, print, run};
+use crate::agent::Failure;
+use crate::catalog::{PAGES, Page, agent};
+use crate::render::{File, render};
+
+/// Where the list lies, from the folder that is written into.
+const LIST: &str = "provisioning/.generated";
+
+pub(super) fn generate(args: &FileArgs, out: &Path, check: bool, force: bool) -> Exit {
+    let config = match run::load(run::chosen(args).as_deref()) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&Failure::Config(problems));
+            return Exit::Usage;
+        }
+    };
+    let pages: Vec<&Page> =
+        PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0.iter().copied()).collect();
+    let files = render(&pages, &config.settings());
+    match compare(&files, out).and_then(|steps| if check { told(&steps) } else { write(&steps, out, force) })
+    {
+        Ok((text, exit)) => match print(text.as_bytes()) {
+            Exit::Fine => exit,
+            failed => failed,
+        },
+        Err(why) => {
+            complain(&why);
+            Exit::Failed
+        }
+    }
+}
+
+/// What is to be done with one file.
+struct Step<'a> {
+    path: String,
+    what: What<'a>,
+    /// Whether what is there is not what was written last.
+    foreign: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum What<'a> {
+    Create(&'a str),
+    Change(&'a str),
+    Keep(&'a str),
+    Remove,
+}
+
+impl What<'_> {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Change(_) => "change",
+            Self::Keep(_) => "unchanged",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+fn compare<'a>(files: &'a [File], out: &Path) -> Result<Vec<Step<'a>>, String> {
+    let list = read(&out.join(LIST))?.unwrap_or_default();
+    let list = String::from_utf8_lossy(&list).into_owned();
+    let known: BTreeMap<&str, &str> =
+        list.lines().filter_map(|line| line.split_once("  ")).map(|(s, p)| (p, s)).collect();
+    let mut steps = Vec::new();
+    for File { path, text } in files {
+        let there = read(&out.join(path))?;
+        let foreign = |bytes: &[u8]| known.get(path.as_str()) != Some(&sum(bytes).as_str());
+        steps.push(match there {
+            None => Step { path: path.clone(), what: What::Create(text), foreign: false },
+            Some(bytes) if bytes == text.as_bytes() => {
+                Step { path: path.clone(), what: What::Keep(text), foreign: false }
+            }
+            Some(bytes) => Step { path: path.clone(), what: What::Change(text), foreign: foreign(&bytes) },
+        });
+    }
+    for (path, written) in known {
+        // Only what lies below, and never the way out of it.
+        let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if files.iter().any(|file| file.path == path) || !inside {
+            continue;
+        }
+        if let Some(bytes) = read(&out.join(path))? {
+            steps.push(Step { path: path.to_owned(), what: What::Remove, foreign: sum(&bytes) != written });
+        }
+    }
+    Ok(steps)
+}
+
+/// What differs.
+fn told(steps: &[Step<'_>]) -> Result<(String, Exit), String> {
+    let mut text = String::new();
+    for step in steps.iter().filter(|step| !matches!(step.what, What::Keep(_))) {
+        let by = if step.foreign { " (not as it was written)" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {}{by}", step.what.word(), step.path);
+    }
+    let exit = if text.is_empty() { Exit::Fine } else { Exit::Differs };
+    let _ = writeln!(text, "{}", count(steps));
+    Ok((text, exit))
+}
+
+fn count(steps: &[Step<'_>]) -> String {
+    let of = |word| steps.iter().filter(|step| step.what.word() == word).count();
+    let counts = ["create", "change", "remove", "unchanged"].map(|word| format!("{} {word}", of(word)));
+    format!("{} files: {}", steps.len(), counts.join(", "))
+}
+
+fn write(steps: &[Step<'_>], out: &Path, force: bool) -> Result<(String, Exit), String> {
+    let (mut text, mut exit, mut list) = (String::new(), Exit::Fine, String::new());
+    for step in steps {
+        if step.foreign && !force {
+            let why = "was changed by hand, or is not ours; left alone, --force writes over it";
+            complain(&format!("{} {why}", out.join(&step.path).display()));
+            exit = Exit::Failed;
+            continue;
+        }
+        let path = out.join(&step.path);
+        let cannot = |why: io::Error| format!("cannot {} {}: {why}", step.what.word(), path.display());
+        match step.what {
+            What::Create(wanted) | What::Change(wanted) => {
+                replace(&path, wanted.as_bytes()).map_err(cannot)?;
+            }
+            What::Remove => std::fs::remove_file(&path).map_err(cannot)?,
+            What::Keep(_) => {}
+        }
+        if let What::Create(wanted) | What::Change(wanted) | What::Keep(wanted) = step.what {
+            let _ = writeln!(list, "{}  {}", sum(wanted.as_bytes()), step.path);
+        }
+        if !matches!(step.what, What::Keep(_)) {
+            let _ = writeln!(text, "{} {}", step.what.word(), step.path);
+        }
+    }
+    let path = out.join(LIST);
+    if read(&path)?.as_deref() != Some(list.as_bytes()) {
+        replace(&path, list.as_bytes()).map_err(|why| format!("cannot write {}: {why}", path.display()))?;
+    }
+    let _ = writeln!(text, "{}", count(steps));
+    Ok((text, exit))
+}
+
+/// Puts a file in place whole or not at all: a server that reads the folder meanwhile sees one or the other.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let aside = path.with_file_name(name);
+    let mut file = std::fs::File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&aside, path)
+}
+
+/// The bytes of a file, if it is there.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(format!("cannot read {}: {why}", path.display())),
+    }
+}
+
+/// FNV-1a, 64 bits: to tell a change, not to prove anything.
+fn sum(bytes: &[u8]) -> String {
+    let fold = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold))
+}

@@ -1,0 +1,185 @@
+//! `provision`: what is generated, pushed to the servers that show and evaluate it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::{Exit, FileArgs, complain, print, run};
+use crate::agent::{self, Failure};
+use crate::config::Config;
+use crate::provision::{self, Action, Bundle, Deed, Ending, How, Outcome, Report, Run};
+use crate::render::File;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What is to be done.
+    deed: Do,
+    #[command(flatten)]
+    file: FileArgs,
+    /// Only this target; can be given more than once.
+    #[arg(long, value_name = "NAME")]
+    target: Vec<String>,
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove what is ours and no longer generated.
+    #[arg(long)]
+    prune: bool,
+    /// Write over what somebody else made or edited.
+    #[arg(long)]
+    force: bool,
+    /// How it is told.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    output: Form,
+    /// Push the files of this folder in place of those that the agent would generate.
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Do {
+    /// Say what would be done; the exit code is 3 if there is something.
+    Plan,
+    /// Do it.
+    Apply,
+    /// Remove everything that is ours.
+    Destroy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+pub(super) fn provision(args: &Args) -> Exit {
+    let config = match run::load(run::chosen(&args.file).as_deref()) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&Failure::Config(problems));
+            return Exit::Usage;
+        }
+    };
+    if let Err(why) = run::log(&config) {
+        complain(&why);
+        return Exit::Usage;
+    }
+    if config.provision.targets.is_empty() {
+        complain(
+            &"there is nowhere to push to\n  hint: list servers under provision.targets in the configuration",
+        );
+        return Exit::Usage;
+    }
+    let bundle = match files(args.from.as_deref(), &config)
+        .and_then(|files| Bundle::of(files).map_err(|w| w.join("\n")))
+    {
+        Ok(bundle) => bundle,
+        Err(why) => {
+            complain(&why);
+            return Exit::Failed;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let deed = match args.deed {
+        Do::Plan => Deed::Plan,
+        Do::Apply => Deed::Apply,
+        Do::Destroy => Deed::Destroy,
+    };
+    let what = Run {
+        deed,
+        dry: args.dry_run || deed == Deed::Plan,
+        only: args.target.clone(),
+        how: How { force: args.force, prune: args.prune },
+        wait: config.provision.wait.0,
+    };
+    let shown = if what.dry { Deed::Plan } else { deed };
+    let text = args.output == Form::Text;
+    let mut tell = |outcome: &Outcome| {
+        if text {
+            print(told(shown, outcome).as_bytes());
+        }
+    };
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = provision::run(&config.provision.targets, &bundle, &what, &mut tell) => Some(report),
+            () = run::stop_signal() => None,
+        }
+    });
+    let Some(report) = report else {
+        complain(&"stopped before the end; run it again to see what is left");
+        return Exit::Failed;
+    };
+    end(&report, text)
+}
+
+fn end(report: &Report, text: bool) -> Exit {
+    for trouble in &report.troubles {
+        complain(&format!("{}: {}", trouble.target, trouble.why));
+    }
+    if text {
+        print(format!("\n{}", report.summary()).as_bytes());
+    } else {
+        let mut json = serde_json::to_string_pretty(report).unwrap_or_default();
+        json.push('\n');
+        print(json.as_bytes());
+    }
+    match report.ending() {
+        Ending::Fine => Exit::Fine,
+        Ending::Differences => Exit::Differs,
+        Ending::Failed => Exit::Failed,
+    }
+}
+
+/// A step with what it changes.
+fn told(deed: Deed, outcome: &Outcome) -> String {
+    let step = &outcome.step;
+    if step.action == Action::Unchanged && deed == Deed::Plan {
+        return String::new();
+    }
+    let mut text = provision::line(deed, outcome);
+    text.push('\n');
+    if deed == Deed::Plan {
+        // Writing to a string cannot fail.
+        if step.action == Action::Create {
+            let _ = writeln!(text, "  + {} lines", step.text.lines().count());
+        } else {
+            for line in step.diff.lines() {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+    }
+    text
+}
+
+/// What the agent would generate, or what lies in a folder.
+fn files(from: Option<&Path>, config: &Config) -> Result<Vec<File>, String> {
+    let Some(folder) = from else { return Ok(agent::files(config)) };
+    let mut files = Vec::new();
+    walk(folder, "", &mut files).map_err(|why| format!("cannot read {}: {why}", folder.display()))?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+fn walk(folder: &Path, under: &str, files: &mut Vec<File>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if under.is_empty() { name.clone() } else { format!("{under}/{name}") };
+        let kind = entry.file_type()?;
+        if kind.is_dir() && !name.starts_with('.') {
+            walk(&entry.path(), &path, files)?;
+        } else if kind.is_file() && !name.starts_with('.') {
+            files.push(File { path, text: std::fs::read_to_string(entry.path())? });
+        }
+    }
+    Ok(())
+}

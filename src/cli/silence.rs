@@ -1,0 +1,103 @@
+//! `silence`: a device or a session that is worked on disturbs nobody.
+
+use std::fmt::Write;
+
+use super::{Exit, FileArgs, complain, print, run};
+use crate::agent::Failure;
+use crate::config::Config;
+use crate::provision::silence::{self, New};
+use crate::provision::{Alertmanager, Target};
+use crate::setting::Span;
+use crate::source::now;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The device, or the session with --label session; every silence of ours is listed if left away.
+    value: Option<String>,
+    #[command(flatten)]
+    file: FileArgs,
+    /// The label that is compared.
+    #[arg(long, default_value = "device")]
+    label: String,
+    /// How long: 30m, 2h, 1d.
+    #[arg(long = "for", value_name = "SPAN", default_value = "1h")]
+    span: Span,
+    /// Why.
+    #[arg(long, default_value = "silenced by hand")]
+    comment: String,
+    /// End the silence now.
+    #[arg(long)]
+    expire: bool,
+    /// The Alertmanager, if there are several.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+}
+
+pub(super) fn silence(args: &Args) -> Exit {
+    let config = match run::load(run::chosen(&args.file).as_deref()) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&Failure::Config(problems));
+            return Exit::Usage;
+        }
+    };
+    let Some(server) = server(&config, args.target.as_deref()) else {
+        complain(
+            &"there is no such Alertmanager\n  hint: list one under provision.targets in the configuration",
+        );
+        return Exit::Usage;
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    match runtime.block_on(done(args, server)) {
+        Ok(text) => print(text.as_bytes()),
+        Err(why) => {
+            complain(&format!("{}: {why}", server.name));
+            Exit::Failed
+        }
+    }
+}
+
+fn server<'a>(config: &'a Config, name: Option<&str>) -> Option<&'a Alertmanager> {
+    config.provision.targets.iter().find_map(|target| match target {
+        Target::Alertmanager(of) if name.is_none_or(|name| name == of.name) => Some(of),
+        _ => None,
+    })
+}
+
+async fn done(args: &Args, server: &Alertmanager) -> Result<String, String> {
+    let Some(value) = &args.value else {
+        let mut text = String::new();
+        for silence in silence::list(server).await? {
+            let silence::Silence { id, state, matchers, ends, comment } = silence;
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{id}  {state:7}  until {ends}  {matchers}  {comment}");
+        }
+        return Ok(text);
+    };
+    if args.expire {
+        let ended = silence::expire(server, &args.label, value).await?;
+        return Ok(if ended.is_empty() {
+            "no silence of ours was there\n".to_owned()
+        } else {
+            ended.join("\n") + "\n"
+        });
+    }
+    let (starts, ends) = (stamp(0), stamp(args.span.0.as_secs()));
+    let new = New { label: &args.label, value, starts: &starts, ends: &ends, comment: &args.comment };
+    let id = silence::make(server, &new).await?;
+    Ok(format!("{id}  until {ends}\n"))
+}
+
+/// The time so many seconds from now: RFC 3339 in UTC.
+fn stamp(later: u64) -> String {
+    let seconds = (now().0 / 1_000_000_000).saturating_add(later);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = run::date(days);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}

@@ -1,0 +1,135 @@
+//! `simulate`: a device that is not there, on a pseudo-terminal, and the account of what it did.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Exit, complain, print, recording};
+use crate::source::simulate::fault::{self, Fault};
+use crate::source::simulate::ledger::Ledger;
+use crate::source::simulate::run::{Settings, Trouble, run};
+use crate::source::simulate::signal::Shape;
+use crate::source::simulate::terminal::Terminal;
+use crate::source::simulate::{Choice, Device};
+
+/// What a simulation is told.
+#[derive(Debug, Args)]
+#[command(after_long_help = fault::HELP, after_help = "More about faults: neural-exporter simulate --help")]
+pub(super) struct SimulateArgs {
+    /// The device.
+    device: Device,
+    /// A symlink to the pseudo-terminal, made at start and removed at the end. Without it the terminal's own name
+    /// is printed.
+    #[arg(long, value_name = "PATH")]
+    pty: Option<PathBuf>,
+    /// What goes wrong, and when: lose=300@5s, dropout=2s@10s, rail=3@5s..8s. Can be given more than once.
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
+    /// What the channels read.
+    #[arg(long, value_enum, default_value_t)]
+    signal: Shape,
+    /// Decides everything that looks random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Send so many packets and be silent then.
+    #[arg(long)]
+    frames: Option<u64>,
+    /// Stop after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// How long bytes wait in the chip that hands them on: 16ms as FTDI delivers it, 1ms, 0; as usual for the
+    /// device if left away.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    latency_timer: Option<Duration>,
+    /// Write what was sent and what was not as JSON to this file at the end, instead of words to the screen.
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Which Chords board, by the name that it tells.
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
+    /// Which firmware a Ganglion has.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    firmware: u8,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    fault::seconds(text).map(Duration::from_secs_f64)
+}
+
+pub(super) fn simulate(args: &SimulateArgs) -> Exit {
+    let settings = Settings {
+        device: args.device,
+        choice: Choice { seed: args.seed, board: args.board.clone(), firmware: args.firmware },
+        link: args.pty.clone(),
+        shape: args.signal,
+        faults: args.fault.clone(),
+        frames: args.frames,
+        latency: args.latency_timer,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let seconds = args.seconds;
+    let ended = runtime.block_on(async move {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut board = tokio::task::spawn_blocking({
+            let stop = stop.clone();
+            move || run(&settings, &stop, |terminal| announce(&settings, terminal))
+        });
+        tokio::select! {
+            ended = &mut board => ended,
+            () = recording::stop_after(seconds) => {
+                stop.store(true, Ordering::Relaxed);
+                board.await
+            }
+        }
+    });
+    match ended {
+        Ok(Ok(ledger)) => tell(&ledger, args.ledger.as_deref()),
+        Ok(Err(Trouble::Asked(why))) => {
+            complain(&why);
+            Exit::Usage
+        }
+        Ok(Err(Trouble::Terminal(error))) => {
+            complain(&format!("cannot open a pseudo-terminal: {error}"));
+            Exit::Failed
+        }
+        Err(error) => {
+            complain(&format!("the simulation broke: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// Says where the device is.
+fn announce(settings: &Settings, terminal: &Terminal) {
+    let slave = terminal.slave().display();
+    let text = match &settings.link {
+        Some(link) => format!("{} -> {slave}\n", link.display()),
+        None => format!("{slave}\n"),
+    };
+    print(text.as_bytes());
+}
+
+/// Gives the account, in words or as a file that is whole when it is there.
+fn tell(ledger: &Ledger, file: Option<&Path>) -> Exit {
+    let Some(file) = file else { return print(ledger.words().as_bytes()) };
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    let written = std::fs::write(&new, ledger.json()).and_then(|()| std::fs::rename(&new, file));
+    match written {
+        Ok(()) => Exit::Fine,
+        Err(error) => {
+            complain(&format!("cannot write {}: {error}", file.display()));
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! OpenBCI Ganglion, 4 channels at 200 Hz, through the BLED112 dongle that speaks BGAPI.
+//!
+//! The packets are those of the Ganglion Data Format (OpenBCI/Docs, Hardware) for firmware 2, and what
+//! BrainFlow's driver reads of firmware 3. Firmware 2 sends differences: after a lost packet nothing is known
+//! until the next packet 0, so those frames are counted and hold no samples. Which firmware it is, is learnt
+//! from the advertised name or from the numbers of packets; until it is known, there are no samples. The
+//! acceleration is not looked at. Differences have their sign in the lowest bit, as the document's own
+//! examples do, while BrainFlow takes the highest; absolute values of firmware 3 are taken as two's
+//! complement, for which there is no document. The impedance is the number that the board tells: its unit is
+//! ohms in the document, while the maker's program halves it and writes kiloohms.
+
+mod dialogue;
+
+use super::Sink;
+use super::bgapi::{self, HEADER, Message, Shape};
+use super::board::{Board, Piece, answer, byte, int24};
+use crate::event::{Answer, Body, Device, Impedance, Rails};
+use dialogue::Dialogue;
+
+/// Channels of one sample.
+const CHANNELS: usize = 4;
+/// Volts of one count: reference 1.2 V, gains 1.5 and 51, 24 bits with sign (Ganglion Data Format).
+const SCALE: f64 = 1.2 / 8_388_607.0 / 1.5 / 51.0;
+/// Where the packet begins in a notification, and how long it is.
+const PACKET: (usize, usize) = (HEADER + 5, 20);
+/// What a board advertises begins so.
+const NAME: &str = "Ganglion";
+/// Codes that are no failure: the list is at its end; the connection was ended by this side.
+const FINE: [u16; 3] = [0, 0x040A, 0x0216];
+
+/// How packets are numbered and packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Firmware {
+    /// Not known yet.
+    #[default]
+    Unknown,
+    /// Numbered as by firmware 3, if no packet was lost; one more round will tell.
+    PerhapsThree,
+    /// Differences, and one packet with values in a round.
+    Two,
+    /// Values.
+    Three,
+}
+
+/// A Ganglion.
+#[derive(Debug, Default)]
+pub struct Ganglion {
+    /// What the advertised name must be, or begin with.
+    wanted: Option<String>,
+    /// The firmware that the settings say.
+    set: Firmware,
+    firmware: Firmware,
+    /// Whether the firmware is known from the name.
+    named: bool,
+    /// The numbers of this packet and of the one before.
+    ids: (Option<u8>, Option<u8>),
+    /// The last sample in counts, if it is known.
+    base: Option<[i32; CHANNELS]>,
+    dialogue: Dialogue,
+}
+
+impl Ganglion {
+    /// The board of this name, or any; with this firmware (2 or 3) unless it is seen to have another.
+    #[must_use]
+    pub fn new(wanted: Option<String>, firmware: Option<u8>) -> Self {
+        let set = match firmware {
+            Some(2) => Firmware::Two,
+            Some(3) => Firmware::Three,
+            _ => Firmware::Unknown,
+        };
+        Self { wanted, set, firmware: set, ..Self::default() }
+    }
+
+    /// Learns from the numbers of two packets that followed each other.
+    fn learn(&mut self, before: u8, id: u8) {
+        if self.named {
+            return;
+        }
+        self.firmware = match (before, id) {
+            (0, 101) | (99, 100) | (100, 0) | (_, 200) => Firmware::Two,
+            (199, 100) => Firmware::Three,
+            (99, 0) if self.firmware == Firmware::Unknown => Firmware::PerhapsThree,
+            (99, 0) if self.firmware == Firmware::PerhapsThree => Firmware::Three,
+            _ => return,
+        };
+    }
+
+    /// Packets of one round, all with their number.
+    fn round(&self) -> u32 {
+        if matches!(self.firmware, Firmware::Unknown | Firmware::Two) { 101 } else { 100 }
+    }
+
+    fn follows(&self) -> bool {
+        let (Some(before), Some(now)) = self.ids else { return false };
+        (self.number(before) + 1) % self.round() == self.number(now)
+    }
+
+    fn number(&self, id: u8) -> u32 {
+        let id = u32::from(id);
+        match self.firmware {
+            Firmware::Unknown | Firmware::Two if id <= 100 => id,
+            _ => id % 100 + if id == 200 { 100 } else { 0 },
+        }
+    }
+
+    /// Whether an advertisement is of the board; learns from it, if so.
+    fn meets(&mut self, data: &[u8]) -> bool {
+        let Some(name) = bgapi::name(data).filter(|name| name.starts_with(NAME)) else { return false };
+        if self.wanted.as_ref().is_some_and(|wanted| !name.starts_with(wanted.as_str())) {
+            return false;
+        }
+        // `Ganglion 1.3-…` is what firmware 3 advertises; BrainFlow looks at the same place.
+        self.firmware = if byte(name.as_bytes(), 11) == b'3' { Firmware::Three } else { Firmware::Two };
+        self.named = true;
+        true
+    }
+}
+
+/// The packet in a notification.
+fn packet(frame: &[u8]) -> &[u8] {
+    frame.get(PACKET.0..).unwrap_or_default()
+}
+
+/// Eight numbers of so many bits, the first bit first, from byte 1 of a packet.
+fn numbers(packet: &[u8], bits: u32) -> [u32; 2 * CHANNELS] {
+    std::array::from_fn(|place| {
+        let first = 8 + place as u32 * bits;
+        (first..first + bits).fold(0, |number, at| {
+            let bit = byte(packet, (at / 8) as usize) >> (7 - at % 8) & 1;
+            number << 1 | u32::from(bit)
+        })
+    })
+}
+
+/// A difference of so many bits: the lowest bit is the sign.
+fn difference(number: u32, bits: u32) -> i32 {
+    number as i32 - if number & 1 == 1 { 1 << bits } else { 0 }
+}
+
+/// What a packet of impedance says: digits before a `Z`.
+fn impedance(packet: &[u8]) -> Option<f64> {
+    let text = packet.get(1..)?.split(|byte| *byte == b'Z').next()?;
+    let number: u64 = std::str::from_utf8(text).ok()?.trim_matches([' ', '\0']).parse().ok()?;
+    Some(number as f64)
+}
+
+impl Board for Ganglion {
+    /// Seven bytes of a notification are always the same: one frame is enough.
+    const CONFIRM: usize = 1;
+
+    fn device(&self) -> Device {
+        let rails = Rails::signed(24, SCALE);
+        // Firmware 2 has 101 packets in 201 samples.
+        let packet_rate = if self.round() == 101 { 200.0 * 101.0 / 201.0 } else { 100.0 };
+        let modulus = self.round();
+        let (protocol, channels, rate) = ("ganglion", CHANNELS as u16, 200.0);
+        Device { protocol, channels, rate, packet_rate, volts: true, modulus, rails }
+    }
+
+    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+        match bgapi::shape(bytes) {
+            Shape::No => Piece::No,
+            Shape::More => Piece::More,
+            Shape::Whole(length) => match bgapi::read(bytes.get(..length).unwrap_or_default()) {
+                Message::Value(1, [0..=200, rest @ ..]) if rest.len() + 1 == PACKET.1 => Piece::Frame(length),
+                Message::Value(1, [0..=200, ..]) => Piece::No,
+                _ => Piece::Message(length),
+            },
+        }
+    }
+
+    fn counter(&self, frame: &[u8]) -> Option<u32> {
+        Some(self.number(byte(frame, PACKET.0)) % self.round())
+    }
+
+    fn meet(&mut self, frame: &[u8]) -> bool {
+        let id = byte(frame, PACKET.0);
+        self.dialogue.streams();
+        self.ids = (self.ids.1, Some(id));
+        let round = self.round();
+        if let Some(before) = self.ids.0 {
+            self.learn(before, id);
+        }
+        self.round() != round
+    }
+
+    fn message(&mut self, message: &[u8], out: &mut Sink<'_>) -> bool {
+        let bytes = message.len() as u64;
+        let said = bgapi::read(message);
+        let round = self.round();
+        let wanted = matches!(said, Message::Found { data, .. } if self.meets(data));
+        if self.round() != round {
+            out(Body::Device(self.device()));
+        }
+        self.dialogue.hear(said, wanted);
+        let failed = match said {
+            Message::Connecting(code) | Message::Completed(code) | Message::Disconnected(code) => {
+                !FINE.contains(&code)
+            }
+            _ => false,
+        };
+        match said {
+            Message::Value(_, [206 | 207, text @ ..]) => out(Body::Answer(Answer { bytes, ..answer(text) })),
+            _ => out(Body::Answer(Answer { bytes, failed, firmware: None })),
+        }
+        if let Message::Value(1, packet @ [id @ 201..=205, ..]) = said
+            && let Some(ohms) = impedance(packet)
+        {
+            let channel = if *id == 205 { 0 } else { u16::from(id - 200) };
+            out(Body::Impedance(Impedance { channel, ohms }));
+        }
+        let anew = matches!(said, Message::Connected(_) | Message::Disconnected(_) | Message::Booted);
+        if anew {
+            (self.ids, self.base) = ((None, None), None);
+        }
+        anew
+    }
+
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        let packet = packet(frame);
+        let id = byte(packet, 0);
+        let volts = |count: i32| (f64::from(count) * SCALE) as f32;
+        let base = self.base.take().filter(|_| self.follows());
+        match self.firmware {
+            Firmware::Unknown | Firmware::Two if id == 0 => {
+                let raw = std::array::from_fn(|at| int24(packet.get(1 + 3 * at..).unwrap_or_default()));
+                self.base = Some(raw);
+                if self.firmware == Firmware::Two {
+                    values.extend(raw.map(volts));
+                }
+            }
+            Firmware::Two => {
+                let Some(mut now) = base else { return };
+                let bits = if id <= 100 { 18 } else { 19 };
+                for both in numbers(packet, bits).chunks_exact(CHANNELS) {
+                    now.iter_mut()
+                        .zip(both)
+                        .for_each(|(now, by)| *now = now.wrapping_sub(difference(*by, bits)));
+                    values.extend(now.map(volts));
+                }
+                self.base = Some(now);
+            }
+            Firmware::Three => {
+                let bits = if id < 100 { 18 } else { 19 };
+                // The highest bits of 24; those below are not sent.
+                let count = |number: u32| (number << (32 - bits)).cast_signed() >> 8;
+                values.extend(numbers(packet, bits).map(|number| volts(count(number))));
+            }
+            Firmware::Unknown | Firmware::PerhapsThree => {}
+        }
+    }
+
+    fn end(&mut self) {
+        *self = Self { wanted: self.wanted.take(), set: self.set, firmware: self.set, ..Self::default() };
+    }
+
+    /// Nothing is connected, and nothing is looked for: what the dongle did before ends.
+    fn hello(&self) -> &'static [&'static [u8]] {
+        &[&[0, 0, 6, 4]]
+    }
+
+    fn goodbye(&self) -> &'static [u8] {
+        &[0, 1, 3, 0, 0]
+    }
+
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        self.dialogue.ask(out);
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        self.dialogue.farewell(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Decoder;
+    use crate::decode::board::Boards;
+
+    fn notified(packet: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x80, 5 + packet.len() as u8, 4, 5, 0, 0x19, 0, 1, packet.len() as u8];
+        bytes.extend(packet);
+        bytes
+    }
+
+    /// A packet with this number and nothing in it.
+    fn empty(id: u8) -> Vec<u8> {
+        let mut packet = [0; 20];
+        packet[0] = id;
+        notified(&packet)
+    }
+
+    fn told(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
+        let mut told = Vec::new();
+        decoder.decode(bytes, &mut |body| {
+            told.push(match body {
+                Body::Device(device) => format!("{} a round", device.modulus),
+                Body::Samples(s) => format!("{} frames, {} samples", s.frames, s.count()),
+                Body::Lost(lost) => format!("{} lost", lost.packets),
+                Body::Repeated(_) => "repeated".to_owned(),
+                Body::Answer(a) => format!("{} bytes {:?} {}", a.bytes, a.firmware, a.failed),
+                Body::Impedance(i) => format!("{} of {}", i.ohms, i.channel),
+                other => format!("{other:?}"),
+            });
+        });
+        told
+    }
+
+    #[test]
+    fn differences_are_those_of_the_document() {
+        // Ganglion Data Format, its examples of 18 and of 19 bits.
+        let of = |packet: [u8; 20], bits| numbers(&packet, bits).map(|number| difference(number, bits));
+        let packet = [1, 0, 0, 0, 0, 0x20, 0, 0x28, 0, 4, 0x80, 0, 0xBC, 0, 7, 0, 0x28, 0xC0, 0x0A, 0x0E];
+        assert_eq!(of(packet, 18), [0, 2, 10, 4, 131_074, 245_760, 114_698, 49_162]);
+        let packet = [0x65, 0, 0, 0, 0, 8, 0, 5, 0, 0, 0x48, 0, 9, 0xF0, 1, 0xB0, 0, 0x30, 0, 8];
+        assert_eq!(of(packet, 19), [0, 2, 10, 4, 262_148, 507_910, 393_222, 8]);
+        assert_eq!(difference(0x3FFFD, 18), -3);
+    }
+
+    #[test]
+    fn samples_are_withheld_from_a_loss_to_the_next_values() {
+        let mut decoder = Boards::new(Ganglion::new(None, Some(2)));
+        let round: Vec<u8> = (101..=200).chain([0]).flat_map(empty).collect();
+        let stream = [empty(0), round.clone(), empty(101), empty(103), empty(104), round].concat();
+        assert_eq!(
+            told(&mut decoder, &stream)[1..],
+            [
+                "103 frames, 204 samples",
+                "1 lost",
+                "2 frames, 0 samples",
+                "97 lost",
+                // What is looked at in one go ends here.
+                "36 frames, 0 samples",
+                "65 frames, 1 samples"
+            ]
+        );
+    }
+
+    #[test]
+    fn values_build_on_each_other() {
+        let mut decoder = Boards::new(Ganglion::new(None, Some(2)));
+        let mut first = [0; 20];
+        first[1..4].copy_from_slice(&[0, 0, 100]);
+        let second = [101, 0, 0, 0, 0, 8, 0, 5, 0, 0, 0x48, 0, 9, 0xF0, 1, 0xB0, 0, 0x30, 0, 8];
+        let mut counts = Vec::new();
+        decoder.decode(&[notified(&first), notified(&second)].concat(), &mut |body| {
+            if let Body::Samples(samples) = body {
+                counts.extend(samples.values.iter().map(|v| (f64::from(*v) / SCALE).round() as i64));
+            }
+        });
+        let want = [100, 0, 0, 0, 100, -2, -10, -4, 100 - 262_148, -2 - 507_910, -10 - 393_222, -12];
+        assert_eq!(counts, want);
+    }
+
+    #[test]
+    fn the_firmware_is_learnt_from_numbers() {
+        let mut decoder = Boards::new(Ganglion::default());
+        let stream: Vec<u8> = (98..100).chain(0..100).chain(0..5).flat_map(empty).collect();
+        assert_eq!(
+            told(&mut decoder, &stream),
+            ["101 a round", "2 frames, 0 samples", "100 a round", "105 frames, 10 samples"]
+        );
+        let mut decoder = Boards::new(Ganglion::default());
+        let stream: Vec<u8> = [empty(0), empty(101), empty(102)].concat();
+        assert_eq!(told(&mut decoder, &stream), ["101 a round", "3 frames, 4 samples"]);
+        let mut decoder = Boards::new(Ganglion::default());
+        let stream: Vec<u8> = [empty(198), empty(199), empty(100)].concat();
+        let all = told(&mut decoder, &stream);
+        assert_eq!(all, ["101 a round", "2 frames, 0 samples", "100 a round", "1 frames, 2 samples"]);
+    }
+
+    #[test]
+    fn messages_and_impedances_are_told() {
+        let mut decoder = Boards::new(Ganglion::default());
+        let stream =
+            [notified(b"\xCA12345Z\0"), notified(b"\xCD7Z"), notified(b"\xCFGanglion v2.0.1"), empty(3)]
+                .concat();
+        assert_eq!(
+            told(&mut decoder, &stream)[1..],
+            [
+                "17 bytes None false",
+                "12345 of 2",
+                "12 bytes None false",
+                "7 of 0",
+                "25 bytes Some(\"v2.0.1\") false",
+                "1 frames, 0 samples"
+            ]
+        );
+        let gone = [0x80, 3, 3, 4, 0, 8, 2];
+        assert_eq!(told(&mut decoder, &gone), ["7 bytes None true"]);
+        // A stream that begins anew has lost nothing.
+        assert_eq!(told(&mut decoder, &empty(90)), ["1 frames, 0 samples"]);
+        assert_eq!(told(&mut decoder, &empty(90)), ["repeated", "1 frames, 0 samples"]);
+    }
+}

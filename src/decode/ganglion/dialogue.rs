@@ -1,0 +1,260 @@
+//! What is said to a BLED112 dongle so that a Ganglion streams: look for it, connect, find its attributes, have
+//! it notify, start it; and all of that again when it goes.
+//!
+//! It does not read samples, and has no clock: it counts how often it was asked while nothing came, which is
+//! about five times a second. Who only listens never asks, and nothing is said.
+
+use super::super::bgapi::{self, Message};
+
+/// The service of a Ganglion, the last byte first.
+const SERVICE: &[u8] = &[0x84, 0xFE];
+/// The descriptor that switches notifications on, the last byte first.
+const SWITCH: &[u8] = &[0x02, 0x29];
+/// What the UUIDs of its attributes have in common, the last byte first: `2d30c0xx-f39f-4ce6-923f-3484ea480596`.
+const FAMILY: [u8; 12] = [0x96, 0x05, 0x48, 0xEA, 0x84, 0x34, 0x3F, 0x92, 0xE6, 0x4C, 0x9F, 0xF3];
+/// The byte after it of what the board notifies.
+const NOTIFIED: u8 = 0x82;
+/// The same of where commands are written.
+const COMMANDS: u8 = 0x83;
+/// Asked so often in silence, a step has failed: some 5 seconds.
+const PATIENCE: u32 = 25;
+/// So often it is told to start before the connection is given up.
+const STARTS: u32 = 3;
+
+/// How far the dialogue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+enum Step {
+    /// Nothing was said.
+    #[default]
+    Silent,
+    Looking,
+    Connecting,
+    Services,
+    Attributes,
+    Enabling,
+    Starting,
+    Streaming,
+}
+
+/// Handles of a connection's attributes; 0 is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Handles {
+    service: (u16, u16),
+    notified: u16,
+    switch: u16,
+    commands: u16,
+}
+
+/// The dialogue with a dongle.
+#[derive(Debug, Default)]
+pub(super) struct Dialogue {
+    step: Step,
+    /// Whether what the step says was said.
+    said: bool,
+    /// How often it was asked since something came.
+    quiet: u32,
+    /// How often it was told to start.
+    starts: u32,
+    /// Where the board is, once it was found.
+    board: Option<([u8; 6], u8)>,
+    connection: u8,
+    handles: Handles,
+}
+
+impl Dialogue {
+    /// Samples came.
+    pub(super) fn streams(&mut self) {
+        self.quiet = 0;
+        self.starts = 0;
+        if self.step == Step::Starting {
+            self.go(Step::Streaming);
+        }
+    }
+
+    /// Hears a message. `wanted` says whether an advertisement is of the board.
+    pub(super) fn hear(&mut self, message: Message<'_>, wanted: bool) {
+        self.quiet = 0;
+        if self.step == Step::Silent {
+            return;
+        }
+        match (self.step, message) {
+            (_, Message::Booted) => self.go(Step::Looking),
+            (Step::Looking, Message::Found { address, kind, .. }) if wanted => {
+                self.board = Some((address, kind));
+                self.go(Step::Connecting);
+            }
+            (Step::Connecting, Message::Connected(connection)) => {
+                self.connection = connection;
+                self.handles = Handles::default();
+                self.go(Step::Services);
+            }
+            // BrainFlow connects at once to where it was; if it is not there, it is looked for again.
+            (Step::Looking, Message::Disconnected(_)) => {}
+            (_, Message::Disconnected(_)) => {
+                self.go(if self.board.is_some() { Step::Connecting } else { Step::Looking });
+            }
+            (Step::Services, Message::Service(first, last, SERVICE)) => self.handles.service = (first, last),
+            (Step::Services, Message::Completed(_)) => {
+                self.go(if self.handles.service.0 > 0 { Step::Attributes } else { Step::Looking });
+            }
+            (Step::Attributes, Message::Attribute(handle, uuid)) => self.attribute(handle, uuid),
+            (Step::Attributes, Message::Completed(_)) => {
+                let Handles { notified, switch, commands, .. } = self.handles;
+                let all = notified > 0 && switch > 0 && commands > 0;
+                self.go(if all { Step::Enabling } else { Step::Looking });
+            }
+            (Step::Enabling, Message::Completed(0)) => self.go(Step::Starting),
+            (Step::Starting, Message::Completed(0)) => self.go(Step::Streaming),
+            _ => {}
+        }
+    }
+
+    fn attribute(&mut self, handle: u16, uuid: &[u8]) {
+        let handles = &mut self.handles;
+        match uuid {
+            // The first switch after what is notified is that of it.
+            SWITCH if handles.notified > 0 && handles.switch == 0 => handles.switch = handle,
+            [family @ .., kind, 0xC0, 0x30, 0x2D] if *family == FAMILY => match *kind {
+                NOTIFIED => handles.notified = handle,
+                COMMANDS => handles.commands = handle,
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn go(&mut self, step: Step) {
+        (self.step, self.said, self.quiet) = (step, false, 0);
+    }
+
+    /// Appends what is to be said now.
+    pub(super) fn ask(&mut self, out: &mut Vec<u8>) {
+        if self.step == Step::Silent {
+            self.go(Step::Looking);
+        }
+        self.quiet += 1;
+        if self.quiet > PATIENCE {
+            self.quiet = 0;
+            match self.step {
+                Step::Looking => self.said = false,
+                Step::Starting | Step::Streaming if self.starts < STARTS => self.go(Step::Starting),
+                _ => {
+                    bgapi::disconnect(self.connection, out);
+                    self.go(Step::Looking);
+                }
+            }
+        }
+        if std::mem::replace(&mut self.said, true) {
+            return;
+        }
+        let (connection, handles) = (self.connection, self.handles);
+        match self.step {
+            Step::Silent | Step::Streaming => {}
+            Step::Looking => {
+                (self.starts, self.board) = (0, None);
+                bgapi::end_procedure(out);
+                bgapi::discover(out);
+            }
+            Step::Connecting => {
+                bgapi::end_procedure(out);
+                if let Some((address, kind)) = self.board {
+                    bgapi::connect(address, kind, out);
+                }
+            }
+            Step::Services => bgapi::services(connection, out),
+            Step::Attributes => bgapi::attributes(connection, handles.service, out),
+            Step::Enabling => bgapi::write(connection, handles.switch, &[1, 0], out),
+            Step::Starting => {
+                self.starts += 1;
+                bgapi::write(connection, handles.commands, b"b", out);
+            }
+        }
+    }
+
+    /// Appends what stops the board, if it was started, and leaves it.
+    pub(super) fn farewell(&mut self, out: &mut Vec<u8>) {
+        if matches!(self.step, Step::Starting | Step::Streaming) {
+            bgapi::write(self.connection, self.handles.commands, b"s", out);
+        }
+        if self.step > Step::Connecting {
+            bgapi::disconnect(self.connection, out);
+        }
+        bgapi::end_procedure(out);
+        self.step = Step::Silent;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(dialogue: &mut Dialogue) -> Vec<u8> {
+        let mut out = Vec::new();
+        dialogue.ask(&mut out);
+        out
+    }
+
+    fn uuid(kind: u8) -> Vec<u8> {
+        [&FAMILY[..], &[kind, 0xC0, 0x30, 0x2D]].concat()
+    }
+
+    fn found() -> Message<'static> {
+        Message::Found { address: [9; 6], kind: 1, data: &[] }
+    }
+
+    /// From the connection to the start.
+    fn connect(dialogue: &mut Dialogue) {
+        dialogue.hear(Message::Connected(2), false);
+        assert_eq!(asked(dialogue), [0, 8, 4, 1, 2, 1, 0, 0xFF, 0xFF, 2, 0, 0x28]);
+        dialogue.hear(Message::Service(1, 9, &[0, 0x18]), false);
+        dialogue.hear(Message::Service(20, 30, SERVICE), false);
+        dialogue.hear(Message::Completed(0), false);
+        assert_eq!(asked(dialogue), [0, 5, 4, 3, 2, 20, 0, 30, 0]);
+        let (notified, commands) = (uuid(0x82), uuid(0x83));
+        for (handle, uuid) in [(22, &notified[..]), (23, SWITCH), (25, &commands), (26, SWITCH)] {
+            dialogue.hear(Message::Attribute(handle, uuid), false);
+        }
+        dialogue.hear(Message::Completed(0), false);
+        assert_eq!(asked(dialogue), [0, 6, 4, 5, 2, 23, 0, 2, 1, 0]);
+        assert_eq!(asked(dialogue), b"");
+        dialogue.hear(Message::Completed(0), false);
+        assert_eq!(asked(dialogue), [0, 5, 4, 5, 2, 25, 0, 1, b'b']);
+    }
+
+    #[test]
+    fn a_board_is_found_started_and_left() {
+        let mut dialogue = Dialogue::default();
+        assert_eq!(asked(&mut dialogue), [0, 0, 6, 4, 0, 1, 6, 2, 2]);
+        dialogue.hear(found(), false);
+        assert_eq!(asked(&mut dialogue), b"", "another board");
+        dialogue.hear(found(), true);
+        let connecting = [0, 0, 6, 4, 0, 15, 6, 3, 9, 9, 9, 9, 9, 9, 1, 10, 0, 76, 0, 100, 0, 0, 0];
+        assert_eq!(asked(&mut dialogue), connecting);
+        connect(&mut dialogue);
+        dialogue.streams();
+        assert_eq!(asked(&mut dialogue), b"");
+        // It goes, and comes back.
+        dialogue.hear(Message::Disconnected(0x208), false);
+        assert_eq!(asked(&mut dialogue), connecting);
+        connect(&mut dialogue);
+        let mut out = Vec::new();
+        dialogue.farewell(&mut out);
+        assert_eq!(out, [0, 5, 4, 5, 2, 25, 0, 1, b's', 0, 1, 3, 0, 2, 0, 0, 6, 4]);
+    }
+
+    #[test]
+    fn silence_is_answered_by_trying_again() {
+        let mut dialogue = Dialogue::default();
+        let look = asked(&mut dialogue);
+        let later: Vec<u8> = (0..PATIENCE).flat_map(|_| asked(&mut dialogue)).collect();
+        assert_eq!(later, look, "once more");
+        dialogue.hear(found(), true);
+        asked(&mut dialogue);
+        connect(&mut dialogue);
+        // Three starts in all, then from the beginning.
+        let later: Vec<u8> = (0..3 * PATIENCE + 9).flat_map(|_| asked(&mut dialogue)).collect();
+        let starts = later.windows(9).filter(|at| **at == [0, 5, 4, 5, 2, 25, 0, 1, b'b']).count();
+        assert_eq!(starts, 2);
+        assert!(later.ends_with(&[&[0, 1, 3, 0, 2][..], &look].concat()), "{later:?}");
+    }
+}

@@ -1,0 +1,323 @@
+//! A board that is described and not programmed: a lab's own.
+//!
+//! What a frame is stands in a [`Frame`]; nothing is learnt from the stream. A number that is not finite reads
+//! as 0, and what is more than 32-bit floating point can hold reads as the most it can.
+
+mod checksum;
+mod frame;
+
+pub use checksum::Kind;
+pub use frame::{Channels, Checksum, Counter, Format, Frame, LONGEST, LengthField, Octets, Order, Unit};
+
+use super::board::{Board, Piece, byte};
+use crate::event::{Device, Rails};
+
+/// A board that is described.
+#[derive(Clone, Debug)]
+pub struct Generic {
+    frame: Frame,
+    /// Pieces of the hello that were written.
+    greeted: usize,
+}
+
+/// An unsigned number of up to 8 bytes.
+fn number(bytes: &[u8], order: Order) -> u64 {
+    let join = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    match order {
+        Order::Big => bytes.iter().fold(0, join),
+        Order::Little => bytes.iter().rev().fold(0, join),
+    }
+}
+
+/// A value of a channel.
+fn value(bytes: &[u8], format: Format, order: Order) -> f64 {
+    let raw = number(bytes, order);
+    let bits = 8 * format.bytes() as u32;
+    match format {
+        Format::Uint8 | Format::Uint16 | Format::Uint24 | Format::Uint32 => raw as f64,
+        Format::Int8 | Format::Int16 | Format::Int24 | Format::Int32 => {
+            ((raw << (64 - bits)).cast_signed() >> (64 - bits)) as f64
+        }
+        // Of four bytes.
+        Format::Float32 => f32::from_bits(raw as u32).into(),
+        Format::Float64 => f64::from_bits(raw),
+    }
+}
+
+/// Within what samples can be.
+fn held(value: f64) -> f32 {
+    if value.is_nan() { 0.0 } else { value.clamp(f32::MIN.into(), f32::MAX.into()) as f32 }
+}
+
+impl Generic {
+    /// A board with such frames, or everything that cannot be about them.
+    ///
+    /// # Errors
+    /// What [`Frame::problems`] says.
+    pub fn new(frame: Frame) -> Result<Self, Vec<(&'static str, String)>> {
+        let problems = frame.problems();
+        if problems.is_empty() { Ok(Self { frame, greeted: 0 }) } else { Err(problems) }
+    }
+
+    /// A board as an example: 4 channels of 16 bits at 250 Hz, and all that frames can be known by.
+    #[must_use]
+    pub fn example() -> Self {
+        let frame = Frame {
+            sync: Octets(vec![0xA5, 0x5A]),
+            length: Some(13),
+            length_field: None,
+            counter: Some(Counter { offset: 2, bits: 8, order: Order::Big, step: 1, modulus: None }),
+            channels: Channels {
+                offset: 3,
+                count: 4,
+                format: Format::Int16,
+                order: Order::Big,
+                stride: None,
+                sample_stride: None,
+            },
+            samples: 1,
+            rate: 250.0,
+            unit: Unit::Volts,
+            scale: 1e-6,
+            rails: None,
+            checksum: Some(Checksum {
+                kind: Kind::Crc8,
+                poly: None,
+                init: None,
+                offset: None,
+                order: Order::Big,
+                from: 2,
+                to: None,
+            }),
+            tail: Octets(vec![0x0A]),
+            hello: Vec::new(),
+            goodbye: Octets::default(),
+        };
+        Self { frame, greeted: 0 }
+    }
+
+    /// The length that the beginning of a frame says, once it can be known.
+    fn length(&self, bytes: &[u8]) -> Option<usize> {
+        match self.frame.length_field {
+            None => self.frame.length,
+            Some(field) => {
+                let bytes = bytes.get(field.offset..field.offset + field.bytes)?;
+                // Of two bytes at most.
+                Some(number(bytes, field.order) as usize + field.plus)
+            }
+        }
+    }
+
+    fn rails(&self) -> Rails {
+        let Frame { scale, channels, rails, .. } = &self.frame;
+        let half = |bits: i32| 2_f64.powi(bits);
+        let bits = 8 * channels.format.bytes() as i32;
+        let (low, high) = match (rails, channels.format) {
+            (Some([low, high]), _) => (*low, *high),
+            (None, Format::Float32 | Format::Float64) => return Rails::Unknown,
+            (None, Format::Uint8 | Format::Uint16 | Format::Uint24 | Format::Uint32) => {
+                (0.0, half(bits) - 1.0)
+            }
+            (None, _) => (-half(bits - 1), half(bits - 1) - 1.0),
+        };
+        let (one, other) = (held(low * scale), held(high * scale));
+        Rails::All(one.min(other), one.max(other))
+    }
+}
+
+impl Board for Generic {
+    fn device(&self) -> Device {
+        let Frame { channels, samples, rate, unit, counter, .. } = &self.frame;
+        Device {
+            protocol: "generic",
+            // At most 1024.
+            channels: channels.count as u16,
+            rate: *rate,
+            packet_rate: rate / *samples as f64,
+            volts: *unit == Unit::Volts,
+            modulus: counter.map_or(0, Counter::round),
+            rails: self.rails(),
+        }
+    }
+
+    fn alike(&self) -> bool {
+        self.frame.length_field.is_none()
+    }
+
+    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+        let Frame { sync, tail, counter, .. } = &self.frame;
+        if sync.iter().zip(bytes).any(|(sync, byte)| sync != byte) {
+            return Piece::No;
+        }
+        let Some(length) = self.length(bytes) else { return Piece::More };
+        if length > LONGEST || length < self.frame.least() {
+            return Piece::No;
+        }
+        let Some(frame) = bytes.get(..length) else { return Piece::More };
+        if !frame.ends_with(tail) {
+            return Piece::No;
+        }
+        if let Some((sum, at)) = self.frame.checksum_at(length) {
+            let told = frame.get(at..at + sum.kind.bytes()).unwrap_or_default();
+            let covered = frame.get(sum.from..sum.to.unwrap_or(at)).unwrap_or_default();
+            if number(told, sum.order) != u64::from(sum.kind.of(covered, sum.poly, sum.init)) {
+                return Piece::Damaged;
+            }
+        }
+        // A number that the counter never has.
+        let possible = |counter: &Counter| {
+            let raw = counted(*counter, frame);
+            raw < counter.values() && raw.is_multiple_of(counter.step.into())
+        };
+        if counter.as_ref().is_none_or(possible) { Piece::Frame(length) } else { Piece::No }
+    }
+
+    fn counter(&self, frame: &[u8]) -> Option<u32> {
+        let counter = self.frame.counter?;
+        let number = counted(counter, frame) / u64::from(counter.step.max(1));
+        // Less than 2^32, and than a round.
+        Some(number as u32 % counter.round().max(1))
+    }
+
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        let Frame { channels, samples, scale, .. } = &self.frame;
+        let (stride, sample_stride) = channels.strides();
+        let bytes = channels.format.bytes();
+        for sample in 0..*samples {
+            for channel in 0..channels.count {
+                let at = channels.offset + sample * sample_stride + channel * stride;
+                let read = frame.get(at..at + bytes).unwrap_or_default();
+                values.push(held(value(read, channels.format, channels.order) * scale));
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.greeted = 0;
+    }
+
+    /// Writes the hello, a piece each time.
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        if let Some(piece) = self.frame.hello.get(self.greeted) {
+            self.greeted += 1;
+            out.extend_from_slice(piece);
+        }
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.frame.goodbye);
+    }
+}
+
+/// The counter as the frame has it.
+fn counted(counter: Counter, frame: &[u8]) -> u64 {
+    if counter.bits == 4 {
+        return (byte(frame, counter.offset) & 0x0F).into();
+    }
+    number(frame.get(counter.offset..counter.offset + counter.bytes()).unwrap_or_default(), counter.order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Decoder;
+    use crate::decode::board::Boards;
+    use crate::event::Body;
+
+    fn described(text: &str) -> Frame {
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// The keys that are wrong.
+    fn wrong(text: &str) -> Vec<&'static str> {
+        described(text).problems().into_iter().map(|(key, _)| key).collect()
+    }
+
+    fn told(frame: Frame, bytes: &[u8]) -> (Vec<f32>, Vec<String>) {
+        let (mut values, mut told) = (Vec::new(), Vec::new());
+        let mut decoder = Boards::new(Generic::new(frame).unwrap());
+        let mut out = |body: Body<'_>| match body {
+            Body::Samples(samples) => values.extend_from_slice(samples.values),
+            Body::Device(_) => {}
+            other => told.push(format!("{other:?}")),
+        };
+        decoder.decode(bytes, &mut out);
+        decoder.end(&mut out);
+        (values, told)
+    }
+
+    #[test]
+    fn an_openeeg_board_can_be_described() {
+        // The example of packet version 2 in the documents of OpenEEG.
+        let frame = described(
+            r#"{"sync": [165, 90, 2], "length": 17, "counter": {"offset": 3}, "rate": 256,
+                "channels": {"offset": 4, "count": 6, "format": "uint16"}, "rails": [0, 1023]}"#,
+        );
+        let one = [0xA5, 0x5A, 2, 57, 2, 0x33, 1, 0xEB, 2, 0x22, 1, 0xB3, 2, 0, 2, 0, 0x0F];
+        let next = |number: u8| one.iter().enumerate().map(move |(i, b)| if i == 3 { number } else { *b });
+        let stream: Vec<u8> = next(57).chain(next(58)).chain(next(60)).chain(next(60)).collect();
+        let (values, told) = told(frame, &stream);
+        assert_eq!(values[..6], [563.0, 491.0, 546.0, 435.0, 512.0, 512.0]);
+        assert_eq!(values.len(), 18, "a repeated frame is no sample");
+        assert_eq!(told, ["Lost(Lost { packets: 1 })", "Repeated(Repeated { packets: 1 })"]);
+    }
+
+    #[test]
+    fn blocks_checksums_and_lengths_can_be_described() {
+        let frame = described(
+            r#"{"sync": "N", "length_field": {"offset": 1, "plus": 2}, "samples": 2, "rate": 100,
+                "counter": {"offset": 2, "bits": 16, "order": "little", "step": 5, "modulus": 500},
+                "channels": {"offset": 4, "count": 2, "format": "int24", "order": "little", "stride": 6,
+                             "sample_stride": 3},
+                "unit": "volts", "scale": 0.5, "tail": "E",
+                "checksum": {"kind": "crc16_modbus", "order": "little", "from": 1}}"#,
+        );
+        let packet = |number: u16| {
+            let mut packet = vec![b'N', 17];
+            packet.extend(number.to_le_bytes());
+            // Channel 1: 2, -2; channel 2: 4, -4.
+            packet.extend([2, 0, 0, 0xFE, 0xFF, 0xFF, 4, 0, 0, 0xFC, 0xFF, 0xFF]);
+            let sum = Kind::Crc16Modbus.of(&packet[1..], None, None);
+            packet.extend(&sum.to_le_bytes()[..2]);
+            packet.push(b'E');
+            packet
+        };
+        let board = Generic::new(frame.clone()).unwrap();
+        let device = board.device();
+        assert_eq!((device.packet_rate, device.modulus, device.volts), (50.0, 100, true));
+        let mut damaged = packet(10);
+        damaged[5] ^= 1;
+        let stream = [packet(495), packet(0), packet(5), damaged, packet(15), packet(20)].concat();
+        let (values, told) = told(frame, &stream);
+        assert_eq!(values[..4], [1.0, 2.0, -1.0, -2.0]);
+        assert_eq!(values.len(), 5 * 4);
+        assert_eq!(told, ["Fault(Fault { kind: Checksum, bytes: 19 })", "Lost(Lost { packets: 1 })"]);
+    }
+
+    #[test]
+    fn the_example_is_possible() {
+        assert_eq!(Generic::example().frame.problems(), []);
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        let with = |rest: &str| {
+            format!(
+                r#"{{"sync": [1, 2], "rate": 1, "channels": {{"offset": 2, "count": 2, "format": "int16"}}, {rest}}}"#
+            )
+        };
+        assert_eq!(wrong(&with(r#""length": 6"#)), [""; 0]);
+        assert_eq!(wrong(&with(r#""length": 5"#)), ["length"]);
+        assert_eq!(wrong(&with(r#""samples": 2, "length": 6"#)), ["length"]);
+        assert_eq!(wrong(&with(r#""length": 6, "counter": {"offset": 1}"#)), ["counter.offset"]);
+        assert_eq!(wrong(&with(r#""length": 9, "counter": {"offset": 6, "bits": 9}"#)), ["counter.bits"]);
+        assert_eq!(wrong(&with(r#""length": 7, "counter": {"offset": 6, "step": 3}"#)), ["counter.step"]);
+        assert_eq!(wrong(&with(r#""length": 9, "rails": [5, 1]"#)), ["rails"]);
+        assert_eq!(wrong(&with(r#""length_field": {"offset": 6}"#)), ["length_field"]);
+        let sum = r#""length": 9, "checksum": {"kind": "sum8", "from": 0, "to": 9}"#;
+        assert_eq!(wrong(&with(sum)), ["checksum.to"]);
+        assert_eq!(wrong(&with(r#""scale": 0"#)), ["", "scale"]);
+        let bare = r#"{"length": 2, "rate": 1, "channels": {"offset": 0, "count": 1, "format": "int16"}}"#;
+        assert_eq!(wrong(bare), ["sync"]);
+    }
+}

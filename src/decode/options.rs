@@ -1,0 +1,117 @@
+//! What a person says of a board that its bytes do not tell, and which board can be told what.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::board::Boards;
+use super::generic::{Frame, Generic};
+use super::{Decoder, Protocol, bitalino, cyton, ganglion, knight};
+
+/// What is said of a board. A recording keeps it beside the bytes, so that it plays to the same numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// The gain of its amplifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gain: Option<u8>,
+    /// How many of its channels it sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u8>,
+    /// Samples a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u16>,
+    /// Which Ganglion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ganglion: Option<Wanted>,
+    /// Its frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<Frame>,
+}
+
+/// Which Ganglion a dongle is to find.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wanted {
+    /// What its name is or begins with: `Ganglion-1a2b`. Any if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The first number of its firmware, where neither its name nor its packets tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 3))]
+    pub firmware: Option<u8>,
+}
+
+impl Options {
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A decoder of such a board, if there can be one.
+    #[must_use]
+    pub fn decoder(&self, protocol: Protocol) -> Option<Box<dyn Decoder>> {
+        let Self { gain, channels, rate, ganglion, frame } = self;
+        Some(match protocol {
+            Protocol::Cyton => Box::new(Boards::new(cyton::Cyton::new(*gain))),
+            Protocol::Daisy => Box::new(Boards::new(cyton::Daisy::new(*gain))),
+            Protocol::Knight => Box::new(Boards::new(knight::Knight::plain(*gain))),
+            Protocol::KnightImu => Box::new(Boards::new(knight::Knight::imu(*gain))),
+            Protocol::Bitalino => Box::new(Boards::new(bitalino::Bitalino::new(*channels, *rate))),
+            Protocol::Ganglion => {
+                let Wanted { name, firmware } = ganglion.clone().unwrap_or_default();
+                Box::new(Boards::new(ganglion::Ganglion::new(name, firmware)))
+            }
+            Protocol::Generic => match frame {
+                Some(frame) => Box::new(Boards::new(Generic::new(frame.clone()).ok()?)),
+                None => protocol.decoder(),
+            },
+            other => other.decoder(),
+        })
+    }
+
+    /// What cannot be said of such a board: the key, with dots, and why.
+    #[must_use]
+    pub fn problems(&self, protocol: Protocol) -> Vec<(String, String)> {
+        let mut wrong = Vec::new();
+        let mut say = |key: &str, why: String| wrong.push((key.to_owned(), why));
+        let gains: &[u8] = match protocol {
+            Protocol::Cyton | Protocol::Daisy => cyton::GAINS,
+            Protocol::Knight | Protocol::KnightImu => knight::GAINS,
+            _ => &[],
+        };
+        let rates = if protocol == Protocol::Bitalino { bitalino::RATES } else { &[] };
+        let channels: &[u8] = if protocol == Protocol::Bitalino { &[1, 2, 3, 4, 5, 6] } else { &[] };
+        let (gain, rate) = (self.gain.map(u16::from), self.rate);
+        let wide = |list: &[u8]| list.iter().map(|one| u16::from(*one)).collect::<Vec<_>>();
+        let settings = [
+            ("gain", gain, wide(gains)),
+            ("channels", self.channels.map(u16::from), wide(channels)),
+            ("rate", rate, rates.to_vec()),
+        ];
+        for (key, value, allowed) in settings {
+            let Some(value) = value.filter(|value| !allowed.contains(value)) else { continue };
+            let list: Vec<String> = allowed.iter().map(u16::to_string).collect();
+            match list.is_empty() {
+                true => say(key, format!("protocol {} has no such setting", protocol.name())),
+                false => say(key, format!("{value} cannot be set; one of {}", list.join(", "))),
+            }
+        }
+        if self.ganglion.is_some() && protocol != Protocol::Ganglion {
+            say("ganglion", format!("protocol {} has no such setting", protocol.name()));
+        }
+        match (&self.frame, protocol) {
+            (None, Protocol::Generic) => {
+                say("protocol", "generic needs a description of its frames: frame".to_owned());
+            }
+            (Some(frame), Protocol::Generic) => {
+                for (key, why) in frame.problems() {
+                    say(&if key.is_empty() { "frame".to_owned() } else { format!("frame.{key}") }, why);
+                }
+            }
+            (Some(_), _) => say("frame", format!("of protocol generic alone, not {}", protocol.name())),
+            (None, _) => {}
+        }
+        wrong
+    }
+}

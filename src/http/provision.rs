@@ -1,0 +1,149 @@
+//! The generated files for whoever fetches them: Prometheus, vmalert, a person with curl. Read only, and no secret is
+//! in them.
+//!
+//! They are generated anew for each request, because they are seldom asked for and would cost memory meanwhile.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode, header};
+use serde_yaml::Value;
+
+use super::{Reply, Site, page, reply};
+use crate::catalog::Page;
+use crate::render::{self, File, Settings};
+
+/// Where the files begin.
+const ROOT: &str = "/provision/";
+/// Where the runbooks are that alerts name.
+const RUNBOOKS: (&str, &str) = ("/runbooks/", "alert-rules/runbooks/");
+/// All groups of rules in one file, for servers that fetch one.
+const RULES: &str = "rules.yml";
+/// Bytes of a name in a `Host` header.
+const HOST: usize = 255;
+
+/// What the files are generated from.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// Everything that is measured.
+    pub pages: Vec<&'static Page>,
+    /// What a user changed.
+    pub settings: Settings,
+}
+
+/// Whether a path is one of the files, or their list.
+pub(super) fn is(path: &str) -> bool {
+    path == "/provision" || path.starts_with(ROOT) || path.starts_with(RUNBOOKS.0)
+}
+
+impl Site {
+    /// The list of files, or one of them.
+    pub(super) async fn file(&self, path: &str) -> Reply {
+        // One at a time: whoever asks often waits, and nobody else does.
+        let Ok(turn) = self.rendering.acquire().await else {
+            return reply::text(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping\n");
+        };
+        let catalogue: Arc<Catalogue> = self.catalogue.load_full();
+        let rendered =
+            tokio::task::spawn_blocking(move || render::render(&catalogue.pages, &catalogue.settings));
+        let Ok(files) = rendered.await else {
+            return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the files cannot be generated\n");
+        };
+        drop(turn);
+        let runbook = path.strip_prefix(RUNBOOKS.0).map(|name| {
+            let name = if name.is_empty() { "README.md" } else { name };
+            format!("{}{name}", RUNBOOKS.1)
+        });
+        let name = runbook.as_deref().or_else(|| path.strip_prefix(ROOT)).unwrap_or_default();
+        if name.is_empty() {
+            return reply::html(list(&files));
+        }
+        if name == RULES {
+            return reply::file("application/yaml; charset=utf-8", rules(&files));
+        }
+        match files.into_iter().find(|file| file.path == name) {
+            Some(file) => reply::file(kind(&file.path), file.text),
+            None => reply::text(StatusCode::NOT_FOUND, "there is no such file; /provision/ lists them\n"),
+        }
+    }
+}
+
+/// The agent as Prometheus discovers it (`http_sd_configs`): under the name by which it was asked.
+pub(super) fn targets(request: &Request<Incoming>) -> Reply {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let good = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if host.is_empty() || host.len() > HOST || !host.chars().all(good) {
+        return reply::text(
+            StatusCode::BAD_REQUEST,
+            "the Host header must say by which name the agent is reached\n",
+        );
+    }
+    let list = serde_json::json!([{"targets": [host], "labels": {}}]);
+    reply::file("application/json", format!("{list}\n"))
+}
+
+fn kind(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("json") => "application/json",
+        Some("yml" | "yaml") => "application/yaml; charset=utf-8",
+        // Runbooks too: browsers show plain text, and would save Markdown.
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+/// The groups of every file of rules.
+fn rules(files: &[File]) -> String {
+    let mut groups = Vec::new();
+    for file in files {
+        let direct = file.path.strip_prefix("alert-rules/").is_some_and(|name| !name.contains('/'));
+        if !direct || kind(&file.path) != kind(RULES) {
+            continue;
+        }
+        let value: Value = serde_yaml::from_str(&file.text).unwrap_or_default();
+        groups.extend(value.get("groups").and_then(Value::as_sequence).cloned().unwrap_or_default());
+    }
+    let mut all = serde_yaml::Mapping::new();
+    all.insert("groups".into(), Value::Sequence(groups));
+    serde_yaml::to_string(&all).unwrap_or_default()
+}
+
+fn list(files: &[File]) -> String {
+    let mut html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>neural-exporter: files</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{}</style>\
+         <h1>Dashboards, rules and runbooks</h1><p><a href=\"/\">neural-exporter</a> · \
+         <a href=\"/provision/{RULES}\">all rules in one file</a> · <a href=\"/api/v1/sd\">http_sd</a></p>\
+         <table><tr><th>file<th class=n>bytes</tr>",
+        page::STYLE
+    );
+    for file in files {
+        let name = page::escape(&file.path);
+        // Writing to a string cannot fail.
+        let _ =
+            write!(html, "<tr><td><a href=\"{ROOT}{name}\">{name}</a><td class=n>{}</tr>", file.text.len());
+    }
+    html.push_str("</table></html>\n");
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_rules_are_in_one_file() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let files = [
+            file("alert-rules/a.yml", "# a\ngroups:\n- {name: a, rules: [{alert: A, expr: x}]}\n"),
+            file("alert-rules/b.yml", "groups:\n- name: b\n  rules: []\n"),
+            file("alert-rules/tests/a.yml", "groups: [{name: no}]"),
+            file("dashboards/<a>.json", "{}"),
+        ];
+        let all: Value = serde_yaml::from_str(&rules(&files)).unwrap();
+        let names: Vec<_> =
+            all["groups"].as_sequence().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(list(&files).contains("/provision/dashboards/&lt;a&gt;.json"));
+    }
+}

@@ -1,0 +1,133 @@
+//! An Alertmanager whose configuration can be written: check, file, reload, and a look at what it runs.
+//!
+//! The file has one owner. One that somebody else wrote is not touched unless that is forced, and its secrets are
+//! not shown.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_yaml::Value as Yaml;
+
+use super::client::{Answer, Ask, Client};
+use super::files::{self, Staged, Verdict, check};
+use super::mark::{sign, unsign};
+use super::plan::{Action, Found, Kind, Step, Wanted};
+use super::settings::Alertmanager;
+use super::{Bundle, Teller};
+
+pub(super) struct Place {
+    client: Client,
+    file: PathBuf,
+    amtool: String,
+    writes: u64,
+}
+
+impl Place {
+    pub(super) fn open(settings: &Alertmanager) -> Result<Self, String> {
+        Ok(Self {
+            client: Client::open(&settings.url, &settings.server)?,
+            file: settings.config_file.clone(),
+            amtool: settings.amtool.clone(),
+            writes: 0,
+        })
+    }
+
+    pub(super) async fn ready(&self, within: Duration) -> Result<(), String> {
+        self.client.ready("/-/ready", within).await
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.client.writes() + self.writes
+    }
+
+    fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
+        let config = |text: &String| Wanted { kind: Kind::Config, name: self.name(), text: text.clone() };
+        bundle.alertmanager.iter().map(config).collect()
+    }
+
+    pub(super) async fn read(&self) -> Result<Vec<Found>, String> {
+        let Some(text) = files::read(&self.file)? else { return Ok(Vec::new()) };
+        let (content, mark) = unsign(&text);
+        let stale = self.stale(content).await.err();
+        let mut found =
+            Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) };
+        if content.trim().is_empty() && mark.is_none() {
+            // An empty file is nobody's.
+            found = Found::exact(Kind::Config, self.name(), "", Some(super::hash("")));
+        }
+        Ok(vec![found])
+    }
+
+    /// Fails if the server runs something else.
+    async fn stale(&self, text: &str) -> Result<(), String> {
+        let status = self.client.ask(Ask::get("/api/v2/status")).await?.json()?;
+        let runs = status.pointer("/config/original").and_then(Value::as_str).unwrap_or_default();
+        let (wanted, runs) = (receivers(text), receivers(runs));
+        let absent = wanted.iter().find(|name| !runs.contains(name));
+        absent.map_or(Ok(()), |name| Err(format!("the server has not loaded receiver \"{name}\"")))
+    }
+
+    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+        for step in steps {
+            let result = match step.action {
+                Action::Create | Action::Update => self.write(&step).await,
+                Action::Delete => self.remove().await,
+                Action::Unchanged | Action::Leave | Action::Refuse => Ok(None),
+            };
+            tell.done(step, result);
+        }
+    }
+
+    async fn write(&mut self, step: &Step) -> Result<Option<String>, String> {
+        let staged = Staged::write(&self.file, &sign(&step.text))?;
+        let note = match check(&self.amtool, &["check-config"], staged.new_path()).await {
+            Verdict::Right => None,
+            Verdict::Absent => {
+                Some(format!("{} is not installed: the server alone has checked this", self.amtool))
+            }
+            Verdict::Wrong(words) => {
+                staged.discard();
+                return Err(format!("not written, because {words}"));
+            }
+        };
+        staged.commit().inspect_err(|_| staged.discard())?;
+        self.writes += 1;
+        let loaded = match self.reload().await {
+            Ok(()) => self.stale(&step.text).await,
+            Err(why) => Err(format!("the server does not load it: {why}")),
+        };
+        let Err(why) = loaded else { return Ok(note) };
+        staged.restore().map_err(|more| format!("{why}\n{more}"))?;
+        let after = match self.reload().await {
+            Ok(()) => "the file is as before, and the server has reloaded it".to_owned(),
+            Err(more) => format!("the file is as before; the server says: {more}"),
+        };
+        Err(format!("{why}\n{after}"))
+    }
+
+    /// An Alertmanager cannot do without a file, so the one that stays sends nothing to anybody.
+    async fn remove(&mut self) -> Result<Option<String>, String> {
+        const NOTHING: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n";
+        Staged::write(&self.file, NOTHING)?.commit()?;
+        self.writes += 1;
+        self.reload().await?;
+        Ok(Some(
+            "a configuration that sends nothing stands in its place, because a server needs one".to_owned(),
+        ))
+    }
+
+    async fn reload(&self) -> Result<(), String> {
+        self.client.send(Ask::post("/-/reload")).await.and_then(Answer::good).map(drop)
+    }
+}
+
+fn receivers(text: &str) -> Vec<String> {
+    let value: Yaml = serde_yaml::from_str(text).unwrap_or_default();
+    let list = value.get("receivers").and_then(Yaml::as_sequence).cloned().unwrap_or_default();
+    list.iter().filter_map(|receiver| receiver.get("name")?.as_str().map(str::to_owned)).collect()
+}

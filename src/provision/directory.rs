@@ -1,0 +1,104 @@
+//! A folder that gets every generated file, for servers that read their own files and for version control.
+//!
+//! What it wrote and how it looked is kept in one hidden file, because JSON takes no comments.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::files::{self, Staged};
+use super::mark::hash;
+use super::plan::{Action, Found, Kind, Step, Wanted};
+use super::settings::Directory;
+use super::{Bundle, Teller};
+
+/// The file that knows the others.
+const LIST: &str = ".neural-exporter.json";
+
+pub(super) struct Place {
+    path: PathBuf,
+    /// Hashes of the files by path.
+    list: BTreeMap<String, String>,
+    pub(super) writes: u64,
+}
+
+impl Place {
+    pub(super) fn open(settings: &Directory) -> Self {
+        Self { path: settings.path.clone(), list: BTreeMap::new(), writes: 0 }
+    }
+
+    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
+        let file = |file: &crate::render::File| Wanted {
+            kind: Kind::File,
+            name: file.path.clone(),
+            text: file.text.clone(),
+        };
+        bundle.files.iter().map(file).collect()
+    }
+
+    pub(super) fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+        let list = self.path.join(LIST);
+        if let Some(text) = files::read(&list)? {
+            self.list = serde_json::from_str(&text).map_err(|why| format!("{}: {why}", list.display()))?;
+        }
+        let mut names: Vec<&str> = wanted.iter().map(|want| &*want.name).collect();
+        names.extend(
+            self.list.keys().map(|name| &**name).filter(|name| !names.contains(name)).collect::<Vec<_>>(),
+        );
+        let mut found = Vec::new();
+        for name in names {
+            if name.split('/').any(|part| part.is_empty() || part == "..") {
+                return Err(format!("{}: \"{name}\" leads out of the folder", list.display()));
+            }
+            if let Some(text) = files::read(&self.path.join(name))? {
+                found.push(Found::exact(Kind::File, name, text, self.list.get(name).cloned()));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+        for step in steps {
+            let result = self.write(&step);
+            tell.done(step, result.map(|()| None));
+        }
+        self.list.retain(|name, _| self.path.join(name).exists());
+        let list = self.path.join(LIST);
+        let kept = if self.list.is_empty() {
+            files::remove(&list)
+        } else {
+            let text = serde_json::to_string_pretty(&self.list).unwrap_or_default();
+            Staged::write(&list, &text).and_then(|staged| staged.commit())
+        };
+        if let Err(why) = kept {
+            tracing::error!("{why}; the next run will take these files for somebody else's");
+        }
+    }
+
+    fn write(&mut self, step: &Step) -> Result<(), String> {
+        let path = self.path.join(&step.name);
+        match step.action {
+            Action::Create | Action::Update => {
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder)
+                        .map_err(|why| format!("cannot make {}: {why}", folder.display()))?;
+                }
+                Staged::write(&path, &step.text)?.commit()?;
+                self.list.insert(step.name.clone(), hash(&step.text));
+            }
+            Action::Delete => {
+                files::remove(&path)?;
+                self.list.remove(&step.name);
+                // Folders that are empty now were made for it; one that is not stays.
+                let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.path));
+                for folder in above.filter(|folder| *folder != self.path) {
+                    if std::fs::remove_dir(folder).is_err() {
+                        break;
+                    }
+                }
+            }
+            Action::Unchanged | Action::Leave | Action::Refuse => return Ok(()),
+        }
+        self.writes += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Files that are replaced whole, and put back if what reads them does not like them.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+/// How long a checking program may take.
+const CHECK: Duration = Duration::from_secs(60);
+/// Bytes of a file that is read back.
+const LONGEST: u64 = 16 << 20;
+
+/// The text of a file; nothing if there is none.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub(super) fn read(path: &Path) -> Result<Option<String>, String> {
+    let told = |why: io::Error| format!("cannot read {}: {why}", path.display());
+    match std::fs::metadata(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(told(why)),
+        Ok(about) if about.len() > LONGEST => {
+            Err(format!("{} is longer than {LONGEST} bytes", path.display()))
+        }
+        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(told),
+    }
+}
+
+/// A file that will be written, beside the one that it replaces.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// Where it will stand.
+    pub(super) path: PathBuf,
+    /// Where it stands now: a hidden file in the same folder, which no pattern of `*.yml` takes.
+    new: PathBuf,
+    previous: Option<String>,
+}
+
+impl Staged {
+    /// Writes the new text beside the file.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(super) fn write(path: &Path, text: &str) -> Result<Self, String> {
+        let told = |why: io::Error| {
+            let hint = if why.kind() == io::ErrorKind::PermissionDenied {
+                "\n  hint: the user who runs this must be able to write in the folder"
+            } else {
+                ""
+            };
+            format!("cannot write {}: {why}{hint}", path.display())
+        };
+        let previous = read(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let new = path.with_file_name(format!(".{name}.new"));
+        let write = || -> io::Result<()> {
+            let mut file = std::fs::File::create(&new)?;
+            // What stood there keeps its mode: it may hold secrets.
+            if let Ok(about) = std::fs::metadata(path) {
+                file.set_permissions(about.permissions())?;
+            }
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(|why| {
+            drop(std::fs::remove_file(&new));
+            told(why)
+        })?;
+        Ok(Self { path: path.to_owned(), new, previous })
+    }
+
+    /// Where the new text stands, for programs that check it.
+    pub(super) fn new_path(&self) -> &Path {
+        &self.new
+    }
+
+    /// Puts the new text in place.
+    pub(super) fn commit(&self) -> Result<(), String> {
+        std::fs::rename(&self.new, &self.path)
+            .map_err(|why| format!("cannot replace {}: {why}", self.path.display()))
+    }
+
+    /// Gives the new text up.
+    pub(super) fn discard(&self) {
+        drop(std::fs::remove_file(&self.new));
+    }
+
+    /// Puts back what stood there before.
+    pub(super) fn restore(&self) -> Result<(), String> {
+        restore(&self.path, self.previous.as_deref())
+    }
+}
+
+/// Makes a file what it was; removes it if it was not there.
+pub(super) fn restore(path: &Path, previous: Option<&str>) -> Result<(), String> {
+    match previous {
+        Some(text) => Staged::write(path, text)?.commit(),
+        None => remove(path),
+    }
+}
+
+/// Removes a file. One that is not there is removed.
+pub(super) fn remove(path: &Path) -> Result<(), String> {
+    match std::fs::remove_file(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+            Err(format!("cannot remove {}: {why}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a checking program says of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is right.
+    Right,
+    /// It is wrong, in the program's words.
+    Wrong(String),
+    /// There is no such program.
+    Absent,
+}
+
+/// Runs `program` on a file: `promtool check rules FILE`.
+pub(super) async fn check(program: &str, words: &[&str], file: &Path) -> Verdict {
+    let mut command = Command::new(program);
+    command.args(words).arg(file).stdin(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(CHECK, command.output()).await {
+        Ok(Ok(done)) if done.status.success() => Verdict::Right,
+        Ok(Ok(done)) => {
+            let text = [done.stderr, done.stdout].concat();
+            let words: String = String::from_utf8_lossy(&text).chars().take(4000).collect();
+            Verdict::Wrong(format!("{program} says:\n{}", words.trim_end()))
+        }
+        Ok(Err(_)) => Verdict::Absent,
+        Err(_) => Verdict::Wrong(format!("{program} did not end within {} s", CHECK.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yml");
+        let staged = Staged::write(&path, "one").unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        staged.commit().unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("one"));
+        let second = Staged::write(&path, "two").unwrap();
+        second.commit().unwrap();
+        second.restore().unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some("one"));
+        staged.restore().unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_told() {
+        let file = Path::new("/dev/null");
+        assert_eq!(check("no-such-program-anywhere", &[], file).await, Verdict::Absent);
+        assert_eq!(check("true", &[], file).await, Verdict::Right);
+        assert!(matches!(check("false", &[], file).await, Verdict::Wrong(_)));
+    }
+}

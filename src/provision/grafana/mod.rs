@@ -1,0 +1,222 @@
+//! Grafana 9 to 13 over its classic API, which they all have: a folder, dashboards, and more if it is configured.
+//!
+//! Objects are found by fixed ids, never by numbers, and written with the version that was read, never with
+//! `overwrite`, so that nobody's change is lost in between.
+
+mod alerts;
+mod dashboard;
+mod notify;
+mod source;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Ask, Client, escape};
+use super::mark::{OURS, hash};
+use super::plan::{Action, Found, Kind, Step, Wanted};
+use super::ruler::Ruler;
+use super::settings::{Alerts, FOLDER, Grafana};
+use super::{Bundle, Teller};
+
+pub(super) struct Place {
+    pub(super) client: Client,
+    settings: Grafana,
+    /// How rules are evaluated here: never [`Alerts::Grafana`] once the server was asked.
+    alerts: Alerts,
+    ruler: Ruler,
+    /// The versions of dashboards and data sources as they were read.
+    versions: BTreeMap<(Kind, String), i64>,
+    /// The ids of contact points that are there, by name.
+    points: BTreeMap<String, Vec<String>>,
+}
+
+impl Place {
+    pub(super) fn open(settings: &Grafana) -> Result<Self, String> {
+        let mut client = Client::open(&settings.url, &settings.server)?;
+        if let Some(org) = settings.org {
+            client.always("x-grafana-org-id", &org.to_string())?;
+        }
+        if settings.alerts != Alerts::None && alerts_source(settings).is_none() {
+            return Err("rules need a data source to ask: set alerts_datasource or datasource".to_owned());
+        }
+        let mut ruler = Ruler::new("/api/convert/prometheus/config/v1/rules", &settings.folder);
+        if let Some(uid) = alerts_source(settings) {
+            ruler.headers = vec![
+                ("x-grafana-alerting-datasource-uid", uid.to_owned()),
+                ("x-grafana-alerting-target-datasource-uid", uid.to_owned()),
+            ];
+        }
+        let (alerts, settings) = (settings.alerts, settings.clone());
+        Ok(Self { client, settings, alerts, ruler, versions: BTreeMap::new(), points: BTreeMap::new() })
+    }
+
+    pub(super) async fn ready(&mut self, within: Duration) -> Result<(), String> {
+        self.client.ready("/api/health", within).await?;
+        if self.alerts == Alerts::Grafana {
+            // The version may be hidden, so the endpoint itself is asked for.
+            let answer = self.client.send(Ask::get(&self.ruler.path)).await?;
+            self.alerts = if answer.status == 404 { Alerts::RuleGroups } else { Alerts::Import };
+            if self.alerts == Alerts::Import {
+                answer.good().map_err(|why| format!("cannot read imported rules: {why}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+        let settings = &self.settings;
+        let mut wanted = vec![Wanted {
+            kind: Kind::Folder,
+            name: settings.folder_uid.clone(),
+            text: format!("title: {}\n", settings.folder),
+        }];
+        wanted.extend(settings.datasource.iter().map(source::wanted));
+        wanted.extend(bundle.dashboards.iter().map(|board| dashboard::wanted(board, &settings.folder_uid)));
+        match (self.alerts, alerts_source(settings)) {
+            (Alerts::Import, _) => wanted.extend(Ruler::wanted(bundle)),
+            (Alerts::RuleGroups, Some(uid)) => wanted.extend(alerts::wanted(bundle, uid)),
+            _ => {}
+        }
+        wanted.extend(notify::wanted(settings)?);
+        Ok(wanted)
+    }
+
+    pub(super) async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+        let mut found = Vec::new();
+        for want in wanted {
+            match want.kind {
+                Kind::Folder => found.extend(self.read_folder(want).await?),
+                Kind::DataSource => found.extend(source::read(self, want).await?),
+                _ => {}
+            }
+        }
+        found.extend(dashboard::read(self, wanted).await?);
+        match self.alerts {
+            Alerts::Import => found.extend(self.ruler.read(&self.client).await?),
+            Alerts::RuleGroups => found.extend(alerts::read(self).await?),
+            Alerts::None | Alerts::Grafana => {}
+        }
+        found.extend(notify::read(self, wanted).await?);
+        Ok(found)
+    }
+
+    /// The folder. Its title is the user's once it is there.
+    async fn read_folder(&mut self, want: &Wanted) -> Result<Option<Found>, String> {
+        let answer = self.get(&format!("/api/folders/{}", escape(&want.name))).await?;
+        let Some(folder) = answer else { return Ok(None) };
+        if let Some(title) = folder.get("title").and_then(Value::as_str) {
+            title.clone_into(&mut self.ruler.namespace);
+        }
+        let locked =
+            (want.name != FOLDER).then(|| "the folder was named in the configuration: it stays".to_owned());
+        let mark = Some(hash(&want.text));
+        Ok(Some(Found { locked, ..Found::exact(Kind::Folder, &*want.name, &*want.text, mark) }))
+    }
+
+    /// What is at a path; nothing if it is not there.
+    async fn get(&self, path: &str) -> Result<Option<Value>, String> {
+        let answer = self.client.send(Ask::get(path)).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let answer = answer.good().map_err(|why| format!("cannot read {path}: {why}"))?;
+        answer.json().map(Some).map_err(|why| format!("{path}: {why}"))
+    }
+
+    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+        let (mut rules, mut changed) = (false, Vec::new());
+        let mut steps = steps.into_iter().peekable();
+        while let Some(mut step) = steps.next() {
+            let result = self.write(&mut step).await;
+            if step.action.writes() && result.is_ok() {
+                rules |= step.kind == Kind::RuleGroup;
+                changed.push(format!("{}{}{}", step.kind.word(), step.name, hash(&step.text)));
+            }
+            let group = step.kind == Kind::RuleGroup;
+            tell.done(step, result);
+            // Before the folder may go, what was noted of rules must.
+            let last = group && steps.peek().is_none_or(|next| next.kind != Kind::RuleGroup);
+            if last && rules && self.alerts == Alerts::Import {
+                rules = false;
+                if let Err(why) = self.ruler.finish(&self.client).await {
+                    tracing::error!("cannot note which rules were pushed to {}: {why}", self.client.root());
+                }
+            }
+        }
+        if self.settings.annotate && !changed.is_empty() {
+            let result = self.annotate(&hash(&changed.join("\n")), changed.len()).await;
+            if let Err(why) = result {
+                tracing::warn!("cannot mark the push on the dashboards of {}: {why}", self.client.root());
+            }
+        }
+    }
+
+    async fn write(&mut self, step: &mut Step) -> Result<Option<String>, String> {
+        if !step.action.writes() {
+            return Ok(None);
+        }
+        match step.kind {
+            Kind::Folder => self.write_folder(step).await,
+            Kind::DataSource => source::write(self, step).await,
+            Kind::Dashboard => dashboard::write(self, step).await,
+            Kind::RuleGroup if self.alerts == Alerts::Import => self.ruler.write(&self.client, step).await,
+            Kind::RuleGroup => alerts::write(self, step).await,
+            Kind::ContactPoint | Kind::Policies => notify::write(self, step).await,
+            Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such thing".to_owned()),
+        }
+    }
+
+    async fn write_folder(&mut self, step: &mut Step) -> Result<Option<String>, String> {
+        let uid = &step.name;
+        let path = format!("/api/folders/{}", escape(uid));
+        if step.action == Action::Delete {
+            let left = self.contents(uid).await?;
+            if left > 0 {
+                step.action = Action::Leave;
+                step.why = Some(format!("{left} things in it are not ours"));
+                return Ok(None);
+            }
+            let answer = self.client.send(Ask::delete(path)).await?;
+            return if answer.status == 404 { Ok(None) } else { answer.good().map(|_| None) };
+        }
+        let body = json!({"uid": uid, "title": self.settings.folder});
+        let answer = self.client.send(Ask::post("/api/folders").json(&body)).await?;
+        // Before Grafana 11 the title may be taken as well as the id.
+        if answer.status == 409 && self.get(&path).await?.is_none() {
+            return Err(format!("{}; set folder or folder_uid to something else", answer.told()));
+        }
+        if answer.status == 409 { Ok(None) } else { answer.good().map(|_| None) }
+    }
+
+    /// How many things there are in a folder.
+    async fn contents(&self, uid: &str) -> Result<i64, String> {
+        if let Some(Value::Object(counts)) = self.get(&format!("/api/folders/{}/counts", escape(uid))).await?
+        {
+            return Ok(counts.values().filter_map(Value::as_i64).sum());
+        }
+        // Servers that do not count refuse to delete a folder with rules in it; dashboards are looked for.
+        let path = format!("/api/search?type=dash-db&folderUIDs={}&limit=5000", escape(uid));
+        let all = self.get(&path).await?.unwrap_or_default();
+        let of = |item: &&Value| item.get("folderUid").and_then(Value::as_str) == Some(uid);
+        Ok(all.as_array().map_or(0, |all| i64::try_from(all.iter().filter(of).count()).unwrap_or(i64::MAX)))
+    }
+
+    /// Marks the push in time, once: an annotation has no id of ours, so a tag of its own stands for it.
+    async fn annotate(&self, hash: &str, count: usize) -> Result<(), String> {
+        let tag = format!("{OURS}:{hash}");
+        let there = self.get(&format!("/api/annotations?tags={}&limit=1", escape(&tag))).await?;
+        if there.and_then(|all| all.as_array().map(|all| !all.is_empty())) == Some(true) {
+            return Ok(());
+        }
+        let text = format!("neural-exporter {}: {count} objects pushed", env!("CARGO_PKG_VERSION"));
+        let body = json!({"text": text, "tags": [OURS, "deploy", tag]});
+        self.client.ask(Ask::post("/api/annotations").json(&body)).await.map(drop)
+    }
+}
+
+fn alerts_source(settings: &Grafana) -> Option<&str> {
+    let made = settings.datasource.as_ref().map(|source| &*source.uid);
+    settings.alerts_datasource.as_deref().or(made)
+}

@@ -1,0 +1,111 @@
+//! Contact points and the policy tree, each only if a file with them is configured.
+//!
+//! A contact point's secrets cannot be read back, so its fixed id carries the hash of what was pushed. The policy tree
+//! is one in an organisation: a tree that is not what the file says is replaced only by force.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Place;
+use crate::provision::client::{Ask, escape};
+use crate::provision::files;
+use crate::provision::mark::hash;
+use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::settings::Grafana;
+
+/// What the ids of our contact points begin with.
+const PREFIX: &str = "nx-";
+const POINTS: &str = "/api/v1/provisioning/contact-points";
+const POLICIES: &str = "/api/v1/provisioning/policies";
+
+pub(super) fn wanted(settings: &Grafana) -> Result<Vec<Wanted>, String> {
+    let mut wanted = Vec::new();
+    if let Some(file) = &settings.contact_points_file {
+        let points = load(file)?;
+        let points = points.as_array().ok_or_else(|| format!("{}: not a list", file.display()))?;
+        for point in points {
+            let word = |key: &str| point.get(key).and_then(Value::as_str);
+            let (Some(name), Some(kind)) = (word("name"), word("type")) else {
+                return Err(format!("{}: a contact point has a name, a type and settings", file.display()));
+            };
+            wanted.push(Wanted {
+                kind: Kind::ContactPoint,
+                name: format!("{name} ({kind})"),
+                text: point.to_string(),
+            });
+        }
+    }
+    if let Some(file) = &settings.policies_file {
+        let text = canonical(&load(file)?);
+        wanted.push(Wanted { kind: Kind::Policies, name: String::new(), text });
+    }
+    Ok(wanted)
+}
+
+fn load(file: &Path) -> Result<Value, String> {
+    let text = files::read(file)?.ok_or_else(|| format!("there is no file {}", file.display()))?;
+    // What is wrong is told without the text, which may be a secret.
+    serde_json::from_str(&text).map_err(|why| format!("{}:{}: not JSON", file.display(), why.line()))
+}
+
+fn canonical(tree: &Value) -> String {
+    let mut tree = tree.clone();
+    if let Some(map) = tree.as_object_mut() {
+        map.remove("provenance");
+    }
+    format!("{}\n", serde_json::to_string_pretty(&tree).unwrap_or_default())
+}
+
+pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+    let mut found = Vec::new();
+    if place.settings.contact_points_file.is_some() {
+        let points = place.get(POINTS).await?.unwrap_or_default();
+        place.points.clear();
+        for point in points.as_array().into_iter().flatten() {
+            let word = |key: &str| point.get(key).and_then(Value::as_str).unwrap_or_default();
+            let name = format!("{} ({})", word("name"), word("type"));
+            let mark = word("uid").strip_prefix(PREFIX).map(str::to_owned);
+            // Those that somebody else made may share the name: they stay beside ours.
+            let Some(mark) = mark else { continue };
+            place.points.entry(name.clone()).or_default().push(word("uid").to_owned());
+            let there = found.iter().any(|found: &Found| found.name == name);
+            if !there {
+                found.push(Found { edited: false, ..Found::exact(Kind::ContactPoint, name, "", Some(mark)) });
+            }
+        }
+    }
+    if let Some(want) = wanted.iter().find(|want| want.kind == Kind::Policies)
+        && let Some(tree) = place.get(POLICIES).await?
+    {
+        let text = canonical(&tree);
+        let mark = (text == want.text).then(|| hash(&text));
+        found.push(Found::exact(Kind::Policies, "", text, mark));
+    }
+    Ok(found)
+}
+
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+    if step.kind == Kind::Policies {
+        let ask = match step.action {
+            Action::Delete => Ask::delete(POLICIES),
+            _ => Ask::put(POLICIES).json(&serde_json::from_str(&step.text).unwrap_or_default()),
+        };
+        return place.client.ask(ask).await.map(|_| None);
+    }
+    if step.action != Action::Delete {
+        let mut point: Value = serde_json::from_str(&step.text).unwrap_or_default();
+        if let Some(map) = point.as_object_mut() {
+            map.insert("uid".to_owned(), json!(format!("{PREFIX}{}", hash(&step.text))));
+        }
+        place.client.ask(Ask::post(POINTS).json(&point)).await?;
+    }
+    // The new one is there before the old one goes, so that policies always find one of the name.
+    for uid in place.points.get(&step.name).into_iter().flatten() {
+        let answer = place.client.send(Ask::delete(format!("{POINTS}/{}", escape(uid)))).await?;
+        if answer.status != 404 {
+            answer.good()?;
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,83 @@
+//! The Prometheus data source, if one is wanted. It sends no secrets: a server with a password is set up by hand.
+
+use serde_json::{Value, json};
+
+use super::Place;
+use crate::provision::client::{Ask, escape};
+use crate::provision::mark::hash;
+use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::settings::DataSource;
+
+/// The key of `jsonData` that has our mark.
+const MARK: &str = "neuralExporter";
+
+pub(super) fn wanted(source: &DataSource) -> Wanted {
+    let model = json!({
+        "name": source.name,
+        "type": "prometheus",
+        "access": "proxy",
+        "url": source.url,
+        "jsonData": {
+            "httpMethod": "POST",
+            "timeInterval": source.scrape_interval.to_string(),
+        },
+    });
+    Wanted { kind: Kind::DataSource, name: source.uid.clone(), text: canonical(&model) }
+}
+
+/// What we set, and nothing that the server adds.
+fn canonical(model: &Value) -> String {
+    let of = |key: &str| model.get(key).cloned().unwrap_or_default();
+    let data = |key: &str| model.pointer(&format!("/jsonData/{key}")).cloned().unwrap_or_default();
+    let model = json!({
+        "name": of("name"),
+        "type": of("type"),
+        "access": of("access"),
+        "url": of("url"),
+        "jsonData": {"httpMethod": data("httpMethod"), "timeInterval": data("timeInterval")},
+    });
+    format!("{}\n", serde_json::to_string_pretty(&model).unwrap_or_default())
+}
+
+pub(super) async fn read(place: &mut Place, want: &Wanted) -> Result<Option<Found>, String> {
+    let path = format!("/api/datasources/uid/{}", escape(&want.name));
+    let Some(model) = place.get(&path).await? else { return Ok(None) };
+    let version = model.get("version").and_then(Value::as_i64).unwrap_or_default();
+    place.versions.insert((Kind::DataSource, want.name.clone()), version);
+    let mark = model.pointer(&format!("/jsonData/{MARK}")).and_then(Value::as_str).map(str::to_owned);
+    let locked = model.get("readOnly").and_then(Value::as_bool) == Some(true);
+    let locked =
+        locked.then(|| "it is provisioned from a file of the server; remove that file first".to_owned());
+    Ok(Some(Found { locked, ..Found::exact(Kind::DataSource, &*want.name, canonical(&model), mark) }))
+}
+
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+    let path = format!("/api/datasources/uid/{}", escape(&step.name));
+    if step.action == Action::Delete {
+        let answer = place.client.send(Ask::delete(path)).await?;
+        return if answer.status == 404 { Ok(None) } else { answer.good().map(|_| None) };
+    }
+    let mut model: Value = serde_json::from_str(&step.text).map_err(|why| why.to_string())?;
+    if let Some(map) = model.as_object_mut() {
+        map.insert("uid".to_owned(), json!(step.name));
+        if let Some(data) = map.get_mut("jsonData").and_then(Value::as_object_mut) {
+            data.insert(MARK.to_owned(), json!(hash(&step.text)));
+        }
+        if step.action == Action::Update {
+            let version = place.versions.get(&(Kind::DataSource, step.name.clone())).copied();
+            map.insert("version".to_owned(), json!(version.unwrap_or_default()));
+        }
+    }
+    let ask = match step.action {
+        Action::Create => Ask::post("/api/datasources"),
+        _ => Ask::put(&path),
+    };
+    let answer = place.client.send(ask.json(&model)).await?;
+    if answer.status == 409 && step.action == Action::Create {
+        return Err(format!("{}; another data source has this name: set datasource.name", answer.told()));
+    }
+    answer.good()?;
+    let health = place.client.send(Ask::get(format!("{path}/health"))).await?;
+    let words = health.words();
+    Ok(health.good().err().map(|_| format!("Grafana cannot ask it yet: {words}")))
+}

@@ -1,0 +1,194 @@
+//! Brings the generated files to the servers that show and evaluate them: read what is there, plan, then apply.
+//!
+//! [`plan`] is pure. Each target knows how to read its objects and how to write one; nothing here knows what is in
+//! them. Only what carries our mark is changed or removed, unless it is forced.
+
+mod alertmanager;
+mod answer;
+mod bundle;
+mod client;
+mod diff;
+mod directory;
+mod files;
+mod grafana;
+mod mark;
+mod plan;
+mod prometheus;
+mod report;
+mod ruler;
+mod settings;
+pub mod silence;
+
+use std::time::Duration;
+
+pub use bundle::{Bundle, Dashboard, Group, RuleFile};
+pub use diff::diff;
+pub use mark::{hash, sign, unsign};
+pub use plan::{Action, Found, How, Kind, Step, Wanted, plan};
+pub use report::{Deed, Ending, Outcome, RESULTS, Report, Trouble, line};
+pub use settings::*;
+
+/// What a run may do.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What is to be done.
+    pub deed: Deed,
+    /// Whether it is only told what would be done.
+    pub dry: bool,
+    /// The names of the targets; all, if there are none.
+    pub only: Vec<String>,
+    /// How far it may go.
+    pub how: How,
+    /// How long a server may take until it is ready.
+    pub wait: Duration,
+}
+
+/// Hears of each step as it is done.
+pub type Tell<'a> = &'a mut (dyn FnMut(&Outcome) + Send);
+
+/// A target that can be read and written.
+enum Place {
+    Grafana(Box<grafana::Place>),
+    Prometheus(prometheus::Place),
+    Ruler(ruler::Place),
+    Alertmanager(alertmanager::Place),
+    Directory(directory::Place),
+}
+
+impl Place {
+    fn open(target: &Target) -> Result<Self, String> {
+        Ok(match target {
+            Target::Grafana(of) => Self::Grafana(Box::new(grafana::Place::open(of)?)),
+            Target::Prometheus(of) => Self::Prometheus(prometheus::Place::open(of)?),
+            Target::Mimir(of) => Self::Ruler(ruler::Place::open(of)?),
+            Target::Alertmanager(of) => Self::Alertmanager(alertmanager::Place::open(of)?),
+            Target::Directory(of) => Self::Directory(directory::Place::open(of)),
+        })
+    }
+
+    async fn ready(&mut self, within: Duration) -> Result<(), String> {
+        match self {
+            Self::Grafana(of) => of.ready(within).await,
+            Self::Prometheus(of) => of.ready(within).await,
+            Self::Ruler(of) => of.ready(within).await,
+            Self::Directory(_) => Ok(()),
+            Self::Alertmanager(of) => of.ready(within).await,
+        }
+    }
+
+    /// What shall be there, of everything that is generated; nothing of a target's settings if it is all to go.
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+        match self {
+            Self::Grafana(of) => of.wanted(bundle),
+            Self::Prometheus(of) => Ok(of.wanted(bundle)),
+            Self::Ruler(of) => Ok(of.wanted(bundle)),
+            Self::Alertmanager(of) => Ok(of.wanted(bundle)),
+            Self::Directory(of) => Ok(of.wanted(bundle)),
+        }
+    }
+
+    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+        match self {
+            Self::Grafana(of) => of.read(wanted).await,
+            Self::Prometheus(of) => of.read().await,
+            Self::Ruler(of) => of.read().await,
+            Self::Alertmanager(of) => of.read().await,
+            Self::Directory(of) => of.read(wanted),
+        }
+    }
+
+    async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+        match self {
+            Self::Grafana(of) => of.apply(steps, tell).await,
+            Self::Prometheus(of) => of.apply(steps, tell).await,
+            Self::Ruler(of) => of.apply(steps, tell).await,
+            Self::Alertmanager(of) => of.apply(steps, tell).await,
+            Self::Directory(of) => of.apply(steps, tell),
+        }
+    }
+
+    fn writes(&self) -> u64 {
+        match self {
+            Self::Grafana(of) => of.client.writes(),
+            Self::Prometheus(of) => of.writes(),
+            Self::Ruler(of) => of.writes(),
+            Self::Alertmanager(of) => of.writes(),
+            Self::Directory(of) => of.writes,
+        }
+    }
+}
+
+/// Writes down what came of the steps of one target, and passes it on.
+struct Teller<'a, 'b> {
+    target: &'a str,
+    report: &'a mut Report,
+    tell: &'a mut (dyn FnMut(&Outcome) + Send + 'b),
+}
+
+impl Teller<'_, '_> {
+    fn done(&mut self, step: Step, result: Result<Option<String>, String>) {
+        let (note, failure) = match result {
+            Ok(note) => (note, None),
+            Err(why) => (None, Some(why)),
+        };
+        let outcome = Outcome { target: self.target.to_owned(), step, failure, note };
+        (self.tell)(&outcome);
+        self.report.outcomes.push(outcome);
+    }
+}
+
+/// Runs over the targets, one after the other; one that fails does not keep the others from being done.
+pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>) -> Report {
+    let deed = if run.dry { Deed::Plan } else { run.deed };
+    let mut report = Report::new(deed);
+    for only in &run.only {
+        if !targets.iter().any(|target| target.name() == only) {
+            let names: Vec<&str> = targets.iter().map(Target::name).collect();
+            let why = format!("there is no such target; there are: {}", names.join(", "));
+            report.troubles.push(Trouble { target: only.clone(), why });
+        }
+    }
+    for target in targets {
+        let name = target.name();
+        if !run.only.is_empty() && !run.only.iter().any(|only| only == name) {
+            continue;
+        }
+        if let Err(why) = one(target, bundle, run, &mut report, tell).await {
+            report.troubles.push(Trouble { target: name.to_owned(), why });
+        }
+    }
+    report
+}
+
+async fn one(
+    target: &Target,
+    bundle: &Bundle,
+    run: &Run,
+    report: &mut Report,
+    tell: Tell<'_>,
+) -> Result<(), String> {
+    let mut place = Place::open(target)?;
+    place.ready(run.wait).await?;
+    let all = place.wanted(bundle)?;
+    let found = place.read(&all).await?;
+    let (wanted, how) = match run.deed {
+        Deed::Destroy => (Vec::new(), How { prune: true, ..run.how }),
+        Deed::Plan | Deed::Apply => (all, run.how),
+    };
+    let steps = plan(&wanted, &found, how);
+    let dry = report.deed == Deed::Plan;
+    let mut teller = Teller { target: target.name(), report, tell };
+    if dry {
+        for step in steps {
+            teller.done(step, Ok(None));
+        }
+    } else if steps.iter().any(|step| step.action.writes()) {
+        place.apply(steps, &mut teller).await;
+    } else {
+        for step in steps {
+            teller.done(step, Ok(None));
+        }
+    }
+    report.writes += place.writes();
+    Ok(())
+}

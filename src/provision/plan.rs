@@ -1,0 +1,325 @@
+//! What must be done so that what is there becomes what is wanted. Pure: it asks nobody and changes nothing.
+
+use serde::Serialize;
+
+use super::diff::{conceal, diff};
+use super::mark::hash;
+
+/// What an object is. In the order in which they are written; they are removed in reverse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A folder of Grafana.
+    Folder,
+    /// A data source of Grafana.
+    DataSource,
+    /// A dashboard.
+    Dashboard,
+    /// A contact point of Grafana.
+    ContactPoint,
+    /// A file of rules.
+    RuleFile,
+    /// A group of rules.
+    RuleGroup,
+    /// The notification policies of Grafana.
+    Policies,
+    /// The configuration of an Alertmanager.
+    Config,
+    /// Any other file.
+    File,
+}
+
+impl Kind {
+    /// For people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::DataSource => "data source",
+            Self::Dashboard => "dashboard",
+            Self::ContactPoint => "contact point",
+            Self::RuleFile => "rule file",
+            Self::RuleGroup => "rule group",
+            Self::Policies => "policies",
+            Self::Config => "configuration",
+            Self::File => "file",
+        }
+    }
+}
+
+/// An object that shall be there.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What it is.
+    pub kind: Kind,
+    /// What it is found by.
+    pub name: String,
+    /// Its whole content, in a form that the same content always has.
+    pub text: String,
+}
+
+/// An object that is there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What it is.
+    pub kind: Kind,
+    /// What it is found by.
+    pub name: String,
+    /// Its content, in the form that [`Wanted::text`] has, as near as the server lets see it.
+    pub text: String,
+    /// The hash of what we wrote, if it is ours.
+    pub mark: Option<String>,
+    /// Whether it is no longer what we wrote.
+    pub edited: bool,
+    /// Why it cannot be written at all, if it cannot.
+    pub locked: Option<String>,
+    /// Why it must be written although it is what is wanted.
+    pub stale: Option<String>,
+}
+
+impl Found {
+    /// An object whose content comes back as it was written.
+    #[must_use]
+    pub fn exact(kind: Kind, name: impl Into<String>, text: impl Into<String>, mark: Option<String>) -> Self {
+        let text = text.into();
+        let edited = mark.as_ref().is_some_and(|mark| *mark != hash(&text));
+        Self { kind, name: name.into(), text, mark, edited, locked: None, stale: None }
+    }
+}
+
+/// What is done with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is removed.
+    Delete,
+    /// It is what it shall be.
+    Unchanged,
+    /// It is ours and no longer wanted, and stays.
+    Leave,
+    /// It is somebody else's, or somebody edited it: it stays.
+    Refuse,
+}
+
+impl Action {
+    /// Whether it changes something.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Delete)
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Unchanged => "unchanged",
+            Self::Leave => "leave",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// What the object is.
+    pub kind: Kind,
+    /// What it is found by.
+    pub name: String,
+    /// What is done.
+    pub action: Action,
+    /// Why, if it does not go without saying.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What changes, by lines.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub diff: String,
+    /// What shall be there.
+    #[serde(skip)]
+    pub text: String,
+}
+
+/// How far a plan may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct How {
+    /// What somebody else made or edited may be written over, too.
+    pub force: bool,
+    /// What is ours and no longer wanted is removed.
+    pub prune: bool,
+}
+
+/// The steps from what is there to what is wanted, in the order in which they are done.
+#[must_use]
+pub fn plan(wanted: &[Wanted], found: &[Found], how: How) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for want in wanted {
+        let there = found.iter().find(|found| found.kind == want.kind && found.name == want.name);
+        let (action, why) = there.map_or((Action::Create, None), |found| judge(want, found, how));
+        let old = there.map(|found| found.text.as_str()).unwrap_or_default();
+        let diff =
+            if action == Action::Unchanged { String::new() } else { shown(want.kind, old, &want.text) };
+        steps.push(Step {
+            kind: want.kind,
+            name: want.name.clone(),
+            action,
+            why,
+            diff,
+            text: want.text.clone(),
+        });
+    }
+    steps.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    let spare = |found: &&Found| {
+        found.mark.is_some() && !wanted.iter().any(|want| want.kind == found.kind && want.name == found.name)
+    };
+    let mut gone: Vec<Step> = found.iter().filter(spare).map(|found| remove(found, how)).collect();
+    gone.sort_by(|a, b| (b.kind, &b.name).cmp(&(a.kind, &a.name)));
+    steps.extend(gone);
+    steps
+}
+
+fn judge(want: &Wanted, found: &Found, how: How) -> (Action, Option<String>) {
+    let same = match &found.mark {
+        Some(mark) => *mark == hash(&want.text) && !found.edited,
+        None => false,
+    };
+    if same {
+        return match &found.stale {
+            Some(why) => (Action::Update, Some(why.clone())),
+            None => (Action::Unchanged, None),
+        };
+    }
+    if let Some(why) = &found.locked {
+        return (Action::Refuse, Some(why.clone()));
+    }
+    let equal = found.text == want.text;
+    match (&found.mark, found.edited) {
+        // What is equal already is taken over: that harms nobody.
+        _ if equal => (Action::Update, Some("it is equal already and gets our mark".to_owned())),
+        (Some(_), false) => (Action::Update, None),
+        _ if how.force => (Action::Update, Some("forced".to_owned())),
+        (Some(_), true) => {
+            let why = "somebody edited it since it was written; --force writes over it";
+            (Action::Refuse, Some(why.to_owned()))
+        }
+        (None, _) => (Action::Refuse, Some("somebody else made it; --force takes it over".to_owned())),
+    }
+}
+
+fn remove(found: &Found, how: How) -> Step {
+    let (action, why) = match &found.locked {
+        Some(why) => (Action::Leave, Some(why.clone())),
+        None if !how.prune => (Action::Leave, Some("no longer generated; --prune removes it".to_owned())),
+        None if found.edited && !how.force => {
+            let why = "somebody edited it since it was written; --force removes it";
+            (Action::Refuse, Some(why.to_owned()))
+        }
+        None => (Action::Delete, None),
+    };
+    let (kind, name) = (found.kind, found.name.clone());
+    Step { kind, name, action, why, diff: String::new(), text: String::new() }
+}
+
+/// The diff as it may be shown.
+fn shown(kind: Kind, old: &str, new: &str) -> String {
+    match kind {
+        Kind::Config => diff(&if old.is_empty() { String::new() } else { conceal(old) }, &conceal(new)),
+        // Contact points are secrets through and through.
+        Kind::ContactPoint => String::new(),
+        _ => diff(old, new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn want(name: &str, text: &str) -> Wanted {
+        Wanted { kind: Kind::Dashboard, name: name.to_owned(), text: text.to_owned() }
+    }
+
+    fn there(name: &str, text: &str, written: Option<&str>) -> Found {
+        Found::exact(Kind::Dashboard, name, text, written.map(hash))
+    }
+
+    fn actions(wanted: &[Wanted], found: &[Found], how: How) -> Vec<(String, Action)> {
+        plan(wanted, found, how).into_iter().map(|step| (step.name, step.action)).collect()
+    }
+
+    const FORCE: How = How { force: true, prune: false };
+    const PRUNE: How = How { force: false, prune: true };
+
+    #[test]
+    fn each_object_meets_its_fate() {
+        let wanted = ["new", "same", "old", "edited", "foreign", "equal"].map(|name| want(name, "x"));
+        let found = [
+            there("same", "x", Some("x")),
+            there("old", "w", Some("w")),
+            there("edited", "y", Some("x")),
+            there("foreign", "y", None),
+            there("equal", "x", None),
+            there("spare", "z", Some("z")),
+            there("not ours", "z", None),
+        ];
+        let told = |how| {
+            let mut told = actions(&wanted, &found, how);
+            told.sort_by(|a, b| a.0.cmp(&b.0));
+            told.into_iter().map(|(_, action)| action).collect::<Vec<_>>()
+        };
+        use Action::{Create, Delete, Leave, Refuse, Unchanged, Update};
+        assert_eq!(told(How::default()), [Refuse, Update, Refuse, Create, Update, Unchanged, Leave]);
+        assert_eq!(told(FORCE), [Update, Update, Update, Create, Update, Unchanged, Leave]);
+        assert_eq!(told(PRUNE), [Refuse, Update, Refuse, Create, Update, Unchanged, Delete]);
+    }
+
+    #[test]
+    fn a_server_that_writes_defaults_in_makes_no_difference() {
+        // The mark is of what was written, and nobody edited it, whatever it looks like now.
+        let found = Found { edited: false, ..there("a", "x plus defaults", Some("x")) };
+        assert_eq!(
+            actions(&[want("a", "x")], &[found], How::default()),
+            [("a".to_owned(), Action::Unchanged)]
+        );
+    }
+
+    #[test]
+    fn what_is_locked_stays_whatever_is_forced() {
+        let locked = Found { locked: Some("by a file".to_owned()), ..there("a", "y", Some("y")) };
+        let all = How { force: true, prune: true };
+        assert_eq!(actions(&[want("a", "x")], std::slice::from_ref(&locked), all)[0].1, Action::Refuse);
+        assert_eq!(actions(&[], &[locked], all)[0].1, Action::Leave);
+    }
+
+    #[test]
+    fn nothing_is_removed_that_somebody_edited() {
+        let found = [there("a", "y", Some("x"))];
+        assert_eq!(actions(&[], &found, PRUNE)[0].1, Action::Refuse);
+        assert_eq!(actions(&[], &found, How { force: true, prune: true })[0].1, Action::Delete);
+    }
+
+    #[test]
+    fn folders_come_first_and_go_last() {
+        let of = |kind, name: &str| Wanted { kind, name: name.to_owned(), text: String::new() };
+        let wanted = [of(Kind::Policies, "p"), of(Kind::Dashboard, "d"), of(Kind::Folder, "f")];
+        let kinds = |steps: Vec<Step>| steps.iter().map(|step| step.kind).collect::<Vec<_>>();
+        assert_eq!(
+            kinds(plan(&wanted, &[], How::default())),
+            [Kind::Folder, Kind::Dashboard, Kind::Policies]
+        );
+        let found = wanted.map(|of| Found::exact(of.kind, of.name, "", Some(hash(""))));
+        assert_eq!(kinds(plan(&[], &found, PRUNE)), [Kind::Policies, Kind::Dashboard, Kind::Folder]);
+    }
+
+    #[test]
+    fn a_plan_that_is_done_is_done() {
+        let wanted = [want("a", "x"), want("b", "y")];
+        let written = wanted.iter().map(|w| there(&w.name, &w.text, Some(&w.text))).collect::<Vec<_>>();
+        assert!(plan(&wanted, &written, PRUNE).iter().all(|step| !step.action.writes()));
+    }
+}

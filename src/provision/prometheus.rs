@@ -1,0 +1,285 @@
+//! A Prometheus whose rule files lie in a folder that can be written: files, reload, and a look at what it made of them.
+//!
+//! It takes no rules over HTTP, so the files are written here, checked by promtool before anything else, and put
+//! back if the server does not like them. Other files of the folder are not touched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::bundle::rule_file;
+use super::client::{Ask, Client};
+use super::files::{self, Staged, Verdict, check};
+use super::mark::{sign, unsign};
+use super::plan::{Action, Found, Kind, Step, Wanted};
+use super::settings::Prometheus;
+use super::{Bundle, Teller};
+
+/// What the names of our files begin with.
+const PREFIX: &str = "neural-exporter-";
+/// The pause between two looks at the rules.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long loaded groups may take to be listed.
+const LISTED: Duration = Duration::from_secs(10);
+
+pub(super) struct Place {
+    client: Client,
+    folder: PathBuf,
+    promtool: String,
+    verify: Duration,
+    writes: u64,
+}
+
+/// What a server says of a group of a file.
+struct Loaded {
+    rules: usize,
+    /// Rules that were not yet evaluated.
+    unknown: usize,
+    errors: Vec<String>,
+}
+
+/// Groups by the name of their file and their own.
+type Groups = BTreeMap<(String, String), Loaded>;
+
+impl Place {
+    pub(super) fn open(settings: &Prometheus) -> Result<Self, String> {
+        let folder = settings.rules_directory.clone();
+        if !folder.is_dir() {
+            return Err(format!("there is no folder {}", folder.display()));
+        }
+        Ok(Self {
+            client: Client::open(&settings.url, &settings.server)?,
+            folder,
+            promtool: settings.promtool.clone(),
+            verify: settings.verify.0,
+            writes: 0,
+        })
+    }
+
+    pub(super) async fn ready(&self, within: Duration) -> Result<(), String> {
+        self.client.ready("/-/ready", within).await
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.client.writes() + self.writes
+    }
+
+    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
+        let file = |rules: &super::RuleFile| Wanted {
+            kind: Kind::RuleFile,
+            name: format!("{PREFIX}{}", rules.name),
+            text: rules.text.clone(),
+        };
+        bundle.rules.iter().map(file).collect()
+    }
+
+    pub(super) async fn read(&self) -> Result<Vec<Found>, String> {
+        let loaded = self.loaded().await?;
+        let cannot = |why: std::io::Error| format!("cannot read {}: {why}", self.folder.display());
+        let mut names: Vec<String> = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(cannot)? {
+            let name = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(PREFIX) && (name.ends_with(".yml") || name.ends_with(".yaml")) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        let mut found = Vec::new();
+        for name in names {
+            let Some(text) = files::read(&self.folder.join(&name))? else { continue };
+            let (content, mark) = unsign(&text);
+            let stale = missing(&name, content, &loaded);
+            found.push(Found {
+                stale,
+                ..Found::exact(Kind::RuleFile, &*name, content, mark.map(str::to_owned))
+            });
+        }
+        Ok(found)
+    }
+
+    /// What the server has loaded.
+    async fn loaded(&self) -> Result<Groups, String> {
+        let answer = self.client.ask(Ask::get("/api/v1/rules")).await;
+        let answer = answer
+            .map_err(|why| format!("cannot read the rules of {}: {why}", self.client.root()))?
+            .json()?;
+        let mut groups = Groups::new();
+        let list = answer.pointer("/data/groups").and_then(Value::as_array);
+        for group in list.ok_or("the answer has no groups; is this a Prometheus?")? {
+            let word = |key: &str| group.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let file =
+                Path::new(&word("file")).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let rules = group.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let is =
+                |rule: &Value, key: &str, word: &str| rule.get(key).and_then(Value::as_str) == Some(word);
+            let wrong = |rule: &&Value| is(rule, "health", "err");
+            let told = |rule: &Value| {
+                let word = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
+                format!("{}: {}", word("name"), word("lastError"))
+            };
+            let loaded = Loaded {
+                rules: rules.len(),
+                unknown: rules.iter().filter(|rule| is(rule, "health", "unknown")).count(),
+                errors: rules.iter().filter(wrong).map(told).collect(),
+            };
+            groups.insert((file, word("name")), loaded);
+        }
+        Ok(groups)
+    }
+
+    /// Writes what can be written, has it loaded, looks at it, and puts everything back if that fails.
+    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+        // What is in place: the step, the text that stood there, and a note.
+        let mut written: Vec<(Step, Option<String>, Option<String>)> = Vec::new();
+        for step in steps {
+            if !step.action.writes() {
+                tell.done(step, Ok(None));
+                continue;
+            }
+            match self.write(&step).await {
+                Ok((previous, note)) => {
+                    self.writes += 1;
+                    written.push((step, previous, note));
+                }
+                Err(why) => tell.done(step, Err(why)),
+            }
+        }
+        if written.is_empty() {
+            return;
+        }
+        let result = self.load(&written).await;
+        for (step, _, note) in written {
+            let result = match &result {
+                Ok(more) => {
+                    let notes: Vec<&str> = [note.as_deref(), more.as_deref()].into_iter().flatten().collect();
+                    Ok((!notes.is_empty()).then(|| notes.join("\n")))
+                }
+                Err(why) => Err(why.clone()),
+            };
+            tell.done(step, result);
+        }
+    }
+
+    /// Writes or removes one file, and gives what stood there before.
+    async fn write(&self, step: &Step) -> Result<(Option<String>, Option<String>), String> {
+        let path = self.folder.join(&step.name);
+        let previous = files::read(&path)?;
+        if step.action == Action::Delete {
+            files::remove(&path)?;
+            return Ok((previous, None));
+        }
+        let staged = Staged::write(&path, &sign(&step.text))?;
+        let note = match check(&self.promtool, &["check", "rules"], staged.new_path()).await {
+            Verdict::Right => None,
+            Verdict::Absent => {
+                Some(format!("{} is not installed: the server alone has checked these rules", self.promtool))
+            }
+            Verdict::Wrong(words) => {
+                staged.discard();
+                return Err(format!("not written, because {words}"));
+            }
+        };
+        staged.commit().inspect_err(|_| staged.discard())?;
+        Ok((previous, note))
+    }
+
+    /// Reloads and verifies; puts the files back on failure.
+    async fn load(
+        &self,
+        written: &[(Step, Option<String>, Option<String>)],
+    ) -> Result<Option<String>, String> {
+        let reloaded = self.client.send(Ask::post("/-/reload")).await;
+        let reloaded = reloaded.map_err(|why| format!("written, but not loaded: {why}"))?;
+        if reloaded.status == 403 {
+            return Err(format!(
+                "written, but not loaded: {}\n  hint: start Prometheus with --web.enable-lifecycle, or have it read \
+                 its files with: kill -HUP $(pidof prometheus)",
+                reloaded.words()
+            ));
+        }
+        let why = match reloaded.good() {
+            Ok(_) => match self.verified(written).await {
+                Ok(note) => return Ok(note),
+                Err(why) => why,
+            },
+            Err(why) => format!("the server does not load them: {why}"),
+        };
+        let mut told = vec![why];
+        for (step, previous, _) in written {
+            let path = self.folder.join(&step.name);
+            // The server does not say what is wrong and where; promtool does.
+            if step.action != Action::Delete
+                && let Verdict::Wrong(words) = check(&self.promtool, &["check", "rules"], &path).await
+            {
+                told.push(words);
+            }
+            if let Err(why) = files::restore(&path, previous.as_deref()) {
+                told.push(why);
+            }
+        }
+        told.push(match self.client.send(Ask::post("/-/reload")).await.and_then(super::client::Answer::good) {
+            Ok(_) => "the files are as before, and the server has reloaded them".to_owned(),
+            Err(why) => format!(
+                "the files are as before, but the server does not reload them either ({why}), so that its \
+                 configuration was broken before; see: promtool check config"
+            ),
+        });
+        Err(told.join("\n"))
+    }
+
+    /// Whether what was written is what the server runs now.
+    async fn verified(
+        &self,
+        written: &[(Step, Option<String>, Option<String>)],
+    ) -> Result<Option<String>, String> {
+        let about = self.client.ask(Ask::get("/api/v1/status/runtimeinfo")).await?.json()?;
+        if about.pointer("/data/reloadConfigSuccess") == Some(&Value::Bool(false)) {
+            return Err("the server says that its last reload failed".to_owned());
+        }
+        let (mut waited, longest) = (Duration::ZERO, self.verify);
+        loop {
+            let loaded = self.loaded().await?;
+            let (mut gone, mut unknown, mut errors) = (Vec::new(), 0, Vec::new());
+            for (step, ..) in written {
+                if step.action == Action::Delete {
+                    let still = loaded.keys().any(|(file, _)| *file == step.name);
+                    gone.extend(still.then(|| format!("{} is still loaded", step.name)));
+                    continue;
+                }
+                gone.extend(missing(&step.name, &step.text, &loaded));
+                for (_, group) in loaded.iter().filter(|((file, _), _)| *file == step.name) {
+                    unknown += group.unknown;
+                    errors.extend(group.errors.iter().cloned());
+                }
+            }
+            if !errors.is_empty() {
+                return Err(format!("rules cannot be evaluated:\n{}", errors.join("\n")));
+            }
+            if gone.is_empty() && (unknown == 0 || waited >= longest) {
+                let left = format!("{unknown} rules were not yet evaluated; see /rules");
+                return Ok((unknown > 0).then_some(left));
+            }
+            if !gone.is_empty() && waited >= LISTED {
+                let folder = self.folder.display();
+                return Err(format!(
+                    "{}\n  hint: rule_files of the server's configuration must name {folder}/*.yml",
+                    gone.join("\n")
+                ));
+            }
+            tokio::time::sleep(LOOK).await;
+            waited += LOOK;
+        }
+    }
+}
+
+/// What of a file the server has not loaded.
+fn missing(file: &str, text: &str, loaded: &Groups) -> Option<String> {
+    let wanted = rule_file(file, text).ok()?;
+    let absent = wanted.groups.iter().find(|group| {
+        let there = loaded.get(&(file.to_owned(), group.name.clone()));
+        there.is_none_or(|there| there.rules != group.rules)
+    })?;
+    Some(format!("the server has not loaded group \"{}\" of {file}", absent.name))
+}

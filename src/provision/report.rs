@@ -1,0 +1,239 @@
+//! What came of a plan, object by object, for people and for programs.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::plan::{Action, Kind, Step};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// It is told what would be done.
+    Plan,
+    /// It is done.
+    Apply,
+    /// What is ours is removed.
+    Destroy,
+}
+
+/// What came of one step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The target's name.
+    pub target: String,
+    /// The step.
+    #[serde(flatten)]
+    pub step: Step,
+    /// Why it could not be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What is worth knowing although it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Outcome {
+    /// For a metric and a table: one word.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        match (&self.failure, self.step.action) {
+            (Some(_), _) => "failed",
+            (None, Action::Create) => "created",
+            (None, Action::Update) => "updated",
+            (None, Action::Delete) => "deleted",
+            (None, Action::Unchanged) => "unchanged",
+            (None, Action::Leave) => "left",
+            (None, Action::Refuse) => "refused",
+        }
+    }
+}
+
+/// Every word that [`Outcome::result`] has.
+pub const RESULTS: &[&str] = &["created", "updated", "deleted", "unchanged", "left", "refused", "failed"];
+
+/// What came of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was to be done.
+    pub deed: Deed,
+    /// Every step of every target.
+    pub outcomes: Vec<Outcome>,
+    /// What kept a target from being looked at, by its name.
+    pub troubles: Vec<Trouble>,
+    /// Requests sent that may change something, and files written.
+    pub writes: u64,
+}
+
+/// Why a target could not be looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trouble {
+    /// Its name.
+    pub target: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing is left to do.
+    Fine,
+    /// A plan found something to do.
+    Differences,
+    /// Something could not be done.
+    Failed,
+}
+
+impl Report {
+    /// A report of nothing yet.
+    #[must_use]
+    pub fn new(deed: Deed) -> Self {
+        Self { deed, outcomes: Vec::new(), troubles: Vec::new(), writes: 0 }
+    }
+
+    /// How it ended.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        let refused = |outcome: &Outcome| outcome.step.action == Action::Refuse;
+        let planned = self.deed == Deed::Plan;
+        let failed = self.outcomes.iter().any(|o| o.failure.is_some() || (refused(o) && !planned));
+        if failed || !self.troubles.is_empty() {
+            Ending::Failed
+        } else if planned && self.outcomes.iter().any(|o| o.step.action.writes() || refused(o)) {
+            Ending::Differences
+        } else {
+            Ending::Fine
+        }
+    }
+
+    /// Objects of a target by what became of them.
+    #[must_use]
+    pub fn count(&self, target: &str, result: &str) -> usize {
+        self.outcomes.iter().filter(|o| o.target == target && o.result() == result).count()
+    }
+
+    /// The names of the targets, in their order.
+    #[must_use]
+    pub fn targets(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        let all = self.outcomes.iter().map(|o| &*o.target).chain(self.troubles.iter().map(|t| &*t.target));
+        for name in all {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The table at the end, and one sentence.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let names = self.targets();
+        let wide = names.iter().map(|name| name.len()).max().unwrap_or_default().max("target".len());
+        let heads: Vec<&str> = RESULTS.iter().map(|result| head(self.deed, result)).collect();
+        let mut text = format!("{:wide$}", "target");
+        // Writing to a string cannot fail.
+        for head in &heads {
+            let _ = write!(text, "  {head:>9}");
+        }
+        text.push('\n');
+        for name in names {
+            let _ = write!(text, "{name:wide$}");
+            for result in RESULTS {
+                let _ = write!(text, "  {:>9}", self.count(name, result));
+            }
+            text.push('\n');
+        }
+        text.push_str(&self.sentence());
+        text.push('\n');
+        text
+    }
+
+    fn sentence(&self) -> String {
+        let count = |of: &dyn Fn(&Outcome) -> bool| self.outcomes.iter().filter(|o| of(o)).count();
+        let bad = count(&|o| o.failure.is_some() || o.step.action == Action::Refuse);
+        let todo = count(&|o| o.step.action.writes() && o.failure.is_none());
+        let targets = self.troubles.len();
+        match (self.deed, self.ending()) {
+            (Deed::Plan, Ending::Fine) => "nothing to do".to_owned(),
+            (Deed::Plan, Ending::Differences) => format!("{todo} to do, {bad} refused"),
+            (Deed::Plan, Ending::Failed) => {
+                format!("{todo} to do; {targets} of the targets could not be looked at")
+            }
+            (_, Ending::Fine | Ending::Differences) if todo == 0 => "nothing was to be done".to_owned(),
+            (_, Ending::Fine | Ending::Differences) => format!("done: {todo} written"),
+            (_, Ending::Failed) if todo > 0 => {
+                format!("partial: {todo} written, {bad} refused or failed, {targets} targets not looked at")
+            }
+            (_, Ending::Failed) => {
+                format!("failed: nothing written, {bad} refused or failed, {targets} targets not looked at")
+            }
+        }
+    }
+}
+
+/// A plan speaks of what would be.
+fn head(deed: Deed, result: &'static str) -> &'static str {
+    match (deed, result) {
+        (Deed::Plan, "created") => "create",
+        (Deed::Plan, "updated") => "update",
+        (Deed::Plan, "deleted") => "delete",
+        (Deed::Plan, "refused") => "refuse",
+        _ => result,
+    }
+}
+
+/// One step, as it is told while it happens.
+#[must_use]
+pub fn line(deed: Deed, outcome: &Outcome) -> String {
+    let Outcome { target, step, failure, note } = outcome;
+    let word = if deed == Deed::Plan { step.action.word() } else { outcome.result() };
+    let mut text = format!("{target}: {word} {} {}", step.kind.word(), name(step.kind, &step.name));
+    for more in [&step.why, note, failure].into_iter().flatten() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {}", more.trim_end().replace('\n', "\n  "));
+    }
+    text
+}
+
+fn name(kind: Kind, name: &str) -> String {
+    if kind == Kind::Policies { String::new() } else { format!("\"{name}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(action: Action, failure: Option<&str>) -> Outcome {
+        let step = Step {
+            kind: Kind::Dashboard,
+            name: "a".to_owned(),
+            action,
+            why: None,
+            diff: String::new(),
+            text: String::new(),
+        };
+        Outcome { target: "g".to_owned(), step, failure: failure.map(str::to_owned), note: None }
+    }
+
+    fn ending(deed: Deed, outcomes: &[Outcome]) -> Ending {
+        Report { outcomes: outcomes.to_vec(), ..Report::new(deed) }.ending()
+    }
+
+    #[test]
+    fn the_ending_says_what_is_left() {
+        let [new, same, refused] =
+            [Action::Create, Action::Unchanged, Action::Refuse].map(|a| outcome(a, None));
+        let broken = outcome(Action::Create, Some("500"));
+        assert_eq!(ending(Deed::Plan, std::slice::from_ref(&same)), Ending::Fine);
+        assert_eq!(ending(Deed::Plan, &[same.clone(), new.clone()]), Ending::Differences);
+        assert_eq!(ending(Deed::Plan, std::slice::from_ref(&refused)), Ending::Differences);
+        assert_eq!(ending(Deed::Apply, &[new.clone(), same]), Ending::Fine);
+        assert_eq!(ending(Deed::Apply, &[new.clone(), refused]), Ending::Failed);
+        assert_eq!(ending(Deed::Apply, &[new.clone(), broken.clone()]), Ending::Failed);
+        let report = Report { outcomes: vec![new, broken], ..Report::new(Deed::Apply) };
+        assert!(report.summary().contains("partial: 1 written, 1 refused or failed"), "{}", report.summary());
+    }
+}

@@ -1,0 +1,276 @@
+//! A ruler that takes groups of rules over HTTP: Mimir and its relatives, and Grafana's endpoint for rules of Prometheus.
+//!
+//! Groups are pushed as they stand in the files. What was pushed, and how it looked, is kept in one more group whose
+//! alert never fires: rules have no place for a mark that would not be seen in series or notifications.
+
+use std::collections::BTreeMap;
+
+use serde_yaml::Value as Yaml;
+
+use super::client::{Ask, Client, escape};
+use super::mark::{OURS, hash};
+use super::plan::{Action, Found, Kind, Step, Wanted};
+use super::settings::Mimir;
+use super::{Bundle, Teller};
+
+/// The group that knows the others.
+const MARKS: &str = "neural-exporter-marks";
+/// Its alert.
+const ALERT: &str = "NeuralExporterMarks";
+
+/// Where groups are, and what goes with each request.
+#[derive(Debug)]
+pub(super) struct Ruler {
+    /// The path of all namespaces.
+    pub(super) path: String,
+    pub(super) namespace: String,
+    /// Headers of requests that write.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// Hashes of what we wrote, by group.
+    marks: BTreeMap<String, String>,
+}
+
+impl Ruler {
+    pub(super) fn new(path: &str, namespace: &str) -> Self {
+        Self {
+            path: path.trim_end_matches('/').to_owned(),
+            namespace: namespace.to_owned(),
+            headers: Vec::new(),
+            marks: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn wanted(bundle: &Bundle) -> Vec<Wanted> {
+        let groups = bundle.rules.iter().flat_map(|file| &file.groups);
+        let group = |group: &super::Group| Wanted {
+            kind: Kind::RuleGroup,
+            name: group.name.clone(),
+            text: canonical(&group.value),
+        };
+        groups.map(group).collect()
+    }
+
+    /// Every group of the namespace.
+    pub(super) async fn read(&mut self, client: &Client) -> Result<Vec<Found>, String> {
+        let path = format!("{}/{}", self.path, escape(&self.namespace));
+        let ask = Ask::get(&path).header("accept", "application/yaml");
+        let answer = self.with(client, ask).await?;
+        if answer.status == 404 && answer.words().contains("page not found") {
+            return Err(format!(
+                "there is nothing at {path}; see whether the ruler is on and the prefix is right"
+            ));
+        }
+        self.marks.clear();
+        if answer.status == 404 {
+            return Ok(Vec::new());
+        }
+        let text = answer.good().map_err(|why| format!("cannot read {path}: {why}"))?.text();
+        // JSON is YAML.
+        let value: Yaml = serde_yaml::from_str(&text).map_err(|why| format!("{path}: not YAML: {why}"))?;
+        // A map of namespaces, or of one; some answer with the list itself.
+        let groups = value.get(&self.namespace).or_else(|| value.get("groups")).and_then(Yaml::as_sequence);
+        let groups = groups.cloned().unwrap_or_default();
+        let name = |group: &Yaml| group.get("name").and_then(Yaml::as_str).unwrap_or_default().to_owned();
+        for group in groups.iter().filter(|group| name(group) == MARKS) {
+            let marks =
+                group.get("rules").and_then(|rules| rules.get(0)?.get("annotations")?.get("marks")?.as_str());
+            for (mark, group) in marks.unwrap_or_default().lines().filter_map(|line| line.split_once(' ')) {
+                self.marks.insert(group.to_owned(), mark.to_owned());
+            }
+        }
+        let found = groups.iter().filter(|group| name(group) != MARKS).map(|group| {
+            let name = name(group);
+            let mark = self.marks.get(&name).cloned();
+            Found::exact(Kind::RuleGroup, name, canonical(group), mark)
+        });
+        Ok(found.collect())
+    }
+
+    /// Writes or removes one group.
+    pub(super) async fn write(&mut self, client: &Client, step: &Step) -> Result<Option<String>, String> {
+        match step.action {
+            Action::Create | Action::Update => {
+                self.push(client, step.text.clone()).await?;
+                self.marks.insert(step.name.clone(), hash(&step.text));
+            }
+            Action::Delete => {
+                self.delete(client, &step.name).await?;
+                self.marks.remove(&step.name);
+            }
+            Action::Unchanged | Action::Leave | Action::Refuse => {}
+        }
+        Ok(None)
+    }
+
+    /// Writes down what was pushed; removes the note if nothing of ours is left.
+    pub(super) async fn finish(&self, client: &Client) -> Result<(), String> {
+        if self.marks.is_empty() {
+            return self.delete(client, MARKS).await;
+        }
+        // Names of annotations are letters and underscores, names of groups anything: they stand in the text.
+        let marks: Vec<String> = self.marks.iter().map(|(group, mark)| format!("{mark} {group}")).collect();
+        let rule = serde_json::json!({
+            "alert": ALERT,
+            "expr": "vector(0) > 1",
+            "labels": {"managed_by": OURS},
+            "annotations": {"marks": marks.join("\n")},
+        });
+        let group = serde_json::json!({"name": MARKS, "interval": "1h", "rules": [rule]});
+        self.push(client, serde_yaml::to_string(&group).unwrap_or_default()).await
+    }
+
+    async fn push(&self, client: &Client, text: String) -> Result<(), String> {
+        let path = format!("{}/{}", self.path, escape(&self.namespace));
+        let answer = self.with(client, Ask::post(path).yaml(text)).await?;
+        if answer.status == 404 {
+            return Err(format!(
+                "{}\n  hint: see whether the ruler's API is switched on and the prefix is right",
+                answer.told()
+            ));
+        }
+        answer.good().map(drop)
+    }
+
+    async fn delete(&self, client: &Client, group: &str) -> Result<(), String> {
+        let path = format!("{}/{}/{}", self.path, escape(&self.namespace), escape(group));
+        let answer = self.with(client, Ask::delete(path)).await?;
+        if answer.status == 404 { Ok(()) } else { answer.good().map(drop) }
+    }
+
+    async fn with<'a>(&'a self, client: &Client, mut ask: Ask<'a>) -> Result<super::client::Answer, String> {
+        for (name, value) in &self.headers {
+            ask = ask.header(name, value);
+        }
+        client.send(ask).await
+    }
+}
+
+/// A group in the form that two equal ones share: sorted keys, spans in seconds, and nothing that says the default.
+fn canonical(group: &Yaml) -> String {
+    let mut value = serde_json::to_value(group).unwrap_or_default();
+    plain(&mut value);
+    serde_yaml::to_string(&value).unwrap_or_default()
+}
+
+fn plain(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    if let Value::Object(map) = value {
+        for key in ["for", "keep_firing_for", "interval", "query_offset"] {
+            if let Some(Value::String(text)) = map.get(key) {
+                let text = span(text);
+                map.insert(key.to_owned(), Value::String(text));
+            }
+        }
+        map.retain(|key, value| {
+            let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+            let zero = matches!(key.as_str(), "for" | "keep_firing_for" | "query_offset") && value == "0s";
+            let unlimited = key == "limit" && *value == 0;
+            !(empty || zero || unlimited)
+        });
+        map.values_mut().for_each(plain);
+    } else if let Value::Array(items) = value {
+        items.iter_mut().for_each(plain);
+    }
+}
+
+/// A span as Prometheus writes it, in seconds: `1h30m` is `5400s`. Text that is none stays as it is.
+pub(super) fn span(text: &str) -> String {
+    let (mut total, mut number, mut unit) = (0.0_f64, String::new(), String::new());
+    let mut parts: Vec<(String, String)> = Vec::new();
+    for c in text.chars() {
+        if c.is_ascii_digit() || c == '.' {
+            if !unit.is_empty() {
+                parts.push((std::mem::take(&mut number), std::mem::take(&mut unit)));
+            }
+            number.push(c);
+        } else {
+            unit.push(c);
+        }
+    }
+    parts.push((number, unit));
+    for (number, unit) in parts {
+        let scale = match unit.as_str() {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "" if number == "0" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            "w" => 604_800.0,
+            "y" => 31_536_000.0,
+            _ => return text.to_owned(),
+        };
+        let Ok(number) = number.parse::<f64>() else { return text.to_owned() };
+        total += number * scale;
+    }
+    format!("{total}s")
+}
+
+/// A ruler by itself.
+pub(super) struct Place {
+    client: Client,
+    ruler: Ruler,
+}
+
+impl Place {
+    pub(super) fn open(settings: &Mimir) -> Result<Self, String> {
+        let mut client = Client::open(&settings.url, &settings.server)?;
+        if let Some(tenant) = &settings.tenant {
+            client.always("x-scope-orgid", tenant)?;
+        }
+        Ok(Self { client, ruler: Ruler::new(&settings.prefix, &settings.namespace) })
+    }
+
+    pub(super) fn writes(&self) -> u64 {
+        self.client.writes()
+    }
+
+    /// There is no path that says it in every ruler, so whether it answers is asked where the rules are.
+    pub(super) async fn ready(&self, within: std::time::Duration) -> Result<(), String> {
+        self.client.answers(&format!("{}/{}", self.ruler.path, escape(&self.ruler.namespace)), within).await
+    }
+
+    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
+        Ruler::wanted(bundle)
+    }
+
+    pub(super) async fn read(&mut self) -> Result<Vec<Found>, String> {
+        self.ruler.read(&self.client).await
+    }
+
+    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+        for step in steps {
+            let result = self.ruler.write(&self.client, &step).await;
+            tell.done(step, result);
+        }
+        if let Err(why) = self.ruler.finish(&self.client).await {
+            tracing::error!("cannot note what was pushed to {}: {why}", self.client.root());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_seconds() {
+        for (text, want) in
+            [("1h30m", "5400s"), ("4d", "345600s"), ("0s", "0s"), ("1m0s", "60s"), ("soon", "soon")]
+        {
+            assert_eq!(span(text), want);
+        }
+    }
+
+    #[test]
+    fn a_group_looks_the_same_however_it_comes_back() {
+        let of = |text: &str| canonical(&serde_yaml::from_str(text).unwrap());
+        let ours =
+            of("name: a\ninterval: 1m\nrules:\n- alert: A\n  expr: up == 0\n  for: 4d\n  labels: {}\n");
+        let theirs = of(
+            "rules: [{expr: 'up == 0', for: 96h, alert: A, keep_firing_for: 0s}]\nname: a\ninterval: 60s\nlimit: 0",
+        );
+        assert_eq!(ours, theirs);
+        assert_ne!(ours, of("name: a\nrules: [{alert: A, expr: 'up == 1', for: 4d}]\ninterval: 1m"));
+    }
+}

@@ -1,0 +1,344 @@
+//! Boards and pages become dashboards of pictures: whole queries, numbers for limits, and a panel for each
+//! metric that no view shows.
+//!
+//! It knows nothing of JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::board::BOARDS;
+use super::query::{Names, Selected, select};
+use super::view::{Board, Query, Row, View, Zero};
+use super::{default, variable};
+use crate::catalog::draw::{Panel, State};
+use crate::catalog::limit::{Limit, Limits, Side};
+use crate::catalog::{Metric, PAGES, Page, agent};
+
+/// A dashboard, whole but for its form.
+#[derive(Debug)]
+pub struct Dashboard {
+    /// The end of its uid and its file's name.
+    pub key: String,
+    /// After "Neural / ".
+    pub title: String,
+    /// What it answers.
+    pub about: String,
+    /// How far back it looks.
+    pub range: &'static str,
+    /// How often it asks again.
+    pub refresh: &'static str,
+    /// What can be chosen.
+    pub variables: Vec<variable::Variable>,
+    /// What the label `component` of our alerts matches.
+    pub components: String,
+    /// From the top.
+    pub rows: Vec<Heading>,
+}
+
+/// Panels under one heading.
+#[derive(Debug)]
+pub struct Heading {
+    /// The heading.
+    pub title: String,
+    /// Whether it is open at first.
+    pub open: bool,
+    /// Its panels.
+    pub pictures: Vec<Picture>,
+}
+
+/// One panel, whole but for its form.
+#[derive(Debug)]
+pub struct Picture {
+    /// Over the panel.
+    pub title: String,
+    /// What it means and what to do.
+    pub about: String,
+    /// Of what kind; never automatic.
+    pub panel: Panel,
+    /// Grafana's name of the unit.
+    pub unit: String,
+    /// What it shows.
+    pub targets: Vec<Target>,
+    /// From which numbers on it has which colour.
+    pub steps: Steps,
+    /// What single values mean.
+    pub states: &'static [State],
+    /// Panels of its kind beside each other, at least 1.
+    pub beside: u8,
+    /// The lower end of its scale.
+    pub floor: Option<f64>,
+    /// The upper end of its scale.
+    pub ceiling: Option<f64>,
+    /// What to write where there is nothing.
+    pub empty: String,
+    /// The key of the dashboard that says more.
+    pub to: &'static str,
+}
+
+/// One query, whole.
+#[derive(Debug)]
+pub struct Target {
+    /// PromQL.
+    pub expr: String,
+    /// The name of its series, or of its column.
+    pub legend: String,
+    /// In a table, the unit of its column.
+    pub unit: String,
+    /// In a table, its colours.
+    pub steps: Steps,
+    /// In a table, what single values mean.
+    pub states: &'static [State],
+    /// Drawn as what something is compared with.
+    pub dashed: bool,
+}
+
+/// Colours by number, ascending; the first has no number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steps {
+    /// Below the first number, if anything is coloured.
+    pub base: Option<&'static str>,
+    /// From each number on.
+    pub from: Vec<(f64, &'static str)>,
+    /// Whether the numbers are limits, which lines may show.
+    pub limits: bool,
+}
+
+/// Every dashboard of these pages.
+#[must_use]
+pub fn dashboards(pages: &[&Page], limits: &Limits) -> Vec<Dashboard> {
+    let names = Names::of(pages);
+    let has = |id: &&str| pages.iter().any(|page| page.id == *id);
+    let mut all = Vec::new();
+    for board in BOARDS.iter().filter(|board| board.pages.is_empty() || board.pages.iter().any(has)) {
+        let of: Vec<&Page> = pages.iter().copied().filter(|page| board.pages.contains(&page.id)).collect();
+        all.push(Assembly { names: &names, limits, board, used: BTreeSet::new() }.assemble(&of));
+    }
+    let placed: BTreeSet<&str> = BOARDS.iter().flat_map(|board| board.pages).copied().collect();
+    for page in pages.iter().filter(|page| !placed.contains(page.id)) {
+        all.push(alone(page, &names, limits));
+    }
+    all
+}
+
+/// Views of dashboards whose pages are here, which name metrics that are not, and so are not drawn.
+#[must_use]
+pub fn lost(pages: &[&Page]) -> Vec<String> {
+    let names = Names::of(pages);
+    let mut lost = Vec::new();
+    let drawn = |board: &Board| board.pages.iter().all(|id| pages.iter().any(|page| page.id == *id));
+    for board in BOARDS.iter().filter(|board| drawn(board)) {
+        for view in board.rows.iter().flat_map(|row| row.views) {
+            let missing = view.queries.iter().filter_map(|query| select(query.expr, &names, &[]).err());
+            lost.extend(missing.map(|name| format!("{}: {}: {name}", board.key, view.title)));
+        }
+    }
+    lost
+}
+
+/// The key of the dashboard that a page is drawn on.
+#[must_use]
+pub fn key(page: &Page) -> String {
+    let board = BOARDS.iter().find(|board| board.pages.contains(&page.id));
+    let built_in = PAGES.iter().chain([&&agent::PAGE]).any(|known| known.id == page.id);
+    match board {
+        Some(board) => board.key.to_owned(),
+        None if built_in => page.id.replace('_', "-"),
+        None => format!("pack-{}", page.id.replace('_', "-")),
+    }
+}
+
+/// The dashboard of a page that no board names, as those of users are.
+fn alone(page: &Page, names: &Names<'_>, limits: &Limits) -> Dashboard {
+    let mut variables: Vec<(&'static str, &'static str)> = Vec::new();
+    for label in page.metrics.iter().flat_map(|metric| metric.labels).copied() {
+        if variables.len() < 4 && !variables.iter().any(|(known, _)| *known == label) {
+            variables.push((label, ""));
+        }
+    }
+    let board = Board {
+        key: "",
+        title: page.title,
+        about: page.about,
+        pages: &[],
+        by_machine: false,
+        variables: &[],
+        range: "now-1h",
+        refresh: "30s",
+        rows: &[],
+    };
+    let mut assembly = Assembly { names, limits, board: &board, used: BTreeSet::new() };
+    let labels: Vec<&str> = variables.iter().map(|(label, _)| *label).collect();
+    let mut rows = Vec::new();
+    assembly.defaults(&[page], &BTreeSet::new(), &labels, &mut rows);
+    for row in &mut rows {
+        row.open = true;
+    }
+    let variables = variable::variables(&variables, &assembly.used, &[page], names.components());
+    Dashboard {
+        key: key(page),
+        title: page.title.to_owned(),
+        about: page.about.to_owned(),
+        range: board.range,
+        refresh: board.refresh,
+        variables,
+        components: names.components().to_owned(),
+        rows,
+    }
+}
+
+struct Assembly<'a> {
+    names: &'a Names<'a>,
+    limits: &'a Limits,
+    board: &'a Board,
+    /// The variables that some query uses.
+    used: BTreeSet<String>,
+}
+
+impl Assembly<'_> {
+    fn assemble(mut self, pages: &[&Page]) -> Dashboard {
+        let board = self.board;
+        let labels: Vec<&str> = board.variables.iter().map(|(label, _)| *label).collect();
+        let mut shown = BTreeSet::new();
+        let mut rows = Vec::new();
+        for Row { title, open, views } in board.rows {
+            let pictures: Vec<Picture> =
+                views.iter().filter_map(|view| self.picture(view, &labels, &mut shown)).collect();
+            if !pictures.is_empty() {
+                rows.push(Heading { title: (*title).to_owned(), open: *open, pictures });
+            }
+        }
+        self.defaults(pages, &shown, &labels, &mut rows);
+        // With nothing of its own above them, what is drawn by default is what one comes for.
+        if board.rows.is_empty() {
+            rows.iter_mut().for_each(|row| row.open = true);
+        }
+        let all: Vec<&Page> = if pages.is_empty() { PAGES.to_vec() } else { pages.to_vec() };
+        Dashboard {
+            key: board.key.to_owned(),
+            title: board.title.to_owned(),
+            about: board.about.to_owned(),
+            range: board.range,
+            refresh: board.refresh,
+            variables: variable::variables(board.variables, &self.used, &all, self.names.components()),
+            components: self.names.components().to_owned(),
+            rows,
+        }
+    }
+
+    /// A view, unless it names a metric that these pages have not.
+    fn picture(&mut self, view: &View, labels: &[&str], shown: &mut BTreeSet<String>) -> Option<Picture> {
+        let targets: Vec<Target> =
+            view.queries.iter().map(|query| self.target(query, labels, shown)).collect::<Option<_>>()?;
+        let steps = match view.zero {
+            Zero::Plain => colours(view.limits, self.limits),
+            Zero::Wanted => Steps { base: Some(GOOD), from: vec![(1e-9, BAD)], limits: false },
+            Zero::Missing => Steps { base: Some(BAD), from: vec![(1e-9, GOOD)], limits: false },
+        };
+        Some(Picture {
+            title: view.title.to_owned(),
+            about: view.about.to_owned(),
+            panel: view.panel,
+            unit: view.unit.to_owned(),
+            targets,
+            steps,
+            states: view.states,
+            beside: beside(view.beside, view.panel),
+            floor: view.floor,
+            ceiling: view.ceiling,
+            empty: view.empty.to_owned(),
+            to: view.to,
+        })
+    }
+
+    fn target(&mut self, query: &Query, labels: &[&str], shown: &mut BTreeSet<String>) -> Option<Target> {
+        let Selected { expr, metrics, variables } = select(query.expr, self.names, labels).ok()?;
+        self.used.extend(variables.into_iter().map(str::to_owned));
+        shown.extend(metrics.into_iter().map(Metric::family));
+        Some(Target {
+            legend: legend(query.legend, &expr),
+            expr,
+            unit: query.unit.to_owned(),
+            steps: colours(query.limits, self.limits),
+            states: query.states,
+            dashed: query.dashed,
+        })
+    }
+
+    /// Puts a picture for each metric that is not shown into its row.
+    fn defaults(
+        &mut self,
+        pages: &[&Page],
+        shown: &BTreeSet<String>,
+        labels: &[&str],
+        rows: &mut Vec<Heading>,
+    ) {
+        let mut added: BTreeMap<&str, usize> = BTreeMap::new();
+        let metrics = pages.iter().flat_map(|page| page.metrics);
+        for metric in metrics.filter(|metric| !shown.contains(&metric.family())) {
+            let Some(mut picture) = default::picture(metric, self.board.by_machine, self.limits) else {
+                continue;
+            };
+            for target in &mut picture.targets {
+                let Ok(selected) = select(&target.expr, self.names, labels) else { continue };
+                self.used.extend(selected.variables.iter().map(|of| (*of).to_owned()));
+                target.legend = legend(&target.legend, &selected.expr);
+                target.expr = selected.expr;
+            }
+            let at = *added.entry(metric.draw.row).or_insert_with(|| {
+                rows.iter().position(|row| row.title == metric.draw.row).unwrap_or_else(|| {
+                    rows.push(Heading {
+                        title: metric.draw.row.to_owned(),
+                        open: false,
+                        pictures: Vec::new(),
+                    });
+                    rows.len() - 1
+                })
+            });
+            if let Some(row) = rows.get_mut(at) {
+                row.pictures.push(picture);
+            }
+        }
+    }
+}
+
+/// The legend, with the machine behind it where series are told apart by it.
+fn legend(text: &str, expr: &str) -> String {
+    if !text.is_empty() && !text.contains("{{instance}}") && expr.contains("(instance") {
+        return format!("{text} · {{{{instance}}}}");
+    }
+    text.to_owned()
+}
+
+/// How many panels of a kind stand beside each other.
+pub(super) fn beside(asked: u8, panel: Panel) -> u8 {
+    match (asked, panel) {
+        (0, Panel::Stat | Panel::Gauge) => 6,
+        (0, Panel::States | Panel::Cells | Panel::Table) => 1,
+        (0, _) => 3,
+        (asked, _) => asked.min(6),
+    }
+}
+
+/// Grafana's names of the colours.
+pub(super) const GOOD: &str = "green";
+pub(super) const ODD: &str = "orange";
+pub(super) const BAD: &str = "red";
+
+/// Green on the right side of every limit, red beyond the last, orange between.
+pub(super) fn colours(of: &[&Limit], limits: &Limits) -> Steps {
+    let Some(side) = of.first().map(|limit| limit.wrong) else { return Steps::default() };
+    let mut numbers: Vec<f64> = of.iter().map(|limit| limits.of(limit)).collect();
+    numbers.sort_by(f64::total_cmp);
+    let last = numbers.len().saturating_sub(1);
+    let odd = |many: bool| if many { ODD } else { BAD };
+    let (base, from) = match side {
+        Side::Above => {
+            let colour = |at: usize| if at == last { BAD } else { ODD };
+            (GOOD, numbers.iter().enumerate().map(|(at, number)| (*number, colour(at))).collect())
+        }
+        Side::Below => {
+            let colour = |at: usize| if at == last { GOOD } else { odd(last > 0) };
+            (BAD, numbers.iter().enumerate().map(|(at, number)| (*number, colour(at))).collect())
+        }
+    };
+    Steps { base: Some(base), from, limits: true }
+}

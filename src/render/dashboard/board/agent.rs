@@ -1,0 +1,158 @@
+//! The agent itself: is each of its inputs heard, and what does it cost?
+
+use super::super::view::{Board, closed, column, lines, open, q, stat, view};
+use crate::catalog::draw::{Mood, Panel, UP, state};
+use crate::catalog::limit::{AGENT_MEMORY, AGENT_SCRAPE, AGENT_SERIES, SOURCE_FAULT_RATIO, SOURCE_QUIET};
+
+pub(super) static BOARD: Board = Board {
+    key: "agent",
+    title: "The agent itself",
+    about: "Is each input of the agent heard, is anything refused or lost, and what does the agent cost?",
+    pages: &["source", "agent"],
+    by_machine: true,
+    variables: &[("source", "Source")],
+    range: "now-1h",
+    refresh: "30s",
+    rows: &[
+        open("Now", &[
+            stat("Agents up", "none", "Agents that Prometheus reaches.", &[q("sum(up)", "")]).zero_missing().empty("no agent"),
+            stat("Sources down", "none", "Inputs that cannot be heard. Check cable, port, permission and whether the other program runs.", &[q(
+                "count(neural_source_up == 0) or vector(0)",
+                "",
+            )])
+            .zero_wanted(),
+            stat("Events now", "cps", "Events that were understood and counted in a second.", &[q("sum(rate(neural_source_events_total[5m]))", "")]),
+            stat("Refused", "percentunit", "Share of what was sent that was refused over the last five minutes.", &[q(
+                "sum(rate(neural_source_faults_total[5m])) / (sum(rate(neural_source_events_total[5m])) + sum(rate(neural_source_faults_total[5m])))",
+                "",
+            )])
+            .limits(&[&SOURCE_FAULT_RATIO])
+            .empty("none"),
+            stat("Dropped", "cps", "Datagrams that the kernel dropped and events that were shed, in a second. Enlarge the receive buffer, or send less.", &[q(
+                "(sum(rate(neural_source_shed_total[5m])) or vector(0)) + (sum(rate(neural_source_kernel_drops_total[5m])) or vector(0))",
+                "",
+            )])
+            .zero_wanted(),
+            stat("Series in use", "percentunit", "Share of the series that the agent may hold. When it is full, new ones go into one that is named _other.", &[q(
+                "max(neural_agent_series / neural_agent_series_limit)",
+                "",
+            )])
+            .limits(&[&AGENT_SERIES]),
+        ]),
+        open("Sources", &[
+            view(Panel::States, "Sources heard", "none", "Whether each input can be heard.", &[q(
+                "max by (instance, source) (neural_source_up)",
+                "{{source}}",
+            )])
+            .states(UP)
+            .beside(2),
+            view(Panel::Table, "Every source", "none", "What each input brought. What was sent is what was counted, refused, shed and dropped.", &[
+                column("max by (instance, source) (neural_source_up)", "Heard", "none").states(UP),
+                column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
+                column("time() - max by (instance, source) (neural_source_last_event_timestamp_seconds)", "Last event", "s")
+                    .limits(&[&SOURCE_QUIET]),
+                column("sum by (instance, source) (increase(neural_source_faults_total[1h]))", "Refused in 1 h", "short"),
+            ])
+            .beside(2),
+            lines("Events", "cps", "Events that were understood in a second.", &[q(
+                "sum by (instance, source) (rate(neural_source_events_total[$__rate_interval]))",
+                "{{source}}",
+            )]),
+            lines("Bytes", "Bps", "Bytes read in a second.", &[q(
+                "sum by (instance, source) (rate(neural_source_received_bytes_total[$__rate_interval]))",
+                "{{source}}",
+            )]),
+            lines("Refused, by reason", "cps", "Pieces of input that were refused in a second, by what was wrong with them. The log says which.", &[q(
+                "sum by (instance, source, kind) (rate(neural_source_faults_total[$__rate_interval]))",
+                "{{source}} {{kind}}",
+            )])
+            .empty("nothing was refused"),
+            lines("Dropped and shed", "cps", "Datagrams that the kernel dropped because the buffer was full, and events that were over the configured rate.", &[
+                q("topk(4, sum by (instance, source) (rate(neural_source_kernel_drops_total[$__rate_interval])))", "{{source}} dropped"),
+                q("topk(4, sum by (instance, source) (rate(neural_source_shed_total[$__rate_interval])))", "{{source}} shed"),
+            ]),
+            lines("Polls that failed", "percentunit", "Share of attempts to ask a source that brought no answer.", &[q(
+                "sum by (instance, source) (rate(neural_source_pass_failures_total[$__rate_interval])) / sum by (instance, source) (rate(neural_source_passes_total[$__rate_interval]))",
+                "{{source}}",
+            )])
+            .whole(),
+            lines("Time of polls", "s", "How long the last attempt to ask a source took.", &[q(
+                "max by (instance, source) (neural_source_duration_seconds)",
+                "{{source}}",
+            )]),
+        ]),
+        open("Cost", &[
+            lines("CPU of the agent", "percentunit", "Processor time of the agent: 100 % is one processor.", &[q(
+                "max by (instance) (rate(process_cpu_seconds_total[$__rate_interval]))",
+                "{{instance}}",
+            )]),
+            lines("Memory of the agent", "bytes", "Memory that the agent holds. It is flat when the series are.", &[q(
+                "max by (instance) (process_resident_memory_bytes)",
+                "{{instance}}",
+            )])
+            .limits(&[&AGENT_MEMORY]),
+            lines("Time of a scrape", "s", "Time to write a scrape, and time that Prometheus waits for it.", &[
+                q("histogram_quantile(0.99, sum by (instance, le) (rate(neural_agent_scrape_duration_seconds_bucket[$__rate_interval])))", "p99 {{instance}}"),
+                q("max by (instance) (scrape_duration_seconds)", "seen by Prometheus"),
+            ])
+            .limits(&[&AGENT_SCRAPE]),
+        ]),
+        closed("Series and requests", &[
+            lines("Series", "none", "Series that are held; the dashed line is how many may be.", &[
+                q("max by (instance) (neural_agent_series)", "{{instance}}"),
+                q("max by (instance) (neural_agent_series_limit)", "limit").dashed(),
+            ]),
+            lines("Events without a series of their own", "cps", "Events whose series would have been one too many, by family. Drop a label that has too many values.", &[q(
+                "sum by (instance, family) (rate(neural_agent_series_refused_total[$__rate_interval]))",
+                "{{family}}",
+            )])
+            .empty("none"),
+            lines("Requests", "reqps", "HTTP requests that the agent answered in a second.", &[q(
+                "sum by (instance, path, status) (rate(neural_agent_http_requests_total[$__rate_interval]))",
+                "{{path}} {{status}}",
+            )]),
+            lines("Size of a scrape", "bytes", "Size of the last scrape before compression.", &[q(
+                "max by (instance) (neural_agent_scrape_size_bytes)",
+                "{{instance}}",
+            )]),
+            lines("Reloads in an hour", "none", "Attempts to reload the configuration, and those that were refused.", &[
+                q("sum by (instance) (increase(neural_agent_reloads_total[1h]))", "asked"),
+                q("sum by (instance) (increase(neural_agent_reload_failures_total[1h]))", "refused"),
+            ]),
+            view(Panel::Table, "Agents", "none", "Version of each agent, when it started and when its configuration was loaded.", &[
+
+                column("(time() - max by (instance) (process_start_time_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
+                column("(time() - max by (instance) (neural_agent_config_loaded_timestamp_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
+                column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
+            ]),
+        ]),
+        closed("Sockets", &[
+            lines("Connections", "none", "Connections that are open.", &[q("sum by (instance, source) (neural_source_clients)", "{{source}}")])
+                .empty("no stream"),
+            lines("Connections refused and accepted", "cps", "Connections accepted in a second, and those closed at once because too many were open.", &[
+                q("sum by (instance, source) (rate(neural_source_clients_accepted_total[$__rate_interval]))", "{{source}} accepted"),
+                q("sum by (instance, source) (rate(neural_source_clients_refused_total[$__rate_interval]))", "{{source}} refused"),
+            ])
+            .empty("no stream"),
+            lines("Receive buffers", "bytes", "Memory of datagrams that wait; the dashed lines are what the kernel granted. Full buffers lose datagrams.", &[
+                q("max by (instance, source) (neural_source_receive_buffer_queued_bytes)", "{{source}}"),
+                q("max by (instance, source) (neural_source_receive_buffer_granted_bytes)", "granted {{source}}").dashed(),
+                q("max by (instance, source) (neural_source_receive_buffer_asked_bytes)", "asked {{source}}").dashed(),
+            ])
+            .empty("no datagram socket"),
+            lines("Reads", "cps", "Datagrams, or reads of a stream, in a second.", &[q(
+                "sum by (instance, source) (rate(neural_source_reads_total[$__rate_interval]))",
+                "{{source}}",
+            )]),
+            lines("Bytes refused", "Bps", "Bytes of input that were refused in a second.", &[q(
+                "sum by (instance, source) (rate(neural_source_fault_bytes_total[$__rate_interval]))",
+                "{{source}}",
+            )]),
+            view(Panel::States, "Polls", "none", "Whether the last attempt to ask each source brought an answer.", &[q(
+                "max by (instance, source) (neural_source_success)",
+                "{{source}}",
+            )])
+            .states(&[state(1.0, "answered", Mood::Good), state(0.0, "failed", Mood::Bad)]),
+        ]),
+    ],
+};

@@ -1,0 +1,84 @@
+//! Alerts and incidents: what fires, what fired, how often and for how long.
+//!
+//! It reads the series that the server keeps of its own rules, so it shows alerts of this product whoever
+//! delivers them.
+
+use super::super::view::{Board, column, lines, open, q, stat, view};
+use crate::catalog::draw::{Mood, Panel, state};
+
+pub(super) static BOARD: Board = Board {
+    key: "alerts",
+    title: "Alerts and incidents",
+    about: "What fires, what fired, how often and for how long?",
+    pages: &[],
+    by_machine: false,
+    variables: &[("severity", "Severity"), ("component", "Component")],
+    range: "now-24h",
+    refresh: "1m",
+    rows: &[
+        open("Now", &[
+            stat("Firing", "none", "Alerts that fire now, of the chosen severities.", &[q(
+                "count(ALERTS{alertstate=\"firing\",severity!=\"none\"}) or vector(0)",
+                "",
+            )])
+            .zero_wanted(),
+            stat("Critical", "none", "Alerts that fire now and mean that data are being lost, or a closed loop is open. Look at once.", &[q(
+                "count(ALERTS{alertstate=\"firing\",severity=\"critical\"}) or vector(0)",
+                "",
+            )])
+            .zero_wanted(),
+            stat("Pending", "none", "Alerts whose condition holds, for less time than they wait.", &[q(
+                "count(ALERTS{alertstate=\"pending\"}) or vector(0)",
+                "",
+            )]),
+            stat("Longest firing", "s", "For how long the oldest alert of all has been firing or pending.", &[q(
+                "(time() - min(ALERTS_FOR_STATE{severity!=\"none\"})) or vector(0)",
+                "",
+            )]),
+            stat("Agents down", "none", "Agents that Prometheus does not reach; their alerts cannot fire.", &[q(
+                "count(up == 0) or vector(0)",
+                "",
+            )])
+            .zero_wanted()
+            .to("agent"),
+        ]),
+        open("What is wrong", &[
+            view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. Each has a runbook of its name that says what to do.", &[column(
+                "time() - min by (severity, priority, alertname, device, pipeline, stage, source) (ALERTS_FOR_STATE{severity!=\"none\"} and ignoring (alertstate) ALERTS{alertstate=\"firing\"})",
+                "For",
+                "s",
+            )])
+            .empty("no alert fires"),
+            view(Panel::States, "Alerts over time", "none", "When each alert fired. Several that begin together have one cause: look at the first.", &[q(
+                "max by (alertname, device, pipeline, stage, source) (ALERTS{alertstate=\"firing\",severity!=\"none\"})",
+                "{{alertname}} {{device}}{{pipeline}} {{stage}}{{source}}",
+            )])
+            .states(&[state(1.0, "firing", Mood::Bad)])
+            .empty("no alert fired"),
+        ]),
+        open("History", &[
+            lines("Alerts firing, by severity", "none", "How many alerts fired at a time.", &[q(
+                "count by (severity) (ALERTS{alertstate=\"firing\",severity!=\"none\"})",
+                "{{severity}}",
+            )])
+            .empty("no alert fired"),
+            view(Panel::Pie, "Severities", "s", "How the time that alerts fired over the chosen range is shared by severity.", &[q(
+                "sum by (severity) (sum_over_time(ALERTS{alertstate=\"firing\",severity!=\"none\"}[$__range]))",
+                "{{severity}}",
+            )])
+            .beside(3)
+            .empty("no alert fired"),
+            lines("Alert frequency", "none", "Alerts that began to fire within an hour, by name. One that comes and goes needs a longer hold time, or a mended cause.", &[q(
+                "sum by (alertname) (count_over_time((ALERTS{alertstate=\"firing\",severity!=\"none\"} unless ALERTS{alertstate=\"firing\",severity!=\"none\"} offset 1m)[1h:1m]))",
+                "{{alertname}}",
+            )])
+            .empty("no alert fired"),
+            view(Panel::Table, "Alert history", "none", "For how many evaluations each alert fired within the chosen range: with one a minute, minutes.", &[column(
+                "sort_desc(sum by (severity, priority, alertname, device, pipeline, stage, source) (count_over_time(ALERTS{alertstate=\"firing\",severity!=\"none\"}[$__range])))",
+                "Evaluations",
+                "none",
+            )])
+            .empty("no alert fired"),
+        ]),
+    ],
+};

@@ -1,0 +1,307 @@
+//! Devices: does each stream, at its rate and without holes?
+
+use super::super::view::{Board, closed, column, lines, open, q, stat, view};
+use crate::catalog::draw::{Mood, Panel, state};
+use crate::catalog::limit::{
+    DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT, DEVICE_GAP, DEVICE_JITTER, DEVICE_LATENCY,
+    DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_POOR_SIGNAL, DEVICE_RATE, DEVICE_STABILITY,
+    DEVICE_STABILITY_CRITICAL,
+};
+
+pub(super) static BOARD: Board = Board {
+    key: "devices",
+    title: "Devices",
+    about: "Does each acquisition device stream, at its rate and without holes?",
+    pages: &["device"],
+    by_machine: true,
+    variables: &[("device", "Device")],
+    range: "now-1h",
+    refresh: "10s",
+    rows: &[
+        open("Now", &[
+            stat(
+                "Connected devices",
+                "none",
+                "Devices whose link is up, streaming or not. A device that is missing here is unplugged or off.",
+                &[q("count(neural_device_info)", "")],
+            )
+            .zero_missing()
+            .empty("none"),
+            stat(
+                "Streaming now",
+                "none",
+                "Devices that brought a sample within the last second. Fewer than are connected: one is silent, so start its stream.",
+                &[q("sum(neural_device_streaming)", "")],
+            )
+            .zero_missing()
+            .empty("none"),
+            stat(
+                "Packets lost",
+                "percentunit",
+                "Share of packets that are missing over the last five minutes. Check radio, cable and hub.",
+                &[q(
+                    "sum(rate(neural_device_lost_packets_total[5m])) / (sum(rate(neural_device_frames_total[5m])) + sum(rate(neural_device_lost_packets_total[5m])))",
+                    "",
+                )],
+            )
+            .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
+            stat(
+                "Least stable",
+                "percentunit",
+                "The least share of the last ten minutes for which a device streamed.",
+                &[q("min(neural_device_stability_ratio)", "")],
+            )
+            .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+            stat(
+                "Longest gap now",
+                "s",
+                "The longest time without a sample within the last minute, of any device.",
+                &[q("max(neural_device_longest_gap_seconds)", "")],
+            )
+            .limits(&[&DEVICE_GAP]),
+            stat(
+                "Lowest battery",
+                "percentunit",
+                "Charge of the battery that will be empty first, of devices that tell it. Exchange it before the next session.",
+                &[q("min(neural_device_battery_ratio)", "")],
+            )
+            .limits(&[&DEVICE_BATTERY, &DEVICE_BATTERY_CRITICAL])
+            .empty("not told"),
+        ]),
+        open("Each device", &[
+            view(
+                Panel::Table,
+                "Devices",
+                "short",
+                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own.",
+                &[
+                    column("max by (instance, device) (neural_device_streaming)", "Streams", "none").states(&[
+                        state(1.0, "yes", Mood::Good),
+                        state(0.0, "silent", Mood::Bad),
+                    ]),
+                    column("max by (instance, device) (neural_device_channels)", "Channels", "none"),
+                    column("max by (instance, device) (neural_device_nominal_rate_hertz)", "Nominal", "rothz"),
+                    column("max by (instance, device) (neural_device_rate_hertz)", "Rate", "rothz"),
+                    column("max by (instance, device) (neural_device_rate_ratio)", "Of nominal", "percentunit")
+                        .limits(&[&DEVICE_RATE]),
+                    column(
+                        "sum by (instance, device) (rate(neural_device_lost_packets_total[5m])) / (sum by (instance, device) (rate(neural_device_frames_total[5m])) + sum by (instance, device) (rate(neural_device_lost_packets_total[5m])))",
+                        "Lost",
+                        "percentunit",
+                    )
+                    .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
+                    column("max by (instance, device) (neural_device_longest_gap_seconds)", "Longest gap", "s")
+                        .limits(&[&DEVICE_GAP]),
+                    column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
+                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    column(
+                        "time() - max by (instance, device) (neural_device_last_sample_timestamp_seconds)",
+                        "Last sample",
+                        "s",
+                    ),
+                ],
+            )
+            .empty("no device"),
+        ]),
+        open("Rate and loss", &[
+            lines(
+                "Data rate",
+                "rothz",
+                "Samples in a second; the dashed line is what the device should bring. Below it without loss, the device's clock or mode is wrong.",
+                &[
+                    q("sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval]))", "{{device}}"),
+                    q("max by (instance, device) (neural_device_nominal_rate_hertz)", "nominal {{device}}").dashed(),
+                ],
+            ),
+            lines(
+                "Packet loss",
+                "percentunit",
+                "Share of packets that are missing, by the device's own counter and, where that hides some, by time. Bring the receiver nearer, off USB hubs, away from Wi-Fi.",
+                &[q(
+                    "sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval])) / (sum by (instance, device) (rate(neural_device_frames_total[$__rate_interval])) + sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval])))",
+                    "{{device}}",
+                )],
+            )
+            .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
+            lines(
+                "Connection stability",
+                "percentunit",
+                "For how much of the last ten minutes each device streamed, unplugged or not. A saw tooth is a loose contact.",
+                &[q("max by (instance, device) (neural_device_stability_ratio)", "{{device}}")],
+            )
+            .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL])
+            .whole(),
+            view(
+                Panel::States,
+                "Streaming",
+                "none",
+                "When each device streamed. The dashed marks above are reconnects.",
+                &[q("max by (instance, device) (neural_device_streaming)", "{{device}}")],
+            )
+            .states(&[state(1.0, "streams", Mood::Good), state(0.0, "silent", Mood::Bad)])
+            .beside(2),
+            lines(
+                "Errors",
+                "cps",
+                "Pieces of a device's input that were refused in a second, by what was wrong, and packets lost. Bad checksums and lost frames come of a bad link; unknown bytes of a wrong protocol or baud rate.",
+                &[
+                    q(
+                        "sum by (instance, source, kind) (rate(neural_source_faults_total[$__rate_interval])) and on (instance, source) label_replace(neural_device_info, \"source\", \"$1\", \"device\", \"(.*)\")",
+                        "{{source}} {{kind}}",
+                    ),
+                    q(
+                        "sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval]))",
+                        "{{device}} lost",
+                    ),
+                ],
+            )
+            .beside(2),
+        ]),
+        open("Delay", &[
+            lines(
+                "Communication latency",
+                "s",
+                "How much later than on its quickest way the oldest packet of a read came. With an FTDI chip it is its latency timer: set that to 1 ms.",
+                &[
+                    q(
+                        "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
+                        "p50 {{device}}",
+                    ),
+                    q(
+                        "histogram_quantile(0.95, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
+                        "p95 {{device}}",
+                    ),
+                    q(
+                        "histogram_quantile(0.99, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
+                        "p99 {{device}}",
+                    ),
+                ],
+            )
+            .limits(&[&DEVICE_LATENCY])
+            .beside(2),
+            view(
+                Panel::Heat,
+                "Latency spread",
+                "s",
+                "How the latency of packets spreads over time. Two bands are two ways to the machine, such as a radio that sends again.",
+                &[q("sum by (le) (increase(neural_device_latency_seconds_bucket[$__rate_interval]))", "{{le}}")],
+            )
+            .beside(2),
+        ]),
+        closed("Clock and bursts", &[
+            lines(
+                "Jitter",
+                "s",
+                "How much later than on its quickest way the newest packet of a read came. It grows with a busy machine or radio.",
+                &[
+                    q(
+                        "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_jitter_seconds_bucket[$__rate_interval])))",
+                        "p50 {{device}}",
+                    ),
+                    q(
+                        "histogram_quantile(0.95, sum by (instance, device, le) (rate(neural_device_jitter_seconds_bucket[$__rate_interval])))",
+                        "p95 {{device}}",
+                    ),
+                ],
+            )
+            .limits(&[&DEVICE_JITTER]),
+            lines(
+                "Packets in one read",
+                "none",
+                "How many packets came at once. Large bursts mean that something between device and agent collects them.",
+                &[
+                    q(
+                        "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_burst_packets_bucket[$__rate_interval])))",
+                        "p50 {{device}}",
+                    ),
+                    q(
+                        "histogram_quantile(0.99, sum by (instance, device, le) (rate(neural_device_burst_packets_bucket[$__rate_interval])))",
+                        "p99 {{device}}",
+                    ),
+                ],
+            ),
+            lines(
+                "Clock drift",
+                "percentunit",
+                "How much faster than it should the device runs, by this machine's clock: 0.01 % are 100 ppm. Correct for it when streams of several devices are joined.",
+                &[q("max by (instance, device) (neural_device_clock_drift_ratio)", "{{device}}")],
+            )
+            .limits(&[&DEVICE_DRIFT])
+            .signed(),
+            lines(
+                "Gaps",
+                "cps",
+                "How often packets are missing, however many. Many short gaps are a weak radio, few long ones a cable.",
+                &[q("sum by (instance, device) (rate(neural_device_gaps_total[$__rate_interval]))", "{{device}}")],
+            ),
+            lines(
+                "Longest gap",
+                "s",
+                "The longest time without a sample within the last minute.",
+                &[q("max by (instance, device) (neural_device_longest_gap_seconds)", "{{device}}")],
+            )
+            .limits(&[&DEVICE_GAP]),
+            lines(
+                "Texts in place of frames",
+                "cps",
+                "Texts that a device wrote, and how many of them said that something failed, as a dongle does whose board is off.",
+                &[
+                    q("sum by (instance, device) (rate(neural_device_answers_total[$__rate_interval]))", "{{device}}"),
+                    q(
+                        "sum by (instance, device) (rate(neural_device_answer_failures_total[$__rate_interval]))",
+                        "{{device}} failures",
+                    ),
+                ],
+            ),
+        ]),
+        closed("What devices say of themselves", &[
+            lines(
+                "Battery",
+                "percentunit",
+                "Charge of each battery that is told. A curve that bends down ends within minutes.",
+                &[q("max by (instance, device) (neural_device_battery_ratio)", "{{device}}")],
+            )
+            .limits(&[&DEVICE_BATTERY, &DEVICE_BATTERY_CRITICAL])
+            .whole()
+            .empty("no device tells it"),
+            lines(
+                "Poor signal",
+                "percentunit",
+                "How poor a device itself finds its signal: 0 is good, 100 % is not on skin. Seat the electrode anew.",
+                &[q("max by (instance, device) (neural_device_poor_signal_ratio)", "{{device}}")],
+            )
+            .limits(&[&DEVICE_POOR_SIGNAL])
+            .whole()
+            .empty("no device tells it"),
+            view(
+                Panel::Table,
+                "Protocol and firmware",
+                "none",
+                "What each device speaks, and the version of its firmware if it told.",
+                &[
+                    column(
+                        "max by (instance, device, protocol) (neural_device_info)",
+                        "",
+                        "none",
+                    ),
+                    column("max by (instance, device, version) (neural_device_firmware_info)", "", "none"),
+                ],
+            )
+            .beside(2)
+            .empty("no device"),
+            view(
+                Panel::States,
+                "Electrode contact",
+                "none",
+                "Whether each electrode touches, as the device itself measures it.",
+                &[q(
+                    "min by (instance, device, channel, input) (neural_device_contact)",
+                    "{{device}} {{channel}} {{input}}",
+                )],
+            )
+            .states(&[state(1.0, "on", Mood::Good), state(0.0, "off", Mood::Bad)])
+            .beside(2)
+            .empty("no device measures it"),
+        ]),
+    ],
+};

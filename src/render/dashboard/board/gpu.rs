@@ -1,0 +1,126 @@
+//! GPU: have the graphics processors time and memory left, and do they run as fast as they should?
+
+use super::super::view::{Board, closed, lines, open, q, stat, view};
+use crate::catalog::draw::{Mood, Panel, TROUBLE, state};
+use crate::catalog::limit::{GPU_MEMORY, GPU_TEMPERATURE, GPU_UTILIZATION};
+
+/// What a panel says on a machine without one.
+const NONE: &str = "no GPU";
+
+pub(super) static BOARD: Board = Board {
+    key: "gpu",
+    title: "GPU",
+    about: "Have the graphics processors time and memory left, and do they run as fast as they should?",
+    pages: &["gpu"],
+    by_machine: true,
+    variables: &[("gpu", "GPU")],
+    range: "now-3h",
+    refresh: "30s",
+    rows: &[
+        open("Now", &[
+            stat("GPUs awake", "none", "Cards that are powered. One that sleeps tells nothing else.", &[q("sum(neural_gpu_awake)", "")])
+                .zero_missing()
+                .empty(NONE),
+            stat("Busiest", "percentunit", "Share of time in which anything ran on the busiest card.", &[q("max(neural_gpu_utilization_ratio)", "")])
+                .limits(&[&GPU_UTILIZATION])
+                .empty(NONE),
+            stat(
+                "Fullest memory",
+                "percentunit",
+                "Share of memory in use of the fullest card. A full one makes the next load of a model fail.",
+                &[q("max(neural_gpu_memory_used_bytes / neural_gpu_memory_size_bytes)", "")],
+            )
+            .limits(&[&GPU_MEMORY])
+            .empty(NONE),
+            stat("Hottest", "celsius", "The highest temperature of any sensor. Beyond the limit cards slow down.", &[q("max(neural_gpu_temperature_celsius)", "")])
+                .limits(&[&GPU_TEMPERATURE])
+                .empty(NONE),
+            stat("Power now", "watt", "Power that all cards draw.", &[q("sum(neural_gpu_power_watts)", "")]).empty(NONE),
+            stat("Slowed down", "none", "Cards that run slower than they could, for a reason other than idling.", &[q(
+                "count(max by (instance, gpu) (neural_gpu_throttled{reason!~\".*idle.*\"}) == 1) or vector(0)",
+                "",
+            )])
+            .zero_wanted()
+            .empty(NONE),
+        ]),
+        open("Use", &[
+            lines("Utilisation", "percentunit", "Share of time in which anything ran on a card. High is good; full and a queue in front of it is not.", &[q(
+                "max by (instance, gpu) (neural_gpu_utilization_ratio)",
+                "{{gpu}}",
+            )])
+            .limits(&[&GPU_UTILIZATION])
+            .whole()
+            .empty(NONE),
+            lines("Memory in use", "bytes", "Memory in use; the dashed line is what the card has.", &[
+                q("max by (instance, gpu) (neural_gpu_memory_used_bytes)", "{{gpu}}"),
+                q("max by (instance, gpu) (neural_gpu_memory_size_bytes)", "size {{gpu}}").dashed(),
+            ])
+            .empty(NONE),
+            view(Panel::Stack, "Memory by process", "bytes", "Memory of the card by the name of the processes that hold it.", &[q(
+                "sum by (instance, gpu, process) (neural_gpu_process_memory_bytes)",
+                "{{gpu}} {{process}}",
+            )])
+            .empty(NONE),
+            lines("Temperature", "celsius", "What the sensors of the cards read.", &[q(
+                "max by (instance, gpu, sensor) (neural_gpu_temperature_celsius)",
+                "{{gpu}} {{sensor}}",
+            )])
+            .limits(&[&GPU_TEMPERATURE])
+            .empty(NONE),
+            lines("Power", "watt", "Power that a card draws; the dashed line is what it may.", &[
+                q("max by (instance, gpu) (neural_gpu_power_watts)", "{{gpu}}"),
+                q("max by (instance, gpu) (neural_gpu_power_limit_watts)", "limit {{gpu}}").dashed(),
+            ])
+            .empty(NONE),
+            lines("Clocks", "hertz", "Clock of the processors and of the memory. One that falls under load is a card that slows down.", &[q(
+                "max by (instance, gpu, clock) (neural_gpu_clock_hertz)",
+                "{{gpu}} {{clock}}",
+            )])
+            .empty(NONE),
+        ]),
+        open("Trouble", &[
+            view(Panel::States, "Slowed down, by reason", "none", "Whether a card runs slower than it could. Heat: clean it; power: it has what it may have.", &[q(
+                "max by (instance, gpu, reason) (neural_gpu_throttled)",
+                "{{gpu}} {{reason}}",
+            )])
+            .states(TROUBLE)
+            .beside(2)
+            .empty(NONE),
+            lines("Errors an hour", "none", "Errors of memory, and those that the driver reports by their XID. Uncorrected ones ask for an exchange.", &[
+                q("sum by (instance, gpu, severity) (increase(neural_gpu_memory_errors_total[1h]))", "{{gpu}} memory {{severity}}"),
+                q("sum by (instance, gpu, xid) (increase(neural_gpu_xid_errors_total[1h]))", "{{gpu}} XID {{xid}}"),
+            ])
+            .beside(2)
+            .empty(NONE),
+        ]),
+        closed("Details", &[
+            lines("Engines of the card", "percentunit", "Share of time in which memory, encoder and decoder worked.", &[
+                q("max by (instance, gpu) (neural_gpu_memory_controller_utilization_ratio)", "{{gpu}} memory"),
+                q("max by (instance, gpu) (neural_gpu_encoder_utilization_ratio)", "{{gpu}} encoder"),
+                q("max by (instance, gpu) (neural_gpu_decoder_utilization_ratio)", "{{gpu}} decoder"),
+            ])
+            .whole()
+            .empty(NONE),
+            lines("PCIe", "Bps", "Bytes received and sent over PCIe in a second, if the setting asks for it.", &[
+                q("max by (instance, gpu) (neural_gpu_pcie_received_bytes_per_second)", "{{gpu}} received"),
+                q("max by (instance, gpu) (neural_gpu_pcie_sent_bytes_per_second)", "{{gpu}} sent"),
+            ])
+            .empty("not asked for"),
+            lines("Fans", "percentunit", "Speed of the fans, of their highest.", &[q("max by (instance, gpu, fan) (neural_gpu_fan_speed_ratio)", "{{gpu}} fan {{fan}}")])
+                .whole()
+                .empty("no fan"),
+            lines("Energy an hour", "joule", "Energy that a card took within an hour.", &[q("sum by (instance, gpu) (increase(neural_gpu_energy_joules_total[1h]))", "{{gpu}}")])
+                .empty(NONE),
+            view(Panel::States, "Awake", "none", "Whether each card is powered.", &[q("max by (instance, gpu) (neural_gpu_awake)", "{{gpu}}")])
+                .states(&[state(1.0, "awake", Mood::Good), state(0.0, "asleep", Mood::Plain)])
+                .beside(2)
+                .empty(NONE),
+            view(Panel::Table, "Cards", "none", "Model and driver of each card.", &[q(
+                "max by (instance, gpu, name, driver) (neural_gpu_info)",
+                "",
+            )])
+            .beside(2)
+            .empty(NONE),
+        ]),
+    ],
+};

@@ -1,0 +1,233 @@
+//! Overview: is everything well, and where must one look?
+
+use super::super::view::{Board, column, lines, open, q, stat, view};
+use crate::catalog::draw::{Mood, Panel, UP, state};
+use crate::catalog::limit::{
+    DATA_QUALITY, DATA_QUALITY_CRITICAL, DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_RATE, DEVICE_STABILITY,
+    DEVICE_STABILITY_CRITICAL, FILESYSTEM, FILESYSTEM_CRITICAL, HOST_CPU, HOST_CPU_CRITICAL, HOST_MEMORY,
+    HOST_MEMORY_CRITICAL, STAGE_FAILURES, STAGE_FAILURES_CRITICAL, STAGE_LATENCY, STAGE_LATENCY_CRITICAL,
+};
+
+pub(super) static BOARD: Board = Board {
+    key: "overview",
+    title: "Overview",
+    about: "Is everything well, and where must one look? Every panel leads to the dashboard that says more.",
+    pages: &[],
+    by_machine: true,
+    variables: &[("device", "Device"), ("pipeline", "Pipeline")],
+    range: "now-1h",
+    refresh: "10s",
+    rows: &[
+        open("Now", &[
+            stat(
+                "Firing alerts",
+                "none",
+                "Alerts that fire now. Look at the worst first: its runbook says what to do.",
+                &[q("count(ALERTS{alertstate=\"firing\",severity!~\"none|info\"}) or vector(0)", "")],
+            )
+            .zero_wanted()
+            .to("alerts"),
+            stat(
+                "Devices streaming",
+                "none",
+                "Devices that brought a sample within the last second. None means that nothing is recorded.",
+                &[q("sum(neural_device_streaming)", "")],
+            )
+            .zero_missing()
+            .empty("no device")
+            .to("devices"),
+            stat(
+                "Packets lost",
+                "percentunit",
+                "Share of packets of all devices that are missing, over the last five minutes. Check radio, cable and hub of the device that loses them.",
+                &[q(
+                    "sum(rate(neural_device_lost_packets_total[5m])) / (sum(rate(neural_device_frames_total[5m])) + sum(rate(neural_device_lost_packets_total[5m])))",
+                    "",
+                )],
+            )
+            .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL])
+            .empty("no device")
+            .to("devices"),
+            stat(
+                "Data quality",
+                "percentunit",
+                "Mean of the scores that pipelines give their data. Look at the channels when it falls.",
+                &[q("avg(neural_data_quality_ratio)", "")],
+            )
+            .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
+            .to("processing"),
+            stat(
+                "Slowest stage, p95",
+                "s",
+                "The time that 95 of a hundred runs of the slowest stage take. Beyond the limit a closed loop is late.",
+                &[q(
+                    "max(histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
+                    "",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY, &STAGE_LATENCY_CRITICAL])
+            .to("processing"),
+            stat(
+                "Stage runs failed",
+                "percentunit",
+                "Share of all runs of all stages that failed over the last five minutes.",
+                &[q(
+                    "sum(rate(neural_stage_failures_total[5m])) / sum(rate(neural_stage_duration_seconds_count[5m]))",
+                    "",
+                )],
+            )
+            .limits(&[&STAGE_FAILURES, &STAGE_FAILURES_CRITICAL])
+            .to("processing"),
+            stat(
+                "Sources down",
+                "none",
+                "Inputs of the agent that cannot be heard. Each is named on the dashboard of the agent.",
+                &[q("count(neural_source_up == 0) or vector(0)", "")],
+            )
+            .zero_wanted()
+            .to("agent"),
+            stat(
+                "Agents up",
+                "none",
+                "Agents that Prometheus reaches. Without one nothing else here is true.",
+                &[q("sum(up)", "")],
+            )
+            .zero_missing()
+            .empty("no agent")
+            .to("agent"),
+            stat(
+                "CPU in use",
+                "percentunit",
+                "Share of processor time in use on the busiest machine. Beyond the limit samples wait.",
+                &[q(
+                    "max(1 - sum by (instance) (rate(neural_host_cpu_seconds_total{mode=~\"idle|iowait\"}[5m])) / sum by (instance) (rate(neural_host_cpu_seconds_total[5m])))",
+                    "",
+                )],
+            )
+            .limits(&[&HOST_CPU, &HOST_CPU_CRITICAL])
+            .to("system"),
+            stat(
+                "Memory in use",
+                "percentunit",
+                "Share of memory that programs hold, on the fullest machine. When it is full the kernel kills one.",
+                &[q("max(neural_host_memory_used_bytes / neural_host_memory_size_bytes)", "")],
+            )
+            .limits(&[&HOST_MEMORY, &HOST_MEMORY_CRITICAL])
+            .to("system"),
+            stat(
+                "Fullest file system",
+                "percentunit",
+                "Share of the fullest file system that is in use. A recording ends when there is no place left.",
+                &[q("max(1 - neural_host_filesystem_available_bytes / neural_host_filesystem_size_bytes)", "")],
+            )
+            .limits(&[&FILESYSTEM, &FILESYSTEM_CRITICAL])
+            .to("system"),
+            stat(
+                "Sessions active",
+                "none",
+                "Sessions that began and have not ended.",
+                &[q("sum(neural_sessions_active)", "")],
+            )
+            .empty("none")
+            .to("processing"),
+        ]),
+        open("Signal", &[
+            view(
+                Panel::Table,
+                "Devices",
+                "short",
+                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own.",
+                &[
+                    column("max by (instance, device) (neural_device_streaming)", "Streams", "none")
+                        .states(&[
+                            state(1.0, "yes", Mood::Good),
+                            state(0.0, "silent", Mood::Bad),
+                        ]),
+                    column("max by (instance, device) (neural_device_rate_hertz)", "Rate", "rothz"),
+                    column("max by (instance, device) (neural_device_rate_ratio)", "Of nominal", "percentunit")
+                        .limits(&[&DEVICE_RATE]),
+                    column(
+                        "sum by (instance, device) (rate(neural_device_lost_packets_total[5m])) / (sum by (instance, device) (rate(neural_device_frames_total[5m])) + sum by (instance, device) (rate(neural_device_lost_packets_total[5m])))",
+                        "Lost",
+                        "percentunit",
+                    )
+                    .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
+                    column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
+                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                ],
+            )
+            .beside(2)
+            .empty("no device")
+            .to("devices"),
+            lines(
+                "Samples",
+                "rothz",
+                "Samples that each device brings in a second. A step down is a device that lost its rate, a hole one that was gone.",
+                &[q("sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval]))", "{{device}}")],
+            )
+            .beside(2)
+            .empty("no device")
+            .to("devices"),
+        ]),
+        open("Processing", &[
+            lines(
+                "Latency of stages, p95",
+                "s",
+                "The time that 95 of a hundred runs of each stage take. The slowest stage is the one to look at.",
+                &[q(
+                    "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY])
+            .to("processing"),
+            lines(
+                "Throughput",
+                "ops",
+                "Runs of each stage in a second. Stages of one pipeline that drift apart have a queue between them that fills.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .to("processing"),
+            lines(
+                "Failed runs",
+                "percentunit",
+                "Share of the runs of each stage that failed. The kinds of errors are on the dashboard of processing.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_failures_total[$__rate_interval])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_FAILURES])
+            .to("processing"),
+        ]),
+        open("What is wrong", &[
+            view(
+                Panel::Table,
+                "Alerts that fire",
+                "none",
+                "The alerts that fire now, by severity. Nothing here is the best that it can say.",
+                &[column(
+                    "max by (severity, alertname, device, pipeline, stage, source) (ALERTS{alertstate=\"firing\"})",
+                    "",
+                    "none",
+                )],
+            )
+            .beside(2)
+            .empty("no alert fires")
+            .to("alerts"),
+            view(
+                Panel::States,
+                "Sources",
+                "none",
+                "Whether each input of the agent can be heard.",
+                &[q("max by (instance, source) (neural_source_up)", "{{source}}")],
+            )
+            .states(UP)
+            .beside(2)
+            .to("agent"),
+        ]),
+    ],
+};

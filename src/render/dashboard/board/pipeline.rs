@@ -1,0 +1,327 @@
+//! Neural processing: how fast and how sound are the stages, queues and caches of each pipeline?
+
+use super::super::view::{Board, Query, closed, lines, open, q, stat, view};
+use crate::catalog::draw::Panel;
+use crate::catalog::limit::{
+    CACHE_HITS, DATA_QUALITY, DATA_QUALITY_CRITICAL, MODEL_ACCURACY, PIPELINE_ERRORS, QUEUE_FILL,
+    QUEUE_FILL_CRITICAL, STAGE_FAILURES, STAGE_FAILURES_CRITICAL, STAGE_LAG, STAGE_LATENCY,
+    STAGE_LATENCY_CRITICAL,
+};
+
+/// Quantiles of all stages that are chosen, together.
+const LATENCY: &[Query] = &[
+    q(
+        "histogram_quantile(0.5, sum by (le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+        "p50",
+    ),
+    q(
+        "histogram_quantile(0.95, sum by (le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+        "p95",
+    ),
+    q(
+        "histogram_quantile(0.99, sum by (le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+        "p99",
+    ),
+];
+
+pub(super) static BOARD: Board = Board {
+    key: "processing",
+    title: "Neural processing",
+    about: "How fast and how sound are the stages, queues and caches of each pipeline, and how good is what they make?",
+    pages: &["pipeline"],
+    by_machine: false,
+    variables: &[("pipeline", "Pipeline"), ("stage", "Stage")],
+    range: "now-1h",
+    refresh: "10s",
+    rows: &[
+        open("Now", &[
+            stat(
+                "Runs now",
+                "ops",
+                "Runs of all stages in a second. Nothing here means that the pipelines stand still or do not tell.",
+                &[q("sum(rate(neural_stage_duration_seconds_count[5m]))", "")],
+            ),
+            stat(
+                "Slowest stage, p95",
+                "s",
+                "The time that 95 of a hundred runs of the slowest stage take.",
+                &[q(
+                    "max(histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
+                    "",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY, &STAGE_LATENCY_CRITICAL]),
+            stat(
+                "Failed now",
+                "percentunit",
+                "Share of runs that failed over the last five minutes.",
+                &[q(
+                    "sum(rate(neural_stage_failures_total[5m])) / sum(rate(neural_stage_duration_seconds_count[5m]))",
+                    "",
+                )],
+            )
+            .limits(&[&STAGE_FAILURES, &STAGE_FAILURES_CRITICAL]),
+            stat(
+                "Fullest queue",
+                "percentunit",
+                "Share of its places that are taken in the fullest queue. A full queue drops or blocks.",
+                &[q("max(neural_queue_depth / neural_queue_limit)", "")],
+            )
+            .limits(&[&QUEUE_FILL, &QUEUE_FILL_CRITICAL])
+            .empty("no queue"),
+            view(
+                Panel::Gauge,
+                "Data quality score",
+                "percentunit",
+                "Mean of the scores that pipelines give their data. Look at the channels when it falls.",
+                &[q("avg(neural_data_quality_ratio)", "")],
+            )
+            .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
+            .whole(),
+            view(
+                Panel::Gauge,
+                "Processing accuracy",
+                "percentunit",
+                "Mean share of answers of the models that are right. Retrain or recalibrate the one that falls.",
+                &[q("avg(neural_accuracy_ratio)", "")],
+            )
+            .limits(&[&MODEL_ACCURACY])
+            .whole(),
+        ]),
+        open("Rate, errors, duration", &[
+            lines(
+                "Processing latency",
+                "s",
+                "The time that half, 95 and 99 of a hundred runs of the chosen stages take. The dots are single runs: click one for its trace.",
+                LATENCY,
+            )
+            .limits(&[&STAGE_LATENCY])
+            .beside(2),
+            view(
+                Panel::Heat,
+                "Latency spread",
+                "s",
+                "How the time of all chosen stages spreads. A second band is a slow path: choose single stages above to find it.",
+                &[q("sum by (le) (increase(neural_stage_duration_seconds_bucket[$__rate_interval]))", "{{le}}")],
+            )
+            .beside(2),
+            lines(
+                "Processing throughput",
+                "ops",
+                "Items (samples, epochs, tokens) that stages worked on in a second. Stages of one pipeline that drift apart have a queue between them that fills.",
+                &[q("sum by (pipeline, stage) (rate(neural_stage_items_total[$__rate_interval]))", "{{pipeline}} {{stage}}")],
+            ),
+            lines(
+                "Runs",
+                "ops",
+                "Runs of each stage in a second, failed ones included.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            ),
+            lines(
+                "Failed runs",
+                "percentunit",
+                "Share of the runs of each stage that failed.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_failures_total[$__rate_interval])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_FAILURES, &STAGE_FAILURES_CRITICAL]),
+        ]),
+        open("Stages", &[
+            lines(
+                "Latency of stages, p95",
+                "s",
+                "The time that 95 of a hundred runs of each stage take. The slowest stage is the one to look at.",
+                &[q(
+                    "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY])
+            .beside(2),
+            view(
+                Panel::Stack,
+                "Where the time goes",
+                "percentunit",
+                "Seconds that stages worked in a second: 100 % is one processor's worth. The largest area is the bottleneck.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .beside(2),
+            lines(
+                "Feature extraction time",
+                "s",
+                "The time that stages named after features take. Empty if no stage of that name is chosen.",
+                &[
+                    q(
+                        "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket{stage=~\".*feature.*\"}[$__rate_interval])))",
+                        "p50 {{pipeline}} {{stage}}",
+                    ),
+                    q(
+                        "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket{stage=~\".*feature.*\"}[$__rate_interval])))",
+                        "p95 {{pipeline}} {{stage}}",
+                    ),
+                ],
+            )
+            .limits(&[&STAGE_LATENCY])
+            .beside(2)
+            .empty("no stage of that name"),
+            lines(
+                "Model inference time, p95",
+                "s",
+                "The time that 95 of a hundred runs take of stages that classify, decode, predict or infer.",
+                &[q(
+                    "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket{stage=~\".*(infer|classif|decod|predict|model).*\"}[$__rate_interval])))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY])
+            .beside(2)
+            .empty("no stage of that name"),
+        ]),
+        open("Queues and caches", &[
+            lines(
+                "Queue depth",
+                "none",
+                "Items that wait, and the most that waited at once within the last minute. Growth without end means that the stage behind is too slow.",
+                &[
+                    q("max by (pipeline, queue) (neural_queue_depth)", "{{pipeline}} {{queue}}"),
+                    q("max by (pipeline, queue) (neural_queue_peak_depth)", "peak {{pipeline}} {{queue}}").dashed(),
+                ],
+            ),
+            lines(
+                "Queue fill",
+                "percentunit",
+                "Share of a queue's places that are taken.",
+                &[q(
+                    "max by (pipeline, queue) (neural_queue_depth) / max by (pipeline, queue) (neural_queue_limit)",
+                    "{{pipeline}} {{queue}}",
+                )],
+            )
+            .limits(&[&QUEUE_FILL, &QUEUE_FILL_CRITICAL])
+            .whole()
+            .empty("no queue with a limit"),
+            lines(
+                "Cache hit rate",
+                "percentunit",
+                "Share of look-ups that a cache answered. A low one costs time: enlarge it, or key it better.",
+                &[q(
+                    "sum by (pipeline, cache) (rate(neural_cache_hits_total[$__rate_interval])) / sum by (pipeline, cache) (rate(neural_cache_lookups_total[$__rate_interval]))",
+                    "{{pipeline}} {{cache}}",
+                )],
+            )
+            .limits(&[&CACHE_HITS])
+            .whole(),
+        ]),
+        closed("Errors", &[
+            lines(
+                "Errors of stages, by kind",
+                "cps",
+                "Failed runs in a second by kind of error.",
+                &[q(
+                    "sum by (pipeline, stage, error) (rate(neural_stage_errors_total[$__rate_interval]))",
+                    "{{pipeline}} {{stage}} {{error}}",
+                )],
+            )
+            .empty("no errors"),
+            lines(
+                "Errors outside stages",
+                "cps",
+                "Errors of a pipeline that belong to no stage, by kind.",
+                &[q("sum by (pipeline, error) (rate(neural_pipeline_errors_total[$__rate_interval]))", "{{pipeline}} {{error}}")],
+            )
+            .limits(&[&PIPELINE_ERRORS])
+            .empty("no errors"),
+        ]),
+        closed("Peaks, batches and clocks", &[
+            lines(
+                "Peak rate",
+                "rothz",
+                "Most runs a second in any one short window of the last minute: the load that a mean hides.",
+                &[q("max by (pipeline, stage) (neural_stage_peak_rate_hertz)", "{{pipeline}} {{stage}}")],
+            ),
+            lines(
+                "Batch size",
+                "none",
+                "Items in one run of a stage. Larger batches are cheaper and later.",
+                &[
+                    q(
+                        "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_batch_size_bucket[$__rate_interval])))",
+                        "p50 {{pipeline}} {{stage}}",
+                    ),
+                    q(
+                        "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_batch_size_bucket[$__rate_interval])))",
+                        "p95 {{pipeline}} {{stage}}",
+                    ),
+                ],
+            ),
+            lines(
+                "Clock lag",
+                "s",
+                "Arrival at the agent less the end that the sender's clock gave. Far from 0 means a skewed clock or a backlog.",
+                &[q("max by (pipeline, stage) (neural_stage_clock_lag_seconds)", "{{pipeline}} {{stage}}")],
+            )
+            .limits(&[&STAGE_LAG])
+            .signed()
+            .empty("no sender tells its time"),
+        ]),
+        closed("Quality and sessions", &[
+            lines(
+                "Data quality",
+                "percentunit",
+                "The score of each pipeline's data.",
+                &[q("min by (pipeline) (neural_data_quality_ratio)", "{{pipeline}}")],
+            )
+            .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
+            .whole(),
+            lines(
+                "Accuracy",
+                "percentunit",
+                "Share of answers that are right, by model.",
+                &[q("min by (pipeline, model) (neural_accuracy_ratio)", "{{pipeline}} {{model}}")],
+            )
+            .limits(&[&MODEL_ACCURACY])
+            .whole(),
+            lines(
+                "Sessions active",
+                "none",
+                "Sessions that began and have not ended.",
+                &[q("sum by (pipeline) (neural_sessions_active)", "{{pipeline}}")],
+            ),
+            lines(
+                "Sessions an hour",
+                "none",
+                "Sessions that began, ended and broke off within an hour. One that broke off lost its data.",
+                &[
+                    q("sum by (pipeline) (increase(neural_sessions_started_total[1h]))", "{{pipeline}} began"),
+                    q("sum by (pipeline) (increase(neural_sessions_ended_total[1h]))", "{{pipeline}} ended"),
+                    q("sum by (pipeline) (increase(neural_sessions_failed_total[1h]))", "{{pipeline}} failed"),
+                ],
+            )
+            .beside(2),
+            lines(
+                "Session duration",
+                "s",
+                "How long sessions lasted, half and 95 of a hundred.",
+                &[
+                    q(
+                        "histogram_quantile(0.5, sum by (pipeline, le) (increase(neural_session_duration_seconds_bucket[1h])))",
+                        "p50 {{pipeline}}",
+                    ),
+                    q(
+                        "histogram_quantile(0.95, sum by (pipeline, le) (increase(neural_session_duration_seconds_bucket[1h])))",
+                        "p95 {{pipeline}}",
+                    ),
+                ],
+            )
+            .beside(2)
+            .empty("none ended"),
+        ]),
+    ],
+};

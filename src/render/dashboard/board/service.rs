@@ -1,0 +1,162 @@
+//! Services: APIs, databases and the checks that services make of themselves.
+
+use super::super::view::{Board, closed, lines, open, q, stat, view};
+use crate::catalog::draw::{Mood, Panel, State, state};
+use crate::catalog::limit::{
+    API_FAILURES, API_FAILURES_CRITICAL, API_LATENCY, API_LATENCY_CRITICAL, DATA_QUALITY,
+    DATA_QUALITY_CRITICAL, DB_FAILURES, DB_LATENCY, DB_LATENCY_CRITICAL, MODEL_ACCURACY,
+};
+
+/// What a check says.
+const VERDICTS: &[State] = &[
+    state(0.0, "healthy", Mood::Good),
+    state(1.0, "warning", Mood::Odd),
+    state(2.0, "critical", Mood::Bad),
+    state(3.0, "unknown", Mood::Plain),
+];
+
+pub(super) static BOARD: Board = Board {
+    key: "services",
+    title: "Services, API and database",
+    about: "How fast and how sound are the APIs, databases and services that report to the agent?",
+    pages: &["service"],
+    by_machine: false,
+    variables: &[("service", "Service"), ("database", "Database")],
+    range: "now-1h",
+    refresh: "30s",
+    rows: &[
+        open("Now", &[
+            stat("Requests now", "reqps", "Requests in a second, of all chosen services.", &[q(
+                "sum(rate(neural_api_request_duration_seconds_count[5m]))",
+                "",
+            )]),
+            stat(
+                "Failed now",
+                "percentunit",
+                "Share of requests that were answered with a status of 500 or above.",
+                &[q(
+                    "sum(rate(neural_api_request_failures_total[5m])) / sum(rate(neural_api_request_duration_seconds_count[5m]))",
+                    "",
+                )],
+            )
+            .limits(&[&API_FAILURES, &API_FAILURES_CRITICAL]),
+            stat("Response, p95", "s", "The time that 95 of a hundred requests take.", &[q(
+                "histogram_quantile(0.95, sum by (le) (rate(neural_api_request_duration_seconds_bucket[5m])))",
+                "",
+            )])
+            .limits(&[&API_LATENCY, &API_LATENCY_CRITICAL]),
+            stat("Query, p95", "s", "The time that 95 of a hundred database queries take.", &[q(
+                "histogram_quantile(0.95, sum by (le) (rate(neural_db_query_duration_seconds_bucket[5m])))",
+                "",
+            )])
+            .limits(&[&DB_LATENCY, &DB_LATENCY_CRITICAL]),
+        ]),
+        open("Health", &[
+            view(
+                Panel::Stat,
+                "Service health",
+                "none",
+                "What each service says of itself now. Unknown is a check that could not be made.",
+                &[q("max by (check) (neural_check_status)", "{{check}}")],
+            )
+            .states(VERDICTS)
+            .beside(2)
+            .empty("no check is told"),
+            view(
+                Panel::States,
+                "Service health over time",
+                "none",
+                "What each service said of itself.",
+                &[q("max by (check) (neural_check_status)", "{{check}}")],
+            )
+            .states(VERDICTS)
+            .beside(2)
+            .empty("no check is told"),
+        ]),
+        open("API", &[
+            lines("API requests", "reqps", "Requests in a second, by service and class of status.", &[q(
+                "sum by (service, status) (rate(neural_api_request_duration_seconds_count[$__rate_interval]))",
+                "{{service}} {{status}}",
+            )]),
+            lines(
+                "Failed requests",
+                "percentunit",
+                "Share of requests of each service that were answered with a status of 500 or above.",
+                &[q(
+                    "sum by (service) (rate(neural_api_request_failures_total[$__rate_interval])) / sum by (service) (rate(neural_api_request_duration_seconds_count[$__rate_interval]))",
+                    "{{service}}",
+                )],
+            )
+            .limits(&[&API_FAILURES, &API_FAILURES_CRITICAL]),
+            lines(
+                "API response time",
+                "s",
+                "The time that half, 95 and 99 of a hundred requests of each service take.",
+                &[
+                    q("histogram_quantile(0.5, sum by (service, le) (rate(neural_api_request_duration_seconds_bucket[$__rate_interval])))", "p50 {{service}}"),
+                    q("histogram_quantile(0.95, sum by (service, le) (rate(neural_api_request_duration_seconds_bucket[$__rate_interval])))", "p95 {{service}}"),
+                    q("histogram_quantile(0.99, sum by (service, le) (rate(neural_api_request_duration_seconds_bucket[$__rate_interval])))", "p99 {{service}}"),
+                ],
+            )
+            .limits(&[&API_LATENCY]),
+            lines(
+                "Share of 4xx and 5xx",
+                "percentunit",
+                "Share of answers that blame the caller (4xx) or the service (5xx).",
+                &[
+                    q("sum(rate(neural_api_request_duration_seconds_count{status=\"4xx\"}[$__rate_interval])) / sum(rate(neural_api_request_duration_seconds_count[$__rate_interval]))", "4xx"),
+                    q("sum(rate(neural_api_request_duration_seconds_count{status=\"5xx\"}[$__rate_interval])) / sum(rate(neural_api_request_duration_seconds_count[$__rate_interval]))", "5xx"),
+                ],
+            )
+            .beside(2)
+            .empty("no such answer"),
+            view(
+                Panel::Bars,
+                "Slowest routes, p95",
+                "s",
+                "The ten routes with the longest response time.",
+                &[q(
+                    "topk(10, histogram_quantile(0.95, sum by (service, method, route, le) (rate(neural_api_request_duration_seconds_bucket[5m]))))",
+                    "{{service}} {{method}} {{route}}",
+                )],
+            )
+            .limits(&[&API_LATENCY, &API_LATENCY_CRITICAL])
+            .beside(2),
+        ]),
+        open("Database", &[
+            lines("Queries", "ops", "Queries in a second, by database and kind.", &[q(
+                "sum by (database, operation) (rate(neural_db_query_duration_seconds_count[$__rate_interval]))",
+                "{{database}} {{operation}}",
+            )]),
+            lines(
+                "Database performance, p95",
+                "s",
+                "The time that 95 of a hundred queries take, by kind. One kind that grows misses an index.",
+                &[q(
+                    "histogram_quantile(0.95, sum by (database, operation, le) (rate(neural_db_query_duration_seconds_bucket[$__rate_interval])))",
+                    "{{database}} {{operation}}",
+                )],
+            )
+            .limits(&[&DB_LATENCY]),
+            lines("Failed queries", "percentunit", "Share of queries that failed, by kind.", &[q(
+                "sum by (database, operation) (rate(neural_db_query_failures_total[$__rate_interval])) / sum by (database, operation) (rate(neural_db_query_duration_seconds_count[$__rate_interval]))",
+                "{{database}} {{operation}}",
+            )])
+            .limits(&[&DB_FAILURES]),
+        ]),
+        closed("Quality of data and models", &[
+            lines("Data quality", "percentunit", "The score that each pipeline gives its data.", &[q(
+                "min by (pipeline) (neural_data_quality_ratio)",
+                "{{pipeline}}",
+            )])
+            .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
+            .whole(),
+            lines("Accuracy", "percentunit", "Share of answers that are right, by model.", &[q(
+                "min by (pipeline, model) (neural_accuracy_ratio)",
+                "{{pipeline}} {{model}}",
+            )])
+            .limits(&[&MODEL_ACCURACY])
+            .whole(),
+        ]),
+    ],
+};

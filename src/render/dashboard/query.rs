@@ -1,0 +1,242 @@
+//! Queries: which metrics they name, and the selectors that each of them is given.
+//!
+//! It does not parse PromQL. Names of metrics are told from everything else by their prefix, and braces and
+//! strings are all that has to be understood.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{Metric, PREFIX, Page};
+use crate::decode::engines::Profile;
+use crate::event::Kind;
+
+/// Series that are not of the catalogue: of the server that scrapes, and of every process.
+const FOREIGN: &[&str] = &[
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    "process_threads",
+    "process_start_time_seconds",
+];
+
+/// The alerts as the server that evaluates rules keeps them. Many have neither `job` nor `instance`, because
+/// their rule adds several up. Ours are told by the label `component`, which is the page that they are about.
+const ALERTS: &[&str] = &["ALERTS", "ALERTS_FOR_STATE"];
+
+/// Metrics by the names that a scrape gives their samples.
+#[derive(Debug)]
+pub struct Names<'a> {
+    metrics: BTreeMap<String, &'a Metric>,
+    engines: BTreeSet<String>,
+    components: String,
+}
+
+impl<'a> Names<'a> {
+    /// Of these pages.
+    #[must_use]
+    pub fn of(pages: &[&'a Page]) -> Self {
+        let metrics = pages.iter().flat_map(|page| page.metrics).copied();
+        let engines = Profile::ALL.iter().flat_map(|profile| profile.engine().entries).copied().flatten();
+        Self {
+            metrics: metrics
+                .flat_map(|metric| samples(metric).into_iter().map(move |name| (name, metric)))
+                .collect(),
+            engines: engines.flat_map(|entry| named(entry.to, entry.kind)).collect(),
+            components: pages.iter().map(|page| page.id).collect::<Vec<_>>().join("|"),
+        }
+    }
+
+    /// The metric that a sample is of.
+    #[must_use]
+    pub fn get(&self, sample: &str) -> Option<&'a Metric> {
+        self.metrics.get(sample).copied()
+    }
+
+    /// What the label `component` of our alerts matches.
+    #[must_use]
+    pub fn components(&self) -> &str {
+        &self.components
+    }
+
+    /// Whether it is what an engine's metric is called here; those have a table of their own.
+    #[must_use]
+    pub fn of_engine(&self, sample: &str) -> bool {
+        self.engines.contains(sample)
+    }
+}
+
+/// The names of a metric's samples.
+#[must_use]
+pub fn samples(metric: &Metric) -> Vec<String> {
+    named(&metric.family(), metric.kind)
+}
+
+fn named(family: &str, kind: Kind) -> Vec<String> {
+    let endings: &[&str] = match kind {
+        Kind::Counter => &["_total"],
+        Kind::Histogram | Kind::GaugeHistogram => &["_bucket", "_count", "_sum"],
+        Kind::Info => &["_info"],
+        _ => &[""],
+    };
+    endings.iter().map(|ending| format!("{family}{ending}")).collect()
+}
+
+/// A query with its selectors.
+#[derive(Debug)]
+pub struct Selected<'a> {
+    /// The whole text.
+    pub expr: String,
+    /// The metrics of the catalogue that it names.
+    pub metrics: Vec<&'a Metric>,
+    /// The variables that it uses.
+    pub variables: BTreeSet<&'a str>,
+}
+
+/// Gives each selector of `expr` the job, the instance, and those of `variables` that its metric has as labels.
+///
+/// # Errors
+/// A metric that is not in the catalogue, by name.
+pub fn select<'a>(expr: &str, names: &Names<'a>, variables: &[&'a str]) -> Result<Selected<'a>, String> {
+    let mut selected = Selected { expr: String::new(), metrics: Vec::new(), variables: BTreeSet::new() };
+    let mut rest = expr;
+    while let Some(first) = rest.chars().next() {
+        let length = token(rest, first);
+        let (word, after) = rest.split_at(length);
+        selected.expr.push_str(word);
+        rest = after;
+        let Some(matchers) = matchers(word, names, variables, &mut selected)? else { continue };
+        match rest.strip_prefix('{') {
+            Some(inside) => {
+                selected.expr.push('{');
+                selected.expr.push_str(&matchers);
+                if !inside.starts_with('}') {
+                    selected.expr.push(',');
+                }
+                let end = braces(inside);
+                selected.expr.push_str(inside.get(..end).unwrap_or(inside));
+                rest = inside.get(end..).unwrap_or_default();
+            }
+            None => {
+                selected.expr.push('{');
+                selected.expr.push_str(&matchers);
+                selected.expr.push('}');
+            }
+        }
+    }
+    Ok(selected)
+}
+
+/// What stands in the braces of a metric; nothing if the word is not one.
+fn matchers<'a>(
+    word: &str,
+    names: &Names<'a>,
+    variables: &[&'a str],
+    selected: &mut Selected<'a>,
+) -> Result<Option<String>, String> {
+    let mut all: Vec<String> = ["job", "instance"].map(|of| format!("{of}=~\"${of}\"")).into();
+    if ALERTS.contains(&word) {
+        all.clear();
+        for variable in variables.iter().filter(|variable| ["severity", "component"].contains(variable)) {
+            all.push(format!("{variable}=~\"${variable}\""));
+            selected.variables.insert(variable);
+        }
+        if !variables.contains(&"component") {
+            all.push(format!("component=~\"{}\"", names.components));
+        }
+        return Ok(Some(all.join(",")));
+    }
+    let metric = names.get(word);
+    let engine = metric.is_none() && names.of_engine(word);
+    if metric.is_none() && !engine && !FOREIGN.contains(&word) {
+        return if word.starts_with(PREFIX) { Err(word.to_owned()) } else { Ok(None) };
+    }
+    selected.metrics.extend(metric);
+    selected.variables.extend(["job", "instance"]);
+    let labels = match metric {
+        Some(metric) => metric.labels,
+        None if engine => &["model"],
+        None => &[],
+    };
+    for variable in variables.iter().filter(|variable| labels.contains(variable)) {
+        all.push(format!("{variable}=~\"${variable}\""));
+        selected.variables.insert(variable);
+    }
+    Ok(Some(all.join(",")))
+}
+
+/// How long the word, the string or the sign is that a text begins with.
+fn token(text: &str, first: char) -> usize {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':' || c == '$';
+    if part(first) {
+        return text.find(|c| !part(c)).unwrap_or(text.len());
+    }
+    if first == '"' { string(text) } else { first.len_utf8() }
+}
+
+/// How long the string is that a text begins with, quotes included.
+fn string(text: &str) -> usize {
+    let mut escaped = true;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// How far it is to the end of braces that are open, that end included.
+fn braces(text: &str) -> usize {
+    let mut at = 0;
+    while let Some(rest) = text.get(at..) {
+        match rest.chars().next() {
+            None => break,
+            Some('}') => return at + 1,
+            Some('"') => at += string(rest),
+            Some(c) => at += c.len_utf8(),
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::PAGES;
+
+    fn selected(expr: &str) -> Result<String, String> {
+        select(expr, &Names::of(PAGES), &["device", "severity", "component"]).map(|selected| selected.expr)
+    }
+
+    #[test]
+    fn every_selector_is_given_what_its_metric_has() {
+        let base = "job=~\"$job\",instance=~\"$instance\"";
+        assert_eq!(
+            selected("sum by (device) (rate(neural_device_samples_total[$__rate_interval])) / up").unwrap(),
+            format!(
+                "sum by (device) (rate(neural_device_samples_total{{{base},device=~\"$device\"}}\
+                 [$__rate_interval])) / up{{{base}}}"
+            )
+        );
+        assert_eq!(
+            selected(r#"neural_host_cpu_seconds_total{mode=~"a}|\"b"} > 1"#).unwrap(),
+            format!(r#"neural_host_cpu_seconds_total{{{base},mode=~"a}}|\"b"}} > 1"#)
+        );
+        assert_eq!(selected("neural_host_load1{}").unwrap(), format!("neural_host_load1{{{base}}}"));
+        assert_eq!(
+            selected("count(ALERTS{alertstate=\"firing\"})").unwrap(),
+            "count(ALERTS{severity=~\"$severity\",component=~\"$component\",alertstate=\"firing\"})"
+        );
+        assert_eq!(
+            selected("label_replace(up, \"a\", \"neural_b\", \"c\", \"\")").unwrap().matches('{').count(),
+            1
+        );
+        assert_eq!(selected("rate(neural_nothing_total[5m])").unwrap_err(), "neural_nothing_total");
+        assert_eq!(selected("\"open").unwrap(), "\"open");
+    }
+}

@@ -1,0 +1,190 @@
+//! Manifests for Kubernetes: the agent on every node or as one, and objects for the Prometheus operator.
+
+use serde::Serialize;
+
+use super::rules::{Rules, group, parts};
+use super::{File, GENERATED, Settings, yaml};
+use crate::catalog::Page;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PrometheusRule {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata,
+    spec: Rules,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    name: &'static str,
+    namespace: &'static str,
+    labels: std::collections::BTreeMap<&'static str, &'static str>,
+}
+
+pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>) {
+    let mut add = |path: &str, text: String| files.push(File { path: format!("provisioning/{path}"), text });
+    let labels = [("app.kubernetes.io/name", "neural-exporter"), ("role", "alert-rules")].into();
+    let rule = PrometheusRule {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "PrometheusRule",
+        metadata: Metadata { name: "neural-exporter", namespace: "neural", labels },
+        spec: Rules { groups: parts(pages, settings).iter().map(|part| group(part, settings)).collect() },
+    };
+    add("kubernetes/prometheusrule.yml", yaml(&rule));
+    let job = serde_json::to_string(&settings.alerts.job).unwrap_or_default();
+    let texts = [
+        ("kubernetes/namespace.yml", NAMESPACE.to_owned()),
+        ("kubernetes/configmap.yml", CONFIGMAP.to_owned()),
+        ("kubernetes/daemonset.yml", workload("DaemonSet", DEVICES)),
+        ("kubernetes/deployment.yml", workload("Deployment", "")),
+        ("kubernetes/service.yml", SERVICE.to_owned()),
+        ("kubernetes/servicemonitor.yml", MONITOR.replace("JOB", &job)),
+        ("kubernetes/kustomization.yml", KUSTOMIZATION.to_owned()),
+        ("helm/kube-prometheus-stack-values.yml", HELM.to_owned()),
+    ];
+    for (path, text) in texts {
+        add(path, format!("# {GENERATED}\n{text}"));
+    }
+}
+
+/// The agent, on every node or once.
+fn workload(kind: &str, devices: &str) -> String {
+    let (replicas, about) = if kind == "Deployment" {
+        (
+            "  replicas: 1\n",
+            "# One agent for pipelines that send over the network. Instead of the DaemonSet, not beside it.\n",
+        )
+    } else {
+        ("", "# One agent a node, beside the devices that are plugged into it.\n")
+    };
+    format!(
+        "{about}apiVersion: apps/v1\nkind: {kind}\nmetadata:\n  name: neural-exporter\n  namespace: neural\n  \
+         labels: {{app.kubernetes.io/name: neural-exporter}}\nspec:\n{replicas}{WORKLOAD}{devices}"
+    )
+    .replace("VERSION", env!("CARGO_PKG_VERSION"))
+}
+
+const WORKLOAD: &str = "  \
+  selector:
+    matchLabels: {app.kubernetes.io/name: neural-exporter}
+  template:
+    metadata:
+      labels: {app.kubernetes.io/name: neural-exporter}
+    spec:
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 65532
+        runAsGroup: 65532
+        seccompProfile: {type: RuntimeDefault}
+      containers:
+        - name: agent
+          image: neural-exporter:VERSION
+          args: [run, --config, /etc/neural-exporter/config.yml]
+          ports:
+            - {name: metrics, containerPort: 9612}
+            - {name: events, containerPort: 9613}
+            - {name: statsd, containerPort: 8125, protocol: UDP}
+          env:
+            - {name: STATE_DIRECTORY, value: /var/lib/neural-exporter}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {drop: [ALL]}
+          resources:
+            requests: {cpu: 10m, memory: 32Mi}
+            limits: {memory: 128Mi}
+          readinessProbe:
+            httpGet: {path: /metrics, port: metrics}
+            periodSeconds: 10
+          volumeMounts:
+            - {name: config, mountPath: /etc/neural-exporter, readOnly: true}
+            - {name: state, mountPath: /var/lib/neural-exporter}
+      volumes:
+        - name: config
+          configMap: {name: neural-exporter}
+        - name: state
+          emptyDir: {}
+";
+
+/// What a comment says about boards; a node's devices need rights that only its owner can give.
+const DEVICES: &str = "      \
+      # A board on a serial port of the node: give the pod the group that owns it (supplementalGroups: [20] is
+      # dialout on Debian), and the port itself through a device plug-in; a hostPath alone is not allowed to be opened.
+";
+
+const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: neural\n";
+
+const CONFIGMAP: &str = "\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: neural-exporter
+  namespace: neural
+  labels: {app.kubernetes.io/name: neural-exporter}
+data:
+  config.yml: |
+    listen: 0.0.0.0:9612
+    sources:
+      - jsonl: {name: pipeline, listen: ['tcp://0.0.0.0:9613']}
+      - statsd: {name: statsd, listen: ['udp://0.0.0.0:8125']}
+";
+
+const SERVICE: &str = "\
+apiVersion: v1
+kind: Service
+metadata:
+  name: neural-exporter
+  namespace: neural
+  labels: {app.kubernetes.io/name: neural-exporter}
+spec:
+  selector: {app.kubernetes.io/name: neural-exporter}
+  # Pipelines reach the agent of their own node.
+  internalTrafficPolicy: Local
+  ports:
+    - {name: metrics, port: 9612, targetPort: metrics}
+    - {name: events, port: 9613, targetPort: events}
+    - {name: statsd, port: 8125, targetPort: statsd, protocol: UDP}
+";
+
+const MONITOR: &str = "\
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata:
+  name: neural-exporter
+  namespace: neural
+  labels: {app.kubernetes.io/name: neural-exporter}
+spec:
+  selector:
+    matchLabels: {app.kubernetes.io/name: neural-exporter}
+  endpoints:
+    - port: metrics
+      interval: 5s
+      scrapeTimeout: 4s
+      relabelings:
+        # The rules know the job by this name.
+        - {targetLabel: job, replacement: JOB}
+";
+
+const KUSTOMIZATION: &str = "\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+  - namespace.yml
+  - configmap.yml
+  - daemonset.yml # or deployment.yml
+  - service.yml
+  - servicemonitor.yml
+  - prometheusrule.yml
+";
+
+const HELM: &str = "\
+# For the chart kube-prometheus-stack: it takes rules and monitors of every namespace, not only those of its own release.
+prometheus:
+  prometheusSpec:
+    ruleSelectorNilUsesHelmValues: false
+    serviceMonitorSelectorNilUsesHelmValues: false
+    retention: 35d # the objectives look three days back, their budget thirty
+    enableFeatures: [exemplar-storage]
+";

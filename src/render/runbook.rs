@@ -1,0 +1,183 @@
+//! Runbooks: for each alert a page for the person who has to do something, and a list of them all.
+
+use std::fmt::Write;
+
+use super::rules::{depends, expression, parts, severity, span, text};
+use super::{File, GENERATED, Settings};
+use crate::catalog::Page;
+use crate::catalog::alert::{Alert, Priority};
+use crate::catalog::limit::{LIMITS, told};
+
+/// The folder.
+const FOLDER: &str = "alert-rules/runbooks";
+
+const INDEX: &str = "\
+# Runbooks
+
+What each alert means and what to do, for people who did not write it. An alert's notification links to its page.
+
+| priority | somebody looks |
+|---|---|
+| P0 | at once: data are being lost, or a closed loop is open |
+| P1 | within a quarter of an hour |
+| P2 | today |
+| P3 | when there is time |
+
+Numbers are changed in the configuration, under `alerts.limits`; an alert is switched off under `alerts.off`. While
+somebody works on a device, [NeuralMaintenance](NeuralMaintenance.md) keeps its alerts quiet.
+";
+
+const HEAD: &str = "| alert | severity | priority | what is wrong |\n|---|---|---|---|\n";
+
+/// The alert that nobody computes.
+const MAINTENANCE: &str = "\
+# NeuralMaintenance
+
+Somebody works on a device, a service, a pipeline or a whole machine, and its alerts stay quiet meanwhile. No rule
+raises this alert: whoever begins the work does, with the end of it, and Alertmanager forgets it by itself then.
+
+## Begin
+
+One label says what is worked on: `device`, `service`, `pipeline` or `instance`.
+
+```sh
+amtool --alertmanager.url=http://127.0.0.1:9093 alert add NeuralMaintenance device=cyton \\
+  --end=\"$(date --utc --date '+2 hours' +%Y-%m-%dT%H:%M:%SZ)\" --annotation=summary='new electrodes'
+```
+
+What is muted: every alert of this set that has the same value of that label. What is not muted: alerts of other
+devices, and the agent's own.
+
+## End early
+
+Send the same alert again with an end that lies in the past.
+
+## Or a silence
+
+A silence does the same for any alert and any label, and says who made it and why:
+
+```sh
+amtool --alertmanager.url=http://127.0.0.1:9093 silence add device=cyton \\
+  --duration=2h --author=\"$USER\" --comment='new electrodes'
+```
+";
+
+pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>) {
+    let parts = parts(pages, settings);
+    let known: Vec<&str> = parts.iter().flat_map(|part| &part.alerts).map(|alert| alert.name).collect();
+    let mut index = format!("<!-- {GENERATED} -->\n\n{INDEX}");
+    for parts in parts.chunk_by(|a, b| a.page == b.page) {
+        let page = parts.first().and_then(|part| pages.iter().find(|page| page.id == part.page));
+        // Writing to a string cannot fail.
+        let _ = write!(index, "\n## {}\n\n{HEAD}", page.map_or("", |page| page.title));
+        for alert in parts.iter().flat_map(|part| &part.alerts) {
+            index += &row(alert, settings);
+            let path = format!("{FOLDER}/{}.md", alert.name);
+            files.push(File { path, text: runbook(alert, &known, settings) });
+        }
+    }
+    files.push(File { path: format!("{FOLDER}/README.md"), text: index });
+    let text = format!("<!-- {GENERATED} -->\n\n{MAINTENANCE}");
+    files.push(File { path: format!("{FOLDER}/NeuralMaintenance.md"), text });
+}
+
+fn row(alert: &Alert, settings: &Settings) -> String {
+    let levels: Vec<_> = alert.levels().collect();
+    let bad: Vec<_> = levels.iter().map(|level| severity(level, settings)).collect();
+    let soon: Vec<_> = levels.iter().map(|level| level.priority.as_str()).collect();
+    let what = plain(&text(alert.summary, settings));
+    format!("| [{0}]({0}.md) | {1} | {2} | {what} |\n", alert.name, bad.join(", "), soon.join(", "))
+}
+
+/// A template with the names of labels where their values would be.
+fn plain(template: &str) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (inside, behind) = after.split_once("}}").unwrap_or((after, ""));
+        let inside = inside.trim();
+        text.push_str(before);
+        match inside.strip_prefix("$labels.") {
+            Some(name) => text.extend(["*", name, "*"]),
+            None => text.push_str("*value*"),
+        }
+        rest = behind;
+    }
+    text + rest
+}
+
+fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
+    let mut page = format!(
+        "<!-- {GENERATED} -->\n\n# {}\n\n{}.\n\n{}\n\n",
+        alert.name,
+        plain(&text(alert.summary, settings)),
+        plain(&text(alert.description, settings))
+    );
+    page += "## What it means\n\n";
+    page += alert.meaning;
+    page += "\n";
+    let lists = [
+        ("Right now", alert.immediate),
+        ("Within the day", alert.short_term),
+        ("So that it does not come back", alert.long_term),
+    ];
+    for (title, steps) in lists.into_iter().filter(|(_, steps)| !steps.is_empty()) {
+        let _ = write!(page, "\n## {title}\n\n");
+        for (number, step) in steps.iter().enumerate() {
+            let _ = writeln!(page, "{}. {step}", number + 1);
+        }
+    }
+    if !alert.queries.is_empty() {
+        page += "\n## Where to look\n\nQueries for Prometheus, or Grafana's Explore:\n";
+        for query in alert.queries {
+            let _ = write!(page, "\n```promql\n{}\n```\n", expression(query, settings));
+        }
+    }
+    page += "\n## When it fires\n";
+    for level in alert.levels() {
+        let hold = span(level.hold).map_or_else(|| "at once".to_owned(), |hold| format!("after {hold}"));
+        let _ = write!(
+            page,
+            "\nAs **{}** ({}, {}), {hold}:\n\n```promql\n{}\n```\n",
+            severity(level, settings),
+            level.priority.as_str(),
+            within(level.priority),
+            expression(level.expr, settings)
+        );
+    }
+    if let Some(longer) = span(alert.keep_firing) {
+        let _ = write!(page, "\nIt goes on for {longer} after that is over.\n");
+    }
+    let limits: Vec<_> = LIMITS.iter().filter(|limit| depends(alert, limit.id)).collect();
+    if !limits.is_empty() {
+        page += "\n## Its numbers\n\nChange them in the configuration, under `alerts.limits`.\n\n";
+        page += "| id | number | what it bounds |\n|---|---|---|\n";
+        for limit in limits {
+            let number = settings.limits.of(limit);
+            let _ = writeln!(
+                page,
+                "| `{}` | {number} ({}) | {} |",
+                limit.id,
+                told(number, limit.unit),
+                limit.help
+            );
+        }
+    }
+    let related: Vec<_> = alert.related.iter().filter(|name| known.contains(name)).collect();
+    if !related.is_empty() {
+        page += "\n## See also\n\n";
+        for name in related {
+            let _ = writeln!(page, "- [{name}]({name}.md)");
+        }
+    }
+    page
+}
+
+fn within(priority: Priority) -> &'static str {
+    match priority {
+        Priority::P0 => "look at once",
+        Priority::P1 => "look within a quarter of an hour",
+        Priority::P2 => "look today",
+        Priority::P3 => "look when there is time",
+    }
+}

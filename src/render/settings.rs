@@ -1,0 +1,256 @@
+//! What a user may change about alerts: numbers, names, where they go. The section `alerts` of the
+//! configuration is read into these types.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::setting::Span;
+
+/// What fires, how it is called, and who hears of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alerts {
+    /// Numbers beyond which something is wrong, by id: `device_loss: 0.02`. The runbooks name them.
+    pub limits: BTreeMap<String, f64>,
+    /// The names of alerts that are left out.
+    pub off: Vec<String>,
+    /// The words for how bad it is.
+    pub severities: Severities,
+    /// Where the runbooks are: what stands before `NeuralDeviceLoss.md`.
+    pub runbooks: String,
+    /// The name of the scrape job of the agents.
+    pub job: String,
+    /// Labels that every alert gets besides, such as `team: neuro`.
+    pub labels: BTreeMap<String, String>,
+    /// The oldest Prometheus that must understand the rules.
+    pub prometheus: Prometheus,
+    /// How far in the past rules are evaluated, for series that arrive late. Needs `prometheus: "3"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_offset: Option<Span>,
+    /// The oldest Alertmanager that must understand its configuration.
+    pub alertmanager: Alertmanager,
+    /// Who is told, each item a mapping with one key: the kind.
+    pub receivers: Vec<Receiver>,
+    /// A URL that is told every minute that alerting works, and raises the alarm itself when that stops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<String>,
+    /// When nobody wants to hear of P3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Quiet>,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            limits: BTreeMap::new(),
+            off: Vec::new(),
+            severities: Severities::default(),
+            runbooks: "http://127.0.0.1:9612/runbooks/".to_owned(),
+            job: "neural".to_owned(),
+            labels: BTreeMap::new(),
+            prometheus: Prometheus::default(),
+            query_offset: None,
+            alertmanager: Alertmanager::default(),
+            receivers: Vec::new(),
+            watchdog: None,
+            quiet: None,
+        }
+    }
+}
+
+/// The words for how bad it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severities {
+    /// critical, high, medium, low, info.
+    #[default]
+    Five,
+    /// critical, warning, info: critical and high are `critical`, medium is `warning`, low and info are `info`.
+    Three,
+}
+
+/// What a Prometheus server understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Prometheus {
+    /// From 2.42 on.
+    #[default]
+    #[serde(rename = "2.42")]
+    From2_42,
+    /// From 3.0 on.
+    #[serde(rename = "3")]
+    From3,
+}
+
+/// What an Alertmanager understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Alertmanager {
+    /// From 0.25 on.
+    #[default]
+    #[serde(rename = "0.25")]
+    From0_25,
+    /// From 0.28 on: Teams, and the URLs of webhooks and Discord in files.
+    #[serde(rename = "0.28")]
+    From0_28,
+}
+
+/// Somebody who is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Receiver {
+    /// A channel of Slack.
+    Slack(Slack),
+    /// A service of PagerDuty.
+    Pagerduty(Pagerduty),
+    /// An address.
+    Email(Email),
+    /// Anything that takes Alertmanager's JSON.
+    Webhook(Hook),
+    /// A channel of Microsoft Teams. Needs `alertmanager: "0.28"`.
+    Teams(Hook),
+    /// A channel of Discord.
+    Discord(Hook),
+}
+
+/// A channel of Slack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Slack {
+    /// The file, on the machine of Alertmanager, that holds the URL of the incoming webhook.
+    pub api_url_file: String,
+    /// The channel, as `#lab`.
+    pub channel: String,
+    /// What it hears of; everything if left away.
+    #[serde(default = "Urgency::every")]
+    pub priorities: Vec<Urgency>,
+}
+
+/// A service of PagerDuty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pagerduty {
+    /// The file, on the machine of Alertmanager, that holds the integration key.
+    pub routing_key_file: String,
+    /// What it hears of; everything if left away.
+    #[serde(default = "Urgency::every")]
+    pub priorities: Vec<Urgency>,
+}
+
+/// An address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    /// To whom.
+    pub to: String,
+    /// From whom.
+    pub from: String,
+    /// The mail server, as `mail.example.org:587`.
+    pub smarthost: String,
+    /// Who logs in at the mail server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The file, on the machine of Alertmanager, that holds the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
+    /// What it hears of; everything if left away.
+    #[serde(default = "Urgency::every")]
+    pub priorities: Vec<Urgency>,
+}
+
+/// A URL, or a file that holds one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// The URL, where it is no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The file, on the machine of Alertmanager, that holds the URL. Needs `alertmanager: "0.28"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_file: Option<String>,
+    /// What it hears of; everything if left away.
+    #[serde(default = "Urgency::every")]
+    pub priorities: Vec<Urgency>,
+}
+
+/// How soon somebody must look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Urgency {
+    /// At once.
+    P0,
+    /// Within a quarter of an hour.
+    P1,
+    /// Today.
+    P2,
+    /// When there is time.
+    P3,
+}
+
+impl Urgency {
+    fn every() -> Vec<Self> {
+        vec![Self::P0, Self::P1, Self::P2, Self::P3]
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P0 => "P0",
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::P3 => "P3",
+        }
+    }
+}
+
+/// When nobody wants to hear of P3: every night, and perhaps at weekends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quiet {
+    /// When the night begins: `20:00`.
+    #[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    pub from: String,
+    /// When it ends: `07:00`.
+    #[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    pub to: String,
+    /// Whether Saturday and Sunday are quiet as a whole.
+    #[serde(default)]
+    pub weekends: bool,
+    /// Where: `Europe/Berlin`. UTC if left away.
+    #[serde(default = "utc")]
+    pub location: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+impl Receiver {
+    /// What it hears of.
+    #[must_use]
+    pub fn priorities(&self) -> &[Urgency] {
+        match self {
+            Self::Slack(of) => &of.priorities,
+            Self::Pagerduty(of) => &of.priorities,
+            Self::Email(of) => &of.priorities,
+            Self::Webhook(of) | Self::Teams(of) | Self::Discord(of) => &of.priorities,
+        }
+    }
+
+    /// What is wrong with it for that Alertmanager, and what to do.
+    #[must_use]
+    pub fn wrong(&self, alertmanager: Alertmanager) -> Option<(&'static str, &'static str)> {
+        let newer = "say `alertmanager: \"0.28\"` if yours is that new";
+        let old = alertmanager < Alertmanager::From0_28;
+        match self {
+            Self::Teams(_) if old => Some(("Alertmanager 0.25 knows no Teams", newer)),
+            Self::Webhook(of) | Self::Discord(of) | Self::Teams(of) => match (&of.url, &of.url_file) {
+                (None, None) => Some(("neither url nor url_file is there", "give one of them")),
+                (Some(_), Some(_)) => Some(("both url and url_file are there", "give one of them")),
+                (None, Some(_)) if old => Some(("Alertmanager 0.25 reads no URL from a file", newer)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

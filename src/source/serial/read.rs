@@ -1,0 +1,316 @@
+//! One time that a port is open: what it brings goes to the decoder, what the decoder asks for is written.
+//!
+//! Every round of the loop waits or brings bytes; a port that does neither is gone.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::open::WAIT;
+use super::verdict::{Judged, Verdict};
+use super::watch::{Line, Watch};
+use super::{Settings, Voice, clock, sleep};
+use crate::decode::Decoder;
+use crate::event::{Body, Greeting, Port, PortState};
+use crate::source::{Feed, now};
+
+/// How long a device that is told to stop goes on writing.
+const DRAIN: Duration = Duration::from_millis(150);
+/// Reads of 0 bytes in a row after which the device is gone.
+const EMPTY: u32 = 3;
+/// A device that takes no bytes for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A device that brings nothing for so long is silent.
+const SILENT: Duration = Duration::from_secs(5);
+/// The longest pause before a silent device is told to start again.
+const GREET: Duration = Duration::from_secs(60);
+
+/// How a port was lost.
+#[derive(Debug)]
+pub(super) enum Gone {
+    /// Its node is gone, or is another one.
+    Vanished,
+    /// The other end hung up.
+    Hangup,
+    /// A read failed.
+    Read(io::Error),
+    /// A write failed.
+    Write(io::Error),
+    /// The tap of the port ended.
+    Tapped(io::Error),
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vanished => f.write_str("it was unplugged"),
+            Self::Hangup => f.write_str("the other end hung up"),
+            Self::Read(error) => write!(f, "it cannot be read: {error}"),
+            Self::Write(error) if error.kind() == io::ErrorKind::TimedOut => {
+                f.write_str("the device takes no bytes")
+            }
+            Self::Write(error) => write!(f, "it cannot be written to: {error}"),
+            Self::Tapped(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What a port that is open is read with.
+pub(super) struct Session<'s, 'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) feed: &'a Feed,
+    pub(super) stop: &'a CancellationToken,
+    pub(super) voice: &'s mut Voice<'a>,
+    pub(super) watch: &'s mut Watch<'a>,
+}
+
+impl Session<'_, '_> {
+    /// Reads until the port is gone, and says how, or until told to stop.
+    pub(super) fn read(mut self, port: &mut impl Line, decoder: Box<dyn Decoder>) -> Option<Gone> {
+        let mut decoder = Judged::new(decoder);
+        // The device's series are there before its first byte.
+        self.feed.take(now(), b"", 0, &mut decoder);
+        let gone = self.pump(port, &mut decoder);
+        self.feed.end(now(), &mut decoder);
+        gone
+    }
+
+    fn pump(&mut self, port: &mut impl Line, decoder: &mut Judged) -> Option<Gone> {
+        let mut buffer = [0; 4096];
+        let mut asked = Vec::new();
+        let mut empty = 0;
+        if let Err(e) = greet(port, decoder, self.stop) {
+            return Some(Gone::Write(e));
+        }
+        if !decoder.hello().is_empty() {
+            self.feed.send(Body::Port(Port::Greeted(Greeting::Opened)));
+        }
+        let mut quiet = Quiet::new();
+        loop {
+            if self.stop.is_cancelled() {
+                decoder.farewell(&mut asked);
+                // A device that is gone cannot be told.
+                drop(write(port, &asked));
+                return None;
+            }
+            match port.read(&mut buffer) {
+                // A device that was unplugged reads as nothing for ever.
+                Ok(0) => {
+                    empty += 1;
+                    if empty >= EMPTY {
+                        return Some(Gone::Hangup);
+                    }
+                    std::thread::yield_now();
+                }
+                Ok(n) => {
+                    empty = 0;
+                    quiet.last = clock();
+                    self.feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
+                }
+                // Ready to be read, it said, and then was not.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => sleep(WAIT / 10, self.stop),
+                Err(e) if idle(&e) => {}
+                Err(e) if hung_up(&e) => return Some(Gone::Hangup),
+                Err(e) => return Some(Gone::Read(e)),
+            }
+            decoder.ask(&mut asked);
+            let told = write(port, &asked);
+            asked.clear();
+            if let Err(e) = told {
+                return Some(Gone::Write(e));
+            }
+            if self.watch.look(port) {
+                return Some(Gone::Vanished);
+            }
+            self.judge(decoder, &mut quiet);
+            if quiet.greets(decoder, self.voice.is(PortState::WrongDevice)) {
+                // What comes now is another stream, whose counter begins anew.
+                self.feed.end(now(), decoder);
+                self.feed.take(now(), b"", 0, decoder);
+                if let Err(e) = hello(port, decoder, self.stop) {
+                    return Some(Gone::Write(e));
+                }
+                self.feed.send(Body::Port(Port::Greeted(Greeting::Silent)));
+            }
+        }
+    }
+
+    /// Says what to make of what came.
+    fn judge(&mut self, decoder: &mut Judged, quiet: &mut Quiet) {
+        let Settings { which, baud, protocol, .. } = self.settings;
+        let verdict = decoder.verdict(clock(), self.watch.frame_errors());
+        if verdict == Verdict::Right {
+            quiet.understood();
+        }
+        if quiet.last.elapsed() >= SILENT {
+            if decoder.is_board() {
+                let seconds = SILENT.as_secs();
+                self.voice.tell(
+                    PortState::Silent,
+                    &format!("nothing comes from {which} since {seconds} s; is the device on and in reach?"),
+                );
+            } else {
+                self.voice.set(PortState::Silent);
+            }
+        } else if let Verdict::Wrong(what) = &verdict {
+            if !self.voice.is(PortState::WrongDevice) {
+                let why =
+                    format!("what comes from {which} at {baud} bits a second is not {protocol}: {what}");
+                self.voice.tell(PortState::WrongDevice, &why);
+            }
+        } else if self.voice.is(PortState::Silent) && !decoder.is_board() {
+            self.voice.set(PortState::Open);
+        } else if verdict == Verdict::Right || self.voice.is(PortState::Silent) {
+            self.voice.well(&format!("{which} speaks again"));
+        }
+    }
+}
+
+/// For how long a device has been quiet.
+struct Quiet {
+    /// When it last brought a byte.
+    last: Instant,
+    /// When it last brought something that was understood, or was told to start.
+    since: Instant,
+    /// How long until it is told again.
+    pause: Duration,
+}
+
+impl Quiet {
+    fn new() -> Self {
+        Self { last: clock(), since: clock(), pause: SILENT }
+    }
+
+    fn understood(&mut self) {
+        (self.since, self.pause) = (clock(), SILENT);
+    }
+
+    /// Whether to tell a device now to start again. One that seems to be another is told nothing.
+    fn greets(&mut self, decoder: &Judged, wrong: bool) -> bool {
+        let due = !wrong && !decoder.hello().is_empty() && self.since.elapsed() >= self.pause;
+        if due {
+            self.since = clock();
+            self.pause = (self.pause * 2).min(GREET);
+        }
+        due
+    }
+}
+
+fn idle(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+}
+
+/// Whether an error is how a line ends whose other end is gone.
+pub(super) fn hung_up(error: &io::Error) -> bool {
+    let text = error.to_string().to_lowercase();
+    error.kind() == io::ErrorKind::BrokenPipe
+        || ["i/o error", "input/output error", "no such device", "broken pipe"]
+            .iter()
+            .any(|end| text.contains(end))
+}
+
+/// Writes all of it, but does not wait for ever.
+fn write(port: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    let mut left = bytes;
+    let began = (!left.is_empty()).then(clock);
+    while !left.is_empty() {
+        match port.write(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => left = left.get(n..).unwrap_or_default(),
+            Err(e) if idle(&e) => {
+                if began.is_some_and(|began| began.elapsed() >= PATIENCE) {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                if e.kind() == io::ErrorKind::WouldBlock {
+                    std::thread::sleep(WAIT / 20);
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Has a device start anew: one that was left streaming is told to stop, and what it wrote is thrown away, so
+/// that no old frames are taken for new ones.
+fn greet(port: &mut (impl Read + Write), decoder: &dyn Decoder, stop: &CancellationToken) -> io::Result<()> {
+    if decoder.hello().is_empty() {
+        return Ok(());
+    }
+    if !decoder.goodbye().is_empty() {
+        write(port, decoder.goodbye())?;
+        sleep(DRAIN, stop);
+        // At most what the kernel holds; a device that does not stop is drained for a moment only.
+        let mut old = [0; 4096];
+        for _ in 0..64 {
+            match port.read(&mut old) {
+                Ok(n) if n == old.len() => {}
+                Ok(_) => break,
+                Err(e) if idle(&e) => break,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    hello(port, decoder, stop)
+}
+
+/// Tells a device to start.
+fn hello(port: &mut impl Write, decoder: &dyn Decoder, stop: &CancellationToken) -> io::Result<()> {
+    for (number, piece) in decoder.hello().iter().enumerate() {
+        if number > 0 {
+            sleep(DRAIN, stop);
+        }
+        write(port, piece)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes, and then none.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let n = bytes.len().min(self.0).min(2);
+            self.0 -= n;
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_write_that_is_not_taken_ends() {
+        assert!(write(&mut Full(5), b"12345").is_ok());
+        assert_eq!(write(&mut Full(4), b"12345").unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(write(&mut Full(0), b"").is_ok());
+    }
+
+    #[test]
+    fn silent_devices_are_told_less_and_less_often() {
+        let judged = |p: crate::decode::Protocol| Judged::new(p.decoder());
+        let (cyton, lines) = (judged(crate::decode::Protocol::Cyton), judged(crate::decode::Protocol::Jsonl));
+        let mut quiet = Quiet::new();
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            assert!(!quiet.greets(&cyton, false), "it was told a moment ago");
+            pauses.push(quiet.pause.as_secs());
+            quiet.since -= quiet.pause;
+            assert!(!quiet.greets(&cyton, true) && !quiet.greets(&lines, false));
+            assert!(quiet.greets(&cyton, false));
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
+        quiet.understood();
+        assert_eq!(quiet.pause, SILENT);
+    }
+}

@@ -1,0 +1,299 @@
+//! The dashboards: that the committed files are current, and the laws that every panel and query keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use neural_exporter::catalog::{PAGES, Page, agent, pack};
+use neural_exporter::render::dashboard::query::Names;
+use neural_exporter::render::dashboard::{self, Flavour, assemble, json};
+use neural_exporter::render::{File, Settings};
+use serde_json::Value;
+
+use super::at;
+use super::golden::same;
+
+/// Units that Grafana knows (`getValueFormats()` of @grafana/data) and that we use.
+const UNITS: &[&str] = &[
+    "none",
+    "short",
+    "percentunit",
+    "s",
+    "bytes",
+    "Bps",
+    "rothz",
+    "hertz",
+    "cps",
+    "ops",
+    "pps",
+    "reqps",
+    "celsius",
+    "watt",
+    "joule",
+    "volt",
+    "ohm",
+];
+
+/// What Grafana itself replaces.
+const BUILT_IN: &[&str] = &["__rate_interval", "__range", "__url_time_range", "DS_PROMETHEUS"];
+
+fn pages() -> Vec<&'static Page> {
+    PAGES.iter().copied().chain([&agent::PAGE]).collect()
+}
+
+/// The built-in pages and every pack that ships.
+fn pages_with_packs() -> Vec<&'static Page> {
+    let mut files: Vec<_> =
+        std::fs::read_dir(at("deploy/packs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let packs =
+        files.iter().map(|file| pack::parse("pack", &std::fs::read_to_string(file).unwrap()).unwrap());
+    pages().into_iter().chain(packs).collect()
+}
+
+/// Every dashboard in both flavours, with a name for complaints.
+fn dashboards() -> Vec<(String, Flavour, Value)> {
+    let mut all = Vec::new();
+    for dashboard in assemble::dashboards(&pages_with_packs(), &Settings::default().limits) {
+        for flavour in [Flavour::Shareable, Flavour::Provisioned] {
+            all.push((format!("{} ({flavour:?})", dashboard.key), flavour, json(&dashboard, flavour)));
+        }
+    }
+    assert!(all.len() > 20);
+    all
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Every panel that is not a row, those of closed rows included.
+fn panels(dashboard: &Value) -> Vec<&Value> {
+    let top = list(dashboard, "panels");
+    top.iter()
+        .flat_map(|panel| [panel].into_iter().chain(list(panel, "panels")))
+        .filter(|p| p["type"] != "row")
+        .collect()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// Every `$name` and `${name…}` in a text.
+fn named(text: &str) -> BTreeSet<String> {
+    let behind = text.split('$').skip(1).map(|rest| rest.trim_start_matches('{'));
+    let word = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    behind.map(word).filter(|word| !word.is_empty() && !word.starts_with(|c: char| c.is_numeric())).collect()
+}
+
+#[test]
+fn the_committed_dashboards_are_current() {
+    let files = dashboard::files(&pages(), &Settings::default());
+    let wanted: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    for File { path, text } in &files {
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+        }
+        same(&at(path), text);
+    }
+    for folder in ["dashboards", "provisioning/grafana/dashboards", "provisioning/grafana/datasources"] {
+        for entry in std::fs::read_dir(at(folder)).unwrap() {
+            let path = format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap());
+            if std::env::var_os("UPDATE").is_some() && !wanted.contains(&*path) {
+                std::fs::remove_file(at(&path)).unwrap();
+                continue;
+            }
+            assert!(wanted.contains(&*path), "{path} is of no dashboard; UPDATE=1 cargo test removes it");
+        }
+    }
+}
+
+#[test]
+fn a_dashboard_can_be_found_and_told_apart() {
+    let mut uids = BTreeMap::new();
+    let mut titles = BTreeMap::new();
+    for (name, flavour, dashboard) in dashboards() {
+        let uid = text(&dashboard, "uid");
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(uid.len() <= 40 && uid.chars().all(plain), "{name}: {uid}");
+        assert!(dashboard["id"].is_null() && dashboard.get("version").is_none(), "{name}");
+        assert!(list(&dashboard, "tags").contains(&dashboard::TAG.into()), "{name}");
+        assert!((39..=42).contains(&dashboard["schemaVersion"].as_u64().unwrap()), "{name}");
+        assert_eq!(dashboard.get("__inputs").is_some(), flavour == Flavour::Shareable, "{name}");
+        let key = format!("{flavour:?}");
+        assert_eq!(uids.insert((key.clone(), uid.to_owned()), name.clone()), None, "{name}");
+        assert_eq!(titles.insert((key, text(&dashboard, "title").to_owned()), name.clone()), None, "{name}");
+    }
+    for page in pages_with_packs() {
+        let uid = dashboard::uid(page);
+        assert!(
+            uids.keys().any(|(_, known)| *known == uid),
+            "{} leads to {uid}, which is not there",
+            page.id
+        );
+    }
+}
+
+#[test]
+fn panels_do_not_overlap_and_are_not_too_many() {
+    for (name, _, dashboard) in dashboards() {
+        let mut ids = BTreeSet::new();
+        let mut taken = BTreeSet::new();
+        let open: Vec<&Value> = list(&dashboard, "panels").iter().collect();
+        let closed: Vec<Vec<&Value>> = open.iter().map(|row| list(row, "panels").iter().collect()).collect();
+        for (place, group) in [open].into_iter().chain(closed).enumerate() {
+            for panel in group {
+                assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name}: {} is there twice", panel["id"]);
+                let of = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+                assert!(
+                    of("w") > 0 && of("h") > 0 && of("x") + of("w") <= 24,
+                    "{name}: {}",
+                    panel["gridPos"]
+                );
+                for x in of("x")..of("x") + of("w") {
+                    for y in of("y")..of("y") + of("h") {
+                        assert!(taken.insert((place, x, y)), "{name}: {} lies on another", panel["title"]);
+                    }
+                }
+            }
+        }
+        let at_first = list(&dashboard, "panels").iter().filter(|panel| panel["type"] != "row").count();
+        assert!((1..=27).contains(&at_first), "{name} shows {at_first} panels at first");
+        assert!(panels(&dashboard).len() <= 50, "{name} has {} panels", panels(&dashboard).len());
+    }
+}
+
+#[test]
+fn every_panel_says_what_it_is() {
+    for (name, flavour, dashboard) in dashboards() {
+        let uid = if flavour == Flavour::Shareable { "${DS_PROMETHEUS}" } else { "${datasource}" };
+        let mut titles = BTreeSet::new();
+        for panel in panels(&dashboard) {
+            let at = format!("{name}: {}", panel["title"]);
+            let (title, about) = (text(panel, "title"), text(panel, "description"));
+            assert!((3..=40).contains(&title.chars().count()) && !title.ends_with('.'), "{at}");
+            assert!(titles.insert(title), "{at} is there twice");
+            assert!(about.len() > 15 && about.ends_with('.'), "{at}: {about}");
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert!(UNITS.contains(&text(defaults, "unit")), "{at}: {}", defaults["unit"]);
+            assert!(!text(defaults, "noValue").is_empty(), "{at}");
+            assert!(defaults["thresholds"]["steps"][0]["value"].is_null(), "{at}");
+            assert_eq!(text(&panel["datasource"], "uid"), uid, "{at}");
+            assert!(!list(panel, "targets").is_empty(), "{at}");
+            let mut letters = BTreeSet::new();
+            for target in list(panel, "targets") {
+                assert_eq!(text(&target["datasource"], "uid"), uid, "{at}");
+                assert!(letters.insert(text(target, "refId")), "{at}");
+                assert_ne!(target["instant"], target["range"], "{at}");
+            }
+            let units = list(&panel["fieldConfig"], "overrides").iter().flat_map(|of| list(of, "properties"));
+            for unit in units.filter(|property| property["id"] == "unit") {
+                assert!(UNITS.contains(&text(unit, "value")), "{at}: {unit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_query_obeys_the_choices_above_it() {
+    let pages = pages_with_packs();
+    let names = Names::of(&pages);
+    for (name, flavour, dashboard) in dashboards() {
+        let mut used = BTreeSet::new();
+        for panel in panels(&dashboard) {
+            for target in list(panel, "targets") {
+                let expr = text(target, "expr");
+                let at = format!("{name}: {}: {expr}", panel["title"]);
+                for of in ["rate(", "irate(", "increase("] {
+                    // Fixed windows are for numbers of the present, and for what is counted by the hour.
+                    let lines = ["timeseries", "heatmap"].contains(&text(panel, "type"));
+                    for (place, _) in expr.match_indices(of).filter(|_| lines) {
+                        let window = expr[place..].split_once('[').unwrap().1.split_once(']').unwrap().0;
+                        assert!(
+                            window == "$__rate_interval" || (of == "increase(" && window == "1h"),
+                            "{at}"
+                        );
+                    }
+                }
+                for (place, found) in expr.match_indices("neural_").chain(expr.match_indices("up{")) {
+                    if expr[..place].ends_with(|c: char| c.is_alphanumeric() || "_\"".contains(c)) {
+                        continue;
+                    }
+                    let rest = &expr[place..];
+                    let (sample, rest) = rest.split_once('{').unwrap_or_else(|| panic!("no selector: {at}"));
+                    assert!(rest.starts_with("job=~\"$job\",instance=~\"$instance\""), "{at}");
+                    if found == "neural_" {
+                        assert!(names.get(sample).is_some() || names.of_engine(sample), "{sample}: {at}");
+                    }
+                    if sample.ends_with("_total") {
+                        let before = &expr[..place];
+                        let rated = ["rate(", "increase("].iter().any(|of| before.ends_with(of));
+                        assert!(rated, "a counter is shown raw: {at}");
+                    }
+                }
+                used.extend(named(expr));
+            }
+        }
+        for annotation in list(&dashboard["annotations"], "list") {
+            used.extend(named(text(annotation, "expr")));
+        }
+        let variables = list(&dashboard["templating"], "list");
+        let defined: BTreeSet<String> = variables.iter().map(|v| text(v, "name").to_owned()).collect();
+        let known = |of: &String| defined.contains(of) || BUILT_IN.contains(&of.as_str());
+        assert!(used.iter().all(known), "{name}: {used:?} of {defined:?}");
+        for variable in &defined {
+            let by_others = variables.iter().any(|other| named(text(other, "definition")).contains(variable));
+            let used =
+                used.contains(variable) || (variable == "datasource" && flavour == Flavour::Provisioned);
+            assert!(used, "{name}: {variable} is chosen and not used, unless by others: {by_others}");
+        }
+        let whole = dashboard.to_string();
+        let unknown: Vec<String> = named(&whole)
+            .into_iter()
+            .filter(|of| !known(of) && !["__all", "__value", "__field", "__data"].contains(&of.as_str()))
+            .collect();
+        assert_eq!(unknown, Vec::<String>::new(), "{name}");
+        assert_eq!(whole.contains("${datasource"), flavour == Flavour::Provisioned, "{name}");
+        assert_eq!(whole.contains("DS_PROMETHEUS"), flavour == Flavour::Shareable, "{name}");
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let all = dashboards();
+    let uids: BTreeSet<&str> = all.iter().map(|(_, _, dashboard)| text(dashboard, "uid")).collect();
+    let mut links = 0;
+    for (name, _, dashboard) in &all {
+        for link in panels(dashboard).iter().flat_map(|panel| list(panel, "links")) {
+            let uid = text(link, "url").strip_prefix("/d/").and_then(|url| url.split('?').next()).unwrap();
+            assert!(uids.contains(uid), "{name}: {link}");
+            links += 1;
+        }
+    }
+    assert!(links > 20);
+}
+
+#[test]
+fn no_metric_is_left_out_and_no_view_is_lost() {
+    let pages = pages_with_packs();
+    let all: String = dashboards().iter().map(|(_, _, dashboard)| dashboard.to_string()).collect();
+    for metric in pages.iter().flat_map(|page| page.metrics) {
+        let shown =
+            dashboard::query::samples(metric).iter().any(|sample| all.contains(&format!("{sample}{{")));
+        assert!(shown, "{} is on no dashboard", metric.family());
+    }
+    let lost = assemble::lost(&pages);
+    assert_eq!(lost, Vec::<String>::new(), "views that name what is not in the catalogue");
+}
+
+#[test]
+fn a_changed_limit_changes_the_colours() {
+    use neural_exporter::catalog::limit::Limits;
+    let limits = Limits::changed([("device_loss".to_owned(), 0.0123)].into());
+    let changed: String = dashboard::files(&pages(), &Settings { limits, ..Settings::default() })
+        .into_iter()
+        .map(|file| file.text)
+        .collect();
+    let usual: String =
+        dashboard::files(&pages(), &Settings::default()).into_iter().map(|file| file.text).collect();
+    assert!(changed.contains("\"value\": 0.0123") && !usual.contains("0.0123"));
+}

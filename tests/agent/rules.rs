@@ -1,0 +1,299 @@
+//! Alerts, their rules and all files that are made of the catalogue: what can be said without a server.
+//! promtool and amtool have their say in `tests/partners/test_rules.py`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use neural_exporter::catalog::alert::{Alert, CHAPTERS, Level};
+use neural_exporter::catalog::limit::{LIMITS, Limits};
+use neural_exporter::catalog::{PAGES, Page, agent};
+use neural_exporter::decode::engines;
+use neural_exporter::event::Kind;
+use neural_exporter::render::{Alerts, File, Settings, Severities, render};
+use regex::Regex;
+
+use super::at;
+use super::golden::same;
+
+/// What servers tell of themselves and of their targets.
+const FOREIGN: &[&str] = &[
+    "ALERTS",
+    "up",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "prometheus_notifications_dropped_total",
+    "prometheus_notifications_errors_total",
+    "prometheus_notifications_queue_length",
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_sd_file_read_errors_total",
+    "scrape_duration_seconds",
+];
+
+fn pages() -> Vec<&'static Page> {
+    PAGES.iter().copied().chain([&agent::PAGE]).collect()
+}
+
+fn alerts() -> impl Iterator<Item = &'static Alert> {
+    CHAPTERS.iter().flat_map(|chapter| chapter.alerts).copied()
+}
+
+fn expressions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let levels = alerts().flat_map(|alert| alert.levels().map(|level| (alert.name, level.expr)));
+    let queries = alerts().flat_map(|alert| alert.queries.iter().map(|query| (alert.name, *query)));
+    let records =
+        CHAPTERS.iter().flat_map(|chapter| chapter.records).map(|record| (record.name, record.expr));
+    levels.chain(queries).chain(records)
+}
+
+fn find<'a>(files: &'a [File], path: &str) -> &'a str {
+    let file = files.iter().find(|file| file.path == path);
+    &file.unwrap_or_else(|| panic!("there is no {path}")).text
+}
+
+#[test]
+fn the_committed_files_are_current() {
+    for file in render(&pages(), &Settings::default()) {
+        let path = at(&file.path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        same(&path, &file.text);
+    }
+}
+
+#[test]
+fn no_file_is_left_of_what_is_no_longer_rendered() {
+    let wanted: BTreeSet<_> =
+        render(&pages(), &Settings::default()).into_iter().map(|file| at(&file.path)).collect();
+    for folder in ["alert-rules", "provisioning"] {
+        walk(&at(folder), &mut |path| assert!(wanted.contains(path), "{} is not rendered", path.display()));
+    }
+}
+
+fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, visit);
+        } else if path.file_name().unwrap() != ".generated" {
+            // The list that `generate` leaves is of one folder on one machine.
+            visit(&path);
+        }
+    }
+}
+
+#[test]
+fn every_metric_that_a_rule_names_is_in_the_catalogue() {
+    let mut known: BTreeSet<String> = FOREIGN.iter().map(|name| (*name).to_owned()).collect();
+    for metric in pages().iter().flat_map(|page| page.metrics) {
+        let suffixes: &[&str] = match metric.kind {
+            Kind::Counter => &["_total"],
+            Kind::Histogram => &["_bucket", "_count", "_sum"],
+            Kind::Info => &["_info"],
+            _ => &[""],
+        };
+        known.extend(suffixes.iter().map(|suffix| format!("{}{suffix}", metric.family())));
+    }
+    let engines = engines::reference::markdown();
+    known.extend(engines.split('`').filter(|word| word.starts_with("neural_engine_")).map(str::to_owned));
+    known.extend(CHAPTERS.iter().flat_map(|chapter| chapter.records).map(|record| record.name.to_owned()));
+    let names = Regex::new(r"[a-zA-Z_:][a-zA-Z0-9_:]*").unwrap();
+    let (quoted, grouping) = (
+        Regex::new("'[^']*'|\\$\\{[^}]*\\}|\\[[^\\]]*\\]").unwrap(),
+        Regex::new(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)").unwrap(),
+    );
+    let matcher = Regex::new(r"[a-z_]+\s*(=~|!~|!=|=)\s*''").unwrap();
+    let language = [
+        "abs",
+        "absent",
+        "and",
+        "or",
+        "unless",
+        "avg_over_time",
+        "bool",
+        "changes",
+        "count",
+        "count_over_time",
+        "deriv",
+        "histogram_quantile",
+        "hour",
+        "increase",
+        "label_replace",
+        "offset",
+        "predict_linear",
+        "rate",
+        "stddev_over_time",
+        "sum",
+        "time",
+        "topk",
+        "vector",
+    ];
+    for (of, text) in expressions() {
+        let text = quoted.replace_all(text, "''");
+        let text = grouping.replace_all(&text, " ");
+        let text = matcher.replace_all(&text, "");
+        for found in names.find_iter(&text) {
+            let name = found.as_str();
+            let number = text[..found.start()].ends_with(|c: char| c.is_ascii_digit());
+            let fine = number || language.contains(&name) || known.contains(name);
+            assert!(fine, "{of}: nothing is called {name} in {text}");
+        }
+    }
+}
+
+#[test]
+fn every_limit_that_is_named_exists_and_every_limit_is_named() {
+    let mut named = BTreeSet::new();
+    let texts = alerts().flat_map(|alert| [alert.summary, alert.description]);
+    for text in expressions().map(|(_, text)| text.replace("${job}", "")).chain(texts.map(str::to_owned)) {
+        let filled = Limits::default().fill(&text, |limit, _, _| {
+            named.insert(limit.id);
+            String::new()
+        });
+        assert!(filled.is_ok(), "{filled:?} in {text}");
+    }
+    let boards: String = std::fs::read_dir(at("src/render/dashboard/board"))
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let drawn = |id: &str| boards.contains(&format!("&{}", id.to_uppercase()));
+    let unused: Vec<_> =
+        LIMITS.iter().map(|limit| limit.id).filter(|id| !named.contains(id) && !drawn(id)).collect();
+    assert_eq!(unused, [""; 0], "limits that nothing uses");
+}
+
+#[test]
+fn every_alert_has_all_that_an_alert_needs() {
+    let mut names = BTreeSet::new();
+    let known: BTreeSet<&str> = alerts().map(|alert| alert.name).collect();
+    for alert in alerts() {
+        let name = alert.name;
+        assert!(names.insert(name), "{name} is there twice");
+        let camel = name.chars().all(|c| c.is_ascii_alphanumeric()) && name.len() > 6;
+        assert!(name.starts_with("Neural") && camel, "{name}");
+        let texts = [alert.summary, alert.description, alert.meaning];
+        assert!(texts.iter().all(|text| text.len() > 10), "{name}: a text is missing");
+        assert!(!alert.summary.ends_with('.') && alert.summary.len() < 100, "{name}: {}", alert.summary);
+        for text in [alert.description, alert.meaning] {
+            assert!(text.ends_with('.'), "{name}: {text}");
+        }
+        for step in [alert.immediate, alert.short_term, alert.long_term].concat() {
+            assert!(step.ends_with(['.', '`']), "{name}: {step}");
+        }
+        assert!(
+            !alert.immediate.is_empty() && !alert.queries.is_empty(),
+            "{name}: nothing to do or to look at"
+        );
+        assert!(
+            alert.related.iter().all(|other| known.contains(other) && *other != name),
+            "{name}: {:?}",
+            alert.related
+        );
+        assert_eq!(alert.worse.is_some(), alert.worsens.is_some(), "{name}: a case for each level");
+        let levels: Vec<&Level> = alert.levels().collect();
+        let ascend = levels
+            .windows(2)
+            .all(|pair| pair[1].priority < pair[0].priority && pair[1].severity < pair[0].severity);
+        assert!(ascend, "{name}: the second level is not worse");
+        for level in levels {
+            // Ratios of a moment need two evaluations; what looks back over minutes has them in it.
+            let patient = level.hold >= 30 || level.expr.contains("[5m]") || level.expr.contains("[1");
+            let excused =
+                ["NeuralWatchdog", "NeuralHostRebooted", "NeuralLlmTokenBudget", "NeuralLlmCostBudget"];
+            assert!(patient || level.expr.contains("m]") || excused.contains(&name), "{name} is hasty");
+        }
+    }
+}
+
+#[test]
+fn every_label_that_a_text_names_is_one_of_the_alert() {
+    let named = Regex::new(r"\$labels\.([a-z_]+)").unwrap();
+    for alert in alerts() {
+        let own: BTreeSet<&str> = alert.fires.labels.iter().map(|(name, _)| *name).collect();
+        for text in [alert.summary, alert.description] {
+            for label in named.captures_iter(text).map(|found| found.get(1).unwrap().as_str()) {
+                let added = alert.local && ["job", "instance"].contains(&label);
+                assert!(added || own.contains(label), "{}: no label {label}", alert.name);
+            }
+            assert!(text.matches("$value").count() <= 1, "{}: the value twice", alert.name);
+        }
+    }
+}
+
+#[test]
+fn settings_change_what_they_say() {
+    let alerts = Alerts {
+        limits: BTreeMap::from([("device_loss".to_owned(), 0.02)]),
+        off: vec!["NeuralDeviceSilent".to_owned()],
+        severities: Severities::Three,
+        runbooks: "https://wiki.example.org/run".to_owned(),
+        job: "brain".to_owned(),
+        labels: BTreeMap::from([("team".to_owned(), "neuro".to_owned())]),
+        ..Alerts::default()
+    };
+    let files = render(&pages(), &Settings::new(alerts));
+    let rules = find(&files, "alert-rules/device.yml");
+    assert!(rules.contains("ratio_rate5m > 0.02") && !rules.contains("ratio_rate5m > 0.01"));
+    assert!(!rules.contains("NeuralDeviceSilent") && !rules.contains("severity: high"));
+    assert!(
+        rules.contains("https://wiki.example.org/run/NeuralDeviceLoss.md") && rules.contains("team: neuro")
+    );
+    let tests = find(&files, "alert-rules/tests/device_test.yml");
+    assert!(tests.contains("# NeuralDeviceLoss: its cases are for another device_loss."));
+    assert!(!tests.contains("name: NeuralDeviceLoss ") && tests.contains("name: NeuralDeviceGaps fires"));
+    assert!(find(&files, "alert-rules/agent.yml").contains("up{job='brain'} == 0"));
+    assert!(find(&files, "alert-rules/runbooks/NeuralDeviceLoss.md").contains("| 0.02 (2 %) |"));
+    assert!(!files.iter().any(|file| file.path.ends_with("NeuralDeviceSilent.md")));
+}
+
+const PACK: &str = "\
+id: lab
+title: The lab
+about: What the lab measures.
+metrics:
+  - name: lab_humidity
+    help: Humidity of the room
+    unit: ratio
+    labels: [room]
+    alert: {above: 0.8, hold: 5m, severity: high, summary: 'it is damp in {{ $labels.room }}', actions: [Open a window.]}
+  - name: lab_doors
+    help: Times that the door was opened
+    kind: counter
+    alert: {above: 1}
+  - name: lab_answer
+    help: Time to answer the phone
+    kind: histogram
+    unit: seconds
+    alert: {above: 5, severity: low}
+";
+
+#[test]
+fn a_pack_brings_its_own_alerts() {
+    let page = neural_exporter::catalog::pack::parse("lab.yml", PACK).unwrap();
+    let mut all = pages();
+    all.push(page);
+    let files = render(&all, &Settings::default());
+    let rules = find(&files, "alert-rules/lab.yml");
+    for text in [
+        "neural_lab_humidity_ratio > 0.8",
+        "for: 5m",
+        "severity: high",
+        "rate(neural_lab_doors_total[5m]) > 1",
+    ] {
+        assert!(rules.contains(text), "no {text} in\n{rules}");
+    }
+    assert!(find(&files, "alert-rules/tests/lab_test.yml").contains("summary: it is damp in a"));
+    assert!(find(&files, "alert-rules/runbooks/NeuralLabHumidityHigh.md").contains("1. Open a window."));
+}
+
+#[test]
+fn the_objective_looks_at_a_bucket_that_there_is() {
+    let alerts = |seconds| Alerts {
+        limits: BTreeMap::from([("stage_latency".to_owned(), seconds)]),
+        ..Alerts::default()
+    };
+    let mut settings = Settings::new(alerts(0.07));
+    assert!(find(&render(&pages(), &settings), "alert-rules/pipeline.yml").contains("{le=~'0.1'}"));
+    settings.histograms = BTreeMap::from([("neural_stage_duration_seconds".to_owned(), vec![0.02, 2.0])]);
+    assert!(find(&render(&pages(), &settings), "alert-rules/pipeline.yml").contains("{le=~'2|2.0'}"));
+}

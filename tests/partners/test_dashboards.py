@@ -1,0 +1,155 @@
+"""Every query of every dashboard, asked of a real Prometheus that scrapes real agents; and the files against
+Grafana's own schemas, where those are at hand.
+
+Independent: Debian's Prometheus server, and the JSON Schemas of grafana-foundation-sdk. They are looked for in
+the folder that GRAFANA_SCHEMAS names (`jsonschema/` of that project, Apache-2.0).
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import urllib.error
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, wait_until
+from scene import RULES, Scene
+from test_prometheus import Prometheus
+
+SHAREABLE = sorted((ROOT / "dashboards").glob("*.json"))
+PROVISIONED = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
+
+# Metrics that the scene cannot have, and why. A query that names one of them may have no data.
+ABSENT = {
+    r"neural_gpu_": "a graphics processor is not on every machine",
+    r"neural_device_(battery|poor_signal)": "no Cyton tells it",
+    r"neural_device_contact": "no Cyton measures it",
+    r"neural_device_firmware_info": "the board writes frames alone",
+    r"neural_device_clock_drift": "told after two minutes",
+    r"neural_host_temperature": "a container has no sensors",
+    r"neural_host_(disk|pressure)": "not every kernel tells a container",
+    r"neural_host_filesystem_stalled": "told when a file server is gone",
+    r"neural_host_cpu_core": "a setting asks for it",
+    r"neural_host_(tcp_retransmits|udp_overflows|sockets|tcp_connections|memory_dirty|memory_cached)": "not every kernel tells a container",
+    r"neural_process_(read|written)_bytes": "needs a right that tests may lack",
+    r"neural_agent_series_refused": "no family is full",
+    r"neural_source_(kernel_drops|receive_buffer)": "counted where the socket tells",
+    r"neural_engine_": "as the recorded engine had it",
+}
+
+
+def panels(dashboard: dict):
+    for panel in dashboard["panels"]:
+        yield from (panel["panels"] if panel["type"] == "row" else [panel])
+
+
+def filled(dashboard: dict, text: str) -> str:
+    """The text as Grafana asks it when everything is chosen."""
+    text = text.replace("$__rate_interval", "8s").replace("$__range", "1h")
+    for variable in dashboard["templating"]["list"]:
+        text = text.replace(f'"${variable["name"]}"', json.dumps(variable.get("allValue", "")))
+    assert "$" not in re.sub(r'"\$1"', "", text), text
+    return text
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scene")
+    scene = Scene(folder)
+    rules = folder / "rules.yml"
+    rules.write_text(RULES)
+    server = Prometheus(folder / "prometheus", scene.agent.port, scene.demo.port, rules=rules)
+    wait_until(lambda: server.ask("sum(neural_device_rate_hertz)"), 60, "a rate")
+    yield server
+    server.stop()
+    scene.close()
+
+
+@pytest.mark.parametrize("file", PROVISIONED, ids=lambda file: file.stem)
+def test_every_query_has_data(watched, file):
+    dashboard = json.loads(file.read_text())
+    asked = {}
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            asked[f"{panel['title']} {target['refId']}"] = filled(dashboard, target["expr"])
+    for annotation in dashboard["annotations"]["list"]:
+        if "expr" in annotation:
+            # What may be empty must parse all the same.
+            watched.api("query", query=filled(dashboard, annotation["expr"]))
+    empty = dict(asked)
+    end = time.monotonic() + 90
+    while empty and time.monotonic() < end:
+        for name, expr in list(empty.items()):
+            try:
+                result = watched.api("query", query=expr)["result"]
+            except urllib.error.HTTPError as refused:
+                raise AssertionError(f"{name}: {expr}\n{refused.read().decode()}") from refused
+            known = any(re.search(metric, expr) for metric in ABSENT)
+            if any(sample["value"][1] != "NaN" for sample in result) or known:
+                del empty[name]
+        time.sleep(0.5)
+    assert not empty, "without data:\n" + "\n".join(f"{name}: {expr}" for name, expr in empty.items())
+
+
+@pytest.mark.parametrize("file", PROVISIONED, ids=lambda file: file.stem)
+def test_every_variable_has_values(watched, file):
+    dashboard = json.loads(file.read_text())
+    for variable in dashboard["templating"]["list"]:
+        query = variable.get("definition")
+        if query is None or variable["name"] == "gpu":
+            continue
+        metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", filled(dashboard, query)).groups()
+        series = watched.api("series", **{"match[]": metric})
+        assert any(label in one for one in series), f"{variable['name']}: {query}"
+
+
+def relaxed(name: str) -> dict:
+    """A schema, without what it has against correct dashboards.
+
+    It is stricter than Grafana in five places: links of fields, what a matcher and an override hold, the query
+    of a variable, and options of cells, of which a plain one fits several forms.
+    """
+    folder = os.environ.get("GRAFANA_SCHEMAS")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("GRAFANA_SCHEMAS names no folder with Grafana's JSON Schemas, so no file was checked against them")
+    schema = json.loads((Path(folder) / f"{name}.jsonschema.json").read_text())
+    for holder, key in (("FieldConfig", "links"), ("MatcherConfig", "options"), ("DynamicConfigValue", "value"), ("VariableModel", "query")):
+        properties = schema["definitions"].get(holder, {}).get("properties", {})
+        if name == "dashboard" and key in properties:
+            properties[key] = {}
+    cells = schema["definitions"].get("TableCellOptions", {})
+    if "oneOf" in cells:
+        cells["anyOf"] = cells.pop("oneOf")
+    return schema
+
+
+def faults(schema: dict, part: str, value) -> list[str]:
+    jsonschema = pytest.importorskip("jsonschema")
+    whole = {**schema, "$ref": f"#/definitions/{part}"}
+    whole.pop("oneOf", None)
+    found = jsonschema.Draft7Validator(whole).iter_errors(value)
+    return [f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}" for error in found]
+
+
+@pytest.mark.parametrize("file", SHAREABLE + PROVISIONED, ids=lambda file: f"{file.parent.parent.name}-{file.stem}")
+def test_files_fit_the_schemas(file):
+    dashboard = json.loads(file.read_text())
+    for key in ("__inputs", "__requires", "__elements"):
+        dashboard.pop(key, None)
+    told = faults(relaxed("dashboard"), "Dashboard", dashboard)
+    query = relaxed("prometheus")
+    kinds: dict[str, dict] = {}
+    for panel in panels(dashboard):
+        name = panel["type"].replace("-", "")
+        schema = kinds.setdefault(name, relaxed(name))
+        at = panel["title"]
+        told += [f"{at}: options: {fault}" for fault in faults(schema, "Options", panel["options"])]
+        if "FieldConfig" in schema["definitions"]:
+            custom = panel["fieldConfig"]["defaults"]["custom"]
+            told += [f"{at}: custom: {fault}" for fault in faults(schema, "FieldConfig", custom)]
+        for target in panel["targets"]:
+            told += [f"{at}: {fault}" for fault in faults(query, "Dataquery", target)]
+    assert not told, "\n".join(told)

@@ -1,0 +1,272 @@
+"""Dashboards, folders, a data source and rules into a Grafana, which is played by `grafana_server`.
+
+Nothing here is written from the agent: the server refuses what a real one would not understand, and a test fails if
+it ever had to.
+"""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from grafana_server import Grafana
+from provisioning import Provision, rules
+
+FOLDER = "neural-exporter"
+VERSIONS = ["9.4", "12.2", "13.0"]
+
+
+@pytest.fixture(params=VERSIONS)
+def grafana(request):
+    server = Grafana(request.param, root="/grafana")
+    yield server
+    server.stop()
+    assert server.violations == []
+
+
+@pytest.fixture
+def current():
+    """One version, where the version makes no difference."""
+    server = Grafana("13.0")
+    yield server
+    server.stop()
+    assert server.violations == []
+
+
+def provision(tmp_path, server: Grafana, name: str = "push", **settings) -> Provision:
+    token = tmp_path / "token"
+    token.write_text("glsa_right\n")
+    target = {"url": server.url, "access": {"token_file": str(token)}, **settings}
+    made = Provision(tmp_path / name, {"grafana": target})
+    made.files.dashboard("neural-overview", "Overview")
+    made.files.dashboard("neural-devices", "Devices")
+    return made
+
+
+def test_the_whole_life_of_a_push(grafana, tmp_path):
+    push = provision(
+        tmp_path, grafana, alerts="grafana", annotate=True, datasource={"url": "http://prometheus:9090"}
+    )
+    push.files.rules("device", rules("DeviceDown", "DeviceLost", **{"for": "1h30m"}))
+    grafana.add("theirs", "Somebody's", tags=["neural"])
+    grafana.add("neighbour", "In our folder", folder=FOLDER)
+
+    plan = push("plan")
+    assert plan.code == 3 and "create dashboard \"neural-overview\"" in plan.text, plan.text
+    assert grafana.writes() == [], "a plan writes nothing"
+    assert push("apply", "--dry-run").code == 3 and grafana.writes() == []
+
+    done = push.json("apply")
+    assert done.code == 0 and set(done.results().values()) == {"create"}, done.text
+    assert grafana.boards["neural-overview"]["folderUid"] == FOLDER
+    assert grafana.boards["neural-overview"]["history"][-1]["message"].startswith("neural-exporter ")
+    assert grafana.folders[FOLDER]["title"] == "Neural"
+    assert grafana.sources["neural-prometheus"]["jsonData"]["timeInterval"] == "15s"
+    assert len(grafana.annotations) == 1
+    if grafana.major >= 12:
+        group = grafana.imported["Neural"]["neural-device"]
+        assert [rule.get("alert", rule.get("record")) for rule in group["rules"]] == ["job:up:sum", "DeviceDown", "DeviceLost"]
+    else:
+        group = grafana.groups[FOLDER, "neural-device"]
+        assert [rule["title"] for rule in group["rules"]] == ["DeviceDown", "DeviceLost"]
+
+    assert push("plan").code == 0
+    before = len(grafana.writes())
+    done = push.json("apply")
+    assert done.code == 0 and set(done.results().values()) == {"unchanged"}, done.text
+    assert len(grafana.writes()) == before, "the second push writes nothing"
+    assert done.json["writes"] == 0
+
+    # What is generated changes: one dashboard and nothing else is written.
+    push.files.dashboard("neural-devices", "Devices and boards")
+    plan = push("plan")
+    assert plan.code == 3 and '- ' in plan.text and '+   "title": "Devices and boards"' in plan.text, plan.text
+    done = push.json("apply")
+    assert done.results()["neural-devices"] == "update" and done.code == 0
+    assert grafana.boards["neural-devices"]["model"]["version"] == 2
+
+    # Somebody edits one: it is not written over unless that is said.
+    grafana.edit("neural-overview", lambda model: model.update(title="My overview"))
+    push.files.dashboard("neural-overview", "Overview 2")
+    done = push.json("apply")
+    assert done.code == 1 and done.results()["neural-overview"] == "refuse", done.text
+    assert grafana.boards["neural-overview"]["model"]["title"] == "My overview"
+    assert push.json("apply", "--force").code == 0
+    assert grafana.boards["neural-overview"]["model"]["title"] == "Overview 2"
+
+    # An edit is noticed even where nothing new is generated.
+    grafana.edit("neural-overview", lambda model: model["panels"].clear())
+    assert push.json("plan").results()["neural-overview"] == "refuse"
+    assert push.json("apply", "--force").code == 0
+
+    # What is no longer generated stays until it may go.
+    push.files.remove("provisioning/grafana/dashboards/neural-devices.json")
+    done = push.json("apply")
+    assert done.code == 0 and done.results()["neural-devices"] == "leave"
+    done = push.json("apply", "--prune")
+    assert done.code == 0 and done.results()["neural-devices"] == "delete"
+    assert set(grafana.boards) == {"neural-overview", "theirs", "neighbour"}
+
+    # Everything of ours goes, nothing of others.
+    done = push.json("destroy")
+    assert done.code == 0, done.text
+    assert set(grafana.boards) == {"theirs", "neighbour"}
+    assert done.results()[FOLDER] == "leave" and FOLDER in grafana.folders, "a folder with their dashboard stays"
+    assert grafana.sources == {} and grafana.groups == {} and not any(grafana.imported.values())
+    del grafana.boards["neighbour"]
+    assert push.json("destroy").results() == {FOLDER: "delete"}
+    assert grafana.folders == {} and set(grafana.boards) == {"theirs"}
+
+
+def test_rules_that_somebody_edited_stay(grafana, tmp_path):
+    push = provision(tmp_path, grafana, alerts="grafana", datasource={"url": "http://prometheus:9090"})
+    push.files.rules("device", rules("DeviceDown"))
+    assert push("apply").code == 0
+    if grafana.major >= 12:
+        grafana.imported["Neural"]["neural-device"]["rules"][1]["expr"] = "up < 1"
+    else:
+        grafana.groups[FOLDER, "neural-device"]["rules"][0]["isPaused"] = True
+    push.files.rules("device", rules("DeviceDown", "DeviceLost"))
+    done = push.json("apply")
+    assert done.code == 1 and done.results()["neural-device"] == "refuse", done.text
+    assert push.json("apply", "--force").code == 0 and push("plan").code == 0
+
+
+def test_a_folder_renamed_by_a_person_keeps_its_name(current, tmp_path):
+    push = provision(tmp_path, current, alerts="import", datasource={"url": "http://p:9090"})
+    push.files.rules("device", rules("DeviceDown"))
+    assert push("apply").code == 0
+    current.folders[FOLDER]["title"] = "Our lab"
+    current.imported["Our lab"] = current.imported.pop("Neural")
+    assert push("plan").code == 0
+
+
+def test_a_user_with_a_password_names_the_organisation(current, tmp_path):
+    password = tmp_path / "password"
+    password.write_text("open sesame\n")
+    current.basic, current.org = {"robot": "open sesame"}, 7
+    basic = {"basic": {"user": "robot", "password_file": str(password)}}
+    push = provision(tmp_path, current, access=basic, org=7)
+    assert push("apply").code == 0
+    wrong = provision(tmp_path, current, "wrong", access=basic, org=8)
+    done = wrong("plan")
+    assert done.code == 1 and "403" in done.text and "organization" in done.text, done.text
+
+
+def test_what_goes_wrong_is_told(current, tmp_path):
+    push = provision(tmp_path, current)
+    (tmp_path / "token").write_text("glsa_wrong")
+    done = push("apply")
+    assert done.code == 1 and "401" in done.text and "Invalid API key" in done.text and "token_file" in done.text
+    assert "glsa_wrong" not in done.text
+    (tmp_path / "token").unlink()
+    done = push("apply")
+    assert done.code == 1 and "cannot read the secret" in done.text
+    assert current.writes() == []
+
+
+def test_one_that_fails_does_not_hide_the_others(current, tmp_path):
+    push = provision(tmp_path, current)
+    current.fail("POST /api/dashboards/db", 500)
+    done = push("apply")
+    assert done.code == 1 and "partial" in done.text and "told to fail" in done.text, done.text
+    assert len(current.boards) == 1
+    assert push("apply").code == 0 and len(current.boards) == 2
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_server_that_is_busy_is_asked_again(current, tmp_path, status):
+    push = provision(tmp_path, current)
+    current.fail("GET /api/health", 503)
+    current.fail("POST /api/dashboards/db", status, 2, {"Retry-After": "0"})
+    current.fail("GET /api/search", status, 1, {"Retry-After": "0"})
+    assert push("apply").code == 0 and len(current.boards) == 2
+
+
+def test_a_change_in_between_is_not_lost(current, tmp_path):
+    push = provision(tmp_path, current)
+    assert push("apply").code == 0
+    push.files.dashboard("neural-overview", "Overview 2")
+    body = {"message": "The dashboard has been changed by someone else", "status": "version-mismatch"}
+    current.fail("POST /api/dashboards/db", 412)
+    done = push("apply")
+    assert done.code == 1 and "412" in done.text and "run it again" in done.text, (done.text, body)
+    assert push("apply").code == 0
+
+
+def test_objects_of_others_are_not_taken_over(current, tmp_path):
+    push = provision(tmp_path, current)
+    current.add("neural-overview", "Theirs")
+    current.add("neural-devices", "From a file", provisioned=True)
+    done = push.json("apply")
+    assert done.code == 1
+    assert done.results() == {FOLDER: "create", "neural-overview": "refuse", "neural-devices": "refuse"}
+    done = push.json("apply", "--force")
+    assert done.code == 1 and done.results()["neural-devices"] == "refuse", "a file of the server wins"
+    assert current.boards["neural-overview"]["model"]["title"] == "Overview"
+    assert current.boards["neural-devices"]["model"]["title"] == "From a file"
+
+
+def test_a_title_that_is_taken_is_no_reason_to_take_over(tmp_path):
+    server = Grafana("9.4")
+    push = provision(tmp_path, server)
+    assert push("apply").code == 0
+    server.add("other", "Overview 2", folder=FOLDER)
+    push.files.dashboard("neural-overview", "Overview 2")
+    done = push("apply")
+    server.stop()
+    assert done.code == 1 and "another dashboard in the folder has this title" in done.text, done.text
+    assert server.violations == []
+
+
+def test_a_dashboard_that_was_handed_on_is_not_stored(current, tmp_path):
+    push = provision(tmp_path, current)
+    current.pending = True
+    done = push("apply")
+    assert done.code == 1 and "not stored" in done.text and current.boards == {}
+
+
+def test_contact_points_and_policies_only_if_asked_for(current, tmp_path):
+    points, tree = tmp_path / "points.json", tmp_path / "tree.json"
+    secret = "https://hooks.example/secret-path"
+    points.write_text(json.dumps([{"name": "lab", "type": "webhook", "settings": {"url": secret}}]))
+    tree.write_text(json.dumps({"receiver": "lab", "group_by": ["alertname"]}))
+    push = provision(tmp_path, current, contact_points_file=str(points), policies_file=str(tree))
+    done = push("apply")
+    assert done.code == 1 and current.policies["receiver"] == "grafana-default-email", "one tree for everybody"
+    assert current.points[0]["settings"]["url"] == secret
+    done = push("apply", "--force", "--output", "json")
+    assert done.code == 0 and current.policies["receiver"] == "lab"
+    before = len(current.writes())
+    assert push("apply").code == 0 and len(current.writes()) == before
+    # Another secret: the new point is there before the old one goes.
+    points.write_text(points.read_text().replace("secret-path", "secret-road"))
+    plan = push("plan")
+    assert plan.code == 3 and "secret" not in plan.text, plan.text
+    assert "secret" not in push("apply", "--output", "json").text
+    assert [point["settings"]["url"] for point in current.points] == [secret.replace("path", "road")]
+    assert push("destroy").code == 0
+    assert current.points == [] and current.policies["receiver"] == "grafana-default-email"
+
+
+def test_a_proxy_of_the_environment_is_used(current, tmp_path):
+    """The server stands in for the proxy: it is asked for another host."""
+    push = provision(tmp_path, current, url="http://grafana.invalid")
+    seen = []
+    answer = current.dispatch
+
+    def dispatch(method, target, headers, raw):
+        seen.append(target)
+        return answer(method, target.removeprefix("http://grafana.invalid"), headers, raw)
+
+    current.dispatch = dispatch
+    done = push("apply", environment={"HTTP_PROXY": current.url, "PATH": "/usr/bin:/bin"})
+    assert done.code == 0, done.text
+    assert all(target.startswith("http://grafana.invalid/") for target in seen), seen
+
+
+def test_targets_are_chosen_by_name(current, tmp_path):
+    push = provision(tmp_path, current)
+    done = push("plan", "--target", "grafan")
+    assert done.code == 1 and "there is no such target" in done.text
+    assert push("plan", "--target", "grafana").code == 3

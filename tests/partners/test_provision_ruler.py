@@ -1,0 +1,66 @@
+"""Rules into a ruler that takes them over HTTP, which is played by `ruler_server`."""
+from __future__ import annotations
+
+import pytest
+
+from provisioning import Provision, rules
+from ruler_server import Ruler
+
+
+@pytest.fixture
+def ruler():
+    server = Ruler()
+    yield server
+    server.stop()
+
+
+def writes(ruler: Ruler) -> int:
+    return sum(method != "GET" for method, _ in ruler.asked)
+
+
+def test_the_whole_life_of_a_push(ruler, tmp_path):
+    theirs = {"name": "theirs", "rules": [{"record": "a", "expr": "b"}]}
+    ruler.tenants["lab"] = {"neural-exporter": {"theirs": theirs}, "other": {"theirs": theirs}}
+    push = Provision(tmp_path / "push", {"mimir": {"url": ruler.url, "tenant": "lab"}})
+    push.files.rules("device", rules("DeviceDown", **{"for": "1h30m"}))
+    push.files.rules("pipeline", [{"record": "x:y:sum", "expr": "sum(y)"}])
+    ruler.busy = 1
+    assert push("plan").code == 3 and writes(ruler) == 0
+    assert push("apply").code == 0
+    mine = ruler.tenants["lab"]["neural-exporter"]
+    assert {"theirs", "neural-device", "neural-pipeline"} < set(mine)
+
+    before = writes(ruler)
+    assert push("plan").code == 0 and push("apply").code == 0 and writes(ruler) == before
+
+    mine["neural-pipeline"]["rules"][0]["expr"] = "sum(z)"
+    push.files.rules("pipeline", [{"record": "x:y:sum", "expr": "sum(w)"}])
+    done = push.json("apply")
+    assert done.code == 1 and done.results()["neural-pipeline"] == "refuse"
+    assert push("apply", "--force").code == 0 and push("plan").code == 0
+
+    push.files.remove("alert-rules/pipeline.yml")
+    assert push.json("apply").results()["neural-pipeline"] == "leave"
+    assert push("apply", "--prune").code == 0
+    assert push("destroy").code == 0
+    assert ruler.tenants["lab"] == {"neural-exporter": {"theirs": theirs}, "other": {"theirs": theirs}}
+
+
+def test_one_group_that_is_wrong_does_not_hide_the_others(ruler, tmp_path):
+    push = Provision(tmp_path / "push", {"mimir": {"url": ruler.url, "tenant": "lab"}})
+    push.files.rules("bad", rules("Broken", expr="up ==== 0"))
+    push.files.rules("good", rules("DeviceDown"))
+    done = push("apply")
+    assert done.code == 1 and "could not parse expression" in done.text and "partial" in done.text, done.text
+    assert "neural-good" in ruler.tenants["lab"]["neural-exporter"]
+
+
+def test_what_is_missing_is_told(ruler, tmp_path):
+    nobody = Provision(tmp_path / "nobody", {"mimir": {"url": ruler.url}})
+    nobody.files.rules("device", rules("DeviceDown"))
+    done = nobody("plan")
+    assert done.code == 1 and "no org id" in done.text, done.text
+    elsewhere = Provision(tmp_path / "elsewhere", {"mimir": {"url": ruler.url, "tenant": "lab", "prefix": "/api/v1/rules"}})
+    elsewhere.files.rules("device", rules("DeviceDown"))
+    done = elsewhere("plan")
+    assert done.code == 1 and "the prefix is right" in done.text, done.text

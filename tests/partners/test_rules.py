@@ -1,0 +1,186 @@
+"""The generated rules, routes and manifests before the programs and schemas they are for.
+
+Independent: promtool and amtool of Debian, and the schemas of the Prometheus operator's objects.
+"""
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from conftest import PROGRAM, ROOT, program
+
+RULES = sorted((ROOT / "alert-rules").glob("*.yml"))
+TESTS = sorted((ROOT / "alert-rules" / "tests").glob("*.yml"))
+ROUTES = ROOT / "provisioning" / "alertmanager"
+
+
+def run(*command, cwd=ROOT, code: int = 0) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=600)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def generate(folder, config: str | None = None, code: int = 0, *more: str) -> str:
+    """What the program writes for a configuration."""
+    file = folder / "config.yml"
+    file.write_text(config or "{}\n")
+    return run(PROGRAM, "generate", "--config", file, "--out", folder / "out", *more, code=code)
+
+
+def test_rules_are_lawful():
+    said = run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *RULES)
+    count = sum(int(line.split()[1]) for line in said.splitlines() if "SUCCESS" in line)
+    rules = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    # An empty file would pass as well.
+    assert count == len(rules) > 150, said
+    assert len(RULES) == len(said.strip().split("Checking")) - 1
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda file: file.stem)
+def test_alerts_fire_and_are_quiet(file):
+    run(program("promtool"), "test", "rules", file)
+
+
+def test_every_alert_is_tested():
+    alerts = {
+        rule["alert"]
+        for file in RULES
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+    fires, quiet = set(), set()
+    for file in TESTS:
+        for test in yaml.safe_load(file.read_text())["tests"]:
+            (question,) = test["alert_rule_test"]
+            (fires if question["exp_alerts"] else quiet).add(question["alertname"])
+    assert fires == alerts
+    assert quiet == alerts - {"NeuralWatchdog"}
+    pages = {page.stem for page in (ROOT / "alert-rules" / "runbooks").glob("Neural*.md")}
+    assert pages == alerts | {"NeuralMaintenance"}
+
+
+def test_prometheus_takes_its_configuration():
+    run(program("promtool"), "check", "config", ROOT / "provisioning/prometheus/prometheus.yml")
+
+
+@pytest.mark.parametrize("name", ["alertmanager.yml", "example.yml"])
+def test_alertmanager_takes_its_configuration(name):
+    run(program("amtool"), "check-config", ROUTES / name)
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ({"alertname": "NeuralDeviceUnplugged", "priority": "P0", "severity": "critical"}, "neural-p0"),
+        ({"alertname": "NeuralDeviceLoss", "priority": "P1", "device": "cyton"}, "neural-p1"),
+        ({"alertname": "NeuralDeviceLoss", "priority": "P2", "device": "cyton"}, "neural-p2"),
+        ({"alertname": "NeuralGpuBusy", "priority": "P3"}, "neural-p3"),
+        ({"alertname": "NeuralWatchdog", "priority": "P3"}, "neural-watchdog"),
+        ({"alertname": "NeuralMaintenance", "device": "cyton"}, "neural-nobody"),
+        ({"alertname": "SomebodyElses", "priority": "P0"}, "nobody"),
+    ],
+)
+def test_alerts_go_where_they_should(labels, receiver):
+    said = [f"{name}={value}" for name, value in labels.items()]
+    file = ROUTES / "example.yml"
+    run(program("amtool"), "config", "routes", "test", f"--config.file={file}", f"--verify.receivers={receiver}", *said)
+
+
+def schema(kind: str) -> Draft202012Validator:
+    """As the operator publishes it; the version that is stored."""
+    file = ROOT / "tests/fixtures/prometheus-operator" / f"monitoring.coreos.com_{kind}.yaml"
+    if not file.exists():
+        pytest.skip(f"there is no {file}: the manifests of {kind} are not checked")
+    (version,) = [v for v in yaml.safe_load(file.read_text())["spec"]["versions"] if v["storage"]]
+
+    def strict(node):
+        """What the API server would drop is an error here."""
+        if isinstance(node, dict):
+            if "properties" in node and node.get("type") == "object" and "additionalProperties" not in node:
+                node["additionalProperties"] = False
+            for value in node.values():
+                strict(value)
+        elif isinstance(node, list):
+            for value in node:
+                strict(value)
+
+    root = version["schema"]["openAPIV3Schema"]
+    strict(root)
+    root["properties"]["metadata"] = {"type": "object"}
+    return Draft202012Validator(root)
+
+
+@pytest.mark.parametrize(("kind", "file"), [("prometheusrules", "prometheusrule"), ("servicemonitors", "servicemonitor")])
+def test_the_operator_takes_its_objects(kind, file):
+    text = (ROOT / "provisioning/kubernetes" / f"{file}.yml").read_text()
+    errors = [error.message for error in schema(kind).iter_errors(yaml.safe_load(text))]
+    assert errors == []
+
+
+def test_all_yaml_is_yaml():
+    for file in (ROOT / "provisioning").rglob("*.yml"):
+        assert list(yaml.safe_load_all(file.read_text())), file
+
+
+def test_generate_writes_once_and_says_what_differs(tmp_path):
+    assert "create alert-rules/device.yml" in generate(tmp_path)
+    said = generate(tmp_path)
+    assert "alert-rules" not in said and " 0 create, 0 change, 0 remove" in said
+    generate(tmp_path, None, 0, "--check")
+    said = generate(tmp_path, "alerts: {limits: {device_loss: 0.5}}\n", 3, "--check")
+    assert "change alert-rules/device.yml\n" in said
+    # Only what was asked for: a changed number, and what is no longer wanted.
+    said = generate(tmp_path, "alerts: {limits: {device_loss: 0.5}, off: [NeuralGpuBusy]}\n")
+    assert "remove alert-rules/runbooks/NeuralGpuBusy.md" in said and "change alert-rules/source.yml" not in said
+    run(program("promtool"), "test", "rules", tmp_path / "out/alert-rules/tests/device_test.yml")
+    # What somebody changed is kept until told otherwise.
+    mine = tmp_path / "out/alert-rules/gpu.yml"
+    mine.write_text("# mine\n")
+    stranger = tmp_path / "out/alert-rules/mine.yml"
+    stranger.write_text("# mine\n")
+    assert "by hand" in generate(tmp_path, None, 1)
+    assert mine.read_text() == "# mine\n"
+    generate(tmp_path, None, 0, "--force")
+    assert mine.read_text() == (ROOT / "alert-rules/gpu.yml").read_text() and stranger.exists()
+
+
+def test_changed_settings_give_rules_that_are_lawful(tmp_path):
+    generate(
+        tmp_path,
+        "alerts:\n"
+        "  severities: three\n  job: brain\n  labels: {team: neuro}\n  runbooks: https://wiki.example.org/run\n"
+        "  receivers:\n    - webhook: {url: 'http://127.0.0.1:9095/'}\n"
+        "  watchdog: http://127.0.0.1:9096/\n  quiet: {from: '22:00', to: '06:00'}\n",
+    )
+    out = tmp_path / "out"
+    run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *(out / "alert-rules").glob("*.yml"))
+    short = [file for file in (out / "alert-rules/tests").glob("*.yml") if "long" not in file.stem]
+    run(program("promtool"), "test", "rules", *short)
+    run(program("amtool"), "check-config", out / "provisioning/alertmanager/alertmanager.yml")
+
+
+def test_mistakes_are_told(tmp_path):
+    said = generate(tmp_path, "alerts: {limits: {device_los: 0.5}, receivers: [{teams: {url: 'http://x'}}]}\n", 2)
+    assert 'did you mean "device_loss"?' in said and "Alertmanager 0.25 knows no Teams" in said
+
+
+def test_a_pack_brings_rules_that_fire(tmp_path):
+    packs = tmp_path / "packs"
+    packs.mkdir()
+    (packs / "lab.yml").write_text(
+        "id: lab\ntitle: The lab\nabout: What the lab measures.\nmetrics:\n"
+        "  - {name: lab_humidity, help: Humidity of the room, unit: ratio, labels: [room], "
+        "alert: {above: 0.8, hold: 5m, severity: high, summary: 'it is damp in {{ $labels.room }}'}}\n"
+        "  - {name: lab_doors, help: Times that the door was opened, kind: counter, alert: {above: 1}}\n"
+        "  - {name: lab_answer, help: Time to answer the phone, kind: histogram, unit: seconds, alert: {above: 5}}\n"
+        "  - {name: lab_light, help: Light of the room, alert: {below: 200, severity: info}}\n"
+    )
+    generate(tmp_path)
+    rules = tmp_path / "out/alert-rules"
+    run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", rules / "lab.yml")
+    run(program("promtool"), "test", "rules", rules / "tests/lab_test.yml")
+    assert len(yaml.safe_load((rules / "tests/lab_test.yml").read_text())["tests"]) == 8
