@@ -346,7 +346,45 @@ def soak(o) -> None:
         print(f"(the machine was {machine.busy():.0%} busy)")
 
 
-PARTS = {"single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
+def boards(o) -> None:
+    """So many simulated Cytons, each on a line of its own, then one of them is pulled."""
+    number = 64
+    with tempfile.TemporaryDirectory(prefix="measure-") as folder:
+        links = [f"{folder}/cyton-{n}" for n in range(number)]
+        simulated = [
+            subprocess.Popen([PROGRAM, "simulate", "cyton", "--pty", link, "--latency-timer", o.latency_timer, "--seed", str(n)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            for n, link in enumerate(links)
+        ]
+        try:
+            while not all(Path(link).exists() for link in links):
+                time.sleep(0.05)
+            with Agent(sources=[]) as agent:
+                bare = agent.rss()
+            sources = [{"serial": {"name": f"cyton-{n}", "port": link, "protocol": "cyton"}} for n, link in enumerate(links)]
+            with Agent(sources=sources) as agent:
+                time.sleep(8)
+                clock, cpu, machine = time.monotonic(), agent.cpu(), Machine()
+                before = sum(map(float, re.findall(r"^neural_device_frames_total\{.*\} (\S+)", agent.scrape(), re.M)))
+                time.sleep(o.board_seconds)
+                after = sum(map(float, re.findall(r"^neural_device_frames_total\{.*\} (\S+)", agent.scrape(), re.M)))
+                passed = time.monotonic() - clock
+                share = (agent.cpu() - cpu) / 1e9 / passed
+                rate = (after - before) / passed / number
+                each = (agent.rss() - bare) * MiB / number / 1000
+                figure = f"**{share:.2%}** of a core, {share * 1e6 / rate / number:.2f} us a packet; {rate:.1f} packets/s each; {each:.0f} kB a board (the machine was {machine.busy():.0%} busy)"
+                row(f"{number} Cytons judged, chips' timers at {o.latency_timer}", figure, "5 %, 200 kB")
+                simulated[0].kill()
+                pulled = time.monotonic()
+                while 'neural_source_up{source="cyton-0"} 1' in agent.scrape():
+                    time.sleep(0.005)
+                row("from a pulled plug to `neural_source_up 0`", f"**{(time.monotonic() - pulled) * 1000:.0f} ms**", "1 s")
+        finally:
+            for process in simulated:
+                process.kill()
+                process.wait(10)
+
+
+PARTS = {"boards": boards, "single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
 
 
 def main() -> None:
@@ -355,6 +393,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each figure")
     parser.add_argument("--seconds", type=float, default=3, help="length of a flood")
     parser.add_argument("--idle-seconds", type=float, default=60)
+    parser.add_argument("--board-seconds", type=float, default=20)
+    parser.add_argument("--latency-timer", default="16ms", help="of the simulated boards: 16ms as delivered, or 1ms")
     parser.add_argument("--soak-seconds", type=float, default=60)
     o = parser.parse_args()
     for needed in (PROGRAM, FLOOD):
