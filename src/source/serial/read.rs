@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,38 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(5);
 /// The longest pause before a silent device is told to start again.
 const GREET: Duration = Duration::from_secs(60);
+
+/// Ports that are read as their bytes come. Beyond, a wake-up for each piece costs more than all that is done with
+/// it, so that all ports are looked at together, at these moments; how late a packet comes is then known to
+/// that, no better.
+const CROWD: (usize, Duration) = (16, Duration::from_millis(20));
+/// Ports that are being read.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a port as long as it is read.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    /// Waits for the moment at which all ports are looked at, if they are many.
+    fn pace(&self) {
+        let (most, apart) = (CROWD.0, CROWD.1.as_nanos() as u64);
+        if OPEN.load(Ordering::Relaxed) > most {
+            // The same moments for all of them: the machine wakes up once.
+            std::thread::sleep(Duration::from_nanos(apart - now().0 % apart));
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// How a port was lost.
 #[derive(Debug)]
@@ -88,6 +121,7 @@ impl Session<'_, '_> {
             self.feed.send(Body::Port(Port::Greeted(Greeting::Opened)));
         }
         let mut quiet = Quiet::new();
+        let counted = Counted::new();
         loop {
             if self.stop.is_cancelled() {
                 decoder.farewell(&mut asked);
@@ -108,6 +142,10 @@ impl Session<'_, '_> {
                     empty = 0;
                     quiet.last = clock();
                     self.feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
+                    // A line that brings more than that is not made to wait.
+                    if n < buffer.len() {
+                        counted.pace();
+                    }
                 }
                 // Ready to be read, it said, and then was not.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => sleep(WAIT / 10, self.stop),
