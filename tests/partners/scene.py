@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from conftest import PROGRAM, Agent, free_port, udp, unix
+from conftest import PROGRAM, Agent, free_port, udp, unix, wait_until
 
 RULES = """
 groups:
