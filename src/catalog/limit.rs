@@ -67,10 +67,14 @@ limits! {
         "Share of look-ups that a cache must answer";
     CACHE_TRAFFIC = "cache_traffic", 0.2, Hertz, Below,
         "Look-ups a second below which nobody judges a cache";
+    CHANNEL_BAD = "channel_bad", 0.5, Ratio, Above,
+        "Share of ten minutes for which a channel may be bad";
     CHANNEL_QUALITY = "channel_quality", 0.5, Ratio, Below,
         "Score below which a channel is bad";
     CHANNEL_QUALITY_GOOD = "channel_quality_good", 0.75, Ratio, Below,
         "Score at which a channel is good";
+    CHANNELS_TOLD = "channels_told", 8.0, None, Above,
+        "Bad channels of a device beyond which only the device is told of";
     DATA_QUALITY = "data_quality", 0.7, Ratio, Below,
         "Quality that the data of a pipeline must have";
     DATA_QUALITY_CRITICAL = "data_quality_critical", 0.4, Ratio, Below,
@@ -81,16 +85,24 @@ limits! {
         "Time within which 95 of 100 database queries are answered";
     DB_LATENCY_CRITICAL = "db_latency_critical", 2.0, Seconds, Above,
         "Time beyond which a database holds everything up";
+    DEVICE_BAD_CHANNELS = "device_bad_channels", 0.25, Ratio, Above,
+        "Share of a device's channels that may be bad";
     DEVICE_BATTERY = "device_battery", 0.2, Ratio, Below,
         "Charge below which a device should be changed or charged";
     DEVICE_BATTERY_CRITICAL = "device_battery_critical", 0.1, Ratio, Below,
         "Charge below which a device may stop at any moment";
     DEVICE_DRIFT = "device_drift", 0.0001, Ratio, Above,
         "How much a device's clock may differ from this machine's";
+    DEVICE_FLAT = "device_flat", 0.1, Ratio, Above,
+        "Share of a device's channels that may stand still";
     DEVICE_GAP = "device_gap", 0.5, Seconds, Above,
         "Longest pause that a stream may have";
     DEVICE_GAPS = "device_gaps", 6.0, None, Above,
         "Holes a minute that a stream may have";
+    DEVICE_HUM = "device_hum", 0.25, Ratio, Above,
+        "Share of a device's channels that may hum";
+    DEVICE_IMPEDANCE = "device_impedance", 100_000.0, Ohms, Above,
+        "Impedance that an electrode may have";
     DEVICE_JITTER = "device_jitter", 0.04, Seconds, Above,
         "How much later than on its quickest way the newest packet of a read may come";
     DEVICE_LATENCY = "device_latency", 0.1, Seconds, Above,
@@ -101,6 +113,12 @@ limits! {
         "Share of missing packets beyond which a recording is not worth having";
     DEVICE_POOR_SIGNAL = "device_poor_signal", 0.25, Ratio, Above,
         "How poor a device may find its own signal";
+    DEVICE_QUALITY = "device_quality", 0.7, Ratio, Below,
+        "Mean score that the channels of a device must have";
+    DEVICE_QUALITY_CRITICAL = "device_quality_critical", 0.4, Ratio, Below,
+        "Mean score of channels below which a recording is not worth having";
+    DEVICE_RAILED = "device_railed", 0.1, Ratio, Above,
+        "Share of a device's channels that may be at a rail";
     DEVICE_RATE = "device_rate", 0.95, Ratio, Below,
         "Share of its nominal rate that a device must bring";
     DEVICE_RATE_HIGH = "device_rate_high", 1.05, Ratio, Above,
@@ -165,6 +183,14 @@ limits! {
         "Errors a second that a pipeline may have outside its stages";
     PIPELINE_THROUGHPUT = "pipeline_throughput", 0.5, Ratio, Below,
         "Share of its rate an hour ago that a stage must keep";
+    PORT_LATENCY_TIMER = "port_latency_timer", 0.001, Seconds, Above,
+        "How long a chip may hold bytes of a port back";
+    PORT_LINE_ERRORS = "port_line_errors", 0.05, Hertz, Above,
+        "Errors a second that the line of a port may have";
+    PORT_RECONNECTS = "port_reconnects", 3.0, None, Above,
+        "Times in ten minutes that a port may be lost and found";
+    PORT_WAITING = "port_waiting", 3072.0, None, Above,
+        "Bytes that may wait in the kernel, where 4095 fit";
     PROCESS_FILES = "process_files", 0.8, Ratio, Above,
         "Share of its open files that a process may use";
     PROCESS_LEAK = "process_leak", 27_777.0, None, Above,
@@ -203,6 +229,8 @@ limits! {
         "Duration as a share of a day ago beyond which something broke";
     STAGE_TRAFFIC = "stage_traffic", 0.1, Hertz, Below,
         "Runs a second below which nobody judges a stage";
+    TAP_DELAY = "tap_delay", 0.01, Seconds, Above,
+        "Time for which bytes may wait for the program that records them";
     ZSCORE = "zscore", 3.0, None, Above,
         "Standard deviations from the hour before that are an anomaly";
 }

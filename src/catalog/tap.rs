@@ -13,7 +13,7 @@ pub static PAGE: Page = Page {
 };
 
 /// What every entry of this page has in common.
-const ENTRY: Metric = Metric { labels: &["source"], keep: Keep::WhileUp, on: &[Topic::Tap], ..Metric::BLANK };
+const ENTRY: Metric = Metric { labels: &["device"], keep: Keep::WhileUp, on: &[Topic::Tap], ..Metric::BLANK };
 
 /// What every counter of this page has in common.
 const COUNTED: Metric = Metric { kind: Kind::Counter, keep: Keep::Always, ..ENTRY };
@@ -23,9 +23,9 @@ fn tap<'a>(event: &Event<'a>) -> Option<&'a Tap<'a>> {
 }
 
 fn each(ways: BothWays, row: &mut dyn Row, with: fn(&mut dyn Row, &[&str], f64)) {
-    let source = row.source();
-    with(row, &[&source, "to_program"], ways.to_program as f64);
-    with(row, &[&source, "to_device"], ways.to_device as f64);
+    let device = row.source();
+    with(row, &[&device, "to_program"], ways.to_program as f64);
+    with(row, &[&device, "to_device"], ways.to_device as f64);
 }
 
 static READER: Metric = Metric {
@@ -54,7 +54,7 @@ static PASSED: Metric = Metric {
     name: "tap_passed",
     help: "Bytes that were passed on",
     unit: Unit::Bytes,
-    labels: &["source", "direction"],
+    labels: &["device", "direction"],
     read: |event, row| {
         if let Some(tap) = tap(event) {
             each(tap.passed, row, |row, labels, by| row.add(labels, by));
@@ -67,7 +67,7 @@ static DROPPED: Metric = Metric {
     name: "tap_dropped",
     help: "Bytes that are lost, because the program that has the tap open, or the device, did not take them",
     unit: Unit::Bytes,
-    labels: &["source", "direction"],
+    labels: &["device", "direction"],
     read: |event, row| {
         if let Some(tap) = tap(event) {
             each(tap.dropped, row, |row, labels, by| row.add(labels, by));
@@ -80,7 +80,7 @@ static WAITING: Metric = Metric {
     name: "tap_waiting",
     help: "Bytes that wait in the agent to be taken",
     unit: Unit::Bytes,
-    labels: &["source", "direction"],
+    labels: &["device", "direction"],
     read: |event, row| {
         if let Some(tap) = tap(event) {
             each(tap.waiting, row, |row, labels, to| row.set(labels, to));
@@ -99,9 +99,9 @@ static DELAY: Metric = Metric {
     ],
     read: |event, row| {
         if let Some(tap) = tap(event) {
-            let source = row.source();
+            let device = row.source();
             for seconds in tap.delays {
-                row.observe(&[&source], *seconds, None);
+                row.observe(&[&device], *seconds, None);
             }
         }
     },
@@ -112,12 +112,12 @@ static UNSEEN: Metric = Metric {
     name: "tap_unseen",
     help: "Bytes that passed and that the agent did not read along: behind, or its decoder failed",
     unit: Unit::Bytes,
-    labels: &["source", "reason"],
+    labels: &["device", "reason"],
     read: |event, row| {
         if let Some(tap) = tap(event) {
-            let source = row.source();
-            row.add(&[&source, "behind"], tap.behind as f64);
-            row.add(&[&source, "failed"], tap.failed as f64);
+            let device = row.source();
+            row.add(&[&device, "behind"], tap.behind as f64);
+            row.add(&[&device, "failed"], tap.failed as f64);
         }
     },
     ..COUNTED

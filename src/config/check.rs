@@ -144,6 +144,12 @@ impl Check<'_> {
                 );
             }
         }
+        if alerts.interval.is_some_and(|span| span.0.is_zero() || span.0.subsec_nanos() != 0) {
+            self.wrong(
+                &path.key("interval"),
+                "rules are evaluated every so many whole seconds, one at least",
+            );
+        }
         if alerts.query_offset.is_some() && alerts.prometheus == Prometheus::From2_42 {
             let hint = "say `prometheus: \"3\"` if yours is that new".to_owned();
             *self.wrong(&path.key("query_offset"), "Prometheus 2.42 does not know it") = Some(hint);

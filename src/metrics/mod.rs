@@ -380,7 +380,10 @@ impl Registry {
         let fresh = self.limits.fresh_seconds;
         self.retain(|(kind, keep), s| {
             let silent = now.saturating_sub(s.touched);
-            let usual = keep == Keep::Always || !(momentary(kind) || s.foreign) || silent <= fresh;
+            // What lives with its link goes with it, however seldom it is told: what a device is, is told once.
+            let linked = matches!(keep, Keep::WhileUp | Keep::WhileStreaming) && !s.foreign;
+            let lasts = keep == Keep::Always || linked || !(momentary(kind) || s.foreign);
+            let usual = lasts || silent <= fresh;
             if s.ttl > 0 { silent <= s.ttl } else { usual }
         });
     }

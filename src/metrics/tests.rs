@@ -227,6 +227,25 @@ fn gauges_expire_and_counters_stay() {
 }
 
 #[test]
+fn what_a_device_is_stays_as_long_as_its_link() {
+    let (mut r, source) = registry(Limits { fresh_seconds: 60, ..Limits::default() });
+    let device = crate::event::Device {
+        protocol: "cyton",
+        channels: 8,
+        rate: 250.0,
+        packet_rate: 250.0,
+        volts: true,
+        modulus: 256,
+        rails: crate::event::Rails::Unknown,
+    };
+    r.fold(&event(source, 100, Body::Device(device))).unwrap();
+    r.fold(&event(source, 900, Body::Tick)).unwrap();
+    assert!(text(&r, Format::OpenMetrics).contains("neural_device_channels{device=\"test\"} 8"));
+    r.fold(&event(source, 901, Body::Link(Link::Down))).unwrap();
+    assert!(!text(&r, Format::OpenMetrics).contains("neural_device_channels{"));
+}
+
+#[test]
 fn a_pass_forgets_what_it_did_not_show() {
     let (mut r, source) = registry(Limits::default());
     let reads = |r: &mut Registry, name: &str, v| {

@@ -16,6 +16,9 @@ use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::settings::Alertmanager;
 use super::{Bundle, Teller};
 
+/// A configuration that sends nothing to anybody.
+const NOTHING: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n";
+
 pub(super) struct Place {
     client: Client,
     file: PathBuf,
@@ -53,14 +56,12 @@ impl Place {
     pub(super) async fn read(&self) -> Result<Vec<Found>, String> {
         let Some(text) = files::read(&self.file)? else { return Ok(Vec::new()) };
         let (content, mark) = unsign(&text);
-        let stale = self.stale(content).await.err();
-        let mut found =
-            Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) };
-        if content.trim().is_empty() && mark.is_none() {
-            // An empty file is nobody's.
-            found = Found::exact(Kind::Config, self.name(), "", Some(super::hash("")));
+        // An empty file is nobody's, and so is what we leave behind.
+        if mark.is_none() && ["", NOTHING.trim()].contains(&content.trim()) {
+            return Ok(Vec::new());
         }
-        Ok(vec![found])
+        let stale = self.stale(content).await.err();
+        Ok(vec![Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) }])
     }
 
     /// Fails if the server runs something else.
@@ -112,7 +113,6 @@ impl Place {
 
     /// An Alertmanager cannot do without a file, so the one that stays sends nothing to anybody.
     async fn remove(&mut self) -> Result<Option<String>, String> {
-        const NOTHING: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n";
         Staged::write(&self.file, NOTHING)?.commit()?;
         self.writes += 1;
         self.reload().await?;

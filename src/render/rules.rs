@@ -120,9 +120,10 @@ pub(super) fn group(part: &Part<'_>, settings: &Settings) -> Group {
         })
     });
     let offset = settings.alerts.query_offset.filter(|_| settings.alerts.prometheus == Prometheus::From3);
+    let own = || span(part.interval).unwrap_or_else(|| "30s".to_owned());
     Group {
         name: part.group.clone().into_owned(),
-        interval: span(part.interval).unwrap_or_else(|| "30s".to_owned()),
+        interval: settings.alerts.interval.map_or_else(own, |interval| interval.to_string()),
         query_offset: offset.map(|offset| offset.to_string()),
         rules: records.chain(alerts).collect(),
     }

@@ -114,7 +114,7 @@ fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
         plain(&text(alert.description, settings))
     );
     page += "## What it means\n\n";
-    page += alert.meaning;
+    page += &text(alert.meaning, settings);
     page += "\n";
     let lists = [
         ("Right now", alert.immediate),
@@ -124,7 +124,7 @@ fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
     for (title, steps) in lists.into_iter().filter(|(_, steps)| !steps.is_empty()) {
         let _ = write!(page, "\n## {title}\n\n");
         for (number, step) in steps.iter().enumerate() {
-            let _ = writeln!(page, "{}. {step}", number + 1);
+            let _ = writeln!(page, "{}. {}", number + 1, text(step, settings));
         }
     }
     if !alert.queries.is_empty() {

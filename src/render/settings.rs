@@ -26,6 +26,9 @@ pub struct Alerts {
     pub labels: BTreeMap<String, String>,
     /// The oldest Prometheus that must understand the rules.
     pub prometheus: Prometheus,
+    /// How often rules are evaluated, in place of the interval that each group has; whole seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Span>,
     /// How far in the past rules are evaluated, for series that arrive late. Needs `prometheus: "3"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_offset: Option<Span>,
@@ -51,6 +54,7 @@ impl Default for Alerts {
             job: "neural".to_owned(),
             labels: BTreeMap::new(),
             prometheus: Prometheus::default(),
+            interval: None,
             query_offset: None,
             alertmanager: Alertmanager::default(),
             receivers: Vec::new(),

@@ -110,6 +110,7 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
         "or",
         "unless",
         "avg_over_time",
+        "bottomk",
         "bool",
         "changes",
         "count",

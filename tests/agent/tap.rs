@@ -110,7 +110,8 @@ impl Bench {
     }
 
     fn number(&self, family: &str, labels: &str) -> f64 {
-        self.hub.lock().registry.number(family, &format!("source=\"board\"{labels}")).unwrap_or(-1.0)
+        let of = if family.starts_with("neural_tap_") { "device" } else { "source" };
+        self.hub.lock().registry.number(family, &format!("{of}=\"board\"{labels}")).unwrap_or(-1.0)
     }
 
     fn becomes(&self, family: &str, labels: &str, want: f64) {

@@ -1,20 +1,20 @@
 """A laboratory in small: the demo, and an agent that has every kind of source, fed for as long as it is open.
 
-A board on a pseudo-terminal loses a frame now and then, a pipeline fails now and then, and an alert fires, so
-that a panel without data is the panel's fault.
+A simulated board has bad channels and loses a frame now and then, another one is recorded through a tap, a pipeline
+fails now and then, and an alert fires, so that a panel without data is the panel's fault.
 """
 from __future__ import annotations
 
 import json
 import os
-import pty
 import random
+import select
 import socket
+import subprocess
 import threading
 import time
-import tty
 
-from conftest import PROGRAM, Agent, free_port, udp, unix
+from conftest import PROGRAM, Agent, free_port, udp, unix, wait_until
 
 RULES = """
 groups:
@@ -26,11 +26,12 @@ groups:
 """
 
 
-def cyton(number: int, level: float) -> bytes:
-    """One frame of an OpenBCI Cyton (Cyton Data Format)."""
-    counts = [int(random.gauss(0, 2000) + level * channel) & 0xFFFFFF for channel in range(8)]
-    body = b"".join(count.to_bytes(3, "big") for count in counts)
-    return bytes([0xA0, number % 256]) + body + bytes(6) + b"\xc0"
+# What goes wrong with the board: each kind of badness, one after the other, and now and then a lost frame.
+FAULTS = [
+    "lose=0.3%", "die=1s@12s", "rail=3@6s", "unplug-channel=5@4s", "flat=7@20s..40s", "hum=50:400uV@45s..60s",
+    *(f"garbage=3@{second}s" for second in range(2, 300, 2)),
+    *(f"duplicate@{second}s" for second in range(3, 300, 10)),
+]
 
 
 class Scene:
@@ -41,9 +42,7 @@ class Scene:
         self.folder = folder
         self.agent = Agent(self.make("agent"))
         self.demo = Agent(self.make("demo"))
-        self.board, board = pty.openpty()
-        tty.setraw(self.board)
-        tty.setraw(board)
+        self.boards = [self.simulate("cyton", FAULTS), self.simulate("daisy", [])]
         self.statsd = free_port(socket.SOCK_DGRAM)
         vllm = os.path.join(os.path.dirname(__file__), "../fixtures/engines/vllm.in")
         self.agent.configure(
@@ -52,7 +51,8 @@ class Scene:
                 {"statsd": {"name": "services", "listen": f"udp://127.0.0.1:{self.statsd}"}},
                 {"host": {"interval": "1s"}},
                 {"process": {"interval": "1s", "scan": "1s", "groups": [{"name": "tests", "command": "pytest"}]}},
-                {"serial": {"name": "cyton", "port": os.ttyname(board), "baud": 115200, "protocol": "cyton"}},
+                {"serial": {"name": "cyton", "port": f"{folder}/cyton", "protocol": "cyton"}},
+                {"serial": {"name": "daisy", "port": f"{folder}/daisy", "protocol": "daisy", "tap": f"{folder}/tap"}},
                 {"exec": {"name": "nothing", "command": ["/bin/false"], "interval": "1s"}},
                 {"scrape": {"name": "vllm", "url": f"http://127.0.0.1:{self.serve(vllm)}/metrics", "profile": "vllm", "interval": "1s"}},
             ],
@@ -63,7 +63,7 @@ class Scene:
         runtime.mkdir()
         environment = {"RUNTIME_DIRECTORY": str(runtime), "STATE_DIRECTORY": str(folder / "state")}
         self.demo.start(environment, command=[str(PROGRAM), "demo", "--listen", f"127.0.0.1:{self.demo.port}"])
-        self.players = [threading.Thread(target=of, daemon=True) for of in (self.stream, self.work)]
+        self.players = [threading.Thread(target=of, daemon=True) for of in (self.record, self.work)]
         for player in self.players:
             player.start()
 
@@ -97,24 +97,24 @@ class Scene:
         threading.Thread(target=answer, daemon=True).start()
         return listener.getsockname()[1]
 
-    def stream(self) -> None:
-        """The board: 250 frames a second in groups of ten, of which one of three hundred is lost."""
-        os.set_blocking(self.board, False)
-        number, due = 0, time.monotonic()
+    def simulate(self, device: str, faults: list[str]) -> subprocess.Popen:
+        """A board on a terminal of its own, under its name."""
+        link = self.folder / device
+        wrong = [word for fault in faults for word in ("--fault", fault)]
+        board = subprocess.Popen([str(PROGRAM), "simulate", device, "--pty", str(link), *wrong], stdout=subprocess.DEVNULL)
+        wait_until(lambda: os.path.islink(link), 30, f"the terminal of {device}")
+        return board
+
+    def record(self) -> None:
+        """A program that records the board behind the tap."""
+        tap = str(self.folder / "tap")
+        wait_until(lambda: os.path.exists(tap), 30, "the tap")
+        line = os.open(tap, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        os.write(line, b"b")
         while not self.ended.is_set():
-            frames = []
-            for _ in range(10):
-                number += 1
-                if number % 300:
-                    frames.append(cyton(number, 1000 * random.random()))
-            if number % 500 == 0:
-                frames.append(b"\x01\x02\x03")
-            try:
-                os.write(self.board, b"".join(frames))
-            except BlockingIOError:
-                pass
-            due += 0.04
-            time.sleep(max(0.0, due - time.monotonic()))
+            if select.select([line], [], [], 0.2)[0]:
+                os.read(line, 65536)
+        os.close(line)
 
     def work(self) -> None:
         """Pipelines and services."""
@@ -160,5 +160,8 @@ class Scene:
         self.ended.set()
         for player in self.players:
             player.join()
+        for board in self.boards:
+            board.terminate()
+            board.wait(20)
         self.agent.stop()
         self.demo.stop()

@@ -36,13 +36,14 @@ static UNPLUGGED: Alert = Alert {
         Severity::Critical,
         Priority::P0,
         30,
-        "label_replace(neural_source_up == 0, 'device', '$1', 'source', '(.+)')\nand on (job, instance, device)\nneural_device_samples_total",
+        "label_replace(neural_source_up == 0, 'device', '$1', 'source', '(.+)')\nand on (job, instance, device)\nneural_device_samples_total\nunless on (job, instance, device)\nneural_port_state{state=~'busy|not_permitted|ambiguous'} == 1",
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} cannot be reached",
     description: "The port or connection of {{ $labels.device }} is closed, and it streamed before. Nothing is being recorded from it.",
     meaning: "The agent cannot open the device's port or connection any more, although the device was there since the agent started. \
-              The cable was pulled, the dongle or USB hub lost power, another program took the port, or a network device left the network. \
+              The cable was pulled, the dongle or USB hub lost power, or a network device left the network. \
+              Where the port is there but another program has it, or the agent may not open it, `NeuralPortBusy` and its like say so instead. \
               The agent tries again by itself, ever more slowly, up to its limit.",
     immediate: &[
         "Look whether the dongle's or the device's light is on, and push the plug in at both ends.",
@@ -60,7 +61,7 @@ static UNPLUGGED: Alert = Alert {
         "Let the agent tap what the acquisition program forwards, where both need the same port.",
     ],
     queries: &["neural_source_up", "changes(neural_source_up[1h])", "neural_device_stability_ratio"],
-    related: &["NeuralDeviceSilent", "NeuralSourceFlapping"],
+    related: &["NeuralDeviceSilent", "NeuralSourceFlapping", "NeuralPortBusy", "NeuralPortReconnects"],
     fires: Case::fires(
         10,
         &[
@@ -75,6 +76,9 @@ static UNPLUGGED: Alert = Alert {
         &[
             ("neural_source_up{source='cyton'}", "1x15"),
             ("neural_device_samples_total{device='cyton'}", "0+15000x15"),
+            ("neural_source_up{source='knight'}", "1x5 0x10"),
+            ("neural_device_samples_total{device='knight'}", "0+15000x15"),
+            ("neural_port_state{device='knight',state='busy'}", "0x5 1x10"),
         ],
     ),
     ..Alert::BLANK

@@ -9,11 +9,14 @@ mod gpu;
 mod host;
 mod inference;
 mod pipeline;
+mod port;
 mod process;
 mod service;
+mod signal;
 mod slo;
 mod source;
 mod stage;
+mod tap;
 mod vitals;
 
 /// The alerts and recording rules of one subject: a file, and a group of rules.
@@ -37,6 +40,9 @@ pub static CHAPTERS: &[&Chapter] = &[
     &source::CHAPTER,
     &device::CHAPTER,
     &vitals::CHAPTER,
+    &signal::CHAPTER,
+    &port::CHAPTER,
+    &tap::CHAPTER,
     &stage::CHAPTER,
     &slo::CHAPTER,
     &pipeline::CHAPTER,

@@ -226,8 +226,11 @@ impl Assembly<'_> {
 
     /// A view, unless it names a metric that these pages have not.
     fn picture(&mut self, view: &View, labels: &[&str], shown: &mut BTreeSet<String>) -> Option<Picture> {
-        let targets: Vec<Target> =
-            view.queries.iter().map(|query| self.target(query, labels, shown)).collect::<Option<_>>()?;
+        let targets: Vec<Target> = view
+            .queries
+            .iter()
+            .map(|query| self.target(query, view.panel, labels, shown))
+            .collect::<Option<_>>()?;
         let steps = match view.zero {
             Zero::Plain => colours(view.limits, self.limits),
             Zero::Wanted => Steps { base: Some(GOOD), from: vec![(1e-9, BAD)], limits: false },
@@ -249,12 +252,19 @@ impl Assembly<'_> {
         })
     }
 
-    fn target(&mut self, query: &Query, labels: &[&str], shown: &mut BTreeSet<String>) -> Option<Target> {
+    fn target(
+        &mut self,
+        query: &Query,
+        panel: Panel,
+        labels: &[&str],
+        shown: &mut BTreeSet<String>,
+    ) -> Option<Target> {
         let Selected { expr, metrics, variables } = select(query.expr, self.names, labels).ok()?;
         self.used.extend(variables.into_iter().map(str::to_owned));
         shown.extend(metrics.into_iter().map(Metric::family));
         Some(Target {
-            legend: legend(query.legend, &expr),
+            // A table has a column for the machine.
+            legend: if panel == Panel::Table { query.legend.to_owned() } else { legend(query.legend, &expr) },
             expr,
             unit: query.unit.to_owned(),
             steps: colours(query.limits, self.limits),

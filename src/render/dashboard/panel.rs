@@ -162,7 +162,8 @@ fn defaults(picture: &Picture) -> Value {
     let lines = matches!(picture.panel, Panel::Lines | Panel::Stack | Panel::Pie);
     let mode = match picture.panel {
         _ if lines => "palette-classic",
-        Panel::Table => "thresholds",
+        // Where nothing says what is wrong, more is redder; one colour for all would show nothing.
+        Panel::Cells if picture.steps.base.is_none() && picture.states.is_empty() => "continuous-BlYlRd",
         _ => "thresholds",
     };
     let mut of = json!({

@@ -2,7 +2,7 @@
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Mood, Panel, state};
-use crate::catalog::limit::{CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD};
+use crate::catalog::limit::{CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD};
 
 pub(super) static BOARD: Board = Board {
     key: "channels",
@@ -63,15 +63,15 @@ pub(super) static BOARD: Board = Board {
             .whole()
             .empty("no signal"),
             view(Panel::Stack, "Bad channels, by reason", "none", "How many channels are bad at a time, by reason; one that has two reasons counts twice.", &[q(
-                "sum by (instance, device, reason) (rate(neural_device_bad_channel_seconds_total[$__rate_interval]))",
+                "sum by (instance, device, reason) (rate(neural_device_bad_channel_seconds_total[$__rate_interval])) > 0",
                 "{{device}} {{reason}}",
             )])
-            .empty("no signal"),
+            .empty("no channel is bad"),
             view(Panel::Bars, "Bad for longest", "percentunit", "The ten channels that were bad for the largest part of the last hour.", &[q(
                 "topk(10, sum by (instance, device, channel) (rate(neural_channel_bad_seconds_total[1h])))",
                 "{{device}} {{channel}}",
             )])
-            .limits(&[&CHANNEL_QUALITY_GOOD])
+            .limits(&[&CHANNEL_BAD])
             .whole()
             .empty("no signal"),
         ]),
@@ -118,21 +118,72 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .whole()
             .empty("no signal"),
-            lines("RMS in the band", "volt", "Root mean square in the band of each channel. One that leaves the others is a bad contact or an artefact.", &[q(
+            view(Panel::Cells, "RMS in the band", "volt", "Root mean square in the band of each channel. One that leaves the others is a bad contact or an artefact.", &[q(
                 "max by (instance, device, channel) (neural_channel_band_rms_volts)",
                 "{{device}} {{channel}}",
             )])
+            .beside(2)
             .empty("no signal"),
-            lines("Artefacts", "cps", "Times in a second that a channel became more than four times as high as usual, as in a blink or a step.", &[q(
+            view(Panel::Cells, "Artefacts", "cps", "Times in a second that a channel became more than four times as high as usual, as in a blink or a step.", &[q(
                 "sum by (instance, device, channel) (rate(neural_channel_artefacts_total[$__rate_interval]))",
                 "{{device}} {{channel}}",
             )])
+            .beside(2)
             .empty("no signal"),
-            lines("Dropouts", "cps", "Times in a second that a channel stopped changing for a tenth of a second or longer.", &[q(
+            view(Panel::Cells, "Dropouts", "cps", "Times in a second that a channel stopped changing for a tenth of a second or longer.", &[q(
                 "sum by (instance, device, channel) (rate(neural_channel_dropouts_total[$__rate_interval]))",
                 "{{device}} {{channel}}",
             )])
+            .beside(2)
             .empty("no signal"),
+            view(Panel::Cells, "Hum over the spectrum", "none", "Peak of the mains hum of each channel over the median of the spectrum near it, decibels.", &[q(
+                "max by (instance, device, channel) (neural_channel_hum_decibels)",
+                "{{device}} {{channel}}",
+            )])
+            .beside(2)
+            .signed()
+            .empty("no signal"),
+            view(Panel::Cells, "Distance from the middle", "percentunit", "How near to a rail each channel came in the last three seconds, as a share of half the range.", &[q(
+                "max by (instance, device, channel) (neural_channel_peak_ratio)",
+                "{{device}} {{channel}}",
+            )])
+            .beside(2)
+            .whole()
+            .empty("no signal"),
+            view(Panel::Cells, "RMS", "volt", "Root mean square of each channel about its mean, all frequencies.", &[q(
+                "max by (instance, device, channel) (neural_channel_rms_volts)",
+                "{{device}} {{channel}}",
+            )])
+            .beside(2)
+            .empty("no signal"),
+            view(Panel::Cells, "Rare large values", "none", "Excess kurtosis of each channel: 0 of a normal distribution, far above it for spikes.", &[q(
+                "max by (instance, device, channel) (neural_channel_kurtosis)",
+                "{{device}} {{channel}}",
+            )])
+            .beside(2)
+            .signed()
+            .empty("no signal"),
+        ]),
+        closed("In counts, where the gain is not known", &[
+            view(Panel::Cells, "RMS in the band, counts", "short", "Root mean square in the band of each channel of devices whose gain is not known.", &[q(
+                "max by (instance, device, channel) (neural_channel_band_rms_counts)",
+                "{{device}} {{channel}}",
+            )])
+            .beside(3)
+            .empty("all gains are known"),
+            view(Panel::Cells, "RMS, counts", "short", "Root mean square of each channel about its mean, all frequencies.", &[q(
+                "max by (instance, device, channel) (neural_channel_rms_counts)",
+                "{{device}} {{channel}}",
+            )])
+            .beside(3)
+            .empty("all gains are known"),
+            view(Panel::Cells, "Offset, counts", "short", "Mean of the last second of each channel.", &[q(
+                "max by (instance, device, channel) (neural_channel_offset_counts)",
+                "{{device}} {{channel}}",
+            )])
+            .beside(3)
+            .signed()
+            .empty("all gains are known"),
         ]),
     ],
 };

@@ -1,10 +1,13 @@
 //! Devices: does each stream, at its rate and without holes?
+//!
+//! The rows of their ports and taps are in `port`.
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
+use super::port;
 use crate::catalog::draw::{Mood, Panel, state};
 use crate::catalog::limit::{
-    DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT, DEVICE_GAP, DEVICE_JITTER, DEVICE_LATENCY,
-    DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_POOR_SIGNAL, DEVICE_RATE, DEVICE_STABILITY,
+    DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT, DEVICE_GAP, DEVICE_IMPEDANCE, DEVICE_JITTER,
+    DEVICE_LATENCY, DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_POOR_SIGNAL, DEVICE_RATE, DEVICE_STABILITY,
     DEVICE_STABILITY_CRITICAL,
 };
 
@@ -12,7 +15,7 @@ pub(super) static BOARD: Board = Board {
     key: "devices",
     title: "Devices",
     about: "Does each acquisition device stream, at its rate and without holes?",
-    pages: &["device"],
+    pages: &["device", "port", "tap"],
     by_machine: true,
     variables: &[("device", "Device")],
     range: "now-1h",
@@ -73,8 +76,9 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own.",
+                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own. One whose port is not open has no rate.",
                 &[
+                    column(port::STATE, "Port", "none").states(port::STATES),
                     column("max by (instance, device) (neural_device_streaming)", "Streams", "none").states(&[
                         state(1.0, "yes", Mood::Good),
                         state(0.0, "silent", Mood::Bad),
@@ -157,7 +161,8 @@ pub(super) static BOARD: Board = Board {
             )
             .beside(2),
         ]),
-        open("Delay", &[
+        port::PORTS,
+        open("Latency and jitter", &[
             lines(
                 "Communication latency",
                 "s",
@@ -187,8 +192,6 @@ pub(super) static BOARD: Board = Board {
                 &[q("sum by (le) (increase(neural_device_latency_seconds_bucket[$__rate_interval]))", "{{le}}")],
             )
             .beside(2),
-        ]),
-        closed("Clock and bursts", &[
             lines(
                 "Jitter",
                 "s",
@@ -204,7 +207,18 @@ pub(super) static BOARD: Board = Board {
                     ),
                 ],
             )
-            .limits(&[&DEVICE_JITTER]),
+            .limits(&[&DEVICE_JITTER])
+            .beside(2),
+            view(
+                Panel::Heat,
+                "Jitter spread",
+                "s",
+                "How the jitter of packets spreads over time.",
+                &[q("sum by (le) (increase(neural_device_jitter_seconds_bucket[$__rate_interval]))", "{{le}}")],
+            )
+            .beside(2),
+        ]),
+        closed("Clock and bursts", &[
             lines(
                 "Packets in one read",
                 "none",
@@ -231,8 +245,14 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Gaps",
                 "cps",
-                "How often packets are missing, however many. Many short gaps are a weak radio, few long ones a cable.",
-                &[q("sum by (instance, device) (rate(neural_device_gaps_total[$__rate_interval]))", "{{device}}")],
+                "How often packets are missing, however many, and how many came twice. Many short gaps are a weak radio, few long ones a cable.",
+                &[
+                    q("sum by (instance, device) (rate(neural_device_gaps_total[$__rate_interval]))", "{{device}}"),
+                    q(
+                        "sum by (instance, device) (rate(neural_device_duplicate_packets_total[$__rate_interval]))",
+                        "{{device}} twice",
+                    ),
+                ],
             ),
             lines(
                 "Longest gap",
@@ -254,6 +274,8 @@ pub(super) static BOARD: Board = Board {
                 ],
             ),
         ]),
+        port::TAPS,
+        port::USB,
         closed("What devices say of themselves", &[
             lines(
                 "Battery",
@@ -273,6 +295,14 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&DEVICE_POOR_SIGNAL])
             .whole()
             .empty("no device tells it"),
+            lines(
+                "Impedance",
+                "ohm",
+                "Impedance of each electrode as it was measured last. The agent never begins a measurement.",
+                &[q("max by (instance, device, channel) (neural_device_impedance_ohms)", "{{device}} {{channel}}")],
+            )
+            .limits(&[&DEVICE_IMPEDANCE])
+            .empty("not measured"),
             view(
                 Panel::Table,
                 "Protocol and firmware",

@@ -10,6 +10,7 @@ mod host;
 mod inference;
 mod overview;
 mod pipeline;
+mod port;
 mod service;
 
 use super::view::Board;
