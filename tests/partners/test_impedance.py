@@ -28,7 +28,7 @@ def test_electrodes_are_measured_and_then_the_stream_runs(agent, simulate, devic
     configure(agent, board, device, impedance="at_start")
     measured = lambda: agent.scrape().series("neural_device_impedance_ohms", device="eeg")
     wait_until(lambda: len(measured()) == channels, 120, "the measurement")
-    samples = lambda: agent.scrape().value("neural_signal_samples_total", device="eeg")
+    samples = lambda: agent.scrape().value("neural_device_samples_total", device="eeg")
     wait_until(lambda: samples() > 500, 60, "the stream after it")
     scrape = agent.scrape()
     agent.stop()
@@ -50,7 +50,7 @@ def test_electrodes_are_measured_and_then_the_stream_runs(agent, simulate, devic
 def test_a_board_that_is_not_to_be_measured_is_only_started(agent, simulate):  # noqa: F811
     board = simulate("cyton")
     configure(agent, board, "cyton", impedance="never")
-    samples = lambda: agent.scrape().value("neural_signal_samples_total", device="eeg")
+    samples = lambda: agent.scrape().value("neural_device_samples_total", device="eeg")
     wait_until(lambda: samples() > 500, 60, "the stream")
     assert not agent.scrape().series("neural_device_impedance_ohms", device="eeg")
     # What was changed beside it does not have the running stream measured.
@@ -67,7 +67,7 @@ def test_a_board_that_is_not_to_be_measured_is_only_started(agent, simulate):  #
 def test_never_writes_nothing_but_start_and_stop(agent, simulate):  # noqa: F811
     board = simulate("cyton")
     configure(agent, board, "cyton")
-    samples = lambda: agent.scrape().value("neural_signal_samples_total", device="eeg")
+    samples = lambda: agent.scrape().value("neural_device_samples_total", device="eeg")
     wait_until(lambda: samples() > 500, 60, "the stream")
     agent.stop()
     ledger = board.ledger()
