@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +42,8 @@ pub(super) struct Input {
     trouble: Option<String>,
     /// Whether the user listed it, rather than it being there by default.
     asked: bool,
+    /// Whether another source read the same port until now.
+    resumed: bool,
     stop: CancellationToken,
     cut: CancellationToken,
     tasks: TaskTracker,
@@ -91,6 +94,7 @@ impl Input {
             scrape: None,
             trouble: None,
             asked: asked(settings, config),
+            resumed: false,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -136,6 +140,15 @@ impl Input {
             && self.asked == asked(settings, config)
             && self.surroundings == Surroundings::of(config)
             && self.trouble.is_none()
+    }
+
+    /// Whether this reads the port that one of these others read: what was streaming goes on.
+    pub(super) fn resume<'a>(&mut self, mut others: impl Iterator<Item = &'a Self>) {
+        let port = |input: &Self| match &input.settings {
+            Source::Serial(of) => Some(of.which()),
+            _ => None,
+        };
+        self.resumed = port(self).is_some_and(|own| others.any(|other| port(other).as_ref() == Some(&own)));
     }
 
     /// Its name.
@@ -280,8 +293,12 @@ impl Input {
             }
             (Source::Serial(of), protocol) if protocol.brings_samples() => {
                 let (signal, options) = (of.signal, of.options());
+                let resumed = AtomicBool::new(self.resumed);
                 Arc::new(move || {
-                    let decoder = options.decoder(protocol).unwrap_or_else(|| protocol.decoder());
+                    let mut decoder = options.decoder(protocol).unwrap_or_else(|| protocol.decoder());
+                    if resumed.swap(false, Ordering::Relaxed) {
+                        decoder.resume();
+                    }
                     Box::new(Judged::new(decoder, signal))
                 })
             }

@@ -368,6 +368,9 @@ impl Agent {
             return Err(wrong.join("\n"));
         }
         // From here on nothing can fail.
+        for input in opened.values_mut() {
+            input.resume(self.inputs.values());
+        }
         let wanted: HashSet<&str> = config.sources.iter().map(Source::name).collect();
         let removed: Vec<String> =
             self.inputs.keys().filter(|n| !wanted.contains(n.as_str())).cloned().collect();

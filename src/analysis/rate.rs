@@ -21,8 +21,11 @@ const SLOT: u64 = 10 * SECOND;
 const SILENT: u64 = SECOND;
 /// A pause that is shorter is a matter of the machine, not of the device.
 const PAUSE: u64 = 200_000_000;
-/// So long after a pause everything has arrived that waited in a buffer meanwhile.
+/// So long after a pause everything has arrived that waited in a buffer meanwhile, unless packets still come faster
+/// than they are made: by more than this share, and for no longer than this, as a machine that is busy catches up.
 const SETTLED: u64 = 500_000_000;
+const FASTER: f64 = 0.1;
+const CAUGHT_UP: u64 = 15 * SECOND;
 /// A pause that is longer is no hole but an interruption: what was not sent then is not called lost.
 const INTERRUPTION: u64 = 60 * SECOND;
 /// Seconds by which a burst may come early or late.
@@ -55,9 +58,16 @@ impl Rates {
             }
             Body::Samples(samples) => {
                 if let Some(stream) = self.streams.get_mut(&event.source) {
-                    stream.advance(event.at.0, samples.frames.into());
-                    stream.timed(event.at.0, samples.frames);
+                    let again = std::mem::take(&mut stream.repeated).min(samples.frames);
+                    stream.advance(event.at.0, (samples.frames - again).into());
+                    stream.timed(event.at.0, samples.frames - again);
                     stream.sample(event.at.0, samples.count() as u64);
+                }
+            }
+            // It is among the frames that are told next.
+            Body::Repeated(repeated) => {
+                if let Some(stream) = self.streams.get_mut(&event.source) {
+                    stream.repeated = stream.repeated.saturating_add(repeated.packets);
                 }
             }
             Body::Lost(lost) => {
@@ -112,6 +122,8 @@ struct Stream {
     /// Packets by the device's counter, those that are missing included.
     packets: u64,
     last_packet: Option<u64>,
+    /// Packets that came once more, and are told as frames yet.
+    repeated: u32,
     /// When packets began to come without a pause, and how many there had been.
     resumed: (u64, u64),
     /// Packets a second by the device's own clock, if they came without a pause for long enough to tell.
@@ -136,6 +148,8 @@ struct Hole {
     packets: u64,
     /// When packets came again.
     ended: u64,
+    /// When it was looked last how many packets there were.
+    mark: (u64, u64),
     /// Whether the counter jumped.
     seen: bool,
 }
@@ -149,6 +163,7 @@ impl Stream {
             last_sample: None,
             packets: 0,
             last_packet: None,
+            repeated: 0,
             resumed: (opened, 0),
             steady: None,
             hole: None,
@@ -169,9 +184,11 @@ impl Stream {
         }
         if pause > PAUSE {
             if let Some(from) = self.last_packet.filter(|_| self.device.modulus > 0) {
-                let packets = self.packets;
-                let hole = self.hole.get_or_insert(Hole { from, packets, ended: at, seen: false });
-                hole.ended = at;
+                let before = self.packets;
+                let mark = (at, before + packets);
+                let hole = Hole { from, packets: before, ended: at, mark, seen: false };
+                let hole = self.hole.get_or_insert(hole);
+                (hole.ended, hole.mark) = (at, mark);
             }
             self.resumed = (at, self.packets + packets);
         }
@@ -241,12 +258,21 @@ impl Stream {
         if now.saturating_sub(last) < PAUSE && last.saturating_sub(since) > 5 * SECOND {
             self.steady = Some((self.packets - packets) as f64 / seconds(last - since));
         }
-        let hole = self.hole.take_if(|hole| now >= hole.ended + SETTLED)?;
+        let rate = self.steady.unwrap_or(self.device.packet_rate);
+        let hole = self.hole.as_mut().filter(|hole| now >= hole.ended + SETTLED)?;
+        let (since, before) = std::mem::replace(&mut hole.mark, (now, self.packets));
+        let made = rate * (seconds(now.saturating_sub(since)) * (1.0 + FASTER) + JITTER);
+        let behind = (self.packets - before) as f64 > made && now < hole.ended + CAUGHT_UP;
+        // What came late says nothing of how fast the device is.
+        self.resumed = (last, self.packets);
+        if behind {
+            return None;
+        }
+        let hole = self.hole.take()?;
         let took = last.saturating_sub(hole.from);
         if took > INTERRUPTION {
             return None;
         }
-        let rate = self.steady.unwrap_or(self.device.packet_rate);
         let modulus = f64::from(self.device.modulus);
         let missing = seconds(took) * rate - (self.packets - hole.packets) as f64;
         let hidden = (missing / modulus).round() * modulus;
@@ -255,6 +281,7 @@ impl Stream {
             // At most a minute's packets.
             let packets = hidden as u64;
             self.packets += packets;
+            self.resumed.1 += packets;
             self.reads.iter_mut().filter(|read| read.at > hole.from).for_each(|read| read.packets += packets);
             Hidden { packets, unseen: !hole.seen }
         })
@@ -288,193 +315,4 @@ pub(super) fn seconds(nanos: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{Lost, Samples};
-
-    const BEGAN: u64 = 1_700_000_000 * SECOND;
-    const MS: u64 = 1_000_000;
-
-    /// A device of one channel, 250 Hz and a counter of 8 bits, and a clock of milliseconds.
-    struct Bench {
-        rates: Rates,
-        ms: u64,
-        flow: Option<Flow>,
-        hidden: Vec<Hidden>,
-        delays: Vec<Delay>,
-        stability: f64,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let mut bench = Self {
-                rates: Rates::default(),
-                ms: 0,
-                flow: None,
-                hidden: Vec::new(),
-                delays: Vec::new(),
-                stability: 0.0,
-            };
-            bench.see(Body::Device(Device {
-                protocol: "x",
-                channels: 1,
-                rate: 250.0,
-                packet_rate: 250.0,
-                volts: true,
-                modulus: 256,
-                rails: crate::event::Rails::Unknown,
-            }));
-            bench
-        }
-
-        fn see(&mut self, body: Body<'_>) {
-            let at = Timestamp(BEGAN + self.ms * MS);
-            self.rates.observe(&Event { at, source: SourceId(3), body });
-        }
-
-        fn samples(&mut self, count: usize) {
-            let values = vec![0.0; count];
-            let frames = u32::try_from(count).unwrap();
-            self.see(Body::Samples(Samples { values: &values, channels: 1, frames, bytes: 0 }));
-        }
-
-        /// Lets time pass; with `samples` each 16 ms, as an FTDI chip brings them. Ticks once a second.
-        fn pass(&mut self, ms: u64, samples: usize) {
-            let end = self.ms + ms;
-            while self.ms < end {
-                self.ms += 4;
-                if samples > 0 && self.ms.is_multiple_of(16) {
-                    self.samples(samples);
-                }
-                if self.ms.is_multiple_of(1000) {
-                    let Self { rates, flow, hidden, delays, stability, .. } = self;
-                    rates.report(Timestamp(BEGAN + self.ms * MS), &mut |source, body| {
-                        assert_eq!(source, SourceId(3));
-                        match body {
-                            Body::Flow(told) => *flow = Some(told),
-                            Body::Hidden(told) => hidden.push(told),
-                            Body::Arrivals(told) => delays.extend(told.delays),
-                            Body::Stability(told) => *stability = told.ratio,
-                            _ => {}
-                        }
-                    });
-                }
-            }
-        }
-
-        fn flow(&self) -> Flow {
-            self.flow.unwrap()
-        }
-    }
-
-    #[test]
-    fn a_device_that_streams() {
-        let mut bench = Bench::new();
-        bench.pass(1000, 0);
-        assert_eq!((bench.flow().rate, bench.flow().streaming, bench.flow().last), (None, false, None));
-        bench.pass(20_000, 4);
-        let flow = bench.flow();
-        assert!(
-            (flow.rate.unwrap() - 250.0).abs() < 1.0 && (flow.ratio.unwrap() - 1.0).abs() < 0.004,
-            "{flow:?}"
-        );
-        assert!(flow.streaming && flow.longest_gap < 0.03, "{flow:?}");
-        bench.pass(2000, 0);
-        let flow = bench.flow();
-        assert!(!flow.streaming && flow.longest_gap > 1.9, "{flow:?}");
-        bench.pass(20_000, 0);
-        assert_eq!(bench.flow().rate, Some(0.0));
-        bench.pass(20_000, 3);
-        // A rate that is low without holes is no loss.
-        let flow = bench.flow();
-        assert!((flow.ratio.unwrap() - 0.75).abs() < 0.01 && flow.streaming, "{flow:?}");
-        assert!(flow.longest_gap > 20.0, "{flow:?}");
-        bench.pass(60_000, 3);
-        assert!(bench.flow().longest_gap < 0.03);
-    }
-
-    #[test]
-    fn a_counter_of_eight_bits_hides_nothing() {
-        for (hole, lost, want) in [
-            (300_u64, 44, Some(Hidden { packets: 256, unseen: false })),
-            (256, 0, Some(Hidden { packets: 256, unseen: true })),
-            (1024, 0, Some(Hidden { packets: 1024, unseen: true })),
-            (1000, 232, Some(Hidden { packets: 768, unseen: false })),
-            (100, 100, None),
-            (200, 200, None),
-        ] {
-            let mut bench = Bench::new();
-            bench.pass(6000, 4);
-            bench.pass(hole * 4, 0);
-            if lost > 0 {
-                bench.see(Body::Lost(Lost { packets: lost }));
-            }
-            bench.pass(5000, 4);
-            assert_eq!(bench.hidden, Vec::from_iter(want), "{hole}");
-        }
-    }
-
-    #[test]
-    fn late_packets_are_told_as_late_and_hidden_ones_are_not() {
-        let mut bench = Bench::new();
-        bench.pass(10_000, 4);
-        let told = bench.delays.len();
-        assert!(told > 450, "{told}");
-        assert!(
-            bench.delays.iter().all(|d| d.newest < 1e-6 && (d.oldest - 0.012).abs() < 1e-6 && d.packets == 4)
-        );
-        // 300 packets are lost behind a counter of 8 bits; those after them are in time.
-        bench.pass(1200, 0);
-        bench.see(Body::Lost(Lost { packets: 44 }));
-        bench.pass(4800, 4);
-        assert!(bench.delays.iter().all(|d| d.newest < 0.001), "{:?}", bench.delays);
-        // Nobody reads for two seconds.
-        bench.pass(2000, 0);
-        bench.samples(500);
-        bench.pass(4000, 4);
-        let late: Vec<_> = bench.delays.iter().filter(|d| d.packets == 500).collect();
-        assert_eq!(late.len(), 1);
-        assert!(late[0].newest < 0.017 && (late[0].oldest - 1.996).abs() < 0.02, "{late:?}");
-    }
-
-    #[test]
-    fn stability_is_that_of_ten_minutes_and_outlives_the_link() {
-        let mut bench = Bench::new();
-        bench.pass(30_000, 4);
-        bench.pass(10_000, 0);
-        assert!((bench.stability - 0.75).abs() < 0.03, "{}", bench.stability);
-        bench.see(Body::Link(crate::event::Link::Down));
-        bench.pass(40_000, 0);
-        assert!((bench.stability - 0.375).abs() < 0.02, "{}", bench.stability);
-        bench.pass(600_000, 0);
-        assert_eq!(bench.stability, 0.0);
-        bench.rates.retire(SourceId(3));
-        bench.stability = 9.0;
-        bench.pass(2000, 0);
-        assert_eq!(bench.stability, 9.0);
-    }
-
-    #[test]
-    fn what_waited_in_a_buffer_is_not_lost() {
-        let mut bench = Bench::new();
-        bench.pass(6000, 4);
-        bench.pass(4000, 0);
-        // The agent did not read for four seconds; all of it comes at once, in several reads.
-        (0..8).for_each(|_| bench.samples(125));
-        bench.pass(5000, 4);
-        assert_eq!(bench.hidden, []);
-    }
-
-    #[test]
-    fn an_interruption_is_no_loss_and_neither_is_another_start() {
-        let mut bench = Bench::new();
-        bench.pass(6000, 4);
-        bench.pass(90_000, 0);
-        bench.pass(5000, 4);
-        assert_eq!(bench.hidden, []);
-        bench.see(Body::Link(crate::event::Link::Down));
-        bench.flow = None;
-        bench.pass(3000, 4);
-        assert!(bench.flow.is_none() && bench.hidden.is_empty());
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::catalog::alert::CHAPTERS;
 use crate::catalog::{limit, lint};
+use crate::decode::MeasureImpedance;
 use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::provision::Target;
@@ -322,6 +323,10 @@ impl Check<'_> {
         for (keys, why) in of.options().problems(of.protocol.decoded()) {
             let at = keys.split('.').fold(path.clone(), |path, key| path.key(key));
             self.wrong(&at, why);
+        }
+        if of.tap.is_some() && of.impedance == Some(MeasureImpedance::AtStart) {
+            let message = "a port with a tap is the recording program's: the agent writes nothing to it";
+            self.wrong(&path.key("impedance"), message);
         }
     }
 

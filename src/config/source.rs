@@ -294,6 +294,11 @@ pub struct Serial {
     /// The frames of a board of protocol `generic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<Box<generic::Frame>>,
+    /// Whether the impedance of a Cyton's or Daisy's electrodes is measured before its stream begins, 1.5 seconds a
+    /// channel, once each time the port is opened. The board's settings are then those that it starts with: not to
+    /// be used where another program expects settings of its own, nor with `tap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impedance: Option<decode::MeasureImpedance>,
     /// Whether the latency timer of an FTDI bridge is set to 1 ms, or kept as it is.
     #[serde(default)]
     pub latency_timer: LatencyTimer,
@@ -309,6 +314,7 @@ impl Serial {
             rate: self.rate,
             ganglion: self.ganglion.clone(),
             frame: self.frame.as_deref().cloned(),
+            impedance: self.impedance,
         }
     }
 

@@ -89,8 +89,19 @@ pub trait Board: Send {
         &[]
     }
 
-    /// Appends what is to be sent now, as [`Decoder::ask`] does.
-    fn ask(&mut self, _out: &mut Vec<u8>) {}
+    /// Appends what is to be sent now, as [`Decoder::ask`] does. `quiet` says that nothing came since it was asked
+    /// last. Says whether the stream begins anew with that, and its numbers with it.
+    fn ask(&mut self, _quiet: bool, _out: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    /// The stream ran a moment ago and goes on, as [`Decoder::resume`] says.
+    fn resume(&mut self) {}
+
+    /// What a person should know, as [`Decoder::word`] says.
+    fn word(&mut self) -> Option<String> {
+        None
+    }
 
     /// What should be sent before it is left alone.
     fn goodbye(&self) -> &'static [u8] {
@@ -113,6 +124,8 @@ pub struct Boards<B> {
     batch: Batch,
     /// Whether it was said what the device is.
     told: bool,
+    /// Whether a byte came since it was asked last.
+    came: bool,
     /// Whether the stream is believed.
     locked: bool,
     /// The number of the frame before.
@@ -131,6 +144,7 @@ impl<B: Board> Boards<B> {
             gap: Gap::default(),
             batch: Batch::default(),
             told: false,
+            came: false,
             locked: false,
             counter: None,
             before: Vec::new(),
@@ -286,6 +300,7 @@ impl<B: Board> Decoder for Boards<B> {
             self.told = true;
             out(Body::Device(self.board.device()));
         }
+        self.came |= !bytes.is_empty();
         for go in bytes.chunks(GO) {
             let mut held = std::mem::take(&mut self.held);
             held.extend_from_slice(go);
@@ -315,7 +330,18 @@ impl<B: Board> Decoder for Boards<B> {
     }
 
     fn ask(&mut self, out: &mut Vec<u8>) {
-        self.board.ask(out);
+        let quiet = !std::mem::take(&mut self.came);
+        if self.board.ask(quiet, out) {
+            (self.counter, self.told) = (None, false);
+        }
+    }
+
+    fn resume(&mut self) {
+        self.board.resume();
+    }
+
+    fn word(&mut self) -> Option<String> {
+        self.board.word()
     }
 
     fn goodbye(&self) -> &'static [u8] {

@@ -2,10 +2,15 @@
 //!
 //! The layout is that of the Cyton Data Format (OpenBCI/Docs, Hardware) and of firmware 3.1. What comes with
 //! the samples (accelerometer, time stamps, what users put there) is not looked at, nor does the decoder
-//! change a board's settings: voltages are right for the gain that it is told, 24 as a board starts with.
+//! change a board's settings, unless it is told to measure the impedance first: voltages are right for the gain
+//! that it is told, 24 as a board starts with.
 
+mod impedance;
+
+use super::Sink;
 use super::board::{Board, Piece, bracketed, byte, int24};
-use crate::event::{Device, Rails};
+use crate::event::{Body, Device, Impedance, Rails};
+use impedance::Measurement;
 
 /// Bytes of a frame: `A0`, number, 8 × 24 bits, 6 bytes of anything, `Cx`.
 const FRAME: usize = 33;
@@ -37,18 +42,33 @@ fn volts(frame: &[u8], scale: f64) -> [f32; CHANNELS] {
     })
 }
 
+/// Has the measurement look at a frame, and tells what it found.
+fn measure(measurement: &mut Measurement, frame: &[u8], out: &mut Sink<'_>) {
+    let count = |channel: usize| int24(frame.get(2 + 3 * channel..).unwrap_or_default());
+    if let Some((channel, ohms)) = measurement.frame(frame, count) {
+        out(Body::Impedance(Impedance { channel, ohms }));
+    }
+}
+
 /// A Cyton.
 #[derive(Debug)]
 pub struct Cyton {
     /// Volts of one count.
     scale: f64,
+    measurement: Measurement,
 }
 
 impl Cyton {
     /// One whose channels have this gain, 24 if not said.
     #[must_use]
     pub fn new(gain: Option<u8>) -> Self {
-        Self { scale: scale(gain) }
+        Self { scale: scale(gain), measurement: Measurement::new(false, false) }
+    }
+
+    /// The impedance of its electrodes is measured before its stream begins.
+    #[must_use]
+    pub fn measured(self) -> Self {
+        Self { measurement: Measurement::new(true, false), ..self }
     }
 }
 
@@ -69,17 +89,47 @@ impl Board for Cyton {
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
-        values.extend(volts(frame, self.scale));
+        if !self.measurement.runs() {
+            values.extend(volts(frame, self.scale));
+        }
     }
 
-    /// Starts the stream (Cyton SDK).
+    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        measure(&mut self.measurement, frame, out);
+    }
+
+    fn hear(&mut self, text: &str) -> bool {
+        self.measurement.hear(text)
+    }
+
+    fn end(&mut self) {
+        self.measurement.end();
+    }
+
+    fn resume(&mut self) {
+        self.measurement.resume();
+    }
+
+    /// Starts the stream, `b` (Cyton SDK), or what comes before it.
     fn hello(&self) -> &'static [&'static [u8]] {
-        &[b"b"]
+        self.measurement.hello()
+    }
+
+    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
+        self.measurement.ask(quiet, out)
     }
 
     /// Stops the stream (Cyton SDK).
     fn goodbye(&self) -> &'static [u8] {
         b"s"
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        self.measurement.farewell(out);
+    }
+
+    fn word(&mut self) -> Option<String> {
+        self.measurement.word()
     }
 }
 
@@ -93,13 +143,21 @@ pub struct Daisy {
     begun: bool,
     /// The even frame that waits for its other half.
     half: Option<(u8, [f32; CHANNELS])>,
+    measurement: Measurement,
 }
 
 impl Daisy {
     /// One whose channels have this gain, 24 if not said.
     #[must_use]
     pub fn new(gain: Option<u8>) -> Self {
-        Self { scale: scale(gain), begun: false, half: None }
+        let measurement = Measurement::new(false, true);
+        Self { scale: scale(gain), begun: false, half: None, measurement }
+    }
+
+    /// The impedance of its electrodes is measured before its stream begins.
+    #[must_use]
+    pub fn measured(self) -> Self {
+        Self { measurement: Measurement::new(true, true), ..self }
     }
 }
 
@@ -120,6 +178,9 @@ impl Board for Daisy {
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        if self.measurement.runs() {
+            return;
+        }
         let number = byte(frame, 1);
         let half = self.half.take();
         if !std::mem::replace(&mut self.begun, true) {
@@ -135,14 +196,39 @@ impl Board for Daisy {
 
     fn end(&mut self) {
         (self.begun, self.half) = (false, None);
+        self.measurement.end();
+    }
+
+    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        measure(&mut self.measurement, frame, out);
+    }
+
+    fn hear(&mut self, text: &str) -> bool {
+        self.measurement.hear(text)
+    }
+
+    fn resume(&mut self) {
+        self.measurement.resume();
     }
 
     fn hello(&self) -> &'static [&'static [u8]] {
-        &[b"b"]
+        self.measurement.hello()
+    }
+
+    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
+        self.measurement.ask(quiet, out)
     }
 
     fn goodbye(&self) -> &'static [u8] {
         b"s"
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        self.measurement.farewell(out);
+    }
+
+    fn word(&mut self) -> Option<String> {
+        self.measurement.word()
     }
 }
 

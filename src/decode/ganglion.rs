@@ -263,8 +263,9 @@ impl Board for Ganglion {
         &[0, 1, 3, 0, 0]
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) {
+    fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> bool {
         self.dialogue.ask(out);
+        false
     }
 
     fn farewell(&mut self, out: &mut Vec<u8>) {

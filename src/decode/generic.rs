@@ -197,11 +197,12 @@ impl Board for Generic {
     }
 
     /// Writes the hello, a piece each time.
-    fn ask(&mut self, out: &mut Vec<u8>) {
+    fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> bool {
         if let Some(piece) = self.frame.hello.get(self.greeted) {
             self.greeted += 1;
             out.extend_from_slice(piece);
         }
+        false
     }
 
     fn farewell(&mut self, out: &mut Vec<u8>) {

@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use crate::event::Body;
 use board::Boards;
-pub use options::{Options, Wanted};
+pub use options::{MeasureImpedance, Options, Wanted};
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
 pub type Sink<'s> = dyn FnMut(Body<'_>) + 's;
@@ -71,6 +71,14 @@ pub trait Decoder: Send {
     /// Appends what is to be sent now, in answer to what came. Asked after each read, and about five times a
     /// second when nothing comes, which is all a decoder learns of time.
     fn ask(&mut self, _out: &mut Vec<u8>) {}
+
+    /// The stream ran a moment ago, and goes on: nothing is done before it that holds it up.
+    fn resume(&mut self) {}
+
+    /// What a person should know of what was asked for, once.
+    fn word(&mut self) -> Option<String> {
+        None
+    }
 
     /// What should be sent before the connection is closed.
     fn goodbye(&self) -> &'static [u8] {

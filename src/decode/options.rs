@@ -26,6 +26,20 @@ pub struct Options {
     /// Its frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<Frame>,
+    /// Whether the impedance of its electrodes is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impedance: Option<MeasureImpedance>,
+}
+
+/// Whether the impedance of electrodes is measured where a board has to be set up for that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasureImpedance {
+    /// Before the stream begins. The settings of the board are then those that it starts with.
+    AtStart,
+    /// Never: the settings of the board stay what they are.
+    #[default]
+    Never,
 }
 
 /// Which Ganglion a dongle is to find.
@@ -51,8 +65,11 @@ impl Options {
     /// A decoder of such a board, if there can be one.
     #[must_use]
     pub fn decoder(&self, protocol: Protocol) -> Option<Box<dyn Decoder>> {
-        let Self { gain, channels, rate, ganglion, frame } = self;
+        let Self { gain, channels, rate, ganglion, frame, impedance } = self;
+        let measured = *impedance == Some(MeasureImpedance::AtStart);
         Some(match protocol {
+            Protocol::Cyton if measured => Box::new(Boards::new(cyton::Cyton::new(*gain).measured())),
+            Protocol::Daisy if measured => Box::new(Boards::new(cyton::Daisy::new(*gain).measured())),
             Protocol::Cyton => Box::new(Boards::new(cyton::Cyton::new(*gain))),
             Protocol::Daisy => Box::new(Boards::new(cyton::Daisy::new(*gain))),
             Protocol::Knight => Box::new(Boards::new(knight::Knight::plain(*gain))),
@@ -99,6 +116,12 @@ impl Options {
         }
         if self.ganglion.is_some() && protocol != Protocol::Ganglion {
             say("ganglion", format!("protocol {} has no such setting", protocol.name()));
+        }
+        if self.impedance.is_some() && !matches!(protocol, Protocol::Cyton | Protocol::Daisy) {
+            say("impedance", format!("protocol {} has no such setting", protocol.name()));
+        }
+        if self.impedance == Some(MeasureImpedance::AtStart) && self.gain.is_some_and(|gain| gain != 24) {
+            say("gain", "impedance: at_start leaves all channels at a gain of 24".to_owned());
         }
         match (&self.frame, protocol) {
             (None, Protocol::Generic) => {

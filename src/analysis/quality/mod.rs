@@ -384,6 +384,14 @@ impl Decoder for Judged {
         self.decoder.ask(out);
     }
 
+    fn resume(&mut self) {
+        self.decoder.resume();
+    }
+
+    fn word(&mut self) -> Option<String> {
+        self.decoder.word()
+    }
+
     fn goodbye(&self) -> &'static [u8] {
         self.decoder.goodbye()
     }

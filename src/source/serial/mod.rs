@@ -33,6 +33,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 const LOOK: Duration = Duration::from_millis(200);
 /// So long after a node appears udev may still set who may open it.
 const SETTLE: Duration = Duration::from_secs(2);
+/// A device that was away for less is in the middle of what it did.
+const BLIP: Duration = Duration::from_secs(60);
 /// A port that was open for so long did not break at once.
 const STEADY: Duration = Duration::from_secs(10);
 
@@ -104,6 +106,8 @@ struct Supervisor<'a> {
     pause: Pause,
     /// How the port was lost last.
     lost: Option<PortEnd>,
+    /// When it was read last.
+    left: Option<Instant>,
     /// Which USB device it was, and its number on the bus.
     number: Option<(String, u32)>,
 }
@@ -111,7 +115,7 @@ struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     fn new(settings: &'a Settings, feed: &'a Feed, stop: &'a CancellationToken) -> Self {
         let voice = Voice { feed, state: None, said: String::new(), lost: false };
-        Self { settings, feed, stop, voice, pause: Pause(PAUSE.0), lost: None, number: None }
+        Self { settings, feed, stop, voice, pause: Pause(PAUSE.0), lost: None, left: None, number: None }
     }
 
     fn run(mut self, new_decoder: &NewDecoder) {
@@ -170,9 +174,14 @@ impl<'a> Supervisor<'a> {
             let error = tap::run(&port, link, settings.baud, new_decoder, feed, stop, look);
             if vanished { Some(Gone::Vanished) } else { error.map(Gone::Tapped) }
         } else {
+            let mut decoder = new_decoder();
+            if self.left.is_some_and(|left| left.elapsed() < BLIP) {
+                decoder.resume();
+            }
             Session { settings, feed, stop, voice: &mut self.voice, watch: &mut watch }
-                .read(&mut port, new_decoder())
+                .read(&mut port, decoder)
         };
+        self.left = Some(clock());
         feed.send(Body::Link(Link::Down));
         drop(port);
         if let Some(gone) = gone {

@@ -159,6 +159,9 @@ impl Session<'_, '_> {
             if let Err(e) = told {
                 return Some(Gone::Write(e));
             }
+            if let Some(word) = decoder.word() {
+                tracing::info!(source = self.feed.name(), "{word}");
+            }
             if self.watch.look(port) {
                 return Some(Gone::Vanished);
             }

@@ -157,6 +157,10 @@ impl Decoder for Judged {
         self.decoder.end(out);
     }
 
+    fn reflect(&mut self) -> bool {
+        self.decoder.reflect()
+    }
+
     fn broken(&self) -> bool {
         self.decoder.broken()
     }
@@ -169,8 +173,20 @@ impl Decoder for Judged {
         self.decoder.ask(out);
     }
 
+    fn resume(&mut self) {
+        self.decoder.resume();
+    }
+
+    fn word(&mut self) -> Option<String> {
+        self.decoder.word()
+    }
+
     fn goodbye(&self) -> &'static [u8] {
         self.decoder.goodbye()
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        self.decoder.farewell(out);
     }
 }
 

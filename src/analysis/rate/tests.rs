@@ -1,0 +1,226 @@
+//! Streams with holes, bursts and machines that are busy, by a clock of milliseconds.
+
+use super::*;
+use crate::event::{Lost, Samples};
+
+const BEGAN: u64 = 1_700_000_000 * SECOND;
+const MS: u64 = 1_000_000;
+
+/// A device of one channel, 250 Hz and a counter of 8 bits, and a clock of milliseconds.
+struct Bench {
+    rates: Rates,
+    ms: u64,
+    flow: Option<Flow>,
+    hidden: Vec<Hidden>,
+    delays: Vec<Delay>,
+    stability: f64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut bench = Self {
+            rates: Rates::default(),
+            ms: 0,
+            flow: None,
+            hidden: Vec::new(),
+            delays: Vec::new(),
+            stability: 0.0,
+        };
+        bench.see(Body::Device(Device {
+            protocol: "x",
+            channels: 1,
+            rate: 250.0,
+            packet_rate: 250.0,
+            volts: true,
+            modulus: 256,
+            rails: crate::event::Rails::Unknown,
+        }));
+        bench
+    }
+
+    fn see(&mut self, body: Body<'_>) {
+        let at = Timestamp(BEGAN + self.ms * MS);
+        self.rates.observe(&Event { at, source: SourceId(3), body });
+    }
+
+    fn samples(&mut self, count: usize) {
+        let values = vec![0.0; count];
+        let frames = u32::try_from(count).unwrap();
+        self.see(Body::Samples(Samples { values: &values, channels: 1, frames, bytes: 0 }));
+    }
+
+    /// Lets time pass; with `samples` each 16 ms, as an FTDI chip brings them. Ticks once a second.
+    fn pass(&mut self, ms: u64, samples: usize) {
+        let end = self.ms + ms;
+        while self.ms < end {
+            self.ms += 4;
+            if samples > 0 && self.ms.is_multiple_of(16) {
+                self.samples(samples);
+            }
+            if self.ms.is_multiple_of(1000) {
+                let Self { rates, flow, hidden, delays, stability, .. } = self;
+                rates.report(Timestamp(BEGAN + self.ms * MS), &mut |source, body| {
+                    assert_eq!(source, SourceId(3));
+                    match body {
+                        Body::Flow(told) => *flow = Some(told),
+                        Body::Hidden(told) => hidden.push(told),
+                        Body::Arrivals(told) => delays.extend(told.delays),
+                        Body::Stability(told) => *stability = told.ratio,
+                        _ => {}
+                    }
+                });
+            }
+        }
+    }
+
+    fn flow(&self) -> Flow {
+        self.flow.unwrap()
+    }
+}
+
+#[test]
+fn a_device_that_streams() {
+    let mut bench = Bench::new();
+    bench.pass(1000, 0);
+    assert_eq!((bench.flow().rate, bench.flow().streaming, bench.flow().last), (None, false, None));
+    bench.pass(20_000, 4);
+    let flow = bench.flow();
+    assert!(
+        (flow.rate.unwrap() - 250.0).abs() < 1.0 && (flow.ratio.unwrap() - 1.0).abs() < 0.004,
+        "{flow:?}"
+    );
+    assert!(flow.streaming && flow.longest_gap < 0.03, "{flow:?}");
+    bench.pass(2000, 0);
+    let flow = bench.flow();
+    assert!(!flow.streaming && flow.longest_gap > 1.9, "{flow:?}");
+    bench.pass(20_000, 0);
+    assert_eq!(bench.flow().rate, Some(0.0));
+    bench.pass(20_000, 3);
+    // A rate that is low without holes is no loss.
+    let flow = bench.flow();
+    assert!((flow.ratio.unwrap() - 0.75).abs() < 0.01 && flow.streaming, "{flow:?}");
+    assert!(flow.longest_gap > 20.0, "{flow:?}");
+    bench.pass(60_000, 3);
+    assert!(bench.flow().longest_gap < 0.03);
+}
+
+#[test]
+fn a_counter_of_eight_bits_hides_nothing() {
+    for (hole, lost, want) in [
+        (300_u64, 44, Some(Hidden { packets: 256, unseen: false })),
+        (256, 0, Some(Hidden { packets: 256, unseen: true })),
+        (1024, 0, Some(Hidden { packets: 1024, unseen: true })),
+        (1000, 232, Some(Hidden { packets: 768, unseen: false })),
+        (100, 100, None),
+        (200, 200, None),
+    ] {
+        let mut bench = Bench::new();
+        bench.pass(6000, 4);
+        bench.pass(hole * 4, 0);
+        if lost > 0 {
+            bench.see(Body::Lost(Lost { packets: lost }));
+        }
+        bench.pass(5000, 4);
+        assert_eq!(bench.hidden, Vec::from_iter(want), "{hole}");
+    }
+}
+
+#[test]
+fn late_packets_are_told_as_late_and_hidden_ones_are_not() {
+    let mut bench = Bench::new();
+    bench.pass(10_000, 4);
+    let told = bench.delays.len();
+    assert!(told > 450, "{told}");
+    assert!(
+        bench.delays.iter().all(|d| d.newest < 1e-6 && (d.oldest - 0.012).abs() < 1e-6 && d.packets == 4)
+    );
+    // 300 packets are lost behind a counter of 8 bits; those after them are in time.
+    bench.pass(1200, 0);
+    bench.see(Body::Lost(Lost { packets: 44 }));
+    bench.pass(4800, 4);
+    assert!(bench.delays.iter().all(|d| d.newest < 0.001), "{:?}", bench.delays);
+    // Nobody reads for two seconds.
+    bench.pass(2000, 0);
+    bench.samples(500);
+    bench.pass(4000, 4);
+    let late: Vec<_> = bench.delays.iter().filter(|d| d.packets == 500).collect();
+    assert_eq!(late.len(), 1);
+    assert!(late[0].newest < 0.017 && (late[0].oldest - 1.996).abs() < 0.02, "{late:?}");
+}
+
+#[test]
+fn stability_is_that_of_ten_minutes_and_outlives_the_link() {
+    let mut bench = Bench::new();
+    bench.pass(30_000, 4);
+    bench.pass(10_000, 0);
+    assert!((bench.stability - 0.75).abs() < 0.03, "{}", bench.stability);
+    bench.see(Body::Link(crate::event::Link::Down));
+    bench.pass(40_000, 0);
+    assert!((bench.stability - 0.375).abs() < 0.02, "{}", bench.stability);
+    bench.pass(600_000, 0);
+    assert_eq!(bench.stability, 0.0);
+    bench.rates.retire(SourceId(3));
+    bench.stability = 9.0;
+    bench.pass(2000, 0);
+    assert_eq!(bench.stability, 9.0);
+}
+
+#[test]
+fn what_waited_in_a_buffer_is_not_lost() {
+    let mut bench = Bench::new();
+    bench.pass(6000, 4);
+    bench.pass(4000, 0);
+    // The agent did not read for four seconds; all of it comes at once, in several reads.
+    (0..8).for_each(|_| bench.samples(125));
+    bench.pass(5000, 4);
+    assert_eq!(bench.hidden, []);
+}
+
+#[test]
+fn a_machine_that_catches_up_slowly_loses_nothing() {
+    let mut bench = Bench::new();
+    bench.pass(6000, 4);
+    // Four seconds of packets wait, and are read over the next eight, along with those that come meanwhile.
+    bench.pass(4000, 0);
+    bench.pass(8000, 6);
+    bench.pass(8000, 4);
+    assert_eq!(bench.hidden, []);
+    // How fast the device is was not learnt from that: a hole after it is counted as it was.
+    bench.pass(300 * 4, 0);
+    bench.see(Body::Lost(Lost { packets: 44 }));
+    bench.pass(5000, 4);
+    assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }]);
+    // And neither from what the counter hid.
+    bench.pass(20_000, 4);
+    bench.pass(1024 * 4, 0);
+    bench.pass(5000, 4);
+    assert_eq!(bench.hidden[1..], [Hidden { packets: 1024, unseen: true }]);
+}
+
+#[test]
+fn packets_that_come_again_are_no_packets() {
+    let mut bench = Bench::new();
+    bench.pass(6000, 4);
+    bench.pass(300 * 4, 0);
+    bench.see(Body::Lost(Lost { packets: 44 }));
+    // As many as would hide what is missing.
+    for _ in 0..200 {
+        bench.see(Body::Repeated(crate::event::Repeated { packets: 1 }));
+        bench.see(Body::Samples(Samples { values: &[], channels: 1, frames: 1, bytes: 33 }));
+    }
+    bench.pass(5000, 4);
+    assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }]);
+}
+
+#[test]
+fn an_interruption_is_no_loss_and_neither_is_another_start() {
+    let mut bench = Bench::new();
+    bench.pass(6000, 4);
+    bench.pass(90_000, 0);
+    bench.pass(5000, 4);
+    assert_eq!(bench.hidden, []);
+    bench.see(Body::Link(crate::event::Link::Down));
+    bench.flow = None;
+    bench.pass(3000, 4);
+    assert!(bench.flow.is_none() && bench.hidden.is_empty());
+}
