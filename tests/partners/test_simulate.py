@@ -214,13 +214,15 @@ BOARDS = {
     "chords": (500, 256),
     "bitalino": (1000, 16),
     "spikerbox": (5000, 0),
+    # A hundred packets and a half: nearly two samples in each.
+    "ganglion": (100, 101),
 }
 
 
 def test_the_agents_figures_are_those_of_the_ledgers(agent, simulate):
     boards = {}
     for device, (rate, _) in BOARDS.items():
-        faults = FAULTS[:4] if device == "bitalino" else FAULTS
+        faults = FAULTS[:4] if device in ("bitalino", "ganglion") else FAULTS
         options = [option for fault in faults for option in ("--fault", fault)]
         boards[device] = simulate(device, "--frames", str(4 * rate), *options)
     # 300 packets, of which a counter of 8 bits shows 44; 256 of them are seen by time alone.
@@ -255,7 +257,9 @@ def test_the_agents_figures_are_those_of_the_ledgers(agent, simulate):
             assert more > 0 and more % modulus == 0 and gaps >= ledger["gaps"], (name, lost, gaps, ledger)
         strange = seen.value("neural_source_fault_bytes_total", source=name)
         assert strange == ledger["garbage_bytes"] + ledger["truncated_bytes"], (name, ledger)
-        assert seen.value("neural_device_answers_total", device=name) == ledger["answers"], (name, ledger)
+        # What a Ganglion's dongle says while it is asked is no text, and no account is kept of it.
+        if name != "ganglion":
+            assert seen.value("neural_device_answers_total", device=name) == ledger["answers"], (name, ledger)
         assert ledger["unheard"] == 0, (name, ledger)
     assert ledgers["hidden"]["lost"] == 300 and ledgers["hidden"]["gaps"] == 1
     assert ledgers["cyton"]["lost"] == 3 + 5 + 1 + 5 and ledgers["cyton"]["gaps"] == 4
