@@ -31,7 +31,7 @@ const GREET: Duration = Duration::from_secs(60);
 /// Ports that are read as their bytes come. Beyond, a wake-up for each piece costs more than all that is done with
 /// it, so that all ports are looked at together, at these moments; how late a packet comes is then known to
 /// that, no better.
-const CROWD: (usize, Duration) = (16, Duration::from_millis(20));
+const CROWD: (usize, Duration) = (16, Duration::from_millis(50));
 /// Ports that are being read.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
