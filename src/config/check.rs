@@ -33,6 +33,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
     Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
     Format { name: "regex", noun: "a regular expression", check: regex },
+    Format { name: "host-port", noun: "a host and a port such as 127.0.0.1:1972", check: host_port },
     Format { name: "log-filter", noun: "a level such as info", check: log_filter },
 ];
 
@@ -48,6 +49,13 @@ fn regex(text: &str) -> Result<(), String> {
         format!("not a regular expression: {}", last.trim_start_matches("error: "))
     };
     regex::Regex::new(text).map(drop).map_err(told)
+}
+
+fn host_port(text: &str) -> Result<(), String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
+        _ => Err(format!("\"{text}\" is not a host and a port, such as 127.0.0.1:1972")),
+    }
 }
 
 fn log_filter(text: &str) -> Result<(), String> {

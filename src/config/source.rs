@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::quality;
 use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
+use crate::source::program::{fieldtrip, rda};
 use crate::source::serial::{self, LatencyTimer};
 use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
@@ -39,6 +40,10 @@ pub enum Source {
     Serial(Serial),
     /// Streams of the Lab Streaming Layer.
     Lsl(lsl::Settings),
+    /// A FieldTrip buffer.
+    Fieldtrip(fieldtrip::Settings),
+    /// BrainVision Recorder, through its Remote Data Access.
+    Rda(rda::Settings),
     /// A recording, played again.
     Replay(Replay),
 }
@@ -69,6 +74,8 @@ impl Source {
             Self::Gpu(_) => "gpu",
             Self::Serial(_) => "serial",
             Self::Lsl(_) => "lsl",
+            Self::Fieldtrip(_) => "fieldtrip",
+            Self::Rda(_) => "rda",
             Self::Replay(_) => "replay",
         }
     }
@@ -87,6 +94,8 @@ impl Source {
             Self::Gpu(of) => &of.name,
             Self::Serial(of) => &of.name,
             Self::Lsl(of) => &of.name,
+            Self::Fieldtrip(of) => &of.name,
+            Self::Rda(of) => &of.name,
             Self::Replay(of) => &of.name,
         }
     }
@@ -114,6 +123,8 @@ impl Source {
             | Self::Process(_)
             | Self::Gpu(_)
             | Self::Lsl(_)
+            | Self::Fieldtrip(_)
+            | Self::Rda(_)
             | Self::Serial(_) => Vec::new(),
         }
     }

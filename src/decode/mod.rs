@@ -16,6 +16,7 @@ pub mod chords;
 pub mod cyton;
 pub mod engines;
 pub mod exposition;
+pub mod fieldtrip;
 pub mod frame;
 pub mod freeeeg;
 pub mod ganglion;
@@ -26,10 +27,12 @@ pub mod knight;
 pub mod line;
 pub mod lsl;
 pub mod mapping;
+mod message;
 pub mod number;
 pub mod openeeg;
 pub mod openmetrics;
 mod options;
+pub mod rda;
 pub mod relabel;
 pub mod spikerbox;
 pub mod statsd;
@@ -60,6 +63,11 @@ pub trait Decoder: Send {
 
     /// Whether the stream can no longer be understood and should be closed.
     fn broken(&self) -> bool {
+        false
+    }
+
+    /// Whether more must come before what came makes sense: the rest of a message, or an answer.
+    fn waits(&self) -> bool {
         false
     }
 

@@ -376,6 +376,10 @@ impl Decoder for Judged {
         self.decoder.broken()
     }
 
+    fn waits(&self) -> bool {
+        self.decoder.waits()
+    }
+
     fn hello(&self) -> &'static [&'static [u8]] {
         self.decoder.hello()
     }

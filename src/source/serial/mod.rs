@@ -22,13 +22,12 @@ use self::open::{Refused, open};
 use self::read::{Gone, Session, hung_up};
 use self::watch::Watch;
 use super::Feed;
+use super::pause::Pause;
 use super::socket::NewDecoder;
 use super::tap;
 use super::usb::{Identity, Missing, Node, Roots, Which};
 use crate::event::{Body, Link, Port, PortEnd, PortState};
 
-/// First and longest pause before a port that cannot be opened is tried again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// How often it is looked whether a port came or went.
 const LOOK: Duration = Duration::from_millis(200);
 /// So long after a node appears udev may still set who may open it.
@@ -115,7 +114,7 @@ struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     fn new(settings: &'a Settings, feed: &'a Feed, stop: &'a CancellationToken) -> Self {
         let voice = Voice { feed, state: None, said: String::new(), lost: false };
-        Self { settings, feed, stop, voice, pause: Pause(PAUSE.0), lost: None, left: None, number: None }
+        Self { settings, feed, stop, voice, pause: Pause::default(), lost: None, left: None, number: None }
     }
 
     fn run(mut self, new_decoder: &NewDecoder) {
@@ -131,7 +130,7 @@ impl<'a> Supervisor<'a> {
                     };
                     self.voice.tell(state, &why);
                     // What comes next is new, and is tried at once.
-                    (seen, self.pause) = (None, Pause(PAUSE.0));
+                    (seen, self.pause) = (None, Pause::default());
                     sleep(LOOK, self.stop);
                     continue;
                 }
@@ -193,7 +192,7 @@ impl<'a> Supervisor<'a> {
         }
         // A port that opens and breaks at once is not asked in a hurry.
         if began.elapsed() > STEADY {
-            self.pause = Pause(PAUSE.0);
+            self.pause = Pause::default();
         }
     }
 
@@ -207,25 +206,6 @@ impl<'a> Supervisor<'a> {
             }
         }
     }
-}
-
-/// The pause before the next attempt: each twice the one before, shortened by chance, so that the agents of a
-/// room do not all try at once.
-struct Pause(Duration);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let whole = self.0;
-        self.0 = (whole * 2).min(PAUSE.1);
-        whole.mul_f64(0.5 + 0.5 * chance())
-    }
-}
-
-/// A number from 0 to 1. The standard library draws keys for its tables at random.
-fn chance() -> f64 {
-    use std::hash::{BuildHasher, Hasher};
-    let drawn = std::hash::RandomState::new().build_hasher().finish();
-    (drawn >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Says how the port is: once a change, to the log and as a metric.

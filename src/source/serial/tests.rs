@@ -290,18 +290,6 @@ fn errors_of_a_line_are_told_as_they_grow() {
 }
 
 #[test]
-fn pauses_double_and_differ() {
-    let mut pause = Pause(PAUSE.0);
-    let pauses: Vec<Duration> = (0..9).map(|_| pause.next()).collect();
-    for (number, pause) in pauses.iter().enumerate() {
-        let whole = (PAUSE.0 * 2_u32.pow(number as u32)).min(PAUSE.1);
-        assert!(*pause >= whole / 2 && *pause <= whole, "{number}: {pause:?}");
-    }
-    let drawn: Vec<f64> = (0..20).map(|_| chance()).collect();
-    assert!(drawn.iter().any(|other| (other - drawn[0]).abs() > 1e-9), "{drawn:?}");
-}
-
-#[test]
 fn reasons_say_what_to_do() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let settings = Settings::path(file.path(), 9600, "jsonl");

@@ -1,0 +1,47 @@
+//! The pause before something that failed is tried again.
+
+use std::time::Duration;
+
+/// The first pause and the longest.
+pub(super) const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+
+/// Each pause is twice the one before, shortened by chance, so that the agents of a room do not all try at once.
+pub(super) struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(PAUSE.0)
+    }
+}
+
+impl Pause {
+    pub(super) fn next(&mut self) -> Duration {
+        let whole = self.0;
+        self.0 = (whole * 2).min(PAUSE.1);
+        whole.mul_f64(0.5 + 0.5 * chance())
+    }
+}
+
+/// A number from 0 to 1. The standard library draws keys for its tables at random.
+fn chance() -> f64 {
+    use std::hash::{BuildHasher, Hasher};
+    let drawn = std::hash::RandomState::new().build_hasher().finish();
+    (drawn >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_differ() {
+        let mut pause = Pause::default();
+        let pauses: Vec<Duration> = (0..9).map(|_| pause.next()).collect();
+        for (number, pause) in pauses.iter().enumerate() {
+            let whole = (PAUSE.0 * 2_u32.pow(number as u32)).min(PAUSE.1);
+            assert!(*pause >= whole / 2 && *pause <= whole, "{number}: {pause:?}");
+        }
+        let drawn: Vec<f64> = (0..20).map(|_| chance()).collect();
+        assert!(drawn.iter().any(|other| (other - drawn[0]).abs() > 1e-9), "{drawn:?}");
+    }
+}

@@ -1,0 +1,39 @@
+//! A FieldTrip buffer, read as one more of its clients.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::peer;
+use crate::analysis::quality::{self, Judged};
+use crate::decode::fieldtrip::FieldTrip;
+use crate::source::Feed;
+
+/// A FieldTrip buffer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The name of the source, and of its stream.
+    pub name: String,
+    /// Where the buffer is: `host:port`.
+    #[schemars(extend("format" = "host-port"))]
+    pub address: String,
+    /// How the signal is judged.
+    pub signal: quality::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "fieldtrip".to_owned(),
+            address: "127.0.0.1:1972".to_owned(),
+            signal: quality::Settings::default(),
+        }
+    }
+}
+
+/// Reads the buffer until told to stop.
+pub async fn run(of: Settings, feed: Feed, stop: CancellationToken) {
+    let mut decoder = Judged::new(Box::new(FieldTrip::new(&of.name)), of.signal);
+    peer::read(&of.address, &mut decoder, &feed, &stop).await;
+}

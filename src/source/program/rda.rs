@@ -1,0 +1,39 @@
+//! BrainVision Recorder, heard through its Remote Data Access.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::peer;
+use crate::analysis::quality::{self, Judged};
+use crate::decode::rda::Rda;
+use crate::source::Feed;
+
+/// BrainVision Recorder, through its Remote Data Access.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The name of the source, and of its stream.
+    pub name: String,
+    /// Where the Recorder is: `host:port`; port 51244 brings 32-bit floats, 51234 16-bit integers.
+    #[schemars(extend("format" = "host-port"))]
+    pub address: String,
+    /// How the signal is judged.
+    pub signal: quality::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "rda".to_owned(),
+            address: "127.0.0.1:51244".to_owned(),
+            signal: quality::Settings::default(),
+        }
+    }
+}
+
+/// Reads what it sends until told to stop.
+pub async fn run(of: Settings, feed: Feed, stop: CancellationToken) {
+    let mut decoder = Judged::new(Box::new(Rda::new(&of.name)), of.signal);
+    peer::read(&of.address, &mut decoder, &feed, &stop).await;
+}
