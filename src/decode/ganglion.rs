@@ -25,6 +25,8 @@ const SCALE: f64 = 1.2 / 8_388_607.0 / 1.5 / 51.0;
 const PACKET: (usize, usize) = (HEADER + 5, 20);
 /// What a board advertises begins so.
 const NAME: &str = "Ganglion";
+/// Ends the first connection.
+const DISCONNECT: &[u8] = &[0, 1, 3, 0, 0];
 /// Codes that are no failure: the list is at its end; the connection was ended by this side.
 const FINE: [u16; 3] = [0, 0x040A, 0x0216];
 
@@ -254,13 +256,14 @@ impl Board for Ganglion {
         *self = Self { wanted: self.wanted.take(), set: self.set, firmware: self.set, ..Self::default() };
     }
 
-    /// Nothing is connected, and nothing is looked for: what the dongle did before ends.
+    /// Nothing is connected, and nothing is looked for: what the dongle did before ends. A silent one is greeted
+    /// again, and may have a connection then.
     fn hello(&self) -> &'static [&'static [u8]] {
-        &[&[0, 0, 6, 4]]
+        &[DISCONNECT, &[0, 0, 6, 4]]
     }
 
     fn goodbye(&self) -> &'static [u8] {
-        &[0, 1, 3, 0, 0]
+        DISCONNECT
     }
 
     fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> bool {
