@@ -190,7 +190,8 @@ impl Board for Ganglion {
         let bytes = message.len() as u64;
         let said = bgapi::read(message);
         let round = self.round();
-        let wanted = matches!(said, Message::Found { data, .. } if self.meets(data));
+        let looks = self.dialogue.looks();
+        let wanted = matches!(said, Message::Found { data, .. } if looks && self.meets(data));
         if self.round() != round {
             out(Body::Device(self.device()));
         }
@@ -372,6 +373,21 @@ mod tests {
         let stream: Vec<u8> = [empty(198), empty(199), empty(100)].concat();
         let all = told(&mut decoder, &stream);
         assert_eq!(all, ["101 a round", "2 frames, 0 samples", "100 a round", "1 frames, 2 samples"]);
+    }
+
+    #[test]
+    fn the_firmware_is_that_of_the_board_that_was_found_first() {
+        let advertised = |name: &str| {
+            let data = [&[name.len() as u8 + 1, 9], name.as_bytes()].concat();
+            let mut bytes = vec![0x80, 11 + data.len() as u8, 6, 0, 0xC0, 0, 1, 2, 3, 4, 5, 6, 1, 0xFF];
+            bytes.push(data.len() as u8);
+            [bytes, data].concat()
+        };
+        let mut decoder = Boards::new(Ganglion::default());
+        decoder.ask(&mut Vec::new());
+        let both = [advertised("Ganglion-1a2b"), advertised("Ganglion 1.3-c0de")].concat();
+        decoder.decode(&both, &mut |_| {});
+        assert_eq!(told(&mut decoder, &[empty(0), empty(101)].concat()), ["2 frames, 3 samples"]);
     }
 
     #[test]

@@ -72,6 +72,11 @@ impl Dialogue {
         }
     }
 
+    /// Whether what a board advertises matters. Who only listens does not know which one others look for.
+    pub(super) fn looks(&self) -> bool {
+        self.step <= Step::Looking
+    }
+
     /// Hears a message. `wanted` says whether an advertisement is of the board.
     pub(super) fn hear(&mut self, message: Message<'_>, wanted: bool) {
         self.quiet = 0;
