@@ -318,6 +318,17 @@ mod tests {
         let sum = r#""length": 9, "checksum": {"kind": "sum8", "from": 0, "to": 9}"#;
         assert_eq!(wrong(&with(sum)), ["checksum.to"]);
         assert_eq!(wrong(&with(r#""scale": 0"#)), ["", "scale"]);
+        let far = usize::MAX;
+        let sum = format!(r#""length": 9, "checksum": {{"kind": "sum8", "offset": {far}, "to": 5}}"#);
+        assert_eq!(wrong(&with(&sum)), ["length", "channels"]);
+        let field = format!(r#""tail": "E", "length_field": {{"offset": 6, "plus": {far}}}"#);
+        assert_eq!(wrong(&with(&field)), ["length_field.plus"]);
+        for rate in ["0", "-1", "1e-300", "1e300"] {
+            assert_eq!(
+                wrong(&with(r#""length": 6"#).replace(r#""rate": 1"#, &format!(r#""rate": {rate}"#))),
+                ["rate"]
+            );
+        }
         let bare = r#"{"length": 2, "rate": 1, "channels": {"offset": 0, "count": 1, "format": "int16"}}"#;
         assert_eq!(wrong(bare), ["sync"]);
     }
