@@ -1,7 +1,7 @@
 //! A board that is described and not programmed: a lab's own.
 //!
 //! What a frame is stands in a [`Frame`]; nothing is learnt from the stream. A number that is not finite reads
-//! as 0, and what is more than 32-bit floating point can hold reads as the most it can.
+//! as 0 and is a fault, one a frame; what is more than 32-bit floating point can hold reads as the most it can.
 
 mod checksum;
 mod frame;
@@ -9,8 +9,9 @@ mod frame;
 pub use checksum::Kind;
 pub use frame::{Channels, Checksum, Counter, Format, Frame, LONGEST, LengthField, Octets, Order, Unit};
 
+use super::Sink;
 use super::board::{Board, Piece, byte};
-use crate::event::{Device, Rails};
+use crate::event::{Body, Device, Fault, FaultKind, Rails};
 
 /// A board that is described.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ fn value(bytes: &[u8], format: Format, order: Order) -> f64 {
 
 /// Within what samples can be.
 fn held(value: f64) -> f32 {
-    if value.is_nan() { 0.0 } else { value.clamp(f32::MIN.into(), f32::MAX.into()) as f32 }
+    value.clamp(f32::MIN.into(), f32::MAX.into()) as f32
 }
 
 impl Generic {
@@ -106,6 +107,15 @@ impl Generic {
                 Some(number(bytes, field.order) as usize + field.plus)
             }
         }
+    }
+
+    /// The values of a frame as they are written, sample after sample.
+    fn values(&self, frame: &[u8]) -> impl Iterator<Item = f64> {
+        let Channels { offset, count, format, order, .. } = self.frame.channels;
+        let (stride, sample_stride) = self.frame.channels.strides();
+        let at = move |sample: usize, channel: usize| offset + sample * sample_stride + channel * stride;
+        let places = (0..self.frame.samples).flat_map(move |s| (0..count).map(move |c| at(s, c)));
+        places.map(move |at| value(frame.get(at..at + format.bytes()).unwrap_or_default(), format, order))
     }
 
     fn rails(&self) -> Rails {
@@ -179,17 +189,17 @@ impl Board for Generic {
         Some(number as u32 % counter.round().max(1))
     }
 
-    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
-        let Frame { channels, samples, scale, .. } = &self.frame;
-        let (stride, sample_stride) = channels.strides();
-        let bytes = channels.format.bytes();
-        for sample in 0..*samples {
-            for channel in 0..channels.count {
-                let at = channels.offset + sample * sample_stride + channel * stride;
-                let read = frame.get(at..at + bytes).unwrap_or_default();
-                values.push(held(value(read, channels.format, channels.order) * scale));
-            }
+    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        let float = matches!(self.frame.channels.format, Format::Float32 | Format::Float64);
+        if float && !self.values(frame).all(f64::is_finite) {
+            // Its bytes are those of the frame, which is good otherwise.
+            out(Body::Fault(Fault { kind: FaultKind::NotFinite, bytes: 0 }));
         }
+    }
+
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        let scaled = |value: f64| if value.is_finite() { held(value * self.frame.scale) } else { 0.0 };
+        values.extend(self.values(frame).map(scaled));
     }
 
     fn end(&mut self) {
@@ -293,6 +303,20 @@ mod tests {
         assert_eq!(values[..4], [1.0, 2.0, -1.0, -2.0]);
         assert_eq!(values.len(), 5 * 4);
         assert_eq!(told, ["Fault(Fault { kind: Checksum, bytes: 19 })", "Lost(Lost { packets: 1 })"]);
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_told() {
+        let frame = described(
+            r#"{"sync": [1, 2], "length": 10, "rate": 1, "scale": 1e300,
+                "channels": {"offset": 2, "count": 2, "format": "float32"}}"#,
+        );
+        let packet = |values: [f32; 2]| [&[1, 2], &values.map(f32::to_be_bytes).concat()[..]].concat();
+        let good = packet([1e30, -0.0]);
+        let stream = [good.clone(), packet([f32::NAN, f32::INFINITY]), good].concat();
+        let (values, told) = told(frame, &stream);
+        assert_eq!(values, [f32::MAX, 0.0, 0.0, 0.0, f32::MAX, 0.0]);
+        assert_eq!(told, ["Fault(Fault { kind: NotFinite, bytes: 0 })"]);
     }
 
     #[test]
