@@ -19,7 +19,12 @@ pub struct Generic {
     frame: Frame,
     /// Pieces of the hello that were written.
     greeted: usize,
+    /// How often it was asked since something came, or since the hello began.
+    quiet: u32,
 }
+
+/// Asked so often in silence, a board is told to start again: some 5 seconds, or 5 frames if they are rarer.
+const PATIENCE: f64 = 25.0;
 
 /// An unsigned number of up to 8 bytes.
 fn number(bytes: &[u8], order: Order) -> u64 {
@@ -57,7 +62,7 @@ impl Generic {
     /// What [`Frame::problems`] says.
     pub fn new(frame: Frame) -> Result<Self, Vec<(&'static str, String)>> {
         let problems = frame.problems();
-        if problems.is_empty() { Ok(Self { frame, greeted: 0 }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { frame, greeted: 0, quiet: 0 }) } else { Err(problems) }
     }
 
     /// A board as an example: 4 channels of 16 bits at 250 Hz, and all that frames can be known by.
@@ -94,7 +99,7 @@ impl Generic {
             hello: Vec::new(),
             goodbye: Octets::default(),
         };
-        Self { frame, greeted: 0 }
+        Self { frame, greeted: 0, quiet: 0 }
     }
 
     /// The length that the beginning of a frame says, once it can be known.
@@ -203,16 +208,22 @@ impl Board for Generic {
     }
 
     fn end(&mut self) {
-        self.greeted = 0;
+        (self.greeted, self.quiet) = (0, 0);
     }
 
-    /// Writes the hello, a piece each time.
-    fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> bool {
+    /// Writes the hello, a piece each time, and all of it again to a board that is silent.
+    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
+        self.quiet = if quiet { self.quiet.saturating_add(1) } else { 0 };
+        let patience = PATIENCE * (self.frame.samples as f64 / self.frame.rate).max(1.0);
+        let again = f64::from(self.quiet) >= patience && !self.frame.hello.is_empty();
+        if again {
+            (self.greeted, self.quiet) = (0, 0);
+        }
         if let Some(piece) = self.frame.hello.get(self.greeted) {
             self.greeted += 1;
             out.extend_from_slice(piece);
         }
-        false
+        again
     }
 
     fn farewell(&mut self, out: &mut Vec<u8>) {
@@ -317,6 +328,23 @@ mod tests {
         let (values, told) = told(frame, &stream);
         assert_eq!(values, [f32::MAX, 0.0, 0.0, 0.0, f32::MAX, 0.0]);
         assert_eq!(told, ["Fault(Fault { kind: NotFinite, bytes: 0 })"]);
+    }
+
+    #[test]
+    fn a_silent_board_is_told_again() {
+        let text = r#"{"sync": [1, 2], "length": 6, "rate": 0.5, "hello": ["a", "b"], "counter": {"offset": 2},
+                       "channels": {"offset": 3, "count": 3, "format": "int8"}}"#;
+        let mut decoder = Boards::new(Generic::new(described(text)).unwrap());
+        let (mut out, mut told) = (Vec::new(), Vec::new());
+        let mut see = |body: Body<'_>| told.push(matches!(body, Body::Lost(_)));
+        decoder.decode(&[1, 2, 7, 0, 0, 0, 1, 2, 8, 0, 0, 0], &mut see);
+        (0..50).for_each(|_| decoder.ask(&mut out));
+        assert_eq!(out, b"ab", "a frame every two seconds");
+        (0..50).for_each(|_| decoder.ask(&mut out));
+        assert_eq!(out, b"abab");
+        // It counts from the beginning, and is the same board.
+        decoder.decode(&[1, 2, 0, 0, 0, 0], &mut see);
+        assert_eq!(told, [false; 4]);
     }
 
     #[test]
