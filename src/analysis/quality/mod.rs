@@ -251,7 +251,7 @@ impl Bench {
             return;
         }
         let height = |which: usize| {
-            let of = |lines: &Lines| lines.hum.get(which).map_or(0.0, |hum| hum.1);
+            let of = |lines: &Lines| lines.hum.get(which).map_or(0.0, |hum| hum.decibels);
             lines.iter().map(of).fold(0.0, |a, b| a + b) / lines.len() as f64
         };
         let now = mains.unwrap_or_default();
@@ -287,14 +287,9 @@ impl Bench {
             quality.offset = channel.offset();
             quality.rms = channel.rms();
             quality.band_rms = in_band.then(|| lines.band.sqrt());
-            quality.hum = mains.and_then(|i| MAINS.get(i).copied().zip(lines.hum.get(i).copied())).map(
-                |(hertz, (power, decibels))| {
-                    let [low, high] = settings.band;
-                    let within = low <= hertz && hertz <= high;
-                    let rest = if within { (lines.band - power).max(0.0) } else { lines.band };
-                    Hum { ratio: share(power, power + rest), decibels }
-                },
-            );
+            let hum = mains.and_then(|i| lines.hum.get(i));
+            quality.hum =
+                hum.map(|hum| Hum { ratio: share(hum.power, hum.power + hum.rest), decibels: hum.decibels });
             quality.noise = tells_noise.then(|| share(lines.noise, lines.noise + lines.band));
             quality.correlation = likeness.tells().then(|| likeness.of(index));
             quality.kurtosis = lines.kurtosis;
