@@ -303,7 +303,7 @@ pub struct Flow {
     pub longest_gap: f64,
     /// When the last sample came, seconds since the epoch.
     pub last: Option<f64>,
-    /// Whether a sample came within the last second.
+    /// Whether a sample came within the last second, or within two periods of a device that is slower.
     pub streaming: bool,
     /// How much faster than it should the device runs, by the machine's clock: 0.00005 are 50 ppm. `None` in
     /// the first minutes.
