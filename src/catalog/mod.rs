@@ -130,7 +130,8 @@ pub enum Keep {
     Fresh,
     /// As long as its source is up.
     WhileUp,
-    /// As long as its source is up and the device streams: what says how a signal is now must not outlive it.
+    /// As long as its source is up and the device streams and stays what it is: what says how a signal is now must
+    /// not outlive it.
     WhileStreaming,
 }
 
