@@ -42,14 +42,15 @@ impl Rails {
         Self::All((-half * scale) as f32, ((half - 1.0) * scale) as f32)
     }
 
-    /// Those of a channel, counted from 0.
+    /// Those of a channel, counted from 0; none if there is no room between them.
     #[must_use]
     pub fn of(self, channel: usize) -> Option<(f32, f32)> {
-        match self {
+        let rails = match self {
             Self::Unknown => None,
             Self::All(low, high) => Some((low, high)),
             Self::Each(each) => each.get(channel).or_else(|| each.last()).copied(),
-        }
+        };
+        rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)
     }
 }
 

@@ -156,11 +156,7 @@ impl Bench {
             return None;
         }
         let count = usize::from(channels);
-        let sane = move |channel: usize| {
-            let rails = rails.of(channel);
-            rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)
-        };
-        let pass = Pass::new(count, rate, sane);
+        let pass = Pass::new(count, rate, |channel| rails.of(channel));
         let spectrum = Spectrum::new(pass.kept, rate / pass.factor as f64, pass.factor, settings.band);
         let told = spectrum.tells_hum();
         let wanted = match settings.mains {
@@ -280,7 +276,7 @@ impl Bench {
         signal.mains = mains.and_then(|i| MAINS.get(i).copied());
         let channels = pass.channels.iter_mut().zip(lines.iter()).zip(off.iter());
         for (index, (quality, ((channel, lines), off))) in qualities.iter_mut().zip(channels).enumerate() {
-            let rails = device.rails.of(index).filter(|(low, high)| low < high);
+            let rails = device.rails.of(index);
             quality.railed = rails.map(|_| channel.railed().min(1.0));
             quality.peak = rails.map(|rails| channel.peak(rails));
             quality.flat = channel.still[0];
