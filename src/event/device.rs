@@ -122,23 +122,13 @@ pub struct Contact {
     pub on: bool,
 }
 
-/// The inputs of a differential amplifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The one that counts upwards.
-    Positive,
-    /// The one that counts downwards.
-    Negative,
-}
-
-impl Input {
-    /// The value of the `input` label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Positive => "p",
-            Self::Negative => "n",
-        }
+labels! {
+    /// The inputs of a differential amplifier. Closed, because they become a label.
+    Input {
+        /// The one that counts upwards.
+        Positive = "p",
+        /// The one that counts downwards.
+        Negative = "n",
     }
 }
 
@@ -160,42 +150,26 @@ pub enum Vital {
     PoorSignal(f64),
 }
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
-        /// Why a channel is judged bad. Closed, because it becomes a label.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason { $($(#[$doc])* $name,)* }
-
-        impl Reason {
-            /// Every reason, in the order of declaration.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The value of the `reason` label.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $label,)* }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// At or near what the converter can give.
-    Railed = "railed",
-    /// It does not change.
-    Flat = "flat",
-    /// Too little in the band, as of an input that is not connected.
-    Quiet = "quiet",
-    /// Too much in the band.
-    Loud = "loud",
-    /// Mains hum.
-    Hum = "hum",
-    /// Too much above the band.
-    Noise = "noise",
-    /// Unlike all other channels.
-    Correlation = "correlation",
-    /// The device itself says that the electrode does not touch.
-    Contact = "contact",
+labels! {
+    /// Why a channel is judged bad. Closed, because it becomes a label.
+    Reason {
+        /// At or near what the converter can give.
+        Railed = "railed",
+        /// It does not change.
+        Flat = "flat",
+        /// Too little in the band, as of an input that is not connected.
+        Quiet = "quiet",
+        /// Too much in the band.
+        Loud = "loud",
+        /// Mains hum.
+        Hum = "hum",
+        /// Too much above the band.
+        Noise = "noise",
+        /// Unlike all other channels.
+        Correlation = "correlation",
+        /// The device itself says that the electrode does not touch.
+        Contact = "contact",
+    }
 }
 
 /// A set of reasons.
