@@ -1,7 +1,7 @@
 //! The one table of everything that is measured.
 //!
 //! An entry holds a metric's name, meaning, type, unit, labels, life and *effect*: how an event
-//! moves it. Registration, the metrics reference and, later, dashboards and rules are readings of
+//! moves it. Registration, the metrics reference, dashboards and rules are readings of
 //! this table. User packs join it at start.
 
 pub mod agent;
@@ -23,6 +23,7 @@ pub mod signal;
 pub mod source;
 pub mod stream;
 pub mod tap;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
