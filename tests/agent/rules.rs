@@ -109,7 +109,9 @@ fn every_name_in_a_text_is_one_that_there_is() {
         let steps = [alert.immediate, alert.short_term, alert.long_term].concat();
         for text in [alert.description, alert.meaning].into_iter().chain(steps) {
             for name in names.find_iter(text).map(|found| found.as_str()) {
-                assert!(known.contains(name), "{}: nothing is called {name} in {text}", alert.name);
+                let histogram = known.contains(&format!("{name}_bucket"));
+                let fine = histogram || known.contains(name);
+                assert!(fine, "{}: nothing is called {name} in {text}", alert.name);
             }
         }
     }
