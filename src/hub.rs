@@ -63,17 +63,16 @@ impl Hub {
 
     /// Adds a source, under the name its series and log lines have.
     pub fn add_source(&self, name: &str) -> SourceId {
-        let mut state = self.lock();
-        state.voice.names.push(name.into());
-        state.registry.add_source(name)
+        self.lock().add_source(name)
     }
 
     /// The source of this name, which is added if there is none: that of a thing that a source finds.
     pub fn source_named(&self, name: &str) -> SourceId {
-        let known = self.lock().voice.names.iter().position(|known| **known == *name);
+        let mut state = self.lock();
+        let known = state.voice.names.iter().position(|known| **known == *name);
         match known.and_then(|place| u32::try_from(place).ok()) {
             Some(place) => SourceId(place),
-            None => self.add_source(name),
+            None => state.add_source(name),
         }
     }
 
@@ -95,6 +94,11 @@ impl Hub {
 impl State {
     fn new(registry: Registry, budget: Budget, peaks: Peaks) -> Self {
         Self { registry, budget, peaks, rates: Rates::default(), accepted: 0, voice: Voice::default() }
+    }
+
+    fn add_source(&mut self, name: &str) -> SourceId {
+        self.voice.names.push(name.into());
+        self.registry.add_source(name)
     }
 
     /// Folds one event: first the analysers see it, then the series.

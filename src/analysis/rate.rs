@@ -17,8 +17,9 @@ const MARKS: usize = 11;
 /// The longest gap is remembered for this many slots of ten seconds.
 const SLOTS: usize = 6;
 const SLOT: u64 = 10 * SECOND;
-/// Nothing for so long is silence.
+/// Nothing for so long is silence, or for so many periods of a device that is slower.
 const SILENT: u64 = SECOND;
+const PERIODS: f64 = 2.0;
 /// A pause that is shorter is a matter of the machine, not of the device.
 const PAUSE: u64 = 200_000_000;
 /// So long after a pause everything has arrived that waited in a buffer meanwhile, unless packets still come faster
@@ -288,6 +289,8 @@ impl Stream {
     }
 
     fn flow(&mut self, now: u64) -> Flow {
+        // A clock that was set back does not put off the silence.
+        self.last_sample = self.last_sample.map(|last| last.min(now));
         if self.marked > 0 {
             self.mark(now);
         }
@@ -296,15 +299,18 @@ impl Stream {
         let rate =
             (self.marked > 1 && span >= SECOND / 2).then(|| (self.samples - before) as f64 / seconds(span));
         let nominal = Some(self.device.rate).filter(|nominal| *nominal > 0.0);
-        let oldest = (now / SLOT).saturating_sub(SLOTS as u64 - 1);
-        let over = self.slots.iter().filter(|slot| slot.0 >= oldest).map(|slot| slot.1).max().unwrap_or(0);
+        let newest = now / SLOT;
+        let minute = newest.saturating_sub(SLOTS as u64 - 1)..=newest;
+        let over =
+            self.slots.iter().filter(|slot| minute.contains(&slot.0)).map(|slot| slot.1).max().unwrap_or(0);
         let silence = now.saturating_sub(self.last_sample.unwrap_or(self.opened));
+        let patience = nominal.map_or(SILENT, |nominal| SILENT.max((PERIODS * 1e9 / nominal) as u64));
         Flow {
             rate,
             ratio: rate.zip(nominal).map(|(rate, nominal)| rate / nominal),
             longest_gap: seconds(over.max(silence)),
             last: self.last_sample.map(|last| Timestamp(last).seconds()),
-            streaming: self.last_sample.is_some() && silence <= SILENT,
+            streaming: self.last_sample.is_some() && silence <= patience,
             drift: self.clock.drift(),
         }
     }

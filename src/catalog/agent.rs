@@ -40,14 +40,14 @@ pub static CONFIG: Metric = Metric {
     help: "First 48 bits of a hash of the configuration that runs; equal on agents that run the same one",
     ..Metric::BLANK
 };
-/// Reloads that took effect.
+/// Attempts to reload.
 pub static RELOADS: Metric = Metric {
     name: "agent_reloads",
     help: "Attempts to reload the configuration",
     kind: Kind::Counter,
     ..Metric::BLANK
 };
-/// Reloads that were refused.
+/// Attempts to reload that were refused.
 pub static RELOAD_FAILURES: Metric = Metric {
     name: "agent_reload_failures",
     help: "Attempts to reload the configuration that were refused, so that the old one stayed",

@@ -206,7 +206,7 @@ static LAST_SAMPLE: Metric = Metric {
 
 static STREAMING: Metric = Metric {
     name: "device_streaming",
-    help: "Whether a sample came within the last second: 1 if so, 0 if the device is silent",
+    help: "Whether a sample came within the last second, or two periods of a slower device: 1 if so, 0 if it is silent",
     read: |event, row| {
         if let Some(flow) = flow(event) {
             row.set(&[&row.source()], f64::from(u8::from(flow.streaming)));

@@ -1,7 +1,7 @@
 //! The one table of everything that is measured.
 //!
 //! An entry holds a metric's name, meaning, type, unit, labels, life and *effect*: how an event
-//! moves it. Registration, the metrics reference and, later, dashboards and rules are readings of
+//! moves it. Registration, the metrics reference, dashboards and rules are readings of
 //! this table. User packs join it at start.
 
 pub mod agent;
@@ -23,6 +23,7 @@ pub mod signal;
 pub mod source;
 pub mod stream;
 pub mod tap;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -130,7 +131,8 @@ pub enum Keep {
     Fresh,
     /// As long as its source is up.
     WhileUp,
-    /// As long as its source is up and the device streams: what says how a signal is now must not outlive it.
+    /// As long as its source is up and the device streams and stays what it is: what says how a signal is now must
+    /// not outlive it.
     WhileStreaming,
 }
 

@@ -1,7 +1,7 @@
 //! Page: how good is the signal, channel by channel?
 
-use super::{Keep, Metric, Page, Unit};
-use crate::event::{Body, Event, Hum, Kind, Quality, Reason, Signal, Topic};
+use super::{Keep, Metric, Page, Row, Unit};
+use crate::event::{Body, Event, Kind, Quality, Reason, Signal, Topic};
 
 /// How good is the signal, channel by channel?
 pub static PAGE: Page = Page {
@@ -59,17 +59,33 @@ fn quality(event: &Event<'_>, with: impl FnOnce(&Quality, &str)) {
     }
 }
 
+fn gauge(event: &Event<'_>, row: &mut dyn Row, number: fn(&Quality) -> Option<f64>) {
+    quality(event, |quality, channel| {
+        if let Some(number) = number(quality) {
+            row.set(&[&row.source(), channel], number);
+        }
+    });
+}
+
+fn count(event: &Event<'_>, row: &mut dyn Row, number: fn(&Quality) -> u32) {
+    quality(event, |quality, channel| row.add(&[&row.source(), channel], number(quality).into()));
+}
+
 fn signal<'e>(event: &Event<'e>) -> Option<&'e Signal> {
     if let Body::Signal(signal) = event.body { Some(signal) } else { None }
+}
+
+fn of_device(event: &Event<'_>, row: &mut dyn Row, number: fn(&Signal) -> Option<f64>) {
+    if let Some(number) = signal(event).and_then(number) {
+        row.set(&[&row.source()], number);
+    }
 }
 
 static QUALITY: Metric = Metric {
     name: "channel_quality",
     help: "Score of a channel, the least of its parts: 1.5 less a measure over its limit, from 0 to 1; below 0.5 the channel is bad",
     unit: Unit::Ratio,
-    read: |event, row| {
-        quality(event, |quality, channel| row.set(&[&row.source(), channel], quality.score));
-    },
+    read: |event, row| gauge(event, row, |quality| Some(quality.score)),
     ..CHANNEL
 };
 
@@ -92,11 +108,7 @@ static BAD_SECONDS: Metric = Metric {
     name: "channel_bad",
     help: "Seconds of signal that a channel was bad, for whatever reason",
     unit: Unit::Seconds,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            row.add(&[&row.source(), channel], quality.bad_seconds.into());
-        });
-    },
+    read: |event, row| count(event, row, |quality| quality.bad_seconds),
     ..COUNTED
 };
 
@@ -104,13 +116,7 @@ static RAILED: Metric = Metric {
     name: "channel_railed",
     help: "Share of the samples of the last second at a rail of the converter",
     unit: Unit::Ratio,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.railed {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.railed),
     ..CHANNEL
 };
 
@@ -118,13 +124,7 @@ static PEAK: Metric = Metric {
     name: "channel_peak",
     help: "Largest distance of a sample from the middle of the range in the last three seconds, as a share of half the range",
     unit: Unit::Ratio,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.peak {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.peak),
     ..CHANNEL
 };
 
@@ -132,9 +132,7 @@ static FLAT: Metric = Metric {
     name: "channel_flat",
     help: "Share of the tenths of the last second in which no sample differed from the one before",
     unit: Unit::Ratio,
-    read: |event, row| {
-        quality(event, |quality, channel| row.set(&[&row.source(), channel], quality.flat));
-    },
+    read: |event, row| gauge(event, row, |quality| Some(quality.flat)),
     ..CHANNEL
 };
 
@@ -142,26 +140,14 @@ static OFFSET: Metric = Metric {
     name: "channel_offset",
     help: "Mean of the last second",
     unit: Unit::Volts,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = Some(quality.offset).filter(|_| quality.volts) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.volts.then_some(quality.offset)),
     ..CHANNEL
 };
 
 static OFFSET_COUNTS: Metric = Metric {
     name: "channel_offset_counts",
     help: "Mean of the last second, in counts of the converter of a device whose gain is not known",
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = Some(quality.offset).filter(|_| !quality.volts) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| (!quality.volts).then_some(quality.offset)),
     ..CHANNEL
 };
 
@@ -169,26 +155,14 @@ static RMS: Metric = Metric {
     name: "channel_rms",
     help: "Root mean square of the last second about its mean, which is its standard deviation",
     unit: Unit::Volts,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = Some(quality.rms).filter(|_| quality.volts) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.volts.then_some(quality.rms)),
     ..CHANNEL
 };
 
 static RMS_COUNTS: Metric = Metric {
     name: "channel_rms_counts",
     help: "Root mean square of the last second about its mean, which is its standard deviation, in counts of the converter of a device whose gain is not known",
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = Some(quality.rms).filter(|_| !quality.volts) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| (!quality.volts).then_some(quality.rms)),
     ..CHANNEL
 };
 
@@ -196,26 +170,14 @@ static BAND_RMS: Metric = Metric {
     name: "channel_band_rms",
     help: "Root mean square of the last two seconds in the band of frequencies that is set, 1 to 45 Hz if none is",
     unit: Unit::Volts,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.band_rms.filter(|_| quality.volts) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.band_rms.filter(|_| quality.volts)),
     ..CHANNEL
 };
 
 static BAND_RMS_COUNTS: Metric = Metric {
     name: "channel_band_rms_counts",
     help: "Root mean square of the last two seconds in the band of frequencies that is set, 1 to 45 Hz if none is, in counts of the converter of a device whose gain is not known",
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.band_rms.filter(|_| !quality.volts) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.band_rms.filter(|_| !quality.volts)),
     ..CHANNEL
 };
 
@@ -223,26 +185,14 @@ static HUM: Metric = Metric {
     name: "channel_hum",
     help: "Power of the mains hum as a share of its own and that of the band",
     unit: Unit::Ratio,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.hum.map(|Hum { ratio, .. }| ratio) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.hum.map(|hum| hum.ratio)),
     ..CHANNEL
 };
 
 static HUM_DECIBELS: Metric = Metric {
     name: "channel_hum_decibels",
     help: "Peak of the mains hum over the median of the spectrum within 10 Hz of it, decibels",
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.hum.map(|Hum { decibels, .. }| decibels) {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.hum.map(|hum| hum.decibels)),
     ..CHANNEL
 };
 
@@ -250,57 +200,35 @@ static NOISE: Metric = Metric {
     name: "channel_noise",
     help: "Power above the band, from the median of its spectrum, as a share of that and the power of the band",
     unit: Unit::Ratio,
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.noise {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.noise),
     ..CHANNEL
 };
 
 static CORRELATION: Metric = Metric {
     name: "channel_correlation",
     help: "Likeness to the other channels in the band: 98th percentile of the correlations without their sign; beyond 64 channels with the eight neighbours on each side",
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            if let Some(value) = quality.correlation {
-                row.set(&[&row.source(), channel], value);
-            }
-        });
-    },
+    read: |event, row| gauge(event, row, |quality| quality.correlation),
     ..CHANNEL
 };
 
 static KURTOSIS: Metric = Metric {
     name: "channel_kurtosis",
     help: "Excess kurtosis of the last two seconds: 0 of a normal distribution, above it for rare large values",
-    read: |event, row| {
-        quality(event, |quality, channel| row.set(&[&row.source(), channel], quality.kurtosis));
-    },
+    read: |event, row| gauge(event, row, |quality| Some(quality.kurtosis)),
     ..CHANNEL
 };
 
 static ARTEFACTS: Metric = Metric {
     name: "channel_artefacts",
     help: "Times that a tenth of a second became more than four times as high as usual, as in a blink or a step",
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            row.add(&[&row.source(), channel], quality.artefacts.into());
-        });
-    },
+    read: |event, row| count(event, row, |quality| quality.artefacts),
     ..COUNTED
 };
 
 static DROPOUTS: Metric = Metric {
     name: "channel_dropouts",
     help: "Times that a channel stopped changing for a tenth of a second or longer",
-    read: |event, row| {
-        quality(event, |quality, channel| {
-            row.add(&[&row.source(), channel], quality.dropouts.into());
-        });
-    },
+    read: |event, row| count(event, row, |quality| quality.dropouts),
     ..COUNTED
 };
 
@@ -308,22 +236,14 @@ static DEVICE_QUALITY: Metric = Metric {
     name: "device_quality",
     help: "Mean of the scores of a device's channels",
     unit: Unit::Ratio,
-    read: |event, row| {
-        if let Some(value) = signal(event).map(|signal| signal.score) {
-            row.set(&[&row.source()], value);
-        }
-    },
+    read: |event, row| of_device(event, row, |signal| Some(signal.score)),
     ..DEVICE
 };
 
 static BAD_CHANNELS: Metric = Metric {
     name: "device_bad_channels",
     help: "Channels of a device that are bad",
-    read: |event, row| {
-        if let Some(value) = signal(event).map(|signal| f64::from(signal.bad)) {
-            row.set(&[&row.source()], value);
-        }
-    },
+    read: |event, row| of_device(event, row, |signal| Some(f64::from(signal.bad))),
     ..DEVICE
 };
 
@@ -331,11 +251,7 @@ static MAINS: Metric = Metric {
     name: "device_mains",
     help: "Frequency that is taken for that of the mains, where it is not set the one that stands out more",
     unit: Unit::Hertz,
-    read: |event, row| {
-        if let Some(value) = signal(event).and_then(|signal| signal.mains) {
-            row.set(&[&row.source()], value);
-        }
-    },
+    read: |event, row| of_device(event, row, |signal| signal.mains),
     ..DEVICE
 };
 

@@ -202,14 +202,16 @@ static RATE_RATIO: Metric = Metric {
 
 static AGE: Metric = Metric {
     name: "stream_sample_age",
-    help: "How old the newest sample of a read was, by the sender's timestamp put right by its clock's offset",
+    help: "How old the newest sample of a read was, by the sender's timestamp put right by its clock's offset; \
+           0 if it is ahead",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: super::LATENCY,
     keep: Keep::Always,
     read: |event, row| {
         if let Body::StreamState(state) = event.body {
-            state.ages.iter().for_each(|age| row.observe(&labels(&state.name), *age, None));
+            // Clocks are known to some microseconds, and some programs stamp ahead; but no sum may fall.
+            state.ages.iter().for_each(|age| row.observe(&labels(&state.name), age.max(0.0), None));
         }
     },
     ..ENTRY

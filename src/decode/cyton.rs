@@ -204,6 +204,8 @@ impl Board for Daisy {
     }
 
     fn hear(&mut self, text: &str) -> bool {
+        // Who talks has stopped: the next frame is the first of a stream.
+        (self.begun, self.half) = (false, None);
         self.measurement.hear(text)
     }
 
@@ -352,6 +354,11 @@ mod tests {
         assert_eq!(
             told(&mut decoder, &frames([0, 1, 2, 3, 5, 6, 7])),
             ["daisy", "4 frames, 1 samples", "1 lost", "3 frames, 1 samples"]
+        );
+        let restarted = [&frames(0..4), &b"v3.1.2$$$"[..], &frames(0..4)].concat();
+        assert_eq!(
+            told(&mut decoder, &restarted)[1..],
+            ["4 frames, 1 samples", "answer of 9 Some(\"v3.1.2\") false", "4 frames, 1 samples"]
         );
         let mut all = Vec::new();
         decoder.decode(&[frame(1, 0), frame(2, 2), frame(3, 1)].concat(), &mut |body| {

@@ -25,6 +25,8 @@ const SCALE: f64 = 1.2 / 8_388_607.0 / 1.5 / 51.0;
 const PACKET: (usize, usize) = (HEADER + 5, 20);
 /// What a board advertises begins so.
 const NAME: &str = "Ganglion";
+/// Ends the first connection.
+const DISCONNECT: &[u8] = &[0, 1, 3, 0, 0];
 /// Codes that are no failure: the list is at its end; the connection was ended by this side.
 const FINE: [u16; 3] = [0, 0x040A, 0x0216];
 
@@ -188,7 +190,8 @@ impl Board for Ganglion {
         let bytes = message.len() as u64;
         let said = bgapi::read(message);
         let round = self.round();
-        let wanted = matches!(said, Message::Found { data, .. } if self.meets(data));
+        let looks = self.dialogue.looks();
+        let wanted = matches!(said, Message::Found { data, .. } if looks && self.meets(data));
         if self.round() != round {
             out(Body::Device(self.device()));
         }
@@ -254,13 +257,14 @@ impl Board for Ganglion {
         *self = Self { wanted: self.wanted.take(), set: self.set, firmware: self.set, ..Self::default() };
     }
 
-    /// Nothing is connected, and nothing is looked for: what the dongle did before ends.
+    /// Nothing is connected, and nothing is looked for: what the dongle did before ends. A silent one is greeted
+    /// again, and may have a connection then.
     fn hello(&self) -> &'static [&'static [u8]] {
-        &[&[0, 0, 6, 4]]
+        &[DISCONNECT, &[0, 0, 6, 4]]
     }
 
     fn goodbye(&self) -> &'static [u8] {
-        &[0, 1, 3, 0, 0]
+        DISCONNECT
     }
 
     fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> bool {
@@ -369,6 +373,21 @@ mod tests {
         let stream: Vec<u8> = [empty(198), empty(199), empty(100)].concat();
         let all = told(&mut decoder, &stream);
         assert_eq!(all, ["101 a round", "2 frames, 0 samples", "100 a round", "1 frames, 2 samples"]);
+    }
+
+    #[test]
+    fn the_firmware_is_that_of_the_board_that_was_found_first() {
+        let advertised = |name: &str| {
+            let data = [&[name.len() as u8 + 1, 9], name.as_bytes()].concat();
+            let mut bytes = vec![0x80, 11 + data.len() as u8, 6, 0, 0xC0, 0, 1, 2, 3, 4, 5, 6, 1, 0xFF];
+            bytes.push(data.len() as u8);
+            [bytes, data].concat()
+        };
+        let mut decoder = Boards::new(Ganglion::default());
+        decoder.ask(&mut Vec::new());
+        let both = [advertised("Ganglion-1a2b"), advertised("Ganglion 1.3-c0de")].concat();
+        decoder.decode(&both, &mut |_| {});
+        assert_eq!(told(&mut decoder, &[empty(0), empty(101)].concat()), ["2 frames, 3 samples"]);
     }
 
     #[test]

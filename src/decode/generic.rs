@@ -1,7 +1,7 @@
 //! A board that is described and not programmed: a lab's own.
 //!
 //! What a frame is stands in a [`Frame`]; nothing is learnt from the stream. A number that is not finite reads
-//! as 0, and what is more than 32-bit floating point can hold reads as the most it can.
+//! as 0 and is a fault, one a frame; what is more than 32-bit floating point can hold reads as the most it can.
 
 mod checksum;
 mod frame;
@@ -9,8 +9,9 @@ mod frame;
 pub use checksum::Kind;
 pub use frame::{Channels, Checksum, Counter, Format, Frame, LONGEST, LengthField, Octets, Order, Unit};
 
+use super::Sink;
 use super::board::{Board, Piece, byte};
-use crate::event::{Device, Rails};
+use crate::event::{Body, Device, Fault, FaultKind, Rails};
 
 /// A board that is described.
 #[derive(Clone, Debug)]
@@ -18,7 +19,12 @@ pub struct Generic {
     frame: Frame,
     /// Pieces of the hello that were written.
     greeted: usize,
+    /// How often it was asked since something came, or since the hello began.
+    quiet: u32,
 }
+
+/// Asked so often in silence, a board is told to start again: some 5 seconds, or 5 frames if they are rarer.
+const PATIENCE: f64 = 25.0;
 
 /// An unsigned number of up to 8 bytes.
 fn number(bytes: &[u8], order: Order) -> u64 {
@@ -46,7 +52,7 @@ fn value(bytes: &[u8], format: Format, order: Order) -> f64 {
 
 /// Within what samples can be.
 fn held(value: f64) -> f32 {
-    if value.is_nan() { 0.0 } else { value.clamp(f32::MIN.into(), f32::MAX.into()) as f32 }
+    value.clamp(f32::MIN.into(), f32::MAX.into()) as f32
 }
 
 impl Generic {
@@ -56,7 +62,7 @@ impl Generic {
     /// What [`Frame::problems`] says.
     pub fn new(frame: Frame) -> Result<Self, Vec<(&'static str, String)>> {
         let problems = frame.problems();
-        if problems.is_empty() { Ok(Self { frame, greeted: 0 }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { frame, greeted: 0, quiet: 0 }) } else { Err(problems) }
     }
 
     /// A board as an example: 4 channels of 16 bits at 250 Hz, and all that frames can be known by.
@@ -93,7 +99,7 @@ impl Generic {
             hello: Vec::new(),
             goodbye: Octets::default(),
         };
-        Self { frame, greeted: 0 }
+        Self { frame, greeted: 0, quiet: 0 }
     }
 
     /// The length that the beginning of a frame says, once it can be known.
@@ -106,6 +112,15 @@ impl Generic {
                 Some(number(bytes, field.order) as usize + field.plus)
             }
         }
+    }
+
+    /// The values of a frame as they are written, sample after sample.
+    fn values(&self, frame: &[u8]) -> impl Iterator<Item = f64> {
+        let Channels { offset, count, format, order, .. } = self.frame.channels;
+        let (stride, sample_stride) = self.frame.channels.strides();
+        let at = move |sample: usize, channel: usize| offset + sample * sample_stride + channel * stride;
+        let places = (0..self.frame.samples).flat_map(move |s| (0..count).map(move |c| at(s, c)));
+        places.map(move |at| value(frame.get(at..at + format.bytes()).unwrap_or_default(), format, order))
     }
 
     fn rails(&self) -> Rails {
@@ -179,30 +194,36 @@ impl Board for Generic {
         Some(number as u32 % counter.round().max(1))
     }
 
-    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
-        let Frame { channels, samples, scale, .. } = &self.frame;
-        let (stride, sample_stride) = channels.strides();
-        let bytes = channels.format.bytes();
-        for sample in 0..*samples {
-            for channel in 0..channels.count {
-                let at = channels.offset + sample * sample_stride + channel * stride;
-                let read = frame.get(at..at + bytes).unwrap_or_default();
-                values.push(held(value(read, channels.format, channels.order) * scale));
-            }
+    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        let float = matches!(self.frame.channels.format, Format::Float32 | Format::Float64);
+        if float && !self.values(frame).all(f64::is_finite) {
+            // Its bytes are those of the frame, which is good otherwise.
+            out(Body::Fault(Fault { kind: FaultKind::NotFinite, bytes: 0 }));
         }
     }
 
-    fn end(&mut self) {
-        self.greeted = 0;
+    fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
+        let scaled = |value: f64| if value.is_finite() { held(value * self.frame.scale) } else { 0.0 };
+        values.extend(self.values(frame).map(scaled));
     }
 
-    /// Writes the hello, a piece each time.
-    fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> bool {
+    fn end(&mut self) {
+        (self.greeted, self.quiet) = (0, 0);
+    }
+
+    /// Writes the hello, a piece each time, and all of it again to a board that is silent.
+    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
+        self.quiet = if quiet { self.quiet.saturating_add(1) } else { 0 };
+        let patience = PATIENCE * (self.frame.samples as f64 / self.frame.rate).max(1.0);
+        let again = f64::from(self.quiet) >= patience && !self.frame.hello.is_empty();
+        if again {
+            (self.greeted, self.quiet) = (0, 0);
+        }
         if let Some(piece) = self.frame.hello.get(self.greeted) {
             self.greeted += 1;
             out.extend_from_slice(piece);
         }
-        false
+        again
     }
 
     fn farewell(&mut self, out: &mut Vec<u8>) {
@@ -296,6 +317,37 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_none_is_told() {
+        let frame = described(
+            r#"{"sync": [1, 2], "length": 10, "rate": 1, "scale": 1e300,
+                "channels": {"offset": 2, "count": 2, "format": "float32"}}"#,
+        );
+        let packet = |values: [f32; 2]| [&[1, 2], &values.map(f32::to_be_bytes).concat()[..]].concat();
+        let good = packet([1e30, -0.0]);
+        let stream = [good.clone(), packet([f32::NAN, f32::INFINITY]), good].concat();
+        let (values, told) = told(frame, &stream);
+        assert_eq!(values, [f32::MAX, 0.0, 0.0, 0.0, f32::MAX, 0.0]);
+        assert_eq!(told, ["Fault(Fault { kind: NotFinite, bytes: 0 })"]);
+    }
+
+    #[test]
+    fn a_silent_board_is_told_again() {
+        let text = r#"{"sync": [1, 2], "length": 6, "rate": 0.5, "hello": ["a", "b"], "counter": {"offset": 2},
+                       "channels": {"offset": 3, "count": 3, "format": "int8"}}"#;
+        let mut decoder = Boards::new(Generic::new(described(text)).unwrap());
+        let (mut out, mut told) = (Vec::new(), Vec::new());
+        let mut see = |body: Body<'_>| told.push(matches!(body, Body::Lost(_)));
+        decoder.decode(&[1, 2, 7, 0, 0, 0, 1, 2, 8, 0, 0, 0], &mut see);
+        (0..50).for_each(|_| decoder.ask(&mut out));
+        assert_eq!(out, b"ab", "a frame every two seconds");
+        (0..50).for_each(|_| decoder.ask(&mut out));
+        assert_eq!(out, b"abab");
+        // It counts from the beginning, and is the same board.
+        decoder.decode(&[1, 2, 0, 0, 0, 0], &mut see);
+        assert_eq!(told, [false; 4]);
+    }
+
+    #[test]
     fn the_example_is_possible() {
         assert_eq!(Generic::example().frame.problems(), []);
     }
@@ -318,6 +370,17 @@ mod tests {
         let sum = r#""length": 9, "checksum": {"kind": "sum8", "from": 0, "to": 9}"#;
         assert_eq!(wrong(&with(sum)), ["checksum.to"]);
         assert_eq!(wrong(&with(r#""scale": 0"#)), ["", "scale"]);
+        let far = usize::MAX;
+        let sum = format!(r#""length": 9, "checksum": {{"kind": "sum8", "offset": {far}, "to": 5}}"#);
+        assert_eq!(wrong(&with(&sum)), ["length", "channels"]);
+        let field = format!(r#""tail": "E", "length_field": {{"offset": 6, "plus": {far}}}"#);
+        assert_eq!(wrong(&with(&field)), ["length_field.plus"]);
+        for rate in ["0", "-1", "1e-300", "1e300"] {
+            assert_eq!(
+                wrong(&with(r#""length": 6"#).replace(r#""rate": 1"#, &format!(r#""rate": {rate}"#))),
+                ["rate"]
+            );
+        }
         let bare = r#"{"length": 2, "rate": 1, "channels": {"offset": 0, "count": 1, "format": "int16"}}"#;
         assert_eq!(wrong(bare), ["sync"]);
     }

@@ -42,14 +42,15 @@ impl Rails {
         Self::All((-half * scale) as f32, ((half - 1.0) * scale) as f32)
     }
 
-    /// Those of a channel, counted from 0.
+    /// Those of a channel, counted from 0; none if there is no room between them.
     #[must_use]
     pub fn of(self, channel: usize) -> Option<(f32, f32)> {
-        match self {
+        let rails = match self {
             Self::Unknown => None,
             Self::All(low, high) => Some((low, high)),
             Self::Each(each) => each.get(channel).or_else(|| each.last()).copied(),
-        }
+        };
+        rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)
     }
 }
 
@@ -121,23 +122,13 @@ pub struct Contact {
     pub on: bool,
 }
 
-/// The inputs of a differential amplifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The one that counts upwards.
-    Positive,
-    /// The one that counts downwards.
-    Negative,
-}
-
-impl Input {
-    /// The value of the `input` label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Positive => "p",
-            Self::Negative => "n",
-        }
+labels! {
+    /// The inputs of a differential amplifier. Closed, because they become a label.
+    Input {
+        /// The one that counts upwards.
+        Positive = "p",
+        /// The one that counts downwards.
+        Negative = "n",
     }
 }
 
@@ -159,42 +150,26 @@ pub enum Vital {
     PoorSignal(f64),
 }
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
-        /// Why a channel is judged bad. Closed, because it becomes a label.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason { $($(#[$doc])* $name,)* }
-
-        impl Reason {
-            /// Every reason, in the order of declaration.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The value of the `reason` label.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $label,)* }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// At or near what the converter can give.
-    Railed = "railed",
-    /// It does not change.
-    Flat = "flat",
-    /// Too little in the band, as of an input that is not connected.
-    Quiet = "quiet",
-    /// Too much in the band.
-    Loud = "loud",
-    /// Mains hum.
-    Hum = "hum",
-    /// Too much above the band.
-    Noise = "noise",
-    /// Unlike all other channels.
-    Correlation = "correlation",
-    /// The device itself says that the electrode does not touch.
-    Contact = "contact",
+labels! {
+    /// Why a channel is judged bad. Closed, because it becomes a label.
+    Reason {
+        /// At or near what the converter can give.
+        Railed = "railed",
+        /// It does not change.
+        Flat = "flat",
+        /// Too little in the band, as of an input that is not connected.
+        Quiet = "quiet",
+        /// Too much in the band.
+        Loud = "loud",
+        /// Mains hum.
+        Hum = "hum",
+        /// Too much above the band.
+        Noise = "noise",
+        /// Unlike all other channels.
+        Correlation = "correlation",
+        /// The device itself says that the electrode does not touch.
+        Contact = "contact",
+    }
 }
 
 /// A set of reasons.
@@ -303,7 +278,7 @@ pub struct Flow {
     pub longest_gap: f64,
     /// When the last sample came, seconds since the epoch.
     pub last: Option<f64>,
-    /// Whether a sample came within the last second.
+    /// Whether a sample came within the last second, or within two periods of a device that is slower.
     pub streaming: bool,
     /// How much faster than it should the device runs, by the machine's clock: 0.00005 are 50 ppm. `None` in
     /// the first minutes.

@@ -4,6 +4,26 @@
 //! allocation; whoever wants to keep one copies what it needs. Base units throughout: seconds,
 //! bytes, hertz, ratios from 0 to 1.
 
+/// A closed list of words that are the values of a label.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$each])* $variant,)* }
+
+        impl $name {
+            /// All of them, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The value of the label.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+        }
+    };
+}
+
 mod device;
 mod machine;
 mod observation;
@@ -244,54 +264,38 @@ pub struct Fault {
     pub bytes: u64,
 }
 
-macro_rules! fault_kinds {
-    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
-        /// Why a piece of input was rejected. Closed, because it becomes a label.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum FaultKind { $($(#[$doc])* $name,)* }
-
-        impl FaultKind {
-            /// Every kind, in the order of declaration.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The value of the `kind` label.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $label,)* }
-            }
-        }
-    };
-}
-
-fault_kinds! {
-    /// Not in the format at all.
-    Syntax = "syntax",
-    /// Not UTF-8.
-    Encoding = "encoding",
-    /// Longer than the limit.
-    TooLong = "too_long",
-    /// The stream ended inside it.
-    Cut = "cut",
-    /// A type of message that does not exist.
-    UnknownType = "unknown_type",
-    /// A field that must be there is not.
-    MissingField = "missing_field",
-    /// A field holds what it cannot hold.
-    BadValue = "bad_value",
-    /// A number is NaN or infinite.
-    NotFinite = "not_finite",
-    /// A number that cannot be negative is.
-    Negative = "negative",
-    /// It ended before it began.
-    ClockSkew = "clock_skew",
-    /// A metric or label name that is not one.
-    BadName = "bad_name",
-    /// A metric that already exists with another type or other label names.
-    Conflict = "conflict",
-    /// A metric that would be one too many.
-    Limit = "limit",
-    /// Bytes between the frames of a device.
-    Frame = "frame",
-    /// A frame whose checksum is wrong.
-    Checksum = "checksum",
+labels! {
+    /// Why a piece of input was rejected. Closed, because it becomes a label.
+    FaultKind {
+        /// Not in the format at all.
+        Syntax = "syntax",
+        /// Not UTF-8.
+        Encoding = "encoding",
+        /// Longer than the limit.
+        TooLong = "too_long",
+        /// The stream ended inside it.
+        Cut = "cut",
+        /// A type of message that does not exist.
+        UnknownType = "unknown_type",
+        /// A field that must be there is not.
+        MissingField = "missing_field",
+        /// A field holds what it cannot hold.
+        BadValue = "bad_value",
+        /// A number is NaN or infinite.
+        NotFinite = "not_finite",
+        /// A number that cannot be negative is.
+        Negative = "negative",
+        /// It ended before it began.
+        ClockSkew = "clock_skew",
+        /// A metric or label name that is not one.
+        BadName = "bad_name",
+        /// A metric that already exists with another type or other label names.
+        Conflict = "conflict",
+        /// A metric that would be one too many.
+        Limit = "limit",
+        /// Bytes between the frames of a device.
+        Frame = "frame",
+        /// A frame whose checksum is wrong.
+        Checksum = "checksum",
+    }
 }

@@ -67,7 +67,7 @@ pub struct Site {
     /// What the files are generated from.
     pub catalogue: ArcSwap<Catalogue>,
     buffers: reply::Buffers,
-    rendering: Semaphore,
+    rendered: provision::Rendered,
 }
 
 impl Site {
@@ -75,8 +75,8 @@ impl Site {
     #[must_use]
     pub fn new(hub: Arc<Hub>, own: Arc<Own>, reload: mpsc::Sender<Reload>) -> Arc<Self> {
         let (sources, catalogue) = (ArcSwap::default(), ArcSwap::default());
-        let (buffers, rendering) = (reply::Buffers::default(), Semaphore::new(1));
-        Arc::new(Self { hub, own, reload, sources, catalogue, buffers, rendering })
+        let (buffers, rendered) = (reply::Buffers::default(), provision::Rendered::default());
+        Arc::new(Self { hub, own, reload, sources, catalogue, buffers, rendered })
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Reply {

@@ -1,7 +1,7 @@
 //! The generated files for whoever fetches them: Prometheus, vmalert, a person with curl. Read only, and no secret is
 //! in them.
 //!
-//! They are generated anew for each request, because they are seldom asked for and would cost memory meanwhile.
+//! They are generated when they are first asked for, and kept until there is another configuration.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -32,6 +32,9 @@ pub struct Catalogue {
     pub settings: Settings,
 }
 
+/// The files, and what they were generated from.
+pub(super) type Rendered = Arc<tokio::sync::Mutex<Option<(Arc<Catalogue>, Arc<[File]>)>>>;
+
 /// Whether a path is one of the files, or their list.
 pub(super) fn is(path: &str) -> bool {
     path == "/provision" || path.starts_with(ROOT) || path.starts_with(RUNBOOKS.0)
@@ -40,17 +43,9 @@ pub(super) fn is(path: &str) -> bool {
 impl Site {
     /// The list of files, or one of them.
     pub(super) async fn file(&self, path: &str) -> Reply {
-        // One at a time: whoever asks often waits, and nobody else does.
-        let Ok(turn) = self.rendering.acquire().await else {
-            return reply::text(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping\n");
-        };
-        let catalogue: Arc<Catalogue> = self.catalogue.load_full();
-        let rendered =
-            tokio::task::spawn_blocking(move || render::render(&catalogue.pages, &catalogue.settings));
-        let Ok(files) = rendered.await else {
+        let Some(files) = self.files().await else {
             return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the files cannot be generated\n");
         };
-        drop(turn);
         let runbook = path.strip_prefix(RUNBOOKS.0).map(|name| {
             let name = if name.is_empty() { "README.md" } else { name };
             format!("{}{name}", RUNBOOKS.1)
@@ -62,10 +57,28 @@ impl Site {
         if name == RULES {
             return reply::file("application/yaml; charset=utf-8", rules(&files));
         }
-        match files.into_iter().find(|file| file.path == name) {
-            Some(file) => reply::file(kind(&file.path), file.text),
+        match files.iter().find(|file| file.path == name) {
+            Some(file) => reply::file(kind(&file.path), file.text.clone()),
             None => reply::text(StatusCode::NOT_FOUND, "there is no such file; /provision/ lists them\n"),
         }
+    }
+
+    /// What the catalogue that is in force makes; nothing if that panics.
+    async fn files(&self) -> Option<Arc<[File]>> {
+        // The lock goes along, so that one is made at a time, also when whoever asked goes away meanwhile.
+        let mut kept = self.rendered.clone().lock_owned().await;
+        let catalogue = self.catalogue.load_full();
+        if let Some((of, files)) = &*kept
+            && Arc::ptr_eq(of, &catalogue)
+        {
+            return Some(files.clone());
+        }
+        let rendered = tokio::task::spawn_blocking(move || {
+            let files: Arc<[File]> = render::render(&catalogue.pages, &catalogue.settings).into();
+            *kept = Some((catalogue, files.clone()));
+            files
+        });
+        rendered.await.ok()
     }
 }
 
@@ -129,7 +142,26 @@ fn list(files: &[File]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
     use super::*;
+    use crate::analysis::{Budget, Peaks};
+    use crate::hub::Hub;
+    use crate::metrics::{Limits, Own, Registry};
+
+    #[tokio::test]
+    async fn files_are_made_once_for_each_configuration() {
+        let registry = Registry::new(&[], Limits::default(), HashMap::new());
+        let hub = Hub::new(registry, Budget::default(), Peaks::new(Duration::from_secs(1)));
+        let site = Site::new(hub, Arc::new(Own::new()), tokio::sync::mpsc::channel(1).0);
+        let first = site.files().await.unwrap();
+        assert!(Arc::ptr_eq(&first, &site.files().await.unwrap()));
+        site.catalogue
+            .store(Arc::new(Catalogue { pages: crate::catalog::PAGES.to_vec(), ..Catalogue::default() }));
+        let second = site.files().await.unwrap();
+        assert!(second.len() > first.len());
+    }
 
     #[test]
     fn all_rules_are_in_one_file() {

@@ -225,6 +225,7 @@ impl Registry {
         match &event.body {
             Body::Observation(observation) => return self.observe(event, observation),
             Body::Link(Link::Down) => self.forget(event.source),
+            Body::Device(_) => self.forget_signal(event.source),
             Body::Flow(flow) if !flow.streaming => self.forget_signal(event.source),
             Body::Pass(Pass { ok: true, .. }) => self.end_pass(event.source),
             Body::Tick => self.sweep(event.at.whole_seconds()),
@@ -344,9 +345,10 @@ impl Registry {
         });
     }
 
-    /// The device is silent: so is what said how its signal is.
+    /// The device is silent, or another one: what said how its signal is does not hold, and of channels that it
+    /// no longer has nobody will say more.
     fn forget_signal(&mut self, source: SourceId) {
-        // Told each second of a silent device: the other families are not looked at.
+        // Asked for each second of a silent device: the other families are not looked at.
         self.retain_of(|family| family.keep == Keep::WhileStreaming, |_, s| s.source != source.0);
     }
 

@@ -226,23 +226,53 @@ fn gauges_expire_and_counters_stay() {
     assert!(text(&r, Format::OpenMetrics).contains("\ng 2\n"), "an alias of a dead series leads nowhere");
 }
 
+const BOARD: crate::event::Device = crate::event::Device {
+    protocol: "cyton",
+    channels: 8,
+    rate: 250.0,
+    packet_rate: 250.0,
+    volts: true,
+    modulus: 256,
+    rails: crate::event::Rails::Unknown,
+};
+
 #[test]
 fn what_a_device_is_stays_as_long_as_its_link() {
     let (mut r, source) = registry(Limits { fresh_seconds: 60, ..Limits::default() });
-    let device = crate::event::Device {
-        protocol: "cyton",
-        channels: 8,
-        rate: 250.0,
-        packet_rate: 250.0,
-        volts: true,
-        modulus: 256,
-        rails: crate::event::Rails::Unknown,
-    };
-    r.fold(&event(source, 100, Body::Device(device))).unwrap();
+    r.fold(&event(source, 100, Body::Device(BOARD))).unwrap();
     r.fold(&event(source, 900, Body::Tick)).unwrap();
     assert!(text(&r, Format::OpenMetrics).contains("neural_device_channels{device=\"test\"} 8"));
     r.fold(&event(source, 901, Body::Link(Link::Down))).unwrap();
     assert!(!text(&r, Format::OpenMetrics).contains("neural_device_channels{"));
+}
+
+#[test]
+fn how_a_signal_is_goes_when_the_device_becomes_another() {
+    let (mut r, source) = registry(Limits::default());
+    let mut quality = crate::event::Quality { channel: 8, ..Default::default() };
+    quality.bad.insert(crate::event::Reason::Flat);
+    quality.ever = quality.bad;
+    r.fold(&event(source, 100, Body::Device(BOARD))).unwrap();
+    r.fold(&event(source, 102, Body::Quality(&quality))).unwrap();
+    let bad = "neural_channel_bad{device=\"test\",channel=\"8\",reason=\"flat\"} 1";
+    assert!(text(&r, Format::OpenMetrics).contains(bad));
+    // The board has fewer channels than it seemed: nobody will ever say again how the eighth is.
+    r.fold(&event(source, 103, Body::Device(crate::event::Device { channels: 6, ..BOARD }))).unwrap();
+    let left = text(&r, Format::OpenMetrics);
+    assert!(!left.contains(bad) && left.contains("neural_channel_bad_seconds_total{"), "{left}");
+}
+
+#[test]
+fn no_age_of_a_sample_makes_a_sum_fall() {
+    let (mut r, source) = registry(Limits::default());
+    // A sender that stamps ahead, or whose clock is not known to the last microsecond.
+    let state = crate::event::StreamState { ages: &[0.25, -0.5], ..Default::default() };
+    r.fold(&event(source, 100, Body::StreamState(&state))).unwrap();
+    let told = text(&r, Format::OpenMetrics);
+    assert!(
+        told.contains("neural_stream_sample_age_seconds_sum{source=\"\",stream=\"\",machine=\"\"} 0.25\n"),
+        "{told}"
+    );
 }
 
 #[test]

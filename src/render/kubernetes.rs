@@ -94,9 +94,9 @@ const WORKLOAD: &str = "  \
             capabilities: {drop: [ALL]}
           resources:
             requests: {cpu: 10m, memory: 32Mi}
-            limits: {memory: 128Mi}
+            limits: {memory: 256Mi} # above what NeuralAgentMemory warns of
           readinessProbe:
-            httpGet: {path: /metrics, port: metrics}
+            httpGet: {path: /-/ready, port: metrics}
             periodSeconds: 10
           volumeMounts:
             - {name: config, mountPath: /etc/neural-exporter, readOnly: true}

@@ -4,12 +4,7 @@ use neural_exporter::decode::Protocol;
 
 /// The protocols of boards.
 pub(crate) fn all() -> impl Iterator<Item = Protocol> {
-    Protocol::ALL.iter().copied().filter(|protocol| is(*protocol))
-}
-
-/// Whether boards speak this protocol.
-pub(crate) fn is(protocol: Protocol) -> bool {
-    !matches!(protocol, Protocol::Jsonl | Protocol::Statsd | Protocol::StatsdFrames)
+    Protocol::ALL.iter().copied().filter(|protocol| protocol.brings_samples())
 }
 
 /// One frame with this number, whose samples depend on it and look like no mark.

@@ -82,8 +82,8 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
     }
 }
 
-#[test]
-fn every_metric_that_a_rule_names_is_in_the_catalogue() {
+/// Every name that a query may have.
+fn known() -> BTreeSet<String> {
     let mut known: BTreeSet<String> = FOREIGN.iter().map(|name| (*name).to_owned()).collect();
     for metric in pages().iter().flat_map(|page| page.metrics) {
         let suffixes: &[&str] = match metric.kind {
@@ -97,6 +97,29 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
     let engines = engines::reference::markdown();
     known.extend(engines.split('`').filter(|word| word.starts_with("neural_engine_")).map(str::to_owned));
     known.extend(CHAPTERS.iter().flat_map(|chapter| chapter.records).map(|record| record.name.to_owned()));
+    known
+}
+
+#[test]
+fn every_name_in_a_text_is_one_that_there_is() {
+    let mut known = known();
+    known.extend(alerts().map(|alert| alert.name.to_owned()));
+    let names = Regex::new(r"[a-z]+:neural_[a-z0-9_:]+|\b(neural_|Neural[A-Z])\w+").unwrap();
+    for alert in alerts() {
+        let steps = [alert.immediate, alert.short_term, alert.long_term].concat();
+        for text in [alert.description, alert.meaning].into_iter().chain(steps) {
+            for name in names.find_iter(text).map(|found| found.as_str()) {
+                let histogram = known.contains(&format!("{name}_bucket"));
+                let fine = histogram || known.contains(name);
+                assert!(fine, "{}: nothing is called {name} in {text}", alert.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_metric_that_a_rule_names_is_in_the_catalogue() {
+    let known = known();
     let names = Regex::new(r"[a-zA-Z_:][a-zA-Z0-9_:]*").unwrap();
     let (quoted, grouping) = (
         Regex::new("'[^']*'|\\$\\{[^}]*\\}|\\[[^\\]]*\\]").unwrap(),
@@ -120,6 +143,7 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
         "hour",
         "increase",
         "label_replace",
+        "min_over_time",
         "offset",
         "predict_linear",
         "rate",

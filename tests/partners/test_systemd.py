@@ -224,13 +224,9 @@ def test_the_service_is_hardened(units):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_shipped_configurations_are_right(agent):
+def test_shipped_configurations_are_right():
     for file in ("config.example.yml", "systemd/socket-activation/config.yml"):
-        shipped = ROOT / "deploy" / file
-        copy = agent.folder / "copy.yml"
-        # The example names a mapping file that a user brings.
-        copy.write_text(shipped.read_text().replace("mapping: statsd-mapping.yml", "# no mapping"))
-        done = subprocess.run([str(PROGRAM), "check", "--config", str(copy)], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([str(PROGRAM), "check", "--config", str(ROOT / "deploy" / file)], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, (file, done.stdout + done.stderr)
     scrape = ROOT / "deploy/prometheus/scrape.yml"
     done = subprocess.run([program("promtool"), "check", "config", str(scrape)], capture_output=True, text=True, timeout=30)

@@ -25,6 +25,9 @@ pub(super) struct Part {
     pub last: f32,
 }
 
+/// The extremes of no sample.
+const NOTHING: (f32, f32) = (f32::MAX, f32::MIN);
+
 /// One channel, at the full rate.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Channel {
@@ -55,6 +58,13 @@ pub(super) struct Channel {
 }
 
 impl Channel {
+    /// A channel that brought nothing yet.
+    pub(super) fn new() -> Self {
+        let mut channel = Self { extremes: [NOTHING; 3], ..Self::default() };
+        channel.begin_second();
+        channel
+    }
+
     /// Folds a part.
     pub(super) fn part(&mut self, part: &Part) {
         let Part { rows: n, about, sum, squares, railed, least, most, last } = *part;
@@ -103,7 +113,7 @@ impl Channel {
     /// The next second begins.
     pub(super) fn begin_second(&mut self) {
         (self.rows, self.mean, self.squares, self.railed) = (0.0, 0.0, 0.0, 0.0);
-        (self.least, self.most, self.still_parts) = (f32::MAX, f32::MIN, 0);
+        ((self.least, self.most), self.still_parts) = (NOTHING, 0);
     }
 
     /// Mean of the second.
@@ -125,8 +135,8 @@ impl Channel {
     pub(super) fn peak(&self, (low, high): (f32, f32)) -> f64 {
         let (low, high) = (f64::from(low), f64::from(high));
         let (middle, half) = (f64::midpoint(low, high), (high - low) / 2.0);
-        let far = |value: f32| (f64::from(value) - middle).abs();
-        let most = self.extremes.iter().map(|(least, most)| far(*least).max(far(*most)));
-        (most.fold(0.0, f64::max) / half).clamp(0.0, 1.0)
+        let (least, most) =
+            self.extremes.iter().fold(NOTHING, |all, one| (all.0.min(one.0), all.1.max(one.1)));
+        ((middle - f64::from(least)).max(f64::from(most) - middle) / half).clamp(0.0, 1.0)
     }
 }

@@ -156,11 +156,7 @@ impl Bench {
             return None;
         }
         let count = usize::from(channels);
-        let sane = move |channel: usize| {
-            let rails = rails.of(channel);
-            rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)
-        };
-        let pass = Pass::new(count, rate, sane);
+        let pass = Pass::new(count, rate, |channel| rails.of(channel));
         let spectrum = Spectrum::new(pass.kept, rate / pass.factor as f64, pass.factor, settings.band);
         let told = spectrum.tells_hum();
         let wanted = match settings.mains {
@@ -251,7 +247,7 @@ impl Bench {
             return;
         }
         let height = |which: usize| {
-            let of = |lines: &Lines| lines.hum.get(which).map_or(0.0, |hum| hum.1);
+            let of = |lines: &Lines| lines.hum.get(which).map_or(0.0, |hum| hum.decibels);
             lines.iter().map(of).fold(0.0, |a, b| a + b) / lines.len() as f64
         };
         let now = mains.unwrap_or_default();
@@ -280,21 +276,16 @@ impl Bench {
         signal.mains = mains.and_then(|i| MAINS.get(i).copied());
         let channels = pass.channels.iter_mut().zip(lines.iter()).zip(off.iter());
         for (index, (quality, ((channel, lines), off))) in qualities.iter_mut().zip(channels).enumerate() {
-            let rails = device.rails.of(index).filter(|(low, high)| low < high);
+            let rails = device.rails.of(index);
             quality.railed = rails.map(|_| channel.railed().min(1.0));
             quality.peak = rails.map(|rails| channel.peak(rails));
             quality.flat = channel.still[0];
             quality.offset = channel.offset();
             quality.rms = channel.rms();
             quality.band_rms = in_band.then(|| lines.band.sqrt());
-            quality.hum = mains.and_then(|i| MAINS.get(i).copied().zip(lines.hum.get(i).copied())).map(
-                |(hertz, (power, decibels))| {
-                    let [low, high] = settings.band;
-                    let within = low <= hertz && hertz <= high;
-                    let rest = if within { (lines.band - power).max(0.0) } else { lines.band };
-                    Hum { ratio: share(power, power + rest), decibels }
-                },
-            );
+            let hum = mains.and_then(|i| lines.hum.get(i));
+            quality.hum =
+                hum.map(|hum| Hum { ratio: share(hum.power, hum.power + hum.rest), decibels: hum.decibels });
             quality.noise = tells_noise.then(|| share(lines.noise, lines.noise + lines.band));
             quality.correlation = likeness.tells().then(|| likeness.of(index));
             quality.kurtosis = lines.kurtosis;

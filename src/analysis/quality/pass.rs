@@ -156,10 +156,8 @@ impl Pass {
             }
         };
         let tiles: Vec<_> = (0..channels.div_ceil(LANES)).map(tile).collect();
-        let mut channels = vec![Channel::default(); channels];
-        channels.iter_mut().for_each(Channel::begin_second);
         Self {
-            channels,
+            channels: vec![Channel::new(); channels],
             factor,
             phase: 0,
             weights: weights(factor),
@@ -373,6 +371,15 @@ mod tests {
                 assert!((channel.peak((-5.0, 5.0)) - peak).abs() < 1e-6);
             }
         }
+    }
+
+    #[test]
+    fn the_peak_is_that_of_what_came() {
+        // Nothing came near the lower rail of a converter that counts from 0, nor in a second before the first.
+        let rails = (0.0, 1023.0);
+        let mut pass = Pass::new(1, 250.0, |_| Some(rails));
+        see(&mut pass, 500, |row, _| if row.is_multiple_of(2) { 500.0 } else { 613.8 });
+        assert!((pass.channels[0].peak(rails) - 0.2).abs() < 1e-6, "{}", pass.channels[0].peak(rails));
     }
 
     #[test]

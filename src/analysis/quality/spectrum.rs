@@ -36,9 +36,19 @@ pub(super) struct Lines {
     pub band: f64,
     /// Above the band, from the median, so that a few lines do not count.
     pub noise: f64,
-    /// By frequency of the mains: the power of the hum, and its peak over the spectrum around it in decibels.
-    pub hum: [(f64, f64); MAINS.len()],
+    /// By frequency of the mains.
+    pub hum: [Mains; MAINS.len()],
     pub kurtosis: f64,
+}
+
+/// Hum of one frequency.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mains {
+    pub power: f64,
+    /// Power of the band without it.
+    pub rest: f64,
+    /// Its peak over the spectrum around it.
+    pub decibels: f64,
 }
 
 /// Where the hum of one frequency is.
@@ -261,7 +271,9 @@ impl Spectrum {
             // A floor far below any signal of 24 bits.
             let floor = 1e-15;
             let ratio = (f64::from(peak) + floor) / (median(scratch) + floor);
-            *told = (sum(bins) * square, 10.0 * ratio.log10());
+            let rest =
+                sum(&(band.start..band.end.min(bins.start))) + sum(&(band.start.max(bins.end)..band.end));
+            *told = Mains { power: sum(bins) * square, rest: rest * square, decibels: 10.0 * ratio.log10() };
         }
     }
 }
@@ -313,8 +325,9 @@ mod tests {
             let unit = size(lane).powi(2);
             if lane < 5 {
                 assert!((lines.band / unit - 0.5).abs() < 0.01, "{lane} {lines:?}");
-                assert!((lines.hum[0].0 / unit - 0.125).abs() < 0.005, "{lane} {lines:?}");
-                assert!(lines.hum[0].1 > 30.0 && lines.hum[1].1 < 20.0, "{lane} {lines:?}");
+                let [fifty, sixty] = lines.hum;
+                assert!((fifty.power / unit - 0.125).abs() < 0.005, "{lane} {lines:?}");
+                assert!(fifty.decibels > 30.0 && sixty.decibels < 20.0, "{lane} {lines:?}");
             }
         }
         let like = |a: usize, b: usize| shapes[a].iter().zip(&shapes[b]).map(|(a, b)| a * b).sum::<f32>();

@@ -164,6 +164,17 @@ fn what_a_device_cannot_say_is_not_told() {
 }
 
 #[test]
+fn hum_beside_a_band_that_the_rate_cuts_off_is_none_of_the_band() {
+    // The band ends at 0.45 of 125 Hz, below the mains: powers of 1/2 in it and 1/8 of hum.
+    let settings = Settings { mains: Mains::Sixty, band: [1.0, 100.0], ..Settings::default() };
+    let wave = |hertz: f64, t: f64| (TAU * hertz * t).sin();
+    let slow = Device { rate: 125.0, ..BOARD };
+    let told = judged(settings, slow, 4, |_, t| 1e-5 * (wave(10.0, t) + 0.5 * wave(60.0, t)));
+    let hum = told.channels[0].hum.unwrap();
+    assert!((hum.ratio - 0.2).abs() < 0.005, "{hum:?}");
+}
+
+#[test]
 fn samples_without_a_device_and_after_an_end_are_nothing() {
     let (mut judge, mut told) = (Judge::new(Settings::default()), Told::default());
     see(&mut judge, BOARD, &vec![1e-6; 8 * 1000], &mut told);

@@ -6,7 +6,18 @@ use crate::event::{Lost, Samples};
 const BEGAN: u64 = 1_700_000_000 * SECOND;
 const MS: u64 = 1_000_000;
 
-/// A device of one channel, 250 Hz and a counter of 8 bits, and a clock of milliseconds.
+/// A device of one channel, 250 Hz and a counter of 8 bits.
+const DEVICE: Device = Device {
+    protocol: "x",
+    channels: 1,
+    rate: 250.0,
+    packet_rate: 250.0,
+    volts: true,
+    modulus: 256,
+    rails: crate::event::Rails::Unknown,
+};
+
+/// A device, and a clock of milliseconds.
 struct Bench {
     rates: Rates,
     ms: u64,
@@ -26,15 +37,7 @@ impl Bench {
             delays: Vec::new(),
             stability: 0.0,
         };
-        bench.see(Body::Device(Device {
-            protocol: "x",
-            channels: 1,
-            rate: 250.0,
-            packet_rate: 250.0,
-            volts: true,
-            modulus: 256,
-            rails: crate::event::Rails::Unknown,
-        }));
+        bench.see(Body::Device(DEVICE));
         bench
     }
 
@@ -102,6 +105,32 @@ fn a_device_that_streams() {
     assert!(flow.longest_gap > 20.0, "{flow:?}");
     bench.pass(60_000, 3);
     assert!(bench.flow().longest_gap < 0.03);
+}
+
+#[test]
+fn a_device_that_ends_as_the_clock_is_set_back_is_silent() {
+    let mut bench = Bench::new();
+    bench.pass(3_600_000, 0);
+    bench.pass(20_000, 4);
+    bench.ms -= 3_600_000;
+    bench.pass(3000, 0);
+    let flow = bench.flow();
+    assert!(!flow.streaming && (1.9..4.1).contains(&flow.longest_gap), "{flow:?}");
+}
+
+#[test]
+fn a_slow_device_streams_between_its_samples() {
+    let mut bench = Bench::new();
+    bench.see(Body::Device(Device { rate: 0.5, packet_rate: 0.5, modulus: 0, ..DEVICE }));
+    for _ in 0..5 {
+        bench.samples(1);
+        for _ in 0..2 {
+            bench.pass(1000, 0);
+            assert!(bench.flow().streaming, "{:?}", bench.flow());
+        }
+    }
+    bench.pass(5000, 0);
+    assert!(!bench.flow().streaming);
 }
 
 #[test]

@@ -110,7 +110,7 @@ static REFUSED: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         0,
-        "increase(neural_agent_series_refused_total[10m]) > 0",
+        "increase(neural_agent_series_refused_total[10m]) > 0\nor\n(neural_agent_series_refused_total unless neural_agent_series_refused_total offset 10m)",
     ),
     keep_firing: 600,
     summary: "The agent on {{ $labels.instance }} refuses series of {{ $labels.family }}",
@@ -128,13 +128,15 @@ static REFUSED: Alert = Alert {
     related: &["NeuralAgentSeriesLimit"],
     fires: Case::fires(
         10,
-        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "0+6x15")],
+        // One flood makes the series, and nothing comes after it.
+        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "_x5 60x15")],
         &[("family", "neural_stage_duration_seconds")],
         "60",
     ),
+    // Half an hour ago it was news.
     quiet: Case::quiet(
-        10,
-        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "6x15")],
+        30,
+        &[("neural_agent_series_refused_total{family='neural_stage_duration_seconds'}", "6x35")],
     ),
     ..Alert::BLANK
 };

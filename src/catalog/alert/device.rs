@@ -1,5 +1,6 @@
 //! Alerts: does each device stream, at its rate and without holes?
 
+use super::arrival::{DRIFT, JITTER, LATENCY};
 use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
 
 pub(super) static CHAPTER: Chapter = Chapter {
@@ -86,12 +87,18 @@ static UNPLUGGED: Alert = Alert {
 
 static SILENT: Alert = Alert {
     name: "NeuralDeviceSilent",
-    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_device_streaming == 0"),
+    level: Level::new(
+        Severity::Critical,
+        Priority::P0,
+        30,
+        "neural_device_streaming == 0\nunless on (job, instance, device)\n(neural_device_samples_total == 0 and on (job, instance, device) neural_port_state{state='open'})\nunless on (job, instance, device)\nneural_tap_reader == 0",
+    ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} sends nothing",
     description: "The port of {{ $labels.device }} is open, but no sample has come for more than half a minute.",
     meaning: "The port is open and nothing comes out of it. A board that is lost while it streams sends no error: its dongle simply stops, so silence is the only symptom. \
-              Usual reasons are an empty battery, a board that was switched off, or a board out of the radio's range.",
+              Usual reasons are an empty battery, a board that was switched off, or a board out of the radio's range. \
+              A board on a port that never streamed is `NeuralPortSilent` instead, and behind a tap that no program has open a board may rest.",
     immediate: &[
         "Look at the light of the board, not that of the dongle: the dongle stays lit when the board is gone.",
         "Change or charge the battery, switch the board off and on, and start the stream again.",
@@ -113,11 +120,28 @@ static SILENT: Alert = Alert {
     related: &["NeuralDeviceUnplugged", "NeuralDeviceBattery", "NeuralDeviceCommandFailed"],
     fires: Case::fires(
         10,
-        &[("neural_device_streaming{device='cyton'}", "1x5 0x10")],
+        &[
+            ("neural_device_streaming{device='cyton'}", "1x5 0x10"),
+            ("neural_device_samples_total{device='cyton'}", "0+15000x5 75000x10"),
+            ("neural_port_state{device='cyton',state='open'}", "1x5 0x10"),
+            ("neural_tap_reader{device='cyton'}", "1x15"),
+        ],
         &[("device", "cyton")],
         "0",
     ),
-    quiet: Case::quiet(10, &[("neural_device_streaming{device='cyton'}", "1x15")]),
+    // One streams, one waits to be recorded, one never began.
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_device_streaming{device='cyton'}", "1x15"),
+            ("neural_device_streaming{device='daisy'}", "1x5 0x10"),
+            ("neural_device_samples_total{device='daisy'}", "0+15000x5 75000x10"),
+            ("neural_tap_reader{device='daisy'}", "1x5 0x10"),
+            ("neural_device_streaming{device='knight'}", "0x15"),
+            ("neural_device_samples_total{device='knight'}", "0x15"),
+            ("neural_port_state{device='knight',state='open'}", "0x15"),
+        ],
+    ),
     ..Alert::BLANK
 };
 
@@ -224,12 +248,12 @@ static PAUSE: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         30,
-        "neural_device_longest_gap_seconds > ${device_gap}",
+        "neural_device_longest_gap_seconds > ${device_gap} < 60\nand neural_device_streaming == 1",
     ),
     keep_firing: 120,
     summary: "The stream of {{ $labels.device }} paused",
     description: "For {{ $value | humanizeDuration }} no sample came within the last minute; ${device_gap} is the most.",
-    meaning: "The stream stopped and went on. If samples are missing too, the device or its link failed for that time; if not, they were held up: by the machine, by a hub, or by a USB port that slept.",
+    meaning: "The stream stopped and went on within a minute. If samples are missing too, the device or its link failed for that time; if not, they were held up: by the machine, by a hub, or by a USB port that slept.",
     immediate: &[
         "Look whether packets were lost at the same time: if not, nothing is gone, but a closed loop stood still.",
     ],
@@ -246,11 +270,23 @@ static PAUSE: Alert = Alert {
     related: &["NeuralDeviceLoss", "NeuralHostPressure"],
     fires: Case::fires(
         10,
-        &[("neural_device_longest_gap_seconds{device='cyton'}", "0.02x5 1.5x10")],
+        &[
+            ("neural_device_longest_gap_seconds{device='cyton'}", "0.02x5 1.5x10"),
+            ("neural_device_streaming{device='cyton'}", "1x15"),
+        ],
         &[("device", "cyton")],
         "1.5s",
     ),
-    quiet: Case::quiet(10, &[("neural_device_longest_gap_seconds{device='cyton'}", "0.02x15")]),
+    // A stream that ended, or began, has not paused.
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_device_longest_gap_seconds{device='cyton'}", "0.02x9 20x6"),
+            ("neural_device_streaming{device='cyton'}", "1x9 0x6"),
+            ("neural_device_longest_gap_seconds{device='knight'}", "7200x15"),
+            ("neural_device_streaming{device='knight'}", "0x9 1x6"),
+        ],
+    ),
     ..Alert::BLANK
 };
 
@@ -316,134 +352,24 @@ static HIGH_RATE: Alert = Alert {
     ..Alert::BLANK
 };
 
-static LATENCY: Alert = Alert {
-    name: "NeuralDeviceLatency",
-    level: Level::new(
-        Severity::Medium,
-        Priority::P2,
-        120,
-        "device:neural_device_latency_seconds:p95_rate5m > ${device_latency}",
-    ),
-    keep_firing: 120,
-    summary: "Packets of {{ $labels.device }} arrive late",
-    description: "The oldest packet of a read waited {{ $value | humanizeDuration }} or less in 95 of 100 reads; ${device_latency} is the most.",
-    meaning: "Packets wait before they can be read. An FTDI chip hands its bytes over when its packet is full or its latency timer ends, 16 ms by default: that much is normal and loses nothing. \
-              What is beyond comes from a busy machine, a slow hub, or a wireless link that sends again.",
-    immediate: &["Look whether the processor or the disks are busy: `NeuralHostCpu`, `NeuralHostPressure`."],
-    short_term: &[
-        "Set the latency timer to 1 ms: `echo 1 | sudo tee /sys/bus/usb-serial/devices/ttyUSB0/latency_timer`.",
-    ],
-    long_term: &["Make the timer's setting last with a udev rule, and leave out hubs that are not needed."],
-    queries: &[
-        "device:neural_device_latency_seconds:p95_rate5m",
-        "device:neural_device_jitter_seconds:p95_rate5m",
-    ],
-    related: &["NeuralDeviceJitter", "NeuralHostCpu"],
-    fires: Case::fires(
-        15,
-        &[
-            ("neural_device_latency_seconds_bucket{device='cyton',le='0.25'}", "0x20"),
-            ("neural_device_latency_seconds_bucket{device='cyton',le='0.5'}", "0+600x20"),
-            ("neural_device_latency_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
-        ],
-        &[("device", "cyton")],
-        "487.5ms",
-    ),
-    quiet: Case::quiet(
-        15,
-        &[
-            ("neural_device_latency_seconds_bucket{device='cyton',le='0.025'}", "0+600x20"),
-            ("neural_device_latency_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
-        ],
-    ),
-    ..Alert::BLANK
-};
-
-static JITTER: Alert = Alert {
-    name: "NeuralDeviceJitter",
-    level: Level::new(
-        Severity::Low,
-        Priority::P3,
-        300,
-        "device:neural_device_jitter_seconds:p95_rate5m > ${device_jitter}",
-    ),
-    summary: "Packets of {{ $labels.device }} arrive unevenly",
-    description: "The newest packet of a read is up to {{ $value | humanizeDuration }} late in 95 of 100 reads; ${device_jitter} is the most. Nothing is lost, but times taken at arrival are that uncertain.",
-    meaning: "The way from the device to the agent does not always take equally long. Time stamps that are made at arrival are wrong by that much; samples are not lost.",
-    immediate: &[
-        "For event-related work, take times from a trigger channel of the device, not from arrival.",
-    ],
-    short_term: &["Set an FTDI chip's latency timer to 1 ms, and see whether the processor is busy."],
-    long_term: &["Use a wired trigger where a few milliseconds count."],
-    queries: &[
-        "device:neural_device_jitter_seconds:p95_rate5m",
-        "histogram_quantile(0.5, rate(neural_device_burst_packets_bucket[5m]))",
-    ],
-    related: &["NeuralDeviceLatency"],
-    fires: Case::fires(
-        15,
-        &[
-            ("neural_device_jitter_seconds_bucket{device='cyton',le='0.05'}", "0x20"),
-            ("neural_device_jitter_seconds_bucket{device='cyton',le='0.1'}", "0+600x20"),
-            ("neural_device_jitter_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
-        ],
-        &[("device", "cyton")],
-        "97.5ms",
-    ),
-    quiet: Case::quiet(
-        15,
-        &[
-            ("neural_device_jitter_seconds_bucket{device='cyton',le='0.01'}", "0+600x20"),
-            ("neural_device_jitter_seconds_bucket{device='cyton',le='+Inf'}", "0+600x20"),
-        ],
-    ),
-    ..Alert::BLANK
-};
-
-static DRIFT: Alert = Alert {
-    name: "NeuralDeviceDrift",
-    level: Level::new(
-        Severity::Low,
-        Priority::P3,
-        600,
-        "abs(neural_device_clock_drift_ratio) > ${device_drift}",
-    ),
-    summary: "The clock of {{ $labels.device }} runs away from this machine's",
-    description: "They differ by {{ $value | humanize }} seconds a second, and ${device_drift} is the most: an hour of recording is off by 3600 times that.",
-    meaning: "Device and machine disagree on how long a second is. Quartz clocks differ by up to some 50 ppm; more means a wrong nominal rate, or a machine whose clock is being set right. \
-              Streams of two devices drift apart by that much.",
-    immediate: &["See whether the machine's clock is kept by NTP: `timedatectl`."],
-    short_term: &["If the drift is steady, correct for it when streams are joined."],
-    long_term: &["Record a common trigger into all streams at the beginning and the end of a session."],
-    queries: &["neural_device_clock_drift_ratio"],
-    related: &["NeuralDeviceLowRate"],
-    fires: Case::fires(
-        20,
-        &[("neural_device_clock_drift_ratio{device='cyton'}", "-0.0005x30")],
-        &[("device", "cyton")],
-        "500u",
-    ),
-    quiet: Case::quiet(20, &[("neural_device_clock_drift_ratio{device='cyton'}", "0.00003x30")]),
-    ..Alert::BLANK
-};
-
 static UNSTABLE: Alert = Alert {
     name: "NeuralDeviceUnstable",
     level: Level::new(
         Severity::Medium,
         Priority::P2,
         60,
-        "neural_device_stability_ratio < ${device_stability}",
+        "neural_device_stability_ratio < ${device_stability}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
     ),
     worse: Some(Level::new(
         Severity::High,
         Priority::P1,
         60,
-        "neural_device_stability_ratio < ${device_stability_critical}",
+        "neural_device_stability_ratio < ${device_stability_critical}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
     )),
     summary: "{{ $labels.device }} does not stream steadily",
     description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; ${device_stability} is the least.",
-    meaning: "The device came and went within the last ten minutes, or stood still for a good part of them. It may stream right now.",
+    meaning: "The device came and went within the last ten minutes, or stood still for a good part of them. It may stream right now. \
+              Behind a tap only the time is judged for which a program had it open.",
     immediate: &["Do not begin a session with it before it has streamed for ten minutes."],
     short_term: &[
         "See from `neural_source_up` and `neural_device_streaming` whether the plug came loose or the board fell silent.",
@@ -463,7 +389,14 @@ static UNSTABLE: Alert = Alert {
         &[("device", "cyton")],
         "25%",
     )),
-    quiet: Case::quiet(10, &[("neural_device_stability_ratio{device='cyton'}", "1x15")]),
+    // A session has begun four minutes ago.
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_device_stability_ratio{device='cyton'}", "0x6 0.1+0.1x9"),
+            ("neural_tap_reader{device='cyton'}", "0x6 1x9"),
+        ],
+    ),
     ..Alert::BLANK
 };
 
@@ -473,11 +406,12 @@ static ANOMALY: Alert = Alert {
         Severity::Info,
         Priority::P3,
         300,
-        "abs(device:neural_device_rate_hertz:zscore1h) > ${zscore}",
+        "abs(device:neural_device_rate_hertz:zscore1h) > ${zscore}\nand on (job, instance, device)\nmin_over_time(neural_device_streaming[70m]) == 1",
     ),
     summary: "The rate of {{ $labels.device }} is not what it was in the hour before",
     description: "It is {{ $value | humanize }} standard deviations from the mean of the hour before; ${zscore} are an anomaly. It may still be within its limits.",
-    meaning: "The rate is unusual for this device, by its own past: the hour that ended ten minutes ago, the present left out. The spread is taken as at least one per cent of the nominal rate, so that a quartz does not alarm.",
+    meaning: "The rate is unusual for this device, by its own past: the hour that ended ten minutes ago, the present left out. The spread is taken as at least one per cent of the nominal rate, so that a quartz does not alarm. \
+              A device that did not stream all that time is not judged: beginning and end of a session are no anomaly.",
     immediate: &["Look at the rate over the last two hours, and at what changed at the step."],
     short_term: &["If the new rate is right, do nothing: within an hour it is the past."],
     long_term: &[],
@@ -488,6 +422,7 @@ static ANOMALY: Alert = Alert {
         &[
             ("neural_device_rate_hertz{device='cyton'}", "250x120 230x20"),
             ("neural_device_nominal_rate_hertz{device='cyton'}", "250x140"),
+            ("neural_device_streaming{device='cyton'}", "1x140"),
         ],
         &[("device", "cyton")],
         "8",
@@ -497,6 +432,10 @@ static ANOMALY: Alert = Alert {
         &[
             ("neural_device_rate_hertz{device='cyton'}", "250x120 249x20"),
             ("neural_device_nominal_rate_hertz{device='cyton'}", "250x140"),
+            ("neural_device_streaming{device='cyton'}", "1x140"),
+            ("neural_device_rate_hertz{device='knight'}", "0x110 125x30"),
+            ("neural_device_nominal_rate_hertz{device='knight'}", "125x140"),
+            ("neural_device_streaming{device='knight'}", "0x110 1x30"),
         ],
     ),
     ..Alert::BLANK

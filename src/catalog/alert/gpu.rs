@@ -49,12 +49,12 @@ static TEMPERATURE: Alert = Alert {
         Severity::High,
         Priority::P2,
         120,
-        "neural_gpu_temperature_celsius > ${gpu_temperature}",
+        "neural_gpu_temperature_celsius{sensor!~'junction|memory'} > ${gpu_temperature}",
     ),
     keep_firing: 120,
     summary: "Card {{ $labels.gpu }} on {{ $labels.instance }} is hot",
     description: "Its sensor {{ $labels.sensor }} reads {{ $value }} °C; ${gpu_temperature} is the most. It will slow down.",
-    meaning: "The card comes near the temperature at which it slows down to protect itself.",
+    meaning: "The card comes near the temperature at which it slows down to protect itself. The hottest spot and the memory of a card may be far hotter than its sensor at the edge, and are not judged.",
     immediate: &["See that it gets air, and that its fans turn: `neural_gpu_fan_speed_ratio`."],
     short_term: &["Take load off it, or lower its power limit: `sudo nvidia-smi --power-limit WATTS`."],
     long_term: &["Clean the machine, or give the card more room."],
@@ -66,7 +66,13 @@ static TEMPERATURE: Alert = Alert {
         &[("gpu", "0"), ("sensor", "core")],
         "92",
     ),
-    quiet: Case::quiet(10, &[("neural_gpu_temperature_celsius{gpu='0',sensor='core'}", "60x15")]),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_gpu_temperature_celsius{gpu='0',sensor='edge'}", "70x15"),
+            ("neural_gpu_temperature_celsius{gpu='0',sensor='junction'}", "95x15"),
+        ],
+    ),
     ..Alert::BLANK
 };
 
@@ -147,7 +153,13 @@ static ERRORS: Alert = Alert {
 
 static XID: Alert = Alert {
     name: "NeuralGpuXid",
-    level: Level::new(Severity::High, Priority::P2, 0, "increase(neural_gpu_xid_errors_total[15m]) > 0"),
+    // The first error of a kind makes its series, which has nothing to grow from.
+    level: Level::new(
+        Severity::High,
+        Priority::P2,
+        0,
+        "increase(neural_gpu_xid_errors_total[15m]) > 0\nor\n(neural_gpu_xid_errors_total unless neural_gpu_xid_errors_total offset 15m)",
+    ),
     keep_firing: 900,
     summary: "The driver reports error {{ $labels.xid }} of card {{ $labels.gpu }} on {{ $labels.instance }}",
     description: "{{ $value | humanize }} times in a quarter of an hour.",
@@ -164,11 +176,12 @@ static XID: Alert = Alert {
     related: &["NeuralGpuMemoryErrors", "NeuralGpuGone"],
     fires: Case::fires(
         20,
-        &[("neural_gpu_xid_errors_total{gpu='0',xid='79'}", "0x10 1x15")],
+        &[("neural_gpu_xid_errors_total{gpu='0',xid='79'}", "_x10 1x15")],
         &[("gpu", "0"), ("xid", "79")],
         "1",
     ),
-    quiet: Case::quiet(20, &[("neural_gpu_xid_errors_total{gpu='0',xid='13'}", "4x25")]),
+    // Half an hour ago it was news.
+    quiet: Case::quiet(40, &[("neural_gpu_xid_errors_total{gpu='0',xid='13'}", "4x45")]),
     ..Alert::BLANK
 };
 

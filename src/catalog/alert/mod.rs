@@ -3,6 +3,7 @@
 //! Rules, their unit tests, runbooks and routes are readings of these entries. Nothing is evaluated here.
 
 mod agent;
+mod arrival;
 mod device;
 mod disk;
 mod gpu;

@@ -135,11 +135,11 @@ static SILENT: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         120,
-        "neural_port_state{state='silent'} == 1\nunless on (job, instance, device)\nneural_device_streaming == 0",
+        "neural_port_state{state='silent'} == 1\nunless on (job, instance, device)\nneural_device_samples_total > 0\nunless on (job, instance, device)\nneural_tap_reader == 0",
     ),
     summary: "The port of {{ $labels.device }} on {{ $labels.instance }} is open, and nothing comes",
-    description: "For more than two minutes no byte has come, and none came before: {{ $labels.device }} never streamed.",
-    meaning: "The dongle or converter is plugged in, and what is behind it has not said a word since the port was opened. A device that streamed and stopped is `NeuralDeviceSilent` instead.",
+    description: "For more than two minutes no byte has come, and {{ $labels.device }} has not streamed since the agent was started.",
+    meaning: "The dongle or converter is plugged in, and what is behind it says nothing. A device that streamed and stopped is `NeuralDeviceSilent` instead; one behind a tap is told of while a program has that open.",
     immediate: &[
         "Switch the device on, and see that it is paired with this dongle.",
         "If a program has to start the stream, start it there, through the tap.",
@@ -150,15 +150,21 @@ static SILENT: Alert = Alert {
     related: &["NeuralDeviceSilent", "NeuralDeviceCommandFailed", "NeuralTapNobody"],
     fires: Case::fires(
         10,
-        &[("neural_port_state{device='cyton',state='silent'}", "1x15")],
+        &[
+            ("neural_port_state{device='cyton',state='silent'}", "1x15"),
+            ("neural_device_streaming{device='cyton'}", "0x15"),
+            ("neural_device_samples_total{device='cyton'}", "0x15"),
+        ],
         &[("device", "cyton"), ("state", "silent")],
         "1",
     ),
     quiet: Case::quiet(
         10,
         &[
-            ("neural_port_state{device='cyton',state='silent'}", "1x15"),
-            ("neural_device_streaming{device='cyton'}", "0x15"),
+            ("neural_port_state{device='cyton',state='silent'}", "0x5 1x10"),
+            ("neural_device_samples_total{device='cyton'}", "0+15000x5 75000x10"),
+            ("neural_port_state{device='knight',state='silent'}", "1x15"),
+            ("neural_tap_reader{device='knight'}", "0x15"),
         ],
     ),
     ..Alert::BLANK
@@ -249,7 +255,9 @@ static BACKLOG: Alert = Alert {
     summary: "Bytes of {{ $labels.device }} on {{ $labels.instance }} pile up in the kernel",
     description: "{{ $value }} bytes wait to be read, and 4095 fit; what comes beyond is lost.",
     meaning: "The agent does not fetch what the port brings. The machine is overloaded, or was suspended.",
-    immediate: &["See what takes the processors: `top`, and `neural_host_pressure_ratio` where it is told."],
+    immediate: &[
+        "See what takes the processors: `top`, and `rate(neural_host_pressure_seconds_total[5m])` where it is told.",
+    ],
     short_term: &["Move other work off the machine while it records."],
     long_term: &["Give the agent's unit a higher `CPUWeight=`."],
     queries: &["neural_port_waiting_bytes", "rate(neural_port_line_errors_total{kind='buffer_overrun'}[5m])"],

@@ -282,7 +282,7 @@ static IMPEDANCE: Alert = Alert {
     level: Level::new(Severity::Low, Priority::P2, 30, "neural_device_impedance_ohms > ${device_impedance}"),
     summary: "The impedance of channel {{ $labels.channel }} of {{ $labels.device }} is high",
     description: "It measured {{ $value | humanize }} ohms; ${device_impedance} is the most. Hum and noise come in there.",
-    meaning: "The device measured the electrode against its reference, and little current passes. The number is of the last measurement, which may be a while ago: the agent never begins one. \
+    meaning: "The device measured the electrode against its reference, and little current passes. The number is of the last measurement, which may be a while ago: the agent begins none but before a stream, with `impedance: at_start`. \
               A Ganglion tells twice what its maker's program shows, so ${device_impedance} are half of that there.",
     immediate: &["Part the hair, add paste or water, press the electrode on, and measure again."],
     short_term: &["If all are high, it is the reference."],

@@ -5,12 +5,13 @@
 
 use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
 
-/// The share that was wrong over each window.
+/// The share that was wrong over each window; nothing where nothing ran, so that means over time have no NaN in
+/// them. Buckets are added up, because a server that writes `1` as `1.0` since today has both.
 macro_rules! windows {
     ($name:literal, $from:literal, $to:literal, [$($window:literal),*]) => {
         &[$(Record {
             name: concat!($name, ":ratio_rate", $window),
-            expr: concat!($from, "[", $window, "])", $to, "[", $window, "])"),
+            expr: concat!($from, "[", $window, "])", $to, "[", $window, "]) > 0)"),
         }),*]
     };
 }
@@ -56,15 +57,15 @@ macro_rules! burns {
 
 const SLOW: &[Record] = windows!(
     "stage:neural_stage_slow",
-    "1 -\nrate(neural_stage_duration_seconds_bucket{le=~'${stage_latency:le}'}",
-    "\n/ ignoring (le)\nrate(neural_stage_duration_seconds_count",
+    "1 -\nsum without (le) (rate(neural_stage_duration_seconds_bucket{le=~'${stage_latency:le}'}",
+    ")\n/\n(rate(neural_stage_duration_seconds_count",
     ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
 );
 
 const FAILED: &[Record] = windows!(
     "stage:neural_stage_failed",
     "rate(neural_stage_failures_total",
-    "\n/\nrate(neural_stage_duration_seconds_count",
+    "\n/\n(rate(neural_stage_duration_seconds_count",
     ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
 );
 

@@ -201,11 +201,12 @@ static QUIET: Alert = Alert {
         Severity::Low,
         Priority::P3,
         60,
-        "time() - neural_source_last_event_timestamp_seconds > ${source_quiet} and neural_source_up == 1",
+        "time() - neural_source_last_event_timestamp_seconds > ${source_quiet} and neural_source_up == 1\nunless neural_source_passes_total",
     ),
     summary: "Nothing has come from {{ $labels.source }} for a while",
     description: "Its last event came {{ $value | humanizeDuration }} ago; ${source_quiet} is the most. It can be heard, but says nothing.",
-    meaning: "The source is open and idle. That is fine between sessions, and a stale source during one: whoever sends to it stopped or sends elsewhere.",
+    meaning: "The source is open and idle. That is fine between sessions, and a stale source during one: whoever sends to it stopped or sends elsewhere. \
+              A source that is asked, perhaps every ten minutes, is not judged by this.",
     immediate: &["See whether the sending program runs, and to which address it sends."],
     short_term: &[
         "If the source is meant to be idle, switch this alert off (`alerts.off`) or raise `source_quiet`.",
@@ -227,6 +228,9 @@ static QUIET: Alert = Alert {
         &[
             ("neural_source_last_event_timestamp_seconds{source='pipeline'}", "0+60x15"),
             ("neural_source_up{source='pipeline'}", "1x15"),
+            ("neural_source_last_event_timestamp_seconds{source='amplifier'}", "0x15"),
+            ("neural_source_up{source='amplifier'}", "1x15"),
+            ("neural_source_passes_total{source='amplifier'}", "1x15"),
         ],
     ),
     ..Alert::BLANK

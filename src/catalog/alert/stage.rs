@@ -24,8 +24,9 @@ pub(super) static CHAPTER: Chapter = Chapter {
             expr: "histogram_quantile(0.99, rate(neural_stage_duration_seconds_bucket[5m]))",
         },
         Record {
+            // Nothing while nothing runs: one NaN would make NaN of each mean over time that it is in.
             name: "stage:neural_stage_duration_seconds:mean_rate5m",
-            expr: "rate(neural_stage_duration_seconds_sum[5m]) / rate(neural_stage_duration_seconds_count[5m])",
+            expr: "rate(neural_stage_duration_seconds_sum[5m])\n/\n(rate(neural_stage_duration_seconds_count[5m]) > 0)",
         },
         Record {
             name: "stage:neural_stage_failures:ratio_rate5m",
@@ -197,11 +198,18 @@ static ANOMALY: Alert = Alert {
         "stage:neural_stage_duration_seconds:zscore1h",
     ],
     related: &["NeuralStageLatency", "NeuralStageRegression"],
+    // With a pause in the hour before.
     fires: Case::fires(
         128,
         &[
-            ("neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}", "0+6x120 720+12x20"),
-            ("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x140"),
+            (
+                "neural_stage_duration_seconds_sum{pipeline='decoder',stage='filter'}",
+                "0+6x79 480x20 480+6x19 600+12x20",
+            ),
+            (
+                "neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}",
+                "0+600x79 48000x20 48000+600x40",
+            ),
         ],
         &[("pipeline", "decoder"), ("stage", "filter")],
         "20",

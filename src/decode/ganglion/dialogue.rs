@@ -57,7 +57,8 @@ pub(super) struct Dialogue {
     starts: u32,
     /// Where the board is, once it was found.
     board: Option<([u8; 6], u8)>,
-    connection: u8,
+    /// The connection that stands.
+    connection: Option<u8>,
     handles: Handles,
 }
 
@@ -71,9 +72,19 @@ impl Dialogue {
         }
     }
 
+    /// Whether what a board advertises matters. Who only listens does not know which one others look for.
+    pub(super) fn looks(&self) -> bool {
+        self.step <= Step::Looking
+    }
+
     /// Hears a message. `wanted` says whether an advertisement is of the board.
     pub(super) fn hear(&mut self, message: Message<'_>, wanted: bool) {
         self.quiet = 0;
+        match message {
+            Message::Connected(connection) => self.connection = Some(connection),
+            Message::Disconnected(_) | Message::Booted => self.connection = None,
+            _ => {}
+        }
         if self.step == Step::Silent {
             return;
         }
@@ -83,11 +94,12 @@ impl Dialogue {
                 self.board = Some((address, kind));
                 self.go(Step::Connecting);
             }
-            (Step::Connecting, Message::Connected(connection)) => {
-                self.connection = connection;
+            (Step::Connecting, Message::Connected(_)) => {
                 self.handles = Handles::default();
                 self.go(Step::Services);
             }
+            // It was given up a moment before, and would never advertise.
+            (Step::Looking, Message::Connected(_)) => self.said = false,
             // BrainFlow connects at once to where it was; if it is not there, it is looked for again.
             (Step::Looking, Message::Disconnected(_)) => {}
             (_, Message::Disconnected(_)) => {
@@ -138,20 +150,19 @@ impl Dialogue {
             match self.step {
                 Step::Looking => self.said = false,
                 Step::Starting | Step::Streaming if self.starts < STARTS => self.go(Step::Starting),
-                _ => {
-                    bgapi::disconnect(self.connection, out);
-                    self.go(Step::Looking);
-                }
+                _ => self.go(Step::Looking),
             }
         }
         if std::mem::replace(&mut self.said, true) {
             return;
         }
-        let (connection, handles) = (self.connection, self.handles);
+        let (connection, handles) = (self.connection.unwrap_or_default(), self.handles);
         match self.step {
             Step::Silent | Step::Streaming => {}
             Step::Looking => {
                 (self.starts, self.board) = (0, None);
+                // A board that is connected does not advertise.
+                self.leave(out);
                 bgapi::end_procedure(out);
                 bgapi::discover(out);
             }
@@ -173,14 +184,20 @@ impl Dialogue {
 
     /// Appends what stops the board, if it was started, and leaves it.
     pub(super) fn farewell(&mut self, out: &mut Vec<u8>) {
-        if matches!(self.step, Step::Starting | Step::Streaming) {
-            bgapi::write(self.connection, self.handles.commands, b"s", out);
+        let started = matches!(self.step, Step::Starting | Step::Streaming);
+        if let Some(connection) = self.connection.filter(|_| started) {
+            bgapi::write(connection, self.handles.commands, b"s", out);
         }
-        if self.step > Step::Connecting {
-            bgapi::disconnect(self.connection, out);
-        }
+        self.leave(out);
         bgapi::end_procedure(out);
         self.step = Step::Silent;
+    }
+
+    /// Appends what ends the connection, if one stands.
+    fn leave(&self, out: &mut Vec<u8>) {
+        if let Some(connection) = self.connection {
+            bgapi::disconnect(connection, out);
+        }
     }
 }
 
@@ -256,5 +273,24 @@ mod tests {
         let starts = later.windows(9).filter(|at| **at == [0, 5, 4, 5, 2, 25, 0, 1, b'b']).count();
         assert_eq!(starts, 2);
         assert!(later.ends_with(&[&[0, 1, 3, 0, 2][..], &look].concat()), "{later:?}");
+    }
+
+    #[test]
+    fn a_board_without_its_service_is_left_before_it_is_looked_for() {
+        let mut dialogue = Dialogue::default();
+        let look = asked(&mut dialogue);
+        let leave = [&[0, 1, 3, 0, 2][..], &look].concat();
+        dialogue.hear(found(), true);
+        asked(&mut dialogue);
+        dialogue.hear(Message::Connected(2), false);
+        asked(&mut dialogue);
+        dialogue.hear(Message::Completed(0x181), false);
+        assert_eq!(asked(&mut dialogue), leave);
+        dialogue.hear(Message::Disconnected(0x216), false);
+        // A connection that stands only after it was given up.
+        dialogue.hear(Message::Connected(2), false);
+        assert_eq!(asked(&mut dialogue), leave);
+        dialogue.hear(Message::Disconnected(0x216), false);
+        assert_eq!(asked(&mut dialogue), b"");
     }
 }

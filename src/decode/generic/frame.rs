@@ -11,6 +11,8 @@ use super::checksum::Kind;
 
 /// Bytes of the longest frame.
 pub const LONGEST: usize = 2048;
+/// Samples a second. Who reads a recording has no schema that says it.
+const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 /// Bits by which frames must be known from anything else, at least.
 const MARKS: usize = 16;
 
@@ -298,6 +300,9 @@ impl Frame {
             if !(1..=2).contains(&field.bytes) {
                 say("length_field.bytes", "1 or 2");
             }
+            if field.plus > LONGEST {
+                say("length_field.plus", &format!("a frame would have more than {LONGEST} bytes"));
+            }
             if self.checksum.is_none() && self.tail.is_empty() {
                 say("length_field", "frames of different length need a checksum or a tail");
             }
@@ -318,8 +323,9 @@ impl Frame {
         {
             say("channels", "at least one channel and one sample, at most 1024");
         }
-        if !self.rate.is_finite() || self.rate <= 0.0 {
-            say("rate", "more than 0");
+        if !RATES.contains(&self.rate) {
+            let (least, most) = (RATES.start(), RATES.end());
+            say("rate", &format!("from {least} to {most}"));
         }
         if !self.scale.is_finite() || self.scale == 0.0 {
             say("scale", "0 would make every value nothing");
@@ -341,7 +347,7 @@ impl Frame {
                 let to = sum.to.unwrap_or(at);
                 if sum.from >= to || to > length {
                     say("checksum.from", "there is nothing to compute it from");
-                } else if sum.from < at + sum.kind.bytes() && to > at {
+                } else if sum.from < at.saturating_add(sum.kind.bytes()) && to > at {
                     say("checksum.to", "the checksum would be computed from itself");
                 }
             }

@@ -280,6 +280,7 @@ impl Board for Dongle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Protocol;
     use crate::source::simulate::ganglion::CHANNELS;
 
     /// What the dongle sends when it is told these bytes at this moment.
@@ -288,6 +289,24 @@ mod tests {
         dongle.hears(Duration::from_millis(at), bytes, &mut said);
         dongle.waits(Duration::from_millis(at), &mut said);
         said.replies.into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
+    #[test]
+    fn a_ganglion_that_is_greeted_again_is_found_again() {
+        let mut dongle = Dongle::new(Ganglion::new(1, 2));
+        let mut decoder = Protocol::Ganglion.decoder();
+        for greeting in 1..=2 {
+            // Nobody said that its connection ended.
+            decoder.end(&mut |_| {});
+            let mut asked = decoder.hello().concat();
+            for round in 0..20 {
+                decoder.ask(&mut asked);
+                for bytes in told(&mut dongle, greeting * 10_000 + round * 200, &std::mem::take(&mut asked)) {
+                    decoder.decode(&bytes, &mut |_| {});
+                }
+            }
+            assert_eq!(dongle.streaming().map(u64::from), Some(greeting));
+        }
     }
 
     #[test]

@@ -44,8 +44,11 @@ impl Board for SpikerBox {
 
     fn hears(&mut self, _at: Duration, bytes: &[u8], said: &mut Said) {
         for byte in bytes {
+            if self.line.len() >= LINE {
+                // Otherwise it would never hear an end again.
+                self.line.clear();
+            }
             self.line.push(*byte);
-            self.line.truncate(LINE);
             let answer = match self.line.trim_ascii() {
                 b"b:;" => "HWT:HUMANSB;",
                 b"?:;" => "FWV:0.08;HWT:HUMANSB;HWV:0.5;",
@@ -76,7 +79,11 @@ mod tests {
         assert_eq!(out, [0x84, 1, 7, 0x7F]);
         let mut said = Said::default();
         SpikerBox::default().hears(Duration::ZERO, b"?:;\n", &mut said);
-        let text = &said.replies[0].1;
+        let text = said.replies[0].1.clone();
         assert!(text.starts_with(&AROUND.0) && text.ends_with(&AROUND.1), "{text:?}");
+        let mut deaf = SpikerBox::default();
+        deaf.hears(Duration::ZERO, &[b'x'; 2 * LINE], &mut said);
+        deaf.hears(Duration::ZERO, b";b:;\n", &mut said);
+        assert_eq!(said.replies.len(), 2);
     }
 }

@@ -199,8 +199,7 @@ impl Stream {
                     }
                     Shape::Zero => (0.0, None),
                 };
-                let told = self.ledger.channels.get_mut(at);
-                let mut told = told;
+                let mut told = self.ledger.channels.get_mut(at);
                 for fault in self.faults.iter().filter(|f| f.acts(self.clock - 1, facts.frame_rate)) {
                     match fault.what {
                         What::Hum(hertz, height) => {

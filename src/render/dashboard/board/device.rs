@@ -298,7 +298,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Impedance",
                 "ohm",
-                "Impedance of each electrode as it was measured last. The agent never begins a measurement.",
+                "Impedance of each electrode as it was measured last. The agent measures only before a stream, where impedance: at_start asks for it.",
                 &[q("max by (instance, device, channel) (neural_device_impedance_ohms)", "{{device}} {{channel}}")],
             )
             .limits(&[&DEVICE_IMPEDANCE])
