@@ -44,22 +44,25 @@ impl Messages {
     }
 
     fn step<T: Talk>(&mut self, rest: &mut &[u8], talk: &mut T, out: &mut Sink<'_>) -> Result<(), FaultKind> {
-        let mut want = T::HEAD;
-        if self.held.len() >= T::HEAD {
-            want = talk.length(&self.held)?;
-            if want > LONGEST {
-                return Err(FaultKind::TooLong);
-            }
-        }
-        let (now, later) = rest.split_at(want.saturating_sub(self.held.len()).min(rest.len()));
+        let missing = self.want(talk)?.saturating_sub(self.held.len());
+        let (now, later) = rest.split_at(missing.min(rest.len()));
         self.held.extend_from_slice(now);
         *rest = later;
-        // A message may be no longer than its head.
-        if self.held.len() >= T::HEAD && talk.length(&self.held)? <= self.held.len() {
+        // Asked once more: what was missing may have been the length. A message may be no longer than its head.
+        if self.held.len() >= T::HEAD && self.want(talk)? <= self.held.len() {
             talk.hear(&self.held, out)?;
             self.held.clear();
         }
         Ok(())
+    }
+
+    /// The bytes that are needed before there is anything more to tell.
+    fn want<T: Talk>(&self, talk: &T) -> Result<usize, FaultKind> {
+        if self.held.len() < T::HEAD {
+            return Ok(T::HEAD);
+        }
+        talk.length(&self.held)
+            .and_then(|length| if length > LONGEST { Err(FaultKind::TooLong) } else { Ok(length) })
     }
 
     /// Whether the rest of a message is missing.
