@@ -41,7 +41,7 @@ pub use place::events_socket;
 use push::Push;
 use web::Web;
 
-/// How long sources may take to end when the agent stops.
+/// How long sources may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 /// Seconds between two looks at what the agent costs.
 const VITALS: u64 = 5;
@@ -213,15 +213,7 @@ impl Agent {
         notify::stopping();
         tracing::info!("stopping");
         push.stop().await;
-        let ending: Vec<_> = self.inputs.values_mut().map(|input| input.stop(true)).collect();
-        drop(
-            tokio::time::timeout(GRACE, async {
-                for end in ending {
-                    end.await;
-                }
-            })
-            .await,
-        );
+        all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
         self.keep();
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
@@ -260,7 +252,7 @@ impl Agent {
             feed = feed.recorded(recorder.clone(), u32::try_from(place).unwrap_or(u32::MAX));
         }
         if let Some(input) = self.inputs.get_mut(name) {
-            input.start(&self.config, feed);
+            input.start(feed);
         }
     }
 
@@ -314,6 +306,16 @@ impl Agent {
     }
 }
 
+/// Waits until all of these have ended, or for so long as sources may take.
+async fn all(ending: Vec<impl Future<Output = ()>>) {
+    let joined = async {
+        for end in ending {
+            end.await;
+        }
+    };
+    drop(tokio::time::timeout(GRACE, joined).await);
+}
+
 fn limits(config: &Config) -> Limits {
     let l = &config.limits;
     Limits {
@@ -341,3 +343,6 @@ async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

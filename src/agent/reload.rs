@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::input::Input;
 use super::push::Push;
 use super::web::{self, Web};
-use super::{Agent, Failure, GRACE, notify};
+use super::{Agent, Failure, all, notify};
 use crate::analysis::Peaks;
 use crate::config::Source;
 use crate::listen::{Address, Listen};
@@ -85,20 +85,23 @@ impl Agent {
             removed.len(),
             config.sources.len() - opened.len()
         );
-        for name in &removed {
-            if let Some(mut input) = self.inputs.remove(name) {
-                drop(tokio::time::timeout(GRACE, input.stop(true)).await);
-                if let Some(&id) = self.ids.get(name) {
-                    self.hub.lock().retire(id);
-                }
-            }
-        }
+        let mut ending: Vec<_> = removed
+            .iter()
+            .filter_map(|name| self.inputs.remove(name))
+            .map(|mut old| old.stop(true))
+            .collect();
         let starting: Vec<String> = opened.keys().cloned().collect();
-        for (name, input) in opened {
-            if let Some(mut old) = self.inputs.insert(name, input) {
-                // Connections that are open are read to their end, with the settings they began with.
-                drop(tokio::time::timeout(GRACE, old.stop(false)).await);
+        for (name, mut input) in opened {
+            if let Some(old) = self.inputs.get_mut(&name) {
+                ending.push(old.stop(false));
+                input.replace(old);
             }
+            self.inputs.insert(name, input);
+        }
+        // The last words of a source must not be taken for those of who comes after it under its name.
+        all(ending).await;
+        for id in removed.iter().filter_map(|name| self.ids.get(name)) {
+            self.hub.lock().retire(*id);
         }
         if config.intervals.pipeline != self.config.intervals.pipeline {
             self.hub.lock().peaks = Peaks::new(config.intervals.pipeline.0);
