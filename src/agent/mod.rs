@@ -176,6 +176,8 @@ impl Agent {
     /// # Errors
     /// The recording could not be written.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+        // Who is told that the agent is ready may ask for a reload at once.
+        let mut hang_up = hang_ups();
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
             web.start(address, listener, &self.site);
@@ -187,7 +189,6 @@ impl Agent {
         self.list();
         notify::ready(&self.status());
         let mut push = Push::start(&self.config, &self.own);
-        let mut hang_up = hang_ups();
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut seconds = 0_u64;
@@ -245,15 +246,18 @@ impl Agent {
 
     /// Starts one source.
     fn start(&mut self, name: &str) {
-        let Some(place) = self.inputs.keys().position(|n| n == name) else { return };
         let id = *self.ids.entry(name.to_owned()).or_insert_with(|| self.hub.add_source(name));
         let mut feed = Feed::new(self.hub.clone(), id, name);
+        let Some(input) = self.inputs.get_mut(name) else { return };
         if let Some(recorder) = &self.recorder {
-            feed = feed.recorded(recorder.clone(), u32::try_from(place).unwrap_or(u32::MAX));
+            match recorder.place(&input.recorded()) {
+                Some(place) => feed = feed.recorded(recorder.clone(), place),
+                None => {
+                    tracing::warn!(source = name, "the recording began without this source; it is not in it");
+                }
+            }
         }
-        if let Some(input) = self.inputs.get_mut(name) {
-            input.start(feed);
-        }
+        input.start(feed);
     }
 
     /// Tells the landing page which sources run.

@@ -127,3 +127,22 @@ async fn a_connection_from_before_a_reload_ends_with_the_agent() {
     let cut = hub.lock().registry.number("neural_source_faults_total", "source=\"in\",kind=\"cut\"");
     assert_eq!(cut, Some(1.0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_does_not_take_a_new_source_for_an_old_one() {
+    let source = |folder: &std::path::Path, name: &str| {
+        let listen = format!("unix:{}/{name}", folder.display()).parse().unwrap();
+        Source::Jsonl(Jsonl { name: name.to_owned(), listen: Many(vec![listen]), ..Jsonl::default() })
+    };
+    let mut bench = Bench::new(|folder| vec![source(folder, "b")]);
+    let folder = bench.folder.path().to_owned();
+    let file = folder.join("rec");
+    bench.agent.record(&file).unwrap();
+    let recorder = bench.agent.recorder.clone().unwrap();
+    bench.reload(|config| config.sources.insert(0, source(&folder, "a"))).await;
+    UnixStream::connect(folder.join("a")).unwrap().write_all(b"not in it\n").unwrap();
+    bench.becomes("neural_source_faults_total", "source=\"a\",kind=\"syntax\"", 1.0).await;
+    bench.stop().await;
+    recorder.finish().unwrap();
+    assert_eq!(crate::source::record::Recording::open(&file).unwrap().piece().unwrap(), None);
+}
