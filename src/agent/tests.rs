@@ -53,7 +53,7 @@ impl Bench {
         panic!("{family}{{{labels}}} is {:?}, not {want}", self.number(family, labels));
     }
 
-    async fn stop(mut self) {
+    async fn stop(&mut self) {
         all(self.agent.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
     }
 }

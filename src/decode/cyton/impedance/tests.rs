@@ -174,8 +174,8 @@ fn every_channel_is_measured_and_the_stream_begins() {
         assert_eq!(usize::from(*channel), number + 1);
         assert!((ohms - want).abs() < 0.005 * (want + RESISTOR), "{ohms} is not {want}");
     }
-    let channel = ["d", "x1000100X", "z101Z", "b", "s", "d", "z100Z", "x2000100X"];
-    assert_eq!(bench.told[..8], channel);
+    let channel = ["V", "d", "x1000100X", "z101Z", "b", "s", "d", "z100Z", "x2000100X"];
+    assert_eq!(bench.told[..9], channel);
     assert_eq!(bench.told[bench.told.len() - 4..], ["s", "d", "z800Z", "b"]);
     assert_eq!(
         (bench.samples, bench.lost),
