@@ -2,11 +2,8 @@
 
 #![expect(unsafe_code, reason = "a few system calls, and the file descriptors that systemd hands over")]
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// What the kernel accounts for a socket (`SO_MEMINFO`, linux/sock_diag.h).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,30 +77,6 @@ pub fn line_counts(line: &impl AsRawFd) -> io::Result<LineCounts> {
     }
     let [_, _, _, _, _, _, frame, overrun, parity, breaks, buffer_overrun, ..] = words;
     Ok(LineCounts { frame, overrun, parity, breaks, buffer_overrun })
-}
-
-/// Has reads and writes of an open line return rather than wait.
-///
-/// # Errors
-/// What the kernel says.
-pub fn never_wait(line: &impl AsRawFd) -> io::Result<()> {
-    let fd = line.as_raw_fd();
-    // SAFETY: reads and sets the flags of a descriptor; no memory is involved.
-    let done = unsafe {
-        match libc::fcntl(fd, libc::F_GETFL) {
-            -1 => -1,
-            flags => libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK),
-        }
-    };
-    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Whether this process may read and write a file, without opening it.
-#[must_use]
-pub fn may_use(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: `path` ends in a zero and lives until the call returns.
-    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::R_OK | libc::W_OK, libc::AT_EACCESS) == 0 }
 }
 
 /// The sockets that systemd opened for this process, with their names.

@@ -50,31 +50,51 @@ pub(super) struct Input {
     tasks: TaskTracker,
 }
 
-/// Settings outside a source that change what it does.
-#[derive(Clone, Debug, PartialEq)]
+/// Settings outside a source that change what it does. What it has no use for is left at its default, so that a
+/// source runs on when that changes: it may be in the middle of a recording.
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Surroundings {
     line_bytes: usize,
     connections: usize,
     prices: Arc<Prices>,
-    device: Span,
-    system: Span,
+    device: Duration,
+    system: Duration,
 }
 
 impl Surroundings {
-    fn of(config: &Config) -> Self {
-        let price = |p: &crate::config::Price| Price {
-            prompt_per_million: p.prompt_per_million,
-            completion_per_million: p.completion_per_million,
-        };
-        let prices = config.llm.prices.iter().map(|(model, p)| (model.clone(), price(p))).collect();
-        Self {
+    fn of(settings: &Source, config: &Config) -> Self {
+        let none = Self::default();
+        let socket = || Self {
             line_bytes: config.limits.line_bytes,
             connections: config.limits.connections,
-            prices: Arc::new(prices),
-            device: config.intervals.device,
-            system: config.intervals.system,
+            device: config.intervals.device.0,
+            ..Self::default()
+        };
+        match settings {
+            Source::Jsonl(_) => Self { prices: prices(config), ..socket() },
+            Source::Statsd(_) => socket(),
+            Source::Serial(of) if of.protocol.decoded() == Protocol::Jsonl => {
+                Self { line_bytes: config.limits.line_bytes, prices: prices(config), ..none }
+            }
+            Source::Host(_) | Source::Process(_) | Source::Gpu(_) => {
+                Self { system: config.intervals.system.0, ..none }
+            }
+            Source::Serial(_)
+            | Source::Scrape(_)
+            | Source::Textfile(_)
+            | Source::Exec(_)
+            | Source::Lsl(_)
+            | Source::Replay(_) => none,
         }
     }
+}
+
+fn prices(config: &Config) -> Arc<Prices> {
+    let price = |p: &crate::config::Price| Price {
+        prompt_per_million: p.prompt_per_million,
+        completion_per_million: p.completion_per_million,
+    };
+    Arc::new(config.llm.prices.iter().map(|(model, p)| (model.clone(), price(p))).collect())
 }
 
 impl Input {
@@ -86,7 +106,7 @@ impl Input {
         activated: &mut Vec<(String, OwnedFd)>,
     ) -> Result<Self, String> {
         let name = settings.name();
-        let surroundings = Surroundings::of(config);
+        let surroundings = Surroundings::of(settings, config);
         let mut input = Self {
             settings: settings.clone(),
             sockets: Vec::new(),
@@ -139,7 +159,7 @@ impl Input {
     pub(super) fn runs(&self, settings: &Source, config: &Config) -> bool {
         self.settings == *settings
             && self.asked == asked(settings, config)
-            && self.surroundings == Surroundings::of(config)
+            && self.surroundings == Surroundings::of(settings, config)
             && self.trouble.is_none()
     }
 
@@ -224,13 +244,13 @@ impl Input {
             receive_buffer: usize::try_from(buffer.0).unwrap_or(usize::MAX),
             mode: mode.0,
             group: group.clone(),
-            ask: self.surroundings.device.0.max(Duration::from_millis(10)),
+            ask: self.surroundings.device.max(Duration::from_millis(10)),
             connections: connections.map_or(self.surroundings.connections, |c| c as usize),
         }
     }
 
     /// Starts its tasks.
-    pub(super) fn start(&mut self, config: &Config, feed: Feed) {
+    pub(super) fn start(&mut self, feed: Feed) {
         // A graphics processor that nobody asked for and that is not there is no source that is down.
         if self.asked || !matches!(self.settings, Source::Gpu(_)) {
             feed.send(Body::Link(Link::Waiting));
@@ -248,15 +268,15 @@ impl Input {
             Source::Textfile(of) => drop(tasks.spawn(told(textfile::run(of, feed.clone(), stop), feed))),
             Source::Exec(of) => drop(tasks.spawn(told(exec::run(of, feed.clone(), stop), feed))),
             Source::Host(mut of) => {
-                of.interval.get_or_insert(config.intervals.system);
+                of.interval.get_or_insert(Span(self.surroundings.system));
                 drop(tasks.spawn(host::run(of, feed, stop)));
             }
             Source::Process(mut of) => {
-                of.interval.get_or_insert(config.intervals.system);
+                of.interval.get_or_insert(Span(self.surroundings.system));
                 drop(tasks.spawn(process::run(of, feed, stop)));
             }
             Source::Gpu(mut of) => {
-                of.interval.get_or_insert(config.intervals.system);
+                of.interval.get_or_insert(Span(self.surroundings.system));
                 drop(tasks.spawn(gpu::run(of, self.asked, feed, stop)));
             }
             Source::Serial(of) => {
@@ -337,17 +357,26 @@ impl Input {
         self.mapper.load().edition()
     }
 
-    /// Ends its tasks; open connections too if `cut`. The future is ready when they have ended.
+    /// Ends its tasks; open connections too if `cut`. The future is ready when those have ended that were told to.
     pub(super) fn stop(&mut self, cut: bool) -> impl Future<Output = ()> + use<> {
         self.stop.cancel();
         if cut {
             self.cut.cancel();
         }
+        // Connections that are open are read to their end, with the settings they began with.
+        let ends = cut || self.sockets.is_empty();
         let tasks = self.tasks.clone();
         async move {
-            if cut {
+            if ends {
                 tasks.wait().await;
             }
+        }
+    }
+
+    /// Takes the place of one that was told to stop: connections that outlive that one end with this one.
+    pub(super) fn replace(&mut self, old: &Self) {
+        if !old.sockets.is_empty() {
+            (self.cut, self.tasks) = (old.cut.clone(), old.tasks.clone());
         }
     }
 }

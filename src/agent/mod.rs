@@ -9,27 +9,26 @@ mod kept;
 mod notify;
 mod place;
 mod push;
+mod reload;
+mod web;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::analysis::{Budget, Peaks};
 use crate::catalog::{PAGES, pipeline};
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::document::Problem;
 use crate::event::{Body, Event, SourceId};
 use crate::http::{self, Listed, Site};
 use crate::hub::Hub;
-use crate::listen::{Address, Listen};
+use crate::listen::Address;
 use crate::metrics::{Limits, Own, Registry};
 use crate::source::record::Recorder;
 use crate::source::{Feed, itself, now};
@@ -40,8 +39,9 @@ pub use input::check_files;
 use kept::Kept;
 pub use place::events_socket;
 use push::Push;
+use web::Web;
 
-/// How long sources may take to end when the agent stops.
+/// How long sources may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 /// Seconds between two looks at what the agent costs.
 const VITALS: u64 = 5;
@@ -112,7 +112,7 @@ impl Agent {
         }
         let mut web = Vec::new();
         for address in &*config.listen {
-            match bind_web(address, &mut activated) {
+            match web::bind(address, &mut activated) {
                 Ok(listener) => web.push((address.clone(), listener)),
                 Err(why) => wrong.push(why),
             }
@@ -176,6 +176,8 @@ impl Agent {
     /// # Errors
     /// The recording could not be written.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+        // Who is told that the agent is ready may ask for a reload at once.
+        let mut hang_up = hang_ups();
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
             web.start(address, listener, &self.site);
@@ -187,7 +189,6 @@ impl Agent {
         self.list();
         notify::ready(&self.status());
         let mut push = Push::start(&self.config, &self.own);
-        let mut hang_up = hang_ups();
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut seconds = 0_u64;
@@ -213,15 +214,7 @@ impl Agent {
         notify::stopping();
         tracing::info!("stopping");
         push.stop().await;
-        let ending: Vec<_> = self.inputs.values_mut().map(|input| input.stop(true)).collect();
-        drop(
-            tokio::time::timeout(GRACE, async {
-                for end in ending {
-                    end.await;
-                }
-            })
-            .await,
-        );
+        all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
         self.keep();
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
@@ -253,15 +246,18 @@ impl Agent {
 
     /// Starts one source.
     fn start(&mut self, name: &str) {
-        let Some(place) = self.inputs.keys().position(|n| n == name) else { return };
         let id = *self.ids.entry(name.to_owned()).or_insert_with(|| self.hub.add_source(name));
         let mut feed = Feed::new(self.hub.clone(), id, name);
+        let Some(input) = self.inputs.get_mut(name) else { return };
         if let Some(recorder) = &self.recorder {
-            feed = feed.recorded(recorder.clone(), u32::try_from(place).unwrap_or(u32::MAX));
+            match recorder.place(&input.recorded()) {
+                Some(place) => feed = feed.recorded(recorder.clone(), place),
+                None => {
+                    tracing::warn!(source = name, "the recording began without this source; it is not in it");
+                }
+            }
         }
-        if let Some(input) = self.inputs.get_mut(name) {
-            input.start(&self.config, feed);
-        }
+        input.start(feed);
     }
 
     /// Tells the landing page which sources run.
@@ -312,174 +308,16 @@ impl Agent {
             }
         }
     }
-
-    /// Reads the configuration anew. What did not change runs on; if anything in the new one is
-    /// wrong or cannot be opened, everything runs on.
-    async fn reload(&mut self, web: &mut Web, push: &mut Push) -> Result<String, String> {
-        notify::reloading();
-        let outcome = self.try_reload(web).await;
-        self.own.reloads.inc();
-        match &outcome {
-            Ok(done) => {
-                self.own.config_loaded.set(now().seconds());
-                tracing::info!("{done}");
-                std::mem::take(push).stop().await;
-                *push = Push::start(&self.config, &self.own);
-            }
-            Err(why) => {
-                self.own.reload_failures.inc();
-                tracing::error!("the configuration was not reloaded, the old one runs on:\n{why}");
-            }
-        }
-        notify::ready(&self.status());
-        outcome
-    }
-
-    async fn try_reload(&mut self, web: &mut Web) -> Result<String, String> {
-        let config = (self.load)().map_err(|p| Failure::Config(p).to_string())?;
-        // First everything new is opened, beside what is open already.
-        let held: HashMap<Listen, _> = self.inputs.values().flat_map(Input::sockets).collect();
-        let mut opened = BTreeMap::new();
-        let mut wrong = Vec::new();
-        let known = |source: &Source| self.inputs.get(source.name()).is_some_and(|i| i.runs(source, &config));
-        let mut mappings = Vec::new();
-        for input in config.sources.iter().filter(|s| known(s)).filter_map(|s| self.inputs.get(s.name())) {
-            match input.read_mapping() {
-                Ok(Some(mapper)) => mappings.push((input.name().to_owned(), mapper)),
-                Ok(None) => {}
-                Err(why) => wrong.push(why),
-            }
-        }
-        for source in config.sources.iter().filter(|s| !known(s)) {
-            match Input::open(source, &config, &held, &mut Vec::new()) {
-                Ok(input) => drop(opened.insert(source.name().to_owned(), input)),
-                Err(why) => wrong.push(why),
-            }
-        }
-        let mut new_web: Vec<(Address, TcpListener)> = Vec::new();
-        for address in config.listen.iter().filter(|a| !web.serves(a)) {
-            match bind_web(address, &mut Vec::<(String, OwnedFd)>::new()) {
-                Ok(listener) => new_web.push((address.clone(), listener)),
-                Err(why) => wrong.push(why),
-            }
-        }
-        drop(held);
-        if !wrong.is_empty() {
-            return Err(wrong.join("\n"));
-        }
-        // From here on nothing can fail.
-        for input in opened.values_mut() {
-            input.resume(self.inputs.values());
-        }
-        let wanted: HashSet<&str> = config.sources.iter().map(Source::name).collect();
-        let removed: Vec<String> =
-            self.inputs.keys().filter(|n| !wanted.contains(n.as_str())).cloned().collect();
-        let (added, changed) =
-            opened.keys().partition::<Vec<_>, _>(|n| !self.inputs.contains_key(n.as_str()));
-        let summary = format!(
-            "reloaded: {} added, {} changed, {} removed, {} as before",
-            count("source", added.len()),
-            changed.len(),
-            removed.len(),
-            config.sources.len() - opened.len()
-        );
-        for name in &removed {
-            if let Some(mut input) = self.inputs.remove(name) {
-                drop(tokio::time::timeout(GRACE, input.stop(true)).await);
-                if let Some(&id) = self.ids.get(name) {
-                    self.hub.lock().retire(id);
-                }
-            }
-        }
-        let starting: Vec<String> = opened.keys().cloned().collect();
-        for (name, input) in opened {
-            if let Some(mut old) = self.inputs.insert(name, input) {
-                // Connections that are open are read to their end, with the settings they began with.
-                drop(tokio::time::timeout(GRACE, old.stop(false)).await);
-            }
-        }
-        if config.intervals.pipeline != self.config.intervals.pipeline {
-            self.hub.lock().peaks = Peaks::new(config.intervals.pipeline.0);
-        }
-        self.apply(&config);
-        self.config = config;
-        for (name, mapper) in mappings {
-            if let Some(input) = self.inputs.get(&name) {
-                input.set_mapping(mapper);
-            }
-        }
-        self.own.config_hash.set(self.hash());
-        for name in &starting {
-            self.start(name);
-        }
-        web.keep(&self.config.listen).await;
-        for (address, listener) in new_web {
-            web.start(address, listener, &self.site);
-        }
-        self.list();
-        Ok(summary)
-    }
 }
 
-/// The servers of `/metrics`, by address.
-#[derive(Default)]
-struct Web {
-    servers: Vec<(Address, CancellationToken, JoinSet<()>)>,
-}
-
-impl Web {
-    fn start(&mut self, address: Address, listener: TcpListener, site: &Arc<Site>) {
-        let stop = CancellationToken::new();
-        let mut task = JoinSet::new();
-        task.spawn(http::serve(listener, site.clone(), stop.clone()));
-        self.servers.push((address, stop, task));
-    }
-
-    fn serves(&self, address: &Address) -> bool {
-        self.servers.iter().any(|s| s.0 == *address)
-    }
-
-    async fn keep(&mut self, addresses: &[Address]) {
-        let (keep, end) =
-            std::mem::take(&mut self.servers).into_iter().partition(|s| addresses.contains(&s.0));
-        self.servers = keep;
-        Self { servers: end }.stop().await;
-    }
-
-    async fn stop(self) {
-        for (_, stop, _) in &self.servers {
-            stop.cancel();
+/// Waits until all of these have ended, or for so long as sources may take.
+async fn all(ending: Vec<impl Future<Output = ()>>) {
+    let joined = async {
+        for end in ending {
+            end.await;
         }
-        for (_, _, task) in self.servers {
-            task.join_all().await;
-        }
-    }
-}
-
-fn bind_web(address: &Address, activated: &mut Vec<(String, OwnedFd)>) -> Result<TcpListener, String> {
-    match address {
-        Address::Tcp(at) => http::bind(*at).map_err(|e| {
-            let hint = if e.kind() == std::io::ErrorKind::AddrInUse {
-                format!(
-                    "\n  hint: another program has this address; find it with: ss -ltnp 'sport = :{}'",
-                    at.port()
-                )
-            } else {
-                String::new()
-            };
-            format!("cannot serve metrics on http://{at}: {}{hint}", input::plain(&e))
-        }),
-        Address::Systemd(name) => {
-            let place = activated.iter().position(|(n, _)| name.as_ref().is_none_or(|wanted| wanted == n));
-            let Some(place) = place else {
-                let name = name.as_deref().unwrap_or("any name");
-                return Err(format!("cannot serve metrics: systemd passed no socket of {name}"));
-            };
-            let listener = std::net::TcpListener::from(activated.swap_remove(place).1);
-            let set = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
-            set.map_err(|e| format!("cannot serve metrics on systemd's socket: {}", input::plain(&e)))
-        }
-    }
+    };
+    drop(tokio::time::timeout(GRACE, joined).await);
 }
 
 fn limits(config: &Config) -> Limits {
@@ -498,10 +336,6 @@ fn ladders(config: &Config) -> HashMap<String, Vec<f64>> {
     config.histograms.iter().map(|(name, bounds)| (name.clone(), bounds.clone())).collect()
 }
 
-fn count(what: &str, n: usize) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
 fn hang_ups() -> Option<tokio::signal::unix::Signal> {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok()
 }
@@ -513,3 +347,6 @@ async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

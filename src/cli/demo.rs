@@ -53,12 +53,12 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
     let exit = run::start(
         load,
         |_| Ok(()),
-        move |agent| async move {
+        move |agent, stop| async move {
             let at = agent.addresses().first().copied().unwrap_or(listen);
             let socket = events_socket();
             print(guide(at, &socket.display().to_string()).as_bytes());
             let pipeline = tokio::spawn(simulate::pipeline(socket));
-            let ended = agent.run(recording::stop_after(seconds)).await;
+            let ended = agent.run(recording::stop_after(stop, seconds)).await;
             pipeline.abort();
             ended
         },

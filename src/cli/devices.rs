@@ -232,6 +232,7 @@ fn follow(roots: &Roots, mut before: Vec<Device>, json: bool) -> Exit {
             return Exit::Failed;
         }
     };
+    let mut stop = run::heard(&runtime);
     let told = |changes: &[Change<'_>]| {
         let text: String = changes.iter().map(|change| line(change, json)).collect();
         print(text.as_bytes())
@@ -243,8 +244,6 @@ fn follow(roots: &Roots, mut before: Vec<Device>, json: bool) -> Exit {
         return Exit::Failed;
     }
     runtime.block_on(async {
-        let stop = run::stop_signal();
-        tokio::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => return Exit::Fine,

@@ -14,11 +14,11 @@ pub(super) fn record(args: &FileArgs, output: &Path, seconds: Option<u64>) -> Ex
     run::start(
         move || run::load(file.as_deref()),
         move |agent| agent.record(&to).map_err(|e| format!("cannot record to {}: {e}", to.display())),
-        |agent| async move {
+        |agent, stop| async move {
             for source in agent.sources() {
                 tracing::info!("recording {} ({})", source.name, source.place);
             }
-            agent.run(stop_after(seconds)).await
+            agent.run(stop_after(stop, seconds)).await
         },
     )
 }
@@ -43,11 +43,11 @@ pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
 }
 
 /// Ready when the process is asked to end, or after so many seconds.
-pub(super) async fn stop_after(seconds: Option<u64>) {
+pub(super) async fn stop_after(stop: run::Stop, seconds: Option<u64>) {
     match seconds {
-        None => run::stop_signal().await,
+        None => stop.await,
         Some(seconds) => tokio::select! {
-            () = run::stop_signal() => {}
+            () = stop => {}
             () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
         },
     }

@@ -1,6 +1,7 @@
 //! `run`: the agent until it is told to stop.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
@@ -41,35 +42,24 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     start(
         load,
         |_| Ok(()),
-        |agent| async {
+        |agent, stop| async {
             for address in agent.addresses() {
                 tracing::info!("serving http://{address}/metrics");
             }
-            agent.run(stop_signal()).await
+            agent.run(stop).await
         },
     )
 }
 
-/// Builds an agent, shows it to `before`, and lets `then` run it.
+/// Builds an agent, shows it to `before`, and lets `then` run it until it is asked to end.
 pub(super) fn start<F>(
     load: impl Fn() -> Result<Config, Vec<Problem>> + Send + Sync + 'static,
     before: impl FnOnce(&mut Agent) -> Result<(), String>,
-    then: impl FnOnce(Agent) -> F,
+    then: impl FnOnce(Agent, Stop) -> F,
 ) -> Exit
 where
     F: Future<Output = std::io::Result<()>>,
 {
-    let first = match load() {
-        Ok(config) => config,
-        Err(problems) => {
-            complain(&Failure::Config(problems));
-            return Exit::Usage;
-        }
-    };
-    if let Err(why) = log(&first) {
-        complain(&why);
-        return Exit::Usage;
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Each costs a stack; readings of the machine and files need one or two.
@@ -84,6 +74,19 @@ where
             return Exit::Failed;
         }
     };
+    // Before anything else, so that whatever is opened is also closed in order.
+    let stop = heard(&runtime);
+    let first = match load() {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&Failure::Config(problems));
+            return Exit::Usage;
+        }
+    };
+    if let Err(why) = log(&first) {
+        complain(&why);
+        return Exit::Usage;
+    }
     let exit = runtime.block_on(async {
         let mut agent = match Agent::build(Box::new(load)) {
             Ok(agent) => agent,
@@ -96,7 +99,7 @@ where
             complain(&why);
             return Exit::Failed;
         }
-        match then(agent).await {
+        match then(agent, stop).await {
             Ok(()) => Exit::Fine,
             Err(error) => {
                 complain(&error);
@@ -165,18 +168,27 @@ pub(super) fn date(days: u64) -> (u64, u64, u64) {
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
+/// What [`stop_signal`] gives, from outside the runtime.
+pub(super) fn heard(runtime: &tokio::runtime::Runtime) -> Stop {
+    let _within = runtime.enter();
+    stop_signal()
+}
+
 /// Ready when the process is asked to end.
-pub(super) async fn stop_signal() {
+pub(super) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// From this call on, the process is not killed when it is asked to end; what it gives is ready then. Must be called
+/// within the runtime.
+pub(super) fn stop_signal() -> Stop {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let heard = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    Box::pin(async {
+        let (Ok(mut term), Ok(mut interrupt)) = heard else { return std::future::pending().await };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Exit, complain, print, recording};
+use super::{Exit, complain, print, recording, run as process};
 use crate::source::simulate::fault::{self, Fault};
 use crate::source::simulate::ledger::Ledger;
 use crate::source::simulate::run::{Settings, Trouble, run};
@@ -79,6 +79,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Exit {
     };
     let seconds = args.seconds;
     let ended = runtime.block_on(async move {
+        let asked = process::stop_signal();
         let stop = Arc::new(AtomicBool::new(false));
         let mut board = tokio::task::spawn_blocking({
             let stop = stop.clone();
@@ -86,7 +87,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Exit {
         });
         tokio::select! {
             ended = &mut board => ended,
-            () = recording::stop_after(seconds) => {
+            () = recording::stop_after(asked, seconds) => {
                 stop.store(true, Ordering::Relaxed);
                 board.await
             }

@@ -110,7 +110,7 @@ impl Board for Cyton {
         self.measurement.resume();
     }
 
-    /// Starts the stream, `b` (Cyton SDK), or what comes before it.
+    /// Asks for the firmware, `V`, and starts the stream, `b` (Cyton SDK), or what comes before it.
     fn hello(&self) -> &'static [&'static [u8]] {
         self.measurement.hello()
     }

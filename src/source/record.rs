@@ -48,6 +48,7 @@ pub struct Piece {
 /// Writes a recording.
 #[derive(Debug)]
 pub struct Recorder {
+    sources: Vec<Recorded>,
     out: Mutex<(BufWriter<File>, Option<io::Error>)>,
 }
 
@@ -61,7 +62,14 @@ impl Recorder {
         out.write_all(MAGIC)?;
         serde_json::to_writer(&mut out, sources)?;
         out.write_all(b"\n")?;
-        Ok(Self { out: Mutex::new((out, None)) })
+        Ok(Self { sources: sources.to_vec(), out: Mutex::new((out, None)) })
+    }
+
+    /// The place of a source in the recording, if it is in it as it is now.
+    #[must_use]
+    pub fn place(&self, source: &Recorded) -> Option<u32> {
+        let place = self.sources.iter().position(|known| known == source)?;
+        u32::try_from(place).ok()
     }
 
     /// Adds a piece. The first failure ends the recording; [`finish`](Self::finish) tells it.
@@ -167,6 +175,8 @@ mod tests {
         recorder.piece(Timestamp(5), 0, 1, b"abc");
         recorder.piece(Timestamp(6), 0, 1, b"");
         recorder.finish().unwrap();
+        assert_eq!(recorder.place(&sources[0]), Some(0));
+        assert_eq!(recorder.place(&Recorded { protocol: "statsd".into(), ..sources[0].clone() }), None);
         assert!(Recorder::create(&path, &sources).is_err(), "an old recording is not overwritten");
         let mut recording = Recording::open(&path).unwrap();
         assert_eq!(recording.sources, sources);

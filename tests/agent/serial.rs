@@ -122,7 +122,12 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
     board.hears(b's');
     // Frames of an older session, which the agent does not take for its own.
     board.send(8);
+    board.hears(b'V');
+    board.port.write_all(b"v3.1.2$$$").unwrap();
     board.hears(b'b');
+    becomes(&hub, "neural_device_answers_total", "device", 1.0);
+    let firmware = "device=\"board\",version=\"v3.1.2\"";
+    assert_eq!(hub.lock().registry.number("neural_device_firmware_info", firmware), Some(1.0));
     becomes(&hub, "neural_source_up", "source", 1.0);
     becomes(&hub, "neural_device_nominal_rate_hertz", "device", 250.0);
     becomes(&hub, "neural_device_streaming", "device", 0.0);
@@ -178,6 +183,8 @@ fn a_board_is_told_to_stop_when_the_agent_stops() {
     });
     let mut board = Board { port, number: 0, sent: 0, due: clock() };
     board.hears(b's');
+    // An old firmware does not know the question, and says nothing.
+    board.hears(b'V');
     board.hears(b'b');
     board.send(40);
     becomes(&hub, "neural_device_frames_total", "device", 40.0);

@@ -10,8 +10,8 @@ import pytest
 from conftest import wait_until
 from test_simulate import simulate  # noqa: F401  a fixture
 
-# Bytes that the agent writes so that a Cyton streams: stop, start.
-BARE = 2
+# Bytes that the agent writes so that a Cyton streams: stop, the question for its firmware, start.
+BARE = 3
 
 
 def configure(agent, board, device: str, **settings) -> None:
@@ -39,8 +39,9 @@ def test_electrodes_are_measured_and_then_the_stream_runs(agent, simulate, devic
         # 200 ohms are 1.2 microvolts: what a head puts there itself.
         assert abs(sample.value - ohms) <= 0.05 * ohms + 200, (electrode, sample)
     assert ledger["starts"] == channels + 1 and ledger["failures"] == 0, ledger
-    # Defaults, and four answers a channel.
-    assert ledger["answers"] == 1 + 4 * channels, ledger
+    # The firmware, defaults, and four answers a channel.
+    assert ledger["answers"] == 2 + 4 * channels, ledger
+    assert scrape.value("neural_device_firmware_info", device="eeg", version="v3.1.2") == 1
     assert scrape.value("neural_device_lost_packets_total", device="eeg") == 0
     assert scrape.value("neural_device_answer_failures_total", device="eeg") == 0
     assert scrape.value("neural_source_faults_total", source="eeg") == 0
@@ -64,12 +65,12 @@ def test_a_board_that_is_not_to_be_measured_is_only_started(agent, simulate):  #
     assert board.ledger()["failures"] == 0
 
 
-def test_never_writes_nothing_but_start_and_stop(agent, simulate):  # noqa: F811
+def test_never_writes_nothing_but_a_question_start_and_stop(agent, simulate):  # noqa: F811
     board = simulate("cyton")
     configure(agent, board, "cyton")
     samples = lambda: agent.scrape().value("neural_device_samples_total", device="eeg")
     wait_until(lambda: samples() > 500, 60, "the stream")
     agent.stop()
     ledger = board.ledger()
-    # `s` and `b`, and `s` at the end; no `d`, `x` or `z`, which would be answered.
-    assert ledger["answers"] == 0 and ledger["heard_bytes"] == BARE + 1, ledger
+    # `s`, `V` and `b`, and `s` at the end; no `d`, `x` or `z`, which would be answered too.
+    assert ledger["answers"] == 1 and ledger["heard_bytes"] == BARE + 1, ledger

@@ -310,6 +310,28 @@ def test_what_was_sent_before_the_end_is_counted(agent):
     assert seen.value("neural_stage_duration_seconds_count", pipeline="gram") == sent
 
 
+def test_a_stop_before_everything_is_open_is_a_stop_in_order(agent):
+    agent.configure([])
+    text = agent.file.read_bytes()
+    agent.file.unlink()
+    # It waits for its configuration, as long as this test wants.
+    os.mkfifo(agent.file)
+    agent.start(ready=False)
+
+    def hears() -> bool:
+        status = Path(f"/proc/{agent.process.pid}/status").read_text()
+        caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+    wait_until(hears, what="the handler of the signal")
+    agent.process.send_signal(signal.SIGTERM)
+    with open(agent.file, "wb") as waited_for:
+        # What it reads the second time is a file.
+        agent.write()
+        waited_for.write(text)
+    assert agent.process.wait(20) == 0, agent.told()
+
+
 def test_the_daily_budget_survives_a_restart(agent):
     agent.configure(
         [{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}],

@@ -117,18 +117,20 @@ impl Measurement {
         self.step != Step::Done
     }
 
-    /// What greets the board: the start, or what comes before it.
+    /// What greets the board: the question for its firmware, which it answers while it does not stream and which
+    /// firmware 1 does not know, and then the start, or what comes before it.
     pub(super) fn hello(&self) -> &'static [&'static [u8]] {
         match (self.runs(), self.dirty, self.daisy) {
-            (true, ..) => &[b"d"],
-            (_, false, _) => &[b"b"],
+            (true, ..) => &[b"V", b"d"],
+            (_, false, _) => &[b"V", b"b"],
             (_, true, false) => &[
-                b"s", b"d", b"z100Z", b"z200Z", b"z300Z", b"z400Z", b"z500Z", b"z600Z", b"z700Z", b"z800Z",
-                b"b",
+                b"s", b"V", b"d", b"z100Z", b"z200Z", b"z300Z", b"z400Z", b"z500Z", b"z600Z", b"z700Z",
+                b"z800Z", b"b",
             ],
             (_, true, true) => &[
-                b"s", b"d", b"z100Z", b"z200Z", b"z300Z", b"z400Z", b"z500Z", b"z600Z", b"z700Z", b"z800Z",
-                b"zQ00Z", b"zW00Z", b"zE00Z", b"zR00Z", b"zT00Z", b"zY00Z", b"zU00Z", b"zI00Z", b"b",
+                b"s", b"V", b"d", b"z100Z", b"z200Z", b"z300Z", b"z400Z", b"z500Z", b"z600Z", b"z700Z",
+                b"z800Z", b"zQ00Z", b"zW00Z", b"zE00Z", b"zR00Z", b"zT00Z", b"zY00Z", b"zU00Z", b"zI00Z",
+                b"b",
             ],
         }
     }

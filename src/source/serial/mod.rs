@@ -156,6 +156,11 @@ impl<'a> Supervisor<'a> {
     fn session(&mut self, mut port: serialport::TTYPort, node: &Node, new_decoder: &NewDecoder) {
         let Self { settings, feed, stop, .. } = *self;
         let began = clock();
+        let offer = settings.tap.as_ref().map(|link| tap::Offer::new(&port, link, settings.baud));
+        let offer = match offer.transpose() {
+            Ok(offer) => offer,
+            Err(why) => return self.voice.tell(PortState::Failed, &why),
+        };
         feed.send(Body::Link(Link::Up));
         if let Some(lost) = self.lost.take() {
             feed.send(Body::Port(Port::Back(lost)));
@@ -163,15 +168,20 @@ impl<'a> Supervisor<'a> {
         let place = settings.which.to_string();
         self.voice.open(&place, node, settings.baud);
         let mut watch = Watch::new(node, settings, feed, &mut self.number);
-        let gone = if let Some(link) = &settings.tap {
-            // What a device is silent for, and what it is, is the program's business.
+        let gone = if let Some(offer) = offer {
+            // Whether a device is silent or another one is not judged: the program decides when it streams, and has
+            // it write text, settings and what else the agent knows nothing of.
             let mut vanished = false;
             let look = || {
                 vanished |= watch.look(&port);
                 vanished
             };
-            let error = tap::run(&port, link, settings.baud, new_decoder, feed, stop, look);
-            if vanished { Some(Gone::Vanished) } else { error.map(Gone::Tapped) }
+            let error = tap::run(offer, &port, settings.baud, new_decoder, feed, stop, look);
+            match error {
+                _ if vanished => Some(Gone::Vanished),
+                Some(error) if hung_up(&error) => Some(Gone::Hangup),
+                error => error.map(Gone::Tapped),
+            }
         } else {
             let mut decoder = new_decoder();
             if self.left.is_some_and(|left| left.elapsed() < BLIP) {
@@ -269,9 +279,7 @@ impl Gone {
         let end = match self {
             Self::Vanished => return PortEnd::Unplugged,
             Self::Hangup => PortEnd::Hangup,
-            Self::Tapped(error) if hung_up(error) => PortEnd::Hangup,
-            Self::Tapped(_) => PortEnd::ReadError,
-            Self::Read(_) => PortEnd::ReadError,
+            Self::Read(_) | Self::Tapped(_) => PortEnd::ReadError,
             Self::Write(_) => PortEnd::WriteError,
         };
         for _ in 0..5 {

@@ -6,11 +6,12 @@
 use std::io;
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serialport::{ErrorKind, TTYPort};
 
 use super::Settings;
 use crate::event::PortState;
-use crate::source::usb::{Node, Roots, holders, listed, not_permitted};
+use crate::source::usb::{Holder, Node, holders, listed, not_permitted};
 
 /// How long one read, or one try to write, waits.
 pub(super) const WAIT: Duration = Duration::from_millis(200);
@@ -24,28 +25,29 @@ pub(super) struct Refused {
 
 /// Opens a port for this process alone.
 pub(super) fn open(node: &Node, settings: &Settings) -> Result<TTYPort, Refused> {
-    let roots = &settings.roots;
-    if !holders(roots, &node.path).is_empty() {
-        return Err(busy(node, roots));
+    let who = holders(&settings.roots, &node.path);
+    if !who.is_empty() {
+        return Err(busy(node, &who));
     }
     let path = node.path.to_string_lossy();
     let opened = serialport::new(path, settings.baud).timeout(WAIT).open_native();
     let port = opened.map_err(|error| refused(&error, node, settings))?;
     // What takes no bytes must not hold the thread that reads.
-    crate::sys::never_wait(&port).map_err(|error| Refused {
+    let line = crate::sys::port(&port);
+    let set = fcntl_getfl(line).and_then(|flags| fcntl_setfl(line, flags | OFlags::NONBLOCK));
+    set.map_err(|error| Refused {
         state: PortState::Failed,
         why: format!("cannot open {}: {error}", node.path.display()),
     })?;
     Ok(port)
 }
 
-fn busy(node: &Node, roots: &Roots) -> Refused {
+fn busy(node: &Node, who: &[Holder]) -> Refused {
     let shown = node.path.display();
-    let who = holders(roots, &node.path);
     let why = if who.is_empty() {
         format!("{shown} is in use by another program; `sudo fuser -v {shown}` says by which")
     } else {
-        format!("{shown} is in use by {}", listed(&who))
+        format!("{shown} is in use by {}", listed(who))
     };
     Refused { state: PortState::Busy, why }
 }
@@ -60,11 +62,19 @@ pub(super) fn refused(error: &serialport::Error, node: &Node, settings: &Setting
             let why = format!("not permitted to open {shown}, which is {}'s: {advice}", advice.owner);
             (PortState::NotPermitted, why)
         }
+        // Its mode would be another error.
+        _ if described.contains("operation not permitted") => {
+            let why = format!(
+                "not permitted to open {shown}, whatever its mode: a container must be given it (--device {shown}), a \
+                 systemd unit needs a DeviceAllow= that fits it"
+            );
+            (PortState::NotPermitted, why)
+        }
         // The library says so of a device that is busy, and of a lock that another program has.
         ErrorKind::NoDevice | ErrorKind::Io(io::ErrorKind::ResourceBusy)
             if !described.contains("no such device") =>
         {
-            return busy(node, &settings.roots);
+            return busy(node, &holders(&settings.roots, &node.path));
         }
         ErrorKind::NoDevice | ErrorKind::Io(io::ErrorKind::NotFound) => {
             (PortState::Absent, format!("{shown} is not there; is the device plugged in?"))

@@ -246,7 +246,7 @@ fn idle(error: &io::Error) -> bool {
 /// Whether an error is how a line ends whose other end is gone.
 pub(super) fn hung_up(error: &io::Error) -> bool {
     let text = error.to_string().to_lowercase();
-    error.kind() == io::ErrorKind::BrokenPipe
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof)
         || ["i/o error", "input/output error", "no such device", "broken pipe"]
             .iter()
             .any(|end| text.contains(end))
@@ -335,6 +335,15 @@ mod tests {
         assert!(write(&mut Full(5), b"12345").is_ok());
         assert_eq!(write(&mut Full(4), b"12345").unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(write(&mut Full(0), b"").is_ok());
+    }
+
+    #[test]
+    fn a_line_that_ended_hung_up() {
+        for end in [io::ErrorKind::BrokenPipe.into(), io::ErrorKind::UnexpectedEof.into()] {
+            assert!(hung_up(&end), "{end}");
+        }
+        assert!(hung_up(&io::Error::from_raw_os_error(libc::EIO)));
+        assert!(!hung_up(&io::ErrorKind::TimedOut.into()));
     }
 
     #[test]

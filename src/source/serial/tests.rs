@@ -195,6 +195,24 @@ fn another_device_is_another_state() {
     other.join().unwrap();
 }
 
+#[test]
+fn a_tap_that_cannot_be_offered_is_no_port_that_was_lost() {
+    let (board, name) = pty();
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("tap");
+    std::fs::write(&link, "mine").unwrap();
+    let settings = Settings { tap: Some(link.clone()), ..Settings::path(name, 115_200, "jsonl") };
+    let run = Run::new(settings, Protocol::Jsonl);
+    run.is(PortState::Failed);
+    assert_eq!(run.hub.lock().registry.number(UP, SOURCE), None);
+    std::fs::remove_file(&link).unwrap();
+    becomes(&run.hub, UP, SOURCE, 1.0);
+    run.is(PortState::Open);
+    assert_eq!(run.hub.lock().registry.total("neural_port_losses_total", ""), 0.0);
+    drop(board);
+    run.end();
+}
+
 /// Reads as nothing for ever, as a line does whose device is gone.
 #[derive(Default)]
 struct Nothing(AtomicU32);
@@ -301,4 +319,9 @@ fn reasons_say_what_to_do() {
     assert!(matches!(missing, Missing::Absent(why) if why.contains("plugged in")));
     let gone = serialport::new("/dev/no-such-port", 9600).open_native().unwrap_err();
     assert_eq!(open::refused(&gone, &node, &settings).state, PortState::Absent);
+    // As the kernel answers where a container or a unit is not given the device.
+    let barred = serialport::Error::new(serialport::ErrorKind::Unknown, "Operation not permitted");
+    let refused = open::refused(&barred, &node, &settings);
+    assert_eq!(refused.state, PortState::NotPermitted);
+    assert!(refused.why.contains("--device") && refused.why.contains("DeviceAllow="), "{}", refused.why);
 }

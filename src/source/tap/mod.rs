@@ -29,14 +29,13 @@ mod ring;
 mod terminal;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::EventfdFlags;
-use rustix::fs::OFlags;
 use serialport::TTYPort;
 use tokio_util::sync::CancellationToken;
 
@@ -57,11 +56,31 @@ const SLEEP: Duration = Duration::from_millis(100);
 /// A device that is told to start after it paused for so long, nanoseconds, begins anew.
 const PAUSE: u64 = 50_000_000;
 
-/// Passes bytes between `port` and whoever opens `link`, and reads along, until the port is gone, and says why, or
-/// until told to stop. `gone` is asked some ten times a second whether the device was unplugged.
+/// A terminal that programs can open in place of a port. Its bytes wait until the tap runs.
+#[derive(Debug)]
+pub(super) struct Offer {
+    terminal: Terminal,
+    /// Readable when bytes are to be passed no more.
+    event: OwnedFd,
+}
+
+impl Offer {
+    /// Offers a terminal for `port`, which has `speed` bits in a second, behind `link`.
+    ///
+    /// # Errors
+    /// What cannot be done, and to what.
+    pub(super) fn new(port: &TTYPort, link: &Path, speed: u32) -> Result<Self, String> {
+        let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|e| format!("cannot tap the port: {e}"))?;
+        Ok(Self { terminal: Terminal::offer(link, crate::sys::port(port), speed)?, event })
+    }
+}
+
+/// Passes bytes between `port` and whoever opens what is offered, and reads along, until the port is gone, and says
+/// why, or until told to stop. `gone` is asked some ten times a second whether the device was unplugged.
 pub(super) fn run(
+    offer: Offer,
     port: &TTYPort,
-    link: &Path,
     speed: u32,
     new_decoder: &NewDecoder,
     feed: &Feed,
@@ -69,19 +88,8 @@ pub(super) fn run(
     mut gone: impl FnMut() -> bool,
 ) -> Option<io::Error> {
     let port = crate::sys::port(port);
-    let prepared = || -> Result<_, String> {
-        let cannot = |e: rustix::io::Errno| format!("cannot tap the port: {e}");
-        let flags = rustix::fs::fcntl_getfl(port).map_err(cannot)?;
-        rustix::fs::fcntl_setfl(port, flags | OFlags::NONBLOCK).map_err(cannot)?;
-        let event =
-            rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(cannot)?;
-        Ok((event, Terminal::offer(link, port, speed)?))
-    };
-    let (event, terminal) = match prepared() {
-        Ok(prepared) => prepared,
-        Err(why) => return Some(io::Error::other(why)),
-    };
-    tracing::info!(source = feed.name(), link = %link.display(), "programs can open the tap");
+    let Offer { terminal, event } = offer;
+    tracing::info!(source = feed.name(), link = %terminal.link().display(), "programs can open the tap");
     let ledger = Ledger::default();
     let (mut copies, mut delays) = (Ring::new(COPIES), ledger::delays());
     let ((copies_in, copies_out), (delays_in, delays_out)) = (copies.ends(), delays.ends());

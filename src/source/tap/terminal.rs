@@ -50,6 +50,11 @@ impl Terminal {
         Ok(offered)
     }
 
+    /// Where programs find it.
+    pub(super) fn link(&self) -> &Path {
+        &self.link
+    }
+
     /// Whether nobody has it open.
     pub(super) fn is_alone(&self) -> bool {
         let mut ask = [PollFd::new(&self.master, PollFlags::empty())];

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
 use super::{Roots, Usb, file};
 
 /// A program that has a port open.
@@ -52,7 +54,7 @@ fn holder(roots: &Roots, node: &Path, pid: u32) -> Option<Holder> {
 /// Whether this process may open a node for reading and writing.
 #[must_use]
 pub fn may_open(node: &Path) -> bool {
-    crate::sys::may_use(node)
+    accessat(CWD, node, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// Why a node may not be opened, and the ways to change that.

@@ -94,6 +94,7 @@ impl Bench {
                 self.streams = false;
                 return;
             }
+            b"V" => "v3.1.2$$$".to_owned(),
             b"d" => "updating channel settings to default$$$".to_owned(),
             [b'z', name, _, n, b'Z'] => {
                 self.tested = channel(*name).filter(|_| *n == b'1');
@@ -173,8 +174,8 @@ fn every_channel_is_measured_and_the_stream_begins() {
         assert_eq!(usize::from(*channel), number + 1);
         assert!((ohms - want).abs() < 0.005 * (want + RESISTOR), "{ohms} is not {want}");
     }
-    let channel = ["d", "x1000100X", "z101Z", "b", "s", "d", "z100Z", "x2000100X"];
-    assert_eq!(bench.told[..8], channel);
+    let channel = ["V", "d", "x1000100X", "z101Z", "b", "s", "d", "z100Z", "x2000100X"];
+    assert_eq!(bench.told[..9], channel);
     assert_eq!(bench.told[bench.told.len() - 4..], ["s", "d", "z800Z", "b"]);
     assert_eq!(
         (bench.samples, bench.lost),
@@ -186,9 +187,9 @@ fn every_channel_is_measured_and_the_stream_begins() {
     let before = bench.samples;
     bench.pass(100);
     assert_eq!(bench.samples, before + 400);
-    // A board that falls silent is greeted with its start alone.
+    // A board that falls silent is not measured again.
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"b"]);
+    assert_eq!(bench.decoder.hello(), [b"V", b"b"]);
 }
 
 #[test]
@@ -232,10 +233,10 @@ fn a_board_that_does_not_answer_is_started_all_the_same() {
     bench.pass(PATIENCE);
     assert!(bench.decoder.word().unwrap().contains("does not answer"));
     bench.pass(3 * HASTE);
-    assert_eq!(bench.told, ["d", "s", "s", "d", "b"]);
+    assert_eq!(bench.told, ["V", "d", "s", "s", "d", "b"]);
     // Nothing ever came: it is to be measured once it is switched on, and nobody is told twice.
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"d"]);
+    assert_eq!(bench.decoder.hello(), [b"V", b"d"]);
     bench.greet();
     bench.pass(100);
     assert_eq!(bench.decoder.word(), None);
@@ -257,16 +258,16 @@ fn a_stream_that_breaks_off_is_put_right_and_not_measured_again() {
     bench.decoder.end(&mut |_| {});
     let hello = bench.decoder.hello();
     assert_eq!(
-        (hello[0], hello[1], hello[2], hello.last()),
-        (&b"s"[..], &b"d"[..], &b"z100Z"[..], Some(&&b"b"[..]))
+        (hello[0], hello[1], hello[2], hello[3], hello.last()),
+        (&b"s"[..], &b"V"[..], &b"d"[..], &b"z100Z"[..], Some(&&b"b"[..]))
     );
     bench.told.clear();
     bench.greet();
     bench.pass(300);
-    assert_eq!((bench.impedances.len(), bench.told.len()), (1, 11));
+    assert_eq!((bench.impedances.len(), bench.told.len()), (1, 12));
     assert_eq!((bench.lost, bench.samples), (0, bench.number as usize));
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"b"]);
+    assert_eq!(bench.decoder.hello(), [b"V", b"b"]);
 }
 
 #[test]
@@ -281,7 +282,7 @@ fn a_stream_that_goes_on_is_not_measured() {
     assert!(bench.told.ends_with(&["b".to_owned()]) && bench.decoder.word().is_none());
     let mut never = Bench::of(Cyton::new(None), false);
     never.pass(100);
-    assert_eq!((never.told, never.samples), (vec!["b".to_owned()], 400));
+    assert_eq!((never.told, never.samples), (vec!["V".to_owned(), "b".to_owned()], 400));
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! Reloads of an agent that runs: what goes on, what ends, and in which order.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+use parking_lot::Mutex;
+use serialport::{SerialPort, TTYPort};
+
+use super::*;
+use crate::config::{self, Jsonl, Serial, Source};
+use crate::listen::Many;
+
+/// An agent whose configuration a test may change.
+struct Bench {
+    agent: Agent,
+    config: Arc<Mutex<Config>>,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(sources: impl FnOnce(&std::path::Path) -> Vec<Source>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { sources: sources(folder.path()), ..Config::default() };
+        config.listen = Many(vec!["127.0.0.1:0".parse().unwrap()]);
+        config.state_directory = Some(folder.path().to_owned());
+        let config = Arc::new(Mutex::new(config));
+        let load = config.clone();
+        let mut agent = Agent::build(Box::new(move || Ok(load.lock().clone()))).unwrap();
+        let names: Vec<String> = agent.inputs.keys().cloned().collect();
+        names.iter().for_each(|name| agent.start(name));
+        Self { agent, config, folder }
+    }
+
+    async fn reload(&mut self, change: impl FnOnce(&mut Config)) -> String {
+        change(&mut self.config.lock());
+        let (mut web, mut push) = (Web::default(), Push::default());
+        let outcome = self.agent.reload(&mut web, &mut push).await.unwrap();
+        web.stop().await;
+        outcome
+    }
+
+    fn number(&self, family: &str, labels: &str) -> Option<f64> {
+        self.agent.hub.lock().registry.number(family, labels)
+    }
+
+    async fn becomes(&self, family: &str, labels: &str, want: f64) {
+        for _ in 0..1500 {
+            if self.number(family, labels) == Some(want) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{family}{{{labels}}} is {:?}, not {want}", self.number(family, labels));
+    }
+
+    async fn stop(&mut self) {
+        all(self.agent.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
+    }
+}
+
+fn board(port: Option<String>) -> Source {
+    let port = port.map(Into::into);
+    Source::Serial(Serial {
+        name: "board".to_owned(),
+        port,
+        protocol: config::Protocol::FreeEeg32,
+        ..Serial::default()
+    })
+}
+
+fn pty() -> (TTYPort, Option<String>) {
+    let (device, line) = TTYPort::pair().unwrap();
+    (device, line.name())
+}
+
+const UP: &str = "neural_source_up";
+const BOARD: &str = "source=\"board\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_words_of_a_port_are_not_those_of_the_next() {
+    let ((_first, one), (_second, two)) = (pty(), pty());
+    let mut bench = Bench::new(|_| vec![board(one)]);
+    bench.becomes(UP, BOARD, 1.0).await;
+    bench.reload(|config| config.sources = vec![board(two)]).await;
+    bench.becomes(UP, BOARD, 1.0).await;
+    // Longer than a read waits for bytes, after which the first one noticed that it is to stop.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(bench.number(UP, BOARD), Some(1.0));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_is_left_alone_by_settings_that_are_not_its_own() {
+    let (device, line) = pty();
+    let mut bench = Bench::new(|_| vec![board(line)]);
+    bench.becomes(UP, BOARD, 1.0).await;
+    let outcome = bench
+        .reload(|config| {
+            config.limits.line_bytes += 1;
+            config.limits.connections += 1;
+            config.intervals.device = crate::setting::Span::seconds(7);
+            config.intervals.system = crate::setting::Span::seconds(7);
+            let price = config::Price { prompt_per_million: 1.0, completion_per_million: 1.0 };
+            config.llm.prices.insert("m".to_owned(), price);
+        })
+        .await;
+    assert!(outcome.contains(", 0 changed, ") && outcome.ends_with("1 as before"), "{outcome}");
+    drop(device);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_from_before_a_reload_ends_with_the_agent() {
+    let source = |folder: &std::path::Path, events| {
+        let listen = format!("unix:{}/in", folder.display()).parse().unwrap();
+        let jsonl = Jsonl { name: "in".to_owned(), listen: Many(vec![listen]), ..Jsonl::default() };
+        vec![Source::Jsonl(Jsonl { events_per_second: events, ..jsonl })]
+    };
+    let mut bench = Bench::new(|folder| source(folder, None));
+    let folder = bench.folder.path().to_owned();
+    let mut client = UnixStream::connect(folder.join("in")).unwrap();
+    client.write_all(b"{\"type\":").unwrap();
+    bench.becomes("neural_source_received_bytes_total", "source=\"in\"", 8.0).await;
+    bench.reload(|config| config.sources = source(&folder, Some(1000))).await;
+    let hub = bench.agent.hub.clone();
+    bench.stop().await;
+    let cut = hub.lock().registry.number("neural_source_faults_total", "source=\"in\",kind=\"cut\"");
+    assert_eq!(cut, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_does_not_take_a_new_source_for_an_old_one() {
+    let source = |folder: &std::path::Path, name: &str| {
+        let listen = format!("unix:{}/{name}", folder.display()).parse().unwrap();
+        Source::Jsonl(Jsonl { name: name.to_owned(), listen: Many(vec![listen]), ..Jsonl::default() })
+    };
+    let mut bench = Bench::new(|folder| vec![source(folder, "b")]);
+    let folder = bench.folder.path().to_owned();
+    let file = folder.join("rec");
+    bench.agent.record(&file).unwrap();
+    let recorder = bench.agent.recorder.clone().unwrap();
+    bench.reload(|config| config.sources.insert(0, source(&folder, "a"))).await;
+    UnixStream::connect(folder.join("a")).unwrap().write_all(b"not in it\n").unwrap();
+    bench.becomes("neural_source_faults_total", "source=\"a\",kind=\"syntax\"", 1.0).await;
+    bench.stop().await;
+    recorder.finish().unwrap();
+    assert_eq!(crate::source::record::Recording::open(&file).unwrap().piece().unwrap(), None);
+}
