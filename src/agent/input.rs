@@ -84,6 +84,8 @@ impl Surroundings {
             | Source::Textfile(_)
             | Source::Exec(_)
             | Source::Lsl(_)
+            | Source::Fieldtrip(_)
+            | Source::Rda(_)
             | Source::Replay(_) => none,
         }
     }

@@ -312,6 +312,8 @@ impl Check<'_> {
         let signal = match source {
             Source::Serial(of) => of.signal,
             Source::Lsl(of) => of.signal,
+            Source::Fieldtrip(of) => of.signal,
+            Source::Rda(of) => of.signal,
             Source::Replay(of) => of.signal,
             _ => return,
         };

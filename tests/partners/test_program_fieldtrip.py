@@ -43,6 +43,12 @@ class Buffer:
             threading.Thread(target=self.serve, args=[client], daemon=True).start()
 
     def serve(self, client: socket.socket) -> None:
+        try:
+            self.talk(client)
+        except OSError:
+            pass
+
+    def talk(self, client: socket.socket) -> None:
         with client, client.makefile("rb") as questions:
             while len(head := questions.read(8)) == 8:
                 version, command, size = struct.unpack("<HHI", head)
@@ -52,10 +58,7 @@ class Buffer:
                 if self.deaf:
                     continue
                 answer, self.lie = self.lie or self.answer(command, words), None
-                try:
-                    client.sendall(answer)
-                except OSError:
-                    return
+                client.sendall(answer)
 
     def answer(self, command: int, words) -> bytes:
         if command == HEADER and self.there:

@@ -29,6 +29,8 @@ const READ: usize = 64 << 10;
 
 /// Reads the program at `address` until told to stop. The decoder's stream ends with each connection.
 pub(super) async fn read(address: &str, decoder: &mut dyn Decoder, feed: &Feed, stop: &CancellationToken) {
+    // A conversation cannot be played again from the one half of it.
+    let feed = &feed.stream(feed.name());
     let mut pause = Pause::default();
     let mut buffer = vec![0; READ];
     let mut said = None;
