@@ -120,6 +120,7 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
         "hour",
         "increase",
         "label_replace",
+        "max",
         "offset",
         "predict_linear",
         "rate",

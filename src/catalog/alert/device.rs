@@ -86,12 +86,18 @@ static UNPLUGGED: Alert = Alert {
 
 static SILENT: Alert = Alert {
     name: "NeuralDeviceSilent",
-    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_device_streaming == 0"),
+    level: Level::new(
+        Severity::Critical,
+        Priority::P0,
+        30,
+        "label_replace(neural_device_streaming == 0, 'source', '$1', 'device', '([^/]+).*')\nunless on (job, instance, source)\nneural_program_state{state='idle'} == 1",
+    ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} sends nothing",
     description: "The port of {{ $labels.device }} is open, but no sample has come for more than half a minute.",
     meaning: "The port is open and nothing comes out of it. A board that is lost while it streams sends no error: its dongle simply stops, so silence is the only symptom. \
-              Usual reasons are an empty battery, a board that was switched off, or a board out of the radio's range.",
+              Usual reasons are an empty battery, a board that was switched off, or a board out of the radio's range. \
+              The stream of a program that says it is idle is silent by right.",
     immediate: &[
         "Look at the light of the board, not that of the dongle: the dongle stays lit when the board is gone.",
         "Change or charge the battery, switch the board off and on, and start the stream again.",
@@ -113,11 +119,21 @@ static SILENT: Alert = Alert {
     related: &["NeuralDeviceUnplugged", "NeuralDeviceBattery", "NeuralDeviceCommandFailed"],
     fires: Case::fires(
         10,
-        &[("neural_device_streaming{device='cyton'}", "1x5 0x10")],
-        &[("device", "cyton")],
+        &[
+            ("neural_device_streaming{device='cyton'}", "1x5 0x10"),
+            ("neural_program_state{source='intan',state='idle'}", "1x15"),
+        ],
+        &[("device", "cyton"), ("source", "cyton")],
         "0",
     ),
-    quiet: Case::quiet(10, &[("neural_device_streaming{device='cyton'}", "1x15")]),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_device_streaming{device='cyton'}", "1x15"),
+            ("neural_device_streaming{device='intan/waveforms'}", "1x5 0x10"),
+            ("neural_program_state{source='intan',state='idle'}", "0x5 1x10"),
+        ],
+    ),
     ..Alert::BLANK
 };
 

@@ -11,6 +11,7 @@ mod inference;
 mod pipeline;
 mod port;
 mod process;
+mod program;
 mod service;
 mod signal;
 mod slo;
@@ -43,6 +44,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &signal::CHAPTER,
     &port::CHAPTER,
     &tap::CHAPTER,
+    &program::CHAPTER,
     &stage::CHAPTER,
     &slo::CHAPTER,
     &pipeline::CHAPTER,
