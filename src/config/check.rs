@@ -250,6 +250,7 @@ impl Check<'_> {
             for kind in self.document.keys(&path) {
                 self.span(&path.key(&kind).key("interval"));
                 self.span(&path.key(&kind).key("timeout"));
+                self.span(&path.key(&kind).key("retry"));
             }
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
