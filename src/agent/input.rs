@@ -24,6 +24,7 @@ use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
 use crate::setting::Span;
+use crate::source::program::{intan, open_ephys};
 use crate::source::record::Recorded;
 use crate::source::scrape::Scrape;
 use crate::source::socket::{self, Bound, NewDecoder, Options};
@@ -190,6 +191,8 @@ impl Input {
             Source::Exec(of) => of.command.join(" "),
             Source::Serial(of) => of.which().to_string(),
             Source::Lsl(of) => format!("session {}", of.session),
+            Source::Intan(of) => of.address.clone(),
+            Source::OpenEphys(of) => of.address.clone(),
             Source::Replay(of) => of.file.display().to_string(),
             _ => listens.join(", "),
         };
@@ -280,6 +283,8 @@ impl Input {
                 drop(tasks.spawn(serial::run(of.settings(), self.new_decoder(false), feed, stop)));
             }
             Source::Lsl(of) => drop(tasks.spawn(told(lsl::run(of, feed.clone(), stop), feed))),
+            Source::Intan(of) => drop(tasks.spawn(intan::run(of, feed, stop))),
+            Source::OpenEphys(of) => drop(tasks.spawn(told(open_ephys::run(of, feed.clone(), stop), feed))),
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),
         }
         self.tasks.close();

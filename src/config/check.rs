@@ -30,6 +30,7 @@ pub const FORMATS: &[Format] = &[
         noun: "an address such as 127.0.0.1:9612",
         check: |text| reads::<Address>(text),
     },
+    Format { name: "endpoint", noun: "a machine and a port such as 127.0.0.1:5000", check: endpoint },
     Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
     Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
     Format { name: "regex", noun: "a regular expression", check: regex },
@@ -38,6 +39,15 @@ pub const FORMATS: &[Format] = &[
 
 fn reads<T: std::str::FromStr<Err = String>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(drop)
+}
+
+/// A machine by name or address, and a port.
+fn endpoint(text: &str) -> Result<(), String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(['/', ' ', '@']));
+    match parts.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(1..)) => Ok(()),
+        _ => Err(format!("\"{text}\" is not a machine and a port; write it like 127.0.0.1:5000")),
+    }
 }
 
 fn regex(text: &str) -> Result<(), String> {
@@ -240,6 +250,7 @@ impl Check<'_> {
             for kind in self.document.keys(&path) {
                 self.span(&path.key(&kind).key("interval"));
                 self.span(&path.key(&kind).key("timeout"));
+                self.span(&path.key(&kind).key("retry"));
             }
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
@@ -304,6 +315,8 @@ impl Check<'_> {
         let signal = match source {
             Source::Serial(of) => of.signal,
             Source::Lsl(of) => of.signal,
+            Source::Intan(of) => of.signal,
+            Source::OpenEphys(of) => of.signal,
             Source::Replay(of) => of.signal,
             _ => return,
         };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::quality;
 use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
+use crate::source::program::{intan, open_ephys};
 use crate::source::serial::{self, LatencyTimer};
 use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
@@ -39,6 +40,10 @@ pub enum Source {
     Serial(Serial),
     /// Streams of the Lab Streaming Layer.
     Lsl(lsl::Settings),
+    /// Intan RHX.
+    Intan(intan::Settings),
+    /// Open Ephys GUI.
+    OpenEphys(open_ephys::Settings),
     /// A recording, played again.
     Replay(Replay),
 }
@@ -69,6 +74,8 @@ impl Source {
             Self::Gpu(_) => "gpu",
             Self::Serial(_) => "serial",
             Self::Lsl(_) => "lsl",
+            Self::Intan(_) => "intan",
+            Self::OpenEphys(_) => "open_ephys",
             Self::Replay(_) => "replay",
         }
     }
@@ -87,6 +94,8 @@ impl Source {
             Self::Gpu(of) => &of.name,
             Self::Serial(of) => &of.name,
             Self::Lsl(of) => &of.name,
+            Self::Intan(of) => &of.name,
+            Self::OpenEphys(of) => &of.name,
             Self::Replay(of) => &of.name,
         }
     }
@@ -114,6 +123,8 @@ impl Source {
             | Self::Process(_)
             | Self::Gpu(_)
             | Self::Lsl(_)
+            | Self::Intan(_)
+            | Self::OpenEphys(_)
             | Self::Serial(_) => Vec::new(),
         }
     }

@@ -21,12 +21,14 @@ pub mod freeeeg;
 pub mod ganglion;
 pub mod generic;
 pub mod glob;
+pub mod intan;
 pub mod jsonl;
 pub mod knight;
 pub mod line;
 pub mod lsl;
 pub mod mapping;
 pub mod number;
+pub mod open_ephys;
 pub mod openeeg;
 pub mod openmetrics;
 mod options;
@@ -126,6 +128,8 @@ pub enum Protocol {
     Ganglion,
     /// A board that is described; without a description, an example.
     Generic,
+    /// Waveforms of Intan RHX.
+    Intan,
 }
 
 impl Protocol {
@@ -147,6 +151,7 @@ impl Protocol {
         Self::SpikerBox,
         Self::Ganglion,
         Self::Generic,
+        Self::Intan,
     ];
 
     /// Its name: config value, fixture folder, label.
@@ -169,6 +174,7 @@ impl Protocol {
             Self::SpikerBox => "spikerbox",
             Self::Ganglion => "ganglion",
             Self::Generic => "generic",
+            Self::Intan => "intan",
         }
     }
 
@@ -199,6 +205,7 @@ impl Protocol {
             Self::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default())),
             Self::Ganglion => Box::new(Boards::new(ganglion::Ganglion::default())),
             Self::Generic => Box::new(Boards::new(generic::Generic::example())),
+            Self::Intan => Box::new(Boards::new(intan::Intan::default())),
         }
     }
 }
