@@ -24,7 +24,7 @@ use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
 use crate::setting::Span;
-use crate::source::program::{fieldtrip, rda};
+use crate::source::program::{fieldtrip, intan, open_ephys, rda};
 use crate::source::record::Recorded;
 use crate::source::scrape::Scrape;
 use crate::source::socket::{self, Bound, NewDecoder, Options};
@@ -84,6 +84,8 @@ impl Surroundings {
             | Source::Textfile(_)
             | Source::Exec(_)
             | Source::Lsl(_)
+            | Source::Intan(_)
+            | Source::OpenEphys(_)
             | Source::Fieldtrip(_)
             | Source::Rda(_)
             | Source::Replay(_) => none,
@@ -193,6 +195,8 @@ impl Input {
             Source::Exec(of) => of.command.join(" "),
             Source::Serial(of) => of.which().to_string(),
             Source::Lsl(of) => format!("session {}", of.session),
+            Source::Intan(of) => of.address.clone(),
+            Source::OpenEphys(of) => of.address.clone(),
             Source::Fieldtrip(of) => of.address.clone(),
             Source::Rda(of) => of.address.clone(),
             Source::Replay(of) => of.file.display().to_string(),
@@ -285,6 +289,8 @@ impl Input {
                 drop(tasks.spawn(serial::run(of.settings(), self.new_decoder(false), feed, stop)));
             }
             Source::Lsl(of) => drop(tasks.spawn(told(lsl::run(of, feed.clone(), stop), feed))),
+            Source::Intan(of) => drop(tasks.spawn(intan::run(of, feed, stop))),
+            Source::OpenEphys(of) => drop(tasks.spawn(told(open_ephys::run(of, feed.clone(), stop), feed))),
             Source::Fieldtrip(of) => drop(tasks.spawn(fieldtrip::run(of, feed, stop))),
             Source::Rda(of) => drop(tasks.spawn(rda::run(of, feed, stop))),
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),

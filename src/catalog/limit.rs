@@ -195,6 +195,12 @@ limits! {
         "Share of its open files that a process may use";
     PROCESS_LEAK = "process_leak", 27_777.0, None, Above,
         "Bytes a second by which a program may grow for hours: 100 MB an hour";
+    PROGRAM_CPU = "program_cpu", 0.8, Ratio, Above,
+        "Share of its time that an acquisition program may need to process what comes";
+    PROGRAM_LATENCY = "program_latency", 0.1, Seconds, Above,
+        "How long samples may take through a step of an acquisition program";
+    PROGRAM_RATE = "program_rate", 0.95, Ratio, Below,
+        "Share of its rate at which an acquisition program's own count must go up";
     QUEUE_DEPTH = "queue_depth", 100.0, None, Above,
         "Items that may wait in a queue whose size nobody told";
     QUEUE_DEPTH_CRITICAL = "queue_depth_critical", 200.0, None, Above,

@@ -17,6 +17,7 @@ pub mod pack;
 pub mod pipeline;
 pub mod port;
 pub mod process;
+pub mod program;
 pub mod reference;
 pub mod service;
 pub mod signal;
@@ -50,6 +51,7 @@ pub static PAGES: &[&Page] = &[
     &source::PAGE,
     &device::PAGE,
     &stream::PAGE,
+    &program::PAGE,
     &tap::PAGE,
     &signal::PAGE,
     &port::PAGE,

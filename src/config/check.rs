@@ -30,15 +30,24 @@ pub const FORMATS: &[Format] = &[
         noun: "an address such as 127.0.0.1:9612",
         check: |text| reads::<Address>(text),
     },
+    Format { name: "endpoint", noun: "a machine and a port such as 127.0.0.1:5000", check: endpoint },
     Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
     Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
     Format { name: "regex", noun: "a regular expression", check: regex },
-    Format { name: "host-port", noun: "a host and a port such as 127.0.0.1:1972", check: host_port },
     Format { name: "log-filter", noun: "a level such as info", check: log_filter },
 ];
 
 fn reads<T: std::str::FromStr<Err = String>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(drop)
+}
+
+/// A machine by name or address, and a port.
+fn endpoint(text: &str) -> Result<(), String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(['/', ' ', '@']));
+    match parts.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(1..)) => Ok(()),
+        _ => Err(format!("\"{text}\" is not a machine and a port; write it like 127.0.0.1:5000")),
+    }
 }
 
 fn regex(text: &str) -> Result<(), String> {
@@ -49,13 +58,6 @@ fn regex(text: &str) -> Result<(), String> {
         format!("not a regular expression: {}", last.trim_start_matches("error: "))
     };
     regex::Regex::new(text).map(drop).map_err(told)
-}
-
-fn host_port(text: &str) -> Result<(), String> {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
-        _ => Err(format!("\"{text}\" is not a host and a port, such as 127.0.0.1:1972")),
-    }
 }
 
 fn log_filter(text: &str) -> Result<(), String> {
@@ -248,6 +250,7 @@ impl Check<'_> {
             for kind in self.document.keys(&path) {
                 self.span(&path.key(&kind).key("interval"));
                 self.span(&path.key(&kind).key("timeout"));
+                self.span(&path.key(&kind).key("retry"));
             }
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
@@ -312,6 +315,8 @@ impl Check<'_> {
         let signal = match source {
             Source::Serial(of) => of.signal,
             Source::Lsl(of) => of.signal,
+            Source::Intan(of) => of.signal,
+            Source::OpenEphys(of) => of.signal,
             Source::Fieldtrip(of) => of.signal,
             Source::Rda(of) => of.signal,
             Source::Replay(of) => of.signal,

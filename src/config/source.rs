@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::quality;
 use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
-use crate::source::program::{fieldtrip, rda};
+use crate::source::program::{fieldtrip, intan, open_ephys, rda};
 use crate::source::serial::{self, LatencyTimer};
 use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
@@ -40,6 +40,10 @@ pub enum Source {
     Serial(Serial),
     /// Streams of the Lab Streaming Layer.
     Lsl(lsl::Settings),
+    /// Intan RHX.
+    Intan(intan::Settings),
+    /// Open Ephys GUI.
+    OpenEphys(open_ephys::Settings),
     /// A FieldTrip buffer.
     Fieldtrip(fieldtrip::Settings),
     /// BrainVision Recorder, through its Remote Data Access.
@@ -74,6 +78,8 @@ impl Source {
             Self::Gpu(_) => "gpu",
             Self::Serial(_) => "serial",
             Self::Lsl(_) => "lsl",
+            Self::Intan(_) => "intan",
+            Self::OpenEphys(_) => "open_ephys",
             Self::Fieldtrip(_) => "fieldtrip",
             Self::Rda(_) => "rda",
             Self::Replay(_) => "replay",
@@ -94,6 +100,8 @@ impl Source {
             Self::Gpu(of) => &of.name,
             Self::Serial(of) => &of.name,
             Self::Lsl(of) => &of.name,
+            Self::Intan(of) => &of.name,
+            Self::OpenEphys(of) => &of.name,
             Self::Fieldtrip(of) => &of.name,
             Self::Rda(of) => &of.name,
             Self::Replay(of) => &of.name,
@@ -123,6 +131,8 @@ impl Source {
             | Self::Process(_)
             | Self::Gpu(_)
             | Self::Lsl(_)
+            | Self::Intan(_)
+            | Self::OpenEphys(_)
             | Self::Fieldtrip(_)
             | Self::Rda(_)
             | Self::Serial(_) => Vec::new(),

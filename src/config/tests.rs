@@ -38,6 +38,23 @@ fn what_cannot_be_said_of_a_board_is_told() {
 }
 
 #[test]
+fn where_a_program_is_has_a_machine_and_a_port() {
+    let problems = |at: &str| {
+        let text = format!(
+            "sources: [{{intan: {{address: \"{at}\"}}}}, {{open_ephys: {{zmq: {{address: \"{at}\"}}}}}}, {{rda: {{address: \"{at}\"}}}}]"
+        );
+        parse("f", &text).map_or_else(|problems| problems.len(), |_| 0)
+    };
+    for at in ["127.0.0.1:5000", "rig-2:5000", "[::1]:5000"] {
+        assert_eq!(problems(at), 0, "{at}");
+    }
+    for at in ["127.0.0.1", ":5000", "rig:0", "rig:70000", "http://rig:5000", "me@rig:5000", ""] {
+        assert_eq!(problems(at), 3, "{at}");
+    }
+    assert!(parse("f", "sources: [{intan: {retry: 0s}}]").is_err());
+}
+
+#[test]
 fn nothing_said_is_the_default() {
     for text in ["", "# nothing\n", "{}", "---\n", "~", "limits:\n", "log: {}\nlimits:\n  # series: 1\n"] {
         assert_eq!(parse("f", text).unwrap(), Config::default(), "{text:?}");

@@ -65,11 +65,15 @@ struct Held {
 }
 
 impl FieldTrip {
-    /// A client whose stream has the name of its source.
+    /// A client whose stream has the name of its source. `again` says that there was a connection before.
     #[must_use]
-    pub fn new(source: &str) -> Self {
-        let heard =
-            Heard { brought: Brought::new(source), asked: Asked::Nothing, held: Held::default(), read: 0 };
+    pub fn new(source: &str, again: bool) -> Self {
+        let heard = Heard {
+            brought: Brought::new(source, again),
+            asked: Asked::Nothing,
+            held: Held::default(),
+            read: 0,
+        };
         Self { messages: Messages::default(), heard, came: false }
     }
 }
@@ -283,7 +287,7 @@ mod tests {
 
     impl Conversation {
         fn new() -> Self {
-            Self { client: FieldTrip::new("buffer"), told: Told::default() }
+            Self { client: FieldTrip::new("buffer", false), told: Told::default() }
         }
 
         fn ask(&mut self) -> Vec<u8> {

@@ -223,8 +223,8 @@ pub(super) struct Brought {
 }
 
 impl Brought {
-    pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), claim: None, met: false, scale: Vec::new(), values: Vec::new() }
+    pub(super) fn new(name: &str, met: bool) -> Self {
+        Self { name: name.into(), claim: None, met, scale: Vec::new(), values: Vec::new() }
     }
 
     pub(super) fn claim(&self) -> Option<Claim> {

@@ -22,6 +22,7 @@ pub mod freeeeg;
 pub mod ganglion;
 pub mod generic;
 pub mod glob;
+pub mod intan;
 pub mod jsonl;
 pub mod knight;
 pub mod line;
@@ -29,6 +30,7 @@ pub mod lsl;
 pub mod mapping;
 mod message;
 pub mod number;
+pub mod open_ephys;
 pub mod openeeg;
 pub mod openmetrics;
 mod options;
@@ -134,6 +136,8 @@ pub enum Protocol {
     Ganglion,
     /// A board that is described; without a description, an example.
     Generic,
+    /// Waveforms of Intan RHX.
+    Intan,
 }
 
 impl Protocol {
@@ -155,6 +159,7 @@ impl Protocol {
         Self::SpikerBox,
         Self::Ganglion,
         Self::Generic,
+        Self::Intan,
     ];
 
     /// Its name: config value, fixture folder, label.
@@ -177,6 +182,7 @@ impl Protocol {
             Self::SpikerBox => "spikerbox",
             Self::Ganglion => "ganglion",
             Self::Generic => "generic",
+            Self::Intan => "intan",
         }
     }
 
@@ -207,6 +213,7 @@ impl Protocol {
             Self::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default())),
             Self::Ganglion => Box::new(Boards::new(ganglion::Ganglion::default())),
             Self::Generic => Box::new(Boards::new(generic::Generic::example())),
+            Self::Intan => Box::new(Boards::new(intan::Intan::default())),
         }
     }
 }

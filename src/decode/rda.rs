@@ -41,10 +41,13 @@ struct Heard {
 }
 
 impl Rda {
-    /// A decoder whose stream has the name of its source.
+    /// A decoder whose stream has the name of its source. `again` says that there was a connection before.
     #[must_use]
-    pub fn new(source: &str) -> Self {
-        Self { messages: Messages::default(), heard: Heard { brought: Brought::new(source), block: None } }
+    pub fn new(source: &str, again: bool) -> Self {
+        Self {
+            messages: Messages::default(),
+            heard: Heard { brought: Brought::new(source, again), block: None },
+        }
     }
 }
 
@@ -166,7 +169,7 @@ mod tests {
     const START: usize = 83;
 
     fn told(pieces: &[&[u8]]) -> Told {
-        Told::of(&mut Rda::new("rda"), pieces)
+        Told::of(&mut Rda::new("rda", false), pieces)
     }
 
     /// Where the messages of a stream are.
@@ -246,7 +249,7 @@ mod tests {
             (with(START + 32, u32::MAX), FaultKind::MissingField),
             (with(0, 7), FaultKind::Syntax),
         ] {
-            let mut decoder = Rda::new("rda");
+            let mut decoder = Rda::new("rda", false);
             decoder.decode(&sent, &mut |_| {});
             assert!(decoder.broken(), "{kind:?}");
             let told = told(&[&sent]);

@@ -29,6 +29,7 @@ mod machine;
 mod observation;
 mod pipeline;
 mod port;
+mod program;
 mod stream;
 mod tap;
 
@@ -37,6 +38,7 @@ pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
 pub use port::*;
+pub use program::*;
 pub use stream::*;
 pub use tap::*;
 
@@ -174,6 +176,14 @@ bodies! {
     Channel(Channel<'a>),
     /// How a stream is.
     StreamState(&'a StreamState<'a>),
+    /// How a program is that acquires or records.
+    Program(Program<'a>),
+    /// How long samples take through a step of a program.
+    Processing(Processing<'a>),
+    /// A part of a program that writes files.
+    RecordNode(RecordNode<'a>),
+    /// What a program hands on.
+    Output(Output<'a>),
     /// The agent's clock, once a second.
     Tick,
     /// The busiest window of a stage. Written by an analyser alone.

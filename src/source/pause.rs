@@ -6,18 +6,26 @@ use std::time::Duration;
 pub(super) const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
 /// Each pause is twice the one before, shortened by chance, so that the agents of a room do not all try at once.
-pub(super) struct Pause(Duration);
+pub(super) struct Pause {
+    next: Duration,
+    most: Duration,
+}
 
 impl Default for Pause {
     fn default() -> Self {
-        Self(PAUSE.0)
+        Self::between(PAUSE)
     }
 }
 
 impl Pause {
+    /// Pauses from the first to the longest.
+    pub(super) fn between((next, most): (Duration, Duration)) -> Self {
+        Self { next, most }
+    }
+
     pub(super) fn next(&mut self) -> Duration {
-        let whole = self.0;
-        self.0 = (whole * 2).min(PAUSE.1);
+        let whole = self.next;
+        self.next = (whole * 2).min(self.most);
         whole.mul_f64(0.5 + 0.5 * chance())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use neural_exporter::analysis::quality::{Judged, Settings};
 use neural_exporter::decode::lsl::{Format, Info, Inlet};
+use neural_exporter::decode::open_ephys::Stream;
 use neural_exporter::decode::{Decoder, Protocol};
 use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
@@ -133,6 +134,44 @@ fn samples_of_streams() {
         assert_eq!(hub.lock().accepted(), 2001, "{format:?}");
         assert!(!inlet.broken() && inlet.stamps().samples == 2000, "{format:?}");
     }
+}
+
+#[test]
+fn blocks_of_a_publisher() {
+    let mut begin = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
+    begin.extend(b"NULL");
+    begin.resize(64, 0);
+    begin.extend(b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB");
+    let message = |number: u32| {
+        let header = format!(
+            "{{\"message_num\":{},\"content\":{{\"stream\":\"a\",\"channel_num\":{},\"channel_name\":\"c\",\
+             \"num_samples\":10,\"sample_num\":{},\"sample_rate\":30000.0}}}}",
+            number,
+            number % 4,
+            number / 4 * 10
+        );
+        let long = [&[3][..], &(header.len() as u64).to_be_bytes(), header.as_bytes()].concat();
+        let short = [&[1, u8::try_from(header.len()).unwrap_or(0)][..], header.as_bytes()].concat();
+        let header = if header.len() > 255 { long } else { short };
+        [&b"\x01\x05DATA\0"[..], &header, &[0, 40], &[0; 40]].concat()
+    };
+    let hub = Arc::new(Hub::default());
+    let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+    feed.send_at(NOW, Body::Link(Link::Up));
+    let mut decoder = Stream::new(Some(1e-6));
+    feed.take(NOW, &begin, 1, &mut decoder);
+    let mut pass = |from: u32| {
+        let stream: Vec<u8> = (from..from + 400).flat_map(message).collect();
+        allocation_counter::measure(|| {
+            stream.chunks(150).for_each(|read| feed.take(NOW, read, 1, &mut decoder));
+        })
+    };
+    pass(0);
+    let counted = pass(400);
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    assert_eq!(decoder.counts().lost_messages, 0);
+    // All blocks but the first, whose samples all are frames; and the commands at the beginning.
+    assert!(hub.lock().accepted() >= 1990 && !decoder.broken());
 }
 
 #[test]

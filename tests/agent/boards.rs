@@ -117,6 +117,14 @@ pub(crate) fn frame(protocol: Protocol, number: u32) -> Vec<u8> {
             frame.extend([rest as u8, 0x0A]);
             frame
         }
+        Protocol::Intan => {
+            let mut block = 0x2ef0_7a08_u32.to_le_bytes().to_vec();
+            for sample in 128 * number..128 * (number + 1) {
+                block.extend(sample.to_le_bytes());
+                (0..2).for_each(|channel| block.extend((0x8000 + wave(channel) as u16).to_le_bytes()));
+            }
+            block
+        }
         other => panic!("{other:?} is not of a board"),
     }
 }

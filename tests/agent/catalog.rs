@@ -294,6 +294,34 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             };
             vec![Body::StreamState(&STATE)]
         }
+        Topic::Program => ProgramState::ALL
+            .iter()
+            .map(|&state| {
+                Body::Program(Program {
+                    program: "intan",
+                    version: "3.4.0",
+                    state,
+                    changed: true,
+                    expected: Some(true),
+                    position: Some(30_000.0),
+                    rate: Some(30_000.0),
+                    effective_rate: Some(29_999.0),
+                    cpu: Some(0.1),
+                })
+            })
+            .collect(),
+        Topic::Processing => {
+            vec![Body::Processing(Processing { processor: "101 Filter", stream: "a", latency: 0.01 })]
+        }
+        Topic::RecordNode => vec![Body::RecordNode(RecordNode {
+            node: "102",
+            experiment: 1.0,
+            recording: 2.0,
+            synchronized: Some(true),
+        })],
+        Topic::Output => {
+            vec![Body::Output(Output { output: "waveforms", taken: Some(true), lost: Some(1) })]
+        }
         Topic::Flow => vec![Body::Flow(Flow {
             rate: Some(250.0),
             ratio: Some(1.0),

@@ -143,6 +143,7 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
         "hour",
         "increase",
         "label_replace",
+        "max",
         "min_over_time",
         "offset",
         "predict_linear",

@@ -91,14 +91,15 @@ static SILENT: Alert = Alert {
         Severity::Critical,
         Priority::P0,
         30,
-        "neural_device_streaming == 0\nunless on (job, instance, device)\n(neural_device_samples_total == 0 and on (job, instance, device) neural_port_state{state='open'})\nunless on (job, instance, device)\nneural_tap_reader == 0",
+        "label_replace(neural_device_streaming == 0\nunless on (job, instance, device)\n(neural_device_samples_total == 0 and on (job, instance, device) neural_port_state{state='open'})\nunless on (job, instance, device)\nneural_tap_reader == 0, 'source', '$1', 'device', '([^/]+).*')\nunless on (job, instance, source)\nneural_program_state{state='idle'} == 1",
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} sends nothing",
     description: "The port of {{ $labels.device }} is open, but no sample has come for more than half a minute.",
     meaning: "The port is open and nothing comes out of it. A board that is lost while it streams sends no error: its dongle simply stops, so silence is the only symptom. \
               Usual reasons are an empty battery, a board that was switched off, or a board out of the radio's range. \
-              A board on a port that never streamed is `NeuralPortSilent` instead, and behind a tap that no program has open a board may rest.",
+              A board on a port that never streamed is `NeuralPortSilent` instead, behind a tap that no program has open a board may rest, \
+              and the stream of a program that says it is idle is silent by right.",
     immediate: &[
         "Look at the light of the board, not that of the dongle: the dongle stays lit when the board is gone.",
         "Change or charge the battery, switch the board off and on, and start the stream again.",
@@ -125,11 +126,12 @@ static SILENT: Alert = Alert {
             ("neural_device_samples_total{device='cyton'}", "0+15000x5 75000x10"),
             ("neural_port_state{device='cyton',state='open'}", "1x5 0x10"),
             ("neural_tap_reader{device='cyton'}", "1x15"),
+            ("neural_program_state{source='intan',state='idle'}", "1x15"),
         ],
-        &[("device", "cyton")],
+        &[("device", "cyton"), ("source", "cyton")],
         "0",
     ),
-    // One streams, one waits to be recorded, one never began.
+    // One streams, one waits to be recorded, one never began, and one's program is idle.
     quiet: Case::quiet(
         10,
         &[
@@ -140,6 +142,8 @@ static SILENT: Alert = Alert {
             ("neural_device_streaming{device='knight'}", "0x15"),
             ("neural_device_samples_total{device='knight'}", "0x15"),
             ("neural_port_state{device='knight',state='open'}", "0x15"),
+            ("neural_device_streaming{device='intan/waveforms'}", "1x5 0x10"),
+            ("neural_program_state{source='intan',state='idle'}", "0x5 1x10"),
         ],
     ),
     ..Alert::BLANK

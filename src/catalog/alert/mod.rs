@@ -12,6 +12,7 @@ mod inference;
 mod pipeline;
 mod port;
 mod process;
+mod program;
 mod service;
 mod signal;
 mod slo;
@@ -44,6 +45,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &signal::CHAPTER,
     &port::CHAPTER,
     &tap::CHAPTER,
+    &program::CHAPTER,
     &stage::CHAPTER,
     &slo::CHAPTER,
     &pipeline::CHAPTER,

@@ -25,12 +25,12 @@ static DOWN: Alert = Alert {
         Severity::High,
         Priority::P1,
         60,
-        "neural_source_up == 0\nunless on (job, instance, source)\nlabel_replace(neural_device_samples_total, 'source', '$1', 'device', '(.+)')",
+        "neural_source_up == 0\nunless on (job, instance, source)\nlabel_replace(neural_device_samples_total, 'source', '$1', 'device', '(.+)')\nunless on (job, instance, source)\nneural_program_changes_total",
     ),
     keep_firing: 60,
     summary: "The agent on {{ $labels.instance }} cannot hear {{ $labels.source }}",
     description: "The source {{ $labels.source }} does not listen or does not answer. What it would tell is missing.",
-    meaning: "A source that is configured cannot be heard: its socket or port could not be opened, or what is polled does not answer. For a device that streamed before, `NeuralDeviceUnplugged` fires instead.",
+    meaning: "A source that is configured cannot be heard: its socket or port could not be opened, or what is polled does not answer. For a device that streamed before, `NeuralDeviceUnplugged` fires instead, for a program that answered before `NeuralProgramDown`.",
     immediate: &[
         "Read the agent's log for the source's name: `journalctl -u neural-exporter -n 50`.",
         "See whether what it asks runs, and answers by hand.",
@@ -50,6 +50,8 @@ static DOWN: Alert = Alert {
         &[
             ("neural_source_up{source='cyton'}", "0x15"),
             ("neural_device_samples_total{device='cyton'}", "5x15"),
+            ("neural_source_up{source='intan'}", "0x15"),
+            ("neural_program_changes_total{source='intan',state='idle'}", "1x15"),
         ],
     ),
     ..Alert::BLANK

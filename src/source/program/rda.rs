@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::peer;
+use super::client::{Place, follow};
 use crate::analysis::quality::{self, Judged};
 use crate::decode::rda::Rda;
 use crate::source::Feed;
+use crate::source::pause::PAUSE;
 
 /// BrainVision Recorder, through its Remote Data Access.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +17,7 @@ pub struct Settings {
     /// The name of the source, and of its stream.
     pub name: String,
     /// Where the Recorder is: `host:port`; port 51244 brings 32-bit floats, 51234 16-bit integers.
-    #[schemars(extend("format" = "host-port"))]
+    #[schemars(extend("format" = "endpoint"))]
     pub address: String,
     /// How the signal is judged.
     pub signal: quality::Settings,
@@ -34,6 +35,13 @@ impl Default for Settings {
 
 /// Reads what it sends until told to stop.
 pub async fn run(of: Settings, feed: Feed, stop: CancellationToken) {
-    let mut decoder = Judged::new(Box::new(Rda::new(&of.name)), of.signal);
-    peer::read(&of.address, &mut decoder, &feed, &stop).await;
+    // A conversation cannot be played again from the one half of it.
+    let feed = feed.stream(&of.name);
+    let place = Place { address: of.address.clone(), pause: PAUSE };
+    let mut again = false;
+    let new = || {
+        let decoder = Rda::new(&of.name, std::mem::replace(&mut again, true));
+        Judged::new(Box::new(decoder), of.signal)
+    };
+    follow(place, feed, stop, new).await;
 }

@@ -11,6 +11,7 @@ mod inference;
 mod overview;
 mod pipeline;
 mod port;
+mod program;
 mod service;
 
 use super::view::Board;
@@ -20,6 +21,7 @@ pub(super) static BOARDS: &[&Board] = &[
     &overview::BOARD,
     &device::BOARD,
     &channel::BOARD,
+    &program::BOARD,
     &pipeline::BOARD,
     &inference::BOARD,
     &service::BOARD,

@@ -1,0 +1,169 @@
+//! Reads a stream that a program offers on a TCP port, and connects again when it ends.
+//!
+//! It does not know what the bytes mean; that is a decoder's business. A peer that stalls within something, or breaks
+//! its stream, is left alone for a while. What is read is decoded at once, so that a program which waits for its
+//! readers does not wait for the agent.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::analysis::quality::Judged;
+use crate::decode::{Decoder, Sink};
+use crate::event::{Body, Link};
+use crate::source::pause::Pause;
+use crate::source::{Feed, now};
+
+/// How long a connection may take to be made, or to take what it is told.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a decoder may ask, and how many times that a report is made, a second.
+const BEAT: Duration = Duration::from_millis(200);
+const BEATS: u32 = 5;
+/// Beats within something after which a peer has stalled.
+const STALLED: u32 = 5 * BEATS;
+/// How often a machine that sends nothing is asked whether it is there.
+const ALIVE: Duration = Duration::from_secs(20);
+/// A connection that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
+/// Bytes of one read.
+const READ: usize = 256 << 10;
+
+/// A decoder of such a stream, and what is known of it.
+pub(super) trait Inlet: Decoder {
+    /// Tells what there is to tell each second while the stream is read, and once at its end.
+    fn report(&mut self, _out: &mut Sink<'_>) {}
+}
+
+impl Inlet for Judged {}
+
+/// Where a stream is, and how long it is left alone after it ended: at first, and at most.
+pub(super) struct Place {
+    pub(super) address: String,
+    pub(super) pause: (Duration, Duration),
+}
+
+/// Why a connection ended.
+enum Ended {
+    /// There is nobody, or the way there broke.
+    Lost(io::Error),
+    Closed,
+    Stalled,
+    Broken,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Lost(error) => error.fmt(f),
+            Self::Closed => f.write_str("the program closed the connection"),
+            Self::Stalled => f.write_str("the program stopped in the middle of something"),
+            Self::Broken => f.write_str("what came is not what such a program sends"),
+        }
+    }
+}
+
+/// Reads the stream until told to stop, each connection with a new inlet. It is up as soon as something comes.
+pub(super) async fn follow<I: Inlet>(
+    place: Place,
+    feed: Feed,
+    stop: CancellationToken,
+    mut new: impl FnMut() -> I,
+) {
+    feed.send(Body::Link(Link::Waiting));
+    let address = &*place.address;
+    let (mut pause, mut said) = (Pause::between(place.pause), String::new());
+    let mut buffer = vec![0; READ];
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "how long a connection lasts is measured here")]
+        let began = Instant::now();
+        let attend = async {
+            let mut peer = match connect(address).await {
+                Ok(peer) => peer,
+                Err(error) => return Ended::Lost(error),
+            };
+            let mut inlet = new();
+            let ended = read(&mut peer, &feed, &mut inlet, &mut buffer).await;
+            feed.batch(now(), |out| inlet.report(out));
+            feed.end(now(), &mut inlet);
+            ended
+        };
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = attend => ended,
+        };
+        feed.send(Body::Link(Link::Down));
+        if began.elapsed() > GOOD {
+            pause = Pause::between(place.pause);
+            said.clear();
+        }
+        // A program that is not started for a week is one line, not a line every ten seconds.
+        let why = ended.to_string();
+        if said != why {
+            tracing::warn!(source = feed.name(), address, why, "source is down");
+            said = why;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(pause.next()) => {}
+        }
+    }
+}
+
+async fn connect(address: &str) -> io::Result<TcpStream> {
+    let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
+    let peer = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    // A machine that is gone without a word is noticed.
+    let alive = socket2::TcpKeepalive::new().with_time(ALIVE).with_interval(ALIVE);
+    drop(socket2::SockRef::from(&peer).set_tcp_keepalive(&alive));
+    Ok(peer)
+}
+
+/// Reads one connection to its end.
+async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer: &mut [u8]) -> Ended {
+    let mut beats = interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said = Vec::new();
+    let (mut up, mut beat, mut silent) = (false, 0_u32, 0);
+    loop {
+        inlet.ask(&mut said);
+        if !said.is_empty() {
+            match timeout(PATIENCE, peer.write_all(&said)).await {
+                Ok(Ok(())) => said.clear(),
+                Ok(Err(error)) => return Ended::Lost(error),
+                Err(_) => return Ended::Stalled,
+            }
+        }
+        tokio::select! {
+            _ = beats.tick() => {
+                silent += 1;
+                beat = beat.wrapping_add(1);
+                if inlet.waits() && silent > STALLED {
+                    return Ended::Stalled;
+                }
+                if up && beat.is_multiple_of(BEATS) {
+                    feed.batch(now(), |out| inlet.report(out));
+                }
+            }
+            read = peer.read(buffer) => {
+                let count = match read {
+                    Ok(0) => return Ended::Closed,
+                    Ok(count) => count,
+                    Err(error) => return Ended::Lost(error),
+                };
+                silent = 0;
+                if !std::mem::replace(&mut up, true) {
+                    tracing::info!(source = feed.name(), "source is up");
+                    feed.send(Body::Link(Link::Up));
+                }
+                feed.take(now(), buffer.get(..count).unwrap_or_default(), 1, inlet);
+                if inlet.broken() {
+                    return Ended::Broken;
+                }
+            }
+        }
+    }
+}

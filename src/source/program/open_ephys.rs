@@ -1,0 +1,401 @@
+//! Open Ephys GUI: asks its HTTP server what it does, and, where that is wanted, reads the stream of its ZMQ Interface.
+//!
+//! Of the server nothing is asked but a fixed list of paths, by GET, that change nothing. The stream is that of a
+//! publisher, which sends to each of its readers and waits for none; no heartbeat is sent, so the plugin's list of
+//! clients does not show the agent. Answers are checked against simulators written from the documents and the source;
+//! the GUI itself was not run. The stream's transport is checked against libzmq.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Inlet, Place, follow};
+use super::{Expect, Known};
+use crate::analysis::quality::{self, Judge};
+use crate::decode::open_ephys::{Counts, Stream as Decoded, answers};
+use crate::decode::{Decoder, Sink};
+use crate::event::{
+    Body, Channel, Fault, FaultKind, Output, Processing, Program, ProgramState, Received, RecordNode, Stream,
+    StreamName, StreamState,
+};
+use crate::setting::Span;
+use crate::source::{Feed, now, poll};
+
+/// Bytes of the longest answer that is read.
+const ANSWER: usize = 4 << 20;
+/// Steps and streams that are told of.
+const STEPS: usize = 256;
+/// Questions between two looks at the signal chain, unless the mode changes.
+const CHAIN: u32 = 12;
+/// First and longest pause before the stream is connected to again.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// Ages of samples that are told in a second.
+const AGES: usize = 1024;
+
+/// Open Ephys GUI.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The name of the source.
+    pub name: String,
+    /// Where its HTTP server is.
+    #[schemars(extend("format" = "endpoint"))]
+    pub address: String,
+    /// How often it is asked.
+    pub interval: Span,
+    /// How long its answers may take together.
+    pub timeout: Span,
+    /// What the program should do at least. An alert says when it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+    /// The stream of a ZMQ Interface plugin, which is left alone without this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zmq: Option<Zmq>,
+    /// How the signal of the stream is judged.
+    pub signal: quality::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "open_ephys".to_owned(),
+            address: "127.0.0.1:37497".to_owned(),
+            interval: Span::seconds(5),
+            timeout: Span::seconds(3),
+            expect: None,
+            zmq: None,
+            signal: quality::Settings::default(),
+        }
+    }
+}
+
+/// The stream of a ZMQ Interface plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Zmq {
+    /// Its data port.
+    #[schemars(extend("format" = "endpoint"))]
+    pub address: String,
+    /// Whether its channels are electrodes, whose values are microvolts.
+    pub microvolts: bool,
+}
+
+impl Default for Zmq {
+    fn default() -> Self {
+        Self { address: "127.0.0.1:5556".to_owned(), microvolts: true }
+    }
+}
+
+/// Asks, and reads what is wanted, until told to stop.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Result<(), String> {
+    let asked = Arc::new(Server::new(&settings)?);
+    let stream = async {
+        if let Some(zmq) = &settings.zmq {
+            let feed = feed.stream(&format!("{}/zmq", settings.name));
+            let place = Place { address: zmq.address.clone(), pause: PAUSE };
+            // Clocks of other machines say nothing of how old a message is.
+            let here = ["127.", "localhost:", "[::1]"].iter().any(|begin| zmq.address.starts_with(begin));
+            let scale = zmq.microvolts.then_some(1e-6);
+            let mut seen = false;
+            let new = || Ear {
+                source: settings.name.clone(),
+                stream: Decoded::new(scale),
+                judge: Judge::new(settings.signal),
+                told: Counts::default(),
+                name: String::new(),
+                here,
+                ages: Vec::with_capacity(AGES),
+                again: std::mem::replace(&mut seen, true),
+            };
+            follow(place, feed.clone(), stop.clone(), new).await;
+            feed.retire();
+        }
+    };
+    let ask = {
+        let asked = asked.clone();
+        move |feed: &Feed| {
+            let (asked, feed) = (asked.clone(), feed.clone());
+            async move { asked.ask(&feed).await }
+        }
+    };
+    let asking = poll(feed.clone(), settings.interval.0, settings.timeout.0, stop.clone(), ask);
+    tokio::join!(stream, asking);
+    Ok(())
+}
+
+/// The HTTP server, and what is known of the program.
+struct Server {
+    name: String,
+    expect: Option<Expect>,
+    base: Url,
+    client: Client,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Known,
+    /// Questions until the signal chain is looked at.
+    chain: u32,
+}
+
+impl Server {
+    fn new(settings: &Settings) -> Result<Self, String> {
+        let wrong = |why: String| format!("cannot ask {}: {why}", settings.address);
+        let base: Url =
+            format!("http://{}", settings.address).parse().map_err(|_| wrong("it is no address".into()))?;
+        // Whoever installed a provider before is fine with us.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .referer(false)
+            .no_proxy()
+            .tls_certs_only([])
+            .timeout(settings.timeout.0)
+            // The server closes a connection after a few answers, without a word.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|why| wrong(why.to_string()))?;
+        let (name, expect) = (settings.name.clone(), settings.expect);
+        Ok(Self { name, expect, base, client, state: Mutex::default() })
+    }
+
+    async fn ask(&self, feed: &Feed) -> Result<(), String> {
+        let [status, recording, cpu, latency, processors] = answers::PATHS;
+        let state = self.get(feed, status, answers::status).await?;
+        let state =
+            state.ok_or_else(|| format!("it has no {status}: it is no Open Ephys GUI of these years"))?;
+        let nodes = self.get(feed, recording, answers::recording).await?.unwrap_or_default();
+        let cpu = self.get(feed, cpu, answers::cpu).await?;
+        let steps = self.get(feed, latency, answers::processors).await?.unwrap_or_default();
+        let (changed, look) = {
+            let mut known = self.state.lock();
+            let changed = known.known.changes(state);
+            let look = changed || known.chain == 0;
+            known.chain = if look { CHAIN } else { known.chain - 1 };
+            (changed, look)
+        };
+        let chain = match look {
+            true => self.get(feed, processors, answers::processors).await?.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let program = Program {
+            program: "open_ephys",
+            state,
+            changed,
+            expected: self.expect.map(|expect| expect.is_met_by(state)),
+            cpu: cpu.filter(|_| state != ProgramState::Idle),
+            ..Program::default()
+        };
+        feed.batch(now(), |out| {
+            out(Body::Program(program));
+            self.nodes(&nodes, out);
+            // Of a chain that stands still the last latencies are told for ever.
+            if state != ProgramState::Idle {
+                self.latencies(&steps, out);
+            }
+            self.streams(&chain, out);
+        });
+        Ok(())
+    }
+
+    fn nodes(&self, nodes: &[answers::Node], out: &mut Sink<'_>) {
+        for node in nodes.iter().take(STEPS) {
+            out(Body::RecordNode(RecordNode {
+                node: itoa::Buffer::new().format(node.node_id),
+                experiment: node.experiment_number.max(0) as f64,
+                recording: node.recording_number.max(0) as f64,
+                synchronized: node.is_synchronized,
+            }));
+        }
+        refuse(nodes.len(), out);
+    }
+
+    fn latencies(&self, steps: &[answers::Processor], out: &mut Sink<'_>) {
+        let through = steps.iter().flat_map(|step| step.streams.iter().map(move |stream| (step, stream)));
+        let mut count = 0;
+        for (step, stream) in through {
+            let Some(latency) = stream.latency.filter(|latency| *latency >= 0.0) else { continue };
+            count += 1;
+            if count <= STEPS {
+                let processor = &*format!("{} {}", step.id, step.name);
+                out(Body::Processing(Processing { processor, stream: &stream.name, latency: latency / 1e3 }));
+            }
+        }
+        refuse(count, out);
+    }
+
+    /// Streams where they begin: each step lists those that go through it.
+    fn streams(&self, chain: &[answers::Processor], out: &mut Sink<'_>) {
+        let mut count = 0;
+        for step in chain {
+            let own = |stream: &&answers::Through| stream.source_id.is_none_or(|source| source == step.id);
+            for stream in step.streams.iter().filter(own) {
+                count += 1;
+                if count <= STEPS {
+                    out(Body::Stream(Stream {
+                        name: StreamName { source: &self.name, stream: &stream.name, host: "" },
+                        kind: &step.name,
+                        format: "float32",
+                        channels: u16::try_from(stream.channel_count).unwrap_or(u16::MAX),
+                        rate: if stream.sample_rate.is_finite() { stream.sample_rate } else { 0.0 },
+                    }));
+                }
+            }
+        }
+        refuse(count, out);
+    }
+
+    /// Asks for one path; `None` if the program does not know it.
+    async fn get<T>(
+        &self,
+        feed: &Feed,
+        path: &str,
+        read: impl FnOnce(&[u8]) -> Result<T, FaultKind>,
+    ) -> Result<Option<T>, String> {
+        let url = self.base.join(path).map_err(|why| why.to_string())?;
+        let failed = |why: reqwest::Error| {
+            let next = if why.is_connect() {
+                "; see whether it runs, and its HTTP server is on in the File menu"
+            } else {
+                ""
+            };
+            format!("cannot ask for {path}: {}{next}", why.without_url())
+        };
+        let mut response = self.client.get(url).send().await.map_err(failed)?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(format!("cannot ask for {path}: it answers {status}")),
+        }
+        let fault = |kind: FaultKind, bytes: usize| {
+            feed.send(Body::Fault(Fault { kind, bytes: bytes as u64 }));
+            format!("cannot understand the answer to {path}: {}", kind.as_str())
+        };
+        let announced = response.content_length().unwrap_or_default();
+        if announced > ANSWER as u64 {
+            return Err(fault(FaultKind::TooLong, 0));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > ANSWER {
+                return Err(fault(FaultKind::TooLong, body.len()));
+            }
+        }
+        feed.send(Body::Received(Received { bytes: body.len() as u64, reads: 1, events: 0 }));
+        read(&body).map(Some).map_err(|kind| fault(kind, body.len()))
+    }
+}
+
+/// Says that there were more than are told of.
+fn refuse(count: usize, out: &mut Sink<'_>) {
+    (STEPS..count).for_each(|_| out(Body::Fault(Fault { kind: FaultKind::Limit, bytes: 0 })));
+}
+
+/// The stream of a ZMQ Interface, and the judge of what it brings.
+struct Ear {
+    source: String,
+    stream: Decoded,
+    judge: Judge,
+    told: Counts,
+    name: String,
+    /// Whether the sender's clock is this machine's.
+    here: bool,
+    ages: Vec<f64>,
+    /// Whether there was a connection before this one.
+    again: bool,
+}
+
+impl Decoder for Ear {
+    fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
+        let Self { stream, judge, .. } = self;
+        stream.decode(bytes, &mut |body| {
+            judge.see(&body);
+            out(body);
+        });
+        judge.tell(out);
+        if let Some(sent) = self.stream.counts().sent.filter(|_| self.here && self.ages.len() < AGES) {
+            self.ages.push((now().seconds() - sent).max(0.0));
+        }
+    }
+
+    fn end(&mut self, out: &mut Sink<'_>) {
+        let Self { stream, judge, .. } = self;
+        stream.end(&mut |body| {
+            judge.see(&body);
+            out(body);
+        });
+        judge.end(out);
+    }
+
+    fn reflect(&mut self) -> bool {
+        self.judge.reflect()
+    }
+
+    fn broken(&self) -> bool {
+        self.stream.broken()
+    }
+
+    fn waits(&self) -> bool {
+        self.stream.waits()
+    }
+
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        self.stream.ask(out);
+    }
+}
+
+impl Inlet for Ear {
+    fn report(&mut self, out: &mut Sink<'_>) {
+        let before = std::mem::replace(&mut self.told, self.stream.counts());
+        let grown = |of: fn(&Counts) -> u64| of(&self.told).saturating_sub(of(&before));
+        out(Body::Output(Output {
+            output: "zmq",
+            taken: None,
+            lost: Some(grown(|counts| counts.lost_messages)),
+        }));
+        let Some((name, rate)) = self.stream.name() else { return };
+        let channels = self.stream.channels();
+        if self.name != name {
+            name.clone_into(&mut self.name);
+        }
+        let name = StreamName { source: &self.source, stream: &self.name, host: "" };
+        if self.told.edition != before.edition {
+            let count = u16::try_from(channels.len()).unwrap_or(u16::MAX);
+            out(Body::Stream(Stream {
+                name,
+                kind: "ZMQ Interface",
+                format: "float32",
+                channels: count,
+                rate,
+            }));
+            for (label, number) in channels.zip(1..) {
+                let unit = if self.stream.is_volts() { "microvolts" } else { "" };
+                out(Body::Channel(Channel { name, channel: number, label, unit, kind: "" }));
+            }
+        }
+        out(Body::StreamState(&StreamState {
+            name,
+            reconnects: u64::from(std::mem::take(&mut self.again)),
+            markers: grown(|counts| counts.events),
+            gaps: grown(|counts| counts.gaps),
+            missing: grown(|counts| counts.missing),
+            backward: grown(|counts| counts.backward),
+            not_finite: grown(|counts| counts.not_finite),
+            ages: &self.ages,
+            ..StreamState::default()
+        }));
+        self.ages.clear();
+    }
+}

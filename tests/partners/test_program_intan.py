@@ -1,0 +1,281 @@
+"""Intan RHX: what a program like it answers and hands on is what the agent counts.
+
+Nothing independent can be installed. The simulator below was written from the program's source by a separate reading,
+so this shows agreement with that, and not with the program: one client a port, a port that stops to listen when it has
+one, answers without ends, a window that hangs.
+"""
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from conftest import Agent, free_port, wait_until
+
+MAGIC = 0x2EF07A08
+
+
+class OnePort:
+    """A port that takes one client and does not listen while it has one, nor after, until it is told to."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.server: socket.socket | None = None
+        self.client: socket.socket | None = None
+        self.clients = 0
+        self.lock = threading.Lock()
+
+    def listen(self) -> None:
+        server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", self.port))
+        server.listen(1)
+        with self.lock:
+            self.server = server
+        threading.Thread(target=self.accept, args=(server,), daemon=True).start()
+
+    def accept(self, server: socket.socket) -> None:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        with self.lock:
+            self.client, self.server = client, None
+            self.clients += 1
+        server.close()
+        self.serve(client)
+        with self.lock:
+            self.client = None
+        client.close()
+
+    def serve(self, client: socket.socket) -> None:
+        try:
+            while client.recv(4096):
+                pass
+        except OSError:
+            pass
+
+    def status(self) -> str:
+        with self.lock:
+            return "Connected" if self.client else "Pending" if self.server else "Disconnected"
+
+    def hang_up(self) -> None:
+        """As Disconnect in the window does."""
+        with self.lock:
+            for open_one in (self.client, self.server):
+                if open_one:
+                    try:
+                        open_one.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass
+                    open_one.close()
+
+
+class Rhx(OnePort):
+    """The command server, and the port of waveforms beside it."""
+
+    def __init__(self, rate: int = 20_000):
+        super().__init__()
+        self.rate, self.mode, self.began, self.speed = rate, "Stop", 0.0, 1.0
+        self.asked: list[str] = []
+        self.hangs = threading.Event()
+        self.says: bytes | None = None
+        self.waveforms = OnePort()
+        self.listen()
+
+    def run(self, mode: str) -> None:
+        self.mode, self.began = mode, time.monotonic()
+
+    def serve(self, client: socket.socket) -> None:
+        try:
+            while read := client.recv(4096):
+                while self.hangs.is_set():
+                    time.sleep(0.01)
+                if self.says is not None:
+                    client.sendall(self.says)
+                    continue
+                for command in read.decode().split(";"):
+                    if command.strip():
+                        # In pieces, as several writes arrive.
+                        for piece in self.answer(command.strip()).partition(" "):
+                            client.sendall(piece.encode())
+        except OSError:
+            pass
+
+    def answer(self, command: str) -> str:
+        self.asked.append(command)
+        verb, _, name = command.partition(" ")
+        if verb != "get":
+            return "Error - only get is expected here"
+        if name == "currenttimestamp":
+            since = time.monotonic() - self.began
+            return f"Return: {-1 if self.mode == 'Stop' else int(since * self.rate * self.speed) // 128 * 128}"
+        known = {
+            "version": ("Version", "3.4.0"),
+            "sampleratehertz": ("SampleRateHertz", str(self.rate)),
+            "runmode": ("RunMode", self.mode),
+            "tcpwaveformdataoutputconnectionstatus": ("TCPWaveformDataOutputConnectionStatus", self.waveforms.status()),
+        }
+        return "Return: {} {}".format(*known[name]) if name in known else "Unrecognized parameter"
+
+
+def block(first: int, channels: int) -> bytes:
+    samples = (
+        struct.pack(f"<I{channels}H", (first + k) & 0xFFFFFFFF, *(32768 + c for c in range(channels))) for k in range(128)
+    )
+    return struct.pack("<I", MAGIC) + b"".join(samples)
+
+
+@pytest.fixture
+def rhx():
+    program = Rhx()
+    yield program
+    program.hang_up()
+    program.waveforms.hang_up()
+
+
+def watch(agent: Agent, rhx: Rhx, **settings) -> None:
+    source = {"address": f"127.0.0.1:{rhx.port}", "interval": "200ms", "retry": "500ms", "timeout": "1s", **settings}
+    agent.configure([{"intan": source}])
+    agent.start()
+
+
+def state(seen) -> str:
+    return next((s.labels["state"] for s in seen.series("neural_program_state", source="intan") if s.value == 1), "")
+
+
+def test_what_it_does_is_told(agent: Agent, rhx: Rhx):
+    watch(agent, rhx, expect="recording")
+    seen = agent.until(lambda seen: state(seen) == "idle")
+    assert seen.series("neural_program_info", program="intan", version="3.4.0")
+    assert seen.value("neural_program_as_expected") == 0
+    assert seen.value("neural_program_nominal_rate_hertz") == 20_000
+    for mode, told, expected in [("Run", "acquiring", 0), ("Trigger", "waiting", 0), ("Record", "recording", 1)]:
+        rhx.run(mode)
+        seen = agent.until(lambda seen: state(seen) == told)
+        assert seen.value("neural_program_as_expected") == expected
+        assert seen.value("neural_program_changes_total", state=told) == 1
+    rhx.mode = "Stop"
+    seen = agent.until(lambda seen: state(seen) == "idle")
+    assert seen.value("neural_program_changes_total", state="idle") == 2
+    # It was connected to once, and asked for nothing but to tell.
+    assert rhx.clients == 1 and all(command.startswith("get ") for command in rhx.asked)
+
+
+def test_its_own_count_tells_whether_it_keeps_up(agent: Agent, rhx: Rhx):
+    rhx.speed = 0.5
+    rhx.run("Run")
+    watch(agent, rhx)
+    seen = agent.until(lambda seen: seen.series("neural_program_rate_ratio"), 30)
+    assert seen.value("neural_program_rate_ratio") == pytest.approx(0.5, abs=0.05)
+    assert seen.value("neural_program_samples_total") > 0
+
+
+def test_a_port_that_another_client_has_is_left_alone(agent: Agent, rhx: Rhx):
+    with socket.create_connection(("127.0.0.1", rhx.port)) as own:
+        wait_until(lambda: rhx.status() == "Connected")
+        watch(agent, rhx)
+        seen = agent.until(lambda seen: seen.value("neural_source_pass_failures_total", source="intan") >= 2)
+        assert seen.value("neural_source_up", source="intan") == 0 and rhx.clients == 1
+        own.sendall(b"get runmode;")
+        assert own.recv(100)
+    # It listens again when somebody says so.
+    wait_until(lambda: rhx.status() == "Disconnected")
+    rhx.listen()
+    agent.until(lambda seen: seen.value("neural_source_up", source="intan") == 1)
+    # And after the agent has left.
+    agent.stop()
+    wait_until(lambda: rhx.status() == "Disconnected")
+
+
+def test_a_connection_that_is_not_kept_leaves_the_port(agent: Agent, rhx: Rhx):
+    watch(agent, rhx, keep=False)
+    agent.until(lambda seen: state(seen) == "idle")
+    wait_until(lambda: rhx.status() == "Disconnected")
+    rhx.run("Record")
+    rhx.listen()
+    agent.until(lambda seen: state(seen) == "recording")
+
+
+def test_a_window_that_hangs_is_waited_for(agent: Agent, rhx: Rhx):
+    watch(agent, rhx)
+    agent.until(lambda seen: state(seen) == "idle")
+    rhx.hangs.set()
+    agent.until(lambda seen: seen.value("neural_source_up", source="intan") == 0)
+    asked = len(rhx.asked)
+    rhx.run("Record")
+    rhx.hangs.clear()
+    agent.until(lambda seen: state(seen) == "recording")
+    assert rhx.clients == 1 and len(rhx.asked) > asked
+    rhx.hang_up()
+    agent.until(lambda seen: seen.value("neural_source_up", source="intan") == 0)
+
+
+def test_another_server_on_its_port_is_a_fault(agent: Agent, rhx: Rhx):
+    rhx.says = b"x" * 10_000
+    watch(agent, rhx)
+    seen = agent.until(lambda seen: seen.value("neural_source_faults_total", source="intan", kind="too_long") >= 1)
+    assert seen.value("neural_source_up", source="intan") == 0
+
+
+def test_waveforms_are_counted_to_the_block(agent: Agent, rhx: Rhx):
+    rhx.run("Run")
+    sent = []
+
+    def serve(client: socket.socket) -> None:
+        first = 128 * 50
+        for number in range(40):
+            if number == 10:
+                first += 128 * 7
+            if number == 20:
+                client.sendall(b"between")
+            if number == 30:
+                first = 0
+            whole = block(first, 4)
+            # In uneven pieces.
+            client.sendall(whole[:1000])
+            client.sendall(whole[1000:])
+            first += 128
+            sent.append(number)
+            time.sleep(0.002)
+        while client.recv(100):
+            pass
+
+    rhx.waveforms.serve = serve
+    rhx.waveforms.listen()
+    watch(agent, rhx, waveforms={"address": f"127.0.0.1:{rhx.waveforms.port}"})
+    device = "intan/waveforms"
+    seen = agent.until(lambda seen: seen.value("neural_device_samples_total", device=device) == 40 * 128)
+    assert seen.value("neural_device_lost_packets_total", device=device) == 7
+    assert seen.value("neural_device_channels", device=device) == 4
+    assert seen.value("neural_device_nominal_rate_hertz", device=device) == 20_000
+    assert seen.value("neural_source_fault_bytes_total", source=device) == len(b"between")
+    assert len(sent) == 40 and rhx.waveforms.clients == 1
+    seen = agent.until(lambda seen: seen.value("neural_program_output_taken", output="waveforms") == 1)
+    assert not seen.series("neural_program_output_taken", output="spikes")
+
+
+def test_waveforms_are_left_alone_unless_asked_for(agent: Agent, rhx: Rhx):
+    rhx.waveforms.listen()
+    watch(agent, rhx)
+    agent.until(lambda seen: state(seen) == "idle")
+    with socket.create_connection(("127.0.0.1", rhx.waveforms.port)):
+        wait_until(lambda: rhx.waveforms.status() == "Connected")
+    assert rhx.waveforms.clients == 1
+
+
+def test_a_stream_that_is_none_is_a_fault(agent: Agent, rhx: Rhx):
+    def serve(client: socket.socket) -> None:
+        client.sendall(struct.pack("<I", MAGIC) + bytes(3_000_000))
+        while client.recv(100):
+            pass
+
+    rhx.waveforms.serve = serve
+    rhx.waveforms.listen()
+    watch(agent, rhx, waveforms={"address": f"127.0.0.1:{rhx.waveforms.port}", "rate": 30_000})
+    source = "intan/waveforms"
+    agent.until(lambda seen: seen.value("neural_source_fault_bytes_total", source=source) > 2_900_000, 60)
+    assert agent.alive()
