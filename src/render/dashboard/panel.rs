@@ -31,8 +31,15 @@ pub(super) fn height(picture: &Picture) -> u32 {
         Panel::Table if picture.beside == 1 => 7,
         Panel::Stat | Panel::Gauge => 6,
         Panel::Table if picture.beside == 3 => 6,
+        // A line for each channel: a name needs its height.
+        Panel::Cells | Panel::States if channels(picture) => 14,
         _ => 8,
     }
+}
+
+/// Whether it has a series for each channel.
+fn channels(picture: &Picture) -> bool {
+    picture.targets.iter().any(|target| target.legend.contains("{{channel}}"))
 }
 
 /// The panel.
@@ -86,7 +93,8 @@ fn link(to: &str, frame: Frame<'_>) -> Value {
     })
 }
 
-fn kind(panel: Panel) -> &'static str {
+/// Grafana's name of a kind of panel.
+pub(super) fn kind(panel: Panel) -> &'static str {
     match panel {
         Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack => "timeseries",
         Panel::Stat => "stat",
@@ -212,7 +220,7 @@ fn custom(picture: &Picture) -> Value {
         Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": hide}),
         Panel::Pie => json!({"hideFrom": hide}),
         Panel::Table => {
-            json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "filterable": true})
+            json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "filterable": true, "minWidth": 80})
         }
         Panel::Auto | Panel::Hidden | Panel::Stat | Panel::Gauge | Panel::Bars => json!({}),
     }
@@ -227,6 +235,8 @@ fn overrides(picture: &Picture) -> Vec<Value> {
                 {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}},
                 {"id": "custom.lineWidth", "value": 1},
                 {"id": "custom.fillOpacity", "value": 0},
+                // The description says what is dashed; names of what is measured need the room.
+                {"id": "custom.hideFrom", "value": {"legend": true, "tooltip": false, "viz": false}},
             ],
         }));
     }
