@@ -165,7 +165,7 @@ const QUIET: &str = "neural-quiet";
 
 const TITLE: &str =
     "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
-const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}";
+const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ with .Annotations.dashboard_url }}{{ . }}\n{{ end }}{{ end }}";
 const COLOR: &str = "{{ if ne .Status \"firing\" }}good{{ else if eq .CommonLabels.priority \"P0\" }}danger{{ else }}warning{{ end }}";
 const PAGER: &str = "{{ if eq .CommonLabels.severity \"critical\" }}critical{{ else if eq .CommonLabels.severity \"high\" }}error{{ else if match \"medium|warning\" .CommonLabels.severity }}warning{{ else }}info{{ end }}";
 

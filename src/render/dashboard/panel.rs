@@ -23,11 +23,15 @@ pub(super) fn datasource(uid: &str) -> Value {
     json!({"type": "prometheus", "uid": uid})
 }
 
+/// Columns of values beyond which a table is short of width.
+const MANY: usize = 5;
+
 /// How high a panel is.
 pub(super) fn height(picture: &Picture) -> u32 {
     match picture.panel {
         Panel::Stat if picture.beside > 3 => 4,
         Panel::Gauge if picture.beside > 3 => 5,
+        Panel::Table if channels(picture) => 12,
         Panel::Table if picture.beside == 1 => 7,
         Panel::Stat | Panel::Gauge => 6,
         Panel::Table if picture.beside == 3 => 6,
@@ -37,9 +41,10 @@ pub(super) fn height(picture: &Picture) -> u32 {
     }
 }
 
-/// Whether it has a series for each channel.
+/// Whether it has a line for each channel.
 fn channels(picture: &Picture) -> bool {
-    picture.targets.iter().any(|target| target.legend.contains("{{channel}}"))
+    let each = |text: &str| text.contains("{{channel}}") || text.contains(", channel)");
+    picture.targets.iter().any(|target| each(&target.legend) || each(&target.expr))
 }
 
 /// The panel.
@@ -265,6 +270,14 @@ fn overrides(picture: &Picture) -> Vec<Value> {
             properties.push(json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}));
         }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
+    }
+    // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
+    if picture.targets.len() > MANY && picture.targets.iter().any(|target| target.expr.contains("(instance"))
+    {
+        all.push(json!({
+            "matcher": {"id": "byName", "options": "instance"},
+            "properties": [{"id": "custom.width", "value": 160}],
+        }));
     }
     if picture.targets.iter().any(|target| target.expr.contains("severity")) {
         let words: Map<String, Value> = severity
