@@ -8,19 +8,21 @@ pub mod assemble;
 mod board;
 mod default;
 mod grid;
+mod manner;
 mod panel;
 pub mod query;
 pub mod variable;
 pub mod view;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::assemble::{Dashboard, Heading};
 use self::grid::{COLUMNS, Place, Wish};
-use self::panel::{Frame, datasource};
+use self::panel::{Frame, Written, datasource};
 use super::{File, Settings};
 use crate::catalog::Page;
 
@@ -110,7 +112,7 @@ fn text(dashboard: &Dashboard, flavour: Flavour, panels: &str) -> String {
 }
 
 /// Values that are made of strings and numbers can be written.
-fn pretty(value: &Value) -> String {
+fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
@@ -124,7 +126,7 @@ fn panels(dashboard: &Dashboard) -> String {
     let own = dashboard.variables.iter().map(|of| of.name.as_str());
     let variables: Vec<&str> = [SOURCE_VARIABLE].into_iter().chain(own).collect();
     let frame = Frame { datasource: Flavour::Provisioned.uid(), variables: &variables };
-    let alone = pretty(&json!({"panels": placed(&dashboard.rows, frame)}));
+    let alone = pretty(&BTreeMap::from([("panels", placed(&dashboard.rows, frame))]));
     let inside = alone.strip_prefix('{').and_then(|text| text.strip_prefix(key("").as_str()));
     inside.and_then(|text| text.strip_suffix("\n}")).unwrap_or("[]").to_owned()
 }
@@ -171,41 +173,48 @@ fn around(dashboard: &Dashboard, flavour: Flavour) -> Value {
     whole
 }
 
-fn placed(rows: &[Heading], frame: Frame<'_>) -> Vec<Value> {
+/// What stands on a dashboard.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item<'a> {
+    Panel(Box<Written<'a>>),
+    Row(Row<'a>),
+}
+
+/// A heading. One that is closed holds its panels, others stand before theirs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    collapsed: bool,
+    grid_pos: Place,
+    id: u32,
+    panels: Vec<Written<'a>>,
+    title: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+fn placed<'a>(rows: &'a [Heading], frame: Frame<'a>) -> Vec<Item<'a>> {
     let (mut all, mut id, mut y) = (Vec::new(), 0, 0);
     for Heading { title, open, pictures } in rows {
         id += 1;
-        let row = Place { x: 0, y, w: COLUMNS, h: 1 };
-        let row_id = id;
+        let grid_pos = Place { x: 0, y, w: COLUMNS, h: 1 };
+        let mut row = Row { collapsed: !open, grid_pos, id, panels: Vec::new(), title, kind: "row" };
         let wishes: Vec<Wish> =
             pictures.iter().map(|of| Wish { beside: of.beside, height: panel::height(of) }).collect();
         let (places, below) = grid::places(&wishes, y + 1);
-        let inside: Vec<Value> = pictures
-            .iter()
-            .zip(places)
-            .map(|(picture, place)| {
-                id += 1;
-                panel::panel(picture, id, place, frame)
-            })
-            .collect();
-        let mut heading = json!({
-            "id": row_id,
-            "type": "row",
-            "title": title,
-            "collapsed": !open,
-            "gridPos": {"x": row.x, "y": row.y, "w": row.w, "h": row.h},
-            "panels": [],
+        let inside = pictures.iter().zip(places).map(|(picture, place)| {
+            id += 1;
+            panel::panel(picture, id, place, frame)
         });
         // What is in a closed row takes no room below it.
         if *open {
-            all.push(heading);
-            all.extend(inside);
+            all.push(Item::Row(row));
+            all.extend(inside.map(|panel| Item::Panel(Box::new(panel))));
             y = below;
         } else {
-            if let Some(heading) = heading.as_object_mut() {
-                heading.insert("panels".to_owned(), Value::Array(inside));
-            }
-            all.push(heading);
+            row.panels.extend(inside);
+            all.push(Item::Row(row));
             y += 1;
         }
     }
