@@ -129,6 +129,11 @@ impl Config {
             Address::Systemd(_) => None,
         });
         settings.targets = targets.collect();
+        let grafana = self.provision.targets.iter().find_map(|target| match target {
+            provision::Target::Grafana(of) => Some(of.url.clone()),
+            _ => None,
+        });
+        settings.alerts.grafana = settings.alerts.grafana.or(grafana);
         settings
     }
 

@@ -11,6 +11,9 @@ const RULES: &str = "alert-rules/";
 /// The configuration of an Alertmanager.
 const ALERTMANAGER: &str = "provisioning/alertmanager/";
 
+/// Where Grafana's own alerting is told what it cannot find in rules.
+const ALERTING: &str = "provisioning/grafana/alerting/";
+
 /// Everything that can be pushed.
 #[derive(Clone, Debug, Default)]
 pub struct Bundle {
@@ -20,6 +23,8 @@ pub struct Bundle {
     pub rules: Vec<RuleFile>,
     /// The text of the Alertmanager's configuration, if there is one.
     pub alertmanager: Option<String>,
+    /// Hours in which somebody wants to hear nothing, each with its `name`, as Grafana's API takes them.
+    pub mute_timings: Vec<Value>,
     /// The files themselves.
     pub files: Vec<File>,
 }
@@ -76,6 +81,11 @@ impl Bundle {
                     Ok(rules) => bundle.rules.push(rules),
                     Err(why) => tell(path, why),
                 }
+            } else if direct(path, ALERTING).is_some() {
+                match mute_timings(text) {
+                    Ok(timings) => bundle.mute_timings.extend(timings),
+                    Err(why) => tell(path, why),
+                }
             } else if let Some(name) = direct(path, ALERTMANAGER)
                 && (bundle.alertmanager.is_none() || name == "alertmanager.yml")
             {
@@ -103,6 +113,15 @@ fn dashboard(text: &str) -> Result<Dashboard, String> {
     }
     let title = word("title").filter(|title| !title.is_empty()).ok_or("a dashboard needs a title")?;
     Ok(Dashboard { uid, title, model })
+}
+
+/// The mute timings of a file in the format of Grafana's file provisioning.
+fn mute_timings(text: &str) -> Result<Vec<Value>, String> {
+    let value: Value = serde_yaml::from_str(text).map_err(|why| format!("not YAML: {why}"))?;
+    let timings = value.get("muteTimes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let named =
+        |timing: &Value| timing.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    if timings.iter().all(named) { Ok(timings) } else { Err("every mute timing has a name".to_owned()) }
 }
 
 /// The groups of a file, each with its name.
@@ -139,6 +158,7 @@ mod tests {
             file("dashboards/overview.json", "{\"__inputs\": []}"),
             file("provisioning/alertmanager/alertmanager.yml", "route: {receiver: a}"),
             file("provisioning/alertmanager/fragment.yml", "routes: []"),
+            file("provisioning/grafana/alerting/quiet.yml", "muteTimes: [{orgId: 1, name: night}]"),
             file(
                 "provisioning/grafana/dashboards/overview.json",
                 "{\"uid\":\"neural\",\"title\":\"Overview\"}",
@@ -149,7 +169,8 @@ mod tests {
         assert_eq!(bundle.rules[0].groups[0].rules, 1);
         assert_eq!(bundle.alertmanager.as_deref(), Some("route: {receiver: a}"));
         assert_eq!(bundle.dashboards[0].uid, "neural");
-        assert_eq!(bundle.files.len(), 6);
+        assert_eq!(bundle.mute_timings[0]["name"], "night");
+        assert_eq!(bundle.files.len(), 7);
     }
 
     #[test]
@@ -159,8 +180,9 @@ mod tests {
             file("alert-rules/b.yml", "groups: [{rules: []}]"),
             file("provisioning/grafana/dashboards/c.json", "{\"title\":\"No id\"}"),
             file("provisioning/grafana/dashboards/d.json", "{\"title\":\"Bad id\",\"uid\":\"a b\"}"),
+            file("provisioning/grafana/alerting/e.yml", "muteTimes: [{orgId: 1}]"),
         ])
         .unwrap_err();
-        assert_eq!(wrong.len(), 4, "{wrong:#?}");
+        assert_eq!(wrong.len(), 5, "{wrong:#?}");
     }
 }

@@ -164,18 +164,19 @@ impl Client {
         let asking = async {
             loop {
                 match self.once(&Ask::get(path)).await {
-                    Ok(answer) if good(answer.status) => return,
+                    Ok(answer) if good(answer.status) => return Ok(()),
                     Ok(answer) => *last.lock() = format!("it answers {}", answer.told()),
+                    // Time makes no certificate a better one.
+                    Err(Broken(why, Hope::None)) => return Err(why),
                     Err(why) => *last.lock() = why.0,
                 }
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        let waited = tokio::time::timeout(within, asking).await;
-        waited.map_err(|_| {
+        tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
             let (root, last) = (&self.root, last.lock().clone());
             let last = if last.is_empty() { "no answer".to_owned() } else { last };
-            format!("{root} was not ready within {} s: {last}", within.as_secs_f64())
+            Err(format!("{root} was not ready within {} s: {last}", within.as_secs_f64()))
         })
     }
 
@@ -191,7 +192,7 @@ impl Client {
                     (answer.1, answer.told())
                 }
                 Ok(answer) => return Ok(answer.0),
-                Err(Broken(why, true)) if left > 0 => (None, why),
+                Err(Broken(why, Hope::Again)) if left > 0 => (None, why),
                 Err(Broken(why, _)) => return Err(why),
             };
             let wait = wait.unwrap_or(pause).min(LONGEST_PAUSE);
@@ -214,9 +215,9 @@ impl Client {
         let mut headers = self.headers.clone();
         for (name, value) in &ask.headers {
             let value = HeaderValue::from_str(value)
-                .map_err(|_| Broken(format!("the header {name} cannot be \"{value}\""), false))?;
-            let name =
-                HeaderName::try_from(*name).map_err(|_| Broken(format!("no header: {name}"), false))?;
+                .map_err(|_| Broken(format!("the header {name} cannot be \"{value}\""), Hope::Little))?;
+            let name = HeaderName::try_from(*name)
+                .map_err(|_| Broken(format!("no header: {name}"), Hope::Little))?;
             headers.insert(name, value);
         }
         let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.root, ask.path));
@@ -228,13 +229,20 @@ impl Client {
             self.writes.fetch_add(1, Ordering::Relaxed);
         }
         let response = request.headers(headers).send().await.map_err(|why| {
-            let again = why.is_connect();
-            let hint = if again { "; see whether it runs and listens there" } else { "" };
-            Broken(format!("cannot ask {}: {}{hint}", self.root, causes(&why.without_url())), again)
+            let connect = why.is_connect();
+            let words = causes(&why.without_url());
+            let (hope, hint) = if words.contains("certificate") {
+                (Hope::None, "\n  hint: name the PEM file of the authority that vouches for it in access.ca_file, and the host as the certificate has it in url")
+            } else if connect {
+                (Hope::Again, "; see whether it runs and listens there")
+            } else {
+                (Hope::Little, "")
+            };
+            Broken(format!("cannot ask {}: {words}{hint}", self.root), hope)
         })?;
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = body(response).await.map_err(|why| Broken(why, false))?;
+        let body = body(response).await.map_err(|why| Broken(why, Hope::Little))?;
         Ok(Tried(Answer { status, body }, after.map(Duration::from_secs)))
     }
 }
@@ -251,7 +259,16 @@ impl std::ops::Deref for Tried {
 }
 
 /// Why there is no answer, and whether asking again may help.
-struct Broken(String, bool);
+struct Broken(String, Hope);
+
+enum Hope {
+    /// In a moment.
+    Again,
+    /// Not for this request.
+    Little,
+    /// Not before somebody changes something.
+    None,
+}
 
 async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();

@@ -17,6 +17,8 @@ pub enum Kind {
     Dashboard,
     /// A contact point of Grafana.
     ContactPoint,
+    /// A mute timing of Grafana.
+    MuteTiming,
     /// A file of rules.
     RuleFile,
     /// A group of rules.
@@ -38,6 +40,7 @@ impl Kind {
             Self::DataSource => "data source",
             Self::Dashboard => "dashboard",
             Self::ContactPoint => "contact point",
+            Self::MuteTiming => "mute timing",
             Self::RuleFile => "rule file",
             Self::RuleGroup => "rule group",
             Self::Policies => "policies",

@@ -214,6 +214,13 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn open(settings: &Mimir) -> Result<Self, String> {
+        if settings.prefix.trim_start_matches('/').starts_with("loki/") {
+            return Err(
+                "Loki evaluates LogQL over logs, and these rules are PromQL over metrics: name a Mimir, \
+                        Cortex or Prometheus, and let Loki's ruler write to it what it counts in logs"
+                    .to_owned(),
+            );
+        }
         let mut client = Client::open(&settings.url, &settings.server)?;
         if let Some(tenant) = &settings.tenant {
             client.always("x-scope-orgid", tenant)?;

@@ -32,10 +32,10 @@ impl Default for Settings {
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Grafana 9 to 13.
-    Grafana(Grafana),
+    Grafana(Box<Grafana>),
     /// A Prometheus whose rule files can be written here.
     Prometheus(Prometheus),
-    /// A ruler that takes rules over HTTP: Mimir, Cortex, Loki's twin for metrics.
+    /// A ruler that takes rules of Prometheus over HTTP: Mimir, Cortex.
     Mimir(Mimir),
     /// An Alertmanager whose configuration can be written here.
     Alertmanager(Alertmanager),
@@ -206,6 +206,13 @@ pub struct DataSource {
     /// How often Prometheus scrapes; panels of rates are empty if this is wrong.
     #[serde(default = "scrape_interval")]
     pub scrape_interval: Span,
+    /// The id of the data source that has the traces (Tempo, Jaeger): exemplars lead to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces_datasource: Option<String>,
+    /// What stands before a trace's id where traces are looked at: `http://jaeger:16686/trace/`. In place of
+    /// `traces_datasource`, or besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces_url: Option<String>,
 }
 
 fn datasource() -> String {
@@ -269,8 +276,8 @@ pub struct Mimir {
     /// Whose rules these are, where there are several tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// Where its rules are: `/prometheus/config/v1/rules` in Mimir, `/api/v1/rules` in Cortex,
-    /// `/loki/api/v1/rules` in Loki.
+    /// Where its rules are: `/prometheus/config/v1/rules` in Mimir, `/api/v1/rules` in Cortex. Loki's
+    /// `/loki/api/v1/rules` is refused: it takes rules over logs alone.
     #[serde(default = "prefix")]
     pub prefix: String,
     /// The namespace. What stands in it is ours.

@@ -55,6 +55,24 @@ struct Inhibit {
     equal: Vec<String>,
 }
 
+/// The file of Grafana's own mute timings, which it also reads by itself when the folder is mounted.
+const TIMINGS: &str = "provisioning/grafana/alerting/neural-exporter.yml";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Timings {
+    api_version: u8,
+    mute_times: [Timing; 1],
+}
+
+#[derive(Serialize)]
+struct Timing {
+    #[serde(rename = "orgId")]
+    org_id: u8,
+    #[serde(flatten)]
+    of: Interval,
+}
+
 #[derive(Serialize)]
 struct Interval {
     name: &'static str,
@@ -142,9 +160,12 @@ struct ToWebhook {
     title: &'static str,
 }
 
+/// What the hours are called in which nobody wants to hear of P3.
+const QUIET: &str = "neural-quiet";
+
 const TITLE: &str =
     "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
-const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}";
+const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ with .Annotations.dashboard_url }}{{ . }}\n{{ end }}{{ end }}";
 const COLOR: &str = "{{ if ne .Status \"firing\" }}good{{ else if eq .CommonLabels.priority \"P0\" }}danger{{ else }}warning{{ end }}";
 const PAGER: &str = "{{ if eq .CommonLabels.severity \"critical\" }}critical{{ else if eq .CommonLabels.severity \"high\" }}error{{ else if match \"medium|warning\" .CommonLabels.severity }}warning{{ else }}info{{ end }}";
 
@@ -154,6 +175,11 @@ pub(super) fn render(settings: &Settings, files: &mut Vec<File>) {
     add("alertmanager", yaml(&whole(&settings.alerts)));
     add("fragment", yaml(&fragment(&settings.alerts)));
     add("example", yaml(&whole(&example(&settings.alerts))));
+    // The same hours for a Grafana that evaluates the alerts itself; its policies name them.
+    if let Some(quiet) = settings.alerts.quiet.as_ref().map(quiet) {
+        let times = Timings { api_version: 1, mute_times: [Timing { org_id: 1, of: quiet }] };
+        files.push(File { path: TIMINGS.to_owned(), text: yaml(&times) });
+    }
 }
 
 /// A file of its own: what is ours, and a root that tells nobody.
@@ -198,7 +224,7 @@ fn fragment(alerts: &Alerts) -> Config {
             group_wait: Some(wait),
             group_interval: Some(interval),
             repeat_interval: Some(repeat),
-            mute_time_intervals: if quiet { vec!["neural-quiet"] } else { Vec::new() },
+            mute_time_intervals: if quiet { vec![QUIET] } else { Vec::new() },
             ..Route::default()
         });
         receivers.push(to(name, priority, alerts));
@@ -333,7 +359,7 @@ fn quiet(of: &Quiet) -> Interval {
         let weekdays = vec!["saturday", "sunday"];
         spans.push(Span { times: Vec::new(), weekdays, location: of.location.clone() });
     }
-    Interval { name: "neural-quiet", time_intervals: spans }
+    Interval { name: QUIET, time_intervals: spans }
 }
 
 /// One of everything that this Alertmanager knows, to copy from.

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::rules::{Rules, group, parts};
 use super::{File, GENERATED, Settings, yaml};
 use crate::catalog::Page;
 
@@ -12,7 +11,12 @@ struct PrometheusRule {
     api_version: &'static str,
     kind: &'static str,
     metadata: Metadata,
-    spec: Rules,
+    spec: Spec,
+}
+
+#[derive(Serialize)]
+struct Spec {
+    groups: [(); 0],
 }
 
 #[derive(Serialize)]
@@ -23,15 +27,20 @@ struct Metadata {
 }
 
 pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>) {
+    let groups = groups(pages, files);
     let mut add = |path: &str, text: String| files.push(File { path: format!("provisioning/{path}"), text });
     let labels = [("app.kubernetes.io/name", "neural-exporter"), ("role", "alert-rules")].into();
     let rule = PrometheusRule {
         api_version: "monitoring.coreos.com/v1",
         kind: "PrometheusRule",
         metadata: Metadata { name: "neural-exporter", namespace: "neural", labels },
-        spec: Rules { groups: parts(pages, settings).iter().map(|part| group(part, settings)).collect() },
+        spec: Spec { groups: [] },
     };
-    add("kubernetes/prometheusrule.yml", yaml(&rule));
+    let mut text = yaml(&rule);
+    if let Some(head) = text.strip_suffix(" []\n").filter(|_| !groups.is_empty()) {
+        text = format!("{head}\n{groups}");
+    }
+    add("kubernetes/prometheusrule.yml", text);
     let job = serde_json::to_string(&settings.alerts.job).unwrap_or_default();
     let texts = [
         ("kubernetes/namespace.yml", NAMESPACE.to_owned()),
@@ -46,6 +55,22 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
     for (path, text) in texts {
         add(path, format!("# {GENERATED}\n{text}"));
     }
+}
+
+/// The groups of every file of rules as they stand there, one step further from the margin.
+fn groups(pages: &[&Page], files: &[File]) -> String {
+    let mut groups = String::new();
+    for page in pages {
+        let path = format!("alert-rules/{}.yml", page.id);
+        let text = files.iter().find(|file| file.path == path).map_or("", |file| &file.text);
+        let inside = text.split_once("\ngroups:\n").map_or("", |(_, inside)| inside);
+        for line in inside.lines() {
+            groups.push_str(if line.is_empty() { "" } else { "  " });
+            groups.push_str(line);
+            groups.push('\n');
+        }
+    }
+    groups
 }
 
 /// The agent, on every node or once.

@@ -4,24 +4,24 @@
 //! that was.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{File, GENERATED, Prometheus, Settings, Severities, yaml};
+use super::{File, GENERATED, Prometheus, Settings, Severities, dashboard, yaml};
 use crate::catalog::alert::{Alert, CHAPTERS, Case, Level, Record};
 use crate::catalog::limit::told;
 use crate::catalog::{LATENCY, Page};
 
 /// A file of rules.
 #[derive(Serialize)]
-pub(super) struct Rules {
-    pub(super) groups: Vec<Group>,
+struct Rules {
+    groups: Vec<Group>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Group {
+struct Group {
     name: String,
     interval: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ struct Rule {
 
 /// The rules of one group.
 pub(super) struct Part<'a> {
-    pub(super) page: &'a str,
+    pub(super) page: &'a Page,
     group: Cow<'a, str>,
     interval: u32,
     records: &'a [Record],
@@ -62,7 +62,7 @@ pub(super) fn parts<'a>(pages: &[&'a Page], settings: &Settings) -> Vec<Part<'a>
     for page in pages {
         for chapter in CHAPTERS.iter().filter(|chapter| chapter.page == page.id) {
             parts.push(Part {
-                page: page.id,
+                page,
                 group: chapter.group.into(),
                 interval: chapter.interval,
                 records: chapter.records,
@@ -72,7 +72,7 @@ pub(super) fn parts<'a>(pages: &[&'a Page], settings: &Settings) -> Vec<Part<'a>
         let own: Vec<&Alert> = page.metrics.iter().filter_map(|metric| metric.alert).filter(wanted).collect();
         if !own.is_empty() {
             let group = format!("neural-{}-own", page.id).replace('_', "-").into();
-            parts.push(Part { page: page.id, group, interval: 30, records: &[], alerts: own });
+            parts.push(Part { page, group, interval: 30, records: &[], alerts: own });
         }
     }
     parts
@@ -80,10 +80,11 @@ pub(super) fn parts<'a>(pages: &[&'a Page], settings: &Settings) -> Vec<Part<'a>
 
 pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>) {
     let parts = parts(pages, settings);
-    for parts in parts.chunk_by(|a, b| a.page == b.page) {
+    for parts in parts.chunk_by(|a, b| a.page.id == b.page.id) {
         let Some(Part { page, .. }) = parts.first() else { continue };
+        let id = page.id;
         let rules = Rules { groups: parts.iter().map(|part| group(part, settings)).collect() };
-        files.push(File { path: format!("alert-rules/{page}.yml"), text: yaml(&rules) });
+        files.push(File { path: format!("alert-rules/{id}.yml"), text: yaml(&rules) });
         let alerts = parts.iter().flat_map(|part| part.alerts.iter().copied());
         // What looks back over a day is a file of its own, evaluated less often: promtool evaluates every rule
         // of the file at every step.
@@ -91,14 +92,14 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
         for (alerts, name, step) in [(short, "", "1m"), (long, "_long", "10m")] {
             if !alerts.is_empty() {
                 let text = tests(page, &alerts, step, settings);
-                files.push(File { path: format!("alert-rules/tests/{page}{name}_test.yml"), text });
+                files.push(File { path: format!("alert-rules/tests/{id}{name}_test.yml"), text });
             }
         }
     }
 }
 
 /// The rules of a part.
-pub(super) fn group(part: &Part<'_>, settings: &Settings) -> Group {
+fn group(part: &Part<'_>, settings: &Settings) -> Group {
     let records = part.records.iter().map(|record| Rule {
         record: Some(record.name.to_owned()),
         alert: None,
@@ -115,8 +116,8 @@ pub(super) fn group(part: &Part<'_>, settings: &Settings) -> Group {
             expr: expression(level.expr, settings),
             hold: span(level.hold),
             keep_firing_for: span(alert.keep_firing),
-            labels: labels(part.page, level, settings),
-            annotations: annotations(alert, settings),
+            labels: labels(part.page.id, level, settings),
+            annotations: annotations(part.page, alert, settings),
         })
     });
     let offset = settings.alerts.query_offset.filter(|_| settings.alerts.prometheus == Prometheus::From3);
@@ -170,16 +171,31 @@ fn labels(page: &str, level: &Level, settings: &Settings) -> BTreeMap<String, St
     settings.alerts.labels.clone().into_iter().chain(own).collect()
 }
 
-fn annotations(alert: &Alert, settings: &Settings) -> BTreeMap<String, String> {
+fn annotations(page: &Page, alert: &Alert, settings: &Settings) -> BTreeMap<String, String> {
     let base = &settings.alerts.runbooks;
     let slash = if base.ends_with('/') { "" } else { "/" };
-    [
+    let all = [
         ("summary", text(alert.summary, settings)),
         ("description", text(alert.description, settings)),
         ("runbook_url", format!("{base}{slash}{}.md", alert.name)),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ];
+    let link = settings.alerts.grafana.as_deref().map(|root| ("dashboard_url", link(root, page, alert)));
+    all.into_iter().chain(link).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The dashboard of a page, with what the alert is about chosen on it.
+fn link(root: &str, page: &Page, alert: &Alert) -> String {
+    let mut url = format!("{}/d/{}", root.trim_end_matches('/'), dashboard::uid(page));
+    let own = alert.fires.labels.iter().map(|(name, _)| *name);
+    let scraped = if alert.local { &["job", "instance"][..] } else { &[] };
+    for (at, label) in
+        scraped.iter().copied().chain(own).filter(|of| dashboard::chooses(page, of)).enumerate()
+    {
+        let sign = if at == 0 { '?' } else { '&' };
+        // Writing to a string cannot fail.
+        let _ = write!(url, "{sign}var-{label}={{{{ $labels.{label} | urlquery }}}}");
+    }
+    url
 }
 
 /// Seconds as Prometheus writes them; nothing for none.
@@ -232,11 +248,12 @@ const LONG: u32 = 500;
 /// What the tests call the agent.
 const INSTANCE: &str = "lab:9612";
 
-fn tests(page: &str, alerts: &[&Alert], step: &'static str, settings: &Settings) -> String {
+fn tests(page: &Page, alerts: &[&Alert], step: &'static str, settings: &Settings) -> String {
     let mut tests = Vec::new();
     let mut left_out = String::new();
     for alert in alerts {
-        if let Some(limit) = settings.limits.altered().find(|id| depends(alert, id)) {
+        let of = limits(alert);
+        if let Some(limit) = settings.limits.altered().find(|id| of.contains(id)) {
             // Writing to a string cannot fail.
             let _ = writeln!(left_out, "# {}: its cases are for another {limit}.", alert.name);
             continue;
@@ -259,7 +276,7 @@ fn tests(page: &str, alerts: &[&Alert], step: &'static str, settings: &Settings)
             }],
         }));
     }
-    let rule_files = vec![format!("../{page}.yml")];
+    let rule_files = vec![format!("../{}.yml", page.id)];
     let text = yaml(&Tests { rule_files, evaluation_interval: step, tests });
     match text.strip_prefix(&format!("# {GENERATED}\n")) {
         Some(rest) if !left_out.is_empty() => format!("# {GENERATED}\n# Left out:\n{left_out}{rest}"),
@@ -267,10 +284,12 @@ fn tests(page: &str, alerts: &[&Alert], step: &'static str, settings: &Settings)
     }
 }
 
-/// Whether an alert has to do with a limit.
-pub(super) fn depends(alert: &Alert, id: &str) -> bool {
+/// The ids of the limits that an alert has to do with.
+pub(super) fn limits(alert: &Alert) -> BTreeSet<&'static str> {
     let said = alert.levels().map(|level| level.expr).chain([alert.description]);
-    said.into_iter().any(|text| text.contains(&format!("${{{id}}}")) || text.contains(&format!("${{{id}:")))
+    // Behind each opening there is an id, up to the end or to how it is written.
+    let ids = said.flat_map(|text| text.split("${").skip(1)).filter_map(|rest| rest.split(['}', ':']).next());
+    ids.collect()
 }
 
 /// A series with the labels that a scrape adds.
@@ -286,7 +305,7 @@ fn series(name: &str, values: &str, settings: &Settings) -> Series {
     Series { series: format!("{name}{{{}}}", labels.join(",")), values: values.to_owned() }
 }
 
-fn expected(page: &str, alert: &Alert, level: &Level, case: &Case, settings: &Settings) -> Expected {
+fn expected(page: &Page, alert: &Alert, level: &Level, case: &Case, settings: &Settings) -> Expected {
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     if alert.local {
         told.insert("job".to_owned(), settings.alerts.job.clone());
@@ -294,9 +313,9 @@ fn expected(page: &str, alert: &Alert, level: &Level, case: &Case, settings: &Se
     }
     let own = case.labels.iter().map(|(name, value)| ((*name).to_owned(), text(value, settings)));
     told.extend(own);
-    let written = annotations(alert, settings).into_iter();
+    let written = annotations(page, alert, settings).into_iter();
     let exp_annotations = written.map(|(name, text)| (name, expand(&text, &told, case.value))).collect();
-    told.extend(labels(page, level, settings));
+    told.extend(labels(page.id, level, settings));
     Expected { exp_labels: told, exp_annotations }
 }
 
@@ -308,11 +327,27 @@ fn expand(template: &str, labels: &BTreeMap<String, String>, value: &str) -> Str
         let (inside, behind) = after.split_once("}}").unwrap_or((after, ""));
         let inside = inside.trim();
         text.push_str(before);
-        match inside.strip_prefix("$labels.") {
-            Some(name) => text.push_str(labels.get(name).map_or("", String::as_str)),
+        let (inside, escaped) =
+            inside.strip_suffix("| urlquery").map_or((inside, false), |of| (of.trim_end(), true));
+        match inside.strip_prefix("$labels.").map(|name| labels.get(name).map_or("", String::as_str)) {
+            Some(label) if escaped => escape(label, &mut text),
+            Some(label) => text.push_str(label),
             None => text.push_str(value),
         }
         rest = behind;
     }
     text + rest
+}
+
+/// As `urlquery` of a template does it.
+fn escape(label: &str, text: &mut String) {
+    for byte in label.bytes() {
+        match byte {
+            b' ' => text.push('+'),
+            b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => text.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            _ => drop(write!(text, "%{byte:02X}")),
+        }
+    }
 }

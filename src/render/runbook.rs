@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::rules::{depends, expression, parts, severity, span, text};
+use super::rules::{expression, limits, parts, severity, span, text};
 use super::{File, GENERATED, Settings};
 use crate::catalog::Page;
 use crate::catalog::alert::{Alert, Priority};
@@ -66,8 +66,8 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
     let parts = parts(pages, settings);
     let known: Vec<&str> = parts.iter().flat_map(|part| &part.alerts).map(|alert| alert.name).collect();
     let mut index = format!("<!-- {GENERATED} -->\n\n{INDEX}");
-    for parts in parts.chunk_by(|a, b| a.page == b.page) {
-        let page = parts.first().and_then(|part| pages.iter().find(|page| page.id == part.page));
+    for parts in parts.chunk_by(|a, b| a.page.id == b.page.id) {
+        let page = parts.first().map(|part| part.page);
         // Writing to a string cannot fail.
         let _ = write!(index, "\n## {}\n\n{HEAD}", page.map_or("", |page| page.title));
         for alert in parts.iter().flat_map(|part| &part.alerts) {
@@ -148,7 +148,8 @@ fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
     if let Some(longer) = span(alert.keep_firing) {
         let _ = write!(page, "\nIt goes on for {longer} after that is over.\n");
     }
-    let limits: Vec<_> = LIMITS.iter().filter(|limit| depends(alert, limit.id)).collect();
+    let of = limits(alert);
+    let limits: Vec<_> = LIMITS.iter().filter(|limit| of.contains(limit.id)).collect();
     if !limits.is_empty() {
         page += "\n## Its numbers\n\nChange them in the configuration, under `alerts.limits`.\n\n";
         page += "| id | number | what it bounds |\n|---|---|---|\n";

@@ -20,6 +20,10 @@ pub struct Alerts {
     pub severities: Severities,
     /// Where the runbooks are: what stands before `NeuralDeviceLoss.md`.
     pub runbooks: String,
+    /// Where people see Grafana, with the sub-path if there is one: `https://lab/grafana`. Alerts link to their
+    /// dashboard there; that of the first Grafana under `provision` if left away, no link without either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grafana: Option<String>,
     /// The name of the scrape job of the agents.
     pub job: String,
     /// Labels that every alert gets besides, such as `team: neuro`.
@@ -51,6 +55,7 @@ impl Default for Alerts {
             off: Vec::new(),
             severities: Severities::default(),
             runbooks: "http://127.0.0.1:9612/runbooks/".to_owned(),
+            grafana: None,
             job: "neural".to_owned(),
             labels: BTreeMap::new(),
             prometheus: Prometheus::default(),

@@ -133,6 +133,21 @@ fn a_dashboard_can_be_found_and_told_apart() {
     }
 }
 
+/// A dashed line is not in the legend.
+#[test]
+fn what_is_dashed_is_told() {
+    let mut dashed = 0;
+    for (name, _, dashboard) in dashboards() {
+        for panel in panels(&dashboard) {
+            if panel["fieldConfig"]["overrides"].to_string().contains("lineStyle") {
+                dashed += 1;
+                assert!(text(panel, "description").contains("dashed"), "{name}: {}", panel["title"]);
+            }
+        }
+    }
+    assert!(dashed > 10, "{dashed}");
+}
+
 #[test]
 fn panels_do_not_overlap_and_are_not_too_many() {
     for (name, _, dashboard) in dashboards() {

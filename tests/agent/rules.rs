@@ -61,6 +61,47 @@ fn the_committed_files_are_current() {
     }
 }
 
+/// And chooses there what the alert is about: nothing else, and nothing that cannot be chosen.
+#[test]
+fn an_alert_leads_to_its_dashboard() {
+    let alerts = Alerts { grafana: Some("https://lab/grafana/".to_owned()), ..Alerts::default() };
+    let files = render(&pages(), &Settings::new(alerts));
+    let mut variables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.path.starts_with("provisioning/grafana/dashboards/")) {
+        let Ok(board) = serde_json::from_str::<serde_json::Value>(&file.text) else { continue };
+        let names = board["templating"]["list"].as_array().unwrap().iter();
+        let names = names.map(|of| of["name"].as_str().unwrap().to_owned()).collect();
+        variables.insert(board["uid"].as_str().unwrap().to_owned(), names);
+    }
+    let link = Regex::new(r"https://lab/grafana/d/([a-z0-9-]+)([?&][^\n]*\}\})?").unwrap();
+    let chosen = Regex::new(r"[?&]var-(\w+)=\{\{ \$labels\.(\w+) \| urlquery \}\}").unwrap();
+    let mut links = 0;
+    for file in
+        files.iter().filter(|file| file.path.starts_with("alert-rules/") && !file.path.contains("/tests/"))
+    {
+        for found in link.captures_iter(&file.text) {
+            links += 1;
+            let known = variables.get(&found[1]).unwrap_or_else(|| panic!("there is no {}", &found[1]));
+            let rest = found.get(2).map_or("", |rest| rest.as_str());
+            assert_eq!(chosen.replace_all(rest, ""), "", "{}", &found[0]);
+            for pair in chosen.captures_iter(rest) {
+                assert!(pair[1] == pair[2] && known.contains(&pair[1]), "{}: {}", file.path, &found[0]);
+            }
+        }
+    }
+    let levels: usize = alerts_of_pages().map(|alert| alert.levels().count()).sum();
+    assert_eq!(links, levels);
+    // As Prometheus writes it, for promtool.
+    let expected = find(&files, "alert-rules/tests/device_test.yml");
+    assert!(expected.contains("/d/neural-devices?var-job=neural&var-instance=lab%3A9612&var-device=cyton"));
+}
+
+/// Every alert that the files have.
+fn alerts_of_pages() -> impl Iterator<Item = &'static Alert> {
+    let own = pages().into_iter().flat_map(|page| page.metrics.iter().filter_map(|metric| metric.alert));
+    alerts().chain(own)
+}
+
 #[test]
 fn no_file_is_left_of_what_is_no_longer_rendered() {
     let wanted: BTreeSet<_> =

@@ -37,13 +37,14 @@ def refuse(code: int, message: str, /, **more):
 class Grafana:
     """The server and its state, for one organisation."""
 
-    def __init__(self, version: str = "12.2", token: str = "glsa_right", org: int = 1, root: str = ""):
+    def __init__(self, version: str = "12.2", token: str = "glsa_right", org: int = 1, root: str = "", tls=None):
         self.version, self.token, self.org, self.root = version, token, org, root
         self.major = int(version.split(".")[0])
         self.basic: dict[str, str] = {}
         self.folders, self.boards, self.sources = {}, {}, {}
         self.groups, self.imported = {}, {}
         self.points: list[dict] = []
+        self.timings: dict[str, dict] = {}
         self.policies = {"receiver": "grafana-default-email", "group_by": ["grafana_folder", "alertname"]}
         self.annotations: list[dict] = []
         # What was asked: (method, path). Retried requests are in it each time.
@@ -56,12 +57,18 @@ class Grafana:
         print("requests are held against", "the API description" if self.spec else "the checks of this file alone")
         self.lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.scheme = "https" if tls else "http"
+        if tls:
+            # The handshake is done by the thread of the connection: one that is broken off keeps nobody waiting.
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+            # Handshakes that a client breaks off are its own affair.
+            self.server.handle_error = lambda *_: None
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}{self.root}"
+        return f"{self.scheme}://127.0.0.1:{self.server.server_port}{self.root}"
 
     def stop(self) -> None:
         self.server.shutdown()
@@ -423,6 +430,45 @@ class Grafana:
         self.points.remove(point)
         return 202, {"message": "contactpoint deleted"}
 
+    def checked_timing(self, body) -> dict:
+        """As Alertmanager reads it: hours within a day, days by their names."""
+        days = "sunday monday tuesday wednesday thursday friday saturday".split()
+        for interval in body.get("time_intervals") or []:
+            for time in interval.get("times") or []:
+                start, end = time["start_time"], time["end_time"]
+                if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", start) or not (end == "24:00" or end > start):
+                    refuse(400, f"invalid time range {start} to {end}")
+            for day in interval.get("weekdays") or []:
+                if any(part not in days for part in day.split(":")):
+                    refuse(400, f"{day} is not a valid weekday")
+        # What was left out comes back as nothing.
+        empty = {"times": None, "weekdays": None, "days_of_month": None, "months": None, "years": None, "location": ""}
+        intervals = [{**empty, **interval} for interval in body.get("time_intervals") or []]
+        return {"name": body["name"], "time_intervals": intervals, "provenance": "api", "version": "f00d"}
+
+    def timings_root(self, method, body, **_):
+        if method == "GET":
+            return 200, list(self.timings.values())
+        if not body.get("name"):
+            refuse(400, "mute timing needs a name")
+        if body["name"] in self.timings:
+            refuse(400, "a mute timing with the same name already exists")
+        self.timings[body["name"]] = self.checked_timing(body)
+        return 201, self.timings[body["name"]]
+
+    def timing(self, name, method, body, **_):
+        if name not in self.timings:
+            raise Refusal(404)
+        if method == "GET":
+            return 200, self.timings[name]
+        if method == "DELETE":
+            if name in json.dumps(self.policies):
+                refuse(409, f"mute timing {name} is in use by a notification policy")
+            del self.timings[name]
+            return 204, None
+        self.timings[name] = self.checked_timing({**body, "name": name})
+        return 202, self.timings[name]
+
     def tree(self, method, body, headers, **_):
         if method == "GET":
             return 200, self.policies
@@ -431,6 +477,10 @@ class Grafana:
             return 202, {"message": "policies deleted"}
         if body["receiver"] not in [point["name"] for point in self.points]:
             refuse(400, f"receiver {body['receiver']} does not exist")
+        for route in body.get("routes", []):
+            for name in route.get("mute_time_intervals", []):
+                if name not in self.timings:
+                    refuse(400, f"mute time interval {name} does not exist")
         self.policies = {**body, "provenance": "api"}
         return 202, {"message": "policies updated"}
 
@@ -463,6 +513,8 @@ ROUTES = [
     (12, f"{CONVERT}/{PART}/{PART}", "DELETE", Grafana.imported_group),
     (9, "/api/v1/provisioning/contact-points", "GET POST", Grafana.points_root),
     (9, f"/api/v1/provisioning/contact-points/{PART}", "DELETE", Grafana.point),
+    (9, "/api/v1/provisioning/mute-timings", "GET POST", Grafana.timings_root),
+    (9, f"/api/v1/provisioning/mute-timings/{PART}", "GET PUT DELETE", Grafana.timing),
     (9, "/api/v1/provisioning/policies", "GET PUT DELETE", Grafana.tree),
     (9, "/api/annotations", "GET POST", Grafana.annotation),
 ]

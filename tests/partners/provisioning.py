@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import socketserver
+import ssl
 import subprocess
+import threading
 from pathlib import Path
 
 from conftest import PROGRAM
@@ -62,6 +66,74 @@ class Files:
         self.write(f"alert-rules/{name}.yml", json.dumps(groups, indent=1) + "\n")
 
 
+class Authority:
+    """A certificate authority of our own, and servers that it vouches for. Made by OpenSSL."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.file = folder, folder / "ca.pem"
+        self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=A lab",
+                     "-keyout", "ca.key", "-out", "ca.pem",
+                     "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
+
+    def openssl(self, *words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
+
+    def server(self, *names: str) -> ssl.SSLContext:
+        """A context for a server of these names, as `IP:127.0.0.1`."""
+        (self.folder / "names").write_text("subjectAltName=" + ",".join(names) + "\n")
+        self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a server", "-keyout", "key.pem", "-out", "request.pem")
+        self.openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                     "-days", "2", "-extfile", "names", "-out", "certificate.pem")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / "certificate.pem", self.folder / "key.pem")
+        return context
+
+
+class Proxy:
+    """A proxy that makes tunnels, and remembers where to. It can send every tunnel to one place."""
+
+    def __init__(self, to: tuple[str, int] | None = None):
+        self.asked: list[str] = []
+        proxy = self
+
+        class Tunnel(socketserver.StreamRequestHandler):
+            def handle(self):
+                first = self.rfile.readline().decode()
+                while self.rfile.readline().strip():
+                    pass
+                proxy.asked.append(first.split(" HTTP")[0])
+                method, target, _ = first.split()
+                if method != "CONNECT":
+                    self.wfile.write(b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n")
+                    return
+                host, _, port = target.rpartition(":")
+                with socket.create_connection(to or (host, int(port)), 10) as there:
+                    self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    back = threading.Thread(target=self.copy, args=(there, self.connection), daemon=True)
+                    back.start()
+                    self.copy(self.connection, there)
+                    back.join(10)
+
+            @staticmethod
+            def copy(source, drain):
+                try:
+                    while data := source.recv(65536):
+                        drain.sendall(data)
+                    drain.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class Done:
     """What a run of the command said."""
 
@@ -86,11 +158,18 @@ class Provision:
         self.files = Files(folder / "generated")
         self.config = folder / "config.yml"
         self.targets = list(targets)
+        self.configure(wait)
+
+    def configure(self, wait: str) -> None:
         self.config.write_text(json.dumps({"provision": {"wait": wait, "targets": self.targets}}))
 
     def __call__(self, deed: str, *more: str, environment: dict | None = None) -> Done:
-        command = [str(PROGRAM), "provision", deed, "--config", str(self.config), "--from", str(self.files.folder)]
-        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=120, env=environment)
+        return self.run(self.config, deed, "--from", str(self.files.folder), *more, environment=environment)
+
+    @staticmethod
+    def run(config: Path, deed: str, *more: str, environment: dict | None = None) -> Done:
+        command = [str(PROGRAM), "provision", deed, "--config", str(config), *more]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
         print(done.stdout, done.stderr)
         return Done(done)
 

@@ -108,8 +108,12 @@ def test_every_variable_has_values(watched, file):
         if query is None or any(re.search(metric, query) for metric in ABSENT):
             continue
         metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", filled(dashboard, query)).groups()
-        series = watched.api("series", **{"match[]": metric})
-        assert any(label in one for one in series), f"{variable['name']}: {query}"
+
+        def there() -> bool:
+            return any(label in one for one in watched.api("series", **{"match[]": metric}))
+
+        # What rules make is there when they were evaluated.
+        wait_until(there, 60, f"{variable['name']}: {query}")
 
 
 def relaxed(name: str) -> dict:

@@ -151,6 +151,10 @@ def test_a_pulled_plug_reaches_a_person(agent, cyton, prometheus, alertmanager, 
     assert alert["status"] == "firing"
     assert (alert["labels"]["device"], alert["labels"]["priority"]) == ("cyton", "P0"), alert
     assert "cyton" in alert["annotations"]["summary"]
+    # What the notification leads to: the dashboard of the Grafana of the configuration, with the board chosen.
+    assert alert["annotations"]["dashboard_url"].startswith(f"{grafana.url}/d/neural-device")
+    assert "var-device=cyton" in alert["annotations"]["dashboard_url"]
+    assert alert["annotations"]["dashboard_url"].split("/d/")[1].split("?")[0] in grafana.boards
     link = alert["annotations"]["runbook_url"]
     assert link == f"http://127.0.0.1:{agent.port}/runbooks/NeuralDeviceUnplugged.md"
     with urllib.request.urlopen(link, timeout=10) as answer:

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from grafana_server import Grafana
-from provisioning import Provision, rules
+from provisioning import Authority, Provision, Proxy, rules
 
 FOLDER = "neural-exporter"
 VERSIONS = ["9.4", "12.2", "13.0"]
@@ -263,6 +263,151 @@ def test_a_proxy_of_the_environment_is_used(current, tmp_path):
     done = push("apply", environment={"HTTP_PROXY": current.url, "PATH": "/usr/bin:/bin"})
     assert done.code == 0, done.text
     assert all(target.startswith("http://grafana.invalid/") for target in seen), seen
+
+
+def test_a_server_is_believed_by_its_authority(tmp_path):
+    """A certificate of an authority of one's own: known by `ca_file`, and by nothing else."""
+    authority = Authority(tmp_path / "ca")
+    server = Grafana("13.0", tls=authority.server("IP:127.0.0.1"))
+    ours, trusted = {"token_file": str(tmp_path / "token")}, {"ca_file": str(authority.file)}
+    try:
+        stranger = provision(tmp_path, server, "stranger", access=ours)
+        stranger.configure(wait="2s")
+        done = stranger("apply")
+        assert done.code == 1 and "certificate" in done.text and "ca_file" in done.text, done.text
+        assert server.asked == [], "nothing is asked before the server is believed"
+
+        push = provision(tmp_path, server, access={**ours, **trusted})
+        assert push("apply").code == 0 and len(server.boards) == 2
+        assert push.json("apply").json["writes"] == 0
+
+        # Another authority vouches for nobody here.
+        other = Authority(tmp_path / "other")
+        wrong = provision(tmp_path, server, "wrong", access={**ours, "ca_file": str(other.file)})
+        wrong.configure(wait="2s")
+        done = wrong("plan")
+        assert done.code == 1 and "certificate" in done.text, done.text
+        other.file.write_text("nothing\n")
+        done = wrong("plan")
+        assert done.code == 1 and "it must be PEM" in done.text, done.text
+    finally:
+        server.stop()
+    assert server.violations == []
+
+
+def test_a_certificate_is_for_its_name(tmp_path):
+    authority = Authority(tmp_path / "ca")
+    server = Grafana("13.0", tls=authority.server("DNS:grafana.example"))
+    access = {"token_file": str(tmp_path / "token"), "ca_file": str(authority.file)}
+    push = provision(tmp_path, server, access=access)
+    push.configure(wait="2s")
+    done = push("plan")
+    server.stop()
+    assert done.code == 1 and "grafana.example" in done.text and server.asked == [], done.text
+
+
+@pytest.mark.parametrize("told", ["environment", "settings", "settings for one", "not for this one"])
+def test_a_proxy_makes_a_tunnel(tmp_path, told):
+    """What goes through it is TLS from end to end, for a name that only the proxy can find."""
+    authority = Authority(tmp_path / "ca")
+    server = Grafana("13.0", tls=authority.server("DNS:grafana.invalid", "IP:127.0.0.1"))
+    proxy = Proxy(("127.0.0.1", server.server.server_port))
+    access = {"token_file": str(tmp_path / "token"), "ca_file": str(authority.file)}
+    environment = {"PATH": "/usr/bin:/bin", "HTTPS_PROXY": proxy.url}
+    url = "https://grafana.invalid"
+    match told:
+        case "settings":
+            access["proxy"], environment = proxy.url, {"PATH": "/usr/bin:/bin"}
+        case "settings for one":
+            access["proxy"], environment["HTTPS_PROXY"] = proxy.url, "http://127.0.0.1:1"
+        case "not for this one":
+            url, environment["NO_PROXY"] = server.url, "127.0.0.1"
+    push = provision(tmp_path, server, access=access, url=url)
+    done = push("apply", environment=environment)
+    proxy.stop()
+    server.stop()
+    assert done.code == 0 and len(server.boards) == 2, done.text
+    assert set(proxy.asked) == (set() if told == "not for this one" else {"CONNECT grafana.invalid:443"})
+    assert server.violations == []
+
+
+NIGHT = """apiVersion: 1
+muteTimes:
+  - orgId: 1
+    name: neural-quiet
+    time_intervals:
+      - times: [{start_time: '20:00', end_time: '24:00'}, {start_time: '00:00', end_time: '07:00'}]
+        location: Europe/Berlin
+      - weekdays: [saturday, sunday]
+        location: Europe/Berlin
+"""
+TIMINGS = "provisioning/grafana/alerting/neural-exporter.yml"
+
+
+def test_quiet_hours_are_those_of_the_settings(grafana, tmp_path):
+    """From the configuration to the server, through the files that are generated."""
+    token, config = tmp_path / "token", tmp_path / "config.yml"
+    token.write_text("glsa_right")
+    target = {"url": grafana.url, "access": {"token_file": str(token)}, "alerts": "grafana",
+              "datasource": {"url": "http://prometheus:9090"}}
+
+    def run(deed: str, quiet: dict | None, **more):
+        alerts = {"quiet": quiet} if quiet else {}
+        config.write_text(json.dumps({"alerts": alerts, "provision": {"targets": [{"grafana": {**target, **more}}]}}))
+        return Provision.run(config, deed, "--output", "json")
+
+    night = {"from": "20:00", "to": "07:00", "weekends": True, "location": "Europe/Berlin"}
+    assert run("apply", night).code == 0
+    first, second = grafana.timings["neural-quiet"]["time_intervals"]
+    assert [(time["start_time"], time["end_time"]) for time in first["times"]] == [("20:00", "24:00"), ("00:00", "07:00")]
+    assert first["location"] == "Europe/Berlin" and second["weekdays"] == ["saturday", "sunday"]
+    assert run("apply", night).json["writes"] == 0
+    done = run("apply", {**night, "to": "06:00"})
+    assert done.results()["neural-quiet"] == "update" and done.json["writes"] >= 1
+    # Without alerts of its own it has no use for them, and a token for dashboards may not see them.
+    asked = len([path for _, path in grafana.asked if "mute" in path])
+    run("plan", night, alerts="none")
+    assert len([path for _, path in grafana.asked if "mute" in path]) == asked
+    assert run("apply", None).results()["neural-quiet"] == "leave"
+    assert run("destroy", None).code == 0 and grafana.timings == {}
+
+
+def test_mute_timings_of_others_stay(current, tmp_path):
+    tree = tmp_path / "tree.json"
+    tree.write_text(json.dumps({"receiver": "lab", "routes": [{"receiver": "lab", "mute_time_intervals": ["neural-quiet"]}]}))
+    points = tmp_path / "points.json"
+    points.write_text(json.dumps([{"name": "lab", "type": "webhook", "settings": {"url": "http://127.0.0.1:9095/"}}]))
+    current.timings["weekend"] = {"name": "weekend", "time_intervals": [], "provenance": ""}
+    push = provision(tmp_path, current, contact_points_file=str(points), policies_file=str(tree))
+    push.files.write(TIMINGS, NIGHT)
+    assert push("apply", "--force").code == 0, "the policy names what was made just before it"
+    assert push("apply").code == 0
+    # Made in the browser: nobody's but theirs.
+    current.timings["neural-quiet"]["provenance"] = ""
+    current.timings["neural-quiet"]["time_intervals"] = []
+    assert push.json("plan").results()["neural-quiet"] == "refuse"
+    current.timings["neural-quiet"]["provenance"] = "file"
+    assert push.json("apply", "--force").results()["neural-quiet"] == "refuse", "a file of the server wins"
+    current.timings["neural-quiet"]["provenance"] = "api"
+    # A policy that somebody else has now keeps it.
+    current.policies = {"receiver": "theirs", "routes": [{"receiver": "theirs", "mute_time_intervals": ["neural-quiet"]}]}
+    done = push("destroy")
+    assert done.code == 1 and "a policy still names it" in done.text and "neural-quiet" in current.timings, done.text
+    current.policies = {"receiver": "theirs"}
+    assert push("destroy").code == 0 and set(current.timings) == {"weekend"}
+
+
+def test_exemplars_lead_to_traces(current, tmp_path):
+    source = {"url": "http://prometheus:9090", "traces_datasource": "tempo"}
+    assert provision(tmp_path, current, datasource=source)("apply").code == 0
+    to = {"name": "trace_id", "datasourceUid": "tempo"}
+    assert current.sources["neural-prometheus"]["jsonData"]["exemplarTraceIdDestinations"] == [to]
+    source = {"url": "http://prometheus:9090", "traces_url": "http://jaeger:16686/trace/"}
+    push = provision(tmp_path, current, datasource=source)
+    assert push.json("apply").results()["neural-prometheus"] == "update"
+    (to,) = current.sources["neural-prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert to["url"] == "http://jaeger:16686/trace/${__value.raw}" and to["name"] == "trace_id"
+    assert push.json("apply").json["writes"] == 0
 
 
 def test_targets_are_chosen_by_name(current, tmp_path):

@@ -64,3 +64,8 @@ def test_what_is_missing_is_told(ruler, tmp_path):
     elsewhere.files.rules("device", rules("DeviceDown"))
     done = elsewhere("plan")
     assert done.code == 1 and "the prefix is right" in done.text, done.text
+    loki = Provision(tmp_path / "loki", {"mimir": {"url": ruler.url, "tenant": "lab", "prefix": "/loki/api/v1/rules"}})
+    loki.files.rules("device", rules("DeviceDown"))
+    asked = len(ruler.asked)
+    done = loki("apply")
+    assert done.code == 1 and "LogQL" in done.text and len(ruler.asked) == asked, done.text

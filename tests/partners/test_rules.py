@@ -153,6 +153,7 @@ def test_changed_settings_give_rules_that_are_lawful(tmp_path):
         tmp_path,
         "alerts:\n"
         "  severities: three\n  job: brain\n  labels: {team: neuro}\n  runbooks: https://wiki.example.org/run\n"
+        "  grafana: https://lab.example.org/grafana/\n"
         "  receivers:\n    - webhook: {url: 'http://127.0.0.1:9095/'}\n"
         "  watchdog: http://127.0.0.1:9096/\n  quiet: {from: '22:00', to: '06:00'}\n",
     )

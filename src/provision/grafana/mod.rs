@@ -5,6 +5,7 @@
 
 mod alerts;
 mod dashboard;
+mod mute;
 mod notify;
 mod source;
 
@@ -80,6 +81,7 @@ impl Place {
             _ => {}
         }
         wanted.extend(notify::wanted(settings)?);
+        wanted.extend(mute::wanted(settings, bundle));
         Ok(wanted)
     }
 
@@ -99,6 +101,7 @@ impl Place {
             Alerts::None | Alerts::Grafana => {}
         }
         found.extend(notify::read(self, wanted).await?);
+        found.extend(mute::read(self, wanted).await?);
         Ok(found)
     }
 
@@ -163,6 +166,7 @@ impl Place {
             Kind::Dashboard => dashboard::write(self, step).await,
             Kind::RuleGroup if self.alerts == Alerts::Import => self.ruler.write(&self.client, step).await,
             Kind::RuleGroup => alerts::write(self, step).await,
+            Kind::MuteTiming => mute::write(self, step).await,
             Kind::ContactPoint | Kind::Policies => notify::write(self, step).await,
             Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such thing".to_owned()),
         }

@@ -10,8 +10,16 @@ use crate::provision::settings::DataSource;
 
 /// The key of `jsonData` that has our mark.
 const MARK: &str = "neuralExporter";
+/// Where exemplars lead to.
+const TRACES: &str = "exemplarTraceIdDestinations";
+/// The label of an exemplar that holds the trace's id.
+const TRACE: &str = "trace_id";
 
 pub(super) fn wanted(source: &DataSource) -> Wanted {
+    let by_id = source.traces_datasource.iter().map(|uid| json!({"name": TRACE, "datasourceUid": uid}));
+    let by_url = source.traces_url.iter().map(|before| {
+        json!({"name": TRACE, "url": format!("{before}${{__value.raw}}"), "urlDisplayLabel": "Open the trace"})
+    });
     let model = json!({
         "name": source.name,
         "type": "prometheus",
@@ -20,6 +28,7 @@ pub(super) fn wanted(source: &DataSource) -> Wanted {
         "jsonData": {
             "httpMethod": "POST",
             "timeInterval": source.scrape_interval.to_string(),
+            "exemplarTraceIdDestinations": by_id.chain(by_url).collect::<Vec<_>>(),
         },
     });
     Wanted { kind: Kind::DataSource, name: source.uid.clone(), text: canonical(&model) }
@@ -29,13 +38,19 @@ pub(super) fn wanted(source: &DataSource) -> Wanted {
 fn canonical(model: &Value) -> String {
     let of = |key: &str| model.get(key).cloned().unwrap_or_default();
     let data = |key: &str| model.pointer(&format!("/jsonData/{key}")).cloned().unwrap_or_default();
-    let model = json!({
+    let mut model = json!({
         "name": of("name"),
         "type": of("type"),
         "access": of("access"),
         "url": of("url"),
         "jsonData": {"httpMethod": data("httpMethod"), "timeInterval": data("timeInterval")},
     });
+    let traces = data(TRACES);
+    if let Some(known) = model.get_mut("jsonData").and_then(Value::as_object_mut)
+        && traces.as_array().is_some_and(|all| !all.is_empty())
+    {
+        known.insert(TRACES.to_owned(), traces);
+    }
     format!("{}\n", serde_json::to_string_pretty(&model).unwrap_or_default())
 }
 

@@ -146,14 +146,25 @@ pub fn key(page: &Page) -> String {
     }
 }
 
-/// The dashboard of a page that no board names, as those of users are.
-fn alone(page: &Page, names: &Names<'_>, limits: &Limits) -> Dashboard {
-    let mut variables: Vec<(&'static str, &'static str)> = Vec::new();
+/// The labels that can be chosen from on the dashboard that a page is drawn on, besides job and instance.
+#[must_use]
+pub fn labels(page: &Page) -> Vec<&'static str> {
+    if let Some(board) = BOARDS.iter().find(|board| board.pages.contains(&page.id)) {
+        return board.variables.iter().map(|(label, _)| *label).collect();
+    }
+    let mut labels: Vec<&'static str> = Vec::new();
     for label in page.metrics.iter().flat_map(|metric| metric.labels).copied() {
-        if variables.len() < 4 && !variables.iter().any(|(known, _)| *known == label) {
-            variables.push((label, ""));
+        if labels.len() < 4 && !labels.contains(&label) {
+            labels.push(label);
         }
     }
+    labels
+}
+
+/// The dashboard of a page that no board names, as those of users are.
+fn alone(page: &Page, names: &Names<'_>, limits: &Limits) -> Dashboard {
+    let labels = labels(page);
+    let variables: Vec<(&'static str, &'static str)> = labels.iter().map(|label| (*label, "")).collect();
     let board = Board {
         key: "",
         title: page.title,
@@ -166,7 +177,6 @@ fn alone(page: &Page, names: &Names<'_>, limits: &Limits) -> Dashboard {
         rows: &[],
     };
     let mut assembly = Assembly { names, limits, board: &board, used: BTreeSet::new() };
-    let labels: Vec<&str> = variables.iter().map(|(label, _)| *label).collect();
     let mut rows = Vec::new();
     assembly.defaults(&[page], &BTreeSet::new(), &labels, &mut rows);
     for row in &mut rows {

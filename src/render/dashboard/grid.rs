@@ -1,15 +1,17 @@
 //! Where panels stand: 24 columns, every line full, panels of one line of one height.
 
+use serde::Serialize;
+
 /// The columns of a dashboard.
 pub(super) const COLUMNS: u32 = 24;
 
 /// A place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Place {
+    pub(super) h: u32,
+    pub(super) w: u32,
     pub(super) x: u32,
     pub(super) y: u32,
-    pub(super) w: u32,
-    pub(super) h: u32,
 }
 
 /// What a panel asks for.

@@ -8,18 +8,21 @@ pub mod assemble;
 mod board;
 mod default;
 mod grid;
+mod manner;
 mod panel;
 pub mod query;
 pub mod variable;
 pub mod view;
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::assemble::{Dashboard, Heading};
 use self::grid::{COLUMNS, Place, Wish};
-use self::panel::{Frame, datasource};
+use self::panel::{Frame, Written, datasource};
 use super::{File, Settings};
 use crate::catalog::Page;
 
@@ -28,6 +31,9 @@ pub const TAG: &str = "neural-exporter";
 
 /// Newest that Grafana 9 does not stumble over: it ignores what it does not know, and newer ones migrate.
 const SCHEMA: u32 = 39;
+
+/// The variable that names the data source in the provisioned flavour.
+const SOURCE_VARIABLE: &str = "datasource";
 
 /// A way to name the data source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +58,11 @@ impl Flavour {
 pub fn files(pages: &[&Page], settings: &Settings) -> Vec<File> {
     let mut files = Vec::new();
     for dashboard in assemble::dashboards(pages, &settings.limits) {
+        let panels = panels(&dashboard);
         for (folder, flavour) in
             [("dashboards", Flavour::Shareable), ("provisioning/grafana/dashboards", Flavour::Provisioned)]
         {
-            // Values that are made of strings and numbers can be written.
-            let mut text = serde_json::to_string_pretty(&json(&dashboard, flavour)).unwrap_or_default();
-            text.push('\n');
+            let text = text(&dashboard, flavour, &panels);
             files.push(File { path: format!("{folder}/{}.json", dashboard.key), text });
         }
     }
@@ -76,15 +81,58 @@ pub fn uid(page: &Page) -> String {
     panel::uid(&assemble::key(page))
 }
 
+/// Whether a label can be chosen from on the dashboard that draws a page.
+#[must_use]
+pub fn chooses(page: &Page, label: &str) -> bool {
+    ["job", "instance"].contains(&label) || assemble::labels(page).contains(&label)
+}
+
 /// The dashboard as Grafana's JSON (classic model).
 #[must_use]
 pub fn json(dashboard: &Dashboard, flavour: Flavour) -> Value {
-    let mut variables: Vec<&str> = dashboard.variables.iter().map(|of| of.name.as_str()).collect();
-    if flavour == Flavour::Provisioned {
-        variables.insert(0, "datasource");
-    }
-    let frame = Frame { datasource: flavour.uid(), variables: &variables };
-    let panels = panels(&dashboard.rows, frame);
+    // It was written a moment ago.
+    serde_json::from_str(&text(dashboard, flavour, &panels(dashboard))).unwrap_or_default()
+}
+
+/// The dashboard as text, around its panels. Those are nearly all of it, and the same
+/// in both flavours but for the name of the data source.
+fn text(dashboard: &Dashboard, flavour: Flavour, panels: &str) -> String {
+    let mut text = pretty(&around(dashboard, flavour));
+    text.push('\n');
+    // No other line of it is this one: keys of the dashboard itself stand at this distance from the margin.
+    let Some((before, after)) = text.split_once(&key("null")) else { return text };
+    let panels = match flavour {
+        Flavour::Provisioned => Cow::Borrowed(panels),
+        Flavour::Shareable => {
+            let carried = ["&${", SOURCE_VARIABLE, ":queryparam}"].concat();
+            Cow::Owned(panels.replace(&carried, "").replace(Flavour::Provisioned.uid(), flavour.uid()))
+        }
+    };
+    [before, &key(&panels), after].concat()
+}
+
+/// Values that are made of strings and numbers can be written.
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// The key of the panels as it stands in a dashboard.
+fn key(value: &str) -> String {
+    format!("\n  \"panels\": {value}")
+}
+
+/// The panels as they stand in a provisioned dashboard.
+fn panels(dashboard: &Dashboard) -> String {
+    let own = dashboard.variables.iter().map(|of| of.name.as_str());
+    let variables: Vec<&str> = [SOURCE_VARIABLE].into_iter().chain(own).collect();
+    let frame = Frame { datasource: Flavour::Provisioned.uid(), variables: &variables };
+    let alone = pretty(&BTreeMap::from([("panels", placed(&dashboard.rows, frame))]));
+    let inside = alone.strip_prefix('{').and_then(|text| text.strip_prefix(key("").as_str()));
+    inside.and_then(|text| text.strip_suffix("\n}")).unwrap_or("[]").to_owned()
+}
+
+/// The dashboard without its panels.
+fn around(dashboard: &Dashboard, flavour: Flavour) -> Value {
     let mut whole = json!({
         "id": null,
         "uid": panel::uid(&dashboard.key),
@@ -101,7 +149,7 @@ pub fn json(dashboard: &Dashboard, flavour: Flavour) -> Value {
         "timepicker": {"refresh_intervals": ["5s", "10s", "30s", "1m", "5m", "15m", "1h"]},
         "refresh": dashboard.refresh,
         "schemaVersion": SCHEMA,
-        "panels": panels,
+        "panels": null,
         "templating": {"list": choices(dashboard, flavour)},
         "annotations": {"list": annotations(dashboard, flavour)},
         "links": [{
@@ -119,47 +167,54 @@ pub fn json(dashboard: &Dashboard, flavour: Flavour) -> Value {
     });
     if let (Flavour::Shareable, Some(whole)) = (flavour, whole.as_object_mut()) {
         whole.insert("__inputs".to_owned(), inputs());
-        whole.insert("__requires".to_owned(), requires(whole.get("panels").unwrap_or(&Value::Null)));
+        whole.insert("__requires".to_owned(), requires(&dashboard.rows));
         whole.insert("__elements".to_owned(), json!({}));
     }
     whole
 }
 
-fn panels(rows: &[Heading], frame: Frame<'_>) -> Vec<Value> {
+/// What stands on a dashboard.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item<'a> {
+    Panel(Box<Written<'a>>),
+    Row(Row<'a>),
+}
+
+/// A heading. One that is closed holds its panels, others stand before theirs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    collapsed: bool,
+    grid_pos: Place,
+    id: u32,
+    panels: Vec<Written<'a>>,
+    title: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+fn placed<'a>(rows: &'a [Heading], frame: Frame<'a>) -> Vec<Item<'a>> {
     let (mut all, mut id, mut y) = (Vec::new(), 0, 0);
     for Heading { title, open, pictures } in rows {
         id += 1;
-        let row = Place { x: 0, y, w: COLUMNS, h: 1 };
-        let row_id = id;
+        let grid_pos = Place { x: 0, y, w: COLUMNS, h: 1 };
+        let mut row = Row { collapsed: !open, grid_pos, id, panels: Vec::new(), title, kind: "row" };
         let wishes: Vec<Wish> =
             pictures.iter().map(|of| Wish { beside: of.beside, height: panel::height(of) }).collect();
         let (places, below) = grid::places(&wishes, y + 1);
-        let inside: Vec<Value> = pictures
-            .iter()
-            .zip(places)
-            .map(|(picture, place)| {
-                id += 1;
-                panel::panel(picture, id, place, frame)
-            })
-            .collect();
-        let mut heading = json!({
-            "id": row_id,
-            "type": "row",
-            "title": title,
-            "collapsed": !open,
-            "gridPos": {"x": row.x, "y": row.y, "w": row.w, "h": row.h},
-            "panels": [],
+        let inside = pictures.iter().zip(places).map(|(picture, place)| {
+            id += 1;
+            panel::panel(picture, id, place, frame)
         });
         // What is in a closed row takes no room below it.
         if *open {
-            all.push(heading);
-            all.extend(inside);
+            all.push(Item::Row(row));
+            all.extend(inside.map(|panel| Item::Panel(Box::new(panel))));
             y = below;
         } else {
-            if let Some(heading) = heading.as_object_mut() {
-                heading.insert("panels".to_owned(), Value::Array(inside));
-            }
-            all.push(heading);
+            row.panels.extend(inside);
+            all.push(Item::Row(row));
             y += 1;
         }
     }
@@ -171,7 +226,7 @@ fn choices(dashboard: &Dashboard, flavour: Flavour) -> Vec<Value> {
     if flavour == Flavour::Provisioned {
         all.push(json!({
             "type": "datasource",
-            "name": "datasource",
+            "name": SOURCE_VARIABLE,
             "label": "Data source",
             "query": "prometheus",
             "regex": "",
@@ -267,15 +322,9 @@ fn inputs() -> Value {
 }
 
 /// What an import needs: the server, the source, and each kind of panel.
-fn requires(panels: &Value) -> Value {
-    let mut kinds = BTreeSet::new();
-    let flat = |list: &Value| list.as_array().cloned().unwrap_or_default();
-    for panel in flat(panels) {
-        for panel in flat(panel.get("panels").unwrap_or(&Value::Null)).iter().chain([&panel]) {
-            kinds.extend(panel.get("type").and_then(Value::as_str).map(str::to_owned));
-        }
-    }
-    kinds.remove("row");
+fn requires(rows: &[Heading]) -> Value {
+    let pictures = rows.iter().flat_map(|row| &row.pictures);
+    let kinds: BTreeSet<&str> = pictures.map(|picture| panel::kind(picture.panel)).collect();
     let mut all = vec![
         json!({"type": "grafana", "id": "grafana", "name": "Grafana", "version": "9.0.0"}),
         json!({"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"}),

@@ -3,10 +3,14 @@
 //! Keys that only a newer version knows are harmless to an older one. The forms of options are those of the
 //! panels' published schemas.
 
+use std::borrow::Cow;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::assemble::{Picture, Steps, Target};
 use super::grid::Place;
+use super::manner::{custom, options};
 use crate::catalog::draw::{Mood, Panel, State};
 
 /// What a panel needs of its dashboard.
@@ -23,42 +27,126 @@ pub(super) fn datasource(uid: &str) -> Value {
     json!({"type": "prometheus", "uid": uid})
 }
 
+/// Columns of values beyond which a table is short of width.
+const MANY: usize = 5;
+
 /// How high a panel is.
 pub(super) fn height(picture: &Picture) -> u32 {
     match picture.panel {
         Panel::Stat if picture.beside > 3 => 4,
         Panel::Gauge if picture.beside > 3 => 5,
+        Panel::Table if channels(picture) => 12,
         Panel::Table if picture.beside == 1 => 7,
         Panel::Stat | Panel::Gauge => 6,
         Panel::Table if picture.beside == 3 => 6,
+        // A line for each channel: a name needs its height.
+        Panel::Cells | Panel::States if channels(picture) => 14,
         _ => 8,
     }
 }
 
+/// Whether it has a line for each channel.
+fn channels(picture: &Picture) -> bool {
+    let each = |text: &str| text.contains("{{channel}}") || text.contains(", channel)");
+    picture.targets.iter().any(|target| each(&target.legend) || each(&target.expr))
+}
+
+/// A panel as it is written. Keys are in the order of the alphabet, here and below, as everywhere in the files.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Written<'a> {
+    datasource: Source<'a>,
+    description: &'a str,
+    field_config: FieldConfig<'a>,
+    grid_pos: Place,
+    id: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<Value>,
+    options: Cow<'static, Value>,
+    targets: Vec<Query<'a>>,
+    title: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    transformations: Vec<Value>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+/// What a query refers to.
+#[derive(Clone, Copy, Serialize)]
+struct Source<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    uid: &'a str,
+}
+
+#[derive(Serialize)]
+struct FieldConfig<'a> {
+    defaults: Defaults<'a>,
+    overrides: Vec<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Defaults<'a> {
+    color: Color,
+    custom: Cow<'static, Value>,
+    mappings: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<f64>,
+    no_value: &'a str,
+    thresholds: Thresholds,
+    unit: &'a str,
+}
+
+#[derive(Serialize)]
+struct Color {
+    mode: &'static str,
+}
+
+#[derive(Serialize)]
+struct Thresholds {
+    mode: &'static str,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    color: &'static str,
+    value: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Query<'a> {
+    datasource: Source<'a>,
+    editor_mode: &'static str,
+    exemplar: bool,
+    expr: &'a str,
+    format: &'static str,
+    instant: bool,
+    legend_format: &'a str,
+    range: bool,
+    ref_id: String,
+}
+
 /// The panel.
-pub(super) fn panel(picture: &Picture, id: u32, place: Place, frame: Frame<'_>) -> Value {
-    let Place { x, y, w, h } = place;
-    let targets: Vec<Value> =
-        picture.targets.iter().enumerate().map(|(at, target)| query(picture, at, target, frame)).collect();
-    let mut panel = json!({
-        "id": id,
-        "type": kind(picture.panel),
-        "title": picture.title,
-        "description": picture.about,
-        "datasource": datasource(frame.datasource),
-        "gridPos": {"x": x, "y": y, "w": w, "h": h},
-        "targets": targets,
-        "fieldConfig": {"defaults": defaults(picture), "overrides": overrides(picture)},
-        "options": options(picture, w),
-    });
-    let transformations = transformations(picture);
-    if let (false, Some(panel)) = (transformations.is_empty(), panel.as_object_mut()) {
-        panel.insert("transformations".to_owned(), Value::Array(transformations));
+pub(super) fn panel<'a>(picture: &'a Picture, id: u32, place: Place, frame: Frame<'a>) -> Written<'a> {
+    let targets = picture.targets.iter().enumerate();
+    Written {
+        datasource: Source { kind: "prometheus", uid: frame.datasource },
+        description: &picture.about,
+        field_config: FieldConfig { defaults: defaults(picture), overrides: overrides(picture) },
+        grid_pos: place,
+        id,
+        links: if picture.to.is_empty() { Vec::new() } else { vec![link(picture.to, frame)] },
+        options: options(picture, place.w),
+        targets: targets.map(|(at, target)| query(picture, at, target, frame)).collect(),
+        title: &picture.title,
+        transformations: transformations(picture),
+        kind: kind(picture.panel),
     }
-    if let (false, Some(panel)) = (picture.to.is_empty(), panel.as_object_mut()) {
-        panel.insert("links".to_owned(), json!([link(picture.to, frame)]));
-    }
-    panel
 }
 
 /// The word for a dashboard's uid.
@@ -86,7 +174,8 @@ fn link(to: &str, frame: Frame<'_>) -> Value {
     })
 }
 
-fn kind(panel: Panel) -> &'static str {
+/// Grafana's name of a kind of panel.
+pub(super) fn kind(panel: Panel) -> &'static str {
     match panel {
         Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack => "timeseries",
         Panel::Stat => "stat",
@@ -105,28 +194,26 @@ fn instant(panel: Panel) -> bool {
     matches!(panel, Panel::Stat | Panel::Gauge | Panel::Bars | Panel::Table | Panel::Pie)
 }
 
-fn query(picture: &Picture, at: usize, target: &Target, frame: Frame<'_>) -> Value {
-    let format = match picture.panel {
-        Panel::Table => "table",
-        Panel::Heat => "heatmap",
-        _ => "time_series",
-    };
-    let legend = match (picture.panel, target.legend.as_str()) {
-        (Panel::Table, _) | (_, "") => "__auto",
-        (_, legend) => legend,
-    };
+fn query<'a>(picture: &Picture, at: usize, target: &'a Target, frame: Frame<'a>) -> Query<'a> {
     let instant = instant(picture.panel);
-    json!({
-        "refId": letter(at),
-        "datasource": datasource(frame.datasource),
-        "expr": target.expr,
-        "legendFormat": legend,
-        "editorMode": "code",
-        "format": format,
-        "instant": instant,
-        "range": !instant,
-        "exemplar": !instant && picture.unit == "s" && target.expr.contains("_bucket{"),
-    })
+    Query {
+        datasource: Source { kind: "prometheus", uid: frame.datasource },
+        editor_mode: "code",
+        exemplar: !instant && picture.unit == "s" && target.expr.contains("_bucket{"),
+        expr: &target.expr,
+        format: match picture.panel {
+            Panel::Table => "table",
+            Panel::Heat => "heatmap",
+            _ => "time_series",
+        },
+        instant,
+        legend_format: match (picture.panel, target.legend.as_str()) {
+            (Panel::Table, _) | (_, "") => "__auto",
+            (_, legend) => legend,
+        },
+        range: !instant,
+        ref_id: letter(at),
+    }
 }
 
 /// A, B, C …
@@ -137,10 +224,10 @@ fn letter(at: usize) -> String {
         .map_or_else(|| format!("Q{at}"), |at| char::from(b'A' + at).to_string())
 }
 
-fn thresholds(steps: &Steps) -> Value {
-    let mut all = vec![json!({"color": steps.base.unwrap_or("blue"), "value": null})];
-    all.extend(steps.from.iter().map(|(number, colour)| json!({"color": colour, "value": number})));
-    json!({"mode": "absolute", "steps": all})
+fn thresholds(steps: &Steps) -> Thresholds {
+    let lowest = Step { color: steps.base.unwrap_or("blue"), value: None };
+    let rest = steps.from.iter().map(|(number, color)| Step { color, value: Some(*number) });
+    Thresholds { mode: "absolute", steps: [lowest].into_iter().chain(rest).collect() }
 }
 
 fn mappings(states: &[State]) -> Value {
@@ -158,7 +245,7 @@ fn mappings(states: &[State]) -> Value {
     if options.is_empty() { json!([]) } else { json!([{"type": "value", "options": options}]) }
 }
 
-fn defaults(picture: &Picture) -> Value {
+fn defaults(picture: &Picture) -> Defaults<'_> {
     let lines = matches!(picture.panel, Panel::Lines | Panel::Stack | Panel::Pie);
     let mode = match picture.panel {
         _ if lines => "palette-classic",
@@ -166,55 +253,16 @@ fn defaults(picture: &Picture) -> Value {
         Panel::Cells if picture.steps.base.is_none() && picture.states.is_empty() => "continuous-BlYlRd",
         _ => "thresholds",
     };
-    let mut of = json!({
-        "unit": picture.unit,
-        "noValue": picture.empty,
-        "color": {"mode": mode},
-        "thresholds": thresholds(&picture.steps),
-        "mappings": mappings(picture.states),
-        "custom": custom(picture),
-    });
-    if let Some(of) = of.as_object_mut() {
-        if let Some(floor) = picture.floor.filter(|_| picture.panel != Panel::Table) {
-            of.insert("min".to_owned(), json!(floor));
-        }
-        if let Some(ceiling) = picture.ceiling.filter(|_| picture.panel != Panel::Table) {
-            of.insert("max".to_owned(), json!(ceiling));
-        }
-    }
-    of
-}
-
-fn custom(picture: &Picture) -> Value {
-    let hide = json!({"legend": false, "tooltip": false, "viz": false});
-    match picture.panel {
-        Panel::Lines | Panel::Stack => {
-            let stacked = picture.panel == Panel::Stack;
-            let limits = if picture.steps.limits { "dashed" } else { "off" };
-            json!({
-                "drawStyle": "line",
-                "lineInterpolation": "linear",
-                "lineWidth": if stacked { 1 } else { 2 },
-                "fillOpacity": if stacked { 60 } else { 8 },
-                "gradientMode": "none",
-                "showPoints": "never",
-                "spanNulls": false,
-                "stacking": {"mode": if stacked { "normal" } else { "none" }, "group": "A"},
-                "thresholdsStyle": {"mode": limits},
-                "axisPlacement": "auto",
-                "axisLabel": "",
-                "scaleDistribution": {"type": "linear"},
-                "hideFrom": hide,
-            })
-        }
-        Panel::States => json!({"lineWidth": 0, "fillOpacity": 75, "spanNulls": false, "hideFrom": hide}),
-        Panel::Cells => json!({"lineWidth": 1, "fillOpacity": 75, "hideFrom": hide}),
-        Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": hide}),
-        Panel::Pie => json!({"hideFrom": hide}),
-        Panel::Table => {
-            json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "filterable": true})
-        }
-        Panel::Auto | Panel::Hidden | Panel::Stat | Panel::Gauge | Panel::Bars => json!({}),
+    let scaled = picture.panel != Panel::Table;
+    Defaults {
+        color: Color { mode },
+        custom: custom(picture),
+        mappings: mappings(picture.states),
+        max: picture.ceiling.filter(|_| scaled),
+        min: picture.floor.filter(|_| scaled),
+        no_value: &picture.empty,
+        thresholds: thresholds(&picture.steps),
+        unit: &picture.unit,
     }
 }
 
@@ -227,6 +275,8 @@ fn overrides(picture: &Picture) -> Vec<Value> {
                 {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}},
                 {"id": "custom.lineWidth", "value": 1},
                 {"id": "custom.fillOpacity", "value": 0},
+                // The description says what is dashed; names of what is measured need the room.
+                {"id": "custom.hideFrom", "value": {"legend": true, "tooltip": false, "viz": false}},
             ],
         }));
     }
@@ -255,6 +305,14 @@ fn overrides(picture: &Picture) -> Vec<Value> {
             properties.push(json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}));
         }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
+    }
+    // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
+    if picture.targets.len() > MANY && picture.targets.iter().any(|target| target.expr.contains("(instance"))
+    {
+        all.push(json!({
+            "matcher": {"id": "byName", "options": "instance"},
+            "properties": [{"id": "custom.width", "value": 160}],
+        }));
     }
     if picture.targets.iter().any(|target| target.expr.contains("severity")) {
         let words: Map<String, Value> = severity
@@ -291,96 +349,4 @@ fn transformations(picture: &Picture) -> Vec<Value> {
     }
     let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": {}, "renameByName": renamed}});
     if several { vec![json!({"id": "merge", "options": {}}), organize] } else { vec![organize] }
-}
-
-fn options(picture: &Picture, width: u32) -> Value {
-    let reduce = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
-    let tooltip = json!({"mode": "multi", "sort": "desc"});
-    // A full line has room beside the lines for a table; elsewhere names stand below them.
-    let legend = if width >= 24 {
-        json!({"showLegend": true, "displayMode": "table", "placement": "right", "calcs": ["lastNotNull", "max"]})
-    } else {
-        json!({"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []})
-    };
-    match picture.panel {
-        Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack => {
-            json!({"legend": legend, "tooltip": tooltip})
-        }
-        Panel::Stat => json!({
-            "reduceOptions": reduce,
-            "orientation": "auto",
-            "textMode": if picture.targets.iter().any(|target| target.legend.contains("{{")) { "value_and_name" } else { "value" },
-            "colorMode": "value",
-            "graphMode": "none",
-            "justifyMode": "center",
-            "wideLayout": true,
-            "showPercentChange": false,
-            "percentChangeColorMode": "standard",
-        }),
-        Panel::Gauge => json!({
-            "reduceOptions": reduce,
-            "orientation": "auto",
-            "showThresholdLabels": false,
-            "showThresholdMarkers": true,
-            "sizing": "auto",
-            "minVizWidth": 75,
-            "minVizHeight": 75,
-        }),
-        Panel::Bars => json!({
-            "reduceOptions": reduce,
-            "orientation": "horizontal",
-            "displayMode": "gradient",
-            "valueMode": "color",
-            "namePlacement": "auto",
-            "showUnfilled": true,
-            "sizing": "auto",
-            "minVizWidth": 8,
-            "minVizHeight": 16,
-            "maxVizHeight": 40,
-            "legend": {"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []},
-        }),
-        Panel::States => json!({
-            "mergeValues": true,
-            "showValue": "auto",
-            "alignValue": "left",
-            "rowHeight": 0.85,
-            "legend": {"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []},
-            "tooltip": {"mode": "single", "sort": "none"},
-        }),
-        Panel::Cells => json!({
-            "rowHeight": 0.9,
-            "colWidth": 0.95,
-            "showValue": "never",
-            "legend": {"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []},
-            "tooltip": {"mode": "single", "sort": "none"},
-        }),
-        Panel::Heat => json!({
-            "calculate": false,
-            "color": {"mode": "scheme", "scheme": "Oranges", "fill": "dark-orange", "scale": "exponential", "exponent": 0.5, "steps": 64, "reverse": false},
-            "cellGap": 1,
-            "cellValues": {},
-            "exemplars": {"color": "rgba(255,0,255,0.7)"},
-            "filterValues": {"le": 1e-9},
-            "legend": {"show": true},
-            "rowsFrame": {"layout": "auto"},
-            "showValue": "never",
-            "tooltip": {"mode": "single", "yHistogram": true},
-            "yAxis": {"axisPlacement": "left", "reverse": false, "unit": picture.unit},
-        }),
-        Panel::Table => json!({
-            "showHeader": true,
-            "cellHeight": "sm",
-            "frameIndex": 0,
-            "sortBy": [],
-            "footer": {"show": false, "reducer": ["sum"], "countRows": false},
-        }),
-        Panel::Pie => json!({
-            "reduceOptions": reduce,
-            "orientation": "auto",
-            "pieType": "donut",
-            "displayLabels": [],
-            "legend": {"showLegend": true, "displayMode": "table", "placement": "right", "calcs": [], "values": ["percent"]},
-            "tooltip": {"mode": "single", "sort": "none"},
-        }),
-    }
 }

@@ -136,9 +136,11 @@ fn matchers<'a>(
     variables: &[&'a str],
     selected: &mut Selected<'a>,
 ) -> Result<Option<String>, String> {
-    let mut all: Vec<String> = ["job", "instance"].map(|of| format!("{of}=~\"${of}\"")).into();
+    if !word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Ok(None);
+    }
     if ALERTS.contains(&word) {
-        all.clear();
+        let mut all = Vec::new();
         for variable in variables.iter().filter(|variable| ["severity", "component"].contains(variable)) {
             all.push(format!("{variable}=~\"${variable}\""));
             selected.variables.insert(variable);
@@ -153,6 +155,7 @@ fn matchers<'a>(
     if metric.is_none() && !engine && !FOREIGN.contains(&word) {
         return if word.starts_with(PREFIX) { Err(word.to_owned()) } else { Ok(None) };
     }
+    let mut all: Vec<String> = ["job", "instance"].map(|of| format!("{of}=~\"${of}\"")).into();
     selected.metrics.extend(metric);
     selected.variables.extend(["job", "instance"]);
     let labels = match metric {

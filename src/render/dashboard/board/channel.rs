@@ -61,17 +61,20 @@ pub(super) static BOARD: Board = Board {
             )])
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
             .whole()
+            .beside(2)
             .empty("no signal"),
             view(Panel::Stack, "Bad channels, by reason", "none", "How many channels are bad at a time, by reason; one that has two reasons counts twice.", &[q(
                 "sum by (instance, device, reason) (rate(neural_device_bad_channel_seconds_total[$__rate_interval])) > 0",
                 "{{device}} {{reason}}",
             )])
+            .beside(2)
             .empty("no channel is bad"),
             view(Panel::Bars, "Bad for longest", "percentunit", "The ten channels that were bad for the largest part of the last hour.", &[q(
                 "topk(10, sum by (instance, device, channel) (rate(neural_channel_bad_seconds_total[1h])))",
                 "{{device}} {{channel}}",
             )])
             .limits(&[&CHANNEL_BAD])
+            .beside(1)
             .whole()
             .empty("no signal"),
         ]),

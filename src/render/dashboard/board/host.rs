@@ -144,7 +144,7 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance) (neural_host_memory_free_bytes)", "free"),
                 q("max by (instance) (neural_host_memory_dirty_bytes)", "dirty"),
             ]),
-            lines("Swap", "bytes", "Swap space in use. A pipeline that is swapped is late.", &[
+            lines("Swap", "bytes", "Swap space in use; dashed, all there is. A pipeline that is swapped is late.", &[
                 q("max by (instance) (neural_host_swap_used_bytes)", "used"),
                 q("max by (instance) (neural_host_swap_free_bytes)", "free"),
                 q("max by (instance) (neural_host_swap_size_bytes)", "size").dashed(),
@@ -203,7 +203,7 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance, sensor) (neural_host_temperature_critical_celsius)", "limit {{sensor}}").dashed(),
             ])
             .empty("no sensor"),
-            lines("File handles", "none", "File handles in use on the machine.", &[q("max by (instance) (neural_host_file_handles)", "in use"), q("max by (instance) (neural_host_file_handles_limit)", "limit").dashed()]),
+            lines("File handles", "none", "File handles in use on the machine; dashed, how many there may be.", &[q("max by (instance) (neural_host_file_handles)", "in use"), q("max by (instance) (neural_host_file_handles_limit)", "limit").dashed()]),
         ]),
         closed("Programs in detail", &[
             lines("Faults and switches", "cps", "Page faults that needed a disk, and context switches of the main threads.", &[

@@ -189,7 +189,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Queue depth",
                 "none",
-                "Items that wait, and the most that waited at once within the last minute. Growth without end means that the stage behind is too slow.",
+                "Items that wait; dashed, the most that waited at once within the last minute. Growth without end means that the stage behind is too slow.",
                 &[
                     q("max by (pipeline, queue) (neural_queue_depth)", "{{pipeline}} {{queue}}"),
                     q("max by (pipeline, queue) (neural_queue_peak_depth)", "peak {{pipeline}} {{queue}}").dashed(),

@@ -1,0 +1,82 @@
+//! Mute timings: the hours of `alerts.quiet`, for a Grafana that evaluates or routes alerts itself.
+//!
+//! They have no place for a mark. One that was written over the API cannot be edited in the browser, so the name and
+//! where it comes from say whether it is ours. Which policy names it is for whoever owns the policies.
+
+use serde_json::{Value, json};
+
+use super::Place;
+use crate::provision::Bundle;
+use crate::provision::client::{Ask, escape};
+use crate::provision::mark::hash;
+use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::provision::settings::{Alerts, Grafana};
+
+/// The one that is generated: it is removed when it is no longer wanted, others never.
+const OWN: &str = "neural-quiet";
+const PATH: &str = "/api/v1/provisioning/mute-timings";
+
+/// Whether alerts have anything to do with this Grafana. A token for dashboards alone may not even read these.
+fn concerns(settings: &Grafana) -> bool {
+    settings.alerts != Alerts::None || settings.policies_file.is_some()
+}
+
+pub(super) fn wanted(settings: &Grafana, bundle: &Bundle) -> Vec<Wanted> {
+    let all = bundle.mute_timings.iter().filter(|_| concerns(settings));
+    let of = |timing: &Value| Wanted {
+        kind: Kind::MuteTiming,
+        name: timing.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        text: canonical(timing),
+    };
+    all.map(of).collect()
+}
+
+/// The hours alone, without what is empty.
+fn canonical(timing: &Value) -> String {
+    let mut hours = timing.get("time_intervals").cloned().unwrap_or_default();
+    for hour in hours.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        hour.retain(|_, value| {
+            !(value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty))
+        });
+    }
+    format!("{}\n", serde_json::to_string_pretty(&json!({"time_intervals": hours})).unwrap_or_default())
+}
+
+pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+    if !concerns(&place.settings) {
+        return Ok(Vec::new());
+    }
+    let all = place.get(PATH).await?.unwrap_or_default();
+    let mut found = Vec::new();
+    for timing in all.as_array().into_iter().flatten() {
+        let word = |key: &str| timing.get(key).and_then(Value::as_str).unwrap_or_default();
+        let name = word("name");
+        if name != OWN && !wanted.iter().any(|want| want.kind == Kind::MuteTiming && want.name == name) {
+            continue;
+        }
+        let text = canonical(timing);
+        let mark = (word("provenance") == "api").then(|| hash(&text));
+        let locked = (word("provenance") == "file")
+            .then(|| "it is provisioned from a file of the server; remove that file first".to_owned());
+        found.push(Found { locked, ..Found::exact(Kind::MuteTiming, name, text, mark) });
+    }
+    Ok(found)
+}
+
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+    let path = format!("{PATH}/{}", escape(&step.name));
+    if step.action == Action::Delete {
+        let answer = place.client.send(Ask::delete(path)).await?;
+        return match answer.status {
+            404 => Ok(None),
+            409 => Err(format!("{}; a policy still names it: take it out there first", answer.words())),
+            _ => answer.good().map(|_| None),
+        };
+    }
+    let mut timing: Value = serde_json::from_str(&step.text).map_err(|why| why.to_string())?;
+    if let Some(map) = timing.as_object_mut() {
+        map.insert("name".to_owned(), json!(step.name));
+    }
+    let ask = if step.action == Action::Create { Ask::post(PATH) } else { Ask::put(path) };
+    place.client.ask(ask.json(&timing)).await.map(|_| None)
+}
