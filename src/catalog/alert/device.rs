@@ -36,7 +36,7 @@ static UNPLUGGED: Alert = Alert {
         Severity::Critical,
         Priority::P0,
         30,
-        "label_replace(neural_source_up == 0, 'device', '$1', 'source', '(.+)')\nand on (job, instance, device)\nneural_device_samples_total\nunless on (job, instance, device)\nneural_port_state{state=~'busy|not_permitted|ambiguous'} == 1",
+        "label_replace(neural_source_up{source!~'.+/.+'} == 0, 'device', '$1', 'source', '(.+)')\nand on (job, instance, device)\nneural_device_samples_total\nunless on (job, instance, device)\nneural_port_state{state=~'busy|not_permitted|ambiguous'} == 1",
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} cannot be reached",
@@ -86,7 +86,7 @@ static UNPLUGGED: Alert = Alert {
 
 static SILENT: Alert = Alert {
     name: "NeuralDeviceSilent",
-    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_device_streaming == 0"),
+    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_device_streaming{device!~'.+/.+'} == 0"),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} sends nothing",
     description: "The port of {{ $labels.device }} is open, but no sample has come for more than half a minute.",
@@ -260,7 +260,7 @@ static LOW_RATE: Alert = Alert {
         Severity::High,
         Priority::P1,
         120,
-        "neural_device_rate_ratio < ${device_rate} and neural_device_streaming == 1\nunless device:neural_device_loss:ratio_rate5m > ${device_loss}",
+        "neural_device_rate_ratio{device!~'.+/.+'} < ${device_rate} and neural_device_streaming == 1\nunless device:neural_device_loss:ratio_rate5m > ${device_loss}",
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} streams slower than it should, and nothing is missing",

@@ -16,6 +16,7 @@ mod signal;
 mod slo;
 mod source;
 mod stage;
+mod stream;
 mod tap;
 mod vitals;
 
@@ -42,6 +43,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &vitals::CHAPTER,
     &signal::CHAPTER,
     &port::CHAPTER,
+    &stream::CHAPTER,
     &tap::CHAPTER,
     &stage::CHAPTER,
     &slo::CHAPTER,

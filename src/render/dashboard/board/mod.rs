@@ -12,6 +12,7 @@ mod overview;
 mod pipeline;
 mod port;
 mod service;
+mod stream;
 
 use super::view::Board;
 
@@ -20,6 +21,7 @@ pub(super) static BOARDS: &[&Board] = &[
     &overview::BOARD,
     &device::BOARD,
     &channel::BOARD,
+    &stream::BOARD,
     &pipeline::BOARD,
     &inference::BOARD,
     &service::BOARD,
