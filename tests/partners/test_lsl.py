@@ -20,7 +20,7 @@ import uuid
 
 import pytest
 
-from conftest import PROGRAM, Agent, wait_until
+from conftest import PROGRAM, Agent, Scrape, wait_until
 
 NUMBERS = ["float32", "double64", "int32", "int16", "int8", "int64"]
 
@@ -123,6 +123,8 @@ class Lab:
     def __init__(self, folder):
         self.folder = folder
         self.session = "test-" + uuid.uuid4().hex[:12]
+        # How far streams can be seen, and what runs a program elsewhere.
+        self.scope, self.within = "machine", []
         self.running: list[subprocess.Popen] = []
 
     def start(self, text: str, word: str, says: str, version: int = 110, more: str = "") -> subprocess.Popen:
@@ -130,10 +132,10 @@ class Lab:
         file = self.folder / f"lsl-{version}-{len(self.running)}.cfg"
         tuning = "[tuning]\nUseProtocolVersion = 100\n" if version == 100 else ""
         file.write_text(
-            f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {self.session}\n[log]\nlevel = -1\n{tuning}{more}"
+            f"[multicast]\nResolveScope = {self.scope}\n[lab]\nSessionID = {self.session}\n[log]\nlevel = -1\n{tuning}{more}"
         )
         program = subprocess.Popen(
-            [sys.executable, "-c", text, word],
+            [*self.within, sys.executable, "-c", text, word],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "LSLAPICFG": str(file)},
@@ -310,6 +312,76 @@ def test_a_stream_over_ipv6_alone(agent, lab):
 def listed(lab: Lab, *more: str) -> dict:
     command = [str(PROGRAM), "devices", "--json", "--root", str(lab.folder), "--session", lab.session, *more]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+class Machines:
+    """Two machines in small: namespaces of the network with a cable between them."""
+
+    def __init__(self):
+        self.held = []
+        for name in ("here", "there"):
+            command = ["unshare", "--net", "--uts", "sh", "-c", f"hostname {name}; ip link set lo up; echo up; read end"]
+            self.held.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+            assert self.held[-1].stdout.readline() == b"up\n"
+        here, there = (str(held.pid) for held in self.held)
+        run = lambda *words: subprocess.run(words, check=True, capture_output=True)  # noqa: E731
+        run("ip", "link", "add", "cable", "netns", here, "type", "veth", "peer", "name", "cable", "netns", there)
+        for place, address in ((0, "10.98.76.1/24"), (1, "10.98.76.2/24")):
+            run(*self.within(place), "ip", "address", "add", address, "dev", "cable")
+            run(*self.within(place), "ip", "link", "set", "cable", "up")
+            run(*self.within(place), "ip", "route", "add", "default", "dev", "cable")
+        # An address of IPv6 is used when nobody else turned out to have it.
+        tentative = lambda: b"tentative" in run(*self.within(0), "ip", "-6", "address").stdout  # noqa: E731
+        wait_until(lambda: not tentative(), what="addresses of IPv6")
+
+    def within(self, place: int) -> list[str]:
+        return ["nsenter", "--net", "--uts", "--target", str(self.held[place].pid)]
+
+    def close(self) -> None:
+        for held in self.held:
+            held.communicate(b"\n")
+
+
+@pytest.fixture
+def machines():
+    try:
+        made = Machines()
+    except (AssertionError, OSError, subprocess.CalledProcessError) as why:
+        pytest.skip(f"no namespaces of the network can be made here, so streams of another machine were not seen: {why}")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "settings"),
+    [
+        ("", {"scope": "link"}),
+        ("", {"scope": "site"}),
+        ("", {"known_peers": ["10.98.76.2"]}),
+        ("[ports]\nIPv6 = force\n", {"scope": "link"}),
+    ],
+    ids=["link", "site", "peer", "ipv6"],
+)
+def test_streams_of_another_machine(agent, lab, machines, more, settings):
+    lab.scope, lab.within = "site", machines.within(1)
+    outlet = lab.outlet(more=more, name="far", count=300)
+    if "scope" in settings:
+        command = [*machines.within(0), str(PROGRAM), "devices", "--json", "--root", str(lab.folder)]
+        command += ["--session", lab.session, "--scope", settings["scope"]]
+        (far,) = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["streams"]
+        assert far["host"] == "there" and far["address"].startswith(("fe80::", "10.98.76.2")), far
+    agent.configure([{"lsl": {"name": "lsl", "session": lab.session, **settings}}])
+    agent.start(ready=False, command=[*machines.within(0), *agent.command()])
+    lab.done(outlet)
+    ask = [*machines.within(0), sys.executable, "-c", "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"]
+
+    def seen() -> Scrape:
+        return Scrape(subprocess.run([*ask, f"http://127.0.0.1:{agent.port}/metrics"], capture_output=True, text=True, check=True).stdout)
+
+    last = wait_until(lambda: (lambda s: samples(s, "far") >= 300 and s.series("neural_stream_clock_offset_seconds") and s)(seen()))
+    assert samples(last, "far") == 300
+    whole(last, "far")
+    assert [s.labels["stream"] for s in last.series("neural_stream_info")] == ["far"]
 
 
 def test_streams_are_listed_and_watched(lab):

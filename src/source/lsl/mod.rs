@@ -149,11 +149,15 @@ impl Watcher {
         }
         table.forget(round, |uid| followed.iter().any(|one| one.life.is_alive() && one.is_at(uid)));
         for one in followed.iter_mut() {
-            let there = one.target.borrow().as_ref().map(|target| table.get(&target.info.uid).is_some());
-            match there {
-                Some(true) => one.round = round,
-                Some(false) => drop(one.target.send_replace(None)),
-                None => {}
+            let Some(target) = one.target.borrow().clone() else { continue };
+            let heard = table.get(&target.info.uid);
+            if heard.is_some() {
+                one.round = round;
+            }
+            let from = heard.map(|heard| heard.from);
+            if from != Some(target.from) {
+                let moved = from.map(|from| Arc::new(Target { info: target.info.clone(), from }));
+                drop(one.target.send_replace(moved));
             }
         }
         let refused = self.admit();

@@ -176,7 +176,7 @@ fn take(
     let (id, description) = talk::answer(datagram)?;
     let Some(round) = round(id) else { return Ok(()) };
     // Each stream answers once for every way that the question took; it is read once.
-    if talk::uid(description).is_some_and(|uid| table.renew(uid, round)) {
+    if talk::uid(description).is_some_and(|uid| table.renew(uid, from, round)) {
         return Ok(());
     }
     let info = Info::parse(description)?;

@@ -30,14 +30,19 @@ pub(super) struct Table {
 
 impl Table {
     /// A stream that is known answered once more. Says whether it is known.
-    pub(super) fn renew(&mut self, uid: &str, round: u64) -> bool {
-        let known = self.heard.iter_mut().find(|heard| heard.info.uid == uid);
-        known.map(|known| known.round = known.round.max(round)).is_some()
+    pub(super) fn renew(&mut self, uid: &str, from: SocketAddr, round: u64) -> bool {
+        let Some(known) = self.heard.iter_mut().find(|heard| heard.info.uid == uid) else { return false };
+        known.round = known.round.max(round);
+        // Outlets answer over a version of IP that they bring no samples over.
+        if !brings(&known.info, known.from) && brings(&known.info, from) {
+            known.from = from;
+        }
+        true
     }
 
     /// Takes an answer. A stream answers once for each way that the question took.
     pub(super) fn hear(&mut self, heard: Heard) {
-        if !self.renew(&heard.info.uid, heard.round) && self.heard.len() < MOST {
+        if !self.renew(&heard.info.uid, heard.from, heard.round) && self.heard.len() < MOST {
             self.heard.push(heard);
         }
     }
@@ -93,6 +98,11 @@ impl Table {
     }
 }
 
+/// Whether a stream brings samples over the version of IP that it answered over.
+fn brings(info: &Info, from: SocketAddr) -> bool {
+    (if from.is_ipv4() { info.data_port } else { info.data_port_v6 }) > 0
+}
+
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -104,6 +114,20 @@ mod tests {
     fn stream(name: &str, source_id: &str, uid: &str) -> Info {
         let [name, source_id, uid] = [name, source_id, uid].map(str::to_owned);
         Info { name, source_id, uid, ..Info::default() }
+    }
+
+    #[test]
+    fn a_stream_is_where_it_can_be_reached() {
+        let [fourth, sixth, other] =
+            ["10.0.0.5:16571", "[fe80::1%3]:16571", "[fe80::2%3]:16571"].map(|from| from.parse().unwrap());
+        let mut table = Table::default();
+        let info = Info { data_port_v6: 16572, ..stream("a", "1", "u1") };
+        table.hear(Heard { info, from: fourth, round: 1 });
+        for (from, then) in [(fourth, fourth), (sixth, sixth), (fourth, sixth), (other, sixth)] {
+            assert!(table.renew("u1", from, 2));
+            assert_eq!(table.get("u1").unwrap().from, then);
+        }
+        assert!(!table.renew("u2", fourth, 2));
     }
 
     #[test]
