@@ -46,7 +46,9 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// Seconds of samples that the outlet is asked to keep, and the least and most samples.
 const BUFFER: (f64, f64, f64) = (5.0, 500.0, 1e6);
 /// How often the sender is asked for the time: while all of it is read, and else.
-const ASKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
+const ASKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// How often it is told what is known of the clock of a stream that is not read.
+const TOLD: Duration = Duration::from_secs(5);
 /// Ages of samples that are told in a second.
 const AGES: usize = 1024;
 
@@ -189,8 +191,8 @@ impl Following<'_> {
 
     /// Waits until the stream is elsewhere or it is time, and tells of its clock meanwhile.
     async fn stand(&mut self, target: &Target, until: Option<Instant>) {
-        let mut seconds = interval(Duration::from_secs(1));
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Once early: the first burst of questions takes a part of a second.
+        let mut wait = Duration::from_secs(2);
         loop {
             tokio::select! {
                 changed = self.of.target.changed() => {
@@ -200,7 +202,10 @@ impl Following<'_> {
                         return;
                     }
                 }
-                _ = seconds.tick() => self.tell(None, 0, None),
+                () = sleep(wait) => {
+                    self.tell(None, 0, None);
+                    wait = TOLD;
+                }
                 () = at(until) => return,
             }
         }

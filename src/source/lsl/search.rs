@@ -21,6 +21,9 @@ const NAMES: (u64, u64) = (150, 15);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long `look` waits for answers to each of its questions.
 const LOOK: Duration = Duration::from_millis(500);
+/// Questions that go to every port of this machine: the first ones, and then one in so many, which must be less than a
+/// stream may leave unanswered.
+const EACH: (u64, u64) = (10, 3);
 /// Interfaces that a question goes out of over IPv6.
 const INTERFACES: usize = 32;
 
@@ -32,6 +35,8 @@ pub struct Search {
     /// Not every machine has IPv6.
     sixth: Option<UdpSocket>,
     places: Vec<SocketAddr>,
+    /// Every port of this machine that an outlet may listen on.
+    here: Vec<SocketAddr>,
     peers: Vec<SocketAddr>,
     /// The question before which the names of peers are looked up.
     names: u64,
@@ -54,6 +59,7 @@ impl Search {
             fourth: open(settings.scope, alone)?,
             sixth: open_sixth(settings.scope, alone).ok(),
             places: places(settings.scope, &interfaces()),
+            here: here(),
             peers: Vec::new(),
             names: 0,
             first_id: RandomState::new().build_hasher().finish() >> 1,
@@ -85,7 +91,10 @@ impl Search {
         }
         self.round += 1;
         let (mut sent, mut why) = (0, None);
-        for place in self.places.iter().chain(&self.peers) {
+        // Nearly all outlets hear the broadcast: the others are found at first, and not forgotten later.
+        let each = self.round <= EACH.0 || self.round.is_multiple_of(EACH.1);
+        let here = self.here.iter().filter(|_| each);
+        for place in self.places.iter().chain(here).chain(&self.peers) {
             let socket = if place.is_ipv4() { Some(&self.fourth) } else { self.sixth.as_ref() };
             let Some(socket) = socket else { continue };
             let Ok(own) = socket.local_addr() else { continue };
@@ -220,7 +229,7 @@ fn numbers(table: &str) -> Vec<u32> {
     found
 }
 
-/// Where questions go, but for peers.
+/// Where questions go, but for peers and the ports of this machine.
 fn places(scope: Scope, interfaces: &[u32]) -> Vec<SocketAddr> {
     let (link, site) = talk::GROUPS;
     // A broadcast that does not leave the machine reaches all outlets that share the first port.
@@ -240,8 +249,13 @@ fn places(scope: Scope, interfaces: &[u32]) -> Vec<SocketAddr> {
     };
     let out = |group: &Ipv6Addr, interface: &u32| SocketAddrV6::new(*group, talk::DISCOVERY, 0, *interface);
     let sixth = groups.iter().flat_map(|group| interfaces.iter().map(move |at| out(group, at).into()));
+    shared.chain(sixth).collect()
+}
+
+/// Where questions go on this machine, beside the broadcast.
+fn here() -> Vec<SocketAddr> {
     let here = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
-    shared.chain(sixth).chain(here.into_iter().flat_map(ports)).collect()
+    here.into_iter().flat_map(ports).collect()
 }
 
 /// All ports of a machine that outlets listen on. Of those that share the first one, one alone gets what is sent
@@ -259,8 +273,9 @@ mod tests {
     #[test]
     fn a_wider_scope_asks_more_places() {
         let of = |scope| places(scope, &[2, 3]).len();
-        assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (67, 72, 75));
-        assert!(places(Scope::Machine, &[2, 3]).iter().all(|place| place.ip().is_loopback()));
+        assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (1, 6, 9));
+        assert!(places(Scope::Machine, &[2, 3]).iter().chain(&here()).all(|place| place.ip().is_loopback()));
+        assert_eq!(here().len(), 66);
         let table = "fe800000000000000000000000000001 0a 40 20 80     eth0\n\
                      fd000000000000000000000000000002 0a 40 00 82     eth0\n\
                      00000000000000000000000000000001 01 80 10 80       lo\nnoise\n";
