@@ -235,6 +235,18 @@ limits! {
         "Duration as a share of a day ago beyond which something broke";
     STAGE_TRAFFIC = "stage_traffic", 0.1, Hertz, Below,
         "Runs a second below which nobody judges a stage";
+    STREAM_AGE = "stream_age", 1.0, Seconds, Above,
+        "How old the newest sample of a stream may be when it comes";
+    STREAM_BACKLOG = "stream_backlog", 2_097_152.0, Bytes, Above,
+        "Bytes of a stream that may wait to be read";
+    STREAM_DRIFT = "stream_drift", 0.0001, Ratio, Above,
+        "How much a sender's clock may differ from this machine's";
+    STREAM_MISSING = "stream_missing", 0.01, Ratio, Above,
+        "Share of a stream's samples that may be missing";
+    STREAM_MISSING_CRITICAL = "stream_missing_critical", 0.05, Ratio, Above,
+        "Share of missing samples beyond which a recording is not worth having";
+    STREAM_RATE = "stream_rate", 0.95, Ratio, Below,
+        "Share of its nominal rate that a stream must bring";
     TAP_DELAY = "tap_delay", 0.01, Seconds, Above,
         "Time for which bytes may wait for the program that records them";
     ZSCORE = "zscore", 3.0, None, Above,

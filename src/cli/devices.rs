@@ -1,4 +1,5 @@
-//! `devices`: what is plugged in, what it probably is, whether the agent may open it, and who has it open.
+//! `devices`: what is plugged in, what it probably is, whether the agent may open it, and who has it open; and the
+//! streams that answer.
 //!
 //! Opens no port.
 
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Exit, complain, print, run};
+use super::{Exit, complain, print, run, streams};
+use crate::source::lsl::Search;
 use crate::source::usb::{
     Roots, Tty, holders, known, latency_timer, listed, may_open, not_permitted, stable_name, ttys,
 };
@@ -116,28 +118,54 @@ fn plain(serial: &str) -> bool {
     !serial.is_empty() && serial.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c))
 }
 
-pub(super) fn devices(root: Option<&Path>, watch: bool, json: bool) -> Exit {
+pub(super) fn devices(root: Option<&Path>, watch: bool, json: bool, options: &streams::Options) -> Exit {
     let roots = root.map_or_else(Roots::default, Roots::below);
-    let found = look(&roots);
-    if watch {
-        return follow(&roots, found, json);
-    }
-    if json {
-        return print(document(&found).as_bytes());
-    }
-    if found.is_empty() {
-        return print(nothing(&roots).as_bytes());
-    }
-    let text: Vec<String> = found.iter().map(table).collect();
-    print(text.join("\n").as_bytes())
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    runtime.block_on(async {
+        let search = options.search();
+        if watch {
+            return follow(&roots, search, json).await;
+        }
+        let found = look(&roots);
+        let streams = match search {
+            Some(mut search) => {
+                search.look().await;
+                Some(streams::streams(&search))
+            }
+            None => None,
+        };
+        if json {
+            return print(document(&found, streams.as_deref()).as_bytes());
+        }
+        let mut text: Vec<String> = found.iter().map(table).collect();
+        if found.is_empty() {
+            text.push(nothing(&roots));
+        }
+        match streams.as_deref() {
+            Some([]) => text.push(streams::NOTHING.to_owned()),
+            Some(streams) => text.extend(streams.iter().map(streams::table)),
+            None => {}
+        }
+        print(text.join("\n").as_bytes())
+    })
 }
 
 fn look(roots: &Roots) -> Vec<Device> {
     ttys(roots).iter().map(|tty| Device::of(tty, roots)).collect()
 }
 
-fn document(found: &[Device]) -> String {
-    let mut text = serde_json::to_string_pretty(&serde_json::json!({ "devices": found })).unwrap_or_default();
+fn document(found: &[Device], streams: Option<&[streams::Stream]>) -> String {
+    let mut all = serde_json::json!({ "devices": found });
+    if let (Some(all), Some(streams)) = (all.as_object_mut(), streams) {
+        all.insert("streams".to_owned(), serde_json::json!(streams));
+    }
+    let mut text = serde_json::to_string_pretty(&all).unwrap_or_default();
     text.push('\n');
     text
 }
@@ -224,38 +252,48 @@ fn line(change: &Change<'_>, json: bool) -> String {
 }
 
 /// Prints what is there, and then each change, until told to stop.
-fn follow(roots: &Roots, mut before: Vec<Device>, json: bool) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
+async fn follow(roots: &Roots, mut search: Option<Search>, json: bool) -> Exit {
+    let (mut before, mut streams_before) = (Vec::new(), Vec::new());
+    let mut stop = run::stop_signal();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut first = true;
+    loop {
+        tokio::select! {
+            () = &mut stop => return Exit::Fine,
+            _ = looks.tick() => {}
+            // An answer is in the table, whatever it says.
+            _ = hear(&mut search) => continue,
+        }
+        let now = look(roots);
+        if std::mem::take(&mut first) && now.is_empty() && !json {
+            complain(&"nothing is plugged in yet; waiting (Ctrl-C ends it)");
+        }
+        let streams_now = match &mut search {
+            Some(search) => {
+                search.forget();
+                search.ask().await;
+                streams::streams(search)
+            }
+            None => Vec::new(),
+        };
+        let ports = changes(&before, &now);
+        let streams = streams::changes(&streams_before, &streams_now);
+        let ports = ports.iter().map(|change| line(change, json));
+        let text: String = ports.chain(streams.iter().map(|change| streams::line(change, json))).collect();
+        if print(text.as_bytes()) != Exit::Fine {
             return Exit::Failed;
         }
-    };
-    let mut stop = run::heard(&runtime);
-    let told = |changes: &[Change<'_>]| {
-        let text: String = changes.iter().map(|change| line(change, json)).collect();
-        print(text.as_bytes())
-    };
-    if before.is_empty() && !json {
-        complain(&"nothing is plugged in yet; waiting (Ctrl-C ends it)");
+        (before, streams_before) = (now, streams_now);
     }
-    if told(&changes(&[], &before)) != Exit::Fine {
-        return Exit::Failed;
+}
+
+async fn hear(search: &mut Option<Search>) {
+    match search {
+        // What is no answer is not worth a word here.
+        Some(search) => drop(search.hear().await),
+        None => std::future::pending().await,
     }
-    runtime.block_on(async {
-        loop {
-            tokio::select! {
-                () = &mut stop => return Exit::Fine,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            let now = look(roots);
-            if told(&changes(&before, &now)) != Exit::Fine {
-                return Exit::Failed;
-            }
-            before = now;
-        }
-    })
 }
 
 #[cfg(test)]
@@ -279,7 +317,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
-        let json: serde_json::Value = serde_json::from_str(&document(&found)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&document(&found, None)).unwrap();
         assert_eq!(json["devices"][0]["usb"]["bits_per_second"], 12e6);
         assert_eq!(json["devices"][0]["latency_timer_seconds"], 0.016);
     }

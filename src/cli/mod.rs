@@ -10,6 +10,7 @@ mod recording;
 mod run;
 mod silence;
 mod simulate;
+mod streams;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ other users that have a port open are seen by root alone.
 Each port comes with a source to paste under `sources:` of the configuration. It names the device by what \
 stays with it, not by a number such as ttyUSB0, which changes when it is plugged in again.
 
+Streams of the Lab Streaming Layer are asked for during one second, on this machine unless --scope says more. No
+stream is connected to.
+
 Exit codes: 0 fine, also if nothing was found; 1 failed while running; 2 bad usage.";
 
 /// Health of neural pipelines and acquisition devices as OpenMetrics.
@@ -82,7 +86,7 @@ enum Command {
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
     },
-    /// List the serial ports: what is plugged in, what it probably is, whether it may be opened, who has it.
+    /// List serial ports and LSL streams: what is there, what it probably is, whether it may be opened, who has it.
     #[command(after_help = DEVICES)]
     Devices {
         /// Go on, and print each change as a line.
@@ -94,6 +98,8 @@ enum Command {
         /// Where the system's files are: the host's, seen from a container that has them at another place.
         #[arg(long, value_name = "FOLDER")]
         root: Option<PathBuf>,
+        #[command(flatten)]
+        streams: streams::Options,
     },
     /// Write rules, their tests, runbooks, routes, dashboards and manifests, as files.
     Generate {
@@ -201,7 +207,9 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check { file, print }) => check::check(&file, print),
         Some(Command::Demo { listen, seconds }) => demo::demo(listen, seconds),
-        Some(Command::Devices { watch, json, root }) => devices::devices(root.as_deref(), watch, json),
+        Some(Command::Devices { watch, json, root, streams }) => {
+            devices::devices(root.as_deref(), watch, json, &streams)
+        }
         Some(Command::Generate { file, out, check, force }) => generate::generate(&file, &out, check, force),
         Some(Command::Metrics { file, markdown }) => metrics::list(&file, markdown),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),

@@ -306,12 +306,13 @@ fn inhibitions() -> Vec<Inhibit> {
         equal: identity(),
     });
     // A device that is gone has no rate, no contact and no clock.
-    let gone = "alertname=~\"NeuralDeviceUnplugged|NeuralDeviceSilent\"";
+    let gone = "alertname=~\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamGone|NeuralStreamStalled\"";
     let device = Inhibit {
         source_matchers: vec![gone.to_owned()],
         target_matchers: vec![
             "component=~\"device|signal|port|tap\"".to_owned(),
-            "alertname!~\"NeuralDeviceUnplugged|NeuralDeviceSilent\"".to_owned(),
+            "alertname!~\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamGone|NeuralStreamStalled\""
+                .to_owned(),
         ],
         equal: ["job", "instance", "device"].map(str::to_owned).into(),
     };

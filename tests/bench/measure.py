@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Drives the release build from outside and prints what it costs, as the table in the README.
 
-`make measure` builds what it needs. Only the standard library; only this machine; a few minutes.
+`make measure` builds what it needs. Only the standard library, but for streams, which pylsl makes in a process of its own
+(`make partners` installs it; without it they are left out); only this machine; a few minutes.
 CPU is the agent's own, from its scheduler statistics, so that the sender's is not in it and a busy
 machine matters little. Latencies and losses do depend on what else runs: the table says how much did.
 Every figure is the median of several rounds, with the least and the greatest.
@@ -384,7 +385,79 @@ def boards(o) -> None:
                 process.wait(10)
 
 
-PARTS = {"boards": boards, "single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
+class Outlets:
+    """Streams of liblsl, from a process of their own."""
+
+    def __init__(self, python: str, **options) -> None:
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        script = Path(__file__).with_name("outlets.py")
+        self.process = subprocess.Popen([python, script, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline().strip() == "ready", "no outlets"
+
+    def __enter__(self) -> Outlets:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.kill()
+        self.process.wait(20)
+
+    def said(self) -> dict[str, float]:
+        return json.loads(self.process.stdout.readline())
+
+
+def streams(o) -> None:
+    """Many streams judged, one large stream, and streams that are only looked for."""
+    if subprocess.run([o.python, "-c", "import pylsl, numpy"], capture_output=True).returncode:
+        print(f"streams are left out: {o.python} has no pylsl")
+        return
+
+    def total(agent: Agent, name: str) -> float:
+        return sum(map(float, re.findall(rf"^neural_{name}_total\{{.*\}} (\S+)", agent.scrape(), re.M)))
+
+    def followed(number: int, channels: int, rate: int, seconds: float, cores: set[int] | None, aim: str) -> None:
+        session = f"measure-{os.getpid()}-{number}"
+        source = {"lsl": {"name": "lsl", "session": session}}
+        with Agent(sources=[source]) as agent:
+            if cores:
+                for task in agent.tasks():
+                    os.sched_setaffinity(int(task.name), cores)
+            warm = 8
+            with Outlets(o.python, streams=number, channels=channels, rate=rate, session=session, seconds=warm + seconds + 2) as outlets:
+                while total(agent, "device_samples") < number * rate * warm:
+                    time.sleep(0.1)
+                clock, cpu, machine, before = time.monotonic(), agent.cpu(), Machine(), total(agent, "device_samples")
+                time.sleep(seconds)
+                passed = time.monotonic() - clock
+                share = (agent.cpu() - cpu) / 1e9 / passed
+                each = (total(agent, "device_samples") - before) / passed / number
+                told = outlets.said()
+                pushed = told["pushed"] * number
+                for _ in range(100):
+                    counted = total(agent, "device_samples")
+                    if counted >= pushed:
+                        break
+                    time.sleep(0.1)
+                wrong = f"{total(agent, 'stream_missing_samples'):.0f} missing, {total(agent, 'source_faults'):.0f} faults"
+                figure = (
+                    f"**{share:.1%}** of a core, {share * 1e9 / each / number / channels:.2f} ns a value; {each:,.0f} samples/s each; "
+                    f"{counted:,.0f} of {pushed:,} counted, {wrong}; {agent.rss():.0f} MiB resident (the outlets were {told['late']:.2f} s late at most, the machine {machine.busy():.0%} busy)"
+                )
+                where = f"{number} streams" if number > 1 else "one stream"
+                row(f"LSL, {where} of {channels:,} channels at {rate:,} Hz, all judged", figure, aim)
+
+    followed(64, 32, 1000, o.stream_seconds, None, "25 %")
+    followed(1, 1024, 30_000, o.stream_seconds, {0}, "one core, none missing")
+    session = f"measure-{os.getpid()}-present"
+    with Outlets(o.python, streams=64, session=session), Agent(sources=[{"lsl": {"name": "lsl", "session": session, "mode": "presence"}}]) as agent:
+        time.sleep(15)
+        found = float(re.search(r"^neural_streams\{.*\} (\S+)", agent.scrape(), re.M)[1])
+        clock, cpu = time.monotonic(), agent.cpu()
+        time.sleep(o.stream_seconds * 2)
+        share = (agent.cpu() - cpu) / 1e9 / (time.monotonic() - clock)
+        row(f"LSL, {found:.0f} streams, `mode: presence`", f"**{share:.3%}** of a core", "0.1 %")
+
+
+PARTS = {"boards": boards, "streams": streams, "single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
 
 
 def main() -> None:
@@ -395,10 +468,13 @@ def main() -> None:
     parser.add_argument("--idle-seconds", type=float, default=60)
     parser.add_argument("--board-seconds", type=float, default=20)
     parser.add_argument("--latency-timer", default="16ms", help="of the simulated boards: 16ms as delivered, or 1ms")
+    parser.add_argument("--stream-seconds", type=float, default=20)
+    parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="an interpreter with pylsl and numpy, for streams")
     parser.add_argument("--soak-seconds", type=float, default=60)
     o = parser.parse_args()
+    flooded = not o.only or set(o.only) - {"boards", "streams", "idle"}
     for needed in (PROGRAM, FLOOD):
-        if not needed.exists():
+        if not needed.exists() and (needed == PROGRAM or flooded):
             raise SystemExit(f"{needed} is not built; `make measure` builds it")
     machine = Machine()
     for part in o.only or PARTS:

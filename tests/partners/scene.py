@@ -11,8 +11,10 @@ import random
 import select
 import socket
 import subprocess
+import sys
 import threading
 import time
+import uuid
 
 from conftest import PROGRAM, Agent, free_port, udp, unix, wait_until
 
@@ -33,6 +35,33 @@ FAULTS = [
     *(f"duplicate@{second}s" for second in range(3, 300, 10)),
 ]
 
+# Streams of liblsl: one of samples that loses some and has a NaN now and then, one that goes back in time, and markers.
+STREAMS = r"""
+import math, time
+import pylsl
+info = pylsl.StreamInfo("scene", "EEG", 4, 200, "float32", "scene-eeg")
+channels = info.desc().append_child("channels")
+for label in ("Fz", "Cz", "Pz", "Oz"):
+    channel = channels.append_child("channel")
+    channel.append_child_value("label", label).append_child_value("unit", "microvolts").append_child_value("type", "EEG")
+eeg = pylsl.StreamOutlet(info)
+markers = pylsl.StreamOutlet(pylsl.StreamInfo("marks", "Markers", 1, 0, "string", "scene-marks"))
+stamp, n = pylsl.local_clock(), 0
+while True:
+    n += 1
+    stamp += 1 / 200
+    if n % 2000 == 0:
+        stamp += 0.2
+        time.sleep(0.2)
+    values = [40 * math.sin(n * k / 31) for k in range(1, 5)]
+    if n % 500 == 0:
+        values[3] = math.nan
+    eeg.push_sample(values, stamp - (0.5 if n % 1000 == 7 else 0))
+    if n % 100 == 0:
+        markers.push_sample(["m%d" % n])
+    time.sleep(max(0.0, stamp - pylsl.local_clock()))
+"""
+
 
 class Scene:
     """Starts everything; `close` ends it."""
@@ -43,6 +72,8 @@ class Scene:
         self.agent = Agent(self.make("agent"))
         self.demo = Agent(self.make("demo"))
         self.boards = [self.simulate("cyton", FAULTS), self.simulate("daisy", [])]
+        self.session = "scene-" + uuid.uuid4().hex[:12]
+        self.boards.append(self.stream())
         self.statsd = free_port(socket.SOCK_DGRAM)
         vllm = os.path.join(os.path.dirname(__file__), "../fixtures/engines/vllm.in")
         self.agent.configure(
@@ -53,6 +84,7 @@ class Scene:
                 {"process": {"interval": "1s", "scan": "1s", "groups": [{"name": "tests", "command": "pytest"}]}},
                 {"serial": {"name": "cyton", "port": f"{folder}/cyton", "protocol": "cyton"}},
                 {"serial": {"name": "daisy", "port": f"{folder}/daisy", "protocol": "daisy", "tap": f"{folder}/tap"}},
+                {"lsl": {"name": "lsl", "session": self.session, "expect": ["scene", "absent"]}},
                 {"exec": {"name": "nothing", "command": ["/bin/false"], "interval": "1s"}},
                 {"scrape": {"name": "vllm", "url": f"http://127.0.0.1:{self.serve(vllm)}/metrics", "profile": "vllm", "interval": "1s"}},
             ],
@@ -104,6 +136,12 @@ class Scene:
         board = subprocess.Popen([str(PROGRAM), "simulate", device, "--pty", str(link), *wrong], stdout=subprocess.DEVNULL)
         wait_until(lambda: os.path.islink(link), 30, f"the terminal of {device}")
         return board
+
+    def stream(self) -> subprocess.Popen:
+        """Outlets of liblsl, in a session of their own."""
+        file = self.folder / "lsl.cfg"
+        file.write_text(f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {self.session}\n[log]\nlevel = -1\n")
+        return subprocess.Popen([sys.executable, "-c", STREAMS], env={**os.environ, "LSLAPICFG": str(file)})
 
     def record(self) -> None:
         """A program that records the board behind the tap."""

@@ -30,7 +30,7 @@ ABSENT = {
     r"neural_device_firmware_info": "told when a board starts anew, or is asked",
     r"neural_channel_(offset|rms|band_rms)_counts": "the gain of a Cyton is known",
     r"neural_provision_": "told when the agent pushes",
-    r"neural_stream": "no program offers a stream of LSL in the scene",
+    r"neural_stream_clock_drift": "told after a minute",
     r"neural_program_": "no acquisition program runs in the scene",
     r"neural_device_impedance": "no Cyton tells it",
     r"neural_port_(usb|latency_timer|line_errors|waiting)": "a pseudo-terminal has no bus and no driver that counts",

@@ -1,7 +1,7 @@
 """Streams of the Lab Streaming Layer: what liblsl sends is what the agent counts.
 
-Independent: liblsl as pylsl brings it, in programs of their own, so that each can be killed. Where a peer has to lie, it
-is played here over plain sockets, as the documents describe the wire.
+Independent: liblsl as pylsl brings it, and another version of it as mne-lsl does, in programs of their own, so that each
+can be killed. Where a peer has to lie, it is played here over plain sockets, as the documents describe the wire.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import uuid
 
 import pytest
 
-from conftest import Agent, wait_until
+from conftest import PROGRAM, Agent, Scrape, wait_until
 
 NUMBERS = ["float32", "double64", "int32", "int16", "int8", "int64"]
 
@@ -56,6 +56,10 @@ stamp = pylsl.local_clock()
 holes = set(order.get("holes", []))
 began = time.monotonic()
 while n < order.get("count", 0):
+    if n == order.get("hold"):
+        print("holding", flush=True)
+        sys.stdin.readline()
+        began = time.monotonic() - n / rate
     if n in holes:
         stamp += order["hole"]
         time.sleep(order.get("sleep", 0))
@@ -71,6 +75,47 @@ while order.get("forever"):
 sys.stdin.read()
 """
 
+# The same of mne-lsl, a stream of each format in one program: chunks of an array, each with the time of its last sample.
+CHUNKS = r"""
+import json, sys, time
+order = json.loads(sys.argv[1])
+import numpy as np
+from mne_lsl.lsl import StreamInfo, StreamOutlet, library_version, local_clock
+width, rate, outlets = 4, 250, {}
+for form in order["formats"]:
+    called = "float64" if form == "double64" else form
+    info = StreamInfo(form, "EEG", width, rate, called, "mne-" + form)
+    info.set_channel_names(["C%d" % (k + 1) for k in range(width)])
+    info.set_channel_types("eeg")
+    info.set_channel_units("microvolts")
+    outlets[called] = StreamOutlet(info)
+marks = StreamOutlet(StreamInfo("string", "Markers", 1, 0, "string", "mne-marks"))
+print("ready", flush=True)
+while not (marks.has_consumers and all(outlet.has_consumers for outlet in outlets.values())):
+    time.sleep(0.01)
+for k in range(order["marks"]):
+    marks.push_sample(["m%d" % k])
+began = local_clock()
+for k in range(0, order["count"], 25):
+    for called, outlet in outlets.items():
+        values = (np.arange(25 * width).reshape(25, width) % 100).astype(called)
+        outlet.push_chunk(values, timestamp=began + (k + 24) / rate)
+    time.sleep(max(0, began + (k + 25) / rate - local_clock()))
+print("done %d" % library_version(), flush=True)
+sys.stdin.read()
+"""
+
+# An inlet that opens the stream and never reads, with as little room as can be asked for.
+SLOW = r"""
+import sys
+import pylsl
+(found,) = pylsl.resolve_byprop("name", sys.argv[1], timeout=20)
+inlet = pylsl.StreamInlet(found, max_buflen=1)
+inlet.open_stream()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
 
 class Lab:
     """Outlets of one session, which nobody else sees."""
@@ -78,23 +123,33 @@ class Lab:
     def __init__(self, folder):
         self.folder = folder
         self.session = "test-" + uuid.uuid4().hex[:12]
+        # How far streams can be seen, and what runs a program elsewhere.
+        self.scope, self.within = "machine", []
         self.running: list[subprocess.Popen] = []
 
-    def outlet(self, version: int = 110, **order) -> subprocess.Popen:
-        file = self.folder / f"lsl-{version}.cfg"
+    def start(self, text: str, word: str, says: str, version: int = 110, more: str = "") -> subprocess.Popen:
+        """A program of liblsl, which says a word when it is there."""
+        file = self.folder / f"lsl-{version}-{len(self.running)}.cfg"
         tuning = "[tuning]\nUseProtocolVersion = 100\n" if version == 100 else ""
         file.write_text(
-            f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {self.session}\n[log]\nlevel = -1\n{tuning}"
+            f"[multicast]\nResolveScope = {self.scope}\n[lab]\nSessionID = {self.session}\n[log]\nlevel = -1\n{tuning}{more}"
         )
         program = subprocess.Popen(
-            [sys.executable, "-c", OUTLET, json.dumps(order)],
+            [*self.within, sys.executable, "-c", text, word],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "LSLAPICFG": str(file)},
         )
         self.running.append(program)
-        assert self.says(program) == "ready"
+        assert self.says(program) == says
         return program
+
+    def outlet(self, version: int = 110, more: str = "", **order) -> subprocess.Popen:
+        return self.start(OUTLET, json.dumps(order), "ready", version, more)
+
+    def chunks(self, version: int = 110, **order) -> subprocess.Popen:
+        """Outlets of mne-lsl."""
+        return self.start(CHUNKS, json.dumps(order), "ready", version)
 
     def many(self, count: int) -> None:
         """Outlets in one program."""
@@ -105,6 +160,11 @@ class Lab:
     def says(program: subprocess.Popen, seconds: float = 60) -> str:
         assert select.select([program.stdout], [], [], seconds)[0], "the outlet says nothing"
         return program.stdout.readline().decode().strip()
+
+    def go_on(self, program: subprocess.Popen) -> None:
+        """Lets an outlet go on that holds."""
+        program.stdin.write(b"\n")
+        program.stdin.flush()
 
     def done(self, program: subprocess.Popen) -> None:
         assert self.says(program) == "done"
@@ -167,6 +227,208 @@ def test_every_format_is_counted_to_the_sample(agent, lab, version):
     # A stream without a rate has no share of it.
     assert not seen.series("neural_device_rate_ratio", device="lsl/string")
     assert seen.value("neural_stream_nominal_rate_hertz", stream="string") == 0
+
+
+@pytest.mark.parametrize("version", [110, 100])
+def test_another_liblsl_is_counted_to_the_sample(agent, lab, version):
+    count = 500
+    outlets = lab.chunks(version, formats=NUMBERS, count=count, marks=50)
+    watch(agent, lab)
+    assert lab.says(outlets) == "done 117", "not the version of liblsl that pylsl does not have"
+    seen = agent.until(
+        lambda s: all(samples(s, form) >= count for form in NUMBERS)
+        and s.value("neural_stream_markers_total", stream="string") >= 50
+    )
+    for form in NUMBERS:
+        assert samples(seen, form) == count, form
+        whole(seen, form)
+        assert seen.value("neural_stream_irregular_samples_total", stream=form) == 0
+        assert seen.series("neural_stream_channel_info", stream=form, channel="4", label="C4", unit="microvolts")
+    assert seen.value("neural_stream_markers_total", stream="string") == 50
+
+
+def test_a_slow_reader_beside_the_agent_costs_it_nothing(agent, lab):
+    count = 20_000
+    outlet = lab.outlet(name="EEG", channels=64, rate=5000, count=count, hold=0)
+    lab.start(SLOW, "EEG", "open")
+    watch(agent, lab)
+    assert lab.says(outlet) == "holding"
+    agent.until(lambda s: s.value("neural_source_up", source="lsl/EEG") == 1)
+    lab.go_on(outlet)
+    lab.done(outlet)
+    seen = agent.until(lambda s: samples(s, "EEG") >= count)
+    assert samples(seen, "EEG") == count
+    whole(seen, "EEG")
+
+
+def wait_until_still(agent: Agent, stream: str, seconds: float = 60) -> float:
+    """The number of samples, when no more come."""
+    last, since = -1.0, time.monotonic()
+    end = since + seconds
+    while time.monotonic() - since < 2:
+        now = samples(agent.scrape(), stream)
+        if now != last:
+            last, since = now, time.monotonic()
+        assert time.monotonic() < end, "the stream never ends"
+        time.sleep(0.1)
+    return last
+
+
+def test_what_a_slow_agent_misses_is_counted(agent, lab):
+    """LSL drops what a reader does not fetch, and says nothing: timestamps tell the number."""
+    count, width, rate = 60_000, 64, 2000
+    outlet = lab.outlet(name="EEG", channels=width, rate=rate, format="double64", count=count, hold=4000, hurry=True)
+    watch(agent, lab)
+    # The first samples are read; the agent sleeps while the others are pushed, in far less time than they stand for.
+    agent.until(lambda s: samples(s, "EEG") == 4000)
+    assert lab.says(outlet) == "holding"
+    agent.process.send_signal(signal.SIGSTOP)
+    try:
+        lab.go_on(outlet)
+        lab.done(outlet)
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    missing = "neural_stream_missing_samples_total"
+    wait_until_still(agent, "EEG")
+    seen = agent.until(lambda s: s.value(missing, stream="EEG") > 0)
+    assert samples(seen, "EEG") + seen.value(missing, stream="EEG") == count
+    assert seen.value("neural_stream_gaps_total", stream="EEG") >= 1
+    assert seen.value("neural_source_faults_total", source="lsl/EEG") == 0
+
+
+def test_a_stream_over_ipv6_alone(agent, lab):
+    if not os.path.exists("/proc/net/if_inet6") or " lo" not in open("/proc/net/if_inet6").read():
+        pytest.skip("this machine has no IPv6")
+    outlet = lab.outlet(more="[ports]\nIPv6 = force\n", name="sixth", count=300)
+    watch(agent, lab)
+    lab.done(outlet)
+    seen = agent.until(
+        lambda s: samples(s, "sixth") >= 300 and s.series("neural_stream_clock_offset_seconds", stream="sixth"), 40
+    )
+    assert samples(seen, "sixth") == 300
+    whole(seen, "sixth")
+
+
+def listed(lab: Lab, *more: str) -> dict:
+    command = [str(PROGRAM), "devices", "--json", "--root", str(lab.folder), "--session", lab.session, *more]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+class Machines:
+    """Two machines in small: namespaces of the network with a cable between them."""
+
+    def __init__(self):
+        self.held = []
+        for name in ("here", "there"):
+            command = ["unshare", "--net", "--uts", "sh", "-c", f"hostname {name}; ip link set lo up; echo up; read end"]
+            self.held.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+            assert self.held[-1].stdout.readline() == b"up\n"
+        here, there = (str(held.pid) for held in self.held)
+        run = lambda *words: subprocess.run(words, check=True, capture_output=True)  # noqa: E731
+        run("ip", "link", "add", "cable", "netns", here, "type", "veth", "peer", "name", "cable", "netns", there)
+        for place, address in ((0, "10.98.76.1/24"), (1, "10.98.76.2/24")):
+            run(*self.within(place), "ip", "address", "add", address, "dev", "cable")
+            run(*self.within(place), "ip", "link", "set", "cable", "up")
+            run(*self.within(place), "ip", "route", "add", "default", "dev", "cable")
+        # An address of IPv6 is used when nobody else turned out to have it.
+        tentative = lambda: b"tentative" in run(*self.within(0), "ip", "-6", "address").stdout  # noqa: E731
+        wait_until(lambda: not tentative(), what="addresses of IPv6")
+
+    def within(self, place: int) -> list[str]:
+        return ["nsenter", "--net", "--uts", "--target", str(self.held[place].pid)]
+
+    def close(self) -> None:
+        for held in self.held:
+            held.communicate(b"\n")
+
+
+@pytest.fixture
+def machines():
+    try:
+        made = Machines()
+    except (AssertionError, OSError, subprocess.CalledProcessError) as why:
+        pytest.skip(f"no namespaces of the network can be made here, so streams of another machine were not seen: {why}")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "settings"),
+    [
+        ("", {"scope": "link"}),
+        ("", {"scope": "site"}),
+        ("", {"known_peers": ["10.98.76.2"]}),
+        ("[ports]\nIPv6 = force\n", {"scope": "link"}),
+    ],
+    ids=["link", "site", "peer", "ipv6"],
+)
+def test_streams_of_another_machine(agent, lab, machines, more, settings):
+    lab.scope, lab.within = "site", machines.within(1)
+    outlet = lab.outlet(more=more, name="far", count=300)
+    if "scope" in settings:
+        command = [*machines.within(0), str(PROGRAM), "devices", "--json", "--root", str(lab.folder)]
+        command += ["--session", lab.session, "--scope", settings["scope"]]
+        (far,) = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["streams"]
+        assert far["host"] == "there" and far["address"].startswith(("fe80::", "10.98.76.2")), far
+    agent.configure([{"lsl": {"name": "lsl", "session": lab.session, **settings}}])
+    agent.start(ready=False, command=[*machines.within(0), *agent.command()])
+    lab.done(outlet)
+    ask = [*machines.within(0), sys.executable, "-c", "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"]
+
+    def seen() -> Scrape:
+        return Scrape(subprocess.run([*ask, f"http://127.0.0.1:{agent.port}/metrics"], capture_output=True, text=True, check=True).stdout)
+
+    last = wait_until(lambda: (lambda s: samples(s, "far") >= 300 and s.series("neural_stream_clock_offset_seconds") and s)(seen()))
+    assert samples(last, "far") == 300
+    whole(last, "far")
+    assert [s.labels["stream"] for s in last.series("neural_stream_info")] == ["far"]
+
+
+def test_streams_are_listed_and_watched(lab):
+    assert listed(lab) == {"devices": [], "streams": []}
+    lab.outlet(name="EEG", channels=8, rate=250, id="amp-7")
+    lab.outlet(name="marks", type="Markers", format="string", channels=1, rate=0)
+    eeg, marks = listed(lab)["streams"]
+    assert (eeg["name"], eeg["type"], eeg["channels"], eeg["format"], eeg["rate"]) == ("EEG", "EEG", 8, "float32", 250)
+    assert (eeg["source_id"], eeg["host"], eeg["protocol"]) == ("amp-7", socket.gethostname(), "1.10")
+    assert eeg["address"] in ("127.0.0.1", "::1")
+    assert (marks["name"], marks["format"], marks["rate"]) == ("marks", "string", 0)
+    assert listed(lab, "--no-streams") == {"devices": []}
+    # What it suggests is a configuration.
+    file = lab.folder / "config.yml"
+    file.write_text("sources:\n  " + eeg["config"] + "\n")
+    checked = subprocess.run([str(PROGRAM), "check", "--config", str(file)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    command = [str(PROGRAM), "devices", "--root", str(lab.folder), "--session", lab.session]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "EEG  EEG, 8 channels, float32, 250 Hz" in text and "marks  Markers, 1 channel, string, no rate" in text
+
+    watch = subprocess.Popen([*command, "--watch", "--json"], stdout=subprocess.PIPE, text=True)
+    try:
+        first = {json.loads(watch.stdout.readline())["stream"]["name"] for _ in range(2)}
+        assert first == {"EEG", "marks"}
+        third = lab.outlet(name="third")
+        change = json.loads(watch.stdout.readline())
+        assert (change["change"], change["stream"]["name"]) == ("appeared", "third")
+        lab.end(third)
+        change = json.loads(watch.stdout.readline())
+        assert (change["change"], change["stream"]["name"]) == ("left", "third")
+    finally:
+        watch.terminate()
+    assert watch.wait(10) == 0
+
+
+def test_other_settings_are_the_same_stream(agent, lab):
+    watch(agent, lab, mode="presence")
+    first = lab.outlet(name="EEG", channels=8, rate=250)
+    agent.until(lambda s: s.value("neural_stream_channels", stream="EEG") == 8)
+    lab.end(first)
+    # It is back before anybody noticed.
+    lab.outlet(name="EEG", channels=16, rate=500)
+    seen = agent.until(lambda s: s.value("neural_stream_channels", stream="EEG") == 16, 40)
+    seen = agent.until(lambda s: s.value("neural_streams", source="lsl") == 1, 40)
+    assert [s.labels["stream"] for s in seen.series("neural_stream_info")] == ["EEG"]
+    assert seen.value("neural_stream_nominal_rate_hertz", stream="EEG") == 500
 
 
 def test_a_stream_that_streams(agent, lab):
@@ -264,6 +526,8 @@ def test_a_look_is_no_account(agent, lab):
     assert not seen.series("neural_device_samples_total", device="lsl/EEG")
     assert not seen.series("neural_device_rate_hertz", device="lsl/EEG")
     assert seen.value("neural_source_up", source="lsl/EEG") == 1
+    # Each look is a connection, and none of them a return.
+    assert seen.value("neural_stream_reconnects_total", stream="EEG") == 0
     read = seen.value("neural_source_received_bytes_total", source="lsl/EEG")
     time.sleep(3)
     later = agent.scrape()

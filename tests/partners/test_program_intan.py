@@ -247,7 +247,7 @@ def test_waveforms_are_counted_to_the_block(agent: Agent, rhx: Rhx):
     rhx.waveforms.serve = serve
     rhx.waveforms.listen()
     watch(agent, rhx, waveforms={"address": f"127.0.0.1:{rhx.waveforms.port}"})
-    device = "intan/waveforms"
+    device = "intan:waveforms"
     seen = agent.until(lambda seen: seen.value("neural_device_samples_total", device=device) == 40 * 128)
     assert seen.value("neural_device_lost_packets_total", device=device) == 7
     assert seen.value("neural_device_channels", device=device) == 4
@@ -276,6 +276,6 @@ def test_a_stream_that_is_none_is_a_fault(agent: Agent, rhx: Rhx):
     rhx.waveforms.serve = serve
     rhx.waveforms.listen()
     watch(agent, rhx, waveforms={"address": f"127.0.0.1:{rhx.waveforms.port}", "rate": 30_000})
-    source = "intan/waveforms"
+    source = "intan:waveforms"
     agent.until(lambda seen: seen.value("neural_source_fault_bytes_total", source=source) > 2_900_000, 60)
     assert agent.alive()

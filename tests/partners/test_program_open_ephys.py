@@ -208,7 +208,7 @@ def test_a_published_stream_is_counted_to_the_message(agent: Agent, gui: Gui):
             plugin.event()
         if number == 40:
             plugin.sample += 70
-    device = "open_ephys/zmq"
+    device = "open_ephys:zmq"
     # The first block may have begun before the connection; one lacks a channel, and is missing as a whole.
     seen = agent.until(lambda seen: seen.value("neural_device_samples_total", device=device) == 48 * 100)
     assert seen.value("neural_device_lost_packets_total", device=device) == 100 + 70
@@ -238,13 +238,13 @@ def test_a_program_that_acquires_nothing_is_not_left(agent: Agent, gui: Gui):
     plugin.wait()
     # Longer than a peer may stall within a message.
     assert not plugin.socket.poll(7_000), "the agent subscribed again"
-    assert agent.scrape().value("neural_source_up", source="open_ephys/zmq") == 1
+    assert agent.scrape().value("neural_source_up", source="open_ephys:zmq") == 1
     plugin.close()
 
 
 def test_a_plugin_that_is_started_anew(agent: Agent, gui: Gui):
     port = free_port()
-    device = "open_ephys/zmq"
+    device = "open_ephys:zmq"
     watch(agent, gui, zmq={"address": f"127.0.0.1:{port}"})
     for total in (400, 800):
         plugin = Plugin(port)
@@ -298,7 +298,7 @@ class Liar:
 def test_a_peer_that_lies_is_a_fault_and_a_closed_connection(agent: Agent, gui: Gui, after: bytes, kind: str):
     liar = Liar(after)
     watch(agent, gui, zmq={"address": f"127.0.0.1:{liar.port}"})
-    agent.until(lambda seen: seen.value("neural_source_faults_total", source="open_ephys/zmq", kind=kind) >= 1, 40)
+    agent.until(lambda seen: seen.value("neural_source_faults_total", source="open_ephys:zmq", kind=kind) >= 1, 40)
     wait_until(lambda: liar.ended >= 1)
     agent.until(lambda seen: state(seen) == "idle")
     liar.server.close()

@@ -18,6 +18,7 @@ mod signal;
 mod slo;
 mod source;
 mod stage;
+mod stream;
 mod tap;
 mod vitals;
 
@@ -44,6 +45,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &vitals::CHAPTER,
     &signal::CHAPTER,
     &port::CHAPTER,
+    &stream::CHAPTER,
     &tap::CHAPTER,
     &program::CHAPTER,
     &stage::CHAPTER,

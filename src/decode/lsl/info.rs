@@ -141,15 +141,19 @@ impl Info {
         let text = std::str::from_utf8(bytes).map_err(|_| FaultKind::Encoding)?;
         let mut info = Self::default();
         let mut channels = None;
+        // Whether the channel that is read is one of those that the stream has.
+        let mut counted = false;
         let mut reader = Reader::new(text);
         let mut path: Vec<&str> = Vec::new();
         while let Some(piece) = reader.next().map_err(|_| FaultKind::Syntax)? {
             match piece {
                 Piece::Open(name) => {
                     path.push(name);
-                    let counted = usize::from(info.channels);
-                    if path == ["info", "desc", "channels", "channel"] && info.described.len() < counted {
-                        info.described.push(Channel::default());
+                    if path == ["info", "desc", "channels", "channel"] {
+                        counted = info.described.len() < usize::from(info.channels);
+                        if counted {
+                            info.described.push(Channel::default());
+                        }
                     }
                 }
                 Piece::Close => drop(path.pop()),
@@ -161,7 +165,7 @@ impl Info {
                     }
                     ["info", field] => info.set(field, &text)?,
                     ["info", "desc", "channels", "channel", field] => {
-                        if let Some(channel) = info.described.last_mut() {
+                        if let Some(channel) = info.described.last_mut().filter(|_| counted) {
                             let place = match *field {
                                 "label" => &mut channel.label,
                                 "unit" => &mut channel.unit,
@@ -182,6 +186,8 @@ impl Info {
         if info.channels == 0 || !(0.0..=FASTEST).contains(&info.rate) {
             return Err(FaultKind::BadValue);
         }
+        // A number of channels may have been claimed twice.
+        info.described.truncate(info.channels.into());
         Ok(info)
     }
 
@@ -224,15 +230,17 @@ impl Info {
         self.described.iter().map(Channel::volts).collect()
     }
 
+    /// Whether this has the names of `other`: it may be the same with other settings.
+    #[must_use]
+    pub fn is_heir_of(&self, other: &Self) -> bool {
+        self.name == other.name && self.source_id == other.source_id && self.hostname == other.hostname
+    }
+
     /// Whether this is the stream that `other` is, perhaps after its program was started anew.
     #[must_use]
     pub fn is_as(&self, other: &Self) -> bool {
         let of = |info: &Self| (info.channels, info.format, info.rate.to_bits());
-        self.name == other.name
-            && self.kind == other.kind
-            && self.source_id == other.source_id
-            && self.hostname == other.hostname
-            && of(self) == of(other)
+        self.is_heir_of(other) && self.kind == other.kind && of(self) == of(other)
     }
 }
 
@@ -273,7 +281,7 @@ mod tests {
         again.uid = "another".to_owned();
         assert!(again.is_as(&info));
         again.channels = 3;
-        assert!(!again.is_as(&info));
+        assert!(!again.is_as(&info) && again.is_heir_of(&info));
     }
 
     #[test]
@@ -301,6 +309,11 @@ mod tests {
         assert_eq!(Info::parse(b"\xff"), Err(FaultKind::Encoding));
         // A description with more channels than the stream has.
         assert_eq!(with(count, "<channel_count>1<"), Ok(1));
+        let more = FULL.replace(count, "<channel_count>1<");
+        let described = Info::parse(more.as_bytes()).unwrap().described;
+        assert_eq!(described.iter().map(|channel| &*channel.label).collect::<Vec<_>>(), ["C0"]);
+        let twice = FULL.replace("</desc>", "</desc><channel_count>1</channel_count>");
+        assert_eq!(Info::parse(twice.as_bytes()).unwrap().described.len(), 1);
         // Half of the channels are no voltages.
         let half = FULL.replacen("microvolts", "g", 1);
         assert_eq!(Info::parse(half.as_bytes()).unwrap().volts(), None);

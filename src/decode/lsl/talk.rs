@@ -2,6 +2,8 @@
 //!
 //! Nothing is remembered here: who asked, when and how often is the affair of whoever has the sockets.
 
+use std::net::Ipv6Addr;
+
 use super::info::{Format, Info};
 use crate::event::FaultKind;
 
@@ -11,8 +13,15 @@ pub const DISCOVERY: u16 = 16571;
 pub const PORTS: (u16, u16) = (16572, 16603);
 /// Multicast groups within a link, and within a site.
 pub const GROUPS: ([[u8; 4]; 2], [u8; 4]) = ([[224, 0, 0, 1], [224, 0, 0, 183]], [239, 255, 172, 215]);
+/// The same over IPv6.
+pub const GROUPS_V6: (Ipv6Addr, Ipv6Addr) = (sixth(0xff02), sixth(0xff05));
 /// How many routers a datagram to the group of a site passes.
 pub const SITE_TTL: u32 = 24;
+
+/// The group of a scope: all have the same end.
+const fn sixth(scope: u16) -> Ipv6Addr {
+    Ipv6Addr::new(scope, 0x113d, 0x6fdd, 0x2c17, 0xa643, 0xffe2, 0x1bd1, 0x3cd2)
+}
 
 /// The question which streams of a session there are. Outlets answer to `port`, and repeat `id`.
 #[must_use]
@@ -22,15 +31,33 @@ pub fn ask_streams(session: &str, port: u16, id: u64) -> Vec<u8> {
     format!("LSL:shortinfo\r\nsession_id={quote}{session}{quote}\r\n{port} {id}\r\n").into_bytes()
 }
 
+/// An answer to [`ask_streams`]: the id of the question, and a description that is not read yet.
+///
+/// # Errors
+/// It is no answer.
+pub fn answer(datagram: &[u8]) -> Result<(u64, &[u8]), FaultKind> {
+    let end = memchr::memchr(b'\n', datagram).ok_or(FaultKind::Syntax)?;
+    let (id, description) = datagram.split_at_checked(end).ok_or(FaultKind::Syntax)?;
+    let id = std::str::from_utf8(id).ok().and_then(|id| id.trim().parse().ok()).ok_or(FaultKind::Syntax)?;
+    Ok((id, description))
+}
+
 /// An answer to [`ask_streams`]: the id of the question, and a stream.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn stream(datagram: &[u8]) -> Result<(u64, Info), FaultKind> {
-    let end = memchr::memchr(b'\n', datagram).ok_or(FaultKind::Syntax)?;
-    let (id, description) = datagram.split_at_checked(end).ok_or(FaultKind::Syntax)?;
-    let id = std::str::from_utf8(id).ok().and_then(|id| id.trim().parse().ok()).ok_or(FaultKind::Syntax)?;
+    let (id, description) = answer(datagram)?;
     Ok((id, Info::parse(description)?))
+}
+
+/// Which start of a stream a description is of, without reading the rest: a start that is known says nothing new.
+#[must_use]
+pub fn uid(description: &[u8]) -> Option<&str> {
+    let begin = memchr::memmem::find(description, b"<uid>")? + b"<uid>".len();
+    let rest = description.get(begin..)?;
+    let end = memchr::memchr(b'<', rest)?;
+    std::str::from_utf8(rest.get(..end)?).ok().map(str::trim)
 }
 
 /// What is sent for the full description.
@@ -109,6 +136,9 @@ mod tests {
         assert_eq!(stream(FULL.as_bytes()), Err(FaultKind::Syntax));
         assert_eq!(stream(b"77"), Err(FaultKind::Syntax));
         assert_eq!(stream(b"77\r\n<info/>"), Err(FaultKind::MissingField));
+        assert_eq!(uid(FULL.as_bytes()), Some(&*info.uid));
+        assert_eq!((uid(b"<uid>x"), uid(b"<info/>"), uid(b"<uid>\xff</uid>")), (None, None, None));
+        assert_eq!(GROUPS_V6.0.to_string(), "ff02:113d:6fdd:2c17:a643:ffe2:1bd1:3cd2");
         let told = Told { wave: 3, asked: 1.5, came: -2.0, answered: 2.25 };
         assert_eq!(time(b" 3 1.5 -2 2.25\r\n"), Some(told));
         for bad in ["", "3 1 2", "3 1 2 x", "3 1 2 NaN", "x 1 2 3", "3 1 2 1e300"] {

@@ -4,9 +4,8 @@
 //! and a closed connection, and is asked again after a pause that grows.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 
 use super::probe;
 use super::settings::Mode;
+use super::target::{Life, Target};
 use crate::analysis::quality::{self, Judge};
 use crate::decode::lsl::{Clock, DESCRIPTION, Info, Inlet, Stamps, talk};
 use crate::decode::{Decoder, Sink};
@@ -46,61 +46,11 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// Seconds of samples that the outlet is asked to keep, and the least and most samples.
 const BUFFER: (f64, f64, f64) = (5.0, 500.0, 1e6);
 /// How often the sender is asked for the time: while all of it is read, and else.
-const ASKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
+const ASKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// How often it is told what is known of the clock of a stream that is not read.
+const TOLD: Duration = Duration::from_secs(5);
 /// Ages of samples that are told in a second.
 const AGES: usize = 1024;
-
-/// Where a stream is.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Target {
-    pub(super) info: Info,
-    pub(super) from: IpAddr,
-}
-
-impl Target {
-    fn data(&self) -> Option<SocketAddr> {
-        self.place(self.info.data_port, self.info.data_port_v6)
-    }
-
-    /// Where the time is told.
-    pub(super) fn service(&self) -> Option<SocketAddr> {
-        self.place(self.info.service_port, self.info.service_port_v6)
-    }
-
-    fn place(&self, port: u16, sixth: u16) -> Option<SocketAddr> {
-        match (port, sixth) {
-            (0, 0) => None,
-            // Where it is over IPv6 is known of this machine alone.
-            (0, sixth) => self.from.is_loopback().then(|| (Ipv6Addr::LOCALHOST, sixth).into()),
-            (port, _) => Some((self.from, port).into()),
-        }
-    }
-}
-
-/// What a connection says of whether its stream lives.
-#[derive(Debug, Default)]
-pub(super) struct Life(AtomicU8);
-
-impl Life {
-    const UNKNOWN: u8 = 0;
-    const ALIVE: u8 = 1;
-    const OVER: u8 = 2;
-
-    /// A new place of the stream is known.
-    pub(super) fn begin(&self) {
-        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
-    }
-
-    /// Whether samples come.
-    pub(super) fn is_alive(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::ALIVE
-    }
-
-    /// Whether nobody is there any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::OVER
-    }
-}
 
 /// What one stream is followed with.
 pub(super) struct Follower {
@@ -173,7 +123,7 @@ impl Following<'_> {
             let began = Instant::now();
             match self.of.mode {
                 Mode::Presence | Mode::Markers => {
-                    self.go_up(&target, false);
+                    self.go_up(&target);
                     self.stand(&target, None).await;
                     continue;
                 }
@@ -205,10 +155,11 @@ impl Following<'_> {
         StreamName { source: &self.of.source, stream: &self.of.stream, host: &self.of.host }
     }
 
-    /// The stream is there: says so, and what it is. `connected` if this is news of a connection.
-    fn go_up(&mut self, target: &Target, connected: bool) {
+    /// The stream is there: says so, and what it is.
+    fn go_up(&mut self, target: &Target) {
         let info = &target.info;
-        let again = self.seen.as_ref().is_some_and(|seen| connected || *seen != info.uid);
+        // A look at a stream that never went away is no return of it.
+        let again = self.seen.as_ref().is_some_and(|seen| !self.up || *seen != info.uid);
         if self.seen.as_ref() != Some(&info.uid) {
             if self.seen.is_some() {
                 self.clock.lock().restart();
@@ -240,8 +191,8 @@ impl Following<'_> {
 
     /// Waits until the stream is elsewhere or it is time, and tells of its clock meanwhile.
     async fn stand(&mut self, target: &Target, until: Option<Instant>) {
-        let mut seconds = interval(Duration::from_secs(1));
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Once early: the first burst of questions takes a part of a second.
+        let mut wait = Duration::from_secs(2);
         loop {
             tokio::select! {
                 changed = self.of.target.changed() => {
@@ -251,7 +202,10 @@ impl Following<'_> {
                         return;
                     }
                 }
-                _ = seconds.tick() => self.tell(None, 0, None),
+                () = sleep(wait) => {
+                    self.tell(None, 0, None);
+                    wait = TOLD;
+                }
                 () = at(until) => return,
             }
         }
@@ -267,7 +221,11 @@ impl Following<'_> {
             Err(error) => {
                 // Where nobody listens the outlet has ended; what is only slow may still be there.
                 let over = error.kind() == io::ErrorKind::ConnectionRefused;
-                self.of.life.0.store(if over { Life::OVER } else { Life::UNKNOWN }, Ordering::Relaxed);
+                if over {
+                    self.of.life.end();
+                } else {
+                    self.of.life.begin();
+                }
                 tracing::debug!(source = self.of.feed.name(), %place, %error, "cannot connect");
                 return false;
             }
@@ -287,7 +245,7 @@ impl Following<'_> {
         let target = Target { info, ..target.clone() };
         let ended = self.read(&mut peer, &target, &mut ear, until).await;
         if ear.inlet.refused() {
-            self.of.life.0.store(Life::OVER, Ordering::Relaxed);
+            self.of.life.end();
         } else {
             self.of.life.begin();
         }
@@ -378,9 +336,9 @@ impl Following<'_> {
                     };
                     let at = now();
                     silent = 0;
-                    self.of.life.0.store(Life::ALIVE, Ordering::Relaxed);
+                    self.of.life.live();
                     if !met {
-                        self.go_up(target, true);
+                        self.go_up(target);
                         met = true;
                     }
                     self.of.feed.take(at, buffer.get(..count).unwrap_or_default(), 1, ear);

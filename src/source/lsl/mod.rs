@@ -1,34 +1,34 @@
 //! Lab Streaming Layer: finds the streams of this machine or network, and follows those that are wanted.
 //!
 //! An inlet more costs an outlet one copy and is seen by no other inlet. It is read promptly, asks the outlet to keep
-//! little for it, and in the mode `presence` opens no data connection. Streams are looked for over IPv4. Nothing is
-//! sent but questions; samples are judged here and go nowhere.
+//! little for it, and in the mode `presence` opens no data connection. Nothing is sent but questions; samples are
+//! judged here and go nowhere.
 
 mod follow;
 mod probe;
+mod search;
 mod settings;
 mod table;
+mod target;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+pub use search::Search;
 pub use settings::{Mode, Scope, Settings, Wanted};
 
 use super::{Feed, now};
-use crate::decode::lsl::{Info, talk};
-use crate::event::{Body, Expected, Fault, Link};
-use follow::{Follower, Life, Target};
-use table::Table;
+use crate::decode::lsl::Info;
+use crate::event::{Body, Expected, Link};
+use follow::Follower;
+use table::{Heard, Table};
+use target::{Life, Target};
 
 /// Streams that are followed at once.
 const MOST: usize = 256;
@@ -38,22 +38,16 @@ const BEAT: Duration = Duration::from_millis(500);
 const FIRST: u64 = 10;
 /// Questions after which a stream that is gone and not expected is forgotten: some ten minutes.
 const FORGOTTEN: u64 = 300;
-/// Questions between two look-ups of the names of peers.
-const NAMES: u64 = 150;
 
 /// Looks for streams and follows them until told to stop.
 ///
 /// # Errors
 /// The socket for questions cannot be opened.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Result<(), String> {
-    let socket = open(&settings).map_err(|why| format!("cannot look for streams: {why}"))?;
-    let port = socket.local_addr().map_err(|why| format!("cannot look for streams: {why}"))?.port();
+    let search = Search::open(&settings).map_err(|why| format!("cannot look for streams: {why}"))?;
     feed.send(Body::Link(Link::Up));
     let mut watcher = Watcher {
-        // A number that nobody can guess who did not hear the question.
-        first_id: RandomState::new().build_hasher().finish() >> 1,
-        round: 0,
-        table: Table::default(),
+        search,
         followed: Vec::new(),
         feeds: HashMap::new(),
         tasks: JoinSet::new(),
@@ -62,72 +56,18 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         feed,
     };
     watcher.settle();
-    watcher.watch(&socket, port, &stop).await;
+    watcher.watch(&stop).await;
     watcher.stop.cancel();
     while watcher.tasks.join_next().await.is_some() {}
     watcher.feeds.values().for_each(Feed::retire);
     Ok(())
 }
 
-fn open(settings: &Settings) -> io::Result<UdpSocket> {
-    let alone = settings.scope == Scope::Machine && settings.known_peers.is_empty();
-    let own = if alone { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-    let socket = std::net::UdpSocket::bind((own, 0))?;
-    socket.set_nonblocking(true)?;
-    socket.set_broadcast(true)?;
-    socket.set_multicast_ttl_v4(if settings.scope == Scope::Site { talk::SITE_TTL } else { 1 })?;
-    UdpSocket::from_std(socket)
-}
-
-/// Where questions go, but for peers.
-fn places(scope: Scope) -> Vec<SocketAddr> {
-    let (link, site) = talk::GROUPS;
-    // A broadcast that does not leave the machine reaches all outlets that share the first port.
-    let mut shared = vec![Ipv4Addr::new(127, 255, 255, 255)];
-    if scope != Scope::Machine {
-        shared.push(Ipv4Addr::BROADCAST);
-        shared.extend(link.map(Ipv4Addr::from));
-    }
-    if scope == Scope::Site {
-        shared.push(site.into());
-    }
-    let shared = shared.into_iter().map(|group| SocketAddr::from((group, talk::DISCOVERY)));
-    shared.chain(ports(Ipv4Addr::LOCALHOST)).collect()
-}
-
-/// All ports of a machine that outlets listen on. Of those that share the first one, one alone gets what is sent
-/// there; so each is asked on its own. When these are taken outlets listen anywhere, and only a broadcast finds them.
-fn ports(machine: Ipv4Addr) -> impl Iterator<Item = SocketAddr> {
-    let all = std::iter::once(talk::DISCOVERY).chain(talk::PORTS.0..=talk::PORTS.1);
-    all.map(move |port| SocketAddr::from((machine, port)))
-}
-
-/// The addresses of peers, as far as they have one.
-async fn peers(settings: &Settings) -> Vec<SocketAddr> {
-    let mut found = Vec::new();
-    for peer in &settings.known_peers {
-        match tokio::net::lookup_host((peer.as_str(), talk::DISCOVERY)).await {
-            Ok(all) => {
-                let fourth = |address: SocketAddr| match address.ip() {
-                    IpAddr::V4(ip) => Some(ip),
-                    IpAddr::V6(_) => None,
-                };
-                found.extend(all.filter_map(fourth).take(1).flat_map(ports));
-            }
-            Err(why) => tracing::warn!(source = settings.name, peer, %why, "cannot find the peer's address"),
-        }
-    }
-    found
-}
-
 /// What finds streams and keeps those that follow them.
 struct Watcher {
     settings: Settings,
     feed: Feed,
-    first_id: u64,
-    /// The number of the last question.
-    round: u64,
-    table: Table,
+    search: Search,
     followed: Vec<Followed>,
     /// Of every stream that was followed and is not forgotten, by its name as a source.
     feeds: HashMap<String, Feed>,
@@ -152,97 +92,77 @@ struct Followed {
 }
 
 impl Followed {
-    fn uid(&self) -> Option<String> {
-        self.target.borrow().as_ref().map(|target| target.info.uid.clone())
+    /// Whether it is where this start of a stream is.
+    fn is_at(&self, uid: &str) -> bool {
+        self.target.borrow().as_ref().is_some_and(|target| target.info.uid == uid)
+    }
+
+    /// Whether what it followed is gone: known to be, or silent while another start of it answers, which tells more
+    /// where it has an id of its own.
+    fn is_left(&self, table: &Table, round: u64) -> bool {
+        let target = self.target.borrow();
+        let Some(target) = &*target else { return true };
+        let silent = table.get(&target.info.uid).is_none_or(|heard| heard.round < round);
+        silent && !self.life.is_alive() && !target.info.source_id.is_empty()
     }
 }
 
 impl Watcher {
-    async fn watch(&mut self, socket: &UdpSocket, port: u16, stop: &CancellationToken) {
-        let places = places(self.settings.scope);
-        let mut peers = Vec::new();
+    async fn watch(&mut self, stop: &CancellationToken) {
         let mut beats = tokio::time::interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beat = 0_u64;
-        let mut buffer = vec![0; 1 << 16];
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = beats.tick() => {
                     let every = if beat < FIRST { 2 } else { 4 };
                     match beat % every {
-                        0 => {
-                            if self.round.is_multiple_of(NAMES) {
-                                peers = self::peers(&self.settings).await;
-                            }
-                            self.round += 1;
-                            self.ask(socket, port, places.iter().chain(&peers));
-                        }
+                        0 => self.search.ask().await,
                         1 => self.settle(),
                         _ => {}
                     }
                     beat += 1;
                 }
-                // What did not arrive is asked for again.
-                Ok((length, from)) = socket.recv_from(&mut buffer) => {
-                    self.hear(buffer.get(..length).unwrap_or_default(), from.ip());
+                fault = self.search.hear() => {
+                    if let Some(fault) = fault {
+                        self.feed.send(Body::Fault(fault));
+                    }
                 }
             }
-        }
-    }
-
-    fn ask<'p>(&self, socket: &UdpSocket, port: u16, places: impl Iterator<Item = &'p SocketAddr>) {
-        let question = talk::ask_streams(&self.settings.session, port, self.first_id + self.round);
-        let (mut sent, mut why) = (0, None);
-        for place in places {
-            match socket.try_send_to(&question, *place) {
-                Ok(_) => sent += 1,
-                Err(error) => why = Some(error),
-            }
-        }
-        if let Some(error) = why.filter(|_| sent == 0 && self.round.is_multiple_of(30)) {
-            tracing::warn!(source = self.feed.name(), %error, "cannot ask for streams");
-        }
-    }
-
-    fn hear(&mut self, datagram: &[u8], from: IpAddr) {
-        match talk::stream(datagram) {
-            Ok((id, info)) => {
-                let round = id.wrapping_sub(self.first_id);
-                // What nobody asked for is not believed.
-                if (1..=self.round).contains(&round) && info.session == self.settings.session {
-                    self.table.hear(info, from, round);
-                }
-            }
-            Err(kind) => self.feed.send(Body::Fault(Fault { kind, bytes: datagram.len() as u64 })),
         }
     }
 
     /// Makes of the answers what is to be followed.
     fn settle(&mut self) {
         while self.tasks.try_join_next().is_some() {}
-        let Self { table, followed, round, .. } = self;
+        let Self { search, followed, .. } = self;
+        let round = search.round();
+        let table = search.table_mut();
         for one in followed.iter().filter(|one| one.life.is_over()) {
             // Nobody listens where the stream was: a new start of it needs not wait.
-            if let Some(uid) =
-                one.uid().filter(|uid| table.get(uid).is_some_and(|heard| heard.round < *round))
+            if let Some(target) = &*one.target.borrow()
+                && table.get(&target.info.uid).is_some_and(|heard| heard.round < round)
             {
-                table.remove(&uid);
+                table.remove(&target.info.uid);
             }
         }
-        let alive =
-            |uid: &str| followed.iter().any(|one| one.life.is_alive() && one.uid().as_deref() == Some(uid));
-        table.forget(*round, alive);
+        table.forget(round, |uid| followed.iter().any(|one| one.life.is_alive() && one.is_at(uid)));
         for one in followed.iter_mut() {
-            match one.uid() {
-                Some(uid) if table.get(&uid).is_some() => one.round = *round,
-                Some(_) => drop(one.target.send_replace(None)),
-                None => {}
+            let Some(target) = one.target.borrow().clone() else { continue };
+            let heard = table.get(&target.info.uid);
+            if heard.is_some() {
+                one.round = round;
+            }
+            let from = heard.map(|heard| heard.from);
+            if from != Some(target.from) {
+                let moved = from.map(|from| Arc::new(Target { info: target.info.clone(), from }));
+                drop(one.target.send_replace(moved));
             }
         }
         let refused = self.admit();
         let expect = &self.settings.expect;
-        let table = &self.table;
+        let table = self.search.table();
         self.feed.batch(now(), |out| {
             out(Body::Streams(table.count(refused)));
             for stream in expect {
@@ -255,20 +175,36 @@ impl Watcher {
     /// Gives each stream that nobody follows to someone, and says how many are too many.
     fn admit(&mut self) -> usize {
         let mut refused = 0;
-        for heard in self.table.all().to_vec() {
-            let uid = Some(&heard.info.uid);
-            let Some(mode) = self.settings.wants(&heard.info) else { continue };
-            if self.followed.iter().any(|one| one.uid().as_ref() == uid) {
+        let round = self.search.round();
+        let nobodys = |uid: &str| !self.followed.iter().any(|one| one.is_at(uid));
+        let new: Vec<_> =
+            self.search.table().all().iter().filter(|heard| nobodys(&heard.info.uid)).cloned().collect();
+        for Heard { info, from, .. } in new {
+            let Some(mode) = self.settings.wants(&info) else { continue };
+            let target = Some(Arc::new(Target { info: info.clone(), from }));
+            let table = self.search.table();
+            let left = |one: &&mut Followed| one.is_left(table, round);
+            let mut vacant: Vec<_> = self.followed.iter_mut().filter(left).collect();
+            if let Some(one) = vacant.iter_mut().find(|one| one.info.is_as(&info)) {
+                one.round = round;
+                one.life.begin();
+                let before = one.target.send_replace(target);
+                if let Some(before) = before {
+                    self.search.table_mut().remove(&before.info.uid);
+                }
                 continue;
             }
-            let mut vacant = self.followed.iter_mut().filter(|one| one.target.borrow().is_none());
-            let target = Some(Arc::new(Target { info: heard.info.clone(), from: heard.from }));
-            if let Some(one) = vacant.find(|one| one.info.is_as(&heard.info)) {
-                one.round = self.round;
-                one.life.begin();
-                drop(one.target.send_replace(target));
-            } else if self.followed.len() < MOST {
-                self.follow(heard.info, mode, target);
+            // One that came back with other channels or another rate keeps its name.
+            if let Some(one) = vacant.iter_mut().find(|one| one.info.is_heir_of(&info)) {
+                one.stop.cancel();
+                let (name, before) = (one.name.clone(), one.target.send_replace(None));
+                self.followed.retain(|one| one.name != name);
+                if let Some(before) = before {
+                    self.search.table_mut().remove(&before.info.uid);
+                }
+            }
+            if self.followed.len() < MOST {
+                self.follow(info, mode, target);
             } else {
                 refused += 1;
             }
@@ -277,7 +213,8 @@ impl Watcher {
     }
 
     fn follow(&mut self, info: Info, mode: Mode, target: Option<Arc<Target>>) {
-        let host = if self.table.is_elsewhere(&info) { info.hostname.clone() } else { String::new() };
+        let host =
+            if self.search.table().is_elsewhere(&info) { info.hostname.clone() } else { String::new() };
         let taken = |stream: &str| self.followed.iter().any(|one| one.stream == stream && one.host == host);
         let mut stream = info.name.clone();
         let mut number = 2;
@@ -316,16 +253,17 @@ impl Watcher {
             name,
             target: sender,
             life,
-            round: self.round,
+            round: self.search.round(),
             stop,
         });
     }
 
     /// Lets go of streams that are long gone.
     fn forget(&mut self) {
-        let Self { followed, feeds, settings, round, .. } = self;
+        let Self { followed, feeds, settings, search, .. } = self;
+        let round = search.round();
         followed.retain(|one| {
-            let keep = *round < one.round + FORGOTTEN || settings.expect.contains(&one.info.name);
+            let keep = round < one.round + FORGOTTEN || settings.expect.contains(&one.info.name);
             if !keep {
                 one.stop.cancel();
                 if let Some(feed) = feeds.remove(&one.name) {
@@ -334,17 +272,5 @@ impl Watcher {
             }
             keep
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wider_scope_asks_more_places() {
-        let of = |scope| places(scope).len();
-        assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (34, 37, 38));
-        assert!(places(Scope::Machine).iter().all(|place| place.ip().is_loopback()));
     }
 }

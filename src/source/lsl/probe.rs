@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
-use super::follow::Target;
+use super::target::Target;
 use crate::decode::lsl::{Clock, Offset, talk};
 
 /// Questions of one burst.
@@ -37,6 +37,7 @@ pub(super) async fn run(
             Some(place) => {
                 // A sender that does not answer has no clock that is known.
                 drop(burst(place, &mut wave, told).await);
+                told.lock().settle();
                 every
             }
             None => Duration::MAX,
@@ -67,7 +68,6 @@ async fn burst(place: SocketAddr, wave: &mut u32, told: &Mutex<Clock>) -> std::i
         }
         tokio::time::sleep(APART).await;
     }
-    told.lock().settle();
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It asks nobody and follows nothing; time is the number of the question.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::decode::lsl::Info;
 use crate::event::Streams;
@@ -17,7 +17,7 @@ const SILENT: u64 = 4;
 pub(super) struct Heard {
     pub(super) info: Info,
     /// From where.
-    pub(super) from: IpAddr,
+    pub(super) from: SocketAddr,
     /// The number of the last question it answered to.
     pub(super) round: u64,
 }
@@ -29,12 +29,21 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// A stream that is known answered once more. Says whether it is known.
+    pub(super) fn renew(&mut self, uid: &str, from: SocketAddr, round: u64) -> bool {
+        let Some(known) = self.heard.iter_mut().find(|heard| heard.info.uid == uid) else { return false };
+        known.round = known.round.max(round);
+        // Outlets answer over a version of IP that they bring no samples over.
+        if !brings(&known.info, known.from) && brings(&known.info, from) {
+            known.from = from;
+        }
+        true
+    }
+
     /// Takes an answer. A stream answers once for each way that the question took.
-    pub(super) fn hear(&mut self, info: Info, from: IpAddr, round: u64) {
-        if let Some(known) = self.heard.iter_mut().find(|heard| heard.info.uid == info.uid) {
-            known.round = known.round.max(round);
-        } else if self.heard.len() < MOST {
-            self.heard.push(Heard { info, from, round });
+    pub(super) fn hear(&mut self, heard: Heard) {
+        if !self.renew(&heard.info.uid, heard.from, heard.round) && self.heard.len() < MOST {
+            self.heard.push(heard);
         }
     }
 
@@ -89,6 +98,11 @@ impl Table {
     }
 }
 
+/// Whether a stream brings samples over the version of IP that it answered over.
+fn brings(info: &Info, from: SocketAddr) -> bool {
+    (if from.is_ipv4() { info.data_port } else { info.data_port_v6 }) > 0
+}
+
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -103,18 +117,33 @@ mod tests {
     }
 
     #[test]
-    fn streams_come_go_and_are_alike() {
-        let here = IpAddr::from([127, 0, 0, 1]);
+    fn a_stream_is_where_it_can_be_reached() {
+        let [fourth, sixth, other] =
+            ["10.0.0.5:16571", "[fe80::1%3]:16571", "[fe80::2%3]:16571"].map(|from| from.parse().unwrap());
         let mut table = Table::default();
-        table.hear(stream("a", "1", "u1"), here, 1);
-        table.hear(stream("a", "1", "u1"), here, 1);
-        table.hear(stream("a", "2", "u2"), here, 1);
-        table.hear(stream("b", "2", "u3"), here, 1);
-        table.hear(stream("c", "", "u4"), here, 1);
-        table.hear(stream("d", "", "u5"), here, 1);
+        let info = Info { data_port_v6: 16572, ..stream("a", "1", "u1") };
+        table.hear(Heard { info, from: fourth, round: 1 });
+        for (from, then) in [(fourth, fourth), (sixth, sixth), (fourth, sixth), (other, sixth)] {
+            assert!(table.renew("u1", from, 2));
+            assert_eq!(table.get("u1").unwrap().from, then);
+        }
+        assert!(!table.renew("u2", fourth, 2));
+    }
+
+    #[test]
+    fn streams_come_go_and_are_alike() {
+        let from = SocketAddr::from(([127, 0, 0, 1], 16572));
+        let mut table = Table::default();
+        let hear = |table: &mut Table, info, round| table.hear(Heard { info, from, round });
+        hear(&mut table, stream("a", "1", "u1"), 1);
+        hear(&mut table, stream("a", "1", "u1"), 1);
+        hear(&mut table, stream("a", "2", "u2"), 1);
+        hear(&mut table, stream("b", "2", "u3"), 1);
+        hear(&mut table, stream("c", "", "u4"), 1);
+        hear(&mut table, stream("d", "", "u5"), 1);
         assert_eq!(table.count(0), Streams { found: 5, same_name: 2, same_id: 2, refused: 0 });
         assert!(table.has("a") && !table.has("e") && table.get("u3").is_some());
-        table.hear(stream("b", "2", "u3"), here, 4);
+        hear(&mut table, stream("b", "2", "u3"), 4);
         table.forget(6, |uid| uid == "u4");
         assert_eq!(table.all().iter().map(|heard| &*heard.info.uid).collect::<Vec<_>>(), ["u3", "u4"]);
         table.remove("u4");
@@ -122,7 +151,7 @@ mod tests {
         assert_eq!(table.count(1), Streams { found: 1, refused: 1, ..Streams::default() });
         let far = Info { hostname: "far".into(), ..stream("b", "", "u6") };
         assert!(table.is_elsewhere(&far));
-        (0..5000).for_each(|i| table.hear(stream("x", "", &i.to_string()), here, 8));
+        (0..5000).for_each(|i| hear(&mut table, stream("x", "", &i.to_string()), 8));
         assert_eq!(table.all().len(), MOST);
     }
 }

@@ -110,7 +110,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     let (told, rate) = watch::channel(settings.waveforms.as_ref().and_then(|waveforms| waveforms.rate));
     let waveforms = async {
         if let Some(waveforms) = &settings.waveforms {
-            let feed = feed.stream(&format!("{}/waveforms", settings.name));
+            let feed = feed.stream(&format!("{}:waveforms", settings.name));
             read(waveforms, &settings, rate, &feed, &stop).await;
             feed.retire();
         }

@@ -100,7 +100,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
     let asked = Arc::new(Server::new(&settings)?);
     let stream = async {
         if let Some(zmq) = &settings.zmq {
-            let feed = feed.stream(&format!("{}/zmq", settings.name));
+            let feed = feed.stream(&format!("{}:zmq", settings.name));
             let place = Place { address: zmq.address.clone(), pause: PAUSE };
             // Clocks of other machines say nothing of how old a message is.
             let here = ["127.", "localhost:", "[::1]"].iter().any(|begin| zmq.address.starts_with(begin));

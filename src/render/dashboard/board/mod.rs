@@ -13,6 +13,7 @@ mod pipeline;
 mod port;
 mod program;
 mod service;
+mod stream;
 
 use super::view::Board;
 
@@ -22,6 +23,7 @@ pub(super) static BOARDS: &[&Board] = &[
     &device::BOARD,
     &channel::BOARD,
     &program::BOARD,
+    &stream::BOARD,
     &pipeline::BOARD,
     &inference::BOARD,
     &service::BOARD,

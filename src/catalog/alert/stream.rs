@@ -1,0 +1,468 @@
+//! Alerts: is each stream on the network there, whole and on time?
+//!
+//! What comes of a stream is judged as any device's signal is; what is here needs its timestamps, its sender's clock,
+//! or the other streams. A stream as a device or source of the hub has a slash in its name, which no other has.
+
+use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
+
+pub(super) static CHAPTER: Chapter = Chapter {
+    page: "stream",
+    group: "neural-stream",
+    interval: 15,
+    records: &[
+        Record {
+            name: "stream:neural_stream_missing_samples:ratio_rate5m",
+            expr: "rate(neural_stream_missing_samples_total[5m])\n/\n(neural_stream_nominal_rate_hertz > 0)",
+        },
+        Record {
+            name: "stream:neural_stream_sample_age_seconds:p95_rate5m",
+            expr: "histogram_quantile(0.95, rate(neural_stream_sample_age_seconds_bucket[5m]))",
+        },
+    ],
+    alerts: &[
+        &MISSING,
+        &GONE,
+        &STALLED,
+        &GAPS,
+        &LOW_RATE,
+        &LATE,
+        &BACKLOG,
+        &CLOCK_JUMP,
+        &DRIFT,
+        &NOT_FINITE,
+        &SAME_NAME,
+        &SAME_ID,
+        &REFUSED,
+    ],
+};
+
+static MISSING: Alert = Alert {
+    name: "NeuralStreamMissing",
+    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_stream_present == 0"),
+    keep_firing: 60,
+    summary: "The stream {{ $labels.stream }} is missing on {{ $labels.instance }}",
+    description: "{{ $labels.stream }} is expected and does not answer. A recorder that was started now would not find it.",
+    meaning: "The configuration says that there should be a stream of this name (`expect`), and none answers to the agent's questions: its program does not run, it is in another session or on a machine that the questions do not reach, or a firewall drops them.",
+    immediate: &[
+        "See whether the program that makes the stream runs, and is connected to its device.",
+        "See what does answer: `neural-exporter devices --scope site`.",
+    ],
+    short_term: &[
+        "On another machine: let UDP port 16571 and TCP and UDP ports 16572 to 16603 through its firewall, and set `scope: link` or `site`.",
+        "Where multicast is blocked, or a VPN or Docker has the first network adapter, name the machine under `known_peers`.",
+        "Compare sessions: `SessionID` in the program's `lsl_api.cfg`, and `session` of the source.",
+    ],
+    long_term: &["Give each stream a fixed name and source id, and expect those that a session needs."],
+    queries: &["neural_stream_present", "neural_streams"],
+    related: &["NeuralStreamGone", "NeuralStreamStalled"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_present{source='lsl',stream='EEG'}", "1x5 0x10")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "0",
+    ),
+    quiet: Case::quiet(10, &[("neural_stream_present{source='lsl',stream='EEG'}", "1x15")]),
+    ..Alert::BLANK
+};
+
+static GONE: Alert = Alert {
+    name: "NeuralStreamGone",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        60,
+        "label_replace(neural_source_up{source=~'.+/.+'} == 0, 'device', '$1', 'source', '(.+)')",
+    ),
+    summary: "The stream {{ $labels.device }} on {{ $labels.instance }} is gone",
+    description: "It was found, and it does not answer any more or cannot be read. After some ten minutes it is forgotten, unless it is expected.",
+    meaning: "A program that made a stream has ended, or the way to it is cut. That is usual at the end of a session, and nobody said that the stream is expected. Where it answers and cannot be read, `NeuralSourceFaults` says why.",
+    immediate: &["During a session, see whether the program that made the stream still runs."],
+    short_term: &["If the stream must be there, name it under `expect`: its absence is then critical."],
+    long_term: &[],
+    queries: &["neural_source_up{source=~'.+/.+'}", "increase(neural_stream_reconnects_total[1h])"],
+    related: &["NeuralStreamMissing", "NeuralSourceFaults", "NeuralSourceFlapping"],
+    fires: Case::fires(
+        10,
+        &[("neural_source_up{source='lsl/EEG'}", "1x5 0x10")],
+        &[("device", "lsl/EEG"), ("source", "lsl/EEG")],
+        "0",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_source_up{source='lsl/EEG'}", "1x15"), ("neural_source_up{source='cyton'}", "1x5 0x10")],
+    ),
+    ..Alert::BLANK
+};
+
+static STALLED: Alert = Alert {
+    name: "NeuralStreamStalled",
+    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_device_streaming{device=~'.+/.+'} == 0"),
+    keep_firing: 60,
+    summary: "The stream {{ $labels.device }} on {{ $labels.instance }} stands still",
+    description: "The stream {{ $labels.device }} is there and connected, and for more than half a minute no sample has come.",
+    meaning: "The outlet answers, but its program pushes nothing into it: the device behind it is silent, or the program hangs. Inlets of liblsl wait without a word, so a recorder shows nothing of this.",
+    immediate: &[
+        "See whether the program that makes the stream is connected to its device, and whether that one streams.",
+        "Mark the time in the recording.",
+    ],
+    short_term: &[
+        "Restart the program. With a source id in its stream, recorders find it again by themselves.",
+    ],
+    long_term: &["Give streams a source id, without which nothing can tell a restart from another stream."],
+    queries: &[
+        "neural_device_streaming{device=~'.+/.+'}",
+        "time() - neural_device_last_sample_timestamp_seconds",
+    ],
+    related: &["NeuralStreamMissing", "NeuralStreamGone"],
+    fires: Case::fires(
+        10,
+        &[("neural_device_streaming{device='lsl/EEG'}", "1x5 0x10")],
+        &[("device", "lsl/EEG")],
+        "0",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[
+            ("neural_device_streaming{device='lsl/EEG'}", "1x15"),
+            ("neural_device_streaming{device='cyton'}", "1x5 0x10"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static GAPS: Alert = Alert {
+    name: "NeuralStreamGaps",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "stream:neural_stream_missing_samples:ratio_rate5m > ${stream_missing}",
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P1,
+        60,
+        "stream:neural_stream_missing_samples:ratio_rate5m > ${stream_missing_critical}",
+    )),
+    keep_firing: 120,
+    summary: "The stream {{ $labels.stream }} on {{ $labels.instance }} has holes",
+    description: "By its timestamps {{ $value | humanizePercentage }} of its samples are missing over five minutes; ${stream_missing} may be, beyond ${stream_missing_critical} a recording is not worth having.",
+    meaning: "Timestamps jump by more than one period. Either the program behind the stream lost samples of its device, or it stamps when it pushes and was late, or the agent was too slow and the outlet dropped what it could not send: LSL drops silently and counts nothing.",
+    immediate: &[
+        "See whether the agent was late at the time: `NeuralStreamBacklog`, and the age of samples.",
+        "See whether the device behind the stream loses packets.",
+    ],
+    short_term: &[
+        "If only the agent lags, follow this stream with `mode: decimate`.",
+        "Let the program push chunks as the device brings them, with the time of the last sample.",
+    ],
+    long_term: &["Count samples in a recording by the device's own counter, as a channel of the stream."],
+    queries: &[
+        "stream:neural_stream_missing_samples:ratio_rate5m",
+        "increase(neural_stream_gaps_total[1h])",
+        "neural_stream_backlog_bytes",
+    ],
+    related: &["NeuralStreamLowRate", "NeuralStreamBacklog", "NeuralDevicePause"],
+    fires: Case::fires(
+        15,
+        &[
+            ("neural_stream_missing_samples_total{source='lsl',stream='EEG',machine=''}", "0+300x20"),
+            ("neural_stream_nominal_rate_hertz{source='lsl',stream='EEG',machine=''}", "250x20"),
+        ],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "2%",
+    ),
+    worsens: Some(Case::fires(
+        15,
+        &[
+            ("neural_stream_missing_samples_total{source='lsl',stream='EEG',machine=''}", "0+1500x20"),
+            ("neural_stream_nominal_rate_hertz{source='lsl',stream='EEG',machine=''}", "250x20"),
+        ],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "10%",
+    )),
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_stream_missing_samples_total{source='lsl',stream='EEG',machine=''}", "0+30x20"),
+            ("neural_stream_nominal_rate_hertz{source='lsl',stream='EEG',machine=''}", "250x20"),
+            ("neural_stream_missing_samples_total{source='lsl',stream='marks',machine=''}", "0x20"),
+            ("neural_stream_nominal_rate_hertz{source='lsl',stream='marks',machine=''}", "0x20"),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static LOW_RATE: Alert = Alert {
+    name: "NeuralStreamLowRate",
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        120,
+        "neural_stream_rate_ratio < ${stream_rate}\nunless stream:neural_stream_missing_samples:ratio_rate5m > ${stream_missing}",
+    ),
+    keep_firing: 60,
+    summary: "The stream {{ $labels.stream }} on {{ $labels.instance }} is slower than it says",
+    description: "By its own timestamps it brings {{ $value | humanizePercentage }} of its nominal rate; ${stream_rate} is the least. There are no holes, so the rate that it claims is wrong, or its program cannot keep up.",
+    meaning: "The nominal rate of a stream is a claim of its program. A recording takes it for the truth, and every frequency and every duration in it is then wrong by as much.",
+    immediate: &["Compare the rate that is set on the device with the nominal rate of the stream."],
+    short_term: &["Note the effective rate with the recording: analysis can be told of it."],
+    long_term: &["Set the rate in one place, from which the program makes its stream."],
+    queries: &[
+        "neural_stream_rate_ratio",
+        "neural_stream_effective_rate_hertz",
+        "neural_stream_nominal_rate_hertz",
+    ],
+    related: &["NeuralStreamGaps", "NeuralDeviceHighRate"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_rate_ratio{source='lsl',stream='EEG',machine=''}", "1x3 0.5x15")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "50%",
+    ),
+    quiet: Case::quiet(10, &[("neural_stream_rate_ratio{source='lsl',stream='EEG',machine=''}", "0.99x18")]),
+    ..Alert::BLANK
+};
+
+static LATE: Alert = Alert {
+    name: "NeuralStreamLate",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "stream:neural_stream_sample_age_seconds:p95_rate5m > ${stream_age}",
+    ),
+    keep_firing: 60,
+    summary: "Samples of {{ $labels.stream }} come late on {{ $labels.instance }}",
+    description: "Of a hundred reads five brought nothing younger than {{ $value | humanizeDuration }}; ${stream_age} is the most. A closed loop works on what is past.",
+    meaning: "The newest sample of a read is old when it arrives, by the sender's timestamp put right by its clock. The program pushes large chunks, the network or the sender is overloaded, or its timestamps are of a clock that is not LSL's.",
+    immediate: &[
+        "Compare with other streams of the same machine: if all are late it is the machine or the network.",
+    ],
+    short_term: &[
+        "If the age is the same at all times, the timestamps are those of another clock: see how the program stamps.",
+        "If it grows, a buffer fills: look at the sender's processor and at the network.",
+    ],
+    long_term: &["Push smaller chunks, and keep Wi-Fi out of closed loops."],
+    queries: &[
+        "stream:neural_stream_sample_age_seconds:p95_rate5m",
+        "neural_stream_clock_round_trip_seconds",
+        "neural_stream_backlog_bytes",
+    ],
+    related: &["NeuralStreamBacklog", "NeuralStreamClockJump"],
+    fires: Case::fires(
+        15,
+        &[
+            (
+                "neural_stream_sample_age_seconds_bucket{source='lsl',stream='EEG',machine='',le='2.5'}",
+                "0x20",
+            ),
+            (
+                "neural_stream_sample_age_seconds_bucket{source='lsl',stream='EEG',machine='',le='5'}",
+                "0+600x20",
+            ),
+            (
+                "neural_stream_sample_age_seconds_bucket{source='lsl',stream='EEG',machine='',le='+Inf'}",
+                "0+600x20",
+            ),
+        ],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "4.875s",
+    ),
+    quiet: Case::quiet(
+        15,
+        &[
+            (
+                "neural_stream_sample_age_seconds_bucket{source='lsl',stream='EEG',machine='',le='0.05'}",
+                "0+600x20",
+            ),
+            (
+                "neural_stream_sample_age_seconds_bucket{source='lsl',stream='EEG',machine='',le='+Inf'}",
+                "0+600x20",
+            ),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static BACKLOG: Alert = Alert {
+    name: "NeuralStreamBacklog",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_stream_backlog_bytes > ${stream_backlog}"),
+    keep_firing: 60,
+    summary: "The agent on {{ $labels.instance }} falls behind with {{ $labels.stream }}",
+    description: "{{ $value | humanize1024 }}B wait to be read; ${stream_backlog} may. When the outlet's queue for the agent is full it drops the oldest samples, for the agent alone.",
+    meaning: "The agent does not read the stream as fast as it comes. Recorders have queues of their own in the outlet and lose nothing by this, but the agent's figures will have holes that the stream has not.",
+    immediate: &["See what takes the processors of the machine that the agent is on."],
+    short_term: &["Follow the largest streams with `mode: decimate` or `presence`."],
+    long_term: &["Run the agent on the machine that the stream comes from, or give it a core."],
+    queries: &[
+        "neural_stream_backlog_bytes",
+        "rate(neural_source_received_bytes_total{source=~'.+/.+'}[5m])",
+    ],
+    related: &["NeuralStreamGaps", "NeuralStreamLate", "NeuralHostCpu"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_backlog_bytes{source='lsl',stream='EEG',machine=''}", "0x3 4194304x15")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "4Mi",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_stream_backlog_bytes{source='lsl',stream='EEG',machine=''}", "65536x18")],
+    ),
+    ..Alert::BLANK
+};
+
+static CLOCK_JUMP: Alert = Alert {
+    name: "NeuralStreamClockJump",
+    level: Level::new(Severity::Medium, Priority::P2, 0, "increase(neural_stream_clock_jumps_total[5m]) > 0"),
+    keep_firing: 300,
+    summary: "The clock of {{ $labels.stream }} was set, seen from {{ $labels.instance }}",
+    description: "{{ $value | humanize }} times in five minutes the offset of its sender's clock changed by more than clocks drift. Streams recorded across that moment do not fit together without care.",
+    meaning: "Timestamps of LSL count from the start of a machine and are never set, so the offset between two machines changes slowly. A jump means that the sending machine slept or was started anew, a virtual machine was moved, or a program stamps with a clock of its own.",
+    immediate: &["Mark the time in the recording."],
+    short_term: &[
+        "See whether the sending machine was suspended: `journalctl -g suspend`.",
+        "When loading the recording, let clock resets be handled: pyxdf does so by default.",
+    ],
+    long_term: &["Switch off suspend on machines that record."],
+    queries: &["increase(neural_stream_clock_jumps_total[1h])", "neural_stream_clock_offset_seconds"],
+    related: &["NeuralStreamClockDrift", "NeuralStreamLate"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_clock_jumps_total{source='lsl',stream='EEG',machine='lab'}", "0+1x15")],
+        &[("source", "lsl"), ("stream", "EEG"), ("machine", "lab")],
+        "5",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_stream_clock_jumps_total{source='lsl',stream='EEG',machine='lab'}", "3x15")],
+    ),
+    ..Alert::BLANK
+};
+
+static DRIFT: Alert = Alert {
+    name: "NeuralStreamClockDrift",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        600,
+        "abs(neural_stream_clock_drift_ratio) > ${stream_drift}",
+    ),
+    summary: "The clock of {{ $labels.stream }} runs away from that of {{ $labels.instance }}",
+    description: "The two clocks run apart by {{ $value | humanizePercentage }}; ${stream_drift} may be. In an hour that adds up to much more than a sample.",
+    meaning: "The quartz of the sending machine runs faster or slower than this machine's. Recorders that ask for clock offsets correct for it; programs that use timestamps as they are do not.",
+    immediate: &[
+        "Nothing is lost. Make sure that what joins streams corrects clocks (`processing flags` of an inlet, or pyxdf).",
+    ],
+    short_term: &["See whether one of the machines has a time daemon that slews its clock hard."],
+    long_term: &["Record streams that must fit to the millisecond on one machine."],
+    queries: &["neural_stream_clock_drift_ratio", "neural_stream_clock_uncertainty_seconds"],
+    related: &["NeuralStreamClockJump", "NeuralDeviceDrift"],
+    fires: Case::fires(
+        20,
+        &[("neural_stream_clock_drift_ratio{source='lsl',stream='EEG',machine=''}", "-0.0002x30")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "0.02%",
+    ),
+    quiet: Case::quiet(
+        20,
+        &[("neural_stream_clock_drift_ratio{source='lsl',stream='EEG',machine=''}", "0.00004x30")],
+    ),
+    ..Alert::BLANK
+};
+
+static NOT_FINITE: Alert = Alert {
+    name: "NeuralStreamNotFinite",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "rate(neural_stream_not_finite_values_total[5m]) > 0",
+    ),
+    keep_firing: 120,
+    summary: "The stream {{ $labels.stream }} on {{ $labels.instance }} brings values that are no numbers",
+    description: "{{ $value | humanize }} values a second are NaN or infinite. One of them spoils every filter that it passes.",
+    meaning: "A program divides by zero, fills what it lost with NaN, or has not got its first samples yet. The agent takes such a value for 0.",
+    immediate: &["See which program makes the stream, and whether it fills holes in this way."],
+    short_term: &["Let what reads the stream pass over such samples rather than filter them."],
+    long_term: &["Let the program leave out what it does not have: timestamps show the hole."],
+    queries: &["rate(neural_stream_not_finite_values_total[5m])"],
+    related: &["NeuralStreamGaps"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_not_finite_values_total{source='lsl',stream='EEG',machine=''}", "0+60x15")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "1",
+    ),
+    quiet: Case::quiet(
+        10,
+        &[("neural_stream_not_finite_values_total{source='lsl',stream='EEG',machine=''}", "5x15")],
+    ),
+    ..Alert::BLANK
+};
+
+static SAME_NAME: Alert = Alert {
+    name: "NeuralStreamSameName",
+    level: Level::new(Severity::Low, Priority::P3, 60, "neural_streams_same_name > 0"),
+    summary: "Streams have the same name, seen from {{ $labels.instance }}",
+    description: "{{ $value }} streams have the name of another one. A program that asks by name gets either.",
+    meaning: "Two outlets have one name: two programs of the same kind run, perhaps on two machines, or one was started twice. The agent tells them apart by a number; most programs do not.",
+    immediate: &["See which they are: `neural-exporter devices --scope site`."],
+    short_term: &["End the one that is not wanted, or let programs ask by source id or machine as well."],
+    long_term: &["Give streams of one room names of their own, and each laboratory a session of its own."],
+    queries: &["neural_streams_same_name", "neural_stream_info"],
+    related: &["NeuralStreamSameId"],
+    fires: Case::fires(
+        10,
+        &[("neural_streams_same_name{source='lsl'}", "0x3 2x12")],
+        &[("source", "lsl")],
+        "2",
+    ),
+    quiet: Case::quiet(10, &[("neural_streams_same_name{source='lsl'}", "0x15")]),
+    ..Alert::BLANK
+};
+
+static SAME_ID: Alert = Alert {
+    name: "NeuralStreamSameId",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_streams_same_id > 0"),
+    summary: "Streams have the same source id, seen from {{ $labels.instance }}",
+    description: "{{ $value }} streams have the source id of another one. A recorder that reconnects may get the wrong one.",
+    meaning: "A source id is what a recorder finds a stream by after its program was started anew. Two streams with one id are one program that runs twice, or programs whose id was copied.",
+    immediate: &[
+        "End the program that runs twice: `neural-exporter devices --scope site` shows machines and ids.",
+    ],
+    short_term: &["Give the programs ids of their own, such as the serial number of the device."],
+    long_term: &[],
+    queries: &["neural_streams_same_id", "neural_stream_info"],
+    related: &["NeuralStreamSameName"],
+    fires: Case::fires(
+        10,
+        &[("neural_streams_same_id{source='lsl'}", "0x3 2x12")],
+        &[("source", "lsl")],
+        "2",
+    ),
+    quiet: Case::quiet(10, &[("neural_streams_same_id{source='lsl'}", "0x15")]),
+    ..Alert::BLANK
+};
+
+static REFUSED: Alert = Alert {
+    name: "NeuralStreamsRefused",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_streams_refused > 0"),
+    summary: "The agent on {{ $labels.instance }} does not follow all streams",
+    description: "{{ $value }} streams are not followed because there are too many. Nothing is known of them but that they are there.",
+    meaning: "One source follows 256 streams. There are more on this network, or programs make streams with a new name at each start, each of which is remembered for ten minutes.",
+    immediate: &["Name the streams that matter under `streams`: the others are then not followed."],
+    short_term: &["See who makes so many: `neural-exporter devices --scope site`."],
+    long_term: &["Keep laboratories apart by session (`SessionID`)."],
+    queries: &["neural_streams_refused", "neural_streams"],
+    related: &["NeuralAgentSeriesRefused"],
+    fires: Case::fires(
+        10,
+        &[("neural_streams_refused{source='lsl'}", "0x3 4x12")],
+        &[("source", "lsl")],
+        "4",
+    ),
+    quiet: Case::quiet(10, &[("neural_streams_refused{source='lsl'}", "0x15")]),
+    ..Alert::BLANK
+};

@@ -1,0 +1,219 @@
+//! Streams for `devices`: which there are, what they bring and from where.
+//!
+//! Asks for them as the agent does, and connects to none. What a stream says of itself comes from the network: it is
+//! printed without anything that moves a cursor.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::decode::lsl::Info;
+use crate::source::lsl::{Scope, Search, Settings};
+
+/// Which streams are looked for.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Options {
+    /// Look for no streams.
+    #[arg(long)]
+    no_streams: bool,
+    /// How far away streams are looked for; beyond this machine by broadcast and multicast.
+    #[arg(long, value_enum, default_value_t = Distance::Machine)]
+    scope: Distance,
+    /// The session that streams must belong to.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    session: String,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Distance {
+    Machine,
+    Link,
+    Site,
+}
+
+impl Options {
+    /// A way to look for them. `None` if they are not wanted, or there is no network at all.
+    pub(super) fn search(&self) -> Option<Search> {
+        if self.no_streams {
+            return None;
+        }
+        let scope = match self.scope {
+            Distance::Machine => Scope::Machine,
+            Distance::Link => Scope::Link,
+            Distance::Site => Scope::Site,
+        };
+        let settings = Settings { scope, session: self.session.clone(), ..Settings::default() };
+        match Search::open(&settings) {
+            Ok(search) => Some(search),
+            Err(error) => {
+                super::complain(&format!("cannot look for streams: {error}"));
+                None
+            }
+        }
+    }
+}
+
+/// One stream, as JSON tells it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Stream {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    /// The machine it is on, in its own words, and where its answer came from.
+    host: String,
+    address: String,
+    channels: u16,
+    format: &'static str,
+    /// Samples a second; 0 if they come when they come.
+    rate: f64,
+    source_id: String,
+    session: String,
+    protocol: String,
+    /// New with each start.
+    uid: String,
+    /// A source for the configuration.
+    config: String,
+}
+
+impl Stream {
+    fn of(info: &Info, address: &str) -> Self {
+        let named =
+            serde_json::json!({ "name": "lsl", "session": info.session, "streams": [{ "name": info.name }] });
+        Self {
+            name: info.name.clone(),
+            kind: info.kind.clone(),
+            host: info.hostname.clone(),
+            address: address.to_owned(),
+            channels: info.channels,
+            format: info.format.name(),
+            rate: info.rate,
+            source_id: info.source_id.clone(),
+            session: info.session.clone(),
+            protocol: format!("{}.{:02}", info.version / 100, info.version % 100),
+            uid: info.uid.clone(),
+            // JSON is YAML, and has its quotes right.
+            config: format!("- lsl: {named}"),
+        }
+    }
+
+    /// In one line.
+    fn told(&self) -> String {
+        let Self { name, kind, channels, format, rate, .. } = self;
+        let (kind, many) =
+            (if kind.is_empty() { "no type" } else { kind }, if *channels == 1 { "" } else { "s" });
+        let rate = if *rate > 0.0 { format!("{rate} Hz") } else { "no rate".to_owned() };
+        plain(&format!("{name}  {kind}, {channels} channel{many}, {format}, {rate}"))
+    }
+}
+
+/// The streams that answered, sorted.
+pub(super) fn streams(search: &Search) -> Vec<Stream> {
+    let mut found: Vec<Stream> =
+        search.found().map(|(info, from)| Stream::of(info, &from.to_string())).collect();
+    found.sort_by(|a, b| (&a.name, &a.host, &a.uid).cmp(&(&b.name, &b.host, &b.uid)));
+    found
+}
+
+/// One stream, as people read it.
+pub(super) fn table(stream: &Stream) -> String {
+    let mut text = stream.told() + "\n";
+    let mut row = |name: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {name:14} {}", plain(value));
+    };
+    row("host", &format!("{} ({}), protocol {}", stream.host, stream.address, stream.protocol));
+    let none = "none; after a restart nobody can tell that it is the same";
+    row("source id", if stream.source_id.is_empty() { none } else { &stream.source_id });
+    row("config", &stream.config);
+    text
+}
+
+/// What is said where no stream answered.
+pub(super) const NOTHING: &str = "no LSL stream answered; --scope link asks the network as well\n";
+
+/// What happened to a stream.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Change<'a> {
+    change: &'static str,
+    stream: &'a Stream,
+}
+
+/// What changed between two looks. A start of a stream never changes.
+pub(super) fn changes<'a>(before: &'a [Stream], now: &'a [Stream]) -> Vec<Change<'a>> {
+    let without = |some: &'a [Stream], others: &'a [Stream], change| {
+        let new = some.iter().filter(|one| !others.iter().any(|other| other.uid == one.uid));
+        new.map(move |stream| Change { change, stream })
+    };
+    without(before, now, "left").chain(without(now, before, "appeared")).collect()
+}
+
+/// One change as a line.
+pub(super) fn line(change: &Change<'_>, json: bool) -> String {
+    let Change { change: what, stream } = change;
+    if json {
+        return serde_json::to_string(change).unwrap_or_default() + "\n";
+    }
+    format!("{what:8} {}; on {}\n", stream.told(), plain(&stream.host))
+}
+
+/// The text with what steers a terminal written out.
+fn plain(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::lsl::Format;
+
+    fn stream(name: &str, uid: &str) -> Stream {
+        let info = Info {
+            name: name.into(),
+            kind: "EEG".into(),
+            channels: 8,
+            format: Format::Float32,
+            rate: 250.0,
+            version: 110,
+            uid: uid.into(),
+            session: "default".into(),
+            hostname: "lab".into(),
+            ..Info::default()
+        };
+        Stream::of(&info, "10.0.0.5")
+    }
+
+    #[test]
+    fn a_stream_is_described_and_steers_no_terminal() {
+        let text = table(&stream("bad\u{1b}[2J\n\"name\"", "1"));
+        for part in
+            ["bad\\u{1b}[2J\\n\"name\"  EEG, 8 channels, float32, 250 Hz", "lab (10.0.0.5), protocol 1.10"]
+        {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert_eq!(text.lines().count(), 4, "{text}");
+        let marks = Stream { rate: 0.0, channels: 1, kind: String::new(), ..stream("marks", "1") };
+        assert_eq!(marks.told(), "marks  no type, 1 channel, float32, no rate");
+    }
+
+    #[test]
+    fn what_is_suggested_can_be_read() {
+        for name in ["EEG", "a \"b\": {c}, 'd'#", "ümlaut"] {
+            let text = format!("sources:\n  {}\n", stream(name, "1").config);
+            let config = crate::config::parse("config.yml", &text).unwrap_or_else(|e| panic!("{text}{e:?}"));
+            assert_eq!(config.sources.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_restart_is_two_changes() {
+        let (old, new) = ([stream("a", "1"), stream("b", "2")], [stream("a", "3"), stream("b", "2")]);
+        let all = changes(&old, &new);
+        assert_eq!(
+            all.iter().map(|c| (c.change, &*c.stream.uid)).collect::<Vec<_>>(),
+            [("left", "1"), ("appeared", "3")]
+        );
+        assert!(line(&all[0], true).starts_with("{\"change\":\"left\",\"stream\":{"));
+        assert!(line(&all[1], false).starts_with("appeared a  EEG, 8 channels"));
+    }
+}

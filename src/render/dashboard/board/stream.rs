@@ -1,0 +1,245 @@
+//! Streams: is each on the network there, whole and on time, and how do the clocks of their senders stand?
+//!
+//! Samples that arrive, and the quality of channels, are on the boards of devices and channels.
+
+use super::super::view::{Board, closed, column, lines, open, q, stat, view};
+use crate::catalog::draw::{Mood, Panel, state};
+use crate::catalog::limit::{
+    STREAM_AGE, STREAM_BACKLOG, STREAM_DRIFT, STREAM_MISSING, STREAM_MISSING_CRITICAL, STREAM_RATE,
+};
+
+pub(super) static BOARD: Board = Board {
+    key: "streams",
+    title: "Network streams",
+    about: "Is each stream of the Lab Streaming Layer there, whole and on time?",
+    pages: &["stream"],
+    by_machine: true,
+    variables: &[("stream", "Stream")],
+    range: "now-1h",
+    refresh: "10s",
+    rows: &[
+        open("Now", &[
+            stat("Streams found", "none", "Streams that answer, followed or not.", &[q("sum(neural_streams)", "")])
+                .zero_missing()
+                .empty("none"),
+            stat(
+                "Expected and missing",
+                "none",
+                "Streams that the configuration expects and that do not answer. Start their programs.",
+                &[q("count(neural_stream_present == 0) or vector(0)", "")],
+            )
+            .zero_wanted(),
+            stat(
+                "Samples missing",
+                "percentunit",
+                "The largest share of a stream's samples that is missing by its timestamps over the last five minutes.",
+                &[q(
+                    "max(rate(neural_stream_missing_samples_total[5m]) / (neural_stream_nominal_rate_hertz > 0))",
+                    "",
+                )],
+            )
+            .limits(&[&STREAM_MISSING, &STREAM_MISSING_CRITICAL]),
+            stat(
+                "Oldest samples, p95",
+                "s",
+                "How old the newest sample of a read is when it comes, of the stream that is latest.",
+                &[q(
+                    "max(histogram_quantile(0.95, sum by (instance, source, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[5m]))))",
+                    "",
+                )],
+            )
+            .limits(&[&STREAM_AGE]),
+            stat(
+                "Alike",
+                "none",
+                "Streams that have the name or the source id of another one: a program that asks for it gets either.",
+                &[q("sum(neural_streams_same_name) + sum(neural_streams_same_id)", "")],
+            )
+            .zero_wanted()
+            .empty("no stream"),
+            stat(
+                "Not followed",
+                "none",
+                "Streams that are too many for the agent. Name those that matter in the configuration.",
+                &[q("sum(neural_streams_refused)", "")],
+            )
+            .zero_wanted()
+            .empty("no stream"),
+        ]),
+        open("Each stream", &[
+            view(
+                Panel::Table,
+                "Streams",
+                "short",
+                "Every stream that is followed. A low rate without holes is a stream that claims another rate than it has.",
+                &[
+                    column("max by (instance, source, stream, machine) (neural_stream_channels)", "Channels", "none"),
+                    column("max by (instance, source, stream, machine) (neural_stream_nominal_rate_hertz)", "Nominal", "rothz"),
+                    column("max by (instance, source, stream, machine) (neural_stream_effective_rate_hertz)", "Rate", "rothz"),
+                    column("max by (instance, source, stream, machine) (neural_stream_rate_ratio)", "Of nominal", "percentunit")
+                        .limits(&[&STREAM_RATE]),
+                    column(
+                        "max by (instance, source, stream, machine) (rate(neural_stream_missing_samples_total[5m]) / (neural_stream_nominal_rate_hertz > 0))",
+                        "Missing",
+                        "percentunit",
+                    )
+                    .limits(&[&STREAM_MISSING, &STREAM_MISSING_CRITICAL]),
+                    column(
+                        "histogram_quantile(0.95, sum by (instance, source, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[5m])))",
+                        "Age, p95",
+                        "s",
+                    )
+                    .limits(&[&STREAM_AGE]),
+                    column("max by (instance, source, stream, machine) (neural_stream_backlog_bytes)", "Waiting", "bytes")
+                        .limits(&[&STREAM_BACKLOG]),
+                    column("max by (instance, source, stream, machine) (neural_stream_clock_offset_seconds)", "Clock offset", "s"),
+                    column("max by (instance, source, stream, machine) (neural_stream_clock_round_trip_seconds)", "Round trip", "s"),
+                    column("sum by (instance, source, stream, machine) (increase(neural_stream_reconnects_total[1h]))", "Came back in 1 h", "none"),
+                ],
+            )
+            .empty("no stream"),
+            view(
+                Panel::States,
+                "Expected streams",
+                "none",
+                "When each stream that is expected was there.",
+                &[q("max by (instance, source, stream) (neural_stream_present)", "{{stream}}")],
+            )
+            .states(&[state(1.0, "there", Mood::Good), state(0.0, "missing", Mood::Bad)])
+            .beside(2)
+            .empty("none is expected"),
+            lines(
+                "Came back",
+                "none",
+                "How often within the hour before a stream came back, after its program was started anew or its connection broke.",
+                &[q(
+                    "sum by (instance, stream, machine) (increase(neural_stream_reconnects_total[1h]))",
+                    "{{stream}} {{machine}}",
+                )],
+            )
+            .beside(2),
+        ]),
+        open("Rate and holes", &[
+            lines(
+                "Effective rate",
+                "rothz",
+                "Samples a second by the sender's timestamps; the dashed line is what the stream claims.",
+                &[
+                    q("max by (instance, stream, machine) (neural_stream_effective_rate_hertz)", "{{stream}} {{machine}}"),
+                    q("max by (instance, stream, machine) (neural_stream_nominal_rate_hertz)", "nominal {{stream}} {{machine}}").dashed(),
+                ],
+            ),
+            lines(
+                "Missing samples",
+                "percentunit",
+                "Share of samples that are missing in holes of the timestamps. LSL drops silently: this is where it shows.",
+                &[q(
+                    "max by (instance, stream, machine) (rate(neural_stream_missing_samples_total[$__rate_interval]) / (neural_stream_nominal_rate_hertz > 0))",
+                    "{{stream}} {{machine}}",
+                )],
+            )
+            .limits(&[&STREAM_MISSING, &STREAM_MISSING_CRITICAL]),
+            lines(
+                "Uneven timestamps",
+                "cps",
+                "Samples a second whose timestamp is off by more than half a period, or goes back. Many are usual where a program pushes in groups.",
+                &[
+                    q("sum by (instance, stream, machine) (rate(neural_stream_irregular_samples_total[$__rate_interval]))", "uneven {{stream}} {{machine}}"),
+                    q("sum by (instance, stream, machine) (rate(neural_stream_backward_samples_total[$__rate_interval]))", "back {{stream}} {{machine}}"),
+                ],
+            ),
+        ]),
+        open("Lateness", &[
+            lines(
+                "Age of samples",
+                "s",
+                "How old the newest sample of a read is, by the sender's timestamp put right by its clock. What grows is a buffer that fills.",
+                &[
+                    q("histogram_quantile(0.5, sum by (instance, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[$__rate_interval])))", "p50 {{stream}} {{machine}}"),
+                    q("histogram_quantile(0.95, sum by (instance, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[$__rate_interval])))", "p95 {{stream}} {{machine}}"),
+                ],
+            )
+            .limits(&[&STREAM_AGE])
+            .beside(2),
+            lines(
+                "Waiting to be read",
+                "bytes",
+                "Bytes that had come and were not read yet. It grows where the agent does not keep up.",
+                &[q("max by (instance, stream, machine) (neural_stream_backlog_bytes)", "{{stream}} {{machine}}")],
+            )
+            .limits(&[&STREAM_BACKLOG])
+            .beside(2),
+        ]),
+        open("Clocks", &[
+            lines(
+                "Clock offset",
+                "s",
+                "What is added to a sender's timestamp to have it by this machine's clock. A straight line is right, whatever its height; a step is a clock that was set.",
+                &[q("max by (instance, stream, machine) (neural_stream_clock_offset_seconds)", "{{stream}} {{machine}}")],
+            )
+            .signed(),
+            lines(
+                "Doubt and round trip",
+                "s",
+                "By how much the offset may be wrong, and how long a question and its answer took.",
+                &[
+                    q("max by (instance, stream, machine) (neural_stream_clock_uncertainty_seconds)", "doubt {{stream}} {{machine}}"),
+                    q("max by (instance, stream, machine) (neural_stream_clock_round_trip_seconds)", "round trip {{stream}} {{machine}}"),
+                ],
+            ),
+            lines(
+                "Clock drift",
+                "percentunit",
+                "How much faster a sender's clock runs: 0.01 % are 100 ppm. Told after a minute.",
+                &[q("max by (instance, stream, machine) (neural_stream_clock_drift_ratio)", "{{stream}} {{machine}}")],
+            )
+            .limits(&[&STREAM_DRIFT])
+            .signed()
+            .empty("not told yet"),
+        ]),
+        closed("Markers and values", &[
+            lines(
+                "Markers",
+                "cps",
+                "Markers that came in a second. None during an experiment is a program that lost its outlet.",
+                &[q("sum by (instance, stream, machine) (rate(neural_stream_markers_total[$__rate_interval]))", "{{stream}} {{machine}}")],
+            )
+            .beside(2),
+            lines(
+                "No numbers",
+                "cps",
+                "Values a second that are NaN or infinite. One of them spoils every filter that it passes.",
+                &[q("sum by (instance, stream, machine) (rate(neural_stream_not_finite_values_total[$__rate_interval]))", "{{stream}} {{machine}}")],
+            )
+            .beside(2),
+        ]),
+        closed("What they are", &[
+            view(
+                Panel::Table,
+                "Content",
+                "short",
+                "What each stream brings, and as what.",
+                &[column(
+                    "max by (instance, source, stream, machine, content, format) (neural_stream_info)",
+                    "",
+                    "none",
+                )],
+            )
+            .beside(2)
+            .empty("no stream"),
+            view(
+                Panel::Table,
+                "Channels",
+                "short",
+                "Channels by their numbers, in the words of whoever made the stream.",
+                &[column(
+                    "max by (instance, source, stream, machine, channel, label, unit, content) (neural_stream_channel_info)",
+                    "",
+                    "none",
+                )],
+            )
+            .beside(2)
+            .empty("no channel is described"),
+        ]),
+    ],
+};

@@ -1,0 +1,303 @@
+//! Asks who streams, again and again, and keeps who answered.
+//!
+//! What is done with the streams is not known here. The agent and `neural-exporter devices` look for them in this one
+//! way.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+
+use super::settings::{Scope, Settings};
+use super::table::{Heard, Table};
+use crate::decode::lsl::{Info, talk};
+use crate::event::Fault;
+
+/// Questions between two look-ups of the names of peers, and after one that failed.
+const NAMES: (u64, u64) = (150, 15);
+/// How long the look-up of one name may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long `look` waits for answers to each of its questions.
+const LOOK: Duration = Duration::from_millis(500);
+/// Questions that go to every port of this machine: the first ones, and then one in so many, which must be less than a
+/// stream may leave unanswered.
+const EACH: (u64, u64) = (10, 3);
+/// Interfaces that a question goes out of over IPv6.
+const INTERFACES: usize = 32;
+
+/// A question that goes out again and again, and the answers to it.
+#[derive(Debug)]
+pub struct Search {
+    settings: Settings,
+    fourth: UdpSocket,
+    /// Not every machine has IPv6.
+    sixth: Option<UdpSocket>,
+    places: Vec<SocketAddr>,
+    /// Every port of this machine that an outlet may listen on.
+    here: Vec<SocketAddr>,
+    peers: Vec<SocketAddr>,
+    /// The question before which the names of peers are looked up.
+    names: u64,
+    /// A number that nobody can guess who did not hear the question.
+    first_id: u64,
+    /// The number of the last question.
+    round: u64,
+    table: Table,
+    buffer: Vec<u8>,
+}
+
+impl Search {
+    /// Opens what is asked and answered through.
+    ///
+    /// # Errors
+    /// There is no socket over IPv4.
+    pub fn open(settings: &Settings) -> io::Result<Self> {
+        let alone = settings.scope == Scope::Machine && settings.known_peers.is_empty();
+        Ok(Self {
+            fourth: open(settings.scope, alone)?,
+            sixth: open_sixth(settings.scope, alone).ok(),
+            places: places(settings.scope, &interfaces()),
+            here: here(),
+            peers: Vec::new(),
+            names: 0,
+            first_id: RandomState::new().build_hasher().finish() >> 1,
+            round: 0,
+            table: Table::default(),
+            buffer: vec![0; 1 << 16],
+            settings: settings.clone(),
+        })
+    }
+
+    /// The number of the last question.
+    #[must_use]
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(super) fn table_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    /// Asks once more. What cannot be sent to one place is sent to the others.
+    pub async fn ask(&mut self) {
+        if self.round >= self.names && !self.settings.known_peers.is_empty() {
+            self.look_up().await;
+        }
+        self.round += 1;
+        let (mut sent, mut why) = (0, None);
+        // Nearly all outlets hear the broadcast: the others are found at first, and not forgotten later.
+        let each = self.round <= EACH.0 || self.round.is_multiple_of(EACH.1);
+        let here = self.here.iter().filter(|_| each);
+        for place in self.places.iter().chain(here).chain(&self.peers) {
+            let socket = if place.is_ipv4() { Some(&self.fourth) } else { self.sixth.as_ref() };
+            let Some(socket) = socket else { continue };
+            let Ok(own) = socket.local_addr() else { continue };
+            let question = talk::ask_streams(&self.settings.session, own.port(), self.first_id + self.round);
+            match socket.try_send_to(&question, *place) {
+                Ok(_) => sent += 1,
+                Err(error) => why = Some(error),
+            }
+        }
+        if let Some(error) = why.filter(|_| sent == 0 && self.round.is_multiple_of(30)) {
+            tracing::warn!(source = self.settings.name, %error, "cannot ask for streams");
+        }
+    }
+
+    /// The addresses of peers, as far as they have one.
+    async fn look_up(&mut self) {
+        let mut found = Vec::new();
+        let mut all_known = true;
+        for peer in &self.settings.known_peers {
+            let looked = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((peer.as_str(), 0))).await;
+            match looked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(mut all) => found.extend(all.next().into_iter().flat_map(|address| ports(address.ip()))),
+                Err(why) => {
+                    all_known = false;
+                    tracing::warn!(source = self.settings.name, peer, %why, "cannot find the peer's address");
+                }
+            }
+        }
+        self.peers = found;
+        self.names = self.round + if all_known { NAMES.0 } else { NAMES.1 };
+    }
+
+    /// Waits for the next answer and takes it; what cannot be understood is a fault. Nothing is lost if this is
+    /// dropped while it waits.
+    pub async fn hear(&mut self) -> Option<Fault> {
+        let socket = match &self.sixth {
+            None => {
+                self.fourth.readable().await.ok()?;
+                &self.fourth
+            }
+            Some(sixth) => tokio::select! {
+                ready = self.fourth.readable() => ready.map(|()| &self.fourth).ok()?,
+                ready = sixth.readable() => ready.map(|()| sixth).ok()?,
+            },
+        };
+        // What did not arrive is asked for again.
+        let (length, from) = socket.try_recv_from(&mut self.buffer).ok()?;
+        let datagram = self.buffer.get(..length).unwrap_or_default();
+        let told = take(&mut self.table, datagram, from, &self.settings.session, |id| {
+            // What nobody asked for is not believed.
+            Some(id.wrapping_sub(self.first_id)).filter(|round| (1..=self.round).contains(round))
+        });
+        told.err().map(|kind| Fault { kind, bytes: length as u64 })
+    }
+
+    /// Streams that answered.
+    pub fn found(&self) -> impl Iterator<Item = (&Info, IpAddr)> {
+        self.table.all().iter().map(|heard| (&heard.info, heard.from.ip()))
+    }
+
+    /// Forgets the streams that have not answered to the last questions.
+    pub fn forget(&mut self) {
+        self.table.forget(self.round, |_| false);
+    }
+
+    /// Asks twice and waits for answers, for a second in all.
+    pub async fn look(&mut self) {
+        for _ in 0..2 {
+            self.ask().await;
+            let _: Result<(), _> = tokio::time::timeout(LOOK, async {
+                loop {
+                    self.hear().await;
+                }
+            })
+            .await;
+        }
+    }
+}
+
+/// Puts an answer into the table, if it is one to a question of ours.
+fn take(
+    table: &mut Table,
+    datagram: &[u8],
+    from: SocketAddr,
+    session: &str,
+    round: impl FnOnce(u64) -> Option<u64>,
+) -> Result<(), crate::event::FaultKind> {
+    let (id, description) = talk::answer(datagram)?;
+    let Some(round) = round(id) else { return Ok(()) };
+    // Each stream answers once for every way that the question took; it is read once.
+    if talk::uid(description).is_some_and(|uid| table.renew(uid, from, round)) {
+        return Ok(());
+    }
+    let info = Info::parse(description)?;
+    if info.session == session {
+        table.hear(Heard { info, from, round });
+    }
+    Ok(())
+}
+
+fn open(scope: Scope, alone: bool) -> io::Result<UdpSocket> {
+    let own = if alone { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    let socket = std::net::UdpSocket::bind((own, 0))?;
+    socket.set_nonblocking(true)?;
+    socket.set_broadcast(true)?;
+    socket.set_multicast_ttl_v4(if scope == Scope::Site { talk::SITE_TTL } else { 1 })?;
+    UdpSocket::from_std(socket)
+}
+
+fn open_sixth(scope: Scope, alone: bool) -> io::Result<UdpSocket> {
+    let own = if alone { Ipv6Addr::LOCALHOST } else { Ipv6Addr::UNSPECIFIED };
+    let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None)?;
+    socket.set_only_v6(true)?;
+    socket.set_multicast_hops_v6(if scope == Scope::Site { talk::SITE_TTL } else { 1 })?;
+    socket.bind(&SocketAddr::from((own, 0)).into())?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// The numbers of the interfaces that have an IPv6 address and are not the loopback.
+fn interfaces() -> Vec<u32> {
+    numbers(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default())
+}
+
+/// The same, of what the kernel says: address, number, length of the prefix, scope, flags, name.
+fn numbers(table: &str) -> Vec<u32> {
+    let other = table.lines().filter(|line| line.split_whitespace().next_back() != Some("lo"));
+    let number = |line: &str| u32::from_str_radix(line.split_whitespace().nth(1)?, 16).ok();
+    let mut found: Vec<u32> = other.filter_map(number).take(INTERFACES).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Where questions go, but for peers and the ports of this machine.
+fn places(scope: Scope, interfaces: &[u32]) -> Vec<SocketAddr> {
+    let (link, site) = talk::GROUPS;
+    // A broadcast that does not leave the machine reaches all outlets that share the first port.
+    let mut shared = vec![Ipv4Addr::new(127, 255, 255, 255)];
+    if scope != Scope::Machine {
+        shared.push(Ipv4Addr::BROADCAST);
+        shared.extend(link.map(Ipv4Addr::from));
+    }
+    if scope == Scope::Site {
+        shared.push(site.into());
+    }
+    let shared = shared.into_iter().map(|group| SocketAddr::from((group, talk::DISCOVERY)));
+    let groups: &[Ipv6Addr] = match scope {
+        Scope::Machine => &[],
+        Scope::Link => &[talk::GROUPS_V6.0],
+        Scope::Site => &[talk::GROUPS_V6.0, talk::GROUPS_V6.1],
+    };
+    let out = |group: &Ipv6Addr, interface: &u32| SocketAddrV6::new(*group, talk::DISCOVERY, 0, *interface);
+    let sixth = groups.iter().flat_map(|group| interfaces.iter().map(move |at| out(group, at).into()));
+    shared.chain(sixth).collect()
+}
+
+/// Where questions go on this machine, beside the broadcast.
+fn here() -> Vec<SocketAddr> {
+    let here = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    here.into_iter().flat_map(ports).collect()
+}
+
+/// All ports of a machine that outlets listen on. Of those that share the first one, one alone gets what is sent
+/// there; so each is asked on its own. When these are taken outlets listen anywhere, and only a broadcast finds them.
+fn ports(machine: IpAddr) -> impl Iterator<Item = SocketAddr> {
+    let all = std::iter::once(talk::DISCOVERY).chain(talk::PORTS.0..=talk::PORTS.1);
+    all.map(move |port| SocketAddr::from((machine, port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FaultKind;
+
+    #[test]
+    fn a_wider_scope_asks_more_places() {
+        let of = |scope| places(scope, &[2, 3]).len();
+        assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (1, 6, 9));
+        assert!(places(Scope::Machine, &[2, 3]).iter().chain(&here()).all(|place| place.ip().is_loopback()));
+        assert_eq!(here().len(), 66);
+        let table = "fe800000000000000000000000000001 0a 40 20 80     eth0\n\
+                     fd000000000000000000000000000002 0a 40 00 82     eth0\n\
+                     00000000000000000000000000000001 01 80 10 80       lo\nnoise\n";
+        assert_eq!(numbers(table), [10]);
+    }
+
+    #[test]
+    fn an_answer_is_read_once_and_believed_if_it_was_asked_for() {
+        let text = include_str!("../../../tests/fixtures/lsl/fullinfo.xml");
+        let (mut table, from) = (Table::default(), SocketAddr::from(([127, 0, 0, 1], 16572)));
+        let mut hear = |id: u64, text: &str, session: &str| {
+            let datagram = format!("{id}\r\n{text}");
+            let told = take(&mut table, datagram.as_bytes(), from, session, |id| {
+                Some(id).filter(|id| (1..=9).contains(id))
+            });
+            (told, table.all().iter().map(|heard| heard.round).collect::<Vec<_>>())
+        };
+        assert_eq!(hear(10, text, "cap"), (Ok(()), vec![]));
+        assert_eq!(hear(1, text, "other"), (Ok(()), vec![]));
+        assert_eq!(hear(1, text, "cap"), (Ok(()), vec![1]));
+        assert_eq!(hear(4, text, "cap"), (Ok(()), vec![4]));
+        assert_eq!(hear(3, text, "cap"), (Ok(()), vec![4]));
+        assert_eq!(hear(5, "<info/>", "cap"), (Err(FaultKind::MissingField), vec![4]));
+    }
+}
