@@ -24,6 +24,7 @@ use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
 use crate::setting::Span;
+use crate::source::program::{brainflow, cerebus, openbci_gui};
 use crate::source::record::Recorded;
 use crate::source::scrape::Scrape;
 use crate::source::socket::{self, Bound, NewDecoder, Options};
@@ -170,6 +171,7 @@ impl Input {
             Source::Exec(of) => of.command.join(" "),
             Source::Serial(of) => of.which().to_string(),
             Source::Lsl(of) => format!("session {}", of.session),
+            of if of.hears().is_some() => of.hears().map(Listen::to_string).unwrap_or_default(),
             Source::Replay(of) => of.file.display().to_string(),
             _ => listens.join(", "),
         };
@@ -181,6 +183,10 @@ impl Input {
     pub(super) fn recorded(&self) -> Recorded {
         let board = match &self.settings {
             Source::Serial(of) => of.options(),
+            Source::Brainflow(of) => {
+                decode::Options { brainflow: Some(of.streamed()), ..decode::Options::default() }
+            }
+            Source::OpenbciGui(of) => decode::Options { rate: Some(of.rate), ..decode::Options::default() },
             _ => decode::Options::default(),
         };
         Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned(), board }
@@ -191,6 +197,9 @@ impl Input {
             Source::Statsd(Statsd { stream_framing: Framing::Length, .. }) => Protocol::StatsdFrames,
             Source::Statsd(_) => Protocol::Statsd,
             Source::Serial(of) => of.protocol.decoded(),
+            Source::Brainflow(_) => Protocol::Brainflow,
+            Source::Cerebus(_) => Protocol::Cerebus,
+            Source::OpenbciGui(_) => Protocol::OpenbciGui,
             _ => Protocol::Jsonl,
         }
     }
@@ -260,6 +269,9 @@ impl Input {
                 drop(tasks.spawn(serial::run(of.settings(), self.new_decoder(false), feed, stop)));
             }
             Source::Lsl(of) => drop(tasks.spawn(told(lsl::run(of, feed.clone(), stop), feed))),
+            Source::Brainflow(of) => drop(tasks.spawn(told(brainflow::run(of, feed.clone(), stop), feed))),
+            Source::Cerebus(of) => drop(tasks.spawn(told(cerebus::run(of, feed.clone(), stop), feed))),
+            Source::OpenbciGui(of) => drop(tasks.spawn(told(openbci_gui::run(of, feed.clone(), stop), feed))),
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),
         }
         self.tasks.close();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::quality;
 use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
+use crate::source::program::{brainflow, cerebus, openbci_gui};
 use crate::source::serial::{self, LatencyTimer};
 use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
@@ -39,6 +40,12 @@ pub enum Source {
     Serial(Serial),
     /// Streams of the Lab Streaming Layer.
     Lsl(lsl::Settings),
+    /// The packages that BrainFlow streams to a group.
+    Brainflow(brainflow::Settings),
+    /// The packets of a Blackrock Cerebus or Gemini.
+    Cerebus(cerebus::Settings),
+    /// What the OpenBCI GUI sends over UDP.
+    OpenbciGui(openbci_gui::Settings),
     /// A recording, played again.
     Replay(Replay),
 }
@@ -69,6 +76,9 @@ impl Source {
             Self::Gpu(_) => "gpu",
             Self::Serial(_) => "serial",
             Self::Lsl(_) => "lsl",
+            Self::Brainflow(_) => "brainflow",
+            Self::Cerebus(_) => "cerebus",
+            Self::OpenbciGui(_) => "openbci_gui",
             Self::Replay(_) => "replay",
         }
     }
@@ -87,6 +97,9 @@ impl Source {
             Self::Gpu(of) => &of.name,
             Self::Serial(of) => &of.name,
             Self::Lsl(of) => &of.name,
+            Self::Brainflow(of) => &of.name,
+            Self::Cerebus(of) => &of.name,
+            Self::OpenbciGui(of) => &of.name,
             Self::Replay(of) => &of.name,
         }
     }
@@ -98,6 +111,17 @@ impl Source {
             Self::Jsonl(of) => &of.listen,
             Self::Statsd(of) => &of.listen,
             _ => &[],
+        }
+    }
+
+    /// Where datagrams of a program arrive.
+    #[must_use]
+    pub fn hears(&self) -> Option<&Listen> {
+        match self {
+            Self::Brainflow(of) => Some(&of.listen),
+            Self::Cerebus(of) => Some(&of.listen),
+            Self::OpenbciGui(of) => Some(&of.listen),
+            _ => None,
         }
     }
 
@@ -114,6 +138,9 @@ impl Source {
             | Self::Process(_)
             | Self::Gpu(_)
             | Self::Lsl(_)
+            | Self::Brainflow(_)
+            | Self::Cerebus(_)
+            | Self::OpenbciGui(_)
             | Self::Serial(_) => Vec::new(),
         }
     }
@@ -315,6 +342,7 @@ impl Serial {
             ganglion: self.ganglion.clone(),
             frame: self.frame.as_deref().cloned(),
             impedance: self.impedance,
+            brainflow: None,
         }
     }
 

@@ -12,8 +12,11 @@
 pub mod bgapi;
 pub mod bitalino;
 pub mod board;
+pub mod brainflow;
+pub mod cerebus;
 pub mod chords;
 pub mod cyton;
+pub mod datagram;
 pub mod engines;
 pub mod exposition;
 pub mod frame;
@@ -27,6 +30,7 @@ pub mod line;
 pub mod lsl;
 pub mod mapping;
 pub mod number;
+pub mod openbci_gui;
 pub mod openeeg;
 pub mod openmetrics;
 mod options;
@@ -39,6 +43,7 @@ use std::sync::Arc;
 
 use crate::event::Body;
 use board::Boards;
+use datagram::Datagrams;
 pub use options::{MeasureImpedance, Options, Wanted};
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
@@ -126,6 +131,12 @@ pub enum Protocol {
     Ganglion,
     /// A board that is described; without a description, an example.
     Generic,
+    /// Packages that BrainFlow streams; those of its synthetic board unless told otherwise.
+    Brainflow,
+    /// All packets of a Blackrock Cerebus.
+    Cerebus,
+    /// What the OpenBCI GUI sends over UDP.
+    OpenbciGui,
 }
 
 impl Protocol {
@@ -147,6 +158,9 @@ impl Protocol {
         Self::SpikerBox,
         Self::Ganglion,
         Self::Generic,
+        Self::Brainflow,
+        Self::Cerebus,
+        Self::OpenbciGui,
     ];
 
     /// Its name: config value, fixture folder, label.
@@ -169,6 +183,9 @@ impl Protocol {
             Self::SpikerBox => "spikerbox",
             Self::Ganglion => "ganglion",
             Self::Generic => "generic",
+            Self::Brainflow => "brainflow",
+            Self::Cerebus => "cerebus",
+            Self::OpenbciGui => "openbci_gui",
         }
     }
 
@@ -176,6 +193,12 @@ impl Protocol {
     #[must_use]
     pub fn brings_samples(self) -> bool {
         !matches!(self, Self::Jsonl | Self::Statsd | Self::StatsdFrames)
+    }
+
+    /// Whether it comes in datagrams, which are decoded in a row.
+    #[must_use]
+    pub fn is_datagrams(self) -> bool {
+        matches!(self, Self::Brainflow | Self::Cerebus | Self::OpenbciGui)
     }
 
     /// A decoder with the settings that nobody changed.
@@ -199,6 +222,9 @@ impl Protocol {
             Self::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default())),
             Self::Ganglion => Box::new(Boards::new(ganglion::Ganglion::default())),
             Self::Generic => Box::new(Boards::new(generic::Generic::example())),
+            Self::Brainflow => Box::new(Datagrams::<brainflow::Brainflow>::default()),
+            Self::Cerebus => Box::new(Datagrams::<cerebus::Cerebus>::default()),
+            Self::OpenbciGui => Box::new(Datagrams::<openbci_gui::OpenbciGui>::default()),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod lsl;
 mod nvidia;
 pub mod pattern;
 pub mod process;
+pub mod program;
 pub mod record;
 pub mod replay;
 pub mod scrape;

@@ -10,6 +10,7 @@ pub(crate) fn all() -> impl Iterator<Item = Protocol> {
 /// Whether boards speak this protocol.
 pub(crate) fn is(protocol: Protocol) -> bool {
     !matches!(protocol, Protocol::Jsonl | Protocol::Statsd | Protocol::StatsdFrames)
+        && !protocol.is_datagrams()
 }
 
 /// One frame with this number, whose samples depend on it and look like no mark.
