@@ -27,6 +27,9 @@ from brainflow.board_shim import BoardShim, BrainFlowInputParams, BrainFlowPrese
 BoardShim.disable_board_logger()
 params = BrainFlowInputParams()
 params.serial_port = order.get("port", "")
+params.timeout = 15
+# Without this its driver of a Ganglion never opens the port.
+params.other_info = "fw:auto"
 board = BoardShim(order["board"], params)
 board.prepare_session()
 board.add_streamer("streaming_board://%s:%d" % (order["group"], order["to"]), BrainFlowPresets.DEFAULT_PRESET)
@@ -162,24 +165,31 @@ def test_every_package_of_the_synthetic_board_is_counted_and_its_receiver_misses
     assert of(during, "streaming") == 1
 
 
-def test_brainflow_drives_a_cyton_and_the_agent_counts_what_the_board_lost(agent, group, tmp_path):
-    port = tmp_path / "cyton"
+# Board id, channels, samples that are missing if seven packets are and then three. Of a Daisy two frames are one sample, of a
+# Ganglion one packet is two, but for the first of a round.
+DRIVEN = {"cyton": (0, 8, [7 + 3]), "daisy": (2, 16, [3 + 1, 4 + 1, 3 + 2, 4 + 2]), "ganglion": (1, 4, [14 + 6, 14 + 5, 13 + 6, 13 + 5])}
+
+
+@pytest.mark.parametrize("device", DRIVEN)
+def test_brainflow_drives_a_board_and_the_agent_counts_what_it_lost(agent, group, tmp_path, device):
+    number, channels, missing = DRIVEN[device]
+    port = tmp_path / device
     board = subprocess.Popen(
-        [str(PROGRAM), "simulate", "cyton", "--pty", str(port), "--fault", "lose=7@2s", "--fault", "lose=3@4s"],
+        [str(PROGRAM), "simulate", device, "--pty", str(port), "--fault", "lose=7@2s", "--fault", "lose=3@4s"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
     group.running.append(board)
     wait_until(port.exists, 20, "the simulated board")
-    watch(agent, group, board="cyton")
-    driver = group.run(STREAM, board=0, port=str(port))
+    watch(agent, group, board=device)
+    driver = group.run(STREAM, board=number, port=str(port))
     assert group.says(driver) == "streaming"
-    agent.until(lambda seen: of(seen, "lost_packets_total") >= 10, 60)
+    agent.until(lambda seen: of(seen, "gaps_total") >= 2, 60)
     group.tell(driver)
     sent = json.loads(group.says(driver))["packages"] // 3 * 3
     seen = agent.until(lambda seen: of(seen, "samples_total") >= sent, 20)
     assert of(seen, "samples_total") == sent
-    assert (of(seen, "lost_packets_total"), of(seen, "gaps_total")) == (10, 2)
-    assert (of(seen, "channels"), seen.account("brainflow")["faults"]) == (8, 0)
+    assert of(seen, "lost_packets_total") in missing and of(seen, "gaps_total") == 2
+    assert (of(seen, "channels"), seen.account("brainflow")["faults"]) == (channels, 0)
 
 
 def test_a_stream_that_is_stopped_and_started_and_a_program_that_is_killed_lose_nothing(agent, group):

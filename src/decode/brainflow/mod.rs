@@ -301,6 +301,11 @@ impl Count {
             return 0;
         };
         let again = last == number && before + 1 < self.times();
+        if last == number && !again {
+            // The driver of a Daisy leaves the number as it was where the frame was lost that has it. That just as many as
+            // there are numbers were lost is less likely, and told by time.
+            return 0;
+        }
         if self.numbers == Numbers::Ganglion && !self.third {
             let zeros = again && number == 0;
             if zeros || (last == 99 && number == 0 && before == 1) {

@@ -121,6 +121,12 @@ fn what_is_left_out_is_what_is_missing() {
 }
 
 #[test]
+fn a_number_that_stands_still_is_no_whole_round() {
+    let (_, told) = stream("daisy", &[0, 2, 4, 4, 10, 12, 12, 14]);
+    assert_eq!((told.samples, told.lost), (8, vec![2]));
+}
+
+#[test]
 fn values_are_volts() {
     let layout = Layout::of("cyton").unwrap();
     let mut bytes = package(&layout, 0.0, NOW);
