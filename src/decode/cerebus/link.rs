@@ -87,6 +87,7 @@ impl Cerebus {
             (0, group) => self.groups |= 1_u16.checked_shl(group.into()).unwrap_or_default(),
             (SYSTEM, HEARTBEAT) => {
                 if !std::mem::replace(&mut self.told, true) {
+                    self.settle(out);
                     out(Body::Device(Self::device()));
                 }
                 self.beats += 1;
