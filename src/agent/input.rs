@@ -24,7 +24,7 @@ use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
 use crate::setting::Span;
-use crate::source::program::{fieldtrip, intan, open_ephys, rda};
+use crate::source::program::{brainflow, cerebus, fieldtrip, intan, open_ephys, openbci_gui, rda};
 use crate::source::record::Recorded;
 use crate::source::scrape::Scrape;
 use crate::source::socket::{self, Bound, NewDecoder, Options};
@@ -87,6 +87,9 @@ impl Surroundings {
             | Source::Intan(_)
             | Source::OpenEphys(_)
             | Source::Fieldtrip(_)
+            | Source::Brainflow(_)
+            | Source::Cerebus(_)
+            | Source::OpenbciGui(_)
             | Source::Rda(_)
             | Source::Replay(_) => none,
         }
@@ -199,6 +202,7 @@ impl Input {
             Source::OpenEphys(of) => of.address.clone(),
             Source::Fieldtrip(of) => of.address.clone(),
             Source::Rda(of) => of.address.clone(),
+            of if of.hears().is_some() => of.hears().map(Listen::to_string).unwrap_or_default(),
             Source::Replay(of) => of.file.display().to_string(),
             _ => listens.join(", "),
         };
@@ -210,6 +214,10 @@ impl Input {
     pub(super) fn recorded(&self) -> Recorded {
         let board = match &self.settings {
             Source::Serial(of) => of.options(),
+            Source::Brainflow(of) => {
+                decode::Options { brainflow: Some(of.streamed()), ..decode::Options::default() }
+            }
+            Source::OpenbciGui(of) => decode::Options { rate: Some(of.rate), ..decode::Options::default() },
             _ => decode::Options::default(),
         };
         Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned(), board }
@@ -220,6 +228,9 @@ impl Input {
             Source::Statsd(Statsd { stream_framing: Framing::Length, .. }) => Protocol::StatsdFrames,
             Source::Statsd(_) => Protocol::Statsd,
             Source::Serial(of) => of.protocol.decoded(),
+            Source::Brainflow(_) => Protocol::Brainflow,
+            Source::Cerebus(_) => Protocol::Cerebus,
+            Source::OpenbciGui(_) => Protocol::OpenbciGui,
             _ => Protocol::Jsonl,
         }
     }
@@ -293,6 +304,9 @@ impl Input {
             Source::OpenEphys(of) => drop(tasks.spawn(told(open_ephys::run(of, feed.clone(), stop), feed))),
             Source::Fieldtrip(of) => drop(tasks.spawn(fieldtrip::run(of, feed, stop))),
             Source::Rda(of) => drop(tasks.spawn(rda::run(of, feed, stop))),
+            Source::Brainflow(of) => drop(tasks.spawn(told(brainflow::run(of, feed.clone(), stop), feed))),
+            Source::Cerebus(of) => drop(tasks.spawn(told(cerebus::run(of, feed.clone(), stop), feed))),
+            Source::OpenbciGui(of) => drop(tasks.spawn(told(openbci_gui::run(of, feed.clone(), stop), feed))),
             Source::Replay(of) => drop(tasks.spawn(replay::run(of.file, of.speed, of.signal, feed, stop))),
         }
         self.tasks.close();

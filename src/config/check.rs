@@ -31,6 +31,11 @@ pub const FORMATS: &[Format] = &[
         check: |text| reads::<Address>(text),
     },
     Format { name: "endpoint", noun: "a machine and a port such as 127.0.0.1:5000", check: endpoint },
+    Format {
+        name: "ipv4",
+        noun: "an address such as 192.168.1.7",
+        check: |text| text.parse::<std::net::Ipv4Addr>().map(drop).map_err(|why| why.to_string()),
+    },
     Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
     Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
     Format { name: "regex", noun: "a regular expression", check: regex },
@@ -282,6 +287,15 @@ impl Check<'_> {
             if let Source::Lsl(of) = &source {
                 self.streams(of, &path);
             }
+            if source.hears().is_some_and(|listen| !matches!(listen, Listen::Udp(_))) {
+                self.wrong(&path.key("listen"), "datagrams come over UDP: udp://225.1.1.1:6677");
+            }
+            if let Source::Brainflow(of) = &source
+                && let Err((key, why)) = of.streamed().layout()
+            {
+                let at = if key == "board" && of.board.is_none() { path.clone() } else { path.key(key) };
+                self.wrong(&at, why);
+            }
             for (place, at) in claims(&source, &path) {
                 if let Some((_, owner)) = taken.iter().find(|(other, _)| other.clashes(&place)) {
                     let message = format!("{place} is taken by {owner}");
@@ -319,6 +333,9 @@ impl Check<'_> {
             Source::OpenEphys(of) => of.signal,
             Source::Fieldtrip(of) => of.signal,
             Source::Rda(of) => of.signal,
+            Source::Brainflow(of) => of.signal,
+            Source::Cerebus(of) => of.signal,
+            Source::OpenbciGui(of) => of.signal,
             Source::Replay(of) => of.signal,
             _ => return,
         };
@@ -428,6 +445,9 @@ fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
             // A link in the place of a port would hide it.
             let tap = of.tap.iter().map(|tap| (Place::Port(tap.display().to_string()), path.key("tap")));
             std::iter::once(port).chain(tap).collect()
+        }
+        _ if source.hears().is_some() => {
+            source.hears().map(|at| (Place::Listen(at.clone()), path.key("listen"))).into_iter().collect()
         }
         _ => {
             let all = source.listens().iter().enumerate();

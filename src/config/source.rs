@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::quality;
 use crate::decode::{self, generic};
 use crate::listen::{Bytes, Listen, Many, Mode};
-use crate::source::program::{fieldtrip, intan, open_ephys, rda};
+use crate::source::program::{brainflow, cerebus, fieldtrip, intan, open_ephys, openbci_gui, rda};
 use crate::source::serial::{self, LatencyTimer};
 use crate::source::usb::{Roots, UsbMatch, Which};
 use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
@@ -48,6 +48,12 @@ pub enum Source {
     Fieldtrip(fieldtrip::Settings),
     /// BrainVision Recorder, through its Remote Data Access.
     Rda(rda::Settings),
+    /// The packages that BrainFlow streams to a group.
+    Brainflow(brainflow::Settings),
+    /// The packets of a Blackrock Cerebus or Gemini.
+    Cerebus(cerebus::Settings),
+    /// What the OpenBCI GUI sends over UDP.
+    OpenbciGui(openbci_gui::Settings),
     /// A recording, played again.
     Replay(Replay),
 }
@@ -82,6 +88,9 @@ impl Source {
             Self::OpenEphys(_) => "open_ephys",
             Self::Fieldtrip(_) => "fieldtrip",
             Self::Rda(_) => "rda",
+            Self::Brainflow(_) => "brainflow",
+            Self::Cerebus(_) => "cerebus",
+            Self::OpenbciGui(_) => "openbci_gui",
             Self::Replay(_) => "replay",
         }
     }
@@ -104,6 +113,9 @@ impl Source {
             Self::OpenEphys(of) => &of.name,
             Self::Fieldtrip(of) => &of.name,
             Self::Rda(of) => &of.name,
+            Self::Brainflow(of) => &of.name,
+            Self::Cerebus(of) => &of.name,
+            Self::OpenbciGui(of) => &of.name,
             Self::Replay(of) => &of.name,
         }
     }
@@ -115,6 +127,17 @@ impl Source {
             Self::Jsonl(of) => &of.listen,
             Self::Statsd(of) => &of.listen,
             _ => &[],
+        }
+    }
+
+    /// Where datagrams of a program arrive.
+    #[must_use]
+    pub fn hears(&self) -> Option<&Listen> {
+        match self {
+            Self::Brainflow(of) => Some(&of.listen),
+            Self::Cerebus(of) => Some(&of.listen),
+            Self::OpenbciGui(of) => Some(&of.listen),
+            _ => None,
         }
     }
 
@@ -135,6 +158,9 @@ impl Source {
             | Self::OpenEphys(_)
             | Self::Fieldtrip(_)
             | Self::Rda(_)
+            | Self::Brainflow(_)
+            | Self::Cerebus(_)
+            | Self::OpenbciGui(_)
             | Self::Serial(_) => Vec::new(),
         }
     }
@@ -336,6 +362,7 @@ impl Serial {
             ganglion: self.ganglion.clone(),
             frame: self.frame.as_deref().cloned(),
             impedance: self.impedance,
+            brainflow: None,
         }
     }
 

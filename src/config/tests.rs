@@ -131,6 +131,39 @@ fn a_signal_is_judged_by_what_is_set() {
 }
 
 #[test]
+fn programs_that_send_datagrams() {
+    let with = |source: &str| format!("sources:\n- {source}\n");
+    for right in [
+        "brainflow: {board: cyton}",
+        "brainflow: {rows: {count: 24, rate: 250, channels: [1, 2], package: 0, modulus: 256}}",
+        "cerebus: {}",
+        "openbci_gui: {rate: 200, listen: 'udp://127.0.0.1:12346'}",
+    ] {
+        let sources = parse("f", &with(right)).unwrap().sources;
+        assert!(right.starts_with(sources.last().unwrap().kind()), "{right}");
+    }
+    for (wrong, mistake) in [
+        ("brainflow: {}", "which board is streamed has to be said"),
+        ("brainflow: {board: citon}", "\"citon\" is no board that is known"),
+        (
+            "brainflow: {board: cyton, rows: {count: 1, rate: 1, channels: [0]}}",
+            "those of the board are known",
+        ),
+        ("brainflow: {rows: {count: 4, rate: 250, channels: [4]}}", "row 4 is not among the 4 rows"),
+        ("brainflow: {board: cyton, listen: 'tcp://127.0.0.1:6677'}", "datagrams come over UDP"),
+        ("cerebus: {volts_per_count: -1}", "0 is the least"),
+        ("cerebus: {listen: 'unix:/run/x'}", "datagrams come over UDP"),
+        ("openbci_gui: {signal: {quiet: 0.001}}", "below 0.001 V is bad already"),
+        ("openbci_gui: {rate: 0}", "1 is the least"),
+    ] {
+        let told = told(&with(wrong));
+        assert!(told.contains(mistake), "{wrong}: {told}");
+    }
+    let both = told("sources:\n- openbci_gui: {}\n- openbci_gui: {name: two}\n");
+    assert!(both.contains("is taken by"), "{both}");
+}
+
+#[test]
 fn streams_are_asked_for_by_what_can_be_asked() {
     let with = |lsl: &str| format!("sources:\n- lsl: {lsl}\n");
     let Some(Source::Lsl(of)) = parse(

@@ -12,8 +12,11 @@
 pub mod bgapi;
 pub mod bitalino;
 pub mod board;
+pub mod brainflow;
+pub mod cerebus;
 pub mod chords;
 pub mod cyton;
+pub mod datagram;
 pub mod engines;
 pub mod exposition;
 pub mod fieldtrip;
@@ -31,6 +34,7 @@ pub mod mapping;
 mod message;
 pub mod number;
 pub mod open_ephys;
+pub mod openbci_gui;
 pub mod openeeg;
 pub mod openmetrics;
 mod options;
@@ -44,6 +48,7 @@ use std::sync::Arc;
 
 use crate::event::Body;
 use board::Boards;
+use datagram::Datagrams;
 pub use options::{MeasureImpedance, Options, Wanted};
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
@@ -138,6 +143,12 @@ pub enum Protocol {
     Generic,
     /// Waveforms of Intan RHX.
     Intan,
+    /// Packages that BrainFlow streams; those of its synthetic board unless told otherwise.
+    Brainflow,
+    /// All packets of a Blackrock Cerebus.
+    Cerebus,
+    /// What the OpenBCI GUI sends over UDP.
+    OpenbciGui,
 }
 
 impl Protocol {
@@ -160,6 +171,9 @@ impl Protocol {
         Self::Ganglion,
         Self::Generic,
         Self::Intan,
+        Self::Brainflow,
+        Self::Cerebus,
+        Self::OpenbciGui,
     ];
 
     /// Its name: config value, fixture folder, label.
@@ -183,6 +197,9 @@ impl Protocol {
             Self::Ganglion => "ganglion",
             Self::Generic => "generic",
             Self::Intan => "intan",
+            Self::Brainflow => "brainflow",
+            Self::Cerebus => "cerebus",
+            Self::OpenbciGui => "openbci_gui",
         }
     }
 
@@ -190,6 +207,12 @@ impl Protocol {
     #[must_use]
     pub fn brings_samples(self) -> bool {
         !matches!(self, Self::Jsonl | Self::Statsd | Self::StatsdFrames)
+    }
+
+    /// Whether it comes in datagrams, which are decoded in a row.
+    #[must_use]
+    pub fn is_datagrams(self) -> bool {
+        matches!(self, Self::Brainflow | Self::Cerebus | Self::OpenbciGui)
     }
 
     /// A decoder with the settings that nobody changed.
@@ -214,6 +237,9 @@ impl Protocol {
             Self::Ganglion => Box::new(Boards::new(ganglion::Ganglion::default())),
             Self::Generic => Box::new(Boards::new(generic::Generic::example())),
             Self::Intan => Box::new(Boards::new(intan::Intan::default())),
+            Self::Brainflow => Box::new(Datagrams::<brainflow::Brainflow>::default()),
+            Self::Cerebus => Box::new(Datagrams::<cerebus::Cerebus>::default()),
+            Self::OpenbciGui => Box::new(Datagrams::<openbci_gui::OpenbciGui>::default()),
         }
     }
 }

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::board::Boards;
+use super::brainflow::{Brainflow, Streamed};
+use super::datagram::Datagrams;
 use super::generic::{Frame, Generic};
+use super::openbci_gui::OpenbciGui;
 use super::{Decoder, Protocol, bitalino, cyton, ganglion, knight};
 
 /// What is said of a board. A recording keeps it beside the bytes, so that it plays to the same numbers.
@@ -29,6 +32,9 @@ pub struct Options {
     /// Whether the impedance of its electrodes is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impedance: Option<MeasureImpedance>,
+    /// Whose packages BrainFlow streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brainflow: Option<Streamed>,
 }
 
 /// Whether the impedance of electrodes is measured where a board has to be set up for that.
@@ -65,7 +71,7 @@ impl Options {
     /// A decoder of such a board, if there can be one.
     #[must_use]
     pub fn decoder(&self, protocol: Protocol) -> Option<Box<dyn Decoder>> {
-        let Self { gain, channels, rate, ganglion, frame, impedance } = self;
+        let Self { gain, channels, rate, ganglion, frame, impedance, brainflow } = self;
         let measured = *impedance == Some(MeasureImpedance::AtStart);
         Some(match protocol {
             Protocol::Cyton if measured => Box::new(Boards::new(cyton::Cyton::new(*gain).measured())),
@@ -81,6 +87,14 @@ impl Options {
             }
             Protocol::Generic => match frame {
                 Some(frame) => Box::new(Boards::new(Generic::new(frame.clone()).ok()?)),
+                None => protocol.decoder(),
+            },
+            Protocol::Brainflow => match brainflow {
+                Some(of) => Box::new(Datagrams::new(Brainflow::new(of.layout().ok()?, of.full_scale))),
+                None => protocol.decoder(),
+            },
+            Protocol::OpenbciGui => match rate {
+                Some(rate) => Box::new(Datagrams::new(OpenbciGui::new((*rate).into()))),
                 None => protocol.decoder(),
             },
             other => other.decoder(),

@@ -299,7 +299,7 @@ labels! {
         ClockSkew = "clock_skew",
         /// A metric or label name that is not one.
         BadName = "bad_name",
-        /// A metric that already exists with another type or other label names.
+        /// A metric that already exists with another type or other label names, or a sender where another one is.
         Conflict = "conflict",
         /// A metric that would be one too many.
         Limit = "limit",

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use neural_exporter::analysis::quality::{Judged, Settings};
+use neural_exporter::decode::cerebus::Group;
+use neural_exporter::decode::datagram::Datagrams;
 use neural_exporter::decode::lsl::{Format, Info, Inlet};
 use neural_exporter::decode::open_ephys::Stream;
 use neural_exporter::decode::{Decoder, Protocol};
@@ -11,7 +13,7 @@ use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
 use neural_exporter::source::Feed;
 
-use super::{NOW, boards};
+use super::{NOW, boards, datagrams};
 
 const LINES: u64 = 10_000;
 
@@ -195,5 +197,31 @@ fn frames_of_boards() {
         let counted = allocation_counter::measure(|| (0..8).for_each(|_| pass()));
         assert_eq!(counted.count_total, 0, "{board:?}: {counted:?}");
         assert!(hub.lock().accepted() >= 2000, "{board:?}");
+    }
+}
+
+#[test]
+fn datagrams_of_programs() {
+    let group = || Box::new(Datagrams::new(Group::new(2, None))) as Box<dyn Decoder>;
+    let own = datagrams::all().map(|protocol| (protocol, protocol.decoder()));
+    for (protocol, decoder) in own.chain([(Protocol::Cerebus, group())]) {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        feed.send_at(NOW, Body::Link(Link::Up));
+        let mut decoder = Judged::new(decoder, Settings::default());
+        // Their times go on, so that nothing begins anew.
+        let parts: Vec<Vec<u8>> =
+            (0..8).map(|part| datagrams::rows(protocol, part * 400..(part + 1) * 400)).collect();
+        let mut at = NOW.0;
+        let mut pass = |parts: &[Vec<u8>]| {
+            for read in parts.iter().flat_map(|part| part.chunks(3000)) {
+                at += 12_000_000;
+                feed.take(Timestamp(at), read, 1, &mut decoder);
+            }
+        };
+        pass(&parts[..4]);
+        let counted = allocation_counter::measure(|| pass(&parts[4..]));
+        assert_eq!(counted.count_total, 0, "{protocol:?}: {counted:?}");
+        assert!(hub.lock().accepted() >= 3200, "{protocol:?}");
     }
 }

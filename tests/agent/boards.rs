@@ -4,7 +4,12 @@ use neural_exporter::decode::Protocol;
 
 /// The protocols of boards.
 pub(crate) fn all() -> impl Iterator<Item = Protocol> {
-    Protocol::ALL.iter().copied().filter(|protocol| protocol.brings_samples())
+    Protocol::ALL.iter().copied().filter(|protocol| is(*protocol))
+}
+
+/// Whether boards speak this protocol.
+pub(crate) fn is(protocol: Protocol) -> bool {
+    protocol.brings_samples() && !protocol.is_datagrams()
 }
 
 /// One frame with this number, whose samples depend on it and look like no mark.

@@ -6,6 +6,7 @@ use neural_exporter::event::{Body, Fault};
 use proptest::prelude::*;
 
 use super::boards;
+use super::datagrams;
 use super::described;
 use super::noise::{self, Noise};
 
@@ -95,6 +96,9 @@ fn clean(protocol: Protocol) -> (Vec<u8>, usize) {
         .to_vec(),
         Protocol::Statsd => statsd.iter().map(|line| line.as_bytes().to_vec()).collect(),
         Protocol::StatsdFrames => statsd.iter().map(|line| framed(line.as_bytes())).collect(),
+        protocol if protocol.is_datagrams() => {
+            return (datagrams::rows(protocol, 0..FRAMES), FRAMES as usize);
+        }
         board => return (boards::frames(board, 0..FRAMES), FRAMES as usize),
     };
     (pieces.concat(), pieces.len())
@@ -180,6 +184,12 @@ fn noisy() -> impl Strategy<Value = (Protocol, Noise)> {
 fn noisy_board() -> impl Strategy<Value = (Protocol, Noise)> {
     let board = proptest::sample::select(boards::all().collect::<Vec<_>>());
     board.prop_flat_map(|board| (Just(board), noise::like(board)))
+}
+
+/// A protocol of datagrams, and some of them, right or not.
+fn sent() -> impl Strategy<Value = (Protocol, Vec<Vec<u8>>)> {
+    let protocol = proptest::sample::select(datagrams::all().collect::<Vec<_>>());
+    protocol.prop_flat_map(|protocol| (Just(protocol), noise::sent(protocol)))
 }
 
 proptest! {
@@ -272,6 +282,15 @@ proptest! {
     }
 
     #[test]
+    fn third_law_every_byte_of_a_datagram_is_in_samples_an_answer_or_a_fault((protocol, all) in sent()) {
+        let rows: Vec<u8> = all.iter().flat_map(|one| datagrams::row(one)).collect();
+        let told = told(protocol, &[&rows]);
+        let length: usize = all.iter().map(Vec::len).sum();
+        prop_assert_eq!(told.understood + told.fault_bytes(), length as u64, "{:?}", told);
+        prop_assert!(told.values.iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
     fn fourth_law_a_clean_stream_of_a_board_after_noise_loses_one_frame_at_most((board, noise) in noisy_board()) {
         let (stream, frames) = clean(board);
         let whole = told(board, &[&stream]);
@@ -295,6 +314,14 @@ proptest! {
         }
         let (stream, events) = clean(protocol);
         let whole = told(protocol, &[&stream]);
+        if protocol.is_datagrams() {
+            // What is within one datagram costs the next one nothing.
+            let noise = noise.get(..60_000).unwrap_or(&noise);
+            let after = told(protocol, &[&datagrams::row(noise), &stream]);
+            prop_assert_eq!(whole.faults.len(), 0);
+            prop_assert!(after.frames >= whole.frames && after.values.ends_with(&whole.values), "{:?}", after);
+            return Ok(());
+        }
         prop_assert_eq!(whole.all.len(), events);
         if protocol == Protocol::StatsdFrames {
             // Noise within frames costs the next frame nothing.

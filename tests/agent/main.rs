@@ -9,6 +9,7 @@ mod allocation;
 mod boards;
 mod catalog;
 mod dashboards;
+mod datagrams;
 mod described;
 mod events_schema;
 mod generated;

@@ -7,7 +7,7 @@ use neural_exporter::decode::Protocol;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::boards;
+use super::{boards, datagrams};
 
 /// Bytes, shown as text and not at length.
 #[derive(Clone)]
@@ -124,8 +124,37 @@ pub(crate) fn like(protocol: Protocol) -> BoxedStrategy<Noise> {
             let frames = prop::collection::vec(frame(), 0..6).prop_map(|frames| Noise(frames.concat()));
             prop_oneof![3 => frames, 1 => bytes()].boxed()
         }
+        protocol if protocol.is_datagrams() => {
+            let rows = sent(protocol)
+                .prop_map(|all| Noise(all.iter().flat_map(|one| datagrams::row(one)).collect()));
+            prop_oneof![3 => rows, 1 => bytes()].boxed()
+        }
         board => prop_oneof![3 => streams(board), 1 => bytes()].boxed(),
     }
+}
+
+/// Datagrams of a program on a bad day: in order or not, changed, cut short, joined, or of something else.
+pub(crate) fn sent(protocol: Protocol) -> BoxedStrategy<Vec<Vec<u8>>> {
+    let one = move |number| datagrams::datagram(protocol, number);
+    let texts = select(vec!["{\"type\":\"", "\"data\":[[", "]]}", "1e999", "[[]]", "null", "{}", "\u{7f}\0"]);
+    let datagram = prop_oneof![
+        6 => (0..40_u32).prop_map(one),
+        2 => (0..40_u32, any::<usize>()).prop_map(move |(number, length)| {
+            let mut bytes = one(number);
+            bytes.truncate(length % (bytes.len() + 1));
+            bytes
+        }),
+        2 => (0..40_u32, any::<usize>(), any::<u8>()).prop_map(move |(number, place, byte)| {
+            let mut bytes = one(number);
+            let place = place % bytes.len();
+            bytes[place] = byte;
+            bytes
+        }),
+        1 => (0..40_u32, 0..40_u32).prop_map(move |(a, b)| [one(a), one(b)].concat()),
+        1 => texts.prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..200),
+    ];
+    prop::collection::vec(datagram, 0..12).boxed()
 }
 
 /// What a board writes over a bad cable: frames that follow each other or not, whole or not, text, anything.

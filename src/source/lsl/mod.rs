@@ -32,11 +32,14 @@ use target::{Life, Target};
 
 /// Streams that are followed at once.
 const MOST: usize = 256;
-/// Half the time between two questions in the first seconds; then four of these pass from one to the next.
+/// The time between two looks at what there is to do.
 const BEAT: Duration = Duration::from_millis(500);
 /// Beats that are the first seconds.
 const FIRST: u64 = 10;
-/// Questions after which a stream that is gone and not expected is forgotten: some ten minutes.
+/// Beats from one question to the next: in the first seconds and where a stream ended; where one is missing; and else.
+/// A question wakes every outlet of the machine.
+const PACE: (u64, u64, u64) = (2, 4, 8);
+/// Questions after which a stream that is gone and not expected is forgotten: some ten minutes, as one is missing.
 const FORGOTTEN: u64 = 300;
 
 /// Looks for streams and follows them until told to stop.
@@ -111,16 +114,17 @@ impl Watcher {
     async fn watch(&mut self, stop: &CancellationToken) {
         let mut beats = tokio::time::interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut beat = 0_u64;
+        let (mut beat, mut since) = (0_u64, u64::MAX);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = beats.tick() => {
-                    let every = if beat < FIRST { 2 } else { 4 };
-                    match beat % every {
-                        0 => self.search.ask().await,
-                        1 => self.settle(),
-                        _ => {}
+                    since = since.saturating_add(1);
+                    if since == 1 {
+                        self.settle();
+                    } else if beat < FIRST && since >= PACE.0 || since >= self.pace() {
+                        self.search.ask().await;
+                        since = 0;
                     }
                     beat += 1;
                 }
@@ -130,6 +134,22 @@ impl Watcher {
                     }
                 }
             }
+        }
+    }
+
+    /// Beats from the last question to the next.
+    fn pace(&self) -> u64 {
+        let (table, round) = (self.search.table(), self.search.round());
+        let gone = |one: &Followed| one.target.borrow().is_none();
+        if self.followed.iter().any(|one| one.life.is_over()) {
+            PACE.0
+        } else if table.all().iter().any(|heard| heard.round < round)
+            || self.followed.iter().any(gone)
+            || self.settings.expect.iter().any(|name| !table.has(name))
+        {
+            PACE.1
+        } else {
+            PACE.2
         }
     }
 

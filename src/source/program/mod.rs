@@ -1,12 +1,18 @@
-//! Programs that acquire or record: asked beside their users, without touching their devices.
+//! Programs that acquire or record, watched from beside: what they send is read, what they say is asked for.
 //!
-//! Each file knows one program. What they share is what is expected of a program, and a connection that is read.
+//! Nothing is told to them that changes what they do, and no port is taken that another program has. Each file knows one
+//! program. What they share is what is expected of a program, a connection that is read, and datagrams that are heard.
 
+pub mod brainflow;
+pub mod cerebus;
 mod client;
+mod datagram;
 pub mod fieldtrip;
 pub mod intan;
 pub mod open_ephys;
+pub mod openbci_gui;
 pub mod rda;
+mod stream;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -126,7 +126,8 @@ fn seems(bytes: &[u8], board: Option<&str>, damaged: bool) -> String {
         decoder.end(&mut see);
         if lines { 1.0 } else { frames as f64 / bytes.len().max(1) as f64 }
     };
-    let others = Protocol::ALL.iter().filter(|protocol| Some(protocol.name()) != board);
+    let others =
+        Protocol::ALL.iter().filter(|protocol| Some(protocol.name()) != board && !protocol.is_datagrams());
     let framed = others.map(|&protocol| (share(protocol), protocol));
     let alike = framed.filter(|(share, _)| *share >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
     let printable = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t');

@@ -1,0 +1,219 @@
+//! Everything that an amplifier sends: how many packets came, how many it says it sent, and its heartbeat.
+//!
+//! Every 10 ms or so it tells how many packets it sent since it told that last, itself among them
+//! (`cbPKT_SYSPROTOCOLMONITOR`), so loss is exact. Where that packet is lost too, what it would have said is taken to be what
+//! the one before said. Samples are not looked at here: this device's samples are the heartbeats, which have no channels.
+
+use super::packet::{Form, Packet, SYSTEM, Version, step};
+use crate::decode::Sink;
+use crate::decode::datagram::{Datagram, Followed, Whose};
+use crate::event::{Body, Device, Fault, FaultKind, Lost, Rails, Samples};
+
+/// Types of packets of the system.
+const HEARTBEAT: u16 = 0x00;
+const MONITOR: u16 = 0x01;
+/// Heartbeats a second (`HEARTBEAT_MS`).
+const BEATS: f64 = 100.0;
+/// Monitors in a row that are believed to be lost; more are an interruption.
+const MOST: u64 = 6000;
+/// What is said of a datagram without heartbeats.
+const NOTHING: [f32; 64] = [0.0; 64];
+
+/// Counts the packets of one amplifier.
+#[derive(Debug, Default)]
+pub struct Cerebus {
+    followed: Followed,
+    form: Form,
+    told: bool,
+    /// Packets since the last monitor.
+    received: u64,
+    monitor: Option<Monitor>,
+    /// Packets that are missing, unless the next monitor says they came late, and those that came early.
+    missing: u64,
+    early: u64,
+    /// A bit for each group of which there were samples, and the channels of those that were listed.
+    groups: u16,
+    listed: [Option<u32>; 9],
+    restarts: u64,
+    beats: usize,
+    frames: u32,
+    bytes: u64,
+}
+
+/// The last monitor.
+#[derive(Clone, Copy, Debug)]
+struct Monitor {
+    time: u64,
+    counter: Option<u32>,
+    sent: u32,
+    /// The shortest time from one to the next.
+    usual: u64,
+}
+
+impl Cerebus {
+    /// The groups of which there were samples, from 1.
+    pub fn groups(&self) -> impl Iterator<Item = u8> + use<> {
+        let groups = self.groups;
+        (1..=8).filter(move |group| groups >> group & 1 == 1)
+    }
+
+    /// The channels of a group, if its list passed by.
+    #[must_use]
+    pub fn listed(&self, group: u8) -> Option<u32> {
+        self.listed.get(usize::from(group)).copied().flatten()
+    }
+
+    /// Times that the amplifier began to count anew, so far.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    fn device() -> Device {
+        Device {
+            protocol: "cerebus",
+            channels: 0,
+            rate: BEATS,
+            packet_rate: 0.0,
+            volts: false,
+            modulus: 0,
+            rails: Rails::Unknown,
+        }
+    }
+
+    fn see(&mut self, packet: &Packet<'_>, version: Version, out: &mut Sink<'_>) {
+        self.received += 1;
+        match (packet.channel, packet.kind) {
+            (0, group) => self.groups |= 1_u16.checked_shl(group.into()).unwrap_or_default(),
+            (SYSTEM, HEARTBEAT) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    self.settle(out);
+                    out(Body::Device(Self::device()));
+                }
+                self.beats += 1;
+            }
+            // Up to 4.0 it has no number, and another packet has the same type, but not the same length.
+            (SYSTEM, MONITOR) if packet.body.len() == if version == Version::V41 { 8 } else { 4 } => {
+                if let Some(sent) = packet.word(0) {
+                    self.compare(
+                        Monitor { time: packet.time, counter: packet.word(4), sent, usual: 0 },
+                        version,
+                        out,
+                    );
+                }
+            }
+            _ => {
+                if let Some((group, channels)) = packet.listed()
+                    && let Some(listed) = self.listed.get_mut(usize::from(group))
+                {
+                    *listed = Some(channels);
+                }
+            }
+        }
+    }
+
+    /// Compares what was sent with what came.
+    fn compare(&mut self, mut now: Monitor, version: Version, out: &mut Sink<'_>) {
+        let received = std::mem::take(&mut self.received);
+        let Some(last) = self.monitor else {
+            self.monitor = Some(now);
+            return;
+        };
+        let numbers = last.counter.zip(now.counter);
+        let back = numbers.is_some_and(|(last, now)| now.wrapping_sub(last) > 1 << 31);
+        let Some(took) = step(version, last.time, now.time).filter(|_| !back) else {
+            self.anew(out);
+            self.monitor = Some(now);
+            return;
+        };
+        now.usual = if last.usual == 0 { took } else { last.usual.min(took.max(1)) };
+        self.monitor = Some(now);
+        let steps = match numbers {
+            Some((last, now)) => now.wrapping_sub(last).into(),
+            None => (took + now.usual / 2).checked_div(now.usual).unwrap_or(1),
+        };
+        let unseen = steps.saturating_sub(1);
+        if now.sent == 0 || unseen > MOST {
+            self.tell_missing(out);
+            return;
+        }
+        let sent = u64::from(now.sent) + unseen * u64::from(last.sent.max(1));
+        // A packet may pass the monitor that counts it: what is too few now and too many then is no loss.
+        if sent >= received {
+            self.tell_missing(out);
+            self.missing = (sent - received).saturating_sub(std::mem::take(&mut self.early));
+        } else {
+            let surplus = received - sent;
+            self.early = surplus.saturating_sub(self.missing);
+            self.missing = self.missing.saturating_sub(surplus);
+            self.tell_missing(out);
+        }
+    }
+
+    fn tell_missing(&mut self, out: &mut Sink<'_>) {
+        let missing = std::mem::take(&mut self.missing);
+        if missing > 0 {
+            self.settle(out);
+            out(Body::Lost(Lost { packets: u32::try_from(missing).unwrap_or(u32::MAX) }));
+        }
+    }
+
+    /// The amplifier began anew.
+    fn anew(&mut self, out: &mut Sink<'_>) {
+        self.tell_missing(out);
+        (self.monitor, self.received, self.early) = (None, 0, 0);
+        self.restarts += 1;
+    }
+}
+
+impl Datagram for Cerebus {
+    fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
+        let whose = self.followed.see(sender);
+        if whose == Whose::Another {
+            self.anew(out);
+            self.form.forget();
+        }
+        let fault = |kind, bytes: &[u8]| Body::Fault(Fault { kind, bytes: bytes.len() as u64 });
+        if whose == Whose::Stranger {
+            self.settle(out);
+            out(fault(FaultKind::Conflict, bytes));
+            return;
+        }
+        let version = self.form.of(bytes);
+        let mut rest = bytes;
+        if let Some(version) = version {
+            while let Some((packet, after)) = version.first(rest) {
+                self.see(&packet, version, out);
+                self.frames += 1;
+                self.bytes += (rest.len() - after.len()) as u64;
+                rest = after;
+            }
+        }
+        if !rest.is_empty() {
+            self.settle(out);
+            out(fault(FaultKind::Frame, rest));
+        }
+    }
+
+    fn settle(&mut self, out: &mut Sink<'_>) {
+        while self.frames > 0 {
+            let beats = self.beats.min(NOTHING.len());
+            self.beats -= beats;
+            // What is told in pieces is told of the last one.
+            let last = self.beats == 0;
+            let frames = if last { std::mem::take(&mut self.frames) } else { 0 };
+            let bytes = if last { std::mem::take(&mut self.bytes) } else { 0 };
+            let values = NOTHING.get(..beats).unwrap_or_default();
+            out(Body::Samples(Samples { values, channels: 1, frames, bytes }));
+        }
+    }
+
+    fn end(&mut self, out: &mut Sink<'_>) {
+        self.tell_missing(out);
+        self.settle(out);
+        (self.monitor, self.received, self.early) = (None, 0, 0);
+        self.followed.end();
+        self.form.forget();
+        self.told = false;
+    }
+}

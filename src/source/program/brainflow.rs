@@ -1,0 +1,133 @@
+//! BrainFlow, beside the program that uses it: the group to which `add_streamer` or `start_stream` sends a board's packages.
+//!
+//! A group has as many receivers as like to listen, so nobody is disturbed. Which board it is cannot be seen in the
+//! stream and has to be said. The board itself is not touched.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::super::Feed;
+use super::datagram::{self, Ear, Hearer, Place};
+use super::stream::State;
+use crate::analysis::quality;
+use crate::decode::brainflow::{Brainflow, Layout, Rows, Streamed};
+use crate::event::{Body, Stream, StreamName, Timestamp};
+use crate::listen::{Bytes, Listen};
+
+/// The packages that BrainFlow streams to a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Brainflow")]
+pub struct Settings {
+    /// The name of the source.
+    pub name: String,
+    /// Where BrainFlow streams to: `streaming_board://225.1.1.1:6677` is `udp://225.1.1.1:6677` here.
+    pub listen: Listen,
+    /// The address of the interface on which the group is joined; the system's choice if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Ipv4Addr>,
+    /// The board that is streamed: `cyton`, `daisy`, `ganglion`, `synthetic` … Either this or `rows`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<String>,
+    /// The rows of a package, for a board that has no name here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Rows>,
+    /// The largest value that the converter can give, volts; that of the board as it starts if left away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub full_scale: Option<f64>,
+    /// How the signal is judged.
+    pub signal: quality::Settings,
+    /// The receive buffer that the kernel is asked for. What it grants is a metric.
+    pub receive_buffer: Bytes,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "brainflow".to_owned(),
+            listen: Listen::Udp(SocketAddr::from(([225, 1, 1, 1], 6677))),
+            interface: None,
+            board: None,
+            rows: None,
+            full_scale: None,
+            signal: quality::Settings::default(),
+            receive_buffer: Bytes(4 << 20),
+        }
+    }
+}
+
+impl Settings {
+    /// What is said of the board.
+    #[must_use]
+    pub fn streamed(&self) -> Streamed {
+        Streamed { board: self.board.clone(), rows: self.rows.clone(), full_scale: self.full_scale }
+    }
+}
+
+/// Reads packages until told to stop.
+///
+/// # Errors
+/// The settings are not possible.
+pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Result<(), String> {
+    let Listen::Udp(listen) = settings.listen else {
+        return Err("BrainFlow streams over UDP alone".to_owned());
+    };
+    let layout = settings.streamed().layout().map_err(|(_, why)| why)?;
+    let place = Place {
+        listen,
+        interface: settings.interface,
+        receive_buffer: usize::try_from(settings.receive_buffer.0).unwrap_or(usize::MAX),
+    };
+    let mut listener = Listener {
+        ear: Ear::new(Brainflow::new(layout, settings.full_scale), settings.signal),
+        feed: feed.clone(),
+        told: false,
+        samples: 0,
+        state: State::default(),
+    };
+    datagram::run(place, &feed, &stop, &mut listener).await;
+    Ok(())
+}
+
+struct Listener {
+    ear: Ear<Brainflow>,
+    feed: Feed,
+    /// Whether it was told what the stream is.
+    told: bool,
+    samples: u64,
+    state: State,
+}
+
+impl Hearer for Listener {
+    fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
+        self.feed.take(at, rows, reads, &mut self.ear);
+        let stamps = *self.ear.inner().stamps();
+        if stamps.samples > self.samples {
+            self.samples = stamps.samples;
+            stamps.last.into_iter().for_each(|last| self.state.age(at.seconds() - last));
+        }
+    }
+
+    fn tell(&mut self) {
+        let Self { ear, feed, told, state, .. } = self;
+        let board = ear.inner();
+        let Layout { board: stream, content: kind, rate, .. } = *board.layout();
+        let channels = u16::try_from(board.layout().channels.len()).unwrap_or(u16::MAX);
+        let source = feed.name().to_owned();
+        let name = StreamName { source: &source, stream, host: "" };
+        if !std::mem::replace(told, true) {
+            feed.send(Body::Stream(Stream { name, kind, format: "double64", channels, rate }));
+        }
+        let counts = [board.not_finite(), board.restarts()];
+        state.tell(feed, name, board.stamps(), counts, rate);
+    }
+
+    fn end(&mut self, at: Timestamp) {
+        self.feed.end(at, &mut self.ear);
+        self.told = false;
+    }
+}

@@ -1,0 +1,97 @@
+//! The networking widget of the OpenBCI GUI: what it sends over UDP to a port of this machine.
+//!
+//! A port has one reader, so the GUI is told to send the agent a stream of its own, beside the one that it sends to a program.
+//! Where the GUI can send to the Lab Streaming Layer, that is better: there time and names are told as well.
+
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::super::Feed;
+use super::datagram::{self, Ear, Hearer, Place};
+use super::stream::State;
+use crate::analysis::quality;
+use crate::decode::lsl::Stamps;
+use crate::decode::openbci_gui::OpenbciGui;
+use crate::event::{Body, Stream, StreamName, Timestamp};
+use crate::listen::{Bytes, Listen};
+
+/// What the OpenBCI GUI sends over UDP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "OpenbciGui")]
+pub struct Settings {
+    /// The name of the source.
+    pub name: String,
+    /// The port that the GUI sends to. No other program can read it.
+    pub listen: Listen,
+    /// Samples a second of the board: 250 of a Cyton, 125 with Daisy, 200 of a Ganglion. The GUI does not tell it.
+    #[schemars(range(min = 1, max = 20000))]
+    pub rate: u16,
+    /// How the signal is judged.
+    pub signal: quality::Settings,
+    /// The receive buffer that the kernel is asked for. What it grants is a metric.
+    pub receive_buffer: Bytes,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "openbci_gui".to_owned(),
+            listen: Listen::Udp(SocketAddr::from(([127, 0, 0, 1], 12345))),
+            rate: 250,
+            signal: quality::Settings::default(),
+            receive_buffer: Bytes(4 << 20),
+        }
+    }
+}
+
+/// Reads messages until told to stop.
+///
+/// # Errors
+/// The settings are not possible.
+pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Result<(), String> {
+    let Listen::Udp(listen) = settings.listen else {
+        return Err("the GUI is read over UDP alone".to_owned());
+    };
+    let receive_buffer = usize::try_from(settings.receive_buffer.0).unwrap_or(usize::MAX);
+    let place = Place { listen, interface: None, receive_buffer };
+    let ear = Ear::new(OpenbciGui::new(settings.rate.into()), settings.signal);
+    let mut listener = Listener { ear, feed: feed.clone(), told: None, state: State::default() };
+    datagram::run(place, &feed, &stop, &mut listener).await;
+    Ok(())
+}
+
+struct Listener {
+    ear: Ear<OpenbciGui>,
+    feed: Feed,
+    /// What the stream was told to be.
+    told: Option<(&'static str, u16)>,
+    state: State,
+}
+
+impl Hearer for Listener {
+    fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
+        self.feed.take(at, rows, reads, &mut self.ear);
+    }
+
+    fn tell(&mut self) {
+        let Self { ear, feed, told, state } = self;
+        let gui = ear.inner();
+        let Some((stream, channels)) = gui.signal() else { return };
+        let source = feed.name().to_owned();
+        let (name, rate) = (StreamName { source: &source, stream, host: "" }, gui.rate());
+        if told.replace((stream, channels)) != Some((stream, channels)) {
+            feed.send(Body::Stream(Stream { name, kind: "EEG", format: "float32", channels, rate }));
+        }
+        // There are no times, so nothing is said by them.
+        state.tell(feed, name, &mut Stamps::default(), [gui.not_finite(), 0], 0.0);
+    }
+
+    fn end(&mut self, at: Timestamp) {
+        self.feed.end(at, &mut self.ear);
+        self.told = None;
+    }
+}
