@@ -7,9 +7,9 @@ use crate::event::{Body, Event, Kind, StreamClock, StreamName, StreamState, Stre
 pub static PAGE: Page = Page {
     id: "stream",
     title: "Network streams",
-    about: "Streams of the Lab Streaming Layer: whether those that are expected are there, their senders' clocks, \
-            and what their timestamps say. Samples that arrive are on the page of devices, where a stream is \
-            called after its source and itself.",
+    about: "Streams of the Lab Streaming Layer and of recording programs: whether those that are expected are there, \
+            their senders' clocks, and what their timestamps and counters say. Samples that arrive are on the page of \
+            devices, where a stream of LSL is called after its source and itself.",
     metrics: &[
         &FOUND,
         &SAME_NAME,
