@@ -136,9 +136,8 @@ impl Board for Intan {
         let first = frame.get(MAGIC.len()..).and_then(|rest| rest.first_chunk());
         let first = u32::from_le_bytes(first.copied().unwrap_or_default());
         let blocks = match self.before.replace(first).map(|before| first.wrapping_sub(before)) {
-            Some(0) => 0,
-            // Numbers that go back, or begin again, are those of another run: that is no loss.
-            Some(step) if first != 0 && step <= i32::MAX as u32 => step.div_ceil(SAMPLES as u32),
+            // Numbers that stand still, go back or begin again are those of another run: that is no loss.
+            Some(step @ 1..) if first != 0 && step <= i32::MAX as u32 => step.div_ceil(SAMPLES as u32),
             _ => 1,
         };
         self.number = (self.number + blocks) % MODULUS;
@@ -216,9 +215,13 @@ mod tests {
             told(&blocks.iter().map(|(first, channels)| block(*first, *channels)).collect::<Vec<_>>())
         };
         assert_eq!(
-            told_of(&[(0, 3), (128, 3), (512, 3), (512, 3)]),
-            Told { channels: vec![0, 3], samples: 384, lost: 2, repeated: 1, fault: 0 }
+            told_of(&[(0, 3), (128, 3), (512, 3), (640, 3)]),
+            Told { channels: vec![0, 3], samples: 512, lost: 2, repeated: 0, fault: 0 }
         );
+        // A run that was stopped after its first block, and begun anew.
+        let mut again = block(0, 3);
+        again[8] ^= 1;
+        assert_eq!(told(&[block(0, 3), again, block(128, 3)]).lost, 0);
         // A run that begins anew, a number that goes round, and a hole that is no whole number of blocks.
         assert_eq!(told_of(&[(1_280_000, 2), (0, 2), (128, 2)]).lost, 0);
         assert_eq!(told_of(&[(u32::MAX - 127, 1), (0, 1)]).lost, 0);
