@@ -248,8 +248,9 @@ impl Count {
         Self { numbers, last: None, third: false, perhaps: 0 }
     }
 
+    /// What comes may be of another board of the same kind.
     fn restart(&mut self) {
-        (self.last, self.perhaps) = (None, 0);
+        *self = Self::new(self.numbers);
     }
 
     /// Packages of one round; 0 if they are not numbered.

@@ -121,6 +121,22 @@ fn what_is_left_out_is_what_is_missing() {
 }
 
 #[test]
+fn a_ganglion_in_place_of_another_has_its_own_firmware() {
+    let third = (0..100).flat_map(|n| [n, n]);
+    let (mut decoder, _) = stream("ganglion", &third.collect::<Vec<_>>().repeat(3));
+    decoder.end(&mut |_| {});
+    let layout = Layout::of("ganglion").unwrap();
+    let second = std::iter::once(0).chain((1..101).flat_map(|n| [n, n]));
+    let numbers = second.collect::<Vec<u32>>().repeat(3);
+    let one = |(k, number): (usize, &u32)| {
+        row(2, &[package(&layout, f64::from(*number), NOW + 60.0 + k as f64 / 200.0)])
+    };
+    let rows: Vec<u8> = numbers.iter().enumerate().flat_map(one).collect();
+    let heard = told(&mut decoder, &rows);
+    assert_eq!((heard.samples, heard.lost.len()), (603, 0), "{:?}", heard.lost);
+}
+
+#[test]
 fn a_number_that_stands_still_is_no_whole_round() {
     let (_, told) = stream("daisy", &[0, 2, 4, 4, 10, 12, 12, 14]);
     assert_eq!((told.samples, told.lost), (8, vec![2]));
