@@ -175,7 +175,8 @@ impl Group {
     /// What comes has nothing to do with what came.
     fn anew(&mut self, out: &mut Sink<'_>) {
         self.settle(out);
-        self.since = 0;
+        // It may be another clock.
+        (self.since, self.ticks) = (0, false);
         self.stamps.restart();
         self.restarts += 1;
         out(Body::Device(self.device()));

@@ -137,6 +137,12 @@ fn loss_is_what_the_amplifier_says() {
         let heard = told(&mut decoder, &rows);
         assert_eq!((heard.lost.iter().sum::<u32>(), heard.lost.len()), (missing, 2), "{version:?}");
         assert_eq!(decoder.inner().groups().collect::<Vec<_>>(), [2]);
+        // A datagram that comes twice.
+        let (rows, _) = second(version, 1_000_000, unit, &[], None);
+        let (at, one) = (rows.len() / 2, rows.len() / 100);
+        let twice = [&rows[..at], &rows[at - one..]].concat();
+        let heard = told(&mut Datagrams::new(Cerebus::default()), &twice);
+        assert!(heard.lost.is_empty(), "{version:?} {:?}", heard.lost);
         // A packet that comes after the monitor that counts it.
         let (rows, _) = second(version, 1_000_000, unit, &[], Some(30));
         let heard = told(&mut Datagrams::new(Cerebus::default()), &rows);
@@ -196,6 +202,16 @@ fn a_restart_is_no_loss() {
         assert_eq!((heard.frames, heard.lost.len(), heard.devices.len()), (2000, 0, 2), "{version:?}");
         assert_eq!(group.inner().restarts(), 1);
     }
+    // The next amplifier counts nanoseconds.
+    let (first, _) = second(Version::V40, 5_000_000, 30, &[], None);
+    let (mut again, _) = second(Version::V41, 5_000_000, 1_000_000, &[], None);
+    let mut at = 0;
+    while let Some(&[low, high, sender, _]) = again.get(at..at + 4).and_then(|head| head.first_chunk()) {
+        again[at + 2] = sender + 1;
+        at += 4 + usize::from(u16::from_le_bytes([low, high]));
+    }
+    let heard = told(&mut Datagrams::new(Group::new(2, None)), &[first, again].concat());
+    assert_eq!((heard.frames, heard.lost.len()), (2000, 0), "{:?}", heard.lost);
 }
 
 #[test]
