@@ -55,19 +55,20 @@ pub enum Whose {
 }
 
 impl Followed {
-    /// Sees whose a datagram is.
-    pub fn see(&mut self, sender: u16) -> Whose {
+    /// Sees whose a datagram is. Another sender is followed if what it sent is `worth` that: of what strays to a port, no
+    /// stream that runs is left.
+    pub fn see(&mut self, sender: u16, worth: impl FnOnce() -> bool) -> Whose {
         let Some(before) = self.sender.replace(sender).filter(|before| *before != sender) else {
             self.strange = 0;
             return Whose::Known;
         };
         // Numbers of senders go round.
         let newer = sender.wrapping_sub(before) < 1 << 15;
-        if newer || self.strange + 1 >= PATIENCE {
+        if (newer || self.strange + 1 >= PATIENCE) && worth() {
             self.strange = 0;
             return Whose::Another;
         }
-        self.strange += 1;
+        self.strange = self.strange.saturating_add(1).min(PATIENCE);
         self.sender = Some(before);
         Whose::Stranger
     }
@@ -168,12 +169,15 @@ mod tests {
     fn the_latest_sender_is_followed() {
         let mut followed = Followed::default();
         assert_eq!(
-            [3, 3, 5, 5].map(|of| followed.see(of)),
+            [3, 3, 5, 5].map(|of| followed.see(of, || true)),
             [Whose::Known, Whose::Known, Whose::Another, Whose::Known]
         );
-        let one = [3, 3, 5, 3].map(|of| followed.see(of));
+        let one = [3, 3, 5, 3].map(|of| followed.see(of, || true));
         assert_eq!(one, [Whose::Stranger, Whose::Stranger, Whose::Known, Whose::Stranger]);
-        let alone: Vec<Whose> = (0..100).map(|_| followed.see(3)).collect();
+        assert!((0..100).all(|_| followed.see(9, || false) == Whose::Stranger));
+        assert_eq!(followed.see(5, || false), Whose::Known);
+        assert_eq!(followed.see(3, || true), Whose::Stranger);
+        let alone: Vec<Whose> = (0..100).map(|_| followed.see(3, || true)).collect();
         assert_eq!(alone.iter().filter(|whose| **whose == Whose::Stranger).count(), PATIENCE as usize - 2);
         assert_eq!(alone.iter().filter(|whose| **whose == Whose::Another).count(), 1);
     }

@@ -185,7 +185,7 @@ impl Group {
 
 impl Datagram for Group {
     fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
-        match self.followed.see(sender) {
+        match self.followed.see(sender, || Form::is_packets(bytes)) {
             Whose::Known => {}
             Whose::Another => {
                 self.form.forget();

@@ -169,7 +169,7 @@ impl Cerebus {
 
 impl Datagram for Cerebus {
     fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
-        let whose = self.followed.see(sender);
+        let whose = self.followed.see(sender, || Form::is_packets(bytes));
         if whose == Whose::Another {
             self.anew(out);
             self.form.forget();

@@ -116,6 +116,11 @@ impl Form {
         first.or(self.0)
     }
 
+    /// Whether a datagram is packets of one form to its last byte.
+    pub(super) fn is_packets(bytes: &[u8]) -> bool {
+        !bytes.is_empty() && Version::ALL.into_iter().any(|version| version.fits(bytes))
+    }
+
     /// Another sender may have another form.
     pub(super) fn forget(&mut self) {
         self.0 = None;

@@ -215,6 +215,21 @@ fn a_restart_is_no_loss() {
 }
 
 #[test]
+fn what_strays_to_the_port_ends_no_stream() {
+    let (rows, _) = second(Version::V41, 1_000_000, 30, &[], None);
+    let at = rows.len() / 2;
+    let noise = row(2, &[vec![0xA5; 99]]);
+    let rows = [&rows[..at], &noise, &row(3, &[]), &rows[at..]].concat();
+    let mut link = Datagrams::new(Cerebus::default());
+    let heard = told(&mut link, &rows);
+    assert_eq!((heard.frames, heard.lost.len(), link.inner().restarts()), (1200, 0, 0));
+    assert_eq!(heard.faults[0], Fault { kind: FaultKind::Conflict, bytes: 99 });
+    let mut group = Datagrams::new(Group::new(2, None));
+    let heard = told(&mut group, &rows);
+    assert_eq!((heard.frames, group.inner().restarts()), (1000, 0));
+}
+
+#[test]
 fn the_form_is_told_by_its_packets() {
     for version in VERSIONS {
         let (rows, _) = second(version, 1_000_000, 30, &[], None);
