@@ -36,8 +36,10 @@ const MOST: usize = 256;
 const BEAT: Duration = Duration::from_millis(500);
 /// Beats that are the first seconds.
 const FIRST: u64 = 10;
-/// Beats from one question to the next: in the first seconds and where a stream ended; where one is missing; and else.
-/// A question wakes every outlet of the machine.
+/// Questions in which a stream that ended is looked for in haste: some seconds, for a program that is started anew.
+const HASTE: u64 = 10;
+/// Beats from one question to the next: in the first seconds and where a stream just ended; where one is missing; and
+/// else. A question wakes every outlet of the machine.
 const PACE: (u64, u64, u64) = (2, 4, 8);
 /// Questions after which a stream that is gone and not expected is forgotten: some ten minutes, as one is missing.
 const FORGOTTEN: u64 = 300;
@@ -100,6 +102,11 @@ impl Followed {
         self.target.borrow().as_ref().is_some_and(|target| target.info.uid == uid)
     }
 
+    /// Whether it ended a moment ago.
+    fn just_ended(&self, round: u64) -> bool {
+        self.life.is_over() && round < self.round + HASTE
+    }
+
     /// Whether what it followed is gone: known to be, or silent while another start of it answers, which tells more
     /// where it has an id of its own.
     fn is_left(&self, table: &Table, round: u64) -> bool {
@@ -141,7 +148,7 @@ impl Watcher {
     fn pace(&self) -> u64 {
         let (table, round) = (self.search.table(), self.search.round());
         let gone = |one: &Followed| one.target.borrow().is_none();
-        if self.followed.iter().any(|one| one.life.is_over()) {
+        if self.followed.iter().any(|one| one.just_ended(round)) {
             PACE.0
         } else if table.all().iter().any(|heard| heard.round < round)
             || self.followed.iter().any(gone)
@@ -292,5 +299,23 @@ impl Watcher {
             }
             keep
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_ended_is_not_in_haste_for_ever() {
+        let life = Arc::new(Life::default());
+        let (target, _) = watch::channel(None);
+        let (info, stream, host, name) = Default::default();
+        let stop = CancellationToken::new();
+        let one = Followed { info, stream, host, name, target, life: life.clone(), round: 100, stop };
+        assert!(!one.just_ended(101));
+        life.end();
+        let haste = (100..100 + FORGOTTEN).filter(|round| one.just_ended(*round)).count() as u64;
+        assert_eq!(haste, HASTE);
     }
 }
