@@ -214,7 +214,8 @@ impl Asking<'_> {
             let ended = outcome.is_err();
             match outcome {
                 Ok(answer) => {
-                    self.take(answer, round > 0, clock);
+                    // A window that hung answers as soon as it moves again, with the number that it has then.
+                    self.take(answer, round > 0, start().1);
                     rated(self.program.rate);
                     self.outcome(began, clock, Ok(()));
                 }
@@ -385,5 +386,42 @@ mod tests {
         assert_eq!((marks.len(), effective(&marks)), (1, None));
         mark(&mut marks, zero + Duration::from_secs(210), None);
         assert!(marks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_late_makes_no_rate() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let (began, mut buffer) = (start().1, [0; 1024]);
+            let facts = "Return: SampleRateHertz 1000Return: RunMode Run";
+            for hang in [0, 0, 6] {
+                assert!(peer.read(&mut buffer).await.unwrap() > 0);
+                sleep(Duration::from_secs(hang)).await;
+                let number = began.elapsed().as_millis();
+                let state = format!("Return: {number}Return: RunMode Run");
+                let whole = buffer.starts_with(b"get version");
+                peer.write_all(if whole { facts.as_bytes() } else { state.as_bytes() }).await.unwrap();
+            }
+        });
+        let (_, feed) = crate::source::aside::tests::feed("intan");
+        let settings = Settings {
+            address,
+            interval: Span::seconds(1),
+            timeout: Span::seconds(60),
+            ..Settings::default()
+        };
+        let mut asking = Asking {
+            settings: &settings,
+            feed: &feed,
+            known: Known::default(),
+            link: None,
+            program: Told::default(),
+        };
+        // Until it is left.
+        asking.converse(|_| {}).await;
+        let rate = effective(&asking.program.marks).unwrap();
+        assert!((rate - 1000.0).abs() < 100.0, "{rate}");
     }
 }
