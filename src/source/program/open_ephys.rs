@@ -178,16 +178,19 @@ impl Server {
         let nodes = self.get(feed, recording, answers::recording).await?.unwrap_or_default();
         let cpu = self.get(feed, cpu, answers::cpu).await?;
         let steps = self.get(feed, latency, answers::processors).await?.unwrap_or_default();
-        let (changed, look) = {
-            let mut known = self.state.lock();
-            let changed = known.known.changes(state);
-            let look = changed || known.chain == 0;
-            known.chain = if look { CHAIN } else { known.chain - 1 };
-            (changed, look)
+        let look = {
+            let known = self.state.lock();
+            known.chain == 0 || known.known.0 != Some(state)
         };
         let chain = match look {
             true => self.get(feed, processors, answers::processors).await?.unwrap_or_default(),
             false => Vec::new(),
+        };
+        // What was not told because a later question failed is still news.
+        let changed = {
+            let mut known = self.state.lock();
+            known.chain = if look { CHAIN } else { known.chain.saturating_sub(1) };
+            known.known.changes(state)
         };
         let program = Program {
             program: "open_ephys",
@@ -397,5 +400,58 @@ impl Inlet for Ear {
             ..StreamState::default()
         }));
         self.ages.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::metrics::Format;
+    use crate::source::aside::tests::feed;
+
+    #[tokio::test]
+    async fn what_it_does_is_news_until_it_was_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let mut failed = false;
+            while let Ok((mut peer, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = peer.read_u8().await else { break };
+                    request.push(byte);
+                }
+                let request = String::from_utf8(request).unwrap();
+                let chain = request.starts_with("GET /api/processors ");
+                let status = if chain && !std::mem::replace(&mut failed, true) {
+                    "500 Internal Server Error"
+                } else if chain || request.starts_with("GET /api/status ") {
+                    "200 OK"
+                } else {
+                    "404 Not Found"
+                };
+                let body = if chain { r#"{"processors":null}"# } else { r#"{"mode":"RECORD"}"# };
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
+                let _ = peer.write_all(answer.as_bytes()).await;
+            }
+        });
+        let (hub, feed) = feed("open_ephys");
+        let settings = Settings { address, timeout: Span::seconds(60), ..Settings::default() };
+        let server = Server::new(&settings).unwrap();
+        assert!(server.ask(&feed).await.unwrap_err().contains("500"));
+        for _ in 0..2 {
+            server.ask(&feed).await.unwrap();
+        }
+        let mut text = Vec::new();
+        hub.write(Format::Classic, &mut text);
+        let wanted = r#"neural_program_changes_total{source="open_ephys",state="recording"} 1"#;
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.lines().any(|line| line == wanted), "{text}");
     }
 }
