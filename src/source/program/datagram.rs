@@ -14,6 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::super::pause::Pause;
 use super::super::{Feed, now};
 use crate::analysis::quality::{Judge, Settings};
 use crate::decode::datagram::{Datagram, Datagrams, HEADER, header};
@@ -28,7 +29,7 @@ const BATCH: usize = 128 * 1024;
 const READS: u64 = 1024;
 /// Where so many wait at once, the next look is by the clock, for a wake-up costs more than they do.
 const BUSY: (u64, Duration) = (8, Duration::from_millis(2));
-/// Pauses between two attempts to open a place.
+/// The first pause and the longest before a place is tried to be opened again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Seconds without a datagram after which a program is gone.
 const GONE: u32 = 30;
@@ -59,7 +60,7 @@ pub(super) trait Hearer {
 /// Opens a place, and gives what arrives to `hearer` until told to stop. What cannot be opened is tried again.
 pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hearer: &mut impl Hearer) {
     let listen = format!("udp://{}", place.listen);
-    let (mut pause, mut said) = (PAUSE.0, String::new());
+    let (mut pause, mut said) = (Pause::between(PAUSE), String::new());
     let mut station = loop {
         match Station::open(place, listen.clone()) {
             Ok(station) => break station,
@@ -74,9 +75,8 @@ pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hea
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(pause) => {}
+            () = sleep(pause.next()) => {}
         }
-        pause = (pause * 2).min(PAUSE.1);
     };
     tracing::info!(source = feed.name(), listen, "waiting for datagrams");
     station.follow(feed, stop, hearer).await;
