@@ -1,11 +1,14 @@
-//! What programs answer and publish: the stream of Open Ephys' ZMQ Interface, cut and whole, and answers to questions.
+//! What programs answer and publish: the stream of Open Ephys' ZMQ Interface, that of BrainVision Recorder and the first
+//! answer of a FieldTrip buffer, cut and whole, and answers to questions.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::Decoder;
+use neural_exporter::decode::fieldtrip::FieldTrip;
 use neural_exporter::decode::intan::talk::Answer;
 use neural_exporter::decode::open_ephys::{Stream, answers};
+use neural_exporter::decode::rda::Rda;
 use neural_exporter::event::Body;
 
 /// What a publisher says first, so that not all inputs must find it.
@@ -16,16 +19,22 @@ fuzz_target!(|input: &[u8]| {
     drop((Answer::read(bytes), answers::status(bytes), answers::cpu(bytes)));
     drop((answers::recording(bytes), answers::processors(bytes)));
     let stream = if cut & 1 == 0 { bytes.to_vec() } else { [BEGIN, bytes].concat() };
-    let whole = told(&[&stream]);
-    let (head, tail) = stream.split_at(usize::from(cut).min(stream.len()));
-    assert_eq!(whole, told(&[head, tail]));
-    assert_eq!(whole.1, stream.len() as u64, "every byte is told");
+    cut_anywhere(|| Stream::new(Some(1e-6)), &stream, cut.into());
+    cut_anywhere(|| Rda::new("rda", false), bytes, cut.into());
+    cut_anywhere(|| FieldTrip::new("buffer", false), bytes, cut.into());
 });
 
+fn cut_anywhere<D: Decoder>(new: impl Fn() -> D, stream: &[u8], at: usize) {
+    let whole = told(new(), &[stream]);
+    let (head, tail) = stream.split_at(at.min(stream.len()));
+    assert_eq!(whole, told(new(), &[head, tail]));
+    assert_eq!(whole.1, stream.len() as u64, "every byte is told");
+}
+
 /// What is said, and the bytes that were told.
-fn told(pieces: &[&[u8]]) -> (Vec<String>, u64) {
+fn told(mut stream: impl Decoder, pieces: &[&[u8]]) -> (Vec<String>, u64) {
     let (mut all, mut bytes) = (Vec::new(), 0);
-    let mut stream = Stream::new(Some(1e-6));
+    stream.ask(&mut Vec::new());
     let mut out = |body: Body<'_>| {
         bytes += match body {
             Body::Samples(samples) => samples.bytes,

@@ -1,6 +1,7 @@
-//! Messages that say their length, out of a stream of bytes, for the protocols of acquisition programs.
+//! What protocols of acquisition programs have in common: messages that say their length, out of a stream of bytes, the
+//! fields in them, and the samples of one stream as a device and its state.
 //!
-//! It holds one message at a time and knows nothing of what is in it.
+//! One message is held at a time. Which fields a message has, and what they mean, is for each protocol to know.
 
 use super::Sink;
 use crate::event::{Body, Device, Fault, FaultKind, Rails, Samples, Stream, StreamName, StreamState};

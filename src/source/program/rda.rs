@@ -35,7 +35,7 @@ impl Default for Settings {
 
 /// Reads what it sends until told to stop.
 pub async fn run(of: Settings, feed: Feed, stop: CancellationToken) {
-    // A conversation cannot be played again from the one half of it.
+    // Not recorded: none of the protocols that play a recording again is this one.
     let feed = feed.stream(&of.name);
     let place = Place { address: of.address.clone(), pause: PAUSE };
     let mut again = false;
