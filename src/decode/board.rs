@@ -12,6 +12,8 @@ use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Repeated, Sampl
 const GO: usize = 4096;
 /// Bytes that are no frames are reported after so many, at the latest.
 const SKIPPED: u64 = 1024;
+/// Numbers of the longest counter that may have gone all the way round unseen.
+const LONG: u32 = 1 << 16;
 /// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames.
 const ANSWER: (usize, usize) = (5, 512);
 
@@ -259,12 +261,14 @@ impl<B: Board> Boards<B> {
         let repeated = step == 0 && self.before == frame;
         if step != 1 {
             self.batch.tell(out);
-            // A counter that stands still went all the way round, if the frames differ.
+            // A counter that stands still went all the way round, if the frames differ. A long one was begun anew: nobody
+            // loses so much to the frame.
             let modulus = self.board.device().modulus.max(1);
-            out(match repeated {
-                true => Body::Repeated(Repeated { packets: 1 }),
-                false => Body::Lost(Lost { packets: (step + modulus - 1) % modulus }),
-            });
+            if repeated {
+                out(Body::Repeated(Repeated { packets: 1 }));
+            } else if step > 0 || modulus <= LONG {
+                out(Body::Lost(Lost { packets: (step + modulus - 1) % modulus }));
+            }
         }
         self.counter = Some(counter);
         self.before.clear();

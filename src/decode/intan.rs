@@ -136,8 +136,10 @@ impl Board for Intan {
         let first = frame.get(MAGIC.len()..).and_then(|rest| rest.first_chunk());
         let first = u32::from_le_bytes(first.copied().unwrap_or_default());
         let blocks = match self.before.replace(first).map(|before| first.wrapping_sub(before)) {
-            // Numbers that stand still, go back or begin again are those of another run: that is no loss.
-            Some(step @ 1..) if first != 0 && step <= i32::MAX as u32 => step.div_ceil(SAMPLES as u32),
+            // The block before once more, or the first of another run.
+            Some(0) => 0,
+            // Numbers that go back, or begin again, are those of another run: that is no loss.
+            Some(step) if first != 0 && step <= i32::MAX as u32 => step.div_ceil(SAMPLES as u32),
             _ => 1,
         };
         self.number = (self.number + blocks) % MODULUS;
@@ -215,8 +217,8 @@ mod tests {
             told(&blocks.iter().map(|(first, channels)| block(*first, *channels)).collect::<Vec<_>>())
         };
         assert_eq!(
-            told_of(&[(0, 3), (128, 3), (512, 3), (640, 3)]),
-            Told { channels: vec![0, 3], samples: 512, lost: 2, repeated: 0, fault: 0 }
+            told_of(&[(0, 3), (128, 3), (512, 3), (512, 3)]),
+            Told { channels: vec![0, 3], samples: 384, lost: 2, repeated: 1, fault: 0 }
         );
         // A run that was stopped after its first block, and begun anew.
         let mut again = block(0, 3);
