@@ -52,6 +52,11 @@ def test_what_it_does_is_told(agent: Agent, gui: Gui):
     assert seen.value("neural_program_synchronized", node="102") == 1
     [stream] = seen.series("neural_stream_nominal_rate_hertz", source="open_ephys")
     assert (stream.labels["stream"], stream.value) == ("Rhythm", 30_000)
+    # The chain is asked for seldom, and what it said stays until then.
+    asked = len(gui.asked)
+    wait_until(lambda: len(gui.asked) > asked + 8)
+    assert "/api/processors" not in {path for _, path in gui.asked[asked : asked + 8]}
+    assert agent.scrape().series("neural_stream_nominal_rate_hertz", stream="Rhythm")
     # Nobody's name, and nothing that changes anything.
     assert "somebody" not in seen.text
     assert {verb for verb, _ in gui.asked} == {"GET"} and {path for _, path in gui.asked} == READ_ONLY

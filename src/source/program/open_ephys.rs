@@ -145,7 +145,9 @@ struct Server {
 struct State {
     known: Known,
     /// Questions until the signal chain is looked at.
-    chain: u32,
+    look: u32,
+    /// What it was then. It is told each time: what a pass does not show again is taken for gone.
+    chain: Arc<[answers::Processor]>,
 }
 
 impl Server {
@@ -181,14 +183,15 @@ impl Server {
         let (changed, look) = {
             let mut known = self.state.lock();
             let changed = known.known.changes(state);
-            let look = changed || known.chain == 0;
-            known.chain = if look { CHAIN } else { known.chain - 1 };
+            let look = changed || known.look == 0;
+            known.look = if look { CHAIN } else { known.look - 1 };
             (changed, look)
         };
-        let chain = match look {
-            true => self.get(feed, processors, answers::processors).await?.unwrap_or_default(),
-            false => Vec::new(),
-        };
+        if look {
+            let chain = self.get(feed, processors, answers::processors).await?.unwrap_or_default();
+            self.state.lock().chain = chain.into();
+        }
+        let chain = self.state.lock().chain.clone();
         let program = Program {
             program: "open_ephys",
             state,
