@@ -87,7 +87,7 @@ pub(super) static BOARD: Board = Board {
                     column("max by (instance, source) (neural_program_rate_hertz)", "Rate", "rothz"),
                     column("max by (instance, source) (neural_program_rate_ratio)", "Of nominal", "percentunit")
                         .limits(&[&PROGRAM_RATE]),
-                    column("sum by (instance, source) (increase(neural_program_samples_total[1h]))", "Samples in 1 h", "short"),
+                    column("sum by (instance, source) (increase(neural_program_samples_total[1h]))", "Samples, 1 h", "short"),
                     column("max by (instance, source) (neural_program_cpu_ratio)", "Busy", "percentunit")
                         .limits(&[&PROGRAM_CPU]),
                 ],
@@ -152,7 +152,7 @@ pub(super) static BOARD: Board = Board {
                 &[
                     column("max by (instance, source, node) (neural_program_experiment)", "Experiment", "none"),
                     column("max by (instance, source, node) (neural_program_recording)", "Recording", "none"),
-                    column("min by (instance, source, node) (neural_program_synchronized)", "On one clock", "none").states(EXPECTED),
+                    column("min by (instance, source, node) (neural_program_synchronized)", "One clock", "none").states(EXPECTED),
                 ],
             )
             .beside(2)
@@ -162,12 +162,12 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "How often within the hour before each program was seen to begin with something. Many in an unattended session are a recording in pieces.",
                 &[q(
-                    "sum by (instance, source, state) (increase(neural_program_changes_total[1h]))",
+                    "sum by (instance, source, state) (increase(neural_program_changes_total[1h])) > 0",
                     "{{source}} {{state}}",
                 )],
             )
             .beside(2)
-            .empty(NONE),
+            .empty("none did"),
             view(
                 Panel::States,
                 "Outputs taken",
