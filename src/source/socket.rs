@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpListener, UnixListener};
@@ -430,36 +430,60 @@ async fn clients(
     cut: &CancellationToken,
     tracker: &TaskTracker,
 ) {
-    let most = bound.options.connections as u64;
     feed.send(Body::Clients(Clients::default()));
+    let admit = |stream| admit_client(stream, bound, new_decoder, feed, cut, tracker);
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             accepted = accept(&bound.socket) => accepted,
         };
-        let Ok(stream) = accepted else {
+        match accepted {
+            Ok(stream) => admit(stream),
             // Out of descriptors, most likely: those that are open need some time to end.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let open = bound.open.load(Ordering::Relaxed);
-        if open >= most {
-            drop(stream);
-            feed.send(Body::Clients(Clients { refused: 1, ..Clients::default() }));
-            continue;
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
-        bound.open.fetch_add(1, Ordering::Relaxed);
-        feed.send(Body::Clients(Clients { accepted: 1, ..Clients::default() }));
-        let (mut decoder, feed, cut, bound) = (new_decoder(), feed.connection(), cut.clone(), bound.clone());
-        tracker.spawn(async move {
-            // However it ended: what was read counts, and what was left over is told.
-            drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
-            feed.end(now(), decoder.as_mut());
-            bound.open.fetch_sub(1, Ordering::Relaxed);
-            feed.send(Body::Clients(Clients { ended: 1, ..Clients::default() }));
-        });
     }
+    // Who had connected before the end may have sent, so it counts.
+    for stream in std::iter::from_fn(|| waiting(&bound.socket).ok()).take(WAITING) {
+        admit(stream);
+    }
+}
+
+/// Hears one more client, if there is room for it.
+fn admit_client(
+    stream: Socket,
+    bound: &Arc<Bound>,
+    new_decoder: &Arc<NewDecoder>,
+    feed: &Feed,
+    cut: &CancellationToken,
+    tracker: &TaskTracker,
+) {
+    if bound.open.load(Ordering::Relaxed) >= bound.options.connections as u64 {
+        drop(stream);
+        feed.send(Body::Clients(Clients { refused: 1, ..Clients::default() }));
+        return;
+    }
+    bound.open.fetch_add(1, Ordering::Relaxed);
+    feed.send(Body::Clients(Clients { accepted: 1, ..Clients::default() }));
+    let (mut decoder, feed, cut, bound) = (new_decoder(), feed.connection(), cut.clone(), bound.clone());
+    tracker.spawn(async move {
+        // However it ended: what was read counts, and what was left over is told.
+        drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
+        feed.end(now(), decoder.as_mut());
+        bound.open.fetch_sub(1, Ordering::Relaxed);
+        feed.send(Body::Clients(Clients { ended: 1, ..Clients::default() }));
+    });
+}
+
+/// A client that connected and was not accepted yet.
+fn waiting(socket: &Opened) -> io::Result<Socket> {
+    let listener = match socket {
+        Opened::Tcp(listener) => SockRef::from(listener),
+        Opened::Unix(listener) => SockRef::from(listener),
+        Opened::Datagrams(_) => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    nonblocking(listener.accept()?.0)
 }
 
 async fn accept(socket: &Opened) -> io::Result<Socket> {
@@ -527,6 +551,8 @@ async fn connection(
 
 /// Reads of one stream before others have their turn.
 const TURN: u64 = 8;
+/// Clients that are still accepted when a source ends: what a listener's queue holds.
+const WAITING: usize = 1024;
 /// Reads of one stream when the agent stops: what a socket's buffer can hold.
 const LAST: usize = 128;
 /// Bytes of a stream between two looks that are no reason to hurry. As lines of 90 bytes, each a write of its

@@ -2,9 +2,10 @@
 // Lines, numbers, bars and tables are Grafana's own components; the rest is in `plain.jsx`.
 import { Component } from 'react';
 import { createRoot } from 'react-dom/client';
-import { FieldType, ThemeContext, VizOrientation, createTheme, dateTime, getDisplayProcessor, getFieldDisplayValues, toDataFrame, FieldColorModeId } from '@grafana/data';
+import { FieldType, ThemeContext, VizOrientation, createTheme, dateTime, getDisplayProcessor, getFieldDisplayValues, standardTransformers, toDataFrame } from '@grafana/data';
 import { BarGauge, BigValue, GlobalStyles, PanelChrome, TimeSeries, VizLegend, VizRepeater } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
+import { of } from 'rxjs';
 import { Cells, Dial, Heat, Pie } from './plain.jsx';
 
 const theme = createTheme({ colors: { mode: 'dark' } });
@@ -71,27 +72,29 @@ function frames(panel) {
   return all;
 }
 
-// What `merge` and `organize` make of instant queries: one row for equal labels, one column a query.
+// What Grafana's own `merge` and our `organize` make of instant queries: one column a query, and one row for what
+// is the same in all labels that all of them have.
 function table(panel) {
   const several = panel.targets.length > 1;
-  const rows = new Map();
-  const labels = [];
-  panel.results.forEach((result, at) => result.forEach(({ metric, value }) => {
-    const key = JSON.stringify(Object.entries(metric).sort());
-    const row = rows.get(key) ?? rows.set(key, { ...metric }).get(key);
-    row[several ? `Value #${panel.targets[at].refId}` : 'Value'] = Number(value[1]);
-    Object.keys(metric).forEach((label) => labels.includes(label) || labels.push(label));
-  }));
+  const asked = panel.results.map((result, at) => {
+    const labels = [...new Set(result.flatMap(({ metric }) => Object.keys(metric)))].sort();
+    return toDataFrame({
+      refId: panel.targets[at].refId,
+      fields: result.length === 0 ? [] : [
+        ...labels.map((label) => ({ name: label, type: FieldType.string, values: result.map(({ metric }) => metric[label] ?? null), config: {} })),
+        {
+          name: several ? `Value #${panel.targets[at].refId}` : 'Value', type: FieldType.number,
+          values: result.map(({ value }) => Number(value[1])), config: {},
+        },
+      ],
+    });
+  });
+  let merged = asked[0];
+  if (several) standardTransformers.mergeTransformer.operator({}, {})(of(asked)).subscribe(([whole]) => { merged = whole; });
   const { excludeByName, renameByName } = panel.transformations.find((of) => of.id === 'organize').options;
-  const values = panel.targets.map((target) => (several ? `Value #${target.refId}` : 'Value'));
-  const columns = [...labels.sort(), ...values].filter((column) => !excludeByName[column]);
-  const all = [...rows.values()];
   const frame = toDataFrame({
-    fields: columns.map((column) => ({
-      name: renameByName[column] ?? column,
-      type: values.includes(column) ? FieldType.number : FieldType.string,
-      values: all.map((row) => row[column] ?? null),
-      config: {},
+    fields: merged.fields.filter((field) => !excludeByName[field.name]).map((field) => ({
+      name: renameByName[field.name] ?? field.name, type: field.type, values: [...field.values], config: {},
     })),
   });
   frame.fields.forEach((field, index) => configured(panel, field, frame, index));

@@ -1,11 +1,13 @@
 """A laboratory in small: the demo, and an agent that has every kind of source, fed for as long as it is open.
 
-A simulated board has bad channels and loses a frame now and then, another one is recorded through a tap, a pipeline
-fails now and then, and an alert fires, so that a panel without data is the panel's fault.
+A simulated board has bad channels and loses a frame now and then, another one is recorded through a tap, a program
+records and another one is stopped now and then, a pipeline fails now and then, and an alert fires, so that a panel
+without data is the panel's fault.
 """
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import select
@@ -17,6 +19,7 @@ import time
 import uuid
 
 from conftest import PROGRAM, Agent, free_port, udp, unix, wait_until
+from programs import Gui, Plugin, Rhx, block
 
 RULES = """
 groups:
@@ -62,6 +65,17 @@ while True:
     time.sleep(max(0.0, stamp - pylsl.local_clock()))
 """
 
+# Samples a second of the programs: few, so that it is cheap to be one.
+RATE = 2000
+# What Intan RHX does, and for how many seconds, again and again.
+SHIFTS = [("Record", 24), ("Run", 12), ("Trigger", 6), ("Stop", 6)]
+
+
+def wave(channel: int, sample: int) -> float:
+    """Microvolts of an electrode; a fourth one is near a wall socket."""
+    hum = 300 * math.sin(math.tau * 50 * sample / RATE) if channel == 3 else 0
+    return 30 * math.sin(math.tau * (7 + channel) * sample / RATE) + random.gauss(0, 4) + hum
+
 
 class Scene:
     """Starts everything; `close` ends it."""
@@ -75,6 +89,8 @@ class Scene:
         self.session = "scene-" + uuid.uuid4().hex[:12]
         self.boards.append(self.stream())
         self.statsd = free_port(socket.SOCK_DGRAM)
+        self.zmq = free_port()
+        self.rhx, self.gui, self.plugin = Rhx(RATE), Gui(RATE), Plugin(self.zmq, samples=40, rate=RATE)
         vllm = os.path.join(os.path.dirname(__file__), "../fixtures/engines/vllm.in")
         self.agent.configure(
             [
@@ -85,17 +101,23 @@ class Scene:
                 {"serial": {"name": "cyton", "port": f"{folder}/cyton", "protocol": "cyton"}},
                 {"serial": {"name": "daisy", "port": f"{folder}/daisy", "protocol": "daisy", "tap": f"{folder}/tap"}},
                 {"lsl": {"name": "lsl", "session": self.session, "expect": ["scene", "absent"]}},
+                {"intan": {"address": f"127.0.0.1:{self.rhx.port}", "interval": "1s", "retry": "1s", "expect": "recording",
+                           "waveforms": {"address": f"127.0.0.1:{self.rhx.waveforms.port}"}}},
+                {"open_ephys": {"address": f"127.0.0.1:{self.gui.port}", "interval": "1s", "expect": "recording",
+                                "zmq": {"address": f"127.0.0.1:{self.zmq}", "microvolts": False}}},
                 {"exec": {"name": "nothing", "command": ["/bin/false"], "interval": "1s"}},
                 {"scrape": {"name": "vllm", "url": f"http://127.0.0.1:{self.serve(vllm)}/metrics", "profile": "vllm", "interval": "1s"}},
             ],
             llm={"currency": "EUR", "budget": {"tokens_per_day": 1_000_000, "cost_per_day": 5}},
         )
+        self.rhx.waveforms.serve = self.acquire
+        self.rhx.waveforms.listen()
         self.agent.start()
         runtime = folder / "run"
         runtime.mkdir()
         environment = {"RUNTIME_DIRECTORY": str(runtime), "STATE_DIRECTORY": str(folder / "state")}
         self.demo.start(environment, command=[str(PROGRAM), "demo", "--listen", f"127.0.0.1:{self.demo.port}"])
-        self.players = [threading.Thread(target=of, daemon=True) for of in (self.record, self.work)]
+        self.players = [threading.Thread(target=of, daemon=True) for of in (self.record, self.work, self.publish)]
         for player in self.players:
             player.start()
 
@@ -154,6 +176,35 @@ class Scene:
                 os.read(line, 65536)
         os.close(line)
 
+    def acquire(self, client: socket.socket) -> None:
+        """Intan RHX hands its waveforms on while it runs, and is stopped and started."""
+        while not self.ended.is_set():
+            for mode, seconds in SHIFTS:
+                self.rhx.run(mode)
+                first, end = 0, time.monotonic() + seconds
+                while time.monotonic() < end and not self.ended.wait(64 / RATE):
+                    now = (time.monotonic() - self.rhx.began) * RATE
+                    while mode != "Stop" and first + 128 <= now:
+                        try:
+                            client.sendall(block(first, 4, lambda channel, at: 32768 + int(wave(channel, at) / 0.195)))
+                        except OSError:
+                            return
+                        first += 128
+
+    def publish(self) -> None:
+        """Open Ephys records, and its plugin publishes: a message is lost now and then, and events come."""
+        self.gui.mode = "RECORD"
+        self.plugin.value = wave
+        began, turn = time.monotonic(), 0
+        while not self.ended.wait(0.01):
+            while turn * self.plugin.samples < (time.monotonic() - began) * RATE:
+                turn += 1
+                self.plugin.block(skip=1 if turn % 400 == 0 else None)
+                if turn % 50 == 0:
+                    self.plugin.event()
+                    self.gui.usage = 0.3 + 0.2 * math.sin(turn / 500)
+                    self.gui.latency = 12 + 4 * random.random()
+
     def work(self) -> None:
         """Pipelines and services."""
         events = unix(str(self.folder / "events.sock"))
@@ -203,3 +254,7 @@ class Scene:
             board.wait(20)
         self.agent.stop()
         self.demo.stop()
+        for port in (self.rhx, self.rhx.waveforms):
+            port.hang_up()
+        self.gui.close()
+        self.plugin.close()

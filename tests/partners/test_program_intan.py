@@ -1,6 +1,6 @@
 """Intan RHX: what a program like it answers and hands on is what the agent counts.
 
-Nothing independent can be installed. The simulator below was written from the program's source by a separate reading,
+Nothing independent can be installed. The simulator in `programs` was written from the program's source by a separate reading,
 so this shows agreement with that, and not with the program: one client a port, a port that stops to listen when it has
 one, answers without ends, a window that hangs.
 """
@@ -8,125 +8,12 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 import time
 
 import pytest
 
-from conftest import Agent, free_port, wait_until
-
-MAGIC = 0x2EF07A08
-
-
-class OnePort:
-    """A port that takes one client and does not listen while it has one, nor after, until it is told to."""
-
-    def __init__(self):
-        self.port = free_port()
-        self.server: socket.socket | None = None
-        self.client: socket.socket | None = None
-        self.clients = 0
-        self.lock = threading.Lock()
-
-    def listen(self) -> None:
-        server = socket.socket()
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind(("127.0.0.1", self.port))
-        server.listen(1)
-        with self.lock:
-            self.server = server
-        threading.Thread(target=self.accept, args=(server,), daemon=True).start()
-
-    def accept(self, server: socket.socket) -> None:
-        try:
-            client, _ = server.accept()
-        except OSError:
-            return
-        with self.lock:
-            self.client, self.server = client, None
-            self.clients += 1
-        server.close()
-        self.serve(client)
-        with self.lock:
-            self.client = None
-        client.close()
-
-    def serve(self, client: socket.socket) -> None:
-        try:
-            while client.recv(4096):
-                pass
-        except OSError:
-            pass
-
-    def status(self) -> str:
-        with self.lock:
-            return "Connected" if self.client else "Pending" if self.server else "Disconnected"
-
-    def hang_up(self) -> None:
-        """As Disconnect in the window does."""
-        with self.lock:
-            for open_one in (self.client, self.server):
-                if open_one:
-                    try:
-                        open_one.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        pass
-                    open_one.close()
-
-
-class Rhx(OnePort):
-    """The command server, and the port of waveforms beside it."""
-
-    def __init__(self, rate: int = 20_000):
-        super().__init__()
-        self.rate, self.mode, self.began, self.speed = rate, "Stop", 0.0, 1.0
-        self.asked: list[str] = []
-        self.hangs = threading.Event()
-        self.says: bytes | None = None
-        self.waveforms = OnePort()
-        self.listen()
-
-    def run(self, mode: str) -> None:
-        self.mode, self.began = mode, time.monotonic()
-
-    def serve(self, client: socket.socket) -> None:
-        try:
-            while read := client.recv(4096):
-                while self.hangs.is_set():
-                    time.sleep(0.01)
-                if self.says is not None:
-                    client.sendall(self.says)
-                    continue
-                for command in read.decode().split(";"):
-                    if command.strip():
-                        # In pieces, as several writes arrive.
-                        for piece in self.answer(command.strip()).partition(" "):
-                            client.sendall(piece.encode())
-        except OSError:
-            pass
-
-    def answer(self, command: str) -> str:
-        self.asked.append(command)
-        verb, _, name = command.partition(" ")
-        if verb != "get":
-            return "Error - only get is expected here"
-        if name == "currenttimestamp":
-            since = time.monotonic() - self.began
-            return f"Return: {-1 if self.mode == 'Stop' else int(since * self.rate * self.speed) // 128 * 128}"
-        known = {
-            "version": ("Version", "3.4.0"),
-            "sampleratehertz": ("SampleRateHertz", str(self.rate)),
-            "runmode": ("RunMode", self.mode),
-            "tcpwaveformdataoutputconnectionstatus": ("TCPWaveformDataOutputConnectionStatus", self.waveforms.status()),
-        }
-        return "Return: {} {}".format(*known[name]) if name in known else "Unrecognized parameter"
-
-
-def block(first: int, channels: int) -> bytes:
-    samples = (
-        struct.pack(f"<I{channels}H", (first + k) & 0xFFFFFFFF, *(32768 + c for c in range(channels))) for k in range(128)
-    )
-    return struct.pack("<I", MAGIC) + b"".join(samples)
+from conftest import Agent, wait_until
+from programs import MAGIC, Rhx, block
 
 
 @pytest.fixture

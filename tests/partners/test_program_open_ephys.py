@@ -1,129 +1,21 @@
 """Open Ephys GUI: what its HTTP server answers, and what its ZMQ Interface publishes, is what the agent counts.
 
 Independent: libzmq, as pyzmq brings it, is the publisher. The answers and the messages' contents are those of a simulator
-written here from the GUI's and the plugin's source by a separate reading: they show agreement with that, not with the GUI.
+in `programs`, written from the GUI's and the plugin's source by a separate reading: they show agreement with that, not with the GUI.
 """
 from __future__ import annotations
 
-import json
 import socket
 import struct
 import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import zmq
 
 from conftest import Agent, free_port, wait_until
+from programs import Gui, Plugin
 
 READ_ONLY = {"/api/status", "/api/recording", "/api/cpu", "/api/latency", "/api/processors"}
-
-
-class Gui:
-    """The HTTP server."""
-
-    def __init__(self):
-        self.mode, self.usage, self.asked = "IDLE", 0.25, []
-        self.replies: dict[str, bytes] = {}
-        gui = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                gui.asked.append((self.command, self.path))
-                body = gui.reply(self.path)
-                self.send_response(200 if body is not None else 404)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body or b"")))
-                self.end_headers()
-                self.wfile.write(body or b"")
-
-            do_PUT = do_POST = do_DELETE = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def reply(self, path: str) -> bytes | None:
-        if path in self.replies:
-            return self.replies[path]
-        stream = {"name": "Rhythm", "source_id": 100, "sample_rate": 30000.0, "channel_count": 16, "parameters": []}
-        answers = {
-            "/api/status": {"mode": self.mode},
-            "/api/recording": {
-                "parent_directory": "/home/somebody",
-                "record_nodes": [
-                    {"node_id": 102, "parent_directory": "/home/somebody", "record_engine": "BINARY",
-                     "experiment_number": 2, "recording_number": 5, "is_synchronized": True},
-                ],
-            },
-            "/api/cpu": {"usage": self.usage},
-            "/api/latency": {
-                "processors": [
-                    {"id": 100, "name": "Source", "streams": [{"name": "Rhythm", "latency": 0.5}]},
-                    {"id": 102, "name": "Record Node", "streams": [{"name": "Rhythm", "latency": 12.5}]},
-                ]
-            },
-            "/api/processors": {
-                "processors": [
-                    {"id": 100, "name": "Source", "parameters": [], "predecessor": None, "streams": [stream]},
-                    {"id": 102, "name": "Record Node", "parameters": [], "predecessor": 100, "streams": [stream]},
-                ]
-            },
-        }
-        return json.dumps(answers[path]).encode() if path in answers else None
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Plugin:
-    """The publisher of the ZMQ Interface: channel after channel, each message with its number."""
-
-    def __init__(self, port: int, channels: int = 3, samples: int = 100):
-        self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.XPUB)
-        self.socket.linger = 0
-        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        self.socket.bind(f"tcp://127.0.0.1:{port}")
-        self.channels, self.samples = channels, samples
-        self.message = self.sample = 0
-
-    def wait(self) -> None:
-        """Until somebody subscribes."""
-        assert self.socket.poll(30_000), "nobody subscribed"
-        assert self.socket.recv() == b"\x01"
-
-    def send(self, kind: bytes, header: dict, payload: bytes) -> None:
-        self.message += 1
-        told = {"message_num": self.message, **header, "timestamp": int(time.time() * 1000)}
-        # JUCE writes its JSON over several lines.
-        self.socket.send_multipart([kind + b"\0", json.dumps(told, indent=2).encode(), payload])
-
-    def block(self, skip: int | None = None) -> None:
-        for channel in range(self.channels):
-            if channel == skip:
-                self.message += 1
-                continue
-            content = {
-                "stream": "Rhythm", "channel_num": channel, "channel_name": f"CH{channel + 1}",
-                "num_samples": self.samples, "sample_num": self.sample, "sample_rate": 30000.0,
-            }
-            payload = struct.pack(f"<{self.samples}f", *([10.0 * channel] * self.samples))
-            self.send(b"DATA", {"type": "data", "content": content, "data_size": len(payload)}, payload)
-        self.sample += self.samples
-
-    def event(self) -> None:
-        content = {"stream": "Rhythm", "source_node": 100, "type": 3, "sample_num": self.sample}
-        self.send(b"EVENT", {"type": "event", "content": content, "data_size": 10}, bytes(10))
-
-    def close(self) -> None:
-        self.socket.close()
-        self.context.term()
 
 
 @pytest.fixture
@@ -160,6 +52,11 @@ def test_what_it_does_is_told(agent: Agent, gui: Gui):
     assert seen.value("neural_program_synchronized", node="102") == 1
     [stream] = seen.series("neural_stream_nominal_rate_hertz", source="open_ephys")
     assert (stream.labels["stream"], stream.value) == ("Rhythm", 30_000)
+    # The chain is asked for seldom, and what it said stays until then.
+    asked = len(gui.asked)
+    wait_until(lambda: len(gui.asked) > asked + 8)
+    assert "/api/processors" not in {path for _, path in gui.asked[asked : asked + 8]}
+    assert agent.scrape().series("neural_stream_nominal_rate_hertz", stream="Rhythm")
     # Nobody's name, and nothing that changes anything.
     assert "somebody" not in seen.text
     assert {verb for verb, _ in gui.asked} == {"GET"} and {path for _, path in gui.asked} == READ_ONLY

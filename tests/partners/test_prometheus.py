@@ -202,7 +202,8 @@ def test_json_over_udp(watched):
     # UDP may lose; then the loss is known to the unit.
     check_stages(server, "udp", EVENTS - account["drops"])
     server.becomes('neural_source_kernel_drops_total{source="json_udp"}', account["drops"])
-    assert account["drops"] < EVENTS / 20, account
+    # How many depends on what else the machine does.
+    assert account["drops"] < EVENTS / 4, account
 
 
 def statsd_lines(name: str):
@@ -259,7 +260,7 @@ def test_statsd_over_udp(watched):
     account = agent.until_all("statsd_udp", sent)
     check_statsd(server, "udp", lost=account["drops"])
     server.becomes('neural_source_kernel_drops_total{source="statsd_udp"}', account["drops"])
-    assert account["drops"] < EVENTS / 20, account
+    assert account["drops"] < EVENTS / 4, account
 
 
 def test_prometheus_negotiates_openmetrics(watched):

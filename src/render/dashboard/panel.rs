@@ -230,7 +230,7 @@ fn thresholds(steps: &Steps) -> Thresholds {
     Thresholds { mode: "absolute", steps: [lowest].into_iter().chain(rest).collect() }
 }
 
-fn mappings(states: &[State]) -> Value {
+fn mappings(states: &[State], panel: Panel) -> Value {
     let of = |state: &State, index: usize| {
         let colour = match state.mood {
             Mood::Good => "green",
@@ -242,7 +242,16 @@ fn mappings(states: &[State]) -> Value {
     };
     let options: Map<String, Value> =
         states.iter().enumerate().map(|(index, state)| of(state, index)).collect();
-    if options.is_empty() { json!([]) } else { json!([{"type": "value", "options": options}]) }
+    let mut all = Vec::new();
+    if !options.is_empty() {
+        all.push(json!({"type": "value", "options": options}));
+    }
+    // What a table says where it is empty is no word for a cell, and its lowest colour is none for nothing.
+    if panel == Panel::Table {
+        let result = json!({"text": "–", "color": "text", "index": states.len()});
+        all.push(json!({"type": "special", "options": {"match": "null+nan", "result": result}}));
+    }
+    Value::Array(all)
 }
 
 fn defaults(picture: &Picture) -> Defaults<'_> {
@@ -257,7 +266,7 @@ fn defaults(picture: &Picture) -> Defaults<'_> {
     Defaults {
         color: Color { mode },
         custom: custom(picture),
-        mappings: mappings(picture.states),
+        mappings: mappings(picture.states, picture.panel),
         max: picture.ceiling.filter(|_| scaled),
         min: picture.floor.filter(|_| scaled),
         no_value: &picture.empty,
@@ -299,7 +308,7 @@ fn overrides(picture: &Picture) -> Vec<Value> {
             properties.push(json!({"id": "thresholds", "value": thresholds(&target.steps)}));
         }
         if !target.states.is_empty() {
-            properties.push(json!({"id": "mappings", "value": mappings(target.states)}));
+            properties.push(json!({"id": "mappings", "value": mappings(target.states, picture.panel)}));
         }
         if target.steps.base.is_some() || !target.states.is_empty() {
             properties.push(json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}));

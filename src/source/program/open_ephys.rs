@@ -145,7 +145,9 @@ struct Server {
 struct State {
     known: Known,
     /// Questions until the signal chain is looked at.
-    chain: u32,
+    look: u32,
+    /// What it was then. It is told each time: what a pass does not show again is taken for gone.
+    chain: Arc<[answers::Processor]>,
 }
 
 impl Server {
@@ -180,17 +182,21 @@ impl Server {
         let steps = self.get(feed, latency, answers::processors).await?.unwrap_or_default();
         let look = {
             let known = self.state.lock();
-            known.chain == 0 || known.known.0 != Some(state)
+            known.look == 0 || known.known.0 != Some(state)
         };
-        let chain = match look {
-            true => self.get(feed, processors, answers::processors).await?.unwrap_or_default(),
-            false => Vec::new(),
+        let chain = if look {
+            Some(self.get(feed, processors, answers::processors).await?.unwrap_or_default())
+        } else {
+            None
         };
-        // What was not told because a later question failed is still news.
-        let changed = {
+        // What was not told because a question failed is still news.
+        let (changed, chain) = {
             let mut known = self.state.lock();
-            known.chain = if look { CHAIN } else { known.chain.saturating_sub(1) };
-            known.known.changes(state)
+            known.look = if look { CHAIN } else { known.look.saturating_sub(1) };
+            if let Some(chain) = chain {
+                known.chain = chain.into();
+            }
+            (known.known.changes(state), known.chain.clone())
         };
         let program = Program {
             program: "open_ephys",

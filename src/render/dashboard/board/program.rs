@@ -11,7 +11,7 @@ const NONE: &str = "no program";
 const STATE: &str = "sum by (instance, source) (\n  neural_program_state{state=\"idle\"} * 1\n  or neural_program_state{state=\"acquiring\"} * 2\n  or neural_program_state{state=\"waiting\"} * 3\n  or neural_program_state{state=\"recording\"} * 4\n)";
 
 const STATES: &[State] = &[
-    state(1.0, "idle", Mood::Odd),
+    state(1.0, "idle", Mood::Plain),
     state(2.0, "acquiring", Mood::Odd),
     state(3.0, "waits for a trigger", Mood::Odd),
     state(4.0, "records", Mood::Good),
@@ -69,15 +69,11 @@ pub(super) static BOARD: Board = Board {
                 "Messages lost",
                 "none",
                 "Messages of outputs that did not come to the agent within the last hour.",
-                &[q("sum(increase(neural_program_output_lost_messages_total[1h])) or vector(0)", "")],
+                &[q("round(sum(increase(neural_program_output_lost_messages_total[1h]))) or vector(0)", "")],
             )
             .zero_wanted(),
         ]),
         open("Programs", &[
-            view(Panel::States, "What they did", "none", "What each program did. It is asked, and answers for itself.", &[q(STATE, "{{source}}")])
-                .states(STATES)
-                .beside(2)
-                .empty(NONE),
             view(
                 Panel::Table,
                 "Every program",
@@ -87,15 +83,30 @@ pub(super) static BOARD: Board = Board {
                     column("max by (instance, source, program, version) (neural_program_info)", "", "none"),
                     column(STATE, "Does", "none").states(STATES),
                     column("max by (instance, source) (neural_program_as_expected)", "As expected", "none").states(EXPECTED),
-                    column("max by (instance, source) (neural_program_nominal_rate_hertz)", "Rate", "rothz"),
-                    column("max by (instance, source) (neural_program_rate_ratio)", "Of its rate", "percentunit")
+                    column("max by (instance, source) (neural_program_nominal_rate_hertz)", "Nominal", "rothz"),
+                    column("max by (instance, source) (neural_program_rate_hertz)", "Rate", "rothz"),
+                    column("max by (instance, source) (neural_program_rate_ratio)", "Of nominal", "percentunit")
                         .limits(&[&PROGRAM_RATE]),
+                    column("sum by (instance, source) (increase(neural_program_samples_total[1h]))", "Samples, 1 h", "short"),
                     column("max by (instance, source) (neural_program_cpu_ratio)", "Busy", "percentunit")
                         .limits(&[&PROGRAM_CPU]),
                 ],
             )
-            .beside(2)
             .empty(NONE),
+            view(Panel::States, "What they did", "none", "What each program did. It is asked, and answers for itself.", &[q(STATE, "{{source}}")])
+                .states(STATES)
+                .beside(2)
+                .empty(NONE),
+            view(
+                Panel::States,
+                "As expected",
+                "none",
+                "When each program did at least what the configuration expects of it. Between, what was not recorded is lost.",
+                &[q("max by (instance, source) (neural_program_as_expected)", "{{source}}")],
+            )
+            .states(EXPECTED)
+            .beside(2)
+            .empty("nothing is expected"),
         ]),
         open("Keeping up", &[
             lines(
@@ -107,6 +118,7 @@ pub(super) static BOARD: Board = Board {
                     q("max by (instance, source) (neural_program_nominal_rate_hertz)", "nominal {{source}}").dashed(),
                 ],
             )
+            .beside(2)
             .empty("not told"),
             lines(
                 "Busy",
@@ -115,7 +127,9 @@ pub(super) static BOARD: Board = Board {
                 &[q("max by (instance, source) (neural_program_cpu_ratio)", "{{source}}")],
             )
             .limits(&[&PROGRAM_CPU])
+            .beside(2)
             .empty("not told"),
+            // Steps are many: their names need a table beside the lines.
             lines(
                 "Latency",
                 "s",
@@ -126,6 +140,43 @@ pub(super) static BOARD: Board = Board {
                 )],
             )
             .limits(&[&PROGRAM_LATENCY])
+            .beside(1)
+            .empty("not told"),
+        ]),
+        open("Recordings and outputs", &[
+            view(
+                Panel::Table,
+                "Recordings",
+                "none",
+                "What each node of a program that writes has come to. Streams that are not on one clock cannot be compared to the sample.",
+                &[
+                    column("max by (instance, source, node) (neural_program_experiment)", "Experiment", "none"),
+                    column("max by (instance, source, node) (neural_program_recording)", "Recording", "none"),
+                    column("min by (instance, source, node) (neural_program_synchronized)", "One clock", "none").states(EXPECTED),
+                ],
+            )
+            .beside(2)
+            .empty("no node is told"),
+            lines(
+                "Began anew",
+                "none",
+                "How often within the hour before each program was seen to begin with something. Many in an unattended session are a recording in pieces.",
+                &[q(
+                    "sum by (instance, source, state) (increase(neural_program_changes_total[1h])) > 0",
+                    "{{source}} {{state}}",
+                )],
+            )
+            .beside(2)
+            .empty("none did"),
+            view(
+                Panel::States,
+                "Outputs taken",
+                "none",
+                "When another program took what each output hands on.",
+                &[q("max by (instance, source, output) (neural_program_output_taken)", "{{source}} {{output}}")],
+            )
+            .states(&[state(1.0, "taken", Mood::Good), state(0.0, "nobody takes it", Mood::Plain)])
+            .beside(2)
             .empty("not told"),
             lines(
                 "Lost by output",
@@ -136,6 +187,7 @@ pub(super) static BOARD: Board = Board {
                     "{{source}} {{output}}",
                 )],
             )
+            .beside(2)
             .empty("no output is read"),
         ]),
     ],

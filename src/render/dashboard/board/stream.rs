@@ -94,7 +94,6 @@ pub(super) static BOARD: Board = Board {
                         .limits(&[&STREAM_BACKLOG]),
                     column("max by (instance, source, stream, machine) (neural_stream_clock_offset_seconds)", "Clock offset", "s"),
                     column("max by (instance, source, stream, machine) (neural_stream_clock_round_trip_seconds)", "Round trip", "s"),
-                    column("sum by (instance, source, stream, machine) (increase(neural_stream_reconnects_total[1h]))", "Came back in 1 h", "none"),
                 ],
             )
             .empty("no stream"),
@@ -128,7 +127,8 @@ pub(super) static BOARD: Board = Board {
                     q("max by (instance, stream, machine) (neural_stream_effective_rate_hertz)", "{{stream}} {{machine}}"),
                     q("max by (instance, stream, machine) (neural_stream_nominal_rate_hertz)", "nominal {{stream}} {{machine}}").dashed(),
                 ],
-            ),
+            )
+            .beside(2),
             lines(
                 "Missing samples",
                 "percentunit",
@@ -138,7 +138,15 @@ pub(super) static BOARD: Board = Board {
                     "{{stream}} {{machine}}",
                 )],
             )
-            .limits(&[&STREAM_MISSING, &STREAM_MISSING_CRITICAL]),
+            .limits(&[&STREAM_MISSING, &STREAM_MISSING_CRITICAL])
+            .beside(2),
+            lines(
+                "Holes",
+                "cps",
+                "How often samples are missing, however many. Many short holes are a busy network, few long ones a program that stood still.",
+                &[q("sum by (instance, stream, machine) (rate(neural_stream_gaps_total[$__rate_interval]))", "{{stream}} {{machine}}")],
+            )
+            .beside(2),
             lines(
                 "Uneven timestamps",
                 "cps",
@@ -147,7 +155,8 @@ pub(super) static BOARD: Board = Board {
                     q("sum by (instance, stream, machine) (rate(neural_stream_irregular_samples_total[$__rate_interval]))", "uneven {{stream}} {{machine}}"),
                     q("sum by (instance, stream, machine) (rate(neural_stream_backward_samples_total[$__rate_interval]))", "back {{stream}} {{machine}}"),
                 ],
-            ),
+            )
+            .beside(2),
         ]),
         open("Lateness", &[
             lines(
@@ -177,7 +186,8 @@ pub(super) static BOARD: Board = Board {
                 "What is added to a sender's timestamp to have it by this machine's clock. A straight line is right, whatever its height; a step is a clock that was set.",
                 &[q("max by (instance, stream, machine) (neural_stream_clock_offset_seconds)", "{{stream}} {{machine}}")],
             )
-            .signed(),
+            .signed()
+            .beside(2),
             lines(
                 "Doubt and round trip",
                 "s",
@@ -186,7 +196,8 @@ pub(super) static BOARD: Board = Board {
                     q("max by (instance, stream, machine) (neural_stream_clock_uncertainty_seconds)", "doubt {{stream}} {{machine}}"),
                     q("max by (instance, stream, machine) (neural_stream_clock_round_trip_seconds)", "round trip {{stream}} {{machine}}"),
                 ],
-            ),
+            )
+            .beside(2),
             lines(
                 "Clock drift",
                 "percentunit",
@@ -195,7 +206,18 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&STREAM_DRIFT])
             .signed()
+            .beside(2)
             .empty("not told yet"),
+            lines(
+                "Clock jumps",
+                "none",
+                "How often within the hour before a sender's clock was seen to be set. Samples before and after are not on one scale of time.",
+                &[q(
+                    "sum by (instance, stream, machine) (increase(neural_stream_clock_jumps_total[1h]))",
+                    "{{stream}} {{machine}}",
+                )],
+            )
+            .beside(2),
         ]),
         closed("Markers and values", &[
             lines(
@@ -225,7 +247,6 @@ pub(super) static BOARD: Board = Board {
                     "none",
                 )],
             )
-            .beside(2)
             .empty("no stream"),
             view(
                 Panel::Table,
@@ -238,7 +259,6 @@ pub(super) static BOARD: Board = Board {
                     "none",
                 )],
             )
-            .beside(2)
             .empty("no channel is described"),
         ]),
     ],
