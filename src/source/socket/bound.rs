@@ -1,0 +1,203 @@
+//! A socket that listens: opened, or taken over from whoever opened it, and its file in the file system.
+//!
+//! It is not read here.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::listen::Listen;
+
+/// How sockets are opened and how many may speak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Receive buffer to ask for, bytes.
+    pub receive_buffer: usize,
+    /// Permission bits of a Unix socket's file.
+    pub mode: u32,
+    /// Group of a Unix socket's file.
+    pub group: Option<String>,
+    /// Connections open at once.
+    pub connections: usize,
+    /// How often the kernel is asked what it dropped.
+    pub ask: Duration,
+}
+
+/// A bound socket. A Unix socket's file is removed when it is dropped.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) socket: Opened,
+    /// As it was opened.
+    pub(super) options: Options,
+    /// Drops that were reported already, so that a socket which outlives its reader does not
+    /// report them twice.
+    pub(super) reported: AtomicU64,
+    file: Option<PathBuf>,
+    /// Where it listens, as configured.
+    pub(super) listen: String,
+    pub(super) open: AtomicU64,
+    /// Held by whoever reads datagrams: a socket is watched once, so the next reader waits for the last.
+    pub(super) reader: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+pub(super) enum Opened {
+    Datagrams(Socket),
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // Somebody else may have removed it; there is nothing to do about it.
+            drop(std::fs::remove_file(file));
+        }
+    }
+}
+
+impl Bound {
+    /// How it was opened. A reload shares an open socket and cannot change this.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether clients connect to it, rather than send datagrams.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.socket, Opened::Tcp(_) | Opened::Unix(_))
+    }
+}
+
+/// Opens a socket. `activated` are those that systemd opened; the one named is taken out.
+///
+/// Must be called within the runtime.
+///
+/// # Errors
+/// What could not be done; the address is not in the text.
+pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, OwnedFd)>) -> io::Result<Bound> {
+    let mut file = None;
+    let opened = match listen {
+        Listen::Udp(address) => {
+            let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, None)?;
+            socket.bind(&(*address).into())?;
+            Opened::Datagrams(nonblocking(socket)?)
+        }
+        Listen::Tcp(address) => {
+            let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+            // A restart must not wait for connections that linger; it still refuses a taken port.
+            socket.set_reuse_address(true)?;
+            socket.bind(&(*address).into())?;
+            socket.listen(1024)?;
+            Opened::Tcp(TcpListener::from_std(nonblocking(socket)?.into())?)
+        }
+        Listen::Unix(path) => {
+            clear_the_way(path, Type::STREAM)?;
+            let listener = UnixListener::bind(path)?;
+            file = Some(path.clone());
+            admit(path, options)?;
+            Opened::Unix(listener)
+        }
+        Listen::UnixDatagram(path) => {
+            clear_the_way(path, Type::DGRAM)?;
+            let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+            socket.bind(&SockAddr::unix(path)?)?;
+            file = Some(path.clone());
+            admit(path, options)?;
+            Opened::Datagrams(nonblocking(socket)?)
+        }
+        Listen::Systemd(name) => {
+            let place = activated.iter().position(|(n, _)| n == name);
+            let Some(place) = place else {
+                let known: Vec<&str> = activated.iter().map(|(n, _)| n.as_str()).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(io::Error::other(format!(
+                    "systemd passed no socket of this name (it passed: {known})"
+                )));
+            };
+            adopt(activated.swap_remove(place).1)?
+        }
+    };
+    if let Opened::Datagrams(socket) = &opened {
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+    }
+    Ok(Bound {
+        socket: opened,
+        options: options.clone(),
+        reported: AtomicU64::new(0),
+        file,
+        listen: listen.to_string(),
+        open: AtomicU64::new(0),
+        reader: tokio::sync::Mutex::new(()),
+    })
+}
+
+pub(super) fn nonblocking(socket: Socket) -> io::Result<Socket> {
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Takes a socket that somebody else opened, of whatever kind it is.
+fn adopt(fd: OwnedFd) -> io::Result<Opened> {
+    let socket = nonblocking(Socket::from(fd))?;
+    let unix = socket.local_addr()?.is_unix();
+    Ok(match (socket.r#type()?, unix) {
+        (Type::DGRAM, _) => Opened::Datagrams(socket),
+        (_, true) => Opened::Unix(UnixListener::from_std(OwnedFd::from(socket).into())?),
+        (_, false) => Opened::Tcp(TcpListener::from_std(socket.into())?),
+    })
+}
+
+/// Removes the socket file that a crash left behind: only if it is a socket and nobody answers.
+fn clear_the_way(path: &Path, kind: Type) -> io::Result<()> {
+    let Ok(there) = std::fs::symlink_metadata(path) else {
+        return match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder),
+            _ => Ok(()),
+        };
+    };
+    if !there.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is not a socket has this path",
+        ));
+    }
+    let probe = Socket::new(Domain::UNIX, kind, None)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(e) if e.raw_os_error() == Some(libc::EPROTOTYPE) => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "a socket of another kind is in use under this path",
+        )),
+        Err(e) => Err(e),
+        Ok(()) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on it")),
+    }
+}
+
+/// Sets who may write to a Unix socket.
+fn admit(path: &Path, options: &Options) -> io::Result<()> {
+    if let Some(name) = &options.group {
+        let group = group_id(name).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("there is no group \"{name}\""))
+        })?;
+        std::os::unix::fs::chown(path, None, Some(group))?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(options.mode))
+}
+
+fn group_id(name: &str) -> Option<u32> {
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    name.parse().ok().or_else(|| {
+        groups
+            .lines()
+            .map(|l| l.split(':'))
+            .find_map(|mut l| if l.next()? == name { l.nth(1)?.parse().ok() } else { None })
+    })
+}
