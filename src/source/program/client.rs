@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::analysis::quality::Judged;
+use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link};
-use crate::source::pause::Pause;
+use crate::source::pause::{PAUSE, Pause};
 use crate::source::{Feed, now};
 
 /// How long a connection may take to be made, or to take what it is told.
@@ -44,6 +44,22 @@ impl Inlet for Judged {}
 pub(super) struct Place {
     pub(super) address: String,
     pub(super) pause: (Duration, Duration),
+}
+
+/// Reads a stream whose decoder knows all about it, and judges what it brings. The decoder is told whether there was a
+/// connection before.
+pub(super) async fn judge<D: Decoder + 'static>(
+    name: &str,
+    address: String,
+    signal: Settings,
+    feed: &Feed,
+    stop: CancellationToken,
+    decoder: fn(&str, bool) -> D,
+) {
+    let mut again = false;
+    let new = || Judged::new(Box::new(decoder(name, std::mem::replace(&mut again, true))), signal);
+    // The bytes are not recorded: a conversation cannot be played again from the one half of it.
+    follow(Place { address, pause: PAUSE }, feed.stream(name), stop, new).await;
 }
 
 /// Why a connection ended.

@@ -4,11 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Place, follow};
-use crate::analysis::quality::{self, Judged};
+use super::client;
+use crate::analysis::quality;
 use crate::decode::fieldtrip::FieldTrip;
 use crate::source::Feed;
-use crate::source::pause::PAUSE;
 
 /// A FieldTrip buffer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,13 +34,5 @@ impl Default for Settings {
 
 /// Reads the buffer until told to stop.
 pub async fn run(of: Settings, feed: Feed, stop: CancellationToken) {
-    // A conversation cannot be played again from the one half of it.
-    let feed = feed.stream(&of.name);
-    let place = Place { address: of.address.clone(), pause: PAUSE };
-    let mut again = false;
-    let new = || {
-        let decoder = FieldTrip::new(&of.name, std::mem::replace(&mut again, true));
-        Judged::new(Box::new(decoder), of.signal)
-    };
-    follow(place, feed, stop, new).await;
+    client::judge(&of.name, of.address, of.signal, &feed, stop, FieldTrip::new).await;
 }
