@@ -202,9 +202,8 @@ impl Input {
             Source::OpenEphys(of) => of.address.clone(),
             Source::Fieldtrip(of) => of.address.clone(),
             Source::Rda(of) => of.address.clone(),
-            of if of.hears().is_some() => of.hears().map(Listen::to_string).unwrap_or_default(),
             Source::Replay(of) => of.file.display().to_string(),
-            _ => listens.join(", "),
+            of => of.hears().map_or_else(|| listens.join(", "), Listen::to_string),
         };
         let name = self.settings.name().to_owned();
         Listed { name, kind: self.settings.kind(), place, trouble: self.trouble.clone() }

@@ -446,12 +446,11 @@ fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
             let tap = of.tap.iter().map(|tap| (Place::Port(tap.display().to_string()), path.key("tap")));
             std::iter::once(port).chain(tap).collect()
         }
-        _ if source.hears().is_some() => {
-            source.hears().map(|at| (Place::Listen(at.clone()), path.key("listen"))).into_iter().collect()
-        }
         _ => {
+            let heard = source.hears().map(|at| (Place::Listen(at.clone()), path.key("listen")));
             let all = source.listens().iter().enumerate();
-            all.map(|(index, at)| (Place::Listen(at.clone()), path.key("listen").item(index))).collect()
+            let all = all.map(|(index, at)| (Place::Listen(at.clone()), path.key("listen").item(index)));
+            heard.into_iter().chain(all).collect()
         }
     }
 }

@@ -148,10 +148,15 @@ impl Feed {
 
     /// Decodes `bytes` that came in so many reads, and folds what they mean.
     pub fn take(&self, at: Timestamp, bytes: &[u8], reads: u64, decoder: &mut dyn Decoder) {
+        self.take_as(at, bytes, bytes.len() as u64, reads, decoder);
+    }
+
+    /// The same, of which so many bytes are counted: not all of them were sent, or they are counted elsewhere.
+    pub fn take_as(&self, at: Timestamp, bytes: &[u8], counted: u64, reads: u64, decoder: &mut dyn Decoder) {
         if let Some(tap) = self.tap.as_ref().filter(|_| !bytes.is_empty()) {
             tap.recorder.piece(at, tap.source, tap.stream, bytes);
         }
-        self.fold(at, bytes.len() as u64, reads, |out| decoder.decode(bytes, out));
+        self.fold(at, counted, reads, |out| decoder.decode(bytes, out));
         while decoder.reflect() {
             self.fold(at, 0, 0, |out| decoder.decode(b"", out));
         }

@@ -70,6 +70,8 @@ def test_what_is_no_message_is_a_fault(agent):
         gui.send(message("timeSeriesRaw", rows(0)))
     seen = agent.until(lambda seen: of(seen, "samples_total") >= 10)
     assert seen.account("openbci_gui")["faults"] == len(wrong)
+    sent = sum(len(text) for text in wrong) + len(message("timeSeriesRaw", rows(0)))
+    assert seen.value("neural_source_received_bytes_total", source="openbci_gui") == sent
 
 
 def test_a_port_that_another_program_has_is_left_to_it(agent):

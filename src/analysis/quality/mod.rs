@@ -116,6 +116,24 @@ impl Judge {
         }
     }
 
+    /// Decodes, and judges what that brings.
+    pub fn decode(&mut self, decoder: &mut (impl Decoder + ?Sized), bytes: &[u8], out: &mut Sink<'_>) {
+        decoder.decode(bytes, &mut |body| {
+            self.see(&body);
+            out(body);
+        });
+        self.tell(out);
+    }
+
+    /// The decoder's stream ended.
+    pub fn finish(&mut self, decoder: &mut (impl Decoder + ?Sized), out: &mut Sink<'_>) {
+        decoder.end(&mut |body| {
+            self.see(&body);
+            out(body);
+        });
+        self.end(out);
+    }
+
     /// The stream ended: tells what there is to tell, and forgets the device.
     pub fn end(&mut self, out: &mut Sink<'_>) {
         while self.reflect() {
@@ -341,21 +359,11 @@ impl std::fmt::Debug for Judged {
 
 impl Decoder for Judged {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        let Self { decoder, judge } = self;
-        decoder.decode(bytes, &mut |body| {
-            judge.see(&body);
-            out(body);
-        });
-        judge.tell(out);
+        self.judge.decode(self.decoder.as_mut(), bytes, out);
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
-        let Self { decoder, judge } = self;
-        decoder.end(&mut |body| {
-            judge.see(&body);
-            out(body);
-        });
-        judge.end(out);
+        self.judge.finish(self.decoder.as_mut(), out);
     }
 
     fn reflect(&mut self) -> bool {

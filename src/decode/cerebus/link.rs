@@ -173,6 +173,7 @@ impl Datagram for Cerebus {
         if whose == Whose::Another {
             self.anew(out);
             self.form.forget();
+            self.listed = Default::default();
         }
         let fault = |kind, bytes: &[u8]| Body::Fault(Fault { kind, bytes: bytes.len() as u64 });
         if whose == Whose::Stranger {

@@ -267,14 +267,25 @@ fn what_lies_about_its_length_is_a_fault() {
     assert_eq!(told(&mut decoder, &row(1, &[right])).frames, 2);
 }
 
+/// A list of so many channels of group 2.
+fn listed(count: u32) -> Vec<u8> {
+    let mut body = vec![0; 36];
+    body[4..8].copy_from_slice(&2_u32.to_le_bytes());
+    body[28..32].copy_from_slice(&count.to_le_bytes());
+    packet(Version::V41, 7, 0x8000, 0x30, &body)
+}
+
+#[test]
+fn what_one_amplifier_listed_says_nothing_of_another() {
+    let mut link = Datagrams::new(Cerebus::default());
+    told(&mut link, &row(1, &[listed(3)]));
+    assert_eq!(link.inner().listed(2), Some(3));
+    told(&mut link, &row(2, &[heartbeat(Version::V41, 30)]));
+    assert_eq!(link.inner().listed(2), None);
+}
+
 #[test]
 fn an_odd_number_of_channels_is_known_once_it_was_listed() {
-    let listed = |count: u32| {
-        let mut body = vec![0; 36];
-        body[4..8].copy_from_slice(&2_u32.to_le_bytes());
-        body[28..32].copy_from_slice(&count.to_le_bytes());
-        packet(Version::V41, 7, 0x8000, 0x30, &body)
-    };
     let mut decoder = Datagrams::new(Group::new(2, None));
     let four = |time| samples(Version::V41, time, 2, &[1, 2, 3, 0]);
     let heard = told(&mut decoder, &row(1, &[four(30), listed(3), four(60), listed(9), four(90)]));

@@ -104,7 +104,7 @@ struct Listener {
 
 impl Hearer for Listener {
     fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
-        self.feed.take(at, rows, reads, &mut self.ear);
+        datagram::take(&self.feed, at, rows, reads, &mut self.ear);
         let stamps = *self.ear.inner().stamps();
         if stamps.samples > self.samples {
             self.samples = stamps.samples;
@@ -117,8 +117,8 @@ impl Hearer for Listener {
         let board = ear.inner();
         let Layout { board: stream, content: kind, rate, .. } = *board.layout();
         let channels = u16::try_from(board.layout().channels.len()).unwrap_or(u16::MAX);
-        let source = feed.name().to_owned();
-        let name = StreamName { source: &source, stream, host: "" };
+        let feed = &*feed;
+        let name = StreamName { source: feed.name(), stream, host: "" };
         if !std::mem::replace(told, true) {
             feed.send(Body::Stream(Stream { name, kind, format: "double64", channels, rate }));
         }

@@ -14,7 +14,6 @@ use super::super::Feed;
 use super::datagram::{self, Ear, Hearer, Place};
 use super::stream::State;
 use crate::analysis::quality;
-use crate::decode::Decoder;
 use crate::decode::cerebus::{Cerebus, Group, named};
 use crate::decode::datagram::Datagrams;
 use crate::event::{Body, Link, Stream, StreamName, Timestamp};
@@ -113,10 +112,7 @@ impl One {
             feed.send_at(at, Body::Link(Link::Up));
         }
         // The bytes are in the account of the source.
-        feed.batch(at, |out| ear.decode(rows, out));
-        while ear.reflect() {
-            feed.batch(at, |out| ear.decode(b"", out));
-        }
+        feed.take_as(at, rows, 0, 0, ear);
     }
 
     fn tell(&mut self, source: &str) {
@@ -141,7 +137,7 @@ impl One {
 
 impl Hearer for Listener {
     fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
-        self.feed.take(at, rows, reads, &mut self.link);
+        datagram::take(&self.feed, at, rows, reads, &mut self.link);
         self.meet();
         self.groups.iter_mut().for_each(|one| one.hear(at, rows));
     }

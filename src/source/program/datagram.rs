@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::pause::Pause;
@@ -31,6 +31,8 @@ const READS: u64 = 1024;
 const BUSY: (u64, Duration) = (8, Duration::from_millis(2));
 /// The first pause and the longest before a place is tried to be opened again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long what the kernel has at the end is looked for.
+const LAST: Duration = Duration::from_millis(10);
 /// Seconds without a datagram after which a program is gone.
 const GONE: u32 = 30;
 /// Senders that are told apart; of more, the one that was silent for longest is forgotten.
@@ -55,6 +57,12 @@ pub(super) trait Hearer {
     fn tell(&mut self);
     /// Nothing came for long, or no more is wanted: what comes next is another stream.
     fn end(&mut self, at: Timestamp);
+}
+
+/// Decodes datagrams in a row; what stands before each was not sent, and is not counted.
+pub(super) fn take(feed: &Feed, at: Timestamp, rows: &[u8], reads: u64, decoder: &mut dyn Decoder) {
+    let sent = (rows.len() as u64).saturating_sub(reads * HEADER as u64);
+    feed.take_as(at, rows, sent, reads, decoder);
 }
 
 /// Opens a place, and gives what arrives to `hearer` until told to stop. What cannot be opened is tried again.
@@ -180,9 +188,14 @@ impl Station {
                 sleep(BUSY.1).await;
             }
         }
-        // What the kernel has was sent to us, so it counts.
-        let reads = self.drain();
-        if reads > 0 && silent.is_some() {
+        // What the kernel has was sent to us, so it counts. A sender that goes on is left behind.
+        // Whether there is something is known only once it was looked for.
+        drop(timeout(LAST, self.socket.readable()).await);
+        for _ in 0..=self.place.receive_buffer / BATCH {
+            let reads = self.drain();
+            if reads == 0 {
+                break;
+            }
             hearer.hear(now(), self.rows(), reads);
         }
         self.report(feed);
@@ -278,17 +291,11 @@ impl<D: Datagram> Ear<D> {
 
 impl<D: Datagram> Decoder for Ear<D> {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        let Self { datagrams, judge } = self;
-        datagrams.decode(bytes, &mut |body| {
-            judge.see(&body);
-            out(body);
-        });
-        judge.tell(out);
+        self.judge.decode(&mut self.datagrams, bytes, out);
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
-        self.datagrams.end(out);
-        self.judge.end(out);
+        self.judge.finish(&mut self.datagrams, out);
     }
 
     fn reflect(&mut self) -> bool {
@@ -327,6 +334,41 @@ mod tests {
         }
         let gone = Station::open(place("198.51.100.1:9"), String::new()).err().unwrap();
         assert!(reason(&gone, "198.51.100.1:9".parse().unwrap()).contains("198.51.100.1"));
+    }
+
+    /// Counts what it hears.
+    #[derive(Default)]
+    struct Count {
+        heard: u64,
+        ended: bool,
+    }
+
+    impl Hearer for Count {
+        fn hear(&mut self, _at: Timestamp, _rows: &[u8], reads: u64) {
+            self.heard += reads;
+        }
+
+        fn tell(&mut self) {}
+
+        fn end(&mut self, _at: Timestamp) {
+            self.ended = true;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_has_at_the_end_counts() {
+        let (stop, mut count) = (CancellationToken::new(), Count::default());
+        let hub = std::sync::Arc::new(crate::hub::Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        let place = Place { receive_buffer: 4 << 20, ..place("127.0.0.1:0") };
+        let mut station = Station::open(place, String::new()).unwrap();
+        let to = station.socket.local_addr().unwrap();
+        let sender = Plain::bind("127.0.0.1:0").unwrap();
+        // Nothing was heard of the sender before.
+        (0..100).for_each(|_| drop(sender.send_to(&[7; 5], to).unwrap()));
+        stop.cancel();
+        station.follow(&feed, &stop, &mut count).await;
+        assert_eq!(count.heard + u64::from(station.drops), 100);
     }
 
     #[test]

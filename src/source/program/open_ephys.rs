@@ -328,24 +328,16 @@ struct Ear {
 
 impl Decoder for Ear {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        let Self { stream, judge, .. } = self;
-        stream.decode(bytes, &mut |body| {
-            judge.see(&body);
-            out(body);
-        });
-        judge.tell(out);
-        if let Some(sent) = self.stream.counts().sent.filter(|_| self.here && self.ages.len() < AGES) {
+        let before = self.stream.counts().sent;
+        self.judge.decode(&mut self.stream, bytes, out);
+        let sent = self.stream.counts().sent.filter(|sent| before != Some(*sent));
+        if let Some(sent) = sent.filter(|_| self.here && self.ages.len() < AGES) {
             self.ages.push((now().seconds() - sent).max(0.0));
         }
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
-        let Self { stream, judge, .. } = self;
-        stream.end(&mut |body| {
-            judge.see(&body);
-            out(body);
-        });
-        judge.end(out);
+        self.judge.finish(&mut self.stream, out);
     }
 
     fn reflect(&mut self) -> bool {

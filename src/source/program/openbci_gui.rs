@@ -74,15 +74,15 @@ struct Listener {
 
 impl Hearer for Listener {
     fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
-        self.feed.take(at, rows, reads, &mut self.ear);
+        datagram::take(&self.feed, at, rows, reads, &mut self.ear);
     }
 
     fn tell(&mut self) {
         let Self { ear, feed, told, state } = self;
         let gui = ear.inner();
         let Some((stream, channels)) = gui.signal() else { return };
-        let source = feed.name().to_owned();
-        let (name, rate) = (StreamName { source: &source, stream, host: "" }, gui.rate());
+        let feed = &*feed;
+        let (name, rate) = (StreamName { source: feed.name(), stream, host: "" }, gui.rate());
         if told.replace((stream, channels)) != Some((stream, channels)) {
             feed.send(Body::Stream(Stream { name, kind: "EEG", format: "float32", channels, rate }));
         }

@@ -2,7 +2,9 @@
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Mood, Panel, state};
-use crate::catalog::limit::{CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD};
+use crate::catalog::limit::{
+    CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
+};
 
 pub(super) static BOARD: Board = Board {
     key: "channels",
@@ -19,7 +21,7 @@ pub(super) static BOARD: Board = Board {
                 "avg(neural_device_quality_ratio)",
                 "",
             )])
-            .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
+            .limits(&[&DEVICE_QUALITY, &DEVICE_QUALITY_CRITICAL])
             .empty("no signal"),
             stat("Worst channel", "percentunit", "The lowest score of a channel. Look at it first: the panels below say why it is bad.", &[q(
                 "min(neural_channel_quality_ratio)",
@@ -59,7 +61,7 @@ pub(super) static BOARD: Board = Board {
                 "min by (instance, device) (neural_device_quality_ratio)",
                 "{{device}}",
             )])
-            .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
+            .limits(&[&DEVICE_QUALITY, &DEVICE_QUALITY_CRITICAL])
             .whole()
             .beside(2)
             .empty("no signal"),
