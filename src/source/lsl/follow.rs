@@ -92,7 +92,6 @@ struct Known {
     stamps: Stamps,
     not_finite: u64,
     jumps: u64,
-    reconnects: u64,
 }
 
 struct Following<'c> {
@@ -123,7 +122,8 @@ impl Following<'_> {
             let began = Instant::now();
             match self.of.mode {
                 Mode::Presence | Mode::Markers => {
-                    self.go_up(&target);
+                    let again = self.go_up(&target);
+                    self.tell(None, again.into(), None);
                     self.stand(&target, None).await;
                     continue;
                 }
@@ -155,8 +155,8 @@ impl Following<'_> {
         StreamName { source: &self.of.source, stream: &self.of.stream, host: &self.of.host }
     }
 
-    /// The stream is there: says so, and what it is.
-    fn go_up(&mut self, target: &Target) {
+    /// The stream is there: says so, and what it is. Gives whether it had been there before and came back.
+    fn go_up(&mut self, target: &Target) -> bool {
         let info = &target.info;
         // A look at a stream that never went away is no return of it.
         let again = self.seen.as_ref().is_some_and(|seen| !self.up || *seen != info.uid);
@@ -180,7 +180,7 @@ impl Following<'_> {
                 out(Body::Channel(Channel { name, channel: number, label, unit, kind }));
             }
         });
-        self.tell(None, u64::from(again), None);
+        again
     }
 
     fn go_down(&mut self) {
@@ -337,11 +337,13 @@ impl Following<'_> {
                     let at = now();
                     silent = 0;
                     self.of.life.live();
-                    if !met {
-                        self.go_up(target);
-                        met = true;
-                    }
+                    let first = !std::mem::replace(&mut met, true);
+                    let again = first && self.go_up(target);
                     self.of.feed.take(at, buffer.get(..count).unwrap_or_default(), 1, ear);
+                    if first {
+                        // Who says that there is no such stream has not come back.
+                        self.tell(None, u64::from(again && !ear.inlet.refused()), None);
+                    }
                     let stamps = *ear.inlet.stamps();
                     if stamps.samples > samples {
                         samples = stamps.samples;
@@ -403,12 +405,11 @@ impl Following<'_> {
             (told, clock.jumps())
         };
         self.known.jumps = jumps;
-        self.known.reconnects += reconnects;
         let (now_known, name) = (self.known, self.name());
         let grown = |of: fn(&Known) -> u64| of(&now_known).saturating_sub(of(&before));
         let state = StreamState {
             name,
-            reconnects: grown(|known| known.reconnects),
+            reconnects,
             markers: if texts { grown(|known| known.stamps.samples) } else { 0 },
             gaps: grown(|known| known.stamps.gaps),
             missing: grown(|known| known.stamps.missing),

@@ -204,10 +204,12 @@ impl Watcher {
         let mut refused = 0;
         let round = self.search.round();
         let nobodys = |uid: &str| !self.followed.iter().any(|one| one.is_at(uid));
-        let new: Vec<_> =
-            self.search.table().all().iter().filter(|heard| nobodys(&heard.info.uid)).cloned().collect();
-        for Heard { info, from, .. } in new {
-            let Some(mode) = self.settings.wants(&info) else { continue };
+        let wanted = |heard: &Heard| {
+            let mode = self.settings.wants(&heard.info).filter(|_| nobodys(&heard.info.uid))?;
+            Some((heard.info.clone(), heard.from, mode))
+        };
+        let new: Vec<_> = self.search.table().all().iter().filter_map(wanted).collect();
+        for (info, from, mode) in new {
             let target = Some(Arc::new(Target { info: info.clone(), from }));
             let table = self.search.table();
             let left = |one: &&mut Followed| one.is_left(table, round);
@@ -222,16 +224,23 @@ impl Watcher {
                 continue;
             }
             // One that came back with other channels or another rate keeps its name.
+            let mut kept = None;
             if let Some(one) = vacant.iter_mut().find(|one| one.info.is_heir_of(&info)) {
                 one.stop.cancel();
                 let (name, before) = (one.name.clone(), one.target.send_replace(None));
+                kept = Some((one.stream.clone(), one.host.clone()));
+                // Its follower ends without a word, and what it said that it is no longer holds.
+                if let Some(feed) = self.feeds.get(&name) {
+                    feed.send(Body::Link(Link::Down));
+                }
                 self.followed.retain(|one| one.name != name);
                 if let Some(before) = before {
                     self.search.table_mut().remove(&before.info.uid);
                 }
             }
             if self.followed.len() < MOST {
-                self.follow(info, mode, target);
+                let labels = kept.unwrap_or_else(|| self.labels(&info));
+                self.follow(info, labels, mode, target);
             } else {
                 refused += 1;
             }
@@ -239,9 +248,9 @@ impl Watcher {
         refused
     }
 
-    fn follow(&mut self, info: Info, mode: Mode, target: Option<Arc<Target>>) {
-        let host =
-            if self.search.table().is_elsewhere(&info) { info.hostname.clone() } else { String::new() };
+    /// The values of the labels `stream` and `machine` of a stream that is new.
+    fn labels(&self, info: &Info) -> (String, String) {
+        let host = if self.search.table().is_elsewhere(info) { info.hostname.clone() } else { String::new() };
         let taken = |stream: &str| self.followed.iter().any(|one| one.stream == stream && one.host == host);
         let mut stream = info.name.clone();
         let mut number = 2;
@@ -249,6 +258,16 @@ impl Watcher {
             stream = format!("{}#{number}", info.name);
             number += 1;
         }
+        (stream, host)
+    }
+
+    fn follow(
+        &mut self,
+        info: Info,
+        (stream, host): (String, String),
+        mode: Mode,
+        target: Option<Arc<Target>>,
+    ) {
         let at = if host.is_empty() { String::new() } else { format!("@{host}") };
         let name = format!("{}/{stream}{at}", self.settings.name);
         let feed = self.feed.stream(&name);
@@ -268,6 +287,8 @@ impl Watcher {
         let ended = stop.clone();
         self.tasks.spawn(async move {
             tokio::select! {
+                // Once it is ended it says nothing more.
+                biased;
                 () = ended.cancelled() => {}
                 () = follower.run() => {}
             }

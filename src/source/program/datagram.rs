@@ -365,7 +365,9 @@ mod tests {
         let to = station.socket.local_addr().unwrap();
         let sender = Plain::bind("127.0.0.1:0").unwrap();
         // Nothing was heard of the sender before.
-        (0..100).for_each(|_| drop(sender.send_to(&[7; 5], to).unwrap()));
+        for _ in 0..100 {
+            sender.send_to(&[7; 5], to).unwrap();
+        }
         stop.cancel();
         station.follow(&feed, &stop, &mut count).await;
         assert_eq!(count.heard + u64::from(station.drops), 100);
