@@ -115,7 +115,7 @@ static GAPS: Metric = Metric {
             Body::Hidden(hidden) => hidden.unseen,
             _ => false,
         };
-        row.add(&[&row.source()], f64::from(u8::from(gap)));
+        row.add(&[&row.source()], f64::from(gap));
     },
     ..COUNTED
 };
@@ -209,7 +209,7 @@ static STREAMING: Metric = Metric {
     help: "Whether a sample came within the last second, or two periods of a slower device: 1 if so, 0 if it is silent",
     read: |event, row| {
         if let Some(flow) = flow(event) {
-            row.set(&[&row.source()], f64::from(u8::from(flow.streaming)));
+            row.set(&[&row.source()], f64::from(flow.streaming));
         }
     },
     ..FLOW
@@ -288,7 +288,7 @@ static ANSWERS: Metric = Metric {
     on: &[Topic::Device, Topic::Answer],
     read: |event, row| {
         let answer = matches!(event.body, Body::Answer(_));
-        row.add(&[&row.source()], f64::from(u8::from(answer)));
+        row.add(&[&row.source()], f64::from(answer));
     },
     ..COUNTED
 };
@@ -299,7 +299,7 @@ static ANSWER_FAILURES: Metric = Metric {
     on: &[Topic::Device, Topic::Answer],
     read: |event, row| {
         let failed = matches!(event.body, Body::Answer(answer) if answer.failed);
-        row.add(&[&row.source()], f64::from(u8::from(failed)));
+        row.add(&[&row.source()], f64::from(failed));
     },
     ..COUNTED
 };
@@ -329,7 +329,7 @@ static CONTACT: Metric = Metric {
         if let Body::Contact(contact) = event.body {
             let mut digits = itoa::Buffer::new();
             let channel = digits.format(contact.channel);
-            row.set(&[&row.source(), channel, contact.input.as_str()], f64::from(u8::from(contact.on)));
+            row.set(&[&row.source(), channel, contact.input.as_str()], f64::from(contact.on));
         }
     },
     ..ENTRY

@@ -70,7 +70,7 @@ static INFO: Metric = Metric {
 static AWAKE: Metric = Metric {
     name: "gpu_awake",
     help: "Whether the card is powered; one that sleeps is left alone and tells nothing else",
-    read: |event, row| put(event, row, |gpu| Some(f64::from(u8::from(gpu.awake)))),
+    read: |event, row| put(event, row, |gpu| Some(f64::from(gpu.awake))),
     ..GAUGE
 };
 
@@ -198,7 +198,7 @@ static THROTTLED: Metric = Metric {
     read: |event, row| {
         card(event, |gpu, label| {
             for (reason, holds) in &gpu.throttles {
-                row.set(&[label, reason], f64::from(u8::from(*holds)));
+                row.set(&[label, reason], f64::from(*holds));
             }
         });
     },

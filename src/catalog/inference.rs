@@ -47,7 +47,7 @@ static FAILURES: Metric = Metric {
     help: "Calls of a language model that failed",
     read: |event, row| {
         if let Body::Call(c) = &event.body {
-            row.add(&[c.model], f64::from(u8::from(c.error.is_some())));
+            row.add(&[c.model], f64::from(c.error.is_some()));
         }
     },
     ..CALL
@@ -152,7 +152,7 @@ static CACHE_HITS: Metric = Metric {
         if let Body::Call(c) = &event.body
             && let Some(hit) = c.cache_hit
         {
-            row.add(&[c.model], f64::from(u8::from(hit)));
+            row.add(&[c.model], f64::from(hit));
         }
     },
     ..CALL

@@ -56,7 +56,7 @@ pub static FAILURES: Metric = Metric {
     read: |event, row| {
         // A success adds nothing, and so brings the series into being before the first failure.
         if let Body::Stage(s) = &event.body {
-            row.add(&[s.pipeline, s.stage], f64::from(u8::from(s.error.is_some())));
+            row.add(&[s.pipeline, s.stage], f64::from(s.error.is_some()));
         }
     },
     ..STAGE
@@ -224,7 +224,7 @@ static SESSIONS_STARTED: Metric = Metric {
     help: "Recording or user sessions that began",
     read: |event, row| {
         if let Body::Session(s) = &event.body {
-            row.add(&[s.pipeline], f64::from(u8::from(s.step == SessionStep::Started)));
+            row.add(&[s.pipeline], f64::from(s.step == SessionStep::Started));
         }
     },
     ..SESSION
@@ -235,7 +235,7 @@ static SESSIONS_ENDED: Metric = Metric {
     help: "Recording or user sessions that ended, well or not",
     read: |event, row| {
         if let Body::Session(s) = &event.body {
-            row.add(&[s.pipeline], f64::from(u8::from(s.step != SessionStep::Started)));
+            row.add(&[s.pipeline], f64::from(s.step != SessionStep::Started));
         }
     },
     ..SESSION
@@ -246,7 +246,7 @@ static SESSIONS_FAILED: Metric = Metric {
     help: "Recording or user sessions that broke off",
     read: |event, row| {
         if let Body::Session(s) = &event.body {
-            row.add(&[s.pipeline], f64::from(u8::from(matches!(s.step, SessionStep::Failed { .. }))));
+            row.add(&[s.pipeline], f64::from(matches!(s.step, SessionStep::Failed { .. })));
         }
     },
     ..SESSION

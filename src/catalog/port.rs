@@ -55,10 +55,6 @@ fn usb(event: &Event<'_>, row: &mut dyn Row, value: fn(&UsbDevice) -> Option<f64
     }
 }
 
-fn flag(is: bool) -> f64 {
-    f64::from(u8::from(is))
-}
-
 static STATE: Metric = Metric {
     name: "port_state",
     help: "How the port is: exactly one state is 1",
@@ -67,7 +63,7 @@ static STATE: Metric = Metric {
     read: |event, row| {
         if let Some(Port::State(now)) = port(event) {
             for &state in PortState::ALL {
-                row.set(&[&row.source(), state.as_str()], flag(state == now));
+                row.set(&[&row.source(), state.as_str()], f64::from(state == now));
             }
         }
     },
@@ -112,7 +108,7 @@ static GREETINGS: Metric = Metric {
     read: |event, row| {
         if let Some(Port::Greeted(greeting)) = port(event) {
             for &reason in Greeting::ALL {
-                row.add(&[&row.source(), reason.as_str()], flag(reason == greeting));
+                row.add(&[&row.source(), reason.as_str()], f64::from(reason == greeting));
             }
         }
     },
@@ -187,14 +183,14 @@ static USB_SPEED: Metric = Metric {
 static USB_AWAKE: Metric = Metric {
     name: "port_usb_awake",
     help: "Whether the USB device is powered: 1 if so, 0 if it is suspended",
-    read: |event, row| usb(event, row, |usb| usb.awake.map(flag)),
+    read: |event, row| usb(event, row, |usb| usb.awake.map(f64::from)),
     ..ENTRY
 };
 
 static USB_AUTOSUSPEND: Metric = Metric {
     name: "port_usb_autosuspend",
     help: "Whether the kernel may suspend the USB device when it seems idle; a risk to a recording",
-    read: |event, row| usb(event, row, |usb| usb.autosuspend.map(flag)),
+    read: |event, row| usb(event, row, |usb| usb.autosuspend.map(f64::from)),
     ..ENTRY
 };
 

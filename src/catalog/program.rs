@@ -60,10 +60,6 @@ fn output<'a>(event: &Event<'a>) -> Option<Output<'a>> {
     if let Body::Output(output) = event.body { Some(output) } else { None }
 }
 
-fn flag(is: bool) -> f64 {
-    f64::from(u8::from(is))
-}
-
 static INFO: Metric = Metric {
     name: "program",
     help: "Which program it is, and its version if it tells",
@@ -85,7 +81,7 @@ static STATE: Metric = Metric {
     read: |event, row| {
         if let Body::Program(program) = event.body {
             for &state in ProgramState::ALL {
-                row.set(&[&row.source(), state.as_str()], flag(state == program.state));
+                row.set(&[&row.source(), state.as_str()], f64::from(state == program.state));
             }
         }
     },
@@ -96,7 +92,7 @@ static AS_EXPECTED: Metric = Metric {
     name: "program_as_expected",
     help: "Whether the program does at least what the configuration expects of it: 1 if so, 0 if not; absent where \
            nothing is expected",
-    read: |event, row| gauge(event, row, |program| program.expected.map(flag)),
+    read: |event, row| gauge(event, row, |program| program.expected.map(f64::from)),
     ..ENTRY
 };
 
@@ -109,7 +105,10 @@ static CHANGES: Metric = Metric {
     read: |event, row| {
         if let Body::Program(program) = event.body {
             for &state in ProgramState::ALL {
-                row.add(&[&row.source(), state.as_str()], flag(program.changed && state == program.state));
+                row.add(
+                    &[&row.source(), state.as_str()],
+                    f64::from(program.changed && state == program.state),
+                );
             }
         }
     },
@@ -195,7 +194,7 @@ static RECORDING: Metric = Metric {
 static SYNCHRONIZED: Metric = Metric {
     name: "program_synchronized",
     help: "Whether the streams that a node of the program writes are on one clock: 1 if so",
-    read: |event, row| node(event, row, |node| node.synchronized.map(flag)),
+    read: |event, row| node(event, row, |node| node.synchronized.map(f64::from)),
     ..NODE
 };
 
@@ -204,7 +203,7 @@ static OUTPUT_TAKEN: Metric = Metric {
     help: "Whether another program takes what this output hands on: 1 if so",
     read: |event, row| {
         if let Some(Output { output, taken: Some(taken), .. }) = output(event) {
-            row.set(&[&row.source(), output], flag(taken));
+            row.set(&[&row.source(), output], f64::from(taken));
         }
     },
     ..OUTPUT

@@ -75,7 +75,7 @@ static REQUEST_FAILURES: Metric = Metric {
     on: &[Topic::Request],
     read: |event, row| {
         if let Body::Request(r) = &event.body {
-            row.add(&[r.service, r.method, r.route], f64::from(u8::from(r.status >= 500)));
+            row.add(&[r.service, r.method, r.route], f64::from(r.status >= 500));
         }
     },
     ..Metric::BLANK
@@ -105,7 +105,7 @@ static QUERY_FAILURES: Metric = Metric {
     on: &[Topic::Query],
     read: |event, row| {
         if let Body::Query(q) = &event.body {
-            row.add(&[q.database, q.operation], f64::from(u8::from(q.failed)));
+            row.add(&[q.database, q.operation], f64::from(q.failed));
         }
     },
     ..Metric::BLANK

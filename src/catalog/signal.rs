@@ -96,7 +96,7 @@ static BAD: Metric = Metric {
     read: |event, row| {
         quality(event, |quality, channel| {
             for reason in Reason::ALL.iter().filter(|reason| quality.ever.contains(**reason)) {
-                let bad = f64::from(u8::from(quality.bad.contains(*reason)));
+                let bad = f64::from(quality.bad.contains(*reason));
                 row.set(&[&row.source(), channel, reason.as_str()], bad);
             }
         });

@@ -44,7 +44,7 @@ static UP: Metric = Metric {
     on: &[Topic::Link],
     read: |event, row| {
         if let Body::Link(link) = event.body {
-            row.set(&[&row.source()], f64::from(u8::from(link == Link::Up)));
+            row.set(&[&row.source()], f64::from(link == Link::Up));
         }
     },
     ..ENTRY
@@ -149,7 +149,7 @@ static SUCCESS: Metric = Metric {
     on: &[Topic::Pass],
     read: |event, row| {
         if let Body::Pass(pass) = event.body {
-            row.set(&[&row.source()], f64::from(u8::from(pass.ok)));
+            row.set(&[&row.source()], f64::from(pass.ok));
         }
     },
     ..ENTRY
@@ -184,7 +184,7 @@ static PASS_FAILURES: Metric = Metric {
     on: &[Topic::Pass],
     read: |event, row| {
         if let Body::Pass(pass) = event.body {
-            row.add(&[&row.source()], f64::from(u8::from(!pass.ok)));
+            row.add(&[&row.source()], f64::from(!pass.ok));
         }
     },
     ..ENTRY

@@ -124,7 +124,7 @@ static PRESENT: Metric = Metric {
     on: &[Topic::Expected],
     read: |event, row| {
         if let Body::Expected(expected) = event.body {
-            row.set(&[&row.source(), expected.stream], f64::from(u8::from(expected.present)));
+            row.set(&[&row.source(), expected.stream], f64::from(expected.present));
         }
     },
     ..ALL

@@ -33,7 +33,7 @@ static READER: Metric = Metric {
     help: "Whether a program has the tap open: 1 if so, 0 if nobody records",
     read: |event, row| {
         if let Some(tap) = tap(event) {
-            row.set(&[&row.source()], f64::from(u8::from(tap.reader)));
+            row.set(&[&row.source()], f64::from(tap.reader));
         }
     },
     ..ENTRY
@@ -128,7 +128,7 @@ static WRONG_SPEED: Metric = Metric {
     help: "Whether the program set another speed than the port has: 1 if so; the port's is not changed",
     read: |event, row| {
         if let Some(tap) = tap(event) {
-            row.set(&[&row.source()], f64::from(u8::from(tap.wrong_speed)));
+            row.set(&[&row.source()], f64::from(tap.wrong_speed));
         }
     },
     ..ENTRY

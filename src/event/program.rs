@@ -25,33 +25,19 @@ pub struct Program<'a> {
     pub cpu: Option<f64>,
 }
 
-/// What a program does. Closed, because it becomes a label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProgramState {
-    /// Nothing.
-    #[default]
-    Idle,
-    /// It acquires, and keeps nothing.
-    Acquiring,
-    /// It acquires, and will record when it is triggered.
-    Waiting,
-    /// It records.
-    Recording,
-}
-
-impl ProgramState {
-    /// All of them, the one that does least first.
-    pub const ALL: &'static [Self] = &[Self::Idle, Self::Acquiring, Self::Waiting, Self::Recording];
-
-    /// The value of the `state` label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Acquiring => "acquiring",
-            Self::Waiting => "waiting",
-            Self::Recording => "recording",
-        }
+labels! {
+    /// What a program does, the least first. Closed, because it becomes a label.
+    #[derive(Default)]
+    ProgramState {
+        /// Nothing.
+        #[default]
+        Idle = "idle",
+        /// It acquires, and keeps nothing.
+        Acquiring = "acquiring",
+        /// It acquires, and will record when it is triggered.
+        Waiting = "waiting",
+        /// It records.
+        Recording = "recording",
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) static FILESYSTEM_READONLY: Metric = Metric {
     name: "host_filesystem_readonly",
     help: "Whether the file system cannot be written, as after an error of its disk",
     labels: MOUNT,
-    read: |event, row| filesystems(event, |labels, fs| row.set(labels, f64::from(u8::from(fs.readonly)))),
+    read: |event, row| filesystems(event, |labels, fs| row.set(labels, f64::from(fs.readonly))),
     ..PART
 };
 
@@ -51,7 +51,7 @@ pub(super) static FILESYSTEM_STALLED: Metric = Metric {
     name: "host_filesystem_stalled",
     help: "Whether the kernel does not answer for the file systems, as when a file server is gone",
     read: |event, row| {
-        put(row, host(event).and_then(|h| h.filesystems_stalled).map(|stalled| f64::from(u8::from(stalled))));
+        put(row, host(event).and_then(|h| h.filesystems_stalled).map(f64::from));
     },
     ..GAUGE
 };
