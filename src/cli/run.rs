@@ -169,7 +169,7 @@ pub(super) fn date(days: u64) -> (u64, u64, u64) {
 }
 
 /// What [`stop_signal`] gives, from outside the runtime.
-pub(super) fn heard(runtime: &tokio::runtime::Runtime) -> Stop {
+fn heard(runtime: &tokio::runtime::Runtime) -> Stop {
     let _within = runtime.enter();
     stop_signal()
 }

@@ -17,18 +17,11 @@ pub(super) struct Options {
     #[arg(long)]
     no_streams: bool,
     /// How far away streams are looked for; beyond this machine by broadcast and multicast.
-    #[arg(long, value_enum, default_value_t = Distance::Machine)]
-    scope: Distance,
+    #[arg(long, value_enum, default_value_t)]
+    scope: Scope,
     /// The session that streams must belong to.
     #[arg(long, value_name = "NAME", default_value = "default")]
     session: String,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Distance {
-    Machine,
-    Link,
-    Site,
 }
 
 impl Options {
@@ -37,12 +30,7 @@ impl Options {
         if self.no_streams {
             return None;
         }
-        let scope = match self.scope {
-            Distance::Machine => Scope::Machine,
-            Distance::Link => Scope::Link,
-            Distance::Site => Scope::Site,
-        };
-        let settings = Settings { scope, session: self.session.clone(), ..Settings::default() };
+        let settings = Settings { scope: self.scope, session: self.session.clone(), ..Settings::default() };
         match Search::open(&settings) {
             Ok(search) => Some(search),
             Err(error) => {

@@ -161,7 +161,7 @@ struct ToWebhook {
 }
 
 /// What the hours are called in which nobody wants to hear of P3.
-const QUIET: &str = "neural-quiet";
+pub const QUIET: &str = "neural-quiet";
 
 const TITLE: &str =
     "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
@@ -306,13 +306,12 @@ fn inhibitions() -> Vec<Inhibit> {
         equal: identity(),
     });
     // A device that is gone has no rate, no contact and no clock.
-    let gone = "alertname=~\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamGone|NeuralStreamStalled\"";
+    let gone = "\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamGone|NeuralStreamStalled\"";
     let device = Inhibit {
-        source_matchers: vec![gone.to_owned()],
+        source_matchers: vec![format!("alertname=~{gone}")],
         target_matchers: vec![
             "component=~\"device|signal|port|tap\"".to_owned(),
-            "alertname!~\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamGone|NeuralStreamStalled\""
-                .to_owned(),
+            format!("alertname!~{gone}"),
         ],
         equal: ["job", "instance", "device"].map(str::to_owned).into(),
     };

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use crate::catalog::Page;
 use crate::catalog::limit::Limits;
 
+pub use alertmanager::QUIET;
 pub use settings::*;
 
 /// What stands at the beginning of every file that can have a comment.

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::Place;
+use super::{PROVISIONED, Place};
 use crate::provision::bundle::Dashboard;
 use crate::provision::client::{Ask, escape};
 use crate::provision::mark::{OURS, hash};
@@ -80,7 +80,7 @@ async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, String> {
         found.edited = last_message(place, uid).await? != found.mark;
     }
     if provisioned {
-        found.locked = Some("it is provisioned from a file of the server; remove that file first".to_owned());
+        found.locked = Some(PROVISIONED.to_owned());
     }
     Ok(Some(found))
 }

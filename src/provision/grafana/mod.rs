@@ -21,6 +21,9 @@ use super::ruler::Ruler;
 use super::settings::{Alerts, FOLDER, Grafana};
 use super::{Bundle, Teller};
 
+/// Why something is left alone that cannot be changed over HTTP.
+const PROVISIONED: &str = "it is provisioned from a file of the server; remove that file first";
+
 pub(super) struct Place {
     pub(super) client: Client,
     settings: Grafana,

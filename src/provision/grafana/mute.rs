@@ -5,15 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::Place;
+use super::{PROVISIONED, Place};
 use crate::provision::Bundle;
 use crate::provision::client::{Ask, escape};
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 use crate::provision::settings::{Alerts, Grafana};
+use crate::render::QUIET;
 
-/// The one that is generated: it is removed when it is no longer wanted, others never.
-const OWN: &str = "neural-quiet";
 const PATH: &str = "/api/v1/provisioning/mute-timings";
 
 /// Whether alerts have anything to do with this Grafana. A token for dashboards alone may not even read these.
@@ -51,13 +50,12 @@ pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>,
     for timing in all.as_array().into_iter().flatten() {
         let word = |key: &str| timing.get(key).and_then(Value::as_str).unwrap_or_default();
         let name = word("name");
-        if name != OWN && !wanted.iter().any(|want| want.kind == Kind::MuteTiming && want.name == name) {
+        if name != QUIET && !wanted.iter().any(|want| want.kind == Kind::MuteTiming && want.name == name) {
             continue;
         }
         let text = canonical(timing);
         let mark = (word("provenance") == "api").then(|| hash(&text));
-        let locked = (word("provenance") == "file")
-            .then(|| "it is provisioned from a file of the server; remove that file first".to_owned());
+        let locked = (word("provenance") == "file").then(|| PROVISIONED.to_owned());
         found.push(Found { locked, ..Found::exact(Kind::MuteTiming, name, text, mark) });
     }
     Ok(found)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Place;
+use super::{PROVISIONED, Place};
 use crate::provision::client::{Ask, escape};
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
@@ -28,7 +28,7 @@ pub(super) fn wanted(source: &DataSource) -> Wanted {
         "jsonData": {
             "httpMethod": "POST",
             "timeInterval": source.scrape_interval.to_string(),
-            "exemplarTraceIdDestinations": by_id.chain(by_url).collect::<Vec<_>>(),
+            TRACES: by_id.chain(by_url).collect::<Vec<_>>(),
         },
     });
     Wanted { kind: Kind::DataSource, name: source.uid.clone(), text: canonical(&model) }
@@ -61,8 +61,7 @@ pub(super) async fn read(place: &mut Place, want: &Wanted) -> Result<Option<Foun
     place.versions.insert((Kind::DataSource, want.name.clone()), version);
     let mark = model.pointer(&format!("/jsonData/{MARK}")).and_then(Value::as_str).map(str::to_owned);
     let locked = model.get("readOnly").and_then(Value::as_bool) == Some(true);
-    let locked =
-        locked.then(|| "it is provisioned from a file of the server; remove that file first".to_owned());
+    let locked = locked.then(|| PROVISIONED.to_owned());
     Ok(Some(Found { locked, ..Found::exact(Kind::DataSource, &*want.name, canonical(&model), mark) }))
 }
 

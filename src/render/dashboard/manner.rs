@@ -73,7 +73,6 @@ fn stat(text: &str) -> Value {
 
 /// How lines, cells and columns look.
 pub(super) fn custom(picture: &Picture) -> Cow<'static, Value> {
-    let hide = shown;
     Cow::Owned(match picture.panel {
         Panel::Lines | Panel::Stack => {
             return Cow::Borrowed(match (picture.panel == Panel::Stack, picture.steps.limits) {
@@ -83,10 +82,10 @@ pub(super) fn custom(picture: &Picture) -> Cow<'static, Value> {
                 (true, true) => &STACK_LIMITS,
             });
         }
-        Panel::States => json!({"lineWidth": 0, "fillOpacity": 75, "spanNulls": false, "hideFrom": hide()}),
-        Panel::Cells => json!({"lineWidth": 1, "fillOpacity": 75, "hideFrom": hide()}),
-        Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": hide()}),
-        Panel::Pie => json!({"hideFrom": hide()}),
+        Panel::States => json!({"lineWidth": 0, "fillOpacity": 75, "spanNulls": false, "hideFrom": shown()}),
+        Panel::Cells => json!({"lineWidth": 1, "fillOpacity": 75, "hideFrom": shown()}),
+        Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": shown()}),
+        Panel::Pie => json!({"hideFrom": shown()}),
         Panel::Table => {
             json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "filterable": true, "minWidth": 80})
         }
@@ -96,7 +95,6 @@ pub(super) fn custom(picture: &Picture) -> Cow<'static, Value> {
 
 /// What the panel as a whole is told.
 pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
-    let reduce = reduced;
     Cow::Owned(match picture.panel {
         Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack => {
             return Cow::Borrowed(if width >= COLUMNS { &BESIDE } else { &BELOW });
@@ -106,7 +104,7 @@ pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
             return Cow::Borrowed(if named { &NAMED } else { &NAMELESS });
         }
         Panel::Gauge => json!({
-            "reduceOptions": reduce(),
+            "reduceOptions": reduced(),
             "orientation": "auto",
             "showThresholdLabels": false,
             "showThresholdMarkers": true,
@@ -115,7 +113,7 @@ pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
             "minVizHeight": 75,
         }),
         Panel::Bars => json!({
-            "reduceOptions": reduce(),
+            "reduceOptions": reduced(),
             "orientation": "horizontal",
             "displayMode": "gradient",
             "valueMode": "color",
@@ -163,7 +161,7 @@ pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
             "footer": {"show": false, "reducer": ["sum"], "countRows": false},
         }),
         Panel::Pie => json!({
-            "reduceOptions": reduce(),
+            "reduceOptions": reduced(),
             "orientation": "auto",
             "pieType": "donut",
             "displayLabels": [],
