@@ -303,12 +303,24 @@ fn no_metric_is_left_out_and_no_view_is_lost() {
 #[test]
 fn a_changed_limit_changes_the_colours() {
     use neural_exporter::catalog::limit::Limits;
-    let limits = Limits::changed([("device_loss".to_owned(), 0.0123)].into());
-    let changed: String = dashboard::files(&pages(), &Settings { limits, ..Settings::default() })
-        .into_iter()
-        .map(|file| file.text)
-        .collect();
-    let usual: String =
-        dashboard::files(&pages(), &Settings::default()).into_iter().map(|file| file.text).collect();
-    assert!(changed.contains("\"value\": 0.0123") && !usual.contains("0.0123"));
+    for (limit, number, key, title) in [
+        ("device_loss", 0.0123, "devices", "Packets lost"),
+        ("device_quality", 0.8123, "channels", "Signal quality"),
+        ("device_quality_critical", 0.3123, "channels", "Signal quality of devices"),
+        ("channel_quality", 0.4123, "channels", "Worst channel"),
+    ] {
+        let colours = |limits: &Limits| -> Vec<String> {
+            let all = assemble::dashboards(&pages(), limits);
+            let board = json(all.iter().find(|board| board.key == key).unwrap(), Flavour::Provisioned);
+            let all = panels(&board);
+            let panel = all.iter().find(|panel| text(panel, "title") == title).unwrap();
+            let steps = list(&panel["fieldConfig"]["defaults"]["thresholds"], "steps");
+            steps.iter().map(|step| step["value"].to_string()).collect()
+        };
+        let (usual, changed) =
+            (colours(&Limits::default()), colours(&Limits::changed([(limit.to_owned(), number)].into())));
+        assert!(changed.contains(&number.to_string()), "{limit}: {changed:?}");
+        let moved = usual.iter().zip(&changed).filter(|(usual, changed)| usual != changed).count();
+        assert_eq!((moved, usual.len()), (1, changed.len()), "{limit} moves its own step alone");
+    }
 }

@@ -28,17 +28,8 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "partners"))
 
 from scene import RULES, Scene  # noqa: E402
+from test_dashboards import PROVISIONED, filled  # noqa: E402
 from test_prometheus import Prometheus  # noqa: E402
-
-BOARDS = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
-
-
-def filled(dashboard: dict, text: str, step: int, window: int) -> str:
-    """The text as Grafana asks it when everything is chosen."""
-    text = text.replace("$__rate_interval", f"{max(15, step + 1)}s").replace("$__range", f"{window}s")
-    for variable in dashboard["templating"]["list"]:
-        text = text.replace(f'"${variable["name"]}"', json.dumps(variable.get("allValue", "")))
-    return text
 
 
 def asked(server: Prometheus, board: dict, panel: dict, end: float, window: int) -> dict:
@@ -46,7 +37,7 @@ def asked(server: Prometheus, board: dict, panel: dict, end: float, window: int)
     step = max(1, window // 300)
     results = []
     for target in panel["targets"]:
-        expr = filled(board, target["expr"], step, window)
+        expr = filled(board, target["expr"], f"{max(15, step + 1)}s", f"{window}s")
         try:
             if target["instant"]:
                 found = server.api("query", query=expr, time=str(end))["result"]
@@ -68,7 +59,7 @@ def collected(seconds: int) -> dict:
         time.sleep(seconds)
         end = time.time() - 2
         window = seconds - 5
-        for file in BOARDS:
+        for file in PROVISIONED:
             board = json.loads(file.read_text())
             for panel in board["panels"]:
                 if panel["type"] == "row":

@@ -50,9 +50,9 @@ def panels(dashboard: dict):
         yield from (panel["panels"] if panel["type"] == "row" else [panel])
 
 
-def filled(dashboard: dict, text: str) -> str:
+def filled(dashboard: dict, text: str, rate: str = "8s", reach: str = "1h") -> str:
     """The text as Grafana asks it when everything is chosen."""
-    text = text.replace("$__rate_interval", "8s").replace("$__range", "1h")
+    text = text.replace("$__rate_interval", rate).replace("$__range", reach)
     for variable in dashboard["templating"]["list"]:
         text = text.replace(f'"${variable["name"]}"', json.dumps(variable.get("allValue", "")))
     assert "$" not in re.sub(r'"\$1"', "", text), text
