@@ -2,7 +2,8 @@
 //! and a recording knows where each ended.
 //!
 //! What is in them is said by a [`Datagram`]. The four bytes before each are of the agent's own making and not of any
-//! wire, so they are in no account of bytes, but for a piece that a recording broke off.
+//! wire, so they are in no account of bytes, but for a piece that a recording broke off. A replay reads them from its
+//! file, and counts them as received.
 
 use super::{Decoder, Sink};
 use crate::event::{Body, Fault, FaultKind};
