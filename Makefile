@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test lint unit partners measure bench fuzz soak deny
+.PHONY: help build test lint unit partners newer measure bench fuzz soak deny
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -34,6 +34,17 @@ unit: ## the tests in Rust
 partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients, device drivers
 	$(CARGO) build --locked --bins
 	NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest tests/partners
+
+# What Debian's testing has, beside what is installed and not in its place.
+NEWER := target/newer/root/usr/bin
+newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer ones than are installed
+	$(CARGO) build --locked --bins
+	@if tests/partners/newer.sh target/newer; then \
+		PATH="$(CURDIR)/$(NEWER):$$PATH" NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest \
+			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end)); \
+	else \
+		echo "SKIPPED: there are no newer servers to be had here"; \
+	fi
 
 # promtool and a server that scrapes, and a sender that is not ours. Debian starts the server it installs; a
 # policy file would be needed to forbid it, and a container has nothing that starts it.

@@ -13,6 +13,7 @@ use super::{File, GENERATED, Prometheus, Settings, Severities, dashboard, yaml};
 use crate::catalog::alert::{Alert, CHAPTERS, Case, Level, Record};
 use crate::catalog::limit::told;
 use crate::catalog::{LATENCY, Page};
+use crate::setting::Span;
 
 /// A file of rules.
 #[derive(Serialize)]
@@ -85,6 +86,10 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
         let id = page.id;
         let rules = Rules { groups: parts.iter().map(|part| group(part, settings)).collect() };
         files.push(File { path: format!("alert-rules/{id}.yml"), text: yaml(&rules) });
+        if offset(settings).is_some() {
+            // The cases are told in the rules' own time.
+            continue;
+        }
         let alerts = parts.iter().flat_map(|part| part.alerts.iter().copied());
         // What looks back over a day is a file of its own, evaluated less often: promtool evaluates every rule
         // of the file at every step.
@@ -96,6 +101,11 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
             }
         }
     }
+}
+
+/// How far in the past rules are evaluated, where the server can do so.
+fn offset(settings: &Settings) -> Option<Span> {
+    settings.alerts.query_offset.filter(|_| settings.alerts.prometheus == Prometheus::From3)
 }
 
 /// The rules of a part.
@@ -120,12 +130,11 @@ fn group(part: &Part<'_>, settings: &Settings) -> Group {
             annotations: annotations(part.page, alert, settings),
         })
     });
-    let offset = settings.alerts.query_offset.filter(|_| settings.alerts.prometheus == Prometheus::From3);
     let own = || span(part.interval).unwrap_or_else(|| "30s".to_owned());
     Group {
         name: part.group.clone().into_owned(),
         interval: settings.alerts.interval.map_or_else(own, |interval| interval.to_string()),
-        query_offset: offset.map(|offset| offset.to_string()),
+        query_offset: offset(settings).map(|offset| offset.to_string()),
         rules: records.chain(alerts).collect(),
     }
 }

@@ -33,7 +33,8 @@ pub struct Alerts {
     /// How often rules are evaluated, in place of the interval that each group has; whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
-    /// How far in the past rules are evaluated, for series that arrive late. Needs `prometheus: "3"`.
+    /// How far in the past rules are evaluated, for series that arrive late. Needs `prometheus: "3"`. Unit tests of
+    /// the rules are not written then: their cases are told in the rules' own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_offset: Option<Span>,
     /// The oldest Alertmanager that must understand its configuration.

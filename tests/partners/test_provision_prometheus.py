@@ -304,8 +304,8 @@ def webhook():
 
 def routes(url: str) -> str:
     return json.dumps({
-        "route": {"receiver": "lab", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "1s"},
-        "receivers": [{"name": "lab", "webhook_configs": [{"url": url}]}],
+        "route": {"receiver": "persons", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "1s"},
+        "receivers": [{"name": "persons", "webhook_configs": [{"url": url}]}],
     })
 
 
@@ -342,12 +342,12 @@ def test_an_alert_reaches_a_person(prometheus, alertmanager, webhook, tmp_path):
     blind = dict(manager(alertmanager)["alertmanager"], amtool="no-such-amtool")
     done = Provision(tmp_path / "push", {"alertmanager": blind})("apply")
     assert done.code == 1 and "the server does not load it" in done.text and "reloaded it" in done.text, done.text
-    assert "lab" in alertmanager.get("/api/v2/status")["config"]["original"]
+    assert "persons" in alertmanager.get("/api/v2/status")["config"]["original"]
 
     push = Provision(tmp_path / "push", target(prometheus), manager(alertmanager))
     push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
     assert push("destroy").code == 0
-    assert "lab" not in alertmanager.get("/api/v2/status")["config"]["original"] and groups(prometheus) == {}
+    assert "persons" not in alertmanager.get("/api/v2/status")["config"]["original"] and groups(prometheus) == {}
 
 
 def test_a_device_is_silenced(alertmanager, tmp_path):

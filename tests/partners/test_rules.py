@@ -4,6 +4,7 @@ Independent: promtool and amtool of Debian, and the schemas of the Prometheus op
 """
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -160,6 +161,34 @@ def test_changed_settings_give_rules_that_are_lawful(tmp_path):
     out = tmp_path / "out"
     run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *(out / "alert-rules").glob("*.yml"))
     run(program("promtool"), "test", "rules", *(out / "alert-rules/tests").glob("device*.yml"))
+    run(program("amtool"), "check-config", out / "provisioning/alertmanager/alertmanager.yml")
+
+
+def version(name: str) -> tuple[int, ...]:
+    """Of a program: `(3, 5)`."""
+    said = run(program(name), "--version")
+    return tuple(int(part) for part in re.search(r"version (\d+)\.(\d+)", said).groups())
+
+
+def test_what_old_servers_refuse_new_ones_take(tmp_path):
+    """`make newer` brings servers that are newer than Debian's stable ones."""
+    if version("promtool") < (3, 0) or version("amtool") < (0, 28):
+        pytest.skip("promtool before 3.0 or amtool before 0.28: see `make newer`")
+    generate(
+        tmp_path,
+        "alerts:\n"
+        "  prometheus: '3'\n  query_offset: 30s\n  alertmanager: '0.28'\n"
+        "  receivers:\n"
+        "    - teams: {url_file: /etc/alertmanager/teams, priorities: [P0]}\n"
+        "    - discord: {url_file: /etc/alertmanager/discord}\n"
+        "    - webhook: {url_file: /etc/alertmanager/webhook}\n",
+    )
+    out = tmp_path / "out"
+    files = sorted((out / "alert-rules").glob("*.yml"))
+    assert all(group["query_offset"] == "30s" for file in files for group in yaml.safe_load(file.read_text())["groups"])
+    run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *files)
+    # Their cases are told in the rules' own time, so there are none.
+    assert not (out / "alert-rules/tests").exists()
     run(program("amtool"), "check-config", out / "provisioning/alertmanager/alertmanager.yml")
 
 

@@ -150,7 +150,7 @@ static COMMAND: Alert = Alert {
     related: &["NeuralDeviceSilent"],
     fires: Case::fires(
         10,
-        &[("neural_device_answer_failures_total{device='cyton'}", "0x5 5x10")],
+        &[("neural_device_answer_failures_total{device='cyton'}", "0x6 5x9")],
         &[("device", "cyton")],
         "5",
     ),

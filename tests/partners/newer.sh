@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Prometheus, promtool, Alertmanager and amtool of Debian's testing, unpacked into a folder; nothing is installed.
+# Fails where there is no apt, no network, or a machine on which they do not run.
+set -euo pipefail
+
+mkdir -p "$1"
+into=$(realpath "$1")
+rm -rf "$into"
+mkdir -p "$into"/{lists,archives}/partial
+echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian testing main' \
+	> "$into/sources.list"
+apt() {
+	apt-get -qq -o Dir::Etc::sourcelist="$into/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$into/lists" \
+		-o Dir::Cache="$into" -o Acquire::Languages=none -o APT::Sandbox::User= "$@"
+}
+apt update
+(cd "$into/archives" && apt download prometheus promtool prometheus-alertmanager)
+for package in "$into"/archives/*.deb; do
+	dpkg-deb --extract "$package" "$into/root"
+done
+rm -rf "$into"/{lists,archives}
+for name in prometheus promtool prometheus-alertmanager amtool; do
+	"$into/root/usr/bin/$name" --version 2>&1 | head -1
+done
