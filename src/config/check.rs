@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::alert::CHAPTERS;
+use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
 use crate::decode::MeasureImpedance;
 use crate::document::{Document, Format, Path, Problem, list, suggest};
@@ -39,6 +39,11 @@ pub const FORMATS: &[Format] = &[
     Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
     Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
     Format { name: "regex", noun: "a regular expression", check: regex },
+    Format {
+        name: "log-selector",
+        noun: "a selector such as {unit=\"neural-exporter.service\"}",
+        check: log_selector,
+    },
     Format { name: "log-filter", noun: "a level such as info", check: log_filter },
 ];
 
@@ -63,6 +68,16 @@ fn regex(text: &str) -> Result<(), String> {
         format!("not a regular expression: {}", last.trim_start_matches("error: "))
     };
     regex::Regex::new(text).map(drop).map_err(told)
+}
+
+fn log_selector(text: &str) -> Result<(), String> {
+    let inside = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    match inside.filter(|inside| inside.contains('=') && !inside.contains("|=") && !inside.ends_with('}')) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "\"{text}\" is not the selector of a log; write it like {{unit=\"neural-exporter.service\"}}"
+        )),
+    }
 }
 
 fn log_filter(text: &str) -> Result<(), String> {
@@ -141,7 +156,8 @@ impl Check<'_> {
         let Some(alerts) = self.document.part::<Alerts>(&path) else { return };
         for (index, name) in alerts.off.iter().enumerate() {
             // Those of packs are known to the packs alone.
-            let known = || CHAPTERS.iter().flat_map(|chapter| chapter.alerts).map(|alert| alert.name);
+            let chapters = || CHAPTERS.iter().copied().chain([&LOGS]);
+            let known = || chapters().flat_map(|chapter| chapter.alerts).map(|alert| alert.name);
             let meant = suggest(name, known()).filter(|meant| meant != name);
             if let Some(meant) = meant.filter(|_| !known().any(|known| known == name)) {
                 let message = format!("no alert is called \"{name}\"; did you mean \"{meant}\"?");

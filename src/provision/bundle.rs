@@ -8,6 +8,8 @@ use crate::render::File;
 const DASHBOARDS: &str = "provisioning/grafana/dashboards/";
 /// Where rules lie. Folders below it are for people, tests for example.
 const RULES: &str = "alert-rules/";
+/// Where rules lie that are evaluated over logs.
+const LOG_RULES: &str = "alert-rules/loki/";
 /// The configuration of an Alertmanager.
 const ALERTMANAGER: &str = "provisioning/alertmanager/";
 
@@ -21,6 +23,8 @@ pub struct Bundle {
     pub dashboards: Vec<Dashboard>,
     /// In the order of their names.
     pub rules: Vec<RuleFile>,
+    /// Rules over logs, in the order of their names.
+    pub log_rules: Vec<RuleFile>,
     /// The text of the Alertmanager's configuration, if there is one.
     pub alertmanager: Option<String>,
     /// Hours in which somebody wants to hear nothing, each with its `name`, as Grafana's API takes them.
@@ -79,6 +83,11 @@ impl Bundle {
             } else if let Some(name) = direct(path, RULES) {
                 match rule_file(name, text) {
                     Ok(rules) => bundle.rules.push(rules),
+                    Err(why) => tell(path, why),
+                }
+            } else if let Some(name) = direct(path, LOG_RULES) {
+                match rule_file(name, text) {
+                    Ok(rules) => bundle.log_rules.push(rules),
                     Err(why) => tell(path, why),
                 }
             } else if direct(path, ALERTING).is_some() {
@@ -155,6 +164,7 @@ mod tests {
         let bundle = Bundle::of(vec![
             file("alert-rules/device.yml", "groups: [{name: device, rules: [{record: a, expr: b}]}]"),
             file("alert-rules/tests/device.yml", "tests: []"),
+            file("alert-rules/loki/agent.yml", "groups: [{name: log, rules: []}]"),
             file("dashboards/overview.json", "{\"__inputs\": []}"),
             file("provisioning/alertmanager/alertmanager.yml", "route: {receiver: a}"),
             file("provisioning/alertmanager/fragment.yml", "routes: []"),
@@ -167,10 +177,11 @@ mod tests {
         .unwrap();
         assert_eq!(bundle.rules.len(), 1);
         assert_eq!(bundle.rules[0].groups[0].rules, 1);
+        assert_eq!(bundle.log_rules[0].groups[0].name, "log");
         assert_eq!(bundle.alertmanager.as_deref(), Some("route: {receiver: a}"));
         assert_eq!(bundle.dashboards[0].uid, "neural");
         assert_eq!(bundle.mute_timings[0]["name"], "night");
-        assert_eq!(bundle.files.len(), 7);
+        assert_eq!(bundle.files.len(), 8);
     }
 
     #[test]

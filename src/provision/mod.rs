@@ -60,7 +60,8 @@ impl Place {
         Ok(match target {
             Target::Grafana(of) => Self::Grafana(Box::new(grafana::Place::open(of)?)),
             Target::Prometheus(of) => Self::Prometheus(prometheus::Place::open(of)?),
-            Target::Mimir(of) => Self::Ruler(ruler::Place::open(of)?),
+            Target::Mimir(of) => Self::Ruler(ruler::Place::open(of, ruler::Over::Metrics)?),
+            Target::Loki(of) => Self::Ruler(ruler::Place::open(of, ruler::Over::Logs)?),
             Target::Alertmanager(of) => Self::Alertmanager(alertmanager::Place::open(of)?),
             Target::Directory(of) => Self::Directory(directory::Place::open(of)),
         })

@@ -1,4 +1,5 @@
-//! A ruler that takes groups of rules over HTTP: Mimir and its relatives, and Grafana's endpoint for rules of Prometheus.
+//! A ruler that takes groups of rules over HTTP: Mimir and its relatives, Loki for rules over logs, and Grafana's
+//! endpoint for rules of Prometheus.
 //!
 //! Groups are pushed as they stand in the files. What was pushed, and how it looked, is kept in one more group whose
 //! alert never fires: rules have no place for a mark that would not be seen in series or notifications.
@@ -10,8 +11,7 @@ use serde_yaml::Value as Yaml;
 use super::client::{Ask, Client, escape};
 use super::mark::{OURS, hash};
 use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::settings::Mimir;
-use super::{Bundle, Teller};
+use super::{Bundle, RuleFile, Teller, settings};
 
 /// The group that knows the others.
 const MARKS: &str = "neural-exporter-marks";
@@ -40,8 +40,8 @@ impl Ruler {
         }
     }
 
-    pub(super) fn wanted(bundle: &Bundle) -> Vec<Wanted> {
-        let groups = bundle.rules.iter().flat_map(|file| &file.groups);
+    pub(super) fn wanted(rules: &[RuleFile]) -> Vec<Wanted> {
+        let groups = rules.iter().flat_map(|file| &file.groups);
         let group = |group: &super::Group| Wanted {
             kind: Kind::RuleGroup,
             name: group.name.clone(),
@@ -206,26 +206,39 @@ pub(super) fn span(text: &str) -> String {
     format!("{total}s")
 }
 
+/// What a ruler evaluates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// PromQL over metrics.
+    Metrics,
+    /// LogQL over logs.
+    Logs,
+}
+
 /// A ruler by itself.
 pub(super) struct Place {
     client: Client,
     ruler: Ruler,
+    over: Over,
 }
 
 impl Place {
-    pub(super) fn open(settings: &Mimir) -> Result<Self, String> {
-        if settings.prefix.trim_start_matches('/').starts_with("loki/") {
-            return Err(
-                "Loki evaluates LogQL over logs, and these rules are PromQL over metrics: name a Mimir, \
-                        Cortex or Prometheus, and let Loki's ruler write to it what it counts in logs"
-                    .to_owned(),
-            );
+    pub(super) fn open(settings: &settings::Ruler, over: Over) -> Result<Self, String> {
+        let usual = match over {
+            Over::Metrics => "/prometheus/config/v1/rules",
+            Over::Logs => "/loki/api/v1/rules",
+        };
+        let prefix = settings.prefix.as_deref().unwrap_or(usual);
+        if over == Over::Metrics && prefix.trim_start_matches('/').starts_with("loki/") {
+            return Err("Loki evaluates LogQL over logs, and these rules are PromQL over metrics: \
+                        write `loki:` for `mimir:`, and it gets the rules for the agent's log"
+                .to_owned());
         }
         let mut client = Client::open(&settings.url, &settings.server)?;
         if let Some(tenant) = &settings.tenant {
             client.always("x-scope-orgid", tenant)?;
         }
-        Ok(Self { client, ruler: Ruler::new(&settings.prefix, &settings.namespace) })
+        Ok(Self { client, ruler: Ruler::new(prefix, &settings.namespace), over })
     }
 
     pub(super) fn writes(&self) -> u64 {
@@ -238,7 +251,10 @@ impl Place {
     }
 
     pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
-        Ruler::wanted(bundle)
+        Ruler::wanted(match self.over {
+            Over::Metrics => &bundle.rules,
+            Over::Logs => &bundle.log_rules,
+        })
     }
 
     pub(super) async fn read(&mut self) -> Result<Vec<Found>, String> {

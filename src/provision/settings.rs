@@ -36,7 +36,9 @@ pub enum Target {
     /// A Prometheus whose rule files can be written here.
     Prometheus(Prometheus),
     /// A ruler that takes rules of Prometheus over HTTP: Mimir, Cortex.
-    Mimir(Mimir),
+    Mimir(Ruler),
+    /// The ruler of Loki, which gets the rules over the agent's log (`alerts.logs` says which log that is).
+    Loki(Ruler),
     /// An Alertmanager whose configuration can be written here.
     Alertmanager(Alertmanager),
     /// A folder that gets every generated file.
@@ -50,7 +52,7 @@ impl Target {
         match self {
             Self::Grafana(of) => &of.name,
             Self::Prometheus(of) => &of.name,
-            Self::Mimir(of) => &of.name,
+            Self::Mimir(of) | Self::Loki(of) => of.name.as_deref().unwrap_or_else(|| self.kind()),
             Self::Alertmanager(of) => &of.name,
             Self::Directory(of) => &of.name,
         }
@@ -63,6 +65,7 @@ impl Target {
             Self::Grafana(_) => "grafana",
             Self::Prometheus(_) => "prometheus",
             Self::Mimir(_) => "mimir",
+            Self::Loki(_) => "loki",
             Self::Alertmanager(_) => "alertmanager",
             Self::Directory(_) => "directory",
         }
@@ -75,7 +78,7 @@ impl Target {
                 of.server.paths().chain(&mut of.contact_points_file).chain(&mut of.policies_file).collect()
             }
             Self::Prometheus(of) => of.server.paths().chain([&mut of.rules_directory]).collect(),
-            Self::Mimir(of) => of.server.paths().collect(),
+            Self::Mimir(of) | Self::Loki(of) => of.server.paths().collect(),
             Self::Alertmanager(of) => of.server.paths().chain([&mut of.config_file]).collect(),
             Self::Directory(of) => vec![&mut of.path],
         }
@@ -264,10 +267,10 @@ fn verify() -> Span {
 /// A ruler that takes rules over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Mimir {
-    /// The target's name.
-    #[serde(default = "mimir")]
-    pub name: String,
+pub struct Ruler {
+    /// The target's name; its kind if left away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its root.
     pub url: String,
     /// How it is reached.
@@ -276,21 +279,13 @@ pub struct Mimir {
     /// Whose rules these are, where there are several tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// Where its rules are: `/prometheus/config/v1/rules` in Mimir, `/api/v1/rules` in Cortex. Loki's
-    /// `/loki/api/v1/rules` is refused: it takes rules over logs alone.
-    #[serde(default = "prefix")]
-    pub prefix: String,
+    /// Where its rules are: `/prometheus/config/v1/rules` in Mimir and `/loki/api/v1/rules` in Loki, if left away;
+    /// `/api/v1/rules` in Cortex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
     /// The namespace. What stands in it is ours.
     #[serde(default = "folder_uid")]
     pub namespace: String,
-}
-
-fn mimir() -> String {
-    "mimir".to_owned()
-}
-
-fn prefix() -> String {
-    "/prometheus/config/v1/rules".to_owned()
 }
 
 /// An Alertmanager whose configuration can be written here.

@@ -174,6 +174,7 @@ Files for the programs around the agent, written by `neural-exporter generate`.
 |---|---|
 | `prometheus/` | `prometheus.yml` scrapes the agents in `file_sd/neural.json` and evaluates `../alert-rules/*.yml` |
 | `alertmanager/` | `alertmanager.yml` is complete and tells those under `alerts.receivers`; `fragment.yml` is what goes into a file you have; `example.yml` has one receiver of each kind |
+| `../alert-rules/loki/` | rules over the agent's log, for Loki's ruler: a target `loki:` of `provision`, or its rule folder |
 | `compose/` | the agent, Prometheus, Alertmanager and Grafana on one machine: `docker compose up -d` |
 | `kubernetes/` | the agent on every node, or one of it, and objects for the Prometheus operator: `kubectl apply -k .` |
 | `helm/` | values for kube-prometheus-stack, so that it finds them |

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{File, GENERATED, Prometheus, Settings, Severities, dashboard, yaml};
-use crate::catalog::alert::{Alert, CHAPTERS, Case, Level, Record};
+use crate::catalog::alert::{Alert, CHAPTERS, Case, Chapter, LOGS, Level, Record};
 use crate::catalog::limit::told;
 use crate::catalog::{LATENCY, Page};
 use crate::setting::Span;
@@ -56,21 +56,38 @@ pub(super) struct Part<'a> {
     pub(super) alerts: Vec<&'a Alert>,
 }
 
+impl<'a> Part<'a> {
+    fn of(page: &'a Page, chapter: &'a Chapter, settings: &Settings) -> Self {
+        let alerts = chapter.alerts.iter().copied().filter(|alert| wanted(alert, settings));
+        Self {
+            page,
+            group: chapter.group.into(),
+            interval: chapter.interval,
+            records: chapter.records,
+            alerts: alerts.collect(),
+        }
+    }
+}
+
+/// Whether an alert is not switched off.
+fn wanted(alert: &Alert, settings: &Settings) -> bool {
+    !settings.alerts.off.iter().any(|name| name == alert.name)
+}
+
+/// What a ruler over logs evaluates, if there is anything.
+pub(super) fn logs<'a>(pages: &[&'a Page], settings: &Settings) -> Option<Part<'a>> {
+    let page = pages.iter().find(|page| page.id == LOGS.page)?;
+    Some(Part::of(page, &LOGS, settings)).filter(|part| !part.alerts.is_empty())
+}
+
 /// The parts of these pages, without alerts that are switched off. Those of one page stand together.
 pub(super) fn parts<'a>(pages: &[&'a Page], settings: &Settings) -> Vec<Part<'a>> {
-    let wanted = |alert: &&Alert| !settings.alerts.off.iter().any(|name| name == alert.name);
     let mut parts = Vec::new();
     for page in pages {
-        for chapter in CHAPTERS.iter().filter(|chapter| chapter.page == page.id) {
-            parts.push(Part {
-                page,
-                group: chapter.group.into(),
-                interval: chapter.interval,
-                records: chapter.records,
-                alerts: chapter.alerts.iter().copied().filter(wanted).collect(),
-            });
-        }
-        let own: Vec<&Alert> = page.metrics.iter().filter_map(|metric| metric.alert).filter(wanted).collect();
+        let chapters = CHAPTERS.iter().filter(|chapter| chapter.page == page.id);
+        parts.extend(chapters.map(|chapter| Part::of(page, chapter, settings)));
+        let own = page.metrics.iter().filter_map(|metric| metric.alert);
+        let own: Vec<&Alert> = own.filter(|alert| wanted(alert, settings)).collect();
         if !own.is_empty() {
             let group = format!("neural-{}-own", page.id).replace('_', "-").into();
             parts.push(Part { page, group, interval: 30, records: &[], alerts: own });
@@ -80,6 +97,11 @@ pub(super) fn parts<'a>(pages: &[&'a Page], settings: &Settings) -> Vec<Part<'a>
 }
 
 pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>) {
+    if let Some(part) = logs(pages, settings) {
+        // What looks into the past is for servers of metrics.
+        let rules = Rules { groups: vec![Group { query_offset: None, ..group(&part, settings) }] };
+        files.push(File { path: format!("alert-rules/loki/{}.yml", part.page.id), text: yaml(&rules) });
+    }
     let parts = parts(pages, settings);
     for parts in parts.chunk_by(|a, b| a.page.id == b.page.id) {
         let Some(Part { page, .. }) = parts.first() else { continue };
@@ -139,9 +161,9 @@ fn group(part: &Part<'_>, settings: &Settings) -> Group {
     }
 }
 
-/// PromQL with the numbers in it.
+/// PromQL with the numbers in it, or LogQL.
 pub(super) fn expression(text: &str, settings: &Settings) -> String {
-    let text = text.replace("${job}", &settings.alerts.job);
+    let text = text.replace("${job}", &settings.alerts.job).replace("${logs}", &settings.alerts.logs);
     let filled = settings.limits.fill(&text, |_, number, how| match how {
         "le" => bucket(number, settings),
         _ => number.to_string(),

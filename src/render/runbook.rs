@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::rules::{expression, limits, parts, severity, span, text};
+use super::rules::{expression, limits, logs, parts, severity, span, text};
 use super::{File, GENERATED, Settings};
 use crate::catalog::Page;
 use crate::catalog::alert::{Alert, Priority};
@@ -64,7 +64,13 @@ amtool --alertmanager.url=http://127.0.0.1:9093 silence add device=cyton \\
 
 pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>) {
     let parts = parts(pages, settings);
-    let known: Vec<&str> = parts.iter().flat_map(|part| &part.alerts).map(|alert| alert.name).collect();
+    let logs = logs(pages, settings);
+    let known: Vec<&str> =
+        parts.iter().chain(&logs).flat_map(|part| &part.alerts).map(|alert| alert.name).collect();
+    let mut add = |alert: &Alert, language: &Language| {
+        let path = format!("{FOLDER}/{}.md", alert.name);
+        files.push(File { path, text: runbook(alert, language, &known, settings) });
+    };
     let mut index = format!("<!-- {GENERATED} -->\n\n{INDEX}");
     for parts in parts.chunk_by(|a, b| a.page.id == b.page.id) {
         let page = parts.first().map(|part| part.page);
@@ -72,8 +78,14 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
         let _ = write!(index, "\n## {}\n\n{HEAD}", page.map_or("", |page| page.title));
         for alert in parts.iter().flat_map(|part| &part.alerts) {
             index += &row(alert, settings);
-            let path = format!("{FOLDER}/{}.md", alert.name);
-            files.push(File { path, text: runbook(alert, &known, settings) });
+            add(alert, &METRICS);
+        }
+    }
+    if let Some(part) = logs {
+        let _ = write!(index, "\n## The agent's log, for Loki\n\n{HEAD}");
+        for alert in part.alerts {
+            index += &row(alert, settings);
+            add(alert, &LOGS);
         }
     }
     files.push(File { path: format!("{FOLDER}/README.md"), text: index });
@@ -106,7 +118,18 @@ fn plain(template: &str) -> String {
     text + rest
 }
 
-fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
+/// What queries are written in.
+struct Language {
+    /// The word behind a fence.
+    name: &'static str,
+    /// Who answers them.
+    server: &'static str,
+}
+
+const METRICS: Language = Language { name: "promql", server: "Prometheus" };
+const LOGS: Language = Language { name: "logql", server: "Loki" };
+
+fn runbook(alert: &Alert, language: &Language, known: &[&str], settings: &Settings) -> String {
     let mut page = format!(
         "<!-- {GENERATED} -->\n\n# {}\n\n{}.\n\n{}\n\n",
         alert.name,
@@ -128,9 +151,10 @@ fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
         }
     }
     if !alert.queries.is_empty() {
-        page += "\n## Where to look\n\nQueries for Prometheus, or Grafana's Explore:\n";
+        let _ =
+            writeln!(page, "\n## Where to look\n\nQueries for {}, or Grafana's Explore:", language.server);
         for query in alert.queries {
-            let _ = write!(page, "\n```promql\n{}\n```\n", expression(query, settings));
+            let _ = write!(page, "\n```{}\n{}\n```\n", language.name, expression(query, settings));
         }
     }
     page += "\n## When it fires\n";
@@ -138,10 +162,11 @@ fn runbook(alert: &Alert, known: &[&str], settings: &Settings) -> String {
         let hold = span(level.hold).map_or_else(|| "at once".to_owned(), |hold| format!("after {hold}"));
         let _ = write!(
             page,
-            "\nAs **{}** ({}, {}), {hold}:\n\n```promql\n{}\n```\n",
+            "\nAs **{}** ({}, {}), {hold}:\n\n```{}\n{}\n```\n",
             severity(level, settings),
             level.priority.as_str(),
             within(level.priority),
+            language.name,
             expression(level.expr, settings)
         );
     }

@@ -37,6 +37,9 @@ pub struct Alerts {
     /// the rules are not written then: their cases are told in the rules' own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_offset: Option<Span>,
+    /// Which log is the agents', for the rules of Loki: the selector of its streams, without a filter.
+    #[schemars(extend("format" = "log-selector"))]
+    pub logs: String,
     /// The oldest Alertmanager that must understand its configuration.
     pub alertmanager: Alertmanager,
     /// Who is told, each item a mapping with one key: the kind.
@@ -62,6 +65,7 @@ impl Default for Alerts {
             prometheus: Prometheus::default(),
             interval: None,
             query_offset: None,
+            logs: "{unit=\"neural-exporter.service\"}".to_owned(),
             alertmanager: Alertmanager::default(),
             receivers: Vec::new(),
             watchdog: None,

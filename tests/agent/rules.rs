@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use neural_exporter::catalog::alert::{Alert, CHAPTERS, Level};
+use neural_exporter::catalog::alert::{Alert, CHAPTERS, LOGS, Level};
 use neural_exporter::catalog::limit::{LIMITS, Limits};
 use neural_exporter::catalog::{PAGES, Page, agent};
 use neural_exporter::decode::engines;
@@ -35,8 +35,14 @@ fn pages() -> Vec<&'static Page> {
     PAGES.iter().copied().chain([&agent::PAGE]).collect()
 }
 
+/// What is computed from metrics.
 fn alerts() -> impl Iterator<Item = &'static Alert> {
     CHAPTERS.iter().flat_map(|chapter| chapter.alerts).copied()
+}
+
+/// And from the log.
+fn all_alerts() -> impl Iterator<Item = &'static Alert> {
+    alerts().chain(LOGS.alerts.iter().copied())
 }
 
 fn expressions() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -99,7 +105,7 @@ fn an_alert_leads_to_its_dashboard() {
 /// Every alert that the files have.
 fn alerts_of_pages() -> impl Iterator<Item = &'static Alert> {
     let own = pages().into_iter().flat_map(|page| page.metrics.iter().filter_map(|metric| metric.alert));
-    alerts().chain(own)
+    all_alerts().chain(own)
 }
 
 #[test]
@@ -144,9 +150,9 @@ fn known() -> BTreeSet<String> {
 #[test]
 fn every_name_in_a_text_is_one_that_there_is() {
     let mut known = known();
-    known.extend(alerts().map(|alert| alert.name.to_owned()));
+    known.extend(all_alerts().map(|alert| alert.name.to_owned()));
     let names = Regex::new(r"[a-z]+:neural_[a-z0-9_:]+|\b(neural_|Neural[A-Z])\w+").unwrap();
-    for alert in alerts() {
+    for alert in all_alerts() {
         let steps = [alert.immediate, alert.short_term, alert.long_term].concat();
         for text in [alert.description, alert.meaning].into_iter().chain(steps) {
             for name in names.find_iter(text).map(|found| found.as_str()) {
@@ -232,8 +238,8 @@ fn every_limit_that_is_named_exists_and_every_limit_is_named() {
 #[test]
 fn every_alert_has_all_that_an_alert_needs() {
     let mut names = BTreeSet::new();
-    let known: BTreeSet<&str> = alerts().map(|alert| alert.name).collect();
-    for alert in alerts() {
+    let known: BTreeSet<&str> = all_alerts().map(|alert| alert.name).collect();
+    for alert in all_alerts() {
         let name = alert.name;
         assert!(names.insert(name), "{name} is there twice");
         let camel = name.chars().all(|c| c.is_ascii_alphanumeric()) && name.len() > 6;
@@ -275,7 +281,7 @@ fn every_alert_has_all_that_an_alert_needs() {
 #[test]
 fn every_label_that_a_text_names_is_one_of_the_alert() {
     let named = Regex::new(r"\$labels\.([a-z_]+)").unwrap();
-    for alert in alerts() {
+    for alert in all_alerts() {
         let own: BTreeSet<&str> = alert.fires.labels.iter().map(|(name, _)| *name).collect();
         for text in [alert.summary, alert.description] {
             for label in named.captures_iter(text).map(|found| found.get(1).unwrap().as_str()) {

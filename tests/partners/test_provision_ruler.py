@@ -1,8 +1,11 @@
 """Rules into a ruler that takes them over HTTP, which is played by `ruler_server`."""
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
+from conftest import PROGRAM
 from provisioning import Provision, rules
 from ruler_server import Ruler
 
@@ -10,6 +13,13 @@ from ruler_server import Ruler
 @pytest.fixture
 def ruler():
     server = Ruler()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def loki():
+    server = Ruler(prefix="/loki/api/v1/rules")
     yield server
     server.stop()
 
@@ -64,8 +74,37 @@ def test_what_is_missing_is_told(ruler, tmp_path):
     elsewhere.files.rules("device", rules("DeviceDown"))
     done = elsewhere("plan")
     assert done.code == 1 and "the prefix is right" in done.text, done.text
-    loki = Provision(tmp_path / "loki", {"mimir": {"url": ruler.url, "tenant": "lab", "prefix": "/loki/api/v1/rules"}})
-    loki.files.rules("device", rules("DeviceDown"))
+    wrong = Provision(tmp_path / "wrong", {"mimir": {"url": ruler.url, "tenant": "lab", "prefix": "/loki/api/v1/rules"}})
+    wrong.files.rules("device", rules("DeviceDown"))
     asked = len(ruler.asked)
-    done = loki("apply")
-    assert done.code == 1 and "LogQL" in done.text and len(ruler.asked) == asked, done.text
+    done = wrong("apply")
+    assert done.code == 1 and "`loki:`" in done.text and len(ruler.asked) == asked, done.text
+
+
+def test_loki_gets_rules_over_logs_alone(loki, tmp_path):
+    push = Provision(tmp_path / "push", {"loki": {"url": loki.url, "tenant": "lab"}})
+    push.files.rules("device", rules("DeviceDown"))
+    push.files.rules("loki/agent", rules("LogErrors", expr='count_over_time({unit="a"} |= `ERROR` [5m]) > 0'))
+    assert push("plan").code == 3 and writes(loki) == 0
+    done = push("apply")
+    assert done.code == 0 and "loki" in done.text, done.text
+    mine = loki.tenants["lab"]["neural-exporter"]
+    assert set(mine) - {"neural-exporter-marks"} == {"neural-loki/agent"}
+    before = writes(loki)
+    assert push("apply").code == 0 and writes(loki) == before
+    assert push("destroy").code == 0 and not loki.tenants["lab"]["neural-exporter"]
+
+
+def test_what_is_generated_reaches_loki(loki, tmp_path):
+    config = tmp_path / "config.yml"
+    config.write_text(
+        "alerts: {logs: '{app=\"neural\"}', runbooks: 'https://wiki/run', severities: three}\n"
+        f"provision: {{targets: [{{loki: {{url: '{loki.url}', tenant: lab, namespace: lab}}}}]}}\n"
+    )
+    run = [PROGRAM, "provision", "apply", "--config", config]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    group = loki.tenants["lab"]["lab"]["neural-agent-log"]
+    assert {rule["alert"] for rule in group["rules"]} == {"NeuralLogCannotStart", "NeuralLogErrors", "NeuralLogPanic"}
+    assert all('{app="neural"}' in rule["expr"] for rule in group["rules"])
+    assert group["rules"][0]["annotations"]["runbook_url"] == "https://wiki/run/NeuralLogCannotStart.md"

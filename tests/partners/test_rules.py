@@ -15,6 +15,7 @@ from conftest import PROGRAM, ROOT, program
 
 RULES = sorted((ROOT / "alert-rules").glob("*.yml"))
 TESTS = sorted((ROOT / "alert-rules" / "tests").glob("*.yml"))
+LOKI = ROOT / "alert-rules" / "loki" / "agent.yml"
 ROUTES = ROOT / "provisioning" / "alertmanager"
 
 
@@ -60,8 +61,9 @@ def test_every_alert_is_tested():
             (fires if question["exp_alerts"] else quiet).add(question["alertname"])
     assert fires == alerts
     assert quiet == alerts - {"NeuralWatchdog"}
+    (logs,) = yaml.safe_load(LOKI.read_text())["groups"]
     pages = {page.stem for page in (ROOT / "alert-rules" / "runbooks").glob("Neural*.md")}
-    assert pages == alerts | {"NeuralMaintenance"}
+    assert pages == alerts | {rule["alert"] for rule in logs["rules"]} | {"NeuralMaintenance"}
 
 
 def test_prometheus_takes_its_configuration():

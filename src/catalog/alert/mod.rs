@@ -9,6 +9,7 @@ mod disk;
 mod gpu;
 mod host;
 mod inference;
+mod log;
 mod pipeline;
 mod port;
 mod process;
@@ -21,6 +22,8 @@ mod stage;
 mod stream;
 mod tap;
 mod vitals;
+
+pub use log::LOGS;
 
 /// The alerts and recording rules of one subject: a file, and a group of rules.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +75,7 @@ pub struct Record {
 /// One alert.
 ///
 /// In expressions `${id}` stands for a limit's number, `${id:le}` for the bucket of a stage's duration that it
-/// falls into, and `${job}` for the name of the scrape job. In texts `${id}` is the number with its unit.
+/// falls into, `${job}` for the name of the scrape job, and `${logs}` for the selector of the agent's log. In texts `${id}` is the number with its unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Alert {
     /// In CamelCase, from `Neural` on, unique.

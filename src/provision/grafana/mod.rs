@@ -79,7 +79,7 @@ impl Place {
         wanted.extend(settings.datasource.iter().map(source::wanted));
         wanted.extend(bundle.dashboards.iter().map(|board| dashboard::wanted(board, &settings.folder_uid)));
         match (self.alerts, alerts_source(settings)) {
-            (Alerts::Import, _) => wanted.extend(Ruler::wanted(bundle)),
+            (Alerts::Import, _) => wanted.extend(Ruler::wanted(&bundle.rules)),
             (Alerts::RuleGroups, Some(uid)) => wanted.extend(alerts::wanted(bundle, uid)),
             _ => {}
         }
