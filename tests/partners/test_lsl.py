@@ -5,6 +5,7 @@ can be killed. Where a peer has to lie, it is played here over plain sockets, as
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -431,6 +432,26 @@ def test_other_settings_are_the_same_stream(agent, lab):
     assert seen.value("neural_stream_nominal_rate_hertz", stream="EEG") == 500
 
 
+@pytest.mark.parametrize("mode", ["presence", "full"])
+def test_an_heir_of_another_shape_keeps_the_name(agent, lab, liar, mode):
+    watch(agent, lab, mode=mode)
+    first = lab.outlet(name="EEG", channels=8, rate=250)
+    agent.until(lambda s: s.series("neural_stream_info", stream="EEG", format="float32"))
+    # Another machine has one of this name now: who came after it would be told by its machine, too.
+    liar("EEG")
+    agent.until(lambda s: s.series("neural_stream_info", stream="EEG", machine="here"))
+    lab.end(first)
+    lab.outlet(name="EEG", type="EMG", channels=2, rate=500, format="int16")
+    seen = agent.until(lambda s: s.series("neural_stream_info", format="int16"), 40)
+    what = ("stream", "machine", "content", "format")
+    told = sorted(tuple(s.labels.get(label, "") for label in what) for s in seen.series("neural_stream_info"))
+    # What the one before was is said no longer.
+    assert told == [("EEG", "", "EMG", "int16"), ("EEG", "here", "EEG", "float32")]
+    assert seen.value("neural_source_up", source="lsl/EEG") == 1
+    channels = {s.labels.get("machine", ""): s.value for s in seen.series("neural_stream_channels", stream="EEG")}
+    assert channels == {"": 2, "here": 2}
+
+
 def test_a_stream_that_streams(agent, lab):
     lab.outlet(name="EEG", rate=250, channels=8, unit="microvolts", forever=True)
     watch(agent, lab, expect=["EEG", "Gaze"])
@@ -493,6 +514,25 @@ def test_an_outlet_is_killed_and_comes_back(agent, lab):
     lab.end(second)
     gone = agent.until(lambda s: s.value("neural_stream_present", stream="EEG") == 0, 40)
     assert not gone.series("neural_stream_info", stream="EEG")
+
+
+def test_a_refusal_is_no_return(agent, lab, liar):
+    sample = b"\x02" + struct.pack("<dff", 1.0, 1.0, 2.0)
+    first = liar("EEG")
+    first.answer = first.greeting() + first.patterns() + sample
+    watch(agent, lab)
+    agent.until(lambda s: samples(s, "EEG") == 1)
+    # Somebody listens where the stream was, and does not have it.
+    first.answer = b"LSL/110 404 Not found\r\n\r\n"
+    first.hang_up()
+    wait_until(lambda: first.closed >= 2, what="a refusal")
+    first.close()
+    second = liar("EEG")
+    second.answer = second.greeting() + second.patterns() + 2 * sample
+    agent.until(lambda s: samples(s, "EEG") >= 3, 40)
+    seen = agent.until(lambda s: s.value("neural_stream_reconnects_total", stream="EEG") >= 1)
+    assert seen.value("neural_stream_reconnects_total", stream="EEG") == 1
+    assert samples(seen, "EEG") == 3 and seen.value("neural_source_up", source="lsl/EEG") == 1
 
 
 def test_two_streams_of_one_name_are_two(agent, lab):
@@ -587,6 +627,7 @@ class Liar:
         self.tcp.listen()
         self.uid, self.ahead, self.answer, self.full = str(uuid.uuid4()), ahead, answer, full
         self.connections, self.closed, self.gone = 0, 0, False
+        self.peers: list[socket.socket] = []
         self.info = info or (
             f"<?xml version='1.0'?><info><name>{name}</name><type>EEG</type><channel_count>{channels}</channel_count>"
             f"<channel_format>float32</channel_format><source_id>liar</source_id><nominal_srate>100</nominal_srate>"
@@ -633,6 +674,7 @@ class Liar:
                     pass
                 return
             self.connections += 1
+            self.peers.append(peer)
             try:
                 peer.sendall(self.greeting() + self.patterns() if self.answer is None else self.answer)
                 peer.settimeout(60)
@@ -641,6 +683,12 @@ class Liar:
             except OSError:
                 pass
             self.closed += 1
+
+    def hang_up(self) -> None:
+        """Ends every connection."""
+        for peer in self.peers:
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.gone = True

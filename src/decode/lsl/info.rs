@@ -144,20 +144,16 @@ impl Info {
         // Whether the channel that is read is one of those that the stream has.
         let mut counted = false;
         let mut reader = Reader::new(text);
-        let mut path: Vec<&str> = Vec::new();
         while let Some(piece) = reader.next().map_err(|_| FaultKind::Syntax)? {
             match piece {
-                Piece::Open(name) => {
-                    path.push(name);
-                    if path == ["info", "desc", "channels", "channel"] {
-                        counted = info.described.len() < usize::from(info.channels);
-                        if counted {
-                            info.described.push(Channel::default());
-                        }
+                Piece::Open(_) if reader.open() == ["info", "desc", "channels", "channel"] => {
+                    counted = info.described.len() < usize::from(info.channels);
+                    if counted {
+                        info.described.push(Channel::default());
                     }
                 }
-                Piece::Close => drop(path.pop()),
-                Piece::Text(text) => match path.as_slice() {
+                Piece::Open(_) | Piece::Close => {}
+                Piece::Text(text) => match reader.open() {
                     ["info", "channel_count"] => {
                         let count: u32 = number(&text)?;
                         info.channels = u16::try_from(count).map_err(|_| FaultKind::BadValue)?;
@@ -178,7 +174,6 @@ impl Info {
                     _ => {}
                 },
             }
-            debug_assert_eq!(reader.depth(), path.len(), "what is open is open in both");
         }
         if info.name.is_empty() || info.uid.is_empty() || channels.is_none() {
             return Err(FaultKind::MissingField);

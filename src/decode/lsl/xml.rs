@@ -40,9 +40,9 @@ impl<'x> Reader<'x> {
         Self { rest: text.trim_start_matches('\u{feff}'), open: Vec::new(), empty: false, began: false }
     }
 
-    /// How many elements are open.
-    pub(super) fn depth(&self) -> usize {
-        self.open.len()
+    /// The names of the elements that are open, the outermost first.
+    pub(super) fn open(&self) -> &[&'x str] {
+        &self.open
     }
 
     /// The next piece; `None` after the end of the first element.

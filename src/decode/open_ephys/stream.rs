@@ -365,7 +365,7 @@ impl Stream {
 impl Decoder for Stream {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
         let mut rest = bytes;
-        while !rest.is_empty() && self.broken.is_none() {
+        while !(rest.is_empty() && self.held.is_empty()) && self.broken.is_none() {
             // What is whole is used where it lies; what is not is completed first, and no more.
             let mut held = std::mem::take(&mut self.held);
             let aside = !held.is_empty();
@@ -373,25 +373,15 @@ impl Decoder for Stream {
             match told {
                 Ok(Ok(used)) if aside => drop(held.drain(..used)),
                 Ok(Ok(used)) => rest = rest.get(used..).unwrap_or_default(),
+                Ok(Err(_)) if rest.is_empty() => {
+                    self.held = held;
+                    break;
+                }
                 Ok(Err(wanted)) => {
                     let more = wanted.saturating_sub(held.len()).clamp(1, rest.len());
                     let (now, later) = rest.split_at_checked(more).unwrap_or((rest, &[]));
                     held.extend_from_slice(now);
                     rest = later;
-                }
-                Err(kind) => self.broken = Some(kind),
-            }
-            self.held = held;
-        }
-        // The last bytes may have made a piece whole.
-        while !self.held.is_empty() && self.broken.is_none() {
-            let mut held = std::mem::take(&mut self.held);
-            let told = self.piece(&held, out);
-            match told {
-                Ok(Ok(used)) => drop(held.drain(..used)),
-                Ok(Err(_)) => {
-                    self.held = held;
-                    break;
                 }
                 Err(kind) => self.broken = Some(kind),
             }
