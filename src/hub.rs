@@ -16,6 +16,9 @@ use crate::metrics::{Cursor, Format, Registry};
 
 /// Lines written to a scrape under one lock: some 100 microseconds.
 const SLICE: usize = 2_000;
+/// Names of sources, beyond which one that came from outside is not taken: streams named by the second would fill the
+/// memory otherwise.
+const MOST: usize = 4_096;
 
 /// Everything the agent knows, behind one lock.
 #[derive(Debug)]
@@ -69,11 +72,14 @@ impl Hub {
     /// The source of this name, which is added if there is none: that of a thing that a source finds.
     pub fn source_named(&self, name: &str) -> SourceId {
         let mut state = self.lock();
-        let known = state.voice.names.iter().position(|known| **known == *name);
-        match known.and_then(|place| u32::try_from(place).ok()) {
-            Some(place) => SourceId(place),
-            None => state.add_source(name),
-        }
+        state.known(name).unwrap_or_else(|| state.add_source(name))
+    }
+
+    /// The same for a name that came from outside: nothing if it is new and there are too many.
+    pub fn source_found(&self, name: &str) -> Option<SourceId> {
+        let mut state = self.lock();
+        let room = state.voice.names.len() < MOST;
+        state.known(name).or_else(|| room.then(|| state.add_source(name)))
     }
 
     /// What is to be said of refused input now. The log is written by whoever asks, without the
@@ -94,6 +100,11 @@ impl Hub {
 impl State {
     fn new(registry: Registry, budget: Budget, peaks: Peaks) -> Self {
         Self { registry, budget, peaks, rates: Rates::default(), accepted: 0, voice: Voice::default() }
+    }
+
+    fn known(&self, name: &str) -> Option<SourceId> {
+        let place = self.voice.names.iter().position(|known| **known == *name)?;
+        u32::try_from(place).ok().map(SourceId)
     }
 
     fn add_source(&mut self, name: &str) -> SourceId {
@@ -232,6 +243,20 @@ impl Voice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_from_outside_are_not_without_end() {
+        let hub = Hub::default();
+        let first = hub.source_found("lsl/0");
+        for number in 1..2 * MOST {
+            hub.source_found(&format!("lsl/{number}"));
+        }
+        assert_eq!(hub.source_found("one more"), None);
+        assert_eq!(hub.lock().voice.names.len(), MOST);
+        // Who is known stays known, and the configuration always has room.
+        assert!(first.is_some() && hub.source_found("lsl/0") == first);
+        assert_eq!(hub.source_named("configured"), hub.source_named("configured"));
+    }
 
     #[test]
     fn complaints_are_seldom_and_complete() {

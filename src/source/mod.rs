@@ -120,6 +120,12 @@ impl Feed {
         Self::new(self.hub.clone(), self.hub.source_named(name), name)
     }
 
+    /// The same where the name came from outside: nothing if there are too many.
+    #[must_use]
+    pub fn found(&self, name: &str) -> Option<Self> {
+        Some(Self::new(self.hub.clone(), self.hub.source_found(name)?, name))
+    }
+
     /// What the feed is of is no longer followed: what was known of its present is forgotten.
     pub fn retire(&self) {
         self.hub.lock().retire(self.source);

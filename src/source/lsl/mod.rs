@@ -238,12 +238,11 @@ impl Watcher {
                     self.search.table_mut().remove(&before.info.uid);
                 }
             }
-            if self.followed.len() < MOST {
+            let room = self.followed.len() < MOST && {
                 let labels = kept.unwrap_or_else(|| self.labels(&info));
-                self.follow(info, labels, mode, target);
-            } else {
-                refused += 1;
-            }
+                self.follow(info, labels, mode, target)
+            };
+            refused += usize::from(!room);
         }
         refused
     }
@@ -261,16 +260,17 @@ impl Watcher {
         (stream, host)
     }
 
+    /// Follows a stream; says no if its name is one too many.
     fn follow(
         &mut self,
         info: Info,
         (stream, host): (String, String),
         mode: Mode,
         target: Option<Arc<Target>>,
-    ) {
+    ) -> bool {
         let at = if host.is_empty() { String::new() } else { format!("@{host}") };
         let name = format!("{}/{stream}{at}", self.settings.name);
-        let feed = self.feed.stream(&name);
+        let Some(feed) = self.feed.found(&name) else { return false };
         self.feeds.insert(name.clone(), feed.clone());
         let (sender, receiver) = watch::channel(target);
         let (life, stop) = (Arc::new(Life::default()), self.stop.child_token());
@@ -304,6 +304,7 @@ impl Watcher {
             round: self.search.round(),
             stop,
         });
+        true
     }
 
     /// Lets go of streams that are long gone.
