@@ -35,6 +35,7 @@ pub static PAGE: Page = Page {
         &CONTACT,
         &IMPEDANCE,
         &BATTERY,
+        &TEMPERATURE,
         &POOR_SIGNAL,
     ],
 };
@@ -362,6 +363,19 @@ static BATTERY: Metric = Metric {
     read: |event, row| {
         if let Body::Vital(Vital::Battery(ratio)) = event.body {
             row.set(&[&row.source()], ratio);
+        }
+    },
+    ..ENTRY
+};
+
+static TEMPERATURE: Metric = Metric {
+    name: "device_temperature",
+    help: "Temperature of the device, of boards that tell it",
+    unit: Unit::Celsius,
+    on: &[Topic::Vital],
+    read: |event, row| {
+        if let Body::Vital(Vital::Temperature(celsius)) = event.body {
+            row.set(&[&row.source()], celsius);
         }
     },
     ..ENTRY

@@ -7,11 +7,13 @@ mod checksum;
 mod frame;
 
 pub use checksum::Kind;
-pub use frame::{Channels, Checksum, Counter, Format, Frame, LONGEST, LengthField, Octets, Order, Unit};
+pub use frame::{
+    Channels, Checksum, Counter, Format, Frame, LONGEST, LengthField, Octets, Order, Reading, Unit,
+};
 
 use super::Sink;
 use super::board::{Board, Piece, byte};
-use crate::event::{Body, Device, Fault, FaultKind, Rails};
+use crate::event::{Body, Device, Fault, FaultKind, Rails, Vital};
 
 /// A board that is described.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Generic {
     greeted: usize,
     /// How often it was asked since something came, or since the hello began.
     quiet: u32,
+    /// Frames until it is told again how the board is.
+    untold: u32,
 }
 
 /// Asked so often in silence, a board is told to start again: some 5 seconds, or 5 frames if they are rarer.
@@ -62,7 +66,7 @@ impl Generic {
     /// What [`Frame::problems`] says.
     pub fn new(frame: Frame) -> Result<Self, Vec<(&'static str, String)>> {
         let problems = frame.problems();
-        if problems.is_empty() { Ok(Self { frame, greeted: 0, quiet: 0 }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { frame, greeted: 0, quiet: 0, untold: 0 }) } else { Err(problems) }
     }
 
     /// A board as an example: 4 channels of 16 bits at 250 Hz, and all that frames can be known by.
@@ -86,6 +90,8 @@ impl Generic {
             unit: Unit::Volts,
             scale: 1e-6,
             rails: None,
+            battery: None,
+            temperature: None,
             checksum: Some(Checksum {
                 kind: Kind::Crc8,
                 poly: None,
@@ -99,7 +105,7 @@ impl Generic {
             hello: Vec::new(),
             goodbye: Octets::default(),
         };
-        Self { frame, greeted: 0, quiet: 0 }
+        Self { frame, greeted: 0, quiet: 0, untold: 0 }
     }
 
     /// The length that the beginning of a frame says, once it can be known.
@@ -121,6 +127,27 @@ impl Generic {
         let at = move |sample: usize, channel: usize| offset + sample * sample_stride + channel * stride;
         let places = (0..self.frame.samples).flat_map(move |s| (0..count).map(move |c| at(s, c)));
         places.map(move |at| value(frame.get(at..at + format.bytes()).unwrap_or_default(), format, order))
+    }
+
+    /// What the board says of itself, once a second.
+    fn vitals(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        if let Some(untold) = self.untold.checked_sub(1) {
+            self.untold = untold;
+            return;
+        }
+        // At most a million; a frame is told of before the next is counted.
+        self.untold = (self.frame.rate / self.frame.samples as f64).ceil() as u32 - 1;
+        let read = |of: Option<Reading>| {
+            let of = of?;
+            let bytes = frame.get(of.offset..of.offset + of.format.bytes())?;
+            Some(value(bytes, of.format, of.order) * of.scale + of.plus).filter(|value| value.is_finite())
+        };
+        if let Some(charge) = read(self.frame.battery) {
+            out(Body::Vital(Vital::Battery(charge.clamp(0.0, 1.0))));
+        }
+        if let Some(celsius) = read(self.frame.temperature) {
+            out(Body::Vital(Vital::Temperature(celsius)));
+        }
     }
 
     fn rails(&self) -> Rails {
@@ -200,6 +227,7 @@ impl Board for Generic {
             // Its bytes are those of the frame, which is good otherwise.
             out(Body::Fault(Fault { kind: FaultKind::NotFinite, bytes: 0 }));
         }
+        self.vitals(frame, out);
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
@@ -208,7 +236,7 @@ impl Board for Generic {
     }
 
     fn end(&mut self) {
-        (self.greeted, self.quiet) = (0, 0);
+        (self.greeted, self.quiet, self.untold) = (0, 0, 0);
     }
 
     /// Writes the hello, a piece each time, and all of it again to a board that is silent.
@@ -331,6 +359,27 @@ mod tests {
     }
 
     #[test]
+    fn a_board_tells_of_itself_once_a_second() {
+        let frame = described(
+            r#"{"sync": [1, 2], "length": 8, "rate": 4, "samples": 2, "channels": {"offset": 2, "count": 1, "format": "int8"},
+                "battery": {"offset": 4, "format": "uint8", "scale": 0.01},
+                "temperature": {"offset": 5, "format": "int16", "order": "little", "scale": 0.1, "plus": -10}, "tail": "E"}"#,
+        );
+        let packet =
+            |charge: u8, warmth: i16| [&[1, 2, 0, 0, charge][..], &warmth.to_le_bytes(), b"E"].concat();
+        let stream: Vec<u8> = [(90, 465), (89, 466), (88, -50), (87, 0), (200, 0)]
+            .into_iter()
+            .flat_map(|(charge, warmth)| packet(charge, warmth))
+            .collect();
+        let (values, told) = told(frame, &stream);
+        assert_eq!(values.len(), 10);
+        let wanted =
+            ["Battery(0.9)", "Temperature(36.5)", "Battery(0.88)", "Temperature(-15.0)", "Battery(1.0)"];
+        assert_eq!(told[..5], wanted.map(|vital| format!("Vital({vital})")));
+        assert_eq!(told.len(), 6);
+    }
+
+    #[test]
     fn a_silent_board_is_told_again() {
         let text = r#"{"sync": [1, 2], "length": 6, "rate": 0.5, "hello": ["a", "b"], "counter": {"offset": 2},
                        "channels": {"offset": 3, "count": 3, "format": "int8"}}"#;
@@ -367,6 +416,11 @@ mod tests {
         assert_eq!(wrong(&with(r#""length": 7, "counter": {"offset": 6, "step": 3}"#)), ["counter.step"]);
         assert_eq!(wrong(&with(r#""length": 9, "rails": [5, 1]"#)), ["rails"]);
         assert_eq!(wrong(&with(r#""length_field": {"offset": 6}"#)), ["length_field"]);
+        let reading = |rest: &str| format!(r#""length": 9, "battery": {{"format": "uint8", {rest}}}"#);
+        assert_eq!(wrong(&with(&reading(r#""offset": 6"#))), [""; 0]);
+        assert_eq!(wrong(&with(&reading(r#""offset": 5"#))), ["battery"]);
+        assert_eq!(wrong(&with(&reading(r#""offset": 9"#))), ["length"]);
+        assert_eq!(wrong(&with(&reading(r#""offset": 6, "scale": 0"#))), ["battery"]);
         let sum = r#""length": 9, "checksum": {"kind": "sum8", "from": 0, "to": 9}"#;
         assert_eq!(wrong(&with(sum)), ["checksum.to"]);
         assert_eq!(wrong(&with(r#""scale": 0"#)), ["", "scale"]);

@@ -146,6 +146,8 @@ pub struct Impedance {
 pub enum Vital {
     /// Charge of the battery, from 0 to 1.
     Battery(f64),
+    /// The temperature of the device, degrees Celsius.
+    Temperature(f64),
     /// How poor the device finds its signal: 0 good, 1 not on skin.
     PoorSignal(f64),
 }

@@ -241,7 +241,9 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             .to_vec(),
         Topic::Repeated => vec![Body::Repeated(Repeated { packets: 1 })],
         Topic::Impedance => [0, 1].map(|channel| Body::Impedance(Impedance { channel, ohms: 5e3 })).to_vec(),
-        Topic::Vital => [Vital::Battery(0.5), Vital::PoorSignal(0.1)].map(Body::Vital).to_vec(),
+        Topic::Vital => {
+            [Vital::Battery(0.5), Vital::Temperature(36.5), Vital::PoorSignal(0.1)].map(Body::Vital).to_vec()
+        }
         Topic::Tap => {
             static TAP: Tap<'_> = Tap {
                 reader: true,

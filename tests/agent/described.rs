@@ -1,7 +1,7 @@
 //! Descriptions of boards out of bytes, possible ones and others: the same bytes make the same description.
 
 use neural_exporter::decode::generic::{
-    Channels, Checksum, Counter, Format, Frame, Kind, LengthField, Octets, Order, Unit,
+    Channels, Checksum, Counter, Format, Frame, Kind, LengthField, Octets, Order, Reading, Unit,
 };
 
 const FORMATS: [Format; 10] = [
@@ -92,6 +92,8 @@ pub(crate) fn from(bytes: &mut impl Iterator<Item = u8>) -> Frame {
         unit: Unit::Volts,
         scale: f64::from_bits((next() as u64) << 56 | 0x0010_0000_0000_0000),
         rails: None,
+        battery: None,
+        temperature: None,
         checksum,
         tail,
         hello: vec![Octets(b"b".to_vec())],
@@ -99,6 +101,13 @@ pub(crate) fn from(bytes: &mut impl Iterator<Item = u8>) -> Frame {
     };
     if !frame.scale.is_finite() {
         frame.scale = -1.0;
+    }
+    let n = next();
+    if n & 1 == 1 {
+        let before = Frame { checksum: None, tail: Octets::default(), ..frame.clone() }.least();
+        let offset = if wild { next() & 31 } else { before };
+        let format = FORMATS[(n >> 1) % FORMATS.len()];
+        frame.temperature = Some(Reading { offset, format, order: order(n), scale: 0.5, plus: -40.0 });
     }
     if length_field.is_none() {
         frame.length = Some(if wild { next() } else { frame.least() + next() % 3 });

@@ -51,6 +51,12 @@ pub struct Frame {
     /// The lowest and the highest count that the converter can give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rails: Option<[f64; 2]>,
+    /// Charge of the battery, 0 to 1 after it was scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery: Option<Reading>,
+    /// Temperature of the board, degrees Celsius after it was scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Reading>,
     /// The checksum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
@@ -174,6 +180,25 @@ impl Channels {
     }
 }
 
+/// A number that a board tells of itself: what stands in the frame, times `scale`, and `plus` added.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Its first byte.
+    pub offset: usize,
+    /// How it is written.
+    pub format: Format,
+    /// Which byte is first.
+    #[serde(default)]
+    pub order: Order,
+    /// What one count is.
+    #[serde(default = "unity")]
+    pub scale: f64,
+    /// What a count of 0 is.
+    #[serde(default)]
+    pub plus: f64,
+}
+
 /// The checksum of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -254,6 +279,12 @@ pub enum Unit {
 }
 
 impl Frame {
+    /// What it tells of the board itself, with its key.
+    fn readings(&self) -> impl Iterator<Item = (&'static str, Reading)> {
+        let all = [("battery", self.battery), ("temperature", self.temperature)];
+        all.into_iter().filter_map(|(key, reading)| Some((key, reading?)))
+    }
+
     /// Where the checksum stands in a frame of this length.
     pub(super) fn checksum_at(&self, length: usize) -> Option<(Checksum, usize)> {
         let sum = self.checksum?;
@@ -272,10 +303,13 @@ impl Frame {
             .saturating_add(span(self.samples, sample_stride))
             .saturating_add(format.bytes());
         let counter = self.counter.map_or(0, |c| c.offset.saturating_add(c.bytes()));
+        let readings = self.readings().map(|(_, of)| of.offset.saturating_add(of.format.bytes()));
+        let readings = readings.max().unwrap_or(0);
         let field = self.length_field.map_or(0, |f| f.offset.saturating_add(f.bytes));
         let sum = self.checksum.map_or(0, |sum| sum.kind.bytes());
         let placed = self.checksum.and_then(|sum| sum.offset).map(|offset| offset.saturating_add(sum));
-        let end = self.sync.len().max(channels).max(counter).max(field).max(placed.unwrap_or(0));
+        let end =
+            self.sync.len().max(channels).max(counter).max(readings).max(field).max(placed.unwrap_or(0));
         end.saturating_add(if placed.is_none() { sum } else { 0 }).saturating_add(self.tail.len())
     }
 
@@ -329,6 +363,11 @@ impl Frame {
         }
         if !self.scale.is_finite() || self.scale == 0.0 {
             say("scale", "0 would make every value nothing");
+        }
+        for (key, reading) in self.readings() {
+            if !(reading.scale.is_finite() && reading.scale != 0.0 && reading.plus.is_finite()) {
+                say(key, "`scale` is a number that is not 0, and `plus` a number");
+            }
         }
         if self.rails.is_some_and(|[low, high]| !(low.is_finite() && high.is_finite() && low < high)) {
             say("rails", "the lowest count, then the highest");
@@ -403,6 +442,9 @@ impl Frame {
             let (sample, channel) = (place / self.channels.count, place % self.channels.count);
             let at = self.channels.offset + sample * sample_stride + channel * stride;
             claim("channels.offset", at, self.channels.format.bytes());
+        }
+        for (key, reading) in self.readings() {
+            claim(key, reading.offset, reading.format.bytes());
         }
     }
 }

@@ -287,6 +287,13 @@ pub(super) static BOARD: Board = Board {
             .whole()
             .empty("no device tells it"),
             lines(
+                "Temperature",
+                "celsius",
+                "How warm each device is that tells it. A curve that does not level out is a fan, a charger or the sun.",
+                &[q("max by (instance, device) (neural_device_temperature_celsius)", "{{device}}")],
+            )
+            .empty("no device tells it"),
+            lines(
                 "Poor signal",
                 "percentunit",
                 "How poor a device itself finds its signal: 0 is good, 100 % is not on skin. Seat the electrode anew.",
