@@ -101,21 +101,22 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance, gpu) (neural_gpu_decoder_utilization_ratio)", "{{gpu}} decoder"),
             ])
             .whole()
+            .beside(2)
             .empty(NONE),
             lines("PCIe", "Bps", "Bytes received and sent over PCIe in a second, if the setting asks for it.", &[
                 q("max by (instance, gpu) (neural_gpu_pcie_received_bytes_per_second)", "{{gpu}} received"),
                 q("max by (instance, gpu) (neural_gpu_pcie_sent_bytes_per_second)", "{{gpu}} sent"),
             ])
+            .beside(2)
             .empty("not asked for"),
             lines("Fans", "percentunit", "Speed of the fans, of their highest.", &[q("max by (instance, gpu, fan) (neural_gpu_fan_speed_ratio)", "{{gpu}} fan {{fan}}")])
                 .whole()
                 .empty("no fan"),
             lines("Energy an hour", "joule", "Energy that a card took within an hour.", &[q("sum by (instance, gpu) (increase(neural_gpu_energy_joules_total[1h]))", "GPU {{gpu}}")])
-                .beside(2)
                 .empty(NONE),
             view(Panel::States, "Awake", "none", "Whether each card is powered.", &[q("max by (instance, gpu) (neural_gpu_awake)", "GPU {{gpu}}")])
                 .states(&[state(1.0, "awake", Mood::Good), state(0.0, "asleep", Mood::Plain)])
-                .beside(2)
+                .beside(3)
                 .empty(NONE),
             view(Panel::Table, "Cards", "none", "Model and driver of each card.", &[q(
                 "max by (instance, gpu, name, driver) (neural_gpu_info)",
