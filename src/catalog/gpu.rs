@@ -35,8 +35,8 @@ pub static PAGE: Page = Page {
     ],
 };
 
-/// Of a card that may fall off its bus.
-const GAUGE: Metric = Metric { labels: &["gpu"], keep: Keep::Fresh, on: &[Topic::Gpu], ..Metric::BLANK };
+/// Of a card that may fall off its bus, with a driver that may go.
+const GAUGE: Metric = Metric { labels: &["gpu"], keep: Keep::WhileUp, on: &[Topic::Gpu], ..Metric::BLANK };
 /// Counted by the driver.
 const COUNTER: Metric = Metric { kind: Kind::Counter, keep: Keep::Always, ..GAUGE };
 
@@ -60,7 +60,6 @@ static INFO: Metric = Metric {
     help: "Model, unique id and driver of the card",
     kind: Kind::Info,
     labels: &["gpu", "name", "uuid", "driver"],
-    keep: Keep::WhileUp,
     read: |event, row| {
         card(event, |gpu, label| row.set(&[label, &gpu.name, &gpu.uuid, &gpu.driver], 1.0));
     },

@@ -118,6 +118,7 @@ impl Cards {
         let mut found = Vec::new();
         if self.settings.nvidia {
             match self.nvidia() {
+                Ok(cards) if cards.is_empty() => missing.push("no card of NVIDIA answers".to_owned()),
                 Ok(cards) => found = cards,
                 Err(why) => missing.push(why),
             }

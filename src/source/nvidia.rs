@@ -29,6 +29,8 @@ const PROCESSES: usize = 16;
 const XIDS: usize = 32;
 /// Errors that are taken from the driver in one reading.
 const ERRORS: usize = 64;
+/// What the driver calls an error whose number it does not know.
+const UNKNOWN_XID: u64 = 999;
 
 /// The open library. It stays open as long as the program runs, whoever asks: its handles borrow
 /// from it, and to open it takes longer than anything else here.
@@ -57,9 +59,8 @@ fn library() -> Result<&'static Nvml, NvmlError> {
 pub(super) struct Nvidia {
     nvml: &'static Nvml,
     driver: String,
-    errors: Option<EventSet<'static>>,
-    /// Errors by card (its unique id) and number of the error.
-    xids: HashMap<String, BTreeMap<u64, f64>>,
+    /// By card: its unique id, or its number if it has none.
+    reports: HashMap<String, Reports>,
     processes: bool,
     pcie: bool,
     buffer: Vec<u8>,
@@ -82,8 +83,7 @@ impl Nvidia {
         Ok(Self {
             nvml,
             driver: format!("nvidia {driver}").trim_end().to_owned(),
-            errors: listen(nvml),
-            xids: HashMap::new(),
+            reports: HashMap::new(),
             processes,
             pcie,
             buffer: Vec::new(),
@@ -97,23 +97,31 @@ impl Nvidia {
     pub(super) fn read(&mut self) -> Result<Vec<Gpu>, String> {
         let count =
             self.nvml.device_count().map_err(|why| format!("the driver of NVIDIA does not answer: {why}"))?;
-        self.take_errors();
         let nvml = self.nvml;
         let devices = (0..count).filter_map(|index| Some((index, nvml.device_by_index(index).ok()?)));
-        Ok(devices.map(|(index, device)| self.card(index, &device)).collect())
+        Ok(devices.filter_map(|(index, device)| self.card(index, &device)).collect())
     }
 
-    fn card(&mut self, index: u32, device: &Device<'static>) -> Gpu {
-        let uuid = device.uuid().unwrap_or_default();
-        let rates = device.utilization_rates().ok();
-        let memory = device.memory_info().ok();
+    /// `None` if the card is lost. The driver may hand it out all the same, and tell what it remembers of it.
+    fn card(&mut self, index: u32, device: &Device<'static>) -> Option<Gpu> {
+        let (uuid, name) = (device.uuid(), device.name());
+        let (rates, memory) = (device.utilization_rates(), device.memory_info());
+        let refusals =
+            [uuid.as_ref().err(), name.as_ref().err(), rates.as_ref().err(), memory.as_ref().err()];
+        if refusals.into_iter().flatten().any(|why| matches!(why, NvmlError::GpuLost)) {
+            return None;
+        }
+        let (uuid, rates, memory) = (uuid.unwrap_or_default(), rates.ok(), memory.ok());
+        let key = if uuid.is_empty() { index.to_string() } else { uuid.clone() };
+        let reports = self.reports.entry(key).or_default();
+        reports.take(self.nvml, device);
+        let xids = reports.counts.iter().map(|(xid, count)| (*xid, *count)).collect();
         let clock = |name, which| Some((name, f64::from(device.clock_info(which).ok()?) * 1e6));
         let errors =
             |name, which| Some((name, device.total_ecc_errors(which, EccCounter::Volatile).ok()? as f64));
-        let xids = self.xids.get(&uuid);
-        Gpu {
+        Some(Gpu {
             index,
-            name: device.name().unwrap_or_default(),
+            name: name.unwrap_or_default(),
             driver: self.driver.clone(),
             awake: true,
             busy: rates.as_ref().map(|rates| percent(rates.gpu)),
@@ -144,24 +152,11 @@ impl Nvidia {
             .into_iter()
             .flatten()
             .collect(),
-            xids: xids.into_iter().flatten().map(|(xid, count)| (*xid, *count)).collect(),
+            xids,
             pcie: if self.pcie { traffic(device) } else { None },
             processes: if self.processes { self.holders(device) } else { Vec::new() },
             uuid,
-        }
-    }
-
-    /// Counts what the driver reported since the last reading. Waits for nothing.
-    fn take_errors(&mut self) {
-        let Some(events) = &self.errors else { return };
-        for _ in 0..ERRORS {
-            let Ok(event) = events.wait(0) else { return };
-            let Some(XidError::Value(xid)) = event.event_data else { continue };
-            let of_card = self.xids.entry(event.device.uuid().unwrap_or_default()).or_default();
-            if of_card.len() < XIDS || of_card.contains_key(&xid) {
-                *of_card.entry(xid).or_default() += 1.0;
-            }
-        }
+        })
     }
 
     /// Whose processes hold the card's memory.
@@ -190,16 +185,46 @@ impl Nvidia {
     }
 }
 
-/// Asks the driver to report errors of the cards that can.
-fn listen(nvml: &'static Nvml) -> Option<EventSet<'static>> {
-    let mut events = nvml.create_event_set().ok()?;
-    for index in 0..nvml.device_count().ok()? {
-        let Ok(device) = nvml.device_by_index(index) else { continue };
-        if device.supported_event_types().is_ok_and(|types| types.contains(EventTypes::CRITICAL_XID_ERROR)) {
-            events = device.register_events(EventTypes::CRITICAL_XID_ERROR, events).ok()?;
+/// Errors that the driver reported of one card, by their number.
+#[derive(Default)]
+struct Reports {
+    /// Of this card alone: one that refuses to report, or is lost, does not silence the others.
+    events: Option<EventSet<'static>>,
+    counts: BTreeMap<u64, f64>,
+}
+
+impl Reports {
+    /// Counts what came since the last reading. Waits for nothing.
+    fn take(&mut self, nvml: &'static Nvml, device: &Device<'static>) {
+        if self.events.is_none() {
+            self.events = listen(nvml, device);
+        }
+        let Some(events) = &self.events else { return };
+        for _ in 0..ERRORS {
+            let xid = match events.wait(0).map(|event| event.event_data) {
+                Ok(Some(XidError::Value(xid))) => xid,
+                Ok(Some(XidError::Unknown)) => UNKNOWN_XID,
+                Ok(None) => continue,
+                Err(NvmlError::Timeout) => return,
+                // The card was lost. It is listened to anew once it is there again.
+                Err(_) => {
+                    self.events = None;
+                    return;
+                }
+            };
+            if self.counts.len() < XIDS || self.counts.contains_key(&xid) {
+                *self.counts.entry(xid).or_default() += 1.0;
+            }
         }
     }
-    Some(events)
+}
+
+/// Asks the driver to report errors of a card, if it can.
+fn listen(nvml: &'static Nvml, device: &Device<'static>) -> Option<EventSet<'static>> {
+    if !device.supported_event_types().ok()?.contains(EventTypes::CRITICAL_XID_ERROR) {
+        return None;
+    }
+    device.register_events(EventTypes::CRITICAL_XID_ERROR, nvml.create_event_set().ok()?).ok()
 }
 
 fn traffic(device: &Device<'_>) -> Option<(f64, f64)> {

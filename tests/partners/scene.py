@@ -1,8 +1,8 @@
 """A laboratory in small: the demo, and an agent that has every kind of source, fed for as long as it is open.
 
 A simulated board has bad channels and loses a frame now and then, another one is recorded through a tap, a program
-records and another one is stopped now and then, a pipeline fails now and then, and an alert fires, so that a panel
-without data is the panel's fault.
+records and another one is stopped now and then, a pipeline fails now and then, two cards of NVIDIA are played, and an
+alert fires, so that a panel without data is the panel's fault.
 """
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import threading
 import time
 import uuid
 
+from cards import Cards
 from conftest import PROGRAM, Agent, free_port, udp, unix, wait_until
 from programs import Gui, Plugin, Rhx, block
 
@@ -105,6 +106,7 @@ class Scene:
                            "waveforms": {"address": f"127.0.0.1:{self.rhx.waveforms.port}"}}},
                 {"open_ephys": {"address": f"127.0.0.1:{self.gui.port}", "interval": "1s", "expect": "recording",
                                 "zmq": {"address": f"127.0.0.1:{self.zmq}", "microvolts": False}}},
+                {"gpu": {"interval": "1s", "pcie": True}},
                 {"exec": {"name": "nothing", "command": ["/bin/false"], "interval": "1s"}},
                 {"scrape": {"name": "vllm", "url": f"http://127.0.0.1:{self.serve(vllm)}/metrics", "profile": "vllm", "interval": "1s"}},
             ],
@@ -112,7 +114,7 @@ class Scene:
         )
         self.rhx.waveforms.serve = self.acquire
         self.rhx.waveforms.listen()
-        self.agent.start()
+        self.agent.start(Cards(self.make("cards")).library)
         runtime = folder / "run"
         runtime.mkdir()
         environment = {"RUNTIME_DIRECTORY": str(runtime), "STATE_DIRECTORY": str(folder / "state")}

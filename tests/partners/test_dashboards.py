@@ -24,7 +24,6 @@ PROVISIONED = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
 
 # Metrics that the scene cannot have, and why. A query that names one of them may have no data.
 ABSENT = {
-    r"neural_gpu_": "a graphics processor is not on every machine",
     r"neural_device_(battery|poor_signal)": "no Cyton tells it",
     r"neural_device_contact": "no Cyton measures it",
     r"neural_device_firmware_info": "told when a board starts anew, or is asked",

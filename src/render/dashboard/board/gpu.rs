@@ -32,7 +32,7 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&GPU_MEMORY])
             .empty(NONE),
-            stat("Hottest", "celsius", "The highest temperature of any sensor. Beyond the limit cards slow down.", &[q("max(neural_gpu_temperature_celsius)", "")])
+            stat("Hottest", "celsius", "The hottest card, by its sensor at the edge. Beyond the limit cards slow down. Its hottest spot and its memory may be far hotter.", &[q("max(neural_gpu_temperature_celsius{sensor!~\"junction|memory\"})", "")])
                 .limits(&[&GPU_TEMPERATURE])
                 .empty(NONE),
             stat("Power now", "watt", "Power that all cards draw.", &[q("sum(neural_gpu_power_watts)", "")]).empty(NONE),
@@ -46,14 +46,14 @@ pub(super) static BOARD: Board = Board {
         open("Use", &[
             lines("Utilisation", "percentunit", "Share of time in which anything ran on a card. High is good; full and a queue in front of it is not.", &[q(
                 "max by (instance, gpu) (neural_gpu_utilization_ratio)",
-                "{{gpu}}",
+                "GPU {{gpu}}",
             )])
             .limits(&[&GPU_UTILIZATION])
             .whole()
             .empty(NONE),
             lines("Memory in use", "bytes", "Memory in use; the dashed line is what the card has.", &[
-                q("max by (instance, gpu) (neural_gpu_memory_used_bytes)", "{{gpu}}"),
-                q("max by (instance, gpu) (neural_gpu_memory_size_bytes)", "size {{gpu}}").dashed(),
+                q("max by (instance, gpu) (neural_gpu_memory_used_bytes)", "GPU {{gpu}}"),
+                q("max by (instance, gpu) (neural_gpu_memory_size_bytes)", "size of GPU {{gpu}}").dashed(),
             ])
             .empty(NONE),
             view(Panel::Stack, "Memory by process", "bytes", "Memory of the card by the name of the processes that hold it.", &[q(
@@ -68,8 +68,8 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&GPU_TEMPERATURE])
             .empty(NONE),
             lines("Power", "watt", "Power that a card draws; the dashed line is what it may.", &[
-                q("max by (instance, gpu) (neural_gpu_power_watts)", "{{gpu}}"),
-                q("max by (instance, gpu) (neural_gpu_power_limit_watts)", "limit {{gpu}}").dashed(),
+                q("max by (instance, gpu) (neural_gpu_power_watts)", "GPU {{gpu}}"),
+                q("max by (instance, gpu) (neural_gpu_power_limit_watts)", "limit of GPU {{gpu}}").dashed(),
             ])
             .empty(NONE),
             lines("Clocks", "hertz", "Clock of the processors and of the memory. One that falls under load is a card that slows down.", &[q(
@@ -79,13 +79,14 @@ pub(super) static BOARD: Board = Board {
             .empty(NONE),
         ]),
         open("Trouble", &[
-            view(Panel::States, "Slowed down, by reason", "none", "Whether a card runs slower than it could. Heat: clean it; power: it has what it may have.", &[q(
-                "max by (instance, gpu, reason) (neural_gpu_throttled)",
+            view(Panel::States, "Slowed down, by reason", "none", "The reasons, idling aside, that made a card run slower than it could in the time shown. Heat: clean it; power: it has what it may have.", &[q(
+                // Most never hold, and there are nine of each card.
+                "max by (instance, gpu, reason) (neural_gpu_throttled{reason!~\".*idle.*\"}) and on (instance, gpu, reason) max by (instance, gpu, reason) (max_over_time(neural_gpu_throttled[$__range] @ end())) == 1",
                 "{{gpu}} {{reason}}",
             )])
             .states(TROUBLE)
             .beside(2)
-            .empty(NONE),
+            .empty("none slowed down"),
             lines("Errors an hour", "none", "Errors of memory, and those that the driver reports by their XID. Uncorrected ones ask for an exchange.", &[
                 q("sum by (instance, gpu, severity) (increase(neural_gpu_memory_errors_total[1h]))", "{{gpu}} memory {{severity}}"),
                 q("sum by (instance, gpu, xid) (increase(neural_gpu_xid_errors_total[1h]))", "{{gpu}} XID {{xid}}"),
@@ -100,26 +101,27 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance, gpu) (neural_gpu_decoder_utilization_ratio)", "{{gpu}} decoder"),
             ])
             .whole()
+            .beside(2)
             .empty(NONE),
             lines("PCIe", "Bps", "Bytes received and sent over PCIe in a second, if the setting asks for it.", &[
                 q("max by (instance, gpu) (neural_gpu_pcie_received_bytes_per_second)", "{{gpu}} received"),
                 q("max by (instance, gpu) (neural_gpu_pcie_sent_bytes_per_second)", "{{gpu}} sent"),
             ])
+            .beside(2)
             .empty("not asked for"),
             lines("Fans", "percentunit", "Speed of the fans, of their highest.", &[q("max by (instance, gpu, fan) (neural_gpu_fan_speed_ratio)", "{{gpu}} fan {{fan}}")])
                 .whole()
                 .empty("no fan"),
-            lines("Energy an hour", "joule", "Energy that a card took within an hour.", &[q("sum by (instance, gpu) (increase(neural_gpu_energy_joules_total[1h]))", "{{gpu}}")])
+            lines("Energy an hour", "joule", "Energy that a card took within an hour.", &[q("sum by (instance, gpu) (increase(neural_gpu_energy_joules_total[1h]))", "GPU {{gpu}}")])
                 .empty(NONE),
-            view(Panel::States, "Awake", "none", "Whether each card is powered.", &[q("max by (instance, gpu) (neural_gpu_awake)", "{{gpu}}")])
+            view(Panel::States, "Awake", "none", "Whether each card is powered.", &[q("max by (instance, gpu) (neural_gpu_awake)", "GPU {{gpu}}")])
                 .states(&[state(1.0, "awake", Mood::Good), state(0.0, "asleep", Mood::Plain)])
-                .beside(2)
+                .beside(3)
                 .empty(NONE),
             view(Panel::Table, "Cards", "none", "Model and driver of each card.", &[q(
                 "max by (instance, gpu, name, driver) (neural_gpu_info)",
                 "",
             )])
-            .beside(2)
             .empty(NONE),
         ]),
     ],
