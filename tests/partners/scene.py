@@ -12,10 +12,12 @@ import os
 import random
 import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+import tty
 import uuid
 
 from cards import Cards
@@ -66,6 +68,13 @@ while True:
     time.sleep(max(0.0, stamp - pylsl.local_clock()))
 """
 
+# A board that nobody knows: two bytes, a counter, four channels, a charge and a temperature in tenths, the sum of all.
+OWN = {
+    "sync": [0xA5, 0x5A], "length": 15, "counter": {"offset": 2}, "rate": 250, "unit": "volts", "scale": 1e-6,
+    "channels": {"offset": 3, "count": 4, "format": "int16"}, "battery": {"offset": 11, "format": "uint8", "scale": 0.01},
+    "temperature": {"offset": 12, "format": "int16", "scale": 0.1}, "checksum": {"kind": "sum8"},
+}
+
 # Samples a second of the programs: few, so that it is cheap to be one.
 RATE = 2000
 # What Intan RHX does, and for how many seconds, again and again.
@@ -86,7 +95,9 @@ class Scene:
         self.folder = folder
         self.agent = Agent(self.make("agent"))
         self.demo = Agent(self.make("demo"))
-        self.boards = [self.simulate("cyton", FAULTS), self.simulate("daisy", [])]
+        self.boards = [self.simulate("cyton", FAULTS), self.simulate("daisy", []), self.simulate("thinkgear", ["battery=34%"])]
+        self.own, self.line = os.openpty()
+        tty.setraw(self.line)
         self.session = "scene-" + uuid.uuid4().hex[:12]
         self.boards.append(self.stream())
         self.statsd = free_port(socket.SOCK_DGRAM)
@@ -101,6 +112,8 @@ class Scene:
                 {"process": {"interval": "1s", "scan": "1s", "groups": [{"name": "tests", "command": "pytest"}]}},
                 {"serial": {"name": "cyton", "port": f"{folder}/cyton", "protocol": "cyton"}},
                 {"serial": {"name": "daisy", "port": f"{folder}/daisy", "protocol": "daisy", "tap": f"{folder}/tap"}},
+                {"serial": {"name": "headset", "port": f"{folder}/thinkgear", "protocol": "thinkgear"}},
+                {"serial": {"name": "own", "port": os.ttyname(self.line), "protocol": "generic", "frame": OWN}},
                 {"lsl": {"name": "lsl", "session": self.session, "expect": ["scene", "absent"]}},
                 {"intan": {"address": f"127.0.0.1:{self.rhx.port}", "interval": "1s", "retry": "1s", "expect": "recording",
                            "waveforms": {"address": f"127.0.0.1:{self.rhx.waveforms.port}"}}},
@@ -119,7 +132,7 @@ class Scene:
         runtime.mkdir()
         environment = {"RUNTIME_DIRECTORY": str(runtime), "STATE_DIRECTORY": str(folder / "state")}
         self.demo.start(environment, command=[str(PROGRAM), "demo", "--listen", f"127.0.0.1:{self.demo.port}"])
-        self.players = [threading.Thread(target=of, daemon=True) for of in (self.record, self.work, self.publish)]
+        self.players = [threading.Thread(target=of, daemon=True) for of in (self.record, self.work, self.publish, self.stream_own)]
         for player in self.players:
             player.start()
 
@@ -166,6 +179,21 @@ class Scene:
         file = self.folder / "lsl.cfg"
         file.write_text(f"[multicast]\nResolveScope = machine\n[lab]\nSessionID = {self.session}\n[log]\nlevel = -1\n")
         return subprocess.Popen([sys.executable, "-c", STREAMS], env={**os.environ, "LSLAPICFG": str(file)})
+
+    def stream_own(self) -> None:
+        """The board that nobody knows."""
+        os.set_blocking(self.own, False)
+        began, number = time.monotonic(), 0
+        while not self.ended.wait(0.02):
+            while number < (time.monotonic() - began) * OWN["rate"]:
+                number += 1
+                charge, warmth = max(5, 90 - number // 1500), 310 + int(40 * (1 - math.exp(-number / 20000)))
+                values = [int(wave(channel, number * RATE // OWN["rate"])) for channel in range(4)]
+                body = struct.pack(">BBB4hBh", 0xA5, 0x5A, number % 256, *values, charge, warmth)
+                try:
+                    os.write(self.own, body + bytes([sum(body) % 256]))
+                except BlockingIOError:
+                    pass
 
     def record(self) -> None:
         """A program that records the board behind the tap."""
@@ -256,6 +284,8 @@ class Scene:
             board.wait(20)
         self.agent.stop()
         self.demo.stop()
+        os.close(self.own)
+        os.close(self.line)
         for port in (self.rhx, self.rhx.waveforms):
             port.hang_up()
         self.gui.close()

@@ -24,12 +24,10 @@ PROVISIONED = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
 
 # Metrics that the scene cannot have, and why. A query that names one of them may have no data.
 ABSENT = {
-    r"neural_device_(battery|poor_signal)": "no Cyton tells it",
-    r"neural_device_contact": "no Cyton measures it",
     r"neural_device_firmware_info": "told when a board starts anew, or is asked",
     r"neural_provision_": "told when the agent pushes",
     r"neural_stream_clock_drift": "told after a minute",
-    r"neural_device_impedance": "no Cyton tells it",
+    r"neural_device_impedance": "measured when a board starts, if a setting asks for it",
     r"neural_port_(usb|latency_timer|line_errors|waiting)": "a pseudo-terminal has no bus and no driver that counts",
     r"neural_device_clock_drift": "told after two minutes",
     r"neural_host_temperature": "a container has no sensors",
