@@ -37,11 +37,11 @@ partners: .venv/ready ## programs of other people against the agent: Prometheus,
 
 # What Debian's testing has, beside what is installed and not in its place.
 NEWER := target/newer/root/usr/bin
-newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer ones than are installed
+newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer ones than are installed, and VictoriaMetrics
 	$(CARGO) build --locked --bins
 	@if tests/partners/newer.sh target/newer; then \
 		PATH="$(CURDIR)/$(NEWER):$$PATH" NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest \
-			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end)); \
+			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end test_victoria)); \
 	else \
 		echo "SKIPPED: there are no newer servers to be had here"; \
 	fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prometheus, promtool, Alertmanager and amtool of Debian's testing, unpacked into a folder; nothing is installed.
+# Prometheus, promtool, Alertmanager, amtool and VictoriaMetrics of Debian's testing, unpacked into a folder; nothing is installed.
 # Fails where there is no apt, no network, or a machine on which they do not run.
 set -euo pipefail
 
@@ -14,7 +14,7 @@ apt() {
 		-o Dir::Cache="$into" -o Acquire::Languages=none -o APT::Sandbox::User= "$@"
 }
 apt update
-(cd "$into/archives" && apt download prometheus promtool prometheus-alertmanager)
+(cd "$into/archives" && apt download prometheus promtool prometheus-alertmanager victoria-metrics)
 for package in "$into"/archives/*.deb; do
 	dpkg-deb --extract "$package" "$into/root"
 done
