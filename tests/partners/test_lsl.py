@@ -330,7 +330,10 @@ class Machines:
         for place, address in ((0, "10.98.76.1/24"), (1, "10.98.76.2/24")):
             run(*self.within(place), "ip", "address", "add", address, "dev", "cable")
             run(*self.within(place), "ip", "link", "set", "cable", "up")
-            run(*self.within(place), "ip", "route", "add", "default", "dev", "cable")
+        # The one is also in a network that everything goes to, as the office's; the cable is the laboratory's.
+        for words in ("link add office type veth peer name socket", "link set socket up", "address add 10.98.77.1/24 dev office", "link set office up",
+                      "route add default dev office"):
+            run(*self.within(0), "ip", *words.split())
         # An address of IPv6 is used when nobody else turned out to have it.
         tentative = lambda: b"tentative" in run(*self.within(0), "ip", "-6", "address").stdout  # noqa: E731
         wait_until(lambda: not tentative(), what="addresses of IPv6")
@@ -360,8 +363,10 @@ def machines():
         ("", {"scope": "site"}),
         ("", {"known_peers": ["10.98.76.2"]}),
         ("[ports]\nIPv6 = force\n", {"scope": "link"}),
+        ("[ports]\nIPv6 = disable\n", {"scope": "link"}),
+        ("[ports]\nIPv6 = disable\n", {"scope": "site"}),
     ],
-    ids=["link", "site", "peer", "ipv6"],
+    ids=["link", "site", "peer", "ipv6", "ipv4-link", "ipv4-site"],
 )
 def test_streams_of_another_machine(agent, lab, machines, more, settings):
     lab.scope, lab.within = "site", machines.within(1)

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::UdpSocket;
 
 use super::settings::{Scope, Settings};
@@ -24,8 +25,10 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Questions that go to every port of this machine: the first ones, and then one in so many, which must be less than a
 /// stream may leave unanswered.
 const EACH: (u64, u64) = (10, 3);
-/// Interfaces that a question goes out of over IPv6.
+/// Addresses of interfaces that a question goes out of, over IPv4 and over IPv6.
 const INTERFACES: usize = 32;
+/// Questions between two looks for interfaces: a cable may be plugged in late.
+const LOOKS: u64 = 10;
 
 /// A question that goes out again and again, and the answers to it.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub struct Search {
     fourth: UdpSocket,
     /// Not every machine has IPv6.
     sixth: Option<UdpSocket>,
-    places: Vec<SocketAddr>,
+    ways: Vec<Way>,
     /// Every port of this machine that an outlet may listen on.
     here: Vec<SocketAddr>,
     peers: Vec<SocketAddr>,
@@ -58,7 +61,7 @@ impl Search {
         Ok(Self {
             fourth: open(settings.scope, alone)?,
             sixth: open_sixth(settings.scope, alone).ok(),
-            places: places(settings.scope, &interfaces()),
+            ways: Vec::new(),
             here: here(),
             peers: Vec::new(),
             names: 0,
@@ -89,17 +92,24 @@ impl Search {
         if self.round >= self.names && !self.settings.known_peers.is_empty() {
             self.look_up().await;
         }
+        if self.round.is_multiple_of(LOOKS) {
+            self.ways = ways(self.settings.scope, &Interfaces::beyond(self.settings.scope));
+        }
         self.round += 1;
         let (mut sent, mut why) = (0, None);
         // Nearly all outlets hear the broadcast: the others are found at first, and not forgotten later.
         let each = self.round <= EACH.0 || self.round.is_multiple_of(EACH.1);
         let here = self.here.iter().filter(|_| each);
-        for place in self.places.iter().chain(here).chain(&self.peers) {
-            let socket = if place.is_ipv4() { Some(&self.fourth) } else { self.sixth.as_ref() };
+        let others = here.chain(&self.peers).map(|to| Way { to: *to, out_of: None });
+        for Way { to, out_of } in self.ways.iter().copied().chain(others) {
+            let socket = if to.is_ipv4() { Some(&self.fourth) } else { self.sixth.as_ref() };
             let Some(socket) = socket else { continue };
             let Ok(own) = socket.local_addr() else { continue };
             let question = talk::ask_streams(&self.settings.session, own.port(), self.first_id + self.round);
-            match socket.try_send_to(&question, *place) {
+            // Past the runtime, which holds a socket for full until it was told that it is not.
+            let socket = SockRef::from(socket);
+            let through = out_of.map_or(Ok(()), |own| socket.set_multicast_if_v4(&own));
+            match through.and_then(|()| socket.send_to(&question, &to.into())) {
                 Ok(_) => sent += 1,
                 Err(error) => why = Some(error),
             }
@@ -214,12 +224,65 @@ fn open_sixth(scope: Scope, alone: bool) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// The numbers of the interfaces that have an IPv6 address and are not the loopback.
-fn interfaces() -> Vec<u32> {
-    numbers(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default())
+/// What leads out of this machine.
+#[derive(Debug, Default)]
+struct Interfaces {
+    /// Own addresses, each with the broadcast address of its network if that has one.
+    fourth: Vec<(Ipv4Addr, Option<Ipv4Addr>)>,
+    /// The numbers of those with an IPv6 address.
+    sixth: Vec<u32>,
 }
 
-/// The same, of what the kernel says: address, number, length of the prefix, scope, flags, name.
+impl Interfaces {
+    /// Those that are needed.
+    fn beyond(scope: Scope) -> Self {
+        if scope == Scope::Machine {
+            return Self::default();
+        }
+        let read = |table: &str| std::fs::read_to_string(table).unwrap_or_default();
+        let mut fourth: Vec<_> = networks(&read("/proc/net/route"))
+            .filter_map(|(network, mask)| Some((own_within(network)?, everybody(network, mask))))
+            .take(INTERFACES)
+            .collect();
+        fourth.sort_unstable();
+        fourth.dedup();
+        Self { fourth, sixth: numbers(&read("/proc/net/if_inet6")) }
+    }
+}
+
+/// The networks that are reached without anybody between, each with its mask. Of what the kernel says: interface, then
+/// network, gateway, flags, three numbers and mask; addresses as they lie in memory.
+fn networks(table: &str) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> {
+    table.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let address = |at: usize| {
+            let number = u32::from_str_radix(words.get(at)?, 16).ok()?;
+            Some(Ipv4Addr::from(number.to_ne_bytes()))
+        };
+        let (network, gateway, mask) = (address(1)?, address(2)?, address(7)?);
+        let near = gateway.is_unspecified() && !mask.is_unspecified() && !network.is_loopback();
+        (near && !network.is_multicast()).then_some((network, mask))
+    })
+}
+
+/// The address that this machine has in a network: what the kernel would send from. Nothing is sent.
+fn own_within(network: Ipv4Addr) -> Option<Ipv4Addr> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    let neighbour = Ipv4Addr::from(network.to_bits() | 1);
+    socket.connect((neighbour, talk::DISCOVERY)).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(own) => Some(own),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The address of everybody in a network; one of two machines or one has none.
+fn everybody(network: Ipv4Addr, mask: Ipv4Addr) -> Option<Ipv4Addr> {
+    (mask.to_bits() < u32::MAX - 1).then(|| network | !mask)
+}
+
+/// The numbers of interfaces, of what the kernel says of those with an IPv6 address: address, number, length of the
+/// prefix, scope, flags, name.
 fn numbers(table: &str) -> Vec<u32> {
     let other = table.lines().filter(|line| line.split_whitespace().next_back() != Some("lo"));
     let number = |line: &str| u32::from_str_radix(line.split_whitespace().nth(1)?, 16).ok();
@@ -229,27 +292,39 @@ fn numbers(table: &str) -> Vec<u32> {
     found
 }
 
+/// Where a question goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    to: SocketAddr,
+    /// Whose interface it leaves by, to a group of IPv4; else the routes say so.
+    out_of: Option<Ipv4Addr>,
+}
+
 /// Where questions go, but for peers and the ports of this machine.
-fn places(scope: Scope, interfaces: &[u32]) -> Vec<SocketAddr> {
-    let (link, site) = talk::GROUPS;
+fn ways(scope: Scope, interfaces: &Interfaces) -> Vec<Way> {
     // A broadcast that does not leave the machine reaches all outlets that share the first port.
-    let mut shared = vec![Ipv4Addr::new(127, 255, 255, 255)];
+    let mut everybody = vec![Ipv4Addr::new(127, 255, 255, 255)];
     if scope != Scope::Machine {
-        shared.push(Ipv4Addr::BROADCAST);
-        shared.extend(link.map(Ipv4Addr::from));
+        everybody.push(Ipv4Addr::BROADCAST);
+        everybody.extend(interfaces.fourth.iter().filter_map(|(_, everybody)| *everybody));
     }
-    if scope == Scope::Site {
-        shared.push(site.into());
-    }
-    let shared = shared.into_iter().map(|group| SocketAddr::from((group, talk::DISCOVERY)));
-    let groups: &[Ipv6Addr] = match scope {
-        Scope::Machine => &[],
-        Scope::Link => &[talk::GROUPS_V6.0],
-        Scope::Site => &[talk::GROUPS_V6.0, talk::GROUPS_V6.1],
+    let (link, site) = talk::GROUPS;
+    let [first, second] = link.map(Ipv4Addr::from);
+    let (fourth, sixth): (&[Ipv4Addr], &[Ipv6Addr]) = match scope {
+        Scope::Machine => (&[], &[]),
+        Scope::Link => (&[first, second], &[talk::GROUPS_V6.0]),
+        Scope::Site => (&[first, second, site.into()], &[talk::GROUPS_V6.0, talk::GROUPS_V6.1]),
     };
-    let out = |group: &Ipv6Addr, interface: &u32| SocketAddrV6::new(*group, talk::DISCOVERY, 0, *interface);
-    let sixth = groups.iter().flat_map(|group| interfaces.iter().map(move |at| out(group, at).into()));
-    shared.chain(sixth).collect()
+    // The amplifier's network is seldom the one that the routes lead to.
+    let own = interfaces.fourth.iter().map(|(own, _)| Some(*own));
+    let own: Vec<_> = if interfaces.fourth.is_empty() { vec![None] } else { own.collect() };
+    let to = |to: Ipv4Addr| SocketAddr::from((to, talk::DISCOVERY));
+    let everybody = everybody.into_iter().map(|all| Way { to: to(all), out_of: None });
+    let fourth = fourth.iter().flat_map(|group| own.iter().map(|own| Way { to: to(*group), out_of: *own }));
+    let out =
+        |group: &Ipv6Addr, interface: &u32| SocketAddrV6::new(*group, talk::DISCOVERY, 0, *interface).into();
+    let sixth = sixth.iter().flat_map(|group| interfaces.sixth.iter().map(move |at| out(group, at)));
+    everybody.chain(fourth).chain(sixth.map(|to| Way { to, out_of: None })).collect()
 }
 
 /// Where questions go on this machine, beside the broadcast.
@@ -272,10 +347,30 @@ mod tests {
 
     #[test]
     fn a_wider_scope_asks_more_places() {
-        let of = |scope| places(scope, &[2, 3]).len();
-        assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (1, 6, 9));
-        assert!(places(Scope::Machine, &[2, 3]).iter().chain(&here()).all(|place| place.ip().is_loopback()));
+        let [lab, office] = [Ipv4Addr::new(10, 0, 7, 9), Ipv4Addr::new(192, 168, 1, 4)];
+        let fourth = vec![(lab, Some(Ipv4Addr::new(10, 0, 255, 255))), (office, None)];
+        let two = Interfaces { fourth, sixth: vec![2, 3] };
+        let of = |scope| ways(scope, &two).len();
+        assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (1, 3 + 2 * 2 + 2, 3 + 2 * 3 + 4));
+        let group = |own| Way { to: SocketAddr::from(([224, 0, 0, 183], talk::DISCOVERY)), out_of: own };
+        let all = ways(Scope::Link, &two);
+        assert!(all.contains(&group(Some(lab))) && all.contains(&group(Some(office))));
+        assert!(ways(Scope::Link, &Interfaces::default()).contains(&group(None)));
+        let alone = ways(Scope::Machine, &two).into_iter().map(|way| way.to).chain(here());
+        assert!(alone.into_iter().all(|place| place.ip().is_loopback()));
         assert_eq!(here().len(), 66);
+        if cfg!(target_endian = "little") {
+            let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\n\
+                         eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                         eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                         lab\t0000000A\t00000000\t0001\t0\t0\t0\tFEFFFFFF\t0\t0\t0\n\
+                         lab\t000000E0\t00000000\t0001\t0\t0\t0\t000000F0\t0\t0\t0\nnoise\n";
+            let told: Vec<_> =
+                networks(table).map(|(network, mask)| (network, everybody(network, mask))).collect();
+            let home = Ipv4Addr::new(192, 168, 1, 0);
+            let wide = (home, Some(Ipv4Addr::new(192, 168, 1, 255)));
+            assert_eq!(told, [wide, (Ipv4Addr::new(10, 0, 0, 0), None)]);
+        }
         let table = "fe800000000000000000000000000001 0a 40 20 80     eth0\n\
                      fd000000000000000000000000000002 0a 40 00 82     eth0\n\
                      00000000000000000000000000000001 01 80 10 80       lo\nnoise\n";
