@@ -21,6 +21,7 @@ use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,8 @@ const CONNECTIONS: usize = 256;
 /// How long a client may take for the head of its request, the pause before it included: longer
 /// than the minute that the slowest scrapers leave between two requests on one connection.
 const HEAD: Duration = Duration::from_secs(65);
+/// How long a client may take nothing of a reply before it is left, so that nobody holds a place for ever.
+const STUCK: Duration = Duration::from_secs(15);
 /// How long open requests may take to end when the agent stops.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -166,6 +169,7 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
         };
         // A scrape is one write; waiting for more only delays it.
         drop(stream.set_nodelay(true));
+        drop(SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK)));
         let site = site.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let site = site.clone();

@@ -224,6 +224,24 @@ def test_slow_and_greedy_readers_of_metrics(agent):
     assert agent.get("/-/healthy")[0] == 200
 
 
+def test_readers_that_read_nothing_are_left(agent):
+    agent.configure([])
+    agent.start()
+    held = []
+    for _ in range(256):
+        client = tcp(agent.port)
+        client.setblocking(False)
+        try:
+            while True:
+                client.send(b"GET /provision/dashboards/devices.json HTTP/1.1\r\nHost: a\r\n\r\n" * 10)
+        except (BlockingIOError, ConnectionError):
+            held.append(client)
+    # Every place is taken, and nobody will ever read.
+    assert agent.get("/metrics", timeout=60)[0] == 200
+    for client in held:
+        client.close()
+
+
 def flood_of_names(agent, kind: str) -> int:
     sent = 0
     if kind.startswith("statsd"):
