@@ -30,8 +30,20 @@ impl Kept {
         *self.day.lock()
     }
 
-    /// Keeps `day`, if it changed. The file is replaced whole, so that a crash leaves the old one.
-    pub(super) fn write(&self, day: Option<Day>) -> io::Result<()> {
+    /// Whether somebody writes it now.
+    pub(super) fn is_busy(&self) -> bool {
+        self.day.is_locked()
+    }
+
+    /// Keeps `day`, if it changed, and says in the log if it cannot.
+    pub(super) fn keep(&self, day: Option<Day>) {
+        if let Err(error) = self.write(day) {
+            tracing::warn!(%error, "cannot keep the day's totals over a restart");
+        }
+    }
+
+    /// The file is replaced whole, so that a crash leaves the old one.
+    fn write(&self, day: Option<Day>) -> io::Result<()> {
         let mut kept = self.day.lock();
         let (Some(file), true) = (&self.file, day.is_some() && *kept != day) else { return Ok(()) };
         if let Some(folder) = file.parent() {

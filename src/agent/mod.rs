@@ -86,7 +86,7 @@ pub struct Agent {
     web: Vec<(Address, TcpListener)>,
     asked: mpsc::Receiver<http::Reload>,
     recorder: Option<Arc<Recorder>>,
-    kept: Kept,
+    kept: Arc<Kept>,
 }
 
 impl fmt::Debug for Agent {
@@ -120,7 +120,7 @@ impl Agent {
         if !wrong.is_empty() {
             return Err(Failure::Open(wrong));
         }
-        let kept = Kept::open(config.state_directory.as_deref());
+        let kept = Arc::new(Kept::open(config.state_directory.as_deref()));
         let registry = Registry::new(PAGES, limits(&config), ladders(&config));
         let hub = Hub::new(registry, Budget::new(kept.day()), Peaks::new(config.intervals.pipeline.0));
         let own = Arc::new(Own::new());
@@ -215,7 +215,8 @@ impl Agent {
         tracing::info!("stopping");
         push.stop().await;
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
-        self.keep();
+        let day = self.hub.lock().budget.day();
+        self.kept.keep(day);
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
     }
@@ -237,10 +238,11 @@ impl Agent {
         }
     }
 
+    /// Writes what is kept, aside: a disk that stalls must not stop the agent's second.
     fn keep(&self) {
-        let day = self.hub.lock().budget.day();
-        if let Err(error) = self.kept.write(day) {
-            tracing::warn!(%error, "cannot keep the day's totals over a restart");
+        if !self.kept.is_busy() {
+            let (kept, day) = (self.kept.clone(), self.hub.lock().budget.day());
+            tokio::task::spawn_blocking(move || kept.keep(day));
         }
     }
 
