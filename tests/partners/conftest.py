@@ -255,6 +255,17 @@ def program(name: str) -> str:
     return path
 
 
+def npm(folder: Path, *packages: str) -> Path:
+    """A folder with packages of npm; skips where they cannot be had."""
+    command = shutil.which("npm")
+    if not command:
+        pytest.skip(f"there is no npm, so {packages[0]} was not asked")
+    done = subprocess.run([command, "install", "--prefix", folder, "--no-audit", "--no-fund", *packages], capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        pytest.skip(f"npm cannot install {packages[0]}: {done.stderr[-200:]}")
+    return folder / "node_modules"
+
+
 def stage(pipeline: str, name: str = "s", seconds: float = 0.02, **more) -> bytes:
     """One stage event, without its line end."""
     event = {"type": "stage", "pipeline": pipeline, "stage": name, "seconds": seconds, **more}

