@@ -36,7 +36,8 @@ const CONNECTIONS: usize = 256;
 /// How long a client may take for the head of its request, the pause before it included: longer
 /// than the minute that the slowest scrapers leave between two requests on one connection.
 const HEAD: Duration = Duration::from_secs(65);
-/// How long a client may take nothing of a reply before it is left, so that nobody holds a place for ever.
+/// How long a client's window may stay shut before it is left, so that nobody holds a place for ever. It opens again
+/// only when much of it was read: who reads a long reply at less than some 16 kB/s is left, too.
 const STUCK: Duration = Duration::from_secs(15);
 /// How long open requests may take to end when the agent stops.
 const GRACE: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import urllib.request
 
 import pytest
 import yaml
@@ -61,6 +62,14 @@ def counts(alert: str, line: str) -> bool:
     return what in line if how == "|=" else re.search(what, line) is not None
 
 
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/healthy", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
 def started(folder, config: str, **environment: str) -> subprocess.Popen:
     file = folder / "config.yml"
     file.write_text(config)
@@ -72,11 +81,13 @@ def started(folder, config: str, **environment: str) -> subprocess.Popen:
 @pytest.mark.parametrize("form", ["text", "json", "journal"])
 def test_errors_of_a_running_agent_are_counted_and_nothing_else(tmp_path, form):
     journal = {"JOURNAL_STREAM": "8:1"} if form == "journal" else {}
-    listen = f"listen: 127.0.0.1:{free_port()}\nlog: {{format: {'json' if form == 'json' else 'text'}}}\nsources: []\n"
+    port = free_port()
+    listen = f"listen: 127.0.0.1:{port}\nlog: {{format: {'json' if form == 'json' else 'text'}}}\nsources: []\n"
     agent = started(tmp_path, listen, **journal)
     lines = lambda: (tmp_path / "log").read_text().splitlines()  # noqa: E731
     try:
-        wait_until(lambda: any("serving" in line for line in lines()), 30, "the start")
+        # It answers once it is ready for signals, and says that it serves before.
+        wait_until(lambda: healthy(port), 30, "the start")
         assert not any(counts(alert, line) for alert in RULES for line in lines()), lines()
         (tmp_path / "config.yml").write_text(listen + "sources: [{serial: 1}]\n")
         agent.send_signal(1)

@@ -241,11 +241,12 @@ impl Interfaces {
         }
         let read = |table: &str| std::fs::read_to_string(table).unwrap_or_default();
         let mut fourth: Vec<_> = networks(&read("/proc/net/route"))
-            .filter_map(|(network, mask)| Some((own_within(network)?, everybody(network, mask))))
-            .take(INTERFACES)
+            .filter_map(|(network, mask)| Some((own_within(network, mask)?, everybody(network, mask))))
             .collect();
+        // A machine may have a route to each of many others, and all of them by one interface.
         fourth.sort_unstable();
         fourth.dedup();
+        fourth.truncate(INTERFACES);
         Self { fourth, sixth: numbers(&read("/proc/net/if_inet6")) }
     }
 }
@@ -266,9 +267,9 @@ fn networks(table: &str) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> {
 }
 
 /// The address that this machine has in a network: what the kernel would send from. Nothing is sent.
-fn own_within(network: Ipv4Addr) -> Option<Ipv4Addr> {
+fn own_within(network: Ipv4Addr, mask: Ipv4Addr) -> Option<Ipv4Addr> {
     let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    let neighbour = Ipv4Addr::from(network.to_bits() | 1);
+    let neighbour = network | (Ipv4Addr::new(0, 0, 0, 1) & !mask);
     socket.connect((neighbour, talk::DISCOVERY)).ok()?;
     match socket.local_addr().ok()?.ip() {
         IpAddr::V4(own) => Some(own),
@@ -316,8 +317,11 @@ fn ways(scope: Scope, interfaces: &Interfaces) -> Vec<Way> {
         Scope::Site => (&[first, second, site.into()], &[talk::GROUPS_V6.0, talk::GROUPS_V6.1]),
     };
     // The amplifier's network is seldom the one that the routes lead to.
-    let own = interfaces.fourth.iter().map(|(own, _)| Some(*own));
-    let own: Vec<_> = if interfaces.fourth.is_empty() { vec![None] } else { own.collect() };
+    let mut own: Vec<_> = interfaces.fourth.iter().map(|(own, _)| Some(*own)).collect();
+    own.dedup();
+    if own.is_empty() {
+        own.push(None);
+    }
     let to = |to: Ipv4Addr| SocketAddr::from((to, talk::DISCOVERY));
     let everybody = everybody.into_iter().map(|all| Way { to: to(all), out_of: None });
     let fourth = fourth.iter().flat_map(|group| own.iter().map(|own| Way { to: to(*group), out_of: *own }));
@@ -353,6 +357,8 @@ mod tests {
         let of = |scope| ways(scope, &two).len();
         assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (1, 3 + 2 * 2 + 2, 3 + 2 * 3 + 4));
         let group = |own| Way { to: SocketAddr::from(([224, 0, 0, 183], talk::DISCOVERY)), out_of: own };
+        let twice = Interfaces { fourth: vec![(lab, None), (lab, two.fourth[0].1)], sixth: Vec::new() };
+        assert_eq!(ways(Scope::Link, &twice).len(), 3 + 2, "one address, two networks");
         let all = ways(Scope::Link, &two);
         assert!(all.contains(&group(Some(lab))) && all.contains(&group(Some(office))));
         assert!(ways(Scope::Link, &Interfaces::default()).contains(&group(None)));
