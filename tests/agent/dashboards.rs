@@ -16,6 +16,7 @@ const UNITS: &[&str] = &[
     "none",
     "short",
     "percentunit",
+    "ppm",
     "s",
     "bytes",
     "Bps",
@@ -308,6 +309,8 @@ fn a_changed_limit_changes_the_colours() {
         ("device_quality", 0.8123, "channels", "Signal quality"),
         ("device_quality_critical", 0.3123, "channels", "Signal quality of devices"),
         ("channel_quality", 0.4123, "channels", "Worst channel"),
+        // Drawn as 40 ppm.
+        ("stream_drift", 0.00004, "streams", "Clock drift"),
     ] {
         let colours = |limits: &Limits| -> Vec<String> {
             let all = assemble::dashboards(&pages(), limits);
@@ -319,7 +322,8 @@ fn a_changed_limit_changes_the_colours() {
         };
         let (usual, changed) =
             (colours(&Limits::default()), colours(&Limits::changed([(limit.to_owned(), number)].into())));
-        assert!(changed.contains(&number.to_string()), "{limit}: {changed:?}");
+        let drawn = if limit == "stream_drift" { "40.0".to_owned() } else { number.to_string() };
+        assert!(changed.contains(&drawn), "{limit}: {changed:?}");
         let moved = usual.iter().zip(&changed).filter(|(usual, changed)| usual != changed).count();
         assert_eq!((moved, usual.len()), (1, changed.len()), "{limit} moves its own step alone");
     }

@@ -241,11 +241,15 @@ impl Assembly<'_> {
             .iter()
             .map(|query| self.target(query, view.panel, labels, shown))
             .collect::<Option<_>>()?;
-        let steps = match view.zero {
+        let mut steps = match view.zero {
             Zero::Plain => colours(view.limits, self.limits),
             Zero::Wanted => Steps { base: Some(GOOD), from: vec![(1e-9, BAD)], limits: false },
             Zero::Missing => Steps { base: Some(BAD), from: vec![(1e-9, GOOD)], limits: false },
         };
+        if view.unit == "ppm" {
+            // Limits are ratios, as the metrics are.
+            steps.from.iter_mut().for_each(|(number, _)| *number *= 1e6);
+        }
         Some(Picture {
             title: view.title.to_owned(),
             about: view.about.to_owned(),

@@ -236,9 +236,9 @@ pub(super) static BOARD: Board = Board {
             ),
             lines(
                 "Clock drift",
-                "percentunit",
-                "How much faster than it should the device runs, by this machine's clock: 0.01 % are 100 ppm. Correct for it when streams of several devices are joined.",
-                &[q("max by (instance, device) (neural_device_clock_drift_ratio)", "{{device}}")],
+                "ppm",
+                "How much faster than it should the device runs, by this machine's clock. Correct for it when streams of several devices are joined.",
+                &[q("1e6 * max by (instance, device) (neural_device_clock_drift_ratio)", "{{device}}")],
             )
             .limits(&[&DEVICE_DRIFT])
             .signed(),

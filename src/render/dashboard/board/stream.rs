@@ -200,9 +200,9 @@ pub(super) static BOARD: Board = Board {
             .beside(2),
             lines(
                 "Clock drift",
-                "percentunit",
-                "How much faster a sender's clock runs: 0.01 % are 100 ppm. Told after a minute.",
-                &[q("max by (instance, stream, machine) (neural_stream_clock_drift_ratio)", "{{stream}} {{machine}}")],
+                "ppm",
+                "How much faster a sender's clock runs. Told after a minute.",
+                &[q("1e6 * max by (instance, stream, machine) (neural_stream_clock_drift_ratio)", "{{stream}} {{machine}}")],
             )
             .limits(&[&STREAM_DRIFT])
             .signed()
