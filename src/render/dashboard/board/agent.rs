@@ -154,5 +154,19 @@ pub(super) static BOARD: Board = Board {
             )])
             .states(&[state(1.0, "answered", Mood::Good), state(0.0, "failed", Mood::Bad)]),
         ]),
+        closed("Dashboards and rules", &[
+            lines("Last in place", "s", "Time since everything that is generated was found on its server, or put there, when the agent started.", &[q(
+                "time() - max by (instance, target) (neural_provision_last_success_timestamp_seconds)",
+                "{{target}}",
+            )])
+            .beside(2)
+            .empty("this agent pushes nothing"),
+            lines("Objects", "none", "What became of each object when the agent started.", &[q(
+                "sum by (instance, target, result) (neural_provision_objects)",
+                "{{target}} {{result}}",
+            )])
+            .beside(2)
+            .empty("this agent pushes nothing"),
+        ]),
     ],
 };
