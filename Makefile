@@ -36,7 +36,7 @@ partners: .venv/ready ## programs of other people against the agent: Prometheus,
 	NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest tests/partners
 
 # What Debian's testing has, beside what is installed and not in its place.
-NEWER := target/newer/root/usr/bin
+NEWER := target/newer/bin
 newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer ones than are installed, and VictoriaMetrics
 	$(CARGO) build --locked --bins
 	@if tests/partners/newer.sh target/newer; then \

@@ -5,7 +5,7 @@ set -euo pipefail
 
 mkdir -p "$1"
 into=$(realpath "$1")
-rm -rf "$into"
+rm -rf "$into"/{bin,lists,archives,unpacked}
 mkdir -p "$into"/{lists,archives}/partial
 echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian testing main' \
 	> "$into/sources.list"
@@ -16,9 +16,10 @@ apt() {
 apt update
 (cd "$into/archives" && apt download prometheus promtool prometheus-alertmanager victoria-metrics)
 for package in "$into"/archives/*.deb; do
-	dpkg-deb --extract "$package" "$into/root"
+	dpkg-deb --extract "$package" "$into/unpacked"
 done
-rm -rf "$into"/{lists,archives}
+mv "$into/unpacked/usr/bin" "$into/bin"
+rm -rf "$into"/{lists,archives,unpacked}
 for name in prometheus promtool prometheus-alertmanager amtool; do
-	"$into/root/usr/bin/$name" --version 2>&1 | head -1
+	"$into/bin/$name" --version 2>&1 | head -1
 done
