@@ -7,8 +7,11 @@ mkdir -p "$1"
 into=$(realpath "$1")
 rm -rf "$into"/{bin,lists,archives,unpacked}
 mkdir -p "$into"/{lists,archives}/partial
-echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian testing main' \
-	> "$into/sources.list"
+# Where this machine has its own packages from.
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
+	awk -v own="$(. /etc/os-release && echo "$VERSION_CODENAME")" '$2 == own && $3 == "main" { print $1; exit }')
+keys=/usr/share/keyrings/debian-archive-keyring.gpg
+echo "deb [signed-by=$keys] ${mirror:?this machine has no packages of Debian} testing main" > "$into/sources.list"
 apt() {
 	apt-get -qq -o Dir::Etc::sourcelist="$into/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$into/lists" \
 		-o Dir::Cache="$into" -o Acquire::Languages=none -o APT::Sandbox::User= "$@"
