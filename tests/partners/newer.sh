@@ -8,8 +8,8 @@ into=$(realpath "$1")
 rm -rf "$into"/{bin,lists,archives,unpacked}
 mkdir -p "$into"/{lists,archives}/partial
 # Where this machine has its own packages from.
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
-	awk -v own="$(. /etc/os-release && echo "$VERSION_CODENAME")" '$2 == own && $3 == "main" { print $1; exit }')
+mirror=$(grep --recursive --no-filename --only-matching --extended-regexp 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list* |
+	head -1 || true)
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [signed-by=$keys] ${mirror:?this machine has no packages of Debian} testing main" > "$into/sources.list"
 apt() {
