@@ -136,7 +136,7 @@ impl Heard {
         let rate = Claim::rate(fields.f32()?.into())?;
         let format = values(fields.u32()?)?;
         let _bytes = fields.u32()?;
-        let claim = Claim { protocol: "fieldtrip", format, channels, rate, modulus: u32::MAX };
+        let claim = Claim { protocol: "fieldtrip", format, channels, rate };
         let (known, before) = (self.brought.claim(), self.held);
         self.held = held;
         let mut state = StreamState::default();

@@ -133,8 +133,7 @@ impl Board for Intan {
     fn meet(&mut self, frame: &[u8]) -> bool {
         let channels = (frame.len().saturating_sub(MAGIC.len()) / SAMPLES).saturating_sub(4) / 2;
         self.channels = Some(channels);
-        let first = frame.get(MAGIC.len()..).and_then(|rest| rest.first_chunk());
-        let first = u32::from_le_bytes(first.copied().unwrap_or_default());
+        let first = number(frame, 0, channels).unwrap_or_default();
         let blocks = match self.before.replace(first).map(|before| first.wrapping_sub(before)) {
             // The block before once more, or the first of another run.
             Some(0) => 0,

@@ -192,8 +192,6 @@ pub(super) struct Claim {
     pub(super) channels: u16,
     /// Samples a second.
     pub(super) rate: f64,
-    /// The counter begins anew after so many packets; 0 if there is none.
-    pub(super) modulus: u32,
 }
 
 impl Claim {
@@ -234,7 +232,9 @@ impl Brought {
 
     /// A stream begins.
     pub(super) fn begin(&mut self, claim: Claim, scale: Vec<f32>, out: &mut Sink<'_>) {
-        let Claim { protocol, channels, rate, modulus, .. } = claim;
+        let Claim { protocol, channels, rate, .. } = claim;
+        // What comes is numbered with 32 bits.
+        let modulus = u32::MAX;
         let (volts, rails) = (!scale.is_empty(), Rails::Unknown);
         self.scale = scale;
         out(Body::Device(Device { protocol, channels, rate, packet_rate: rate, volts, modulus, rails }));

@@ -90,9 +90,7 @@ impl Heard {
         // Which of the two it is the first data say.
         let format = Values::F32;
         self.block = None;
-        // Blocks are numbered with 32 bits, and are more than one sample.
-        let modulus = u32::MAX;
-        self.brought.begin(Claim { protocol: "rda", format, channels, rate, modulus }, scale, out);
+        self.brought.begin(Claim { protocol: "rda", format, channels, rate }, scale, out);
         Ok(())
     }
 

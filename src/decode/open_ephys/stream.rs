@@ -143,12 +143,6 @@ impl Stream {
         self.scale.is_some()
     }
 
-    /// Whether more must come before what came makes sense.
-    #[must_use]
-    pub fn waits(&self) -> bool {
-        self.step < Step::Ready || !self.held.is_empty() || self.message.parts > 0
-    }
-
     fn device(&self) -> Device {
         Device {
             protocol: "open_ephys",
@@ -221,8 +215,6 @@ impl Stream {
         self.message.header = header;
         if told.is_ok() {
             self.message.bytes = 0;
-        } else {
-            self.message.bytes = took - bytes as u64;
         }
         told
     }
@@ -406,6 +398,10 @@ impl Decoder for Stream {
 
     fn broken(&self) -> bool {
         self.broken.is_some()
+    }
+
+    fn waits(&self) -> bool {
+        self.step < Step::Ready || !self.held.is_empty() || self.message.parts > 0
     }
 
     fn ask(&mut self, out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::decode::message::tests::cut_anywhere;
 
 /// The greeting of libzmq 4.3, and that it is a publisher.
 fn begin() -> Vec<u8> {
@@ -237,10 +238,7 @@ proptest! {
         greeted in any::<bool>(),
     ) {
         let bytes = if greeted { [begin(), noise].concat() } else { noise };
-        let mut places: Vec<usize> = places.iter().map(|place| place % (bytes.len() + 1)).collect();
-        places.extend([0, bytes.len()]);
-        places.sort_unstable();
-        let pieces: Vec<&[u8]> = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+        let pieces = cut_anywhere(&bytes, &places);
         let whole = told(&[&bytes]);
         prop_assert_eq!(whole.bytes, bytes.len() as u64);
         prop_assert_eq!(told(&pieces), whole);
