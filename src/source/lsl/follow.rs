@@ -21,6 +21,7 @@ use crate::analysis::quality::{self, Judge};
 use crate::decode::lsl::{Clock, DESCRIPTION, Info, Inlet, Stamps, talk};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Channel, Fault, FaultKind, Link, Stream, StreamClock, StreamName, StreamState};
+use crate::source::pause::Pause;
 use crate::source::{Feed, now};
 
 /// How long a connection or a description may take.
@@ -29,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STALLED: u32 = 5;
 /// Seconds without a byte after which a stream with a rate is alive only if it says so itself.
 const SILENT: u32 = 10;
-/// First and longest pause before a stream is connected to again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(10);
 /// How long one look is, and the time from one to the next.
@@ -107,7 +106,7 @@ struct Following<'c> {
 
 impl Following<'_> {
     async fn follow(&mut self) {
-        let mut pause = PAUSE.0;
+        let mut pause = Pause::default();
         loop {
             let target = self.of.target.borrow_and_update().clone();
             let Some(target) = target else {
@@ -115,7 +114,7 @@ impl Following<'_> {
                 if self.of.target.changed().await.is_err() {
                     return;
                 }
-                pause = PAUSE.0;
+                pause = Pause::default();
                 continue;
             };
             #[expect(clippy::disallowed_methods, reason = "how long a connection lasts is measured here")]
@@ -137,17 +136,16 @@ impl Following<'_> {
             }
             self.go_down();
             if began.elapsed() > GOOD {
-                pause = PAUSE.0;
+                pause = Pause::default();
             }
             tokio::select! {
-                () = sleep(pause) => {}
+                () = sleep(pause.next()) => {}
                 changed = self.of.target.changed() => {
                     if changed.is_err() {
                         return;
                     }
                 }
             }
-            pause = (pause * 2).min(PAUSE.1);
         }
     }
 

@@ -111,7 +111,6 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
                 stream: Decoded::new(scale),
                 judge: Judge::new(settings.signal),
                 told: Counts::default(),
-                name: String::new(),
                 here,
                 ages: Vec::with_capacity(AGES),
                 again: std::mem::replace(&mut seen, true),
@@ -120,12 +119,9 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
             feed.retire();
         }
     };
-    let ask = {
-        let asked = asked.clone();
-        move |feed: &Feed| {
-            let (asked, feed) = (asked.clone(), feed.clone());
-            async move { asked.ask(&feed).await }
-        }
+    let ask = move |feed: &Feed| {
+        let (asked, feed) = (asked.clone(), feed.clone());
+        async move { asked.ask(&feed).await }
     };
     let asking = poll(feed.clone(), settings.interval.0, settings.timeout.0, stop.clone(), ask);
     tokio::join!(stream, asking);
@@ -318,7 +314,6 @@ struct Ear {
     stream: Decoded,
     judge: Judge,
     told: Counts,
-    name: String,
     /// Whether the sender's clock is this machine's.
     here: bool,
     ages: Vec<f64>,
@@ -368,10 +363,7 @@ impl Inlet for Ear {
         }));
         let Some((name, rate)) = self.stream.name() else { return };
         let channels = self.stream.channels();
-        if self.name != name {
-            name.clone_into(&mut self.name);
-        }
-        let name = StreamName { source: &self.source, stream: &self.name, host: "" };
+        let name = StreamName { source: &self.source, stream: name, host: "" };
         if self.told.edition != before.edition {
             let count = u16::try_from(channels.len()).unwrap_or(u16::MAX);
             out(Body::Stream(Stream {
