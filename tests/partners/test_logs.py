@@ -7,15 +7,14 @@ regular expressions.
 from __future__ import annotations
 
 import json
-import os
 import re
+import signal
 import subprocess
-import urllib.request
 
 import pytest
 import yaml
 
-from conftest import PROGRAM, ROOT, free_port, npm, wait_until
+from conftest import ROOT, npm, wait_until
 
 RULES = {
     rule["alert"]: rule["expr"]
@@ -62,47 +61,25 @@ def counts(alert: str, line: str) -> bool:
     return what in line if how == "|=" else re.search(what, line) is not None
 
 
-def healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/healthy", timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-def started(folder, config: str, **environment: str) -> subprocess.Popen:
-    file = folder / "config.yml"
-    file.write_text(config)
-    return subprocess.Popen(
-        [PROGRAM, "run", "--config", file], stderr=open(folder / "log", "wb"), env={**os.environ, **environment}
-    )
-
-
 @pytest.mark.parametrize("form", ["text", "json", "journal"])
-def test_errors_of_a_running_agent_are_counted_and_nothing_else(tmp_path, form):
-    journal = {"JOURNAL_STREAM": "8:1"} if form == "journal" else {}
-    port = free_port()
-    listen = f"listen: 127.0.0.1:{port}\nlog: {{format: {'json' if form == 'json' else 'text'}}}\nsources: []\n"
-    agent = started(tmp_path, listen, **journal)
-    lines = lambda: (tmp_path / "log").read_text().splitlines()  # noqa: E731
-    try:
-        # It answers once it is ready for signals, and says that it serves before.
-        wait_until(lambda: healthy(port), 30, "the start")
-        assert not any(counts(alert, line) for alert in RULES for line in lines()), lines()
-        (tmp_path / "config.yml").write_text(listen + "sources: [{serial: 1}]\n")
-        agent.send_signal(1)
-        found = lambda: [line for line in lines() if counts("NeuralLogErrors", line)]  # noqa: E731
-        wait_until(found, 30, "the error")
-        assert len(found()) == 1 and "not reloaded" in found()[0], lines()
-        assert not any(counts(alert, line) for alert in RULES if alert != "NeuralLogErrors" for line in lines())
-    finally:
-        agent.terminate()
-        agent.wait(30)
+def test_errors_of_a_running_agent_are_counted_and_nothing_else(agent, form):
+    log = {"format": "json" if form == "json" else "text"}
+    agent.configure([], log=log)
+    agent.start({"JOURNAL_STREAM": "8:1"} if form == "journal" else None)
+    lines = lambda: agent.log.read_text().splitlines()  # noqa: E731
+    assert not any(counts(alert, line) for alert in RULES for line in lines()), lines()
+    agent.configure([{"serial": 1}], log=log)
+    agent.process.send_signal(signal.SIGHUP)
+    found = lambda: [line for line in lines() if counts("NeuralLogErrors", line)]  # noqa: E731
+    wait_until(found, 30, "the error")
+    assert len(found()) == 1 and "not reloaded" in found()[0], lines()
+    assert not any(counts(alert, line) for alert in RULES if alert != "NeuralLogErrors" for line in lines())
 
 
-def test_an_agent_that_cannot_start_is_counted(tmp_path):
-    agent = started(tmp_path, "sources: [{serial: 1}]\n")
-    assert agent.wait(30) == 2
-    lines = (tmp_path / "log").read_text().splitlines()
+def test_an_agent_that_cannot_start_is_counted(agent):
+    agent.configure([{"serial": 1}])
+    agent.start(ready=False)
+    assert agent.process.wait(30) == 2
+    lines = agent.log.read_text().splitlines()
     assert sum(counts("NeuralLogCannotStart", line) for line in lines) == 1, lines
     assert not any(counts("NeuralLogErrors", line) for line in lines)

@@ -310,8 +310,8 @@ def test_a_stream_over_ipv6_alone(agent, lab):
     whole(seen, "sixth")
 
 
-def listed(lab: Lab, *more: str) -> dict:
-    command = [str(PROGRAM), "devices", "--json", "--root", str(lab.folder), "--session", lab.session, *more]
+def listed(lab: Lab, *more: str, within=()) -> dict:
+    command = [*within, str(PROGRAM), "devices", "--json", "--root", str(lab.folder), "--session", lab.session, *more]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
 
 
@@ -372,9 +372,7 @@ def test_streams_of_another_machine(agent, lab, machines, more, settings):
     lab.scope, lab.within = "site", machines.within(1)
     outlet = lab.outlet(more=more, name="far", count=300)
     if "scope" in settings:
-        command = [*machines.within(0), str(PROGRAM), "devices", "--json", "--root", str(lab.folder)]
-        command += ["--session", lab.session, "--scope", settings["scope"]]
-        (far,) = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["streams"]
+        (far,) = listed(lab, "--scope", settings["scope"], within=machines.within(0))["streams"]
         assert far["host"] == "there" and far["address"].startswith(("fe80::", "10.98.76.2")), far
     agent.configure([{"lsl": {"name": "lsl", "session": lab.session, **settings}}])
     agent.start(ready=False, command=[*machines.within(0), *agent.command()])

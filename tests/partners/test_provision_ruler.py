@@ -1,11 +1,8 @@
 """Rules into a ruler that takes them over HTTP, which is played by `ruler_server`."""
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
-from conftest import PROGRAM
 from provisioning import Provision, rules
 from ruler_server import Ruler
 
@@ -101,9 +98,8 @@ def test_what_is_generated_reaches_loki(loki, tmp_path):
         "alerts: {logs: '{app=\"neural\"}', runbooks: 'https://wiki/run', severities: three}\n"
         f"provision: {{targets: [{{loki: {{url: '{loki.url}', tenant: lab, namespace: lab}}}}]}}\n"
     )
-    run = [PROGRAM, "provision", "apply", "--config", config]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = Provision.run(config, "apply")
+    assert done.code == 0, done.text
     group = loki.tenants["lab"]["lab"]["neural-agent-log"]
     assert {rule["alert"] for rule in group["rules"]} == {"NeuralLogCannotStart", "NeuralLogErrors", "NeuralLogPanic"}
     assert all('{app="neural"}' in rule["expr"] for rule in group["rules"])
