@@ -160,7 +160,7 @@ struct ToWebhook {
     title: &'static str,
 }
 
-/// What the hours are called in which nobody wants to hear of P3.
+/// What the hours are called in which nobody wants to hear of what can wait.
 pub const QUIET: &str = "neural-quiet";
 
 const TITLE: &str =
@@ -217,7 +217,7 @@ fn fragment(alerts: &Alerts) -> Config {
     }];
     for (priority, (wait, interval, repeat)) in Priority::ALL.into_iter().zip(waits) {
         let name = format!("neural-{}", priority.as_str().to_lowercase());
-        let quiet = alerts.quiet.is_some() && priority == Priority::P3;
+        let quiet = alerts.quiet.as_ref().is_some_and(|quiet| quiet.covers(priority));
         routes.push(Route {
             receiver: name.clone(),
             matchers: vec![format!("priority=\"{}\"", priority.as_str())],
@@ -398,6 +398,7 @@ fn example(alerts: &Alerts) -> Alerts {
             to: "07:00".to_owned(),
             weekends: true,
             location: "Europe/Berlin".to_owned(),
+            priorities: vec![Urgency::P3],
         }),
         ..alerts.clone()
     }

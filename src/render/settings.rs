@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::alert::Priority;
 use crate::setting::Span;
 
 /// What fires, how it is called, and who hears of it.
@@ -47,7 +48,7 @@ pub struct Alerts {
     /// A URL that is told every minute that alerting works, and raises the alarm itself when that stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<String>,
-    /// When nobody wants to hear of P3.
+    /// When nobody wants to hear of what can wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<Quiet>,
 }
@@ -205,6 +206,10 @@ impl Urgency {
         vec![Self::P0, Self::P1, Self::P2, Self::P3]
     }
 
+    fn last() -> Vec<Self> {
+        vec![Self::P3]
+    }
+
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -217,7 +222,7 @@ impl Urgency {
     }
 }
 
-/// When nobody wants to hear of P3: every night, and perhaps at weekends.
+/// When nobody wants to hear of what can wait: every night, and perhaps at weekends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quiet {
@@ -233,6 +238,17 @@ pub struct Quiet {
     /// Where: `Europe/Berlin`. UTC if left away.
     #[serde(default = "utc")]
     pub location: String,
+    /// What nobody hears of then: P3 if left away. All four suit a lab that switches its boards off for the night.
+    #[serde(default = "Urgency::last")]
+    pub priorities: Vec<Urgency>,
+}
+
+impl Quiet {
+    /// Whether it keeps a priority quiet.
+    #[must_use]
+    pub fn covers(&self, priority: Priority) -> bool {
+        self.priorities.iter().any(|of| of.as_str() == priority.as_str())
+    }
 }
 
 fn utc() -> String {

@@ -183,12 +183,15 @@ def test_changed_settings_give_rules_that_are_lawful(tmp_path):
         "  severities: three\n  job: brain\n  labels: {team: neuro}\n  runbooks: https://wiki.example.org/run\n"
         "  grafana: https://lab.example.org/grafana/\n"
         "  receivers:\n    - webhook: {url: 'http://127.0.0.1:9095/'}\n"
-        "  watchdog: http://127.0.0.1:9096/\n  quiet: {from: '22:00', to: '06:00'}\n",
+        "  watchdog: http://127.0.0.1:9096/\n  quiet: {from: '22:00', to: '06:00', priorities: [P0, P3]}\n",
     )
     out = tmp_path / "out"
     run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *(out / "alert-rules").glob("*.yml"))
     run(program("promtool"), "test", "rules", *(out / "alert-rules/tests").glob("device*.yml"))
-    run(program("amtool"), "check-config", out / "provisioning/alertmanager/alertmanager.yml")
+    routes = out / "provisioning/alertmanager/alertmanager.yml"
+    run(program("amtool"), "check-config", routes)
+    ours = yaml.safe_load(routes.read_text())["route"]["routes"][0]["routes"]
+    assert [route["receiver"] for route in ours if "mute_time_intervals" in route] == ["neural-p0", "neural-p3"]
 
 
 def version(name: str) -> tuple[int, ...]:

@@ -60,6 +60,7 @@ static UNPLUGGED: Alert = Alert {
         "Plug the dongle into the machine or a powered hub, with a cable that locks or is strapped down.",
         "Switch off USB autosuspend for the device.",
         "Let the agent tap what the acquisition program forwards, where both need the same port.",
+        "Where devices are switched off for the night, have it quiet: `alerts.quiet` with `priorities: [P0, P1, P2, P3]`.",
     ],
     queries: &["neural_source_up", "changes(neural_source_up[1h])", "neural_device_stability_ratio"],
     related: &["NeuralDeviceSilent", "NeuralSourceFlapping", "NeuralPortBusy", "NeuralPortReconnects"],
@@ -112,6 +113,7 @@ static SILENT: Alert = Alert {
     long_term: &[
         "Begin sessions with a full battery, and write down how long one lasts with this montage.",
         "Put the dongle on a USB extension cable within a metre or two of the board.",
+        "Where devices are switched off for the night, have it quiet: `alerts.quiet` with `priorities: [P0, P1, P2, P3]`.",
     ],
     queries: &[
         "neural_device_streaming",
