@@ -144,6 +144,7 @@ impl Agent {
         agent.hub.lock().fold(&Event { at, source, body: Body::Tick });
         agent.apply(&config);
         agent.own.config_loaded.set(at.seconds());
+        agent.own.time.set(at.seconds());
         let agent = Self { config, ..agent };
         agent.own.config_hash.set(agent.hash());
         Ok(agent)
@@ -226,6 +227,7 @@ impl Agent {
     fn tick(&self, seconds: u64) {
         let event = Event { at: now(), source: SourceId(u32::MAX), body: Body::Tick };
         self.hub.lock().fold(&event);
+        self.own.time.set(event.at.seconds());
         notify::alive();
         for c in self.hub.complaints(event.at) {
             tracing::warn!(source = &*c.source, kind = c.kind.as_str(), count = c.count, "input was refused");
@@ -334,8 +336,15 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
+/// The bounds of every histogram whose own are not the catalogue's.
 fn ladders(config: &Config) -> HashMap<String, Vec<f64>> {
-    config.histograms.iter().map(|(name, bounds)| (name.clone(), bounds.clone())).collect()
+    let limits = config.settings().limits;
+    let mut ladders: HashMap<_, _> = config.histograms.clone().into_iter().collect();
+    for metric in PAGES.iter().flat_map(|page| page.metrics).filter(|metric| !metric.judged.is_empty()) {
+        let own = config.histograms.get(&metric.family()).map(Vec::as_slice);
+        ladders.insert(metric.family(), metric.ladder(own, &limits));
+    }
+    ladders
 }
 
 fn hang_ups() -> Option<tokio::signal::unix::Signal> {

@@ -16,6 +16,8 @@ pub static PAGE: Page = Page {
         &RELOAD_FAILURES,
         &LAST_RELOAD,
         &REQUESTS,
+        &CONNECTIONS_ENDED,
+        &TIME,
         &SCRAPE_DURATION,
         &SCRAPE_SIZE,
         &SERIES,
@@ -67,6 +69,20 @@ pub static REQUESTS: Metric = Metric {
     help: "HTTP requests answered, by path and status",
     kind: Kind::Counter,
     labels: &["path", "status"],
+    ..Metric::BLANK
+};
+/// Connections that gave way.
+pub static CONNECTIONS_ENDED: Metric = Metric {
+    name: "agent_connections_ended",
+    help: "Idle HTTP connections that were ended because every place was taken and somebody else came",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// The time of the agent.
+pub static TIME: Metric = Metric {
+    name: "agent_time",
+    help: "Time of the agent's clock since 1970, told each second",
+    unit: Unit::Seconds,
     ..Metric::BLANK
 };
 /// Time to write a scrape.

@@ -1,6 +1,6 @@
 //! Page: does each acquisition device stream, at its rate and without holes?
 
-use super::{Keep, Metric, Page, Unit};
+use super::{Keep, Metric, Page, Unit, limit};
 use crate::event::{Body, Delay, Event, Flow, Kind, Topic, Vital};
 
 /// Does each acquisition device stream, at its rate and without holes?
@@ -255,6 +255,7 @@ static JITTER: Metric = Metric {
     help: "How much later than on its quickest way the newest packet of a read came",
     unit: Unit::Seconds,
     bounds: super::LATENCY,
+    judged: &[&limit::DEVICE_JITTER],
     read: |event, row| {
         delays(event).iter().for_each(|delay| row.observe(&[&row.source()], delay.newest, None));
     },
@@ -267,6 +268,7 @@ static LATENCY: Metric = Metric {
            others: with an FTDI chip, as long as its latency timer",
     unit: Unit::Seconds,
     bounds: super::LATENCY,
+    judged: &[&limit::DEVICE_LATENCY],
     read: |event, row| {
         delays(event).iter().for_each(|delay| row.observe(&[&row.source()], delay.oldest, None));
     },

@@ -1,6 +1,6 @@
 //! Page: language-model calls, their tokens, their cost and the day's budget.
 
-use super::{Keep, LATENCY, Metric, Page, Unit};
+use super::{Keep, LATENCY, Metric, Page, Unit, limit};
 use crate::event::{Body, Kind, Topic};
 
 /// Language-model calls, their tokens, their cost and the day's budget.
@@ -106,6 +106,7 @@ static DURATION: Metric = Metric {
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0],
+    judged: &[&limit::LLM_LATENCY],
     read: |event, row| {
         if let Body::Call(c) = &event.body
             && let Some(seconds) = c.seconds
@@ -122,6 +123,7 @@ static FIRST_TOKEN: Metric = Metric {
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LATENCY,
+    judged: &[&limit::LLM_FIRST_TOKEN],
     read: |event, row| {
         if let Body::Call(c) = &event.body
             && let Some(seconds) = c.first_token_seconds

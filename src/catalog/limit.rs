@@ -47,6 +47,8 @@ macro_rules! limits {
 }
 
 limits! {
+    AGENT_CLOCK = "agent_clock", 5.0, Seconds, Above,
+        "How far an agent's clock may be from that of Prometheus";
     AGENT_MEMORY = "agent_memory", 134_217_728.0, Bytes, Above,
         "Memory that the agent itself may take";
     AGENT_SCRAPE = "agent_scrape", 1.0, Seconds, Above,

@@ -78,6 +78,8 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// Upper bounds of a histogram's buckets, without the infinite one.
     pub bounds: &'static [f64],
+    /// The limits that quantiles of a histogram are held against; see [`Metric::ladder`].
+    pub judged: &'static [&'static limit::Limit],
     /// How long its series live.
     pub keep: Keep,
     /// The events it listens to.
@@ -99,12 +101,24 @@ impl Metric {
         unit: Unit::None,
         labels: &[],
         bounds: &[],
+        judged: &[],
         keep: Keep::Fresh,
         on: &[],
         draw: Draw::BLANK,
         read: |_, _| {},
         alert: None,
     };
+
+    /// The bounds in effect: `own`, or those of the catalogue, and the limits that it is judged by. A limit between two
+    /// bounds could not be told from either.
+    #[must_use]
+    pub fn ladder(&self, own: Option<&[f64]>, limits: &limit::Limits) -> Vec<f64> {
+        let mut bounds = own.unwrap_or(self.bounds).to_vec();
+        bounds.extend(self.judged.iter().map(|limit| limits.of(limit)).filter(|number| *number > 0.0));
+        bounds.sort_by(f64::total_cmp);
+        bounds.dedup();
+        bounds
+    }
 
     /// The exposed name without type suffix: prefix, name, unit.
     #[must_use]
@@ -192,7 +206,7 @@ pub trait Row {
     fn add(&mut self, labels: &[&str], by: f64);
     /// A gauge becomes `to`; a counter that somebody else keeps now reads `to`.
     fn set(&mut self, labels: &[&str], to: f64);
-    /// A gauge moves by `by`.
+    /// A count of what there is now moves by `by`, never below none.
     fn shift(&mut self, labels: &[&str], by: f64);
     /// A histogram sees `value`.
     fn observe(&mut self, labels: &[&str], value: f64, trace: Option<TraceId>);

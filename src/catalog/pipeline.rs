@@ -1,6 +1,6 @@
 //! Page: how fast and how sound are the stages, queues and caches of each pipeline?
 
-use super::{COUNT, DURATION as LONG, Keep, LATENCY, Metric, Page, Unit};
+use super::{COUNT, DURATION as LONG, Keep, LATENCY, Metric, Page, Unit, limit};
 use crate::event::{Body, Kind, SessionStep, Topic};
 
 /// How fast and how sound are the stages, queues and caches of each pipeline?
@@ -40,6 +40,7 @@ pub static DURATION: Metric = Metric {
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LATENCY,
+    judged: &[&limit::STAGE_LATENCY, &limit::STAGE_LATENCY_CRITICAL],
     read: |event, row| {
         if let Body::Stage(s) = &event.body {
             row.observe(&[s.pipeline, s.stage], s.seconds, s.trace);

@@ -1,6 +1,6 @@
 //! Page: APIs, databases, service checks, and how good data and answers are.
 
-use super::{LATENCY, Metric, Page, Unit};
+use super::{LATENCY, Metric, Page, Unit, limit};
 use crate::event::{Body, Judged, Kind, Topic};
 
 /// APIs, databases, service checks, and how good data and answers are.
@@ -57,6 +57,7 @@ static REQUEST_DURATION: Metric = Metric {
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LATENCY,
+    judged: &[&limit::API_LATENCY, &limit::API_LATENCY_CRITICAL],
     labels: &["service", "method", "route", "status"],
     on: &[Topic::Request],
     read: |event, row| {
@@ -87,6 +88,7 @@ static QUERY_DURATION: Metric = Metric {
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LATENCY,
+    judged: &[&limit::DB_LATENCY, &limit::DB_LATENCY_CRITICAL],
     labels: &["database", "operation"],
     on: &[Topic::Query],
     read: |event, row| {

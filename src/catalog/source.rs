@@ -78,7 +78,7 @@ static FAULTS: Metric = Metric {
 
 static FAULT_BYTES: Metric = Metric {
     name: "source_fault",
-    help: "Bytes of input that were refused",
+    help: "Bytes of input that could not be read; what was read and found no series, a conflict for instance, adds none",
     kind: Kind::Counter,
     unit: Unit::Bytes,
     on: &[Topic::Link, Topic::Fault],

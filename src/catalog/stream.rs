@@ -207,6 +207,7 @@ static AGE: Metric = Metric {
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: super::LATENCY,
+    judged: &[&super::limit::STREAM_AGE],
     keep: Keep::Always,
     read: |event, row| {
         if let Body::StreamState(state) = event.body {

@@ -97,6 +97,7 @@ static DELAY: Metric = Metric {
     bounds: &[
         0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1, 1.0, 10.0, 100.0,
     ],
+    judged: &[&super::limit::TAP_DELAY],
     read: |event, row| {
         if let Some(tap) = tap(event) {
             let device = row.source();

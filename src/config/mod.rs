@@ -48,7 +48,7 @@ pub struct Config {
     /// When series leave that nobody has moved.
     pub expire: Expire,
     /// Upper bounds of buckets that replace those of the catalogue, by the exposed name of the
-    /// metric: `neural_stage_duration_seconds: [0.001, 0.01, 0.1]`.
+    /// metric: `neural_stage_duration_seconds: [0.001, 0.01, 0.1]`. The limits of alerts join them.
     pub histograms: BTreeMap<String, Vec<f64>>,
     /// How often things are looked at.
     pub intervals: Intervals,
@@ -123,7 +123,6 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> render::Settings {
         let mut settings = render::Settings::new(self.alerts.clone());
-        settings.histograms.clone_from(&self.histograms);
         let targets = self.listen.iter().filter_map(|address| match address {
             Address::Tcp(address) => Some(address.to_string()),
             Address::Systemd(_) => None,

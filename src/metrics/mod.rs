@@ -145,6 +145,9 @@ impl Registry {
         for (name, kind) in own::names() {
             registry.reserve(&name, kind);
         }
+        for name in own::SERVER {
+            registry.reserve(name, Kind::Gauge);
+        }
         registry.declare(pages);
         registry.built_in = registry.order.len();
         registry
@@ -294,7 +297,7 @@ impl Registry {
                 && let Some((series, ladder)) = family.get_mut(alias.slot)
             {
                 let change = lawful::change(o.change, kind)?;
-                series.change(&change, o.trace, at, ladder);
+                series.change(&change, o.trace, at, ladder)?;
                 series.touched = at.whole_seconds();
                 series.source = event.source.0;
                 series.pass = pass;
@@ -319,7 +322,7 @@ impl Registry {
         let Some(family) = self.families.get_mut(id as usize) else { return Err(FaultKind::Limit) };
         let overflow = family.overflow == Some(slot);
         if let Some((series, ladder)) = family.get_mut(slot) {
-            series.change(&change, o.trace, event.at, ladder);
+            series.change(&change, o.trace, event.at, ladder)?;
             series.touched = event.at.whole_seconds();
             series.ttl = ttl;
             series.source = event.source.0;

@@ -37,6 +37,10 @@ pub struct Own {
     pub config_loaded: Float,
     /// Requests by path and status.
     pub requests: Family<Answered, Counter>,
+    /// Idle connections that gave way to others.
+    pub connections_ended: Counter,
+    /// The time, each second.
+    pub time: Float,
     /// Time to write a scrape.
     pub scrape_duration: Histogram,
     /// Size of the last scrape.
@@ -103,6 +107,21 @@ const PROCESS: [(&str, Kind); 7] = [
     ("process_start_time_seconds", Kind::Gauge),
 ];
 
+/// What a Prometheus server says of a target itself, and of its alerts: from a target, the same names would take the
+/// place of its own words.
+pub(super) const SERVER: [&str; 10] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
+    "ALERTS",
+    "ALERTS_FOR_STATE",
+];
+
 /// What the agent costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Vitals {
@@ -137,6 +156,8 @@ impl Own {
             reload_failures: enter(r, &agent::RELOAD_FAILURES, Counter::default()),
             config_loaded: enter(r, &agent::LAST_RELOAD, Float::default()),
             requests: enter(r, &agent::REQUESTS, Family::default()),
+            connections_ended: enter(r, &agent::CONNECTIONS_ENDED, Counter::default()),
+            time: enter(r, &agent::TIME, Float::default()),
             scrape_duration: enter(r, &agent::SCRAPE_DURATION, duration),
             scrape_size: enter(r, &agent::SCRAPE_SIZE, Gauge::default()),
             series: enter(r, &agent::SERIES, Gauge::default()),

@@ -22,8 +22,10 @@ impl Reader<'_, '_> {
         let Some(family) = self.registry.families.get_mut(self.family as usize) else { return };
         let Some((series, ladder)) = family.get_mut(slot) else { return };
         match (&mut series.value, change) {
-            (Value::Number(v), Change::Add(by)) => *v += by,
-            _ => series.change(change, trace, self.event.at, ladder),
+            // A count of what there is now: of what began before the agent did, the end alone is seen.
+            (Value::Number(v), Change::Shift(by)) => *v = (*v + by).max(0.0),
+            // What no series could hold was refused by the decoder.
+            _ => drop(series.change(change, trace, self.event.at, ladder)),
         }
         series.touched = self.event.at.whole_seconds();
         series.source = source.0;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::number;
-use crate::event::{Change, Timestamp, TraceId};
+use crate::event::{Change, FaultKind, Timestamp, TraceId};
 
 /// Upper bounds of buckets, with the text of their labels kept ready. The last bound is infinite.
 #[derive(Debug, PartialEq)]
@@ -52,12 +52,18 @@ impl Histogram {
         Self { ladder, counts, sum: 0.0, exemplars: Box::default() }
     }
 
-    fn observe(&mut self, value: f64, weight: f64, trace: Option<TraceId>, at: Timestamp) {
+    fn observe(
+        &mut self,
+        value: f64,
+        weight: f64,
+        trace: Option<TraceId>,
+        at: Timestamp,
+    ) -> Result<(), FaultKind> {
+        self.sum = sum(self.sum, value * weight)?;
         let bucket = self.ladder.bounds.iter().position(|&b| value <= b).unwrap_or(self.counts.len() - 1);
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += weight;
         }
-        self.sum += value * weight;
         if let Some(trace) = trace {
             if self.exemplars.is_empty() {
                 self.exemplars = vec![None; self.counts.len()].into();
@@ -66,7 +72,13 @@ impl Histogram {
                 *slot = Some(Exemplar { trace, value, at });
             }
         }
+        Ok(())
     }
+}
+
+/// What two numbers add up to, if that is a number: one infinite sum would spoil its series for good.
+fn sum(a: f64, b: f64) -> Result<f64, FaultKind> {
+    Some(a + b).filter(|sum| sum.is_finite()).ok_or(FaultKind::NotFinite)
 }
 
 /// Quantiles that somebody else computed.
@@ -137,7 +149,7 @@ impl Series {
     }
 
     /// Applies a change. A change that does not fit the series' type does nothing: types are
-    /// settled when a key is spelled out.
+    /// settled when a key is spelled out. An error is what no number can hold; it changed nothing.
     ///
     /// `ladder` is the family's last ladder, shared by the mirrored histograms that have its bounds.
     pub(super) fn change(
@@ -146,15 +158,17 @@ impl Series {
         trace: Option<TraceId>,
         at: Timestamp,
         ladder: &mut Option<Arc<Ladder>>,
-    ) {
+    ) -> Result<(), FaultKind> {
         match (&mut self.value, change) {
-            (Value::Number(v), Change::Add(by) | Change::Shift(by)) => *v += by,
+            (Value::Number(v), Change::Add(by) | Change::Shift(by)) => *v = sum(*v, *by)?,
             (Value::Number(v), Change::Set(to)) => *v = *to,
             (Value::Number(v), Change::Reads(to)) => {
                 *v = *to;
                 self.foreign = true;
             }
-            (Value::Histogram(h), Change::Observe { value, weight }) => h.observe(*value, *weight, trace, at),
+            (Value::Histogram(h), Change::Observe { value, weight }) => {
+                return h.observe(*value, *weight, trace, at);
+            }
             (Value::Members(m), Change::Member(hash)) => m.insert(*hash),
             (kept @ Value::Number(_), Change::Member(hash)) => {
                 let mut members = Members::default();
@@ -175,6 +189,7 @@ impl Series {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Ends a window of a set: what it saw is shown until the next one ends.

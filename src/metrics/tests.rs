@@ -8,7 +8,7 @@ use prometheus_client::encoding::text::encode_registry;
 
 use super::*;
 use crate::catalog::PAGES;
-use crate::event::{Change, Spell, Stage, Timestamp, TraceId};
+use crate::event::{Change, Session, SessionStep, Spell, Stage, Timestamp, TraceId};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -176,7 +176,42 @@ fn the_first_writer_keeps_the_name() {
     assert_eq!(clash(&mut r, "x_total", Kind::Gauge), Err(FaultKind::Conflict));
     assert_eq!(clash(&mut r, "neural_stage_duration_seconds_count", Kind::Gauge), Err(FaultKind::Conflict));
     assert_eq!(clash(&mut r, "neural_source_up", Kind::Gauge), Err(FaultKind::Conflict));
+    for name in ["up", "ALERTS", "scrape_duration_seconds"] {
+        assert_eq!(clash(&mut r, name, Kind::Gauge), Err(FaultKind::Conflict), "a server says {name} itself");
+    }
     assert!(text(&r, Format::OpenMetrics).contains("\nx_total 1\n"));
+}
+
+#[test]
+fn what_no_sum_can_hold_is_refused_and_changes_nothing() {
+    let (mut r, source) = registry(Limits::default());
+    let most = f64::MAX;
+    let seen = Change::Observe { value: most, weight: 1.0 };
+    for (name, kind, change) in [
+        ("c", Kind::Counter, Change::Add(most)),
+        ("g", Kind::Gauge, Change::Shift(most)),
+        ("h", Kind::Histogram, seen),
+    ] {
+        let series = Named::new(name, kind, &[]);
+        assert_eq!(series.fold(&mut r, source, 1, change), Ok(()));
+        assert_eq!(series.fold(&mut r, source, 1, change), Err(FaultKind::NotFinite), "{name}");
+    }
+    let open = text(&r, Format::OpenMetrics);
+    assert!(
+        open.contains("\nh_count 1\n") && !open.contains(" +Inf\n") && !open.contains(" inf\n"),
+        "{open}"
+    );
+}
+
+#[test]
+fn a_session_that_began_before_the_agent_is_not_one_too_few() {
+    let (mut r, source) = registry(Limits::default());
+    let active = |r: &mut Registry, step| {
+        r.fold(&event(source, 1, Body::Session(Session { pipeline: "p", step }))).unwrap();
+        r.number("neural_sessions_active", "pipeline=\"p\"")
+    };
+    assert_eq!(active(&mut r, SessionStep::Ended { seconds: None }), Some(0.0));
+    assert_eq!(active(&mut r, SessionStep::Started), Some(1.0));
 }
 
 #[test]

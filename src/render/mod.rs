@@ -9,8 +9,6 @@ mod rules;
 mod runbook;
 mod settings;
 
-use std::collections::BTreeMap;
-
 use crate::catalog::Page;
 use crate::catalog::limit::Limits;
 
@@ -37,8 +35,6 @@ pub struct Settings {
     pub limits: Limits,
     /// What fires, how it is called, and who hears of it.
     pub alerts: Alerts,
-    /// Upper bounds of buckets that replace those of the catalogue, by the name of the metric.
-    pub histograms: BTreeMap<String, Vec<f64>>,
     /// Where agents serve `/metrics`: `127.0.0.1:9612`.
     pub targets: Vec<String>,
 }
@@ -50,7 +46,6 @@ impl Settings {
         Self {
             limits: Limits::changed(alerts.limits.clone()),
             alerts,
-            histograms: BTreeMap::new(),
             targets: vec!["127.0.0.1:9612".to_owned()],
         }
     }

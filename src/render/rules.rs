@@ -10,9 +10,9 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{File, GENERATED, Prometheus, Settings, Severities, dashboard, yaml};
+use crate::catalog::Page;
 use crate::catalog::alert::{Alert, CHAPTERS, Case, Chapter, LOGS, Level, Record};
 use crate::catalog::limit::told;
-use crate::catalog::{LATENCY, Page};
 use crate::setting::Span;
 
 /// A file of rules.
@@ -165,19 +165,15 @@ fn group(part: &Part<'_>, settings: &Settings) -> Group {
 pub(super) fn expression(text: &str, settings: &Settings) -> String {
     let text = text.replace("${job}", &settings.alerts.job).replace("${logs}", &settings.alerts.logs);
     let filled = settings.limits.fill(&text, |_, number, how| match how {
-        "le" => bucket(number, settings),
+        "le" => bucket(number),
         _ => number.to_string(),
     });
     // A test fills every expression of the catalogue; a pack's own has no numbers to fill in.
     filled.unwrap_or(text)
 }
 
-/// What matches the bound that a stage's duration of so many seconds falls under, as either format writes it.
-fn bucket(seconds: f64, settings: &Settings) -> String {
-    let own = settings.histograms.get("neural_stage_duration_seconds");
-    let bounds = own.map_or(LATENCY, Vec::as_slice);
-    let bound =
-        bounds.iter().find(|bound| **bound >= seconds).or_else(|| bounds.last()).copied().unwrap_or(seconds);
+/// What matches a bound as either format writes it. Whatever a histogram is judged by is a bound of it.
+fn bucket(bound: f64) -> String {
     if bound.fract() == 0.0 { format!("{bound}|{bound}.0") } else { bound.to_string() }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use neural_exporter::catalog::alert::{Alert, CHAPTERS, LOGS, Level};
 use neural_exporter::catalog::limit::{LIMITS, Limits};
-use neural_exporter::catalog::{PAGES, Page, agent};
+use neural_exporter::catalog::{PAGES, Page, agent, pipeline};
 use neural_exporter::decode::engines;
 use neural_exporter::event::Kind;
 use neural_exporter::render::{Alerts, File, Settings, Severities, render};
@@ -186,6 +186,7 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
         "count",
         "count_over_time",
         "deriv",
+        "group_right",
         "histogram_quantile",
         "hour",
         "increase",
@@ -198,6 +199,7 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
         "stddev_over_time",
         "sum",
         "time",
+        "timestamp",
         "topk",
         "vector",
     ];
@@ -365,8 +367,10 @@ fn the_objective_looks_at_a_bucket_that_there_is() {
         limits: BTreeMap::from([("stage_latency".to_owned(), seconds)]),
         ..Alerts::default()
     };
-    let mut settings = Settings::new(alerts(0.07));
-    assert!(find(&render(&pages(), &settings), "alert-rules/pipeline.yml").contains("{le=~'0.1'}"));
-    settings.histograms = BTreeMap::from([("neural_stage_duration_seconds".to_owned(), vec![0.02, 2.0])]);
-    assert!(find(&render(&pages(), &settings), "alert-rules/pipeline.yml").contains("{le=~'2|2.0'}"));
+    for (seconds, matched) in [(0.07, "{le=~'0.07'}"), (2.0, "{le=~'2|2.0'}")] {
+        let settings = Settings::new(alerts(seconds));
+        assert!(find(&render(&pages(), &settings), "alert-rules/pipeline.yml").contains(matched));
+        let bounds = pipeline::DURATION.ladder(Some(&[0.02, 1.0]), &settings.limits);
+        assert!(bounds.contains(&seconds) && bounds.is_sorted(), "{bounds:?}");
+    }
 }

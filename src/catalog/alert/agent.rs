@@ -12,6 +12,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &DOWN,
         &ABSENT,
         &SLOW,
+        &CLOCK,
         &REFUSED,
         &NEAR_LIMIT,
         &RELOAD,
@@ -101,6 +102,29 @@ static SLOW: Alert = Alert {
     related: &["NeuralAgentSeriesLimit", "NeuralHostCpu"],
     fires: Case::fires(10, &[("scrape_duration_seconds", "3x15")], &[], "3s"),
     quiet: Case::quiet(10, &[("scrape_duration_seconds", "0.01x15")]),
+    ..Alert::BLANK
+};
+
+static CLOCK: Alert = Alert {
+    name: "NeuralAgentClock",
+    level: Level::new(
+        Severity::Low,
+        Priority::P2,
+        300,
+        "abs(timestamp(neural_agent_time_seconds) - neural_agent_time_seconds) > ${agent_clock}",
+    ),
+    summary: "The clock of {{ $labels.instance }} is wrong",
+    description: "It is {{ $value | humanizeDuration }} from that of Prometheus; ${agent_clock} is the most.",
+    meaning: "The machine of the agent and that of Prometheus do not agree on the time. Whatever is stamped there, recordings among it, is that far from what is stamped elsewhere.",
+    immediate: &["On both machines: `timedatectl`. One of them says that its clock is not synchronised."],
+    short_term: &["Start time synchronisation there: `sudo timedatectl set-ntp true`."],
+    long_term: &[
+        "Let all machines of a session ask the same time server, one of the lab's own if there is no network.",
+    ],
+    queries: &["timestamp(neural_agent_time_seconds) - neural_agent_time_seconds"],
+    related: &["NeuralStageClockLag", "NeuralDeviceDrift"],
+    fires: Case::fires(10, &[("neural_agent_time_seconds", "-300+60x15")], &[], "5m 0s"),
+    quiet: Case::quiet(10, &[("neural_agent_time_seconds", "2+60x15")]),
     ..Alert::BLANK
 };
 

@@ -54,8 +54,8 @@ pub(super) static JITTER: Alert = Alert {
         "device:neural_device_jitter_seconds:p95_rate5m > ${device_jitter}",
     ),
     summary: "Packets of {{ $labels.device }} arrive unevenly",
-    description: "The newest packet of a read is up to {{ $value | humanizeDuration }} late in 95 of 100 reads; ${device_jitter} is the most. Nothing is lost, but times taken at arrival are that uncertain.",
-    meaning: "The way from the device to the agent does not always take equally long. Time stamps that are made at arrival are wrong by that much; samples are not lost.",
+    description: "The newest packet of a read is up to {{ $value | humanizeDuration }} late in 95 of 100 reads; ${device_jitter} is the most. Times taken at arrival are that uncertain.",
+    meaning: "The way from the device to the agent does not always take equally long. Time stamps that are made at arrival are wrong by that much. Lost samples are another matter: `NeuralDeviceLoss`, `NeuralStreamGaps`.",
     immediate: &[
         "For event-related work, take times from a trigger channel of the device, not from arrival.",
     ],

@@ -37,7 +37,7 @@ static UNPLUGGED: Alert = Alert {
         Severity::Critical,
         Priority::P0,
         30,
-        "label_replace(neural_source_up{source!~'.+/.+'} == 0, 'device', '$1', 'source', '(.+)')\nand on (job, instance, device)\nneural_device_samples_total\nunless on (job, instance, device)\nneural_port_state{state=~'busy|not_permitted|ambiguous'} == 1",
+        "label_replace(neural_source_up{source!~'.+/.+'} == 0, 'device', '$1', 'source', '(.+)')\nand on (job, instance, device)\nneural_device_samples_total > 0\nunless on (job, instance, device)\nneural_port_state{state=~'busy|not_permitted|ambiguous'} == 1",
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} cannot be reached",
@@ -107,7 +107,7 @@ static SILENT: Alert = Alert {
         "Bring the board closer, with nobody's body between it and the dongle.",
     ],
     short_term: &[
-        "A Cyton whose stream was cut may need a power cycle before it starts again; the agent never sends commands to it unasked.",
+        "The agent starts a silent board again by itself, unless a tap is set; a Cyton whose stream was cut may need a power cycle first.",
         "Compare with the battery: see `NeuralDeviceBattery`.",
     ],
     long_term: &[
@@ -117,7 +117,7 @@ static SILENT: Alert = Alert {
     ],
     queries: &[
         "neural_device_streaming",
-        "time() - neural_device_last_sample_timestamp_seconds",
+        "neural_agent_time_seconds - on (job, instance) group_right neural_device_last_sample_timestamp_seconds",
         "neural_device_battery_ratio",
     ],
     related: &["NeuralDeviceUnplugged", "NeuralDeviceBattery", "NeuralDeviceCommandFailed"],
@@ -364,18 +364,18 @@ static UNSTABLE: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         60,
-        "neural_device_stability_ratio < ${device_stability}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
+        "neural_device_stability_ratio{device!~'.+/.+'} < ${device_stability}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
     ),
     worse: Some(Level::new(
         Severity::High,
         Priority::P1,
         60,
-        "neural_device_stability_ratio < ${device_stability_critical}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
+        "neural_device_stability_ratio{device!~'.+/.+'} < ${device_stability_critical}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
     )),
     summary: "{{ $labels.device }} does not stream steadily",
     description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; ${device_stability} is the least.",
     meaning: "The device came and went within the last ten minutes, or stood still for a good part of them. It may stream right now. \
-              Behind a tap only the time is judged for which a program had it open.",
+              Behind a tap only the time is judged for which a program had it open; a stream on the network may come and go as its program likes.",
     immediate: &["Do not begin a session with it before it has streamed for ten minutes."],
     short_term: &[
         "See from `neural_source_up` and `neural_device_streaming` whether the plug came loose or the board fell silent.",
@@ -401,6 +401,7 @@ static UNSTABLE: Alert = Alert {
         &[
             ("neural_device_stability_ratio{device='cyton'}", "0x6 0.1+0.1x9"),
             ("neural_tap_reader{device='cyton'}", "0x6 1x9"),
+            ("neural_device_stability_ratio{device='lsl/EEG'}", "0.2x15"),
         ],
     ),
     ..Alert::BLANK

@@ -203,7 +203,7 @@ static QUIET: Alert = Alert {
         Severity::Low,
         Priority::P3,
         60,
-        "time() - neural_source_last_event_timestamp_seconds{source!~'.+/.+'} > ${source_quiet} and neural_source_up == 1\nunless neural_source_passes_total",
+        "neural_agent_time_seconds - on (job, instance) group_right neural_source_last_event_timestamp_seconds{source!~'.+/.+'} > ${source_quiet} and neural_source_up == 1\nunless neural_source_passes_total",
     ),
     summary: "Nothing has come from {{ $labels.source }} for a while",
     description: "Its last event came {{ $value | humanizeDuration }} ago; ${source_quiet} is the most. It can be heard, but says nothing.",
@@ -214,11 +214,15 @@ static QUIET: Alert = Alert {
         "If the source is meant to be idle, switch this alert off (`alerts.off`) or raise `source_quiet`.",
     ],
     long_term: &[],
-    queries: &["time() - neural_source_last_event_timestamp_seconds", "rate(neural_source_events_total[5m])"],
+    queries: &[
+        "neural_agent_time_seconds - on (job, instance) group_right neural_source_last_event_timestamp_seconds",
+        "rate(neural_source_events_total[5m])",
+    ],
     related: &["NeuralPipelineSilent", "NeuralDeviceSilent"],
     fires: Case::fires(
         10,
         &[
+            ("neural_agent_time_seconds", "0+60x15"),
             ("neural_source_last_event_timestamp_seconds{source='pipeline'}", "0x15"),
             ("neural_source_up{source='pipeline'}", "1x15"),
         ],
@@ -228,7 +232,9 @@ static QUIET: Alert = Alert {
     quiet: Case::quiet(
         10,
         &[
-            ("neural_source_last_event_timestamp_seconds{source='pipeline'}", "0+60x15"),
+            // Its clock is five minutes slow.
+            ("neural_agent_time_seconds", "-300+60x15"),
+            ("neural_source_last_event_timestamp_seconds{source='pipeline'}", "-300+60x15"),
             ("neural_source_up{source='pipeline'}", "1x15"),
             ("neural_source_last_event_timestamp_seconds{source='amplifier'}", "0x15"),
             ("neural_source_up{source='amplifier'}", "1x15"),

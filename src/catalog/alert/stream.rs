@@ -111,7 +111,7 @@ static STALLED: Alert = Alert {
     long_term: &["Give streams a source id, without which nothing can tell a restart from another stream."],
     queries: &[
         "neural_device_streaming{device=~'.+/.+'}",
-        "time() - neural_device_last_sample_timestamp_seconds",
+        "neural_agent_time_seconds - on (job, instance) group_right neural_device_last_sample_timestamp_seconds",
     ],
     related: &["NeuralStreamMissing", "NeuralStreamGone"],
     fires: Case::fires(

@@ -49,7 +49,7 @@ pub(super) static BOARD: Board = Board {
             view(Panel::Table, "Every source", "none", "What each input brought. What was sent is what was counted, refused, shed and dropped.", &[
                 column("max by (instance, source) (neural_source_up)", "Heard", "none").states(UP),
                 column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
-                column("time() - max by (instance, source) (neural_source_last_event_timestamp_seconds)", "Last event", "s")
+                column("max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, source) (neural_source_last_event_timestamp_seconds)", "Last event", "s")
                     .limits(&[&SOURCE_QUIET]),
                 column("sum by (instance, source) (increase(neural_source_faults_total[1h]))", "Refused in 1 h", "short"),
             ])

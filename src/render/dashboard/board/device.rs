@@ -99,7 +99,7 @@ pub(super) static BOARD: Board = Board {
                     column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
                         .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
                     column(
-                        "time() - max by (instance, device) (neural_device_last_sample_timestamp_seconds)",
+                        "max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, device) (neural_device_last_sample_timestamp_seconds)",
                         "Last sample",
                         "s",
                     ),
