@@ -4,6 +4,7 @@
 //! size of its body, connections at once.
 
 mod accept;
+mod guests;
 mod page;
 mod provision;
 mod reply;
@@ -23,15 +24,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::SockRef;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use provision::Catalogue;
 
+use guests::{Guest, Guests};
+
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
 
-/// Connections at once; one more waits.
+/// Connections at once; for one more, the one that is idle for longest ends.
 const CONNECTIONS: usize = 256;
 /// How long a client may take for the head of its request, the pause before it included: longer
 /// than the minute that the slowest scrapers leave between two requests on one connection.
@@ -156,25 +159,33 @@ impl Site {
 /// Answers on a bound socket until told to stop, then lets open requests end.
 pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let guests = Guests::new(CONNECTIONS);
     loop {
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = accept_one(&listener, &places) => accepted,
+            accepted = accept_one(&listener, &guests) => accepted,
         };
-        let Some((stream, place)) = accepted else {
+        let Some((stream, guest, crowded)) = accepted else {
             // Out of descriptors, most likely: those that are open need some time to end.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        if crowded {
+            site.own.connections_ended.inc();
+        }
         // A scrape is one write; waiting for more only delays it.
         drop(stream.set_nodelay(true));
         drop(SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK)));
-        let site = site.clone();
+        let (site, asking) = (site.clone(), guest.clone());
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let site = site.clone();
-            async move { Ok::<_, Infallible>(site.answer(&request).await) }
+            let (site, guest) = (site.clone(), asking.clone());
+            async move {
+                guest.work();
+                let reply = site.answer(&request).await;
+                guest.rest();
+                Ok::<_, Infallible>(reply)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -183,9 +194,11 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that breaks off is its own affair.
-            drop(connection.await);
-            drop(place);
+            tokio::select! {
+                // A client that breaks off is its own affair.
+                ended = connection => drop(ended),
+                () = guest.leave.cancelled() => {}
+            }
         });
     }
     drop(tokio::time::timeout(GRACE, graceful.shutdown()).await);
@@ -193,10 +206,11 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
 
 async fn accept_one(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
-    Some((listener.accept().await.ok()?.0, place))
+    guests: &Arc<Guests>,
+) -> Option<(tokio::net::TcpStream, Arc<Guest>, bool)> {
+    let (stream, _) = listener.accept().await.ok()?;
+    let (guest, crowded) = guests.admit().await?;
+    Some((stream, guest, crowded))
 }
 
 /// Opens the address that `/metrics` is served on. Must be called within the runtime.

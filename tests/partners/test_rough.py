@@ -240,6 +240,17 @@ def test_readers_that_read_nothing_are_left(agent):
         client.close()
 
 
+def test_idle_connections_give_way(agent):
+    agent.configure([])
+    agent.start()
+    held = [socket.create_connection(("127.0.0.1", agent.port)) for _ in range(300)]
+    # They say nothing and stay. Whoever comes now is heard all the same.
+    assert agent.get("/-/ready", timeout=10)[0] == 200
+    assert agent.scrape().value("neural_agent_connections_ended_total") >= 300 - 256
+    for client in held:
+        client.close()
+
+
 def flood_of_names(agent, kind: str) -> int:
     sent = 0
     if kind.startswith("statsd"):
