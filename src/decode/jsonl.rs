@@ -241,7 +241,7 @@ fn stage(f: &Fields<'_>, out: &mut Sink<'_>) -> Result<(), FaultKind> {
         seconds: duration(f)?.ok_or(FaultKind::MissingField)?,
         error: failure(f)?,
         items: amount(f.items)?,
-        ended: f.end,
+        ended: f.end.filter(|end| *end > ANY_DATE),
         trace: trace(f),
     }));
     Ok(())
@@ -327,10 +327,17 @@ fn text_of<'f>(field: &'f Option<Text<'_>>) -> Result<&'f str, FaultKind> {
     }
 }
 
+/// Beyond 2^53 a float cannot count by ones: no time, amount or price is that large, and sums of such numbers would end in
+/// the infinite.
+const MOST: f64 = 9_007_199_254_740_992.0;
+/// The year 2000, seconds since the epoch: the clock of a run that ended before it does not count from the epoch.
+const ANY_DATE: f64 = 946_684_800.0;
+
 /// A number that cannot be negative.
 fn amount(field: Option<f64>) -> Result<Option<f64>, FaultKind> {
     match field {
         Some(n) if n < 0.0 => Err(FaultKind::Negative),
+        Some(n) if n > MOST => Err(FaultKind::BadValue),
         n => Ok(n),
     }
 }
@@ -339,7 +346,7 @@ fn amount(field: Option<f64>) -> Result<Option<f64>, FaultKind> {
 fn duration(f: &Fields<'_>) -> Result<Option<f64>, FaultKind> {
     match (f.seconds, f.start, f.end) {
         (None, Some(start), Some(end)) if end < start => Err(FaultKind::ClockSkew),
-        (None, Some(start), Some(end)) => Ok(Some(end - start)),
+        (None, Some(start), Some(end)) => amount(Some(end - start)),
         (seconds, ..) => amount(seconds),
     }
 }
@@ -485,12 +492,15 @@ mod tests {
               ended: None, trace: None })"
             ]
         );
-        let line = br#"{"type":"stage","pipeline":"d\u00e9","stage":"c","start":10,"end":12.5,"outcome":"error","error":"timeout","items":3,"extra":[1],"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
+        let line = br#"{"type":"stage","pipeline":"d\u00e9","stage":"c","start":1700000010,"end":1700000012.5,"outcome":"error","error":"timeout","items":3,"extra":[1],"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
         assert_eq!(
             told(line),
             ["Stage(Stage { pipeline: \"dé\", stage: \"c\", seconds: 2.5, error: Some(\"timeout\"), items: \
-              Some(3.0), ended: Some(12.5), trace: Some(TraceId(14576827793038113322513871894673895836)) })"]
+              Some(3.0), ended: Some(1700000012.5), trace: Some(TraceId(14576827793038113322513871894673895836)) })"]
         );
+        // Of a clock that does not count from the epoch, nothing is said of when it was.
+        let line = br#"{"type":"stage","pipeline":"d","stage":"c","start":123,"end":123.5}"#;
+        assert!(told(line)[0].contains("seconds: 0.5") && told(line)[0].contains("ended: None"));
     }
 
     #[test]
@@ -533,6 +543,8 @@ mod tests {
             ("hello", "Syntax"),
             ("[1]", "BadValue"),
             (r#"{"type":"quality","pipeline":"p","ratio":1.5}"#, "BadValue"),
+            (r#"{"type":"call","model":"m","cost":1e300}"#, "BadValue"),
+            (r#"{"type":"stage","pipeline":"p","stage":"s","start":0,"end":1e300}"#, "BadValue"),
         ] {
             assert_eq!(fault(line), want, "{line}");
         }
