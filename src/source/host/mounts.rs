@@ -23,7 +23,7 @@ impl Mounts {
     }
 
     pub(super) fn read(&mut self) -> Vec<Filesystem> {
-        let table = linux::slurp("/proc/self/mounts", &mut self.buffer);
+        let table = table(&mut self.buffer);
         if self.disks.is_none() {
             self.disks = Disks::new().ok();
         }
@@ -58,6 +58,12 @@ impl Mounts {
         }
         once_each(found)
     }
+}
+
+/// What is mounted where, as the machine has it: a unit that may write nothing has everything read-only in its own table.
+fn table(buffer: &mut Vec<u8>) -> Option<&str> {
+    let machine = linux::slurp("/proc/1/mounts", buffer).is_some_and(|table| !table.is_empty());
+    if machine { std::str::from_utf8(buffer).ok() } else { linux::slurp("/proc/self/mounts", buffer) }
 }
 
 /// A device that is mounted in many places, as containers do, is told once: at its shortest path.
