@@ -104,7 +104,7 @@ mod tests {
             (Quality { peak: Some(0.99), ..GOOD }, 0.4, "railed"),
             (Quality { band_rms: Some(0.45e-6), ..GOOD }, 0.4, "quiet"),
             (Quality { band_rms: Some(110e-6), ..GOOD }, 0.4, "loud"),
-            (Quality { hum: Some(Hum { ratio: 0.88, decibels: 0.0 }), ..GOOD }, 0.4, "hum"),
+            (Quality { hum: Some(Hum { ratio: 1.0, decibels: 0.0 }), ..GOOD }, 1.5 - 1.0 / 0.95, "hum"),
             (Quality { noise: Some(0.55), ..GOOD }, 0.4, "noise"),
             (Quality { correlation: Some(0.36), ..GOOD }, 0.4, "correlation"),
         ] {
