@@ -362,7 +362,7 @@ def test_a_fast_device_is_slowed_down_faithfully(tmp_path):
 def test_what_is_set_is_obeyed(agent, tmp_path):
     rng = np.random.default_rng(12)
     common = pink(rng, 8, 10e-6)
-    x = np.stack([common + pink(rng, 8, 3e-6) + sine(60, 50e-6, 8 * RATE) for _ in range(8)])
+    x = np.stack([common + pink(rng, 8, 3e-6) + sine(60, 80e-6, 8 * RATE) for _ in range(8)])
     path = record(tmp_path / "a.rec", "cyton", cyton(counts(with_two_more(x))))
     named = {
         "plain": {},
