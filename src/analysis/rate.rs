@@ -80,6 +80,11 @@ impl Rates {
                     }
                 }
             }
+            Body::StreamState(state) => {
+                if let Some(stream) = self.streams.get_mut(&event.source) {
+                    stream.skip(state.missing);
+                }
+            }
             _ => {}
         }
     }
@@ -199,6 +204,14 @@ impl Stream {
             self.resumed.1 = self.packets;
         }
         self.last_packet = Some(at);
+    }
+
+    /// Packets are missing by the sender's account: those that follow are not late for it. After a longer pause the clock
+    /// has begun anew, and never counted on them.
+    fn skip(&mut self, packets: u64) {
+        if (packets as f64) < self.device.packet_rate * seconds(PAUSE) {
+            self.packets += packets;
+        }
     }
 
     /// Remembers when packets came, to be timed with the next tick.

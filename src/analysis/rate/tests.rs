@@ -1,7 +1,7 @@
 //! Streams with holes, bursts and machines that are busy, by a clock of milliseconds.
 
 use super::*;
-use crate::event::{Lost, Samples};
+use crate::event::{Lost, Samples, StreamState};
 
 const BEGAN: u64 = 1_700_000_000 * SECOND;
 const MS: u64 = 1_000_000;
@@ -175,6 +175,27 @@ fn late_packets_are_told_as_late_and_hidden_ones_are_not() {
     let late: Vec<_> = bench.delays.iter().filter(|d| d.packets == 500).collect();
     assert_eq!(late.len(), 1);
     assert!(late[0].newest < 0.017 && (late[0].oldest - 1.996).abs() < 0.02, "{late:?}");
+}
+
+#[test]
+fn what_is_missing_by_its_timestamps_does_not_make_the_rest_late() {
+    let mut bench = Bench::new();
+    bench.rates = Rates::default();
+    bench.see(Body::Device(Device { modulus: 0, ..DEVICE }));
+    bench.pass(10_000, 4);
+    // One of each four.
+    for _ in 0..500 {
+        bench.pass(16, 3);
+        bench.see(Body::StreamState(&StreamState { gaps: 1, missing: 1, ..StreamState::default() }));
+    }
+    bench.pass(2000, 4);
+    assert!(bench.delays.iter().all(|d| d.newest < 0.005), "{:?}", bench.delays);
+    // A pause is none of its: the clock begins anew.
+    bench.pass(2000, 0);
+    bench.samples(4);
+    bench.see(Body::StreamState(&StreamState { gaps: 1, missing: 496, ..StreamState::default() }));
+    bench.pass(10_000, 4);
+    assert!(bench.delays.iter().all(|d| d.newest < 0.005), "{:?}", bench.delays);
 }
 
 #[test]
