@@ -118,11 +118,17 @@ impl State {
         self.peaks.observe(event);
         self.rates.observe(event);
         match self.registry.fold(event) {
-            Err(kind) => self.fold(&Event { body: Body::Fault(Fault { kind, bytes: 0 }), ..*event }),
+            Err(kind) => {
+                self.fold(&Event { body: Body::Fault(Fault { kind, bytes: 0 }), ..*event });
+                if let Body::Observation(observation) = &event.body {
+                    self.voice.refused(event.source, observation.key);
+                }
+            }
             Ok(()) => self.accepted += told(&event.body),
         }
         match event.body {
             Body::Fault(fault) => self.voice.fault(event.source, fault.kind),
+            Body::Refused(line) => self.voice.refused(event.source, line),
             Body::Tick => self.derive(event),
             _ => {}
         }
@@ -164,6 +170,7 @@ fn told(body: &Body<'_>) -> u64 {
         Topic::Link
         | Topic::Received
         | Topic::Fault
+        | Topic::Refused
         | Topic::Shed
         | Topic::Pass
         | Topic::Socket
@@ -204,6 +211,9 @@ pub struct Complaint {
     pub kind: FaultKind,
     /// How often.
     pub count: u64,
+    /// The beginning of one such line, if it was a line. What senders write is theirs: it is for a log that was asked for
+    /// it, and for nothing else.
+    pub line: Option<Box<str>>,
 }
 
 /// Remembers what was refused until it is said, and says it seldom enough that nobody drowns in it.
@@ -211,13 +221,19 @@ pub struct Complaint {
 struct Voice {
     names: Vec<Arc<str>>,
     said: HashMap<(SourceId, FaultKind), Said>,
+    /// What the last fault was.
+    last: Option<(SourceId, FaultKind)>,
 }
 
 #[derive(Debug, Default)]
 struct Said {
     at: u32,
     unsaid: u64,
+    line: Option<Box<str>>,
 }
+
+/// Bytes of a refused line that are kept.
+const EXCERPT: usize = 160;
 
 /// Seconds between two log lines of one kind of fault of one source.
 const QUIET: u32 = 10;
@@ -225,16 +241,25 @@ const QUIET: u32 = 10;
 impl Voice {
     fn fault(&mut self, source: SourceId, kind: FaultKind) {
         self.said.entry((source, kind)).or_default().unsaid += 1;
+        self.last = Some((source, kind));
+    }
+
+    /// Keeps the first line of each kind until it is said.
+    fn refused(&mut self, source: SourceId, line: &[u8]) {
+        let of = self.last.filter(|last| last.0 == source).and_then(|last| self.said.get_mut(&last));
+        if let Some(said) = of.filter(|said| said.line.is_none()) {
+            said.line = Some(line.get(..EXCERPT).unwrap_or(line).escape_ascii().to_string().into());
+        }
     }
 
     fn due(&mut self, now: u32) -> Vec<Complaint> {
-        let Self { names, said } = self;
+        let Self { names, said, .. } = self;
         let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && now >= s.at.saturating_add(QUIET));
         due.map(|(&(source, kind), s)| {
-            let count = std::mem::take(&mut s.unsaid);
+            let (count, line) = (std::mem::take(&mut s.unsaid), s.line.take());
             s.at = now;
             let source = names.get(source.0 as usize).cloned().unwrap_or_else(|| "agent".into());
-            Complaint { source, kind, count }
+            Complaint { source, kind, count, line }
         })
         .collect()
     }
@@ -275,5 +300,22 @@ mod tests {
         fault();
         assert_eq!(told(110), Some(6));
         assert_eq!(told(200), None);
+    }
+
+    #[test]
+    fn one_line_of_each_kind_can_be_looked_at() {
+        let hub = Hub::default();
+        let source = hub.add_source("p");
+        let fold = |body| hub.lock().fold(&Event { at: Timestamp(0), source, body });
+        for line in [&b"a\xff\n"[..], b"later"] {
+            fold(Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 }));
+            fold(Body::Refused(line));
+        }
+        fold(Body::Fault(Fault { kind: FaultKind::Cut, bytes: 1 }));
+        fold(Body::Refused(&[b'x'; 1000]));
+        let mut told = hub.complaints(Timestamp(100_000_000_000));
+        told.sort_by_key(|complaint| complaint.count);
+        let lines: Vec<_> = told.iter().map(|complaint| complaint.line.as_deref().unwrap()).collect();
+        assert_eq!(lines, ["x".repeat(EXCERPT).as_str(), r"a\xff\n"]);
     }
 }

@@ -230,7 +230,11 @@ impl Agent {
         self.own.time.set(event.at.seconds());
         notify::alive();
         for c in self.hub.complaints(event.at) {
-            tracing::warn!(source = &*c.source, kind = c.kind.as_str(), count = c.count, "input was refused");
+            let (source, kind) = (&*c.source, c.kind.as_str());
+            tracing::warn!(source, kind, count = c.count, "input was refused");
+            if let Some(line) = &c.line {
+                tracing::debug!(source, kind, line = &**line, "one line of it");
+            }
         }
         if seconds.is_multiple_of(VITALS) {
             self.own.set_vitals(&itself::vitals());

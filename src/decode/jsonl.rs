@@ -75,6 +75,7 @@ impl Reader {
             Line::Whole(text) => {
                 if let Err(kind) = self.read(text, out) {
                     out(Body::Fault(Fault { kind, bytes: text.len() as u64 }));
+                    out(Body::Refused(text));
                 }
             }
             Line::TooLong { bytes } => out(Body::Fault(Fault { kind: FaultKind::TooLong, bytes })),
@@ -469,7 +470,11 @@ mod tests {
         let prices = [("m".to_owned(), Price { prompt_per_million: 1.0, completion_per_million: 2.0 })];
         let mut decoder = Jsonl::new(1000, Arc::new(prices.into()));
         let mut told = Vec::new();
-        let mut out = |body: Body<'_>| told.push(format!("{body:?}"));
+        let mut out = |body: Body<'_>| {
+            if !matches!(body, Body::Refused(_)) {
+                told.push(format!("{body:?}"));
+            }
+        };
         decoder.decode(bytes, &mut out);
         decoder.end(&mut out);
         told

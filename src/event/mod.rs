@@ -110,6 +110,8 @@ bodies! {
     Received(Received),
     /// Input that made no sense.
     Fault(Fault),
+    /// The line that the fault just told is about, where the input is lines.
+    Refused(&'a [u8]),
     /// This many events were dropped on purpose, because the source was over its limit.
     Shed(u64),
     /// A polled source was asked once.

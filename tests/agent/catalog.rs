@@ -34,9 +34,9 @@ fn no_two_metrics_share_a_sample() {
     }
 }
 
-/// Topics that no metric of the catalogue listens to: observations find their series by name, and the
-/// clock moves analysers.
-const UNREAD: &[Topic] = &[Topic::Observation, Topic::Tick];
+/// Topics that no metric of the catalogue listens to: observations find their series by name, the clock moves analysers,
+/// and refused lines are for the log.
+const UNREAD: &[Topic] = &[Topic::Observation, Topic::Refused, Topic::Tick];
 
 #[test]
 fn every_kind_of_event_moves_a_metric() {
@@ -144,6 +144,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Link => [Link::Waiting, Link::Up, Link::Down].map(Body::Link).to_vec(),
         Topic::Received => vec![Body::Received(Received { bytes: 1, reads: 1, events: 1 })],
         Topic::Fault => FaultKind::ALL.iter().map(|&kind| Body::Fault(Fault { kind, bytes: 1 })).collect(),
+        Topic::Refused => vec![Body::Refused(b"x")],
         Topic::Shed => vec![Body::Shed(1)],
         Topic::Pass => vec![
             Body::Pass(Pass { began: NOW, seconds: 0.1, ok: true }),

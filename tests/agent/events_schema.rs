@@ -18,6 +18,9 @@ fn taken(line: &str) -> bool {
     let mut taken = Vec::new();
     let mut decoder = Protocol::Jsonl.decoder();
     let mut out = |body: Body<'_>| {
+        if matches!(body, Body::Refused(_)) {
+            return;
+        }
         taken.push(match body {
             Body::Fault(_) => false,
             Body::Observation(Observation { spelling, .. }) => {

@@ -32,6 +32,9 @@ impl Told {
     }
 
     fn take(&mut self, body: Body<'_>) {
+        if matches!(body, Body::Refused(_)) {
+            return;
+        }
         if let Body::Samples(samples) = body {
             self.events += u64::from(samples.frames);
             self.frames += u64::from(samples.frames);

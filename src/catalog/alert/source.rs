@@ -104,7 +104,9 @@ static FAULTS: Alert = Alert {
         "Look at the kinds: `sum by (kind) (rate(neural_source_faults_total[5m]))`.",
         "For a board, check protocol and baud rate in the configuration, then the cable.",
     ],
-    short_term: &["For a program, look at one refused line in the agent's log, and mend the sender."],
+    short_term: &[
+        "For a program, set `log: {level: debug}` and restart the agent: its log then shows the beginning of one refused line of each kind, every ten seconds. Mend the sender.",
+    ],
     long_term: &["Check senders against the schema: `neural-exporter schema events`."],
     queries: &[
         "sum by (source, kind) (rate(neural_source_faults_total[5m]))",

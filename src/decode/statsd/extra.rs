@@ -16,7 +16,7 @@ pub(super) fn read(line: &[u8], key: &mut Vec<u8>, out: &mut Sink<'_>) -> bool {
         return false;
     };
     if let Err(kind) = read {
-        fault(kind, line.len(), out);
+        fault(kind, line.len(), line, out);
     }
     true
 }

@@ -165,27 +165,27 @@ impl Parser {
     #[inline]
     fn metric(&mut self, line: &[u8], mapper: &Mapper, out: &mut Sink<'_>) {
         let Some((name, mut rest)) = memchr(b':', line).and_then(|at| around(line, at)) else {
-            return fault(FaultKind::Syntax, line.len(), out);
+            return fault(FaultKind::Syntax, line.len(), line, out);
         };
         if name.is_empty() {
-            return fault(FaultKind::Syntax, line.len(), out);
+            return fault(FaultKind::Syntax, line.len(), line, out);
         }
         let mut unread = line.len();
         loop {
-            match self.sample(name, rest, unread, mapper, out) {
+            match self.sample((line, name), rest, unread, mapper, out) {
                 Ok(None) => return,
                 Ok(Some(again)) => (rest, unread) = (again, again.len()),
-                Err(kind) => return fault(kind, unread, out),
+                Err(kind) => return fault(kind, unread, line, out),
             }
         }
     }
 
-    /// Reads `values|type|fields`. An error spoils the rest of the line, which is `unread` bytes; what
+    /// Reads `values|type|fields` of a line and its name. An error spoils the rest of the line, which is `unread` bytes; what
     /// a single value is wrong in does not.
     #[inline]
     fn sample<'l>(
         &mut self,
-        name: &[u8],
+        (line, name): (&[u8], &[u8]),
         text: &'l [u8],
         unread: usize,
         mapper: &Mapper,
@@ -211,10 +211,10 @@ impl Parser {
                 })),
                 // A value alone takes everything said of it along.
                 Err(kind) if text.len() == values.len() => {
-                    fault(kind, unread - tail.again.map_or(0, <[u8]>::len), out);
+                    fault(kind, unread - tail.again.map_or(0, <[u8]>::len), line, out);
                 }
                 // The character before it is part of it, so that even an empty one is something.
-                Err(kind) => fault(kind, text.len() + 1, out),
+                Err(kind) => fault(kind, text.len() + 1, line, out),
             }
         };
         match plain {
@@ -328,8 +328,9 @@ fn around(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
 }
 
 #[cold]
-fn fault(kind: FaultKind, bytes: usize, out: &mut Sink<'_>) {
+fn fault(kind: FaultKind, bytes: usize, line: &[u8], out: &mut Sink<'_>) {
     out(Body::Fault(Fault { kind, bytes: bytes as u64 }));
+    out(Body::Refused(line));
 }
 
 #[cfg(test)]

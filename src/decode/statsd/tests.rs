@@ -47,7 +47,11 @@ fn tell(body: Body<'_>) -> String {
 
 fn told(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Vec<String> {
     let mut told = Vec::new();
-    let mut out = |body: Body<'_>| told.push(tell(body));
+    let mut out = |body: Body<'_>| {
+        if !matches!(body, Body::Refused(_)) {
+            told.push(tell(body));
+        }
+    };
     for piece in pieces {
         decoder.decode(piece, &mut out);
     }
