@@ -190,6 +190,8 @@ spec:
       relabelings:
         # The rules know the job by this name.
         - {targetLabel: job, replacement: JOB}
+        # Metrics have a label of this name, the service that was asked; the target's would take its place in alerts.
+        - {action: labeldrop, regex: service}
 ";
 
 const KUSTOMIZATION: &str = "\
@@ -213,3 +215,42 @@ prometheus:
     retention: 35d # the objectives look three days back, their budget thirty
     enableFeatures: [exemplar-storage]
 ";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_yaml::Value;
+
+    use super::*;
+    use crate::catalog::{PAGES, agent};
+
+    /// The documents of a file.
+    fn objects(name: &str) -> Vec<Value> {
+        let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
+        let mut files = Vec::new();
+        render(&pages, &Settings::default(), &mut files);
+        let path = format!("provisioning/kubernetes/{name}.yml");
+        let text = files.into_iter().find(|file| file.path == path).expect("the file").text;
+        text.split("\n---\n").map(|part| serde_yaml::from_str(part).expect("YAML")).collect()
+    }
+
+    #[test]
+    fn no_label_of_the_target_takes_the_place_of_a_metrics_own() {
+        // What the operator makes of a ServiceMonitor; `job` is set besides, as the rules know it.
+        let mut target = BTreeSet::from(["namespace", "service", "pod", "container", "endpoint"]);
+        let monitor = &objects("servicemonitor")[0];
+        let relabelings = monitor["spec"]["endpoints"][0]["relabelings"].as_sequence().unwrap();
+        for relabeling in relabelings {
+            if relabeling["action"] == "labeldrop" {
+                assert!(target.remove(relabeling["regex"].as_str().unwrap()), "{relabeling:?}");
+            }
+        }
+        assert!(relabelings.iter().any(|r| r["targetLabel"] == "job" && r["replacement"] == "neural"));
+        for metric in PAGES.iter().chain([&&agent::PAGE]).flat_map(|page| page.metrics) {
+            for label in metric.labels {
+                assert!(!target.contains(label), "{} has the label {label}, too", metric.name);
+            }
+        }
+    }
+}
