@@ -85,7 +85,7 @@ impl Place {
     }
 
     async fn write(&mut self, step: &Step) -> Result<Option<String>, String> {
-        let staged = Staged::write(&self.file, &sign(&step.text))?;
+        let staged = Staged::write(&self.file, &sign(&step.text, &step.mark))?;
         let note = match check(&self.amtool, &["check-config"], staged.new_path()).await {
             Verdict::Right => None,
             Verdict::Absent => {

@@ -180,6 +180,23 @@ def test_rules_are_loaded_once(prometheus, tmp_path):
     assert [file.name for file in (prometheus.folder / "rules").iterdir()] == ["theirs.yml"]
 
 
+def test_two_deployments_do_not_overwrite_each_other(prometheus, tmp_path):
+    push = Provision(tmp_path / "push", target(prometheus))
+    push.files.rules("device", rules("DeviceDown"))
+    assert push("apply").code == 0
+    second = Provision(tmp_path / "second", target(prometheus))
+    second.configure("20s", alerts={"job": "rig2"})
+    second.files.rules("device", rules("DeviceDown", expr="up == 2"))
+    done = second("plan")
+    assert done.code == 3 and "0 to do, 1 refused" in done.text and "another alerts.job" in done.text, done.text
+    assert "a rules_directory of its own" in done.text
+    before = written(prometheus.folder / "rules")
+    assert second("apply").code == 1 and second("destroy").code == 0
+    assert written(prometheus.folder / "rules") == before and push("plan").code == 0
+    assert second("apply", "--force").code == 0 and push("plan").code == 3
+    assert second("destroy").code == 0 and groups(prometheus) == {}
+
+
 def test_rules_that_are_wrong_are_not_written(prometheus, tmp_path):
     push = Provision(tmp_path / "push", target(prometheus))
     push.files.rules("good", rules("DeviceDown"))
