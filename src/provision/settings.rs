@@ -99,7 +99,7 @@ pub struct Access {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// A proxy, as `http://proxy:3128`; what the environment says (`HTTPS_PROXY`, `NO_PROXY`) if left away,
-    /// none if empty.
+    /// for servers on other machines; none if empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
 }

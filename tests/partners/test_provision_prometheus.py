@@ -269,6 +269,18 @@ def test_servers_that_are_down_are_told(tmp_path):
     assert list(folder.iterdir()) == []
 
 
+def test_a_proxy_of_the_environment_is_named_and_not_asked_for_this_machine(prometheus, tmp_path):
+    dead = f"http://127.0.0.1:{free_port()}"
+    environment = {"HTTP_PROXY": dead, "PATH": os.environ["PATH"]}
+    push = Provision(tmp_path / "push", target(prometheus), wait="1s")
+    push.files.rules("device", rules("DeviceDown"))
+    assert push("apply", environment=environment).code == 0
+    push = Provision(tmp_path / "far", target(prometheus, url="http://prometheus.invalid"), wait="1s")
+    push.files.rules("device", rules("DeviceDown"))
+    done = push("plan", environment=environment)
+    assert done.code == 1 and f"through the proxy {dead} of the environment" in done.text, done.text
+
+
 def test_a_folder_of_files(tmp_path):
     out = tmp_path / "out"
     push = Provision(tmp_path / "push", {"directory": {"path": str(out)}})
