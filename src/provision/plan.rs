@@ -220,6 +220,11 @@ fn judge(want: &Wanted, found: &Found, how: How, owner: &str) -> (Action, Option
             let why = "somebody edited it since it was written; --force writes over it";
             (Action::Refuse, Some(why.to_owned()))
         }
+        (None, _) if want.kind == Kind::Config => {
+            let why = "somebody else made it: put the parts of provisioning/alertmanager/fragment.yml into it by hand; \
+                       --force replaces it, and keeps it beside ours until destroy puts it back";
+            (Action::Refuse, Some(why.to_owned()))
+        }
         (None, _) => (Action::Refuse, Some("somebody else made it; --force takes it over".to_owned())),
     }
 }
@@ -343,7 +348,10 @@ mod tests {
             [Kind::Folder, Kind::Dashboard, Kind::Policies]
         );
         let found = wanted.map(|of| Found::exact(of.kind, of.name, "", Some(hash(""))));
-        assert_eq!(kinds(plan(&[], &found, PRUNE, "neural")), [Kind::Policies, Kind::Dashboard, Kind::Folder]);
+        assert_eq!(
+            kinds(plan(&[], &found, PRUNE, "neural")),
+            [Kind::Policies, Kind::Dashboard, Kind::Folder]
+        );
     }
 
     #[test]

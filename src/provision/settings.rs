@@ -300,7 +300,8 @@ pub struct Alertmanager {
     /// How it is reached.
     #[serde(default, rename = "access")]
     pub server: Access,
-    /// Its configuration. A file that somebody else wrote is left alone.
+    /// Its configuration. A file that somebody else wrote is left alone, or with `--force` kept beside it under the
+    /// name that ends with `.before-neural`, until `destroy` puts it back.
     pub config_file: PathBuf,
     /// The program that checks the configuration before it is loaded.
     #[serde(default = "amtool")]

@@ -352,9 +352,13 @@ def test_an_alert_reaches_a_person(prometheus, alertmanager, webhook, tmp_path):
     file.write_text(QUIET.replace("nobody\n", "theirs\n") + "    webhook_configs: [{url: 'http://hooks/very-secret'}]\n")
     done = push("apply")
     assert done.code == 1 and "theirs" in file.read_text(), done.text
+    assert "provisioning/alertmanager/fragment.yml" in done.text
+    original, copy = file.read_text(), file.with_name("alertmanager.yml.before-neural")
+    assert not copy.exists()
     plan = push("plan", "--force")
     assert plan.code == 3 and "very-secret" not in plan.text and "<secret>" in plan.text, plan.text
-    assert push("apply", "--force").code == 0
+    done = push("apply", "--force")
+    assert done.code == 0 and f"kept in {copy}" in done.text and copy.read_text() == original, done.text
     heard = wait_until(lambda: list(webhook.heard), 60, "the alert")
     alert = heard[0]["alerts"][0]
     assert alert["labels"]["alertname"] == "DeviceDown" and alert["status"] == "firing"
@@ -375,8 +379,10 @@ def test_an_alert_reaches_a_person(prometheus, alertmanager, webhook, tmp_path):
 
     push = Provision(tmp_path / "push", target(prometheus), manager(alertmanager))
     push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
-    assert push("destroy").code == 0
-    assert "persons" not in alertmanager.get("/api/v2/status")["config"]["original"] and groups(prometheus) == {}
+    done = push("destroy")
+    assert done.code == 0 and "is back" in done.text, done.text
+    assert file.read_text() == original and not copy.exists()
+    assert "theirs" in alertmanager.get("/api/v2/status")["config"]["original"] and groups(prometheus) == {}
 
 
 def test_a_device_is_silenced(alertmanager, tmp_path):
