@@ -61,7 +61,8 @@ async fn push(config: &Config, own: &Own) {
     };
     let settings = &config.provision;
     let how = How { force: false, prune: settings.prune };
-    let mut what = Run { deed: Deed::Apply, dry: false, only: Vec::new(), how, wait: settings.wait.0 };
+    let (owner, wait) = (config.alerts.job.clone(), settings.wait.0);
+    let mut what = Run { deed: Deed::Apply, dry: false, only: Vec::new(), how, owner, wait };
     let mut tell = |outcome: &Outcome| {
         let text = line(Deed::Apply, outcome);
         match outcome.result() {

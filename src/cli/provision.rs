@@ -99,6 +99,7 @@ pub(super) fn provision(args: &Args) -> Exit {
         dry: args.dry_run || deed == Deed::Plan,
         only: args.target.clone(),
         how: How { force: args.force, prune: args.prune },
+        owner: config.alerts.job.clone(),
         wait: config.provision.wait.0,
     };
     let shown = if what.dry { Deed::Plan } else { deed };

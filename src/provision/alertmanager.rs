@@ -1,7 +1,7 @@
 //! An Alertmanager whose configuration can be written: check, file, reload, and a look at what it runs.
 //!
-//! The file has one owner. One that somebody else wrote is not touched unless that is forced, and its secrets are
-//! not shown.
+//! The file has one owner. One that somebody else wrote is not touched unless that is forced, and then kept beside it
+//! for when ours goes; its secrets are not shown.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,8 +56,7 @@ impl Place {
     pub(super) async fn read(&self) -> Result<Vec<Found>, String> {
         let Some(text) = files::read(&self.file)? else { return Ok(Vec::new()) };
         let (content, mark) = unsign(&text);
-        // An empty file is nobody's, and so is what we leave behind.
-        if mark.is_none() && ["", NOTHING.trim()].contains(&content.trim()) {
+        if mark.is_none() && nobodys(content) {
             return Ok(Vec::new());
         }
         let stale = self.stale(content).await.err();
@@ -85,25 +84,31 @@ impl Place {
     }
 
     async fn write(&mut self, step: &Step) -> Result<Option<String>, String> {
-        let staged = Staged::write(&self.file, &sign(&step.text))?;
-        let note = match check(&self.amtool, &["check-config"], staged.new_path()).await {
-            Verdict::Right => None,
+        let staged = Staged::write(&self.file, &sign(&step.text, &step.mark))?;
+        let mut notes = Vec::new();
+        match check(&self.amtool, &["check-config"], staged.new_path()).await {
+            Verdict::Right => {}
             Verdict::Absent => {
-                Some(format!("{} is not installed: the server alone has checked this", self.amtool))
+                notes.push(format!("{} is not installed: the server alone has checked this", self.amtool));
             }
             Verdict::Wrong(words) => {
                 staged.discard();
                 return Err(format!("not written, because {words}"));
             }
-        };
+        }
+        let kept = self.keep(&step.text).inspect_err(|_| staged.discard())?;
+        notes.extend(kept.iter().map(|copy| format!("what stood there is kept in {}", copy.display())));
         staged.commit().inspect_err(|_| staged.discard())?;
         self.writes += 1;
         let loaded = match self.reload().await {
             Ok(()) => self.stale(&step.text).await,
             Err(why) => Err(format!("the server does not load it: {why}")),
         };
-        let Err(why) = loaded else { return Ok(note) };
+        let Err(why) = loaded else { return Ok((!notes.is_empty()).then(|| notes.join("\n"))) };
         staged.restore().map_err(|more| format!("{why}\n{more}"))?;
+        if let Some(copy) = kept {
+            files::remove(&copy).map_err(|more| format!("{why}\n{more}"))?;
+        }
         let after = match self.reload().await {
             Ok(()) => "the file is as before, and the server has reloaded it".to_owned(),
             Err(more) => format!("the file is as before; the server says: {more}"),
@@ -111,8 +116,25 @@ impl Place {
         Err(format!("{why}\n{after}"))
     }
 
-    /// An Alertmanager cannot do without a file, so the one that stays sends nothing to anybody.
+    /// Keeps what somebody else wrote, if that is what stands there.
+    fn keep(&self, new: &str) -> Result<Option<PathBuf>, String> {
+        let there = files::read(&self.file)?.unwrap_or_default();
+        let (content, mark) = unsign(&there);
+        let theirs = mark.is_none() && !nobodys(content) && content != new;
+        if theirs { files::keep(&self.file) } else { Ok(None) }
+    }
+
+    /// What stood there before comes back. An Alertmanager cannot do without a file, so if nothing did, the one that
+    /// stays sends nothing to anybody.
     async fn remove(&mut self) -> Result<Option<String>, String> {
+        if files::put_back(&self.file)? {
+            self.writes += 1;
+            let told = "the configuration that stood there before ours is back";
+            return match self.reload().await {
+                Ok(()) => Ok(Some(told.to_owned())),
+                Err(why) => Err(format!("{told}, but the server does not load it: {why}")),
+            };
+        }
         Staged::write(&self.file, NOTHING)?.commit()?;
         self.writes += 1;
         self.reload().await?;
@@ -124,6 +146,11 @@ impl Place {
     async fn reload(&self) -> Result<(), String> {
         self.client.send(Ask::post("/-/reload")).await.and_then(Answer::good).map(drop)
     }
+}
+
+/// An empty file is nobody's, and so is what we leave behind.
+fn nobodys(content: &str) -> bool {
+    ["", NOTHING.trim()].contains(&content.trim())
 }
 
 fn receivers(text: &str) -> Vec<String> {

@@ -1,7 +1,11 @@
 //! What a server answered, and what it says is wrong, in whichever shape. What to do about it is one more line.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+/// What stands where a server repeats a secret.
+const SECRET: &str = "***";
 /// Characters of a server's words that are passed on.
 const WORDS: usize = 600;
 
@@ -12,6 +16,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The body, bounded.
     pub(super) body: Vec<u8>,
+    /// What must not be told, should the server repeat it.
+    pub(super) secrets: Arc<[String]>,
 }
 
 impl Answer {
@@ -63,6 +69,7 @@ impl Answer {
             }
             _ => text.clone(),
         };
+        let words = self.secrets.iter().fold(words, |words, secret| words.replace(secret, SECRET));
         let words: String = words.trim().chars().take(WORDS).collect();
         if words.starts_with('<') { "a page of HTML".to_owned() } else { words }
     }
@@ -74,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_shape_of_an_error_is_understood() {
-        let words = |body: &str| Answer { status: 400, body: body.into() }.words();
+        let words = |body: &str| Answer { status: 400, body: body.into(), secrets: [].into() }.words();
         assert_eq!(words("{\"message\":\"no\",\"status\":\"x\"}"), "no");
         assert_eq!(
             words("{\"title\":\"Access denied\",\"message\":\"need a:b\"}"),
@@ -85,5 +92,15 @@ mod tests {
         assert_eq!(words("plain text\n"), "plain text");
         assert_eq!(words("<html>"), "a page of HTML");
         assert_eq!(words(""), "");
+    }
+
+    #[test]
+    fn a_secret_that_is_repeated_is_not_told() {
+        let secrets: Arc<[String]> = ["glsa_abc".to_owned()].into();
+        for body in ["{\"message\":\"no glsa_abc\"}", "no glsa_abc", "{\"key\":\"glsa_abc\"}"] {
+            let answer = Answer { status: 401, body: body.into(), secrets: secrets.clone() };
+            let told = answer.told() + &answer.json().err().unwrap_or_default();
+            assert!(told.contains("***") && !told.contains("glsa_abc"), "{told}");
+        }
     }
 }

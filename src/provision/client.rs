@@ -2,12 +2,14 @@
 //!
 //! Waits and asks again where that may help (429, 502, 503, 504, no connection), and nowhere else. Follows no
 //! redirect, because a write that is redirected becomes a read. Tokens and passwords are read from their files
-//! when a run begins, and appear in no message.
+//! when a run begins, and appear in no message, not even if the server repeats them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, Proxy, Response, Url};
@@ -38,6 +40,10 @@ pub(super) struct Client {
     /// The root, without a slash at its end.
     root: String,
     headers: HeaderMap,
+    /// What no message may have.
+    secrets: Arc<[String]>,
+    /// The proxy that stands between, as it may be printed.
+    proxy: Option<String>,
     writes: AtomicU64,
 }
 
@@ -98,7 +104,8 @@ impl Client {
         }
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(secret) = authorization(access)? {
+        let mut secrets = Vec::new();
+        if let Some(secret) = authorization(access, &mut secrets)? {
             headers.insert(AUTHORIZATION, secret);
         }
         let mut http = reqwest::Client::builder()
@@ -108,11 +115,21 @@ impl Client {
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             .pool_max_idle_per_host(1);
-        http = match access.proxy.as_deref() {
-            None => http,
-            Some("") => http.no_proxy(),
-            Some(proxy) => {
-                http.proxy(Proxy::all(proxy).map_err(|why| format!("the proxy: {}", causes(&why)))?)
+        let proxy = match access.proxy.as_deref() {
+            Some(proxy) if !proxy.is_empty() => {
+                let all =
+                    Proxy::all(proxy).map_err(|why| format!("the proxy: {}", causes(&why.without_url())))?;
+                http = http.proxy(all);
+                Some(format!("{} of access.proxy", bare(proxy)))
+            }
+            None if !local(&parsed) => {
+                let uri = parsed.as_str().parse().ok();
+                let proxy = uri.and_then(|uri| Matcher::from_system().intercept(&uri));
+                proxy.map(|proxy| format!("{} of the environment", bare(&proxy.uri().to_string())))
+            }
+            _ => {
+                http = http.no_proxy();
+                None
             }
         };
         if let Some(file) = &access.ca_file {
@@ -128,7 +145,7 @@ impl Client {
         }
         let http = http.build().map_err(|why| causes(&why))?;
         let root = parsed.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { http, root, headers, writes: AtomicU64::new(0) })
+        Ok(Self { http, root, headers, secrets: secrets.into(), proxy, writes: AtomicU64::new(0) })
     }
 
     /// Sends a header with every request.
@@ -165,6 +182,10 @@ impl Client {
             loop {
                 match self.once(&Ask::get(path)).await {
                     Ok(answer) if good(answer.status) => return Ok(()),
+                    // Nor does it give a permission, or move a server.
+                    Ok(answer) if matches!(answer.status, 300..=399 | 401 | 403) => {
+                        return Err(format!("{}{path} answers {}", self.root, answer.told()));
+                    }
                     Ok(answer) => *last.lock() = format!("it answers {}", answer.told()),
                     // Time makes no certificate a better one.
                     Err(Broken(why, Hope::None)) => return Err(why),
@@ -231,19 +252,22 @@ impl Client {
         let response = request.headers(headers).send().await.map_err(|why| {
             let connect = why.is_connect();
             let words = causes(&why.without_url());
-            let (hope, hint) = if words.contains("certificate") {
-                (Hope::None, "\n  hint: name the PEM file of the authority that vouches for it in access.ca_file, and the host as the certificate has it in url")
+            let (hope, hint) = if let Some(proxy) = self.proxy.as_ref().filter(|_| connect) {
+                let hint = format!("; it was asked through the proxy {proxy}: see whether that is right and runs");
+                (Hope::Again, hint)
+            } else if words.contains("certificate") {
+                (Hope::None, "\n  hint: name the PEM file of the authority that vouches for it in access.ca_file, and the host as the certificate has it in url".to_owned())
             } else if connect {
-                (Hope::Again, "; see whether it runs and listens there")
+                (Hope::Again, "; see whether it runs and listens there".to_owned())
             } else {
-                (Hope::Little, "")
+                (Hope::Little, String::new())
             };
             Broken(format!("cannot ask {}: {words}{hint}", self.root), hope)
         })?;
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = body(response).await.map_err(|why| Broken(why, Hope::Little))?;
-        Ok(Tried(Answer { status, body }, after.map(Duration::from_secs)))
+        Ok(Tried(Answer { status, body, secrets: self.secrets.clone() }, after.map(Duration::from_secs)))
     }
 }
 
@@ -281,15 +305,41 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-fn authorization(access: &Access) -> Result<Option<HeaderValue>, String> {
+/// The address of a proxy without a user and a password.
+fn bare(proxy: &str) -> &str {
+    proxy.rsplit('@').next().unwrap_or_default().trim_end_matches('/')
+}
+
+/// Whether a server is on this machine. No proxy of the environment is asked for one: it would look on its own.
+fn local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let ip: Result<std::net::IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The header, and in `secrets` each form in which a server might repeat what it is made of, the longest first.
+fn authorization(access: &Access, secrets: &mut Vec<String>) -> Result<Option<HeaderValue>, String> {
+    let mut forms = |secret: &str| {
+        let json = serde_json::to_string(secret).unwrap_or_default();
+        secrets.extend([secret.to_owned(), escape(secret), json.trim_matches('"').to_owned()]);
+    };
     let text = match (&access.token_file, &access.basic) {
         (Some(_), Some(_)) => return Err("it has a token_file and a basic user; remove one".to_owned()),
-        (Some(file), None) => format!("Bearer {}", secret(file)?),
+        (Some(file), None) => {
+            let token = secret(file)?;
+            forms(&token);
+            format!("Bearer {token}")
+        }
         (None, Some(basic)) => {
-            format!("Basic {}", base64(&format!("{}:{}", basic.user, secret(&basic.password_file)?)))
+            let password = secret(&basic.password_file)?;
+            forms(&password);
+            let both = base64(&format!("{}:{password}", basic.user));
+            forms(&both);
+            format!("Basic {both}")
         }
         (None, None) => return Ok(None),
     };
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let mut value =
         HeaderValue::from_str(&text).map_err(|_| "the secret has characters that no header takes")?;
     value.set_sensitive(true);
@@ -366,6 +416,80 @@ mod tests {
         for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
         {
             assert_eq!(base64(text), want);
+        }
+    }
+
+    /// A server that gives every request the same answer.
+    fn server(status: &'static str, body: &'static str) -> String {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                drop(stream.read(&mut [0; 4096]));
+                drop(stream.write_all(format!("{head}{body}").as_bytes()));
+            }
+        });
+        url
+    }
+
+    /// Longer than any test may take.
+    const FOREVER: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn what_no_time_mends_is_told_at_once() {
+        for (status, word) in
+            [("401 Unauthorized", "token_file"), ("403 Forbidden", "permission"), ("302 Found", "set url")]
+        {
+            let url = server(status, "{\"message\":\"no\"}");
+            let why =
+                Client::open(&url, &Access::default()).unwrap().ready("/-/ready", FOREVER).await.unwrap_err();
+            let told = format!("{url}/-/ready answers {}: no", status.split(' ').next().unwrap());
+            assert!(why.starts_with(&told) && why.contains(word), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_a_server_repeats_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "very\"secret\n").unwrap();
+        let basic = super::super::settings::Basic { user: "me".to_owned(), password_file: file };
+        let access = Access { basic: Some(basic), ..Access::default() };
+        // What it says is plain text, JSON with the quote escaped, and the header itself: base64 of `me:very"secret`.
+        let body = "very\"secret {\"a\":\"very\\\"secret\"} very%22secret Basic bWU6dmVyeSJzZWNyZXQ=";
+        let client = Client::open(&server("401 Unauthorized", body), &access).unwrap();
+        let why = client.ready("/", FOREVER).await.unwrap_err();
+        assert!(why.contains("401: *** {\"a\":\"***\"} *** Basic ***\n"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_not_there_is_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let gone = listener.local_addr().unwrap();
+        drop(listener);
+        let access = Access { proxy: Some(format!("http://me:very-secret@{gone}")), ..Access::default() };
+        let client = Client::open("http://server.invalid", &access).unwrap();
+        let Err(Broken(why, Hope::Again)) = client.once(&Ask::get("/")).await else { panic!("no answer") };
+        assert!(why.contains(&format!("through the proxy {gone} of access.proxy")), "{why}");
+        assert!(!why.contains("very-secret"), "{why}");
+    }
+
+    #[test]
+    fn this_machine_is_known() {
+        for (url, want) in [
+            ("http://localhost:9090", true),
+            ("http://127.0.0.1:9090", true),
+            ("http://127.1.2.3/sub", true),
+            ("http://[::1]:9090", true),
+            ("http://localhost.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(local(&url.parse().unwrap()), want, "{url}");
         }
     }
 

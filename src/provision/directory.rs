@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::files::{self, Staged};
-use super::mark::hash;
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::settings::Directory;
 use super::{Bundle, Teller};
@@ -16,7 +15,7 @@ const LIST: &str = ".neural-exporter.json";
 
 pub(super) struct Place {
     path: PathBuf,
-    /// Hashes of the files by path.
+    /// The marks of the files by path.
     list: BTreeMap<String, String>,
     pub(super) writes: u64,
 }
@@ -83,7 +82,7 @@ impl Place {
                         .map_err(|why| format!("cannot make {}: {why}", folder.display()))?;
                 }
                 Staged::write(&path, &step.text)?.commit()?;
-                self.list.insert(step.name.clone(), hash(&step.text));
+                self.list.insert(step.name.clone(), step.mark.clone());
             }
             Action::Delete => {
                 files::remove(&path)?;

@@ -111,6 +111,42 @@ pub(super) fn remove(path: &Path) -> Result<(), String> {
     }
 }
 
+/// Where what somebody else wrote is kept.
+fn kept(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.before-neural"))
+}
+
+/// Copies a file beside itself, with its permissions, and gives where to if there was no copy yet.
+///
+/// # Errors
+/// There is a copy of something else, which is not written over.
+pub(super) fn keep(path: &Path) -> Result<Option<PathBuf>, String> {
+    let copy = kept(path);
+    match read(&copy)? {
+        Some(text) if read(path)?.as_ref() == Some(&text) => return Ok(None),
+        Some(_) => {
+            let copy = copy.display();
+            return Err(format!("not written, because {copy} has an earlier original: move it away first"));
+        }
+        None => {}
+    }
+    std::fs::copy(path, &copy).map_err(|why| {
+        drop(std::fs::remove_file(&copy));
+        format!("cannot keep a copy in {}: {why}", copy.display())
+    })?;
+    Ok(Some(copy))
+}
+
+/// Puts back what was kept, and says whether there was something.
+pub(super) fn put_back(path: &Path) -> Result<bool, String> {
+    match std::fs::rename(kept(path), path) {
+        Ok(()) => Ok(true),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(why) => Err(format!("cannot put {} back: {why}", kept(path).display())),
+    }
+}
+
 /// What a checking program says of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -157,6 +193,25 @@ mod tests {
         staged.restore().unwrap();
         assert_eq!(read(&path).unwrap(), None);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    }
+
+    #[test]
+    fn an_original_is_kept_once_and_put_back() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yml");
+        std::fs::write(&path, "theirs").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let copy = keep(&path).unwrap().unwrap();
+        assert_eq!(copy, folder.path().join("a.yml.before-neural"));
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(keep(&path).unwrap(), None, "it is there already");
+        std::fs::write(&path, "theirs, too").unwrap();
+        assert!(keep(&path).unwrap_err().contains("earlier original"));
+        assert_eq!(read(&copy).unwrap().as_deref(), Some("theirs"));
+        assert!(put_back(&path).unwrap());
+        assert_eq!(read(&path).unwrap().as_deref(), Some("theirs"));
+        assert!(!put_back(&path).unwrap());
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! How an object says that it is ours and what it was when we wrote it: a hash of its content, kept in the object.
+//! How an object says that it is ours, what it was when we wrote it, and which deployment did: two hashes, of its
+//! content and of `alerts.job`, kept in the object.
 //!
 //! A dashboard has it in a tag, a data source in its `jsonData`, a rule of Grafana in an annotation, a ruler's
 //! namespace in a group of its own, a file in its first line. It guards against accidents, not against malice.
@@ -16,15 +17,30 @@ pub fn hash(text: &str) -> String {
     format!("{state:016x}")
 }
 
-/// The first line of a file of ours.
-fn line(text: &str) -> String {
-    format!("# {OURS} {} - generated, do not edit: a changed file is not written over\n", hash(text))
+/// The mark of a content and its deployment. Short, because a tag of Grafana has fifty characters.
+#[must_use]
+pub fn mark(text: &str, owner: &str) -> String {
+    format!("{}-{}", hash(text), short(owner))
 }
 
-/// A file's text with its mark.
+fn short(owner: &str) -> String {
+    hash(owner).chars().take(8).collect()
+}
+
+/// The hash of the content that a mark was made for.
+pub(super) fn content(mark: &str) -> &str {
+    mark.split('-').next().unwrap_or_default()
+}
+
+/// Whether another deployment made a mark. One without a deployment, as they were before, may be anybody's.
+pub(super) fn foreign(mark: &str, owner: &str) -> bool {
+    mark.split_once('-').is_some_and(|(_, made)| made != short(owner))
+}
+
+/// A file's text under a line with its mark.
 #[must_use]
-pub fn sign(text: &str) -> String {
-    line(text) + text
+pub fn sign(text: &str, mark: &str) -> String {
+    format!("# {OURS} {mark} - generated, do not edit: a changed file is not written over\n{text}")
 }
 
 /// The text and the mark of a file; no mark if there is none.
@@ -32,7 +48,7 @@ pub fn sign(text: &str) -> String {
 pub fn unsign(text: &str) -> (&str, Option<&str>) {
     let signed = text.split_once('\n').and_then(|(first, rest)| {
         let mark = first.strip_prefix("# ")?.strip_prefix(OURS)?.trim_start().split(' ').next()?;
-        (mark.len() == 16).then_some((rest, mark))
+        (content(mark).len() == 16).then_some((rest, mark))
     });
     signed.map_or((text, None), |(rest, mark)| (rest, Some(mark)))
 }
@@ -44,14 +60,25 @@ mod tests {
     #[test]
     fn a_file_keeps_its_mark() {
         let text = "groups: []\n";
-        let signed = sign(text);
-        assert_eq!(unsign(&signed), (text, Some(&*hash(text))));
+        let made = mark(text, "neural");
+        let signed = sign(text, &made);
+        assert_eq!(unsign(&signed), (text, Some(&*made)));
+        assert_eq!(unsign(&sign(text, &hash(text))), (text, Some(&*hash(text))), "as it was before");
         assert_eq!(unsign(text), (text, None));
         assert_eq!(unsign(""), ("", None));
-        let (edited, mark) = (signed.replace("[]", "[1]"), hash(text));
+        let edited = signed.replace("[]", "[1]");
         let (rest, kept) = unsign(&edited);
-        assert_eq!(kept, Some(&*mark));
-        assert_ne!(hash(rest), mark);
+        assert_eq!(kept, Some(&*made));
+        assert_ne!(hash(rest), content(&made));
+    }
+
+    #[test]
+    fn a_mark_knows_its_deployment() {
+        let made = mark("text", "neural");
+        assert_eq!(content(&made), hash("text"));
+        assert!(!foreign(&made, "neural") && foreign(&made, "rig2"));
+        assert!(!foreign(&hash("text"), "rig2"), "nobody's in particular");
+        assert!(OURS.len() + 1 + made.len() <= 50, "a tag of Grafana");
     }
 
     #[test]

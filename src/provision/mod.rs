@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
-pub use mark::{hash, sign, unsign};
+pub use mark::{hash, mark, sign, unsign};
 pub use plan::{Action, Found, How, Kind, Step, Wanted, plan};
 pub use report::{Deed, Ending, Outcome, RESULTS, Report, Trouble, line};
 pub use settings::*;
@@ -39,6 +39,8 @@ pub struct Run {
     pub only: Vec<String>,
     /// How far it may go.
     pub how: How,
+    /// Whose the objects are: `alerts.job`.
+    pub owner: String,
     /// How long a server may take until it is ready.
     pub wait: Duration,
 }
@@ -176,7 +178,7 @@ async fn one(
         Deed::Destroy => (Vec::new(), How { prune: true, ..run.how }),
         Deed::Plan | Deed::Apply => (all, run.how),
     };
-    let steps = plan(&wanted, &found, how);
+    let steps = plan(&wanted, &found, how, &run.owner);
     let dry = report.deed == Deed::Plan;
     let mut teller = Teller { target: target.name(), report, tell };
     if dry {

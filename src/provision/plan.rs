@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::diff::{conceal, diff};
-use super::mark::hash;
+use super::mark::{content, foreign, hash, mark};
 
 /// What an object is. In the order in which they are written; they are removed in reverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -70,7 +70,7 @@ pub struct Found {
     pub name: String,
     /// Its content, in the form that [`Wanted::text`] has, as near as the server lets see it.
     pub text: String,
-    /// The hash of what we wrote, if it is ours.
+    /// The mark of what we wrote, if it is ours.
     pub mark: Option<String>,
     /// Whether it is no longer what we wrote.
     pub edited: bool,
@@ -85,7 +85,7 @@ impl Found {
     #[must_use]
     pub fn exact(kind: Kind, name: impl Into<String>, text: impl Into<String>, mark: Option<String>) -> Self {
         let text = text.into();
-        let edited = mark.as_ref().is_some_and(|mark| *mark != hash(&text));
+        let edited = mark.as_ref().is_some_and(|mark| content(mark) != hash(&text));
         Self { kind, name: name.into(), text, mark, edited, locked: None, stale: None }
     }
 }
@@ -147,6 +147,9 @@ pub struct Step {
     /// What shall be there.
     #[serde(skip)]
     pub text: String,
+    /// The mark that it then has.
+    #[serde(skip)]
+    pub mark: String,
 }
 
 /// How far a plan may go.
@@ -158,13 +161,13 @@ pub struct How {
     pub prune: bool,
 }
 
-/// The steps from what is there to what is wanted, in the order in which they are done.
+/// The steps from what is there to what is wanted, in the order in which they are done. `owner` is the deployment.
 #[must_use]
-pub fn plan(wanted: &[Wanted], found: &[Found], how: How) -> Vec<Step> {
+pub fn plan(wanted: &[Wanted], found: &[Found], how: How, owner: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for want in wanted {
         let there = found.iter().find(|found| found.kind == want.kind && found.name == want.name);
-        let (action, why) = there.map_or((Action::Create, None), |found| judge(want, found, how));
+        let (action, why) = there.map_or((Action::Create, None), |found| judge(want, found, how, owner));
         let old = there.map(|found| found.text.as_str()).unwrap_or_default();
         let diff =
             if action == Action::Unchanged { String::new() } else { shown(want.kind, old, &want.text) };
@@ -175,21 +178,22 @@ pub fn plan(wanted: &[Wanted], found: &[Found], how: How) -> Vec<Step> {
             why,
             diff,
             text: want.text.clone(),
+            mark: mark(&want.text, owner),
         });
     }
     steps.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     let spare = |found: &&Found| {
         found.mark.is_some() && !wanted.iter().any(|want| want.kind == found.kind && want.name == found.name)
     };
-    let mut gone: Vec<Step> = found.iter().filter(spare).map(|found| remove(found, how)).collect();
+    let mut gone: Vec<Step> = found.iter().filter(spare).map(|found| remove(found, how, owner)).collect();
     gone.sort_by(|a, b| (b.kind, &b.name).cmp(&(a.kind, &a.name)));
     steps.extend(gone);
     steps
 }
 
-fn judge(want: &Wanted, found: &Found, how: How) -> (Action, Option<String>) {
+fn judge(want: &Wanted, found: &Found, how: How, owner: &str) -> (Action, Option<String>) {
     let same = match &found.mark {
-        Some(mark) => *mark == hash(&want.text) && !found.edited,
+        Some(mark) => content(mark) == hash(&want.text) && !found.edited,
         None => false,
     };
     if same {
@@ -205,19 +209,47 @@ fn judge(want: &Wanted, found: &Found, how: How) -> (Action, Option<String>) {
     match (&found.mark, found.edited) {
         // What is equal already is taken over: that harms nobody.
         _ if equal => (Action::Update, Some("it is equal already and gets our mark".to_owned())),
-        (Some(_), false) => (Action::Update, None),
+        (Some(mark), false) if !foreign(mark, owner) => (Action::Update, None),
         _ if how.force => (Action::Update, Some("forced".to_owned())),
-        (Some(_), true) => {
+        (Some(mark), _) if foreign(mark, owner) => {
+            let place = place(want.kind);
+            let why = format!("{OTHER}; give this one {place} of its own, or take it over with --force");
+            (Action::Refuse, Some(why))
+        }
+        (Some(_), _) => {
             let why = "somebody edited it since it was written; --force writes over it";
+            (Action::Refuse, Some(why.to_owned()))
+        }
+        (None, _) if want.kind == Kind::Config => {
+            let why = "somebody else made it: put the parts of provisioning/alertmanager/fragment.yml into it by hand; \
+                       --force replaces it, and keeps it beside ours until destroy puts it back";
             (Action::Refuse, Some(why.to_owned()))
         }
         (None, _) => (Action::Refuse, Some("somebody else made it; --force takes it over".to_owned())),
     }
 }
 
-fn remove(found: &Found, how: How) -> Step {
+const OTHER: &str = "another deployment made it, one with another alerts.job";
+
+/// What keeps two deployments apart.
+fn place(kind: Kind) -> &'static str {
+    match kind {
+        Kind::RuleFile => "a rules_directory",
+        Kind::RuleGroup => "a namespace (in Grafana a folder and folder_uid)",
+        Kind::DataSource => "a datasource.uid and datasource.name",
+        Kind::Config => "an Alertmanager",
+        Kind::File => "a path",
+        // Their ids are fixed, and unique in an organisation.
+        _ => "an org",
+    }
+}
+
+fn remove(found: &Found, how: How, owner: &str) -> Step {
     let (action, why) = match &found.locked {
         Some(why) => (Action::Leave, Some(why.clone())),
+        None if found.mark.as_ref().is_some_and(|mark| foreign(mark, owner)) => {
+            (Action::Leave, Some(format!("{OTHER}; it is removed from there")))
+        }
         None if !how.prune => (Action::Leave, Some("no longer generated; --prune removes it".to_owned())),
         None if found.edited && !how.force => {
             let why = "somebody edited it since it was written; --force removes it";
@@ -226,7 +258,7 @@ fn remove(found: &Found, how: How) -> Step {
         None => (Action::Delete, None),
     };
     let (kind, name) = (found.kind, found.name.clone());
-    Step { kind, name, action, why, diff: String::new(), text: String::new() }
+    Step { kind, name, action, why, diff: String::new(), text: String::new(), mark: String::new() }
 }
 
 /// The diff as it may be shown.
@@ -252,7 +284,7 @@ mod tests {
     }
 
     fn actions(wanted: &[Wanted], found: &[Found], how: How) -> Vec<(String, Action)> {
-        plan(wanted, found, how).into_iter().map(|step| (step.name, step.action)).collect()
+        plan(wanted, found, how, "neural").into_iter().map(|step| (step.name, step.action)).collect()
     }
 
     const FORCE: How = How { force: true, prune: false };
@@ -312,17 +344,52 @@ mod tests {
         let wanted = [of(Kind::Policies, "p"), of(Kind::Dashboard, "d"), of(Kind::Folder, "f")];
         let kinds = |steps: Vec<Step>| steps.iter().map(|step| step.kind).collect::<Vec<_>>();
         assert_eq!(
-            kinds(plan(&wanted, &[], How::default())),
+            kinds(plan(&wanted, &[], How::default(), "neural")),
             [Kind::Folder, Kind::Dashboard, Kind::Policies]
         );
         let found = wanted.map(|of| Found::exact(of.kind, of.name, "", Some(hash(""))));
-        assert_eq!(kinds(plan(&[], &found, PRUNE)), [Kind::Policies, Kind::Dashboard, Kind::Folder]);
+        assert_eq!(
+            kinds(plan(&[], &found, PRUNE, "neural")),
+            [Kind::Policies, Kind::Dashboard, Kind::Folder]
+        );
+    }
+
+    #[test]
+    fn what_another_deployment_made_is_refused_and_said() {
+        let of = |name: &str, text: &str, owner: &str| {
+            Found::exact(Kind::RuleFile, name, text, Some(mark(text, owner)))
+        };
+        let want = |name: &str, text: &str| Wanted { kind: Kind::RuleFile, ..want(name, text) };
+        let wanted = [want("old", "x"), want("other", "x"), want("same", "x")];
+        let found = [
+            of("old", "w", "neural"),
+            of("other", "w", "rig2"),
+            of("same", "x", "rig2"),
+            of("spare", "w", "rig2"),
+        ];
+        use Action::{Leave, Refuse, Unchanged, Update};
+        let all = How { force: true, prune: true };
+        for (how, want) in [
+            (How::default(), [Update, Refuse, Unchanged, Leave]),
+            (PRUNE, [Update, Refuse, Unchanged, Leave]),
+            (all, [Update, Update, Unchanged, Leave]),
+        ] {
+            let steps = plan(&wanted, &found, how, "neural");
+            assert_eq!(steps.iter().map(|step| step.action).collect::<Vec<_>>(), want, "{how:?}");
+            assert_eq!(steps[1].mark, mark("x", "neural"));
+            if how == PRUNE {
+                let why = steps[1].why.as_deref().unwrap();
+                assert!(why.contains("another alerts.job") && why.contains("a rules_directory of its own"));
+            }
+        }
+        // Destroying one leaves the other.
+        assert!(plan(&[], &found[1..], all, "neural").iter().all(|step| step.action == Leave));
     }
 
     #[test]
     fn a_plan_that_is_done_is_done() {
         let wanted = [want("a", "x"), want("b", "y")];
         let written = wanted.iter().map(|w| there(&w.name, &w.text, Some(&w.text))).collect::<Vec<_>>();
-        assert!(plan(&wanted, &written, PRUNE).iter().all(|step| !step.action.writes()));
+        assert!(plan(&wanted, &written, PRUNE, "neural").iter().all(|step| !step.action.writes()));
     }
 }

@@ -170,7 +170,7 @@ impl Place {
             files::remove(&path)?;
             return Ok((previous, None));
         }
-        let staged = Staged::write(&path, &sign(&step.text))?;
+        let staged = Staged::write(&path, &sign(&step.text, &step.mark))?;
         let note = match check(&self.promtool, &["check", "rules"], staged.new_path()).await {
             Verdict::Right => None,
             Verdict::Absent => {

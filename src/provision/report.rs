@@ -214,6 +214,7 @@ mod tests {
             why: None,
             diff: String::new(),
             text: String::new(),
+            mark: String::new(),
         };
         Outcome { target: "g".to_owned(), step, failure: failure.map(str::to_owned), note: None }
     }

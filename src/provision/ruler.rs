@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_yaml::Value as Yaml;
 
 use super::client::{Ask, Client, escape};
-use super::mark::{OURS, hash};
+use super::mark::OURS;
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::{Bundle, RuleFile, Teller, settings};
 
@@ -26,7 +26,7 @@ pub(super) struct Ruler {
     pub(super) namespace: String,
     /// Headers of requests that write.
     pub(super) headers: Vec<(&'static str, String)>,
-    /// Hashes of what we wrote, by group.
+    /// The marks of what we wrote, by group.
     marks: BTreeMap<String, String>,
 }
 
@@ -91,7 +91,7 @@ impl Ruler {
         match step.action {
             Action::Create | Action::Update => {
                 self.push(client, step.text.clone()).await?;
-                self.marks.insert(step.name.clone(), hash(&step.text));
+                self.marks.insert(step.name.clone(), step.mark.clone());
             }
             Action::Delete => {
                 self.delete(client, &step.name).await?;

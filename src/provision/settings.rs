@@ -99,7 +99,7 @@ pub struct Access {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// A proxy, as `http://proxy:3128`; what the environment says (`HTTPS_PROXY`, `NO_PROXY`) if left away,
-    /// none if empty.
+    /// for servers on other machines; none if empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
 }
@@ -300,7 +300,8 @@ pub struct Alertmanager {
     /// How it is reached.
     #[serde(default, rename = "access")]
     pub server: Access,
-    /// Its configuration. A file that somebody else wrote is left alone.
+    /// Its configuration. A file that somebody else wrote is left alone, or with `--force` kept beside it under the
+    /// name that ends with `.before-neural`, until `destroy` puts it back.
     pub config_file: PathBuf,
     /// The program that checks the configuration before it is loaded.
     #[serde(default = "amtool")]

@@ -45,9 +45,8 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
     let texts = [
         ("kubernetes/namespace.yml", NAMESPACE.to_owned()),
         ("kubernetes/configmap.yml", CONFIGMAP.to_owned()),
-        ("kubernetes/daemonset.yml", workload("DaemonSet", DEVICES)),
-        ("kubernetes/deployment.yml", workload("Deployment", "")),
-        ("kubernetes/service.yml", SERVICE.to_owned()),
+        ("kubernetes/daemonset.yml", workload("DaemonSet", DEVICES) + &service(LOCAL)),
+        ("kubernetes/deployment.yml", workload("Deployment", "") + &service("")),
         ("kubernetes/servicemonitor.yml", MONITOR.replace("JOB", &job)),
         ("kubernetes/kustomization.yml", KUSTOMIZATION.to_owned()),
         ("helm/kube-prometheus-stack-values.yml", HELM.to_owned()),
@@ -156,7 +155,15 @@ data:
       - statsd: {name: statsd, listen: ['udp://0.0.0.0:8125']}
 ";
 
+/// One stands with each workload: which pods a request may go to is not the same for both.
+fn service(policy: &str) -> String {
+    SERVICE.replace("POLICY\n", policy)
+}
+
+const LOCAL: &str = "  # Pipelines reach the agent of their own node.\n  internalTrafficPolicy: Local\n";
+
 const SERVICE: &str = "\
+---
 apiVersion: v1
 kind: Service
 metadata:
@@ -165,8 +172,7 @@ metadata:
   labels: {app.kubernetes.io/name: neural-exporter}
 spec:
   selector: {app.kubernetes.io/name: neural-exporter}
-  # Pipelines reach the agent of their own node.
-  internalTrafficPolicy: Local
+POLICY
   ports:
     - {name: metrics, port: 9612, targetPort: metrics}
     - {name: events, port: 9613, targetPort: events}
@@ -190,6 +196,8 @@ spec:
       relabelings:
         # The rules know the job by this name.
         - {targetLabel: job, replacement: JOB}
+        # Metrics have a label of this name, the service that was asked; the target's would take its place in alerts.
+        - {action: labeldrop, regex: service}
 ";
 
 const KUSTOMIZATION: &str = "\
@@ -198,8 +206,7 @@ kind: Kustomization
 resources:
   - namespace.yml
   - configmap.yml
-  - daemonset.yml # or deployment.yml
-  - service.yml
+  - daemonset.yml # or deployment.yml; each has the Service that goes with it
   - servicemonitor.yml
   - prometheusrule.yml
 ";
@@ -213,3 +220,55 @@ prometheus:
     retention: 35d # the objectives look three days back, their budget thirty
     enableFeatures: [exemplar-storage]
 ";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_yaml::Value;
+
+    use super::*;
+    use crate::catalog::{PAGES, agent};
+
+    /// The documents of a file.
+    fn objects(name: &str) -> Vec<Value> {
+        let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
+        let mut files = Vec::new();
+        render(&pages, &Settings::default(), &mut files);
+        let path = format!("provisioning/kubernetes/{name}.yml");
+        let text = files.into_iter().find(|file| file.path == path).expect("the file").text;
+        text.split("\n---\n").map(|part| serde_yaml::from_str(part).expect("YAML")).collect()
+    }
+
+    #[test]
+    fn no_label_of_the_target_takes_the_place_of_a_metrics_own() {
+        // What the operator makes of a ServiceMonitor; `job` is set besides, as the rules know it.
+        let mut target = BTreeSet::from(["namespace", "service", "pod", "container", "endpoint"]);
+        let monitor = &objects("servicemonitor")[0];
+        let relabelings = monitor["spec"]["endpoints"][0]["relabelings"].as_sequence().unwrap();
+        for relabeling in relabelings {
+            if relabeling["action"] == "labeldrop" {
+                assert!(target.remove(relabeling["regex"].as_str().unwrap()), "{relabeling:?}");
+            }
+        }
+        assert!(relabelings.iter().any(|r| r["targetLabel"] == "job" && r["replacement"] == "neural"));
+        for metric in PAGES.iter().chain([&&agent::PAGE]).flat_map(|page| page.metrics) {
+            for label in metric.labels {
+                assert!(!target.contains(label), "{} has the label {label}, too", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn each_workload_has_the_service_that_goes_with_it() {
+        for (name, kind, policy) in [("daemonset", "DaemonSet", "Local"), ("deployment", "Deployment", "")] {
+            let [workload, service] = &objects(name)[..] else { panic!("two objects") };
+            assert_eq!(workload["kind"], kind);
+            assert_eq!(service["kind"], "Service");
+            assert_eq!(service["spec"]["selector"], workload["spec"]["selector"]["matchLabels"]);
+            // One replica alone is reached from the other nodes only without a policy.
+            assert_eq!(service["spec"]["internalTrafficPolicy"].as_str().unwrap_or_default(), policy);
+            assert_eq!(service["spec"]["ports"].as_sequence().unwrap().len(), 3);
+        }
+    }
+}

@@ -160,8 +160,8 @@ class Provision:
         self.targets = list(targets)
         self.configure(wait)
 
-    def configure(self, wait: str) -> None:
-        self.config.write_text(json.dumps({"provision": {"wait": wait, "targets": self.targets}}))
+    def configure(self, wait: str, **more) -> None:
+        self.config.write_text(json.dumps({"provision": {"wait": wait, "targets": self.targets}, **more}))
 
     def __call__(self, deed: str, *more: str, environment: dict | None = None) -> Done:
         return self.run(self.config, deed, "--from", str(self.files.folder), *more, environment=environment)

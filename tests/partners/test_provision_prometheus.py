@@ -180,6 +180,23 @@ def test_rules_are_loaded_once(prometheus, tmp_path):
     assert [file.name for file in (prometheus.folder / "rules").iterdir()] == ["theirs.yml"]
 
 
+def test_two_deployments_do_not_overwrite_each_other(prometheus, tmp_path):
+    push = Provision(tmp_path / "push", target(prometheus))
+    push.files.rules("device", rules("DeviceDown"))
+    assert push("apply").code == 0
+    second = Provision(tmp_path / "second", target(prometheus))
+    second.configure("20s", alerts={"job": "rig2"})
+    second.files.rules("device", rules("DeviceDown", expr="up == 2"))
+    done = second("plan")
+    assert done.code == 3 and "0 to do, 1 refused" in done.text and "another alerts.job" in done.text, done.text
+    assert "a rules_directory of its own" in done.text
+    before = written(prometheus.folder / "rules")
+    assert second("apply").code == 1 and second("destroy").code == 0
+    assert written(prometheus.folder / "rules") == before and push("plan").code == 0
+    assert second("apply", "--force").code == 0 and push("plan").code == 3
+    assert second("destroy").code == 0 and groups(prometheus) == {}
+
+
 def test_rules_that_are_wrong_are_not_written(prometheus, tmp_path):
     push = Provision(tmp_path / "push", target(prometheus))
     push.files.rules("good", rules("DeviceDown"))
@@ -250,6 +267,18 @@ def test_servers_that_are_down_are_told(tmp_path):
     assert done.code == 1 and "was not ready within 1 s" in done.text and "partial" in done.text, done.text
     assert (tmp_path / "out" / "alert-rules" / "device.yml").exists(), "the other target is served"
     assert list(folder.iterdir()) == []
+
+
+def test_a_proxy_of_the_environment_is_named_and_not_asked_for_this_machine(prometheus, tmp_path):
+    dead = f"http://127.0.0.1:{free_port()}"
+    environment = {"HTTP_PROXY": dead, "PATH": os.environ["PATH"]}
+    push = Provision(tmp_path / "push", target(prometheus), wait="1s")
+    push.files.rules("device", rules("DeviceDown"))
+    assert push("apply", environment=environment).code == 0
+    push = Provision(tmp_path / "far", target(prometheus, url="http://prometheus.invalid"), wait="1s")
+    push.files.rules("device", rules("DeviceDown"))
+    done = push("plan", environment=environment)
+    assert done.code == 1 and f"through the proxy {dead} of the environment" in done.text, done.text
 
 
 def test_a_folder_of_files(tmp_path):
@@ -323,9 +352,13 @@ def test_an_alert_reaches_a_person(prometheus, alertmanager, webhook, tmp_path):
     file.write_text(QUIET.replace("nobody\n", "theirs\n") + "    webhook_configs: [{url: 'http://hooks/very-secret'}]\n")
     done = push("apply")
     assert done.code == 1 and "theirs" in file.read_text(), done.text
+    assert "provisioning/alertmanager/fragment.yml" in done.text
+    original, copy = file.read_text(), file.with_name("alertmanager.yml.before-neural")
+    assert not copy.exists()
     plan = push("plan", "--force")
     assert plan.code == 3 and "very-secret" not in plan.text and "<secret>" in plan.text, plan.text
-    assert push("apply", "--force").code == 0
+    done = push("apply", "--force")
+    assert done.code == 0 and f"kept in {copy}" in done.text and copy.read_text() == original, done.text
     heard = wait_until(lambda: list(webhook.heard), 60, "the alert")
     alert = heard[0]["alerts"][0]
     assert alert["labels"]["alertname"] == "DeviceDown" and alert["status"] == "firing"
@@ -346,8 +379,10 @@ def test_an_alert_reaches_a_person(prometheus, alertmanager, webhook, tmp_path):
 
     push = Provision(tmp_path / "push", target(prometheus), manager(alertmanager))
     push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
-    assert push("destroy").code == 0
-    assert "persons" not in alertmanager.get("/api/v2/status")["config"]["original"] and groups(prometheus) == {}
+    done = push("destroy")
+    assert done.code == 0 and "is back" in done.text, done.text
+    assert file.read_text() == original and not copy.exists()
+    assert "theirs" in alertmanager.get("/api/v2/status")["config"]["original"] and groups(prometheus) == {}
 
 
 def test_a_device_is_silenced(alertmanager, tmp_path):

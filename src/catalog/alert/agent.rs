@@ -318,12 +318,13 @@ static UNDELIVERED: Alert = Alert {
     level: Level::new(
         Severity::High,
         Priority::P1,
-        60,
+        // Longer than the window: a reload drops one or two, and their rate is seen for five minutes.
+        600,
         "rate(prometheus_notifications_errors_total[5m]) > 0 or rate(prometheus_notifications_dropped_total[5m]) > 0",
     ),
     summary: "Alerts do not reach Alertmanager",
     description: "{{ $value | humanize }} a second fail or are dropped. Nobody hears of them.",
-    meaning: "Prometheus cannot hand its alerts over. This one may not arrive either; that is what `NeuralWatchdog` is for.",
+    meaning: "Prometheus cannot hand its alerts over. This one may not arrive either; that is what `NeuralWatchdog` is for. The one or two that a reload of Prometheus drops are sent again, and raise nothing.",
     immediate: &[
         "See whether Alertmanager runs, and its address under `alerting` in Prometheus' configuration.",
     ],
@@ -332,14 +333,20 @@ static UNDELIVERED: Alert = Alert {
     queries: &["rate(prometheus_notifications_errors_total[5m])", "prometheus_notifications_queue_length"],
     related: &["NeuralWatchdog"],
     fires: Case::fires(
-        10,
-        &[("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "0+60x15")],
+        15,
+        &[
+            ("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "0+60x20"),
+            ("prometheus_notifications_dropped_total", "2x20"),
+        ],
         &[("alertmanager", "http://am:9093")],
         "1",
     ),
     quiet: Case::quiet(
         10,
-        &[("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "3x15")],
+        &[
+            ("prometheus_notifications_errors_total{alertmanager='http://am:9093'}", "0x5 1x10"),
+            ("prometheus_notifications_dropped_total", "0x5 2x10"),
+        ],
     ),
     ..Alert::BLANK
 };

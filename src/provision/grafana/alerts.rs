@@ -192,9 +192,9 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
         return if answer.status == 404 { Ok(None) } else { answer.good().map(|_| None) };
     }
     let group: Value = serde_json::from_str(&step.text).map_err(|why| why.to_string())?;
-    let (folder, mark) = (&place.settings.folder_uid, hash(&step.text));
+    let (folder, mark) = (&place.settings.folder_uid, &step.mark);
     let rules = group.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
-    let rules: Vec<Value> = rules.iter().map(|rule| expand(rule, &step.name, folder, &mark)).collect();
+    let rules: Vec<Value> = rules.iter().map(|rule| expand(rule, &step.name, folder, mark)).collect();
     let body = json!({
         "title": step.name,
         "folderUid": folder,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{PROVISIONED, Place};
 use crate::provision::bundle::Dashboard;
 use crate::provision::client::{Ask, escape};
-use crate::provision::mark::{OURS, hash};
+use crate::provision::mark::OURS;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 
 pub(super) fn wanted(board: &Dashboard, folder: &str) -> Wanted {
@@ -108,7 +108,7 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     }
     let content = step.text.split_once('\n').map(|(_, model)| model).unwrap_or_default();
     let mut model: Value = serde_json::from_str(content).map_err(|why| why.to_string())?;
-    let mark = hash(&step.text);
+    let mark = &step.mark;
     if let Some(map) = model.as_object_mut() {
         map.insert("id".to_owned(), Value::Null);
         if step.action == Action::Update {

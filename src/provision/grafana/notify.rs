@@ -96,7 +96,7 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     if step.action != Action::Delete {
         let mut point: Value = serde_json::from_str(&step.text).unwrap_or_default();
         if let Some(map) = point.as_object_mut() {
-            map.insert("uid".to_owned(), json!(format!("{PREFIX}{}", hash(&step.text))));
+            map.insert("uid".to_owned(), json!(format!("{PREFIX}{}", step.mark)));
         }
         place.client.ask(Ask::post(POINTS).json(&point)).await?;
     }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::{PROVISIONED, Place};
 use crate::provision::client::{Ask, escape};
-use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 use crate::provision::settings::DataSource;
 
@@ -75,7 +74,7 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     if let Some(map) = model.as_object_mut() {
         map.insert("uid".to_owned(), json!(step.name));
         if let Some(data) = map.get_mut("jsonData").and_then(Value::as_object_mut) {
-            data.insert(MARK.to_owned(), json!(hash(&step.text)));
+            data.insert(MARK.to_owned(), json!(step.mark));
         }
         if step.action == Action::Update {
             let version = place.versions.get(&(Kind::DataSource, step.name.clone())).copied();
