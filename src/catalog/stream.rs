@@ -23,6 +23,7 @@ pub static PAGE: Page = Page {
         &RATE,
         &RATE_RATIO,
         &AGE,
+        &AHEAD,
         &GAPS,
         &MISSING,
         &IRREGULAR,
@@ -87,6 +88,15 @@ fn clock(event: &Event<'_>, row: &mut dyn Row, number: fn(&StreamClock) -> Optio
     {
         row.set(&labels(name), number);
     }
+}
+
+/// By how much more than clocks are in doubt a sample may be stamped later than it came, seconds: programs deduce the
+/// stamps of what they push at once, and those of its end may lie ahead. It is far below what a wrong clock makes.
+const EARLY: f64 = 0.1;
+
+/// Whether a sample of this age has none, because another clock stamped it than the one that is known.
+fn is_ahead(state: &StreamState<'_>, age: f64) -> bool {
+    age < -EARLY - state.clock.map_or(0.0, |clock| clock.uncertainty)
 }
 
 static FOUND: Metric = Metric {
@@ -203,7 +213,7 @@ static RATE_RATIO: Metric = Metric {
 static AGE: Metric = Metric {
     name: "stream_sample_age",
     help: "How old the newest sample of a read was, by the sender's timestamp put right by its clock's offset; \
-           0 if it is ahead",
+           0 if it is a little ahead",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: super::LATENCY,
@@ -211,11 +221,22 @@ static AGE: Metric = Metric {
     keep: Keep::Always,
     read: |event, row| {
         if let Body::StreamState(state) = event.body {
+            let aged = state.ages.iter().filter(|age| !is_ahead(state, **age));
             // Clocks are known to some microseconds, and some programs stamp ahead; but no sum may fall.
-            state.ages.iter().for_each(|age| row.observe(&labels(&state.name), age.max(0.0), None));
+            aged.for_each(|age| row.observe(&labels(&state.name), age.max(0.0), None));
         }
     },
     ..ENTRY
+};
+
+static AHEAD: Metric = Metric {
+    name: "stream_ahead_samples",
+    help: "Newest samples of a read that have no age: stamped later than they came, by more than 0.1 s beyond the doubt \
+           about the sender's clock",
+    read: |event, row| {
+        count(event, row, |state| state.ages.iter().filter(|age| is_ahead(state, **age)).count() as u64);
+    },
+    ..COUNTED
 };
 
 static GAPS: Metric = Metric {

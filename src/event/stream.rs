@@ -86,7 +86,7 @@ pub struct StreamState<'a> {
     pub not_finite: u64,
     /// Times that the sender's clock or this one was set.
     pub jumps: u64,
-    /// How old the newest sample of each read was, seconds.
+    /// How old the newest sample of each read was, seconds; below 0 if it was stamped later than it came.
     pub ages: &'a [f64],
     /// Samples a second by the sender's timestamps, and the same as a share of what is nominal.
     pub rate: Option<(f64, Option<f64>)>,

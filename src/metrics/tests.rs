@@ -298,16 +298,36 @@ fn how_a_signal_is_goes_when_the_device_becomes_another() {
 }
 
 #[test]
-fn no_age_of_a_sample_makes_a_sum_fall() {
+fn what_is_stamped_ahead_has_no_age_and_makes_no_sum_fall() {
     let (mut r, source) = registry(Limits::default());
-    // A sender that stamps ahead, or whose clock is not known to the last microsecond.
-    let state = crate::event::StreamState { ages: &[0.25, -0.5], ..Default::default() };
+    // Old, of a clock that is not known to the last microsecond, a little ahead, and two of another clock: a program's
+    // own, which is somewhat ahead, and the time of day in place of the time since the machine was started.
+    let ages = &[0.25, -1e-6, -0.09, -0.2, -1.7e9];
+    let mut state = crate::event::StreamState { ages, ..Default::default() };
+    let told = |r: &Registry, wanted: [&str; 3]| {
+        let told = text(r, Format::OpenMetrics);
+        for (name, value) in ["sample_age_seconds_sum", "sample_age_seconds_count", "ahead_samples_total"]
+            .into_iter()
+            .zip(wanted)
+        {
+            let line = format!("neural_stream_{name}{{source=\"\",stream=\"\",machine=\"\"}} {value}\n");
+            assert!(told.contains(&line), "{line}{told}");
+        }
+    };
     r.fold(&event(source, 100, Body::StreamState(&state))).unwrap();
-    let told = text(&r, Format::OpenMetrics);
-    assert!(
-        told.contains("neural_stream_sample_age_seconds_sum{source=\"\",stream=\"\",machine=\"\"} 0.25\n"),
-        "{told}"
-    );
+    told(&r, ["0.25", "3", "2"]);
+    // Far away nobody knows the sender's clock that well.
+    state.clock = Some(crate::event::StreamClock { offset: 7.0, uncertainty: 0.15, rtt: 0.3, drift: None });
+    r.fold(&event(source, 101, Body::StreamState(&state))).unwrap();
+    told(&r, ["0.5", "7", "3"]);
+    // A clock that began later than this one: samples are years old, and the last bucket has them.
+    state.ages = &[2e9];
+    r.fold(&event(source, 102, Body::StreamState(&state))).unwrap();
+    told(&r, ["2000000000.5", "8", "3"]);
+    let bucket =
+        |bound: &str, count: u8| format!("le=\"{bound}\",source=\"\",stream=\"\",machine=\"\"}} {count}\n");
+    let all = text(&r, Format::OpenMetrics);
+    assert!(all.contains(&bucket("10.0", 7)) && all.contains(&bucket("+Inf", 8)), "{all}");
 }
 
 #[test]

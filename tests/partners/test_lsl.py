@@ -480,6 +480,20 @@ def test_a_stream_that_streams(agent, lab):
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}", seen.text)
 
 
+def test_stamps_of_another_clock_are_told(agent, lab):
+    """The usual mistake, and a program's own clock that is a little ahead; one beside them stamps as it should."""
+    lab.outlet(name="day", forever=True, extra="pylsl.local_clock = time.time")
+    lab.outlet(name="own", forever=True, extra="right = pylsl.local_clock; pylsl.local_clock = lambda: right() + 7.5")
+    lab.outlet(name="EEG", forever=True)
+    watch(agent, lab)
+    ahead, age = "neural_stream_ahead_samples_total", "neural_stream_sample_age_seconds_count"
+    seen = agent.until(
+        lambda s: all(s.value(ahead, stream=wrong) > 50 for wrong in ("day", "own")) and s.value(age, stream="EEG") > 50
+    )
+    assert seen.value(ahead, stream="EEG") == 0
+    assert not seen.series(age, stream="day") and not seen.series(age, stream="own")
+
+
 def test_holes_are_told_by_timestamps(agent, lab):
     holes = {"holes": [300, 600], "hole": 0.5, "count": 1000, "rate": 200}
     outlet = lab.outlet(name="holes", hurry=True, **holes)

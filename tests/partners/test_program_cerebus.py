@@ -189,7 +189,8 @@ def test_loss_is_exact_for_all_packets_and_for_samples(agent):
     assert of(seen, "samples_total", "cerebus:1000") == 450 * 10 - samples
     assert of(seen, "lost_packets_total", "cerebus:1000") == samples
     assert seen.account("cerebus")["faults"] == seen.account("cerebus")["drops"] == 0
-    assert seen.value("neural_stream_channels", source="cerebus", stream="1000") == 4
+    # What the stream is is told once a second.
+    agent.until(lambda seen: seen.value("neural_stream_channels", source="cerebus", stream="1000") == 4)
     # Nothing of the amplifier's is taken for a fault of the agent's, and a restart is none of both.
     again = Amplifier(port=amplifier.port)
     again.beats(100)

@@ -18,6 +18,11 @@ pub(super) static CHAPTER: Chapter = Chapter {
             name: "stream:neural_stream_sample_age_seconds:p95_rate5m",
             expr: "histogram_quantile(0.95, rate(neural_stream_sample_age_seconds_bucket[5m]))",
         },
+        // Of a stream that is ahead from its beginning no sample has an age.
+        Record {
+            name: "stream:neural_stream_ahead_samples:ratio_rate5m",
+            expr: "rate(neural_stream_ahead_samples_total[5m])\n/\n(\n  rate(neural_stream_ahead_samples_total[5m])\n  +\n  (rate(neural_stream_sample_age_seconds_count[5m]) or 0 * rate(neural_stream_ahead_samples_total[5m]))\n)",
+        },
     ],
     alerts: &[
         &MISSING,
@@ -26,6 +31,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &GAPS,
         &LOW_RATE,
         &LATE,
+        &AHEAD,
         &BACKLOG,
         &CLOCK_JUMP,
         &DRIFT,
@@ -235,7 +241,7 @@ static LATE: Alert = Alert {
     keep_firing: 60,
     summary: "Samples of {{ $labels.stream }} come late on {{ $labels.instance }}",
     description: "Of a hundred reads five brought nothing younger than {{ $value | humanizeDuration }}; ${stream_age} is the most. A closed loop works on what is past.",
-    meaning: "The newest sample of a read is old when it arrives, by the sender's timestamp put right by its clock. The program pushes large chunks, the network or the sender is overloaded, or its timestamps are of a clock that is not LSL's.",
+    meaning: "The newest sample of a read is old when it arrives, by the sender's timestamp put right by its clock. The program pushes large chunks, the network or the sender is overloaded, or its timestamps are of a clock that is not LSL's, which began later.",
     immediate: &[
         "Compare with other streams of the same machine: if all are late it is the machine or the network.",
     ],
@@ -249,7 +255,7 @@ static LATE: Alert = Alert {
         "neural_stream_clock_round_trip_seconds",
         "neural_stream_backlog_bytes",
     ],
-    related: &["NeuralStreamBacklog", "NeuralStreamClockJump"],
+    related: &["NeuralStreamAhead", "NeuralStreamBacklog", "NeuralStreamClockJump"],
     fires: Case::fires(
         15,
         &[
@@ -280,6 +286,52 @@ static LATE: Alert = Alert {
                 "neural_stream_sample_age_seconds_bucket{source='lsl',stream='EEG',machine='',le='+Inf'}",
                 "0+600x20",
             ),
+        ],
+    ),
+    ..Alert::BLANK
+};
+
+static AHEAD: Alert = Alert {
+    name: "NeuralStreamAhead",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "stream:neural_stream_ahead_samples:ratio_rate5m > 0.05",
+    ),
+    keep_firing: 60,
+    summary: "Samples of {{ $labels.stream }} are stamped later than they come on {{ $labels.instance }}",
+    description: "{{ $value | humanizePercentage }} of the samples that were looked at have a timestamp in the future; one in twenty may. In a recording the stream does not lie where it belongs beside others.",
+    meaning: "The newest sample of a read is stamped later than it arrived, by more than a tenth of a second beyond what is in doubt about the sender's clock. No sample can be: its stamp is of another clock. The usual mistake is a program that pushes `time.time()`, the time of day, where LSL wants `local_clock()`, the time since the machine was started: that is some fifty years ahead. How old such samples are cannot be told, so `NeuralStreamLate` is silent about them.",
+    immediate: &[
+        "See how the program stamps: `push_sample(x, time.time())` is wrong, `push_sample(x)` and `push_sample(x, local_clock())` are right.",
+        "Mark the recording: the stream's timestamps are not on the scale of the others.",
+    ],
+    short_term: &[
+        "A program with a device's clock: let it add how far that is from `local_clock()`, and measure that again from time to time.",
+        "A program that stamps what it is going to push, as one that plays a file: stamp each chunk when it is pushed.",
+        "A stream of BrainFlow from another machine is stamped by that machine's time of day: let both be set by NTP.",
+    ],
+    long_term: &["Leave stamps to LSL where the program has no better ones."],
+    queries: &[
+        "stream:neural_stream_ahead_samples:ratio_rate5m",
+        "neural_stream_clock_offset_seconds",
+        "neural_stream_clock_uncertainty_seconds",
+    ],
+    related: &["NeuralStreamLate", "NeuralStreamClockJump"],
+    fires: Case::fires(
+        15,
+        &[("neural_stream_ahead_samples_total{source='lsl',stream='EEG',machine=''}", "0+600x20")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "100%",
+    ),
+    quiet: Case::quiet(
+        15,
+        &[
+            ("neural_stream_ahead_samples_total{source='lsl',stream='EEG',machine=''}", "0x5 1+6x15"),
+            ("neural_stream_sample_age_seconds_count{source='lsl',stream='EEG',machine=''}", "0+600x20"),
+            // Nothing is looked at of a stream whose sender's clock is not known.
+            ("neural_stream_ahead_samples_total{source='lsl',stream='marks',machine=''}", "0x20"),
         ],
     ),
     ..Alert::BLANK

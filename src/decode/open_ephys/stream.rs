@@ -3,6 +3,7 @@
 //! A message has three parts: `DATA` and a zero, or `EVENT` and a zero; a header; the samples of one channel as 32-bit
 //! floats. All channels of a block follow each other with the same number of their first sample. Messages are numbered
 //! across everything that is sent, so that a jump is what did not come; a block that lacks channels is lost as a whole.
+//! A connection may begin in the midst of a block: its first one is whole if the one after it has the same channels.
 //! Samples are numbered as well, so that a jump without one of messages is the program's own loss. A channel's unit is
 //! not said; electrodes are in microvolts. A peer that lies or speaks otherwise breaks the stream.
 
@@ -46,6 +47,8 @@ pub struct Stream {
     held: Vec<u8>,
     message: Message,
     block: Block,
+    /// The first block, until the next one shows whether it was whole.
+    first: Option<Block>,
     /// The channels of a whole block, in their order; empty until there was one.
     channels: Vec<u32>,
     /// Names of channels, in the order of their numbers.
@@ -103,6 +106,7 @@ impl Stream {
             held: Vec::new(),
             message: Message::default(),
             block: Block::default(),
+            first: None,
             channels: Vec::new(),
             names: Vec::new(),
             name: String::new(),
@@ -265,6 +269,7 @@ impl Stream {
             self.block.holed = holed;
         }
         if other {
+            self.pass_over(out);
             self.name.clear();
             self.name.push_str(&content.stream);
             self.rate = content.sample_rate;
@@ -303,22 +308,34 @@ impl Stream {
             self.channels.clone_from(&block.channels);
             self.counts.edition += 1;
             out(Body::Device(self.device()));
+            match self.first.take() {
+                Some(first) if first.channels == self.channels => self.tell(&first, out),
+                first => self.first = first,
+            }
+            self.pass_over(out);
         }
         if whole || !block.holed {
             self.tell(&block, out);
         } else {
-            // Channels of it did not come; its samples are missing when the next one comes.
-            let bytes = block.bytes;
-            match self.channels.is_empty() {
-                // The beginning of a connection, in the midst of a block.
-                true => out(Body::Answer(Answer { bytes, failed: false, firmware: None })),
-                false => out(Body::Fault(Fault { kind: FaultKind::Cut, bytes })),
+            if self.channels.is_empty() {
+                self.pass_over(out);
+                self.first = Some(block);
+                return;
             }
+            // Channels of it did not come; its samples are missing when the next one comes.
+            out(Body::Fault(Fault { kind: FaultKind::Cut, bytes: block.bytes }));
         }
         block.channels.clear();
         block.values.clear();
         (block.bytes, block.holed) = (0, false);
         self.block = block;
+    }
+
+    /// The first block was none that is whole: the connection began in its midst.
+    fn pass_over(&mut self, out: &mut Sink<'_>) {
+        if let Some(Block { bytes, .. }) = self.first.take() {
+            out(Body::Answer(Answer { bytes, failed: false, firmware: None }));
+        }
     }
 
     fn tell(&mut self, block: &Block, out: &mut Sink<'_>) {
@@ -386,9 +403,12 @@ impl Decoder for Stream {
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
-        // Whether it was all of its block is not known any more.
-        self.block.holed = true;
+        // What is the end of one block and the beginning of another is all of both; else whether this was all of its
+        // block is not known any more.
+        let whole = self.first.as_ref().is_some_and(|first| first.channels == self.block.channels);
+        self.block.holed |= !whole;
         self.finish(out);
+        self.pass_over(out);
         let bytes = self.refused + self.held.len() as u64 + self.message.bytes;
         if bytes > 0 {
             out(Body::Fault(Fault { kind: self.broken.unwrap_or(FaultKind::Cut), bytes }));

@@ -94,11 +94,36 @@ fn all(messages: &[Vec<u8>]) -> Told {
 #[test]
 fn blocks_are_put_together() {
     let told = all(&blocks(6));
-    // The first one may have begun before the connection did.
-    assert_eq!((&*told.devices, told.samples, told.lost), (&[(3, 30_000.0)][..], 50, 0));
+    assert_eq!((&*told.devices, told.samples, told.lost), (&[(3, 30_000.0)][..], 60, 0));
     assert!(told.faults.is_empty() && told.values.chunks(3).all(|sample| sample == [0.0, 1.0, 2.0]));
     assert_eq!(told.counts.sent, Some(1_700_000_000.123));
     assert_eq!((told.counts.lost_messages, told.counts.edition), (0, 1));
+}
+
+#[test]
+fn the_first_block_is_told_if_it_is_whole() {
+    // So short that there is no third one: the end of one block and the beginning of another are all of both.
+    let told = all(&blocks(2));
+    assert_eq!((told.devices.len(), told.samples, told.lost, told.faults.len()), (1, 20, 0, 0));
+    // In its midst the connection began, or the program ended.
+    for (from, to, samples) in [(1, 9, 20), (2, 6, 0), (0, 5, 0), (1, 4, 0), (0, 3, 0), (0, 8, 20)] {
+        let told = all(&blocks(3)[from..to]);
+        assert_eq!((told.samples, told.lost), (samples, 0), "{from} {to}");
+    }
+    // A message of it is missing, and one of the second.
+    for (gone, samples) in [(1, 30), (4, 20)] {
+        let mut messages = blocks(4);
+        messages.remove(gone);
+        assert_eq!(all(&messages).samples, samples, "{gone}");
+    }
+    // It was of another stream.
+    let mut messages = blocks(4);
+    for message in &mut messages[..3] {
+        let at = memchr::memmem::find(message, b"Rhythm").unwrap();
+        message[at] = b'L';
+    }
+    let told = all(&messages);
+    assert_eq!((told.samples, told.counts.edition), (30, 1));
 }
 
 #[test]
@@ -107,20 +132,20 @@ fn what_is_missing_is_counted_twice_over() {
     let mut messages = blocks(8);
     messages.remove(13);
     let told = all(&messages);
-    assert_eq!((told.samples, told.lost), (60, 10));
+    assert_eq!((told.samples, told.lost), (70, 10));
     assert_eq!((told.counts.lost_messages, told.counts.missing, told.counts.gaps), (1, 10, 1));
     assert_eq!(told.faults, [FaultKind::Cut]);
     // Two blocks as a whole.
     let mut messages = blocks(8);
     messages.drain(12..18);
     let told = all(&messages);
-    assert_eq!((told.samples, told.lost, told.counts.lost_messages, told.faults.len()), (50, 20, 6, 0));
+    assert_eq!((told.samples, told.lost, told.counts.lost_messages, told.faults.len()), (60, 20, 6, 0));
     // Samples that the program itself lost: no message is missing.
     let messages: Vec<_> = (0..24)
         .map(|at| data(at + 1, (at % 3) as u32, at / 3 * 10 + if at >= 12 { 7 } else { 0 }, 10))
         .collect();
     let told = all(&messages);
-    assert_eq!((told.samples, told.lost, told.counts.lost_messages, told.counts.gaps), (70, 7, 0, 1));
+    assert_eq!((told.samples, told.lost, told.counts.lost_messages, told.counts.gaps), (80, 7, 0, 1));
 }
 
 #[test]
@@ -132,7 +157,7 @@ fn events_are_counted_and_runs_begin_anew() {
     }
     let told = all(&messages);
     assert_eq!((told.counts.events, told.counts.backward, told.lost), (1, 1, 0));
-    assert_eq!(told.samples, 30);
+    assert_eq!(told.samples, 40);
 }
 
 #[test]
@@ -141,7 +166,7 @@ fn other_channels_are_another_device() {
     messages.extend((0..8).map(|at| data(13 + at, (at % 2) as u32 * 2, 40 + at / 2 * 10, 10)));
     let told = all(&messages);
     assert_eq!(told.devices, [(3, 30_000.0), (2, 30_000.0)]);
-    assert_eq!((told.samples, told.lost), (30 + 40, 0));
+    assert_eq!((told.samples, told.lost), (40 + 40, 0));
 }
 
 #[test]
@@ -152,7 +177,7 @@ fn a_peer_that_lies_breaks_the_stream() {
         messages.extend([message, data(11, 0, 30, 10)]);
         let told = all(&messages);
         assert_eq!(told.faults.last(), Some(&kind), "{told:?}");
-        assert_eq!(told.samples, 20);
+        assert_eq!(told.samples, 30);
     };
     let text = |header: &str, payload: usize| {
         [frame(b"DATA\0", true), frame(header.as_bytes(), true), frame(&vec![0; payload], false)].concat()
