@@ -294,6 +294,7 @@ impl Agent {
         let tokens = llm.budget.tokens_per_day.map(|t| t as f64);
         state.budget.set_limits(tokens, llm.budget.cost_per_day, &llm.currency);
         self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
+        state.registry.expect_nothing();
         state.registry.declare(&config.pages.0);
         self.site.catalogue.store(Arc::new(files::catalogue(config)));
         for p in &config.pipelines {

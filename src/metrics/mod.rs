@@ -209,7 +209,13 @@ impl Registry {
         SourceId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// Brings the series of a built-in metric into being at zero.
+    /// Forgets what was announced and never came: the configuration that is read now says anew what is expected.
+    pub fn expect_nothing(&mut self) {
+        self.retain(|(kind, _), s| !(s.awaited() && momentary(kind)));
+    }
+
+    /// Brings the series of a built-in metric into being at zero. It stays until [`Self::expect_nothing`] is said, or
+    /// until an event came and then no other for the usual time.
     pub fn announce(&mut self, metric: &Metric, labels: &[&str]) {
         if let Some(&id) = self.taken.get(metric.family().as_str()) {
             self.slot(id, labels, SourceId(u32::MAX));
@@ -386,7 +392,7 @@ impl Registry {
             let linked = matches!(keep, Keep::WhileUp | Keep::WhileStreaming) && !s.foreign;
             let lasts = keep == Keep::Always || linked || !(momentary(kind) || s.foreign);
             let usual = lasts || silent <= fresh;
-            if s.ttl > 0 { silent <= s.ttl } else { usual }
+            s.awaited() || if s.ttl > 0 { silent <= s.ttl } else { usual }
         });
     }
 

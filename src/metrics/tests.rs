@@ -310,6 +310,30 @@ fn a_source_is_announced_at_zero() {
 }
 
 #[test]
+fn what_is_announced_stays_until_it_came_and_went() {
+    let (mut r, source) = registry(Limits { fresh_seconds: 60, ..Limits::default() });
+    let depth = |r: &Registry| r.number("neural_queue_depth", "pipeline=\"p\",queue=\"q\"");
+    let announce = |r: &mut Registry| r.announce(&crate::catalog::pipeline::QUEUE_DEPTH, &["p", "q"]);
+    let tick = |r: &mut Registry, second| r.fold(&event(SourceId(u32::MAX), second, Body::Tick)).unwrap();
+    announce(&mut r);
+    for second in [1000, 1060, 9000] {
+        tick(&mut r, second);
+        assert_eq!(depth(&r), Some(0.0), "at {second}");
+    }
+    // A reload that expects it no longer, and one that does again.
+    r.expect_nothing();
+    assert_eq!(depth(&r), None);
+    announce(&mut r);
+    let queue = crate::event::Queue { pipeline: "p", queue: "q", depth: 3.0, limit: None };
+    r.fold(&event(source, 9001, Body::Queue(queue))).unwrap();
+    r.expect_nothing();
+    tick(&mut r, 9061);
+    assert_eq!(depth(&r), Some(3.0));
+    tick(&mut r, 9080);
+    assert_eq!(depth(&r), None, "its sender is gone");
+}
+
+#[test]
 fn mirrored_histograms_keep_their_bounds() {
     let (mut r, source) = registry(Limits::default());
     let h = Named::new("h", Kind::Histogram, &[("model", "m")]);
