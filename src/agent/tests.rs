@@ -129,6 +129,33 @@ async fn a_connection_from_before_a_reload_ends_with_the_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_of_a_socket_goes_with_it() {
+    let source = |folder: &std::path::Path, names: &[&str]| {
+        let listen = |name: &&str| format!("unixgram:{}/{name}", folder.display()).parse().unwrap();
+        let listen = Many(names.iter().map(listen).collect());
+        vec![Source::Statsd(config::Statsd { name: "s".to_owned(), listen, ..config::Statsd::default() })]
+    };
+    let mut bench = Bench::new(|folder| source(folder, &["one", "two"]));
+    let folder = bench.folder.path().to_owned();
+    let labels = |name: &str| format!("source=\"s\",listen=\"unixgram:{}/{name}\"", folder.display());
+    const QUEUED: &str = "neural_source_receive_buffer_queued_bytes";
+    bench.becomes(QUEUED, &labels("one"), 0.0).await;
+    bench.becomes(QUEUED, &labels("two"), 0.0).await;
+    bench.reload(|config| config.sources = source(&folder, &["two", "three"])).await;
+    bench.becomes(QUEUED, &labels("three"), 0.0).await;
+    for _ in 0..1500 {
+        if bench.number(QUEUED, &labels("one")).is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(bench.number(QUEUED, &labels("one")), None);
+    assert_eq!(bench.number("neural_source_kernel_drops", &labels("one")), Some(0.0), "what adds up stays");
+    bench.becomes(QUEUED, &labels("two"), 0.0).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recording_does_not_take_a_new_source_for_an_old_one() {
     let source = |folder: &std::path::Path, name: &str| {
         let listen = format!("unix:{}/{name}", folder.display()).parse().unwrap();

@@ -310,6 +310,19 @@ impl Registry {
         self.retain(|(kind, _), s| s.source != source.0 || !(momentary(kind) || s.foreign));
     }
 
+    /// The source listens there no more: what was said of that socket's present is gone, what it added up stays.
+    pub fn close(&mut self, source: SourceId, listen: &str) {
+        let name = self.sources.get(source.0 as usize).map(|s| s.name.clone()).unwrap_or_default();
+        let mut labels = Vec::new();
+        let one = self.listeners.get(Topic::Socket as usize).and_then(|l| l.first()).copied();
+        // All that is said of a socket has the same labels.
+        if one.and_then(|id| self.label(id, &[&*name, listen], &mut labels)).is_some() {
+            let of_socket =
+                |f: &Family| momentary(f.kind) && f.metric.is_some_and(|m| m.on.contains(&Topic::Socket));
+            self.retain_of(of_socket, |_, s| s.labels.as_bytes() != labels);
+        }
+    }
+
     /// A pass over a polled source is complete: what it did not show again is gone.
     fn end_pass(&mut self, source: SourceId) {
         let Some(this) = self.sources.get_mut(source.0 as usize) else { return };

@@ -87,18 +87,22 @@ impl Registry {
     /// The slot of a catalogue metric's series, made if need be.
     pub(super) fn slot(&mut self, id: u32, values: &[&str], source: SourceId) -> Option<u32> {
         let mut labels = std::mem::take(&mut self.scratch);
-        let most = self.limits.label_value_bytes;
-        let slot = self.families.get(id as usize).map(|f| {
-            if values.iter().any(|v| v.len() > most) {
-                let cut: Vec<&str> = values.iter().map(|v| cut(v, most)).collect();
-                f.render(&cut, &mut labels);
-            } else {
-                f.render(values, &mut labels);
-            }
-        });
-        let slot = slot.and_then(|()| self.slot_of(id, &labels, source));
+        let slot = self.label(id, values, &mut labels).and_then(|()| self.slot_of(id, &labels, source));
         self.scratch = labels;
         slot
+    }
+
+    /// Writes the labels of a catalogue metric's series into `out`.
+    pub(super) fn label(&self, id: u32, values: &[&str], out: &mut Vec<u8>) -> Option<()> {
+        let family = self.families.get(id as usize)?;
+        let most = self.limits.label_value_bytes;
+        if values.iter().any(|v| v.len() > most) {
+            let cut: Vec<&str> = values.iter().map(|v| cut(v, most)).collect();
+            family.render(&cut, out);
+        } else {
+            family.render(values, out);
+        }
+        Some(())
     }
 
     fn slot_of(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {

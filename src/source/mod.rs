@@ -131,6 +131,11 @@ impl Feed {
         self.hub.lock().retire(self.source);
     }
 
+    /// A socket of the source is closed: what was known of its present is forgotten.
+    pub fn close(&self, listen: &str) {
+        self.hub.lock().registry.close(self.source, listen);
+    }
+
     /// The source's configured name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -88,6 +88,7 @@ pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hea
     };
     tracing::info!(source = feed.name(), listen, "waiting for datagrams");
     station.follow(feed, stop, hearer).await;
+    feed.close(&station.listen);
     hearer.end(now());
 }
 
