@@ -75,6 +75,7 @@ pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hea
             Err(error) => {
                 let why = reason(&error, place.listen);
                 if why != said {
+                    feed.down(&format!("cannot listen on {listen}: {why}"));
                     tracing::warn!(source = feed.name(), "cannot listen on {listen}: {why}");
                     feed.send(Body::Link(Link::Down));
                     said = why;
