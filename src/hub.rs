@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::analysis::{Budget, Peaks, Rates};
-use crate::event::{Body, Event, Fault, FaultKind, SourceId, Timestamp, Topic};
+use crate::event::{Body, Event, Fault, FaultKind, Link, SourceId, Timestamp, Topic};
 use crate::metrics::{Cursor, Format, Registry};
 
 /// Lines written to a scrape under one lock: some 100 microseconds.
@@ -129,6 +129,7 @@ impl State {
         match event.body {
             Body::Fault(fault) => self.voice.fault(event.source, fault.kind),
             Body::Refused(line) => self.voice.refused(event.source, line),
+            Body::Link(Link::Up | Link::Waiting) => drop(self.voice.down.remove(&event.source)),
             Body::Tick => self.derive(event),
             _ => {}
         }
@@ -136,8 +137,20 @@ impl State {
 
     /// The source is no longer configured: what was known of its present is forgotten.
     pub fn retire(&mut self, source: SourceId) {
+        self.voice.down.remove(&source);
         self.rates.retire(source);
         self.registry.retire(source);
+    }
+
+    /// The source is down, or still is, and why. Says whether that is news for the log.
+    pub fn down(&mut self, at: Timestamp, source: SourceId, why: &str) -> bool {
+        self.voice.down(at.whole_seconds(), source, why)
+    }
+
+    /// Why the source of this name is down, as far as that is known.
+    #[must_use]
+    pub fn why(&self, name: &str) -> Option<&str> {
+        self.known(name).and_then(|source| self.voice.down.get(&source)).map(|down| &*down.why)
     }
 
     /// Events counted so far: those that sources told, without the agent's own.
@@ -223,6 +236,16 @@ struct Voice {
     said: HashMap<(SourceId, FaultKind), Said>,
     /// What the last fault was.
     last: Option<(SourceId, FaultKind)>,
+    /// Sources that are down, of which somebody said why.
+    down: HashMap<SourceId, Down>,
+}
+
+#[derive(Debug)]
+struct Down {
+    why: String,
+    /// What the log was told, and when.
+    said: String,
+    at: u32,
 }
 
 #[derive(Debug, Default)]
@@ -235,8 +258,10 @@ struct Said {
 /// Bytes of a refused line that are kept.
 const EXCERPT: usize = 160;
 
-/// Seconds between two log lines of one kind of fault of one source.
+/// Seconds between two log lines of one kind of fault of one source, and between two reasons why it is down.
 const QUIET: u32 = 10;
+/// Bytes that are kept of a reason.
+const REASON: usize = 500;
 
 impl Voice {
     fn fault(&mut self, source: SourceId, kind: FaultKind) {
@@ -250,6 +275,24 @@ impl Voice {
         if let Some(said) = of.filter(|said| said.line.is_none()) {
             said.line = Some(line.get(..EXCERPT).unwrap_or(line).escape_ascii().to_string().into());
         }
+    }
+
+    fn down(&mut self, now: u32, source: SourceId, why: &str) -> bool {
+        let why = why.get(..why.floor_char_boundary(REASON)).unwrap_or_default();
+        let Some(down) = self.down.get_mut(&source) else {
+            let (why, said) = (why.to_owned(), why.to_owned());
+            self.down.insert(source, Down { why, said, at: now });
+            return true;
+        };
+        why.clone_into(&mut down.why);
+        // Numbers in a reason may be others each time: a line, a size, how long it took.
+        let plain = |why: &str| why.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+        let news = now >= down.at.saturating_add(QUIET) && plain(why) != plain(&down.said);
+        if news {
+            why.clone_into(&mut down.said);
+            down.at = now;
+        }
+        news
     }
 
     fn due(&mut self, now: u32) -> Vec<Complaint> {
@@ -281,6 +324,28 @@ mod tests {
         // Who is known stays known, and the configuration always has room.
         assert!(first.is_some() && hub.source_found("lsl/0") == first);
         assert_eq!(hub.source_named("configured"), hub.source_named("configured"));
+    }
+
+    #[test]
+    fn the_reason_why_a_source_is_down_is_the_last_one() {
+        let hub = Hub::default();
+        let source = hub.add_source("s");
+        let down = |second: u64, why: &str| hub.lock().down(Timestamp(second * 1_000_000_000), source, why);
+        assert!(down(100, "refused"));
+        assert!(!down(200, "refused"), "said once");
+        assert!(down(205, "line 7 is wrong"));
+        assert!(!down(220, "line 8 is wrong"), "a number is no news");
+        assert_eq!(hub.lock().why("s"), Some("line 8 is wrong"));
+        assert!(down(221, "refused") && !down(222, "line 9 is wrong"), "not each second another");
+        assert!(down(231, "line 9 is wrong"), "but once it is time");
+        let link = |link| hub.lock().fold(&Event { at: Timestamp(0), source, body: Body::Link(link) });
+        link(Link::Down);
+        assert_eq!(hub.lock().why("s"), Some("line 9 is wrong"));
+        link(Link::Up);
+        assert_eq!(hub.lock().why("s"), None);
+        assert!(down(232, "line 9 is wrong"), "down again");
+        hub.lock().retire(source);
+        assert_eq!(hub.lock().why("s"), None);
     }
 
     #[test]

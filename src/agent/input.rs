@@ -411,6 +411,7 @@ fn asked(settings: &Source, config: &Config) -> bool {
 /// Runs a source that can find its settings wrong; it is down then, and the log says why.
 async fn told(run: impl Future<Output = Result<(), String>>, feed: Feed) {
     if let Err(why) = run.await {
+        feed.down(&why);
         tracing::error!(source = feed.name(), "{why}");
         feed.send(Body::Link(Link::Down));
     }

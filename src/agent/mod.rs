@@ -145,6 +145,7 @@ impl Agent {
         agent.apply(&config);
         agent.own.config_loaded.set(at.seconds());
         agent.own.time.set(at.seconds());
+        agent.own.config_successful.set(1);
         let agent = Self { config, ..agent };
         agent.own.config_hash.set(agent.hash());
         Ok(agent)
@@ -300,6 +301,7 @@ impl Agent {
         let tokens = llm.budget.tokens_per_day.map(|t| t as f64);
         state.budget.set_limits(tokens, llm.budget.cost_per_day, &llm.currency);
         self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
+        state.registry.expect_nothing();
         state.registry.declare(&config.pages.0);
         self.site.catalogue.store(Arc::new(files::catalogue(config)));
         for p in &config.pipelines {

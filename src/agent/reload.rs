@@ -24,12 +24,14 @@ impl Agent {
         match &outcome {
             Ok(done) => {
                 self.own.config_loaded.set(now().seconds());
+                self.own.config_successful.set(1);
                 tracing::info!("{done}");
                 std::mem::take(push).stop().await;
                 *push = Push::start(&self.config, &self.own);
             }
             Err(why) => {
                 self.own.reload_failures.inc();
+                self.own.config_successful.set(0);
                 tracing::error!("the configuration was not reloaded, the old one runs on:\n{why}");
             }
         }

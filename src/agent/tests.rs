@@ -32,9 +32,13 @@ impl Bench {
     }
 
     async fn reload(&mut self, change: impl FnOnce(&mut Config)) -> String {
+        self.try_reload(change).await.unwrap()
+    }
+
+    async fn try_reload(&mut self, change: impl FnOnce(&mut Config)) -> Result<String, String> {
         change(&mut self.config.lock());
         let (mut web, mut push) = (Web::default(), Push::default());
-        let outcome = self.agent.reload(&mut web, &mut push).await.unwrap();
+        let outcome = self.agent.reload(&mut web, &mut push).await;
         web.stop().await;
         outcome
     }
@@ -126,6 +130,86 @@ async fn a_connection_from_before_a_reload_ends_with_the_agent() {
     bench.stop().await;
     let cut = hub.lock().registry.number("neural_source_faults_total", "source=\"in\",kind=\"cut\"");
     assert_eq!(cut, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_of_a_socket_goes_with_it() {
+    let source = |folder: &std::path::Path, names: &[&str]| {
+        let listen = |name: &&str| format!("unixgram:{}/{name}", folder.display()).parse().unwrap();
+        let listen = Many(names.iter().map(listen).collect());
+        vec![Source::Statsd(config::Statsd { name: "s".to_owned(), listen, ..config::Statsd::default() })]
+    };
+    let mut bench = Bench::new(|folder| source(folder, &["one", "two"]));
+    let folder = bench.folder.path().to_owned();
+    let labels = |name: &str| format!("source=\"s\",listen=\"unixgram:{}/{name}\"", folder.display());
+    const QUEUED: &str = "neural_source_receive_buffer_queued_bytes";
+    bench.becomes(QUEUED, &labels("one"), 0.0).await;
+    bench.becomes(QUEUED, &labels("two"), 0.0).await;
+    bench.reload(|config| config.sources = source(&folder, &["two", "three"])).await;
+    bench.becomes(QUEUED, &labels("three"), 0.0).await;
+    for _ in 0..1500 {
+        if bench.number(QUEUED, &labels("one")).is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(bench.number(QUEUED, &labels("one")), None);
+    assert_eq!(bench.number("neural_source_kernel_drops", &labels("one")), Some(0.0), "what adds up stays");
+    bench.becomes(QUEUED, &labels("two"), 0.0).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_reload_is_known_until_one_succeeds() {
+    let mut bench = Bench::new(|_| Vec::new());
+    let successful = |bench: &Bench| bench.agent.own.config_successful.get();
+    assert_eq!(successful(&bench), 1);
+    let mapping = Some(bench.folder.path().join("none.yml"));
+    let source =
+        Source::Statsd(config::Statsd { name: "s".to_owned(), mapping, ..config::Statsd::default() });
+    bench.try_reload(|config| config.sources = vec![source]).await.unwrap_err();
+    assert_eq!(successful(&bench), 0);
+    bench.reload(|config| config.sources.clear()).await;
+    assert_eq!(successful(&bench), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pack_that_changed_has_its_effect_and_what_is_expected_is_there() {
+    let mut bench = Bench::new(|_| Vec::new());
+    let pack = |metric: &str| {
+        let text =
+            format!("id: lab\ntitle: Lab\nabout: A lab.\nmetrics:\n- {{name: loss, help: Loss, {metric}}}\n");
+        config::Pages(vec![crate::catalog::pack::parse("lab.yml", &text).unwrap()])
+    };
+    let told = |bench: &Bench, line: &str| {
+        let mut out = Vec::new();
+        bench.agent.hub.write(crate::metrics::Format::Classic, &mut out);
+        String::from_utf8(out).unwrap().lines().any(|l| l == line)
+    };
+    bench.reload(|config| config.pages = pack("kind: gauge")).await;
+    assert!(told(&bench, "# TYPE neural_loss gauge") && told(&bench, "neural_loss 0"));
+    let before = bench.agent.own.config_hash.get();
+    bench.reload(|config| config.pages = pack("kind: histogram, buckets: [1, 2]")).await;
+    assert!(told(&bench, "# TYPE neural_loss histogram") && told(&bench, "neural_loss_bucket{le=\"2.0\"} 0"));
+    let hash = bench.agent.own.config_hash.get();
+    bench.reload(|config| config.pages = pack("kind: histogram, buckets: [1, 3]")).await;
+    assert!(told(&bench, "neural_loss_bucket{le=\"3.0\"} 0"));
+    assert!(hash != before && hash != bench.agent.own.config_hash.get());
+
+    let depth = |bench: &Bench| bench.number("neural_queue_depth", "pipeline=\"p\",queue=\"q\"");
+    let pipeline = config::Pipeline {
+        name: "p".to_owned(),
+        stages: Vec::new(),
+        queues: vec!["q".to_owned()],
+        caches: Vec::new(),
+    };
+    bench.reload(|config| config.pipelines = vec![pipeline]).await;
+    let at = crate::event::Timestamp(now().0 + 3_600_000_000_000);
+    bench.agent.hub.lock().fold(&Event { at, source: SourceId(u32::MAX), body: Body::Tick });
+    assert_eq!(depth(&bench), Some(0.0));
+    assert!(told(&bench, "neural_loss_bucket{le=\"3.0\"} 0"));
+    bench.reload(|config| config.pipelines.clear()).await;
+    assert_eq!(depth(&bench), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

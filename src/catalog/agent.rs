@@ -14,6 +14,7 @@ pub static PAGE: Page = Page {
         &CONFIG,
         &RELOADS,
         &RELOAD_FAILURES,
+        &LAST_RELOAD_OK,
         &LAST_RELOAD,
         &REQUESTS,
         &CONNECTIONS_ENDED,
@@ -54,6 +55,12 @@ pub static RELOAD_FAILURES: Metric = Metric {
     name: "agent_reload_failures",
     help: "Attempts to reload the configuration that were refused, so that the old one stayed",
     kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Whether the last attempt to load it succeeded.
+pub static LAST_RELOAD_OK: Metric = Metric {
+    name: "agent_config_last_reload_successful",
+    help: "Whether the last attempt to load the configuration succeeded: 1 if so, 0 while the one before runs on",
     ..Metric::BLANK
 };
 /// When the configuration that runs was loaded.

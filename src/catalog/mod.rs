@@ -131,7 +131,16 @@ impl Metric {
 
 impl std::fmt::Debug for Metric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metric").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+        // What its series are: the hash of the configuration is made of it.
+        f.debug_struct("Metric")
+            .field("name", &self.name)
+            .field("help", &self.help)
+            .field("kind", &self.kind)
+            .field("unit", &self.unit)
+            .field("labels", &self.labels)
+            .field("bounds", &self.bounds)
+            .field("keep", &self.keep)
+            .finish_non_exhaustive()
     }
 }
 

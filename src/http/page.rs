@@ -45,7 +45,8 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
             Some(_) => ("down", "down"),
             None => ("absent", "not here"),
         };
-        let why = source.trouble.as_deref().map(|t| format!(": {}", escape(t))).unwrap_or_default();
+        let why = source.trouble.as_deref().or_else(|| state.why(&source.name));
+        let why = why.map(|t| format!(": {}", escape(t))).unwrap_or_default();
         let _ = write!(
             page,
             "<tr><td>{}<td>{}<td><code>{}</code><td class={class}>{word}{why}<td class=n>{}<td class=n>{faults}\
@@ -80,4 +81,25 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
 
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Body, Event, Link, Timestamp};
+
+    #[test]
+    fn a_source_that_is_down_says_why() {
+        let hub = Hub::default();
+        let source = hub.add_source("engine");
+        let listed =
+            [Listed { name: "engine".to_owned(), kind: "scrape", place: "here".to_owned(), trouble: None }];
+        let link = |link| hub.lock().fold(&Event { at: Timestamp(0), source, body: Body::Link(link) });
+        hub.lock().down(Timestamp(0), source, "line 1 is <wrong>");
+        link(Link::Down);
+        let page = landing(&hub, &listed);
+        assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");
+        link(Link::Up);
+        assert!(landing(&hub, &listed).contains("class=up>up<td"));
+    }
 }

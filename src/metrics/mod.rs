@@ -3,6 +3,7 @@
 //! It does no I/O and reads no clock: time comes with the events.
 
 mod collector;
+mod declare;
 mod family;
 mod lawful;
 mod number;
@@ -23,11 +24,11 @@ pub use collector::Mirror;
 pub use own::{Answered, Own, Pushed, PushedObjects, Refused, Vitals};
 pub use write::{Cursor, Format};
 
-use crate::catalog::{Keep, Metric, Page};
+use crate::catalog::{Keep, Page};
 use crate::event::{Body, Event, FaultKind, Kind, Link, Observation, Pass, SourceId, Spelled, Topic};
 use family::Family;
 use reader::Reader;
-use series::{Ladder, Series};
+use series::Series;
 
 /// What the registry may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ const WINDOW: u32 = 10;
 pub struct Registry {
     limits: Limits,
     families: Vec<Family>,
+    /// Places in `families` of those that left.
+    vacant: Vec<u32>,
     /// Built-in families as the catalogue has them, then the others by name.
     order: Vec<u32>,
     built_in: usize,
@@ -128,6 +131,7 @@ impl Registry {
         let mut registry = Self {
             limits,
             families: Vec::new(),
+            vacant: Vec::new(),
             order: Vec::new(),
             built_in: 0,
             taken: HashMap::default(),
@@ -148,34 +152,8 @@ impl Registry {
         for name in own::SERVER {
             registry.reserve(name, Kind::Gauge);
         }
-        registry.declare(pages);
-        registry.built_in = registry.order.len();
+        registry.build_in(pages);
         registry
-    }
-
-    /// Adds the metrics of pages that came later. A metric that is already there stays.
-    pub fn declare(&mut self, pages: &[&'static Page]) {
-        for metric in pages.iter().flat_map(|p| p.metrics).copied() {
-            let name = metric.family();
-            if self.claim(&name, metric.kind).is_err() {
-                continue;
-            }
-            let bounds = self.ladders.get(&name).map_or(metric.bounds, Vec::as_slice);
-            let family = Family::of(metric, bounds, RandomState::default());
-            let id = self.admit(family);
-            for &topic in metric.on {
-                if let Some(listeners) = self.listeners.get_mut(topic as usize) {
-                    listeners.push(id);
-                }
-            }
-            if metric.on.is_empty() {
-                self.declared.insert(metric.name, id);
-                if metric.labels.is_empty() {
-                    // A series that must exist before its first event, or `rate()` misses it.
-                    self.slot(id, &[], SourceId(u32::MAX));
-                }
-            }
-        }
     }
 
     /// Whether OpenMetrics text says when each counter and histogram began.
@@ -188,35 +166,10 @@ impl Registry {
         self.limits = limits;
     }
 
-    /// Takes other bounds. Families whose bounds changed begin anew.
-    pub fn set_ladders(&mut self, ladders: HashMap<String, Vec<f64>>) {
-        self.ladders = ladders;
-        for family in &mut self.families {
-            let Some(metric) = family.metric.filter(|m| m.kind == Kind::Histogram) else { continue };
-            let bounds = self.ladders.get(&*family.name).map_or(metric.bounds, Vec::as_slice);
-            let ladder = Ladder::new(bounds);
-            if family.ladder.as_ref() != Some(&ladder) {
-                let old: Vec<_> = family.series(None).map(|s| (s.labels.clone(), s.source)).collect();
-                family.retain(|_| false, |_| ());
-                for (labels, source) in old {
-                    family.insert(Series { source, born: self.now, ..Series::new(labels, Some(&ladder)) });
-                }
-                family.ladder = Some(ladder);
-            }
-        }
-    }
-
     /// Adds a source; its id is its position.
     pub fn add_source(&mut self, name: &str) -> SourceId {
         self.sources.push(Source { name: name.into(), ..Source::default() });
         SourceId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
-    }
-
-    /// Brings the series of a built-in metric into being at zero.
-    pub fn announce(&mut self, metric: &Metric, labels: &[&str]) {
-        if let Some(&id) = self.taken.get(metric.family().as_str()) {
-            self.slot(id, labels, SourceId(u32::MAX));
-        }
     }
 
     /// Folds one event.
@@ -360,6 +313,19 @@ impl Registry {
         self.retain(|(kind, _), s| s.source != source.0 || !(momentary(kind) || s.foreign));
     }
 
+    /// The source listens there no more: what was said of that socket's present is gone, what it added up stays.
+    pub fn close(&mut self, source: SourceId, listen: &str) {
+        let name = self.sources.get(source.0 as usize).map(|s| s.name.clone()).unwrap_or_default();
+        let mut labels = Vec::new();
+        let one = self.listeners.get(Topic::Socket as usize).and_then(|l| l.first()).copied();
+        // All that is said of a socket has the same labels.
+        if one.and_then(|id| self.label(id, &[&*name, listen], &mut labels)).is_some() {
+            let of_socket =
+                |f: &Family| momentary(f.kind) && f.metric.is_some_and(|m| m.on.contains(&Topic::Socket));
+            self.retain_of(of_socket, |_, s| s.labels.as_bytes() != labels);
+        }
+    }
+
     /// A pass over a polled source is complete: what it did not show again is gone.
     fn end_pass(&mut self, source: SourceId) {
         let Some(this) = self.sources.get_mut(source.0 as usize) else { return };
@@ -389,7 +355,7 @@ impl Registry {
             let linked = matches!(keep, Keep::WhileUp | Keep::WhileStreaming) && !s.foreign;
             let lasts = keep == Keep::Always || linked || !(momentary(kind) || s.foreign);
             let usual = lasts || silent <= fresh;
-            if s.ttl > 0 { silent <= s.ttl } else { usual }
+            s.awaited() || if s.ttl > 0 { silent <= s.ttl } else { usual }
         });
     }
 

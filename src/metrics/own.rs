@@ -33,6 +33,8 @@ pub struct Own {
     pub reloads: Counter,
     /// Attempts to reload that were refused.
     pub reload_failures: Counter,
+    /// Whether the last attempt succeeded.
+    pub config_successful: Gauge,
     /// When the configuration that runs was loaded.
     pub config_loaded: Float,
     /// Requests by path and status.
@@ -154,6 +156,7 @@ impl Own {
             config_hash: enter(r, &agent::CONFIG, Gauge::default()),
             reloads: enter(r, &agent::RELOADS, Counter::default()),
             reload_failures: enter(r, &agent::RELOAD_FAILURES, Counter::default()),
+            config_successful: enter(r, &agent::LAST_RELOAD_OK, Gauge::default()),
             config_loaded: enter(r, &agent::LAST_RELOAD, Float::default()),
             requests: enter(r, &agent::REQUESTS, Family::default()),
             connections_ended: enter(r, &agent::CONNECTIONS_ENDED, Counter::default()),

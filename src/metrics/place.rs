@@ -35,7 +35,7 @@ impl Registry {
             }
             None => {
                 let change = lawful::change(change, spelled.kind)?;
-                let brought = self.families.len() - self.built_in;
+                let brought = self.order.len() - self.built_in;
                 if brought >= self.limits.families || self.series >= self.limits.series {
                     return Err(FaultKind::Limit);
                 }
@@ -87,18 +87,22 @@ impl Registry {
     /// The slot of a catalogue metric's series, made if need be.
     pub(super) fn slot(&mut self, id: u32, values: &[&str], source: SourceId) -> Option<u32> {
         let mut labels = std::mem::take(&mut self.scratch);
-        let most = self.limits.label_value_bytes;
-        let slot = self.families.get(id as usize).map(|f| {
-            if values.iter().any(|v| v.len() > most) {
-                let cut: Vec<&str> = values.iter().map(|v| cut(v, most)).collect();
-                f.render(&cut, &mut labels);
-            } else {
-                f.render(values, &mut labels);
-            }
-        });
-        let slot = slot.and_then(|()| self.slot_of(id, &labels, source));
+        let slot = self.label(id, values, &mut labels).and_then(|()| self.slot_of(id, &labels, source));
         self.scratch = labels;
         slot
+    }
+
+    /// Writes the labels of a catalogue metric's series into `out`.
+    pub(super) fn label(&self, id: u32, values: &[&str], out: &mut Vec<u8>) -> Option<()> {
+        let family = self.families.get(id as usize)?;
+        let most = self.limits.label_value_bytes;
+        if values.iter().any(|v| v.len() > most) {
+            let cut: Vec<&str> = values.iter().map(|v| cut(v, most)).collect();
+            family.render(&cut, out);
+        } else {
+            family.render(values, out);
+        }
+        Some(())
     }
 
     fn slot_of(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {
@@ -133,7 +137,7 @@ impl Registry {
 
     /// Takes a family in, at its place in the order.
     pub(super) fn admit(&mut self, family: Family) -> u32 {
-        let id = u32::try_from(self.families.len()).unwrap_or(u32::MAX);
+        let id = self.next();
         let place = if self.built_in == 0 {
             self.order.len()
         } else {
@@ -142,13 +146,21 @@ impl Registry {
             self.built_in + users.partition_point(before)
         };
         self.order.insert(place, id);
-        self.families.push(family);
+        match self.vacant.pop().and_then(|id| self.families.get_mut(id as usize)) {
+            Some(vacant) => *vacant = family,
+            None => self.families.push(family),
+        }
         id
+    }
+
+    /// The place of the family that is admitted next.
+    fn next(&self) -> u32 {
+        self.vacant.last().copied().unwrap_or_else(|| u32::try_from(self.families.len()).unwrap_or(u32::MAX))
     }
 
     /// Claims every sample name of a family that is about to be admitted.
     pub(super) fn claim(&mut self, name: &str, kind: Kind) -> Result<(), FaultKind> {
-        let id = u32::try_from(self.families.len()).unwrap_or(u32::MAX);
+        let id = self.next();
         let names: Vec<Box<str>> = suffixes(kind).iter().map(|s| format!("{name}{s}").into()).collect();
         if names.iter().any(|n| self.taken.contains_key(n)) {
             return Err(FaultKind::Conflict);
@@ -195,7 +207,7 @@ fn compatible(is: Kind, said: &Spelled) -> bool {
 }
 
 /// What samples of a type append to the family's name.
-fn suffixes(kind: Kind) -> &'static [&'static str] {
+pub(super) fn suffixes(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Counter => &["", "_total", "_created"],
         Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],

@@ -115,7 +115,7 @@ pub(super) struct Series {
     /// As written between the braces, escaped: `pipeline="decoder",stage="classify"`.
     pub labels: Box<str>,
     pub value: Value,
-    /// When it last changed, seconds since the epoch.
+    /// When it last changed, seconds since the epoch; 0 if it never did.
     pub touched: u32,
     /// Seconds it may stay silent, if it has a limit of its own; 0 for the family's.
     pub ttl: u32,
@@ -137,6 +137,11 @@ impl Series {
             None => Value::Number(0.0),
         };
         Self { labels, value, touched: 0, ttl: 0, born: 0, source: 0, pass: 0, foreign: false }
+    }
+
+    /// Whether the configuration brought it into being, and no event came yet.
+    pub(super) fn awaited(&self) -> bool {
+        self.touched == 0 && self.source == u32::MAX
     }
 
     /// The number it holds, if it holds one.

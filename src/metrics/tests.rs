@@ -365,6 +365,102 @@ fn a_source_is_announced_at_zero() {
 }
 
 #[test]
+fn what_is_announced_stays_until_it_came_and_went() {
+    let (mut r, source) = registry(Limits { fresh_seconds: 60, ..Limits::default() });
+    let depth = |r: &Registry| r.number("neural_queue_depth", "pipeline=\"p\",queue=\"q\"");
+    let announce = |r: &mut Registry| r.announce(&crate::catalog::pipeline::QUEUE_DEPTH, &["p", "q"]);
+    let tick = |r: &mut Registry, second| r.fold(&event(SourceId(u32::MAX), second, Body::Tick)).unwrap();
+    announce(&mut r);
+    for second in [1000, 1060, 9000] {
+        tick(&mut r, second);
+        assert_eq!(depth(&r), Some(0.0), "at {second}");
+    }
+    // A reload that expects it no longer, and one that does again.
+    r.expect_nothing();
+    assert_eq!(depth(&r), None);
+    announce(&mut r);
+    let queue = crate::event::Queue { pipeline: "p", queue: "q", depth: 3.0, limit: None };
+    r.fold(&event(source, 9001, Body::Queue(queue))).unwrap();
+    r.expect_nothing();
+    tick(&mut r, 9061);
+    assert_eq!(depth(&r), Some(3.0));
+    tick(&mut r, 9080);
+    assert_eq!(depth(&r), None, "its sender is gone");
+}
+
+/// A pack of these metrics.
+fn pack(metrics: &str) -> [&'static Page; 1] {
+    let text = format!("id: lab\ntitle: Lab\nabout: A lab.\nmetrics:\n{metrics}\n");
+    [crate::catalog::pack::parse("lab.yml", &text).unwrap()]
+}
+
+#[test]
+fn a_metric_that_is_declared_otherwise_begins_anew() {
+    let (mut r, source) = registry(Limits::default());
+    let loss = Named(Spelled { name: "loss".to_owned(), guessed: true, ..Spelled::default() });
+    let told = |r: &mut Registry, change| {
+        let o = Observation { key: b"loss", spelling: &loss, change, trace: None };
+        r.fold(&event(source, 1, Body::Observation(o)))
+    };
+    r.declare(&pack("- {name: loss, help: Loss}\n- {name: other, help: Other, kind: counter}"));
+    told(&mut r, Change::Set(4.0)).unwrap();
+    assert_eq!(r.number("neural_loss", ""), Some(4.0));
+    let held = r.len();
+
+    // Another help is no reason to begin anew.
+    r.declare(&pack("- {name: loss, help: Loss of the model}\n- {name: other, help: Other, kind: counter}"));
+    assert_eq!(r.number("neural_loss", ""), Some(4.0));
+    assert!(text(&r, Format::Classic).contains("# HELP neural_loss Loss of the model.\n"));
+
+    let histogram = |bounds: &str| {
+        let metric = format!("- {{name: loss, help: Loss, kind: histogram, buckets: {bounds}}}");
+        pack(&format!("{metric}\n- {{name: other, help: Other, kind: counter}}"))
+    };
+    r.declare(&histogram("[1, 2]"));
+    assert_eq!(r.len(), held);
+    let observe = |r: &mut Registry| told(r, Change::Observe { value: 1.5, weight: 1.0 });
+    observe(&mut r).unwrap();
+    let bucket = |r: &Registry, line: &str| text(r, Format::Classic).contains(line);
+    assert!(bucket(&r, "# TYPE neural_loss histogram\n"));
+    assert!(bucket(&r, "\nneural_loss_bucket{le=\"2.0\"} 1\n"), "{}", text(&r, Format::Classic));
+    r.declare(&histogram("[1, 2]"));
+    assert!(bucket(&r, "\nneural_loss_bucket{le=\"2.0\"} 1\n"), "it is as it was");
+    r.declare(&histogram("[1, 3]"));
+    observe(&mut r).unwrap();
+    assert!(bucket(&r, "\nneural_loss_bucket{le=\"3.0\"} 1\n"), "{}", text(&r, Format::Classic));
+
+    // Gone from the packs, and then again in them although a sender has a name of its own in the way.
+    r.declare(&[]);
+    assert_eq!(r.len(), held - 2);
+    Named::new("neural_loss_count", Kind::Gauge, &[]).fold(&mut r, source, 2, Change::Set(1.0)).unwrap();
+    r.declare(&histogram("[1, 3]"));
+    assert!(bucket(&r, "\nneural_loss_count 0\n") && r.len() == held, "{}", text(&r, Format::Classic));
+    let families = r.families.len();
+    for bound in 4..20 {
+        r.declare(&histogram(&format!("[1, {bound}]")));
+    }
+    assert_eq!(r.families.len(), families);
+}
+
+#[test]
+fn buckets_that_are_set_reach_what_senders_declare() {
+    let (mut r, source) = registry(Limits::default());
+    let observe = |r: &mut Registry| {
+        let loop_seconds = Named::new("loop_seconds", Kind::Histogram, &[]);
+        loop_seconds.fold(r, source, 1, Change::Observe { value: 0.2, weight: 1.0 }).unwrap();
+        text(r, Format::Classic)
+    };
+    assert!(observe(&mut r).contains("\nloop_seconds_bucket{le=\"0.25\"} 1\n"));
+    let set = || HashMap::from([("loop_seconds".to_owned(), vec![0.1, 0.3])]);
+    r.set_ladders(set());
+    assert!(observe(&mut r).contains("\nloop_seconds_bucket{le=\"0.3\"} 1\n"));
+    r.set_ladders(set());
+    assert!(observe(&mut r).contains("\nloop_seconds_bucket{le=\"0.3\"} 2\n"), "it is as it was");
+    r.set_ladders(HashMap::new());
+    assert!(observe(&mut r).contains("\nloop_seconds_bucket{le=\"0.25\"} 1\n"));
+}
+
+#[test]
 fn mirrored_histograms_keep_their_bounds() {
     let (mut r, source) = registry(Limits::default());
     let h = Named::new("h", Kind::Histogram, &[("model", "m")]);

@@ -87,6 +87,7 @@ async fn appear(
         if !said {
             tracing::info!(reason = %missing, "no graphics processor to read");
             if expected {
+                feed.down(&missing);
                 feed.send(Body::Link(Link::Down));
             }
             said = true;

@@ -131,10 +131,21 @@ impl Feed {
         self.hub.lock().retire(self.source);
     }
 
+    /// A socket of the source is closed: what was known of its present is forgotten.
+    pub fn close(&self, listen: &str) {
+        self.hub.lock().registry.close(self.source, listen);
+    }
+
     /// The source's configured name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The source is down, or still is, and why: the landing page says it until it is up. Says whether that is news
+    /// for the log.
+    pub fn down(&self, why: &str) -> bool {
+        self.hub.lock().down(now(), self.source, why)
     }
 
     /// Folds one event that happened now.
@@ -229,13 +240,46 @@ where
         };
         feed.send(Body::Pass(Pass { began, seconds: clock.elapsed().as_secs_f64(), ok: outcome.is_ok() }));
         let next = if outcome.is_ok() { Link::Up } else { Link::Down };
+        if let Err(why) = &outcome
+            && feed.down(why)
+        {
+            tracing::warn!(source = &*feed.name, %why, "source is down");
+        }
         if next != link {
-            match &outcome {
-                Ok(()) => tracing::info!(source = &*feed.name, "source is up"),
-                Err(why) => tracing::warn!(source = &*feed.name, %why, "source is down"),
+            if next == Link::Up {
+                tracing::info!(source = &*feed.name, "source is up");
             }
             feed.send(Body::Link(next));
             link = next;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_source_is_down_for_the_last_reason() {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        let stop = CancellationToken::new();
+        let mut reasons = ["refused", "line 1 is wrong"].into_iter();
+        let ask = async |_: &Feed| match reasons.next() {
+            Some(why) => Err(why.to_owned()),
+            None => std::future::pending().await,
+        };
+        let second = Duration::from_secs(1);
+        let look = async {
+            for _ in 0..1500 {
+                if hub.lock().why("s") == Some("line 1 is wrong") {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.cancel();
+        };
+        tokio::join!(poll(feed, second / 100, second * 60, stop.clone(), ask), look);
+        assert_eq!(hub.lock().why("s"), Some("line 1 is wrong"));
     }
 }

@@ -219,6 +219,7 @@ def test_a_bad_new_configuration_is_refused(agent):
         agent.until_all("in", 1 + count)
     seen = agent.scrape()
     assert seen.value("neural_agent_reload_failures_total") == len(wrongs)
+    assert seen.value("neural_agent_config_last_reload_successful") == 0
     assert seen.value("neural_agent_config_hash") == before
     agent.write({**good, "limits": {"series": 9_999}})
     status, said = agent.reload()
@@ -228,6 +229,7 @@ def test_a_bad_new_configuration_is_refused(agent):
     seen = agent.scrape()
     assert seen.value("neural_agent_config_hash") != before
     assert seen.value("neural_agent_series_limit") == 9_999
+    assert seen.value("neural_agent_config_last_reload_successful") == 1
     taken.close()
 
 

@@ -193,23 +193,23 @@ static NEAR_LIMIT: Alert = Alert {
 
 static RELOAD: Alert = Alert {
     name: "NeuralAgentReloadFailed",
-    level: Level::new(
-        Severity::Medium,
-        Priority::P2,
-        0,
-        "increase(neural_agent_reload_failures_total[15m]) > 0",
-    ),
-    keep_firing: 900,
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_agent_config_last_reload_successful == 0"),
     summary: "The agent on {{ $labels.instance }} refused its new configuration",
-    description: "{{ $value | humanize }} attempts of a quarter of an hour. The old configuration goes on.",
+    description: "The last attempt to reload failed. The old configuration goes on until one succeeds.",
     meaning: "Somebody changed the configuration and it has mistakes. The agent goes on with the one before.",
     immediate: &["Read every mistake: `neural-exporter check --config /etc/neural-exporter/config.yml`."],
-    short_term: &["Mend it and reload: after a restart the agent would not come up."],
+    short_term: &[
+        "Mend it, or put the old one back, and reload: after a restart the agent would not come up.",
+    ],
     long_term: &["Check the file before it is put in place."],
-    queries: &["neural_agent_reload_failures_total", "neural_agent_config_loaded_timestamp_seconds"],
+    queries: &[
+        "neural_agent_config_last_reload_successful",
+        "neural_agent_reload_failures_total",
+        "neural_agent_config_loaded_timestamp_seconds",
+    ],
     related: &[],
-    fires: Case::fires(20, &[("neural_agent_reload_failures_total", "0x10 1x15")], &[], "1"),
-    quiet: Case::quiet(20, &[("neural_agent_reload_failures_total", "1x25")]),
+    fires: Case::fires(90, &[("neural_agent_config_last_reload_successful", "1x10 0x85")], &[], "0"),
+    quiet: Case::quiet(20, &[("neural_agent_config_last_reload_successful", "1x5 0x10 1x10")]),
     ..Alert::BLANK
 };
 

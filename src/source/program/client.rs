@@ -118,6 +118,7 @@ pub(super) async fn follow<I: Inlet>(
         }
         // A program that is not started for a week is one line, not a line every ten seconds.
         let why = ended.to_string();
+        feed.down(&why);
         if said != why {
             tracing::warn!(source = feed.name(), address, why, "source is down");
             said = why;

@@ -75,6 +75,7 @@ pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hea
             Err(error) => {
                 let why = reason(&error, place.listen);
                 if why != said {
+                    feed.down(&format!("cannot listen on {listen}: {why}"));
                     tracing::warn!(source = feed.name(), "cannot listen on {listen}: {why}");
                     feed.send(Body::Link(Link::Down));
                     said = why;
@@ -88,6 +89,7 @@ pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hea
     };
     tracing::info!(source = feed.name(), listen, "waiting for datagrams");
     station.follow(feed, stop, hearer).await;
+    feed.close(&station.listen);
     hearer.end(now());
 }
 

@@ -194,7 +194,7 @@ impl Asking<'_> {
                 let why = format!(
                     "{address} cannot be connected to: {why}; see whether it listens in the remote control window, and whether another client has it"
                 );
-                self.outcome(began, clock, Err(why));
+                self.outcome(began, clock, Err(&why));
                 return retry.0;
             }
         };
@@ -219,7 +219,7 @@ impl Asking<'_> {
                     rated(self.program.rate);
                     self.outcome(began, clock, Ok(()));
                 }
-                Err(why) => self.outcome(began, clock, Err(why)),
+                Err(why) => self.outcome(began, clock, Err(&why)),
             }
             if ended {
                 return retry.0;
@@ -255,7 +255,7 @@ impl Asking<'_> {
                 Err(_) => {
                     late = true;
                     let seconds = self.settings.timeout.0.as_secs_f64();
-                    self.outcome(began, clock, Err(format!("no answer within {seconds} s")));
+                    self.outcome(began, clock, Err(&format!("no answer within {seconds} s")));
                     continue;
                 }
             };
@@ -324,14 +324,18 @@ impl Asking<'_> {
     }
 
     /// Says how an attempt went, and in the log if that is news.
-    fn outcome(&mut self, began: crate::event::Timestamp, clock: Instant, outcome: Result<(), String>) {
+    fn outcome(&mut self, began: crate::event::Timestamp, clock: Instant, outcome: Result<(), &str>) {
         let seconds = clock.elapsed().as_secs_f64();
         self.feed.send(Body::Pass(Pass { began, seconds, ok: outcome.is_ok() }));
         let next = if outcome.is_ok() { Link::Up } else { Link::Down };
+        if let Err(why) = outcome
+            && self.feed.down(why)
+        {
+            tracing::warn!(source = self.feed.name(), why, "source is down");
+        }
         if self.link.replace(next) != Some(next) {
-            match outcome {
-                Ok(()) => tracing::info!(source = self.feed.name(), "source is up"),
-                Err(why) => tracing::warn!(source = self.feed.name(), %why, "source is down"),
+            if next == Link::Up {
+                tracing::info!(source = self.feed.name(), "source is up");
             }
             self.feed.send(Body::Link(next));
         }

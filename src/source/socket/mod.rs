@@ -40,6 +40,7 @@ pub async fn serve(
             if let Err(error) = datagram::read(&bound, socket, &*new_decoder, &feed, &stop).await {
                 tracing::error!(source = feed.name(), %error, "cannot read the socket any more");
                 feed.send(Body::Link(Link::Down));
+                feed.close(&bound.listen);
             }
         }
         Opened::Tcp(_) | Opened::Unix(_) => {

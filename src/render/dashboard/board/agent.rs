@@ -1,8 +1,11 @@
 //! The agent itself: is each of its inputs heard, and what does it cost?
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, UP, state};
+use crate::catalog::draw::{Mood, Panel, State, UP, state};
 use crate::catalog::limit::{AGENT_MEMORY, AGENT_SCRAPE, AGENT_SERIES, SOURCE_FAULT_RATIO, SOURCE_QUIET};
+
+/// What came of the last reload.
+const TAKEN: &[State] = &[state(1.0, "taken", Mood::Good), state(0.0, "refused", Mood::Odd)];
 
 pub(super) static BOARD: Board = Board {
     key: "agent",
@@ -124,6 +127,7 @@ pub(super) static BOARD: Board = Board {
                 column("(time() - max by (instance) (process_start_time_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
                 column("(time() - max by (instance) (neural_agent_config_loaded_timestamp_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
                 column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
+                column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
             ]),
         ]),
         closed("Sockets", &[

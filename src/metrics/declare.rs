@@ -1,0 +1,145 @@
+//! What the configuration says of series before any event: which metrics there are, their buckets, what is expected.
+//!
+//! A reload says all of it anew. A family that is declared otherwise begins anew, as after a restart; the others go on.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::family::Family;
+use super::place::suffixes;
+use super::series::{Ladder, Series};
+use super::{Registry, momentary};
+use crate::catalog::{Metric, Page};
+use crate::event::{Kind, SourceId};
+
+impl Registry {
+    /// Takes the pages in that are there from the beginning.
+    pub(super) fn build_in(&mut self, pages: &[&'static Page]) {
+        for metric in pages.iter().flat_map(|p| p.metrics).copied() {
+            self.enter(metric);
+        }
+        self.built_in = self.order.len();
+    }
+
+    /// Takes these pages for the user's, in place of those before. A metric that is declared as it was goes on. One
+    /// that changed begins anew, with what a sender declared under its name; one that is gone is forgotten.
+    pub fn declare(&mut self, pages: &[&'static Page]) {
+        let metrics = || pages.iter().flat_map(|p| p.metrics).copied();
+        let said: HashMap<String, &'static Metric> = metrics().map(|m| (m.family(), m)).collect();
+        for id in self.users() {
+            let Some(family) = self.families.get_mut(id as usize) else { continue };
+            let Some(old) = family.metric else { continue };
+            match said.get(&*family.name) {
+                Some(new) if same(old, new) => {
+                    family.help = new.help.into();
+                    family.keep = new.keep;
+                    family.metric = Some(new);
+                }
+                _ => self.withdraw(id),
+            }
+        }
+        for (name, metric) in &said {
+            for suffix in suffixes(metric.kind) {
+                let holder = self.taken.get(format!("{name}{suffix}").as_str()).copied();
+                let of_sender =
+                    |&id: &u32| self.families.get(id as usize).is_some_and(|f| f.metric.is_none());
+                if let Some(id) = holder.filter(of_sender) {
+                    self.withdraw(id);
+                }
+            }
+        }
+        metrics().for_each(|metric| self.enter(metric));
+    }
+
+    /// Takes other bounds. Families whose bounds changed begin anew.
+    pub fn set_ladders(&mut self, ladders: HashMap<String, Vec<f64>>) {
+        let before = std::mem::replace(&mut self.ladders, ladders);
+        for family in &mut self.families {
+            let Some(metric) = family.metric.filter(|m| m.kind == Kind::Histogram) else { continue };
+            let bounds = self.ladders.get(&*family.name).map_or(metric.bounds, Vec::as_slice);
+            let ladder = Ladder::new(bounds);
+            if family.ladder.as_ref() != Some(&ladder) {
+                let old: Vec<_> = family.series(None).map(|s| (s.labels.clone(), s.source)).collect();
+                family.retain(|_| false, |_| ());
+                for (labels, source) in old {
+                    family.insert(Series { source, born: self.now, ..Series::new(labels, Some(&ladder)) });
+                }
+                family.ladder = Some(ladder);
+            }
+        }
+        // Of what senders declare, they know the usual bounds: their next line says them again.
+        for id in self.users() {
+            let family = self.families.get(id as usize);
+            let changed = |f: &&Family| before.get(&*f.name) != self.ladders.get(&*f.name);
+            if family.filter(|f| f.metric.is_none() && f.kind == Kind::Histogram).is_some_and(|f| changed(&f))
+            {
+                self.withdraw(id);
+            }
+        }
+    }
+
+    /// Forgets what was announced and never came: the configuration that is read now says anew what is expected.
+    pub fn expect_nothing(&mut self) {
+        self.retain(|(kind, _), s| !(s.awaited() && momentary(kind)));
+    }
+
+    /// Brings the series of a built-in metric into being at zero. It stays until [`Self::expect_nothing`] is said, or
+    /// until an event came and then no other for the usual time.
+    pub fn announce(&mut self, metric: &Metric, labels: &[&str]) {
+        if let Some(&id) = self.taken.get(metric.family().as_str()) {
+            self.slot(id, labels, SourceId(u32::MAX));
+        }
+    }
+
+    /// Takes a metric in, if nobody has its name.
+    fn enter(&mut self, metric: &'static Metric) {
+        let name = metric.family();
+        if self.claim(&name, metric.kind).is_ok() {
+            let bounds = self.ladders.get(&name).map_or(metric.bounds, Vec::as_slice);
+            let family = Family::of(metric, bounds, RandomState::default());
+            let id = self.admit(family);
+            for &topic in metric.on {
+                if let Some(listeners) = self.listeners.get_mut(topic as usize) {
+                    listeners.push(id);
+                }
+            }
+            if metric.on.is_empty() {
+                self.declared.insert(metric.name, id);
+            }
+        }
+        if let Some(&id) = self.declared.get(metric.name)
+            && metric.labels.is_empty()
+        {
+            // A series that must exist before its first event, or `rate()` misses it.
+            self.slot(id, &[], SourceId(u32::MAX));
+        }
+    }
+
+    /// The families that are not built in.
+    fn users(&self) -> Vec<u32> {
+        self.order.get(self.built_in..).unwrap_or_default().to_vec()
+    }
+
+    /// Forgets a family that is not built in, with its series and its name; its place is for another.
+    fn withdraw(&mut self, id: u32) {
+        let Some(name) = self.families.get(id as usize).map(|f| f.name.clone()) else { return };
+        self.retain_of(|family| family.name == name, |_, _| false);
+        self.taken.retain(|_, of| *of != id);
+        self.declared.retain(|_, of| *of != id);
+        self.order.retain(|of| *of != id);
+        for source in &mut self.sources {
+            source.aliases.retain(|_, alias| alias.family != id);
+        }
+        if let Some(family) = self.families.get_mut(id as usize) {
+            *family = Family::new("", Kind::Unknown, RandomState::default());
+        }
+        self.vacant.push(id);
+    }
+}
+
+/// Whether the series of a metric can go on under its new declaration.
+fn same(old: &Metric, new: &Metric) -> bool {
+    (old.name, old.kind, old.unit, old.labels, old.bounds)
+        == (new.name, new.kind, new.unit, new.labels, new.bounds)
+}
