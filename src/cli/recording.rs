@@ -49,8 +49,7 @@ pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
     // As a crash leaves it: what came before is whole.
     if cut {
         complain(&"warning: the recording ends in the middle of a piece; what came after it is not there");
-    }
-    if pieces == 0 {
+    } else if pieces == 0 {
         complain(&"warning: there is nothing in the recording: its sources brought no byte");
     }
     print(&out)
