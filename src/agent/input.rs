@@ -209,17 +209,31 @@ impl Input {
         Listed { name, kind: self.settings.kind(), place, trouble: self.trouble.clone() }
     }
 
-    /// As a recording names it.
-    pub(super) fn recorded(&self) -> Recorded {
+    /// As a recording names it; nothing if what it brings is asked for, or is one half of a conversation, and cannot
+    /// be played again.
+    pub(super) fn recorded(&self) -> Option<Recorded> {
         let board = match &self.settings {
             Source::Serial(of) => of.options(),
             Source::Brainflow(of) => {
                 decode::Options { brainflow: Some(of.streamed()), ..decode::Options::default() }
             }
             Source::OpenbciGui(of) => decode::Options { rate: Some(of.rate), ..decode::Options::default() },
-            _ => decode::Options::default(),
+            Source::Jsonl(_) | Source::Statsd(_) | Source::Cerebus(_) => decode::Options::default(),
+            Source::Scrape(_)
+            | Source::Textfile(_)
+            | Source::Exec(_)
+            | Source::Host(_)
+            | Source::Process(_)
+            | Source::Gpu(_)
+            | Source::Lsl(_)
+            | Source::Intan(_)
+            | Source::OpenEphys(_)
+            | Source::Fieldtrip(_)
+            | Source::Rda(_)
+            | Source::Replay(_) => return None,
         };
-        Recorded { name: self.settings.name().to_owned(), protocol: self.protocol().name().to_owned(), board }
+        let (name, protocol) = (self.settings.name().to_owned(), self.protocol().name().to_owned());
+        Some(Recorded { name, protocol, board })
     }
 
     fn protocol(&self) -> Protocol {

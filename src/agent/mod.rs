@@ -30,7 +30,7 @@ use crate::http::{self, Listed, Site};
 use crate::hub::Hub;
 use crate::listen::Address;
 use crate::metrics::{Limits, Own, Registry};
-use crate::source::record::Recorder;
+use crate::source::record::{RECORDED, Recorder};
 use crate::source::{Feed, itself, now};
 use crate::sys;
 pub use files::files;
@@ -163,14 +163,23 @@ impl Agent {
         self.inputs.values().map(Input::listed).collect()
     }
 
-    /// Records every byte that the sources read. Must be called before [`run`](Self::run).
+    /// Records every byte of the sources that can be recorded. Must be called before [`run`](Self::run).
     ///
     /// # Errors
-    /// The file cannot be made.
+    /// The file cannot be made, or nothing would be in it.
     pub fn record(&mut self, path: &std::path::Path) -> std::io::Result<()> {
-        let sources: Vec<_> = self.inputs.values().map(Input::recorded).collect();
+        let sources: Vec<_> = self.inputs.values().filter_map(Input::recorded).collect();
+        if sources.is_empty() {
+            return Err(std::io::Error::other(format!("no source can be recorded: {RECORDED}")));
+        }
         self.recorder = Some(Arc::new(Recorder::create(path, &sources)?));
         Ok(())
+    }
+
+    /// Whether what this source brings can be recorded.
+    #[must_use]
+    pub fn is_recorded(&self, name: &str) -> bool {
+        self.inputs.get(name).is_some_and(|input| input.recorded().is_some())
     }
 
     /// Runs until `stop` is ready, then drains: reads what was sent, writes what is kept, joins.
@@ -259,8 +268,9 @@ impl Agent {
         let mut feed = Feed::new(self.hub.clone(), id, name);
         let Some(input) = self.inputs.get_mut(name) else { return };
         if let Some(recorder) = &self.recorder {
-            match recorder.place(&input.recorded()) {
+            match input.recorded().and_then(|recorded| recorder.place(&recorded)) {
                 Some(place) => feed = feed.recorded(recorder.clone(), place),
+                None if input.recorded().is_none() => {}
                 None => {
                     tracing::warn!(source = name, "the recording began without this source; it is not in it");
                 }

@@ -230,3 +230,27 @@ async fn a_recording_does_not_take_a_new_source_for_an_old_one() {
     recorder.finish().unwrap();
     assert_eq!(crate::source::record::Recording::open(&file).unwrap().piece().unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_played_again_is_in_no_recording() {
+    let lsl = |_: &std::path::Path| vec![Source::Lsl(crate::source::lsl::Settings::default())];
+    let mut bench = Bench::new(lsl);
+    let file = bench.folder.path().join("rec");
+    let why = bench.agent.record(&file).unwrap_err().to_string();
+    assert!(why.contains("no source can be recorded"), "{why}");
+    assert!(!file.exists());
+    let listen = |folder: &std::path::Path| format!("unix:{}/in", folder.display()).parse().unwrap();
+    let jsonl = |f: &std::path::Path| Jsonl {
+        name: "in".to_owned(),
+        listen: Many(vec![listen(f)]),
+        ..Jsonl::default()
+    };
+    let mut bench = Bench::new(|folder| [lsl(folder), vec![Source::Jsonl(jsonl(folder))]].concat());
+    let file = bench.folder.path().join("rec");
+    bench.agent.record(&file).unwrap();
+    bench.agent.recorder.as_ref().unwrap().finish().unwrap();
+    let recording = crate::source::record::Recording::open(&file).unwrap();
+    assert_eq!(recording.sources.iter().map(|source| &*source.name).collect::<Vec<_>>(), ["in"]);
+    assert!(bench.agent.is_recorded("in") && !bench.agent.is_recorded("lsl"));
+    bench.stop().await;
+}

@@ -123,7 +123,8 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
-    /// Run the agent and write every byte its sources read to a file.
+    /// Run the agent and write every byte that can be played again to a file: those of jsonl, statsd, serial, brainflow,
+    /// cerebus and openbci_gui sources.
     Record {
         #[command(flatten)]
         file: FileArgs,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Exit, FileArgs, complain, print, run};
 use crate::hub::Hub;
 use crate::metrics::Format;
-use crate::source::replay::play_at_once;
+use crate::source::record::RECORDED;
+use crate::source::replay::{Played, play_at_once};
 
 pub(super) fn record(args: &FileArgs, output: &Path, seconds: Option<u64>) -> Exit {
     let file = run::chosen(args);
@@ -15,8 +16,14 @@ pub(super) fn record(args: &FileArgs, output: &Path, seconds: Option<u64>) -> Ex
         move || run::load(file.as_deref()),
         move |agent| agent.record(&to).map_err(|e| format!("cannot record to {}: {e}", to.display())),
         |agent, stop| async move {
-            for source in agent.sources() {
+            let (recorded, not): (Vec<_>, Vec<_>) =
+                agent.sources().into_iter().partition(|source| agent.is_recorded(&source.name));
+            for source in recorded {
                 tracing::info!("recording {} ({})", source.name, source.place);
+            }
+            if !not.is_empty() {
+                let names: Vec<_> = not.iter().map(|source| &*source.name).collect();
+                tracing::warn!("not recorded: {}; {RECORDED}", names.join(", "));
             }
             agent.run(stop_after(stop, seconds)).await
         },
@@ -25,8 +32,8 @@ pub(super) fn record(args: &FileArgs, output: &Path, seconds: Option<u64>) -> Ex
 
 pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
     let hub = std::sync::Arc::new(Hub::default());
-    let pieces = match play_at_once(file, &hub) {
-        Ok(pieces) => pieces,
+    let Played { pieces, cut } = match play_at_once(file, &hub) {
+        Ok(played) => played,
         Err(error) => {
             complain(&format!("cannot replay {}: {error}", file.display()));
             return Exit::Failed;
@@ -39,6 +46,12 @@ pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
         out.extend_from_slice(b"# EOF\n");
     }
     complain(&format!("played {pieces} pieces"));
+    // As a crash leaves it: what came before is whole.
+    if cut {
+        complain(&"warning: the recording ends in the middle of a piece; what came after it is not there");
+    } else if pieces == 0 {
+        complain(&"warning: there is nothing in the recording: its sources brought no byte");
+    }
     print(&out)
 }
 

@@ -10,6 +10,9 @@ use serde::Serialize;
 use crate::decode::lsl::Info;
 use crate::source::lsl::{Scope, Search, Settings};
 
+/// Letters of a stream's name that are in that of its source.
+const NAMED: usize = 40;
+
 /// Which streams are looked for.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Options {
@@ -61,12 +64,15 @@ pub(super) struct Stream {
     uid: String,
     /// A source for the configuration.
     config: String,
+    /// Its name.
+    #[serde(skip)]
+    source: String,
 }
 
 impl Stream {
     fn of(info: &Info, address: &str) -> Self {
-        let named =
-            serde_json::json!({ "name": "lsl", "session": info.session, "streams": [{ "name": info.name }] });
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        let name: String = info.name.chars().take(NAMED).map(plain).collect();
         Self {
             name: info.name.clone(),
             kind: info.kind.clone(),
@@ -79,9 +85,20 @@ impl Stream {
             session: info.session.clone(),
             protocol: format!("{}.{:02}", info.version / 100, info.version % 100),
             uid: info.uid.clone(),
-            // JSON is YAML, and has its quotes right.
-            config: format!("- lsl: {named}"),
+            config: String::new(),
+            source: String::new(),
         }
+        .called(&format!("lsl_{name}"))
+    }
+
+    /// With this name in the configuration.
+    fn called(mut self, source: &str) -> Self {
+        let streams = serde_json::json!([{ "name": self.name }]);
+        let named = serde_json::json!({ "name": source, "session": self.session, "streams": streams });
+        // JSON is YAML, and has its quotes right.
+        self.config = format!("- lsl: {named}");
+        self.source = source.to_owned();
+        self
     }
 
     /// In one line.
@@ -99,7 +116,24 @@ pub(super) fn streams(search: &Search) -> Vec<Stream> {
     let mut found: Vec<Stream> =
         search.found().map(|(info, from)| Stream::of(info, &from.to_string())).collect();
     found.sort_by(|a, b| (&a.name, &a.host, &a.uid).cmp(&(&b.name, &b.host, &b.uid)));
-    found
+    apart(found)
+}
+
+/// Gives each stream a source of its own: all lines together are a configuration. Streams that one line follows
+/// have the same line.
+fn apart(found: Vec<Stream>) -> Vec<Stream> {
+    let mut apart: Vec<Stream> = Vec::new();
+    for stream in found {
+        let names = (0_u32..).map(|number| match number {
+            0 => stream.source.clone(),
+            _ => format!("{}_{}", stream.source, number + 1),
+        });
+        let other = |one: &Stream| (&one.name, &one.session) != (&stream.name, &stream.session);
+        let free = |name: &String| !apart.iter().any(|one| one.source == *name && other(one));
+        let name = names.into_iter().find(free).unwrap_or_default();
+        apart.push(stream.called(&name));
+    }
+    apart
 }
 
 /// One stream, as people read it.
@@ -191,6 +225,15 @@ mod tests {
             let config = crate::config::parse("config.yml", &text).unwrap_or_else(|e| panic!("{text}{e:?}"));
             assert_eq!(config.sources.len(), 1, "{text}");
         }
+        let all = ["EEG", "eeg", "Gaze L", "\u{8111}\u{7535}", "\u{808c}\u{7535}", ""]
+            .map(|name| stream(name, "1"));
+        let lines: String = apart(all.into()).iter().map(|one| format!("  {}\n", one.config)).collect();
+        let text = format!("sources:\n{lines}");
+        let config = crate::config::parse("config.yml", &text).unwrap_or_else(|e| panic!("{text}{e:?}"));
+        assert_eq!(config.sources.len(), 6, "{text}");
+        let twice = apart(vec![stream("EEG", "1"), stream("EEG", "2")]);
+        assert_eq!(twice[0].config, twice[1].config);
+        assert!(twice[0].config.contains("\"lsl_eeg\""), "{}", twice[0].config);
     }
 
     #[test]

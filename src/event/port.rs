@@ -34,7 +34,7 @@ labels! {
         Failed = "failed",
         /// Open, and nothing speaks against what comes.
         Open = "open",
-        /// Open, and nothing comes.
+        /// Open, and nothing comes but answers to what the agent asks.
         Silent = "silent",
         /// Open, and what comes is not what the configured device writes.
         WrongDevice = "wrong_device",

@@ -3,10 +3,14 @@
 use std::fmt::Write;
 
 use super::Listed;
-use crate::hub::Hub;
+use crate::event::PortState;
+use crate::hub::{Hub, State};
+use crate::metrics::Registry;
 
 /// Families the page lists.
 const OFFENDERS: usize = 10;
+/// Rows of what one source found by itself.
+const FOUND: usize = 32;
 
 pub(super) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:68rem;padding:0 1rem;\
 color:#1c2330;background:#fff}h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}\
@@ -36,29 +40,16 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
          <th class=n>shed<th class=n>dropped by the kernel<th class=n>clients</tr>",
     );
     for source in sources {
-        let labels = format!("source=\"{}\"", source.name);
-        let read = |family: &str| state.registry.number(family, &labels);
-        let number = |family: &str| read(family).map_or_else(|| "–".to_owned(), |n| format!("{n}"));
-        let faults = state.registry.total("neural_source_faults", &format!("source=\"{}\",", source.name));
-        let (class, word) = match read("neural_source_up") {
-            Some(up) if up > 0.0 => ("up", "up"),
-            Some(_) => ("down", "down"),
-            None => ("absent", "not here"),
-        };
-        let why = source.trouble.as_deref().or_else(|| state.why(&source.name));
-        let why = why.map(|t| format!(": {}", escape(t))).unwrap_or_default();
-        let _ = write!(
-            page,
-            "<tr><td>{}<td>{}<td><code>{}</code><td class={class}>{word}{why}<td class=n>{}<td class=n>{faults}\
-             <td class=n>{}<td class=n>{}<td class=n>{}</tr>",
-            escape(&source.name),
-            source.kind,
-            escape(&source.place),
-            number("neural_source_events"),
-            number("neural_source_shed"),
-            number("neural_source_kernel_drops"),
-            number("neural_source_clients"),
-        );
+        row(&mut page, &state, &format!("source=\"{}\"", source.name), source);
+        // What it found by itself is known under a name that begins with its own.
+        for mark in ["/", ":"] {
+            let begin = format!("source=\"{}{mark}", source.name);
+            for (labels, _) in state.registry.numbers("neural_source_up", &begin).take(FOUND) {
+                let name = labels.trim_start_matches("source=\"").trim_end_matches('"').to_owned();
+                let found = Listed { name, kind: source.kind, place: String::new(), trouble: None };
+                row(&mut page, &state, labels, &found);
+            }
+        }
     }
     let held = state.registry.len();
     let _ = write!(
@@ -79,6 +70,71 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
     page
 }
 
+/// One source, whose series have these labels.
+fn row(page: &mut String, state: &State, labels: &str, source: &Listed) {
+    let registry = &state.registry;
+    let number = |family: &str| {
+        registry.number(family, labels).map_or_else(|| "–".to_owned(), |number| format!("{number}"))
+    };
+    let faults = registry.total("neural_source_faults", &format!("{labels},"));
+    let (class, word) = fares(registry, labels);
+    let why = source.trouble.as_deref().or_else(|| state.why(&source.name).filter(|_| word == "down"));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        page,
+        "<tr><td>{}<td>{}<td><code>{}</code><td class={class}>{}{}<td class=n>{}<td class=n>{faults}\
+         <td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+        escape(&source.name),
+        source.kind,
+        escape(&source.place),
+        escape(&word),
+        escape(&why),
+        number("neural_source_events"),
+        number("neural_source_shed"),
+        number("neural_source_kernel_drops"),
+        number("neural_source_clients"),
+    );
+}
+
+/// How a source fares: its port before its link, and what it misses.
+fn fares(registry: &Registry, labels: &str) -> (&'static str, String) {
+    let port = labels.replacen("source=", "device=", 1);
+    let is = |state: &PortState| {
+        registry.number("neural_port_state", &format!("{port},state=\"{}\"", state.as_str())) == Some(1.0)
+    };
+    if let Some((state, advice)) = PortState::ALL.iter().find(|&state| is(state)).and_then(advice) {
+        return ("down", format!("{}: {advice}", state.as_str().replace('_', " ")));
+    }
+    let begin = format!("{labels},stream=\"");
+    let missing = registry.numbers("neural_stream_present", &begin).filter(|(_, present)| *present < 1.0);
+    let missing: Vec<_> =
+        missing.filter_map(|(labels, _)| labels.strip_prefix(&*begin)?.strip_suffix('"')).collect();
+    if !missing.is_empty() {
+        return ("down", format!("missing: {}", missing.join(", ")));
+    }
+    match registry.number("neural_source_up", labels) {
+        Some(up) if up > 0.0 => ("up", "up".to_owned()),
+        Some(_) => ("down", "down".to_owned()),
+        None => ("absent", "not here".to_owned()),
+    }
+}
+
+/// What to do about a port. Nothing if it is well.
+fn advice(state: &PortState) -> Option<(PortState, &'static str)> {
+    let advice = match state {
+        PortState::Open => return None,
+        PortState::Absent => "plug it in; devices lists what there is",
+        PortState::Ambiguous => "say which one by its serial number or place",
+        PortState::Busy => "end the program that has it, or have it open a tap of the agent",
+        PortState::NotPermitted => "devices says how the agent may open it",
+        PortState::Failed => "the log says why",
+        PortState::Silent => "is the device on and in reach?",
+        PortState::WrongDevice => "compare its protocol and speed with the configuration",
+    };
+    Some((*state, advice))
+}
+
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -86,7 +142,42 @@ pub(super) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Body, Event, Link, Timestamp};
+    use crate::event::{Body, Event, Expected, Link, Port, SourceId, Timestamp};
+
+    #[test]
+    fn what_is_dead_is_not_up() {
+        let hub = Hub::default();
+        let send = |source: SourceId, body: Body<'_>| {
+            hub.lock().fold(&Event { at: Timestamp(1), source, body });
+        };
+        let mut listed = Vec::new();
+        let mut add = |name: &str, kind| {
+            listed.push(Listed { name: name.to_owned(), kind, place: String::new(), trouble: None });
+            let source = hub.add_source(name);
+            send(source, Body::Link(Link::Up));
+            source
+        };
+        let (board, lsl) = (add("board", "serial"), add("lsl", "lsl"));
+        let shows = |part: &str| {
+            let page = landing(&hub, &listed);
+            assert!(page.contains(part), "{part} is not in {page}");
+        };
+        shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
+        send(board, Body::Port(Port::State(PortState::WrongDevice)));
+        shows("<td class=down>wrong device: compare its protocol and speed");
+        send(board, Body::Port(Port::State(PortState::Silent)));
+        shows("<td class=down>silent: is the device on and in reach?<td");
+        send(board, Body::Port(Port::State(PortState::Open)));
+        shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
+
+        let eeg = hub.add_source("lsl/EEG <1>");
+        send(eeg, Body::Link(Link::Up));
+        shows("<tr><td>lsl/EEG &lt;1&gt;<td>lsl<td><code></code><td class=up>up<td");
+        send(lsl, Body::Expected(Expected { stream: "EEG <1>", present: true }));
+        shows("<tr><td>lsl<td>lsl<td><code></code><td class=up>up<td");
+        send(lsl, Body::Expected(Expected { stream: "marks", present: false }));
+        shows("<tr><td>lsl<td>lsl<td><code></code><td class=down>missing: marks<td");
+    }
 
     #[test]
     fn a_source_that_is_down_says_why() {

@@ -233,9 +233,15 @@ impl Registry {
     /// The sum of a family's numbers whose labels begin so, for the landing page.
     #[must_use]
     pub fn total(&self, family: &str, labels: &str) -> f64 {
+        self.numbers(family, labels).fold(0.0, |sum, (_, number)| sum + number)
+    }
+
+    /// A family's numbers whose labels begin so, with those labels, for the landing page.
+    pub fn numbers<'r>(&'r self, family: &str, labels: &'r str) -> impl Iterator<Item = (&'r str, f64)> {
         let family = self.taken.get(family).and_then(|&id| self.families.get(id as usize));
         let series = family.into_iter().flat_map(|f| f.series(None));
-        series.filter(|s| s.labels.starts_with(labels)).filter_map(Series::number).fold(0.0, |a, b| a + b)
+        let series = series.filter(move |s| s.labels.starts_with(labels));
+        series.filter_map(|s| Some((&*s.labels, s.number()?)))
     }
 
     fn observe(&mut self, event: &Event<'_>, o: &Observation<'_>) -> Result<(), FaultKind> {

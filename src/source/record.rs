@@ -6,7 +6,7 @@
 //! ends its stream. Played through the same decoders it gives the same numbers.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -17,6 +17,9 @@ use crate::event::Timestamp;
 
 /// The first bytes of a recording.
 pub const MAGIC: &[u8] = b"neural-exporter recording 1\n";
+/// Which sources can be recorded, for people.
+pub const RECORDED: &str =
+    "only jsonl, statsd, serial, brainflow, cerebus and openbci_gui bring bytes that can be played again";
 /// The longest piece that is believed.
 const LONGEST: u32 = 16 << 20;
 
@@ -105,6 +108,7 @@ pub struct Recording {
     /// The sources in it.
     pub sources: Vec<Recorded>,
     from: BufReader<File>,
+    cut: bool,
 }
 
 impl Recording {
@@ -129,7 +133,7 @@ impl Recording {
         }
         let sources = serde_json::from_slice(&line)
             .map_err(|e| wrong(&format!("the recording's list of sources: {e}")))?;
-        Ok(Self { sources, from })
+        Ok(Self { sources, from, cut: false })
     }
 
     /// The next piece; `None` at the end, also at one that was cut by a crash.
@@ -137,11 +141,27 @@ impl Recording {
     /// # Errors
     /// The file cannot be read on.
     pub fn piece(&mut self) -> io::Result<Option<Piece>> {
-        let mut header = [0; 20];
-        match self.from.read_exact(&mut header) {
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            other => other?,
+        if self.from.fill_buf()?.is_empty() {
+            return Ok(None);
         }
+        match self.rest() {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                self.cut = true;
+                Ok(None)
+            }
+            piece => piece.map(Some),
+        }
+    }
+
+    /// Whether it ended in the middle of a piece.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    fn rest(&mut self) -> io::Result<Piece> {
+        let mut header = [0; 20];
+        self.from.read_exact(&mut header)?;
         let word =
             |i: usize| header.get(i..i + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
         let at = header.get(..8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
@@ -153,11 +173,8 @@ impl Recording {
             ));
         }
         let mut bytes = vec![0; length as usize];
-        match self.from.read_exact(&mut bytes) {
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(e) => Err(e),
-            Ok(()) => Ok(Some(Piece { at: Timestamp(at), source: word(8), stream: word(12), bytes })),
-        }
+        self.from.read_exact(&mut bytes)?;
+        Ok(Piece { at: Timestamp(at), source: word(8), stream: word(12), bytes })
     }
 }
 
@@ -184,6 +201,15 @@ mod tests {
         assert_eq!(recording.piece().unwrap(), Some(piece(5, b"abc")));
         assert_eq!(recording.piece().unwrap(), Some(piece(6, b"")));
         assert_eq!(recording.piece().unwrap(), None);
+        assert!(!recording.is_cut());
+        // Cut within the second header, and within the bytes of the first piece.
+        let whole = std::fs::read(&path).unwrap();
+        for (left, pieces) in [(1, 1), (19, 1), (21, 0), (40, 0)] {
+            std::fs::write(&path, &whole[..whole.len() - left]).unwrap();
+            let mut recording = Recording::open(&path).unwrap();
+            let played = std::iter::from_fn(|| recording.piece().unwrap()).count();
+            assert_eq!((played, recording.is_cut()), (pieces, true), "{left}");
+        }
         std::fs::write(&path, "something else").unwrap();
         assert!(Recording::open(&path).is_err());
     }

@@ -51,12 +51,21 @@ impl Streams {
     }
 }
 
+/// What there was in a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Played {
+    /// How many pieces.
+    pub pieces: u64,
+    /// Whether it ended in the middle of one.
+    pub cut: bool,
+}
+
 /// Plays a whole recording into the hub at once, with the times it was recorded at. Each source of
-/// the recording is a source of the hub. Says how many pieces there were.
+/// the recording is a source of the hub.
 ///
 /// # Errors
 /// The recording cannot be read.
-pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<u64> {
+pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played> {
     let mut recording = Recording::open(path)?;
     let feeds: Vec<Feed> =
         recording.sources.iter().map(|s| Feed::new(hub.clone(), hub.add_source(&s.name), &s.name)).collect();
@@ -77,7 +86,7 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<u64> {
         }
     }
     Hub::lock(hub).fold(&crate::event::Event { at: last, source: SourceId(u32::MAX), body: Body::Tick });
-    Ok(pieces)
+    Ok(Played { pieces, cut: recording.is_cut() })
 }
 
 /// Plays a recording as if it came now; `speed` 1 as it was, 10 ten times as fast, 0 without waiting.
@@ -121,6 +130,9 @@ async fn play(
             }
         }
         streams.play(&recording, &piece, now(), feed);
+    }
+    if recording.is_cut() {
+        tracing::warn!(source = feed.name(), path = %path.display(), "the recording ends in the middle of a piece");
     }
     streams.end(now(), feed);
     Ok(())

@@ -138,8 +138,8 @@ static SILENT: Alert = Alert {
         "neural_port_state{state='silent'} == 1\nunless on (job, instance, device)\nneural_device_samples_total > 0\nunless on (job, instance, device)\nneural_tap_reader == 0",
     ),
     summary: "The port of {{ $labels.device }} on {{ $labels.instance }} is open, and nothing comes",
-    description: "For more than two minutes no byte has come, and {{ $labels.device }} has not streamed since the agent was started.",
-    meaning: "The dongle or converter is plugged in, and what is behind it says nothing. A device that streamed and stopped is `NeuralDeviceSilent` instead; one behind a tap is told of while a program has that open.",
+    description: "For more than two minutes nothing has come but answers, and {{ $labels.device }} has not streamed since the agent was started.",
+    meaning: "The dongle or converter is plugged in, and what is behind it says nothing; a dongle may still answer, and if it answers that it has no board, the log quotes it. A device that streamed and stopped is `NeuralDeviceSilent` instead; one behind a tap is told of while a program has that open.",
     immediate: &[
         "Switch the device on, and see that it is paired with this dongle.",
         "If a program has to start the stream, start it there, through the tap.",

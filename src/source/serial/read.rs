@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_millis(150);
 const EMPTY: u32 = 3;
 /// A device that takes no bytes for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A device that brings nothing for so long is silent.
+/// A device that brings nothing but answers for so long is silent.
 const SILENT: Duration = Duration::from_secs(5);
 /// The longest pause before a silent device is told to start again.
 const GREET: Duration = Duration::from_secs(60);
@@ -140,8 +140,8 @@ impl Session<'_, '_> {
                 }
                 Ok(n) => {
                     empty = 0;
-                    quiet.last = clock();
                     self.feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
+                    quiet.hear(decoder.heard());
                     // A line that brings more than that is not made to wait.
                     if n < buffer.len() {
                         counted.pace();
@@ -187,11 +187,18 @@ impl Session<'_, '_> {
         }
         if quiet.last.elapsed() >= SILENT {
             if decoder.is_board() {
-                let seconds = SILENT.as_secs();
-                self.voice.tell(
-                    PortState::Silent,
-                    &format!("nothing comes from {which} since {seconds} s; is the device on and in reach?"),
-                );
+                let why = match decoder.failure() {
+                    Some(failure) => format!(
+                        "{which} brings no samples and answers `{failure}`: switch the board on, or bring it nearer"
+                    ),
+                    None => {
+                        let seconds = SILENT.as_secs();
+                        format!(
+                            "no samples come from {which} since {seconds} s; is the device on and in reach?"
+                        )
+                    }
+                };
+                self.voice.tell(PortState::Silent, &why);
             } else {
                 self.voice.set(PortState::Silent);
             }
@@ -203,7 +210,7 @@ impl Session<'_, '_> {
             }
         } else if self.voice.is(PortState::Silent) && !decoder.is_board() {
             self.voice.set(PortState::Open);
-        } else if verdict == Verdict::Right || self.voice.is(PortState::Silent) {
+        } else if verdict == Verdict::Right {
             self.voice.well(&format!("{which} speaks again"));
         }
     }
@@ -211,8 +218,10 @@ impl Session<'_, '_> {
 
 /// For how long a device has been quiet.
 struct Quiet {
-    /// When it last brought a byte.
+    /// When it last brought a byte that is in no answer.
     last: Instant,
+    /// The most such bytes that were seen: the beginning of an answer is one only until its end has come.
+    heard: u64,
     /// When it last brought something that was understood, or was told to start.
     since: Instant,
     /// How long until it is told again.
@@ -221,7 +230,13 @@ struct Quiet {
 
 impl Quiet {
     fn new() -> Self {
-        Self { last: clock(), since: clock(), pause: SILENT }
+        Self { last: clock(), heard: 0, since: clock(), pause: SILENT }
+    }
+
+    fn hear(&mut self, heard: u64) {
+        if heard > self.heard {
+            (self.last, self.heard) = (clock(), heard);
+        }
     }
 
     fn understood(&mut self) {

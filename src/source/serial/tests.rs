@@ -177,6 +177,46 @@ fn a_silent_board_is_told_again_to_start() {
 }
 
 #[test]
+fn a_dongle_that_answers_and_has_no_board_is_silent() {
+    let failure = b"Failure: Communications timeout - Device failed to poll Host$$$".as_slice();
+    // Of the Ganglion's dongle: that it looks for boards now.
+    let looks = [0, 2, 6, 2, 0, 0].as_slice();
+    let begin = |protocol: Protocol, answer: &'static [u8]| {
+        let (mut dongle, name) = pty();
+        let run = Run::new(Settings::path(name, 115_200, protocol.name()), protocol);
+        let stop = run.stop.clone();
+        let answers = std::thread::spawn(move || {
+            let mut asked = [0; 64];
+            while !stop.is_cancelled() {
+                if let Ok(n) = dongle.read(&mut asked) {
+                    (0..n).for_each(|_| drop(dongle.write_all(answer)));
+                }
+            }
+        });
+        (protocol, run, answers)
+    };
+    let runs = [begin(Protocol::Cyton, failure), begin(Protocol::Ganglion, looks)];
+    for (protocol, run, _) in &runs {
+        run.is(PortState::Silent);
+        run.counted("neural_port_greetings_total", "reason=\"silent\"", 1.0);
+        // It was asked twice when it was opened.
+        let answered = || run.hub.lock().registry.total("neural_device_answers_total", "") > 2.0;
+        assert!((0..1500).any(|_| answered() || {
+            std::thread::sleep(Duration::from_millis(10));
+            false
+        }));
+        // Longer than it takes to read what was decoded, and to judge it.
+        std::thread::sleep(Duration::from_millis(500));
+        let silent = run.hub.lock().registry.number("neural_port_state", "device=\"board\",state=\"silent\"");
+        assert_eq!(silent, Some(1.0), "{}", protocol.name());
+    }
+    for (_, run, answers) in runs {
+        run.end();
+        answers.join().unwrap();
+    }
+}
+
+#[test]
 fn another_device_is_another_state() {
     let (mut board, name) = pty();
     let run = Run::new(Settings::path(name, 115_200, "freeeeg32"), Protocol::FreeEeg32);

@@ -18,6 +18,8 @@ const KEPT: usize = 2048;
 const SHARE: f64 = 0.1;
 /// Of what looks like a board's, at least this share is in its frames.
 const ALIKE: f64 = 0.6;
+/// Bytes of a failure that are quoted.
+const QUOTED: usize = 80;
 
 /// Words that boards say, and whose they are: OpenBCI's banner, BITalino's version, SpikerBox's answers
 /// (`FWV:`, `HWT:`).
@@ -43,14 +45,21 @@ pub(super) enum Verdict {
 pub(super) struct Judged {
     decoder: Box<dyn Decoder>,
     seen: Seen,
+    /// Bytes that came so far and are in no answer.
+    heard: u64,
+    /// The failure that it answered with last, if nothing was understood since.
+    failure: Option<String>,
 }
 
 /// What came since the last verdict.
 #[derive(Default)]
 struct Seen {
     began: Option<Instant>,
+    /// Bytes that are in no answer: what a device, or its dongle, says when it is asked is no speech of its own.
     bytes: u64,
     understood: u64,
+    /// Whether an answer says that something failed.
+    failed: bool,
     /// The first bytes.
     kept: Vec<u8>,
     /// The protocol of the board, if it is one.
@@ -64,7 +73,11 @@ impl Seen {
             Body::Device(device) => self.board = Some(device.protocol),
             Body::Samples(samples) => self.understood += samples.bytes,
             // An answer may be another board's, or say that there is none.
-            Body::Answer(_) | Body::Fault(_) | Body::Lost(_) => {}
+            Body::Answer(answer) => {
+                self.bytes = self.bytes.saturating_sub(answer.bytes);
+                self.failed |= answer.failed;
+            }
+            Body::Fault(_) | Body::Lost(_) => {}
             // What is in lines is right if any line is.
             _ if self.board.is_none() => self.understood = self.bytes,
             _ => {}
@@ -74,7 +87,17 @@ impl Seen {
 
 impl Judged {
     pub(super) fn new(decoder: Box<dyn Decoder>) -> Self {
-        Self { decoder, seen: Seen::default() }
+        Self { decoder, seen: Seen::default(), heard: 0, failure: None }
+    }
+
+    /// Bytes that came so far and are in no answer; for a moment also those of one that is not complete.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    /// The failure that the device answers with in place of what is understood.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// Whether it decodes the frames of a board.
@@ -99,7 +122,14 @@ impl Judged {
             let damaged = frame_errors > seen.frame_errors;
             Verdict::Wrong(format!("{} bytes came, {}", seen.bytes, seems(&seen.kept, seen.board, damaged)))
         };
-        (seen.began, seen.bytes, seen.understood) = (Some(now), 0, 0);
+        if verdict == Verdict::Right {
+            self.failure = None;
+        } else if seen.failed
+            && let Some(failure) = failure(&seen.kept)
+        {
+            self.failure = Some(failure);
+        }
+        (seen.began, seen.bytes, seen.understood, seen.failed) = (Some(now), 0, 0, false);
         seen.frame_errors = frame_errors;
         seen.kept.clear();
         verdict
@@ -110,6 +140,14 @@ impl Judged {
 fn foreign(bytes: &[u8], board: &str) -> Option<&'static str> {
     let says = |word: &str| memchr::memmem::find(bytes, word.as_bytes()).is_some();
     WORDS.iter().find(|(word, whose, _)| says(word) && !whose.contains(&board)).map(|(_, _, who)| *who)
+}
+
+/// The first failure that is announced in words, as OpenBCI's dongle does whose board is off.
+fn failure(bytes: &[u8]) -> Option<String> {
+    let text = bytes.get(memchr::memmem::find(bytes, b"Failure")?..)?;
+    let text = text.split(|byte| !(b' '..=b'~').contains(byte) || *byte == b'$').next()?;
+    let text = text.get(..QUOTED).unwrap_or(text);
+    Some(String::from_utf8_lossy(text).trim().to_owned())
 }
 
 /// What bytes seem to be that are not what they should be.
@@ -144,12 +182,16 @@ fn seems(bytes: &[u8], board: Option<&str>, damaged: bool) -> String {
 
 impl Decoder for Judged {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        let Self { decoder, seen } = self;
+        let Self { decoder, seen, heard, .. } = self;
         seen.bytes += bytes.len() as u64;
+        *heard += bytes.len() as u64;
         let room = KEPT - seen.kept.len().min(KEPT);
         seen.kept.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
         decoder.decode(bytes, &mut |body| {
             seen.event(&body);
+            if let Body::Answer(answer) = &body {
+                *heard = heard.saturating_sub(answer.bytes);
+            }
             out(body);
         });
     }
@@ -230,6 +272,40 @@ mod tests {
         assert_eq!(made_of(Protocol::Cyton, &[0x55; 40], 3), Verdict::None);
         let down = b"Failure: System is Down$$$";
         assert_eq!(made_of(Protocol::Cyton, down, 0), Verdict::None);
+    }
+
+    #[test]
+    fn answers_are_not_held_against_a_device() {
+        // A dongle whose board is off, asked for its firmware and told to start.
+        let down = b"Failure: Communications timeout - Device failed to poll Host$$$".repeat(4);
+        for protocol in [Protocol::Cyton, Protocol::Daisy] {
+            let mut judged = Judged::new(protocol.decoder());
+            let began = clock();
+            judged.decode(b"", &mut |_| {});
+            assert_eq!(judged.verdict(began, 0), Verdict::None);
+            down.chunks(17).for_each(|piece| judged.decode(piece, &mut |_| {}));
+            assert_eq!((judged.verdict(began + WINDOW, 0), judged.heard()), (Verdict::None, 0));
+            let said = "Failure: Communications timeout - Device failed to poll Host";
+            assert_eq!(judged.failure(), Some(said));
+            // It is on again.
+            let frame = |number: u8| [&[0xA0, number][..], &[1; 30], &[0xC0]].concat();
+            judged.decode(&(0..50).flat_map(frame).collect::<Vec<u8>>(), &mut |_| {});
+            assert_eq!(judged.verdict(began + WINDOW * 2, 0), Verdict::Right);
+            assert_eq!((judged.heard(), judged.failure()), (50 * 33, None));
+        }
+        // Who only looks for a board hears its dongle, and all that advertises.
+        let scan = [0, 2, 6, 2, 0, 0].repeat(99);
+        assert_eq!(made_of(Protocol::Ganglion, &scan, 0), Verdict::None);
+        let foreign = [&scan[..], &[0x55; 200]].concat();
+        assert!(matches!(made_of(Protocol::Ganglion, &foreign, 0), Verdict::Wrong(_)));
+    }
+
+    #[test]
+    fn a_failure_is_quoted_briefly_and_plainly() {
+        let long = [b"\x01\x02Failure: \"x\" ".as_slice(), &[b'y'; 500]].concat();
+        assert_eq!(failure(&long).unwrap().len(), QUOTED);
+        assert_eq!(failure(b"ab Failure: no\x1b[2J$$$").unwrap(), "Failure: no");
+        assert_eq!(failure(b"Fail"), None);
     }
 
     #[test]

@@ -67,8 +67,11 @@ impl Terminal {
             let mut name = link.file_name().unwrap_or_default().to_owned();
             name.push(format!(".{}.new", std::process::id()));
             let new = link.with_file_name(name);
-            std::os::unix::fs::symlink(&made.slave, &new)?;
-            std::fs::rename(&new, link).inspect_err(|_| drop(std::fs::remove_file(&new)))?;
+            let link_to = || {
+                std::os::unix::fs::symlink(&made.slave, &new)?;
+                std::fs::rename(&new, link).inspect_err(|_| drop(std::fs::remove_file(&new)))
+            };
+            link_to().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", link.display())))?;
             made.link = Some(link.to_owned());
         }
         Ok(made)

@@ -25,7 +25,7 @@ pub(super) static PORTS: Row = open("Ports", &[
         Panel::States,
         "Port",
         "none",
-        "How each serial port was. Absent: unplugged. Busy: another program has it. Not permitted: the agent may not open it. Silent: open, and nothing comes.",
+        "How each serial port was. Absent: unplugged. Busy: another program has it. Not permitted: the agent may not open it. Silent: open, and nothing comes but answers.",
         &[q(STATE, "{{device}}")],
     )
     .states(STATES)
