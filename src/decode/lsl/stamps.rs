@@ -11,7 +11,8 @@
 
 /// A hole of so many seconds is one, however uneven the stamps.
 const HOLE: f64 = 0.1;
-/// By how much of a period any of the last steps differs from one where they are even.
+/// By how much of a period any of the last steps differs from whole ones where they are even. Of whole ones: a stream that
+/// is even and loses from its first sample on steps by two, and one that is stamped late and early steps by none as well.
 const EVEN: f64 = 0.1;
 /// How much of a difference is left with the next step: it is forgotten within some hundreds. Of programs that push in
 /// groups it is the steps between groups that count, which are few.
@@ -104,9 +105,10 @@ impl Stamps {
     /// A step of the stream. What was in doubt was wrong.
     fn step(&mut self, stamp: f64) {
         if self.rate > 0.0 {
-            let off = (self.periods(stamp) - 1.0).abs();
-            self.irregular += u64::from(off > 0.5) + u64::from(self.ahead > 0);
+            let periods = self.periods(stamp);
+            self.irregular += u64::from((periods - 1.0).abs() > 0.5) + u64::from(self.ahead > 0);
             if self.doubt == 0 {
+                let off = (periods - periods.round().max(1.0)).abs();
                 self.uneven = off.min(1.0).max(self.uneven * LEFT);
             }
         }
@@ -185,6 +187,24 @@ mod tests {
         even(&mut stamps, 0.0, 101);
         assert_eq!((stamps.backward, stamps.gaps), (1, 2));
         assert!((stamps.rate().unwrap() - 100.0).abs() < 0.001);
+    }
+
+    #[test]
+    fn a_stream_that_loses_from_its_first_sample_on() {
+        let mut stamps = Stamps::new(250.0);
+        let mut lost = 0;
+        for k in 0..10_000_u32 {
+            // Some 5 %, by chance.
+            if k.wrapping_mul(2_654_435_761) % 100 < 5 {
+                lost += u64::from(k > 1000);
+            } else {
+                stamps.see(Some(f64::from(k) / 250.0));
+                if k == 1000 {
+                    stamps.missing = 0;
+                }
+            }
+        }
+        assert!(stamps.missing == lost && lost > 300, "{} of {lost}", stamps.missing);
     }
 
     #[test]

@@ -346,6 +346,7 @@ impl Following<'_> {
                     if stamps.samples > samples {
                         samples = stamps.samples;
                         self.age(stamps.last);
+                        self.miss(stamps.missing);
                     }
                     if ear.broken() {
                         tracing::warn!(source = self.of.feed.name(), "the stream is not what it says it is");
@@ -359,6 +360,16 @@ impl Following<'_> {
         };
         self.buffer = buffer;
         ended
+    }
+
+    /// Tells at once how many samples are missing by now: until that is known, those that follow seem late.
+    fn miss(&mut self, missing: u64) {
+        let before = std::mem::replace(&mut self.known.stamps.missing, missing);
+        if missing > before {
+            let missing = missing - before;
+            let state = StreamState { name: self.name(), missing, ..StreamState::default() };
+            self.of.feed.send(Body::StreamState(&state));
+        }
     }
 
     /// Remembers how old the newest sample is.
