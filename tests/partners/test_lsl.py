@@ -435,6 +435,17 @@ def test_other_settings_are_the_same_stream(agent, lab):
     assert seen.value("neural_stream_nominal_rate_hertz", stream="EEG") == 500
 
 
+def test_a_new_id_at_each_start_keeps_the_name(agent, lab):
+    watch(agent, lab, mode="presence", expect=["EEG"])
+    wait_until(lambda: "an expected stream is not there" in agent.told(), 30)
+    for start in range(3):
+        outlet = lab.outlet(name="EEG", channels=8, rate=250 + start, id=f"made-up-{start}")
+        agent.until(lambda s: s.value("neural_stream_nominal_rate_hertz", stream="EEG") == 250 + start, 40)
+        lab.end(outlet)
+    assert {s.labels["stream"] for s in agent.scrape().series("neural_stream_info")} <= {"EEG"}
+    assert "#2" not in agent.told() and "an expected stream is there" in agent.told()
+
+
 @pytest.mark.parametrize("mode", ["presence", "full"])
 def test_an_heir_of_another_shape_keeps_the_name(agent, lab, liar, mode):
     watch(agent, lab, mode=mode)

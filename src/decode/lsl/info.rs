@@ -225,10 +225,16 @@ impl Info {
         self.described.iter().map(Channel::volts).collect()
     }
 
-    /// Whether this has the names of `other`: it may be the same with other settings.
+    /// Whether this has the name of `other`, on the same machine.
+    #[must_use]
+    pub fn is_called_as(&self, other: &Self) -> bool {
+        self.name == other.name && self.hostname == other.hostname
+    }
+
+    /// Whether this has the name and the id of `other`: it may be the same with other settings.
     #[must_use]
     pub fn is_heir_of(&self, other: &Self) -> bool {
-        self.name == other.name && self.source_id == other.source_id && self.hostname == other.hostname
+        self.is_called_as(other) && self.source_id == other.source_id
     }
 
     /// Whether this is the stream that `other` is, perhaps after its program was started anew.

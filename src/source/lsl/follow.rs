@@ -165,6 +165,9 @@ impl Following<'_> {
             self.seen = Some(info.uid.clone());
         }
         let up = std::mem::replace(&mut self.up, true);
+        if again {
+            tracing::info!(source = self.of.feed.name(), "the stream is back");
+        }
         let name = self.name();
         self.of.feed.batch(now(), |out| {
             if !up {
@@ -183,6 +186,7 @@ impl Following<'_> {
 
     fn go_down(&mut self) {
         if std::mem::take(&mut self.up) {
+            tracing::info!(source = self.of.feed.name(), "the stream ended");
             self.of.feed.send(Body::Link(Link::Down));
         }
     }

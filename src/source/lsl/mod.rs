@@ -41,6 +41,8 @@ const HASTE: u64 = 10;
 /// Beats from one question to the next: in the first seconds and where a stream just ended; where one is missing; and
 /// else. A question wakes every outlet of the machine.
 const PACE: (u64, u64, u64) = (2, 4, 8);
+/// Questions after which whoever is there has answered.
+const ANSWERED: u64 = 5;
 /// Questions after which a stream that is gone and not expected is forgotten: some ten minutes, as one is missing.
 const FORGOTTEN: u64 = 300;
 
@@ -55,6 +57,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         search,
         followed: Vec::new(),
         feeds: HashMap::new(),
+        missing: Vec::new(),
         tasks: JoinSet::new(),
         stop: stop.child_token(),
         settings,
@@ -76,6 +79,8 @@ struct Watcher {
     followed: Vec<Followed>,
     /// Of every stream that was followed and is not forgotten, by its name as a source.
     feeds: HashMap<String, Feed>,
+    /// Expected streams that the log called missing.
+    missing: Vec<String>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -188,6 +193,7 @@ impl Watcher {
             }
         }
         let refused = self.admit();
+        self.say();
         let expect = &self.settings.expect;
         let table = self.search.table();
         self.feed.batch(now(), |out| {
@@ -197,6 +203,25 @@ impl Watcher {
             }
         });
         self.forget();
+    }
+
+    /// Says in the log which expected streams came and went.
+    fn say(&mut self) {
+        let (table, source) = (self.search.table(), self.feed.name());
+        for stream in &self.settings.expect {
+            let place = self.missing.iter().position(|missing| missing == stream);
+            match place {
+                Some(place) if table.has(stream) => {
+                    self.missing.swap_remove(place);
+                    tracing::info!(source, stream, "an expected stream is there");
+                }
+                None if !table.has(stream) && self.search.round() > ANSWERED => {
+                    self.missing.push(stream.clone());
+                    tracing::warn!(source, stream, "an expected stream is not there");
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Gives each stream that nobody follows to someone, and says how many are too many.
@@ -223,9 +248,15 @@ impl Watcher {
                 }
                 continue;
             }
-            // One that came back with other channels or another rate keeps its name.
+            // One that came back with other channels or another rate keeps its name, and so does one whose program makes up
+            // a new id at each start, if there is no doubt which it was.
             let mut kept = None;
-            if let Some(one) = vacant.iter_mut().find(|one| one.info.is_heir_of(&info)) {
+            let mut named = vacant.iter_mut().filter(|one| one.info.is_called_as(&info));
+            let one = match (named.next(), named.next()) {
+                (Some(only), None) => Some(only),
+                _ => vacant.iter_mut().find(|one| one.info.is_heir_of(&info)),
+            };
+            if let Some(one) = one {
                 one.stop.cancel();
                 let (name, before) = (one.name.clone(), one.target.send_replace(None));
                 kept = Some((one.stream.clone(), one.host.clone()));
@@ -293,7 +324,7 @@ impl Watcher {
                 () = follower.run() => {}
             }
         });
-        tracing::info!(source = self.feed.name(), stream, host, "a stream is there");
+        tracing::info!(source = self.feed.name(), stream, host = info.hostname, "a stream is there");
         self.followed.push(Followed {
             info,
             stream,
