@@ -21,10 +21,10 @@ impl Kept {
         let folder = folder.map(Path::to_owned).or_else(place::state_folder);
         let file = folder.map(|f| f.join("day.json"));
         let text = file.as_ref().and_then(|f| std::fs::read_to_string(f).ok());
-        let day = text.and_then(|text| {
-            let told = |error| tracing::warn!(?file, %error, "what the day had used cannot be read; it begins at nothing");
-            serde_json::from_str(&text).map_err(told).ok()
-        });
+        let told = |error: &serde_json::Error| {
+            tracing::warn!(%error, "cannot read day.json: the day's totals begin at nothing");
+        };
+        let day = text.and_then(|text| serde_json::from_str(&text).inspect_err(told).ok());
         Self { file, day: Mutex::new(day) }
     }
 

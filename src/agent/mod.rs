@@ -267,10 +267,9 @@ impl Agent {
         let id = *self.ids.entry(name.to_owned()).or_insert_with(|| self.hub.add_source(name));
         let mut feed = Feed::new(self.hub.clone(), id, name);
         let Some(input) = self.inputs.get_mut(name) else { return };
-        if let Some(recorder) = &self.recorder {
-            match input.recorded().and_then(|recorded| recorder.place(&recorded)) {
+        if let Some((recorder, recorded)) = self.recorder.as_ref().zip(input.recorded()) {
+            match recorder.place(&recorded) {
                 Some(place) => feed = feed.recorded(recorder.clone(), place),
-                None if input.recorded().is_none() => {}
                 None => {
                     tracing::warn!(source = name, "the recording began without this source; it is not in it");
                 }

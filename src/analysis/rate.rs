@@ -73,6 +73,7 @@ impl Rates {
             }
             Body::Lost(lost) => {
                 if let Some(stream) = self.streams.get_mut(&event.source) {
+                    stream.tells = true;
                     stream.advance(event.at.0, lost.packets.into());
                     stream.timed(event.at.0, 0);
                     if let Some(hole) = &mut stream.hole {
@@ -81,7 +82,7 @@ impl Rates {
                 }
             }
             Body::StreamState(state) => {
-                if let Some(stream) = self.streams.get_mut(&event.source) {
+                if let Some(stream) = self.streams.get_mut(&event.source).filter(|stream| !stream.tells) {
                     stream.skip(state.missing);
                 }
             }
@@ -130,6 +131,8 @@ struct Stream {
     last_packet: Option<u64>,
     /// Packets that came once more, and are told as frames yet.
     repeated: u32,
+    /// Whether it says itself what it lost: what is missing by its timestamps is the same once more.
+    tells: bool,
     /// When packets began to come without a pause, and how many there had been.
     resumed: (u64, u64),
     /// Packets a second by the device's own clock, if they came without a pause for long enough to tell.
@@ -170,6 +173,7 @@ impl Stream {
             packets: 0,
             last_packet: None,
             repeated: 0,
+            tells: false,
             resumed: (opened, 0),
             steady: None,
             hole: None,
@@ -206,7 +210,7 @@ impl Stream {
         self.last_packet = Some(at);
     }
 
-    /// Packets are missing by the sender's account: those that follow are not late for it. After a longer pause the clock
+    /// Packets are missing by their timestamps: those that follow are not late for it. After a longer pause the clock
     /// has begun anew, and never counted on them.
     fn skip(&mut self, packets: u64) {
         if (packets as f64) < self.device.packet_rate * seconds(PAUSE) {

@@ -103,7 +103,9 @@ fn fares(registry: &Registry, labels: &str) -> (&'static str, String) {
     let is = |state: &PortState| {
         registry.number("neural_port_state", &format!("{port},state=\"{}\"", state.as_str())) == Some(1.0)
     };
-    if let Some((state, advice)) = PortState::ALL.iter().find(|&state| is(state)).and_then(advice) {
+    if let Some(state) = PortState::ALL.iter().find(|state| is(state))
+        && let Some(advice) = advice(*state)
+    {
         return ("down", format!("{}: {advice}", state.as_str().replace('_', " ")));
     }
     let begin = format!("{labels},stream=\"");
@@ -121,8 +123,8 @@ fn fares(registry: &Registry, labels: &str) -> (&'static str, String) {
 }
 
 /// What to do about a port. Nothing if it is well.
-fn advice(state: &PortState) -> Option<(PortState, &'static str)> {
-    let advice = match state {
+fn advice(state: PortState) -> Option<&'static str> {
+    Some(match state {
         PortState::Open => return None,
         PortState::Absent => "plug it in; devices lists what there is",
         PortState::Ambiguous => "say which one by its serial number or place",
@@ -131,8 +133,7 @@ fn advice(state: &PortState) -> Option<(PortState, &'static str)> {
         PortState::Failed => "the log says why",
         PortState::Silent => "is the device on and in reach?",
         PortState::WrongDevice => "compare its protocol and speed with the configuration",
-    };
-    Some((*state, advice))
+    })
 }
 
 pub(super) fn escape(text: &str) -> String {

@@ -79,7 +79,7 @@ impl Registry {
         }
     }
 
-    /// Forgets what was announced and never came: the configuration that is read now says anew what is expected.
+    /// Forgets the gauges that were announced and never came: the configuration that is read now says anew what is expected.
     pub fn expect_nothing(&mut self) {
         self.retain(|(kind, _), s| !(s.awaited() && momentary(kind)));
     }

@@ -252,11 +252,11 @@ impl Client {
         let response = request.headers(headers).send().await.map_err(|why| {
             let connect = why.is_connect();
             let words = causes(&why.without_url());
-            let (hope, hint) = if let Some(proxy) = self.proxy.as_ref().filter(|_| connect) {
+            let (hope, hint) = if words.contains("certificate") {
+                (Hope::None, "\n  hint: name the PEM file of the authority that vouches for it in access.ca_file, and the host as the certificate has it in url".to_owned())
+            } else if let Some(proxy) = self.proxy.as_ref().filter(|_| connect) {
                 let hint = format!("; it was asked through the proxy {proxy}: see whether that is right and runs");
                 (Hope::Again, hint)
-            } else if words.contains("certificate") {
-                (Hope::None, "\n  hint: name the PEM file of the authority that vouches for it in access.ca_file, and the host as the certificate has it in url".to_owned())
             } else if connect {
                 (Hope::Again, "; see whether it runs and listens there".to_owned())
             } else {

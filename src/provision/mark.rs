@@ -18,8 +18,7 @@ pub fn hash(text: &str) -> String {
 }
 
 /// The mark of a content and its deployment. Short, because a tag of Grafana has fifty characters.
-#[must_use]
-pub fn mark(text: &str, owner: &str) -> String {
+pub(super) fn mark(text: &str, owner: &str) -> String {
     format!("{}-{}", hash(text), short(owner))
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
-pub use mark::{hash, mark, sign, unsign};
+pub use mark::{hash, sign, unsign};
 pub use plan::{Action, Found, How, Kind, Step, Wanted, plan};
 pub use report::{Deed, Ending, Outcome, RESULTS, Report, Trouble, line};
 pub use settings::*;

@@ -251,8 +251,7 @@ fn fragment(alerts: &Alerts) -> Config {
 /// Everybody who hears of a priority.
 fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
     let mut to = To { name, ..To::default() };
-    let hears =
-        |receiver: &&Receiver| receiver.priorities().iter().any(|of| of.as_str() == priority.as_str());
+    let hears = |receiver: &&Receiver| receiver.priorities().iter().any(|of| of.is(priority));
     // What this Alertmanager would refuse has been told of where the configuration was read.
     let fits = |receiver: &&Receiver| receiver.wrong(alerts.alertmanager).is_none();
     for receiver in alerts.receivers.iter().filter(hears).filter(fits) {

@@ -206,6 +206,11 @@ impl Urgency {
         vec![Self::P0, Self::P1, Self::P2, Self::P3]
     }
 
+    /// Whether it is this priority of an alert.
+    pub(super) fn is(self, priority: Priority) -> bool {
+        self.as_str() == priority.as_str()
+    }
+
     fn last() -> Vec<Self> {
         vec![Self::P3]
     }
@@ -247,7 +252,7 @@ impl Quiet {
     /// Whether it keeps a priority quiet.
     #[must_use]
     pub fn covers(&self, priority: Priority) -> bool {
-        self.priorities.iter().any(|of| of.as_str() == priority.as_str())
+        self.priorities.iter().any(|of| of.is(priority))
     }
 }
 

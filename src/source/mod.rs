@@ -194,13 +194,19 @@ impl Feed {
         let mut shed = 0;
         match &self.limit {
             None => with(&mut |body| state.fold(&Event { at, source, body })),
-            Some(limit) => with(&mut |body| {
-                if limit.admits(at) {
-                    state.fold(&Event { at, source, body });
-                } else {
-                    shed += 1;
-                }
-            }),
+            Some(limit) => {
+                let mut admitted = true;
+                with(&mut |body| {
+                    // A refused line is no event of its own: it goes with its fault.
+                    if !matches!(body, Body::Refused(_)) {
+                        admitted = limit.admits(at);
+                        shed += u64::from(!admitted);
+                    }
+                    if admitted {
+                        state.fold(&Event { at, source, body });
+                    }
+                });
+            }
         }
         let events = state.accepted() - before;
         if shed > 0 {
@@ -258,6 +264,22 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Fault, FaultKind};
+
+    #[test]
+    fn a_bad_line_is_shed_as_one() {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s").with_limit(Some(1));
+        feed.batch(Timestamp(1), |out| {
+            for _ in 0..3 {
+                out(Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 5 }));
+                out(Body::Refused(b"hello"));
+            }
+        });
+        let read = |family, labels| hub.lock().registry.number(family, labels);
+        assert_eq!(read("neural_source_faults", "source=\"s\",kind=\"syntax\""), Some(1.0));
+        assert_eq!(read("neural_source_shed", "source=\"s\""), Some(2.0));
+    }
 
     #[tokio::test]
     async fn a_source_is_down_for_the_last_reason() {

@@ -199,6 +199,19 @@ fn what_is_missing_by_its_timestamps_does_not_make_the_rest_late() {
 }
 
 #[test]
+fn what_is_told_as_lost_is_not_missing_once_more() {
+    let mut bench = Bench::new();
+    bench.pass(10_000, 4);
+    for _ in 0..10_000 {
+        bench.pass(16, 3);
+        bench.see(Body::Lost(Lost { packets: 1 }));
+        bench.see(Body::StreamState(&StreamState { gaps: 1, missing: 1, ..StreamState::default() }));
+    }
+    bench.pass(10_000, 4);
+    assert!(bench.flow.unwrap().drift.unwrap().abs() < 1e-4, "{:?}", bench.flow);
+}
+
+#[test]
 fn stability_is_that_of_ten_minutes_and_outlives_the_link() {
     let mut bench = Bench::new();
     bench.pass(30_000, 4);

@@ -75,7 +75,7 @@ pub struct Record {
 /// One alert.
 ///
 /// In expressions `${id}` stands for a limit's number, `${id:le}` for the bucket of a stage's duration that it
-/// falls into, `${job}` for the name of the scrape job, and `${logs}` for the selector of the agent's log. In texts `${id}` is the number with its unit.
+/// bounds, `${job}` for the name of the scrape job, and `${logs}` for the selector of the agent's log. In texts `${id}` is the number with its unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Alert {
     /// In CamelCase, from `Neural` on, unique.

@@ -1,6 +1,6 @@
 //! Alerts: is each serial port there, ours and well?
 //!
-//! A port that is absent is `NeuralDeviceUnplugged`; what is here says why another one does not stream.
+//! A port that is absent is `NeuralDeviceUnplugged`, or `NeuralSourceDown` if it never streamed; what is here says why another one does not stream.
 
 use super::{Alert, Case, Chapter, Level, Priority, Severity};
 

@@ -25,7 +25,7 @@ static DOWN: Alert = Alert {
         Severity::High,
         Priority::P1,
         60,
-        "neural_source_up{source!~'.+/.+'} == 0\nunless on (job, instance, source)\nlabel_replace(neural_device_samples_total, 'source', '$1', 'device', '(.+)')\nunless on (job, instance, source)\nneural_program_changes_total",
+        "neural_source_up{source!~'.+/.+'} == 0\nunless on (job, instance, source)\nlabel_replace(neural_device_samples_total > 0, 'source', '$1', 'device', '(.+)')\nunless on (job, instance, source)\nneural_program_changes_total",
     ),
     keep_firing: 60,
     summary: "The agent on {{ $labels.instance }} cannot hear {{ $labels.source }}",
@@ -41,7 +41,11 @@ static DOWN: Alert = Alert {
     related: &["NeuralDeviceUnplugged", "NeuralSourceFlapping", "NeuralSourcePollFailures"],
     fires: Case::fires(
         10,
-        &[("neural_source_up{source='engine'}", "1x3 0x12")],
+        &[
+            ("neural_source_up{source='engine'}", "1x3 0x12"),
+            // A board that never streamed is no more than a source.
+            ("neural_device_samples_total{device='engine'}", "0x15"),
+        ],
         &[("source", "engine")],
         "0",
     ),

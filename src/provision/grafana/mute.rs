@@ -1,7 +1,8 @@
 //! Mute timings: the hours of `alerts.quiet`, for a Grafana that evaluates or routes alerts itself.
 //!
 //! They have no place for a mark. One that was written over the API cannot be edited in the browser, so the name and
-//! where it comes from say whether it is ours. Which policy names it is for whoever owns the policies.
+//! where it comes from say whether it is ours; deployments that push to one organisation share it, and the hours of the
+//! last one hold. Which policy names it is for whoever owns the policies.
 
 use serde_json::{Value, json};
 

@@ -112,6 +112,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
         (Ok(machine), Ok(filesystems)) => (machine, filesystems),
         (Err(why), _) | (_, Err(why)) => {
             tracing::error!(%why, "cannot start a thread to read the machine");
+            feed.down(&format!("cannot start a thread to read the machine: {why}"));
             feed.send(Body::Link(Link::Down));
             return;
         }

@@ -87,6 +87,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
         Ok(groups) => groups,
         Err(why) => {
             tracing::error!(%why, "cannot start a thread to read processes");
+            feed.down(&format!("cannot start a thread to read processes: {why}"));
             feed.send(Body::Link(Link::Down));
             return;
         }

@@ -164,6 +164,7 @@ impl Station {
                         Some(GONE) => {
                             tracing::warn!(source = feed.name(), "nothing arrives any more");
                             hearer.end(now());
+                            feed.down("nothing arrives any more");
                             feed.send(Body::Link(Link::Down));
                             silent = None;
                         }

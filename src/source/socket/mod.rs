@@ -39,6 +39,7 @@ pub async fn serve(
         Opened::Datagrams(socket) => {
             if let Err(error) = datagram::read(&bound, socket, &*new_decoder, &feed, &stop).await {
                 tracing::error!(source = feed.name(), %error, "cannot read the socket any more");
+                feed.down(&format!("cannot read the socket any more: {error}"));
                 feed.send(Body::Link(Link::Down));
                 feed.close(&bound.listen);
             }
