@@ -144,7 +144,6 @@ impl Agent {
         agent.hub.lock().fold(&Event { at, source, body: Body::Tick });
         agent.apply(&config);
         agent.own.config_loaded.set(at.seconds());
-        agent.own.time.set(at.seconds());
         agent.own.config_successful.set(1);
         let agent = Self { config, ..agent };
         agent.own.config_hash.set(agent.hash());
@@ -237,7 +236,6 @@ impl Agent {
     fn tick(&self, seconds: u64) {
         let event = Event { at: now(), source: SourceId(u32::MAX), body: Body::Tick };
         self.hub.lock().fold(&event);
-        self.own.time.set(event.at.seconds());
         notify::alive();
         for c in self.hub.complaints(event.at) {
             let (source, kind) = (&*c.source, c.kind.as_str());

@@ -88,7 +88,7 @@ pub static CONNECTIONS_ENDED: Metric = Metric {
 /// The time of the agent.
 pub static TIME: Metric = Metric {
     name: "agent_time",
-    help: "Time of the agent's clock since 1970, told each second",
+    help: "Time of the agent's clock when it is asked, since 1970",
     unit: Unit::Seconds,
     ..Metric::BLANK
 };

@@ -33,6 +33,7 @@ use guests::{Guest, Guests};
 
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
+use crate::source::now;
 
 /// Connections at once; for one more, the one that is idle for longest ends.
 const CONNECTIONS: usize = 256;
@@ -121,6 +122,7 @@ impl Site {
         let wanted = accept::format(request.headers());
         let mut out = self.buffers.take();
         self.refresh();
+        self.own.time.set(now().seconds());
         self.hub.write(wanted.format, &mut out);
         self.own.write(wanted.format, &mut out);
         if wanted.format == Format::OpenMetrics {

@@ -41,7 +41,7 @@ pub struct Own {
     pub requests: Family<Answered, Counter>,
     /// Idle connections that gave way to others.
     pub connections_ended: Counter,
-    /// The time, each second.
+    /// The time of the scrape.
     pub time: Float,
     /// Time to write a scrape.
     pub scrape_duration: Histogram,

@@ -19,7 +19,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("render", 2, &[]),
     ("hub", 3, &[]),
     ("source", 4, &[]),
-    ("http", 4, &[]),
+    ("http", 4, &["source"]),
     ("provision", 4, &[]),
     ("config", 5, &[]),
     ("agent", 6, &[]),

@@ -110,10 +110,10 @@ pub(super) static BOARD: Board = Board {
                 "{{family}}",
             )])
             .empty("none"),
-            lines("Requests", "reqps", "HTTP requests that the agent answered in a second.", &[q(
-                "sum by (instance, path, status) (rate(neural_agent_http_requests_total[$__rate_interval]))",
-                "{{path}} {{status}}",
-            )]),
+            lines("Requests", "reqps", "HTTP requests that the agent answered in a second, and idle connections that had to give way.", &[
+                q("sum by (instance, path, status) (rate(neural_agent_http_requests_total[$__rate_interval]))", "{{path}} {{status}}"),
+                q("sum by (instance) (rate(neural_agent_connections_ended_total[$__rate_interval]))", "gave way"),
+            ]),
             lines("Size of a scrape", "bytes", "Size of the last scrape before compression.", &[q(
                 "max by (instance) (neural_agent_scrape_size_bytes)",
                 "{{instance}}",

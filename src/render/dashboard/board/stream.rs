@@ -90,11 +90,6 @@ pub(super) static BOARD: Board = Board {
                         "s",
                     )
                     .limits(&[&STREAM_AGE]),
-                    column(
-                        "sum by (instance, source, stream, machine) (rate(neural_stream_ahead_samples_total[5m]))",
-                        "Ahead",
-                        "cps",
-                    ),
                     column("max by (instance, source, stream, machine) (neural_stream_backlog_bytes)", "Waiting", "bytes")
                         .limits(&[&STREAM_BACKLOG]),
                     column("max by (instance, source, stream, machine) (neural_stream_clock_offset_seconds)", "Clock offset", "s"),
@@ -174,14 +169,14 @@ pub(super) static BOARD: Board = Board {
                 ],
             )
             .limits(&[&STREAM_AGE])
-            .beside(3),
+            .beside(2),
             lines(
                 "Stamped ahead",
                 "cps",
                 "Samples looked at in a second that were stamped later than they came, and so have no age. Their program stamps by a clock that is not LSL's, such as the time of day.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_ahead_samples_total[$__rate_interval]))", "{{stream}} {{machine}}")],
             )
-            .beside(3),
+            .beside(4),
             lines(
                 "Waiting to be read",
                 "bytes",
@@ -189,7 +184,7 @@ pub(super) static BOARD: Board = Board {
                 &[q("max by (instance, stream, machine) (neural_stream_backlog_bytes)", "{{stream}} {{machine}}")],
             )
             .limits(&[&STREAM_BACKLOG])
-            .beside(3),
+            .beside(4),
         ]),
         open("Clocks", &[
             lines(
