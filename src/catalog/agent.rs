@@ -81,7 +81,7 @@ pub static REQUESTS: Metric = Metric {
 /// Connections that gave way.
 pub static CONNECTIONS_ENDED: Metric = Metric {
     name: "agent_connections_ended",
-    help: "Idle HTTP connections that were ended because every place was taken and somebody else came",
+    help: "Idle HTTP connections that were ended because every place was taken and another one came",
     kind: Kind::Counter,
     ..Metric::BLANK
 };
