@@ -165,9 +165,6 @@ impl Following<'_> {
             self.seen = Some(info.uid.clone());
         }
         let up = std::mem::replace(&mut self.up, true);
-        if again {
-            tracing::info!(source = self.of.feed.name(), "the stream is back");
-        }
         let name = self.name();
         self.of.feed.batch(now(), |out| {
             if !up {
@@ -398,6 +395,9 @@ impl Following<'_> {
         rate: Option<f64>,
         backlog: Option<u64>,
     ) {
+        if reconnects > 0 {
+            tracing::info!(source = self.of.feed.name(), "the stream is back");
+        }
         let before = self.known;
         let mut texts = false;
         let mut nominal = 0.0;
