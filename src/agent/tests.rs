@@ -47,14 +47,15 @@ impl Bench {
         self.agent.hub.lock().registry.number(family, labels)
     }
 
-    async fn becomes(&self, family: &str, labels: &str, want: f64) {
+    async fn becomes(&self, family: &str, labels: &str, want: impl Into<Option<f64>>) {
+        let want = want.into();
         for _ in 0..1500 {
-            if self.number(family, labels) == Some(want) {
+            if self.number(family, labels) == want {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{family}{{{labels}}} is {:?}, not {want}", self.number(family, labels));
+        panic!("{family}{{{labels}}} is {:?}, not {want:?}", self.number(family, labels));
     }
 
     async fn stop(&mut self) {
@@ -147,13 +148,7 @@ async fn what_is_said_of_a_socket_goes_with_it() {
     bench.becomes(QUEUED, &labels("two"), 0.0).await;
     bench.reload(|config| config.sources = source(&folder, &["two", "three"])).await;
     bench.becomes(QUEUED, &labels("three"), 0.0).await;
-    for _ in 0..1500 {
-        if bench.number(QUEUED, &labels("one")).is_none() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(bench.number(QUEUED, &labels("one")), None);
+    bench.becomes(QUEUED, &labels("one"), None).await;
     assert_eq!(bench.number("neural_source_kernel_drops", &labels("one")), Some(0.0), "what adds up stays");
     bench.becomes(QUEUED, &labels("two"), 0.0).await;
     bench.stop().await;

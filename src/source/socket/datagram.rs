@@ -76,8 +76,6 @@ pub(super) async fn read(
         }
     }
     report_kernel(bound, socket, feed);
-    // Whoever reads the socket from now on says it anew.
-    feed.close(&bound.listen);
     Ok(())
 }
 

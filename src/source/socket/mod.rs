@@ -41,8 +41,9 @@ pub async fn serve(
                 tracing::error!(source = feed.name(), %error, "cannot read the socket any more");
                 feed.down(&format!("cannot read the socket any more: {error}"));
                 feed.send(Body::Link(Link::Down));
-                feed.close(&bound.listen);
             }
+            // Whoever reads the socket from now on says it anew.
+            feed.close(&bound.listen);
         }
         Opened::Tcp(_) | Opened::Unix(_) => {
             client::serve(&bound, &new_decoder, &feed, &stop, &cut, &tracker).await;
