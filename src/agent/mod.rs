@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::analysis::{Budget, Peaks};
-use crate::catalog::{PAGES, pipeline};
+use crate::catalog::{PAGES, limit, pipeline};
 use crate::config::Config;
 use crate::document::Problem;
 use crate::event::{Body, Event, SourceId};
@@ -351,7 +351,7 @@ fn limits(config: &Config) -> Limits {
 
 /// The bounds of every histogram whose own are not the catalogue's.
 fn ladders(config: &Config) -> HashMap<String, Vec<f64>> {
-    let limits = config.settings().limits;
+    let limits = limit::Limits::changed(config.alerts.limits.clone());
     let mut ladders: HashMap<_, _> = config.histograms.clone().into_iter().collect();
     for metric in PAGES.iter().flat_map(|page| page.metrics).filter(|metric| !metric.judged.is_empty()) {
         let own = config.histograms.get(&metric.family()).map(Vec::as_slice);

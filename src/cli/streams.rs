@@ -124,13 +124,13 @@ pub(super) fn streams(search: &Search) -> Vec<Stream> {
 fn apart(found: Vec<Stream>) -> Vec<Stream> {
     let mut apart: Vec<Stream> = Vec::new();
     for stream in found {
-        let names = (0_u32..).map(|number| match number {
+        let mut names = (0_u32..).map(|number| match number {
             0 => stream.source.clone(),
             _ => format!("{}_{}", stream.source, number + 1),
         });
         let other = |one: &Stream| (&one.name, &one.session) != (&stream.name, &stream.session);
         let free = |name: &String| !apart.iter().any(|one| one.source == *name && other(one));
-        let name = names.into_iter().find(free).unwrap_or_default();
+        let name = names.find(free).unwrap_or_default();
         apart.push(stream.called(&name));
     }
     apart

@@ -70,10 +70,9 @@ impl Registry {
         }
         // Of what senders declare, they know the usual bounds: their next line says them again.
         for id in self.users() {
-            let family = self.families.get(id as usize);
-            let changed = |f: &&Family| before.get(&*f.name) != self.ladders.get(&*f.name);
-            if family.filter(|f| f.metric.is_none() && f.kind == Kind::Histogram).is_some_and(|f| changed(&f))
-            {
+            let Some(family) = self.families.get(id as usize) else { continue };
+            let theirs = family.metric.is_none() && family.kind == Kind::Histogram;
+            if theirs && before.get(&*family.name) != self.ladders.get(&*family.name) {
                 self.withdraw(id);
             }
         }
