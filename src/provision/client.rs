@@ -182,12 +182,12 @@ impl Client {
             loop {
                 match self.once(&Ask::get(path)).await {
                     Ok(answer) if good(answer.status) => return Ok(()),
-                    // Nor does it give a permission, or move a server.
+                    // Time gives no permission, and moves no server.
                     Ok(answer) if matches!(answer.status, 300..=399 | 401 | 403) => {
                         return Err(format!("{}{path} answers {}", self.root, answer.told()));
                     }
                     Ok(answer) => *last.lock() = format!("it answers {}", answer.told()),
-                    // Time makes no certificate a better one.
+                    // Nor does it make a certificate a better one.
                     Err(Broken(why, Hope::None)) => return Err(why),
                     Err(why) => *last.lock() = why.0,
                 }

@@ -85,7 +85,7 @@ async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, String> {
     Ok(Some(found))
 }
 
-/// The hash in the message of the newest version, if it is a message of ours.
+/// The mark in the message of the newest version, if it is a message of ours.
 async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, String> {
     let answer =
         place.client.send(Ask::get(format!("/api/dashboards/uid/{}/versions?limit=1", escape(uid)))).await?;
@@ -95,8 +95,8 @@ async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, String
     // A list in older servers, a page with a list in newer ones.
     let list = answer.as_array().or_else(|| answer.get("versions")?.as_array());
     let message = list.and_then(|list| list.first()?.get("message")?.as_str());
-    let hash = message.and_then(|message| message.strip_prefix(OURS)?.rsplit(' ').next());
-    Ok(hash.map(str::to_owned))
+    let mark = message.and_then(|message| message.strip_prefix(OURS)?.rsplit(' ').next());
+    Ok(mark.map(str::to_owned))
 }
 
 pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
