@@ -62,6 +62,11 @@ impl Clock {
         }
     }
 
+    /// Packets a second that it counts on.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate
+    }
+
     /// Forgets everything: what comes next has nothing to do with what came before.
     pub(super) fn restart(&mut self) {
         *self = Self::new(self.rate);

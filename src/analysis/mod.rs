@@ -4,6 +4,7 @@
 
 mod budget;
 mod clock;
+mod pace;
 mod peaks;
 pub mod quality;
 mod rate;

@@ -2,12 +2,22 @@
 //!
 //! Time is that of arrival, which goes in bursts; nothing here is finer than a few of them. It does not
 //! look at samples, only at how many there are.
+//!
+//! # What a counter hid
+//!
+//! A counter of n numbers tells what is missing up to a multiple of n. The rest is told by time, where three things
+//! agree: nothing came for so long that n packets fit into the pause; what waited somewhere meanwhile has had its
+//! time to come; and what is missing by the rate is nearest to so many rounds. The rate is the one that was measured,
+//! before the pause or after it, and never the one that the device should have: a board that sends half of what it
+//! should has a low rate, and loses nothing. Until there is a measurement a pause waits for it; if the stream ends
+//! first, nothing is said of it.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
 use super::clock::{Clock, Read};
+use super::pace::Pace;
 use super::stability::Memory;
 use crate::event::{Arrivals, Body, Delay, Device, Event, Flow, Hidden, SourceId, Timestamp};
 
@@ -31,6 +41,8 @@ const CAUGHT_UP: u64 = 15 * SECOND;
 const INTERRUPTION: u64 = 60 * SECOND;
 /// Seconds by which a burst may come early or late.
 const JITTER: f64 = 0.1;
+/// A clock that is off by more than this share is no clock that is off: the device has another rate.
+const OTHER: f64 = 0.1;
 
 /// Reads that wait to be timed; those that are more in one second are not.
 const READS: usize = 1024;
@@ -137,6 +149,8 @@ struct Stream {
     resumed: (u64, u64),
     /// Packets a second by the device's own clock, if they came without a pause for long enough to tell.
     steady: Option<f64>,
+    /// The same of any stream.
+    pace: Pace,
     hole: Option<Hole>,
     clock: Clock,
     /// Reads that wait to be timed: while a hole is open it is not known how many packets were in it.
@@ -155,8 +169,11 @@ struct Hole {
     from: u64,
     /// The packets until then.
     packets: u64,
-    /// When packets came again.
+    /// When packets came again: for the first time, and after the last pause.
+    began: u64,
     ended: u64,
+    /// The longest pause.
+    longest: u64,
     /// When it was looked last how many packets there were.
     mark: (u64, u64),
     /// Whether the counter jumped.
@@ -176,6 +193,7 @@ impl Stream {
             tells: false,
             resumed: (opened, 0),
             steady: None,
+            pace: Pace::default(),
             hole: None,
             clock: Clock::new(device.packet_rate),
             reads: Vec::with_capacity(READS),
@@ -188,17 +206,21 @@ impl Stream {
     /// The counter went up by so many packets.
     fn advance(&mut self, at: u64, packets: u64) {
         let pause = self.last_packet.map_or(u64::MAX, |last| at.saturating_sub(last));
+        if let Some(last) = self.last_packet.filter(|_| pause > 0) {
+            self.pace.see(last, self.packets, pause > PAUSE);
+        }
         if pause > INTERRUPTION || (pause > PAUSE && self.device.modulus == 0) {
             self.reads.clear();
             self.clock.restart();
         }
         if pause > PAUSE {
-            if let Some(from) = self.last_packet.filter(|_| self.device.modulus > 0) {
+            if let Some(from) = self.last_packet.filter(|_| self.hides(pause)) {
                 let before = self.packets;
                 let mark = (at, before + packets);
-                let hole = Hole { from, packets: before, ended: at, mark, seen: false };
+                let hole =
+                    Hole { from, packets: before, began: at, ended: at, longest: pause, mark, seen: false };
                 let hole = self.hole.get_or_insert(hole);
-                (hole.ended, hole.mark) = (at, mark);
+                (hole.ended, hole.longest, hole.mark) = (at, hole.longest.max(pause), mark);
             }
             self.resumed = (at, self.packets + packets);
         }
@@ -208,6 +230,17 @@ impl Stream {
             self.resumed.1 = self.packets;
         }
         self.last_packet = Some(at);
+    }
+
+    /// Packets a second, as far as that was measured.
+    fn measured(&self) -> Option<f64> {
+        self.steady.or_else(|| self.pace.rate())
+    }
+
+    /// Whether the counter may have gone round in a pause: half a round would be taken for a whole one.
+    fn hides(&self, pause: u64) -> bool {
+        let round = f64::from(self.device.modulus);
+        round > 0.0 && self.measured().is_none_or(|rate| seconds(pause) * rate >= round / 2.0)
     }
 
     /// Packets are missing by their timestamps: those that follow are not late for it. After a longer pause the clock
@@ -232,6 +265,11 @@ impl Stream {
     fn time(&mut self, delays: &mut Vec<Delay>) {
         if self.hole.is_some() && self.reads.len() < READS {
             return;
+        }
+        let other = |rate: &f64| (rate / self.clock.rate() - 1.0).abs() > OTHER;
+        if let Some(rate) = self.measured().filter(other).filter(|_| self.device.packet_rate > 0.0) {
+            // What comes by another rate is not later and later.
+            self.clock = Clock::new(rate);
         }
         for read in self.reads.drain(..) {
             delays.extend(self.clock.read(read));
@@ -276,8 +314,17 @@ impl Stream {
         if now.saturating_sub(last) < PAUSE && last.saturating_sub(since) > 5 * SECOND {
             self.steady = Some((self.packets - packets) as f64 / seconds(last - since));
         }
-        let rate = self.steady.unwrap_or(self.device.packet_rate);
-        let hole = self.hole.as_mut().filter(|hole| now >= hole.ended + SETTLED)?;
+        let hides = self.hole.as_ref().is_some_and(|hole| {
+            // One that nothing is known of in time is none.
+            self.hides(hole.longest) && (now < hole.ended + INTERRUPTION || self.measured().is_some())
+        });
+        if !hides {
+            self.hole = None;
+        }
+        let rate = self.measured()?;
+        // Where bursts are as long as pauses, the last pause is never long ago.
+        let due = |hole: &&mut Hole| now >= hole.ended + SETTLED || now >= hole.began + CAUGHT_UP;
+        let hole = self.hole.as_mut().filter(due)?;
         let (since, before) = std::mem::replace(&mut hole.mark, (now, self.packets));
         let made = rate * (seconds(now.saturating_sub(since)) * (1.0 + FASTER) + JITTER);
         let behind = (self.packets - before) as f64 > made && now < hole.ended + CAUGHT_UP;
@@ -299,10 +346,17 @@ impl Stream {
             // At most a minute's packets.
             let packets = hidden as u64;
             self.packets += packets;
+            self.pace.skip();
             self.resumed.1 += packets;
             self.reads.iter_mut().filter(|read| read.at > hole.from).for_each(|read| read.packets += packets);
             Hidden { packets, unseen: !hole.seen }
         })
+    }
+
+    /// By how much the device is faster than it should be, whatever rate its clock is followed by.
+    fn drift(&self) -> Option<f64> {
+        let share = self.clock.rate() / self.device.packet_rate;
+        self.clock.drift().map(|drift| (1.0 + drift) * share - 1.0)
     }
 
     fn flow(&mut self, now: u64) -> Flow {
@@ -328,7 +382,7 @@ impl Stream {
             longest_gap: seconds(over.max(silence)),
             last: self.last_sample.map(|last| Timestamp(last).seconds()),
             streaming: self.last_sample.is_some() && silence <= patience,
-            drift: self.clock.drift(),
+            drift: self.drift(),
         }
     }
 }

@@ -76,9 +76,87 @@ impl Bench {
         }
     }
 
+    /// A device like the usual one, but that it should send so many packets a second, and counts so far.
+    fn of(rate: f64, modulus: u32) -> Self {
+        let mut bench = Self::new();
+        bench.rates = Rates::default();
+        bench.see(Body::Device(Device { rate, packet_rate: rate, modulus, ..DEVICE }));
+        bench
+    }
+
+    /// Lets time pass, with `samples` each so many milliseconds.
+    fn bursts(&mut self, ms: u64, each: u64, samples: usize) {
+        for _ in 0..ms / each {
+            self.pass(each, 0);
+            self.samples(samples);
+        }
+    }
+
     fn flow(&self) -> Flow {
         self.flow.unwrap()
     }
+}
+
+#[test]
+fn a_rate_that_was_guessed_is_not_held_against_a_counter() {
+    // Half of what a board of this name sends, handed on three times a second; and boards with smaller counters.
+    for (nominal, modulus, real) in
+        [(500.0, 256, 250), (1000.0, 16, 100), (256.0, 64, 200), (512.0, 256, 250), (125.0, 256, 1000)]
+    {
+        let mut bench = Bench::of(nominal, modulus);
+        bench.bursts(30_000, 300, real * 3 / 10);
+        assert_eq!(bench.hidden, [], "{nominal} {modulus} {real}");
+        let flow = bench.flow();
+        assert!((flow.ratio.unwrap() - real as f64 / nominal).abs() < 0.1, "{flow:?}");
+        assert!(bench.delays.len() > 40 && bench.delays.iter().all(|d| d.newest < 0.1), "{:?}", bench.delays);
+        // Nobody reads for a moment, in the first seconds and later.
+        let mut bench = Bench::of(nominal, modulus);
+        for before in [1800, 15_000] {
+            bench.bursts(before, 300, real * 3 / 10);
+            bench.pass(700, 0);
+            bench.samples(real * 7 / 10);
+            bench.bursts(30_000, 300, real * 3 / 10);
+            assert_eq!(bench.hidden, [], "{nominal} {modulus} {real} {before}");
+        }
+    }
+}
+
+#[test]
+fn what_a_board_with_a_guessed_rate_loses_is_seen() {
+    for before in [900, 3000, 12_000] {
+        let mut bench = Bench::of(500.0, 256);
+        bench.bursts(before, 300, 75);
+        bench.pass(1200, 0);
+        bench.see(Body::Lost(Lost { packets: 44 }));
+        bench.bursts(21_000, 300, 75);
+        assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }], "{before}");
+    }
+}
+
+#[test]
+fn a_hole_before_the_first_measurement_waits_for_it() {
+    let mut bench = Bench::new();
+    bench.pass(400, 4);
+    bench.pass(8000, 0);
+    bench.see(Body::Lost(Lost { packets: 208 }));
+    bench.pass(5000, 4);
+    assert_eq!(bench.hidden, [Hidden { packets: 1792, unseen: false }]);
+    // Nothing was measured before it, and nothing comes after it.
+    let mut bench = Bench::new();
+    bench.pass(300, 4);
+    bench.pass(8000, 0);
+    bench.pass(300, 4);
+    bench.pass(90_000, 0);
+    assert_eq!(bench.hidden, []);
+    assert!(bench.rates.streams[&SourceId(3)].hole.is_none());
+}
+
+#[test]
+fn the_drift_of_a_device_with_another_rate_is_that_of_the_rate() {
+    let mut bench = Bench::of(500.0, 256);
+    bench.pass(200_000, 4);
+    let drift = bench.flow().drift.unwrap();
+    assert!((drift + 0.5).abs() < 1e-4, "{drift}");
 }
 
 #[test]
