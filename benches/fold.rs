@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode_registry;
 
 const LINES: u64 = 10_000;
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+const NOW: Timestamp = Timestamp::both(1_700_000_000_000_000_000);
 
 fn main() {
     divan::main();

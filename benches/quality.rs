@@ -10,7 +10,7 @@ use neural_exporter::event::{Body, Device, Rails, Samples, Timestamp};
 use neural_exporter::hub::Hub;
 use neural_exporter::source::Feed;
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+const NOW: Timestamp = Timestamp::both(1_700_000_000_000_000_000);
 /// Packets of a Cyton: ten seconds.
 const PACKETS: usize = 2560;
 /// Channels of the probe, and samples a second of each.

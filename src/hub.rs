@@ -85,7 +85,7 @@ impl Hub {
     /// What is to be said of refused input now. The log is written by whoever asks, without the
     /// lock: a log that nobody reads must not stop the data.
     pub fn complaints(&self, now: Timestamp) -> Vec<Complaint> {
-        self.lock().voice.due(now.whole_seconds())
+        self.lock().voice.due(now.steady_second())
     }
 
     /// Appends every series to `out`, a slice at a time.
@@ -144,7 +144,7 @@ impl State {
 
     /// The source is down, or still is, and why. Says whether that is news for the log.
     pub fn down(&mut self, at: Timestamp, source: SourceId, why: &str) -> bool {
-        self.voice.down(at.whole_seconds(), source, why)
+        self.voice.down(at.steady_second(), source, why)
     }
 
     /// Why the source of this name is down, as far as that is known.
@@ -250,6 +250,7 @@ struct Down {
 
 #[derive(Debug, Default)]
 struct Said {
+    /// When the log was told; 0 if it never was.
     at: u32,
     unsaid: u64,
     line: Option<Box<str>>,
@@ -297,7 +298,7 @@ impl Voice {
 
     fn due(&mut self, now: u32) -> Vec<Complaint> {
         let Self { names, said, .. } = self;
-        let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && now >= s.at.saturating_add(QUIET));
+        let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && (s.at == 0 || now >= s.at.saturating_add(QUIET)));
         due.map(|(&(source, kind), s)| {
             let (count, line) = (std::mem::take(&mut s.unsaid), s.line.take());
             s.at = now;
@@ -330,7 +331,7 @@ mod tests {
     fn the_reason_why_a_source_is_down_is_the_last_one() {
         let hub = Hub::default();
         let source = hub.add_source("s");
-        let down = |second: u64, why: &str| hub.lock().down(Timestamp(second * 1_000_000_000), source, why);
+        let down = |second: u64, why: &str| hub.lock().down(Timestamp::both(second * 1_000_000_000), source, why);
         assert!(down(100, "refused"));
         assert!(!down(200, "refused"), "said once");
         assert!(down(205, "line 7 is wrong"));
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!(hub.lock().why("s"), Some("line 8 is wrong"));
         assert!(down(221, "refused") && !down(222, "line 9 is wrong"), "not each second another");
         assert!(down(231, "line 9 is wrong"), "but once it is time");
-        let link = |link| hub.lock().fold(&Event { at: Timestamp(0), source, body: Body::Link(link) });
+        let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
         link(Link::Down);
         assert_eq!(hub.lock().why("s"), Some("line 9 is wrong"));
         link(Link::Up);
@@ -354,9 +355,9 @@ mod tests {
         let source = hub.add_source("p");
         let fault = || {
             let body = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 });
-            hub.lock().fold(&Event { at: Timestamp(0), source, body });
+            hub.lock().fold(&Event { at: Timestamp::both(0), source, body });
         };
-        let told = |second: u64| hub.complaints(Timestamp(second * 1_000_000_000)).first().map(|c| c.count);
+        let told = |second: u64| hub.complaints(Timestamp::both(second * 1_000_000_000)).first().map(|c| c.count);
         assert_eq!(told(100), None);
         fault();
         assert_eq!(told(100), Some(1));
@@ -368,17 +369,33 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_silences_no_complaint() {
+        let hub = Hub::default();
+        let source = hub.add_source("p");
+        let told = |second: u64, wall: u64| {
+            let body = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 });
+            hub.lock().fold(&Event { at: Timestamp::both(0), source, body });
+            let at = |second| second * 1_000_000_000;
+            hub.complaints(Timestamp { steady: at(second), wall: at(wall) }).first().map(|c| c.count)
+        };
+        // The machine was started a second ago.
+        assert_eq!(told(1, 1_700_000_000), Some(1));
+        assert_eq!(told(2, 1_700_003_600), None);
+        assert_eq!(told(12, 1_600_000_000), Some(2));
+    }
+
+    #[test]
     fn one_line_of_each_kind_can_be_looked_at() {
         let hub = Hub::default();
         let source = hub.add_source("p");
-        let fold = |body| hub.lock().fold(&Event { at: Timestamp(0), source, body });
+        let fold = |body| hub.lock().fold(&Event { at: Timestamp::both(0), source, body });
         for line in [&b"a\xff\n"[..], b"later"] {
             fold(Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 }));
             fold(Body::Refused(line));
         }
         fold(Body::Fault(Fault { kind: FaultKind::Cut, bytes: 1 }));
         fold(Body::Refused(&[b'x'; 1000]));
-        let mut told = hub.complaints(Timestamp(100_000_000_000));
+        let mut told = hub.complaints(Timestamp::both(100_000_000_000));
         told.sort_by_key(|complaint| complaint.count);
         let lines: Vec<_> = told.iter().map(|complaint| complaint.line.as_deref().unwrap()).collect();
         assert_eq!(lines, ["x".repeat(EXCERPT).as_str(), r"a\xff\n"]);

@@ -15,7 +15,7 @@ use neural_exporter::hub::Hub;
 use neural_exporter::metrics::{Format, Own};
 use neural_exporter::source::Feed;
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+const NOW: Timestamp = Timestamp::both(1_700_000_000_000_000_000);
 
 pub fn hub() -> Arc<Hub> {
     Arc::new(Hub::default())

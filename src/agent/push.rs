@@ -101,6 +101,6 @@ fn count(report: &Report, name: &str, own: &Own) {
     part.outcomes = report.outcomes.iter().filter(|o| o.target == name).cloned().collect();
     part.troubles = report.troubles.iter().filter(|t| t.target == name).cloned().collect();
     if part.ending() == Ending::Fine {
-        own.provisioned.get_or_create_owned(&Pushed { target: target() }).set(now().seconds());
+        own.provisioned.get_or_create_owned(&Pushed { target: target() }).set(now().wall_seconds());
     }
 }

@@ -199,7 +199,8 @@ async fn a_pack_that_changed_has_its_effect_and_what_is_expected_is_there() {
         caches: Vec::new(),
     };
     bench.reload(|config| config.pipelines = vec![pipeline]).await;
-    let at = crate::event::Timestamp(now().0 + 3_600_000_000_000);
+    let hour = 3_600_000_000_000;
+    let at = crate::event::Timestamp { steady: now().steady + hour, ..now() };
     bench.agent.hub.lock().fold(&Event { at, source: SourceId(u32::MAX), body: Body::Tick });
     assert_eq!(depth(&bench), Some(0.0));
     assert!(told(&bench, "neural_loss_bucket{le=\"3.0\"} 0"));

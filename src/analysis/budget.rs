@@ -2,6 +2,9 @@
 
 use crate::event::{Body, Event, Spent, Timestamp};
 
+/// Nanoseconds of a day.
+const DAY: u64 = 86_400_000_000_000;
+
 /// One day's totals, as they are kept over a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Day {
@@ -22,6 +25,8 @@ pub struct Budget {
     currency: String,
     /// Whether there is anything to say at all.
     used: bool,
+    /// When the day began here, nanoseconds by the steady clock.
+    began: Option<u64>,
 }
 
 impl Budget {
@@ -71,10 +76,14 @@ impl Budget {
         }
     }
 
+    /// A new day begins when the wall clock says so, and not when it is set back: what was used on a day stays used. Set
+    /// back for good, as after a date that was wrong, the day is over as soon as it has lasted one by the steady clock.
     fn turn(&mut self, at: Timestamp) {
-        let day = at.0 / 86_400_000_000_000;
-        if day != self.day.day {
+        let day = at.wall / DAY;
+        let lasted = at.steady.saturating_sub(*self.began.get_or_insert(at.steady));
+        if day > self.day.day || (day < self.day.day && lasted >= DAY) {
             self.day = Day { day, ..Day::default() };
+            self.began = Some(at.steady);
         }
     }
 }
@@ -85,6 +94,10 @@ mod tests {
     use crate::event::{Call, SourceId};
 
     fn call(budget: &mut Budget, day: u64) {
+        call_at(budget, Timestamp::both(day * DAY + 1));
+    }
+
+    fn call_at(budget: &mut Budget, at: Timestamp) {
         let body = Body::Call(Call {
             model: "m",
             prompt_tokens: 10.0,
@@ -96,7 +109,7 @@ mod tests {
             error: None,
             trace: None,
         });
-        budget.observe(&Event { at: Timestamp(day * 86_400_000_000_000 + 1), source: SourceId(0), body });
+        budget.observe(&Event { at, source: SourceId(0), body });
     }
 
     #[test]
@@ -106,6 +119,28 @@ mod tests {
         assert_eq!(budget.day(), Some(Day { day: 3, tokens: 115.0, cost: 1.5 }));
         call(&mut budget, 4);
         assert_eq!(budget.day(), Some(Day { day: 4, tokens: 15.0, cost: 0.5 }));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_gives_nothing_back() {
+        let mut budget = Budget::new(Some(Day { day: 3, tokens: 100.0, cost: 1.0 }));
+        let mut steady = 5;
+        // So many hours later, by a wall clock that reads this.
+        let mut call = |hours: u64, wall: u64| {
+            steady += hours * DAY / 24;
+            call_at(&mut budget, Timestamp { steady, wall });
+            budget.day().unwrap()
+        };
+        let noon = DAY / 2;
+        assert_eq!(call(0, 3 * DAY + noon), Day { day: 3, tokens: 115.0, cost: 1.5 });
+        // A day back, over a midnight, and forward again.
+        assert_eq!(call(0, 2 * DAY + noon).tokens, 130.0);
+        assert_eq!(call(12, 3 * DAY).tokens, 145.0);
+        assert_eq!(call(0, 4 * DAY), Day { day: 4, tokens: 15.0, cost: 0.5 });
+        // A date that was wrong by years, and is put right.
+        assert_eq!(call(1, 4000 * DAY), Day { day: 4000, tokens: 15.0, cost: 0.5 });
+        assert_eq!(call(23, 5 * DAY).tokens, 30.0);
+        assert_eq!(call(1, 5 * DAY + DAY / 24), Day { day: 5, tokens: 15.0, cost: 0.5 });
     }
 
     #[test]

@@ -11,8 +11,7 @@ use crate::event::Delay;
 
 /// The quickest way is that of the current and the last of these windows.
 const FLOOR: u64 = 2_000_000_000;
-/// Of a clock that was set, or of packets that were miscounted, speaks a way that is so much quicker than the
-/// quickest, seconds.
+/// Of packets that were miscounted speaks a way that is so much quicker than the quickest, seconds.
 const IMPOSSIBLE: f64 = 0.25;
 /// Windows whose least is kept. When they are full, two and two become one, twice as long.
 const WINDOWS: usize = 60;
@@ -24,7 +23,7 @@ const ENOUGH: f64 = 120.0;
 /// A read that brought packets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
-    /// Nanoseconds since the epoch.
+    /// Nanoseconds by the steady clock.
     pub(super) at: u64,
     /// Packets counted until its end, those that are missing included.
     pub(super) packets: u64,
@@ -39,7 +38,7 @@ pub(super) struct Clock {
     /// What times and packets are counted from.
     origin: Option<(u64, u64)>,
     /// The number of the current window, the least in it and in the one before it.
-    floor: (u64, f64, Option<f64>),
+    floor: Option<(u64, f64, Option<f64>)>,
     /// The window that is open: when it began, and its least as (seconds, delay).
     open: Option<(u64, (f64, f64))>,
     /// Those that are closed, the oldest first.
@@ -54,7 +53,7 @@ impl Clock {
         Self {
             rate,
             origin: None,
-            floor: (0, 0.0, None),
+            floor: None,
             open: None,
             least: [(0.0, 0.0); WINDOWS],
             closed: 0,
@@ -83,12 +82,11 @@ impl Clock {
         let late = passed - sent;
 
         let number = read.at / FLOOR;
-        let (window, least, before) = &mut self.floor;
+        let (window, least, before) = self.floor.get_or_insert((number, late, None));
         if number == *window {
             *least = least.min(late);
         } else {
-            *before = (*window > 0).then_some(*least);
-            (*window, *least) = (number, late);
+            (*window, *least, *before) = (number, late, Some(*least));
         }
         let before = (*before)?;
         let quickest = before.min(*least);
@@ -114,7 +112,7 @@ impl Clock {
         let done = *least;
         self.open = Some((at, (passed, late)));
         if let Some(last) = self.closed.checked_sub(1).and_then(|last| self.least.get(last)) {
-            // Over a long window a device that is far off drifts as much as a clock is set.
+            // Over a long window a device that is far off drifts as much as packets are miscounted.
             let drifted = -self.drift().unwrap_or_default() * (done.0 - last.0);
             if (done.1 - last.1 - drifted).abs() > IMPOSSIBLE {
                 self.restart();
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_whose_clock_is_set_begins_anew() {
+    fn packets_that_were_miscounted_begin_it_anew() {
         let mut clock = Clock::new(250.0);
         let set = |burst: u64| if burst > 20_000 { -3600.0 } else { 0.0 };
         // An hour back is before the beginning; the rest is told again in time.

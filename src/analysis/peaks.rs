@@ -36,7 +36,7 @@ impl Peaks {
     pub fn observe(&mut self, event: &Event<'_>) {
         match &event.body {
             Body::Stage(s) => {
-                let window = event.at.0 / self.window;
+                let window = event.at.steady / self.window;
                 let scale = 1e9 / self.window as f64;
                 if let Some(one) = self.stages.find(s.pipeline, s.stage) {
                     one.runs = if one.window == window { one.runs + 1.0 } else { 1.0 };
@@ -80,7 +80,7 @@ struct One {
 
 impl One {
     fn raise(&mut self, at: Timestamp, value: f64) {
-        let number = at.0 / SLOT_NANOS;
+        let number = at.steady / SLOT_NANOS;
         let place = usize::try_from(number % SLOTS as u64).unwrap_or_default();
         if let Some(slot) = self.slots.get_mut(place) {
             *slot = if slot.0 == number { (number, slot.1.max(value)) } else { (number, value) };
@@ -88,7 +88,7 @@ impl One {
     }
 
     fn peak(&self, now: Timestamp) -> Option<f64> {
-        let oldest = (now.0 / SLOT_NANOS).saturating_sub(SLOTS as u64 - 1);
+        let oldest = (now.steady / SLOT_NANOS).saturating_sub(SLOTS as u64 - 1);
         self.slots.iter().filter(|s| s.0 >= oldest).map(|s| s.1).reduce(f64::max)
     }
 }
@@ -126,6 +126,11 @@ mod tests {
     use super::*;
     use crate::event::{Queue, SourceId, Stage};
 
+    /// A moment, by a wall clock that is set back all the time.
+    fn at(ms: u64) -> Timestamp {
+        Timestamp { steady: ms * 1_000_000, wall: 1_000_000_000_000 - ms }
+    }
+
     fn stage(peaks: &mut Peaks, ms: u64) {
         let body = Body::Stage(Stage {
             pipeline: "p",
@@ -136,12 +141,12 @@ mod tests {
             ended: None,
             trace: None,
         });
-        peaks.observe(&Event { at: Timestamp(ms * 1_000_000), source: SourceId(0), body });
+        peaks.observe(&Event { at: at(ms), source: SourceId(0), body });
     }
 
     fn told(peaks: &mut Peaks, ms: u64) -> Vec<f64> {
         let mut all = Vec::new();
-        peaks.report(Timestamp(ms * 1_000_000), &mut |body| match body {
+        peaks.report(at(ms), &mut |body| match body {
             Body::StagePeak(p) | Body::QueuePeak(p) => all.push(p.peak),
             _ => {}
         });
@@ -166,7 +171,7 @@ mod tests {
         let mut peaks = Peaks::new(Duration::from_millis(100));
         for (ms, depth) in [(100_000, 3.0), (100_001, 9.0), (100_002, 1.0)] {
             let body = Body::Queue(Queue { pipeline: "p", queue: "q", depth, limit: None });
-            peaks.observe(&Event { at: Timestamp(ms * 1_000_000), source: SourceId(0), body });
+            peaks.observe(&Event { at: at(ms), source: SourceId(0), body });
         }
         assert_eq!(told(&mut peaks, 100_500), [9.0]);
     }

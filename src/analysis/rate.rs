@@ -62,7 +62,7 @@ impl Rates {
     pub fn observe(&mut self, event: &Event<'_>) {
         match &event.body {
             Body::Device(device) => {
-                self.streams.insert(event.source, Stream::new(*device, event.at.0));
+                self.streams.insert(event.source, Stream::new(*device, event.at.steady));
                 self.memories.entry(event.source).or_default();
                 self.delays.reserve(READS);
             }
@@ -72,9 +72,9 @@ impl Rates {
             Body::Samples(samples) => {
                 if let Some(stream) = self.streams.get_mut(&event.source) {
                     let again = std::mem::take(&mut stream.repeated).min(samples.frames);
-                    stream.advance(event.at.0, (samples.frames - again).into());
-                    stream.timed(event.at.0, samples.frames - again);
-                    stream.sample(event.at.0, samples.count() as u64);
+                    stream.advance(event.at.steady, (samples.frames - again).into());
+                    stream.timed(event.at.steady, samples.frames - again);
+                    stream.sample(event.at, samples.count() as u64);
                 }
             }
             // It is among the frames that are told next.
@@ -86,8 +86,8 @@ impl Rates {
             Body::Lost(lost) => {
                 if let Some(stream) = self.streams.get_mut(&event.source) {
                     stream.tells = true;
-                    stream.advance(event.at.0, lost.packets.into());
-                    stream.timed(event.at.0, 0);
+                    stream.advance(event.at.steady, lost.packets.into());
+                    stream.timed(event.at.steady, 0);
                     if let Some(hole) = &mut stream.hole {
                         hole.seen = true;
                     }
@@ -105,7 +105,7 @@ impl Rates {
     /// Says how each device streams.
     pub fn report(&mut self, now: Timestamp, out: &mut dyn FnMut(SourceId, Body<'_>)) {
         for (&source, stream) in &mut self.streams {
-            if let Some(hidden) = stream.settle(now.0) {
+            if let Some(hidden) = stream.settle(now.steady) {
                 out(source, Body::Hidden(hidden));
             }
             self.delays.clear();
@@ -113,7 +113,7 @@ impl Rates {
             if !self.delays.is_empty() {
                 out(source, Body::Arrivals(Arrivals { delays: &self.delays }));
             }
-            let flow = stream.flow(now.0);
+            let flow = stream.flow(now.steady);
             out(source, Body::Flow(flow));
             if let Some(memory) = self.memories.get_mut(&source) {
                 memory.streaming = flow.streaming;
@@ -131,13 +131,14 @@ impl Rates {
     }
 }
 
-/// One device. Times are nanoseconds since the epoch.
+/// One device. Times are nanoseconds by the steady clock.
 #[derive(Debug)]
 struct Stream {
     device: Device,
     opened: u64,
     samples: u64,
-    last_sample: Option<u64>,
+    /// By both clocks: people want to know when it was.
+    last_sample: Option<Timestamp>,
     /// Packets by the device's counter, those that are missing included.
     packets: u64,
     last_packet: Option<u64>,
@@ -276,17 +277,18 @@ impl Stream {
         }
     }
 
-    fn sample(&mut self, at: u64, count: u64) {
+    fn sample(&mut self, moment: Timestamp, count: u64) {
         if count == 0 {
             return;
         }
         self.samples += count;
-        let gap = at.saturating_sub(self.last_sample.unwrap_or(at));
+        let at = moment.steady;
+        let gap = self.last_sample.map_or(0, |last| at.saturating_sub(last.steady));
         let number = at / SLOT;
         if let Some(slot) = self.slots.get_mut(usize::try_from(number % SLOTS as u64).unwrap_or_default()) {
             *slot = if slot.0 == number { (number, slot.1.max(gap)) } else { (number, gap) };
         }
-        self.last_sample = Some(at);
+        self.last_sample = Some(moment);
         // The first read is where counting begins, all of it.
         match self.marks.first_mut().filter(|first| self.marked == 1 && first.0 == at) {
             Some(first) => first.1 = self.samples,
@@ -316,18 +318,18 @@ impl Stream {
         }
         let hides = self.hole.as_ref().is_some_and(|hole| {
             // One that nothing is known of in time is none.
-            self.hides(hole.longest) && (now < hole.ended + INTERRUPTION || self.measured().is_some())
+            self.hides(hole.longest) && (now.saturating_sub(hole.ended) < INTERRUPTION || self.measured().is_some())
         });
         if !hides {
             self.hole = None;
         }
         let rate = self.measured()?;
         // Where bursts are as long as pauses, the last pause is never long ago.
-        let due = |hole: &&mut Hole| now >= hole.ended + SETTLED || now >= hole.began + CAUGHT_UP;
+        let due = |hole: &&mut Hole| now.saturating_sub(hole.ended) >= SETTLED || now.saturating_sub(hole.began) >= CAUGHT_UP;
         let hole = self.hole.as_mut().filter(due)?;
         let (since, before) = std::mem::replace(&mut hole.mark, (now, self.packets));
         let made = rate * (seconds(now.saturating_sub(since)) * (1.0 + FASTER) + JITTER);
-        let behind = (self.packets - before) as f64 > made && now < hole.ended + CAUGHT_UP;
+        let behind = (self.packets - before) as f64 > made && now.saturating_sub(hole.ended) < CAUGHT_UP;
         // What came late says nothing of how fast the device is.
         self.resumed = (last, self.packets);
         if behind {
@@ -360,8 +362,6 @@ impl Stream {
     }
 
     fn flow(&mut self, now: u64) -> Flow {
-        // A clock that was set back does not put off the silence.
-        self.last_sample = self.last_sample.map(|last| last.min(now));
         if self.marked > 0 {
             self.mark(now);
         }
@@ -374,13 +374,13 @@ impl Stream {
         let minute = newest.saturating_sub(SLOTS as u64 - 1)..=newest;
         let over =
             self.slots.iter().filter(|slot| minute.contains(&slot.0)).map(|slot| slot.1).max().unwrap_or(0);
-        let silence = now.saturating_sub(self.last_sample.unwrap_or(self.opened));
+        let silence = now.saturating_sub(self.last_sample.map_or(self.opened, |last| last.steady));
         let patience = nominal.map_or(SILENT, |nominal| SILENT.max((PERIODS * 1e9 / nominal) as u64));
         Flow {
             rate,
             ratio: rate.zip(nominal).map(|(rate, nominal)| rate / nominal),
             longest_gap: seconds(over.max(silence)),
-            last: self.last_sample.map(|last| Timestamp(last).seconds()),
+            last: self.last_sample.map(Timestamp::wall_seconds),
             streaming: self.last_sample.is_some() && silence <= patience,
             drift: self.drift(),
         }
@@ -388,7 +388,7 @@ impl Stream {
 }
 
 pub(super) fn seconds(nanos: u64) -> f64 {
-    Timestamp(nanos).seconds()
+    nanos as f64 / 1e9
 }
 
 #[cfg(test)]

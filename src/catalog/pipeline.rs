@@ -115,7 +115,7 @@ static LAG: Metric = Metric {
         if let Body::Stage(s) = &event.body
             && let Some(ended) = s.ended
         {
-            row.set(&[s.pipeline, s.stage], event.at.seconds() - ended);
+            row.set(&[s.pipeline, s.stage], event.at.wall_seconds() - ended);
         }
     },
     ..STAGE

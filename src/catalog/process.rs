@@ -195,7 +195,7 @@ pub(super) mod tests {
 
     /// What every metric of `page` reads of `body`, by its exposed name.
     pub(in super::super) fn readings(page: &Page, body: Body<'_>) -> BTreeMap<String, Recording> {
-        let event = Event { at: Timestamp(0), source: SourceId(0), body };
+        let event = Event { at: Timestamp::both(0), source: SourceId(0), body };
         let mut out = BTreeMap::new();
         for metric in page.metrics {
             assert_eq!(metric.on, [body.topic()], "{metric:?}");

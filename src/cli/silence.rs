@@ -96,7 +96,7 @@ async fn done(args: &Args, server: &Alertmanager) -> Result<String, String> {
 
 /// The time so many seconds from now: RFC 3339 in UTC.
 fn stamp(later: u64) -> String {
-    let seconds = (now().0 / 1_000_000_000).saturating_add(later);
+    let seconds = (now().wall / 1_000_000_000).saturating_add(later);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = run::date(days);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)

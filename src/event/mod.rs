@@ -42,21 +42,41 @@ pub use program::*;
 pub use stream::*;
 pub use tap::*;
 
-/// Nanoseconds since the Unix epoch, stamped once where bytes arrive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(pub u64);
+/// When bytes arrived, by two clocks that are read together, once.
+///
+/// The steady clock is never set: intervals, rates, ages and losses come from it. The wall clock is what people and
+/// other machines read, and it is set now and then, forward or back: it is for timestamps and days alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Nanoseconds by the steady clock. Its zero means nothing.
+    pub steady: u64,
+    /// Nanoseconds since the Unix epoch by the wall clock.
+    pub wall: u64,
+}
 
 impl Timestamp {
-    /// Seconds since the epoch, with their fraction.
+    /// A moment at which both clocks read the same, as where only one is known.
     #[must_use]
-    pub fn seconds(self) -> f64 {
-        self.0 as f64 / 1e9
+    pub const fn both(nanos: u64) -> Self {
+        Self { steady: nanos, wall: nanos }
     }
 
-    /// Whole seconds since the epoch; enough until the year 2106.
+    /// Whole seconds by the steady clock, counted from 1: 0 is never.
     #[must_use]
-    pub fn whole_seconds(self) -> u32 {
-        u32::try_from(self.0 / 1_000_000_000).unwrap_or(u32::MAX)
+    pub fn steady_second(self) -> u32 {
+        u32::try_from(self.steady / 1_000_000_000 + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Seconds since the epoch by the wall clock, with their fraction.
+    #[must_use]
+    pub fn wall_seconds(self) -> f64 {
+        self.wall as f64 / 1e9
+    }
+
+    /// Whole seconds since the epoch by the wall clock; enough until the year 2106.
+    #[must_use]
+    pub fn wall_second(self) -> u32 {
+        u32::try_from(self.wall / 1_000_000_000).unwrap_or(u32::MAX)
     }
 }
 
@@ -233,8 +253,6 @@ pub struct Received {
 /// One attempt to ask a polled source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pass {
-    /// When the attempt began. Series of the source that were not seen since are gone.
-    pub began: Timestamp,
     /// How long it took.
     pub seconds: f64,
     /// Whether it brought an answer.

@@ -122,7 +122,7 @@ impl Site {
         let wanted = accept::format(request.headers());
         let mut out = self.buffers.take();
         self.refresh();
-        self.own.time.set(now().seconds());
+        self.own.time.set(now().wall_seconds());
         self.hub.write(wanted.format, &mut out);
         self.own.write(wanted.format, &mut out);
         if wanted.format == Format::OpenMetrics {

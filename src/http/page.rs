@@ -149,7 +149,7 @@ mod tests {
     fn what_is_dead_is_not_up() {
         let hub = Hub::default();
         let send = |source: SourceId, body: Body<'_>| {
-            hub.lock().fold(&Event { at: Timestamp(1), source, body });
+            hub.lock().fold(&Event { at: Timestamp::both(1), source, body });
         };
         let mut listed = Vec::new();
         let mut add = |name: &str, kind| {
@@ -186,8 +186,8 @@ mod tests {
         let source = hub.add_source("engine");
         let listed =
             [Listed { name: "engine".to_owned(), kind: "scrape", place: "here".to_owned(), trouble: None }];
-        let link = |link| hub.lock().fold(&Event { at: Timestamp(0), source, body: Body::Link(link) });
-        hub.lock().down(Timestamp(0), source, "line 1 is <wrong>");
+        let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
+        hub.lock().down(Timestamp::both(0), source, "line 1 is <wrong>");
         link(Link::Down);
         let page = landing(&hub, &listed);
         assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");

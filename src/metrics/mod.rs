@@ -88,7 +88,7 @@ pub struct Registry {
     ladders: HashMap<String, Vec<f64>>,
     series: usize,
     next_sweep: u32,
-    /// When the last event happened, whole seconds.
+    /// When the last event happened by the wall clock, whole seconds.
     now: u32,
     created: bool,
     scratch: Vec<u8>,
@@ -177,14 +177,14 @@ impl Registry {
     /// # Errors
     /// Why an observation found no series.
     pub fn fold(&mut self, event: &Event<'_>) -> Result<(), FaultKind> {
-        self.now = event.at.whole_seconds();
+        self.now = event.at.wall_second();
         match &event.body {
             Body::Observation(observation) => return self.observe(event, observation),
             Body::Link(Link::Down) => self.forget(event.source),
             Body::Device(_) => self.forget_signal(event.source),
             Body::Flow(flow) if !flow.streaming => self.forget_signal(event.source),
             Body::Pass(Pass { ok: true, .. }) => self.end_pass(event.source),
-            Body::Tick => self.sweep(event.at.whole_seconds()),
+            Body::Tick => self.sweep(event.at.steady_second()),
             _ => {}
         }
         let topic = event.body.topic() as usize;
@@ -257,7 +257,7 @@ impl Registry {
             {
                 let change = lawful::change(o.change, kind)?;
                 series.change(&change, o.trace, at, ladder)?;
-                series.touched = at.whole_seconds();
+                series.touched = at.steady_second();
                 series.source = event.source.0;
                 series.pass = pass;
                 return Ok(());
@@ -282,7 +282,7 @@ impl Registry {
         let overflow = family.overflow == Some(slot);
         if let Some((series, ladder)) = family.get_mut(slot) {
             series.change(&change, o.trace, event.at, ladder)?;
-            series.touched = event.at.whole_seconds();
+            series.touched = event.at.steady_second();
             series.ttl = ttl;
             series.source = event.source.0;
             series.pass = pass;
@@ -350,7 +350,7 @@ impl Registry {
         if now < self.next_sweep {
             return;
         }
-        self.next_sweep = now + WINDOW;
+        self.next_sweep = now.saturating_add(WINDOW);
         for family in self.families.iter_mut().filter(|f| f.kind == Kind::Gauge && f.metric.is_none()) {
             family.series_mut().for_each(Series::roll);
         }

@@ -27,7 +27,7 @@ impl Reader<'_, '_> {
             // What no series could hold was refused by the decoder.
             _ => drop(series.change(change, trace, self.event.at, ladder)),
         }
-        series.touched = self.event.at.whole_seconds();
+        series.touched = self.event.at.steady_second();
         series.source = source.0;
         series.pass = pass;
     }

@@ -115,11 +115,11 @@ pub(super) struct Series {
     /// As written between the braces, escaped: `pipeline="decoder",stage="classify"`.
     pub labels: Box<str>,
     pub value: Value,
-    /// When it last changed, seconds since the epoch; 0 if it never did.
+    /// The steady second in which it last changed; 0 if it never did.
     pub touched: u32,
     /// Seconds it may stay silent, if it has a limit of its own; 0 for the family's.
     pub ttl: u32,
-    /// When it came into being, seconds since the epoch.
+    /// When it came into being, seconds since the epoch by the wall clock.
     pub born: u32,
     /// Who changed it last.
     pub source: u32,

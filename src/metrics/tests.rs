@@ -19,7 +19,7 @@ fn registry(limits: Limits) -> (Registry, SourceId) {
 }
 
 fn event(source: SourceId, second: u64, body: Body<'_>) -> Event<'_> {
-    Event { at: Timestamp(second * SECOND), source, body }
+    Event { at: Timestamp::both(second * SECOND), source, body }
 }
 
 fn stage<'a>(pipeline: &'a str, stage: &'a str, seconds: f64) -> Body<'a> {
@@ -336,7 +336,7 @@ fn a_pass_forgets_what_it_did_not_show() {
     let reads = |r: &mut Registry, name: &str, v| {
         Named::new(name, Kind::Counter, &[]).fold(r, source, 1, Change::Reads(v)).unwrap();
     };
-    let pass = |ok| Body::Pass(Pass { began: Timestamp(0), seconds: 0.1, ok });
+    let pass = |ok| Body::Pass(Pass { seconds: 0.1, ok });
     reads(&mut r, "a", 1.0);
     reads(&mut r, "b", 2.0);
     r.fold(&event(source, 1, pass(true))).unwrap();
@@ -503,6 +503,26 @@ fn series_say_when_they_began_if_wanted() {
         assert!(open.lines().any(|l| l == line), "{line}\n{open}");
     }
     assert!(!text(&r, Format::Classic).contains("_created"));
+}
+
+#[test]
+fn a_wall_clock_that_is_set_neither_forgets_nor_keeps() {
+    let (mut r, source) = registry(Limits { fresh_seconds: 60, ..Limits::default() });
+    r.set_created(true);
+    let at = |second: u64, wall: u64| Timestamp { steady: second * SECOND, wall: wall * SECOND };
+    let (g, c) = (Named::new("g", Kind::Gauge, &[]), Named::new("c", Kind::Counter, &[]));
+    for (named, change) in [(&g, Change::Set(1.0)), (&c, Change::Add(1.0))] {
+        let observation = Observation { key: &[named.0.name.as_bytes()[0]], spelling: named, change, trace: None };
+        r.fold(&Event { at: at(0, 5_000), source, body: Body::Observation(observation) }).unwrap();
+    }
+    let mut told = |second, wall| {
+        r.fold(&Event { at: at(second, wall), source, body: Body::Tick }).unwrap();
+        text(&r, Format::OpenMetrics)
+    };
+    // An hour forward, and years back.
+    assert!(told(30, 8_600).contains("\ng 1\n"));
+    let late = told(90, 10);
+    assert!(!late.contains("\ng 1\n") && late.contains("\nc_created 5000\n"), "{late}");
 }
 
 #[test]

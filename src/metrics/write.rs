@@ -229,7 +229,7 @@ impl Page<'_> {
         self.out.extend_from_slice(b"\"} ");
         number::float(self.out, e.value);
         self.out.push(b' ');
-        number::float(self.out, e.at.seconds());
+        number::float(self.out, e.at.wall_seconds());
     }
 }
 

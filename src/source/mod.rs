@@ -34,12 +34,19 @@ use crate::decode::Decoder;
 use crate::event::{Body, Event, Link, Pass, Received, SourceId, Timestamp};
 use crate::hub::Hub;
 
-/// The time. Nothing below this floor asks for it.
+/// The time by both clocks. Nothing below this floor asks for it.
+///
+/// The steady clock is the one that goes on while the machine sleeps (`CLOCK_BOOTTIME`): a device goes on then as well,
+/// and what it sent meanwhile is as lost, and what is known of it as old, as if the machine had been awake. Tokio's timers
+/// stand still meanwhile, which only puts off the next look.
 #[must_use]
 pub fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the time is read")]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let steady = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let steady = Duration::try_from(steady).unwrap_or_default();
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Timestamp { steady: nanos(steady), wall: nanos(wall) }
 }
 
 /// A source's way into the hub. Never waits for anything but the hub's lock, which is held for
@@ -75,7 +82,7 @@ struct Limit {
 impl Limit {
     /// Whether one more event may pass in this second.
     fn admits(&self, at: Timestamp) -> bool {
-        let second = at.0 / 1_000_000_000;
+        let second = at.steady_second().into();
         // Two connections may both turn the second; one event too many is no harm.
         if self.second.swap(second, Ordering::Relaxed) != second {
             self.events.store(0, Ordering::Relaxed);
@@ -235,7 +242,6 @@ where
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let began = now();
         #[expect(clippy::disallowed_methods, reason = "how long an attempt takes is measured here")]
         let clock = Instant::now();
         let outcome = tokio::select! {
@@ -244,7 +250,7 @@ where
                 answer.unwrap_or_else(|_| Err(format!("no answer within {} s", deadline.as_secs_f64())))
             }
         };
-        feed.send(Body::Pass(Pass { began, seconds: clock.elapsed().as_secs_f64(), ok: outcome.is_ok() }));
+        feed.send(Body::Pass(Pass { seconds: clock.elapsed().as_secs_f64(), ok: outcome.is_ok() }));
         let next = if outcome.is_ok() { Link::Up } else { Link::Down };
         if let Err(why) = &outcome
             && feed.down(why)
@@ -270,7 +276,7 @@ mod tests {
     fn a_bad_line_is_shed_as_one() {
         let hub = Arc::new(Hub::default());
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s").with_limit(Some(1));
-        feed.batch(Timestamp(1), |out| {
+        feed.batch(Timestamp::both(1), |out| {
             for _ in 0..3 {
                 out(Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 5 }));
                 out(Body::Refused(b"hello"));
@@ -279,6 +285,33 @@ mod tests {
         let read = |family, labels| hub.lock().registry.number(family, labels);
         assert_eq!(read("neural_source_faults", "source=\"s\",kind=\"syntax\""), Some(1.0));
         assert_eq!(read("neural_source_shed", "source=\"s\""), Some(2.0));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_neither_sheds_nor_admits() {
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s").with_limit(Some(1));
+        let second = 1_000_000_000;
+        let send = |steady, wall| {
+            let fault = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 5 });
+            feed.batch(Timestamp { steady, wall }, |out| out(fault));
+            hub.lock().registry.number("neural_source_shed", "source=\"s\"").unwrap_or_default()
+        };
+        // The wall clock stands still, then jumps.
+        assert_eq!(send(0, second), 0.0);
+        assert_eq!(send(second, second), 0.0);
+        assert_eq!(send(second + 1, 9 * second), 1.0);
+        assert_eq!(send(second + 2, 0), 2.0);
+    }
+
+    #[test]
+    fn the_steady_clock_is_not_the_wall_clock() {
+        let before = now();
+        std::thread::sleep(Duration::from_millis(5));
+        let after = now();
+        assert!((5_000_000..5_000_000_000).contains(&(after.steady - before.steady)), "{before:?} {after:?}");
+        // That of a machine that has run since 1970.
+        assert!(after.steady < after.wall / 2, "{after:?}");
     }
 
     #[tokio::test]

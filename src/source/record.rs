@@ -1,9 +1,11 @@
 //! Recordings: raw bytes as they arrived, with when and from whom.
 //!
 //! A recording begins with [`MAGIC`] and a line of JSON that names the sources and their
-//! protocols. Then come pieces, each a header of 20 bytes and its bytes: nanoseconds since the
-//! epoch (u64), source (u32), stream (u32) and length (u32), all little endian. A piece of length 0
-//! ends its stream. Played through the same decoders it gives the same numbers.
+//! protocols. Then come pieces, each a header of 28 bytes and its bytes: nanoseconds by the steady clock (u64),
+//! nanoseconds since the epoch (u64), source (u32), stream (u32) and length (u32), all little endian. A piece of
+//! length 0 ends its stream. Played through the same decoders it gives the same numbers.
+//!
+//! Version 1 had the time since the epoch alone, which is then that of both clocks. It is read and no longer written.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -16,7 +18,9 @@ use crate::decode::Options;
 use crate::event::Timestamp;
 
 /// The first bytes of a recording.
-pub const MAGIC: &[u8] = b"neural-exporter recording 1\n";
+pub const MAGIC: &[u8] = b"neural-exporter recording 2\n";
+/// Those of one that has the wall clock alone.
+const WALL_ONLY: &[u8] = b"neural-exporter recording 1\n";
 /// Which sources can be recorded, for people.
 pub const RECORDED: &str =
     "only jsonl, statsd, serial, brainflow, cerebus and openbci_gui bring bytes that can be played again";
@@ -82,8 +86,9 @@ impl Recorder {
             return;
         }
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let header =
-            [&at.0.to_le_bytes()[..], &source.to_le_bytes(), &stream.to_le_bytes(), &length.to_le_bytes()];
+        let times = [at.steady.to_le_bytes(), at.wall.to_le_bytes()];
+        let words = [source.to_le_bytes(), stream.to_le_bytes(), length.to_le_bytes()];
+        let header = [times.as_flattened(), words.as_flattened()];
         let wrote =
             header.iter().try_for_each(|part| out.0.write_all(part)).and_then(|()| out.0.write_all(bytes));
         out.1 = wrote.err();
@@ -108,6 +113,7 @@ pub struct Recording {
     /// The sources in it.
     pub sources: Vec<Recorded>,
     from: BufReader<File>,
+    wall_only: bool,
     cut: bool,
 }
 
@@ -120,7 +126,9 @@ impl Recording {
         let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         let mut from = BufReader::with_capacity(1 << 20, File::open(path)?);
         let mut magic = vec![0; MAGIC.len()];
-        if from.read_exact(&mut magic).is_err() || magic != MAGIC {
+        let whole = from.read_exact(&mut magic).is_ok();
+        let wall_only = magic == WALL_ONLY;
+        if !(whole && (wall_only || magic == MAGIC)) {
             return Err(wrong("this is not a recording that `neural-exporter record` made"));
         }
         let mut line = Vec::new();
@@ -133,7 +141,7 @@ impl Recording {
         }
         let sources = serde_json::from_slice(&line)
             .map_err(|e| wrong(&format!("the recording's list of sources: {e}")))?;
-        Ok(Self { sources, from, cut: false })
+        Ok(Self { sources, from, wall_only, cut: false })
     }
 
     /// The next piece; `None` at the end, also at one that was cut by a crash.
@@ -160,12 +168,11 @@ impl Recording {
     }
 
     fn rest(&mut self) -> io::Result<Piece> {
-        let mut header = [0; 20];
-        self.from.read_exact(&mut header)?;
-        let word =
-            |i: usize| header.get(i..i + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
-        let at = header.get(..8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
-        let length = word(16);
+        let Self { from, wall_only, .. } = self;
+        let steady = if *wall_only { None } else { Some(time(from)?) };
+        let wall = time(from)?;
+        let at = Timestamp { steady: steady.unwrap_or(wall), wall };
+        let (source, stream, length) = (word(from)?, word(from)?, word(from)?);
         if length > LONGEST {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -174,8 +181,18 @@ impl Recording {
         }
         let mut bytes = vec![0; length as usize];
         self.from.read_exact(&mut bytes)?;
-        Ok(Piece { at: Timestamp(at), source: word(8), stream: word(12), bytes })
+        Ok(Piece { at, source, stream, bytes })
     }
+}
+
+fn time(from: &mut impl Read) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    from.read_exact(&mut bytes).map(|()| u64::from_le_bytes(bytes))
+}
+
+fn word(from: &mut impl Read) -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    from.read_exact(&mut bytes).map(|()| u32::from_le_bytes(bytes))
 }
 
 #[cfg(test)]
@@ -189,22 +206,24 @@ mod tests {
         let sources =
             vec![Recorded { name: "p".into(), protocol: "jsonl".into(), board: Options::default() }];
         let recorder = Recorder::create(&path, &sources).unwrap();
-        recorder.piece(Timestamp(5), 0, 1, b"abc");
-        recorder.piece(Timestamp(6), 0, 1, b"");
+        // The wall clock was set back in between.
+        let at = |steady, wall| Timestamp { steady, wall };
+        recorder.piece(at(5, 90), 0, 1, b"abc");
+        recorder.piece(at(6, 80), 0, 1, b"");
         recorder.finish().unwrap();
         assert_eq!(recorder.place(&sources[0]), Some(0));
         assert_eq!(recorder.place(&Recorded { protocol: "statsd".into(), ..sources[0].clone() }), None);
         assert!(Recorder::create(&path, &sources).is_err(), "an old recording is not overwritten");
         let mut recording = Recording::open(&path).unwrap();
         assert_eq!(recording.sources, sources);
-        let piece = |at, bytes: &[u8]| Piece { at: Timestamp(at), source: 0, stream: 1, bytes: bytes.into() };
-        assert_eq!(recording.piece().unwrap(), Some(piece(5, b"abc")));
-        assert_eq!(recording.piece().unwrap(), Some(piece(6, b"")));
+        let piece = |at, bytes: &[u8]| Piece { at, source: 0, stream: 1, bytes: bytes.into() };
+        assert_eq!(recording.piece().unwrap(), Some(piece(at(5, 90), b"abc")));
+        assert_eq!(recording.piece().unwrap(), Some(piece(at(6, 80), b"")));
         assert_eq!(recording.piece().unwrap(), None);
         assert!(!recording.is_cut());
         // Cut within the second header, and within the bytes of the first piece.
         let whole = std::fs::read(&path).unwrap();
-        for (left, pieces) in [(1, 1), (19, 1), (21, 0), (40, 0)] {
+        for (left, pieces) in [(1, 1), (27, 1), (29, 0), (50, 0)] {
             std::fs::write(&path, &whole[..whole.len() - left]).unwrap();
             let mut recording = Recording::open(&path).unwrap();
             let played = std::iter::from_fn(|| recording.piece().unwrap()).count();
@@ -212,5 +231,18 @@ mod tests {
         }
         std::fs::write(&path, "something else").unwrap();
         assert!(Recording::open(&path).is_err());
+    }
+
+    #[test]
+    fn a_recording_with_one_clock_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.rec");
+        let head = b"neural-exporter recording 1\n[{\"name\":\"p\",\"protocol\":\"jsonl\"}]\n";
+        let piece = [&7_u64.to_le_bytes()[..], &[0; 4], &1_u32.to_le_bytes(), &3_u32.to_le_bytes(), b"abc"];
+        std::fs::write(&path, [&head[..], &piece.concat()].concat()).unwrap();
+        let mut recording = Recording::open(&path).unwrap();
+        let piece = Piece { at: Timestamp::both(7), source: 0, stream: 1, bytes: b"abc".into() };
+        assert_eq!(recording.piece().unwrap(), Some(piece));
+        assert_eq!(recording.piece().unwrap(), None);
     }
 }

@@ -70,10 +70,10 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played
     let feeds: Vec<Feed> =
         recording.sources.iter().map(|s| Feed::new(hub.clone(), hub.add_source(&s.name), &s.name)).collect();
     let mut streams = Streams::default();
-    let (mut pieces, mut last) = (0, Timestamp(0));
+    let (mut pieces, mut last) = (0, Timestamp::both(0));
     while let Some(piece) = recording.piece()? {
         let Some(feed) = feeds.get(piece.source as usize) else { continue };
-        if last.whole_seconds() != piece.at.whole_seconds() {
+        if last.steady_second() != piece.at.steady_second() {
             feed.send_at(piece.at, Body::Tick);
         }
         last = piece.at;
@@ -116,7 +116,7 @@ async fn play(
     let began = tokio::time::Instant::now();
     let mut first = None;
     while let Some(piece) = recording.piece()? {
-        let since = piece.at.0.saturating_sub(*first.get_or_insert(piece.at.0));
+        let since = piece.at.steady.saturating_sub(*first.get_or_insert(piece.at.steady));
         if speed > 0.0 {
             let due = began + Duration::from_nanos(since).div_f64(speed);
             tokio::select! {

@@ -32,7 +32,7 @@ fn check(what: &str, protocol: Protocol, line: impl Fn(u64, &mut String)) {
     let reads: Vec<&[u8]> = text.as_bytes().chunks(4000).collect();
     let mut pass = |second: u64| {
         for read in &reads {
-            feed.take(Timestamp(NOW.0 + second * 1_000_000_000), read, 1, &mut *decoder);
+            feed.take(Timestamp::both(NOW.steady + second * 1_000_000_000), read, 1, &mut *decoder);
         }
     };
     pass(0);
@@ -185,11 +185,11 @@ fn frames_of_boards() {
         // Judged as well, over several seconds of signal each time.
         let mut decoder = Judged::new(board.decoder(), Settings::default());
         let stream = boards::frames(board, 0..1024);
-        let mut at = NOW.0;
+        let mut at = NOW.steady;
         let mut pass = || {
             for read in stream.chunks(150) {
                 at += 16_000_000;
-                feed.take(Timestamp(at), read, 1, &mut decoder);
+                feed.take(Timestamp::both(at), read, 1, &mut decoder);
             }
         };
         // Until the fastest was judged.
@@ -212,11 +212,11 @@ fn datagrams_of_programs() {
         // Their times go on, so that nothing begins anew.
         let parts: Vec<Vec<u8>> =
             (0..8).map(|part| datagrams::rows(protocol, part * 400..(part + 1) * 400)).collect();
-        let mut at = NOW.0;
+        let mut at = NOW.steady;
         let mut pass = |parts: &[Vec<u8>]| {
             for read in parts.iter().flat_map(|part| part.chunks(3000)) {
                 at += 12_000_000;
-                feed.take(Timestamp(at), read, 1, &mut decoder);
+                feed.take(Timestamp::both(at), read, 1, &mut decoder);
             }
         };
         pass(&parts[..4]);

@@ -147,8 +147,8 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Refused => vec![Body::Refused(b"x")],
         Topic::Shed => vec![Body::Shed(1)],
         Topic::Pass => vec![
-            Body::Pass(Pass { began: NOW, seconds: 0.1, ok: true }),
-            Body::Pass(Pass { began: NOW, seconds: 0.1, ok: false }),
+            Body::Pass(Pass { seconds: 0.1, ok: true }),
+            Body::Pass(Pass { seconds: 0.1, ok: false }),
         ],
         Topic::Socket => vec![Body::Socket(SocketState {
             listen: "udp://127.0.0.1:1",
@@ -164,7 +164,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             seconds: 0.1,
             error,
             items: Some(8.0),
-            ended: Some(NOW.seconds()),
+            ended: Some(NOW.wall_seconds()),
             trace,
         })],
         Topic::Queue => vec![Body::Queue(Queue { pipeline, queue: "q", depth: 3.0, limit: Some(10.0) })],
@@ -329,7 +329,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             rate: Some(250.0),
             ratio: Some(1.0),
             longest_gap: 0.02,
-            last: Some(NOW.seconds()),
+            last: Some(NOW.wall_seconds()),
             streaming: true,
             drift: Some(5e-5),
         })],

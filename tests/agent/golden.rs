@@ -95,7 +95,7 @@ fn bytes_become_events_and_series() {
             let mut decoder = protocol.decoder();
             feed.take(NOW, &bytes, 1, &mut *decoder);
             feed.end(NOW, &mut *decoder);
-            feed.send_at(Timestamp(NOW.0 + 1_000_000_000), Body::Tick);
+            feed.send_at(Timestamp::both(NOW.steady + 1_000_000_000), Body::Tick);
             compare_scrapes(&fixture, &hub);
         }
     }

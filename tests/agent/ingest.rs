@@ -50,7 +50,7 @@ fn fed(inputs: &[(Protocol, Noise)]) -> Arc<Hub> {
         feed.end(NOW, &mut *decoder);
     }
     let clock = Feed::new(hub.clone(), hub.add_source("clock"), "clock");
-    clock.send_at(Timestamp(NOW.0 + 1_000_000_000), Body::Tick);
+    clock.send_at(Timestamp::both(NOW.steady + 1_000_000_000), Body::Tick);
     hub
 }
 

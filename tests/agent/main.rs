@@ -31,7 +31,7 @@ use neural_exporter::hub::Hub;
 use neural_exporter::metrics::{Format, Own};
 
 /// A second in which everything in these tests happens.
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+const NOW: Timestamp = Timestamp::both(1_700_000_000_000_000_000);
 
 /// A place in the repository.
 fn at(path: &str) -> PathBuf {

@@ -18,6 +18,8 @@ struct Board {
     feed: Feed,
     decoder: Box<dyn Decoder>,
     at: u64,
+    /// Nanoseconds by which the wall clock was set.
+    set: i64,
     number: u32,
 }
 
@@ -27,7 +29,11 @@ impl Board {
         let feed = Feed::new(hub.clone(), hub.add_source("eeg"), "eeg");
         feed.send_at(NOW, Body::Link(Link::Up));
         let decoder = Box::new(Judged::new(Protocol::Cyton.decoder(), Settings::default()));
-        Self { hub, feed, decoder, at: NOW.0, number: 0 }
+        Self { hub, feed, decoder, at: NOW.steady, set: 0, number: 0 }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp { steady: self.at, wall: self.at.saturating_add_signed(self.set) }
     }
 
     fn stream(&mut self, seconds: u64) {
@@ -40,9 +46,9 @@ impl Board {
                 self.number += 1;
             }
             self.at += SECOND / 50;
-            self.feed.take(Timestamp(self.at), &bytes, 1, &mut *self.decoder);
+            self.feed.take(self.now(), &bytes, 1, &mut *self.decoder);
             if self.at.is_multiple_of(SECOND) {
-                self.feed.send_at(Timestamp(self.at), Body::Tick);
+                self.feed.send_at(self.now(), Body::Tick);
             }
         }
     }
@@ -50,7 +56,7 @@ impl Board {
     fn silence(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.at += SECOND;
-            self.feed.send_at(Timestamp(self.at), Body::Tick);
+            self.feed.send_at(self.now(), Body::Tick);
         }
     }
 
@@ -98,12 +104,12 @@ fn a_board_is_judged_and_its_gauges_go_when_it_is_silent() {
 
     board.stream(2);
     assert_eq!(board.railed(), Some(1.0));
-    board.feed.send_at(Timestamp(board.at), Body::Link(Link::Down));
+    board.feed.send_at(board.now(), Body::Link(Link::Down));
     assert_eq!(board.railed(), None);
 }
 
-#[test]
-fn a_replay_judges_as_the_wire_does() {
+/// A board, and what a replay of what it does in `session` makes of it.
+fn replayed(session: impl FnOnce(&mut Board)) -> (Board, Arc<Hub>) {
     use neural_exporter::source::record::{Recorded, Recorder};
 
     let folder = tempfile::tempdir().unwrap();
@@ -112,10 +118,45 @@ fn a_replay_judges_as_the_wire_does() {
     let recorder = Arc::new(Recorder::create(&path, &sources).unwrap());
     let mut board = Board::new();
     board.feed = board.feed.clone().recorded(recorder.clone(), 0);
-    board.stream(5);
+    session(&mut board);
     recorder.finish().unwrap();
     let hub = Arc::new(Hub::default());
     neural_exporter::source::replay::play_at_once(&path, &hub).unwrap();
+    (board, hub)
+}
+
+#[test]
+fn a_wall_clock_that_is_set_loses_nothing_and_a_replay_says_the_same() {
+    let device = "device=\"eeg\"";
+    let (board, hub) = replayed(|board| {
+        board.stream(10);
+        for seconds in [2, 5, -2, -5, 3600, -86_400] {
+            board.set += seconds * SECOND as i64;
+            for _ in 0..12 {
+                board.stream(1);
+                let rate = board.number("neural_device_rate_hertz", device).unwrap();
+                assert!((rate - 250.0).abs() < 0.1, "{seconds}: {rate}");
+                let gap = board.number("neural_device_longest_gap_seconds", device).unwrap();
+                assert!(gap < 0.03, "{seconds}: {gap}");
+            }
+            assert_eq!(board.number("neural_device_lost_packets", device), Some(0.0), "{seconds}");
+        }
+        board.silence(3);
+        board.number += 750;
+        board.stream(10);
+    });
+    assert_eq!(board.number("neural_device_lost_packets", device), Some(750.0));
+    for family in ["neural_device_lost_packets", "neural_device_gaps", "neural_device_samples"] {
+        assert_eq!(hub.lock().registry.number(family, device), board.number(family, device), "{family}");
+    }
+    let rate = hub.lock().registry.number("neural_device_rate_hertz", device).unwrap();
+    let live = board.number("neural_device_rate_hertz", device).unwrap();
+    assert!((rate - live).abs() < 2.0, "{rate} is not {live}");
+}
+
+#[test]
+fn a_replay_judges_as_the_wire_does() {
+    let (board, hub) = replayed(|board| board.stream(5));
     for (family, labels) in [
         ("neural_channel_quality_ratio", "device=\"eeg\",channel=\"5\""),
         ("neural_channel_band_rms_volts", "device=\"eeg\",channel=\"5\""),

@@ -21,6 +21,8 @@ const DEVICE: Device = Device {
 struct Bench {
     rates: Rates,
     ms: u64,
+    /// Milliseconds by which the wall clock was set.
+    set: i64,
     flow: Option<Flow>,
     hidden: Vec<Hidden>,
     delays: Vec<Delay>,
@@ -32,6 +34,7 @@ impl Bench {
         let mut bench = Self {
             rates: Rates::default(),
             ms: 0,
+            set: 0,
             flow: None,
             hidden: Vec::new(),
             delays: Vec::new(),
@@ -41,8 +44,13 @@ impl Bench {
         bench
     }
 
+    fn now(&self) -> Timestamp {
+        let steady = self.ms * MS;
+        Timestamp { steady, wall: (BEGAN + steady).saturating_add_signed(self.set * MS as i64) }
+    }
+
     fn see(&mut self, body: Body<'_>) {
-        let at = Timestamp(BEGAN + self.ms * MS);
+        let at = self.now();
         self.rates.observe(&Event { at, source: SourceId(3), body });
     }
 
@@ -61,8 +69,9 @@ impl Bench {
                 self.samples(samples);
             }
             if self.ms.is_multiple_of(1000) {
+                let now = self.now();
                 let Self { rates, flow, hidden, delays, stability, .. } = self;
-                rates.report(Timestamp(BEGAN + self.ms * MS), &mut |source, body| {
+                rates.report(now, &mut |source, body| {
                     assert_eq!(source, SourceId(3));
                     match body {
                         Body::Flow(told) => *flow = Some(told),
@@ -186,14 +195,33 @@ fn a_device_that_streams() {
 }
 
 #[test]
-fn a_device_that_ends_as_the_clock_is_set_back_is_silent() {
-    let mut bench = Bench::new();
-    bench.pass(3_600_000, 0);
-    bench.pass(20_000, 4);
-    bench.ms -= 3_600_000;
-    bench.pass(3000, 0);
-    let flow = bench.flow();
-    assert!(!flow.streaming && (1.9..4.1).contains(&flow.longest_gap), "{flow:?}");
+fn a_wall_clock_that_is_set_loses_nothing_and_hides_nothing() {
+    for set in [0, 2000, 5000, -2000, -5000, 3_600_000, -3_600_000, -86_400_000, i64::MIN / MS as i64] {
+        let mut bench = Bench::new();
+        bench.pass(10_000, 4);
+        bench.set = set;
+        for _ in 0..20 {
+            bench.pass(1000, 4);
+            let flow = bench.flow();
+            assert!(flow.streaming && (flow.rate.unwrap() - 250.0).abs() < 1.0, "{set}: {flow:?}");
+            assert!(flow.longest_gap < 0.03, "{set}: {flow:?}");
+            let wall = bench.now().wall_seconds();
+            assert!((flow.last.unwrap() - wall).abs() < 0.02, "{set}: {flow:?} at {wall}");
+        }
+        assert_eq!(bench.hidden, [], "{set}");
+        assert!(bench.delays.iter().all(|d| d.newest < 0.001), "{set}: {:?}", bench.delays);
+        // What is lost while it is set is lost, and a device that ends then is silent.
+        bench.pass(600, 0);
+        bench.set = 0;
+        bench.pass(600, 0);
+        bench.see(Body::Lost(Lost { packets: 44 }));
+        bench.pass(5000, 4);
+        assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }], "{set}");
+        bench.set = set;
+        bench.pass(3000, 0);
+        let flow = bench.flow();
+        assert!(!flow.streaming && (2.7..3.1).contains(&flow.longest_gap), "{set}: {flow:?}");
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl Hearer for Listener {
         let stamps = *self.ear.inner().stamps();
         if stamps.samples > self.samples {
             self.samples = stamps.samples;
-            stamps.last.into_iter().for_each(|last| self.state.age(at.seconds() - last));
+            stamps.last.into_iter().for_each(|last| self.state.age(at.wall_seconds() - last));
         }
     }
 

@@ -183,7 +183,7 @@ impl Asking<'_> {
     /// One connection, from its beginning to its end. Says how long to wait before the next one.
     async fn converse(&mut self, mut rated: impl FnMut(Option<f64>)) -> Duration {
         let Settings { address, retry, keep, .. } = self.settings;
-        let (began, clock) = start();
+        let clock = start();
         let mut peer = match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(peer)) => peer,
             failed => {
@@ -194,7 +194,7 @@ impl Asking<'_> {
                 let why = format!(
                     "{address} cannot be connected to: {why}; see whether it listens in the remote control window, and whether another client has it"
                 );
-                self.outcome(began, clock, Err(&why));
+                self.outcome(clock, Err(&why));
                 return retry.0;
             }
         };
@@ -208,18 +208,18 @@ impl Asking<'_> {
             if round > 1 && !keep {
                 break;
             }
-            let (began, clock) = start();
+            let clock = start();
             let question = if round == 0 { ASK_FACTS } else { ASK_STATE };
-            let outcome = self.question(&mut peer, question, clock, began).await;
+            let outcome = self.question(&mut peer, question, clock).await;
             let ended = outcome.is_err();
             match outcome {
                 Ok(answer) => {
                     // A window that hung answers as soon as it moves again, with the number that it has then.
-                    self.take(answer, round > 0, start().1);
+                    self.take(answer, round > 0, start());
                     rated(self.program.rate);
-                    self.outcome(began, clock, Ok(()));
+                    self.outcome(clock, Ok(()));
                 }
-                Err(why) => self.outcome(began, clock, Err(&why)),
+                Err(why) => self.outcome(clock, Err(&why)),
             }
             if ended {
                 return retry.0;
@@ -235,7 +235,6 @@ impl Asking<'_> {
         peer: &mut TcpStream,
         question: &[u8],
         clock: Instant,
-        began: crate::event::Timestamp,
     ) -> Result<Answer, String> {
         let mut held = Vec::new();
         let mut buffer = [0; 1024];
@@ -255,7 +254,7 @@ impl Asking<'_> {
                 Err(_) => {
                     late = true;
                     let seconds = self.settings.timeout.0.as_secs_f64();
-                    self.outcome(began, clock, Err(&format!("no answer within {seconds} s")));
+                    self.outcome(clock, Err(&format!("no answer within {seconds} s")));
                     continue;
                 }
             };
@@ -324,9 +323,9 @@ impl Asking<'_> {
     }
 
     /// Says how an attempt went, and in the log if that is news.
-    fn outcome(&mut self, began: crate::event::Timestamp, clock: Instant, outcome: Result<(), &str>) {
+    fn outcome(&mut self, clock: Instant, outcome: Result<(), &str>) {
         let seconds = clock.elapsed().as_secs_f64();
-        self.feed.send(Body::Pass(Pass { began, seconds, ok: outcome.is_ok() }));
+        self.feed.send(Body::Pass(Pass { seconds, ok: outcome.is_ok() }));
         let next = if outcome.is_ok() { Link::Up } else { Link::Down };
         if let Err(why) = outcome
             && self.feed.down(why)
@@ -342,10 +341,9 @@ impl Asking<'_> {
     }
 }
 
-fn start() -> (crate::event::Timestamp, Instant) {
-    #[expect(clippy::disallowed_methods, reason = "how long an attempt takes is measured here")]
-    let clock = Instant::now();
-    (now(), clock)
+#[expect(clippy::disallowed_methods, reason = "how long an attempt takes is measured here")]
+fn start() -> Instant {
+    Instant::now()
 }
 
 /// Remembers when which sample was the newest. A count that goes back is that of another run.
@@ -374,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_that_of_the_last_minute_of_one_run() {
-        let zero = start().1;
+        let zero = start();
         let mut marks = VecDeque::new();
         let mut told = Vec::new();
         for second in (0..=200).step_by(5) {
@@ -398,7 +396,7 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
             let (mut peer, _) = listener.accept().await.unwrap();
-            let (began, mut buffer) = (start().1, [0; 1024]);
+            let (began, mut buffer) = (start(), [0; 1024]);
             let facts = "Return: SampleRateHertz 1000Return: RunMode Run";
             for hang in [0, 0, 6] {
                 assert!(peer.read(&mut buffer).await.unwrap() > 0);

@@ -327,7 +327,7 @@ impl Decoder for Ear {
         self.judge.decode(&mut self.stream, bytes, out);
         let sent = self.stream.counts().sent.filter(|sent| before != Some(*sent));
         if let Some(sent) = sent.filter(|_| self.here && self.ages.len() < AGES) {
-            self.ages.push(now().seconds() - sent);
+            self.ages.push(now().wall_seconds() - sent);
         }
     }
 

@@ -49,7 +49,7 @@ impl Counted {
         let (most, apart) = (CROWD.0, CROWD.1.as_nanos() as u64);
         if OPEN.load(Ordering::Relaxed) > most {
             // The same moments for all of them: the machine wakes up once.
-            std::thread::sleep(Duration::from_nanos(apart - now().0 % apart));
+            std::thread::sleep(Duration::from_nanos(apart - now().steady % apart));
         }
     }
 }

@@ -61,7 +61,7 @@ impl Pace {
         if crowded {
             *self = Self { since: at, ..Self::default() };
         } else if self.looks == Self::ROUND {
-            let took = Duration::from_nanos(at.0.saturating_sub(self.since.0));
+            let took = Duration::from_nanos(at.steady.saturating_sub(self.since.steady));
             let fast =
                 if self.fast { self.reads > u64::from(Self::ROUND) } else { took < LOOK * Self::ROUND };
             *self = Self { fast, since: at, ..Self::default() };

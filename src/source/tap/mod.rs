@@ -229,7 +229,7 @@ impl Beside<'_> {
         let Self { copies, decoder, new_decoder, feed, last_piece, .. } = self;
         let Some(piece) = copies.take() else { return false };
         let length = piece.bytes.len() as u64;
-        let paused = piece.at.0.saturating_sub(std::mem::replace(last_piece, piece.at.0)) > PAUSE;
+        let paused = piece.at.steady.saturating_sub(std::mem::replace(last_piece, piece.at.steady)) > PAUSE;
         let done = catch_unwind(AssertUnwindSafe(|| {
             let decoder = decoder.get_or_insert_with(|| new_decoder()).as_mut();
             // What the agent did not see is not lost, nor is what a device does not send because it was told so.

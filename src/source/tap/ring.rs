@@ -96,7 +96,7 @@ impl Taker<'_> {
 }
 
 /// Bytes before each piece: when it came, how long it is, what happened before it.
-const HEAD: usize = 8 + 4 + 1;
+const HEAD: usize = 8 + 8 + 4 + 1;
 /// Something before it is missing.
 const CUT: u8 = 1;
 /// The device was told to start before it.
@@ -127,7 +127,7 @@ impl<'a> Pieces<'a> {
     pub(super) fn give(&mut self, at: Timestamp, bytes: &[u8]) -> bool {
         let mut head = [0; HEAD];
         let before = CUT * u8::from(self.cut) + TOLD * u8::from(self.told);
-        let fields = at.0.to_le_bytes().into_iter();
+        let fields = at.steady.to_le_bytes().into_iter().chain(at.wall.to_le_bytes());
         let fields = fields.chain(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
         for (place, byte) in head.iter_mut().zip(fields.chain([before])) {
             *place = byte;
@@ -171,17 +171,23 @@ impl<'a> Copies<'a> {
         if !self.ring.take(&mut head) {
             return None;
         }
-        let [at @ .., a, b, c, d, before] = head;
-        self.piece.resize(u32::from_le_bytes([a, b, c, d]) as usize, 0);
+        let [steady, wall, length] = [0..8, 8..16, 16..20].map(|place| little(head.get(place)));
+        let before = head.last().copied().unwrap_or_default();
+        self.piece.resize(usize::try_from(length).unwrap_or_default(), 0);
         // A head and its piece are given at once.
         let whole = self.ring.take(&mut self.piece);
         whole.then_some(Piece {
-            at: Timestamp(u64::from_le_bytes(at)),
+            at: Timestamp { steady, wall },
             cut: before & CUT != 0,
             told: before & TOLD != 0,
             bytes: self.piece.as_slice(),
         })
     }
+}
+
+/// A number, its lowest byte first.
+fn little(bytes: Option<&[u8]>) -> u64 {
+    bytes.unwrap_or_default().iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -198,10 +204,10 @@ mod tests {
             if round % 2 == 1 {
                 pieces.told();
             }
-            assert!(pieces.give(Timestamp(round), &bytes));
+            assert!(pieces.give(Timestamp::both(round), &bytes));
             assert_eq!(
                 copies.take(),
-                Some(Piece { at: Timestamp(round), cut: false, told: round % 2 == 1, bytes: &bytes })
+                Some(Piece { at: Timestamp::both(round), cut: false, told: round % 2 == 1, bytes: &bytes })
             );
             assert_eq!(copies.take(), None);
         }
@@ -209,20 +215,20 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_one_hole_and_it_is_told() {
-        let mut ring = Ring::new(100);
+        let mut ring = Ring::new(130);
         let (giver, taker) = ring.ends();
         let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 64));
-        let give = |pieces: &mut Pieces<'_>, at| pieces.give(Timestamp(at), &[at as u8; 10]);
+        let give = |pieces: &mut Pieces<'_>, at| pieces.give(Timestamp::both(at), &[at as u8; 10]);
         assert_eq!((0..6).map(|at| give(&mut pieces, at)).filter(|given| *given).count(), 4);
-        assert_eq!(copies.take().map(|piece| piece.at.0), Some(0));
+        assert_eq!(copies.take().map(|piece| piece.at.steady), Some(0));
         // There is room for one, but not for half of the ring.
         assert!(!give(&mut pieces, 6));
         for at in 1..4 {
-            assert_eq!(copies.take().map(|piece| (piece.at.0, piece.cut)), Some((at, false)));
+            assert_eq!(copies.take().map(|piece| (piece.at.steady, piece.cut)), Some((at, false)));
         }
         assert!(give(&mut pieces, 7) && give(&mut pieces, 8));
-        assert_eq!(copies.take().map(|piece| (piece.at.0, piece.cut)), Some((7, true)));
-        assert_eq!(copies.take().map(|piece| (piece.at.0, piece.cut)), Some((8, false)));
+        assert_eq!(copies.take().map(|piece| (piece.at.steady, piece.cut)), Some((7, true)));
+        assert_eq!(copies.take().map(|piece| (piece.at.steady, piece.cut)), Some((8, false)));
     }
 
     #[test]
@@ -236,7 +242,7 @@ mod tests {
                 for at in 0..20_000 {
                     let bytes: Vec<u8> = (next..next + at % 200).map(|n| n.wrapping_mul(31) as u8).collect();
                     next += at % 200;
-                    while !pieces.give(Timestamp(at.into()), &bytes) {
+                    while !pieces.give(Timestamp::both(at.into()), &bytes) {
                         std::thread::yield_now();
                     }
                 }
@@ -247,7 +253,7 @@ mod tests {
                     std::thread::yield_now();
                     continue;
                 };
-                assert_eq!(piece.at.0, at);
+                assert_eq!(piece.at.steady, at);
                 for byte in piece.bytes {
                     assert_eq!(*byte, next.wrapping_mul(31) as u8);
                     next += 1;
