@@ -298,7 +298,8 @@ impl Voice {
 
     fn due(&mut self, now: u32) -> Vec<Complaint> {
         let Self { names, said, .. } = self;
-        let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && (s.at == 0 || now >= s.at.saturating_add(QUIET)));
+        let due =
+            said.iter_mut().filter(|(_, s)| s.unsaid > 0 && (s.at == 0 || now >= s.at.saturating_add(QUIET)));
         due.map(|(&(source, kind), s)| {
             let (count, line) = (std::mem::take(&mut s.unsaid), s.line.take());
             s.at = now;
@@ -331,7 +332,8 @@ mod tests {
     fn the_reason_why_a_source_is_down_is_the_last_one() {
         let hub = Hub::default();
         let source = hub.add_source("s");
-        let down = |second: u64, why: &str| hub.lock().down(Timestamp::both(second * 1_000_000_000), source, why);
+        let down =
+            |second: u64, why: &str| hub.lock().down(Timestamp::both(second * 1_000_000_000), source, why);
         assert!(down(100, "refused"));
         assert!(!down(200, "refused"), "said once");
         assert!(down(205, "line 7 is wrong"));
@@ -357,7 +359,8 @@ mod tests {
             let body = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 });
             hub.lock().fold(&Event { at: Timestamp::both(0), source, body });
         };
-        let told = |second: u64| hub.complaints(Timestamp::both(second * 1_000_000_000)).first().map(|c| c.count);
+        let told =
+            |second: u64| hub.complaints(Timestamp::both(second * 1_000_000_000)).first().map(|c| c.count);
         assert_eq!(told(100), None);
         fault();
         assert_eq!(told(100), Some(1));

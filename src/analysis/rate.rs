@@ -318,14 +318,17 @@ impl Stream {
         }
         let hides = self.hole.as_ref().is_some_and(|hole| {
             // One that nothing is known of in time is none.
-            self.hides(hole.longest) && (now.saturating_sub(hole.ended) < INTERRUPTION || self.measured().is_some())
+            self.hides(hole.longest)
+                && (now.saturating_sub(hole.ended) < INTERRUPTION || self.measured().is_some())
         });
         if !hides {
             self.hole = None;
         }
         let rate = self.measured()?;
         // Where bursts are as long as pauses, the last pause is never long ago.
-        let due = |hole: &&mut Hole| now.saturating_sub(hole.ended) >= SETTLED || now.saturating_sub(hole.began) >= CAUGHT_UP;
+        let due = |hole: &&mut Hole| {
+            now.saturating_sub(hole.ended) >= SETTLED || now.saturating_sub(hole.began) >= CAUGHT_UP
+        };
         let hole = self.hole.as_mut().filter(due)?;
         let (since, before) = std::mem::replace(&mut hole.mark, (now, self.packets));
         let made = rate * (seconds(now.saturating_sub(since)) * (1.0 + FASTER) + JITTER);

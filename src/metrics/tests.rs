@@ -512,7 +512,8 @@ fn a_wall_clock_that_is_set_neither_forgets_nor_keeps() {
     let at = |second: u64, wall: u64| Timestamp { steady: second * SECOND, wall: wall * SECOND };
     let (g, c) = (Named::new("g", Kind::Gauge, &[]), Named::new("c", Kind::Counter, &[]));
     for (named, change) in [(&g, Change::Set(1.0)), (&c, Change::Add(1.0))] {
-        let observation = Observation { key: &[named.0.name.as_bytes()[0]], spelling: named, change, trace: None };
+        let observation =
+            Observation { key: &[named.0.name.as_bytes()[0]], spelling: named, change, trace: None };
         r.fold(&Event { at: at(0, 5_000), source, body: Body::Observation(observation) }).unwrap();
     }
     let mut told = |second, wall| {

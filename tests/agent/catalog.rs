@@ -146,10 +146,9 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Fault => FaultKind::ALL.iter().map(|&kind| Body::Fault(Fault { kind, bytes: 1 })).collect(),
         Topic::Refused => vec![Body::Refused(b"x")],
         Topic::Shed => vec![Body::Shed(1)],
-        Topic::Pass => vec![
-            Body::Pass(Pass { seconds: 0.1, ok: true }),
-            Body::Pass(Pass { seconds: 0.1, ok: false }),
-        ],
+        Topic::Pass => {
+            vec![Body::Pass(Pass { seconds: 0.1, ok: true }), Body::Pass(Pass { seconds: 0.1, ok: false })]
+        }
         Topic::Socket => vec![Body::Socket(SocketState {
             listen: "udp://127.0.0.1:1",
             drops: 1,
