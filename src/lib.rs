@@ -18,7 +18,7 @@
 //! | 3 | [`hub`]: the one place where events are folded |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured |
-//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`sys`] |
+//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`file`], [`sys`] |
 
 pub mod agent;
 pub mod analysis;
@@ -28,6 +28,7 @@ pub mod config;
 pub mod decode;
 pub mod document;
 pub mod event;
+pub mod file;
 pub mod http;
 pub mod hub;
 pub mod listen;

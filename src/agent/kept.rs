@@ -1,12 +1,13 @@
 //! What outlives a restart: the day's tokens and cost, in one small file.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
 use super::place;
 use crate::analysis::Day;
+use crate::file::{PRIVATE, replace};
 
 /// The file, and what it holds.
 #[derive(Debug)]
@@ -52,11 +53,7 @@ impl Kept {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let new = file.with_extension("new");
-        let mut out = std::fs::File::create(&new)?;
-        out.write_all(serde_json::to_string(&day)?.as_bytes())?;
-        out.sync_all()?;
-        std::fs::rename(&new, file)?;
+        replace(file, serde_json::to_string(&day)?.as_bytes(), PRIVATE)?;
         *kept = day;
         Ok(())
     }

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use super::{Exit, FileArgs, complain, print, run};
 use crate::agent::Failure;
 use crate::catalog::{PAGES, Page, agent};
+use crate::file::{READABLE, make_folders, remove, replace};
 use crate::render::{File, render};
 
 /// Where the list lies, from the folder that is written into.
@@ -130,9 +131,9 @@ fn write(steps: &[Step<'_>], out: &Path, force: bool) -> Result<(String, Exit), 
         let cannot = |why: io::Error| format!("cannot {} {}: {why}", step.what.word(), path.display());
         match step.what {
             What::Create(wanted) | What::Change(wanted) => {
-                replace(&path, wanted.as_bytes()).map_err(cannot)?;
+                put(&path, wanted.as_bytes()).map_err(cannot)?;
             }
-            What::Remove => std::fs::remove_file(&path).map_err(cannot)?,
+            What::Remove => remove(&path).map_err(cannot)?,
             What::Keep(_) => {}
         }
         if let What::Create(wanted) | What::Change(wanted) | What::Keep(wanted) = step.what {
@@ -144,24 +145,19 @@ fn write(steps: &[Step<'_>], out: &Path, force: bool) -> Result<(String, Exit), 
     }
     let path = out.join(LIST);
     if read(&path)?.as_deref() != Some(list.as_bytes()) {
-        replace(&path, list.as_bytes()).map_err(|why| format!("cannot write {}: {why}", path.display()))?;
+        put(&path, list.as_bytes()).map_err(|why| format!("cannot write {}: {why}", path.display()))?;
     }
     let _ = writeln!(text, "{}", count(steps));
     Ok((text, exit))
 }
 
-/// Puts a file in place whole or not at all: a server that reads the folder meanwhile sees one or the other.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+/// Puts a file in place, where a server may read it meanwhile.
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_folders(path)?;
+    if let Some(note) = replace(path, bytes, READABLE)?.note() {
+        complain(&format!("{}: {note}", path.display()));
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let aside = path.with_file_name(name);
-    let mut file = std::fs::File::create(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&aside, path)
+    Ok(())
 }
 
 /// The bytes of a file, if it is there.

@@ -123,11 +123,8 @@ fn announce(settings: &Settings, terminal: &Terminal) {
 /// Gives the account, in words or as a file that is whole when it is there.
 fn tell(ledger: &Ledger, file: Option<&Path>) -> Exit {
     let Some(file) = file else { return print(ledger.words().as_bytes()) };
-    let mut new = file.as_os_str().to_owned();
-    new.push(".new");
-    let written = std::fs::write(&new, ledger.json()).and_then(|()| std::fs::rename(&new, file));
-    match written {
-        Ok(()) => Exit::Fine,
+    match crate::file::replace(file, ledger.json().as_bytes(), crate::file::READABLE) {
+        Ok(_) => Exit::Fine,
         Err(error) => {
             complain(&format!("cannot write {}: {error}", file.display()));
             Exit::Failed

@@ -26,6 +26,18 @@ pub(super) struct Place {
     writes: u64,
 }
 
+/// Why a step failed, and whether what it wrote stands there all the same.
+struct Failed {
+    why: String,
+    left: bool,
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self { why, left: false }
+    }
+}
+
 impl Place {
     pub(super) fn open(settings: &Alertmanager) -> Result<Self, String> {
         Ok(Self {
@@ -79,11 +91,14 @@ impl Place {
                 Action::Delete => self.remove().await,
                 Action::Unchanged | Action::Leave | Action::Refuse => Ok(None),
             };
-            tell.done(step, result);
+            match result {
+                Err(Failed { why, left: true }) => tell.left(step, why),
+                result => tell.done(step, result.map_err(|failed| failed.why)),
+            }
         }
     }
 
-    async fn write(&mut self, step: &Step) -> Result<Option<String>, String> {
+    async fn write(&mut self, step: &Step) -> Result<Option<String>, Failed> {
         let staged = Staged::write(&self.file, &sign(&step.text, &step.mark))?;
         let mut notes = Vec::new();
         match check(&self.amtool, &["check-config"], staged.new_path()).await {
@@ -92,20 +107,28 @@ impl Place {
                 notes.push(format!("{} is not installed: the server alone has checked this", self.amtool));
             }
             Verdict::Wrong(words) => {
-                staged.discard();
-                return Err(format!("not written, because {words}"));
+                return Err(format!("not written, because {words}").into());
             }
         }
-        let kept = self.keep(&step.text).inspect_err(|_| staged.discard())?;
+        let kept = self.keep(&step.text)?;
         notes.extend(kept.iter().map(|copy| format!("what stood there is kept in {}", copy.display())));
-        staged.commit().inspect_err(|_| staged.discard())?;
+        match staged.commit() {
+            Ok(note) => notes.extend(note),
+            Err(why) => {
+                // Nothing was replaced, so nothing is kept.
+                kept.map_or(Ok(()), |copy| files::remove(&copy)).map_err(|more| format!("{why}\n{more}"))?;
+                return Err(why.into());
+            }
+        }
         self.writes += 1;
         let loaded = match self.reload().await {
             Ok(()) => self.stale(&step.text).await,
             Err(why) => Err(format!("the server does not load it: {why}")),
         };
         let Err(why) = loaded else { return Ok((!notes.is_empty()).then(|| notes.join("\n"))) };
-        staged.restore().map_err(|more| format!("{why}\n{more}"))?;
+        if let Err(more) = staged.restore() {
+            return Err(Failed { why: format!("{why}\n{more}"), left: true });
+        }
         if let Some(copy) = kept {
             files::remove(&copy).map_err(|more| format!("{why}\n{more}"))?;
         }
@@ -113,7 +136,7 @@ impl Place {
             Ok(()) => "the file is as before, and the server has reloaded it".to_owned(),
             Err(more) => format!("the file is as before; the server says: {more}"),
         };
-        Err(format!("{why}\n{after}"))
+        Err(format!("{why}\n{after}").into())
     }
 
     /// Keeps what somebody else wrote, if that is what stands there.
@@ -126,18 +149,21 @@ impl Place {
 
     /// What stood there before comes back. An Alertmanager cannot do without a file, so if nothing did, the one that
     /// stays sends nothing to anybody.
-    async fn remove(&mut self) -> Result<Option<String>, String> {
+    async fn remove(&mut self) -> Result<Option<String>, Failed> {
         if files::put_back(&self.file)? {
             self.writes += 1;
             let told = "the configuration that stood there before ours is back";
             return match self.reload().await {
                 Ok(()) => Ok(Some(told.to_owned())),
-                Err(why) => Err(format!("{told}, but the server does not load it: {why}")),
+                Err(why) => {
+                    let why = format!("{told}, but the server does not load it: {why}");
+                    Err(Failed { why, left: true })
+                }
             };
         }
         Staged::write(&self.file, NOTHING)?.commit()?;
         self.writes += 1;
-        self.reload().await?;
+        self.reload().await.map_err(|why| Failed { why, left: true })?;
         Ok(Some(
             "a configuration that sends nothing stands in its place, because a server needs one".to_owned(),
         ))

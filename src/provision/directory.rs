@@ -9,6 +9,7 @@ use super::files::{self, Staged};
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::settings::Directory;
 use super::{Bundle, Teller};
+use crate::file::make_folders;
 
 /// The file that knows the others.
 const LIST: &str = ".neural-exporter.json";
@@ -58,7 +59,7 @@ impl Place {
     pub(super) fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
         for step in steps {
             let result = self.write(&step);
-            tell.done(step, result.map(|()| None));
+            tell.done(step, result);
         }
         self.list.retain(|name, _| self.path.join(name).exists());
         let list = self.path.join(LIST);
@@ -66,22 +67,21 @@ impl Place {
             files::remove(&list)
         } else {
             let text = serde_json::to_string_pretty(&self.list).unwrap_or_default();
-            Staged::write(&list, &text).and_then(|staged| staged.commit())
+            Staged::write(&list, &text).and_then(|staged| staged.commit()).map(drop)
         };
         if let Err(why) = kept {
             tracing::error!("{why}; the next run will take these files for somebody else's");
         }
     }
 
-    fn write(&mut self, step: &Step) -> Result<(), String> {
+    fn write(&mut self, step: &Step) -> Result<Option<String>, String> {
         let path = self.path.join(&step.name);
+        let mut note = None;
         match step.action {
             Action::Create | Action::Update => {
-                if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder)
-                        .map_err(|why| format!("cannot make {}: {why}", folder.display()))?;
-                }
-                Staged::write(&path, &step.text)?.commit()?;
+                make_folders(&path)
+                    .map_err(|why| format!("cannot make the folder of {}: {why}", path.display()))?;
+                note = Staged::write(&path, &step.text)?.commit()?;
                 self.list.insert(step.name.clone(), step.mark.clone());
             }
             Action::Delete => {
@@ -95,9 +95,9 @@ impl Place {
                     }
                 }
             }
-            Action::Unchanged | Action::Leave | Action::Refuse => return Ok(()),
+            Action::Unchanged | Action::Leave | Action::Refuse => return Ok(None),
         }
         self.writes += 1;
-        Ok(())
+        Ok(note)
     }
 }

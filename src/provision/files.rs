@@ -1,11 +1,14 @@
 //! Files that are replaced whole, and put back if what reads them does not like them.
 
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
+
+use crate::file;
 
 /// How long a checking program may take.
 const CHECK: Duration = Duration::from_secs(60);
@@ -28,13 +31,11 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// A file that will be written, beside the one that it replaces.
+/// A file that will be written, and what stood there.
 #[derive(Debug)]
 pub(super) struct Staged {
-    /// Where it will stand.
-    pub(super) path: PathBuf,
-    /// Where it stands now: a hidden file in the same folder, which no pattern of `*.yml` takes.
-    new: PathBuf,
+    path: PathBuf,
+    new: file::Staged,
     previous: Option<String>,
 }
 
@@ -42,49 +43,30 @@ impl Staged {
     /// Writes the new text beside the file.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// It can be written neither there nor into the file.
     pub(super) fn write(path: &Path, text: &str) -> Result<Self, String> {
         let told = |why: io::Error| {
             let hint = if why.kind() == io::ErrorKind::PermissionDenied {
-                "\n  hint: the user who runs this must be able to write in the folder"
+                "\n  hint: the user who runs this must be able to write the file, or in its folder"
             } else {
                 ""
             };
             format!("cannot write {}: {why}{hint}", path.display())
         };
         let previous = read(path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let new = path.with_file_name(format!(".{name}.new"));
-        let write = || -> io::Result<()> {
-            let mut file = std::fs::File::create(&new)?;
-            // What stood there keeps its mode: it may hold secrets.
-            if let Ok(about) = std::fs::metadata(path) {
-                file.set_permissions(about.permissions())?;
-            }
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(|why| {
-            drop(std::fs::remove_file(&new));
-            told(why)
-        })?;
+        let new = file::Staged::write(path, text.as_bytes(), file::READABLE).map_err(told)?;
         Ok(Self { path: path.to_owned(), new, previous })
     }
 
     /// Where the new text stands, for programs that check it.
     pub(super) fn new_path(&self) -> &Path {
-        &self.new
+        self.new.new_path()
     }
 
-    /// Puts the new text in place.
-    pub(super) fn commit(&self) -> Result<(), String> {
-        std::fs::rename(&self.new, &self.path)
-            .map_err(|why| format!("cannot replace {}: {why}", self.path.display()))
-    }
-
-    /// Gives the new text up.
-    pub(super) fn discard(&self) {
-        drop(std::fs::remove_file(&self.new));
+    /// Puts the new text in place, and says what should be known of how. What is not put in place goes with this.
+    pub(super) fn commit(&self) -> Result<Option<String>, String> {
+        let put = self.new.commit().map_err(|why| format!("cannot replace {}: {why}", self.path.display()))?;
+        Ok(put.note())
     }
 
     /// Puts back what stood there before.
@@ -96,19 +78,14 @@ impl Staged {
 /// Makes a file what it was; removes it if it was not there.
 pub(super) fn restore(path: &Path, previous: Option<&str>) -> Result<(), String> {
     match previous {
-        Some(text) => Staged::write(path, text)?.commit(),
+        Some(text) => Staged::write(path, text)?.commit().map(drop),
         None => remove(path),
     }
 }
 
 /// Removes a file. One that is not there is removed.
 pub(super) fn remove(path: &Path) -> Result<(), String> {
-    match std::fs::remove_file(path) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => {
-            Err(format!("cannot remove {}: {why}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    file::remove(path).map_err(|why| format!("cannot remove {}: {why}", path.display()))
 }
 
 /// Where what somebody else wrote is kept.
@@ -131,7 +108,14 @@ pub(super) fn keep(path: &Path) -> Result<Option<PathBuf>, String> {
         }
         None => {}
     }
-    std::fs::copy(path, &copy).map_err(|why| {
+    let copied = || -> io::Result<()> {
+        let about = std::fs::metadata(path)?;
+        std::fs::copy(path, &copy)?;
+        // Whoever may read it may still read it. Only root can give it away.
+        drop(std::os::unix::fs::chown(&copy, Some(about.uid()), Some(about.gid())));
+        Ok(())
+    };
+    copied().map_err(|why| {
         drop(std::fs::remove_file(&copy));
         format!("cannot keep a copy in {}: {why}", copy.display())
     })?;
@@ -140,11 +124,11 @@ pub(super) fn keep(path: &Path) -> Result<Option<PathBuf>, String> {
 
 /// Puts back what was kept, and says whether there was something.
 pub(super) fn put_back(path: &Path) -> Result<bool, String> {
-    match std::fs::rename(kept(path), path) {
-        Ok(()) => Ok(true),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(why) => Err(format!("cannot put {} back: {why}", kept(path).display())),
-    }
+    let copy = kept(path);
+    let Some(text) = read(&copy)? else { return Ok(false) };
+    Staged::write(path, &text)?.commit()?;
+    remove(&copy)?;
+    Ok(true)
 }
 
 /// What a checking program says of a file.

@@ -134,7 +134,16 @@ impl Teller<'_, '_> {
             Ok(note) => (note, None),
             Err(why) => (None, Some(why)),
         };
-        let outcome = Outcome { target: self.target.to_owned(), step, failure, note };
+        self.push(Outcome { target: self.target.to_owned(), step, failure, note, written: false });
+    }
+
+    /// A step that failed after it had written: what it wrote stands there.
+    fn left(&mut self, step: Step, why: String) {
+        let (target, failure) = (self.target.to_owned(), Some(why));
+        self.push(Outcome { target, step, failure, note: None, written: true });
+    }
+
+    fn push(&mut self, outcome: Outcome) {
         (self.tell)(&outcome);
         self.report.outcomes.push(outcome);
     }

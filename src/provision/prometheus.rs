@@ -40,6 +40,12 @@ struct Loaded {
     errors: Vec<String>,
 }
 
+/// Why files that were written are not what the server runs, and which of them stand there all the same.
+struct Unloaded {
+    why: String,
+    left: Vec<String>,
+}
+
 /// Groups by the name of their file and their own.
 type Groups = BTreeMap<(String, String), Loaded>;
 
@@ -151,14 +157,14 @@ impl Place {
         }
         let result = self.load(&written).await;
         for (step, _, note) in written {
-            let result = match &result {
+            match &result {
                 Ok(more) => {
                     let notes: Vec<&str> = [note.as_deref(), more.as_deref()].into_iter().flatten().collect();
-                    Ok((!notes.is_empty()).then(|| notes.join("\n")))
+                    tell.done(step, Ok((!notes.is_empty()).then(|| notes.join("\n"))));
                 }
-                Err(why) => Err(why.clone()),
-            };
-            tell.done(step, result);
+                Err(Unloaded { why, left }) if left.contains(&step.name) => tell.left(step, why.clone()),
+                Err(Unloaded { why, .. }) => tell.done(step, Err(why.clone())),
+            }
         }
     }
 
@@ -177,27 +183,27 @@ impl Place {
                 Some(format!("{} is not installed: the server alone has checked these rules", self.promtool))
             }
             Verdict::Wrong(words) => {
-                staged.discard();
                 return Err(format!("not written, because {words}"));
             }
         };
-        staged.commit().inspect_err(|_| staged.discard())?;
-        Ok((previous, note))
+        let notes: Vec<String> = [note, staged.commit()?].into_iter().flatten().collect();
+        Ok((previous, (!notes.is_empty()).then(|| notes.join("\n"))))
     }
 
     /// Reloads and verifies; puts the files back on failure.
     async fn load(
         &self,
         written: &[(Step, Option<String>, Option<String>)],
-    ) -> Result<Option<String>, String> {
-        let reloaded = self.client.send(Ask::post("/-/reload")).await;
-        let reloaded = reloaded.map_err(|why| format!("written, but not loaded: {why}"))?;
+    ) -> Result<Option<String>, Unloaded> {
+        let all = || written.iter().map(|(step, ..)| step.name.clone()).collect();
+        let unloaded = |why: String| Unloaded { why: format!("written, but not loaded: {why}"), left: all() };
+        let reloaded = self.client.send(Ask::post("/-/reload")).await.map_err(unloaded)?;
         if reloaded.status == 403 {
-            return Err(format!(
-                "written, but not loaded: {}\n  hint: start Prometheus with --web.enable-lifecycle, or have it read \
-                 its files with: kill -HUP $(pidof prometheus)",
+            return Err(unloaded(format!(
+                "{}\n  hint: start Prometheus with --web.enable-lifecycle, or have it read its files with: kill -HUP \
+                 $(pidof prometheus)",
                 reloaded.words()
-            ));
+            )));
         }
         let why = match reloaded.good() {
             Ok(_) => match self.verified(written).await {
@@ -206,7 +212,7 @@ impl Place {
             },
             Err(why) => format!("the server does not load them: {why}"),
         };
-        let mut told = vec![why];
+        let (mut told, mut left) = (vec![why], Vec::new());
         for (step, previous, _) in written {
             let path = self.folder.join(&step.name);
             // The server does not say what is wrong and where; promtool does.
@@ -217,16 +223,18 @@ impl Place {
             }
             if let Err(why) = files::restore(&path, previous.as_deref()) {
                 told.push(why);
+                left.push(step.name.clone());
             }
         }
+        let are = if left.is_empty() { "the files are" } else { "the other files are" };
         told.push(match self.client.send(Ask::post("/-/reload")).await.and_then(super::client::Answer::good) {
-            Ok(_) => "the files are as before, and the server has reloaded them".to_owned(),
+            Ok(_) => format!("{are} as before, and the server has reloaded them"),
             Err(why) => format!(
-                "the files are as before, but the server does not reload them either ({why}), so that its \
+                "{are} as before, but the server does not reload them either ({why}), so that its \
                  configuration was broken before; see: promtool check config"
             ),
         });
-        Err(told.join("\n"))
+        Err(Unloaded { why: told.join("\n"), left })
     }
 
     /// Whether what was written is what the server runs now.

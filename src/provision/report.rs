@@ -32,6 +32,9 @@ pub struct Outcome {
     /// What is worth knowing although it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether it failed after it had written, and what it wrote stands there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub written: bool,
 }
 
 impl Outcome {
@@ -154,7 +157,7 @@ impl Report {
     fn sentence(&self) -> String {
         let count = |of: &dyn Fn(&Outcome) -> bool| self.outcomes.iter().filter(|o| of(o)).count();
         let bad = count(&|o| o.failure.is_some() || o.step.action == Action::Refuse);
-        let todo = count(&|o| o.step.action.writes() && o.failure.is_none());
+        let todo = count(&|o| o.step.action.writes() && (o.failure.is_none() || o.written));
         let targets = self.troubles.len();
         match (self.deed, self.ending()) {
             (Deed::Plan, Ending::Fine) => "nothing to do".to_owned(),
@@ -188,7 +191,7 @@ fn head(deed: Deed, result: &'static str) -> &'static str {
 /// One step, as it is told while it happens.
 #[must_use]
 pub fn line(deed: Deed, outcome: &Outcome) -> String {
-    let Outcome { target, step, failure, note } = outcome;
+    let Outcome { target, step, failure, note, .. } = outcome;
     let word = if deed == Deed::Plan { step.action.word() } else { outcome.result() };
     let mut text = format!("{target}: {word} {} {}", step.kind.word(), name(step.kind, &step.name));
     for more in [&step.why, note, failure].into_iter().flatten() {
@@ -216,7 +219,7 @@ mod tests {
             text: String::new(),
             mark: String::new(),
         };
-        Outcome { target: "g".to_owned(), step, failure: failure.map(str::to_owned), note: None }
+        Outcome { target: "g".to_owned(), step, failure: failure.map(str::to_owned), note: None, written: false }
     }
 
     fn ending(deed: Deed, outcomes: &[Outcome]) -> Ending {
@@ -236,5 +239,9 @@ mod tests {
         assert_eq!(ending(Deed::Apply, &[new.clone(), broken.clone()]), Ending::Failed);
         let report = Report { outcomes: vec![new, broken], ..Report::new(Deed::Apply) };
         assert!(report.summary().contains("partial: 1 written, 1 refused or failed"), "{}", report.summary());
+        // Files that stand there are written, loaded or not.
+        let left = Outcome { written: true, ..outcome(Action::Create, Some("403")) };
+        let report = Report { outcomes: vec![left.clone(), left], ..Report::new(Deed::Apply) };
+        assert!(report.summary().contains("partial: 2 written, 2 refused or failed"), "{}", report.summary());
     }
 }

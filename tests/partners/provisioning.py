@@ -163,12 +163,15 @@ class Provision:
     def configure(self, wait: str, **more) -> None:
         self.config.write_text(json.dumps({"provision": {"wait": wait, "targets": self.targets}, **more}))
 
-    def __call__(self, deed: str, *more: str, environment: dict | None = None) -> Done:
-        return self.run(self.config, deed, "--from", str(self.files.folder), *more, environment=environment)
+    def __call__(self, deed: str, *more: str, environment: dict | None = None, before: str | None = None) -> Done:
+        return self.run(self.config, deed, "--from", str(self.files.folder), *more, environment=environment, before=before)
 
     @staticmethod
-    def run(config: Path, deed: str, *more: str, environment: dict | None = None) -> Done:
+    def run(config: Path, deed: str, *more: str, environment: dict | None = None, before: str | None = None) -> Done:
+        """`before` is done by a shell in a name space of mounts of its own, and then the command."""
         command = [str(PROGRAM), "provision", deed, "--config", str(config), *more]
+        if before is not None:
+            command = ["unshare", "--mount", "sh", "-ec", before + '\nexec "$@"', "sh", *command]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
         print(done.stdout, done.stderr)
         return Done(done)

@@ -251,6 +251,7 @@ def test_a_server_that_may_not_be_reloaded(prometheus, tmp_path):
     push.files.rules("device", rules("DeviceDown"))
     done = push("apply")
     assert done.code == 1 and "--web.enable-lifecycle" in done.text and "kill -HUP" in done.text, done.text
+    assert written(prometheus.folder / "rules") and "partial: 1 written, 1 refused or failed" in done.text, "the tally is true"
     assert push("plan").code == 3, "what is not loaded is not done"
     os.kill(prometheus.process.pid, signal.SIGHUP)
     wait_until(lambda: groups(prometheus) == {"neural-device": 2}, 20, "the reload")
@@ -411,3 +412,82 @@ def test_a_device_is_silenced(alertmanager, tmp_path):
     assert 'device="a"' in listed.stdout and "still" in listed.stdout
     assert silence("a", "--expire").returncode == 0
     assert [s["createdBy"] for s in active()] == ["her"]
+
+
+mounts = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+
+
+def left(folder) -> set:
+    return {file.name for file in folder.iterdir() if file.name not in ("data", "log")}
+
+
+def test_a_link_to_the_configuration_stays_a_link(alertmanager, webhook, tmp_path):
+    """As a configuration is kept in a repository, or in a folder of the distribution."""
+    named, real = alertmanager.folder / "alertmanager.yml", tmp_path / "kept" / "am.yml"
+    real.parent.mkdir()
+    named.rename(real)
+    named.symlink_to(real)
+    original = QUIET.replace("nobody\n", "theirs\n")
+    real.write_text(original)
+    real.chmod(0o640)
+    os.chown(real, 12345, 54321) if os.geteuid() == 0 else None
+    about = (real.stat().st_mode, real.stat().st_uid, real.stat().st_gid)
+    push = Provision(tmp_path / "push", manager(alertmanager))
+    push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
+    assert push("apply", "--force").code == 0
+    assert named.is_symlink() and "persons" in real.read_text()
+    assert (real.stat().st_mode, real.stat().st_uid, real.stat().st_gid) == about
+    assert push("destroy").code == 0
+    assert named.is_symlink() and real.read_text() == original
+    assert (real.stat().st_mode, real.stat().st_uid, real.stat().st_gid) == about
+    assert left(real.parent) == {"am.yml"} and not any(".before-neural" in name for name in left(alertmanager.folder))
+
+
+@mounts
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_configuration_that_is_mounted_is_written_where_it_stands(alertmanager, webhook, tmp_path, closed):
+    """As a container has it: `-v ./alertmanager.yml:/etc/alertmanager/alertmanager.yml`, with the rest read-only."""
+    file = alertmanager.folder / "alertmanager.yml"
+    original, number = file.read_text(), file.stat().st_ino
+    before = f"mount --bind {file} {file}"
+    if closed:
+        before = f"mount --bind {file.parent} {file.parent}\nmount --bind {file} {file}\nmount -o remount,bind,ro {file.parent}"
+    push = Provision(tmp_path / "push", manager(alertmanager))
+    push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
+    names = left(file.parent)
+    done = push("apply", before=before)
+    assert done.code == 0 and "written where it stands" in done.text, done.text
+    assert file.stat().st_ino == number and "persons" in file.read_text()
+    assert "persons" in alertmanager.get("/api/v2/status")["config"]["original"]
+    assert left(file.parent) == names, "nothing is left behind"
+    assert push("apply", before=before).text.count("written where") == 0, "what is there is not written again"
+    assert push("destroy", before=before).code == 0
+    assert "persons" not in file.read_text() and left(file.parent) == names
+    assert original
+
+
+@mounts
+def test_an_original_that_cannot_be_replaced_leaves_no_copy_behind(alertmanager, webhook, tmp_path):
+    file = alertmanager.folder / "alertmanager.yml"
+    original = QUIET.replace("nobody\n", "theirs\n")
+    file.write_text(original)
+    names = left(file.parent)
+    push = Provision(tmp_path / "push", manager(alertmanager))
+    push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
+    done = push("apply", "--force", before=f"mount --bind {file} {file}\nmount -o remount,bind,ro {file}")
+    assert done.code == 1 and "nothing written" in done.text, done.text
+    assert file.read_text() == original and left(file.parent) == names
+
+
+def test_rule_files_can_be_read_by_the_server_whatever_the_umask(prometheus, tmp_path):
+    out = tmp_path / "out"
+    push = Provision(tmp_path / "push", target(prometheus), {"directory": {"path": str(out)}})
+    push.files.rules("device", rules("DeviceDown"))
+    before = os.umask(0o077)
+    try:
+        assert push("apply").code == 0
+    finally:
+        os.umask(before)
+    files = [*prometheus.folder.glob("**/neural-exporter-*.yml"), out / "alert-rules" / "device.yml"]
+    assert len(files) == 2 and all(file.stat().st_mode & 0o777 == 0o644 for file in files)
+    assert (out / "alert-rules").stat().st_mode & 0o777 == 0o755
