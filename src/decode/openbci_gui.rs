@@ -2,7 +2,8 @@
 //! `{"type":"timeSeriesRaw","data":[[…],[…]]}`, a row for each channel, microvolts.
 //!
 //! From `NetworkStreamOut.pde` of the GUI. There is no number and no time in it, so nothing tells whether a datagram was lost:
-//! only the rate and silence do. Of the two time series, raw and filtered, the one that comes first is the signal; all else
+//! only the rate and silence do. Up to version 5.1 (`W_Networking.pde`) each sample came alone, as
+//! `{"type":"eeg","data":[…]}`, a number for each channel. Of these time series, the one that comes first is the signal; all else
 //! (band powers, accelerometer, markers …) is counted as messages. OSC, which the GUI can speak as well, is not read.
 
 use std::fmt;
@@ -15,9 +16,10 @@ use super::datagram::Datagram;
 use crate::event::{Answer, Body, Device, Fault, FaultKind, Rails, Samples};
 
 /// The types of messages that the GUI sends.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 16] = [
     "timeSeriesRaw",
     "timeSeriesFilt",
+    "eeg",
     "fft",
     "bandPower",
     "averageBandPower",
@@ -30,9 +32,12 @@ const KINDS: [&str; 14] = [
     "pulse",
     "marker",
     "auxiliary",
+    "SSVEP",
 ];
 /// How many of them are a signal.
-const SERIES: usize = 2;
+const SERIES: usize = 3;
+/// The one whose `data` is one sample, and not rows.
+const SAMPLE: usize = 2;
 
 /// Decodes the messages of one GUI.
 #[derive(Debug)]
@@ -118,7 +123,7 @@ impl OpenbciGui {
             out(Body::Answer(Answer { bytes: bytes.len() as u64, failed: false, firmware: None }));
             return Ok(());
         }
-        let even = data.rows > 0 && data.length > 0 && !data.odd;
+        let even = data.rows > 0 && data.length > 0 && !data.odd && data.flat == (kind == SAMPLE);
         let channels = u16::try_from(data.rows).ok().filter(|_| even).ok_or(FaultKind::BadValue)?;
         self.tell(kind, channels, bytes.len() as u64, out);
         Ok(())
@@ -153,6 +158,8 @@ struct Data {
     length: usize,
     /// Whether rows differ in length, or something in them is no number.
     odd: bool,
+    /// Whether a number stands in place of each row.
+    flat: bool,
 }
 
 impl<'de> Visitor<'de> for &mut Message<'_> {
@@ -201,10 +208,14 @@ impl<'de> Visitor<'de> for Rows<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Data, A::Error> {
         let mut data = Data::default();
         while let Some(row) = seq.next_element_seed(Row(self.0))? {
-            match row {
-                Some(length) if data.rows == 0 || length == data.length => data.length = length,
-                _ => data.odd = true,
-            }
+            let (length, flat) = match row {
+                Item::Row(length) => (length, false),
+                Item::Number => (1, true),
+                Item::Other => (0, data.flat),
+            };
+            let first = data.rows == 0;
+            data.odd |= row == Item::Other || !(first || (length, flat) == (data.length, data.flat));
+            (data.length, data.flat) = (length, flat);
             data.rows += 1;
         }
         Ok(data)
@@ -236,11 +247,29 @@ impl<'de> Visitor<'de> for Rows<'_> {
     }
 }
 
-/// Reads a row, and says how many numbers it has; none if it is not one.
+/// What stands in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Item {
+    /// A row of so many numbers.
+    Row(usize),
+    /// A number.
+    Number,
+    /// Something else.
+    Other,
+}
+
+/// Reads a row, or a number in its place.
 struct Row<'n>(&'n mut Vec<f32>);
 
+impl Row<'_> {
+    /// Microvolts, as volts.
+    fn push(&mut self, number: f64) {
+        self.0.push((number * 1e-6) as f32);
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for Row<'_> {
-    type Value = Option<usize>;
+    type Value = Item;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_any(self)
@@ -248,44 +277,45 @@ impl<'de> DeserializeSeed<'de> for Row<'_> {
 }
 
 impl<'de> Visitor<'de> for Row<'_> {
-    type Value = Option<usize>;
+    type Value = Item;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row of numbers")
+        f.write_str("a row of numbers, or a number")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut length = 0;
         while let Some(number) = seq.next_element::<f64>()? {
-            self.0.push((number * 1e-6) as f32);
+            self.push(number);
             length += 1;
         }
-        Ok(Some(length))
+        Ok(Item::Row(length))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
+        Ok(Item::Other)
+    }
+
+    fn visit_f64<E: Error>(mut self, number: f64) -> Result<Self::Value, E> {
+        self.push(number);
+        Ok(Item::Number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        self.visit_f64(number as f64)
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Item::Other)
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Item::Other)
     }
 }
 
@@ -338,6 +368,17 @@ mod tests {
     }
 
     #[test]
+    fn an_older_gui_sends_each_sample_alone() {
+        let mut gui = OpenbciGui::default();
+        let sample = "{\"type\":\"eeg\",\"data\":[1000000.0,-2.0E6,3000000]}\r\n";
+        assert_eq!(told(&mut gui, sample), ["device 3", "3 [1.0, -2.0, 3.0]"]);
+        assert_eq!(told(&mut gui, sample), ["3 [1.0, -2.0, 3.0]"]);
+        assert_eq!(gui.signal(), Some(("eeg", 3)));
+        let message = "{\"type\":\"SSVEP\",\"data\":[1,0]}\r\n";
+        assert_eq!(told(&mut gui, message), [format!("message {}", message.len())]);
+    }
+
+    #[test]
     fn what_is_no_message() {
         let mut gui = OpenbciGui::default();
         for (text, fault) in [
@@ -352,6 +393,11 @@ mod tests {
             ("{\"type\":\"timeSeriesRaw\",\"data\":[[],[]]}", "bad_value"),
             ("{\"type\":\"timeSeriesRaw\",\"data\":[]}", "bad_value"),
             ("{\"type\":\"timeSeriesRaw\",\"data\":true}", "bad_value"),
+            ("{\"type\":\"timeSeriesRaw\",\"data\":[[1],2]}", "bad_value"),
+            ("{\"type\":\"eeg\",\"data\":[1,[2]]}", "bad_value"),
+            ("{\"type\":\"eeg\",\"data\":[1,\"2\"]}", "bad_value"),
+            ("{\"type\":\"eeg\",\"data\":[[1],[2]]}", "bad_value"),
+            ("{\"type\":\"eeg\",\"data\":[]}", "bad_value"),
             ("{\"type\":\"timeSeriesRaw\"}", "missing_field"),
             ("{\"data\":[[1]]}", "missing_field"),
             ("{\"type\":\"secrets\",\"data\":[[1]]}", "unknown_type"),

@@ -98,3 +98,16 @@ def test_a_port_that_another_program_has_is_left_to_it(agent):
         return of(seen, "samples_total") > 0
 
     agent.until(heard, 60)
+
+
+def test_an_older_gui_sends_one_sample_a_datagram(agent):
+    """`W_Networking.pde` up to 5.1: `{"type":"eeg","data":[…]}`."""
+    port = free_port(socket.SOCK_DGRAM)
+    watch(agent, port)
+    with udp(port) as gui:
+        for number in range(500):
+            gui.send(message("eeg", [round(40 * math.sin(number / 4) + channel, 4) for channel in range(8)]))
+            time.sleep(0.004)
+    seen = agent.until(lambda seen: of(seen, "samples_total") >= 500)
+    assert (of(seen, "samples_total"), of(seen, "frames_total"), of(seen, "channels")) == (500, 500, 8)
+    assert seen.account("openbci_gui") == {"events": 500, "faults": 0, "shed": 0, "drops": 0}
