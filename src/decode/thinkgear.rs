@@ -20,6 +20,12 @@ const POOR_SIGNAL: u8 = 0x02;
 const RAW: u8 = 0x80;
 /// A code of a higher level follows; there are none yet.
 const EXTENDED: u8 = 0x55;
+/// What the dongle of a headset says of it (MindWave Dongle Communication Protocol).
+const LINK: std::ops::RangeInclusive<u8> = 0xD0..=0xD4;
+/// Packets without a raw value, one after the other, that say that none come. A chip that sends raw values sends one
+/// other in 513.
+const BARE: u32 = 2;
+
 /// The value of poor signal that says that the electrode is not on skin.
 const OFF: u8 = 200;
 
@@ -28,6 +34,10 @@ const OFF: u8 = 200;
 pub struct ThinkGear {
     /// Whether the electrode was on skin, if that was told.
     on: Option<bool>,
+    /// Packets since the last raw value.
+    bare: u32,
+    /// What the last of these said.
+    says: Option<&'static str>,
 }
 
 impl Board for ThinkGear {
@@ -60,7 +70,10 @@ impl Board for ThinkGear {
     }
 
     fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        (self.bare, self.says) = (self.bare.saturating_add(1), Some("status packets without raw values"));
         rows(frame, |code, value| match (code, value) {
+            (RAW, [_, _]) => (self.bare, self.says) = (0, None),
+            (code, value) if LINK.contains(&code) => self.says = Some(link(code, value)),
             // 0 to 127 (Serial Stream Guide).
             (BATTERY, [charge]) => out(Body::Vital(Vital::Battery((f64::from(*charge) / 127.0).min(1.0)))),
             (POOR_SIGNAL, [poor]) => {
@@ -82,8 +95,24 @@ impl Board for ThinkGear {
         });
     }
 
+    fn excuse(&self) -> Option<&str> {
+        self.says.filter(|_| self.bare >= BARE)
+    }
+
     fn end(&mut self) {
-        self.on = None;
+        *self = Self::default();
+    }
+}
+
+/// What a dongle says of its headset.
+fn link(code: u8, value: &[u8]) -> &'static str {
+    match (code, value) {
+        (0xD0, _) => "headset connected",
+        (0xD1, _) => "headset not found",
+        (0xD2, _) => "headset disconnected",
+        (0xD3, _) => "request denied",
+        (_, [0]) => "standby, no headset",
+        _ => "looking for a headset",
     }
 }
 
@@ -159,6 +188,23 @@ mod tests {
             told(&off)[..2],
             ["Vital(PoorSignal(1.0))", "Contact(Contact { channel: 1, input: Positive, on: false })"]
         );
+    }
+
+    #[test]
+    fn what_is_said_in_place_of_samples_is_known() {
+        let mut decoder = Boards::new(ThinkGear::default());
+        let mut hear = |bytes: &[u8]| {
+            decoder.decode(bytes, &mut |_| {});
+            decoder.excuse().map(str::to_owned)
+        };
+        let scan = [0xAA, 0xAA, 3, 0xD4, 1, 1, 0x29];
+        assert_eq!(hear(&scan), None, "one packet says little");
+        assert_eq!(hear(&scan).unwrap(), "looking for a headset");
+        let raw = [0xAA, 0xAA, 4, 0x80, 2, 0, 1, 0x7C];
+        assert_eq!(hear(&raw), None);
+        let status = [0xAA, 0xAA, 6, 2, 0, 4, 0x2A, 5, 0x45, 0x85];
+        assert_eq!(hear(&[&status[..], &raw].concat()), None, "between raw values");
+        assert_eq!(hear(&[status, status].concat()).unwrap(), "status packets without raw values");
     }
 
     #[test]

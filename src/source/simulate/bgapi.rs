@@ -268,7 +268,7 @@ impl Board for Dongle {
                 self.powered = false;
                 self.leave(LOST, SUPERVISE, said);
             }
-            Event::Battery(_) | Event::Contact(..) => {}
+            Event::StatusOnly | Event::Battery(_) | Event::Contact(..) => {}
         }
     }
 

@@ -242,7 +242,7 @@ impl Board for Cyton {
                     input.touches = touches;
                 }
             }
-            Event::Battery(_) => {}
+            Event::StatusOnly | Event::Battery(_) => {}
         }
     }
 

@@ -25,6 +25,7 @@ Faults are NAME[=VALUE][@FROM[..TO]], times in seconds of the stream (5s, 500ms)
   battery=15%[@5s]      charge, on a device that tells it
   reset@8s              the board starts again: its banner, and quiet until it is told to start
   off[@8s]              the board is off, behind a dongle that is not
+  status-only[@8s]      the board says how it is and sends no samples any more, on a device that does
   die@20s               the cable is pulled: the terminal closes and the simulation ends
   die=3s@20s            the same, and it is plugged in again after three seconds";
 
@@ -63,6 +64,8 @@ pub enum What {
     Reset,
     /// The board is off.
     Off,
+    /// The board says how it is and sends no samples.
+    StatusOnly,
     /// The terminal closes, and opens again after a while.
     Die(Option<Duration>),
 }
@@ -136,7 +139,7 @@ impl FromStr for Fault {
         if matches!(what, What::Drift(_)) && from.is_some() {
             return Err("drift has no time: a clock is fast or it is not".to_owned());
         }
-        if to.is_some() && matches!(what, What::Silent | What::Off | What::Battery(_)) {
+        if to.is_some() && matches!(what, What::Silent | What::Off | What::StatusOnly | What::Battery(_)) {
             return Err(format!("{name} has no end; say when it begins: {name}…@5s"));
         }
         Ok(Self { what, from, to })
@@ -172,14 +175,16 @@ fn what(name: &str, value: Option<&str>) -> Result<What, String> {
         "duplicate" => What::Duplicate,
         "reset" => What::Reset,
         "off" => What::Off,
+        "status-only" => What::StatusOnly,
         _ => {
             let known = ["lose", "dropout", "silent", "truncate", "garbage", "duplicate", "rail", "flat"];
-            let more = ["unplug-channel", "hum", "drift", "burst", "battery", "reset", "off", "die"];
-            let all = [known, more].concat().join(", ");
+            let more = ["unplug-channel", "hum", "drift", "burst", "battery", "reset", "off", "status-only", "die"];
+            let all = [&known[..], &more].concat().join(", ");
             return Err(format!("there is no fault {name:?}; there are {all}"));
         }
     };
-    let valueless = matches!(what, What::Silent | What::Truncate | What::Duplicate | What::Reset | What::Off);
+    let valueless = matches!(what, What::Silent | What::Truncate | What::Duplicate | What::Reset | What::Off)
+        || what == What::StatusOnly;
     if valueless && value.is_some() {
         return Err(format!("{name} takes no value"));
     }

@@ -58,7 +58,7 @@ impl Board for Knight {
                 let bit = 1_u8.checked_shl(channel as u32).unwrap_or_default();
                 self.off = if touches { self.off & !bit } else { self.off | bit };
             }
-            Event::Battery(_) => {}
+            Event::StatusOnly | Event::Battery(_) => {}
         }
     }
 }

@@ -89,6 +89,8 @@ pub enum Event {
     Reset,
     /// It is switched off; what stands between it and the host is not.
     Off,
+    /// It goes on saying how it is, and sends no samples.
+    StatusOnly,
     /// Charge of its battery, 0 to 1.
     Battery(f64),
     /// Whether the electrode of a channel, from 0, touches.
@@ -163,6 +165,11 @@ pub trait Board: Send {
     /// The first of bytes that are no frame. They must not be taken for one, nor hide the one before.
     fn noise(&self) -> u8 {
         0x0B
+    }
+
+    /// Whether it says how it is beside its samples.
+    fn tells_status(&self) -> bool {
+        false
     }
 
     /// Whether it tells the charge of its battery.

@@ -73,8 +73,10 @@ pub fn run(
     let (shape, faults) = (settings.shape, settings.faults.clone());
     let mut stream =
         Stream::new(board.as_ref(), shape, faults, settings.frames, ledger).map_err(Trouble::Asked)?;
-    if settings.faults.iter().any(|fault| fault.what == What::Off && fault.from.is_none()) {
-        board.meets(Event::Off, &mut Said::default());
+    for (what, event) in [(What::Off, Event::Off), (What::StatusOnly, Event::StatusOnly)] {
+        if settings.faults.iter().any(|fault| fault.what == what && fault.from.is_none()) {
+            board.meets(event, &mut Said::default());
+        }
     }
     let link = settings.link.as_deref();
     let mut terminal = Terminal::open(link).map_err(Trouble::Terminal)?;

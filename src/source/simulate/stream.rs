@@ -66,6 +66,9 @@ impl Stream {
             {
                 return Err(format!("there is no channel {}; the board has {channels}", at + 1));
             }
+            if fault.what == What::StatusOnly && !board.tells_status() {
+                return Err("this board says nothing beside its samples; thinkgear does".to_owned());
+            }
             if matches!(fault.what, What::Battery(_)) && !board.tells_battery() {
                 return Err("this board does not tell its battery's charge; thinkgear does".to_owned());
             }
@@ -150,6 +153,7 @@ impl Stream {
                     board.meets(Event::Battery(charge), said);
                 }
                 What::Off if now => board.meets(Event::Off, said),
+                What::StatusOnly if now => board.meets(Event::StatusOnly, said),
                 What::Reset if now => reset = true,
                 What::Die(back) if now => turn = Turn::Die(back),
                 What::Unplug(channel) => {
@@ -238,7 +242,7 @@ impl Stream {
                 What::Lose(frames) => fault.follows(clock, rate, frames),
                 What::Chance(share) => fault.acts(clock, rate) && self.dice.unit() < share,
                 What::Dropout(seconds) => fault.follows(clock, rate, (seconds * rate).round() as u64),
-                What::Silent | What::Off => {
+                What::Silent | What::Off | What::StatusOnly => {
                     self.silent |= fault.acts(clock, rate);
                     self.silent
                 }

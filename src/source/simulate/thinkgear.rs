@@ -1,11 +1,17 @@
 //! NeuroSky ThinkGear at 57600 bits in a second: raw packets, and once a second what the chip makes of them.
 //!
-//! Packets are those of the ThinkGear Serial Stream Guide. It counts nothing and hears nothing.
+//! Packets are those of the ThinkGear Serial Stream Guide. It counts nothing and hears nothing. Behind the dongle of a
+//! headset that is off, the dongle says once a second that it looks for one.
+
+use std::time::Duration;
 
 use super::{Board, Converter, Event, FTDI, Facts, Said};
 
 /// Raw packets a second.
 const RATE: u64 = 512;
+
+/// How often a dongle, or a chip without raw output, says how it is.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A chip with raw output.
 #[derive(Debug)]
@@ -14,11 +20,30 @@ pub struct ThinkGear {
     touches: bool,
     /// Charge, if it tells it.
     battery: Option<f64>,
+    /// Whether it sends raw values.
+    raw: bool,
+    /// When it says next how it is, if no raw values come.
+    due: Duration,
 }
 
 impl Default for ThinkGear {
     fn default() -> Self {
-        Self { powered: true, touches: true, battery: None }
+        Self { powered: true, touches: true, battery: None, raw: true, due: Duration::ZERO }
+    }
+}
+
+impl ThinkGear {
+    /// What the chip makes of a second: poor signal, attention, meditation, and the powers of eight bands.
+    fn status(&self, number: u64, out: &mut Vec<u8>) {
+        let mut payload = vec![2, if self.touches { 0 } else { 200 }];
+        if let Some(charge) = self.battery {
+            payload.extend([1, (charge * 127.0).round() as u8]);
+        }
+        payload.extend([0x83, 24]);
+        let power = |band: u64| 400_000 / (band + 1) as u32 + (number % 977) as u32;
+        (0..8).for_each(|band| payload.extend_from_slice(&power(band).to_be_bytes()[1..]));
+        payload.extend(if self.touches { [4, 42, 5, 69] } else { [4, 0, 5, 0] });
+        packet(&payload, out);
     }
 }
 
@@ -40,7 +65,7 @@ impl Board for ThinkGear {
     }
 
     fn streaming(&self) -> Option<u32> {
-        self.powered.then_some(0)
+        (self.powered && self.raw).then_some(0)
     }
 
     fn frame(&mut self, number: u64, counts: &[i32], out: &mut Vec<u8>) -> u64 {
@@ -49,17 +74,26 @@ impl Board for ThinkGear {
         if number % RATE != RATE - 1 {
             return 1;
         }
-        // Poor signal, attention, meditation, and the powers of eight bands.
-        let mut payload = vec![2, if self.touches { 0 } else { 200 }];
-        if let Some(charge) = self.battery {
-            payload.extend([1, (charge * 127.0).round() as u8]);
-        }
-        payload.extend([0x83, 24]);
-        let power = |band: u64| 400_000 / (band + 1) as u32 + (number % 977) as u32;
-        (0..8).for_each(|band| payload.extend_from_slice(&power(band).to_be_bytes()[1..]));
-        payload.extend(if self.touches { [4, 42, 5, 69] } else { [4, 0, 5, 0] });
-        packet(&payload, out);
+        self.status(number, out);
         2
+    }
+
+    fn waits(&mut self, at: Duration, said: &mut Said) {
+        if (self.powered && self.raw) || at < self.due {
+            return;
+        }
+        self.due = at + SECOND;
+        let mut out = Vec::new();
+        if self.powered {
+            self.status(at.as_secs(), &mut out);
+        } else {
+            packet(&[0xD4, 1, 1], &mut out);
+        }
+        said.send(Duration::ZERO, out);
+    }
+
+    fn tells_status(&self) -> bool {
+        true
     }
 
     fn tells_battery(&self) -> bool {
@@ -70,6 +104,7 @@ impl Board for ThinkGear {
         match event {
             Event::Reset => self.powered = true,
             Event::Off => self.powered = false,
+            Event::StatusOnly => self.raw = false,
             Event::Battery(charge) => self.battery = Some(charge),
             Event::Contact(_, touches) => self.touches = touches,
         }
