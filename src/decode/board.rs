@@ -14,8 +14,9 @@ const GO: usize = 4096;
 const SKIPPED: u64 = 1024;
 /// Numbers of the longest counter that may have gone all the way round unseen.
 const LONG: u32 = 1 << 16;
-/// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames.
-const ANSWER: (usize, usize) = (5, 512);
+/// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames. The
+/// registers of a Cyton with a Daisy are the longest, some 3 kB.
+const ANSWER: (usize, usize) = (5, 4096);
 
 /// What a place in a stream is the beginning of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,15 @@ pub enum Piece {
     Damaged,
     /// Of a message of so many bytes that stands between frames.
     Message(usize),
+}
+
+/// What a program told a board means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overheard {
+    /// The stream starts with it.
+    pub starts: bool,
+    /// The board is set otherwise now.
+    pub changed: bool,
 }
 
 /// One kind of board.
@@ -99,6 +109,21 @@ pub trait Board: Send {
 
     /// The stream ran a moment ago and goes on, as [`Decoder::resume`] says.
     fn resume(&mut self) {}
+
+    /// Hears what a program told the device, as [`Decoder::overhear`] does.
+    fn overhear(&mut self, said: &[u8]) -> Overheard {
+        Overheard { starts: super::starts(self.hello(), said), changed: false }
+    }
+
+    /// What it says in place of samples, as [`Decoder::excuse`] says.
+    fn excuse(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it seems to be in truth, as [`Decoder::mistaken`] says.
+    fn mistaken(&self) -> Option<&str> {
+        None
+    }
 
     /// What a person should know, as [`Decoder::word`] says.
     fn word(&mut self) -> Option<String> {
@@ -342,6 +367,22 @@ impl<B: Board> Decoder for Boards<B> {
 
     fn resume(&mut self) {
         self.board.resume();
+    }
+
+    fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
+        let Overheard { starts, changed } = self.board.overhear(said);
+        if changed {
+            out(Body::Device(self.board.device()));
+        }
+        starts
+    }
+
+    fn excuse(&self) -> Option<&str> {
+        self.board.excuse()
+    }
+
+    fn mistaken(&self) -> Option<&str> {
+        self.board.mistaken()
     }
 
     fn word(&mut self) -> Option<String> {

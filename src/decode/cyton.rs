@@ -2,15 +2,19 @@
 //!
 //! The layout is that of the Cyton Data Format (OpenBCI/Docs, Hardware) and of firmware 3.1. What comes with
 //! the samples (accelerometer, time stamps, what users put there) is not looked at, nor does the decoder
-//! change a board's settings, unless it is told to measure the impedance first: voltages are right for the gain
-//! that it is told, 24 as a board starts with.
+//! change a board's settings, unless it is told to measure the impedance first. Voltages are right for the gains
+//! that the board says it has, or that a program sets through a tap; until then for that which it is told, 24 as
+//! a board starts with. The rate is 250 whatever a program asks for: the firmware goes back to it when it starts
+//! a stream for a dongle.
 
 mod impedance;
+mod setup;
 
 use super::Sink;
-use super::board::{Board, Piece, bracketed, byte, int24};
-use crate::event::{Body, Device, Impedance, Rails};
+use super::board::{Board, Overheard, Piece, bracketed, byte, int24};
+use crate::event::{Body, Device, Impedance};
 use impedance::Measurement;
+use setup::{Setup, Turns};
 
 /// Bytes of a frame: `A0`, number, 8 × 24 bits, 6 bytes of anything, `Cx`.
 const FRAME: usize = 33;
@@ -23,21 +27,23 @@ const GAIN: u8 = 24;
 /// The gains that a board can be set to.
 pub const GAINS: &[u8] = &[1, 2, 4, 6, 8, 12, 24];
 
-/// Volts of one count at a gain, or at that which a board starts with.
-fn scale(gain: Option<u8>) -> f64 {
-    SCALE / f64::from(gain.unwrap_or(GAIN).max(1))
-}
-
 /// The frame that both boards write. Its last byte says what the six bytes before are; firmware uses `C0` to
 /// `C6`, and the dongle passes on no other that the board could have meant.
 fn piece(bytes: &[u8]) -> Piece {
     bracketed(bytes, FRAME, 0xA0, |tail| (0xC0..=0xC6).contains(&tail))
 }
 
-/// Volts of one frame.
-fn volts(frame: &[u8], scale: f64) -> [f32; CHANNELS] {
-    std::array::from_fn(|channel| {
-        let count = int24(frame.get(2 + 3 * channel..).unwrap_or_default());
+/// The counts of one frame.
+fn counts(frame: &[u8]) -> [i32; CHANNELS] {
+    std::array::from_fn(|channel| int24(frame.get(2 + 3 * channel..).unwrap_or_default()))
+}
+
+/// Volts of one frame, whose first channel is this one of the board, from 0.
+fn volts(frame: &[u8], setup: &Setup, first: usize) -> [f32; CHANNELS] {
+    let mut channel = first;
+    counts(frame).map(|count| {
+        let scale = setup.scale(channel);
+        channel += 1;
         (f64::from(count) * scale) as f32
     })
 }
@@ -53,8 +59,8 @@ fn measure(measurement: &mut Measurement, frame: &[u8], out: &mut Sink<'_>) {
 /// A Cyton.
 #[derive(Debug)]
 pub struct Cyton {
-    /// Volts of one count.
-    scale: f64,
+    setup: Setup,
+    turns: Turns,
     measurement: Measurement,
 }
 
@@ -62,7 +68,8 @@ impl Cyton {
     /// One whose channels have this gain, 24 if not said.
     #[must_use]
     pub fn new(gain: Option<u8>) -> Self {
-        Self { scale: scale(gain), measurement: Measurement::new(false, false) }
+        let measurement = Measurement::new(false, false);
+        Self { setup: Setup::new(gain), turns: Turns::default(), measurement }
     }
 
     /// The impedance of its electrodes is measured before its stream begins.
@@ -76,7 +83,7 @@ impl Board for Cyton {
     const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        let (protocol, rate, rails) = ("cyton", 250.0, Rails::signed(24, self.scale));
+        let (protocol, rate, rails) = ("cyton", 250.0, self.setup.rails());
         Device { protocol, channels: 8, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
@@ -90,7 +97,8 @@ impl Board for Cyton {
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
         if !self.measurement.runs() {
-            values.extend(volts(frame, self.scale));
+            values.extend(volts(frame, &self.setup, 0));
+            self.turns.add(byte(frame, 1), &counts(frame));
         }
     }
 
@@ -99,10 +107,23 @@ impl Board for Cyton {
     }
 
     fn hear(&mut self, text: &str) -> bool {
-        self.measurement.hear(text)
+        self.measurement.hear(text) | self.setup.hear(text)
+    }
+
+    fn overhear(&mut self, said: &[u8]) -> Overheard {
+        self.setup.overhear(said)
+    }
+
+    /// Words say more than samples, which are all alike where nothing is connected.
+    fn mistaken(&self) -> Option<&str> {
+        let takes_turns = self.turns.taken();
+        self.setup.daisy.unwrap_or(takes_turns).then_some(
+            "it has a Daisy, whose 8 channels come in turns with the board's own: write `protocol: daisy`",
+        )
     }
 
     fn end(&mut self) {
+        self.turns = Turns::default();
         self.measurement.end();
     }
 
@@ -129,7 +150,7 @@ impl Board for Cyton {
     }
 
     fn word(&mut self) -> Option<String> {
-        self.measurement.word()
+        self.measurement.word().or_else(|| self.setup.word())
     }
 }
 
@@ -137,8 +158,7 @@ impl Board for Cyton {
 /// channels 9 to 16; a sample is an even frame and the odd one after it, 125 times a second.
 #[derive(Debug)]
 pub struct Daisy {
-    /// Volts of one count.
-    scale: f64,
+    setup: Setup,
     /// Whether a frame came. The first of a stream is no average of two, as all others are, and is invalid.
     begun: bool,
     /// The even frame that waits for its other half.
@@ -151,7 +171,7 @@ impl Daisy {
     #[must_use]
     pub fn new(gain: Option<u8>) -> Self {
         let measurement = Measurement::new(false, true);
-        Self { scale: scale(gain), begun: false, half: None, measurement }
+        Self { setup: Setup::new(gain), begun: false, half: None, measurement }
     }
 
     /// The impedance of its electrodes is measured before its stream begins.
@@ -165,7 +185,7 @@ impl Board for Daisy {
     const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
     fn device(&self) -> Device {
-        let (protocol, rate, rails) = ("daisy", 125.0, Rails::signed(24, self.scale));
+        let (protocol, rate, rails) = ("daisy", 125.0, self.setup.rails());
         Device { protocol, channels: 16, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
@@ -187,9 +207,9 @@ impl Board for Daisy {
             return;
         }
         if number.is_multiple_of(2) {
-            self.half = Some((number, volts(frame, self.scale)));
+            self.half = Some((number, volts(frame, &self.setup, CHANNELS)));
         } else if let Some((_, daisy)) = half.filter(|(even, _)| *even == number - 1) {
-            values.extend(volts(frame, self.scale));
+            values.extend(volts(frame, &self.setup, 0));
             values.extend(daisy);
         }
     }
@@ -206,7 +226,17 @@ impl Board for Daisy {
     fn hear(&mut self, text: &str) -> bool {
         // Who talks has stopped: the next frame is the first of a stream.
         (self.begun, self.half) = (false, None);
-        self.measurement.hear(text)
+        self.measurement.hear(text) | self.setup.hear(text)
+    }
+
+    fn overhear(&mut self, said: &[u8]) -> Overheard {
+        self.setup.overhear(said)
+    }
+
+    fn mistaken(&self) -> Option<&str> {
+        (self.setup.daisy == Some(false)).then_some(
+            "it has no Daisy, or one that is not used, and sends 8 channels: write `protocol: cyton`",
+        )
     }
 
     fn resume(&mut self) {
@@ -230,7 +260,7 @@ impl Board for Daisy {
     }
 
     fn word(&mut self) -> Option<String> {
-        self.measurement.word()
+        self.measurement.word().or_else(|| self.setup.word())
     }
 }
 
@@ -279,7 +309,7 @@ mod tests {
             0, 0, 1, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x80, 0, 0, 0x01, 0x86, 0xA0, 0xFE, 0x79, 0x60, 0,
             0x11, 0x7A, 0, 0, 0,
         ]);
-        let micro: Vec<f64> = volts(&bytes, scale(None)).iter().map(|v| f64::from(*v) * 1e6).collect();
+        let micro: Vec<f64> = volts(&bytes, &Setup::new(None), 0).iter().map(|v| f64::from(*v) * 1e6).collect();
         let want =
             [0.022352, -0.022352, 187_500.0, -187_500.022_352, 2235.174446, -2235.174446, 100.001705, 0.0];
         for (is, want) in micro.iter().zip(want) {
@@ -293,7 +323,7 @@ mod tests {
         let high = |device: Device| device.rails.of(0).unwrap().1;
         assert!((high(cyton.device()) - 4.5).abs() < 1e-6);
         assert!((high(daisy.device()) - 0.375).abs() < 1e-6);
-        assert!((volts(&frame(0, 1), cyton.scale)[0] - 0.536_441_9e-6).abs() < 1e-13);
+        assert!((volts(&frame(0, 1), &cyton.setup, 0)[0] - 0.536_441_9e-6).abs() < 1e-13);
     }
 
     #[test]

@@ -90,8 +90,24 @@ pub trait Decoder: Send {
     /// The stream ran a moment ago, and goes on: nothing is done before it that holds it up.
     fn resume(&mut self) {}
 
+    /// Hears what a program told the device through a tap, and says whether that starts the stream. A setting that
+    /// changes is told as the device.
+    fn overhear(&mut self, said: &[u8], _out: &mut Sink<'_>) -> bool {
+        starts(self.hello(), said)
+    }
+
     /// What a person should know of what was asked for, once.
     fn word(&mut self) -> Option<String> {
+        None
+    }
+
+    /// What the device says in place of samples, if it says something and brings none.
+    fn excuse(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it seems to be, and what to write, if it is another device whose frames are the same.
+    fn mistaken(&self) -> Option<&str> {
         None
     }
 
@@ -104,6 +120,11 @@ pub trait Decoder: Send {
     fn farewell(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.goodbye());
     }
+}
+
+/// Whether what starts a stream, the last piece of a greeting, is in what was said.
+fn starts(hello: &[&[u8]], said: &[u8]) -> bool {
+    hello.last().is_some_and(|start| memchr::memmem::find(said, start).is_some())
 }
 
 /// The protocols that streams and datagrams can speak.

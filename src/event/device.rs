@@ -32,6 +32,8 @@ pub enum Rails {
     All(f32, f32),
     /// By channel; channels beyond the last are as the last.
     Each(&'static [(f32, f32)]),
+    /// Those at a gain of 1, and the gain of each channel; channels beyond the last have none.
+    Gains(f32, f32, [u8; 16]),
 }
 
 impl Rails {
@@ -49,6 +51,9 @@ impl Rails {
             Self::Unknown => None,
             Self::All(low, high) => Some((low, high)),
             Self::Each(each) => each.get(channel).or_else(|| each.last()).copied(),
+            Self::Gains(low, high, gains) => {
+                gains.get(channel).map(|gain| f32::from(*gain)).map(|gain| (low / gain, high / gain))
+            }
         };
         rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)
     }

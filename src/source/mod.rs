@@ -186,6 +186,13 @@ impl Feed {
         }
     }
 
+    /// Has a decoder hear what a program told the device, and says whether that starts its stream.
+    pub fn overhear(&self, at: Timestamp, said: &[u8], decoder: &mut dyn Decoder) -> bool {
+        let mut starts = false;
+        self.fold(at, 0, 0, |out| starts = decoder.overhear(said, out));
+        starts
+    }
+
     /// Folds what a decoder has left when its stream ends.
     pub fn end(&self, at: Timestamp, decoder: &mut dyn Decoder) {
         if let Some(tap) = &self.tap {

@@ -124,6 +124,7 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
     board.send(8);
     board.hears(b'V');
     board.port.write_all(b"v3.1.2$$$").unwrap();
+    board.hears(b'?');
     board.hears(b'b');
     becomes(&hub, "neural_device_answers_total", "device", 1.0);
     let firmware = "device=\"board\",version=\"v3.1.2\"";
@@ -183,8 +184,9 @@ fn a_board_is_told_to_stop_when_the_agent_stops() {
     });
     let mut board = Board { port, number: 0, sent: 0, due: clock() };
     board.hears(b's');
-    // An old firmware does not know the question, and says nothing.
+    // An old firmware does not know the questions, and says nothing.
     board.hears(b'V');
+    board.hears(b'?');
     board.hears(b'b');
     board.send(40);
     becomes(&hub, "neural_device_frames_total", "device", 40.0);

@@ -294,3 +294,58 @@ def test_a_port_is_said_once(tmp_path):
         file.write_text(json.dumps({"sources": [{"serial": wrong}]}))
         checked = subprocess.run([str(PROGRAM), "check", "--config", str(file)], capture_output=True, text=True)
         assert checked.returncode == 2 and why in checked.stderr, (wrong, checked.stderr)
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    made = []
+
+    def make(device: str, *options: str) -> str:
+        link = str(tmp_path / f"{device}.port")
+        made.append(subprocess.Popen([str(PROGRAM), "simulate", device, "--pty", link, *options], stdout=subprocess.DEVNULL))
+        wait_until(lambda: os.path.islink(link), 30, f"the terminal of {device}")
+        return link
+
+    yield make
+    for process in made:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("device,protocol,says", [("daisy", "cyton", "it has a Daisy"), ("cyton", "daisy", "it has no Daisy")])
+def test_a_daisy_and_a_cyton_are_told_apart(agent, simulated, device, protocol, says):
+    """Their frames are the same; the board's registers are not."""
+    agent.configure(serial(simulated(device), protocol=protocol))
+    agent.start()
+    seen = agent.until(lambda s: state(s) == "wrong_device")
+    assert seen.value("neural_device_answers_total", device="board") >= 2
+    assert says in agent.told() and f"write `protocol: {device}`" in agent.told(), agent.told()
+    agent.configure(serial(agent.config["sources"][0]["serial"]["port"], protocol=device))
+    agent.process.send_signal(signal.SIGHUP)
+    agent.until(lambda s: state(s) == "open" and s.value("neural_device_samples_total", device="board") > 500)
+
+
+@pytest.mark.parametrize("fault,says", [("off", "looking for a headset"), ("off@8s", "looking for a headset"), ("status-only", "status packets without raw values")])
+def test_a_headset_that_talks_and_brings_no_samples_is_silent(agent, simulated, fault, says):
+    agent.configure(serial(simulated("thinkgear", "--fault", fault), protocol="thinkgear", baud=57600))
+    agent.start()
+    if "@" in fault:
+        agent.until(lambda s: state(s) == "open" and s.value("neural_device_samples_total", device="board") > 500)
+    agent.until(lambda s: state(s) == "silent", 30)
+    assert f"says `{says}`" in agent.told(), agent.told()
+    time.sleep(7)
+    assert state(agent.scrape()) == "silent", "and it stays so"
+
+
+def test_what_a_dongle_without_a_headset_says_is_quoted(agent):
+    link = agent.path("board")
+    board = Board(link)
+    agent.configure(serial(link, protocol="thinkgear", baud=57600))
+    agent.start()
+    agent.until(lambda s: state(s) == "open")
+    for _ in range(9):
+        board.write(bytes.fromhex("AAAA03D4010129"))
+        time.sleep(1)
+    agent.until(lambda s: state(s) == "silent")
+    assert "`looking for a headset`" in agent.told()
+    board.unplug()

@@ -254,3 +254,43 @@ def test_a_program_that_crashed_with_the_port_for_itself_locks_nobody_out(agent,
 
         assert opens()
         time.sleep(0.2)
+
+
+def rms(seen, channel: int) -> float:
+    return seen.value("neural_channel_rms_volts", device="cyton", channel=str(channel))
+
+
+def test_a_gain_that_the_program_sets_is_that_of_the_volts(tapped, board):
+    """The board's counts are the same for all channels; at a gain of 1 each is 24 times as many volts."""
+    with serial.Serial(tapped.path("tap"), 115200, timeout=5) as port:
+        # Before the stream, in pieces, and in it.
+        for piece in (b"x10", b"0011", b"0Xb"):
+            port.write(piece)
+            time.sleep(0.1)
+        seen = tapped.until(lambda s: s.series("neural_channel_rms_volts", device="cyton"), 30)
+        assert 20 < rms(seen, 1) / rms(seen, 2) < 28
+        port.write(b"x2020110X")
+        seen = tapped.until(lambda s: 5 < rms(s, 2) / rms(s, 3) < 7, 30)
+        assert 20 < rms(seen, 1) / rms(seen, 3) < 28
+        assert seen.value("neural_channel_railed_ratio", device="cyton", channel="1") == 0, "the rails are those of the gain"
+        port.write(b"d")
+        tapped.until(lambda s: rms(s, 1) / rms(s, 3) < 1.2, 30)
+        port.write(b"s")
+    counted(tapped, board.frames)
+
+
+def test_a_daisy_behind_a_tap_is_told_by_what_it_says(tapped, board):
+    def states(seen) -> set:
+        return {s.labels["state"] for s in seen.series("neural_port_state", device="cyton") if s.value == 1}
+
+    with serial.Serial(tapped.path("tap"), 115200, timeout=5) as port:
+        for text, state in [
+            (b"OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nOn Daisy ADS1299 Device ID: 0x3E\nFirmware: v3.1.2\n$$$", "wrong_device"),
+            (b"daisy removed$$$", "open"),
+            (b"daisy attached16$$$", "wrong_device"),
+            (b"no daisy to attach!8$$$", "open"),
+        ]:
+            os.write(board.master, text)
+            assert port.read_until(b"$$$") == text
+            tapped.until(lambda s: states(s) == {state})
+    assert "write `protocol: daisy`" in tapped.told()

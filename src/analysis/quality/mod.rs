@@ -391,6 +391,22 @@ impl Decoder for Judged {
         self.decoder.resume();
     }
 
+    fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
+        let Self { decoder, judge } = self;
+        decoder.overhear(said, &mut |body| {
+            judge.see(&body);
+            out(body);
+        })
+    }
+
+    fn excuse(&self) -> Option<&str> {
+        self.decoder.excuse()
+    }
+
+    fn mistaken(&self) -> Option<&str> {
+        self.decoder.mistaken()
+    }
+
     fn word(&mut self) -> Option<String> {
         self.decoder.word()
     }

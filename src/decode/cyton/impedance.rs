@@ -77,6 +77,8 @@ pub(super) struct Measurement {
     frames: u32,
     /// Whether a frame ever came.
     streamed: bool,
+    /// Whether it was asked for its registers, and no stream came of it.
+    asked: bool,
     /// Whether the board may be left as no recording wants it.
     dirty: bool,
     tone: Tone,
@@ -102,6 +104,7 @@ impl Measurement {
             asks: 0,
             frames: 0,
             streamed: false,
+            asked: false,
             dirty: false,
             tone: Tone::default(),
             attempts: 0,
@@ -122,6 +125,9 @@ impl Measurement {
     pub(super) fn hello(&self) -> &'static [&'static [u8]] {
         match (self.runs(), self.dirty, self.daisy) {
             (true, ..) => &[b"V", b"d"],
+            // Its registers say what it is and which gains it has. A board that did not stream after it was asked is
+            // not kept from it by the same question.
+            (_, false, _) if !self.asked => &[b"V", b"?", b"b"],
             (_, false, _) => &[b"V", b"b"],
             (_, true, false) => &[
                 b"s", b"V", b"d", b"z100Z", b"z200Z", b"z300Z", b"z400Z", b"z500Z", b"z600Z", b"z700Z",
@@ -145,10 +151,11 @@ impl Measurement {
     /// The stream ended, and what follows is greeted. What never streamed is still to be measured; anything else
     /// may be recorded already.
     pub(super) fn end(&mut self) {
+        self.asked = !self.streamed;
         let begins = self.runs() || self.failed;
         if begins && !self.streamed {
             let (hushed, word) = (self.hushed || self.failed, self.word.take());
-            *self = Self { hushed, word, ..Self::new(true, self.daisy) };
+            *self = Self { hushed, word, asked: true, ..Self::new(true, self.daisy) };
         } else {
             self.resume();
         }
@@ -217,7 +224,7 @@ impl Measurement {
 
     /// Looks at a frame. Says channel, from 1, and ohms, if it was the last one that was needed.
     pub(super) fn frame(&mut self, frame: &[u8], count: impl Fn(usize) -> i32) -> Option<(u16, f64)> {
-        self.streamed = true;
+        (self.streamed, self.asked) = (true, false);
         if !self.runs() {
             self.dirty = false;
             return None;

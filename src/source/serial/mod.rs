@@ -169,14 +169,24 @@ impl<'a> Supervisor<'a> {
         self.voice.open(&place, node, settings.baud);
         let mut watch = Watch::new(node, settings, feed, &mut self.number);
         let gone = if let Some(offer) = offer {
-            // Whether a device is silent or another one is not judged: the program decides when it streams, and has
-            // it write text, settings and what else the agent knows nothing of.
-            let mut vanished = false;
+            // Whether a device is silent, or its bytes are those of another, is not judged: the program decides when
+            // it streams, and has it write text, settings and what else the agent knows nothing of. Only what the
+            // device itself says that it is counts.
+            let (mut vanished, voice) = (false, &mut self.voice);
+            let judged = |other: Option<&str>| match other {
+                Some(other) => {
+                    if !voice.is(PortState::WrongDevice) {
+                        let why = format!("what comes from {place} is not {}: {other}", settings.protocol);
+                        voice.tell(PortState::WrongDevice, &why);
+                    }
+                }
+                None => voice.well(&format!("{place} is {} again", settings.protocol)),
+            };
             let look = || {
                 vanished |= watch.look(&port);
                 vanished
             };
-            let error = tap::run(offer, &port, settings.baud, new_decoder, feed, stop, look);
+            let error = tap::run(offer, &port, settings.baud, new_decoder, feed, stop, look, judged);
             match error {
                 _ if vanished => Some(Gone::Vanished),
                 Some(error) if hung_up(&error) => Some(Gone::Hangup),

@@ -189,7 +189,7 @@ impl Session<'_, '_> {
             if decoder.is_board() {
                 let why = match decoder.failure() {
                     Some(failure) => format!(
-                        "{which} brings no samples and answers `{failure}`: switch the board on, or bring it nearer"
+                        "{which} brings no samples and says `{failure}`: is the device on and in reach?"
                     ),
                     None => {
                         let seconds = SILENT.as_secs();

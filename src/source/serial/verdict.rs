@@ -58,6 +58,8 @@ struct Seen {
     /// Bytes that are in no answer: what a device, or its dongle, says when it is asked is no speech of its own.
     bytes: u64,
     understood: u64,
+    /// Bytes of frames that held no sample.
+    bare: u64,
     /// Whether an answer says that something failed.
     failed: bool,
     /// The first bytes.
@@ -71,7 +73,10 @@ impl Seen {
     fn event(&mut self, body: &Body<'_>) {
         match body {
             Body::Device(device) => self.board = Some(device.protocol),
-            Body::Samples(samples) => self.understood += samples.bytes,
+            Body::Samples(samples) => {
+                self.understood += samples.bytes;
+                self.bare += if samples.values.is_empty() { samples.bytes } else { 0 };
+            }
             // An answer may be another board's, or say that there is none.
             Body::Answer(answer) => {
                 self.bytes = self.bytes.saturating_sub(answer.bytes);
@@ -95,9 +100,9 @@ impl Judged {
         self.heard
     }
 
-    /// The failure that the device answers with in place of what is understood.
+    /// What the device says in place of samples: in its own words, or as the failure that it answers with.
     pub(super) fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+        self.decoder.excuse().or(self.failure.as_deref())
     }
 
     /// Whether it decodes the frames of a board.
@@ -112,7 +117,9 @@ impl Judged {
             return Verdict::None;
         }
         let foreign = foreign(&seen.kept, seen.board.unwrap_or_default());
-        let verdict = if seen.understood > 0 && seen.understood as f64 >= SHARE * seen.bytes as f64 {
+        let verdict = if let Some(other) = self.decoder.mistaken() {
+            Verdict::Wrong(other.to_owned())
+        } else if seen.understood > 0 && seen.understood as f64 >= SHARE * seen.bytes as f64 {
             Verdict::Right
         } else if let Some(who) = foreign {
             Verdict::Wrong(format!("its words are those of {who}"))
@@ -194,6 +201,13 @@ impl Decoder for Judged {
             }
             out(body);
         });
+        // What a device says in place of samples is no more than an answer.
+        let bare = std::mem::take(&mut seen.bare);
+        if decoder.excuse().is_some() {
+            seen.bytes = seen.bytes.saturating_sub(bare);
+            seen.understood = seen.understood.saturating_sub(bare);
+            *heard = heard.saturating_sub(bare);
+        }
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
@@ -218,6 +232,18 @@ impl Decoder for Judged {
 
     fn resume(&mut self) {
         self.decoder.resume();
+    }
+
+    fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
+        self.decoder.overhear(said, out)
+    }
+
+    fn excuse(&self) -> Option<&str> {
+        self.decoder.excuse()
+    }
+
+    fn mistaken(&self) -> Option<&str> {
+        self.decoder.mistaken()
     }
 
     fn word(&mut self) -> Option<String> {
@@ -298,6 +324,57 @@ mod tests {
         assert_eq!(made_of(Protocol::Ganglion, &scan, 0), Verdict::None);
         let foreign = [&scan[..], &[0x55; 200]].concat();
         assert!(matches!(made_of(Protocol::Ganglion, &foreign, 0), Verdict::Wrong(_)));
+    }
+
+    #[test]
+    fn what_a_device_says_in_place_of_samples_is_quoted() {
+        let scan = [0xAA, 0xAA, 3, 0xD4, 1, 1, 0x29];
+        let (raw, status) = ([0xAA, 0xAA, 4, 0x80, 2, 0, 1, 0x7C], [0xAA, 0xAA, 6, 2, 0, 4, 0x2A, 5, 0x45, 0x85]);
+        for (said, words) in [(&scan[..], "looking for a headset"), (&status, "status packets without raw values")] {
+            let mut judged = Judged::new(Protocol::ThinkGear.decoder());
+            let began = clock();
+            assert_eq!(judged.verdict(began, 0), Verdict::None);
+            (0..40).for_each(|_| judged.decode(said, &mut |_| {}));
+            // The first packet alone is no proof.
+            assert_eq!((judged.heard(), judged.failure()), (said.len() as u64, Some(words)));
+            assert!(!matches!(judged.verdict(began + WINDOW, 0), Verdict::Wrong(_)));
+            (0..40).for_each(|_| judged.decode(said, &mut |_| {}));
+            assert_eq!(judged.verdict(began + WINDOW * 2, 0), Verdict::None);
+            (0..40).for_each(|_| judged.decode(&raw, &mut |_| {}));
+            assert_eq!(judged.verdict(began + WINDOW * 3, 0), Verdict::Right);
+            assert_eq!((judged.heard(), judged.failure()), ((said.len() + 40 * raw.len()) as u64, None));
+        }
+    }
+
+    #[test]
+    fn a_module_is_told_by_what_the_board_says() {
+        let cyton = "Board ADS Registers\r\nLIS3DH Registers\r\n$$$".to_owned();
+        let daisy = "Board ADS Registers\r\nDaisy ADS Registers\r\nLIS3DH Registers\r\n$$$".to_owned();
+        let frame = |number: u8| [&[0xA0, number][..], &[1; 30], &[0xC0]].concat();
+        let frames: Vec<u8> = (0..50).flat_map(frame).collect();
+        let verdict = |protocol: Protocol, texts: &[&str]| {
+            let mut judged = Judged::new(protocol.decoder());
+            let began = clock();
+            assert_eq!(judged.verdict(began, 0), Verdict::None);
+            texts.iter().for_each(|text| judged.decode(&[text.as_bytes(), &frames].concat(), &mut |_| {}));
+            judged.verdict(began + WINDOW, 0)
+        };
+        for (protocol, texts) in [
+            (Protocol::Cyton, &[""][..]),
+            (Protocol::Cyton, &[&cyton]),
+            (Protocol::Cyton, &[&daisy, "daisy removed$$$"]),
+            (Protocol::Daisy, &[""]),
+            (Protocol::Daisy, &[&daisy]),
+            (Protocol::Daisy, &[&cyton, "daisy attached16$$$"]),
+        ] {
+            assert_eq!(verdict(protocol, texts), Verdict::Right, "{texts:?}");
+        }
+        for (protocol, text, write) in
+            [(Protocol::Cyton, &daisy, "`protocol: daisy`"), (Protocol::Daisy, &cyton, "`protocol: cyton`")]
+        {
+            let told = verdict(protocol, &[text]);
+            assert!(matches!(&told, Verdict::Wrong(what) if what.contains(write)), "{told:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! # What the recording depends on
 //!
-//! On one thread ([`pump`]), the kernel, and no more. It takes no lock and leaves copies of what the device sent
+//! On one thread ([`pump`]), the kernel, and no more. It takes no lock and leaves copies of what passed, both ways,
 //! in a ring ([`ring`]); another thread reads those. A decoder that panics, a hub that is locked for long, a disk
 //! that is full, a scrape that is large: bytes pass, and what the agent could not look at is counted. A process that
 //! is stopped, killed, or starved of CPU does pass none: the link is then gone or silent, and a recording that
@@ -77,7 +77,9 @@ impl Offer {
 }
 
 /// Passes bytes between `port` and whoever opens what is offered, and reads along, until the port is gone, and says
-/// why, or until told to stop. `gone` is asked some ten times a second whether the device was unplugged.
+/// why, or until told to stop. `gone` is asked some ten times a second whether the device was unplugged. `judged` is
+/// told now and then what the device seems to be, if it is another one whose frames are the same.
+#[expect(clippy::too_many_arguments, reason = "a port, and what is done with it")]
 pub(super) fn run(
     offer: Offer,
     port: &TTYPort,
@@ -86,6 +88,7 @@ pub(super) fn run(
     feed: &Feed,
     stop: &CancellationToken,
     mut gone: impl FnMut() -> bool,
+    judged: impl FnMut(Option<&str>),
 ) -> Option<io::Error> {
     let port = crate::sys::port(port);
     let Offer { terminal, event } = offer;
@@ -99,11 +102,6 @@ pub(super) fn run(
         stop: event.as_fd(),
         ledger: &ledger,
         copies: Pieces::new(copies_in),
-        // A decoder that fails here fails again where it is told.
-        start: catch_unwind(AssertUnwindSafe(|| new_decoder().hello().last().copied()))
-            .ok()
-            .flatten()
-            .unwrap_or_default(),
         delays: delays_in,
         beside: std::thread::current(),
         state: State::new(),
@@ -119,6 +117,7 @@ pub(super) fn run(
         seconds: Vec::with_capacity(ledger::DELAYS),
         last: Sum::default(),
         last_piece: 0,
+        told: false,
         failed: 0,
         failures: 0,
         said: Said::default(),
@@ -140,7 +139,7 @@ pub(super) fn run(
                 let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
             }
             passing.is_finished()
-        });
+        }, judged);
         passing
             .join()
             .unwrap_or_else(|_| Some(io::Error::other("the tap failed; this is a mistake in the agent")))
@@ -161,6 +160,8 @@ struct Beside<'a> {
     last: Sum,
     /// When the last piece came.
     last_piece: u64,
+    /// Whether the program told the device to start since.
+    told: bool,
     /// Bytes at which a decoder failed since the last report.
     failed: u64,
     /// How often one failed.
@@ -188,7 +189,7 @@ struct Said {
 
 impl Beside<'_> {
     /// Reads along until `ended` says that nothing more comes.
-    fn follow(&mut self, mut ended: impl FnMut() -> bool) {
+    fn follow(&mut self, mut ended: impl FnMut() -> bool, mut judged: impl FnMut(Option<&str>)) {
         // The series are there before the first byte.
         self.guarded(|this| {
             let Self { feed, .. } = *this;
@@ -206,6 +207,7 @@ impl Beside<'_> {
             }
             if reported.elapsed() >= REPORT {
                 self.guarded(Self::report);
+                judged(self.decoder.as_deref().and_then(Decoder::mistaken));
                 reported = clock();
             }
             if !more {
@@ -226,14 +228,29 @@ impl Beside<'_> {
 
     /// Decodes the next piece; false if there is none.
     fn read_piece(&mut self) -> bool {
-        let Self { copies, decoder, new_decoder, feed, last_piece, .. } = self;
+        let Self { copies, decoder, new_decoder, feed, last_piece, told, .. } = self;
         let Some(piece) = copies.take() else { return false };
+        if piece.said {
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                let decoder = decoder.get_or_insert_with(|| new_decoder()).as_mut();
+                if piece.cut {
+                    feed.end(piece.at, decoder);
+                }
+                feed.overhear(piece.at, piece.bytes, decoder)
+            }));
+            match done {
+                Ok(starts) => *told |= starts,
+                Err(_) => self.fail(),
+            }
+            return true;
+        }
         let length = piece.bytes.len() as u64;
         let paused = piece.at.steady.saturating_sub(std::mem::replace(last_piece, piece.at.steady)) > PAUSE;
+        let told = std::mem::take(told);
         let done = catch_unwind(AssertUnwindSafe(|| {
             let decoder = decoder.get_or_insert_with(|| new_decoder()).as_mut();
             // What the agent did not see is not lost, nor is what a device does not send because it was told so.
-            if piece.cut || (piece.told && paused) {
+            if piece.cut || (told && paused) {
                 feed.end(piece.at, decoder);
             }
             feed.take(piece.at, piece.bytes, 1, decoder);

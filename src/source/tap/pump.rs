@@ -56,8 +56,6 @@ pub(super) struct Pump<'a> {
     pub(super) stop: BorrowedFd<'a>,
     pub(super) ledger: &'a Ledger,
     pub(super) copies: Pieces<'a>,
-    /// What tells the device to start; empty if nothing does.
-    pub(super) start: &'static [u8],
     pub(super) delays: Giver<'a>,
     /// The thread that reads along.
     pub(super) beside: Thread,
@@ -225,12 +223,10 @@ impl Pump<'_> {
                 Ok(0) => return Ok(()),
                 Ok(n) => {
                     to_device.extend(piece.iter().take(n));
-                    let said = piece.get(..n).unwrap_or_default();
-                    if !self.start.is_empty() && said.windows(self.start.len()).any(|word| word == self.start)
-                    {
-                        self.copies.told();
-                    }
                     self.tell()?;
+                    // What the device does with it is to be understood: a setting, a start. If there is no room, the
+                    // next piece says that something is missing.
+                    self.copies.give(now(), piece.get(..n).unwrap_or_default(), true);
                 }
                 Err(Errno::INTR) => {}
                 // Nothing there, or nobody.
@@ -284,7 +280,7 @@ impl Pump<'_> {
             self.put(bytes, read);
             self.give();
         }
-        if !self.copies.give(at, bytes) {
+        if !self.copies.give(at, bytes, false) {
             add(&self.ledger.unseen, bytes.len());
         }
         self.beside.unpark();

@@ -95,6 +95,7 @@ impl Bench {
                 return;
             }
             b"V" => "v3.1.2$$$".to_owned(),
+            b"?" => "Board ADS Registers\r\nCH1SET, 05, 68, 0, 1, 1, 0, 1, 0, 0, 0\r\n$$$".to_owned(),
             b"d" => "updating channel settings to default$$$".to_owned(),
             [b'z', name, _, n, b'Z'] => {
                 self.tested = channel(*name).filter(|_| *n == b'1');
@@ -189,7 +190,7 @@ fn every_channel_is_measured_and_the_stream_begins() {
     assert_eq!(bench.samples, before + 400);
     // A board that falls silent is not measured again.
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"V", b"b"]);
+    assert_eq!(bench.decoder.hello(), [b"V", b"?", b"b"]);
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn a_stream_that_breaks_off_is_put_right_and_not_measured_again() {
     assert_eq!((bench.impedances.len(), bench.told.len()), (1, 12));
     assert_eq!((bench.lost, bench.samples), (0, bench.number as usize));
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"V", b"b"]);
+    assert_eq!(bench.decoder.hello(), [b"V", b"?", b"b"]);
 }
 
 #[test]
@@ -282,7 +283,16 @@ fn a_stream_that_goes_on_is_not_measured() {
     assert!(bench.told.ends_with(&["b".to_owned()]) && bench.decoder.word().is_none());
     let mut never = Bench::of(Cyton::new(None), false);
     never.pass(100);
-    assert_eq!((never.told, never.samples), (vec!["V".to_owned(), "b".to_owned()], 400));
+    assert_eq!((never.told.join(" ").as_str(), never.samples), ("V ? b", 400));
+    // One that did not stream after the question for its registers is started without it, until it does.
+    let mut deaf = Bench::of(Cyton::new(None), false);
+    for _ in 0..3 {
+        deaf.decoder.end(&mut |_| {});
+        assert_eq!(deaf.decoder.hello(), [b"V", b"b"]);
+    }
+    deaf.pass(1);
+    deaf.decoder.end(&mut |_| {});
+    assert_eq!(deaf.decoder.hello().len(), 3);
 }
 
 #[test]

@@ -168,8 +168,19 @@ impl Cyton {
     }
 
     fn registers(&self) -> String {
-        let mut text = "Board ADS Registers\nADS_ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0\n".to_owned();
-        for (at, input) in self.inputs.iter().take(8).enumerate() {
+        let mut text = String::new();
+        for (at, input) in self.inputs.iter().enumerate().take(if self.wide { 16 } else { 8 }) {
+            let at = match at {
+                0 => {
+                    text.push_str("\nBoard ADS Registers\nADS_ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0\n");
+                    at
+                }
+                8 => {
+                    text.push_str("\nDaisy ADS Registers\nADS_ID, 00, 3E, 0, 0, 1, 1, 1, 1, 1, 0\n");
+                    0
+                }
+                at => at % 8,
+            };
             let gain = GAINS.iter().position(|gain| *gain == input.gain).unwrap_or_default();
             let value = u8::from(!input.on) << 7 | (gain as u8) << 4 | 8;
             let bits: Vec<String> = (0..8).rev().map(|bit| (value >> bit & 1).to_string()).collect();
@@ -177,7 +188,7 @@ impl Cyton {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "CH{number}SET, {address:02X}, {value:02X}, {bits}");
         }
-        text + "LIS3DH Registers\n0x0F 33\n"
+        text + "\nLIS3DH Registers\n0x0F 33\n"
     }
 }
 
