@@ -31,7 +31,9 @@ impl Put {
     pub fn note(self) -> Option<String> {
         match self {
             Self::Whole => None,
-            Self::InPlace(why) => Some(format!("written where it stands and not replaced whole, because {why}")),
+            Self::InPlace(why) => {
+                Some(format!("written where it stands and not replaced whole, because {why}"))
+            }
         }
     }
 }
@@ -55,7 +57,8 @@ impl Staged {
     pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
         let target = follow(path)?;
         let there = about(&target)?;
-        let mut in_place = there.as_ref().filter(|there| there.nlink() > 1).map(|_| "it has other names, too");
+        let mut in_place =
+            there.as_ref().filter(|there| there.nlink() > 1).map(|_| "it has other names, too");
         let mut new = aside(&target, "new");
         let file = match make(&new) {
             Err(why) if there.is_some() && closed(&why) => {
@@ -273,10 +276,10 @@ mod tests {
         fs::remove_file(&real).unwrap();
         assert_eq!(replace(&link, b"again", READABLE).unwrap(), Put::Whole);
         assert_eq!(fs::read_to_string(&real).unwrap(), "again");
-        assert_eq!((names(folder.path()), names(real.parent().unwrap())), (
-            ["a.yml", "b.yml", "real"].map(str::to_owned).to_vec(),
-            vec!["a.yml".to_owned()]
-        ));
+        assert_eq!(
+            (names(folder.path()), names(real.parent().unwrap())),
+            (["a.yml", "b.yml", "real"].map(str::to_owned).to_vec(), vec!["a.yml".to_owned()])
+        );
         symlink("round", folder.path().join("round")).unwrap();
         assert!(replace(&folder.path().join("round"), b"", READABLE).is_err());
         assert!(replace(folder.path(), b"", READABLE).unwrap_err().to_string().contains("no plain file"));

@@ -309,7 +309,8 @@ mod tests {
             0, 0, 1, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x80, 0, 0, 0x01, 0x86, 0xA0, 0xFE, 0x79, 0x60, 0,
             0x11, 0x7A, 0, 0, 0,
         ]);
-        let micro: Vec<f64> = volts(&bytes, &Setup::new(None), 0).iter().map(|v| f64::from(*v) * 1e6).collect();
+        let micro: Vec<f64> =
+            volts(&bytes, &Setup::new(None), 0).iter().map(|v| f64::from(*v) * 1e6).collect();
         let want =
             [0.022352, -0.022352, 187_500.0, -187_500.022_352, 2235.174446, -2235.174446, 100.001705, 0.0];
         for (is, want) in micro.iter().zip(want) {

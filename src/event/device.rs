@@ -32,8 +32,9 @@ pub enum Rails {
     All(f32, f32),
     /// By channel; channels beyond the last are as the last.
     Each(&'static [(f32, f32)]),
-    /// Those at a gain of 1, and the gain of each channel; channels beyond the last have none.
-    Gains(f32, f32, [u8; 16]),
+    /// Those of a converter with sign of 24 bits: one count at a gain of 1, and the gain of each channel; channels
+    /// beyond the last have none.
+    Gains(f64, [u8; 16]),
 }
 
 impl Rails {
@@ -51,8 +52,8 @@ impl Rails {
             Self::Unknown => None,
             Self::All(low, high) => Some((low, high)),
             Self::Each(each) => each.get(channel).or_else(|| each.last()).copied(),
-            Self::Gains(low, high, gains) => {
-                gains.get(channel).map(|gain| f32::from(*gain)).map(|gain| (low / gain, high / gain))
+            Self::Gains(scale, gains) => {
+                gains.get(channel).and_then(|gain| Self::signed(24, scale / f64::from(*gain)).of(channel))
             }
         };
         rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)

@@ -65,7 +65,8 @@ impl Staged {
 
     /// Puts the new text in place, and says what should be known of how. What is not put in place goes with this.
     pub(super) fn commit(&self) -> Result<Option<String>, String> {
-        let put = self.new.commit().map_err(|why| format!("cannot replace {}: {why}", self.path.display()))?;
+        let put =
+            self.new.commit().map_err(|why| format!("cannot replace {}: {why}", self.path.display()))?;
         Ok(put.note())
     }
 

@@ -227,13 +227,15 @@ impl Place {
             }
         }
         let are = if left.is_empty() { "the files are" } else { "the other files are" };
-        told.push(match self.client.send(Ask::post("/-/reload")).await.and_then(super::client::Answer::good) {
-            Ok(_) => format!("{are} as before, and the server has reloaded them"),
-            Err(why) => format!(
-                "{are} as before, but the server does not reload them either ({why}), so that its \
+        told.push(
+            match self.client.send(Ask::post("/-/reload")).await.and_then(super::client::Answer::good) {
+                Ok(_) => format!("{are} as before, and the server has reloaded them"),
+                Err(why) => format!(
+                    "{are} as before, but the server does not reload them either ({why}), so that its \
                  configuration was broken before; see: promtool check config"
-            ),
-        });
+                ),
+            },
+        );
         Err(Unloaded { why: told.join("\n"), left })
     }
 

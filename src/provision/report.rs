@@ -219,7 +219,13 @@ mod tests {
             text: String::new(),
             mark: String::new(),
         };
-        Outcome { target: "g".to_owned(), step, failure: failure.map(str::to_owned), note: None, written: false }
+        Outcome {
+            target: "g".to_owned(),
+            step,
+            failure: failure.map(str::to_owned),
+            note: None,
+            written: false,
+        }
     }
 
     fn ending(deed: Deed, outcomes: &[Outcome]) -> Ending {

@@ -156,7 +156,9 @@ fn imports_go_down() {
 fn below_the_third_floor_nothing_touches_the_world() {
     let mut wrong = Vec::new();
     for Source { path, module, text } in sources() {
-        if ["lib", "sys", "file"].contains(&&*module) || floor(&module).is_some_and(|(_, floor, _)| *floor >= 3) {
+        if ["lib", "sys", "file"].contains(&&*module)
+            || floor(&module).is_some_and(|(_, floor, _)| *floor >= 3)
+        {
             continue;
         }
         let code = code(&text);

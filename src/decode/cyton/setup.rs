@@ -45,9 +45,9 @@ impl Setup {
     }
 
     pub(super) fn rails(&self) -> Rails {
-        match Rails::signed(24, SCALE) {
-            Rails::All(low, high) => Rails::Gains(low, high, self.gains),
-            other => other,
+        match self.gains.iter().all(|gain| *gain == self.gains[0]) {
+            true => Rails::signed(24, self.scale(0)),
+            false => Rails::Gains(SCALE, self.gains),
         }
     }
 
@@ -245,7 +245,10 @@ mod tests {
         for no in [&b"x1000110Y"[..], b"x1070110X", b"xa000110X", b"x10"] {
             assert_eq!(setup.overhear(no), Overheard::default());
         }
-        assert!(!setup.hear("Timeout processing multi byte message - please send all commands at once as of v2$$$"));
+        assert!(
+            !setup
+                .hear("Timeout processing multi byte message - please send all commands at once as of v2$$$")
+        );
         assert!(setup.overhear(b"d").changed);
         assert_eq!(gains(&setup), [24; 16]);
     }
@@ -253,18 +256,24 @@ mod tests {
     #[test]
     fn registers_say_gains_and_modules() {
         let chip = |gain: u8| -> String {
-            let line = |n: u8| format!("CH{n}SET, {:02X}, {:02X}, 0, 0, 0, 0, 1, 0, 0, 0\r\n", n + 4, gain << 4 | 8);
+            let line =
+                |n: u8| format!("CH{n}SET, {:02X}, {:02X}, 0, 0, 0, 0, 1, 0, 0, 0\r\n", n + 4, gain << 4 | 8);
             (1..=8).map(line).collect()
         };
         let mut setup = Setup::new(Some(24));
-        let cyton = format!("\r\nBoard ADS Registers\r\nADS_ID, 00, 3E, 0, 0, 1\r\n{}\r\nLIS3DH Registers\r\n$$$", chip(0));
+        let cyton = format!(
+            "\r\nBoard ADS Registers\r\nADS_ID, 00, 3E, 0, 0, 1\r\n{}\r\nLIS3DH Registers\r\n$$$",
+            chip(0)
+        );
         assert!(setup.hear(&cyton));
         assert_eq!((gains(&setup)[..9].to_vec(), setup.daisy), ([&[1; 8][..], &[24]].concat(), Some(false)));
         let daisy = format!("Board ADS Registers\r\n{}Daisy ADS Registers\r\n{}$$$", chip(6), chip(3));
         assert!(setup.hear(&daisy));
         assert_eq!((gains(&setup), setup.daisy), ([[24; 8], [6; 8]].concat(), Some(true)));
         assert!(!setup.hear(&daisy));
-        assert!(setup.hear("OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nFirmware: v3.1.2\n$$$"));
+        assert!(
+            setup.hear("OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nFirmware: v3.1.2\n$$$")
+        );
         assert_eq!((gains(&setup), setup.daisy), (vec![24; 16], Some(false)));
         for (text, daisy) in [
             ("daisy attached16$$$", true),

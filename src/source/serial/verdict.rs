@@ -329,8 +329,11 @@ mod tests {
     #[test]
     fn what_a_device_says_in_place_of_samples_is_quoted() {
         let scan = [0xAA, 0xAA, 3, 0xD4, 1, 1, 0x29];
-        let (raw, status) = ([0xAA, 0xAA, 4, 0x80, 2, 0, 1, 0x7C], [0xAA, 0xAA, 6, 2, 0, 4, 0x2A, 5, 0x45, 0x85]);
-        for (said, words) in [(&scan[..], "looking for a headset"), (&status, "status packets without raw values")] {
+        let (raw, status) =
+            ([0xAA, 0xAA, 4, 0x80, 2, 0, 1, 0x7C], [0xAA, 0xAA, 6, 2, 0, 4, 0x2A, 5, 0x45, 0x85]);
+        for (said, words) in
+            [(&scan[..], "looking for a headset"), (&status, "status packets without raw values")]
+        {
             let mut judged = Judged::new(Protocol::ThinkGear.decoder());
             let began = clock();
             assert_eq!(judged.verdict(began, 0), Verdict::None);

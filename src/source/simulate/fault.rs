@@ -178,7 +178,8 @@ fn what(name: &str, value: Option<&str>) -> Result<What, String> {
         "status-only" => What::StatusOnly,
         _ => {
             let known = ["lose", "dropout", "silent", "truncate", "garbage", "duplicate", "rail", "flat"];
-            let more = ["unplug-channel", "hum", "drift", "burst", "battery", "reset", "off", "status-only", "die"];
+            let more =
+                ["unplug-channel", "hum", "drift", "burst", "battery", "reset", "off", "status-only", "die"];
             let all = [&known[..], &more].concat().join(", ");
             return Err(format!("there is no fault {name:?}; there are {all}"));
         }

@@ -133,13 +133,16 @@ pub(super) fn run(
             Ok(passing) => passing,
             Err(e) => return Some(e),
         };
-        beside.follow(|| {
-            if stop.is_cancelled() || gone() {
-                // It only fails if it was said often enough.
-                let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
-            }
-            passing.is_finished()
-        }, judged);
+        beside.follow(
+            || {
+                if stop.is_cancelled() || gone() {
+                    // It only fails if it was said often enough.
+                    let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
+                }
+                passing.is_finished()
+            },
+            judged,
+        );
         passing
             .join()
             .unwrap_or_else(|_| Some(io::Error::other("the tap failed; this is a mistake in the agent")))
