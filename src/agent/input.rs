@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::place;
 use crate::analysis::quality::Judged;
-use crate::config::{Config, Framing, Gauges, Jsonl, Source, Statsd};
+use crate::config::{Config, Framing, Gauges, Jsonl, Source, Statsd, plain};
 use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
 use crate::decode::mapping::{Mapper, Problem};
@@ -469,31 +469,17 @@ fn parse_mapping(source: &str, path: &Path) -> Result<(Mapper, Vec<String>), Str
     })
 }
 
-/// Every mistake in the files that sources read at start, and what in them has no effect.
-pub fn check_files(config: &Config) -> (Vec<String>, Vec<String>) {
-    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
-    for source in &config.sources {
-        if let Source::Statsd(Statsd { mapping: Some(path), name, .. }) = source {
-            match parse_mapping(name, path) {
-                Ok((_, said)) => notes.extend(said.iter().map(|n| format!("{}: {n}", path.display()))),
-                Err(why) => wrong.push(why),
-            }
-        }
-        if let Source::Scrape(of) = source
-            && let Err(why) = Scrape::open(of.clone())
-        {
-            wrong.push(format!("cannot ask source {}: {why}", of.name));
-        }
-    }
-    (wrong, notes)
-}
-
-/// What the system says, without its number.
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+/// What has no effect in the mapping files. Their mistakes are those of the configuration.
+#[must_use]
+pub fn mapping_notes(config: &Config) -> Vec<String> {
+    let files = config.sources.iter().filter_map(|source| match source {
+        Source::Statsd(Statsd { mapping: Some(path), name, .. }) => Some((name, path)),
+        _ => None,
+    });
+    let notes = files.filter_map(|(name, path)| Some((path, parse_mapping(name, path).ok()?.1)));
+    notes
+        .flat_map(|(path, notes)| notes.into_iter().map(move |n| format!("{}: {n}", path.display())))
+        .collect()
 }
 
 fn cannot_listen(source: &str, listen: &Listen, error: &io::Error) -> String {

@@ -6,6 +6,7 @@
 mod files;
 mod input;
 mod kept;
+pub mod live;
 mod notify;
 mod place;
 mod push;
@@ -35,7 +36,7 @@ use crate::source::{Feed, itself, now};
 use crate::sys;
 pub use files::files;
 use input::Input;
-pub use input::check_files;
+pub use input::mapping_notes;
 use kept::Kept;
 pub use place::events_socket;
 use push::Push;

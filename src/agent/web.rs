@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::input;
+use crate::config::plain;
 use crate::http::{self, Site};
 use crate::listen::Address;
 
@@ -62,7 +62,7 @@ pub(super) fn bind(address: &Address, activated: &mut Vec<(String, OwnedFd)>) ->
             } else {
                 String::new()
             };
-            format!("cannot serve metrics on http://{at}: {}{hint}", input::plain(&e))
+            format!("cannot serve metrics on http://{at}: {}{hint}", plain(&e))
         }),
         Address::Systemd(name) => {
             let place = activated.iter().position(|(n, _)| name.as_ref().is_none_or(|wanted| wanted == n));
@@ -72,7 +72,7 @@ pub(super) fn bind(address: &Address, activated: &mut Vec<(String, OwnedFd)>) ->
             };
             let listener = std::net::TcpListener::from(activated.swap_remove(place).1);
             let set = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
-            set.map_err(|e| format!("cannot serve metrics on systemd's socket: {}", input::plain(&e)))
+            set.map_err(|e| format!("cannot serve metrics on systemd's socket: {}", plain(&e)))
         }
     }
 }

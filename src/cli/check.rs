@@ -1,39 +1,129 @@
-//! `check`: every mistake in what the agent would read, before it reads it.
+//! `check`: every mistake in what the agent would read, before it reads it; with `--live`, whether what it names is there.
 
-use super::{Exit, FileArgs, complain, print, run};
-use crate::agent;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::{Exit, FileArgs, Form, complain, json, print, run};
+use crate::agent::live::{self, Finding, Verdict};
+use crate::agent::mapping_notes;
 use crate::catalog::{PAGES, lint};
+use crate::config::{self, Config};
 use crate::document::Problem;
 
-pub(super) fn check(args: &FileArgs, print_it: bool) -> Exit {
-    let file = run::chosen(args);
-    let config = match run::load(file.as_deref()) {
-        Ok(config) => config,
-        Err(problems) => {
-            let text: Vec<String> = problems.iter().map(Problem::to_string).collect();
-            let count = if problems.len() == 1 {
-                "1 mistake".to_owned()
-            } else {
-                format!("{} mistakes", problems.len())
-            };
-            complain(&format!("{count}\n{}", text.join("\n")));
-            return Exit::Usage;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Print the configuration that is in effect, defaults included.
+    #[arg(long, conflicts_with_all = ["live", "output"])]
+    print: bool,
+    /// Also look whether the ports, sockets, groups, folders and servers that it names are there and may be used.
+    /// Nothing is written and no serial port is opened.
+    #[arg(long)]
+    live: bool,
+    /// The form of the report.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    output: Form,
+}
+
+/// What was found, as JSON.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// The file; none for the defaults.
+    file: Option<String>,
+    problems: Vec<Problem>,
+    notes: Vec<String>,
+    live: Vec<Finding>,
+}
+
+pub(super) fn check(args: &Args) -> Exit {
+    let file = run::chosen(&args.file);
+    let mut report =
+        Report { file: file.as_ref().map(|file| file.display().to_string()), ..Report::default() };
+    match file.as_deref().map_or_else(|| Ok(Config::default()), config::load_whole) {
+        Ok(config) => {
+            report.notes = mapping_notes(&config);
+            let pages: Vec<_> = PAGES.iter().chain(&config.pages.0).copied().collect();
+            let name = report.file.clone().unwrap_or_default();
+            report.problems.extend(lint::lint(&pages).into_iter().map(|why| Problem::of_file(&name, why)));
+            if args.print && report.problems.is_empty() {
+                return print(config.print().as_bytes());
+            }
+            if args.live && report.problems.is_empty() {
+                match look(&config) {
+                    Ok(found) => report.live = found,
+                    Err(error) => {
+                        complain(&format!("cannot start: {error}"));
+                        return Exit::Failed;
+                    }
+                }
+            }
+            end(args, &report, Some(&config))
         }
-    };
-    let (mut wrong, notes) = agent::check_files(&config);
-    let pages: Vec<_> = PAGES.iter().chain(&config.pages.0).copied().collect();
-    wrong.extend(lint::lint(&pages));
-    if !wrong.is_empty() {
-        complain(&wrong.join("\n"));
-        return Exit::Usage;
+        Err(problems) => {
+            report.problems = problems;
+            end(args, &report, None)
+        }
     }
-    for note in notes {
+}
+
+fn look(config: &Config) -> std::io::Result<Vec<Finding>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(live::look(config)))
+}
+
+fn end(args: &Args, report: &Report, config: Option<&Config>) -> Exit {
+    let failed = report.live.iter().filter(|finding| finding.verdict == Verdict::Failed).count();
+    let exit = match (report.problems.len(), failed) {
+        (0, 0) => Exit::Fine,
+        (0, _) => Exit::Failed,
+        _ => Exit::Usage,
+    };
+    if args.output == Form::Json {
+        print(&json(report));
+        return exit;
+    }
+    if !report.problems.is_empty() {
+        let text: Vec<String> = report.problems.iter().map(Problem::to_string).collect();
+        complain(&format!("{}\n{}", count(text.len(), "mistake"), text.join("\n")));
+        return exit;
+    }
+    for note in &report.notes {
         complain(&format!("note: {note}"));
     }
-    if print_it {
-        return print(config.print().as_bytes());
+    print(table(&report.live).as_bytes());
+    let name = report.file.as_deref().unwrap_or("the defaults");
+    if let Some(config) = config {
+        let (sources, packs) = (count(config.sources.len(), "source"), count(config.pages.0.len(), "pack"));
+        print(format!("{name}: fine ({sources}, {packs})\n").as_bytes());
     }
-    let name = file.map_or_else(|| "the defaults".to_owned(), |f| f.display().to_string());
-    let packs = config.pages.0.len();
-    print(format!("{name}: fine ({} sources, {packs} packs)\n", config.sources.len()).as_bytes())
+    if failed > 0 {
+        complain(&format!("{} that the configuration names cannot be used", count(failed, "thing")));
+    }
+    exit
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// The findings, a line each, with their hints.
+fn table(found: &[Finding]) -> String {
+    let mut text = String::new();
+    let wide = found.iter().map(|finding| finding.path.len()).max().unwrap_or_default();
+    for Finding { path, subject, verdict, message, hint } in found {
+        let word = match verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "FAILED",
+            Verdict::Skipped => "skipped",
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{word:7}  {path:wide$}  {subject}: {message}");
+        if let Some(hint) = hint {
+            let _ = writeln!(text, "         hint: {hint}");
+        }
+    }
+    text
 }

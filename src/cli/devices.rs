@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Exit, complain, print, run, streams};
+use super::{Exit, complain, json, print, run, streams};
 use crate::source::lsl::Search;
 use crate::source::usb::{
     Roots, Tty, holders, known, latency_timer, listed, may_open, not_permitted, stable_name, ttys,
@@ -118,7 +118,7 @@ fn plain(serial: &str) -> bool {
     !serial.is_empty() && serial.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c))
 }
 
-pub(super) fn devices(root: Option<&Path>, watch: bool, json: bool, options: &streams::Options) -> Exit {
+pub(super) fn devices(root: Option<&Path>, watch: bool, as_json: bool, options: &streams::Options) -> Exit {
     let roots = root.map_or_else(Roots::default, Roots::below);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -130,7 +130,7 @@ pub(super) fn devices(root: Option<&Path>, watch: bool, json: bool, options: &st
     runtime.block_on(async {
         let search = options.search();
         if watch {
-            return follow(&roots, search, json).await;
+            return follow(&roots, search, as_json).await;
         }
         let found = look(&roots);
         let streams = match search {
@@ -140,8 +140,8 @@ pub(super) fn devices(root: Option<&Path>, watch: bool, json: bool, options: &st
             }
             None => None,
         };
-        if json {
-            return print(document(&found, streams.as_deref()).as_bytes());
+        if as_json {
+            return print(&document(&found, streams.as_deref()));
         }
         let mut text: Vec<String> = found.iter().map(table).collect();
         if found.is_empty() {
@@ -160,14 +160,12 @@ fn look(roots: &Roots) -> Vec<Device> {
     ttys(roots).iter().map(|tty| Device::of(tty, roots)).collect()
 }
 
-fn document(found: &[Device], streams: Option<&[streams::Stream]>) -> String {
+fn document(found: &[Device], streams: Option<&[streams::Stream]>) -> Vec<u8> {
     let mut all = serde_json::json!({ "devices": found });
     if let (Some(all), Some(streams)) = (all.as_object_mut(), streams) {
         all.insert("streams".to_owned(), serde_json::json!(streams));
     }
-    let mut text = serde_json::to_string_pretty(&all).unwrap_or_default();
-    text.push('\n');
-    text
+    json(&all)
 }
 
 /// What to check where nothing was found.
@@ -317,7 +315,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
-        let json: serde_json::Value = serde_json::from_str(&document(&found, None)).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&document(&found, None)).unwrap();
         assert_eq!(json["devices"][0]["usb"]["bits_per_second"], 12e6);
         assert_eq!(json["devices"][0]["latency_timer_seconds"], 0.016);
     }

@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
-use super::{Exit, FileArgs, complain, print, run};
+use serde::Serialize;
+
+use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::Failure;
 use crate::catalog::{Metric, PAGES, Page, agent};
 use crate::event::Kind;
 
-pub(super) fn list(args: &FileArgs, markdown: bool) -> Exit {
+pub(super) fn list(args: &FileArgs, markdown: bool, output: Form) -> Exit {
     let config = match run::load(run::chosen(args).as_deref()) {
         Ok(config) => config,
         Err(problems) => {
@@ -20,6 +22,11 @@ pub(super) fn list(args: &FileArgs, markdown: bool) -> Exit {
         let text =
             crate::catalog::reference::markdown(&pages) + &crate::decode::engines::reference::markdown();
         return print(text.as_bytes());
+    }
+    if output == Form::Json {
+        let all: Vec<Row<'_>> =
+            pages.iter().flat_map(|page| page.metrics).map(|metric| Row::of(metric)).collect();
+        return print(&json(&all));
     }
     let mut text = String::new();
     for page in pages {
@@ -35,16 +42,38 @@ pub(super) fn list(args: &FileArgs, markdown: bool) -> Exit {
     print(text.as_bytes())
 }
 
-/// The name as a query has it, with its labels.
-fn name(metric: &Metric) -> String {
+/// One metric as JSON has it.
+#[derive(Serialize)]
+struct Row<'m> {
+    name: String,
+    r#type: &'static str,
+    unit: &'static str,
+    labels: &'m [&'m str],
+    help: &'m str,
+}
+
+impl<'m> Row<'m> {
+    fn of(metric: &'m Metric) -> Self {
+        let Metric { labels, help, unit, .. } = metric;
+        Self { name: exposed(metric), r#type: kind(metric.kind), unit: unit.suffix(), labels, help }
+    }
+}
+
+/// The name as a query has it.
+fn exposed(metric: &Metric) -> String {
     let suffix = match metric.kind {
         Kind::Counter => "_total",
         Kind::Info => "_info",
         _ => "",
     };
+    format!("{}{suffix}", metric.family())
+}
+
+/// The same with its labels.
+fn name(metric: &Metric) -> String {
     let labels =
         if metric.labels.is_empty() { String::new() } else { format!("{{{}}}", metric.labels.join(",")) };
-    format!("{}{suffix}{labels}", metric.family())
+    exposed(metric) + &labels
 }
 
 fn kind(kind: Kind) -> &'static str {

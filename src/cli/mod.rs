@@ -70,13 +70,7 @@ enum Command {
     /// Run the agent (the default).
     Run(RunArgs),
     /// Check the configuration, the packs beside it and the mapping files: every mistake at once.
-    Check {
-        #[command(flatten)]
-        file: FileArgs,
-        /// Print the configuration that is in effect, defaults included.
-        #[arg(long)]
-        print: bool,
-    },
+    Check(check::Args),
     /// Run the agent on its defaults with a simulated pipeline and a simulated Cyton.
     Demo {
         /// Where /metrics is served.
@@ -92,9 +86,9 @@ enum Command {
         /// Go on, and print each change as a line.
         #[arg(long)]
         watch: bool,
-        /// As one JSON document; with --watch one JSON object a line.
-        #[arg(long)]
-        json: bool,
+        /// The form of the list; with --watch, JSON is one object a line.
+        #[arg(long, value_name = "FORM", default_value = "text")]
+        output: Form,
         /// Where the system's files are: the host's, seen from a container that has them at another place.
         #[arg(long, value_name = "FOLDER")]
         root: Option<PathBuf>,
@@ -120,8 +114,11 @@ enum Command {
         #[command(flatten)]
         file: FileArgs,
         /// As the Markdown of METRICS.md.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "output")]
         markdown: bool,
+        /// The form of the list.
+        #[arg(long, value_name = "FORM", default_value = "text")]
+        output: Form,
     },
     /// Run the agent and write every byte that can be played again to a file: those of jsonl, statsd, serial, brainflow,
     /// cerebus and openbci_gui sources.
@@ -178,8 +175,17 @@ struct RunArgs {
     #[arg(long, visible_alias = "web.listen-address", value_name = "ADDRESS")]
     listen: Vec<String>,
     /// What the log says, instead of what the configuration says: error, warn, info, debug, trace.
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
     log: Option<String>,
+}
+
+/// The form of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// JSON.
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -206,13 +212,13 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Check { file, print }) => check::check(&file, print),
+        Some(Command::Check(args)) => check::check(&args),
         Some(Command::Demo { listen, seconds }) => demo::demo(listen, seconds),
-        Some(Command::Devices { watch, json, root, streams }) => {
-            devices::devices(root.as_deref(), watch, json, &streams)
+        Some(Command::Devices { watch, output, root, streams }) => {
+            devices::devices(root.as_deref(), watch, output == Form::Json, &streams)
         }
         Some(Command::Generate { file, out, check, force }) => generate::generate(&file, &out, check, force),
-        Some(Command::Metrics { file, markdown }) => metrics::list(&file, markdown),
+        Some(Command::Metrics { file, markdown, output }) => metrics::list(&file, markdown, output),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),
         Some(Command::Simulate(args)) => simulate::simulate(&args),
@@ -242,6 +248,18 @@ fn schema(of: SchemaOf) -> Exit {
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     print(text.as_bytes())
+}
+
+/// A level of the log, checked as in the configuration.
+fn level(text: &str) -> Result<String, String> {
+    crate::config::log_filter(text).map(|()| text.to_owned())
+}
+
+/// A document as JSON, with its last line ended.
+fn json<T: serde::Serialize>(document: &T) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(document).unwrap_or_default();
+    text.push(b'\n');
+    text
 }
 
 /// Writes to standard output. A reader that left early is no failure.

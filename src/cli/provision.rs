@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::{Exit, FileArgs, complain, print, run};
+use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::{self, Failure};
 use crate::config::Config;
 use crate::provision::{self, Action, Bundle, Deed, Ending, How, Outcome, Report, Run};
@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Write over what somebody else made or edited.
     #[arg(long)]
     force: bool,
-    /// How it is told.
+    /// The form of the report.
     #[arg(long, value_name = "FORM", default_value = "text")]
     output: Form,
     /// Push the files of this folder in place of those that the agent would generate.
@@ -45,14 +45,6 @@ enum Do {
     Apply,
     /// Remove everything that is ours.
     Destroy,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 pub(super) fn provision(args: &Args) -> Exit {
@@ -129,9 +121,7 @@ fn end(report: &Report, text: bool) -> Exit {
     if text {
         print(format!("\n{}", report.summary()).as_bytes());
     } else {
-        let mut json = serde_json::to_string_pretty(report).unwrap_or_default();
-        json.push('\n');
-        print(json.as_bytes());
+        print(&json(report));
     }
     match report.ending() {
         Ending::Fine => Exit::Fine,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Exit, FileArgs, complain, print, run};
+use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::Failure;
 use crate::config::Config;
 use crate::provision::silence::{self, New};
@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// End the silence now.
     #[arg(long)]
     expire: bool,
+    /// The form of the answer.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    output: Form,
     /// The Alertmanager, if there are several.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
@@ -55,7 +58,7 @@ pub(super) fn silence(args: &Args) -> Exit {
         }
     };
     match runtime.block_on(done(args, server)) {
-        Ok(text) => print(text.as_bytes()),
+        Ok(text) => print(&text),
         Err(why) => {
             complain(&format!("{}: {why}", server.name));
             Exit::Failed
@@ -70,28 +73,36 @@ fn server<'a>(config: &'a Config, name: Option<&str>) -> Option<&'a Alertmanager
     })
 }
 
-async fn done(args: &Args, server: &Alertmanager) -> Result<String, String> {
+async fn done(args: &Args, server: &Alertmanager) -> Result<Vec<u8>, String> {
+    let as_json = args.output == Form::Json;
     let Some(value) = &args.value else {
+        let silences = silence::list(server).await?;
+        if as_json {
+            return Ok(json(&silences));
+        }
         let mut text = String::new();
-        for silence in silence::list(server).await? {
+        for silence in silences {
             let silence::Silence { id, state, matchers, ends, comment } = silence;
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{id}  {state:7}  until {ends}  {matchers}  {comment}");
         }
-        return Ok(text);
+        return Ok(text.into_bytes());
     };
     if args.expire {
         let ended = silence::expire(server, &args.label, value).await?;
-        return Ok(if ended.is_empty() {
-            "no silence of ours was there\n".to_owned()
-        } else {
-            ended.join("\n") + "\n"
+        return Ok(match ended.is_empty() {
+            _ if as_json => json(&ended),
+            true => "no silence of ours was there\n".into(),
+            false => (ended.join("\n") + "\n").into_bytes(),
         });
     }
     let (starts, ends) = (stamp(0), stamp(args.span.0.as_secs()));
     let new = New { label: &args.label, value, starts: &starts, ends: &ends, comment: &args.comment };
     let id = silence::make(server, &new).await?;
-    Ok(format!("{id}  until {ends}\n"))
+    if as_json {
+        return Ok(json(&serde_json::json!({ "id": id, "ends": ends })));
+    }
+    Ok(format!("{id}  until {ends}\n").into_bytes())
 }
 
 /// The time so many seconds from now: RFC 3339 in UTC.

@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
 use crate::decode::MeasureImpedance;
+use crate::decode::mapping::Mapper;
 use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::provision::Target;
 use crate::render::{Alerts, Prometheus};
 use crate::setting::Span;
 use crate::source::lsl;
+use crate::source::scrape::Scrape;
 
-use super::{Limits, Pipeline, Serial, Source};
+use super::{Limits, Pipeline, Serial, Source, Statsd};
 
 /// The named forms of text that settings have.
 pub const FORMATS: &[Format] = &[
@@ -80,7 +82,8 @@ fn log_selector(text: &str) -> Result<(), String> {
     }
 }
 
-fn log_filter(text: &str) -> Result<(), String> {
+/// Whether a text is a level of the log, or a filter by part.
+pub(crate) fn log_filter(text: &str) -> Result<(), String> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     for part in text.split(',').map(str::trim) {
         let level = part.rsplit('=').next().unwrap_or(part).to_ascii_lowercase();
@@ -94,16 +97,42 @@ fn log_filter(text: &str) -> Result<(), String> {
     tracing_subscriber::EnvFilter::try_new(text).map(drop).map_err(|error| format!("not a filter: {error}"))
 }
 
-/// Everything that is wrong beyond the schema.
-pub(super) fn check(document: &Document) -> Vec<Problem> {
-    let mut check = Check { document, problems: Vec::new() };
+/// The shortest and the longest time between two looks at anything: a counter whose readings are a day apart says
+/// nothing of the hour.
+const INTERVAL: (Span, Span) = (Span::millis(10), Span::seconds(86_400));
+/// The shortest and the longest time after which a silent gauge leaves.
+const EXPIRY: (Span, Span) = (Span::millis(10), Span::seconds(30 * 86_400));
+
+/// What the system says, lower case, without its number.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// What is wrong with a mapping file of StatsD names.
+fn mapping(file: &std::path::Path) -> Result<(), Vec<Problem>> {
+    let text = super::text(file).map_err(|problem| vec![problem])?;
+    let told = |p: &crate::decode::mapping::Problem| Problem {
+        line: p.line.unwrap_or(0),
+        column: p.column.unwrap_or(0),
+        ..Problem::of_file(&file.display().to_string(), p.message.clone())
+    };
+    Mapper::parse(&text).map(drop).map_err(|problems| problems.iter().map(told).collect())
+}
+
+/// Everything that is wrong beyond the schema. With the folder that paths start from, the files that sources read at
+/// start are checked as well.
+pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Vec<Problem> {
+    let mut check = Check { document, folder, problems: Vec::new(), unsaid: None };
     check.limits();
     check.pipelines();
     check.histograms();
     for name in ["pipeline", "device", "system"] {
-        check.span(&Path::from("intervals").key(name));
+        check.span(&Path::from("intervals").key(name), INTERVAL);
     }
-    check.span(&Path::from("expire").key("gauges"));
+    check.span(&Path::from("expire").key("gauges"), EXPIRY);
     check.alerts();
     check.provision();
     check.sources();
@@ -112,11 +141,18 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
 
 struct Check<'a> {
     document: &'a Document,
+    folder: Option<&'a std::path::Path>,
     problems: Vec<Problem>,
+    /// The hint of a problem that is not reported.
+    unsaid: Option<String>,
 }
 
 impl Check<'_> {
+    /// Reports a problem, unless the schema has reported one there already: what is read in its place is a default.
     fn wrong(&mut self, path: &Path, message: impl Into<String>) -> &mut Option<String> {
+        if self.document.omits(path) {
+            return &mut self.unsaid;
+        }
         let problem = self.document.problem(path, message);
         self.problems.push(problem);
         let last = self.problems.len() - 1;
@@ -241,10 +277,71 @@ impl Check<'_> {
         }
     }
 
-    /// A time to wait must be long enough to be one.
-    fn span(&mut self, path: &Path) {
-        if let Some(span) = self.document.part::<Span>(path).filter(|span| *span < Span::millis(10)) {
-            self.wrong(path, format!("{span} is too short; 10ms is the least"));
+    /// A time to wait must be long enough to be one, and short enough that somebody sees it end.
+    fn span(&mut self, path: &Path, (least, most): (Span, Span)) {
+        let Some(span) = self.document.part::<Span>(path) else { return };
+        if span < least {
+            self.wrong(path, format!("{span} is too short; {least} is the least"));
+        } else if span > most {
+            self.wrong(path, format!("{span} is too long; {most} is the most"));
+        }
+    }
+
+    /// The address of a server, if there is one at `path`.
+    fn url(&mut self, path: &Path) {
+        let Some(text) = self.document.part::<String>(path) else { return };
+        let why = match text.parse::<reqwest::Url>() {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                "the url has no scheme http or https".to_owned()
+            }
+            Ok(url) if !url.has_host() => "the url has no host".to_owned(),
+            Ok(_) => return,
+            Err(why) => format!("not a url: {why}"),
+        };
+        *self.wrong(path, why) = Some("write it like http://127.0.0.1:9090".to_owned());
+    }
+
+    /// The files that a source reads at start.
+    fn files(&mut self, source: &Source, path: &Path) {
+        let Some(folder) = self.folder else { return };
+        match source {
+            Source::Statsd(Statsd { mapping: Some(file), .. }) => {
+                let file = folder.join(file);
+                if let Err(problems) = mapping(&file) {
+                    let at = path.key("mapping");
+                    for problem in problems {
+                        // What is wrong in the file has its place there, a missing file the place of its name here.
+                        let Problem { file, message, line, .. } = &problem;
+                        let named = self.document.problem(&at, format!("{file}: {message}"));
+                        self.problems.push(if *line > 0 { problem } else { named });
+                    }
+                }
+            }
+            Source::Replay(of) => self.file(&path.key("file"), &of.file),
+            Source::Scrape(of) => {
+                let mut settled = of.clone();
+                for file in settled.bearer_token_file.iter_mut().chain(&mut settled.ca_file) {
+                    *file = folder.join(&*file);
+                }
+                let reported = |problem: &Problem| problem.path.starts_with(&path.to_string());
+                if !self.problems.iter().any(reported)
+                    && let Err(why) = Scrape::open(settled)
+                {
+                    self.wrong(path, why);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A file that must be there.
+    fn file(&mut self, path: &Path, file: &std::path::Path) {
+        let Some(folder) = self.folder else { return };
+        if let Err(why) = std::fs::metadata(folder.join(file)) {
+            self.wrong(
+                path,
+                format!("cannot read the file {}: {}", folder.join(file).display(), plain(&why)),
+            );
         }
     }
 
@@ -253,6 +350,9 @@ impl Check<'_> {
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
         for index in 0..self.document.len(&targets) {
             let path = targets.item(index);
+            for kind in self.document.keys(&path) {
+                self.url(&path.key(&kind).key("url"));
+            }
             let Some(target) = self.document.part::<Target>(&path) else { continue };
             if let Some(first) = names.insert(target.name().to_owned(), index) {
                 let message = format!("the name \"{}\" is taken by targets[{first}]", target.name());
@@ -269,9 +369,19 @@ impl Check<'_> {
         for index in 0..self.document.len(&sources) {
             let path = sources.item(index);
             for kind in self.document.keys(&path) {
-                self.span(&path.key(&kind).key("interval"));
-                self.span(&path.key(&kind).key("timeout"));
-                self.span(&path.key(&kind).key("retry"));
+                let path = path.key(&kind);
+                for key in ["interval", "timeout", "retry"] {
+                    self.span(&path.key(key), INTERVAL);
+                }
+                self.url(&path.key("url"));
+                let (interval, timeout) = (path.key("interval"), path.key("timeout"));
+                if let (Some(interval), Some(limit)) =
+                    (self.document.part::<Span>(&interval), self.document.part::<Span>(&timeout))
+                    && limit > interval
+                {
+                    let message = format!("{limit} is longer than the interval, {interval}");
+                    self.wrong(&timeout, message);
+                }
             }
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
@@ -279,8 +389,15 @@ impl Check<'_> {
             if let Source::Serial(of) = &source {
                 self.board(&path, of);
             }
+            self.files(&source, &path);
+            if matches!(&source, Source::Statsd(of) if of.listen.is_empty()) {
+                *self.wrong(&path.key("listen"), "the source listens nowhere") =
+                    Some("name an address such as udp://127.0.0.1:8125, or remove the source".to_owned());
+            }
             let name = source.name();
-            if let Some(first) = names.get(name) {
+            if self.document.omits(&path.key("name")) {
+                // Its default name is nobody's.
+            } else if let Some(first) = names.get(name) {
                 let message = format!("the name \"{name}\" is taken by sources[{first}]");
                 *self.wrong(&path.key("name"), message) =
                     Some("give each source a name of its own".to_owned());
@@ -289,7 +406,9 @@ impl Check<'_> {
                 let hint = "up to 64 of a-z, 0-9, \"_\", \".\" and \"-\", a letter or digit first";
                 *self.wrong(&path.key("name"), message) = Some(hint.to_owned());
             }
-            names.entry(name.to_owned()).or_insert(index);
+            if !self.document.omits(&path.key("name")) {
+                names.entry(name.to_owned()).or_insert(index);
+            }
             if let Source::Serial(Serial { tap: Some(tap), .. }) = &source
                 && !(tap.is_absolute() && tap.file_name().is_some())
             {
@@ -309,10 +428,14 @@ impl Check<'_> {
             if let Source::Brainflow(of) = &source
                 && let Err((key, why)) = of.streamed().layout()
             {
-                let at = if key == "board" && of.board.is_none() { path.clone() } else { path.key(key) };
+                let missing = key == "board" && of.board.is_none() && !self.document.omits(&path.key(key));
+                let at = if missing { path.clone() } else { path.key(key) };
                 self.wrong(&at, why);
             }
             for (place, at) in claims(&source, &path) {
+                if self.document.omits(&at) {
+                    continue;
+                }
                 if let Some((_, owner)) = taken.iter().find(|(other, _)| other.clashes(&place)) {
                     let message = format!("{place} is taken by {owner}");
                     self.wrong(&at, message);
@@ -380,6 +503,9 @@ impl Check<'_> {
 
     /// A serial source says which port, and says it once.
     fn port(&mut self, path: &Path, of: &Serial) {
+        if self.document.omits(&path.key("port")) || self.document.omits(&path.key("usb")) {
+            return;
+        }
         let hint = "port: /dev/serial/by-id/…, or usb: {id: \"0403:6015\", serial: …, place: …}";
         match (&of.port, &of.usb) {
             (Some(_), Some(_)) => {
@@ -398,6 +524,9 @@ impl Check<'_> {
     /// Where `/metrics` is served.
     fn own_addresses(&mut self) -> Vec<(Place, String)> {
         let path = Path::from("listen");
+        if self.document.omits(&path) {
+            return Vec::new();
+        }
         let default = super::Config::default().listen;
         let listen = self.document.part::<Many<Address>>(&path).unwrap_or(default);
         if listen.is_empty() && self.document.keys(&Path::default()).contains(&"listen".to_owned()) {

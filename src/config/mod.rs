@@ -22,6 +22,7 @@ use crate::provision;
 use crate::render::{self, Alerts};
 
 pub use check::FORMATS;
+pub(crate) use check::{log_filter, plain};
 pub use section::*;
 pub use source::*;
 
@@ -153,7 +154,7 @@ impl Config {
 /// # Errors
 /// Every mistake, in the order of the text.
 pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Problem>> {
-    document::read(file, text, FORMATS, check::check).map(|(config, _)| config)
+    document::read(file, text, FORMATS, |document| check::check(document, None)).map(|(config, _)| config)
 }
 
 /// Reads the configuration at `path` and the packs that belong to it.
@@ -161,10 +162,24 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Problem>> {
 /// # Errors
 /// Every mistake in the file, and in every pack.
 pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    load_with(path, false)
+}
+
+/// The same, and the files that its sources read at start are checked as well.
+///
+/// # Errors
+/// Every mistake in the file, in every pack, and in every file of a source.
+pub fn load_whole(path: &Path) -> Result<Config, Vec<Problem>> {
+    load_with(path, true)
+}
+
+fn load_with(path: &Path, files: bool) -> Result<Config, Vec<Problem>> {
     let file = path.display().to_string();
     let text = text(path).map_err(|problem| vec![problem])?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let parsed = parse(&file, &text);
+    let parsed = document::read::<Config>(&file, &text, FORMATS, |document| {
+        check::check(document, files.then_some(folder))
+    });
     // Packs are read beside a configuration that is wrong, too, to tell their mistakes as well.
     let at = document::Path::from("packs");
     let document = Document::parse(&file, &text).ok().map(|(document, _)| document);
@@ -178,7 +193,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         }
     };
     match parsed {
-        Ok(mut config) if problems.is_empty() => {
+        Ok((mut config, _)) if problems.is_empty() => {
             config.settle(folder);
             config.pages = Pages(pages);
             Ok(config)

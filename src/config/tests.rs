@@ -191,6 +191,53 @@ fn streams_are_asked_for_by_what_can_be_asked() {
 }
 
 #[test]
+fn one_mistake_hides_no_other() {
+    let text = "\
+limits: {series: 99999999999999999999999, families: 0}
+intervals: {device: 9999d}
+listen: []
+sources:
+- statsd: {listen: [], mapping: none.yml, nam: x}
+- serial: {name: 5, port: /dev/x, protocol: cyton, signal: {band: [45, 1], quiet: x}}
+- serial: {name: b, port: 7, signal: {band: [45, 1, 2]}}
+- scrape: {name: s, url: 'localhost:9090/metrics', interval: 1s, timeout: 900000d}
+- scrape: {name: t, url: 'http://x/', interval: 2s, timeout: 5s}
+";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.yml"), text).unwrap();
+    let problems = load_whole(&folder.path().join("config.yml")).unwrap_err();
+    let told: Vec<String> =
+        problems.iter().map(|p| format!("{}:{}: {}: {}", p.line, p.column, p.path, p.message)).collect();
+    for (place, mistake) in [
+        ("1:18: limits.series: ", "expected a whole number"),
+        ("1:53: limits.families: ", "0 is too small; 1 is the least"),
+        ("2:21: intervals.device: ", "9999d is too long; 1d is the most"),
+        ("3:9: listen: ", "nothing could be scraped without an address"),
+        ("5:20: sources[0].statsd.listen: ", "the source listens nowhere"),
+        ("5:33: sources[0].statsd.mapping: ", "none.yml: cannot read the file"),
+        ("5:43: sources[0].statsd.nam: ", "unknown key"),
+        ("6:18: sources[1].serial.name: ", "expected text"),
+        ("6:67: sources[1].serial.signal.band: ", "a band from 45 to 1 Hz holds nothing"),
+        ("6:83: sources[1].serial.signal.quiet: ", "expected a number"),
+        ("7:27: sources[2].serial.port: ", "expected text"),
+        ("7:45: sources[2].serial.signal.band: ", "the list has 3 items"),
+        ("8:26: sources[3].scrape.url: ", "the url has no scheme http or https"),
+        ("8:75: sources[3].scrape.timeout: ", "900000d is too long; 1d is the most"),
+        ("9:62: sources[4].scrape.timeout: ", "5s is longer than the interval, 2s"),
+    ] {
+        let found = told.iter().any(|line| line.starts_with(place) && line.contains(mistake));
+        assert!(found, "{place}{mistake} is not in\n{}", told.join("\n"));
+    }
+    // What was wrong by itself is a default from then on, and no mistake of anybody.
+    let about = |path: &str| told.iter().filter(|line| line.contains(path)).count();
+    assert_eq!((about("sources[1].serial.name"), about("sources[2].serial.port")), (1, 1), "{told:#?}");
+    assert!(
+        !told.iter().any(|line| line.contains("is taken by") || line.contains("says no port")),
+        "{told:#?}"
+    );
+}
+
+#[test]
 fn one_or_many_addresses() {
     let config =
         parse("f", "listen: [127.0.0.1:1, systemd]\nsources:\n- statsd: {listen: unixgram:/x}\n").unwrap();

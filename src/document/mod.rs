@@ -26,6 +26,8 @@ pub struct Document {
     file: String,
     places: position::Places,
     value: Value,
+    /// What was taken out of the value because it is wrong by itself.
+    omitted: Vec<Path>,
 }
 
 impl Document {
@@ -47,16 +49,26 @@ impl Document {
         if let Err(error) = value.apply_merge() {
             return Err(vec![syntax(file, &error)]);
         }
-        Ok((Self { file: file.to_owned(), places, value }, problems))
+        Ok((Self { file: file.to_owned(), places, value, omitted: Vec::new() }, problems))
     }
 
     /// Compares it with a JSON Schema as schemars writes them, and says everything that differs.
-    /// A mapping of which nothing but the key is left counts as empty from then on.
+    /// A mapping of which nothing but the key is left counts as empty from then on. What is wrong counts as not
+    /// written, so that it does not hide the mistakes beside it; [`omits`](Self::omits) knows it.
     pub fn validate(&mut self, schema: &serde_json::Value, formats: &[Format]) -> Vec<Problem> {
         let mut value = std::mem::take(&mut self.value);
-        let problems = validate::validate(self, &mut value, schema, formats);
+        let (problems, omitted) = validate::validate(self, &mut value, schema, formats);
         self.value = value;
+        self.omitted = omitted;
         problems
+    }
+
+    /// Whether the value at `path`, or one in it or around it, was wrong by itself and is reported already: what is
+    /// read there is a default that nobody wrote.
+    #[must_use]
+    pub fn omits(&self, path: &Path) -> bool {
+        let within = |one: &Path, other: &Path| one.steps().starts_with(other.steps());
+        self.omitted.iter().any(|omitted| within(omitted, path) || within(path, omitted))
     }
 
     /// The part at `path` as a `T`, or `None` if it is not there or not one.
@@ -183,6 +195,13 @@ impl<'de> serde::Deserialize<'de> for Loose {
             }
             fn visit_u64<E>(self, value: u64) -> Result<Loose, E> {
                 Ok(Loose(value.into()))
+            }
+            // A whole number that no setting can hold: its schema refuses it like any other that is too large.
+            fn visit_i128<E>(self, value: i128) -> Result<Loose, E> {
+                Ok(Loose((value as f64).into()))
+            }
+            fn visit_u128<E>(self, value: u128) -> Result<Loose, E> {
+                Ok(Loose((value as f64).into()))
             }
             fn visit_f64<E>(self, value: f64) -> Result<Loose, E> {
                 Ok(Loose(value.into()))

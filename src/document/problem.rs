@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A mistake in a document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// The document, as its reader called it.
     pub file: String,

@@ -8,7 +8,7 @@ use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
 use super::schema::{found, kinds_of, literals, short, takes, types, variant};
-use super::{Document, Path, Problem, list, suggest};
+use super::{Document, Path, Problem, Step, list, suggest};
 
 /// A named form of text, `"format"` in a schema.
 #[derive(Clone, Copy, Debug)]
@@ -33,13 +33,38 @@ pub(super) fn validate(
     value: &mut Value,
     schema: &Schema,
     formats: &[Format],
-) -> Vec<Problem> {
-    let mut judge = Judge { document, root: schema, formats, problems: Vec::new() };
+) -> (Vec<Problem>, Vec<Path>) {
+    let mut judge = Judge { document, root: schema, formats, problems: Vec::new(), wrong: Vec::new() };
     judge.value(schema, value, &Path::default());
     if judge.full() {
         judge.problems.push(Problem::of_file(&document.file, "there may be more; these are enough for now"));
     }
-    judge.problems
+    for path in &judge.wrong {
+        omit(value, path.steps());
+    }
+    (judge.problems, judge.wrong)
+}
+
+/// Takes what is wrong out of the document, so that what stands beside it can still be read and checked. An item of
+/// a list of mappings becomes nothing, because the places of those after it must stay; a plain list goes whole.
+fn omit(value: &mut Value, steps: &[Step]) {
+    let Some((step, rest)) = steps.split_first() else { return };
+    match (step, value) {
+        (Step::Key(key), Value::Mapping(map)) => {
+            let plain = matches!((map.get(key.as_str()), rest), (Some(Value::Sequence(items)), [Step::Item(_)])
+                if !items.iter().any(Value::is_mapping));
+            if rest.is_empty() || plain {
+                map.remove(key.as_str());
+            } else if let Some(inner) = map.get_mut(key.as_str()) {
+                omit(inner, rest);
+            }
+        }
+        (Step::Item(index), Value::Sequence(items)) => {
+            let Some(item) = items.get_mut(*index) else { return };
+            if rest.is_empty() { *item = Value::Null } else { omit(item, rest) }
+        }
+        _ => {}
+    }
 }
 
 struct Judge<'a> {
@@ -47,16 +72,20 @@ struct Judge<'a> {
     root: &'a Schema,
     formats: &'a [Format],
     problems: Vec<Problem>,
+    /// What the problems are about; not the mappings that lack a key.
+    wrong: Vec<Path>,
 }
 
 impl<'a> Judge<'a> {
     fn wrong(&mut self, path: &Path, message: impl Into<String>) -> &mut Problem {
         let problem = self.document.problem(path, message);
+        self.wrong.push(path.clone());
         self.push(problem)
     }
 
     fn wrong_key(&mut self, path: &Path, message: impl Into<String>) -> &mut Problem {
         let problem = self.document.key_problem(path, message);
+        self.wrong.push(path.clone());
         self.push(problem)
     }
 
@@ -106,7 +135,15 @@ impl<'a> Judge<'a> {
             .filter(|branch| kinds_of(value).iter().any(|k| takes(branch, k)))
             .collect();
         if fitting.is_empty() {
-            return self.wrong_kind(&branches, value, path);
+            self.wrong_kind(&branches, value, path);
+            let free = |branch: &Schema| takes(branch, "string") && branch.get("format").is_none();
+            if value.is_number() && branches.iter().any(|branch| free(branch) && literals(branch).is_empty())
+            {
+                // In quotes it would be right: what needs this key can still be checked.
+                *value = Value::String(serde_yaml::to_string(value).unwrap_or_default().trim().to_owned());
+                self.wrong.pop();
+            }
+            return;
         }
         match value {
             Value::Null | Value::Tagged(_) => {}
@@ -282,18 +319,19 @@ impl<'a> Judge<'a> {
             return self.properties(branch, map, path);
         }
         // Unmarked alternatives: the one that fits best speaks.
-        let mut best: Option<(Vec<Problem>, Mapping)> = None;
+        let mut best: Option<(Judge<'_>, Mapping)> = None;
         for branch in fitting {
-            let mut judge = Judge { problems: Vec::new(), ..*self };
+            let mut judge = Judge { problems: Vec::new(), wrong: Vec::new(), ..*self };
             let mut copy = map.clone();
             judge.properties(branch, &mut copy, path);
-            if best.as_ref().is_none_or(|(least, _)| judge.problems.len() < least.len()) {
-                best = Some((judge.problems, copy));
+            if best.as_ref().is_none_or(|(least, _)| judge.problems.len() < least.problems.len()) {
+                best = Some((judge, copy));
             }
         }
-        if let Some((problems, copy)) = best {
+        if let Some((judge, copy)) = best {
             *map = copy;
-            self.problems.extend(problems);
+            self.problems.extend(judge.problems);
+            self.wrong.extend(judge.wrong);
         }
     }
 
@@ -392,7 +430,8 @@ impl<'a> Judge<'a> {
         }
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Schema::as_str) {
             if !map.contains_key(name) {
-                self.wrong_key(path, format!("the key \"{name}\" is missing"));
+                let problem = self.document.key_problem(path, format!("the key \"{name}\" is missing"));
+                self.push(problem);
             }
         }
     }

@@ -64,6 +64,9 @@ pub struct Listed {
     pub trouble: Option<String>,
 }
 
+/// What `/-/healthy` answers.
+pub const HEALTHY: &str = "the agent is up\n";
+
 /// What the routes answer from.
 #[derive(Debug)]
 pub struct Site {
@@ -92,8 +95,8 @@ impl Site {
         let get = method == Method::GET || method == Method::HEAD;
         let (known, reply) = match path {
             "/metrics" if get => ("/metrics", self.metrics(request)),
-            "/" if get => ("/", reply::html(page::landing(&self.hub, &self.sources.load()))),
-            "/-/healthy" if get => ("/-/healthy", reply::text(StatusCode::OK, "the agent is up\n")),
+            "/" if get => ("/", reply::html(self.landing())),
+            "/-/healthy" if get => ("/-/healthy", reply::text(StatusCode::OK, HEALTHY)),
             // Every listener is bound before the server runs, so whoever gets an answer gets this one.
             "/-/ready" if get => ("/-/ready", reply::text(StatusCode::OK, "every listener is bound\n")),
             "/-/reload" if method == Method::POST || method == Method::PUT => {
@@ -114,6 +117,11 @@ impl Site {
         let status = reply.status().as_u16();
         self.own.requests.get_or_create_owned(&Answered { path: known, status }).inc();
         reply
+    }
+
+    fn landing(&self) -> String {
+        let refused = self.own.config_successful.get() == 0;
+        page::landing(&self.hub, &self.sources.load(), refused)
     }
 
     fn metrics(&self, request: &Request<Incoming>) -> Reply {

@@ -21,8 +21,9 @@ border-bottom:1px solid #e4e8ef}td.n,th.n{text-align:right;font-variant-numeric:
 @media(prefers-color-scheme:dark){body{color:#e3e7ee;background:#12161d}td,th{border-color:#2a313d}\
 p,th{color:#98a3b5}.up{color:#4cc47f}.down{color:#ff8a80}a{color:#86b1ff}}";
 
-/// The page as HTML.
-pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
+/// The page as HTML. `refused` is whether the last reload was refused: what is in effect is not what the file says. Its
+/// mistakes are left to the log, because they quote the file.
+pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
     let mut page = String::with_capacity(8192);
     let version = env!("CARGO_PKG_VERSION");
     // Writing to a string cannot fail.
@@ -34,6 +35,12 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed]) -> String {
          <a href=\"/provision/\">dashboards, rules and runbooks</a> · \
          <a href=\"/-/healthy\">healthy</a> · <a href=\"/-/ready\">ready</a></p>"
     );
+    if refused {
+        page.push_str(
+            "<p class=down role=alert>The last reload was refused: the configuration from before it is in effect. \
+             The log has the mistakes, and so does <code>neural-exporter check</code>.</p>",
+        );
+    }
     let state = hub.lock();
     page.push_str(
         "<h2>Sources</h2><table><tr><th>name<th>kind<th>where<th>state<th class=n>events<th class=n>faults\
@@ -160,7 +167,7 @@ mod tests {
         };
         let (board, lsl) = (add("board", "serial"), add("lsl", "lsl"));
         let shows = |part: &str| {
-            let page = landing(&hub, &listed);
+            let page = landing(&hub, &listed, false);
             assert!(page.contains(part), "{part} is not in {page}");
         };
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
@@ -189,9 +196,16 @@ mod tests {
         let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
         hub.lock().down(Timestamp::both(0), source, "line 1 is <wrong>");
         link(Link::Down);
-        let page = landing(&hub, &listed);
+        let page = landing(&hub, &listed, false);
         assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");
         link(Link::Up);
-        assert!(landing(&hub, &listed).contains("class=up>up<td"));
+        assert!(landing(&hub, &listed, false).contains("class=up>up<td"));
+    }
+
+    #[test]
+    fn a_refused_reload_is_seen() {
+        let hub = Hub::default();
+        assert!(landing(&hub, &[], true).contains("The last reload was refused"));
+        assert!(!landing(&hub, &[], false).contains("reload was refused"));
     }
 }

@@ -7,7 +7,7 @@ use super::mark::OURS;
 use super::settings::Alertmanager;
 
 /// A silence that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Silence {
     /// The Alertmanager's name for it.
     pub id: String,

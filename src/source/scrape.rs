@@ -211,6 +211,16 @@ impl Scrape {
         poll(feed, interval, timeout, stop, ask).await;
     }
 
+    /// Asks once and keeps nothing: whether there are metrics that can be understood.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn probe(&self) -> Result<(), String> {
+        let Answer { dialect, body } = self.fetch().await?;
+        let read = Exposition::read(&body, dialect, &self.shape);
+        read.map(drop).map_err(|why| format!("cannot understand the metrics of {}: {why}", self.shown))
+    }
+
     async fn ask(&self, feed: Feed) -> Result<(), String> {
         let Answer { dialect, body } = self.fetch().await?;
         let shape = Arc::clone(&self.shape);

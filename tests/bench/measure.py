@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -407,8 +408,10 @@ class Outlets:
 
 def streams(o) -> None:
     """Many streams judged, one large stream, and streams that are only looked for."""
-    if subprocess.run([o.python, "-c", "import pylsl, numpy"], capture_output=True).returncode:
-        print(f"streams are left out: {o.python} has no pylsl")
+    # Without an interpreter there is nothing to run, which is an error of another kind than a module that is missing.
+    ready = shutil.which(o.python) and not subprocess.run([o.python, "-c", "import pylsl, numpy"], capture_output=True).returncode
+    if not ready:
+        print(f"streams are left out: {o.python} has no pylsl and numpy; `make .venv/ready` installs them")
         return
 
     def total(agent: Agent, name: str) -> float:

@@ -311,7 +311,7 @@ def test_a_stream_over_ipv6_alone(agent, lab):
 
 
 def listed(lab: Lab, *more: str, within=()) -> dict:
-    command = [*within, str(PROGRAM), "devices", "--json", "--root", str(lab.folder), "--session", lab.session, *more]
+    command = [*within, str(PROGRAM), "devices", "--output", "json", "--root", str(lab.folder), "--session", lab.session, *more]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
 
 
@@ -407,7 +407,7 @@ def test_streams_are_listed_and_watched(lab):
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "EEG  EEG, 8 channels, float32, 250 Hz" in text and "marks  Markers, 1 channel, string, no rate" in text
 
-    watch = subprocess.Popen([*command, "--watch", "--json"], stdout=subprocess.PIPE, text=True)
+    watch = subprocess.Popen([*command, "--watch", "--output", "json"], stdout=subprocess.PIPE, text=True)
     try:
         first = {json.loads(watch.stdout.readline())["stream"]["name"] for _ in range(2)}
         assert first == {"EEG", "marks"}

@@ -255,10 +255,10 @@ def test_devices_are_listed_and_watched(tmp_path):
     (tmp_path / "sys/class/tty").mkdir(parents=True)
     none = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "no serial port" in none.stdout and "dmesg" in none.stdout
-    none = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    none = subprocess.run([*command, "--output", "json"], capture_output=True, text=True, check=True)
     assert json.loads(none.stdout) == {"devices": []}
 
-    watch = subprocess.Popen([*command, "--watch", "--json"], stdout=subprocess.PIPE, text=True)
+    watch = subprocess.Popen([*command, "--watch", "--output", "json"], stdout=subprocess.PIPE, text=True)
     try:
         fake_port(tmp_path)
         change = json.loads(watch.stdout.readline())
@@ -274,7 +274,7 @@ def test_devices_are_listed_and_watched(tmp_path):
     (tmp_path / "sys/class/tty/ttyUSB0").symlink_to(tmp_path / "sys/devices/usb1/1-1.2/1-1.2:1.0/ttyUSB0/tty/ttyUSB0")
     one = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "OpenBCI dongle" in one and "DN0096XY" in one and "16 ms" in one, one
-    found = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    found = json.loads(subprocess.run([*command, "--output", "json"], capture_output=True, text=True, check=True).stdout)
     assert found["devices"][0]["usb"]["id"] == "0403:6015"
     # What it suggests is a configuration.
     file = tmp_path / "config.yml"

@@ -192,7 +192,9 @@ fn admit(path: &Path, options: &Options) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(options.mode))
 }
 
-fn group_id(name: &str) -> Option<u32> {
+/// The number of a group, by its name or number, from `/etc/group`.
+#[must_use]
+pub fn group_id(name: &str) -> Option<u32> {
     let groups = std::fs::read_to_string("/etc/group").ok()?;
     name.parse().ok().or_else(|| {
         groups

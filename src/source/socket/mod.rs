@@ -17,7 +17,7 @@ use super::Feed;
 use crate::decode::Decoder;
 use crate::event::{Body, Link};
 use bound::Opened;
-pub use bound::{Bound, Options, bind};
+pub use bound::{Bound, Options, bind, group_id};
 
 /// Makes the decoder of one connection or datagram socket.
 pub type NewDecoder = dyn Fn() -> Box<dyn Decoder> + Send + Sync;

@@ -1,0 +1,365 @@
+//! `check --live`: what the configuration names, looked for on this machine and its network.
+//!
+//! It writes nothing and opens no serial port. A socket is bound for a moment, to see that it can be; a client's
+//! place of a recording program is not taken, since there may be one alone.
+
+use std::io;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use serde::Serialize;
+
+use super::{files, place};
+use crate::config::{Config, Serial, Source, plain};
+use crate::listen::{Address, Listen};
+use crate::provision::{self, Bundle, Deed, How, Run};
+use crate::source::scrape::Scrape;
+use crate::source::socket;
+use crate::source::usb::{Missing, Roots, holders, listed, may_open, not_permitted};
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How something was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As the configuration needs it.
+    Ok,
+    /// The agent runs, but not as configured.
+    Warning,
+    /// The agent, or this part of it, cannot work.
+    Failed,
+    /// Not looked at, and why.
+    Skipped,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The part of the configuration: `listen`, `sources[1].statsd`, `provision.targets[0].grafana`.
+    pub path: String,
+    /// What was looked at: an address, a port, a file.
+    pub subject: String,
+    /// How it was found.
+    pub verdict: Verdict,
+    /// What is wrong, or what was seen.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    fn new(
+        path: &str,
+        subject: impl std::fmt::Display,
+        verdict: Verdict,
+        message: impl Into<String>,
+    ) -> Self {
+        let (path, subject) = (path.to_owned(), format!("{subject}"));
+        Self { path, subject, verdict, message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Looks at everything that the configuration names, in its order.
+pub async fn look(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut running = false;
+    for address in config.listen.iter() {
+        found.push(own_address(address, &mut running).await);
+    }
+    if let Some(folder) = config.state_directory.clone().or_else(place::state_folder) {
+        found.push(writable("state_directory", &folder));
+    }
+    for (index, source) in config.sources.iter().enumerate() {
+        let path = format!("sources[{index}].{}", source.kind());
+        sockets(&path, source, running, &mut found);
+        match source {
+            Source::Serial(of) => found.extend(port(&path, of, running)),
+            Source::Scrape(of) => {
+                let asked = match Scrape::open(of.clone()) {
+                    Ok(scrape) => tokio::time::timeout(PATIENCE.max(of.timeout.0), scrape.probe()).await,
+                    Err(why) => Ok(Err(why)),
+                };
+                let (verdict, message) = match asked {
+                    Ok(Ok(())) => (Verdict::Ok, "answers with metrics".to_owned()),
+                    Ok(Err(why)) => (Verdict::Failed, why),
+                    Err(_) => (Verdict::Failed, format!("no answer within {} s", PATIENCE.as_secs())),
+                };
+                found.push(Finding::new(&path, &of.name, verdict, message));
+            }
+            Source::Textfile(of) => found.push(readable(&path, &of.directory)),
+            Source::Exec(of) => found.extend(of.command.first().map(|program| command(&path, program))),
+            Source::Intan(_) | Source::OpenEphys(_) | Source::Fieldtrip(_) | Source::Rda(_) => {
+                let why = "not contacted: the program may have room for one client alone";
+                found.push(Finding::new(&path, source.name(), Verdict::Skipped, why));
+            }
+            _ => {}
+        }
+    }
+    targets(config, &mut found).await;
+    found
+}
+
+/// Where `/metrics` is served; sets `running` if an agent serves it now.
+async fn own_address(address: &Address, running: &mut bool) -> Finding {
+    let Address::Tcp(at) = address else {
+        return Finding::new(
+            "listen",
+            address,
+            Verdict::Skipped,
+            "systemd passes it when it starts the agent",
+        );
+    };
+    match std::net::TcpListener::bind(at) {
+        Ok(_) => Finding::new("listen", at, Verdict::Ok, "free"),
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse && answers(*at).await => {
+            *running = true;
+            Finding::new("listen", at, Verdict::Ok, "a running neural-exporter serves it")
+        }
+        Err(why) => {
+            Finding::new("listen", at, Verdict::Failed, plain(&why)).hint(who_has(&why, 't', at.port()))
+        }
+    }
+}
+
+/// Whether an agent serves this address.
+async fn answers(at: std::net::SocketAddr) -> bool {
+    let ip = match at.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
+        ip if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let url = format!("http://{}/-/healthy", std::net::SocketAddr::new(ip, at.port()));
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+    let Ok(client) = client else { return false };
+    match client.get(url).send().await {
+        Ok(answer) => answer.text().await.is_ok_and(|text| text == crate::http::HEALTHY),
+        Err(_) => false,
+    }
+}
+
+fn who_has(why: &io::Error, kind: char, port: u16) -> String {
+    match why.kind() {
+        io::ErrorKind::AddrInUse => format!("find the program that has it: ss -l{kind}np 'sport = :{port}'"),
+        io::ErrorKind::AddrNotAvailable => "use an address of this machine: ip address show".to_owned(),
+        io::ErrorKind::PermissionDenied => "use a port above 1023, or grant CAP_NET_BIND_SERVICE".to_owned(),
+        _ => "use another address".to_owned(),
+    }
+}
+
+/// Where a source listens, and what the kernel grants it.
+fn sockets(path: &str, source: &Source, running: bool, found: &mut Vec<Finding>) {
+    let default = [Listen::Unix(place::events_socket())];
+    let (listens, group, buffer) = match source {
+        Source::Jsonl(of) if of.listen.is_empty() => {
+            (&default[..], of.group.as_deref(), Some(of.receive_buffer))
+        }
+        Source::Jsonl(of) => (&of.listen[..], of.group.as_deref(), Some(of.receive_buffer)),
+        Source::Statsd(of) => (&of.listen[..], of.group.as_deref(), Some(of.receive_buffer)),
+        _ => (source.hears().map(std::slice::from_ref).unwrap_or_default(), None, None),
+    };
+    for listen in listens {
+        let bound = match listen {
+            Listen::Udp(at) => {
+                std::net::UdpSocket::bind(at).map(drop).map_err(|why| (who_has(&why, 'u', at.port()), why))
+            }
+            Listen::Tcp(at) => {
+                std::net::TcpListener::bind(at).map(drop).map_err(|why| (who_has(&why, 't', at.port()), why))
+            }
+            Listen::Unix(at) | Listen::UnixDatagram(at) => socket_file(at, listen).map_err(|why| {
+                (format!("the agent's user must be able to write in {}", folder(at).display()), why)
+            }),
+            Listen::Systemd(_) => {
+                let why = "systemd passes it when it starts the agent";
+                found.push(Finding::new(path, listen, Verdict::Skipped, why));
+                continue;
+            }
+        };
+        found.push(match bound {
+            Ok(()) => Finding::new(path, listen, Verdict::Ok, "free"),
+            Err((_, why)) if why.kind() == io::ErrorKind::AddrInUse && running => {
+                Finding::new(path, listen, Verdict::Ok, "in use while a neural-exporter runs")
+            }
+            Err((hint, why)) => Finding::new(path, listen, Verdict::Failed, plain(&why)).hint(hint),
+        });
+    }
+    if let Some(name) = group.filter(|name| socket::group_id(name).is_none()) {
+        let hint = format!("create it: sudo groupadd --system {name}");
+        found.push(
+            Finding::new(path, format!("group {name}"), Verdict::Failed, "there is no such group").hint(hint),
+        );
+    }
+    let datagrams = listens.iter().any(|l| matches!(l, Listen::Udp(_) | Listen::UnixDatagram(_)));
+    let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max");
+    let most = most.ok().and_then(|text| text.trim().parse::<u64>().ok());
+    if let (Some(asked), Some(most), true) = (buffer, most, datagrams) {
+        found.push(if asked.0 <= most {
+            let message = format!("{asked}; net.core.rmem_max is {most} bytes");
+            Finding::new(path, "receive_buffer", Verdict::Ok, message)
+        } else {
+            let message =
+                format!("{asked} is more than net.core.rmem_max, {most} bytes, which the kernel grants");
+            let hint =
+                format!("sudo sysctl -w net.core.rmem_max={}, and into /etc/sysctl.d to keep it", asked.0);
+            Finding::new(path, "receive_buffer", Verdict::Warning, message).hint(hint)
+        });
+    }
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().unwrap_or_else(|| Path::new("/"))
+}
+
+/// Whether a socket could be made there.
+fn socket_file(at: &Path, listen: &Listen) -> io::Result<()> {
+    if std::fs::symlink_metadata(at).is_ok() {
+        let answer = match listen {
+            Listen::Unix(_) => UnixStream::connect(at).map(drop),
+            _ => UnixDatagram::unbound().and_then(|socket| socket.connect(at)),
+        };
+        return match answer {
+            // A crash left it behind; the agent takes its place.
+            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(why) => Err(why),
+            Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
+        };
+    }
+    may_write(nearest(folder(at)))
+}
+
+/// The folder, or the one above it that is there: the agent makes those below.
+fn nearest(folder: &Path) -> &Path {
+    folder.ancestors().find(|above| above.is_dir()).unwrap_or(folder)
+}
+
+fn may_write(folder: &Path) -> io::Result<()> {
+    accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(io::Error::from)
+}
+
+fn writable(path: &str, at: &Path) -> Finding {
+    match may_write(nearest(at)) {
+        Ok(()) => Finding::new(path, at.display(), Verdict::Ok, "can be written"),
+        Err(why) => {
+            let hint =
+                "without it the day's totals are lost at a restart: name another folder, or change its owner";
+            Finding::new(path, at.display(), Verdict::Warning, format!("cannot be written: {}", plain(&why)))
+                .hint(hint)
+        }
+    }
+}
+
+fn readable(path: &str, at: &Path) -> Finding {
+    match std::fs::read_dir(at) {
+        Ok(_) => Finding::new(path, at.display(), Verdict::Ok, "can be read"),
+        Err(why) => {
+            Finding::new(path, at.display(), Verdict::Failed, format!("cannot be read: {}", plain(&why)))
+                .hint("create it, and let the agent's user read it")
+        }
+    }
+}
+
+fn command(path: &str, program: &str) -> Finding {
+    let runs = |file: &Path| file.is_file() && accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS).is_ok();
+    let here = if program.contains('/') {
+        runs(Path::new(program))
+    } else {
+        let all = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&all).any(|folder| runs(&folder.join(program)))
+    };
+    if here {
+        Finding::new(path, program, Verdict::Ok, "can be run")
+    } else {
+        Finding::new(path, program, Verdict::Failed, "there is no such program that this user may run")
+            .hint("install it, or write its whole path")
+    }
+}
+
+/// The port of a board, and its tap.
+fn port(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
+    let roots = Roots::default();
+    let which = of.which();
+    let mut found = Vec::new();
+    found.push(match which.find(&roots) {
+        Err(Missing::Absent(why)) => Finding::new(path, &which, Verdict::Failed, why)
+            .hint("plug it in; neural-exporter devices lists what there is"),
+        Err(Missing::Ambiguous(why)) => {
+            Finding::new(path, &which, Verdict::Failed, why).hint("name it by its serial number or place")
+        }
+        Err(Missing::NotPermitted(why)) => Finding::new(path, &which, Verdict::Failed, why),
+        Ok(node) if !may_open(&node.path) => {
+            let advice = not_permitted(&roots, &node.path, node.usb.as_ref());
+            let message = format!("may not be opened: it is {}'s", advice.owner);
+            Finding::new(path, node.path.display(), Verdict::Failed, message).hint(advice.to_string())
+        }
+        Ok(node) => {
+            let busy = holders(&roots, &node.path);
+            match busy.is_empty() {
+                true => Finding::new(path, node.path.display(), Verdict::Ok, "may be opened"),
+                false if running && busy.iter().all(|holder| holder.command.starts_with("neural-export")) => {
+                    Finding::new(path, node.path.display(), Verdict::Ok, "a running neural-exporter has it")
+                }
+                false => {
+                    let message = format!("in use by {}", listed(&busy));
+                    let hint = "end that program, or let it open a `tap` of the agent in place of the port";
+                    Finding::new(path, node.path.display(), Verdict::Failed, message).hint(hint)
+                }
+            }
+        }
+    });
+    if let Some(tap) = &of.tap {
+        found.push(match may_write(nearest(folder(tap))) {
+            Ok(()) => Finding::new(path, tap.display(), Verdict::Ok, "the link can be made"),
+            Err(why) => {
+                let hint = format!("let the agent's user write in {}", folder(tap).display());
+                let message = format!("the link cannot be made: {}", plain(&why));
+                Finding::new(path, tap.display(), Verdict::Failed, message).hint(hint)
+            }
+        });
+    }
+    found
+}
+
+/// The servers that are pushed to: each is read, none is written.
+async fn targets(config: &Config, found: &mut Vec<Finding>) {
+    let targets = &config.provision.targets;
+    if targets.is_empty() {
+        return;
+    }
+    let bundle = match Bundle::of(files(config)) {
+        Ok(bundle) => bundle,
+        Err(wrong) => {
+            found.push(Finding::new("provision", "generated files", Verdict::Failed, wrong.join("; ")));
+            return;
+        }
+    };
+    let run = Run {
+        deed: Deed::Plan,
+        dry: true,
+        only: Vec::new(),
+        how: How { force: false, prune: false },
+        owner: config.alerts.job.clone(),
+        wait: PATIENCE,
+    };
+    let report = provision::run(targets, &bundle, &run, &mut |_| {}).await;
+    for (index, target) in targets.iter().enumerate() {
+        let path = format!("provision.targets[{index}].{}", target.kind());
+        let trouble = report.troubles.iter().find(|trouble| trouble.target == target.name());
+        let (verdict, message) = match trouble {
+            None => (Verdict::Ok, "answers, and may be read".to_owned()),
+            Some(trouble) => (Verdict::Failed, trouble.why.clone()),
+        };
+        let (message, hint) = match message.split_once("\n  hint: ") {
+            Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
+            None => (message, None),
+        };
+        found.push(Finding { hint, ..Finding::new(&path, target.name(), verdict, message) });
+    }
+}
