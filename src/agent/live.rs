@@ -235,9 +235,9 @@ fn socket_file(at: &Path, listen: &Listen) -> io::Result<()> {
     may_write(nearest(folder(at)))
 }
 
-/// The folder, or the one above it that is there: the agent makes those below.
+/// The folder, or what is there above it: the agent makes the folders below.
 fn nearest(folder: &Path) -> &Path {
-    folder.ancestors().find(|above| above.is_dir()).unwrap_or(folder)
+    folder.ancestors().find(|above| above.exists()).unwrap_or(folder)
 }
 
 fn may_write(folder: &Path) -> io::Result<()> {

@@ -87,9 +87,9 @@ def test_what_is_not_there_is_named_with_what_to_do(agent):
     agent.configure(
         [
             {"statsd": {"name": "s", "listen": f"udp://127.0.0.1:{port}", "receive_buffer": beyond}},
-            {"jsonl": {"name": "j", "listen": "unix:/proc/none/events.sock", "group": "nobody-has-this"}},
+            {"jsonl": {"name": "j", "listen": "unix:/dev/null/none/events.sock", "group": "nobody-has-this"}},
             {"scrape": {"name": "engine", "url": f"http://127.0.0.1:{closed}/metrics"}},
-            {"serial": {"name": "b", "port": "/dev/serial/by-id/none", "protocol": "cyton", "tap": "/proc/none/tap"}},
+            {"serial": {"name": "b", "port": "/dev/serial/by-id/none", "protocol": "cyton", "tap": "/dev/null/none/tap"}},
             {"textfile": {"name": "t", "directory": "/nowhere"}},
             {"exec": {"name": "e", "command": ["no-such-program"]}},
             {"statsd": {"name": "far", "listen": f"tcp://192.0.2.1:{closed}"}},
@@ -101,11 +101,11 @@ def test_what_is_not_there_is_named_with_what_to_do(agent):
     wanted = {
         ("sources[0].statsd", f"udp://127.0.0.1:{port}"): ("failed", "in use", "ss -lunp"),
         ("sources[0].statsd", "receive_buffer"): ("warning", "rmem_max", "sysctl -w"),
-        ("sources[1].jsonl", "unix:/proc/none/events.sock"): ("failed", "", "must be able to write"),
+        ("sources[1].jsonl", "unix:/dev/null/none/events.sock"): ("failed", "", "must be able to write"),
         ("sources[1].jsonl", "group nobody-has-this"): ("failed", "no such group", "groupadd"),
         ("sources[2].scrape", "engine"): ("failed", "cannot ask", None),
         ("sources[3].serial", "/dev/serial/by-id/none"): ("failed", "is not there", "plug it in"),
-        ("sources[3].serial", "/proc/none/tap"): ("failed", "cannot be made", "write in"),
+        ("sources[3].serial", "/dev/null/none/tap"): ("failed", "cannot be made", "write in"),
         ("sources[4].textfile", "/nowhere"): ("failed", "cannot be read", "create it"),
         ("sources[5].exec", "no-such-program"): ("failed", "no such program", "install it"),
         ("sources[6].statsd", f"tcp://192.0.2.1:{closed}"): ("failed", "cannot assign", "address of this machine"),
