@@ -326,7 +326,8 @@ pub struct Serial {
     /// How the signal of an acquisition device is judged.
     #[serde(default)]
     pub signal: quality::Settings,
-    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if left away.
+    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if left away. Once the board tells its
+    /// gains, or a program sets them through a tap, those count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gain: Option<u8>,
     /// How many channels a BITalino sends, the first ones; six if left away.

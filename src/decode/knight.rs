@@ -2,10 +2,11 @@
 //!
 //! The layout is what BrainFlow's driver reads (brainflow, board_controller/neuropawn): there is no document
 //! of the maker. It starts without being told to. The IMU's numbers are not looked at, and voltages are right
-//! for the gain that it is told, 12 as a board starts with.
+//! for the gain that a program sets through a tap (`chon_3_6`: channel 3, gain 6, as public programs write it), and
+//! until then for that which it is told, 12 as a board starts with.
 
 use super::Sink;
-use super::board::{Board, Piece, bracketed, byte, uint16};
+use super::board::{Board, Overheard, Piece, bracketed, byte, uint16};
 use crate::event::{Body, Contact, Device, Input, Rails};
 
 /// Volts of one count at a gain of 1: reference 4 V, 16 bits with sign (the driver's own formula).
@@ -20,13 +21,19 @@ const CHANNELS: u16 = 8;
 /// positive inputs, then those of the negative ones.
 const LEAD_OFF: usize = 18;
 
+/// What sets a gain begins so; a channel, an underscore and the gain follow.
+const GAIN_SET: &[u8] = b"chon_";
+/// Bytes of the longest: `chon_8_12`.
+const COMMAND: usize = 9;
+
 /// A Knight, with or without an IMU.
 #[derive(Debug)]
 pub struct Knight {
     protocol: &'static str,
     length: usize,
-    /// Volts of one count.
-    scale: f64,
+    gains: [u8; CHANNELS as usize],
+    /// The end of what a program said, of which more may follow.
+    said: Vec<u8>,
     /// Which electrodes were off, if that was told.
     off: Option<[u8; 2]>,
 }
@@ -35,8 +42,8 @@ impl Knight {
     /// One that ends its frames after the electrodes, with this gain, 12 if not said.
     #[must_use]
     pub fn plain(gain: Option<u8>) -> Self {
-        let scale = SCALE / f64::from(gain.unwrap_or(GAIN).max(1));
-        Self { protocol: "knight", length: 21, scale, off: None }
+        let gains = [gain.unwrap_or(GAIN).max(1); CHANNELS as usize];
+        Self { protocol: "knight", length: 21, gains, said: Vec::new(), off: None }
     }
 
     /// One that appends nine numbers of 32 bits, with this gain, 12 if not said.
@@ -44,12 +51,24 @@ impl Knight {
     pub fn imu(gain: Option<u8>) -> Self {
         Self { protocol: "knight_imu", length: 57, ..Self::plain(gain) }
     }
+
+    /// Takes a gain from what follows `chon_`.
+    fn set(&mut self, rest: &[u8]) {
+        let [channel @ b'1'..=b'8', b'_', gain @ ..] = rest else { return };
+        let digits = gain.iter().take(2).take_while(|digit| digit.is_ascii_digit());
+        let gain = digits.fold(0, |gain: u8, digit| 10 * gain + (digit - b'0'));
+        if let Some(place) = self.gains.get_mut(usize::from(channel - b'1'))
+            && GAINS.contains(&gain)
+        {
+            *place = gain;
+        }
+    }
 }
 
 impl Board for Knight {
     fn device(&self) -> Device {
         let Self { protocol, .. } = *self;
-        let rails = Rails::signed(16, self.scale);
+        let rails = Rails::amplified(16, SCALE, &self.gains);
         Device {
             protocol,
             channels: CHANNELS,
@@ -83,8 +102,22 @@ impl Board for Knight {
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
-        let words = frame.get(2..LEAD_OFF).unwrap_or_default().chunks_exact(2);
-        values.extend(words.map(|word| (f64::from(uint16(word).cast_signed()) * self.scale) as f32));
+        let words = frame.get(2..LEAD_OFF).unwrap_or_default().chunks_exact(2).zip(&self.gains);
+        let volts = |(word, gain): (&[u8], &u8)| f64::from(uint16(word).cast_signed()) * SCALE / f64::from(*gain);
+        values.extend(words.map(|word| volts(word) as f32));
+    }
+
+    fn overhear(&mut self, said: &[u8]) -> Overheard {
+        let (was, mut all) = (self.gains, std::mem::take(&mut self.said));
+        all.extend_from_slice(said);
+        for place in memchr::memmem::find_iter(&all, GAIN_SET) {
+            self.set(all.get(place + GAIN_SET.len()..).unwrap_or_default());
+        }
+        // A command may come in two reads.
+        let rest = all.len().saturating_sub(COMMAND);
+        all.drain(..rest);
+        self.said = all;
+        Overheard { starts: false, changed: self.gains != was }
     }
 
     fn end(&mut self) {
@@ -106,6 +139,26 @@ mod tests {
         Knight::plain(None).samples(&frame, &mut values);
         assert_eq!(values.len(), 8);
         assert!((values[0] - 1017.29e-6).abs() < 1e-8 && (values[0] + values[1]).abs() < 1e-12, "{values:?}");
+    }
+
+    #[test]
+    fn a_gain_that_a_program_sets_is_that_of_the_volts() {
+        let mut board = Knight::plain(None);
+        let mut volts = |said: &[u8]| {
+            let changed = board.overhear(said).changed;
+            let mut values = Vec::new();
+            board.samples(&[1; 21], &mut values);
+            let rails = board.device().rails;
+            let high = [0, 1].map(|channel| (4.0 / rails.of(channel).unwrap().1).round());
+            (changed, (values[1] / values[0]).round(), high)
+        };
+        assert_eq!(volts(b"choff_1"), (false, 1.0, [12.0, 12.0]));
+        assert_eq!(volts(b"chon_1_12rldadd_1chon_2"), (false, 1.0, [12.0, 12.0]));
+        // The digit that is still to come.
+        assert_eq!(volts(b"_1"), (true, 12.0, [12.0, 1.0]));
+        assert_eq!(volts(b"2\nchon_9_6chon_2_5"), (true, 1.0, [12.0, 12.0]));
+        assert_eq!(volts(b"chon_2_4\n"), (true, 3.0, [12.0, 4.0]));
+        assert_eq!(volts(b"chon_2_4"), (false, 3.0, [12.0, 4.0]));
     }
 
     #[test]

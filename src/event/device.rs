@@ -32,9 +32,9 @@ pub enum Rails {
     All(f32, f32),
     /// By channel; channels beyond the last are as the last.
     Each(&'static [(f32, f32)]),
-    /// Those of a converter with sign of 24 bits: one count at a gain of 1, and the gain of each channel; channels
-    /// beyond the last have none.
-    Gains(f64, [u8; 16]),
+    /// Those of a converter with sign of so many bits: one count at a gain of 1, and the gain of each channel;
+    /// channels beyond the last have none.
+    Gains(u32, f64, [u8; 16]),
 }
 
 impl Rails {
@@ -45,6 +45,22 @@ impl Rails {
         Self::All((-half * scale) as f32, ((half - 1.0) * scale) as f32)
     }
 
+    /// Those of a converter with sign of so many bits, one count being `scale` at a gain of 1, with these gains; the
+    /// same in all channels if the gains are.
+    #[must_use]
+    pub fn amplified(bits: u32, scale: f64, gains: &[u8]) -> Self {
+        match gains {
+            [first, rest @ ..] if rest.iter().all(|gain| gain == first) => {
+                Self::signed(bits, scale / f64::from((*first).max(1)))
+            }
+            _ => {
+                let mut all = [0; 16];
+                all.iter_mut().zip(gains).for_each(|(to, from)| *to = *from);
+                Self::Gains(bits, scale, all)
+            }
+        }
+    }
+
     /// Those of a channel, counted from 0; none if there is no room between them.
     #[must_use]
     pub fn of(self, channel: usize) -> Option<(f32, f32)> {
@@ -52,8 +68,9 @@ impl Rails {
             Self::Unknown => None,
             Self::All(low, high) => Some((low, high)),
             Self::Each(each) => each.get(channel).or_else(|| each.last()).copied(),
-            Self::Gains(scale, gains) => {
-                gains.get(channel).and_then(|gain| Self::signed(24, scale / f64::from(*gain)).of(channel))
+            Self::Gains(bits, scale, gains) => {
+                let gain = gains.get(channel).filter(|gain| **gain > 0);
+                gain.and_then(|gain| Self::signed(bits, scale / f64::from(*gain)).of(channel))
             }
         };
         rails.filter(|(low, high)| low.is_finite() && high.is_finite() && low < high)

@@ -301,7 +301,8 @@ pub struct Alertmanager {
     #[serde(default, rename = "access")]
     pub server: Access,
     /// Its configuration. A file that somebody else wrote is left alone, or with `--force` kept beside it under the
-    /// name that ends with `.before-neural`, until `destroy` puts it back.
+    /// name that ends with `.before-neural`, until `destroy` puts it back. A link is followed, and a file that is
+    /// mounted is written where it stands.
     pub config_file: PathBuf,
     /// The program that checks the configuration before it is loaded.
     #[serde(default = "amtool")]

@@ -107,8 +107,8 @@ static WRONG_DEVICE: Alert = Alert {
     level: Level::new(Severity::High, Priority::P1, 30, "neural_port_state{state='wrong_device'} == 1"),
     keep_firing: 60,
     summary: "What answers on the port of {{ $labels.device }} is something else",
-    description: "Bytes come from the port that the protocol of {{ $labels.device }} on {{ $labels.instance }} cannot read. Nothing of it is measured.",
-    meaning: "Another device was plugged into that port, the port got another number, or protocol or speed in the configuration are not those of the device. The agent's log says what it seems to be.",
+    description: "What comes from the port is not what the protocol of {{ $labels.device }} on {{ $labels.instance }} says. It cannot be read, or its channels are mixed up: no figure of it can be trusted.",
+    meaning: "Another device was plugged into that port, the port got another number, or protocol or speed in the configuration are not those of the device. A Cyton with a Daisy sends the same frames as one without, and only the protocol tells what is in them. The agent's log says what it seems to be, and what to write.",
     immediate: &[
         "Read the agent's guess: `journalctl -u neural-exporter | tail -50`.",
         "Compare protocol and baud rate with the device's.",
@@ -138,8 +138,8 @@ static SILENT: Alert = Alert {
         "neural_port_state{state='silent'} == 1\nunless on (job, instance, device)\nneural_device_samples_total > 0\nunless on (job, instance, device)\nneural_tap_reader == 0",
     ),
     summary: "The port of {{ $labels.device }} on {{ $labels.instance }} is open, and nothing comes",
-    description: "For more than two minutes nothing has come but answers, and {{ $labels.device }} has not streamed since the agent was started.",
-    meaning: "The dongle or converter is plugged in, and what is behind it says nothing; a dongle may still answer, and if it answers that it has no board, the log quotes it. A device that streamed and stopped is `NeuralDeviceSilent` instead; one behind a tap is told of while a program has that open.",
+    description: "For more than two minutes nothing has come but answers, or what the device says in place of samples, and {{ $labels.device }} has not streamed since the agent was started.",
+    meaning: "The dongle or converter is plugged in, and what is behind it says nothing; a dongle may still answer, or say that it has no headset, and the log quotes it. A device that streamed and stopped is `NeuralDeviceSilent` instead; one behind a tap is told of while a program has that open.",
     immediate: &[
         "Switch the device on, and see that it is paired with this dongle.",
         "If a program has to start the stream, start it there, through the tap.",

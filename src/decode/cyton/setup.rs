@@ -45,10 +45,7 @@ impl Setup {
     }
 
     pub(super) fn rails(&self) -> Rails {
-        match self.gains.iter().all(|gain| *gain == self.gains[0]) {
-            true => Rails::signed(24, self.scale(0)),
-            false => Rails::Gains(SCALE, self.gains),
-        }
+        Rails::amplified(24, SCALE, &self.gains)
     }
 
     /// What a person should know, once.
