@@ -5,7 +5,7 @@
 //! and then the caller is told, so that he can say it. Access lists and extended attributes are not kept.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -124,6 +124,8 @@ impl Staged {
     /// Writes over the file, with a copy of what stood there until that is done.
     fn write_in_place(&self) -> io::Result<()> {
         let (bytes, old) = (fs::read(&self.new)?, fs::read(&self.target)?);
+        // One that may not be written is as it was.
+        let mut target = OpenOptions::new().write(true).open(&self.target)?;
         let mut backup = aside(&self.target, "old");
         let file = make(&backup).or_else(|_| {
             backup = elsewhere(&self.target, "old");
@@ -131,8 +133,8 @@ impl Staged {
         });
         let kept = file.and_then(|mut file| file.write_all(&old).and_then(|()| file.sync_all()));
         kept.inspect_err(|_| drop(fs::remove_file(&backup)))?;
-        if let Err(why) = overwrite(&self.target, &bytes) {
-            if let Err(more) = overwrite(&self.target, &old) {
+        if let Err(why) = overwrite(&mut target, &bytes) {
+            if let Err(more) = overwrite(&mut target, &old) {
                 let backup = backup.display();
                 return Err(io::Error::other(format!("{why}, then {more}; what stood there is in {backup}")));
             }
@@ -165,7 +167,9 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Put> {
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
-        Err(why) if why.kind() == ErrorKind::ResourceBusy => overwrite(path, b""),
+        Err(why) if why.kind() == ErrorKind::ResourceBusy => {
+            overwrite(&mut OpenOptions::new().write(true).open(path)?, b"")
+        }
         done => done,
     }
 }
@@ -237,9 +241,10 @@ fn make(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)
 }
 
-fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.rewind()?;
     file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
     file.sync_all()
 }
 
