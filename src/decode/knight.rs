@@ -103,7 +103,8 @@ impl Board for Knight {
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
         let words = frame.get(2..LEAD_OFF).unwrap_or_default().chunks_exact(2).zip(&self.gains);
-        let volts = |(word, gain): (&[u8], &u8)| f64::from(uint16(word).cast_signed()) * SCALE / f64::from(*gain);
+        let volts =
+            |(word, gain): (&[u8], &u8)| f64::from(uint16(word).cast_signed()) * SCALE / f64::from(*gain);
         values.extend(words.map(|word| volts(word) as f32));
     }
 
