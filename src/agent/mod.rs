@@ -311,6 +311,7 @@ impl Agent {
         self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
         state.registry.expect_nothing();
         state.registry.declare(&config.pages.0);
+        self.site.names.store(Arc::new(place::names(config.http.hosts.clone())));
         self.site.catalogue.store(Arc::new(files::catalogue(config)));
         for p in &config.pipelines {
             for stage in &p.stages {

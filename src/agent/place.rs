@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::http::Names;
+
 /// The socket that pipelines send events to: in systemd's runtime directory, in root's, in the
 /// user's, or else in a folder of the user's own under the temporary directory.
 #[must_use]
@@ -46,6 +48,20 @@ pub(super) fn state_folder() -> Option<PathBuf> {
     from("STATE_DIRECTORY")
         .or_else(|| from("XDG_STATE_HOME").map(|f| f.join("neural-exporter")))
         .or_else(|| from("HOME").map(|f| f.join(".local/state/neural-exporter")))
+}
+
+/// The names under which this machine is known, in its network too, and those that are configured.
+pub(super) fn names(configured: Vec<String>) -> Names {
+    let own = sysinfo::System::host_name().unwrap_or_default();
+    let short = own.split('.').next().unwrap_or_default().to_owned();
+    let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let domains = resolver
+        .lines()
+        .filter_map(|line| line.strip_prefix("search ").or_else(|| line.strip_prefix("domain ")))
+        .flat_map(str::split_whitespace);
+    let full = domains.chain(["local"]).map(|domain| format!("{short}.{domain}")).collect::<Vec<_>>();
+    let own = full.into_iter().chain([own, short.clone()]).filter(|_| !short.is_empty());
+    Names::new(own.chain(configured))
 }
 
 /// The user that runs the agent: the owner of its own entry in `/proc`.

@@ -81,7 +81,7 @@ pub static REQUESTS: Metric = Metric {
 /// Connections that gave way.
 pub static CONNECTIONS_ENDED: Metric = Metric {
     name: "agent_connections_ended",
-    help: "Idle HTTP connections that were ended because every place was taken and another one came",
+    help: "HTTP connections that were ended: every place was taken and another one came, or a request or the reading of a reply took too long",
     kind: Kind::Counter,
     ..Metric::BLANK
 };

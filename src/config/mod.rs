@@ -33,6 +33,8 @@ pub use source::*;
 pub struct Config {
     /// Where `/metrics` is served: one address or a list.
     pub listen: Many<Address>,
+    /// Under which names the agent's pages are reached.
+    pub http: Http,
     /// What the log says, and how.
     pub log: Log,
     /// The folder for what outlives a restart; `$STATE_DIRECTORY`, then
@@ -76,6 +78,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: Many(vec![Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 9612)))]),
+            http: Http::default(),
             log: Log::default(),
             state_directory: None,
             packs: None,

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::setting::Span;
 
+/// Under which names the agent's pages are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Names beside `localhost`, the machine's own and its addresses, such as `lab.example.org`; with the port where a
+    /// proxy has another than the usual one. Under any other name `/` and `/provision/` are refused, and `/-/reload`;
+    /// `/metrics` is not.
+    #[schemars(inner(regex(pattern = r"^[A-Za-z0-9._-]{1,255}(:[0-9]{1,5})?$")))]
+    pub hosts: Vec<String>,
+}
+
 /// What the log says, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

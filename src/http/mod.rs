@@ -1,52 +1,42 @@
-//! The routes and their one match.
+//! What there is to fetch, and the answers.
 //!
-//! `/metrics` reads memory alone and cannot fail. Every request has limits: time for its head,
-//! size of its body, connections at once.
+//! `/metrics` reads memory alone and cannot fail. Every request has limits: time for its head and its reply, size of its
+//! body, connections at once. Who may ask for what is said by the gate alone.
 
 mod accept;
+mod connection;
+mod gate;
 mod guests;
 mod page;
 mod provision;
 mod reply;
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::{Method, Request, Response, StatusCode, header};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use socket2::SockRef;
-use tokio::net::TcpListener;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body;
+use hyper::{Request, Response, StatusCode, header};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
+pub use connection::{bind, serve};
+pub use gate::Names;
 pub use provision::Catalogue;
 
-use guests::{Guest, Guests};
+use gate::{Pass, Refusal, Route};
 
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
 use crate::source::now;
 
-/// Connections at once; for one more, the one that is idle for longest ends.
-const CONNECTIONS: usize = 256;
-/// How long a client may take for the head of its request, the pause before it included: longer
-/// than the minute that the slowest scrapers leave between two requests on one connection.
-const HEAD: Duration = Duration::from_secs(65);
-/// How long a client's window may stay shut before it is left, so that nobody holds a place for ever. It opens again
-/// only when much of it was read: who reads a long reply at less than some 16 kB/s is left, too.
-const STUCK: Duration = Duration::from_secs(15);
-/// How long open requests may take to end when the agent stops.
-const GRACE: Duration = Duration::from_secs(5);
+/// Bytes of a request's body. Nothing here reads one; it is read so that the connection can go on.
+const BODY: usize = 64 * 1024;
+/// How long a body may take.
+const SENT: Duration = Duration::from_secs(10);
 
-type Reply = Response<Full<Bytes>>;
+type Reply = Response<Bytes>;
 
 /// Somebody asks for a reload; the answer is what was wrong, if something was.
 pub type Reload = oneshot::Sender<Result<String, String>>;
@@ -77,6 +67,8 @@ pub struct Site {
     pub sources: ArcSwap<Vec<Listed>>,
     /// What the files are generated from.
     pub catalogue: ArcSwap<Catalogue>,
+    /// The names under which the agent is reached.
+    pub names: ArcSwap<Names>,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
 }
@@ -86,37 +78,46 @@ impl Site {
     #[must_use]
     pub fn new(hub: Arc<Hub>, own: Arc<Own>, reload: mpsc::Sender<Reload>) -> Arc<Self> {
         let (sources, catalogue) = (ArcSwap::default(), ArcSwap::default());
-        let (buffers, rendered) = (reply::Buffers::default(), provision::Rendered::default());
-        Arc::new(Self { hub, own, reload, sources, catalogue, buffers, rendered })
+        let (names, buffers) = (ArcSwap::default(), reply::Buffers::default());
+        let rendered = provision::Rendered::default();
+        Arc::new(Self { hub, own, reload, sources, catalogue, names, buffers, rendered })
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Reply {
-        let (method, path) = (request.method(), request.uri().path());
-        let get = method == Method::GET || method == Method::HEAD;
-        let (known, reply) = match path {
-            "/metrics" if get => ("/metrics", self.metrics(request)),
-            "/" if get => ("/", reply::html(self.landing())),
-            "/-/healthy" if get => ("/-/healthy", reply::text(StatusCode::OK, HEALTHY)),
-            // Every listener is bound before the server runs, so whoever gets an answer gets this one.
-            "/-/ready" if get => ("/-/ready", reply::text(StatusCode::OK, "every listener is bound\n")),
-            "/-/reload" if method == Method::POST || method == Method::PUT => {
-                ("/-/reload", self.reload().await)
+    /// The one way that every request goes: its body is read, the gate judges it, its route answers.
+    async fn answer<B>(&self, request: Request<B>) -> Reply
+    where
+        B: Body<Error: std::error::Error + Send + Sync + 'static>,
+    {
+        let (request, body) = request.into_parts();
+        let route = Route::of(request.uri.path());
+        let reply = match (route, read(body).await) {
+            (_, Err(refused)) => refused,
+            (None, Ok(())) => {
+                reply::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n")
             }
-            "/-/reload" => ("/-/reload", reply::not_allowed("POST, PUT")),
-            "/api/v1/sd" if get => ("/api/v1/sd", provision::targets(request)),
-            _ if provision::is(path) && get => ("/provision", self.file(path).await),
-            _ if provision::is(path) => ("other", reply::not_allowed("GET, HEAD")),
-            "/metrics" | "/" | "/api/v1/sd" | "/-/healthy" | "/-/ready" => {
-                ("other", reply::not_allowed("GET, HEAD"))
+            (Some(route), Ok(())) => {
+                match self.names.load().check(route, &request.method, &request.uri, &request.headers) {
+                    Ok(pass) => self.answer_route(route, &request, pass).await,
+                    Err(refusal) => refused(&refusal),
+                }
             }
-            _ => (
-                "other",
-                reply::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n"),
-            ),
         };
-        let status = reply.status().as_u16();
-        self.own.requests.get_or_create_owned(&Answered { path: known, status }).inc();
+        let (path, status) = (route.map_or("other", Route::label), reply.status().as_u16());
+        self.own.requests.get_or_create_owned(&Answered { path, status }).inc();
         reply
+    }
+
+    async fn answer_route(&self, route: Route, request: &hyper::http::request::Parts, pass: Pass) -> Reply {
+        match route {
+            Route::Metrics => self.metrics(&request.headers),
+            Route::Landing => reply::html(self.landing()),
+            Route::Healthy => reply::text(StatusCode::OK, HEALTHY),
+            // Every listener is bound before the server runs, so whoever gets an answer gets this one.
+            Route::Ready => reply::text(StatusCode::OK, "every listener is bound\n"),
+            Route::Targets => provision::targets(&request.headers),
+            Route::Files | Route::Runbooks => self.file(request.uri.path()).await,
+            Route::Reload => self.reload(pass).await,
+        }
     }
 
     fn landing(&self) -> String {
@@ -124,10 +125,10 @@ impl Site {
         page::landing(&self.hub, &self.sources.load(), refused)
     }
 
-    fn metrics(&self, request: &Request<Incoming>) -> Reply {
+    fn metrics(&self, headers: &header::HeaderMap) -> Reply {
         #[expect(clippy::disallowed_methods, reason = "how long a scrape takes is measured here")]
         let began = Instant::now();
-        let wanted = accept::format(request.headers());
+        let wanted = accept::format(headers);
         let mut out = self.buffers.take();
         self.refresh();
         self.own.time.set(now().wall_seconds());
@@ -137,7 +138,7 @@ impl Site {
             out.extend_from_slice(b"# EOF\n");
         }
         self.own.scrape_size.set(i64::try_from(out.len()).unwrap_or(i64::MAX));
-        let gzip = accept::gzip(request.headers());
+        let gzip = accept::gzip(headers);
         let body = if gzip { self.buffers.compress(out) } else { self.buffers.lend(out) };
         self.own.scrape_duration.observe(began.elapsed().as_secs_f64());
         reply::exposition(body, &wanted.content_type, gzip)
@@ -153,7 +154,7 @@ impl Site {
         }
     }
 
-    async fn reload(&self) -> Reply {
+    async fn reload(&self, _: Pass) -> Reply {
         let (answer, wait) = oneshot::channel();
         if self.reload.try_send(answer).is_err() {
             return reply::text(StatusCode::SERVICE_UNAVAILABLE, "a reload is already under way\n");
@@ -166,78 +167,53 @@ impl Site {
     }
 }
 
-/// Answers on a bound socket until told to stop, then lets open requests end.
-pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
-    let guests = Guests::new(CONNECTIONS);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            accepted = accept_one(&listener, &guests) => accepted,
-        };
-        let Some((stream, guest, crowded)) = accepted else {
-            // Out of descriptors, most likely: those that are open need some time to end.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        if crowded {
-            site.own.connections_ended.inc();
+/// Reads a body to its end and forgets it.
+async fn read<B>(body: B) -> Result<(), Reply>
+where
+    B: Body<Error: std::error::Error + Send + Sync + 'static>,
+{
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    let large =
+        || reply::last(StatusCode::PAYLOAD_TOO_LARGE, "the body has more than 65536 bytes; send none\n");
+    if body.size_hint().lower() > BODY as u64 {
+        return Err(large());
+    }
+    match tokio::time::timeout(SENT, std::pin::pin!(Limited::new(body, BODY)).collect()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(large()),
+        Ok(Err(_)) => Err(reply::last(StatusCode::BAD_REQUEST, "the body cannot be read\n")),
+        Err(_) => Err(reply::last(StatusCode::REQUEST_TIMEOUT, "the body took more than 10 seconds\n")),
+    }
+}
+
+/// What somebody is told who is not let through.
+fn refused(refusal: &Refusal) -> Reply {
+    match refusal {
+        Refusal::Method(methods) => reply::not_allowed(methods),
+        Refusal::Host => {
+            reply::text(StatusCode::BAD_REQUEST, "the Host header must say once which host is meant\n")
         }
-        // A scrape is one write; waiting for more only delays it.
-        drop(stream.set_nodelay(true));
-        drop(SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK)));
-        let (site, asking) = (site.clone(), guest.clone());
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let (site, guest) = (site.clone(), asking.clone());
-            async move {
-                guest.work();
-                let reply = site.answer(&request).await;
-                guest.rest();
-                Ok::<_, Infallible>(reply)
-            }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            tokio::select! {
-                // A client that breaks off is its own affair.
-                ended = connection => drop(ended),
-                () = guest.leave.cancelled() => {}
-            }
-        });
+        Refusal::Name(name) => reply::text(
+            StatusCode::FORBIDDEN,
+            &format!(
+                "the agent is not known as \"{name}\"; ask by its address, or list the name under http.hosts in its \
+                 configuration\n"
+            ),
+        ),
+        Refusal::Page(from) => reply::text(
+            StatusCode::FORBIDDEN,
+            &format!(
+                "a page of another origin ({from}) cannot change anything here; if a proxy serves the agent under that \
+                 name, list it under http.hosts in the configuration\n"
+            ),
+        ),
     }
-    drop(tokio::time::timeout(GRACE, graceful.shutdown()).await);
-}
-
-async fn accept_one(
-    listener: &TcpListener,
-    guests: &Arc<Guests>,
-) -> Option<(tokio::net::TcpStream, Arc<Guest>, bool)> {
-    let (stream, _) = listener.accept().await.ok()?;
-    let (guest, crowded) = guests.admit().await?;
-    Some((stream, guest, crowded))
-}
-
-/// Opens the address that `/metrics` is served on. Must be called within the runtime.
-///
-/// # Errors
-/// What the system says.
-pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
 }
 
 /// The header that says which formats a reply depends on.
 const VARY: (header::HeaderName, &str) = (header::VARY, "Accept, Accept-Encoding");
+
+#[cfg(test)]
+mod tests;

@@ -6,18 +6,16 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
-use hyper::{Request, StatusCode, header};
+use hyper::{StatusCode, header};
 use serde_yaml::Value;
 
+use super::gate::{FILES, RUNBOOKS};
 use super::{Reply, Site, page, reply};
 use crate::catalog::Page;
 use crate::render::{self, File, Settings};
 
-/// Where the files begin.
-const ROOT: &str = "/provision/";
-/// Where the runbooks are that alerts name.
-const RUNBOOKS: (&str, &str) = ("/runbooks/", "alert-rules/runbooks/");
+/// Where the runbooks are among the files.
+const RUNBOOKS_FOLDER: &str = "alert-rules/runbooks/";
 /// All groups of rules in one file, for servers that fetch one.
 const RULES: &str = "rules.yml";
 /// Bytes of a name in a `Host` header.
@@ -35,22 +33,17 @@ pub struct Catalogue {
 /// The files, and what they were generated from.
 pub(super) type Rendered = Arc<tokio::sync::Mutex<Option<(Arc<Catalogue>, Arc<[File]>)>>>;
 
-/// Whether a path is one of the files, or their list.
-pub(super) fn is(path: &str) -> bool {
-    path == "/provision" || path.starts_with(ROOT) || path.starts_with(RUNBOOKS.0)
-}
-
 impl Site {
     /// The list of files, or one of them.
     pub(super) async fn file(&self, path: &str) -> Reply {
         let Some(files) = self.files().await else {
             return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the files cannot be generated\n");
         };
-        let runbook = path.strip_prefix(RUNBOOKS.0).map(|name| {
+        let runbook = path.strip_prefix(RUNBOOKS).map(|name| {
             let name = if name.is_empty() { "README.md" } else { name };
-            format!("{}{name}", RUNBOOKS.1)
+            format!("{RUNBOOKS_FOLDER}{name}")
         });
-        let name = runbook.as_deref().or_else(|| path.strip_prefix(ROOT)).unwrap_or_default();
+        let name = runbook.as_deref().or_else(|| path.strip_prefix(FILES)).unwrap_or_default();
         if name.is_empty() {
             return reply::html(list(&files));
         }
@@ -83,8 +76,8 @@ impl Site {
 }
 
 /// The agent as Prometheus discovers it (`http_sd_configs`): under the name by which it was asked.
-pub(super) fn targets(request: &Request<Incoming>) -> Reply {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+pub(super) fn targets(headers: &header::HeaderMap) -> Reply {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     if host.is_empty() || host.len() > HOST || !host.chars().all(good) {
         return reply::text(
@@ -134,7 +127,7 @@ fn list(files: &[File]) -> String {
         let name = page::escape(&file.path);
         // Writing to a string cannot fail.
         let _ =
-            write!(html, "<tr><td><a href=\"{ROOT}{name}\">{name}</a><td class=n>{}</tr>", file.text.len());
+            write!(html, "<tr><td><a href=\"{FILES}{name}\">{name}</a><td class=n>{}</tr>", file.text.len());
     }
     html.push_str("</table></html>\n");
     html

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::Full;
+use hyper::header::HeaderValue;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use parking_lot::Mutex;
@@ -88,6 +89,13 @@ pub(super) fn text(status: StatusCode, text: &str) -> Reply {
     finish(reply.header(CACHE_CONTROL, "no-store"), Bytes::copy_from_slice(text.as_bytes()))
 }
 
+/// An answer after which the connection ends: what the client still sends is not read.
+pub(super) fn last(status: StatusCode, words: &str) -> Reply {
+    let mut reply = text(status, words);
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
 pub(super) fn html(page: String) -> Reply {
     let reply = Response::builder()
         .header(CONTENT_TYPE, "text/html; charset=utf-8")
@@ -112,5 +120,5 @@ pub(super) fn not_allowed(methods: &str) -> Reply {
 
 fn finish(reply: hyper::http::response::Builder, body: Bytes) -> Reply {
     // Fails for headers that are no headers alone; ours are written above.
-    reply.body(Full::new(body)).unwrap_or_default()
+    reply.body(body).unwrap_or_default()
 }

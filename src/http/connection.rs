@@ -1,0 +1,155 @@
+//! Connections: who is let in, how long they may take, and how they end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::Site;
+use super::guests::{Guest, Guests};
+
+/// Connections at once; for one more, another one ends.
+const CONNECTIONS: usize = 256;
+/// How long a connection may be idle: longer than the minute that the slowest scrapers leave between two requests.
+const IDLE: Duration = Duration::from_secs(65);
+/// How long a client's window may stay shut before it is left, so that nobody holds a place for ever. It opens again
+/// only when much of it was read: who reads a long reply at less than some 16 kB/s is left, too.
+const STUCK: Duration = Duration::from_secs(15);
+/// How long open requests may take to end when the agent stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Answers on a bound socket until told to stop, then lets open requests end.
+pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
+    let graceful = GracefulShutdown::new();
+    let guests = Guests::new(CONNECTIONS);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accept_one(&listener, &guests) => accepted,
+        };
+        let Some((stream, guest, crowded)) = accepted else {
+            // Out of descriptors, most likely: those that are open need some time to end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        if crowded {
+            site.own.connections_ended.inc();
+        }
+        // A scrape is one write; waiting for more only delays it.
+        drop(stream.set_nodelay(true));
+        drop(SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK)));
+        let (answers, asking) = (site.clone(), guest.clone());
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let (site, guest) = (answers.clone(), asking.clone());
+            async move {
+                let turn = guest.work().await;
+                let (head, body) = site.answer(request).await.into_parts();
+                Ok::<_, Infallible>(hyper::Response::from_parts(head, Full::new(turn.reads(body))))
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_buf_size(16 * 1024)
+            .serve_connection(TokioIo::new(Heard { stream, guest: guest.clone() }), service);
+        let connection = graceful.watch(connection);
+        let site = site.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                // A client that breaks off is its own affair.
+                ended = connection => drop(ended),
+                () = guest.leave.cancelled() => {}
+                () = guest.overdue() => drop(site.own.connections_ended.inc()),
+            }
+        });
+    }
+    drop(tokio::time::timeout(GRACE, graceful.shutdown()).await);
+}
+
+async fn accept_one(listener: &TcpListener, guests: &Arc<Guests>) -> Option<(TcpStream, Arc<Guest>, bool)> {
+    let (stream, peer) = listener.accept().await.ok()?;
+    let (guest, crowded) = guests.admit(peer.ip()).await?;
+    Some((stream, guest, crowded))
+}
+
+/// Opens the address that `/metrics` is served on. Must be called within the runtime.
+///
+/// # Errors
+/// What the system says.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A connection that says when something came.
+struct Heard {
+    stream: TcpStream,
+    guest: Arc<Guest>,
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if into.filled().len() > before {
+            self.guest.ask();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
