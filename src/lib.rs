@@ -35,6 +35,7 @@ pub mod listen;
 pub mod metrics;
 pub mod provision;
 pub mod render;
+pub mod secret;
 pub mod setting;
 pub mod source;
 pub mod sys;

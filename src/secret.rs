@@ -91,10 +91,13 @@ impl<V: Veil> Guarded<V> {
 }
 
 fn shown(parts: &[Part<'_>]) -> String {
-    parts.iter().map(|part| match part {
-        Part::Plain(text) => *text,
-        Part::Hidden(_) => MASK,
-    }).collect()
+    parts
+        .iter()
+        .map(|part| match part {
+            Part::Plain(text) => *text,
+            Part::Hidden(_) => MASK,
+        })
+        .collect()
 }
 
 fn secrets(parts: Vec<Part<'_>>) -> impl Iterator<Item = &str> {
@@ -127,6 +130,22 @@ pub fn told(sentence: &str) -> String {
         out.push(Part::Plain(blank));
     }
     shown(&out)
+}
+
+/// A text in base64 (RFC 4648 with padding), as `Authorization: Basic` has it.
+#[must_use]
+pub fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in text.as_bytes().chunks(3) {
+        let bits =
+            three.iter().chain([&0, &0]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        for place in 0..4 {
+            let letter = LETTERS.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
+            out.push(if place > three.len() { '=' } else { char::from(letter) });
+        }
+    }
+    out
 }
 
 impl<V> Clone for Guarded<V> {
@@ -341,9 +360,24 @@ impl Veil for Hook {
 
 /// Services whose paths are keys.
 const SERVICES: &[&str] = &[
-    "hooks.", "discord.com", "discordapp.com", "api.telegram.org", "webhook.office.com", "logic.azure.com",
-    "api.powerplatform.com", "hc-ping.com", "healthchecks.io", "nosnch.in", "ntfy.sh", "chat.googleapis.com",
-    "open.feishu.cn", "oapi.dingtalk.com", "qyapi.weixin.qq.com", "pushover.net", "cronitor.link", "uptime.betterstack.com",
+    "hooks.",
+    "discord.com",
+    "discordapp.com",
+    "api.telegram.org",
+    "webhook.office.com",
+    "logic.azure.com",
+    "api.powerplatform.com",
+    "hc-ping.com",
+    "healthchecks.io",
+    "nosnch.in",
+    "ntfy.sh",
+    "chat.googleapis.com",
+    "open.feishu.cn",
+    "oapi.dingtalk.com",
+    "qyapi.weixin.qq.com",
+    "pushover.net",
+    "cronitor.link",
+    "uptime.betterstack.com",
 ];
 /// Parts of a path after which a key comes.
 const MARKERS: &[&str] = &["hooks", "webhook", "webhooks", "webhookb2", "services"];
@@ -354,7 +388,8 @@ fn address<'a>(url: &'a str, hook: bool, out: &mut Vec<Part<'a>>) {
     let (scheme, rest) = url.split_at(begin);
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     // A password may have a slash or a question mark in it; then what stands before is no host with a port.
-    let port = |host: &str| host.rsplit(':').next().is_some_and(|port| port.chars().all(|c| c.is_ascii_digit()));
+    let port =
+        |host: &str| host.rsplit(':').next().is_some_and(|port| port.chars().all(|c| c.is_ascii_digit()));
     let (authority, _) = rest.split_at(end);
     let host = authority.starts_with('[') || !authority.contains(':') || port(authority);
     let user = match (authority.rfind('@'), rest.rfind('@')) {
@@ -385,7 +420,13 @@ fn address<'a>(url: &'a str, hook: bool, out: &mut Vec<Part<'a>>) {
     let (rest, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
     let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
     let name = authority.trim_start_matches('@').to_ascii_lowercase();
-    let service = SERVICES.iter().any(|of| if of.ends_with('.') { name.starts_with(of) } else { name.split(':').next().unwrap_or_default().ends_with(of) });
+    let service = SERVICES.iter().any(|of| {
+        if of.ends_with('.') {
+            name.starts_with(of)
+        } else {
+            name.split(':').next().unwrap_or_default().ends_with(of)
+        }
+    });
     segments(path, service, hook, out);
     for (place, pair) in query.split_inclusive('&').enumerate() {
         let pair = if place == 0 { pair.strip_prefix('?').unwrap_or(pair) } else { pair };
@@ -417,7 +458,8 @@ fn segments<'a>(path: &'a str, service: bool, hook: bool, out: &mut Vec<Part<'a>
     let mut marked = service;
     for segment in path.split_inclusive('/') {
         let (name, slash) = segment.split_at(segment.len() - usize::from(segment.ends_with('/')));
-        let secret = marked || is_key(name) || name.starts_with("bot") && name.contains(':') || hook && !is_word(name);
+        let secret =
+            marked || is_key(name) || name.starts_with("bot") && name.contains(':') || hook && !is_word(name);
         out.push(if secret && !name.is_empty() { Part::Hidden(name) } else { Part::Plain(name) });
         out.push(Part::Plain(slash));
         marked |= MARKERS.contains(&name);
@@ -427,24 +469,51 @@ fn segments<'a>(path: &'a str, service: bool, hook: bool, out: &mut Vec<Part<'a>
 /// A part of a path that is no key: `alerts`, `v1`.
 fn is_word(name: &str) -> bool {
     let version = |rest: &str| rest.chars().all(|c| c.is_ascii_digit());
-    name.len() <= 16 && (name.chars().all(|c| c.is_ascii_lowercase()) || name.strip_prefix('v').is_some_and(version))
+    name.len() <= 16
+        && (name.chars().all(|c| c.is_ascii_lowercase()) || name.strip_prefix('v').is_some_and(version))
 }
 
 /// Beginnings of the keys that well known services give out.
-const KEYS: &[&str] = &["ghp_", "gho_", "github_pat_", "glpat-", "glsa_", "glc_", "xoxb-", "xoxp-", "xapp-", "sk-", "AKIA", "eyJ", "hf_"];
+const KEYS: &[&str] = &[
+    "ghp_",
+    "gho_",
+    "github_pat_",
+    "glpat-",
+    "glsa_",
+    "glc_",
+    "xoxb-",
+    "xoxp-",
+    "xapp-",
+    "sk-",
+    "AKIA",
+    "eyJ",
+    "hf_",
+];
 
 /// Whether a word looks like a key: long, of letters and digits, and no file.
 fn is_key(word: &str) -> bool {
     let word = word.trim_matches(['"', '\'']);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_+=.~%".contains(c);
     let mixed = word.chars().any(|c| c.is_ascii_digit()) && word.chars().any(|c| c.is_ascii_alphabetic());
-    word.chars().all(plain) && (word.len() >= 20 && mixed || word.len() >= 12 && KEYS.iter().any(|key| word.starts_with(key)))
+    word.chars().all(plain)
+        && (word.len() >= 20 && mixed || word.len() >= 12 && KEYS.iter().any(|key| word.starts_with(key)))
 }
 
 /// Words in the names of secrets.
 const WORDS: &[&str] = &[
-    "token", "secret", "passw", "passphrase", "pwd", "apikey", "accesskey", "credential", "authoriz", "signature", "bearer",
-    "cookie", "session",
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "pwd",
+    "apikey",
+    "accesskey",
+    "credential",
+    "authoriz",
+    "signature",
+    "bearer",
+    "cookie",
+    "session",
 ];
 /// Names and last words of names.
 const NAMES: &[&str] = &["key", "pass", "pw", "sig", "auth", "jwt", "pat", "sas", "code", "k", "psk", "user"];
@@ -536,11 +605,15 @@ impl Next {
             Self::Header | Self::Perhaps | Self::Plain => {}
         }
         let header = |name: &str| before == Self::Header || names_a_secret(name);
-        if let Some((name, value)) = word.split_once('=').filter(|(name, _)| is_name(name) && names_a_secret(name)) {
+        if let Some((name, value)) =
+            word.split_once('=').filter(|(name, _)| is_name(name) && names_a_secret(name))
+        {
             out.extend([Part::Plain(name), Part::Plain("="), Part::Hidden(value)]);
         } else if word.contains("://") {
             address(word, false, out);
-        } else if let Some((name, value)) = word.split_once(':').filter(|(name, _)| is_name(name) && header(name)) {
+        } else if let Some((name, value)) =
+            word.split_once(':').filter(|(name, _)| is_name(name) && header(name))
+        {
             out.extend([Part::Plain(name), Part::Plain(":")]);
             if value.is_empty() {
                 *self = Self::Quoted;
@@ -569,7 +642,8 @@ impl Next {
 /// A password behind its flag, as `mysql -pSecret1` has it.
 fn glued(word: &str) -> Option<&str> {
     let rest = word.strip_prefix("-p")?;
-    let flag = rest.chars().all(|c| c.is_ascii_lowercase() || c == '-') || rest.chars().all(|c| c.is_ascii_digit());
+    let flag =
+        rest.chars().all(|c| c.is_ascii_lowercase() || c == '-') || rest.chars().all(|c| c.is_ascii_digit());
     (!flag).then_some(rest)
 }
 
@@ -588,7 +662,10 @@ mod tests {
             ("https://me:hun?ter@2@h/m", "https://me:***@h/m"),
             ("https://me:hun#ter2", "https://me:***#***"),
             ("me:hunter2@h/m", "me:***@h/m"),
-            ("http://h/m?token=hunter2&a=b&X-Amz-Signature=1", "http://h/m?token=***&a=b&X-Amz-Signature=***"),
+            (
+                "http://h/m?token=hunter2&a=b&X-Amz-Signature=1",
+                "http://h/m?token=***&a=b&X-Amz-Signature=***",
+            ),
             ("http://h/m?api_key=&q=0123456789abcdef01234567", "http://h/m?api_key=&q=***"),
             ("http://h/m#hunter2", "http://h/m#***"),
             ("http://h/0123456789abcdef0123/m", "http://h/***/m"),
@@ -617,15 +694,23 @@ mod tests {
             Command::from(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).to_string()
         };
         for (words, want) in [
-            (&["/usr/local/bin/amplifier-status", "--metrics"][..], "/usr/local/bin/amplifier-status --metrics"),
-            (&["x", "--port", "8080", "-p", "8080", "--key-file", "/a"], "x --port 8080 -p 8080 --key-file /a"),
+            (
+                &["/usr/local/bin/amplifier-status", "--metrics"][..],
+                "/usr/local/bin/amplifier-status --metrics",
+            ),
+            (
+                &["x", "--port", "8080", "-p", "8080", "--key-file", "/a"],
+                "x --port 8080 -p 8080 --key-file /a",
+            ),
             (&["x", "--password", "a b", "y"], "x --password *** y"),
             (&["x", "--api-key=a", "TOKEN=b"], "x --api-key=*** TOKEN=***"),
             (&["curl", "-u", "me:a", "http://me:a@h/"], "curl -u *** http://me:***@h/"),
             (&["curl", "-H", "X-Lab: a b", "x"], "curl -H X-Lab: *** *** x"),
             (&["curl", "-H", "Authorization: Bearer a"], "curl -H Authorization: *** ***"),
-            (&["sh", "-c", "curl -H 'Authorization: Bearer a' http://h | grep b"],
-             "sh -c curl -H 'Authorization: *** *** http://h | grep b"),
+            (
+                &["sh", "-c", "curl -H 'Authorization: Bearer a' http://h | grep b"],
+                "sh -c curl -H 'Authorization: *** *** http://h | grep b",
+            ),
             (&["sh", "-c", "DB_PASSWORD=a mysql -pHunter2 x"], "sh -c DB_PASSWORD=*** mysql -p*** x"),
             (&["x", "ghp_0123456789abcdef"], "x ***"),
             (&["x", "Bearer", "a"], "x Bearer ***"),
@@ -635,14 +720,29 @@ mod tests {
     }
 
     #[test]
+    fn secrets_become_headers() {
+        // RFC 4648, section 10.
+        for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(text), want);
+        }
+    }
+
+    #[test]
     fn nothing_but_expose_gives_it() {
         let secret = Secret::from("hunter2");
-        assert_eq!((secret.to_string(), format!("{secret:?}"), secret.expose()), ("***".into(), "\"***\"".into(), "hunter2"));
+        assert_eq!(
+            (secret.to_string(), format!("{secret:?}"), secret.expose()),
+            ("***".into(), "\"***\"".into(), "hunter2")
+        );
         assert_eq!(serde_yaml::to_string(&secret).unwrap(), "'***'\n");
         let value: Value = serde_yaml::from_str("{value_file: /run/secret}").unwrap();
         assert!(matches!(value, Value::File(_)));
         assert!(!format!("{:?}", Value::from("hunter2")).contains("hunter2"));
         assert_eq!(scrub("no hunter2 and no a", ["hunter2", "a"]), "no *** and no a");
-        assert_eq!(told("cannot read \"http://a:b@h/\" with token=x, or x=1"), "cannot read \"http://a:***@h/\" with token=*** or x=1");
+        assert_eq!(
+            told("cannot read \"http://a:b@h/\" with token=x, or x=1"),
+            "cannot read \"http://a:***@h/\" with token=*** or x=1"
+        );
     }
 }

@@ -5,10 +5,17 @@ use crate::config::Config;
 use crate::http::Catalogue;
 use crate::render::{self, File};
 
-/// What the files are generated from.
-pub(super) fn catalogue(config: &Config) -> Catalogue {
+/// What the files are generated from, secrets that stand in the configuration included.
+fn catalogue(config: &Config) -> Catalogue {
     let pages = PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0.iter().copied());
     Catalogue { pages: pages.collect(), settings: config.settings() }
+}
+
+/// What the files that are served are generated from: whoever reaches the port may read them.
+pub(super) fn served(config: &Config) -> Catalogue {
+    let mut all = catalogue(config);
+    all.settings.alerts = all.settings.alerts.veiled();
+    all
 }
 
 /// Every file that is generated.

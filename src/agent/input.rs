@@ -193,9 +193,12 @@ impl Input {
     pub(super) fn listed(&self) -> Listed {
         let listens: Vec<String> = self.listens().iter().map(Listen::to_string).collect();
         let place = match &self.settings {
-            Source::Scrape(of) => of.url.clone(),
+            Source::Scrape(of) => match &of.url_file {
+                Some(file) => format!("what {} says", file.display()),
+                None => of.url.shown(),
+            },
             Source::Textfile(of) => of.directory.display().to_string(),
-            Source::Exec(of) => of.command.join(" "),
+            Source::Exec(of) => of.command.to_string(),
             Source::Serial(of) => of.which().to_string(),
             Source::Lsl(of) => format!("session {}", of.session),
             Source::Intan(of) => of.address.clone(),

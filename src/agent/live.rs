@@ -96,7 +96,9 @@ pub async fn look(config: &Config) -> Vec<Finding> {
                 found.push(Finding::new(&path, &of.name, verdict, message));
             }
             Source::Textfile(of) => found.push(readable(&path, &of.directory)),
-            Source::Exec(of) => found.extend(of.command.first().map(|program| command(&path, program))),
+            Source::Exec(of) => {
+                found.extend(of.command.expose().first().map(|program| command(&path, program)))
+            }
             Source::Intan(_) | Source::OpenEphys(_) | Source::Fieldtrip(_) | Source::Rda(_) => {
                 let why = "not contacted: the program may have room for one client alone";
                 found.push(Finding::new(&path, source.name(), Verdict::Skipped, why));

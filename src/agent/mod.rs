@@ -312,7 +312,7 @@ impl Agent {
         state.registry.expect_nothing();
         state.registry.declare(&config.pages.0);
         self.site.names.store(Arc::new(place::names(config.http.hosts.clone())));
-        self.site.catalogue.store(Arc::new(files::catalogue(config)));
+        self.site.catalogue.store(Arc::new(files::served(config)));
         for p in &config.pipelines {
             for stage in &p.stages {
                 state.registry.announce(&pipeline::DURATION, &[&p.name, stage]);

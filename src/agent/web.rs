@@ -71,6 +71,9 @@ pub(super) fn bind(address: &Address, activated: &mut Vec<(String, OwnedFd)>) ->
                 return Err(format!("cannot serve metrics: systemd passed no socket of {name}"));
             };
             let listener = std::net::TcpListener::from(activated.swap_remove(place).1);
+            if listener.local_addr().is_err() {
+                return Err("cannot serve metrics on systemd's socket: it is no TCP socket; write ListenStream with a port".to_owned());
+            }
             let set = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
             set.map_err(|e| format!("cannot serve metrics on systemd's socket: {}", plain(&e)))
         }

@@ -44,6 +44,7 @@ pub(super) fn check(args: &Args) -> Exit {
     match file.as_deref().map_or_else(|| Ok(Config::default()), config::load_whole) {
         Ok(config) => {
             report.notes = mapping_notes(&config);
+            report.notes.extend(config.exposed());
             let pages: Vec<_> = PAGES.iter().chain(&config.pages.0).copied().collect();
             let name = report.file.clone().unwrap_or_default();
             report.problems.extend(lint::lint(&pages).into_iter().map(|why| Problem::of_file(&name, why)));

@@ -1,15 +1,18 @@
 //! `demo`: the agent on its defaults with a simulated pipeline and a simulated Cyton, which talk to it as real
 //! ones would.
+//!
+//! Its sockets and what it keeps are in a folder of its own, and its port is one that is free: neither an agent of this
+//! machine nor another demo has part in it.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Exit, complain, print, recording, run};
-use crate::agent::events_socket;
-use crate::config::{Config, Protocol, Serial, Source};
-use crate::listen::{Address, Many};
+use crate::config::{Config, Jsonl, Protocol, Serial, Source, Statsd};
+use crate::listen::{Address, Listen, Many};
 use crate::source::simulate::fault::Fault;
 use crate::source::simulate::run::{Settings, Trouble};
 use crate::source::simulate::signal::Shape;
@@ -28,6 +31,14 @@ const FAULTS: &[&str] = &[
 ];
 
 pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
+    let folder = match Folder::make() {
+        Ok(folder) => folder,
+        Err(why) => {
+            complain(&format!("cannot make a folder for the demo: {why}"));
+            return Exit::Failed;
+        }
+    };
+    let (events, statsd) = (folder.0.join("events.sock"), folder.0.join("statsd.sock"));
     let stop = Arc::new(AtomicBool::new(false));
     let board = match Cyton::plug(stop.clone()) {
         Ok(board) => Some(board),
@@ -37,8 +48,24 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         }
     };
     let port = board.as_ref().map(|board| board.port.clone());
+    let (state, listens) = (folder.0.clone(), (events.clone(), statsd.clone()));
     let load = move || {
-        let mut config = Config { listen: Many(vec![Address::Tcp(listen)]), ..Config::default() };
+        let mut config = Config {
+            listen: Many(vec![Address::Tcp(listen)]),
+            state_directory: Some(state.clone()),
+            ..Config::default()
+        };
+        for source in &mut config.sources {
+            match source {
+                Source::Jsonl(Jsonl { listen, .. }) => *listen = Many(vec![Listen::Unix(listens.0.clone())]),
+                Source::Statsd(Statsd { listen, .. }) => {
+                    *listen = Many(vec![Listen::UnixDatagram(listens.1.clone())]);
+                }
+                _ => {}
+            }
+        }
+        // Of sources that are listed, one that is not there is down.
+        config.sources.retain(|source| !matches!(source, Source::Gpu(_)));
         config.log.level = "warn".to_owned();
         if let Some(port) = &port {
             config.sources.push(Source::Serial(Serial {
@@ -55,9 +82,8 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         |_| Ok(()),
         move |agent, stop| async move {
             let at = agent.addresses().first().copied().unwrap_or(listen);
-            let socket = events_socket();
-            print(guide(at, &socket.display().to_string()).as_bytes());
-            let pipeline = tokio::spawn(simulate::pipeline(socket));
+            print(guide(at, &events.display().to_string(), &statsd.display().to_string()).as_bytes());
+            let pipeline = tokio::spawn(simulate::pipeline(events));
             let ended = agent.run(recording::stop_after(stop, seconds)).await;
             pipeline.abort();
             ended
@@ -69,6 +95,31 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         drop(board.thread.join());
     }
     exit
+}
+
+/// A folder that nobody else may enter, and that goes with the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> std::io::Result<Self> {
+        let place = std::env::temp_dir();
+        for number in 0..100 {
+            let folder = place.join(format!("neural-exporter-demo-{}-{number}", std::process::id()));
+            // One that is there is somebody else's, or of a demo that was killed.
+            match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self(folder)),
+            }
+        }
+        Err(std::io::Error::other(format!("{} is full of others", place.display())))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It is in a place that is emptied from time to time.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
 }
 
 /// The simulated board, on a thread of its own.
@@ -111,7 +162,7 @@ impl Cyton {
 }
 
 /// What the demo prints: where to look, and what to send.
-fn guide(at: SocketAddr, socket: &str) -> String {
+fn guide(at: SocketAddr, events: &str, statsd: &str) -> String {
     format!(
         "neural-exporter demo: a simulated pipeline talks to the agent over its Unix socket, and a simulated\n\
          OpenBCI Cyton over a serial port. Now and then the Cyton loses packets.\n\
@@ -123,8 +174,8 @@ fn guide(at: SocketAddr, socket: &str) -> String {
          \n\
          Send something of your own:\n\
          \x20 echo '{{\"type\":\"stage\",\"pipeline\":\"mine\",\"stage\":\"classify\",\"seconds\":0.85,\"outcome\":\"ok\"}}' \\\n\
-         \x20   | socat - UNIX-CONNECT:{socket}\n\
-         \x20 echo 'mine.trials:1|c|#subject:left' | socat - UDP:127.0.0.1:8125\n\
+         \x20   | socat - UNIX-CONNECT:{events}\n\
+         \x20 echo 'mine.trials:1|c|#subject:left' | socat - UNIX-SENDTO:{statsd}\n\
          \n\
          Scrape it with Prometheus:\n\
          \x20 scrape_configs: [{{job_name: neural, static_configs: [{{targets: [\"{at}\"]}}]}}]\n\

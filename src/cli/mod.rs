@@ -73,8 +73,8 @@ enum Command {
     Check(check::Args),
     /// Run the agent on its defaults with a simulated pipeline and a simulated Cyton.
     Demo {
-        /// Where /metrics is served.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9612")]
+        /// Where /metrics is served; if left away, on a port that is free.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true)]
         listen: std::net::SocketAddr,
         /// Stop after so many seconds.
         #[arg(long, value_name = "SECONDS")]
@@ -162,8 +162,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct FileArgs {
-    /// The configuration file; /etc/neural-exporter/config.yml if it is there, else the defaults.
-    #[arg(long, short, value_name = "FILE", env = "NEURAL_EXPORTER_CONFIG")]
+    /// The configuration file; if left away, what NEURAL_EXPORTER_CONFIG says, then /etc/neural-exporter/config.yml if it
+    /// is there, else the defaults.
+    #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
@@ -171,7 +172,8 @@ struct FileArgs {
 struct RunArgs {
     #[command(flatten)]
     file: FileArgs,
-    /// Where /metrics is served, instead of what the configuration says. Can be given more than once.
+    /// Where /metrics is served, instead of what the configuration says: 127.0.0.1:9612, or :9612 for all addresses. Can
+    /// be given more than once.
     #[arg(long, visible_alias = "web.listen-address", value_name = "ADDRESS")]
     listen: Vec<String>,
     /// What the log says, instead of what the configuration says: error, warn, info, debug, trace.

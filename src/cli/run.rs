@@ -1,5 +1,6 @@
 //! `run`: the agent until it is told to stop.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +21,8 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     let file = chosen(&args.file);
     let mut listen = Vec::new();
     for text in &args.listen {
-        match text.parse::<Address>() {
-            Ok(address) => listen.push(address),
+        match addresses(text) {
+            Ok(addresses) => listen.extend(addresses),
             Err(why) => {
                 complain(&format!("--listen: {why}"));
                 return Exit::Usage;
@@ -111,9 +112,23 @@ where
     exit
 }
 
-/// The file that was named, or the usual one if it is there.
+/// What `--listen` says. A port alone is that port on all addresses, as other exporters have it.
+fn addresses(text: &str) -> Result<Vec<Address>, String> {
+    let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) else {
+        return text.parse().map(|address| vec![address]);
+    };
+    let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    // A machine may be without IPv6.
+    let six = std::fs::read_to_string("/proc/net/if_inet6").is_ok_and(|all| !all.is_empty());
+    let six = six.then(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    Ok(std::iter::once(all).chain(six).map(Address::Tcp).collect())
+}
+
+/// The file that was named, there or in the environment, or the usual one if it is there. A variable that is empty is
+/// as good as none.
 pub(super) fn chosen(args: &FileArgs) -> Option<PathBuf> {
-    args.config.clone().or_else(|| Some(PathBuf::from(USUAL)).filter(|p| p.is_file()))
+    let told = std::env::var_os("NEURAL_EXPORTER_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+    args.config.clone().or(told).or_else(|| Some(PathBuf::from(USUAL)).filter(|p| p.is_file()))
 }
 
 /// Reads a configuration file, or gives the defaults.
@@ -194,6 +209,15 @@ pub(super) fn stop_signal() -> Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_alone_is_on_all_addresses() {
+        let all = addresses(":9612").unwrap();
+        assert_eq!(all[0].to_string(), "0.0.0.0:9612");
+        assert!(all.iter().skip(1).all(|address| address.to_string() == "[::]:9612"));
+        assert_eq!(addresses("[::1]:1").unwrap()[0].to_string(), "[::1]:1");
+        assert!(addresses(":x").is_err() && addresses("9612").is_err());
+    }
 
     #[test]
     fn dates() {

@@ -12,7 +12,7 @@ use crate::decode::mapping::Mapper;
 use crate::document::{Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::provision::Target;
-use crate::render::{Alerts, Prometheus};
+use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::Span;
 use crate::source::lsl;
 use crate::source::scrape::Scrape;
@@ -222,6 +222,15 @@ impl Check<'_> {
             let hint = "say `prometheus: \"3\"` if yours is that new".to_owned();
             *self.wrong(&path.key("query_offset"), "Prometheus 2.42 does not know it") = Some(hint);
         }
+        if alerts.watchdog.is_some() && alerts.watchdog_file.is_some() {
+            *self.wrong(&path.key("watchdog_file"), "the URL stands in watchdog already") =
+                Some("remove one of them".to_owned());
+        }
+        if alerts.watchdog_file.is_some() && alerts.alertmanager == Alertmanager::From0_25 {
+            let hint = "say `alertmanager: \"0.28\"` if yours is that new".to_owned();
+            *self.wrong(&path.key("watchdog_file"), "Alertmanager 0.25 reads no URL from a file") =
+                Some(hint);
+        }
         for (index, receiver) in alerts.receivers.iter().enumerate() {
             if let Some((why, hint)) = receiver.wrong(alerts.alertmanager) {
                 *self.wrong(&path.key("receivers").item(index), why) = Some(hint.to_owned());
@@ -320,7 +329,7 @@ impl Check<'_> {
             Source::Replay(of) => self.file(&path.key("file"), &of.file),
             Source::Scrape(of) => {
                 let mut settled = of.clone();
-                for file in settled.bearer_token_file.iter_mut().chain(&mut settled.ca_file) {
+                for file in settled.paths() {
                     *file = folder.join(&*file);
                 }
                 let reported = |problem: &Problem| problem.path.starts_with(&path.to_string());
@@ -388,6 +397,13 @@ impl Check<'_> {
             self.signal(&source, &path);
             if let Source::Serial(of) = &source {
                 self.board(&path, of);
+            }
+            if let Source::Scrape(of) = &source {
+                if of.url.is_empty() && of.url_file.is_none() {
+                    self.wrong(&path, "the key \"url\" is missing");
+                } else if !of.url.is_empty() && of.url_file.is_some() {
+                    self.wrong(&path.key("url_file"), "the URL stands in url already");
+                }
             }
             self.files(&source, &path);
             if matches!(&source, Source::Statsd(of) if of.listen.is_empty()) {

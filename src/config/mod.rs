@@ -5,6 +5,7 @@
 //! opened here but the file and the packs beside it, and nothing is started.
 
 mod check;
+mod exposed;
 mod section;
 mod source;
 

@@ -145,11 +145,11 @@ impl Source {
     pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
         match self {
             Self::Statsd(of) => of.mapping.iter_mut().collect(),
-            Self::Scrape(of) => of.bearer_token_file.iter_mut().chain(&mut of.ca_file).collect(),
+            Self::Scrape(of) => of.paths().collect(),
+            Self::Exec(of) => of.paths().collect(),
             Self::Textfile(of) => vec![&mut of.directory],
             Self::Replay(of) => vec![&mut of.file],
             Self::Jsonl(_)
-            | Self::Exec(_)
             | Self::Host(_)
             | Self::Process(_)
             | Self::Gpu(_)

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
+use crate::secret::told;
+
 /// A mistake in a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
@@ -14,9 +18,20 @@ pub struct Problem {
     /// Its column in characters, from 1; 0 if it stands nowhere.
     pub column: usize,
     /// What is wrong, lower case, without a full stop.
+    #[serde(serialize_with = "veiled")]
     pub message: String,
     /// What to do about it.
+    #[serde(serialize_with = "veiled_hint")]
     pub hint: Option<String>,
+}
+
+fn veiled<S: serde::Serializer>(words: &str, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&told(words))
+}
+
+#[expect(clippy::ref_option, reason = "serde gives it so")]
+fn veiled_hint<S: serde::Serializer>(hint: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    hint.as_deref().map(told).serialize(to)
 }
 
 impl Problem {
@@ -44,9 +59,9 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        f.write_str(&self.message)?;
+        f.write_str(&told(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", told(hint))?;
         }
         Ok(())
     }

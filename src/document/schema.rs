@@ -34,6 +34,7 @@ pub fn keywords() -> &'static [&'static str] {
         "required",
         "title",
         "type",
+        "writeOnly",
     ]
 }
 
@@ -91,6 +92,19 @@ pub(super) fn found(value: &Value) -> String {
         Value::Sequence(_) => "a list".to_owned(),
         Value::Mapping(_) => "a mapping".to_owned(),
         Value::Tagged(_) => "a tag".to_owned(),
+    }
+}
+
+/// What it is, without what it says.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Sequence(_) => "a list",
+        Value::Mapping(_) => "a mapping",
+        Value::Tagged(_) => "a tag",
     }
 }
 

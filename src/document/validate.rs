@@ -7,7 +7,7 @@
 use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
-use super::schema::{found, kinds_of, literals, short, takes, types, variant};
+use super::schema::{found, kind, kinds_of, literals, short, takes, types, variant};
 use super::{Document, Path, Problem, Step, list, suggest};
 
 /// A named form of text, `"format"` in a schema.
@@ -187,8 +187,18 @@ impl<'a> Judge<'a> {
             Value::Null => Some("give it a value, or delete the key for the default".to_owned()),
             _ => None,
         };
-        let message = format!("expected {}, found {}", wanted.join(" or "), found(value));
+        let found = if self.hides(branches) { kind(value).to_owned() } else { found(value) };
+        let message = format!("expected {}, found {found}", wanted.join(" or "));
         self.wrong(path, message).hint = hint;
+    }
+
+    /// Whether what stands here may be a secret: it is one by its schema, or holds some.
+    fn hides(&self, branches: &[&'a Schema]) -> bool {
+        let secret = |schema: &Schema| schema["writeOnly"] == true;
+        branches.iter().any(|branch| {
+            let inside = [&branch["additionalProperties"], &branch["items"]];
+            secret(branch) || inside.into_iter().any(|of| self.branches(of).into_iter().any(secret))
+        })
     }
 
     /// What to do with a number that should be text.

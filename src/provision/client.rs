@@ -17,6 +17,7 @@ use serde_json::Value;
 
 pub(super) use super::answer::Answer;
 use super::settings::Access;
+use crate::secret::{Link, base64};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -38,6 +39,8 @@ const SECRET: u64 = 64 * 1024;
 pub(super) struct Client {
     http: reqwest::Client,
     /// The root, without a slash at its end.
+    url: String,
+    /// The same, as it may be printed.
     root: String,
     headers: HeaderMap,
     /// What no message may have.
@@ -92,10 +95,10 @@ impl Client {
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub(super) fn open(url: &str, access: &Access) -> Result<Self, String> {
+    pub(super) fn open(url: &Link, access: &Access) -> Result<Self, String> {
         // Whoever installed a provider before is fine with us.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let parsed: Url = url.parse().map_err(|why| format!("\"{url}\" is not a url: {why}"))?;
+        let parsed: Url = url.expose().parse().map_err(|why| format!("\"{url}\" is not a url: {why}"))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err("only http and https are spoken".to_owned());
         }
@@ -104,7 +107,7 @@ impl Client {
         }
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let mut secrets = Vec::new();
+        let mut secrets: Vec<String> = url.secrets().map(str::to_owned).collect();
         if let Some(secret) = authorization(access, &mut secrets)? {
             headers.insert(AUTHORIZATION, secret);
         }
@@ -115,7 +118,7 @@ impl Client {
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             .pool_max_idle_per_host(1);
-        let proxy = match access.proxy.as_deref() {
+        let proxy = match chosen_proxy(access)?.as_ref().map(Link::expose) {
             Some(proxy) if !proxy.is_empty() => {
                 let all =
                     Proxy::all(proxy).map_err(|why| format!("the proxy: {}", causes(&why.without_url())))?;
@@ -144,8 +147,9 @@ impl Client {
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(|why| causes(&why))?;
-        let root = parsed.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { http, root, headers, secrets: secrets.into(), proxy, writes: AtomicU64::new(0) })
+        let own = parsed.as_str().trim_end_matches('/').to_owned();
+        let root = url.shown().trim_end_matches('/').to_owned();
+        Ok(Self { http, url: own, root, headers, secrets: secrets.into(), proxy, writes: AtomicU64::new(0) })
     }
 
     /// Sends a header with every request.
@@ -241,7 +245,7 @@ impl Client {
                 .map_err(|_| Broken(format!("no header: {name}"), Hope::Little))?;
             headers.insert(name, value);
         }
-        let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.root, ask.path));
+        let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.url, ask.path));
         if let Some((kind, body)) = &ask.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
             request = request.body(body.clone());
@@ -305,6 +309,15 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
+/// The proxy that is configured, by itself or in its file.
+fn chosen_proxy(access: &Access) -> Result<Option<Link>, String> {
+    match (&access.proxy, &access.proxy_file) {
+        (Some(_), Some(_)) => Err("it has a proxy and a proxy_file; remove one".to_owned()),
+        (None, Some(file)) => secret(file).map(|proxy| Some(proxy.into())),
+        (proxy, None) => Ok(proxy.clone()),
+    }
+}
+
 /// The address of a proxy without a user and a password.
 fn bare(proxy: &str) -> &str {
     proxy.rsplit('@').next().unwrap_or_default().trim_end_matches('/')
@@ -361,21 +374,6 @@ fn secret(file: &Path) -> Result<String, String> {
     }
 }
 
-/// RFC 4648 with padding.
-fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for three in text.as_bytes().chunks(3) {
-        let bits =
-            three.iter().chain([&0, &0]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-        for place in 0..4 {
-            let letter = LETTERS.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
-            out.push(if place > three.len() { '=' } else { char::from(letter) });
-        }
-    }
-    out
-}
-
 /// A part of a path, with everything escaped that is not plain.
 pub(super) fn escape(part: &str) -> String {
     let mut out = String::new();
@@ -410,15 +408,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn secrets_become_headers() {
-        // RFC 4648, section 10.
-        for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(text), want);
-        }
-    }
-
     /// A server that gives every request the same answer.
     fn server(status: &'static str, body: &'static str) -> String {
         use std::io::{Read, Write};
@@ -446,8 +435,11 @@ mod tests {
             [("401 Unauthorized", "token_file"), ("403 Forbidden", "permission"), ("302 Found", "set url")]
         {
             let url = server(status, "{\"message\":\"no\"}");
-            let why =
-                Client::open(&url, &Access::default()).unwrap().ready("/-/ready", FOREVER).await.unwrap_err();
+            let why = Client::open(&url.as_str().into(), &Access::default())
+                .unwrap()
+                .ready("/-/ready", FOREVER)
+                .await
+                .unwrap_err();
             let told = format!("{url}/-/ready answers {}: no", status.split(' ').next().unwrap());
             assert!(why.starts_with(&told) && why.contains(word), "{why}");
         }
@@ -458,11 +450,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         std::fs::write(&file, "very\"secret\n").unwrap();
-        let basic = super::super::settings::Basic { user: "me".to_owned(), password_file: file };
+        let basic = crate::secret::Basic { user: "me".to_owned(), password_file: file };
         let access = Access { basic: Some(basic), ..Access::default() };
         // What it says is plain text, JSON with the quote escaped, and the header itself: base64 of `me:very"secret`.
         let body = "very\"secret {\"a\":\"very\\\"secret\"} very%22secret Basic bWU6dmVyeSJzZWNyZXQ=";
-        let client = Client::open(&server("401 Unauthorized", body), &access).unwrap();
+        let client = Client::open(&server("401 Unauthorized", body).into(), &access).unwrap();
         let why = client.ready("/", FOREVER).await.unwrap_err();
         assert!(why.contains("401: *** {\"a\":\"***\"} *** Basic ***\n"), "{why}");
     }
@@ -472,8 +464,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let gone = listener.local_addr().unwrap();
         drop(listener);
-        let access = Access { proxy: Some(format!("http://me:very-secret@{gone}")), ..Access::default() };
-        let client = Client::open("http://server.invalid", &access).unwrap();
+        let access =
+            Access { proxy: Some(format!("http://me:very-secret@{gone}").into()), ..Access::default() };
+        let client = Client::open(&"http://server.invalid".into(), &access).unwrap();
         let Err(Broken(why, Hope::Again)) = client.once(&Ask::get("/")).await else { panic!("no answer") };
         assert!(why.contains(&format!("through the proxy {gone} of access.proxy")), "{why}");
         assert!(!why.contains("very-secret"), "{why}");

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde_yaml::Value;
 
+use crate::secret::told;
+
 /// Lines that are shown around a change.
 const AROUND: usize = 2;
 /// Cells of the table of common lines; larger texts are told as replaced.
@@ -36,7 +38,7 @@ pub fn diff(old: &str, new: &str) -> String {
         last = Some(place);
         shown += 1;
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{sign} {line}");
+        let _ = writeln!(text, "{sign} {}", told(line));
     }
     text
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::secret::{Basic, Link};
 use crate::setting::Span;
 
 /// Where dashboards, rules and routes are pushed to.
@@ -101,24 +102,17 @@ pub struct Access {
     /// A proxy, as `http://proxy:3128`; what the environment says (`HTTPS_PROXY`, `NO_PROXY`) if left away,
     /// for servers on other machines; none if empty.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<String>,
+    pub proxy: Option<Link>,
+    /// A file that holds the proxy, where a password is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_file: Option<PathBuf>,
 }
 
 impl Access {
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let password = self.basic.as_mut().map(|basic| &mut basic.password_file);
-        self.token_file.iter_mut().chain(password).chain(&mut self.ca_file)
+        self.token_file.iter_mut().chain(password).chain(&mut self.ca_file).chain(&mut self.proxy_file)
     }
-}
-
-/// A user who signs in with a password.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Basic {
-    /// Its name.
-    pub user: String,
-    /// The file with its password.
-    pub password_file: PathBuf,
 }
 
 /// Grafana.
@@ -129,7 +123,7 @@ pub struct Grafana {
     #[serde(default = "grafana")]
     pub name: String,
     /// Its root, with the sub-path if there is one: `https://lab/grafana`.
-    pub url: String,
+    pub url: Link,
     /// How it is reached.
     #[serde(default, rename = "access")]
     pub server: Access,
@@ -205,7 +199,7 @@ pub struct DataSource {
     #[serde(default = "datasource_name")]
     pub name: String,
     /// Where Prometheus is, seen from Grafana.
-    pub url: String,
+    pub url: Link,
     /// How often Prometheus scrapes; panels of rates are empty if this is wrong.
     #[serde(default = "scrape_interval")]
     pub scrape_interval: Span,
@@ -215,7 +209,7 @@ pub struct DataSource {
     /// What stands before a trace's id where traces are looked at: `http://jaeger:16686/trace/`. In place of
     /// `traces_datasource`, or besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traces_url: Option<String>,
+    pub traces_url: Option<Link>,
 }
 
 fn datasource() -> String {
@@ -238,7 +232,7 @@ pub struct Prometheus {
     #[serde(default = "prometheus")]
     pub name: String,
     /// Its root, with the sub-path if there is one.
-    pub url: String,
+    pub url: Link,
     /// How it is reached.
     #[serde(default, rename = "access")]
     pub server: Access,
@@ -272,7 +266,7 @@ pub struct Ruler {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its root.
-    pub url: String,
+    pub url: Link,
     /// How it is reached.
     #[serde(default, rename = "access")]
     pub server: Access,
@@ -296,7 +290,7 @@ pub struct Alertmanager {
     #[serde(default = "alertmanager")]
     pub name: String,
     /// Its root, with the sub-path if there is one.
-    pub url: String,
+    pub url: Link,
     /// How it is reached.
     #[serde(default, rename = "access")]
     pub server: Access,

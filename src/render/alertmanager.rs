@@ -210,9 +210,7 @@ fn fragment(alerts: &Alerts) -> Config {
     }];
     let mut receivers = vec![To {
         name: "neural-watchdog".to_owned(),
-        webhook_configs: (alerts.watchdog.iter())
-            .map(|url| ToUrl { send_resolved: false, url: Some(url.clone()), url_file: None })
-            .collect(),
+        webhook_configs: watchdog(alerts).into_iter().collect(),
         ..To::default()
     }];
     for (priority, (wait, interval, repeat)) in Priority::ALL.into_iter().zip(waits) {
@@ -246,6 +244,13 @@ fn fragment(alerts: &Alerts) -> Config {
             receivers
         },
     }
+}
+
+/// Who is told every minute that alerting works.
+fn watchdog(alerts: &Alerts) -> Option<ToUrl> {
+    let url = alerts.watchdog.as_ref().map(|url| url.expose().to_owned());
+    let url_file = alerts.watchdog_file.clone().filter(|_| alerts.alertmanager >= Alertmanager::From0_28);
+    (url.is_some() || url_file.is_some()).then_some(ToUrl { send_resolved: false, url, url_file })
 }
 
 /// Everybody who hears of a priority.
@@ -283,6 +288,7 @@ fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
                 });
             }
             Receiver::Webhook(Hook { url, url_file, .. }) => {
+                let url = url.map(|url| url.expose().to_owned());
                 to.webhook_configs.push(ToUrl { send_resolved: true, url, url_file });
             }
             Receiver::Teams(hook) => to.msteamsv2_configs.push(webhook(hook)),
@@ -293,7 +299,8 @@ fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
 }
 
 fn webhook(hook: Hook) -> ToWebhook {
-    ToWebhook { send_resolved: true, webhook_url: hook.url, webhook_url_file: hook.url_file, title: TITLE }
+    let webhook_url = hook.url.map(|url| url.expose().to_owned());
+    ToWebhook { send_resolved: true, webhook_url, webhook_url_file: hook.url_file, title: TITLE }
 }
 
 /// What mutes what.
@@ -368,7 +375,7 @@ fn example(alerts: &Alerts) -> Alerts {
     let all = || vec![Urgency::P0, Urgency::P1, Urgency::P2, Urgency::P3];
     let hook = |url: &str, name: &str| {
         let old = alerts.alertmanager < Alertmanager::From0_28;
-        Hook { url: old.then(|| url.to_owned()), url_file: (!old).then(|| secret(name)), priorities: all() }
+        Hook { url: old.then(|| url.into()), url_file: (!old).then(|| secret(name)), priorities: all() }
     };
     let receivers = vec![
         Receiver::Slack(Slack {
@@ -391,7 +398,7 @@ fn example(alerts: &Alerts) -> Alerts {
     ];
     Alerts {
         receivers,
-        watchdog: Some("https://watchdog.example.org/ping".to_owned()),
+        watchdog: Some("https://watchdog.example.org/ping".into()),
         quiet: Some(Quiet {
             from: "20:00".to_owned(),
             to: "07:00".to_owned(),

@@ -199,14 +199,15 @@ fn labels(page: &str, level: &Level, settings: &Settings) -> BTreeMap<String, St
 }
 
 fn annotations(page: &Page, alert: &Alert, settings: &Settings) -> BTreeMap<String, String> {
-    let base = &settings.alerts.runbooks;
+    let base = settings.alerts.runbooks.expose();
     let slash = if base.ends_with('/') { "" } else { "/" };
     let all = [
         ("summary", text(alert.summary, settings)),
         ("description", text(alert.description, settings)),
         ("runbook_url", format!("{base}{slash}{}.md", alert.name)),
     ];
-    let link = settings.alerts.grafana.as_deref().map(|root| ("dashboard_url", link(root, page, alert)));
+    let link =
+        settings.alerts.grafana.as_ref().map(|root| ("dashboard_url", link(root.expose(), page, alert)));
     all.into_iter().chain(link).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::alert::Priority;
+use crate::secret::{Link, Webhook};
 use crate::setting::Span;
 
 /// What fires, how it is called, and who hears of it.
@@ -20,11 +21,11 @@ pub struct Alerts {
     /// The words for how bad it is.
     pub severities: Severities,
     /// Where the runbooks are: what stands before `NeuralDeviceLoss.md`.
-    pub runbooks: String,
+    pub runbooks: Link,
     /// Where people see Grafana, with the sub-path if there is one: `https://lab/grafana`. Alerts link to their
     /// dashboard there; that of the first Grafana under `provision` if left away, no link without either.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub grafana: Option<String>,
+    pub grafana: Option<Link>,
     /// The name of the scrape job of the agents.
     pub job: String,
     /// Labels that every alert gets besides, such as `team: neuro`.
@@ -47,7 +48,10 @@ pub struct Alerts {
     pub receivers: Vec<Receiver>,
     /// A URL that is told every minute that alerting works, and raises the alarm itself when that stops.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub watchdog: Option<String>,
+    pub watchdog: Option<Webhook>,
+    /// The file, on the machine of Alertmanager, that holds that URL. Needs `alertmanager: "0.28"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watchdog_file: Option<String>,
     /// When nobody wants to hear of what can wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<Quiet>,
@@ -59,7 +63,7 @@ impl Default for Alerts {
             limits: BTreeMap::new(),
             off: Vec::new(),
             severities: Severities::default(),
-            runbooks: "http://127.0.0.1:9612/runbooks/".to_owned(),
+            runbooks: "http://127.0.0.1:9612/runbooks/".into(),
             grafana: None,
             job: "neural".to_owned(),
             labels: BTreeMap::new(),
@@ -70,8 +74,26 @@ impl Default for Alerts {
             alertmanager: Alertmanager::default(),
             receivers: Vec::new(),
             watchdog: None,
+            watchdog_file: None,
             quiet: None,
         }
+    }
+}
+
+impl Alerts {
+    /// Itself without secrets: for files that anybody may fetch.
+    #[must_use]
+    pub fn veiled(&self) -> Self {
+        let mut alerts = self.clone();
+        alerts.runbooks = self.runbooks.veiled();
+        alerts.grafana = self.grafana.as_ref().map(Link::veiled);
+        alerts.watchdog = self.watchdog.as_ref().map(Webhook::veiled);
+        for receiver in &mut alerts.receivers {
+            if let Receiver::Webhook(of) | Receiver::Teams(of) | Receiver::Discord(of) = receiver {
+                of.url = of.url.as_ref().map(Webhook::veiled);
+            }
+        }
+        alerts
     }
 }
 
@@ -179,7 +201,7 @@ pub struct Email {
 pub struct Hook {
     /// The URL, where it is no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+    pub url: Option<Webhook>,
     /// The file, on the machine of Alertmanager, that holds the URL. Needs `alertmanager: "0.28"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_file: Option<String>,

@@ -5,6 +5,7 @@
 //! without `/proc` only the command itself is.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::decode::engines::Rest;
 use crate::decode::exposition::{Exposition, Format, Shape};
 use crate::decode::relabel::Relabel;
 use crate::event::{Body, Fault, Received};
+use crate::secret::{self, Command as Words, Value};
 use crate::setting::Span;
 
 use super::{Feed, now, poll};
@@ -36,16 +38,16 @@ pub struct Settings {
     /// The source's name; the value of the label `source`.
     pub name: String,
     /// The program and its arguments. No shell reads them.
-    pub command: Vec<String>,
+    pub command: Words,
     /// How often it is run.
     #[serde(default = "interval")]
     pub interval: Span,
     /// How long it may run before it is killed.
     #[serde(default = "timeout")]
     pub timeout: Span,
-    /// Its environment, beside `PATH`.
+    /// Its environment, beside `PATH`: each a text, or `{value_file: /run/secrets/key}`, without white space around it.
     #[serde(default)]
-    pub environment: BTreeMap<String, String>,
+    pub environment: BTreeMap<String, Value>,
     /// How the output is written. `auto` is OpenMetrics if it ends in `# EOF`, else the classic text.
     #[serde(default)]
     pub format: Format,
@@ -65,12 +67,37 @@ impl Settings {
     pub fn new(name: impl Into<String>, command: Vec<String>) -> Self {
         Self {
             name: name.into(),
-            command,
+            command: command.into(),
             interval: interval(),
             timeout: timeout(),
             environment: BTreeMap::new(),
             format: Format::default(),
         }
+    }
+}
+
+impl Settings {
+    /// The files that it names.
+    pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.environment.values_mut().filter_map(Value::path)
+    }
+
+    /// Its environment, what stands in files included.
+    async fn variables(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut all = BTreeMap::new();
+        for (name, value) in &self.environment {
+            let value = match value {
+                Value::Text(text) => text.expose().to_owned(),
+                Value::File(of) => {
+                    let file = of.value_file.clone();
+                    let read = tokio::task::spawn_blocking(move || super::small(&file));
+                    let read = read.await.unwrap_or_else(|_| Err("cannot read its environment".into()));
+                    read.map_err(|why| format!("cannot set {name}: {why}"))?
+                }
+            };
+            all.insert(name.clone(), value);
+        }
+        Ok(all)
     }
 }
 
@@ -80,7 +107,7 @@ impl Settings {
 /// What is wrong with the settings.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Result<(), String> {
     let Settings { name, interval, .. } = &settings;
-    if settings.command.first().is_none_or(String::is_empty) {
+    if settings.command.expose().first().is_none_or(String::is_empty) {
         return Err(format!("cannot run \"{name}\": its command is empty"));
     }
     if *interval < Span::millis(100) {
@@ -130,7 +157,7 @@ fn fold(output: &[u8], format: Format, shape: &Shape, feed: &Feed) -> Result<(),
 
 /// What the command prints, if it ends well. Dropping the future kills it.
 async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
-    let Some((program, arguments)) = settings.command.split_first() else {
+    let Some((program, arguments)) = settings.command.expose().split_first() else {
         return Err("cannot run an empty command".into());
     };
     let mut command = Command::new(program);
@@ -138,7 +165,8 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
-    command.envs(&settings.environment);
+    let environment = settings.variables().await?;
+    command.envs(&environment);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     #[cfg(unix)]
     command.process_group(0);
@@ -156,6 +184,8 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
         return Ok(printed);
     }
     let complaint = String::from_utf8_lossy(&complaint);
+    let secrets = environment.values().map(String::as_str).chain(settings.command.secrets());
+    let complaint = secret::scrub(&complaint, secrets);
     let complaint: String = complaint.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let says = if complaint.is_empty() { String::new() } else { format!(", saying: {complaint}") };
     Err(format!("{program} failed ({status}){says}"))

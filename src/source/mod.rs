@@ -23,6 +23,7 @@ mod tap;
 pub mod textfile;
 pub mod usb;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,6 +34,20 @@ use tokio_util::sync::CancellationToken;
 use crate::decode::Decoder;
 use crate::event::{Body, Event, Link, Pass, Received, SourceId, Timestamp};
 use crate::hub::Hub;
+
+/// Bytes of a file with a secret.
+const SMALL: u64 = 64 * 1024;
+
+/// The text of a small file, without white space around it.
+fn small(file: &Path) -> Result<String, String> {
+    let wrong = |why: &str| format!("cannot read a secret from {}: {why}", file.display());
+    let known = std::fs::metadata(file).map_err(|why| wrong(&why.to_string()))?;
+    if !known.is_file() || known.len() > SMALL {
+        return Err(wrong("it is not a small file"));
+    }
+    let text = std::fs::read_to_string(file).map_err(|why| wrong(&why.to_string()))?;
+    Ok(text.trim().to_owned())
+}
 
 /// The time by both clocks. Nothing below this floor asks for it.
 ///

@@ -21,9 +21,10 @@ use crate::decode::exposition::{Exposition, Format, Shape, tell_gauge};
 use crate::decode::openmetrics::Dialect;
 use crate::decode::relabel::{Relabel, Step};
 use crate::event::{Body, Fault, Received};
+use crate::secret::{Basic, Link, Value, base64};
 use crate::setting::Span;
 
-use super::{Feed, now, poll};
+use super::{Feed, now, poll, small};
 
 /// What is asked for: both formats, and names of the old alphabet, because others cannot be relayed.
 const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,\
@@ -31,8 +32,6 @@ const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=unders
     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 /// Redirects that are followed within a host.
 const REDIRECTS: usize = 3;
-/// Bytes a file with a token may have.
-const TOKEN: u64 = 64 * 1024;
 /// How long an answer that is here may take to be understood.
 const UNDERSTAND: Duration = Duration::from_secs(2);
 /// The shortest interval; anything below is a mistake in writing.
@@ -45,7 +44,11 @@ pub struct Settings {
     /// The source's name; the value of the label `source`.
     pub name: String,
     /// Where the metrics are, with scheme and path: `http://127.0.0.1:2242/metrics`.
-    pub url: String,
+    #[serde(default, skip_serializing_if = "Link::is_empty")]
+    pub url: Link,
+    /// A file that holds the URL, where a secret is in it; read when the source starts.
+    #[serde(default)]
+    pub url_file: Option<PathBuf>,
     /// How often they are asked for.
     #[serde(default = "interval")]
     pub interval: Span,
@@ -79,12 +82,15 @@ pub struct Settings {
     /// The most samples of an answer. One that has more fails as a whole.
     #[serde(default = "samples_limit")]
     pub samples_limit: usize,
-    /// Further request headers. Secrets do not belong here.
+    /// Further request headers: each a text, or `{value_file: /run/secrets/key}`.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Value>,
     /// A file whose text is sent as bearer token; read anew for each request.
     #[serde(default)]
     pub bearer_token_file: Option<PathBuf>,
+    /// A user and the file with its password, in place of a token; read anew for each request.
+    #[serde(default)]
+    pub basic: Option<Basic>,
     /// A PEM file with the certificates that are trusted, in place of those of the system.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -109,10 +115,11 @@ fn samples_limit() -> usize {
 impl Settings {
     /// The usual settings for an endpoint.
     #[must_use]
-    pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<String>, url: impl Into<Link>) -> Self {
         Self {
             name: name.into(),
             url: url.into(),
+            url_file: None,
             interval: interval(),
             timeout: timeout(),
             profile: None,
@@ -126,8 +133,47 @@ impl Settings {
             samples_limit: samples_limit(),
             headers: BTreeMap::new(),
             bearer_token_file: None,
+            basic: None,
             ca_file: None,
         }
+    }
+}
+
+impl Settings {
+    /// Whether a request needs something that is in a file.
+    fn reads_secrets(&self) -> bool {
+        let in_file = |value: &Value| matches!(value, Value::File(_));
+        self.bearer_token_file.is_some() || self.basic.is_some() || self.headers.values().any(in_file)
+    }
+
+    /// The headers that stand in files, which are read anew.
+    fn secrets(&self) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        let mut add = |name: HeaderName, value: &str, file: &Path| {
+            sensitive(value, || format!("what {} holds", file.display()))
+                .map(|value| drop(headers.insert(name, value)))
+        };
+        if let Some(file) = &self.bearer_token_file {
+            add(AUTHORIZATION, &format!("Bearer {}", small(file)?), file)?;
+        }
+        if let Some(Basic { user, password_file: file }) = &self.basic {
+            let both = base64(&format!("{user}:{}", small(file)?));
+            add(AUTHORIZATION, &format!("Basic {both}"), file)?;
+        }
+        for (name, value) in &self.headers {
+            if let (Value::File(of), Ok(header)) = (value, HeaderName::try_from(name)) {
+                add(header, &small(&of.value_file)?, &of.value_file)?;
+            }
+        }
+        Ok(headers)
+    }
+
+    /// The files that it names.
+    pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let basic = self.basic.as_mut().map(|basic| &mut basic.password_file);
+        let headers = self.headers.values_mut().filter_map(Value::path);
+        let own = self.url_file.iter_mut().chain(&mut self.bearer_token_file).chain(&mut self.ca_file);
+        own.chain(basic).chain(headers)
     }
 }
 
@@ -169,18 +215,39 @@ impl Scrape {
                 "cannot scrape \"{name}\" every {interval}: the shortest interval is {SHORTEST}"
             ));
         }
-        let url: Url = (settings.url.parse()).map_err(|why| {
+        let link = match (&settings.url_file, settings.url.is_empty()) {
+            (Some(_), false) => {
+                return Err(format!("cannot scrape \"{name}\": it has a url and a url_file; remove one"));
+            }
+            (None, true) => return Err(format!("cannot scrape \"{name}\": it has no url")),
+            (Some(file), true) => {
+                small(file).map_err(|why| format!("cannot scrape \"{name}\": {why}"))?.into()
+            }
+            (None, false) => settings.url.clone(),
+        };
+        let url: Url = link.expose().parse().map_err(|why| {
             format!(
                 "cannot scrape \"{name}\": its url is not one ({why}); write it as http://host:port/metrics"
             )
         })?;
-        let shown = shown(&url);
+        let shown = link.shown();
         let wrong = |why: String| format!("cannot scrape {shown}: {why}");
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("only http and https are spoken".into()));
         }
-        if settings.bearer_token_file.is_some() && !(url.username().is_empty() && url.password().is_none()) {
-            return Err(wrong("it has a user in its url and a bearer_token_file; remove one".into()));
+        let named = !(url.username().is_empty() && url.password().is_none());
+        let ways = [
+            ("a user in its url", named),
+            ("a bearer_token_file", settings.bearer_token_file.is_some()),
+            ("a basic user", settings.basic.is_some()),
+            (
+                "a header Authorization",
+                settings.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")),
+            ),
+        ];
+        let ways: Vec<_> = ways.into_iter().filter(|(_, there)| *there).map(|(way, _)| way).collect();
+        if ways.len() > 1 {
+            return Err(wrong(format!("it has {}; keep one", ways.join(" and "))));
         }
         let relabel = Relabel::compile(&settings.keep, &settings.drop, &settings.relabel).map_err(wrong)?;
         let mut labels: Vec<_> = settings.labels.clone().into_iter().collect();
@@ -256,10 +323,10 @@ impl Scrape {
     async fn fetch(&self) -> Result<Answer, String> {
         let shown = &self.shown;
         let mut request = self.client.get(self.url.clone());
-        if let Some(file) = self.settings.bearer_token_file.clone() {
-            let token = tokio::task::spawn_blocking(move || token(&file));
-            let token = token.await.unwrap_or_else(|_| Err("cannot read its token".into()))?;
-            request = request.header(AUTHORIZATION, token);
+        if self.settings.reads_secrets() {
+            let settings = self.settings.clone();
+            let read = tokio::task::spawn_blocking(move || settings.secrets());
+            request = request.headers(read.await.unwrap_or_else(|_| Err("cannot read its secrets".into()))?);
         }
         let response = request.send().await.map_err(|why| {
             let next = if why.is_timeout() {
@@ -276,7 +343,7 @@ impl Scrape {
         let status = response.status();
         if status != StatusCode::OK {
             let next = match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; set bearer_token_file",
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; set bearer_token_file, or basic",
                 StatusCode::NOT_FOUND => "; see whether the path is right and its metrics are switched on",
                 _ => "",
             };
@@ -334,14 +401,13 @@ fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
     for (name, value) in &settings.headers {
         let header =
             HeaderName::try_from(name).map_err(|_| format!("\"{name}\" is not the name of a header"))?;
+        let Value::Text(value) = value else { continue };
         if matches!(header.as_str(), "authorization" | "proxy-authorization" | "cookie") {
             return Err(format!(
-                "the header \"{name}\" is a secret; put it into a file and set bearer_token_file"
+                "the header \"{name}\" is a secret; put it into a file and write {{value_file: FILE}}"
             ));
         }
-        let value = HeaderValue::from_str(value)
-            .map_err(|_| format!("the value of the header \"{name}\" is not one"))?;
-        headers.insert(header, value);
+        headers.insert(header, sensitive(value.expose(), || format!("the value of the header \"{name}\""))?);
     }
     let origin = url.origin();
     let policy = Policy::custom(move |attempt| {
@@ -377,30 +443,12 @@ fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
     client.build().map_err(|why| causes(&why))
 }
 
-/// The header that a token file stands for.
-fn token(file: &Path) -> Result<HeaderValue, String> {
-    let wrong = |why: &str| format!("cannot read a token from {}: {why}", file.display());
-    let known = std::fs::metadata(file).map_err(|why| wrong(&why.to_string()))?;
-    if !known.is_file() || known.len() > TOKEN {
-        return Err(wrong("it is not a small file"));
-    }
-    let text = std::fs::read_to_string(file).map_err(|why| wrong(&why.to_string()))?;
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim()))
-        .map_err(|_| wrong("it must hold one line of visible characters"))?;
+/// The value of a header, which no log shows.
+fn sensitive(text: &str, what: impl Fn() -> String) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| format!("{} must be one line of visible characters", what()))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The address without user, password and query.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // Addresses that cannot have a user have nothing to hide.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    if url.query().is_some() {
-        url.set_query(Some("..."));
-    }
-    url.to_string()
 }
 
 /// An error with what caused it, on one line.
@@ -567,7 +615,7 @@ mod tests {
     fn every_setting_is_described() {
         let schema = schemars::schema_for!(Settings).to_value();
         let properties = schema["properties"].as_object().unwrap();
-        assert_eq!(properties.len(), 16);
+        assert_eq!(properties.len(), 18);
         for (name, property) in properties {
             assert!(property["description"].is_string(), "{name}: {property}");
         }

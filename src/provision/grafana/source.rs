@@ -17,13 +17,13 @@ const TRACE: &str = "trace_id";
 pub(super) fn wanted(source: &DataSource) -> Wanted {
     let by_id = source.traces_datasource.iter().map(|uid| json!({"name": TRACE, "datasourceUid": uid}));
     let by_url = source.traces_url.iter().map(|before| {
-        json!({"name": TRACE, "url": format!("{before}${{__value.raw}}"), "urlDisplayLabel": "Open the trace"})
+        json!({"name": TRACE, "url": format!("{}${{__value.raw}}", before.expose()), "urlDisplayLabel": "Open the trace"})
     });
     let model = json!({
         "name": source.name,
         "type": "prometheus",
         "access": "proxy",
-        "url": source.url,
+        "url": source.url.expose(),
         "jsonData": {
             "httpMethod": "POST",
             "timeInterval": source.scrape_interval.to_string(),
