@@ -70,7 +70,7 @@ fn the_committed_files_are_current() {
 /// And chooses there what the alert is about: nothing else, and nothing that cannot be chosen.
 #[test]
 fn an_alert_leads_to_its_dashboard() {
-    let alerts = Alerts { grafana: Some("https://lab/grafana/".to_owned()), ..Alerts::default() };
+    let alerts = Alerts { grafana: Some("https://lab/grafana/".into()), ..Alerts::default() };
     let files = render(&pages(), &Settings::new(alerts));
     let mut variables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files.iter().filter(|file| file.path.starts_with("provisioning/grafana/dashboards/")) {
@@ -301,7 +301,7 @@ fn settings_change_what_they_say() {
         limits: BTreeMap::from([("device_loss".to_owned(), 0.02)]),
         off: vec!["NeuralDeviceSilent".to_owned()],
         severities: Severities::Three,
-        runbooks: "https://wiki.example.org/run".to_owned(),
+        runbooks: "https://wiki.example.org/run".into(),
         job: "brain".to_owned(),
         labels: BTreeMap::from([("team".to_owned(), "neuro".to_owned())]),
         ..Alerts::default()
