@@ -97,7 +97,7 @@ pub async fn look(config: &Config) -> Vec<Finding> {
             }
             Source::Textfile(of) => found.push(readable(&path, &of.directory)),
             Source::Exec(of) => {
-                found.extend(of.command.expose().first().map(|program| command(&path, program)))
+                found.extend(of.command.expose().first().map(|program| command(&path, program)));
             }
             Source::Intan(_) | Source::OpenEphys(_) | Source::Fieldtrip(_) | Source::Rda(_) => {
                 let why = "not contacted: the program may have room for one client alone";

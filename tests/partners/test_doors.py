@@ -118,7 +118,7 @@ def secrets(folder: Path, refused: int, script: str) -> dict:
             {"scrape": {"name": "scrape", "url": url, "headers": {"X-Api-Key": CANARY}, "interval": "200ms", "timeout": "200ms"}},
             {"scrape": {"name": "key", "url": f"http://127.0.0.1:{refused}/{CANARY}", "interval": "200ms", "timeout": "200ms"}},
             {"exec": {
-                "name": "exec", "interval": "200ms", "timeout": "200ms",
+                "name": "exec", "interval": "5s", "timeout": "5s",
                 "command": ["sh", "-c", script, f"--password={CANARY}", "-u", f"me:{CANARY}", "--token", CANARY],
                 "environment": {"API_KEY": CANARY, "PLAIN": f"also-{CANARY}"},
             }},
@@ -218,7 +218,7 @@ def test_a_secret_in_a_file_is_sent_and_not_told(agent, tmp_path):
     agent.configure([
         {"scrape": {"name": "s", "url_file": str(tmp_path / "url"), "headers": {"X-Api-Key": {"value_file": str(tmp_path / "key")}},
                     "basic": {"user": "me", "password_file": str(tmp_path / "password")}}},
-        {"exec": {"name": "e", "command": ["sh", "-c", "echo from_file $N"], "interval": "200ms", "timeout": "200ms",
+        {"exec": {"name": "e", "command": ["sh", "-c", "echo from_file $N"], "interval": "5s", "timeout": "5s",
                   "environment": {"N": {"value_file": str(tmp_path / "env")}}}},
     ])
     agent.start()
