@@ -191,6 +191,7 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Device
         | Topic::Lost
         | Topic::Repeated
+        | Topic::Overtaken
         | Topic::Contact
         | Topic::Impedance
         | Topic::Vital

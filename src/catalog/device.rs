@@ -17,6 +17,7 @@ pub static PAGE: Page = Page {
         &LOST,
         &GAPS,
         &REPEATED,
+        &OUT_OF_ORDER,
         &NOMINAL_RATE,
         &CHANNELS,
         &RATE,
@@ -93,7 +94,9 @@ static FRAMES: Metric = Metric {
 /// Packets that are missing.
 pub static LOST: Metric = Metric {
     name: "device_lost_packets",
-    help: "Packets that are missing, by the device's counter and, where it hides some, by time",
+    help: "Packets that are missing, by the device's counter and, where it hides some, by time: a pause in which the \
+           counter may have gone round, held against the rate that was measured before or after it and never against \
+           the nominal one; a counter that begins anew after a start is no loss",
     on: &[Topic::Device, Topic::Lost, Topic::Hidden],
     read: |event, row| {
         let by = match event.body {
@@ -127,6 +130,18 @@ static REPEATED: Metric = Metric {
     on: &[Topic::Device, Topic::Repeated],
     read: |event, row| {
         let by = if let Body::Repeated(repeated) = event.body { repeated.packets } else { 0 };
+        row.add(&[&row.source()], by.into());
+    },
+    ..COUNTED
+};
+
+static OUT_OF_ORDER: Metric = Metric {
+    name: "device_out_of_order_packets",
+    help: "Packets that came after packets that were sent later, as datagrams do that overtake each other: they are \
+           counted with the others, and what comes within eight datagrams is not lost",
+    on: &[Topic::Device, Topic::Overtaken],
+    read: |event, row| {
+        let by = if let Body::Overtaken(overtaken) = event.body { overtaken.packets } else { 0 };
         row.add(&[&row.source()], by.into());
     },
     ..COUNTED

@@ -13,7 +13,7 @@ use crate::source::simulate::ledger::Ledger;
 use crate::source::simulate::run::{Settings, Trouble, run};
 use crate::source::simulate::signal::Shape;
 use crate::source::simulate::terminal::Terminal;
-use crate::source::simulate::{Choice, Device};
+use crate::source::simulate::{Choice, Device, chords, ganglion};
 
 /// What a simulation is told.
 #[derive(Debug, Args)]
@@ -51,8 +51,11 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "NAME")]
     board: Option<String>,
     /// Which firmware a Ganglion has.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
-    firmware: u8,
+    #[arg(long, value_enum, default_value = "2")]
+    firmware: ganglion::Firmware,
+    /// How a Chords board reads commands: by lines, or all that comes until a second of silence, as its first firmware.
+    #[arg(long, value_enum, default_value = "lines")]
+    commands: chords::Commands,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -62,7 +65,12 @@ fn time(text: &str) -> Result<Duration, String> {
 pub(super) fn simulate(args: &SimulateArgs) -> Exit {
     let settings = Settings {
         device: args.device,
-        choice: Choice { seed: args.seed, board: args.board.clone(), firmware: args.firmware },
+        choice: Choice {
+            seed: args.seed,
+            board: args.board.clone(),
+            firmware: args.firmware,
+            commands: args.commands,
+        },
         link: args.pty.clone(),
         shape: args.signal,
         faults: args.fault.clone(),

@@ -132,6 +132,8 @@ pub enum Message<'a> {
     Disconnected(u16),
     /// A procedure ended, with this code; 0 is success.
     Completed(u16),
+    /// The dongle took what is to be written to an attribute.
+    Written,
     /// A service: its first and last handle, and its UUID, the last byte first.
     Service(u16, u16, &'a [u8]),
     /// An attribute: its handle and UUID, the last byte first.
@@ -157,6 +159,7 @@ pub fn read(message: &[u8]) -> Message<'_> {
         (EVENT, 3, 0) if byte(rest, 1) & 1 == 1 => Message::Connected(byte(rest, 0)),
         (EVENT, 3, 4) => Message::Disconnected(word(1)),
         (EVENT, 4, 1) => Message::Completed(word(1)),
+        (RESPONSE, 4, 5 | 6) => Message::Written,
         (EVENT, 4, 2) => Message::Service(word(1), word(3), array(5)),
         (EVENT, 4, 4) => Message::Attribute(word(1), array(3)),
         (EVENT, 4, 5) => Message::Value(byte(rest, 3), array(4)),

@@ -1,11 +1,14 @@
 //! PLUX BITalino, 1 to 6 channels at up to 1000 Hz: frames of 3 to 8 bytes without a mark, with a number and a checksum of 4
 //! bits each.
 //!
+//! A program that starts the board through the agent may have it send other channels, at another rate, than the settings
+//! say: its commands are read along. A start is a start whichever channels it is of.
+//!
 //! The layout and the commands are those of the maker's reader (revolution-python-api). Which sensor is at
 //! which channel is not known to the board: values are counts, 10 bits in the first four channels and 6 bits
 //! in the others.
 
-use super::board::{Board, Piece, byte};
+use super::board::{Board, Overheard, Piece, Told, byte};
 use crate::event::{Device, Rails};
 
 /// Bytes of a frame with so many channels, from one on.
@@ -38,6 +41,9 @@ const fn hellos(rate: &'static [u8]) -> [[&'static [u8]; 3]; 6] {
     ]
 }
 
+/// Sets the analogue output to the value that follows.
+const OUTPUT: u8 = 0xA3;
+
 /// A BITalino.
 #[derive(Debug)]
 pub struct Bitalino {
@@ -46,6 +52,11 @@ pub struct Bitalino {
     rate: u16,
     /// Bytes of a frame.
     length: usize,
+    /// Whether it streams, as far as the commands say that were heard.
+    streams: Option<bool>,
+    /// The rate that a program set for the next stream, and whether the next byte is a value.
+    set: Option<u16>,
+    value: bool,
 }
 
 impl Bitalino {
@@ -54,7 +65,8 @@ impl Bitalino {
     pub fn new(channels: Option<u8>, rate: Option<u16>) -> Self {
         let channels = channels.unwrap_or(6).clamp(1, 6);
         let length = FRAMES.get(usize::from(channels) - 1).copied().unwrap_or(FRAME);
-        Self { channels, rate: rate.unwrap_or(1000), length }
+        let (streams, set, value) = (None, None, false);
+        Self { channels, rate: rate.unwrap_or(1000), length, streams, set, value }
     }
 }
 
@@ -73,6 +85,40 @@ fn right(frame: &[u8]) -> bool {
         }
     }
     x & 0x0F == byte(frame, last) & 0x0F
+}
+
+impl Bitalino {
+    /// Commands are told by their last two bits, and some of them mean another thing while the board streams.
+    fn told(&mut self, byte: u8) -> Told {
+        if std::mem::take(&mut self.value) {
+            return Told::Other;
+        }
+        match byte {
+            // Also a threshold of the battery, but only of a board that has stopped.
+            0x00 | 0xFF => {
+                (self.streams, self.set) = (Some(false), None);
+                Told::Stop
+            }
+            OUTPUT => {
+                self.value = true;
+                Told::Other
+            }
+            // It looks at no other command while it streams.
+            _ if self.streams == Some(true) => Told::Other,
+            0x03 | 0x43 | 0x83 | 0xC3 => {
+                self.set = RATES.get(usize::from(byte >> 6)).copied();
+                Told::Other
+            }
+            // Of the channels with a bit from the third on, measured or made up.
+            start if matches!(start & 3, 1 | 2) && start > 3 => {
+                let channels = (start >> 2).count_ones() as u8;
+                let rate = self.set.take().unwrap_or(self.rate);
+                *self = Self { streams: Some(true), ..Self::new(Some(channels), Some(rate)) };
+                Told::Start
+            }
+            _ => Told::Other,
+        }
+    }
 }
 
 impl Board for Bitalino {
@@ -104,6 +150,13 @@ impl Board for Bitalino {
         let channels = [(42, 10), (32, 10), (22, 10), (12, 10), (6, 6), (0, 6)];
         let channels = channels.into_iter().take(self.channels.into());
         values.extend(channels.map(|(low, width)| (bits >> low & ((1 << width) - 1)) as f32));
+    }
+
+    fn overhear(&mut self, said: &[u8]) -> Overheard {
+        let before = self.device();
+        let mut starts = false;
+        said.iter().for_each(|byte| starts |= self.told(*byte) == Told::Start);
+        Overheard { starts, changed: self.device() != before }
     }
 
     /// The version, the rate, and the channels.
@@ -141,6 +194,24 @@ mod tests {
         assert_eq!(board.piece(&frame, false), Piece::Frame(8));
         frame[3] ^= 0x10;
         assert_eq!(board.piece(&frame, false), Piece::Damaged);
+    }
+
+    #[test]
+    fn what_a_program_tells_it_is_read_along() {
+        let mut board = Bitalino::new(Some(6), None);
+        let tell = |board: &mut Bitalino, bytes: &[u8]| {
+            bytes.iter().map(|byte| board.told(*byte)).filter(|told| *told != Told::Other).collect::<Vec<_>>()
+        };
+        // Version, state, a threshold, 100 Hz, and channels 1 and 3.
+        assert_eq!(tell(&mut board, &[0x07, 0x0B, 0x3C, 0x83, 0x15]), [Told::Start]);
+        assert_eq!((board.channels, board.rate, board.length), (2, 100, 4));
+        // Its outputs while it streams, and what it then does not look at: a start, a rate.
+        assert_eq!(tell(&mut board, &[0xB3, 0xA3, 0x15, 0xA3, 0, 0x05, 0xC3]), []);
+        assert_eq!((board.channels, board.rate), (2, 100));
+        assert_eq!(tell(&mut board, &[0x00, 0x05]), [Told::Stop, Told::Start]);
+        assert_eq!((board.channels, board.rate, board.length), (1, 100, 3));
+        assert_eq!(tell(&mut board, &[0xFF, 0xC3, 0xFE]), [Told::Stop, Told::Start]);
+        assert_eq!((board.channels, board.rate, board.length), (6, 1000, 8));
     }
 
     #[test]

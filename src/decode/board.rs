@@ -5,6 +5,8 @@
 //! within samples too. So a stream is believed only when several frames follow each other and their
 //! counter goes up by one each; once it is believed, one frame after the other is, until one is not right.
 
+use std::time::Duration;
+
 use super::{Decoder, Sink};
 use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Repeated, Samples};
 
@@ -14,6 +16,9 @@ const GO: usize = 4096;
 const SKIPPED: u64 = 1024;
 /// Numbers of the longest counter that may have gone all the way round unseen.
 const LONG: u32 = 1 << 16;
+/// Frames within which a board that was stopped and started has begun anew: what waited on the way when it was told comes
+/// first.
+const ANEW: u32 = 512;
 /// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames. The
 /// registers of a Cyton with a Daisy are the longest, some 3 kB.
 const ANSWER: (usize, usize) = (5, 4096);
@@ -42,6 +47,17 @@ pub struct Overheard {
     pub changed: bool,
 }
 
+/// What a byte that a program wrote to a board completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing that matters to its stream, or not all of it yet.
+    Other,
+    /// A start.
+    Start,
+    /// A stop.
+    Stop,
+}
+
 /// One kind of board.
 pub trait Board: Send {
     /// Frames in a row that must be right before a stream is believed. More than two say that a frame is so
@@ -49,6 +65,8 @@ pub trait Board: Send {
     const CONFIRM: usize = 2;
     /// What ends the text that the board writes besides frames, if it does.
     const ANSWER_END: Option<&'static [u8]> = None;
+    /// How long it needs between two commands.
+    const APART: Duration = Duration::from_millis(150);
 
     /// What it is.
     fn device(&self) -> Device;
@@ -159,6 +177,11 @@ pub struct Boards<B> {
     counter: Option<u32>,
     /// The frame before, if frames have numbers: one that is sent again is told by its bytes.
     before: Vec<u8>,
+    /// Samples a second, where somebody says what the board does not.
+    rate: Option<f64>,
+    /// Whether a program told the board to stop, and how many frames may come before it has begun anew.
+    stopped: bool,
+    anew: u32,
 }
 
 impl<B: Board> Boards<B> {
@@ -175,6 +198,24 @@ impl<B: Board> Boards<B> {
             locked: false,
             counter: None,
             before: Vec::new(),
+            rate: None,
+            stopped: false,
+            anew: 0,
+        }
+    }
+
+    /// Of a board that is set to, or built for, so many samples a second.
+    #[must_use]
+    pub fn at(self, rate: Option<u16>) -> Self {
+        Self { rate: rate.filter(|rate| *rate > 0).map(f64::from), ..self }
+    }
+
+    /// What the board is, and what was said of it.
+    fn device(&self) -> Device {
+        let device = self.board.device();
+        match self.rate.filter(|_| device.rate > 0.0) {
+            Some(rate) => Device { rate, packet_rate: rate * device.packet_rate / device.rate, ..device },
+            None => device,
         }
     }
 
@@ -260,11 +301,11 @@ impl<B: Board> Boards<B> {
             self.batch.tell(out);
             self.gap.tell(FaultKind::Frame, out);
         }
-        let Self { board, batch, .. } = self;
-        if board.meet(frame) {
-            batch.tell(out);
-            out(Body::Device(board.device()));
+        if self.board.meet(frame) {
+            self.batch.tell(out);
+            out(Body::Device(self.device()));
         }
+        let Self { board, batch, .. } = self;
         board.news(frame, &mut |body| {
             batch.tell(out);
             out(body);
@@ -282,7 +323,10 @@ impl<B: Board> Boards<B> {
     /// Tells what a frame's number says of those before it. Says whether it is the frame before, once more.
     fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> bool {
         let Some(counter) = self.board.counter(frame) else { return false };
-        let step = self.step(self.counter, counter).unwrap_or(1);
+        // A board that was stopped and started counts from the beginning, once.
+        let begins = self.anew > 0 && counter == 0;
+        self.anew = if begins { 0 } else { self.anew.saturating_sub(1) };
+        let step = self.step(self.counter.filter(|_| !begins), counter).unwrap_or(1);
         let repeated = step == 0 && self.before == frame;
         if step != 1 {
             self.batch.tell(out);
@@ -310,7 +354,7 @@ impl<B: Board> Boards<B> {
             self.gap.tell(FaultKind::Frame, out);
             out(Body::Answer(answer(&text)));
             if self.board.hear(std::str::from_utf8(&text).unwrap_or_default()) {
-                out(Body::Device(self.board.device()));
+                out(Body::Device(self.device()));
             }
             self.gap.text = text;
             self.gap.text.clear();
@@ -327,7 +371,7 @@ impl<B: Board> Decoder for Boards<B> {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
         if !self.told {
             self.told = true;
-            out(Body::Device(self.board.device()));
+            out(Body::Device(self.device()));
         }
         self.came |= !bytes.is_empty();
         for go in bytes.chunks(GO) {
@@ -350,12 +394,16 @@ impl<B: Board> Decoder for Boards<B> {
         held.clear();
         self.held = held;
         self.board.end();
-        (self.told, self.locked, self.counter) = (false, false, None);
+        (self.told, self.locked, self.counter, self.anew) = (false, false, None, 0);
         self.before.clear();
     }
 
     fn hello(&self) -> &'static [&'static [u8]] {
         self.board.hello()
+    }
+
+    fn apart(&self) -> Duration {
+        B::APART
     }
 
     fn ask(&mut self, out: &mut Vec<u8>) {
@@ -371,8 +419,17 @@ impl<B: Board> Decoder for Boards<B> {
 
     fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
         let Overheard { starts, changed } = self.board.overhear(said);
+        let stop = self.board.goodbye();
+        self.stopped |= !stop.is_empty() && memchr::memmem::find(said, stop).is_some();
+        if starts && std::mem::take(&mut self.stopped) {
+            self.anew = ANEW;
+        }
+        if starts && changed {
+            // What comes may have frames of another kind.
+            (self.locked, self.counter) = (false, None);
+        }
         if changed {
-            out(Body::Device(self.board.device()));
+            out(Body::Device(self.device()));
         }
         starts
     }

@@ -8,12 +8,22 @@
 //! examples do, while BrainFlow takes the highest; absolute values of firmware 3 are taken as two's
 //! complement, for which there is no document. The impedance is the number that the board tells: its unit is
 //! ohms in the document, while the maker's program halves it and writes kiloohms.
+//!
+//! # How packets are numbered, and when
+//!
+//! From the maker's firmware (OpenBCI_Ganglion_Library, `processData`, `compressData19`). A round is 201 samples. With
+//! firmware 2 they go into 101 packets, numbered from 0; with firmware 3 into 100, of which each round loses the last
+//! sample. The first round after a start is another one with firmware 3: 3.0.1 and 3.0.2 begin it with 255, written
+//! as 255 or, of 19 bits, as 99; 3.0.0 goes on where it stopped, beyond 199 and 255. It is as long as any round, so
+//! what is missing of it is known once it is over. That a board may have been told to start is seen in what the dongle
+//! answers whenever something is written to the board, and in what the board says in words; that it was, in the number
+//! of the next packet.
 
 mod dialogue;
 
 use super::Sink;
 use super::bgapi::{self, HEADER, Message, Shape};
-use super::board::{Board, Piece, answer, byte, int24};
+use super::board::{Board, Overheard, Piece, answer, byte, int24};
 use crate::event::{Answer, Body, Device, Impedance, Rails};
 use dialogue::Dialogue;
 
@@ -56,6 +66,16 @@ pub struct Ganglion {
     named: bool,
     /// The numbers of this packet and of the one before.
     ids: (Option<u8>, Option<u8>),
+    /// Its place in the round.
+    place: u32,
+    /// Whether something was written to the board since the last packet: the next one may be the first.
+    told: bool,
+    /// The packets since it was, in what may be a first round; and whether it surely is one.
+    first: Option<(u32, bool)>,
+    /// Whether this packet may be the first of a stream: the pause before it is none of it.
+    began: bool,
+    /// Whether samples have 19 bits with firmware 3, and not 18.
+    wide: bool,
     /// The last sample in counts, if it is known.
     base: Option<[i32; CHANNELS]>,
     dialogue: Dialogue,
@@ -75,12 +95,13 @@ impl Ganglion {
 
     /// Learns from the numbers of two packets that followed each other.
     fn learn(&mut self, before: u8, id: u8) {
-        if self.named {
+        // What goes on beyond a round looks like that of another firmware.
+        if self.named || (self.firmware == Firmware::Three && self.first.is_some()) {
             return;
         }
         self.firmware = match (before, id) {
-            (0, 101) | (99, 100) | (100, 0) | (_, 200) => Firmware::Two,
-            (199, 100) => Firmware::Three,
+            (0, 101) | (100, 0) | (_, 200) => Firmware::Two,
+            (101..=199, 100) | (100, 101) => Firmware::Three,
             (99, 0) if self.firmware == Firmware::Unknown => Firmware::PerhapsThree,
             (99, 0) if self.firmware == Firmware::PerhapsThree => Firmware::Three,
             _ => return,
@@ -105,6 +126,63 @@ impl Ganglion {
         }
     }
 
+    /// By how many packets the stream went on to this one.
+    fn step(&mut self, before: u8, id: u8) -> u32 {
+        let told = std::mem::take(&mut self.told);
+        let round = self.round();
+        let step = (self.number(id) + round - self.number(before) % round) % round;
+        if self.firmware != Firmware::Three {
+            // The first packet of all others is the whole one.
+            self.began = told && id == 0;
+            let step = if self.began { 1 } else { step };
+            if let Some((count, _)) = &mut self.first {
+                *count += step;
+            }
+            return step;
+        }
+        let goes_on = id == before.wrapping_add(1);
+        let begins = matches!(id, 99 | 255);
+        if told && (begins || goes_on || id.is_multiple_of(100)) {
+            (self.first, self.began) = (Some((1, begins)), true);
+            self.wide = if goes_on { self.wide } else { (99..200).contains(&id) };
+            return 1;
+        }
+        let by = u32::from(id.wrapping_sub(before));
+        if let Some((count, sure)) = self.first {
+            let left = FIRST.saturating_sub(count);
+            let beyond = u16::from(id) > if self.wide { 199 } else { 99 };
+            if (sure || (beyond && by > 0)) && by <= left {
+                self.first = Some((count + by, true));
+                return by;
+            }
+            if sure && left == 0 && by == 1 && !id.is_multiple_of(100) {
+                // It goes on: it was no first round.
+                self.first = None;
+            } else if sure {
+                self.first = None;
+                self.wide = id >= 100;
+                return left + u32::from(id % 100) + 1;
+            } else {
+                let over = id % 100 < before % 100 || count + step > FIRST;
+                self.first = Some((count + step, false)).filter(|_| !over);
+            }
+        }
+        self.wide = id >= 100;
+        step
+    }
+
+    /// Whether a packet whose number no sample has is one nevertheless, beyond the end of a first round.
+    fn is_beyond(&self, packet: &[u8]) -> bool {
+        let [id, rest @ ..] = packet else { return false };
+        let words = rest.first().is_some_and(|first| *first != 0)
+            && rest.iter().all(|byte| matches!(byte, 0 | b'\n' | b'\r' | b'\t' | b' '..=b'~'));
+        let by = self.ids.1.map(|before| u32::from(id.wrapping_sub(before)));
+        let begins = *id == 255 && self.told && self.firmware != Firmware::Two;
+        let goes_on = self.firmware == Firmware::Three
+            && self.first.zip(by).is_some_and(|((count, _), by)| by <= FIRST.saturating_sub(count));
+        !words && (begins || goes_on)
+    }
+
     /// Whether an advertisement is of the board; learns from it, if so.
     fn meets(&mut self, data: &[u8]) -> bool {
         let Some(name) = bgapi::name(data).filter(|name| name.starts_with(NAME)) else { return false };
@@ -117,6 +195,9 @@ impl Ganglion {
         true
     }
 }
+
+/// Packets of the first round of firmware 3.
+const FIRST: u32 = 100;
 
 /// The packet in a notification.
 fn packet(frame: &[u8]) -> &[u8] {
@@ -152,8 +233,8 @@ impl Board for Ganglion {
 
     fn device(&self) -> Device {
         let rails = Rails::signed(24, SCALE);
-        // Firmware 2 has 101 packets in 201 samples.
-        let packet_rate = if self.round() == 101 { 200.0 * 101.0 / 201.0 } else { 100.0 };
+        // A round is of 201 samples.
+        let packet_rate = 200.0 * f64::from(self.round()) / 201.0;
         let modulus = self.round();
         let (protocol, channels, rate) = ("ganglion", CHANNELS as u16, 200.0);
         Device { protocol, channels, rate, packet_rate, volts: true, modulus, rails }
@@ -166,24 +247,36 @@ impl Board for Ganglion {
             Shape::Whole(length) => match bgapi::read(bytes.get(..length).unwrap_or_default()) {
                 Message::Value(1, [0..=200, rest @ ..]) if rest.len() + 1 == PACKET.1 => Piece::Frame(length),
                 Message::Value(1, [0..=200, ..]) => Piece::No,
+                Message::Value(1, packet) if packet.len() == PACKET.1 && self.is_beyond(packet) => {
+                    Piece::Frame(length)
+                }
                 _ => Piece::Message(length),
             },
         }
     }
 
-    fn counter(&self, frame: &[u8]) -> Option<u32> {
-        Some(self.number(byte(frame, PACKET.0)) % self.round())
+    fn counter(&self, _frame: &[u8]) -> Option<u32> {
+        Some(self.place % self.round())
     }
 
     fn meet(&mut self, frame: &[u8]) -> bool {
         let id = byte(frame, PACKET.0);
         self.dialogue.streams();
+        self.began = false;
         self.ids = (self.ids.1, Some(id));
         let round = self.round();
         if let Some(before) = self.ids.0 {
             self.learn(before, id);
+            self.place = (self.place % round + self.step(before, id)) % self.round();
+        } else {
+            if id == 255 && !self.named {
+                self.firmware = Firmware::Three;
+            }
+            let told = std::mem::take(&mut self.told);
+            self.first = told.then_some((1, matches!(id, 99 | 255)));
+            self.wide = id != 255 && (id >= 100 || (told && id == 99));
         }
-        self.round() != round
+        self.round() != round || self.began
     }
 
     fn message(&mut self, message: &[u8], out: &mut Sink<'_>) -> bool {
@@ -214,9 +307,16 @@ impl Board for Ganglion {
         }
         let anew = matches!(said, Message::Connected(_) | Message::Disconnected(_) | Message::Booted);
         if anew {
-            (self.ids, self.base) = ((None, None), None);
+            (self.ids, self.base, self.first) = ((None, None), None, None);
         }
+        let words = matches!(said, Message::Value(_, [206 | 207, ..]));
+        self.told |= anew || words || matches!(said, Message::Written | Message::Completed(_));
         anew
+    }
+
+    /// What the dongle answers says that a command passed.
+    fn overhear(&mut self, _said: &[u8]) -> Overheard {
+        Overheard::default()
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
@@ -244,7 +344,7 @@ impl Board for Ganglion {
                 self.base = Some(now);
             }
             Firmware::Three => {
-                let bits = if id < 100 { 18 } else { 19 };
+                let bits = if self.wide { 19 } else { 18 };
                 // The highest bits of 24; those below are not sent.
                 let count = |number: u32| (number << (32 - bits)).cast_signed() >> 8;
                 values.extend(numbers(packet, bits).map(|number| volts(count(number))));
@@ -388,6 +488,104 @@ mod tests {
         let both = [advertised("Ganglion-1a2b"), advertised("Ganglion 1.3-c0de")].concat();
         decoder.decode(&both, &mut |_| {});
         assert_eq!(told(&mut decoder, &[empty(0), empty(101)].concat()), ["2 frames, 3 samples"]);
+    }
+
+    /// Packets that are missing of those with these numbers, with what the dongle answers when the board is told
+    /// something where a number is none.
+    fn missing(firmware: Option<u8>, ids: impl IntoIterator<Item = Option<u8>>) -> (u32, usize) {
+        let mut decoder = Boards::new(Ganglion::new(None, firmware));
+        let (mut lost, mut samples) = (0, 0);
+        for (at, id) in ids.into_iter().enumerate() {
+            let bytes = match id {
+                Some(id) => {
+                    let mut packet = [0x80; 20];
+                    (packet[0], packet[1]) = (id, at as u8);
+                    notified(&packet)
+                }
+                None => vec![0, 3, 4, 5, 0, 0, 0, 0x80, 5, 4, 1, 0, 0, 0, 17, 0],
+            };
+            decoder.decode(&bytes, &mut |body| match body {
+                Body::Lost(one) => lost += one.packets,
+                Body::Samples(some) => samples += some.count(),
+                Body::Fault(fault) => panic!("{fault:?}"),
+                _ => {}
+            });
+        }
+        (lost, samples)
+    }
+
+    /// Numbers of a stream of firmware 3, whose first round begins with `first`.
+    fn third(first: u16, base: u16, packets: u16) -> impl Iterator<Item = Option<u8>> {
+        (0..packets).map(move |at| Some(if at < 100 { first + at } else { base + at % 100 } as u8))
+    }
+
+    #[test]
+    fn a_first_round_is_no_loss_whatever_its_numbers_are() {
+        for firmware in [Some(3), None] {
+            // 3.0.1 and 3.0.2, with samples of 19 bits and of 18.
+            for (first, base) in [(99, 100), (255, 0)] {
+                let stream = || [None].into_iter().chain(third(first, base, 350));
+                let (lost, samples) = missing(firmware, stream());
+                assert_eq!(lost, 0, "{firmware:?} {first}");
+                assert!(samples == 700 || (firmware.is_none() && samples >= 694), "{samples}");
+                // Told to stop and to start again, within a round.
+                let twice = stream().chain([None, None]).chain(third(first, base, 350));
+                assert_eq!(missing(firmware, twice).0, 0, "{firmware:?} {first}");
+                // Who was not there when it began, and does not know which firmware it is.
+                let rest = third(first, base, 350).skip(30);
+                assert!(missing(firmware, rest).0 <= 2, "{firmware:?} {first}");
+            }
+        }
+        // 3.0.0 goes on with the numbers that it had, beyond those that there are.
+        for stopped in [1, 37, 99] {
+            for base in [0, 100] {
+                let stream = [None]
+                    .into_iter()
+                    .chain(third(base, base, 200 + stopped))
+                    .chain([None, None])
+                    .chain(third(base + stopped, base, 350));
+                assert_eq!(
+                    missing(Some(3), stream),
+                    (0, usize::from(2 * (550 + stopped))),
+                    "{stopped} {base}"
+                );
+            }
+        }
+        // Firmware 2 begins with the whole packet.
+        let round = || [0].into_iter().chain(101..=200).map(Some);
+        let stream =
+            [None].into_iter().chain(round()).chain(round().take(40)).chain([None, None]).chain(round());
+        assert_eq!(missing(Some(2), stream.clone()).0, 0);
+        assert_eq!(missing(None, stream).0, 0);
+    }
+
+    #[test]
+    fn what_is_missing_of_a_first_round_is_seen() {
+        let without = |stream: Vec<Option<u8>>, gone: &[usize]| -> Vec<Option<u8>> {
+            stream.into_iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, id)| id).collect()
+        };
+        for (first, base) in [(99, 100), (255, 0), (137, 100), (37, 0)] {
+            let before = if first == 99 || first == 255 { 0 } else { 37 };
+            let stream: Vec<_> =
+                third(base, base, before).chain([None]).chain(third(first, base, 350)).collect();
+            let at = usize::from(before) + 1;
+            for gone in
+                [&[10, 11][..], &[97, 98, 99], &[99, 100, 101], &[100], &[250, 251, 252], &[60, 99, 100]]
+            {
+                let gone: Vec<usize> = gone.iter().map(|gone| at + gone).collect();
+                let (lost, _) = missing(Some(3), without(stream.clone(), &gone));
+                assert_eq!(lost as usize, gone.len(), "{first} {gone:?}");
+            }
+        }
+        // A command that starts nothing hides nothing.
+        let mut stream: Vec<_> = third(100, 100, 250).collect();
+        stream[120] = None;
+        assert_eq!(missing(Some(3), stream).0, 1);
+        // Words and impedances are what they are, in a first round too.
+        let mut decoder = Boards::new(Ganglion::new(None, Some(3)));
+        told(&mut decoder, &[empty(100), empty(101), vec![0, 3, 4, 5, 0, 0, 0], empty(102)].concat());
+        let all = told(&mut decoder, &[notified(b"\xCFstop running\n\0\0\0\0\0\0"), empty(103)].concat());
+        assert_eq!(all, ["29 bytes None false", "100 a round", "1 frames, 2 samples"]);
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub mod openbci_gui;
 pub mod openeeg;
 pub mod openmetrics;
 mod options;
+mod overtaken;
 pub mod rda;
 pub mod relabel;
 pub mod spikerbox;
@@ -45,6 +46,7 @@ pub mod statsd;
 mod tags;
 pub mod thinkgear;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::Body;
 use board::Boards;
@@ -81,6 +83,11 @@ pub trait Decoder: Send {
     /// What must be sent before the other side starts talking, in pieces with a moment between them.
     fn hello(&self) -> &'static [&'static [u8]] {
         &[]
+    }
+
+    /// How long a device needs from one piece of its hello to the next.
+    fn apart(&self) -> Duration {
+        Duration::from_millis(150)
     }
 
     /// Appends what is to be sent now, in answer to what came. Asked after each read, and about five times a

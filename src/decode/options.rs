@@ -8,7 +8,9 @@ use super::brainflow::{Brainflow, Streamed};
 use super::datagram::Datagrams;
 use super::generic::{Frame, Generic};
 use super::openbci_gui::OpenbciGui;
-use super::{Decoder, Protocol, bitalino, cyton, ganglion, knight};
+use super::{
+    Decoder, Protocol, bitalino, chords, cyton, freeeeg, ganglion, knight, openeeg, spikerbox, thinkgear,
+};
 
 /// What is said of a board. A recording keeps it beside the bytes, so that it plays to the same numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,6 +63,19 @@ pub struct Wanted {
     pub firmware: Option<u8>,
 }
 
+/// Boards that are built for, or can be set to, a rate that their bytes do not tell.
+const ANY_RATE: &[Protocol] = &[
+    Protocol::Chords,
+    Protocol::FreeEeg32,
+    Protocol::Ganglion,
+    Protocol::Knight,
+    Protocol::KnightImu,
+    Protocol::OpeneegP2,
+    Protocol::OpeneegP3,
+    Protocol::SpikerBox,
+    Protocol::ThinkGear,
+];
+
 impl Options {
     /// Whether nothing is said.
     #[must_use]
@@ -78,12 +93,18 @@ impl Options {
             Protocol::Daisy if measured => Box::new(Boards::new(cyton::Daisy::new(*gain).measured())),
             Protocol::Cyton => Box::new(Boards::new(cyton::Cyton::new(*gain))),
             Protocol::Daisy => Box::new(Boards::new(cyton::Daisy::new(*gain))),
-            Protocol::Knight => Box::new(Boards::new(knight::Knight::plain(*gain))),
-            Protocol::KnightImu => Box::new(Boards::new(knight::Knight::imu(*gain))),
+            Protocol::Knight => Box::new(Boards::new(knight::Knight::plain(*gain)).at(*rate)),
+            Protocol::KnightImu => Box::new(Boards::new(knight::Knight::imu(*gain)).at(*rate)),
+            Protocol::Chords => Box::new(Boards::new(chords::Chords::default()).at(*rate)),
+            Protocol::FreeEeg32 => Box::new(Boards::new(freeeeg::FreeEeg32::default()).at(*rate)),
+            Protocol::ThinkGear => Box::new(Boards::new(thinkgear::ThinkGear::default()).at(*rate)),
+            Protocol::OpeneegP2 => Box::new(Boards::new(openeeg::P2).at(*rate)),
+            Protocol::OpeneegP3 => Box::new(Boards::new(openeeg::P3).at(*rate)),
+            Protocol::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default()).at(*rate)),
             Protocol::Bitalino => Box::new(Boards::new(bitalino::Bitalino::new(*channels, *rate))),
             Protocol::Ganglion => {
                 let Wanted { name, firmware } = ganglion.clone().unwrap_or_default();
-                Box::new(Boards::new(ganglion::Ganglion::new(name, firmware)))
+                Box::new(Boards::new(ganglion::Ganglion::new(name, firmware)).at(*rate))
             }
             Protocol::Generic => match frame {
                 Some(frame) => Box::new(Boards::new(Generic::new(frame.clone()).ok()?)),
@@ -122,6 +143,12 @@ impl Options {
         ];
         for (key, value, allowed) in settings {
             let Some(value) = value.filter(|value| !allowed.contains(value)) else { continue };
+            if key == "rate" && ANY_RATE.contains(&protocol) {
+                if value == 0 {
+                    say(key, "1 is the least".to_owned());
+                }
+                continue;
+            }
             let list: Vec<String> = allowed.iter().map(u16::to_string).collect();
             match list.is_empty() {
                 true => say(key, format!("protocol {} has no such setting", protocol.name())),

@@ -113,6 +113,14 @@ pub struct Repeated {
     pub packets: u32,
 }
 
+/// Packets that came after those that were sent later: datagrams overtake each other. They are among the samples that are
+/// told next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overtaken {
+    /// How many.
+    pub packets: u32,
+}
+
 /// Packets that a device's counter hid, because it went round while none came. Written by an analyser
 /// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

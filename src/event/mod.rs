@@ -176,6 +176,8 @@ bodies! {
     Lost(Lost),
     /// Packets that came more than once.
     Repeated(Repeated),
+    /// Packets that came after those that were sent later.
+    Overtaken(Overtaken),
     /// Text, or a message, that a device wrote in place of frames.
     Answer(Answer<'a>),
     /// Whether one electrode touches.

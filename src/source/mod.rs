@@ -203,6 +203,9 @@ impl Feed {
 
     /// Has a decoder hear what a program told the device, and says whether that starts its stream.
     pub fn overhear(&self, at: Timestamp, said: &[u8], decoder: &mut dyn Decoder) -> bool {
+        if let Some(tap) = self.tap.as_ref().filter(|_| !said.is_empty()) {
+            tap.recorder.piece(at, tap.source, tap.stream | record::SAID, said);
+        }
         let mut starts = false;
         self.fold(at, 0, 0, |out| starts = decoder.overhear(said, out));
         starts

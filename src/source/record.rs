@@ -3,7 +3,8 @@
 //! A recording begins with [`MAGIC`] and a line of JSON that names the sources and their
 //! protocols. Then come pieces, each a header of 28 bytes and its bytes: nanoseconds by the steady clock (u64),
 //! nanoseconds since the epoch (u64), source (u32), stream (u32) and length (u32), all little endian. A piece of
-//! length 0 ends its stream. Played through the same decoders it gives the same numbers.
+//! length 0 ends its stream. What a program wrote to a device through a tap is a piece of a stream with the highest bit
+//! of its number set: it says what the device sends then. Played through the same decoders it gives the same numbers.
 //!
 //! Version 1 had the time since the epoch alone, which is then that of both clocks. It is read and no longer written.
 
@@ -24,6 +25,8 @@ const WALL_ONLY: &[u8] = b"neural-exporter recording 1\n";
 /// Which sources can be recorded, for people.
 pub const RECORDED: &str =
     "only jsonl, statsd, serial, brainflow, cerebus and openbci_gui bring bytes that can be played again";
+/// In the number of a stream: it is what a program wrote to the device.
+pub const SAID: u32 = 1 << 31;
 /// The longest piece that is believed.
 const LONGEST: u32 = 16 << 20;
 

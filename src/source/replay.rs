@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::record::{Piece, Recording};
+use super::record::{Piece, Recording, SAID};
 use super::{Feed, now};
 use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Protocol};
@@ -29,9 +29,13 @@ impl Streams {
     fn play(&mut self, recording: &Recording, piece: &Piece, at: Timestamp, feed: &Feed) {
         let Some(source) = recording.sources.get(piece.source as usize) else { return };
         let Some(&protocol) = Protocol::ALL.iter().find(|p| p.name() == source.protocol) else { return };
-        let key = (piece.source, piece.stream);
+        let key = (piece.source, piece.stream & !SAID);
         if piece.bytes.is_empty() {
-            if let Some(mut decoder) = self.decoders.remove(&key) {
+            // What was learnt of a device outlives its stream, as it did when it was recorded.
+            let device = protocol.brings_samples().then(|| self.decoders.get_mut(&key)).flatten();
+            if let Some(decoder) = device {
+                feed.end(at, decoder.as_mut());
+            } else if let Some(mut decoder) = self.decoders.remove(&key) {
                 feed.end(at, decoder.as_mut());
             }
         } else {
@@ -42,7 +46,11 @@ impl Streams {
                     decoder => decoder,
                 }
             });
-            feed.take(at, &piece.bytes, 1, decoder.as_mut());
+            if piece.stream & SAID != 0 {
+                feed.overhear(at, &piece.bytes, decoder.as_mut());
+            } else {
+                feed.take(at, &piece.bytes, 1, decoder.as_mut());
+            }
         }
     }
 

@@ -240,6 +240,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             .map(|input| Body::Contact(Contact { channel: 1, input, on: true }))
             .to_vec(),
         Topic::Repeated => vec![Body::Repeated(Repeated { packets: 1 })],
+        Topic::Overtaken => vec![Body::Overtaken(Overtaken { packets: 1 })],
         Topic::Impedance => [0, 1].map(|channel| Body::Impedance(Impedance { channel, ohms: 5e3 })).to_vec(),
         Topic::Vital => {
             [Vital::Battery(0.5), Vital::Temperature(36.5), Vital::PoorSignal(0.1)].map(Body::Vital).to_vec()

@@ -246,6 +246,27 @@ def test_loss_doubles_liars_and_a_second_sender_to_the_unit(agent, group):
     assert seen.value("neural_source_faults_total", source="brainflow", kind="conflict") == 10
 
 
+def test_datagrams_that_overtake_each_other_are_not_lost(agent, group):
+    watch(agent, group)
+    to, out, began = (group.group, group.to), sender(), time.time()
+    rows = [three(first, began) for first in range(0, 900, 3)]
+    # Where numbers begin anew, three later, two for two; one is lost in between.
+    rows[85], rows[86] = rows[86], rows[85]
+    rows.insert(103, rows.pop(100))
+    rows[150:154] = rows[152:154] + rows[150:152]
+    del rows[200]
+    for row in rows:
+        out.sendto(row, to)
+        time.sleep(0.002)
+    seen = agent.until(lambda seen: of(seen, "samples_total") >= 897, 30)
+    assert (of(seen, "samples_total"), of(seen, "frames_total")) == (897, 897)
+    assert (of(seen, "lost_packets_total"), of(seen, "gaps_total")) == (3, 1)
+    assert of(seen, "out_of_order_packets_total") == 12
+    assert seen.account("brainflow")["faults"] == 0
+    assert agent.until(lambda seen: seen.series("neural_stream_reconnects_total", source="brainflow"))
+    assert agent.scrape().value("neural_stream_reconnects_total", source="brainflow") == 0
+
+
 def test_the_agent_is_there_before_the_program_and_after_it(agent, group):
     watch(agent, group)
     seen = agent.until(lambda seen: seen.series("neural_source_up", source="brainflow"))

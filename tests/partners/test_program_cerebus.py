@@ -199,6 +199,25 @@ def test_loss_is_exact_for_all_packets_and_for_samples(agent):
     agent.until(lambda seen: seen.value("neural_stream_reconnects_total", source="cerebus") == 1)
 
 
+def test_datagrams_that_overtake_each_other_are_not_lost(agent):
+    amplifier = Amplifier()
+    watch(agent, amplifier)
+    rows = [amplifier.beat(aloud=False) for _ in range(300)]
+    rows[50], rows[51] = rows[51], rows[50]
+    rows.insert(103, rows.pop(100))
+    rows[150:154] = rows[152:154] + rows[150:152]
+    del rows[200]
+    for row in rows:
+        amplifier.socket.sendto(row, (EVERYONE, amplifier.port))
+        time.sleep(0.002)
+    seen = agent.until(lambda seen: of(seen, "frames_total") >= 299 * 13, 30)
+    assert (of(seen, "lost_packets_total"), of(seen, "gaps_total")) == (13, 1)
+    assert (of(seen, "lost_packets_total", "cerebus:1000"), of(seen, "samples_total", "cerebus:1000")) == (10, 2990)
+    assert of(seen, "out_of_order_packets_total", "cerebus:1000") == 40
+    agent.until(lambda seen: seen.series("neural_stream_reconnects_total", source="cerebus"))
+    assert agent.scrape().value("neural_stream_reconnects_total", source="cerebus") == 0
+
+
 def test_lies_are_faults_and_never_more(agent):
     amplifier = Amplifier()
     watch(agent, amplifier)

@@ -40,6 +40,8 @@ mod verdict;
 
 pub use settings::{Mains, Settings};
 
+use std::time::Duration;
+
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Device, Hum, Input, Quality, Reason, Samples, Signal, Vital};
 use likeness::Likeness;
@@ -381,6 +383,10 @@ impl Decoder for Judged {
 
     fn hello(&self) -> &'static [&'static [u8]] {
         self.decoder.hello()
+    }
+
+    fn apart(&self) -> Duration {
+        self.decoder.apart()
     }
 
     fn ask(&mut self, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@
 //! does is checked by the number and the time in each package, and where one cannot be, the datagram is a fault.
 //! Whether a package was lost on the way from the board or on the network cannot be told from here. Times are those at which
 //! BrainFlow's machine had the package, late where it was busy: where packages are numbered, no hole is seen in times.
+//! A datagram whose numbers do not go on, and whose time lies in a hole before, was overtaken.
 
 mod board;
 
@@ -13,7 +14,8 @@ pub use board::{Layout, Numbers, Rows, Streamed};
 use super::Sink;
 use super::datagram::{Datagram, Followed, Whose};
 use super::lsl::Stamps;
-use crate::event::{Body, Device, Fault, FaultKind, Lost, Rails, Repeated, Samples};
+use super::overtaken::Overtaken;
+use crate::event::{self, Body, Device, Fault, FaultKind, Lost, Rails, Repeated, Samples};
 
 /// Bytes of one number.
 const WIDTH: usize = 8;
@@ -30,8 +32,9 @@ pub struct Brainflow {
     told: bool,
     followed: Followed,
     count: Count,
-    /// The datagram before: one that comes twice is told by its bytes.
-    before: Vec<u8>,
+    overtaken: Overtaken,
+    /// Packages so far, those that are missing included.
+    place: u64,
     stamps: Stamps,
     not_finite: u64,
     restarts: u64,
@@ -72,7 +75,8 @@ impl Brainflow {
             device,
             told: false,
             followed: Followed::default(),
-            before: Vec::new(),
+            overtaken: Overtaken::default(),
+            place: 0,
             not_finite: 0,
             restarts: 0,
             values: Vec::new(),
@@ -107,9 +111,9 @@ impl Brainflow {
     /// The stream was stopped, and another one begins.
     fn anew(&mut self, out: &mut Sink<'_>) {
         self.settle(out);
+        self.overtaken.end(&mut |packets| out(Body::Lost(Lost { packets })));
         self.count.restart();
         self.stamps.restart();
-        self.before.clear();
         self.restarts += 1;
         out(Body::Device(self.device));
     }
@@ -128,24 +132,58 @@ impl Brainflow {
         packages.clone().all(right).then_some(packages)
     }
 
-    fn accept(&mut self, package: &[u8], out: &mut Sink<'_>) {
+    /// The number and the time of a package, as far as it has them.
+    fn mark(&self, package: &[u8]) -> (Option<u32>, Option<f64>) {
         let Layout { package: numbered, timestamp, numbers, .. } = self.layout;
-        let stamp = timestamp.map(|row| number(package, row));
-        if let Some(number) = numbered.and_then(|row| whole(number(package, row), numbers)) {
-            let paused =
-                self.stamps.last.zip(stamp).is_some_and(|(last, now)| !(0.0..PAUSE).contains(&(now - last)));
-            if paused && number < self.count.first() {
+        let number = numbered.and_then(|row| whole(number(package, row), numbers));
+        (number, timestamp.map(|row| self::number(package, row)))
+    }
+
+    /// Whether a datagram was overtaken whose first package this is, of so many.
+    fn is_overtaken(&mut self, package: &[u8], packages: u32) -> bool {
+        let (Some(number), stamp) = self.mark(package) else { return false };
+        let ahead = self.count.clone().see(number);
+        if ahead == 0 {
+            return false;
+        }
+        let at = match stamp.zip(self.stamps.last) {
+            Some((now, last)) => Some(now).filter(|now| *now < last),
+            // By its number, if it is as far back as it is not ahead.
+            None => Some(self.place as f64 - f64::from(self.count.round()) + f64::from(ahead) + 1.0),
+        };
+        at.is_some_and(|at| self.overtaken.fill(at, packages))
+    }
+
+    /// Takes a package that no other one overtook; the first one of its datagram or one that follows.
+    fn accept(&mut self, package: &[u8], first: bool, out: &mut Sink<'_>) {
+        let (number, stamp) = self.mark(package);
+        if let Some(number) = number {
+            let last = self.stamps.last;
+            let paused = last.zip(stamp).is_some_and(|(last, now)| !(0.0..PAUSE).contains(&(now - last)));
+            if paused && self.count.begins(number) {
                 self.anew(out);
             }
             let lost = self.count.see(number);
+            let before = self.place as f64;
+            self.place += u64::from(lost) + 1;
             if lost > 0 {
                 self.settle(out);
-                out(Body::Lost(Lost { packets: lost }));
+                let mut lose = |packets| out(Body::Lost(Lost { packets }));
+                match (last.zip(stamp), first) {
+                    (_, false) => lose(lost),
+                    (Some((last, now)), true) => self.overtaken.miss(last, now, lost, &mut lose),
+                    (None, true) => self.overtaken.miss(before, self.place as f64, lost, &mut lose),
+                }
             }
         }
-        if timestamp.is_some() {
+        if stamp.is_some() {
             self.stamps.see(stamp);
         }
+        self.take(package);
+    }
+
+    /// Takes the samples of a package.
+    fn take(&mut self, package: &[u8]) {
         for row in &self.layout.channels {
             let value = (number(package, *row) * 1e-6) as f32;
             self.not_finite += u64::from(!value.is_finite());
@@ -180,16 +218,26 @@ impl Datagram for Brainflow {
                 return;
             }
         }
-        if self.before == bytes {
+        let packets = u32::try_from(packages.len()).unwrap_or(u32::MAX);
+        let mut lost = Vec::new();
+        if self.overtaken.come(bytes, &mut |packets| lost.push(packets)) {
             self.settle(out);
-            let packets = u32::try_from(packages.len()).unwrap_or(u32::MAX);
             out(Body::Repeated(Repeated { packets }));
             (self.frames, self.bytes) = (packets, bytes.len() as u64);
             return;
         }
-        packages.for_each(|package| self.accept(package, out));
-        self.before.clear();
-        self.before.extend_from_slice(bytes);
+        if !lost.is_empty() {
+            self.settle(out);
+            lost.into_iter().for_each(|packets| out(Body::Lost(Lost { packets })));
+        }
+        let first = packages.clone().next().unwrap_or_default();
+        if self.is_overtaken(first, packets) {
+            self.settle(out);
+            out(Body::Overtaken(event::Overtaken { packets }));
+            packages.for_each(|package| self.take(package));
+            return;
+        }
+        packages.enumerate().for_each(|(at, package)| self.accept(package, at == 0, out));
     }
 
     fn settle(&mut self, out: &mut Sink<'_>) {
@@ -203,9 +251,9 @@ impl Datagram for Brainflow {
 
     fn end(&mut self, out: &mut Sink<'_>) {
         self.settle(out);
+        self.overtaken.end(&mut |packets| out(Body::Lost(Lost { packets })));
         self.count.restart();
         self.stamps.restart();
-        self.before.clear();
         self.followed.end();
         self.told = false;
     }
@@ -232,9 +280,14 @@ fn whole(number: f64, numbers: Numbers) -> Option<u32> {
 }
 
 /// Where the stream is in the round of its numbers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Count {
     numbers: Numbers,
+    /// The first number of the stream, as far as it was seen.
+    start: Option<u32>,
+    /// Whether a Ganglion with firmware 3.0.1 or later is in the round after its start, which is numbered from 99 on and
+    /// not from 100 (`decode/ganglion.rs`). Where it begins with 255 instead, BrainFlow leaves that packet out.
+    early: bool,
     /// The number before, and how many packages with it came before.
     last: Option<(u32, u32)>,
     /// Whether the numbers are those of a Ganglion with firmware 3.
@@ -245,7 +298,7 @@ struct Count {
 
 impl Count {
     fn new(numbers: Numbers) -> Self {
-        Self { numbers, last: None, third: false, perhaps: 0 }
+        Self { numbers, start: None, early: false, last: None, third: false, perhaps: 0 }
     }
 
     /// What comes may be of another board of the same kind.
@@ -263,12 +316,12 @@ impl Count {
         }
     }
 
-    /// Numbers that are less are those that a stream begins with.
-    fn first(&self) -> u32 {
+    /// Whether a stream begins with this number.
+    fn begins(&self, number: u32) -> bool {
         match self.numbers {
-            Numbers::No => 0,
-            Numbers::Up { step, .. } => step,
-            Numbers::Ganglion => 1,
+            Numbers::No => false,
+            Numbers::Up { step, .. } => number < step,
+            Numbers::Ganglion => matches!(number, 0 | 99 | 100),
         }
     }
 
@@ -277,7 +330,7 @@ impl Count {
         match self.numbers {
             Numbers::No => 0,
             Numbers::Up { step, times, .. } => (number / step.max(1)).saturating_mul(times) + before,
-            Numbers::Ganglion if self.third => 2 * (number % 100) + before,
+            Numbers::Ganglion if self.third => 2 * ((number + u32::from(self.early)) % 100) + before,
             Numbers::Ganglion if number == 0 => 0,
             Numbers::Ganglion => 2 * ((number - 1) % 100) + 1 + before,
         }
@@ -298,7 +351,7 @@ impl Count {
             return 0;
         }
         let Some((last, before)) = self.last else {
-            self.last = Some((number, 0));
+            (self.last, self.start) = (Some((number, 0)), Some(number));
             return 0;
         };
         let again = last == number && before + 1 < self.times();
@@ -319,8 +372,11 @@ impl Count {
         }
         // From 199 firmware 2 goes on to 200, and from 100 to 0.
         let third = matches!((last, number), (199, 100) | (100, 101));
-        self.third |= self.numbers == Numbers::Ganglion && third;
+        let learnt = self.numbers == Numbers::Ganglion && third && !std::mem::replace(&mut self.third, true);
+        self.early |= learnt && self.start == Some(99);
         let old = self.place(last, before);
+        // The round is over: the next one has numbers of its own.
+        self.early &= number % 100 > last % 100 || last == 99 || again;
         let before = if again { before + 1 } else { 0 };
         let now = self.place(number, before);
         self.last = Some((number, before));

@@ -13,6 +13,7 @@ struct Told {
     understood: u64,
     lost: Vec<u32>,
     repeated: u32,
+    overtaken: u32,
     devices: u32,
     faults: Vec<Fault>,
     values: Vec<f32>,
@@ -29,6 +30,7 @@ impl Told {
             }
             Body::Lost(lost) => self.lost.push(lost.packets),
             Body::Repeated(repeated) => self.repeated += repeated.packets,
+            Body::Overtaken(overtaken) => self.overtaken += overtaken.packets,
             Body::Device(_) => self.devices += 1,
             Body::Fault(fault) => self.faults.push(fault),
             other => panic!("{other:?}"),
@@ -192,6 +194,78 @@ fn a_datagram_that_comes_twice_is_no_loss() {
     let heard = told(&mut decoder, &[three(0), three(3), three(3), three(6)].concat());
     assert_eq!((heard.samples, heard.frames, heard.repeated), (9, 12, 3));
     assert_eq!((heard.understood, heard.lost.len()), (4 * 768, 0));
+}
+
+/// Datagrams of three packages each, of a board whose numbers these are.
+fn three(layout: &Layout, numbers: &[u32]) -> Vec<Vec<u8>> {
+    let one = |(k, number): (usize, &u32)| package(layout, f64::from(*number), NOW + k as f64 / layout.rate);
+    let packages: Vec<_> = numbers.iter().enumerate().map(one).collect();
+    packages.chunks(3).map(|three| row(1, three)).collect()
+}
+
+#[test]
+fn datagrams_that_overtake_each_other_lose_nothing() {
+    let rows = Rows {
+        count: 2,
+        rate: 250.0,
+        channels: vec![1],
+        package: Some(0),
+        modulus: Some(256),
+        ..Rows::default()
+    };
+    let byte: Vec<u32> = (0..600).map(|k| k % 256).collect();
+    let ganglion = std::iter::once(0).chain((101..201).flat_map(|n| [n, n])).collect::<Vec<u32>>().repeat(3);
+    for (layout, numbers) in [
+        (Layout::of("synthetic").unwrap(), byte.clone()),
+        (rows.layout(), byte),
+        (Layout::of("ganglion").unwrap(), ganglion),
+    ] {
+        let whole = three(&layout, &numbers);
+        let mut all = whole.clone();
+        // Where numbers begin anew, three later, two for two, and one twice.
+        all.swap(85, 86);
+        let late = all.remove(100);
+        all.insert(103, late);
+        all[120..124].rotate_left(2);
+        all.insert(143, all[140].clone());
+        let mut decoder = Datagrams::new(Brainflow::new(layout.clone(), None));
+        let heard = told(&mut decoder, &all.concat());
+        assert_eq!(
+            (heard.lost.len(), heard.repeated, heard.overtaken),
+            (0, 3, 12),
+            "{layout:?} {:?}",
+            heard.lost
+        );
+        assert_eq!((heard.samples, heard.devices, decoder.inner().restarts()), (numbers.len(), 1, 0));
+        // What is lost among them is lost.
+        let mut all = whole;
+        all.swap(85, 86);
+        all.remove(100);
+        all.remove(120);
+        all.swap(120, 122);
+        let heard = told(&mut Datagrams::new(Brainflow::new(layout.clone(), None)), &all.concat());
+        assert_eq!(heard.lost.iter().sum::<u32>(), 6, "{layout:?} {:?}", heard.lost);
+        // What comes too late was called lost; what is missing at the end is.
+        let mut decoder = Datagrams::new(Brainflow::new(layout.clone(), None));
+        let pieces = [&all[..5], &all[6..20], &all[5..6], &all[25..27]].concat();
+        let heard = told(&mut decoder, &pieces.concat());
+        assert_eq!((heard.lost, heard.overtaken), (vec![3], 3), "{layout:?}");
+        let mut end = Told::default();
+        decoder.end(&mut |body| end.take(body));
+        assert_eq!(end.lost, [15], "{layout:?}");
+    }
+}
+
+#[test]
+fn a_ganglion_with_firmware_3_0_1_has_a_round_of_its_own_first() {
+    let first = (99..199).flat_map(|n| [n, n]);
+    let numbers: Vec<u32> = first.chain((0..300).flat_map(|n| [100 + n % 100; 2])).collect();
+    let (_, told) = stream("ganglion", &numbers);
+    assert_eq!((told.samples, told.lost), (numbers.len(), vec![]));
+    let mut lossy = numbers;
+    lossy.drain(150..154);
+    let (_, told) = stream("ganglion", &lossy);
+    assert_eq!(told.lost, [4]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The samples of one group of an amplifier, and what the times of its packets say.
 //!
 //! A packet is one sample of all channels of the group, 16 bits each. Its time goes up by the period, by ticks of 30 kHz or
-//! by nanoseconds, so what is missing is told by it. How much a count is worth is told on request alone, which is not made
+//! by nanoseconds, so what is missing is told by it. A time that goes back a little is that of a datagram that was
+//! overtaken; one that goes back far, that of a clock which began anew. How much a count is worth is told on request alone, which is not made
 //! here: values are counts unless somebody says it. Of an odd number of channels the packet has one value more, until another
 //! program asks the amplifier for its groups and the answer passes by.
 
@@ -9,7 +10,8 @@ use super::packet::{Form, Packet, Version, step};
 use crate::decode::Sink;
 use crate::decode::datagram::{Datagram, Followed, Whose};
 use crate::decode::lsl::Stamps;
-use crate::event::{Body, Device, Lost, Rails, Samples};
+use crate::decode::overtaken::Overtaken;
+use crate::event::{self, Body, Device, Lost, Rails, Repeated, Samples};
 
 /// Ticks a second.
 const TICKS: f64 = 30_000.0;
@@ -17,6 +19,8 @@ const TICKS: f64 = 30_000.0;
 const NANOS: u64 = 10_000;
 /// Seconds after which a hole is an interruption.
 const INTERRUPTION: f64 = 60.0;
+/// Seconds by which a datagram that was overtaken is late, at most.
+const LATE: f64 = 1.0;
 /// Values that are told at once.
 const TOLD: usize = 1 << 16;
 
@@ -51,6 +55,10 @@ pub struct Group {
     since: u64,
     ticks: bool,
     stamps: Stamps,
+    overtaken: Overtaken,
+    /// Packets of this datagram that others overtook, and whether one of the group was met in it.
+    late: u32,
+    met: bool,
     restarts: u64,
     values: Vec<f32>,
     frames: u32,
@@ -74,6 +82,9 @@ impl Group {
             since: 0,
             ticks: false,
             stamps: Stamps::new(rate),
+            overtaken: Overtaken::default(),
+            late: 0,
+            met: false,
             restarts: 0,
             values: Vec::new(),
             frames: 0,
@@ -150,11 +161,17 @@ impl Group {
     fn clock(&mut self, time: u64, version: Version, out: &mut Sink<'_>) {
         if let Some(before) = self.time.replace(time) {
             let Some(step) = step(version, before, time) else {
+                if self.is_late(time, before, version) {
+                    self.time = Some(before);
+                    self.late += 1;
+                    return;
+                }
                 self.anew(out);
                 self.stamps.see(Some(0.0));
                 return;
             };
             self.ticks |= version.is_short() || (step > 0 && step < NANOS);
+            let first = !std::mem::replace(&mut self.met, true);
             let unit = if self.ticks { TICKS } else { 1e9 };
             if step as f64 / unit > INTERRUPTION {
                 self.anew(out);
@@ -164,7 +181,14 @@ impl Group {
                 if periods > 1.0 {
                     self.settle(out);
                     // At most those of a minute.
-                    out(Body::Lost(Lost { packets: periods as u32 - 1 }));
+                    let missing = periods as u32 - 1;
+                    let mut lose = |packets| out(Body::Lost(Lost { packets }));
+                    if first {
+                        let now = self.since as f64;
+                        self.overtaken.miss(now - step as f64, now, missing, &mut lose);
+                    } else {
+                        lose(missing);
+                    }
                 }
             }
         }
@@ -172,9 +196,17 @@ impl Group {
         self.stamps.see(Some(self.since as f64 / unit));
     }
 
+    /// Whether a packet whose time is before that of the last one is missing.
+    fn is_late(&mut self, time: u64, last: u64, version: Version) -> bool {
+        let unit = if self.ticks { TICKS } else { 1e9 };
+        let back = step(version, time, last).map(|back| back as f64).filter(|back| back / unit <= LATE);
+        back.is_some_and(|back| self.overtaken.fill(self.since as f64 - back, 1))
+    }
+
     /// What comes has nothing to do with what came.
     fn anew(&mut self, out: &mut Sink<'_>) {
         self.settle(out);
+        self.overtaken.end(&mut |packets| out(Body::Lost(Lost { packets })));
         // It may be another clock.
         (self.since, self.ticks) = (0, false);
         self.stamps.restart();
@@ -198,16 +230,35 @@ impl Datagram for Group {
             Whose::Stranger => return,
         }
         let Some(version) = self.form.of(bytes) else { return };
+        let mut lost = Vec::new();
+        let again = self.overtaken.come(bytes, &mut |packets| lost.push(packets));
+        if !lost.is_empty() {
+            self.settle(out);
+            lost.into_iter().for_each(|packets| out(Body::Lost(Lost { packets })));
+        }
+        self.met = false;
+        let mut repeated = 0;
         let mut rest = bytes;
         while let Some((packet, after)) = version.first(rest) {
             rest = after;
-            if (packet.channel, packet.kind) == (0, self.number) {
+            if (packet.channel, packet.kind) == (0, self.number) && again {
+                // Its samples came.
+                repeated += 1;
+                (self.frames, self.bytes) = (self.frames + 1, self.bytes + packet.body.len() as u64);
+            } else if (packet.channel, packet.kind) == (0, self.number) {
                 self.accept(&packet, version, out);
             } else if let Some((group, channels)) = packet.listed()
                 && group == self.number
             {
                 self.listed = Some(channels);
             }
+        }
+        if repeated > 0 {
+            out(Body::Repeated(Repeated { packets: repeated }));
+        }
+        let packets = std::mem::take(&mut self.late);
+        if packets > 0 {
+            out(Body::Overtaken(event::Overtaken { packets }));
         }
     }
 
@@ -222,6 +273,7 @@ impl Datagram for Group {
 
     fn end(&mut self, out: &mut Sink<'_>) {
         self.settle(out);
+        self.overtaken.end(&mut |packets| out(Body::Lost(Lost { packets })));
         self.stamps.restart();
         self.followed.end();
         self.form.forget();

@@ -2,12 +2,14 @@
 //!
 //! Every 10 ms or so it tells how many packets it sent since it told that last, itself among them
 //! (`cbPKT_SYSPROTOCOLMONITOR`), so loss is exact. Where that packet is lost too, what it would have said is taken to be what
-//! the one before said. Samples are not looked at here: this device's samples are the heartbeats, which have no channels.
+//! the one before said. Datagrams overtake each other: what is missing is lost only once eight more of these packets
+//! have come, and one that comes after a later one says what was missing there. Samples are not looked at here: this device's samples are the heartbeats, which have no channels.
 
 use super::packet::{Form, Packet, SYSTEM, Version, step};
 use crate::decode::Sink;
 use crate::decode::datagram::{Datagram, Followed, Whose};
-use crate::event::{Body, Device, Fault, FaultKind, Lost, Rails, Samples};
+use crate::decode::overtaken::Overtaken;
+use crate::event::{self, Body, Device, Fault, FaultKind, Lost, Rails, Repeated, Samples};
 
 /// Types of packets of the system.
 const HEARTBEAT: u16 = 0x00;
@@ -16,6 +18,9 @@ const MONITOR: u16 = 0x01;
 const BEATS: f64 = 100.0;
 /// Monitors in a row that are believed to be lost; more are an interruption.
 const MOST: u64 = 6000;
+/// Monitors for which what is missing is waited for, and by how many a late one is late at most.
+const PATIENCE: usize = 8;
+const LATE: u32 = 64;
 /// What is said of a datagram without heartbeats.
 const NOTHING: [f32; 64] = [0.0; 64];
 
@@ -25,12 +30,16 @@ pub struct Cerebus {
     followed: Followed,
     form: Form,
     told: bool,
+    overtaken: Overtaken,
     /// Packets since the last monitor.
     received: u64,
     monitor: Option<Monitor>,
-    /// Packets that are missing, unless the next monitor says they came late, and those that came early.
-    missing: u64,
+    /// Packets that are missing, unless one of the next monitors says that they came late, by how long ago that was
+    /// seen; and those that came early.
+    missing: [u64; PATIENCE],
     early: u64,
+    /// What a monitor that was not seen was taken to say.
+    taken: u32,
     /// A bit for each group of which there were samples, and the channels of those that were listed.
     groups: u16,
     listed: [Option<u32>; 9],
@@ -121,6 +130,16 @@ impl Cerebus {
         };
         let numbers = last.counter.zip(now.counter);
         let back = numbers.is_some_and(|(last, now)| now.wrapping_sub(last) > 1 << 31);
+        if self.is_late(&last, &now, version) {
+            // It says how many packets there were of which another number was taken.
+            let more = u64::from(now.sent.saturating_sub(self.taken));
+            let fewer = u64::from(self.taken.saturating_sub(now.sent));
+            self.missing[0] += more;
+            self.found(received + fewer);
+            self.settle(out);
+            out(Body::Overtaken(event::Overtaken { packets: u32::try_from(received).unwrap_or(u32::MAX) }));
+            return;
+        }
         let Some(took) = step(version, last.time, now.time).filter(|_| !back) else {
             self.anew(out);
             self.monitor = Some(now);
@@ -138,24 +157,49 @@ impl Cerebus {
             self.tell_missing(out);
             return;
         }
-        let sent = u64::from(now.sent) + unseen * u64::from(last.sent.max(1));
+        self.taken = last.sent.max(1);
+        let sent = u64::from(now.sent) + unseen * u64::from(self.taken);
+        let [.., overdue] = self.missing;
+        self.tell_lost(overdue, out);
+        self.missing.rotate_right(1);
+        self.missing[0] = 0;
         // A packet may pass the monitor that counts it: what is too few now and too many then is no loss.
         if sent >= received {
-            self.tell_missing(out);
-            self.missing = (sent - received).saturating_sub(std::mem::take(&mut self.early));
+            self.missing[0] = (sent - received).saturating_sub(std::mem::take(&mut self.early));
         } else {
-            let surplus = received - sent;
-            self.early = surplus.saturating_sub(self.missing);
-            self.missing = self.missing.saturating_sub(surplus);
-            self.tell_missing(out);
+            self.found(received - sent);
+        }
+    }
+
+    /// Whether a monitor was overtaken by the last one.
+    fn is_late(&self, last: &Monitor, now: &Monitor, version: Version) -> bool {
+        let Some(back) = step(version, now.time, last.time).filter(|back| *back > 0) else { return false };
+        match last.counter.zip(now.counter) {
+            Some((last, now)) => (1..=LATE).contains(&last.wrapping_sub(now)),
+            None => last.usual > 0 && back / last.usual <= u64::from(LATE),
+        }
+    }
+
+    /// So many packets came late, or early.
+    fn found(&mut self, mut packets: u64) {
+        for missing in &mut self.missing {
+            let these = packets.min(*missing);
+            *missing -= these;
+            packets -= these;
+        }
+        self.early = packets;
+    }
+
+    fn tell_lost(&mut self, packets: u64, out: &mut Sink<'_>) {
+        if packets > 0 {
+            self.settle(out);
+            out(Body::Lost(Lost { packets: u32::try_from(packets).unwrap_or(u32::MAX) }));
         }
     }
 
     fn tell_missing(&mut self, out: &mut Sink<'_>) {
-        let missing = std::mem::take(&mut self.missing);
-        if missing > 0 {
-            self.settle(out);
-            out(Body::Lost(Lost { packets: u32::try_from(missing).unwrap_or(u32::MAX) }));
+        for packets in std::mem::take(&mut self.missing).into_iter().rev() {
+            self.tell_lost(packets, out);
         }
     }
 
@@ -182,14 +226,24 @@ impl Datagram for Cerebus {
             return;
         }
         let version = self.form.of(bytes);
+        let again = self.overtaken.come(bytes, &mut |_| {});
+        let mut repeated = 0;
         let mut rest = bytes;
         if let Some(version) = version {
             while let Some((packet, after)) = version.first(rest) {
-                self.see(&packet, version, out);
+                if again {
+                    repeated += 1;
+                } else {
+                    self.see(&packet, version, out);
+                }
                 self.frames += 1;
                 self.bytes += (rest.len() - after.len()) as u64;
                 rest = after;
             }
+        }
+        if repeated > 0 {
+            self.settle(out);
+            out(Body::Repeated(Repeated { packets: repeated }));
         }
         if !rest.is_empty() {
             self.settle(out);

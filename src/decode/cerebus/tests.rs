@@ -65,6 +65,8 @@ struct Told {
     values: Vec<f32>,
     channels: Vec<u16>,
     lost: Vec<u32>,
+    repeated: u32,
+    overtaken: u32,
     devices: Vec<u16>,
     faults: Vec<Fault>,
 }
@@ -78,6 +80,8 @@ impl Told {
                 self.values.extend_from_slice(samples.values);
             }
             Body::Lost(lost) => self.lost.push(lost.packets),
+            Body::Repeated(repeated) => self.repeated += repeated.packets,
+            Body::Overtaken(overtaken) => self.overtaken += overtaken.packets,
             Body::Device(device) => self.devices.push(device.channels),
             Body::Fault(fault) => self.faults.push(fault),
             other => panic!("{other:?}"),
@@ -163,6 +167,75 @@ fn loss_is_what_the_amplifier_says() {
             let heard = told(&mut Datagrams::new(Cerebus::default()), &rows);
             assert_eq!(heard.lost, [lost], "{version:?} {place}");
         }
+    }
+}
+
+/// The datagrams of a row, one by one.
+fn datagrams(mut rows: &[u8]) -> Vec<&[u8]> {
+    let mut all = Vec::new();
+    while let Some(&[low, high, ..]) = rows.first_chunk::<4>() {
+        let (one, rest) = rows.split_at(4 + usize::from(u16::from_le_bytes([low, high])));
+        all.push(one);
+        rows = rest;
+    }
+    all
+}
+
+#[test]
+fn datagrams_that_overtake_each_other_lose_nothing() {
+    for (version, unit) in
+        [(Version::V311, 30), (Version::V40, 30), (Version::V41, 30), (Version::V41, 1_000_000)]
+    {
+        let (rows, _) = second(version, 1_000_000_000, unit, &[], None);
+        let whole = datagrams(&rows);
+        // Two that are swapped, one that comes three later, two that come one after the other, and one twice, the second
+        // time later. The first one has nothing before it.
+        let mut all = whole.clone();
+        all.swap(20, 21);
+        let late = all.remove(40);
+        all.insert(43, late);
+        all[60..64].rotate_left(2);
+        all.insert(83, all[80]);
+        let heard = told(&mut Datagrams::new(Cerebus::default()), &all.concat());
+        assert_eq!(
+            (heard.frames, heard.lost.len(), heard.repeated),
+            (1212, 0, 12),
+            "{version:?} {:?}",
+            heard.lost
+        );
+        assert!(heard.overtaken >= 36, "{version:?} {}", heard.overtaken);
+        let mut group = Datagrams::new(Group::new(2, None));
+        let heard = told(&mut group, &all.concat());
+        assert_eq!(
+            (heard.lost.len(), heard.repeated, heard.overtaken),
+            (0, 10, 40),
+            "{version:?} {:?}",
+            heard.lost
+        );
+        assert_eq!((heard.values.len(), heard.devices.len(), group.inner().restarts()), (2000, 1, 0));
+        // And what is lost among them is lost.
+        let mut all = whole;
+        all.swap(20, 21);
+        all.remove(30);
+        all.remove(50);
+        all.swap(50, 52);
+        let mut link = Datagrams::new(Cerebus::default());
+        let heard = told(&mut link, &all.concat());
+        assert_eq!(
+            (heard.lost.iter().sum::<u32>(), link.inner().restarts()),
+            (24, 0),
+            "{version:?} {:?}",
+            heard.lost
+        );
+        let heard = told(&mut Datagrams::new(Group::new(2, None)), &all.concat());
+        assert_eq!(heard.lost.iter().sum::<u32>(), 20, "{version:?} {:?}", heard.lost);
+        // What comes too late was lost, and is not taken back; what never comes is told at the end.
+        let mut group = Datagrams::new(Group::new(2, None));
+        let heard = told(&mut group, &[&all[..5], &all[6..20], &all[5..6], &all[25..27]].concat().concat());
+        assert_eq!((heard.lost, heard.overtaken), (vec![10], 10), "{version:?}");
+        let mut end = Told::default();
+        group.end(&mut |body| end.take(body));
+        assert_eq!(end.lost.len(), 1, "{version:?}");
     }
 }
 

@@ -297,7 +297,7 @@ fn greet(port: &mut (impl Read + Write), decoder: &dyn Decoder, stop: &Cancellat
     }
     if !decoder.goodbye().is_empty() {
         write(port, decoder.goodbye())?;
-        sleep(DRAIN, stop);
+        sleep(DRAIN.max(decoder.apart()), stop);
         // At most what the kernel holds; a device that does not stop is drained for a moment only.
         let mut old = [0; 4096];
         for _ in 0..64 {
@@ -316,7 +316,7 @@ fn greet(port: &mut (impl Read + Write), decoder: &dyn Decoder, stop: &Cancellat
 fn hello(port: &mut impl Write, decoder: &dyn Decoder, stop: &CancellationToken) -> io::Result<()> {
     for (number, piece) in decoder.hello().iter().enumerate() {
         if number > 0 {
-            sleep(DRAIN, stop);
+            sleep(decoder.apart(), stop);
         }
         write(port, piece)?;
     }

@@ -226,6 +226,10 @@ impl Decoder for Judged {
         self.decoder.hello()
     }
 
+    fn apart(&self) -> Duration {
+        self.decoder.apart()
+    }
+
     fn ask(&mut self, out: &mut Vec<u8>) {
         self.decoder.ask(out);
     }

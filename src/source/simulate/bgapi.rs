@@ -82,7 +82,7 @@ impl Dongle {
         match (class, command) {
             (0, 0) => {
                 // The board sees its link end and stops.
-                self.board.reset();
+                self.board.leave();
                 (self.scans, self.seeks, self.connected, self.notifies) = (None, false, false, false);
             }
             (0, 1) => respond(&[]),
@@ -198,7 +198,7 @@ impl Dongle {
 
     /// The link ends.
     fn leave(&mut self, why: [u8; 2], after: Duration, said: &mut Said) {
-        self.board.reset();
+        self.board.leave();
         self.notifies = false;
         if std::mem::take(&mut self.connected) {
             said.send(after, message(EVENT, 3, 4, &[&[LINK], &why[..]].concat()));
@@ -261,11 +261,13 @@ impl Board for Dongle {
         match event {
             Event::Reset => {
                 self.powered = true;
+                self.board.reset();
                 self.leave(LOST, SUPERVISE, said);
                 self.seek(said);
             }
             Event::Off => {
                 self.powered = false;
+                self.board.reset();
                 self.leave(LOST, SUPERVISE, said);
             }
             Event::StatusOnly | Event::Battery(_) | Event::Contact(..) => {}
@@ -281,7 +283,7 @@ impl Board for Dongle {
 mod tests {
     use super::*;
     use crate::decode::Protocol;
-    use crate::source::simulate::ganglion::CHANNELS;
+    use crate::source::simulate::ganglion::{CHANNELS, Firmware};
 
     /// What the dongle sends when it is told these bytes at this moment.
     fn told(dongle: &mut Dongle, at: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_ganglion_that_is_greeted_again_is_found_again() {
-        let mut dongle = Dongle::new(Ganglion::new(1, 2));
+        let mut dongle = Dongle::new(Ganglion::new(1, Firmware::Two));
         let mut decoder = Protocol::Ganglion.decoder();
         for greeting in 1..=2 {
             // Nobody said that its connection ended.
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_ganglion_is_found_connected_and_started() {
-        let mut dongle = Dongle::new(Ganglion::new(1, 3));
+        let mut dongle = Dongle::new(Ganglion::new(1, Firmware::Three));
         assert_eq!(told(&mut dongle, 0, &[0, 1, 0, 0, 0]), Vec::<Vec<u8>>::new());
         let found = told(&mut dongle, 1, &[0, 1, 6, 2, 1]);
         assert_eq!(found[0], [0, 2, 6, 2, 0, 0]);
@@ -340,7 +342,7 @@ mod tests {
         assert_eq!(dongle.streaming(), Some(1));
         let mut frame = Vec::new();
         dongle.frame(0, &[0; 2 * CHANNELS], &mut frame);
-        assert_eq!((frame.len(), &frame[..10]), (29, &[0x80, 25, 4, 5, 0, 14, 0, 1, 20, 100][..]));
+        assert_eq!((frame.len(), &frame[..10]), (29, &[0x80, 25, 4, 5, 0, 14, 0, 1, 20, 99][..]));
         let mut said = Said::default();
         dongle.meets(Event::Off, &mut said);
         assert_eq!((said.replies[0].1.as_slice(), dongle.streaming()), (&[0x80, 3, 3, 4, 0, 8, 2][..], None));

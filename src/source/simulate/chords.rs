@@ -27,6 +27,19 @@ const SPAN: f64 = 4000.0;
 /// The longest line that is listened to.
 const LINE: usize = 64;
 
+/// How long nothing comes before a board that reads until then reads a command.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// How commands are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Commands {
+    /// By lines.
+    #[default]
+    Lines,
+    /// All that comes until a second of silence is one, as with `readString`.
+    Silence,
+}
+
 /// One of the boards.
 #[derive(Debug)]
 pub struct Chords {
@@ -37,6 +50,11 @@ pub struct Chords {
     streams: bool,
     runs: u32,
     line: Vec<u8>,
+    commands: Commands,
+    /// When something came last.
+    heard: Duration,
+    /// Whether it streamed when the line began.
+    streamed: bool,
 }
 
 impl Chords {
@@ -44,7 +62,7 @@ impl Chords {
     ///
     /// # Errors
     /// If there is none, in words.
-    pub fn new(name: Option<&str>) -> Result<Self, String> {
+    pub fn new(name: Option<&str>, commands: Commands) -> Result<Self, String> {
         let known = || BOARDS.iter().map(|board| board.0).collect::<Vec<_>>().join(", ");
         let board = match name {
             None => BOARDS.first(),
@@ -52,7 +70,33 @@ impl Chords {
         };
         let (name, rate, channels, bits) =
             *board.ok_or_else(|| format!("there is no such Chords board; there are {}", known()))?;
-        Ok(Self { name, rate, channels, bits, streams: false, runs: 0, line: Vec::new() })
+        Ok(Self {
+            name,
+            rate,
+            channels,
+            bits,
+            streams: false,
+            runs: 0,
+            line: Vec::new(),
+            commands,
+            heard: Duration::ZERO,
+            streamed: false,
+        })
+    }
+
+    /// Does what a line says.
+    fn obey(&mut self, said: &mut Said) {
+        let line = std::mem::take(&mut self.line);
+        let streamed = std::mem::take(&mut self.streamed);
+        match line.trim_ascii() {
+            b"WHORU" => said.say(format!("{}\r\n", self.name)),
+            b"START" => {
+                self.runs += 1;
+                self.streams = true;
+            }
+            b"STATUS" => said.say(if streamed { "START\r\n" } else { "STOP\r\n" }),
+            _ => {}
+        }
     }
 }
 
@@ -76,25 +120,23 @@ impl Board for Chords {
         1
     }
 
-    fn hears(&mut self, _at: Duration, bytes: &[u8], said: &mut Said) {
+    fn hears(&mut self, at: Duration, bytes: &[u8], said: &mut Said) {
+        self.heard = at;
         for byte in bytes {
             // Whatever comes stops the stream; the line says whether it starts again.
-            let streamed = std::mem::take(&mut self.streams);
-            if *byte != b'\n' {
+            self.streamed |= std::mem::take(&mut self.streams);
+            if *byte == b'\n' && self.commands == Commands::Lines {
+                self.obey(said);
+            } else {
                 self.line.push(*byte);
                 self.line.truncate(LINE);
-                continue;
             }
-            let line = std::mem::take(&mut self.line);
-            match line.trim_ascii() {
-                b"WHORU" => said.say(format!("{}\r\n", self.name)),
-                b"START" => {
-                    self.runs += 1;
-                    self.streams = true;
-                }
-                b"STATUS" => said.say(if streamed { "START\r\n" } else { "STOP\r\n" }),
-                _ => {}
-            }
+        }
+    }
+
+    fn waits(&mut self, at: Duration, said: &mut Said) {
+        if self.commands == Commands::Silence && !self.line.is_empty() && at >= self.heard + SILENCE {
+            self.obey(said);
         }
     }
 
@@ -112,13 +154,29 @@ mod tests {
     #[test]
     fn the_example_of_the_description() {
         let mut out = Vec::new();
-        Chords::new(None).unwrap().frame(7, &[8192, 0, 16383, 1, 2, 3], &mut out);
+        Chords::new(None, Commands::Lines).unwrap().frame(7, &[8192, 0, 16383, 1, 2, 3], &mut out);
         assert_eq!(out, [0xC7, 0x7C, 7, 0x20, 0, 0, 0, 0x3F, 0xFF, 0, 1, 0, 2, 0, 3, 1]);
     }
 
     #[test]
+    fn what_comes_within_a_second_is_one_command_to_some() {
+        let mut board = Chords::new(None, Commands::Silence).unwrap();
+        let mut said = Said::default();
+        let mut hear = |board: &mut Chords, ms: u64, bytes: &[u8]| {
+            board.hears(Duration::from_millis(ms), bytes, &mut said);
+            board.waits(Duration::from_millis(ms + 999), &mut said);
+            let early = (said.replies.len(), board.streaming());
+            board.waits(Duration::from_millis(ms + 1000), &mut said);
+            (early, (said.replies.len(), board.streaming()))
+        };
+        assert_eq!(hear(&mut board, 0, b"WHORU\nSTART\n"), ((0, None), (0, None)));
+        assert_eq!(hear(&mut board, 2000, b"WHORU\n"), ((0, None), (1, None)));
+        assert_eq!(hear(&mut board, 4000, b"START\n"), ((1, None), (1, Some(1))));
+    }
+
+    #[test]
     fn lines_are_obeyed() {
-        let mut board = Chords::new(Some("uno-r3")).unwrap();
+        let mut board = Chords::new(Some("uno-r3"), Commands::Lines).unwrap();
         let mut said = Said::default();
         board.hears(Duration::ZERO, b"WHORU\nSTAR", &mut said);
         assert_eq!(said.replies[0].1, b"UNO-R3\r\n");
@@ -127,6 +185,6 @@ mod tests {
         assert_eq!((board.streaming(), board.facts().rate), (Some(1), 250.0));
         board.hears(Duration::ZERO, b"STOP\n", &mut said);
         assert_eq!((board.streaming(), said.replies.len()), (None, 1));
-        assert!(Chords::new(Some("UNO-R9")).unwrap_err().contains("UNO-R4"));
+        assert!(Chords::new(Some("UNO-R9"), Commands::Lines).unwrap_err().contains("UNO-R4"));
     }
 }

@@ -1,7 +1,7 @@
 //! OpenBCI Ganglion, 4 channels at 200 Hz: its packets of 20 bytes and its commands, firmware 2 and 3.
 //!
-//! Packets are those of the Ganglion Data Format, the lowest bit of a number being its sign. Radio and dongle
-//! are not here.
+//! Packets are those of the Ganglion Data Format, the lowest bit of a number being its sign; how firmware 3 numbers them,
+//! in a first round and later, is that of the maker's library at its tags. Radio and dongle are not here.
 
 use super::dice::Dice;
 use super::{Converter, Facts, USB};
@@ -23,10 +23,28 @@ enum Work {
     Impedance,
 }
 
+/// What its firmware is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Firmware {
+    /// Differences, and a whole sample each round.
+    #[default]
+    #[value(name = "2")]
+    Two,
+    /// Values. It does not begin its numbers anew when it is started.
+    #[value(name = "3.0.0")]
+    ThreeZero,
+    /// Values. It begins its numbers with one that no other packet has.
+    #[value(name = "3", aliases = ["3.0.1", "3.0.2"])]
+    Three,
+}
+
 /// A Ganglion, switched on.
 #[derive(Debug)]
 pub struct Ganglion {
-    firmware: u8,
+    firmware: Firmware,
+    /// Where the round began whose packets are numbered, and the number that comes next.
+    first: u64,
+    next: u64,
     work: Work,
     runs: u32,
     /// Whether packets bring accelerometer values, and samples one bit less each.
@@ -58,11 +76,13 @@ fn pack(id: u8, bits: u32, values: &[u32], last: u8) -> [u8; PACKET] {
 impl Ganglion {
     /// One with firmware 2, or 3.
     #[must_use]
-    pub fn new(seed: u64, firmware: u8) -> Self {
+    pub fn new(seed: u64, firmware: Firmware) -> Self {
         let mut dice = Dice::new(seed ^ 0x6A);
         let ohms = std::array::from_fn(|_| 5000 + 100 * (dice.roll() % 200) as u32);
         Self {
             firmware,
+            first: 0,
+            next: 0,
             work: Work::Idle,
             runs: 0,
             accelerates: false,
@@ -76,7 +96,7 @@ impl Ganglion {
     /// The name that it advertises. Its 12th letter tells firmware 3.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        if self.firmware == 3 { "Ganglion 1.3-c0ffee" } else { "Ganglion-c0de" }
+        if self.firmware != Firmware::Two { "Ganglion 1.3-c0ffee" } else { "Ganglion-c0de" }
     }
 
     /// What it is.
@@ -84,9 +104,10 @@ impl Ganglion {
     pub fn facts(&self) -> Facts {
         let frame_rate = match (self.work, self.firmware) {
             (Work::Impedance, _) => IMPEDANCES,
-            (_, 3) => RATE / 2.0,
             // One whole sample, then a hundred packets of two.
-            _ => RATE * 101.0 / 201.0,
+            (_, Firmware::Two) => RATE * 101.0 / 201.0,
+            // The last sample of each round is not sent.
+            _ => RATE * 100.0 / 201.0,
         };
         Facts { channels: CHANNELS, rate: RATE, frame_rate, latency: USB }
     }
@@ -107,13 +128,19 @@ impl Ganglion {
     #[must_use]
     pub fn takes(&self, number: u64) -> usize {
         match self.work {
-            Work::Samples if self.firmware == 3 || !number.is_multiple_of(101) => 2,
+            Work::Samples if self.firmware != Firmware::Two || !number.is_multiple_of(101) => 2,
             _ => 1,
         }
     }
 
     /// Stops and forgets, as when it is switched off.
     pub fn reset(&mut self) {
+        self.leave();
+        self.next = 0;
+    }
+
+    /// Stops, as when its connection ends.
+    pub fn leave(&mut self) {
         (self.work, self.accelerates, self.on) = (Work::Idle, false, [true; CHANNELS]);
     }
 
@@ -146,6 +173,7 @@ impl Ganglion {
             if work != self.work {
                 self.runs += u32::from(work != Work::Idle);
                 (self.work, self.last) = (work, [0; CHANNELS]);
+                self.first = if self.firmware == Firmware::ThreeZero { self.next } else { 255 };
             }
         }
         text
@@ -179,14 +207,15 @@ impl Ganglion {
             _ => 0,
         };
         let bits = if accelerates { 18 } else { 19 };
-        if self.firmware == 3 {
-            let id = number % 100;
+        if self.firmware != Firmware::Two {
+            let id = number % 100 + if number < 100 { self.first } else { 0 };
+            self.next = id + 1;
             // The highest bits of each count, and its sign once more below them.
             let shift = 24 - (bits - 1);
             let short = |count: &i32| ((count >> shift << 1 | (count >> 31 & 1)) as u32) & ((1 << bits) - 1);
             let values: Vec<u32> = counts.iter().map(short).collect();
-            let first = if accelerates { 0 } else { 100 };
-            return pack(first + id as u8, bits, &values, if accelerates { axis(id) } else { 0 });
+            let first: u64 = if accelerates { 0 } else { 100 };
+            return pack((first + id) as u8, bits, &values, if accelerates { axis(id) } else { 0 });
         }
         let id = number % 101;
         if id == 0 {
@@ -253,7 +282,7 @@ mod tests {
 
     #[test]
     fn differences_add_up() {
-        let mut board = Ganglion::new(1, 2);
+        let mut board = Ganglion::new(1, Firmware::Two);
         board.hears(b"b");
         assert_eq!((board.takes(0), board.takes(1), board.takes(101)), (1, 2, 1));
         let wave = |n: i64| (20_000.0 * (n as f64 / 9.0).sin()) as i32;
@@ -278,9 +307,9 @@ mod tests {
 
     #[test]
     fn firmware_3_sends_what_it_reads() {
-        let mut board = Ganglion::new(1, 3);
+        let mut board = Ganglion::new(1, Firmware::Three);
         board.hears(b"nb");
-        let packet = board.packet(7, &[-1000, 1000, 0, 0, 0, 0, 0, 0]);
+        let packet = board.packet(107, &[-1000, 1000, 0, 0, 0, 0, 0, 0]);
         let number = u32::from_be_bytes([0, packet[1], packet[2], packet[3]]) >> 6;
         assert_eq!(
             (packet[0], number & 1, (number as i32 - (1 << 18)) << 6),
@@ -289,8 +318,25 @@ mod tests {
     }
 
     #[test]
+    fn a_first_round_of_firmware_3_has_numbers_of_its_own() {
+        for (firmware, first, again) in
+            [(Firmware::Three, [99, 100], [99, 100]), (Firmware::ThreeZero, [100, 101], [137, 138])]
+        {
+            let mut board = Ganglion::new(1, firmware);
+            let mut ids = |numbers: std::ops::Range<u64>| {
+                board.hears(b"sb");
+                numbers.map(|number| board.packet(number, &[0; 8])[0]).collect::<Vec<_>>()
+            };
+            let all = ids(0..237);
+            assert_eq!((&all[..2], all[100], all[236]), (&first[..], 100, 136), "{firmware:?}");
+            let all = ids(0..201);
+            assert_eq!((&all[..2], all[100], all[200]), (&again[..], 100, 100), "{firmware:?}");
+        }
+    }
+
+    #[test]
     fn impedances_are_text() {
-        let mut board = Ganglion::new(1, 2);
+        let mut board = Ganglion::new(1, Firmware::Two);
         board.hears(b"z");
         let packet = board.packet(4, &[]);
         let end = packet.iter().position(|byte| *byte == b'Z').unwrap();

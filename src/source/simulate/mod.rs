@@ -223,8 +223,10 @@ pub struct Choice {
     pub seed: u64,
     /// Which Chords board.
     pub board: Option<String>,
-    /// Which firmware of a Ganglion: 2 or 3.
-    pub firmware: u8,
+    /// Which firmware of a Ganglion.
+    pub firmware: ganglion::Firmware,
+    /// How a Chords board reads commands.
+    pub commands: chords::Commands,
 }
 
 impl Device {
@@ -267,7 +269,7 @@ impl Device {
             Self::FreeEeg32 => Box::new(freeeeg::FreeEeg32),
             Self::Knight => Box::new(knight::Knight::new(false)),
             Self::KnightImu => Box::new(knight::Knight::new(true)),
-            Self::Chords => Box::new(chords::Chords::new(choice.board.as_deref())?),
+            Self::Chords => Box::new(chords::Chords::new(choice.board.as_deref(), choice.commands)?),
             Self::Bitalino => Box::new(bitalino::Bitalino::default()),
             Self::SpikerBox => Box::new(spikerbox::SpikerBox::default()),
         })

@@ -317,6 +317,7 @@ impl Stream {
 mod tests {
     use clap::ValueEnum;
 
+    use super::super::ganglion::Firmware;
     use super::super::{Choice, Device};
     use super::*;
     use crate::decode::{Decoder, Protocol};
@@ -324,7 +325,7 @@ mod tests {
 
     /// The bytes of so many frames of a board, which was told to start, and the account of them.
     fn play(device: Device, faults: &[&str], frames: u64) -> (Vec<u8>, Ledger) {
-        let choice = Choice { seed: 5, firmware: 2, ..Choice::default() };
+        let choice = Choice { seed: 5, ..Choice::default() };
         let mut board = device.board(&choice).unwrap();
         let mut said = Said::default();
         // What starts any of them.
@@ -397,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_ganglion_is_found_connected_and_accounted_for() {
-        for firmware in [2, 3] {
+        for firmware in Firmware::value_variants().iter().copied() {
             let choice = Choice { seed: 5, firmware, ..Choice::default() };
             let mut board = Device::Ganglion.board(&choice).unwrap();
             let mut decoder = Protocol::Ganglion.decoder();
@@ -422,14 +423,30 @@ mod tests {
                     break;
                 }
             }
-            assert!(board.streaming().is_some(), "firmware {firmware}");
+            assert!(board.streaming().is_some(), "firmware {firmware:?}");
             let rate = board.facts().frame_rate;
             let faults = ["lose=3@1s", "garbage=37@1500ms", "lose=40@2s", "lose=0.5%@2500ms..4s"];
-            let (bytes, ledger) = play_on(Device::Ganglion, board, &faults, (5.0 * rate) as u64);
+            // Within a round a program stops it and starts it again, on the same connection.
+            let faults = faults.map(|fault| fault.parse().unwrap()).to_vec();
+            let ledger = Ledger::new("ganglion", 5);
+            let mut stream = Stream::new(board.as_ref(), Shape::Eeg, faults, None, ledger).unwrap();
+            let mut bytes = Vec::new();
+            for frame in 0..(5.0 * rate) as u64 {
+                assert_eq!(stream.follow(board.as_ref()), (true, frame == 0 || frame == 45 || frame == 437));
+                stream.next(board.as_mut(), &mut bytes, &mut said);
+                if frame == 44 || frame == 436 {
+                    for letter in [b's', b'b'] {
+                        board.hears(Duration::ZERO, &[0, 5, 4, 5, 0, 17, 0, 1, letter], &mut said);
+                        said.replies.drain(..).for_each(|(_, answer)| bytes.extend(answer));
+                    }
+                }
+            }
+            stream.end();
+            let ledger = stream.ledger;
             bytes.chunks(97).for_each(|piece| decoder.decode(piece, &mut out));
             decoder.end(&mut out);
-            assert_eq!(seen, [ledger.frames, ledger.lost, ledger.gaps, ledger.garbage_bytes], "{firmware}");
-            assert!(ledger.lost > 43 && ledger.gaps > 2, "{ledger:?}");
+            assert_eq!(seen, [ledger.frames, ledger.lost, ledger.gaps, ledger.garbage_bytes], "{firmware:?}");
+            assert!(ledger.lost > 43 && ledger.gaps > 2 && ledger.starts == 3, "{ledger:?}");
         }
     }
 
@@ -473,8 +490,8 @@ mod tests {
     fn nothing_that_a_host_writes_breaks_a_board() {
         let mut dice = Dice::new(9);
         for device in Device::value_variants() {
-            for firmware in [2, 3] {
-                let mut board = device.board(&Choice { seed: 1, board: None, firmware }).unwrap();
+            for firmware in Firmware::value_variants().iter().copied() {
+                let mut board = device.board(&Choice { seed: 1, firmware, ..Choice::default() }).unwrap();
                 let (mut said, mut out) = (Said::default(), Vec::new());
                 for round in 0..2000 {
                     let at = Duration::from_millis(round * 37);
