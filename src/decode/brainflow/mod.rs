@@ -154,8 +154,9 @@ impl Brainflow {
         at.is_some_and(|at| self.overtaken.fill(at, packages))
     }
 
-    /// Takes a package that no other one overtook; the first one of its datagram or one that follows.
-    fn accept(&mut self, package: &[u8], first: bool, out: &mut Sink<'_>) {
+    /// Takes a package that no other one overtook. `first` says of the first one of a datagram how many of the datagram have
+    /// its number, if another one follows; 0 if none does.
+    fn accept(&mut self, package: &[u8], first: Option<u32>, out: &mut Sink<'_>) {
         let (number, stamp) = self.mark(package);
         if let Some(number) = number {
             let last = self.stamps.last;
@@ -163,16 +164,19 @@ impl Brainflow {
             if paused && self.count.begins(number) {
                 self.anew(out);
             }
-            let lost = self.count.see(number);
+            let mut lost = self.count.see(number);
+            if let Some(run) = first.filter(|run| lost > 0 && *run > 0) {
+                lost += self.count.last_of(number, run);
+            }
             let before = self.place as f64;
             self.place += u64::from(lost) + 1;
             if lost > 0 {
                 self.settle(out);
                 let mut lose = |packets| out(Body::Lost(Lost { packets }));
                 match (last.zip(stamp), first) {
-                    (_, false) => lose(lost),
-                    (Some((last, now)), true) => self.overtaken.miss(last, now, lost, &mut lose),
-                    (None, true) => self.overtaken.miss(before, self.place as f64, lost, &mut lose),
+                    (_, None) => lose(lost),
+                    (Some((last, now)), Some(_)) => self.overtaken.miss(last, now, lost, &mut lose),
+                    (None, Some(_)) => self.overtaken.miss(before, self.place as f64, lost, &mut lose),
                 }
             }
         }
@@ -237,7 +241,11 @@ impl Datagram for Brainflow {
             packages.for_each(|package| self.take(package));
             return;
         }
-        packages.enumerate().for_each(|(at, package)| self.accept(package, at == 0, out));
+        let number = self.mark(first).0;
+        let others = packages.clone().skip_while(|package| self.mark(package).0 == number).count();
+        let run = if others > 0 { packages.len() - others } else { 0 };
+        let run = u32::try_from(run).unwrap_or(u32::MAX);
+        packages.enumerate().for_each(|(at, package)| self.accept(package, (at == 0).then_some(run), out));
     }
 
     fn settle(&mut self, out: &mut Sink<'_>) {
@@ -343,6 +351,18 @@ impl Count {
             Numbers::No => 1,
             Numbers::Ganglion => 2,
         }
+    }
+
+    /// The package that was seen last is one of so many with this number, and another number follows: they are the last of
+    /// those with it. Says how many there must have been before it.
+    fn last_of(&mut self, number: u32, run: u32) -> u32 {
+        let times =
+            if self.numbers == Numbers::Ganglion && number == 0 && !self.third { 1 } else { self.times() };
+        let skipped = times.saturating_sub(run);
+        if let Some((_, before)) = self.last.as_mut().filter(|_| skipped > 0) {
+            *before = skipped;
+        }
+        skipped
     }
 
     /// Sees the number of a package, and says how many are missing before it.

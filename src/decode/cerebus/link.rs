@@ -206,6 +206,7 @@ impl Cerebus {
     /// The amplifier began anew.
     fn anew(&mut self, out: &mut Sink<'_>) {
         self.tell_missing(out);
+        self.overtaken.end(&mut |_| {});
         (self.monitor, self.received, self.early) = (None, 0, 0);
         self.restarts += 1;
     }
@@ -267,6 +268,7 @@ impl Datagram for Cerebus {
     fn end(&mut self, out: &mut Sink<'_>) {
         self.tell_missing(out);
         self.settle(out);
+        self.overtaken.end(&mut |_| {});
         (self.monitor, self.received, self.early) = (None, 0, 0);
         self.followed.end();
         self.form.forget();
