@@ -96,7 +96,7 @@ def test_a_program_starts_a_bitalino_again_and_with_other_channels(agent, simula
     watch(agent, board, tap=tap)
     wait_until(lambda: os.path.exists(tap), what="the tap")
     agent.until(lambda s: s.value("neural_source_up", source="bitalino") == 1)
-    reader = subprocess.run([sys.executable, "-c", BITALINO, tap], capture_output=True, timeout=60)
+    reader = subprocess.run([sys.executable, "-c", BITALINO, os.path.realpath(tap)], capture_output=True, timeout=60)
     if not faults:
         assert reader.returncode == 0, reader.stderr.decode()
     time.sleep(1)

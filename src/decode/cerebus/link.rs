@@ -20,7 +20,7 @@ const BEATS: f64 = 100.0;
 const MOST: u64 = 6000;
 /// Monitors for which what is missing is waited for, and by how many a late one is late at most.
 const PATIENCE: usize = 8;
-const LATE: u32 = 64;
+const LATE: u32 = 16;
 /// What is said of a datagram without heartbeats.
 const NOTHING: [f32; 64] = [0.0; 64];
 
@@ -173,11 +173,12 @@ impl Cerebus {
 
     /// Whether a monitor was overtaken by the last one.
     fn is_late(&self, last: &Monitor, now: &Monitor, version: Version) -> bool {
-        let Some(back) = step(version, now.time, last.time).filter(|back| *back > 0) else { return false };
-        match last.counter.zip(now.counter) {
-            Some((last, now)) => (1..=LATE).contains(&last.wrapping_sub(now)),
-            None => last.usual > 0 && back / last.usual <= u64::from(LATE),
-        }
+        // One that goes back further than its number, or than by a few, was begun anew.
+        let by = last.counter.zip(now.counter).map(|(last, now)| last.wrapping_sub(now));
+        let most = by.map_or(LATE, |by| if (1..=LATE).contains(&by) { by + 1 } else { 0 });
+        // Before the second one nothing is known of how far they are apart, but that it is some 10 ms, in ticks.
+        let usual = if last.usual > 0 { last.usual } else { 300 };
+        step(version, now.time, last.time).is_some_and(|back| back > 0 && back <= usual * u64::from(most))
     }
 
     /// So many packets came late, or early.
