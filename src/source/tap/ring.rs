@@ -95,14 +95,14 @@ impl Taker<'_> {
     }
 }
 
-/// Bytes before each piece: when it came, how long it is, what happened before it.
+/// Bytes before each piece: when it came, how long it is, whose it is and what happened before it.
 const HEAD: usize = 8 + 8 + 4 + 1;
 /// Something before it is missing.
 const CUT: u8 = 1;
-/// It is what the program wrote, not the device.
+/// It is what the program said, not the device.
 const SAID: u8 = 2;
 
-/// Gives what a device sent, piece by piece.
+/// Gives what passed, piece by piece.
 #[derive(Debug)]
 pub(super) struct Pieces<'a> {
     ring: Giver<'a>,
@@ -115,20 +115,11 @@ impl<'a> Pieces<'a> {
         Self { ring, cut: false }
     }
 
-    /// Gives what the program wrote to the device. What was not heard may have been anything: the device begins anew.
-    pub(super) fn said(&mut self, at: Timestamp, bytes: &[u8]) {
-        self.put(at, bytes, SAID);
-    }
-
-    /// Gives a piece; false if there is no room. Once there was none, it takes until half of the ring is free:
-    /// one large hole is better to read around than many small ones.
-    pub(super) fn give(&mut self, at: Timestamp, bytes: &[u8]) -> bool {
-        self.put(at, bytes, 0)
-    }
-
-    fn put(&mut self, at: Timestamp, bytes: &[u8], what: u8) -> bool {
+    /// Gives a piece of the device, or of what the program said; false if there is no room. Once there was none, it
+    /// takes until half of the ring is free: one large hole is better to read around than many small ones.
+    pub(super) fn give(&mut self, at: Timestamp, bytes: &[u8], said: bool) -> bool {
         let mut head = [0; HEAD];
-        let before = what | (CUT * u8::from(self.cut));
+        let before = CUT * u8::from(self.cut) + SAID * u8::from(said);
         let fields = at.steady.to_le_bytes().into_iter().chain(at.wall.to_le_bytes());
         let fields = fields.chain(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
         for (place, byte) in head.iter_mut().zip(fields.chain([before])) {
@@ -140,21 +131,21 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Takes what a device sent, piece by piece.
+/// Takes what passed, piece by piece.
 #[derive(Debug)]
 pub(super) struct Copies<'a> {
     ring: Taker<'a>,
     piece: Vec<u8>,
 }
 
-/// What a device sent, or a program wrote, read at once.
+/// What a device sent, or a program said, read at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece<'a> {
     /// When it was read.
     pub(super) at: Timestamp,
     /// Whether something before it is missing.
     pub(super) cut: bool,
-    /// Whether the program wrote it.
+    /// Whether the program said it to the device.
     pub(super) said: bool,
     /// What it was.
     pub(super) bytes: &'a [u8],
@@ -202,15 +193,10 @@ mod tests {
         let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 64));
         for round in 0..1000_u64 {
             let bytes: Vec<u8> = (0..round % 60).map(|i| (i * 7 + round) as u8).collect();
-            let said = round % 2 == 1;
-            if said {
-                pieces.said(Timestamp::both(round), &bytes);
-            } else {
-                assert!(pieces.give(Timestamp::both(round), &bytes));
-            }
+            assert!(pieces.give(Timestamp::both(round), &bytes, round % 2 == 1));
             assert_eq!(
                 copies.take(),
-                Some(Piece { at: Timestamp::both(round), cut: false, said, bytes: &bytes })
+                Some(Piece { at: Timestamp::both(round), cut: false, said: round % 2 == 1, bytes: &bytes })
             );
             assert_eq!(copies.take(), None);
         }
@@ -221,7 +207,7 @@ mod tests {
         let mut ring = Ring::new(130);
         let (giver, taker) = ring.ends();
         let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 64));
-        let give = |pieces: &mut Pieces<'_>, at| pieces.give(Timestamp::both(at), &[at as u8; 10]);
+        let give = |pieces: &mut Pieces<'_>, at| pieces.give(Timestamp::both(at), &[at as u8; 10], false);
         assert_eq!((0..6).map(|at| give(&mut pieces, at)).filter(|given| *given).count(), 4);
         assert_eq!(copies.take().map(|piece| piece.at.steady), Some(0));
         // There is room for one, but not for half of the ring.
@@ -245,7 +231,7 @@ mod tests {
                 for at in 0..20_000 {
                     let bytes: Vec<u8> = (next..next + at % 200).map(|n| n.wrapping_mul(31) as u8).collect();
                     next += at % 200;
-                    while !pieces.give(Timestamp::both(at.into()), &bytes) {
+                    while !pieces.give(Timestamp::both(at.into()), &bytes, false) {
                         std::thread::yield_now();
                     }
                 }
