@@ -1,25 +1,58 @@
 //! What the timestamps of a stream's samples say: holes, uneven steps, steps back, and the rate.
 //!
-//! No field of the wire counts samples, so what is missing can be told from timestamps alone. Programs stamp unevenly
-//! where they push in groups, which is no loss: unless the last samples were even, only a step of a tenth of a second
-//! and of two samples and a half is a hole. Where they were, one and a half will do.
+//! No field of the wire counts samples, so what is missing is told from timestamps alone. A stamp says when a sample
+//! was pushed, or when the program thinks that it was taken, and a hole in stamps need not be a loss. It counts as one
+//! only as far as
 //!
-//! One stamp can be wrong. What jumps, ahead or back, is in doubt until stamps that follow say whether the time of the
-//! stream went there: ahead the next one says it, back it takes some. Where the stream goes on as if nothing had been,
-//! as many samples as time passed for, nothing is missing. A stamp that is deduced, or is the one before again, says
-//! nothing of that one.
+//! - **the samples around it do not make up for it.** A program that polls its device pushes in groups, one that stood
+//!   still catches up, packets overtake each other: so many samples more follow, or went before, as the hole is long.
+//!   What is judged is the *level*: how many samples are missing at a stamp by its time and the measured period. A hole
+//!   lifts it, samples that follow one another closely let it fall. What is left when it falls no further is missing.
+//! - **the stream has the period that the hole is measured by.** It is measured, not believed: a stream that is
+//!   declared with 250 Hz and brings 125 is slow, and one whose stamps count microseconds has no holes of days.
+//! - **arrivals agree.** Where samples came before and after a hole as fast as they are made, and none was waited for, a
+//!   clock was set. Where they come faster than that they were kept somewhere, and say nothing.
+//! - **the clock was not just set back by as much.** What goes back and forth again is out of order.
+//!
+//! In a stream with even stamps, one sample that is missing is seen; else only what is a tenth of a second and more.
+//! One stamp can be wrong, so that nothing is believed before the stamps that follow: see [`BELIEVED`]. A stamp that is
+//! deduced, or closer to the one before than samples are, says nothing of its own: its sample is one more before the
+//! next that does.
+
+mod arrivals;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use arrivals::Arrivals;
+use pace::{Pace, TOGETHER};
 
 /// A hole of so many seconds is one, however uneven the stamps.
 const HOLE: f64 = 0.1;
-/// By how much of a period any of the last steps differs from whole ones where they are even. Of whole ones: a stream that
-/// is even and loses from its first sample on steps by two, and one that is stamped late and early steps by none as well.
-const EVEN: f64 = 0.1;
-/// How much of a difference is left with the next step: it is forgotten within some hundreds. Of programs that push in
-/// groups it is the steps between groups that count, which are few.
-const LEFT: f64 = 1.0 - 1.0 / 256.0;
-/// Stamps one after the other, all before what was reached, after which the clock was set back. One is a mistake, and two
-/// may have overtaken each other; a mistake that is made three times is no worse than a clock.
-const BELIEVED: u8 = 3;
+/// Stamps one after the other, all behind or ahead of where they should be, after which they are believed. One is a
+/// mistake, and two may have overtaken each other; a mistake that is made three times is no worse than a clock.
+const BELIEVED: u32 = 3;
+/// The same after a hole of even stamps that is longer than [`HOLE`]: a program that stood still may catch up slowly.
+const BELIEVED_LONG: u32 = 8;
+/// The same where stamps are uneven, in seconds' worth of samples.
+const CATCHING_UP: f64 = 0.5;
+/// And a hole is more than so many times what steps are usually off.
+const NOISE: f64 = 4.0;
+/// A hole longer than this many seconds is compared with arrivals, which come in bursts.
+const COARSE: f64 = 0.25;
+/// A hole of fewer samples is small, as is one that is shorter than [`HOLE`].
+const SMALL: f64 = 10.0;
+/// How near to whole a small hole of even stamps has to be: a program that was late by a part of a period lost nothing.
+const WHOLE: f64 = 0.12;
+/// By how much the level of even stamps may fall while it stays where it is.
+const SLACK: f64 = 0.25;
+/// A stamp says nothing of its own that is nearer than these shares of a period to the last one that did, or to the one
+/// before.
+const NEAR: (f64, f64) = (0.75, 0.2);
+/// Seconds within which a clock that was set back by less is expected to be set forth again.
+const FORTH: f64 = 1.0;
+/// The largest hole, samples: at most what a float holds exactly.
+const MOST: f64 = 1e9;
 
 /// What the timestamps said so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,7 +61,7 @@ pub struct Stamps {
     pub last: Option<f64>,
     /// Samples.
     pub samples: u64,
-    /// Holes, each as soon as a stamp after it says that it is one.
+    /// Holes in which samples are missing, each as soon as the stamps after it say that it is one.
     pub gaps: u64,
     /// Samples that are missing in them.
     pub missing: u64,
@@ -36,293 +69,339 @@ pub struct Stamps {
     pub irregular: u64,
     /// Steps back.
     pub backward: u64,
-    rate: f64,
-    uneven: f64,
-    /// The last stamp that is not in doubt.
-    sure: Option<f64>,
-    /// Samples since that one.
-    doubt: u64,
-    /// How many of the last of them, stamped before it, were stamped one after the other.
-    behind: u8,
-    /// What is missing if the last of them is right; 0 if it is not ahead.
-    ahead: u64,
-    /// The first stamp of the window in which the rate is measured, and the steps since that are not in doubt.
-    window: Option<(f64, u64)>,
+    nominal: f64,
+    pace: Pace,
+    arrivals: Arrivals,
+    /// The last stamp that said something, and how many samples came since, and how many of them without a stamp.
+    point: Option<f64>,
+    since: u64,
+    unstamped: u64,
+    /// Samples that are missing at the last point, by its time and the period.
+    level: f64,
+    away: Away,
+    /// By how many samples the clock was set back last, and to what, if it was not set forth again.
+    back: Option<(f64, f64)>,
+    /// Holes and samples of a stream that is not known to be even yet: they count once it is.
+    early: (u64, u64),
+    window: Option<Window>,
+}
+
+/// A stamp that said something.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Point {
+    stamp: f64,
+    /// Seconds since the point before.
+    step: f64,
+    /// Samples since the point before.
+    samples: u64,
+    /// Seconds since the sample before.
+    last: f64,
+    /// Samples until here.
+    until: u64,
+}
+
+/// Where the level is while it is not where it should be.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Away {
+    /// Points at this level or above, one after the other; 0 if the level is where it should be.
+    calm: u32,
+    /// The level at the first of them, and the samples until there.
+    mark: f64,
+    since: u64,
+    /// Steps up, and those until the mark.
+    jumps: (u64, u64),
+    /// Samples with an irregular step that is none up.
+    irregular: u64,
+    /// By how much of a period the steps up were off whole ones.
+    off: f64,
+}
+
+/// Where the rate is measured: the first stamp and the last that is sure, each with the samples until there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Window {
+    first: (f64, u64),
+    last: (f64, u64),
 }
 
 impl Stamps {
     /// Of a stream of so many samples a second; 0 if it has no rate.
     #[must_use]
     pub fn new(rate: f64) -> Self {
-        Self { rate, uneven: 1.0, ..Self::default() }
+        Self { nominal: rate, pace: Pace::new(rate), ..Self::default() }
+    }
+
+    /// The samples that are seen next came at this time, seconds of any clock that is never set.
+    pub fn came(&mut self, at: f64) {
+        self.arrivals.came(at);
     }
 
     /// Sees the timestamp of one sample; `None` if it is to be deduced from the one before.
     pub fn see(&mut self, stamp: Option<f64>) {
         self.samples += 1;
-        let sent = stamp.filter(|stamp| stamp.is_finite());
-        let stamp = match (sent, self.last) {
-            (Some(stamp), _) => stamp,
-            (None, Some(last)) => last + if self.rate > 0.0 { 1.0 / self.rate } else { 0.0 },
-            (None, None) => return,
+        self.since += 1;
+        let Some(stamp) = stamp.filter(|stamp| stamp.is_finite()) else {
+            self.deduce();
+            return;
         };
         let Some(before) = self.last.replace(stamp) else {
-            self.begin(stamp);
+            (self.point, self.since) = (Some(stamp), 0);
+            self.begin(stamp, self.samples);
             return;
         };
         self.backward += u64::from(stamp < before);
-        let news = sent.is_some() && stamp.total_cmp(&before).is_ne();
-        // Who sends nothing else for a second is believed.
-        if self.doubt > 0 && !news && self.doubt as f64 <= self.rate {
-            self.doubt += 1;
+        self.unstamped = 0;
+        let step = stamp - self.point.unwrap_or(stamp);
+        let period = self.pace.period();
+        if self.nominal <= 0.0 {
+            self.follow(stamp, step);
             return;
         }
-        if self.ahead > 0 && stamp >= before && !self.follows(stamp) {
-            self.gaps += 1;
-            self.missing = self.missing.saturating_add(self.ahead);
-            self.settle(before, self.doubt);
+        let near = NEAR.0 * period;
+        if stamp >= before && (step.abs() < near || stamp - before < NEAR.1 * period) {
+            let odd = self.is_odd(stamp - before);
+            let count = if self.away.calm > 0 { &mut self.away.irregular } else { &mut self.irregular };
+            *count += u64::from(odd);
+            return;
         }
-        if self.follows(stamp) {
-            self.step(stamp);
-        } else {
-            self.wonder(before, stamp);
+        let samples = std::mem::take(&mut self.since);
+        self.point = Some(stamp);
+        let point = Point { stamp, step, samples, last: stamp - before, until: self.samples };
+        if self.pace.is_known() {
+            self.walk(&point);
+        } else if let Some((held, count)) = self.pace.learn(point) {
+            held.iter().take(count).for_each(|point| self.walk(point));
         }
     }
 
-    /// How many periods after the samples that came a stamp is.
-    fn periods(&self, stamp: f64) -> f64 {
-        (stamp - self.sure.unwrap_or(stamp)) * self.rate - self.doubt as f64
+    /// A sample without a stamp of its own.
+    fn deduce(&mut self) {
+        let Some(last) = self.last else {
+            self.since = 0;
+            return;
+        };
+        self.last = Some(last + if self.nominal > 0.0 { 1.0 / self.nominal } else { 0.0 });
+        self.unstamped += 1;
+        // Who stamps nothing else for a second is believed.
+        if self.away.calm > 0 && self.away.mark > 0.0 && self.unstamped as f64 > self.nominal {
+            self.settle();
+        }
     }
 
-    /// Whether a stamp goes on, without a hole, from where the stream surely was.
-    fn follows(&self, stamp: f64) -> bool {
-        let periods = self.periods(stamp);
-        let hole =
-            if self.uneven < EVEN { periods >= 1.5 } else { periods >= 2.5 && periods >= HOLE * self.rate };
-        self.sure.is_none_or(|sure| stamp >= sure) && (self.rate <= 0.0 || !hole)
+    /// A stamp of a stream without a rate: only that time goes on is known of it.
+    fn follow(&mut self, stamp: f64, step: f64) {
+        if step >= 0.0 {
+            self.point = Some(stamp);
+            self.away.calm = 0;
+            self.sure(stamp, self.samples);
+            return;
+        }
+        self.away.calm += 1;
+        if self.away.calm >= BELIEVED {
+            self.point = Some(stamp);
+            self.begin(stamp, self.samples);
+        }
     }
 
-    /// A step of the stream. What was in doubt was wrong.
-    fn step(&mut self, stamp: f64) {
-        if self.rate > 0.0 {
-            let periods = self.periods(stamp);
-            self.irregular += u64::from((periods - 1.0).abs() > 0.5) + u64::from(self.ahead > 0);
-            if self.doubt == 0 {
-                let off = (periods - periods.round().max(1.0)).abs();
-                self.uneven = off.min(1.0).max(self.uneven * LEFT);
+    /// Samples that are missing are seen from here on.
+    fn tolerance(&self, samples: u64) -> f64 {
+        let coarse = (HOLE / self.pace.period()).max(2.5).max(samples as f64 / 8.0).max(NOISE * self.pace.noise());
+        // What is not in seconds has no tenth of one.
+        let coarse = if self.in_seconds() == Some(false) { samples as f64 / 2.0 + 2.5 } else { coarse };
+        if self.pace.is_even() { 0.5 } else { coarse }
+    }
+
+    /// Goes on by one point.
+    fn walk(&mut self, point: &Point) {
+        let off = point.step / self.pace.period() - point.samples as f64;
+        self.pace.rest(off);
+        let tolerance = self.tolerance(point.samples);
+        let before = self.level;
+        self.level += off;
+        let away = self.away;
+        let home = if away.calm > 0 && !self.pace.is_even() { tolerance / 2.0 } else { tolerance };
+        if self.level.abs() < home {
+            // Of what was away the stamps were wrong, or were made up for.
+            self.irregular += away.jumps.0 + away.irregular + u64::from(self.is_odd(point.last) && before >= -home);
+            if away.calm == 0 {
+                self.prove(off.abs());
+                self.pace.see(point);
+            }
+            self.level /= 2.0;
+            self.away = Away::default();
+            self.arrivals.mark(self.samples, self.pace.period());
+            self.sure(point.stamp, point.until);
+            return;
+        }
+        self.leave(point, off, tolerance);
+        if self.level < 0.0 {
+            self.pace.see(point);
+            if self.away.calm >= BELIEVED {
+                self.set_back(point);
+            }
+        } else if self.is_calm(point.until) {
+            self.settle();
+        }
+    }
+
+    /// The level is not where it should be.
+    fn leave(&mut self, point: &Point, off: f64, tolerance: f64) {
+        let odd = self.is_odd(point.last);
+        let (level, slack) = (self.level, if self.pace.is_even() { SLACK } else { tolerance / 4.0 });
+        let away = &mut self.away;
+        if (away.mark > 0.0) != (level > 0.0) && away.calm > 0 {
+            // It was here a moment ago and there now: uneven, whatever it is.
+            let irregular = away.irregular + away.jumps.0;
+            let jumped = std::mem::replace(away, Away { irregular, ..Away::default() }).off;
+            if jumped > pace::EVEN {
+                self.pace.spoil();
             }
         }
-        self.settle(stamp, self.doubt + 1);
+        let away = &mut self.away;
+        let up = off >= tolerance && level > 0.0;
+        if up {
+            away.jumps.0 += 1;
+            away.off = away.off.max((off - off.round()).abs());
+        } else {
+            if off <= -tolerance && level > 0.0 {
+                away.jumps.0 = away.jumps.0.saturating_sub(1).max(1);
+            }
+            away.irregular += u64::from(odd);
+        }
+        let stays =
+            away.calm > 0 && level >= away.mark - slack && (level > 0.0 || level <= away.mark + slack);
+        if stays {
+            away.calm += 1;
+            self.pace.hold(point);
+        } else {
+            self.pace.let_go();
+            (away.calm, away.mark, away.jumps.1, away.since) = (1, level, away.jumps.0, point.until);
+        }
     }
 
-    /// A jump, or one more sample after one.
-    fn wonder(&mut self, before: f64, stamp: f64) {
-        let jumped = self.doubt == 0 || self.ahead > 0 || stamp < before;
-        if self.sure.is_some_and(|sure| stamp < sure) {
-            (self.behind, self.ahead) = (if jumped { 1 } else { self.behind + 1 }, 0);
-            if self.behind >= BELIEVED {
-                self.begin(stamp);
-                return;
-            }
-        } else {
-            // At most what a float holds exactly: a clock that jumped by years is no loss of millions.
-            self.ahead = (self.periods(stamp).round() - 1.0).clamp(1.0, 1e9) as u64;
+    /// Whether the level stays long enough where it is, so many samples on, that nobody catches up any more.
+    fn is_calm(&self, until: u64) -> bool {
+        let Away { calm, mark, since, .. } = self.away;
+        if !self.pace.is_even() {
+            let enough = (self.nominal * CATCHING_UP).max(TOGETHER * self.pace.noise());
+            return calm >= BELIEVED && until.saturating_sub(since) as f64 >= enough;
         }
-        self.doubt += 1;
+        calm >= if mark * self.pace.period() < HOLE { BELIEVED } else { BELIEVED_LONG }
+    }
+
+    /// What is missing up to the mark is not made up for any more.
+    fn settle(&mut self) {
+        let Away { mark, jumps, irregular, off, .. } = self.away;
+        let period = self.pace.period();
+        let seconds = mark * period;
+        let mut lost = mark.round().clamp(1.0, MOST);
+        let small = seconds < HOLE || mark < SMALL;
+        let forth = |(by, to): (f64, f64)| {
+            let since = self.point.unwrap_or(to) - to - seconds;
+            (mark - by).abs() <= (0.05 * mark).max(1.5) && since < FORTH.max(by * period)
+        };
+        if small && self.pace.is_even() && (mark - lost).abs() > WHOLE {
+            // Late by a part of a period, and for good: the program stamps when it gets to it.
+            self.pace.spoil();
+            lost = 0.0;
+        } else if self.back.is_some_and(forth) {
+            (lost, self.back, self.window) = (0.0, None, None);
+        } else if self.in_seconds() == Some(true)
+            && let Some(rise) = self.arrivals.rise(self.samples, period)
+            && seconds > COARSE
+            && (mark - rise) * period > COARSE
+        {
+            lost = if rise * period > COARSE { rise.round().clamp(0.0, lost) } else { 0.0 };
+            // No rate can be measured across a clock that was set.
+            self.window = None;
+        }
+        self.pace.see_held();
+        self.irregular += irregular;
+        match lost as u64 {
+            0 => self.irregular += jumps.1,
+            lost if small && self.pace.is_even() && !self.pace.is_proven() => {
+                (self.early.0, self.early.1) = (self.early.0 + jumps.1, self.early.1 + lost);
+            }
+            lost => self.count(jumps.1.max(1), lost),
+        }
+        if off > pace::EVEN && small {
+            self.pace.spoil();
+        }
+        self.level -= mark;
+        // What went on to rise is away from the new level as it was from the old one.
+        let jumps = jumps.0.saturating_sub(jumps.1);
+        self.away = if jumps > 0 && self.level >= 0.5 {
+            Away { calm: 1, mark: self.level, since: self.samples, jumps: (jumps, jumps), ..Away::default() }
+        } else {
+            Away::default()
+        };
+    }
+
+    fn count(&mut self, gaps: u64, missing: u64) {
+        self.gaps += gaps;
+        self.missing = self.missing.saturating_add(missing);
+    }
+
+    /// The clock was set back, and stays there.
+    fn set_back(&mut self, point: &Point) {
+        self.back = Some((-self.away.mark, point.stamp)).filter(|(by, _)| *by >= f64::from(BELIEVED));
+        self.begin(point.stamp, point.until);
+    }
+
+    /// A step was so much off.
+    fn prove(&mut self, off: f64) {
+        let proven = self.pace.prove(off);
+        if proven {
+            let (gaps, missing) = std::mem::take(&mut self.early);
+            self.count(gaps, missing);
+        } else if !self.pace.is_even() {
+            self.early = (0, 0);
+        }
+    }
+
+    /// Whether a step forward from one sample to the next is no period.
+    fn is_odd(&self, step: f64) -> bool {
+        step >= 0.0 && (step / self.pace.period() - 1.0).abs() > 0.5
     }
 
     /// The time of the stream begins here, or anew: the rate is measured from here on.
-    fn begin(&mut self, stamp: f64) {
-        self.window = Some((stamp, 0));
-        self.settle(stamp, 0);
+    fn begin(&mut self, stamp: f64, until: u64) {
+        self.window = None;
+        self.sure(stamp, until);
+        (self.level, self.away) = (0.0, Away::default());
+        self.arrivals.restart();
     }
 
-    /// The stream surely was at a stamp, so many steps further.
-    fn settle(&mut self, stamp: f64, further: u64) {
-        (self.sure, self.doubt, self.behind, self.ahead) = (Some(stamp), 0, 0, 0);
-        if let Some((_, steps)) = &mut self.window {
-            *steps += further;
-        }
+    /// The stream surely was at a stamp.
+    fn sure(&mut self, stamp: f64, until: u64) {
+        let here = (stamp, until);
+        let window = self.window.get_or_insert(Window { first: here, last: here });
+        window.last = here;
+    }
+
+    /// Whether stamps are in seconds. `None` until it is known, and of a stream without a rate.
+    #[must_use]
+    pub fn in_seconds(&self) -> Option<bool> {
+        let told = self.pace.in_seconds()?;
+        // A stream that is slower by as much has seconds.
+        Some(told || self.arrivals.has_period(self.samples, self.pace.period()))
     }
 
     /// Samples a second since this was asked before, by the sender's clock, holes included. `None` if there were fewer
-    /// than two.
+    /// than two, or if stamps are not in seconds.
     pub fn rate(&mut self) -> Option<f64> {
-        let (began, steps) = self.window?;
-        let took = self.sure? - began;
+        let window = self.window.as_mut()?;
+        let steps = window.last.1.saturating_sub(window.first.1);
+        let took = window.last.0 - window.first.0;
         if steps == 0 || took <= 0.0 {
             return None;
         }
-        self.window = Some((began + took, 0));
-        Some(steps as f64 / took)
+        window.first = window.last;
+        (self.in_seconds() != Some(false)).then_some(steps as f64 / took)
     }
 
     /// What comes next has nothing to do with what came before.
     pub fn restart(&mut self) {
-        (self.last, self.sure, self.window, self.uneven) = (None, None, None, 1.0);
-        (self.doubt, self.behind, self.ahead) = (0, 0, 0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn even(stamps: &mut Stamps, from: f64, count: u32) -> f64 {
-        (0..count).for_each(|k| stamps.see(Some(from + f64::from(k) / 100.0)));
-        from + f64::from(count) / 100.0
-    }
-
-    #[test]
-    fn one_sample_that_is_missing_between_even_ones() {
-        let mut stamps = Stamps::new(100.0);
-        let then = even(&mut stamps, 1000.0, 1000);
-        let then = even(&mut stamps, then + 0.01, 200);
-        assert_eq!((stamps.gaps, stamps.missing, stamps.irregular), (1, 1, 0));
-        even(&mut stamps, then + 2.0, 10);
-        assert_eq!((stamps.gaps, stamps.missing, stamps.samples), (2, 201, 1210));
-        let rate = stamps.rate().unwrap();
-        assert!((rate - 1209.0 / (0.01 * 1410.0)).abs() < 0.01, "{rate}");
-        assert_eq!(stamps.rate(), None);
-        even(&mut stamps, 0.0, 101);
-        assert_eq!((stamps.backward, stamps.gaps), (1, 2));
-        assert!((stamps.rate().unwrap() - 100.0).abs() < 0.001);
-    }
-
-    #[test]
-    fn a_stream_that_loses_from_its_first_sample_on() {
-        let mut stamps = Stamps::new(250.0);
-        let mut lost = 0;
-        for k in 0..10_000_u32 {
-            // Some 5 %, by chance.
-            if k.wrapping_mul(2_654_435_761) % 100 < 5 {
-                lost += u64::from(k > 1000);
-            } else {
-                stamps.see(Some(f64::from(k) / 250.0));
-                if k == 1000 {
-                    stamps.missing = 0;
-                }
-            }
-        }
-        assert!(stamps.missing == lost && lost > 300, "{} of {lost}", stamps.missing);
-    }
-
-    #[test]
-    fn groups_are_uneven_and_nothing_is_missing() {
-        let mut stamps = Stamps::new(250.0);
-        for group in 0..100 {
-            (0..5).for_each(|_| stamps.see(Some(f64::from(group) * 0.02)));
-        }
-        assert_eq!((stamps.gaps, stamps.missing), (0, 0));
-        assert_eq!(stamps.irregular, 499);
-        (0..5).for_each(|_| stamps.see(Some(3.0)));
-        assert_eq!((stamps.gaps, stamps.missing), (0, 0), "one stamp may be wrong");
-        stamps.see(Some(3.02));
-        assert_eq!((stamps.gaps, stamps.missing), (1, 254));
-    }
-
-    #[test]
-    fn groups_that_come_late_are_no_holes() {
-        let (mut stamps, mut now) = (Stamps::new(500.0), 0.0);
-        for group in 0..200 {
-            stamps.see(Some(now));
-            (0..19).for_each(|_| stamps.see(None));
-            now += 0.04 + if group % 3 == 0 { 0.0016 } else { 0.0003 };
-        }
-        assert_eq!((stamps.gaps, stamps.missing), (0, 0), "{stamps:?}");
-    }
-
-    #[test]
-    fn stamps_that_are_not_sent() {
-        let mut stamps = Stamps::new(100.0);
-        stamps.see(None);
-        assert_eq!(stamps.last, None);
-        stamps.see(Some(5.0));
-        (0..100).for_each(|_| stamps.see(None));
-        assert!((stamps.last.unwrap() - 6.0).abs() < 1e-9 && stamps.samples == 102);
-        stamps.see(Some(f64::NAN));
-        assert!((stamps.last.unwrap() - 6.01).abs() < 1e-9);
-        let mut markers = Stamps::new(0.0);
-        [1.0, 5.0, 5.0, 900.0].iter().for_each(|stamp| markers.see(Some(*stamp)));
-        markers.see(None);
-        assert_eq!((markers.gaps, markers.irregular, markers.backward), (0, 0, 0));
-        assert_eq!(markers.last, Some(900.0));
-    }
-
-    /// Samples of 250 Hz in groups, of which the first is stamped, with 25 missing from each of these places on.
-    fn stream(count: u32, group: u32, holes: &[u32], shift: impl Fn(u32) -> f64) -> Stamps {
-        let mut stamps = Stamps::new(250.0);
-        for sample in 0..count {
-            let missing = 25 * holes.iter().filter(|hole| **hole <= sample).count() as u32;
-            let at = 1000.0 + f64::from(sample + missing) / 250.0 + shift(sample);
-            stamps.see(sample.is_multiple_of(group).then_some(at));
-        }
-        stamps
-    }
-
-    #[test]
-    fn one_stamp_that_is_wrong_is_no_loss() {
-        let holes = [1000, 3000, 5000];
-        for group in [1, 20] {
-            for (shift, irregular) in [(-1.0, 0), (-0.1, 0), (1.0, 1), (60.0, 1), (-1e9, 0), (1e9, 1)] {
-                let stray = |sample: u32| if sample / group == 4000 / group { shift } else { 0.0 };
-                let mut stamps = stream(7425, group, &holes, stray);
-                let told = (stamps.gaps, stamps.missing, stamps.backward, stamps.irregular);
-                assert_eq!(told, (3, 75, 1, irregular), "{group} {shift}");
-                assert!((stamps.rate().unwrap() - 250.0 * 7424.0 / 7499.0).abs() < 0.1, "{group} {shift}");
-            }
-        }
-        // Beside a hole, before or after it, each is still told from the other.
-        for stray in [999, 1000, 1001] {
-            for shift in [-1.0, 1.0] {
-                let stamps = stream(7425, 1, &holes, |sample| if sample == stray { shift } else { 0.0 });
-                assert_eq!((stamps.gaps, stamps.missing, stamps.backward), (3, 75, 1), "{stray} {shift}");
-            }
-        }
-        // One of each, one after the other, and another that is alone.
-        let stamps = stream(7425, 1, &holes, |sample| match sample {
-            2000 | 6000 => 1.0,
-            2001 => -1.0,
-            _ => 0.0,
-        });
-        assert_eq!((stamps.gaps, stamps.missing, stamps.backward), (3, 75, 2));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_is_believed() {
-        for (group, by) in [(1, 1.0), (1, 0.1), (5, 1.0), (1, 1e9)] {
-            let mut stamps = stream(2000, group, &[1800], |sample| if sample < 1000 { 0.0 } else { -by });
-            assert_eq!((stamps.gaps, stamps.missing, stamps.backward), (1, 25, 1), "{group} {by}");
-            let rate = stamps.rate().unwrap();
-            assert!((200.0..250.0).contains(&rate) && stamps.irregular == 0, "{group} {by}: {rate}");
-        }
-        // A clock that is set for a while and back again: the second time is a hole in the stamps, as any is.
-        let stamps = stream(2000, 1, &[], |sample| if (1000..1010).contains(&sample) { -1.0 } else { 0.0 });
-        assert_eq!((stamps.gaps, stamps.missing, stamps.backward), (1, 250, 1));
-    }
-
-    #[test]
-    fn a_group_that_was_held_up_and_those_after_it_are_no_hole() {
-        let late = |sample: u32| match sample / 20 {
-            50 => 0.12,
-            51 => 0.045,
-            _ => 0.0,
-        };
-        let stamps = stream(2000, 20, &[], late);
-        assert_eq!((stamps.gaps, stamps.missing), (0, 0), "{stamps:?}");
-    }
-
-    #[test]
-    fn who_stamps_once_is_believed_after_a_second() {
-        let mut stamps = Stamps::new(250.0);
-        let then = (0..500).fold(0.0, |at, _| {
-            stamps.see(Some(at));
-            at + 0.004
-        });
-        stamps.see(Some(then + 1.0));
-        (0..250).for_each(|_| stamps.see(None));
-        assert_eq!((stamps.gaps, stamps.missing), (0, 0));
-        stamps.see(None);
-        assert_eq!((stamps.gaps, stamps.missing), (1, 250));
+        let Self { samples, gaps, missing, irregular, backward, nominal, .. } = *self;
+        *self = Self { samples, gaps, missing, irregular, backward, ..Self::new(nominal) };
     }
 }
