@@ -12,6 +12,7 @@ pub static PAGE: Page = Page {
     metrics: &[
         &UP,
         &EVENTS,
+        &MESSAGES,
         &FAULTS,
         &FAULT_BYTES,
         &SHED,
@@ -59,6 +60,15 @@ static EVENTS: Metric = Metric {
         Body::Received(r) => row.add(&[&row.source()], r.events as f64),
         _ => row.add(&[&row.source()], 0.0),
     },
+    ..ENTRY
+};
+
+static MESSAGES: Metric = Metric {
+    name: "source_other_messages",
+    help: "Messages of a program that were understood and hold no samples: greetings, headers, messages of other kinds",
+    kind: Kind::Counter,
+    on: &[Topic::Aside],
+    read: |_, row| row.add(&[&row.source()], 1.0),
     ..ENTRY
 };
 

@@ -28,10 +28,12 @@ pub static PAGE: Page = Page {
         &MISSING,
         &IRREGULAR,
         &BACKWARD,
+        &WRONG_UNIT,
         &NOT_FINITE,
         &MARKERS,
         &RECONNECTS,
         &BACKLOG,
+        &BLOCKING,
         &OFFSET,
         &UNCERTAINTY,
         &RTT,
@@ -241,31 +243,47 @@ static AHEAD: Metric = Metric {
 
 static GAPS: Metric = Metric {
     name: "stream_gaps",
-    help: "Holes in a stream's timestamps",
+    help: "Holes in a stream's timestamps in which samples are missing: what they count is that of \
+           `neural_stream_missing_samples_total`",
     read: |event, row| count(event, row, |state| state.gaps),
     ..COUNTED
 };
 
 static MISSING: Metric = Metric {
     name: "stream_missing_samples",
-    help: "Samples that are missing in the holes of a stream's timestamps, by its nominal rate",
+    help: "Samples that are missing in the holes of a stream's timestamps, by the period that is measured of it. Told when \
+           the stamps that follow show it: some samples later where stamps are even, half a second and three groups \
+           later where programs push in groups, and no less than 0.1 s of samples there. Not missing is what the samples \
+           around a hole make up for, a hole in which none was waited for while samples came as fast as they are \
+           made, and a clock that was set back and forth again",
     read: |event, row| count(event, row, |state| state.missing),
     ..COUNTED
 };
 
 static IRREGULAR: Metric = Metric {
     name: "stream_irregular_samples",
-    help: "Samples whose timestamp is more than half a period early or late, holes left out; many where a program \
-           stamps in groups",
+    help: "Samples whose timestamp is more than half a period early or late, holes in which samples are missing left out; \
+           many where a program stamps in groups, or stood still and caught up",
     read: |event, row| count(event, row, |state| state.irregular),
     ..COUNTED
 };
 
 static BACKWARD: Metric = Metric {
     name: "stream_backward_samples",
-    help: "Samples whose timestamp is before that of the sample before",
+    help: "Samples out of order: their timestamp is before that of the sample before, as one was overtaken or a clock was \
+           set back",
     read: |event, row| count(event, row, |state| state.backward),
     ..COUNTED
+};
+
+static WRONG_UNIT: Metric = Metric {
+    name: "stream_wrong_unit",
+    help: "Whether the timestamps of a stream with a rate are not in seconds: 1 if they are milliseconds, microseconds or \
+           nanoseconds, or count samples; neither its age nor its rate can be told then",
+    read: |event, row| {
+        gauge(event, row, |state| state.in_seconds.map(|in_seconds| f64::from(u8::from(!in_seconds))));
+    },
+    ..ENTRY
 };
 
 static NOT_FINITE: Metric = Metric {
@@ -294,6 +312,14 @@ static BACKLOG: Metric = Metric {
     help: "Bytes that had come and were not read yet, at the last look",
     unit: Unit::Bytes,
     read: |event, row| gauge(event, row, |state| state.backlog.map(|bytes| bytes as f64)),
+    ..ENTRY
+};
+
+static BLOCKING: Metric = Metric {
+    name: "stream_blocking",
+    help: "Whether the outlet of a stream makes its program wait for each reader (liblsl's `transp_sync_blocking`): 1 if \
+           so, and its samples are read only where `read_blocking` says so",
+    read: |event, row| gauge(event, row, |state| state.blocking.map(f64::from)),
     ..ENTRY
 };
 

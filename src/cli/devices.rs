@@ -136,6 +136,7 @@ pub(super) fn devices(root: Option<&Path>, watch: bool, as_json: bool, options: 
         let streams = match search {
             Some(mut search) => {
                 search.look().await;
+                streams::complain(&search);
                 Some(streams::streams(&search))
             }
             None => None,

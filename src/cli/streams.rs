@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::decode::lsl::Info;
-use crate::source::lsl::{Scope, Search, Settings};
+use crate::source::lsl::{Scope, Search, Settings, Wanted};
 
 /// Letters of a stream's name that are in that of its source.
 const NAMED: usize = 40;
@@ -67,10 +67,16 @@ pub(super) struct Stream {
     /// Its name.
     #[serde(skip)]
     source: String,
+    /// What finds it, and no other.
+    #[serde(skip)]
+    wanted: Wanted,
+    /// How far away it was looked for.
+    #[serde(skip)]
+    scope: Scope,
 }
 
 impl Stream {
-    fn of(info: &Info, address: &str) -> Self {
+    fn of(info: &Info, address: &str, scope: Scope) -> Self {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
         let name: String = info.name.chars().take(NAMED).map(plain).collect();
         Self {
@@ -87,14 +93,20 @@ impl Stream {
             uid: info.uid.clone(),
             config: String::new(),
             source: String::new(),
+            wanted: Wanted { name: Some(info.name.clone()), ..Wanted::default() },
+            scope,
         }
         .called(&format!("lsl_{name}"))
     }
 
     /// With this name in the configuration.
     fn called(mut self, source: &str) -> Self {
-        let streams = serde_json::json!([{ "name": self.name }]);
-        let named = serde_json::json!({ "name": source, "session": self.session, "streams": streams });
+        let mut named =
+            serde_json::json!({ "name": source, "session": self.session, "streams": [self.wanted] });
+        if let (Some(named), true) = (named.as_object_mut(), self.scope != Scope::default()) {
+            // Without it the agent would not look where this was found.
+            named.insert("scope".to_owned(), serde_json::json!(self.scope));
+        }
         // JSON is YAML, and has its quotes right.
         self.config = format!("- lsl: {named}");
         self.source = source.to_owned();
@@ -111,29 +123,70 @@ impl Stream {
     }
 }
 
-/// The streams that answered, sorted.
+/// The streams that answered, in the order in which the agent numbers those of one name.
 pub(super) fn streams(search: &Search) -> Vec<Stream> {
-    let mut found: Vec<Stream> =
-        search.found().map(|(info, from)| Stream::of(info, &from.to_string())).collect();
-    found.sort_by(|a, b| (&a.name, &a.host, &a.uid).cmp(&(&b.name, &b.host, &b.uid)));
-    apart(found)
+    let mut found: Vec<_> = search.found().collect();
+    found.sort_by(|one, other| one.0.lasting().cmp(&other.0.lasting()));
+    let scope = search.scope();
+    apart(found.into_iter().map(|(info, from)| Stream::of(info, &from.to_string(), scope)).collect())
 }
 
-/// Gives each stream a source of its own: all lines together are a configuration. Streams that one line follows
-/// have the same line.
+/// Says what is odd about what streams say of themselves, and who says it: some are not listed for it.
+pub(super) fn complain(search: &Search) {
+    for (from, odd) in search.odd() {
+        super::complain(&format!("what {from} says of its stream is odd: {odd}"));
+    }
+}
+
+/// Gives each stream a source of its own whose line finds it alone: all lines together are a configuration. Streams that
+/// nothing lasting tells apart have the same line.
 fn apart(found: Vec<Stream>) -> Vec<Stream> {
+    let wanted: Vec<Wanted> = found.iter().map(|stream| stream.alone(&found)).collect();
     let mut apart: Vec<Stream> = Vec::new();
-    for stream in found {
+    for (stream, wanted) in found.into_iter().zip(wanted) {
+        let stream = Stream { wanted, ..stream };
         let mut names = (0_u32..).map(|number| match number {
             0 => stream.source.clone(),
             _ => format!("{}_{}", stream.source, number + 1),
         });
-        let other = |one: &Stream| (&one.name, &one.session) != (&stream.name, &stream.session);
+        let other = |one: &Stream| (&one.wanted, &one.session) != (&stream.wanted, &stream.session);
         let free = |name: &String| !apart.iter().any(|one| one.source == *name && other(one));
         let name = names.find(free).unwrap_or_default();
         apart.push(stream.called(&name));
     }
     apart
+}
+
+impl Stream {
+    /// What finds this one and none of the others: its name, and as much more as it takes, of what stays before what
+    /// may change.
+    fn alone(&self, found: &[Self]) -> Wanted {
+        let mut wanted = Wanted { name: Some(self.name.clone()), ..Wanted::default() };
+        let mut others: Vec<&Self> = found
+            .iter()
+            .filter(|other| {
+                (&other.name, &other.session) == (&self.name, &self.session) && other.uid != self.uid
+            })
+            .collect();
+        let mut narrow = |same: fn(&Self, &Self) -> bool| {
+            let before = others.len();
+            others.retain(|other| same(other, self));
+            others.len() < before
+        };
+        if narrow(|one, other| one.source_id == other.source_id) {
+            wanted.source_id = Some(self.source_id.clone());
+        }
+        if narrow(|one, other| one.host == other.host) {
+            wanted.hostname = Some(self.host.clone());
+        }
+        if narrow(|one, other| one.kind == other.kind) {
+            wanted.kind = Some(self.kind.clone());
+        }
+        if narrow(|one, other| one.channels == other.channels) {
+            wanted.channels = Some(self.channels);
+        }
+        wanted
+    }
 }
 
 /// One stream, as people read it.
@@ -202,7 +255,7 @@ mod tests {
             hostname: "lab".into(),
             ..Info::default()
         };
-        Stream::of(&info, "10.0.0.5")
+        Stream::of(&info, "10.0.0.5", Scope::Machine)
     }
 
     #[test]
@@ -234,6 +287,57 @@ mod tests {
         let twice = apart(vec![stream("EEG", "1"), stream("EEG", "2")]);
         assert_eq!(twice[0].config, twice[1].config);
         assert!(twice[0].config.contains("\"lsl_eeg\""), "{}", twice[0].config);
+    }
+
+    #[test]
+    fn each_line_finds_exactly_one_where_it_was_found() {
+        use crate::source::lsl::Mode;
+        let info = |source_id: &str, kind: &str, channels, hostname: &str, uid: &str| Info {
+            name: "user1".into(),
+            kind: kind.into(),
+            channels,
+            rate: 250.0,
+            uid: uid.into(),
+            session: "default".into(),
+            source_id: source_id.into(),
+            hostname: hostname.into(),
+            ..Info::default()
+        };
+        let all = [
+            info("a", "EEG", 8, "lab", "1"),
+            info("b", "EEG", 8, "lab", "2"),
+            info("b", "EEG", 8, "office", "3"),
+            info("b", "Gaze", 8, "lab", "4"),
+            info("", "EEG", 8, "lab", "5"),
+            info("", "EEG", 4, "lab", "6"),
+            Info { name: "other".into(), ..info("a", "EEG", 8, "lab", "7") },
+        ];
+        let lines = |scope, order: &[usize]| {
+            let mut found: Vec<_> = order.iter().map(|at| &all[*at]).collect();
+            found.sort_by(|one, other| one.lasting().cmp(&other.lasting()));
+            apart(found.into_iter().map(|info| Stream::of(info, "10.0.0.5", scope)).collect())
+        };
+        let told = lines(Scope::Link, &[0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(told, lines(Scope::Link, &[6, 5, 4, 3, 2, 1, 0]), "in whatever order they answer");
+        let text: String = told.iter().map(|one| format!("  {}\n", one.config)).collect();
+        let config = crate::config::parse("config.yml", &format!("sources:\n{text}")).unwrap();
+        assert_eq!(config.sources.len(), all.len(), "{text}");
+        for stream in &told {
+            let settings: Settings = {
+                let line = stream.config.strip_prefix("- lsl: ").unwrap();
+                serde_json::from_str(line).unwrap()
+            };
+            assert_eq!(settings.scope, Scope::Link, "{}", stream.config);
+            let finds: Vec<&str> = all
+                .iter()
+                .filter(|info| settings.wants(info) == Some(Mode::Full))
+                .map(|info| &*info.uid)
+                .collect();
+            assert_eq!(finds, [&*stream.uid], "{}", stream.config);
+        }
+        // What is found without looking far has no need to say so, and one of its name no need of more.
+        let plain = lines(Scope::Machine, &[6])[0].config.clone();
+        assert!(!plain.contains("scope") && !plain.contains("source_id"), "{plain}");
     }
 
     #[test]

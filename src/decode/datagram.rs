@@ -153,7 +153,7 @@ impl<D: Datagram> Decoder for Datagrams<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Answer;
+    use crate::event::Aside;
 
     /// Tells each datagram as an answer.
     #[derive(Debug, Default)]
@@ -162,7 +162,7 @@ mod tests {
     impl Datagram for Told {
         fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
             self.0.push((bytes.len(), sender));
-            out(Body::Answer(Answer { bytes: bytes.len() as u64, failed: false, firmware: None }));
+            out(Body::Aside(Aside { bytes: bytes.len() as u64 }));
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
             let mut decoder = Datagrams::new(Told::default());
             let mut bytes = 0;
             let mut out = |body: Body<'_>| match body {
-                Body::Answer(answer) => bytes += answer.bytes,
+                Body::Aside(answer) => bytes += answer.bytes,
                 other => panic!("{other:?}"),
             };
             row.chunks(piece).for_each(|piece| decoder.decode(piece, &mut out));

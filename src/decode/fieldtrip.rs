@@ -15,7 +15,7 @@
 
 use super::message::{Brought, Claim, Fields, LONGEST, Messages, Talk, Values};
 use super::{Decoder, Sink};
-use crate::event::{Answer, Body, FaultKind, Lost, StreamState};
+use crate::event::{Aside, Body, FaultKind, Lost, StreamState};
 
 const VERSION: u16 = 1;
 const GET_HEADER: u16 = 0x201;
@@ -123,7 +123,7 @@ impl Talk for Heard {
             // The buffer has thrown them away.
             (Asked::Samples(..), false) => self.skip(self.held.samples, out),
         }
-        out(Body::Answer(Answer { bytes: message.len() as u64, failed: false, firmware: None }));
+        out(Body::Aside(Aside { bytes: message.len() as u64 }));
         Ok(())
     }
 }

@@ -351,7 +351,7 @@ pub(super) mod tests {
                     self.understood += samples.bytes;
                     self.values.extend_from_slice(samples.values);
                 }
-                Body::Answer(answer) => self.understood += answer.bytes,
+                Body::Aside(aside) => self.understood += aside.bytes,
                 Body::Lost(lost) => self.lost += u64::from(lost.packets),
                 Body::StreamState(state) => {
                     self.state.reconnects += state.reconnects;

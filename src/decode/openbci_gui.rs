@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 
 use super::Sink;
 use super::datagram::Datagram;
-use crate::event::{Answer, Body, Device, Fault, FaultKind, Rails, Samples};
+use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails, Samples};
 
 /// The types of messages that the GUI sends.
 const KINDS: [&str; 16] = [
@@ -120,7 +120,7 @@ impl OpenbciGui {
         let data = data.ok_or(FaultKind::MissingField)?;
         let series = kind < SERIES && self.signal.is_none_or(|(signal, _)| signal == kind);
         if !series {
-            out(Body::Answer(Answer { bytes: bytes.len() as u64, failed: false, firmware: None }));
+            out(Body::Aside(Aside { bytes: bytes.len() as u64 }));
             return Ok(());
         }
         let even = data.rows > 0 && data.length > 0 && !data.odd && data.flat == (kind == SAMPLE);
@@ -332,7 +332,7 @@ mod tests {
                     format!("{channels} {values:?}")
                 }
                 Body::Device(device) => format!("device {}", device.channels),
-                Body::Answer(answer) => format!("message {}", answer.bytes),
+                Body::Aside(answer) => format!("message {}", answer.bytes),
                 Body::Fault(fault) => {
                     assert_eq!(fault.bytes, text.len() as u64);
                     fault.kind.as_str().to_owned()

@@ -16,7 +16,7 @@
 
 use super::message::{Brought, Claim, Fields, Messages, Talk, Values};
 use super::{Decoder, Sink};
-use crate::event::{Answer, Body, FaultKind, Lost, StreamState};
+use crate::event::{Aside, Body, FaultKind, Lost, StreamState};
 
 /// What every message begins with.
 const MARK: [u8; 16] =
@@ -76,7 +76,7 @@ impl Talk for Heard {
             }
             _ => {}
         }
-        out(Body::Answer(Answer { bytes: whole, failed: false, firmware: None }));
+        out(Body::Aside(Aside { bytes: whole }));
         Ok(())
     }
 }

@@ -131,7 +131,8 @@ pub struct Hidden {
     pub unseen: bool,
 }
 
-/// Text, or a message, that a device wrote in place of frames.
+/// Text, or a message, that a device itself wrote in place of frames. What a program says is an
+/// [`Aside`](super::Aside).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// Bytes it took.

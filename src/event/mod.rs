@@ -180,6 +180,8 @@ bodies! {
     Overtaken(Overtaken),
     /// Text, or a message, that a device wrote in place of frames.
     Answer(Answer<'a>),
+    /// A message that was understood and holds no samples.
+    Aside(Aside),
     /// Whether one electrode touches.
     Contact(Contact),
     /// What a device measured between an electrode and the skin.
@@ -259,6 +261,14 @@ pub struct Pass {
     pub seconds: f64,
     /// Whether it brought an answer.
     pub ok: bool,
+}
+
+/// A message of a program that was understood and says nothing of its device: a greeting, a header, a message of another
+/// kind. Nothing that reads devices reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// Bytes it took.
+    pub bytes: u64,
 }
 
 /// What the kernel says of a receiving socket (`SO_MEMINFO`, `SO_RCVBUF`).

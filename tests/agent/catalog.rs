@@ -236,6 +236,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Answer => [true, false]
             .map(|failed| Body::Answer(Answer { bytes: 9, failed, firmware: Some("v3.1.2") }))
             .to_vec(),
+        Topic::Aside => vec![Body::Aside(Aside { bytes: 9 })],
         Topic::Contact => [Input::Positive, Input::Negative]
             .map(|input| Body::Contact(Contact { channel: 1, input, on: true }))
             .to_vec(),
@@ -286,6 +287,8 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
                 markers: 2,
                 gaps: 3,
                 missing: 4,
+                in_seconds: Some(false),
+                blocking: Some(true),
                 irregular: 5,
                 backward: 6,
                 not_finite: 7,

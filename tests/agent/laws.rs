@@ -50,6 +50,7 @@ impl Told {
         match body {
             Body::Fault(fault) => self.faults.push(fault),
             Body::Answer(answer) => self.understood += answer.bytes,
+            Body::Aside(aside) => self.understood += aside.bytes,
             _ => self.events += 1,
         }
     }

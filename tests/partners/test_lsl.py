@@ -106,6 +106,73 @@ print("done %d" % library_version(), flush=True)
 sys.stdin.read()
 """
 
+# Streams that lose nothing, each odd in its own way; and one that loses. All at once, each in a thread of its own.
+ODD = r"""
+import sys, threading, time
+import pylsl
+RATE, COUNT = 250, 3000
+def until(when):
+    time.sleep(max(0, when - time.monotonic()))
+def groups(push, began, size):
+    for first in range(0, COUNT, size):
+        until(began + (first + size) / RATE)
+        for _ in range(size):
+            push(0.0)
+def stall(push, began):
+    for k in range(COUNT):
+        made = began + k / RATE
+        until(max(made, began + 1500 / RATE + 0.6) if 1500 <= k < 1650 else made)
+        push(0.0)
+def stamped(push, began, stamp, rate=RATE):
+    zero = pylsl.local_clock()
+    for k in range(COUNT * rate // RATE):
+        until(began + k / rate)
+        told = stamp(k, zero)
+        if told is not None:
+            push(told)
+swap = lambda k: k // 24 * 24 + (k + 12) % 24
+HOW = {
+    "grouped": lambda push, began: groups(push, began, 50),
+    "seconds": lambda push, began: groups(push, began, 250),
+    "stalled": stall,
+    "milli": lambda push, began: stamped(push, began, lambda k, zero: (zero + k / RATE) * 1e3),
+    "micro": lambda push, began: stamped(push, began, lambda k, zero: (zero + k / RATE) * 1e6),
+    "swapped": lambda push, began: stamped(push, began, lambda k, zero: zero + swap(k) / RATE),
+    "forth": lambda push, began: stamped(push, began, lambda k, zero: zero + k / RATE - (2 if 1000 <= k < 1500 else 0)),
+    "slow": lambda push, began: stamped(push, began, lambda k, zero: zero + k / 125, 125),
+    "lossy": lambda push, began: stamped(push, began, lambda k, zero: None if 1000 <= k < 1100 else zero + k / RATE),
+}
+outlets = {name: pylsl.StreamOutlet(pylsl.StreamInfo(name, "EEG", 2, RATE, "float32", "id-" + name)) for name in HOW}
+print("ready", flush=True)
+while not all(outlet.have_consumers() for outlet in outlets.values()):
+    time.sleep(0.01)
+began = time.monotonic() + 0.2
+def run(name):
+    HOW[name](lambda stamp: outlets[name].push_sample([1.0, 2.0], stamp), began)
+threads = [threading.Thread(target=run, args=[name]) for name in HOW]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+# An outlet that waits for its readers, and what that costs its program.
+WAITS = r"""
+import sys, time
+import pylsl
+info = pylsl.StreamInfo("waits", "EEG", 1000, 500, "float32", "id-waits")
+outlet = pylsl.StreamOutlet(info, transport_flags=pylsl.transp_sync_blocking)
+print("ready", flush=True)
+value = [1.0] * 1000
+longest = 0.0
+for line in sys.stdin:
+    for _ in range(int(line)):
+        began = time.monotonic()
+        outlet.push_sample(value)
+        longest = max(longest, time.monotonic() - began)
+    print("%d %.3f" % (outlet.have_consumers(), longest), flush=True)
+"""
+
 # An inlet that opens the stream and never reads, with as little room as can be asked for.
 SLOW = r"""
 import sys
@@ -373,6 +440,7 @@ def test_streams_of_another_machine(agent, lab, machines, more, settings):
     outlet = lab.outlet(more=more, name="far", count=300)
     if "scope" in settings:
         (far,) = listed(lab, "--scope", settings["scope"], within=machines.within(0))["streams"]
+        assert f'"scope":"{settings["scope"]}"' in far["config"]
         assert far["host"] == "there" and far["address"].startswith(("fe80::", "10.98.76.2")), far
     agent.configure([{"lsl": {"name": "lsl", "session": lab.session, **settings}}])
     agent.start(ready=False, command=[*machines.within(0), *agent.command()])
@@ -522,6 +590,73 @@ def test_holes_are_told_by_timestamps(agent, lab):
     assert seen.value("neural_device_longest_gap_seconds", device="lsl/pause") > 1.5
 
 
+def test_what_is_odd_is_not_lost(agent, lab):
+    odd = lab.start(ODD, "odd", "ready")
+    watch(agent, lab)
+    lab.done(odd)
+    counts = {"slow": 1500, "lossy": 2900}
+    names = ["grouped", "seconds", "stalled", "milli", "micro", "swapped", "forth", "slow", "lossy"]
+    seen = agent.until(lambda s: all(samples(s, name) >= counts.get(name, 3000) for name in names))
+    seen = agent.until(lambda s: s.value("neural_stream_missing_samples_total", stream="lossy") > 0)
+    time.sleep(2)
+    seen = agent.scrape()
+    of = lambda what, name: seen.value(f"neural_stream_{what}", stream=name)  # noqa: E731
+    for name in names:
+        lost = 100 if name == "lossy" else 0
+        assert samples(seen, name) == counts.get(name, 3000), name
+        assert (of("missing_samples_total", name), of("gaps_total", name)) == (lost, lost // 100), name
+        assert of("wrong_unit", name) == (name in ("milli", "micro")), name
+    for name, least in [("grouped", 2000), ("seconds", 2000), ("stalled", 100)]:
+        assert of("irregular_samples_total", name) > least, name
+    assert of("backward_samples_total", "swapped") == 125 and of("backward_samples_total", "forth") == 1
+    assert of("rate_ratio", "slow") == pytest.approx(0.5, abs=0.01)
+    assert of("rate_ratio", "lossy") == pytest.approx(0.99, abs=0.03)
+    for name in ("milli", "micro"):
+        # What is not in seconds has no age and no rate.
+        assert not seen.series("neural_stream_rate_ratio", stream=name)
+        assert of("ahead_samples_total", name) < 60, name
+
+
+def test_who_waits_for_its_readers_is_not_held_up(agent, lab):
+    waits = lab.start(WAITS, "", "ready")
+
+    def push(count: int) -> tuple[bool, float]:
+        waits.stdin.write(b"%d\n" % count)
+        waits.stdin.flush()
+        read, longest = lab.says(waits).split()
+        return read == "1", float(longest)
+
+    watch(agent, lab)
+    seen = agent.until(lambda s: s.value("neural_stream_blocking", stream="waits") == 1)
+    assert seen.value("neural_source_up", source="lsl/waits") == 1
+    assert seen.series("neural_stream_info", stream="waits", format="float32")
+    agent.process.send_signal(signal.SIGSTOP)
+    try:
+        # As much as no buffer of a socket holds.
+        read, longest = push(10_000)
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    assert not read and longest < 1, longest
+    seen = agent.scrape()
+    assert not seen.series("neural_device_samples_total", device="lsl/waits")
+    assert agent.told().count("makes its program wait for each reader") == 1
+    agent.stop()
+    # Who is asked to reads it.
+    watch(agent, lab, read_blocking=True)
+    agent.until(lambda s: s.value("neural_stream_blocking", stream="waits") == 1)
+    wait_until(lambda: push(1)[0], 20)
+    push(500)
+    seen = agent.until(lambda s: samples(s, "waits") >= 500)
+    whole(seen, "waits")
+
+
+def test_an_outlet_that_copies_is_read(agent, lab):
+    lab.outlet(name="EEG", forever=True)
+    watch(agent, lab)
+    seen = agent.until(lambda s: samples(s, "EEG") > 100 and s.series("neural_stream_blocking", stream="EEG"))
+    assert seen.value("neural_stream_blocking", stream="EEG") == 0
+
+
 def test_an_outlet_is_killed_and_comes_back(agent, lab):
     watch(agent, lab, expect=["EEG"])
     missing = agent.until(lambda s: s.series("neural_stream_present", stream="EEG"))
@@ -561,6 +696,11 @@ def test_a_refusal_is_no_return(agent, lab, liar):
     seen = agent.until(lambda s: s.value("neural_stream_reconnects_total", stream="EEG") >= 1)
     assert seen.value("neural_stream_reconnects_total", stream="EEG") == 1
     assert samples(seen, "EEG") == 3 and seen.value("neural_source_up", source="lsl/EEG") == 1
+    # It is a link that ended, and no command of a device that failed.
+    assert not seen.series("neural_device_answer_failures_total", device="lsl/EEG") or seen.value(
+        "neural_device_answer_failures_total", device="lsl/EEG") == 0
+    assert seen.value("neural_source_other_messages_total", source="lsl/EEG") >= 2
+    assert seen.value("neural_source_faults_total", source="lsl/EEG") == 0
 
 
 def test_two_streams_of_one_name_are_two(agent, lab):
@@ -574,6 +714,29 @@ def test_two_streams_of_one_name_are_two(agent, lab):
     assert seen.value("neural_streams_same_id", source="lsl") == 0
     lab.outlet(name="other", id="a")
     agent.until(lambda s: s.value("neural_streams_same_id", source="lsl") == 2)
+
+
+def test_streams_of_one_name_keep_their_order(agent, lab):
+    ids = ["third", "first", "second"]
+    for channels, name in enumerate(ids, 1):
+        lab.outlet(name="user1", id=name, channels=channels)
+    found = listed(lab)["streams"]
+    assert [one["source_id"] for one in found] == sorted(ids)
+    assert len({one["config"] for one in found}) == 3 and all(one["source_id"] in one["config"] for one in found)
+    for start in range(3):
+        watch(agent, lab, mode="presence")
+        seen = agent.until(lambda s: len(s.series("neural_stream_channels")) == 3)
+        channels = [seen.value("neural_stream_channels", stream=name) for name in ("user1", "user1#2", "user1#3")]
+        assert channels == [2, 3, 1], start
+        agent.stop()
+    # Each line finds exactly the one that it was printed for.
+    file = lab.folder / "lines.yml"
+    agent.configure([{"lsl": json.loads(one["config"].removeprefix("- lsl: "))} for one in found])
+    assert file.parent.exists()
+    agent.start()
+    seen = agent.until(lambda s: len(s.series("neural_stream_channels")) == 3)
+    told = {s.labels["source"]: s.value for s in seen.series("neural_stream_channels")}
+    assert sorted(told.values()) == [1, 2, 3] and len(told) == 3, told
 
 
 def test_more_streams_than_there_are_ports(agent, lab):
@@ -641,7 +804,8 @@ class Liar:
     """An outlet over plain sockets. It answers to questions as it is told to, on one of the known ports."""
 
     def __init__(self, lab: Lab, name: str, answer: bytes | None = None, ahead: float = 0.0, full: bytes | None = None,
-                 info: str | None = None, channels: int = 2, version: str = "1.10"):
+                 info: str | None = None, channels: int = 2, version: str = "1.10", encoding: str = "utf-8"):
+        self.encoding = encoding
         self.udp, self.tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
         for port in range(16603, 16580, -1):
             try:
@@ -677,7 +841,7 @@ class Liar:
             lines = words.decode().split("\r\n")
             if lines[0] == "LSL:shortinfo":
                 port, number = lines[2].split()
-                self.udp.sendto(f"{number}\r\n{self.info}".encode(), (sender[0], int(port)))
+                self.udp.sendto(f"{number}\r\n{self.info}".encode(self.encoding), (sender[0], int(port)))
             elif lines[0] == "LSL:timedata":
                 self.udp.sendto(f" {lines[1]} {came} {time.monotonic() + self.ahead}".encode(), sender)
 
@@ -697,7 +861,7 @@ class Liar:
             asked = peer.recv(4096)
             if asked.startswith(b"LSL:fullinfo"):
                 try:
-                    peer.sendall(self.info.encode() if self.full is None else self.full)
+                    peer.sendall(self.info.encode(self.encoding) if self.full is None else self.full)
                 except OSError:
                     pass
                 return
@@ -788,3 +952,22 @@ def test_a_clock_that_is_ahead_and_is_set(agent, lab, liar):
     seen = agent.until(lambda s: s.value("neural_stream_clock_jumps_total", stream="ahead") >= 1, 40)
     seen = agent.until(lambda s: abs(s.value(offset, stream="ahead") + 7.5) < 0.1, 40)
     assert seen.value("neural_stream_clock_jumps_total", stream="ahead") <= 2
+
+
+def test_what_can_be_read_is_kept(agent, lab, liar):
+    """Descriptions of programs that write as their country does, and that nobody checked."""
+    comma = liar("comma", version="1,1000000000000")
+    latin = liar("M\u00fcller", encoding="latin-1")
+    long = liar("long")
+    channels = "".join(f"<channel><label>{label}</label><unit>{unit}</unit></channel>" for label, unit in (("x" * 200, "MicroVolts"), ("Cz", "\u00b5V")))
+    long.full = long.info.replace("<desc/>", f"<desc><channels>{channels}</channels></desc>").encode("latin-1")
+    for one in (comma, latin, long):
+        one.answer = one.greeting() + one.patterns() + b"\x02" + struct.pack("<dff", 1.0, 1.0, 2.0)
+    watch(agent, lab)
+    seen = agent.until(lambda s: all(samples(s, name) == 1 for name in ("comma", "M\u00fcller", "long")))
+    assert seen.series("neural_stream_channel_info", stream="long", channel="1", label="x" * 128, unit="MicroVolts")
+    assert seen.series("neural_stream_channel_info", stream="long", channel="2", label="Cz", unit="\u00b5V")
+    for one, field in ((comma, "<version>"), (latin, "<name>"), (long, "<label>")):
+        place = one.udp.getsockname() if one is not long else one.tcp.getsockname()
+        lines = [line for line in agent.told().splitlines() if f"{place[0]}:{place[1]}" in line and field in line]
+        assert len(lines) == 1, agent.told()

@@ -32,6 +32,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &LOW_RATE,
         &LATE,
         &AHEAD,
+        &WRONG_UNIT,
         &BACKLOG,
         &CLOCK_JUMP,
         &DRIFT,
@@ -39,6 +40,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &SAME_NAME,
         &SAME_ID,
         &REFUSED,
+        &BLOCKING,
     ],
 };
 
@@ -153,7 +155,7 @@ static GAPS: Alert = Alert {
     keep_firing: 120,
     summary: "The stream {{ $labels.stream }} on {{ $labels.instance }} has holes",
     description: "By its timestamps {{ $value | humanizePercentage }} of its samples are missing over five minutes; ${stream_missing} may be, beyond ${stream_missing_critical} a recording is not worth having.",
-    meaning: "Timestamps jump by more than one period. Either the program behind the stream lost samples of its device, or it stamps when it pushes and was late, or the agent was too slow and the outlet dropped what it could not send: LSL drops silently and counts nothing.",
+    meaning: "Timestamps jump, and the samples around do not make up for it. Either the program behind the stream lost samples of its device, or the agent was too slow and the outlet dropped what it could not send: LSL drops silently and counts nothing. A program that pushes in groups or was late for a while does not fire this: see `neural_stream_irregular_samples_total`.",
     immediate: &[
         "See whether the agent was late at the time: `NeuralStreamBacklog`, and the age of samples.",
         "See whether the device behind the stream loses packets.",
@@ -334,6 +336,57 @@ static AHEAD: Alert = Alert {
             ("neural_stream_ahead_samples_total{source='lsl',stream='marks',machine=''}", "0x20"),
         ],
     ),
+    ..Alert::BLANK
+};
+
+static WRONG_UNIT: Alert = Alert {
+    name: "NeuralStreamWrongUnit",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_stream_wrong_unit == 1"),
+    keep_firing: 60,
+    summary: "The timestamps of {{ $labels.stream }} on {{ $labels.instance }} are not in seconds",
+    description: "They step by a thousand, a million or a milliard times the period that its rate says, or by one a sample. In a recording the stream does not lie where it belongs beside others.",
+    meaning: "LSL's timestamps are seconds of `local_clock()`. The program behind the stream pushes what it has: milliseconds of its device, microseconds of its own clock, or the number of the sample. No sample is lost by that, but neither its age nor its rate can be told, and no recorder can put the stream beside others.",
+    immediate: &[
+        "See how the program stamps: `push_sample(x)` and `push_sample(x, local_clock())` are right.",
+        "Mark the recording: the stream's timestamps are not on the scale of the others.",
+    ],
+    short_term: &[
+        "Divide what the program stamps with by 1,000 or 1,000,000, and add how far that clock is from `local_clock()`.",
+    ],
+    long_term: &["Leave stamps to LSL where the program has no better ones."],
+    queries: &["neural_stream_wrong_unit", "neural_stream_nominal_rate_hertz"],
+    related: &["NeuralStreamAhead", "NeuralStreamLowRate"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_wrong_unit{source='lsl',stream='EEG',machine=''}", "0x3 1x15")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "1",
+    ),
+    quiet: Case::quiet(10, &[("neural_stream_wrong_unit{source='lsl',stream='EEG',machine=''}", "0x15")]),
+    ..Alert::BLANK
+};
+
+static BLOCKING: Alert = Alert {
+    name: "NeuralStreamBlocking",
+    level: Level::new(Severity::Low, Priority::P3, 60, "neural_stream_blocking == 1"),
+    summary: "The outlet of {{ $labels.stream }} waits for its readers, seen from {{ $labels.instance }}",
+    description: "Its program stands still while one of its readers does. Its samples are read only where `read_blocking` says so.",
+    meaning: "The program made its outlet with `transp_sync_blocking`: a push writes to each reader and waits until all took it, for up to ten seconds. A recorder or viewer that hangs holds up acquisition, and so would the agent when its machine is busy. So the agent looks whether the stream is there and asks for its time, and reads no samples unless it is told to.",
+    immediate: &["See who reads the stream: each of them can hold it up."],
+    short_term: &[
+        "Make the outlet without the flag, if the program can afford a copy of each sample.",
+        "Or let the agent read it, with `read_blocking: true`, on a machine that is never too busy.",
+    ],
+    long_term: &[],
+    queries: &["neural_stream_blocking"],
+    related: &["NeuralStreamBacklog", "NeuralStreamStalled"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_blocking{source='lsl',stream='EEG',machine=''}", "0x3 1x12")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "1",
+    ),
+    quiet: Case::quiet(10, &[("neural_stream_blocking{source='lsl',stream='EEG',machine=''}", "0x15")]),
     ..Alert::BLANK
 };
 

@@ -4,6 +4,9 @@
 //! `desc/channels/channel/{label,unit,type}`. What is not known is passed over; what is claimed is believed only
 //! within bounds.
 
+use std::borrow::Cow;
+
+use super::unit;
 use super::xml::{Piece, Reader};
 use crate::event::FaultKind;
 
@@ -13,6 +16,10 @@ pub const DESCRIPTION: usize = 1 << 20;
 const FIELD: (usize, usize) = (1024, 128);
 /// The highest rate that is believed, hertz.
 const FASTEST: f64 = 1e6;
+/// Odd fields that are told.
+const ODD: usize = 16;
+/// Where characters stand for bytes that are no UTF-8: in an area that is nobody's.
+const FOREIGN: u32 = 0xf_f000;
 
 /// What the values of a stream are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -100,6 +107,31 @@ pub struct Info {
     pub service_port_v6: u16,
     /// What the full description says of channels; at most as many as there are.
     pub described: Vec<Channel>,
+    /// What of the description is not as it should be, and was read as far as it can be.
+    pub odd: Vec<Odd>,
+}
+
+/// A field of a description that is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Odd {
+    /// Its name; `description` for all of it.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub kind: FaultKind,
+}
+
+impl std::fmt::Display for Odd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { field, kind } = self;
+        let why = match kind {
+            FaultKind::Encoding => "is not UTF-8; it is read as Latin-1",
+            FaultKind::TooLong => "is too long",
+            FaultKind::MissingField => "is missing",
+            FaultKind::BadValue => "is no such number or word",
+            _ => "cannot be read",
+        };
+        write!(f, "<{field}> {why}")
+    }
 }
 
 /// A channel, in the words of whoever made the stream.
@@ -114,37 +146,36 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// What a value is to be multiplied with to be volts; `None` if it is no voltage. The spellings are those of
-    /// XDF's convention and of the programs that stream.
+    /// What a value is to be multiplied with to be volts; `None` if it is no voltage.
     #[must_use]
     pub fn volts(&self) -> Option<f32> {
-        Some(match self.unit.trim() {
-            "V" | "volt" | "volts" | "Volts" => 1.0,
-            "mV" | "millivolt" | "millivolts" => 1e-3,
-            // Two letters look like mu: the micro sign and the Greek one.
-            "uV" | "\u{b5}V" | "\u{3bc}V" | "microvolt" | "microvolts" | "Microvolts" => 1e-6,
-            "nV" | "nanovolt" | "nanovolts" => 1e-9,
-            _ => return None,
-        })
+        unit::volts(&self.unit, &self.kind)
     }
 }
 
 impl Info {
-    /// Reads a description, short or full.
+    /// Reads a description, short or full. What is odd in it is kept as far as it can be read, and told in
+    /// [`odd`](Self::odd).
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse(bytes: &[u8]) -> Result<Self, FaultKind> {
+    /// What is wrong with it, if it says too little to follow the stream.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Odd> {
+        let whole = |kind| Odd { field: "description", kind };
         if bytes.len() > DESCRIPTION {
-            return Err(FaultKind::TooLong);
+            return Err(whole(FaultKind::TooLong));
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| FaultKind::Encoding)?;
+        let text = foreign(bytes);
         let mut info = Self::default();
         let mut channels = None;
         // Whether the channel that is read is one of those that the stream has.
         let mut counted = false;
-        let mut reader = Reader::new(text);
-        while let Some(piece) = reader.next().map_err(|_| FaultKind::Syntax)? {
+        let mut reader = Reader::new(&text);
+        let broken = loop {
+            let piece = match reader.next() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break None,
+                Err(_) => break Some(whole(FaultKind::Syntax)),
+            };
             match piece {
                 Piece::Open(_) if reader.open() == ["info", "desc", "channels", "channel"] => {
                     counted = info.described.len() < usize::from(info.channels);
@@ -155,65 +186,124 @@ impl Info {
                 Piece::Open(_) | Piece::Close => {}
                 Piece::Text(text) => match reader.open() {
                     ["info", "channel_count"] => {
-                        let count: u32 = number(&text)?;
-                        info.channels = u16::try_from(count).map_err(|_| FaultKind::BadValue)?;
+                        info.channels = number(&text)
+                            .filter(|count| *count > 0)
+                            .ok_or(Odd { field: "channel_count", kind: FaultKind::BadValue })?;
                         channels = Some(info.channels);
                     }
                     ["info", field] => info.set(field, &text)?,
-                    ["info", "desc", "channels", "channel", field] => {
-                        if let Some(channel) = info.described.last_mut().filter(|_| counted) {
-                            let place = match *field {
-                                "label" => &mut channel.label,
-                                "unit" => &mut channel.unit,
-                                "type" => &mut channel.kind,
-                                _ => continue,
-                            };
-                            *place = field_of(&text, FIELD.1)?;
-                        }
-                    }
+                    ["info", "desc", "channels", "channel", field] if counted => info.describe(field, &text),
                     _ => {}
                 },
             }
+        };
+        let needed = [
+            ("name", info.name.is_empty()),
+            ("uid", info.uid.is_empty()),
+            ("channel_count", channels.is_none()),
+        ];
+        if let Some((field, _)) = needed.iter().find(|(_, missing)| *missing) {
+            return Err(broken.unwrap_or(Odd { field, kind: FaultKind::MissingField }));
         }
-        if info.name.is_empty() || info.uid.is_empty() || channels.is_none() {
-            return Err(FaultKind::MissingField);
-        }
-        if info.channels == 0 || !(0.0..=FASTEST).contains(&info.rate) {
-            return Err(FaultKind::BadValue);
+        if let Some(odd) = broken {
+            // The channels that were described until there are those that they are.
+            info.odd(odd.field, odd.kind);
         }
         // A number of channels may have been claimed twice.
         info.described.truncate(info.channels.into());
         Ok(info)
     }
 
-    fn set(&mut self, field: &str, text: &str) -> Result<(), FaultKind> {
-        let words = match field {
-            "name" => &mut self.name,
-            "type" => &mut self.kind,
-            "source_id" => &mut self.source_id,
-            "uid" => &mut self.uid,
-            "session_id" => &mut self.session,
-            "hostname" => &mut self.hostname,
+    /// Something is not as it should be, and was read as far as it can be.
+    fn odd(&mut self, field: &'static str, kind: FaultKind) {
+        let odd = Odd { field, kind };
+        if self.odd.len() < ODD && !self.odd.contains(&odd) {
+            self.odd.push(odd);
+        }
+    }
+
+    fn set(&mut self, field: &str, text: &str) -> Result<(), Odd> {
+        let (name, words) = match field {
+            "name" => ("name", &mut self.name),
+            "type" => ("type", &mut self.kind),
+            "source_id" => ("source_id", &mut self.source_id),
+            "session_id" => ("session_id", &mut self.session),
+            "hostname" => ("hostname", &mut self.hostname),
+            "uid" => {
+                let (uid, odd) = words_of(text, FIELD.0);
+                // Who would be asked for it by another one would say that it is not here.
+                return match odd {
+                    Some(kind) => Err(Odd { field: "uid", kind }),
+                    None => {
+                        self.uid = uid;
+                        Ok(())
+                    }
+                };
+            }
             "channel_format" => {
                 let found = Format::ALL.iter().find(|(name, _)| *name == text.trim());
-                self.format = found.map(|(_, format)| *format).ok_or(FaultKind::BadValue)?;
+                let odd = Odd { field: "channel_format", kind: FaultKind::BadValue };
+                self.format = found.map(|(_, format)| *format).ok_or(odd)?;
                 return Ok(());
             }
-            "nominal_srate" => return number(text).map(|rate| self.rate = rate),
-            "created_at" => return number(text).map(|created| self.created = created),
-            "version" => {
-                let version: f64 = number(text)?;
-                self.version = (version.clamp(0.0, 1e6) * 100.0).round() as u32;
+            _ => {
+                self.count(field, text);
                 return Ok(());
             }
-            "v4data_port" => return number(text).map(|port| self.data_port = port),
-            "v4service_port" => return number(text).map(|port| self.service_port = port),
-            "v6data_port" => return number(text).map(|port| self.data_port_v6 = port),
-            "v6service_port" => return number(text).map(|port| self.service_port_v6 = port),
-            _ => return Ok(()),
         };
-        *words = field_of(text, FIELD.0)?;
+        let odd;
+        (*words, odd) = words_of(text, FIELD.0);
+        if let Some(kind) = odd {
+            self.odd(name, kind);
+        }
         Ok(())
+    }
+
+    /// A number that the stream can be followed without.
+    fn count(&mut self, field: &str, text: &str) {
+        let odd = match field {
+            "nominal_srate" => {
+                let rate = real(text).filter(|(rate, _)| (0.0..=FASTEST).contains(rate));
+                self.rate = rate.map_or(0.0, |(rate, _)| rate);
+                ("nominal_srate", rate.is_none_or(|(_, odd)| odd))
+            }
+            "created_at" => {
+                let created = real(text);
+                self.created = created.map_or(0.0, |(created, _)| created);
+                ("created_at", created.is_none_or(|(_, odd)| odd))
+            }
+            "version" => {
+                let version = real(text);
+                // What everybody has spoken for ten years.
+                let hundred = version.map_or(1.1, |(version, _)| version.clamp(0.0, 1e6)) * 100.0;
+                self.version = hundred.round() as u32;
+                ("version", version.is_none_or(|(_, odd)| odd))
+            }
+            "v4data_port" => ("v4data_port", port(text, &mut self.data_port)),
+            "v4service_port" => ("v4service_port", port(text, &mut self.service_port)),
+            "v6data_port" => ("v6data_port", port(text, &mut self.data_port_v6)),
+            "v6service_port" => ("v6service_port", port(text, &mut self.service_port_v6)),
+            _ => return,
+        };
+        if odd.1 {
+            self.odd(odd.0, FaultKind::BadValue);
+        }
+    }
+
+    /// A field of the channel that is described.
+    fn describe(&mut self, field: &str, text: &str) {
+        let Some(channel) = self.described.last_mut() else { return };
+        let (name, place) = match field {
+            "label" => ("label", &mut channel.label),
+            "unit" => ("unit", &mut channel.unit),
+            "type" => ("channel type", &mut channel.kind),
+            _ => return,
+        };
+        let odd;
+        (*place, odd) = words_of(text, FIELD.1);
+        if let Some(kind) = odd {
+            self.odd(name, kind);
+        }
     }
 
     /// By what values of each channel are multiplied to be volts. `None` unless all channels are voltages.
@@ -223,6 +313,15 @@ impl Info {
             return None;
         }
         self.described.iter().map(Channel::volts).collect()
+    }
+
+    /// What stays the same from one start to the next, as far as there is such a thing, to put streams in order by.
+    #[must_use]
+    pub fn lasting(&self) -> impl Ord + '_ {
+        let Self { name, hostname, source_id, kind, channels, format, rate, created, uid, .. } = self;
+        // Rates and times are no NaN and not negative, and so in order as bits.
+        let (rate, created) = (rate.to_bits(), created.to_bits());
+        (name, hostname, source_id, kind, channels, format.name(), rate, created, uid)
     }
 
     /// Whether this has the name of `other`, on the same machine.
@@ -245,12 +344,61 @@ impl Info {
     }
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> Result<T, FaultKind> {
-    text.trim().parse().map_err(|_| FaultKind::BadValue)
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.trim().parse().ok()
 }
 
-fn field_of(text: &str, most: usize) -> Result<String, FaultKind> {
-    if text.len() > most { Err(FaultKind::TooLong) } else { Ok(text.trim().to_owned()) }
+/// A number with a fraction, and whether it was written as it should not be: with a comma, by a program that writes
+/// numbers as its country does.
+fn real(text: &str) -> Option<(f64, bool)> {
+    let text = text.trim();
+    match text.split_once(',') {
+        Some((whole, fraction)) => {
+            let plain = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
+            let number = if plain(fraction) { number(&format!("{whole}.{fraction}")) } else { None };
+            number.map(|number| (number, true))
+        }
+        None => number(text).map(|number| (number, false)),
+    }
+}
+
+/// Reads a port; says whether it is none.
+fn port(text: &str, to: &mut u16) -> bool {
+    let port = number(text);
+    *to = port.unwrap_or_default();
+    port.is_none()
+}
+
+/// The text of a description. Bytes that are no UTF-8 become characters that nobody has, so that it is known where they
+/// were until [`words_of`] makes of them what they are in Latin-1.
+fn foreign(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(2 * bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(FOREIGN + u32::from(*byte))));
+    }
+    Cow::Owned(text)
+}
+
+/// The words of a field, so many bytes at most, and what is odd about them.
+fn words_of(text: &str, most: usize) -> (String, Option<FaultKind>) {
+    let mut odd = None;
+    let known = |c: char| match u32::from(c).checked_sub(FOREIGN).and_then(|byte| u8::try_from(byte).ok()) {
+        Some(byte) => {
+            odd = Some(FaultKind::Encoding);
+            char::from(byte)
+        }
+        None => c,
+    };
+    let mut words: String = text.trim().chars().map(known).collect();
+    if words.len() > most {
+        words.truncate(words.floor_char_boundary(most));
+        odd = Some(FaultKind::TooLong);
+    }
+    (words, odd)
 }
 
 #[cfg(test)]
@@ -287,27 +435,39 @@ mod tests {
 
     #[test]
     fn what_is_claimed_has_bounds() {
-        let with =
-            |from: &str, to: &str| Info::parse(FULL.replace(from, to).as_bytes()).map(|info| info.channels);
+        let read = |from: &str, to: &str| Info::parse(FULL.replace(from, to).as_bytes());
+        let with = |from: &str, to: &str| {
+            read(from, to).map(|info| info.channels).map_err(|odd| (odd.field, odd.kind))
+        };
         let count = "<channel_count>2<";
-        for (from, to, why) in [
-            (count, "<channel_count>0<", FaultKind::BadValue),
-            (count, "<channel_count>4000000000<", FaultKind::BadValue),
-            (count, "<channel_count>-1<", FaultKind::BadValue),
-            (count, "<other>2<", FaultKind::Syntax),
-            ("<uid>", "<!DOCTYPE x>", FaultKind::Syntax),
-            (">float32<", ">float16<", FaultKind::BadValue),
-            (">100.0000000000000<", ">-1<", FaultKind::BadValue),
-            (">100.0000000000000<", ">NaN<", FaultKind::BadValue),
-            (">100.0000000000000<", ">1e300<", FaultKind::BadValue),
-            (">16572<", ">70000<", FaultKind::BadValue),
-            (">x<", "><", FaultKind::MissingField),
+        for (from, to, field, why) in [
+            (count, "<channel_count>0<", "channel_count", FaultKind::BadValue),
+            (count, "<channel_count>4000000000<", "channel_count", FaultKind::BadValue),
+            (count, "<channel_count>-1<", "channel_count", FaultKind::BadValue),
+            (count, "<other>2<", "description", FaultKind::Syntax),
+            ("<uid>", "<!DOCTYPE x>", "description", FaultKind::Syntax),
+            (">float32<", ">float16<", "channel_format", FaultKind::BadValue),
+            (">x<", "><", "name", FaultKind::MissingField),
         ] {
-            assert_eq!(with(from, to), Err(why), "{to}");
+            assert_eq!(with(from, to), Err((field, why)), "{to}");
         }
-        assert_eq!(with(">C0<", &format!(">{}<", "x".repeat(200))), Err(FaultKind::TooLong));
-        assert_eq!(Info::parse(&vec![b' '; DESCRIPTION + 1]), Err(FaultKind::TooLong));
-        assert_eq!(Info::parse(b"\xff"), Err(FaultKind::Encoding));
+        // What the stream can be followed without is kept as far as it can be read.
+        for (from, to, field, why) in [
+            (">100.0000000000000<", ">-1<", "nominal_srate", FaultKind::BadValue),
+            (">100.0000000000000<", ">NaN<", "nominal_srate", FaultKind::BadValue),
+            (">100.0000000000000<", ">1e300<", "nominal_srate", FaultKind::BadValue),
+            ("<v4data_port>16573<", "<v4data_port>70000<", "v4data_port", FaultKind::BadValue),
+        ] {
+            let info = read(from, to).unwrap();
+            assert_eq!(info.odd.first(), Some(&Odd { field, kind: why }), "{to}");
+            assert!(info.rate == 0.0 || info.data_port == 0, "{to}");
+        }
+        let long = read(">C0<", &format!(">{}<", "x".repeat(200))).unwrap();
+        assert_eq!((long.described[0].label.len(), &*long.described[1].label), (128, "C1"));
+        assert_eq!(long.odd, [Odd { field: "label", kind: FaultKind::TooLong }]);
+        let many = Info::parse(&vec![b' '; DESCRIPTION + 1]);
+        assert_eq!(many, Err(Odd { field: "description", kind: FaultKind::TooLong }));
+        assert_eq!(Info::parse(b"\xff"), Err(Odd { field: "description", kind: FaultKind::Syntax }));
         // A description with more channels than the stream has.
         assert_eq!(with(count, "<channel_count>1<"), Ok(1));
         let more = FULL.replace(count, "<channel_count>1<");
@@ -318,5 +478,32 @@ mod tests {
         // Half of the channels are no voltages.
         let half = FULL.replacen("microvolts", "g", 1);
         assert_eq!(Info::parse(half.as_bytes()).unwrap().volts(), None);
+    }
+
+    #[test]
+    fn what_can_be_read_is_kept_and_what_is_odd_is_named() {
+        let comma = FULL.replace("<version>1.100000000000000<", "<version>1,100000000000000<");
+        let comma = comma.replace(">100.0000000000000<", ">99,5<");
+        assert_ne!(comma, FULL);
+        let info = Info::parse(comma.as_bytes()).unwrap();
+        assert_eq!((info.version, info.rate), (110, 99.5));
+        let told: Vec<_> = info.odd.iter().map(|odd| odd.field).collect();
+        assert!(told.contains(&"version") && told.contains(&"nominal_srate") && told.len() == 2, "{told:?}");
+        assert!(!info.described.is_empty() && info.volts().is_some());
+        for (text, real) in [("1,2,3", None), ("1.000,5", None), ("x", None), ("1,", Some((1.0, true)))] {
+            assert_eq!(super::real(text), real, "{text}");
+        }
+        // Windows programs of some years ago.
+        let latin = |text: &str| text.chars().map(|c| c as u32 as u8).collect::<Vec<u8>>();
+        let named = FULL.replace(">x<", ">M\u{fc}ller<").replace(">microvolts<", ">\u{b5}V<");
+        let info = Info::parse(&latin(&named)).unwrap();
+        assert_eq!((&*info.name, info.volts()), ("M\u{fc}ller", Some(vec![1e-6, 1e-6])));
+        let encoding = |field| Odd { field, kind: FaultKind::Encoding };
+        assert_eq!(info.odd, [encoding("name"), encoding("unit")]);
+        assert_eq!(encoding("unit").to_string(), "<unit> is not UTF-8; it is read as Latin-1");
+        // What breaks off among the channels has those that are there.
+        let (head, _) = FULL.split_once("C1").unwrap();
+        let info = Info::parse(head.as_bytes()).unwrap();
+        assert_eq!((&*info.described[0].label, info.odd[0].field), ("C0", "description"));
     }
 }

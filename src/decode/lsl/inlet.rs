@@ -8,7 +8,7 @@ use super::info::{DESCRIPTION, Format, Info};
 use super::stamps::Stamps;
 use super::values;
 use crate::decode::{Decoder, Sink};
-use crate::event::{Answer, Body, Device, Fault, FaultKind, Rails, Samples};
+use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails, Samples};
 
 /// Bytes of the longest greeting that is read.
 const GREETING: usize = 16 << 10;
@@ -292,7 +292,7 @@ impl Inlet {
             return Err(FaultKind::TooLong);
         }
         let Some(text) = bytes.get(used..used + length) else { return Ok(0) };
-        let told = Info::parse(text)?;
+        let told = Info::parse(text).map_err(|odd| odd.kind)?;
         let same = told.channels == self.info.channels && told.format == self.info.format;
         if told.uid != self.info.uid || !same {
             return Err(FaultKind::BadValue);
@@ -416,7 +416,7 @@ impl Inlet {
         self.patterns += 1;
         if self.patterns == 2 {
             let bytes = std::mem::take(&mut self.open);
-            out(Body::Answer(Answer { bytes, failed: false, firmware: None }));
+            out(Body::Aside(Aside { bytes }));
             if let Some(device) = self.device() {
                 out(Body::Device(device));
             }
@@ -507,7 +507,7 @@ impl Decoder for Inlet {
             }
             if self.refused && self.open > 0 {
                 let bytes = std::mem::take(&mut self.open);
-                out(Body::Answer(Answer { bytes, failed: true, firmware: None }));
+                out(Body::Aside(Aside { bytes }));
             }
         }
         if self.broken() {

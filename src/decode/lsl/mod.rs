@@ -16,10 +16,11 @@ mod stamps;
 pub mod talk;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod values;
 mod xml;
 
 pub use clock::{Clock, Offset};
-pub use info::{Channel, DESCRIPTION, Format, Info};
+pub use info::{Channel, DESCRIPTION, Format, Info, Odd};
 pub use inlet::Inlet;
 pub use stamps::Stamps;

@@ -51,6 +51,8 @@ const SLACK: f64 = 0.25;
 const NEAR: (f64, f64) = (0.75, 0.2);
 /// Seconds within which a clock that was set back by less is expected to be set forth again.
 const FORTH: f64 = 1.0;
+/// What is beyond is no time, in whatever unit.
+const FARTHEST: f64 = 1e20;
 /// The largest hole, samples: at most what a float holds exactly.
 const MOST: f64 = 1e9;
 
@@ -139,7 +141,7 @@ impl Stamps {
     pub fn see(&mut self, stamp: Option<f64>) {
         self.samples += 1;
         self.since += 1;
-        let Some(stamp) = stamp.filter(|stamp| stamp.is_finite()) else {
+        let Some(stamp) = stamp.filter(|stamp| stamp.abs() < FARTHEST) else {
             self.deduce();
             return;
         };
@@ -204,7 +206,8 @@ impl Stamps {
 
     /// Samples that are missing are seen from here on.
     fn tolerance(&self, samples: u64) -> f64 {
-        let coarse = (HOLE / self.pace.period()).max(2.5).max(samples as f64 / 8.0).max(NOISE * self.pace.noise());
+        let coarse =
+            (HOLE / self.pace.period()).max(2.5).max(samples as f64 / 8.0).max(NOISE * self.pace.noise());
         // What is not in seconds has no tenth of one.
         let coarse = if self.in_seconds() == Some(false) { samples as f64 / 2.0 + 2.5 } else { coarse };
         if self.pace.is_even() { 0.5 } else { coarse }
@@ -221,7 +224,8 @@ impl Stamps {
         let home = if away.calm > 0 && !self.pace.is_even() { tolerance / 2.0 } else { tolerance };
         if self.level.abs() < home {
             // Of what was away the stamps were wrong, or were made up for.
-            self.irregular += away.jumps.0 + away.irregular + u64::from(self.is_odd(point.last) && before >= -home);
+            self.irregular +=
+                away.jumps.0 + away.irregular + u64::from(self.is_odd(point.last) && before >= -home);
             if away.calm == 0 {
                 self.prove(off.abs());
                 self.pace.see(point);
@@ -270,7 +274,7 @@ impl Stamps {
         let stays =
             away.calm > 0 && level >= away.mark - slack && (level > 0.0 || level <= away.mark + slack);
         if stays {
-            away.calm += 1;
+            away.calm = away.calm.saturating_add(1);
             self.pace.hold(point);
         } else {
             self.pace.let_go();

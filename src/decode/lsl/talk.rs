@@ -48,7 +48,7 @@ pub fn answer(datagram: &[u8]) -> Result<(u64, &[u8]), FaultKind> {
 /// What is wrong with it.
 pub fn stream(datagram: &[u8]) -> Result<(u64, Info), FaultKind> {
     let (id, description) = answer(datagram)?;
-    Ok((id, Info::parse(description)?))
+    Ok((id, Info::parse(description).map_err(|odd| odd.kind)?))
 }
 
 /// Which start of a stream a description is of, without reading the rest: a start that is known says nothing new.
@@ -79,6 +79,30 @@ pub fn ask_samples(info: &Info, buffer: u32) -> Vec<u8> {
          Hostname: neural-exporter\r\nSource-Id: {source_id}\r\nSession-Id: {session}\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// What is sent to learn whether an outlet makes its program wait for each reader. Such an outlet of liblsl (1.18:
+/// `transp_sync_blocking`) writes what it has in memory and cannot speak protocol 1.00, which this asks for by claiming
+/// other floats. There is nothing else on the wire that tells it from others.
+#[must_use]
+pub fn ask_blocking(uid: &str) -> Vec<u8> {
+    format!(
+        "LSL:streamfeed/110 {uid}\r\nNative-Byte-Order: 1234\r\nEndian-Performance: 0\r\nHas-IEEE754-Floats: 0\r\n\
+         Supports-Subnormals: 1\r\nData-Protocol-Version: 110\r\nMax-Buffer-Length: 1\r\nMax-Chunk-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The status of an answer that samples follow.
+pub const FOUND: u16 = 200;
+
+/// The status that an answer begins with: 200 if there are samples, 404 if there is no such stream, 505 if it speaks
+/// otherwise. `None` if it begins with none.
+#[must_use]
+pub fn status(answer: &[u8]) -> Option<u16> {
+    let line = answer.strip_prefix(b"LSL/")?;
+    let line = std::str::from_utf8(line.get(..line.len().min(16))?).ok()?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// The question what time it is, asked at `sent` seconds of this machine's clock.
@@ -125,6 +149,13 @@ mod tests {
         let asked = String::from_utf8(ask_samples(&info, 500)).unwrap();
         assert!(asked.starts_with(&format!("LSL:streamfeed/110 {}\r\n", info.uid)), "{asked}");
         assert!(asked.contains("\r\nValue-Size: 4\r\n") && asked.ends_with("\r\n\r\n"), "{asked}");
+        assert!(ask_blocking("u").starts_with(b"LSL:streamfeed/110 u\r\n"));
+        let of = |answer: &[u8]| status(answer);
+        assert_eq!((of(b"LSL/110 404 Not found"), of(b"LSL/110 200 OK\r\nUID: x")), (Some(404), Some(200)));
+        assert_eq!(
+            (of(b"LSL/110"), of(b"HTTP/1.1 404"), of(b"\x7f\x01\x09"), of(b"")),
+            (None, None, None, None)
+        );
         let old = Info { version: 100, ..info };
         assert_eq!(ask_samples(&old, 500), b"LSL:streamfeed\r\n500 0\r\n");
     }

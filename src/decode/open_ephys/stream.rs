@@ -10,7 +10,7 @@
 use super::header::{CHANNELS, Content, Header};
 use super::zmtp::{self, Piece};
 use crate::decode::{Decoder, Sink};
-use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Rails, Samples};
+use crate::event::{Aside, Body, Device, Fault, FaultKind, Lost, Rails, Samples};
 
 /// Bytes of the longest part of a message.
 const PART: u64 = 1 << 20;
@@ -185,7 +185,7 @@ impl Stream {
                 return Ok(Ok(used));
             }
         }
-        out(Body::Answer(Answer { bytes: used as u64, failed: false, firmware: None }));
+        out(Body::Aside(Aside { bytes: used as u64 }));
         Ok(Ok(used))
     }
 
@@ -245,7 +245,7 @@ impl Stream {
             Some((content, channel)) => self.take(content, channel, payload, bytes, holed, out),
             None => {
                 self.counts.events += 1;
-                out(Body::Answer(Answer { bytes, failed: false, firmware: None }));
+                out(Body::Aside(Aside { bytes }));
                 Ok(())
             }
         }
@@ -334,7 +334,7 @@ impl Stream {
     /// The first block was none that is whole: the connection began in its midst.
     fn pass_over(&mut self, out: &mut Sink<'_>) {
         if let Some(Block { bytes, .. }) = self.first.take() {
-            out(Body::Answer(Answer { bytes, failed: false, firmware: None }));
+            out(Body::Aside(Aside { bytes }));
         }
     }
 

@@ -14,12 +14,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use super::ear::Ear;
 use super::probe;
 use super::settings::Mode;
 use super::target::{Life, Target};
 use crate::analysis::quality::{self, Judge};
+use crate::decode::Decoder;
 use crate::decode::lsl::{Clock, DESCRIPTION, Info, Inlet, Stamps, talk};
-use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Channel, Fault, FaultKind, Link, Stream, StreamClock, StreamName, StreamState};
 use crate::source::pause::Pause;
 use crate::source::{Feed, now};
@@ -57,6 +58,7 @@ pub(super) struct Follower {
     pub(super) stream: String,
     pub(super) host: String,
     pub(super) mode: Mode,
+    pub(super) read_blocking: bool,
     pub(super) signal: quality::Settings,
     pub(super) target: watch::Receiver<Option<Arc<Target>>>,
     pub(super) life: Arc<Life>,
@@ -74,6 +76,8 @@ impl Follower {
             ages: Vec::with_capacity(AGES),
             known: Known::default(),
             seen: None,
+            blocking: None,
+            odd: None,
             up: false,
             clock: &clock,
             of: self,
@@ -101,6 +105,10 @@ struct Following<'c> {
     known: Known,
     /// The start of the stream that was met last.
     seen: Option<String>,
+    /// The start of the stream whose outlet was asked whether it waits for readers, and whether it does.
+    blocking: Option<(String, bool)>,
+    /// The start of the stream of whose full description it was told what is odd.
+    odd: Option<String>,
     up: bool,
 }
 
@@ -120,19 +128,22 @@ impl Following<'_> {
             #[expect(clippy::disallowed_methods, reason = "how long a connection lasts is measured here")]
             let began = Instant::now();
             match self.of.mode {
-                Mode::Presence | Mode::Markers => {
-                    let again = self.go_up(&target);
-                    self.tell(None, again.into(), None);
-                    self.stand(&target, None).await;
-                    continue;
-                }
-                Mode::Full => drop(self.connect(&target, None).await),
-                Mode::Decimate => {
+                Mode::Full if !self.is_left_alone(&target) => drop(self.connect(&target, None).await),
+                Mode::Decimate if !self.is_left_alone(&target) => {
                     if self.connect(&target, Some(began + LOOK.0)).await {
                         self.stand(&target, Some(began + LOOK.1)).await;
                         continue;
                     }
                 }
+                _ => {
+                    let again = self.go_up(&target);
+                    self.tell(None, again.into(), None);
+                    self.stand(&target, None).await;
+                    continue;
+                }
+            }
+            if self.is_left_alone(&target) {
+                continue;
             }
             self.go_down();
             if began.elapsed() > GOOD {
@@ -147,6 +158,32 @@ impl Following<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the outlet is one that waits for readers, and should not have to wait for this one.
+    fn is_left_alone(&self, target: &Target) -> bool {
+        let waits = self.blocking.as_ref().is_some_and(|(uid, waits)| *waits && *uid == target.info.uid);
+        waits && !self.of.read_blocking
+    }
+
+    /// Asks the outlet, once for each start, whether it waits for readers. Who does not answer does not.
+    async fn ask_blocking(&mut self, place: SocketAddr, info: &Info) {
+        let known = self.blocking.as_ref().is_some_and(|(uid, _)| *uid == info.uid);
+        // It copies texts, and cannot wait for who speaks protocol 1.00.
+        if known || info.format.size() == 0 || info.version < 110 {
+            return;
+        }
+        let waits = probe::waits(place, &info.uid).await;
+        if waits {
+            let source = self.of.feed.name();
+            let read = if self.of.read_blocking {
+                "its samples are read, as `read_blocking` says"
+            } else {
+                "it is watched without its samples; `read_blocking: true` reads them"
+            };
+            tracing::warn!(source, %place, "the outlet makes its program wait for each reader: {read}");
+        }
+        self.blocking = Some((info.uid.clone(), waits));
     }
 
     fn name(&self) -> StreamName<'_> {
@@ -255,7 +292,7 @@ impl Following<'_> {
     }
 
     /// The full description, or the short one that is there if there is no better.
-    async fn describe(&self, place: SocketAddr, short: &Info) -> Info {
+    async fn describe(&mut self, place: SocketAddr, short: &Info) -> Info {
         let ask = async {
             let mut peer = TcpStream::connect(place).await?;
             peer.write_all(talk::ASK_DESCRIPTION).await?;
@@ -265,7 +302,16 @@ impl Following<'_> {
         };
         // Who cannot be asked is told of where samples are asked for.
         let Ok(Ok(text)) = timeout(PATIENCE, ask).await else { return short.clone() };
-        match Info::parse(&text) {
+        let told = Info::parse(&text);
+        let odd = match &told {
+            Ok(full) => full.odd.iter().find(|odd| !short.odd.contains(odd)),
+            Err(odd) => Some(odd).filter(|_| !text.is_empty()),
+        };
+        if let Some(odd) = odd.filter(|_| self.odd.as_ref() != Some(&short.uid)) {
+            tracing::warn!(source = self.of.feed.name(), %place, "the description of a stream is odd: {odd}");
+            self.odd = Some(short.uid.clone());
+        }
+        match told {
             Ok(full) if full.uid == short.uid && full.is_as(short) => {
                 Info { data_port: short.data_port, service_port: short.service_port, ..full }
             }
@@ -274,8 +320,8 @@ impl Following<'_> {
                 short.clone()
             }
             Err(_) if text.is_empty() => short.clone(),
-            Err(kind) => {
-                self.fault(kind, text.len());
+            Err(odd) => {
+                self.fault(odd.kind, text.len());
                 short.clone()
             }
         }
@@ -336,18 +382,31 @@ impl Following<'_> {
                     let at = now();
                     silent = 0;
                     self.of.life.live();
+                    let bytes = buffer.get(..count).unwrap_or_default();
                     let first = !std::mem::replace(&mut met, true);
-                    let again = first && self.go_up(target);
-                    self.of.feed.take(at, buffer.get(..count).unwrap_or_default(), 1, ear);
-                    if first {
-                        // Who says that there is no such stream has not come back.
-                        self.tell(None, u64::from(again && !ear.inlet.refused()), None);
+                    if first && talk::status(bytes).is_none_or(|status| status == talk::FOUND) {
+                        // After the greeting: a program that waits for readers has one that reads all.
+                        if let Some(place) = target.data() {
+                            self.ask_blocking(place, info).await;
+                        }
+                        if self.is_left_alone(target) {
+                            break false;
+                        }
+                        let again = self.go_up(target);
+                        self.tell(None, again.into(), None);
                     }
+                    ear.inlet.stamps().came(probe::clock());
+                    self.of.feed.take(at, bytes, 1, ear);
                     let stamps = *ear.inlet.stamps();
                     if stamps.samples > samples {
                         samples = stamps.samples;
-                        self.age(stamps.last);
+                        // How old it is cannot be told of what is not in seconds.
+                        self.age(stamps.last.filter(|_| stamps.in_seconds() != Some(false)));
                         self.miss(stamps.missing);
+                    }
+                    if ear.inlet.refused() {
+                        tracing::debug!(source = self.of.feed.name(), "the outlet says that it has no such stream");
+                        break false;
                     }
                     if ear.broken() {
                         tracing::warn!(source = self.of.feed.name(), "the stream is not what it says it is");
@@ -426,6 +485,8 @@ impl Following<'_> {
             markers: if texts { grown(|known| known.stamps.samples) } else { 0 },
             gaps: grown(|known| known.stamps.gaps),
             missing: grown(|known| known.stamps.missing),
+            in_seconds: self.known.stamps.in_seconds(),
+            blocking: self.blocking.as_ref().map(|(_, waits)| *waits),
             irregular: grown(|known| known.stamps.irregular),
             backward: grown(|known| known.stamps.backward),
             not_finite: grown(|known| known.not_finite),
@@ -454,50 +515,4 @@ async fn read_after(time: Option<Instant>, peer: &mut TcpStream, buffer: &mut [u
         sleep_until(time).await;
     }
     peer.read(buffer).await
-}
-
-/// An inlet, and the judge of what it brings.
-struct Ear {
-    inlet: Inlet,
-    judge: Option<Judge>,
-    /// Whether samples are told, rather than judged alone: those of a look are no account of a stream.
-    aloud: bool,
-}
-
-impl Ear {
-    fn hear(&mut self, out: &mut Sink<'_>, with: impl FnOnce(&mut Inlet, &mut Sink<'_>)) {
-        let Self { inlet, judge, aloud } = self;
-        with(inlet, &mut |body| {
-            if let Some(judge) = judge {
-                judge.see(&body);
-            }
-            if *aloud || !matches!(body, Body::Device(_) | Body::Samples(_)) {
-                out(body);
-            }
-        });
-    }
-}
-
-impl Decoder for Ear {
-    fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        self.hear(out, |inlet, out| inlet.decode(bytes, out));
-        if let Some(judge) = &mut self.judge {
-            judge.tell(out);
-        }
-    }
-
-    fn end(&mut self, out: &mut Sink<'_>) {
-        self.hear(out, |inlet, out| inlet.end(out));
-        if let Some(judge) = &mut self.judge {
-            judge.end(out);
-        }
-    }
-
-    fn reflect(&mut self) -> bool {
-        self.judge.as_mut().is_some_and(Judge::reflect)
-    }
-
-    fn broken(&self) -> bool {
-        self.inlet.broken()
-    }
 }

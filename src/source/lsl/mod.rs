@@ -4,6 +4,7 @@
 //! little for it, and in the mode `presence` opens no data connection. Nothing is sent but questions; samples are
 //! judged here and go nowhere.
 
+mod ear;
 mod follow;
 mod probe;
 mod search;
@@ -233,7 +234,9 @@ impl Watcher {
             let mode = self.settings.wants(&heard.info).filter(|_| nobodys(&heard.info.uid))?;
             Some((heard.info.clone(), heard.from, mode))
         };
-        let new: Vec<_> = self.search.table().all().iter().filter_map(wanted).collect();
+        let mut new: Vec<_> = self.search.table().all().iter().filter_map(wanted).collect();
+        // Of several of one name each has the same number after it at each start of the agent.
+        new.sort_by(|one, other| one.0.lasting().cmp(&other.0.lasting()));
         for (info, from, mode) in new {
             let target = Some(Arc::new(Target { info: info.clone(), from }));
             let table = self.search.table();
@@ -310,6 +313,7 @@ impl Watcher {
             stream: stream.clone(),
             host: host.clone(),
             mode,
+            read_blocking: self.settings.read_blocking,
             signal: self.settings.signal,
             target: receiver,
             life: life.clone(),

@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 
 use super::settings::{Scope, Settings};
 use super::table::{Heard, Table};
-use crate::decode::lsl::{Info, talk};
+use crate::decode::lsl::{Info, Odd, talk};
 use crate::event::Fault;
 
 /// Questions between two look-ups of the names of peers, and after one that failed.
@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const EACH: (u64, u64) = (10, 3);
 /// Addresses of interfaces that a question goes out of, over IPv4 and over IPv6.
 const INTERFACES: usize = 32;
+/// Odd things that are told: whoever is on the network can say as many as it likes.
+const ODD: usize = 64;
 /// Questions between two looks for interfaces: a cable may be plugged in late.
 const LOOKS: u64 = 10;
 
@@ -48,6 +50,8 @@ pub struct Search {
     /// The number of the last question.
     round: u64,
     table: Table,
+    /// What was odd of whom: each is told once.
+    odd: Vec<(SocketAddr, Odd)>,
     buffer: Vec<u8>,
 }
 
@@ -68,9 +72,16 @@ impl Search {
             first_id: RandomState::new().build_hasher().finish() >> 1,
             round: 0,
             table: Table::default(),
+            odd: Vec::new(),
             buffer: vec![0; 1 << 16],
             settings: settings.clone(),
         })
+    }
+
+    /// How far away streams are looked for.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.settings.scope
     }
 
     /// The number of the last question.
@@ -157,7 +168,24 @@ impl Search {
             // What nobody asked for is not believed.
             Some(id.wrapping_sub(self.first_id)).filter(|round| (1..=self.round).contains(round))
         });
-        told.err().map(|kind| Fault { kind, bytes: length as u64 })
+        let odd = match &told {
+            Ok(None) => &[],
+            Ok(Some(heard)) => self.table.get(heard).map_or(&[][..], |heard| &heard.info.odd),
+            Err(odd) => std::slice::from_ref(odd),
+        };
+        for odd in odd {
+            if self.odd.len() < ODD && !self.odd.contains(&(from, *odd)) {
+                self.odd.push((from, *odd));
+                tracing::warn!(source = self.settings.name, %from, "what a stream says of itself is odd: {odd}");
+            }
+        }
+        told.err().map(|odd| Fault { kind: odd.kind, bytes: length as u64 })
+    }
+
+    /// What streams said of themselves that is not as it should be, and who said it.
+    #[must_use]
+    pub fn odd(&self) -> &[(SocketAddr, Odd)] {
+        &self.odd
     }
 
     /// Streams that answered.
@@ -184,25 +212,27 @@ impl Search {
     }
 }
 
-/// Puts an answer into the table, if it is one to a question of ours.
+/// Puts an answer into the table, if it is one to a question of ours. Gives which start of a stream is new by it.
 fn take(
     table: &mut Table,
     datagram: &[u8],
     from: SocketAddr,
     session: &str,
     round: impl FnOnce(u64) -> Option<u64>,
-) -> Result<(), crate::event::FaultKind> {
-    let (id, description) = talk::answer(datagram)?;
-    let Some(round) = round(id) else { return Ok(()) };
+) -> Result<Option<String>, Odd> {
+    let (id, description) = talk::answer(datagram).map_err(|kind| Odd { field: "answer", kind })?;
+    let Some(round) = round(id) else { return Ok(None) };
     // Each stream answers once for every way that the question took; it is read once.
     if talk::uid(description).is_some_and(|uid| table.renew(uid, from, round)) {
-        return Ok(());
+        return Ok(None);
     }
     let info = Info::parse(description)?;
-    if info.session == session {
-        table.hear(Heard { info, from, round });
+    if info.session != session {
+        return Ok(None);
     }
-    Ok(())
+    let uid = info.uid.clone();
+    table.hear(Heard { info, from, round });
+    Ok(Some(uid))
 }
 
 fn open(scope: Scope, alone: bool) -> io::Result<UdpSocket> {
@@ -392,6 +422,7 @@ mod tests {
             let told = take(&mut table, datagram.as_bytes(), from, session, |id| {
                 Some(id).filter(|id| (1..=9).contains(id))
             });
+            let told = told.map(|_| ()).map_err(|odd| (odd.field, odd.kind));
             (told, table.all().iter().map(|heard| heard.round).collect::<Vec<_>>())
         };
         assert_eq!(hear(10, text, "cap"), (Ok(()), vec![]));
@@ -399,6 +430,6 @@ mod tests {
         assert_eq!(hear(1, text, "cap"), (Ok(()), vec![1]));
         assert_eq!(hear(4, text, "cap"), (Ok(()), vec![4]));
         assert_eq!(hear(3, text, "cap"), (Ok(()), vec![4]));
-        assert_eq!(hear(5, "<info/>", "cap"), (Err(FaultKind::MissingField), vec![4]));
+        assert_eq!(hear(5, "<info/>", "cap"), (Err(("name", FaultKind::MissingField)), vec![4]));
     }
 }

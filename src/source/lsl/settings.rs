@@ -22,6 +22,10 @@ pub struct Settings {
     pub streams: Vec<Wanted>,
     /// How closely streams are followed.
     pub mode: Mode,
+    /// Whether samples are read of streams whose outlet makes its program wait for each reader, too (liblsl's
+    /// `transp_sync_blocking`, known from 1.18 on): when the agent stands still, that program does. Without this it is
+    /// looked whether such a stream is there, and what its clock shows.
+    pub read_blocking: bool,
     /// Names of streams that should be there.
     pub expect: Vec<String>,
     /// How the signal of a stream is judged.
@@ -37,6 +41,7 @@ impl Default for Settings {
             session: "default".to_owned(),
             streams: Vec::new(),
             mode: Mode::default(),
+            read_blocking: false,
             expect: Vec::new(),
             signal: quality::Settings::default(),
         }
@@ -102,6 +107,9 @@ pub struct Wanted {
     /// The machine that it is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// How many channels a sample of it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u16>,
     /// How closely it is followed, if not as the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
@@ -114,6 +122,7 @@ impl Wanted {
             && same(&self.kind, &info.kind)
             && same(&self.source_id, &info.source_id)
             && same(&self.hostname, &info.hostname)
+            && self.channels.is_none_or(|channels| channels == info.channels)
     }
 }
 

@@ -46,6 +46,7 @@ impl State {
             reconnects: restarts - std::mem::replace(&mut self.restarts, restarts),
             gaps: stamps.gaps - before.gaps,
             missing: stamps.missing - before.missing,
+            in_seconds: stamps.in_seconds(),
             irregular: stamps.irregular - before.irregular,
             backward: stamps.backward - before.backward,
             not_finite: not_finite - std::mem::replace(&mut self.not_finite, not_finite),

@@ -18,6 +18,8 @@ pub(super) const EVEN: f64 = 0.1;
 const RESTLESS: f64 = 0.3;
 /// Steps after which stamps that were even so far are, and those that were not.
 const PROVEN: (u32, u32) = (64, 600);
+/// The shortest period: what is shorter is noise.
+const SHORTEST: f64 = 1e-9;
 /// How near a period is to the declared one that is taken for it; one that is measured by few steps; by few uneven ones.
 const SAME: (f64, f64, f64) = (0.01, 0.1, 0.4);
 /// So many times as many samples as steps are off by are one step, for what is off then is little.
@@ -101,7 +103,8 @@ impl Pace {
         }
         self.known = true;
         let steps = self.steps.iter().take(self.count);
-        self.spoilt = steps.filter(|point| (each(point) / middle - 1.0).abs() > EVEN).count() > self.count / 2;
+        self.spoilt =
+            steps.filter(|point| (each(point) / middle - 1.0).abs() > EVEN).count() > self.count / 2;
         self.measure();
         Some((self.steps, self.count))
     }
@@ -172,8 +175,10 @@ impl Pace {
         }
         let steps = self.steps.iter().take(self.count).filter(|point| LIKE.contains(&(each(point) / middle)));
         let now = steps.fold((0.0, 0.0), |sum, point| (sum.0 + point.step, sum.1 + point.samples as f64));
+        // Nothing over nothing is no number.
         let period = |(took, brought): (f64, f64)| took / brought;
-        if !((period(self.long) / period(now) - 1.0).abs() < NEAR) {
+        let apart = (period(self.long) / period(now) - 1.0).abs();
+        if apart.is_nan() || apart >= NEAR {
             self.long = now;
         }
         let period = period(self.long);
@@ -183,7 +188,8 @@ impl Pace {
             (true, false) => SAME.1,
             (true, true) => SAME.2,
         };
-        self.period = if (period * self.nominal - 1.0).abs() < same { 1.0 / self.nominal } else { period };
+        let declared = (period * self.nominal - 1.0).abs() < same;
+        self.period = if declared { 1.0 / self.nominal } else { period.max(SHORTEST) };
     }
 
     /// By how many periods steps are off, as a rule.

@@ -190,7 +190,11 @@ fn programs_that_push_in_groups_lose_nothing() {
         for lost in [4, 30] {
             let all = (0..20_000).filter(|sample| sample / group != lost).map(pushed);
             let stamps = missing(all);
-            let right = if each >= HOLE && u64::from(20_000 / group) > u64::from(lost) + 4 { u64::from(group) } else { 0 };
+            let right = if each >= HOLE && u64::from(20_000 / group) > u64::from(lost) + 4 {
+                u64::from(group)
+            } else {
+                0
+            };
             let off = stamps.missing.abs_diff(right) as f64;
             assert!(off <= jitter * 250.0 + 1.0, "{each} {jitter} {lost}: {} of {right}", stamps.missing);
         }
@@ -334,7 +338,8 @@ fn live(clock: f64, samples: f64, faster: f64) -> Stamps {
         let after = |by: f64| if sample >= 2000 { by } else { 0.0 };
         let made = f64::from(sample) / 250.0 + after(samples);
         // They come in pieces of eight, up to 30 ms late.
-        stamps.came(90.0 + late(f64::from(sample / 8 * 8) / 250.0 + after(samples), sample / 8, 0.03) / faster);
+        stamps
+            .came(90.0 + late(f64::from(sample / 8 * 8) / 250.0 + after(samples), sample / 8, 0.03) / faster);
         stamps.see(Some(1000.0 + made + after(clock)));
     }
     stamps
@@ -362,11 +367,45 @@ fn a_clock_that_is_set_forward_is_seen_by_arrivals() {
 #[test]
 fn samples_that_are_lost_at_once_are_seen() {
     for from in [20, 40, 70, 500, 5000] {
-        let lost = missing((0..9000_u32).filter(|sample| *sample != from).map(|sample| f64::from(sample) / 250.0));
+        let lost =
+            missing((0..9000_u32).filter(|sample| *sample != from).map(|sample| f64::from(sample) / 250.0));
         assert_eq!((lost.gaps, lost.missing), (1, 1), "{from}");
         let range = from..from + 150;
-        let lost =
-            missing((0..9000_u32).filter(|sample| !range.contains(sample)).map(|sample| f64::from(sample) / 250.0));
+        let lost = missing(
+            (0..9000_u32).filter(|sample| !range.contains(sample)).map(|sample| f64::from(sample) / 250.0),
+        );
         assert_eq!((lost.gaps, lost.missing), (1, 150), "{from}");
+    }
+}
+
+#[test]
+fn no_stamps_make_it_panic() {
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    for rate in [0.0, 1e-3, 250.0, 1e6] {
+        let mut stamps = Stamps::new(rate);
+        for _ in 0..50_000 {
+            let stamp = match next() % 8 {
+                0 => None,
+                1 => Some(f64::from_bits(next())),
+                2 => Some(next() as f64 * 1e3),
+                3 => stamps.last,
+                _ => stamps.last.map(|last| last + (next() % 100) as f64 / 250.0),
+            };
+            if next().is_multiple_of(3) {
+                stamps.came((next() % 1000) as f64);
+            }
+            stamps.see(stamp);
+            if next().is_multiple_of(5000) {
+                assert!(stamps.rate().is_none_or(f64::is_finite));
+            }
+            assert!(stamps.level.is_finite());
+        }
+        assert!(stamps.in_seconds().is_some() || rate == 0.0);
     }
 }

@@ -70,7 +70,7 @@ fn told(pieces: &[&[u8]]) -> Told {
             assert_eq!(samples.count(), samples.frames as usize);
         }
         Body::Lost(lost) => told.lost += u64::from(lost.packets),
-        Body::Answer(answer) => told.bytes += answer.bytes,
+        Body::Aside(answer) => told.bytes += answer.bytes,
         Body::Fault(fault) => {
             told.faults.push(fault.kind);
             told.bytes += fault.bytes;
