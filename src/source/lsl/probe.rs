@@ -1,13 +1,11 @@
-//! Asks the sender of a stream what time it is, in bursts of which the quickest answer counts, and whether it waits for
-//! its readers.
+//! Asks the sender of a stream what time it is, in bursts of which the quickest answer counts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -20,22 +18,6 @@ const BURST: u32 = 8;
 const WAIT: Duration = Duration::from_millis(128);
 /// Between two questions of a burst.
 const APART: Duration = Duration::from_millis(16);
-
-/// How long an outlet may take to say whether it waits for readers, and what one says that does.
-const ASKING: Duration = Duration::from_secs(1);
-const OTHER_VERSION: u16 = 505;
-
-/// Whether the outlet makes its program wait for each reader. Who does not answer does not.
-pub(super) async fn waits(place: SocketAddr, uid: &str) -> bool {
-    let ask = async {
-        let mut peer = TcpStream::connect(place).await.ok()?;
-        peer.write_all(&talk::ask_blocking(uid)).await.ok()?;
-        let mut answer = [0; 128];
-        let count = peer.read(&mut answer).await.ok()?;
-        talk::status(answer.get(..count)?)
-    };
-    timeout(ASKING, ask).await == Ok(Some(OTHER_VERSION))
-}
 
 /// This machine's clock as senders have theirs: `CLOCK_MONOTONIC`, seconds.
 pub(super) fn clock() -> f64 {
