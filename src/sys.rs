@@ -2,8 +2,15 @@
 
 #![expect(unsafe_code, reason = "a few system calls, and the file descriptors that systemd hands over")]
 
+pub mod file;
+
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rustix::process::{Resource, Rlimit};
 
 /// What the kernel accounts for a socket (`SO_MEMINFO`, linux/sock_diag.h).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,36 +86,125 @@ pub fn line_counts(line: &impl AsRawFd) -> io::Result<LineCounts> {
     Ok(LineCounts { frame, overrun, parity, breaks, buffer_overrun })
 }
 
-/// The sockets that systemd opened for this process, with their names.
-///
-/// Reads `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` as sd_listen_fds(3) describes. Gives the
-/// sockets once: a second call finds none, so that no descriptor has two owners.
-#[must_use]
-pub fn activated_sockets() -> Vec<(String, OwnedFd)> {
-    static TAKEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+/// Lets a command adopt what its descendants leave behind when they end, so that all of them stay its descendants
+/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+pub fn adopt_orphans(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let adopt = || {
+        let own = rustix::process::getpid();
+        // A kernel that does not know it lets them go to init, where they are found by their mark.
+        let _ = rustix::process::set_child_subreaper(Some(own));
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes two system calls and touches no memory but its own stack.
+    unsafe { command.pre_exec(adopt) };
+}
+
+/// The sockets that systemd opened for this process, and which of those that it should have passed are none.
+#[derive(Debug, Default)]
+pub struct Activated {
+    /// With their names.
+    pub sockets: Vec<(String, OwnedFd)>,
+    /// Descriptors that are said to be passed and are not open, or not sockets that listen. They are left alone.
+    pub foreign: Vec<i32>,
+}
+
+static ACTIVATED: Mutex<Option<Activated>> = Mutex::new(None);
+
+/// Takes the sockets that systemd opened for this process, as `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` say
+/// (sd_listen_fds(3)). Must be called before anything else is opened: where `LISTEN_FDS` says too much, a descriptor of
+/// our own would be taken for one of them.
+pub fn take_activated() {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    if number("LISTEN_PID") != Some(std::process::id())
-        || TAKEN.swap(true, std::sync::atomic::Ordering::SeqCst)
-    {
-        return Vec::new();
+    if number("LISTEN_PID") != Some(std::process::id()) || TAKEN.swap(true, Ordering::SeqCst) {
+        return;
     }
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
     let first = 3;
     let count = i32::try_from(number("LISTEN_FDS").unwrap_or(0)).unwrap_or(0).min(1024);
-    let mut sockets = Vec::new();
+    let mut activated = Activated::default();
     for fd in first..first + count {
         let name = names.next().filter(|n| !n.is_empty()).unwrap_or("unknown").to_owned();
-        // SAFETY: systemd passed this descriptor to this process and nobody else owns it: it is
-        // taken here once, guarded by TAKEN.
-        let open = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } == 0;
-        if open {
-            // SAFETY: as above, and fcntl has just found it open.
-            sockets.push((name, unsafe { OwnedFd::from_raw_fd(fd) }));
+        if hears(fd) {
+            // SAFETY: systemd passed this descriptor to this process, which has opened nothing itself yet, so nobody
+            // else owns it; it is open, and taken here once, guarded by TAKEN.
+            let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+            let _ = rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC);
+            activated.sockets.push((name, socket));
+        } else {
+            activated.foreign.push(fd);
         }
     }
-    sockets
+    *ACTIVATED.lock() = Some(activated);
 }
+
+/// What was taken. Gives it once, so that no descriptor has two owners.
+#[must_use]
+pub fn activated() -> Activated {
+    ACTIVATED.lock().take().unwrap_or_default()
+}
+
+/// Whether a descriptor is that of a socket that others can send to: one that listens, or takes datagrams of anybody.
+fn hears(fd: i32) -> bool {
+    let option = |name| {
+        let (mut value, mut length) = (0_i32, libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(0));
+        // SAFETY: `value` is writable for `length` bytes; a descriptor that is not open or no socket is an error.
+        let done =
+            unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) };
+        (done == 0).then_some(value)
+    };
+    match option(libc::SO_TYPE) {
+        Some(libc::SOCK_DGRAM) => {
+            // SAFETY: the option above found it open, and it is borrowed for this one question.
+            let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+            socket2::SockRef::from(&socket).peer_addr().is_err()
+        }
+        Some(_) => option(libc::SO_ACCEPTCONN) == Some(1),
+        None => false,
+    }
+}
+
+/// How many files a process may have open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLimit {
+    /// Before it was raised: what commands are given, because some look at every descriptor that they may have.
+    pub before: u64,
+    /// Now.
+    pub now: u64,
+}
+
+/// Lets this process have as many files open as it may at most. Says what came of it, each time it is called.
+#[must_use]
+pub fn raise_file_limit() -> FileLimit {
+    static LIMIT: OnceLock<FileLimit> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let limit = rustix::process::getrlimit(Resource::Nofile);
+        let before = limit.current.unwrap_or(u64::MAX);
+        let most = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES).max(before);
+        let raised = Rlimit { current: Some(most), maximum: limit.maximum };
+        let done = most > before && rustix::process::setrlimit(Resource::Nofile, raised).is_ok();
+        FileLimit { before, now: if done { most } else { before } }
+    })
+}
+
+/// Gives a command the limit of files that this process was given.
+pub fn lower_file_limit(command: rustix::process::Pid) {
+    let FileLimit { before, now } = raise_file_limit();
+    if before < now {
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        // It may have ended already.
+        let _ = rustix::process::prlimit(
+            Some(command),
+            Resource::Nofile,
+            Rlimit { current: Some(before), maximum },
+        );
+    }
+}
+
+/// Files that are ever needed: where there is no limit, the kernel's own for a process.
+const MOST_FILES: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -131,5 +227,19 @@ mod tests {
             std::iter::repeat_with(|| receiver.recv(&mut [0; 2000]).is_ok()).take_while(|ok| *ok).count();
         assert_eq!(usize::try_from(info.drops).unwrap() + received, 100);
         assert!(info.drops > 0 && info.queued > 0 && info.receive_buffer > 0);
+    }
+
+    #[test]
+    fn only_sockets_that_hear_are_taken() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let gram = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(hears(listener.as_raw_fd()) && hears(gram.as_raw_fd()));
+        gram.connect("127.0.0.1:9").unwrap();
+        let (pair, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        for fd in [client.as_raw_fd(), gram.as_raw_fd(), pair.as_raw_fd(), file.as_raw_fd(), 1_000_000, -1] {
+            assert!(!hears(fd), "{fd}");
+        }
     }
 }

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::place;
+use super::read::Files;
 use crate::analysis::quality::Judged;
 use crate::config::{Config, Framing, Gauges, Jsonl, Source, Statsd, plain};
 use crate::decode::frame::{FRAME_BYTES, Frames};
 use crate::decode::jsonl::{Jsonl as JsonlDecoder, Price, Prices};
-use crate::decode::mapping::{Mapper, Problem};
+use crate::decode::mapping::Mapper;
 use crate::decode::statsd::{self, Statsd as StatsdDecoder};
 use crate::decode::{self, Decoder, Protocol};
 use crate::event::{Body, Link};
@@ -109,6 +110,7 @@ impl Input {
     pub(super) fn open(
         settings: &Source,
         config: &Config,
+        files: &mut Files,
         held: &HashMap<Listen, Arc<Bound>>,
         activated: &mut Vec<(String, OwnedFd)>,
     ) -> Result<Self, String> {
@@ -127,12 +129,15 @@ impl Input {
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        if let Source::Scrape(s) = settings {
-            input.scrape =
-                Some(Scrape::open(s.clone()).map_err(|why| format!("cannot ask source {name}: {why}"))?);
-        }
-        if let Source::Statsd(Statsd { mapping: Some(path), .. }) = settings {
-            input.mapper = Arc::new(ArcSwap::from_pointee(read_mapping(name, path)?));
+        input.scrape = match (settings, files.scrape(name)?) {
+            // It was held to run on.
+            (Source::Scrape(of), None) => {
+                Some(Scrape::open(of.clone()).map_err(|why| format!("cannot ask source {name}: {why}"))?)
+            }
+            (_, scrape) => scrape,
+        };
+        if let Some(mapper) = files.mapping(name)? {
+            input.mapper.store(mapper);
         }
         let options = input.options();
         for listen in input.listens() {
@@ -182,6 +187,11 @@ impl Input {
     /// Its name.
     pub(super) fn name(&self) -> &str {
         self.settings.name()
+    }
+
+    /// Its settings, if it asks an endpoint.
+    pub(super) fn asks(&self) -> Option<Source> {
+        Some(&self.settings).filter(|of| matches!(of, Source::Scrape(_))).cloned()
     }
 
     /// The sockets it holds.
@@ -377,17 +387,9 @@ impl Input {
         }
     }
 
-    /// Reads the mapping file anew, if there is one.
-    pub(super) fn read_mapping(&self) -> Result<Option<Mapper>, String> {
-        match &self.settings {
-            Source::Statsd(Statsd { mapping: Some(path), name, .. }) => read_mapping(name, path).map(Some),
-            _ => Ok(None),
-        }
-    }
-
     /// Takes other mapping rules; decoders follow them from the next line on.
-    pub(super) fn set_mapping(&self, mapper: Mapper) {
-        self.mapper.store(Arc::new(mapper));
+    pub(super) fn set_mapping(&self, mapper: Arc<Mapper>) {
+        self.mapper.store(mapper);
     }
 
     /// A number that changes with the mapping rules.
@@ -447,42 +449,6 @@ fn decoder_settings(of: &Statsd, line_bytes: usize) -> statsd::Settings {
         },
         line_bytes: of.line_bytes.unwrap_or(line_bytes),
     }
-}
-
-/// Reads a mapping file, and says in the log what of it has no effect here.
-fn read_mapping(source: &str, path: &Path) -> Result<Mapper, String> {
-    let (mapper, notes) = parse_mapping(source, path)?;
-    for note in notes {
-        tracing::warn!(source, mapping = %path.display(), "{note}");
-    }
-    Ok(mapper)
-}
-
-fn parse_mapping(source: &str, path: &Path) -> Result<(Mapper, Vec<String>), String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| format!("cannot read the mapping of source {source}, {shown}: {}", plain(&e)))?;
-    Mapper::parse(&text).map_err(|problems| {
-        let line = |p: &Problem| match (p.line, p.column) {
-            (Some(line), Some(column)) => format!("{shown}:{line}:{column}: {}", p.message),
-            (Some(line), None) => format!("{shown}:{line}: {}", p.message),
-            _ => format!("{shown}: {}", p.message),
-        };
-        problems.iter().map(line).collect::<Vec<_>>().join("\n")
-    })
-}
-
-/// What has no effect in the mapping files. Their mistakes are those of the configuration.
-#[must_use]
-pub fn mapping_notes(config: &Config) -> Vec<String> {
-    let files = config.sources.iter().filter_map(|source| match source {
-        Source::Statsd(Statsd { mapping: Some(path), name, .. }) => Some((name, path)),
-        _ => None,
-    });
-    let notes = files.filter_map(|(name, path)| Some((path, parse_mapping(name, path).ok()?.1)));
-    notes
-        .flat_map(|(path, notes)| notes.into_iter().map(move |n| format!("{}: {n}", path.display())))
-        .collect()
 }
 
 fn cannot_listen(source: &str, listen: &Listen, error: &io::Error) -> String {

@@ -7,9 +7,11 @@ mod files;
 mod input;
 mod kept;
 pub mod live;
+pub mod log;
 mod notify;
 mod place;
 mod push;
+mod read;
 mod reload;
 mod web;
 
@@ -30,16 +32,19 @@ use crate::event::{Body, Event, SourceId};
 use crate::http::{self, Listed, Site};
 use crate::hub::Hub;
 use crate::listen::Address;
-use crate::metrics::{Limits, Own, Registry};
+use crate::metrics::{Limits, LostLines, Own, Registry};
+use crate::source::aside::apart_at_start;
 use crate::source::record::{RECORDED, Recorder};
 use crate::source::{Feed, itself, now};
 use crate::sys;
 pub use files::files;
 use input::Input;
-pub use input::mapping_notes;
 use kept::Kept;
 pub use place::events_socket;
 use push::Push;
+use read::Files;
+pub use read::mapping_notes;
+use reload::Reading;
 use web::Web;
 
 /// How long sources may take to end.
@@ -48,6 +53,11 @@ const GRACE: Duration = Duration::from_secs(5);
 const VITALS: u64 = 5;
 /// Seconds between two writes of what outlives a restart.
 const KEEP: u64 = 30;
+
+/// What the reading of the configuration is called while it lasts.
+const CONFIGURATION: &str = "the configuration";
+/// And that of the files that it names.
+const FILES: &str = "the files of sources";
 
 /// Why the agent could not be built.
 #[derive(Debug)]
@@ -78,7 +88,7 @@ pub struct Agent {
     hub: Arc<Hub>,
     own: Arc<Own>,
     site: Arc<Site>,
-    load: Load,
+    load: Arc<dyn Fn() -> Result<Config, Vec<Problem>> + Send + Sync>,
     config: Config,
     /// Sources by name.
     inputs: BTreeMap<String, Input>,
@@ -102,11 +112,27 @@ impl Agent {
     /// # Errors
     /// Every mistake in the configuration, or everything that could not be opened.
     pub fn build(load: Load) -> Result<Self, Failure> {
-        let config = load().map_err(Failure::Config)?;
-        let mut activated = sys::activated_sockets();
+        let load = Arc::<dyn Fn() -> Result<Config, Vec<Problem>> + Send + Sync>::from(load);
+        let unread = |why| Failure::Open(vec![format!("cannot read the configuration: {why}")]);
+        let config = {
+            let load = load.clone();
+            apart_at_start(CONFIGURATION, read::PATIENCE, move || load()).map_err(unread)?
+        };
+        let config = config.map_err(Failure::Config)?;
+        let mut files = {
+            let sources = config.sources.clone();
+            apart_at_start(FILES, read::PATIENCE, move || Files::of(&sources)).map_err(unread)?
+        };
+        let sys::Activated { sockets: mut activated, foreign } = sys::activated();
+        if !foreign.is_empty() {
+            let passed = activated.len();
+            tracing::warn!(
+                "LISTEN_FDS says more than was passed: {passed} sockets; the descriptors {foreign:?} are left alone"
+            );
+        }
         let (mut inputs, mut wrong) = (BTreeMap::new(), Vec::new());
         for source in &config.sources {
-            match Input::open(source, &config, &HashMap::new(), &mut activated) {
+            match Input::open(source, &config, &mut files, &HashMap::new(), &mut activated) {
                 Ok(input) => drop(inputs.insert(source.name().to_owned(), input)),
                 Err(why) => wrong.push(why),
             }
@@ -172,7 +198,11 @@ impl Agent {
         if sources.is_empty() {
             return Err(std::io::Error::other(format!("no source can be recorded: {RECORDED}")));
         }
-        self.recorder = Some(Arc::new(Recorder::create(path, &sources)?));
+        let own = path.to_owned();
+        let made = apart_at_start(&path.display().to_string(), read::PATIENCE, move || {
+            Recorder::create(&own, &sources)
+        });
+        self.recorder = Some(Arc::new(made.map_err(std::io::Error::other)??));
         Ok(())
     }
 
@@ -203,18 +233,22 @@ impl Agent {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut seconds = 0_u64;
+        let mut reading: Option<(Reading, Option<http::Reload>)> = None;
         tokio::pin!(stop);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(()) = next(&mut hang_up) => {
-                    drop(self.reload(&mut web, &mut push).await);
+                Some(()) = next(&mut hang_up), if reading.is_none() => reading = Some((self.read(), None)),
+                Some(answer) = self.asked.recv(), if reading.is_none() => {
+                    reading = Some((self.read(), Some(answer)));
                 }
-                Some(answer) = self.asked.recv() => {
-                    let outcome = self.reload(&mut web, &mut push).await;
-                    // Whoever asked may have gone.
-                    drop(answer.send(outcome));
+                read = through(&mut reading) => {
+                    let outcome = self.reload(read, &mut web, &mut push).await;
+                    if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
+                        // Whoever asked may have gone.
+                        drop(answer.send(outcome));
+                    }
                 }
                 _ = ticks.tick() => {
                     self.tick(seconds);
@@ -227,7 +261,7 @@ impl Agent {
         push.stop().await;
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
         let day = self.hub.lock().budget.day();
-        self.kept.keep(day);
+        self.kept.keep(day).await;
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
     }
@@ -245,6 +279,22 @@ impl Agent {
                 tracing::debug!(source, kind, line = &**line, "one line of it");
             }
         }
+        for (reason, lines) in log::lost() {
+            let counter = self.own.log_lines_lost.get_or_create_owned(&LostLines { reason });
+            counter.inc_by(lines.saturating_sub(counter.get()));
+        }
+        if let Some(recorder) = &self.recorder {
+            let (pieces, bytes) = recorder.account().lost();
+            self.own.recording_failing.set(recorder.account().is_failing().into());
+            for (counter, lost) in
+                [(&self.own.recording_lost, pieces), (&self.own.recording_lost_bytes, bytes)]
+            {
+                counter.inc_by(lost.saturating_sub(counter.get()));
+            }
+        }
+        if let Some(lines) = log::news() {
+            tracing::warn!(lines, "log lines were lost: what reads or stores the log did not take them");
+        }
         if seconds.is_multiple_of(VITALS) {
             self.own.set_vitals(&itself::vitals());
         }
@@ -255,10 +305,8 @@ impl Agent {
 
     /// Writes what is kept, aside: a disk that stalls must not stop the agent's second.
     fn keep(&self) {
-        if !self.kept.is_busy() {
-            let (kept, day) = (self.kept.clone(), self.hub.lock().budget.day());
-            tokio::task::spawn_blocking(move || kept.keep(day));
-        }
+        let (kept, day) = (self.kept.clone(), self.hub.lock().budget.day());
+        drop(tokio::spawn(async move { kept.keep(day).await }));
     }
 
     /// Starts one source.
@@ -364,6 +412,14 @@ fn ladders(config: &Config) -> HashMap<String, Vec<f64>> {
 
 fn hang_ups() -> Option<tokio::signal::unix::Signal> {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok()
+}
+
+/// What was read, once it is; never ready where nothing is read.
+async fn through(reading: &mut Option<(Reading, Option<http::Reload>)>) -> Result<(Config, Files), String> {
+    match reading {
+        Some((reading, _)) => reading.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The next hang-up; never ready where the signal cannot be heard.

@@ -10,10 +10,13 @@ use super::files::files;
 use crate::config::Config;
 use crate::metrics::{Own, Pushed, PushedObjects};
 use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, line, run};
+use crate::source::aside::apart;
 use crate::source::now;
 
 /// The first pause before servers that were not there are tried again; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(15);
+/// How long a push that is broken off may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(900);
 
@@ -33,20 +36,35 @@ impl Push {
         }
         let stop = CancellationToken::new();
         let (ended, config, own) = (stop.clone(), config.clone(), own.clone());
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(async {
+                    tokio::select! {
+                        () = ended.cancelled() => {}
+                        () = push(&config, &own) => {}
+                    }
+                }),
+                Err(why) => tracing::error!("nothing was pushed: {why}"),
+            }
+        };
+        // It reads and writes files of others: a disk that does not answer holds it, and must hold nobody else.
         let task = tokio::spawn(async move {
-            tokio::select! {
-                () = ended.cancelled() => {}
-                () = push(&config, &own) => {}
+            if let Err(why) = apart("the push", Duration::MAX, work).await {
+                tracing::error!("the push broke off: {why}");
             }
         });
         Self { stop, task: Some(task) }
     }
 
-    /// Breaks it off and waits for its end.
+    /// Breaks it off and waits for its end, for a while: one that a disk holds ends with the process.
     pub(super) async fn stop(self) {
         self.stop.cancel();
         if let Some(task) = self.task {
-            drop(task.await);
+            let abort = task.abort_handle();
+            if tokio::time::timeout(PATIENCE, task).await.is_err() {
+                abort.abort();
+            }
         }
     }
 }

@@ -2,24 +2,54 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 
 use tokio::net::TcpListener;
 
 use super::input::Input;
 use super::push::Push;
+use super::read::{self, Files};
 use super::web::{self, Web};
-use super::{Agent, Failure, all, notify};
+use super::{Agent, CONFIGURATION, FILES, Failure, all, notify};
 use crate::analysis::Peaks;
-use crate::config::Source;
+use crate::config::{Config, Source};
 use crate::listen::{Address, Listen};
+use crate::source::aside::apart;
 use crate::source::now;
 
+/// The configuration and its files, while they are read.
+pub(super) type Reading = Pin<Box<dyn Future<Output = Result<(Config, Files), String>> + Send>>;
+
 impl Agent {
-    /// Reads the configuration anew. What did not change runs on; if anything in the new one is
-    /// wrong or cannot be opened, everything runs on.
-    pub(super) async fn reload(&mut self, web: &mut Web, push: &mut Push) -> Result<String, String> {
+    /// Reads the configuration anew, and the files that it names, while everything runs on.
+    pub(super) fn read(&self) -> Reading {
         notify::reloading();
-        let outcome = self.try_reload(web).await;
+        let load = self.load.clone();
+        // Who asks already need not be opened again; mapping rules are read anew for everybody.
+        let asking: Vec<Source> = self.inputs.values().filter_map(Input::asks).collect();
+        Box::pin(async move {
+            let unread = |why| format!("cannot read the configuration: {why}");
+            let config = apart(CONFIGURATION, read::PATIENCE, move || load()).await.map_err(unread)?;
+            let config = config.map_err(|p| Failure::Config(p).to_string())?;
+            let sources: Vec<Source> =
+                config.sources.iter().filter(|source| !asking.contains(source)).cloned().collect();
+            let files = apart(FILES, read::PATIENCE, move || Files::of(&sources)).await.map_err(unread)?;
+            Ok((config, files))
+        })
+    }
+
+    /// Takes over what was read. What did not change runs on; if anything in the new one is
+    /// wrong or cannot be opened, everything runs on.
+    pub(super) async fn reload(
+        &mut self,
+        read: Result<(Config, Files), String>,
+        web: &mut Web,
+        push: &mut Push,
+    ) -> Result<String, String> {
+        let outcome = match read {
+            Ok((config, files)) => self.try_reload(config, files, web).await,
+            Err(why) => Err(why),
+        };
         self.own.reloads.inc();
         match &outcome {
             Ok(done) => {
@@ -39,23 +69,27 @@ impl Agent {
         outcome
     }
 
-    async fn try_reload(&mut self, web: &mut Web) -> Result<String, String> {
-        let config = (self.load)().map_err(|p| Failure::Config(p).to_string())?;
+    async fn try_reload(
+        &mut self,
+        config: Config,
+        mut files: Files,
+        web: &mut Web,
+    ) -> Result<String, String> {
+        let runs = |source: &Source| self.inputs.get(source.name()).is_some_and(|i| i.runs(source, &config));
         // First everything new is opened, beside what is open already.
         let held: HashMap<Listen, _> = self.inputs.values().flat_map(Input::sockets).collect();
         let mut opened = BTreeMap::new();
         let mut wrong = Vec::new();
-        let known = |source: &Source| self.inputs.get(source.name()).is_some_and(|i| i.runs(source, &config));
         let mut mappings = Vec::new();
-        for input in config.sources.iter().filter(|s| known(s)).filter_map(|s| self.inputs.get(s.name())) {
-            match input.read_mapping() {
+        for input in config.sources.iter().filter(|s| runs(s)).filter_map(|s| self.inputs.get(s.name())) {
+            match files.mapping(input.name()) {
                 Ok(Some(mapper)) => mappings.push((input.name().to_owned(), mapper)),
                 Ok(None) => {}
                 Err(why) => wrong.push(why),
             }
         }
-        for source in config.sources.iter().filter(|s| !known(s)) {
-            match Input::open(source, &config, &held, &mut Vec::new()) {
+        for source in config.sources.iter().filter(|s| !runs(s)) {
+            match Input::open(source, &config, &mut files, &held, &mut Vec::new()) {
                 Ok(input) => drop(opened.insert(source.name().to_owned(), input)),
                 Err(why) => wrong.push(why),
             }

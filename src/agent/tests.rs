@@ -38,7 +38,8 @@ impl Bench {
     async fn try_reload(&mut self, change: impl FnOnce(&mut Config)) -> Result<String, String> {
         change(&mut self.config.lock());
         let (mut web, mut push) = (Web::default(), Push::default());
-        let outcome = self.agent.reload(&mut web, &mut push).await;
+        let read = self.agent.read().await;
+        let outcome = self.agent.reload(read, &mut web, &mut push).await;
         web.stop().await;
         outcome
     }

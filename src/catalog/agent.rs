@@ -18,6 +18,10 @@ pub static PAGE: Page = Page {
         &LAST_RELOAD,
         &REQUESTS,
         &CONNECTIONS_ENDED,
+        &LOG_LINES_LOST,
+        &RECORDING_FAILING,
+        &RECORDING_LOST,
+        &RECORDING_LOST_BYTES,
         &TIME,
         &SCRAPE_DURATION,
         &SCRAPE_SIZE,
@@ -83,6 +87,35 @@ pub static CONNECTIONS_ENDED: Metric = Metric {
     name: "agent_connections_ended",
     help: "HTTP connections that were ended: every place was taken and another one came, or a request or the reading of a reply took too long",
     kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Lines of the log that were lost.
+pub static LOG_LINES_LOST: Metric = Metric {
+    name: "agent_log_lines_lost",
+    help: "Lines of the agent's log that were lost, by why: queue_full while who reads the log does not, write_failed where the disk is full or the pipe closed",
+    kind: Kind::Counter,
+    labels: &["reason"],
+    ..Metric::BLANK
+};
+/// Whether the recording cannot be written.
+pub static RECORDING_FAILING: Metric = Metric {
+    name: "agent_recording_failing",
+    help: "Whether the file of `neural-exporter record` cannot be written now: 1 from the first failure until it can be again",
+    ..Metric::BLANK
+};
+/// Pieces that are missing in the recording.
+pub static RECORDING_LOST: Metric = Metric {
+    name: "agent_recording_lost_pieces",
+    help: "Reads of sources that are missing in the recording, because the disk was full or too slow; each hole is marked in it",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Bytes that are missing in the recording.
+pub static RECORDING_LOST_BYTES: Metric = Metric {
+    name: "agent_recording_lost",
+    help: "Bytes that are missing in the recording, because the disk was full or too slow",
+    kind: Kind::Counter,
+    unit: Unit::Bytes,
     ..Metric::BLANK
 };
 /// The time of the agent.

@@ -18,6 +18,8 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::agent::log;
+
 /// What the process ends with. These numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
@@ -203,6 +205,12 @@ enum SchemaOf {
 /// Runs the command that was typed.
 #[must_use]
 pub fn main() -> ExitCode {
+    let exit = command();
+    log::flush();
+    exit
+}
+
+fn command() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -274,6 +282,9 @@ fn print(bytes: &[u8]) -> Exit {
 
 /// Says on standard error what could not be done.
 fn complain(what: &dyn std::fmt::Display) {
-    // If even this cannot be written there is nobody to tell.
-    drop(writeln!(std::io::stderr(), "neural-exporter: {what}"));
+    let line = format!("neural-exporter: {what}\n");
+    if !log::say(line.as_bytes()) {
+        // If even this cannot be written there is nobody to tell.
+        drop(std::io::stderr().write_all(line.as_bytes()));
+    }
 }

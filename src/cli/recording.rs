@@ -32,7 +32,7 @@ pub(super) fn record(args: &FileArgs, output: &Path, seconds: Option<u64>) -> Ex
 
 pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
     let hub = std::sync::Arc::new(Hub::default());
-    let Played { pieces, cut } = match play_at_once(file, &hub) {
+    let Played { pieces, cut, missing } = match play_at_once(file, &hub) {
         Ok(played) => played,
         Err(error) => {
             complain(&format!("cannot replay {}: {error}", file.display()));
@@ -46,6 +46,11 @@ pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
         out.extend_from_slice(b"# EOF\n");
     }
     complain(&format!("played {pieces} pieces"));
+    if missing > 0 {
+        complain(&format!(
+            "warning: {missing} pieces are missing: the disk was full or too slow when it was recorded"
+        ));
+    }
     // As a crash leaves it: what came before is whole.
     if cut {
         complain(&"warning: the recording ends in the middle of a piece; what came after it is not there");

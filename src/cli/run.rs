@@ -9,10 +9,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use super::{Exit, FileArgs, RunArgs, complain};
-use crate::agent::{Agent, Failure};
+use crate::agent::{self, Agent, Failure};
 use crate::config::{self, Config, LogFormat};
 use crate::document::Problem;
 use crate::listen::{Address, Many};
+use crate::sys;
 
 /// Where packages put the configuration.
 const USUAL: &str = "/etc/neural-exporter/config.yml";
@@ -61,6 +62,13 @@ pub(super) fn start<F>(
 where
     F: Future<Output = std::io::Result<()>>,
 {
+    // Before anything is opened that could be taken for a socket of systemd's.
+    sys::take_activated();
+    let files = sys::raise_file_limit();
+    if let Err(error) = agent::log::open() {
+        complain(&format!("cannot start: {error}"));
+        return Exit::Failed;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Each costs a stack; readings of the machine and files need one or two.
@@ -88,6 +96,7 @@ where
         complain(&why);
         return Exit::Usage;
     }
+    tracing::debug!(before = files.before, now = files.now, "files that may be open");
     let exit = runtime.block_on(async {
         let mut agent = match Agent::build(Box::new(load)) {
             Ok(agent) => agent,
@@ -145,8 +154,13 @@ pub(super) fn log(config: &Config) -> Result<(), String> {
     let filter = EnvFilter::builder().parse(&config.log.level).map_err(|e| format!("log.level: {e}"))?;
     // The journal stamps lines itself.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let out =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    agent::log::open().map_err(|e| format!("the log: {e}"))?;
+    // An error of the log has nowhere to go: told on standard error it would end the thread.
+    let out = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| agent::log::Line)
+        .log_internal_errors(false)
+        .with_target(false);
     let color =
         std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     match config.log.format {

@@ -113,7 +113,7 @@ pub(crate) fn plain(error: &std::io::Error) -> String {
 
 /// What is wrong with a mapping file of StatsD names.
 fn mapping(file: &std::path::Path) -> Result<(), Vec<Problem>> {
-    let text = super::text(file).map_err(|problem| vec![problem])?;
+    let text = super::text(file, false).map_err(|problem| vec![problem])?;
     let told = |p: &crate::decode::mapping::Problem| Problem {
         line: p.line.unwrap_or(0),
         column: p.column.unwrap_or(0),

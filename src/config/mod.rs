@@ -21,6 +21,7 @@ use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
 use crate::provision;
 use crate::render::{self, Alerts};
+use crate::sys::file;
 
 pub use check::FORMATS;
 pub(crate) use check::{log_filter, plain};
@@ -179,7 +180,7 @@ pub fn load_whole(path: &Path) -> Result<Config, Vec<Problem>> {
 
 fn load_with(path: &Path, files: bool) -> Result<Config, Vec<Problem>> {
     let file = path.display().to_string();
-    let text = text(path).map_err(|problem| vec![problem])?;
+    let text = text(path, true).map_err(|problem| vec![problem])?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let parsed = document::read::<Config>(&file, &text, FORMATS, |document| {
         check::check(document, files.then_some(folder))
@@ -219,7 +220,7 @@ fn packs(folder: &Path) -> (Vec<&'static Page>, Vec<Problem>) {
     let cannot = |why: std::io::Error| {
         Problem::of_file(&folder.display().to_string(), format!("cannot read the folder: {why}"))
     };
-    let listed = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let listed = file::list(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let mut files = match listed {
         Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect::<Vec<_>>(),
         Err(why) => return (pages, vec![cannot(why)]),
@@ -227,7 +228,7 @@ fn packs(folder: &Path) -> (Vec<&'static Page>, Vec<Problem>) {
     files.retain(|file| file.extension().is_some_and(|end| end == "yml" || end == "yaml"));
     files.sort();
     for path in files {
-        match text(&path)
+        match text(&path, false)
             .map_err(|problem| vec![problem])
             .and_then(|text| pack::parse(&path.display().to_string(), &text))
         {
@@ -241,11 +242,14 @@ fn packs(folder: &Path) -> (Vec<&'static Page>, Vec<Problem>) {
     (pages, problems)
 }
 
-/// The text of a file that is not longer than a document may be.
-fn text(path: &Path) -> Result<String, Problem> {
+/// The text of a file that is not longer than a document may be. What a user names may be a pipe, and is waited for;
+/// what lies in a folder may not.
+fn text(path: &Path, named: bool) -> Result<String, Problem> {
     let file = path.display().to_string();
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
+    file::turn_to(path);
+    let opened = if named { std::fs::File::open(path) } else { file::open(path) };
+    opened
         .and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut bytes))
         .map_err(|why| Problem::of_file(&file, format!("cannot read the file: {why}")))?;
     if bytes.len() > LONGEST {

@@ -41,6 +41,14 @@ pub struct Own {
     pub requests: Family<Answered, Counter>,
     /// Idle connections that gave way to others.
     pub connections_ended: Counter,
+    /// Lines of the log that were lost.
+    pub log_lines_lost: Family<LostLines, Counter>,
+    /// Whether the recording cannot be written now.
+    pub recording_failing: Gauge,
+    /// Pieces that are missing in the recording.
+    pub recording_lost: Counter,
+    /// Bytes that are missing in the recording.
+    pub recording_lost_bytes: Counter,
     /// The time of the scrape.
     pub time: Float,
     /// Time to write a scrape.
@@ -73,6 +81,13 @@ pub struct Answered {
     pub path: &'static str,
     /// The status code.
     pub status: u16,
+}
+
+/// Why lines of the log were lost.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LostLines {
+    /// One word.
+    pub reason: &'static str,
 }
 
 /// The family that refused a series.
@@ -160,6 +175,10 @@ impl Own {
             config_loaded: enter(r, &agent::LAST_RELOAD, Float::default()),
             requests: enter(r, &agent::REQUESTS, Family::default()),
             connections_ended: enter(r, &agent::CONNECTIONS_ENDED, Counter::default()),
+            log_lines_lost: enter(r, &agent::LOG_LINES_LOST, Family::default()),
+            recording_failing: enter(r, &agent::RECORDING_FAILING, Gauge::default()),
+            recording_lost: enter(r, &agent::RECORDING_LOST, Counter::default()),
+            recording_lost_bytes: enter(r, &agent::RECORDING_LOST_BYTES, Counter::default()),
             time: enter(r, &agent::TIME, Float::default()),
             scrape_duration: enter(r, &agent::SCRAPE_DURATION, duration),
             scrape_size: enter(r, &agent::SCRAPE_SIZE, Gauge::default()),

@@ -3,15 +3,22 @@
 //! One question at a time, and it is not asked again while an answer is outstanding: a call into
 //! the kernel that never returns costs one thread, not one at each interval. The thread is not
 //! joined, because a stuck one could not be; it ends by itself when nobody can ask any more.
+//!
+//! [`Aside`] is a thread that answers again and again; [`apart`] is one for a single piece of work on a path, of which
+//! the process has one at a time.
 
-use crate::setting::Span;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
+use parking_lot::Mutex as Lock;
 use tokio::sync::{Mutex, oneshot};
+
+use crate::setting::Span;
+use crate::sys::file::At;
 
 /// One attempt of [`poll`](super::poll), boxed: with a plain async closure the compiler cannot see
 /// that the source may move between threads.
@@ -53,7 +60,7 @@ impl<A: Send + 'static> Aside<A> {
             Some(answer) => answer,
             none => {
                 let (reply, answer) = oneshot::channel();
-                self.ask.try_send(reply).map_err(|_| "its thread is gone".to_owned())?;
+                self.ask.try_send(reply).map_err(|_| GONE.to_owned())?;
                 none.insert(answer)
             }
         };
@@ -61,14 +68,109 @@ impl<A: Send + 'static> Aside<A> {
             Err(_) => Err(format!("no answer within {} s", patience.as_secs_f64())),
             Ok(outcome) => {
                 *pending = None;
-                outcome.map_err(|_| "its thread is gone".to_owned())
+                outcome.map_err(|_| GONE.to_owned())
             }
         }
     }
 }
 
+/// What work is under way, by what it was asked for, and where it stands.
+static UNDER_WAY: Lock<Vec<(String, At)>> = Lock::new(Vec::new());
+/// How often somebody whose turn it is not looks whether it is.
+const TURN: Duration = Duration::from_millis(5);
+
+/// An entry of [`UNDER_WAY`], for as long as the work lasts, however it ends.
+struct Entry(String);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        UNDER_WAY.lock().retain(|(key, _)| *key != self.0);
+    }
+}
+
+/// Takes the turn of `key`, or says where the thread stands that has it.
+fn take_turn(key: &str) -> Result<(Entry, At), At> {
+    let mut all = UNDER_WAY.lock();
+    if let Some((_, at)) = all.iter().find(|(other, _)| other == key) {
+        return Err(at.clone());
+    }
+    let at = At::new(Path::new(key));
+    all.push((key.to_owned(), at.clone()));
+    Ok((Entry(key.to_owned()), at))
+}
+
+fn no_answer(at: &At, patience: Duration) -> String {
+    format!("no answer within {} s from {}", patience.as_secs_f64(), at.path().display())
+}
+
+const GONE: &str = "its thread is gone";
+
+/// Does `work` on a thread of its own and waits for what comes of it, `patience` at most. `key` is the path that it is
+/// for, or what it is: while a thread is stuck with it no other is started, and who asks waits for its turn.
+///
+/// # Errors
+/// That there was no answer in time, and from which path.
+pub(crate) async fn apart<A: Send + 'static>(
+    key: &str,
+    patience: Duration,
+    work: impl FnOnce() -> A + Send + 'static,
+) -> Result<A, String> {
+    let mut at = At::new(Path::new(key));
+    let answer = async {
+        let turn = loop {
+            match take_turn(key) {
+                Ok(turn) => break turn,
+                Err(busy) => at = busy,
+            }
+            tokio::time::sleep(TURN).await;
+        };
+        at = turn.1.clone();
+        let (reply, answer) = oneshot::channel();
+        spawn(turn, move || drop(reply.send(work())))?;
+        answer.await.map_err(|_| GONE.to_owned())
+    };
+    let answer = tokio::time::timeout(patience, answer).await;
+    answer.unwrap_or_else(|_| Err(no_answer(&at, patience)))
+}
+
+/// The same for who cannot do anything else meanwhile: before the agent runs.
+///
+/// # Errors
+/// As [`apart`].
+pub(crate) fn apart_at_start<A: Send + 'static>(
+    key: &str,
+    patience: Duration,
+    work: impl FnOnce() -> A + Send + 'static,
+) -> Result<A, String> {
+    let mut waited = Duration::ZERO;
+    let turn = loop {
+        match take_turn(key) {
+            Ok(turn) => break turn,
+            Err(at) if waited >= patience => return Err(no_answer(&at, patience)),
+            Err(_) => std::thread::sleep(TURN),
+        }
+        waited += TURN;
+    };
+    let at = turn.1.clone();
+    let (reply, answer) = sync_channel(1);
+    spawn(turn, move || drop(reply.send(work())))?;
+    answer.recv_timeout(patience).map_err(|why| match why {
+        std::sync::mpsc::RecvTimeoutError::Timeout => no_answer(&at, patience),
+        std::sync::mpsc::RecvTimeoutError::Disconnected => GONE.to_owned(),
+    })
+}
+
+fn spawn((entry, at): (Entry, At), work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let thread = std::thread::Builder::new().name("aside".to_owned()).spawn(move || {
+        let _entry = entry;
+        at.follow();
+        work();
+    });
+    thread.map(drop).map_err(|why| format!("cannot start a thread: {why}"))
+}
+
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -104,10 +206,42 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
+    async fn there_is_one_thread_for_a_path_and_the_reason_says_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().display().to_string();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(std::sync::Mutex::new(gate));
+        let short = Duration::from_millis(30);
+        for _ in 0..3 {
+            let (begun, gate, file) = (begun.clone(), gate.clone(), folder.path().join("a.prom"));
+            let why = apart(&key, short, move || {
+                begun.fetch_add(1, Ordering::SeqCst);
+                drop(crate::sys::file::open(&file));
+                gate.lock().unwrap().recv().is_ok()
+            });
+            assert_eq!(why.await, Err(format!("no answer within 0.03 s from {key}/a.prom")));
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        // Others go on, and so does this one once its thread is through.
+        let other = folder.path().join("b").display().to_string();
+        assert_eq!(apart(&other, Duration::from_secs(5), || 7).await, Ok(7));
+        assert_eq!(apart_at_start(&other, Duration::from_secs(5), || 8), Ok(8));
+        assert!(apart_at_start(&key, short, || ()).unwrap_err().ends_with("/a.prom"));
+        release.send(()).unwrap();
+        assert_eq!(apart(&key, Duration::from_secs(5), || 9).await, Ok(9));
+        assert_eq!(
+            apart(&key, Duration::from_secs(5), || -> () { panic!("on purpose") }).await,
+            Err(GONE.into())
+        );
+        assert_eq!(apart(&key, Duration::from_secs(5), || 10).await, Ok(10));
+    }
+
+    #[tokio::test]
     async fn a_thread_that_broke_is_an_error() {
         let aside = Aside::start("test", || -> () { panic!("on purpose") }).unwrap();
         assert!(aside.ask(Duration::from_secs(5)).await.is_err());
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(aside.ask(Duration::from_secs(5)).await, Err("its thread is gone".to_owned()));
+        assert_eq!(aside.ask(Duration::from_secs(5)).await, Err(GONE.to_owned()));
     }
 }

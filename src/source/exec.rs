@@ -1,13 +1,15 @@
 //! Runs a command every so often and reads the metrics it prints.
 //!
-//! There is no shell and no environment but `PATH` and what is configured. The command is a process
-//! group of its own, and the whole group is killed when its time is up or the agent stops; on systems
-//! without `/proc` only the command itself is.
+//! There is no shell and no environment but `PATH`, a mark of the run and what is configured. When its time is up or
+//! the agent stops, the command is killed with all that it started, also what became a daemon: see `family`.
+
+mod family;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,9 @@ use crate::event::{Body, Fault, Received};
 use crate::secret::{self, Command as Words, Value};
 use crate::setting::Span;
 
+use super::aside::apart;
 use super::{Feed, now, poll};
+use family::Family;
 
 /// Bytes a command may print.
 const OUTPUT: usize = 4 << 20;
@@ -30,6 +34,8 @@ const OUTPUT: usize = 4 << 20;
 const COMPLAINT: usize = 200;
 /// Samples a command may print.
 const SAMPLES: usize = 50_000;
+/// How long output that is here may take to be understood.
+const UNDERSTAND: Duration = Duration::from_secs(2);
 
 /// A command that prints metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,8 +96,9 @@ impl Settings {
                 Value::Text(text) => text.expose().to_owned(),
                 Value::File(of) => {
                     let file = of.value_file.clone();
-                    let read = tokio::task::spawn_blocking(move || super::small(&file));
-                    let read = read.await.unwrap_or_else(|_| Err("cannot read its environment".into()));
+                    let key = file.display().to_string();
+                    let read = apart(&key, self.timeout.0.mul_f64(0.9), move || super::small(&file)).await;
+                    let read = read.map_err(|why| format!("cannot read its environment: {why}")).flatten();
                     read.map_err(|why| format!("cannot set {name}: {why}"))?
                 }
             };
@@ -126,13 +133,15 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
     let ask = move |feed: &Feed| {
         let (settings, shape, feed) = (Arc::clone(&settings), Arc::clone(&shape), feed.clone());
         async move {
-            let output = output(&settings).await?;
+            let late = |_| Err(format!("no answer within {} s", timeout.as_secs_f64()));
+            let output = tokio::time::timeout(timeout, output(&settings)).await.unwrap_or_else(late)?;
             let format = settings.format;
             let fold = tokio::task::spawn_blocking(move || fold(&output, format, &shape, &feed));
             fold.await.unwrap_or_else(|_| Err("cannot read its output".into()))
         }
     };
-    poll(feed, interval, timeout, stop, ask).await;
+    // The wait above ends first.
+    poll(feed, interval, timeout + UNDERSTAND, stop, ask).await;
     Ok(())
 }
 
@@ -168,18 +177,28 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
     let environment = settings.variables().await?;
     command.envs(&environment);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    #[cfg(unix)]
-    command.process_group(0);
-    let mut child = command.spawn().map_err(|why| format!("cannot run {program}: {why}"))?;
+    let mark = Family::mark(&mut command);
+    // A program on a disk that does not answer holds whoever starts it.
+    let runtime = tokio::runtime::Handle::current();
+    let start = move || {
+        let _within = runtime.enter();
+        let child = command.spawn();
+        child.map(|child| {
+            let family = Family::of(child.id(), mark);
+            (child, family)
+        })
+    };
+    let cannot = |why: &dyn std::fmt::Display| format!("cannot run {program}: {why}");
+    let started = apart(program, settings.timeout.0.mul_f64(0.9), start).await.map_err(|why| cannot(&why))?;
     // Dropped before the child is, so until it was waited for its id means nobody else.
-    let mut group = Group(child.id());
+    let (mut child, mut family) = started.map_err(|why| cannot(&why))?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(format!("cannot read the output of {program}"));
     };
     let (printed, complaint) =
         tokio::try_join!(gather(stdout, OUTPUT, true), gather(stderr, COMPLAINT, false))?;
     let status = child.wait().await.map_err(|why| format!("cannot wait for {program}: {why}"))?;
-    group.0 = None;
+    family.release();
     if status.success() {
         return Ok(printed);
     }
@@ -206,42 +225,6 @@ async fn gather(mut from: impl AsyncRead + Unpin, limit: usize, whole: bool) -> 
         }
         kept.extend_from_slice(block.get(..read.min(room)).unwrap_or_default());
     }
-}
-
-/// The group of a child that nobody has waited for yet. Killed when dropped.
-///
-/// Dropping cannot wait, so this asks the system directly.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let Some(leader) = self.0 else { return };
-        let members = members(leader);
-        let Ok(mut system) = sysinfo::System::new() else { return };
-        system.refresh_processes_specifics(
-            sysinfo::ProcessesToUpdate::Some(&members),
-            false,
-            sysinfo::ProcessRefreshKind::nothing(),
-        );
-        for process in system.processes().values() {
-            process.kill();
-        }
-    }
-}
-
-/// The processes of a group.
-fn members(leader: u32) -> Vec<sysinfo::Pid> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    (processes.flatten())
-        .filter_map(|entry| {
-            let process: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let line = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            // The name in parentheses may hold anything; behind it come state, parent and group.
-            let (_, behind) = line.rsplit_once(") ")?;
-            let group: u32 = behind.split(' ').nth(2)?.parse().ok()?;
-            (group == leader).then(|| sysinfo::Pid::from_u32(process))
-        })
-        .collect()
 }
 
 #[cfg(all(test, unix))]
@@ -292,6 +275,49 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the child of the command lives on");
+    }
+
+    /// Whether a process whose id is in a file is gone within two seconds.
+    async fn ends(file: &std::path::Path) -> bool {
+        let Ok(id) = std::fs::read_to_string(file) else { return false };
+        let stat = format!("/proc/{}/stat", id.trim());
+        for _ in 0..100 {
+            if std::fs::read_to_string(&stat).map_or(true, |line| line.contains(") Z ")) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn daemons_of_a_command_that_hangs_are_killed_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let daemon = |name: &str, before: &str| {
+            let file = file(name);
+            format!(
+                "({before} setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000' &)\n",
+                file.display()
+            )
+        };
+        // One that is left behind, one without our environment, one of a command that ended and holds its output.
+        let waits = [daemon("a", ""), daemon("b", "env -i"), "sleep 1000".to_owned()].concat();
+        for (script, daemons) in [(waits, &["a", "b"][..]), (daemon("c", ""), &["c"])] {
+            let late = tokio::time::timeout(Duration::from_secs(2), output(&shell(&script))).await;
+            assert!(late.is_err());
+            for name in daemons {
+                assert!(ends(&file(name)).await, "{name} lives on");
+            }
+        }
+        // What a command that ended well leaves behind is its own affair.
+        let quiet = format!("exec >/dev/null 2>&1; {}", daemon("d", ""));
+        output(&shell(&quiet)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let id: i32 = std::fs::read_to_string(file("d")).unwrap().trim().parse().unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
     }
 
     #[tokio::test]

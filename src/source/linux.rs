@@ -196,6 +196,24 @@ pub(super) fn readonly(text: &str, mount: &str) -> Option<bool> {
     })
 }
 
+/// A file system that is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    pub device: String,
+    pub place: String,
+    pub fstype: String,
+}
+
+/// Understands `/proc/self/mounts`.
+pub(super) fn mounts(text: &str) -> Vec<Mount> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ').map(|word| unescape(word).into_owned());
+            Some(Mount { device: words.next()?, place: words.next()?, fstype: words.next()? })
+        })
+        .collect()
+}
+
 /// The kernel writes white space and backslashes in paths as three octal digits.
 fn unescape(path: &str) -> std::borrow::Cow<'_, str> {
     if !path.contains('\\') {

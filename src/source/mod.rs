@@ -1,13 +1,14 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
 mod amd;
-mod aside;
+pub(crate) mod aside;
 pub mod exec;
 pub mod gpu;
 pub mod host;
 pub mod itself;
 mod linux;
 pub mod lsl;
+mod names;
 mod nvidia;
 pub mod pattern;
 mod pause;
@@ -41,11 +42,7 @@ const SMALL: u64 = 64 * 1024;
 /// The text of a small file, without white space around it.
 fn small(file: &Path) -> Result<String, String> {
     let wrong = |why: &str| format!("cannot read a secret from {}: {why}", file.display());
-    let known = std::fs::metadata(file).map_err(|why| wrong(&why.to_string()))?;
-    if !known.is_file() || known.len() > SMALL {
-        return Err(wrong("it is not a small file"));
-    }
-    let text = std::fs::read_to_string(file).map_err(|why| wrong(&why.to_string()))?;
+    let text = crate::sys::file::text(file, SMALL).map_err(|why| wrong(&why.to_string()))?;
     Ok(text.trim().to_owned())
 }
 

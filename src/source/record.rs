@@ -6,17 +6,26 @@
 //! length 0 ends its stream. What a program wrote to a device through a tap is a piece of a stream with the highest bit
 //! of its number set: it says what the device sends then. Played through the same decoders it gives the same numbers.
 //!
+//! A piece of the source [`Hole::SOURCE`] says that pieces are missing here: of which source and stream (u32 each), how
+//! many, and how many bytes were in them (u64 each).
+//!
 //! Version 1 had the time since the epoch alone, which is then that of both clocks. It is read and no longer written.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::Path;
+mod writer;
 
-use parking_lot::Mutex;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Options;
 use crate::event::Timestamp;
+use crate::sys::file;
+pub use writer::Account;
+use writer::Writer;
 
 /// The first bytes of a recording.
 pub const MAGIC: &[u8] = b"neural-exporter recording 2\n";
@@ -27,6 +36,10 @@ pub const RECORDED: &str =
     "only jsonl, statsd, serial, brainflow, cerebus and openbci_gui bring bytes that can be played again";
 /// In the number of a stream: it is what a program wrote to the device.
 pub const SAID: u32 = 1 << 31;
+/// Bytes of a piece's header.
+const HEADER: usize = 28;
+/// How long the end waits for what is not written yet.
+const LAST: Duration = Duration::from_secs(3);
 /// The longest piece that is believed.
 const LONGEST: u32 = 16 << 20;
 
@@ -55,24 +68,76 @@ pub struct Piece {
     pub bytes: Vec<u8>,
 }
 
+impl Piece {
+    /// What is missing here, if this is a mark of that.
+    #[must_use]
+    pub fn hole(&self) -> Option<Hole> {
+        let word = |at: usize| Some(u32::from_le_bytes(self.bytes.get(at..at + 4)?.try_into().ok()?));
+        let long = |at: usize| Some(u64::from_le_bytes(self.bytes.get(at..at + 8)?.try_into().ok()?));
+        if self.source != Hole::SOURCE {
+            return None;
+        }
+        Some(Hole { source: word(0)?, stream: word(4)?, pieces: long(8)?, bytes: long(16)? })
+    }
+}
+
+/// Pieces that are missing, because the disk was full or too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// Of which source of the recording.
+    pub source: u32,
+    /// Of which of its connections.
+    pub stream: u32,
+    /// How many.
+    pub pieces: u64,
+    /// How many bytes were in them.
+    pub bytes: u64,
+}
+
+impl Hole {
+    /// The source that marks of holes have.
+    pub const SOURCE: u32 = u32::MAX;
+    /// Source and stream of a hole in several.
+    const ANY: (u32, u32) = (u32::MAX, u32::MAX);
+    /// Bytes of a mark.
+    const BYTES: usize = 24;
+
+    /// Whether it is in this stream.
+    #[must_use]
+    pub fn is_in(&self, source: u32, stream: u32) -> bool {
+        (self.source, self.stream) == Self::ANY
+            || (self.source, self.stream & !SAID) == (source, stream & !SAID)
+    }
+
+    fn write(&self) -> [u8; Self::BYTES] {
+        let mut out = [0; Self::BYTES];
+        let words = [self.source.to_le_bytes(), self.stream.to_le_bytes()];
+        let longs = [self.pieces.to_le_bytes(), self.bytes.to_le_bytes()];
+        let all = words.as_flattened().iter().chain(longs.as_flattened());
+        out.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+        out
+    }
+}
+
 /// Writes a recording.
 #[derive(Debug)]
 pub struct Recorder {
     sources: Vec<Recorded>,
-    out: Mutex<(BufWriter<File>, Option<io::Error>)>,
+    writer: Arc<Writer>,
 }
 
 impl Recorder {
-    /// Begins a recording of these sources.
+    /// Begins a recording of these sources. Its header is in the file when this returns, and each piece soon after it came.
     ///
     /// # Errors
     /// The file cannot be made.
     pub fn create(path: &Path, sources: &[Recorded]) -> io::Result<Self> {
-        let mut out = BufWriter::with_capacity(1 << 20, File::create_new(path)?);
-        out.write_all(MAGIC)?;
-        serde_json::to_writer(&mut out, sources)?;
-        out.write_all(b"\n")?;
-        Ok(Self { sources: sources.to_vec(), out: Mutex::new((out, None)) })
+        let mut head = MAGIC.to_vec();
+        serde_json::to_writer(&mut head, sources)?;
+        head.push(b'\n');
+        let mut file = file::create(path)?;
+        file.write_all(&head)?;
+        Ok(Self { sources: sources.to_vec(), writer: Writer::start(file, path.to_owned())? })
     }
 
     /// The place of a source in the recording, if it is in it as it is now.
@@ -82,31 +147,47 @@ impl Recorder {
         u32::try_from(place).ok()
     }
 
-    /// Adds a piece. The first failure ends the recording; [`finish`](Self::finish) tells it.
+    /// Adds a piece, and never waits. What the disk does not take is lost, counted and marked.
     pub fn piece(&self, at: Timestamp, source: u32, stream: u32, bytes: &[u8]) {
-        let mut out = self.out.lock();
-        if out.1.is_some() {
-            return;
-        }
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let times = [at.steady.to_le_bytes(), at.wall.to_le_bytes()];
-        let words = [source.to_le_bytes(), stream.to_le_bytes(), length.to_le_bytes()];
-        let header = [times.as_flattened(), words.as_flattened()];
-        let wrote =
-            header.iter().try_for_each(|part| out.0.write_all(part)).and_then(|()| out.0.write_all(bytes));
-        out.1 = wrote.err();
+        self.writer.piece(at, source, stream, bytes);
+    }
+
+    /// What became of it so far.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.writer.account
     }
 
     /// Writes what is left.
     ///
     /// # Errors
-    /// What went wrong, now or before.
+    /// What went wrong, now or before: then something is missing.
     pub fn finish(&self) -> io::Result<()> {
-        let mut out = self.out.lock();
-        match out.1.take() {
-            Some(error) => Err(error),
-            None => out.0.flush(),
+        self.writer.finish(LAST)
+    }
+}
+
+fn header(at: Timestamp, source: u32, stream: u32, length: usize) -> [u8; HEADER] {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    let times = [at.steady.to_le_bytes(), at.wall.to_le_bytes()];
+    let words = [source.to_le_bytes(), stream.to_le_bytes(), length.to_le_bytes()];
+    let mut out = [0; HEADER];
+    let all = times.as_flattened().iter().chain(words.as_flattened());
+    out.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+    out
+}
+
+/// How many of the first `done` bytes are whole pieces.
+fn whole(pieces: &[u8], done: usize) -> usize {
+    let mut end = 0;
+    loop {
+        let length = pieces.get(end + HEADER - 4..end + HEADER).and_then(|word| word.try_into().ok());
+        let Some(length) = length.map(u32::from_le_bytes) else { return end };
+        let next = end + HEADER + length as usize;
+        if next > done {
+            return end;
         }
+        end = next;
     }
 }
 
@@ -127,7 +208,7 @@ impl Recording {
     /// The file cannot be read, or is no recording.
     pub fn open(path: &Path) -> io::Result<Self> {
         let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-        let mut from = BufReader::with_capacity(1 << 20, File::open(path)?);
+        let mut from = BufReader::with_capacity(1 << 20, file::open(path)?);
         let mut magic = vec![0; MAGIC.len()];
         let whole = from.read_exact(&mut magic).is_ok();
         let wall_only = magic == WALL_ONLY;
@@ -247,5 +328,91 @@ mod tests {
         let piece = Piece { at: Timestamp::both(7), source: 0, stream: 1, bytes: b"abc".into() };
         assert_eq!(recording.piece().unwrap(), Some(piece));
         assert_eq!(recording.piece().unwrap(), None);
+    }
+
+    fn source() -> Vec<Recorded> {
+        vec![Recorded { name: "p".into(), protocol: "jsonl".into(), board: Options::default() }]
+    }
+
+    #[test]
+    fn what_came_is_in_the_file_within_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.rec");
+        let recorder = Recorder::create(&path, &source()).unwrap();
+        assert_eq!(Recording::open(&path).unwrap().sources, source());
+        recorder.piece(Timestamp::both(5), 0, 1, b"abc");
+        std::thread::sleep(Duration::from_millis(900));
+        // As a crash would leave it.
+        let piece = Recording::open(&path).unwrap().piece().unwrap().unwrap();
+        assert_eq!((piece.at, &*piece.bytes, piece.hole()), (Timestamp::both(5), &b"abc"[..], None));
+    }
+
+    #[test]
+    fn pieces_that_got_through_are_told_from_one_that_broke_off() {
+        let piece = |bytes: &[u8]| [&header(Timestamp::both(1), 0, 0, bytes.len())[..], bytes].concat();
+        let all = [piece(b"abc"), piece(b""), piece(b"de")].concat();
+        for (done, good) in [(0, 0), (30, 0), (31, 31), (58, 31), (59, 59), (88, 59), (89, 89)] {
+            assert_eq!(whole(&all, done), good, "{done}");
+        }
+    }
+
+    fn until(holds: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if holds() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("not within ten seconds");
+    }
+
+    /// A disk that has room for so much, and later for more.
+    #[test]
+    fn a_full_disk_leaves_a_hole_and_the_recording_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = folder.path().join("disk");
+        std::fs::create_dir(&disk).unwrap();
+        let mount = |options: &str| {
+            let place = disk.to_str().unwrap();
+            let done = std::process::Command::new("mount")
+                .args(["-t", "tmpfs", "-o", options, "none", place])
+                .output();
+            done.is_ok_and(|done| done.status.success())
+        };
+        if !mount("size=1m") {
+            eprintln!("not root: a full disk is not tested");
+            return;
+        }
+        let path = disk.join("a.rec");
+        let recorder = Recorder::create(&path, &source()).unwrap();
+        let block = vec![b'x'; 60_000];
+        let mut sent = 0_u64;
+        // More than disk and memory take together.
+        for round in 0..400 {
+            recorder.piece(Timestamp::both(round), 0, 1, &block);
+            sent += 1;
+            if round == 20 {
+                until(|| recorder.account().is_failing());
+                assert_eq!(recorder.account().lost(), (0, 0));
+            }
+        }
+        let (lost, bytes) = recorder.account().lost();
+        assert!(lost > 50 && bytes == lost * 60_000);
+        assert!(mount("remount,size=64m"));
+        until(|| !recorder.account().is_failing());
+        recorder.piece(Timestamp::both(900), 0, 1, b"after");
+        let why = recorder.finish().unwrap_err().to_string();
+        assert!(why.contains(&format!("{lost} pieces")), "{why}");
+        let mut recording = Recording::open(&path).unwrap();
+        let pieces: Vec<Piece> = std::iter::from_fn(|| recording.piece().unwrap()).collect();
+        let holes: Vec<Hole> = pieces.iter().filter_map(Piece::hole).collect();
+        let hole = Hole { source: 0, stream: 1, pieces: lost, bytes };
+        let kept = pieces.len() as u64 - 2;
+        drop(recording);
+        let _ = std::process::Command::new("umount").arg("-l").arg(&disk).status();
+        assert_eq!((holes, kept + lost), (vec![hole], sent));
+        assert_eq!(pieces.last().unwrap().bytes, b"after");
+        let (before, after) = (pieces[pieces.len() - 3].at, pieces[pieces.len() - 2].at);
+        assert_eq!(after.steady, before.steady + 1, "the hole is where the pieces are missing");
     }
 }

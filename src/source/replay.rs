@@ -5,9 +5,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::record::{Piece, Recording, SAID};
+use super::aside::apart;
+use super::record::{Hole, Piece, Recorded, Recording, SAID};
 use super::{Feed, now};
 use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Protocol};
@@ -26,9 +28,9 @@ impl Streams {
         Self { signal, ..Self::default() }
     }
 
-    fn play(&mut self, recording: &Recording, piece: &Piece, at: Timestamp, feed: &Feed) {
-        let Some(source) = recording.sources.get(piece.source as usize) else { return };
-        let Some(&protocol) = Protocol::ALL.iter().find(|p| p.name() == source.protocol) else { return };
+    fn play(&mut self, sources: &[Recorded], piece: &Piece, at: Timestamp, feed: &Feed) {
+        let Some(source) = sources.get(piece.source as usize) else { return };
+        let Some(protocol) = protocol(source) else { return };
         let key = (piece.source, piece.stream & !SAID);
         if piece.bytes.is_empty() {
             // What was learnt of a device outlives its stream, as it did when it was recorded.
@@ -54,9 +56,33 @@ impl Streams {
         }
     }
 
+    /// Something is missing here: what comes after it does not continue what came before.
+    fn part<'f>(
+        &mut self,
+        sources: &[Recorded],
+        hole: &Hole,
+        at: Timestamp,
+        feed: impl Fn(u32) -> Option<&'f Feed>,
+    ) {
+        self.decoders.retain(|(source, stream), decoder| {
+            if !hole.is_in(*source, *stream) {
+                return true;
+            }
+            if let Some(feed) = feed(*source) {
+                feed.end(at, decoder.as_mut());
+            }
+            let of = sources.get(*source as usize);
+            of.and_then(protocol).is_some_and(Protocol::brings_samples)
+        });
+    }
+
     fn end(self, at: Timestamp, feed: &Feed) {
         self.decoders.into_values().for_each(|mut decoder| feed.end(at, decoder.as_mut()));
     }
+}
+
+fn protocol(of: &Recorded) -> Option<Protocol> {
+    Protocol::ALL.iter().find(|protocol| protocol.name() == of.protocol).copied()
 }
 
 /// What there was in a recording.
@@ -66,6 +92,8 @@ pub struct Played {
     pub pieces: u64,
     /// Whether it ended in the middle of one.
     pub cut: bool,
+    /// How many are missing in it, because the disk was full or too slow when it was made.
+    pub missing: u64,
 }
 
 /// Plays a whole recording into the hub at once, with the times it was recorded at. Each source of
@@ -78,14 +106,18 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played
     let feeds: Vec<Feed> =
         recording.sources.iter().map(|s| Feed::new(hub.clone(), hub.add_source(&s.name), &s.name)).collect();
     let mut streams = Streams::default();
-    let (mut pieces, mut last) = (0, Timestamp::both(0));
+    let (mut pieces, mut missing, mut last) = (0, 0, Timestamp::both(0));
     while let Some(piece) = recording.piece()? {
+        if let Some(hole) = piece.hole() {
+            missing += hole.pieces;
+            streams.part(&recording.sources, &hole, piece.at, |source| feeds.get(source as usize));
+        }
         let Some(feed) = feeds.get(piece.source as usize) else { continue };
         if last.steady_second() != piece.at.steady_second() {
             feed.send_at(piece.at, Body::Tick);
         }
         last = piece.at;
-        streams.play(&recording, &piece, piece.at, feed);
+        streams.play(&recording.sources, &piece, piece.at, feed);
         pieces += 1;
     }
     for ((source, _), mut decoder) in streams.decoders {
@@ -94,7 +126,7 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played
         }
     }
     Hub::lock(hub).fold(&crate::event::Event { at: last, source: SourceId(u32::MAX), body: Body::Tick });
-    Ok(Played { pieces, cut: recording.is_cut() })
+    Ok(Played { pieces, cut: recording.is_cut(), missing })
 }
 
 /// Plays a recording as if it came now; `speed` 1 as it was, 10 ten times as fast, 0 without waiting.
@@ -118,12 +150,12 @@ async fn play(
     feed: &Feed,
     stop: &CancellationToken,
 ) -> io::Result<()> {
-    let mut recording = Recording::open(path)?;
+    let mut recording = Ahead::open(path).await?;
     feed.send(Body::Link(Link::Up));
     #[expect(clippy::disallowed_methods, reason = "a recording is played at its own pace")]
     let began = tokio::time::Instant::now();
     let mut first = None;
-    while let Some(piece) = recording.piece()? {
+    while let Some(piece) = recording.piece().await? {
         let since = piece.at.steady.saturating_sub(*first.get_or_insert(piece.at.steady));
         if speed > 0.0 {
             let due = began + Duration::from_nanos(since).div_f64(speed);
@@ -137,11 +169,76 @@ async fn play(
                 return Ok(());
             }
         }
-        streams.play(&recording, &piece, now(), feed);
+        if let Some(hole) = piece.hole() {
+            tracing::warn!(
+                source = feed.name(),
+                pieces = hole.pieces,
+                bytes = hole.bytes,
+                "pieces are missing in the recording"
+            );
+            streams.part(&recording.sources, &hole, now(), |_| Some(feed));
+        }
+        streams.play(&recording.sources, &piece, now(), feed);
     }
-    if recording.is_cut() {
+    if recording.cut {
         tracing::warn!(source = feed.name(), path = %path.display(), "the recording ends in the middle of a piece");
     }
     streams.end(now(), feed);
     Ok(())
+}
+
+/// A recording that is read on a thread of its own, some pieces ahead: a disk that does not answer must hold nobody else.
+struct Ahead {
+    sources: Vec<Recorded>,
+    pieces: mpsc::Receiver<io::Result<Read>>,
+    cut: bool,
+    path: String,
+}
+
+/// What is read.
+enum Read {
+    Piece(Piece),
+    /// There is no more, and whether it ended in the middle of a piece.
+    End(bool),
+}
+
+/// Pieces that are read ahead.
+const AHEAD: usize = 4;
+/// How long the disk may take for one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Ahead {
+    async fn open(path: &Path) -> io::Result<Self> {
+        let (own, path) = (path.to_owned(), path.display().to_string());
+        let opened = apart(&path, PATIENCE, move || Recording::open(&own)).await.map_err(io::Error::other)?;
+        let mut recording = opened?;
+        let sources = recording.sources.clone();
+        let (tell, pieces) = mpsc::channel(AHEAD);
+        std::thread::Builder::new().name("replay".to_owned()).spawn(move || {
+            loop {
+                let read = recording
+                    .piece()
+                    .map(|piece| piece.map_or_else(|| Read::End(recording.is_cut()), Read::Piece));
+                let more = matches!(read, Ok(Read::Piece(_)));
+                // Nobody listens any more once the source was stopped.
+                if tell.blocking_send(read).is_err() || !more {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { sources, pieces, cut: false, path })
+    }
+
+    async fn piece(&mut self) -> io::Result<Option<Piece>> {
+        let late =
+            |_| io::Error::other(format!("no answer within {} s from {}", PATIENCE.as_secs_f64(), self.path));
+        match tokio::time::timeout(PATIENCE, self.pieces.recv()).await.map_err(late)?.transpose()? {
+            Some(Read::Piece(piece)) => Ok(Some(piece)),
+            Some(Read::End(cut)) => {
+                self.cut = cut;
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
 }

@@ -24,7 +24,10 @@ use crate::event::{Body, Fault, Received};
 use crate::secret::{Basic, Link, Value, base64};
 use crate::setting::Span;
 
+use super::aside::apart;
+use super::names::Names;
 use super::{Feed, now, poll, small};
+use crate::sys::file;
 
 /// What is asked for: both formats, and names of the old alphabet, because others cannot be relayed.
 const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,\
@@ -32,6 +35,8 @@ const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=unders
     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 /// Redirects that are followed within a host.
 const REDIRECTS: usize = 3;
+/// Bytes a file with certificates may have.
+const CERTIFICATES: u64 = 4 << 20;
 /// How long an answer that is here may take to be understood.
 const UNDERSTAND: Duration = Duration::from_secs(2);
 /// The shortest interval; anything below is a mistake in writing.
@@ -324,9 +329,10 @@ impl Scrape {
         let shown = &self.shown;
         let mut request = self.client.get(self.url.clone());
         if self.settings.reads_secrets() {
-            let settings = self.settings.clone();
-            let read = tokio::task::spawn_blocking(move || settings.secrets());
-            request = request.headers(read.await.unwrap_or_else(|_| Err("cannot read its secrets".into()))?);
+            let mut settings = self.settings.clone();
+            let first = settings.paths().next().map(|file| file.display().to_string()).unwrap_or_default();
+            let read = apart(&first, settings.timeout.0, move || settings.secrets()).await;
+            request = request.headers(read.map_err(|why| format!("cannot read its secrets: {why}"))??);
         }
         let response = request.send().await.map_err(|why| {
             let next = if why.is_timeout() {
@@ -425,10 +431,11 @@ fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
         .redirect(policy)
         .referer(false)
         .no_proxy()
+        .dns_resolver(Names)
         .timeout(settings.timeout.0)
         .pool_max_idle_per_host(1);
     if let Some(file) = &settings.ca_file {
-        let certificates = std::fs::read(file)
+        let certificates = file::read(file, CERTIFICATES)
             .map_err(|why| why.to_string())
             .and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|why| causes(&why)))
             .map_err(|why| format!("cannot read certificates from {}: {why}", file.display()))?;

@@ -4,8 +4,7 @@
 //! writes any more would otherwise look fresh; its age is a metric instead. One bad file hides no other.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -22,7 +21,9 @@ use crate::decode::relabel::Relabel;
 use crate::event::{Body, Fault, FaultKind, Received};
 use crate::setting::Span;
 
+use super::aside::apart;
 use super::{Feed, now, poll};
+use crate::sys::file;
 
 /// Bytes a file may have.
 const BYTES: u64 = 4 << 20;
@@ -89,15 +90,14 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         samples: SAMPLES,
         timestamps: false,
     };
+    let key = directory.display().to_string();
     let folder = Arc::new(Folder { name, directory, shape, said: Mutex::default() });
     let ask = move |feed: &Feed| {
-        let (folder, feed) = (Arc::clone(&folder), feed.clone());
-        async move {
-            let look = tokio::task::spawn_blocking(move || folder.look(&feed));
-            look.await.unwrap_or_else(|_| Err("cannot read the folder".into()))
-        }
+        let (folder, feed, key) = (Arc::clone(&folder), feed.clone(), key.clone());
+        async move { apart(&key, DEADLINE, move || folder.look(&feed)).await? }
     };
-    poll(feed, interval.0, DEADLINE, stop, ask).await;
+    // The wait above ends first, and knows of which file it was.
+    poll(feed, interval.0, 2 * DEADLINE, stop, ask).await;
     Ok(())
 }
 
@@ -151,9 +151,9 @@ fn read_folder(
     shape: &Shape,
     told: &mut dyn FnMut(&Exposition<'_>),
 ) -> Result<Vec<Outcome>, String> {
-    let wrong = |why: std::io::Error| format!("cannot read the folder {}: {why}", directory.display());
+    let wrong = |why: io::Error| format!("cannot read the folder {}: {why}", directory.display());
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(wrong)? {
+    for entry in file::list(directory).map_err(wrong)? {
         let name = entry.map_err(wrong)?.file_name();
         if name.to_string_lossy().ends_with(".prom") {
             names.push(name);
@@ -186,16 +186,18 @@ fn read_file(
     told: &mut dyn FnMut(&Exposition<'_>),
     outcome: &mut Outcome,
 ) -> Result<(), (FaultKind, String)> {
-    let failed = |why: std::io::Error| (FaultKind::MissingField, why.to_string());
-    // Looked at before it is opened: opening a pipe would wait for its writer.
-    let known = std::fs::metadata(path).map_err(failed)?;
-    if !known.is_file() {
-        return Err((FaultKind::BadValue, "it is not a file".into()));
-    }
-    let written = known.modified().map_err(failed)?;
+    let failed = |why: io::Error| {
+        let kind = match why.kind() {
+            io::ErrorKind::InvalidInput => FaultKind::BadValue,
+            _ => FaultKind::MissingField,
+        };
+        (kind, why.to_string())
+    };
+    let file = file::open(path).map_err(failed)?;
+    let written = file.metadata().and_then(|about| about.modified()).map_err(failed)?;
     outcome.written = Some(written.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     let mut text = Vec::new();
-    File::open(path).map_err(failed)?.take(BYTES + 1).read_to_end(&mut text).map_err(failed)?;
+    file.take(BYTES + 1).read_to_end(&mut text).map_err(failed)?;
     outcome.bytes = text.len() as u64;
     if outcome.bytes > BYTES {
         return Err((FaultKind::TooLong, format!("it has more than {BYTES} bytes")));

@@ -19,6 +19,8 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &RESTARTING,
         &MEMORY,
         &FILES,
+        &LOG_LOST,
+        &RECORDING,
         &RULES,
         &UNDELIVERED,
     ],
@@ -253,6 +255,48 @@ static MEMORY: Alert = Alert {
     related: &["NeuralAgentSeriesLimit"],
     fires: Case::fires(20, &[("process_resident_memory_bytes", "268435456x25")], &[], "256Mi"),
     quiet: Case::quiet(20, &[("process_resident_memory_bytes", "20000000x25")]),
+    ..Alert::BLANK
+};
+
+static LOG_LOST: Alert = Alert {
+    name: "NeuralAgentLogLost",
+    level: Level::new(Severity::Low, Priority::P3, 0, "increase(neural_agent_log_lines_lost_total[10m]) > 0"),
+    keep_firing: 600,
+    summary: "The agent on {{ $labels.instance }} loses lines of its log",
+    description: "{{ $value | humanize }} lines in ten minutes: {{ $labels.reason }}. What is measured is not touched by it.",
+    meaning: "The agent never waits for its log. With queue_full, whatever reads the log does not read it, or not fast enough; with write_failed, the disk of the log is full or its reader has gone.",
+    immediate: &[
+        "With write_failed: `df` where the log is. With queue_full: see whether the collector of the log runs.",
+    ],
+    short_term: &["Make room, or restart the collector; the agent need not be restarted."],
+    long_term: &["Let the journal take the log: it has a bound of its own."],
+    queries: &["increase(neural_agent_log_lines_lost_total[1h])"],
+    related: &["NeuralHostFilesystem"],
+    fires: Case::fires(
+        10,
+        &[("neural_agent_log_lines_lost_total{reason='write_failed'}", "0x5 10x10")],
+        &[("reason", "write_failed")],
+        "10",
+    ),
+    quiet: Case::quiet(30, &[("neural_agent_log_lines_lost_total{reason='write_failed'}", "10x35")]),
+    ..Alert::BLANK
+};
+
+static RECORDING: Alert = Alert {
+    name: "NeuralAgentRecordingFailing",
+    level: Level::new(Severity::High, Priority::P1, 0, "neural_agent_recording_failing > 0"),
+    summary: "The recording of the agent on {{ $labels.instance }} cannot be written",
+    description: "What comes waits in memory as long as there is room, and is then lost. The log says why.",
+    meaning: "The file of `neural-exporter record` cannot be written: its disk is full, or gone.",
+    immediate: &[
+        "Make room on the disk of the recording: `df`. The recording goes on by itself, and what is missing is marked in it.",
+    ],
+    short_term: &["See how much is missing: `neural_agent_recording_lost_bytes_total`."],
+    long_term: &["Record to a disk with room for the whole session."],
+    queries: &["neural_agent_recording_failing", "neural_agent_recording_lost_bytes_total"],
+    related: &["NeuralHostFilesystem"],
+    fires: Case::fires(5, &[("neural_agent_recording_failing", "0x2 1x10")], &[], "1"),
+    quiet: Case::quiet(5, &[("neural_agent_recording_failing", "0x10")]),
     ..Alert::BLANK
 };
 

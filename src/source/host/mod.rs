@@ -6,14 +6,15 @@
 
 mod mounts;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sysinfo::{Components, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
-use self::mounts::Mounts;
 use super::aside::{Aside, Attempt, SHORTEST, USUAL};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
@@ -105,12 +106,11 @@ const SENSORS_LISTED: u32 = 60;
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     let (interval, wants_mounts) = (settings.interval.unwrap_or(USUAL).0.max(SHORTEST), settings.disks);
     let mut reader = Machine::new(settings.clone());
-    let mut mounts = Mounts::new(settings);
-    let machine = Aside::start("host", move || reader.read());
-    let filesystems = Aside::start("host-mounts", move || mounts.read());
-    let (machine, filesystems) = match (machine, filesystems) {
-        (Ok(machine), Ok(filesystems)) => (machine, filesystems),
-        (Err(why), _) | (_, Err(why)) => {
+    let settings = Arc::new(settings);
+    let stalled = Arc::new(Mutex::new(Vec::new()));
+    let machine = match Aside::start("host", move || reader.read()) {
+        Ok(machine) => machine,
+        Err(why) => {
             tracing::error!(%why, "cannot start a thread to read the machine");
             feed.down(&format!("cannot start a thread to read the machine: {why}"));
             feed.send(Body::Link(Link::Down));
@@ -118,14 +118,24 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
         }
     };
     let ask = move |feed: &Feed| -> Attempt {
-        let (feed, machine, filesystems) = (feed.clone(), machine.clone(), filesystems.clone());
+        let (feed, machine) = (feed.clone(), machine.clone());
+        let (settings, before) = (settings.clone(), stalled.clone());
         Box::pin(async move {
             let mut host = machine.ask(PATIENCE).await?;
             let at = now();
             if wants_mounts {
-                let answer = filesystems.ask(MOUNT_PATIENCE).await;
-                host.filesystems_stalled = Some(answer.is_err());
-                host.filesystems = answer.unwrap_or_default();
+                let (filesystems, stalled) = mounts::read(&settings, MOUNT_PATIENCE).await;
+                host.filesystems_stalled = Some(!stalled.is_empty());
+                host.filesystems = filesystems;
+                let mut before = before.lock();
+                if *before != stalled && !stalled.is_empty() {
+                    let places = stalled.join(", ");
+                    tracing::warn!(
+                        source = feed.name(),
+                        "the kernel does not answer for what is mounted at {places}"
+                    );
+                }
+                *before = stalled;
             }
             feed.batch(at, |out| out(Body::Host(&host)));
             Ok(())
@@ -399,10 +409,10 @@ mod tests {
     #[test]
     fn a_pass_is_cheap() {
         let mut machine = Machine::new(Settings::default());
-        let mut mounts = Mounts::new(Settings::default());
+        let (settings, runtime) = (Settings::default(), tokio::runtime::Runtime::new().unwrap());
         for (name, read) in [
             ("machine", &mut (|| drop(machine.read())) as &mut dyn FnMut()),
-            ("mounts", &mut || drop(mounts.read())),
+            ("mounts", &mut || drop(runtime.block_on(mounts::read(&settings, PATIENCE)))),
         ] {
             read();
             #[expect(clippy::disallowed_methods, reason = "the test measures")]

@@ -15,6 +15,7 @@ use super::settings::{Scope, Settings};
 use super::table::{Heard, Table};
 use crate::decode::lsl::{Info, Odd, talk};
 use crate::event::Fault;
+use crate::source::names;
 
 /// Questions between two look-ups of the names of peers, and after one that failed.
 const NAMES: (u64, u64) = (150, 15);
@@ -135,9 +136,11 @@ impl Search {
         let mut found = Vec::new();
         let mut all_known = true;
         for peer in &self.settings.known_peers {
-            let looked = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((peer.as_str(), 0))).await;
+            let looked = tokio::time::timeout(PATIENCE, names::look_up(peer.clone(), 0)).await;
             match looked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(mut all) => found.extend(all.next().into_iter().flat_map(|address| ports(address.ip()))),
+                Ok(all) => {
+                    found.extend(all.into_iter().next().into_iter().flat_map(|address| ports(address.ip())));
+                }
                 Err(why) => {
                     all_known = false;
                     tracing::warn!(source = self.settings.name, peer, %why, "cannot find the peer's address");

@@ -16,7 +16,7 @@ use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link};
 use crate::source::pause::{PAUSE, Pause};
-use crate::source::{Feed, now};
+use crate::source::{Feed, names, now};
 
 /// How long a connection may take to be made, or to take what it is told.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -131,7 +131,7 @@ pub(super) async fn follow<I: Inlet>(
 }
 
 async fn connect(address: &str) -> io::Result<TcpStream> {
-    let opened = timeout(PATIENCE, TcpStream::connect(address)).await;
+    let opened = timeout(PATIENCE, names::connect(address)).await;
     let peer = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     // A machine that is gone without a word is noticed.
     let alive = socket2::TcpKeepalive::new().with_time(ALIVE).with_interval(ALIVE);

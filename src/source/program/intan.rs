@@ -26,7 +26,7 @@ use crate::decode::intan::Intan;
 use crate::decode::intan::talk::{ANSWER, ASK_FACTS, ASK_STATE, Answer};
 use crate::event::{Body, Fault, FaultKind, Link, Output, Pass, Program, ProgramState, Received};
 use crate::setting::Span;
-use crate::source::{Feed, now};
+use crate::source::{Feed, names, now};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -184,7 +184,7 @@ impl Asking<'_> {
     async fn converse(&mut self, mut rated: impl FnMut(Option<f64>)) -> Duration {
         let Settings { address, retry, keep, .. } = self.settings;
         let clock = start();
-        let mut peer = match timeout(CONNECT, TcpStream::connect(address)).await {
+        let mut peer = match timeout(CONNECT, names::connect(address)).await {
             Ok(Ok(peer)) => peer,
             failed => {
                 let why = failed.map_or_else(

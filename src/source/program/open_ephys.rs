@@ -25,7 +25,7 @@ use crate::event::{
     StreamName, StreamState,
 };
 use crate::setting::Span;
-use crate::source::{Feed, now, poll};
+use crate::source::{Feed, names, now, poll};
 
 /// Bytes of the longest answer that is read.
 const ANSWER: usize = 4 << 20;
@@ -158,6 +158,7 @@ impl Server {
             .redirect(Policy::none())
             .referer(false)
             .no_proxy()
+            .dns_resolver(names::Names)
             .tls_certs_only([])
             .timeout(settings.timeout.0)
             // The server closes a connection after a few answers, without a word.

@@ -6,13 +6,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::event::Timestamp;
+use crate::file::make_folders;
 use crate::listen::Listen;
+
+/// Seconds between two such words.
+const QUIET: u32 = 10;
 
 /// How sockets are opened and how many may speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub struct Bound {
     /// Where it listens, as configured.
     pub(super) listen: String,
     pub(super) open: AtomicU64,
+    /// When the log was last told of clients that there was no room for, in seconds.
+    said: AtomicU32,
     /// Held by whoever reads datagrams: a socket is watched once, so the next reader waits for the last.
     pub(super) reader: tokio::sync::Mutex<()>,
 }
@@ -67,6 +74,16 @@ impl Bound {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Whether it is time to tell the log once more of clients that there is no room for.
+    pub(super) fn may_say(&self, at: Timestamp) -> bool {
+        let (second, said) = (at.steady_second(), self.said.load(Ordering::Relaxed));
+        let due = second.abs_diff(said) >= QUIET;
+        if due {
+            self.said.store(second, Ordering::Relaxed);
+        }
+        due
     }
 
     /// Whether clients connect to it, rather than send datagrams.
@@ -135,6 +152,7 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
         file,
         listen: listen.to_string(),
         open: AtomicU64::new(0),
+        said: AtomicU32::new(0),
         reader: tokio::sync::Mutex::new(()),
     })
 }
@@ -159,7 +177,7 @@ fn adopt(fd: OwnedFd) -> io::Result<Opened> {
 fn clear_the_way(path: &Path, kind: Type) -> io::Result<()> {
     let Ok(there) = std::fs::symlink_metadata(path) else {
         return match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder),
+            Some(_) => make_folders(path),
             _ => Ok(()),
         };
     };

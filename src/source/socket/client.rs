@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::pace::{Pace, Watch, ready};
 use crate::decode::Decoder;
 use crate::event::{Body, Clients};
 use crate::source::{Feed, now};
+use crate::sys;
 
 /// Bytes of a stream that are read and decoded under one lock.
 const READ: usize = 64 * 1024;
@@ -29,6 +30,9 @@ const LAST: usize = 128;
 /// Bytes of a stream between two looks that are no reason to hurry. As lines of 90 bytes, each a write of its
 /// own, they fill two thirds of the buffer that a Unix socket has by default.
 const CROWD: usize = 16 * 1024;
+
+/// Files that clients leave to others: the connections of `/metrics`, and what is opened and closed again.
+const KEPT: u64 = 320;
 
 /// Accepts clients until told to stop, and then those who had connected.
 pub(super) async fn serve(
@@ -50,7 +54,12 @@ pub(super) async fn serve(
         match accepted {
             Ok(stream) => admit(stream),
             // Out of descriptors, most likely: those that are open need some time to end.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(why) => {
+                if bound.may_say(now()) {
+                    tracing::warn!(source = feed.name(), listen = bound.listen, %why, "clients have to wait");
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     }
     // Who had connected before the end may have sent, so it counts.
@@ -68,9 +77,12 @@ fn admit_client(
     cut: &CancellationToken,
     tracker: &TaskTracker,
 ) {
-    if bound.open.load(Ordering::Relaxed) >= bound.options.connections as u64 {
+    if let Some(why) = full(&stream, bound) {
         drop(stream);
         feed.send(Body::Clients(Clients { refused: 1, ..Clients::default() }));
+        if bound.may_say(now()) {
+            tracing::warn!(source = feed.name(), listen = bound.listen, "a client was refused: {why}");
+        }
         return;
     }
     bound.open.fetch_add(1, Ordering::Relaxed);
@@ -83,6 +95,21 @@ fn admit_client(
         bound.open.fetch_sub(1, Ordering::Relaxed);
         feed.send(Body::Clients(Clients { ended: 1, ..Clients::default() }));
     });
+}
+
+/// Why there is no room for one more client.
+fn full(stream: &Socket, bound: &Bound) -> Option<String> {
+    let most = bound.options.connections;
+    if bound.open.load(Ordering::Relaxed) >= most as u64 {
+        return Some(format!("{most} are connected, which is the most; raise limits.connections"));
+    }
+    // The kernel gives the lowest number that is free: that many files are open at least.
+    let files = sys::raise_file_limit().now;
+    let kept = KEPT.min(files / 2);
+    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(0);
+    (number >= files.saturating_sub(kept)).then(|| {
+        format!("of {files} files that may be open the last {kept} are kept for /metrics and the agent; raise LimitNOFILE= of its unit")
+    })
 }
 
 /// A client that connected and was not accepted yet.

@@ -1,0 +1,147 @@
+//! A command and all that it started, so that nothing of it outlives its time.
+//!
+//! It is a process group of its own, and adopts what its descendants leave behind. Where it ended itself before they did,
+//! they are known by a mark in their environment. Who takes off both is not found.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::process::Command;
+
+use super::super::aside::apart_at_start;
+use crate::source::now;
+use crate::sys;
+
+/// The variable that marks the processes of a run.
+const MARK: &str = "NEURAL_EXPORTER_RUN";
+/// Bytes of an environment that are looked at.
+const ENVIRONMENT: u64 = 1 << 20;
+/// How often is looked again for what was started meanwhile.
+const ROUNDS: usize = 20;
+/// How long a look may take: what `/proc` tells of a process that hangs can hang as well.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The command and what it started. Killed when dropped, unless it was [released](Self::release).
+#[derive(Debug)]
+pub(super) struct Family {
+    leader: Option<Leader>,
+    mark: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Leader {
+    id: Pid,
+    /// When it started, in the kernel's ticks: another process may get its id.
+    started: u64,
+}
+
+impl Family {
+    /// Prepares a command, and gives its mark.
+    pub(super) fn mark(command: &mut Command) -> String {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let mark =
+            format!("{}.{}.{}", std::process::id(), now().steady, RUNS.fetch_add(1, Ordering::Relaxed));
+        command.env(MARK, &mark).process_group(0);
+        sys::adopt_orphans(command.as_std_mut());
+        mark
+    }
+
+    /// That of a command that was just started.
+    pub(super) fn of(id: Option<u32>, mark: String) -> Self {
+        let leader = id.and_then(|id| {
+            let id = i32::try_from(id).ok().and_then(Pid::from_raw)?;
+            sys::lower_file_limit(id);
+            Some(Leader { id, started: look(id.as_raw_pid())?.started })
+        });
+        Self { leader, mark }
+    }
+
+    /// It ended by itself: what it left behind may stay.
+    pub(super) fn release(&mut self) {
+        self.leader = None;
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        let Some(leader) = self.leader else { return };
+        let mark = format!("{MARK}={}", self.mark).into_bytes();
+        // Dropping cannot wait, so this asks the system directly. What is late goes on by itself.
+        let key = format!("what process {} started", leader.id.as_raw_nonzero());
+        drop(apart_at_start(&key, PATIENCE, move || end(leader, &mark)));
+    }
+}
+
+/// Ends everything: first what it started, as long as it is known by who started it, then the command itself.
+fn end(leader: Leader, mark: &[u8]) {
+    for _ in 0..ROUNDS {
+        let all = everybody();
+        let there = all.get(&leader.id.as_raw_pid()).is_some_and(|one| one.started == leader.started);
+        let descendants = if there { descendants(leader.id.as_raw_pid(), &all) } else { HashSet::new() };
+        let ours = |id: &i32, one: &One| {
+            !one.ended && *id != leader.id.as_raw_pid() && (descendants.contains(id) || marked(*id, mark))
+        };
+        let found: Vec<Pid> =
+            all.iter().filter(|(id, one)| ours(id, one)).filter_map(|(id, _)| Pid::from_raw(*id)).collect();
+        if found.is_empty() {
+            break;
+        }
+        for id in found {
+            // It may have ended by itself.
+            let _ = kill_process(id, Signal::KILL);
+        }
+        std::thread::yield_now();
+    }
+    if look(leader.id.as_raw_pid()).is_some_and(|one| one.started == leader.started) {
+        let _ = kill_process_group(leader.id, Signal::KILL);
+    }
+}
+
+/// What `/proc/PID/stat` tells of a process.
+#[derive(Clone, Copy, Debug)]
+struct One {
+    parent: i32,
+    started: u64,
+    /// Whether it only waits for somebody to take note of its end.
+    ended: bool,
+}
+
+fn everybody() -> HashMap<i32, One> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return HashMap::new() };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter_map(|id: i32| Some((id, look(id)?))).collect()
+}
+
+fn look(id: i32) -> Option<One> {
+    let line = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name in parentheses may hold anything; behind it come state, parent and, as the 22nd of all, the start.
+    let (_, behind) = line.rsplit_once(") ")?;
+    let mut words = behind.split(' ');
+    let (state, parent) = (words.next()?, words.next()?.parse().ok()?);
+    Some(One { parent, started: words.nth(17)?.parse().ok()?, ended: matches!(state, "Z" | "X") })
+}
+
+fn descendants(leader: i32, all: &HashMap<i32, One>) -> HashSet<i32> {
+    let mut found = HashSet::from([leader]);
+    loop {
+        let more: Vec<i32> = (all.iter())
+            .filter(|(id, one)| found.contains(&one.parent) && !found.contains(*id))
+            .map(|(id, _)| *id)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+fn marked(id: i32, mark: &[u8]) -> bool {
+    use std::io::Read;
+    let mut environment = Vec::new();
+    let read = std::fs::File::open(Path::new("/proc").join(id.to_string()).join("environ"))
+        .and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut environment));
+    read.is_ok() && environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+}
