@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::metrics::LOST_LINES;
+
 /// Lines that may wait.
 const LINES: usize = 8192;
 /// Bytes that may wait.
@@ -179,7 +181,8 @@ pub fn flush() {
 pub(super) fn lost() -> [(&'static str, u64); 2] {
     let of =
         |count: fn(&Lost) -> &AtomicU64| LOG.get().map_or(0, |log| count(&log.lost).load(Ordering::Relaxed));
-    [("queue_full", of(|lost| &lost.full)), ("write_failed", of(|lost| &lost.failed))]
+    let [full, failed] = LOST_LINES;
+    [(full, of(|lost| &lost.full)), (failed, of(|lost| &lost.failed))]
 }
 
 /// How many lines were lost since this was last said, if lines get through again.

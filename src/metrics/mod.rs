@@ -21,7 +21,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
-pub use own::{Answered, LostLines, Own, Pushed, PushedObjects, Refused, Vitals};
+pub use own::{Answered, LOST_LINES, LostLines, Own, Pushed, PushedObjects, Refused, Vitals};
 pub use write::{Cursor, Format};
 
 use crate::catalog::{Keep, Page};

@@ -83,6 +83,9 @@ pub struct Answered {
     pub status: u16,
 }
 
+/// Why lines of the log are lost.
+pub const LOST_LINES: [&str; 2] = ["queue_full", "write_failed"];
+
 /// Why lines of the log were lost.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LostLines {
@@ -167,7 +170,7 @@ impl Own {
         registry.register("neural_agent_build", agent::BUILD.help, build);
         let duration = Histogram::new(agent::SCRAPE_DURATION.bounds.iter().copied());
         let r = &mut registry;
-        Self {
+        let own = Self {
             config_hash: enter(r, &agent::CONFIG, Gauge::default()),
             reloads: enter(r, &agent::RELOADS, Counter::default()),
             reload_failures: enter(r, &agent::RELOAD_FAILURES, Counter::default()),
@@ -200,7 +203,12 @@ impl Own {
             threads: process(r, "process_threads", "Threads of the agent", None),
             started: process(r, "process_start_time", "When the agent started", Some(Unit::Seconds)),
             registry,
+        };
+        // A counter that begins where it is seen first hides what it was seen with.
+        for reason in LOST_LINES {
+            drop(own.log_lines_lost.get_or_create_owned(&LostLines { reason }));
         }
+        own
     }
 
     /// Takes what the agent costs now.

@@ -284,7 +284,12 @@ static LOG_LOST: Alert = Alert {
 
 static RECORDING: Alert = Alert {
     name: "NeuralAgentRecordingFailing",
-    level: Level::new(Severity::High, Priority::P1, 0, "neural_agent_recording_failing > 0"),
+    level: Level::new(
+        Severity::High,
+        Priority::P1,
+        0,
+        "max_over_time(neural_agent_recording_failing[1m]) > 0",
+    ),
     summary: "The recording of the agent on {{ $labels.instance }} cannot be written",
     description: "What comes waits in memory as long as there is room, and is then lost. The log says why.",
     meaning: "The file of `neural-exporter record` cannot be written: its disk is full, or gone.",
