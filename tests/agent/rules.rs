@@ -192,6 +192,7 @@ fn every_metric_that_a_rule_names_is_in_the_catalogue() {
         "increase",
         "label_replace",
         "max",
+        "max_over_time",
         "min_over_time",
         "offset",
         "predict_linear",
