@@ -164,8 +164,8 @@ def test_a_log_that_is_read_late_says_what_is_missing(agent):
     def told() -> bool:
         nonlocal text
         with contextlib.suppress(BlockingIOError):
-            while True:
-                text += os.read(reader, 1 << 16)
+            while more := os.read(reader, 1 << 16):
+                text += more
         return b"log lines were lost" in text
 
     wait_until(told, 20, "the word of it")
