@@ -1,13 +1,17 @@
-//! OpenMetrics 1.0: no text makes the parser panic, and what it accepts can be folded and scraped.
+//! OpenMetrics 1.0: no text makes a parser panic, what is right to the letter is taken, and what is taken can be
+//! folded and scraped.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::decode::openmetrics::Dialect;
+use neural_exporter::decode::openmetrics::{Dialect, judge, parse};
 
 mod scraped;
 
 fuzz_target!(|text: &[u8]| {
+    if judge(text).is_ok() {
+        assert!(parse(text, Dialect::OpenMetrics, usize::MAX).is_ok());
+    }
     let hub = scraped::hub();
     scraped::expose(&hub, text, Dialect::OpenMetrics);
     scraped::readable(&hub);

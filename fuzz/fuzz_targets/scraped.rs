@@ -7,7 +7,7 @@ use std::sync::Arc;
 use neural_exporter::analysis::quality::{Judged, Settings};
 use neural_exporter::decode::engines::{Profile, Rest};
 use neural_exporter::decode::exposition::{Exposition, Shape};
-use neural_exporter::decode::openmetrics::{Dialect, parse};
+use neural_exporter::decode::openmetrics::{Dialect, judge, parse};
 use neural_exporter::decode::relabel::Relabel;
 use neural_exporter::decode::Protocol;
 use neural_exporter::event::{Body, Link, Timestamp};
@@ -66,7 +66,11 @@ pub fn readable(hub: &Hub) {
         if format == Format::OpenMetrics {
             text.extend_from_slice(b"# EOF\n");
         }
-        match parse(&text, dialect, usize::MAX) {
+        let read = match dialect {
+            Dialect::OpenMetrics => judge(&text),
+            Dialect::Classic => parse(&text, dialect, usize::MAX),
+        };
+        match read {
             Ok(document) => assert!(document.refused.is_empty(), "{:?}", document.refused),
             Err(wrong) => panic!("{wrong}\n{}", String::from_utf8_lossy(&text)),
         }

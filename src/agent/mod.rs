@@ -296,7 +296,8 @@ impl Agent {
             tracing::warn!(lines, "log lines were lost: what reads or stores the log did not take them");
         }
         if seconds.is_multiple_of(VITALS) {
-            self.own.set_vitals(&itself::vitals());
+            let vitals = itself::vitals();
+            self.hub.lock().registry.set_vitals(&vitals);
         }
         if seconds % KEEP == KEEP - 1 {
             self.keep();

@@ -28,6 +28,7 @@ pub static PAGE: Page = Page {
         &SERIES,
         &SERIES_LIMIT,
         &REFUSED,
+        &CUT,
         &PROVISION_SUCCESS,
         &PROVISION_OBJECTS,
     ],
@@ -153,6 +154,13 @@ pub static REFUSED: Metric = Metric {
     help: "Events whose series would have been one too many, by family; counters and histograms take them in their series \"_other\"",
     kind: Kind::Counter,
     labels: &["family"],
+    ..Metric::BLANK
+};
+/// Label values that were cut.
+pub static CUT: Metric = Metric {
+    name: "agent_label_values_cut",
+    help: "Label values that were longer than the limit and end in a hash of the whole, of series that came into being",
+    kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// When everything was last pushed.

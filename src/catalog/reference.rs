@@ -31,8 +31,9 @@ them. Labels that Prometheus adds (`job`, `instance`) are not listed.
 const END: &str = "
 Beside these the agent says of its process what every exporter says, under the names that all of them
 share: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
-`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`. A line with
-such a name is refused as a conflict; a scrape leaves them out unless a relabel step gives them another name.
+`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`, without labels. What others
+say under these names, such as a program that is scraped, has its labels: `process_open_fds{source=''}` is the agent. A
+line without labels is refused as a conflict.
 
 ## Metrics of your own
 

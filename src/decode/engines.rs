@@ -5,15 +5,13 @@
 //! the user wants it. Where an engine gives times only as sums, they stay sums: a mean is a rate of the
 //! sum over a rate of the number, and a histogram is not made of it.
 
-use std::borrow::Cow;
-
 use hashbrown::HashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Kind;
 
-use super::openmetrics::{Family, Labels, Metric, Value};
+use super::openmetrics::{Family, Labels, Metric, Value, add_labels};
 
 pub mod reference;
 mod table;
@@ -103,20 +101,24 @@ impl Entry {
             },
             _ => return None,
         };
-        let mut labels = Labels::with_capacity(metric.labels.len() + 2);
+        let (mut labels, mut ours) = (Labels::with_capacity(metric.labels.len() + 2), Labels::new());
         for (label, value) in &metric.labels {
             let renamed = self.labels.iter().chain(engine.labels).find_map(|change| match change {
                 Label::Rename(from, to) if from == label => Some(*to),
                 _ => None,
             });
-            labels.push((renamed.map_or_else(|| label.clone(), Cow::Borrowed), value.clone()));
+            match renamed {
+                Some(renamed) => ours.push((renamed.into(), value.clone())),
+                None => labels.push((label.clone(), value.clone())),
+            }
         }
         for change in self.labels {
             if let Label::Add(label, value) = change {
-                labels.push(((*label).into(), (*value).into()));
+                ours.push(((*label).into(), (*value).into()));
             }
         }
-        labels.push(("engine".into(), engine.name.into()));
+        ours.push(("engine".into(), engine.name.into()));
+        add_labels(&mut labels, ours);
         Some(Metric { labels, value, timestamp: metric.timestamp, line: metric.line })
     }
 }
@@ -286,6 +288,19 @@ mod tests {
                 "neural_engine_prompt_tokens engine=tgi 50",
                 "neural_engine_request_prompt_tokens engine=tgi 50/2"
             ]
+        );
+    }
+
+    #[test]
+    fn labels_that_an_engine_has_of_its_own_stay() {
+        let (lines, _) = read(
+            Profile::Vllm,
+            Rest::Drop,
+            "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine=\"0\",model_name=\"m\",model=\"n\",replica=\"r\"} 3\n",
+        );
+        assert_eq!(
+            lines,
+            ["neural_engine_requests_running engine=vllm,exported_model=n,exported_replica=r,model=m,replica=0 3"]
         );
     }
 

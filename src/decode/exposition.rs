@@ -4,7 +4,11 @@
 //! printed by a command. Where the text comes from, and when, is not its business.
 
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +16,7 @@ use crate::event::{Body, Change, Fault, FaultKind, Kind, Observation, Spell, Spe
 
 use super::Sink;
 use super::engines::{Profile, Rest};
-use super::openmetrics::{
-    Dialect, Family, Labels, ParseError, Value, is_label_name, is_metric_name, parse, series_key,
-};
+use super::openmetrics::{Dialect, Family, Labels, ParseError, Value, add_labels, legal, parse, series_key};
 use super::relabel::Relabel;
 
 /// How a text that holds metrics is written.
@@ -61,7 +63,7 @@ pub struct Shape {
     pub profile: Option<Profile>,
     /// What happens to metrics the profile does not know.
     pub rest: Rest,
-    /// Labels every series gets unless it has them.
+    /// Labels every series gets; one of its own that is called so becomes `exported_…`.
     pub labels: Vec<(String, String)>,
     /// Which series are wanted, and what they are called.
     pub relabel: Relabel,
@@ -81,6 +83,7 @@ pub struct Series<'t> {
     unit: &'t str,
     labels: Labels<'t>,
     value: Value,
+    timestamp: Option<f64>,
 }
 
 impl Spell for Series<'_> {
@@ -103,24 +106,27 @@ impl Spell for Series<'_> {
 pub struct Exposition<'t> {
     /// What is wanted of it.
     pub series: Vec<Series<'t>>,
-    /// What made no sense in it.
-    pub faults: Vec<Fault>,
+    /// What made no sense in it, and the lines of that.
+    pub faults: Vec<(Fault, &'t [u8])>,
+    /// The first line of it that is no line of an exposition at all.
+    pub unreadable: Option<ParseError>,
     /// How many metrics the profile did not know and dropped.
     pub unknown: usize,
-    /// How many metrics the user's lists and steps dropped.
-    pub dropped: usize,
+    /// Places in `series` by their key.
+    known: HashTable<usize>,
+    hasher: RandomState,
 }
 
 impl<'t> Exposition<'t> {
     /// Reads `text`.
     ///
     /// # Errors
-    /// The line that makes the whole of it unreadable.
+    /// Why nothing of it can be read.
     pub fn read(text: &'t [u8], dialect: Dialect, shape: &'t Shape) -> Result<Self, ParseError> {
         let document = parse(text, dialect, shape.samples)?;
-        let mut read = Self::default();
+        let mut read = Self { unreadable: document.unreadable, ..Self::default() };
         for refused in &document.refused {
-            read.faults.push(Fault { kind: refused.kind, bytes: refused.bytes as u64 });
+            read.fault(refused.kind, refused.text);
         }
         let mut families = document.families;
         if !shape.timestamps
@@ -138,39 +144,59 @@ impl<'t> Exposition<'t> {
         Ok(read)
     }
 
+    fn fault(&mut self, kind: FaultKind, line: &'t [u8]) {
+        self.faults.push((Fault { kind, bytes: line.len() as u64 }, line));
+    }
+
     fn take(&mut self, family: Family<'t>, shape: &'t Shape) {
         let Family { name, kind, help, unit, metrics } = family;
         for metric in metrics {
             let (mut name, mut labels, value) = (name.clone(), metric.labels, metric.value);
             labels.retain(|(_, value)| !value.is_empty());
-            for (label, value) in &shape.labels {
-                if !labels.iter().any(|(known, _)| known == label) {
-                    labels.push((label.into(), value.into()));
-                }
-            }
-            let chosen = shape.relabel.apply(&mut name, kind, &mut labels);
-            // Every exporter has these of itself, and so has the agent: a step can give them another name.
-            if !chosen || name.starts_with("process_") {
-                self.dropped += 1;
+            add_labels(&mut labels, shape.labels.iter().map(|(label, value)| (label.into(), value.into())));
+            if !shape.relabel.apply(&mut name, kind, &mut labels) {
                 continue;
             }
-            let names = is_metric_name(&name) && labels.iter().all(|(label, _)| is_label_name(label));
-            if !names {
-                self.faults.push(Fault { kind: FaultKind::BadName, bytes: name.len() as u64 });
+            if name.is_empty() {
+                self.fault(FaultKind::BadName, b"");
                 continue;
             }
+            // What a step left in other characters cannot be relayed to everybody.
+            name = legal(name, true);
+            labels.iter_mut().for_each(|(label, _)| *label = legal(std::mem::take(label), false));
             // A name that a step changed may no longer end in its unit.
             let unit =
                 if name.strip_suffix(unit).is_some_and(|stem| stem.ends_with('_')) { unit } else { "" };
             let key = series_key(&name, &labels);
-            self.series.push(Series { key, name, kind, help: help.clone(), unit, labels, value });
+            let (help, timestamp) = (help.clone(), metric.timestamp);
+            self.add(Series { key, name, kind, help, unit, labels, value, timestamp });
+        }
+    }
+
+    /// Adds a series. Of two points of it the later counts, and the first of two that are of one time.
+    fn add(&mut self, new: Series<'t>) {
+        let Self { series, known, hasher, faults, .. } = self;
+        let hash = |key: &[u8]| hasher.hash_one(key);
+        let key = |place: &usize| series.get(*place).map_or(&[][..], |series| &series.key);
+        match known.entry(hash(&new.key), |place| key(place) == new.key, |place| hash(key(place))) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(series.len());
+                series.push(new);
+            }
+            Entry::Occupied(place) => match series.get_mut(*place.get()) {
+                Some(old) if new.timestamp > old.timestamp && old.timestamp.is_some() => *old = new,
+                _ => faults.push((Fault { kind: FaultKind::Conflict, bytes: 0 }, b"")),
+            },
         }
     }
 
     /// Hands every fault and observation over.
     pub fn tell(&self, out: &mut Sink<'_>) {
-        for fault in &self.faults {
+        for (fault, line) in &self.faults {
             out(Body::Fault(*fault));
+            if !line.is_empty() {
+                out(Body::Refused(line));
+            }
         }
         for series in &self.series {
             let change = match &series.value {
@@ -202,6 +228,7 @@ pub fn tell_gauge(
         unit,
         labels: labels.iter().map(|(label, value)| ((*label).into(), (*value).into())).collect(),
         value: Value::Number(value),
+        timestamp: None,
     };
     let change = Change::Reads(value);
     out(Body::Observation(Observation { key: &series.key, spelling: &series, change, trace: None }));
@@ -244,32 +271,32 @@ mod tests {
     fn every_shape_becomes_its_change() {
         let text = "# TYPE c_total counter\nc_total{source=\"own\",none=\"\"} 3\n\
             # TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n\
-            # TYPE s summary\ns{quantile=\"0.5\"} 4\ns_sum 5\ns_count 6\n{\"bad.name\"} 1\n";
+            # TYPE s summary\ns{quantile=\"0.5\"} 4\ns_sum 5\ns_count 6\n{\"dotted.name\",\"a.b\"=\"c\"} 1\n";
         assert_eq!(
             told(text, &shape()),
             [
-                "Fault(Fault { kind: BadName, bytes: 8 })",
-                r#"c Counter [("source", "own")] Reads(3.0)"#,
+                r#"c Counter [("exported_source", "own"), ("source", "s")] Reads(3.0)"#,
                 r#"h Histogram [("source", "s")] Buckets { buckets: [(1.0, 1.0), (inf, 2.0)], sum: Some(3.0) }"#,
                 r#"s Summary [("source", "s")] Quantiles { quantiles: [(0.5, 4.0)], sum: Some(5.0), count: Some(6.0) }"#,
+                r#"dotted_name Unknown [("a_b", "c"), ("source", "s")] Reads(1.0)"#,
             ]
         );
     }
 
     #[test]
-    fn what_every_exporter_has_of_itself_is_left_out() {
-        assert_eq!(told("process_open_fds 3\nprocesses 4\n", &shape()).len(), 1);
-        let rename = Step {
-            source_labels: vec!["__name__".into()],
-            regex: "process_(.*)".into(),
-            target_label: "__name__".into(),
-            replacement: "engine_$1".into(),
-            ..Step::default()
-        };
-        let shape = Shape { relabel: Relabel::compile(&[], &[], &[rename]).unwrap(), ..shape() };
+    fn the_first_of_two_samples_counts_and_the_later_of_two_points() {
+        let text = "a{x=\"1\"} 1\na{x=\"1\"} 2\n{\"b.c\"} 3\nb_c 4\nd 5 1000\nd 6 2000\nd 7 1500\nprocess_open_fds 8\n";
         assert_eq!(
-            told("process_open_fds 3\n", &shape),
-            [r#"engine_open_fds Unknown [("source", "s")] Reads(3.0)"#]
+            told(text, &shape()),
+            [
+                "Fault(Fault { kind: Conflict, bytes: 0 })",
+                "Fault(Fault { kind: Conflict, bytes: 0 })",
+                "Fault(Fault { kind: Conflict, bytes: 0 })",
+                r#"a Unknown [("x", "1"), ("source", "s")] Reads(1.0)"#,
+                r#"b_c Unknown [("source", "s")] Reads(3.0)"#,
+                r#"d Unknown [("source", "s")] Reads(6.0)"#,
+                r#"process_open_fds Unknown [("source", "s")] Reads(8.0)"#,
+            ]
         );
     }
 

@@ -1,14 +1,13 @@
 //! The text formats of Prometheus: a whole exposition in, families of joined metrics out.
 //!
-//! OpenMetrics 1.0 is judged strictly, because a cut or invalid exposition is wrong as a whole; the
-//! classic text 0.0.4 is read as tolerantly as Prometheus reads it. The buckets, sum and count of one
-//! label set come out as one histogram, the parts of a summary likewise. Exemplars and creation times
-//! are checked and left behind: an event has no place for them. Nothing here renames, filters or
-//! interprets; that is for [`exposition`](super::exposition).
+//! Both formats are read as tolerantly as Prometheus reads them ([`parse`]); what OpenMetrics 1.0 says to the letter is
+//! asked for by [`judge`]. The buckets, sum and count of one label set come out as one histogram, the parts of a summary
+//! likewise. Exemplars and creation times are left behind: an event has no place for them. Nothing here renames,
+//! filters or interprets; that is for [`exposition`](super::exposition).
 
-mod classic;
 mod line;
 mod strict;
+mod tolerant;
 
 use std::borrow::Cow;
 
@@ -28,19 +27,21 @@ pub enum Dialect {
 pub struct Document<'t> {
     /// The families, in the order in which they began.
     pub families: Vec<Family<'t>>,
-    /// Samples that make no sense although their line does. Always empty for OpenMetrics.
-    pub refused: Vec<Refused>,
+    /// What was left out.
+    pub refused: Vec<Refused<'t>>,
+    /// The first of those that is no line of an exposition at all.
+    pub unreadable: Option<ParseError>,
 }
 
-/// A sample, or a metric, that was left out.
+/// A sample, or a metric, that was left out; or a count that was not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct Refused<'t> {
     /// The line, counted from 1.
     pub line: usize,
     /// What is wrong with it.
     pub kind: FaultKind,
-    /// Bytes of the line.
-    pub bytes: usize,
+    /// The line; nothing, if it is the whole of a metric that is wrong.
+    pub text: &'t [u8],
 }
 
 /// The metrics of one name.
@@ -111,6 +112,15 @@ impl Value {
         }
     }
 
+    /// Whether the sum, or the count, is there already.
+    fn has(&self, part: Part) -> bool {
+        match (self, part) {
+            (Self::Histogram { sum, .. } | Self::Summary { sum, .. }, Part::Sum) => sum.is_some(),
+            (Self::Histogram { count, .. } | Self::Summary { count, .. }, Part::Count) => count.is_some(),
+            _ => false,
+        }
+    }
+
     /// Puts one sample in its place. `at` is the bucket's bound or the quantile.
     fn put(&mut self, part: Part, at: f64, reads: f64) {
         match (self, part) {
@@ -145,22 +155,27 @@ impl std::fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Understands an exposition of at most `limit` samples and lines about families.
+/// Understands an exposition of at most `limit` samples and lines about families, as Prometheus would.
 ///
 /// Takes time and memory in proportion to the text, which the caller bounds.
 ///
 /// # Errors
-/// The first line that cannot be understood, or the one that is a sample too many.
+/// A text of which no line is a sample, one of OpenMetrics without its end, or the line that is one too many.
 pub fn parse(text: &[u8], dialect: Dialect, limit: usize) -> Result<Document<'_>, ParseError> {
+    tolerant::parse(text, dialect, limit)
+}
+
+/// Judges whether `text` is OpenMetrics 1.0 to the letter, and reads it.
+///
+/// # Errors
+/// The first line that is not.
+pub fn judge(text: &[u8]) -> Result<Document<'_>, ParseError> {
     let text = std::str::from_utf8(text).map_err(|bad| {
         let before = text.get(..bad.valid_up_to()).unwrap_or_default();
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
         ParseError { line, kind: FaultKind::Encoding, why: "not UTF-8" }
     })?;
-    match dialect {
-        Dialect::Classic => classic::parse(text, limit),
-        Dialect::OpenMetrics => strict::parse(text, limit),
-    }
+    strict::parse(text)
 }
 
 /// Bytes that mean this name and these labels, in whatever order the labels come.
@@ -192,6 +207,39 @@ pub fn is_metric_name(name: &str) -> bool {
 #[must_use]
 pub fn is_label_name(name: &str) -> bool {
     !name.is_empty() && line::name_length(name, false) == name.len()
+}
+
+/// `name` in the characters of the old alphabet, the others as `_`: what Prometheus calls underscore escaping.
+#[must_use]
+pub fn legal(name: Cow<'_, str>, colons: bool) -> Cow<'_, str> {
+    if line::name_length(&name, colons) == name.len() {
+        return name;
+    }
+    let fits = |place: usize, c: char| {
+        c.is_ascii_alphabetic() || c == '_' || (colons && c == ':') || (place > 0 && c.is_ascii_digit())
+    };
+    name.char_indices().map(|(place, c)| if fits(place, c) { c } else { '_' }).collect::<String>().into()
+}
+
+/// Adds labels of ours. Those of the same name are renamed, as Prometheus does it for the labels of a target.
+pub fn add_labels<'t>(labels: &mut Labels<'t>, ours: impl IntoIterator<Item = (Cow<'t, str>, Cow<'t, str>)>) {
+    let theirs = labels.len();
+    labels.extend(ours);
+    let taken = |labels: &Labels<'t>, place: usize| {
+        labels.iter().skip(theirs).any(|(ours, _)| labels.get(place).is_some_and(|(label, _)| label == ours))
+    };
+    let mut clashes: Vec<usize> = (0..theirs).filter(|place| taken(labels, *place)).collect();
+    clashes.sort_by_key(|place| labels.get(*place).map_or(0, |(label, _)| label.len()));
+    for place in clashes {
+        let Some((label, _)) = labels.get(place) else { continue };
+        let mut name = format!("exported_{label}");
+        while labels.iter().any(|(known, _)| *known == name) {
+            name.insert_str(0, "exported_");
+        }
+        if let Some((label, _)) = labels.get_mut(place) {
+            *label = name.into();
+        }
+    }
 }
 
 /// What a sample is to its family.
@@ -344,6 +392,113 @@ mod tests {
     }
 
     #[test]
+    fn openmetrics_is_taken_as_prometheus_takes_it() {
+        let long = "x".repeat(129);
+        let text = format!(
+            "# HELP c_seconds One.\n# HELP c_seconds Two.\n# TYPE c_seconds counter\nc_seconds{{a=\"1\"}} 1\n\
+            c_seconds_total{{a=\"2\"}} 2 # {{trace_id=\"{long}\"}} 1 1\nc_seconds_total{{a=\"3\"}} NaN\n\
+            c_seconds_total{{a=\"4\"}} -1\n# TYPE h histogram\nh_bucket{{x=\"1\",le=\"+Inf\"}} 1\n\
+            h_bucket{{x=\"2\",le=\"+Inf\"}} 2\nh_sum{{x=\"1\"}} 3\ng 1\nh_sum{{x=\"2\"}} 4\nh_count{{x=\"1\"}} 1\n\
+            h_count{{x=\"2\"}} 2\nh_created{{x=\"2\"}} 1.5\ng{{a=\"1\",}} 2 1.5\n{{\"a.b\", x=\"y\"}} 1\n\
+            # TYPE i info\ni_info{{v=\"1\"}} 1\nbad{{ 1\n# a remark\n\n# EOF\n"
+        );
+        let read = parse(text.as_bytes(), Dialect::OpenMetrics, MANY).unwrap();
+        let names: Vec<_> = read.families.iter().map(|f| (&*f.name, f.kind, f.metrics.len())).collect();
+        assert_eq!(
+            names,
+            [
+                ("c_seconds", Kind::Counter, 2),
+                ("h", Kind::Histogram, 2),
+                ("g", Kind::Unknown, 2),
+                ("a.b", Kind::Unknown, 1),
+                ("i", Kind::Info, 1)
+            ]
+        );
+        assert_eq!(
+            read.families[1].metrics[1].value,
+            Value::Histogram { buckets: vec![(f64::INFINITY, 2.0)], sum: Some(4.0), count: Some(2.0) }
+        );
+        assert_eq!(read.families[2].metrics[1].timestamp, Some(1.5));
+        let refused: Vec<_> = read.refused.iter().map(|r| (r.line, r.kind)).collect();
+        assert_eq!(
+            refused,
+            [(6, FaultKind::NotFinite), (7, FaultKind::Negative), (21, FaultKind::BadName)],
+            "{:?}",
+            read.refused
+        );
+        assert_eq!(read.unreadable.map(|wrong| wrong.line), Some(21));
+        assert!(judge(text.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn openmetrics_without_its_end_is_cut() {
+        let wrong = parse(b"a 1\nb 2\n", Dialect::OpenMetrics, MANY).unwrap_err();
+        assert_eq!(wrong.kind, FaultKind::Cut);
+        assert_eq!(parse(b"# EOF", Dialect::OpenMetrics, MANY).unwrap(), Document::default());
+    }
+
+    #[test]
+    fn of_what_comes_twice_the_first_counts_and_of_two_times_the_last() {
+        let text = b"# TYPE h histogram\nh_bucket{le=\"+Inf\"} 4\nh_bucket{le=\"+Inf\"} 5\nh_count 4\nh_count 5\nh_sum 1\nh_sum 2\n\
+            # TYPE d histogram\nd_bucket{le=\"+Inf\"} 4 1000\nd_sum 3 1000\nd_bucket{le=\"+Inf\"} 5 2000\nd_sum 3 1000\n\
+            # TYPE n histogram\nn_bucket{le=\"+Inf\"} 4\nn_count 5\n";
+        let read = parse(text, Dialect::Classic, MANY).unwrap();
+        let values: Vec<_> = read.families.iter().map(|f| f.metrics[0].value.clone()).collect();
+        let infinity = f64::INFINITY;
+        assert_eq!(
+            values,
+            [
+                Value::Histogram { buckets: vec![(infinity, 4.0)], sum: Some(1.0), count: Some(4.0) },
+                Value::Histogram { buckets: vec![(infinity, 5.0)], sum: None, count: Some(5.0) },
+                Value::Histogram { buckets: vec![(infinity, 4.0)], sum: None, count: Some(4.0) },
+            ]
+        );
+        let mut refused: Vec<_> = read.refused.iter().map(|r| (r.line, r.kind)).collect();
+        refused.sort_unstable();
+        assert_eq!(
+            refused,
+            [
+                (2, FaultKind::Conflict),
+                (5, FaultKind::Conflict),
+                (7, FaultKind::Conflict),
+                (12, FaultKind::BadValue),
+                (14, FaultKind::BadValue)
+            ]
+        );
+    }
+
+    #[test]
+    fn names_are_made_legal_as_prometheus_does_it() {
+        for (name, colons, want) in [
+            ("a:b", true, "a:b"),
+            ("a:b", false, "a_b"),
+            ("a.b-c", true, "a_b_c"),
+            ("1a", true, "_a"),
+            ("\u{e9}t\u{e9}", true, "_t_"),
+            ("", true, ""),
+        ] {
+            assert_eq!(legal(name.into(), colons), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn labels_of_others_make_room_for_ours() {
+        let mut labels: Labels<'_> = vec![
+            ("exported_source".into(), "a".into()),
+            ("source".into(), "b".into()),
+            ("rig".into(), "c".into()),
+            ("x".into(), "d".into()),
+        ];
+        add_labels(&mut labels, [("source".into(), "s".into()), ("rig".into(), "north".into())]);
+        labels.sort();
+        let labels: Vec<_> = labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(
+            labels,
+            ["exported_exported_source=b", "exported_rig=c", "exported_source=a", "rig=north", "source=s", "x=d"]
+        );
+    }
+
+    #[test]
     fn quoted_names_are_read_in_both_dialects() {
         let text = b"# TYPE \"my.metric\" gauge\n{\"my.metric\",\"label.x\"=\"v\",y=\"w\"} 1\n# EOF\n";
         for dialect in [Dialect::Classic, Dialect::OpenMetrics] {
@@ -358,13 +513,16 @@ mod tests {
     #[test]
     fn what_is_wrong_says_where() {
         for (text, line, kind) in [
-            (&b"a 1\nb{x=\"1\" 1\n"[..], 2, FaultKind::Syntax),
-            (b"a 1\na\xff 1\n", 2, FaultKind::Encoding),
+            (&b"b{x=\"1\" 1\n\n<html>\n"[..], 1, FaultKind::Syntax),
+            (b"# a\na\xff 1\n", 2, FaultKind::Encoding),
             (b"a 1\nb 1\nc 1\nd 1\n", 4, FaultKind::Limit),
         ] {
             let wrong = parse(text, Dialect::Classic, 3).unwrap_err();
             assert_eq!((wrong.line, wrong.kind), (line, kind));
         }
+        let read = parse(b"a 1\na\xff 1\nb{x=\"1\" 1\n", Dialect::Classic, 3).unwrap();
+        assert_eq!(read.unreadable.map(|wrong| (wrong.line, wrong.kind)), Some((2, FaultKind::Encoding)));
+        assert_eq!(read.refused.iter().map(|r| r.line).collect::<Vec<_>>(), [2, 3]);
     }
 
     #[test]
@@ -442,12 +600,15 @@ h_bucket{{n=\"{n}\",le=\"+Inf\"}} 1
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let _ = parse(&bytes, Dialect::Classic, 50);
             let _ = parse(&bytes, Dialect::OpenMetrics, 50);
+            let _ = judge(&bytes);
         }
 
         #[test]
         fn no_text_makes_it_panic(text in pieces()) {
             let _ = parse(&text, Dialect::Classic, 50);
             let _ = parse(&text, Dialect::OpenMetrics, 50);
+            // What is right to the letter is taken.
+            prop_assert!(judge(&text).is_err() || parse(&text, Dialect::OpenMetrics, MANY).is_ok());
         }
     }
 }

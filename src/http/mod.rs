@@ -148,6 +148,7 @@ impl Site {
     fn refresh(&self) {
         let state = self.hub.lock();
         self.own.series.set(i64::try_from(state.registry.len()).unwrap_or(i64::MAX));
+        self.own.cut.inc_by(state.registry.cut().saturating_sub(self.own.cut.get()));
         for (family, refused) in state.registry.refusals() {
             let counter = self.own.refused.get_or_create_owned(&Refused { family: family.to_owned() });
             counter.inc_by(refused.saturating_sub(counter.get()));

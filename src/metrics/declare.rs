@@ -19,7 +19,6 @@ impl Registry {
         for metric in pages.iter().flat_map(|p| p.metrics).copied() {
             self.enter(metric);
         }
-        self.built_in = self.order.len();
     }
 
     /// Takes these pages for the user's, in place of those before. A metric that is declared as it was goes on. One

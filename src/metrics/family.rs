@@ -85,16 +85,18 @@ impl Family {
         self.order.len()
     }
 
-    /// Writes the labels of a catalogue metric with these values into `out`.
-    pub(super) fn render(&self, values: &[&str], out: &mut Vec<u8>) {
+    /// Writes the labels of a catalogue metric with these values into `out`. Says how many values were cut.
+    pub(super) fn render(&self, values: &[&str], most: usize, out: &mut Vec<u8>) -> u64 {
         out.clear();
-        for (before, value) in self.before.iter().zip(values) {
+        let mut cut = 0;
+        for (before, text) in self.before.iter().zip(values) {
             out.extend_from_slice(before.as_bytes());
-            escape(value, out);
+            cut += u64::from(value(text, most, out));
         }
         if !self.before.is_empty() {
             out.push(b'"');
         }
+        cut
     }
 
     /// The slot of the series with these labels.
@@ -183,8 +185,30 @@ fn hash_of(hasher: &RandomState, labels: &[u8]) -> u64 {
     hasher.hash_one(labels)
 }
 
+/// Appends a label value of at most `most` bytes. One that is longer ends in a hash of the whole, so that two of them
+/// stay two. Says whether it was cut.
+pub(super) fn value(text: &str, most: usize, out: &mut Vec<u8>) -> bool {
+    if text.len() <= most {
+        escape(text, out);
+        return false;
+    }
+    // FNV-1a: the same on every machine and in every release, as the names of series must be.
+    let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, hash);
+    let room = text.floor_char_boundary(most.saturating_sub(HASH));
+    escape(text.get(..room).unwrap_or_default(), out);
+    out.push(b'#');
+    for shift in (0..64).step_by(4).rev() {
+        out.push(b"0123456789abcdef"[(hash >> shift) as usize & 15]);
+    }
+    true
+}
+
+/// Bytes of the hash that a value which was cut ends in, with its mark.
+const HASH: usize = 17;
+
 /// Appends a label value, escaped as both text formats want it.
-pub(super) fn escape(value: &str, out: &mut Vec<u8>) {
+fn escape(value: &str, out: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     if !bytes.iter().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
         return out.extend_from_slice(bytes);

@@ -13,6 +13,7 @@ mod reader;
 mod series;
 #[cfg(test)]
 mod tests;
+mod vitals;
 mod write;
 
 use std::collections::HashMap;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
-pub use own::{Answered, LOST_LINES, LostLines, Own, Pushed, PushedObjects, Refused, Vitals};
+pub use own::{Answered, LOST_LINES, LostLines, Own, Pushed, PushedObjects, Refused};
+pub use vitals::Vitals;
 pub use write::{Cursor, Format};
 
 use crate::catalog::{Keep, Page};
@@ -41,7 +43,7 @@ pub struct Limits {
     pub series_per_source: usize,
     /// Families in all.
     pub families: usize,
-    /// Bytes of one label value; longer ones are cut.
+    /// Bytes of one label value; longer ones are cut and end in a hash of the whole.
     pub label_value_bytes: usize,
     /// Seconds after which a silent gauge leaves.
     pub fresh_seconds: u32,
@@ -91,6 +93,8 @@ pub struct Registry {
     /// When the last event happened by the wall clock, whole seconds.
     now: u32,
     created: bool,
+    /// Label values that were cut, of series that came into being.
+    cut: u64,
     scratch: Vec<u8>,
     spelled: Spelled,
 }
@@ -143,6 +147,7 @@ impl Registry {
             next_sweep: 0,
             now: 0,
             created: false,
+            cut: 0,
             scratch: Vec::new(),
             spelled: Spelled::default(),
         };
@@ -153,6 +158,8 @@ impl Registry {
             registry.reserve(name, Kind::Gauge);
         }
         registry.build_in(pages);
+        registry.admit_vitals();
+        registry.built_in = registry.order.len();
         registry
     }
 
@@ -221,6 +228,12 @@ impl Registry {
     /// Families in all, and the events they refused, by family, those that refused some.
     pub fn refusals(&self) -> impl Iterator<Item = (&str, u64)> {
         self.families.iter().filter(|f| f.refused > 0).map(|f| (&*f.name, f.refused))
+    }
+
+    /// Label values that were cut, of all the series that came into being.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// The value of one series, for the landing page and for tests.

@@ -61,17 +61,12 @@ pub struct Own {
     pub series_limit: Gauge,
     /// Events that found no series of their own.
     pub refused: Family<Refused, Counter>,
+    /// Label values that were cut.
+    pub cut: Counter,
     /// When everything was last in place on a server.
     pub provisioned: Family<Pushed, Float>,
     /// What came of the objects of the last push.
     pub provision_objects: Family<PushedObjects, Gauge>,
-    cpu: Counter<f64, AtomicU64>,
-    resident: Gauge,
-    virtual_memory: Gauge,
-    open_files: Gauge,
-    max_files: Gauge,
-    threads: Gauge,
-    started: Float,
 }
 
 /// How a request was answered.
@@ -116,17 +111,6 @@ pub struct PushedObjects {
     pub result: &'static str,
 }
 
-/// The families that say what the agent costs, under the names that every exporter has for them.
-const PROCESS: [(&str, Kind); 7] = [
-    ("process_cpu_seconds", Kind::Counter),
-    ("process_resident_memory_bytes", Kind::Gauge),
-    ("process_virtual_memory_bytes", Kind::Gauge),
-    ("process_open_fds", Kind::Gauge),
-    ("process_max_fds", Kind::Gauge),
-    ("process_threads", Kind::Gauge),
-    ("process_start_time_seconds", Kind::Gauge),
-];
-
 /// What a Prometheus server says of a target itself, and of its alerts: from a target, the same names would take the
 /// place of its own words.
 pub(super) const SERVER: [&str; 10] = [
@@ -141,25 +125,6 @@ pub(super) const SERVER: [&str; 10] = [
     "ALERTS",
     "ALERTS_FOR_STATE",
 ];
-
-/// What the agent costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Vitals {
-    /// CPU time used, seconds.
-    pub cpu_seconds: f64,
-    /// Resident memory, bytes.
-    pub resident: i64,
-    /// Virtual memory, bytes.
-    pub virtual_memory: i64,
-    /// Open files.
-    pub open_files: i64,
-    /// Files that may be open.
-    pub max_files: i64,
-    /// Threads.
-    pub threads: i64,
-    /// When the process started, seconds since the epoch.
-    pub started: f64,
-}
 
 impl Own {
     /// The metrics, registered under the names that the catalogue gives them.
@@ -188,20 +153,9 @@ impl Own {
             series: enter(r, &agent::SERIES, Gauge::default()),
             series_limit: enter(r, &agent::SERIES_LIMIT, Gauge::default()),
             refused: enter(r, &agent::REFUSED, Family::default()),
+            cut: enter(r, &agent::CUT, Counter::default()),
             provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),
             provision_objects: enter(r, &agent::PROVISION_OBJECTS, Family::default()),
-            cpu: process(r, "process_cpu", "CPU time used by the agent", Some(Unit::Seconds)),
-            resident: process(r, "process_resident_memory", "Memory of the agent in RAM", Some(Unit::Bytes)),
-            virtual_memory: process(
-                r,
-                "process_virtual_memory",
-                "Address space of the agent",
-                Some(Unit::Bytes),
-            ),
-            open_files: process(r, "process_open_fds", "Files the agent has open", None),
-            max_files: process(r, "process_max_fds", "Files the agent may have open", None),
-            threads: process(r, "process_threads", "Threads of the agent", None),
-            started: process(r, "process_start_time", "When the agent started", Some(Unit::Seconds)),
             registry,
         };
         // A counter that begins where it is seen first hides what it was seen with.
@@ -209,17 +163,6 @@ impl Own {
             drop(own.log_lines_lost.get_or_create_owned(&LostLines { reason }));
         }
         own
-    }
-
-    /// Takes what the agent costs now.
-    pub fn set_vitals(&self, v: &Vitals) {
-        self.cpu.inner().store(v.cpu_seconds.to_bits(), std::sync::atomic::Ordering::Relaxed);
-        self.resident.set(v.resident);
-        self.virtual_memory.set(v.virtual_memory);
-        self.open_files.set(v.open_files);
-        self.max_files.set(v.max_files);
-        self.threads.set(v.threads);
-        self.started.set(v.started);
     }
 
     /// Appends the metrics as text.
@@ -242,8 +185,7 @@ impl Default for Own {
 
 /// The families of [`Own`], which nobody else may have.
 pub(super) fn names() -> impl Iterator<Item = (String, Kind)> {
-    let shared = PROCESS.iter().map(|(name, kind)| ((*name).to_owned(), *kind));
-    agent::PAGE.metrics.iter().map(|m| (m.family(), m.kind)).chain(shared)
+    agent::PAGE.metrics.iter().map(|m| (m.family(), m.kind))
 }
 
 /// Registers a metric under the name that its entry in the catalogue has.
@@ -253,21 +195,6 @@ fn enter<M: Registered + Clone>(registry: &mut Client, entry: &Metric, metric: M
     match unit {
         Some(unit) => registry.register_with_unit(name, entry.help, unit, metric.clone()),
         None => registry.register(name, entry.help, metric.clone()),
-    }
-    metric
-}
-
-/// Registers one of the metrics whose names every exporter shares.
-fn process<M: Registered + Clone + Default>(
-    registry: &mut Client,
-    name: &str,
-    help: &str,
-    unit: Option<Unit>,
-) -> M {
-    let metric = M::default();
-    match unit {
-        Some(unit) => registry.register_with_unit(name, help, unit, metric.clone()),
-        None => registry.register(name, help, metric.clone()),
     }
     metric
 }
@@ -321,7 +248,6 @@ mod tests {
         own.provision_objects
             .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })
             .set(1);
-        own.set_vitals(&Vitals { cpu_seconds: 1.5, ..Vitals::default() });
         let text = |format| {
             let mut out = Vec::new();
             own.write(format, &mut out);
@@ -332,19 +258,9 @@ mod tests {
             "# TYPE neural_agent_build info",
             "# UNIT neural_agent_scrape_duration_seconds seconds",
             "neural_agent_http_requests_total{path=\"/metrics\",status=\"200\"} 1",
-            "process_cpu_seconds_total 1.5",
         ] {
             assert!(open.lines().any(|l| l == line), "{line}\n{open}");
         }
-        let mut process: Vec<_> = open.lines().filter_map(|l| l.strip_prefix("# TYPE process_")).collect();
-        let mut reserved = PROCESS.map(|(name, kind)| format!("{name} {kind:?}").to_lowercase());
-        process.sort_unstable();
-        reserved.sort();
-        assert_eq!(
-            process,
-            reserved.each_ref().map(|r| r.trim_start_matches("process_")),
-            "all are reserved"
-        );
         let classic = text(Format::Classic);
         for line in [
             "# TYPE neural_agent_build_info gauge",

@@ -4,7 +4,7 @@ use foldhash::fast::RandomState;
 
 use super::family::{self, Family};
 use super::series::{Ladder, Series};
-use super::{OVERFLOW, Registry, lawful};
+use super::{OVERFLOW, Registry, lawful, vitals};
 use crate::event::{Change, FaultKind, Kind, SourceId, Spelled};
 
 impl Registry {
@@ -54,8 +54,13 @@ impl Registry {
             }
         };
         let mut labels = std::mem::take(&mut self.scratch);
-        render_spelled(&spelled.labels, self.limits.label_value_bytes, &mut labels);
-        let slot = self.slot_of(id, &labels, source);
+        let cut = render_spelled(&spelled.labels, self.limits.label_value_bytes, &mut labels);
+        if labels.is_empty() && vitals::has(&spelled.name) {
+            // The one without labels is the agent's.
+            self.scratch = labels;
+            return Err(FaultKind::Conflict);
+        }
+        let slot = self.slot_of(id, &labels, cut, source);
         self.scratch = labels;
         slot.map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
     }
@@ -87,30 +92,26 @@ impl Registry {
     /// The slot of a catalogue metric's series, made if need be.
     pub(super) fn slot(&mut self, id: u32, values: &[&str], source: SourceId) -> Option<u32> {
         let mut labels = std::mem::take(&mut self.scratch);
-        let slot = self.label(id, values, &mut labels).and_then(|()| self.slot_of(id, &labels, source));
+        let cut = self.label(id, values, &mut labels);
+        let slot = cut.and_then(|cut| self.slot_of(id, &labels, cut, source));
         self.scratch = labels;
         slot
     }
 
-    /// Writes the labels of a catalogue metric's series into `out`.
-    pub(super) fn label(&self, id: u32, values: &[&str], out: &mut Vec<u8>) -> Option<()> {
+    /// Writes the labels of a catalogue metric's series into `out`. Says how many values were cut.
+    pub(super) fn label(&self, id: u32, values: &[&str], out: &mut Vec<u8>) -> Option<u64> {
         let family = self.families.get(id as usize)?;
-        let most = self.limits.label_value_bytes;
-        if values.iter().any(|v| v.len() > most) {
-            let cut: Vec<&str> = values.iter().map(|v| cut(v, most)).collect();
-            family.render(&cut, out);
-        } else {
-            family.render(values, out);
-        }
-        Some(())
+        Some(family.render(values, self.limits.label_value_bytes, out))
     }
 
-    fn slot_of(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {
+    pub(super) fn slot_of(&mut self, id: u32, labels: &[u8], cut: u64, source: SourceId) -> Option<u32> {
         let family = self.families.get(id as usize)?;
         if let Some(slot) = family.find(labels) {
             return Some(slot);
         }
-        self.new_slot(id, labels, source)
+        let slot = self.new_slot(id, labels, source)?;
+        self.cut += cut;
+        Some(slot)
     }
 
     #[cold]
@@ -188,7 +189,7 @@ fn overflow(family: &mut Family, series: &mut usize, born: u32) -> Option<u32> {
     if family.before.is_empty() {
         labels.extend_from_slice(format!("overflow=\"{OVERFLOW}\"").as_bytes());
     } else {
-        family.render(&vec![OVERFLOW; family.before.len()], &mut labels);
+        family.render(&vec![OVERFLOW; family.before.len()], usize::MAX, &mut labels);
     }
     let text = String::from_utf8(labels).ok()?;
     let slot = family.find(text.as_bytes()).unwrap_or_else(|| {
@@ -218,9 +219,10 @@ pub(super) fn suffixes(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Labels of a spelled series: sorted by name, without empty ones.
-fn render_spelled(labels: &[(String, String)], most: usize, out: &mut Vec<u8>) {
+/// Labels of a spelled series: sorted by name, without empty ones. Says how many values were cut.
+fn render_spelled(labels: &[(String, String)], most: usize, out: &mut Vec<u8>) -> u64 {
     out.clear();
+    let mut cut = 0;
     let mut sorted: Vec<&(String, String)> = labels.iter().filter(|(_, v)| !v.is_empty()).collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
     for (i, (name, value)) in sorted.into_iter().enumerate() {
@@ -229,12 +231,8 @@ fn render_spelled(labels: &[(String, String)], most: usize, out: &mut Vec<u8>) {
         }
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"=\"");
-        family::escape(cut(value, most), out);
+        cut += u64::from(family::value(value, most, out));
         out.push(b'"');
     }
-}
-
-/// The longest beginning of `text` of at most `most` bytes.
-fn cut(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+    cut
 }

@@ -538,3 +538,25 @@ fn a_source_that_is_no_longer_configured_is_not_down() {
     r.fold(&event(source, 2, Body::Link(Link::Waiting))).unwrap();
     assert_eq!(r.number("neural_source_up", "source=\"test\""), Some(0.0));
 }
+
+#[test]
+fn values_that_are_too_long_stay_different_and_are_counted() {
+    let (mut r, source) = registry(Limits::default());
+    let (long, longer) = ("\u{e9}".repeat(200), "\u{e9}".repeat(201));
+    for second in 1..3 {
+        for value in [&*long, &*longer, "short"] {
+            Named::new("lab", Kind::Gauge, &[("v", value)]).fold(&mut r, source, second, Change::Set(1.0)).unwrap();
+            r.fold(&event(source, second, stage(value, "s", 0.1))).unwrap();
+        }
+    }
+    let text = text(&r, Format::OpenMetrics);
+    let lab: Vec<&str> = text.lines().filter(|line| line.starts_with("lab{")).collect();
+    assert_eq!(lab.len(), 3, "{lab:?}");
+    for line in &lab[1..] {
+        let value = line.split('"').nth(1).unwrap();
+        assert!(value.len() <= 256 && value.len() > 250 && value.starts_with("\u{e9}"), "{value}");
+    }
+    // One for each series that has such a value, however often it is moved.
+    let stages = text.lines().filter(|line| line.contains("pipeline=\"\u{e9}")).filter(|l| !l.contains("le=")).count();
+    assert!(r.cut() >= 4 && r.cut() <= 2 + stages as u64, "{} {stages}", r.cut());
+}

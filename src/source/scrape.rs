@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -29,10 +30,12 @@ use super::names::Names;
 use super::{Feed, now, poll, small};
 use crate::sys::file;
 
-/// What is asked for: both formats, and names of the old alphabet, because others cannot be relayed.
-const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,\
-    application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=underscores;q=0.4,\
+/// What is asked for: both formats, and names as they are, because some libraries escape one half of them.
+const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+    application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// What is asked for after an answer in OpenMetrics that could not be understood.
+const PLAIN: &str = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 /// Redirects that are followed within a host.
 const REDIRECTS: usize = 3;
 /// Bytes a file with certificates may have.
@@ -78,7 +81,7 @@ pub struct Settings {
     /// Steps that change labels and names, in the order in which they run.
     #[serde(default)]
     pub relabel: Vec<Step>,
-    /// Labels that every series gets unless it has them.
+    /// Labels that every series gets. One of its own that is called so becomes `exported_…`, as with Prometheus.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// The largest answer, in bytes. A larger one fails as a whole.
@@ -191,6 +194,8 @@ pub struct Scrape {
     shown: String,
     client: Client,
     shape: Arc<Shape>,
+    /// Whether its OpenMetrics could not be understood, so that the classic text is asked for.
+    plain: Arc<AtomicBool>,
 }
 
 /// An answer that holds metrics.
@@ -268,7 +273,7 @@ impl Scrape {
             timestamps: true,
         };
         let client = client(&settings, &url).map_err(wrong)?;
-        Ok(Self { settings, url, shown, client, shape: Arc::new(shape) })
+        Ok(Self { settings, url, shown, client, shape: Arc::new(shape), plain: Arc::default() })
     }
 
     /// Asks until told to stop.
@@ -296,27 +301,26 @@ impl Scrape {
     async fn ask(&self, feed: Feed) -> Result<(), String> {
         let Answer { dialect, body } = self.fetch().await?;
         let shape = Arc::clone(&self.shape);
-        let (name, shown) = (self.settings.name.clone(), self.shown.clone());
+        let (name, shown, plain) = (self.settings.name.clone(), self.shown.clone(), Arc::clone(&self.plain));
         let fold = move || {
             let bytes = body.len() as u64;
             let read = match Exposition::read(&body, dialect, &shape) {
                 Ok(read) => read,
                 Err(why) => {
                     feed.send(Body::Fault(Fault { kind: why.kind, bytes }));
-                    return Err(format!(
-                        "cannot understand the metrics of {shown}: {why}; if they are right, set format"
-                    ));
+                    plain.store(dialect == Dialect::OpenMetrics, Ordering::Relaxed);
+                    return Err(format!("cannot understand the metrics of {shown}: {why}"));
                 }
             };
-            feed.batch(now(), |out| {
-                read.tell(out);
-                if let Some(profile) = shape.profile {
-                    let labels = [("engine", profile.engine().name), ("source", &*name)];
-                    let help = "Series of an engine that its profile does not know and that were dropped";
-                    tell_gauge("neural_engine_unknown_series", help, "", &labels, read.unknown as f64, out);
-                }
-                out(Body::Received(Received { bytes, reads: 1, events: read.series.len() as u64 }));
-            });
+            feed.batch(now(), |out| read.tell(out));
+            if let Some(profile) = shape.profile {
+                let labels = [("engine", profile.engine().name), ("source", &*name)];
+                let help = "Series of an engine that its profile does not know and that were dropped";
+                let tell = &mut |body: Body<'_>| feed.send(body);
+                tell_gauge("neural_engine_unknown_series", help, "", &labels, read.unknown as f64, tell);
+            }
+            // The batch counted its events, which are those that found their series.
+            feed.send(Body::Received(Received { bytes, reads: 1, events: 0 }));
             Ok(())
         };
         tokio::task::spawn_blocking(fold)
@@ -327,7 +331,11 @@ impl Scrape {
     /// One request, and its answer within the limits.
     async fn fetch(&self) -> Result<Answer, String> {
         let shown = &self.shown;
+        let wanted = if self.plain.load(Ordering::Relaxed) { PLAIN } else { WANTED };
         let mut request = self.client.get(self.url.clone());
+        if !self.settings.headers.keys().any(|name| name.eq_ignore_ascii_case(ACCEPT.as_str())) {
+            request = request.header(ACCEPT, wanted);
+        }
         if self.settings.reads_secrets() {
             let mut settings = self.settings.clone();
             let first = settings.paths().next().map(|file| file.display().to_string()).unwrap_or_default();
@@ -398,7 +406,6 @@ fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
     // Whoever installed a provider before is fine with us.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static(WANTED));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let seconds = settings.timeout.0.as_secs_f64().to_string();
     if let Ok(seconds) = HeaderValue::from_str(&seconds) {
@@ -543,6 +550,30 @@ mod tests {
             "x-prometheus-scrape-timeout-seconds: 3",
         ] {
             assert!(asked.contains(line), "{line} in {asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn openmetrics_that_is_none_is_asked_for_as_text() {
+        let url = endpoint(|request| {
+            if request.contains("openmetrics") {
+                answer("application/openmetrics-text", "a 1\n")
+            } else {
+                answer("text/plain", "a 1\nb 2\na 3\n<br>\n")
+            }
+        })
+        .await;
+        let hub = Arc::new(crate::hub::Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        let scrape = Scrape::open(Settings::new("s", url)).unwrap();
+        assert!(scrape.ask(feed.clone()).await.unwrap_err().contains("without # EOF"));
+        assert_eq!(scrape.ask(feed).await, Ok(()));
+        let read = |family: &str, labels: &str| hub.lock().registry.number(family, labels);
+        assert_eq!(read("a", "source=\"s\""), Some(1.0));
+        assert_eq!(read("neural_source_events", "source=\"s\""), Some(2.0), "each sample is one event");
+        for kind in ["cut", "conflict", "bad_name"] {
+            let labels = format!("source=\"s\",kind=\"{kind}\"");
+            assert_eq!(read("neural_source_faults", &labels), Some(1.0), "{kind}");
         }
     }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decode::engines::Rest;
 use crate::decode::exposition::{Exposition, Shape, tell_gauge};
-use crate::decode::openmetrics::Dialect;
+use crate::decode::openmetrics::{Dialect, ParseError};
 use crate::decode::relabel::Relabel;
 use crate::event::{Body, Fault, FaultKind, Received};
 use crate::setting::Span;
@@ -66,7 +66,6 @@ struct Outcome {
     /// When it was written, in seconds since the epoch.
     written: Option<f64>,
     bytes: u64,
-    series: u64,
     wrong: Option<(FaultKind, String)>,
 }
 
@@ -114,11 +113,9 @@ impl Folder {
     fn look(&self, feed: &Feed) -> Result<(), String> {
         let mut told = |read: &Exposition<'_>| feed.batch(now(), |out| read.tell(out));
         let outcomes = read_folder(&self.directory, &self.shape, &mut told)?;
-        feed.batch(now(), |out| {
-            for outcome in &outcomes {
-                tell(outcome, &self.name, out);
-            }
-        });
+        for outcome in &outcomes {
+            tell(outcome, &self.name, &mut |body| feed.send(body));
+        }
         let mut said = self.said.lock();
         let wrong: BTreeMap<String, String> =
             outcomes.into_iter().filter_map(|o| Some((o.file, o.wrong?.1))).collect();
@@ -142,7 +139,8 @@ fn tell(outcome: &Outcome, source: &str, out: &mut dyn FnMut(Body<'_>)) {
     if let Some((kind, _)) = outcome.wrong {
         out(Body::Fault(Fault { kind, bytes: outcome.bytes }));
     }
-    out(Body::Received(Received { bytes: outcome.bytes, reads: 1, events: outcome.series }));
+    // Events are counted where they are folded.
+    out(Body::Received(Received { bytes: outcome.bytes, reads: 1, events: 0 }));
 }
 
 /// Reads every file, in the order of their names, and hands each that makes sense to `told`.
@@ -171,7 +169,6 @@ fn read_folder(
             file: name.to_string_lossy().into_owned(),
             written: None,
             bytes: 0,
-            series: 0,
             wrong: None,
         };
         outcome.wrong = read_file(&directory.join(name), shape, told, &mut outcome).err();
@@ -202,8 +199,12 @@ fn read_file(
     if outcome.bytes > BYTES {
         return Err((FaultKind::TooLong, format!("it has more than {BYTES} bytes")));
     }
-    let read = Exposition::read(&text, Dialect::Classic, shape).map_err(|why| (why.kind, why.to_string()))?;
-    outcome.series = read.series.len() as u64;
+    let unread = |why: ParseError| (why.kind, why.to_string());
+    let read = Exposition::read(&text, Dialect::Classic, shape).map_err(unread)?;
+    // As node_exporter has it: a file with a line that is none may be half of one, and is left out as a whole.
+    if let Some(why) = read.unreadable {
+        return Err(unread(why));
+    }
     told(&read);
     Ok(())
 }

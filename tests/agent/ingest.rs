@@ -5,7 +5,7 @@ use std::sync::Arc;
 use neural_exporter::decode::Protocol;
 use neural_exporter::decode::engines::{Profile, Rest};
 use neural_exporter::decode::exposition::{Exposition, Shape};
-use neural_exporter::decode::openmetrics::{Dialect, parse};
+use neural_exporter::decode::openmetrics::{Dialect, judge, parse};
 use neural_exporter::decode::relabel::Relabel;
 use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
@@ -25,7 +25,7 @@ fn verdict(hub: &Hub) -> Result<(), TestCaseError> {
     ] {
         hub.lock().registry.set_created(created);
         let text = scrape(hub, format);
-        let read = parse(&text, dialect, usize::MAX);
+        let read = if dialect == Dialect::Classic { parse(&text, dialect, usize::MAX) } else { judge(&text) };
         let wrong = match &read {
             Ok(document) => (!document.refused.is_empty()).then(|| format!("{:?}", document.refused)),
             Err(wrong) => {

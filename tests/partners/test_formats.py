@@ -89,7 +89,15 @@ def test_negotiation_and_compression(agent):
     assert agent.get("/-/healthy")[0] == 200
 
 
-ODD = ['"quoted"', "back\\slash", "new\nline", "tab\tbed", "ünïcödé", "脳", "{a=\"b\"}", "# HELP", " spaces ", "\u2028", "a" * 300]
+ODD = ['"quoted"', "back\\slash", "new\nline", "tab\tbed", "ünïcödé", "脳", "{a=\"b\"}", "# HELP", " spaces ", "\u2028", "a" * 300, "a" * 300 + "b"]
+
+
+def cut(value: str) -> str:
+    """A value over the limit: its beginning and a hash of the whole (FNV-1a)."""
+    hashed = 0xCBF29CE484222325
+    for byte in value.encode():
+        hashed = (hashed ^ byte) * 0x100000001B3 % 2**64
+    return f"{value[:239]}#{hashed:016x}"
 
 
 def test_odd_label_values_survive_both_formats(agent):
@@ -120,7 +128,7 @@ def test_odd_label_values_survive_both_formats(agent):
     plain, strict = agent.scrape(), agent.scrape_openmetrics()
     for seen in (plain, strict):
         for value in ODD:
-            kept = value[:256]
+            kept = value if len(value.encode()) <= 256 else cut(value)
             assert seen.value("neural_stage_duration_seconds_count", pipeline=kept, stage=kept) == 1, value
             assert seen.value("neural_stage_errors_total", error=kept) == 1, value
             assert seen.value("lab_odd", v=kept) == 1.5
@@ -129,6 +137,8 @@ def test_odd_label_values_survive_both_formats(agent):
         assert seen.value("lab_tiny") == 5e-324
         assert seen.value("lab_huge") == 1.7976931348623157e308
         assert seen.value("lab_deep") == -0.1
+    # The two that are too long are still two, and each series says that it was cut.
+    assert plain.value("neural_agent_label_values_cut_total") >= 6
     exemplars = [s.exemplar for s in strict.samples["neural_stage_duration_seconds_bucket"] if s.exemplar]
     assert exemplars and all(e.labels == {"trace_id": trace} and e.value == 0.02 for e in exemplars)
 
@@ -231,10 +241,12 @@ def test_an_agent_can_be_scraped_by_an_agent(agents):
     second.start()
     seen = second.until(lambda s: s.value("far_stage_duration_seconds_count", pipeline="far") == 3)
     assert seen.value("far_stage_duration_seconds_sum", pipeline="far") == pytest.approx(3.021)
-    # Both have process metrics. Those of the agent that answers stay, the others are left out.
+    # Both have process metrics: those of the agent that answers have no labels.
     strict = second.scrape_openmetrics()
-    assert len(strict.series("process_cpu_seconds_total")) == 1
+    assert [s.labels for s in strict.series("process_cpu_seconds_total")] == [{}, {"source": "relay"}]
+    assert strict.value("process_open_fds", source="relay") > 0
     assert not strict.series("neural_source_faults_total")
+    assert strict.value("neural_source_events_total", source="relay") > 0
 
 
 def test_scrapes_during_a_load_parse_and_never_go_back(agent):

@@ -5,7 +5,9 @@ streams and Unix datagrams, promtool. The other senders are plain sockets of Pyt
 """
 from __future__ import annotations
 
+import http.server
 import json
+import math
 import socket
 import struct
 import subprocess
@@ -26,7 +28,7 @@ SECONDS = (0.001, 0.02, 0.3)
 class Prometheus:
     """Debian's server, with one job."""
 
-    def __init__(self, folder, *targets: int, rules=None):
+    def __init__(self, folder, *targets: int, rules=None, labels=None):
         self.port = free_port()
         folder.mkdir()
         (folder / "prometheus.yml").write_text(
@@ -34,7 +36,7 @@ class Prometheus:
             f"rule_files: {json.dumps([str(rules)] if rules else [])}\n"
             "scrape_configs:\n"
             "  - job_name: neural\n"
-            f"    static_configs: [{{targets: {[f'127.0.0.1:{target}' for target in targets]}}}]\n"
+            f"    static_configs: [{{targets: {[f'127.0.0.1:{target}' for target in targets]}, labels: {json.dumps(labels or {})}}}]\n"
         )
         self.log = open(folder / "log", "wb")
         self.process = subprocess.Popen(
@@ -329,3 +331,84 @@ def test_a_flood_into_a_tiny_buffer_is_accounted_for(agent, limit):
     asked = seen.value("neural_source_receive_buffer_asked_bytes", source="flood")
     granted = seen.value("neural_source_receive_buffer_granted_bytes", source="flood")
     assert asked == 4096 and granted >= asked
+
+
+# What libraries and many processes behind one port write, and no rule book allows.
+FOUND = f"""# HELP things One process.
+# HELP things Another process.
+# TYPE things counter
+things_total{{a="1"}} 1
+things_total{{a="2"}} 2 # {{trace_id="{'x' * 129}"}} 1
+things_total{{v="nan"}} NaN
+things_total{{v="minus"}} -1
+things_created{{a="1"}} 1
+# TYPE bare counter
+bare 5
+# TYPE lat histogram
+lat_bucket{{x="1",le="1.0"}} 1
+lat_bucket{{x="2",le="1.0"}} 2
+lat_bucket{{x="1",le="+Inf"}} 3
+lat_sum{{x="1"}} 4
+other{{source="own"}} 7
+lat_bucket{{x="2",le="+Inf"}} 4
+lat_sum{{x="2"}} 6
+lat_count{{x="1"}} 3
+lat_count{{x="2"}} 4
+other{{source="own"}} 8
+other{{trailing="comma",}} 9
+with:colon{{empty="",exported_source="a",source="b"}} 10
+process_open_fds 12
+# EOF
+"""
+
+
+def test_openmetrics_as_it_is_found_is_what_prometheus_takes(agent, tmp_path):
+    class Found(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = FOUND.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Found)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    port = server.server_port
+    agent.configure([{"scrape": {"name": "found", "url": f"http://127.0.0.1:{port}/metrics", "interval": "500ms", "timeout": "400ms"}}])
+    agent.start()
+    prometheus = Prometheus(tmp_path / "prometheus", port, labels={"source": "found"})
+    try:
+        prometheus.becomes("things_total{a='1'}", 1)
+        query = '{job="neural",__name__!~"up|scrape_.*"}'
+        theirs = {}
+        for series in prometheus.api("query", query=query)["result"]:
+            labels = {k: v for k, v in series["metric"].items() if k not in ("job", "instance")}
+            theirs[frozenset(labels.items())] = float(series["value"][1])
+        seen = agent.until(lambda s: s.series("with:colon"))
+        ours = {}
+        for sample in (s for samples in seen.samples.values() for s in samples if s.labels.get("source") == "found"):
+            if not sample.name.startswith("neural_"):
+                ours[frozenset({"__name__": sample.name, **sample.labels}.items())] = sample.value
+    finally:
+        prometheus.stop()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    def key(**labels):
+        return frozenset({"source": "found", **labels}.items())
+
+    # The four that differ, and how: a counter ends in _total here and holds no such number; creation times are left behind.
+    assert theirs.pop(key(__name__="bare")) == ours.pop(key(__name__="bare_total")) == 5
+    assert math.isnan(theirs.pop(key(__name__="things_total", v="nan")))
+    assert theirs.pop(key(__name__="things_total", v="minus")) == -1
+    assert theirs.pop(key(__name__="things_created", a="1")) == 1
+    assert ours == theirs and len(ours) == 15
+    assert seen.value("neural_source_up", source="found") == 1
+    refused = {s.labels["kind"] for s in seen.series("neural_source_faults_total", source="found") if s.value}
+    assert refused == {"conflict", "negative", "not_finite"}

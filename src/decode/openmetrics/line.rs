@@ -9,6 +9,17 @@ use super::Labels;
 /// What is wrong with a line.
 pub(super) type Wrong = (FaultKind, &'static str);
 
+/// How lines are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Prometheus text 0.0.4, tolerantly.
+    Classic,
+    /// OpenMetrics 1.0, tolerantly.
+    Open,
+    /// OpenMetrics 1.0, to the letter.
+    Strict,
+}
+
 /// More labels than that on one sample are refused, so that looking for a label stays cheap.
 const LABELS: usize = 128;
 /// Code points in the labels of an exemplar.
@@ -108,10 +119,15 @@ pub(super) fn unescape(text: &str, quotes: bool) -> Cow<'_, str> {
 /// A place in a line.
 struct Cursor<'t> {
     rest: &'t str,
+    manner: Manner,
     strict: bool,
 }
 
 impl<'t> Cursor<'t> {
+    fn new(rest: &'t str, manner: Manner) -> Self {
+        Self { rest, manner, strict: manner == Manner::Strict }
+    }
+
     fn eat(&mut self, c: char) -> bool {
         match self.rest.strip_prefix(c) {
             Some(rest) => {
@@ -154,7 +170,7 @@ impl<'t> Cursor<'t> {
 
     fn timestamp(&mut self) -> Result<f64, Wrong> {
         let word = self.word();
-        let seconds = if self.strict {
+        let seconds = if self.manner != Manner::Classic {
             number(word).filter(|seconds| seconds.is_finite())
         } else {
             word.parse::<i64>().ok().map(|milliseconds| milliseconds as f64 / 1e3)
@@ -239,10 +255,14 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// An exemplar, from its `#` to the end of the line.
+    /// An exemplar, from its `#` to the end of the line. Only what is read to the letter is looked at: no event has a
+    /// place for it, so nothing in it can spoil the sample.
     fn exemplar(&mut self) -> Result<(), Wrong> {
         if !self.eat('#') {
             return Err(syntax("something follows the sample"));
+        }
+        if !self.strict {
+            return Ok(());
         }
         self.gap()?;
         if !self.eat('{') {
@@ -254,7 +274,7 @@ impl<'t> Cursor<'t> {
         }
         let length: usize =
             labels.iter().map(|(label, value)| label.chars().count() + value.chars().count()).sum();
-        if self.strict && length > EXEMPLAR {
+        if length > EXEMPLAR {
             return Err((FaultKind::TooLong, "the labels of an exemplar are longer than 128 characters"));
         }
         self.gap()?;
@@ -263,19 +283,15 @@ impl<'t> Cursor<'t> {
             return Ok(());
         }
         self.gap()?;
-        if self.rest.is_empty() && !self.strict {
-            return Ok(());
-        }
-        // The exemplar of either dialect has seconds.
         number(self.word()).filter(|seconds| seconds.is_finite()).ok_or(syntax("not a timestamp"))?;
-        self.blanks();
         if self.rest.is_empty() { Ok(()) } else { Err(syntax("something follows the exemplar")) }
     }
 }
 
 /// Takes a sample apart.
-pub(super) fn sample(text: &str, strict: bool) -> Result<Sample<'_>, Wrong> {
-    let mut cursor = Cursor { rest: text, strict };
+pub(super) fn sample(text: &str, manner: Manner) -> Result<Sample<'_>, Wrong> {
+    let mut cursor = Cursor::new(text, manner);
+    let strict = cursor.strict;
     cursor.blanks();
     let mut bare = None;
     if !cursor.rest.starts_with('{') {
@@ -328,9 +344,10 @@ pub(super) fn sample(text: &str, strict: bool) -> Result<Sample<'_>, Wrong> {
     Ok(sample)
 }
 
-/// Takes a line apart that begins with `#`. `None` for a comment, which only the classic text has.
-pub(super) fn about(text: &str, strict: bool) -> Result<Option<About<'_>>, Wrong> {
-    let mut cursor = Cursor { rest: text, strict };
+/// Takes a line apart that begins with `#`. `None` for a comment, which OpenMetrics does not have to the letter.
+pub(super) fn about(text: &str, manner: Manner) -> Result<Option<About<'_>>, Wrong> {
+    let mut cursor = Cursor::new(text, manner);
+    let strict = cursor.strict;
     let comment =
         if strict { Err(syntax("a comment that is none of TYPE, UNIT, HELP, EOF")) } else { Ok(None) };
     if !cursor.eat('#') || cursor.gap().is_err() {

@@ -1,4 +1,5 @@
-//! OpenMetrics 1.0, with every rule about order, grouping and values. Forgives nothing.
+//! OpenMetrics 1.0, with every rule about order, grouping and values. Forgives nothing: it is what the published cases
+//! and our own scrape are judged by.
 
 use std::borrow::Cow;
 
@@ -6,13 +7,13 @@ use hashbrown::HashSet;
 
 use crate::event::{FaultKind, Kind};
 
-use super::line::{self, About, What, Wrong};
+use super::line::{self, About, Manner, What, Wrong};
 use super::{
     Document, Family, Metric, ParseError, Part, Value, kind_called, part_of, series_key, suffixes, take_label,
 };
 
-pub(super) fn parse(text: &str, limit: usize) -> Result<Document<'_>, ParseError> {
-    let mut reader = Reader { left: limit, ..Reader::default() };
+pub(super) fn parse(text: &str) -> Result<Document<'_>, ParseError> {
+    let mut reader = Reader::default();
     let mut rest = text;
     let mut number = 0;
     loop {
@@ -24,7 +25,7 @@ pub(super) fn parse(text: &str, limit: usize) -> Result<Document<'_>, ParseError
                 return Err(at((FaultKind::Syntax, "something follows # EOF")));
             }
             reader.close().map_err(at)?;
-            return Ok(Document { families: reader.families, refused: Vec::new() });
+            return Ok(Document { families: reader.families, ..Document::default() });
         }
         if rest.is_empty() {
             return Err(at((FaultKind::Cut, "the text ends without # EOF")));
@@ -40,8 +41,6 @@ struct Reader<'t> {
     open: Option<Open<'t>>,
     /// Every sample name that closed families lay claim to.
     taken: HashSet<String>,
-    /// How many samples and lines about families may still come.
-    left: usize,
 }
 
 /// The family that is being read.
@@ -94,8 +93,7 @@ impl<'t> Reader<'t> {
     }
 
     fn about(&mut self, text: &'t str) -> Result<(), Wrong> {
-        self.left = self.left.checked_sub(1).ok_or((FaultKind::Limit, "more lines than allowed"))?;
-        let Some(About { what, name, text }) = line::about(text, true)? else { return Ok(()) };
+        let Some(About { what, name, text }) = line::about(text, Manner::Strict)? else { return Ok(()) };
         let open = match self.open.take() {
             Some(open) if open.family.name == name => self.open.insert(open),
             other => {
@@ -127,8 +125,7 @@ impl<'t> Reader<'t> {
     }
 
     fn sample(&mut self, text: &'t str, number: usize) -> Result<(), Wrong> {
-        self.left = self.left.checked_sub(1).ok_or((FaultKind::Limit, "more samples than allowed"))?;
-        let sample = line::sample(text, true)?;
+        let sample = line::sample(text, Manner::Strict)?;
         let part = self
             .open
             .as_ref()

@@ -86,11 +86,11 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("Cost", &[
             lines("CPU of the agent", "percentunit", "Processor time of the agent: 100 % is one processor.", &[q(
-                "max by (instance) (rate(process_cpu_seconds_total[$__rate_interval]))",
+                "max by (instance) (rate(process_cpu_seconds_total{source=''}[$__rate_interval]))",
                 "{{instance}}",
             )]),
             lines("Memory of the agent", "bytes", "Memory that the agent holds. It is flat when the series are.", &[q(
-                "max by (instance) (process_resident_memory_bytes)",
+                "max by (instance) (process_resident_memory_bytes{source=''})",
                 "{{instance}}",
             )])
             .limits(&[&AGENT_MEMORY]),
@@ -124,7 +124,7 @@ pub(super) static BOARD: Board = Board {
             ]),
             view(Panel::Table, "Agents", "none", "Version of each agent, when it started and when its configuration was loaded.", &[
 
-                column("(time() - max by (instance) (process_start_time_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
+                column("(time() - max by (instance) (process_start_time_seconds{source=''})) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
                 column("(time() - max by (instance) (neural_agent_config_loaded_timestamp_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
                 column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
