@@ -63,13 +63,7 @@ fn endpoint(text: &str) -> Result<(), String> {
 }
 
 fn regex(text: &str) -> Result<(), String> {
-    let told = |error: regex::Error| {
-        let text = error.to_string();
-        // The last line says what is wrong, those above draw where.
-        let last = text.lines().last().unwrap_or_default();
-        format!("not a regular expression: {}", last.trim_start_matches("error: "))
-    };
-    regex::Regex::new(text).map(drop).map_err(told)
+    crate::decode::re2::compile(text).map(drop).map_err(|why| format!("not a regular expression: {why}"))
 }
 
 fn log_selector(text: &str) -> Result<(), String> {

@@ -40,6 +40,7 @@ pub mod openmetrics;
 mod options;
 mod overtaken;
 pub mod rda;
+pub mod re2;
 pub mod relabel;
 pub mod spikerbox;
 pub mod statsd;

@@ -7,18 +7,17 @@
 
 use std::borrow::Cow;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Kind;
 
 use super::openmetrics::{Labels, is_label_name};
+use super::re2;
 
 /// The label that stands for the metric's name while steps run.
 const NAME: &str = "__name__";
-/// Bytes a compiled pattern may take.
-const PATTERN: usize = 1 << 20;
 
 /// One relabelling step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -141,10 +140,7 @@ impl Relabel {
 
 /// A pattern that must match from beginning to end.
 fn anchored(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(PATTERN)
-        .build()
-        .map_err(|_| format!("\"{pattern}\" is not a regular expression, or too large a one"))
+    re2::anchored(pattern).map_err(|why| format!("\"{pattern}\" is not a regular expression: {why}"))
 }
 
 /// Runs one step. `false` if it drops the series.

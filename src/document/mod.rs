@@ -2,6 +2,7 @@
 //!
 //! It does not know what any document is for, reads no files, and holds no names of settings.
 
+mod lenient;
 mod path;
 mod position;
 mod problem;
@@ -13,8 +14,9 @@ use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Value;
 
+pub use lenient::lenient;
 pub use path::{Path, Step};
-pub use position::{LONGEST, Place};
+pub use position::{LONGEST, Place, Places};
 pub use problem::Problem;
 pub use schema::keywords;
 pub use suggest::{list, suggest};
@@ -24,7 +26,7 @@ pub use validate::Format;
 #[derive(Debug)]
 pub struct Document {
     file: String,
-    places: position::Places,
+    places: Places,
     value: Value,
     /// What was taken out of the value because it is wrong by itself.
     omitted: Vec<Path>,
@@ -37,7 +39,8 @@ impl Document {
     /// # Errors
     /// What makes it no YAML, or more of it than is good.
     pub fn parse(file: &str, text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let (places, problems) = position::walk(file, text)?;
+        let text = without_mark(text);
+        let (places, problems) = position::walk(file, text, 1)?;
         let mut value = if places.is_empty() {
             Value::Mapping(serde_yaml::Mapping::new())
         } else {
@@ -123,6 +126,12 @@ impl Document {
             hint: None,
         }
     }
+}
+
+/// The text without the mark that editors of some systems put before it.
+#[must_use]
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Reads `text` as a `T` and says every mistake in it, in the order of the text.
@@ -249,6 +258,12 @@ mod tests {
         assert_eq!(document.part::<u32>(&Path::from("a")), Some(3));
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].to_string(), "f:3:1: a: the key is written twice; first on line 1");
+    }
+
+    #[test]
+    fn a_mark_before_the_text_is_not_part_of_it() {
+        let (document, problems) = Document::parse("f", "\u{feff}a: 1\n").unwrap();
+        assert_eq!((document.part::<u32>(&Path::from("a")), problems), (Some(1), Vec::new()));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use granit_parser::{Event, Marker, Parser};
+use granit_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::{Path, Problem, Step};
 
@@ -35,30 +35,30 @@ impl From<&Marker> for Place {
 
 /// The places of a document's keys and values.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub struct Places {
     root: Option<Rc<Node>>,
 }
 
 #[derive(Debug)]
-struct Node {
-    place: Place,
+pub(super) struct Node {
+    pub(super) place: Place,
     size: usize,
     depth: usize,
-    inner: Inner,
+    pub(super) inner: Inner,
 }
 
 #[derive(Debug)]
-enum Inner {
-    Plain(String),
+pub(super) enum Inner {
+    Plain { text: String, quoted: bool },
     List(Vec<Rc<Node>>),
     Map(Vec<Entry>),
 }
 
 #[derive(Debug)]
-struct Entry {
-    key: String,
-    place: Place,
-    value: Rc<Node>,
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) place: Place,
+    pub(super) value: Rc<Node>,
 }
 
 impl Places {
@@ -66,13 +66,18 @@ impl Places {
     pub(super) fn is_empty(&self) -> bool {
         match self.root.as_deref() {
             None => true,
-            Some(Node { inner: Inner::Plain(text), .. }) => text.is_empty() || text == "~",
+            Some(Node { inner: Inner::Plain { text, .. }, .. }) => text.is_empty() || text == "~",
             Some(_) => false,
         }
     }
 
+    pub(super) fn root(&self) -> Option<&Node> {
+        self.root.as_deref()
+    }
+
     /// Where the value at `path` begins, or the innermost value around it.
-    pub(super) fn value(&self, path: &Path) -> Place {
+    #[must_use]
+    pub fn value(&self, path: &Path) -> Place {
         self.find(path).1
     }
 
@@ -110,17 +115,19 @@ fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<(Place, &'a Rc<Node>)> {
             Inner::Map(entries) => entry(entries, key),
             _ => None,
         }),
-        Inner::Plain(_) => None,
+        Inner::Plain { .. } => None,
     }
 }
 
-/// Walks the text. With the places come the keys that are written twice.
-pub(super) fn walk(file: &str, text: &str) -> Result<(Places, Vec<Problem>), Vec<Problem>> {
-    if text.len() > LONGEST {
-        let message = format!("the file has {} bytes; {LONGEST} is the limit", text.len());
+/// Walks the text, which may be so many times larger than is usual. With the places come the keys that are written
+/// twice.
+pub(super) fn walk(file: &str, text: &str, times: usize) -> Result<(Places, Vec<Problem>), Vec<Problem>> {
+    let longest = LONGEST * times;
+    if text.len() > longest {
+        let message = format!("the file has {} bytes; {longest} is the limit", text.len());
         return Err(vec![Problem::of_file(file, message)]);
     }
-    let mut walk = Walk { file, ..Walk::default() };
+    let mut walk = Walk { file, largest: LARGEST * times, ..Walk::default() };
     for next in Parser::new_from_str(text) {
         let step = match next {
             Ok((event, span)) => walk.step(event, Place::from(&span.start)),
@@ -147,6 +154,7 @@ struct Open {
 #[derive(Default)]
 struct Walk<'a> {
     file: &'a str,
+    largest: usize,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     documents: usize,
@@ -167,9 +175,9 @@ impl Walk<'_> {
                     return Err(self.problem(place, "a second document begins; one is read"));
                 }
             }
-            Event::Scalar(text, _, anchor, tag) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 self.tag(tag.as_deref(), place)?;
-                let inner = Inner::Plain(text.into_owned());
+                let inner = Inner::Plain { text: text.into_owned(), quoted: style != ScalarStyle::Plain };
                 self.put(Node { place, size: 1, depth: 0, inner }, anchor)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -232,8 +240,9 @@ impl Walk<'_> {
         open.node.size += node.size;
         open.node.depth = open.node.depth.max(node.depth + 1);
         let (size, depth) = (open.node.size, open.node.depth + self.open.len() - 1);
-        if size > LARGEST {
-            let message = format!("more than {LARGEST} values, counting what aliases repeat");
+        let largest = self.largest;
+        if size > largest {
+            let message = format!("more than {largest} values, counting what aliases repeat");
             return Err(self.problem(place, message));
         }
         if depth > DEEPEST {
@@ -250,7 +259,7 @@ impl Walk<'_> {
             entries.push(Entry { key, place: at, value: node });
             return Ok(());
         }
-        let Inner::Plain(key) = &node.inner else {
+        let Inner::Plain { text: key, .. } = &node.inner else {
             return Err(self.problem(place, "a key must be plain text"));
         };
         open.key = Some((key.clone(), place));
@@ -284,14 +293,14 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        let problems = walk("f", text).unwrap_err();
+        let problems = walk("f", text, 1).unwrap_err();
         problems.last().unwrap().to_string()
     }
 
     #[test]
     fn keys_and_values_have_their_places() {
         let text = "# comment\na:\n  - b: 1\n    c:   [x, \"y\"]\n";
-        let (places, problems) = walk("f", text).unwrap();
+        let (places, problems) = walk("f", text, 1).unwrap();
         assert_eq!(problems, []);
         let c = Path::from("a").item(0).key("c");
         assert_eq!(places.key(&c), Place { line: 4, column: 5 });
@@ -303,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_key_twice_deep_inside_has_its_path() {
-        let (_, problems) = walk("f", "a:\n  - x: 1\n  - x: 1\n    x: 2\n").unwrap();
+        let (_, problems) = walk("f", "a:\n  - x: 1\n  - x: 1\n    x: 2\n", 1).unwrap();
         let text = problems[0].to_string();
         assert_eq!(text, "f:4:5: a[1].x: the key is written twice; first on line 3");
     }
@@ -336,7 +345,7 @@ mod tests {
     #[test]
     fn nothing_is_empty() {
         for text in ["", "# only a comment\n", "---\n", "~\n"] {
-            let (places, _) = walk("f", text).unwrap();
+            let (places, _) = walk("f", text, 1).unwrap();
             assert!(places.is_empty(), "{text:?}");
         }
     }

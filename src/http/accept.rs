@@ -17,18 +17,18 @@ pub(super) fn format(headers: &HeaderMap) -> Wanted {
     let mut best: Option<(f64, Wanted)> = None;
     for item in items(headers, &ACCEPT) {
         let mut parts = item.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default();
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let mut weight = 1.0;
         let (mut version, mut escaping) = ("", "");
         for (name, value) in parts.filter_map(|p| p.split_once('=')) {
-            match name.trim() {
+            match name.trim().to_ascii_lowercase().as_str() {
                 "q" => weight = value.trim().parse().unwrap_or(0.0),
                 "version" => version = value.trim_matches('"'),
                 "escaping" => escaping = value.trim_matches('"'),
                 _ => {}
             }
         }
-        let Some(wanted) = offer(kind, version, escaping) else { continue };
+        let Some(wanted) = offer(&kind, version, escaping) else { continue };
         if weight > best.as_ref().map_or(0.0, |b| b.0) {
             best = Some((weight, wanted));
         }
@@ -63,15 +63,23 @@ fn offer(kind: &str, version: &str, escaping: &str) -> Option<Wanted> {
     }
 }
 
-/// Whether the scraper takes gzip.
+/// Whether the scraper takes gzip, and does not rather have the text as it is.
 pub(super) fn gzip(headers: &HeaderMap) -> bool {
-    items(headers, &ACCEPT_ENCODING).any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let named = matches!(parts.next(), Some("gzip" | "x-gzip"));
-        let refused =
-            parts.filter_map(|p| p.strip_prefix("q=")).any(|q| q.trim().parse::<f64>().unwrap_or(0.0) <= 0.0);
-        named && !refused
-    })
+    let (mut packed, mut plain) = (0.0, 0.0);
+    for item in items(headers, &ACCEPT_ENCODING) {
+        let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
+        let weight = parameters
+            .split(';')
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+            .map_or(1.0, |(_, weight)| weight.trim().parse::<f64>().unwrap_or(0.0));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => packed = weight,
+            "identity" => plain = weight,
+            _ => {}
+        }
+    }
+    packed > 0.0 && packed >= plain
 }
 
 fn items<'h>(headers: &'h HeaderMap, name: &'h HeaderName) -> impl Iterator<Item = &'h str> {
@@ -96,6 +104,8 @@ mod tests {
                           text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         assert_eq!(wants(prometheus), (Format::OpenMetrics, format!("{open}; escaping=allow-utf-8")));
+        assert_eq!(wants("Application/OpenMetrics-Text; Q=0.9, text/plain;q=0.2").0, Format::OpenMetrics);
+        assert_eq!(wants("TEXT/PLAIN;VERSION=0.0.4").0, Format::Classic);
         assert_eq!(wants("application/openmetrics-text"), (Format::OpenMetrics, open.to_owned()));
         let classic = (Format::Classic, "text/plain; version=0.0.4; charset=utf-8".to_owned());
         for accept in
@@ -113,6 +123,10 @@ mod tests {
             ("gzip", true),
             ("deflate, gzip;q=0.5", true),
             ("gzip;q=0", false),
+            ("gzip;q=0.5, identity;q=1", false),
+            ("identity; q=0.5, GZIP ; Q=0.8", true),
+            ("gzip, identity", true),
+            ("gzip;q=x", false),
             ("identity", false),
             ("br", false),
         ] {

@@ -170,6 +170,7 @@ impl Own {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode_registry(&mut text, &self.registry);
+        let text = buckets_first(&text);
         match format {
             Format::OpenMetrics => out.extend_from_slice(text.as_bytes()),
             Format::Classic => out.extend_from_slice(classic(&text).as_bytes()),
@@ -197,6 +198,23 @@ fn enter<M: Registered + Clone>(registry: &mut Client, entry: &Metric, metric: M
         None => registry.register(name, entry.help, metric.clone()),
     }
     metric
+}
+
+/// The same text with the sum and count of a histogram behind its buckets, as the standard and our writer have them.
+fn buckets_first(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut held = String::new();
+    for line in text.lines() {
+        let name = line.split(['{', ' ']).next().unwrap_or_default();
+        let holds = name.ends_with("_sum") || name.ends_with("_count");
+        if !holds && !name.ends_with("_bucket") {
+            out.push_str(&std::mem::take(&mut held));
+        }
+        let to = if holds { &mut held } else { &mut out };
+        to.push_str(line);
+        to.push('\n');
+    }
+    out + &held
 }
 
 /// The same text in the classic format: a counter's metadata carries `_total`, an info is a gauge,
@@ -261,6 +279,9 @@ mod tests {
         ] {
             assert!(open.lines().any(|l| l == line), "{line}\n{open}");
         }
+        let order = ["_bucket{le=\"+Inf\"} 0", "_sum 0", "_count 0"];
+        let place = |end: &&str| open.find(&format!("\nneural_agent_scrape_duration_seconds{end}")).unwrap();
+        assert!(order.iter().map(|end| place(&end)).is_sorted(), "{open}");
         let classic = text(Format::Classic);
         for line in [
             "# TYPE neural_agent_build_info gauge",

@@ -9,6 +9,8 @@ use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::decode::re2;
+
 /// A regular expression, compiled. The empty one matches nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Pattern {
@@ -26,13 +28,8 @@ impl Pattern {
         let compiled = if text.is_empty() {
             None
         } else {
-            // The error's own text draws the place over several lines; its last line says what.
-            let compiled = Regex::new(&text).map_err(|error| {
-                let drawn = error.to_string();
-                let last = drawn.lines().last().unwrap_or_default();
-                let what = last.strip_prefix("error: ").unwrap_or(last);
-                format!("\"{text}\" is not a regular expression: {what}")
-            })?;
+            let compiled = re2::compile(&text)
+                .map_err(|why| format!("\"{text}\" is not a regular expression: {why}"))?;
             Some(compiled)
         };
         Ok(Self { text, compiled })
@@ -42,7 +39,7 @@ impl Pattern {
     /// and a test of the settings that hold it would show that.
     #[must_use]
     pub(super) fn fixed(text: &'static str) -> Self {
-        Self { text: text.into(), compiled: Regex::new(text).ok() }
+        Self { text: text.into(), compiled: re2::compile(text).ok() }
     }
 
     /// Whether it is found anywhere in `text`.

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use regex::{Regex, RegexSet};
-use serde::{Deserialize, Deserializer};
+use regex::RegexSet;
+use serde::Deserialize;
 
 use super::super::glob::{Globs, StatsdType, Template, is_pattern};
+use super::super::re2;
 use super::report::{LEGACY, NATIVE, Problem, SUMMARY, Said};
 use super::{Mapper, Rule, Shape};
+use crate::document;
 
 impl Mapper {
     /// Reads a mapping file. Beside the rules, gives sentences about what in it has no effect.
@@ -19,14 +21,8 @@ impl Mapper {
     /// # Errors
     /// Every mistake in it; only the first, if it cannot be read as YAML of this shape.
     pub fn parse(yaml: &str) -> Result<(Self, Vec<String>), Vec<Problem>> {
-        let file: Option<File> = serde_yaml::from_str(yaml).map_err(|error| {
-            let place = error.location();
-            vec![Problem {
-                message: error.to_string(),
-                line: place.as_ref().map(serde_yaml::Location::line),
-                column: place.as_ref().map(serde_yaml::Location::column),
-            }]
-        })?;
+        let (file, places): (Option<File>, _) = document::lenient("", yaml)
+            .map_err(|problems| problems.into_iter().map(Problem::from).collect::<Vec<_>>())?;
         let file = file.unwrap_or_default();
         let defaults = file.defaults.unwrap_or_default();
         let mut said = Said::default();
@@ -41,7 +37,7 @@ impl Mapper {
             }
         }
         if !said.problems.is_empty() {
-            return Err(said.placed(yaml));
+            return Err(said.placed(&places));
         }
         let expression = |(at, rule): (usize, &Rule)| match &rule.shape {
             Shape::Expression { pattern, .. } => Some((at, pattern.as_str().to_owned())),
@@ -152,16 +148,13 @@ impl Rule {
         let own_bounds = bounds(entry.histogram_options.as_ref(), entry.buckets.as_deref(), said);
 
         let shape = if match_is_expression(entry.match_type.as_deref(), base.expression, said) {
-            match Regex::new(&entry.pattern) {
+            match re2::compile(&entry.pattern) {
                 Ok(pattern) => Some(Shape::Expression {
                     pattern,
                     name: name.to_owned(),
                     labels: labels.clone().into_iter().collect(),
                 }),
-                Err(error) => {
-                    // The last line of it says why, those before draw where.
-                    let error = error.to_string();
-                    let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                Err(why) => {
                     said.problem(format_args!("\"{}\" is not a regular expression: {why}", entry.pattern));
                     None
                 }
@@ -219,7 +212,6 @@ struct Defaults {
     observer_type: Option<String>,
     timer_type: Option<String>,
     match_type: Option<String>,
-    #[serde(deserialize_with = "switch")]
     glob_disable_ordering: bool,
     ttl: Option<String>,
     summary_options: Option<SummaryOptions>,
@@ -237,7 +229,6 @@ struct Entry {
     match_metric_type: Option<String>,
     name: Option<String>,
     labels: Option<BTreeMap<String, String>>,
-    #[serde(deserialize_with = "switch")]
     honor_labels: bool,
     observer_type: Option<String>,
     timer_type: Option<String>,
@@ -276,15 +267,6 @@ struct HistogramOptions {
     buckets: Option<Vec<f64>>,
     native_histogram_bucket_factor: Option<f64>,
     native_histogram_max_buckets: Option<u32>,
-}
-
-/// A boolean as YAML 1.1 had it: also `yes` and `on`.
-fn switch<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    match String::deserialize(from)?.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "y" => Ok(true),
-        "false" | "no" | "off" | "n" => Ok(false),
-        other => Err(serde::de::Error::custom(format_args!("\"{other}\" is neither true nor false"))),
-    }
 }
 
 /// Whether timers are asked to be histograms. They are, either way.
@@ -478,6 +460,30 @@ mappings:
                 format!("{LEGACY} (2 places)"),
             ]
         );
+    }
+
+    #[test]
+    fn yaml_is_what_go_makes_of_it() {
+        let (mapper, _) = load(
+            "\u{feff}mappings:
+- &usual
+  match: a.*
+  name: a
+  labels: {none: ~, word: 'null', version: 1_000}
+  ttl: null
+  scale: 1_000
+- <<: *usual
+  match: b.*
+  match_type: ~
+  help: null
+",
+        );
+        for name in ["a.x", "b.x"] {
+            let super::super::Mapped::Renamed(rule) = mapper.map(name, StatsdType::Counter) else { panic!() };
+            let labels: Vec<_> = rule.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            assert_eq!((&*rule.name, rule.scale, rule.help, rule.ttl), ("a", 1000.0, "", 0));
+            assert_eq!(labels, ["none=", "version=1_000", "word=null"]);
+        }
     }
 
     #[test]

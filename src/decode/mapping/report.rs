@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::document::{self, Path, Places};
+
 pub(super) const SUMMARY: &str =
     "summaries are not computed here: timers, histograms and distributions are exposed as histograms";
 pub(super) const NATIVE: &str =
@@ -20,6 +22,13 @@ pub struct Problem {
     pub line: Option<usize>,
     /// The column, counted from 1.
     pub column: Option<usize>,
+}
+
+impl From<document::Problem> for Problem {
+    fn from(said: document::Problem) -> Self {
+        let known = |number: usize| (number > 0).then_some(number);
+        Self { line: known(said.line), column: known(said.column), message: said.message }
+    }
 }
 
 /// What is said about a file while it is read.
@@ -63,46 +72,11 @@ impl Said {
         self.notes.into_iter().chain(self.habits.into_iter().map(times)).collect()
     }
 
-    pub(super) fn placed(self, yaml: &str) -> Vec<Problem> {
-        let places = places(yaml);
+    pub(super) fn placed(self, places: &Places) -> Vec<Problem> {
         let placed = |(rule, message): (Option<u32>, String)| {
-            let place = rule.and_then(|number| places.get(number as usize));
-            Problem { message, line: place.map(|p| p.0), column: place.map(|p| p.1) }
+            let place = rule.map(|number| places.value(&Path::from("mappings").item(number as usize)));
+            Problem { message, line: place.map(|p| p.line), column: place.map(|p| p.column) }
         };
         self.problems.into_iter().map(placed).collect()
     }
-}
-
-/// Line and column where each item of `mappings` begins.
-fn places(yaml: &str) -> Vec<(usize, usize)> {
-    use granit_parser::Event;
-    let mut places = Vec::new();
-    let (mut depth, mut key, mut inside, mut expect_key) = (0_usize, String::new(), false, true);
-    for next in granit_parser::Parser::new_from_str(yaml) {
-        let Ok((event, span)) = next else { break };
-        if !event.is_node() {
-            match event {
-                Event::SequenceEnd | Event::MappingEnd => {
-                    depth = depth.saturating_sub(1);
-                    inside &= depth >= 2;
-                    expect_key |= depth == 1;
-                }
-                _ => {}
-            }
-            continue;
-        }
-        if inside && depth == 2 {
-            places.push((span.start.line(), span.start.col() + 1));
-        }
-        let opens = matches!(event, Event::MappingStart(..) | Event::SequenceStart(..));
-        if depth == 1 && expect_key {
-            key = event.scalar().map(|(text, _)| text.to_owned()).unwrap_or_default();
-            expect_key = false;
-        } else if depth == 1 {
-            inside = opens && key == "mappings";
-            expect_key = !opens;
-        }
-        depth += usize::from(opens);
-    }
-    places
 }

@@ -119,6 +119,11 @@ impl Type {
         })
     }
 
+    /// Whether clients write many values of it into one sample.
+    fn packs(self) -> bool {
+        matches!(self, Self::Timer | Self::Histogram | Self::Distribution)
+    }
+
     /// What a mapping rule calls it.
     fn mapped(self) -> StatsdType {
         match self {
@@ -231,7 +236,12 @@ impl Parser {
                 }));
             }
             Some((number, _)) => value(values, Some(number)),
-            None => values.split(|b| *b == b':').for_each(|text| value(text, None)),
+            // Of many observations the good ones count. Of a counter or gauge the name may have had a colon, and then
+            // every number in it would be another's.
+            None if tail.kind.packs() || values.split(|b| *b == b':').all(|text| number::whole(text).is_some()) => {
+                values.split(|b| *b == b':').for_each(|text| value(text, None));
+            }
+            None => value(values, None),
         }
         Ok(tail.again)
     }
