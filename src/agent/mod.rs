@@ -297,7 +297,7 @@ impl Agent {
         }
         if seconds.is_multiple_of(VITALS) {
             let vitals = itself::vitals();
-            self.hub.lock().registry.set_vitals(&vitals);
+            self.hub.lock().registry.set_vitals(event.at, &vitals);
         }
         if seconds % KEEP == KEEP - 1 {
             self.keep();

@@ -85,7 +85,7 @@ pub struct Limits {
     /// Connections that one source holds at once, unless it says otherwise.
     #[schemars(range(min = 1))]
     pub connections: usize,
-    /// Bytes of the value of a label; what is longer is cut.
+    /// Bytes of the value of a label; what is longer is cut and ends in a hash of the whole.
     #[schemars(range(min = 8, max = 65_536))]
     pub label_value_bytes: usize,
 }

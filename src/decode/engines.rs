@@ -300,7 +300,9 @@ mod tests {
         );
         assert_eq!(
             lines,
-            ["neural_engine_requests_running engine=vllm,exported_model=n,exported_replica=r,model=m,replica=0 3"]
+            [
+                "neural_engine_requests_running engine=vllm,exported_model=n,exported_replica=r,model=m,replica=0 3"
+            ]
         );
     }
 

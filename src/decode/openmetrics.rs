@@ -494,7 +494,14 @@ mod tests {
         let labels: Vec<_> = labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
         assert_eq!(
             labels,
-            ["exported_exported_source=b", "exported_rig=c", "exported_source=a", "rig=north", "source=s", "x=d"]
+            [
+                "exported_exported_source=b",
+                "exported_rig=c",
+                "exported_source=a",
+                "rig=north",
+                "source=s",
+                "x=d"
+            ]
         );
     }
 

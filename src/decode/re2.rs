@@ -300,9 +300,11 @@ impl Reader<'_> {
         while let Some(c) = ahead.next_if(|c| c.is_ascii_digit() || *c == ',') {
             inside.push(c);
         }
-        let (least, most) = inside.split_once(',').map_or((&*inside, None), |(least, most)| (least, Some(most)));
+        let (least, most) =
+            inside.split_once(',').map_or((&*inside, None), |(least, most)| (least, Some(most)));
         let number = |digits: &str| !digits.is_empty() && (digits.len() == 1 || !digits.starts_with('0'));
-        let is = number(least) && most.is_none_or(|most| most.is_empty() || number(most) && !most.contains(','));
+        let is =
+            number(least) && most.is_none_or(|most| most.is_empty() || number(most) && !most.contains(','));
         if ahead.next() != Some('}') || !is {
             literal('{', &mut self.out);
             return Ok(());
@@ -413,8 +415,32 @@ mod tests {
     #[test]
     fn what_is_no_expression_of_re2_is_refused() {
         for pattern in [
-            "(", "a)", "[", "[a", r"\", r"\1", r"\8", r"\Z", r"\E", r"\y", "[b-a]", r"[a-\d]", "[[:word", r"\x{110000}",
-            r"\xg0", "a{1001}", "(?x)a", "(?=a)", "(?P=a)", "*", r"\p{Nothing}", r"\p{L", "(?P<a", r"\C", "-([a--]+)", r"-(\Qa.b",
+            "(",
+            "a)",
+            "[",
+            "[a",
+            r"\",
+            r"\1",
+            r"\8",
+            r"\Z",
+            r"\E",
+            r"\y",
+            "[b-a]",
+            r"[a-\d]",
+            "[[:word",
+            r"\x{110000}",
+            r"\xg0",
+            "a{1001}",
+            "(?x)a",
+            "(?=a)",
+            "(?P=a)",
+            "*",
+            r"\p{Nothing}",
+            r"\p{L",
+            "(?P<a",
+            r"\C",
+            "-([a--]+)",
+            r"-(\Qa.b",
         ] {
             assert!(compile(pattern).is_err(), "{pattern}");
         }
@@ -424,7 +450,9 @@ mod tests {
     #[test]
     fn an_anchored_pattern_matches_the_whole() {
         let whole = anchored("a|b.").unwrap();
-        assert!(whole.is_match("a") && whole.is_match("b\n") && !whole.is_match("ab") && !whole.is_match("bc\n"));
+        assert!(
+            whole.is_match("a") && whole.is_match("b\n") && !whole.is_match("ab") && !whole.is_match("bc\n")
+        );
     }
 
     proptest! {

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer, UnitDeserializer};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor,
+};
 
 use super::position::{Entry, Inner, Node};
 use super::{Place, Places, Problem, position, without_mark};
@@ -38,7 +40,7 @@ pub fn lenient<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Places
 
 /// What does not fit, and where.
 #[derive(Debug)]
-struct Wrong {
+pub(super) struct Wrong {
     message: String,
     place: Place,
 }
@@ -141,7 +143,9 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
         let Some(entry) = self.left.next() else { return Ok(None) };
         self.value = Some(&entry.value);
-        seed.deserialize(BorrowedStrDeserializer::new(&entry.key)).map(Some).map_err(|wrong: Wrong| wrong.at(entry.place))
+        seed.deserialize(BorrowedStrDeserializer::new(&entry.key))
+            .map(Some)
+            .map_err(|wrong: Wrong| wrong.at(entry.place))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
@@ -182,9 +186,8 @@ impl<'de> Deserializer<'de> for &'de Node {
             Inner::Plain { .. } if self.is_null() => visitor.visit_unit(),
             Inner::Plain { text, .. } => visitor.visit_borrowed_str(text),
             Inner::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(|item| &**item))),
-            Inner::Map(entries) => {
-                merged(entries).and_then(|all| visitor.visit_map(Entries { left: all.into_iter(), value: None }))
-            }
+            Inner::Map(entries) => merged(entries)
+                .and_then(|all| visitor.visit_map(Entries { left: all.into_iter(), value: None })),
         };
         read.map_err(|wrong| wrong.at(self.place))
     }
@@ -278,7 +281,8 @@ mod tests {
         let text = "\u{feff}- &a {name: 1.10, text: null, labels: {a: ~, b: 007, c: on, d: '~', e: 1_000}, on: yes, whole: 1_000}\n\
             - {<<: *a, name: ~, scale: 1_000.5, list: [0x10, 010, .inf, -1e3]}\n- ~\n- {<<: [{text: x, on: y}, *a]}\n";
         let read = read(text);
-        let labels = |rule: &Rule| rule.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ");
+        let labels =
+            |rule: &Rule| rule.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ");
         assert_eq!(labels(&read[0]), "a= b=007 c=on d=~ e=1_000");
         assert_eq!((read[0].name.as_deref(), &*read[0].text, read[0].whole), (Some("1.10"), "", 1000));
         assert_eq!((read[1].name.as_deref(), read[1].scale, read[1].whole), (None, Some(1000.5), 1000));

@@ -545,7 +545,9 @@ fn values_that_are_too_long_stay_different_and_are_counted() {
     let (long, longer) = ("\u{e9}".repeat(200), "\u{e9}".repeat(201));
     for second in 1..3 {
         for value in [&*long, &*longer, "short"] {
-            Named::new("lab", Kind::Gauge, &[("v", value)]).fold(&mut r, source, second, Change::Set(1.0)).unwrap();
+            Named::new("lab", Kind::Gauge, &[("v", value)])
+                .fold(&mut r, source, second, Change::Set(1.0))
+                .unwrap();
             r.fold(&event(source, second, stage(value, "s", 0.1))).unwrap();
         }
     }
@@ -557,6 +559,7 @@ fn values_that_are_too_long_stay_different_and_are_counted() {
         assert!(value.len() <= 256 && value.len() > 250 && value.starts_with("\u{e9}"), "{value}");
     }
     // One for each series that has such a value, however often it is moved.
-    let stages = text.lines().filter(|line| line.contains("pipeline=\"\u{e9}")).filter(|l| !l.contains("le=")).count();
+    let stages =
+        text.lines().filter(|line| line.contains("pipeline=\"\u{e9}")).filter(|l| !l.contains("le=")).count();
     assert!(r.cut() >= 4 && r.cut() <= 2 + stages as u64, "{} {stages}", r.cut());
 }

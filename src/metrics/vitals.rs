@@ -7,8 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::family::Family;
 use super::{Registry, series};
-use crate::catalog::Keep;
-use crate::event::{Kind, SourceId};
+use crate::event::{Kind, SourceId, Timestamp};
 
 /// What the agent costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,7 +33,9 @@ type Row = (&'static str, Kind, &'static str, &'static str, fn(&Vitals) -> f64);
 
 const ROWS: [Row; 7] = [
     ("process_cpu_seconds", Kind::Counter, "seconds", "CPU time used by the process", |v| v.cpu_seconds),
-    ("process_resident_memory_bytes", Kind::Gauge, "bytes", "Memory of the process in RAM", |v| v.resident as f64),
+    ("process_resident_memory_bytes", Kind::Gauge, "bytes", "Memory of the process in RAM", |v| {
+        v.resident as f64
+    }),
     ("process_virtual_memory_bytes", Kind::Gauge, "bytes", "Address space of the process", |v| {
         v.virtual_memory as f64
     }),
@@ -55,14 +56,14 @@ impl Registry {
         for (name, kind, unit, help, _) in ROWS {
             if self.claim(name, kind).is_ok() {
                 let mut family = Family::new(name, kind, RandomState::default());
-                (family.unit, family.help, family.keep) = (unit.into(), help.into(), Keep::Always);
+                (family.unit, family.help) = (unit.into(), help.into());
                 self.admit(family);
             }
         }
     }
 
-    /// Takes what the agent costs now.
-    pub fn set_vitals(&mut self, vitals: &Vitals) {
+    /// Takes what the agent costs at this time.
+    pub fn set_vitals(&mut self, at: Timestamp, vitals: &Vitals) {
         for (name, .., read) in ROWS {
             let Some(&id) = self.taken.get(name) else { continue };
             let Some(slot) = self.slot_of(id, b"", 0, SourceId(u32::MAX)) else { continue };
@@ -70,8 +71,7 @@ impl Registry {
             if let Some((series, _)) = family.and_then(|family| family.get_mut(slot)) {
                 series.value = series::Value::Number(read(vitals));
                 series.born = vitals.started as u32;
-                // It was never announced, so nobody waits for it.
-                series.touched = self.now.max(1);
+                series.touched = at.steady_second();
             }
         }
     }
@@ -88,12 +88,15 @@ mod tests {
     #[test]
     fn the_agent_has_its_own_series_under_the_names_of_all() {
         let mut registry = Registry::new(&[], Limits::default(), HashMap::new());
-        registry.set_vitals(&Vitals { cpu_seconds: 1.5, open_files: 7, ..Vitals::default() });
+        registry
+            .set_vitals(Timestamp::both(0), &Vitals { cpu_seconds: 1.5, open_files: 7, ..Vitals::default() });
         let mut out = Vec::new();
         registry.write_all(Format::OpenMetrics, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE process_")).count(), ROWS.len());
-        for line in ["process_cpu_seconds_total 1.5", "process_open_fds 7", "# UNIT process_cpu_seconds seconds"] {
+        for line in
+            ["process_cpu_seconds_total 1.5", "process_open_fds 7", "# UNIT process_cpu_seconds seconds"]
+        {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
         assert!(has("process_open_fds") && !has("process_io_bytes"));
@@ -112,10 +115,10 @@ mod tests {
         }
         let mut registry = Registry::new(&[], Limits::default(), HashMap::new());
         let source = registry.add_source("s");
-        registry.set_vitals(&Vitals { open_files: 7, ..Vitals::default() });
+        registry.set_vitals(Timestamp::both(0), &Vitals { open_files: 7, ..Vitals::default() });
         let mut fold = |key: &[u8], spelling: &Open| {
             let o = Observation { key, spelling, change: Change::Reads(3.0), trace: None };
-            registry.fold(&Event { at: Timestamp(0), source, body: Body::Observation(o) })
+            registry.fold(&Event { at: Timestamp::both(0), source, body: Body::Observation(o) })
         };
         assert_eq!(fold(b"a", &Open(Some("s"))), Ok(()));
         assert_eq!(fold(b"b", &Open(None)), Err(FaultKind::Conflict));

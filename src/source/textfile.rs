@@ -165,12 +165,8 @@ fn read_folder(
     }
     names.sort_unstable();
     let read = names.iter().map(|name| {
-        let mut outcome = Outcome {
-            file: name.to_string_lossy().into_owned(),
-            written: None,
-            bytes: 0,
-            wrong: None,
-        };
+        let mut outcome =
+            Outcome { file: name.to_string_lossy().into_owned(), written: None, bytes: 0, wrong: None };
         outcome.wrong = read_file(&directory.join(name), shape, told, &mut outcome).err();
         outcome
     });

@@ -230,7 +230,10 @@ static RESTARTING: Alert = Alert {
     immediate: &["Read why: `journalctl -u neural-exporter -n 100`."],
     short_term: &["Report it, with the log and the configuration."],
     long_term: &[],
-    queries: &["changes(process_start_time_seconds{source=''}[30m])", "process_resident_memory_bytes{source=''}"],
+    queries: &[
+        "changes(process_start_time_seconds{source=''}[30m])",
+        "process_resident_memory_bytes{source=''}",
+    ],
     related: &["NeuralAgentDown", "NeuralAgentMemory"],
     fires: Case::fires(10, &[("process_start_time_seconds", "1 1 1 2 2 3 3 4 4 5 5")], &[], "4"),
     quiet: Case::quiet(10, &[("process_start_time_seconds", "1x5 2x5")]),

@@ -87,8 +87,10 @@ const REJECTIONS: Entry = counter("neural_engine_requests_rejected", "Requests t
 const CORRUPTED: Entry = counter("neural_engine_requests_corrupted", "Requests whose logits held NaN");
 const PREEMPTIONS: Entry = counter("neural_engine_preemptions", "Requests put back to make room for others");
 const PROMPT_TOKENS: Entry = counter("neural_engine_prompt_tokens", "Prompt tokens read");
-const PROMPT_BY_SOURCE: Entry =
-    counter("neural_engine_prompt_tokens_by_source", "Prompt tokens, by where they were taken from, which is in `exported_source`");
+const PROMPT_BY_SOURCE: Entry = counter(
+    "neural_engine_prompt_tokens_by_source",
+    "Prompt tokens, by where they were taken from, which is in `exported_source`",
+);
 const PROMPT_CACHED: Entry = counter("neural_engine_prompt_tokens_cached", "Prompt tokens found in a cache");
 const COMPLETION_TOKENS: Entry = counter("neural_engine_completion_tokens", "Completion tokens written");
 const REALTIME_TOKENS: Entry =

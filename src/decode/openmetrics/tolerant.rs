@@ -12,7 +12,8 @@ use crate::event::{FaultKind, Kind};
 
 use super::line::{self, About, Manner, What, Wrong};
 use super::{
-    Dialect, Document, Family, Metric, ParseError, Part, Refused, Value, kind_called, part_of, series_key, take_label,
+    Dialect, Document, Family, Metric, ParseError, Part, Refused, Value, kind_called, part_of, series_key,
+    take_label,
 };
 
 pub(super) fn parse(text: &[u8], dialect: Dialect, limit: usize) -> Result<Document<'_>, ParseError> {
@@ -168,7 +169,8 @@ impl<'t> Reader<'t> {
         }
         let at = match part {
             Part::Bucket => {
-                let le = take_label(&mut labels, "le").ok_or((FaultKind::MissingField, "a bucket without le"))?;
+                let le =
+                    take_label(&mut labels, "le").ok_or((FaultKind::MissingField, "a bucket without le"))?;
                 line::number(&le)
                     .filter(|bound| !bound.is_nan() && *bound > f64::NEG_INFINITY)
                     .ok_or((FaultKind::BadValue, "not a bucket's bound"))?
@@ -193,7 +195,9 @@ impl<'t> Reader<'t> {
         }
         let Some(metric) = family.metrics.get_mut(metric) else { return Ok(()) };
         match (metric.timestamp, timestamp) {
-            (Some(before), Some(now)) if now < before => return Err((FaultKind::BadValue, "timestamps go back")),
+            (Some(before), Some(now)) if now < before => {
+                return Err((FaultKind::BadValue, "timestamps go back"));
+            }
             // A later point takes the place of the one before.
             (Some(before), Some(now)) if now > before => metric.value = Value::blank(family.kind),
             _ if metric.value.has(part) => return Err((FaultKind::Conflict, "a sample is repeated")),

@@ -238,7 +238,9 @@ impl Parser {
             Some((number, _)) => value(values, Some(number)),
             // Of many observations the good ones count. Of a counter or gauge the name may have had a colon, and then
             // every number in it would be another's.
-            None if tail.kind.packs() || values.split(|b| *b == b':').all(|text| number::whole(text).is_some()) => {
+            None if tail.kind.packs()
+                || values.split(|b| *b == b':').all(|text| number::whole(text).is_some()) =>
+            {
                 values.split(|b| *b == b':').for_each(|text| value(text, None));
             }
             None => value(values, None),

@@ -115,7 +115,7 @@ fn lines_and_what_they_say() {
         ("a:1|c:x|c:3|c", "a c+1; !bad_value 4; a c+3"),
         ("a:b:1|c", "!bad_value 7"),
         ("a:1:x|g", "!bad_value 7"),
-        ("a:b:1|c:2|c", "!bad_value 7; a c+2"),
+        ("a:b:1|c:2|c", "!bad_value 8; a c+2"),
         ("a:1|c:2", "a c+1; !syntax 1"),
         // tags
         ("a:1|c|#x:y,z:w", "a{x=y,z=w} c+1"),
