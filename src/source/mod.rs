@@ -43,7 +43,7 @@ const SMALL: u64 = 64 * 1024;
 fn small(file: &Path) -> Result<String, String> {
     let wrong = |why: &str| format!("cannot read a secret from {}: {why}", file.display());
     let text = crate::sys::file::text(file, SMALL).map_err(|why| wrong(&why.to_string()))?;
-    Ok(text.trim().to_owned())
+    Ok(crate::document::without_mark(&text).trim().to_owned())
 }
 
 /// The time by both clocks. Nothing below this floor asks for it.
