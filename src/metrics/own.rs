@@ -281,7 +281,7 @@ mod tests {
         }
         let order = ["_bucket{le=\"+Inf\"} 0", "_sum 0", "_count 0"];
         let place = |end: &&str| open.find(&format!("\nneural_agent_scrape_duration_seconds{end}")).unwrap();
-        assert!(order.iter().map(|end| place(end)).is_sorted(), "{open}");
+        assert!(order.iter().map(place).is_sorted(), "{open}");
         let classic = text(Format::Classic);
         for line in [
             "# TYPE neural_agent_build_info gauge",
