@@ -356,6 +356,7 @@ lat_count{{x="1"}} 3
 lat_count{{x="2"}} 4
 other{{source="own"}} 8
 with:colon{{empty="",exported_source="a",source="b"}} 10
+# TYPE process_open_fds gauge
 process_open_fds 12
 # EOF
 """
