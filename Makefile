@@ -83,10 +83,11 @@ fuzz: ## every fuzz target for SECONDS_OF_FUZZ (60); needs cargo-fuzz and a nigh
 		cargo +nightly fuzz run "$$target" -- -max_total_time=$(SECONDS_OF_FUZZ); \
 	done
 
-soak: ## 10,000 events a second for SECONDS_OF_SOAK (600): CPU, and memory that must stay flat
+soak: ## 10,000 events a second, then every flood in turn, for SECONDS_OF_SOAK (600) each: CPU, and memory that must stay flat
 	$(CARGO) build --release --locked --bins
 	$(CARGO) build --release --locked --example flood
 	$(PYTHON) tests/bench/measure.py --only soak --soak-seconds $(SECONDS_OF_SOAK)
+	$(PYTHON) tests/bench/floods.py --seconds $(SECONDS_OF_SOAK)
 
 deny: ## licences and advisories of dependencies, if cargo-deny is installed
 	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check; else echo "cargo-deny is not installed: skipped"; fi

@@ -188,6 +188,7 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Pass
         | Topic::Socket
         | Topic::Clients
+        | Topic::Textfile
         | Topic::Device
         | Topic::Lost
         | Topic::Repeated
@@ -262,6 +263,8 @@ const EXCERPT: usize = 160;
 
 /// Seconds between two log lines of one kind of fault of one source, and between two reasons why it is down.
 const QUIET: u32 = 10;
+/// Complaints of one second; the others wait for the next.
+const ALOUD: usize = 20;
 /// Bytes that are kept of a reason.
 const REASON: usize = 500;
 
@@ -299,15 +302,16 @@ impl Voice {
 
     fn due(&mut self, now: u32) -> Vec<Complaint> {
         let Self { names, said, .. } = self;
-        let due =
-            said.iter_mut().filter(|(_, s)| s.unsaid > 0 && (s.at == 0 || now >= s.at.saturating_add(QUIET)));
-        due.map(|(&(source, kind), s)| {
-            let (count, line) = (std::mem::take(&mut s.unsaid), s.line.take());
-            s.at = now;
-            let source = names.get(source.0 as usize).cloned().unwrap_or_else(|| "agent".into());
-            Complaint { source, kind, count, line }
-        })
-        .collect()
+        let is_time = |s: &Said| s.at == 0 || now >= s.at.saturating_add(QUIET);
+        let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && is_time(s));
+        due.take(ALOUD)
+            .map(|(&(source, kind), s)| {
+                let (count, line) = (std::mem::take(&mut s.unsaid), s.line.take());
+                s.at = now;
+                let source = names.get(source.0 as usize).cloned().unwrap_or_else(|| "agent".into());
+                Complaint { source, kind, count, line }
+            })
+            .collect()
     }
 }
 

@@ -18,7 +18,7 @@
 //! | 3 | [`hub`]: the one place where events are folded |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured |
-//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`file`], [`sys`] |
+//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`file`], [`sys`] |
 
 pub mod agent;
 pub mod analysis;
@@ -34,6 +34,7 @@ pub mod hub;
 pub mod listen;
 pub mod metrics;
 pub mod provision;
+pub mod quote;
 pub mod render;
 pub mod secret;
 pub mod setting;

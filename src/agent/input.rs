@@ -24,6 +24,7 @@ use crate::decode::{self, Decoder, Protocol};
 use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
+use crate::quote::quote;
 use crate::setting::Span;
 use crate::source::program::{brainflow, cerebus, fieldtrip, intan, open_ephys, openbci_gui, rda};
 use crate::source::record::Recorded;
@@ -431,7 +432,7 @@ fn asked(settings: &Source, config: &Config) -> bool {
 async fn told(run: impl Future<Output = Result<(), String>>, feed: Feed) {
     if let Err(why) = run.await {
         feed.down(&why);
-        tracing::error!(source = feed.name(), "{why}");
+        tracing::error!(source = feed.name(), "{}", quote(&why));
         feed.send(Body::Link(Link::Down));
     }
 }

@@ -51,6 +51,9 @@ use web::Web;
 const GRACE: Duration = Duration::from_secs(5);
 /// Seconds between two looks at what the agent costs.
 const VITALS: u64 = 5;
+/// Seconds between two looks for memory that can be given back to the system, and the bytes that are worth it.
+const TRIM: u64 = 30;
+const MUCH: usize = 2 << 20;
 /// Seconds between two writes of what outlives a restart.
 const KEEP: u64 = 30;
 
@@ -299,6 +302,9 @@ impl Agent {
             let vitals = itself::vitals();
             self.hub.lock().registry.set_vitals(event.at, &vitals);
         }
+        if seconds % TRIM == TRIM - 1 {
+            tokio::task::spawn_blocking(|| sys::give_memory_back(MUCH));
+        }
         if seconds % KEEP == KEEP - 1 {
             self.keep();
         }
@@ -358,6 +364,7 @@ impl Agent {
         let tokens = llm.budget.tokens_per_day.map(|t| t as f64);
         state.budget.set_limits(tokens, llm.budget.cost_per_day, &llm.currency);
         self.own.series_limit.set(i64::try_from(config.limits.series).unwrap_or(i64::MAX));
+        self.own.memory_limit.set(i64::try_from(config.limits.memory.0).unwrap_or(i64::MAX));
         state.registry.expect_nothing();
         state.registry.declare(&config.pages.0);
         self.site.names.store(Arc::new(place::names(config.http.hosts.clone())));
@@ -395,6 +402,7 @@ fn limits(config: &Config) -> Limits {
         series_per_family: l.series_per_family,
         series_per_source: l.series_per_source,
         families: l.families,
+        memory: usize::try_from(l.memory.0).unwrap_or(usize::MAX),
         label_value_bytes: l.label_value_bytes,
         fresh_seconds: u32::try_from(config.expire.gauges.0.as_secs()).unwrap_or(u32::MAX),
     }

@@ -10,6 +10,7 @@ use super::files::files;
 use crate::config::Config;
 use crate::metrics::{Own, Pushed, PushedObjects};
 use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, line, run};
+use crate::quote::quote;
 use crate::source::aside::apart;
 use crate::source::now;
 
@@ -84,16 +85,16 @@ async fn push(config: &Config, own: &Own) {
     let mut tell = |outcome: &Outcome| {
         let text = line(Deed::Apply, outcome);
         match outcome.result() {
-            "failed" | "refused" => tracing::warn!("{text}"),
-            "unchanged" | "left" => tracing::debug!("{text}"),
-            _ => tracing::info!("{text}"),
+            "failed" | "refused" => tracing::warn!("{}", quote(text)),
+            "unchanged" | "left" => tracing::debug!("{}", quote(text)),
+            _ => tracing::info!("{}", quote(text)),
         }
     };
     let mut pause = PAUSE;
     loop {
         let report = run(&settings.targets, &bundle, &what, &mut tell).await;
         for trouble in &report.troubles {
-            tracing::error!("{}: {}", trouble.target, trouble.why);
+            tracing::error!("{}: {}", trouble.target, quote(&trouble.why));
         }
         tracing::info!("pushed:\n{}", report.summary().trim_end());
         for target in report.targets() {

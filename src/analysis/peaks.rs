@@ -12,6 +12,8 @@ use crate::event::{Body, Event, Peak, Timestamp};
 
 /// More stages and queues than this are not followed.
 const MOST: usize = 4_096;
+/// Bytes of the names of one stage or queue; longer ones are not followed.
+const NAMES: usize = 512;
 /// A peak is remembered for this many slots of ten seconds.
 const SLOTS: usize = 6;
 const SLOT_NANOS: u64 = 10_000_000_000;
@@ -101,7 +103,7 @@ impl Followed {
         let same = |one: &One| *one.pipeline == *pipeline && *one.name == *name;
         match table.entry(hash, same, |o| hasher.hash_one((&*o.pipeline, &*o.name))) {
             Entry::Occupied(one) => Some(one.into_mut()),
-            Entry::Vacant(_) if full => None,
+            Entry::Vacant(_) if full || pipeline.len() + name.len() > NAMES => None,
             Entry::Vacant(place) => {
                 let slots = [(0, 0.0); SLOTS];
                 let one = One { pipeline: pipeline.into(), name: name.into(), window: 0, runs: 0.0, slots };

@@ -27,6 +27,8 @@ pub static PAGE: Page = Page {
         &SCRAPE_SIZE,
         &SERIES,
         &SERIES_LIMIT,
+        &MEMORY,
+        &MEMORY_LIMIT,
         &REFUSED,
         &CUT,
         &PROVISION_SUCCESS,
@@ -148,6 +150,20 @@ pub static SERIES: Metric =
 /// Series at most.
 pub static SERIES_LIMIT: Metric =
     Metric { name: "agent_series_limit", help: "Series that may be held, as configured", ..Metric::BLANK };
+/// Bytes of series now.
+pub static MEMORY: Metric = Metric {
+    name: "agent_series_memory",
+    help: "Bytes that series, their keys and the text of a scrape take now",
+    unit: Unit::Bytes,
+    ..Metric::BLANK
+};
+/// Bytes of series at most.
+pub static MEMORY_LIMIT: Metric = Metric {
+    name: "agent_series_memory_limit",
+    help: "Bytes that series, their keys and the text of a scrape may take, as configured",
+    unit: Unit::Bytes,
+    ..Metric::BLANK
+};
 /// Events that found no series of their own.
 pub static REFUSED: Metric = Metric {
     name: "agent_series_refused",

@@ -30,6 +30,8 @@ pub static PAGE: Page = Page {
         &BUFFER_ASKED,
         &BUFFER_GRANTED,
         &BUFFER_QUEUED,
+        &TEXTFILE_SUCCESS,
+        &TEXTFILE_WRITTEN,
     ],
 };
 
@@ -38,6 +40,10 @@ const ENTRY: Metric = Metric { labels: &["source"], keep: Keep::Always, ..Metric
 
 /// What every entry about a datagram socket has in common.
 const SOCKET: Metric = Metric { labels: &["source", "listen"], on: &[Topic::Socket], ..ENTRY };
+
+/// What every entry about a file of metrics has in common: it leaves with the file.
+const TEXTFILE: Metric =
+    Metric { labels: &["source", "file"], keep: Keep::WhileUp, on: &[Topic::Textfile], ..Metric::BLANK };
 
 static UP: Metric = Metric {
     name: "source_up",
@@ -284,4 +290,29 @@ static BUFFER_QUEUED: Metric = Metric {
         }
     },
     ..SOCKET
+};
+
+static TEXTFILE_SUCCESS: Metric = Metric {
+    name: "textfile_success",
+    help: "Whether the file could be read",
+    read: |event, row| {
+        if let Body::Textfile(textfile) = event.body {
+            row.set(&[&row.source(), textfile.file], f64::from(textfile.ok));
+        }
+    },
+    ..TEXTFILE
+};
+
+static TEXTFILE_WRITTEN: Metric = Metric {
+    name: "textfile_mtime",
+    help: "When the file was last written, in seconds since the epoch",
+    unit: Unit::Seconds,
+    read: |event, row| {
+        if let Body::Textfile(textfile) = event.body
+            && let Some(written) = textfile.written
+        {
+            row.set(&[&row.source(), textfile.file], written);
+        }
+    },
+    ..TEXTFILE
 };

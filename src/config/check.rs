@@ -19,6 +19,9 @@ use crate::source::scrape::Scrape;
 
 use super::{Limits, Pipeline, Serial, Source, Statsd};
 
+/// What the agent's own series take, with some room.
+const LEAST_MEMORY: Bytes = Bytes(1 << 20);
+
 /// The named forms of text that settings have.
 pub const FORMATS: &[Format] = &[
     Format { name: "span", noun: "a span of time such as 5s", check: |text| reads::<Span>(text) },
@@ -156,6 +159,11 @@ impl Check<'_> {
     fn limits(&mut self) {
         let path = Path::from("limits");
         let Some(limits) = self.document.part::<Limits>(&path) else { return };
+        if limits.memory < LEAST_MEMORY {
+            let message =
+                format!("{} is too little for the series of the agent's own sources", limits.memory);
+            *self.wrong(&path.key("memory"), message) = Some(format!("at least {LEAST_MEMORY}"));
+        }
         // A default above it does no harm, but what was written would not be true.
         let written = self.document.keys(&path);
         let parts = [

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::listen::Bytes;
 use crate::setting::Span;
 
 /// Under which names the agent's pages are reached.
@@ -79,6 +80,9 @@ pub struct Limits {
     /// Metrics that lines and scrapes may bring beside those of the catalogue.
     #[schemars(range(min = 1))]
     pub families: usize,
+    /// Bytes of series, keys and labels together, and of the text of a scrape: at least 1MiB. One source can take up to
+    /// three quarters of what others leave, here and of `families` and `series_per_family`.
+    pub memory: Bytes,
     /// Bytes of one line, unless its source says otherwise.
     #[schemars(range(min = 64, max = 16_777_216))]
     pub line_bytes: usize,
@@ -97,6 +101,7 @@ impl Default for Limits {
             series_per_family: 2_000,
             series_per_source: 20_000,
             families: 5_000,
+            memory: Bytes(64 << 20),
             line_bytes: 65_536,
             connections: 1_024,
             label_value_bytes: 256,

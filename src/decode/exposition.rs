@@ -12,7 +12,7 @@ use hashbrown::hash_table::Entry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Body, Change, Fault, FaultKind, Kind, Observation, Spell, Spelled};
+use crate::event::{Body, Change, Fault, FaultKind, Kind, LABELS, Observation, Spell, Spelled};
 
 use super::Sink;
 use super::engines::{Profile, Rest};
@@ -92,6 +92,9 @@ impl Spell for Series<'_> {
         out.kind = self.kind;
         out.help.push_str(&self.help);
         out.unit.push_str(self.unit);
+        if self.labels.len() > LABELS {
+            return Err(FaultKind::Limit);
+        }
         out.labels.extend(self.labels.iter().map(|(label, value)| (label.to_string(), value.to_string())));
         if let Value::Histogram { buckets, .. } = &self.value {
             out.bounds =

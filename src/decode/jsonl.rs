@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 use super::line::{Line, Lines};
 use super::{Decoder, Sink};
 use crate::event::{
-    Body, Cache, Call, Change, Fault, FaultKind, Judged, Kind, Observation, PipelineError, Query, Queue,
-    Request, Score, Session, SessionStep, Spell, Spelled, Stage, TraceId,
+    Body, Cache, Call, Change, Fault, FaultKind, Judged, Kind, LABELS, Observation, PipelineError, Query,
+    Queue, Request, Score, Session, SessionStep, Spell, Spelled, Stage, TraceId,
 };
 
 /// What a million tokens of a model cost, in the configured currency.
@@ -416,14 +416,50 @@ impl Spell for Declared<'_> {
         out.name.push_str(name);
         out.help.push_str(self.help.trim_end_matches('.'));
         if !self.labels.is_empty() {
-            let labels: BTreeMap<String, Label> =
-                serde_json::from_str(self.labels).map_err(|_| FaultKind::BadValue)?;
-            for (name, value) in labels {
+            let mut labels = Labels { read: BTreeMap::new(), too_many: false };
+            let read = labels.deserialize(&mut serde_json::Deserializer::from_str(self.labels));
+            read.map_err(|_| if labels.too_many { FaultKind::Limit } else { FaultKind::BadValue })?;
+            for (name, value) in labels.read {
                 if !is_label_name(&name) {
                     return Err(FaultKind::BadName);
                 }
                 out.labels.push((name, value.into_text()));
             }
+        }
+        Ok(())
+    }
+}
+
+/// The labels of a line, of which no more are read than a series may have.
+struct Labels {
+    read: BTreeMap<String, Label>,
+    too_many: bool,
+}
+
+impl<'a> DeserializeSeed<'a> for &mut Labels {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for &mut Labels {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("labels")
+    }
+
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+        let mut count = 0;
+        while let Some(name) = map.next_key()? {
+            count += 1;
+            if count > LABELS {
+                self.too_many = true;
+                return Err(serde::de::Error::custom("too many labels"));
+            }
+            self.read.insert(name, map.next_value()?);
         }
         Ok(())
     }
@@ -468,7 +504,7 @@ mod tests {
 
     fn told(bytes: &[u8]) -> Vec<String> {
         let prices = [("m".to_owned(), Price { prompt_per_million: 1.0, completion_per_million: 2.0 })];
-        let mut decoder = Jsonl::new(1000, Arc::new(prices.into()));
+        let mut decoder = Jsonl::new(1900, Arc::new(prices.into()));
         let mut told = Vec::new();
         let mut out = |body: Body<'_>| {
             if !matches!(body, Body::Refused(_)) {
@@ -556,6 +592,22 @@ mod tests {
         assert_eq!(told(b"{\"type\":\"\xff\xfe\"}")[0], "Fault(Fault { kind: Encoding, bytes: 13 })");
         assert_eq!(told(&[b'x'; 2000])[0], "Fault(Fault { kind: TooLong, bytes: 2000 })");
         assert!(told(b"\n  \r\n\n").is_empty());
+    }
+
+    #[test]
+    fn labels_are_counted_while_they_are_read() {
+        let line = |count: usize, end: &str| {
+            let labels: Vec<String> = (0..count).map(|i| format!("\"l{i}\":1")).collect();
+            told(
+                format!("{{\"metric\":\"m\",\"value\":1,\"labels\":{{{}{end}}}}}", labels.join(","))
+                    .as_bytes(),
+            )
+        };
+        assert!(line(LABELS, "")[0].starts_with("Observation(Observation(Spelled"));
+        assert!(line(LABELS + 1, "")[0].starts_with("Observation(Observation(Limit"));
+        // What follows is not looked at any more; its value would be none.
+        assert!(line(LABELS + 1, ",\"a\":[]")[0].starts_with("Observation(Observation(Limit"));
+        assert!(line(1, ",\"a\":[]")[0].starts_with("Observation(Observation(BadValue"));
     }
 
     #[test]

@@ -5,10 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::event::FaultKind;
-
-/// Labels of one series that are accepted at most; a line with more is refused.
-const MAX_LABELS: usize = 64;
+use crate::event::{FaultKind, LABELS};
 
 /// Labels in the order they came.
 pub(super) type Labels = Vec<(String, String)>;
@@ -62,7 +59,11 @@ pub(super) fn dog(tags: &str, labels: &mut Labels) -> Result<(), FaultKind> {
 
 /// A tag without a value is a label without a value, and that is no label.
 fn each(tags: &str, separator: char, labels: &mut Labels) -> Result<(), FaultKind> {
-    for tag in tags.split(',') {
+    for (count, tag) in tags.split(',').enumerate() {
+        // Those without a value count as well: reading them takes time.
+        if count == LABELS {
+            return Err(FaultKind::Limit);
+        }
         // Some clients repeat the `#` before each tag.
         let Some((key, value)) = tag.strip_prefix('#').unwrap_or(tag).split_once(separator) else { continue };
         if !key.is_empty() && !value.is_empty() {
@@ -81,7 +82,7 @@ pub(super) fn set(labels: &mut Labels, name: String, value: String) -> Result<()
         *known = value;
         return Ok(());
     }
-    if labels.len() == MAX_LABELS {
+    if labels.len() == LABELS {
         return Err(FaultKind::Limit);
     }
     labels.push((name, value));
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(dog("__name__:x", &mut labels), Err(FaultKind::BadName));
         let many: Vec<String> = (0..100).map(|i| format!("k{i}:v")).collect();
         assert_eq!(dog(&many.join(","), &mut labels), Err(FaultKind::Limit));
+        assert_eq!(dog(&"bare,".repeat(100), &mut Labels::new()), Err(FaultKind::Limit));
     }
 
     #[test]

@@ -140,6 +140,8 @@ bodies! {
     Socket(SocketState<'a>),
     /// Clients of a listening source.
     Clients(Clients),
+    /// A file of metrics was looked at.
+    Textfile(Textfile<'a>),
     /// One run of a pipeline stage.
     Stage(Stage<'a>),
     /// The depth of a queue.
@@ -297,6 +299,17 @@ pub struct Clients {
     pub refused: u64,
 }
 
+/// What became of a file of metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Textfile<'a> {
+    /// Its name.
+    pub file: &'a str,
+    /// When it was written, in seconds since the epoch, if that can be seen.
+    pub written: Option<f64>,
+    /// Whether it could be read.
+    pub ok: bool,
+}
+
 /// Input that made no sense, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -333,7 +346,7 @@ labels! {
         BadName = "bad_name",
         /// A metric that already exists with another type or other label names, or a sender where another one is.
         Conflict = "conflict",
-        /// A metric that would be one too many.
+        /// A metric that would be one too many, or one with too many labels.
         Limit = "limit",
         /// Bytes between the frames of a device.
         Frame = "frame",

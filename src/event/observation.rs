@@ -63,6 +63,11 @@ pub trait Spell {
     fn spell(&self, out: &mut Spelled) -> Result<(), FaultKind>;
 }
 
+/// Labels of one series, in whatever format they come; a series with more is refused.
+pub const LABELS: usize = 64;
+/// Bytes of a series' labels, as they are written in a scrape; a series with more is refused.
+pub const LABEL_SET_BYTES: usize = 4_096;
+
 /// A series, spelled out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spelled {
@@ -92,6 +97,14 @@ impl Spelled {
         self.unit.clear();
         self.labels.clear();
         (self.kind, self.guessed, self.bounds, self.ttl) = (Kind::Unknown, false, None, 0);
+    }
+
+    /// Itself, to be used again, without buffers that one long line left behind.
+    #[must_use]
+    pub fn spare(self) -> Self {
+        let bytes = self.name.capacity() + self.help.capacity() + self.unit.capacity();
+        let values = self.labels.iter().map(|(name, value)| name.capacity() + value.capacity());
+        if bytes + values.sum::<usize>() > 4 * LABEL_SET_BYTES { Self::default() } else { self }
     }
 }
 

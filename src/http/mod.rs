@@ -149,9 +149,11 @@ impl Site {
         let state = self.hub.lock();
         self.own.series.set(i64::try_from(state.registry.len()).unwrap_or(i64::MAX));
         self.own.cut.inc_by(state.registry.cut().saturating_sub(self.own.cut.get()));
+        self.own.memory.set(i64::try_from(state.registry.bytes()).unwrap_or(i64::MAX));
+        // Families of senders come and go.
+        self.own.refused.clear();
         for (family, refused) in state.registry.refusals() {
-            let counter = self.own.refused.get_or_create_owned(&Refused { family: family.to_owned() });
-            counter.inc_by(refused.saturating_sub(counter.get()));
+            self.own.refused.get_or_create_owned(&Refused { family: family.to_owned() }).inc_by(refused);
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// Idle buffers that are kept.
 const KEPT: usize = 4;
+/// Bytes of a buffer that is kept however little was written into it.
+const SMALL: usize = 1 << 20;
 
 impl Buffers {
     /// An empty buffer.
@@ -47,9 +49,12 @@ impl Buffers {
     }
 
     fn put(&self, mut buffer: Vec<u8>) {
+        // What one large scrape took is given back when scrapes are small again.
+        let most = (4 * buffer.len()).max(SMALL);
         buffer.clear();
         let mut kept = self.0.lock();
-        if kept.len() < KEPT {
+        kept.retain(|other| other.capacity() <= most);
+        if kept.len() < KEPT && buffer.capacity() <= most {
             kept.push(buffer);
         }
     }

@@ -8,10 +8,10 @@ use foldhash::fast::RandomState;
 
 use super::family::Family;
 use super::place::suffixes;
-use super::series::{Ladder, Series};
+use super::series::Ladder;
 use super::{Registry, momentary};
 use crate::catalog::{Metric, Page};
-use crate::event::{Kind, SourceId};
+use crate::event::{Change, Kind, SourceId};
 
 impl Registry {
     /// Takes the pages in that are there from the beginning.
@@ -59,12 +59,7 @@ impl Registry {
             let bounds = self.ladders.get(&*family.name).map_or(metric.bounds, Vec::as_slice);
             let ladder = Ladder::new(bounds);
             if family.ladder.as_ref() != Some(&ladder) {
-                let old: Vec<_> = family.series(None).map(|s| (s.labels.clone(), s.source)).collect();
-                family.retain(|_| false, |_| ());
-                for (labels, source) in old {
-                    family.insert(Series { source, born: self.now, ..Series::new(labels, Some(&ladder)) });
-                }
-                family.ladder = Some(ladder);
+                family.begin_anew(ladder, self.now, &mut self.room);
             }
         }
         // Of what senders declare, they know the usual bounds: their next line says them again.
@@ -86,7 +81,7 @@ impl Registry {
     /// until an event came and then no other for the usual time.
     pub fn announce(&mut self, metric: &Metric, labels: &[&str]) {
         if let Some(&id) = self.taken.get(metric.family().as_str()) {
-            self.slot(id, labels, SourceId(u32::MAX));
+            self.slot(id, labels, SourceId(u32::MAX), &Change::Set(0.0));
         }
     }
 
@@ -95,7 +90,9 @@ impl Registry {
         let name = metric.family();
         if self.claim(&name, metric.kind).is_ok() {
             let bounds = self.ladders.get(&name).map_or(metric.bounds, Vec::as_slice);
-            let family = Family::of(metric, bounds, RandomState::default());
+            let mut family = Family::of(metric, bounds, RandomState::default());
+            family.held = family.bytes();
+            self.room.resize(u32::MAX, 0, family.held);
             let id = self.admit(family);
             for &topic in metric.on {
                 if let Some(listeners) = self.listeners.get_mut(topic as usize) {
@@ -110,7 +107,7 @@ impl Registry {
             && metric.labels.is_empty()
         {
             // A series that must exist before its first event, or `rate()` misses it.
-            self.slot(id, &[], SourceId(u32::MAX));
+            self.slot(id, &[], SourceId(u32::MAX), &Change::Set(0.0));
         }
     }
 
@@ -123,16 +120,46 @@ impl Registry {
     fn withdraw(&mut self, id: u32) {
         let Some(name) = self.families.get(id as usize).map(|f| f.name.clone()) else { return };
         self.retain_of(|family| family.name == name, |_, _| false);
-        self.taken.retain(|_, of| *of != id);
-        self.declared.retain(|_, of| *of != id);
-        self.order.retain(|of| *of != id);
-        for source in &mut self.sources {
-            source.aliases.retain(|_, alias| alias.family != id);
+        self.remove(&[id]);
+    }
+
+    /// Forgets the families that senders left.
+    pub(super) fn clear_out(&mut self) {
+        let left = |id: &u32| self.families.get(*id as usize).is_some_and(Family::is_left);
+        let empty: Vec<u32> = self.order.iter().copied().filter(left).collect();
+        self.remove(&empty);
+    }
+
+    /// Forgets families that have no series and are not built in.
+    fn remove(&mut self, ids: &[u32]) {
+        for &id in ids {
+            let Some(family) = self.families.get_mut(id as usize).filter(|f| !f.name.is_empty()) else {
+                continue;
+            };
+            let family = std::mem::replace(family, Family::new("", Kind::Unknown, RandomState::default()));
+            if family.metric.is_none() {
+                self.room.give_family(family.owner, family.held);
+            } else {
+                self.room.resize(u32::MAX, family.held, 0);
+            }
+            for suffix in suffixes(family.kind) {
+                self.taken.remove(format!("{}{suffix}", family.name).as_str());
+            }
+            self.vacant.push(id);
         }
-        if let Some(family) = self.families.get_mut(id as usize) {
-            *family = Family::new("", Kind::Unknown, RandomState::default());
+        let Self { order, families, declared, vacant, taken, .. } = self;
+        let gone = |id: &u32| families.get(*id as usize).is_none_or(|f| f.name.is_empty());
+        order.retain(|id| !gone(id));
+        declared.retain(|_, id| !gone(id));
+        while families.last().is_some_and(|f| f.name.is_empty()) {
+            families.pop();
         }
-        self.vacant.push(id);
+        vacant.retain(|id| (*id as usize) < families.len());
+        if taken.len() < taken.capacity() / 4 {
+            taken.shrink_to_fit();
+            families.shrink_to_fit();
+            vacant.shrink_to_fit();
+        }
     }
 }
 

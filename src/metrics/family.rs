@@ -6,6 +6,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::place::suffixes;
+use super::room::{Room, Standing};
 use super::series::{Ladder, Series};
 use crate::catalog::{Keep, Metric};
 use crate::event::Kind;
@@ -29,7 +31,13 @@ pub(super) struct Family {
     pub refused: u64,
     /// The series that takes the events of refused ones.
     pub overflow: Option<u32>,
-    slots: Vec<Slot>,
+    /// Who may be refused a series of it, and for what.
+    pub standing: Standing,
+    /// Who brought it, if a sender did.
+    pub owner: u32,
+    /// Bytes that were counted for it, without its series.
+    pub held: usize,
+    slots: Vec<Option<Series>>,
     free: Vec<u32>,
     index: HashTable<u32>,
     /// Slots in the order of their labels.
@@ -37,12 +45,10 @@ pub(super) struct Family {
     hasher: RandomState,
 }
 
-#[derive(Debug)]
-struct Slot {
-    /// Counts the lives of the slot, so that an alias of a dead series does not move a new one.
-    life: u32,
-    series: Option<Series>,
-}
+/// Bytes of a name among those that are taken, beside its text.
+const NAME: usize = 64;
+/// Slots that are kept although they are empty.
+const SPARE: usize = 64;
 
 impl Family {
     pub(super) fn new(name: &str, kind: Kind, hasher: RandomState) -> Self {
@@ -57,6 +63,9 @@ impl Family {
             ladder: None,
             refused: 0,
             overflow: None,
+            standing: Standing::Told,
+            owner: u32::MAX,
+            held: 0,
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
@@ -73,6 +82,7 @@ impl Family {
             help: metric.help.into(),
             unit: metric.unit.suffix().into(),
             keep: metric.keep,
+            standing: Standing::of(metric),
             metric: Some(metric),
             before: before.collect(),
             ladder: (metric.kind == Kind::Histogram).then(|| Ladder::new(bounds)),
@@ -83,6 +93,19 @@ impl Family {
     /// How many series it has.
     pub(super) fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// Whether a sender brought it and has nothing in it any more.
+    pub(super) fn is_left(&self) -> bool {
+        self.metric.is_none() && self.order.is_empty() && !self.name.is_empty()
+    }
+
+    /// Bytes it takes without its series: what it is, its names among those that are taken, and its head in a scrape.
+    pub(super) fn bytes(&self) -> usize {
+        let names = suffixes(self.kind).iter().map(|suffix| self.name.len() + suffix.len() + NAME);
+        let ladder = self.ladder.as_ref().map_or(0, |ladder| ladder.bytes());
+        let head = 3 * (self.name.len() + 16) + self.help.len();
+        size_of::<Self>() + self.name.len() + 2 * self.help.len() + names.sum::<usize>() + ladder + head
     }
 
     /// Writes the labels of a catalogue metric with these values into `out`. Says how many values were cut.
@@ -110,23 +133,20 @@ impl Family {
         let hash = self.hash(series.labels.as_bytes());
         let place = self.order.partition_point(|&s| self.get(s).is_some_and(|s| s.labels < series.labels));
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { life: 0, series: None });
+            self.slots.push(None);
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });
-        if let Some(s) = self.slots.get_mut(slot as usize) {
-            s.series = Some(series);
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(series);
         }
         self.order.insert(place, slot);
         let Self { index, slots, hasher, .. } = self;
-        index.insert_unique(hash, slot, |&s| {
-            let labels = slots.get(s as usize).and_then(|s| s.series.as_ref()).map(|s| s.labels.as_bytes());
-            hash_of(hasher, labels.unwrap_or_default())
-        });
+        index.insert_unique(hash, slot, |&s| hash_in(slots, hasher, s));
         slot
     }
 
-    /// Forgets the series for which `keep` says no; says how many those were, by source.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Series) -> bool, mut gone: impl FnMut(u32)) {
+    /// Forgets the series for which `keep` says no, and shows them to `gone`.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Series) -> bool, mut gone: impl FnMut(&Series)) {
         let doomed: Vec<u32> =
             self.order.iter().copied().filter(|&s| self.get(s).is_some_and(|s| !keep(s))).collect();
         if doomed.is_empty() {
@@ -134,34 +154,73 @@ impl Family {
         }
         for &slot in &doomed {
             let Some(place) = self.slots.get_mut(slot as usize) else { continue };
-            place.life = place.life.wrapping_add(1);
-            let Some(series) = place.series.take() else { continue };
+            let Some(series) = place.take() else { continue };
             let hash = self.hash(series.labels.as_bytes());
             if let Ok(entry) = self.index.find_entry(hash, |&s| s == slot) {
                 entry.remove();
             }
-            gone(series.source);
+            gone(&series);
             self.free.push(slot);
         }
         let Self { order, slots, .. } = self;
-        order.retain(|&s| slots.get(s as usize).is_some_and(|s| s.series.is_some()));
+        order.retain(|&s| slots.get(s as usize).is_some_and(Option::is_some));
         if self.overflow.is_some_and(|s| self.get(s).is_none()) {
             self.overflow = None;
         }
+        if self.slots.len() > SPARE && self.order.len() < self.slots.len() / 4 {
+            self.shrink();
+        }
+    }
+
+    /// Moves the series together and gives back the memory of those that are gone. Who remembers a slot looks for the
+    /// labels again.
+    fn shrink(&mut self) {
+        let old = std::mem::take(&mut self.order);
+        let overflow = self.overflow.take();
+        self.overflow = old.iter().position(|&s| Some(s) == overflow).and_then(|at| u32::try_from(at).ok());
+        let mut slots = std::mem::take(&mut self.slots);
+        self.slots = old.iter().map(|&s| slots.get_mut(s as usize).and_then(Option::take)).collect();
+        self.order = (0..u32::try_from(old.len()).unwrap_or(u32::MAX)).collect();
+        self.free = Vec::new();
+        let Self { index, slots, order, hasher, .. } = self;
+        index.clear();
+        index.shrink_to_fit(|_| 0);
+        for &slot in &*order {
+            index.insert_unique(hash_in(slots, hasher, slot), slot, |&s| hash_in(slots, hasher, s));
+        }
+    }
+
+    /// Every series begins at zero, with other bounds.
+    pub(super) fn begin_anew(&mut self, ladder: Arc<Ladder>, now: u32, room: &mut Room) {
+        let (name, standing) = (self.name.len(), self.standing);
+        let mut old = Vec::new();
+        let mut anew = |s: &Series| {
+            room.give_series(standing, s.owner, s.held);
+            let Series { source, owner, life, .. } = *s;
+            let new = Series::new(s.labels.clone(), Some(&ladder));
+            old.push(Series { source, owner, life, born: now, ..new });
+        };
+        self.retain(|_| false, &mut anew);
+        for mut series in old {
+            series.held = series.bytes(name);
+            room.take_series(standing, series.owner, series.held);
+            self.insert(series);
+        }
+        self.ladder = Some(ladder);
+    }
+
+    /// How many of its series were brought by those for whom `of` says yes.
+    pub(super) fn count(&self, mut of: impl FnMut(u32) -> bool) -> usize {
+        self.slots.iter().flatten().filter(|s| of(s.owner)).count()
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Series> {
-        self.slots.get(slot as usize)?.series.as_ref()
+        self.slots.get(slot as usize)?.as_ref()
     }
 
     /// The series in a slot and the ladder it may share.
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<(&mut Series, &mut Option<Arc<Ladder>>)> {
-        Some((self.slots.get_mut(slot as usize)?.series.as_mut()?, &mut self.ladder))
-    }
-
-    /// The life of a slot: an alias holds as long as it has not changed.
-    pub(super) fn life(&self, slot: u32) -> u32 {
-        self.slots.get(slot as usize).map_or(0, |s| s.life)
+        Some((self.slots.get_mut(slot as usize)?.as_mut()?, &mut self.ladder))
     }
 
     /// Series in the order of their labels, those after `after` if it is given.
@@ -173,12 +232,18 @@ impl Family {
 
     /// Every series, to change it.
     pub(super) fn series_mut(&mut self) -> impl Iterator<Item = &mut Series> {
-        self.slots.iter_mut().filter_map(|s| s.series.as_mut())
+        self.slots.iter_mut().flatten()
     }
 
     fn hash(&self, labels: &[u8]) -> u64 {
         hash_of(&self.hasher, labels)
     }
+}
+
+/// The hash of the labels in a slot.
+fn hash_in(slots: &[Option<Series>], hasher: &RandomState, slot: u32) -> u64 {
+    let series = slots.get(slot as usize).and_then(Option::as_ref);
+    hash_of(hasher, series.map(|s| s.labels.as_bytes()).unwrap_or_default())
 }
 
 fn hash_of(hasher: &RandomState, labels: &[u8]) -> u64 {

@@ -4,9 +4,9 @@
 //! that no reader of an exposition would accept, whoever sent it, because one such line would cost
 //! the whole scrape.
 
-use crate::event::{Change, FaultKind, Kind, Spelled};
+use crate::event::{Change, FaultKind, Kind, LABELS, Spelled};
 
-/// Whether a series may be called so. A unit that does not belong is taken away.
+/// Whether a series may be called so. A unit that does not belong is taken away, and labels are sorted.
 pub(super) fn series(spelled: &mut Spelled) -> Result<(), FaultKind> {
     let Spelled { name, kind, unit, labels, .. } = spelled;
     if !is_name(name, b":_") {
@@ -17,11 +17,14 @@ pub(super) fn series(spelled: &mut Spelled) -> Result<(), FaultKind> {
         Kind::Summary => "quantile",
         _ => "",
     };
-    for (i, (label, _)) in labels.iter().enumerate() {
-        let twice = labels.iter().skip(i + 1).any(|(other, _)| other == label);
-        if !is_name(label, b"_") || label.starts_with("__") || label == reserved || twice {
-            return Err(FaultKind::BadName);
-        }
+    if labels.len() > LABELS {
+        return Err(FaultKind::Limit);
+    }
+    labels.sort_unstable();
+    let twice = labels.windows(2).any(|pair| matches!(pair, [one, other] if one.0 == other.0));
+    let bad = |label: &str| !is_name(label, b"_") || label.starts_with("__") || label == reserved;
+    if twice || labels.iter().any(|(label, _)| bad(label)) {
+        return Err(FaultKind::BadName);
     }
     if *kind == Kind::StateSet && !labels.iter().any(|(label, state)| label == name && !state.is_empty()) {
         return Err(FaultKind::MissingField);

@@ -5,11 +5,13 @@
 mod collector;
 mod declare;
 mod family;
+mod keys;
 mod lawful;
 mod number;
 mod own;
 mod place;
 mod reader;
+mod room;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,9 @@ pub use write::{Cursor, Format};
 use crate::catalog::{Keep, Page};
 use crate::event::{Body, Event, FaultKind, Kind, Link, Observation, Pass, SourceId, Spelled, Topic};
 use family::Family;
+use keys::{Keys, Place};
 use reader::Reader;
+use room::Room;
 use series::Series;
 
 /// What the registry may hold.
@@ -43,10 +47,19 @@ pub struct Limits {
     pub series_per_source: usize,
     /// Families in all.
     pub families: usize,
+    /// Bytes of series, families and keys, and of the text of a scrape.
+    pub memory: usize,
     /// Bytes of one label value; longer ones are cut and end in a hash of the whole.
     pub label_value_bytes: usize,
     /// Seconds after which a silent gauge leaves.
     pub fresh_seconds: u32,
+}
+
+impl Limits {
+    /// Bytes of keys that are remembered.
+    fn keys(&self) -> usize {
+        self.memory / 4
+    }
 }
 
 impl Default for Limits {
@@ -56,6 +69,7 @@ impl Default for Limits {
             series_per_family: 2_000,
             series_per_source: 20_000,
             families: 5_000,
+            memory: 64 << 20,
             label_value_bytes: 256,
             fresh_seconds: 300,
         }
@@ -88,7 +102,10 @@ pub struct Registry {
     declared: HashMap<&'static str, u32, RandomState>,
     /// The same kind of ladder for a metric that users set other bounds for.
     ladders: HashMap<String, Vec<f64>>,
-    series: usize,
+    keys: Keys,
+    room: Room,
+    /// Series there ever were: each has a number of its own.
+    lives: u32,
     next_sweep: u32,
     /// When the last event happened by the wall clock, whole seconds.
     now: u32,
@@ -103,17 +120,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Source {
     name: Arc<str>,
-    /// Keys seen before, and where they lead.
-    aliases: HashMap<Box<[u8]>, Alias, RandomState>,
-    series: usize,
     pass: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Alias {
-    family: u32,
-    slot: u32,
-    life: u32,
 }
 
 /// A family as the landing page lists it.
@@ -143,7 +150,9 @@ impl Registry {
             sources: Vec::new(),
             declared: HashMap::default(),
             ladders,
-            series: 0,
+            keys: Keys::default(),
+            room: Room::default(),
+            lives: 0,
             next_sweep: 0,
             now: 0,
             created: false,
@@ -173,8 +182,12 @@ impl Registry {
         self.limits = limits;
     }
 
-    /// Adds a source; its id is its position.
+    /// Adds a source; its id is its position. What a source finds, `source/thing`, has a part of that source's share.
     pub fn add_source(&mut self, name: &str) -> SourceId {
+        let finder = name.split_once('/').and_then(|(finder, _)| {
+            u32::try_from(self.sources.iter().position(|known| *known.name == *finder)?).ok()
+        });
+        self.room.add(finder);
         self.sources.push(Source { name: name.into(), ..Source::default() });
         SourceId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
     }
@@ -216,13 +229,19 @@ impl Registry {
     /// Series in all.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.series
+        self.room.series()
     }
 
     /// Whether there is no series.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.series == 0
+        self.len() == 0
+    }
+
+    /// Bytes that series, families and keys take, and the text of a scrape.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.room.bytes() + self.keys.bytes()
     }
 
     /// Families in all, and the events they refused, by family, those that refused some.
@@ -258,23 +277,25 @@ impl Registry {
     }
 
     fn observe(&mut self, event: &Event<'_>, o: &Observation<'_>) -> Result<(), FaultKind> {
-        let at = event.at;
-        let known =
-            self.sources.get(event.source.0 as usize).and_then(|s| Some((s.pass, *s.aliases.get(o.key)?)));
-        if let Some((pass, alias)) = known {
-            let family =
-                self.families.get_mut(alias.family as usize).filter(|f| f.life(alias.slot) == alias.life);
-            if let Some(family) = family
-                && let kind = family.kind
-                && let Some((series, ladder)) = family.get_mut(alias.slot)
-            {
-                let change = lawful::change(o.change, kind)?;
-                series.change(&change, o.trace, at, ladder)?;
-                series.touched = at.steady_second();
-                series.source = event.source.0;
-                series.pass = pass;
-                return Ok(());
+        let source = event.source.0;
+        let Some(place) = self.keys.find(source, o.key, self.limits.keys()) else {
+            return self.observe_new(event, o);
+        };
+        let Self { families, room, limits, sources, .. } = self;
+        if let Some(family) = families.get_mut(place.family as usize)
+            && let (kind, standing, name) = (family.kind, family.standing, family.name.len())
+            && let Some((series, ladder)) = family.get_mut(place.slot).filter(|(s, _)| s.life == place.life)
+        {
+            let change = lawful::change(o.change, kind)?;
+            let grows = series::grows(&change, o.trace);
+            let left = if grows { room.left(limits, standing, series.owner) } else { 0 };
+            if series.change(&change, o.trace, event.at, ladder, left)? {
+                resize(room, series, name);
             }
+            series.touched = event.at.steady_second();
+            series.source = source;
+            series.pass = sources.get(source as usize).map_or(0, |s| s.pass);
+            return Ok(());
         }
         self.observe_new(event, o)
     }
@@ -288,27 +309,27 @@ impl Registry {
             .and_then(|()| lawful::series(&mut spelled))
             .and_then(|()| self.place(event.source, &spelled, o.change));
         let ttl = spelled.ttl;
-        self.spelled = spelled;
+        self.spelled = spelled.spare();
         let (id, slot, change) = found?;
-        let pass = self.sources.get(event.source.0 as usize).map_or(0, |s| s.pass);
-        let Some(family) = self.families.get_mut(id as usize) else { return Err(FaultKind::Limit) };
+        let source = event.source.0;
+        let Self { families, room, limits, sources, keys, .. } = self;
+        let Some(family) = families.get_mut(id as usize) else { return Err(FaultKind::Limit) };
         let overflow = family.overflow == Some(slot);
-        if let Some((series, ladder)) = family.get_mut(slot) {
-            series.change(&change, o.trace, event.at, ladder)?;
-            series.touched = event.at.steady_second();
-            series.ttl = ttl;
-            series.source = event.source.0;
-            series.pass = pass;
+        let (standing, name) = (family.standing, family.name.len());
+        let Some((series, ladder)) = family.get_mut(slot) else { return Err(FaultKind::Limit) };
+        // What the first change takes was asked for with the series.
+        let new = series.touched == 0 && !series.awaited();
+        let left = if new { usize::MAX } else { room.left(limits, standing, series.owner) };
+        if series.change(&change, o.trace, event.at, ladder, left)? {
+            resize(room, series, name);
         }
-        let alias = Alias { family: id, slot, life: family.life(slot) };
-        let most = self.limits.series_per_source.saturating_mul(2);
-        if let Some(source) = self.sources.get_mut(event.source.0 as usize)
-            && !overflow
-        {
-            if source.aliases.len() >= most {
-                source.aliases.clear();
-            }
-            source.aliases.insert(o.key.into(), alias);
+        series.touched = event.at.steady_second();
+        series.ttl = ttl;
+        series.source = source;
+        series.pass = sources.get(source as usize).map_or(0, |s| s.pass);
+        if !overflow {
+            let place = Place { family: id, slot, life: series.life };
+            keys.insert(source, o.key, place, limits.keys());
         }
         Ok(())
     }
@@ -327,9 +348,27 @@ impl Registry {
         self.retain_of(|family| family.keep == Keep::WhileStreaming, |_, s| s.source != source.0);
     }
 
-    /// The source is no longer configured: what it said of the present is gone, what it added up stays.
+    /// The source is no longer configured: what it said of the present is gone, and so are the metrics that it named
+    /// itself, whose room is for others. What the catalogue adds up stays.
     pub fn retire(&mut self, source: SourceId) {
         self.retain(|(kind, _), s| s.source != source.0 || !(momentary(kind) || s.foreign));
+        self.retain_of(|family| family.metric.is_none(), |_, s| s.source != source.0);
+        // What it began and others go on with is theirs now.
+        let Self { families, room, .. } = self;
+        for family in families.iter_mut().filter(|family| family.metric.is_none()) {
+            let standing = family.standing;
+            for series in family.series_mut().filter(|s| s.owner == source.0) {
+                room.give_series(standing, series.owner, series.held);
+                series.owner = series.source;
+                room.take_series(standing, series.owner, series.held);
+            }
+            if family.owner == source.0 {
+                let next = family.series(None).next().map_or(u32::MAX, |s| s.source);
+                room.give_family(source.0, family.held);
+                family.owner = next;
+                room.take_family(next, family.held);
+            }
+        }
     }
 
     /// The source listens there no more: what was said of that socket's present is gone, what it added up stays.
@@ -364,8 +403,15 @@ impl Registry {
             return;
         }
         self.next_sweep = now.saturating_add(WINDOW);
-        for family in self.families.iter_mut().filter(|f| f.kind == Kind::Gauge && f.metric.is_none()) {
-            family.series_mut().for_each(Series::roll);
+        self.keys.age(now);
+        let Self { families, room, .. } = self;
+        for family in families.iter_mut().filter(|f| f.kind == Kind::Gauge && f.metric.is_none()) {
+            let name = family.name.len();
+            for series in family.series_mut() {
+                if series.roll() {
+                    resize(room, series, name);
+                }
+            }
         }
         let fresh = self.limits.fresh_seconds;
         self.retain(|(kind, keep), s| {
@@ -387,20 +433,24 @@ impl Registry {
         of: impl Fn(&Family) -> bool,
         mut keep: impl FnMut((Kind, Keep), &Series) -> bool,
     ) {
-        let Self { families, sources, series, .. } = self;
+        let Self { families, room, .. } = self;
+        let mut empty = false;
         for family in families.iter_mut().filter(|family| of(family)) {
-            let facts = (family.kind, family.keep);
-            family.retain(
-                |s| keep(facts, s),
-                |source| {
-                    *series = series.saturating_sub(1);
-                    if let Some(source) = sources.get_mut(source as usize) {
-                        source.series = source.series.saturating_sub(1);
-                    }
-                },
-            );
+            let (facts, standing) = ((family.kind, family.keep), family.standing);
+            family.retain(|s| keep(facts, s), |s| room.give_series(standing, s.owner, s.held));
+            empty |= family.is_left();
+        }
+        if empty {
+            self.clear_out();
         }
     }
+}
+
+/// Counts the bytes of a series anew.
+fn resize(room: &mut Room, series: &mut Series, name: usize) {
+    let held = series.bytes(name);
+    room.resize(series.owner, series.held, held);
+    series.held = held;
 }
 
 /// Whether series of this type say what is now, rather than what has added up.

@@ -59,6 +59,10 @@ pub struct Own {
     pub series: Gauge,
     /// Series at most.
     pub series_limit: Gauge,
+    /// Bytes of series now.
+    pub memory: Gauge,
+    /// Bytes of series at most.
+    pub memory_limit: Gauge,
     /// Events that found no series of their own.
     pub refused: Family<Refused, Counter>,
     /// Label values that were cut.
@@ -152,6 +156,8 @@ impl Own {
             scrape_size: enter(r, &agent::SCRAPE_SIZE, Gauge::default()),
             series: enter(r, &agent::SERIES, Gauge::default()),
             series_limit: enter(r, &agent::SERIES_LIMIT, Gauge::default()),
+            memory: enter(r, &agent::MEMORY, Gauge::default()),
+            memory_limit: enter(r, &agent::MEMORY_LIMIT, Gauge::default()),
             refused: enter(r, &agent::REFUSED, Family::default()),
             cut: enter(r, &agent::CUT, Counter::default()),
             provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),

@@ -1,11 +1,14 @@
 //! Where a series finds its place: families are admitted, names are claimed, limits are held.
 
+use std::sync::Arc;
+
 use foldhash::fast::RandomState;
 
 use super::family::{self, Family};
-use super::series::{Ladder, Series};
+use super::room::{Standing, is_fair};
+use super::series::{Ladder, Series, first_bytes};
 use super::{OVERFLOW, Registry, lawful, vitals};
-use crate::event::{Change, FaultKind, Kind, SourceId, Spelled};
+use crate::event::{Change, FaultKind, Kind, LABEL_SET_BYTES, SourceId, Spelled};
 
 impl Registry {
     /// The family and slot of a series that was spelled out, made if need be, and what the change
@@ -35,34 +38,67 @@ impl Registry {
             }
             None => {
                 let change = lawful::change(change, spelled.kind)?;
-                let brought = self.order.len() - self.built_in;
-                if brought >= self.limits.families || self.series >= self.limits.series {
-                    return Err(FaultKind::Limit);
-                }
-                self.claim(&spelled.name, spelled.kind)?;
-                let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
-                // The writer adds the full stop, as prometheus-client does.
-                let help = spelled.help.trim_end_matches('.');
-                family.help = if help.is_empty() { "Sent without help text" } else { help }.into();
-                family.unit = spelled.unit.as_str().into();
-                if spelled.kind == Kind::Histogram {
-                    let set = self.ladders.get(&spelled.name).map(Vec::as_slice);
-                    let bounds = set.or(spelled.bounds.as_deref()).unwrap_or(crate::catalog::LATENCY);
-                    family.ladder = Some(Ladder::new(bounds));
-                }
-                (self.admit(family), change)
+                return self.place_first(source, spelled, change);
             }
         };
+        let slot =
+            self.with_labels(spelled, |registry, labels, cut| registry.slot_of(id, labels, cut, source, &change));
+        slot?.map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
+    }
+
+    /// A family that is new, and its first series.
+    fn place_first<'c>(
+        &mut self,
+        source: SourceId,
+        spelled: &Spelled,
+        change: Change<'c>,
+    ) -> Result<(u32, u32, Change<'c>), FaultKind> {
+        let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
+        // The writer adds the full stop, as prometheus-client does.
+        let help = spelled.help.trim_end_matches('.');
+        family.help = if help.is_empty() { "Sent without help text" } else { help }.into();
+        family.unit = spelled.unit.as_str().into();
+        if spelled.kind == Kind::Histogram {
+            let set = self.ladders.get(&spelled.name).map(Vec::as_slice);
+            let bounds = set.or(spelled.bounds.as_deref()).unwrap_or(crate::catalog::LATENCY);
+            family.ladder = Some(Ladder::new(bounds));
+        }
+        (family.owner, family.held) = (source.0, family.bytes());
+        let slot = self.with_labels(spelled, |registry, labels, cut| {
+            let new = registry.new_series(family.ladder.as_ref(), family.name.len(), labels, source)?;
+            let bytes = family.held + new.held + first_bytes(&change, labels.len(), family.name.len());
+            if !registry.room.has_family(&registry.limits, source.0, bytes) {
+                return Err(FaultKind::Limit);
+            }
+            registry.claim(&family.name, family.kind)?;
+            registry.cut += cut;
+            registry.room.take_family(source.0, family.held);
+            registry.room.take_series(family.standing, source.0, new.held);
+            let slot = family.insert(new);
+            Ok((registry.admit(family), slot))
+        });
+        let (id, slot) = slot??;
+        Ok((id, slot, change))
+    }
+
+    /// Hands the labels of a spelled series over as they are written, and how many values were cut.
+    fn with_labels<T>(
+        &mut self,
+        spelled: &Spelled,
+        then: impl FnOnce(&mut Self, &[u8], u64) -> T,
+    ) -> Result<T, FaultKind> {
         let mut labels = std::mem::take(&mut self.scratch);
         let cut = render_spelled(&spelled.labels, self.limits.label_value_bytes, &mut labels);
-        if labels.is_empty() && vitals::has(&spelled.name) {
+        let done = if labels.len() > LABEL_SET_BYTES {
+            Err(FaultKind::Limit)
+        } else if labels.is_empty() && vitals::has(&spelled.name) {
             // The one without labels is the agent's.
-            self.scratch = labels;
-            return Err(FaultKind::Conflict);
-        }
-        let slot = self.slot_of(id, &labels, cut, source);
+            Err(FaultKind::Conflict)
+        } else {
+            Ok(then(self, &labels, cut))
+        };
         self.scratch = labels;
-        slot.map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
+        done
     }
 
     /// A metric of a user pack: its labels are the declared ones, missing ones are empty.
@@ -86,14 +122,20 @@ impl Registry {
         let value =
             |name: &&str| spelled.labels.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
         let values: Vec<&str> = metric.labels.iter().map(value).collect();
-        self.slot(id, &values, source).map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
+        self.slot(id, &values, source, &change).map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
     }
 
-    /// The slot of a catalogue metric's series, made if need be.
-    pub(super) fn slot(&mut self, id: u32, values: &[&str], source: SourceId) -> Option<u32> {
+    /// The slot of a catalogue metric's series, made if need be for this change.
+    pub(super) fn slot(
+        &mut self,
+        id: u32,
+        values: &[&str],
+        source: SourceId,
+        change: &Change<'_>,
+    ) -> Option<u32> {
         let mut labels = std::mem::take(&mut self.scratch);
         let cut = self.label(id, values, &mut labels);
-        let slot = cut.and_then(|cut| self.slot_of(id, &labels, cut, source));
+        let slot = cut.and_then(|cut| self.slot_of(id, &labels, cut, source, change));
         self.scratch = labels;
         slot
     }
@@ -104,35 +146,104 @@ impl Registry {
         Some(family.render(values, self.limits.label_value_bytes, out))
     }
 
-    pub(super) fn slot_of(&mut self, id: u32, labels: &[u8], cut: u64, source: SourceId) -> Option<u32> {
+    pub(super) fn slot_of(
+        &mut self,
+        id: u32,
+        labels: &[u8],
+        cut: u64,
+        source: SourceId,
+        change: &Change<'_>,
+    ) -> Option<u32> {
         let family = self.families.get(id as usize)?;
         if let Some(slot) = family.find(labels) {
             return Some(slot);
         }
-        let slot = self.new_slot(id, labels, source)?;
+        let slot = self.new_slot(id, labels, source, change)?;
         self.cut += cut;
         Some(slot)
     }
 
     #[cold]
-    fn new_slot(&mut self, id: u32, labels: &[u8], source: SourceId) -> Option<u32> {
-        let by_source = self.sources.get(source.0 as usize).map_or(0, |s| s.series);
-        let family = self.families.get_mut(id as usize)?;
-        let full = family.len() >= self.limits.series_per_family
-            || self.series >= self.limits.series
-            || by_source >= self.limits.series_per_source;
+    fn new_slot(&mut self, id: u32, labels: &[u8], source: SourceId, change: &Change<'_>) -> Option<u32> {
+        let family = self.families.get(id as usize)?;
+        let (standing, name, ladder) = (family.standing, family.name.len(), family.ladder.clone());
+        let new = self.new_series(ladder.as_ref(), name, labels, source).ok()?;
+        let bytes = new.held + first_bytes(change, labels.len(), name);
+        let family = self.families.get(id as usize)?;
         // A family's first series is always admitted, or a configured metric could not be seen at all.
-        if full && !labels.is_empty() && family.len() > 0 {
+        let first = labels.is_empty() || (family.len() == 0 && family.metric.is_some());
+        let admitted = first
+            || (self.has_place(family, source)
+                && self.room.has_series(&self.limits, standing, source.0, bytes));
+        let family = self.families.get_mut(id as usize)?;
+        if !admitted {
             family.refused += 1;
-            return overflow(family, &mut self.series, self.now);
+            return self.overflow(id);
         }
-        let text = std::str::from_utf8(labels).ok()?;
-        let new = Series::new(text.into(), family.ladder.as_ref());
-        let slot = family.insert(Series { source: source.0, born: self.now, ..new });
-        self.series += 1;
-        if let Some(source) = self.sources.get_mut(source.0 as usize) {
-            source.series += 1;
+        self.room.take_series(standing, source.0, new.held);
+        Some(family.insert(new))
+    }
+
+    /// Whether a family has a place for one more series of a source.
+    fn has_place(&self, family: &Family, source: SourceId) -> bool {
+        let most = self.limits.series_per_family;
+        let left = most.saturating_sub(family.len());
+        if family.standing == Standing::Health {
+            return true;
         }
+        // Counted only where there is little left: before that, nobody can have too much.
+        let ours = || {
+            let group = self.room.group(source.0);
+            family.count(|owner| self.room.group(owner) == group)
+        };
+        left > 0 && (is_fair(family.len(), left) || is_fair(ours(), left))
+    }
+
+    /// A series with these labels, which nobody has yet, under a name of so many bytes.
+    fn new_series(
+        &mut self,
+        ladder: Option<&Arc<Ladder>>,
+        name: usize,
+        labels: &[u8],
+        source: SourceId,
+    ) -> Result<Series, FaultKind> {
+        let text = std::str::from_utf8(labels).map_err(|_| FaultKind::Encoding)?;
+        self.lives = self.lives.wrapping_add(1);
+        let new = Series::new(text.into(), ladder);
+        let held = new.bytes(name);
+        Ok(Series { source: source.0, owner: source.0, born: self.now, held, life: self.lives, ..new })
+    }
+
+    /// The series of a family that takes the events of refused ones. Gauges have none: the last
+    /// value of many things is no value of anything.
+    fn overflow(&mut self, id: u32) -> Option<u32> {
+        let family = self.families.get(id as usize)?;
+        if matches!(
+            family.kind,
+            Kind::Gauge | Kind::Info | Kind::StateSet | Kind::Unknown | Kind::Summary | Kind::GaugeHistogram
+        ) {
+            return None;
+        }
+        if let Some(slot) = family.overflow {
+            return Some(slot);
+        }
+        let mut labels = Vec::new();
+        if family.before.is_empty() {
+            labels.extend_from_slice(format!("overflow=\"{OVERFLOW}\"").as_bytes());
+        } else {
+            family.render(&vec![OVERFLOW; family.before.len()], usize::MAX, &mut labels);
+        }
+        let slot = match family.find(&labels) {
+            Some(slot) => slot,
+            None => {
+                let (standing, name, ladder) = (family.standing, family.name.len(), family.ladder.clone());
+                let nobody = SourceId(u32::MAX);
+                let new = self.new_series(ladder.as_ref(), name, &labels, nobody).ok()?;
+                self.room.take_series(standing, nobody.0, new.held);
+                self.families.get_mut(id as usize)?.insert(new)
+            }
+        };
+        self.families.get_mut(id as usize)?.overflow = Some(slot);
         Some(slot)
     }
 
@@ -174,31 +285,6 @@ impl Registry {
     pub(super) fn reserve(&mut self, name: &str, kind: Kind) {
         self.taken.extend(suffixes(kind).iter().map(|s| (format!("{name}{s}").into(), u32::MAX)));
     }
-}
-
-/// The series of a family that takes the events of refused ones. Gauges have none: the last
-/// value of many things is no value of anything.
-fn overflow(family: &mut Family, series: &mut usize, born: u32) -> Option<u32> {
-    if matches!(family.kind, Kind::Gauge | Kind::Info | Kind::StateSet | Kind::Unknown | Kind::Summary) {
-        return None;
-    }
-    if let Some(slot) = family.overflow {
-        return Some(slot);
-    }
-    let mut labels = Vec::new();
-    if family.before.is_empty() {
-        labels.extend_from_slice(format!("overflow=\"{OVERFLOW}\"").as_bytes());
-    } else {
-        family.render(&vec![OVERFLOW; family.before.len()], usize::MAX, &mut labels);
-    }
-    let text = String::from_utf8(labels).ok()?;
-    let slot = family.find(text.as_bytes()).unwrap_or_else(|| {
-        *series += 1;
-        let ladder = family.ladder.clone();
-        family.insert(Series { source: u32::MAX, born, ..Series::new(text.into(), ladder.as_ref()) })
-    });
-    family.overflow = Some(slot);
-    Some(slot)
 }
 
 /// Whether a line of type `said` may move a metric of type `is`. Senders that do not say a type

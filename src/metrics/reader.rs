@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Registry;
 use super::series::Value;
+use super::{Registry, resize};
 use crate::catalog::Row;
 use crate::event::{Change, Event, TraceId};
 
@@ -16,20 +16,26 @@ pub(super) struct Reader<'r, 'e> {
 
 impl Reader<'_, '_> {
     fn change(&mut self, labels: &[&str], change: &Change<'_>, trace: Option<TraceId>) {
-        let source = self.event.source;
-        let Some(slot) = self.registry.slot(self.family, labels, source) else { return };
-        let pass = self.registry.sources.get(source.0 as usize).map_or(0, |s| s.pass);
-        let Some(family) = self.registry.families.get_mut(self.family as usize) else { return };
+        let (source, at) = (self.event.source, self.event.at);
+        let Some(slot) = self.registry.slot(self.family, labels, source, change) else { return };
+        let Registry { families, room, limits, sources, .. } = &mut *self.registry;
+        let Some(family) = families.get_mut(self.family as usize) else { return };
+        let (standing, name) = (family.standing, family.name.len());
         let Some((series, ladder)) = family.get_mut(slot) else { return };
         match (&mut series.value, change) {
             // A count of what there is now: of what began before the agent did, the end alone is seen.
             (Value::Number(v), Change::Shift(by)) => *v = (*v + by).max(0.0),
-            // What no series could hold was refused by the decoder.
-            _ => drop(series.change(change, trace, self.event.at, ladder)),
+            _ => {
+                let left = if trace.is_some() { room.left(limits, standing, series.owner) } else { 0 };
+                // What no series could hold was refused by the decoder.
+                if series.change(change, trace, at, ladder, left) == Ok(true) {
+                    resize(room, series, name);
+                }
+            }
         }
-        series.touched = self.event.at.steady_second();
+        series.touched = at.steady_second();
         series.source = source.0;
-        series.pass = pass;
+        series.pass = sources.get(source.0 as usize).map_or(0, |s| s.pass);
     }
 }
 

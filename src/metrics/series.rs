@@ -1,4 +1,4 @@
-//! One series: its labels as written, its value, and what is needed to forget it in time.
+//! One series: its labels as written, its value, what it costs, and what is needed to forget it in time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +25,16 @@ impl Ladder {
         let labels = bounds.iter().map(|&b| format!("le=\"{}\"", number::bound(b)).into()).collect();
         Arc::new(Self { bounds: bounds.into(), labels })
     }
+
+    /// Bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        Self::bytes_of(self.bounds.len())
+    }
+
+    /// Bytes that so many bounds and their labels take.
+    fn bytes_of(bounds: usize) -> usize {
+        bounds * (size_of::<f64>() + size_of::<Box<str>>() + 32)
+    }
 }
 
 /// An observation somebody may want to look at, with the trace it belongs to.
@@ -46,33 +56,39 @@ pub(super) struct Histogram {
     pub exemplars: Box<[Option<Exemplar>]>,
 }
 
+/// Bytes of an exemplar: in memory, and as text.
+const EXEMPLAR: usize = size_of::<Option<Exemplar>>() + 80;
+
 impl Histogram {
     fn new(ladder: Arc<Ladder>) -> Self {
         let counts = vec![0.0; ladder.bounds.len()].into();
         Self { ladder, counts, sum: 0.0, exemplars: Box::default() }
     }
 
+    /// Counts an observation. Says whether that took memory, of which there is so much.
     fn observe(
         &mut self,
         value: f64,
         weight: f64,
         trace: Option<TraceId>,
         at: Timestamp,
-    ) -> Result<(), FaultKind> {
+        room: usize,
+    ) -> Result<bool, FaultKind> {
         self.sum = sum(self.sum, value * weight)?;
         let bucket = self.ladder.bounds.iter().position(|&b| value <= b).unwrap_or(self.counts.len() - 1);
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += weight;
         }
-        if let Some(trace) = trace {
-            if self.exemplars.is_empty() {
-                self.exemplars = vec![None; self.counts.len()].into();
-            }
-            if let Some(slot) = self.exemplars.get_mut(bucket) {
-                *slot = Some(Exemplar { trace, value, at });
-            }
+        let Some(trace) = trace else { return Ok(false) };
+        // Without room for exemplars there are none; the count is what matters.
+        let grows = self.exemplars.is_empty() && self.counts.len() * EXEMPLAR <= room;
+        if grows {
+            self.exemplars = vec![None; self.counts.len()].into();
         }
-        Ok(())
+        if let Some(slot) = self.exemplars.get_mut(bucket) {
+            *slot = Some(Exemplar { trace, value, at });
+        }
+        Ok(grows)
     }
 }
 
@@ -100,6 +116,12 @@ pub(super) struct Members {
 /// More members than this in one window are not told apart.
 const MEMBERS: usize = 65_536;
 
+/// Bytes of a set with room for so many members.
+fn bytes_of_members(capacity: usize) -> usize {
+    // A table is full at seven eighths, and each place has a byte of its own.
+    capacity * 8 / 7 * (size_of::<u64>() + 1)
+}
+
 /// What a series holds.
 #[derive(Debug)]
 pub(super) enum Value {
@@ -107,6 +129,57 @@ pub(super) enum Value {
     Histogram(Box<Histogram>),
     Summary(Box<Summary>),
     Members(Box<Members>),
+}
+
+impl Value {
+    /// Bytes behind it, and the lines it has in a scrape.
+    fn bytes(&self) -> (usize, usize) {
+        match self {
+            Self::Number(_) => (0, 1),
+            Self::Histogram(h) => {
+                let shared = Arc::strong_count(&h.ladder) > 2;
+                let ladder = if shared { 0 } else { Ladder::bytes_of(h.counts.len()) };
+                let own = size_of::<Histogram>() + h.counts.len() * size_of::<f64>();
+                (own + ladder + h.exemplars.len() * EXEMPLAR, h.counts.len() + 2)
+            }
+            Self::Summary(s) => {
+                (size_of::<Summary>() + s.quantiles.len() * size_of::<(f64, f64)>(), s.quantiles.len() + 2)
+            }
+            Self::Members(m) => (size_of::<Members>() + bytes_of_members(m.seen.capacity()), 1),
+        }
+    }
+}
+
+/// What a series takes beside its labels and its value: its place, and that in the two indexes.
+const PLACE: usize = size_of::<Option<Series>>() + 2 * size_of::<u32>() + 32;
+/// What a line of a scrape has beside name and labels: braces, a bound, the number.
+const LINE: usize = 32;
+
+/// Bytes of a series with these lines, labels and name: in memory, and of its text in a scrape, which repeats its
+/// labels in each line.
+fn bytes_of(value: (usize, usize), labels: usize, name: usize) -> usize {
+    PLACE + labels + value.0 + value.1 * (name + labels + LINE)
+}
+
+/// Whether a change may make a series larger.
+pub(super) fn grows(change: &Change<'_>, trace: Option<TraceId>) -> bool {
+    trace.is_some() || matches!(change, Change::Member(_) | Change::Buckets { .. } | Change::Quantiles { .. })
+}
+
+/// Bytes that the first change of a series takes beyond those of a series at zero.
+pub(super) fn first_bytes(change: &Change<'_>, labels: usize, name: usize) -> usize {
+    match change {
+        Change::Buckets { buckets, .. } => {
+            let counts = size_of::<Histogram>() + buckets.len() * size_of::<f64>();
+            counts + Ladder::bytes_of(buckets.len()) + (buckets.len() + 2) * (name + labels + LINE)
+        }
+        Change::Quantiles { quantiles, .. } => {
+            let own = size_of::<Summary>() + size_of_val(*quantiles);
+            own + (quantiles.len() + 2) * (name + labels + LINE)
+        }
+        Change::Member(_) => size_of::<Members>() + bytes_of_members(8),
+        _ => 0,
+    }
 }
 
 /// One series of a family.
@@ -123,6 +196,12 @@ pub(super) struct Series {
     pub born: u32,
     /// Who changed it last.
     pub source: u32,
+    /// Who brought it into being: its bytes are of that one's share.
+    pub owner: u32,
+    /// Bytes that were counted for it.
+    pub held: usize,
+    /// No other series ever has this number: who remembers it knows a place that was given to another one.
+    pub life: u32,
     /// The pass of that source in which it did.
     pub pass: u32,
     /// Whether it mirrors a series that somebody else keeps.
@@ -136,7 +215,25 @@ impl Series {
             Some(ladder) => Value::Histogram(Box::new(Histogram::new(ladder.clone()))),
             None => Value::Number(0.0),
         };
-        Self { labels, value, touched: 0, ttl: 0, born: 0, source: 0, pass: 0, foreign: false }
+        let (source, owner) = (0, u32::MAX);
+        Self {
+            labels,
+            value,
+            touched: 0,
+            ttl: 0,
+            born: 0,
+            source,
+            owner,
+            held: 0,
+            life: 0,
+            pass: 0,
+            foreign: false,
+        }
+    }
+
+    /// Bytes it takes now under a name of so many bytes.
+    pub(super) fn bytes(&self, name: usize) -> usize {
+        bytes_of(self.value.bytes(), self.labels.len(), name)
     }
 
     /// Whether the configuration brought it into being, and no event came yet.
@@ -154,7 +251,8 @@ impl Series {
     }
 
     /// Applies a change. A change that does not fit the series' type does nothing: types are
-    /// settled when a key is spelled out. An error is what no number can hold; it changed nothing.
+    /// settled when a key is spelled out. An error is what no number can hold, or what there is no `room` for, in bytes;
+    /// it changed nothing. Says whether it may be larger or smaller now.
     ///
     /// `ladder` is the family's last ladder, shared by the mirrored histograms that have its bounds.
     pub(super) fn change(
@@ -163,7 +261,8 @@ impl Series {
         trace: Option<TraceId>,
         at: Timestamp,
         ladder: &mut Option<Arc<Ladder>>,
-    ) -> Result<(), FaultKind> {
+        room: usize,
+    ) -> Result<bool, FaultKind> {
         match (&mut self.value, change) {
             (Value::Number(v), Change::Add(by) | Change::Shift(by)) => *v = sum(*v, *by)?,
             (Value::Number(v), Change::Set(to)) => *v = *to,
@@ -172,61 +271,88 @@ impl Series {
                 self.foreign = true;
             }
             (Value::Histogram(h), Change::Observe { value, weight }) => {
-                return h.observe(*value, *weight, trace, at);
+                return h.observe(*value, *weight, trace, at, room);
             }
-            (Value::Members(m), Change::Member(hash)) => m.insert(*hash),
+            (Value::Members(m), Change::Member(hash)) => return m.insert(*hash, room),
             (kept @ Value::Number(_), Change::Member(hash)) => {
                 let mut members = Members::default();
-                members.insert(*hash);
+                members.insert(*hash, room)?;
                 *kept = Value::Members(Box::new(members));
+                return Ok(true);
             }
             (kept, Change::Buckets { buckets, sum }) => {
+                let fits = matches!(kept, Value::Histogram(h) if h.counts.len() >= buckets.len());
+                if !fits && first_bytes(change, self.labels.len(), 0) > room {
+                    return Err(FaultKind::Limit);
+                }
                 self.foreign = true;
-                mirror_histogram(kept, ladder, buckets, sum.unwrap_or(f64::NAN));
+                return Ok(mirror_histogram(kept, ladder, buckets, sum.unwrap_or(f64::NAN)));
             }
             (kept, Change::Quantiles { quantiles, sum, count }) => {
+                let known = if let Value::Summary(s) = kept { s.quantiles.len() } else { 0 };
+                if quantiles.len() > known && first_bytes(change, self.labels.len(), 0) > room {
+                    return Err(FaultKind::Limit);
+                }
                 self.foreign = true;
                 *kept = Value::Summary(Box::new(Summary {
                     quantiles: quantiles.to_vec(),
                     sum: *sum,
                     count: *count,
                 }));
+                return Ok(true);
             }
             _ => {}
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Ends a window of a set: what it saw is shown until the next one ends.
-    pub(super) fn roll(&mut self) {
-        if let Value::Members(m) = &mut self.value {
-            m.roll();
-        }
+    /// Ends a window of a set: what it saw is shown until the next one ends. Says whether it is smaller now.
+    pub(super) fn roll(&mut self) -> bool {
+        if let Value::Members(m) = &mut self.value { m.roll() } else { false }
     }
 }
 
 impl Members {
-    fn insert(&mut self, hash: u64) {
-        if self.seen.len() < MEMBERS {
+    fn insert(&mut self, hash: u64, room: usize) -> Result<bool, FaultKind> {
+        let (members, capacity) = (self.seen.len(), self.seen.capacity());
+        let full = members == capacity && members < MEMBERS && !self.seen.contains(&hash);
+        if full && bytes_of_members(capacity.max(4)) > room {
+            return Err(FaultKind::Limit);
+        }
+        if members < MEMBERS {
             self.seen.insert(hash);
         }
         // The very first window is shown as it grows, so that a short run is seen at all.
         if !self.dirty {
             self.shown = self.seen.len() as f64;
         }
+        Ok(self.seen.capacity() != capacity)
     }
 
-    fn roll(&mut self) {
-        self.shown = self.seen.len() as f64;
+    fn roll(&mut self) -> bool {
+        let (members, capacity) = (self.seen.len(), self.seen.capacity());
+        self.shown = members as f64;
         self.dirty = true;
         self.seen.clear();
+        // The next window is most likely as this one was.
+        if capacity > (8 * members).max(64) {
+            self.seen.shrink_to(2 * members);
+        }
+        self.seen.capacity() != capacity
     }
 }
 
-/// Makes `kept` read what somebody else's histogram reads. A sum of NaN means that there is none.
-fn mirror_histogram(kept: &mut Value, ladder: &mut Option<Arc<Ladder>>, buckets: &[(f64, f64)], sum: f64) {
+/// Makes `kept` read what somebody else's histogram reads. A sum of NaN means that there is none. Says whether its
+/// buckets are others now.
+fn mirror_histogram(
+    kept: &mut Value,
+    ladder: &mut Option<Arc<Ladder>>,
+    buckets: &[(f64, f64)],
+    sum: f64,
+) -> bool {
     let fits = |l: &Ladder| l.bounds.iter().copied().eq(buckets.iter().map(|b| b.0));
-    if !matches!(kept, Value::Histogram(h) if fits(&h.ladder)) {
+    let anew = !matches!(kept, Value::Histogram(h) if fits(&h.ladder));
+    if anew {
         let shared = match ladder {
             Some(l) if fits(l) => l.clone(),
             _ => Ladder::new(&buckets.iter().map(|b| b.0).collect::<Vec<_>>()),
@@ -242,4 +368,5 @@ fn mirror_histogram(kept: &mut Value, ladder: &mut Option<Arc<Ladder>>, buckets:
         }
         h.sum = sum;
     }
+    anew
 }

@@ -22,19 +22,20 @@ pub enum Format {
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     /// The family that was cut, and the labels of the last series written of it.
-    cut: Option<(u32, Box<str>)>,
-    /// The last family written whole.
-    done: Option<u32>,
+    cut: Option<(Box<str>, Box<str>)>,
 }
 
 impl Registry {
     /// Appends about `lines` lines after the cursor. Returns where to go on, or `None` at the end.
     pub fn write(&self, format: Format, cursor: &Cursor, lines: usize, out: &mut Vec<u8>) -> Option<Cursor> {
         let mut left = lines;
-        let (mut position, mut after) = match cursor {
-            Cursor { cut: Some((family, labels)), .. } => (self.position(*family)?, Some(labels.clone())),
-            Cursor { done: Some(family), .. } => (self.position(*family)? + 1, None),
-            _ => (0, None),
+        let (mut position, mut after) = match &cursor.cut {
+            Some((family, labels)) => match self.position(family) {
+                Ok(position) => (position, Some(labels.clone())),
+                // It left in between; those behind it are where they were.
+                Err(position) => (position, None),
+            },
+            None => (0, None),
         };
         while let Some(&id) = self.order.get(position) {
             let family = self.families.get(id as usize)?;
@@ -46,7 +47,7 @@ impl Registry {
             for series in family.series(after.as_deref()) {
                 left = left.saturating_sub(page.series(series));
                 if left == 0 {
-                    return Some(Cursor { cut: Some((id, series.labels.clone())), done: None });
+                    return Some(Cursor { cut: Some((family.name.clone(), series.labels.clone())) });
                 }
             }
             after = None;
@@ -63,8 +64,15 @@ impl Registry {
         }
     }
 
-    fn position(&self, family: u32) -> Option<usize> {
-        self.order.iter().position(|&f| f == family)
+    /// Where in the order the family of this name is, or would be.
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        let called = |id: &u32| self.families.get(*id as usize).map_or("", |f| &*f.name);
+        let (built_in, users) = self.order.split_at_checked(self.built_in).unwrap_or((&self.order, &[]));
+        if let Some(position) = built_in.iter().position(|id| called(id) == name) {
+            return Ok(position);
+        }
+        let found = users.binary_search_by(|id| called(id).cmp(name));
+        found.map(|at| self.built_in + at).map_err(|at| self.built_in + at)
     }
 }
 

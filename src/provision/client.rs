@@ -17,6 +17,7 @@ use serde_json::Value;
 
 pub(super) use super::answer::Answer;
 use super::settings::Access;
+use crate::quote::quote;
 use crate::secret::{Link, base64};
 
 /// How long one answer may take.
@@ -221,7 +222,7 @@ impl Client {
                 Err(Broken(why, _)) => return Err(why),
             };
             let wait = wait.unwrap_or(pause).min(LONGEST_PAUSE);
-            tracing::debug!("{} {}: {why}; again in {wait:?}", ask.method, ask.path);
+            tracing::debug!("{} {}: {}; again in {wait:?}", ask.method, ask.path, quote(&why));
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

@@ -12,6 +12,7 @@ use super::client::{Ask, Client, escape};
 use super::mark::OURS;
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::{Bundle, RuleFile, Teller, settings};
+use crate::quote::quote;
 
 /// The group that knows the others.
 const MARKS: &str = "neural-exporter-marks";
@@ -267,7 +268,7 @@ impl Place {
             tell.done(step, result);
         }
         if let Err(why) = self.ruler.finish(&self.client).await {
-            tracing::error!("cannot note what was pushed to {}: {why}", self.client.root());
+            tracing::error!("cannot note what was pushed to {}: {}", self.client.root(), quote(&why));
         }
     }
 }

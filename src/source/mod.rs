@@ -1,5 +1,15 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
+/// Says something of a feed's source in the log, as often as [`Feed::aloud`] lets it. Text of others goes through
+/// [`quote`](crate::quote::quote), where it is not a field of type `str`, which is quoted anyway.
+macro_rules! say {
+    ($feed:expr, $level:ident, $what:literal $(, $($field:tt)+)?) => {
+        if let Some(unsaid) = $feed.aloud($what) {
+            tracing::$level!(source = $feed.name(), $($($field)+,)? unsaid, $what);
+        }
+    };
+}
+
 mod amd;
 pub(crate) mod aside;
 pub mod exec;
@@ -29,12 +39,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::Decoder;
 use crate::event::{Body, Event, Link, Pass, Received, SourceId, Timestamp};
 use crate::hub::Hub;
+use crate::quote::{Seldom, quote};
 
 /// Bytes of a file with a secret.
 const SMALL: u64 = 64 * 1024;
@@ -70,6 +82,8 @@ pub struct Feed {
     name: Arc<str>,
     limit: Option<Arc<Limit>>,
     tap: Option<Tap>,
+    /// What the log was told; one for all that a source finds.
+    said: Arc<Mutex<Seldom>>,
 }
 
 /// Where a feed's bytes are recorded as well.
@@ -107,7 +121,7 @@ impl Feed {
     /// The feed of `source`.
     #[must_use]
     pub fn new(hub: Arc<Hub>, source: SourceId, name: &str) -> Self {
-        Self { hub, source, name: name.into(), limit: None, tap: None }
+        Self { hub, source, name: name.into(), limit: None, tap: None, said: Arc::default() }
     }
 
     /// Sheds what is over so many events a second.
@@ -136,13 +150,23 @@ impl Feed {
     /// The feed of one of several things that the source finds, under a name of its own. Its bytes are not recorded.
     #[must_use]
     pub fn stream(&self, name: &str) -> Self {
-        Self::new(self.hub.clone(), self.hub.source_named(name), name)
+        self.of(self.hub.source_named(name), name)
     }
 
     /// The same where the name came from outside: nothing if there are too many.
     #[must_use]
     pub fn found(&self, name: &str) -> Option<Self> {
-        Some(Self::new(self.hub.clone(), self.hub.source_found(name)?, name))
+        Some(self.of(self.hub.source_found(name)?, name))
+    }
+
+    fn of(&self, source: SourceId, name: &str) -> Self {
+        Self { said: self.said.clone(), ..Self::new(self.hub.clone(), source, name) }
+    }
+
+    /// Whether a line of this kind may be said in the log now, and how many were not said before it, if some were not: who
+    /// is outside must not be able to fill a disk.
+    fn aloud(&self, kind: &'static str) -> Option<Option<u64>> {
+        self.said.lock().admits(kind, now().steady_second())
     }
 
     /// What the feed is of is no longer followed: what was known of its present is forgotten.
@@ -277,11 +301,11 @@ where
         if let Err(why) = &outcome
             && feed.down(why)
         {
-            tracing::warn!(source = &*feed.name, %why, "source is down");
+            say!(feed, warn, "source is down", why = %quote(why));
         }
         if next != link {
             if next == Link::Up {
-                tracing::info!(source = &*feed.name, "source is up");
+                say!(feed, info, "source is up");
             }
             feed.send(Body::Link(next));
             link = next;

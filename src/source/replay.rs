@@ -15,6 +15,7 @@ use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link, SourceId, Timestamp};
 use crate::hub::Hub;
+use crate::quote::quote;
 
 /// The decoders of a recording's streams.
 #[derive(Default)]
@@ -138,7 +139,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     if let Err(error) = play(&path, speed, Streams::new(signal), &feed, &stop).await {
-        tracing::warn!(source = feed.name(), path = %path.display(), %error, "cannot play the recording");
+        tracing::warn!(source = feed.name(), path = %quote(path.display()), %error, "cannot play the recording");
     }
     feed.send(Body::Link(Link::Down));
 }
@@ -181,7 +182,7 @@ async fn play(
         streams.play(&recording.sources, &piece, now(), feed);
     }
     if recording.cut {
-        tracing::warn!(source = feed.name(), path = %path.display(), "the recording ends in the middle of a piece");
+        tracing::warn!(source = feed.name(), path = %quote(path.display()), "the recording ends in the middle of a piece");
     }
     streams.end(now(), feed);
     Ok(())

@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::engines::Rest;
-use crate::decode::exposition::{Exposition, Shape, tell_gauge};
+use crate::decode::exposition::{Exposition, Shape};
 use crate::decode::openmetrics::{Dialect, ParseError};
 use crate::decode::relabel::Relabel;
-use crate::event::{Body, Fault, FaultKind, Received};
+use crate::event::{Body, Fault, FaultKind, Received, Textfile};
+use crate::quote::quote;
 use crate::setting::Span;
 
 use super::aside::apart;
@@ -84,13 +85,13 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
     let shape = Shape {
         profile: None,
         rest: Rest::Keep,
-        labels: vec![("source".into(), name.clone())],
+        labels: vec![("source".into(), name)],
         relabel: Relabel::default(),
         samples: SAMPLES,
         timestamps: false,
     };
     let key = directory.display().to_string();
-    let folder = Arc::new(Folder { name, directory, shape, said: Mutex::default() });
+    let folder = Arc::new(Folder { directory, shape, said: Mutex::default() });
     let ask = move |feed: &Feed| {
         let (folder, feed, key) = (Arc::clone(&folder), feed.clone(), key.clone());
         async move { apart(&key, DEADLINE, move || folder.look(&feed)).await? }
@@ -102,7 +103,6 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
 
 /// A folder that is looked at again and again.
 struct Folder {
-    name: String,
     directory: PathBuf,
     shape: Shape,
     /// What was last said about each file, so that it is said once.
@@ -114,33 +114,28 @@ impl Folder {
         let mut told = |read: &Exposition<'_>| feed.batch(now(), |out| read.tell(out));
         let outcomes = read_folder(&self.directory, &self.shape, &mut told)?;
         for outcome in &outcomes {
-            tell(outcome, &self.name, &mut |body| feed.send(body));
+            tell(outcome, &mut |body| feed.send(body));
         }
         let mut said = self.said.lock();
         let wrong: BTreeMap<String, String> =
             outcomes.into_iter().filter_map(|o| Some((o.file, o.wrong?.1))).collect();
         for (file, why) in wrong.iter().filter(|(file, why)| said.get(*file) != Some(*why)) {
-            tracing::warn!(source = %self.name, "cannot read {}: {why}", self.directory.join(file).display());
+            let path = self.directory.join(file);
+            say!(feed, warn, "cannot read a file of metrics", file = %quote(path.display()), why = %quote(why));
         }
         *said = wrong;
         Ok(())
     }
 }
 
-/// The two metrics of a file, and its faults.
-fn tell(outcome: &Outcome, source: &str, out: &mut dyn FnMut(Body<'_>)) {
-    let labels = [("file", &*outcome.file), ("source", source)];
-    if let Some(written) = outcome.written {
-        let help = "When the file was last written, in seconds since the epoch";
-        tell_gauge("neural_textfile_mtime_seconds", help, "seconds", &labels, written, out);
+/// What became of a file, and its faults. Its series were counted when they were told.
+fn tell(outcome: &Outcome, out: &mut dyn FnMut(Body<'_>)) {
+    let Outcome { file, written, bytes, wrong } = outcome;
+    out(Body::Textfile(Textfile { file, written: *written, ok: wrong.is_none() }));
+    if let Some((kind, _)) = wrong {
+        out(Body::Fault(Fault { kind: *kind, bytes: *bytes }));
     }
-    let success = if outcome.wrong.is_none() { 1.0 } else { 0.0 };
-    tell_gauge("neural_textfile_success", "Whether the file could be read", "", &labels, success, out);
-    if let Some((kind, _)) = outcome.wrong {
-        out(Body::Fault(Fault { kind, bytes: outcome.bytes }));
-    }
-    // Events are counted where they are folded.
-    out(Body::Received(Received { bytes: outcome.bytes, reads: 1, events: 0 }));
+    out(Body::Received(Received { bytes: *bytes, reads: 1, events: 0 }));
 }
 
 /// Reads every file, in the order of their names, and hands each that makes sense to `told`.
@@ -246,14 +241,9 @@ mod tests {
             ]
         );
         let mut told = Vec::new();
-        tell(&outcomes[0], "s", &mut |body| told.push(format!("{body:?}")));
-        assert_eq!(told.len(), 3);
-        assert!(
-            told[0].contains("neural_textfile_mtime_seconds") && told[0].contains("a.prom"),
-            "{}",
-            told[0]
-        );
-        assert!(told[1].contains("neural_textfile_success") && told[1].contains("Reads(1.0)"), "{}", told[1]);
+        tell(&outcomes[1], &mut |body| told.push(format!("{body:?}")));
+        assert!(told[0].contains("\"b.prom\", written: Some(") && told[0].contains("ok: false"), "{told:?}");
+        assert!(told.len() == 3 && told[1].contains("Fault(Fault { kind: BadName"), "{told:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use neural_exporter::decode::datagram::Datagrams;
 use neural_exporter::decode::lsl::{Format, Info, Inlet};
 use neural_exporter::decode::open_ephys::Stream;
 use neural_exporter::decode::{Decoder, Protocol};
-use neural_exporter::event::{Body, Link, Timestamp};
+use neural_exporter::event::{Body, Event, Link, SourceId, Timestamp};
 use neural_exporter::hub::Hub;
 use neural_exporter::source::Feed;
 
@@ -223,5 +223,48 @@ fn datagrams_of_programs() {
         let counted = allocation_counter::measure(|| pass(&parts[4..]));
         assert_eq!(counted.count_total, 0, "{protocol:?}: {counted:?}");
         assert!(hub.lock().accepted() >= 3200, "{protocol:?}");
+    }
+}
+
+/// The bytes that the registry says it holds are at least those that it holds.
+#[test]
+fn what_is_held_is_what_is_counted() {
+    let statsd = |i: usize| match i % 5 {
+        0 => format!("gauge{}:1|g|#shard:{i},{}\n", i % 50, "tag:value,".repeat(4)),
+        1 => format!("counter{}:1|c|#shard:{i}\n", i % 500),
+        2 => format!("histogram{}:1|h|#shard:{i}\n", i % 20),
+        3 => format!("set{}:{i}|s\n", i % 3),
+        _ => format!("one:1|c|#{}\n", "x".repeat(i % 3000)),
+    };
+    let jsonl = |i: usize| {
+        let blanks = " ".repeat(i % 300);
+        format!("{{\"metric\":\"m{}\",\"value\":1,\"labels\":{{{blanks}\"i\":{}}}}}\n", i % 7, i % 2000)
+    };
+    let lines: [(Protocol, &dyn Fn(usize) -> String); 2] =
+        [(Protocol::Statsd, &statsd), (Protocol::Jsonl, &jsonl)];
+    for (protocol, line) in lines {
+        let lines: Vec<String> = (0..60_000).map(line).collect();
+        let hub = Arc::new(Hub::default());
+        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        feed.send_at(NOW, Body::Link(Link::Up));
+        let mut decoder = protocol.decoder();
+        // Buffers of its own, and series of its own health.
+        feed.take(NOW, format!("{}\n", "x".repeat(4000)).as_bytes(), 1, &mut *decoder);
+        let before = hub.lock().registry.bytes();
+        let counted = allocation_counter::measure(|| {
+            for line in &lines {
+                feed.take(NOW, line.as_bytes(), 1, &mut *decoder);
+            }
+        });
+        let held = hub.lock().registry.bytes() - before;
+        let real = usize::try_from(counted.bytes_current).unwrap();
+        println!("{protocol:?}: {real} bytes are held, {held} are counted");
+        assert!(real <= held + 64_000 && held <= 64 << 20, "{protocol:?}: {real} of {held}");
+        assert!(held < 4 * real, "{protocol:?}: {real} of {held}");
+        let later = Timestamp(NOW.0 + 1_000_000_000);
+        for second in 0..10 {
+            let at = Timestamp(later.0 + 1_000_000_000_000 * second);
+            hub.lock().fold(&Event { at, source: SourceId(u32::MAX), body: Body::Tick });
+        }
     }
 }

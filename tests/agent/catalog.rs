@@ -156,6 +156,9 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             granted: 3,
             queued: 4,
         })],
+        Topic::Textfile => {
+            vec![Body::Textfile(Textfile { file: "a.prom", written: Some(1.0), ok: true })]
+        }
         Topic::Clients => vec![Body::Clients(Clients { accepted: 2, ended: 1, refused: 3 })],
         Topic::Stage => vec![Body::Stage(Stage {
             pipeline,

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("secret", 0, &[]),
     ("document", 0, &["secret"]),
     ("file", 0, &[]),
+    ("quote", 0, &[]),
     ("sys", 0, &[]),
     ("decode", 1, &[]),
     ("catalog", 1, &[]),

@@ -268,7 +268,7 @@ def stages(o) -> None:
 
 def scrapes(o) -> None:
     for series, aims in ((10_000, ("1.0 ms", "1.5 ms")), (100_000, ("25 ms, below 120 MiB", "–"))):
-        with Agent(limits={"series": 200_000, "series_per_family": 200_000, "series_per_source": 200_000}) as agent:
+        with Agent(limits={"series": 400_000, "series_per_family": 400_000, "series_per_source": 200_000, "memory": "512MiB"}) as agent:
             flood(agent.to["tcp"], shape="gauge", names=series, pack=100, lines=series)
             for _ in range(100):
                 held = len(re.findall(r"^flood_gauge", agent.scrape(), re.M))

@@ -314,6 +314,94 @@ def test_a_flood_of_random_names_leaves_memory_flat(agent, kind):
     agent.scrape_openmetrics()
 
 
+TAGS = {
+    # 60 kB that all mean one series: tags without a value, white space, names that are refused.
+    "tags": lambda n: b"one:1|c|#" + b",".join(b"%d" % (n * 7919 + i) for i in range(6_000)),
+    "accepted tags": lambda n: b"one:1|c|#" + b",".join(b"%060d" % (n * 7919 + i) for i in range(60)),
+    "white space": lambda n: b'{"metric":"one","type":"counter","value":1,"labels":{%s"a":"b"}}' % (b" " * (30_000 + n)),
+    "labels": lambda n: b"wide%d:1|g|#n:%d,%s" % (n % 50, n, b",".join(b"label_%d:%s" % (i, b"v" * 50) for i in range(50))),
+    "sets": lambda n: b"\n".join(b"set%d:%d|s" % (i % 200, n * 1_000 + i) for i in range(1_000)),
+}
+
+
+@pytest.mark.parametrize("kind", TAGS)
+def test_a_flood_of_long_lines_is_bounded_and_given_back(agent, kind):
+    sources = [{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}]
+    flooded = {"jsonl" if kind == "white space" else "statsd": {"name": "flooded", "listen": f"unix:{agent.path('flood.sock')}", "line_bytes": 65_536}}
+    agent.configure([*sources, flooded], expire={"gauges": "5s"})
+    agent.start()
+    agent.scrape()
+    before = agent.rss()
+    lines = 3_000
+    longest = 0.0
+    with unix(agent.path("flood.sock")) as client:
+        client.settimeout(60)
+        for n in range(lines):
+            client.sendall(TAGS[kind](n) + b"\n")
+            if n % 500 == 0:
+                began = time.monotonic()
+                agent.get("/metrics")
+                longest = max(longest, time.monotonic() - began)
+    agent.until_all("flooded", lines * (1_000 if kind == "sets" else 1))
+    seen = agent.scrape()
+    memory = seen.value("neural_agent_series_memory_bytes")
+    print(f"{kind}: {before / MiB:.1f} MiB before, {agent.rss() / MiB:.1f} MiB after, {memory / MiB:.1f} MiB counted, longest scrape {longest:.2f} s")
+    assert memory <= 64 * MiB == seen.value("neural_agent_series_memory_limit_bytes")
+    assert agent.rss() < before + 140 * MiB
+    # Who sent it is gone: so is what it took.
+    agent.configure(sources, expire={"gauges": "5s"})
+    agent.process.send_signal(signal.SIGHUP)
+    agent.until(lambda s: s.value("neural_agent_reloads_total") == 1)
+    wait_until(lambda: agent.scrape() and agent.rss() < before + 8 * MiB, 240, f"less than {agent.rss() / MiB:.1f} MiB")
+
+
+def test_one_sender_does_not_take_what_others_need(agent, tmp_path):
+    folder = tmp_path / "prom"
+    folder.mkdir()
+    sources = [
+        {"statsd": {"name": "greedy", "listen": f"unix:{agent.path('greedy.sock')}"}},
+        {"jsonl": {"name": "modest", "listen": f"unix:{agent.path('modest.sock')}"}},
+        {"textfile": {"name": "files", "directory": str(folder), "interval": "1s"}},
+    ]
+    agent.configure(sources, expire={"gauges": "5s"}, limits={"series": 10_000, "series_per_source": 10_000})
+    agent.start()
+    # Every name and every series that there is.
+    (folder / "many.prom").write_text("".join(f'from_file_{i % 300}{{i="{i}"}} 1\n' for i in range(20_000)))
+    (folder / "bad.prom").write_text("bad{\n")
+    (folder / "good.prom").write_text("good 1\n")
+    with unix(agent.path("greedy.sock")) as client:
+        client.sendall(b"".join(b"name%d:1|c\n" % i for i in range(6_000)))
+        client.sendall(b"".join(b"one:1|g|#i:%d\n" % i for i in range(12_000)))
+        agent.until_all("greedy", 18_000)
+        client.sendall(b"broken\nbroken:x|c\n")
+    seen = agent.until(lambda s: s.value("neural_textfile_success", file="good.prom") == 1)
+    assert seen.value("neural_textfile_success", file="bad.prom") == 0 and seen.series("neural_textfile_success", file="bad.prom")
+    assert seen.value("neural_source_faults_total", source="greedy", kind="syntax") == 1
+    assert not [s for s in seen.samples["neural_source_faults_total"] if s.labels["source"] == "_other"]
+    # A source that is added now is as visible as one that was there first, and its metric has a name.
+    agent.configure([*sources, {"jsonl": {"name": "late", "listen": f"unix:{agent.path('late.sock')}"}}], expire={"gauges": "5s"}, limits={"series": 10_000, "series_per_source": 10_000})
+    agent.process.send_signal(signal.SIGHUP)
+    agent.until(lambda s: s.value("neural_source_up", source="late") == 1)
+    # What a removed source named is gone at once, counters and all.
+    agent.configure(sources[1:], limits={"series": 10_000, "series_per_source": 10_000})
+    agent.process.send_signal(signal.SIGHUP)
+    seen = agent.until(lambda s: s.value("neural_agent_reloads_total") == 2)
+    assert not seen.series("name1_total") and seen.value("neural_source_events_total", source="greedy") > 0
+    with unix(agent.path("modest.sock")) as client:
+        client.sendall(b'{"metric":"mine","type":"counter","value":1}\n')
+        agent.until(lambda s: s.value("mine_total") == 1)
+
+
+def test_the_name_of_a_file_writes_no_line_of_the_log(agent, tmp_path):
+    folder = tmp_path / "prom"
+    folder.mkdir()
+    (folder / "a\nWARN forged \x1b[2J.prom").write_text("a{\n")
+    agent.configure([{"textfile": {"name": "files", "directory": str(folder), "interval": "1s"}}])
+    agent.start()
+    wait_until(lambda: "forged" in agent.told(), 10, "a word in the log")
+    assert all("WARN" in line and "\x1b[2J" not in line and "files" in line for line in agent.told().splitlines() if "forged" in line)
+
+
 def test_two_writers_of_one_name(agent):
     agent.configure([{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}])
     agent.start()

@@ -24,8 +24,10 @@ use super::tags::NameStyles;
 use super::{Decoder, Sink, number};
 use crate::event::{Body, Change, Fault, FaultKind, Observation};
 
-/// Names whose verdict is remembered at most; then it is asked again.
-const MAX_VERDICTS: usize = 4096;
+/// Bytes of names whose verdict is remembered, for each connection; then it is asked again.
+const VERDICTS: usize = 65_536;
+/// Bytes that a verdict takes beside its name.
+const VERDICT: usize = 64;
 
 /// Decodes lines of StatsD and DogStatsD.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl Statsd {
             absolute: settings.gauges == Gauges::Absolute,
             key: vec![0; EDITION],
             verdicts: HashMap::default(),
+            remembered: 0,
         };
         Self { lines: Lines::new(settings.line_bytes), mapper, parser }
     }
@@ -91,6 +94,8 @@ struct Parser {
     /// Edition, type, name, and after [`BETWEEN`] the tags: always the edition at least.
     key: Vec<u8>,
     verdicts: HashMap<Box<[u8]>, Verdict, RandomState>,
+    /// Bytes of these.
+    remembered: usize,
 }
 
 /// The type of a metric, as the byte in its key.
@@ -150,6 +155,7 @@ impl Parser {
             self.key.clear();
             self.key.extend_from_slice(&edition);
             self.verdicts.clear();
+            self.remembered = 0;
         }
     }
 
@@ -303,10 +309,15 @@ impl Parser {
             Some(verdict) => *verdict,
             None => {
                 let verdict = spelling::verdict(name, kind, self.styles, mapper);
-                if self.verdicts.len() == MAX_VERDICTS {
+                let bytes = known_as.len() + VERDICT;
+                if self.remembered + bytes > VERDICTS {
                     self.verdicts.clear();
+                    self.remembered = 0;
                 }
-                self.verdicts.insert(known_as.into(), verdict);
+                if bytes <= VERDICTS {
+                    self.verdicts.insert(known_as.into(), verdict);
+                    self.remembered += bytes;
+                }
                 verdict
             }
         };

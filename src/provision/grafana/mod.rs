@@ -20,6 +20,7 @@ use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::ruler::Ruler;
 use super::settings::{Alerts, FOLDER, Grafana};
 use super::{Bundle, Teller};
+use crate::quote::quote;
 
 /// Why something is left alone that cannot be changed over HTTP.
 const PROVISIONED: &str = "it is provisioned from a file of the server; remove that file first";
@@ -147,14 +148,22 @@ impl Place {
             if last && rules && self.alerts == Alerts::Import {
                 rules = false;
                 if let Err(why) = self.ruler.finish(&self.client).await {
-                    tracing::error!("cannot note which rules were pushed to {}: {why}", self.client.root());
+                    tracing::error!(
+                        "cannot note which rules were pushed to {}: {}",
+                        self.client.root(),
+                        quote(&why)
+                    );
                 }
             }
         }
         if self.settings.annotate && !changed.is_empty() {
             let result = self.annotate(&hash(&changed.join("\n")), changed.len()).await;
             if let Err(why) = result {
-                tracing::warn!("cannot mark the push on the dashboards of {}: {why}", self.client.root());
+                tracing::warn!(
+                    "cannot mark the push on the dashboards of {}: {}",
+                    self.client.root(),
+                    quote(&why)
+                );
             }
         }
     }

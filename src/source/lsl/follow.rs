@@ -187,7 +187,7 @@ impl Following<'_> {
 
     fn go_down(&mut self) {
         if std::mem::take(&mut self.up) {
-            tracing::info!(source = self.of.feed.name(), "the stream ended");
+            say!(self.of.feed, info, "the stream ended");
             self.of.feed.send(Body::Link(Link::Down));
         }
     }
@@ -229,7 +229,7 @@ impl Following<'_> {
                 } else {
                     self.of.life.begin();
                 }
-                tracing::debug!(source = self.of.feed.name(), %place, %error, "cannot connect");
+                say!(self.of.feed, debug, "cannot connect", %place, %error);
                 return false;
             }
         };
@@ -329,7 +329,7 @@ impl Following<'_> {
                     silent += 1;
                     passed += 1;
                     if ear.inlet.waits() && silent > STALLED {
-                        tracing::warn!(source = self.of.feed.name(), "the stream stalled");
+                        say!(self.of.feed, warn, "the stream stalled");
                         break false;
                     }
                     if silent > SILENT {
@@ -369,7 +369,7 @@ impl Following<'_> {
                         break false;
                     }
                     if ear.broken() {
-                        tracing::warn!(source = self.of.feed.name(), "the stream is not what it says it is");
+                        say!(self.of.feed, warn, "the stream is not what it says it is");
                         break false;
                     }
                     #[expect(clippy::disallowed_methods, reason = "how often a stream is read is decided here")]
@@ -415,7 +415,7 @@ impl Following<'_> {
         backlog: Option<u64>,
     ) {
         if reconnects > 0 {
-            tracing::info!(source = self.of.feed.name(), "the stream is back");
+            say!(self.of.feed, info, "the stream is back");
         }
         let before = self.known;
         let mut texts = false;

@@ -327,7 +327,7 @@ impl Watcher {
                 () = follower.run() => {}
             }
         });
-        tracing::info!(source = self.feed.name(), stream, host = info.hostname, "a stream is there");
+        say!(self.feed, info, "a stream is there", stream, host = info.hostname);
         self.followed.push(Followed {
             info,
             stream,

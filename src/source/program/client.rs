@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link};
+use crate::quote::quote;
 use crate::source::pause::{PAUSE, Pause};
 use crate::source::{Feed, names, now};
 
@@ -120,7 +121,7 @@ pub(super) async fn follow<I: Inlet>(
         let why = ended.to_string();
         feed.down(&why);
         if said != why {
-            tracing::warn!(source = feed.name(), address, why, "source is down");
+            say!(feed, warn, "source is down", address, why = %quote(&why));
             said = why;
         }
         tokio::select! {
@@ -173,7 +174,7 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
                 };
                 silent = 0;
                 if !std::mem::replace(&mut up, true) {
-                    tracing::info!(source = feed.name(), "source is up");
+                    say!(feed, info, "source is up");
                     feed.send(Body::Link(Link::Up));
                 }
                 feed.take(now(), buffer.get(..count).unwrap_or_default(), 1, inlet);

@@ -162,7 +162,7 @@ impl Station {
                     self.report(feed);
                     match &mut silent {
                         Some(GONE) => {
-                            tracing::warn!(source = feed.name(), "nothing arrives any more");
+                            say!(feed, warn, "nothing arrives any more");
                             hearer.end(now());
                             feed.down("nothing arrives any more");
                             feed.send(Body::Link(Link::Down));
@@ -183,7 +183,7 @@ impl Station {
                 continue;
             }
             if silent.replace(0).is_none() {
-                tracing::info!(source = feed.name(), "something arrives");
+                say!(feed, info, "something arrives");
                 feed.send(Body::Link(Link::Up));
             }
             hearer.hear(now(), self.rows(), reads);

@@ -25,6 +25,7 @@ use crate::decode::board::Boards;
 use crate::decode::intan::Intan;
 use crate::decode::intan::talk::{ANSWER, ASK_FACTS, ASK_STATE, Answer};
 use crate::event::{Body, Fault, FaultKind, Link, Output, Pass, Program, ProgramState, Received};
+use crate::quote::quote;
 use crate::setting::Span;
 use crate::source::{Feed, names, now};
 
@@ -330,11 +331,11 @@ impl Asking<'_> {
         if let Err(why) = outcome
             && self.feed.down(why)
         {
-            tracing::warn!(source = self.feed.name(), why, "source is down");
+            say!(self.feed, warn, "source is down", why = %quote(why));
         }
         if self.link.replace(next) != Some(next) {
             if next == Link::Up {
-                tracing::info!(source = self.feed.name(), "source is up");
+                say!(self.feed, info, "source is up");
             }
             self.feed.send(Body::Link(next));
         }

@@ -27,6 +27,7 @@ use super::socket::NewDecoder;
 use super::tap;
 use super::usb::{Identity, Missing, Node, Roots, Which};
 use crate::event::{Body, Link, Port, PortEnd, PortState};
+use crate::quote::quote;
 
 /// How often it is looked whether a port came or went.
 const LOOK: Duration = Duration::from_millis(200);
@@ -251,7 +252,7 @@ impl Voice<'_> {
     }
 
     fn open(&mut self, port: &str, node: &Node, baud: u32) {
-        tracing::info!(source = self.feed.name(), port, node = %node.path.display(), baud, "port is open");
+        say!(self.feed, info, "port is open", port, node = %node.path.display(), baud);
         self.set(PortState::Open);
         self.said.clear();
     }
@@ -265,7 +266,9 @@ impl Voice<'_> {
     /// What was wrong no longer is.
     fn well(&mut self, why: &str) {
         if !self.is(PortState::Open) {
-            tracing::info!(source = self.feed.name(), "{why}");
+            if let Some(unsaid) = self.feed.aloud("the port is well") {
+                tracing::info!(source = self.feed.name(), unsaid, "{}", quote(why));
+            }
             self.set(PortState::Open);
             self.said.clear();
         }
@@ -276,8 +279,8 @@ impl Voice<'_> {
         let news = self.said != why && !(state == PortState::Absent && self.lost);
         self.set(state);
         self.lost = false;
-        if news {
-            tracing::warn!(source = self.feed.name(), state = state.as_str(), "{why}");
+        if news && let Some(unsaid) = self.feed.aloud("the port is not well") {
+            tracing::warn!(source = self.feed.name(), state = state.as_str(), unsaid, "{}", quote(why));
         }
         why.clone_into(&mut self.said);
     }

@@ -15,6 +15,7 @@ use super::watch::{Line, Watch};
 use super::{Settings, Voice, clock, sleep};
 use crate::decode::Decoder;
 use crate::event::{Body, Greeting, Port, PortState};
+use crate::quote::quote;
 use crate::source::{Feed, now};
 
 /// How long a device that is told to stop goes on writing.
@@ -160,7 +161,7 @@ impl Session<'_, '_> {
                 return Some(Gone::Write(e));
             }
             if let Some(word) = decoder.word() {
-                tracing::info!(source = self.feed.name(), "{word}");
+                say!(self.feed, info, "the device", said = %quote(word));
             }
             if self.watch.look(port) {
                 return Some(Gone::Vanished);

@@ -38,7 +38,7 @@ pub async fn serve(
     match &bound.socket {
         Opened::Datagrams(socket) => {
             if let Err(error) = datagram::read(&bound, socket, &*new_decoder, &feed, &stop).await {
-                tracing::error!(source = feed.name(), %error, "cannot read the socket any more");
+                say!(feed, error, "cannot read the socket any more", %error);
                 feed.down(&format!("cannot read the socket any more: {error}"));
                 feed.send(Body::Link(Link::Down));
             }

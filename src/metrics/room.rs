@@ -1,0 +1,200 @@
+//! Who holds how much: series, families and bytes, in all and by source. The one place where they are counted, and where
+//! it is decided whether there is room for one more.
+//!
+//! A source may have as long as it has less than three times what is left, so that something is left for who comes next,
+//! however many want everything. What the catalogue says of sources is never refused, and what it says of devices and the
+//! machine is not refused for what senders made up.
+
+use super::Limits;
+use crate::catalog::Metric;
+use crate::event::Topic;
+
+/// What a series is refused for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing: the health of sources, whose number the configuration bounds.
+    Health,
+    /// The limits of its family and its source, and memory: what the agent measures itself.
+    Measured,
+    /// Everything: what senders name.
+    Told,
+}
+
+impl Standing {
+    pub(super) fn of(metric: &Metric) -> Self {
+        let all = |of: fn(Topic) -> bool| !metric.on.is_empty() && metric.on.iter().all(|&topic| of(topic));
+        if all(is_health) {
+            Self::Health
+        } else if all(|topic| !is_told(topic)) {
+            Self::Measured
+        } else {
+            Self::Told
+        }
+    }
+}
+
+fn is_health(topic: Topic) -> bool {
+    matches!(
+        topic,
+        Topic::Link
+            | Topic::Received
+            | Topic::Fault
+            | Topic::Shed
+            | Topic::Pass
+            | Topic::Socket
+            | Topic::Clients
+            | Topic::Textfile
+    )
+}
+
+/// Whether the labels are what a sender of lines writes.
+fn is_told(topic: Topic) -> bool {
+    matches!(
+        topic,
+        Topic::Stage
+            | Topic::Queue
+            | Topic::Cache
+            | Topic::Call
+            | Topic::Error
+            | Topic::Score
+            | Topic::Session
+            | Topic::Request
+            | Topic::Query
+            | Topic::Check
+            | Topic::Observation
+            | Topic::StagePeak
+            | Topic::QueuePeak
+    )
+}
+
+/// What is held.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Series in all.
+    series: usize,
+    /// Of these, what senders named.
+    told: usize,
+    /// Families that senders brought.
+    families: usize,
+    /// Bytes of series and families.
+    bytes: usize,
+    shares: Vec<Share>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    /// The source that found this one, or itself: families and bytes are of its share.
+    group: u32,
+    series: usize,
+    families: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// A source is new; `group` is the source that found it, if one did.
+    pub(super) fn add(&mut self, group: Option<u32>) {
+        let own = u32::try_from(self.shares.len()).unwrap_or(u32::MAX);
+        self.shares.push(Share { group: group.unwrap_or(own), ..Share::default() });
+    }
+
+    /// Series in all.
+    pub(super) fn series(&self) -> usize {
+        self.series
+    }
+
+    /// Bytes of series and families.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whose share a source has.
+    pub(super) fn group(&self, source: u32) -> u32 {
+        self.shares.get(source as usize).map_or(source, |share| share.group)
+    }
+
+    /// Whether a source may have one more series of so many bytes; what its family has to say is asked elsewhere.
+    pub(super) fn has_series(&self, limits: &Limits, standing: Standing, source: u32, bytes: usize) -> bool {
+        let held = self.shares.get(source as usize).map_or(0, |share| share.series);
+        let full = match standing {
+            Standing::Health => return true,
+            Standing::Measured => self.series - self.told >= limits.series,
+            Standing::Told => self.series >= limits.series,
+        };
+        !full && held < limits.series_per_source && bytes <= self.left(limits, standing, source)
+    }
+
+    /// Whether a source may bring one more family of so many bytes, with its first series.
+    pub(super) fn has_family(&self, limits: &Limits, source: u32, bytes: usize) -> bool {
+        let held = self.share(source).families;
+        let left = limits.families.saturating_sub(self.families);
+        is_fair(held, left) && self.has_series(limits, Standing::Told, source, bytes)
+    }
+
+    /// Bytes that a source may take now.
+    pub(super) fn left(&self, limits: &Limits, standing: Standing, source: u32) -> usize {
+        // A quarter is for keys, and an eighth for what is measured alone.
+        let most = match standing {
+            Standing::Health => return usize::MAX,
+            Standing::Measured => limits.memory / 4 * 3,
+            Standing::Told => limits.memory / 8 * 5,
+        };
+        let left = most.saturating_sub(self.bytes);
+        if is_fair(self.share(source).bytes, left) { left } else { 0 }
+    }
+
+    pub(super) fn take_series(&mut self, standing: Standing, source: u32, bytes: usize) {
+        self.series += 1;
+        self.told += usize::from(standing == Standing::Told);
+        if let Some(share) = self.shares.get_mut(source as usize) {
+            share.series += 1;
+        }
+        self.resize(source, 0, bytes);
+    }
+
+    pub(super) fn give_series(&mut self, standing: Standing, source: u32, bytes: usize) {
+        self.series = self.series.saturating_sub(1);
+        self.told = self.told.saturating_sub(usize::from(standing == Standing::Told));
+        if let Some(share) = self.shares.get_mut(source as usize) {
+            share.series = share.series.saturating_sub(1);
+        }
+        self.resize(source, bytes, 0);
+    }
+
+    pub(super) fn take_family(&mut self, source: u32, bytes: usize) {
+        self.families += 1;
+        if let Some(share) = self.shared(source) {
+            share.families += 1;
+        }
+        self.resize(source, 0, bytes);
+    }
+
+    pub(super) fn give_family(&mut self, source: u32, bytes: usize) {
+        self.families = self.families.saturating_sub(1);
+        if let Some(share) = self.shared(source) {
+            share.families = share.families.saturating_sub(1);
+        }
+        self.resize(source, bytes, 0);
+    }
+
+    /// What a source holds has another size now.
+    pub(super) fn resize(&mut self, source: u32, from: usize, to: usize) {
+        self.bytes = (self.bytes + to).saturating_sub(from);
+        if let Some(share) = self.shared(source) {
+            share.bytes = (share.bytes + to).saturating_sub(from);
+        }
+    }
+
+    fn share(&self, source: u32) -> Share {
+        self.shares.get(self.group(source) as usize).copied().unwrap_or_default()
+    }
+
+    fn shared(&mut self, source: u32) -> Option<&mut Share> {
+        let group = self.group(source);
+        self.shares.get_mut(group as usize)
+    }
+}
+
+/// Whether who holds so much may have more, of which so much is left.
+pub(super) fn is_fair(held: usize, left: usize) -> bool {
+    held < left.saturating_mul(3)
+}
