@@ -245,7 +245,8 @@ fn what_is_held_is_what_is_counted() {
     for (protocol, line) in lines {
         let lines: Vec<String> = (0..60_000).map(line).collect();
         let hub = Arc::new(Hub::default());
-        let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
+        let source = hub.add_source("s");
+        let feed = Feed::new(hub.clone(), source, "s");
         feed.send_at(NOW, Body::Link(Link::Up));
         let mut decoder = protocol.decoder();
         // Buffers of its own, and series of its own health.
@@ -261,10 +262,16 @@ fn what_is_held_is_what_is_counted() {
         println!("{protocol:?}: {real} bytes are held, {held} are counted");
         assert!(real <= held + 64_000 && held <= 64 << 20, "{protocol:?}: {real} of {held}");
         assert!(held < 4 * real, "{protocol:?}: {real} of {held}");
-        let later = Timestamp(NOW.0 + 1_000_000_000);
-        for second in 0..10 {
-            let at = Timestamp(later.0 + 1_000_000_000_000 * second);
-            hub.lock().fold(&Event { at, source: SourceId(u32::MAX), body: Body::Tick });
-        }
+        // Gone with its source, and with time.
+        let given = allocation_counter::measure(|| {
+            hub.lock().retire(source);
+            for minute in 1..10 {
+                let at = Timestamp::both(NOW.steady + 60_000_000_000 * minute);
+                hub.lock().fold(&Event { at, source: SourceId(u32::MAX), body: Body::Tick });
+            }
+        });
+        let left = counted.bytes_current + given.bytes_current;
+        assert!(left < 200_000, "{protocol:?}: {left} bytes stay");
+        assert!(hub.lock().registry.bytes() < before + 100_000);
     }
 }
