@@ -47,7 +47,9 @@ move it: a JSON line `{\"metric\":\"…\",\"value\":…,\"labels\":{…}}`, Stat
 
 A metric that nobody declared is taken as the line describes it. The first sender of a name decides its
 type; later lines that disagree are refused and counted in `neural_source_faults_total{kind=\"conflict\"}`.
-Families have a ceiling of series: a counter or histogram over it continues in one series whose label
+A series has at most 64 labels and 4,096 bytes of them. Families have a ceiling of series, all together one of
+bytes (`limits.memory`), and one source takes at most three quarters of what others leave. A name too many
+is refused with `kind=\"limit\"`; a counter or histogram over a ceiling continues in one series whose label
 values are `_other`, a gauge is refused, and `neural_agent_series_refused_total` says how often.
 ";
 
