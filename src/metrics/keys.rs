@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 /// Bytes of a key that is remembered; the label sets that are accepted are shorter.
 const LONGEST: usize = 4_096;
 /// Seconds after which a generation ends although it is not full.
-const GENERATION: u32 = 60;
+const GENERATION: u32 = 20;
 /// Bytes that are kept for the next keys.
 const SPARE: usize = 65_536;
 

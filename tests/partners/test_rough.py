@@ -324,6 +324,7 @@ TAGS = {
 }
 
 
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize("kind", TAGS)
 def test_a_flood_of_long_lines_is_bounded_and_given_back(agent, kind):
     sources = [{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}]
@@ -352,7 +353,7 @@ def test_a_flood_of_long_lines_is_bounded_and_given_back(agent, kind):
     agent.configure(sources, expire={"gauges": "5s"})
     agent.process.send_signal(signal.SIGHUP)
     agent.until(lambda s: s.value("neural_agent_reloads_total") == 1)
-    wait_until(lambda: agent.scrape() and agent.rss() < before + 8 * MiB, 240, f"less than {agent.rss() / MiB:.1f} MiB")
+    wait_until(lambda: agent.scrape() and agent.rss() < before + 8 * MiB, 120, f"less than {agent.rss() / MiB:.1f} MiB")
 
 
 def test_one_sender_does_not_take_what_others_need(agent, tmp_path):
