@@ -50,7 +50,7 @@ impl Buffers {
 
     fn put(&self, mut buffer: Vec<u8>) {
         // What one large scrape took is given back when scrapes are small again.
-        let most = (4 * buffer.len()).max(SMALL);
+        let most = (2 * buffer.len()).max(SMALL);
         buffer.clear();
         let mut kept = self.0.lock();
         kept.retain(|other| other.capacity() <= most);
