@@ -37,6 +37,8 @@ pub(super) struct Family {
     pub owner: u32,
     /// Bytes that were counted for it, without its series.
     pub held: usize,
+    /// Whether it stays when it has no series.
+    pub stays: bool,
     slots: Vec<Option<Series>>,
     free: Vec<u32>,
     index: HashTable<u32>,
@@ -66,6 +68,7 @@ impl Family {
             standing: Standing::Told,
             owner: u32::MAX,
             held: 0,
+            stays: false,
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
@@ -84,6 +87,7 @@ impl Family {
             keep: metric.keep,
             standing: Standing::of(metric),
             metric: Some(metric),
+            stays: true,
             before: before.collect(),
             ladder: (metric.kind == Kind::Histogram).then(|| Ladder::new(bounds)),
             ..Self::new(&metric.family(), metric.kind, hasher)
@@ -97,7 +101,7 @@ impl Family {
 
     /// Whether a sender brought it and has nothing in it any more.
     pub(super) fn is_left(&self) -> bool {
-        self.metric.is_none() && self.order.is_empty() && !self.name.is_empty()
+        !self.stays && self.order.is_empty() && !self.name.is_empty()
     }
 
     /// Bytes it takes without its series: what it is, its names among those that are taken, and its head in a scrape.

@@ -41,8 +41,8 @@ impl Registry {
                 return self.place_first(source, spelled, change);
             }
         };
-        let slot =
-            self.with_labels(spelled, |registry, labels, cut| registry.slot_of(id, labels, cut, source, &change));
+        let slot = self
+            .with_labels(spelled, |registry, labels, cut| registry.slot_of(id, labels, cut, source, &change));
         slot?.map(|slot| (id, slot, change)).ok_or(FaultKind::Limit)
     }
 

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::family::Family;
 use super::{Registry, series};
-use crate::event::{Kind, SourceId, Timestamp};
+use crate::event::{Change, Kind, SourceId, Timestamp};
 
 /// What the agent costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -56,7 +56,9 @@ impl Registry {
         for (name, kind, unit, help, _) in ROWS {
             if self.claim(name, kind).is_ok() {
                 let mut family = Family::new(name, kind, RandomState::default());
-                (family.unit, family.help) = (unit.into(), help.into());
+                (family.unit, family.help, family.stays) = (unit.into(), help.into(), true);
+                family.held = family.bytes();
+                self.room.resize(u32::MAX, 0, family.held);
                 self.admit(family);
             }
         }
@@ -66,7 +68,9 @@ impl Registry {
     pub fn set_vitals(&mut self, at: Timestamp, vitals: &Vitals) {
         for (name, .., read) in ROWS {
             let Some(&id) = self.taken.get(name) else { continue };
-            let Some(slot) = self.slot_of(id, b"", 0, SourceId(u32::MAX)) else { continue };
+            let Some(slot) = self.slot_of(id, b"", 0, SourceId(u32::MAX), &Change::Set(0.0)) else {
+                continue;
+            };
             let family = self.families.get_mut(id as usize);
             if let Some((series, _)) = family.and_then(|family| family.get_mut(slot)) {
                 series.value = series::Value::Number(read(vitals));
@@ -83,7 +87,7 @@ mod tests {
 
     use super::super::{Format, Limits};
     use super::*;
-    use crate::event::{Body, Change, Event, FaultKind, Observation, Spell, Spelled, Timestamp};
+    use crate::event::{Body, Event, FaultKind, Observation, Spell, Spelled};
 
     #[test]
     fn the_agent_has_its_own_series_under_the_names_of_all() {
