@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::config::{Config, Source, Statsd, plain};
 use crate::decode::mapping::{Mapper, Problem};
+use crate::quote::quote;
 use crate::source::scrape::Scrape;
 use crate::sys::file;
 
@@ -62,7 +63,7 @@ impl Files {
 fn read_mapping(source: &str, path: &Path) -> Result<Mapper, String> {
     let (mapper, notes) = parse_mapping(source, path)?;
     for note in notes {
-        tracing::warn!(source, mapping = %path.display(), "{note}");
+        tracing::warn!(source, mapping = %path.display(), "{}", quote(note));
     }
     Ok(mapper)
 }
