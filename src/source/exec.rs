@@ -26,7 +26,7 @@ use crate::setting::Span;
 
 use super::aside::apart;
 use super::{Feed, now, poll};
-use family::Family;
+use family::{Family, Start};
 
 /// Bytes a command may print.
 const OUTPUT: usize = 4 << 20;
@@ -188,9 +188,11 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
         })
     };
     let cannot = |why: &dyn std::fmt::Display| format!("cannot run {program}: {why}");
+    let starting = Start::begin();
     let started = apart(program, settings.timeout.0.mul_f64(0.9), start).await.map_err(|why| cannot(&why))?;
     // Dropped before the child is, so until it was waited for its id means nobody else.
     let (mut child, mut family) = started.map_err(|why| cannot(&why))?;
+    starting.done();
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(format!("cannot read the output of {program}"));
     };

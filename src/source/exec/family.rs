@@ -21,6 +21,10 @@ const MARK: &str = "NEURAL_EXPORTER_RUN";
 const ENVIRONMENT: u64 = 1 << 20;
 /// How often is looked again for what was started meanwhile.
 const ROUNDS: usize = 20;
+/// Milliseconds of a tick in which the kernel says when a process started, on every platform.
+const TICK: u64 = 10;
+/// How long a process may take to become the command.
+const UNBORN: Duration = Duration::from_millis(200);
 /// How long a look may take: what `/proc` tells of a process that hangs can hang as well.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -75,6 +79,43 @@ impl Drop for Family {
     }
 }
 
+/// A command while it is started. If that is given up, the process that was to become it is killed: where the program lies
+/// on a disk that does not answer, it would hold that disk's folder for longer than the agent lives.
+#[derive(Debug)]
+pub(super) struct Start(bool);
+
+impl Start {
+    /// From now on.
+    pub(super) fn begin() -> Self {
+        Self(true)
+    }
+
+    /// It has become the command.
+    pub(super) fn done(mut self) {
+        self.0 = false;
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        if !self.0 {
+            return;
+        }
+        let own = rustix::process::getpid().as_raw_pid();
+        let program = |id: &str| std::fs::read_link(Path::new("/proc").join(id).join("exe")).ok();
+        let ours = program("self");
+        // Children that are still this program, for so long that they are not about to change.
+        let unborn = |id: i32, one: &One| {
+            one.parent == own && !one.ended && one.is_older(UNBORN) && program(&id.to_string()) == ours
+        };
+        for (id, _) in everybody().iter().filter(|(id, one)| unborn(**id, one)) {
+            if let Some(id) = Pid::from_raw(*id) {
+                let _ = kill_process(id, Signal::KILL);
+            }
+        }
+    }
+}
+
 /// Ends everything: first what it started, as long as it is known by who started it, then the command itself.
 fn end(leader: Leader, mark: &[u8]) {
     for _ in 0..ROUNDS {
@@ -107,6 +148,15 @@ struct One {
     started: u64,
     /// Whether it only waits for somebody to take note of its end.
     ended: bool,
+}
+
+impl One {
+    /// Whether it started so long ago.
+    fn is_older(&self, age: Duration) -> bool {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = Duration::try_from(now).unwrap_or_default();
+        now.saturating_sub(Duration::from_millis(self.started.saturating_mul(TICK))) >= age
+    }
 }
 
 fn everybody() -> HashMap<i32, One> {
