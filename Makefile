@@ -46,7 +46,7 @@ newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer one
 		echo "SKIPPED: there are no newer servers to be had here"; \
 	fi
 
-# promtool and a server that scrapes, and a sender that is not ours. Debian starts the server it installs; a
+# promtool and a server that scrapes, a sender that is not ours, and a clock that can be set. Debian starts the server it installs; a
 # policy file would be needed to forbid it, and a container has nothing that starts it.
 .PHONY: programs
 programs:
@@ -54,6 +54,7 @@ programs:
 	{ command -v prometheus && command -v promtool; } > /dev/null || missing+=(prometheus); \
 	{ command -v prometheus-alertmanager && command -v amtool; } > /dev/null || missing+=(prometheus-alertmanager); \
 	command -v socat > /dev/null || missing+=(socat); \
+	command -v faketime > /dev/null || missing+=(faketime); \
 	command -v systemd-analyze > /dev/null || missing+=(systemd); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
 	if (( $${#missing[@]} )); then \

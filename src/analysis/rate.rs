@@ -93,6 +93,12 @@ impl Rates {
                     }
                 }
             }
+            // Who talks had stopped: what was not sent meanwhile is not lost.
+            Body::Answer(answer) if !answer.failed => {
+                if let Some(stream) = self.streams.get_mut(&event.source) {
+                    (stream.last_packet, stream.hole) = (None, None);
+                }
+            }
             Body::StreamState(state) => {
                 if let Some(stream) = self.streams.get_mut(&event.source).filter(|stream| !stream.tells) {
                     stream.skip(state.missing);

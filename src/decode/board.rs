@@ -32,6 +32,8 @@ pub enum Piece {
     More,
     /// Of a frame of so many bytes, at least 1.
     Frame(usize),
+    /// Of a frame of so many bytes and of a type that is not known: its number counts, and nothing else of it.
+    Unknown(usize),
     /// Of a frame that its checksum says is damaged.
     Damaged,
     /// Of a message of so many bytes that stands between frames.
@@ -56,6 +58,17 @@ pub enum Told {
     Start,
     /// A stop.
     Stop,
+}
+
+/// Whether what a board was told begins its stream anew, and its numbers with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anew {
+    /// It goes on.
+    No,
+    /// Perhaps, as where it may not have heard it: the next number tells.
+    Perhaps,
+    /// It does.
+    Surely,
 }
 
 /// One kind of board.
@@ -120,9 +133,9 @@ pub trait Board: Send {
     }
 
     /// Appends what is to be sent now, as [`Decoder::ask`] does. `quiet` says that nothing came since it was asked
-    /// last. Says whether the stream begins anew with that, and its numbers with it.
-    fn ask(&mut self, _quiet: bool, _out: &mut Vec<u8>) -> bool {
-        false
+    /// last. Says whether the stream begins anew with that.
+    fn ask(&mut self, _quiet: bool, _out: &mut Vec<u8>) -> Anew {
+        Anew::No
     }
 
     /// The stream ran a moment ago and goes on, as [`Decoder::resume`] says.
@@ -141,6 +154,11 @@ pub trait Board: Send {
     /// What it seems to be in truth, as [`Decoder::mistaken`] says.
     fn mistaken(&self) -> Option<&str> {
         None
+    }
+
+    /// It was told to start once more, as [`Decoder::greeted`] says. Says whether the stream begins anew with that.
+    fn greeted(&mut self) -> Anew {
+        Anew::Perhaps
     }
 
     /// What a person should know, as [`Decoder::word`] says.
@@ -175,6 +193,8 @@ pub struct Boards<B> {
     locked: bool,
     /// The number of the frame before.
     counter: Option<u32>,
+    /// Whether the board may have begun anew: it has if its next number is one of the first.
+    doubted: bool,
     /// The frame before, if frames have numbers: one that is sent again is told by its bytes.
     before: Vec<u8>,
     /// Samples a second, where somebody says what the board does not.
@@ -197,6 +217,7 @@ impl<B: Board> Boards<B> {
             came: false,
             locked: false,
             counter: None,
+            doubted: false,
             before: Vec::new(),
             rate: None,
             stopped: false,
@@ -226,6 +247,10 @@ impl<B: Board> Boards<B> {
             match self.piece(rest, last) {
                 Piece::Frame(length) => {
                     self.accept(rest.get(..length).unwrap_or_default(), out);
+                    at += length;
+                }
+                Piece::Unknown(length) => {
+                    self.refuse(rest.get(..length).unwrap_or_default(), out);
                     at += length;
                 }
                 Piece::More => break,
@@ -258,11 +283,11 @@ impl<B: Board> Boards<B> {
 
     /// What a place begins, and whether to believe it.
     fn piece(&self, bytes: &[u8], last: bool) -> Piece {
-        let (mut first, mut end, mut before) = (0, 0, None);
+        let (mut first, mut kind, mut end, mut before) = (0, Piece::No, 0, None);
         for number in 0..B::CONFIRM {
             let rest = bytes.get(end..).unwrap_or_default();
             match self.board.piece(rest, last) {
-                Piece::Frame(length) => {
+                piece @ (Piece::Frame(length) | Piece::Unknown(length)) => {
                     let frame = rest.get(..length).unwrap_or_default();
                     let counter = self.board.counter(frame);
                     if number > 0 && length != first && self.board.alike() {
@@ -274,7 +299,7 @@ impl<B: Board> Boards<B> {
                     before = counter;
                     end += length;
                     if number == 0 {
-                        first = length;
+                        (first, kind) = (length, piece);
                         let in_order = || counter.is_none_or(|c| self.step(self.counter, c) == Some(1));
                         if self.locked && (B::CONFIRM <= 2 || in_order()) {
                             break;
@@ -286,13 +311,22 @@ impl<B: Board> Boards<B> {
                 other => return other,
             }
         }
-        Piece::Frame(first)
+        kind
     }
 
     /// By how much a counter went up.
     fn step(&self, before: Option<u32>, now: u32) -> Option<u32> {
         let modulus = self.board.device().modulus;
         (now + modulus).checked_sub(before?)?.checked_rem(modulus)
+    }
+
+    /// Counts a frame, and nothing that is in it.
+    fn refuse(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        self.locked = true;
+        self.batch.tell(out);
+        self.gap.tell(FaultKind::Frame, out);
+        self.count(frame, out);
+        out(Body::Fault(Fault { kind: FaultKind::UnknownType, bytes: frame.len() as u64 }));
     }
 
     fn accept(&mut self, frame: &[u8], out: &mut Sink<'_>) {
@@ -320,9 +354,23 @@ impl<B: Board> Boards<B> {
         }
     }
 
+    /// Something was said that the stream may begin anew with.
+    fn may_begin(&mut self, anew: Anew) {
+        match anew {
+            Anew::No => {}
+            Anew::Perhaps => self.doubted = true,
+            Anew::Surely => (self.counter, self.told) = (None, false),
+        }
+    }
+
     /// Tells what a frame's number says of those before it. Says whether it is the frame before, once more.
     fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> bool {
         let Some(counter) = self.board.counter(frame) else { return false };
+        if std::mem::take(&mut self.doubted) && counter <= 1 && self.step(self.counter, counter) != Some(1) {
+            self.counter = None;
+            self.batch.tell(out);
+            out(Body::Device(self.device()));
+        }
         // A board that was stopped and started counts from the beginning, once.
         let begins = self.anew > 0 && counter == 0;
         self.anew = if begins { 0 } else { self.anew.saturating_sub(1) };
@@ -352,14 +400,20 @@ impl<B: Board> Boards<B> {
             self.batch.tell(out);
             let text = std::mem::take(&mut self.gap.text);
             self.gap.tell(FaultKind::Frame, out);
-            out(Body::Answer(answer(&text)));
-            if self.board.hear(std::str::from_utf8(&text).unwrap_or_default()) {
+            let answer = answer(&text);
+            out(Body::Answer(answer));
+            let other = self.board.hear(std::str::from_utf8(&text).unwrap_or_default());
+            if other {
                 out(Body::Device(self.device()));
+            }
+            // A board that talks has stopped, and counts from the beginning when it starts again. That it failed is said
+            // by its dongle as well, while the board goes on out of reach.
+            self.doubted = answer.failed;
+            if other || !answer.failed {
+                self.counter = None;
             }
             self.gap.text = text;
             self.gap.text.clear();
-            // A board that talks has stopped, and counts from the beginning when it starts again.
-            self.counter = None;
         } else if self.gap.skipped >= SKIPPED {
             self.batch.tell(out);
             self.gap.tell(FaultKind::Frame, out);
@@ -395,6 +449,7 @@ impl<B: Board> Decoder for Boards<B> {
         self.held = held;
         self.board.end();
         (self.told, self.locked, self.counter, self.anew) = (false, false, None, 0);
+        self.doubted = false;
         self.before.clear();
     }
 
@@ -408,9 +463,8 @@ impl<B: Board> Decoder for Boards<B> {
 
     fn ask(&mut self, out: &mut Vec<u8>) {
         let quiet = !std::mem::take(&mut self.came);
-        if self.board.ask(quiet, out) {
-            (self.counter, self.told) = (None, false);
-        }
+        let anew = self.board.ask(quiet, out);
+        self.may_begin(anew);
     }
 
     fn resume(&mut self) {
@@ -440,6 +494,11 @@ impl<B: Board> Decoder for Boards<B> {
 
     fn mistaken(&self) -> Option<&str> {
         self.board.mistaken()
+    }
+
+    fn greeted(&mut self) {
+        let anew = self.board.greeted();
+        self.may_begin(anew);
     }
 
     fn word(&mut self) -> Option<String> {

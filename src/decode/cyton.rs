@@ -11,7 +11,7 @@ mod impedance;
 mod setup;
 
 use super::Sink;
-use super::board::{Board, Overheard, Piece, bracketed, byte, int24};
+use super::board::{Anew, Board, Overheard, Piece, bracketed, byte, int24};
 use crate::event::{Body, Device, Impedance};
 use impedance::Measurement;
 use setup::{Setup, Turns};
@@ -27,10 +27,17 @@ const GAIN: u8 = 24;
 /// The gains that a board can be set to.
 pub const GAINS: &[u8] = &[1, 2, 4, 6, 8, 12, 24];
 
-/// The frame that both boards write. Its last byte says what the six bytes before are; firmware uses `C0` to
-/// `C6`, and the dongle passes on no other that the board could have meant.
-fn piece(bytes: &[u8]) -> Piece {
-    bracketed(bytes, FRAME, 0xA0, |tail| (0xC0..=0xC6).contains(&tail))
+/// The frame that both boards write. Its last byte says what the six bytes before are; firmware uses `C0` to `C6`. Of
+/// others BrainFlow believes nothing; they are told by the next frame's mark from one that lacks a byte.
+fn piece(bytes: &[u8], last: bool) -> Piece {
+    match bracketed(bytes, FRAME, 0xA0, |tail| (0xC0..=0xCF).contains(&tail)) {
+        Piece::Frame(length) if byte(bytes, FRAME - 1) > 0xC6 => match bytes.get(FRAME) {
+            None if !last => Piece::More,
+            None | Some(0xA0) => Piece::Unknown(length),
+            Some(_) => Piece::No,
+        },
+        piece => piece,
+    }
 }
 
 /// The counts of one frame.
@@ -87,8 +94,8 @@ impl Board for Cyton {
         Device { protocol, channels: 8, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
-        piece(bytes)
+    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
+        piece(bytes, last)
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
@@ -131,13 +138,18 @@ impl Board for Cyton {
         self.measurement.resume();
     }
 
+    fn greeted(&mut self) -> Anew {
+        self.measurement.end();
+        Anew::Perhaps
+    }
+
     /// Asks for the firmware, `V`, and starts the stream, `b` (Cyton SDK), or what comes before it.
     fn hello(&self) -> &'static [&'static [u8]] {
         self.measurement.hello()
     }
 
-    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
-        self.measurement.ask(quiet, out)
+    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> Anew {
+        if self.measurement.ask(quiet, out) { Anew::Surely } else { Anew::No }
     }
 
     /// Stops the stream (Cyton SDK).
@@ -189,8 +201,8 @@ impl Board for Daisy {
         Device { protocol, channels: 16, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
-        piece(bytes)
+    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
+        piece(bytes, last)
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
@@ -243,12 +255,17 @@ impl Board for Daisy {
         self.measurement.resume();
     }
 
+    fn greeted(&mut self) -> Anew {
+        self.measurement.end();
+        Anew::Perhaps
+    }
+
     fn hello(&self) -> &'static [&'static [u8]] {
         self.measurement.hello()
     }
 
-    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
-        self.measurement.ask(quiet, out)
+    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> Anew {
+        if self.measurement.ask(quiet, out) { Anew::Surely } else { Anew::No }
     }
 
     fn goodbye(&self) -> &'static [u8] {
@@ -269,7 +286,7 @@ mod tests {
     use super::*;
     use crate::decode::Decoder;
     use crate::decode::board::Boards;
-    use crate::event::Body;
+    use crate::event::{Body, FaultKind};
 
     /// A frame with a number and the same count in all channels.
     fn frame(number: u8, count: i32) -> Vec<u8> {
@@ -349,6 +366,7 @@ mod tests {
                 "answer of 44 Some(\"v3.1.2\") false",
                 "3 frames, 3 samples",
                 "answer of 26 None true",
+                "cyton",
                 "2 frames, 2 samples"
             ]
         );
@@ -361,6 +379,62 @@ mod tests {
         stream.remove(73);
         let told = told(&mut decoder, &stream);
         assert_eq!(told, ["cyton", "2 frames, 2 samples", "32 bytes frame", "1 lost", "2 frames, 2 samples"]);
+    }
+
+    #[test]
+    fn a_frame_of_an_unknown_type_is_not_lost() {
+        let ends = |tail: u8| {
+            (0..100).flat_map(move |n| [&frame(n, 1)[..32], &[if n == 40 { tail } else { 0xC0 }]].concat())
+        };
+        for tail in 0xC7..=0xCF {
+            let stream: Vec<u8> = ends(tail).collect();
+            for cut in [stream.len(), 32, 33, 34] {
+                let mut decoder = Boards::new(Cyton::new(None));
+                let (mut lost, mut frames, mut unknown) = (0, 0, 0);
+                let mut see = |body: Body<'_>| match body {
+                    Body::Lost(told) => lost += told.packets,
+                    Body::Samples(samples) => frames += samples.frames,
+                    Body::Fault(fault) => {
+                        unknown += fault.bytes * u64::from(fault.kind == FaultKind::UnknownType)
+                    }
+                    _ => {}
+                };
+                stream.chunks(cut).for_each(|piece| decoder.decode(piece, &mut see));
+                decoder.end(&mut see);
+                assert_eq!((lost, frames, unknown), (0, 99, 33), "{tail:x} in pieces of {cut}");
+            }
+        }
+        // All of them, as of firmware that is not known yet.
+        let stream: Vec<u8> = (0..50).flat_map(|n| [&frame(n, 1)[..32], &[0xC9]].concat()).collect();
+        let told = told(&mut Boards::new(Cyton::new(None)), &stream);
+        assert_eq!(told[1..], vec!["33 bytes unknown_type"; 50]);
+        // A byte is missing, and the next frame's number looks like an end.
+        let mut stream = frames(0xC0..0xCF);
+        stream.drain(8 * FRAME + 10..8 * FRAME + 12);
+        let told = self::told(&mut Boards::new(Cyton::new(None)), &stream);
+        assert_eq!(told[1..], ["8 frames, 8 samples", "31 bytes frame", "1 lost", "6 frames, 6 samples"]);
+    }
+
+    #[test]
+    fn what_the_dongle_says_of_a_board_out_of_reach_is_no_new_beginning() {
+        let down = b"Failure: Communications timeout - Device failed to poll Host$$$".as_slice();
+        let answer = format!("answer of {} None true", down.len());
+        let mut decoder = Boards::new(Cyton::new(None));
+        // It went on meanwhile.
+        let stream = [&frames(0..10), down, &frames(20..30)].concat();
+        let want = ["cyton", "10 frames, 10 samples", &answer, "10 lost", "10 frames, 10 samples"];
+        assert_eq!(told(&mut decoder, &stream), want);
+        // It was off, and its banner was not heard.
+        let stream = [&frames(0..10), down, &frames(0..10)].concat();
+        let want = ["cyton", "10 frames, 10 samples", &answer, "cyton", "10 frames, 10 samples"];
+        assert_eq!(told(&mut decoder, &stream), want);
+        // Told to start once more, it goes on, or says that it had stopped.
+        decoder.decode(&frames(0..10), &mut |_| {});
+        decoder.greeted();
+        assert_eq!(told(&mut decoder, &frames(20..30)), ["10 lost", "10 frames, 10 samples"]);
+        let stream = [&frames(0..10), &b"v3.1.2$$$"[..], &frames(0..10)].concat();
+        decoder.greeted();
+        assert!(!told(&mut decoder, &stream).iter().any(|told| told.contains("lost")));
     }
 
     #[test]

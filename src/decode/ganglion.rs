@@ -23,7 +23,7 @@ mod dialogue;
 
 use super::Sink;
 use super::bgapi::{self, HEADER, Message, Shape};
-use super::board::{Board, Overheard, Piece, answer, byte, int24};
+use super::board::{Anew, Board, Overheard, Piece, answer, byte, int24};
 use crate::event::{Answer, Body, Device, Impedance, Rails};
 use dialogue::Dialogue;
 
@@ -361,6 +361,12 @@ impl Board for Ganglion {
         *self = Self { wanted: self.wanted.take(), set: self.set, firmware: self.set, ..Self::default() };
     }
 
+    /// The connection is closed with it.
+    fn greeted(&mut self) -> Anew {
+        self.end();
+        Anew::Surely
+    }
+
     /// Nothing is connected, and nothing is looked for: what the dongle did before ends. A silent one is greeted
     /// again, and may have a connection then.
     fn hello(&self) -> &'static [&'static [u8]] {
@@ -371,9 +377,9 @@ impl Board for Ganglion {
         DISCONNECT
     }
 
-    fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> bool {
+    fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> Anew {
         self.dialogue.ask(out);
-        false
+        Anew::No
     }
 
     fn farewell(&mut self, out: &mut Vec<u8>) {

@@ -12,7 +12,7 @@ pub use frame::{
 };
 
 use super::Sink;
-use super::board::{Board, Piece, byte};
+use super::board::{Anew, Board, Piece, byte};
 use crate::event::{Body, Device, Fault, FaultKind, Rails, Vital};
 
 /// A board that is described.
@@ -240,7 +240,7 @@ impl Board for Generic {
     }
 
     /// Writes the hello, a piece each time, and all of it again to a board that is silent.
-    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
+    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> Anew {
         self.quiet = if quiet { self.quiet.saturating_add(1) } else { 0 };
         let patience = PATIENCE * (self.frame.samples as f64 / self.frame.rate).max(1.0);
         let again = f64::from(self.quiet) >= patience && !self.frame.hello.is_empty();
@@ -251,7 +251,7 @@ impl Board for Generic {
             self.greeted += 1;
             out.extend_from_slice(piece);
         }
-        again
+        if again { Anew::Perhaps } else { Anew::No }
     }
 
     fn farewell(&mut self, out: &mut Vec<u8>) {
@@ -394,6 +394,15 @@ mod tests {
         // It counts from the beginning, and is the same board.
         decoder.decode(&[1, 2, 0, 0, 0, 0], &mut see);
         assert_eq!(told, [false; 4]);
+        // It had not stopped: what is missing is lost.
+        let mut lost = Vec::new();
+        (0..50).for_each(|_| decoder.ask(&mut out));
+        decoder.decode(&[1, 2, 20, 0, 0, 0], &mut |body| {
+            if let Body::Lost(told) = body {
+                lost.push(told.packets);
+            }
+        });
+        assert_eq!(lost, [19]);
     }
 
     #[test]

@@ -104,6 +104,10 @@ pub trait Decoder: Send {
         starts(self.hello(), said)
     }
 
+    /// The other side fell silent and was told to start once more. It may begin anew with that, or go on where it was:
+    /// what comes tells.
+    fn greeted(&mut self) {}
+
     /// What a person should know of what was asked for, once.
     fn word(&mut self) -> Option<String> {
         None

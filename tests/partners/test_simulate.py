@@ -265,6 +265,28 @@ def test_the_agents_figures_are_those_of_the_ledgers(agent, simulate):
     assert ledgers["cyton"]["lost"] == 3 + 5 + 1 + 5 and ledgers["cyton"]["gaps"] == 4
 
 
+def test_what_is_lost_before_a_greeting_is_lost_and_what_a_board_did_not_send_is_not(agent, simulate):
+    """A silent board is told to start once more after 5 s: one that goes on has lost what is missing, one that began anew
+    has not."""
+    hole = simulate("cyton", "--fault", "dropout=8s@6s", "--frames", "3000", name="hole")
+    reset = simulate("cyton", "--fault", "reset@6s", "--frames", "3000", name="reset")
+    port = lambda board: {"name": board.name, "port": board.port, "protocol": board.device}
+    agent.configure([{"serial": port(board)} for board in (hole, reset)])
+    agent.start()
+    of = lambda seen, board, name: seen.value(f"neural_device_{name}_total", device=board)
+    agent.until(lambda s: of(s, "hole", "frames") >= 3000 and of(s, "reset", "frames") >= 3000, 60)
+    agent.until(lambda s: of(s, "hole", "lost_packets") >= 2000)
+    time.sleep(2)
+    seen = agent.scrape()
+    for board in ("hole", "reset"):
+        assert seen.value("neural_port_greetings_total", device=board, reason="silent") >= 1, board
+    ledgers = [board.ledger() for board in (hole, reset)]
+    assert (ledgers[0]["lost"], ledgers[0]["gaps"], ledgers[1]["lost"]) == (2000, 1, 0), ledgers
+    assert (of(seen, "hole", "lost_packets"), of(seen, "hole", "gaps")) == (2000, 1)
+    assert (of(seen, "reset", "lost_packets"), of(seen, "reset", "gaps")) == (0, 0)
+    assert [of(seen, board.name, "frames") for board in (hole, reset)] == [ledger["frames"] for ledger in ledgers]
+
+
 def test_a_cyton_is_as_its_document_says(simulate):
     board = simulate("cyton", "--seed", "7", "--signal", "zero")
     with serial.Serial(board.port, 115200, timeout=5) as port:

@@ -413,6 +413,10 @@ impl Decoder for Judged {
         self.decoder.mistaken()
     }
 
+    fn greeted(&mut self) {
+        self.decoder.greeted();
+    }
+
     fn word(&mut self) -> Option<String> {
         self.decoder.word()
     }

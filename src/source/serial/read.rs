@@ -168,9 +168,7 @@ impl Session<'_, '_> {
             }
             self.judge(decoder, &mut quiet);
             if quiet.greets(decoder, self.voice.is(PortState::WrongDevice)) {
-                // What comes now is another stream, whose counter begins anew.
-                self.feed.end(now(), decoder);
-                self.feed.take(now(), b"", 0, decoder);
+                decoder.greeted();
                 if let Err(e) = hello(port, decoder, self.stop) {
                     return Some(Gone::Write(e));
                 }
