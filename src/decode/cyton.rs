@@ -286,7 +286,7 @@ mod tests {
     use super::*;
     use crate::decode::Decoder;
     use crate::decode::board::Boards;
-    use crate::event::{Body, FaultKind};
+    use crate::event::{Body, Fault, FaultKind};
 
     /// A frame with a number and the same count in all channels.
     fn frame(number: u8, count: i32) -> Vec<u8> {
@@ -394,9 +394,7 @@ mod tests {
                 let mut see = |body: Body<'_>| match body {
                     Body::Lost(told) => lost += told.packets,
                     Body::Samples(samples) => frames += samples.frames,
-                    Body::Fault(fault) => {
-                        unknown += fault.bytes * u64::from(fault.kind == FaultKind::UnknownType)
-                    }
+                    Body::Fault(Fault { kind: FaultKind::UnknownType, bytes }) => unknown += bytes,
                     _ => {}
                 };
                 stream.chunks(cut).for_each(|piece| decoder.decode(piece, &mut see));
