@@ -233,7 +233,7 @@ def test_a_secret_in_a_file_is_sent_and_not_told(agent, tmp_path):
     page = agent.get("/")[2].decode()
     assert CANARY not in page and str(tmp_path / "url") in page
     noted = subprocess.run([str(PROGRAM), "check", "--config", str(agent.file)], capture_output=True, text=True, timeout=60)
-    assert noted.returncode == 0 and "secret" not in noted.stdout + noted.stderr, noted
+    assert noted.returncode == 0 and "note:" not in noted.stderr, noted
 
 
 def test_demos_leave_an_agent_alone(agent, agents, tmp_path):
