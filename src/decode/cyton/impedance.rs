@@ -77,7 +77,8 @@ pub(super) struct Measurement {
     frames: u32,
     /// Whether a frame ever came.
     streamed: bool,
-    /// Whether it was asked for its registers, and no stream came of it.
+    /// Whether a frame came since it was greeted, and whether the greeting before this one brought none.
+    came: bool,
     asked: bool,
     /// Whether the board may be left as no recording wants it.
     dirty: bool,
@@ -104,6 +105,7 @@ impl Measurement {
             asks: 0,
             frames: 0,
             streamed: false,
+            came: false,
             asked: false,
             dirty: false,
             tone: Tone::default(),
@@ -151,7 +153,7 @@ impl Measurement {
     /// The stream ended, and what follows is greeted. What never streamed is still to be measured; anything else
     /// may be recorded already.
     pub(super) fn end(&mut self) {
-        self.asked = !self.streamed;
+        self.asked = !std::mem::take(&mut self.came);
         let begins = self.runs() || self.failed;
         if begins && !self.streamed {
             let (hushed, word) = (self.hushed || self.failed, self.word.take());
@@ -224,7 +226,7 @@ impl Measurement {
 
     /// Looks at a frame. Says channel, from 1, and ohms, if it was the last one that was needed.
     pub(super) fn frame(&mut self, frame: &[u8], count: impl Fn(usize) -> i32) -> Option<(u16, f64)> {
-        (self.streamed, self.asked) = (true, false);
+        (self.streamed, self.came) = (true, true);
         if !self.runs() {
             self.dirty = false;
             return None;

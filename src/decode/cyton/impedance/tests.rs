@@ -291,8 +291,10 @@ fn a_stream_that_goes_on_is_not_measured() {
         assert_eq!(deaf.decoder.hello(), [b"V", b"b"]);
     }
     deaf.pass(1);
-    deaf.decoder.end(&mut |_| {});
-    assert_eq!(deaf.decoder.hello().len(), 3);
+    for pieces in [3, 2] {
+        deaf.decoder.end(&mut |_| {});
+        assert_eq!(deaf.decoder.hello().len(), pieces);
+    }
 }
 
 #[test]
