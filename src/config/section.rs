@@ -81,7 +81,7 @@ pub struct Limits {
     #[schemars(range(min = 1))]
     pub families: usize,
     /// Bytes of series, keys and labels together, and of the text of a scrape: at least 1MiB. One source can take up to
-    /// three quarters of what others leave, here and of `families` and `series_per_family`.
+    /// three quarters of what others leave, here and of `series`, `families` and `series_per_family`.
     pub memory: Bytes,
     /// Bytes of one line, unless its source says otherwise.
     #[schemars(range(min = 64, max = 16_777_216))]

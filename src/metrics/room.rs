@@ -118,7 +118,7 @@ impl Room {
         let full = match standing {
             Standing::Health => return true,
             Standing::Measured => self.series - self.told >= limits.series,
-            Standing::Told => self.series >= limits.series,
+            Standing::Told => !is_fair(held, limits.series.saturating_sub(self.series)),
         };
         !full && held < limits.series_per_source && bytes <= self.left(limits, standing, source)
     }

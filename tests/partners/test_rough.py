@@ -324,7 +324,6 @@ TAGS = {
 }
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("kind", TAGS)
 def test_a_flood_of_long_lines_is_bounded_and_given_back(agent, kind):
     sources = [{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}]
