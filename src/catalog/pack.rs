@@ -443,6 +443,9 @@ metrics:
 ";
         let expected = "\
 p.yml:1:5: id: \"Lab\" is not in snake case: a-z, 0-9 and single _, from a letter on
+p.yml:5:11: metrics[0].name: \"_total\" belongs to the format; leave it away
+p.yml:6:11: metrics[0].help: the help ends in a full stop, which is added by itself
+p.yml:6:11: metrics[0].help: the help does not begin with a capital
 p.yml:7:5: metrics[0].knid: unknown key; did you mean \"kind\"?
 p.yml:10:11: metrics[1].kind: unknown value \"countr\"; did you mean \"counter\"?
   hint: one of counter, gauge, histogram
@@ -452,6 +455,7 @@ p.yml:19:14: metrics[3].buckets: the bounds do not ascend: 0.1 comes after 0.1
 p.yml:20:11: metrics[4].name: neural_delay_seconds is already declared by metrics[3]
 p.yml:23:13: metrics[4].labels: the label \"le\" is reserved
 p.yml:23:13: metrics[4].labels: the label \"job\" is reserved
+p.yml:27:11: metrics[5].unit: ratio do not add up, so they are no counter
 p.yml:28:14: metrics[5].buckets: unknown value \"latenzy\"; did you mean \"latency\"?
   hint: one of latency, duration, count
 p.yml:29:5: metrics[6]: the key \"name\" is missing
