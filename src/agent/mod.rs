@@ -302,7 +302,8 @@ impl Agent {
             let vitals = itself::vitals();
             self.hub.lock().registry.set_vitals(event.at, &vitals);
         }
-        if seconds % TRIM == TRIM - 1 {
+        // At once as well: what is free then is what later counts are held against.
+        if seconds.is_multiple_of(TRIM) {
             tokio::task::spawn_blocking(|| sys::give_memory_back(MUCH));
         }
         if seconds % KEEP == KEEP - 1 {
