@@ -391,12 +391,12 @@ fn the_health_of_sources_is_never_refused() {
 #[test]
 fn the_last_series_are_for_who_comes_next() {
     let (mut r, _) = registry(Limits { series: 100, series_per_source: 100, ..Limits::default() });
-    let mut flood = |name: &str| {
+    let flood = |name: &str| {
         let source = r.add_source(name);
         let told = |i: u32| Named::new(name, Kind::Gauge, &[("i", &i.to_string())]);
         (0..200).filter(|&i| told(i).fold(&mut r, source, 1, Change::Set(1.0)).is_ok()).count()
     };
-    assert_eq!(["a", "b", "c", "d"].map(|name| flood(name)), [75, 19, 5, 1]);
+    assert_eq!(["a", "b", "c", "d"].map(flood), [75, 19, 5, 1]);
 }
 
 #[test]
