@@ -44,6 +44,8 @@ pub(super) struct Family {
     index: HashTable<u32>,
     /// Slots in the order of their labels.
     order: Vec<u32>,
+    /// Whose series were counted last, and how many they are, until one comes, goes or changes hands.
+    counted: Option<(u32, usize)>,
     hasher: RandomState,
 }
 
@@ -73,6 +75,7 @@ impl Family {
             free: Vec::new(),
             index: HashTable::new(),
             order: Vec::new(),
+            counted: None,
             hasher,
         }
     }
@@ -144,6 +147,7 @@ impl Family {
             *place = Some(series);
         }
         self.order.insert(place, slot);
+        self.counted = None;
         let Self { index, slots, hasher, .. } = self;
         index.insert_unique(hash, slot, |&s| hash_in(slots, hasher, s));
         slot
@@ -156,6 +160,7 @@ impl Family {
         if doomed.is_empty() {
             return;
         }
+        self.counted = None;
         for &slot in &doomed {
             let Some(place) = self.slots.get_mut(slot as usize) else { continue };
             let Some(series) = place.take() else { continue };
@@ -213,9 +218,13 @@ impl Family {
         self.ladder = Some(ladder);
     }
 
-    /// How many of its series were brought by those for whom `of` says yes.
-    pub(super) fn count(&self, mut of: impl FnMut(u32) -> bool) -> usize {
-        self.slots.iter().flatten().filter(|s| of(s.owner)).count()
+    /// How many of its series were brought by a group of sources; `group` says of which one a source is. Who is refused
+    /// again and again costs one count.
+    pub(super) fn count(&mut self, ours: u32, group: impl Fn(u32) -> u32) -> usize {
+        let Self { slots, counted, .. } = self;
+        let known = counted.filter(|(whose, _)| *whose == ours);
+        let count = || slots.iter().flatten().filter(|s| group(s.owner) == ours).count();
+        counted.insert(known.unwrap_or_else(|| (ours, count()))).1
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Series> {
@@ -236,6 +245,7 @@ impl Family {
 
     /// Every series, to change it.
     pub(super) fn series_mut(&mut self) -> impl Iterator<Item = &mut Series> {
+        self.counted = None;
         self.slots.iter_mut().flatten()
     }
 

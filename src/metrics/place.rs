@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::family::{self, Family};
-use super::room::{Standing, is_fair};
+use super::room::{Room, Standing, is_fair};
 use super::series::{Ladder, Series, first_bytes};
 use super::{OVERFLOW, Registry, lawful, vitals};
 use crate::event::{Change, FaultKind, Kind, LABEL_SET_BYTES, SourceId, Spelled};
@@ -169,34 +169,19 @@ impl Registry {
         let (standing, name, ladder) = (family.standing, family.name.len(), family.ladder.clone());
         let new = self.new_series(ladder.as_ref(), name, labels, source).ok()?;
         let bytes = new.held + first_bytes(change, labels.len(), name);
-        let family = self.families.get(id as usize)?;
+        let Self { families, room, limits, .. } = self;
+        let family = families.get_mut(id as usize)?;
         // A family's first series is always admitted, or a configured metric could not be seen at all.
         let first = labels.is_empty() || (family.len() == 0 && family.metric.is_some());
         let admitted = first
-            || (self.has_place(family, source)
-                && self.room.has_series(&self.limits, standing, source.0, bytes));
-        let family = self.families.get_mut(id as usize)?;
+            || (room.has_series(limits, standing, source.0, bytes)
+                && has_place(family, limits.series_per_family, room, source.0));
         if !admitted {
             family.refused += 1;
             return self.overflow(id);
         }
-        self.room.take_series(standing, source.0, new.held);
+        room.take_series(standing, source.0, new.held);
         Some(family.insert(new))
-    }
-
-    /// Whether a family has a place for one more series of a source.
-    fn has_place(&self, family: &Family, source: SourceId) -> bool {
-        let most = self.limits.series_per_family;
-        let left = most.saturating_sub(family.len());
-        if family.standing == Standing::Health {
-            return true;
-        }
-        // Counted only where there is little left: before that, nobody can have too much.
-        let ours = || {
-            let group = self.room.group(source.0);
-            family.count(|owner| self.room.group(owner) == group)
-        };
-        left > 0 && (is_fair(family.len(), left) || is_fair(ours(), left))
     }
 
     /// A series with these labels, which nobody has yet, under a name of so many bytes.
@@ -285,6 +270,17 @@ impl Registry {
     pub(super) fn reserve(&mut self, name: &str, kind: Kind) {
         self.taken.extend(suffixes(kind).iter().map(|s| (format!("{name}{s}").into(), u32::MAX)));
     }
+}
+
+/// Whether a family of at most so many series has a place for one more of a source.
+fn has_place(family: &mut Family, most: usize, room: &Room, source: u32) -> bool {
+    let (held, left) = (family.len(), most.saturating_sub(family.len()));
+    if family.standing == Standing::Health {
+        return true;
+    }
+    // Counted only where there is little left: before that, nobody can have too much.
+    let mut ours = || family.count(room.group(source), |owner| room.group(owner));
+    left > 0 && (is_fair(held, left) || is_fair(ours(), left))
 }
 
 /// Whether a line of type `said` may move a metric of type `is`. Senders that do not say a type
