@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -103,7 +104,7 @@ impl Writer {
         });
         let own = writer.clone();
         std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
-            let end = own.write(file, &path);
+            let end = own.write(&file, &path);
             own.queue.lock().end = Some(end);
             own.ended.notify_all();
         })?;
@@ -149,8 +150,8 @@ impl Writer {
         }
     }
 
-    fn write(&self, mut file: File, path: &std::path::Path) -> io::Result<()> {
-        let mut end = file.seek(SeekFrom::End(0))?;
+    fn write(&self, file: &File, path: &std::path::Path) -> io::Result<()> {
+        let mut end = file.metadata()?.len();
         let mut bytes = Vec::new();
         let (mut failed, mut said) = (None, 0);
         loop {
@@ -166,7 +167,7 @@ impl Writer {
                 }
                 queue.finish
             };
-            let outcome = append(&mut file, &mut end, &mut bytes);
+            let outcome = append(file, &mut end, &mut bytes);
             self.queue.lock().taken = bytes.len();
             if bytes.capacity() > KEPT && bytes.is_empty() {
                 bytes = Vec::new();
@@ -213,10 +214,10 @@ impl Queue {
 
 /// Writes bytes behind `end`. If it fails, whole pieces that got through stay in the file and leave the buffer, and
 /// nothing else does.
-fn append(file: &mut File, end: &mut u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+fn append(file: &File, end: &mut u64, bytes: &mut Vec<u8>) -> io::Result<()> {
     let (mut done, mut outcome) = (0, Ok(()));
     while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match file.write(rest) {
+        match file.write_at(rest, *end + done as u64) {
             Ok(0) => outcome = Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => {
                 done += n;
@@ -231,9 +232,8 @@ fn append(file: &mut File, end: &mut u64, bytes: &mut Vec<u8>) -> io::Result<()>
     bytes.drain(..good);
     *end += good as u64;
     if outcome.is_err() {
-        // The rest of a piece that broke off must not stand before what is written next.
+        // Of a piece that broke off nothing stays, not even if nothing is written after it.
         file.set_len(*end)?;
-        file.seek(SeekFrom::Start(*end))?;
     }
     outcome
 }
