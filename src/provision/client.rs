@@ -17,6 +17,7 @@ use serde_json::Value;
 
 pub(super) use super::answer::Answer;
 use super::settings::Access;
+use crate::document::without_mark;
 use crate::quote::quote;
 use crate::secret::{Link, base64};
 
@@ -365,9 +366,12 @@ fn secret(file: &Path) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();
     std::fs::File::open(file)
-        .and_then(|file| file.take(SECRET).read_to_string(&mut text))
+        .and_then(|file| file.take(SECRET + 1).read_to_string(&mut text))
         .map_err(|why| format!("cannot read the secret in {}: {why}", file.display()))?;
-    let text = text.trim();
+    if text.len() as u64 > SECRET {
+        return Err(format!("the secret in {} has more than {SECRET} bytes", file.display()));
+    }
+    let text = without_mark(&text).trim();
     if text.is_empty() {
         Err(format!("the secret in {} is empty", file.display()))
     } else {
@@ -450,7 +454,7 @@ mod tests {
     async fn a_secret_that_a_server_repeats_is_not_told() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
-        std::fs::write(&file, "very\"secret\n").unwrap();
+        std::fs::write(&file, "\u{feff}very\"secret\n").unwrap();
         let basic = crate::secret::Basic { user: "me".to_owned(), password_file: file };
         let access = Access { basic: Some(basic), ..Access::default() };
         // What it says is plain text, JSON with the quote escaped, and the header itself: base64 of `me:very"secret`.
