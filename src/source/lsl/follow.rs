@@ -275,7 +275,7 @@ impl Following<'_> {
             Err(odd) => Some(odd).filter(|_| !text.is_empty()),
         };
         if let Some(odd) = odd.filter(|_| self.odd.as_ref() != Some(&short.uid)) {
-            tracing::warn!(source = self.of.feed.name(), %place, "the description of a stream is odd: {odd}");
+            say!(self.of.feed, warn, "the description of a stream is odd", %place, %odd);
             self.odd = Some(short.uid.clone());
         }
         match told {

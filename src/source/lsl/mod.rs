@@ -208,17 +208,17 @@ impl Watcher {
 
     /// Says in the log which expected streams came and went.
     fn say(&mut self) {
-        let (table, source) = (self.search.table(), self.feed.name());
+        let table = self.search.table();
         for stream in &self.settings.expect {
             let place = self.missing.iter().position(|missing| missing == stream);
             match place {
                 Some(place) if table.has(stream) => {
                     self.missing.swap_remove(place);
-                    tracing::info!(source, stream, "an expected stream is there");
+                    say!(self.feed, info, "an expected stream is there", stream);
                 }
                 None if !table.has(stream) && self.search.round() > ANSWERED => {
                     self.missing.push(stream.clone());
-                    tracing::warn!(source, stream, "an expected stream is not there");
+                    say!(self.feed, warn, "an expected stream is not there", stream);
                 }
                 _ => {}
             }
