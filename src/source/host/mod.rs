@@ -19,6 +19,7 @@ use super::aside::{Aside, Attempt, SHORTEST, USUAL};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
 use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
+use crate::quote::quote;
 use crate::setting::Span;
 
 /// How the machine is read.
@@ -132,7 +133,8 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
                     let places = stalled.join(", ");
                     tracing::warn!(
                         source = feed.name(),
-                        "the kernel does not answer for what is mounted at {places}"
+                        "the kernel does not answer for what is mounted at {}",
+                        quote(places)
                     );
                 }
                 *before = stalled;
