@@ -154,9 +154,9 @@ impl Board for Bitalino {
 
     fn overhear(&mut self, said: &[u8]) -> Overheard {
         let before = self.device();
-        let mut starts = false;
-        said.iter().for_each(|byte| starts |= self.told(*byte) == Told::Start);
-        Overheard { starts, changed: self.device() != before }
+        let mut heard = Overheard::default();
+        said.iter().for_each(|byte| heard.hear(self.told(*byte)));
+        Overheard { changed: self.device() != before, ..heard }
     }
 
     /// The version, the rate, and the channels.
@@ -194,6 +194,31 @@ mod tests {
         assert_eq!(board.piece(&frame, false), Piece::Frame(8));
         frame[3] ^= 0x10;
         assert_eq!(board.piece(&frame, false), Piece::Damaged);
+    }
+
+    #[test]
+    fn a_board_that_was_stopped_by_any_command_begins_anew() {
+        use crate::decode::{Decoder, board::Boards};
+        let frame = |number: u8| {
+            (0..16).map(|crc| [0, 0, 0, 0, 0, 0, 0, number << 4 | crc]).find(|frame| right(frame)).unwrap()
+        };
+        let frames: Vec<u8> = (0..10).flat_map(frame).collect();
+        for (stop, want) in [(&[0x00][..], 0), (&[0xFF], 0), (&[0xA3, 0x00], 6)] {
+            let mut decoder = Boards::new(Bitalino::new(Some(6), None));
+            let mut lost = 0;
+            let mut out = |body: crate::event::Body<'_>| {
+                if let crate::event::Body::Lost(told) = body {
+                    lost += told.packets;
+                }
+            };
+            decoder.overhear(&[0xFD], &mut out);
+            decoder.decode(&frames, &mut out);
+            // A board that streams looks at no start.
+            decoder.overhear(stop, &mut out);
+            decoder.overhear(&[0xFD], &mut out);
+            decoder.decode(&frames, &mut out);
+            assert_eq!(lost, want, "{stop:x?}");
+        }
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum Piece {
 pub struct Overheard {
     /// The stream starts with it.
     pub starts: bool,
+    /// The stream stops with it.
+    pub stops: bool,
     /// The board is set otherwise now.
     pub changed: bool,
 }
@@ -58,6 +60,14 @@ pub enum Told {
     Start,
     /// A stop.
     Stop,
+}
+
+impl Overheard {
+    /// Takes in what one more byte completes.
+    pub fn hear(&mut self, told: Told) {
+        self.starts |= told == Told::Start;
+        self.stops |= told == Told::Stop;
+    }
 }
 
 /// Whether what a board was told begins its stream anew, and its numbers with it.
@@ -143,7 +153,9 @@ pub trait Board: Send {
 
     /// Hears what a program told the device, as [`Decoder::overhear`] does.
     fn overhear(&mut self, said: &[u8]) -> Overheard {
-        Overheard { starts: super::starts(self.hello(), said), changed: false }
+        let stop = self.goodbye();
+        let stops = !stop.is_empty() && memchr::memmem::find(said, stop).is_some();
+        Overheard { starts: super::starts(self.hello(), said), stops, changed: false }
     }
 
     /// What it says in place of samples, as [`Decoder::excuse`] says.
@@ -472,9 +484,8 @@ impl<B: Board> Decoder for Boards<B> {
     }
 
     fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
-        let Overheard { starts, changed } = self.board.overhear(said);
-        let stop = self.board.goodbye();
-        self.stopped |= !stop.is_empty() && memchr::memmem::find(said, stop).is_some();
+        let Overheard { starts, stops, changed } = self.board.overhear(said);
+        self.stopped |= stops;
         if starts && std::mem::take(&mut self.stopped) {
             self.anew = ANEW;
         }

@@ -148,9 +148,9 @@ impl Board for Chords {
 
     fn overhear(&mut self, said: &[u8]) -> Overheard {
         let before = self.device();
-        let mut starts = false;
-        said.iter().for_each(|byte| starts |= self.told(*byte) == Told::Start);
-        Overheard { starts, changed: self.device() != before }
+        let mut heard = Overheard::default();
+        said.iter().for_each(|byte| heard.hear(self.told(*byte)));
+        Overheard { changed: self.device() != before, ..heard }
     }
 
     fn word(&mut self) -> Option<String> {

@@ -118,7 +118,7 @@ impl Board for Knight {
         let rest = all.len().saturating_sub(COMMAND);
         all.drain(..rest);
         self.said = all;
-        Overheard { starts: false, changed: self.gains != was }
+        Overheard { changed: self.gains != was, ..Overheard::default() }
     }
 
     fn end(&mut self) {

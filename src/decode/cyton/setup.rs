@@ -103,7 +103,7 @@ impl Setup {
     /// Hears what a program told the board.
     pub(super) fn overhear(&mut self, said: &[u8]) -> Overheard {
         let was = self.gains;
-        let mut starts = false;
+        let (mut starts, mut stops) = (false, false);
         for &byte in said {
             self.partial.push(byte);
             if self.partial.len() < length(&self.partial) {
@@ -111,11 +111,12 @@ impl Setup {
             }
             let command = std::mem::take(&mut self.partial);
             starts |= command == b"b";
+            stops |= command == b"s";
             self.command(&command);
             self.partial = command;
             self.partial.clear();
         }
-        Overheard { starts, changed: self.changed(was) }
+        Overheard { starts, stops, changed: self.changed(was) }
     }
 
     fn command(&mut self, command: &[u8]) {
