@@ -7,8 +7,6 @@ pub mod file;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
-#[cfg(target_env = "gnu")]
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -49,26 +47,27 @@ pub fn memory_info(socket: BorrowedFd<'_>) -> io::Result<MemoryInfo> {
     Ok(MemoryInfo { queued: words[0], receive_buffer: words[1], drops: words[8] })
 }
 
-/// Gives memory that was freed back to the system, if more than so many bytes were freed since it was last done: the
-/// allocator of glibc keeps what lies among pieces that are still used. Takes milliseconds, in which others may wait for
-/// memory. Says whether it was done.
-pub fn give_memory_back(worth: usize) -> bool {
+/// Bytes that the allocator has handed out and that were not freed. Nothing where it is not that of glibc.
+#[must_use]
+pub fn memory_in_use() -> Option<usize> {
     #[cfg(target_env = "gnu")]
     {
-        // What is given back counts as free for the allocator, too.
-        static LEAST: AtomicUsize = AtomicUsize::new(usize::MAX);
         // SAFETY: it only counts. Its numbers have 32 bits; `mallinfo2` is not in every glibc that we run on.
-        let free = || unsafe { libc::mallinfo() }.fordblks.cast_unsigned() as usize;
-        let now = free();
-        let least = LEAST.fetch_min(now, Ordering::Relaxed).min(now);
-        if now - least > worth {
-            // SAFETY: it may be called at any time by any thread, and touches free memory alone.
-            unsafe { libc::malloc_trim(0) };
-            LEAST.store(free(), Ordering::Relaxed);
-            return true;
-        }
+        let counted = unsafe { libc::mallinfo() };
+        return Some(counted.uordblks.cast_unsigned() as usize + counted.hblkhd.cast_unsigned() as usize);
     }
-    false
+    #[cfg(not(target_env = "gnu"))]
+    None
+}
+
+/// Gives memory that was freed back to the system: the allocator of glibc keeps what lies among pieces that are still
+/// used. Takes milliseconds, in which others may wait for memory.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it may be called at any time by any thread, and touches free memory alone.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// The descriptor of an open port, for the calls that its crate does not offer.

@@ -51,9 +51,8 @@ use web::Web;
 const GRACE: Duration = Duration::from_secs(5);
 /// Seconds between two looks at what the agent costs.
 const VITALS: u64 = 5;
-/// Seconds between two looks for memory that can be given back to the system, and the bytes that are worth it.
+/// Seconds between two looks for memory that can be given back to the system.
 const TRIM: u64 = 30;
-const MUCH: usize = 2 << 20;
 /// Seconds between two writes of what outlives a restart.
 const KEEP: u64 = 30;
 
@@ -302,9 +301,8 @@ impl Agent {
             let vitals = itself::vitals();
             self.hub.lock().registry.set_vitals(event.at, &vitals);
         }
-        // At once as well: what is free then is what later counts are held against.
-        if seconds.is_multiple_of(TRIM) {
-            tokio::task::spawn_blocking(|| sys::give_memory_back(MUCH));
+        if seconds % TRIM == TRIM - 1 {
+            tokio::task::spawn_blocking(itself::give_memory_back);
         }
         if seconds % KEEP == KEEP - 1 {
             self.keep();

@@ -49,11 +49,11 @@ impl Buffers {
     }
 
     fn put(&self, mut buffer: Vec<u8>) {
-        // What one large scrape took is given back when scrapes are small again.
-        let most = (2 * buffer.len()).max(SMALL);
+        // One large buffer is enough, and none is kept that is much larger than what scrapes are like now.
+        let (most, large) = ((2 * buffer.len()).max(SMALL), buffer.capacity() > SMALL);
         buffer.clear();
         let mut kept = self.0.lock();
-        kept.retain(|other| other.capacity() <= most);
+        kept.retain(|other| other.capacity() <= if large { SMALL } else { most });
         if kept.len() < KEPT && buffer.capacity() <= most {
             kept.push(buffer);
         }

@@ -1,6 +1,9 @@
 //! What the agent itself costs, as the kernel accounts it. Linux alone; zeros elsewhere.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::metrics::Vitals;
+use crate::sys;
 
 /// Clock ticks a second in `/proc`: fixed by the kernel's interface on every Linux platform.
 const TICKS: f64 = 100.0;
@@ -14,6 +17,34 @@ pub fn vitals() -> Vitals {
     let (stat, boot, limits) = (read("/proc/self/stat"), read("/proc/stat"), read("/proc/self/limits"));
     let open_files = std::fs::read_dir("/proc/self/fd").map_or(0, |d| d.count().saturating_sub(1));
     parse(&stat, &boot, &limits, i64::try_from(open_files).unwrap_or(i64::MAX))
+}
+
+/// Bytes in RAM that nobody uses and that are worth giving back.
+const IDLE: usize = 4 << 20;
+
+/// Gives memory that was freed back to the system, if much of it is in RAM. What could not be given back the last time is
+/// not tried again at once: it lies among pieces that are used, until those are freed as well.
+pub fn give_memory_back() {
+    static LEFT: AtomicUsize = AtomicUsize::new(0);
+    let idle = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        Some(anonymous(&statm).saturating_sub(sys::memory_in_use()?))
+    };
+    let Some(now) = idle() else { return };
+    let left = LEFT.load(Ordering::Relaxed);
+    if now > left.saturating_add(IDLE) {
+        sys::give_memory_back();
+        LEFT.store(idle().unwrap_or_default(), Ordering::Relaxed);
+    } else {
+        LEFT.store(left.min(now) / 2, Ordering::Relaxed);
+    }
+}
+
+/// Bytes in RAM that are of no file, of `/proc/self/statm` (proc(5)).
+fn anonymous(statm: &str) -> usize {
+    let mut pages = statm.split(' ').skip(1).map(|pages| pages.trim().parse::<usize>().unwrap_or_default());
+    let (resident, shared) = (pages.next().unwrap_or_default(), pages.next().unwrap_or_default());
+    resident.saturating_sub(shared) * usize::try_from(PAGE).unwrap_or_default()
 }
 
 /// `stat` is `/proc/self/stat`, `boot` is `/proc/stat`, `limits` is `/proc/self/limits` (proc(5)).
@@ -39,6 +70,12 @@ fn parse(stat: &str, boot: &str, limits: &str, open_files: i64) -> Vitals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_of_no_file_is_counted_in_bytes() {
+        assert_eq!(anonymous("9000 700 300 5 0 400 0\n"), 400 * 4096);
+        assert_eq!(anonymous(""), 0);
+    }
 
     #[test]
     fn a_captured_process() {
