@@ -54,7 +54,7 @@ pub fn memory_in_use() -> Option<usize> {
     {
         // SAFETY: it only counts. Its numbers have 32 bits; `mallinfo2` is not in every glibc that we run on.
         let counted = unsafe { libc::mallinfo() };
-        return Some(counted.uordblks.cast_unsigned() as usize + counted.hblkhd.cast_unsigned() as usize);
+        Some(counted.uordblks.cast_unsigned() as usize + counted.hblkhd.cast_unsigned() as usize)
     }
     #[cfg(not(target_env = "gnu"))]
     None
