@@ -33,6 +33,7 @@ pub static PAGE: Page = Page {
         &MARKERS,
         &RECONNECTS,
         &BACKLOG,
+        &BLOCKING,
         &OFFSET,
         &UNCERTAINTY,
         &RTT,
@@ -311,6 +312,14 @@ static BACKLOG: Metric = Metric {
     help: "Bytes that had come and were not read yet, at the last look",
     unit: Unit::Bytes,
     read: |event, row| gauge(event, row, |state| state.backlog.map(|bytes| bytes as f64)),
+    ..ENTRY
+};
+
+static BLOCKING: Metric = Metric {
+    name: "stream_blocking",
+    help: "Whether the outlet of a stream makes its program wait for each reader (liblsl's `transp_sync_blocking`): 1 if \
+           so, and its samples are read only where `read_blocking` says so",
+    read: |event, row| gauge(event, row, |state| state.blocking.map(f64::from)),
     ..ENTRY
 };
 

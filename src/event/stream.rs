@@ -82,6 +82,8 @@ pub struct StreamState<'a> {
     pub irregular: u64,
     /// Whether timestamps are in seconds. `None` until it is known, and of a stream without a rate.
     pub in_seconds: Option<bool>,
+    /// Whether its outlet makes its program wait for each reader. `None` if that was not asked.
+    pub blocking: Option<bool>,
     /// Timestamps that are before the one before.
     pub backward: u64,
     /// Values that were NaN or infinite.

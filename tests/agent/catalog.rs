@@ -291,6 +291,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
                 gaps: 3,
                 missing: 4,
                 in_seconds: Some(false),
+                blocking: Some(true),
                 irregular: 5,
                 backward: 6,
                 not_finite: 7,

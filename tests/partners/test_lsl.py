@@ -156,6 +156,23 @@ print("done", flush=True)
 sys.stdin.read()
 """
 
+# An outlet that waits for its readers, and what that costs its program.
+WAITS = r"""
+import sys, time
+import pylsl
+info = pylsl.StreamInfo("waits", "EEG", 1000, 500, "float32", "id-waits")
+outlet = pylsl.StreamOutlet(info, transport_flags=pylsl.transp_sync_blocking)
+print("ready", flush=True)
+value = [1.0] * 1000
+longest = 0.0
+for line in sys.stdin:
+    for _ in range(int(line)):
+        began = time.monotonic()
+        outlet.push_sample(value)
+        longest = max(longest, time.monotonic() - began)
+    print("%d %.3f" % (outlet.have_consumers(), longest), flush=True)
+"""
+
 # An inlet that opens the stream and never reads, with as little room as can be asked for.
 SLOW = r"""
 import sys
@@ -600,6 +617,53 @@ def test_what_is_odd_is_not_lost(agent, lab):
         assert of("ahead_samples_total", name) < 60, name
 
 
+def test_who_waits_for_its_readers_is_not_held_up(agent, lab):
+    waits = lab.start(WAITS, "", "ready")
+
+    def push(count: int) -> tuple[bool, float]:
+        waits.stdin.write(b"%d\n" % count)
+        waits.stdin.flush()
+        read, longest = lab.says(waits).split()
+        return read == "1", float(longest)
+
+    watch(agent, lab)
+    seen = agent.until(lambda s: s.value("neural_stream_blocking", stream="waits") == 1)
+    assert seen.value("neural_source_up", source="lsl/waits") == 1
+    assert seen.series("neural_stream_info", stream="waits", format="float32")
+    agent.process.send_signal(signal.SIGSTOP)
+    try:
+        # As much as no buffer of a socket holds.
+        read, longest = push(10_000)
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    assert not read and longest < 1, longest
+    seen = agent.scrape()
+    assert not seen.series("neural_device_samples_total", device="lsl/waits")
+    assert agent.told().count("makes its program wait for each reader") == 1
+    agent.stop()
+    # Who is asked to reads it.
+    watch(agent, lab, read_blocking=True)
+    agent.until(lambda s: s.value("neural_stream_blocking", stream="waits") == 1)
+    wait_until(lambda: push(1)[0], 20)
+    push(500)
+    seen = agent.until(lambda s: samples(s, "waits") >= 500)
+    whole(seen, "waits")
+
+
+def test_an_outlet_that_copies_is_read(agent, lab):
+    outlet = lab.outlet(name="EEG", forever=True)
+    watch(agent, lab)
+    seen = agent.until(lambda s: samples(s, "EEG") > 100 and s.series("neural_stream_blocking", stream="EEG"))
+    assert seen.value("neural_stream_blocking", stream="EEG") == 0
+    # It was asked beside its reader: that costs its program nothing, and its reader no sample.
+    ticks = lambda: sum(map(int, open(f"/proc/{outlet.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+    before = ticks()
+    time.sleep(2)
+    assert ticks() - before < os.sysconf("SC_CLK_TCK"), "a thread of its program goes round"
+    later = agent.until(lambda s: samples(s, "EEG") > samples(seen, "EEG") + 200)
+    whole(later, "EEG")
+
+
 def test_an_outlet_is_killed_and_comes_back(agent, lab):
     watch(agent, lab, expect=["EEG"])
     missing = agent.until(lambda s: s.series("neural_stream_present", stream="EEG"))
@@ -631,7 +695,8 @@ def test_a_refusal_is_no_return(agent, lab, liar):
     # Somebody listens where the stream was, and does not have it.
     first.answer = b"LSL/110 404 Not found\r\n\r\n"
     first.hang_up()
-    wait_until(lambda: first.closed >= 2, what="a refusal")
+    # What asked whether it waits for readers, what read, and what was refused.
+    wait_until(lambda: first.closed >= 3, what="a refusal")
     first.close()
     second = liar("EEG")
     second.answer = second.greeting() + second.patterns() + 2 * sample

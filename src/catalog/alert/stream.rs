@@ -40,6 +40,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &SAME_NAME,
         &SAME_ID,
         &REFUSED,
+        &BLOCKING,
     ],
 };
 
@@ -362,6 +363,30 @@ static WRONG_UNIT: Alert = Alert {
         "1",
     ),
     quiet: Case::quiet(10, &[("neural_stream_wrong_unit{source='lsl',stream='EEG',machine=''}", "0x15")]),
+    ..Alert::BLANK
+};
+
+static BLOCKING: Alert = Alert {
+    name: "NeuralStreamBlocking",
+    level: Level::new(Severity::Low, Priority::P3, 60, "neural_stream_blocking == 1"),
+    summary: "The outlet of {{ $labels.stream }} waits for its readers, seen from {{ $labels.instance }}",
+    description: "Its program stands still while one of its readers does. Its samples are read only where `read_blocking` says so.",
+    meaning: "The program made its outlet with `transp_sync_blocking`: a push writes to each reader and waits until all took it, for up to ten seconds. A recorder or viewer that hangs holds up acquisition, and so would the agent when its machine is busy. So the agent looks whether the stream is there and asks for its time, and reads no samples unless it is told to.",
+    immediate: &["See who reads the stream: each of them can hold it up."],
+    short_term: &[
+        "Make the outlet without the flag, if the program can afford a copy of each sample.",
+        "Or let the agent read it, with `read_blocking: true`, on a machine that is never too busy.",
+    ],
+    long_term: &[],
+    queries: &["neural_stream_blocking"],
+    related: &["NeuralStreamBacklog", "NeuralStreamStalled"],
+    fires: Case::fires(
+        10,
+        &[("neural_stream_blocking{source='lsl',stream='EEG',machine=''}", "0x3 1x12")],
+        &[("source", "lsl"), ("stream", "EEG")],
+        "1",
+    ),
+    quiet: Case::quiet(10, &[("neural_stream_blocking{source='lsl',stream='EEG',machine=''}", "0x15")]),
     ..Alert::BLANK
 };
 

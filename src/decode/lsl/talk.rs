@@ -81,6 +81,31 @@ pub fn ask_samples(info: &Info, buffer: u32) -> Vec<u8> {
     .into_bytes()
 }
 
+/// What is sent to learn whether an outlet makes its program wait for each reader. Such an outlet of liblsl (1.18:
+/// `transp_sync_blocking`) writes what it has in memory and cannot speak protocol 1.00, which this asks for by claiming
+/// other floats. There is nothing else on the wire that tells it from others. An ordinary outlet has one more reader for
+/// a moment, so this asks for as much room as readers do: with room for one sample alone, liblsl's queue
+/// (`consumer_queue.h`) does not find it full, and its program gets stuck.
+#[must_use]
+pub fn ask_blocking(uid: &str) -> Vec<u8> {
+    format!(
+        "LSL:streamfeed/110 {uid}\r\nNative-Byte-Order: 1234\r\nEndian-Performance: 0\r\nHas-IEEE754-Floats: 0\r\n\
+         Supports-Subnormals: 1\r\nData-Protocol-Version: 110\r\nMax-Buffer-Length: 500\r\nMax-Chunk-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Whether the beginning of an answer to [`ask_blocking`] says that the outlet waits for readers. Others may not speak
+/// protocol 1.00 either, so the outlet has to say so. `None` if it is no answer.
+#[must_use]
+pub fn blocking(answer: &[u8]) -> Option<bool> {
+    let refused = status(answer)? == OTHER_VERSION;
+    Some(refused && memchr::memmem::find(answer, b"Synchronous outlet").is_some())
+}
+
+/// The status of an answer of who speaks other versions.
+const OTHER_VERSION: u16 = 505;
+
 /// The status of an answer that samples follow.
 pub const FOUND: u16 = 200;
 
@@ -137,6 +162,10 @@ mod tests {
         let asked = String::from_utf8(ask_samples(&info, 500)).unwrap();
         assert!(asked.starts_with(&format!("LSL:streamfeed/110 {}\r\n", info.uid)), "{asked}");
         assert!(asked.contains("\r\nValue-Size: 4\r\n") && asked.ends_with("\r\n\r\n"), "{asked}");
+        assert!(ask_blocking("u").starts_with(b"LSL:streamfeed/110 u\r\n"));
+        assert_eq!(blocking(b"LSL/110 505 Synchronous outlet requires data protocol 1.10"), Some(true));
+        assert_eq!(blocking(b"LSL/110 505 Version not supported"), Some(false));
+        assert_eq!((blocking(b"LSL/110 200 OK\r\n"), blocking(b"")), (Some(false), None));
         let of = |answer: &[u8]| status(answer);
         assert_eq!((of(b"LSL/110 404 Not found"), of(b"LSL/110 200 OK\r\nUID: x")), (Some(404), Some(200)));
         assert_eq!(

@@ -58,6 +58,7 @@ pub(super) struct Follower {
     pub(super) stream: String,
     pub(super) host: String,
     pub(super) mode: Mode,
+    pub(super) read_blocking: bool,
     pub(super) signal: quality::Settings,
     pub(super) target: watch::Receiver<Option<Arc<Target>>>,
     pub(super) life: Arc<Life>,
@@ -75,6 +76,7 @@ impl Follower {
             ages: Vec::with_capacity(AGES),
             known: Known::default(),
             seen: None,
+            blocking: None,
             odd: None,
             up: false,
             clock: &clock,
@@ -103,6 +105,8 @@ struct Following<'c> {
     known: Known,
     /// The start of the stream that was met last.
     seen: Option<String>,
+    /// The start of the stream whose outlet was asked whether it waits for readers, and whether it does.
+    blocking: Option<(String, bool)>,
     /// The start of the stream of whose full description it was told what is odd.
     odd: Option<String>,
     up: bool,
@@ -124,19 +128,22 @@ impl Following<'_> {
             #[expect(clippy::disallowed_methods, reason = "how long a connection lasts is measured here")]
             let began = Instant::now();
             match self.of.mode {
-                Mode::Full => drop(self.connect(&target, None).await),
-                Mode::Decimate => {
+                Mode::Full if !self.is_left_alone(&target) => drop(self.connect(&target, None).await),
+                Mode::Decimate if !self.is_left_alone(&target) => {
                     if self.connect(&target, Some(began + LOOK.0)).await {
                         self.stand(&target, Some(began + LOOK.1)).await;
                         continue;
                     }
                 }
-                Mode::Presence | Mode::Markers => {
+                _ => {
                     let again = self.go_up(&target);
                     self.tell(None, again.into(), None);
                     self.stand(&target, None).await;
                     continue;
                 }
+            }
+            if self.is_left_alone(&target) {
+                continue;
             }
             self.go_down();
             if began.elapsed() > GOOD {
@@ -151,6 +158,31 @@ impl Following<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the outlet is one that waits for readers, and should not have to wait for this one.
+    fn is_left_alone(&self, target: &Target) -> bool {
+        let waits = self.blocking.as_ref().is_some_and(|(uid, waits)| *waits && *uid == target.info.uid);
+        waits && !self.of.read_blocking
+    }
+
+    /// Asks the outlet, once for each start, whether it waits for readers.
+    async fn ask_blocking(&mut self, place: SocketAddr, info: &Info) {
+        let known = self.blocking.as_ref().is_some_and(|(uid, _)| *uid == info.uid);
+        // It copies texts, and cannot wait for who speaks protocol 1.00.
+        if known || info.format.size() == 0 || info.version < 110 {
+            return;
+        }
+        let Some(waits) = probe::blocking(place, &info.uid).await else { return };
+        if waits {
+            let read = if self.of.read_blocking {
+                "its samples are read, as `read_blocking` says"
+            } else {
+                "it is watched without its samples; `read_blocking: true` reads them"
+            };
+            say!(self.of.feed, warn, "the outlet makes its program wait for each reader: {read}", %place);
+        }
+        self.blocking = Some((info.uid.clone(), waits));
     }
 
     fn name(&self) -> StreamName<'_> {
@@ -351,7 +383,15 @@ impl Following<'_> {
                     self.of.life.live();
                     let bytes = buffer.get(..count).unwrap_or_default();
                     let first = !std::mem::replace(&mut met, true);
-                    if first && talk::status(bytes).is_none_or(|status| status == talk::FOUND) {
+                    let status = talk::status(bytes);
+                    if first && status.is_none_or(|status| status == talk::FOUND) {
+                        // After the greeting: a program that waits for readers has one that reads all.
+                        if let Some(place) = target.data().filter(|_| status.is_some()) {
+                            self.ask_blocking(place, info).await;
+                        }
+                        if self.is_left_alone(target) {
+                            break false;
+                        }
                         let again = self.go_up(target);
                         self.tell(None, again.into(), None);
                     }
@@ -446,6 +486,7 @@ impl Following<'_> {
             gaps: grown(|known| known.stamps.gaps),
             missing: grown(|known| known.stamps.missing),
             in_seconds: self.known.stamps.in_seconds(),
+            blocking: self.blocking.as_ref().map(|(_, waits)| *waits),
             irregular: grown(|known| known.stamps.irregular),
             backward: grown(|known| known.stamps.backward),
             not_finite: grown(|known| known.not_finite),

@@ -313,6 +313,7 @@ impl Watcher {
             stream: stream.clone(),
             host: host.clone(),
             mode,
+            read_blocking: self.settings.read_blocking,
             signal: self.settings.signal,
             target: receiver,
             life: life.clone(),

@@ -1,11 +1,13 @@
-//! Asks the sender of a stream what time it is, in bursts of which the quickest answer counts.
+//! Asks the sender of a stream what time it is, in bursts of which the quickest answer counts, and whether it waits for
+//! its readers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -18,6 +20,21 @@ const BURST: u32 = 8;
 const WAIT: Duration = Duration::from_millis(128);
 /// Between two questions of a burst.
 const APART: Duration = Duration::from_millis(16);
+
+/// How long an outlet may take to say whether it waits for readers.
+const ASKING: Duration = Duration::from_secs(1);
+
+/// Whether the outlet makes its program wait for each reader. `None` if it does not say.
+pub(super) async fn blocking(place: SocketAddr, uid: &str) -> Option<bool> {
+    let ask = async {
+        let mut peer = TcpStream::connect(place).await.ok()?;
+        peer.write_all(&talk::ask_blocking(uid)).await.ok()?;
+        let mut answer = [0; 128];
+        let count = peer.read(&mut answer).await.ok()?;
+        talk::blocking(answer.get(..count)?)
+    };
+    timeout(ASKING, ask).await.ok().flatten()
+}
 
 /// This machine's clock as senders have theirs: `CLOCK_MONOTONIC`, seconds.
 pub(super) fn clock() -> f64 {

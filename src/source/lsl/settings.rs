@@ -22,6 +22,10 @@ pub struct Settings {
     pub streams: Vec<Wanted>,
     /// How closely streams are followed.
     pub mode: Mode,
+    /// Whether samples are read of streams whose outlet makes its program wait for each reader, too (liblsl's
+    /// `transp_sync_blocking`, known from 1.18 on): when the agent stands still, that program does. Without this it is
+    /// looked whether such a stream is there, and what its clock shows.
+    pub read_blocking: bool,
     /// Names of streams that should be there.
     pub expect: Vec<String>,
     /// How the signal of a stream is judged.
@@ -37,6 +41,7 @@ impl Default for Settings {
             session: "default".to_owned(),
             streams: Vec::new(),
             mode: Mode::default(),
+            read_blocking: false,
             expect: Vec::new(),
             signal: quality::Settings::default(),
         }
