@@ -5,10 +5,10 @@
 use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::openmetrics::Dialect;
 
-mod scraped;
+mod exposed;
 
 fuzz_target!(|text: &[u8]| {
-    let hub = scraped::hub();
-    scraped::expose(&hub, text, Dialect::Classic);
-    scraped::readable(&hub);
+    let hub = exposed::hub();
+    exposed::expose(&hub, text, Dialect::Classic);
+    exposed::readable(&hub);
 });

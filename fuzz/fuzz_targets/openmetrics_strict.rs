@@ -6,13 +6,13 @@
 use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::openmetrics::{Dialect, judge, parse};
 
-mod scraped;
+mod exposed;
 
 fuzz_target!(|text: &[u8]| {
     if judge(text).is_ok() {
         assert!(parse(text, Dialect::OpenMetrics, usize::MAX).is_ok());
     }
-    let hub = scraped::hub();
-    scraped::expose(&hub, text, Dialect::OpenMetrics);
-    scraped::readable(&hub);
+    let hub = exposed::hub();
+    exposed::expose(&hub, text, Dialect::OpenMetrics);
+    exposed::readable(&hub);
 });

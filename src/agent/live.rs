@@ -305,7 +305,7 @@ fn port(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
             let busy = holders(&roots, &node.path);
             match busy.is_empty() {
                 true => Finding::new(path, node.path.display(), Verdict::Ok, "may be opened"),
-                false if running && busy.iter().all(|holder| holder.command.starts_with("neural-export")) => {
+                false if running && busy.iter().all(|holder| holder.command == own_name()) => {
                     Finding::new(path, node.path.display(), Verdict::Ok, "a running neural-exporter has it")
                 }
                 false => {
@@ -327,6 +327,11 @@ fn port(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
         });
     }
     found
+}
+
+/// The name of this program, as the kernel has it.
+fn own_name() -> String {
+    std::fs::read_to_string("/proc/self/comm").map(|name| name.trim_end().to_owned()).unwrap_or_default()
 }
 
 /// The servers that are pushed to: each is read, none is written.

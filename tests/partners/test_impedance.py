@@ -10,8 +10,8 @@ import pytest
 from conftest import wait_until
 from test_simulate import simulate  # noqa: F401  a fixture
 
-# Bytes that the agent writes so that a Cyton streams: stop, the question for its firmware, start.
-BARE = 3
+# Bytes that the agent writes so that a Cyton streams: stop, the questions for its firmware and its registers, start.
+BARE = 4
 
 
 def configure(agent, board, device: str, **settings) -> None:
@@ -72,5 +72,5 @@ def test_never_writes_nothing_but_a_question_start_and_stop(agent, simulate):  #
     wait_until(lambda: samples() > 500, 60, "the stream")
     agent.stop()
     ledger = board.ledger()
-    # `s`, `V` and `b`, and `s` at the end; no `d`, `x` or `z`, which would be answered too.
-    assert ledger["answers"] == 1 and ledger["heard_bytes"] == BARE + 1, ledger
+    # `s`, `V`, `?` and `b`, and `s` at the end; no `d`, `x` or `z`, which would be answered too.
+    assert ledger["answers"] == 2 and ledger["heard_bytes"] == BARE + 1, ledger
