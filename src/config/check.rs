@@ -385,9 +385,11 @@ impl Check<'_> {
                     self.span(&path.key(key), INTERVAL);
                 }
                 self.url(&path.key("url"));
+                // A target that takes longer than that is one that is never done, as Prometheus has it.
                 let (interval, timeout) = (path.key("interval"), path.key("timeout"));
-                if let (Some(interval), Some(limit)) =
-                    (self.document.part::<Span>(&interval), self.document.part::<Span>(&timeout))
+                if kind == "scrape"
+                    && let Some(interval) = self.document.part::<Span>(&interval)
+                    && let Some(limit) = self.document.part::<Span>(&timeout)
                     && limit > interval
                 {
                     let message = format!("{limit} is longer than the interval, {interval}");

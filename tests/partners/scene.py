@@ -104,11 +104,13 @@ class Scene:
         self.zmq = free_port()
         self.rhx, self.gui, self.plugin = Rhx(RATE), Gui(RATE), Plugin(self.zmq, samples=40, rate=RATE)
         vllm = os.path.join(os.path.dirname(__file__), "../fixtures/engines/vllm.in")
+        (self.make("prom") / "electrodes.prom").write_text("electrode_changes 3\n")
         self.agent.configure(
             [
                 {"jsonl": {"name": "pipelines", "listen": f"unix:{folder}/events.sock"}},
                 {"statsd": {"name": "services", "listen": f"udp://127.0.0.1:{self.statsd}"}},
                 {"host": {"interval": "1s"}},
+                {"textfile": {"name": "files", "directory": str(folder / "prom"), "interval": "1s"}},
                 {"process": {"interval": "1s", "scan": "1s", "groups": [{"name": "tests", "command": "pytest"}]}},
                 {"serial": {"name": "cyton", "port": f"{folder}/cyton", "protocol": "cyton"}},
                 {"serial": {"name": "daisy", "port": f"{folder}/daisy", "protocol": "daisy", "tap": f"{folder}/tap"}},
