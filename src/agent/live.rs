@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{files, place};
 use crate::config::{Config, Serial, Source, plain};
@@ -96,6 +97,10 @@ pub async fn look(config: &Config) -> Vec<Finding> {
                 found.push(Finding::new(&path, &of.name, verdict, message));
             }
             Source::Textfile(of) => found.push(readable(&path, &of.directory)),
+            Source::Replay(of) => found.push(match std::fs::metadata(&of.file) {
+                Ok(_) => Finding::new(&path, of.file.display(), Verdict::Ok, "is there"),
+                Err(why) => Finding::new(&path, of.file.display(), Verdict::Failed, plain(&why)),
+            }),
             Source::Exec(of) => {
                 found.extend(of.command.expose().first().map(|program| command(&path, program)));
             }
@@ -139,13 +144,15 @@ async fn answers(at: std::net::SocketAddr) -> bool {
         ip if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let url = format!("http://{}/-/healthy", std::net::SocketAddr::new(ip, at.port()));
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
-    let Ok(client) = client else { return false };
-    match client.get(url).send().await {
-        Ok(answer) => answer.text().await.is_ok_and(|text| text == crate::http::HEALTHY),
-        Err(_) => false,
-    }
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect((ip, at.port())).await?;
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer).await?;
+        Ok::<_, io::Error>(answer)
+    };
+    let answer = tokio::time::timeout(PATIENCE, ask).await;
+    matches!(answer, Ok(Ok(answer)) if answer.ends_with(crate::http::HEALTHY.as_bytes()))
 }
 
 fn who_has(why: &io::Error, kind: char, port: u16) -> String {

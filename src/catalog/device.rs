@@ -96,10 +96,12 @@ pub static LOST: Metric = Metric {
     name: "device_lost_packets",
     help: "Packets that are missing, by the device's counter and, where it hides some, by time: a pause in which the \
            counter may have gone round, held against the rate that was measured before or after it and never against \
-           the nominal one; a counter that begins anew after a start is no loss",
+           the nominal one; a counter that begins anew after a start is no loss. Absent where the device tells \
+           neither numbers nor times: its loss is seen as a low rate",
     on: &[Topic::Device, Topic::Lost, Topic::Hidden],
     read: |event, row| {
         let by = match event.body {
+            Body::Device(device) if !device.tells_loss() => return,
             Body::Lost(lost) => lost.packets.into(),
             Body::Hidden(hidden) => hidden.packets as f64,
             _ => 0.0,
@@ -115,6 +117,7 @@ static GAPS: Metric = Metric {
     on: &[Topic::Device, Topic::Lost, Topic::Hidden],
     read: |event, row| {
         let gap = match event.body {
+            Body::Device(device) if !device.tells_loss() => return,
             Body::Lost(_) => true,
             Body::Hidden(hidden) => hidden.unseen,
             _ => false,

@@ -107,7 +107,7 @@ static FAULT_BYTES: Metric = Metric {
 
 static SHED: Metric = Metric {
     name: "source_shed",
-    help: "Events dropped on purpose because the source was over its configured rate",
+    help: "Events dropped on purpose: the source was over its configured rate, or a mapping rule drops them",
     kind: Kind::Counter,
     on: &[Topic::Link, Topic::Shed],
     read: |event, row| match event.body {

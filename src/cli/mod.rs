@@ -59,7 +59,7 @@ Exit codes: 0 fine, also if nothing was found; 1 failed while running; 2 bad usa
 
 /// Health of neural pipelines and acquisition devices as OpenMetrics.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = AFTER, max_term_width = 100)]
+#[command(version, about, after_help = AFTER, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -76,7 +76,7 @@ enum Command {
     /// Run the agent on its defaults with a simulated pipeline and a simulated Cyton.
     Demo {
         /// Where /metrics is served; if left away, on a port that is free.
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true)]
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true, value_parser = run::address)]
         listen: std::net::SocketAddr,
         /// Stop after so many seconds.
         #[arg(long, value_name = "SECONDS")]

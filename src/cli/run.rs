@@ -133,6 +133,14 @@ fn addresses(text: &str) -> Result<Vec<Address>, String> {
     Ok(std::iter::once(all).chain(six).map(Address::Tcp).collect())
 }
 
+/// The one address of a text that is read as `--listen` is.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    match addresses(text)?.into_iter().next() {
+        Some(Address::Tcp(address)) => Ok(address),
+        _ => Err(format!("\"{text}\" is not an address with a port; write it like 127.0.0.1:9612")),
+    }
+}
+
 /// The file that was named, there or in the environment, or the usual one if it is there. A variable that is empty is
 /// as good as none.
 pub(super) fn chosen(args: &FileArgs) -> Option<PathBuf> {

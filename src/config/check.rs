@@ -328,7 +328,6 @@ impl Check<'_> {
                     }
                 }
             }
-            Source::Replay(of) => self.file(&path.key("file"), &of.file),
             Source::Scrape(of) => {
                 let mut settled = of.clone();
                 for file in settled.paths() {
@@ -345,16 +344,6 @@ impl Check<'_> {
         }
     }
 
-    /// A file that must be there.
-    fn file(&mut self, path: &Path, file: &std::path::Path) {
-        let Some(folder) = self.folder else { return };
-        if let Err(why) = std::fs::metadata(folder.join(file)) {
-            self.wrong(
-                path,
-                format!("cannot read the file {}: {}", folder.join(file).display(), plain(&why)),
-            );
-        }
-    }
 
     fn provision(&mut self) {
         let targets = Path::from("provision").key("targets");

@@ -21,6 +21,7 @@ use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
 use crate::provision;
 use crate::render::{self, Alerts};
+use crate::secret::Link;
 use crate::sys::file;
 
 pub use check::FORMATS;
@@ -135,10 +136,10 @@ impl Config {
         });
         settings.targets = targets.collect();
         let grafana = self.provision.targets.iter().find_map(|target| match target {
-            provision::Target::Grafana(of) => Some(of.url.clone()),
+            provision::Target::Grafana(of) => Some(people(&of.url)),
             _ => None,
         });
-        settings.alerts.grafana = settings.alerts.grafana.or(grafana);
+        settings.alerts.grafana = settings.alerts.grafana.as_ref().map(people).or(grafana);
         settings
     }
 
@@ -152,6 +153,15 @@ impl Config {
         }
         self.folder = folder.to_owned();
     }
+}
+
+/// The address that people follow to a server: without the user and password that the agent has.
+fn people(url: &Link) -> Link {
+    let Ok(mut parsed) = url.expose().parse::<reqwest::Url>() else { return url.veiled() };
+    // Only addresses that cannot have a user refuse to be without one.
+    let _ = (parsed.set_username(""), parsed.set_password(None));
+    let text = parsed.to_string();
+    text.trim_end_matches('/').into()
 }
 
 /// Reads a configuration from `text`; `file` is how problems call it. Paths stay as they are.

@@ -238,6 +238,17 @@ sources:
 }
 
 #[test]
+fn links_for_people_have_no_password() {
+    let text = "provision: {targets: [{grafana: {url: 'http://admin:hunter2@grafana:3000'}}]}\n";
+    let shown = |text: &str| {
+        let config = parse("f", text).unwrap();
+        config.settings().alerts.grafana.unwrap().expose().to_owned()
+    };
+    assert_eq!(shown(text), "http://grafana:3000");
+    assert_eq!(shown("alerts: {grafana: 'https://a:b@g/sub/'}\n"), "https://g/sub");
+}
+
+#[test]
 fn one_or_many_addresses() {
     let config =
         parse("f", "listen: [127.0.0.1:1, systemd]\nsources:\n- statsd: {listen: unixgram:/x}\n").unwrap();

@@ -22,6 +22,15 @@ pub struct Device {
     pub rails: Rails,
 }
 
+impl Device {
+    /// Whether anything the device sends tells what is missing. Of one that sends neither numbers nor times, a count of
+    /// lost packets would be an invented zero.
+    #[must_use]
+    pub fn tells_loss(&self) -> bool {
+        self.modulus > 0 || !matches!(self.protocol, "generic" | "openbci_gui" | "spikerbox" | "thinkgear")
+    }
+}
+
 /// The lowest and the highest value that a device's converter can give, as volts or counts. A sample that
 /// reads one of them says that the signal is there or beyond.
 #[derive(Clone, Copy, Debug, PartialEq)]

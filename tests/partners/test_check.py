@@ -119,6 +119,19 @@ def test_what_is_not_there_is_named_with_what_to_do(agent):
     assert code == 1 and "FAILED" in out and "that the configuration names cannot be used" in err, (out, err)
 
 
+def test_an_agent_that_runs_is_known_as_one(agent):
+    agent.configure([])
+    agent.start()
+    code, found = live(agent)
+    assert code == 0 and found["listen", f"127.0.0.1:{agent.port}"][1] == "a running neural-exporter serves it", found
+
+
+def test_options_before_a_command_are_not_lost(agent):
+    agent.configure([])
+    done = subprocess.run([str(PROGRAM), "--config", "/none.yml", "check"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and "cannot be used with" in done.stderr, done
+
+
 def test_mistakes_as_json(agent):
     agent.file.write_text("listen: []\nsources: [{statsd: {listen: [], mapping: none.yml}}]\n")
     code, out, err = check(agent, "--output", "json")

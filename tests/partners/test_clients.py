@@ -176,3 +176,5 @@ def test_a_mapping_file_names_and_labels(agent):
         found = [s for s in seen.series("lab_stage_latency_seconds_bucket", **of) if float(s.labels["le"]) == float(le)]
         assert [s.value for s in found] == [count], (le, found)
     assert not [name for name in seen.samples if name.startswith(("noise", "dropped"))]
+    # What a rule drops is dropped on purpose, and counted as that.
+    assert seen.account("mapped") == {"events": 4, "faults": 0, "shed": 1, "drops": 0}, seen.account("mapped")

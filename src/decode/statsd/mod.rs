@@ -207,7 +207,12 @@ impl Parser {
         let (values, tail) = around(text, bar).ok_or(FaultKind::Syntax)?;
         let tail = self.tail(name, tail)?;
         let scale = if mapper.decides() { self.verdict(name, tail.kind, mapper) } else { Some(1.0) };
-        let Some(scale) = scale else { return Ok(tail.again) };
+        let Some(scale) = scale else {
+            // Each value is an event, and one that a rule drops is dropped on purpose.
+            let values = 1 + values.iter().filter(|byte| **byte == b':' && tail.kind != Type::Set).count();
+            out(Body::Shed(values as u64));
+            return Ok(tail.again);
+        };
         let name_ends = PREFIX + name.len();
         let series = Spelling { key: &self.key, name_ends, kind: tail.kind, styles: self.styles, mapper };
         let absolute = self.absolute;
