@@ -40,6 +40,7 @@ fn told(mut stream: impl Decoder, pieces: &[&[u8]]) -> (Vec<String>, u64) {
             Body::Samples(samples) => samples.bytes,
             Body::Fault(fault) => fault.bytes,
             Body::Answer(answer) => answer.bytes,
+            Body::Aside(aside) => aside.bytes,
             _ => 0,
         };
         all.push(format!("{body:?}"));
