@@ -344,7 +344,6 @@ impl Check<'_> {
         }
     }
 
-
     fn provision(&mut self) {
         let targets = Path::from("provision").key("targets");
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
