@@ -18,7 +18,7 @@
 //! | 3 | [`hub`]: the one place where events are folded |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured |
-//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`file`], [`sys`] |
+//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`mod@file`], [`sys`] |
 
 pub mod agent;
 pub mod analysis;

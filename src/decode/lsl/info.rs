@@ -155,7 +155,7 @@ impl Channel {
 
 impl Info {
     /// Reads a description, short or full. What is odd in it is kept as far as it can be read, and told in
-    /// [`odd`](Self::odd).
+    /// `odd`.
     ///
     /// # Errors
     /// What is wrong with it, if it says too little to follow the stream.
