@@ -247,7 +247,8 @@ def test_the_agents_figures_are_those_of_the_ledgers(agent, simulate):
         lost = seen.value("neural_device_lost_packets_total", device=name)
         gaps = seen.value("neural_device_gaps_total", device=name)
         if modulus == 0:
-            assert (lost, gaps) == (0, 0), name
+            # Nothing that it sends tells what is missing.
+            assert not seen.series("neural_device_lost_packets_total", device=name), name
         elif lost == ledger["lost"]:
             assert gaps == ledger["gaps"], (name, gaps, ledger)
         else:
