@@ -13,9 +13,11 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{files, place};
-use crate::config::{Config, Serial, Source, plain};
-use crate::listen::{Address, Listen};
+use crate::config::{Config, Serial, Source};
+use crate::listen::{Address, Bytes, Listen};
 use crate::provision::{self, Bundle, Deed, How, Run};
+use crate::quote::plain;
+use crate::source::kind::Context;
 use crate::source::scrape::Scrape;
 use crate::source::socket;
 use crate::source::usb::{Missing, Roots, holders, listed, may_open, not_permitted};
@@ -166,16 +168,10 @@ fn who_has(why: &io::Error, kind: char, port: u16) -> String {
 
 /// Where a source listens, and what the kernel grants it.
 fn sockets(path: &str, source: &Source, running: bool, found: &mut Vec<Finding>) {
-    let default = [Listen::Unix(place::events_socket())];
-    let (listens, group, buffer) = match source {
-        Source::Jsonl(of) if of.listen.is_empty() => {
-            (&default[..], of.group.as_deref(), Some(of.receive_buffer))
-        }
-        Source::Jsonl(of) => (&of.listen[..], of.group.as_deref(), Some(of.receive_buffer)),
-        Source::Statsd(of) => (&of.listen[..], of.group.as_deref(), Some(of.receive_buffer)),
-        _ => (source.hears().map(std::slice::from_ref).unwrap_or_default(), None, None),
-    };
-    for listen in listens {
+    let settings = source.settings();
+    let listens: Vec<Listen> = settings.listens().into_iter().chain(settings.hears().cloned()).collect();
+    let options = settings.options(&Context::default());
+    for listen in &listens {
         let bound = match listen {
             Listen::Udp(at) => {
                 std::net::UdpSocket::bind(at).map(drop).map_err(|why| (who_has(&why, 'u', at.port()), why))
@@ -200,6 +196,7 @@ fn sockets(path: &str, source: &Source, running: bool, found: &mut Vec<Finding>)
             Err((hint, why)) => Finding::new(path, listen, Verdict::Failed, plain(&why)).hint(hint),
         });
     }
+    let group = options.as_ref().and_then(|options| options.group.as_deref());
     if let Some(name) = group.filter(|name| socket::group_id(name).is_none()) {
         let hint = format!("create it: sudo groupadd --system {name}");
         found.push(
@@ -209,7 +206,8 @@ fn sockets(path: &str, source: &Source, running: bool, found: &mut Vec<Finding>)
     let datagrams = listens.iter().any(|l| matches!(l, Listen::Udp(_) | Listen::UnixDatagram(_)));
     let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max");
     let most = most.ok().and_then(|text| text.trim().parse::<u64>().ok());
-    if let (Some(asked), Some(most), true) = (buffer, most, datagrams) {
+    let asked = options.map(|options| Bytes(options.receive_buffer as u64));
+    if let (Some(asked), Some(most), true) = (asked, most, datagrams) {
         found.push(if asked.0 <= most {
             let message = format!("{asked}; net.core.rmem_max is {most} bytes");
             Finding::new(path, "receive_buffer", Verdict::Ok, message)

@@ -4,93 +4,36 @@
 //! read on a thread of its own.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Source, Statsd, plain};
-use crate::decode::mapping::{Mapper, Problem};
-use crate::quote::quote;
-use crate::source::scrape::Scrape;
-use crate::sys::file;
+use crate::config::{Config, Source};
+use crate::source::kind::Prepared;
 
 /// How long files may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes a mapping file may have.
-const MAPPING: u64 = 16 << 20;
 
 /// What is in those files, or what is wrong with them, by the names of their sources.
 #[derive(Debug, Default)]
-pub(super) struct Files {
-    mappings: HashMap<String, Result<Mapper, String>>,
-    scrapes: HashMap<String, Result<Scrape, String>>,
-}
+pub(super) struct Files(HashMap<String, Result<Prepared, String>>);
 
 impl Files {
     /// Reads those of these sources.
     pub(super) fn of(sources: &[Source]) -> Self {
-        let mut files = Self::default();
-        for source in sources {
-            let name = source.name().to_owned();
-            match source {
-                Source::Statsd(Statsd { mapping: Some(path), .. }) => {
-                    let mapping = read_mapping(&name, path);
-                    files.mappings.insert(name, mapping);
-                }
-                Source::Scrape(of) => {
-                    let scrape =
-                        Scrape::open(of.clone()).map_err(|why| format!("cannot ask source {name}: {why}"));
-                    files.scrapes.insert(name, scrape);
-                }
-                _ => {}
-            }
-        }
-        files
+        Self(sources.iter().map(|of| (of.name().to_owned(), of.settings().prepare())).collect())
     }
 
-    /// The mapping rules of a source, if it has some.
-    pub(super) fn mapping(&mut self, name: &str) -> Result<Option<Arc<Mapper>>, String> {
-        self.mappings.remove(name).transpose().map(|mapper| mapper.map(Arc::new))
+    /// What was read for a source. Nothing if its files were not read.
+    pub(super) fn take(&mut self, name: &str) -> Option<Result<Prepared, String>> {
+        self.0.remove(name)
     }
-
-    /// The client of a source that asks, ready to ask.
-    pub(super) fn scrape(&mut self, name: &str) -> Result<Option<Scrape>, String> {
-        self.scrapes.remove(name).transpose()
-    }
-}
-
-/// Reads a mapping file, and says in the log what of it has no effect here.
-fn read_mapping(source: &str, path: &Path) -> Result<Mapper, String> {
-    let (mapper, notes) = parse_mapping(source, path)?;
-    for note in notes {
-        tracing::warn!(source, mapping = %path.display(), "{}", quote(note));
-    }
-    Ok(mapper)
-}
-
-fn parse_mapping(source: &str, path: &Path) -> Result<(Mapper, Vec<String>), String> {
-    let shown = path.display();
-    let text = file::text(path, MAPPING)
-        .map_err(|e| format!("cannot read the mapping of source {source}, {shown}: {}", plain(&e)))?;
-    Mapper::parse(&text).map_err(|problems| {
-        let line = |p: &Problem| match (p.line, p.column) {
-            (Some(line), Some(column)) => format!("{shown}:{line}:{column}: {}", p.message),
-            (Some(line), None) => format!("{shown}:{line}: {}", p.message),
-            _ => format!("{shown}: {}", p.message),
-        };
-        problems.iter().map(line).collect::<Vec<_>>().join("\n")
-    })
 }
 
 /// What has no effect in the mapping files. Their mistakes are those of the configuration.
 #[must_use]
 pub fn mapping_notes(config: &Config) -> Vec<String> {
-    let files = config.sources.iter().filter_map(|source| match source {
-        Source::Statsd(Statsd { mapping: Some(path), name, .. }) => Some((name, path)),
+    let statsd = config.sources.iter().filter_map(|source| match source {
+        Source::Statsd(of) => Some(of),
         _ => None,
     });
-    let notes = files.filter_map(|(name, path)| Some((path, parse_mapping(name, path).ok()?.1)));
-    notes
-        .flat_map(|(path, notes)| notes.into_iter().map(move |n| format!("{}: {n}", path.display())))
-        .collect()
+    statsd.flat_map(|of| of.mapping_notes()).collect()
 }

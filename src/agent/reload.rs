@@ -15,6 +15,7 @@ use crate::analysis::Peaks;
 use crate::config::{Config, Source};
 use crate::listen::{Address, Listen};
 use crate::source::aside::apart;
+use crate::source::kind::Prepared;
 use crate::source::now;
 
 /// The configuration and its files, while they are read.
@@ -25,14 +26,14 @@ impl Agent {
     pub(super) fn read(&self) -> Reading {
         notify::reloading();
         let load = self.load.clone();
-        // Who asks already need not be opened again; mapping rules are read anew for everybody.
-        let asking: Vec<Source> = self.inputs.values().filter_map(Input::asks).collect();
+        // Certificates of what runs on need not be read again; mapping rules are.
+        let running: Vec<Source> = self.inputs.values().filter_map(Input::keeps_files).collect();
         Box::pin(async move {
             let unread = |why| format!("cannot read the configuration: {why}");
             let config = apart(CONFIGURATION, read::PATIENCE, move || load()).await.map_err(unread)?;
             let config = config.map_err(|p| Failure::Config(p).to_string())?;
             let sources: Vec<Source> =
-                config.sources.iter().filter(|source| !asking.contains(source)).cloned().collect();
+                config.sources.iter().filter(|source| !running.contains(source)).cloned().collect();
             let files = apart(FILES, read::PATIENCE, move || Files::of(&sources)).await.map_err(unread)?;
             Ok((config, files))
         })
@@ -82,10 +83,10 @@ impl Agent {
         let mut wrong = Vec::new();
         let mut mappings = Vec::new();
         for input in config.sources.iter().filter(|s| runs(s)).filter_map(|s| self.inputs.get(s.name())) {
-            match files.mapping(input.name()) {
-                Ok(Some(mapper)) => mappings.push((input.name().to_owned(), mapper)),
-                Ok(None) => {}
-                Err(why) => wrong.push(why),
+            match files.take(input.name()) {
+                Some(Ok(Prepared::Mapping(mapper))) => mappings.push((input.name().to_owned(), mapper)),
+                Some(Err(why)) => wrong.push(why),
+                _ => {}
             }
         }
         for source in config.sources.iter().filter(|s| !runs(s)) {

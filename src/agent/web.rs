@@ -7,9 +7,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::plain;
 use crate::http::{self, Site};
 use crate::listen::Address;
+use crate::quote::plain;
 
 /// The servers of `/metrics`, by address.
 #[derive(Default)]

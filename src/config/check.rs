@@ -5,19 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::analysis::quality;
 use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
-use crate::decode::MeasureImpedance;
-use crate::decode::mapping::Mapper;
-use crate::document::{Document, Format, Path, Problem, list, suggest};
+use crate::document::{Check, Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::provision::Target;
 use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::Span;
-use crate::source::lsl;
-use crate::source::scrape::Scrape;
+use crate::source::kind::{Claim, Place};
 
-use super::{Limits, Pipeline, Serial, Source, Statsd};
+use super::{Limits, Pipeline, Source};
 
 /// What the agent's own series take, with some room.
 const LEAST_MEMORY: Bytes = Bytes(1 << 20);
@@ -100,29 +98,10 @@ const INTERVAL: (Span, Span) = (Span::millis(10), Span::seconds(86_400));
 /// The shortest and the longest time after which a silent gauge leaves.
 const EXPIRY: (Span, Span) = (Span::millis(10), Span::seconds(30 * 86_400));
 
-/// What the system says, lower case, without its number.
-pub(crate) fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
-}
-
-/// What is wrong with a mapping file of StatsD names.
-fn mapping(file: &std::path::Path) -> Result<(), Vec<Problem>> {
-    let text = super::text(file, false).map_err(|problem| vec![problem])?;
-    let told = |p: &crate::decode::mapping::Problem| Problem {
-        line: p.line.unwrap_or(0),
-        column: p.column.unwrap_or(0),
-        ..Problem::of_file(&file.display().to_string(), p.message.clone())
-    };
-    Mapper::parse(&text).map(drop).map_err(|problems| problems.iter().map(told).collect())
-}
-
 /// Everything that is wrong beyond the schema. With the folder that paths start from, the files that sources read at
 /// start are checked as well.
 pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Vec<Problem> {
-    let mut check = Check { document, folder, problems: Vec::new(), unsaid: None };
+    let mut check = Check::new(document, folder);
     check.limits();
     check.pipelines();
     check.histograms();
@@ -136,26 +115,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
     check.problems
 }
 
-struct Check<'a> {
-    document: &'a Document,
-    folder: Option<&'a std::path::Path>,
-    problems: Vec<Problem>,
-    /// The hint of a problem that is not reported.
-    unsaid: Option<String>,
-}
-
 impl Check<'_> {
-    /// Reports a problem, unless the schema has reported one there already: what is read in its place is a default.
-    fn wrong(&mut self, path: &Path, message: impl Into<String>) -> &mut Option<String> {
-        if self.document.omits(path) {
-            return &mut self.unsaid;
-        }
-        let problem = self.document.problem(path, message);
-        self.problems.push(problem);
-        let last = self.problems.len() - 1;
-        &mut self.problems[last].hint
-    }
-
     fn limits(&mut self) {
         let path = Path::from("limits");
         let Some(limits) = self.document.part::<Limits>(&path) else { return };
@@ -264,13 +224,6 @@ impl Check<'_> {
         }
     }
 
-    /// A name that events bring as the value of a label.
-    fn label(&mut self, path: &Path, name: &str) {
-        if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) {
-            self.wrong(path, "a name is 1 to 256 bytes of text");
-        }
-    }
-
     fn histograms(&mut self) {
         let histograms = Path::from("histograms");
         for name in self.document.keys(&histograms) {
@@ -312,38 +265,6 @@ impl Check<'_> {
         *self.wrong(path, why) = Some("write it like http://127.0.0.1:9090".to_owned());
     }
 
-    /// The files that a source reads at start.
-    fn files(&mut self, source: &Source, path: &Path) {
-        let Some(folder) = self.folder else { return };
-        match source {
-            Source::Statsd(Statsd { mapping: Some(file), .. }) => {
-                let file = folder.join(file);
-                if let Err(problems) = mapping(&file) {
-                    let at = path.key("mapping");
-                    for problem in problems {
-                        // What is wrong in the file has its place there, a missing file the place of its name here.
-                        let Problem { file, message, line, .. } = &problem;
-                        let named = self.document.problem(&at, format!("{file}: {message}"));
-                        self.problems.push(if *line > 0 { problem } else { named });
-                    }
-                }
-            }
-            Source::Scrape(of) => {
-                let mut settled = of.clone();
-                for file in settled.paths() {
-                    *file = folder.join(&*file);
-                }
-                let reported = |problem: &Problem| problem.path.starts_with(&path.to_string());
-                if !self.problems.iter().any(reported)
-                    && let Err(why) = Scrape::open(settled)
-                {
-                    self.wrong(path, why);
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn provision(&mut self) {
         let targets = Path::from("provision").key("targets");
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
@@ -373,74 +294,21 @@ impl Check<'_> {
                     self.span(&path.key(key), INTERVAL);
                 }
                 self.url(&path.key("url"));
-                // A target that takes longer than that is one that is never done, as Prometheus has it.
-                let (interval, timeout) = (path.key("interval"), path.key("timeout"));
-                if kind == "scrape"
-                    && let Some(interval) = self.document.part::<Span>(&interval)
-                    && let Some(limit) = self.document.part::<Span>(&timeout)
-                    && limit > interval
-                {
-                    let message = format!("{limit} is longer than the interval, {interval}");
-                    self.wrong(&timeout, message);
-                }
             }
             let Some(source) = self.document.part::<Source>(&path) else { continue };
             let path = path.key(source.kind());
-            self.signal(&source, &path);
-            if let Source::Serial(of) = &source {
-                self.board(&path, of);
-            }
-            if let Source::Scrape(of) = &source {
-                if of.url.is_empty() && of.url_file.is_none() {
-                    self.wrong(&path, "the key \"url\" is missing");
-                } else if !of.url.is_empty() && of.url_file.is_some() {
-                    self.wrong(&path.key("url_file"), "the URL stands in url already");
-                }
-            }
-            self.files(&source, &path);
-            if matches!(&source, Source::Statsd(of) if of.listen.is_empty()) {
-                *self.wrong(&path.key("listen"), "the source listens nowhere") =
-                    Some("name an address such as udp://127.0.0.1:8125, or remove the source".to_owned());
-            }
-            let name = source.name();
-            if self.document.omits(&path.key("name")) {
-                // Its default name is nobody's.
-            } else if let Some(first) = names.get(name) {
-                let message = format!("the name \"{name}\" is taken by sources[{first}]");
-                *self.wrong(&path.key("name"), message) =
-                    Some("give each source a name of its own".to_owned());
-            } else if !is_source_name(name) {
-                let message = format!("\"{name}\" is not a name for a source");
-                let hint = "up to 64 of a-z, 0-9, \"_\", \".\" and \"-\", a letter or digit first";
-                *self.wrong(&path.key("name"), message) = Some(hint.to_owned());
-            }
-            if !self.document.omits(&path.key("name")) {
-                names.entry(name.to_owned()).or_insert(index);
-            }
-            if let Source::Serial(Serial { tap: Some(tap), .. }) = &source
-                && !(tap.is_absolute() && tap.file_name().is_some())
-            {
-                let message = format!("\"{}\" is not a place for a link", tap.display());
-                *self.wrong(&path.key("tap"), message) =
-                    Some("a path from the root on, such as /run/neural-exporter/cyton".to_owned());
-            }
-            if let Source::Serial(of) = &source {
-                self.port(&path, of);
-            }
-            if let Source::Lsl(of) = &source {
-                self.streams(of, &path);
+            let source = source.settings();
+            if let Some(signal) = source.signal() {
+                self.signal(signal, &path.key("signal"));
             }
             if source.hears().is_some_and(|listen| !matches!(listen, Listen::Udp(_))) {
                 self.wrong(&path.key("listen"), "datagrams come over UDP: udp://225.1.1.1:6677");
             }
-            if let Source::Brainflow(of) = &source
-                && let Err((key, why)) = of.streamed().layout()
-            {
-                let missing = key == "board" && of.board.is_none() && !self.document.omits(&path.key(key));
-                let at = if missing { path.clone() } else { path.key(key) };
-                self.wrong(&at, why);
-            }
-            for (place, at) in claims(&source, &path) {
+            source.check(self, &path);
+            self.name(source.name(), index, &path.key("name"), &mut names);
+            for Claim { place, key, item } in source.claims() {
+                let of = path.key(key);
+                let at = item.map_or_else(|| of.clone(), |item| of.item(item));
                 if self.document.omits(&at) {
                     continue;
                 }
@@ -454,39 +322,25 @@ impl Check<'_> {
         }
     }
 
-    /// Names that are asked for, and that become labels.
-    fn streams(&mut self, of: &lsl::Settings, path: &Path) {
-        for (key, names) in [("expect", &of.expect), ("known_peers", &of.known_peers)] {
-            for (index, name) in names.iter().enumerate() {
-                let path = path.key(key).item(index);
-                self.label(&path, name);
-                if names.iter().take(index).any(|other| other == name) {
-                    self.wrong(&path, format!("\"{name}\" is there already"));
-                }
-            }
+    /// The name of a source, which no other has.
+    fn name(&mut self, name: &str, index: usize, path: &Path, names: &mut BTreeMap<String, usize>) {
+        if self.document.omits(path) {
+            // Its default name is nobody's.
+            return;
         }
-        self.label(&path.key("session"), &of.session);
-        if of.session.contains('\'') && of.session.contains('"') {
-            self.wrong(&path.key("session"), "a session cannot be asked for that has both kinds of quotes");
+        if let Some(first) = names.get(name) {
+            let message = format!("the name \"{name}\" is taken by sources[{first}]");
+            *self.wrong(path, message) = Some("give each source a name of its own".to_owned());
+        } else if !is_source_name(name) {
+            let message = format!("\"{name}\" is not a name for a source");
+            let hint = "up to 64 of a-z, 0-9, \"_\", \".\" and \"-\", a letter or digit first";
+            *self.wrong(path, message) = Some(hint.to_owned());
         }
+        names.entry(name.to_owned()).or_insert(index);
     }
 
     /// How a signal is judged.
-    fn signal(&mut self, source: &Source, path: &Path) {
-        let signal = match source {
-            Source::Serial(of) => of.signal,
-            Source::Lsl(of) => of.signal,
-            Source::Intan(of) => of.signal,
-            Source::OpenEphys(of) => of.signal,
-            Source::Fieldtrip(of) => of.signal,
-            Source::Rda(of) => of.signal,
-            Source::Brainflow(of) => of.signal,
-            Source::Cerebus(of) => of.signal,
-            Source::OpenbciGui(of) => of.signal,
-            Source::Replay(of) => of.signal,
-            _ => return,
-        };
-        let path = path.key("signal");
+    fn signal(&mut self, signal: &quality::Settings, path: &Path) {
         let [low, high] = signal.band;
         if low >= high {
             self.wrong(&path.key("band"), format!("a band from {low} to {high} Hz holds nothing"));
@@ -494,38 +348,6 @@ impl Check<'_> {
         if signal.quiet >= signal.loud {
             let message = format!("below {} V is bad already, as quiet", signal.quiet);
             self.wrong(&path.key("loud"), message);
-        }
-    }
-
-    /// What is said of a board must be of that board, and possible.
-    fn board(&mut self, path: &Path, of: &Serial) {
-        for (keys, why) in of.options().problems(of.protocol.decoded()) {
-            let at = keys.split('.').fold(path.clone(), |path, key| path.key(key));
-            self.wrong(&at, why);
-        }
-        if of.tap.is_some() && of.impedance == Some(MeasureImpedance::AtStart) {
-            let message = "a port with a tap is the recording program's: the agent writes nothing to it";
-            self.wrong(&path.key("impedance"), message);
-        }
-    }
-
-    /// A serial source says which port, and says it once.
-    fn port(&mut self, path: &Path, of: &Serial) {
-        if self.document.omits(&path.key("port")) || self.document.omits(&path.key("usb")) {
-            return;
-        }
-        let hint = "port: /dev/serial/by-id/…, or usb: {id: \"0403:6015\", serial: …, place: …}";
-        match (&of.port, &of.usb) {
-            (Some(_), Some(_)) => {
-                self.wrong(&path.key("usb"), "the port is said by its path already");
-            }
-            (None, None) => {
-                *self.wrong(path, "says no port") = Some(hint.to_owned());
-            }
-            (None, Some(usb)) if usb.is_empty() => {
-                *self.wrong(&path.key("usb"), "any device would fit") = Some(hint.to_owned());
-            }
-            _ => {}
         }
     }
 
@@ -559,51 +381,4 @@ impl Check<'_> {
 fn is_source_name(name: &str) -> bool {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     name.starts_with(first) && name.len() <= 64 && name.chars().all(|c| first(c) || "_.-".contains(c))
-}
-
-/// What one source alone can have.
-enum Place {
-    Listen(Listen),
-    DefaultSocket,
-    Port(String),
-}
-
-impl Place {
-    fn clashes(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Listen(one), Self::Listen(two)) => one.clashes(two),
-            (Self::DefaultSocket, Self::DefaultSocket) => true,
-            (Self::Port(one), Self::Port(two)) => one == two,
-            _ => false,
-        }
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Listen(listen) => listen.fmt(f),
-            Self::DefaultSocket => f.write_str("the default socket"),
-            Self::Port(port) => f.write_str(port),
-        }
-    }
-}
-
-fn claims(source: &Source, path: &Path) -> Vec<(Place, Path)> {
-    match source {
-        Source::Jsonl(of) if of.listen.is_empty() => vec![(Place::DefaultSocket, path.key("listen"))],
-        Source::Serial(of) => {
-            let key = if of.port.is_some() { "port" } else { "usb" };
-            let port = (Place::Port(of.which().to_string()), path.key(key));
-            // A link in the place of a port would hide it.
-            let tap = of.tap.iter().map(|tap| (Place::Port(tap.display().to_string()), path.key("tap")));
-            std::iter::once(port).chain(tap).collect()
-        }
-        _ => {
-            let heard = source.hears().map(|at| (Place::Listen(at.clone()), path.key("listen")));
-            let all = source.listens().iter().enumerate();
-            let all = all.map(|(index, at)| (Place::Listen(at.clone()), path.key("listen").item(index)));
-            heard.into_iter().chain(all).collect()
-        }
-    }
 }

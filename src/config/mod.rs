@@ -25,7 +25,7 @@ use crate::secret::Link;
 use crate::sys::file;
 
 pub use check::FORMATS;
-pub(crate) use check::{log_filter, plain};
+pub(crate) use check::log_filter;
 pub use section::*;
 pub use source::*;
 
@@ -147,7 +147,9 @@ impl Config {
     fn settle(&mut self, folder: &Path) {
         let own = self.state_directory.iter_mut().chain(&mut self.packs);
         let targets = self.provision.targets.iter_mut().flat_map(provision::Target::paths);
-        for path in own.chain(targets).chain(self.sources.iter_mut().flat_map(Source::paths)) {
+        for path in
+            own.chain(targets).chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
+        {
             // An absolute path stays what it is.
             *path = folder.join(&path);
         }

@@ -253,7 +253,7 @@ fn one_or_many_addresses() {
     let config =
         parse("f", "listen: [127.0.0.1:1, systemd]\nsources:\n- statsd: {listen: unixgram:/x}\n").unwrap();
     assert_eq!(config.listen.len(), 2);
-    assert_eq!(config.sources[0].listens().len(), 1);
+    assert_eq!(config.sources[0].settings().listens().len(), 1);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! It does not know what any document is for, reads no files, and holds no names of settings.
 
+mod check;
 mod lenient;
 mod path;
 mod position;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Value;
 
+pub use check::Check;
 pub use lenient::lenient;
 pub use path::{Path, Step};
 pub use position::{LONGEST, Place, Places};

@@ -25,6 +25,7 @@ use crate::secret::{self, Command as Words, Value};
 use crate::setting::Span;
 
 use super::aside::apart;
+use super::kind::{self, Kind};
 use super::{Feed, now, poll};
 use family::{Family, Start};
 
@@ -83,11 +84,6 @@ impl Settings {
 }
 
 impl Settings {
-    /// The files that it names.
-    pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.environment.values_mut().filter_map(Value::path)
-    }
-
     /// Its environment, what stands in files included.
     async fn variables(&self) -> Result<BTreeMap<String, String>, String> {
         let mut all = BTreeMap::new();
@@ -105,6 +101,24 @@ impl Settings {
             all.insert(name.clone(), value);
         }
         Ok(all)
+    }
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        self.command.to_string()
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        self.environment.values_mut().filter_map(Value::path).collect()
+    }
+
+    fn start(&self, start: kind::Start) {
+        start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::aside::{Aside, Attempt, SHORTEST, USUAL};
+use super::kind::{Context, Kind, Start};
 use super::nvidia::Nvidia;
 use super::{Feed, amd, now, poll};
 use crate::event::{Body, Gpu, Link};
@@ -45,6 +46,27 @@ impl Default for Settings {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long until a card or a driver that was not there is looked for again.
 const RETRY: Duration = Duration::from_secs(300);
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn context(&self, all: &Context) -> Context {
+        all.of_system()
+    }
+
+    /// A machine without a graphics processor is no fault.
+    fn is_optional(&self) -> bool {
+        true
+    }
+
+    fn start(&self, start: Start) {
+        let mut own = self.clone();
+        own.interval.get_or_insert(Span(start.context.system));
+        start.run(run(own, start.listed, start.feed.clone(), start.stop.clone()));
+    }
+}
 
 /// Reads the cards at each interval until told to stop. Only if one is `expected` is the source down
 /// as long as there is none.

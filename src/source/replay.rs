@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::aside::apart;
+use super::kind::{Kind, Start};
 use super::record::{Hole, Piece, Recorded, Recording, SAID};
 use super::{Feed, now};
 use crate::analysis::quality::{Judged, Settings};
@@ -16,6 +19,52 @@ use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link, SourceId, Timestamp};
 use crate::hub::Hub;
 use crate::quote::quote;
+
+/// A recording, played again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The name of the source.
+    pub name: String,
+    /// The recording.
+    pub file: PathBuf,
+    /// 1 as it was, 10 ten times as fast, 0 without waiting.
+    #[serde(default = "Replay::speed")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub speed: f64,
+    /// How the signal of the acquisition devices in it is judged.
+    #[serde(default)]
+    pub signal: Settings,
+}
+
+impl Replay {
+    fn speed() -> f64 {
+        1.0
+    }
+}
+
+impl Kind for Replay {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.file]
+    }
+
+    fn signal(&self) -> Option<&Settings> {
+        Some(&self.signal)
+    }
+
+    fn start(&self, start: Start) {
+        let (feed, stop) = (start.feed.clone(), start.stop.clone());
+        start.run(run(self.file.clone(), self.speed, self.signal, feed, stop));
+    }
+}
 
 /// The decoders of a recording's streams.
 #[derive(Default)]
@@ -131,13 +180,7 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played
 }
 
 /// Plays a recording as if it came now; `speed` 1 as it was, 10 ten times as fast, 0 without waiting.
-pub async fn run(
-    path: std::path::PathBuf,
-    speed: f64,
-    signal: Settings,
-    feed: Feed,
-    stop: CancellationToken,
-) {
+pub async fn run(path: PathBuf, speed: f64, signal: Settings, feed: Feed, stop: CancellationToken) {
     if let Err(error) = play(&path, speed, Streams::new(signal), &feed, &stop).await {
         tracing::warn!(source = feed.name(), path = %quote(path.display()), %error, "cannot play the recording");
     }

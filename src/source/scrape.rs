@@ -21,11 +21,13 @@ use crate::decode::engines::{Profile, Rest};
 use crate::decode::exposition::{Exposition, Format, Shape, tell_gauge};
 use crate::decode::openmetrics::Dialect;
 use crate::decode::relabel::{Relabel, Step};
+use crate::document::{Check, Path as At};
 use crate::event::{Body, Fault, Received};
 use crate::secret::{Basic, Link, Value, base64};
 use crate::setting::Span;
 
 use super::aside::apart;
+use super::kind::{Kind, Prepared, Start};
 use super::names::Names;
 use super::{Feed, now, poll, small};
 use crate::sys::file;
@@ -175,13 +177,62 @@ impl Settings {
         }
         Ok(headers)
     }
+}
 
-    /// The files that it names.
-    pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        match &self.url_file {
+            Some(file) => format!("what {} says", file.display()),
+            None => self.url.shown(),
+        }
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
         let basic = self.basic.as_mut().map(|basic| &mut basic.password_file);
         let headers = self.headers.values_mut().filter_map(Value::path);
         let own = self.url_file.iter_mut().chain(&mut self.bearer_token_file).chain(&mut self.ca_file);
-        own.chain(basic).chain(headers)
+        own.chain(basic).chain(headers).collect()
+    }
+
+    fn check(&self, check: &mut Check<'_>, path: &At) {
+        // A target that takes longer than that is one that is never done, as Prometheus has it.
+        if self.timeout > self.interval && check.document.keys(path).iter().any(|key| key == "timeout") {
+            let message = format!("{} is longer than the interval, {}", self.timeout, self.interval);
+            check.wrong(&path.key("timeout"), message);
+        }
+        if self.url.is_empty() && self.url_file.is_none() {
+            check.wrong(path, "the key \"url\" is missing");
+        } else if !self.url.is_empty() && self.url_file.is_some() {
+            check.wrong(&path.key("url_file"), "the URL stands in url already");
+        }
+        let Some(folder) = check.folder else { return };
+        let mut settled = self.clone();
+        for file in settled.paths() {
+            *file = folder.join(&*file);
+        }
+        if !check.reported(path)
+            && let Err(why) = Scrape::open(settled)
+        {
+            check.wrong(path, why);
+        }
+    }
+
+    /// Reads the certificates.
+    fn prepare(&self) -> Result<Prepared, String> {
+        let opened = Scrape::open(self.clone());
+        opened
+            .map(|scrape| Prepared::Scrape(Box::new(scrape)))
+            .map_err(|why| format!("cannot ask source {}: {why}", self.name))
+    }
+
+    fn start(&self, start: Start) {
+        if let Prepared::Scrape(scrape) = start.prepared {
+            drop(start.tasks.spawn(scrape.run(start.feed, start.stop)));
+        }
     }
 }
 
@@ -338,7 +389,12 @@ impl Scrape {
         }
         if self.settings.reads_secrets() {
             let mut settings = self.settings.clone();
-            let first = settings.paths().next().map(|file| file.display().to_string()).unwrap_or_default();
+            let first = settings
+                .paths()
+                .into_iter()
+                .next()
+                .map(|file| file.display().to_string())
+                .unwrap_or_default();
             let read = apart(&first, settings.timeout.0, move || settings.secrets()).await;
             request = request.headers(read.map_err(|why| format!("cannot read its secrets: {why}"))??);
         }

@@ -23,6 +23,7 @@ use crate::quote::quote;
 use crate::setting::Span;
 
 use super::aside::apart;
+use super::kind::{Kind, Start};
 use super::{Feed, now, poll};
 use crate::sys::file;
 
@@ -68,6 +69,24 @@ struct Outcome {
     written: Option<f64>,
     bytes: u64,
     wrong: Option<(FaultKind, String)>,
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        self.directory.display().to_string()
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.directory]
+    }
+
+    fn start(&self, start: Start) {
+        start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
+    }
 }
 
 /// Reads the folder until told to stop.

@@ -16,6 +16,7 @@ use sysinfo::{Components, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
 use super::aside::{Aside, Attempt, SHORTEST, USUAL};
+use super::kind::{Context, Kind, Start};
 use super::pattern::Pattern;
 use super::{Feed, linux, now, poll};
 use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
@@ -102,6 +103,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MOUNT_PATIENCE: Duration = Duration::from_secs(1);
 /// New temperature sensors are looked for once in so many passes.
 const SENSORS_LISTED: u32 = 60;
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn context(&self, all: &Context) -> Context {
+        all.of_system()
+    }
+
+    fn start(&self, start: Start) {
+        let mut own = self.clone();
+        own.interval.get_or_insert(Span(start.context.system));
+        start.run(run(own, start.feed.clone(), start.stop.clone()));
+    }
+}
 
 /// Reads the machine at each interval until told to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {

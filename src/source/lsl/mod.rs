@@ -24,8 +24,11 @@ use tokio_util::sync::CancellationToken;
 pub use search::Search;
 pub use settings::{Mode, Scope, Settings, Wanted};
 
+use super::kind::{Kind, Start};
 use super::{Feed, now};
+use crate::analysis::quality;
 use crate::decode::lsl::Info;
+use crate::document::{Check, Path};
 use crate::event::{Body, Expected, Link};
 use follow::Follower;
 use table::{Heard, Table};
@@ -46,6 +49,41 @@ const PACE: (u64, u64, u64) = (2, 4, 8);
 const ANSWERED: u64 = 5;
 /// Questions after which a stream that is gone and not expected is forgotten: some ten minutes, as one is missing.
 const FORGOTTEN: u64 = 300;
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        format!("session {}", self.session)
+    }
+
+    fn signal(&self) -> Option<&quality::Settings> {
+        Some(&self.signal)
+    }
+
+    /// Names are searched for, and become labels.
+    fn check(&self, check: &mut Check<'_>, path: &Path) {
+        for (key, names) in [("expect", &self.expect), ("known_peers", &self.known_peers)] {
+            for (index, name) in names.iter().enumerate() {
+                let path = path.key(key).item(index);
+                check.label(&path, name);
+                if names.iter().take(index).any(|other| other == name) {
+                    check.wrong(&path, format!("\"{name}\" is there already"));
+                }
+            }
+        }
+        check.label(&path.key("session"), &self.session);
+        if self.session.contains('\'') && self.session.contains('"') {
+            check.wrong(&path.key("session"), "a session cannot be asked for that has both kinds of quotes");
+        }
+    }
+
+    fn start(&self, start: Start) {
+        start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
+    }
+}
 
 /// Looks for streams and follows them until told to stop.
 ///

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::account::{Account, reading};
 use self::member::{Candidate, Rule};
 use super::aside::{Aside, Attempt, SHORTEST, USUAL};
+use super::kind::{Context, Kind, Start};
 use super::pattern::Pattern;
 use super::{Feed, now, poll};
 use crate::event::{Body, Link, ProcessGroup};
@@ -74,6 +75,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u8 = 2;
 /// After so many scans every process is looked at again.
 const FORGET: u32 = 20;
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn context(&self, all: &Context) -> Context {
+        all.of_system()
+    }
+
+    fn start(&self, start: Start) {
+        let mut own = self.clone();
+        own.interval.get_or_insert(Span(start.context.system));
+        start.run(run(own, start.feed.clone(), start.stop.clone()));
+    }
+}
 
 /// Reads the groups at each interval until told to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {

@@ -9,13 +9,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::super::Feed;
 use super::datagram::{self, Ear, Hearer, Place};
 use super::stream::State;
 use crate::analysis::quality;
 use crate::decode::brainflow::{Brainflow, Layout, Rows, Streamed};
+use crate::decode::{self, Protocol};
+use crate::document::{Check, Path};
 use crate::event::{Body, Stream, StreamName, Timestamp};
 use crate::listen::{Bytes, Listen};
+use crate::source::Feed;
+use crate::source::kind::{Kind, Start};
+use crate::source::record::Recorded;
 
 /// The packages that BrainFlow streams to a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +69,40 @@ impl Settings {
     #[must_use]
     pub fn streamed(&self) -> Streamed {
         Streamed { board: self.board.clone(), rows: self.rows.clone(), full_scale: self.full_scale }
+    }
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn hears(&self) -> Option<&Listen> {
+        Some(&self.listen)
+    }
+
+    fn signal(&self) -> Option<&quality::Settings> {
+        Some(&self.signal)
+    }
+
+    fn check(&self, check: &mut Check<'_>, path: &Path) {
+        if let Err((key, why)) = self.streamed().layout() {
+            let missing = key == "board" && self.board.is_none() && !check.document.omits(&path.key(key));
+            check.wrong(&if missing { path.clone() } else { path.key(key) }, why);
+        }
+    }
+
+    fn recorded(&self) -> Option<Recorded> {
+        let (name, protocol) = (self.name.clone(), Protocol::Brainflow.name().to_owned());
+        Some(Recorded {
+            name,
+            protocol,
+            board: decode::Options { brainflow: Some(self.streamed()), ..decode::Options::default() },
+        })
+    }
+
+    fn start(&self, start: Start) {
+        start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
     }
 }
 

@@ -10,14 +10,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::super::Feed;
 use super::datagram::{self, Ear, Hearer, Place};
 use super::stream::State;
 use crate::analysis::quality;
 use crate::decode::cerebus::{Cerebus, Group, named};
 use crate::decode::datagram::Datagrams;
+use crate::decode::{self, Protocol};
 use crate::event::{Body, Link, Stream, StreamName, Timestamp};
 use crate::listen::{Bytes, Listen};
+use crate::source::Feed;
+use crate::source::kind::{Kind, Start};
+use crate::source::record::Recorded;
 
 /// The packets of a Blackrock Cerebus or Gemini.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +52,29 @@ impl Default for Settings {
             signal: quality::Settings::default(),
             receive_buffer: Bytes(8 << 20),
         }
+    }
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn hears(&self) -> Option<&Listen> {
+        Some(&self.listen)
+    }
+
+    fn signal(&self) -> Option<&quality::Settings> {
+        Some(&self.signal)
+    }
+
+    fn recorded(&self) -> Option<Recorded> {
+        let (name, protocol) = (self.name.clone(), Protocol::Cerebus.name().to_owned());
+        Some(Recorded { name, protocol, board: decode::Options::default() })
+    }
+
+    fn start(&self, start: Start) {
+        start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
     }
 }
 

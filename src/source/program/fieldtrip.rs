@@ -8,6 +8,7 @@ use super::client;
 use crate::analysis::quality;
 use crate::decode::fieldtrip::FieldTrip;
 use crate::source::Feed;
+use crate::source::kind::{Kind, Start};
 
 /// A FieldTrip buffer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,24 @@ impl Default for Settings {
             address: "127.0.0.1:1972".to_owned(),
             signal: quality::Settings::default(),
         }
+    }
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        self.address.clone()
+    }
+
+    fn signal(&self) -> Option<&quality::Settings> {
+        Some(&self.signal)
+    }
+
+    fn start(&self, start: Start) {
+        start.run(run(self.clone(), start.feed.clone(), start.stop.clone()));
     }
 }
 

@@ -27,6 +27,7 @@ use crate::decode::intan::talk::{ANSWER, ASK_FACTS, ASK_STATE, Answer};
 use crate::event::{Body, Fault, FaultKind, Link, Output, Pass, Program, ProgramState, Received};
 use crate::quote::quote;
 use crate::setting::Span;
+use crate::source::kind::{Kind, Start};
 use crate::source::{Feed, names, now};
 
 /// How long a connection may take to be made.
@@ -103,6 +104,24 @@ pub struct Waveforms {
 impl Default for Waveforms {
     fn default() -> Self {
         Self { address: "127.0.0.1:5001".to_owned(), rate: None, volts: true }
+    }
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        self.address.clone()
+    }
+
+    fn signal(&self) -> Option<&quality::Settings> {
+        Some(&self.signal)
+    }
+
+    fn start(&self, start: Start) {
+        start.run(run(self.clone(), start.feed.clone(), start.stop.clone()));
     }
 }
 

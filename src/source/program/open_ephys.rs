@@ -25,6 +25,7 @@ use crate::event::{
     StreamName, StreamState,
 };
 use crate::setting::Span;
+use crate::source::kind::{Kind, Start};
 use crate::source::{Feed, names, now, poll};
 
 /// Bytes of the longest answer that is read.
@@ -89,6 +90,24 @@ pub struct Zmq {
 impl Default for Zmq {
     fn default() -> Self {
         Self { address: "127.0.0.1:5556".to_owned(), microvolts: true }
+    }
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn place(&self) -> String {
+        self.address.clone()
+    }
+
+    fn signal(&self) -> Option<&quality::Settings> {
+        Some(&self.signal)
+    }
+
+    fn start(&self, start: Start) {
+        start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
     }
 }
 

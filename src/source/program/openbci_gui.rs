@@ -9,14 +9,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::super::Feed;
 use super::datagram::{self, Ear, Hearer, Place};
 use super::stream::State;
 use crate::analysis::quality;
 use crate::decode::lsl::Stamps;
 use crate::decode::openbci_gui::OpenbciGui;
+use crate::decode::{self, Protocol};
 use crate::event::{Body, Stream, StreamName, Timestamp};
 use crate::listen::{Bytes, Listen};
+use crate::source::Feed;
+use crate::source::kind::{Kind, Start};
+use crate::source::record::Recorded;
 
 /// What the OpenBCI GUI sends over UDP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +48,33 @@ impl Default for Settings {
             signal: quality::Settings::default(),
             receive_buffer: Bytes(4 << 20),
         }
+    }
+}
+
+impl Kind for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn hears(&self) -> Option<&Listen> {
+        Some(&self.listen)
+    }
+
+    fn signal(&self) -> Option<&quality::Settings> {
+        Some(&self.signal)
+    }
+
+    fn recorded(&self) -> Option<Recorded> {
+        let (name, protocol) = (self.name.clone(), Protocol::OpenbciGui.name().to_owned());
+        Some(Recorded {
+            name,
+            protocol,
+            board: decode::Options { rate: Some(self.rate), ..decode::Options::default() },
+        })
+    }
+
+    fn start(&self, start: Start) {
+        start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod open;
 mod read;
+mod settings;
 mod verdict;
 mod watch;
 
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::open::{Refused, open};
 use self::read::{Gone, Session, hung_up};
+pub use self::settings::{Protocol, Serial};
 use self::watch::Watch;
 use super::Feed;
 use super::pause::Pause;

@@ -7,6 +7,7 @@ mod bound;
 mod client;
 mod datagram;
 mod pace;
+mod place;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::decode::Decoder;
 use crate::event::{Body, Link};
 use bound::Opened;
 pub use bound::{Bound, Options, bind, group_id};
+pub use place::{claim_folder, events_socket};
 
 /// Makes the decoder of one connection or datagram socket.
 pub type NewDecoder = dyn Fn() -> Box<dyn Decoder> + Send + Sync;
