@@ -18,8 +18,8 @@ SECONDS_OF_SOAK ?= 600
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## the program, as it is released: target/release/neural-exporter
-	$(CARGO) build --release --locked
+build: ## the program as it is installed, optimised as a whole: target/dist/neural-exporter
+	$(CARGO) build --profile dist --locked
 
 test: lint unit partners ## everything that must pass; installs what it needs
 
@@ -71,8 +71,8 @@ programs:
 	@touch $@
 
 measure: ## speed and memory of the whole program from outside, as the table in the README
-	$(CARGO) build --release --locked --bins
-	$(CARGO) build --release --locked --example flood
+	$(CARGO) build --profile dist --locked --bins
+	$(CARGO) build --profile dist --locked --example flood
 	$(PYTHON) tests/bench/measure.py
 
 bench: ## speed of the parts
@@ -85,8 +85,8 @@ fuzz: ## every fuzz target for SECONDS_OF_FUZZ (60); needs cargo-fuzz and a nigh
 	done
 
 soak: ## 10,000 events a second, then every flood in turn, for SECONDS_OF_SOAK (600) each: CPU, and memory that must stay flat
-	$(CARGO) build --release --locked --bins
-	$(CARGO) build --release --locked --example flood
+	$(CARGO) build --profile dist --locked --bins
+	$(CARGO) build --profile dist --locked --example flood
 	$(PYTHON) tests/bench/measure.py --only soak --soak-seconds $(SECONDS_OF_SOAK)
 	$(PYTHON) tests/bench/floods.py --seconds $(SECONDS_OF_SOAK)
 

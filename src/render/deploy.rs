@@ -130,11 +130,11 @@ const DOCKERFILE: &str = "\
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 COPY . .
-RUN cargo build --release --locked
+RUN cargo build --profile dist --locked
 
 FROM debian:bookworm-slim
 RUN useradd --system --no-create-home neural && install -d -o neural /run/neural-exporter /var/lib/neural-exporter
-COPY --from=build /build/target/release/neural-exporter /usr/local/bin/neural-exporter
+COPY --from=build /build/target/dist/neural-exporter /usr/local/bin/neural-exporter
 USER neural
 ENV STATE_DIRECTORY=/var/lib/neural-exporter
 EXPOSE 9612 9613 8125/udp

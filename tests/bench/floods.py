@@ -24,7 +24,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("NEURAL_EXPORTER", ROOT / "target/release/neural-exporter"))
+PROGRAM = Path(os.environ.get("NEURAL_EXPORTER", ROOT / "target/dist/neural-exporter"))
 MiB = 2**20
 # Bytes a second of one flood, and what may stay of all.
 RATE = 4 * MiB

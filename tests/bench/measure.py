@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives the release build from outside and prints what it costs, as the table in the README.
+"""Drives the installed build from outside and prints what it costs, as the table in the README.
 
 `make measure` builds what it needs. Only the standard library, but for streams, which pylsl makes in a process of its own
 (`make partners` installs it; without it they are left out); only this machine; a few minutes.
@@ -22,8 +22,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target/release/neural-exporter"
-FLOOD = ROOT / "target/release/examples/flood"
+PROGRAM = ROOT / "target/dist/neural-exporter"
+FLOOD = ROOT / "target/dist/examples/flood"
 MiB = 2**20
 ACCOUNT = ("source_events", "source_faults", "source_shed", "source_kernel_drops")
 

@@ -101,7 +101,7 @@ def free_port(kind: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", type=Path, default=ROOT / "target/release/neural-exporter")
+    parser.add_argument("--program", type=Path, default=ROOT / "target/dist/neural-exporter")
     parser.add_argument("--seconds", type=float, default=20, help="length of each measurement")
     parser.add_argument("--flood", type=int, help=argparse.SUPPRESS)
     o = parser.parse_args()
