@@ -3,12 +3,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test lint unit partners newer measure bench fuzz soak deny
+.PHONY: help build test check lint unit partners newer measure bench fuzz soak deny
 
 CARGO ?= cargo
 PYTHON ?= python3
-# Root needs no sudo, and a bare machine may not have it.
+# Root needs no sudo, and a bare machine may not have it. Who is not root is asked, unless INSTALL=yes.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+INSTALL ?= no
 VENV := .venv
 # The program that partners talk to. Another one is tested with `make partners AGENT=/usr/bin/neural-exporter`.
 AGENT ?= target/debug/neural-exporter
@@ -21,7 +22,9 @@ help: ## this list
 build: ## the program as it is installed, optimised as a whole: target/dist/neural-exporter
 	$(CARGO) build --profile dist --locked
 
-test: lint unit partners ## everything that must pass; installs what it needs
+test: check partners ## everything that must pass; says what it needs, and installs it
+
+check: lint unit ## the fast part of it: formatting, lints, links, the tests in Rust; a few minutes
 
 lint: ## formatting, lints and links in the documentation
 	$(CARGO) fmt --check
@@ -58,7 +61,13 @@ programs:
 	command -v systemd-analyze > /dev/null || missing+=(systemd); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
 	if (( $${#missing[@]} )); then \
-		echo "installing $${missing[*]}"; \
+		install="$(SUDO) apt-get install -y --no-install-recommends $${missing[*]}"; \
+		echo "needed from Debian's packages:"; printf '  %s\n' "$${missing[@]}"; \
+		if [[ -n "$(SUDO)" && "$(INSTALL)" != yes ]]; then \
+			[[ -t 0 ]] || { echo "install them: $$install"; echo "or let make do it: make $(MAKECMDGOALS) INSTALL=yes"; exit 1; }; \
+			read -r -p "install them with sudo? [y/N] " answer; \
+			[[ "$$answer" == [yY]* ]] || { echo "install them: $$install"; exit 1; }; \
+		fi; \
 		$(SUDO) apt-get update -qq; \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
 	fi

@@ -14,7 +14,7 @@
 //! | 7 | [`cli`]: one file a subcommand |
 //! | 6 | [`agent`]: build (bind everything), run, reload, drain |
 //! | 5 | [`config`]: YAML to types, every mistake at once |
-//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers |
+//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`simulate`]: devices that are not there |
 //! | 3 | [`hub`]: the one place where events are folded |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured |
@@ -38,5 +38,6 @@ pub mod quote;
 pub mod render;
 pub mod secret;
 pub mod setting;
+pub mod simulate;
 pub mod source;
 pub mod sys;

@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Exit, complain, print, recording, run};
 use crate::config::{Config, Jsonl, Protocol, Serial, Source, Statsd};
 use crate::listen::{Address, Listen, Many};
-use crate::source::simulate::fault::Fault;
-use crate::source::simulate::run::{Settings, Trouble};
-use crate::source::simulate::signal::Shape;
-use crate::source::simulate::{self, Choice, Device};
+use crate::simulate::fault::Fault;
+use crate::simulate::run::{Settings, Trouble};
+use crate::simulate::signal::Shape;
+use crate::simulate::{self, Choice, Device};
 
 /// What goes wrong in the demo: enough to see, now and then.
 const FAULTS: &[&str] = &[

@@ -8,12 +8,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Exit, complain, print, recording, run as process};
-use crate::source::simulate::fault::{self, Fault};
-use crate::source::simulate::ledger::Ledger;
-use crate::source::simulate::run::{Settings, Trouble, run};
-use crate::source::simulate::signal::Shape;
-use crate::source::simulate::terminal::Terminal;
-use crate::source::simulate::{Choice, Device, chords, ganglion};
+use crate::simulate::fault::{self, Fault};
+use crate::simulate::ledger::Ledger;
+use crate::simulate::run::{Settings, Trouble, run};
+use crate::simulate::signal::Shape;
+use crate::simulate::terminal::Terminal;
+use crate::simulate::{Choice, Device, chords, ganglion};
 
 /// What a simulation is told.
 #[derive(Debug, Args)]

@@ -30,7 +30,6 @@ pub mod record;
 pub mod replay;
 pub mod scrape;
 pub mod serial;
-pub mod simulate;
 pub mod socket;
 pub mod statsd;
 mod tap;

@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("source", 4, &[]),
     ("http", 4, &["source"]),
     ("provision", 4, &[]),
+    ("simulate", 4, &[]),
     ("config", 5, &[]),
     ("agent", 6, &[]),
     ("cli", 7, &[]),

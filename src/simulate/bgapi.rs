@@ -283,7 +283,7 @@ impl Board for Dongle {
 mod tests {
     use super::*;
     use crate::decode::Protocol;
-    use crate::source::simulate::ganglion::{CHANNELS, Firmware};
+    use crate::simulate::ganglion::{CHANNELS, Firmware};
 
     /// What the dongle sends when it is told these bytes at this moment.
     fn told(dongle: &mut Dongle, at: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
