@@ -34,6 +34,6 @@ fuzz_target!(|data: &[u8]| {
         stream.extend_from_slice(piece);
     }
     let options = Options { frame: Some(frame), ..Options::default() };
-    let new = || options.decoder(Protocol::Generic).unwrap();
+    let new = || Protocol::Generic.decoder_with(&options);
     told::laws(&new, &stream, [usize::from(one), usize::from(two) * 3], &[], 1);
 });

@@ -69,7 +69,7 @@ fn board(port: Option<String>) -> Source {
     Source::Serial(Serial {
         name: "board".to_owned(),
         port,
-        protocol: config::Protocol::FreeEeg32,
+        protocol: crate::decode::Protocol::FreeEeg32,
         ..Serial::default()
     })
 }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Exit, complain, print, recording, run};
-use crate::config::{Config, Jsonl, Protocol, Serial, Source, Statsd};
+use crate::config::{Config, Jsonl, Serial, Source, Statsd};
+use crate::decode::Protocol;
 use crate::listen::{Address, Listen, Many};
 use crate::simulate::fault::Fault;
 use crate::simulate::run::{Settings, Trouble};

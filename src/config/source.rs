@@ -9,7 +9,7 @@ use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
 
 pub use crate::source::jsonl::Jsonl;
 pub use crate::source::replay::Replay;
-pub use crate::source::serial::{Protocol, Serial};
+pub use crate::source::serial::Serial;
 pub use crate::source::statsd::{Framing, Gauges, Statsd};
 
 macro_rules! kinds {

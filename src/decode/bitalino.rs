@@ -8,7 +8,8 @@
 //! which channel is not known to the board: values are counts, 10 bits in the first four channels and 6 bits
 //! in the others.
 
-use super::board::{Board, Overheard, Piece, Told, byte};
+use super::board::{Board, Boards, Overheard, Piece, Told, byte};
+use super::protocol::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Bytes of a frame with so many channels, from one on.
@@ -43,6 +44,13 @@ const fn hellos(rate: &'static [u8]) -> [[&'static [u8]; 3]; 6] {
 
 /// Sets the analogue output to the value that follows.
 const OUTPUT: u8 = 0xA3;
+
+/// What is known of the board.
+pub(super) const FACTS: Facts = Facts {
+    channels: &[1, 2, 3, 4, 5, 6],
+    rates: Rates::Of(RATES),
+    ..Facts::board("bitalino", 115_200, |of| Box::new(Boards::new(Bitalino::new(of.channels, of.rate))))
+};
 
 /// A BITalino.
 #[derive(Debug)]

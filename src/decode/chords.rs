@@ -11,7 +11,8 @@
 
 use std::time::Duration;
 
-use super::board::{Board, Overheard, Piece, Told, byte, uint16};
+use super::board::{Board, Boards, Overheard, Piece, Told, byte, uint16};
+use super::protocol::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Bytes before the channels, and the one after them.
@@ -62,6 +63,12 @@ fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     text.len() <= NAME && text.contains('-') && text.chars().all(plain)
 }
+
+/// What is known of the boards.
+pub(super) const FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::board("chords", 230_400, |of| Box::new(Boards::new(Chords::default()).at(of.rate)))
+};
 
 /// A board, of which only the protocol is known at first.
 #[derive(Debug)]

@@ -10,8 +10,9 @@
 mod impedance;
 mod setup;
 
-use super::Sink;
-use super::board::{Anew, Board, Overheard, Piece, bracketed, byte, int24};
+use super::board::{Anew, Board, Boards, Overheard, Piece, bracketed, byte, int24};
+use super::protocol::Facts;
+use super::{MeasureImpedance, Options, Sink};
 use crate::event::{Body, Device, Impedance};
 use impedance::Measurement;
 use setup::{Setup, Turns};
@@ -63,6 +64,18 @@ fn measure(measurement: &mut Measurement, frame: &[u8], out: &mut Sink<'_>) {
     }
 }
 
+/// What is known of a Cyton, and of one with a Daisy.
+pub(super) const CYTON: Facts = Facts {
+    gains: GAINS,
+    impedance: true,
+    ..Facts::board("cyton", 115_200, |of| Box::new(Boards::new(Cyton::of(of))))
+};
+pub(super) const DAISY: Facts = Facts {
+    gains: GAINS,
+    impedance: true,
+    ..Facts::board("daisy", 115_200, |of| Box::new(Boards::new(Daisy::of(of))))
+};
+
 /// A Cyton.
 #[derive(Debug)]
 pub struct Cyton {
@@ -72,6 +85,11 @@ pub struct Cyton {
 }
 
 impl Cyton {
+    fn of(options: &Options) -> Self {
+        let board = Self::new(options.gain);
+        if options.impedance == Some(MeasureImpedance::AtStart) { board.measured() } else { board }
+    }
+
     /// One whose channels have this gain, 24 if not said.
     #[must_use]
     pub fn new(gain: Option<u8>) -> Self {
@@ -179,6 +197,11 @@ pub struct Daisy {
 }
 
 impl Daisy {
+    fn of(options: &Options) -> Self {
+        let board = Self::new(options.gain);
+        if options.impedance == Some(MeasureImpedance::AtStart) { board.measured() } else { board }
+    }
+
     /// One whose channels have this gain, 24 if not said.
     #[must_use]
     pub fn new(gain: Option<u8>) -> Self {

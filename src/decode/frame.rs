@@ -3,6 +3,7 @@
 //!
 //! A length over the limit ends the connection, because nothing after it can be trusted.
 
+use super::protocol::{Carries, Facts};
 use super::statsd::Statsd;
 use super::{Decoder, Sink};
 use crate::event::{Body, Fault, FaultKind};
@@ -11,6 +12,10 @@ use crate::event::{Body, Fault, FaultKind};
 pub const FRAME_BYTES: u32 = 65_536;
 
 const HEADER: usize = 4;
+
+/// What is known of the protocol.
+pub(super) const FACTS: Facts =
+    Facts::new("statsd_frames", Carries::Lines, |_| Box::new(Frames::new(Statsd::default(), FRAME_BYTES)));
 
 /// Decodes frames of StatsD lines. One of it serves one connection.
 #[derive(Debug)]

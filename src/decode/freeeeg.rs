@@ -4,7 +4,8 @@
 //! does (brainflow, board_controller/freeeeg): a frame ends with a `C0` that an `A0` follows. All frames of a
 //! stream are taken to be as long as the first. The board starts without being told to.
 
-use super::board::{Board, Piece, bracketed, byte, int24};
+use super::board::{Board, Boards, Piece, bracketed, byte, int24};
+use super::protocol::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Volts of one count: reference 2.5 V, gain 8, 24 bits with sign (the driver's own formula).
@@ -15,6 +16,12 @@ const CHANNELS: u16 = 32;
 const LEAST: usize = 2 + 3 * CHANNELS as usize;
 /// Bytes after which it is none. The frames of BrainFlow's emulator have 106.
 const MOST: usize = 160;
+
+/// What is known of the board.
+pub(super) const FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::board("freeeeg32", 921_600, |of| Box::new(Boards::new(FreeEeg32::default()).at(of.rate)))
+};
 
 /// A FreeEEG32.
 #[derive(Debug, Default)]

@@ -21,9 +21,10 @@
 
 mod dialogue;
 
-use super::Sink;
 use super::bgapi::{self, HEADER, Message, Shape};
-use super::board::{Anew, Board, Overheard, Piece, answer, byte, int24};
+use super::board::{Anew, Board, Boards, Overheard, Piece, answer, byte, int24};
+use super::protocol::{Facts, Rates};
+use super::{Sink, Wanted};
 use crate::event::{Answer, Body, Device, Impedance, Rails};
 use dialogue::Dialogue;
 
@@ -53,6 +54,15 @@ enum Firmware {
     /// Values.
     Three,
 }
+
+/// What is known of the board and its dongle.
+pub(super) const FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::board("ganglion", 230_400, |of| {
+        let Wanted { name, firmware } = of.ganglion.clone().unwrap_or_default();
+        Box::new(Boards::new(Ganglion::new(name, firmware)).at(of.rate))
+    })
+};
 
 /// A Ganglion.
 #[derive(Debug, Default)]

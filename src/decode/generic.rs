@@ -12,8 +12,15 @@ pub use frame::{
 };
 
 use super::Sink;
-use super::board::{Anew, Board, Piece, byte};
+use super::board::{Anew, Board, Boards, Piece, byte};
+use super::protocol::Facts;
 use crate::event::{Body, Device, Fault, FaultKind, Rails, Vital};
+
+/// What is known of a board before it is described.
+pub(super) const FACTS: Facts = Facts::board("generic", 115_200, |of| {
+    let described = of.frame.clone().and_then(|frame| Generic::new(frame).ok());
+    Box::new(Boards::new(described.unwrap_or_else(Generic::example)))
+});
 
 /// A board that is described.
 #[derive(Clone, Debug)]

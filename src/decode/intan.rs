@@ -9,7 +9,8 @@
 
 pub mod talk;
 
-use super::board::{Board, Piece};
+use super::board::{Board, Boards, Piece};
+use super::protocol::{Carries, Facts};
 use crate::event::{Device, Rails};
 
 /// What a block begins with.
@@ -24,6 +25,10 @@ const VOLTS: f64 = 0.195e-6;
 const MIDDLE: i32 = 32_768;
 /// Blocks are numbered modulo this.
 const MODULUS: u32 = 1 << 24;
+
+/// What is known of the protocol.
+pub(super) const FACTS: Facts =
+    Facts::new("intan", Carries::Samples, |_| Box::new(Boards::new(Intan::default())));
 
 /// The stream of one connection.
 #[derive(Debug)]

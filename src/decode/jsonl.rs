@@ -16,10 +16,17 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::line::{Line, Lines};
+use super::protocol::{Carries, Facts};
 use super::{Decoder, Sink};
 use crate::event::{
     Body, Cache, Call, Change, Fault, FaultKind, Judged, Kind, LABELS, Observation, PipelineError, Query,
     Queue, Request, Score, Session, SessionStep, Spell, Spelled, Stage, TraceId,
+};
+
+/// What is known of the protocol.
+pub(super) const FACTS: Facts = Facts {
+    baud: Some(115_200),
+    ..Facts::new("jsonl", Carries::Lines, |_| Box::new(Jsonl::new(65_536, Arc::default())))
 };
 
 /// What a million tokens of a model cost, in the configured currency.

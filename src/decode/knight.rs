@@ -6,7 +6,8 @@
 //! until then for that which it is told, 12 as a board starts with.
 
 use super::Sink;
-use super::board::{Board, Overheard, Piece, bracketed, byte, uint16};
+use super::board::{Board, Boards, Overheard, Piece, bracketed, byte, uint16};
+use super::protocol::{Facts, Rates};
 use crate::event::{Body, Contact, Device, Input, Rails};
 
 /// Volts of one count at a gain of 1: reference 4 V, 16 bits with sign (the driver's own formula).
@@ -25,6 +26,18 @@ const LEAD_OFF: usize = 18;
 const GAIN_SET: &[u8] = b"chon_";
 /// Bytes of the longest: `chon_8_12`.
 const COMMAND: usize = 9;
+
+/// What is known of the board without IMU, and with it.
+pub(super) const PLAIN: Facts = Facts {
+    gains: GAINS,
+    rates: Rates::Any,
+    ..Facts::board("knight", 115_200, |of| Box::new(Boards::new(Knight::plain(of.gain)).at(of.rate)))
+};
+pub(super) const IMU: Facts = Facts {
+    gains: GAINS,
+    rates: Rates::Any,
+    ..Facts::board("knight_imu", 115_200, |of| Box::new(Boards::new(Knight::imu(of.gain)).at(of.rate)))
+};
 
 /// A Knight, with or without an IMU.
 #[derive(Debug)]

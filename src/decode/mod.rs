@@ -39,6 +39,7 @@ pub mod openeeg;
 pub mod openmetrics;
 mod options;
 mod overtaken;
+mod protocol;
 pub mod rda;
 pub mod re2;
 pub mod relabel;
@@ -46,13 +47,11 @@ pub mod spikerbox;
 pub mod statsd;
 mod tags;
 pub mod thinkgear;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Body;
-use board::Boards;
-use datagram::Datagrams;
 pub use options::{MeasureImpedance, Options, Wanted};
+pub use protocol::Protocol;
 
 /// Takes the events of a decoder, one at a time, while their names are still in the buffer.
 pub type Sink<'s> = dyn FnMut(Body<'_>) + 's;
@@ -137,142 +136,4 @@ pub trait Decoder: Send {
 /// Whether what starts a stream, the last piece of a greeting, is in what was said.
 fn starts(hello: &[&[u8]], said: &[u8]) -> bool {
     hello.last().is_some_and(|start| memchr::memmem::find(said, start).is_some())
-}
-
-/// The protocols that streams and datagrams can speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// One JSON object a line.
-    Jsonl,
-    /// StatsD and DogStatsD, one line a metric.
-    Statsd,
-    /// The same in frames with a length before them.
-    StatsdFrames,
-    /// OpenBCI Cyton.
-    Cyton,
-    /// OpenBCI Cyton with Daisy.
-    Daisy,
-    /// NeuroPawn Knight.
-    Knight,
-    /// NeuroPawn Knight with IMU.
-    KnightImu,
-    /// FreeEEG32.
-    FreeEeg32,
-    /// NeuroSky ThinkGear.
-    ThinkGear,
-    /// Chords boards of Upside Down Labs.
-    Chords,
-    /// PLUX BITalino.
-    Bitalino,
-    /// OpenEEG, packet version 2.
-    OpeneegP2,
-    /// OpenEEG, packet version 3.
-    OpeneegP3,
-    /// Backyard Brains SpikerBox.
-    SpikerBox,
-    /// OpenBCI Ganglion, through its dongle.
-    Ganglion,
-    /// A board that is described; without a description, an example.
-    Generic,
-    /// Waveforms of Intan RHX.
-    Intan,
-    /// Packages that BrainFlow streams; those of its synthetic board unless told otherwise.
-    Brainflow,
-    /// All packets of a Blackrock Cerebus.
-    Cerebus,
-    /// What the OpenBCI GUI sends over UDP.
-    OpenbciGui,
-}
-
-impl Protocol {
-    /// Every protocol.
-    pub const ALL: &'static [Self] = &[
-        Self::Jsonl,
-        Self::Statsd,
-        Self::StatsdFrames,
-        Self::Cyton,
-        Self::Daisy,
-        Self::Knight,
-        Self::KnightImu,
-        Self::FreeEeg32,
-        Self::ThinkGear,
-        Self::Chords,
-        Self::Bitalino,
-        Self::OpeneegP2,
-        Self::OpeneegP3,
-        Self::SpikerBox,
-        Self::Ganglion,
-        Self::Generic,
-        Self::Intan,
-        Self::Brainflow,
-        Self::Cerebus,
-        Self::OpenbciGui,
-    ];
-
-    /// Its name: config value, fixture folder, label.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Jsonl => "jsonl",
-            Self::Statsd => "statsd",
-            Self::StatsdFrames => "statsd_frames",
-            Self::Cyton => "cyton",
-            Self::Daisy => "daisy",
-            Self::Knight => "knight",
-            Self::KnightImu => "knight_imu",
-            Self::FreeEeg32 => "freeeeg32",
-            Self::ThinkGear => "thinkgear",
-            Self::Chords => "chords",
-            Self::Bitalino => "bitalino",
-            Self::OpeneegP2 => "openeeg_p2",
-            Self::OpeneegP3 => "openeeg_p3",
-            Self::SpikerBox => "spikerbox",
-            Self::Ganglion => "ganglion",
-            Self::Generic => "generic",
-            Self::Intan => "intan",
-            Self::Brainflow => "brainflow",
-            Self::Cerebus => "cerebus",
-            Self::OpenbciGui => "openbci_gui",
-        }
-    }
-
-    /// Whether it is that of a device that brings samples.
-    #[must_use]
-    pub fn brings_samples(self) -> bool {
-        !matches!(self, Self::Jsonl | Self::Statsd | Self::StatsdFrames)
-    }
-
-    /// Whether it comes in datagrams, which are decoded in a row.
-    #[must_use]
-    pub fn is_datagrams(self) -> bool {
-        matches!(self, Self::Brainflow | Self::Cerebus | Self::OpenbciGui)
-    }
-
-    /// A decoder with the settings that nobody changed.
-    #[must_use]
-    pub fn decoder(self) -> Box<dyn Decoder> {
-        let statsd = || statsd::Statsd::new(&statsd::Settings::default(), Arc::default());
-        match self {
-            Self::Jsonl => Box::new(jsonl::Jsonl::new(65_536, Arc::default())),
-            Self::Statsd => Box::new(statsd()),
-            Self::StatsdFrames => Box::new(frame::Frames::new(statsd(), frame::FRAME_BYTES)),
-            Self::Cyton => Box::new(Boards::new(cyton::Cyton::new(None))),
-            Self::Daisy => Box::new(Boards::new(cyton::Daisy::new(None))),
-            Self::Knight => Box::new(Boards::new(knight::Knight::plain(None))),
-            Self::KnightImu => Box::new(Boards::new(knight::Knight::imu(None))),
-            Self::FreeEeg32 => Box::new(Boards::new(freeeeg::FreeEeg32::default())),
-            Self::ThinkGear => Box::new(Boards::new(thinkgear::ThinkGear::default())),
-            Self::Chords => Box::new(Boards::new(chords::Chords::default())),
-            Self::Bitalino => Box::new(Boards::new(bitalino::Bitalino::new(None, None))),
-            Self::OpeneegP2 => Box::new(Boards::new(openeeg::P2)),
-            Self::OpeneegP3 => Box::new(Boards::new(openeeg::P3)),
-            Self::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default())),
-            Self::Ganglion => Box::new(Boards::new(ganglion::Ganglion::default())),
-            Self::Generic => Box::new(Boards::new(generic::Generic::example())),
-            Self::Intan => Box::new(Boards::new(intan::Intan::default())),
-            Self::Brainflow => Box::new(Datagrams::<brainflow::Brainflow>::default()),
-            Self::Cerebus => Box::new(Datagrams::<cerebus::Cerebus>::default()),
-            Self::OpenbciGui => Box::new(Datagrams::<openbci_gui::OpenbciGui>::default()),
-        }
-    }
 }

@@ -12,7 +12,8 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Sink;
-use super::datagram::Datagram;
+use super::datagram::{Datagram, Datagrams};
+use super::protocol::{Carries, Facts, Rates};
 use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails, Samples};
 
 /// The types of messages that the GUI sends.
@@ -38,6 +39,16 @@ const KINDS: [&str; 16] = [
 const SERIES: usize = 3;
 /// The one whose `data` is one sample, and not rows.
 const SAMPLE: usize = 2;
+
+/// What is known of the protocol.
+pub(super) const FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::new("openbci_gui", Carries::Datagrams, |of| {
+        Box::new(Datagrams::new(
+            of.rate.map_or_else(OpenbciGui::default, |rate| OpenbciGui::new(rate.into())),
+        ))
+    })
+};
 
 /// Decodes the messages of one GUI.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 //! OpenEEG list (archive 2002-03). The amplification is the builder's affair, so values are counts of the
 //! converter, 0 to 1023. The board starts without being told to.
 
-use super::board::{Board, Piece, byte, uint16};
+use super::board::{Board, Boards, Piece, byte, uint16};
+use super::protocol::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Samples a second of the usual firmware; there are builds with 200.
@@ -12,6 +13,16 @@ const RATE: f64 = 256.0;
 /// The greatest count of 10 bits.
 const MOST: u16 = 1023;
 const RAILS: Rails = Rails::All(0.0, MOST as f32);
+
+/// What is known of the board, by the version of its packets.
+pub(super) const P2_FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::board("openeeg_p2", 57_600, |of| Box::new(Boards::new(P2).at(of.rate)))
+};
+pub(super) const P3_FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::board("openeeg_p3", 57_600, |of| Box::new(Boards::new(P3).at(of.rate)))
+};
 
 /// Packets of version 2: `A5 5A 02`, a number of 8 bits, 6 × 16 bits, switches.
 #[derive(Debug, Default)]

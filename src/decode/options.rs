@@ -3,14 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::board::Boards;
-use super::brainflow::{Brainflow, Streamed};
-use super::datagram::Datagrams;
-use super::generic::{Frame, Generic};
-use super::openbci_gui::OpenbciGui;
-use super::{
-    Decoder, Protocol, bitalino, chords, cyton, freeeeg, ganglion, knight, openeeg, spikerbox, thinkgear,
-};
+use super::Protocol;
+use super::brainflow::Streamed;
+use super::generic::Frame;
+use super::protocol::Rates;
 
 /// What is said of a board. A recording keeps it beside the bytes, so that it plays to the same numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,19 +59,6 @@ pub struct Wanted {
     pub firmware: Option<u8>,
 }
 
-/// Boards that are built for, or can be set to, a rate that their bytes do not tell.
-const ANY_RATE: &[Protocol] = &[
-    Protocol::Chords,
-    Protocol::FreeEeg32,
-    Protocol::Ganglion,
-    Protocol::Knight,
-    Protocol::KnightImu,
-    Protocol::OpeneegP2,
-    Protocol::OpeneegP3,
-    Protocol::SpikerBox,
-    Protocol::ThinkGear,
-];
-
 impl Options {
     /// Whether nothing is said.
     #[must_use]
@@ -83,67 +66,26 @@ impl Options {
         *self == Self::default()
     }
 
-    /// A decoder of such a board, if there can be one.
-    #[must_use]
-    pub fn decoder(&self, protocol: Protocol) -> Option<Box<dyn Decoder>> {
-        let Self { gain, channels, rate, ganglion, frame, impedance, brainflow } = self;
-        let measured = *impedance == Some(MeasureImpedance::AtStart);
-        Some(match protocol {
-            Protocol::Cyton if measured => Box::new(Boards::new(cyton::Cyton::new(*gain).measured())),
-            Protocol::Daisy if measured => Box::new(Boards::new(cyton::Daisy::new(*gain).measured())),
-            Protocol::Cyton => Box::new(Boards::new(cyton::Cyton::new(*gain))),
-            Protocol::Daisy => Box::new(Boards::new(cyton::Daisy::new(*gain))),
-            Protocol::Knight => Box::new(Boards::new(knight::Knight::plain(*gain)).at(*rate)),
-            Protocol::KnightImu => Box::new(Boards::new(knight::Knight::imu(*gain)).at(*rate)),
-            Protocol::Chords => Box::new(Boards::new(chords::Chords::default()).at(*rate)),
-            Protocol::FreeEeg32 => Box::new(Boards::new(freeeeg::FreeEeg32::default()).at(*rate)),
-            Protocol::ThinkGear => Box::new(Boards::new(thinkgear::ThinkGear::default()).at(*rate)),
-            Protocol::OpeneegP2 => Box::new(Boards::new(openeeg::P2).at(*rate)),
-            Protocol::OpeneegP3 => Box::new(Boards::new(openeeg::P3).at(*rate)),
-            Protocol::SpikerBox => Box::new(Boards::new(spikerbox::SpikerBox::default()).at(*rate)),
-            Protocol::Bitalino => Box::new(Boards::new(bitalino::Bitalino::new(*channels, *rate))),
-            Protocol::Ganglion => {
-                let Wanted { name, firmware } = ganglion.clone().unwrap_or_default();
-                Box::new(Boards::new(ganglion::Ganglion::new(name, firmware)).at(*rate))
-            }
-            Protocol::Generic => match frame {
-                Some(frame) => Box::new(Boards::new(Generic::new(frame.clone()).ok()?)),
-                None => protocol.decoder(),
-            },
-            Protocol::Brainflow => match brainflow {
-                Some(of) => Box::new(Datagrams::new(Brainflow::new(of.layout().ok()?, of.full_scale))),
-                None => protocol.decoder(),
-            },
-            Protocol::OpenbciGui => match rate {
-                Some(rate) => Box::new(Datagrams::new(OpenbciGui::new((*rate).into()))),
-                None => protocol.decoder(),
-            },
-            other => other.decoder(),
-        })
-    }
-
     /// What cannot be said of such a board: the key, with dots, and why.
     #[must_use]
     pub fn problems(&self, protocol: Protocol) -> Vec<(String, String)> {
         let mut wrong = Vec::new();
         let mut say = |key: &str, why: String| wrong.push((key.to_owned(), why));
-        let gains: &[u8] = match protocol {
-            Protocol::Cyton | Protocol::Daisy => cyton::GAINS,
-            Protocol::Knight | Protocol::KnightImu => knight::GAINS,
-            _ => &[],
+        let facts = protocol.facts();
+        let (any_rate, rates) = match facts.rates {
+            Rates::Fixed => (false, &[][..]),
+            Rates::Of(rates) => (false, rates),
+            Rates::Any => (true, &[][..]),
         };
-        let rates = if protocol == Protocol::Bitalino { bitalino::RATES } else { &[] };
-        let channels: &[u8] = if protocol == Protocol::Bitalino { &[1, 2, 3, 4, 5, 6] } else { &[] };
-        let (gain, rate) = (self.gain.map(u16::from), self.rate);
         let wide = |list: &[u8]| list.iter().map(|one| u16::from(*one)).collect::<Vec<_>>();
         let settings = [
-            ("gain", gain, wide(gains)),
-            ("channels", self.channels.map(u16::from), wide(channels)),
-            ("rate", rate, rates.to_vec()),
+            ("gain", self.gain.map(u16::from), wide(facts.gains)),
+            ("channels", self.channels.map(u16::from), wide(facts.channels)),
+            ("rate", self.rate, rates.to_vec()),
         ];
         for (key, value, allowed) in settings {
             let Some(value) = value.filter(|value| !allowed.contains(value)) else { continue };
-            if key == "rate" && ANY_RATE.contains(&protocol) {
+            if key == "rate" && any_rate {
                 if value == 0 {
                     say(key, "1 is the least".to_owned());
                 }
@@ -158,7 +100,7 @@ impl Options {
         if self.ganglion.is_some() && protocol != Protocol::Ganglion {
             say("ganglion", format!("protocol {} has no such setting", protocol.name()));
         }
-        if self.impedance.is_some() && !matches!(protocol, Protocol::Cyton | Protocol::Daisy) {
+        if self.impedance.is_some() && !facts.impedance {
             say("impedance", format!("protocol {} has no such setting", protocol.name()));
         }
         if self.impedance == Some(MeasureImpedance::AtStart) && self.gain.is_some_and(|gain| gain != 24) {

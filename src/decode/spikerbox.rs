@@ -4,7 +4,8 @@
 //! there are is learnt from the frames. What amplifies them differs between boxes: values are counts. Without
 //! a number, loss is seen only as a low rate.
 
-use super::board::{Board, Piece, byte};
+use super::board::{Board, Boards, Piece, byte};
+use super::protocol::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// What stands before and after a message between frames.
@@ -15,6 +16,12 @@ const LONGEST: usize = 256;
 const CHANNELS: usize = 4;
 /// Set in the first byte of a frame, and in no other.
 const FIRST: u8 = 0x80;
+
+/// What is known of the boards.
+pub(super) const FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::board("spikerbox", 230_400, |of| Box::new(Boards::new(SpikerBox::default()).at(of.rate)))
+};
 
 /// A SpikerBox.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 //! and as damaged packets. What the chip computes (attention, bands, blinks) is not looked at.
 
 use super::Sink;
-use super::board::{Board, Piece, byte, uint16};
+use super::board::{Board, Boards, Piece, byte, uint16};
+use super::protocol::{Facts, Rates};
 use crate::event::{Body, Contact, Device, Input, Rails, Vital};
 
 /// Bytes before the payload, and the checksum after it.
@@ -28,6 +29,12 @@ const BARE: u32 = 2;
 
 /// The value of poor signal that says that the electrode is not on skin.
 const OFF: u8 = 200;
+
+/// What is known of the board.
+pub(super) const FACTS: Facts = Facts {
+    rates: Rates::Any,
+    ..Facts::board("thinkgear", 57_600, |of| Box::new(Boards::new(ThinkGear::default()).at(of.rate)))
+};
 
 /// A ThinkGear chip that sends raw values, which it does at 57600 bits in a second.
 #[derive(Debug, Default)]

@@ -92,12 +92,11 @@ impl Streams {
             }
         } else {
             let signal = self.signal;
-            let decoder = self.decoders.entry(key).or_insert_with(|| {
-                match source.board.decoder(protocol).unwrap_or_else(|| protocol.decoder()) {
+            let decoder =
+                self.decoders.entry(key).or_insert_with(|| match protocol.decoder_with(&source.board) {
                     decoder if protocol.brings_samples() => Box::new(Judged::new(decoder, signal)),
                     decoder => decoder,
-                }
-            });
+                });
             if piece.stream & SAID != 0 {
                 feed.overhear(at, &piece.bytes, decoder.as_mut());
             } else {
@@ -132,7 +131,7 @@ impl Streams {
 }
 
 fn protocol(of: &Recorded) -> Option<Protocol> {
-    Protocol::ALL.iter().find(|protocol| protocol.name() == of.protocol).copied()
+    Protocol::named(&of.protocol)
 }
 
 /// What there was in a recording.

@@ -12,9 +12,10 @@ mod board;
 pub use board::{Layout, Numbers, Rows, Streamed};
 
 use super::Sink;
-use super::datagram::{Datagram, Followed, Whose};
+use super::datagram::{Datagram, Datagrams, Followed, Whose};
 use super::lsl::Stamps;
 use super::overtaken::Overtaken;
+use super::protocol::{Carries, Facts};
 use crate::event::{self, Body, Device, Fault, FaultKind, Lost, Rails, Repeated, Samples};
 
 /// Bytes of one number.
@@ -23,6 +24,13 @@ const WIDTH: usize = 8;
 const TIMES: std::ops::Range<f64> = 1e8..1e11;
 /// A stream whose numbers begin anew after so many seconds without a package was stopped and started.
 const PAUSE: f64 = 0.5;
+
+/// What is known of the protocol.
+pub(super) const FACTS: Facts = Facts::new("brainflow", Carries::Datagrams, |of| {
+    let streamed =
+        of.brainflow.as_ref().and_then(|of| Some(Brainflow::new(of.layout().ok()?, of.full_scale)));
+    Box::new(Datagrams::new(streamed.unwrap_or_default()))
+});
 
 /// Decodes packages of one board.
 #[derive(Debug)]

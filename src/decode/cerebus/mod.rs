@@ -13,3 +13,10 @@ mod tests;
 pub use group::{Group, named};
 pub use link::Cerebus;
 pub use packet::Version;
+
+use super::datagram::Datagrams;
+use super::protocol::{Carries, Facts};
+
+/// What is known of the protocol.
+pub(super) const FACTS: Facts =
+    Facts::new("cerebus", Carries::Datagrams, |_| Box::new(Datagrams::<Cerebus>::default()));

@@ -20,6 +20,7 @@ pub use self::settings::{Gauges, Settings};
 use self::spelling::Spelling;
 use super::line::{Line, Lines};
 use super::mapping::{Mapper, StatsdType, Verdict};
+use super::protocol::{Carries, Facts};
 use super::tags::NameStyles;
 use super::{Decoder, Sink, number};
 use crate::event::{Body, Change, Fault, FaultKind, Observation};
@@ -29,12 +30,23 @@ const VERDICTS: usize = 65_536;
 /// Bytes that a verdict takes beside its name.
 const VERDICT: usize = 64;
 
+/// What is known of the protocol.
+pub(super) const FACTS: Facts =
+    Facts { baud: Some(115_200), ..Facts::new("statsd", Carries::Lines, |_| Box::new(Statsd::default())) };
+
 /// Decodes lines of StatsD and DogStatsD.
 #[derive(Debug)]
 pub struct Statsd {
     lines: Lines,
     mapper: Arc<ArcSwap<Mapper>>,
     parser: Parser,
+}
+
+impl Default for Statsd {
+    /// A decoder without mapping rules.
+    fn default() -> Self {
+        Self::new(&Settings::default(), Arc::default())
+    }
 }
 
 impl Statsd {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::open::{Refused, open};
 use self::read::{Gone, Session, hung_up};
-pub use self::settings::{Protocol, Serial};
+pub use self::settings::Serial;
 use self::watch::Watch;
 use super::Feed;
 use super::pause::Pause;

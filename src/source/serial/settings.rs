@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LatencyTimer;
 use crate::analysis::quality::{self, Judged};
-use crate::decode::{self, MeasureImpedance, generic};
+use crate::decode::{self, MeasureImpedance, Protocol, generic};
 use crate::document::{Check, Path};
 use crate::source::jsonl;
 use crate::source::kind::{Claim, Context, Kind, Place, Start};
@@ -101,7 +101,7 @@ impl Serial {
         super::Settings {
             which: self.which(),
             baud: self.bits_per_second(),
-            protocol: self.protocol.decoded().name(),
+            protocol: self.protocol.name(),
             latency_timer: self.latency_timer,
             roots: Roots::default(),
             tap: self.tap.clone(),
@@ -111,76 +111,7 @@ impl Serial {
     /// Bits in a second: as set, or as the device is delivered.
     #[must_use]
     pub fn bits_per_second(&self) -> u32 {
-        self.baud.unwrap_or(match self.protocol {
-            Protocol::FreeEeg32 => 921_600,
-            Protocol::Chords | Protocol::SpikerBox | Protocol::Ganglion => 230_400,
-            Protocol::ThinkGear | Protocol::OpeneegP2 | Protocol::OpeneegP3 => 57_600,
-            _ => 115_200,
-        })
-    }
-}
-
-/// What a device on a serial port writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// JSON lines.
-    #[default]
-    Jsonl,
-    /// StatsD.
-    Statsd,
-    /// OpenBCI Cyton, 115200 bits in a second.
-    Cyton,
-    /// OpenBCI Cyton with Daisy, 115200 bits in a second.
-    Daisy,
-    /// NeuroPawn Knight, 115200 bits in a second.
-    Knight,
-    /// NeuroPawn Knight with IMU, 115200 bits in a second.
-    KnightImu,
-    /// FreeEEG32, 921600 bits in a second.
-    #[serde(rename = "freeeeg32")]
-    FreeEeg32,
-    /// NeuroSky ThinkGear, 57600 bits in a second.
-    #[serde(rename = "thinkgear")]
-    ThinkGear,
-    /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
-    Chords,
-    /// PLUX BITalino, 115200 bits in a second.
-    Bitalino,
-    /// OpenEEG, packet version 2, 57600 bits in a second.
-    OpeneegP2,
-    /// OpenEEG, packet version 3, 57600 bits in a second.
-    OpeneegP3,
-    /// Backyard Brains SpikerBox, 230400 bits in a second.
-    #[serde(rename = "spikerbox")]
-    SpikerBox,
-    /// OpenBCI Ganglion through its dongle (BLED112), 230400 bits in a second.
-    Ganglion,
-    /// A board of your own, whose frames `frame` describes; 115200 bits in a second.
-    Generic,
-}
-
-impl Protocol {
-    /// The protocol as decoders know it.
-    #[must_use]
-    pub fn decoded(self) -> decode::Protocol {
-        match self {
-            Self::Jsonl => decode::Protocol::Jsonl,
-            Self::Statsd => decode::Protocol::Statsd,
-            Self::Cyton => decode::Protocol::Cyton,
-            Self::Daisy => decode::Protocol::Daisy,
-            Self::Knight => decode::Protocol::Knight,
-            Self::KnightImu => decode::Protocol::KnightImu,
-            Self::FreeEeg32 => decode::Protocol::FreeEeg32,
-            Self::ThinkGear => decode::Protocol::ThinkGear,
-            Self::Chords => decode::Protocol::Chords,
-            Self::Bitalino => decode::Protocol::Bitalino,
-            Self::OpeneegP2 => decode::Protocol::OpeneegP2,
-            Self::OpeneegP3 => decode::Protocol::OpeneegP3,
-            Self::SpikerBox => decode::Protocol::SpikerBox,
-            Self::Ganglion => decode::Protocol::Ganglion,
-            Self::Generic => decode::Protocol::Generic,
-        }
+        self.baud.or_else(|| self.protocol.baud()).unwrap_or(115_200)
     }
 }
 
@@ -220,8 +151,8 @@ impl Kind for Serial {
     }
 
     fn context(&self, all: &Context) -> Context {
-        match self.protocol.decoded() {
-            decode::Protocol::Jsonl => {
+        match self.protocol {
+            Protocol::Jsonl => {
                 Context { line_bytes: all.line_bytes, prices: all.prices.clone(), ..Context::default() }
             }
             _ => Context::default(),
@@ -229,7 +160,7 @@ impl Kind for Serial {
     }
 
     fn recorded(&self) -> Option<Recorded> {
-        let protocol = self.protocol.decoded().name().to_owned();
+        let protocol = self.protocol.name().to_owned();
         Some(Recorded { name: self.name.clone(), protocol, board: self.options() })
     }
 
@@ -242,7 +173,7 @@ impl Kind for Serial {
 impl Serial {
     /// What is said of a board must be of that board, and possible.
     fn check_board(&self, check: &mut Check<'_>, path: &Path) {
-        for (keys, why) in self.options().problems(self.protocol.decoded()) {
+        for (keys, why) in self.options().problems(self.protocol) {
             let at = keys.split('.').fold(path.clone(), |path, key| path.key(key));
             check.wrong(&at, why);
         }
@@ -274,8 +205,8 @@ impl Serial {
 
     /// What makes its decoder each time the port is opened.
     fn new_decoder(&self, start: &Start) -> Arc<NewDecoder> {
-        let protocol = self.protocol.decoded();
-        if protocol == decode::Protocol::Jsonl {
+        let protocol = self.protocol;
+        if protocol == Protocol::Jsonl {
             return jsonl::decoders(start.context.line_bytes, start.context.prices.clone());
         }
         if !protocol.brings_samples() {
@@ -284,7 +215,7 @@ impl Serial {
         let (signal, options) = (self.signal, self.options());
         let resumed = AtomicBool::new(start.resumed);
         Arc::new(move || {
-            let mut decoder = options.decoder(protocol).unwrap_or_else(|| protocol.decoder());
+            let mut decoder = protocol.decoder_with(&options);
             if resumed.swap(false, Ordering::Relaxed) {
                 decoder.resume();
             }
