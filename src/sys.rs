@@ -110,16 +110,19 @@ pub fn line_counts(line: &impl AsRawFd) -> io::Result<LineCounts> {
 }
 
 /// Lets a command adopt what its descendants leave behind when they end, so that all of them stay its descendants
-/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
-pub fn adopt_orphans(command: &mut std::process::Command) {
+/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Its process writes its id, four bytes of the machine's order, to `born` before it
+/// becomes the command.
+pub fn adopt_orphans(command: &mut std::process::Command, born: io::PipeWriter) {
     use std::os::unix::process::CommandExt;
-    let adopt = || {
+    let adopt = move || {
         let own = rustix::process::getpid();
+        // Without a reader nobody wants to know.
+        let _ = rustix::io::write(&born, &own.as_raw_pid().to_ne_bytes());
         // A kernel that does not know it lets them go to init, where they are found by their mark.
         let _ = rustix::process::set_child_subreaper(Some(own));
         Ok(())
     };
-    // SAFETY: between fork and exec it makes two system calls and touches no memory but its own stack.
+    // SAFETY: between fork and exec it makes three system calls and touches no memory but its own stack.
     unsafe { command.pre_exec(adopt) };
 }
 

@@ -191,6 +191,8 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
     command.envs(&environment);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mark = Family::mark(&mut command);
+    let cannot = |why: &dyn std::fmt::Display| format!("cannot run {program}: {why}");
+    let starting = Start::begin(&mut command).map_err(|why| cannot(&why))?;
     // A program on a disk that does not answer holds whoever starts it.
     let runtime = tokio::runtime::Handle::current();
     let start = move || {
@@ -201,8 +203,6 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
             (child, family)
         })
     };
-    let cannot = |why: &dyn std::fmt::Display| format!("cannot run {program}: {why}");
-    let starting = Start::begin();
     let started = apart(program, settings.timeout.0.mul_f64(0.9), start).await.map_err(|why| cannot(&why))?;
     // Dropped before the child is, so until it was waited for its id means nobody else.
     let (mut child, mut family) = started.map_err(|why| cannot(&why))?;

@@ -4,6 +4,7 @@
 //! they are known by a mark in their environment. Who takes off both is not found.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,10 +22,6 @@ const MARK: &str = "NEURAL_EXPORTER_RUN";
 const ENVIRONMENT: u64 = 1 << 20;
 /// How often is looked again for what was started meanwhile.
 const ROUNDS: usize = 20;
-/// Milliseconds of a tick in which the kernel says when a process started, on every platform.
-const TICK: u64 = 10;
-/// How long a process may take to become the command.
-const UNBORN: Duration = Duration::from_millis(200);
 /// How long a look may take: what `/proc` tells of a process that hangs can hang as well.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -49,7 +46,6 @@ impl Family {
         let mark =
             format!("{}.{}.{}", std::process::id(), now().steady, RUNS.fetch_add(1, Ordering::Relaxed));
         command.env(MARK, &mark).process_group(0);
-        sys::adopt_orphans(command.as_std_mut());
         mark
     }
 
@@ -82,36 +78,44 @@ impl Drop for Family {
 /// A command while it is started. If that is given up, the process that was to become it is killed: where the program lies
 /// on a disk that does not answer, it would hold that disk's folder for longer than the agent lives.
 #[derive(Debug)]
-pub(super) struct Start(bool);
+pub(super) struct Start {
+    /// Where the process writes its id before it becomes the command; nothing once it has.
+    born: Option<io::PipeReader>,
+}
 
 impl Start {
-    /// From now on.
-    pub(super) fn begin() -> Self {
-        Self(true)
+    /// From now on; the command is prepared for it.
+    ///
+    /// # Errors
+    /// There can be no pipe.
+    pub(super) fn begin(command: &mut Command) -> io::Result<Self> {
+        let (born, tell) = io::pipe()?;
+        // Who gives up waits for nothing.
+        rustix::io::ioctl_fionbio(&born, true)?;
+        sys::adopt_orphans(command.as_std_mut(), tell);
+        Ok(Self { born: Some(born) })
     }
 
     /// It has become the command.
     pub(super) fn done(mut self) {
-        self.0 = false;
+        self.born = None;
     }
 }
 
 impl Drop for Start {
     fn drop(&mut self) {
-        if !self.0 {
+        let Some(born) = self.born.take() else { return };
+        let mut id = [0; 4];
+        if rustix::io::read(&born, &mut id) != Ok(id.len()) {
+            // There is no process, or it has a moment to go.
             return;
         }
-        let own = rustix::process::getpid().as_raw_pid();
-        let program = |id: &str| std::fs::read_link(Path::new("/proc").join(id).join("exe")).ok();
-        let ours = program("self");
-        // Children that are still this program, for so long that they are not about to change.
-        let unborn = |id: i32, one: &One| {
-            one.parent == own && !one.ended && one.is_older(UNBORN) && program(&id.to_string()) == ours
-        };
-        for (id, _) in everybody().iter().filter(|(id, one)| unborn(**id, one)) {
-            if let Some(id) = Pid::from_raw(*id) {
-                let _ = kill_process(id, Signal::KILL);
-            }
+        let (own, id) = (rustix::process::getpid().as_raw_pid(), i32::from_ne_bytes(id));
+        // Until its parent took note of its end, its id is nobody else's.
+        if look(id).is_some_and(|one| one.parent == own && !one.ended)
+            && let Some(id) = Pid::from_raw(id)
+        {
+            let _ = kill_process(id, Signal::KILL);
         }
     }
 }
@@ -150,15 +154,6 @@ struct One {
     ended: bool,
 }
 
-impl One {
-    /// Whether it started so long ago.
-    fn is_older(&self, age: Duration) -> bool {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let now = Duration::try_from(now).unwrap_or_default();
-        now.saturating_sub(Duration::from_millis(self.started.saturating_mul(TICK))) >= age
-    }
-}
-
 fn everybody() -> HashMap<i32, One> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return HashMap::new() };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -194,4 +189,49 @@ fn marked(id: i32, mark: &[u8]) -> bool {
     let read = std::fs::File::open(Path::new("/proc").join(id.to_string()).join("environ"))
         .and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut environment));
     read.is_ok() && environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that waits: this one, asked for this test.
+    #[test]
+    #[ignore = "it is run by another test"]
+    fn waits() {
+        std::thread::sleep(Duration::from_secs(20));
+    }
+
+    /// Whether a child was killed within a second.
+    fn is_killed(child: &mut std::process::Child) -> bool {
+        (0..50).any(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            child.try_wait().unwrap().is_some()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_start_that_is_given_up_ends_its_own_process_and_no_other() {
+        let this = std::env::current_exe().unwrap();
+        let waits = ["--ignored", "--exact", "source::exec::family::tests::waits"];
+        // That of another source, which runs this very program.
+        let mut other = std::process::Command::new(&this).args(waits).spawn().unwrap();
+        let mut command = Command::new("sleep");
+        let start = Start::begin(command.arg("20")).unwrap();
+        drop(Start::begin(&mut Command::new("sleep")).unwrap());
+        let mut own = command.as_std_mut().spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(400));
+        drop(start);
+        let killed = (is_killed(&mut own), is_killed(&mut other));
+        let mut command = Command::new("sleep");
+        let start = Start::begin(command.arg("20")).unwrap();
+        let mut third = command.as_std_mut().spawn().unwrap();
+        start.done();
+        let third_killed = is_killed(&mut third);
+        for mut child in [own, other, third] {
+            drop(child.kill());
+            drop(child.wait());
+        }
+        assert_eq!((killed, third_killed), ((true, false), false));
+    }
 }
