@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use parking_lot::Mutex as Lock;
-use tokio::sync::{Mutex, oneshot};
+use parking_lot::{Condvar, Mutex as Lock};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Mutex, Notify, oneshot};
 
 use crate::setting::Span;
 use crate::sys::file::At;
@@ -74,28 +75,43 @@ impl<A: Send + 'static> Aside<A> {
     }
 }
 
-/// What work is under way, by what it was asked for, and where it stands.
-static UNDER_WAY: Lock<Vec<(String, At)>> = Lock::new(Vec::new());
-/// How often somebody whose turn it is not looks whether it is.
-const TURN: Duration = Duration::from_millis(5);
+/// What work is under way.
+static UNDER_WAY: Lock<Vec<UnderWay>> = Lock::new(Vec::new());
+/// Some work is over: threads that wait for a turn look whether it is theirs.
+static FREED: Condvar = Condvar::new();
+
+/// Work by what it was asked for.
+struct UnderWay {
+    key: String,
+    /// Where it stands.
+    at: At,
+    /// It is over: tasks that wait for the turn look again.
+    over: Arc<Notify>,
+}
 
 /// An entry of [`UNDER_WAY`], for as long as the work lasts, however it ends.
 struct Entry(String);
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        UNDER_WAY.lock().retain(|(key, _)| *key != self.0);
+        UNDER_WAY.lock().retain(|work| {
+            let others = work.key != self.0;
+            if !others {
+                work.over.notify_waiters();
+            }
+            others
+        });
+        FREED.notify_all();
     }
 }
 
-/// Takes the turn of `key`, or says where the thread stands that has it.
-fn take_turn(key: &str) -> Result<(Entry, At), At> {
-    let mut all = UNDER_WAY.lock();
-    if let Some((_, at)) = all.iter().find(|(other, _)| other == key) {
-        return Err(at.clone());
+/// Takes the turn of `key`, or says where the thread stands that has it, and what is ready when that is over.
+fn take_turn(all: &mut Vec<UnderWay>, key: &str) -> Result<(Entry, At), (At, OwnedNotified)> {
+    if let Some(work) = all.iter().find(|work| work.key == key) {
+        return Err((work.at.clone(), work.over.clone().notified_owned()));
     }
     let at = At::new(Path::new(key));
-    all.push((key.to_owned(), at.clone()));
+    all.push(UnderWay { key: key.to_owned(), at: at.clone(), over: Arc::default() });
     Ok((Entry(key.to_owned()), at))
 }
 
@@ -118,11 +134,12 @@ pub(crate) async fn apart<A: Send + 'static>(
     let mut at = At::new(Path::new(key));
     let answer = async {
         let turn = loop {
-            match take_turn(key) {
+            let (busy, over) = match take_turn(&mut UNDER_WAY.lock(), key) {
                 Ok(turn) => break turn,
-                Err(busy) => at = busy,
-            }
-            tokio::time::sleep(TURN).await;
+                Err(busy) => busy,
+            };
+            at = busy;
+            over.await;
         };
         at = turn.1.clone();
         let (reply, answer) = oneshot::channel();
@@ -142,14 +159,19 @@ pub(crate) fn apart_at_start<A: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> A + Send + 'static,
 ) -> Result<A, String> {
-    let mut waited = Duration::ZERO;
-    let turn = loop {
-        match take_turn(key) {
-            Ok(turn) => break turn,
-            Err(at) if waited >= patience => return Err(no_answer(&at, patience)),
-            Err(_) => std::thread::sleep(TURN),
+    let turn = {
+        #[expect(clippy::disallowed_methods, reason = "how long it is waited for a turn")]
+        let until = std::time::Instant::now() + patience;
+        let mut all = UNDER_WAY.lock();
+        loop {
+            let busy = match take_turn(&mut all, key) {
+                Ok(turn) => break turn,
+                Err((busy, _)) => busy,
+            };
+            if FREED.wait_until(&mut all, until).timed_out() {
+                return Err(no_answer(&busy, patience));
+            }
         }
-        waited += TURN;
     };
     let at = turn.1.clone();
     let (reply, answer) = sync_channel(1);
@@ -235,6 +257,27 @@ pub(crate) mod tests {
             Err(GONE.into())
         );
         assert_eq!(apart(&key, Duration::from_secs(5), || 10).await, Ok(10));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_turn_does_nothing_until_it_comes() {
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let long = Duration::from_secs(20);
+        let first = tokio::spawn(apart("a turn", long, move || gate.recv().is_ok()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut second = std::pin::pin!(apart("a turn", long, || 2));
+        let mut looks = 0;
+        let counted = std::future::poll_fn(|context| {
+            looks += 1;
+            second.as_mut().poll(context)
+        });
+        let early = tokio::time::timeout(Duration::from_millis(200), counted).await;
+        assert!(early.is_err() && looks <= 3, "{looks}");
+        let thread = std::thread::spawn(move || apart_at_start("a turn", long, || 3));
+        release.send(()).unwrap();
+        assert_eq!(first.await.unwrap(), Ok(true));
+        assert_eq!(second.await, Ok(2));
+        assert_eq!(tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap(), Ok(3));
     }
 
     #[tokio::test]
