@@ -119,6 +119,8 @@ pub fn scrub<'s>(text: &str, secrets: impl IntoIterator<Item = &'s str>) -> Stri
 pub fn told(sentence: &str) -> String {
     let mut out = Vec::new();
     for (word, blank) in words(sentence) {
+        // What ends a clause belongs to the sentence.
+        let (word, mark) = word.split_at(word.trim_end_matches([':', ',', ';', '"', '\'', ')']).len());
         let named = word.split_once('=').filter(|(name, _)| is_name(name) && names_a_secret(name));
         if word.contains("://") {
             address(word, false, &mut out);
@@ -127,7 +129,7 @@ pub fn told(sentence: &str) -> String {
         } else {
             out.push(Part::Plain(word));
         }
-        out.push(Part::Plain(blank));
+        out.extend([Part::Plain(mark), Part::Plain(blank)]);
     }
     shown(&out)
 }
@@ -531,7 +533,7 @@ pub fn names_a_secret(name: &str) -> bool {
 
 /// Whether a text can be the name of something that a value is assigned to.
 fn is_name(name: &str) -> bool {
-    let name = name.trim_start_matches(['"', '\'', '-']);
+    let name = name.trim_start_matches(['"', '\'', '-', '(']);
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
@@ -740,9 +742,16 @@ mod tests {
         assert!(matches!(value, Value::File(_)));
         assert!(!format!("{:?}", Value::from("hunter2")).contains("hunter2"));
         assert_eq!(scrub("no hunter2 and no a", ["hunter2", "a"]), "no *** and no a");
-        assert_eq!(
-            told("cannot read \"http://a:b@h/\" with token=x, or x=1"),
-            "cannot read \"http://a:***@h/\" with token=*** or x=1"
-        );
+        for (sentence, want) in [
+            (
+                "cannot read \"http://a:b@h/\" with token=x, or x=1",
+                "cannot read \"http://a:***@h/\" with token=***, or x=1",
+            ),
+            ("cannot ask http://h/m?token=x: refused", "cannot ask http://h/m?token=***: refused"),
+            ("cannot ask http://h/0123456789abcdef0123: it is busy", "cannot ask http://h/***: it is busy"),
+            ("it says (\"key='x'\"): no", "it says (\"key=***'\"): no"),
+        ] {
+            assert_eq!(told(sentence), want);
+        }
     }
 }
