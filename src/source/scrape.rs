@@ -3,16 +3,18 @@
 //! Follows no redirect to another host, uses no proxy, accepts no compression, and believes no
 //! timestamp: a series is as old as the answer that held it.
 
+mod place;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use parking_lot::Mutex;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -28,9 +30,8 @@ use crate::setting::Span;
 
 use super::aside::apart;
 use super::kind::{Kind, Prepared, Start};
-use super::names::Names;
 use super::{Feed, now, poll, small};
-use crate::sys::file;
+use place::Place;
 
 /// What is asked for: both formats, and names as they are, because some libraries escape one half of them.
 const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
@@ -38,10 +39,6 @@ const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-
     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 /// What is asked for after an answer in OpenMetrics that could not be understood.
 const PLAIN: &str = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-/// Redirects that are followed within a host.
-const REDIRECTS: usize = 3;
-/// Bytes a file with certificates may have.
-const CERTIFICATES: u64 = 4 << 20;
 /// How long an answer that is here may take to be understood.
 const UNDERSTAND: Duration = Duration::from_secs(2);
 /// The shortest interval; anything below is a mistake in writing.
@@ -56,7 +53,7 @@ pub struct Settings {
     /// Where the metrics are, with scheme and path: `http://127.0.0.1:2242/metrics`.
     #[serde(default, skip_serializing_if = "Link::is_empty")]
     pub url: Link,
-    /// A file that holds the URL, where a secret is in it; read when the source starts.
+    /// A file that holds the URL, where a secret is in it; read again for each request.
     #[serde(default)]
     pub url_file: Option<PathBuf>,
     /// How often they are asked for.
@@ -240,10 +237,7 @@ impl Kind for Settings {
 #[derive(Debug)]
 pub struct Scrape {
     settings: Settings,
-    url: Url,
-    /// The address as it may be printed.
-    shown: String,
-    client: Client,
+    place: Mutex<Arc<Place>>,
     shape: Arc<Shape>,
     /// Whether its OpenMetrics could not be understood, so that the classic text is asked for.
     plain: Arc<AtomicBool>,
@@ -286,30 +280,8 @@ impl Scrape {
             }
             (None, false) => settings.url.clone(),
         };
-        let url: Url = link.expose().parse().map_err(|why| {
-            format!(
-                "cannot scrape \"{name}\": its url is not one ({why}); write it as http://host:port/metrics"
-            )
-        })?;
-        let shown = link.shown();
-        let wrong = |why: String| format!("cannot scrape {shown}: {why}");
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("only http and https are spoken".into()));
-        }
-        let named = !(url.username().is_empty() && url.password().is_none());
-        let ways = [
-            ("a user in its url", named),
-            ("a bearer_token_file", settings.bearer_token_file.is_some()),
-            ("a basic user", settings.basic.is_some()),
-            (
-                "a header Authorization",
-                settings.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")),
-            ),
-        ];
-        let ways: Vec<_> = ways.into_iter().filter(|(_, there)| *there).map(|(way, _)| way).collect();
-        if ways.len() > 1 {
-            return Err(wrong(format!("it has {}; keep one", ways.join(" and "))));
-        }
+        let place = Place::open(&settings, link)?;
+        let wrong = |why: String| format!("cannot scrape {}: {why}", place.shown);
         let relabel = Relabel::compile(&settings.keep, &settings.drop, &settings.relabel).map_err(wrong)?;
         let mut labels: Vec<_> = settings.labels.clone().into_iter().collect();
         if !settings.labels.contains_key("source") {
@@ -323,8 +295,8 @@ impl Scrape {
             samples: settings.samples_limit,
             timestamps: true,
         };
-        let client = client(&settings, &url).map_err(wrong)?;
-        Ok(Self { settings, url, shown, client, shape: Arc::new(shape), plain: Arc::default() })
+        let place = Mutex::new(Arc::new(place));
+        Ok(Self { settings, place, shape: Arc::new(shape), plain: Arc::default() })
     }
 
     /// Asks until told to stop.
@@ -344,15 +316,17 @@ impl Scrape {
     /// # Errors
     /// Why there are none.
     pub async fn probe(&self) -> Result<(), String> {
-        let Answer { dialect, body } = self.fetch().await?;
+        let place = self.place().await?;
+        let Answer { dialect, body } = self.fetch(&place).await?;
         let read = Exposition::read(&body, dialect, &self.shape);
-        read.map(drop).map_err(|why| format!("cannot understand the metrics of {}: {why}", self.shown))
+        read.map(drop).map_err(|why| format!("cannot understand the metrics of {}: {why}", place.shown))
     }
 
     async fn ask(&self, feed: Feed) -> Result<(), String> {
-        let Answer { dialect, body } = self.fetch().await?;
+        let place = self.place().await?;
+        let Answer { dialect, body } = self.fetch(&place).await?;
         let shape = Arc::clone(&self.shape);
-        let (name, shown, plain) = (self.settings.name.clone(), self.shown.clone(), Arc::clone(&self.plain));
+        let (name, shown, plain) = (self.settings.name.clone(), place.shown.clone(), Arc::clone(&self.plain));
         let fold = move || {
             let bytes = body.len() as u64;
             let read = match Exposition::read(&body, dialect, &shape) {
@@ -376,14 +350,31 @@ impl Scrape {
         };
         tokio::task::spawn_blocking(fold)
             .await
-            .unwrap_or_else(|_| Err(format!("cannot understand the metrics of {}", self.shown)))
+            .unwrap_or_else(|_| Err(format!("cannot understand the metrics of {}", place.shown)))
+    }
+
+    /// Where to ask now: another place, once the file that says so says something else.
+    async fn place(&self) -> Result<Arc<Place>, String> {
+        let known = self.place.lock().clone();
+        let Some(file) = self.settings.url_file.clone() else { return Ok(known) };
+        let (key, settings) = (file.display().to_string(), self.settings.clone());
+        let cannot = |why: String| format!("cannot scrape \"{}\": {why}", self.settings.name);
+        let open = move || match small(&file)
+            .map_err(|why| format!("cannot scrape \"{}\": {why}", settings.name))?
+        {
+            link if known.is_at(&link) => Ok(known),
+            link => Place::open(&settings, link.into()).map(Arc::new),
+        };
+        let place = apart(&key, self.settings.timeout.0, open).await.map_err(cannot)??;
+        *self.place.lock() = Arc::clone(&place);
+        Ok(place)
     }
 
     /// One request, and its answer within the limits.
-    async fn fetch(&self) -> Result<Answer, String> {
-        let shown = &self.shown;
+    async fn fetch(&self, place: &Place) -> Result<Answer, String> {
+        let shown = &place.shown;
         let wanted = if self.plain.load(Ordering::Relaxed) { PLAIN } else { WANTED };
-        let mut request = self.client.get(self.url.clone());
+        let mut request = place.client.get(place.url.clone());
         if !self.settings.headers.keys().any(|name| name.eq_ignore_ascii_case(ACCEPT.as_str())) {
             request = request.header(ACCEPT, wanted);
         }
@@ -426,15 +417,15 @@ impl Scrape {
         }
         let media =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = self.body(response).await?;
+        let body = self.body(shown, response).await?;
         let dialect = (self.settings.format.dialect(media.as_deref(), &body))
             .map_err(|why| format!("cannot read metrics from {shown}: {why}; if it is one, set format"))?;
         Ok(Answer { dialect, body })
     }
 
     /// The answer's body, given up as soon as it is too large.
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, String> {
-        let (shown, limit) = (&self.shown, self.settings.body_limit);
+    async fn body(&self, shown: &str, mut response: Response) -> Result<Vec<u8>, String> {
+        let limit = self.settings.body_limit;
         let large = || {
             format!(
                 "cannot read metrics from {shown}: more than {limit} bytes; raise body_limit or choose fewer metrics there"
@@ -455,62 +446,6 @@ impl Scrape {
             body.extend_from_slice(&chunk);
         }
     }
-}
-
-/// A client that keeps its connection and goes nowhere else.
-fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
-    // Whoever installed a provider before is fine with us.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let seconds = settings.timeout.0.as_secs_f64().to_string();
-    if let Ok(seconds) = HeaderValue::from_str(&seconds) {
-        headers.insert(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), seconds);
-    }
-    for (name, value) in &settings.headers {
-        let header =
-            HeaderName::try_from(name).map_err(|_| format!("\"{name}\" is not the name of a header"))?;
-        let Value::Text(value) = value else { continue };
-        if matches!(header.as_str(), "authorization" | "proxy-authorization" | "cookie") {
-            return Err(format!(
-                "the header \"{name}\" is a secret; put it into a file and write {{value_file: FILE}}"
-            ));
-        }
-        headers.insert(header, sensitive(value.expose(), || format!("the value of the header \"{name}\""))?);
-    }
-    let origin = url.origin();
-    let policy = Policy::custom(move |attempt| {
-        if attempt.previous().len() > REDIRECTS {
-            attempt.error("it redirects in circles")
-        } else if attempt.url().origin() != origin {
-            attempt.error("it redirects to another host")
-        } else {
-            attempt.follow()
-        }
-    });
-    let mut client = Client::builder()
-        .user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
-        .redirect(policy)
-        .referer(false)
-        .no_proxy()
-        .dns_resolver(Names)
-        .timeout(settings.timeout.0)
-        .pool_max_idle_per_host(1);
-    if let Some(file) = &settings.ca_file {
-        let certificates = file::read(file, CERTIFICATES)
-            .map_err(|why| why.to_string())
-            .and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|why| causes(&why)))
-            .map_err(|why| format!("cannot read certificates from {}: {why}", file.display()))?;
-        if certificates.is_empty() {
-            return Err(format!("cannot find a certificate in {}; it must be PEM", file.display()));
-        }
-        client = client.tls_certs_only(certificates);
-    } else if url.scheme() == "http" {
-        // Without TLS the certificates of the system need not even exist.
-        client = client.tls_certs_only([]);
-    }
-    client.build().map_err(|why| causes(&why))
 }
 
 /// The value of a header, which no log shows.
@@ -573,7 +508,9 @@ mod tests {
     }
 
     async fn fetch(settings: Settings) -> Result<Answer, String> {
-        Scrape::open(settings).unwrap().fetch().await
+        let scrape = Scrape::open(settings).unwrap();
+        let place = scrape.place().await?;
+        scrape.fetch(&place).await
     }
 
     fn why(answer: Result<Answer, String>) -> String {
@@ -607,6 +544,36 @@ mod tests {
         ] {
             assert!(asked.contains(line), "{line} in {asked}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_url_of_a_file_is_the_one_that_it_holds_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        let (one, other) = (
+            endpoint(|_| answer("text/plain", "a 1\n")).await,
+            endpoint(|_| answer("text/plain", "b 2\n")).await,
+        );
+        std::fs::write(&file, format!("{one}\n")).unwrap();
+        let scrape =
+            Scrape::open(Settings { url_file: Some(file.clone()), ..Settings::new("s", "") }).unwrap();
+        let ask = async || {
+            let place = scrape.place().await?;
+            scrape.fetch(&place).await.map(|answer| String::from_utf8(answer.body).unwrap())
+        };
+        assert_eq!(ask().await.unwrap(), "a 1\n");
+        let before = scrape.place().await.unwrap();
+        assert!(Arc::ptr_eq(&before, &scrape.place().await.unwrap()), "its connections are kept");
+        std::fs::write(&file, &other).unwrap();
+        assert_eq!(ask().await.unwrap(), "b 2\n");
+        std::fs::write(&file, "ftp://h/?token=hunter2").unwrap();
+        let why = ask().await.unwrap_err();
+        assert!(why.contains("only http") && !why.contains("hunter2"), "{why}");
+        std::fs::remove_file(&file).unwrap();
+        let why = ask().await.unwrap_err();
+        assert!(why.starts_with("cannot scrape \"s\": ") && why.contains("url"), "{why}");
+        std::fs::write(&file, &one).unwrap();
+        assert_eq!(ask().await.unwrap(), "a 1\n");
     }
 
     #[tokio::test]
