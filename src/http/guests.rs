@@ -16,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::listen::network;
+
 /// How long the head of a request may take from its first byte on.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a client may take to read a reply: as long as the slowest scrapers wait for one.
@@ -107,7 +109,7 @@ impl Guests {
         };
         let (id, leave) = (self.step(), CancellationToken::new());
         let seat = Seat {
-            peer: key(peer),
+            peer: network(peer),
             phase: Phase::Idle,
             step: id,
             since: clock(),
@@ -234,14 +236,6 @@ struct Read {
 impl AsRef<[u8]> for Read {
     fn as_ref(&self) -> &[u8] {
         &self.body
-    }
-}
-
-/// An address as one who holds places: of IPv6 the network, because everybody has a whole one.
-fn key(peer: IpAddr) -> u128 {
-    match peer.to_canonical() {
-        IpAddr::V4(peer) => u128::from(peer.to_bits()),
-        IpAddr::V6(peer) => peer.to_bits() >> 64 << 64,
     }
 }
 

@@ -6,12 +6,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::shares::Shares;
 use crate::event::Timestamp;
 use crate::file::make_folders;
 use crate::listen::Listen;
@@ -46,7 +48,7 @@ pub struct Bound {
     file: Option<PathBuf>,
     /// Where it listens, as configured.
     pub(super) listen: String,
-    pub(super) open: AtomicU64,
+    pub(super) shares: Arc<Shares>,
     /// When the log was last told of clients that there was no room for, in seconds.
     said: AtomicU32,
     /// Held by whoever reads datagrams: a socket is watched once, so the next reader waits for the last.
@@ -151,7 +153,7 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
         reported: AtomicU64::new(0),
         file,
         listen: listen.to_string(),
-        open: AtomicU64::new(0),
+        shares: Arc::default(),
         said: AtomicU32::new(0),
         reader: tokio::sync::Mutex::new(()),
     })

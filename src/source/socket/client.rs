@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{SockRef, Socket};
@@ -14,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::NewDecoder;
 use super::bound::{Bound, Opened, nonblocking};
 use super::pace::{Pace, Watch, ready};
+use super::shares::Place;
 use crate::decode::Decoder;
 use crate::event::{Body, Clients};
 use crate::source::{Feed, now};
@@ -77,39 +77,41 @@ fn admit_client(
     cut: &CancellationToken,
     tracker: &TaskTracker,
 ) {
-    if let Some(why) = full(&stream, bound) {
-        drop(stream);
-        feed.send(Body::Clients(Clients { refused: 1, ..Clients::default() }));
-        if bound.may_say(now()) {
-            tracing::warn!(source = feed.name(), listen = bound.listen, "a client was refused: {why}");
+    let place = match place(&stream, bound) {
+        Ok(place) => place,
+        Err(why) => {
+            drop(stream);
+            feed.send(Body::Clients(Clients { refused: 1, ..Clients::default() }));
+            if bound.may_say(now()) {
+                tracing::warn!(source = feed.name(), listen = bound.listen, "a client was refused: {why}");
+            }
+            return;
         }
-        return;
-    }
-    bound.open.fetch_add(1, Ordering::Relaxed);
+    };
     feed.send(Body::Clients(Clients { accepted: 1, ..Clients::default() }));
-    let (mut decoder, feed, cut, bound) = (new_decoder(), feed.connection(), cut.clone(), bound.clone());
+    let (mut decoder, feed, cut) = (new_decoder(), feed.connection(), cut.clone());
     tracker.spawn(async move {
         // However it ended: what was read counts, and what was left over is told.
         drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
         feed.end(now(), decoder.as_mut());
-        bound.open.fetch_sub(1, Ordering::Relaxed);
+        drop(place);
         feed.send(Body::Clients(Clients { ended: 1, ..Clients::default() }));
     });
 }
 
-/// Why there is no room for one more client.
-fn full(stream: &Socket, bound: &Bound) -> Option<String> {
-    let most = bound.options.connections;
-    if bound.open.load(Ordering::Relaxed) >= most as u64 {
-        return Some(format!("{most} are connected, which is the most; raise limits.connections"));
-    }
+/// A place for one more client, or why there is none.
+fn place(stream: &Socket, bound: &Bound) -> Result<Place, String> {
     // The kernel gives the lowest number that is free: that many files are open at least.
     let files = sys::raise_file_limit().now;
     let kept = KEPT.min(files / 2);
     let number = u64::try_from(stream.as_raw_fd()).unwrap_or(0);
-    (number >= files.saturating_sub(kept)).then(|| {
-        format!("of {files} files that may be open the last {kept} are kept for /metrics and the agent; raise LimitNOFILE= of its unit")
-    })
+    if number >= files.saturating_sub(kept) {
+        return Err(format!(
+            "of {files} files that may be open the last {kept} are kept for /metrics and the agent; raise LimitNOFILE= of its unit"
+        ));
+    }
+    let peer = stream.peer_addr().ok().and_then(|peer| peer.as_socket()).map(|peer| peer.ip());
+    bound.shares.admit(peer, bound.options.connections)
 }
 
 /// A client that connected and was not accepted yet.

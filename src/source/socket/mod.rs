@@ -8,6 +8,7 @@ mod client;
 mod datagram;
 mod pace;
 mod place;
+mod shares;
 
 use std::sync::Arc;
 
