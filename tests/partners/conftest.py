@@ -211,6 +211,13 @@ class Agent:
                 raise AssertionError("not seen in time; sources say:\n" + "\n".join(lines) + "\n" + self.told())
             time.sleep(0.1)
 
+    def says(self, *texts: str, seconds: float = 10.0) -> None:
+        """Waits until these are in the log: it is written a moment after what it tells of is counted."""
+        end = time.monotonic() + seconds
+        while missing := [text for text in texts if text not in self.told()]:
+            assert time.monotonic() < end, f"the log does not say {missing}:\n{self.told()}"
+            time.sleep(0.05)
+
     def until_all(self, source: str, sent: int, seconds: float = 30.0) -> dict[str, float]:
         """Waits until everything that was sent is accounted for, and gives the account. More than was sent is never right."""
         seen = self.until(lambda s: sum(s.account(source).values()) >= sent, seconds)

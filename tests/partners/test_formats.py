@@ -211,8 +211,9 @@ def test_scraped_values_come_through(agent):
         server.shutdown()
         server.server_close()
         thread.join()
-    gone = agent.until(lambda s: s.value("neural_source_up", source="engine") == 0)
-    assert gone.value("neural_source_success", source="engine") == 0
+    gone = agent.until(
+        lambda s: s.value("neural_source_up", source="engine") == 0 and s.value("neural_source_success", source="engine") == 0
+    )
     assert not gone.series("engine_temperature_celsius"), "the last value of a vanished thing is not shown"
 
 

@@ -215,7 +215,7 @@ def test_a_driver_that_goes_takes_its_cards_along_and_comes_back(agent, cards, l
     gone = agent.until(lambda s: all(key[0].endswith("_total") for key in seen(s)))
     assert {k: v for k, v in before.items() if k[0].endswith("_total")} == pytest.approx(seen(gone), rel=1e-9)
     # The log says why.
-    assert re.search(r"source is down.*NVIDIA", agent.told()), agent.told()
+    wait_until(lambda: re.search(r"source is down.*NVIDIA", agent.told()), what="the reason")
     cards.say("now 1226.9")
     # It is looked for again after five minutes, or when one asks for it.
     agent.configure([{"gpu": {**SOURCE, "interval": "110ms"}}])

@@ -45,7 +45,7 @@ def test_electrodes_are_measured_and_then_the_stream_runs(agent, simulate, devic
     assert scrape.value("neural_device_lost_packets_total", device="eeg") == 0
     assert scrape.value("neural_device_answer_failures_total", device="eeg") == 0
     assert scrape.value("neural_source_faults_total", source="eeg") == 0
-    assert f"impedance of {channels} channels is measured" in agent.told()
+    agent.says(f"impedance of {channels} channels is measured")
 
 
 def test_a_board_that_is_not_to_be_measured_is_only_started(agent, simulate):  # noqa: F811

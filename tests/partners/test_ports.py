@@ -108,7 +108,7 @@ def test_a_port_comes_goes_and_comes_back_under_another_number(agent):
         os.close(fd)
     print(f"gone after {max(gone):.2f} s, back after {max(backs):.2f} s")
     assert max(gone) < PATIENT and max(backs) < PATIENT, (gone, backs)
-    assert "is gone: " in agent.told()
+    agent.says("is gone: ")
 
 
 def test_a_port_of_socat_that_ends(agent):
@@ -319,7 +319,7 @@ def test_a_daisy_and_a_cyton_are_told_apart(agent, simulated, device, protocol, 
     agent.start()
     seen = agent.until(lambda s: state(s) == "wrong_device")
     assert seen.value("neural_device_answers_total", device="board") >= 2
-    assert says in agent.told() and f"write `protocol: {device}`" in agent.told(), agent.told()
+    agent.says(says, f"write `protocol: {device}`")
     agent.configure(serial(agent.config["sources"][0]["serial"]["port"], protocol=device))
     agent.process.send_signal(signal.SIGHUP)
     agent.until(lambda s: state(s) == "open" and s.value("neural_device_samples_total", device="board") > 500)
@@ -332,7 +332,7 @@ def test_a_headset_that_talks_and_brings_no_samples_is_silent(agent, simulated, 
     if "@" in fault:
         agent.until(lambda s: state(s) == "open" and s.value("neural_device_samples_total", device="board") > 500)
     agent.until(lambda s: state(s) == "silent", 30)
-    assert f"says `{says}`" in agent.told(), agent.told()
+    agent.says(f"says `{says}`")
     time.sleep(7)
     assert state(agent.scrape()) == "silent", "and it stays so"
 
@@ -347,5 +347,5 @@ def test_what_a_dongle_without_a_headset_says_is_quoted(agent):
         board.write(bytes.fromhex("AAAA03D4010129"))
         time.sleep(1)
     agent.until(lambda s: state(s) == "silent")
-    assert "`looking for a headset`" in agent.told()
+    agent.says("`looking for a headset`")
     board.unplug()

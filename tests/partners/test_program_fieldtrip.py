@@ -121,11 +121,13 @@ def test_every_sample_that_comes_is_counted_once(watched, buffer):
         assert struct.unpack("<HH", other.recv(4)) == (1, OK)
     buffer.events = 3
     scrape = seen(watched, 750)
-    scrape = watched.until(lambda s: s.value("neural_stream_markers_total", source="ft") == 3)
+    scrape = watched.until(
+        lambda s: s.value("neural_stream_markers_total", source="ft") == 3
+        and len(s.series("neural_channel_quality_ratio", device="ft")) == CHANNELS
+    )
     assert scrape.value("neural_source_up", source="ft") == 1
     assert scrape.value("neural_device_lost_packets_total", device="ft") == 0
     assert scrape.account("ft")["faults"] == 0
-    assert len(scrape.series("neural_channel_quality_ratio", device="ft")) == CHANNELS
     # It asks for nothing but the header and samples, a few times a second.
     assert set(buffer.asked) == {HEADER, SAMPLES}
 
@@ -147,8 +149,8 @@ def test_what_was_thrown_away_before_it_was_read_is_counted(watched, buffer):
     # The agent is held up no longer than the buffer holds samples; then it is.
     buffer.keeps = 100
     buffer.samples += 1000
-    scrape = watched.until(lambda s: s.value("neural_device_lost_packets_total", device="ft") == 1000)
-    assert scrape.value("neural_device_samples_total", device="ft") == 250
+    lost = lambda s: s.value("neural_device_lost_packets_total", device="ft")
+    watched.until(lambda s: lost(s) == 1000 and s.value("neural_device_samples_total", device="ft") == 250)
     # More than ten seconds at once.
     buffer.keeps = 100_000
     buffer.samples += 4000

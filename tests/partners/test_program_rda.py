@@ -113,9 +113,10 @@ def test_a_recorder_that_ends_and_starts_again_is_met_again(watched, recorder):
     wait_until(lambda: recorder.clients, what="another connection")
     recorder.send(start())
     recorder.blocks(range(1, 11))
-    scrape = seen(watched, 200)
+    seen(watched, 200)
+    # What the stream is is told once a second.
+    scrape = watched.until(lambda s: s.value("neural_stream_reconnects_total", source="rec") == 1)
     assert scrape.value("neural_source_up", source="rec") == 1
-    assert scrape.value("neural_stream_reconnects_total", source="rec") == 1
     assert scrape.value("neural_device_lost_packets_total", device="rec") == 0
 
 

@@ -375,7 +375,7 @@ def test_the_demo_has_a_cyton_even_where_ports_are_taken(agents, tmp_path):
     assert seen.value("neural_source_up", source="cyton") == 1
     assert seen.value("neural_source_up", source="pipeline") == 1
     assert seen.value("neural_device_channels", device="cyton") == 8
-    assert "neural_device" in agent.told()
+    agent.says("neural_device")
 
 
 def test_the_same_seed_is_the_same_bytes_and_mistakes_are_said(simulate, tmp_path):

@@ -231,8 +231,8 @@ def test_a_reload_that_reads_from_a_mount_that_never_answers(agent, tmp_path):
             agent.process.send_signal(signal.SIGHUP)
             time.sleep(1)
             is_counted(agent, int(agent.scrape().account("in")["events"]))
-            text = agent.until(lambda s: s.value("neural_agent_config_last_reload_successful") == 0, 20) and agent.told()
-            assert str(dead) in text, text
+            agent.until(lambda s: s.value("neural_agent_config_last_reload_successful") == 0, 20)
+            agent.says(str(dead))
             agent.configure([jsonl(agent)])
             # The thread that is stuck has the turn, so this is refused as well, until the mount is gone.
         agent.stop(8)
@@ -242,7 +242,7 @@ def test_state_on_a_mount_that_never_answers(agent, tmp_path):
     with silent(tmp_path / "dead") as dead:
         agent.configure([jsonl(agent)], state_directory=str(dead / "state"))
         agent.start()
-        assert str(dead) in agent.told()
+        agent.says(str(dead))
         with unix(agent.path("in.sock")) as client:
             client.sendall(b'{"type":"llm","pipeline":"p","model":"m","prompt_tokens":5,"completion_tokens":5}\n')
         time.sleep(1)
@@ -256,7 +256,7 @@ def test_a_pipe_in_the_place_of_what_is_kept(agent):
     os.mkfifo(agent.path("files/a.prom"))
     agent.configure([jsonl(agent), {"textfile": {"name": "files", "directory": agent.path("files"), "interval": "200ms"}}])
     agent.start()
-    assert "day.json" in agent.told() and "not a file" in agent.told()
+    agent.says("day.json", "not a file")
     agent.until(lambda s: s.series("neural_textfile_success", file="a.prom"))
     assert agent.scrape().value("neural_textfile_success", file="a.prom") == 0
     is_counted(agent)
@@ -288,7 +288,7 @@ def test_idle_senders_leave_room_for_a_scrape(agent):
         lambda s: s.value("neural_source_clients_accepted_total") + s.value("neural_source_clients_refused_total") == 1_100
     )
     assert seen.value("neural_source_clients_refused_total", source="in") > 300
-    assert "LimitNOFILE" in agent.told()
+    agent.says("LimitNOFILE")
     # As many as are served at once find a place.
     held = [socket.create_connection(("127.0.0.1", agent.port), 5) for _ in range(200)]
     assert agent.get("/metrics", timeout=5)[0] == 200
@@ -328,7 +328,7 @@ def test_more_sockets_are_announced_than_passed(agent, number):
     agent.start(command=command, pass_fds=[listener.fileno(), pair[0].fileno()])
     if number.isdigit():
         is_counted(agent)
-        assert "are left alone" in agent.told()
+        agent.says("are left alone")
     # What is not ours is as open as before.
     assert any(os.path.exists(f"/proc/{agent.process.pid}/fd/{fd}") and os.readlink(f"/proc/{agent.process.pid}/fd/{fd}") == os.readlink(f"/proc/self/fd/{pair[0].fileno()}") for fd in os.listdir(f"/proc/{agent.process.pid}/fd"))
     assert "panicked" not in agent.told()

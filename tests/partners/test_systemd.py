@@ -183,7 +183,7 @@ def test_a_socket_that_systemd_did_not_pass_is_named(agent):
     agent.configure([{"statsd": {"name": "statsd", "listen": "systemd:nothing"}}])
     agent.start(ready=False)
     assert agent.process.wait(10) == 1
-    assert "nothing" in agent.told()
+    agent.says("nothing")
 
 
 def version() -> int:

@@ -127,8 +127,8 @@ def test_brainflow_records_every_sample(tapped, board):
         shim = BoardShim(0, params)
         shim.prepare_session()
         shim.start_stream()
-        seen = tapped.until(lambda s: s.value("neural_device_streaming", device="cyton") == 1)
-        assert seen.value("neural_tap_reader", device="cyton") == 1
+        streams = lambda s: s.value("neural_device_streaming", device="cyton") == 1
+        tapped.until(lambda s: streams(s) and s.value("neural_tap_reader", device="cyton") == 1)
         time.sleep(4)
         shim.stop_stream()
         wait_until(lambda: not board.streaming, what="the board's stop")
@@ -142,8 +142,9 @@ def test_brainflow_records_every_sample(tapped, board):
         assert np.allclose(data[1:9].T, sent[:came] * MICROVOLTS, rtol=1e-9, atol=1e-9)
         frames += len(sent)
         counted(tapped, frames)
-        closed = tapped.until(lambda s: s.value("neural_tap_reader", device="cyton") == 0)
-        assert closed.value("neural_tap_opens_total", device="cyton") == session + 1
+        opens = lambda s: s.value("neural_tap_opens_total", device="cyton")
+        closed = tapped.until(lambda s: s.value("neural_tap_reader", device="cyton") == 0 and opens(s) > session)
+        assert opens(closed) == session + 1
     # Everything that the board heard, BrainFlow said.
     assert set(board.heard) <= set(b"vdbs") and board.heard.count(b"b") == 2, board.heard
     delays = {s.labels["le"]: s.value for s in tapped.scrape().series("neural_tap_delay_seconds_bucket")}
@@ -269,11 +270,9 @@ def test_a_gain_that_the_program_sets_is_that_of_the_volts(tapped, board):
         for piece in (b"x10", b"0011", b"0Xb"):
             port.write(piece)
             time.sleep(0.1)
-        seen = tapped.until(lambda s: 20 < rms(s, 1) < 28, 30)
-        assert 0.9 < rms(seen, 2) < 1.1
+        tapped.until(lambda s: 20 < rms(s, 1) < 28 and 0.9 < rms(s, 2) < 1.1, 30)
         port.write(b"x2040110X")
-        seen = tapped.until(lambda s: 2.5 < rms(s, 2) < 3.5, 30)
-        assert 20 < rms(seen, 1) < 28
+        seen = tapped.until(lambda s: 2.5 < rms(s, 2) < 3.5 and 20 < rms(s, 1) < 28, 30)
         assert seen.value("neural_channel_railed_ratio", device="cyton", channel="1") == 0, "the rails are those of the gain"
         port.write(b"d")
         tapped.until(lambda s: 0.9 < rms(s, 1) < 1.1, 30)
@@ -295,4 +294,4 @@ def test_a_daisy_behind_a_tap_is_told_by_what_it_says(tapped, board):
             os.write(board.master, text)
             assert port.read_until(b"$$$") == text
             tapped.until(lambda s: states(s) == {state})
-    assert "write `protocol: daisy`" in tapped.told()
+    tapped.says("write `protocol: daisy`")
