@@ -150,10 +150,10 @@ fn scrape_100_000_series_by_our_writer(bencher: Bencher<'_, '_>, what: Series) {
 fn ours(bencher: Bencher<'_, '_>, what: Series, series: u32) {
     let registry = registry(what, series);
     let mut out = Vec::new();
-    registry.write_all(Format::OpenMetrics, &mut out);
+    registry.write_all(Format::OpenMetrics, NOW, &mut out);
     bencher.counter(ItemsCount::new(series)).counter(BytesCount::new(out.len())).bench_local(|| {
         out.clear();
-        registry.write_all(Format::OpenMetrics, &mut out);
+        registry.write_all(Format::OpenMetrics, NOW, &mut out);
         divan::black_box(&out);
     });
 }

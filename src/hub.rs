@@ -5,7 +5,7 @@
 //! between a socket and the series: what the agent cannot take yet waits in the kernel, where it
 //! is bounded and, for datagrams, its loss is counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -75,11 +75,15 @@ impl Hub {
         state.known(name).unwrap_or_else(|| state.add_source(name))
     }
 
-    /// The same for a name that came from outside: nothing if it is new and there are too many.
+    /// The same for a name that came from outside. Where there are too many it takes the place of the one that was
+    /// forgotten first; nothing if none was.
     pub fn source_found(&self, name: &str) -> Option<SourceId> {
         let mut state = self.lock();
-        let room = state.voice.names.len() < MOST;
-        state.known(name).or_else(|| room.then(|| state.add_source(name)))
+        if let Some(known) = state.known(name) {
+            state.voice.forgotten.retain(|source| *source != known);
+            return Some(known);
+        }
+        if state.voice.names.len() < MOST { Some(state.add_source(name)) } else { state.replace_source(name) }
     }
 
     /// What is to be said of refused input now. The log is written by whoever asks, without the
@@ -88,9 +92,9 @@ impl Hub {
         self.lock().voice.due(now.steady_second())
     }
 
-    /// Appends every series to `out`, a slice at a time.
-    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
-        let mut cursor = Some(Cursor::default());
+    /// Appends every series to `out` as it is at `now`, a slice at a time.
+    pub fn write(&self, format: Format, now: Timestamp, out: &mut Vec<u8>) {
+        let mut cursor = Some(Cursor::new(now));
         while let Some(from) = cursor {
             cursor = self.lock().registry.write(format, &from, SLICE, out);
         }
@@ -105,6 +109,14 @@ impl State {
     fn known(&self, name: &str) -> Option<SourceId> {
         let place = self.voice.names.iter().position(|known| **known == *name)?;
         u32::try_from(place).ok().map(SourceId)
+    }
+
+    /// Gives the place of a source that was forgotten to another one.
+    fn replace_source(&mut self, name: &str) -> Option<SourceId> {
+        let source = self.voice.forgotten.pop_front()?;
+        self.voice.rename(source, name);
+        self.registry.rename_source(source, name);
+        Some(source)
     }
 
     fn add_source(&mut self, name: &str) -> SourceId {
@@ -137,7 +149,7 @@ impl State {
 
     /// The source is no longer configured: what was known of its present is forgotten.
     pub fn retire(&mut self, source: SourceId) {
-        self.voice.down.remove(&source);
+        self.voice.retire(source);
         self.rates.retire(source);
         self.registry.retire(source);
     }
@@ -191,6 +203,7 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Textfile
         | Topic::Device
         | Topic::Lost
+        | Topic::LostSamples
         | Topic::Repeated
         | Topic::Overtaken
         | Topic::Contact
@@ -235,6 +248,8 @@ pub struct Complaint {
 #[derive(Debug, Default)]
 struct Voice {
     names: Vec<Arc<str>>,
+    /// Sources that were found and are no longer there, in the order in which they went.
+    forgotten: VecDeque<SourceId>,
     said: HashMap<(SourceId, FaultKind), Said>,
     /// What the last fault was.
     last: Option<(SourceId, FaultKind)>,
@@ -269,6 +284,23 @@ const ALOUD: usize = 20;
 const REASON: usize = 500;
 
 impl Voice {
+    fn retire(&mut self, source: SourceId) {
+        self.down.remove(&source);
+        // What the configuration names is bounded by it.
+        let found = self.names.get(source.0 as usize).is_some_and(|name| name.contains('/'));
+        if found && !self.forgotten.contains(&source) {
+            self.forgotten.push_back(source);
+        }
+    }
+
+    fn rename(&mut self, source: SourceId, name: &str) {
+        if let Some(known) = self.names.get_mut(source.0 as usize) {
+            *known = name.into();
+        }
+        self.said.retain(|(of, _), _| *of != source);
+        self.down.remove(&source);
+    }
+
     fn fault(&mut self, source: SourceId, kind: FaultKind) {
         self.said.entry((source, kind)).or_default().unsaid += 1;
         self.last = Some((source, kind));
@@ -331,6 +363,40 @@ mod tests {
         // Who is known stays known, and the configuration always has room.
         assert!(first.is_some() && hub.source_found("lsl/0") == first);
         assert_eq!(hub.source_named("configured"), hub.source_named("configured"));
+    }
+
+    #[test]
+    fn a_name_that_was_forgotten_gives_its_place_to_another() {
+        let hub = Hub::default();
+        hub.add_source("lsl");
+        let found = |name: &str| hub.source_found(name);
+        let bring = |source, bytes| {
+            let body = Body::Received(crate::event::Received { bytes, reads: 1, events: 1 });
+            hub.lock().fold(&Event { at: Timestamp::both(1_000_000_000), source, body });
+        };
+        for number in 1..MOST {
+            bring(found(&format!("lsl/{number}")).unwrap(), 7);
+        }
+        assert_eq!(found("lsl/new"), None);
+        let [one, two] = ["lsl/1", "lsl/2"].map(|name| found(name).unwrap());
+        hub.lock().retire(one);
+        hub.lock().retire(two);
+        // One that is back keeps its place.
+        assert_eq!(found("lsl/1"), Some(one));
+        assert_eq!(found("lsl/new"), Some(two));
+        assert_eq!(found("lsl/newer"), None);
+        bring(two, 5);
+        let state = hub.lock();
+        let bytes =
+            |name| state.registry.number("neural_source_received_bytes", &format!("source=\"{name}\""));
+        assert_eq!((bytes("lsl/2"), bytes("lsl/new"), bytes("lsl/1")), (Some(7.0), Some(5.0), Some(7.0)));
+        drop(state);
+        // What the first one left is not the second one's.
+        hub.lock().retire(two);
+        assert_eq!(found("lsl/2"), Some(two));
+        bring(two, 1);
+        assert_eq!(hub.lock().registry.number("neural_source_received_bytes", "source=\"lsl/2\""), Some(8.0));
+        assert_eq!(hub.lock().voice.names.len(), MOST);
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub fn readable(hub: &Hub) {
     {
         hub.lock().registry.set_created(format == Format::OpenMetrics);
         let mut text = Vec::new();
-        hub.write(format, &mut text);
-        Own::new().write(format, &mut text);
+        hub.write(format, NOW, &mut text);
+        Own::new().write(format, NOW, || {}, &mut text);
         if format == Format::OpenMetrics {
             text.extend_from_slice(b"# EOF\n");
         }

@@ -172,7 +172,7 @@ impl Agent {
         // The first tick: what is announced now came into being now.
         agent.hub.lock().fold(&Event { at, source, body: Body::Tick });
         agent.apply(&config);
-        agent.own.config_loaded.set(at.wall_seconds());
+        agent.own.loaded(at);
         agent.own.config_successful.set(1);
         let agent = Self { config, ..agent };
         agent.own.config_hash.set(agent.hash());

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::files::files;
 use crate::config::Config;
-use crate::metrics::{Own, Pushed, PushedObjects};
+use crate::metrics::{Own, PushedObjects};
 use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, line, run};
 use crate::quote::quote;
 use crate::source::aside::apart;
@@ -120,6 +120,6 @@ fn count(report: &Report, name: &str, own: &Own) {
     part.outcomes = report.outcomes.iter().filter(|o| o.target == name).cloned().collect();
     part.troubles = report.troubles.iter().filter(|t| t.target == name).cloned().collect();
     if part.ending() == Ending::Fine {
-        own.provisioned.get_or_create_owned(&Pushed { target: target() }).set(now().wall_seconds());
+        own.in_place(name, now());
     }
 }

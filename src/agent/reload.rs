@@ -54,7 +54,7 @@ impl Agent {
         self.own.reloads.inc();
         match &outcome {
             Ok(done) => {
-                self.own.config_loaded.set(now().wall_seconds());
+                self.own.loaded(now());
                 self.own.config_successful.set(1);
                 tracing::info!("{done}");
                 std::mem::take(push).stop().await;

@@ -179,7 +179,7 @@ async fn a_pack_that_changed_has_its_effect_and_what_is_expected_is_there() {
     };
     let told = |bench: &Bench, line: &str| {
         let mut out = Vec::new();
-        bench.agent.hub.write(crate::metrics::Format::Classic, &mut out);
+        bench.agent.hub.write(crate::metrics::Format::Classic, now(), &mut out);
         String::from_utf8(out).unwrap().lines().any(|l| l == line)
     };
     bench.reload(|config| config.pages = pack("kind: gauge")).await;

@@ -389,7 +389,7 @@ impl Stream {
             rate,
             ratio: rate.zip(nominal).map(|(rate, nominal)| rate / nominal),
             longest_gap: seconds(over.max(silence)),
-            last: self.last_sample.map(Timestamp::wall_seconds),
+            last: self.last_sample,
             streaming: self.last_sample.is_some() && silence <= patience,
             drift: self.drift(),
         }

@@ -16,6 +16,7 @@ pub static PAGE: Page = Page {
         &FRAMES,
         &LOST,
         &GAPS,
+        &LOST_SAMPLES,
         &REPEATED,
         &OUT_OF_ORDER,
         &NOMINAL_RATE,
@@ -127,6 +128,23 @@ static GAPS: Metric = Metric {
     ..COUNTED
 };
 
+static LOST_SAMPLES: Metric = Metric {
+    name: "device_lost_samples",
+    help: "Samples that are missing because packets are, where packets are not one sample each: those that the missing \
+           packets held, and those of packets that came and hold only differences from them, up to the next whole one; \
+           counted when samples come again. Those that a pause hid are among the lost packets alone",
+    on: &[Topic::Device, Topic::LostSamples],
+    read: |event, row| {
+        let by = match event.body {
+            Body::Device(device) if !device.tells_lost_samples() => return,
+            Body::LostSamples(lost) => lost.samples,
+            _ => 0,
+        };
+        row.add(&[&row.source()], by.into());
+    },
+    ..COUNTED
+};
+
 static REPEATED: Metric = Metric {
     name: "device_duplicate_packets",
     help: "Packets that came once more, with the number and the bytes of the packet before; their samples are not counted again",
@@ -217,7 +235,7 @@ static LAST_SAMPLE: Metric = Metric {
     unit: Unit::Seconds,
     read: |event, row| {
         if let Some(last) = flow(event).and_then(|flow| flow.last) {
-            row.set(&[&row.source()], last);
+            row.stamp(&[&row.source()], last);
         }
     },
     ..FLOW

@@ -31,7 +31,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::draw::Draw;
-use crate::event::{Event, Kind, Topic, TraceId};
+use crate::event::{Event, Kind, Timestamp, Topic, TraceId};
 
 /// A chapter of the catalogue.
 #[derive(Clone, Copy, Debug)]
@@ -215,6 +215,8 @@ pub trait Row {
     fn add(&mut self, labels: &[&str], by: f64);
     /// A gauge becomes `to`; a counter that somebody else keeps now reads `to`.
     fn set(&mut self, labels: &[&str], to: f64);
+    /// A gauge becomes the moment `at`, in seconds since the epoch. If the wall clock is set later, it moves along.
+    fn stamp(&mut self, labels: &[&str], at: Timestamp);
     /// A count of what there is now moves by `by`, never below none.
     fn shift(&mut self, labels: &[&str], by: f64);
     /// A histogram sees `value`.

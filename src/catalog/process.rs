@@ -185,6 +185,9 @@ pub(super) mod tests {
             let labels = labels.iter().map(|label| (*label).to_owned()).collect();
             assert_eq!(self.rows.insert(labels, to), None, "set twice");
         }
+        fn stamp(&mut self, _: &[&str], _: Timestamp) {
+            panic!("a machine's numbers are no moments");
+        }
         fn shift(&mut self, _: &[&str], _: f64) {
             panic!("a machine's numbers are read, not moved");
         }

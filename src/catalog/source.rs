@@ -153,7 +153,7 @@ static LAST_EVENT: Metric = Metric {
         if let Body::Received(r) = event.body
             && r.events > 0
         {
-            row.set(&[&row.source()], event.at.wall_seconds());
+            row.stamp(&[&row.source()], event.at);
         }
     },
     ..ENTRY

@@ -32,7 +32,7 @@ pub(super) fn record(args: &FileArgs, output: &Path, seconds: Option<u64>) -> Ex
 
 pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
     let hub = std::sync::Arc::new(Hub::default());
-    let Played { pieces, cut, missing } = match play_at_once(file, &hub) {
+    let Played { pieces, cut, broken, last, missing } = match play_at_once(file, &hub) {
         Ok(played) => played,
         Err(error) => {
             complain(&format!("cannot replay {}: {error}", file.display()));
@@ -41,7 +41,7 @@ pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
     };
     let mut out = Vec::new();
     let format = if openmetrics { Format::OpenMetrics } else { Format::Classic };
-    hub.write(format, &mut out);
+    hub.write(format, last, &mut out);
     if openmetrics {
         out.extend_from_slice(b"# EOF\n");
     }
@@ -52,12 +52,19 @@ pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
         ));
     }
     // As a crash leaves it: what came before is whole.
-    if cut {
-        complain(&"warning: the recording ends in the middle of a piece; what came after it is not there");
-    } else if pieces == 0 {
+    if let Some(at) = cut {
+        complain(&format!(
+            "warning: the recording ends in the middle of a piece, which begins at byte {at}; what came after it is not there"
+        ));
+    } else if pieces == 0 && broken.is_none() {
         complain(&"warning: there is nothing in the recording: its sources brought no byte");
     }
-    print(&out)
+    let printed = print(&out);
+    if let Some(why) = broken {
+        complain(&format!("cannot replay all of {}: {why}", file.display()));
+        return Exit::Failed;
+    }
+    printed
 }
 
 /// Ready when the process is asked to end, or after so many seconds.

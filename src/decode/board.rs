@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::{Decoder, Sink};
-use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, Repeated, Samples};
+use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated, Samples};
 
 /// Bytes that are looked at in one go; bounds the samples of one event.
 const GO: usize = 4096;
@@ -131,6 +131,13 @@ pub trait Board: Send {
     /// Appends a frame's samples.
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>);
 
+    /// Samples that are not there because so many packets before this frame are missing: those that they held, and those
+    /// of this frame if it `brought` none. Asked after [`samples`](Self::samples); none on a board whose packets are one
+    /// sample each, or that does not know.
+    fn lost_samples(&self, _missing: u32, _brought: bool) -> u32 {
+        0
+    }
+
     /// The stream is no longer believed; what was learnt of the length of frames may be wrong.
     fn lost(&mut self) {}
 
@@ -189,6 +196,15 @@ pub trait Board: Send {
     }
 }
 
+/// What a frame's number says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// It is the frame before, once more.
+    repeated: bool,
+    /// Packets that are missing before it.
+    missing: u32,
+}
+
 /// Decodes the stream of a board.
 #[derive(Debug)]
 pub struct Boards<B> {
@@ -197,6 +213,8 @@ pub struct Boards<B> {
     held: Vec<u8>,
     gap: Gap,
     batch: Batch,
+    /// Samples that are missing since some came.
+    lost_samples: u32,
     /// Whether it was said what the device is.
     told: bool,
     /// Whether a byte came since it was asked last.
@@ -225,6 +243,7 @@ impl<B: Board> Boards<B> {
             held: Vec::new(),
             gap: Gap::default(),
             batch: Batch::default(),
+            lost_samples: 0,
             told: false,
             came: false,
             locked: false,
@@ -356,13 +375,29 @@ impl<B: Board> Boards<B> {
             batch.tell(out);
             out(body);
         });
-        let repeated = self.count(frame, out);
+        let Counted { repeated, missing } = self.count(frame, out);
         let Self { board, batch, .. } = self;
         batch.channels = board.device().channels;
         batch.frames += 1;
         batch.bytes += frame.len() as u64;
-        if !repeated {
-            board.samples(frame, &mut batch.values);
+        if repeated {
+            return;
+        }
+        let before = batch.values.len();
+        board.samples(frame, &mut batch.values);
+        let brought = batch.values.len() > before;
+        self.lost_samples += board.lost_samples(missing, brought);
+        if brought && self.lost_samples > 0 {
+            batch.tell(out);
+            self.tell_lost_samples(out);
+        }
+    }
+
+    /// Tells what is missing, in one piece however the bytes were cut.
+    fn tell_lost_samples(&mut self, out: &mut Sink<'_>) {
+        let samples = std::mem::take(&mut self.lost_samples);
+        if samples > 0 {
+            out(Body::LostSamples(LostSamples { samples }));
         }
     }
 
@@ -375,9 +410,10 @@ impl<B: Board> Boards<B> {
         }
     }
 
-    /// Tells what a frame's number says of those before it. Says whether it is the frame before, once more.
-    fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> bool {
-        let Some(counter) = self.board.counter(frame) else { return false };
+    /// Tells what a frame's number says of those before it.
+    fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> Counted {
+        let mut counted = Counted::default();
+        let Some(counter) = self.board.counter(frame) else { return counted };
         if std::mem::take(&mut self.doubted) && counter <= 1 && self.step(self.counter, counter) != Some(1) {
             self.counter = None;
             self.batch.tell(out);
@@ -387,22 +423,23 @@ impl<B: Board> Boards<B> {
         let begins = self.anew > 0 && counter == 0;
         self.anew = if begins { 0 } else { self.anew.saturating_sub(1) };
         let step = self.step(self.counter.filter(|_| !begins), counter).unwrap_or(1);
-        let repeated = step == 0 && self.before == frame;
+        counted.repeated = step == 0 && self.before == frame;
         if step != 1 {
             self.batch.tell(out);
             // A counter that stands still went all the way round, if the frames differ. A long one was begun anew: nobody
             // loses so much to the frame.
             let modulus = self.board.device().modulus.max(1);
-            if repeated {
+            if counted.repeated {
                 out(Body::Repeated(Repeated { packets: 1 }));
             } else if step > 0 || modulus <= LONG {
-                out(Body::Lost(Lost { packets: (step + modulus - 1) % modulus }));
+                counted.missing = (step + modulus - 1) % modulus;
+                out(Body::Lost(Lost { packets: counted.missing }));
             }
         }
         self.counter = Some(counter);
         self.before.clear();
         self.before.extend_from_slice(frame);
-        repeated
+        counted
     }
 
     fn skip(&mut self, byte: u8, out: &mut Sink<'_>) {
@@ -453,6 +490,7 @@ impl<B: Board> Decoder for Boards<B> {
         let mut held = std::mem::take(&mut self.held);
         let cut = self.locked;
         self.walk(&held, true, out);
+        self.tell_lost_samples(out);
         self.gap.give_up_text();
         // What begins a frame and has no end; if there were frames within, it was not one.
         let whole = self.gap.skipped == held.len() as u64;

@@ -2,6 +2,8 @@
 //!
 //! Volts, hertz and ratios. Samples are passed on within the agent to be judged; they never leave it.
 
+use super::Timestamp;
+
 /// A device, as far as its protocol says what it is. Comes before anything else of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Device {
@@ -23,6 +25,12 @@ pub struct Device {
 }
 
 impl Device {
+    /// Whether its decoder tells how many samples are missing with the packets that are ([`LostSamples`]).
+    #[must_use]
+    pub fn tells_lost_samples(&self) -> bool {
+        self.protocol == "ganglion"
+    }
+
     /// Whether anything the device sends tells what is missing. Of one that sends neither numbers nor times, a count of
     /// lost packets would be an invented zero.
     #[must_use]
@@ -113,6 +121,13 @@ impl Samples<'_> {
 pub struct Lost {
     /// Packets that are missing, as far as the counter can say: always less than its modulus.
     pub packets: u32,
+}
+
+/// Samples that are missing because packets are, on a device whose packets are not one sample each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostSamples {
+    /// Those that the missing packets held, and those of packets that came and build on them.
+    pub samples: u32,
 }
 
 /// Packets that came more than once: the same number and the same bytes as the packet before.
@@ -319,8 +334,8 @@ pub struct Flow {
     pub ratio: Option<f64>,
     /// Longest time between two reads with samples within the last minute, seconds.
     pub longest_gap: f64,
-    /// When the last sample came, seconds since the epoch.
-    pub last: Option<f64>,
+    /// When the last sample came.
+    pub last: Option<Timestamp>,
     /// Whether a sample came within the last second, or within two periods of a device that is slower.
     pub streaming: bool,
     /// How much faster than it should the device runs, by the machine's clock: 0.00005 are 50 ppm. `None` in

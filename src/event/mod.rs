@@ -54,6 +54,9 @@ pub struct Timestamp {
     pub wall: u64,
 }
 
+/// Nanoseconds by which two clocks may seem to come apart although neither was set: they are read one after the other.
+const SET: u128 = 100_000_000;
+
 impl Timestamp {
     /// A moment at which both clocks read the same, as where only one is known.
     #[must_use]
@@ -71,6 +74,18 @@ impl Timestamp {
     #[must_use]
     pub fn wall_seconds(self) -> f64 {
         self.wall as f64 / 1e9
+    }
+
+    /// This moment in seconds since the epoch, by the wall clock as it counts at `now`. If the clock was set in between,
+    /// the moment moves along with it: what is told is as long ago as it is by the steady clock.
+    #[must_use]
+    pub fn wall_seconds_at(self, now: Self) -> f64 {
+        let ahead = |time: Self| i128::from(time.wall) - i128::from(time.steady);
+        let set = ahead(now) - ahead(self);
+        if set.unsigned_abs() < SET {
+            return self.wall_seconds();
+        }
+        (i128::from(self.wall) + set) as f64 / 1e9
     }
 
     /// Whole seconds since the epoch by the wall clock; enough until the year 2106.
@@ -176,6 +191,8 @@ bodies! {
     Samples(Samples<'a>),
     /// A jump of a device's counter.
     Lost(Lost),
+    /// Samples that are missing because packets are.
+    LostSamples(LostSamples),
     /// Packets that came more than once.
     Repeated(Repeated),
     /// Packets that came after those that were sent later.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FaultKind, TraceId};
+use super::{FaultKind, Timestamp, TraceId};
 
 /// What an exposition calls the type of a metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -118,6 +118,8 @@ pub enum Change<'a> {
     Add(f64),
     /// A gauge becomes this.
     Set(f64),
+    /// A gauge becomes this moment, in seconds since the epoch by the wall clock as it is set when it is read.
+    Moment(Timestamp),
     /// A gauge moves by this.
     Shift(f64),
     /// A histogram sees `value`, standing for `weight` observations.

@@ -130,10 +130,9 @@ impl Site {
         let began = Instant::now();
         let wanted = accept::format(headers);
         let mut out = self.buffers.take();
-        self.refresh();
-        self.own.time.set(now().wall_seconds());
-        self.hub.write(wanted.format, &mut out);
-        self.own.write(wanted.format, &mut out);
+        let at = now();
+        self.hub.write(wanted.format, at, &mut out);
+        self.own.write(wanted.format, at, || self.refresh(), &mut out);
         if wanted.format == Format::OpenMetrics {
             out.extend_from_slice(b"# EOF\n");
         }

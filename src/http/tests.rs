@@ -163,3 +163,43 @@ async fn nothing_is_changed_from_another_page_or_under_another_name() {
     }
     assert_eq!(server.status("DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await, 405);
 }
+
+#[tokio::test]
+async fn scrapes_at_the_same_time_are_whole_each() {
+    let limits = Limits { series_per_family: 2, ..Limits::default() };
+    let registry = Registry::new(crate::catalog::PAGES, limits, HashMap::new());
+    let hub = Hub::new(registry, Budget::default(), Peaks::new(Duration::from_secs(1)));
+    let source = hub.add_source("s");
+    for number in 0..50 {
+        let pipeline = &*format!("p{number}");
+        let stage = crate::event::Stage {
+            pipeline,
+            stage: "s",
+            seconds: 0.1,
+            error: None,
+            items: None,
+            ended: None,
+            trace: None,
+        };
+        hub.lock().fold(&crate::event::Event { at: now(), source, body: crate::event::Body::Stage(stage) });
+    }
+    let site = Site::new(hub, Arc::new(Own::new()), mpsc::channel(1).0);
+    let refused = |site: &Site| {
+        let text = site.metrics(&header::HeaderMap::new()).into_body();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let mut lines: Vec<_> = text
+            .lines()
+            .filter(|l| l.starts_with("neural_agent_series_refused"))
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    };
+    let want = refused(&site);
+    assert!(want.len() >= 2 && want.iter().any(|line| line.ends_with(" 48")), "{want:?}");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..100).for_each(|_| assert_eq!(refused(&site), want)));
+        }
+    });
+}

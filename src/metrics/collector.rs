@@ -69,6 +69,10 @@ impl EncodeMetric for Sample<'_> {
             (Value::Number(v), Kind::Counter) => encoder.encode_counter::<NoLabelSet, f64, f64>(v, None),
             (Value::Number(v), _) if whole(*v) => encoder.encode_gauge(&(*v as i64)),
             (Value::Number(v), _) => encoder.encode_gauge(v),
+            (Value::Moment(at), _) if whole(at.wall_seconds()) => {
+                encoder.encode_gauge(&(at.wall_seconds() as i64))
+            }
+            (Value::Moment(at), _) => encoder.encode_gauge(&at.wall_seconds()),
             (Value::Members(_), _) => encoder.encode_gauge(&self.0.number().unwrap_or_default()),
             (Value::Histogram(h), _) => {
                 let buckets: Vec<(f64, u64)> =

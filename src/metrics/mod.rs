@@ -24,7 +24,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
-pub use own::{Answered, LOST_LINES, LostLines, Own, Pushed, PushedObjects, Refused};
+pub use own::{Answered, LOST_LINES, LostLines, Own, PushedObjects, Refused};
 pub use vitals::Vitals;
 pub use write::{Cursor, Format};
 
@@ -367,6 +367,29 @@ impl Registry {
                 room.give_family(source.0, family.held);
                 family.owner = next;
                 room.take_family(next, family.held);
+            }
+        }
+    }
+
+    /// Gives the place of a source that was retired to another one. What the first one added up stays under its name, and
+    /// counts for the source that found it.
+    pub fn rename_source(&mut self, source: SourceId, name: &str) {
+        let Self { families, room, sources, .. } = self;
+        if let Some(known) = sources.get_mut(source.0 as usize) {
+            known.name = name.into();
+        }
+        let heir = room.group(source.0);
+        for family in families.iter_mut() {
+            let standing = family.standing;
+            for series in family.series_mut() {
+                if series.owner == source.0 {
+                    room.give_series(standing, series.owner, series.held);
+                    series.owner = heir;
+                    room.take_series(standing, heir, series.held);
+                }
+                if series.source == source.0 {
+                    series.source = heir;
+                }
             }
         }
     }

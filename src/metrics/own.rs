@@ -5,9 +5,11 @@
     reason = "the agent's own metrics are registered here, under the names of the catalogue"
 )]
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::atomic::AtomicU64;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::Counter;
@@ -19,7 +21,7 @@ use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit
 
 use super::Format;
 use crate::catalog::{Metric, agent};
-use crate::event::Kind;
+use crate::event::{Kind, Timestamp};
 
 type Float = Gauge<f64, AtomicU64>;
 
@@ -27,6 +29,8 @@ type Float = Gauge<f64, AtomicU64>;
 #[derive(Debug)]
 pub struct Own {
     registry: Client,
+    /// Held by whoever writes a scrape, so that another one changes nothing meanwhile.
+    moments: Mutex<Moments>,
     /// Which configuration runs.
     pub config_hash: Gauge,
     /// Attempts to reload.
@@ -35,8 +39,7 @@ pub struct Own {
     pub reload_failures: Counter,
     /// Whether the last attempt succeeded.
     pub config_successful: Gauge,
-    /// When the configuration that runs was loaded.
-    pub config_loaded: Float,
+    config_loaded: Float,
     /// Requests by path and status.
     pub requests: Family<Answered, Counter>,
     /// Idle connections that gave way to others.
@@ -49,8 +52,7 @@ pub struct Own {
     pub recording_lost: Counter,
     /// Bytes that are missing in the recording.
     pub recording_lost_bytes: Counter,
-    /// The time of the scrape.
-    pub time: Float,
+    time: Float,
     /// Time to write a scrape.
     pub scrape_duration: Histogram,
     /// Size of the last scrape.
@@ -67,10 +69,18 @@ pub struct Own {
     pub refused: Family<Refused, Counter>,
     /// Label values that were cut.
     pub cut: Counter,
-    /// When everything was last in place on a server.
-    pub provisioned: Family<Pushed, Float>,
+    provisioned: Family<Pushed, Float>,
     /// What came of the objects of the last push.
     pub provision_objects: Family<PushedObjects, Gauge>,
+}
+
+/// When something happened that is told as a timestamp.
+#[derive(Debug, Default)]
+struct Moments {
+    /// The configuration that runs was loaded.
+    loaded: Option<Timestamp>,
+    /// Everything was last in place on a server.
+    provisioned: HashMap<String, Timestamp>,
 }
 
 /// How a request was answered.
@@ -101,9 +111,9 @@ pub struct Refused {
 
 /// A server that files are pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Pushed {
+struct Pushed {
     /// Its name.
-    pub target: String,
+    target: String,
 }
 
 /// What became of objects on a server that files are pushed to.
@@ -162,6 +172,7 @@ impl Own {
             cut: enter(r, &agent::CUT, Counter::default()),
             provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),
             provision_objects: enter(r, &agent::PROVISION_OBJECTS, Family::default()),
+            moments: Mutex::default(),
             registry,
         };
         // A counter that begins where it is seen first hides what it was seen with.
@@ -171,11 +182,33 @@ impl Own {
         own
     }
 
-    /// Appends the metrics as text.
-    pub fn write(&self, format: Format, out: &mut Vec<u8>) {
+    /// The configuration that runs was loaded.
+    pub fn loaded(&self, at: Timestamp) {
+        self.moments.lock().loaded = Some(at);
+    }
+
+    /// Everything is in place on this server.
+    pub fn in_place(&self, target: &str, at: Timestamp) {
+        self.moments.lock().provisioned.insert(target.to_owned(), at);
+    }
+
+    /// Appends the metrics as text, as they are at `now`. `refresh` brings those up to date that others count; no other
+    /// scrape does meanwhile.
+    pub fn write(&self, format: Format, now: Timestamp, refresh: impl FnOnce(), out: &mut Vec<u8>) {
+        let moments = self.moments.lock();
+        self.time.set(now.wall_seconds());
+        if let Some(at) = moments.loaded {
+            self.config_loaded.set(at.wall_seconds_at(now));
+        }
+        for (target, at) in &moments.provisioned {
+            let of = Pushed { target: target.clone() };
+            self.provisioned.get_or_create_owned(&of).set(at.wall_seconds_at(now));
+        }
+        refresh();
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode_registry(&mut text, &self.registry);
+        drop(moments);
         let text = buckets_first(&text);
         match format {
             Format::OpenMetrics => out.extend_from_slice(text.as_bytes()),
@@ -226,7 +259,7 @@ fn buckets_first(text: &str) -> String {
 /// The same text in the classic format: a counter's metadata carries `_total`, an info is a gauge,
 /// and there are no units.
 fn classic(text: &str) -> String {
-    let types: std::collections::HashMap<&str, Kind> = text
+    let types: HashMap<&str, Kind> = text
         .lines()
         .filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' '))
         .filter_map(|(name, kind)| match kind {
@@ -268,13 +301,13 @@ mod tests {
         let own = Own::new();
         own.requests.get_or_create(&Answered { path: "/metrics", status: 200 }).inc();
         own.refused.get_or_create(&Refused { family: "a".to_owned() }).inc();
-        own.provisioned.get_or_create(&Pushed { target: "g".to_owned() }).set(1.0);
+        own.in_place("g", Timestamp::both(1));
         own.provision_objects
             .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })
             .set(1);
         let text = |format| {
             let mut out = Vec::new();
-            own.write(format, &mut out);
+            own.write(format, Timestamp::default(), || {}, &mut out);
             String::from_utf8(out).unwrap()
         };
         let open = text(Format::OpenMetrics);

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 
 use super::family::{self, Family};
 use super::room::{Room, Standing, is_fair};
-use super::series::{Ladder, Series, first_bytes};
+use super::series::{Ladder, Series, first_bytes, zero_bytes};
 use super::{OVERFLOW, Registry, lawful, vitals};
 use crate::event::{Change, FaultKind, Kind, LABEL_SET_BYTES, SourceId, Spelled};
 
@@ -53,6 +53,10 @@ impl Registry {
         spelled: &Spelled,
         change: Change<'c>,
     ) -> Result<(u32, u32, Change<'c>), FaultKind> {
+        // Nothing is built where everything is spent.
+        if !self.room.has_family(&self.limits, source.0, spelled.name.len()) {
+            return Err(FaultKind::Limit);
+        }
         let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
         // The writer adds the full stop, as prometheus-client does.
         let help = spelled.help.trim_end_matches('.');
@@ -167,8 +171,9 @@ impl Registry {
     fn new_slot(&mut self, id: u32, labels: &[u8], source: SourceId, change: &Change<'_>) -> Option<u32> {
         let family = self.families.get(id as usize)?;
         let (standing, name, ladder) = (family.standing, family.name.len(), family.ladder.clone());
-        let new = self.new_series(ladder.as_ref(), name, labels, source).ok()?;
-        let bytes = new.held + first_bytes(change, labels.len(), name);
+        // Who is refused again and again costs no memory meanwhile.
+        let bytes =
+            zero_bytes(ladder.as_deref(), labels.len(), name) + first_bytes(change, labels.len(), name);
         let Self { families, room, limits, .. } = self;
         let family = families.get_mut(id as usize)?;
         // A family's first series is always admitted, or a configured metric could not be seen at all.
@@ -180,8 +185,9 @@ impl Registry {
             family.refused += 1;
             return self.overflow(id);
         }
-        room.take_series(standing, source.0, new.held);
-        Some(family.insert(new))
+        let new = self.new_series(ladder.as_ref(), name, labels, source).ok()?;
+        self.room.take_series(standing, source.0, new.held);
+        Some(self.families.get_mut(id as usize)?.insert(new))
     }
 
     /// A series with these labels, which nobody has yet, under a name of so many bytes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::series::Value;
 use super::{Registry, resize};
 use crate::catalog::Row;
-use crate::event::{Change, Event, TraceId};
+use crate::event::{Change, Event, Timestamp, TraceId};
 
 /// One metric reading one event.
 pub(super) struct Reader<'r, 'e> {
@@ -50,6 +50,10 @@ impl Row for Reader<'_, '_> {
 
     fn set(&mut self, labels: &[&str], to: f64) {
         self.change(labels, &Change::Set(to), None);
+    }
+
+    fn stamp(&mut self, labels: &[&str], at: Timestamp) {
+        self.change(labels, &Change::Moment(at), None);
     }
 
     fn shift(&mut self, labels: &[&str], by: f64) {

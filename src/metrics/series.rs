@@ -126,6 +126,7 @@ fn bytes_of_members(capacity: usize) -> usize {
 #[derive(Debug)]
 pub(super) enum Value {
     Number(f64),
+    Moment(Timestamp),
     Histogram(Box<Histogram>),
     Summary(Box<Summary>),
     Members(Box<Members>),
@@ -135,7 +136,7 @@ impl Value {
     /// Bytes behind it, and the lines it has in a scrape.
     fn bytes(&self) -> (usize, usize) {
         match self {
-            Self::Number(_) => (0, 1),
+            Self::Number(_) | Self::Moment(_) => (0, 1),
             Self::Histogram(h) => {
                 let shared = Arc::strong_count(&h.ladder) > 2;
                 let ladder = if shared { 0 } else { Ladder::bytes_of(h.counts.len()) };
@@ -159,6 +160,15 @@ const LINE: usize = 32;
 /// labels in each line.
 fn bytes_of(value: (usize, usize), labels: usize, name: usize) -> usize {
     PLACE + labels + value.0 + value.1 * (name + labels + LINE)
+}
+
+/// Bytes of a series at zero whose ladder is its family's.
+pub(super) fn zero_bytes(ladder: Option<&Ladder>, labels: usize, name: usize) -> usize {
+    let value = ladder.map_or((0, 1), |ladder| {
+        let bounds = ladder.bounds.len();
+        (size_of::<Histogram>() + bounds * size_of::<f64>(), bounds + 2)
+    });
+    bytes_of(value, labels, name)
 }
 
 /// Whether a change may make a series larger.
@@ -241,10 +251,11 @@ impl Series {
         self.touched == 0 && self.source == u32::MAX
     }
 
-    /// The number it holds, if it holds one.
+    /// The number it holds, if it holds one; a moment by the wall clock of then.
     pub(super) fn number(&self) -> Option<f64> {
         match &self.value {
             Value::Number(v) => Some(*v),
+            Value::Moment(at) => Some(at.wall_seconds()),
             Value::Members(m) => Some(m.shown),
             Value::Histogram(_) | Value::Summary(_) => None,
         }
@@ -266,6 +277,7 @@ impl Series {
         match (&mut self.value, change) {
             (Value::Number(v), Change::Add(by) | Change::Shift(by)) => *v = sum(*v, *by)?,
             (Value::Number(v), Change::Set(to)) => *v = *to,
+            (kept @ (Value::Number(_) | Value::Moment(_)), Change::Moment(at)) => *kept = Value::Moment(*at),
             (Value::Number(v), Change::Reads(to)) => {
                 *v = *to;
                 self.foreign = true;

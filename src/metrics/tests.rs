@@ -28,7 +28,7 @@ fn stage<'a>(pipeline: &'a str, stage: &'a str, seconds: f64) -> Body<'a> {
 
 fn text(registry: &Registry, format: Format) -> String {
     let mut out = Vec::new();
-    registry.write_all(format, &mut out);
+    registry.write_all(format, Timestamp::default(), &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -158,7 +158,7 @@ fn a_scrape_in_slices_is_the_whole() {
     let whole = text(&r, Format::OpenMetrics);
     for lines in [1, 7, 100] {
         let mut out = Vec::new();
-        let mut cursor = Some(Cursor::default());
+        let mut cursor = Some(Cursor::new(Timestamp::default()));
         while let Some(from) = cursor {
             cursor = r.write(Format::OpenMetrics, &from, lines, &mut out);
         }
@@ -445,7 +445,7 @@ fn a_scrape_goes_on_behind_a_family_that_left() {
             }
         }
         let mut out = Vec::new();
-        let mut cursor = r.write(Format::Classic, &Cursor::default(), lines, &mut out);
+        let mut cursor = r.write(Format::Classic, &Cursor::new(Timestamp::default()), lines, &mut out);
         r.fold(&event(source, 1000 * lines as u64 + 150, Body::Tick)).unwrap();
         cuts += u32::from(String::from_utf8_lossy(&out).contains("\nb{"));
         while let Some(from) = cursor {
@@ -737,6 +737,40 @@ fn a_wall_clock_that_is_set_neither_forgets_nor_keeps() {
     assert!(told(30, 8_600).contains("\ng 1\n"));
     let late = told(90, 10);
     assert!(!late.contains("\ng 1\n") && late.contains("\nc_created 5000\n"), "{late}");
+}
+
+#[test]
+fn what_is_long_ago_stays_so_when_the_wall_clock_is_set() {
+    let (mut r, source) = registry(Limits::default());
+    let at = |second: u64, wall: u64| Timestamp { steady: second * SECOND, wall: wall * SECOND };
+    let received = Body::Received(crate::event::Received { bytes: 1, reads: 1, events: 1 });
+    r.fold(&Event { at: at(100, 5_000), source, body: received }).unwrap();
+    let flow = crate::event::Flow {
+        rate: None,
+        ratio: None,
+        longest_gap: 0.0,
+        last: Some(at(100, 5_000)),
+        streaming: true,
+        drift: None,
+    };
+    r.fold(&Event { at: at(100, 5_000), source, body: Body::Flow(flow) }).unwrap();
+    // As it went on, an hour back, and forward; a machine whose clock says that it is 1970 is set later.
+    for (now, moment) in
+        [(at(130, 5_030), 5_000), (at(130, 1_430), 1_400), (at(700, 9_200), 8_600), (at(130, 10), -20)]
+    {
+        let mut out = Vec::new();
+        r.write_all(Format::OpenMetrics, now, &mut out);
+        let out = String::from_utf8(out).unwrap();
+        for line in [
+            format!("neural_source_last_event_timestamp_seconds{{source=\"test\"}} {moment}"),
+            format!("neural_device_last_sample_timestamp_seconds{{device=\"test\"}} {moment}"),
+        ] {
+            assert!(out.lines().any(|l| l == line), "{now:?}: {line}\n{out}");
+        }
+    }
+    // Clocks that are read one after the other were not set.
+    let slow = Timestamp { steady: 130 * SECOND, wall: 5_030 * SECOND + 20_000_000 };
+    assert_eq!(at(100, 5_000).wall_seconds_at(slow), 5_000.0);
 }
 
 #[test]

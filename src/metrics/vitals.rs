@@ -95,7 +95,7 @@ mod tests {
         registry
             .set_vitals(Timestamp::both(0), &Vitals { cpu_seconds: 1.5, open_files: 7, ..Vitals::default() });
         let mut out = Vec::new();
-        registry.write_all(Format::OpenMetrics, &mut out);
+        registry.write_all(Format::OpenMetrics, Timestamp::both(0), &mut out);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE process_")).count(), ROWS.len());
         for line in

@@ -7,7 +7,7 @@ use super::Registry;
 use super::family::Family;
 use super::number;
 use super::series::{Exemplar, Histogram, Series, Summary, Value};
-use crate::event::Kind;
+use crate::event::{Kind, Timestamp};
 
 /// Which text format a scrape is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,16 +19,26 @@ pub enum Format {
 }
 
 /// Where the next slice begins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Cursor {
+    /// When the scrape is.
+    now: Timestamp,
     /// The family that was cut, and the labels of the last series written of it.
     cut: Option<(Box<str>, Box<str>)>,
+}
+
+impl Cursor {
+    /// The beginning of a scrape at this time.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self { now, cut: None }
+    }
 }
 
 impl Registry {
     /// Appends about `lines` lines after the cursor. Returns where to go on, or `None` at the end.
     pub fn write(&self, format: Format, cursor: &Cursor, lines: usize, out: &mut Vec<u8>) -> Option<Cursor> {
-        let mut left = lines;
+        let (mut left, now) = (lines, cursor.now);
         let (mut position, mut after) = match &cursor.cut {
             Some((family, labels)) => match self.position(family) {
                 Ok(position) => (position, Some(labels.clone())),
@@ -40,14 +50,14 @@ impl Registry {
         while let Some(&id) = self.order.get(position) {
             let family = self.families.get(id as usize)?;
             let mut page =
-                Page { family, format, created: self.created && format == Format::OpenMetrics, out };
+                Page { family, format, created: self.created && format == Format::OpenMetrics, now, out };
             if after.is_none() && family.len() > 0 {
                 page.head();
             }
             for series in family.series(after.as_deref()) {
                 left = left.saturating_sub(page.series(series));
                 if left == 0 {
-                    return Some(Cursor { cut: Some((family.name.clone(), series.labels.clone())) });
+                    return Some(Cursor { now, cut: Some((family.name.clone(), series.labels.clone())) });
                 }
             }
             after = None;
@@ -57,8 +67,8 @@ impl Registry {
     }
 
     /// Appends everything.
-    pub fn write_all(&self, format: Format, out: &mut Vec<u8>) {
-        let mut cursor = Some(Cursor::default());
+    pub fn write_all(&self, format: Format, now: Timestamp, out: &mut Vec<u8>) {
+        let mut cursor = Some(Cursor::new(now));
         while let Some(from) = cursor {
             cursor = self.write(format, &from, usize::MAX, out);
         }
@@ -81,6 +91,7 @@ struct Page<'w> {
     family: &'w Family,
     format: Format,
     created: bool,
+    now: Timestamp,
     out: &'w mut Vec<u8>,
 }
 
@@ -136,6 +147,7 @@ impl Page<'_> {
     fn values(&mut self, series: &Series) -> usize {
         match &series.value {
             Value::Number(v) => self.number(series, *v),
+            Value::Moment(at) => self.number(series, at.wall_seconds_at(self.now)),
             Value::Members(_) => self.number(series, series.number().unwrap_or_default()),
             Value::Histogram(h) => return self.histogram(series, h),
             Value::Summary(s) => return self.summary(series, s),

@@ -198,6 +198,8 @@ pub struct Recording {
     pub sources: Vec<Recorded>,
     from: BufReader<File>,
     wall_only: bool,
+    /// Where the next piece begins.
+    place: u64,
     cut: bool,
 }
 
@@ -225,13 +227,14 @@ impl Recording {
         }
         let sources = serde_json::from_slice(&line)
             .map_err(|e| wrong(&format!("the recording's list of sources: {e}")))?;
-        Ok(Self { sources, from, wall_only, cut: false })
+        let place = (MAGIC.len() + line.len() + 1) as u64;
+        Ok(Self { sources, from, wall_only, place, cut: false })
     }
 
     /// The next piece; `None` at the end, also at one that was cut by a crash.
     ///
     /// # Errors
-    /// The file cannot be read on.
+    /// The file cannot be read on: at which byte, why, and how much is left unread.
     pub fn piece(&mut self) -> io::Result<Option<Piece>> {
         if self.from.fill_buf()?.is_empty() {
             return Ok(None);
@@ -241,8 +244,28 @@ impl Recording {
                 self.cut = true;
                 Ok(None)
             }
-            piece => piece.map(Some),
+            Err(why) => Err(self.broken(&why)),
+            Ok(piece) => {
+                let head = if self.wall_only { HEADER - size_of::<u64>() } else { HEADER };
+                self.place += (head + piece.bytes.len()) as u64;
+                Ok(Some(piece))
+            }
         }
+    }
+
+    fn broken(&self, why: &io::Error) -> io::Error {
+        let size = self.from.get_ref().metadata().map_or(self.place, |about| about.len());
+        let (at, left) = (self.place, size.saturating_sub(self.place));
+        io::Error::new(
+            why.kind(),
+            format!("at byte {at}: {why}; the {left} bytes from there on are not read"),
+        )
+    }
+
+    /// Where the next piece begins, or the one that cannot be read.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.place
     }
 
     /// Whether it ended in the middle of a piece.
@@ -257,11 +280,16 @@ impl Recording {
         let wall = time(from)?;
         let at = Timestamp { steady: steady.unwrap_or(wall), wall };
         let (source, stream, length) = (word(from)?, word(from)?, word(from)?);
+        let damaged =
+            |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("the file is damaged: {what}"));
         if length > LONGEST {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a piece of {length} bytes: the file is damaged"),
-            ));
+            return Err(damaged(format!("a piece of {length} bytes; the longest is {LONGEST}")));
+        }
+        if source != Hole::SOURCE && source as usize >= self.sources.len() {
+            return Err(damaged(format!(
+                "a piece of source {source}; it has {} sources",
+                self.sources.len()
+            )));
         }
         let mut bytes = vec![0; length as usize];
         self.from.read_exact(&mut bytes)?;
@@ -315,6 +343,44 @@ mod tests {
         }
         std::fs::write(&path, "something else").unwrap();
         assert!(Recording::open(&path).is_err());
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_said_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.rec");
+        let recorder = Recorder::create(&path, &source()).unwrap();
+        let line = b"{\"type\":\"stage\",\"pipeline\":\"p\",\"stage\":\"s\",\"seconds\":1}\n";
+        (0..3).for_each(|_| recorder.piece(Timestamp::both(5), 0, 1, line));
+        recorder.finish().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let piece = HEADER + line.len();
+        let second = whole.len() - 2 * piece;
+        for (at, byte, says) in
+            [(27, 0x7F, "a piece of"), (19, 0x01, "a piece of source 16777216"), (16, 0x02, "source 2")]
+        {
+            let mut damaged = whole.clone();
+            damaged[second + at] = byte;
+            std::fs::write(&path, damaged).unwrap();
+            let mut recording = Recording::open(&path).unwrap();
+            assert!(recording.piece().unwrap().is_some());
+            let why = recording.piece().unwrap_err().to_string();
+            assert!(why.starts_with(&format!("at byte {second}: the file is damaged: ")), "{why}");
+            assert!(why.contains(says) && why.contains(&format!("the {} bytes", 2 * piece)), "{why}");
+            // What could be read is played.
+            let hub = Arc::new(crate::hub::Hub::default());
+            let played = crate::source::replay::play_at_once(&path, &hub).unwrap();
+            assert_eq!((played.pieces, played.cut), (1, None));
+            assert_eq!(played.broken.unwrap().to_string(), why);
+            assert_eq!(hub.lock().accepted(), 1);
+        }
+        // One that breaks off says where.
+        std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+        let played = crate::source::replay::play_at_once(&path, &Arc::default()).unwrap();
+        assert_eq!(
+            (played.pieces, played.cut, played.broken.is_some()),
+            (2, Some((second + piece) as u64), false)
+        );
     }
 
     #[test]

@@ -135,12 +135,16 @@ fn protocol(of: &Recorded) -> Option<Protocol> {
 }
 
 /// What there was in a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Played {
     /// How many pieces.
     pub pieces: u64,
-    /// Whether it ended in the middle of one.
-    pub cut: bool,
+    /// At which byte a piece begins that is not there to its end.
+    pub cut: Option<u64>,
+    /// Why and where it could not be read on.
+    pub broken: Option<io::Error>,
+    /// When the last piece was recorded.
+    pub last: Timestamp,
     /// How many are missing in it, because the disk was full or too slow when it was made.
     pub missing: u64,
 }
@@ -149,14 +153,18 @@ pub struct Played {
 /// the recording is a source of the hub.
 ///
 /// # Errors
-/// The recording cannot be read.
+/// The recording cannot be opened. What could be read of one that is damaged further on was played.
 pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played> {
     let mut recording = Recording::open(path)?;
     let feeds: Vec<Feed> =
         recording.sources.iter().map(|s| Feed::new(hub.clone(), hub.add_source(&s.name), &s.name)).collect();
     let mut streams = Streams::default();
     let (mut pieces, mut missing, mut last) = (0, 0, Timestamp::both(0));
-    while let Some(piece) = recording.piece()? {
+    let mut broken = None;
+    while let Some(piece) = recording.piece().unwrap_or_else(|why| {
+        broken = Some(why);
+        None
+    }) {
         if let Some(hole) = piece.hole() {
             missing += hole.pieces;
             streams.part(&recording.sources, &hole, piece.at, |source| feeds.get(source as usize));
@@ -175,13 +183,14 @@ pub fn play_at_once(path: &Path, hub: &std::sync::Arc<Hub>) -> io::Result<Played
         }
     }
     Hub::lock(hub).fold(&crate::event::Event { at: last, source: SourceId(u32::MAX), body: Body::Tick });
-    Ok(Played { pieces, cut: recording.is_cut(), missing })
+    let cut = recording.is_cut().then(|| recording.place());
+    Ok(Played { pieces, cut, broken, last, missing })
 }
 
 /// Plays a recording as if it came now; `speed` 1 as it was, 10 ten times as fast, 0 without waiting.
 pub async fn run(path: PathBuf, speed: f64, signal: Settings, feed: Feed, stop: CancellationToken) {
     if let Err(error) = play(&path, speed, Streams::new(signal), &feed, &stop).await {
-        tracing::warn!(source = feed.name(), path = %quote(path.display()), %error, "cannot play the recording");
+        tracing::warn!(source = feed.name(), path = %quote(path.display()), %error, "cannot play the recording to its end");
     }
     feed.send(Body::Link(Link::Down));
 }
@@ -198,7 +207,11 @@ async fn play(
     #[expect(clippy::disallowed_methods, reason = "a recording is played at its own pace")]
     let began = tokio::time::Instant::now();
     let mut first = None;
-    while let Some(piece) = recording.piece().await? {
+    let mut broken = None;
+    while let Some(piece) = recording.piece().await.unwrap_or_else(|why| {
+        broken = Some(why);
+        None
+    }) {
         let since = piece.at.steady.saturating_sub(*first.get_or_insert(piece.at.steady));
         if speed > 0.0 {
             let due = began + Duration::from_nanos(since).div_f64(speed);
@@ -227,7 +240,7 @@ async fn play(
         tracing::warn!(source = feed.name(), path = %quote(path.display()), "the recording ends in the middle of a piece");
     }
     streams.end(now(), feed);
-    Ok(())
+    broken.map_or(Ok(()), Err)
 }
 
 /// A recording that is read on a thread of its own, some pieces ahead: a disk that does not answer must hold nobody else.

@@ -1,16 +1,19 @@
 //! In the steady state an event costs no allocation: decoded, folded and counted.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use neural_exporter::analysis::quality::{Judged, Settings};
+use neural_exporter::catalog::PAGES;
 use neural_exporter::decode::cerebus::Group;
 use neural_exporter::decode::datagram::Datagrams;
 use neural_exporter::decode::lsl::{Format, Info, Inlet};
 use neural_exporter::decode::open_ephys::Stream;
 use neural_exporter::decode::{Decoder, Protocol};
-use neural_exporter::event::{Body, Event, Link, SourceId, Timestamp};
+use neural_exporter::event::{Body, Event, Link, SourceId, Stage, Timestamp};
 use neural_exporter::hub::Hub;
+use neural_exporter::metrics::{Limits, Registry};
 use neural_exporter::source::Feed;
 
 use super::{NOW, boards, datagrams};
@@ -274,4 +277,32 @@ fn what_is_held_is_what_is_counted() {
         assert!(left < 200_000, "{protocol:?}: {left} bytes stay");
         assert!(hub.lock().registry.bytes() < before + 100_000);
     }
+}
+
+#[test]
+fn what_is_refused_is_not_built_first() {
+    let limits = Limits { series_per_family: 4, ..Limits::default() };
+    let mut registry = Registry::new(PAGES, limits, HashMap::new());
+    let source = registry.add_source("s");
+    let mut stage = |number: u64| {
+        let (name, mut bytes) = (u64::to_le_bytes(number), [0; 16]);
+        for (to, from) in bytes.iter_mut().zip(name.iter().flat_map(|b| [b & 15, b >> 4])) {
+            *to = b'a' + from;
+        }
+        let pipeline = std::str::from_utf8(&bytes).unwrap();
+        let body = Body::Stage(Stage {
+            pipeline,
+            stage: "s",
+            seconds: 0.1,
+            error: None,
+            items: None,
+            ended: None,
+            trace: None,
+        });
+        registry.fold(&Event { at: NOW, source, body }).unwrap();
+    };
+    (0..100).for_each(&mut stage);
+    let counted = allocation_counter::measure(|| (100..1100).for_each(&mut stage));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    assert!(registry.refusals().any(|(_, refused)| refused > 1000));
 }

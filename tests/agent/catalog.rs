@@ -104,6 +104,10 @@ impl Row for Witness {
         self.saw(labels, &[Kind::Gauge, Kind::Counter, Kind::Info, Kind::StateSet]);
     }
 
+    fn stamp(&mut self, labels: &[&str], _at: Timestamp) {
+        self.saw(labels, &[Kind::Gauge]);
+    }
+
     fn shift(&mut self, labels: &[&str], _by: f64) {
         self.saw(labels, &[Kind::Gauge]);
     }
@@ -234,6 +238,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             vec![Body::Samples(Samples { values: &[1e-6; 8], channels: 8, frames: 1, bytes: 33 })]
         }
         Topic::Lost => vec![Body::Lost(Lost { packets: 3 })],
+        Topic::LostSamples => vec![Body::LostSamples(LostSamples { samples: 399 })],
         Topic::Port => ports(),
         Topic::Hidden => vec![Body::Hidden(Hidden { packets: 256, unseen: true })],
         Topic::Answer => [true, false]
@@ -335,7 +340,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
             rate: Some(250.0),
             ratio: Some(1.0),
             longest_gap: 0.02,
-            last: Some(NOW.wall_seconds()),
+            last: Some(NOW),
             streaming: true,
             drift: Some(5e-5),
         })],

@@ -75,7 +75,7 @@ fn listening() -> (Arc<Hub>, Feed) {
 fn compare_scrapes(fixture: &Path, hub: &Hub) {
     for (format, end) in [(Format::OpenMetrics, "scrape"), (Format::Classic, "classic.scrape")] {
         let mut text = Vec::new();
-        hub.write(format, &mut text);
+        hub.write(format, NOW, &mut text);
         same(&fixture.with_extension(end), &String::from_utf8(text).unwrap());
     }
 }

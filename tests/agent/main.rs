@@ -41,8 +41,8 @@ fn at(path: &str) -> PathBuf {
 /// The answer to a scrape, put together as `http` does it.
 fn scrape(hub: &Hub, format: Format) -> Vec<u8> {
     let mut out = Vec::new();
-    hub.write(format, &mut out);
-    Own::new().write(format, &mut out);
+    hub.write(format, NOW, &mut out);
+    Own::new().write(format, NOW, || {}, &mut out);
     if format == Format::OpenMetrics {
         out.extend_from_slice(b"# EOF\n");
     }

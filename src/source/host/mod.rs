@@ -167,7 +167,6 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
 struct Machine {
     settings: Settings,
     info: HostInfo,
-    boot_time: Option<f64>,
     system: Option<System>,
     sensors: Option<Components>,
     networks: Option<Networks>,
@@ -182,12 +181,10 @@ impl Machine {
             kernel: System::kernel_version().unwrap_or_default(),
             architecture: System::cpu_arch(),
         };
-        let boot_time = System::boot_time().ok().map(|seconds| seconds as f64);
         let sensors = if settings.temperatures { Components::new().ok() } else { None };
         Self {
             settings,
             info,
-            boot_time,
             system: System::new().ok(),
             sensors,
             networks: None,
@@ -199,7 +196,8 @@ impl Machine {
     fn read(&mut self) -> Host {
         let mut host = Host {
             info: self.info.clone(),
-            boot_time: self.boot_time,
+            // It moves with the wall clock.
+            boot_time: System::boot_time().ok().map(|seconds| seconds as f64),
             uptime: System::uptime().ok().map(|seconds| seconds as f64),
             ..Host::default()
         };
@@ -410,7 +408,7 @@ mod tests {
         stop.cancel();
         task.await.unwrap();
         let mut text = Vec::new();
-        hub.write(crate::metrics::Format::Classic, &mut text);
+        hub.write(crate::metrics::Format::Classic, now(), &mut text);
         let text = String::from_utf8(text).unwrap();
         let value = |series: &str| -> f64 {
             let line = text.lines().find_map(|line| line.strip_prefix(series));

@@ -90,8 +90,8 @@ impl Account {
     }
 
     /// Books what the living members gained, and lets go of the dead and of those whose number
-    /// belongs to another process now.
-    pub(super) fn settle(&mut self, alive: &HashMap<u32, Reading>) -> ProcessGroup {
+    /// belongs to another process now. The wall clock was set by `set` seconds since the first reading.
+    pub(super) fn settle(&mut self, alive: &HashMap<u32, Reading>, set: f64) -> ProcessGroup {
         let sum = &mut self.sum;
         self.members.retain(|pid, last| {
             let Some(reading) = alive.get(pid) else { return false };
@@ -112,13 +112,13 @@ impl Account {
             major_faults: sum.faults,
             voluntary_switches: sum.switches.map(|(voluntary, _)| voluntary),
             involuntary_switches: sum.switches.map(|(_, forced)| forced),
-            now: gauges(&living),
+            now: gauges(&living, set),
         }
     }
 }
 
 /// What the living hold together. A sum that one of them does not contribute to is not told.
-fn gauges(living: &[&Reading]) -> Option<ProcessGauges> {
+fn gauges(living: &[&Reading], set: f64) -> Option<ProcessGauges> {
     let oldest = living.iter().map(|one| one.started).min()?;
     let sum = |value: fn(&Reading) -> Option<f64>| living.iter().copied().map(value).sum::<Option<f64>>();
     let shares =
@@ -130,7 +130,7 @@ fn gauges(living: &[&Reading]) -> Option<ProcessGauges> {
         open_files: sum(|one| one.files),
         open_files_limit: living.iter().filter_map(|one| one.files_limit).reduce(f64::min),
         open_files_ratio: shares().reduce(f64::max),
-        oldest_start: Some(oldest as f64),
+        oldest_start: Some(oldest as f64 + set),
     })
 }
 
@@ -155,7 +155,7 @@ mod tests {
         let mut account = Account::new("decoder");
         account.members.extend([(1, None), (2, None)]);
         let both = HashMap::from([(1, process(100, 3.0, 50.0)), (2, process(90, 4.0, 60.0))]);
-        let got = account.settle(&both);
+        let got = account.settle(&both, 0.0);
         assert_eq!((got.alive, got.cpu_seconds, got.read_bytes), (2.0, 7.0, Some(70.0)));
         let now = got.now.unwrap();
         assert_eq!((now.resident_bytes, now.threads, now.oldest_start), (110.0, Some(4.0), Some(90.0)));
@@ -165,19 +165,21 @@ mod tests {
         );
 
         let one = HashMap::from([(1, process(100, 3.5, 50.0))]);
-        let got = account.settle(&one);
+        // The wall clock was set back by an hour: it is the same process.
+        let got = account.settle(&one, -3600.0);
         assert_eq!((got.alive, got.cpu_seconds), (1.0, 7.5));
+        assert_eq!(got.now.unwrap().oldest_start, Some(-3500.0));
         assert_eq!(got.voluntary_switches, None);
 
-        let none = account.settle(&HashMap::new());
+        let none = account.settle(&HashMap::new(), 0.0);
         assert_eq!((none.alive, none.cpu_seconds, none.now), (0.0, 7.5, None));
 
         // The number came back as another process; it belongs only once a scan says so.
-        assert_eq!(account.settle(&one).alive, 0.0);
+        assert_eq!(account.settle(&one, 0.0).alive, 0.0);
         account.members.insert(1, None);
-        assert_eq!(account.settle(&one).cpu_seconds, 11.0);
+        assert_eq!(account.settle(&one, 0.0).cpu_seconds, 11.0);
         let reused = HashMap::from([(1, process(200, 0.1, 1.0))]);
-        assert_eq!((account.settle(&reused).alive, account.sum.cpu), (0.0, 11.0));
+        assert_eq!((account.settle(&reused, 0.0).alive, account.sum.cpu), (0.0, 11.0));
     }
 
     #[test]
@@ -185,7 +187,7 @@ mod tests {
         let mut account = Account::new("decoder");
         account.members.extend([(1, None), (2, None)]);
         let silent = Reading { files: None, files_limit: None, ..process(1, 1.0, 1.0) };
-        let now = account.settle(&HashMap::from([(1, process(1, 1.0, 1.0)), (2, silent)])).now.unwrap();
+        let now = account.settle(&HashMap::from([(1, process(1, 1.0, 1.0)), (2, silent)]), 0.0).now.unwrap();
         assert_eq!((now.open_files, now.open_files_ratio), (None, Some(0.5)));
     }
 }

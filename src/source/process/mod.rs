@@ -125,6 +125,8 @@ struct Watch {
     rules: Vec<Rule>,
     accounts: Vec<Account>,
     system: Option<System>,
+    /// When the machine was started, by the wall clock as it was set then; `system` counts from there.
+    booted: u64,
     /// How often each process was looked at.
     seen: HashMap<u32, u8>,
     scans: u32,
@@ -142,6 +144,7 @@ impl Watch {
         Self {
             rules: settings.groups.iter().map(|group| Rule::new(group, &passwd)).collect(),
             accounts: settings.groups.iter().map(|group| Account::new(&group.name)).collect(),
+            booted: System::boot_time().unwrap_or_default(),
             system: System::new().ok(),
             seen: HashMap::new(),
             scans: 0,
@@ -174,7 +177,8 @@ impl Watch {
             .iter()
             .filter_map(|pid| Some((pid.as_u32(), reading(system.as_ref()?.process(*pid)?, buffer))))
             .collect();
-        self.accounts.iter_mut().map(|account| account.settle(&alive)).collect()
+        let set = System::boot_time().map_or(0.0, |booted| booted as f64 - self.booted as f64);
+        self.accounts.iter_mut().map(|account| account.settle(&alive, set)).collect()
     }
 
     /// Looks at the processes that were not looked at often enough yet.

@@ -16,6 +16,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{Hole, header, whole};
 use crate::event::Timestamp;
+use crate::quote::Seldom;
+use crate::source::now;
 
 /// Bytes that may wait for the disk.
 const ROOM: usize = 16 << 20;
@@ -153,7 +155,7 @@ impl Writer {
     fn write(&self, file: &File, path: &std::path::Path) -> io::Result<()> {
         let mut end = file.metadata()?.len();
         let mut bytes = Vec::new();
-        let (mut failed, mut said) = (None, 0);
+        let (mut failed, mut news) = (None, Told::default());
         loop {
             let finish = {
                 let mut queue = self.queue.lock();
@@ -173,20 +175,18 @@ impl Writer {
                 bytes = Vec::new();
             }
             self.account.failing.store(outcome.is_err(), Ordering::Relaxed);
-            let lost = self.account.lost().0;
-            match (&outcome, &failed) {
-                (Err(why), None) => {
+            let (lost, second) = (self.account.lost().0, now().steady_second());
+            match news.of(outcome.as_ref().err(), lost, second) {
+                Some(News::Fails(why)) => {
                     tracing::error!(path = %path.display(), %why, "cannot write the recording; what comes waits in memory while there is room, and is then lost; make room");
                 }
-                (Ok(()), Some(_)) => {
-                    tracing::warn!(path = %path.display(), lost = lost - said, "the recording goes on; what is lost of it, in pieces, is marked in it");
-                    said = lost;
+                Some(News::GoesOn(lost)) => {
+                    tracing::warn!(path = %path.display(), lost, "the recording goes on; what is lost of it, in pieces, is marked in it");
                 }
-                (Err(_), Some(_)) | (Ok(()), None) => {}
-            }
-            if failed.is_none() && outcome.is_ok() && lost > said {
-                tracing::warn!(path = %path.display(), lost = lost - said, "the disk is too slow for the recording; what is lost of it, in pieces, is marked in it");
-                said = lost;
+                Some(News::Slow(lost)) => {
+                    tracing::warn!(path = %path.display(), lost, "the disk is too slow for the recording; what is lost of it, in pieces, is marked in it");
+                }
+                None => {}
             }
             failed = outcome.err();
             let queue = self.queue.lock();
@@ -197,6 +197,43 @@ impl Writer {
                 return failed.map_or(Ok(()), Err);
             }
         }
+    }
+}
+
+/// What the log is told of a recording.
+#[derive(Debug)]
+enum News<'e> {
+    /// It cannot be written, and why.
+    Fails(&'e io::Error),
+    /// It can be written again; so many pieces were lost meanwhile.
+    GoesOn(u64),
+    /// So many pieces were lost although it can be written.
+    Slow(u64),
+}
+
+/// What the log was told: it is told again where that no longer holds, and seldom enough that it can be read.
+#[derive(Debug, Default)]
+struct Told {
+    failing: bool,
+    lost: u64,
+    seldom: Seldom,
+}
+
+impl Told {
+    fn of<'e>(&mut self, why: Option<&'e io::Error>, lost: u64, second: u32) -> Option<News<'e>> {
+        let more = lost - self.lost;
+        let (kind, news) = match (why, self.failing) {
+            (Some(why), false) => ("fails", News::Fails(why)),
+            (None, true) => ("goes on", News::GoesOn(more)),
+            (None, false) if more > 0 => ("slow", News::Slow(more)),
+            _ => return None,
+        };
+        self.seldom.admits(kind, second)?;
+        if why.is_none() {
+            self.lost = lost;
+        }
+        self.failing = why.is_some();
+        Some(news)
     }
 }
 
@@ -236,4 +273,37 @@ fn append(file: &File, end: &mut u64, bytes: &mut Vec<u8>) -> io::Result<()> {
         file.set_len(*end)?;
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_told_seldom_and_the_losses_add_up() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let mut told = Told::default();
+        // A disk that is too slow three times a second, for ten minutes.
+        let (mut lines, mut said) = (0, 0);
+        for round in 0..1800_u32 {
+            if let Some(News::Slow(lost)) = told.of(None, u64::from(round) + 1, 100 + round / 3) {
+                (lines, said) = (lines + 1, said + lost);
+            }
+        }
+        assert!(lines < 120 && said > 1750, "{lines} lines of {said} pieces");
+        // One that is full and not, ten times a second: each word follows the other, and the last one holds.
+        let mut told = Told::default();
+        let (mut lines, mut failing) = (0, false);
+        for round in 0..6000_u32 {
+            let why = (round < 5990 && round % 2 == 0).then_some(&full);
+            if let Some(news) = told.of(why, 0, 100 + round / 10) {
+                assert_ne!(matches!(news, News::Fails(_)), failing);
+                (lines, failing) = (lines + 1, !failing);
+            }
+        }
+        assert!(lines < 240, "{lines}");
+        assert!(
+            (700..710).any(|second| !failing || matches!(told.of(None, 0, second), Some(News::GoesOn(0))))
+        );
+    }
 }
