@@ -105,6 +105,10 @@ limits! {
         "Share of a device's channels that may hum";
     DEVICE_IMPEDANCE = "device_impedance", 100_000.0, Ohms, Above,
         "Impedance that an electrode may have";
+    DEVICE_IMPEDANCE_FAIR = "device_impedance_fair", 20_000.0, Ohms, Above,
+        "Impedance up to which an electrode serves most recordings";
+    DEVICE_IMPEDANCE_GOOD = "device_impedance_good", 5_000.0, Ohms, Above,
+        "Impedance up to which an electrode is good";
     DEVICE_JITTER = "device_jitter", 0.04, Seconds, Above,
         "How much later than on its quickest way the newest packet of a read may come";
     DEVICE_LATENCY = "device_latency", 0.1, Seconds, Above,

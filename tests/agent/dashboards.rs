@@ -34,7 +34,7 @@ const UNITS: &[&str] = &[
 ];
 
 /// What Grafana itself replaces.
-const BUILT_IN: &[&str] = &["__rate_interval", "__range", "__url_time_range", "DS_PROMETHEUS"];
+const BUILT_IN: &[&str] = &["__rate_interval", "__interval", "__range", "__url_time_range", "DS_PROMETHEUS"];
 
 fn pages() -> Vec<&'static Page> {
     PAGES.iter().copied().chain([&agent::PAGE]).collect()
@@ -53,7 +53,7 @@ fn pages_with_packs() -> Vec<&'static Page> {
 /// Every dashboard in both flavours, with a name for complaints.
 fn dashboards() -> Vec<(String, Flavour, Value)> {
     let mut all = Vec::new();
-    for dashboard in assemble::dashboards(&pages_with_packs(), &Settings::default().limits) {
+    for dashboard in assemble::dashboards(&pages_with_packs(), &Settings::default()) {
         for flavour in [Flavour::Shareable, Flavour::Provisioned] {
             all.push((format!("{} ({flavour:?})", dashboard.key), flavour, json(&dashboard, flavour)));
         }
@@ -132,6 +132,71 @@ fn a_dashboard_can_be_found_and_told_apart() {
             page.id
         );
     }
+}
+
+#[test]
+fn no_dashboard_breaks_a_rule_of_grafana() {
+    let pages = pages_with_packs();
+    let names = Names::of(&pages);
+    let all = dashboards();
+    let told: Vec<String> =
+        all.iter().flat_map(|(_, _, board)| dashboard::lint::lint(board, &names)).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
+/// Labels that every alert of a table names are of no use to tell two apart; each that a summary names is in "where".
+#[test]
+fn an_alert_says_where_it_is() {
+    let boards = dashboards();
+    let named: BTreeSet<&str> = neural_exporter::catalog::alert::CHAPTERS
+        .iter()
+        .flat_map(|chapter| chapter.alerts)
+        .flat_map(|alert| alert.summary.split("$labels.").skip(1))
+        .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next())
+        .collect();
+    assert!(named.len() > 15, "{named:?}");
+    let mut tables = 0;
+    for (name, _, board) in &boards {
+        for panel in panels(board).into_iter().filter(|panel| text(panel, "type") == "table") {
+            let expr = text(&list(panel, "targets")[0], "expr");
+            if !expr.contains("ALERTS") {
+                continue;
+            }
+            tables += 1;
+            for label in named.iter().filter(|label| **label != "job") {
+                assert!(expr.contains(&format!("\"{label}\"")), "{name}: {} says no {label}", panel["title"]);
+            }
+        }
+    }
+    assert!(tables >= 6, "{tables}");
+}
+
+/// What is chosen as all is what the agents are scraped as.
+#[test]
+fn all_jobs_are_the_configured_one() {
+    let mut settings = Settings::default();
+    settings.alerts.job = "lab.2".to_owned();
+    for dashboard in assemble::dashboards(&pages(), &settings) {
+        let board = json(&dashboard, Flavour::Provisioned);
+        let variables = list(&board["templating"], "list");
+        let job = variables.iter().find(|of| of["name"] == "job").unwrap();
+        assert_eq!(text(job, "allValue"), "lab\\\\.2", "{}", dashboard.key);
+    }
+}
+
+/// On a phone panels are below each other, in the order of their places.
+#[test]
+fn alerts_and_devices_come_first_on_a_phone() {
+    let all = dashboards();
+    let (_, _, board) = all.iter().find(|(name, _, _)| name.starts_with("overview")).unwrap();
+    let first: Vec<&Value> =
+        list(board, "panels").iter().filter(|panel| panel["type"] != "row").take(8).collect();
+    let kinds: Vec<&str> = first.iter().map(|panel| text(panel, "type")).collect();
+    assert_eq!(kinds[..2], ["stat", "stat"]);
+    assert_eq!(kinds.iter().filter(|kind| **kind == "stat").count(), 6, "{kinds:?}");
+    let tables: Vec<&str> = first[6..].iter().map(|panel| text(panel, "title")).collect();
+    assert_eq!(tables, ["Alerts that fire", "Devices"]);
+    assert!(text(first[0], "title").contains("alert") && text(first[1], "title").contains("evices"));
 }
 
 /// A dashed line is not in the legend.
@@ -247,6 +312,7 @@ fn every_query_obeys_the_choices_above_it() {
                     }
                 }
                 used.extend(named(expr));
+                used.extend(named(text(target, "legendFormat")));
             }
         }
         for annotation in list(&dashboard["annotations"], "list") {
@@ -313,7 +379,8 @@ fn a_changed_limit_changes_the_colours() {
         ("stream_drift", 0.00004, "streams", "Clock drift"),
     ] {
         let colours = |limits: &Limits| -> Vec<String> {
-            let all = assemble::dashboards(&pages(), limits);
+            let settings = Settings { limits: limits.clone(), ..Settings::default() };
+            let all = assemble::dashboards(&pages(), &settings);
             let board = json(all.iter().find(|board| board.key == key).unwrap(), Flavour::Provisioned);
             let all = panels(&board);
             let panel = all.iter().find(|panel| text(panel, "title") == title).unwrap();

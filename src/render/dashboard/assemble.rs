@@ -6,19 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::board::BOARDS;
-use super::query::{Names, Selected, select};
+use super::mark::{MARKS, Marked};
+use super::query::{Names, Selected, select, select_over};
 use super::view::{Board, Query, Row, View, Zero};
 use super::{default, variable};
 use crate::catalog::draw::{Panel, State};
 use crate::catalog::limit::{Limit, Limits, Side};
 use crate::catalog::{Metric, PAGES, Page, agent};
+use crate::render::Settings;
 
 /// A dashboard, whole but for its form.
 #[derive(Debug)]
 pub struct Dashboard {
     /// The end of its uid and its file's name.
     pub key: String,
-    /// After "Neural / ".
+    /// What people call it.
     pub title: String,
     /// What it answers.
     pub about: String,
@@ -28,8 +30,10 @@ pub struct Dashboard {
     pub refresh: &'static str,
     /// What can be chosen.
     pub variables: Vec<variable::Variable>,
-    /// What the label `component` of our alerts matches.
+    /// What the label `component` matches of the alerts that it is about.
     pub components: String,
+    /// What is marked in the panels over time, beside those alerts.
+    pub(super) marks: Vec<Marked>,
     /// From the top.
     pub rows: Vec<Heading>,
 }
@@ -72,6 +76,12 @@ pub struct Picture {
     pub empty: String,
     /// The key of the dashboard that says more.
     pub to: &'static str,
+    /// In a table, the columns that stand first.
+    pub first: &'static [&'static str],
+    /// In a table, the columns by which it is sorted, and whether the largest comes first.
+    pub sorted: &'static [(&'static str, bool)],
+    /// How many buckets the histogram has of which it shows the spread.
+    pub buckets: usize,
 }
 
 /// One query, whole.
@@ -104,17 +114,17 @@ pub struct Steps {
 
 /// Every dashboard of these pages.
 #[must_use]
-pub fn dashboards(pages: &[&Page], limits: &Limits) -> Vec<Dashboard> {
+pub fn dashboards(pages: &[&Page], settings: &Settings) -> Vec<Dashboard> {
     let names = Names::of(pages);
     let has = |id: &&str| pages.iter().any(|page| page.id == *id);
     let mut all = Vec::new();
     for board in BOARDS.iter().filter(|board| board.pages.is_empty() || board.pages.iter().any(has)) {
         let of: Vec<&Page> = pages.iter().copied().filter(|page| board.pages.contains(&page.id)).collect();
-        all.push(Assembly { names: &names, limits, board, used: BTreeSet::new() }.assemble(&of));
+        all.push(Assembly { names: &names, settings, board, used: BTreeSet::new() }.assemble(&of));
     }
     let placed: BTreeSet<&str> = BOARDS.iter().flat_map(|board| board.pages).copied().collect();
     for page in pages.iter().filter(|page| !placed.contains(page.id)) {
-        all.push(alone(page, &names, limits));
+        all.push(alone(page, &names, settings));
     }
     all
 }
@@ -162,7 +172,7 @@ pub fn labels(page: &Page) -> Vec<&'static str> {
 }
 
 /// The dashboard of a page that no board names, as those of users are.
-fn alone(page: &Page, names: &Names<'_>, limits: &Limits) -> Dashboard {
+fn alone(page: &Page, names: &Names<'_>, settings: &Settings) -> Dashboard {
     let labels = labels(page);
     let variables: Vec<(&'static str, &'static str)> = labels.iter().map(|label| (*label, "")).collect();
     let board = Board {
@@ -176,13 +186,14 @@ fn alone(page: &Page, names: &Names<'_>, limits: &Limits) -> Dashboard {
         refresh: "30s",
         rows: &[],
     };
-    let mut assembly = Assembly { names, limits, board: &board, used: BTreeSet::new() };
+    let mut assembly = Assembly { names, settings, board: &board, used: BTreeSet::new() };
     let mut rows = Vec::new();
     assembly.defaults(&[page], &BTreeSet::new(), &labels, &mut rows);
     for row in &mut rows {
         row.open = true;
     }
-    let variables = variable::variables(&variables, &assembly.used, &[page], names.components());
+    let job = &settings.alerts.job;
+    let variables = variable::variables(&variables, &assembly.used, &[page], names.components(), job);
     Dashboard {
         key: key(page),
         title: page.title.to_owned(),
@@ -190,14 +201,15 @@ fn alone(page: &Page, names: &Names<'_>, limits: &Limits) -> Dashboard {
         range: board.range,
         refresh: board.refresh,
         variables,
-        components: names.components().to_owned(),
+        components: page.id.to_owned(),
+        marks: Vec::new(),
         rows,
     }
 }
 
 struct Assembly<'a> {
     names: &'a Names<'a>,
-    limits: &'a Limits,
+    settings: &'a Settings,
     board: &'a Board,
     /// The variables that some query uses.
     used: BTreeSet<String>,
@@ -222,16 +234,37 @@ impl Assembly<'_> {
             rows.iter_mut().for_each(|row| row.open = true);
         }
         let all: Vec<&Page> = if pages.is_empty() { PAGES.to_vec() } else { pages.to_vec() };
+        let components = self.names.components();
+        let about = if pages.is_empty() {
+            components.to_owned()
+        } else {
+            pages.iter().map(|page| page.id).collect::<Vec<_>>().join("|")
+        };
+        let marks = self.marks(&labels);
+        let job = &self.settings.alerts.job;
         Dashboard {
             key: board.key.to_owned(),
             title: board.title.to_owned(),
             about: board.about.to_owned(),
             range: board.range,
             refresh: board.refresh,
-            variables: variable::variables(board.variables, &self.used, &all, self.names.components()),
-            components: self.names.components().to_owned(),
+            variables: variable::variables(board.variables, &self.used, &all, components, job),
+            components: about,
+            marks,
             rows,
         }
+    }
+
+    /// The marks of a dashboard, with their selectors.
+    fn marks(&mut self, labels: &[&str]) -> Vec<Marked> {
+        let board = self.board.key;
+        let of = MARKS.iter().filter(|mark| mark.boards.contains(&board));
+        of.filter_map(|mark| {
+            let Selected { expr, variables, .. } = select(mark.expr, self.names, labels).ok()?;
+            self.used.extend(variables.into_iter().map(str::to_owned));
+            Some(Marked { mark, expr })
+        })
+        .collect()
     }
 
     /// A view, unless it names a metric that these pages have not.
@@ -241,8 +274,9 @@ impl Assembly<'_> {
             .iter()
             .map(|query| self.target(query, view.panel, labels, shown))
             .collect::<Option<_>>()?;
+        let limits = &self.settings.limits;
         let mut steps = match view.zero {
-            Zero::Plain => colours(view.limits, self.limits),
+            Zero::Plain => colours(view.limits, limits),
             Zero::Wanted => Steps { base: Some(GOOD), from: vec![(1e-9, BAD)], limits: false },
             Zero::Missing => Steps { base: Some(BAD), from: vec![(1e-9, GOOD)], limits: false },
         };
@@ -250,9 +284,14 @@ impl Assembly<'_> {
             // Limits are ratios, as the metrics are.
             steps.from.iter_mut().for_each(|(number, _)| *number *= 1e6);
         }
+        let about = match view.panel {
+            // What a table says where it is empty is the text of each empty cell too, so it is said here.
+            Panel::Table => format!("{} Empty: {}.", view.about, view.empty),
+            _ => view.about.to_owned(),
+        };
         Some(Picture {
             title: view.title.to_owned(),
-            about: view.about.to_owned(),
+            about,
             panel: view.panel,
             unit: view.unit.to_owned(),
             targets,
@@ -263,7 +302,18 @@ impl Assembly<'_> {
             ceiling: view.ceiling,
             empty: view.empty.to_owned(),
             to: view.to,
+            first: view.first,
+            sorted: view.sorted,
+            buckets: self.buckets(view.panel, view.queries),
         })
+    }
+
+    /// How many buckets a histogram has of which the spread is shown.
+    fn buckets(&self, panel: Panel, queries: &[Query]) -> usize {
+        let heat = queries.iter().filter(|_| panel == Panel::Heat);
+        let metrics = heat.filter_map(|query| select(query.expr, self.names, &[]).ok());
+        let of = |metric: &Metric| metric.ladder(None, &self.settings.limits).len();
+        metrics.flat_map(|selected| selected.metrics).map(of).max().unwrap_or_default()
     }
 
     fn target(
@@ -273,18 +323,33 @@ impl Assembly<'_> {
         labels: &[&str],
         shown: &mut BTreeSet<String>,
     ) -> Option<Target> {
-        let Selected { expr, metrics, variables } = select(query.expr, self.names, labels).ok()?;
+        let worst = worst(panel, query.expr);
+        let Selected { expr, metrics, variables } =
+            select_over(query.expr, self.names, labels, worst).ok()?;
         self.used.extend(variables.into_iter().map(str::to_owned));
         shown.extend(metrics.into_iter().map(Metric::family));
         Some(Target {
             // A table has a column for the machine.
-            legend: if panel == Panel::Table { query.legend.to_owned() } else { legend(query.legend, &expr) },
-            expr,
+            legend: if panel == Panel::Table {
+                query.legend.to_owned()
+            } else {
+                self.legend(query.legend, &expr)
+            },
+            expr: lasting(panel, query.legend, expr),
             unit: query.unit.to_owned(),
-            steps: colours(query.limits, self.limits),
+            steps: colours(query.limits, &self.settings.limits),
             states: query.states,
             dashed: query.dashed,
         })
+    }
+
+    /// The legend, with the machine behind it where series are told apart by it and there are several.
+    fn legend(&mut self, text: &str, expr: &str) -> String {
+        if !text.is_empty() && !text.contains("{{instance}}") && expr.contains("(instance") {
+            self.used.insert(variable::MACHINE.to_owned());
+            return format!("{text} ${{{}}}", variable::MACHINE);
+        }
+        text.to_owned()
     }
 
     /// Puts a picture for each metric that is not shown into its row.
@@ -298,14 +363,17 @@ impl Assembly<'_> {
         let mut added: BTreeMap<&str, usize> = BTreeMap::new();
         let metrics = pages.iter().flat_map(|page| page.metrics);
         for metric in metrics.filter(|metric| !shown.contains(&metric.family())) {
-            let Some(mut picture) = default::picture(metric, self.board.by_machine, self.limits) else {
+            let Some(mut picture) = default::picture(metric, self.board.by_machine, &self.settings.limits)
+            else {
                 continue;
             };
             for target in &mut picture.targets {
-                let Ok(selected) = select(&target.expr, self.names, labels) else { continue };
+                let worst = worst(picture.panel, &target.expr);
+                let Ok(selected) = select_over(&target.expr, self.names, labels, worst) else { continue };
                 self.used.extend(selected.variables.iter().map(|of| (*of).to_owned()));
-                target.legend = legend(&target.legend, &selected.expr);
-                target.expr = selected.expr;
+                let legend = self.legend(&target.legend, &selected.expr);
+                target.expr = lasting(picture.panel, &target.legend, selected.expr);
+                target.legend = legend;
             }
             let at = *added.entry(metric.draw.row).or_insert_with(|| {
                 rows.iter().position(|row| row.title == metric.draw.row).unwrap_or_else(|| {
@@ -324,12 +392,24 @@ impl Assembly<'_> {
     }
 }
 
-/// The legend, with the machine behind it where series are told apart by it.
-fn legend(text: &str, expr: &str) -> String {
-    if !text.is_empty() && !text.contains("{{instance}}") && expr.contains("(instance") {
-        return format!("{text} · {{{{instance}}}}");
+/// Whether the name of a series tells it from others, so that there may be several.
+pub(super) fn named(legend: &str) -> bool {
+    legend.contains("{{")
+}
+
+/// A number alone is drawn with how it came to be, so it is asked for over time; and what is no longer there must not
+/// stand there with its last value, so that nothing is a value too.
+fn lasting(panel: Panel, legend: &str, expr: String) -> String {
+    if panel == Panel::Stat && !named(legend) && !expr.contains("or vector(") {
+        return format!("{expr} or vector(NaN)");
     }
-    text.to_owned()
+    expr
+}
+
+/// What stands for a cell of a status history that lasts longer than a scrape: what the query itself looks for.
+fn worst(panel: Panel, expr: &str) -> Option<&'static str> {
+    let of = |word: &&str| expr.trim_start().starts_with(*word);
+    ["min", "max"].into_iter().find(of).filter(|_| panel == Panel::Cells)
 }
 
 /// How many panels of a kind stand beside each other.
@@ -345,9 +425,10 @@ pub(super) fn beside(asked: u8, panel: Panel) -> u8 {
 /// Grafana's names of the colours.
 pub(super) const GOOD: &str = "green";
 pub(super) const ODD: &str = "orange";
+pub(super) const FAIR: &str = "yellow";
 pub(super) const BAD: &str = "red";
 
-/// Green on the right side of every limit, red beyond the last, orange between.
+/// Green on the right side of every limit, red beyond the last, orange between, and yellow beyond the first of three.
 pub(super) fn colours(of: &[&Limit], limits: &Limits) -> Steps {
     let Some(side) = of.first().map(|limit| limit.wrong) else { return Steps::default() };
     let mut numbers: Vec<f64> = of.iter().map(|limit| limits.of(limit)).collect();
@@ -356,7 +437,11 @@ pub(super) fn colours(of: &[&Limit], limits: &Limits) -> Steps {
     let odd = |many: bool| if many { ODD } else { BAD };
     let (base, from) = match side {
         Side::Above => {
-            let colour = |at: usize| if at == last { BAD } else { ODD };
+            let colour = |at: usize| match last - at {
+                0 => BAD,
+                1 => ODD,
+                _ => FAIR,
+            };
             (GOOD, numbers.iter().enumerate().map(|(at, number)| (*number, colour(at))).collect())
         }
         Side::Below => {

@@ -31,6 +31,9 @@ pub(super) fn picture(metric: &Metric, by_machine: bool, limits: &Limits) -> Opt
         ceiling: None,
         empty: "not reported".to_owned(),
         to: "",
+        first: &[],
+        sorted: &[],
+        buckets: if panel == Panel::Heat { metric.ladder(None, limits).len() } else { 0 },
     })
 }
 
@@ -42,8 +45,14 @@ fn panel(metric: &Metric) -> Panel {
         Kind::Info => Panel::Table,
         Kind::StateSet => Panel::States,
         _ if !metric.draw.states.is_empty() => Panel::States,
-        // A line for each channel is a tangle; a row of cells for each can be read.
-        Kind::Gauge if metric.labels.contains(&"channel") => Panel::Cells,
+        // A line for each channel is a tangle; a row of cells for each can be read, if limits colour them.
+        Kind::Gauge if metric.labels.contains(&"channel") => {
+            if metric.draw.limits.is_empty() {
+                Panel::Table
+            } else {
+                Panel::Cells
+            }
+        }
         _ => Panel::Lines,
     }
 }
@@ -74,7 +83,10 @@ fn targets(metric: &Metric, panel: Panel, by_machine: bool) -> (Vec<Target>, &'s
                 let mut all = labels.clone();
                 all.push("le");
                 let inner = format!("sum{} (rate({family}_bucket[$__rate_interval]))", by(&all));
-                target(format!("histogram_quantile({share}, {inner})"), format!("{called} {legend}"))
+                // The machine comes behind every name, where there are several.
+                let of =
+                    if legend == "{{instance}}" { called.to_owned() } else { format!("{called} {legend}") };
+                target(format!("histogram_quantile({share}, {inner})"), of)
             };
             let targets = [("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99")];
             (targets.iter().map(|(share, called)| quantile(share, called)).collect(), unit(metric.unit))

@@ -5,17 +5,10 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::assemble::Picture;
+use super::assemble::{Picture, named};
 use super::grid::COLUMNS;
 use crate::catalog::draw::Panel;
 
-// Most panels are lines and numbers, which differ in little: what they share is made once.
-static LINE: LazyLock<Value> = LazyLock::new(|| line(false, false));
-static LINE_LIMITS: LazyLock<Value> = LazyLock::new(|| line(false, true));
-static STACK: LazyLock<Value> = LazyLock::new(|| line(true, false));
-static STACK_LIMITS: LazyLock<Value> = LazyLock::new(|| line(true, true));
-static NAMELESS: LazyLock<Value> = LazyLock::new(|| stat("value"));
-static NAMED: LazyLock<Value> = LazyLock::new(|| stat("value_and_name"));
 // A full line has room beside the lines for a table; elsewhere names stand below them.
 static BESIDE: LazyLock<Value> = LazyLock::new(|| {
     json!({
@@ -30,8 +23,9 @@ static BELOW: LazyLock<Value> = LazyLock::new(|| {
     })
 });
 
-fn line(stacked: bool, limits: bool) -> Value {
-    json!({
+fn line(picture: &Picture) -> Value {
+    let (stacked, limits) = (picture.panel == Panel::Stack, picture.steps.limits);
+    let mut line = json!({
         "drawStyle": "line",
         "lineInterpolation": "linear",
         "lineWidth": if stacked { 1 } else { 2 },
@@ -45,25 +39,48 @@ fn line(stacked: bool, limits: bool) -> Value {
         "axisLabel": "",
         "scaleDistribution": {"type": "linear"},
         "hideFrom": shown(),
-    })
+    });
+    if let (None, Some(line)) = (picture.ceiling, line.as_object_mut()) {
+        let most = soft(picture);
+        line.insert("axisSoftMax".to_owned(), json!(most));
+        if picture.floor.is_none() {
+            line.insert("axisSoftMin".to_owned(), json!(-most));
+        }
+    }
+    line
+}
+
+/// How far an axis goes at least. Without it Grafana draws a line that stands at zero on an axis to 100, which of a
+/// ratio are 10,000 %. What is larger makes the axis longer.
+fn soft(picture: &Picture) -> f64 {
+    let last = picture.steps.from.last().map(|(number, _)| *number);
+    match (picture.unit.as_str(), last.filter(|_| picture.steps.limits)) {
+        ("percentunit" | "ppm", Some(limit)) => limit * 1.25,
+        ("s", _) => 0.01,
+        ("bytes" | "Bps", _) => 1024.0,
+        ("volt", _) => 1e-5,
+        ("ohm", _) => 1000.0,
+        _ => 1.0,
+    }
 }
 
 fn shown() -> Value {
     json!({"legend": false, "tooltip": false, "viz": false})
 }
 
-/// What a picture of one number at a time makes of many.
+/// What a picture of one number at a time makes of many. The last of them, and none if the last is none: the last
+/// that was there may be of a thing that is gone.
 fn reduced() -> Value {
-    json!({"calcs": ["lastNotNull"], "fields": "", "values": false})
+    json!({"calcs": ["last"], "fields": "", "values": false})
 }
 
-fn stat(text: &str) -> Value {
+fn stat(named: bool) -> Value {
     json!({
         "reduceOptions": reduced(),
         "orientation": "auto",
-        "textMode": text,
+        "textMode": if named { "value_and_name" } else { "value" },
         "colorMode": "value",
-        "graphMode": "none",
+        "graphMode": if named { "none" } else { "area" },
         "justifyMode": "center",
         "wideLayout": true,
         "showPercentChange": false,
@@ -72,25 +89,18 @@ fn stat(text: &str) -> Value {
 }
 
 /// How lines, cells and columns look.
-pub(super) fn custom(picture: &Picture) -> Cow<'static, Value> {
-    Cow::Owned(match picture.panel {
-        Panel::Lines | Panel::Stack => {
-            return Cow::Borrowed(match (picture.panel == Panel::Stack, picture.steps.limits) {
-                (false, false) => &LINE,
-                (false, true) => &LINE_LIMITS,
-                (true, false) => &STACK,
-                (true, true) => &STACK_LIMITS,
-            });
-        }
+pub(super) fn custom(picture: &Picture) -> Value {
+    match picture.panel {
+        Panel::Lines | Panel::Stack => line(picture),
         Panel::States => json!({"lineWidth": 0, "fillOpacity": 75, "spanNulls": false, "hideFrom": shown()}),
         Panel::Cells => json!({"lineWidth": 1, "fillOpacity": 75, "hideFrom": shown()}),
         Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": shown()}),
         Panel::Pie => json!({"hideFrom": shown()}),
         Panel::Table => {
-            json!({"align": "auto", "cellOptions": {"type": "auto"}, "inspect": false, "filterable": true, "minWidth": 80})
+            json!({"align": "auto", "cellOptions": {"type": "auto"}, "displayMode": "auto", "inspect": false, "filterable": true, "minWidth": 80})
         }
         Panel::Auto | Panel::Hidden | Panel::Stat | Panel::Gauge | Panel::Bars => json!({}),
-    })
+    }
 }
 
 /// What the panel as a whole is told.
@@ -99,10 +109,7 @@ pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
         Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack => {
             return Cow::Borrowed(if width >= COLUMNS { &BESIDE } else { &BELOW });
         }
-        Panel::Stat => {
-            let named = picture.targets.iter().any(|target| target.legend.contains("{{"));
-            return Cow::Borrowed(if named { &NAMED } else { &NAMELESS });
-        }
+        Panel::Stat => stat(picture.targets.iter().any(|target| named(&target.legend))),
         Panel::Gauge => json!({
             "reduceOptions": reduced(),
             "orientation": "auto",
@@ -115,11 +122,12 @@ pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
         Panel::Bars => json!({
             "reduceOptions": reduced(),
             "orientation": "horizontal",
-            "displayMode": "gradient",
+            "displayMode": "basic",
             "valueMode": "color",
             "namePlacement": "auto",
             "showUnfilled": true,
-            "sizing": "auto",
+            // Sizes are looked at where they are ours alone.
+            "sizing": "manual",
             "minVizWidth": 8,
             "minVizHeight": 16,
             "maxVizHeight": 40,
@@ -157,7 +165,7 @@ pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
             "showHeader": true,
             "cellHeight": "sm",
             "frameIndex": 0,
-            "sortBy": [],
+            "sortBy": picture.sorted.iter().map(|(column, down)| json!({"displayName": column, "desc": down})).collect::<Vec<_>>(),
             "footer": {"show": false, "reducer": ["sum"], "countRows": false},
         }),
         Panel::Pie => json!({

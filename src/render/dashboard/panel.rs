@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::assemble::{Picture, Steps, Target};
+use super::assemble::{Picture, Steps, Target, named};
 use super::grid::Place;
 use super::manner::{custom, options};
 use crate::catalog::draw::{Mood, Panel, State};
@@ -41,8 +41,29 @@ pub(super) fn height(picture: &Picture) -> u32 {
         Panel::Table if picture.beside == 3 => 6,
         // A line for each channel: a name needs its height.
         Panel::Cells | Panel::States if channels(picture) => 14,
+        Panel::Heat => (8..20).find(|height| readable(picture.buckets, *height)).unwrap_or(8),
         _ => 8,
     }
+}
+
+/// How many points a status history is given. Grafana 9 to 13 draws none at all of more than half as many as the
+/// panel has pixels, and rounds the step down so that up to 1.75 times as many come; a phone has 340.
+pub(super) const CELLS: u32 = 96;
+
+/// How many points a number has of its past: so many that the last is not old.
+const PAST: u32 = 500;
+
+/// Whether the bounds of so many buckets can be read beside a heat map of that height. Grafana 9 to 13 writes all of
+/// them, one more below and one above, and leaves every second away only where one has less than 10 pixels.
+pub(super) fn readable(buckets: usize, height: u32) -> bool {
+    // Its title, the times below and the scale of colours.
+    let pixels = f64::from(height) * 38.0 - 8.0 - 100.0;
+    let mut labels = buckets + 2;
+    let room = |labels: usize| (pixels - 15.0) / labels as f64;
+    while labels > 3 && room(labels) < 10.0 {
+        labels = labels.div_ceil(2);
+    }
+    room(labels) >= 14.0
 }
 
 /// Whether it has a line for each channel.
@@ -62,6 +83,8 @@ pub(super) struct Written<'a> {
     id: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     links: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_data_points: Option<u32>,
     options: Cow<'static, Value>,
     targets: Vec<Query<'a>>,
     title: &'a str,
@@ -89,7 +112,9 @@ struct FieldConfig<'a> {
 #[serde(rename_all = "camelCase")]
 struct Defaults<'a> {
     color: Color,
-    custom: Cow<'static, Value>,
+    custom: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
     mappings: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<f64>,
@@ -101,7 +126,10 @@ struct Defaults<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Color {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed_color: Option<&'static str>,
     mode: &'static str,
 }
 
@@ -141,6 +169,11 @@ pub(super) fn panel<'a>(picture: &'a Picture, id: u32, place: Place, frame: Fram
         grid_pos: place,
         id,
         links: if picture.to.is_empty() { Vec::new() } else { vec![link(picture.to, frame)] },
+        max_data_points: match picture.panel {
+            Panel::Cells => Some(CELLS),
+            Panel::Stat if !instant(picture) => Some(PAST),
+            _ => None,
+        },
         options: options(picture, place.w),
         targets: targets.map(|(at, target)| query(picture, at, target, frame)).collect(),
         title: &picture.title,
@@ -189,13 +222,18 @@ pub(super) fn kind(panel: Panel) -> &'static str {
     }
 }
 
-/// Whether it shows the present alone. A range would keep the last value of what is gone.
-fn instant(panel: Panel) -> bool {
-    matches!(panel, Panel::Stat | Panel::Gauge | Panel::Bars | Panel::Table | Panel::Pie)
+/// Whether it shows the present alone. A range would keep the last value of what is gone, but of a number alone, which
+/// says so itself.
+fn instant(picture: &Picture) -> bool {
+    match picture.panel {
+        Panel::Stat => picture.targets.iter().any(|target| named(&target.legend)),
+        Panel::Gauge | Panel::Bars | Panel::Table | Panel::Pie => true,
+        _ => false,
+    }
 }
 
 fn query<'a>(picture: &Picture, at: usize, target: &'a Target, frame: Frame<'a>) -> Query<'a> {
-    let instant = instant(picture.panel);
+    let instant = instant(picture);
     Query {
         datasource: Source { kind: "prometheus", uid: frame.datasource },
         editor_mode: "code",
@@ -230,7 +268,9 @@ fn thresholds(steps: &Steps) -> Thresholds {
     Thresholds { mode: "absolute", steps: [lowest].into_iter().chain(rest).collect() }
 }
 
-fn mappings(states: &[State], panel: Panel) -> Value {
+/// What single values mean, and what nothing is called, in a colour that says nothing. Without that Grafana 9 to 13
+/// gives nothing the colour of the lowest threshold.
+fn mappings(states: &[State], nothing: Option<&str>) -> Vec<Value> {
     let of = |state: &State, index: usize| {
         let colour = match state.mood {
             Mood::Good => "green",
@@ -246,33 +286,55 @@ fn mappings(states: &[State], panel: Panel) -> Value {
     if !options.is_empty() {
         all.push(json!({"type": "value", "options": options}));
     }
-    // What a table says where it is empty is no word for a cell, and its lowest colour is none for nothing.
-    if panel == Panel::Table {
-        let result = json!({"text": "–", "color": "text", "index": states.len()});
+    if let Some(text) = nothing {
+        let result = json!({"text": text, "color": "text", "index": states.len()});
         all.push(json!({"type": "special", "options": {"match": "null+nan", "result": result}}));
     }
-    Value::Array(all)
+    all
 }
 
+/// What an empty cell says.
+const NOTHING: &str = "–";
+
 fn defaults(picture: &Picture) -> Defaults<'_> {
-    let lines = matches!(picture.panel, Panel::Lines | Panel::Stack | Panel::Pie);
-    let mode = match picture.panel {
-        _ if lines => "palette-classic",
-        // Where nothing says what is wrong, more is redder; one colour for all would show nothing.
-        Panel::Cells if picture.steps.base.is_none() && picture.states.is_empty() => "continuous-BlYlRd",
-        _ => "thresholds",
+    let color = match picture.panel {
+        Panel::Lines | Panel::Stack | Panel::Pie => Color { fixed_color: None, mode: "palette-classic" },
+        // By thresholds Grafana 9 to 13 merges neighbours by their band and shows that in place of the words.
+        Panel::States => Color { fixed_color: Some("text"), mode: "fixed" },
+        _ => Color { fixed_color: None, mode: "thresholds" },
     };
     let scaled = picture.panel != Panel::Table;
+    let (empty, nothing) = match picture.panel {
+        // Of names too Grafana 9 says that they are none, so only columns of numbers are told; see `overrides`.
+        Panel::Table => (NOTHING, None),
+        Panel::Stat | Panel::Gauge | Panel::Bars => (&*picture.empty, Some(&*picture.empty)),
+        _ => (&*picture.empty, None),
+    };
     Defaults {
-        color: Color { mode },
+        color,
         custom: custom(picture),
-        mappings: mappings(picture.states, picture.panel),
+        display_name: name(picture),
+        mappings: Value::Array(mappings(picture.states, nothing)),
         max: picture.ceiling.filter(|_| scaled),
         min: picture.floor.filter(|_| scaled),
-        no_value: &picture.empty,
+        no_value: empty,
         thresholds: thresholds(&picture.steps),
         unit: &picture.unit,
     }
+}
+
+/// What bars are called: Grafana 9 to 13 writes no name at one that is alone, unless it is asked to.
+fn name(picture: &Picture) -> Option<String> {
+    let legend = &picture.targets.first().filter(|_| picture.panel == Panel::Bars)?.legend;
+    Some(legend.replace("{{", "${__field.labels.").replace("}}", "}"))
+}
+
+/// A colour of text, as Grafana from 10 on reads it and as 9 does.
+fn coloured() -> [Value; 2] {
+    [
+        json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}),
+        json!({"id": "custom.displayMode", "value": "color-text"}),
+    ]
 }
 
 fn overrides(picture: &Picture) -> Vec<Value> {
@@ -299,19 +361,36 @@ fn overrides(picture: &Picture) -> Vec<Value> {
             })
         }));
     }
+    // What blames the caller and what blames the service are the same everywhere, whatever stands before them.
+    if picture
+        .targets
+        .iter()
+        .any(|target| ["4xx", "5xx", "{{status}}"].iter().any(|of| target.legend.contains(of)))
+    {
+        for (class, colour) in [("2", "green"), ("3", "blue"), ("4", "orange"), ("5", "red")] {
+            all.push(json!({
+                "matcher": {"id": "byRegexp", "options": format!("/\\b{class}(xx|\\d\\d)\\b/")},
+                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
+            }));
+        }
+    }
     if picture.panel != Panel::Table {
         return all;
     }
+    all.push(json!({
+        "matcher": {"id": "byType", "options": "number"},
+        "properties": [{"id": "mappings", "value": mappings(picture.states, Some(NOTHING))}],
+    }));
     for target in picture.targets.iter().filter(|target| !target.legend.is_empty()) {
         let mut properties = vec![json!({"id": "unit", "value": target.unit})];
         if target.steps.base.is_some() {
             properties.push(json!({"id": "thresholds", "value": thresholds(&target.steps)}));
         }
         if !target.states.is_empty() {
-            properties.push(json!({"id": "mappings", "value": mappings(target.states, picture.panel)}));
+            properties.push(json!({"id": "mappings", "value": mappings(target.states, Some(NOTHING))}));
         }
         if target.steps.base.is_some() || !target.states.is_empty() {
-            properties.push(json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}));
+            properties.extend(coloured());
         }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
     }
@@ -329,13 +408,9 @@ fn overrides(picture: &Picture) -> Vec<Value> {
             .enumerate()
             .map(|(index, (word, colour))| ((*word).to_owned(), json!({"color": colour, "index": index})))
             .collect();
-        all.push(json!({
-            "matcher": {"id": "byName", "options": "severity"},
-            "properties": [
-                {"id": "mappings", "value": [{"type": "value", "options": words}]},
-                {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-            ],
-        }));
+        let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
+        properties.extend(coloured());
+        all.push(json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}));
     }
     all
 }
@@ -356,6 +431,8 @@ fn transformations(picture: &Picture) -> Vec<Value> {
             renamed.insert(column, json!(target.legend));
         }
     }
-    let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": {}, "renameByName": renamed}});
+    let order: Map<String, Value> =
+        picture.first.iter().enumerate().map(|(at, column)| ((*column).to_owned(), json!(at))).collect();
+    let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": order, "renameByName": renamed}});
     if several { vec![json!({"id": "merge", "options": {}}), organize] } else { vec![organize] }
 }

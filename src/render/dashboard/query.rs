@@ -26,10 +26,17 @@ const FOREIGN: &[&str] = &[
 /// their rule adds several up. Ours are told by the label `component`, which is the page that they are about.
 const ALERTS: &[&str] = &["ALERTS", "ALERTS_FOR_STATE"];
 
+/// Labels of a page that are called as something else is: what is chosen of the one says nothing of the other.
+/// The device of a host is a disk.
+const OTHERS: &[(&str, &str)] = &[("host", "device")];
+
+/// What is no alert but a sign that alerting works, such as the watchdog, which always fires.
+const SIGNS: &str = "severity!~\"none|info\"";
+
 /// Metrics by the names that a scrape gives their samples.
 #[derive(Debug)]
 pub struct Names<'a> {
-    metrics: BTreeMap<String, &'a Metric>,
+    metrics: BTreeMap<String, (&'static str, &'a Metric)>,
     engines: BTreeSet<String>,
     components: String,
 }
@@ -38,11 +45,13 @@ impl<'a> Names<'a> {
     /// Of these pages.
     #[must_use]
     pub fn of(pages: &[&'a Page]) -> Self {
-        let metrics = pages.iter().flat_map(|page| page.metrics).copied();
+        let metrics = pages.iter().flat_map(|page| page.metrics.iter().map(|metric| (page.id, *metric)));
         let engines = Profile::ALL.iter().flat_map(|profile| profile.engine().entries).copied().flatten();
         Self {
             metrics: metrics
-                .flat_map(|metric| samples(metric).into_iter().map(move |name| (name, metric)))
+                .flat_map(|(page, metric)| {
+                    samples(metric).into_iter().map(move |name| (name, (page, metric)))
+                })
                 .collect(),
             engines: engines.flat_map(|entry| named(entry.to, entry.kind)).collect(),
             components: pages.iter().map(|page| page.id).collect::<Vec<_>>().join("|"),
@@ -52,7 +61,15 @@ impl<'a> Names<'a> {
     /// The metric that a sample is of.
     #[must_use]
     pub fn get(&self, sample: &str) -> Option<&'a Metric> {
-        self.metrics.get(sample).copied()
+        self.metrics.get(sample).map(|(_, metric)| *metric)
+    }
+
+    /// The labels of a sample that can be chosen by.
+    fn labels(&self, sample: &str) -> Vec<&'a str> {
+        let Some((page, metric)) = self.metrics.get(sample) else {
+            return if self.of_engine(sample) { vec!["model"] } else { Vec::new() };
+        };
+        metric.labels.iter().copied().filter(|label| !OTHERS.contains(&(page, label))).collect()
     }
 
     /// What the label `component` of our alerts matches.
@@ -100,11 +117,26 @@ pub struct Selected<'a> {
 /// # Errors
 /// A metric that is not in the catalogue, by name.
 pub fn select<'a>(expr: &str, names: &Names<'a>, variables: &[&'a str]) -> Result<Selected<'a>, String> {
+    select_over(expr, names, variables, None)
+}
+
+/// As [`select`]; with `worst` (`min` or `max`) each selector of a present value stands for the worst within a cell of
+/// a status history, which has few of them: what lasted a moment must not fall between two.
+///
+/// # Errors
+/// A metric that is not in the catalogue, by name.
+pub fn select_over<'a>(
+    expr: &str,
+    names: &Names<'a>,
+    variables: &[&'a str],
+    worst: Option<&str>,
+) -> Result<Selected<'a>, String> {
     let mut selected = Selected { expr: String::new(), metrics: Vec::new(), variables: BTreeSet::new() };
     let mut rest = expr;
     while let Some(first) = rest.chars().next() {
         let length = token(rest, first);
         let (word, after) = rest.split_at(length);
+        let start = selected.expr.len();
         selected.expr.push_str(word);
         rest = after;
         let Some(matchers) = matchers(word, names, variables, &mut selected)? else { continue };
@@ -125,6 +157,12 @@ pub fn select<'a>(expr: &str, names: &Names<'a>, variables: &[&'a str]) -> Resul
                 selected.expr.push('}');
             }
         }
+        if let Some(worst) = worst.filter(|_| !rest.starts_with('[')) {
+            let selector = selected.expr.split_off(start);
+            // Where samples are rarer than cells, the last one stands.
+            let over = format!("({worst}_over_time({selector}[$__interval]) or {selector})");
+            selected.expr.push_str(&over);
+        }
     }
     Ok(selected)
 }
@@ -140,7 +178,9 @@ fn matchers<'a>(
         return Ok(None);
     }
     if ALERTS.contains(&word) {
-        let mut all = Vec::new();
+        // Rules that add several up leave neither job nor instance: those are of every choice.
+        let mut all: Vec<String> = ["job", "instance"].map(|of| format!("{of}=~\"${of}|\"")).into();
+        selected.variables.extend(["job", "instance"]);
         for variable in variables.iter().filter(|variable| ["severity", "component"].contains(variable)) {
             all.push(format!("{variable}=~\"${variable}\""));
             selected.variables.insert(variable);
@@ -148,6 +188,7 @@ fn matchers<'a>(
         if !variables.contains(&"component") {
             all.push(format!("component=~\"{}\"", names.components));
         }
+        all.push(SIGNS.to_owned());
         return Ok(Some(all.join(",")));
     }
     let metric = names.get(word);
@@ -158,11 +199,7 @@ fn matchers<'a>(
     let mut all: Vec<String> = ["job", "instance"].map(|of| format!("{of}=~\"${of}\"")).into();
     selected.metrics.extend(metric);
     selected.variables.extend(["job", "instance"]);
-    let labels = match metric {
-        Some(metric) => metric.labels,
-        None if engine => &["model"],
-        None => &[],
-    };
+    let labels = names.labels(word);
     for variable in variables.iter().filter(|variable| labels.contains(variable)) {
         all.push(format!("{variable}=~\"${variable}\""));
         selected.variables.insert(variable);
@@ -217,6 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_is_as_bad_as_the_worst_moment_in_it() {
+        let of = |expr| select_over(expr, &Names::of(PAGES), &[], Some("min")).unwrap().expr;
+        let selector = "neural_channel_quality_ratio{job=~\"$job\",instance=~\"$instance\"}";
+        assert_eq!(
+            of("min by (channel) (neural_channel_quality_ratio)"),
+            format!("min by (channel) ((min_over_time({selector}[$__interval]) or {selector}))")
+        );
+        let rate = of("sum(rate(neural_channel_artefacts_total[$__rate_interval]))");
+        assert!(!rate.contains("over_time"), "{rate}");
+    }
+
+    #[test]
     fn every_selector_is_given_what_its_metric_has() {
         let base = "job=~\"$job\",instance=~\"$instance\"";
         assert_eq!(
@@ -233,8 +282,12 @@ mod tests {
         assert_eq!(selected("neural_host_load1{}").unwrap(), format!("neural_host_load1{{{base}}}"));
         assert_eq!(
             selected("count(ALERTS{alertstate=\"firing\"})").unwrap(),
-            "count(ALERTS{severity=~\"$severity\",component=~\"$component\",alertstate=\"firing\"})"
+            "count(ALERTS{job=~\"$job|\",instance=~\"$instance|\",severity=~\"$severity\",component=~\"$component\",\
+             severity!~\"none|info\",alertstate=\"firing\"})"
         );
+        // A disk is no device that one can choose.
+        let disk = selected("neural_host_filesystem_size_bytes").unwrap();
+        assert!(!disk.contains("$device"), "{disk}");
         assert_eq!(
             selected("label_replace(up, \"a\", \"neural_b\", \"c\", \"\")").unwrap().matches('{').count(),
             1

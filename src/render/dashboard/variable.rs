@@ -16,7 +16,15 @@ pub struct Variable {
     pub values: String,
     /// What stands for all of them: for labels that every series has, anything but nothing.
     pub all: String,
+    /// Where nobody chooses and a text follows from the query: what of the answer it is.
+    pub derived: Option<&'static str>,
 }
+
+/// The name of the variable that stands behind the name of a line: the machine where there are several, else nothing.
+pub(super) const MACHINE: &str = "shown_machine";
+
+/// Its values. A legend takes variables before labels, so the answer may name one.
+const MACHINES: &str = "query_result(label_replace(count(count by (instance) (neural_agent_build_info{job=~\"$job\",instance=~\"$instance\"})) > 1, \"shown\", \"· {{instance}}\", \"\", \"\"))";
 
 /// The choices of a dashboard: `asked` labels that some query uses, behind job and instance.
 pub(super) fn variables(
@@ -24,14 +32,17 @@ pub(super) fn variables(
     used: &BTreeSet<String>,
     pages: &[&Page],
     components: &str,
+    job: &str,
 ) -> Vec<Variable> {
     let mut chosen = Vec::new();
     let mut choice = |name: &str, label: &str, values: String, every: &str| {
         let (name, label, all) = (name.to_owned(), label.to_owned(), every.to_owned());
-        chosen.push(Variable { name, label, values, all });
+        chosen.push(Variable { name, label, values, all, derived: None });
     };
     if used.contains("job") {
-        choice("job", "Job", "label_values(neural_agent_build_info, job)".to_owned(), ".+");
+        // Anything at all would be Prometheus itself and every other program that it scrapes.
+        let job = regex::escape(job).replace('\\', "\\\\");
+        choice("job", "Job", "label_values(neural_agent_build_info, job)".to_owned(), &job);
         choice(
             "instance",
             "Instance",
@@ -58,6 +69,15 @@ pub(super) fn variables(
         let label = if label.is_empty() { name } else { label };
         choice(name, label, format!("label_values({sample}{{{selector}}}, {name})"), ".*");
         before.push(name);
+    }
+    if used.contains(MACHINE) {
+        chosen.push(Variable {
+            name: MACHINE.to_owned(),
+            label: "Machine".to_owned(),
+            values: MACHINES.to_owned(),
+            all: String::new(),
+            derived: Some("/shown=\"([^\"]*)\"/"),
+        });
     }
     chosen
 }

@@ -11,7 +11,7 @@ use crate::catalog::limit::Limit;
 pub struct Board {
     /// Its file, and the end of its uid.
     pub key: &'static str,
-    /// After "Neural / ".
+    /// What people call it.
     pub title: &'static str,
     /// What it answers.
     pub about: &'static str,
@@ -70,6 +70,10 @@ pub struct View {
     pub empty: &'static str,
     /// The key of the dashboard that says more.
     pub to: &'static str,
+    /// In a table, the columns that stand first, in their order.
+    pub first: &'static [&'static str],
+    /// In a table, the columns by which it is sorted, and whether the largest comes first.
+    pub sorted: &'static [(&'static str, bool)],
 }
 
 /// What zero means.
@@ -159,6 +163,8 @@ pub const fn view(
         ceiling: None,
         empty: "not reported",
         to: "",
+        first: &[],
+        sorted: &[],
     }
 }
 
@@ -226,5 +232,15 @@ impl View {
     /// The dashboard that says more.
     pub const fn to(self, to: &'static str) -> Self {
         Self { to, ..self }
+    }
+
+    /// A table with these columns first.
+    pub const fn first(self, first: &'static [&'static str]) -> Self {
+        Self { first, ..self }
+    }
+
+    /// A table that is sorted by these columns; where it is true, the largest comes first.
+    pub const fn sorted(self, sorted: &'static [(&'static str, bool)]) -> Self {
+        Self { sorted, ..self }
     }
 }

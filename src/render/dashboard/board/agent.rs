@@ -43,7 +43,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&AGENT_SERIES]),
         ]),
         open("Sources", &[
-            view(Panel::States, "Sources heard", "none", "Whether each input can be heard.", &[q(
+            view(Panel::States, "Inputs heard", "none", "Whether each input can be heard.", &[q(
                 "max by (instance, source) (neural_source_up)",
                 "{{source}}",
             )])
@@ -95,7 +95,7 @@ pub(super) static BOARD: Board = Board {
             )])
             .limits(&[&AGENT_MEMORY]),
             lines("Time of a scrape", "s", "Time to write a scrape, and time that Prometheus waits for it.", &[
-                q("histogram_quantile(0.99, sum by (instance, le) (rate(neural_agent_scrape_duration_seconds_bucket[$__rate_interval])))", "p99 {{instance}}"),
+                q("histogram_quantile(0.99, sum by (instance, le) (rate(neural_agent_scrape_duration_seconds_bucket[$__rate_interval])))", "p99"),
                 q("max by (instance) (scrape_duration_seconds)", "seen by Prometheus"),
             ])
             .limits(&[&AGENT_SCRAPE]),
@@ -159,7 +159,7 @@ pub(super) static BOARD: Board = Board {
             .states(&[state(1.0, "answered", Mood::Good), state(0.0, "failed", Mood::Bad)]),
         ]),
         closed("Dashboards and rules", &[
-            lines("Last in place", "s", "Time since everything that is generated was found on its server, or put there, when the agent started.", &[q(
+            lines("Time since last push", "s", "Time since everything that is generated was found on its server, or put there, when the agent started.", &[q(
                 "time() - max by (instance, target) (neural_provision_last_success_timestamp_seconds)",
                 "{{target}}",
             )])

@@ -18,7 +18,7 @@ pub(super) static BOARD: Board = Board {
     rows: &[
         open("Now", &[
             stat("Firing", "none", "Alerts that fire now, of the chosen severities.", &[q(
-                "count(ALERTS{alertstate=\"firing\",severity!=\"none\"}) or vector(0)",
+                "count(ALERTS{alertstate=\"firing\"}) or vector(0)",
                 "",
             )])
             .zero_wanted(),
@@ -32,7 +32,7 @@ pub(super) static BOARD: Board = Board {
                 "",
             )]),
             stat("Longest firing", "s", "For how long the oldest alert of all has been firing or pending.", &[q(
-                "(time() - min(ALERTS_FOR_STATE{severity!=\"none\"})) or vector(0)",
+                "(time() - min(ALERTS_FOR_STATE)) or vector(0)",
                 "",
             )]),
             stat("Agents down", "none", "Agents that Prometheus does not reach; their alerts cannot fire.", &[q(
@@ -44,40 +44,44 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("What is wrong", &[
             view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. Each has a runbook of its name that says what to do.", &[column(
-                "time() - min by (severity, priority, alertname, device, pipeline, stage, source) (ALERTS_FOR_STATE{severity!=\"none\"} and ignoring (alertstate) ALERTS{alertstate=\"firing\"})",
+                "time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                 "For",
                 "s",
             )])
+            .first(&["priority", "severity", "alertname", "where"])
+            .sorted(&[("priority", false), ("For", true)])
             .empty("no alert fires"),
             view(Panel::States, "Alerts over time", "none", "When each alert fired. Several that begin together have one cause: look at the first.", &[q(
-                "max by (alertname, device, pipeline, stage, source) (ALERTS{alertstate=\"firing\",severity!=\"none\"})",
-                "{{alertname}} {{device}}{{pipeline}} {{stage}}{{source}}",
+                "max by (alertname, where) (label_replace(label_join(ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+                "{{alertname}} {{where}}",
             )])
             .states(&[state(1.0, "firing", Mood::Bad)])
             .empty("no alert fired"),
         ]),
         open("History", &[
             lines("Alerts firing, by severity", "none", "How many alerts fired at a time.", &[q(
-                "count by (severity) (ALERTS{alertstate=\"firing\",severity!=\"none\"})",
+                "count by (severity) (ALERTS{alertstate=\"firing\"})",
                 "{{severity}}",
             )])
             .empty("no alert fired"),
             view(Panel::Pie, "Severities", "s", "How the time that alerts fired over the chosen range is shared by severity.", &[q(
-                "sum by (severity) (sum_over_time(ALERTS{alertstate=\"firing\",severity!=\"none\"}[$__range]))",
+                "sum by (severity) (sum_over_time(ALERTS{alertstate=\"firing\"}[$__range]))",
                 "{{severity}}",
             )])
             .beside(3)
             .empty("no alert fired"),
             lines("Alert frequency", "none", "Alerts that began to fire within an hour, by name. One that comes and goes needs a longer hold time, or a mended cause.", &[q(
-                "sum by (alertname) (count_over_time((ALERTS{alertstate=\"firing\",severity!=\"none\"} unless ALERTS{alertstate=\"firing\",severity!=\"none\"} offset 1m)[1h:1m]))",
+                "sum by (alertname) (count_over_time((ALERTS{alertstate=\"firing\"} unless ALERTS{alertstate=\"firing\"} offset 1m)[1h:1m]))",
                 "{{alertname}}",
             )])
             .empty("no alert fired"),
             view(Panel::Table, "Alert history", "none", "For how many evaluations each alert fired within the chosen range: with one a minute, minutes.", &[column(
-                "sort_desc(sum by (severity, priority, alertname, device, pipeline, stage, source) (count_over_time(ALERTS{alertstate=\"firing\",severity!=\"none\"}[$__range])))",
+                "sum by (severity, priority, alertname, where) (label_replace(label_join(count_over_time(ALERTS{alertstate=\"firing\"}[$__range]), \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                 "Evaluations",
                 "none",
             )])
+            .first(&["priority", "severity", "alertname", "where"])
+            .sorted(&[("priority", false), ("Evaluations", true)])
             .empty("no alert fired"),
         ]),
     ],

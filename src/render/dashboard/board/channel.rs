@@ -3,7 +3,8 @@
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Mood, Panel, state};
 use crate::catalog::limit::{
-    CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
+    CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DEVICE_IMPEDANCE, DEVICE_IMPEDANCE_FAIR,
+    DEVICE_IMPEDANCE_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
 };
 
 pub(super) static BOARD: Board = Board {
@@ -90,105 +91,35 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_noise_ratio)", "Noise", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "RMS in band", "volt"),
                 column("max by (instance, device, channel) (neural_channel_offset_volts)", "Offset", "volt"),
-                column("max by (instance, device, channel) (neural_channel_correlation)", "Likeness", "short"),
+                column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),
             ])
             .empty("no signal"),
         ]),
-        closed("Measures over time", &[
-            view(Panel::Cells, "Mains hum", "percentunit", "Power of the mains hum of each channel, as a share of its own and that of the band.", &[q(
-                "max by (instance, device, channel) (neural_channel_hum_ratio)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .whole()
+        closed("More measures", &[
+            view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel that have no limit of their own. Sort by a column to find the channel that leaves the others.", &[
+                column("sum by (instance, device, channel) (increase(neural_channel_artefacts_total[1h]))", "Artefacts, 1 h", "none"),
+                column("sum by (instance, device, channel) (increase(neural_channel_dropouts_total[1h]))", "Dropouts, 1 h", "none"),
+                column("max by (instance, device, channel) (neural_channel_hum_decibels)", "Hum, dB", "none"),
+                column("max by (instance, device, channel) (neural_channel_peak_ratio)", "Peak, of half range", "percentunit"),
+                column("max by (instance, device, channel) (neural_channel_rms_volts)", "RMS", "volt"),
+                column("max by (instance, device, channel) (neural_channel_kurtosis)", "Kurtosis", "none"),
+            ])
             .empty("no signal"),
-            view(Panel::Cells, "Noise", "percentunit", "Power above the band of each channel, as a share of that and the power of the band.", &[q(
-                "max by (instance, device, channel) (neural_channel_noise_ratio)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .whole()
-            .empty("no signal"),
-            view(Panel::Cells, "Railed", "percentunit", "Share of samples of each channel at a rail of the converter.", &[q(
-                "max by (instance, device, channel) (neural_channel_railed_ratio)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .whole()
-            .empty("no signal"),
-            view(Panel::Cells, "Flat", "percentunit", "Share of tenths of a second in which nothing changed, of each channel.", &[q(
-                "max by (instance, device, channel) (neural_channel_flat_ratio)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .whole()
-            .empty("no signal"),
-            view(Panel::Cells, "RMS in the band", "volt", "Root mean square in the band of each channel. One that leaves the others is a bad contact or an artefact.", &[q(
-                "max by (instance, device, channel) (neural_channel_band_rms_volts)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .empty("no signal"),
-            view(Panel::Cells, "Artefacts", "cps", "Times in a second that a channel became more than four times as high as usual, as in a blink or a step.", &[q(
-                "sum by (instance, device, channel) (rate(neural_channel_artefacts_total[$__rate_interval]))",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .empty("no signal"),
-            view(Panel::Cells, "Dropouts", "cps", "Times in a second that a channel stopped changing for a tenth of a second or longer.", &[q(
-                "sum by (instance, device, channel) (rate(neural_channel_dropouts_total[$__rate_interval]))",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .empty("no signal"),
-            view(Panel::Cells, "Hum over the spectrum", "none", "Peak of the mains hum of each channel over the median of the spectrum near it, decibels.", &[q(
-                "max by (instance, device, channel) (neural_channel_hum_decibels)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .signed()
-            .empty("no signal"),
-            view(Panel::Cells, "Distance from the middle", "percentunit", "How near to a rail each channel came in the last three seconds, as a share of half the range.", &[q(
-                "max by (instance, device, channel) (neural_channel_peak_ratio)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .whole()
-            .empty("no signal"),
-            view(Panel::Cells, "RMS", "volt", "Root mean square of each channel about its mean, all frequencies.", &[q(
-                "max by (instance, device, channel) (neural_channel_rms_volts)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .empty("no signal"),
-            view(Panel::Cells, "Rare large values", "none", "Excess kurtosis of each channel: 0 of a normal distribution, far above it for spikes.", &[q(
-                "max by (instance, device, channel) (neural_channel_kurtosis)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(2)
-            .signed()
-            .empty("no signal"),
+            view(Panel::Table, "In counts", "short", "The same of devices whose gain is not known, in counts of the converter.", &[
+                column("max by (instance, device, channel) (neural_channel_band_rms_counts)", "RMS in band", "short"),
+                column("max by (instance, device, channel) (neural_channel_rms_counts)", "RMS", "short"),
+                column("max by (instance, device, channel) (neural_channel_offset_counts)", "Offset", "short"),
+            ])
+            .empty("all gains are known"),
         ]),
-        closed("In counts, where the gain is not known", &[
-            view(Panel::Cells, "RMS in the band, counts", "short", "Root mean square in the band of each channel of devices whose gain is not known.", &[q(
-                "max by (instance, device, channel) (neural_channel_band_rms_counts)",
+        closed("Electrode impedance", &[
+            view(Panel::Bars, "Impedance now", "ohm", "Impedance of each electrode as it was measured last, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
+                "sort_desc(max by (instance, device, channel) (neural_device_impedance_ohms))",
                 "{{device}} {{channel}}",
             )])
-            .beside(3)
-            .empty("all gains are known"),
-            view(Panel::Cells, "RMS, counts", "short", "Root mean square of each channel about its mean, all frequencies.", &[q(
-                "max by (instance, device, channel) (neural_channel_rms_counts)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(3)
-            .empty("all gains are known"),
-            view(Panel::Cells, "Offset, counts", "short", "Mean of the last second of each channel.", &[q(
-                "max by (instance, device, channel) (neural_channel_offset_counts)",
-                "{{device}} {{channel}}",
-            )])
-            .beside(3)
-            .signed()
-            .empty("all gains are known"),
+            .limits(&[&DEVICE_IMPEDANCE_GOOD, &DEVICE_IMPEDANCE_FAIR, &DEVICE_IMPEDANCE])
+            .beside(1)
+            .empty("not measured"),
         ]),
     ],
 };

@@ -109,14 +109,15 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("Rate and loss", &[
             lines(
-                "Data rate",
-                "rothz",
-                "Samples in a second; the dashed line is what the device should bring. Below it without loss, the device's clock or mode is wrong.",
-                &[
-                    q("sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval]))", "{{device}}"),
-                    q("max by (instance, device) (neural_device_nominal_rate_hertz)", "nominal {{device}}").dashed(),
-                ],
-            ),
+                "Sample rate, of nominal",
+                "percentunit",
+                "Samples in a second, as a share of what the device should bring. Below the limit without loss, the device's clock or mode is wrong.",
+                &[q(
+                    "sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval])) / (max by (instance, device) (neural_device_nominal_rate_hertz) > 0)",
+                    "{{device}}",
+                )],
+            )
+            .limits(&[&DEVICE_RATE]),
             lines(
                 "Packet loss",
                 "percentunit",
@@ -139,7 +140,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Streaming",
                 "none",
-                "When each device streamed. The dashed marks above are reconnects.",
+                "When each device streamed. The dashed marks above are when it came or went.",
                 &[q("max by (instance, device) (neural_device_streaming)", "{{device}}")],
             )
             .states(&[state(1.0, "streams", Mood::Good), state(0.0, "silent", Mood::Bad)])
@@ -262,7 +263,7 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&DEVICE_GAP]),
             lines(
-                "Texts in place of frames",
+                "Text messages of devices",
                 "cps",
                 "Texts that a device wrote, and how many of them said that something failed, as a dongle does whose board is off.",
                 &[

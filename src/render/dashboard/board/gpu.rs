@@ -36,7 +36,7 @@ pub(super) static BOARD: Board = Board {
                 .limits(&[&GPU_TEMPERATURE])
                 .empty(NONE),
             stat("Power now", "watt", "Power that all cards draw.", &[q("sum(neural_gpu_power_watts)", "")]).empty(NONE),
-            stat("Slowed down", "none", "Cards that run slower than they could, for a reason other than idling.", &[q(
+            stat("Throttled", "none", "Cards that run slower than they could, for a reason other than idling.", &[q(
                 "count(max by (instance, gpu) (neural_gpu_throttled{reason!~\".*idle.*\"}) == 1) or vector(0)",
                 "",
             )])
@@ -79,7 +79,7 @@ pub(super) static BOARD: Board = Board {
             .empty(NONE),
         ]),
         open("Trouble", &[
-            view(Panel::States, "Slowed down, by reason", "none", "The reasons, idling aside, that made a card run slower than it could in the time shown. Heat: clean it; power: it has what it may have.", &[q(
+            view(Panel::States, "Throttled, by reason", "none", "The reasons, idling aside, that made a card run slower than it could in the time shown. Heat: clean it; power: it has what it may have.", &[q(
                 // Most never hold, and there are nine of each card.
                 "max by (instance, gpu, reason) (neural_gpu_throttled{reason!~\".*idle.*\"}) and on (instance, gpu, reason) max by (instance, gpu, reason) (max_over_time(neural_gpu_throttled[$__range] @ end())) == 1",
                 "{{gpu}} {{reason}}",

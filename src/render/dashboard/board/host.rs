@@ -38,8 +38,6 @@ pub(super) static BOARD: Board = Board {
                 "",
             )])
             .limits(&[&HOST_LOAD]),
-            stat("Programs alive", "none", "Processes of the watched groups that are alive.", &[q("sum(neural_process_instances)", "")])
-                .empty("none watched"),
             stat("Uptime", "s", "How long the machine that started last has been running.", &[q("min(neural_host_uptime_seconds)", "")]),
         ]),
         open("Machine", &[
@@ -90,7 +88,9 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .empty("the kernel does not tell"),
         ]),
-        open("Watched programs", &[
+        closed("Watched programs", &[
+            stat("Programs alive", "none", "Processes of the watched groups that are alive.", &[q("sum(neural_process_instances)", "")])
+                .empty("none watched"),
             lines("CPU of programs", "percentunit", "Processor time of each group: 100 % is one processor.", &[q(
                 "sum by (instance, group) (rate(neural_process_cpu_seconds_total[$__rate_interval]))",
                 "{{group}}",
@@ -190,7 +190,7 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance, direction) (rate(neural_host_network_errors_total[$__rate_interval]))", "{{direction}} errors"),
                 q("sum by (instance, direction) (rate(neural_host_network_drops_total[$__rate_interval]))", "{{direction}} drops"),
             ]),
-            lines("Lost on the way", "cps", "TCP segments that were sent again, and datagrams lost because some program's receive buffer was full.", &[
+            lines("TCP retransmits, UDP overflows", "cps", "TCP segments that were sent again, and datagrams lost because some program's receive buffer was full.", &[
                 q("sum by (instance) (rate(neural_host_tcp_retransmits_total[$__rate_interval]))", "TCP again"),
                 q("sum by (instance) (rate(neural_host_udp_overflows_total[$__rate_interval]))", "UDP lost"),
             ]),

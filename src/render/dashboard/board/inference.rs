@@ -114,6 +114,13 @@ pub(super) static BOARD: Board = Board {
                 "3600 * sum by (model) (rate(neural_llm_cost_total[$__rate_interval]))",
                 "{{model}}",
             )]),
+            view(Panel::Table, "Currency", "none", "What costs are counted in.", &[q(
+                "max by (currency) (neural_llm_currency_info)",
+                "",
+            )])
+            .beside(3),
+        ]),
+        closed("Budget and caches", &[
             lines(
                 "Cache hit rate",
                 "percentunit",
@@ -148,11 +155,6 @@ pub(super) static BOARD: Board = Board {
             .whole()
             .beside(3)
             .empty("no budget"),
-            view(Panel::Table, "Currency", "none", "What costs are counted in.", &[q(
-                "max by (currency) (neural_llm_currency_info)",
-                "",
-            )])
-            .beside(3),
         ]),
         closed("Engines", &[
             lines(

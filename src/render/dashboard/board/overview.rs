@@ -23,7 +23,7 @@ pub(super) static BOARD: Board = Board {
                 "Firing alerts",
                 "none",
                 "Alerts that fire now. Look at the worst first: its runbook says what to do.",
-                &[q("count(ALERTS{alertstate=\"firing\",severity!~\"none|info\"}) or vector(0)", "")],
+                &[q("count(ALERTS{alertstate=\"firing\"}) or vector(0)", "")],
             )
             .zero_wanted()
             .to("alerts"),
@@ -68,6 +68,120 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&STAGE_LATENCY, &STAGE_LATENCY_CRITICAL])
             .to("processing"),
             stat(
+                "Sources down",
+                "none",
+                "Inputs of the agent that cannot be heard. Each is named on the dashboard of the agent.",
+                &[q("count(neural_source_up == 0) or vector(0)", "")],
+            )
+            .zero_wanted()
+            .to("agent"),
+        ]),
+        open("What is wrong", &[
+            view(
+                Panel::Table,
+                "Alerts that fire",
+                "none",
+                "The alerts that fire now, by severity. Nothing here is the best that it can say.",
+                &[column(
+                    "max by (severity, priority, alertname, where) (label_replace(label_join(ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+                    "",
+                    "none",
+                )],
+            )
+            .first(&["priority", "severity", "alertname", "where"])
+            .sorted(&[("priority", false), ("severity", false)])
+            .beside(2)
+            .empty("no alert fires")
+            .to("alerts"),
+            view(
+                Panel::Table,
+                "Devices",
+                "short",
+                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own.",
+                &[
+                    column("max by (instance, device) (neural_device_streaming)", "Streams", "none")
+                        .states(&[
+                            state(1.0, "yes", Mood::Good),
+                            state(0.0, "silent", Mood::Bad),
+                        ]),
+                    column("max by (instance, device) (neural_device_rate_hertz)", "Rate", "rothz"),
+                    column("max by (instance, device) (neural_device_rate_ratio)", "Of nominal", "percentunit")
+                        .limits(&[&DEVICE_RATE]),
+                    column(
+                        "sum by (instance, device) (rate(neural_device_lost_packets_total[5m])) / (sum by (instance, device) (rate(neural_device_frames_total[5m])) + sum by (instance, device) (rate(neural_device_lost_packets_total[5m])))",
+                        "Lost",
+                        "percentunit",
+                    )
+                    .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
+                    column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
+                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                ],
+            )
+            .beside(2)
+            .empty("no device")
+            .to("devices"),
+        ]),
+        open("Signal", &[
+            lines(
+                "Sample rate, of nominal",
+                "percentunit",
+                "Samples that each device brings in a second, as a share of what it should bring. A step down is a device that lost its rate, a hole one that was gone.",
+                &[q(
+                    "sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval])) / (max by (instance, device) (neural_device_nominal_rate_hertz) > 0)",
+                    "{{device}}",
+                )],
+            )
+            .limits(&[&DEVICE_RATE])
+            .beside(2)
+            .empty("no device")
+            .to("devices"),
+            view(
+                Panel::States,
+                "Sources",
+                "none",
+                "Whether each input of the agent can be heard.",
+                &[q("max by (instance, source) (neural_source_up)", "{{source}}")],
+            )
+            .states(UP)
+            .beside(2)
+            .to("agent"),
+        ]),
+        open("Processing", &[
+            lines(
+                "Latency of stages, p95",
+                "s",
+                "The time that 95 of a hundred runs of each stage take. The slowest stage is the one to look at.",
+                &[q(
+                    "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY])
+            .to("processing"),
+            lines(
+                "Throughput",
+                "ops",
+                "Runs of each stage in a second. Stages of one pipeline that drift apart have a queue between them that fills.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .to("processing"),
+            lines(
+                "Failed runs",
+                "percentunit",
+                "Share of the runs of each stage that failed. The kinds of errors are on the dashboard of processing.",
+                &[q(
+                    "sum by (pipeline, stage) (rate(neural_stage_failures_total[$__rate_interval])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&STAGE_FAILURES])
+            .to("processing"),
+        ]),
+        open("Machines and agents", &[
+            stat(
                 "Stage runs failed",
                 "percentunit",
                 "Share of all runs of all stages that failed over the last five minutes.",
@@ -78,14 +192,6 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&STAGE_FAILURES, &STAGE_FAILURES_CRITICAL])
             .to("processing"),
-            stat(
-                "Sources down",
-                "none",
-                "Inputs of the agent that cannot be heard. Each is named on the dashboard of the agent.",
-                &[q("count(neural_source_up == 0) or vector(0)", "")],
-            )
-            .zero_wanted()
-            .to("agent"),
             stat(
                 "Agents up",
                 "none",
@@ -130,104 +236,6 @@ pub(super) static BOARD: Board = Board {
             )
             .empty("none")
             .to("processing"),
-        ]),
-        open("Signal", &[
-            view(
-                Panel::Table,
-                "Devices",
-                "short",
-                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own.",
-                &[
-                    column("max by (instance, device) (neural_device_streaming)", "Streams", "none")
-                        .states(&[
-                            state(1.0, "yes", Mood::Good),
-                            state(0.0, "silent", Mood::Bad),
-                        ]),
-                    column("max by (instance, device) (neural_device_rate_hertz)", "Rate", "rothz"),
-                    column("max by (instance, device) (neural_device_rate_ratio)", "Of nominal", "percentunit")
-                        .limits(&[&DEVICE_RATE]),
-                    column(
-                        "sum by (instance, device) (rate(neural_device_lost_packets_total[5m])) / (sum by (instance, device) (rate(neural_device_frames_total[5m])) + sum by (instance, device) (rate(neural_device_lost_packets_total[5m])))",
-                        "Lost",
-                        "percentunit",
-                    )
-                    .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
-                    column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
-                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
-                ],
-            )
-            .beside(2)
-            .empty("no device")
-            .to("devices"),
-            lines(
-                "Samples",
-                "rothz",
-                "Samples that each device brings in a second. A step down is a device that lost its rate, a hole one that was gone.",
-                &[q("sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval]))", "{{device}}")],
-            )
-            .beside(2)
-            .empty("no device")
-            .to("devices"),
-        ]),
-        open("Processing", &[
-            lines(
-                "Latency of stages, p95",
-                "s",
-                "The time that 95 of a hundred runs of each stage take. The slowest stage is the one to look at.",
-                &[q(
-                    "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
-                    "{{pipeline}} {{stage}}",
-                )],
-            )
-            .limits(&[&STAGE_LATENCY])
-            .to("processing"),
-            lines(
-                "Throughput",
-                "ops",
-                "Runs of each stage in a second. Stages of one pipeline that drift apart have a queue between them that fills.",
-                &[q(
-                    "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
-                    "{{pipeline}} {{stage}}",
-                )],
-            )
-            .to("processing"),
-            lines(
-                "Failed runs",
-                "percentunit",
-                "Share of the runs of each stage that failed. The kinds of errors are on the dashboard of processing.",
-                &[q(
-                    "sum by (pipeline, stage) (rate(neural_stage_failures_total[$__rate_interval])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
-                    "{{pipeline}} {{stage}}",
-                )],
-            )
-            .limits(&[&STAGE_FAILURES])
-            .to("processing"),
-        ]),
-        open("What is wrong", &[
-            view(
-                Panel::Table,
-                "Alerts that fire",
-                "none",
-                "The alerts that fire now, by severity. Nothing here is the best that it can say.",
-                &[column(
-                    "max by (severity, alertname, device, pipeline, stage, source) (ALERTS{alertstate=\"firing\"})",
-                    "",
-                    "none",
-                )],
-            )
-            .beside(2)
-            .empty("no alert fires")
-            .to("alerts"),
-            view(
-                Panel::States,
-                "Sources",
-                "none",
-                "Whether each input of the agent can be heard.",
-                &[q("max by (instance, source) (neural_source_up)", "{{source}}")],
-            )
-            .states(UP)
-            .beside(2)
-            .to("agent"),
         ]),
     ],
 };

@@ -143,9 +143,19 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&STAGE_LATENCY])
             .beside(2),
+            lines(
+                "End to end, mean",
+                "s",
+                "The mean times of a pipeline's stages, added up: how long a piece of work takes from the first stage to the last, without waiting in queues.",
+                &[q(
+                    "sum by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[$__rate_interval])) / (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval])) > 0))",
+                    "{{pipeline}}",
+                )],
+            )
+            .beside(2),
             view(
                 Panel::Stack,
-                "Where the time goes",
+                "Time by stage",
                 "percentunit",
                 "Seconds that stages worked in a second: 100 % is one processor's worth. The largest area is the bottleneck.",
                 &[q(

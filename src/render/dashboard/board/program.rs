@@ -42,7 +42,7 @@ pub(super) static BOARD: Board = Board {
             )
             .zero_wanted(),
             stat(
-                "Slowest",
+                "Lowest rate, of nominal",
                 "percentunit",
                 "The least share of its rate at which a program's own count of samples went up over the last minute.",
                 &[q("min(neural_program_rate_ratio)", "")],
@@ -50,7 +50,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&PROGRAM_RATE])
             .empty("not told"),
             stat(
-                "Busiest",
+                "Highest CPU load",
                 "percentunit",
                 "The largest share of its time that a program needs to process what comes.",
                 &[q("max(neural_program_cpu_ratio)", "")],
@@ -58,7 +58,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&PROGRAM_CPU])
             .empty("not told"),
             stat(
-                "Longest way",
+                "Longest latency",
                 "s",
                 "The longest time that samples take through a step of a program.",
                 &[q("max(neural_program_latency_seconds)", "")],
@@ -93,7 +93,7 @@ pub(super) static BOARD: Board = Board {
                 ],
             )
             .empty(NONE),
-            view(Panel::States, "What they did", "none", "What each program did. It is asked, and answers for itself.", &[q(STATE, "{{source}}")])
+            view(Panel::States, "Program state", "none", "What each program did. It is asked, and answers for itself.", &[q(STATE, "{{source}}")])
                 .states(STATES)
                 .beside(2)
                 .empty(NONE),
@@ -110,18 +110,16 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("Keeping up", &[
             lines(
-                "Rate",
-                "rothz",
-                "Samples a second by which each program's own count goes up; the dashed line is what it says it acquires.",
-                &[
-                    q("max by (instance, source) (neural_program_rate_hertz)", "{{source}}"),
-                    q("max by (instance, source) (neural_program_nominal_rate_hertz)", "nominal {{source}}").dashed(),
-                ],
+                "Rate, of nominal",
+                "percentunit",
+                "Samples a second by which each program's own count goes up, as a share of what it says it acquires.",
+                &[q("max by (instance, source) (neural_program_rate_ratio)", "{{source}}")],
             )
+            .limits(&[&PROGRAM_RATE])
             .beside(2)
             .empty("not told"),
             lines(
-                "Busy",
+                "CPU load",
                 "percentunit",
                 "Share of its time that each program needs to process what comes. Beyond the whole it drops data.",
                 &[q("max by (instance, source) (neural_program_cpu_ratio)", "{{source}}")],
@@ -158,7 +156,7 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .empty("no node is told"),
             lines(
-                "Began anew",
+                "Restarts in 1 h",
                 "none",
                 "How often within the hour before each program was seen to begin with something. Many in an unattended session are a recording in pieces.",
                 &[q(
@@ -170,7 +168,7 @@ pub(super) static BOARD: Board = Board {
             .empty("none did"),
             view(
                 Panel::States,
-                "Outputs taken",
+                "Outputs in use",
                 "none",
                 "When another program took what each output hands on.",
                 &[q("max by (instance, source, output) (neural_program_output_taken)", "{{source}} {{output}}")],
@@ -179,7 +177,7 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .empty("not told"),
             lines(
-                "Lost by output",
+                "Lost messages by output",
                 "cps",
                 "Messages of each output that did not come to the agent. What the program itself records is not concerned.",
                 &[q(

@@ -50,7 +50,7 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&STREAM_AGE]),
             stat(
-                "Alike",
+                "Duplicate names",
                 "none",
                 "Streams that have the name or the source id of another one: a program that asks for it gets either.",
                 &[q("sum(neural_streams_same_name) + sum(neural_streams_same_id)", "")],
@@ -108,9 +108,9 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .empty("none is expected"),
             lines(
-                "Came back",
+                "Reconnects in 1 h",
                 "none",
-                "How often within the hour before a stream came back, after its program was started anew or its connection broke.",
+                "How often within the hour before a stream came back, after its program was started again or its connection broke.",
                 &[q(
                     "sum by (instance, stream, machine) (increase(neural_stream_reconnects_total[1h]))",
                     "{{stream}} {{machine}}",
@@ -118,16 +118,14 @@ pub(super) static BOARD: Board = Board {
             )
             .beside(2),
         ]),
-        open("Rate and holes", &[
+        open("Rate and gaps", &[
             lines(
-                "Effective rate",
-                "rothz",
-                "Samples a second by the sender's timestamps; the dashed line is what the stream claims.",
-                &[
-                    q("max by (instance, stream, machine) (neural_stream_effective_rate_hertz)", "{{stream}} {{machine}}"),
-                    q("max by (instance, stream, machine) (neural_stream_nominal_rate_hertz)", "nominal {{stream}} {{machine}}").dashed(),
-                ],
+                "Effective rate, of nominal",
+                "percentunit",
+                "Samples a second by the sender's timestamps, as a share of what the stream claims.",
+                &[q("max by (instance, stream, machine) (neural_stream_rate_ratio)", "{{stream}} {{machine}}")],
             )
+            .limits(&[&STREAM_RATE])
             .beside(2),
             lines(
                 "Missing samples",
@@ -141,7 +139,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&STREAM_MISSING, &STREAM_MISSING_CRITICAL])
             .beside(2),
             lines(
-                "Holes",
+                "Gaps",
                 "cps",
                 "How often samples are missing, however many. Many short holes are a busy network, few long ones a program that stood still.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_gaps_total[$__rate_interval]))", "{{stream}} {{machine}}")],
@@ -171,7 +169,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&STREAM_AGE])
             .beside(2),
             lines(
-                "Stamped ahead",
+                "Timestamps in the future",
                 "cps",
                 "Samples looked at in a second that were stamped later than they came, and so have no age. Their program stamps by a clock that is not LSL's, such as the time of day.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_ahead_samples_total[$__rate_interval]))", "{{stream}} {{machine}}")],
@@ -196,11 +194,11 @@ pub(super) static BOARD: Board = Board {
             .signed()
             .beside(2),
             lines(
-                "Doubt and round trip",
+                "Clock uncertainty and round trip",
                 "s",
                 "By how much the offset may be wrong, and how long a question and its answer took.",
                 &[
-                    q("max by (instance, stream, machine) (neural_stream_clock_uncertainty_seconds)", "doubt {{stream}} {{machine}}"),
+                    q("max by (instance, stream, machine) (neural_stream_clock_uncertainty_seconds)", "uncertainty {{stream}} {{machine}}"),
                     q("max by (instance, stream, machine) (neural_stream_clock_round_trip_seconds)", "round trip {{stream}} {{machine}}"),
                 ],
             )
@@ -235,7 +233,7 @@ pub(super) static BOARD: Board = Board {
             )
             .beside(2),
             lines(
-                "No numbers",
+                "NaN or infinite values",
                 "cps",
                 "Values a second that are NaN or infinite. One of them spoils every filter that it passes.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_not_finite_values_total[$__rate_interval]))", "{{stream}} {{machine}}")],

@@ -1,0 +1,217 @@
+//! What a dashboard must keep to so that Grafana shows what it means: rules over the JSON that is written, each with
+//! the versions of Grafana in which breaking it does harm. They were seen in a browser or read in Grafana's source.
+//!
+//! It does not know how the JSON came to be, so a dashboard that a person changed can be held to it too.
+
+mod board;
+mod panel;
+
+use serde_json::Value;
+
+use super::query::Names;
+
+/// One rule over something.
+struct Rule {
+    /// The versions of Grafana that it is about.
+    grafana: &'static str,
+    /// What is wrong and what would be right; nothing if all is well.
+    broken: fn(&Value, &Names<'_>) -> Option<String>,
+}
+
+/// Everything in a dashboard that breaks a rule: which panel, in which versions of Grafana, and what to do.
+#[must_use]
+pub fn lint(board: &Value, names: &Names<'_>) -> Vec<String> {
+    let title = text(board, "title");
+    let mut told = Vec::new();
+    for Rule { grafana, broken } in board::RULES {
+        told.extend(broken(board, names).map(|why| format!("{title} (Grafana {grafana}): {why}")));
+    }
+    for panel in panels(board) {
+        for Rule { grafana, broken } in panel::RULES {
+            let why = broken(panel, names);
+            told.extend(
+                why.map(|why| format!("{title}: {} (Grafana {grafana}): {why}", text(panel, "title"))),
+            );
+        }
+    }
+    told
+}
+
+/// Every panel that is no row, those of closed rows included.
+fn panels(board: &Value) -> impl Iterator<Item = &Value> {
+    let all = list(board, "panels").iter().flat_map(|panel| [panel].into_iter().chain(list(panel, "panels")));
+    all.filter(|panel| panel["type"] != "row")
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalog::{PAGES, Page, agent};
+    use crate::render::Settings;
+    use crate::render::dashboard::{self, Flavour, assemble};
+
+    fn pages() -> Vec<&'static Page> {
+        PAGES.iter().copied().chain([&agent::PAGE]).collect()
+    }
+
+    fn boards() -> Vec<Value> {
+        let all = assemble::dashboards(&pages(), &Settings::default());
+        all.iter().map(|board| dashboard::json(board, Flavour::Provisioned)).collect()
+    }
+
+    #[test]
+    fn what_is_generated_keeps_to_every_rule() {
+        let (pages, boards) = (pages(), boards());
+        let names = Names::of(&pages);
+        let told: Vec<String> = boards.iter().flat_map(|board| lint(board, &names)).collect();
+        assert!(told.is_empty(), "{}", told.join("\n"));
+    }
+
+    /// Spoils the first panel that `which` picks, and insists that one rule says so, by its name and with versions.
+    #[track_caller]
+    fn breaks(which: impl Fn(&Value) -> bool, spoil: impl Fn(&mut Value), grafana: &str, rule: &str) {
+        let pages = pages();
+        let names = Names::of(&pages);
+        for mut board in boards() {
+            let mut found = None;
+            for panel in board["panels"].as_array_mut().unwrap() {
+                let inner = panel["panels"].as_array_mut().map(std::mem::take).unwrap_or_default();
+                let mut inner = inner;
+                for one in std::iter::once(&mut *panel).chain(inner.iter_mut()) {
+                    if found.is_none() && one["type"] != "row" && which(one) {
+                        found = Some(text(one, "title").to_owned());
+                        spoil(one);
+                    }
+                }
+                if panel["type"] == "row" {
+                    panel["panels"] = Value::Array(inner);
+                }
+            }
+            let Some(title) = found else { continue };
+            let told = lint(&board, &names);
+            let right = |of: &String| of.contains(&title) && of.contains(&format!("(Grafana {grafana})"));
+            assert!(told.len() == 1 && right(&told[0]) && told[0].contains(rule), "{rule}: {told:?}");
+            return;
+        }
+        panic!("{rule}: no panel to spoil");
+    }
+
+    fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
+        move |panel| panel["type"] == kind
+    }
+
+    fn asks(word: &'static str) -> impl Fn(&Value) -> bool {
+        move |panel| panel["type"] == "table" && panel["targets"].to_string().contains(word)
+    }
+
+    #[test]
+    fn each_rule_over_panels_is_watched() {
+        let none = json!({"type": "special", "options": {"match": "null+nan", "result": {"text": "–"}}});
+        let defaults = |key: &'static str, to: Value| {
+            move |panel: &mut Value| panel["fieldConfig"]["defaults"][key] = to.clone()
+        };
+        let option =
+            |key: &'static str, to: Value| move |panel: &mut Value| panel["options"][key] = to.clone();
+        breaks(is("state-timeline"), defaults("color", json!({"mode": "thresholds"})), "9 to 13", "words");
+        breaks(is("table"), defaults("mappings", json!([none])), "9", "names");
+        breaks(is("table"), |panel| panel["fieldConfig"]["overrides"] = json!([]), "9 to 13", "byType");
+        breaks(is("table"), defaults("noValue", "no alert fires".into()), "9 to 13", "each empty cell");
+        breaks(is("stat"), defaults("mappings", json!([])), "9 to 13", "colour");
+        breaks(is("gauge"), defaults("mappings", json!([])), "9 to 13", "colour");
+        breaks(is("status-history"), |panel| panel["maxDataPoints"] = Value::Null, "9 to 13", "points");
+        breaks(is("status-history"), |panel| panel["maxDataPoints"] = 150.into(), "9 to 13", "points");
+        let cell = |panel: &mut Value| panel["targets"][0]["expr"] = "neural_channel_quality_ratio".into();
+        breaks(is("status-history"), cell, "9 to 13", "between two cells");
+        let soft =
+            |panel: &mut Value| panel["fieldConfig"]["defaults"]["custom"]["axisSoftMax"] = Value::Null;
+        let lines =
+            |panel: &Value| is("timeseries")(panel) && panel["fieldConfig"]["defaults"]["max"].is_null();
+        breaks(lines, soft, "9 to 13", "10,000 %");
+        breaks(is("bargauge"), defaults("displayName", Value::Null), "9 to 13", "has no name");
+        breaks(is("bargauge"), option("sizing", "auto".into()), "10.3 to 13", "fills the panel");
+        breaks(is("bargauge"), option("displayMode", "gradient".into()), "9 to 13", "limits");
+        let colour = defaults("color", json!({"mode": "continuous-BlYlRd"}));
+        breaks(is("status-history"), colour, "9 to 13", "limits");
+        breaks(is("heatmap"), |panel| panel["gridPos"]["h"] = 8.into(), "9 to 13", "overlap");
+        let lone = |panel: &Value| is("stat")(panel) && panel["options"]["textMode"] == "value";
+        breaks(lone, option("graphMode", "none".into()), "9 to 13", "past");
+        let kept = option("reduceOptions", json!({"calcs": ["lastNotNull"]}));
+        breaks(lone, kept, "9 to 13", "is gone");
+        let bare = |panel: &mut Value| panel["targets"][0]["expr"] = "sum(neural_device_streaming)".into();
+        breaks(lone, bare, "9 to 13", "is gone");
+        breaks(asks("ALERTS"), option("sortBy", json!([])), "9 to 13", "priority");
+        let ask = |text: &'static str| move |panel: &mut Value| panel["targets"][0]["expr"] = text.into();
+        let all = "max(ALERTS{job=~\"$job|\",instance=~\"$instance|\"})";
+        breaks(asks("ALERTS"), ask(all), "9 to 13", "watchdog");
+        let any = "max(ALERTS{severity!~\"none|info\"})";
+        breaks(asks("ALERTS"), ask(any), "9 to 13", "reach");
+        let plain =
+            |panel: &mut Value| panel["fieldConfig"]["defaults"]["custom"]["displayMode"] = Value::Null;
+        breaks(is("table"), plain, "9", "displayMode");
+        let address =
+            |panel: &mut Value| panel["targets"][0]["legendFormat"] = "{{device}} {{instance}}".into();
+        breaks(is("timeseries"), address, "9 to 13", "address");
+        let named = |panel: &mut Value| {
+            let title = text(panel, "title").to_owned();
+            panel["title"] = format!("{title} anew").into();
+        };
+        breaks(is("timeseries"), named, "9 to 13", "engineer");
+    }
+
+    /// Spoils a dashboard as a whole.
+    #[track_caller]
+    fn breaks_whole(key: &str, spoil: impl Fn(&mut Value), rule: &str) {
+        let pages = pages();
+        let mut board =
+            boards().into_iter().find(|board| text(board, "uid") == format!("neural-{key}")).unwrap();
+        spoil(&mut board);
+        let told = lint(&board, &Names::of(&pages));
+        assert!(
+            told.len() == 1 && told[0].contains(rule) && told[0].contains("(Grafana 9"),
+            "{rule}: {told:?}"
+        );
+    }
+
+    #[test]
+    fn each_rule_over_dashboards_is_watched() {
+        breaks_whole("devices", |board| board["title"] = "Neural / Devices".into(), "twice");
+        let mark = |key: &'static str, to: Value| {
+            move |board: &mut Value| board["annotations"]["list"][1][key] = to.clone()
+        };
+        breaks_whole("devices", mark("useValueForTime", false.into()), "line at the start");
+        let firing = "1000 * ALERTS_FOR_STATE{component=~\"device\",severity=~\"critical|high\"}";
+        breaks_whole("devices", mark("expr", firing.into()), "every device");
+        let any =
+            "1000 * ALERTS_FOR_STATE{component=~\"device\",instance=~\"$instance|\",device=~\"$device|\"}";
+        breaks_whole("devices", mark("expr", any.into()), "high and critical");
+        breaks_whole(
+            "devices",
+            |board| board["templating"]["list"][1]["allValue"] = ".+".into(),
+            "Prometheus itself",
+        );
+        let crowd = |board: &mut Value| {
+            let number = board["panels"][1].clone();
+            let more = std::iter::repeat_n(number, 7);
+            board["panels"].as_array_mut().unwrap().splice(1..1, more);
+        };
+        breaks_whole("devices", crowd, "phone");
+        let none = |board: &mut Value| {
+            for panel in board["panels"].as_array_mut().unwrap() {
+                if panel["type"] == "timeseries" {
+                    panel["fieldConfig"]["defaults"]["noValue"] = "none watched".into();
+                }
+            }
+        };
+        breaks_whole("devices", none, "closed");
+    }
+}

@@ -1,0 +1,227 @@
+//! Rules over one panel.
+
+use serde_json::Value;
+
+use super::super::panel::{CELLS, readable};
+use super::super::query::Names;
+use super::{Rule, list, text};
+
+pub(super) static RULES: &[Rule] = &[
+    Rule { grafana: "9 to 13", broken: merged },
+    Rule { grafana: "9", broken: names_are_none },
+    Rule { grafana: "9 to 13", broken: cells },
+    Rule { grafana: "9 to 13", broken: empty_cells },
+    Rule { grafana: "9 to 13", broken: nothing },
+    Rule { grafana: "9 to 13", broken: points },
+    Rule { grafana: "9 to 13", broken: between },
+    Rule { grafana: "9 to 13", broken: flat },
+    Rule { grafana: "9 to 13", broken: alone },
+    Rule { grafana: "10.3 to 13", broken: large },
+    Rule { grafana: "9 to 13", broken: gradients },
+    Rule { grafana: "9 to 13", broken: bounds },
+    Rule { grafana: "9 to 13", broken: past },
+    Rule { grafana: "9 to 13", broken: gone },
+    Rule { grafana: "9 to 13", broken: unsorted },
+    Rule { grafana: "9 to 13", broken: signs },
+    Rule { grafana: "9 to 13", broken: unreached },
+    Rule { grafana: "9", broken: display_mode },
+    Rule { grafana: "9 to 13", broken: address },
+    Rule { grafana: "9 to 13", broken: words },
+];
+
+fn is(panel: &Value, kind: &str) -> bool {
+    panel["type"] == kind
+}
+
+fn defaults(panel: &Value) -> &Value {
+    &panel["fieldConfig"]["defaults"]
+}
+
+fn exprs(panel: &Value) -> impl Iterator<Item = &str> {
+    list(panel, "targets").iter().map(|target| text(target, "expr"))
+}
+
+/// Whether mappings say what nothing is called.
+fn told(mappings: &Value) -> bool {
+    let special = |of: &Value| of["type"] == "special" && of["options"]["match"] == "null+nan";
+    mappings.as_array().is_some_and(|all| all.iter().any(special))
+}
+
+fn when(broken: bool, why: &str) -> Option<String> {
+    broken.then(|| why.to_owned())
+}
+
+/// `mergeThresholdValues` of state-timeline replaces values by bands of thresholds where neighbours are merged and
+/// the colour is by thresholds.
+fn merged(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let by_thresholds = defaults(panel)["color"]["mode"] == "thresholds";
+    let broken = is(panel, "state-timeline") && by_thresholds && panel["options"]["mergeValues"] == true;
+    when(broken, "shows bands of thresholds (\"-∞+\") in place of its words; use the colour mode fixed")
+}
+
+/// Grafana 9 asks `isNaN` of the value whatever its type, and a text is no number.
+fn names_are_none(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let broken = is(panel, "table") && told(&defaults(panel)["mappings"]);
+    when(broken, "shows \"–\" for all names; put the mapping of null and NaN into an override byType number")
+}
+
+/// An empty cell of numbers is otherwise drawn in the colour of the lowest threshold.
+fn cells(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let right = |of: &Value| {
+        let property = |of: &Value| of["id"] == "mappings" && told(&of["value"]);
+        of["matcher"]["id"] == "byType"
+            && of["matcher"]["options"] == "number"
+            && list(of, "properties").iter().any(property)
+    };
+    let broken = is(panel, "table") && !list(&panel["fieldConfig"], "overrides").iter().any(right);
+    when(broken, "colours cells without a number; map null and NaN to \"–\" in an override byType number")
+}
+
+/// `noValue` of a table is what stands in each cell that is empty, not only what stands in place of the table.
+fn empty_cells(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let said = text(defaults(panel), "noValue");
+    let broken = is(panel, "table") && said != "–";
+    when(broken, &format!("writes \"{said}\" into each empty cell; use \"–\" as noValue"))
+}
+
+/// A word in place of a number has the colour of the lowest threshold: red for a board without a battery.
+fn nothing(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let number = ["stat", "gauge", "bargauge"].iter().any(|kind| is(panel, kind));
+    when(
+        number && !told(&defaults(panel)["mappings"]),
+        "gives nothing the colour of the lowest threshold; map null and NaN to the words, in a plain colour",
+    )
+}
+
+/// `StatusHistoryPanel` refuses to draw more points than half its pixels. The step is rounded to a usual one, so that
+/// up to 1.75 times `maxDataPoints` come (a step of 3.4 s is asked as 2 s).
+fn points(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let most = panel["maxDataPoints"].as_u64();
+    let broken = is(panel, "status-history") && most.is_none_or(|most| most > u64::from(CELLS));
+    when(broken, &format!("\"Too many points to visualize properly\"; set maxDataPoints to {CELLS} or less"))
+}
+
+/// A cell is one evaluation at its time.
+fn between(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let wide = |expr: &str| ["_over_time(", "rate(", "increase("].iter().any(|of| expr.contains(of));
+    let broken = is(panel, "status-history") && !exprs(panel).all(wide);
+    when(broken, "does not show what happens between two cells; ask for min_over_time(…[$__interval]) or max")
+}
+
+/// uPlot's range of values that are all zero is 0 to 100.
+fn flat(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let (max, soft) = (&defaults(panel)["max"], &defaults(panel)["custom"]["axisSoftMax"]);
+    let broken = is(panel, "timeseries") && max.is_null() && soft.as_f64().is_none_or(|soft| soft <= 0.0);
+    when(broken, "has an axis to 100 (10,000 %) where all is zero; set axisSoftMax")
+}
+
+/// `clearNameForSingleSeries`, and its like in later versions.
+fn alone(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let broken = is(panel, "bargauge") && text(defaults(panel), "displayName").is_empty();
+    when(broken, "a bar that is alone has no name; set displayName")
+}
+
+/// From 10.3 on a bar has a largest height, which holds where sizing is manual; before, the panel is its only bound.
+fn large(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let options = &panel["options"];
+    let bound =
+        options["sizing"] == "manual" && options["maxVizHeight"].as_u64().is_some_and(|most| most <= 60);
+    when(
+        is(panel, "bargauge") && !bound,
+        "a bar that is alone fills the panel; set sizing to manual and maxVizHeight",
+    )
+}
+
+/// A gradient has every colour, whatever the limits are.
+fn gradients(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let scheme = text(&defaults(panel)["color"], "mode").starts_with("continuous");
+    let mode = is(panel, "bargauge") && panel["options"]["displayMode"] == "gradient";
+    when(scheme || mode, "is coloured by a gradient; colour by the limits")
+}
+
+/// See [`readable`].
+fn bounds(panel: &Value, names: &Names<'_>) -> Option<String> {
+    let height = u32::try_from(panel["gridPos"]["h"].as_u64()?).ok().filter(|_| is(panel, "heatmap"))?;
+    let sample = |expr: &str| {
+        expr.match_indices("neural_").map(|(at, _)| at).find_map(|at| {
+            let word = expr.get(at..)?.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
+            names.get(word).map(|metric| metric.ladder(None, &crate::catalog::limit::Limits::default()).len())
+        })
+    };
+    let most = exprs(panel).filter_map(sample).max()?;
+    when(!readable(most, height), "the bounds of its buckets overlap; make it higher, or draw fewer")
+}
+
+/// A number alone has room for how it came to be.
+fn past(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let lone = is(panel, "stat") && panel["options"]["textMode"] == "value";
+    when(
+        lone && panel["options"]["graphMode"] != "area",
+        "does not show the past of its number; set graphMode to area",
+    )
+}
+
+/// The last value of a range that is not null may be of what is gone.
+fn gone(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let ranged = is(panel, "stat") && list(panel, "targets").iter().any(|target| target["range"] == true);
+    let last = panel["options"]["reduceOptions"]["calcs"] == serde_json::json!(["last"]);
+    let ends = exprs(panel).all(|expr| expr.contains("or vector("));
+    when(
+        ranged && !(last && ends),
+        "keeps the last number of what is gone; ask for `… or vector(NaN)` and reduce by last",
+    )
+}
+
+fn unsorted(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let alerts = is(panel, "table") && exprs(panel).any(|expr| expr.contains("ALERTS"));
+    let first = list(&panel["options"], "sortBy").first();
+    let right = first.is_some_and(|of| of["displayName"] == "priority" && of["desc"] == false);
+    when(alerts && !right, "hides the worst alerts below others; sort by priority, P0 first")
+}
+
+/// Each selector of alerts in a query.
+fn alerts(expr: &str) -> impl Iterator<Item = &str> {
+    let parts = ["ALERTS{", "ALERTS_FOR_STATE{"].into_iter().flat_map(|of| expr.split(of).skip(1));
+    parts.filter_map(|rest| rest.split('}').next())
+}
+
+fn signs(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let broken = exprs(panel).flat_map(alerts).any(|of| !of.contains("severity!~\"none|info\""));
+    when(broken, "counts the watchdog, which always fires; add severity!~\"none|info\"")
+}
+
+fn unreached(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let right = |of: &str| of.contains("job=~\"$job|\"") && of.contains("instance=~\"$instance|\"");
+    when(
+        !exprs(panel).flat_map(alerts).all(right),
+        "the choice of job and instance does not reach its alerts",
+    )
+}
+
+/// `cellOptions` took the place of `displayMode` in 9.5; what an older one does not know it ignores.
+fn display_mode(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let custom = &defaults(panel)["custom"];
+    let one = |of: &Value| {
+        let has = |id: &str| list(of, "properties").iter().any(|property| property["id"] == id);
+        has("custom.cellOptions") == has("custom.displayMode")
+    };
+    let right = custom["cellOptions"].is_null() == custom["displayMode"].is_null()
+        && list(&panel["fieldConfig"], "overrides").iter().all(one);
+    when(is(panel, "table") && !right, "colours no cell; give displayMode beside cellOptions")
+}
+
+fn address(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let mut legends = list(panel, "targets").iter().map(|target| text(target, "legendFormat"));
+    let broken = legends.any(|of| of.contains("{{instance}}") && of != "{{instance}}");
+    when(broken, "fills its legend with the address of the only machine; use the variable that hides it")
+}
+
+/// Words that only who wrote them understands.
+const RIDDLES: &[&str] =
+    &["alike", "anew", "longest way", "numbers that are none", "no numbers", "likeness", "doubt"];
+
+fn words(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let title = text(panel, "title").to_lowercase();
+    let of = RIDDLES.iter().find(|of| title.contains(*of))?;
+    Some(format!("no engineer of a laboratory knows what \"{of}\" means; use the term of the field"))
+}
