@@ -60,6 +60,25 @@ pub fn memory_in_use() -> Option<usize> {
     None
 }
 
+/// Has the allocator of glibc give large pieces back to the system as soon as they are freed. Left to itself it raises
+/// its thresholds to the largest piece that was ever freed, here the text of a scrape, and what its other arenas have at
+/// their ends then stays for ever: `malloc_trim` does not reach it. Called once, before there are threads.
+pub fn bound_memory_kept() {
+    #[cfg(target_env = "gnu")]
+    {
+        /// Larger pieces are mapped by themselves, and arenas keep no more than this at their ends, bytes.
+        const KEPT: libc::c_int = 256 << 10;
+        /// Arenas. More than processors that work at a time only spread what is free.
+        const ARENAS: libc::c_int = 2;
+        for (what, value) in
+            [(libc::M_MMAP_THRESHOLD, KEPT), (libc::M_TRIM_THRESHOLD, KEPT), (libc::M_ARENA_MAX, ARENAS)]
+        {
+            // SAFETY: it sets a number of the allocator, which may refuse it; nothing depends on it.
+            unsafe { libc::mallopt(what, value) };
+        }
+    }
+}
+
 /// Gives memory that was freed back to the system: the allocator of glibc keeps what lies among pieces that are still
 /// used. Takes milliseconds, in which others may wait for memory.
 pub fn give_memory_back() {

@@ -62,6 +62,7 @@ pub(super) fn start<F>(
 where
     F: Future<Output = std::io::Result<()>>,
 {
+    sys::bound_memory_kept();
     // Before anything is opened that could be taken for a socket of systemd's.
     sys::take_activated();
     let files = sys::raise_file_limit();
