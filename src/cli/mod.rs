@@ -202,6 +202,12 @@ enum SchemaOf {
     Events,
 }
 
+/// The command line, as documentation is written from it.
+#[must_use]
+pub fn commands() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command that was typed.
 #[must_use]
 pub fn main() -> ExitCode {

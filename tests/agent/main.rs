@@ -18,6 +18,7 @@ mod ingest;
 mod laws;
 mod noise;
 mod openmetrics;
+mod reference;
 mod rules;
 mod serial;
 mod signal;
