@@ -11,6 +11,7 @@ mod catalog;
 mod dashboards;
 mod datagrams;
 mod described;
+mod docs;
 mod events_schema;
 mod generated;
 mod golden;

@@ -1,0 +1,57 @@
+//! The documentation against the code: files that it names exist, and so do the pages that it links.
+
+use super::at;
+
+/// The pages that people read.
+fn pages() -> Vec<(String, String)> {
+    let mut files = vec![
+        "README.md".to_owned(),
+        "ARCHITECTURE.md".to_owned(),
+        "CONTRIBUTING.md".to_owned(),
+        "deploy/README.md".to_owned(),
+    ];
+    for folder in ["docs", "docs/reference"] {
+        let entries = std::fs::read_dir(at(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = entries.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".md"));
+        files.extend(names.map(|name| format!("{folder}/{name}")));
+    }
+    assert!(files.len() > 8, "{files:?}");
+    files.into_iter().map(|file| (file.clone(), std::fs::read_to_string(at(&file)).unwrap())).collect()
+}
+
+/// What stands between `open` and `close`, wherever it does.
+fn between<'a>(text: &'a str, open: &str, close: char) -> Vec<&'a str> {
+    text.split(open).skip(1).filter_map(|rest| rest.split_once(close).map(|(inside, _)| inside)).collect()
+}
+
+#[test]
+fn files_that_the_documentation_names_exist() {
+    for (file, text) in pages() {
+        for named in between(&text, "`src/", '`').iter().map(|rest| format!("src/{rest}")) {
+            assert!(at(&named).exists(), "{file} names {named}");
+        }
+    }
+}
+
+#[test]
+fn pages_that_the_documentation_links_exist() {
+    let heading = |line: &str| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().replace(' ', "-")
+    };
+    for (file, text) in pages() {
+        let folder = at(&file).parent().unwrap().to_owned();
+        for link in between(&text, "](", ')').into_iter().filter(|link| !link.contains("://")) {
+            let (page, part) = link.split_once('#').unwrap_or((link, ""));
+            let place = if page.is_empty() { at(&file) } else { folder.join(page) };
+            assert!(place.exists(), "{file} links {link}");
+            if !part.is_empty() {
+                let linked = std::fs::read_to_string(&place).unwrap();
+                let there =
+                    linked.lines().filter(|line| line.starts_with('#')).any(|line| heading(line) == part);
+                assert!(there, "{file} links {link}: no such heading");
+            }
+        }
+    }
+}
