@@ -184,6 +184,25 @@ fn all_jobs_are_the_configured_one() {
     }
 }
 
+#[test]
+fn channels_show_why_once_and_impedance_as_bars() {
+    let all = dashboards();
+    let (_, _, board) = all.iter().find(|(name, _, _)| name.starts_with("channels")).unwrap();
+    let strips: Vec<&str> = panels(board)
+        .into_iter()
+        .filter(|panel| ["status-history", "state-timeline"].contains(&text(panel, "type")))
+        .map(|panel| text(panel, "title"))
+        .collect();
+    assert!(strips.len() <= 3, "a strip for each measure: {strips:?}");
+    let bars = panels(board).into_iter().find(|panel| panel["targets"].to_string().contains("impedance")).unwrap();
+    assert_eq!(text(bars, "type"), "bargauge");
+    let steps = list(&bars["fieldConfig"]["defaults"]["thresholds"], "steps");
+    let steps: Vec<(Option<f64>, &str)> =
+        steps.iter().map(|step| (step["value"].as_f64(), text(step, "color"))).collect();
+    let wanted = [(None, "green"), (Some(5e3), "yellow"), (Some(2e4), "orange"), (Some(1e5), "red")];
+    assert_eq!(steps, wanted);
+}
+
 /// On a phone panels are below each other, in the order of their places.
 #[test]
 fn alerts_and_devices_come_first_on_a_phone() {

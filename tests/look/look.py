@@ -32,9 +32,47 @@ from test_dashboards import PROVISIONED, filled  # noqa: E402
 from test_prometheus import Prometheus  # noqa: E402
 
 
+# Widths of a browser at which a person may look: a phone, a laptop, a desk.
+WIDTHS = (390, 1280, 1920)
+# Ranges that a person may choose, in seconds.
+RANGES = (1800, 3 * 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600)
+# Below this width Grafana puts all panels below each other.
+PHONE = 769
+# Steps that Grafana rounds to, each with the first that is rounded to it, in milliseconds (`roundInterval` of @grafana/data).
+STEPS = [
+    (750, 1000), (1500, 2000), (3500, 5000), (7500, 10_000), (12_500, 15_000), (17_500, 20_000), (25_000, 30_000), (45_000, 60_000),
+    (90_000, 120_000), (210_000, 300_000), (450_000, 600_000), (750_000, 900_000), (1_050_000, 1_200_000), (1_500_000, 1_800_000),
+    (2_700_000, 3_600_000), (5_400_000, 7_200_000), (9_000_000, 10_800_000), (16_200_000, 21_600_000), (32_400_000, 43_200_000),
+]
+
+
+def pixels(panel: dict, width: int) -> float:
+    """What a panel has inside, in a browser of that width."""
+    share = 1 if width < PHONE else panel["gridPos"]["w"] / 24
+    return share * (width - 32) - 8 - 16
+
+
+def step_of(panel: dict, width: int, window: float, scraped: float = 1) -> float:
+    """Seconds between two points, as Grafana asks for them."""
+    wish = 1000 * window / (panel.get("maxDataPoints") or pixels(panel, width))
+    rounded = [step for first, step in STEPS if first <= wish]
+    return max(scraped, (rounded or [500])[-1] / 1000)
+
+
+def refused(panel: dict, width: int, window: float) -> str | None:
+    """Why Grafana 9 to 13 does not draw a panel, if it does not: `StatusHistoryPanel` wants two pixels a point."""
+    points = window // step_of(panel, width, window) + 1
+    if panel["type"] != "status-history" or points <= pixels(panel, width) / 2:
+        return None
+    return f"{panel['title']}: {points:.0f} points over {window} s are too many for a browser of {width} pixels"
+
+
 def asked(server: Prometheus, board: dict, panel: dict, end: float, window: int) -> dict:
     """A panel with what its queries gave."""
-    step = max(1, window // 300)
+    for width in WIDTHS:
+        for why in filter(None, (refused(panel, width, of) for of in RANGES)):
+            raise SystemExit(why)
+    step = int(step_of(panel, 1280, window))
     results = []
     for target in panel["targets"]:
         expr = filled(board, target["expr"], f"{max(15, step + 1)}s", f"{window}s")
@@ -74,8 +112,11 @@ def collected(seconds: int) -> dict:
     return boards
 
 
-def height(board: dict) -> int:
+def height(board: dict, width: int) -> int:
     """Of the whole page with every row open, in pixels; Grafana's rows of 30 with gaps of 8."""
+    if width < PHONE:
+        every = [one for panel in board["panels"] for one in [panel, *panel.get("panels", [])]]
+        return sum(one["gridPos"]["h"] for one in every) * 38 + 160
     units = 0
     for panel in board["panels"]:
         place = panel["gridPos"]
@@ -115,12 +156,12 @@ def main() -> None:
     for name, board in boards.items():
         if wish.board and name not in wish.board:
             continue
-        for width in (1280, 1920):
+        for width in WIDTHS:
             picture = wish.out / f"{name}-{width}.png"
             with tempfile.TemporaryDirectory() as profile:
                 subprocess.run([
                     browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars",
-                    f"--user-data-dir={profile}", f"--window-size={width},{height(board)}", "--virtual-time-budget=20000",
+                    f"--user-data-dir={profile}", f"--window-size={width},{height(board, width)}", "--virtual-time-budget=20000",
                     f"--screenshot={picture}", f"http://127.0.0.1:{server.server_port}/index.html?board={name}",
                 ], check=True, capture_output=True, timeout=180)
             print(picture)

@@ -14,7 +14,8 @@ const zone = 'utc';
 // The name of a series as the data source makes it.
 function named(target, labels) {
   if (target.legendFormat && target.legendFormat !== '__auto') {
-    return target.legendFormat.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, label) => labels[label] ?? '');
+    // One machine, so that it is not named.
+    return target.legendFormat.replace('${shown_machine}', '').replace(/\{\{\s*(\w+)\s*\}\}/g, (_, label) => labels[label] ?? '');
   }
   const words = Object.entries(labels).filter(([name]) => name !== '__name__').map(([name, value]) => `${name}="${value}"`);
   return words.length ? `{${words.join(', ')}}` : target.expr;
@@ -25,9 +26,16 @@ function configured(panel, field, frame, index) {
   const { defaults, overrides } = panel.fieldConfig;
   const config = { ...structuredClone(defaults), ...field.config, custom: structuredClone(defaults.custom ?? {}) };
   field.config = config;
+  config.displayName = config.displayName?.replace(/\$\{__field\.labels\.(\w+)\}/g, (_, label) => field.labels?.[label] ?? '').replace('${shown_machine}', '');
   const name = config.displayNameFromDS ?? field.name;
   for (const { matcher, properties } of overrides) {
-    const hit = matcher.id === 'byName' ? matcher.options === name : matcher.id === 'byFrameRefID' && matcher.options === frame.refId;
+    const matched = {
+      byName: () => matcher.options === name,
+      byRegexp: () => new RegExp(matcher.options.replace(/^\/|\/$/g, '')).test(name),
+      byType: () => matcher.options === field.type,
+      byFrameRefID: () => matcher.options === frame.refId,
+    }[matcher.id];
+    const hit = matched();
     for (const { id, value } of hit && field.type !== FieldType.time ? properties : []) {
       const keys = id.split('.');
       const last = keys.pop();
@@ -91,9 +99,10 @@ function table(panel) {
   });
   let merged = asked[0];
   if (several) standardTransformers.mergeTransformer.operator({}, {})(of(asked)).subscribe(([whole]) => { merged = whole; });
-  const { excludeByName, renameByName } = panel.transformations.find((of) => of.id === 'organize').options;
+  const { excludeByName, indexByName, renameByName } = panel.transformations.find((of) => of.id === 'organize').options;
+  const place = ({ name }) => indexByName[name] ?? 100;
   const frame = toDataFrame({
-    fields: merged.fields.filter((field) => !excludeByName[field.name]).map((field) => ({
+    fields: merged.fields.filter((field) => !excludeByName[field.name]).sort((a, b) => place(a) - place(b)).map((field) => ({
       name: renameByName[field.name] ?? field.name, type: field.type, values: [...field.values], config: {},
     })),
   });
@@ -108,7 +117,7 @@ function Picture({ panel, board, width, height }) {
   const { options } = panel;
   const range = { from: dateTime(board.range.from), to: dateTime(board.range.to), raw: { from: 'now-5m', to: 'now' } };
   const shown = () => getFieldDisplayValues({
-    fieldConfig: { defaults: {}, overrides: [] }, reduceOptions: options.reduceOptions, replaceVariables: (text) => text, theme, data, timeZone: zone,
+    sparkline: options.graphMode === 'area', fieldConfig: { defaults: {}, overrides: [] }, reduceOptions: options.reduceOptions, replaceVariables: (text) => text, theme, data, timeZone: zone,
   });
   const place = { width, height };
   switch (panel.type) {
@@ -116,7 +125,7 @@ function Picture({ panel, board, width, height }) {
       return <TimeSeries frames={data} timeRange={range} timeZone={zone} legend={options.legend} options={options} {...place} />;
     case 'stat':
       return <VizRepeater {...place} source={data} renderCounter={0} autoGrid orientation={VizOrientation.Auto} getValues={shown}
-        renderValue={({ value, width: w, height: h, count }) => <BigValue value={value.display} width={w} height={h} count={count} theme={theme}
+        renderValue={({ value, width: w, height: h, count }) => <BigValue value={value.display} sparkline={value.sparkline} width={w} height={h} count={count} theme={theme}
           colorMode={options.colorMode} graphMode={options.graphMode} justifyMode={options.justifyMode} textMode={options.textMode} wideLayout />} />;
     case 'bargauge':
       return <VizRepeater {...place} source={data} renderCounter={0} orientation={options.orientation} getValues={shown} itemSpacing={8}
@@ -125,7 +134,7 @@ function Picture({ panel, board, width, height }) {
           orientation={orientation} displayMode={options.displayMode} showUnfilled={options.showUnfilled} valueDisplayMode={options.valueMode}
           namePlacement={options.namePlacement} display={value.view?.getFieldDisplayProcessor(value.colIndex)} />} />;
     case 'table':
-      return <TableNG data={data[0]} cellHeight={options.cellHeight} noHeader={!options.showHeader} timeRange={range} fieldConfig={{ defaults: {}, overrides: [] }} {...place} />;
+      return <TableNG data={data[0]} cellHeight={options.cellHeight} noHeader={!options.showHeader} initialSortBy={options.sortBy} timeRange={range} fieldConfig={{ defaults: {}, overrides: [] }} {...place} />;
     case 'gauge':
       return <Dial values={shown()} {...place} />;
     case 'state-timeline':
@@ -153,6 +162,14 @@ class Guard extends Component {
 // Every panel and heading with its place, closed rows opened.
 function laid(board) {
   const all = [];
+  if (window.innerWidth < 769) {
+    let y = 0;
+    for (const one of board.panels.flatMap((panel) => [panel, ...(panel.panels ?? [])])) {
+      all.push({ ...one, gridPos: { x: 0, y, w: 24, h: one.gridPos.h } });
+      y += one.gridPos.h;
+    }
+    return all;
+  }
   let lower = 0;
   for (const panel of board.panels) {
     all.push({ ...panel, gridPos: { ...panel.gridPos, y: panel.gridPos.y + lower } });

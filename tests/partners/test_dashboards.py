@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 import urllib.error
 from pathlib import Path
@@ -19,6 +20,7 @@ from conftest import ROOT, wait_until
 from scene import RULES, Scene
 from test_prometheus import Prometheus
 
+sys.path.append(str(ROOT / "tests" / "look"))
 SHAREABLE = sorted((ROOT / "dashboards").glob("*.json"))
 PROVISIONED = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
 
@@ -119,6 +121,21 @@ def test_every_variable_has_values(watched, file):
 
         # What rules make is there when they were evaluated.
         wait_until(there, 60, f"{variable['name']}: {query}")
+
+
+@pytest.mark.parametrize("file", PROVISIONED, ids=lambda file: file.stem)
+def test_grafana_draws_every_status_history(file):
+    import look  # not above: it takes the boards from here
+
+    cells = [panel for panel in panels(json.loads(file.read_text())) if panel["type"] == "status-history"]
+    for panel in cells:
+        for width in look.WIDTHS:
+            for window in look.RANGES:
+                assert look.refused(panel, width, window) is None
+        # As many points as pixels are what Grafana itself asks for.
+        assert "too many" in look.refused({**panel, "maxDataPoints": None}, 1280, 3 * 3600)
+        assert "too many" in look.refused({**panel, "maxDataPoints": 150}, 390, 3 * 3600)
+    assert cells or file.stem != "channels"
 
 
 def relaxed(name: str) -> dict:

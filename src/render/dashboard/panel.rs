@@ -367,7 +367,7 @@ fn overrides(picture: &Picture) -> Vec<Value> {
         .iter()
         .any(|target| ["4xx", "5xx", "{{status}}"].iter().any(|of| target.legend.contains(of)))
     {
-        for (class, colour) in [("2", "green"), ("3", "blue"), ("4", "orange"), ("5", "red")] {
+        for (class, colour) in [("4", "orange"), ("5", "red")] {
             all.push(json!({
                 "matcher": {"id": "byRegexp", "options": format!("/\\b{class}(xx|\\d\\d)\\b/")},
                 "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],

@@ -161,6 +161,13 @@ mod tests {
         let address =
             |panel: &mut Value| panel["targets"][0]["legendFormat"] = "{{device}} {{instance}}".into();
         breaks(is("timeseries"), address, "9 to 13", "address");
+        let hertz = |panel: &mut Value| {
+            panel["fieldConfig"]["defaults"]["unit"] = "rothz".into();
+            panel["targets"][0]["expr"] = "max(neural_device_rate_hertz)".into();
+        };
+        breaks(is("timeseries"), hertz, "9 to 13", "nominal");
+        let answers = |panel: &Value| panel["targets"].to_string().contains("{{status}}");
+        breaks(answers, |panel| panel["fieldConfig"]["overrides"] = json!([]), "9 to 13", "4xx");
         let named = |panel: &mut Value| {
             let title = text(panel, "title").to_owned();
             panel["title"] = format!("{title} anew").into();

@@ -27,6 +27,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9", broken: display_mode },
     Rule { grafana: "9 to 13", broken: address },
     Rule { grafana: "9 to 13", broken: words },
+    Rule { grafana: "9 to 13", broken: rates },
+    Rule { grafana: "9 to 13", broken: classes },
 ];
 
 fn is(panel: &Value, kind: &str) -> bool {
@@ -224,4 +226,24 @@ fn words(panel: &Value, _: &Names<'_>) -> Option<String> {
     let title = text(panel, "title").to_lowercase();
     let of = RIDDLES.iter().find(|of| title.contains(*of))?;
     Some(format!("no engineer of a laboratory knows what \"{of}\" means; use the term of the field"))
+}
+
+/// A device of 16 kHz beside one of 250 Hz hides what the slow one does.
+fn rates(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let senders = ["neural_device_", "neural_stream_", "neural_program_"];
+    let of = |expr: &str| senders.iter().any(|of| expr.contains(of));
+    let broken = is(panel, "timeseries") && defaults(panel)["unit"] == "rothz" && exprs(panel).any(of);
+    when(broken, "has rates of different size on one axis; draw them as shares of nominal")
+}
+
+/// The palette gives colours by the order of series, which differs from panel to panel.
+fn classes(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let named = |target: &Value| {
+        let legend = text(target, "legendFormat");
+        ["4xx", "5xx", "{{status}}"].iter().any(|of| legend.contains(of))
+    };
+    let overrides = panel["fieldConfig"]["overrides"].to_string();
+    let right = ["4(xx|", "5(xx|"].iter().all(|of| overrides.contains(of));
+    let broken = list(panel, "targets").iter().any(named) && !right;
+    when(broken, "gives 4xx and 5xx another colour than other panels do; fix them by byRegexp")
 }
