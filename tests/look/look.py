@@ -81,8 +81,8 @@ def asked(server: Prometheus, board: dict, panel: dict, end: float, window: int)
                 found = server.api("query", query=expr, time=str(end))["result"]
             else:
                 found = server.api("query_range", query=expr, start=str(end - window), end=str(end), step=str(step))["result"]
-        except urllib.error.HTTPError as refused:
-            raise SystemExit(f"{panel['title']}: {expr}: {refused.read().decode()}") from refused
+        except urllib.error.HTTPError as answer:
+            raise SystemExit(f"{panel['title']}: {expr}: {answer.read().decode()}") from answer
         results.append(found)
     return {**panel, "results": results}
 
