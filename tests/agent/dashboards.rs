@@ -194,7 +194,8 @@ fn channels_show_why_once_and_impedance_as_bars() {
         .map(|panel| text(panel, "title"))
         .collect();
     assert!(strips.len() <= 3, "a strip for each measure: {strips:?}");
-    let bars = panels(board).into_iter().find(|panel| panel["targets"].to_string().contains("impedance")).unwrap();
+    let bars =
+        panels(board).into_iter().find(|panel| panel["targets"].to_string().contains("impedance")).unwrap();
     assert_eq!(text(bars, "type"), "bargauge");
     let steps = list(&bars["fieldConfig"]["defaults"]["thresholds"], "steps");
     let steps: Vec<(Option<f64>, &str)> =
