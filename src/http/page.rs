@@ -47,14 +47,19 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
          <th class=n>shed<th class=n>dropped by the kernel<th class=n>clients</tr>",
     );
     for source in sources {
-        row(&mut page, &state, &format!("source=\"{}\"", source.name), source);
+        row(&mut page, &state, source);
         // What it found by itself is known under a name that begins with its own.
         for mark in ["/", ":"] {
-            let begin = format!("source=\"{}{mark}", source.name);
-            for (labels, _) in state.registry.numbers("neural_source_up", &begin).take(FOUND) {
-                let name = labels.trim_start_matches("source=\"").trim_end_matches('"').to_owned();
-                let found = Listed { name, kind: source.kind, place: String::new(), trouble: None };
-                row(&mut page, &state, labels, &found);
+            let begin = format!("{}{mark}", source.name);
+            let names = state.registry.samples("neural_source_up").filter_map(|up| up.label("source"));
+            for name in names.filter(|name| name.starts_with(&begin)).take(FOUND) {
+                let found = Listed {
+                    name: name.into_owned(),
+                    kind: source.kind,
+                    place: String::new(),
+                    trouble: None,
+                };
+                row(&mut page, &state, &found);
             }
         }
     }
@@ -77,14 +82,16 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
     page
 }
 
-/// One source, whose series have these labels.
-fn row(page: &mut String, state: &State, labels: &str, source: &Listed) {
+/// One source.
+fn row(page: &mut String, state: &State, source: &Listed) {
     let registry = &state.registry;
     let number = |family: &str| {
-        registry.number(family, labels).map_or_else(|| "–".to_owned(), |number| format!("{number}"))
+        let value = registry.value(family, &[("source", &source.name)]);
+        value.map_or_else(|| "–".to_owned(), |value| format!("{value}"))
     };
-    let faults = registry.total("neural_source_faults", &format!("{labels},"));
-    let (class, word) = fares(registry, labels);
+    let faults = registry.samples("neural_source_faults").filter(|fault| fault.has("source", &source.name));
+    let faults = faults.fold(0.0, |sum, fault| sum + fault.value);
+    let (class, word) = fares(registry, &source.name);
     let why = source.trouble.as_deref().or_else(|| state.why(&source.name).filter(|_| word == "down"));
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     // Writing to a string cannot fail.
@@ -105,24 +112,22 @@ fn row(page: &mut String, state: &State, labels: &str, source: &Listed) {
 }
 
 /// How a source fares: its port before its link, and what it misses.
-fn fares(registry: &Registry, labels: &str) -> (&'static str, String) {
-    let port = labels.replacen("source=", "device=", 1);
+fn fares(registry: &Registry, name: &str) -> (&'static str, String) {
     let is = |state: &PortState| {
-        registry.number("neural_port_state", &format!("{port},state=\"{}\"", state.as_str())) == Some(1.0)
+        registry.value("neural_port_state", &[("device", name), ("state", state.as_str())]) == Some(1.0)
     };
     if let Some(state) = PortState::ALL.iter().find(|state| is(state))
         && let Some(advice) = advice(*state)
     {
         return ("down", format!("{}: {advice}", state.as_str().replace('_', " ")));
     }
-    let begin = format!("{labels},stream=\"");
-    let missing = registry.numbers("neural_stream_present", &begin).filter(|(_, present)| *present < 1.0);
+    let streams = registry.samples("neural_stream_present").filter(|stream| stream.has("source", name));
     let missing: Vec<_> =
-        missing.filter_map(|(labels, _)| labels.strip_prefix(&*begin)?.strip_suffix('"')).collect();
+        streams.filter(|stream| stream.value < 1.0).filter_map(|stream| stream.label("stream")).collect();
     if !missing.is_empty() {
         return ("down", format!("missing: {}", missing.join(", ")));
     }
-    match registry.number("neural_source_up", labels) {
+    match registry.value("neural_source_up", &[("source", name)]) {
         Some(up) if up > 0.0 => ("up", "up".to_owned()),
         Some(_) => ("down", "down".to_owned()),
         None => ("absent", "not here".to_owned()),

@@ -287,7 +287,7 @@ pub(super) fn value(text: &str, most: usize, out: &mut Vec<u8>) -> bool {
 const HASH: usize = 17;
 
 /// Appends a label value, escaped as both text formats want it.
-fn escape(value: &str, out: &mut Vec<u8>) {
+pub(super) fn escape(value: &str, out: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     if !bytes.iter().any(|b| matches!(b, b'\\' | b'"' | b'\n')) {
         return out.extend_from_slice(bytes);

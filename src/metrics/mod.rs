@@ -10,6 +10,7 @@ mod lawful;
 mod number;
 mod own;
 mod place;
+mod read;
 mod reader;
 mod room;
 mod series;
@@ -25,6 +26,7 @@ use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
 pub use own::{Answered, LOST_LINES, LostLines, Own, PushedObjects, Refused};
+pub use read::{Labels, Sample};
 pub use vitals::Vitals;
 pub use write::{Cursor, Format};
 
@@ -255,25 +257,11 @@ impl Registry {
         self.cut
     }
 
-    /// The value of one series, for the landing page and for tests.
+    /// The value of one series, whose labels are written as in the text format.
     #[must_use]
     pub fn number(&self, family: &str, labels: &str) -> Option<f64> {
         let family = self.families.get(*self.taken.get(family)? as usize)?;
         family.get(family.find(labels.as_bytes())?)?.number()
-    }
-
-    /// The sum of a family's numbers whose labels begin so, for the landing page.
-    #[must_use]
-    pub fn total(&self, family: &str, labels: &str) -> f64 {
-        self.numbers(family, labels).fold(0.0, |sum, (_, number)| sum + number)
-    }
-
-    /// A family's numbers whose labels begin so, with those labels, for the landing page.
-    pub fn numbers<'r>(&'r self, family: &str, labels: &'r str) -> impl Iterator<Item = (&'r str, f64)> {
-        let family = self.taken.get(family).and_then(|&id| self.families.get(id as usize));
-        let series = family.into_iter().flat_map(|f| f.series(None));
-        let series = series.filter(move |s| s.labels.starts_with(labels));
-        series.filter_map(|s| Some((&*s.labels, s.number()?)))
     }
 
     fn observe(&mut self, event: &Event<'_>, o: &Observation<'_>) -> Result<(), FaultKind> {

@@ -146,7 +146,10 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
     becomes(&hub, "neural_device_frames_total", "device", board.sent as f64);
     assert!(is(&hub, "neural_device_samples_total", board.sent as f64));
     becomes(&hub, "neural_device_streaming", "device", 0.0);
-    assert_eq!(hub.lock().registry.total("neural_source_faults_total", ""), 0.0);
+    assert_eq!(
+        hub.lock().registry.samples("neural_source_faults_total").map(|of| of.value).sum::<f64>(),
+        0.0
+    );
 
     drop(board);
     becomes(&hub, "neural_source_up", "source", 0.0);

@@ -47,7 +47,10 @@ impl Run {
     fn is(&self, state: PortState) {
         let name = state.as_str();
         becomes(&self.hub, "neural_port_state", &format!("device=\"board\",state=\"{name}\""), 1.0);
-        assert_eq!(self.hub.lock().registry.total("neural_port_state", ""), 1.0);
+        assert_eq!(
+            self.hub.lock().registry.samples("neural_port_state").map(|of| of.value).sum::<f64>(),
+            1.0
+        );
     }
 
     fn counted(&self, family: &str, labels: &str, want: f64) {
@@ -111,7 +114,10 @@ fn a_device_is_known_again_under_another_number() {
     becomes(&run.hub, "neural_port_usb_bits_per_second", "device=\"board\"", 12e6);
     becomes(&run.hub, "neural_port_usb_autosuspend", "device=\"board\"", 1.0);
     // A pseudo-terminal counts no errors.
-    assert_eq!(run.hub.lock().registry.total("neural_port_line_errors_total", ""), 0.0);
+    assert_eq!(
+        run.hub.lock().registry.samples("neural_port_line_errors_total").map(|of| of.value).sum::<f64>(),
+        0.0
+    );
 
     // Its node goes first, while the line still stands.
     system.unplug(&DONGLE);
@@ -200,7 +206,10 @@ fn a_dongle_that_answers_and_has_no_board_is_silent() {
         run.is(PortState::Silent);
         run.counted("neural_port_greetings_total", "reason=\"silent\"", 1.0);
         // It was asked twice when it was opened.
-        let answered = || run.hub.lock().registry.total("neural_device_answers_total", "") > 2.0;
+        let answered = || {
+            run.hub.lock().registry.samples("neural_device_answers_total").map(|of| of.value).sum::<f64>()
+                > 2.0
+        };
         assert!((0..1500).any(|_| answered() || {
             std::thread::sleep(Duration::from_millis(10));
             false
@@ -248,7 +257,10 @@ fn a_tap_that_cannot_be_offered_is_no_port_that_was_lost() {
     std::fs::remove_file(&link).unwrap();
     becomes(&run.hub, UP, SOURCE, 1.0);
     run.is(PortState::Open);
-    assert_eq!(run.hub.lock().registry.total("neural_port_losses_total", ""), 0.0);
+    assert_eq!(
+        run.hub.lock().registry.samples("neural_port_losses_total").map(|of| of.value).sum::<f64>(),
+        0.0
+    );
     drop(board);
     run.end();
 }
