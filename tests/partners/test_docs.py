@@ -1,0 +1,134 @@
+"""The documentation, done: every command in a shell block is run, every program in it is compiled or run, every
+configuration is checked.
+
+Independent: the shell, socat, Python, a C++ compiler. What is not run stands in NOT_RUN with the reason.
+"""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import PROGRAM, ROOT, unix
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+# The beginning of a line, and why it is not run here.
+NOT_RUN = {
+    "cargo run": "it builds the program, which is there",
+    "make ": "it is what runs this test",
+    "neural-exporter provision": "it needs servers; test_provision_*.py runs it against some",
+}
+# Commands that run until they are stopped.
+UNTIL_STOPPED = ["neural-exporter run", "neural-exporter demo", "neural-exporter simulate"]
+
+
+def blocks(kind: str) -> list:
+    found = []
+    for page in PAGES:
+        for number, (language, text) in enumerate(BLOCK.findall(page.read_text())):
+            if language == kind:
+                found.append(pytest.param(text, id=f"{page.stem}-{number}"))
+    assert found or kind not in ("sh", "yaml"), f"no block of {kind} in any page"
+    return found
+
+
+def commands() -> list:
+    found = []
+    for page in PAGES:
+        for language, text in BLOCK.findall(page.read_text()):
+            if language == "sh":
+                lines = text.replace("\\\n", " ").splitlines()
+                lines = [line.split("  #")[0].strip() for line in lines]
+                found += [pytest.param(line, id=f"{page.stem}: {line}") for line in lines if line and not line.startswith("#")]
+    assert len(found) > 8, found
+    return found
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with the program in its PATH and the configuration that the guide for the lab saves."""
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "neural-exporter").symlink_to(PROGRAM)
+    saved = re.search(r"Save this as `([\w.]+)`.*?```yaml\n(.*?)```", (ROOT / "docs/lab.md").read_text(), re.S)
+    (tmp_path / saved[1]).write_text(saved[2])
+    environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("NEURAL_EXPORTER_CONFIG", None)
+    return tmp_path, environment
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands(line, place, agent):
+    folder, environment = place
+    for begin, why in NOT_RUN.items():
+        if line.startswith(begin):
+            pytest.skip(why)
+    if "8125" in line:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", 8125))
+            except OSError:
+                pytest.skip("another program has the port 8125")
+    listens = any(word in line for word in ("socat", "$EVENTS"))
+    if listens:
+        socket_file = agent.path("events.sock")
+        agent.configure([{"jsonl": {"name": "pipeline", "listen": f"unix:{socket_file}"}}, {"statsd": {"name": "statsd", "listen": "udp://127.0.0.1:8125"}}])
+        agent.start()
+        environment["EVENTS"] = socket_file
+    if any(line.startswith(begin) for begin in UNTIL_STOPPED):
+        process = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        time.sleep(3)
+        assert process.poll() in (None, 0), process.stdout.read()
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[0]
+        assert process.returncode == 0, said
+        return
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, (line, done.stdout, done.stderr)
+    if listens:
+        agent.until(lambda seen: seen.value("neural_source_events_total") == 1)
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_configurations(text, place):
+    folder, environment = place
+    if "scrape_configs" in text:
+        (folder / "prometheus.yml").write_text(text)
+        done = subprocess.run(["promtool", "check", "config", "prometheus.yml"], cwd=folder, capture_output=True, text=True, timeout=60)
+    else:
+        (folder / "config.yml").write_text(text)
+        done = subprocess.run(["neural-exporter", "check", "--config", "config.yml"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python(text, agent):
+    listen = agent.path("events.sock")
+    agent.configure([{"jsonl": {"name": "pipeline", "listen": f"unix:{listen}"}}])
+    agent.start()
+    done = subprocess.run([sys.executable, "-c", text], env={**os.environ, "EVENTS": listen}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    agent.until(lambda seen: seen.value("neural_stage_duration_seconds_count", pipeline="decoder", stage="classify") == 1)
+
+
+@pytest.mark.parametrize("text", blocks("cpp"))
+def test_cpp(text, agent, tmp_path):
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if not compiler:
+        pytest.skip("there is no C++ compiler")
+    (tmp_path / "send.cpp").write_text(text)
+    subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers", "-o", tmp_path / "send", tmp_path / "send.cpp"], check=True, timeout=120)
+    listen = agent.path("events.sock")
+    agent.configure([{"jsonl": {"name": "pipeline", "listen": f"unix:{listen}"}}])
+    agent.start()
+    subprocess.run([tmp_path / "send", listen], check=True, timeout=20)
+    agent.until(lambda seen: seen.value("neural_stage_duration_seconds_count", pipeline="decoder", stage="filter") == 1)
+    unix(listen).close()
