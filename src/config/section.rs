@@ -86,7 +86,8 @@ pub struct Limits {
     /// Bytes of one line, unless its source says otherwise.
     #[schemars(range(min = 64, max = 16_777_216))]
     pub line_bytes: usize,
-    /// Connections that one source holds at once, unless it says otherwise.
+    /// Connections that one source holds at once, unless it says otherwise. Programs of this machine may have all of
+    /// them; an address of another machine has at most three quarters of what others leave.
     #[schemars(range(min = 1))]
     pub connections: usize,
     /// Bytes of the value of a label; what is longer is cut and ends in a hash of the whole.

@@ -277,6 +277,7 @@ def test_a_gain_that_the_program_sets_is_that_of_the_volts(tapped, board):
         port.write(b"d")
         tapped.until(lambda s: 0.9 < rms(s, 1) < 1.1, 30)
         port.write(b"s")
+        wait_until(lambda: not board.streaming, what="the board's stop")
     counted(tapped, board.frames)
 
 

@@ -56,6 +56,7 @@ def test_a_wall_clock_that_is_set_loses_nothing_and_a_replay_says_the_same(agent
     with unix(agent.path("in.sock")) as client:
         client.sendall(json.dumps(call).encode() + b"\n")
         agent.until(lambda s: s.value("neural_llm_day_tokens") == 250)
+        sent = time.monotonic()
         # Forward and back, and none of it over midnight forward unless that is said.
         evening = DAY - time.time() % DAY
         steps = [2, 5, 0, -5, HOUR if evening > HOUR + 60 else -HOUR, -DAY, 0]
@@ -68,6 +69,11 @@ def test_a_wall_clock_that_is_set_loses_nothing_and_a_replay_says_the_same(agent
                 assert told["lost_packets_total"] == told["gaps_total"] == 0, (step, told)
                 assert abs(told["rate_hertz"] - 250) < 5 and told["streaming"] == 1, (step, told)
                 assert told["longest_gap_seconds"] < 1, (step, told)
+            # A source that is quiet is quiet for as long as it is: this is what its alert asks for.
+            quiet = seen.value("neural_agent_time_seconds") - seen.value("neural_source_last_event_timestamp_seconds", source="in")
+            assert abs(quiet - (time.monotonic() - sent)) < 3, (step, quiet)
+            loaded = seen.value("neural_agent_time_seconds") - seen.value("neural_agent_config_loaded_timestamp_seconds")
+            assert 0 < loaded < time.monotonic() - sent + 60, (step, loaded)
             # What is read by people says what the clock says.
             assert abs(of(seen, "last_sample_timestamp_seconds") - wall.now()) < 1.5, (step, wall.now())
             assert seen.value("neural_llm_day_tokens") == 250, step
