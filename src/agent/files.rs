@@ -24,3 +24,22 @@ pub fn files(config: &Config) -> Vec<File> {
     let Catalogue { pages, settings } = catalogue(config);
     render::render(&pages, &settings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grafana_reads_itself_lies_in_the_folder_of_a_push() {
+        let files = files(&Config::default());
+        let provider =
+            files.iter().find(|file| file.path == "provisioning/grafana/dashboards/neural-exporter.yml");
+        let provider: serde_yaml::Value = serde_yaml::from_str(&provider.unwrap().text).unwrap();
+        let pushed: crate::provision::Grafana = serde_yaml::from_str("url: http://grafana").unwrap();
+        let folder = &provider["providers"][0];
+        assert_eq!(
+            (&folder["folderUid"], &folder["folder"]),
+            (&pushed.folder_uid.into(), &pushed.folder.into())
+        );
+    }
+}

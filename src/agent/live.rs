@@ -364,7 +364,12 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
     for (index, target) in targets.iter().enumerate() {
         let path = format!("provision.targets[{index}].{}", target.kind());
         let trouble = report.troubles.iter().find(|trouble| trouble.target == target.name());
-        let (verdict, message) = match trouble {
+        let ours = |of: &&provision::Outcome| {
+            of.target == target.name() && of.step.why.as_deref() == Some(provision::UNREAD)
+        };
+        let unread = report.outcomes.iter().any(|of| ours(&of));
+        let remark = report.remarks.iter().find(|remark| unread && remark.target == target.name());
+        let (verdict, message) = match trouble.or(remark) {
             None => (Verdict::Ok, "answers, and may be read".to_owned()),
             Some(trouble) => (Verdict::Failed, trouble.why.clone()),
         };

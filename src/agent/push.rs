@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::files::files;
 use crate::config::Config;
 use crate::metrics::{Own, PushedObjects};
-use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, line, run};
+use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, by_chance, line, run};
 use crate::quote::quote;
 use crate::source::aside::apart;
 use crate::source::now;
@@ -18,6 +18,8 @@ use crate::source::now;
 const PAUSE: Duration = Duration::from_secs(15);
 /// How long a push that is broken off may take to end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the first push waits at most, by chance: agents of a room that start at once do not push at once.
+const SPREAD: Duration = Duration::from_secs(10);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(900);
 
@@ -90,6 +92,7 @@ async fn push(config: &Config, own: &Own) {
             _ => tracing::info!("{}", quote(text)),
         }
     };
+    tokio::time::sleep(by_chance(SPREAD)).await;
     let mut pause = PAUSE;
     loop {
         let report = run(&settings.targets, &bundle, &what, &mut tell).await;

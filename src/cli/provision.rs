@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// Remove what is ours and no longer generated.
     #[arg(long)]
     prune: bool,
-    /// Write over what somebody else made or edited.
+    /// Write over what is not ours and what was edited.
     #[arg(long)]
     force: bool,
     /// The form of the report.

@@ -1,6 +1,6 @@
 //! An Alertmanager whose configuration can be written: check, file, reload, and a look at what it runs.
 //!
-//! The file has one owner. One that somebody else wrote is not touched unless that is forced, and then kept beside it
+//! The file has one owner. One that is not ours is not touched unless that is forced, and then kept beside it
 //! for when ours goes; its secrets are not shown.
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_yaml::Value as Yaml;
 
-use super::client::{Answer, Ask, Client};
+use super::client::{Ask, Client};
 use super::files::{self, Staged, Verdict, check};
 use super::mark::{sign, unsign};
 use super::plan::{Action, Found, Kind, Step, Wanted};
@@ -139,7 +139,7 @@ impl Place {
         Err(format!("{why}\n{after}").into())
     }
 
-    /// Keeps what somebody else wrote, if that is what stands there.
+    /// Keeps what stands there, if that is not ours.
     fn keep(&self, new: &str) -> Result<Option<PathBuf>, String> {
         let there = files::read(&self.file)?.unwrap_or_default();
         let (content, mark) = unsign(&there);
@@ -170,7 +170,7 @@ impl Place {
     }
 
     async fn reload(&self) -> Result<(), String> {
-        self.client.send(Ask::post("/-/reload")).await.and_then(Answer::good).map(drop)
+        Ok(self.client.ask(Ask::post("/-/reload")).await.map(drop)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a server answered, and what it says is wrong, in whichever shape. What to do about it is one more line.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,9 +10,63 @@ const SECRET: &str = "***";
 /// Characters of a server's words that are passed on.
 const WORDS: usize = 600;
 
+/// What SQLite says, which Grafana keeps its objects in by default, when another request holds it.
+const LOCKED: &[&str] = &["database is locked", "database table is locked", "sqlite_busy"];
+/// What Grafana says in place of it where it does not pass the reason on.
+const OPAQUE: &[&str] = &["Failed to ", "Folder API error", "Internal ", "An unexpected error", "failed to "];
+/// What an answer has of what two writers did at once, whatever its status is.
+const CLASHES: &[&str] =
+    &["unique", "already exist", "already been", "could not find alert rule", "conflict"];
+
+/// Why a request did not do what it should.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    why: String,
+    /// The status of the answer; nothing if there is none.
+    status: Option<u16>,
+    clash: bool,
+}
+
+impl Failure {
+    /// Whether another writer may have been faster, so that the object should be read again.
+    pub(super) fn clashes(&self) -> bool {
+        self.clash
+    }
+
+    /// The status of the answer, if there is one.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// The same, told otherwise.
+    pub(super) fn told(self, told: impl FnOnce(String) -> String) -> Self {
+        Self { why: told(self.why), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self { why, status: None, clash: false }
+    }
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        failure.why
+    }
+}
+
 /// What a server answered.
 #[derive(Debug)]
 pub(super) struct Answer {
+    /// Where it was asked, as it may be printed.
+    pub(super) url: String,
     /// The status code.
     pub(super) status: u16,
     /// The body, bounded.
@@ -22,15 +77,47 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Itself, if its status says success.
-    pub(super) fn good(self) -> Result<Self, String> {
-        if (200..300).contains(&self.status) { Ok(self) } else { Err(self.told()) }
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(super) fn good(self) -> Result<Self, Failure> {
+        if (200..300).contains(&self.status) { Ok(self) } else { Err(self.failure()) }
+    }
+
+    /// What is wrong, if something is.
+    pub(super) fn failure(&self) -> Failure {
+        let words = self.words();
+        let clash = matches!(self.status, 409 | 412)
+            || (matches!(self.status, 400 | 500) && CLASHES.iter().any(|clash| words.contains(clash)));
+        Failure { why: self.told(), status: Some(self.status), clash }
+    }
+
+    /// Whether the same request may succeed in a moment.
+    pub(super) fn busy(&self) -> bool {
+        match self.status {
+            429 | 502..=504 => true,
+            500 => {
+                let words = self.words();
+                let (small, clash) =
+                    (words.to_ascii_lowercase(), CLASHES.iter().any(|of| words.contains(of)));
+                LOCKED.iter().any(|locked| small.contains(locked))
+                    || (!clash && OPAQUE.iter().any(|opaque| words.starts_with(opaque)))
+            }
+            _ => false,
+        }
     }
 
     /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is something else: where it came from, and what it is.
     pub(super) fn json(&self) -> Result<Value, String> {
         serde_json::from_slice(&self.body).map_err(|_| {
-            let words = self.words();
-            format!("the answer is not JSON but \"{words}\"; see whether the url is right, with its sub-path")
+            let (url, words) = (&self.url, self.words());
+            let is = if words.is_empty() { "empty".to_owned() } else { format!("not JSON but \"{words}\"") };
+            format!(
+                "the answer of {url} is {is}\n  hint: see whether the url is right, with its port and its sub-path"
+            )
         })
     }
 
@@ -47,7 +134,7 @@ impl Answer {
             300..=399 => "\n  hint: it redirects; set url to where it leads, with https or the sub-path",
             401 => "\n  hint: set access.token_file or access.basic; see whether the token has expired",
             403 => "\n  hint: the account lacks a permission",
-            412 | 409 => "\n  hint: somebody else changed it meanwhile; run it again",
+            412 | 409 => "\n  hint: another writer changed it meanwhile; run it again",
             429 => "\n  hint: it is asked too often; try again later",
             502..=504 => "\n  hint: it is overloaded or behind a proxy that does not reach it",
             _ => "",
@@ -79,9 +166,56 @@ impl Answer {
 mod tests {
     use super::*;
 
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { url: "http://lab/api".to_owned(), status, body: body.into(), secrets: [].into() }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_json_is_shown_with_its_address() {
+        let why = answer(200, "<html><body>Sign in</body></html>").json().unwrap_err();
+        assert!(
+            why.starts_with("the answer of http://lab/api is not JSON but \"a page of HTML\"\n"),
+            "{why}"
+        );
+        let why = answer(200, "").json().unwrap_err();
+        assert!(why.starts_with("the answer of http://lab/api is empty\n"), "{why}");
+        assert!(answer(200, "{}").json().is_ok());
+    }
+
+    #[test]
+    fn what_a_moment_mends_is_told_from_what_it_does_not() {
+        for (status, body, busy, clash) in [
+            (500, "{\"message\":\"failed to update alert rules: database is locked\"}", true, false),
+            (500, "{\"message\":\"database table is locked: alert_rule\"}", true, false),
+            (500, "{\"message\":\"Failed to save dashboard\"}", true, false),
+            (
+                500,
+                "{\"message\":\"failed to update rule with UID a because could not find alert rule\"}",
+                false,
+                true,
+            ),
+            (
+                500,
+                "{\"message\":\"a conflicting alert rule is found: rule title should be unique\"}",
+                false,
+                true,
+            ),
+            (500, "{\"message\":\"invalid alert rule\"}", false, false),
+            (400, "{\"message\":\"Failed to parse\"}", false, false),
+            (400, "{\"message\":\"a mute timing with this name already exists\"}", false, true),
+            (409, "", false, true),
+            (412, "{\"status\":\"version-mismatch\"}", false, true),
+            (503, "", true, false),
+            (403, "{\"message\":\"Access denied\"}", false, false),
+        ] {
+            let answer = answer(status, body);
+            assert_eq!((answer.busy(), answer.failure().clashes()), (busy, clash), "{status} {body}");
+        }
+    }
+
     #[test]
     fn every_shape_of_an_error_is_understood() {
-        let words = |body: &str| Answer { status: 400, body: body.into(), secrets: [].into() }.words();
+        let words = |body: &str| answer(400, body).words();
         assert_eq!(words("{\"message\":\"no\",\"status\":\"x\"}"), "no");
         assert_eq!(
             words("{\"title\":\"Access denied\",\"message\":\"need a:b\"}"),
@@ -98,7 +232,7 @@ mod tests {
     fn a_secret_that_is_repeated_is_not_told() {
         let secrets: Arc<[String]> = ["glsa_abc".to_owned()].into();
         for body in ["{\"message\":\"no glsa_abc\"}", "no glsa_abc", "{\"key\":\"glsa_abc\"}"] {
-            let answer = Answer { status: 401, body: body.into(), secrets: secrets.clone() };
+            let answer = Answer { secrets: secrets.clone(), ..answer(401, body) };
             let told = answer.told() + &answer.json().err().unwrap_or_default();
             assert!(told.contains("***") && !told.contains("glsa_abc"), "{told}");
         }

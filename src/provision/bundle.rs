@@ -13,7 +13,7 @@ const LOG_RULES: &str = "alert-rules/loki/";
 /// The configuration of an Alertmanager.
 const ALERTMANAGER: &str = "provisioning/alertmanager/";
 
-/// Where Grafana's own alerting is told what it cannot find in rules.
+/// What Grafana's own alerting cannot find in rules.
 const ALERTING: &str = "provisioning/grafana/alerting/";
 
 /// Everything that can be pushed.
@@ -27,7 +27,7 @@ pub struct Bundle {
     pub log_rules: Vec<RuleFile>,
     /// The text of the Alertmanager's configuration, if there is one.
     pub alertmanager: Option<String>,
-    /// Hours in which somebody wants to hear nothing, each with its `name`, as Grafana's API takes them.
+    /// Quiet hours, each with its `name`, as Grafana's API takes them.
     pub mute_timings: Vec<Value>,
     /// The files themselves.
     pub files: Vec<File>,
@@ -104,6 +104,11 @@ impl Bundle {
         bundle.files = files;
         if wrong.is_empty() { Ok(bundle) } else { Err(wrong) }
     }
+}
+
+/// The name of a file of rules for Prometheus, if that is what a path leads to.
+pub(super) fn rules_of(path: &str) -> Option<&str> {
+    direct(path, RULES)
 }
 
 /// The name of a YAML file that lies in a folder itself.

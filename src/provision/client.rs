@@ -1,9 +1,10 @@
 //! Requests to one server: where it is, who asks, and how often. What the paths mean is for the targets.
 //!
-//! Waits and asks again where that may help (429, 502, 503, 504, no connection), and nowhere else. Follows no
-//! redirect, because a write that is redirected becomes a read. Tokens and passwords are read from their files
+//! Waits and asks again where that may help (429, 502, 503, 504, a database that is locked, no connection), a bounded
+//! number of times, and nowhere else. Follows no redirect, because a write that is redirected becomes a read. Tokens and passwords are read from their files
 //! when a run begins, and appear in no message, not even if the server repeats them.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,26 +16,31 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, Proxy, Response, Url};
 use serde_json::Value;
 
-pub(super) use super::answer::Answer;
+pub(super) use super::answer::{Answer, Failure};
 use super::settings::Access;
 use crate::document::without_mark;
 use crate::quote::quote;
 use crate::secret::{Link, base64};
+use crate::sys::file;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How often a request is sent at most.
-const TRIES: u32 = 5;
+const TRIES: u32 = 10;
 /// The first pause between two tries; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two tries of ours. A Grafana that evaluates holds its SQLite for up to 20 s on a busy machine.
+const LONGEST: Duration = Duration::from_secs(8);
 /// The longest pause, whatever a server asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Bytes of an answer.
 const BODY: usize = 64 << 20;
 /// Bytes of a file with a secret.
 const SECRET: u64 = 64 * 1024;
+/// Bytes of a file with certificates.
+const CERTIFICATES: u64 = 4 << 20;
 
 /// A server that can be asked.
 #[derive(Debug)]
@@ -137,12 +143,13 @@ impl Client {
                 None
             }
         };
-        if let Some(file) = &access.ca_file {
-            let pem = std::fs::read(file).map_err(|why| format!("cannot read {}: {why}", file.display()))?;
+        if let Some(path) = &access.ca_file {
+            let pem = file::read(path, CERTIFICATES)
+                .map_err(|why| format!("cannot read certificates from {}: {why}", path.display()))?;
             let certificates = Certificate::from_pem_bundle(&pem)
                 .ok()
                 .filter(|all| !all.is_empty())
-                .ok_or_else(|| format!("cannot find a certificate in {}; it must be PEM", file.display()))?;
+                .ok_or_else(|| format!("cannot find a certificate in {}; it must be PEM", path.display()))?;
             http = http.tls_certs_only(certificates);
         } else if parsed.scheme() == "http" {
             // Without TLS the certificates of the system need not even exist.
@@ -211,30 +218,28 @@ impl Client {
     ///
     /// # Errors
     /// No answer.
-    pub(super) async fn send(&self, ask: Ask<'_>) -> Result<Answer, String> {
+    pub(super) async fn send(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
         let mut pause = PAUSE;
         for left in (0..TRIES).rev() {
             let (wait, why) = match self.once(&ask).await {
-                Ok(answer) if left > 0 && matches!(answer.status, 429 | 502..=504) => {
-                    (answer.1, answer.told())
-                }
+                Ok(answer) if left > 0 && answer.busy() => (answer.1, answer.told()),
                 Ok(answer) => return Ok(answer.0),
                 Err(Broken(why, Hope::Again)) if left > 0 => (None, why),
-                Err(Broken(why, _)) => return Err(why),
+                Err(Broken(why, _)) => return Err(why.into()),
             };
-            let wait = wait.unwrap_or(pause).min(LONGEST_PAUSE);
+            let wait = wait.unwrap_or_else(|| spread(pause)).min(LONGEST_PAUSE);
             tracing::debug!("{} {}: {}; again in {wait:?}", ask.method, ask.path, quote(&why));
             tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(LONGEST);
         }
-        Err("no answer".to_owned())
+        Err("no answer".to_owned().into())
     }
 
     /// The answer, if its status says success.
     ///
     /// # Errors
     /// No answer, or one that says what is wrong.
-    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Answer, String> {
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
         self.send(ask).await?.good()
     }
 
@@ -273,8 +278,20 @@ impl Client {
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = body(response).await.map_err(|why| Broken(why, Hope::Little))?;
-        Ok(Tried(Answer { status, body, secrets: self.secrets.clone() }, after.map(Duration::from_secs)))
+        let (url, secrets) = (format!("{}{}", self.root, ask.path), self.secrets.clone());
+        Ok(Tried(Answer { url, status, body, secrets }, after.map(Duration::from_secs)))
     }
+}
+
+/// A pause shortened by chance, so that the agents of a room do not all try at once.
+pub(super) fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + 0.5 * chance())
+}
+
+/// A number from 0 to 1. The standard library draws the keys of its tables at random.
+pub(super) fn chance() -> f64 {
+    let drawn = RandomState::new().build_hasher().finish();
+    (drawn >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// An answer, and how long the server wants to be left alone.
@@ -296,7 +313,7 @@ enum Hope {
     Again,
     /// Not for this request.
     Little,
-    /// Not before somebody changes something.
+    /// Not before something is changed by hand.
     None,
 }
 
@@ -362,18 +379,12 @@ fn authorization(access: &Access, secrets: &mut Vec<String>) -> Result<Option<He
 }
 
 /// The text of a file, without white space around it.
-fn secret(file: &Path) -> Result<String, String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(file)
-        .and_then(|file| file.take(SECRET + 1).read_to_string(&mut text))
-        .map_err(|why| format!("cannot read the secret in {}: {why}", file.display()))?;
-    if text.len() as u64 > SECRET {
-        return Err(format!("the secret in {} has more than {SECRET} bytes", file.display()));
-    }
+fn secret(path: &Path) -> Result<String, String> {
+    let text = file::text(path, SECRET)
+        .map_err(|why| format!("cannot read the secret in {}: {why}", path.display()))?;
     let text = without_mark(&text).trim();
     if text.is_empty() {
-        Err(format!("the secret in {} is empty", file.display()))
+        Err(format!("the secret in {} is empty", path.display()))
     } else {
         Ok(text.to_owned())
     }
@@ -464,6 +475,33 @@ mod tests {
         assert!(why.contains("401: *** {\"a\":\"***\"} *** Basic ***\n"), "{why}");
     }
 
+    #[test]
+    fn what_is_no_file_holds_nobody() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let password = crate::secret::Basic { user: "me".to_owned(), password_file: pipe.clone() };
+        let of = || Access::default();
+        for access in [
+            Access { token_file: Some(pipe.clone()), ..of() },
+            Access { basic: Some(password), ..of() },
+            Access { ca_file: Some(pipe.clone()), ..of() },
+            Access { proxy_file: Some(pipe.clone()), ..of() },
+        ] {
+            let why = Client::open(&"https://lab".into(), &access).unwrap_err();
+            assert!(why.contains("pipe") && why.contains("it is not a file"), "{why}");
+        }
+        let long = folder.path().join("long");
+        std::fs::write(&long, vec![b'a'; 5 << 20]).unwrap();
+        for access in
+            [Access { token_file: Some(long.clone()), ..of() }, Access { ca_file: Some(long), ..of() }]
+        {
+            let why = Client::open(&"https://lab".into(), &access).unwrap_err();
+            assert!(why.contains("it has more than"), "{why}");
+        }
+    }
+
     #[tokio::test]
     async fn a_proxy_that_is_not_there_is_named() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -475,6 +513,15 @@ mod tests {
         let Err(Broken(why, Hope::Again)) = client.once(&Ask::get("/")).await else { panic!("no answer") };
         assert!(why.contains(&format!("through the proxy {gone} of access.proxy")), "{why}");
         assert!(!why.contains("very-secret"), "{why}");
+    }
+
+    #[test]
+    fn pauses_differ_and_stay_within_bounds() {
+        let pauses: Vec<Duration> = (0..20).map(|_| spread(PAUSE)).collect();
+        assert!(pauses.iter().all(|pause| (PAUSE / 2..=PAUSE).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+        let starts: Vec<Duration> = (0..20).map(|_| crate::provision::by_chance(PAUSE)).collect();
+        assert!(starts.iter().all(|start| *start <= PAUSE) && starts.iter().any(|start| *start != starts[0]));
     }
 
     #[test]

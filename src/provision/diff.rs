@@ -1,15 +1,17 @@
-//! What changes between two texts, by lines, for a person to read. Secrets do not appear in it.
+//! What changes between two texts, by lines, for a person to read; between two dashboards, by panels. Secrets do not
+//! appear in it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use serde_json::Value as Json;
 use serde_yaml::Value;
+use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use crate::secret::told;
 
 /// Lines that are shown around a change.
 const AROUND: usize = 2;
-/// Cells of the table of common lines; larger texts are told as replaced.
-const CELLS: usize = 4_000_000;
 /// Lines that a diff has at most.
 const LINES: usize = 200;
 
@@ -43,58 +45,130 @@ pub fn diff(old: &str, new: &str) -> String {
     text
 }
 
-/// Every line of both, each with `-`, `+` or a blank, by the longest common subsequence.
+/// Every line of both, each with `-`, `+` or a blank.
 fn edits<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
-    let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let (old_rest, new_rest) = (old.get(head..).unwrap_or_default(), new.get(head..).unwrap_or_default());
-    let tail = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (a, kept) = old_rest.split_at(old_rest.len() - tail);
-    let b = new_rest.split_at(new_rest.len() - tail).0;
-    let mut lines: Vec<(char, &str)> = old.iter().take(head).map(|line| (' ', *line)).collect();
-    if a.len().saturating_mul(b.len()) > CELLS {
-        lines.extend(a.iter().map(|line| ('-', *line)));
-        lines.extend(b.iter().map(|line| ('+', *line)));
-    } else {
-        middle(a, b, &mut lines);
+    let mut lines = Vec::new();
+    let mut add = |sign: char, of: &[&'a str], from: usize, count: usize| {
+        lines.extend(of.iter().skip(from).take(count).map(|line| (sign, *line)));
+    };
+    for op in capture_diff_slices(Algorithm::Myers, old, new) {
+        match op {
+            DiffOp::Equal { old_index, len, .. } => add(' ', old, old_index, len),
+            DiffOp::Delete { old_index, old_len, .. } => add('-', old, old_index, old_len),
+            DiffOp::Insert { new_index, new_len, .. } => add('+', new, new_index, new_len),
+            DiffOp::Replace { old_index, old_len, new_index, new_len } => {
+                add('-', old, old_index, old_len);
+                add('+', new, new_index, new_len);
+            }
+        }
     }
-    lines.extend(kept.iter().map(|line| (' ', *line)));
     lines
 }
 
-fn middle<'a>(a: &[&'a str], b: &[&'a str], lines: &mut Vec<(char, &'a str)>) {
-    // common[i][j]: lines that a[i..] and b[j..] have in common.
-    let width = b.len() + 1;
-    let mut common = vec![0_u32; (a.len() + 1) * width];
-    let at = |common: &[u32], i: usize, j: usize| common.get(i * width + j).copied().unwrap_or_default();
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            let longest = if a.get(i) == b.get(j) {
-                at(&common, i + 1, j + 1) + 1
-            } else {
-                at(&common, i + 1, j).max(at(&common, i, j + 1))
-            };
-            if let Some(cell) = common.get_mut(i * width + j) {
-                *cell = longest;
-            }
+/// What changes between two dashboards, by panel: each panel that changes is named, with the changed parts of it.
+#[must_use]
+pub(super) fn boards(old: &str, new: &str) -> String {
+    let (Some(was), Some(is)) = (Board::read(old), Board::read(new)) else { return diff(old, new) };
+    let mut parts = Vec::new();
+    let about = diff(&was.about, &is.about);
+    if !about.is_empty() {
+        parts.push(about);
+    }
+    let (names, others) = (is.names(), was.names());
+    for (name, panel) in names.iter().zip(&is.panels) {
+        match others.iter().position(|other| other == name).and_then(|place| was.panels.get(place)) {
+            None => parts.push(format!("+ {name}\n")),
+            Some(old) if old != panel => parts.push(changes(name, old, panel)),
+            Some(_) => {}
         }
     }
-    let (mut i, mut j) = (0, 0);
-    loop {
-        match (a.get(i), b.get(j)) {
-            (Some(x), Some(y)) if x == y => {
-                lines.push((' ', x));
-                (i, j) = (i + 1, j + 1);
-            }
-            (Some(x), y) if y.is_none() || at(&common, i + 1, j) >= at(&common, i, j + 1) => {
-                lines.push(('-', x));
-                i += 1;
-            }
-            (_, Some(y)) => {
-                lines.push(('+', y));
-                j += 1;
-            }
-            _ => return,
+    parts.extend(others.iter().filter(|name| !names.contains(name)).map(|name| format!("- {name}\n")));
+    if parts.is_empty() && old != new {
+        parts.push("the order of the panels\n".to_owned());
+    }
+    let text = parts.concat();
+    let mut lines: Vec<&str> = text.lines().take(LINES + 1).collect();
+    if lines.len() > LINES {
+        lines.truncate(LINES);
+        lines.push("… and more");
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// `panel "GPUs awake": fieldConfig.defaults.thresholds`, and the lines of each part that changes.
+fn changes(name: &str, old: &Json, new: &Json) -> String {
+    let mut paths = Vec::new();
+    differing(old, new, &mut Vec::new(), &mut paths);
+    let mut text = String::new();
+    for path in paths {
+        let at = |panel: &Json| {
+            let there = path.iter().try_fold(panel, |value, key| value.get(key));
+            there.map(|there| serde_json::to_string_pretty(there).unwrap_or_default()).unwrap_or_default()
+        };
+        let lines = diff(&at(old), &at(new));
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{name}: {}\n{lines}", path.join("."));
+    }
+    text
+}
+
+/// Where two values differ: the paths of mappings to what is in only one of them, or is no mapping in both.
+fn differing(old: &Json, new: &Json, at: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
+    let (Json::Object(was), Json::Object(is)) = (old, new) else {
+        paths.extend((old != new).then(|| at.clone()));
+        return;
+    };
+    let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    for key in keys {
+        at.push(key.clone());
+        match (was.get(key), is.get(key)) {
+            (Some(old), Some(new)) => differing(old, new, at, paths),
+            _ => paths.push(at.clone()),
         }
+        at.pop();
+    }
+}
+
+/// A dashboard, taken apart.
+struct Board {
+    /// Everything but the panels.
+    about: String,
+    /// Every panel, those of closed rows as well.
+    panels: Vec<Json>,
+}
+
+impl Board {
+    /// Takes the text of a dashboard apart: a line with its folder, and its model.
+    fn read(text: &str) -> Option<Self> {
+        let (folder, model) = text.split_once('\n')?;
+        let mut model: Json = serde_json::from_str(model).ok()?;
+        let mut panels = Vec::new();
+        for mut panel in model.as_object_mut()?.remove("panels")?.as_array()?.iter().cloned() {
+            let inner = panel.as_object_mut().and_then(|panel| panel.remove("panels"));
+            panels.push(panel);
+            panels.extend(inner.and_then(|inner| inner.as_array().cloned()).unwrap_or_default());
+        }
+        let about = format!("{folder}\n{}\n", serde_json::to_string_pretty(&model).ok()?);
+        Some(Self { about, panels })
+    }
+
+    /// What each panel is called; by its number as well where another one has the same title.
+    fn names(&self) -> Vec<String> {
+        let word = |panel: &Json, key: &str| match panel.get(key) {
+            Some(Json::String(word)) => word.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        };
+        let name = |panel: &Json| {
+            let what = if word(panel, "type") == "row" { "row" } else { "panel" };
+            format!("{what} \"{}\"", word(panel, "title"))
+        };
+        let names: Vec<String> = self.panels.iter().map(name).collect();
+        let twice = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+        let whole = |(name, panel): (&String, &Json)| {
+            if twice(name) { format!("{name} ({})", word(panel, "id")) } else { name.clone() }
+        };
+        names.iter().zip(&self.panels).map(whole).collect()
     }
 }
 
@@ -164,6 +238,52 @@ mod tests {
         let text = diff(&old, &new);
         assert_eq!(text.lines().count(), LINES + 1);
         assert!(text.ends_with("… and more\n"));
+    }
+
+    #[test]
+    fn two_changes_far_from_each_other_stay_two() {
+        let old: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+        let new = old.replace("line 1\n", "first\n").replace("line 4998\n", "last\n");
+        let told = diff(&old, &new);
+        assert_eq!(told.lines().filter(|line| line.starts_with(['-', '+'])).count(), 4, "{told}");
+        assert!(told.lines().count() < 20);
+    }
+
+    fn board(title: &str, panels: &str) -> String {
+        let model: Json =
+            serde_json::from_str(&format!("{{\"title\": \"{title}\", \"panels\": [{panels}]}}")).unwrap();
+        format!("folder: f\n{}\n", serde_json::to_string_pretty(&model).unwrap())
+    }
+
+    #[test]
+    fn dashboards_are_compared_by_panels() {
+        let awake = |limit: u32| {
+            format!(
+                "{{\"id\": 1, \"title\": \"GPUs awake\", \"fieldConfig\": {{\"defaults\": {{\"max\": 1, \"thresholds\": [{limit}]}}}}}}"
+            )
+        };
+        let more = "{\"id\": 2, \"title\": \"Memory\"}";
+        let row = "{\"id\": 3, \"type\": \"row\", \"title\": \"More\", \"panels\": [{\"id\": 4, \"title\": \"Heat\"}]}";
+        let old = board("A", &format!("{}, {more}, {row}", awake(1)));
+        let new = board("B", &format!("{more}, {}, {}", awake(2), row.replace("Heat", "Cold")));
+        assert_eq!(
+            boards(&old, &new),
+            "  folder: f\n  {\n-   \"title\": \"A\"\n+   \"title\": \"B\"\n  }\n\
+             panel \"GPUs awake\": fieldConfig.defaults.thresholds\n  [\n-   1\n+   2\n  ]\n\
+             + panel \"Cold\"\n- panel \"Heat\"\n"
+        );
+        assert_eq!(boards(&old, &old), "");
+        let two = board("A", &format!("{more}, {}", awake(1)));
+        assert_eq!(boards(&two, &board("A", &format!("{}, {more}", awake(1)))), "the order of the panels\n");
+        assert_eq!(boards("folder: f\nno JSON\n", &two), diff("folder: f\nno JSON\n", &two));
+    }
+
+    #[test]
+    fn panels_of_one_title_are_told_apart() {
+        let two = |limit: u32| {
+            format!("{{\"id\": 1, \"title\": \"A\"}}, {{\"id\": 2, \"title\": \"A\", \"max\": {limit}}}")
+        };
+        assert_eq!(boards(&board("T", &two(1)), &board("T", &two(2))), "panel \"A\" (2): max\n- 1\n+ 2\n");
     }
 
     #[test]

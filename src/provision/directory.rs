@@ -70,7 +70,7 @@ impl Place {
             Staged::write(&list, &text).and_then(|staged| staged.commit()).map(drop)
         };
         if let Err(why) = kept {
-            tracing::error!("{why}; the next run will take these files for somebody else's");
+            tracing::error!("{why}; the next run will not know these files for ours");
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::file;
+use crate::{file, sys};
 
 /// How long a checking program may take.
 const CHECK: Duration = Duration::from_secs(60);
@@ -20,14 +20,10 @@ const LONGEST: u64 = 16 << 20;
 /// # Errors
 /// It is there and cannot be read.
 pub(super) fn read(path: &Path) -> Result<Option<String>, String> {
-    let told = |why: io::Error| format!("cannot read {}: {why}", path.display());
-    match std::fs::metadata(path) {
+    match sys::file::text(path, LONGEST) {
+        Ok(text) => Ok(Some(text)),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(told(why)),
-        Ok(about) if about.len() > LONGEST => {
-            Err(format!("{} is longer than {LONGEST} bytes", path.display()))
-        }
-        Ok(_) => std::fs::read_to_string(path).map(Some).map_err(told),
+        Err(why) => Err(format!("cannot read {}: {why}", path.display())),
     }
 }
 
@@ -89,7 +85,7 @@ pub(super) fn remove(path: &Path) -> Result<(), String> {
     file::remove(path).map_err(|why| format!("cannot remove {}: {why}", path.display()))
 }
 
-/// Where what somebody else wrote is kept.
+/// Where what stood in a file before ours is kept.
 fn kept(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{name}.before-neural"))

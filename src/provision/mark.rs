@@ -1,11 +1,14 @@
 //! How an object says that it is ours, what it was when we wrote it, and which deployment did: two hashes, of its
-//! content and of `alerts.job`, kept in the object.
+//! content and of `alerts.job`, kept in the object. A third one is of the content less what older servers drop.
 //!
 //! A dashboard has it in a tag, a data source in its `jsonData`, a rule of Grafana in an annotation, a ruler's
 //! namespace in a group of its own, a file in its first line. It guards against accidents, not against malice.
 
 /// What every mark begins with, and what finds our dashboards.
 pub(super) const OURS: &str = "neural-exporter";
+
+/// What stands for the hash of a content that is not complete.
+const UNFINISHED: &str = "unfinished";
 
 /// FNV-1a of 64 bits: stable over versions and machines.
 #[must_use]
@@ -33,7 +36,28 @@ pub(super) fn content(mark: &str) -> &str {
 
 /// Whether another deployment made a mark. One without a deployment, as they were before, may be anybody's.
 pub(super) fn foreign(mark: &str, owner: &str) -> bool {
-    mark.split_once('-').is_some_and(|(_, made)| made != short(owner))
+    mark.split('-').nth(1).is_some_and(|made| made != short(owner))
+}
+
+/// A mark that also knows the content less what an older server drops.
+pub(super) fn with_core(mark: &str, core: &str) -> String {
+    format!("{mark}-{}", hash(core))
+}
+
+/// The hash of the content less what an older server drops, if the mark has it.
+pub(super) fn core(mark: &str) -> Option<&str> {
+    mark.split('-').nth(2)
+}
+
+/// The mark of an object that is being made in several requests. It is of no content, so that whoever finds it goes on.
+pub(super) fn unfinished(mark: &str) -> String {
+    let owner = mark.split('-').nth(1).unwrap_or_default();
+    format!("{UNFINISHED}-{owner}")
+}
+
+/// Whether a mark is of an object that was not finished.
+pub(super) fn is_unfinished(mark: &str) -> bool {
+    content(mark) == UNFINISHED
 }
 
 /// A file's text under a line with its mark.
@@ -77,6 +101,12 @@ mod tests {
         assert_eq!(content(&made), hash("text"));
         assert!(!foreign(&made, "neural") && foreign(&made, "rig2"));
         assert!(!foreign(&hash("text"), "rig2"), "nobody's in particular");
+        let kept = with_core(&made, "less");
+        assert!(!foreign(&kept, "neural") && foreign(&kept, "rig2") && content(&kept) == hash("text"));
+        assert_eq!((core(&kept), core(&made)), (Some(&*hash("less")), None));
+        let begun = unfinished(&made);
+        assert!(is_unfinished(&begun) && !is_unfinished(&made) && !foreign(&begun, "neural"));
+        assert!(foreign(&begun, "rig2"), "it knows its deployment");
         assert!(OURS.len() + 1 + made.len() <= 50, "a tag of Grafana");
     }
 

@@ -9,6 +9,7 @@ mod bundle;
 mod client;
 mod diff;
 mod directory;
+mod evaluator;
 mod files;
 mod grafana;
 mod mark;
@@ -24,7 +25,7 @@ use std::time::Duration;
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
 pub use mark::{hash, sign, unsign};
-pub use plan::{Action, Found, How, Kind, Step, Wanted, plan};
+pub use plan::{Action, Found, How, Kind, Step, Wanted, plan, strangers};
 pub use report::{Deed, Ending, Outcome, RESULTS, Report, Trouble, line};
 pub use settings::*;
 
@@ -43,6 +44,15 @@ pub struct Run {
     pub owner: String,
     /// How long a server may take until it is ready.
     pub wait: Duration,
+}
+
+/// Why an object is refused of a kind that the account may not read; what the server says is a remark.
+pub const UNREAD: &str = "these cannot be read; the reason is at the end";
+
+/// A moment within a time, by chance: agents that start at once do not push at once.
+#[must_use]
+pub fn by_chance(most: Duration) -> Duration {
+    most.mul_f64(client::chance())
 }
 
 /// Hears of each step as it is done.
@@ -100,9 +110,17 @@ impl Place {
         }
     }
 
-    async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+    /// The kinds of objects that could not be read, and why; what is of another kind goes on.
+    fn unread(&mut self) -> Vec<(Kind, String)> {
         match self {
-            Self::Grafana(of) => of.apply(steps, tell).await,
+            Self::Grafana(of) => std::mem::take(&mut of.unread),
+            _ => Vec::new(),
+        }
+    }
+
+    async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>) {
+        match self {
+            Self::Grafana(of) => of.apply(steps, run, tell).await,
             Self::Prometheus(of) => of.apply(steps, tell).await,
             Self::Ruler(of) => of.apply(steps, tell).await,
             Self::Alertmanager(of) => of.apply(steps, tell).await,
@@ -137,6 +155,11 @@ impl Teller<'_, '_> {
         self.push(Outcome { target: self.target.to_owned(), step, failure, note, written: false });
     }
 
+    /// What concerns more than one step, said once.
+    fn remark(&mut self, why: String) {
+        self.report.remark(self.target, why);
+    }
+
     /// A step that failed after it had written: what it wrote stands there.
     fn left(&mut self, step: Step, why: String) {
         let (target, failure) = (self.target.to_owned(), Some(why));
@@ -165,7 +188,14 @@ pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>)
         if !run.only.is_empty() && !run.only.iter().any(|only| only == name) {
             continue;
         }
-        if let Err(why) = one(target, bundle, run, &mut report, tell).await {
+        let share = evaluator::Share::of(targets);
+        for other in evaluator::others(target, targets) {
+            let why = format!(
+                "{other} evaluates the alert rules as well: each alert exists twice and notifies twice"
+            );
+            report.remark(name, why);
+        }
+        if let Err(why) = one(target, &share, bundle, run, &mut report, tell).await {
             report.troubles.push(Trouble { target: name.to_owned(), why });
         }
     }
@@ -174,6 +204,7 @@ pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>)
 
 async fn one(
     target: &Target,
+    share: &evaluator::Share,
     bundle: &Bundle,
     run: &Run,
     report: &mut Report,
@@ -181,21 +212,38 @@ async fn one(
 ) -> Result<(), String> {
     let mut place = Place::open(target)?;
     place.ready(run.wait).await?;
-    let all = place.wanted(bundle)?;
+    let all = place.wanted(&share.part(target, bundle))?;
     let found = place.read(&all).await?;
-    let (wanted, how) = match run.deed {
-        Deed::Destroy => (Vec::new(), How { prune: true, ..run.how }),
-        Deed::Plan | Deed::Apply => (all, run.how),
-    };
-    let steps = plan(&wanted, &found, how, &run.owner);
     let dry = report.deed == Deed::Plan;
     let mut teller = Teller { target: target.name(), report, tell };
+    let mut steps: Vec<Step> = Vec::new();
+    let mut kept = Kept { wanted: all, found };
+    for (kind, why) in place.unread() {
+        let refused = kept.refuse(&|want| (want.kind == kind).then(|| UNREAD.to_owned()));
+        if !refused.is_empty() || run.deed == Deed::Destroy {
+            teller.remark(why);
+        }
+        steps.extend(refused);
+    }
+    if run.deed == Deed::Destroy {
+        steps.extend(plan(&[], &kept.found, How { prune: true, ..run.how }, &run.owner));
+        steps.extend(strangers(&kept.found));
+    } else {
+        for remark in share.remarks(target, bundle) {
+            teller.remark(remark);
+        }
+        let orphans = share.orphans(target, bundle);
+        let orphan =
+            |want: &Wanted| orphans.get(&want.name).filter(|_| want.kind == Kind::RuleGroup).cloned();
+        steps.extend(kept.refuse(&orphan));
+        steps.extend(plan(&kept.wanted, &kept.found, run.how, &run.owner));
+    }
     if dry {
         for step in steps {
             teller.done(step, Ok(None));
         }
     } else if steps.iter().any(|step| step.action.writes()) {
-        place.apply(steps, &mut teller).await;
+        place.apply(steps, run, &mut teller).await;
     } else {
         for step in steps {
             teller.done(step, Ok(None));
@@ -203,4 +251,27 @@ async fn one(
     }
     report.writes += place.writes();
     Ok(())
+}
+
+/// What shall be there and what is there, less what is not touched.
+struct Kept {
+    wanted: Vec<Wanted>,
+    found: Vec<Found>,
+}
+
+impl Kept {
+    /// Takes out the objects that there is a reason against, and gives the steps that say so.
+    fn refuse(&mut self, against: &dyn Fn(&Wanted) -> Option<String>) -> Vec<Step> {
+        let (mut steps, mut kept) = (Vec::new(), Vec::new());
+        for want in std::mem::take(&mut self.wanted) {
+            let Some(why) = against(&want) else {
+                kept.push(want);
+                continue;
+            };
+            self.found.retain(|found| (found.kind, &found.name) != (want.kind, &want.name));
+            steps.push(Step::bare(want.kind, want.name, Action::Refuse, Some(why)));
+        }
+        self.wanted = kept;
+        steps
+    }
 }

@@ -104,7 +104,7 @@ pub enum Action {
     Unchanged,
     /// It is ours and no longer wanted, and stays.
     Leave,
-    /// It is somebody else's, or somebody edited it: it stays.
+    /// It cannot be done: it is not ours, it was edited, or it cannot be read.
     Refuse,
 }
 
@@ -152,10 +152,19 @@ pub struct Step {
     pub mark: String,
 }
 
+impl Step {
+    /// A step without a content: one that writes nothing, or removes.
+    #[must_use]
+    pub fn bare(kind: Kind, name: impl Into<String>, action: Action, why: Option<String>) -> Self {
+        let (name, none) = (name.into(), String::new);
+        Self { kind, name, action, why, diff: none(), text: none(), mark: none() }
+    }
+}
+
 /// How far a plan may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct How {
-    /// What somebody else made or edited may be written over, too.
+    /// What is not ours, and what was edited, may be written over, too.
     pub force: bool,
     /// What is ours and no longer wanted is removed.
     pub prune: bool,
@@ -217,15 +226,17 @@ fn judge(want: &Wanted, found: &Found, how: How, owner: &str) -> (Action, Option
             (Action::Refuse, Some(why))
         }
         (Some(_), _) => {
-            let why = "somebody edited it since it was written; --force writes over it";
+            let why = "it was edited since it was written; --force writes over it";
             (Action::Refuse, Some(why.to_owned()))
         }
         (None, _) if want.kind == Kind::Config => {
-            let why = "somebody else made it: put the parts of provisioning/alertmanager/fragment.yml into it by hand; \
+            let why = "it is not ours: put the parts of provisioning/alertmanager/fragment.yml into it by hand; \
                        --force replaces it, and keeps it beside ours until destroy puts it back";
             (Action::Refuse, Some(why.to_owned()))
         }
-        (None, _) => (Action::Refuse, Some("somebody else made it; --force takes it over".to_owned())),
+        (None, _) => {
+            (Action::Refuse, Some("it is not ours: it has no mark of ours; --force takes it over".to_owned()))
+        }
     }
 }
 
@@ -252,13 +263,23 @@ fn remove(found: &Found, how: How, owner: &str) -> Step {
         }
         None if !how.prune => (Action::Leave, Some("no longer generated; --prune removes it".to_owned())),
         None if found.edited && !how.force => {
-            let why = "somebody edited it since it was written; --force removes it";
+            let why = "it was edited since it was written; --force removes it";
             (Action::Refuse, Some(why.to_owned()))
         }
         None => (Action::Delete, None),
     };
-    let (kind, name) = (found.kind, found.name.clone());
-    Step { kind, name, action, why, diff: String::new(), text: String::new(), mark: String::new() }
+    Step::bare(found.kind, found.name.clone(), action, why)
+}
+
+/// What is there and was not made by us: a run that removes what is ours says that it leaves it.
+#[must_use]
+pub fn strangers(found: &[Found]) -> Vec<Step> {
+    let theirs = found.iter().filter(|found| found.mark.is_none());
+    let leave = |found: &Found| {
+        let why = found.locked.clone().unwrap_or_else(|| "it is not ours: it has no mark of ours".to_owned());
+        Step::bare(found.kind, found.name.clone(), Action::Leave, Some(why))
+    };
+    theirs.map(leave).collect()
 }
 
 /// The diff as it may be shown.
@@ -267,6 +288,7 @@ fn shown(kind: Kind, old: &str, new: &str) -> String {
         Kind::Config => diff(&if old.is_empty() { String::new() } else { conceal(old) }, &conceal(new)),
         // Contact points are secrets through and through.
         Kind::ContactPoint => String::new(),
+        Kind::Dashboard => super::diff::boards(old, new),
         _ => diff(old, new),
     }
 }
@@ -315,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_server_that_writes_defaults_in_makes_no_difference() {
-        // The mark is of what was written, and nobody edited it, whatever it looks like now.
+        // The mark is of what was written, and it was not edited, whatever it looks like now.
         let found = Found { edited: false, ..there("a", "x plus defaults", Some("x")) };
         assert_eq!(
             actions(&[want("a", "x")], &[found], How::default()),
@@ -332,10 +354,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_removed_that_somebody_edited() {
+    fn nothing_is_removed_that_was_edited() {
         let found = [there("a", "y", Some("x"))];
         assert_eq!(actions(&[], &found, PRUNE)[0].1, Action::Refuse);
         assert_eq!(actions(&[], &found, How { force: true, prune: true })[0].1, Action::Delete);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_listed_as_left() {
+        let locked = Found { locked: Some("from a file".to_owned()), ..there("locked", "z", None) };
+        let steps = strangers(&[there("ours", "x", Some("x")), there("theirs", "z", None), locked]);
+        let told: Vec<_> = steps.iter().map(|s| (&*s.name, s.action, s.why.as_deref().unwrap())).collect();
+        let why = "it is not ours: it has no mark of ours";
+        assert_eq!(told, [("theirs", Action::Leave, why), ("locked", Action::Leave, "from a file")]);
     }
 
     #[test]

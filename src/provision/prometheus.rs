@@ -34,6 +34,8 @@ pub(super) struct Place {
 
 /// What a server says of a group of a file.
 struct Loaded {
+    /// Seconds between two evaluations.
+    interval: f64,
     rules: usize,
     /// Rules that were not yet evaluated.
     unknown: usize,
@@ -126,6 +128,7 @@ impl Place {
                 format!("{}: {}", word("name"), word("lastError"))
             };
             let loaded = Loaded {
+                interval: group.get("interval").and_then(Value::as_f64).unwrap_or_default(),
                 rules: rules.len(),
                 unknown: rules.iter().filter(|rule| is(rule, "health", "unknown")).count(),
                 errors: rules.iter().filter(wrong).map(told).collect(),
@@ -156,12 +159,12 @@ impl Place {
             return;
         }
         let result = self.load(&written).await;
+        if let Ok(Some(remark)) = &result {
+            tell.remark(remark.clone());
+        }
         for (step, _, note) in written {
             match &result {
-                Ok(more) => {
-                    let notes: Vec<&str> = [note.as_deref(), more.as_deref()].into_iter().flatten().collect();
-                    tell.done(step, Ok((!notes.is_empty()).then(|| notes.join("\n"))));
-                }
+                Ok(_) => tell.done(step, Ok(note)),
                 Err(Unloaded { why, left }) if left.contains(&step.name) => tell.left(step, why.clone()),
                 Err(Unloaded { why, .. }) => tell.done(step, Err(why.clone())),
             }
@@ -197,7 +200,7 @@ impl Place {
     ) -> Result<Option<String>, Unloaded> {
         let all = || written.iter().map(|(step, ..)| step.name.clone()).collect();
         let unloaded = |why: String| Unloaded { why: format!("written, but not loaded: {why}"), left: all() };
-        let reloaded = self.client.send(Ask::post("/-/reload")).await.map_err(unloaded)?;
+        let reloaded = self.client.send(Ask::post("/-/reload")).await.map_err(|why| unloaded(why.into()))?;
         if reloaded.status == 403 {
             return Err(unloaded(format!(
                 "{}\n  hint: start Prometheus with --web.enable-lifecycle, or have it read its files with: kill -HUP \
@@ -227,15 +230,13 @@ impl Place {
             }
         }
         let are = if left.is_empty() { "the files are" } else { "the other files are" };
-        told.push(
-            match self.client.send(Ask::post("/-/reload")).await.and_then(super::client::Answer::good) {
-                Ok(_) => format!("{are} as before, and the server has reloaded them"),
-                Err(why) => format!(
-                    "{are} as before, but the server does not reload them either ({why}), so that its \
+        told.push(match self.client.ask(Ask::post("/-/reload")).await {
+            Ok(_) => format!("{are} as before, and the server has reloaded them"),
+            Err(why) => format!(
+                "{are} as before, but the server does not reload them either ({why}), so that its \
                  configuration was broken before; see: promtool check config"
-                ),
-            },
-        );
+            ),
+        });
         Err(Unloaded { why: told.join("\n"), left })
     }
 
@@ -251,7 +252,8 @@ impl Place {
         let (mut waited, longest) = (Duration::ZERO, self.verify);
         loop {
             let loaded = self.loaded().await?;
-            let (mut gone, mut unknown, mut errors) = (Vec::new(), 0, Vec::new());
+            let (mut gone, mut unknown, mut longest_interval) = (Vec::new(), 0, 0.0_f64);
+            let mut errors = Vec::new();
             for (step, ..) in written {
                 if step.action == Action::Delete {
                     let still = loaded.keys().any(|(file, _)| *file == step.name);
@@ -261,6 +263,9 @@ impl Place {
                 gone.extend(missing(&step.name, &step.text, &loaded));
                 for (_, group) in loaded.iter().filter(|((file, _), _)| *file == step.name) {
                     unknown += group.unknown;
+                    if group.unknown > 0 {
+                        longest_interval = longest_interval.max(group.interval);
+                    }
                     errors.extend(group.errors.iter().cloned());
                 }
             }
@@ -268,7 +273,10 @@ impl Place {
                 return Err(format!("rules cannot be evaluated:\n{}", errors.join("\n")));
             }
             if gone.is_empty() && (unknown == 0 || waited >= longest) {
-                let left = format!("{unknown} rules were not yet evaluated; see /rules");
+                let root = self.client.root();
+                let left = format!(
+                    "{unknown} rules are loaded and not evaluated yet; look again in {longest_interval} s at {root}/rules"
+                );
                 return Ok((unknown > 0).then_some(left));
             }
             if !gone.is_empty() && waited >= LISTED {

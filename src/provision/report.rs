@@ -10,7 +10,7 @@ use super::plan::{Action, Kind, Step};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deed {
-    /// It is told what would be done.
+    /// It is said what would be done.
     Plan,
     /// It is done.
     Apply,
@@ -65,12 +65,15 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// What kept a target from being looked at, by its name.
     pub troubles: Vec<Trouble>,
+    /// What is worth knowing of a target as a whole, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Trouble>,
     /// Requests sent that may change something, and files written.
     pub writes: u64,
 }
 
-/// Why a target could not be looked at.
-#[derive(Clone, Debug, Serialize)]
+/// What is to be said of a target: why it could not be looked at, or what is worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trouble {
     /// Its name.
     pub target: String,
@@ -93,7 +96,15 @@ impl Report {
     /// A report of nothing yet.
     #[must_use]
     pub fn new(deed: Deed) -> Self {
-        Self { deed, outcomes: Vec::new(), troubles: Vec::new(), writes: 0 }
+        Self { deed, outcomes: Vec::new(), troubles: Vec::new(), remarks: Vec::new(), writes: 0 }
+    }
+
+    /// Notes something of a target, once.
+    pub fn remark(&mut self, target: &str, why: String) {
+        let remark = Trouble { target: target.to_owned(), why };
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
     }
 
     /// How it ended.
@@ -149,6 +160,9 @@ impl Report {
             }
             text.push('\n');
         }
+        for remark in &self.remarks {
+            let _ = writeln!(text, "{}: {}", remark.target, remark.why);
+        }
         text.push_str(&self.sentence());
         text.push('\n');
         text
@@ -188,7 +202,7 @@ fn head(deed: Deed, result: &'static str) -> &'static str {
     }
 }
 
-/// One step, as it is told while it happens.
+/// One step, as it is printed while it happens.
 #[must_use]
 pub fn line(deed: Deed, outcome: &Outcome) -> String {
     let Outcome { target, step, failure, note, .. } = outcome;
@@ -210,15 +224,7 @@ mod tests {
     use super::*;
 
     fn outcome(action: Action, failure: Option<&str>) -> Outcome {
-        let step = Step {
-            kind: Kind::Dashboard,
-            name: "a".to_owned(),
-            action,
-            why: None,
-            diff: String::new(),
-            text: String::new(),
-            mark: String::new(),
-        };
+        let step = Step::bare(Kind::Dashboard, "a", action, None);
         Outcome {
             target: "g".to_owned(),
             step,

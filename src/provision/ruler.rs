@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_yaml::Value as Yaml;
 
-use super::client::{Ask, Client, escape};
+use super::client::{Answer, Ask, Client, Failure, escape};
 use super::mark::OURS;
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::{Bundle, RuleFile, Teller, settings};
@@ -52,20 +52,23 @@ impl Ruler {
     }
 
     /// Every group of the namespace.
-    pub(super) async fn read(&mut self, client: &Client) -> Result<Vec<Found>, String> {
+    pub(super) async fn read(&mut self, client: &Client) -> Result<Vec<Found>, Failure> {
         let path = format!("{}/{}", self.path, escape(&self.namespace));
         let ask = Ask::get(&path).header("accept", "application/yaml");
         let answer = self.with(client, ask).await?;
         if answer.status == 404 && answer.words().contains("page not found") {
-            return Err(format!(
-                "there is nothing at {path}; see whether the ruler is on and the prefix is right"
-            ));
+            let why =
+                format!("there is nothing at {path}; see whether the ruler is on and the prefix is right");
+            return Err(why.into());
         }
         self.marks.clear();
+        if let Some(why) = local(&answer) {
+            return Err(why.into());
+        }
         if answer.status == 404 {
             return Ok(Vec::new());
         }
-        let text = answer.good().map_err(|why| format!("cannot read {path}: {why}"))?.text();
+        let text = answer.good().map_err(|why| why.told(|why| format!("cannot read {path}: {why}")))?.text();
         // JSON is YAML.
         let value: Yaml = serde_yaml::from_str(&text).map_err(|why| format!("{path}: not YAML: {why}"))?;
         // A map of namespaces, or of one; some answer with the list itself.
@@ -88,7 +91,7 @@ impl Ruler {
     }
 
     /// Writes or removes one group.
-    pub(super) async fn write(&mut self, client: &Client, step: &Step) -> Result<Option<String>, String> {
+    pub(super) async fn write(&mut self, client: &Client, step: &Step) -> Result<Option<String>, Failure> {
         match step.action {
             Action::Create | Action::Update => {
                 self.push(client, step.text.clone()).await?;
@@ -104,7 +107,7 @@ impl Ruler {
     }
 
     /// Writes down what was pushed; removes the note if nothing of ours is left.
-    pub(super) async fn finish(&self, client: &Client) -> Result<(), String> {
+    pub(super) async fn finish(&self, client: &Client) -> Result<(), Failure> {
         if self.marks.is_empty() {
             return self.delete(client, MARKS).await;
         }
@@ -120,30 +123,50 @@ impl Ruler {
         self.push(client, serde_yaml::to_string(&group).unwrap_or_default()).await
     }
 
-    async fn push(&self, client: &Client, text: String) -> Result<(), String> {
+    async fn push(&self, client: &Client, text: String) -> Result<(), Failure> {
         let path = format!("{}/{}", self.path, escape(&self.namespace));
         let answer = self.with(client, Ask::post(path).yaml(text)).await?;
+        if let Some(why) = local(&answer) {
+            return Err(why.into());
+        }
         if answer.status == 404 {
-            return Err(format!(
-                "{}\n  hint: see whether the ruler's API is switched on and the prefix is right",
-                answer.told()
-            ));
+            let hint = "see whether the ruler's API is switched on and the prefix is right";
+            return Err(answer.failure().told(|why| format!("{why}\n  hint: {hint}")));
         }
         answer.good().map(drop)
     }
 
-    async fn delete(&self, client: &Client, group: &str) -> Result<(), String> {
+    async fn delete(&self, client: &Client, group: &str) -> Result<(), Failure> {
         let path = format!("{}/{}/{}", self.path, escape(&self.namespace), escape(group));
         let answer = self.with(client, Ask::delete(path)).await?;
         if answer.status == 404 { Ok(()) } else { answer.good().map(drop) }
     }
 
-    async fn with<'a>(&'a self, client: &Client, mut ask: Ask<'a>) -> Result<super::client::Answer, String> {
+    async fn with<'a>(&'a self, client: &Client, mut ask: Ask<'a>) -> Result<Answer, Failure> {
         for (name, value) in &self.headers {
             ask = ask.header(name, value);
         }
         client.send(ask).await
     }
+}
+
+/// Why a ruler takes no rules, if its store is a folder of its own: the `local` store of Loki, Mimir and Cortex.
+fn local(answer: &Answer) -> Option<String> {
+    let words = answer.words();
+    let missing = words.contains("no such file or directory");
+    if answer.status < 400 || !(missing || words.contains("unsupported in rule local store")) {
+        return None;
+    }
+    // `open /rules/fake/neural: no such file or directory`: what it looks for is a file of the namespace's name.
+    let file = words.split("open ").nth(1).and_then(|rest| rest.split(": no such").next());
+    let folder =
+        file.and_then(|file| file.rsplit_once('/')).map(|(folder, _)| folder).filter(|f| !f.is_empty());
+    let folder = folder.map_or_else(|| "<ruler storage directory>/<tenant>".to_owned(), str::to_owned);
+    Some(format!(
+        "this ruler keeps its rules in files (its store is `local`) and takes none over HTTP\n  hint: put the generated \
+         files (alert-rules/loki for Loki, alert-rules for metrics) into {folder} on its machine and take this target out, \
+         or give the ruler a store that can be written"
+    ))
 }
 
 /// A group in the form that two equal ones share: sorted keys, spans in seconds, and nothing that says the default.
@@ -259,16 +282,20 @@ impl Place {
     }
 
     pub(super) async fn read(&mut self) -> Result<Vec<Found>, String> {
-        self.ruler.read(&self.client).await
+        Ok(self.ruler.read(&self.client).await?)
     }
 
     pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
         for step in steps {
             let result = self.ruler.write(&self.client, &step).await;
-            tell.done(step, result);
+            tell.done(step, result.map_err(String::from));
         }
         if let Err(why) = self.ruler.finish(&self.client).await {
-            tracing::error!("cannot note what was pushed to {}: {}", self.client.root(), quote(&why));
+            tracing::error!(
+                "cannot note what was pushed to {}: {}",
+                self.client.root(),
+                quote(why.to_string())
+            );
         }
     }
 }
@@ -276,6 +303,28 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_of_files_is_recognized() {
+        let told = |status: u16, body: &str| {
+            local(&Answer { url: String::new(), status, body: body.into(), secrets: [].into() })
+        };
+        let why =
+            told(400, "error parsing /rules/fake/neural: open /rules/fake/neural: no such file or directory")
+                .unwrap();
+        assert!(
+            why.contains("its store is `local`") && why.contains("into /rules/fake on its machine"),
+            "{why}"
+        );
+        let why =
+            told(400, "unable to read rule dir /rules/fake: open /rules/fake: no such file or directory")
+                .unwrap();
+        assert!(why.contains("into /rules on"), "{why}");
+        let why = told(500, "SetRuleGroup unsupported in rule local store\n").unwrap();
+        assert!(why.contains("<ruler storage directory>/<tenant>"), "{why}");
+        assert_eq!(told(400, "could not parse expression"), None);
+        assert_eq!(told(200, "open /a: no such file or directory"), None);
+    }
 
     #[test]
     fn spans_are_seconds() {

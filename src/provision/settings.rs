@@ -90,7 +90,7 @@ impl Target {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Access {
-    /// A file whose text is sent as bearer token; read anew for each run.
+    /// A file whose text is sent as bearer token; read again for each run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
     /// A user and the file with its password, in place of a token.
@@ -99,7 +99,7 @@ pub struct Access {
     /// A PEM file with the certificates that are trusted, in place of those of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// A proxy, as `http://proxy:3128`; what the environment says (`HTTPS_PROXY`, `NO_PROXY`) if left away,
+    /// A proxy, as `http://proxy:3128`; what the environment says (`HTTPS_PROXY`, `NO_PROXY`) if it is not set,
     /// for servers on other machines; none if empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Link>,
@@ -143,7 +143,7 @@ pub struct Grafana {
     /// Whether Grafana evaluates the alert rules.
     #[serde(default)]
     pub alerts: Alerts,
-    /// The id of the data source that Grafana's rules ask; that of `datasource` if left away.
+    /// The id of the data source that Grafana's rules ask; that of `datasource` if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts_datasource: Option<String>,
     /// Whether a push that changed something is marked on the dashboards.
@@ -159,7 +159,7 @@ pub struct Grafana {
 }
 
 /// The folder's id if none is configured.
-pub(super) const FOLDER: &str = "neural-exporter";
+pub(super) use crate::render::FOLDER;
 
 fn grafana() -> String {
     "grafana".to_owned()
@@ -180,11 +180,12 @@ pub enum Alerts {
     /// Prometheus does.
     #[default]
     None,
-    /// It does, in the way that its version knows: `import` from 12 on, else `rule_groups`.
+    /// It does, in the way that its version knows: `import` where it has that, else `rule_groups`. The other targets get
+    /// the recording rules alone.
     Grafana,
-    /// Groups go to the endpoint that takes those of Prometheus, recording rules included.
+    /// The alert rules go to the endpoint that takes those of Prometheus (11.6 and later).
     Import,
-    /// Alert rules become Grafana's own; recording rules stay with Prometheus.
+    /// The alert rules become Grafana's own, through its provisioning API.
     RuleGroups,
 }
 
@@ -262,7 +263,7 @@ fn verify() -> Span {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ruler {
-    /// The target's name; its kind if left away.
+    /// The target's name; its kind if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its root.
@@ -273,7 +274,7 @@ pub struct Ruler {
     /// Whose rules these are, where there are several tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// Where its rules are: `/prometheus/config/v1/rules` in Mimir and `/loki/api/v1/rules` in Loki, if left away;
+    /// Where its rules are: `/prometheus/config/v1/rules` in Mimir and `/loki/api/v1/rules` in Loki, if it is not set;
     /// `/api/v1/rules` in Cortex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
@@ -294,7 +295,7 @@ pub struct Alertmanager {
     /// How it is reached.
     #[serde(default, rename = "access")]
     pub server: Access,
-    /// Its configuration. A file that somebody else wrote is left alone, or with `--force` kept beside it under the
+    /// Its configuration. A file that is not ours is left alone, or with `--force` kept beside it under the
     /// name that ends with `.before-neural`, until `destroy` puts it back. A link is followed, and a file that is
     /// mounted is written where it stands.
     pub config_file: PathBuf,

@@ -1,5 +1,5 @@
-"""A Grafana that plays 9.4, 12.2 or 13.0, strictly. Written from its public API description and from what is known of
-its answers, and from nothing of the agent.
+"""A Grafana that plays 9.4, 11.6, 12.2 or 13.0, strictly. Written from its public API description, from what its source
+refuses in these versions and from what a 9.4 answered, and from nothing of the agent.
 
 A request that a real server would not understand is refused and remembered in `violations`, which a test expects to
 be empty. With GRAFANA_OPENAPI set to the description of the HTTP API (Swagger 2, or the folder with it), every request
@@ -17,40 +17,35 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+from grafana_alerting import PROVISIONING, UID, Alerting, Refusal, refuse
 from openapi import Description, description
 
-UID = re.compile(r"^[a-zA-Z0-9_-]{1,40}$")
 
-
-class Refusal(Exception):
-    """An answer that is not a success."""
-
-    def __init__(self, status: int, body=None, headers: dict | None = None):
-        super().__init__(status)
-        self.status, self.body, self.headers = status, body, headers or {}
-
-
-def refuse(code: int, message: str, /, **more):
-    raise Refusal(code, {"message": message, **more})
-
-
-class Grafana:
+class Grafana(Alerting):
     """The server and its state, for one organisation."""
 
     def __init__(self, version: str = "12.2", token: str = "glsa_right", org: int = 1, root: str = "", tls=None):
         self.version, self.token, self.org, self.root = version, token, org, root
-        self.major = int(version.split(".")[0])
+        self.at = tuple(int(part) for part in version.split("."))
+        self.major = self.at[0]
         self.basic: dict[str, str] = {}
+        # Further tokens, each with its role: Admin, Editor or Viewer. An editor may see only the folders that it made.
+        self.roles: dict[str, str] = {}
+        self.made: dict[str, set[str]] = {}
+        # [recording_rules] enabled, which is off by default.
+        self.recording = False
         self.folders, self.boards, self.sources = {}, {}, {}
-        self.groups, self.imported = {}, {}
-        self.points: list[dict] = []
-        self.timings: dict[str, dict] = {}
-        self.policies = {"receiver": "grafana-default-email", "group_by": ["grafana_folder", "alertname"]}
+        self.start_alerting()
         self.annotations: list[dict] = []
+        # Data sources that cannot be asked, and why.
+        self.unreachable: dict[str, str] = {}
         # What was asked: (method, path). Retried requests are in it each time.
         self.asked: list[tuple[str, str]] = []
         self.violations: list[str] = []
-        self.failures: list[tuple[re.Pattern, int, int, dict]] = []
+        self.failures: list[list] = []
+        self.between: list[list] = []
+        # Every so many writes find the database locked by another request, as with SQLite.
+        self.locked, self.written = 0, 0
         self.pending = False
         self.spec = description()
         self.spec = Description(self.spec) if self.spec else None
@@ -74,9 +69,13 @@ class Grafana:
         self.server.shutdown()
         self.server.server_close()
 
-    def fail(self, pattern: str, status: int, times: int = 1, headers: dict | None = None) -> None:
+    def fail(self, pattern: str, status: int, times: int = 1, headers: dict | None = None, message="told to fail") -> None:
         """The next requests whose `METHOD /path` matches are answered with a status."""
-        self.failures.append([re.compile(pattern), status, times, headers or {}])
+        self.failures.append([re.compile(pattern), status, times, headers or {}, message])
+
+    def before(self, pattern: str, change) -> None:
+        """Another writer is faster, once: `change` is done before the next request that matches is looked at."""
+        self.between.append([re.compile(pattern), change])
 
     def writes(self) -> list[tuple[str, str]]:
         """The requests that may have changed something."""
@@ -125,10 +124,17 @@ class Grafana:
         for failure in self.failures:
             if failure[2] > 0 and failure[0].search(f"{method} {path}"):
                 failure[2] -= 1
-                raise Refusal(failure[1], {"message": "told to fail"}, failure[3])
+                raise Refusal(failure[1], {"message": failure[4]}, failure[3])
+        if self.locked and method != "GET":
+            self.written += 1
+            if self.written % self.locked == 0:
+                refuse(500, "failed to update alert rules: database is locked")
+        for entry in [entry for entry in self.between if entry[0].search(f"{method} {path}")][:1]:
+            self.between.remove(entry)
+            entry[1]()
         if path == "/api/health":
             return 200, {"database": "ok", "version": self.version}, {}
-        self.sign_in(headers)
+        role, who = self.sign_in(headers)
         body = None
         if raw:
             kind = headers.get("Content-Type", "")
@@ -144,16 +150,19 @@ class Grafana:
             found = re.fullmatch(pattern, path)
             if not found or method not in allowed.split():
                 continue
-            if self.major < least:
+            if self.at < least:
                 raise Refusal(404, {"message": "Not found"})
+            groups = [unquote(part) for part in found.groups()]
+            self.may(role, who, method, path, groups)
             if self.spec:
                 wrong = self.spec.check(method, path, query, headers, body)
                 for why in wrong:
                     self.violate(method, path, why)
                 if wrong:
                     refuse(400, "; ".join(wrong))
-            groups = [unquote(part) for part in found.groups()]
             status, said = answer(self, *groups, method=method, query=query, headers=headers, body=body)
+            if method == "POST" and path == "/api/folders":
+                self.made.setdefault(who, set()).add(body["uid"])
             return status, copy.deepcopy(said), {}
         self.violate(method, path, "there is no such path")
         raise Refusal(404, {"message": "Not found"})
@@ -161,7 +170,29 @@ class Grafana:
     def violate(self, method: str, path: str, why: str) -> None:
         self.violations.append(f"{method} {path}: {why}")
 
-    def sign_in(self, headers) -> None:
+    def may(self, role: str, who: str, method: str, path: str, groups: list[str]) -> None:
+        """Who may do what. What is not there is forbidden to all but admins, because a folder that is not there is in
+        nobody's scope."""
+        def need(permission: str):
+            refuse(403, f"You'll need additional permissions to perform this action. Permissions needed: {permission}",
+                   title="Access denied", accessErrorId="ACE0123456789")
+
+        if role == "Admin":
+            return
+        read = method == "GET"
+        if re.fullmatch(f"/api/folders/{PART}(/counts)?", path) and groups[0] not in self.made.get(who, ()):
+            need(f"folders:{'read' if read else 'delete'}")
+        if path == "/api/folders" and not read and role == "Viewer":
+            need("folders:create")
+        if path == "/api/dashboards/db" and role == "Viewer":
+            need("dashboards:create or dashboards:write")
+        if path.startswith("/api/datasources"):
+            need("datasources:read" if read else "datasources:create" if method == "POST" else "datasources:write")
+        if path.startswith(PROVISIONING) and (role == "Viewer" or self.major < 11):
+            need("alert.provisioning:read" if read else "alert.provisioning:write")
+
+    def sign_in(self, headers) -> tuple[str, str]:
+        """The role, and who it is."""
         given = headers.get("Authorization", "")
         org = headers.get("X-Grafana-Org-Id")
         if given.startswith("Basic "):
@@ -172,10 +203,13 @@ class Grafana:
                 refuse(401, "Invalid username or password")
             if org is not None and int(org) != self.org:
                 refuse(403, "You do not belong to this organization")
-        elif given != f"Bearer {self.token}":
+            return "Admin", user
+        token = given.removeprefix("Bearer ")
+        if token != self.token and token not in self.roles:
             refuse(401, "Invalid API key")
-        elif org is not None:
+        if org is not None:
             self.violate("any", "any", "a token knows its organisation; the header belongs to basic auth")
+        return self.roles.get(token, "Admin"), token
 
     # folders
 
@@ -329,160 +363,20 @@ class Grafana:
     def source_health(self, uid, **_):
         if uid not in self.sources:
             refuse(404, "Data source not found")
+        if self.major < 10:
+            # The plugin of Prometheus has no health check there.
+            refuse(404, "Not found")
         return 200, {"status": "OK", "message": "Successfully queried the Prometheus API."}
 
-    # rules
-
-    def all_rules(self, **_):
-        return 200, [rule for group in self.groups.values() for rule in group["rules"]]
-
-    def group(self, folder, name, method, body, headers, **_):
-        if method == "GET":
-            if (folder, name) not in self.groups:
-                raise Refusal(404)
-            return 200, self.groups[folder, name]
-        if method == "DELETE":
-            if self.groups.pop((folder, name), None) is None:
-                raise Refusal(404)
-            return 204, None
-        if folder not in self.folders:
-            refuse(404, "folder not found")
-        titles = {r["title"]: r["uid"] for (f, g), group in self.groups.items() if (f, g) != (folder, name)
-                  for r in group["rules"]}
-        stored = []
-        for rule in body["rules"]:
-            if not UID.match(rule.get("uid", "")):
-                self.violate("PUT", name, "rules without a uid are made anew each time")
-            missing = [key for key in ("title", "condition", "data", "noDataState", "execErrState", "for") if key not in rule]
-            if missing or not rule["title"]:
-                refuse(400, f"invalid alert rule: {missing} missing")
-            if rule["condition"] not in [query["refId"] for query in rule["data"]]:
-                refuse(400, "invalid alert rule: condition is not one of the queries")
-            if rule["title"] in titles:
-                refuse(400, "a rule with this title exists in the folder already")
-            titles[rule["title"]] = rule["uid"]
-            if "T" in rule["for"] or not re.fullmatch(r"(\d+(ms|s|m|h|d|w|y))+", rule["for"]):
-                refuse(400, f"not a valid duration string: {rule['for']}")
-            # Spans are rewritten, and 9.4 does not know keep_firing_for.
-            seconds = int(float(rule["for"].rstrip("s")))
-            rewritten = f"{seconds // 60}m" if seconds % 60 == 0 and seconds else f"{seconds}s"
-            rule = {**rule, "for": rewritten, "folderUID": folder, "ruleGroup": name, "id": 7, "orgID": self.org,
-                    "provenance": "api", "updated": "2026-11-21T12:00:00Z"}
-            stored.append(rule)
-        self.groups[folder, name] = {"title": name, "folderUid": folder, "interval": body["interval"], "rules": stored}
-        return 200, self.groups[folder, name]
-
-    def imported_all(self, headers, **_):
-        groups = {title: list(groups.values()) for title, groups in self.imported.items() if groups}
-        return 200, groups if "json" in headers.get("Accept", "") else yaml.safe_dump(groups)
-
-    def imported_folder(self, title, method, body, headers, **_):
-        if method == "GET":
-            if not self.imported.get(title):
-                refuse(404, "folder not found")
-            groups = {title: list(self.imported[title].values())}
-            return 200, groups if "json" in headers.get("Accept", "") else yaml.safe_dump(groups)
-        uid = headers.get("X-Grafana-Alerting-Datasource-UID")
-        if not uid:
-            refuse(400, "Missing required header: X-Grafana-Alerting-Datasource-UID")
-        if uid not in self.sources:
-            refuse(400, "data source not found")
-        unknown = set(body) - {"name", "interval", "rules", "limit", "labels", "query_offset"}
-        if unknown or not body.get("name"):
-            refuse(400, f"invalid rule group: {unknown}")
-        for rule in body.get("rules", []):
-            unknown = set(rule) - {"alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"}
-            if unknown or ("alert" in rule) == ("record" in rule) or not rule.get("expr"):
-                refuse(400, f"invalid rule: {rule}")
-            for key in rule.get("annotations", {}):
-                if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", key):
-                    refuse(400, f"invalid annotation name: {key}")
-        self.imported.setdefault(title, {})[body["name"]] = body
-        return 202, {"status": "success"}
-
-    def imported_group(self, title, name, method, **_):
-        if self.imported.get(title, {}).pop(name, None) is None:
-            refuse(404, "rule group not found")
-        return 202, {"status": "success"}
-
-    # notifications
-
-    def points_root(self, method, body, headers, **_):
-        if method == "GET":
-            def concealed(point):
-                settings = {key: "[REDACTED]" if key in ("url", "token", "password") else value
-                            for key, value in point["settings"].items()}
-                return {**point, "settings": settings}
-
-            return 200, [concealed(point) for point in self.points]
-        if body.get("uid") in [point["uid"] for point in self.points]:
-            refuse(500 if self.major < 10 else 400, "a contact point with this uid exists")
-        self.points.append({**body, "provenance": "api"})
-        return 202, body
-
-    def point(self, uid, **_):
-        point = next((point for point in self.points if point["uid"] == uid), None)
-        if point is None:
-            raise Refusal(404)
-        last = [p["name"] for p in self.points].count(point["name"]) == 1
-        if last and point["name"] in json.dumps(self.policies):
-            refuse(409, "contact point is used by a notification policy")
-        self.points.remove(point)
-        return 202, {"message": "contactpoint deleted"}
-
-    def checked_timing(self, body) -> dict:
-        """As Alertmanager reads it: hours within a day, days by their names."""
-        days = "sunday monday tuesday wednesday thursday friday saturday".split()
-        for interval in body.get("time_intervals") or []:
-            for time in interval.get("times") or []:
-                start, end = time["start_time"], time["end_time"]
-                if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", start) or not (end == "24:00" or end > start):
-                    refuse(400, f"invalid time range {start} to {end}")
-            for day in interval.get("weekdays") or []:
-                if any(part not in days for part in day.split(":")):
-                    refuse(400, f"{day} is not a valid weekday")
-        # What was left out comes back as nothing.
-        empty = {"times": None, "weekdays": None, "days_of_month": None, "months": None, "years": None, "location": ""}
-        intervals = [{**empty, **interval} for interval in body.get("time_intervals") or []]
-        return {"name": body["name"], "time_intervals": intervals, "provenance": "api", "version": "f00d"}
-
-    def timings_root(self, method, body, **_):
-        if method == "GET":
-            return 200, list(self.timings.values())
-        if not body.get("name"):
-            refuse(400, "mute timing needs a name")
-        if body["name"] in self.timings:
-            refuse(400, "a mute timing with the same name already exists")
-        self.timings[body["name"]] = self.checked_timing(body)
-        return 201, self.timings[body["name"]]
-
-    def timing(self, name, method, body, **_):
-        if name not in self.timings:
-            raise Refusal(404)
-        if method == "GET":
-            return 200, self.timings[name]
-        if method == "DELETE":
-            if name in json.dumps(self.policies):
-                refuse(409, f"mute timing {name} is in use by a notification policy")
-            del self.timings[name]
-            return 204, None
-        self.timings[name] = self.checked_timing({**body, "name": name})
-        return 202, self.timings[name]
-
-    def tree(self, method, body, headers, **_):
-        if method == "GET":
-            return 200, self.policies
-        if method == "DELETE":
-            self.policies = {"receiver": "grafana-default-email"}
-            return 202, {"message": "policies deleted"}
-        if body["receiver"] not in [point["name"] for point in self.points]:
-            refuse(400, f"receiver {body['receiver']} does not exist")
-        for route in body.get("routes", []):
-            for name in route.get("mute_time_intervals", []):
-                if name not in self.timings:
-                    refuse(400, f"mute time interval {name} does not exist")
-        self.policies = {**body, "provenance": "api"}
-        return 202, {"message": "policies updated"}
+    def query(self, body, **_):
+        results = {}
+        for query in body["queries"]:
+            uid = query["datasource"]["uid"]
+            if uid not in self.sources:
+                refuse(404, "data source not found")
+            failure = self.unreachable.get(uid)
+            results[query["refId"]] = {"error": failure, "status": 500} if failure else {"status": 200, "frames": []}
+        return 200 if not any("error" in result for result in results.values()) else 207, {"results": results}
 
     def annotation(self, method, body, query, **_):
         if method == "GET":
@@ -496,25 +390,29 @@ PART = "([^/]+)"
 CONVERT = "/api/convert/prometheus/config/v1/rules"
 # The oldest version that has it, the path, the methods, the answer.
 ROUTES = [
-    (9, "/api/folders", "GET POST", Grafana.folders_root),
-    (9, f"/api/folders/{PART}", "GET DELETE", Grafana.folder),
-    (11, f"/api/folders/{PART}/counts", "GET", Grafana.counts),
-    (9, "/api/dashboards/db", "POST", Grafana.save),
-    (9, f"/api/dashboards/uid/{PART}", "GET DELETE", Grafana.board),
-    (9, f"/api/dashboards/uid/{PART}/versions", "GET", Grafana.history),
-    (9, "/api/search", "GET", Grafana.search),
-    (9, "/api/datasources", "POST", Grafana.sources_root),
-    (9, f"/api/datasources/uid/{PART}", "GET PUT DELETE", Grafana.source),
-    (9, f"/api/datasources/uid/{PART}/health", "GET", Grafana.source_health),
-    (9, "/api/v1/provisioning/alert-rules", "GET", Grafana.all_rules),
-    (9, f"/api/v1/provisioning/folder/{PART}/rule-groups/{PART}", "GET PUT DELETE", Grafana.group),
-    (12, CONVERT, "GET", Grafana.imported_all),
-    (12, f"{CONVERT}/{PART}", "GET POST", Grafana.imported_folder),
-    (12, f"{CONVERT}/{PART}/{PART}", "DELETE", Grafana.imported_group),
-    (9, "/api/v1/provisioning/contact-points", "GET POST", Grafana.points_root),
-    (9, f"/api/v1/provisioning/contact-points/{PART}", "DELETE", Grafana.point),
-    (9, "/api/v1/provisioning/mute-timings", "GET POST", Grafana.timings_root),
-    (9, f"/api/v1/provisioning/mute-timings/{PART}", "GET PUT DELETE", Grafana.timing),
-    (9, "/api/v1/provisioning/policies", "GET PUT DELETE", Grafana.tree),
-    (9, "/api/annotations", "GET POST", Grafana.annotation),
+    ((9,), "/api/folders", "GET POST", Grafana.folders_root),
+    ((9,), f"/api/folders/{PART}", "GET DELETE", Grafana.folder),
+    ((11,), f"/api/folders/{PART}/counts", "GET", Grafana.counts),
+    ((9,), "/api/dashboards/db", "POST", Grafana.save),
+    ((9,), f"/api/dashboards/uid/{PART}", "GET DELETE", Grafana.board),
+    ((9,), f"/api/dashboards/uid/{PART}/versions", "GET", Grafana.history),
+    ((9,), "/api/search", "GET", Grafana.search),
+    ((9,), "/api/datasources", "POST", Grafana.sources_root),
+    ((9,), f"/api/datasources/uid/{PART}", "GET PUT DELETE", Grafana.source),
+    ((9,), f"/api/datasources/uid/{PART}/health", "GET", Grafana.source_health),
+    ((9,), "/api/ds/query", "POST", Grafana.query),
+    ((9,), f"{PROVISIONING}/alert-rules", "GET POST", Grafana.all_rules),
+    ((9,), f"{PROVISIONING}/alert-rules/{PART}", "DELETE", Grafana.rule),
+    ((9,), f"{PROVISIONING}/folder/{PART}/rule-groups/{PART}", "GET PUT", Grafana.group),
+    ((11,), f"{PROVISIONING}/folder/{PART}/rule-groups/{PART}", "DELETE", Grafana.group),
+    ((9,), "/api/alertmanager/grafana/config/api/v1/alerts", "GET", Grafana.alertmanager),
+    ((11, 6), CONVERT, "GET", Grafana.imported_all),
+    ((11, 6), f"{CONVERT}/{PART}", "GET POST", Grafana.imported_folder),
+    ((11, 6), f"{CONVERT}/{PART}/{PART}", "DELETE", Grafana.imported_group),
+    ((9,), f"{PROVISIONING}/contact-points", "GET POST", Grafana.points_root),
+    ((9,), f"{PROVISIONING}/contact-points/{PART}", "DELETE", Grafana.point),
+    ((9,), f"{PROVISIONING}/mute-timings", "GET POST", Grafana.timings_root),
+    ((9,), f"{PROVISIONING}/mute-timings/{PART}", "GET PUT DELETE", Grafana.timing),
+    ((9,), f"{PROVISIONING}/policies", "GET PUT DELETE", Grafana.tree),
+    ((9,), "/api/annotations", "GET POST", Grafana.annotation),
 ]

@@ -491,3 +491,13 @@ def test_rule_files_can_be_read_by_the_server_whatever_the_umask(prometheus, tmp
     files = [*prometheus.folder.glob("**/neural-exporter-*.yml"), out / "alert-rules" / "device.yml"]
     assert len(files) == 2 and all(file.stat().st_mode & 0o777 == 0o644 for file in files)
     assert (out / "alert-rules").stat().st_mode & 0o777 == 0o755
+
+
+def test_rules_that_are_not_evaluated_yet_are_said_once(prometheus, tmp_path):
+    target = {"url": prometheus.url, "rules_directory": str(prometheus.folder / "rules"), "verify": "0s"}
+    push = Provision(tmp_path / "push", {"prometheus": target})
+    for name in ["a", "b", "c"]:
+        push.files.rules(name, rules(f"{name.upper()}Down"), interval="2h")
+    done = push("apply")
+    told = f"6 rules are loaded and not evaluated yet; look again in 7200 s at {prometheus.url}/rules"
+    assert done.code == 0 and done.text.count("not evaluated yet") == 1 and told in done.text, done.text

@@ -104,3 +104,12 @@ def test_what_is_generated_reaches_loki(loki, tmp_path):
     assert {rule["alert"] for rule in group["rules"]} == {"NeuralLogCannotStart", "NeuralLogErrors", "NeuralLogPanic"}
     assert all('{app="neural"}' in rule["expr"] for rule in group["rules"])
     assert group["rules"][0]["annotations"]["runbook_url"] == "https://wiki/run/NeuralLogCannotStart.md"
+
+
+def test_a_ruler_that_reads_files_says_where_they_go(loki, tmp_path):
+    loki.local = "/loki/rules"
+    push = Provision(tmp_path / "push", {"loki": {"url": loki.url, "tenant": "lab"}})
+    push.files.rules("loki/agent", rules("LogErrors", expr='count_over_time({unit="a"} |= `ERROR` [5m]) > 0'))
+    for deed in ("plan", "apply"):
+        done = push(deed)
+        assert done.code == 1 and "its store is `local`" in done.text and "into /loki/rules/lab" in done.text, done.text

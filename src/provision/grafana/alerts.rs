@@ -1,20 +1,28 @@
 //! Rules of Prometheus as rules of Grafana, through its provisioning API: for servers that cannot import them.
 //!
 //! Each rule has the three nodes that make Grafana judge as Prometheus does: a series that is there, fires. Recording
-//! rules stay with Prometheus. The content is compared in a short form from which the long one follows.
+//! rules stay with Prometheus. The content is compared in a short form from which the long one follows, as far as the
+//! server keeps it: what an older one drops is no edit.
+//!
+//! A group is written whole. 9.x takes only rules that it has in a group, and no group can be removed there: new rules are
+//! made one by one first, and rules are removed one by one.
 
 use serde_json::{Map, Value, json};
 use serde_yaml::Value as Yaml;
 
 use super::Place;
 use crate::provision::Bundle;
-use crate::provision::client::{Ask, escape};
-use crate::provision::mark::hash;
+use crate::provision::client::{Answer, Ask, Failure, escape};
+use crate::provision::mark::{content, core, hash, is_unfinished, unfinished, with_core};
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 use crate::provision::ruler::span;
 
+/// Where all rules are.
+const RULES: &str = "/api/v1/provisioning/alert-rules";
 /// The annotation that has our mark.
 const MARK: &str = "neural_exporter_mark";
+/// What a rule may have that an older server drops (11 and before), by its name in the API.
+const DROPPED: &[&str] = &["keep_firing_for"];
 /// Seconds between two evaluations where a group does not say so.
 const INTERVAL: u64 = 60;
 
@@ -40,6 +48,15 @@ pub(super) fn wanted(bundle: &Bundle, source: &str) -> Vec<Wanted> {
 fn text(interval: u64, rules: &[Value]) -> String {
     let group = json!({"interval": interval, "rules": rules});
     format!("{}\n", serde_json::to_string_pretty(&group).unwrap_or_default())
+}
+
+/// The same without what an older server drops.
+fn core_text(interval: u64, rules: &[Value]) -> String {
+    let mut rules = rules.to_vec();
+    for rule in rules.iter_mut().filter_map(Value::as_object_mut) {
+        rule.retain(|key, _| !DROPPED.contains(&&**key));
+    }
+    text(interval, &rules)
 }
 
 /// A rule of Prometheus in the short form. Titles are unique in a folder.
@@ -97,7 +114,7 @@ fn shorten(rule: &Value) -> Value {
         "labels": map("labels"),
         "annotations": annotations,
     });
-    // What we never set says that somebody edited it.
+    // What we never set says that it was edited.
     let paused = rule.get("isPaused").and_then(Value::as_bool) == Some(true);
     let usual =
         rule.get("noDataState") == Some(&"OK".into()) && rule.get("execErrState") == Some(&"Error".into());
@@ -155,9 +172,9 @@ fn expand(short: &Value, group: &str, folder: &str, mark: &str) -> Value {
     })
 }
 
-pub(super) async fn read(place: &Place) -> Result<Vec<Found>, String> {
+pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
     let folder = &place.settings.folder_uid;
-    let rules = place.get("/api/v1/provisioning/alert-rules").await?.unwrap_or_default();
+    let rules = place.get(RULES).await?.unwrap_or_default();
     let mut names: Vec<&str> = Vec::new();
     for rule in rules.as_array().into_iter().flatten() {
         let word = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -167,14 +184,46 @@ pub(super) async fn read(place: &Place) -> Result<Vec<Found>, String> {
     }
     let mut found = Vec::new();
     for name in names {
-        let Some(group) = place.get(&path(place, name)).await? else { continue };
-        let rules = group.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mark = rules.iter().find_map(|rule| rule.pointer(&format!("/annotations/{MARK}"))?.as_str());
-        let short: Vec<Value> = rules.iter().map(shorten).collect();
-        let interval = group.get("interval").and_then(Value::as_u64).unwrap_or(INTERVAL);
-        found.push(Found::exact(Kind::RuleGroup, name, text(interval, &short), mark.map(str::to_owned)));
+        found.extend(one(place, name, wanted).await?);
     }
     Ok(found)
+}
+
+/// One group as it is there.
+pub(super) async fn one(place: &Place, name: &str, wanted: &[Wanted]) -> Result<Option<Found>, Failure> {
+    let Some(group) = place.get(&path(place, name)).await? else { return Ok(None) };
+    let rules = group.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let want = wanted.iter().find(|want| want.kind == Kind::RuleGroup && want.name == name);
+    Ok(Some(found(name, group.get("interval").and_then(Value::as_u64), rules, want)))
+}
+
+/// What a group of a server is, held against what shall be there.
+fn found(name: &str, interval: Option<u64>, rules: &[Value], want: Option<&Wanted>) -> Found {
+    let marks: Vec<&str> =
+        rules.iter().filter_map(|rule| rule.pointer(&format!("/annotations/{MARK}"))?.as_str()).collect();
+    let unfinished = marks.iter().find(|mark| is_unfinished(mark));
+    let mark = unfinished.or_else(|| marks.first()).map(|mark| (*mark).to_owned());
+    let interval = interval.unwrap_or(INTERVAL);
+    let mut short: Vec<Value> = rules.iter().map(shorten).collect();
+    let core_there = core_text(interval, &short);
+    // What the server does not give back is taken for what it should be: it neither was edited nor can be mended.
+    let want: Value = want.and_then(|want| serde_json::from_str(&want.text).ok()).unwrap_or_default();
+    let wanted = want.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let dropped: Vec<&&str> =
+        DROPPED.iter().filter(|key| rules.iter().all(|rule| rule.get(**key).is_none())).collect();
+    for rule in &mut short {
+        let same = wanted.iter().find(|want| want.get("uid") == rule.get("uid"));
+        for key in &dropped {
+            if let (Some(map), Some(value)) = (rule.as_object_mut(), same.and_then(|same| same.get(**key))) {
+                map.insert((**key).to_owned(), value.clone());
+            }
+        }
+    }
+    let found = Found::exact(Kind::RuleGroup, name, text(interval, &short), mark);
+    let whole = found.mark.as_deref().is_some_and(|mark| content(mark) == hash(&found.text));
+    let kept = !dropped.is_empty() && found.mark.as_deref().and_then(core) == Some(&*hash(&core_there));
+    let edited = found.mark.is_some() && unfinished.is_none() && !whole && !kept;
+    Found { edited, ..found }
 }
 
 fn path(place: &Place, group: &str) -> String {
@@ -185,23 +234,61 @@ fn path(place: &Place, group: &str) -> String {
     )
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
     let path = path(place, &step.name);
     if step.action == Action::Delete {
-        let answer = place.client.send(Ask::delete(path)).await?;
-        return if answer.status == 404 { Ok(None) } else { answer.good().map(|_| None) };
+        return remove(place, &path).await.map(|()| None);
     }
     let group: Value = serde_json::from_str(&step.text).map_err(|why| why.to_string())?;
-    let (folder, mark) = (&place.settings.folder_uid, &step.mark);
+    let folder = &place.settings.folder_uid;
     let rules = group.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
-    let rules: Vec<Value> = rules.iter().map(|rule| expand(rule, &step.name, folder, mark)).collect();
-    let body = json!({
-        "title": step.name,
-        "folderUid": folder,
-        "interval": group.get("interval").cloned().unwrap_or_default(),
-        "rules": rules,
-    });
-    place.client.ask(Ask::put(path).json(&body)).await.map(|_| None)
+    let interval = group.get("interval").and_then(Value::as_u64).unwrap_or(INTERVAL);
+    let mark = with_core(&step.mark, &core_text(interval, &rules));
+    let long =
+        |mark: &str| rules.iter().map(|rule| expand(rule, &step.name, folder, mark)).collect::<Vec<_>>();
+    let body = json!({"title": step.name, "folderUid": folder, "interval": interval, "rules": long(&mark)});
+    let put = || async { place.client.send(Ask::put(&path).json(&body)).await };
+    let answer = put().await?;
+    if !unknown(&answer) {
+        return answer.good().map(|_| None);
+    }
+    make(place, &long(&unfinished(&step.mark))).await?;
+    put().await?.good().map(|_| None)
+}
+
+/// Whether a server refuses a group because of a rule that it does not have.
+fn unknown(answer: &Answer) -> bool {
+    answer.status >= 400 && answer.words().contains("could not find alert rule")
+}
+
+/// Makes the rules of a group that the server does not have.
+async fn make(place: &Place, rules: &[Value]) -> Result<(), Failure> {
+    let there = place.get(RULES).await?.unwrap_or_default();
+    let has = |rule: &Value| {
+        let there = there.as_array().into_iter().flatten();
+        there.into_iter().any(|there| there.get("uid") == rule.get("uid"))
+    };
+    for rule in rules.iter().filter(|rule| !has(rule)) {
+        place.client.ask(Ask::post(RULES).json(rule)).await?;
+    }
+    Ok(())
+}
+
+/// Removes a group, or its rules one by one where a group cannot be removed.
+async fn remove(place: &Place, path: &str) -> Result<(), Failure> {
+    let answer = place.client.send(Ask::delete(path)).await?;
+    if !matches!(answer.status, 404 | 405) {
+        return answer.good().map(drop);
+    }
+    let Some(group) = place.get(path).await? else { return Ok(()) };
+    for rule in group.get("rules").and_then(Value::as_array).into_iter().flatten() {
+        let uid = rule.get("uid").and_then(Value::as_str).unwrap_or_default();
+        let answer = place.client.send(Ask::delete(format!("{RULES}/{}", escape(uid)))).await?;
+        if answer.status != 404 {
+            answer.good()?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -229,5 +316,53 @@ mod tests {
         let mut paused = expand(&rules[0], "g", "f", "m");
         paused["isPaused"] = json!(true);
         assert_ne!(shorten(&paused), rules[0]);
+    }
+
+    /// A group as it is wanted, and its rules as a server gives them back that was given this mark.
+    fn pushed(mark: impl Fn(&str, &str) -> String) -> (Wanted, u64, Vec<Value>) {
+        let text = "groups: [{name: g, interval: 30s, rules: [\
+            {alert: A, expr: 'up == 0', keep_firing_for: 5m}, {alert: B, expr: 'up == 0'}]}]";
+        let bundle = Bundle { rules: vec![rule_file("a.yml", text).unwrap()], ..Bundle::default() };
+        let want = wanted(&bundle, "prom").remove(0);
+        let value: Value = serde_json::from_str(&want.text).unwrap();
+        let rules = value["rules"].as_array().unwrap();
+        let mark = mark(&want.text, &core_text(30, rules));
+        let long = rules.iter().map(|rule| expand(rule, "g", "f", &mark)).collect();
+        (want, 30, long)
+    }
+
+    fn marked(text: &str, core: &str) -> String {
+        with_core(&crate::provision::mark::mark(text, "neural"), core)
+    }
+
+    #[test]
+    fn what_an_older_server_drops_is_no_edit() {
+        let (want, interval, mut rules) = pushed(marked);
+        let whole = found("g", Some(interval), &rules, Some(&want));
+        assert!(!whole.edited && whole.text == want.text);
+        rules[0]["keep_firing_for"] = json!("1m");
+        assert!(found("g", Some(interval), &rules, Some(&want)).edited, "a server that keeps it");
+        for rule in &mut rules {
+            rule.as_object_mut().unwrap().remove("keep_firing_for");
+        }
+        let there = found("g", Some(interval), &rules, Some(&want));
+        assert!(!there.edited && there.text == want.text);
+        // What is generated changes meanwhile.
+        let other = Wanted { text: want.text.replace("300s", "600s"), ..want.clone() };
+        let there = found("g", Some(interval), &rules, Some(&other));
+        assert!(!there.edited);
+        assert!(!found("g", Some(interval), &rules, None).edited, "nor where it is no longer generated");
+        rules[1]["data"][0]["model"]["expr"] = json!("up < 1");
+        assert!(found("g", Some(interval), &rules, Some(&want)).edited);
+        assert!(found("g", Some(60), &rules, Some(&want)).edited);
+    }
+
+    #[test]
+    fn a_group_that_was_not_finished_is_gone_on_with() {
+        let (want, _, rules) = pushed(|text, _| unfinished(&crate::provision::mark::mark(text, "neural")));
+        let there = found("g", Some(60), &rules[..1], Some(&want));
+        assert!(!there.edited && there.mark.is_some());
+        let steps = crate::provision::plan(&[want], &[there], crate::provision::How::default(), "neural");
+        assert_eq!(steps[0].action, Action::Update);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{PROVISIONED, Place};
 use crate::provision::bundle::Dashboard;
-use crate::provision::client::{Ask, escape};
+use crate::provision::client::{Ask, Failure, escape};
 use crate::provision::mark::OURS;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 
@@ -34,7 +34,7 @@ fn mark_of(tag: &str) -> Option<&str> {
     tag.strip_prefix(OURS)?.strip_prefix(':')
 }
 
-pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
     let boards = wanted.iter().filter(|want| want.kind == Kind::Dashboard);
     let mut uids: Vec<String> = boards.map(|want| want.name.clone()).collect();
     let folder = place.settings.folder_uid.clone();
@@ -56,17 +56,21 @@ pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Fou
     Ok(found)
 }
 
-async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, String> {
+pub(super) async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, Failure> {
     let path = format!("/api/dashboards/uid/{}", escape(uid));
     let answer = place.client.send(Ask::get(&path)).await?;
     let answer = match answer.status {
-        404 => return Ok(None),
+        // What is not there is forbidden to all but admins.
+        404 | 403 => return Ok(None),
         406 => {
             let locked = "it was saved in a model that this API does not show; save it in the classic one, or remove it";
             let found = Found::exact(Kind::Dashboard, uid, "", None);
             return Ok(Some(Found { locked: Some(locked.to_owned()), ..found }));
         }
-        _ => answer.good().map_err(|why| format!("cannot read dashboard \"{uid}\": {why}"))?.json()?,
+        _ => {
+            let told = |why| format!("cannot read dashboard \"{uid}\": {why}");
+            answer.good().map_err(|why| why.told(told))?.json()?
+        }
     };
     let (model, meta) = (answer.get("dashboard").cloned().unwrap_or_default(), answer.get("meta"));
     let folder = meta.and_then(|meta| meta.get("folderUid")?.as_str()).unwrap_or_default();
@@ -86,7 +90,7 @@ async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, String> {
 }
 
 /// The mark in the message of the newest version, if it is a message of ours.
-async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, String> {
+async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, Failure> {
     let answer =
         place.client.send(Ask::get(format!("/api/dashboards/uid/{}/versions?limit=1", escape(uid)))).await?;
     // A witness that may not be heard is none; the hash alone decides then.
@@ -99,7 +103,7 @@ async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, String
     Ok(mark.map(str::to_owned))
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
     let uid = &step.name;
     let path = format!("/api/dashboards/uid/{}", escape(uid));
     if step.action == Action::Delete {
@@ -129,19 +133,19 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     if answer.status == 412
         && answer.json().ok().and_then(|a| a.get("status").cloned()) == Some("name-exists".into())
     {
-        return Err(format!(
-            "{}; another dashboard in the folder has this title: rename or move it",
-            answer.words()
-        ));
+        let words = answer.words();
+        return Err(
+            format!("{words}; another dashboard in the folder has this title: rename or move it").into()
+        );
     }
     let said = answer.good()?.json()?;
     if said.get("status").and_then(Value::as_str) == Some("pending") {
-        return Err("not stored: the server hands dashboards to a repository, where somebody must merge it"
-            .to_owned());
+        let why = "not stored: the server hands dashboards to a repository, where it waits to be merged";
+        return Err(why.to_owned().into());
     }
     match said.get("uid").and_then(Value::as_str) {
         Some(other) if other != uid => {
-            Err(format!("the server wrote another dashboard instead, \"{other}\""))
+            Err(format!("the server wrote another dashboard instead, \"{other}\"").into())
         }
         _ => Ok(None),
     }

@@ -1,7 +1,8 @@
 //! Grafana 9 to 13 over its classic API, which they all have: a folder, dashboards, and more if it is configured.
 //!
 //! Objects are found by fixed ids, never by numbers, and written with the version that was read, never with
-//! `overwrite`, so that nobody's change is lost in between.
+//! `overwrite`, so that no change is lost in between. A write that clashes with another one is followed by a new look at
+//! that object: what is equal by then is done.
 
 mod alerts;
 mod dashboard;
@@ -14,13 +15,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Ask, Client, escape};
+use super::client::{Ask, Client, Failure, escape, spread};
 use super::mark::{OURS, hash};
-use super::plan::{Action, Found, Kind, Step, Wanted};
+use super::plan::{Action, Found, Kind, Step, Wanted, plan};
 use super::ruler::Ruler;
 use super::settings::{Alerts, FOLDER, Grafana};
-use super::{Bundle, Teller};
+use super::{Bundle, Run, Teller};
 use crate::quote::quote;
+
+/// How often an object is read and written again because another writer was faster.
+const LOOKS: usize = 8;
+/// The first pause before such a look; each further one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Why something is left alone that cannot be changed over HTTP.
 const PROVISIONED: &str = "it is provisioned from a file of the server; remove that file first";
@@ -35,6 +41,8 @@ pub(super) struct Place {
     versions: BTreeMap<(Kind, String), i64>,
     /// The ids of contact points that are there, by name.
     points: BTreeMap<String, Vec<String>>,
+    /// The kinds of objects that this account may not read, and what the server says.
+    pub(super) unread: Vec<(Kind, String)>,
 }
 
 impl Place {
@@ -54,7 +62,8 @@ impl Place {
             ];
         }
         let (alerts, settings) = (settings.alerts, settings.clone());
-        Ok(Self { client, settings, alerts, ruler, versions: BTreeMap::new(), points: BTreeMap::new() })
+        let (versions, points, unread) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { client, settings, alerts, ruler, versions, points, unread })
     }
 
     pub(super) async fn ready(&mut self, within: Duration) -> Result<(), String> {
@@ -63,7 +72,8 @@ impl Place {
             // The version may be hidden, so the endpoint itself is asked for.
             let answer = self.client.send(Ask::get(&self.ruler.path)).await?;
             self.alerts = if answer.status == 404 { Alerts::RuleGroups } else { Alerts::Import };
-            if self.alerts == Alerts::Import {
+            // Whether it may be read is seen when it is.
+            if self.alerts == Alerts::Import && !matches!(answer.status, 401 | 403) {
                 answer.good().map_err(|why| format!("cannot read imported rules: {why}"))?;
             }
         }
@@ -99,19 +109,59 @@ impl Place {
             }
         }
         found.extend(dashboard::read(self, wanted).await?);
+        let rules = self.read_rules(wanted).await;
+        found.extend(self.allowed(Kind::RuleGroup, rules)?);
+        let points = notify::read_points(self).await;
+        found.extend(self.allowed(Kind::ContactPoint, points)?);
+        let tree = notify::read_tree(self, wanted).await;
+        found.extend(self.allowed(Kind::Policies, tree)?);
+        let timings = mute::read(self, wanted).await;
+        found.extend(self.allowed(Kind::MuteTiming, timings)?);
+        Ok(found)
+    }
+
+    async fn read_rules(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
         match self.alerts {
-            Alerts::Import => found.extend(self.ruler.read(&self.client).await?),
-            Alerts::RuleGroups => found.extend(alerts::read(self).await?),
-            Alerts::None | Alerts::Grafana => {}
+            Alerts::Import => self.ruler.read(&self.client).await,
+            Alerts::RuleGroups => alerts::read(self, wanted).await,
+            Alerts::None | Alerts::Grafana => Ok(Vec::new()),
         }
-        found.extend(notify::read(self, wanted).await?);
-        found.extend(mute::read(self, wanted).await?);
+    }
+
+    /// What was read of a kind. One that this account may not read does not keep the others from being pushed.
+    fn allowed(&mut self, kind: Kind, read: Result<Vec<Found>, Failure>) -> Result<Vec<Found>, String> {
+        match read {
+            Err(failure) if failure.status() == Some(403) => {
+                self.unread.push((kind, format!("no {} is pushed: {failure}", kind.word())));
+                Ok(Vec::new())
+            }
+            read => read.map_err(String::from),
+        }
+    }
+
+    /// One object as it is now.
+    async fn look(&mut self, want: &Wanted) -> Result<Vec<Found>, Failure> {
+        let one = std::slice::from_ref(want);
+        let mut found = match want.kind {
+            Kind::Folder => self.read_folder(want).await?.into_iter().collect(),
+            Kind::DataSource => source::read(self, want).await?.into_iter().collect(),
+            Kind::Dashboard => dashboard::one(self, &want.name).await?.into_iter().collect(),
+            Kind::RuleGroup if self.alerts == Alerts::RuleGroups => {
+                alerts::one(self, &want.name, one).await?.into_iter().collect()
+            }
+            Kind::RuleGroup => self.read_rules(one).await?,
+            Kind::ContactPoint => notify::read_points(self).await?,
+            Kind::Policies => notify::read_tree(self, one).await?,
+            Kind::MuteTiming => mute::read(self, one).await?,
+            Kind::RuleFile | Kind::Config | Kind::File => Vec::new(),
+        };
+        found.retain(|found| (found.kind, &found.name) == (want.kind, &want.name));
         Ok(found)
     }
 
     /// The folder. Its title is the user's once it is there.
-    async fn read_folder(&mut self, want: &Wanted) -> Result<Option<Found>, String> {
-        let answer = self.get(&format!("/api/folders/{}", escape(&want.name))).await?;
+    async fn read_folder(&mut self, want: &Wanted) -> Result<Option<Found>, Failure> {
+        let answer = self.get_object(&format!("/api/folders/{}", escape(&want.name))).await?;
         let Some(folder) = answer else { return Ok(None) };
         if let Some(title) = folder.get("title").and_then(Value::as_str) {
             title.clone_into(&mut self.ruler.namespace);
@@ -123,20 +173,29 @@ impl Place {
     }
 
     /// What is at a path; nothing if it is not there.
-    async fn get(&self, path: &str) -> Result<Option<Value>, String> {
+    async fn get(&self, path: &str) -> Result<Option<Value>, Failure> {
         let answer = self.client.send(Ask::get(path)).await?;
         if answer.status == 404 {
             return Ok(None);
         }
-        let answer = answer.good().map_err(|why| format!("cannot read {path}: {why}"))?;
-        answer.json().map(Some).map_err(|why| format!("{path}: {why}"))
+        let answer = answer.good().map_err(|why| why.told(|why| format!("cannot read {path}: {why}")))?;
+        Ok(Some(answer.json()?))
     }
 
-    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+    /// What is at the path of one object. To all but admins Grafana answers 403, and not 404, for what is not there; the
+    /// same account may be allowed to make it.
+    async fn get_object(&self, path: &str) -> Result<Option<Value>, Failure> {
+        match self.get(path).await {
+            Err(failure) if failure.status() == Some(403) => Ok(None),
+            read => read,
+        }
+    }
+
+    pub(super) async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>) {
         let (mut rules, mut changed) = (false, Vec::new());
         let mut steps = steps.into_iter().peekable();
         while let Some(mut step) = steps.next() {
-            let result = self.write(&mut step).await;
+            let result = self.done(&mut step, run).await.map_err(String::from);
             if step.action.writes() && result.is_ok() {
                 rules |= step.kind == Kind::RuleGroup;
                 changed.push(format!("{}{}{}", step.kind.word(), step.name, hash(&step.text)));
@@ -151,7 +210,7 @@ impl Place {
                     tracing::error!(
                         "cannot note which rules were pushed to {}: {}",
                         self.client.root(),
-                        quote(&why)
+                        quote(why.to_string())
                     );
                 }
             }
@@ -162,13 +221,44 @@ impl Place {
                 tracing::warn!(
                     "cannot mark the push on the dashboards of {}: {}",
                     self.client.root(),
-                    quote(&why)
+                    quote(why.to_string())
                 );
             }
         }
     }
 
-    async fn write(&mut self, step: &mut Step) -> Result<Option<String>, String> {
+    /// Writes, and where another writer was faster looks at the object and goes on from there.
+    async fn done(&mut self, step: &mut Step, run: &Run) -> Result<Option<String>, Failure> {
+        let mut result = self.write(step).await;
+        for look in 1..=LOOKS {
+            let clash = result.as_ref().is_err_and(Failure::clashes);
+            if !clash || step.action == Action::Delete {
+                break;
+            }
+            tokio::time::sleep(spread(PAUSE * u32::try_from(look).unwrap_or(1))).await;
+            let want = Wanted { kind: step.kind, name: step.name.clone(), text: step.text.clone() };
+            let found = self.look(&want).await?;
+            let Some(again) = plan(&[want], &found, run.how, &run.owner).pop() else { break };
+            match again.action {
+                Action::Unchanged => {
+                    step.action = Action::Unchanged;
+                    step.why = Some("another writer has written the same meanwhile".to_owned());
+                    return Ok(None);
+                }
+                Action::Refuse => {
+                    *step = again;
+                    return Ok(None);
+                }
+                _ => {
+                    step.action = again.action;
+                    result = self.write(step).await;
+                }
+            }
+        }
+        result
+    }
+
+    async fn write(&mut self, step: &mut Step) -> Result<Option<String>, Failure> {
         if !step.action.writes() {
             return Ok(None);
         }
@@ -180,18 +270,18 @@ impl Place {
             Kind::RuleGroup => alerts::write(self, step).await,
             Kind::MuteTiming => mute::write(self, step).await,
             Kind::ContactPoint | Kind::Policies => notify::write(self, step).await,
-            Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such thing".to_owned()),
+            Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such thing".to_owned().into()),
         }
     }
 
-    async fn write_folder(&mut self, step: &mut Step) -> Result<Option<String>, String> {
+    async fn write_folder(&mut self, step: &mut Step) -> Result<Option<String>, Failure> {
         let uid = &step.name;
         let path = format!("/api/folders/{}", escape(uid));
         if step.action == Action::Delete {
             let left = self.contents(uid).await?;
             if left > 0 {
                 step.action = Action::Leave;
-                step.why = Some(format!("{left} things in it are not ours"));
+                step.why = Some(format!("{left} things in it stay"));
                 return Ok(None);
             }
             let answer = self.client.send(Ask::delete(path)).await?;
@@ -199,15 +289,26 @@ impl Place {
         }
         let body = json!({"uid": uid, "title": self.settings.folder});
         let answer = self.client.send(Ask::post("/api/folders").json(&body)).await?;
-        // Before Grafana 11 the title may be taken as well as the id.
-        if answer.status == 409 && self.get(&path).await?.is_none() {
-            return Err(format!("{}; set folder or folder_uid to something else", answer.told()));
+        match answer.status {
+            // Before Grafana 11 the title may be taken as well as the id.
+            409 | 412 if self.get_object(&path).await?.is_none() => {
+                let words = answer.words();
+                Err(format!(
+                    "{words}: another folder has this title, or this account may not see the folder (folders:read); set \
+                     folder or folder_uid to something else, or share the folder with the account"
+                )
+                .into())
+            }
+            409 | 412 => Ok(None),
+            403 => Err(answer.failure().told(|why| {
+                format!("{why}: to make the folder it needs folders:create, which the role Editor has")
+            })),
+            _ => answer.good().map(|_| None),
         }
-        if answer.status == 409 { Ok(None) } else { answer.good().map(|_| None) }
     }
 
     /// How many things there are in a folder.
-    async fn contents(&self, uid: &str) -> Result<i64, String> {
+    async fn contents(&self, uid: &str) -> Result<i64, Failure> {
         if let Some(Value::Object(counts)) = self.get(&format!("/api/folders/{}/counts", escape(uid))).await?
         {
             return Ok(counts.values().filter_map(Value::as_i64).sum());
@@ -220,13 +321,13 @@ impl Place {
     }
 
     /// Marks the push in time, once: an annotation has no id of ours, so a tag of its own stands for it.
-    async fn annotate(&self, hash: &str, count: usize) -> Result<(), String> {
+    async fn annotate(&self, hash: &str, count: usize) -> Result<(), Failure> {
         let tag = format!("{OURS}:{hash}");
         let there = self.get(&format!("/api/annotations?tags={}&limit=1", escape(&tag))).await?;
         if there.and_then(|all| all.as_array().map(|all| !all.is_empty())) == Some(true) {
             return Ok(());
         }
-        let text = format!("neural-exporter {}: {count} objects pushed", env!("CARGO_PKG_VERSION"));
+        let text = format!("neural-exporter {}: {count} objects changed", env!("CARGO_PKG_VERSION"));
         let body = json!({"text": text, "tags": [OURS, "deploy", tag]});
         self.client.ask(Ask::post("/api/annotations").json(&body)).await.map(drop)
     }

@@ -1,20 +1,23 @@
 //! Mute timings: the hours of `alerts.quiet`, for a Grafana that evaluates or routes alerts itself.
 //!
 //! They have no place for a mark. One that was written over the API cannot be edited in the browser, so the name and
-//! where it comes from say whether it is ours; deployments that push to one organisation share it, and the hours of the
-//! last one hold. Which policy names it is for whoever owns the policies.
+//! where it comes from say whether it is ours; 9.x does not say that beside the timing, but in the configuration of its
+//! Alertmanager. Deployments that push to one organisation share it, and the hours of the last one hold. Which policy names
+//! it is for whoever owns the policies.
 
 use serde_json::{Value, json};
 
 use super::{PROVISIONED, Place};
 use crate::provision::Bundle;
-use crate::provision::client::{Ask, escape};
+use crate::provision::client::{Ask, Failure, escape};
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 use crate::provision::settings::{Alerts, Grafana};
 use crate::render::QUIET;
 
 const PATH: &str = "/api/v1/provisioning/mute-timings";
+/// Where 9.x says which timings were written over the API.
+const CONFIG: &str = "/api/alertmanager/grafana/config/api/v1/alerts";
 
 /// Whether alerts have anything to do with this Grafana. A token for dashboards alone may not even read these.
 fn concerns(settings: &Grafana) -> bool {
@@ -42,7 +45,7 @@ fn canonical(timing: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&json!({"time_intervals": hours})).unwrap_or_default())
 }
 
-pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
     if !concerns(&place.settings) {
         return Ok(Vec::new());
     }
@@ -55,20 +58,38 @@ pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>,
             continue;
         }
         let text = canonical(timing);
-        let mark = (word("provenance") == "api").then(|| hash(&text));
-        let locked = (word("provenance") == "file").then(|| PROVISIONED.to_owned());
+        let from = match timing.get("provenance") {
+            Some(from) => Some(from.as_str().unwrap_or_default().to_owned()),
+            None => provenance(place, name).await,
+        };
+        let equal =
+            wanted.iter().any(|want| want.kind == Kind::MuteTiming && want.name == name && want.text == text);
+        // Where nothing says where it comes from, what is equal under our name is ours.
+        let ours = from.as_ref().map_or(equal, |from| from == "api");
+        let mark = ours.then(|| hash(&text));
+        let locked = (from.as_deref() == Some("file")).then(|| PROVISIONED.to_owned());
         found.push(Found { locked, ..Found::exact(Kind::MuteTiming, name, text, mark) });
     }
     Ok(found)
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+/// Where a timing comes from, as the configuration of the Alertmanager says it: nothing for one of the browser. None where
+/// that cannot be read.
+async fn provenance(place: &Place, name: &str) -> Option<String> {
+    let config = place.get(CONFIG).await.ok()??;
+    let all = config.pointer("/alertmanager_config/muteTimeProvenances");
+    Some(all.and_then(|all| all.get(name)?.as_str()).unwrap_or_default().to_owned())
+}
+
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
     let path = format!("{PATH}/{}", escape(&step.name));
     if step.action == Action::Delete {
         let answer = place.client.send(Ask::delete(path)).await?;
         return match answer.status {
             404 => Ok(None),
-            409 => Err(format!("{}; a policy still names it: take it out there first", answer.words())),
+            409 => Err(used(&answer.words()).into()),
+            // As 9.x says it.
+            500 if answer.words().contains("currently used") => Err(used(&answer.words()).into()),
             _ => answer.good().map(|_| None),
         };
     }
@@ -78,4 +99,8 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     }
     let ask = if step.action == Action::Create { Ask::post(PATH) } else { Ask::put(path) };
     place.client.ask(ask.json(&timing)).await.map(|_| None)
+}
+
+fn used(words: &str) -> String {
+    format!("{words}; a policy still names it: take it out there first")
 }

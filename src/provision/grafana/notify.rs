@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Place;
-use crate::provision::client::{Ask, escape};
+use crate::provision::client::{Ask, Failure, escape};
 use crate::provision::files;
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
@@ -57,7 +57,7 @@ fn canonical(tree: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&tree).unwrap_or_default())
 }
 
-pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+pub(super) async fn read_points(place: &mut Place) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
     if place.settings.contact_points_file.is_some() {
         let points = place.get(POINTS).await?.unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Fou
             let word = |key: &str| point.get(key).and_then(Value::as_str).unwrap_or_default();
             let name = format!("{} ({})", word("name"), word("type"));
             let mark = word("uid").strip_prefix(PREFIX).map(str::to_owned);
-            // Those that somebody else made may share the name: they stay beside ours.
+            // Those that are not ours may share the name: they stay beside ours.
             let Some(mark) = mark else { continue };
             place.points.entry(name.clone()).or_default().push(word("uid").to_owned());
             let there = found.iter().any(|found: &Found| found.name == name);
@@ -75,17 +75,45 @@ pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Fou
             }
         }
     }
-    if let Some(want) = wanted.iter().find(|want| want.kind == Kind::Policies)
-        && let Some(tree) = place.get(POLICIES).await?
-    {
-        let text = canonical(&tree);
-        let mark = (text == want.text).then(|| hash(&text));
-        found.push(Found::exact(Kind::Policies, "", text, mark));
-    }
     Ok(found)
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+pub(super) async fn read_tree(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+    let Some(want) = wanted.iter().find(|want| want.kind == Kind::Policies) else { return Ok(Vec::new()) };
+    let Some(tree) = place.get(POLICIES).await? else { return Ok(Vec::new()) };
+    let text = canonical(&tree);
+    if text != want.text && untouched(&tree) {
+        return Ok(Vec::new());
+    }
+    let mark = (text == want.text).then(|| hash(&text));
+    Ok(vec![Found::exact(Kind::Policies, "", text, mark)])
+}
+
+/// Whether a tree is the one that a fresh Grafana makes for itself, which is nobody's.
+fn untouched(tree: &Value) -> bool {
+    let word = |key: &str| tree.get(key).and_then(Value::as_str).unwrap_or_default();
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    };
+    let own = |(key, value): (&String, &Value)| match key.as_str() {
+        "receiver" => true,
+        "group_by" => empty(value) || *value == json!(["grafana_folder", "alertname"]),
+        "group_wait" => value == "30s",
+        "group_interval" => value == "5m",
+        "repeat_interval" => value == "4h",
+        "provenance" => empty(value),
+        _ => empty(value),
+    };
+    // Some versions call it `empty` where mail is not set up.
+    matches!(word("receiver"), "grafana-default-email" | "empty")
+        && tree.as_object().is_some_and(|tree| tree.iter().all(own))
+}
+
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
     if step.kind == Kind::Policies {
         let ask = match step.action {
             Action::Delete => Ask::delete(POLICIES),
@@ -108,4 +136,26 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_a_fresh_server_is_nobodys() {
+        let fresh = json!({"receiver": "grafana-default-email", "group_by": ["grafana_folder", "alertname"]});
+        assert!(untouched(&fresh) && untouched(&json!({"receiver": "grafana-default-email", "routes": []})));
+        for (key, value) in [
+            ("receiver", json!("lab")),
+            ("group_by", json!(["device"])),
+            ("routes", json!([{"receiver": "lab"}])),
+            ("repeat_interval", json!("1h")),
+            ("provenance", json!("file")),
+        ] {
+            let mut tree = fresh.clone();
+            tree[key] = value;
+            assert!(!untouched(&tree), "{tree}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PROVISIONED, Place};
-use crate::provision::client::{Ask, escape};
+use crate::provision::client::{Ask, Failure, escape};
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 use crate::provision::settings::DataSource;
 
@@ -53,9 +53,9 @@ fn canonical(model: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&model).unwrap_or_default())
 }
 
-pub(super) async fn read(place: &mut Place, want: &Wanted) -> Result<Option<Found>, String> {
+pub(super) async fn read(place: &mut Place, want: &Wanted) -> Result<Option<Found>, Failure> {
     let path = format!("/api/datasources/uid/{}", escape(&want.name));
-    let Some(model) = place.get(&path).await? else { return Ok(None) };
+    let Some(model) = place.get_object(&path).await? else { return Ok(None) };
     let version = model.get("version").and_then(Value::as_i64).unwrap_or_default();
     place.versions.insert((Kind::DataSource, want.name.clone()), version);
     let mark = model.pointer(&format!("/jsonData/{MARK}")).and_then(Value::as_str).map(str::to_owned);
@@ -64,7 +64,7 @@ pub(super) async fn read(place: &mut Place, want: &Wanted) -> Result<Option<Foun
     Ok(Some(Found { locked, ..Found::exact(Kind::DataSource, &*want.name, canonical(&model), mark) }))
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, String> {
+pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
     let path = format!("/api/datasources/uid/{}", escape(&step.name));
     if step.action == Action::Delete {
         let answer = place.client.send(Ask::delete(path)).await?;
@@ -87,10 +87,32 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     };
     let answer = place.client.send(ask.json(&model)).await?;
     if answer.status == 409 && step.action == Action::Create {
-        return Err(format!("{}; another data source has this name: set datasource.name", answer.told()));
+        let hint = "another data source has this name: set datasource.name";
+        return Err(answer.failure().told(|why| format!("{why}\n  hint: {hint}")));
+    }
+    if answer.status == 403 {
+        let needs = "datasources:create and datasources:write, which the role Admin has";
+        return Err(answer.failure().told(|why| format!("{why}: it needs {needs}")));
     }
     answer.good()?;
-    let health = place.client.send(Ask::get(format!("{path}/health"))).await?;
-    let words = health.words();
-    Ok(health.good().err().map(|_| format!("Grafana cannot ask it yet: {words}")))
+    Ok(trouble(place, &step.name).await.map(|words| format!("Grafana cannot ask it yet: {words}")))
+}
+
+/// Why Grafana cannot ask the data source, if it cannot. 9.x has no health check for Prometheus, so a query stands in.
+async fn trouble(place: &Place, uid: &str) -> Option<String> {
+    let health = place.client.send(Ask::get(format!("/api/datasources/uid/{}/health", escape(uid)))).await;
+    match health {
+        Ok(answer) if answer.status != 404 => answer.good().err().map(String::from),
+        Ok(_) => {
+            let query = json!({"refId": "A", "datasource": {"uid": uid, "type": "prometheus"}, "expr": "1",
+                "instant": true, "range": false, "intervalMs": 15_000, "maxDataPoints": 1});
+            let body = json!({"queries": [query], "from": "now-1m", "to": "now"});
+            let asked = place.client.ask(Ask::post("/api/ds/query").json(&body)).await;
+            match asked.map_err(String::from).and_then(|answer| answer.json()) {
+                Ok(said) => said.pointer("/results/A/error").and_then(Value::as_str).map(str::to_owned),
+                Err(why) => Some(why),
+            }
+        }
+        Err(why) => Some(why.into()),
+    }
 }

@@ -325,7 +325,7 @@ apiVersion: 1
 providers:
   - name: neural-exporter
     folder: Neural
-    folderUid: neural
+    folderUid: neural-exporter
     type: file
     disableDeletion: false
     allowUiUpdates: false
