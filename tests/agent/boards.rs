@@ -2,6 +2,8 @@
 
 use neural_exporter::decode::Protocol;
 
+use super::at;
+
 /// The protocols of boards.
 pub(crate) fn all() -> impl Iterator<Item = Protocol> {
     Protocol::ALL.iter().copied().filter(|protocol| is(*protocol))
@@ -130,8 +132,17 @@ pub(crate) fn frame(protocol: Protocol, number: u32) -> Vec<u8> {
             }
             block
         }
-        other => panic!("{other:?} is not of a board"),
+        other => recorded(other, number),
     }
+}
+
+/// The frame with this number of those that stand in the fixtures of a board, one a line in hexadecimal.
+fn recorded(board: Protocol, number: u32) -> Vec<u8> {
+    let file = at("tests/fixtures").join(board.name()).join("frames.hex");
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+    let lines: Vec<&str> = text.lines().collect();
+    let line = lines[number as usize % lines.len()];
+    line.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }
 
 /// A ThinkGear packet with this payload.
