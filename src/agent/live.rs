@@ -106,7 +106,7 @@ pub async fn look(config: &Config) -> Vec<Finding> {
             Source::Exec(of) => {
                 found.extend(of.command.expose().first().map(|program| command(&path, program)));
             }
-            Source::Intan(_) | Source::OpenEphys(_) | Source::Fieldtrip(_) | Source::Rda(_) => {
+            _ if source.settings().may_be_alone() => {
                 let why = "not contacted: the program may have room for one client alone";
                 found.push(Finding::new(&path, source.name(), Verdict::Skipped, why));
             }

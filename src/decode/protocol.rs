@@ -5,10 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{
-    Decoder, Options, bitalino, brainflow, cerebus, chords, cyton, frame, freeeeg, ganglion, generic, intan,
-    jsonl, knight, openbci_gui, openeeg, spikerbox, statsd, thinkgear,
-};
+use super::{Decoder, Options};
 
 /// What is known of a protocol before a byte came.
 #[derive(Clone, Copy, Debug)]
@@ -105,45 +102,45 @@ macro_rules! protocols {
 
 protocols! {
     /// JSON lines.
-    Jsonl => jsonl::FACTS,
+    Jsonl => super::jsonl::FACTS,
     /// StatsD.
-    Statsd => statsd::FACTS,
+    Statsd => super::statsd::FACTS,
     /// The same in frames with a length before them.
-    StatsdFrames => frame::FACTS,
+    StatsdFrames => super::frame::FACTS,
     /// OpenBCI Cyton, 115200 bits in a second.
-    Cyton => cyton::CYTON,
+    Cyton => super::cyton::CYTON,
     /// OpenBCI Cyton with Daisy, 115200 bits in a second.
-    Daisy => cyton::DAISY,
+    Daisy => super::cyton::DAISY,
     /// NeuroPawn Knight, 115200 bits in a second.
-    Knight => knight::PLAIN,
+    Knight => super::knight::PLAIN,
     /// NeuroPawn Knight with IMU, 115200 bits in a second.
-    KnightImu => knight::IMU,
+    KnightImu => super::knight::IMU,
     /// FreeEEG32, 921600 bits in a second.
-    FreeEeg32 => freeeeg::FACTS,
+    FreeEeg32 => super::freeeeg::FACTS,
     /// NeuroSky ThinkGear, 57600 bits in a second.
-    ThinkGear => thinkgear::FACTS,
+    ThinkGear => super::thinkgear::FACTS,
     /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
-    Chords => chords::FACTS,
+    Chords => super::chords::FACTS,
     /// PLUX BITalino, 115200 bits in a second.
-    Bitalino => bitalino::FACTS,
+    Bitalino => super::bitalino::FACTS,
     /// OpenEEG, packet version 2, 57600 bits in a second.
-    OpeneegP2 => openeeg::P2_FACTS,
+    OpeneegP2 => super::openeeg::P2_FACTS,
     /// OpenEEG, packet version 3, 57600 bits in a second.
-    OpeneegP3 => openeeg::P3_FACTS,
+    OpeneegP3 => super::openeeg::P3_FACTS,
     /// Backyard Brains SpikerBox, 230400 bits in a second.
-    SpikerBox => spikerbox::FACTS,
+    SpikerBox => super::spikerbox::FACTS,
     /// OpenBCI Ganglion through its dongle (BLED112), 230400 bits in a second.
-    Ganglion => ganglion::FACTS,
+    Ganglion => super::ganglion::FACTS,
     /// A board of your own, whose frames `frame` describes; 115200 bits in a second.
-    Generic => generic::FACTS,
+    Generic => super::generic::FACTS,
     /// Waveforms of Intan RHX.
-    Intan => intan::FACTS,
+    Intan => super::intan::FACTS,
     /// Packages that BrainFlow streams; those of its synthetic board unless told otherwise.
-    Brainflow => brainflow::FACTS,
+    Brainflow => super::brainflow::FACTS,
     /// All packets of a Blackrock Cerebus.
-    Cerebus => cerebus::FACTS,
+    Cerebus => super::cerebus::FACTS,
     /// What the OpenBCI GUI sends over UDP.
-    OpenbciGui => openbci_gui::FACTS,
+    OpenbciGui => super::openbci_gui::FACTS,
 }
 
 impl Protocol {

@@ -113,6 +113,11 @@ pub trait Kind {
         false
     }
 
+    /// Whether the program that it reads may have room for one client alone, so that nobody should connect to try.
+    fn may_be_alone(&self) -> bool {
+        false
+    }
+
     /// As a recording names it. Nothing if what it brings is polled, or is one half of a conversation: that cannot be
     /// played again.
     fn recorded(&self) -> Option<Recorded> {

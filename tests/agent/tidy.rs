@@ -206,3 +206,34 @@ fn lists_of_imports_are_read() {
     let names: Vec<String> = named(code, "crate::").into_iter().collect();
     assert_eq!(names, ["a", "b", "e", "g"]);
 }
+
+/// What `ARCHITECTURE.md` says of what a change costs: beside its own file and the table of protocols nobody names a board.
+/// Simulated devices are apart: they share nothing with decoders.
+#[test]
+fn a_board_is_one_file_and_one_row() {
+    let naming = |words: &[&str]| -> Vec<String> {
+        let named = |source: &Source| words.iter().any(|word| code(&source.text).contains(word));
+        let sources = sources().into_iter().filter(|source| source.module != "simulate" && named(source));
+        sources.map(|source| source.path).collect()
+    };
+    assert_eq!(naming(&["OpeneegP3", "openeeg_p3"]), ["decode/openeeg.rs", "decode/protocol.rs"]);
+    assert_eq!(
+        naming(&["SpikerBox::", "Protocol::SpikerBox", "SpikerBox =>"]),
+        ["decode/protocol.rs", "decode/spikerbox.rs"]
+    );
+}
+
+/// The same of a kind of source.
+#[test]
+fn a_kind_of_source_is_one_file_and_one_row() {
+    let naming = |word: &str| -> Vec<String> {
+        sources()
+            .into_iter()
+            .filter(|source| code(&source.text).contains(word))
+            .map(|source| source.path)
+            .collect()
+    };
+    assert_eq!(naming("fieldtrip::Settings"), ["config/source.rs"]);
+    assert_eq!(naming("Fieldtrip("), ["config/source.rs"]);
+    assert_eq!(naming("Rda("), ["config/source.rs"]);
+}

@@ -116,6 +116,10 @@ impl Kind for Settings {
         self.address.clone()
     }
 
+    fn may_be_alone(&self) -> bool {
+        true
+    }
+
     fn signal(&self) -> Option<&quality::Settings> {
         Some(&self.signal)
     }

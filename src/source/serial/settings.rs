@@ -50,9 +50,8 @@ pub struct Serial {
     /// How many channels a BITalino sends, the first ones; six if left away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<u8>,
-    /// Samples a second: those that a BITalino is set to, 1, 10, 100 or 1000, and 1000 if left away; or those that a board
-    /// sends whose bytes do not tell it (chords, freeeeg32, ganglion, knight, openeeg, spikerbox, thinkgear), where it was
-    /// built for, or set to, another rate than is usual.
+    /// Samples a second: those that a BITalino is set to, 1, 10, 100 or 1000, and 1000 if omitted; or those of a board whose
+    /// bytes do not say it, where it was built for, or set to, another rate than is usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u16>,
     /// Which Ganglion is meant; the first that is found if left away.
