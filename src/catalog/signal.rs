@@ -12,6 +12,7 @@ pub static PAGE: Page = Page {
             its limit. What says how the signal is now goes when the device falls silent.",
     metrics: &[
         &QUALITY,
+        &CALLED,
         &BAD,
         &BAD_SECONDS,
         &RAILED,
@@ -32,6 +33,7 @@ pub static PAGE: Page = Page {
         &DROPOUTS,
         &DEVICE_QUALITY,
         &BAD_CHANNELS,
+        &JUDGED,
         &MAINS,
         &BAD_CHANNEL_SECONDS,
     ],
@@ -86,6 +88,17 @@ static QUALITY: Metric = Metric {
     help: "Score of a channel, the least of its parts: 1.5 less a measure over its limit, from 0 to 1; below 0.5 the channel is bad",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |quality| Some(quality.score)),
+    ..CHANNEL
+};
+
+static CALLED: Metric = Metric {
+    name: "channel",
+    help: "What a channel is called on dashboards: its number, with leading zeros so that lists are in the order of the device, and the name of its electrode where the setting names or the stream gives one",
+    kind: Kind::Info,
+    labels: &["device", "channel", "called"],
+    read: |event, row| {
+        quality(event, |quality, channel| row.set(&[&row.source(), channel, &quality.called], 1.0));
+    },
     ..CHANNEL
 };
 
@@ -244,6 +257,20 @@ static BAD_CHANNELS: Metric = Metric {
     name: "device_bad_channels",
     help: "Channels of a device that are bad",
     read: |event, row| of_device(event, row, |signal| Some(f64::from(signal.bad))),
+    ..DEVICE
+};
+
+static JUDGED: Metric = Metric {
+    name: "device_judged",
+    help: "Seconds of a device's signal that were judged, each of all its channels: what bad seconds are a share of",
+    kind: Kind::Counter,
+    unit: Unit::Seconds,
+    keep: Keep::Always,
+    read: |event, row| {
+        if let Some(signal) = signal(event) {
+            row.add(&[&row.source()], signal.seconds.into());
+        }
+    },
     ..DEVICE
 };
 

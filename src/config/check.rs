@@ -341,6 +341,13 @@ impl Check<'_> {
 
     /// How a signal is judged.
     fn signal(&mut self, signal: &quality::Settings, path: &Path) {
+        for (index, name) in signal.names.iter().enumerate() {
+            let at = path.key("names").item(index);
+            self.label(&at, name);
+            if signal.names.iter().take(index).any(|other| other == name) {
+                self.wrong(&at, format!("a second electrode is called {name}"));
+            }
+        }
         let [low, high] = signal.band;
         if low >= high {
             self.wrong(&path.key("band"), format!("a band from {low} to {high} Hz holds nothing"));

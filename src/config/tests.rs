@@ -124,6 +124,8 @@ fn a_signal_is_judged_by_what_is_set() {
         ("{quiet: 0.001}", "below 0.001 V is bad already"),
         ("{railed: -1}", "0 is the least"),
         ("{humm: 1}", "did you mean"),
+        ("{names: [Fp1, Fp2, Fp1]}", "a second electrode is called Fp1"),
+        ("{names: [Fp1, '']}", "a name is 1 to 256 bytes of text"),
     ] {
         let told = told(&with(signal));
         assert!(told.contains(mistake) && told.contains("config.yml:6"), "{signal}: {told}");

@@ -272,10 +272,13 @@ pub struct Hum {
 
 /// One second of a channel, judged. Written by an analyser alone; `analysis::quality` has the formulas. What is
 /// `None` cannot be measured of this device, and never is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quality {
     /// The channel, from 1.
     pub channel: u16,
+    /// Its number with leading zeros, so that text sorts as numbers do, and the name of its electrode if there is one:
+    /// `03 C3`.
+    pub called: String,
     /// Whether `offset`, `rms` and `band_rms` are volts; counts of the converter if not.
     pub volts: bool,
     /// Share of samples at a rail.
@@ -321,6 +324,8 @@ pub struct Signal {
     pub bad: u16,
     /// The frequency that is taken for that of the mains, hertz.
     pub mains: Option<f64>,
+    /// Seconds that were judged since this was last told.
+    pub seconds: u32,
     /// Seconds that its channels were bad since this was last told, by reason, in the order of [`Reason::ALL`].
     pub bad_seconds: [u32; Reason::ALL.len()],
 }

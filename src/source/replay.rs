@@ -62,7 +62,7 @@ impl Kind for Replay {
 
     fn start(&self, start: Start) {
         let (feed, stop) = (start.feed.clone(), start.stop.clone());
-        start.run(run(self.file.clone(), self.speed, self.signal, feed, stop));
+        start.run(run(self.file.clone(), self.speed, self.signal.clone(), feed, stop));
     }
 }
 
@@ -91,10 +91,10 @@ impl Streams {
                 feed.end(at, decoder.as_mut());
             }
         } else {
-            let signal = self.signal;
+            let signal = &self.signal;
             let decoder =
                 self.decoders.entry(key).or_insert_with(|| match protocol.decoder_with(&source.board) {
-                    decoder if protocol.brings_samples() => Box::new(Judged::new(decoder, signal)),
+                    decoder if protocol.brings_samples() => Box::new(Judged::new(decoder, signal.clone())),
                     decoder => decoder,
                 });
             if piece.stream & SAID != 0 {

@@ -381,7 +381,8 @@ static QUALITIES: LazyLock<[Quality; 2]> = LazyLock::new(|| {
     })
 });
 
-static SIGNAL: Signal = Signal { score: 0.9, bad: 1, mains: Some(50.0), bad_seconds: [1; Reason::ALL.len()] };
+static SIGNAL: Signal =
+    Signal { score: 0.9, bad: 1, mains: Some(50.0), seconds: 1, bad_seconds: [1; Reason::ALL.len()] };
 
 const STREAM: StreamName<'static> = StreamName { source: "lsl", stream: "EEG", host: "rig" };
 

@@ -80,7 +80,7 @@ impl Judge {
     pub fn see(&mut self, body: &Body<'_>) {
         match body {
             Body::Device(device) if self.bench.as_ref().is_none_or(|bench| bench.device != *device) => {
-                self.bench = Bench::new(*device, self.settings).map(Box::new);
+                self.bench = Bench::new(*device, &self.settings).map(Box::new);
             }
             Body::Samples(samples) => {
                 if let Some(bench) = &mut self.bench {
@@ -170,7 +170,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(device: Device, settings: Settings) -> Option<Self> {
+    fn new(device: Device, settings: &Settings) -> Option<Self> {
         let Device { channels, rate, rails, volts, .. } = device;
         if channels == 0 || channels > CHANNELS || !(rate >= RATES.0 && rate <= RATES.1) {
             return None;
@@ -186,9 +186,14 @@ impl Bench {
         };
         let mains = (0..MAINS.len())
             .find(|i| wanted.is_none_or(|wanted| wanted == *i) && told.get(*i) == Some(&true));
-        let quality = |channel| Quality { channel, volts, ..Quality::default() };
+        let quality = |channel| Quality {
+            channel,
+            called: called(channel, channels, settings),
+            volts,
+            ..Quality::default()
+        };
         Some(Self {
-            settings,
+            settings: settings.clone(),
             device,
             waiting: Vec::with_capacity(WAITING.0.max(WAITING.1 * count)),
             lines: vec![Lines::default(); count],
@@ -321,6 +326,7 @@ impl Bench {
             }
         }
         signal.score /= f64::from(device.channels);
+        signal.seconds = signal.seconds.saturating_add(1);
     }
 
     fn tell(&mut self, out: &mut Sink<'_>) {
@@ -333,10 +339,17 @@ impl Bench {
             self.telling = Some(from + SLICE);
         } else {
             out(Body::Signal(&self.signal));
-            self.signal.bad_seconds = [0; Reason::ALL.len()];
+            (self.signal.seconds, self.signal.bad_seconds) = (0, [0; Reason::ALL.len()]);
             self.telling = None;
         }
     }
+}
+
+/// The number of a channel with as many digits as the last one has, and the name of its electrode.
+fn called(channel: u16, last: u16, settings: &Settings) -> String {
+    let name = settings.names.get(usize::from(channel).saturating_sub(1)).map_or("", String::as_str);
+    let width = last.to_string().len();
+    format!("{channel:0width$} {name}").trim_end().to_owned()
 }
 
 /// A decoder, and the judge of what it brings.

@@ -7,10 +7,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How the signal of a device is judged, channel by channel. A limit of 1000 is never reached, one from below is
 /// switched off by 0.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Signal")]
 pub struct Settings {
+    /// What the electrodes are called, in the order of the device's channels, such as `[Fp1, Fp2, C3, C4]`; the rest are
+    /// numbers. Streams that describe their channels keep their own names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// Frequency of the mains in hertz; `auto` is the one of 50 and 60 that stands out more.
     pub mains: Mains,
     /// The band of frequencies that matters, from and to, hertz. What a device's rate does not allow is cut off:
@@ -50,6 +54,7 @@ impl Default for Settings {
     /// less away; nothing but hum leaves a score of 0.45, which no rule calls a lost recording.
     fn default() -> Self {
         Self {
+            names: Vec::new(),
             mains: Mains::Auto,
             band: [1.0, 45.0],
             railed: 0.01,

@@ -27,7 +27,7 @@ struct Told {
 fn tell(judge: &mut Judge, told: &mut Told) {
     while judge.reflect() {
         judge.tell(&mut |body| match body {
-            Body::Quality(quality) => told.channels.push(*quality),
+            Body::Quality(quality) => told.channels.push(quality.clone()),
             Body::Signal(signal) => told.signals.push(*signal),
             other => panic!("{other:?}"),
         });
@@ -56,6 +56,19 @@ fn judged(
         (0..rows * width).map(|i| value(i % width, (i / width) as f64 / device.rate) as f32).collect();
     see(&mut judge, device, &values, &mut told);
     told
+}
+
+#[test]
+fn channels_are_called_by_number_and_name_in_their_order() {
+    let settings = Settings { names: vec!["Fp1".into(), "Fp2".into()], ..Settings::default() };
+    let device = Device { channels: 10, ..BOARD };
+    let told = judged(settings, device, 5, |channel, t| (t * channel as f64).sin() * 1e-5);
+    let called: Vec<&str> = told.channels.iter().take(10).map(|channel| &*channel.called).collect();
+    assert_eq!(called, ["01 Fp1", "02 Fp2", "03", "04", "05", "06", "07", "08", "09", "10"]);
+    // Each second that was judged is told once: bad seconds are a share of these.
+    let seconds: u32 = told.signals.iter().map(|signal| signal.seconds).sum();
+    assert_eq!(seconds as usize, told.signals.len());
+    assert_eq!(seconds as usize * 10, told.channels.len());
 }
 
 /// Noise of Gauss, the same each time.

@@ -66,6 +66,7 @@ mod tests {
     use crate::event::Hum;
 
     const GOOD: Quality = Quality {
+        called: String::new(),
         channel: 1,
         volts: true,
         railed: Some(0.0),

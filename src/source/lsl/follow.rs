@@ -271,7 +271,7 @@ impl Following<'_> {
             return false;
         }
         let mut ear = Ear {
-            judge: (info.rate > 0.0).then(|| Judge::new(self.of.signal)),
+            judge: (info.rate > 0.0).then(|| Judge::new(signal(&self.of.signal, &info))),
             aloud: self.of.mode == Mode::Full,
             inlet: Inlet::new(info.clone()),
         };
@@ -499,6 +499,15 @@ impl Following<'_> {
         self.of.feed.send(Body::StreamState(&state));
         self.ages.clear();
     }
+}
+
+/// How the signal is judged, with the electrodes called what the stream calls them.
+fn signal(settings: &quality::Settings, info: &Info) -> quality::Settings {
+    let mut signal = settings.clone();
+    if !info.described.is_empty() {
+        signal.names = info.described.iter().map(|channel| channel.label.clone()).collect();
+    }
+    signal
 }
 
 /// At a time that there may be none of.

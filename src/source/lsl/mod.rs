@@ -352,7 +352,7 @@ impl Watcher {
             host: host.clone(),
             mode,
             read_blocking: self.settings.read_blocking,
-            signal: self.settings.signal,
+            signal: self.settings.signal.clone(),
             target: receiver,
             life: life.clone(),
             feed,

@@ -121,7 +121,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         receive_buffer: usize::try_from(settings.receive_buffer.0).unwrap_or(usize::MAX),
     };
     let mut listener = Listener {
-        ear: Ear::new(Brainflow::new(layout, settings.full_scale), settings.signal),
+        ear: Ear::new(Brainflow::new(layout, settings.full_scale), settings.signal.clone()),
         feed: feed.clone(),
         told: false,
         samples: 0,

@@ -125,7 +125,7 @@ impl Listener {
             if let Some(channels) = self.link.inner().listed(number) {
                 group.list(channels);
             }
-            let ear = Ear::new(group, self.settings.signal);
+            let ear = Ear::new(group, self.settings.signal.clone());
             self.groups.push(One { number, stream, feed, ear, up: false, told: 0, state: State::default() });
         }
     }

@@ -58,7 +58,7 @@ pub(super) async fn judge<D: Decoder + 'static>(
     decoder: fn(&str, bool) -> D,
 ) {
     let mut again = false;
-    let new = || Judged::new(Box::new(decoder(name, std::mem::replace(&mut again, true))), signal);
+    let new = || Judged::new(Box::new(decoder(name, std::mem::replace(&mut again, true))), signal.clone());
     // The bytes are not recorded: a conversation cannot be played again from the one half of it.
     follow(Place { address, pause: PAUSE }, feed.stream(name), stop, new).await;
 }

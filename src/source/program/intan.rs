@@ -161,7 +161,7 @@ async fn read(
     let new = || {
         // What the program says now: it may have been started anew with another rate.
         let rate = (*rate.borrow()).unwrap_or(first);
-        Judged::new(Box::new(Boards::new(Intan::new(rate, waveforms.volts))), settings.signal)
+        Judged::new(Box::new(Boards::new(Intan::new(rate, waveforms.volts))), settings.signal.clone())
     };
     follow(place, feed.clone(), stop.clone(), new).await;
 }

@@ -132,7 +132,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
             let new = || Ear {
                 source: settings.name.clone(),
                 stream: Decoded::new(scale),
-                judge: Judge::new(settings.signal),
+                judge: Judge::new(settings.signal.clone()),
                 told: Counts::default(),
                 here,
                 ages: Vec::with_capacity(AGES),

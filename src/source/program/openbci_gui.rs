@@ -88,7 +88,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
     };
     let receive_buffer = usize::try_from(settings.receive_buffer.0).unwrap_or(usize::MAX);
     let place = Place { listen, interface: None, receive_buffer };
-    let ear = Ear::new(OpenbciGui::new(settings.rate.into()), settings.signal);
+    let ear = Ear::new(OpenbciGui::new(settings.rate.into()), settings.signal.clone());
     let mut listener = Listener { ear, feed: feed.clone(), told: None, state: State::default() };
     datagram::run(place, &feed, &stop, &mut listener).await;
     Ok(())

@@ -211,14 +211,14 @@ impl Serial {
         if !protocol.brings_samples() {
             return Arc::new(move || protocol.decoder());
         }
-        let (signal, options) = (self.signal, self.options());
+        let (signal, options) = (self.signal.clone(), self.options());
         let resumed = AtomicBool::new(start.resumed);
         Arc::new(move || {
             let mut decoder = protocol.decoder_with(&options);
             if resumed.swap(false, Ordering::Relaxed) {
                 decoder.resume();
             }
-            Box::new(Judged::new(decoder, signal))
+            Box::new(Judged::new(decoder, signal.clone()))
         })
     }
 }
