@@ -1,35 +1,49 @@
-//! `demo`: the agent on its defaults with a simulated pipeline and a simulated Cyton, which talk to it as real
-//! ones would.
+//! `demo`: the agent on its defaults with a simulated laboratory, whose parts talk to it as real ones would: a
+//! pipeline with services, a Cyton, a stream of the network, and two programs that record.
 //!
-//! Its sockets and what it keeps are in a folder of its own, and its port is one that is free: neither an agent of this
-//! machine nor another demo has part in it.
+//! Its sockets and what it keeps are in a folder of its own, its ports are ones that are free, and its stream is in a
+//! session of its own: neither an agent of this machine nor another demo has part in it. All is well for the first
+//! minutes, then it tells a story: an electrode loosens, a stage slows down, a service fails its check.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
 use super::{Exit, complain, print, recording, run};
+use crate::analysis::quality;
 use crate::config::{Config, Jsonl, Serial, Source, Statsd};
 use crate::decode::Protocol;
 use crate::listen::{Address, Listen, Many};
 use crate::simulate::fault::Fault;
+use crate::simulate::program::Program;
 use crate::simulate::run::{Settings, Trouble};
 use crate::simulate::signal::Shape;
 use crate::simulate::{self, Choice, Device};
+use crate::source::lsl;
+use crate::source::pattern::Pattern;
+use crate::source::process::{self, Group};
+use crate::source::program::{Expect, intan, open_ephys};
 
-/// What goes wrong in the demo: enough to see, now and then.
+/// What goes wrong with the Cyton: nothing that matters for three minutes, then an electrode loosens for one, and from
+/// ten minutes on a bit of everything.
 const FAULTS: &[&str] = &[
-    "lose=0.05%",
-    "lose=12@20s",
-    "dropout=800ms@45s",
-    "unplug-channel=4@60s..90s",
-    "garbage=37@75s",
-    "rail=7@100s..115s",
-    "hum=50:40uV@120s..150s",
-    "burst=100ms@160s..180s",
+    "lose=0.01%",
+    "unplug-channel=4@180s..240s",
+    "lose=12@600s",
+    "dropout=800ms@630s",
+    "garbage=37@660s",
+    "rail=7@690s..705s",
+    "hum=50:40uV@720s..750s",
+    "burst=100ms@780s..800s",
 ];
+
+/// What the electrodes of the Cyton are called.
+const ELECTRODES: &[&str] = &["Fp1", "Fp2", "C3", "C4", "P3", "P4", "O1", "O2"];
 
 pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
     let folder = match Folder::make() {
@@ -50,6 +64,15 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
     };
     let port = board.as_ref().map(|board| board.port.clone());
     let (state, listens) = (folder.0.clone(), (events.clone(), statsd.clone()));
+    let session = format!("demo-{}", std::process::id());
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(why) => {
+            complain(&format!("the demo has no programs: {why}"));
+            Vec::new()
+        }
+    };
+    let network = network(&session, &programs);
     let load = move || {
         let mut config = Config {
             listen: Many(vec![Address::Tcp(listen)]),
@@ -69,13 +92,16 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         config.sources.retain(|source| !matches!(source, Source::Gpu(_)));
         config.log.level = "warn".to_owned();
         if let Some(port) = &port {
+            let names = ELECTRODES.iter().map(|name| (*name).to_owned()).collect();
             config.sources.push(Source::Serial(Serial {
                 name: "cyton".to_owned(),
                 port: Some(port.clone()),
                 protocol: Protocol::Cyton,
+                signal: quality::Settings { names, ..quality::Settings::default() },
                 ..Serial::default()
             }));
         }
+        config.sources.extend(network.clone());
         Ok(config)
     };
     let exit = run::start(
@@ -84,9 +110,21 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         move |agent, stop| async move {
             let at = agent.addresses().first().copied().unwrap_or(listen);
             print(guide(at, &events.display().to_string(), &statsd.display().to_string()).as_bytes());
-            let pipeline = tokio::spawn(simulate::pipeline(events));
+            let mut parts = JoinSet::new();
+            parts.spawn(simulate::pipeline(events, statsd));
+            parts.spawn(async {
+                if let Err(why) = simulate::outlet::stream(session).await {
+                    complain(&format!("the demo has no stream of the network: {why}"));
+                }
+            });
+            for (program, listener) in programs {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => drop(parts.spawn(simulate::program::program(program, listener))),
+                    Err(why) => complain(&format!("the demo has no {program:?}: {why}")),
+                }
+            }
             let ended = agent.run(recording::stop_after(stop, seconds)).await;
-            pipeline.abort();
+            parts.shutdown().await;
             ended
         },
     );
@@ -96,6 +134,43 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         drop(board.thread.join());
     }
     exit
+}
+
+/// Programs that record, each with the port that it is asked at.
+fn programs() -> std::io::Result<Vec<(Program, std::net::TcpListener)>> {
+    let listen = |program| {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        Ok((program, listener))
+    };
+    [Program::Intan, Program::OpenEphys].into_iter().map(listen).collect()
+}
+
+/// What the agent asks: the stream, the programs, and how the demo itself fares.
+fn network(session: &str, programs: &[(Program, std::net::TcpListener)]) -> Vec<Source> {
+    let mut sources = vec![Source::Lsl(lsl::Settings {
+        session: session.to_owned(),
+        expect: vec!["demo-eeg".to_owned()],
+        ..lsl::Settings::default()
+    })];
+    for (program, listener) in programs {
+        let Ok(address) = listener.local_addr().map(|at| at.to_string()) else { continue };
+        let expect = Some(Expect::Recording);
+        sources.push(match program {
+            Program::Intan => {
+                Source::Intan(intan::Settings { address, expect, ..intan::Settings::default() })
+            }
+            Program::OpenEphys => {
+                Source::OpenEphys(open_ephys::Settings { address, expect, ..open_ephys::Settings::default() })
+            }
+        });
+    }
+    let exe = std::env::current_exe().ok();
+    let exe = exe.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let demo =
+        Group { name: "demo".to_owned(), exe, command: Pattern::new("demo").ok(), unit: None, user: None };
+    sources.push(Source::Process(process::Settings { groups: vec![demo], ..process::Settings::default() }));
+    sources
 }
 
 /// A folder that nobody else may enter, and that goes with the demo.
@@ -165,8 +240,11 @@ impl Cyton {
 /// What the demo prints: where to look, and what to send.
 fn guide(at: SocketAddr, events: &str, statsd: &str) -> String {
     format!(
-        "neural-exporter demo: a simulated pipeline talks to the agent over its Unix socket, and a simulated\n\
-         OpenBCI Cyton over a serial port. Now and then the Cyton loses packets.\n\
+        "neural-exporter demo: a simulated laboratory talks to the agent: a pipeline and its services over Unix\n\
+         sockets, an OpenBCI Cyton over a serial port, a stream over the network, two programs that record.\n\
+         All is well for three minutes. Then electrode C4 loosens (minute 3), the stage classify slows down\n\
+         (4:30) and the storage fails its check (6:00), each for a minute; from minute 10 on the Cyton has a bit\n\
+         of everything.\n\
          \n\
          Look:\n\
          \x20 http://{at}/           the sources and how they fare\n\
@@ -183,4 +261,22 @@ fn guide(at: SocketAddr, events: &str, statsd: &str) -> String {
          \n\
          Ctrl-C ends it.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_well_for_three_minutes_and_then_an_electrode_loosens() {
+        use crate::simulate::fault::What;
+        let faults: Vec<Fault> = FAULTS.iter().map(|fault| fault.parse().unwrap()).collect();
+        for fault in faults.iter().filter(|fault| fault.from.unwrap_or_default() < 180.0) {
+            // Less than one hole a minute: six are worth an alert.
+            assert!(matches!(fault.what, What::Chance(chance) if chance * 250.0 * 60.0 < 2.0), "{fault:?}");
+        }
+        let loose = faults.iter().find(|fault| matches!(fault.what, What::Unplug(_))).unwrap();
+        assert_eq!((loose.what, loose.from, loose.to), (What::Unplug(3), Some(180.0), Some(240.0)));
+        assert_eq!(ELECTRODES[3], "C4");
+    }
 }

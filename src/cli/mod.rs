@@ -73,7 +73,7 @@ enum Command {
     Run(RunArgs),
     /// Check the configuration, the packs beside it and the mapping files: every mistake at once.
     Check(check::Args),
-    /// Run the agent on its defaults with a simulated pipeline and a simulated Cyton.
+    /// Run the agent on its defaults with a simulated laboratory: a pipeline, a Cyton, a stream, two programs.
     Demo {
         /// Where /metrics is served; if left away, on a port that is free.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true, value_parser = run::address)]

@@ -1,45 +1,78 @@
-//! A simulated pipeline: a closed-loop decoder with a language model beside it, for demos and tests.
+//! A simulated pipeline, a closed-loop decoder with a language model beside it, and the services around it, for the
+//! demo.
 //!
-//! It is a client like any other: it knows the socket and the JSON lines and nothing of the agent.
+//! It is a client like any other: it knows the sockets and what is written to them, and nothing of the agent. All is
+//! well for the first minutes; then a stage slows down, and later a service fails.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
+use tokio::net::{UnixDatagram, UnixStream};
 
 use super::dice::Dice;
 
-/// Talks to the socket until it is dropped, and connects again when the agent goes away.
-pub async fn pipeline(socket: PathBuf) {
+/// Seconds from one round to the next.
+const ROUND: f64 = 0.04;
+/// Rounds in a second.
+const SECOND: u64 = 25;
+/// When the classifier is slow, seconds since the start.
+const SLOW: Range<f64> = 270.0..330.0;
+/// When the storage fails its check, and what needs it fails with it.
+const FAILING: Range<f64> = 360.0..420.0;
+/// Share of runs that fail while all is well: a fifth of what the objective of 99.9 % allows.
+const FAILURES: f64 = 0.0002;
+
+/// Talks to the sockets of events and of StatsD until it is dropped, and connects again when the agent goes away.
+pub async fn pipeline(events: PathBuf, statsd: PathBuf) {
+    // The story goes on where it was when the agent went away.
+    let (mut round, mut dice) = (0, Dice::new(0x9e37_79b9_7f4a_7c15));
     loop {
         // An agent that is not there, or left, is asked again.
-        drop(talk(&socket).await);
+        drop(talk(&events, &statsd, &mut round, &mut dice).await);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-async fn talk(socket: &Path) -> std::io::Result<()> {
-    let mut stream = UnixStream::connect(socket).await?;
-    let mut dice = Dice::new(0x9e37_79b9_7f4a_7c15);
+async fn talk(events: &Path, statsd: &Path, round: &mut u64, dice: &mut Dice) -> std::io::Result<()> {
+    let mut stream = UnixStream::connect(events).await?;
+    let checked = UnixDatagram::unbound()?;
     stream.write_all(b"{\"type\":\"session\",\"pipeline\":\"decoder\",\"step\":\"started\"}\n").await?;
-    let mut ticks = tokio::time::interval(Duration::from_millis(40));
-    for round in 0_u64.. {
+    let mut ticks = tokio::time::interval(Duration::from_secs_f64(ROUND));
+    loop {
         ticks.tick().await;
-        stream.write_all(lines(round, &mut dice).as_bytes()).await?;
+        stream.write_all(lines(*round, dice).as_bytes()).await?;
+        if round.is_multiple_of(SECOND) {
+            checked.send_to(checks(*round).as_bytes(), statsd).await?;
+        }
+        *round += 1;
     }
-    Ok(())
+}
+
+/// Seconds since the start.
+fn seconds(round: u64) -> f64 {
+    round as f64 * ROUND
+}
+
+/// What the services say of themselves: 0 is well, 2 is critical.
+fn checks(round: u64) -> String {
+    let storage = if FAILING.contains(&seconds(round)) { 2 } else { 0 };
+    format!("_sc|storage|{storage}\n_sc|license|0\n_sc|network|0")
 }
 
 /// What the pipeline says in one round of 40 ms. Writing to a string cannot fail.
 fn lines(round: u64, dice: &mut Dice) -> String {
     let mut text = String::new();
+    let (slow, failing) = (SLOW.contains(&seconds(round)), FAILING.contains(&seconds(round)));
     let trace = format!("{:016x}{:016x}", dice.roll() | 1, dice.roll());
-    for (stage, usual) in [("filter", 0.002), ("features", 0.006), ("classify", 0.014)] {
+    for (stage, usual) in
+        [("filter", 0.002), ("features", 0.006), ("classify", if slow { 0.16 } else { 0.014 })]
+    {
         // Long tails: most rounds are quick, a few are slow.
         let seconds = usual * (0.6 + 0.8 * dice.unit() + 4.0 * dice.unit().powi(24));
-        let failed = dice.unit() < 0.004;
+        let failed = dice.unit() < FAILURES;
         let outcome = if failed { "\"error\",\"error\":\"timeout\"" } else { "\"ok\"" };
         let _ = writeln!(
             text,
@@ -47,7 +80,8 @@ fn lines(round: u64, dice: &mut Dice) -> String {
              \"outcome\":{outcome},\"items\":10,\"trace\":\"{trace}\"}}"
         );
     }
-    let depth = (dice.unit() * 6.0).floor();
+    // What comes faster than it is classified waits.
+    let depth = ((dice.unit() + if slow { 4.0 } else { 0.0 }) * 6.0).floor();
     let _ = writeln!(
         text,
         "{{\"type\":\"queue\",\"pipeline\":\"decoder\",\"queue\":\"epochs\",\"depth\":{depth},\"limit\":64}}"
@@ -55,10 +89,13 @@ fn lines(round: u64, dice: &mut Dice) -> String {
     let hit = u8::from(dice.unit() < 0.85);
     let _ = writeln!(
         text,
-        "{{\"type\":\"cache\",\"pipeline\":\"decoder\",\"cache\":\"filters\",\"hits\":{hit},\"misses\":{}}}\n",
+        "{{\"type\":\"cache\",\"pipeline\":\"decoder\",\"cache\":\"filters\",\"hits\":{hit},\"misses\":{}}}",
         1 - hit
     );
-    if round.is_multiple_of(25) {
+    if round.is_multiple_of(5) {
+        service(failing, dice, &mut text);
+    }
+    if round.is_multiple_of(SECOND) {
         let (quality, accuracy) = (0.93 + 0.05 * dice.unit(), 0.81 + 0.06 * dice.unit());
         let _ = writeln!(text, "{{\"type\":\"quality\",\"pipeline\":\"decoder\",\"ratio\":{quality:.4}}}");
         let _ = writeln!(
@@ -81,9 +118,38 @@ fn lines(round: u64, dice: &mut Dice) -> String {
     text
 }
 
+/// A request to a service, and the query that it makes of its database.
+fn service(failing: bool, dice: &mut Dice, text: &mut String) {
+    let (method, route, operation) = match dice.roll() % 4 {
+        0 => ("POST", "/trials", "insert"),
+        1 => ("GET", "/subjects/{id}", "select"),
+        _ => ("GET", "/trials/{id}", "select"),
+    };
+    let lost = failing && dice.unit() < 0.4;
+    let status = match (lost, dice.unit() < 0.02) {
+        (true, _) => 503,
+        (false, true) => 404,
+        (false, false) => 200,
+    };
+    let query = (0.002 + 0.01 * dice.unit()) * if failing { 40.0 } else { 1.0 };
+    let whole = query + 0.005 + 0.02 * dice.unit();
+    let outcome = if lost { "\"error\",\"error\":\"timeout\"" } else { "\"ok\"" };
+    let _ = writeln!(
+        text,
+        "{{\"type\":\"request\",\"service\":\"records\",\"method\":\"{method}\",\"route\":\"{route}\",\
+         \"status\":{status},\"seconds\":{whole:.6}}}"
+    );
+    let _ = writeln!(
+        text,
+        "{{\"type\":\"query\",\"database\":\"trials\",\"operation\":\"{operation}\",\"seconds\":{query:.6},\
+         \"outcome\":{outcome}}}"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::limit::{Limits, SLO_STAGE_SUCCESS, STAGE_LATENCY};
     use crate::decode::Protocol;
     use crate::event::Body;
 
@@ -91,13 +157,44 @@ mod tests {
     fn every_line_is_understood() {
         let mut decoder = Protocol::Jsonl.decoder();
         let mut dice = Dice::new(1);
-        let mut events = 0;
         for round in 0..200 {
-            decoder.decode(lines(round, &mut dice).as_bytes(), &mut |body| {
+            let text = lines(round, &mut dice);
+            let mut events = 0;
+            decoder.decode(text.as_bytes(), &mut |body| {
                 assert!(!matches!(body, Body::Fault(_)), "{body:?}");
                 events += 1;
             });
+            assert_eq!(events, text.lines().count(), "{text}");
         }
-        assert_eq!(events, 200 * 5 + 8 * 2 + 4);
+    }
+
+    /// Seconds of the slowest run and whether anything failed, of each stage of rounds in a row.
+    fn stages(rounds: Range<u64>) -> (f64, f64) {
+        let mut decoder = Protocol::Jsonl.decoder();
+        let mut dice = Dice::new(1);
+        let (mut runs, mut slow, mut failed) = (0, 0, 0);
+        for round in rounds {
+            decoder.decode(lines(round, &mut dice).as_bytes(), &mut |body| {
+                if let Body::Stage(stage) = body {
+                    runs += 1;
+                    slow += u32::from(stage.seconds > Limits::default().of(&STAGE_LATENCY));
+                    failed += u32::from(stage.error.is_some());
+                }
+            });
+        }
+        (f64::from(slow) / f64::from(runs), f64::from(failed) / f64::from(runs))
+    }
+
+    #[test]
+    fn all_is_well_at_first_and_then_a_stage_slows_and_a_service_fails() {
+        let at = |seconds: f64| (seconds / ROUND) as u64;
+        let (slow, failed) = stages(0..at(SLOW.start));
+        let allowed = 1.0 - Limits::default().of(&SLO_STAGE_SUCCESS);
+        assert!(slow == 0.0 && failed < allowed / 2.0, "{slow} {failed}");
+        let (slow, _) = stages(at(SLOW.start)..at(SLOW.end));
+        assert!(slow > 0.3, "{slow}");
+        assert_eq!(stages(at(SLOW.end)..at(FAILING.start)).0, 0.0);
+        assert!(!checks(at(60.0)).contains('2') && checks(at(FAILING.start) + 1).contains("_sc|storage|2"));
+        assert!(!checks(at(FAILING.end) + 1).contains('2'));
     }
 }
