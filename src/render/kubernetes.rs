@@ -1,5 +1,7 @@
 //! Manifests for Kubernetes: the agent on every node or as one, and objects for the Prometheus operator.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use super::{File, GENERATED, Settings, yaml};
@@ -54,6 +56,22 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
     for (path, text) in texts {
         add(path, format!("# {GENERATED}\n{text}"));
     }
+    let text = boards(files);
+    files.push(File { path: "provisioning/grafana/kustomization.yml".to_owned(), text });
+}
+
+/// What makes a `ConfigMap` of each dashboard, labelled for the sidecar of Grafana. It lies above their folder: Grafana
+/// takes whatever YAML lies in it for a list of places.
+fn boards(files: &[File]) -> String {
+    let boards = files.iter().filter_map(|file| file.path.strip_prefix("provisioning/grafana/"));
+    let boards = boards.filter(|path| path.starts_with("dashboards/") && path.ends_with(".json"));
+    let mut text = format!("# {GENERATED}\n{BOARDS}");
+    for path in boards {
+        let name = path.trim_start_matches("dashboards/").trim_end_matches(".json");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  - {{name: neural-dashboard-{name}, files: [{path}]}}");
+    }
+    text
 }
 
 /// The groups of every file of rules as they stand there, one step further from the margin.
@@ -200,7 +218,20 @@ spec:
         - {action: labeldrop, regex: service}
 ";
 
+const BOARDS: &str = "\
+# One ConfigMap for each dashboard. The sidecar of Grafana in kube-prometheus-stack finds them by their label.
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: neural
+generatorOptions:
+  disableNameSuffixHash: true
+  labels: {app.kubernetes.io/name: neural-exporter, grafana_dashboard: '1'}
+  annotations: {grafana_folder: Neural}
+configMapGenerator:
+";
+
 const KUSTOMIZATION: &str = "\
+# kubectl apply --server-side -k .   (without --server-side a dashboard is longer than the note that kubectl keeps of it)
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
@@ -209,16 +240,24 @@ resources:
   - daemonset.yml # or deployment.yml; each has the Service that goes with it
   - servicemonitor.yml
   - prometheusrule.yml
+  - ../grafana # the dashboards
 ";
 
 const HELM: &str = "\
-# For the chart kube-prometheus-stack: it takes rules and monitors of every namespace, not only those of its own release.
+# For the chart kube-prometheus-stack: it takes rules, monitors and dashboards of every namespace, not only those of its own
+# release, and puts the dashboards into the folder that they name.
 prometheus:
   prometheusSpec:
     ruleSelectorNilUsesHelmValues: false
     serviceMonitorSelectorNilUsesHelmValues: false
     retention: 35d # the objectives look three days back, their budget thirty
     enableFeatures: [exemplar-storage]
+grafana:
+  sidecar:
+    dashboards:
+      searchNamespace: ALL
+      folderAnnotation: grafana_folder
+      provider: {foldersFromFilesStructure: true}
 ";
 
 #[cfg(test)]
@@ -257,6 +296,30 @@ mod tests {
                 assert!(!target.contains(label), "{} has the label {label}, too", metric.name);
             }
         }
+    }
+
+    #[test]
+    fn each_dashboard_becomes_a_config_map_that_the_sidecar_finds() {
+        let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
+        let files = crate::render::render(&pages, &Settings::default());
+        let of = |path: &str| files.iter().find(|file| file.path == path).map(|file| &*file.text);
+        let whole: Value =
+            serde_yaml::from_str(of("provisioning/grafana/kustomization.yml").unwrap()).unwrap();
+        assert_eq!(whole["generatorOptions"]["labels"]["grafana_dashboard"], "1");
+        let maps = whole["configMapGenerator"].as_sequence().unwrap();
+        let boards: BTreeSet<String> =
+            maps.iter().map(|of| of["files"][0].as_str().unwrap().to_owned()).collect();
+        let all = files.iter().filter_map(|file| file.path.strip_prefix("provisioning/grafana/"));
+        let all = all.filter(|path| path.ends_with(".json")).map(str::to_owned);
+        assert_eq!(boards, all.collect());
+        for map in maps {
+            let text = of(&format!("provisioning/grafana/{}", map["files"][0].as_str().unwrap())).unwrap();
+            // What a ConfigMap can hold.
+            assert!(text.len() < 1 << 20 && map["name"].as_str().unwrap().len() < 64, "{map:?}");
+        }
+        let used: Value =
+            serde_yaml::from_str(of("provisioning/kubernetes/kustomization.yml").unwrap()).unwrap();
+        assert!(used["resources"].as_sequence().unwrap().contains(&"../grafana".into()));
     }
 
     #[test]
