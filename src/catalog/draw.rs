@@ -60,6 +60,8 @@ pub enum Panel {
     Lines,
     /// Areas over time, one on the other.
     Stack,
+    /// Bars over time, one on the other, each of a minute or longer.
+    Columns,
     /// The last value as a number.
     Stat,
     /// The last value on a dial.

@@ -194,9 +194,9 @@ fn channels_show_why_once_and_impedance_as_bars() {
         .map(|panel| text(panel, "title"))
         .collect();
     assert!(strips.len() <= 3, "a strip for each measure: {strips:?}");
-    let bars =
-        panels(board).into_iter().find(|panel| panel["targets"].to_string().contains("impedance")).unwrap();
-    assert_eq!(text(bars, "type"), "bargauge");
+    let impedance =
+        |panel: &&Value| panel["type"] == "bargauge" && panel["targets"].to_string().contains("impedance");
+    let bars = panels(board).into_iter().find(impedance).unwrap();
     let steps = list(&bars["fieldConfig"]["defaults"]["thresholds"], "steps");
     let steps: Vec<(Option<f64>, &str)> =
         steps.iter().map(|step| (step["value"].as_f64(), text(step, "color"))).collect();
@@ -322,7 +322,13 @@ fn every_query_obeys_the_choices_above_it() {
                     let rest = &expr[place..];
                     let (sample, rest) = rest.split_once('{').unwrap_or_else(|| panic!("no selector: {at}"));
                     assert!(rest.starts_with("job=~\"$job\",instance=~\"$instance\""), "{at}");
-                    if found == "neural_" {
+                    let made = expr[..place].ends_with(':');
+                    if made {
+                        let from =
+                            expr[..place - 1].rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + 1);
+                        let rule = &expr[from..place + sample.len()];
+                        assert!(names.of_record(rule), "{rule}: {at}");
+                    } else if found == "neural_" {
                         assert!(names.get(sample).is_some() || names.of_engine(sample), "{sample}: {at}");
                     }
                     if sample.ends_with("_total") {
@@ -372,6 +378,98 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(links > 20);
+}
+
+/// The links of a panel's cells and series, with what they are at.
+fn ways_down(panel: &Value) -> Vec<(String, String)> {
+    let config = &panel["fieldConfig"];
+    let of = |at: &str, links: &Value| -> Vec<(String, String)> {
+        let links = links.as_array().map_or(&[][..], Vec::as_slice);
+        links.iter().map(|link| (at.to_owned(), text(link, "url").to_owned())).collect()
+    };
+    let mut all = of("", &config["defaults"]["links"]);
+    for rule in list(config, "overrides") {
+        for property in list(rule, "properties").iter().filter(|property| property["id"] == "links") {
+            all.extend(of(text(&rule["matcher"], "options"), &property["value"]));
+        }
+    }
+    all
+}
+
+#[test]
+fn cells_lead_down_and_panels_keep_what_was_chosen() {
+    let boards = dashboards();
+    let uids: BTreeSet<&str> = boards.iter().map(|(_, _, dashboard)| text(dashboard, "uid")).collect();
+    for (name, flavour, dashboard) in &boards {
+        for (at, url) in panels(dashboard).into_iter().flat_map(ways_down) {
+            let Some(rest) = url.strip_prefix("/d/") else {
+                assert!(
+                    at == "alertname" && url.ends_with("/runbooks/${__data.fields.alertname}.md"),
+                    "{name}: {url}"
+                );
+                continue;
+            };
+            assert!(uids.contains(rest.split('?').next().unwrap()), "{name}: {at}: {url}");
+            assert_eq!(url.contains("${datasource:"), *flavour == Flavour::Provisioned, "{name}: {url}");
+        }
+    }
+    let board = |key: &str| {
+        let uid = format!("neural-{key}");
+        let mut of = boards.iter().filter(|(_, flavour, _)| *flavour == Flavour::Provisioned);
+        &of.find(|(_, _, dashboard)| text(dashboard, "uid") == uid).unwrap().2
+    };
+    let panel = |key: &str, title: &str| {
+        let all = panels(board(key));
+        (*all.iter().find(|panel| text(panel, "title") == title).unwrap()).clone()
+    };
+    for (key, title, at, parts) in [
+        ("overview", "Devices", "device", vec!["/d/neural-channels?", "&var-device=${__data.fields.device}"]),
+        ("devices", "Devices", "device", vec!["/d/neural-channels?", "&var-device=${__data.fields.device}"]),
+        ("devices", "Packet loss", "", vec!["/d/neural-channels?", "&var-device=${__field.labels.device}"]),
+        (
+            "channels",
+            "Channels",
+            "channel",
+            vec!["/d/neural-channels?", "&var-channel=${__data.fields.channel}"],
+        ),
+        (
+            "channels",
+            "Quality of channels",
+            "",
+            vec!["/d/neural-channels?", "&var-channel=${__field.labels.channel}"],
+        ),
+        ("alerts", "Active alerts", "alertname", vec!["/runbooks/${__data.fields.alertname}.md"]),
+    ] {
+        let ways = ways_down(&panel(key, title));
+        let leads = ways.iter().any(|(of, url)| of == at && parts.iter().all(|part| url.contains(part)));
+        assert!(leads, "{key}: {title}: {ways:?}");
+    }
+    // The devices of a machine are its disks.
+    for panel in panels(board("system")) {
+        assert!(!ways_down(panel).iter().any(|(_, url)| url.contains("var-device")), "{}", panel["title"]);
+    }
+    let link = panel("overview", "Packets lost")["links"][0]["url"].as_str().unwrap().to_owned();
+    assert!(link.starts_with("/d/neural-devices?") && link.contains("&${device:queryparam}"), "{link}");
+}
+
+#[test]
+fn each_device_has_its_own_row_of_channels() {
+    for (name, _, dashboard) in dashboards().iter().filter(|(name, ..)| name.starts_with("channels")) {
+        let rows: Vec<&Value> =
+            list(dashboard, "panels").iter().filter(|row| row["repeat"] == "device").collect();
+        assert_eq!(rows.len(), 1, "{name}");
+        assert!(rows.iter().all(|row| text(row, "title").contains("$device")), "{name}");
+        // Alphabetical order, which is all that Prometheus has, is the order of the device.
+        for panel in panels(dashboard).iter().filter(|panel| panel["type"] == "status-history") {
+            for target in list(panel, "targets") {
+                assert!(text(target, "legendFormat").contains("{{called}}"), "{name}: {}", panel["title"]);
+                assert!(
+                    text(target, "expr").contains("by (instance, device, channel, called)"),
+                    "{name}: {target}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ from test_prometheus import Prometheus
 sys.path.append(str(ROOT / "tests" / "look"))
 SHAREABLE = sorted((ROOT / "dashboards").glob("*.json"))
 PROVISIONED = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
+BOARDS = {file.stem: json.loads(file.read_text()) for file in PROVISIONED}
 
 # Metrics that the scene cannot have, and why. A query that names one of them may have no data.
 ABSENT = {

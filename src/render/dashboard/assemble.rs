@@ -28,6 +28,8 @@ pub struct Dashboard {
     pub range: &'static str,
     /// How often it asks again.
     pub refresh: &'static str,
+    /// Where the runbooks of alerts lie.
+    pub runbooks: String,
     /// What can be chosen.
     pub variables: Vec<variable::Variable>,
     /// What the label `component` matches of the alerts that it is about.
@@ -45,6 +47,8 @@ pub struct Heading {
     pub title: String,
     /// Whether it is open at first.
     pub open: bool,
+    /// The variable for each of whose values it stands once, or nothing.
+    pub each: &'static str,
     /// Its panels.
     pub pictures: Vec<Picture>,
 }
@@ -80,6 +84,8 @@ pub struct Picture {
     pub first: &'static [&'static str],
     /// In a table, the columns by which it is sorted, and whether the largest comes first.
     pub sorted: &'static [(&'static str, bool)],
+    /// Whether a number is replaced by the name of its series.
+    pub words: bool,
     /// How many buckets the histogram has of which it shows the spread.
     pub buckets: usize,
 }
@@ -200,6 +206,7 @@ fn alone(page: &Page, names: &Names<'_>, settings: &Settings) -> Dashboard {
         about: page.about.to_owned(),
         range: board.range,
         refresh: board.refresh,
+        runbooks: settings.alerts.runbooks.expose().to_owned(),
         variables,
         components: page.id.to_owned(),
         marks: Vec::new(),
@@ -221,11 +228,11 @@ impl Assembly<'_> {
         let labels: Vec<&str> = board.variables.iter().map(|(label, _)| *label).collect();
         let mut shown = BTreeSet::new();
         let mut rows = Vec::new();
-        for Row { title, open, views } in board.rows {
+        for Row { title, open, each, views } in board.rows {
             let pictures: Vec<Picture> =
                 views.iter().filter_map(|view| self.picture(view, &labels, &mut shown)).collect();
             if !pictures.is_empty() {
-                rows.push(Heading { title: (*title).to_owned(), open: *open, pictures });
+                rows.push(Heading { title: (*title).to_owned(), open: *open, each, pictures });
             }
         }
         self.defaults(pages, &shown, &labels, &mut rows);
@@ -248,6 +255,7 @@ impl Assembly<'_> {
             about: board.about.to_owned(),
             range: board.range,
             refresh: board.refresh,
+            runbooks: self.settings.alerts.runbooks.expose().to_owned(),
             variables: variable::variables(board.variables, &self.used, &all, components, job),
             components: about,
             marks,
@@ -304,6 +312,7 @@ impl Assembly<'_> {
             to: view.to,
             first: view.first,
             sorted: view.sorted,
+            words: view.words,
             buckets: self.buckets(view.panel, view.queries),
         })
     }
@@ -323,9 +332,10 @@ impl Assembly<'_> {
         labels: &[&str],
         shown: &mut BTreeSet<String>,
     ) -> Option<Target> {
+        // A test fills every query: what is no limit is no query.
+        let filled = self.settings.limits.fill(query.expr, |_, number, _| number.to_string()).ok()?;
         let worst = worst(panel, query.expr);
-        let Selected { expr, metrics, variables } =
-            select_over(query.expr, self.names, labels, worst).ok()?;
+        let Selected { expr, metrics, variables } = select_over(&filled, self.names, labels, worst).ok()?;
         self.used.extend(variables.into_iter().map(str::to_owned));
         shown.extend(metrics.into_iter().map(Metric::family));
         Some(Target {
@@ -380,6 +390,7 @@ impl Assembly<'_> {
                     rows.push(Heading {
                         title: metric.draw.row.to_owned(),
                         open: false,
+                        each: "",
                         pictures: Vec::new(),
                     });
                     rows.len() - 1

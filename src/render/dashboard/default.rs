@@ -33,6 +33,7 @@ pub(super) fn picture(metric: &Metric, by_machine: bool, limits: &Limits) -> Opt
         to: "",
         first: &[],
         sorted: &[],
+        words: false,
         buckets: if panel == Panel::Heat { metric.ladder(None, limits).len() } else { 0 },
     })
 }

@@ -24,9 +24,10 @@ static BELOW: LazyLock<Value> = LazyLock::new(|| {
 });
 
 fn line(picture: &Picture) -> Value {
-    let (stacked, limits) = (picture.panel == Panel::Stack, picture.steps.limits);
+    let bars = picture.panel == Panel::Columns;
+    let (stacked, limits) = (bars || picture.panel == Panel::Stack, picture.steps.limits);
     let mut line = json!({
-        "drawStyle": "line",
+        "drawStyle": if bars { "bars" } else { "line" },
         "lineInterpolation": "linear",
         "lineWidth": if stacked { 1 } else { 2 },
         "fillOpacity": if stacked { 60 } else { 8 },
@@ -74,11 +75,16 @@ fn reduced() -> Value {
     json!({"calcs": ["last"], "fields": "", "values": false})
 }
 
-fn stat(named: bool) -> Value {
+fn stat(picture: &Picture) -> Value {
+    let named = picture.targets.iter().any(|target| named(&target.legend));
     json!({
         "reduceOptions": reduced(),
         "orientation": "auto",
-        "textMode": if named { "value_and_name" } else { "value" },
+        "textMode": match (picture.words, named) {
+            (true, _) => "name",
+            (false, true) => "value_and_name",
+            (false, false) => "value",
+        },
         "colorMode": "value",
         "graphMode": if named { "none" } else { "area" },
         "justifyMode": "center",
@@ -91,7 +97,7 @@ fn stat(named: bool) -> Value {
 /// How lines, cells and columns look.
 pub(super) fn custom(picture: &Picture) -> Value {
     match picture.panel {
-        Panel::Lines | Panel::Stack => line(picture),
+        Panel::Lines | Panel::Stack | Panel::Columns => line(picture),
         Panel::States => json!({"lineWidth": 0, "fillOpacity": 75, "spanNulls": false, "hideFrom": shown()}),
         Panel::Cells => json!({"lineWidth": 1, "fillOpacity": 75, "hideFrom": shown()}),
         Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": shown()}),
@@ -106,10 +112,10 @@ pub(super) fn custom(picture: &Picture) -> Value {
 /// What the panel as a whole is told.
 pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
     Cow::Owned(match picture.panel {
-        Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack => {
+        Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack | Panel::Columns => {
             return Cow::Borrowed(if width >= COLUMNS { &BESIDE } else { &BELOW });
         }
-        Panel::Stat => stat(picture.targets.iter().any(|target| named(&target.legend))),
+        Panel::Stat => stat(picture),
         Panel::Gauge => json!({
             "reduceOptions": reduced(),
             "orientation": "auto",

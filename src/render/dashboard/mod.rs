@@ -7,6 +7,7 @@
 pub mod assemble;
 mod board;
 mod default;
+mod down;
 mod grid;
 pub mod lint;
 mod manner;
@@ -130,7 +131,12 @@ fn key(value: &str) -> String {
 fn panels(dashboard: &Dashboard) -> String {
     let own = dashboard.variables.iter().map(|of| of.name.as_str());
     let variables: Vec<&str> = [SOURCE_VARIABLE].into_iter().chain(own).collect();
-    let frame = Frame { datasource: Flavour::Provisioned.uid(), variables: &variables };
+    let frame = Frame {
+        datasource: Flavour::Provisioned.uid(),
+        variables: &variables,
+        here: &dashboard.key,
+        runbooks: &dashboard.runbooks,
+    };
     let alone = pretty(&BTreeMap::from([("panels", placed(&dashboard.rows, frame))]));
     let inside = alone.strip_prefix('{').and_then(|text| text.strip_prefix(key("").as_str()));
     inside.and_then(|text| text.strip_suffix("\n}")).unwrap_or("[]").to_owned()
@@ -202,6 +208,8 @@ struct Row<'a> {
     grid_pos: Place,
     id: u32,
     panels: Vec<Written<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    repeat: &'a str,
     title: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -209,10 +217,11 @@ struct Row<'a> {
 
 fn placed<'a>(rows: &'a [Heading], frame: Frame<'a>) -> Vec<Item<'a>> {
     let (mut all, mut id, mut y) = (Vec::new(), 0, 0);
-    for Heading { title, open, pictures } in rows {
+    for Heading { title, open, each, pictures } in rows {
         id += 1;
         let grid_pos = Place { x: 0, y, w: COLUMNS, h: 1 };
-        let mut row = Row { collapsed: !open, grid_pos, id, panels: Vec::new(), title, kind: "row" };
+        let mut row =
+            Row { collapsed: !open, grid_pos, id, panels: Vec::new(), repeat: each, title, kind: "row" };
         let wishes: Vec<Wish> =
             pictures.iter().map(|of| Wish { beside: of.beside, height: panel::height(of) }).collect();
         let (places, below) = grid::places(&wishes, y + 1);

@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::assemble::{Picture, Steps, Target, named};
+use super::board::BOARDS;
+use super::down;
 use super::grid::Place;
 use super::manner::{custom, options};
 use crate::catalog::draw::{Mood, Panel, State};
@@ -20,6 +22,10 @@ pub(super) struct Frame<'a> {
     pub(super) datasource: &'a str,
     /// The names of the variables, to be carried along by links.
     pub(super) variables: &'a [&'a str],
+    /// The key of the dashboard.
+    pub(super) here: &'a str,
+    /// Where the runbooks of alerts lie.
+    pub(super) runbooks: &'a str,
 }
 
 /// What a query refers to.
@@ -81,6 +87,8 @@ pub(super) struct Written<'a> {
     field_config: FieldConfig<'a>,
     grid_pos: Place,
     id: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     links: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +123,8 @@ struct Defaults<'a> {
     custom: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<Value>,
     mappings: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<f64>,
@@ -165,9 +175,13 @@ pub(super) fn panel<'a>(picture: &'a Picture, id: u32, place: Place, frame: Fram
     Written {
         datasource: Source { kind: "prometheus", uid: frame.datasource },
         description: &picture.about,
-        field_config: FieldConfig { defaults: defaults(picture), overrides: overrides(picture) },
+        field_config: FieldConfig {
+            defaults: defaults(picture, frame),
+            overrides: overrides(picture, frame),
+        },
         grid_pos: place,
         id,
+        interval: (picture.panel == Panel::Columns).then_some("1m"),
         links: if picture.to.is_empty() { Vec::new() } else { vec![link(picture.to, frame)] },
         max_data_points: match picture.panel {
             Panel::Cells => Some(CELLS),
@@ -187,9 +201,20 @@ pub(super) fn uid(key: &str) -> String {
     format!("neural-{key}")
 }
 
-fn link(to: &str, frame: Frame<'_>) -> Value {
+/// A dashboard at the same time, of the same data source, agents and machines.
+pub(super) fn url(to: &str, frame: Frame<'_>) -> String {
     let mut url = format!("/d/{}?${{__url_time_range}}", uid(to));
     for variable in frame.variables.iter().filter(|of| ["datasource", "job", "instance"].contains(of)) {
+        url.push_str(&["&${", variable, ":queryparam}"].concat());
+    }
+    url
+}
+
+fn link(to: &str, frame: Frame<'_>) -> Value {
+    let known = BOARDS.iter().find(|board| board.key == to).map_or(&[][..], |board| board.variables);
+    let carried = known.iter().map(|(name, _)| *name).filter(|name| frame.variables.contains(name));
+    let mut url = url(to, frame);
+    for variable in carried {
         url.push_str(&["&${", variable, ":queryparam}"].concat());
     }
     // All the keys of a dashboard's link, which the schema asks for.
@@ -210,7 +235,7 @@ fn link(to: &str, frame: Frame<'_>) -> Value {
 /// Grafana's name of a kind of panel.
 pub(super) fn kind(panel: Panel) -> &'static str {
     match panel {
-        Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack => "timeseries",
+        Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack | Panel::Columns => "timeseries",
         Panel::Stat => "stat",
         Panel::Gauge => "gauge",
         Panel::Bars => "bargauge",
@@ -296,9 +321,11 @@ fn mappings(states: &[State], nothing: Option<&str>) -> Vec<Value> {
 /// What an empty cell says.
 const NOTHING: &str = "–";
 
-fn defaults(picture: &Picture) -> Defaults<'_> {
+fn defaults<'a>(picture: &'a Picture, frame: Frame<'_>) -> Defaults<'a> {
     let color = match picture.panel {
-        Panel::Lines | Panel::Stack | Panel::Pie => Color { fixed_color: None, mode: "palette-classic" },
+        Panel::Lines | Panel::Stack | Panel::Columns | Panel::Pie => {
+            Color { fixed_color: None, mode: "palette-classic" }
+        }
         // By thresholds Grafana 9 to 13 merges neighbours by their band and shows that in place of the words.
         Panel::States => Color { fixed_color: Some("text"), mode: "fixed" },
         _ => Color { fixed_color: None, mode: "thresholds" },
@@ -314,6 +341,7 @@ fn defaults(picture: &Picture) -> Defaults<'_> {
         color,
         custom: custom(picture),
         display_name: name(picture),
+        links: down::of_series(picture, frame),
         mappings: Value::Array(mappings(picture.states, nothing)),
         max: picture.ceiling.filter(|_| scaled),
         min: picture.floor.filter(|_| scaled),
@@ -337,7 +365,7 @@ fn coloured() -> [Value; 2] {
     ]
 }
 
-fn overrides(picture: &Picture) -> Vec<Value> {
+fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
     let mut all = Vec::new();
     for (at, _) in picture.targets.iter().enumerate().filter(|(_, target)| target.dashed) {
         all.push(json!({
@@ -377,6 +405,7 @@ fn overrides(picture: &Picture) -> Vec<Value> {
     if picture.panel != Panel::Table {
         return all;
     }
+    all.extend(down::of_columns(picture, frame));
     all.push(json!({
         "matcher": {"id": "byType", "options": "number"},
         "properties": [{"id": "mappings", "value": mappings(picture.states, Some(NOTHING))}],

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::catalog::alert::{CHAPTERS, Record};
 use crate::catalog::{Metric, PREFIX, Page};
 use crate::decode::engines::Profile;
 use crate::event::Kind;
@@ -38,6 +39,8 @@ const SIGNS: &str = "severity!~\"none|info\"";
 pub struct Names<'a> {
     metrics: BTreeMap<String, (&'static str, &'a Metric)>,
     engines: BTreeSet<String>,
+    /// What recording rules make, by the metric that it is made of, whose labels it has.
+    records: BTreeMap<&'static str, (&'static str, &'a Metric)>,
     components: String,
 }
 
@@ -47,12 +50,16 @@ impl<'a> Names<'a> {
     pub fn of(pages: &[&'a Page]) -> Self {
         let metrics = pages.iter().flat_map(|page| page.metrics.iter().map(|metric| (page.id, *metric)));
         let engines = Profile::ALL.iter().flat_map(|profile| profile.engine().entries).copied().flatten();
+        let metrics: BTreeMap<String, (&'static str, &Metric)> = metrics
+            .flat_map(|(page, metric)| samples(metric).into_iter().map(move |name| (name, (page, metric))))
+            .collect();
+        let made_of = |record: &'static Record| {
+            let mut words = record.expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            Some((record.name, *words.find_map(|word| metrics.get(word))?))
+        };
         Self {
-            metrics: metrics
-                .flat_map(|(page, metric)| {
-                    samples(metric).into_iter().map(move |name| (name, (page, metric)))
-                })
-                .collect(),
+            records: CHAPTERS.iter().flat_map(|chapter| chapter.records).filter_map(made_of).collect(),
+            metrics,
             engines: engines.flat_map(|entry| named(entry.to, entry.kind)).collect(),
             components: pages.iter().map(|page| page.id).collect::<Vec<_>>().join("|"),
         }
@@ -66,10 +73,16 @@ impl<'a> Names<'a> {
 
     /// The labels of a sample that can be chosen by.
     fn labels(&self, sample: &str) -> Vec<&'a str> {
-        let Some((page, metric)) = self.metrics.get(sample) else {
+        let Some((page, metric)) = self.metrics.get(sample).or_else(|| self.records.get(sample)) else {
             return if self.of_engine(sample) { vec!["model"] } else { Vec::new() };
         };
         metric.labels.iter().copied().filter(|label| !OTHERS.contains(&(page, label))).collect()
+    }
+
+    /// Whether a recording rule of the product makes it.
+    #[must_use]
+    pub fn of_record(&self, name: &str) -> bool {
+        self.records.contains_key(name)
     }
 
     /// What the label `component` of our alerts matches.
@@ -193,7 +206,7 @@ fn matchers<'a>(
     }
     let metric = names.get(word);
     let engine = metric.is_none() && names.of_engine(word);
-    if metric.is_none() && !engine && !FOREIGN.contains(&word) {
+    if metric.is_none() && !engine && !names.of_record(word) && !FOREIGN.contains(&word) {
         return if word.starts_with(PREFIX) { Err(word.to_owned()) } else { Ok(None) };
     }
     let mut all: Vec<String> = ["job", "instance"].map(|of| format!("{of}=~\"${of}\"")).into();
@@ -292,6 +305,10 @@ mod tests {
             selected("label_replace(up, \"a\", \"neural_b\", \"c\", \"\")").unwrap().matches('{').count(),
             1
         );
+        let names = Names::of(PAGES);
+        let burn = select("stage:neural_stage_slow:ratio_rate1h", &names, &["stage"]).unwrap();
+        assert_eq!(burn.expr, format!("stage:neural_stage_slow:ratio_rate1h{{{base},stage=~\"$stage\"}}"));
+        assert!(burn.metrics.is_empty() && !names.of_record("stage:neural_stage_slow:ratio_rate7d"));
         assert_eq!(selected("rate(neural_nothing_total[5m])").unwrap_err(), "neural_nothing_total");
         assert_eq!(selected("\"open").unwrap(), "\"open");
     }

@@ -37,6 +37,8 @@ pub struct Row {
     pub title: &'static str,
     /// Whether it is open at first.
     pub open: bool,
+    /// The variable for each of whose chosen values the row stands once; empty for a row that stands once.
+    pub each: &'static str,
     /// Its panels.
     pub views: &'static [View],
 }
@@ -74,6 +76,8 @@ pub struct View {
     pub first: &'static [&'static str],
     /// In a table, the columns by which it is sorted, and whether the largest comes first.
     pub sorted: &'static [(&'static str, bool)],
+    /// Whether a number is replaced by the name of its series, which it only colours.
+    pub words: bool,
 }
 
 /// What zero means.
@@ -133,12 +137,19 @@ impl Query {
 
 /// An open row.
 pub const fn open(title: &'static str, views: &'static [View]) -> Row {
-    Row { title, open: true, views }
+    Row { title, open: true, each: "", views }
 }
 
 /// A row that is closed at first.
 pub const fn closed(title: &'static str, views: &'static [View]) -> Row {
-    Row { title, open: false, views }
+    Row { title, open: false, each: "", views }
+}
+
+impl Row {
+    /// Once for each chosen value of a variable; its title names it as `$variable`.
+    pub const fn each(self, each: &'static str) -> Self {
+        Self { each, ..self }
+    }
 }
 
 /// A view of a kind.
@@ -165,6 +176,7 @@ pub const fn view(
         to: "",
         first: &[],
         sorted: &[],
+        words: false,
     }
 }
 
@@ -232,6 +244,11 @@ impl View {
     /// The dashboard that says more.
     pub const fn to(self, to: &'static str) -> Self {
         Self { to, ..self }
+    }
+
+    /// The names of its series, coloured by their values.
+    pub const fn words(self) -> Self {
+        Self { words: true, ..self }
     }
 
     /// A table with these columns first.

@@ -1,11 +1,33 @@
 //! Channels: is each worth recording, and if not, why?
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, state};
+use super::SAID;
+use crate::catalog::draw::{Mood, Panel, State, state};
 use crate::catalog::limit::{
     CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DEVICE_IMPEDANCE, DEVICE_IMPEDANCE_FAIR,
     DEVICE_IMPEDANCE_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
 };
+
+/// The reason for which a channel is bad, as one of the numbers of `REASONS`; of several the one to begin with.
+const WHY: &str = "max by (instance, device, channel) (\n  (neural_channel_bad{reason=\"contact\"} == 1) * 8\n  or (neural_channel_bad{reason=\"railed\"} == 1) * 7\n  or (neural_channel_bad{reason=\"flat\"} == 1) * 6\n  or (neural_channel_bad{reason=\"quiet\"} == 1) * 5\n  or (neural_channel_bad{reason=\"loud\"} == 1) * 4\n  or (neural_channel_bad{reason=\"hum\"} == 1) * 3\n  or (neural_channel_bad{reason=\"noise\"} == 1) * 2\n  or (neural_channel_bad{reason=\"correlation\"} == 1) * 1\n)";
+
+const REASONS: &[State] = &[
+    state(8.0, "no contact", Mood::Bad),
+    state(7.0, "railed", Mood::Bad),
+    state(6.0, "flat", Mood::Bad),
+    state(5.0, "too quiet", Mood::Bad),
+    state(4.0, "too loud", Mood::Bad),
+    state(3.0, "mains hum", Mood::Bad),
+    state(2.0, "noise", Mood::Bad),
+    state(1.0, "unlike the others", Mood::Bad),
+];
+
+/// The share of its judged time for which each channel was bad, within the chosen time.
+macro_rules! bad {
+    () => {
+        "sum by (job, instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))\n/ on (job, instance, device) group_left ()\n(sum by (job, instance, device) (increase(neural_device_judged_seconds_total[$__range])) > 0)"
+    };
+}
 
 pub(super) static BOARD: Board = Board {
     key: "channels",
@@ -18,7 +40,14 @@ pub(super) static BOARD: Board = Board {
     refresh: "10s",
     rows: &[
         open("Now", &[
-            stat("Signal quality", "percentunit", "Mean of the scores of all channels of the devices that are chosen.", &[q(
+            stat("Bad channels", "none", "Channels that are bad now, of all that are judged; coloured by the worst of them. Seat their electrodes again, or leave them out.", &[q(
+                bad_channels!(),
+                SAID,
+            )])
+            .words()
+            .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
+            .empty("no signal"),
+            stat("Signal quality", "percentunit", "Mean of the scores of all channels of the devices that are chosen. Two dead electrodes of eight hardly move it: see the worst.", &[q(
                 "avg(neural_device_quality_ratio)",
                 "",
             )])
@@ -30,32 +59,70 @@ pub(super) static BOARD: Board = Board {
             )])
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
             .empty("no signal"),
-            stat("Bad channels", "none", "Channels that are bad now. Seat their electrodes anew, or leave them out.", &[q(
-                "sum(neural_device_bad_channels)",
-                "",
-            )])
-            .zero_wanted()
-            .empty("no signal"),
             stat("Channels judged", "none", "Channels of devices that stream now.", &[q("count(neural_channel_quality_ratio)", "")])
                 .zero_missing()
                 .empty("no signal"),
             stat("Mains", "rothz", "The frequency that is taken for that of the mains.", &[q("max(neural_device_mains_hertz)", "")])
                 .empty("not seen"),
         ]),
-        open("Every channel", &[
-            view(Panel::Cells, "Quality of channels", "percentunit", "The score of each channel, second by second; red is bad. A row is an electrode, a column that changes everywhere is the reference, the ground or the person moving.", &[q(
-                "min by (instance, device, channel) (neural_channel_quality_ratio)",
-                "{{device}} {{channel}}",
+        open("$device", &[
+            view(Panel::Cells, "Quality of channels", "percentunit", "The score of each channel, moment by moment; red is bad. A row is an electrode, a column that changes everywhere is the reference, the ground or the person moving.", &[q(
+                concat!("min by (instance, device, channel, called) (", called!("neural_channel_quality_ratio"), ")"),
+                "{{called}}",
             )])
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
             .whole()
+            .beside(2)
             .empty("no signal"),
             view(Panel::States, "Why channels are bad", "none", "When each channel was bad, and for which reason. Railed or flat: the electrode is off or the cable broken. Hum: bad contact, or a power supply near it. Noise: muscles, or a dry electrode.", &[q(
-                "max by (instance, device, channel, reason) (neural_channel_bad) == 1",
-                "{{device}} {{channel}} {{reason}}",
+                concat!("max by (instance, device, channel, called, reason) (", called!("neural_channel_bad == 1"), ")"),
+                "{{called}} {{reason}}",
             )])
             .states(&[state(1.0, "bad", Mood::Bad)])
+            .beside(2)
             .empty("no channel is bad"),
+            view(Panel::Table, "Channels", "short", "Every channel with what was measured in the last seconds, the worst first. Its number leads to its history.", &[
+                column(concat!("min by (instance, device, channel, called) (", called!("neural_channel_quality_ratio"), ")"), "Quality", "percentunit")
+                    .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
+                column(WHY, "Why", "none").states(REASONS),
+                column("max by (instance, device, channel) (neural_device_impedance_ohms)", "Impedance", "ohm")
+                    .limits(&[&DEVICE_IMPEDANCE_GOOD, &DEVICE_IMPEDANCE_FAIR, &DEVICE_IMPEDANCE]),
+                column("sum by (instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))", "Bad for", "s"),
+                column("max by (instance, device, channel) (neural_channel_railed_ratio)", "Railed", "percentunit"),
+                column("max by (instance, device, channel) (neural_channel_flat_ratio)", "Flat", "percentunit"),
+                column("max by (instance, device, channel) (neural_channel_hum_ratio)", "Hum", "percentunit"),
+                column("max by (instance, device, channel) (neural_channel_noise_ratio)", "Noise", "percentunit"),
+                column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "RMS in band", "volt"),
+                column("max by (instance, device, channel) (neural_channel_offset_volts)", "Offset", "volt"),
+                column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),
+            ])
+            .first(&["channel", "called"])
+            .sorted(&[("Quality", false)])
+            .empty("no signal"),
+        ])
+        .each("device"),
+        open("Over the chosen time", &[
+            view(Panel::Bars, "Bad for longest", "percentunit", "The ten channels that were bad for the largest part of the time that they were judged, within the chosen time. What was not recorded does not count.", &[q(
+                concat!("topk(10, ", called!(bad!(), "last_over_time(neural_channel_info[$__range])"), ")"),
+                "{{device}} {{called}}",
+            )])
+            .limits(&[&CHANNEL_BAD])
+            .beside(2)
+            .whole()
+            .empty("no signal"),
+            view(Panel::Bars, "Bad minutes", "s", "For how long within the chosen time the ten worst channels were bad.", &[q(
+                concat!(
+                    "topk(10, ",
+                    called!(
+                        "sum by (job, instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))",
+                        "last_over_time(neural_channel_info[$__range])"
+                    ),
+                    ")"
+                ),
+                "{{device}} {{called}}",
+            )])
+            .beside(2)
+            .empty("no signal"),
         ]),
         open("Devices", &[
             lines("Signal quality of devices", "percentunit", "Mean of the scores of a device's channels.", &[q(
@@ -72,28 +139,6 @@ pub(super) static BOARD: Board = Board {
             )])
             .beside(2)
             .empty("no channel is bad"),
-            view(Panel::Bars, "Bad for longest", "percentunit", "The ten channels that were bad for the largest part of the last hour.", &[q(
-                "topk(10, sum by (instance, device, channel) (rate(neural_channel_bad_seconds_total[1h])))",
-                "{{device}} {{channel}}",
-            )])
-            .limits(&[&CHANNEL_BAD])
-            .beside(1)
-            .whole()
-            .empty("no signal"),
-        ]),
-        open("Measures now", &[
-            view(Panel::Table, "Channels", "short", "Every channel with what was measured in the last seconds. Sort by a column to find the odd one.", &[
-                column("min by (instance, device, channel) (neural_channel_quality_ratio)", "Quality", "percentunit")
-                    .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
-                column("max by (instance, device, channel) (neural_channel_railed_ratio)", "Railed", "percentunit"),
-                column("max by (instance, device, channel) (neural_channel_flat_ratio)", "Flat", "percentunit"),
-                column("max by (instance, device, channel) (neural_channel_hum_ratio)", "Hum", "percentunit"),
-                column("max by (instance, device, channel) (neural_channel_noise_ratio)", "Noise", "percentunit"),
-                column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "RMS in band", "volt"),
-                column("max by (instance, device, channel) (neural_channel_offset_volts)", "Offset", "volt"),
-                column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),
-            ])
-            .empty("no signal"),
         ]),
         closed("More measures", &[
             view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel that have no limit of their own. Sort by a column to find the channel that leaves the others.", &[

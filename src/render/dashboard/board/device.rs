@@ -3,7 +3,7 @@
 //! The rows of their ports and taps are in `port`.
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
-use super::port;
+use super::{SAID, port};
 use crate::catalog::draw::{Mood, Panel, state};
 use crate::catalog::limit::{
     DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT, DEVICE_GAP, DEVICE_IMPEDANCE, DEVICE_JITTER,
@@ -25,18 +25,27 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Connected devices",
                 "none",
-                "Devices whose link is up, streaming or not. A device that is missing here is unplugged or off.",
-                &[q("count(neural_device_info)", "")],
+                "Devices whose link is up, streaming or not, of all that are configured or were found. Red while a port that should be open is not.",
+                &[q(
+                    of!(
+                        part: concat!("(sum(", devices!(), ") or vector(0))"),
+                        whole: concat!("count(", devices!(), ")"),
+                        none: "none"
+                    ),
+                    SAID,
+                )],
             )
-            .zero_missing()
+            .words()
+            .zero_wanted()
             .empty("none"),
             stat(
                 "Streaming now",
                 "none",
-                "Devices that brought a sample within the last second. Fewer than are connected: one is silent, so start its stream.",
-                &[q("sum(neural_device_streaming)", "")],
+                "Devices that brought a sample within the last second, of all. Fewer than are connected: one is silent, so start its stream.",
+                &[q(streaming!(), SAID)],
             )
-            .zero_missing()
+            .words()
+            .zero_wanted()
             .empty("none"),
             stat(
                 "Packets lost",
@@ -76,7 +85,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own. One whose port is not open has no rate.",
+                "Every device with what matters most, those whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own. One whose port is not open has no rate.",
                 &[
                     column(port::STATE, "Port", "none").states(port::STATES),
                     column("max by (instance, device) (neural_device_streaming)", "Streams", "none").states(&[
@@ -105,6 +114,43 @@ pub(super) static BOARD: Board = Board {
                     ),
                 ],
             )
+            .first(&["device"])
+            .sorted(&[("Port", true), ("Streams", false)])
+            .empty("no device"),
+        ]),
+        open("Over the chosen time", &[
+            view(
+                Panel::Table,
+                "Devices over the chosen time",
+                "short",
+                "What each device lost and for how long it streamed, between the start and the end of the chosen time. Choose the time of a session for its account.",
+                &[
+                    column("sum by (instance, device) (increase(neural_device_lost_packets_total[$__range]))", "Packets lost", "short"),
+                    column(
+                        "sum by (instance, device) (increase(neural_device_lost_packets_total[$__range])) / (sum by (instance, device) (increase(neural_device_frames_total[$__range])) + sum by (instance, device) (increase(neural_device_lost_packets_total[$__range])))",
+                        "Lost",
+                        "percentunit",
+                    )
+                    .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
+                    column("max by (instance, device) (max_over_time(neural_device_longest_gap_seconds[$__range]))", "Longest gap", "s")
+                        .limits(&[&DEVICE_GAP]),
+                    column("sum by (instance, device) (increase(neural_port_reconnects_total[$__range]))", "Reconnects", "short"),
+                    column("max by (instance, device) (avg_over_time(neural_device_streaming[$__range]))", "Streamed", "percentunit")
+                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                ],
+            )
+            .first(&["device"])
+            .sorted(&[("Lost", true)])
+            .beside(2)
+            .empty("no device"),
+            view(
+                Panel::Columns,
+                "Packets lost a minute",
+                "short",
+                "Packets that each device lost in each minute. Single bars are a moment's interference, a row of them a bad link.",
+                &[q("60 * sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval]))", "{{device}}")],
+            )
+            .beside(2)
             .empty("no device"),
         ]),
         open("Rate and loss", &[

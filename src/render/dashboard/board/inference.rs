@@ -7,6 +7,13 @@ use crate::catalog::limit::{
     LLM_FAILURES_CRITICAL, LLM_FIRST_TOKEN, LLM_LATENCY,
 };
 
+/// Gives costs the currency of their agent: those of several are not added up.
+macro_rules! currency {
+    () => {
+        "\n* on (job, instance) group_left (currency) neural_llm_currency_info"
+    };
+}
+
 pub(super) static BOARD: Board = Board {
     key: "inference",
     title: "Inference and LLM",
@@ -51,8 +58,8 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Cost today",
                 "none",
-                "Cost since 00:00 UTC, in the currency that is configured.",
-                &[q("sum(neural_llm_day_cost)", "")],
+                "Cost since 00:00 UTC, by the currency that each agent is configured with.",
+                &[q(concat!("sum by (currency) (neural_llm_day_cost", currency!(), ")"), "{{currency}}")],
             ),
         ]),
         open("Rate, errors, duration", &[
@@ -110,9 +117,9 @@ pub(super) static BOARD: Board = Board {
                     q("sum by (model) (rate(neural_llm_completion_tokens_total[$__rate_interval]))", "{{model}} received"),
                 ],
             ),
-            lines("Cost an hour", "none", "What an hour at this rate costs, in the currency that is configured.", &[q(
-                "3600 * sum by (model) (rate(neural_llm_cost_total[$__rate_interval]))",
-                "{{model}}",
+            lines("Cost an hour", "none", "What an hour at this rate costs, by model and currency.", &[q(
+                concat!("3600 * sum by (model, currency) (rate(neural_llm_cost_total[$__rate_interval])", currency!(), ")"),
+                "{{model}} {{currency}}",
             )]),
             view(Panel::Table, "Currency", "none", "What costs are counted in.", &[q(
                 "max by (currency) (neural_llm_currency_info)",

@@ -1,6 +1,69 @@
 //! The dashboards that ship, one file each or two. What a page has beyond its tables here is drawn by
 //! `default`.
 
+/// "7 of 8", coloured by a number: the words are a label of the one series there is, because no panel puts two numbers
+/// into a line. Where there is no whole, `none` is said.
+macro_rules! of {
+    (part: $part:expr, whole: $whole:expr, none: $none:literal) => {
+        of!(part: $part, whole: $whole, colour: concat!("(", $whole, " - ", $part, ")"), none: $none)
+    };
+    (part: $part:expr, whole: $whole:expr, colour: $colour:expr, none: $none:literal) => {
+        concat!(
+            "label_join(\n  count_values(\"whole\", ", $whole, ")\n  * on () group_left (part) count_values(\"part\", ",
+            $part, ")\n  * on () group_left () ", $colour,
+            ",\n  \"said\", \" of \", \"part\", \"whole\"\n)\nor on () label_replace(vector(NaN), \"said\", \"", $none,
+            "\", \"\", \"\")"
+        )
+    };
+}
+
+/// The name of what `of!` makes.
+const SAID: &str = "{{said}}";
+
+/// Every device that is configured or was found: 1 if its link is up, 0 if its port is not open.
+macro_rules! devices {
+    () => {
+        "(max by (job, instance, device) (neural_port_state{state=~\"open|silent\"}) or max by (job, instance, device) (neural_device_info))"
+    };
+}
+
+/// How many of them brought a sample within the last second.
+macro_rules! streaming {
+    () => {
+        of!(
+            part: "(sum(neural_device_streaming) or vector(0))",
+            whole: concat!("count(", devices!(), ")"),
+            none: "no device"
+        )
+    };
+}
+
+/// How many channels are bad, coloured by the score of the worst.
+macro_rules! bad_channels {
+    () => {
+        of!(
+            part: "sum(neural_device_bad_channels)",
+            whole: "count(neural_channel_quality_ratio)",
+            colour: "min(neural_channel_quality_ratio)",
+            none: "no signal"
+        )
+    };
+}
+
+/// A series of each channel, with the label `called`, which sorts in the order of the device.
+macro_rules! called {
+    ($channels:expr) => {
+        called!($channels, "neural_channel_info")
+    };
+    ($channels:expr, $names:expr) => {
+        concat!(
+            "(", $channels,
+            ")\n* on (job, instance, device, channel) group_left (called)\ntopk by (job, instance, device, channel) (1, ",
+            $names, ")"
+        )
+    };
+}
+
 mod agent;
 mod alert;
 mod channel;

@@ -1,12 +1,21 @@
 //! Overview: is everything well, and where must one look?
 
 use super::super::view::{Board, column, lines, open, q, stat, view};
+use super::{SAID, port};
 use crate::catalog::draw::{Mood, Panel, UP, state};
 use crate::catalog::limit::{
-    DATA_QUALITY, DATA_QUALITY_CRITICAL, DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_RATE, DEVICE_STABILITY,
-    DEVICE_STABILITY_CRITICAL, FILESYSTEM, FILESYSTEM_CRITICAL, HOST_CPU, HOST_CPU_CRITICAL, HOST_MEMORY,
-    HOST_MEMORY_CRITICAL, STAGE_FAILURES, STAGE_FAILURES_CRITICAL, STAGE_LATENCY, STAGE_LATENCY_CRITICAL,
+    CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DATA_QUALITY, DATA_QUALITY_CRITICAL, DEVICE_LOSS,
+    DEVICE_LOSS_CRITICAL, DEVICE_RATE, DEVICE_STABILITY, DEVICE_STABILITY_CRITICAL, FILESYSTEM,
+    FILESYSTEM_CRITICAL, HOST_CPU, HOST_CPU_CRITICAL, HOST_MEMORY, HOST_MEMORY_CRITICAL, STAGE_FAILURES,
+    STAGE_FAILURES_CRITICAL, STAGE_LATENCY, STAGE_LATENCY_CRITICAL,
 };
+
+/// 1 of whatever does what it should so that a recording is made, 0 of what does not.
+macro_rules! recorded {
+    () => {
+        "neural_program_as_expected or neural_tap_reader or neural_stream_present"
+    };
+}
 
 pub(super) static BOARD: Board = Board {
     key: "overview",
@@ -30,12 +39,40 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Devices streaming",
                 "none",
-                "Devices that brought a sample within the last second. None means that nothing is recorded.",
-                &[q("sum(neural_device_streaming)", "")],
+                "Devices that brought a sample within the last second, of all that are configured or were found. Red while one does not, or its port is not open.",
+                &[q(streaming!(), SAID)],
             )
-            .zero_missing()
+            .words()
+            .zero_wanted()
             .empty("no device")
             .to("devices"),
+            stat(
+                "Bad channels",
+                "none",
+                "Channels that are bad now, of all that are judged; coloured by the worst of them. The board of channels says which electrode and why.",
+                &[q(bad_channels!(), SAID)],
+            )
+            .words()
+            .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
+            .empty("no signal")
+            .to("channels"),
+            stat(
+                "Being recorded",
+                "none",
+                "Programs that do what is expected of them, taps that a program has open, and expected streams that are there, of all of these. What is not recorded now is lost.",
+                &[q(
+                    of!(
+                        part: concat!("(sum(", recorded!(), ") or vector(0))"),
+                        whole: concat!("count(", recorded!(), ")"),
+                        none: "nothing is expected"
+                    ),
+                    SAID,
+                )],
+            )
+            .words()
+            .zero_wanted()
+            .empty("nothing is expected")
+            .to("program"),
             stat(
                 "Packets lost",
                 "percentunit",
@@ -48,25 +85,6 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL])
             .empty("no device")
             .to("devices"),
-            stat(
-                "Data quality",
-                "percentunit",
-                "Mean of the scores that pipelines give their data. Look at the channels when it falls.",
-                &[q("avg(neural_data_quality_ratio)", "")],
-            )
-            .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
-            .to("processing"),
-            stat(
-                "Slowest stage, p95",
-                "s",
-                "The time that 95 of a hundred runs of the slowest stage take. Beyond the limit a closed loop is late.",
-                &[q(
-                    "max(histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
-                    "",
-                )],
-            )
-            .limits(&[&STAGE_LATENCY, &STAGE_LATENCY_CRITICAL])
-            .to("processing"),
             stat(
                 "Sources down",
                 "none",
@@ -90,15 +108,15 @@ pub(super) static BOARD: Board = Board {
             )
             .first(&["priority", "severity", "alertname", "where"])
             .sorted(&[("priority", false), ("severity", false)])
-            .beside(2)
             .empty("no alert fires")
             .to("alerts"),
             view(
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with what matters most. A low rate without loss is a device that runs slow; silence is a state of its own.",
+                "Every device with what matters most, those whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own.",
                 &[
+                    column(port::STATE, "Port", "none").states(port::STATES),
                     column("max by (instance, device) (neural_device_streaming)", "Streams", "none")
                         .states(&[
                             state(1.0, "yes", Mood::Good),
@@ -115,9 +133,13 @@ pub(super) static BOARD: Board = Board {
                     .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
                     column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
                         .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    column("max by (instance, device) (neural_device_bad_channels)", "Bad channels", "none"),
+                    column("min by (instance, device) (neural_channel_quality_ratio)", "Worst channel", "percentunit")
+                        .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
                 ],
             )
-            .beside(2)
+            .first(&["device"])
+            .sorted(&[("Port", true), ("Worst channel", false)])
             .empty("no device")
             .to("devices"),
         ]),
@@ -132,9 +154,24 @@ pub(super) static BOARD: Board = Board {
                 )],
             )
             .limits(&[&DEVICE_RATE])
-            .beside(2)
+            .beside(3)
             .empty("no device")
             .to("devices"),
+            view(
+                Panel::States,
+                "Is it being recorded?",
+                "none",
+                "When each program did what is expected of it, each tap was open in a program, and each expected stream was there.",
+                &[
+                    q("max by (instance, source) (neural_program_as_expected)", "{{source}}"),
+                    q("max by (instance, device) (neural_tap_reader)", "tap {{device}}"),
+                    q("max by (instance, source, stream) (neural_stream_present)", "{{stream}}"),
+                ],
+            )
+            .states(&[state(1.0, "yes", Mood::Good), state(0.0, "no", Mood::Bad)])
+            .beside(3)
+            .empty("nothing is expected")
+            .to("program"),
             view(
                 Panel::States,
                 "Sources",
@@ -143,10 +180,48 @@ pub(super) static BOARD: Board = Board {
                 &[q("max by (instance, source) (neural_source_up)", "{{source}}")],
             )
             .states(UP)
-            .beside(2)
+            .beside(3)
             .to("agent"),
         ]),
         open("Processing", &[
+            stat(
+                "Pipelines' own score",
+                "percentunit",
+                "Mean of the scores that pipelines give their own data. The agent's judgement of electrodes is under Bad channels.",
+                &[q("avg(neural_data_quality_ratio)", "")],
+            )
+            .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
+            .to("processing"),
+            stat(
+                "Slowest stage, p95",
+                "s",
+                "The time that 95 of a hundred runs of the slowest stage take. Beyond the limit a closed loop is late.",
+                &[q(
+                    "max(histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
+                    "",
+                )],
+            )
+            .limits(&[&STAGE_LATENCY, &STAGE_LATENCY_CRITICAL])
+            .to("processing"),
+            stat(
+                "Stage runs failed",
+                "percentunit",
+                "Share of all runs of all stages that failed over the last five minutes.",
+                &[q(
+                    "sum(rate(neural_stage_failures_total[5m])) / sum(rate(neural_stage_duration_seconds_count[5m]))",
+                    "",
+                )],
+            )
+            .limits(&[&STAGE_FAILURES, &STAGE_FAILURES_CRITICAL])
+            .to("processing"),
+            stat(
+                "Sessions active",
+                "none",
+                "Sessions that began and have not ended.",
+                &[q("sum(neural_sessions_active)", "")],
+            )
+            .empty("none")
+            .to("processing"),
             lines(
                 "Latency of stages, p95",
                 "s",
@@ -181,17 +256,6 @@ pub(super) static BOARD: Board = Board {
             .to("processing"),
         ]),
         open("Machines and agents", &[
-            stat(
-                "Stage runs failed",
-                "percentunit",
-                "Share of all runs of all stages that failed over the last five minutes.",
-                &[q(
-                    "sum(rate(neural_stage_failures_total[5m])) / sum(rate(neural_stage_duration_seconds_count[5m]))",
-                    "",
-                )],
-            )
-            .limits(&[&STAGE_FAILURES, &STAGE_FAILURES_CRITICAL])
-            .to("processing"),
             stat(
                 "Agents up",
                 "none",
@@ -228,14 +292,6 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&FILESYSTEM, &FILESYSTEM_CRITICAL])
             .to("system"),
-            stat(
-                "Sessions active",
-                "none",
-                "Sessions that began and have not ended.",
-                &[q("sum(neural_sessions_active)", "")],
-            )
-            .empty("none")
-            .to("processing"),
         ]),
     ],
 };

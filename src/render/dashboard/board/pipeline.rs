@@ -1,11 +1,12 @@
 //! Neural processing: how fast and how sound are the stages, queues and caches of each pipeline?
 
-use super::super::view::{Board, Query, closed, lines, open, q, stat, view};
+use super::super::view::{Board, Query, closed, column, lines, open, q, stat, view};
+use crate::catalog::Unit;
 use crate::catalog::draw::Panel;
 use crate::catalog::limit::{
-    CACHE_HITS, DATA_QUALITY, DATA_QUALITY_CRITICAL, MODEL_ACCURACY, PIPELINE_ERRORS, QUEUE_FILL,
+    CACHE_HITS, DATA_QUALITY, DATA_QUALITY_CRITICAL, Limit, MODEL_ACCURACY, PIPELINE_ERRORS, QUEUE_FILL,
     QUEUE_FILL_CRITICAL, STAGE_FAILURES, STAGE_FAILURES_CRITICAL, STAGE_LAG, STAGE_LATENCY,
-    STAGE_LATENCY_CRITICAL,
+    STAGE_LATENCY_CRITICAL, Side,
 };
 
 /// Quantiles of all stages that are chosen, together.
@@ -23,6 +24,26 @@ const LATENCY: &[Query] = &[
         "p99",
     ),
 ];
+
+/// A share of the budget below which one should look, and none of it.
+static BUDGET: Limit = Limit {
+    id: "budget",
+    help: "Share of an error budget that should be left",
+    unit: Unit::Ratio,
+    value: 0.25,
+    wrong: Side::Below,
+};
+static BUDGET_GONE: Limit = Limit { id: "budget_gone", value: 0.0, ..BUDGET };
+
+/// The rates at which a ticket is due, and at which somebody is woken: the factors of the alerts of the objectives.
+static BURN: Limit = Limit {
+    id: "burn",
+    help: "How fast an error budget may be used up",
+    unit: Unit::None,
+    value: 1.0,
+    wrong: Side::Above,
+};
+static BURN_PAGE: Limit = Limit { id: "burn_page", value: 14.4, ..BURN };
 
 pub(super) static BOARD: Board = Board {
     key: "processing",
@@ -71,9 +92,9 @@ pub(super) static BOARD: Board = Board {
             .empty("no queue"),
             view(
                 Panel::Gauge,
-                "Data quality score",
+                "Pipelines' own mean score",
                 "percentunit",
-                "Mean of the scores that pipelines give their data. Look at the channels when it falls.",
+                "Mean of the scores that pipelines give their own data. The agent's judgement of electrodes is on the board of channels.",
                 &[q("avg(neural_data_quality_ratio)", "")],
             )
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
@@ -229,6 +250,54 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&CACHE_HITS])
             .whole(),
         ]),
+        closed("Objectives", &[
+            view(
+                Panel::Table,
+                "Error budget left, 30 days",
+                "percentunit",
+                "What is left of the runs that may be slow, and of those that may fail, within thirty days: 100 % is all of it, below 0 the objective is missed. It is made by the recording rules of the objectives, which must be evaluated somewhere.",
+                &[
+                    column(
+                        "1 - max by (pipeline, stage) (avg_over_time(stage:neural_stage_slow:ratio_rate5m[30d])) / (1 - ${slo_stage_fast})",
+                        "Slow runs",
+                        "percentunit",
+                    )
+                    .limits(&[&BUDGET, &BUDGET_GONE]),
+                    column(
+                        "1 - max by (pipeline, stage) (avg_over_time(stage:neural_stage_failed:ratio_rate5m[30d])) / (1 - ${slo_stage_success})",
+                        "Failures",
+                        "percentunit",
+                    )
+                    .limits(&[&BUDGET, &BUDGET_GONE]),
+                ],
+            )
+            .first(&["pipeline", "stage"])
+            .sorted(&[("Failures", false)])
+            .beside(3)
+            .empty("no rule was evaluated"),
+            lines(
+                "Burn rate, slow runs",
+                "none",
+                "How many times faster than it may the budget of slow runs is used up, over the last hour: at 1 it lasts thirty days, at 14.4 two.",
+                &[q(
+                    "max by (pipeline, stage) (stage:neural_stage_slow:ratio_rate1h) / (1 - ${slo_stage_fast})",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&BURN, &BURN_PAGE])
+            .empty("no rule was evaluated"),
+            lines(
+                "Burn rate, failures",
+                "none",
+                "How many times faster than it may the budget of failures is used up, over the last hour: at 1 it lasts thirty days, at 14.4 two.",
+                &[q(
+                    "max by (pipeline, stage) (stage:neural_stage_failed:ratio_rate1h) / (1 - ${slo_stage_success})",
+                    "{{pipeline}} {{stage}}",
+                )],
+            )
+            .limits(&[&BURN, &BURN_PAGE])
+            .empty("no rule was evaluated"),
+        ]),
         closed("Errors", &[
             lines(
                 "Errors of stages, by kind",
@@ -283,9 +352,9 @@ pub(super) static BOARD: Board = Board {
         ]),
         closed("Quality and sessions", &[
             lines(
-                "Data quality",
+                "Pipelines' own score",
                 "percentunit",
-                "The score of each pipeline's data.",
+                "The score that each pipeline gives its own data.",
                 &[q("min by (pipeline) (neural_data_quality_ratio)", "{{pipeline}}")],
             )
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])

@@ -145,7 +145,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&DB_FAILURES]),
         ]),
         closed("Quality of data and models", &[
-            lines("Data quality", "percentunit", "The score that each pipeline gives its data.", &[q(
+            lines("Pipelines' own score", "percentunit", "The score that each pipeline gives its own data.", &[q(
                 "min by (pipeline) (neural_data_quality_ratio)",
                 "{{pipeline}}",
             )])
