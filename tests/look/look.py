@@ -162,7 +162,7 @@ def main() -> None:
                 subprocess.run([
                     browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars",
                     f"--user-data-dir={profile}", f"--window-size={width},{height(board, width)}", "--virtual-time-budget=20000",
-                    f"--screenshot={picture}", f"http://127.0.0.1:{server.server_port}/index.html?board={name}",
+                    f"--screenshot={picture}", f"http://127.0.0.1:{server.server_port}/index.html?board={name}&width={width}",
                 ], check=True, capture_output=True, timeout=180)
             print(picture)
     server.shutdown()

@@ -57,6 +57,7 @@ fn soft(picture: &Picture) -> f64 {
     let last = picture.steps.from.last().map(|(number, _)| *number);
     match (picture.unit.as_str(), last.filter(|_| picture.steps.limits)) {
         ("percentunit" | "ppm", Some(limit)) => limit * 1.25,
+        ("percentunit", None) => 0.1,
         ("s", _) => 0.01,
         ("bytes" | "Bps", _) => 1024.0,
         ("volt", _) => 1e-5,

@@ -439,7 +439,13 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
             .collect();
         let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
         properties.extend(coloured());
+        // Two short words; where an alert is needs the width.
+        properties.push(json!({"id": "custom.width", "value": 90}));
         all.push(json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}));
+        all.push(json!({
+            "matcher": {"id": "byName", "options": "priority"},
+            "properties": [{"id": "custom.width", "value": 75}],
+        }));
     }
     all
 }
