@@ -5,7 +5,6 @@
 //! when a run begins, and appear in no message, not even if the server repeats them.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,15 +12,14 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Method, Proxy, Response, Url};
+use reqwest::{Method, Proxy, Response, Url};
 use serde_json::Value;
 
+use super::access::{authorization, certificates, chosen_proxy};
 pub(super) use super::answer::{Answer, Failure};
 use super::settings::Access;
-use crate::document::without_mark;
 use crate::quote::quote;
-use crate::secret::{Link, base64};
-use crate::sys::file;
+use crate::secret::Link;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -37,10 +35,6 @@ const LONGEST: Duration = Duration::from_secs(8);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Bytes of an answer.
 const BODY: usize = 64 << 20;
-/// Bytes of a file with a secret.
-const SECRET: u64 = 64 * 1024;
-/// Bytes of a file with certificates.
-const CERTIFICATES: u64 = 4 << 20;
 
 /// A server that can be asked.
 #[derive(Debug)]
@@ -143,13 +137,7 @@ impl Client {
                 None
             }
         };
-        if let Some(path) = &access.ca_file {
-            let pem = file::read(path, CERTIFICATES)
-                .map_err(|why| format!("cannot read certificates from {}: {why}", path.display()))?;
-            let certificates = Certificate::from_pem_bundle(&pem)
-                .ok()
-                .filter(|all| !all.is_empty())
-                .ok_or_else(|| format!("cannot find a certificate in {}; it must be PEM", path.display()))?;
+        if let Some(certificates) = certificates(access)? {
             http = http.tls_certs_only(certificates);
         } else if parsed.scheme() == "http" {
             // Without TLS the certificates of the system need not even exist.
@@ -328,15 +316,6 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// The proxy that is configured, by itself or in its file.
-fn chosen_proxy(access: &Access) -> Result<Option<Link>, String> {
-    match (&access.proxy, &access.proxy_file) {
-        (Some(_), Some(_)) => Err("it has a proxy and a proxy_file; remove one".to_owned()),
-        (None, Some(file)) => secret(file).map(|proxy| Some(proxy.into())),
-        (proxy, None) => Ok(proxy.clone()),
-    }
-}
-
 /// The address of a proxy without a user and a password.
 fn bare(proxy: &str) -> &str {
     proxy.rsplit('@').next().unwrap_or_default().trim_end_matches('/')
@@ -347,47 +326,6 @@ fn local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let ip: Result<std::net::IpAddr, _> = host.trim_matches(['[', ']']).parse();
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-}
-
-/// The header, and in `secrets` each form in which a server might repeat what it is made of, the longest first.
-fn authorization(access: &Access, secrets: &mut Vec<String>) -> Result<Option<HeaderValue>, String> {
-    let mut forms = |secret: &str| {
-        let json = serde_json::to_string(secret).unwrap_or_default();
-        secrets.extend([secret.to_owned(), escape(secret), json.trim_matches('"').to_owned()]);
-    };
-    let text = match (&access.token_file, &access.basic) {
-        (Some(_), Some(_)) => return Err("it has a token_file and a basic user; remove one".to_owned()),
-        (Some(file), None) => {
-            let token = secret(file)?;
-            forms(&token);
-            format!("Bearer {token}")
-        }
-        (None, Some(basic)) => {
-            let password = secret(&basic.password_file)?;
-            forms(&password);
-            let both = base64(&format!("{}:{password}", basic.user));
-            forms(&both);
-            format!("Basic {both}")
-        }
-        (None, None) => return Ok(None),
-    };
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut value =
-        HeaderValue::from_str(&text).map_err(|_| "the secret has characters that no header takes")?;
-    value.set_sensitive(true);
-    Ok(Some(value))
-}
-
-/// The text of a file, without white space around it.
-fn secret(path: &Path) -> Result<String, String> {
-    let text = file::text(path, SECRET)
-        .map_err(|why| format!("cannot read the secret in {}: {why}", path.display()))?;
-    let text = without_mark(&text).trim();
-    if text.is_empty() {
-        Err(format!("the secret in {} is empty", path.display()))
-    } else {
-        Ok(text.to_owned())
-    }
 }
 
 /// A part of a path, with everything escaped that is not plain.
@@ -473,33 +411,6 @@ mod tests {
         let client = Client::open(&server("401 Unauthorized", body).into(), &access).unwrap();
         let why = client.ready("/", FOREVER).await.unwrap_err();
         assert!(why.contains("401: *** {\"a\":\"***\"} *** Basic ***\n"), "{why}");
-    }
-
-    #[test]
-    fn what_is_no_file_holds_nobody() {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let password = crate::secret::Basic { user: "me".to_owned(), password_file: pipe.clone() };
-        let of = || Access::default();
-        for access in [
-            Access { token_file: Some(pipe.clone()), ..of() },
-            Access { basic: Some(password), ..of() },
-            Access { ca_file: Some(pipe.clone()), ..of() },
-            Access { proxy_file: Some(pipe.clone()), ..of() },
-        ] {
-            let why = Client::open(&"https://lab".into(), &access).unwrap_err();
-            assert!(why.contains("pipe") && why.contains("it is not a file"), "{why}");
-        }
-        let long = folder.path().join("long");
-        std::fs::write(&long, vec![b'a'; 5 << 20]).unwrap();
-        for access in
-            [Access { token_file: Some(long.clone()), ..of() }, Access { ca_file: Some(long), ..of() }]
-        {
-            let why = Client::open(&"https://lab".into(), &access).unwrap_err();
-            assert!(why.contains("it has more than"), "{why}");
-        }
     }
 
     #[tokio::test]

@@ -68,6 +68,20 @@ impl Share {
         orphans
     }
 
+    /// What a person should know where rules of an earlier push stay that another server evaluates now.
+    pub(super) fn doubled(&self, target: &Target) -> Option<String> {
+        let told = |who: &str| {
+            format!(
+                "{who} evaluates the alert rules now, and those that stay here notify a second time; --prune removes them"
+            )
+        };
+        match target {
+            Target::Prometheus(_) | Target::Mimir(_) => self.grafana.then(|| told("Grafana")),
+            Target::Grafana(_) => (!evaluates(target)).then(|| told("another server")),
+            _ => None,
+        }
+    }
+
     /// What a person should know of the part of a target.
     pub(super) fn remarks(&self, target: &Target, all: &Bundle) -> Vec<String> {
         if !evaluates(target) {

@@ -3,6 +3,7 @@
 //! [`plan`] is pure. Each target knows how to read its objects and how to write one; nothing here knows what is in
 //! them. Only what carries our mark is changed or removed, unless it is forced.
 
+mod access;
 mod alertmanager;
 mod answer;
 mod bundle;
@@ -237,6 +238,12 @@ async fn one(
             |want: &Wanted| orphans.get(&want.name).filter(|_| want.kind == Kind::RuleGroup).cloned();
         steps.extend(kept.refuse(&orphan));
         steps.extend(plan(&kept.wanted, &kept.found, run.how, &run.owner));
+        let rules = |step: &Step| {
+            matches!(step.kind, Kind::RuleFile | Kind::RuleGroup) && step.action == Action::Leave
+        };
+        if let Some(why) = share.doubled(target).filter(|_| steps.iter().any(rules)) {
+            teller.remark(why);
+        }
     }
     if dry {
         for step in steps {

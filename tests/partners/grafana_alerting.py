@@ -13,6 +13,8 @@ UID = re.compile(r"^[a-zA-Z0-9_-]{1,40}$")
 PROVISIONING = "/api/v1/provisioning"
 # The tick of the scheduler, in seconds (9 to 13).
 TICK = 10
+# Kinds of contact points; there are more.
+POINTS = {"alertmanager", "discord", "email", "opsgenie", "pagerduty", "slack", "sns", "teams", "telegram", "webhook"}
 # What older versions drop of a rule, and since when it is kept.
 KEPT = {"isPaused": (9, 5), "keep_firing_for": (12,), "missingSeriesEvalsToResolve": (12,)}
 
@@ -202,6 +204,8 @@ class Alerting:
                 return {**point, "settings": settings}
 
             return 200, [concealed(point) for point in self.points]
+        if body.get("type") not in POINTS:
+            refuse(400, f"invalid object specification: unknown type '{body.get('type')}'")
         if body.get("uid") in [point["uid"] for point in self.points]:
             refuse(500 if self.major < 10 else 400,
                    f"receiver configuration with UID '{body['uid']}' already exist in contact point '{body['name']}'")

@@ -186,7 +186,8 @@ class Grafana(Alerting):
             need("folders:create")
         if path == "/api/dashboards/db" and role == "Viewer":
             need("dashboards:create or dashboards:write")
-        if path.startswith("/api/datasources"):
+        # A 9.4 shows data sources to everybody.
+        if path.startswith("/api/datasources") and not (read and self.major < 10):
             need("datasources:read" if read else "datasources:create" if method == "POST" else "datasources:write")
         if path.startswith(PROVISIONING) and (role == "Viewer" or self.major < 11):
             need("alert.provisioning:read" if read else "alert.provisioning:write")
@@ -232,6 +233,8 @@ class Grafana(Alerting):
         if not title or (uid and not UID.match(uid)):
             refuse(400, "folder title cannot be empty")
         if uid in self.folders:
+            if self.major < 10:
+                refuse(412, "the folder has been changed by someone else", status="version-mismatch")
             refuse(409, "a folder with the same uid already exists in the current location")
         if self.major < 11 and any(f["title"] == title for f in self.folders.values()):
             refuse(409, "a folder with the same name already exists in the current location")
@@ -355,7 +358,8 @@ class Grafana(Alerting):
         if method == "DELETE":
             del self.sources[uid]
             return 200, {"message": "Data source deleted", "id": source["id"]}
-        if "version" in body and body["version"] != source["version"]:
+        # A number that is too large is taken.
+        if "version" in body and body["version"] < source["version"]:
             refuse(409, "Datasource has already been updated by someone else. Please reload and try again")
         self.sources[uid] = {**source, **body, "version": source["version"] + 1}
         return 200, {"message": "Datasource updated", "datasource": self.sources[uid]}

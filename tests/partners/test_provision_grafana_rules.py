@@ -267,6 +267,41 @@ def test_one_server_evaluates(current, tmp_path):
     assert "job:up:sum" in (out / "alert-rules/device.yml").read_text()
 
 
+def test_who_evaluated_before_is_not_forgotten(grafana, tmp_path):
+    """Rules that stay where another server evaluates now would notify a second time."""
+    ruler = Ruler()
+    mimir = {"mimir": {"url": ruler.url, "tenant": "lab"}}
+    push = provision(tmp_path, grafana, datasource={"url": "http://p:9090"})
+    push.targets.append(mimir)
+    push.files.rules("device", rules("DeviceDown"))
+    push.files.rules("quiet", [rule for rule in rules("Quiet") if "alert" in rule])
+
+    def evaluate(by: str):
+        push.targets[0]["grafana"]["alerts"] = by
+        push.configure(wait="20s")
+
+    evaluate("none")
+    assert push("apply").code == 0 and "neural-quiet" in ruler.tenants["lab"]["neural-exporter"]
+    evaluate("grafana")
+    done = push("apply")
+    assert done.code == 0 and "Grafana evaluates the alert rules now" in done.text, done.text
+    assert "neural-quiet" in ruler.tenants["lab"]["neural-exporter"]
+    done = push("apply", "--prune")
+    assert done.code == 0 and "notify a second time" not in done.text, done.text
+    assert "neural-quiet" not in ruler.tenants["lab"]["neural-exporter"]
+    evaluate("none")
+    done = push("apply")
+    assert done.code == 0 and "another server evaluates the alert rules now" in done.text, done.text
+    assert push("apply", "--prune").code == 0 and grafana.groups == {} and not any(grafana.imported.values())
+    assert "neural-quiet" in ruler.tenants["lab"]["neural-exporter"]
+    assert push("plan").code == 0 and "notify a second time" not in push("plan").text
+    evaluate("grafana")
+    assert push("apply").code == 0
+    evaluate("none")
+    assert push("destroy").code == 0 and grafana.groups == {} and not any(grafana.imported.values())
+    ruler.stop()
+
+
 def test_what_is_left_is_listed(tmp_path):
     server = Grafana("9.4")
     push = provision(tmp_path, server, alerts="grafana", datasource={"url": "http://p:9090"})

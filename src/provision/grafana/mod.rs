@@ -68,12 +68,13 @@ impl Place {
 
     pub(super) async fn ready(&mut self, within: Duration) -> Result<(), String> {
         self.client.ready("/api/health", within).await?;
-        if self.alerts == Alerts::Grafana {
-            // The version may be hidden, so the endpoint itself is asked for.
+        if matches!(self.alerts, Alerts::Grafana | Alerts::None) {
+            // The version may be hidden, so the endpoint itself is asked for. Rules of an earlier push are looked for even
+            // where none are wanted any more: they would go on to notify.
             let answer = self.client.send(Ask::get(&self.ruler.path)).await?;
             self.alerts = if answer.status == 404 { Alerts::RuleGroups } else { Alerts::Import };
             // Whether it may be read is seen when it is.
-            if self.alerts == Alerts::Import && !matches!(answer.status, 401 | 403) {
+            if self.evaluates() && self.alerts == Alerts::Import && !matches!(answer.status, 401 | 403) {
                 answer.good().map_err(|why| format!("cannot read imported rules: {why}"))?;
             }
         }
@@ -90,6 +91,7 @@ impl Place {
         wanted.extend(settings.datasource.iter().map(source::wanted));
         wanted.extend(bundle.dashboards.iter().map(|board| dashboard::wanted(board, &settings.folder_uid)));
         match (self.alerts, alerts_source(settings)) {
+            _ if !self.evaluates() => {}
             (Alerts::Import, _) => wanted.extend(Ruler::wanted(&bundle.rules)),
             (Alerts::RuleGroups, Some(uid)) => wanted.extend(alerts::wanted(bundle, uid)),
             _ => {}
@@ -120,12 +122,22 @@ impl Place {
         Ok(found)
     }
 
+    /// Whether the alert rules are evaluated here.
+    fn evaluates(&self) -> bool {
+        self.settings.alerts != Alerts::None
+    }
+
     async fn read_rules(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
-        match self.alerts {
+        let read = match self.alerts {
             Alerts::Import => self.ruler.read(&self.client).await,
             Alerts::RuleGroups => alerts::read(self, wanted).await,
             Alerts::None | Alerts::Grafana => Ok(Vec::new()),
+        };
+        if self.evaluates() {
+            return read;
         }
+        // A token for dashboards may not see rules, and other rules of the folder are none of our business then.
+        Ok(read.unwrap_or_default().into_iter().filter(|found| found.mark.is_some()).collect())
     }
 
     /// What was read of a kind. One that this account may not read does not keep the others from being pushed.

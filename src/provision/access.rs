@@ -1,0 +1,113 @@
+//! What a request needs that stands in files: tokens, passwords, certificates, proxies with a password. They are read when
+//! a run begins, a bounded number of bytes of regular files; no pipe is waited for.
+
+use std::path::Path;
+
+use reqwest::Certificate;
+use reqwest::header::HeaderValue;
+
+use super::client::escape;
+use super::settings::Access;
+use crate::document::without_mark;
+use crate::secret::{Link, base64};
+use crate::sys::file;
+
+/// Bytes of a file with a secret.
+const SECRET: u64 = 64 * 1024;
+/// Bytes of a file with certificates.
+const CERTIFICATES: u64 = 4 << 20;
+
+/// The proxy that is configured, by itself or in its file.
+pub(super) fn chosen_proxy(access: &Access) -> Result<Option<Link>, String> {
+    match (&access.proxy, &access.proxy_file) {
+        (Some(_), Some(_)) => Err("it has a proxy and a proxy_file; remove one".to_owned()),
+        (None, Some(file)) => secret(file).map(|proxy| Some(proxy.into())),
+        (proxy, None) => Ok(proxy.clone()),
+    }
+}
+
+/// The header, and in `secrets` each form in which a server might repeat what it is made of, the longest first.
+pub(super) fn authorization(
+    access: &Access,
+    secrets: &mut Vec<String>,
+) -> Result<Option<HeaderValue>, String> {
+    let mut forms = |secret: &str| {
+        let json = serde_json::to_string(secret).unwrap_or_default();
+        secrets.extend([secret.to_owned(), escape(secret), json.trim_matches('"').to_owned()]);
+    };
+    let text = match (&access.token_file, &access.basic) {
+        (Some(_), Some(_)) => return Err("it has a token_file and a basic user; remove one".to_owned()),
+        (Some(file), None) => {
+            let token = secret(file)?;
+            forms(&token);
+            format!("Bearer {token}")
+        }
+        (None, Some(basic)) => {
+            let password = secret(&basic.password_file)?;
+            forms(&password);
+            let both = base64(&format!("{}:{password}", basic.user));
+            forms(&both);
+            format!("Basic {both}")
+        }
+        (None, None) => return Ok(None),
+    };
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let mut value =
+        HeaderValue::from_str(&text).map_err(|_| "the secret has characters that no header takes")?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+/// The text of a file, without white space around it.
+fn secret(path: &Path) -> Result<String, String> {
+    let text = file::text(path, SECRET)
+        .map_err(|why| format!("cannot read the secret in {}: {why}", path.display()))?;
+    let text = without_mark(&text).trim();
+    if text.is_empty() {
+        Err(format!("the secret in {} is empty", path.display()))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// The certificates that are trusted in place of those of the system, if some are named.
+pub(super) fn certificates(access: &Access) -> Result<Option<Vec<Certificate>>, String> {
+    let Some(path) = &access.ca_file else { return Ok(None) };
+    let pem = file::read(path, CERTIFICATES)
+        .map_err(|why| format!("cannot read certificates from {}: {why}", path.display()))?;
+    let all = Certificate::from_pem_bundle(&pem).ok().filter(|all| !all.is_empty());
+    all.map(Some).ok_or_else(|| format!("cannot find a certificate in {}; it must be PEM", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::Client;
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_holds_nobody() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let password = crate::secret::Basic { user: "me".to_owned(), password_file: pipe.clone() };
+        let of = || Access::default();
+        for access in [
+            Access { token_file: Some(pipe.clone()), ..of() },
+            Access { basic: Some(password), ..of() },
+            Access { ca_file: Some(pipe.clone()), ..of() },
+            Access { proxy_file: Some(pipe.clone()), ..of() },
+        ] {
+            let why = Client::open(&"https://lab".into(), &access).unwrap_err();
+            assert!(why.contains("pipe") && why.contains("it is not a file"), "{why}");
+        }
+        let long = folder.path().join("long");
+        std::fs::write(&long, vec![b'a'; 5 << 20]).unwrap();
+        for access in
+            [Access { token_file: Some(long.clone()), ..of() }, Access { ca_file: Some(long), ..of() }]
+        {
+            let why = Client::open(&"https://lab".into(), &access).unwrap_err();
+            assert!(why.contains("it has more than"), "{why}");
+        }
+    }
+}
