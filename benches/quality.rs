@@ -136,7 +136,7 @@ fn probe_second_judged(bencher: Bencher<'_, '_>) {
             for values in divan::black_box(values.as_slice()).chunks(PROBE.0 * 16) {
                 let channels = PROBE.0 as u16;
                 judge.see(&Body::Samples(Samples { values, channels, frames: 1, bytes: 0 }));
-                while judge.reflect() {
+                while judge.process_deferred() {
                     judge.tell(&mut |body| {
                         divan::black_box(body);
                     });

@@ -46,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
     };
     for piece in stream.chunks(1 + 16 * usize::from(cut)) {
         judged.decode(piece, &mut see);
-        while judged.reflect() {
+        while judged.process_deferred() {
             judged.decode(b"", &mut see);
         }
     }

@@ -76,7 +76,9 @@ pub fn told(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Told {
     for piece in pieces {
         decoder.decode(piece, &mut |body| told.take(body));
         let mut asked = Vec::new();
-        decoder.ask(&mut asked);
+        if let Some(dialogue) = decoder.dialogue() {
+            dialogue.poll_transmit(std::time::Duration::ZERO, &mut asked);
+        }
     }
     decoder.end(&mut |body| told.take(body));
     told.close();

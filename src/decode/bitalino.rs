@@ -168,13 +168,13 @@ impl Board for Bitalino {
     }
 
     /// The version, the rate, and the channels.
-    fn hello(&self) -> &'static [&'static [u8]] {
+    fn handshake(&self) -> &'static [&'static [u8]] {
         let rate = RATES.iter().position(|rate| *rate == self.rate).unwrap_or(3);
         let row = HELLOS.get(rate).and_then(|row| row.get(usize::from(self.channels) - 1));
         row.map_or(&[], |hello| hello.as_slice())
     }
 
-    fn goodbye(&self) -> &'static [u8] {
+    fn stop_stream(&self) -> &'static [u8] {
         &[0x00]
     }
 }
@@ -259,7 +259,7 @@ mod tests {
             board.samples(&frame, &mut values);
             assert_eq!((values.len(), values[0]), (channels, 323.0));
             let start = 1 | ((1 << channels) - 1) << 2;
-            assert_eq!(board.hello(), [&[0x07][..], &[0x83], &[start as u8]]);
+            assert_eq!(board.handshake(), [&[0x07][..], &[0x83], &[start as u8]]);
         }
     }
 }

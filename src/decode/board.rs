@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use super::{Decoder, Sink};
+use super::dialogue::{Time, Waiting};
+use super::{Decoder, Dialogue, Sink};
 use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated, Samples};
 
 /// Bytes that are looked at in one go; bounds the samples of one event.
@@ -89,7 +90,7 @@ pub trait Board: Send {
     /// What ends the text that the board writes besides frames, if it does.
     const ANSWER_END: Option<&'static [u8]> = None;
     /// How long it needs between two commands.
-    const APART: Duration = Duration::from_millis(150);
+    const PAUSE: Duration = Duration::from_millis(150);
 
     /// What it is.
     fn device(&self) -> Device;
@@ -145,13 +146,12 @@ pub trait Board: Send {
     fn end(&mut self) {}
 
     /// What must be sent before the board talks, in pieces with a moment between them.
-    fn hello(&self) -> &'static [&'static [u8]] {
+    fn handshake(&self) -> &'static [&'static [u8]] {
         &[]
     }
 
-    /// Appends what is to be sent now, as [`Decoder::ask`] does. `quiet` says that nothing came since it was asked
-    /// last. Says whether the stream begins anew with that.
-    fn ask(&mut self, _quiet: bool, _out: &mut Vec<u8>) -> Anew {
+    /// Appends what must be sent now, as [`Dialogue::poll_transmit`] does. Says whether the stream begins anew with that.
+    fn poll_transmit(&mut self, _time: Time, _out: &mut Vec<u8>) -> Anew {
         Anew::No
     }
 
@@ -160,9 +160,9 @@ pub trait Board: Send {
 
     /// Hears what a program told the device, as [`Decoder::overhear`] does.
     fn overhear(&mut self, said: &[u8]) -> Overheard {
-        let stop = self.goodbye();
+        let stop = self.stop_stream();
         let stops = !stop.is_empty() && memchr::memmem::find(said, stop).is_some();
-        Overheard { starts: super::starts(self.hello(), said), stops, changed: false }
+        Overheard { starts: super::starts(self.handshake(), said), stops, changed: false }
     }
 
     /// What it says in place of samples, as [`Decoder::excuse`] says.
@@ -170,29 +170,29 @@ pub trait Board: Send {
         None
     }
 
-    /// What it seems to be in truth, as [`Decoder::mistaken`] says.
+    /// What it seems to be in truth, as [`Dialogue::mistaken`] says.
     fn mistaken(&self) -> Option<&str> {
         None
     }
 
-    /// It was told to start once more, as [`Decoder::greeted`] says. Says whether the stream begins anew with that.
-    fn greeted(&mut self) -> Anew {
+    /// It was told to start once more, as [`Dialogue::restarted`] says. Says whether the stream begins anew with that.
+    fn restarted(&mut self) -> Anew {
         Anew::Perhaps
     }
 
-    /// What a person should know, as [`Decoder::word`] says.
-    fn word(&mut self) -> Option<String> {
+    /// What a person should know, as [`Dialogue::notice`] says.
+    fn notice(&mut self) -> Option<String> {
         None
     }
 
     /// What should be sent before it is left alone.
-    fn goodbye(&self) -> &'static [u8] {
+    fn stop_stream(&self) -> &'static [u8] {
         b""
     }
 
-    /// Appends what should be sent before it is left alone, as [`Decoder::farewell`] does.
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.goodbye());
+    /// Appends what should be sent before it is left alone, as [`Dialogue::close`] does.
+    fn close(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.stop_stream());
     }
 }
 
@@ -217,8 +217,10 @@ pub struct Boards<B> {
     lost_samples: u32,
     /// Whether it was said what the device is.
     told: bool,
-    /// Whether a byte came since it was asked last.
+    /// Whether a byte came since the dialogue was last continued.
     came: bool,
+    /// Since when none has come.
+    quiet: Waiting,
     /// Whether the stream is believed.
     locked: bool,
     /// The number of the frame before.
@@ -246,6 +248,7 @@ impl<B: Board> Boards<B> {
             lost_samples: 0,
             told: false,
             came: false,
+            quiet: Waiting::default(),
             locked: false,
             counter: None,
             doubted: false,
@@ -503,24 +506,6 @@ impl<B: Board> Decoder for Boards<B> {
         self.before.clear();
     }
 
-    fn hello(&self) -> &'static [&'static [u8]] {
-        self.board.hello()
-    }
-
-    fn apart(&self) -> Duration {
-        B::APART
-    }
-
-    fn ask(&mut self, out: &mut Vec<u8>) {
-        let quiet = !std::mem::take(&mut self.came);
-        let anew = self.board.ask(quiet, out);
-        self.may_begin(anew);
-    }
-
-    fn resume(&mut self) {
-        self.board.resume();
-    }
-
     fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
         let Overheard { starts, stops, changed } = self.board.overhear(said);
         self.stopped |= stops;
@@ -537,6 +522,33 @@ impl<B: Board> Decoder for Boards<B> {
         starts
     }
 
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
+        Some(self)
+    }
+}
+
+impl<B: Board> Dialogue for Boards<B> {
+    fn handshake(&self) -> &'static [&'static [u8]] {
+        self.board.handshake()
+    }
+
+    fn pause(&self) -> Duration {
+        B::PAUSE
+    }
+
+    fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.came) {
+            self.quiet.begin();
+        }
+        let time = Time { now, silence: self.quiet.by(now) };
+        let anew = self.board.poll_transmit(time, out);
+        self.may_begin(anew);
+    }
+
+    fn resume(&mut self) {
+        self.board.resume();
+    }
+
     fn excuse(&self) -> Option<&str> {
         self.board.excuse()
     }
@@ -545,21 +557,21 @@ impl<B: Board> Decoder for Boards<B> {
         self.board.mistaken()
     }
 
-    fn greeted(&mut self) {
-        let anew = self.board.greeted();
+    fn restarted(&mut self) {
+        let anew = self.board.restarted();
         self.may_begin(anew);
     }
 
-    fn word(&mut self) -> Option<String> {
-        self.board.word()
+    fn notice(&mut self) -> Option<String> {
+        self.board.notice()
     }
 
-    fn goodbye(&self) -> &'static [u8] {
-        self.board.goodbye()
+    fn stop_stream(&self) -> &'static [u8] {
+        self.board.stop_stream()
     }
 
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        self.board.farewell(out);
+    fn close(&mut self, out: &mut Vec<u8>) {
+        self.board.close(out);
     }
 }
 

@@ -105,7 +105,7 @@ impl Chords {
 
 impl Board for Chords {
     const ANSWER_END: Option<&'static [u8]> = Some(b"\n");
-    const APART: Duration = Duration::from_millis(1200);
+    const PAUSE: Duration = Duration::from_millis(1200);
 
     fn device(&self) -> Device {
         let Self { channels, rate, rails, .. } = *self;
@@ -160,7 +160,7 @@ impl Board for Chords {
         Overheard { changed: self.device() != before, ..heard }
     }
 
-    fn word(&mut self) -> Option<String> {
+    fn notice(&mut self) -> Option<String> {
         let name = self.stranger.take()?;
         Some(format!(
             "the board calls itself {name}, of which no rate is known; {RATE} samples a second are taken for it, unless \
@@ -190,11 +190,11 @@ impl Board for Chords {
     }
 
     /// Asks for the board's name and starts the stream.
-    fn hello(&self) -> &'static [&'static [u8]] {
+    fn handshake(&self) -> &'static [&'static [u8]] {
         &[b"WHORU\n", b"START\n"]
     }
 
-    fn goodbye(&self) -> &'static [u8] {
+    fn stop_stream(&self) -> &'static [u8] {
         b"STOP\n"
     }
 }
@@ -236,10 +236,10 @@ mod tests {
         ] {
             let mut board = Chords::default();
             board.hear(name);
-            assert_eq!((board.device().rate, board.word().is_none()), (rate, known), "{name}");
-            assert_eq!(board.word(), None, "said once");
+            assert_eq!((board.device().rate, board.notice().is_none()), (rate, known), "{name}");
+            assert_eq!(board.notice(), None, "said once");
         }
-        assert!(!board.hear("ACQUISITION_STARTED\n") && board.word().is_none());
+        assert!(!board.hear("ACQUISITION_STARTED\n") && board.notice().is_none());
         // The converter of a board with another program is not known.
         assert!(board.hear("UNO-R4-2CH-1KHZ") && board.device().rails == Rails::Unknown);
         board.end();

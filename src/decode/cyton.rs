@@ -11,6 +11,7 @@ mod impedance;
 mod setup;
 
 use super::board::{Anew, Board, Boards, Overheard, Piece, bracketed, byte, int24};
+use super::dialogue::Time;
 use super::protocol::Facts;
 use super::{MeasureImpedance, Options, Sink};
 use crate::event::{Body, Device, Impedance};
@@ -156,31 +157,31 @@ impl Board for Cyton {
         self.measurement.resume();
     }
 
-    fn greeted(&mut self) -> Anew {
+    fn restarted(&mut self) -> Anew {
         self.measurement.end();
         Anew::Perhaps
     }
 
     /// Asks for the firmware, `V`, and starts the stream, `b` (Cyton SDK), or what comes before it.
-    fn hello(&self) -> &'static [&'static [u8]] {
-        self.measurement.hello()
+    fn handshake(&self) -> &'static [&'static [u8]] {
+        self.measurement.handshake()
     }
 
-    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> Anew {
-        if self.measurement.ask(quiet, out) { Anew::Surely } else { Anew::No }
+    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
+        if self.measurement.poll_transmit(time, out) { Anew::Surely } else { Anew::No }
     }
 
     /// Stops the stream (Cyton SDK).
-    fn goodbye(&self) -> &'static [u8] {
+    fn stop_stream(&self) -> &'static [u8] {
         b"s"
     }
 
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        self.measurement.farewell(out);
+    fn close(&mut self, out: &mut Vec<u8>) {
+        self.measurement.close(out);
     }
 
-    fn word(&mut self) -> Option<String> {
-        self.measurement.word().or_else(|| self.setup.word())
+    fn notice(&mut self) -> Option<String> {
+        self.measurement.notice().or_else(|| self.setup.notice())
     }
 }
 
@@ -278,29 +279,29 @@ impl Board for Daisy {
         self.measurement.resume();
     }
 
-    fn greeted(&mut self) -> Anew {
+    fn restarted(&mut self) -> Anew {
         self.measurement.end();
         Anew::Perhaps
     }
 
-    fn hello(&self) -> &'static [&'static [u8]] {
-        self.measurement.hello()
+    fn handshake(&self) -> &'static [&'static [u8]] {
+        self.measurement.handshake()
     }
 
-    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> Anew {
-        if self.measurement.ask(quiet, out) { Anew::Surely } else { Anew::No }
+    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
+        if self.measurement.poll_transmit(time, out) { Anew::Surely } else { Anew::No }
     }
 
-    fn goodbye(&self) -> &'static [u8] {
+    fn stop_stream(&self) -> &'static [u8] {
         b"s"
     }
 
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        self.measurement.farewell(out);
+    fn close(&mut self, out: &mut Vec<u8>) {
+        self.measurement.close(out);
     }
 
-    fn word(&mut self) -> Option<String> {
-        self.measurement.word().or_else(|| self.setup.word())
+    fn notice(&mut self) -> Option<String> {
+        self.measurement.notice().or_else(|| self.setup.notice())
     }
 }
 
@@ -451,10 +452,10 @@ mod tests {
         assert_eq!(told(&mut decoder, &stream), want);
         // Told to start once more, it goes on, or says that it had stopped.
         decoder.decode(&frames(0..10), &mut |_| {});
-        decoder.greeted();
+        decoder.dialogue().unwrap().restarted();
         assert_eq!(told(&mut decoder, &frames(20..30)), ["10 lost", "10 frames, 10 samples"]);
         let stream = [&frames(0..10), &b"v3.1.2$$$"[..], &frames(0..10)].concat();
-        decoder.greeted();
+        decoder.dialogue().unwrap().restarted();
         assert!(!told(&mut decoder, &stream).iter().any(|told| told.contains("lost")));
     }
 

@@ -11,10 +11,13 @@
 //! | 0x204 here | header: channels, samples, events u32, rate f32, type of values, bytes u32, then pieces of type u32, bytes u32; samples: channels, samples, type, bytes u32, values |
 //! | 0x205 no | nothing |
 //!
-//! Time is learnt from being asked ([`Decoder::ask`]) about five times a second.
+//! Time is learnt from being asked ([`Dialogue::poll_transmit`]) about five times a second.
 
+use std::time::Duration;
+
+use super::dialogue::Waiting;
 use super::message::{Brought, Claim, Fields, LONGEST, Messages, Talk, Values};
-use super::{Decoder, Sink};
+use super::{Decoder, Dialogue, Sink};
 use crate::event::{Aside, Body, FaultKind, Lost, StreamState};
 
 const VERSION: u16 = 1;
@@ -30,14 +33,18 @@ const RESOLUTIONS: u32 = 3;
 const ASKED: usize = LONGEST / 4;
 /// Seconds of samples that may wait; older ones are skipped and counted.
 const BEHIND: f64 = 10.0;
+/// From one question of what there is to the next, where nothing new came.
+const APART: Duration = Duration::from_millis(100);
 
 /// Asks one buffer and decodes its answers.
 #[derive(Debug)]
 pub struct FieldTrip {
     messages: Messages,
     heard: Heard,
-    /// Whether a byte came since it was asked last.
+    /// Whether a byte came since the dialogue was last continued.
     came: bool,
+    /// For how long none has come, once something was asked for.
+    quiet: Option<Waiting>,
 }
 
 #[derive(Debug)]
@@ -74,7 +81,7 @@ impl FieldTrip {
             held: Held::default(),
             read: 0,
         };
-        Self { messages: Messages::default(), heard, came: false }
+        Self { messages: Messages::default(), heard, came: false, quiet: None }
     }
 }
 
@@ -218,32 +225,41 @@ impl Decoder for FieldTrip {
         self.messages.read(bytes, &mut self.heard, out);
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) {
-        let came = std::mem::take(&mut self.came);
-        if self.heard.asked != Asked::Nothing || self.broken() {
-            return;
-        }
-        if let Some((from, to)) = self.heard.wanted() {
-            self.heard.asked = Asked::Samples(from, to);
-            question(GET_SAMPLES, &[from, to - 1], out);
-        } else if !came {
-            self.heard.asked = Asked::Header;
-            question(GET_HEADER, &[], out);
-        }
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
+        Some(self)
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
         self.messages.end(out);
         self.heard.brought.forget();
-        (self.heard.asked, self.came) = (Asked::Nothing, false);
+        (self.heard.asked, self.came, self.quiet) = (Asked::Nothing, false, None);
     }
 
-    fn broken(&self) -> bool {
-        self.messages.broken()
+    fn is_broken(&self) -> bool {
+        self.messages.is_broken()
     }
 
-    fn waits(&self) -> bool {
-        self.heard.asked != Asked::Nothing || self.messages.waits()
+    fn needs_more(&self) -> bool {
+        self.heard.asked != Asked::Nothing || self.messages.needs_more()
+    }
+}
+
+impl Dialogue for FieldTrip {
+    fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.came) {
+            self.quiet = Some(Waiting::default());
+        }
+        let due = self.quiet.as_mut().is_none_or(|quiet| quiet.by(now) >= APART);
+        if self.heard.asked != Asked::Nothing || self.is_broken() {
+            return;
+        }
+        if let Some((from, to)) = self.heard.wanted() {
+            self.heard.asked = Asked::Samples(from, to);
+            question(GET_SAMPLES, &[from, to - 1], out);
+        } else if due {
+            self.heard.asked = Asked::Header;
+            question(GET_HEADER, &[], out);
+        }
     }
 }
 
@@ -252,6 +268,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decode::dialogue::TICK;
     use crate::decode::message::tests::{Told, cut_anywhere};
 
     /// What the reference server answered: four channels at 100 Hz, 130 samples, two events; samples 100 to 119, channel k
@@ -283,16 +300,18 @@ mod tests {
     struct Conversation {
         client: FieldTrip,
         told: Told,
+        now: Duration,
     }
 
     impl Conversation {
         fn new() -> Self {
-            Self { client: FieldTrip::new("buffer", false), told: Told::default() }
+            Self { client: FieldTrip::new("buffer", false), told: Told::default(), now: Duration::ZERO }
         }
 
         fn ask(&mut self) -> Vec<u8> {
             let mut question = Vec::new();
-            self.client.ask(&mut question);
+            self.now += TICK;
+            self.client.poll_transmit(self.now, &mut question);
             question
         }
 
@@ -376,9 +395,9 @@ mod tests {
             let mut talk = Conversation::new();
             talk.ask();
             talk.answer(&answer);
-            assert!(talk.client.broken());
+            assert!(talk.client.is_broken());
             assert!(talk.ask().is_empty());
-            let Conversation { mut client, mut told } = talk;
+            let Conversation { mut client, mut told, .. } = talk;
             client.end(&mut |body| told.take(body));
             assert_eq!((told.faults[0].kind, told.faulty()), (kind, answer.len() as u64));
         }
@@ -391,11 +410,11 @@ mod tests {
         talk.answer(&header(0, 121, 0));
         talk.ask();
         talk.answer(SAMPLES[0]);
-        assert!(talk.client.broken());
+        assert!(talk.client.is_broken());
         // Nobody asked.
         let mut talk = Conversation::new();
         talk.answer(HEADERS[0]);
-        assert!(talk.client.broken());
+        assert!(talk.client.is_broken());
     }
 
     proptest! {
@@ -418,7 +437,7 @@ mod tests {
                     let pieces = if cut { cut_anywhere(answer, &places) } else { vec![&answer[..]] };
                     pieces.into_iter().for_each(|piece| talk.answer(piece));
                 }
-                let Conversation { mut client, mut told } = talk;
+                let Conversation { mut client, mut told, .. } = talk;
                 client.end(&mut |body| told.take(body));
                 told
             };

@@ -45,7 +45,7 @@ impl Frames {
 }
 
 impl Decoder for Frames {
-    fn broken(&self) -> bool {
+    fn is_broken(&self) -> bool {
         matches!(self.state, State::Broken(_))
     }
 

@@ -23,6 +23,7 @@ mod dialogue;
 
 use super::bgapi::{self, HEADER, Message, Shape};
 use super::board::{Anew, Board, Boards, Overheard, Piece, answer, byte, int24};
+use super::dialogue::Time;
 use super::protocol::{Facts, Rates};
 use super::{Sink, Wanted};
 use crate::event::{Answer, Body, Device, Impedance, Rails};
@@ -386,28 +387,28 @@ impl Board for Ganglion {
     }
 
     /// The connection is closed with it.
-    fn greeted(&mut self) -> Anew {
+    fn restarted(&mut self) -> Anew {
         self.end();
         Anew::Surely
     }
 
     /// Nothing is connected, and nothing is looked for: what the dongle did before ends. A silent one is greeted
     /// again, and may have a connection then.
-    fn hello(&self) -> &'static [&'static [u8]] {
+    fn handshake(&self) -> &'static [&'static [u8]] {
         &[DISCONNECT, &[0, 0, 6, 4]]
     }
 
-    fn goodbye(&self) -> &'static [u8] {
+    fn stop_stream(&self) -> &'static [u8] {
         DISCONNECT
     }
 
-    fn ask(&mut self, _quiet: bool, out: &mut Vec<u8>) -> Anew {
-        self.dialogue.ask(out);
+    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
+        self.dialogue.poll_transmit(time.now, out);
         Anew::No
     }
 
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        self.dialogue.farewell(out);
+    fn close(&mut self, out: &mut Vec<u8>) {
+        self.dialogue.close(out);
     }
 }
 

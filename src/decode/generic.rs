@@ -13,6 +13,7 @@ pub use frame::{
 
 use super::Sink;
 use super::board::{Anew, Board, Boards, Piece, byte};
+use super::dialogue::{Time, Waiting};
 use super::protocol::Facts;
 use crate::event::{Body, Device, Fault, FaultKind, Rails, Vital};
 
@@ -28,14 +29,14 @@ pub struct Generic {
     frame: Frame,
     /// Pieces of the hello that were written.
     greeted: usize,
-    /// How often it was asked since something came, or since the hello began.
-    quiet: u32,
+    /// For how long nothing came, or since when the handshake began.
+    quiet: Waiting,
     /// Frames until it is told again how the board is.
     untold: u32,
 }
 
-/// Asked so often in silence, a board is told to start again: some 5 seconds, or 5 frames if they are rarer.
-const PATIENCE: f64 = 25.0;
+/// After so many seconds of silence, or frames if they are rarer, a board is told to start again.
+const PATIENCE: f64 = 5.0;
 
 /// An unsigned number of up to 8 bytes.
 fn number(bytes: &[u8], order: Order) -> u64 {
@@ -73,7 +74,11 @@ impl Generic {
     /// What [`Frame::problems`] says.
     pub fn new(frame: Frame) -> Result<Self, Vec<(&'static str, String)>> {
         let problems = frame.problems();
-        if problems.is_empty() { Ok(Self { frame, greeted: 0, quiet: 0, untold: 0 }) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self { frame, greeted: 0, quiet: Waiting::default(), untold: 0 })
+        } else {
+            Err(problems)
+        }
     }
 
     /// A board as an example: 4 channels of 16 bits at 250 Hz, and all that frames can be known by.
@@ -112,7 +117,7 @@ impl Generic {
             hello: Vec::new(),
             goodbye: Octets::default(),
         };
-        Self { frame, greeted: 0, quiet: 0, untold: 0 }
+        Self { frame, greeted: 0, quiet: Waiting::default(), untold: 0 }
     }
 
     /// The length that the beginning of a frame says, once it can be known.
@@ -243,16 +248,20 @@ impl Board for Generic {
     }
 
     fn end(&mut self) {
-        (self.greeted, self.quiet, self.untold) = (0, 0, 0);
+        (self.greeted, self.untold) = (0, 0);
+        self.quiet.begin();
     }
 
     /// Writes the hello, a piece each time, and all of it again to a board that is silent.
-    fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> Anew {
-        self.quiet = if quiet { self.quiet.saturating_add(1) } else { 0 };
+    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
+        if time.silence.is_zero() {
+            self.quiet.begin();
+        }
         let patience = PATIENCE * (self.frame.samples as f64 / self.frame.rate).max(1.0);
-        let again = f64::from(self.quiet) >= patience && !self.frame.hello.is_empty();
+        let again = self.quiet.by(time.now).as_secs_f64() >= patience && !self.frame.hello.is_empty();
         if again {
-            (self.greeted, self.quiet) = (0, 0);
+            self.greeted = 0;
+            self.quiet.begin();
         }
         if let Some(piece) = self.frame.hello.get(self.greeted) {
             self.greeted += 1;
@@ -261,7 +270,7 @@ impl Board for Generic {
         if again { Anew::Perhaps } else { Anew::No }
     }
 
-    fn farewell(&mut self, out: &mut Vec<u8>) {
+    fn close(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.frame.goodbye);
     }
 }
@@ -277,8 +286,10 @@ fn counted(counter: Counter, frame: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Decoder;
-    use crate::decode::board::Boards;
+    use std::time::Duration;
+
+    use crate::decode::dialogue::TICK;
+    use crate::decode::{Decoder, Dialogue};
     use crate::event::Body;
 
     fn described(text: &str) -> Frame {
@@ -391,19 +402,23 @@ mod tests {
         let text = r#"{"sync": [1, 2], "length": 6, "rate": 0.5, "hello": ["a", "b"], "counter": {"offset": 2},
                        "channels": {"offset": 3, "count": 3, "format": "int8"}}"#;
         let mut decoder = Boards::new(Generic::new(described(text)).unwrap());
-        let (mut out, mut told) = (Vec::new(), Vec::new());
+        let (mut out, mut told, mut now) = (Vec::new(), Vec::new(), Duration::ZERO);
+        let mut poll = |decoder: &mut Boards<Generic>, out: &mut Vec<u8>| {
+            now += TICK;
+            decoder.poll_transmit(now, out);
+        };
         let mut see = |body: Body<'_>| told.push(matches!(body, Body::Lost(_)));
         decoder.decode(&[1, 2, 7, 0, 0, 0, 1, 2, 8, 0, 0, 0], &mut see);
-        (0..50).for_each(|_| decoder.ask(&mut out));
+        (0..50).for_each(|_| poll(&mut decoder, &mut out));
         assert_eq!(out, b"ab", "a frame every two seconds");
-        (0..50).for_each(|_| decoder.ask(&mut out));
+        (0..50).for_each(|_| poll(&mut decoder, &mut out));
         assert_eq!(out, b"abab");
         // It counts from the beginning, and is the same board.
         decoder.decode(&[1, 2, 0, 0, 0, 0], &mut see);
         assert_eq!(told, [false; 4]);
         // It had not stopped: what is missing is lost.
         let mut lost = Vec::new();
-        (0..50).for_each(|_| decoder.ask(&mut out));
+        (0..50).for_each(|_| poll(&mut decoder, &mut out));
         decoder.decode(&[1, 2, 20, 0, 0, 0], &mut |body| {
             if let Body::Lost(told) = body {
                 lost.push(told.packets);

@@ -67,12 +67,12 @@ impl Messages {
     }
 
     /// Whether the rest of a message is missing.
-    pub(super) fn waits(&self) -> bool {
+    pub(super) fn needs_more(&self) -> bool {
         !self.held.is_empty()
     }
 
     /// Whether the stream can be read no further.
-    pub(super) fn broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
 

@@ -17,6 +17,7 @@ pub mod cerebus;
 pub mod chords;
 pub mod cyton;
 pub mod datagram;
+pub mod dialogue;
 pub mod engines;
 pub mod exposition;
 pub mod fieldtrip;
@@ -47,9 +48,9 @@ pub mod spikerbox;
 pub mod statsd;
 mod tags;
 pub mod thinkgear;
-use std::time::Duration;
 
 use crate::event::Body;
+pub use dialogue::Dialogue;
 pub use options::{MeasureImpedance, Options, Wanted};
 pub use protocol::Protocol;
 
@@ -65,75 +66,34 @@ pub trait Decoder: Send {
     fn end(&mut self, out: &mut Sink<'_>);
 
     /// Does what takes time and can be done while nobody waits: called after each read, outside any lock. Says
-    /// whether it found something to tell; decoding no bytes tells it, or a part of it, and it is asked again.
-    fn reflect(&mut self) -> bool {
+    /// whether it found something to report; decoding no bytes reports it, or a part of it, and it is called again.
+    fn process_deferred(&mut self) -> bool {
         false
     }
 
     /// Whether the stream can no longer be understood and should be closed.
-    fn broken(&self) -> bool {
+    fn is_broken(&self) -> bool {
         false
     }
 
     /// Whether more must come before what came makes sense: the rest of a message, or an answer.
-    fn waits(&self) -> bool {
+    fn needs_more(&self) -> bool {
         false
     }
 
-    /// What must be sent before the other side starts talking, in pieces with a moment between them.
-    fn hello(&self) -> &'static [&'static [u8]] {
-        &[]
-    }
-
-    /// How long a device needs from one piece of its hello to the next.
-    fn apart(&self) -> Duration {
-        Duration::from_millis(150)
-    }
-
-    /// Appends what is to be sent now, in answer to what came. Asked after each read, and about five times a
-    /// second when nothing comes, which is all a decoder learns of time.
-    fn ask(&mut self, _out: &mut Vec<u8>) {}
-
-    /// The stream ran a moment ago, and goes on: nothing is done before it that holds it up.
-    fn resume(&mut self) {}
-
     /// Hears what a program told the device through a tap, and says whether that starts the stream. A setting that
-    /// changes is told as the device.
-    fn overhear(&mut self, said: &[u8], _out: &mut Sink<'_>) -> bool {
-        starts(self.hello(), said)
+    /// changes is reported as the device.
+    fn overhear(&mut self, _said: &[u8], _out: &mut Sink<'_>) -> bool {
+        false
     }
 
-    /// The other side fell silent and was told to start once more. It may begin anew with that, or go on where it was:
-    /// what comes tells.
-    fn greeted(&mut self) {}
-
-    /// What a person should know of what was asked for, once.
-    fn word(&mut self) -> Option<String> {
+    /// The agent's side of the conversation, if the other side must be talked to.
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
         None
-    }
-
-    /// What the device says in place of samples, if it says something and brings none.
-    fn excuse(&self) -> Option<&str> {
-        None
-    }
-
-    /// What it seems to be, and what to write, if it is another device whose frames are the same.
-    fn mistaken(&self) -> Option<&str> {
-        None
-    }
-
-    /// What should be sent before the connection is closed.
-    fn goodbye(&self) -> &'static [u8] {
-        b""
-    }
-
-    /// Appends what should be sent before the connection is closed, where that depends on what came.
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.goodbye());
     }
 }
 
-/// Whether what starts a stream, the last piece of a greeting, is in what was said.
-fn starts(hello: &[&[u8]], said: &[u8]) -> bool {
-    hello.last().is_some_and(|start| memchr::memmem::find(said, start).is_some())
+/// Whether what starts a stream, the last piece of a handshake, is in what was said.
+fn starts(handshake: &[&[u8]], said: &[u8]) -> bool {
+    handshake.last().is_some_and(|start| memchr::memmem::find(said, start).is_some())
 }

@@ -141,12 +141,12 @@ impl Decoder for Rda {
         self.heard.block = None;
     }
 
-    fn broken(&self) -> bool {
-        self.messages.broken()
+    fn is_broken(&self) -> bool {
+        self.messages.is_broken()
     }
 
-    fn waits(&self) -> bool {
-        self.messages.waits()
+    fn needs_more(&self) -> bool {
+        self.messages.needs_more()
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
         ] {
             let mut decoder = Rda::new("rda", false);
             decoder.decode(&sent, &mut |_| {});
-            assert!(decoder.broken(), "{kind:?}");
+            assert!(decoder.is_broken(), "{kind:?}");
             let told = told(&[&sent]);
             assert_eq!(told.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [kind]);
             assert_eq!(told.understood + told.faults[0].bytes, sent.len() as u64);

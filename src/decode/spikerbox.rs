@@ -92,7 +92,7 @@ impl Board for SpikerBox {
     }
 
     /// Asks for the versions of firmware and hardware.
-    fn hello(&self) -> &'static [&'static [u8]] {
+    fn handshake(&self) -> &'static [&'static [u8]] {
         &[b"?:;\n"]
     }
 }

@@ -202,7 +202,7 @@ mod tests {
         let mut decoder = Boards::new(ThinkGear::default());
         let mut hear = |bytes: &[u8]| {
             decoder.decode(bytes, &mut |_| {});
-            decoder.excuse().map(str::to_owned)
+            decoder.dialogue().and_then(|dialogue| dialogue.excuse().map(str::to_owned))
         };
         let scan = [0xAA, 0xAA, 3, 0xD4, 1, 1, 0x29];
         assert_eq!(hear(&scan), None, "one packet says little");

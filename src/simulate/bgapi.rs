@@ -300,10 +300,11 @@ mod tests {
         for greeting in 1..=2 {
             // Nobody said that its connection ended.
             decoder.end(&mut |_| {});
-            let mut asked = decoder.hello().concat();
+            let mut asked = decoder.dialogue().unwrap().handshake().concat();
             for round in 0..20 {
-                decoder.ask(&mut asked);
-                for bytes in told(&mut dongle, greeting * 10_000 + round * 200, &std::mem::take(&mut asked)) {
+                let at = greeting * 10_000 + round * 200;
+                decoder.dialogue().unwrap().poll_transmit(Duration::from_millis(at), &mut asked);
+                for bytes in told(&mut dongle, at, &std::mem::take(&mut asked)) {
                     decoder.decode(&bytes, &mut |_| {});
                 }
             }

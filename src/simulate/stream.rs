@@ -413,7 +413,7 @@ mod tests {
             // The decoder does the talking, five times a second.
             for round in 0..200 {
                 let at = Duration::from_millis(200 * round);
-                decoder.ask(&mut asked);
+                decoder.dialogue().unwrap().poll_transmit(at, &mut asked);
                 board.hears(at, &std::mem::take(&mut asked), &mut said);
                 board.waits(at, &mut said);
                 for (_, bytes) in said.replies.drain(..) {

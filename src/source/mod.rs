@@ -219,7 +219,7 @@ impl Feed {
             tap.recorder.piece(at, tap.source, tap.stream, bytes);
         }
         self.fold(at, counted, reads, |out| decoder.decode(bytes, out));
-        while decoder.reflect() {
+        while decoder.process_deferred() {
             self.fold(at, 0, 0, |out| decoder.decode(b"", out));
         }
     }

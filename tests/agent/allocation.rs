@@ -137,7 +137,7 @@ fn samples_of_streams() {
         let counted = allocation_counter::measure(pass);
         assert_eq!(counted.count_total, 0, "{format:?}: {counted:?}");
         assert_eq!(hub.lock().accepted(), 2001, "{format:?}");
-        assert!(!inlet.broken() && inlet.stamps().samples == 2000, "{format:?}");
+        assert!(!inlet.is_broken() && inlet.stamps().samples == 2000, "{format:?}");
     }
 }
 
@@ -176,7 +176,7 @@ fn blocks_of_a_publisher() {
     assert_eq!(counted.count_total, 0, "{counted:?}");
     assert_eq!(decoder.counts().lost_messages, 0);
     // All blocks but the first, whose samples all are frames; and the commands at the beginning.
-    assert!(hub.lock().accepted() >= 1990 && !decoder.broken());
+    assert!(hub.lock().accepted() >= 1990 && !decoder.is_broken());
 }
 
 #[test]

@@ -381,7 +381,7 @@ proptest! {
         let mut decoder = protocol.decoder();
         decoder.decode(&noise, &mut |_| {});
         decoder.end(&mut |_| {});
-        prop_assert!(!decoder.broken());
+        prop_assert!(!decoder.is_broken());
         prop_assert_eq!(told_by(&mut *decoder, &[&stream]), told(protocol, &[&stream]));
     }
 }

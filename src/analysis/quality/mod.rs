@@ -40,9 +40,7 @@ mod verdict;
 
 pub use settings::{Mains, Settings};
 
-use std::time::Duration;
-
-use crate::decode::{Decoder, Sink};
+use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Body, Device, Hum, Input, Quality, Reason, Samples, Signal, Vital};
 use likeness::Likeness;
 use pass::{LANES, Pass};
@@ -107,8 +105,8 @@ impl Judge {
     }
 
     /// Judges what was laid aside. Says whether there is something to tell.
-    pub fn reflect(&mut self) -> bool {
-        self.bench.as_mut().is_some_and(|bench| bench.reflect())
+    pub fn process_deferred(&mut self) -> bool {
+        self.bench.as_mut().is_some_and(|bench| bench.process_deferred())
     }
 
     /// Tells of some channels, and of the device after the last.
@@ -138,7 +136,7 @@ impl Judge {
 
     /// The stream ended: tells what there is to tell, and forgets the device.
     pub fn end(&mut self, out: &mut Sink<'_>) {
-        while self.reflect() {
+        while self.process_deferred() {
             self.tell(out);
         }
         self.bench = None;
@@ -224,12 +222,12 @@ impl Bench {
             rest = later;
             if !rest.is_empty() {
                 // More came at once than there is room for: it is judged here and now.
-                self.reflect();
+                self.process_deferred();
             }
         }
     }
 
-    fn reflect(&mut self) -> bool {
+    fn process_deferred(&mut self) -> bool {
         let waiting = std::mem::take(&mut self.waiting);
         let mut rest = waiting.as_slice();
         while !rest.is_empty() {
@@ -381,33 +379,17 @@ impl Decoder for Judged {
         self.judge.finish(self.decoder.as_mut(), out);
     }
 
-    fn reflect(&mut self) -> bool {
+    fn process_deferred(&mut self) -> bool {
         // Both are asked: neither may be left without its turn.
-        self.decoder.reflect() | self.judge.reflect()
+        self.decoder.process_deferred() | self.judge.process_deferred()
     }
 
-    fn broken(&self) -> bool {
-        self.decoder.broken()
+    fn is_broken(&self) -> bool {
+        self.decoder.is_broken()
     }
 
-    fn waits(&self) -> bool {
-        self.decoder.waits()
-    }
-
-    fn hello(&self) -> &'static [&'static [u8]] {
-        self.decoder.hello()
-    }
-
-    fn apart(&self) -> Duration {
-        self.decoder.apart()
-    }
-
-    fn ask(&mut self, out: &mut Vec<u8>) {
-        self.decoder.ask(out);
-    }
-
-    fn resume(&mut self) {
-        self.decoder.resume();
+    fn needs_more(&self) -> bool {
+        self.decoder.needs_more()
     }
 
     fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
@@ -418,28 +400,8 @@ impl Decoder for Judged {
         })
     }
 
-    fn excuse(&self) -> Option<&str> {
-        self.decoder.excuse()
-    }
-
-    fn mistaken(&self) -> Option<&str> {
-        self.decoder.mistaken()
-    }
-
-    fn greeted(&mut self) {
-        self.decoder.greeted();
-    }
-
-    fn word(&mut self) -> Option<String> {
-        self.decoder.word()
-    }
-
-    fn goodbye(&self) -> &'static [u8] {
-        self.decoder.goodbye()
-    }
-
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        self.decoder.farewell(out);
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
+        self.decoder.dialogue()
     }
 }
 

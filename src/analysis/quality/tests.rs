@@ -25,7 +25,7 @@ struct Told {
 }
 
 fn tell(judge: &mut Judge, told: &mut Told) {
-    while judge.reflect() {
+    while judge.process_deferred() {
         judge.tell(&mut |body| match body {
             Body::Quality(quality) => told.channels.push(quality.clone()),
             Body::Signal(signal) => told.signals.push(*signal),

@@ -7,13 +7,14 @@
 //! impedance. It alternates at an eighth of 250 Hz, which the documents round to 31.2 Hz. A is that of a
 //! Hann-weighted Goertzel filter over whole periods: an offset, hum and slow drift do not count as impedance.
 //!
-//! It has no clock: it counts frames, and how often it was asked while nothing came, which is about five times a
-//! second. What it does follows from what the board answers and sends, so that a recording plays to the same
-//! numbers. Whatever goes wrong, the settings are those that the board starts with, and the stream begins.
+//! It counts frames, and is told the time. What it finds follows from what the board answers and sends, so that a recording
+//! plays to the same numbers. Whatever goes wrong, the settings are those that the board starts with, and the stream begins.
 
 use std::f64::consts::TAU;
+use std::time::Duration;
 
 use super::super::board::byte;
+use super::super::dialogue::{Time, Waiting};
 use super::CHANNELS;
 
 /// Volts of one count at the gain that is measured with.
@@ -28,13 +29,13 @@ const SETTLE: u32 = 64;
 const WINDOW: u32 = 32 * PERIOD;
 /// Windows with a hole in them before a channel is given up.
 const ATTEMPTS: u32 = 4;
-/// Asked so often in silence, a step has failed: some 3 seconds. Less than the 5 after which a silent board is
-/// greeted again.
-const PATIENCE: u32 = 15;
+/// After so long in silence, a step has failed. Less than the 5 seconds after which a silent board gets its handshake
+/// again.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for what cannot be helped any more.
-const HASTE: u32 = 3;
-/// Asked so often without an answer or a frame, whatever comes instead, a step has failed.
-const ASKS: u32 = 1000;
+const HASTE: Duration = Duration::from_millis(600);
+/// After so long without an answer or a frame, whatever comes instead, a step has failed.
+const LONGEST: Duration = Duration::from_secs(20);
 /// Frames that may still come after the board was told to stop: two seconds.
 const STRAY: u32 = 500;
 /// How commands call channels (Cyton SDK).
@@ -70,9 +71,8 @@ pub(super) struct Measurement {
     /// The channel that is measured, from 0, and which one may have the test current.
     channel: usize,
     tested: Option<usize>,
-    /// How often it was asked since something was understood: in silence, and at all.
-    quiet: u32,
-    asks: u32,
+    /// For how long nothing was understood.
+    waiting: Waiting,
     /// Frames since the step began.
     frames: u32,
     /// Whether a frame ever came.
@@ -101,8 +101,7 @@ impl Measurement {
             daisy,
             channel: 0,
             tested: None,
-            quiet: 0,
-            asks: 0,
+            waiting: Waiting::default(),
             frames: 0,
             streamed: false,
             came: false,
@@ -124,7 +123,7 @@ impl Measurement {
 
     /// What greets the board: the question for its firmware, which it answers while it does not stream and which
     /// firmware 1 does not know, and then the start, or what comes before it.
-    pub(super) fn hello(&self) -> &'static [&'static [u8]] {
+    pub(super) fn handshake(&self) -> &'static [&'static [u8]] {
         match (self.runs(), self.dirty, self.daisy) {
             (true, ..) => &[b"V", b"d"],
             // Its registers say what it is and which gains it has. A board that did not stream after it was asked is
@@ -164,7 +163,8 @@ impl Measurement {
     }
 
     fn go(&mut self, step: Step) {
-        (self.step, self.said, self.quiet, self.asks, self.frames) = (step, false, 0, 0, 0);
+        (self.step, self.said, self.frames) = (step, false, 0);
+        self.waiting.begin();
     }
 
     /// The next channel, or the end.
@@ -208,7 +208,7 @@ impl Measurement {
         if !self.runs() {
             return false;
         }
-        (self.quiet, self.asks) = (0, 0);
+        self.waiting.begin();
         let wanted = match self.step {
             Step::Defaults => "default",
             Step::Channel => "hannel set",
@@ -231,7 +231,7 @@ impl Measurement {
             self.dirty = false;
             return None;
         }
-        (self.quiet, self.asks) = (0, 0);
+        self.waiting.begin();
         self.frames = self.frames.saturating_add(1);
         if self.step != Step::Measuring {
             match self.frames >= STRAY {
@@ -271,19 +271,17 @@ impl Measurement {
         Some((channel, ohms))
     }
 
-    /// Appends what is to be said now. `quiet` says that nothing came since it was asked last. Says whether a stream
-    /// begins with it that no answer stands before.
-    pub(super) fn ask(&mut self, quiet: bool, out: &mut Vec<u8>) -> bool {
+    /// Appends what must be sent now. Says whether a stream begins with it that no answer stands before.
+    pub(super) fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> bool {
         if !self.said {
             return self.say(out);
         }
         if !self.runs() {
             return false;
         }
-        self.quiet += u32::from(quiet);
-        self.asks += 1;
+        let waited = self.waiting.by(time.now);
         let patience = if self.failed { HASTE } else { PATIENCE };
-        if self.quiet >= patience || self.asks >= ASKS {
+        if waited.min(time.silence) >= patience || waited >= LONGEST {
             match self.failed {
                 true => self.answered(),
                 false => self.give_up("the board does not answer"),
@@ -319,7 +317,7 @@ impl Measurement {
     }
 
     /// Appends what leaves the board as it started, if it is in between.
-    pub(super) fn farewell(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) {
         out.push(b's');
         if let Some(tested) = self.tested.filter(|_| self.runs()) {
             out.push(b'd');
@@ -328,7 +326,7 @@ impl Measurement {
     }
 
     /// What a person should know, once.
-    pub(super) fn word(&mut self) -> Option<String> {
+    pub(super) fn notice(&mut self) -> Option<String> {
         self.word.take()
     }
 }

@@ -49,7 +49,7 @@ impl Setup {
     }
 
     /// What a person should know, once.
-    pub(super) fn word(&mut self) -> Option<String> {
+    pub(super) fn notice(&mut self) -> Option<String> {
         self.word.take()
     }
 
@@ -230,7 +230,7 @@ mod tests {
         let (low, high) = setup.rails().of(0).unwrap();
         assert!((high - 4.5).abs() < 1e-5 && (low + 4.5).abs() < 1e-5);
         assert!((setup.rails().of(1).unwrap().1 - 0.1875).abs() < 1e-6);
-        assert!(setup.word().unwrap().contains("1 24 24 24"));
+        assert!(setup.notice().unwrap().contains("1 24 24 24"));
         // A board that does not stream says that it did not do it.
         assert!(setup.overhear(b"x2000110X").changed);
         assert!(setup.hear("Failure: Communications timeout - Device failed to poll Host$$$"));

@@ -1,10 +1,12 @@
 //! What is said to a BLED112 dongle so that a Ganglion streams: look for it, connect, find its attributes, have
 //! it notify, start it; and all of that again when it goes.
 //!
-//! It does not read samples, and has no clock: it counts how often it was asked while nothing came, which is
-//! about five times a second. Who only listens never asks, and nothing is said.
+//! It does not read samples, and is told the time. Who only listens never continues it, and nothing is sent.
+
+use std::time::Duration;
 
 use super::super::bgapi::{self, Message};
+use super::super::dialogue::Waiting;
 
 /// The service of a Ganglion, the last byte first.
 const SERVICE: &[u8] = &[0x84, 0xFE];
@@ -16,8 +18,8 @@ const FAMILY: [u8; 12] = [0x96, 0x05, 0x48, 0xEA, 0x84, 0x34, 0x3F, 0x92, 0xE6, 
 const NOTIFIED: u8 = 0x82;
 /// The same of where commands are written.
 const COMMANDS: u8 = 0x83;
-/// Asked so often in silence, a step has failed: some 5 seconds.
-const PATIENCE: u32 = 25;
+/// After so long in silence, a step has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// So often it is told to start before the connection is given up.
 const STARTS: u32 = 3;
 
@@ -51,8 +53,8 @@ pub(super) struct Dialogue {
     step: Step,
     /// Whether what the step says was said.
     said: bool,
-    /// How often it was asked since something came.
-    quiet: u32,
+    /// For how long nothing came.
+    quiet: Waiting,
     /// How often it was told to start.
     starts: u32,
     /// Where the board is, once it was found.
@@ -65,7 +67,7 @@ pub(super) struct Dialogue {
 impl Dialogue {
     /// Samples came.
     pub(super) fn streams(&mut self) {
-        self.quiet = 0;
+        self.quiet.begin();
         self.starts = 0;
         if self.step == Step::Starting {
             self.go(Step::Streaming);
@@ -79,7 +81,7 @@ impl Dialogue {
 
     /// Hears a message. `wanted` says whether an advertisement is of the board.
     pub(super) fn hear(&mut self, message: Message<'_>, wanted: bool) {
-        self.quiet = 0;
+        self.quiet.begin();
         match message {
             Message::Connected(connection) => self.connection = Some(connection),
             Message::Disconnected(_) | Message::Booted => self.connection = None,
@@ -136,17 +138,17 @@ impl Dialogue {
     }
 
     fn go(&mut self, step: Step) {
-        (self.step, self.said, self.quiet) = (step, false, 0);
+        (self.step, self.said) = (step, false);
+        self.quiet.begin();
     }
 
     /// Appends what is to be said now.
-    pub(super) fn ask(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) {
         if self.step == Step::Silent {
             self.go(Step::Looking);
         }
-        self.quiet += 1;
-        if self.quiet > PATIENCE {
-            self.quiet = 0;
+        if self.quiet.by(now) >= PATIENCE {
+            self.quiet.begin();
             match self.step {
                 Step::Looking => self.said = false,
                 Step::Starting | Step::Streaming if self.starts < STARTS => self.go(Step::Starting),
@@ -183,7 +185,7 @@ impl Dialogue {
     }
 
     /// Appends what stops the board, if it was started, and leaves it.
-    pub(super) fn farewell(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) {
         let started = matches!(self.step, Step::Starting | Step::Streaming);
         if let Some(connection) = self.connection.filter(|_| started) {
             bgapi::write(connection, self.handles.commands, b"s", out);
@@ -203,13 +205,31 @@ impl Dialogue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::dialogue::TICK;
     use super::*;
 
-    fn asked(dialogue: &mut Dialogue) -> Vec<u8> {
-        let mut out = Vec::new();
-        dialogue.ask(&mut out);
-        out
+    /// A dialogue that is continued each tick.
+    #[derive(Default)]
+    struct Talk {
+        dialogue: Dialogue,
+        now: Duration,
     }
+
+    impl Talk {
+        fn asked(&mut self) -> Vec<u8> {
+            let mut out = Vec::new();
+            self.now += TICK;
+            self.dialogue.poll_transmit(self.now, &mut out);
+            out
+        }
+
+        fn hear(&mut self, message: Message<'_>, wanted: bool) {
+            self.dialogue.hear(message, wanted);
+        }
+    }
+
+    /// Ticks of silence after which a step has failed.
+    const SILENT: u32 = 26;
 
     fn uuid(kind: u8) -> Vec<u8> {
         [&FAMILY[..], &[kind, 0xC0, 0x30, 0x2D]].concat()
@@ -220,56 +240,56 @@ mod tests {
     }
 
     /// From the connection to the start.
-    fn connect(dialogue: &mut Dialogue) {
+    fn connect(dialogue: &mut Talk) {
         dialogue.hear(Message::Connected(2), false);
-        assert_eq!(asked(dialogue), [0, 8, 4, 1, 2, 1, 0, 0xFF, 0xFF, 2, 0, 0x28]);
+        assert_eq!(dialogue.asked(), [0, 8, 4, 1, 2, 1, 0, 0xFF, 0xFF, 2, 0, 0x28]);
         dialogue.hear(Message::Service(1, 9, &[0, 0x18]), false);
         dialogue.hear(Message::Service(20, 30, SERVICE), false);
         dialogue.hear(Message::Completed(0), false);
-        assert_eq!(asked(dialogue), [0, 5, 4, 3, 2, 20, 0, 30, 0]);
+        assert_eq!(dialogue.asked(), [0, 5, 4, 3, 2, 20, 0, 30, 0]);
         let (notified, commands) = (uuid(0x82), uuid(0x83));
         for (handle, uuid) in [(22, &notified[..]), (23, SWITCH), (25, &commands), (26, SWITCH)] {
             dialogue.hear(Message::Attribute(handle, uuid), false);
         }
         dialogue.hear(Message::Completed(0), false);
-        assert_eq!(asked(dialogue), [0, 6, 4, 5, 2, 23, 0, 2, 1, 0]);
-        assert_eq!(asked(dialogue), b"");
+        assert_eq!(dialogue.asked(), [0, 6, 4, 5, 2, 23, 0, 2, 1, 0]);
+        assert_eq!(dialogue.asked(), b"");
         dialogue.hear(Message::Completed(0), false);
-        assert_eq!(asked(dialogue), [0, 5, 4, 5, 2, 25, 0, 1, b'b']);
+        assert_eq!(dialogue.asked(), [0, 5, 4, 5, 2, 25, 0, 1, b'b']);
     }
 
     #[test]
     fn a_board_is_found_started_and_left() {
-        let mut dialogue = Dialogue::default();
-        assert_eq!(asked(&mut dialogue), [0, 0, 6, 4, 0, 1, 6, 2, 2]);
+        let mut dialogue = Talk::default();
+        assert_eq!(dialogue.asked(), [0, 0, 6, 4, 0, 1, 6, 2, 2]);
         dialogue.hear(found(), false);
-        assert_eq!(asked(&mut dialogue), b"", "another board");
+        assert_eq!(dialogue.asked(), b"", "another board");
         dialogue.hear(found(), true);
         let connecting = [0, 0, 6, 4, 0, 15, 6, 3, 9, 9, 9, 9, 9, 9, 1, 10, 0, 76, 0, 100, 0, 0, 0];
-        assert_eq!(asked(&mut dialogue), connecting);
+        assert_eq!(dialogue.asked(), connecting);
         connect(&mut dialogue);
-        dialogue.streams();
-        assert_eq!(asked(&mut dialogue), b"");
+        dialogue.dialogue.streams();
+        assert_eq!(dialogue.asked(), b"");
         // It goes, and comes back.
         dialogue.hear(Message::Disconnected(0x208), false);
-        assert_eq!(asked(&mut dialogue), connecting);
+        assert_eq!(dialogue.asked(), connecting);
         connect(&mut dialogue);
         let mut out = Vec::new();
-        dialogue.farewell(&mut out);
+        dialogue.dialogue.close(&mut out);
         assert_eq!(out, [0, 5, 4, 5, 2, 25, 0, 1, b's', 0, 1, 3, 0, 2, 0, 0, 6, 4]);
     }
 
     #[test]
     fn silence_is_answered_by_trying_again() {
-        let mut dialogue = Dialogue::default();
-        let look = asked(&mut dialogue);
-        let later: Vec<u8> = (0..PATIENCE).flat_map(|_| asked(&mut dialogue)).collect();
+        let mut dialogue = Talk::default();
+        let look = dialogue.asked();
+        let later: Vec<u8> = (0..SILENT).flat_map(|_| dialogue.asked()).collect();
         assert_eq!(later, look, "once more");
         dialogue.hear(found(), true);
-        asked(&mut dialogue);
+        dialogue.asked();
         connect(&mut dialogue);
         // Three starts in all, then from the beginning.
-        let later: Vec<u8> = (0..3 * PATIENCE + 9).flat_map(|_| asked(&mut dialogue)).collect();
+        let later: Vec<u8> = (0..3 * SILENT + 9).flat_map(|_| dialogue.asked()).collect();
         let starts = later.windows(9).filter(|at| **at == [0, 5, 4, 5, 2, 25, 0, 1, b'b']).count();
         assert_eq!(starts, 2);
         assert!(later.ends_with(&[&[0, 1, 3, 0, 2][..], &look].concat()), "{later:?}");
@@ -277,20 +297,20 @@ mod tests {
 
     #[test]
     fn a_board_without_its_service_is_left_before_it_is_looked_for() {
-        let mut dialogue = Dialogue::default();
-        let look = asked(&mut dialogue);
+        let mut dialogue = Talk::default();
+        let look = dialogue.asked();
         let leave = [&[0, 1, 3, 0, 2][..], &look].concat();
         dialogue.hear(found(), true);
-        asked(&mut dialogue);
+        dialogue.asked();
         dialogue.hear(Message::Connected(2), false);
-        asked(&mut dialogue);
+        dialogue.asked();
         dialogue.hear(Message::Completed(0x181), false);
-        assert_eq!(asked(&mut dialogue), leave);
+        assert_eq!(dialogue.asked(), leave);
         dialogue.hear(Message::Disconnected(0x216), false);
         // A connection that stands only after it was given up.
         dialogue.hear(Message::Connected(2), false);
-        assert_eq!(asked(&mut dialogue), leave);
+        assert_eq!(dialogue.asked(), leave);
         dialogue.hear(Message::Disconnected(0x216), false);
-        assert_eq!(asked(&mut dialogue), b"");
+        assert_eq!(dialogue.asked(), b"");
     }
 }

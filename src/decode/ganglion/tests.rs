@@ -145,7 +145,7 @@ fn the_firmware_is_that_of_the_board_that_was_found_first() {
         [bytes, data].concat()
     };
     let mut decoder = Boards::new(Ganglion::default());
-    decoder.ask(&mut Vec::new());
+    decoder.dialogue().unwrap().poll_transmit(std::time::Duration::ZERO, &mut Vec::new());
     let both = [advertised("Ganglion-1a2b"), advertised("Ganglion 1.3-c0de")].concat();
     decoder.decode(&both, &mut |_| {});
     assert_eq!(told(&mut decoder, &[empty(0), empty(101)].concat()), ["2 frames, 3 samples"]);

@@ -146,7 +146,7 @@ impl Inlet {
 
     /// Whether more must come before what came makes sense: an answer, or the rest of a sample.
     #[must_use]
-    pub fn waits(&self) -> bool {
+    pub fn needs_more(&self) -> bool {
         self.patterns < 2 || self.open > 0 || !self.held.is_empty()
     }
 
@@ -178,7 +178,7 @@ impl Inlet {
     /// Uses as many whole pieces as there are, and says how many bytes they are.
     fn walk(&mut self, bytes: &[u8], out: &mut Sink<'_>) -> usize {
         let mut used = 0;
-        while !self.broken() {
+        while !self.is_broken() {
             let rest = bytes.get(used..).unwrap_or_default();
             let taken = match self.step {
                 Step::Numbers => self.numbers(rest, out),
@@ -488,11 +488,11 @@ impl Inlet {
 impl Decoder for Inlet {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
         let mut rest = bytes;
-        while !rest.is_empty() && !self.broken() {
+        while !rest.is_empty() && !self.is_broken() {
             if self.held.is_empty() {
                 let used = self.walk(rest, out);
                 rest = rest.get(used..).unwrap_or_default();
-                if !self.broken() {
+                if !self.is_broken() {
                     self.held.extend_from_slice(rest);
                     rest = &[];
                 }
@@ -510,7 +510,7 @@ impl Decoder for Inlet {
                 out(Body::Aside(Aside { bytes }));
             }
         }
-        if self.broken() {
+        if self.is_broken() {
             self.open += (self.held.len() + rest.len()) as u64;
             self.held.clear();
         }
@@ -528,7 +528,7 @@ impl Decoder for Inlet {
         *self = Self::new(std::mem::take(&mut self.info));
     }
 
-    fn broken(&self) -> bool {
+    fn is_broken(&self) -> bool {
         self.broken.is_some() || self.refused
     }
 }

@@ -114,7 +114,7 @@ fn a_value_that_is_none_is_counted() {
     let mut inlet = Inlet::new(info(format, version, &bytes));
     inlet.decode(&bytes, &mut |_| ());
     assert_eq!(inlet.not_finite(), 1);
-    assert!(!inlet.waits() && !inlet.broken());
+    assert!(!inlet.needs_more() && !inlet.is_broken());
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn liars_and_noise_break_the_inlet() {
     }
     let mut inlet = Inlet::new(right);
     inlet.decode(&bytes[..bytes.len() - 1], &mut |_| ());
-    assert!(inlet.waits() && !inlet.broken());
+    assert!(inlet.needs_more() && !inlet.is_broken());
     let (told, _) = told(&mut inlet, &[]);
     assert_eq!(told.faults, [Fault { kind: FaultKind::Cut, bytes: 8 }]);
 }

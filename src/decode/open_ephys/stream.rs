@@ -7,9 +7,11 @@
 //! Samples are numbered as well, so that a jump without one of messages is the program's own loss. A channel's unit is
 //! not said; electrodes are in microvolts. A peer that lies or speaks otherwise breaks the stream.
 
+use std::time::Duration;
+
 use super::header::{CHANNELS, Content, Header};
 use super::zmtp::{self, Piece};
-use crate::decode::{Decoder, Sink};
+use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Aside, Body, Device, Fault, FaultKind, Lost, Rails, Samples};
 
 /// Bytes of the longest part of a message.
@@ -416,15 +418,21 @@ impl Decoder for Stream {
         *self = Self::new(self.scale);
     }
 
-    fn broken(&self) -> bool {
+    fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
 
-    fn waits(&self) -> bool {
+    fn needs_more(&self) -> bool {
         self.step < Step::Ready || !self.held.is_empty() || self.message.parts > 0
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) {
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
+        Some(self)
+    }
+}
+
+impl Dialogue for Stream {
+    fn poll_transmit(&mut self, _now: Duration, out: &mut Vec<u8>) {
         if self.said == Step::Silent {
             out.extend_from_slice(&zmtp::greeting());
             self.said = Step::Greeted;

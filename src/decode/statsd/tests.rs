@@ -455,11 +455,11 @@ fn a_length_over_the_limit_breaks_the_connection() {
     stream.extend_from_slice(b"b:2|c");
     let mut events = Vec::new();
     decoder.decode(&stream, &mut |body| events.push(tell(body)));
-    assert!(decoder.broken());
+    assert!(decoder.is_broken());
     decoder.decode(b"more", &mut |body| events.push(tell(body)));
     decoder.end(&mut |body| events.push(tell(body)));
     assert_eq!(events, ["a c+1", "!too_long 13"]);
-    assert!(!decoder.broken());
+    assert!(!decoder.is_broken());
 }
 
 #[test]

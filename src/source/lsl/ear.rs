@@ -42,11 +42,11 @@ impl Decoder for Ear {
         }
     }
 
-    fn reflect(&mut self) -> bool {
-        self.judge.as_mut().is_some_and(Judge::reflect)
+    fn process_deferred(&mut self) -> bool {
+        self.judge.as_mut().is_some_and(Judge::process_deferred)
     }
 
-    fn broken(&self) -> bool {
-        self.inlet.broken()
+    fn is_broken(&self) -> bool {
+        self.inlet.is_broken()
     }
 }

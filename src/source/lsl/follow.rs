@@ -360,7 +360,7 @@ impl Following<'_> {
                 _ = seconds.tick() => {
                     silent += 1;
                     passed += 1;
-                    if ear.inlet.waits() && silent > STALLED {
+                    if ear.inlet.needs_more() && silent > STALLED {
                         say!(self.of.feed, warn, "the stream stalled");
                         break false;
                     }
@@ -408,7 +408,7 @@ impl Following<'_> {
                         tracing::debug!(source = self.of.feed.name(), "the outlet says that it has no such stream");
                         break false;
                     }
-                    if ear.broken() {
+                    if ear.is_broken() {
                         say!(self.of.feed, warn, "the stream is not what it says it is");
                         break false;
                     }

@@ -147,7 +147,9 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
     let mut said = Vec::new();
     let (mut up, mut beat, mut silent) = (false, 0_u32, 0);
     loop {
-        inlet.ask(&mut said);
+        if let Some(dialogue) = inlet.dialogue() {
+            dialogue.poll_transmit(Duration::from_nanos(now().steady), &mut said);
+        }
         if !said.is_empty() {
             match timeout(PATIENCE, peer.write_all(&said)).await {
                 Ok(Ok(())) => said.clear(),
@@ -159,7 +161,7 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
             _ = beats.tick() => {
                 silent += 1;
                 beat = beat.wrapping_add(1);
-                if inlet.waits() && silent > STALLED {
+                if inlet.needs_more() && silent > STALLED {
                     return Ended::Stalled;
                 }
                 if up && beat.is_multiple_of(BEATS) {
@@ -178,7 +180,7 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
                     feed.send(Body::Link(Link::Up));
                 }
                 feed.take(now(), buffer.get(..count).unwrap_or_default(), 1, inlet);
-                if inlet.broken() {
+                if inlet.is_broken() {
                     return Ended::Broken;
                 }
             }

@@ -301,8 +301,8 @@ impl<D: Datagram> Decoder for Ear<D> {
         self.judge.finish(&mut self.datagrams, out);
     }
 
-    fn reflect(&mut self) -> bool {
-        self.judge.reflect()
+    fn process_deferred(&mut self) -> bool {
+        self.judge.process_deferred()
     }
 }
 

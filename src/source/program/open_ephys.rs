@@ -19,7 +19,7 @@ use super::client::{Inlet, Place, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judge};
 use crate::decode::open_ephys::{Counts, Stream as Decoded, answers};
-use crate::decode::{Decoder, Sink};
+use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{
     Body, Channel, Fault, FaultKind, Output, Processing, Program, ProgramState, Received, RecordNode, Stream,
     StreamName, StreamState,
@@ -359,20 +359,20 @@ impl Decoder for Ear {
         self.judge.finish(&mut self.stream, out);
     }
 
-    fn reflect(&mut self) -> bool {
-        self.judge.reflect()
+    fn process_deferred(&mut self) -> bool {
+        self.judge.process_deferred()
     }
 
-    fn broken(&self) -> bool {
-        self.stream.broken()
+    fn is_broken(&self) -> bool {
+        self.stream.is_broken()
     }
 
-    fn waits(&self) -> bool {
-        self.stream.waits()
+    fn needs_more(&self) -> bool {
+        self.stream.needs_more()
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) {
-        self.stream.ask(out);
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
+        self.stream.dialogue()
     }
 }
 

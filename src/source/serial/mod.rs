@@ -198,7 +198,7 @@ impl<'a> Supervisor<'a> {
         } else {
             let mut decoder = new_decoder();
             if self.left.is_some_and(|left| left.elapsed() < BLIP) {
-                decoder.resume();
+                decoder.dialogue().into_iter().for_each(crate::decode::Dialogue::resume);
             }
             Session { settings, feed, stop, voice: &mut self.voice, watch: &mut watch }
                 .read(&mut port, decoder)

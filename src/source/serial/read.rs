@@ -13,7 +13,7 @@ use super::open::WAIT;
 use super::verdict::{Judged, Verdict};
 use super::watch::{Line, Watch};
 use super::{Settings, Voice, clock, sleep};
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Dialogue};
 use crate::event::{Body, Greeting, Port, PortState};
 use crate::quote::quote;
 use crate::source::{Feed, now};
@@ -118,14 +118,14 @@ impl Session<'_, '_> {
         if let Err(e) = greet(port, decoder, self.stop) {
             return Some(Gone::Write(e));
         }
-        if !decoder.hello().is_empty() {
+        if has_handshake(decoder) {
             self.feed.send(Body::Port(Port::Greeted(Greeting::Opened)));
         }
         let mut quiet = Quiet::new();
         let counted = Counted::new();
         loop {
             if self.stop.is_cancelled() {
-                decoder.farewell(&mut asked);
+                decoder.dialogue().into_iter().for_each(|dialogue| dialogue.close(&mut asked));
                 // A device that is gone cannot be told.
                 drop(write(port, &asked));
                 return None;
@@ -154,22 +154,24 @@ impl Session<'_, '_> {
                 Err(e) if hung_up(&e) => return Some(Gone::Hangup),
                 Err(e) => return Some(Gone::Read(e)),
             }
-            decoder.ask(&mut asked);
+            if let Some(dialogue) = decoder.dialogue() {
+                dialogue.poll_transmit(Duration::from_nanos(now().steady), &mut asked);
+            }
             let told = write(port, &asked);
             asked.clear();
             if let Err(e) = told {
                 return Some(Gone::Write(e));
             }
-            if let Some(word) = decoder.word() {
-                say!(self.feed, info, "the device", said = %quote(word));
+            if let Some(notice) = decoder.dialogue().and_then(Dialogue::notice) {
+                say!(self.feed, info, "the device", said = %quote(notice));
             }
             if self.watch.look(port) {
                 return Some(Gone::Vanished);
             }
             self.judge(decoder, &mut quiet);
             if quiet.greets(decoder, self.voice.is(PortState::WrongDevice)) {
-                decoder.greeted();
-                if let Err(e) = hello(port, decoder, self.stop) {
+                decoder.dialogue().into_iter().for_each(Dialogue::restarted);
+                if let Err(e) = handshake(port, decoder, self.stop) {
                     return Some(Gone::Write(e));
                 }
                 self.feed.send(Body::Port(Port::Greeted(Greeting::Silent)));
@@ -243,8 +245,8 @@ impl Quiet {
     }
 
     /// Whether to tell a device now to start again. One that seems to be another is told nothing.
-    fn greets(&mut self, decoder: &Judged, wrong: bool) -> bool {
-        let due = !wrong && !decoder.hello().is_empty() && self.since.elapsed() >= self.pause;
+    fn greets(&mut self, decoder: &mut Judged, wrong: bool) -> bool {
+        let due = !wrong && has_handshake(decoder) && self.since.elapsed() >= self.pause;
         if due {
             self.since = clock();
             self.pause = (self.pause * 2).min(GREET);
@@ -290,13 +292,14 @@ fn write(port: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 
 /// Has a device start anew: one that was left streaming is told to stop, and what it wrote is thrown away, so
 /// that no old frames are taken for new ones.
-fn greet(port: &mut (impl Read + Write), decoder: &dyn Decoder, stop: &CancellationToken) -> io::Result<()> {
-    if decoder.hello().is_empty() {
+fn greet(port: &mut (impl Read + Write), decoder: &mut Judged, stop: &CancellationToken) -> io::Result<()> {
+    let Some(dialogue) = decoder.dialogue().filter(|dialogue| !dialogue.handshake().is_empty()) else {
         return Ok(());
-    }
-    if !decoder.goodbye().is_empty() {
-        write(port, decoder.goodbye())?;
-        sleep(DRAIN.max(decoder.apart()), stop);
+    };
+    let (end, pause) = (dialogue.stop_stream(), dialogue.pause());
+    if !end.is_empty() {
+        write(port, end)?;
+        sleep(DRAIN.max(pause), stop);
         // At most what the kernel holds; a device that does not stop is drained for a moment only.
         let mut old = [0; 4096];
         for _ in 0..64 {
@@ -308,18 +311,25 @@ fn greet(port: &mut (impl Read + Write), decoder: &dyn Decoder, stop: &Cancellat
             }
         }
     }
-    hello(port, decoder, stop)
+    handshake(port, decoder, stop)
 }
 
 /// Tells a device to start.
-fn hello(port: &mut impl Write, decoder: &dyn Decoder, stop: &CancellationToken) -> io::Result<()> {
-    for (number, piece) in decoder.hello().iter().enumerate() {
+fn handshake(port: &mut impl Write, decoder: &mut Judged, stop: &CancellationToken) -> io::Result<()> {
+    let Some(dialogue) = decoder.dialogue() else { return Ok(()) };
+    let (pieces, pause) = (dialogue.handshake(), dialogue.pause());
+    for (number, piece) in pieces.iter().enumerate() {
         if number > 0 {
-            sleep(decoder.apart(), stop);
+            sleep(pause, stop);
         }
         write(port, piece)?;
     }
     Ok(())
+}
+
+/// Whether a device must be told to start.
+fn has_handshake(decoder: &mut Judged) -> bool {
+    decoder.dialogue().is_some_and(|dialogue| !dialogue.handshake().is_empty())
 }
 
 #[cfg(test)]
@@ -363,15 +373,16 @@ mod tests {
     #[test]
     fn silent_devices_are_told_less_and_less_often() {
         let judged = |p: crate::decode::Protocol| Judged::new(p.decoder());
-        let (cyton, lines) = (judged(crate::decode::Protocol::Cyton), judged(crate::decode::Protocol::Jsonl));
+        let (mut cyton, mut lines) =
+            (judged(crate::decode::Protocol::Cyton), judged(crate::decode::Protocol::Jsonl));
         let mut quiet = Quiet::new();
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            assert!(!quiet.greets(&cyton, false), "it was told a moment ago");
+            assert!(!quiet.greets(&mut cyton, false), "it was told a moment ago");
             pauses.push(quiet.pause.as_secs());
             quiet.since -= quiet.pause;
-            assert!(!quiet.greets(&cyton, true) && !quiet.greets(&lines, false));
-            assert!(quiet.greets(&cyton, false));
+            assert!(!quiet.greets(&mut cyton, true) && !quiet.greets(&mut lines, false));
+            assert!(quiet.greets(&mut cyton, false));
         }
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
         quiet.understood();

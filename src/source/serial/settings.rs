@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LatencyTimer;
 use crate::analysis::quality::{self, Judged};
-use crate::decode::{self, MeasureImpedance, Protocol, generic};
+use crate::decode::{self, Dialogue, MeasureImpedance, Protocol, generic};
 use crate::document::{Check, Path};
 use crate::source::jsonl;
 use crate::source::kind::{Claim, Context, Kind, Place, Start};
@@ -216,7 +216,7 @@ impl Serial {
         Arc::new(move || {
             let mut decoder = protocol.decoder_with(&options);
             if resumed.swap(false, Ordering::Relaxed) {
-                decoder.resume();
+                decoder.dialogue().into_iter().for_each(Dialogue::resume);
             }
             Box::new(Judged::new(decoder, signal.clone()))
         })

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::decode::{Decoder, Protocol, Sink};
+use crate::decode::{Decoder, Dialogue, Protocol, Sink};
 use crate::event::Body;
 
 /// So much time is judged at once.
@@ -101,8 +101,9 @@ impl Judged {
     }
 
     /// What the device says in place of samples: in its own words, or as the failure that it answers with.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.decoder.excuse().or(self.failure.as_deref())
+    pub(super) fn failure(&mut self) -> Option<String> {
+        let excuse = self.decoder.dialogue().and_then(|dialogue| dialogue.excuse().map(str::to_owned));
+        excuse.or_else(|| self.failure.clone())
     }
 
     /// Whether it decodes the frames of a board.
@@ -117,8 +118,9 @@ impl Judged {
             return Verdict::None;
         }
         let foreign = foreign(&seen.kept, seen.board.unwrap_or_default());
-        let verdict = if let Some(other) = self.decoder.mistaken() {
-            Verdict::Wrong(other.to_owned())
+        let mistaken = self.decoder.dialogue().and_then(|dialogue| dialogue.mistaken().map(str::to_owned));
+        let verdict = if let Some(other) = mistaken {
+            Verdict::Wrong(other)
         } else if seen.understood > 0 && seen.understood as f64 >= SHARE * seen.bytes as f64 {
             Verdict::Right
         } else if let Some(who) = foreign {
@@ -203,7 +205,7 @@ impl Decoder for Judged {
         });
         // What a device says in place of samples is no more than an answer.
         let bare = std::mem::take(&mut seen.bare);
-        if decoder.excuse().is_some() {
+        if decoder.dialogue().is_some_and(|dialogue| dialogue.excuse().is_some()) {
             seen.bytes = seen.bytes.saturating_sub(bare);
             seen.understood = seen.understood.saturating_sub(bare);
             *heard = heard.saturating_sub(bare);
@@ -214,56 +216,20 @@ impl Decoder for Judged {
         self.decoder.end(out);
     }
 
-    fn reflect(&mut self) -> bool {
-        self.decoder.reflect()
+    fn process_deferred(&mut self) -> bool {
+        self.decoder.process_deferred()
     }
 
-    fn broken(&self) -> bool {
-        self.decoder.broken()
-    }
-
-    fn hello(&self) -> &'static [&'static [u8]] {
-        self.decoder.hello()
-    }
-
-    fn apart(&self) -> Duration {
-        self.decoder.apart()
-    }
-
-    fn ask(&mut self, out: &mut Vec<u8>) {
-        self.decoder.ask(out);
-    }
-
-    fn resume(&mut self) {
-        self.decoder.resume();
+    fn is_broken(&self) -> bool {
+        self.decoder.is_broken()
     }
 
     fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
         self.decoder.overhear(said, out)
     }
 
-    fn excuse(&self) -> Option<&str> {
-        self.decoder.excuse()
-    }
-
-    fn mistaken(&self) -> Option<&str> {
-        self.decoder.mistaken()
-    }
-
-    fn greeted(&mut self) {
-        self.decoder.greeted();
-    }
-
-    fn word(&mut self) -> Option<String> {
-        self.decoder.word()
-    }
-
-    fn goodbye(&self) -> &'static [u8] {
-        self.decoder.goodbye()
-    }
-
-    fn farewell(&mut self, out: &mut Vec<u8>) {
-        self.decoder.farewell(out);
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
+        self.decoder.dialogue()
     }
 }
 
@@ -320,7 +286,7 @@ mod tests {
             down.chunks(17).for_each(|piece| judged.decode(piece, &mut |_| {}));
             assert_eq!((judged.verdict(began + WINDOW, 0), judged.heard()), (Verdict::None, 0));
             let said = "Failure: Communications timeout - Device failed to poll Host";
-            assert_eq!(judged.failure(), Some(said));
+            assert_eq!(judged.failure().as_deref(), Some(said));
             // It is on again.
             let frame = |number: u8| [&[0xA0, number][..], &[1; 30], &[0xC0]].concat();
             judged.decode(&(0..50).flat_map(frame).collect::<Vec<u8>>(), &mut |_| {});
@@ -347,7 +313,7 @@ mod tests {
             assert_eq!(judged.verdict(began, 0), Verdict::None);
             (0..40).for_each(|_| judged.decode(said, &mut |_| {}));
             // The first packet alone is no proof.
-            assert_eq!((judged.heard(), judged.failure()), (said.len() as u64, Some(words)));
+            assert_eq!((judged.heard(), judged.failure().as_deref()), (said.len() as u64, Some(words)));
             assert!(!matches!(judged.verdict(began + WINDOW, 0), Verdict::Wrong(_)));
             (0..40).for_each(|_| judged.decode(said, &mut |_| {}));
             assert_eq!(judged.verdict(began + WINDOW * 2, 0), Verdict::None);

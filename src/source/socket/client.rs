@@ -165,7 +165,7 @@ async fn connection(
         let full = loop {
             match read(stream, decoder, feed) {
                 Ok(0) => return Ok(()),
-                Ok(_) if decoder.broken() => return Ok(()),
+                Ok(_) if decoder.is_broken() => return Ok(()),
                 Ok(n) => (reads, bytes) = (reads + 1, bytes + n),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break false,
                 Err(e) => return Err(e),

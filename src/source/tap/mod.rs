@@ -210,7 +210,12 @@ impl Beside<'_> {
             }
             if reported.elapsed() >= REPORT {
                 self.guarded(Self::report);
-                judged(self.decoder.as_deref().and_then(Decoder::mistaken));
+                judged(
+                    self.decoder
+                        .as_deref_mut()
+                        .and_then(Decoder::dialogue)
+                        .and_then(|dialogue| dialogue.mistaken()),
+                );
                 reported = clock();
             }
             if !more {

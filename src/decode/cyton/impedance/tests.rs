@@ -4,7 +4,13 @@ use super::super::{Cyton, Daisy};
 use super::*;
 use crate::decode::Decoder;
 use crate::decode::board::{Board, Boards};
+use crate::decode::dialogue::TICK;
 use crate::event::Body;
+
+/// Rounds in which so much time passes.
+fn rounds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis() / TICK.as_millis()).unwrap() + 1
+}
 
 /// A board: what it is told, and what it sends.
 struct Bench {
@@ -26,6 +32,7 @@ struct Bench {
     /// Commands that fail, by how they begin.
     refuses: &'static str,
     deaf: bool,
+    now: Duration,
 }
 
 impl Bench {
@@ -47,6 +54,7 @@ impl Bench {
             loses: u64::MAX,
             refuses: "none",
             deaf: false,
+            now: Duration::ZERO,
         };
         bench.greet();
         bench
@@ -57,7 +65,7 @@ impl Bench {
     }
 
     fn greet(&mut self) {
-        let hello = self.decoder.hello();
+        let hello = self.decoder.dialogue().unwrap().handshake();
         self.take(b"");
         hello.iter().for_each(|piece| self.hear(piece));
     }
@@ -159,7 +167,8 @@ impl Bench {
             }
             self.take(&bytes);
             let mut asked = Vec::new();
-            self.decoder.ask(&mut asked);
+            self.now += TICK;
+            self.decoder.dialogue().unwrap().poll_transmit(self.now, &mut asked);
             self.hear(&asked);
         }
     }
@@ -184,13 +193,13 @@ fn every_channel_is_measured_and_the_stream_begins() {
         "samples are those of the stream alone"
     );
     assert!(bench.frames > 8 * (SETTLE + WINDOW) && bench.devices > 8);
-    assert!(bench.decoder.word().unwrap().starts_with("impedance of 8 channels"));
+    assert!(bench.decoder.dialogue().unwrap().notice().unwrap().starts_with("impedance of 8 channels"));
     let before = bench.samples;
     bench.pass(100);
     assert_eq!(bench.samples, before + 400);
     // A board that falls silent is not measured again.
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"V", b"?", b"b"]);
+    assert_eq!(bench.decoder.dialogue().unwrap().handshake(), [b"V", b"?", b"b"]);
 }
 
 #[test]
@@ -219,7 +228,7 @@ fn what_fails_ends_it_and_the_stream_begins() {
         bench.pass(1000);
         let told: Vec<&str> = told.split(' ').collect();
         assert_eq!(bench.told[bench.told.len() - told.len()..], told, "{refuses}");
-        assert!(bench.decoder.word().unwrap().contains("not measured"));
+        assert!(bench.decoder.dialogue().unwrap().notice().unwrap().contains("not measured"));
         assert!(bench.streams && bench.lost == 0 && bench.samples == bench.number as usize, "{refuses}");
     }
 }
@@ -231,16 +240,16 @@ fn a_board_that_does_not_answer_is_started_all_the_same() {
     bench.decoder = Box::new(Boards::new(Cyton::new(None).measured()));
     bench.told.clear();
     bench.greet();
-    bench.pass(PATIENCE);
-    assert!(bench.decoder.word().unwrap().contains("does not answer"));
-    bench.pass(3 * HASTE);
+    bench.pass(rounds(PATIENCE));
+    assert!(bench.decoder.dialogue().unwrap().notice().unwrap().contains("does not answer"));
+    bench.pass(3 * rounds(HASTE));
     assert_eq!(bench.told, ["V", "d", "s", "s", "d", "b"]);
     // Nothing ever came: it is to be measured once it is switched on, and nobody is told twice.
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"V", b"d"]);
+    assert_eq!(bench.decoder.dialogue().unwrap().handshake(), [b"V", b"d"]);
     bench.greet();
     bench.pass(100);
-    assert_eq!(bench.decoder.word(), None);
+    assert_eq!(bench.decoder.dialogue().unwrap().notice(), None);
     bench.decoder.end(&mut |_| {});
     bench.deaf = false;
     bench.greet();
@@ -254,10 +263,10 @@ fn a_stream_that_breaks_off_is_put_right_and_not_measured_again() {
     bench.pass(100);
     bench.streams = false;
     let mut out = Vec::new();
-    bench.decoder.farewell(&mut out);
+    bench.decoder.dialogue().unwrap().close(&mut out);
     assert_eq!(out, b"sdz200Z");
     bench.decoder.end(&mut |_| {});
-    let hello = bench.decoder.hello();
+    let hello = bench.decoder.dialogue().unwrap().handshake();
     assert_eq!(
         (hello[0], hello[1], hello[2], hello[3], hello.last()),
         (&b"s"[..], &b"V"[..], &b"d"[..], &b"z100Z"[..], Some(&&b"b"[..]))
@@ -268,19 +277,19 @@ fn a_stream_that_breaks_off_is_put_right_and_not_measured_again() {
     assert_eq!((bench.impedances.len(), bench.told.len()), (1, 12));
     assert_eq!((bench.lost, bench.samples), (0, bench.number as usize));
     bench.decoder.end(&mut |_| {});
-    assert_eq!(bench.decoder.hello(), [b"V", b"?", b"b"]);
+    assert_eq!(bench.decoder.dialogue().unwrap().handshake(), [b"V", b"?", b"b"]);
 }
 
 #[test]
 fn a_stream_that_goes_on_is_not_measured() {
     let mut bench = Bench::cyton();
     bench.decoder = Box::new(Boards::new(Cyton::new(None).measured()));
-    bench.decoder.resume();
+    bench.decoder.dialogue().unwrap().resume();
     bench.told.clear();
     bench.greet();
     bench.pass(100);
     assert_eq!((bench.impedances.len(), bench.samples), (0, 400));
-    assert!(bench.told.ends_with(&["b".to_owned()]) && bench.decoder.word().is_none());
+    assert!(bench.told.ends_with(&["b".to_owned()]) && bench.decoder.dialogue().unwrap().notice().is_none());
     let mut never = Bench::of(Cyton::new(None), false);
     never.pass(100);
     assert_eq!((never.told.join(" ").as_str(), never.samples), ("V ? b", 400));
@@ -288,12 +297,12 @@ fn a_stream_that_goes_on_is_not_measured() {
     let mut deaf = Bench::of(Cyton::new(None), false);
     for _ in 0..3 {
         deaf.decoder.end(&mut |_| {});
-        assert_eq!(deaf.decoder.hello(), [b"V", b"b"]);
+        assert_eq!(deaf.decoder.dialogue().unwrap().handshake(), [b"V", b"b"]);
     }
     deaf.pass(1);
     for pieces in [3, 2] {
         deaf.decoder.end(&mut |_| {});
-        assert_eq!(deaf.decoder.hello().len(), pieces);
+        assert_eq!(deaf.decoder.dialogue().unwrap().handshake().len(), pieces);
     }
 }
 
@@ -309,5 +318,5 @@ fn frames_that_are_lost_begin_a_window_anew_and_too_many_end_it() {
     bench.loses = 100;
     bench.pass(1000);
     assert!(bench.impedances.is_empty() && bench.streams && bench.samples > 0);
-    assert!(bench.decoder.word().unwrap().contains("lost"));
+    assert!(bench.decoder.dialogue().unwrap().notice().unwrap().contains("lost"));
 }

@@ -219,17 +219,17 @@ fn it_says_what_a_subscriber_says() {
     let mut stream = Stream::new(None);
     let mut said = Vec::new();
     let mut ignore = |_: Body<'_>| {};
-    stream.ask(&mut said);
-    stream.ask(&mut said);
+    stream.poll_transmit(Duration::ZERO, &mut said);
+    stream.poll_transmit(Duration::ZERO, &mut said);
     assert_eq!(said.len(), 64);
     stream.decode(&begin()[..64], &mut ignore);
-    stream.ask(&mut said);
+    stream.poll_transmit(Duration::ZERO, &mut said);
     assert_eq!(&said[64..], zmtp::READY);
-    assert!(stream.waits());
+    assert!(stream.needs_more());
     stream.decode(&begin()[64..], &mut ignore);
-    assert!(!stream.waits(), "nothing is acquired, and that may last");
-    stream.ask(&mut said);
-    stream.ask(&mut said);
+    assert!(!stream.needs_more(), "nothing is acquired, and that may last");
+    stream.poll_transmit(Duration::ZERO, &mut said);
+    stream.poll_transmit(Duration::ZERO, &mut said);
     assert!(said.ends_with(b"SUB\x00\x01\x01") && said.len() == 64 + zmtp::READY.len() + 3);
 }
 
