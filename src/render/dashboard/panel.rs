@@ -33,13 +33,17 @@ pub(super) fn datasource(uid: &str) -> Value {
     json!({"type": "prometheus", "uid": uid})
 }
 
+/// How high a number is at least that shows its past.
+pub(super) const SMALL: u32 = 5;
+
 /// Columns of values beyond which a table is short of width.
 const MANY: usize = 5;
 
 /// How high a panel is.
 pub(super) fn height(picture: &Picture) -> u32 {
     match picture.panel {
-        Panel::Stat if picture.beside > 3 => 4,
+        // With the past below the number, for which Grafana 9 to 13 wants 100 pixels inside.
+        Panel::Stat if picture.beside > 3 => SMALL,
         Panel::Gauge if picture.beside > 3 => 5,
         Panel::Table if channels(picture) => 12,
         Panel::Table if picture.beside == 1 => 7,

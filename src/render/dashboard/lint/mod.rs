@@ -145,6 +145,7 @@ mod tests {
         breaks(is("heatmap"), |panel| panel["gridPos"]["h"] = 8.into(), "9 to 13", "overlap");
         let lone = |panel: &Value| is("stat")(panel) && panel["options"]["textMode"] == "value";
         breaks(lone, option("graphMode", "none".into()), "9 to 13", "past");
+        breaks(lone, |panel| panel["gridPos"]["h"] = 4.into(), "9 to 13", "past");
         let kept = option("reduceOptions", json!({"calcs": ["lastNotNull"]}));
         breaks(lone, kept, "9 to 13", "is gone");
         let bare = |panel: &mut Value| panel["targets"][0]["expr"] = "sum(neural_device_streaming)".into();

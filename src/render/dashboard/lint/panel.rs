@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::panel::{CELLS, readable};
+use super::super::panel::{CELLS, SMALL, readable};
 use super::super::query::Names;
 use super::{Rule, list, text};
 
@@ -154,13 +154,12 @@ fn bounds(panel: &Value, names: &Names<'_>) -> Option<String> {
     when(!readable(most, height), "the bounds of its buckets overlap; make it higher, or draw fewer")
 }
 
-/// A number alone has room for how it came to be.
+/// A number alone has room for how it came to be; `BigValueLayout` draws it where more than 100 pixels of height are left.
 fn past(panel: &Value, _: &Names<'_>) -> Option<String> {
     let lone = is(panel, "stat") && panel["options"]["textMode"] == "value";
-    when(
-        lone && panel["options"]["graphMode"] != "area",
-        "does not show the past of its number; set graphMode to area",
-    )
+    let high = panel["gridPos"]["h"].as_u64().is_some_and(|height| height >= u64::from(SMALL));
+    let drawn = panel["options"]["graphMode"] == "area" && high;
+    when(lone && !drawn, "does not show the past of its number; set graphMode to area and make it higher")
 }
 
 /// The last value of a range that is not null may be of what is gone.
