@@ -123,7 +123,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices over the chosen time",
                 "short",
-                "What each device lost and for how long it streamed, between the start and the end of the chosen time. Choose the time of a session for its account.",
+                "What each device lost and for how much of the chosen time its port was open and it streamed; the longest gap is one while it was connected. Choose the time of a session for its account.",
                 &[
                     column("sum by (instance, device) (increase(neural_device_lost_packets_total[$__range]))", "Packets lost", "short"),
                     column(
@@ -135,8 +135,19 @@ pub(super) static BOARD: Board = Board {
                     column("max by (instance, device) (max_over_time(neural_device_longest_gap_seconds[$__range]))", "Longest gap", "s")
                         .limits(&[&DEVICE_GAP]),
                     column("sum by (instance, device) (increase(neural_port_reconnects_total[$__range]))", "Reconnects", "short"),
-                    column("max by (instance, device) (avg_over_time(neural_device_streaming[$__range]))", "Streamed", "percentunit")
-                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    column(
+                        "sum by (instance, device) (avg_over_time(neural_port_state{state=~\"open|silent\"}[$__range]))",
+                        "Port open",
+                        "percentunit",
+                    )
+                    .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    // A device that is unplugged tells nothing; its port does.
+                    column(
+                        "max by (instance, device) (sum_over_time(neural_device_streaming[$__range])) / (max by (instance, device) (count_over_time(neural_port_state{state=\"open\"}[$__range])) or max by (instance, device) (count_over_time(neural_device_streaming[$__range])))",
+                        "Streamed",
+                        "percentunit",
+                    )
+                    .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
                 ],
             )
             .first(&["device"])
