@@ -205,12 +205,12 @@ impl Outlet {
             self.pattern(offset, &mut out);
         }
         peer.write_all(&out).await?;
-        let mut next = self.due();
+        let mut next = self.due(clock());
         let mut ticks = tokio::time::interval(TURN);
         loop {
             ticks.tick().await;
             out.clear();
-            while next < self.due() {
+            while next < self.due(clock()) {
                 self.sample(next, &mut out);
                 next += 1;
             }
@@ -223,9 +223,9 @@ impl Outlet {
         if self.content == Content::Electrodes { 1.0 / RATE } else { MARKERS }
     }
 
-    /// How many samples there are by now.
-    fn due(&self) -> u64 {
-        ((clock() - self.began) / self.period()) as u64
+    /// How many samples there are at a time: one at the start, and one more after each period.
+    fn due(&self, now: f64) -> u64 {
+        ((now - self.began) / self.period()) as u64 + 1
     }
 
     fn pattern(&self, offset: u8, out: &mut Vec<u8>) {
@@ -302,6 +302,13 @@ mod tests {
         for other in ["default", "demo-2", "demo-11"] {
             assert_eq!(outlet.reply(&asked(other), 1.0), None, "{other}");
         }
+        let late = |content| {
+            let outlet = self::outlet(content);
+            let last = outlet.due(outlet.began + 9.99) - 1;
+            9.99 - last as f64 * outlet.period()
+        };
+        assert!(late(Content::Electrodes) < 0.011 && late(Content::Markers) < 2.0);
+        assert_eq!(self::outlet(Content::Markers).due(clock()), 1, "the first is not a period late");
         let (time, _) = outlet.reply("LSL:timedata\r\n3 1.5\r\n", 2.0).unwrap();
         let told = talk::time(time.as_bytes()).unwrap();
         assert_eq!((told.wave, told.asked, told.came), (3, 1.5, 2.0));

@@ -42,6 +42,7 @@ ABSENT = {
     r"neural_agent_series_refused": "no family is full",
     r"neural_source_(kernel_drops|receive_buffer)": "counted where the socket tells",
     r"neural_engine_": "as the recorded engine had it",
+    r"neural_device_lost_samples": "told of devices that lose a part of a packet",
     r"stage:neural_stage_": "made by rules that the scene has not",
 }
 
