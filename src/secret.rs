@@ -240,7 +240,7 @@ pub enum Value {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InFile {
-    /// The file, whose text is the value; read anew each time.
+    /// The file, whose text is the value; read again each time.
     pub value_file: PathBuf,
 }
 
@@ -520,7 +520,7 @@ const WORDS: &[&str] = &[
 /// Names and last words of names.
 const NAMES: &[&str] = &["key", "pass", "pw", "sig", "auth", "jwt", "pat", "sas", "code", "k", "psk", "user"];
 
-/// Whether what is called so is a secret: `--api-key`, `DB_PASSWORD`, `X-Auth-Token`, `sig`. What names a file is none.
+/// Whether what has this name is a secret: `--api-key`, `DB_PASSWORD`, `X-Auth-Token`, `sig`. What names a file is none.
 #[must_use]
 pub fn names_a_secret(name: &str) -> bool {
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_ascii_lowercase();

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{files, place};
 use crate::config::{Config, Serial, Source};
 use crate::listen::{Address, Bytes, Listen};
-use crate::provision::{self, Bundle, Deed, How, Run};
+use crate::provision::{self, Bundle, How, Operation, Run};
 use crate::quote::plain;
 use crate::source::kind::Context;
 use crate::source::scrape::Scrape;
@@ -353,7 +353,7 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
         }
     };
     let run = Run {
-        deed: Deed::Plan,
+        operation: Operation::Plan,
         dry: true,
         only: Vec::new(),
         how: How { force: false, prune: false },

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::files::files;
 use crate::config::Config;
 use crate::metrics::{Own, PushedObjects};
-use crate::provision::{Bundle, Deed, Ending, How, Outcome, RESULTS, Report, Run, by_chance, line, run};
+use crate::provision::{Bundle, Ending, How, Operation, Outcome, RESULTS, Report, Run, by_chance, line, run};
 use crate::quote::quote;
 use crate::source::aside::apart;
 use crate::source::now;
@@ -83,9 +83,9 @@ async fn push(config: &Config, own: &Own) {
     let settings = &config.provision;
     let how = How { force: false, prune: settings.prune };
     let (owner, wait) = (config.alerts.job.clone(), settings.wait.0);
-    let mut what = Run { deed: Deed::Apply, dry: false, only: Vec::new(), how, owner, wait };
+    let mut what = Run { operation: Operation::Apply, dry: false, only: Vec::new(), how, owner, wait };
     let mut tell = |outcome: &Outcome| {
-        let text = line(Deed::Apply, outcome);
+        let text = line(Operation::Apply, outcome);
         match outcome.result() {
             "failed" | "refused" => tracing::warn!("{}", quote(text)),
             "unchanged" | "left" => tracing::debug!("{}", quote(text)),
@@ -119,7 +119,7 @@ fn count(report: &Report, name: &str, own: &Own) {
         let number = i64::try_from(report.count(name, result)).unwrap_or(i64::MAX);
         own.provision_objects.get_or_create_owned(&PushedObjects { target: target(), result }).set(number);
     }
-    let mut part = Report::new(report.deed);
+    let mut part = Report::new(report.operation);
     part.outcomes = report.outcomes.iter().filter(|o| o.target == name).cloned().collect();
     part.troubles = report.troubles.iter().filter(|t| t.target == name).cloned().collect();
     if part.ending() == Ending::Fine {

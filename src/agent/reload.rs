@@ -22,7 +22,7 @@ use crate::source::now;
 pub(super) type Reading = Pin<Box<dyn Future<Output = Result<(Config, Files), String>> + Send>>;
 
 impl Agent {
-    /// Reads the configuration anew, and the files that it names, while everything runs on.
+    /// Reads the configuration again, and the files that it names, while everything runs on.
     pub(super) fn read(&self) -> Reading {
         notify::reloading();
         let load = self.load.clone();

@@ -5,7 +5,7 @@
 //! the two clocks, and of what made this one wait. The least of it within some seconds is the quickest way
 //! there is; what is beyond is delay. How the least moves over minutes is drift.
 //!
-//! Where packets are missing and no counter says so, nothing can be told over the hole: it begins anew.
+//! Where packets are missing and no counter says so, nothing can be told over the hole: it begins again.
 
 use crate::event::Delay;
 

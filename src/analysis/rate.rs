@@ -251,7 +251,7 @@ impl Stream {
     }
 
     /// Packets are missing by their timestamps: those that follow are not late for it. After a longer pause the clock
-    /// has begun anew, and never counted on them.
+    /// has begun again, and never counted on them.
     fn skip(&mut self, packets: u64) {
         if (packets as f64) < self.device.packet_rate * seconds(PAUSE) {
             self.packets += packets;

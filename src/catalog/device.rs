@@ -97,7 +97,7 @@ pub static LOST: Metric = Metric {
     name: "device_lost_packets",
     help: "Packets that are missing, by the device's counter and, where it hides some, by time: a pause in which the \
            counter may have gone round, held against the rate that was measured before or after it and never against \
-           the nominal one; a counter that begins anew after a start is no loss. Absent where the device tells \
+           the nominal one; a counter that begins again after a start is no loss. Absent where the device tells \
            neither numbers nor times: its loss is seen as a low rate",
     on: &[Topic::Device, Topic::Lost, Topic::Hidden],
     read: |event, row| {

@@ -115,7 +115,7 @@ pub struct State {
 pub enum Mood {
     /// It is.
     Good,
-    /// Somebody should look.
+    /// You should look.
     Odd,
     /// It is not.
     Bad,

@@ -175,7 +175,7 @@ fn name(metric: &Entry<'_>, told: &mut Vec<(&'static str, String)>) {
     }
     let last = name.rsplit('_').next().unwrap_or(name);
     if ENDINGS.contains(&last) {
-        say(format!("\"_{last}\" belongs to the format; leave it away"));
+        say(format!("\"_{last}\" belongs to the format; omit it"));
     }
     if let Some(unit) = UNITS.iter().find(|unit| unit.suffix() == last) {
         say(if *unit == metric.unit {

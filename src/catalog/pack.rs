@@ -56,7 +56,7 @@ struct Declared {
     /// Upper bounds of a histogram's buckets: a named ladder or a list.
     #[serde(default)]
     buckets: Option<Buckets>,
-    /// How long its series live; `always` for counters and histograms, `fresh` for gauges, if left away.
+    /// How long its series live; `always` for counters and histograms, `fresh` for gauges, if omitted.
     #[serde(default)]
     keep: Option<Life>,
     /// When something is wrong: the metric then has an alert, its test and its runbook.
@@ -73,7 +73,7 @@ struct Declared {
 struct Drawn {
     /// In what kind of panel.
     panel: Panel,
-    /// Over the panel; written from the name if left away.
+    /// Over the panel; written from the name if omitted.
     title: String,
     /// The row of panels it is in.
     row: Option<String>,

@@ -117,7 +117,7 @@ static CHANGES: Metric = Metric {
 
 static SAMPLES: Metric = Metric {
     name: "program_samples",
-    help: "Samples since the program began to acquire, by its own count, which begins anew each time",
+    help: "Samples since the program began to acquire, by its own count, which begins again each time",
     kind: Kind::Counter,
     keep: Keep::Always,
     read: |event, row| gauge(event, row, |program| program.position),

@@ -42,7 +42,7 @@ labels, buckets and how long a silent series stays. Packs lie in the folder `pac
 configuration and join the catalogue when the agent starts or reloads; four to copy from are in
 `deploy/packs`. A declared metric has its help, type and buckets from its pack whatever the sender says,
 and one without labels exists at zero before its first event. When its type, unit, labels or buckets change, it begins
-anew with the reload; when it is gone from the packs, what senders say of it decides. Any source that carries values by name may
+again with the reload; when it is gone from the packs, what senders say of it decides. Any source that carries values by name may
 move it: a JSON line `{\"metric\":\"…\",\"value\":…,\"labels\":{…}}`, StatsD, or a scraped exposition.
 
 A metric that nobody declared is taken as the line describes it. The first sender of a name decides its

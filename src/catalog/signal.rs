@@ -233,7 +233,7 @@ static KURTOSIS: Metric = Metric {
 
 static ARTEFACTS: Metric = Metric {
     name: "channel_artefacts",
-    help: "Times that a tenth of a second became more than four times as high as usual, as in a blink or a step",
+    help: "Times that a tenth of a second became more than four times as high as before, as in a blink or a step",
     read: |event, row| count(event, row, |quality| quality.artefacts),
     ..COUNTED
 };

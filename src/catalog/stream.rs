@@ -302,7 +302,7 @@ static MARKERS: Metric = Metric {
 
 static RECONNECTS: Metric = Metric {
     name: "stream_reconnects",
-    help: "Times that a stream came back, after its program was started anew or its connection broke",
+    help: "Times that a stream came back, after its program was restarted or its connection broke",
     read: |event, row| count(event, row, |state| state.reconnects),
     ..COUNTED
 };

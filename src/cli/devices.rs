@@ -1,4 +1,4 @@
-//! `devices`: what is plugged in, what it probably is, whether the agent may open it, and who has it open; and the
+//! `devices`: what is plugged in, what it probably is, whether the agent may open it, and which program has it open; and the
 //! streams that answer.
 //!
 //! Opens no port.

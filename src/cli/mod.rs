@@ -75,14 +75,14 @@ enum Command {
     Check(check::Args),
     /// Run the agent on its defaults with a simulated laboratory: a pipeline, a Cyton, a stream, two programs.
     Demo {
-        /// Where /metrics is served; if left away, on a port that is free.
+        /// Where /metrics is served; if omitted, on a port that is free.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", hide_default_value = true, value_parser = run::address)]
         listen: std::net::SocketAddr,
         /// Stop after so many seconds.
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
     },
-    /// List serial ports and LSL streams: what is there, what it probably is, whether it may be opened, who has it.
+    /// List serial ports and LSL streams: what is there, what it probably is, whether it may be opened, which program has it.
     #[command(after_help = DEVICES)]
     Devices {
         /// Go on, and print each change as a line.
@@ -107,7 +107,7 @@ enum Command {
         /// Write nothing: list what differs, and end with 3 if something does.
         #[arg(long)]
         check: bool,
-        /// Write over files that somebody changed by hand.
+        /// Overwrite files that were changed by hand.
         #[arg(long)]
         force: bool,
     },
@@ -164,7 +164,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct FileArgs {
-    /// The configuration file; if left away, what NEURAL_EXPORTER_CONFIG says, then /etc/neural-exporter/config.yml if it
+    /// The configuration file; if omitted, what NEURAL_EXPORTER_CONFIG says, then /etc/neural-exporter/config.yml if it
     /// is there, else the defaults.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,

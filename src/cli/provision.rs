@@ -8,13 +8,13 @@ use clap::ValueEnum;
 use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::{self, Failure};
 use crate::config::Config;
-use crate::provision::{self, Action, Bundle, Deed, Ending, How, Outcome, Report, Run};
+use crate::provision::{self, Action, Bundle, Ending, How, Operation, Outcome, Report, Run};
 use crate::render::File;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What is to be done.
-    deed: Do,
+    /// What to do.
+    operation: Do,
     #[command(flatten)]
     file: FileArgs,
     /// Only this target; can be given more than once.
@@ -81,20 +81,20 @@ pub(super) fn provision(args: &Args) -> Exit {
             return Exit::Failed;
         }
     };
-    let deed = match args.deed {
-        Do::Plan => Deed::Plan,
-        Do::Apply => Deed::Apply,
-        Do::Destroy => Deed::Destroy,
+    let operation = match args.operation {
+        Do::Plan => Operation::Plan,
+        Do::Apply => Operation::Apply,
+        Do::Destroy => Operation::Destroy,
     };
     let what = Run {
-        deed,
-        dry: args.dry_run || deed == Deed::Plan,
+        operation,
+        dry: args.dry_run || operation == Operation::Plan,
         only: args.target.clone(),
         how: How { force: args.force, prune: args.prune },
         owner: config.alerts.job.clone(),
         wait: config.provision.wait.0,
     };
-    let shown = if what.dry { Deed::Plan } else { deed };
+    let shown = if what.dry { Operation::Plan } else { operation };
     let text = args.output == Form::Text;
     let mut tell = |outcome: &Outcome| {
         if text {
@@ -131,14 +131,14 @@ fn end(report: &Report, text: bool) -> Exit {
 }
 
 /// A step with what it changes.
-fn told(deed: Deed, outcome: &Outcome) -> String {
+fn told(operation: Operation, outcome: &Outcome) -> String {
     let step = &outcome.step;
-    if step.action == Action::Unchanged && deed == Deed::Plan {
+    if step.action == Action::Unchanged && operation == Operation::Plan {
         return String::new();
     }
-    let mut text = provision::line(deed, outcome);
+    let mut text = provision::line(operation, outcome);
     text.push('\n');
-    if deed == Deed::Plan {
+    if operation == Operation::Plan {
         // Writing to a string cannot fail.
         if step.action == Action::Create {
             let _ = writeln!(text, "  + {} lines", step.text.lines().count());

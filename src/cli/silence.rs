@@ -12,7 +12,7 @@ use crate::source::now;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The device, or the session with --label session; every silence of ours is listed if left away.
+    /// The device, or the session with --label session; every silence of ours is listed if omitted.
     value: Option<String>,
     #[command(flatten)]
     file: FileArgs,

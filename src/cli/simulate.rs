@@ -40,8 +40,8 @@ pub(super) struct SimulateArgs {
     /// Stop after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
-    /// How long bytes wait in the chip that hands them on: 16ms as FTDI delivers it, 1ms, 0; as usual for the
-    /// device if left away.
+    /// How long bytes wait in the chip that hands them on: 16ms as FTDI delivers it, 1ms, 0; as before for the
+    /// device if omitted.
     #[arg(long, value_name = "TIME", value_parser = time)]
     latency_timer: Option<Duration>,
     /// Write what was sent and what was not as JSON to this file at the end, instead of words to the screen.

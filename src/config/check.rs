@@ -147,7 +147,7 @@ impl Check<'_> {
                 let meant =
                     suggest(&id, ids).map(|id| format!("; did you mean \"{id}\"?")).unwrap_or_default();
                 let problem =
-                    self.document.key_problem(&limits.key(&id), format!("no limit is called so{meant}"));
+                    self.document.key_problem(&limits.key(&id), format!("no limit has this name{meant}"));
                 self.problems.push(problem);
             }
         }

@@ -41,10 +41,10 @@ pub struct Config {
     /// What the log says, and how.
     pub log: Log,
     /// The folder for what outlives a restart; `$STATE_DIRECTORY`, then
-    /// `$XDG_STATE_HOME/neural-exporter`, if left away.
+    /// `$XDG_STATE_HOME/neural-exporter`, if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_directory: Option<PathBuf>,
-    /// The folder of packs, metrics that you declare yourself; `packs` beside this file if left away.
+    /// The folder of packs, metrics that you declare yourself; `packs` beside this file if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packs: Option<PathBuf>,
     /// Pipelines that are expected, so that their series exist at zero before the first event.
@@ -62,7 +62,7 @@ pub struct Config {
     pub llm: Llm,
     /// How `/metrics` is written.
     pub exposition: Exposition,
-    /// The files that `generate` writes: numbers beyond which something is wrong, and who is told.
+    /// The files that `generate` writes: numbers beyond which something is wrong, and who is notified.
     pub alerts: Alerts,
     /// Where dashboards, rules and routes are pushed to. Nothing is pushed unless it is asked for.
     pub provision: provision::Settings,

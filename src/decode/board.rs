@@ -17,7 +17,7 @@ const GO: usize = 4096;
 const SKIPPED: u64 = 1024;
 /// Numbers of the longest counter that may have gone all the way round unseen.
 const LONG: u32 = 1 << 16;
-/// Frames within which a board that was stopped and started has begun anew: what waited on the way when it was told comes
+/// Frames within which a board that was stopped and started has begun again: what waited on the way when it was told comes
 /// first.
 const ANEW: u32 = 512;
 /// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames. The
@@ -71,7 +71,7 @@ impl Overheard {
     }
 }
 
-/// Whether what a board was told begins its stream anew, and its numbers with it.
+/// Whether what a board was told begins its stream again, and its numbers with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anew {
     /// It goes on.
@@ -122,7 +122,7 @@ pub trait Board: Send {
         false
     }
 
-    /// Hears a message that stands between frames, and tells it. Says whether the stream begins anew after it,
+    /// Hears a message that stands between frames, and tells it. Says whether the stream begins again after it,
     /// and its numbers with it.
     fn message(&mut self, message: &[u8], out: &mut Sink<'_>) -> bool {
         out(Body::Answer(answer(message)));
@@ -150,7 +150,7 @@ pub trait Board: Send {
         &[]
     }
 
-    /// Appends what must be sent now, as [`Dialogue::poll_transmit`] does. Says whether the stream begins anew with that.
+    /// Appends what must be sent now, as [`Dialogue::poll_transmit`] does. Says whether the stream begins again with that.
     fn poll_transmit(&mut self, _time: Time, _out: &mut Vec<u8>) -> Anew {
         Anew::No
     }
@@ -175,7 +175,7 @@ pub trait Board: Send {
         None
     }
 
-    /// It was told to start once more, as [`Dialogue::restarted`] says. Says whether the stream begins anew with that.
+    /// It was told to start once more, as [`Dialogue::restarted`] says. Says whether the stream begins again with that.
     fn restarted(&mut self) -> Anew {
         Anew::Perhaps
     }
@@ -225,13 +225,13 @@ pub struct Boards<B> {
     locked: bool,
     /// The number of the frame before.
     counter: Option<u32>,
-    /// Whether the board may have begun anew: it has if its next number is one of the first.
+    /// Whether the board may have begun again: it has if its next number is one of the first.
     doubted: bool,
     /// The frame before, if frames have numbers: one that is sent again is told by its bytes.
     before: Vec<u8>,
     /// Samples a second, where somebody says what the board does not.
     rate: Option<f64>,
-    /// Whether a program told the board to stop, and how many frames may come before it has begun anew.
+    /// Whether a program told the board to stop, and how many frames may come before it has begun again.
     stopped: bool,
     anew: u32,
 }
@@ -404,7 +404,7 @@ impl<B: Board> Boards<B> {
         }
     }
 
-    /// Something was said that the stream may begin anew with.
+    /// Something was said that the stream may begin again with.
     fn may_begin(&mut self, anew: Anew) {
         match anew {
             Anew::No => {}
@@ -429,7 +429,7 @@ impl<B: Board> Boards<B> {
         counted.repeated = step == 0 && self.before == frame;
         if step != 1 {
             self.batch.tell(out);
-            // A counter that stands still went all the way round, if the frames differ. A long one was begun anew: nobody
+            // A counter that stands still went all the way round, if the frames differ. A long one was begun again: nobody
             // loses so much to the frame.
             let modulus = self.board.device().modulus.max(1);
             if counted.repeated {

@@ -35,7 +35,7 @@ pub trait Datagram: Send {
 /// Datagrams of an earlier sender in a row, after which it is followed again: the later one has gone.
 const PATIENCE: u32 = 64;
 
-/// Which of several senders is followed: the latest. A program that is started anew has another port, and its datagrams
+/// Which of several senders is followed: the latest. A program that is restarted has another port, and its datagrams
 /// have nothing to do with those before; two at once are not mixed.
 #[derive(Debug, Default)]
 pub struct Followed {

@@ -63,7 +63,7 @@ pub struct Shape {
     pub profile: Option<Profile>,
     /// What happens to metrics the profile does not know.
     pub rest: Rest,
-    /// Labels every series gets; one of its own that is called so becomes `exported_…`.
+    /// Labels every series gets; one of its own that has this name becomes `exported_…`.
     pub labels: Vec<(String, String)>,
     /// Which series are wanted, and what they are called.
     pub relabel: Relabel,

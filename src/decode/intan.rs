@@ -224,11 +224,11 @@ mod tests {
             told_of(&[(0, 3), (128, 3), (512, 3), (512, 3)]),
             Told { channels: vec![0, 3], samples: 384, lost: 2, repeated: 1, fault: 0 }
         );
-        // A run that was stopped after its first block, and begun anew.
+        // A run that was stopped after its first block, and begun again.
         let mut again = block(0, 3);
         again[8] ^= 1;
         assert_eq!(told(&[block(0, 3), again, block(128, 3)]).lost, 0);
-        // A run that begins anew, a number that goes round, and a hole that is no whole number of blocks.
+        // A run that begins again, a number that goes round, and a hole that is no whole number of blocks.
         assert_eq!(told_of(&[(1_280_000, 2), (0, 2), (128, 2)]).lost, 0);
         assert_eq!(told_of(&[(u32::MAX - 127, 1), (0, 1)]).lost, 0);
         assert_eq!(told_of(&[(128, 1), (300, 1)]).lost, 1);

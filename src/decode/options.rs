@@ -50,7 +50,7 @@ pub enum MeasureImpedance {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wanted {
-    /// What its name is or begins with: `Ganglion-1a2b`. Any if left away.
+    /// What its name is or begins with: `Ganglion-1a2b`. Any if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The first number of its firmware, where neither its name nor its packets tell.

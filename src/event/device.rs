@@ -18,7 +18,7 @@ pub struct Device {
     /// Whether the values of samples are volts. If not, what amplifies them is not known, and they are the counts
     /// of the device's converter.
     pub volts: bool,
-    /// The counter of packets begins anew after so many; 0 if the device does not count.
+    /// The counter of packets begins again after so many; 0 if the device does not count.
     pub modulus: u32,
     /// Between which values its converter can tell anything.
     pub rails: Rails,

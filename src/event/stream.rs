@@ -70,7 +70,7 @@ pub struct Channel<'a> {
 pub struct StreamState<'a> {
     /// Which.
     pub name: StreamName<'a>,
-    /// Times that it came back, after its program was started anew or its connection broke.
+    /// Times that it came back, after its program was restarted or its connection broke.
     pub reconnects: u64,
     /// Markers: samples of texts.
     pub markers: u64,

@@ -1,7 +1,7 @@
 //! Which requests are let through: what is there, by which methods, and who may ask for it.
 //!
 //! A page of another origin must not act on the agent, nor read more of it than `/metrics` tells. A browser says in
-//! `Host` which name it looked up, so that a name that was bound anew to this machine (DNS rebinding) gives itself away,
+//! `Host` which name it looked up, so that a name that was bound again to this machine (DNS rebinding) gives itself away,
 //! and in `Origin` and `Sec-Fetch-Site` which page asks. Programs send neither of the latter. Who may reach the
 //! port at all is not decided here: that is for `listen`, a firewall or a proxy.
 //!
@@ -114,7 +114,7 @@ impl Names {
         Self(names.into_iter().collect())
     }
 
-    /// Whether a host is the agent's. An address always is: a name alone can be bound anew.
+    /// Whether a host is the agent's. An address always is: a name alone can be bound again.
     fn has(&self, host: &str) -> bool {
         let bare = bare(host);
         bare.parse::<IpAddr>().is_ok()

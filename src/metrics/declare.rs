@@ -1,6 +1,6 @@
 //! What the configuration says of series before any event: which metrics there are, their buckets, what is expected.
 //!
-//! A reload says all of it anew. A family that is declared otherwise begins anew, as after a restart; the others go on.
+//! A reload says all of it again. A family that is declared otherwise begins again, as after a restart; the others go on.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ impl Registry {
     }
 
     /// Takes these pages for the user's, in place of those before. A metric that is declared as it was goes on. One
-    /// that changed begins anew, with what a sender declared under its name; one that is gone is forgotten.
+    /// that changed begins again, with what a sender declared under its name; one that is gone is forgotten.
     pub fn declare(&mut self, pages: &[&'static Page]) {
         let metrics = || pages.iter().flat_map(|p| p.metrics).copied();
         let said: HashMap<String, &'static Metric> = metrics().map(|m| (m.family(), m)).collect();
@@ -51,7 +51,7 @@ impl Registry {
         metrics().for_each(|metric| self.enter(metric));
     }
 
-    /// Takes other bounds. Families whose bounds changed begin anew.
+    /// Takes other bounds. Families whose bounds changed begin again.
     pub fn set_ladders(&mut self, ladders: HashMap<String, Vec<f64>>) {
         let before = std::mem::replace(&mut self.ladders, ladders);
         for family in &mut self.families {
@@ -72,7 +72,7 @@ impl Registry {
         }
     }
 
-    /// Forgets the gauges that were announced and never came: the configuration that is read now says anew what is expected.
+    /// Forgets the gauges that were announced and never came: the configuration that is read now says again what is expected.
     pub fn expect_nothing(&mut self) {
         self.retain(|(kind, _), s| !(s.awaited() && momentary(kind)));
     }

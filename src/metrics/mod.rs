@@ -457,7 +457,7 @@ impl Registry {
     }
 }
 
-/// Counts the bytes of a series anew.
+/// Counts the bytes of a series again.
 fn resize(room: &mut Room, series: &mut Series, name: usize) {
     let held = series.bytes(name);
     room.resize(series.owner, series.held, held);

@@ -620,7 +620,7 @@ fn a_metric_that_is_declared_otherwise_begins_anew() {
     assert_eq!(r.number("neural_loss", ""), Some(4.0));
     let held = r.len();
 
-    // Another help is no reason to begin anew.
+    // Another help is no reason to begin again.
     r.declare(&pack("- {name: loss, help: Loss of the model}\n- {name: other, help: Other, kind: counter}"));
     assert_eq!(r.number("neural_loss", ""), Some(4.0));
     assert!(text(&r, Format::Classic).contains("# HELP neural_loss Loss of the model.\n"));

@@ -27,14 +27,14 @@ pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
 pub use mark::{hash, sign, unsign};
 pub use plan::{Action, Found, How, Kind, Step, Wanted, plan, strangers};
-pub use report::{Deed, Ending, Outcome, RESULTS, Report, Trouble, line};
+pub use report::{Ending, Operation, Outcome, RESULTS, Report, Trouble, line};
 pub use settings::*;
 
 /// What a run may do.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// What is to be done.
-    pub deed: Deed,
+    pub operation: Operation,
     /// Whether it is only told what would be done.
     pub dry: bool,
     /// The names of the targets; all, if there are none.
@@ -175,8 +175,8 @@ impl Teller<'_, '_> {
 
 /// Runs over the targets, one after the other; one that fails does not keep the others from being done.
 pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>) -> Report {
-    let deed = if run.dry { Deed::Plan } else { run.deed };
-    let mut report = Report::new(deed);
+    let operation = if run.dry { Operation::Plan } else { run.operation };
+    let mut report = Report::new(operation);
     for only in &run.only {
         if !targets.iter().any(|target| target.name() == only) {
             let names: Vec<&str> = targets.iter().map(Target::name).collect();
@@ -215,18 +215,18 @@ async fn one(
     place.ready(run.wait).await?;
     let all = place.wanted(&share.part(target, bundle))?;
     let found = place.read(&all).await?;
-    let dry = report.deed == Deed::Plan;
+    let dry = report.operation == Operation::Plan;
     let mut teller = Teller { target: target.name(), report, tell };
     let mut steps: Vec<Step> = Vec::new();
     let mut kept = Kept { wanted: all, found };
     for (kind, why) in place.unread() {
         let refused = kept.refuse(&|want| (want.kind == kind).then(|| UNREAD.to_owned()));
-        if !refused.is_empty() || run.deed == Deed::Destroy {
+        if !refused.is_empty() || run.operation == Operation::Destroy {
             teller.remark(why);
         }
         steps.extend(refused);
     }
-    if run.deed == Deed::Destroy {
+    if run.operation == Operation::Destroy {
         steps.extend(plan(&[], &kept.found, How { prune: true, ..run.how }, &run.owner));
         steps.extend(strangers(&kept.found));
     } else {

@@ -9,7 +9,7 @@ use super::plan::{Action, Kind, Step};
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Deed {
+pub enum Operation {
     /// It is said what would be done.
     Plan,
     /// It is done.
@@ -60,7 +60,7 @@ pub const RESULTS: &[&str] = &["created", "updated", "deleted", "unchanged", "le
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What was to be done.
-    pub deed: Deed,
+    pub operation: Operation,
     /// Every step of every target.
     pub outcomes: Vec<Outcome>,
     /// What kept a target from being looked at, by its name.
@@ -95,8 +95,8 @@ pub enum Ending {
 impl Report {
     /// A report of nothing yet.
     #[must_use]
-    pub fn new(deed: Deed) -> Self {
-        Self { deed, outcomes: Vec::new(), troubles: Vec::new(), remarks: Vec::new(), writes: 0 }
+    pub fn new(operation: Operation) -> Self {
+        Self { operation, outcomes: Vec::new(), troubles: Vec::new(), remarks: Vec::new(), writes: 0 }
     }
 
     /// Notes something of a target, once.
@@ -111,7 +111,7 @@ impl Report {
     #[must_use]
     pub fn ending(&self) -> Ending {
         let refused = |outcome: &Outcome| outcome.step.action == Action::Refuse;
-        let planned = self.deed == Deed::Plan;
+        let planned = self.operation == Operation::Plan;
         let failed = self.outcomes.iter().any(|o| o.failure.is_some() || (refused(o) && !planned));
         if failed || !self.troubles.is_empty() {
             Ending::Failed
@@ -146,7 +146,7 @@ impl Report {
     pub fn summary(&self) -> String {
         let names = self.targets();
         let wide = names.iter().map(|name| name.len()).max().unwrap_or_default().max("target".len());
-        let heads: Vec<&str> = RESULTS.iter().map(|result| head(self.deed, result)).collect();
+        let heads: Vec<&str> = RESULTS.iter().map(|result| head(self.operation, result)).collect();
         let mut text = format!("{:wide$}", "target");
         // Writing to a string cannot fail.
         for head in &heads {
@@ -173,10 +173,10 @@ impl Report {
         let bad = count(&|o| o.failure.is_some() || o.step.action == Action::Refuse);
         let todo = count(&|o| o.step.action.writes() && (o.failure.is_none() || o.written));
         let targets = self.troubles.len();
-        match (self.deed, self.ending()) {
-            (Deed::Plan, Ending::Fine) => "nothing to do".to_owned(),
-            (Deed::Plan, Ending::Differences) => format!("{todo} to do, {bad} refused"),
-            (Deed::Plan, Ending::Failed) => {
+        match (self.operation, self.ending()) {
+            (Operation::Plan, Ending::Fine) => "nothing to do".to_owned(),
+            (Operation::Plan, Ending::Differences) => format!("{todo} to do, {bad} refused"),
+            (Operation::Plan, Ending::Failed) => {
                 format!("{todo} to do; {targets} of the targets could not be looked at")
             }
             (_, Ending::Fine | Ending::Differences) if todo == 0 => "nothing was to be done".to_owned(),
@@ -192,21 +192,21 @@ impl Report {
 }
 
 /// A plan speaks of what would be.
-fn head(deed: Deed, result: &'static str) -> &'static str {
-    match (deed, result) {
-        (Deed::Plan, "created") => "create",
-        (Deed::Plan, "updated") => "update",
-        (Deed::Plan, "deleted") => "delete",
-        (Deed::Plan, "refused") => "refuse",
+fn head(operation: Operation, result: &'static str) -> &'static str {
+    match (operation, result) {
+        (Operation::Plan, "created") => "create",
+        (Operation::Plan, "updated") => "update",
+        (Operation::Plan, "deleted") => "delete",
+        (Operation::Plan, "refused") => "refuse",
         _ => result,
     }
 }
 
 /// One step, as it is printed while it happens.
 #[must_use]
-pub fn line(deed: Deed, outcome: &Outcome) -> String {
+pub fn line(operation: Operation, outcome: &Outcome) -> String {
     let Outcome { target, step, failure, note, .. } = outcome;
-    let word = if deed == Deed::Plan { step.action.word() } else { outcome.result() };
+    let word = if operation == Operation::Plan { step.action.word() } else { outcome.result() };
     let mut text = format!("{target}: {word} {} {}", step.kind.word(), name(step.kind, &step.name));
     for more in [&step.why, note, failure].into_iter().flatten() {
         // Writing to a string cannot fail.
@@ -234,8 +234,8 @@ mod tests {
         }
     }
 
-    fn ending(deed: Deed, outcomes: &[Outcome]) -> Ending {
-        Report { outcomes: outcomes.to_vec(), ..Report::new(deed) }.ending()
+    fn ending(operation: Operation, outcomes: &[Outcome]) -> Ending {
+        Report { outcomes: outcomes.to_vec(), ..Report::new(operation) }.ending()
     }
 
     #[test]
@@ -243,17 +243,17 @@ mod tests {
         let [new, same, refused] =
             [Action::Create, Action::Unchanged, Action::Refuse].map(|a| outcome(a, None));
         let broken = outcome(Action::Create, Some("500"));
-        assert_eq!(ending(Deed::Plan, std::slice::from_ref(&same)), Ending::Fine);
-        assert_eq!(ending(Deed::Plan, &[same.clone(), new.clone()]), Ending::Differences);
-        assert_eq!(ending(Deed::Plan, std::slice::from_ref(&refused)), Ending::Differences);
-        assert_eq!(ending(Deed::Apply, &[new.clone(), same]), Ending::Fine);
-        assert_eq!(ending(Deed::Apply, &[new.clone(), refused]), Ending::Failed);
-        assert_eq!(ending(Deed::Apply, &[new.clone(), broken.clone()]), Ending::Failed);
-        let report = Report { outcomes: vec![new, broken], ..Report::new(Deed::Apply) };
+        assert_eq!(ending(Operation::Plan, std::slice::from_ref(&same)), Ending::Fine);
+        assert_eq!(ending(Operation::Plan, &[same.clone(), new.clone()]), Ending::Differences);
+        assert_eq!(ending(Operation::Plan, std::slice::from_ref(&refused)), Ending::Differences);
+        assert_eq!(ending(Operation::Apply, &[new.clone(), same]), Ending::Fine);
+        assert_eq!(ending(Operation::Apply, &[new.clone(), refused]), Ending::Failed);
+        assert_eq!(ending(Operation::Apply, &[new.clone(), broken.clone()]), Ending::Failed);
+        let report = Report { outcomes: vec![new, broken], ..Report::new(Operation::Apply) };
         assert!(report.summary().contains("partial: 1 written, 1 refused or failed"), "{}", report.summary());
         // Files that stand there are written, loaded or not.
         let left = Outcome { written: true, ..outcome(Action::Create, Some("403")) };
-        let report = Report { outcomes: vec![left.clone(), left], ..Report::new(Deed::Apply) };
+        let report = Report { outcomes: vec![left.clone(), left], ..Report::new(Operation::Apply) };
         assert!(report.summary().contains("partial: 2 written, 2 refused or failed"), "{}", report.summary());
     }
 }

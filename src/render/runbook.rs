@@ -16,7 +16,7 @@ const INDEX: &str = "\
 
 What each alert means and what to do, for people who did not write it. An alert's notification links to its page.
 
-| priority | somebody looks |
+| priority | look at it |
 |---|---|
 | P0 | at once: data are being lost, or a closed loop is open |
 | P1 | within a quarter of an hour |
@@ -24,7 +24,7 @@ What each alert means and what to do, for people who did not write it. An alert'
 | P3 | when there is time |
 
 Numbers are changed in the configuration, under `alerts.limits`; an alert is switched off under `alerts.off`. While
-somebody works on a device, [NeuralMaintenance](NeuralMaintenance.md) keeps its alerts quiet.
+you work on a device, [NeuralMaintenance](NeuralMaintenance.md) keeps its alerts quiet.
 ";
 
 const HEAD: &str = "| alert | severity | priority | what is wrong |\n|---|---|---|---|\n";
@@ -33,7 +33,7 @@ const HEAD: &str = "| alert | severity | priority | what is wrong |\n|---|---|--
 const MAINTENANCE: &str = "\
 # NeuralMaintenance
 
-Somebody works on a device, a service, a pipeline or a whole machine, and its alerts stay quiet meanwhile. No rule
+A device, a service, a pipeline or a whole machine is being worked on, and its alerts stay quiet meanwhile. No rule
 raises this alert: whoever begins the work does, with the end of it, and Alertmanager forgets it by itself then.
 
 ## Begin

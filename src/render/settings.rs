@@ -23,7 +23,7 @@ pub struct Alerts {
     /// Where the runbooks are: what stands before `NeuralDeviceLoss.md`.
     pub runbooks: Link,
     /// Where people see Grafana, with the sub-path if there is one: `https://lab/grafana`. Alerts link to their
-    /// dashboard there; that of the first Grafana under `provision` if left away, no link without either.
+    /// dashboard there; that of the first Grafana under `provision` if omitted, no link without either.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grafana: Option<Link>,
     /// The name of the scrape job of the agents.
@@ -36,7 +36,7 @@ pub struct Alerts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
     /// How far in the past rules are evaluated, for series that arrive late. Needs `prometheus: "3"`. Unit tests of
-    /// the rules are not written then: their cases are told in the rules' own time.
+    /// the rules are not written then: their cases are given in the rules' own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_offset: Option<Span>,
     /// Which log is the agents', for the rules of Loki: the selector of its streams, without a filter.
@@ -44,9 +44,9 @@ pub struct Alerts {
     pub logs: String,
     /// The oldest Alertmanager that must understand its configuration.
     pub alertmanager: Alertmanager,
-    /// Who is told, each item a mapping with one key: the kind.
+    /// Who is notified, each item a mapping with one key: the kind.
     pub receivers: Vec<Receiver>,
-    /// A URL that is told every minute that alerting works, and raises the alarm itself when that stops.
+    /// A URL that is notified every minute while alerting works, and raises the alarm itself when that stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<Webhook>,
     /// The file, on the machine of Alertmanager, that holds that URL. Needs `alertmanager: "0.28"`.
@@ -132,7 +132,7 @@ pub enum Alertmanager {
     From0_28,
 }
 
-/// Somebody who is told.
+/// A receiver of notifications.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Receiver {
@@ -158,7 +158,7 @@ pub struct Slack {
     pub api_url_file: String,
     /// The channel, as `#lab`.
     pub channel: String,
-    /// What it hears of; everything if left away.
+    /// What it hears of; everything if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
@@ -169,7 +169,7 @@ pub struct Slack {
 pub struct Pagerduty {
     /// The file, on the machine of Alertmanager, that holds the integration key.
     pub routing_key_file: String,
-    /// What it hears of; everything if left away.
+    /// What it hears of; everything if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
@@ -190,7 +190,7 @@ pub struct Email {
     /// The file, on the machine of Alertmanager, that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
-    /// What it hears of; everything if left away.
+    /// What it hears of; everything if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
@@ -205,12 +205,12 @@ pub struct Hook {
     /// The file, on the machine of Alertmanager, that holds the URL. Needs `alertmanager: "0.28"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_file: Option<String>,
-    /// What it hears of; everything if left away.
+    /// What it hears of; everything if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
 
-/// How soon somebody must look.
+/// How soon you must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Urgency {
     /// At once.
@@ -262,10 +262,10 @@ pub struct Quiet {
     /// Whether Saturday and Sunday are quiet as a whole.
     #[serde(default)]
     pub weekends: bool,
-    /// Where: `Europe/Berlin`. UTC if left away.
+    /// Where: `Europe/Berlin`. UTC if omitted.
     #[serde(default = "utc")]
     pub location: String,
-    /// What nobody hears of then: P3 if left away. All four suit a lab that switches its boards off for the night.
+    /// What nobody hears of then: P3 if omitted. All four suit a lab that switches its boards off for the night.
     #[serde(default = "Urgency::last")]
     pub priorities: Vec<Urgency>,
 }

@@ -30,7 +30,7 @@ pub enum Firmware {
     #[default]
     #[value(name = "2")]
     Two,
-    /// Values. It does not begin its numbers anew when it is started.
+    /// Values. It does not begin its numbers again when it is started.
     #[value(name = "3.0.0")]
     ThreeZero,
     /// Values. It begins its numbers with one that no other packet has.

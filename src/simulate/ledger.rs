@@ -87,7 +87,7 @@ impl Ledger {
         text
     }
 
-    /// In words; what did not happen is left away.
+    /// In words; what did not happen is omitted.
     #[must_use]
     pub fn words(&self) -> String {
         let mut lines = vec![format!(

@@ -40,7 +40,7 @@ pub struct Settings {
     pub faults: Vec<Fault>,
     /// How many frames it sends before it is silent.
     pub frames: Option<u64>,
-    /// How long bytes wait in the chip, if not as long as usual.
+    /// How long bytes wait in the chip, if not as long as before.
     pub latency: Option<Duration>,
 }
 

@@ -13,7 +13,7 @@ pub enum Shape {
     /// Plausible EEG.
     #[default]
     Eeg,
-    /// Counts that are known: sample number + 100 × channel from 0, beginning anew at 10000 or the highest count.
+    /// Counts that are known: sample number + 100 × channel from 0, beginning again at 10000 or the highest count.
     Ramp,
     /// Nothing at all.
     Zero,

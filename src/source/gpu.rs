@@ -23,7 +23,7 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the cards are read, 100 ms at least; `intervals.system` if left away.
+    /// How often the cards are read, 100 ms at least; `intervals.system` if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
     /// Cards of NVIDIA, through the library that comes with their driver.

@@ -29,15 +29,15 @@ pub struct Jsonl {
     pub group: Option<String>,
     /// The receive buffer that the kernel is asked for. What it grants is a metric.
     pub receive_buffer: Bytes,
-    /// Connections at once; `limits.connections` if left away.
+    /// Connections at once; `limits.connections` if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections: Option<u32>,
-    /// Events in a second beyond which events are shed and counted; no limit if left away.
+    /// Events in a second beyond which events are shed and counted; no limit if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub events_per_second: Option<u64>,
-    /// Bytes of one line; `limits.line_bytes` if left away.
+    /// Bytes of one line; `limits.line_bytes` if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 64, max = 16_777_216))]
     pub line_bytes: Option<usize>,

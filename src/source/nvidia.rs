@@ -206,7 +206,7 @@ impl Reports {
                 Ok(Some(XidError::Unknown)) => UNKNOWN_XID,
                 Ok(None) => continue,
                 Err(NvmlError::Timeout) => return,
-                // The card was lost. It is listened to anew once it is there again.
+                // The card was lost. It is listened to again once it is there again.
                 Err(_) => {
                     self.events = None;
                     return;

@@ -80,7 +80,7 @@ pub struct Settings {
     /// Steps that change labels and names, in the order in which they run.
     #[serde(default)]
     pub relabel: Vec<Step>,
-    /// Labels that every series gets. One of its own that is called so becomes `exported_…`, as with Prometheus.
+    /// Labels that every series gets. One of its own that has this name becomes `exported_…`, as with Prometheus.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// The largest answer, in bytes. A larger one fails as a whole.
@@ -92,10 +92,10 @@ pub struct Settings {
     /// Further request headers: each a text, or `{value_file: /run/secrets/key}`.
     #[serde(default)]
     pub headers: BTreeMap<String, Value>,
-    /// A file whose text is sent as bearer token; read anew for each request.
+    /// A file whose text is sent as bearer token; read again for each request.
     #[serde(default)]
     pub bearer_token_file: Option<PathBuf>,
-    /// A user and the file with its password, in place of a token; read anew for each request.
+    /// A user and the file with its password, in place of a token; read again for each request.
     #[serde(default)]
     pub basic: Option<Basic>,
     /// A PEM file with the certificates that are trusted, in place of those of the system.
@@ -153,7 +153,7 @@ impl Settings {
         self.bearer_token_file.is_some() || self.basic.is_some() || self.headers.values().any(in_file)
     }
 
-    /// The headers that stand in files, which are read anew.
+    /// The headers that stand in files, which are read again.
     fn secrets(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, value: &str, file: &Path| {

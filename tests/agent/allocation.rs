@@ -212,7 +212,7 @@ fn datagrams_of_programs() {
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
         feed.send_at(NOW, Body::Link(Link::Up));
         let mut decoder = Judged::new(decoder, Settings::default());
-        // Their times go on, so that nothing begins anew.
+        // Their times go on, so that nothing begins again.
         let parts: Vec<Vec<u8>> =
             (0..8).map(|part| datagrams::rows(protocol, part * 400..(part + 1) * 400)).collect();
         let mut at = NOW.steady;

@@ -25,6 +25,7 @@ mod serial;
 mod signal;
 mod tap;
 mod tidy;
+mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-"""The agent as a program, started anew for each test on its own addresses.
+"""The agent as a program, restarted for each test on its own addresses.
 
 Everything here sees it only from outside: its sockets, its HTTP, its signals, /proc. What a test
 calls independent is what was written by other people: clients, servers, parsers.

@@ -27,7 +27,7 @@ BOARDS = {file.stem: json.loads(file.read_text()) for file in PROVISIONED}
 
 # Metrics that the scene cannot have, and why. A query that names one of them may have no data.
 ABSENT = {
-    r"neural_device_firmware_info": "told when a board starts anew, or is asked",
+    r"neural_device_firmware_info": "told when a board restarts, or is asked",
     r"neural_provision_": "told when the agent pushes",
     r"neural_stream_clock_drift": "told after a minute",
     r"neural_device_impedance": "measured when a board starts, if a setting asks for it",

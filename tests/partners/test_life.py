@@ -357,7 +357,7 @@ def test_the_daily_budget_survives_a_restart(agent):
     agent.stop()
     agent.start()
     seen = agent.until(lambda s: today(s) == 15_000)
-    assert seen.value("neural_llm_prompt_tokens_total") == 0, "counters begin anew"
+    assert seen.value("neural_llm_prompt_tokens_total") == 0, "counters begin again"
     spend(4)
     seen = agent.until(lambda s: today(s) == 21_000)
     cost = [s.value for name, samples in seen.samples.items() if name.startswith("neural_llm_day_cost") for s in samples]

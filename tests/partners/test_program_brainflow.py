@@ -203,7 +203,7 @@ def test_a_stream_that_is_stopped_and_started_and_a_program_that_is_killed_lose_
     group.tell(board)
     assert group.says(board) == "streaming"
     seen = agent.until(lambda seen: of(seen, "samples_total") >= first + 300, 60)
-    assert of(seen, "lost_packets_total") == 0, "numbers that begin anew are no loss"
+    assert of(seen, "lost_packets_total") == 0, "numbers that begin again are no loss"
     board.send_signal(signal.SIGKILL)
     board.communicate()
     before = of(agent.scrape(), "samples_total")
@@ -250,7 +250,7 @@ def test_datagrams_that_overtake_each_other_are_not_lost(agent, group):
     watch(agent, group)
     to, out, began = (group.group, group.to), sender(), time.time()
     rows = [three(first, began) for first in range(0, 900, 3)]
-    # Where numbers begin anew, three later, two for two; one is lost in between.
+    # Where numbers begin again, three later, two for two; one is lost in between.
     rows[85], rows[86] = rows[86], rows[85]
     rows.insert(103, rows.pop(100))
     rows[150:154] = rows[152:154] + rows[150:152]

@@ -201,7 +201,7 @@ def test_the_makers_readers_accept_their_boards(simulate):
 
 # Faults that a counter, or bytes between frames, show to the unit.
 FAULTS = ("lose=3@1s", "garbage=37@1500ms", "lose=5@2s", "truncate@2500ms", "dropout=20ms@3s")
-# Frames a second, and where their counter begins anew; 0 if they are not counted.
+# Frames a second, and where their counter begins again; 0 if they are not counted.
 BOARDS = {
     "cyton": (250, 256),
     "daisy": (250, 256),
@@ -267,7 +267,7 @@ def test_the_agents_figures_are_those_of_the_ledgers(agent, simulate):
 
 
 def test_what_is_lost_before_a_greeting_is_lost_and_what_a_board_did_not_send_is_not(agent, simulate):
-    """A silent board is told to start once more after 5 s: one that goes on has lost what is missing, one that began anew
+    """A silent board is told to start once more after 5 s: one that goes on has lost what is missing, one that began again
     has not."""
     hole = simulate("cyton", "--fault", "dropout=8s@6s", "--frames", "3000", name="hole")
     reset = simulate("cyton", "--fault", "reset@6s", "--frames", "3000", name="reset")

@@ -2,7 +2,7 @@
 
 /// An artefact is so many times as high as what is usual.
 const ARTEFACT: f32 = 4.0;
-/// An artefact is over when so many parts were as usual: a blink rises, stands and falls.
+/// An artefact is over when so many parts were as before: a blink rises, stands and falls.
 const CALM: u32 = 4;
 /// Parts over which it is learnt what is usual: the weight of the newest is one in so many.
 const USUAL: f32 = 100.0;

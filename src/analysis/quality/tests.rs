@@ -196,7 +196,7 @@ fn samples_without_a_device_and_after_an_end_are_nothing() {
     see(&mut judge, BOARD, &vec![1e-6; 8 * 450], &mut told);
     judge.end(&mut |_| panic!("nothing is complete"));
     see(&mut judge, BOARD, &vec![1e-6; 8 * 1000], &mut told);
-    // The same device again begins anew.
+    // The same device again begins again.
     judge.see(&Body::Device(BOARD));
     see(&mut judge, BOARD, &vec![1e-6; 8 * 450], &mut told);
     assert_eq!(told.channels.len(), 0);

@@ -296,7 +296,7 @@ fn what_is_missing_by_its_timestamps_does_not_make_the_rest_late() {
     }
     bench.pass(2000, 4);
     assert!(bench.delays.iter().all(|d| d.newest < 0.005), "{:?}", bench.delays);
-    // A pause is none of its: the clock begins anew.
+    // A pause is none of its: the clock begins again.
     bench.pass(2000, 0);
     bench.samples(4);
     bench.see(Body::StreamState(&StreamState { gaps: 1, missing: 496, ..StreamState::default() }));

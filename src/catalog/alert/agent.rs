@@ -141,7 +141,7 @@ static REFUSED: Alert = Alert {
     keep_firing: 600,
     summary: "The agent on {{ $labels.instance }} refuses series of {{ $labels.family }}",
     description: "{{ $value | humanize }} events of ten minutes were for series beyond the limit. Counters go on in the series `_other`, gauges are lost.",
-    meaning: "A metric has more label values than it may. Somebody put an id, a time or a file's name into a label.",
+    meaning: "A metric has more label values than it may. A sender puts an id, a time or a file's name into a label.",
     immediate: &[
         "See which label it is: `count by (__name__) ({__name__=~'neural_.+'})`, then the values of that family.",
     ],
@@ -198,7 +198,7 @@ static RELOAD: Alert = Alert {
     level: Level::new(Severity::Medium, Priority::P2, 60, "neural_agent_config_last_reload_successful == 0"),
     summary: "The agent on {{ $labels.instance }} refused its new configuration",
     description: "The last attempt to reload failed. The old configuration goes on until one succeeds.",
-    meaning: "Somebody changed the configuration and it has mistakes. The agent goes on with the one before.",
+    meaning: "The configuration was changed and has mistakes. The agent goes on with the one before.",
     immediate: &["Read every mistake: `neural-exporter check --config /etc/neural-exporter/config.yml`."],
     short_term: &[
         "Mend it, or put the old one back, and reload: after a restart the agent would not come up.",

@@ -177,7 +177,7 @@ static LOSS: Alert = Alert {
         "Mark the time in the recording.",
     ],
     short_term: &[
-        "See whether the loss comes with somebody's phone, headset or microwave oven; another channel or another room tells.",
+        "See whether the loss comes with a phone, headset or microwave oven; another channel or another room tells.",
         "If frames come damaged rather than missing (`neural_source_faults_total` grows), suspect the cable or hub and not the radio.",
         "If only one of several programs misses packets, it is that program that is too slow: compare with the processor's load.",
     ],

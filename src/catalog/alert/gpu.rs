@@ -87,7 +87,7 @@ static THROTTLED: Alert = Alert {
     keep_firing: 60,
     summary: "Card {{ $labels.gpu }} on {{ $labels.instance }} slowed down: {{ $labels.reason }}",
     description: "For more than five minutes it runs slower than it could. Stages on it take longer.",
-    meaning: "The card lowered its clock for heat or for want of power. A power cap that somebody set does not count.",
+    meaning: "The card lowered its clock for heat or for want of power. A power cap that was set does not count.",
     immediate: &["See its temperature and power."],
     short_term: &["For a power brake, check the plugs of its supply."],
     long_term: &["Better cooling, or a stronger supply."],

@@ -66,7 +66,7 @@ static ERRORS: Alert = Alert {
     local: false,
     summary: "An agent writes errors into its log",
     description: "{{ $value }} lines of the last quarter of an hour are errors: something that was asked of it is not done.",
-    meaning: "What passes by itself is a warning; an error stays until somebody acts: a reload with a bad configuration, a target that cannot be provisioned, a thread that does not start.",
+    meaning: "What passes by itself is a warning; an error stays until you act: a reload with a bad configuration, a target that cannot be provisioned, a thread that does not start.",
     immediate: &["Read the lines: they say what was tried, and what to do."],
     short_term: &["Reload or restart the agent when the cause is gone."],
     long_term: &["Run `neural-exporter check` before a reload."],

@@ -144,7 +144,7 @@ impl Alert {
 pub struct Level {
     /// How bad it is.
     pub severity: Severity,
-    /// How soon somebody must look.
+    /// How soon you must look.
     pub priority: Priority,
     /// Seconds for which it must be wrong.
     pub hold: u32,
@@ -233,7 +233,7 @@ impl Severity {
     }
 }
 
-/// How soon somebody must look.
+/// How soon you must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// At once.

@@ -180,7 +180,7 @@ static FLAPPING: Alert = Alert {
     ),
     keep_firing: 300,
     summary: "The port of {{ $labels.device }} on {{ $labels.instance }} is lost again and again",
-    description: "It was opened anew {{ $value | humanize }} times in ten minutes; ${port_reconnects} times may be. Each time samples are missing.",
+    description: "It was opened again {{ $value | humanize }} times in ten minutes; ${port_reconnects} times may be. Each time samples are missing.",
     meaning: "The port goes away and comes back, more often than anybody plugs. The cause is counted: `unplugged` is a contact, a hub or the bus; `hangup` and the errors are the driver or the other end.",
     immediate: &[
         "Push the plugs in, and strap the cable down.",

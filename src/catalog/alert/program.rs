@@ -16,7 +16,7 @@ static NOT_AS_EXPECTED: Alert = Alert {
     keep_firing: 60,
     summary: "{{ $labels.source }} on {{ $labels.instance }} does not do what is expected of it",
     description: "The configuration expects {{ $labels.source }} to record, or to acquire, and for half a minute it has not. What is not recorded now is lost.",
-    meaning: "The program answers and says that it is idle, or that it shows signals and keeps none. Somebody stopped it, it was never started, a trigger has not come, or it stopped by itself: a full disk, \
+    meaning: "The program answers and says that it is idle, or that it shows signals and keeps none. It was stopped, it was never started, a trigger has not come, or it stopped by itself: a full disk, \
               a file it could not write, a board that was lost.",
     immediate: &[
         "Look at the program's window, and start the recording.",
@@ -207,7 +207,7 @@ static OUTPUT_LOST: Alert = Alert {
     short_term: &[
         "If programs that decide on this output run on the same machine, look whether they lose as well.",
     ],
-    long_term: &["Hand on only the channels that somebody uses."],
+    long_term: &["Hand on only the channels that are used."],
     queries: &[
         "increase(neural_program_output_lost_messages_total[1h])",
         "rate(neural_device_lost_packets_total[5m])",

@@ -274,7 +274,7 @@ static DB_LATENCY: Alert = Alert {
     summary: "{{ $labels.database }} is slow",
     description: "95 of 100 queries take up to {{ $value | humanizeDuration }}; ${db_latency} is the most.",
     meaning: "Queries take too long: a lock, a missing index, or a disk that is busy with a recording.",
-    immediate: &["See whether a disk is busy, and whether somebody holds a lock."],
+    immediate: &["See whether a disk is busy, and whether a lock is held."],
     short_term: &["Find the kind of query, and look at its plan."],
     long_term: &["Keep the database and the recordings on different disks."],
     queries: &[

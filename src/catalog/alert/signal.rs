@@ -35,7 +35,7 @@ static QUALITY: Alert = Alert {
               If all channels went at once, it is not the electrodes but what they share: the reference, the ground, or a person who moves.",
     immediate: &[
         "See on the dashboard of channels which are bad, for which reason, and since when.",
-        "If all are, seat the reference and the ground anew, with paste or water as the montage wants it.",
+        "If all are, seat the reference and the ground again, with paste or water as the montage wants it.",
         "If few are, seat those.",
     ],
     short_term: &[
@@ -79,7 +79,7 @@ static BAD_CHANNELS: Alert = Alert {
     meaning: "More channels are beyond a limit than can be left out or interpolated. The reasons stand beside each channel.",
     immediate: &[
         "Find the bad ones: the panel of reasons on the dashboard of channels.",
-        "Seat them anew, the reference and the ground first.",
+        "Seat them again, the reference and the ground first.",
     ],
     short_term: &["Take channels that stay bad out of common averages and classifiers."],
     long_term: &["Change electrodes and cables that are bad in every session."],
@@ -118,10 +118,10 @@ static BAD_CHANNEL: Alert = Alert {
     ),
     keep_firing: 300,
     summary: "Channel {{ $labels.channel }} of {{ $labels.device }} stays bad",
-    description: "It was bad for {{ $value | humanizePercentage }} of ten minutes; ${channel_bad} may be. Leave it out, or seat its electrode anew.",
+    description: "It was bad for {{ $value | humanizePercentage }} of ten minutes; ${channel_bad} may be. Leave it out, or seat its electrode again.",
     meaning: "One electrode has been bad for most of the last ten minutes, and few others are. Where more than ${channels_told} channels are bad at once, only the device is told of: then it is no single electrode.",
     immediate: &[
-        "See the reason, and seat the electrode anew; swap its cable with a good one to tell which of them it is.",
+        "See the reason, and seat the electrode again; swap its cable with a good one to tell which of them it is.",
     ],
     short_term: &["Write the channel down as bad for this session."],
     long_term: &["Change an electrode that is bad in every session."],
@@ -162,7 +162,7 @@ static RAILED: Alert = Alert {
     meaning: "The converter gives its highest or lowest count, or close to it: the input is beyond its range. An electrode that hangs in the air drifts there within seconds, \
               and all of them do when the reference or the ground is off. Otherwise the offset of dry electrodes is too large for the gain.",
     immediate: &[
-        "If all are railed, seat the reference and the ground anew.",
+        "If all are railed, seat the reference and the ground again.",
         "If one is, push its plug in and seat its electrode.",
     ],
     short_term: &["Lower the gain if the offsets are large and steady: `neural_channel_offset_volts`."],
@@ -252,7 +252,7 @@ static HUM: Alert = Alert {
               A notch filter hides the hum, but not the bad contact that lets it in.",
     immediate: &[
         "Unplug what charges near the set-up, the laptop's own supply first.",
-        "Seat reference and ground anew.",
+        "Seat reference and ground again.",
     ],
     short_term: &["Twist the electrode cables together and lead them away from power cables and screens."],
     long_term: &["Keep the impedances low and alike, and the device on its battery."],

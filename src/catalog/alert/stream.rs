@@ -424,7 +424,7 @@ static CLOCK_JUMP: Alert = Alert {
     keep_firing: 300,
     summary: "The clock of {{ $labels.stream }} was set, seen from {{ $labels.instance }}",
     description: "{{ $value | humanize }} times in five minutes the offset of its sender's clock changed by more than clocks drift. Streams recorded across that moment do not fit together without care.",
-    meaning: "Timestamps of LSL count from the start of a machine and are never set, so the offset between two machines changes slowly. A jump means that the sending machine slept or was started anew, a virtual machine was moved, or a program stamps with a clock of its own.",
+    meaning: "Timestamps of LSL count from the start of a machine and are never set, so the offset between two machines changes slowly. A jump means that the sending machine slept or was restarted, a virtual machine was moved, or a program stamps with a clock of its own.",
     immediate: &["Mark the time in the recording."],
     short_term: &[
         "See whether the sending machine was suspended: `journalctl -g suspend`.",
@@ -533,7 +533,7 @@ static SAME_ID: Alert = Alert {
     level: Level::new(Severity::Medium, Priority::P2, 60, "neural_streams_same_id > 0"),
     summary: "Streams have the same source id, seen from {{ $labels.instance }}",
     description: "{{ $value }} streams have the source id of another one. A recorder that reconnects may get the wrong one.",
-    meaning: "A source id is what a recorder finds a stream by after its program was started anew. Two streams with one id are one program that runs twice, or programs whose id was copied.",
+    meaning: "A source id is what a recorder finds a stream by after its program was restarted. Two streams with one id are one program that runs twice, or programs whose id was copied.",
     immediate: &[
         "End the program that runs twice: `neural-exporter devices --scope site` shows machines and ids.",
     ],

@@ -180,7 +180,7 @@ static NOBODY: Alert = Alert {
     ),
     summary: "{{ $labels.device }} on {{ $labels.instance }} streams, and nobody records it",
     description: "For a quarter of an hour samples have come, and no program had the tap open.",
-    meaning: "The device streams into the agent alone. That empties its battery, and somebody may believe that it is being recorded.",
+    meaning: "The device streams into the agent alone. That empties its battery, and you may believe that it is being recorded.",
     immediate: &["If a session is meant to run, start the recording; otherwise switch the device off."],
     short_term: &[],
     long_term: &["If devices are meant to stream unrecorded, switch this alert off (`alerts.off`)."],

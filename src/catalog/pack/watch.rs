@@ -19,7 +19,7 @@ pub(super) struct Watch {
     /// What is smaller is wrong.
     #[serde(default)]
     below: Option<f64>,
-    /// For how long it must be wrong; a minute if left away.
+    /// For how long it must be wrong; a minute if omitted.
     #[serde(default)]
     hold: Option<Span>,
     /// How bad it is.
@@ -33,7 +33,7 @@ pub(super) struct Watch {
     actions: Vec<String>,
 }
 
-/// How bad it is; how soon somebody must look follows.
+/// How bad it is; how soon you must look follows.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Bad {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Numbers {
     /// Not at all, or nobody knows how.
     No,
-    /// Each number is that of so many packages; it goes up by a step, and after the modulus begins anew.
+    /// Each number is that of so many packages; it goes up by a step, and after the modulus begins again.
     Up {
         /// From one number to the next.
         step: u32,
@@ -144,11 +144,11 @@ pub struct Rows {
     /// The row of the package's number: `package_num_channel`. Read if `modulus` is said too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<u16>,
-    /// After so many, numbers begin anew: 256 where they are a byte.
+    /// After so many, numbers begin again: 256 where they are a byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2))]
     pub modulus: Option<u32>,
-    /// By how much the number goes up from one package to the next; 1 if left away.
+    /// By how much the number goes up from one package to the next; 1 if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub step: Option<u32>,

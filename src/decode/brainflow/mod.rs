@@ -22,7 +22,7 @@ use crate::event::{self, Body, Device, Fault, FaultKind, Lost, Rails, Repeated, 
 const WIDTH: usize = 8;
 /// Between which seconds since the epoch a time is one.
 const TIMES: std::ops::Range<f64> = 1e8..1e11;
-/// A stream whose numbers begin anew after so many seconds without a package was stopped and started.
+/// A stream whose numbers begin again after so many seconds without a package was stopped and started.
 const PAUSE: f64 = 0.5;
 
 /// What is known of the protocol.
@@ -110,7 +110,7 @@ impl Brainflow {
         self.not_finite
     }
 
-    /// Times that the stream began anew, so far.
+    /// Times that the stream began again, so far.
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.restarts
@@ -410,7 +410,7 @@ impl Count {
         self.last = Some((number, before));
         let round = u64::from(self.round().max(1));
         let step = (u64::from(now) + round - u64::from(old) % round) % round;
-        // Who counts that far has begun anew rather than lost so much.
+        // Who counts that far has begun again rather than lost so much.
         let far = round > 1 << 20 && step > round / 2;
         let missing = if far { 0 } else { (step + round - 1) % round };
         u32::try_from(missing).unwrap_or(u32::MAX) + std::mem::take(&mut self.perhaps)

@@ -222,7 +222,7 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
     ] {
         let whole = three(&layout, &numbers);
         let mut all = whole.clone();
-        // Where numbers begin anew, three later, two for two, and one twice.
+        // Where numbers begin again, three later, two for two, and one twice.
         all.swap(85, 86);
         let late = all.remove(100);
         all.insert(103, late);
@@ -277,7 +277,7 @@ fn a_new_start_is_no_loss_and_two_senders_are_not_mixed() {
     let mut decoder = Datagrams::new(Brainflow::new(layout.clone(), None));
     let run =
         |from: u32, to: u32, sender, late| (from..to).flat_map(|k| one(sender, k, late)).collect::<Vec<u8>>();
-    // The program was started anew: another port, and numbers from 0.
+    // The program was restarted: another port, and numbers from 0.
     let heard = told(&mut decoder, &[run(0, 100, 1, 0.0), run(0, 50, 2, 5.0)].concat());
     assert_eq!((heard.samples, heard.lost.len(), heard.devices), (150, 0, 2));
     assert_eq!(decoder.inner().restarts(), 1);

@@ -2,7 +2,7 @@
 //!
 //! A packet is one sample of all channels of the group, 16 bits each. Its time goes up by the period, by ticks of 30 kHz or
 //! by nanoseconds, so what is missing is told by it. A time that goes back a little is that of a datagram that was
-//! overtaken; one that goes back far, that of a clock which began anew. How much a count is worth is told on request alone, which is not made
+//! overtaken; one that goes back far, that of a clock which began again. How much a count is worth is told on request alone, which is not made
 //! here: values are counts unless somebody says it. Of an odd number of channels the packet has one value more, until another
 //! program asks the amplifier for its groups and the answer passes by.
 
@@ -114,7 +114,7 @@ impl Group {
         &mut self.stamps
     }
 
-    /// Times that the stream began anew, so far.
+    /// Times that the stream began again, so far.
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.restarts

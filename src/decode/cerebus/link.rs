@@ -72,7 +72,7 @@ impl Cerebus {
         self.listed.get(usize::from(group)).copied().flatten()
     }
 
-    /// Times that the amplifier began to count anew, so far.
+    /// Times that the amplifier began to count again, so far.
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.restarts
@@ -173,7 +173,7 @@ impl Cerebus {
 
     /// Whether a monitor was overtaken by the last one.
     fn is_late(&self, last: &Monitor, now: &Monitor, version: Version) -> bool {
-        // One that goes back further than its number, or than by a few, was begun anew.
+        // One that goes back further than its number, or than by a few, was begun again.
         let by = last.counter.zip(now.counter).map(|(last, now)| last.wrapping_sub(now));
         let most = by.map_or(LATE, |by| if (1..=LATE).contains(&by) { by + 1 } else { 0 });
         // Before the second one nothing is known of how far they are apart, but that it is some 10 ms, in ticks.
@@ -204,7 +204,7 @@ impl Cerebus {
         }
     }
 
-    /// The amplifier began anew.
+    /// The amplifier began again.
     fn anew(&mut self, out: &mut Sink<'_>) {
         self.tell_missing(out);
         self.overtaken.end(&mut |_| {});

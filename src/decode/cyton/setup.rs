@@ -64,7 +64,7 @@ impl Setup {
         if says("Failure") {
             self.gains = before.unwrap_or(self.gains);
         } else if says("On Board ADS1299") {
-            // It starts anew. The line of a Daisy is there only if it answered.
+            // It restarts. The line of a Daisy is there only if it answered.
             self.gains = [GAIN; ALL];
             self.daisy = Some(says("On Daisy ADS1299"));
         } else if says("Board ADS Registers") {

@@ -266,7 +266,7 @@ fn messages_and_impedances_are_told() {
     );
     let gone = [0x80, 3, 3, 4, 0, 8, 2];
     assert_eq!(told(&mut decoder, &gone), ["7 bytes None true"]);
-    // A stream that begins anew has lost nothing.
+    // A stream that begins again has lost nothing.
     assert_eq!(told(&mut decoder, &empty(90)), ["1 frames, 0 samples"]);
     assert_eq!(told(&mut decoder, &empty(90)), ["repeated", "1 frames, 0 samples"]);
 }

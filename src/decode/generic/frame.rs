@@ -115,7 +115,7 @@ pub struct Counter {
     #[serde(default = "step")]
     #[schemars(range(min = 1, max = 65_536))]
     pub step: u32,
-    /// It begins anew at this number; if left away, when its bits are full.
+    /// It begins again at this number; if omitted, when its bits are full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2))]
     pub modulus: Option<u32>,
@@ -140,7 +140,7 @@ impl Counter {
         self.modulus.map_or_else(|| 1 << self.bits.min(32), u64::from)
     }
 
-    /// Frames until it begins anew; less than 2^31, so that a sum of two has 32 bits.
+    /// Frames until it begins again; less than 2^31, so that a sum of two has 32 bits.
     pub(super) fn round(self) -> u32 {
         let frames = self.values() / u64::from(self.step.max(1));
         u32::try_from(frames).unwrap_or(u32::MAX).min(1 << 31)
@@ -161,11 +161,11 @@ pub struct Channels {
     /// Which byte is first.
     #[serde(default)]
     pub order: Order,
-    /// Bytes from one channel to the next; those of a value if left away.
+    /// Bytes from one channel to the next; those of a value if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2048))]
     pub stride: Option<usize>,
-    /// Bytes from one sample to the next; those of all channels if left away. With `stride` it describes blocks
+    /// Bytes from one sample to the next; those of all channels if omitted. With `stride` it describes blocks
     /// by channel too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2048))]
@@ -211,7 +211,7 @@ pub struct Checksum {
     /// What the computation begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<u32>,
-    /// Its first byte; right before the tail if left away.
+    /// Its first byte; right before the tail if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<usize>,
     /// Which byte is first.
@@ -220,7 +220,7 @@ pub struct Checksum {
     /// The first byte that it is computed from.
     #[serde(default)]
     pub from: usize,
-    /// The byte before which that ends; the checksum itself if left away.
+    /// The byte before which that ends; the checksum itself if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<usize>,
 }

@@ -1,7 +1,7 @@
 //! The numbers of protocol 1.00, which writes each with as few bytes as it needs.
 //!
 //! A byte says how many bytes follow, least first; 0 is the number 0 by itself, and of a negative count the number is
-//! negative and what is left away is all ones (`eos::portable_archive`, as liblsl before 1.10 wrote it).
+//! negative and what is omitted is all ones (`eos::portable_archive`, as liblsl before 1.10 wrote it).
 
 /// What an archive begins with, but for its version, which follows.
 pub(super) const BEGIN: [u8; 2] = [0x7f, 1];

@@ -86,7 +86,7 @@ impl Clock {
         true
     }
 
-    /// The sender was started anew, perhaps on a machine that was as well.
+    /// The sender was restarted, perhaps on a machine that was as well.
     pub fn restart(&mut self) {
         self.kept.clear();
         self.burst = None;

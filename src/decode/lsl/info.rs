@@ -336,7 +336,7 @@ impl Info {
         self.is_called_as(other) && self.source_id == other.source_id
     }
 
-    /// Whether this is the stream that `other` is, perhaps after its program was started anew.
+    /// Whether this is the stream that `other` is, perhaps after its program was restarted.
     #[must_use]
     pub fn is_as(&self, other: &Self) -> bool {
         let of = |info: &Self| (info.channels, info.format, info.rate.to_bits());

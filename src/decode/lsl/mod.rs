@@ -6,7 +6,7 @@
 //! fault, and nothing is allocated for a sample, none of which can be had around a client that owns its threads.
 //!
 //! Nothing here opens a socket, waits or knows the time. There is no way back to the beginning of a sample within a
-//! stream: after noise an [`Inlet`] is broken, and the connection has to be made anew.
+//! stream: after noise an [`Inlet`] is broken, and the connection has to be made again.
 
 mod archive;
 mod clock;

@@ -367,7 +367,7 @@ impl Stamps {
         step >= 0.0 && (step / self.pace.period() - 1.0).abs() > 0.5
     }
 
-    /// The time of the stream begins here, or anew: the rate is measured from here on.
+    /// The time of the stream begins here, or again: the rate is measured from here on.
     fn begin(&mut self, stamp: f64, until: u64) {
         self.window = None;
         self.sure(stamp, until);

@@ -28,7 +28,7 @@ pub struct Counts {
     pub gaps: u64,
     /// Samples that are missing in them.
     pub missing: u64,
-    /// Times that the numbers of samples went back: acquisition began anew.
+    /// Times that the numbers of samples went back: acquisition began again.
     pub backward: u64,
     /// Events and spikes.
     pub events: u64,
@@ -237,7 +237,7 @@ impl Stream {
         let samples = if self.message.data { Some(header.samples(payload.len())?) } else { None };
         let ahead = self.next_message.replace(header.message_num.wrapping_add(1));
         let jump = ahead.map(|ahead| header.message_num.wrapping_sub(ahead));
-        // A number that goes back is that of a plugin that was started anew.
+        // A number that goes back is that of a plugin that was restarted.
         let lost = jump.and_then(|jump| u64::try_from(jump).ok()).unwrap_or_default();
         self.counts.lost_messages = self.counts.lost_messages.saturating_add(lost);
         let holed = jump != Some(0);

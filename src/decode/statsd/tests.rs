@@ -443,7 +443,7 @@ fn a_frame_cut_off_is_a_fault() {
     ] {
         let mut decoder = framed(64);
         assert_eq!(told(&mut decoder, &[&stream[..length]]), want, "{length}");
-        assert_eq!(told(&mut decoder, &[&stream]), ["a c+1", "b c+2"], "a new connection begins anew");
+        assert_eq!(told(&mut decoder, &[&stream]), ["a c+1", "b c+2"], "a new connection begins again");
     }
 }
 

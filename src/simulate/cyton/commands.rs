@@ -136,7 +136,7 @@ impl Cyton {
         }
     }
 
-    /// What the dongle is told, `F0` left away.
+    /// What the dongle is told, `F0` omitted.
     fn dongle(&mut self, command: &[u8], said: &mut Said) {
         let mut numbered = |text: &str, number: u8| said.say([text.as_bytes(), &[number], b"$$$"].concat());
         match *command {

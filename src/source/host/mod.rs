@@ -29,7 +29,7 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the machine is read, 100 ms at least; `intervals.system` if left away.
+    /// How often the machine is read, 100 ms at least; `intervals.system` if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
     /// CPU time by mode, context switches, running and blocked tasks.

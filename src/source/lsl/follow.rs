@@ -1,4 +1,4 @@
-//! Follows one stream: connects, reads, judges, and connects again when its program is started anew.
+//! Follows one stream: connects, reads, judges, and connects again when its program is restarted.
 //!
 //! Who the stream is and where it is now is told from outside. A peer that lies or stops within a sample is a fault
 //! and a closed connection, and is asked again after a pause that grows.

@@ -40,7 +40,7 @@ const MOST: usize = 256;
 const BEAT: Duration = Duration::from_millis(500);
 /// Beats that are the first seconds.
 const FIRST: u64 = 10;
-/// Questions in which a stream that ended is looked for in haste: some seconds, for a program that is started anew.
+/// Questions in which a stream that ended is looked for in haste: some seconds, for a program that is restarted.
 const HASTE: u64 = 10;
 /// Beats from one question to the next: in the first seconds and where a stream just ended; where one is missing; and
 /// else. A question wakes every outlet of the machine.

@@ -31,8 +31,8 @@ use crate::setting::Span;
 pub struct Settings {
     /// The source's name.
     pub name: String,
-    /// How often the processes of the groups are read, 100 ms at least; `intervals.system` if left
-    /// away.
+    /// How often the processes of the groups are read, 100 ms at least; `intervals.system` if
+    /// omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
     /// How often processes that are new are looked for.

@@ -30,7 +30,7 @@ pub struct Settings {
     pub name: String,
     /// Where BrainFlow streams to: `streaming_board://225.1.1.1:6677` is `udp://225.1.1.1:6677` here.
     pub listen: Listen,
-    /// The address of the interface on which the group is joined; the system's choice if left away.
+    /// The address of the interface on which the group is joined; the system's choice if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<Ipv4Addr>,
     /// The board that is streamed: `cyton`, `daisy`, `ganglion`, `synthetic` … Either this or `rows`.
@@ -39,7 +39,7 @@ pub struct Settings {
     /// The rows of a package, for a board that has no name here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<Rows>,
-    /// The largest value that the converter can give, volts; that of the board as it starts if left away.
+    /// The largest value that the converter can give, volts; that of the board as it starts if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub full_scale: Option<f64>,

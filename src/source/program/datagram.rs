@@ -43,7 +43,7 @@ const SENDERS: usize = 16;
 pub(super) struct Place {
     /// A group, a broadcast address, or one of this machine's.
     pub(super) listen: SocketAddr,
-    /// The address of the interface on which a group is joined; the system's choice if left away.
+    /// The address of the interface on which a group is joined; the system's choice if omitted.
     pub(super) interface: Option<Ipv4Addr>,
     /// Receive buffer to ask for, bytes.
     pub(super) receive_buffer: usize,

@@ -57,7 +57,7 @@ pub struct Settings {
     /// How long the port is left alone when it does not listen, so that a client of your own gets in first.
     pub retry: Span,
     /// Whether the connection is kept from one question to the next. If not, the port is free after each answer, but
-    /// the program, by its source, listens again only when somebody presses Connect.
+    /// the program, by its source, listens again only when you press Connect.
     pub keep: bool,
     /// What the program should do at least. An alert says when it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ pub struct Waveforms {
     /// Where it is.
     #[schemars(extend("format" = "endpoint"))]
     pub address: String,
-    /// Samples a second; what the program says if left away.
+    /// Samples a second; what the program says if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rate: Option<f64>,
@@ -159,7 +159,7 @@ async fn read(
     let Some(first) = first else { return };
     let place = Place { address: waveforms.address.clone(), pause: (settings.retry.0, settings.retry.0) };
     let new = || {
-        // What the program says now: it may have been started anew with another rate.
+        // What the program says now: it may have been restarted with another rate.
         let rate = (*rate.borrow()).unwrap_or(first);
         Judged::new(Box::new(Boards::new(Intan::new(rate, waveforms.volts))), settings.signal.clone())
     };

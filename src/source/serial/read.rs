@@ -290,7 +290,7 @@ fn write(port: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a device start anew: one that was left streaming is told to stop, and what it wrote is thrown away, so
+/// Has a device start again: one that was left streaming is told to stop, and what it wrote is thrown away, so
 /// that no old frames are taken for new ones.
 fn greet(port: &mut (impl Read + Write), decoder: &mut Judged, stop: &CancellationToken) -> io::Result<()> {
     let Some(dialogue) = decoder.dialogue().filter(|dialogue| !dialogue.handshake().is_empty()) else {

@@ -29,7 +29,7 @@ pub struct Serial {
     /// The USB device that makes the port, whatever number the port has then. Must fit one device alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usb: Option<UsbMatch>,
-    /// Bits in a second; what the device is delivered with if left away.
+    /// Bits in a second; what the device is delivered with if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 20_000_000))]
     pub baud: Option<u32>,
@@ -43,18 +43,18 @@ pub struct Serial {
     /// How the signal of an acquisition device is judged.
     #[serde(default)]
     pub signal: quality::Settings,
-    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if left away. Once the board tells its
+    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if omitted. Once the board tells its
     /// gains, or a program sets them through a tap, those count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gain: Option<u8>,
-    /// How many channels a BITalino sends, the first ones; six if left away.
+    /// How many channels a BITalino sends, the first ones; six if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<u8>,
     /// Samples a second: those that a BITalino is set to, 1, 10, 100 or 1000, and 1000 if omitted; or those of a board whose
     /// bytes do not say it, where it was built for, or set to, another rate than is usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u16>,
-    /// Which Ganglion is meant; the first that is found if left away.
+    /// Which Ganglion is meant; the first that is found if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ganglion: Option<decode::Wanted>,
     /// The frames of a board of protocol `generic`.

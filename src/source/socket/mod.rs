@@ -45,7 +45,7 @@ pub async fn serve(
                 feed.down(&format!("cannot read the socket any more: {error}"));
                 feed.send(Body::Link(Link::Down));
             }
-            // Whoever reads the socket from now on says it anew.
+            // Whoever reads the socket from now on says it again.
             feed.close(&bound.listen);
         }
         Opened::Tcp(_) | Opened::Unix(_) => {

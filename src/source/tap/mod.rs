@@ -53,7 +53,7 @@ const COPIES: usize = 256 << 10;
 /// How often what passed is reported, and how long the thread that reads along sleeps at most.
 const REPORT: Duration = Duration::from_millis(250);
 const SLEEP: Duration = Duration::from_millis(100);
-/// A device that is told to start after it paused for so long, nanoseconds, begins anew.
+/// A device that is told to start after it paused for so long, nanoseconds, begins again.
 const PAUSE: u64 = 50_000_000;
 
 /// A terminal that programs can open in place of a port. Its bytes wait until the tap runs.

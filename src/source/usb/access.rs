@@ -1,4 +1,4 @@
-//! Who may open a port and who has it open, and what would change that.
+//! Who may open a port and which program has it open, and what would change that.
 //!
 //! Looks and advises; changes nothing.
 
@@ -71,7 +71,7 @@ pub struct Advice {
 impl std::fmt::Display for Advice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(command) = &self.command {
-            write!(f, "either `{command}` and start the agent anew (log in again first), or ")?;
+            write!(f, "either `{command}` and restart the agent (log in again first), or ")?;
         }
         write!(
             f,

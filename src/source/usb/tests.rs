@@ -1,4 +1,4 @@
-//! A made-up system: what is plugged in, who has it, and who may.
+//! A made-up system: what is plugged in, which program has it, and who may.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

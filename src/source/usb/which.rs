@@ -1,6 +1,6 @@
 //! Which port is meant: a path, or what is known of the USB device that makes it.
 //!
-//! Looked up anew each time, because a device that comes back may have another number. Nothing is opened.
+//! Looked up again each time, because a device that comes back may have another number. Nothing is opened.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;

@@ -6,7 +6,7 @@
  *
  * There are two cards. The first tells everything, the second refuses much. Their readings are functions of the time
  * since the machine's start, so that two readers of the same moment read the same. The file that PLAYED_NVML names
- * changes what is answered; it is read anew at every call, and of its lines the last that fits counts:
+ * changes what is answered; it is read again at every call, and of its lines the last that fits counts:
  *
  *     now SECONDS                                     the time stands still there
  *     cards COUNT                                     so many cards, at most 2

@@ -354,7 +354,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Poor signal",
                 "percentunit",
-                "How poor a device itself finds its signal: 0 is good, 100 % is not on skin. Seat the electrode anew.",
+                "How poor a device itself finds its signal: 0 is good, 100 % is not on skin. Seat the electrode again.",
                 &[q("max by (instance, device) (neural_device_poor_signal_ratio)", "{{device}}")],
             )
             .limits(&[&DEVICE_POOR_SIGNAL])
