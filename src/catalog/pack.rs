@@ -443,7 +443,7 @@ metrics:
 ";
         let expected = "\
 p.yml:1:5: id: \"Lab\" is not in snake case: a-z, 0-9 and single _, from a letter on
-p.yml:5:11: metrics[0].name: \"_total\" belongs to the format; leave it away
+p.yml:5:11: metrics[0].name: \"_total\" belongs to the format; omit it
 p.yml:6:11: metrics[0].help: the help ends in a full stop, which is added by itself
 p.yml:6:11: metrics[0].help: the help does not begin with a capital
 p.yml:7:5: metrics[0].knid: unknown key; did you mean \"kind\"?
