@@ -26,6 +26,8 @@ const TURN: Duration = Duration::from_millis(40);
 const RATE: f64 = 100.0;
 /// The electrodes.
 const ELECTRODES: [&str; 4] = ["Fz", "Cz", "Pz", "Oz"];
+/// The machine that the streams say they are on.
+const HOST: &str = "localhost";
 /// Seconds from one marker to the next.
 const MARKERS: f64 = 2.0;
 
@@ -34,6 +36,16 @@ const MARKERS: f64 = 2.0;
 enum Content {
     Electrodes,
     Markers,
+}
+
+impl Content {
+    /// Name, type, channels, format and rate of the stream.
+    fn facts(self) -> (&'static str, &'static str, usize, &'static str, f64) {
+        match self {
+            Self::Electrodes => ("demo-eeg", "EEG", ELECTRODES.len(), "float32", RATE),
+            Self::Markers => ("demo-markers", "Markers", 1, "string", 0.0),
+        }
+    }
 }
 
 /// A stream that can be asked for.
@@ -150,16 +162,31 @@ impl Outlet {
         }
     }
 
-    /// Whether a question is for its session.
+    /// Whether a question is for this stream: its session, and whatever else is asked for. What is not understood is
+    /// not answered.
     fn is_meant(&self, query: &str) -> bool {
-        query.contains(&format!("session_id='{}'", self.session))
+        let (name, kind, ..) = self.content.facts();
+        let mut session = false;
+        let right = query.split(" and ").all(|part| {
+            let Some((key, value)) = part.split_once('=') else { return false };
+            let value = value.trim().trim_matches(['\'', '"']);
+            match key.trim() {
+                "session_id" => {
+                    session = value == self.session;
+                    session
+                }
+                "name" | "source_id" => value == name,
+                "type" => value == kind,
+                "hostname" => value == HOST,
+                "uid" => value == self.uid,
+                _ => false,
+            }
+        });
+        right && session
     }
 
     fn describe(&self, whole: bool) -> String {
-        let (name, kind, channels, format, rate) = match self.content {
-            Content::Electrodes => ("demo-eeg", "EEG", ELECTRODES.len(), "float32", RATE),
-            Content::Markers => ("demo-markers", "Markers", 1, "string", 0.0),
-        };
+        let (name, kind, channels, format, rate) = self.content.facts();
         let mut described = String::new();
         if whole && self.content == Content::Electrodes {
             for label in ELECTRODES {
@@ -177,7 +204,7 @@ impl Outlet {
              <channel_count>{channels}</channel_count><channel_format>{format}</channel_format>\
              <source_id>{name}</source_id><nominal_srate>{rate:.6}</nominal_srate><version>1.100000000000000</version>\
              <created_at>{began:.6}</created_at><uid>{uid}</uid><session_id>{session}</session_id>\
-             <hostname>localhost</hostname><v4address /><v4data_port>{port}</v4data_port>\
+             <hostname>{HOST}</hostname><v4address /><v4data_port>{port}</v4data_port>\
              <v4service_port>{port}</v4service_port><v6address /><v6data_port>0</v6data_port>\
              <v6service_port>0</v6service_port><desc>{described}</desc></info>\n"
         )
@@ -302,6 +329,11 @@ mod tests {
         for other in ["default", "demo-2", "demo-11"] {
             assert_eq!(outlet.reply(&asked(other), 1.0), None, "{other}");
         }
+        let of = |more: &str| outlet.is_meant(&format!("session_id='demo-1'{more}"));
+        assert!(of("") && of(" and name='demo-eeg'") && of(" and type='EEG' and source_id='demo-eeg'"));
+        assert!(
+            !of(" and name='demo-markers'") && !of(" and starts-with(name,'demo')") && !outlet.is_meant("")
+        );
         let late = |content| {
             let outlet = self::outlet(content);
             let last = outlet.due(outlet.began + 9.99) - 1;
