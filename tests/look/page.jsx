@@ -47,7 +47,9 @@ function configured(panel, field, frame, index) {
   }
   // A threshold without a number is the lowest.
   for (const step of config.thresholds?.steps ?? []) step.value ??= -Infinity;
-  field.state = { seriesIndex: index };
+  const known = field.values.filter((value) => Number.isFinite(value));
+  const [min, max] = [config.min ?? Math.min(...known, 0), config.max ?? Math.max(...known, 0)];
+  field.state = { seriesIndex: index, range: { min, max, delta: max - min } };
   field.display = getDisplayProcessor({ field, theme, timeZone: zone });
   field.getLinks = () => [];
   return field;
@@ -137,7 +139,7 @@ function Picture({ panel, board, width, height }) {
           orientation={orientation} displayMode={options.displayMode} showUnfilled={options.showUnfilled} valueDisplayMode={options.valueMode}
           namePlacement={options.namePlacement} display={value.view?.getFieldDisplayProcessor(value.colIndex)} />} />;
     case 'table':
-      return <TableNG data={data[0]} cellHeight={options.cellHeight} noHeader={!options.showHeader} initialSortBy={options.sortBy} timeRange={range} fieldConfig={{ defaults: {}, overrides: [] }} {...place} />;
+      return <TableNG data={data[0]} cellHeight={options.cellHeight} noHeader={!options.showHeader} sortBy={options.sortBy} sortByBehavior="managed" timeRange={range} fieldConfig={{ defaults: {}, overrides: [] }} {...place} />;
     case 'gauge':
       return <Dial values={shown()} {...place} />;
     case 'state-timeline':

@@ -78,7 +78,10 @@ fn reduced() -> Value {
 
 fn stat(picture: &Picture) -> Value {
     let named = picture.targets.iter().any(|target| named(&target.legend));
+    // Words are written as large as the panel is high, and then over two lines and the title.
+    let text = if picture.words { json!({"valueSize": 36}) } else { json!({}) };
     json!({
+        "text": text,
         "reduceOptions": reduced(),
         "orientation": "auto",
         "textMode": match (picture.words, named) {
@@ -104,7 +107,7 @@ pub(super) fn custom(picture: &Picture) -> Value {
         Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": shown()}),
         Panel::Pie => json!({"hideFrom": shown()}),
         Panel::Table => {
-            json!({"align": "auto", "cellOptions": {"type": "auto"}, "displayMode": "auto", "inspect": false, "filterable": true, "minWidth": 80})
+            json!({"align": "auto", "cellOptions": {"type": "auto"}, "displayMode": "auto", "inspect": false, "filterable": false, "minWidth": 80})
         }
         Panel::Auto | Panel::Hidden | Panel::Stat | Panel::Gauge | Panel::Bars => json!({}),
     }

@@ -13,6 +13,7 @@ use super::board::BOARDS;
 use super::down;
 use super::grid::Place;
 use super::manner::{custom, options};
+use super::variable::MACHINE;
 use crate::catalog::draw::{Mood, Panel, State};
 
 /// What a panel needs of its dashboard.
@@ -358,6 +359,8 @@ fn defaults<'a>(picture: &'a Picture, frame: Frame<'_>) -> Defaults<'a> {
 /// What bars are called: Grafana 9 to 13 writes no name at one that is alone, unless it is asked to.
 fn name(picture: &Picture) -> Option<String> {
     let legend = &picture.targets.first().filter(|_| picture.panel == Panel::Bars)?.legend;
+    // A name takes no labels that come out of a variable, as a legend does: bars always say the machine.
+    let legend = legend.replace(&["${", MACHINE, "}"].concat(), "· {{instance}}");
     Some(legend.replace("{{", "${__field.labels.").replace("}}", "}"))
 }
 
@@ -444,11 +447,11 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
         let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
         properties.extend(coloured());
         // Two short words; where an alert is needs the width.
-        properties.push(json!({"id": "custom.width", "value": 90}));
+        properties.push(json!({"id": "custom.width", "value": 100}));
         all.push(json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}));
         all.push(json!({
             "matcher": {"id": "byName", "options": "priority"},
-            "properties": [{"id": "custom.width", "value": 75}],
+            "properties": [{"id": "custom.width", "value": 95}],
         }));
     }
     all
@@ -461,6 +464,10 @@ fn transformations(picture: &Picture) -> Vec<Value> {
     }
     let several = picture.targets.len() > 1;
     let mut hidden = Map::from_iter([("Time".to_owned(), json!(true))]);
+    if several {
+        // Where one query alone has an answer, its column has no letter: nothing says which it is.
+        hidden.insert("Value".to_owned(), json!(true));
+    }
     let mut renamed = Map::new();
     for (at, target) in picture.targets.iter().enumerate() {
         let column = if several { format!("Value #{}", letter(at)) } else { "Value".to_owned() };

@@ -51,9 +51,9 @@ pub(super) static BOARD: Board = Board {
             .first(&["priority", "severity", "alertname", "where"])
             .sorted(&[("priority", false), ("For", true)])
             .empty("no alert fires"),
-            view(Panel::States, "Alerts over time", "none", "When each alert fired. Several that begin together have one cause: look at the first.", &[q(
-                "max by (alertname, where) (label_replace(label_join(ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
-                "{{alertname}} {{where}}",
+            view(Panel::States, "Alerts over time", "none", "When alerts of each name fired, however many. Several that begin together have one cause: look at the first.", &[q(
+                "max by (alertname) (ALERTS{alertstate=\"firing\"})",
+                "{{alertname}}",
             )])
             .states(&[state(1.0, "firing", Mood::Bad)])
             .empty("no alert fired"),

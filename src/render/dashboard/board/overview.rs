@@ -174,13 +174,17 @@ pub(super) static BOARD: Board = Board {
             .to("program"),
             view(
                 Panel::States,
-                "Sources",
+                "Sources that were down",
                 "none",
-                "Whether each input of the agent can be heard.",
-                &[q("max by (instance, source) (neural_source_up)", "{{source}}")],
+                "Inputs of the agent that could not be heard within the time shown, and when.",
+                &[q(
+                    "max by (instance, source) (neural_source_up) and on (instance, source) max by (instance, source) (min_over_time(neural_source_up[$__range] @ end())) == 0",
+                    "{{source}}",
+                )],
             )
             .states(UP)
             .beside(3)
+            .empty("none was down")
             .to("agent"),
         ]),
         open("Processing", &[

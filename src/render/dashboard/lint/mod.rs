@@ -126,6 +126,11 @@ mod tests {
         breaks(is("table"), defaults("mappings", json!([none])), "9", "names");
         breaks(is("table"), |panel| panel["fieldConfig"]["overrides"] = json!([]), "9 to 13", "byType");
         breaks(is("table"), defaults("noValue", "no alert fires".into()), "9 to 13", "each empty cell");
+        let several =
+            |panel: &Value| is("table")(panel) && panel["targets"].as_array().is_some_and(|of| of.len() > 1);
+        let lettered = |panel: &mut Value| panel["transformations"] = json!([]);
+        breaks(several, lettered, "9 to 13", "without a name");
+        breaks(is("bargauge"), defaults("displayName", "${shown_machine}".into()), "9 to 13", "braces");
         breaks(is("stat"), defaults("mappings", json!([])), "9 to 13", "colour");
         breaks(is("gauge"), defaults("mappings", json!([])), "9 to 13", "colour");
         breaks(is("status-history"), |panel| panel["maxDataPoints"] = Value::Null, "9 to 13", "points");
@@ -146,6 +151,8 @@ mod tests {
         let lone = |panel: &Value| is("stat")(panel) && panel["options"]["textMode"] == "value";
         breaks(lone, option("graphMode", "none".into()), "9 to 13", "past");
         breaks(lone, |panel| panel["gridPos"]["h"] = 4.into(), "9 to 13", "past");
+        let words = |panel: &Value| is("stat")(panel) && panel["options"]["textMode"] == "name";
+        breaks(words, option("text", json!({})), "9 to 13", "over its title");
         let kept = option("reduceOptions", json!({"calcs": ["lastNotNull"]}));
         breaks(lone, kept, "9 to 13", "is gone");
         let bare = |panel: &mut Value| panel["targets"][0]["expr"] = "sum(neural_device_streaming)".into();

@@ -11,6 +11,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9", broken: names_are_none },
     Rule { grafana: "9 to 13", broken: cells },
     Rule { grafana: "9 to 13", broken: empty_cells },
+    Rule { grafana: "9 to 13", broken: nameless },
     Rule { grafana: "9 to 13", broken: nothing },
     Rule { grafana: "9 to 13", broken: points },
     Rule { grafana: "9 to 13", broken: between },
@@ -20,6 +21,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: gradients },
     Rule { grafana: "9 to 13", broken: bounds },
     Rule { grafana: "9 to 13", broken: past },
+    Rule { grafana: "9 to 13", broken: wrapped },
     Rule { grafana: "9 to 13", broken: gone },
     Rule { grafana: "9 to 13", broken: unsorted },
     Rule { grafana: "9 to 13", broken: signs },
@@ -86,6 +88,14 @@ fn empty_cells(panel: &Value, _: &Names<'_>) -> Option<String> {
     when(broken, &format!("writes \"{said}\" into each empty cell; use \"–\" as noValue"))
 }
 
+/// Of several queries of which one has an answer, its column is called "Value" without a letter.
+fn nameless(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let several = is(panel, "table") && list(panel, "targets").len() > 1;
+    let hides = |of: &Value| of["options"]["excludeByName"]["Value"] == true;
+    let broken = several && !list(panel, "transformations").iter().any(hides);
+    when(broken, "shows a column without a name where one query alone has an answer; exclude \"Value\"")
+}
+
 /// A word in place of a number has the colour of the lowest threshold: red for a board without a battery.
 fn nothing(panel: &Value, _: &Names<'_>) -> Option<String> {
     let number = ["stat", "gauge", "bargauge"].iter().any(|kind| is(panel, kind));
@@ -119,8 +129,13 @@ fn flat(panel: &Value, _: &Names<'_>) -> Option<String> {
 
 /// `clearNameForSingleSeries`, and its like in later versions.
 fn alone(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let broken = is(panel, "bargauge") && text(defaults(panel), "displayName").is_empty();
-    when(broken, "a bar that is alone has no name; set displayName")
+    // What a variable brings into a name is taken as it is, `{{instance}}` too.
+    let name = text(defaults(panel), "displayName");
+    let broken = is(panel, "bargauge") && (name.is_empty() || name.contains("${shown_machine}"));
+    when(
+        broken,
+        "a bar that is alone has no name, or one with braces; set displayName, by labels of the field",
+    )
 }
 
 /// From 10.3 on a bar has a largest height, which holds where sizing is manual; before, the panel is its only bound.
@@ -160,6 +175,13 @@ fn past(panel: &Value, _: &Names<'_>) -> Option<String> {
     let high = panel["gridPos"]["h"].as_u64().is_some_and(|height| height >= u64::from(SMALL));
     let drawn = panel["options"]["graphMode"] == "area" && high;
     when(lone && !drawn, "does not show the past of its number; set graphMode to area and make it higher")
+}
+
+/// `BigValue` takes the size of a text from the height that there is, and a text with a space goes on in a second line.
+fn wrapped(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let words = is(panel, "stat") && panel["options"]["textMode"] == "name";
+    let sized = panel["options"]["text"]["valueSize"].as_u64().is_some_and(|size| size <= 40);
+    when(words && !sized, "writes its words over its title; set text.valueSize to 40 at most")
 }
 
 /// The last value of a range that is not null may be of what is gone.
