@@ -152,7 +152,6 @@ pub(super) static BOARD: Board = Board {
             )
             .first(&["device"])
             .sorted(&[("Lost", true)])
-            .beside(2)
             .empty("no device"),
             view(
                 Panel::Columns,
@@ -161,7 +160,7 @@ pub(super) static BOARD: Board = Board {
                 "Packets that each device lost in each minute. Single bars are a moment's interference, a row of them a bad link.",
                 &[q("60 * sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval]))", "{{device}}")],
             )
-            .beside(2)
+            .beside(1)
             .empty("no device"),
         ]),
         open("Rate and loss", &[
