@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::analysis::{Budget, Peaks, Rates};
-use crate::event::{Body, Event, Fault, FaultKind, Link, SourceId, Timestamp, Topic};
+use crate::event::{Body, Event, Fault, FaultKind, Link, Port, SourceId, Timestamp, Topic};
 use crate::metrics::{Cursor, Format, Registry};
 
 /// Lines written to a scrape under one lock: some 100 microseconds.
@@ -141,7 +141,10 @@ impl State {
         match event.body {
             Body::Fault(fault) => self.voice.fault(event.source, fault.kind),
             Body::Refused(line) => self.voice.refused(event.source, line),
-            Body::Link(Link::Up | Link::Waiting) => drop(self.voice.down.remove(&event.source)),
+            // Who says that a port is not well says why right after.
+            Body::Link(Link::Up | Link::Waiting) | Body::Port(Port::State(_)) => {
+                drop(self.voice.down.remove(&event.source));
+            }
             Body::Tick => self.derive(event),
             _ => {}
         }

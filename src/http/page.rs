@@ -91,19 +91,23 @@ fn row(page: &mut String, state: &State, source: &Listed) {
     };
     let faults = registry.samples("neural_source_faults").filter(|fault| fault.has("source", &source.name));
     let faults = faults.fold(0.0, |sum, fault| sum + fault.value);
-    let (class, word) = fares(registry, &source.name);
-    let why = source.trouble.as_deref().or_else(|| state.why(&source.name).filter(|_| word == "down"));
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let (class, word, advice) = fares(registry, &source.name);
+    let why = source.trouble.as_deref().or_else(|| state.why(&source.name).filter(|_| class != "up"));
+    let said = match (why, advice) {
+        (Some(why), Some(Advice::Besides(advice))) => format!("{word}: {why}; {advice}"),
+        (Some(why), _) => format!("{word}: {why}"),
+        (None, Some(Advice::Besides(advice) | Advice::Alone(advice))) => format!("{word}: {advice}"),
+        (None, None) => word,
+    };
     // Writing to a string cannot fail.
     let _ = write!(
         page,
-        "<tr><td>{}<td>{}<td><code>{}</code><td class={class}>{}{}<td class=n>{}<td class=n>{faults}\
+        "<tr><td>{}<td>{}<td><code>{}</code><td class={class}>{}<td class=n>{}<td class=n>{faults}\
          <td class=n>{}<td class=n>{}<td class=n>{}</tr>",
         escape(&source.name),
         source.kind,
         escape(&source.place),
-        escape(&word),
-        escape(&why),
+        escape(&said),
         number("neural_source_events"),
         number("neural_source_shed"),
         number("neural_source_kernel_drops"),
@@ -111,41 +115,51 @@ fn row(page: &mut String, state: &State, source: &Listed) {
     );
 }
 
+/// What to do about a port.
+enum Advice {
+    /// In place of a reason: a reason that is known has its own.
+    Alone(&'static str),
+    /// Also behind a reason.
+    Besides(&'static str),
+}
+
 /// How a source fares: its port before its link, and what it misses.
-fn fares(registry: &Registry, name: &str) -> (&'static str, String) {
+fn fares(registry: &Registry, name: &str) -> (&'static str, String, Option<Advice>) {
     let is = |state: &PortState| {
         registry.value("neural_port_state", &[("device", name), ("state", state.as_str())]) == Some(1.0)
     };
     if let Some(state) = PortState::ALL.iter().find(|state| is(state))
         && let Some(advice) = advice(*state)
     {
-        return ("down", format!("{}: {advice}", state.as_str().replace('_', " ")));
+        return ("down", state.as_str().replace('_', " "), Some(advice));
     }
     let streams = registry.samples("neural_stream_present").filter(|stream| stream.has("source", name));
     let missing: Vec<_> =
         streams.filter(|stream| stream.value < 1.0).filter_map(|stream| stream.label("stream")).collect();
     if !missing.is_empty() {
-        return ("down", format!("missing: {}", missing.join(", ")));
+        return ("down", format!("missing: {}", missing.join(", ")), None);
     }
     match registry.value("neural_source_up", &[("source", name)]) {
-        Some(up) if up > 0.0 => ("up", "up".to_owned()),
-        Some(_) => ("down", "down".to_owned()),
-        None => ("absent", "not here".to_owned()),
+        Some(up) if up > 0.0 => ("up", "up".to_owned(), None),
+        Some(_) => ("down", "down".to_owned(), None),
+        None => ("absent", "not here".to_owned(), None),
     }
 }
 
 /// What to do about a port. Nothing if it is well.
-fn advice(state: PortState) -> Option<&'static str> {
-    Some(match state {
+fn advice(state: PortState) -> Option<Advice> {
+    Some(Advice::Alone(match state {
         PortState::Open => return None,
         PortState::Absent => "plug it in; devices lists what there is",
         PortState::Ambiguous => "say which one by its serial number or place",
-        PortState::Busy => "end the program that has it, or have it open a tap of the agent",
+        PortState::Busy => {
+            return Some(Advice::Besides("end the program that has it, or have it open a tap of the agent"));
+        }
         PortState::NotPermitted => "devices says how the agent may open it",
         PortState::Failed => "the log says why",
         PortState::Silent => "is the device on and in reach?",
         PortState::WrongDevice => "compare its protocol and speed with the configuration",
-    })
+    }))
 }
 
 pub(super) fn escape(text: &str) -> String {
@@ -178,6 +192,19 @@ mod tests {
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
         send(board, Body::Port(Port::State(PortState::WrongDevice)));
         shows("<td class=down>wrong device: compare its protocol and speed");
+        send(board, Body::Port(Port::State(PortState::Silent)));
+        shows("<td class=down>silent: is the device on and in reach?<td");
+        // A reason that is known stands in place of what is said in general, and goes with the state.
+        let because = |state, why: &str| {
+            send(board, Body::Port(Port::State(state)));
+            hub.lock().down(Timestamp::both(1), board, why);
+        };
+        because(PortState::WrongDevice, "it has a <Daisy>; write `protocol: daisy`");
+        shows("<td class=down>wrong device: it has a &lt;Daisy&gt;; write `protocol: daisy`<td");
+        because(PortState::Failed, "it is no serial port");
+        shows("<td class=down>failed: it is no serial port<td");
+        because(PortState::Busy, "it is in use by cat (pid 7)");
+        shows("<td class=down>busy: it is in use by cat (pid 7); end the program that has it, or");
         send(board, Body::Port(Port::State(PortState::Silent)));
         shows("<td class=down>silent: is the device on and in reach?<td");
         send(board, Body::Port(Port::State(PortState::Open)));

@@ -66,7 +66,7 @@ static NOT_PERMITTED: Alert = Alert {
         "On most systems: `sudo usermod -aG dialout neural-exporter`, then restart the agent.",
     ],
     short_term: &[
-        "Put the rule that the agent proposes into `/etc/udev/rules.d/70-neural-exporter.rules`, then `sudo udevadm control --reload` and plug it in again.",
+        "If the agent proposes a rule, put it into `/etc/udev/rules.d/70-neural-exporter.rules`, then `sudo udevadm control --reload` and plug it in again.",
     ],
     long_term: &["Install the agent from its package or unit, which bring group and rule with them."],
     queries: &["neural_port_state == 1"],

@@ -279,7 +279,12 @@ impl Voice<'_> {
     fn tell(&mut self, state: PortState, why: &str) {
         // A loss is told when it happens; that the port is then absent is no news.
         let news = self.said != why && !(state == PortState::Absent && self.lost);
+        // The log has it once in a while, the landing page as long as it lasts.
+        let other = self.said != why || !self.is(state);
         self.set(state);
+        if other {
+            self.feed.down(why);
+        }
         self.lost = false;
         if news && let Some(unsaid) = self.feed.aloud("the port is not well") {
             tracing::warn!(source = self.feed.name(), state = state.as_str(), unsaid, "{}", quote(why));

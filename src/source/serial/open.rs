@@ -11,7 +11,7 @@ use serialport::{ErrorKind, TTYPort};
 
 use super::Settings;
 use crate::event::PortState;
-use crate::source::usb::{Holder, Node, holders, listed, not_permitted};
+use crate::source::usb::{Holder, Node, holders, is_serial, listed, not_permitted};
 
 /// How long one read, or one try to write, waits.
 pub(super) const WAIT: Duration = Duration::from_millis(200);
@@ -25,6 +25,10 @@ pub(super) struct Refused {
 
 /// Opens a port for this process alone.
 pub(super) fn open(node: &Node, settings: &Settings) -> Result<TTYPort, Refused> {
+    if !is_serial(&settings.roots, &node.path) {
+        let why = format!("{} is not a serial port", node.path.display());
+        return Err(Refused { state: PortState::Failed, why });
+    }
     let who = holders(&settings.roots, &node.path);
     if !who.is_empty() {
         return Err(busy(node, &who));

@@ -10,8 +10,8 @@ use serialport::{SerialPort, TTYPort};
 use super::*;
 use crate::decode::Protocol;
 use crate::hub::Hub;
-use crate::source::usb::UsbMatch;
 use crate::source::usb::tests::{DONGLE, Plug, System};
+use crate::source::usb::{UsbMatch, is_serial};
 
 fn becomes(hub: &Hub, family: &str, labels: &str, want: f64) {
     for _ in 0..1500 {
@@ -51,6 +51,22 @@ impl Run {
             self.hub.lock().registry.samples("neural_port_state").map(|of| of.value).sum::<f64>(),
             1.0
         );
+    }
+
+    /// The landing page says why the port is not well, or nothing if it is.
+    fn says(&self, part: Option<&str>) {
+        let why = || self.hub.lock().why("board").map(str::to_owned);
+        let as_wanted = || match (why(), part) {
+            (Some(why), Some(part)) => why.contains(part),
+            (why, part) => why.is_none() && part.is_none(),
+        };
+        if !(0..1500).any(|_| {
+            let as_wanted = as_wanted();
+            std::thread::sleep(Duration::from_millis(if as_wanted { 0 } else { 10 }));
+            as_wanted
+        }) {
+            panic!("{:?}, not {part:?}", why());
+        }
     }
 
     fn counted(&self, family: &str, labels: &str, want: f64) {
@@ -141,9 +157,11 @@ fn a_port_that_is_locked_is_busy_and_is_opened_when_it_is_free() {
     let held = serialport::new(&name, 9600).open_native().unwrap();
     let run = Run::new(Settings::path(&*name, 115_200, "jsonl"), Protocol::Jsonl);
     run.is(PortState::Busy);
+    run.says(Some("is in use by another program"));
     assert_eq!(run.hub.lock().registry.number(UP, SOURCE), None);
     drop(held);
     run.is(PortState::Open);
+    run.says(None);
     drop(board);
     run.end();
 }
@@ -239,6 +257,7 @@ fn another_device_is_another_state() {
         }
     });
     run.is(PortState::WrongDevice);
+    run.says(Some("is not freeeeg32"));
     becomes(&run.hub, UP, SOURCE, 1.0);
     run.end();
     other.join().unwrap();
@@ -253,6 +272,7 @@ fn a_tap_that_cannot_be_offered_is_no_port_that_was_lost() {
     let settings = Settings { tap: Some(link.clone()), ..Settings::path(name, 115_200, "jsonl") };
     let run = Run::new(settings, Protocol::Jsonl);
     run.is(PortState::Failed);
+    run.says(Some("is no link"));
     assert_eq!(run.hub.lock().registry.number(UP, SOURCE), None);
     std::fs::remove_file(&link).unwrap();
     becomes(&run.hub, UP, SOURCE, 1.0);
@@ -367,6 +387,14 @@ fn reasons_say_what_to_do() {
     let refused = open(&node, &settings).unwrap_err();
     assert_eq!(refused.state, PortState::Failed);
     assert!(refused.why.ends_with("is not a serial port"), "{}", refused.why);
+    // Half of all programs have it open; that it is in use is not what is wrong.
+    let null = Settings::path("/dev/null", 9600, "jsonl");
+    if is_serial(&null.roots, Path::new("/dev/null")) {
+        eprintln!("no sysfs: that /dev/null is no serial port is not tested");
+    } else {
+        let refused = open(&null.which.find(&null.roots).unwrap(), &null).unwrap_err();
+        assert!(refused.why.ends_with("is not a serial port"), "{}", refused.why);
+    }
     let missing = Which::Path("/dev/no-such-port".into()).find(&settings.roots).unwrap_err();
     assert!(matches!(missing, Missing::Absent(why) if why.contains("plugged in")));
     let gone = serialport::new("/dev/no-such-port", 9600).open_native().unwrap_err();

@@ -11,7 +11,9 @@ mod which;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use access::{Advice, Holder, LATENCY_RULE, RULES, holders, listed, may_open, not_permitted};
+pub use access::{
+    Advice, Holder, LATENCY_RULE, RULES, holders, is_serial, listed, may_open, not_permitted, user,
+};
 pub use known::{Known, known};
 pub use which::{Identity, Missing, Node, UsbMatch, Which};
 

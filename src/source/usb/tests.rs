@@ -229,6 +229,10 @@ fn who_has_a_port_is_told() {
     symlink(&node, system.at("proc/77/fd/5")).unwrap();
     let found = holders(&system.roots(), &node);
     assert_eq!(listed(&found), "OpenBCI_GUI (pid 77)");
+    let many: Vec<_> = (10..70).map(|pid| Holder { pid, command: "cat".to_owned() }).collect();
+    assert!(listed(&many[..5]).ends_with(", cat (pid 14)"));
+    let named = "cat (pid 10), cat (pid 11), cat (pid 12), cat (pid 13), cat (pid 14) and 55 more";
+    assert_eq!(listed(&many), named);
 }
 
 #[test]
@@ -240,13 +244,18 @@ fn ways_to_be_permitted() {
     let node = system.at("dev/node");
     std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o600)).unwrap();
     let advice = not_permitted(&system.roots(), &node, usb.as_ref());
-    assert_eq!(advice.command, None, "the group may not either");
-    assert!(
-        advice.rule.starts_with(
-            "SUBSYSTEM==\"tty\", ATTRS{idVendor}==\"0403\", ATTRS{idProduct}==\"6015\", GROUP=\""
-        )
-    );
-    assert!(advice.rule.ends_with("\", MODE=\"0660\""), "{}", advice.rule);
+    // Its group may not either: the rule gives it to the one that has ports, and the user must be in that.
+    let rule = "SUBSYSTEM==\"tty\", ATTRS{idVendor}==\"0403\", ATTRS{idProduct}==\"6015\", GROUP=\"dialout\", MODE=\"0660\"";
+    assert_eq!(advice.rule, rule);
+    assert!(advice.command.as_ref().unwrap().starts_with("sudo usermod -aG dialout "), "{advice:?}");
+    let text = advice.to_string();
+    assert!(text.find(rule).unwrap() < text.find("usermod").unwrap(), "{text}");
+    // Where there is no such group, the user's own may be that of many.
+    system.put("etc/group", "root:x:0:\nnogroup:x:65534:\nuucp-like:x:5:\n");
+    let advice = not_permitted(&system.roots(), &node, usb.as_ref());
+    assert!(advice.command.is_none() && advice.rule.contains("OWNER=\""), "{advice:?}");
+    assert!(!advice.to_string().contains("group"), "{advice}");
+    system.put("etc/group", "root:x:0:\ndialout:x:20:\nlab:x:4243:\n");
     // Only root can give a file to a group it is not in.
     if std::os::unix::fs::chown(&node, None, Some(20)).is_ok() {
         std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o660)).unwrap();
@@ -254,6 +263,7 @@ fn ways_to_be_permitted() {
         assert!(advice.command.clone().unwrap().starts_with("sudo usermod -aG dialout "), "{advice:?}");
         assert!(advice.owner.ends_with(":dialout, mode 0660"), "{}", advice.owner);
         assert!(advice.rule.contains("KERNEL==\"node\""), "{}", advice.rule);
+        assert!(advice.to_string().starts_with("`sudo usermod") && !advice.to_string().contains("udev"));
     } else {
         eprintln!("not root: that the group is named is not tested");
     }
