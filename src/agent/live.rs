@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, PROC_SUPER_MAGIC, accessat, statfs};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -20,7 +20,8 @@ use crate::quote::plain;
 use crate::source::kind::Context;
 use crate::source::scrape::Scrape;
 use crate::source::socket;
-use crate::source::usb::{Missing, Roots, holders, listed, may_open, not_permitted};
+use crate::source::tap;
+use crate::source::usb::{Missing, Roots, holders, is_serial, listed, may_open, not_permitted};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -248,6 +249,13 @@ fn nearest(folder: &Path) -> &Path {
 }
 
 fn may_write(folder: &Path) -> io::Result<()> {
+    if !std::fs::metadata(folder)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    // The kernel lets root write there, and nobody make a file.
+    if statfs(folder).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "nobody can make files in /proc"));
+    }
     accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(io::Error::from)
 }
 
@@ -301,6 +309,10 @@ fn port(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
             Finding::new(path, &which, Verdict::Failed, why).hint("name it by its serial number or place")
         }
         Err(Missing::NotPermitted(why)) => Finding::new(path, &which, Verdict::Failed, why),
+        Ok(node) if !is_serial(&roots, &node.path) => {
+            Finding::new(path, node.path.display(), Verdict::Failed, "is not a serial port")
+                .hint("neural-exporter devices lists what there is")
+        }
         Ok(node) if !may_open(&node.path) => {
             let advice = not_permitted(&roots, &node.path, node.usb.as_ref());
             let message = format!("may not be opened: it is {}'s", advice.owner);
@@ -322,9 +334,11 @@ fn port(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
         }
     });
     if let Some(tap) = &of.tap {
-        found.push(match may_write(nearest(folder(tap))) {
-            Ok(()) => Finding::new(path, tap.display(), Verdict::Ok, "the link can be made"),
-            Err(why) => {
+        found.push(match (tap::replaceable(tap), may_write(nearest(folder(tap)))) {
+            (Ok(()), Ok(())) => Finding::new(path, tap.display(), Verdict::Ok, "the link can be made"),
+            (Err(why), _) => Finding::new(path, tap.display(), Verdict::Failed, why)
+                .hint("remove it, or set tap to another place"),
+            (_, Err(why)) => {
                 let hint = format!("let the agent's user write in {}", folder(tap).display());
                 let message = format!("the link cannot be made: {}", plain(&why));
                 Finding::new(path, tap.display(), Verdict::Failed, message).hint(hint)
@@ -369,14 +383,76 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
         };
         let unread = report.outcomes.iter().any(|of| ours(&of));
         let remark = report.remarks.iter().find(|remark| unread && remark.target == target.name());
-        let (verdict, message) = match trouble.or(remark) {
-            None => (Verdict::Ok, "answers, and may be read".to_owned()),
-            Some(trouble) => (Verdict::Failed, trouble.why.clone()),
+        let (verdict, message) = match (trouble.or(remark), files_of(target).map(may_write)) {
+            (Some(trouble), _) => (Verdict::Failed, trouble.why.clone()),
+            (None, Some(Err(why))) => {
+                let message = format!("files cannot be written there: {}", plain(&why));
+                (Verdict::Failed, format!("{message}\n  hint: let the agent's user write in that folder"))
+            }
+            (None, Some(Ok(()))) => (Verdict::Ok, "may be read, and its folder be written".to_owned()),
+            (None, None) => (Verdict::Ok, "answers, and may be read".to_owned()),
         };
         let (message, hint) = match message.split_once("\n  hint: ") {
             Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
             None => (message, None),
         };
         found.push(Finding { hint, ..Finding::new(&path, target.name(), verdict, message) });
+    }
+}
+
+/// The folder in which a target's files are written, or what is there above it, which it is made in.
+fn files_of(target: &provision::Target) -> Option<&Path> {
+    match target {
+        provision::Target::Directory(of) => Some(nearest(&of.path)),
+        provision::Target::Prometheus(of) => Some(&of.rules_directory),
+        provision::Target::Alertmanager(of) => Some(folder(&of.config_file)),
+        provision::Target::Grafana(_) | provision::Target::Mimir(_) | provision::Target::Loki(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fails_when_the_agent_runs_is_not_ok() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(at("file"), "").unwrap();
+        std::fs::write(at("taken"), "").unwrap();
+        let text = format!(
+            "listen: 127.0.0.1:0\nsources:\n\
+             - serial: {{name: a, port: {file}, protocol: cyton, tap: {taken}}}\n\
+             - serial: {{name: b, port: /dev/null, protocol: cyton, tap: {file}/none/tap}}\n\
+             - serial: {{name: c, port: {none}, protocol: cyton, tap: /proc/none/tap}}\n\
+             - serial: {{name: d, port: {none}2, protocol: cyton, tap: {new}}}\n\
+             provision: {{targets: [{{directory: {{name: bad, path: /proc/none}}}}, {{directory: {{name: good, path: {out}}}}}]}}\n",
+            file = at("file"),
+            taken = at("taken"),
+            none = at("none"),
+            new = at("new/tap"),
+            out = at("out/all"),
+        );
+        let config = crate::config::parse("f", &text).unwrap();
+        let found = look(&config).await;
+        let is = |path: &str, subject: &str, verdict: Verdict, part: &str| {
+            let fits = |of: &&Finding| {
+                of.path.starts_with(path) && of.subject == subject && of.message.contains(part)
+            };
+            let of = found.iter().find(fits).unwrap_or_else(|| panic!("{path} {subject} {part}: {found:#?}"));
+            assert_eq!(of.verdict, verdict, "{of:?}");
+        };
+        is("sources[0]", &at("file"), Verdict::Failed, "is not a serial port");
+        is("sources[0]", &at("taken"), Verdict::Failed, "is no link");
+        is("sources[1]", &at("file/none/tap"), Verdict::Failed, "");
+        is("sources[2]", "/proc/none/tap", Verdict::Failed, "the link cannot be made");
+        is("sources[3]", &at("new/tap"), Verdict::Ok, "the link can be made");
+        is("provision.targets[0]", "bad", Verdict::Failed, "cannot be written");
+        is("provision.targets[1]", "good", Verdict::Ok, "");
+        if Path::new("/sys/dev/char/1:3/subsystem").exists() {
+            is("sources[1]", "/dev/null", Verdict::Failed, "is not a serial port");
+        } else {
+            eprintln!("no sysfs: that /dev/null is no serial port is not tested");
+        }
     }
 }

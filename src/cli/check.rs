@@ -95,12 +95,19 @@ fn end(args: &Args, report: &Report, config: Option<&Config>) -> Exit {
     }
     print(table(&report.live).as_bytes());
     let name = report.file.as_deref().unwrap_or("the defaults");
-    if let Some(config) = config {
-        let (sources, packs) = (count(config.sources.len(), "source"), count(config.pages.0.len(), "pack"));
-        print(format!("{name}: fine ({sources}, {packs})\n").as_bytes());
-    }
-    if failed > 0 {
-        complain(&format!("{} that the configuration names cannot be used", count(failed, "thing")));
+    match (failed, config) {
+        (0, Some(config)) => {
+            let (sources, packs) =
+                (count(config.sources.len(), "source"), count(config.pages.0.len(), "pack"));
+            print(format!("{name}: fine ({sources}, {packs})\n").as_bytes());
+        }
+        (0, None) => {}
+        (failed, _) => {
+            let failed = count(failed, "thing");
+            complain(&format!(
+                "{name}: no mistake, but {failed} that the configuration names cannot be used"
+            ));
+        }
     }
     exit
 }

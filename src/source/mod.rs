@@ -32,7 +32,7 @@ pub mod scrape;
 pub mod serial;
 pub mod socket;
 pub mod statsd;
-mod tap;
+pub(crate) mod tap;
 pub mod textfile;
 pub mod usb;
 

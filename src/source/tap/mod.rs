@@ -47,6 +47,7 @@ use ledger::{Ledger, Way, read};
 use pump::{PIECE, Pump, State};
 use ring::{Copies, Pieces, Ring, Taker};
 use terminal::Terminal;
+pub(crate) use terminal::replaceable;
 
 /// Bytes of copies that can wait to be decoded: half a minute of a Cyton, almost 3 s at 921600 bits in a second.
 const COPIES: usize = 256 << 10;

@@ -16,6 +16,9 @@ use rustix::fs::{Gid, Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{self, OptionalActions, QueueSelector, SpecialCodeIndex};
 
+use crate::file::make_folders;
+use crate::source::usb::{Roots, user};
+
 /// Where the kernel puts terminals.
 const TERMINALS: &[u8] = b"/dev/pts/";
 /// The same place as the agent writes it, so that it knows its own links from those of others.
@@ -46,7 +49,8 @@ impl Terminal {
             make(speed, mode, group).map_err(|e| cannot("open a pseudo-terminal", e.into()))?;
         let offered = Self { master, place, link: link.to_owned(), speed, mode, group };
         replaceable(link)?;
-        lead(link, &offered.place).map_err(|e| cannot("make the link", e))?;
+        let made = make_folders(link).and_then(|()| lead(link, &offered.place));
+        made.map_err(|e| format!("{}{}", cannot("make the link", e), way_out(link)))?;
         Ok(offered)
     }
 
@@ -150,8 +154,22 @@ fn make_raw(side: BorrowedFd<'_>, speed: u32) -> rustix::io::Result<()> {
     termios::tcsetattr(side, OptionalActions::Now, &settings)
 }
 
+/// What to do where a link cannot be made, as the end of a sentence.
+fn way_out(link: &Path) -> String {
+    let folder = link.parent().unwrap_or(link);
+    let (shown, user) = (folder.display(), user(&Roots::default()));
+    // Of a folder that is there the command would change the owner.
+    if folder.exists() {
+        format!("; let {user} write in {shown}, or set tap to a link in another folder")
+    } else {
+        format!(
+            "; make its folder with `sudo install -d -o {user} {shown}`, or set tap to a link in another folder"
+        )
+    }
+}
+
 /// Fails if something is there that is not a link of ours, nor one that leads to no terminal any more.
-fn replaceable(link: &Path) -> Result<(), String> {
+pub(crate) fn replaceable(link: &Path) -> Result<(), String> {
     let shown = link.display();
     match fs::symlink_metadata(link) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -293,8 +311,23 @@ mod tests {
             drop(terminal);
             fs::remove_file(&link).unwrap();
         }
-        let nowhere = folder.path().join("no/folder/cyton");
-        let why = Terminal::offer(&nowhere, port.as_fd(), 115_200).unwrap_err();
-        assert!(why.contains("cannot make the link"), "{why}");
+    }
+
+    #[test]
+    fn the_folder_of_a_link_is_made_or_how_to_make_it_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = port();
+        let offer = |link: &Path| Terminal::offer(link, port.as_fd(), 115_200);
+        let link = folder.path().join("new/run/cyton");
+        let terminal = offer(&link).unwrap();
+        assert!(open(&link).is_ok());
+        assert_eq!(fs::metadata(link.parent().unwrap()).unwrap().mode() & 0o777, 0o755);
+        drop(terminal);
+        // Nobody makes folders there, root neither.
+        let why = offer(Path::new("/proc/none/cyton")).unwrap_err();
+        assert!(why.contains("cannot make the link for the tap /proc/none/cyton: "), "{why}");
+        assert!(why.contains("`sudo install -d -o ") && why.contains(" /proc/none`"), "{why}");
+        let why = offer(Path::new("/proc/cyton")).unwrap_err();
+        assert!(!why.contains("sudo") && why.contains(" write in /proc, or"), "{why}");
     }
 }
