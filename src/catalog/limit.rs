@@ -259,6 +259,23 @@ limits! {
         "Standard deviations from the hour before that are an anomaly";
 }
 
+impl Limit {
+    /// What is wrong with a number for it: one of its unit that no measurement has, so that its alert fires always or never.
+    #[must_use]
+    pub fn refuses(&self, number: f64) -> Option<String> {
+        match self.unit {
+            // A share of what was before, or of what is nominal, may be more than all of it.
+            Unit::Ratio if self.value <= 1.0 && !(0.0..=1.0).contains(&number) => {
+                Some("is not a share from 0 to 1".to_owned())
+            }
+            Unit::Seconds if number <= 0.0 => Some("is not a time above 0 seconds".to_owned()),
+            Unit::Celsius => None,
+            unit if number < 0.0 => Some(format!("is below 0; the default is {}", told(self.value, unit))),
+            _ => None,
+        }
+    }
+}
+
 /// The numbers that are in effect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits(BTreeMap<String, f64>);
@@ -360,6 +377,18 @@ mod tests {
         .map(|(number, unit)| told(number, unit))
         .into();
         assert_eq!(all, ["1 %", "100 ppm", "100 ms", "5 s", "128 MiB", "85 °C", "0.05 a second"]);
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_right_is_refused() {
+        for limit in LIMITS {
+            assert_eq!(limit.refuses(limit.value), None, "{}", limit.id);
+        }
+        let wrong = |limit: &Limit, number| limit.refuses(number).is_some();
+        assert!(wrong(&DEVICE_LOSS, -3.0) && wrong(&DEVICE_LOSS, 5.0) && !wrong(&DEVICE_LOSS, 0.0));
+        assert!(wrong(&STAGE_LATENCY, 0.0) && !wrong(&STAGE_LATENCY, 0.001));
+        assert!(!wrong(&STAGE_REGRESSION, 5.0) && wrong(&STAGE_REGRESSION, -1.0));
+        assert!(wrong(&AGENT_MEMORY, -1.0) && !wrong(&GPU_TEMPERATURE, -5.0) && !wrong(&STAGE_TRAFFIC, 0.0));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub const FORMATS: &[Format] = &[
         noun: "an address such as 192.168.1.7",
         check: |text| text.parse::<std::net::Ipv4Addr>().map(drop).map_err(|why| why.to_string()),
     },
+    Format { name: "serial-port", noun: "the path of a port such as /dev/ttyUSB0", check: serial_port },
+    Format { name: "usb-id", noun: "a USB id such as \"0403:6015\"", check: usb_id },
+    Format { name: "usb-place", noun: "a place on USB such as 1-1.2", check: usb_place },
     Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
     Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
     Format { name: "regex", noun: "a regular expression", check: regex },
@@ -61,6 +64,43 @@ fn endpoint(text: &str) -> Result<(), String> {
         Some(Ok(1..)) => Ok(()),
         _ => Err(format!("\"{text}\" is not a machine and a port; write it like 127.0.0.1:5000")),
     }
+}
+
+/// Where the node of a serial port is.
+fn serial_port(text: &str) -> Result<(), String> {
+    if std::path::Path::new(text).is_absolute() {
+        return Ok(());
+    }
+    Err(format!(
+        "\"{text}\" is not the path of a port; write it like /dev/ttyUSB0, as `neural-exporter devices` prints it"
+    ))
+}
+
+/// Vendor and product of a USB device.
+fn usb_id(text: &str) -> Result<(), String> {
+    let hex = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match text.split_once(':') {
+        Some((vendor, product)) if hex(vendor) && hex(product) => Ok(()),
+        _ => Err(format!(
+            "\"{text}\" is not a USB id; write it like \"0403:6015\", as `neural-exporter devices` prints it"
+        )),
+    }
+}
+
+/// The chain of USB ports a device hangs on, and perhaps one of its interfaces.
+fn usb_place(text: &str) -> Result<(), String> {
+    let numbers = |part: &str, most: usize| {
+        part.split('.').count() <= most
+            && part.split('.').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (chain, interface) = text.split_once(':').map_or((text, None), |(chain, of)| (chain, Some(of)));
+    let on_a_bus = chain.split_once('-').is_some_and(|(bus, ports)| numbers(bus, 1) && numbers(ports, 16));
+    if on_a_bus && interface.is_none_or(|of| numbers(of, 2) && of.contains('.')) {
+        return Ok(());
+    }
+    Err(format!(
+        "\"{text}\" is not a place on USB; write it like 1-1.2 or 1-1.2:1.0, as `neural-exporter devices` prints it"
+    ))
 }
 
 fn regex(text: &str) -> Result<(), String> {
@@ -142,7 +182,13 @@ impl Check<'_> {
         let path = Path::from("alerts");
         let limits = path.key("limits");
         for id in self.document.keys(&limits) {
-            if limit::by_id(&id).is_none() {
+            if let Some(limit) = limit::by_id(&id) {
+                let number = self.document.part::<f64>(&limits.key(&id));
+                if let Some((number, why)) = number.and_then(|number| Some((number, limit.refuses(number)?)))
+                {
+                    self.wrong(&limits.key(&id), format!("{number} {why}"));
+                }
+            } else {
                 let ids = limit::LIMITS.iter().map(|limit| limit.id);
                 let meant =
                     suggest(&id, ids).map(|id| format!("; did you mean \"{id}\"?")).unwrap_or_default();
@@ -151,6 +197,8 @@ impl Check<'_> {
                 self.problems.push(problem);
             }
         }
+        // Alerts link there: anything else would be a link within the page that shows the alert.
+        self.url(&path.key("grafana"));
         let Some(alerts) = self.document.part::<Alerts>(&path) else { return };
         for (index, name) in alerts.off.iter().enumerate() {
             // Those of packs are known to the packs alone.

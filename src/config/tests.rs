@@ -55,6 +55,43 @@ fn where_a_program_is_has_a_machine_and_a_port() {
 }
 
 #[test]
+fn alerts_that_cannot_be_right_are_told() {
+    let text = "alerts:\n  grafana: grafana.lab\n  limits: {stage_latency: 0, device_loss: -3, device_rate_high: 1.2}\n";
+    let told = told(text);
+    for part in [
+        "config.yml:2:12: alerts.grafana: not a url: ",
+        "config.yml:3:27: alerts.limits.stage_latency: 0 is not a time above 0 seconds\n",
+        "config.yml:3:43: alerts.limits.device_loss: -3 is not a share from 0 to 1\n",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+    assert!(!told.contains("device_rate_high"), "{told}");
+}
+
+#[test]
+fn which_port_is_meant_is_told_by_example() {
+    let with = |of: &str| told(&format!("sources: [{{serial: {{name: a, protocol: cyton, {of}}}}}]\n"));
+    for wrong in ["0403-6015", "0403:601", "x403:6015", "0403:6015:"] {
+        let told = with(&format!("usb: {{id: '{wrong}'}}"));
+        assert!(told.contains(&format!("\"{wrong}\" is not a USB id\n  hint: write it like \"0403:6015\", as `neural-exporter devices` prints it")), "{told}");
+    }
+    for wrong in ["1", "usb1-1", "1-1.", "1-1:1", "1-1.2:1.0.0"] {
+        let told = with(&format!("usb: {{place: '{wrong}'}}"));
+        assert!(told.contains("is not a place on USB\n  hint: write it like 1-1.2"), "{told}");
+    }
+    for right in
+        ["usb: {id: '0403:6aB5'}", "usb: {place: 1-1}", "usb: {place: 2-1.4.2:1.0}", "port: /dev/ttyS0"]
+    {
+        assert_eq!(with(right), "", "{right}");
+    }
+    let told = with("port: COM3");
+    assert!(
+        told.contains("serial.port: \"COM3\" is not the path of a port\n  hint: write it like /dev/ttyUSB0"),
+        "{told}"
+    );
+}
+
+#[test]
 fn nothing_said_is_the_default() {
     for text in ["", "# nothing\n", "{}", "---\n", "~", "limits:\n", "log: {}\nlimits:\n  # series: 1\n"] {
         assert_eq!(parse("f", text).unwrap(), Config::default(), "{text:?}");
@@ -221,7 +258,7 @@ sources:
         ("6:18: sources[1].serial.name: ", "expected text"),
         ("6:67: sources[1].serial.signal.band: ", "a band from 45 to 1 Hz holds nothing"),
         ("6:83: sources[1].serial.signal.quiet: ", "expected a number"),
-        ("7:27: sources[2].serial.port: ", "expected text"),
+        ("7:27: sources[2].serial.port: ", "expected the path of a port"),
         ("7:45: sources[2].serial.signal.band: ", "the list has 3 items"),
         ("8:26: sources[3].scrape.url: ", "the url has no scheme http or https"),
         ("8:75: sources[3].scrape.timeout: ", "900000d is too long; 1d is the most"),

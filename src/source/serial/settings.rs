@@ -25,6 +25,7 @@ pub struct Serial {
     pub name: String,
     /// The port: `/dev/ttyUSB0`, or better a name under `/dev/serial/by-id`. Either this or `usb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "serial-port"))]
     pub port: Option<PathBuf>,
     /// The USB device that makes the port, whatever number the port has then. Must fit one device alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]

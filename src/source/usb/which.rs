@@ -17,7 +17,7 @@ use super::{Roots, Tty, Usb, devices, last, tty, ttys};
 pub struct UsbMatch {
     /// Vendor and product: `"0403:6015"`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$"))]
+    #[schemars(regex(pattern = r"^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$"), extend("format" = "usb-id"))]
     pub id: Option<String>,
     /// The serial number that the device tells.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub struct UsbMatch {
     pub serial: Option<String>,
     /// The chain of USB ports it hangs on, `1-1.2`; or one interface of a device that has several, `1-1.2:1.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9]+-[0-9]+(\.[0-9]+)*(:[0-9]+\.[0-9]+)?$"))]
+    #[schemars(regex(pattern = r"^[0-9]+-[0-9]+(\.[0-9]+)*(:[0-9]+\.[0-9]+)?$"), extend("format" = "usb-place"))]
     pub place: Option<String>,
 }
 
