@@ -102,7 +102,7 @@ enum Command {
         #[command(flatten)]
         file: FileArgs,
         /// The folder to write into.
-        #[arg(long, short, value_name = "DIR", default_value = ".")]
+        #[arg(long, short, value_name = "DIR")]
         out: PathBuf,
         /// Write nothing: list what differs, and end with 3 if something does.
         #[arg(long)]
@@ -292,5 +292,20 @@ fn complain(what: &dyn std::fmt::Display) {
     if !log::say(line.as_bytes()) {
         // If even this cannot be written there is nobody to tell.
         drop(std::io::stderr().write_all(line.as_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_written_nowhere_but_where_it_is_said() {
+        let parse = |more: &[&str]| Cli::try_parse_from(["neural-exporter", "generate"].iter().chain(more));
+        for nowhere in [&[][..], &["--check"], &["--force"]] {
+            let why = parse(nowhere).map(drop).unwrap_err().to_string();
+            assert!(why.contains("--out <DIR>"), "{why}");
+        }
+        assert!(parse(&["--out", "somewhere", "--check"]).is_ok());
     }
 }
