@@ -336,7 +336,7 @@ fn port(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
     if let Some(tap) = &of.tap {
         found.push(match (tap::replaceable(tap), may_write(nearest(folder(tap)))) {
             (Ok(()), Ok(())) => Finding::new(path, tap.display(), Verdict::Ok, "the link can be made"),
-            (Err(why), _) => Finding::new(path, tap.display(), Verdict::Failed, why)
+            (Err(why), Ok(())) => Finding::new(path, tap.display(), Verdict::Failed, why)
                 .hint("remove it, or set tap to another place"),
             (_, Err(why)) => {
                 let hint = format!("let the agent's user write in {}", folder(tap).display());
