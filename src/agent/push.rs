@@ -88,7 +88,8 @@ async fn push(config: &Config, own: &Own) {
         let text = line(Operation::Apply, outcome);
         match outcome.result() {
             "failed" | "refused" => tracing::warn!("{}", quote(text)),
-            "unchanged" | "left" => tracing::debug!("{}", quote(text)),
+            "unchanged" => {}
+            "left" => tracing::debug!("{}", quote(text)),
             _ => tracing::info!("{}", quote(text)),
         }
     };

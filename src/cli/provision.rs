@@ -65,6 +65,10 @@ pub(super) fn provision(args: &Args) -> Exit {
         );
         return Exit::Usage;
     }
+    if let Some(why) = provision::unknown(&config.provision.targets, &args.target) {
+        complain(&why);
+        return Exit::Usage;
+    }
     let bundle = match files(args.from.as_deref(), &config)
         .and_then(|files| Bundle::of(files).map_err(|w| w.join("\n")))
     {
@@ -133,10 +137,10 @@ fn end(report: &Report, text: bool) -> Exit {
 /// A step with what it changes.
 fn told(operation: Operation, outcome: &Outcome) -> String {
     let step = &outcome.step;
-    if step.action == Action::Unchanged && operation == Operation::Plan {
-        return String::new();
-    }
     let mut text = provision::line(operation, outcome);
+    if text.is_empty() {
+        return text;
+    }
     text.push('\n');
     if operation == Operation::Plan {
         // Writing to a string cannot fail.

@@ -184,3 +184,38 @@ fn receivers(text: &str) -> Vec<String> {
     let list = value.get("receivers").and_then(Yaml::as_sequence).cloned().unwrap_or_default();
     list.iter().filter_map(|receiver| receiver.get("name")?.as_str().map(str::to_owned)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Step;
+    use super::super::played::script;
+    use super::super::report::{Operation, Report};
+    use super::*;
+
+    /// What an Alertmanager answers to a reload that it rejects (`web.go`).
+    const REJECTED: &str = "failed to reload config: undefined receiver \"a\" used in route";
+
+    #[tokio::test]
+    async fn a_reload_that_is_rejected_is_not_sent_again() {
+        let (url, asked) = script(|_, asked| match asked {
+            "POST /-/reload" => (500, REJECTED.to_owned()),
+            _ => (200, "{}".to_owned()),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("alertmanager.yml");
+        let settings = serde_json::json!({"url": url, "config_file": file, "amtool": "no-amtool"});
+        let mut place = Place::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        let step = Step {
+            text: "route: {receiver: a}\n".to_owned(),
+            ..Step::bare(Kind::Config, "alertmanager.yml", Action::Create, None)
+        };
+        let mut report = Report::new(Operation::Apply);
+        let mut tell = Teller { target: "p", report: &mut report, tell: &mut |_| {} };
+        place.apply(vec![step], &mut tell).await;
+        let reloads = asked.lock().iter().filter(|line| *line == "POST /-/reload").count();
+        assert_eq!(reloads, 2, "once with the file, once without it");
+        let why = report.outcomes[0].failure.clone().unwrap();
+        assert!(why.contains(REJECTED), "{why}");
+        assert!(!file.exists());
+    }
+}

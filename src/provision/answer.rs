@@ -18,6 +18,15 @@ const OPAQUE: &[&str] = &["Failed to ", "Folder API error", "Internal ", "An une
 const CLASHES: &[&str] =
     &["unique", "already exist", "already been", "could not find alert rule", "conflict"];
 
+/// Why the same request may succeed in a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// The server is overloaded, or not there yet.
+    Overloaded,
+    /// Another request holds the database of a Grafana.
+    Locked,
+}
+
 /// Why a request did not do what it should.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -92,18 +101,20 @@ impl Answer {
         Failure { why: self.told(), status: Some(self.status), clash }
     }
 
-    /// Whether the same request may succeed in a moment.
-    pub(super) fn busy(&self) -> bool {
+    /// Whether the same request may succeed in a moment, and why. A 500 of any server but a Grafana is its last word: a
+    /// Prometheus says so that it rejects what it was told to load.
+    pub(super) fn busy(&self, grafana: bool) -> Option<Busy> {
         match self.status {
-            429 | 502..=504 => true,
-            500 => {
+            429 | 502..=504 => Some(Busy::Overloaded),
+            500 if grafana => {
                 let words = self.words();
                 let (small, clash) =
                     (words.to_ascii_lowercase(), CLASHES.iter().any(|of| words.contains(of)));
-                LOCKED.iter().any(|locked| small.contains(locked))
-                    || (!clash && OPAQUE.iter().any(|opaque| words.starts_with(opaque)))
+                let locked = LOCKED.iter().any(|locked| small.contains(locked))
+                    || (!clash && OPAQUE.iter().any(|opaque| words.starts_with(opaque)));
+                locked.then_some(Busy::Locked)
             }
-            _ => false,
+            _ => None,
         }
     }
 
@@ -209,7 +220,10 @@ mod tests {
             (403, "{\"message\":\"Access denied\"}", false, false),
         ] {
             let answer = answer(status, body);
-            assert_eq!((answer.busy(), answer.failure().clashes()), (busy, clash), "{status} {body}");
+            let told = (answer.busy(true).is_some(), answer.failure().clashes());
+            assert_eq!(told, (busy, clash), "{status} {body}");
+            let other = answer.busy(false).is_some();
+            assert_eq!(other, busy && status != 500, "of another server: {status} {body}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Requests to one server: where it is, who asks, and how often. What the paths mean is for the targets.
 //!
-//! Waits and asks again where that may help (429, 502, 503, 504, a database that is locked, no connection), a bounded
-//! number of times, and nowhere else. Follows no redirect, because a write that is redirected becomes a read. Tokens and passwords are read from their files
+//! Follows no redirect, because a write that is redirected becomes a read. Tokens and passwords are read from their files
 //! when a run begins, and appear in no message, not even if the server repeats them.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+mod tries;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -18,21 +18,14 @@ use serde_json::Value;
 use super::access::{authorization, certificates, chosen_proxy};
 pub(super) use super::answer::{Answer, Failure};
 use super::settings::Access;
-use crate::quote::quote;
 use crate::secret::Link;
+use tries::PAUSE;
+pub(super) use tries::{chance, spread};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How often a request is sent at most.
-const TRIES: u32 = 10;
-/// The first pause between two tries; each further one is twice as long.
-const PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause between two tries of ours. A Grafana that evaluates holds its SQLite for up to 20 s on a busy machine.
-const LONGEST: Duration = Duration::from_secs(8);
-/// The longest pause, whatever a server asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Bytes of an answer.
 const BODY: usize = 64 << 20;
 
@@ -49,7 +42,15 @@ pub(super) struct Client {
     secrets: Arc<[String]>,
     /// The proxy that stands between, as it may be printed.
     proxy: Option<String>,
+    /// Whether it is a Grafana, whose database may be locked.
+    grafana: bool,
+    /// The first pause between two tries.
+    pause: Duration,
     writes: AtomicU64,
+    /// Requests in a row without an answer.
+    silent: AtomicU32,
+    /// Whether the last write was given up because the server was busy.
+    busy: AtomicBool,
 }
 
 /// What is sent.
@@ -146,7 +147,26 @@ impl Client {
         let http = http.build().map_err(|why| causes(&why))?;
         let own = parsed.as_str().trim_end_matches('/').to_owned();
         let root = url.shown().trim_end_matches('/').to_owned();
-        Ok(Self { http, url: own, root, headers, secrets: secrets.into(), proxy, writes: AtomicU64::new(0) })
+        let (secrets, grafana, writes) = (secrets.into(), false, AtomicU64::new(0));
+        let (silent, busy) = (AtomicU32::new(0), AtomicBool::new(false));
+        Ok(Self {
+            http,
+            url: own,
+            root,
+            headers,
+            secrets,
+            proxy,
+            grafana,
+            pause: PAUSE,
+            writes,
+            silent,
+            busy,
+        })
+    }
+
+    /// The same for a Grafana.
+    pub(super) fn grafana(self) -> Self {
+        Self { grafana: true, ..self }
     }
 
     /// Sends a header with every request.
@@ -167,77 +187,13 @@ impl Client {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Asks until `path` answers 200, or until the time is over.
-    pub(super) async fn ready(&self, path: &str, within: Duration) -> Result<(), String> {
-        self.until(path, within, |status| status == 200).await
-    }
-
-    /// Asks until `path` answers anything but that the server is not there yet.
-    pub(super) async fn answers(&self, path: &str, within: Duration) -> Result<(), String> {
-        self.until(path, within, |status| !matches!(status, 429 | 502..=504)).await
-    }
-
-    async fn until(&self, path: &str, within: Duration, good: fn(u16) -> bool) -> Result<(), String> {
-        let last = parking_lot::Mutex::new(String::new());
-        let asking = async {
-            loop {
-                match self.once(&Ask::get(path)).await {
-                    Ok(answer) if good(answer.status) => return Ok(()),
-                    // Time gives no permission, and moves no server.
-                    Ok(answer) if matches!(answer.status, 300..=399 | 401 | 403) => {
-                        return Err(format!("{}{path} answers {}", self.root, answer.told()));
-                    }
-                    Ok(answer) => *last.lock() = format!("it answers {}", answer.told()),
-                    // Nor does it make a certificate a better one.
-                    Err(Broken(why, Hope::None)) => return Err(why),
-                    Err(why) => *last.lock() = why.0,
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
-        tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
-            let (root, last) = (&self.root, last.lock().clone());
-            let last = if last.is_empty() { "no answer".to_owned() } else { last };
-            Err(format!("{root} was not ready within {} s: {last}", within.as_secs_f64()))
-        })
-    }
-
-    /// The answer, after as many tries as it takes; whatever its status is.
-    ///
-    /// # Errors
-    /// No answer.
-    pub(super) async fn send(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
-        let mut pause = PAUSE;
-        for left in (0..TRIES).rev() {
-            let (wait, why) = match self.once(&ask).await {
-                Ok(answer) if left > 0 && answer.busy() => (answer.1, answer.told()),
-                Ok(answer) => return Ok(answer.0),
-                Err(Broken(why, Hope::Again)) if left > 0 => (None, why),
-                Err(Broken(why, _)) => return Err(why.into()),
-            };
-            let wait = wait.unwrap_or_else(|| spread(pause)).min(LONGEST_PAUSE);
-            tracing::debug!("{} {}: {}; again in {wait:?}", ask.method, ask.path, quote(&why));
-            tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LONGEST);
-        }
-        Err("no answer".to_owned().into())
-    }
-
-    /// The answer, if its status says success.
-    ///
-    /// # Errors
-    /// No answer, or one that says what is wrong.
-    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
-        self.send(ask).await?.good()
-    }
-
     async fn once(&self, ask: &Ask<'_>) -> Result<Tried, Broken> {
         let mut headers = self.headers.clone();
         for (name, value) in &ask.headers {
             let value = HeaderValue::from_str(value)
-                .map_err(|_| Broken(format!("the header {name} cannot be \"{value}\""), Hope::Little))?;
-            let name = HeaderName::try_from(*name)
-                .map_err(|_| Broken(format!("no header: {name}"), Hope::Little))?;
+                .map_err(|_| Broken(format!("the header {name} cannot be \"{value}\""), Hope::None))?;
+            let name =
+                HeaderName::try_from(*name).map_err(|_| Broken(format!("no header: {name}"), Hope::None))?;
             headers.insert(name, value);
         }
         let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.url, ask.path));
@@ -269,17 +225,6 @@ impl Client {
         let (url, secrets) = (format!("{}{}", self.root, ask.path), self.secrets.clone());
         Ok(Tried(Answer { url, status, body, secrets }, after.map(Duration::from_secs)))
     }
-}
-
-/// A pause shortened by chance, so that the agents of a room do not all try at once.
-pub(super) fn spread(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + 0.5 * chance())
-}
-
-/// A number from 0 to 1. The standard library draws the keys of its tables at random.
-pub(super) fn chance() -> f64 {
-    let drawn = RandomState::new().build_hasher().finish();
-    (drawn >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// An answer, and how long the server wants to be left alone.
@@ -360,25 +305,8 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::played::server;
     use super::*;
-
-    /// A server that gives every request the same answer.
-    fn server(status: &'static str, body: &'static str) -> String {
-        use std::io::{Read, Write};
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                let length = body.len();
-                let head =
-                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                drop(stream.read(&mut [0; 4096]));
-                drop(stream.write_all(format!("{head}{body}").as_bytes()));
-            }
-        });
-        url
-    }
 
     /// Longer than any test may take.
     const FOREVER: Duration = Duration::from_secs(3600);
@@ -424,15 +352,6 @@ mod tests {
         let Err(Broken(why, Hope::Again)) = client.once(&Ask::get("/")).await else { panic!("no answer") };
         assert!(why.contains(&format!("through the proxy {gone} of access.proxy")), "{why}");
         assert!(!why.contains("very-secret"), "{why}");
-    }
-
-    #[test]
-    fn pauses_differ_and_stay_within_bounds() {
-        let pauses: Vec<Duration> = (0..20).map(|_| spread(PAUSE)).collect();
-        assert!(pauses.iter().all(|pause| (PAUSE / 2..=PAUSE).contains(pause)), "{pauses:?}");
-        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
-        let starts: Vec<Duration> = (0..20).map(|_| crate::provision::by_chance(PAUSE)).collect();
-        assert!(starts.iter().all(|start| *start <= PAUSE) && starts.iter().any(|start| *start != starts[0]));
     }
 
     #[test]

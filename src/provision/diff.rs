@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use serde_yaml::Value;
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use crate::secret::told;
 
@@ -14,15 +15,28 @@ use crate::secret::told;
 const AROUND: usize = 2;
 /// Lines that a diff has at most.
 const LINES: usize = 200;
+/// How long the smallest difference of two objects is looked for; what is left then is shown as replaced.
+const TIME: Duration = Duration::from_secs(1);
 
 /// The changed lines with `-` and `+`, and some around them. Empty if nothing changes.
 #[must_use]
 pub fn diff(old: &str, new: &str) -> String {
+    until(old, new, end())
+}
+
+/// When the differences of an object that is looked at now have to be found.
+#[expect(clippy::disallowed_methods, reason = "how long one looks for them is decided here")]
+fn end() -> Instant {
+    Instant::now() + TIME
+}
+
+/// The same as [`diff`], with what is found until then.
+fn until(old: &str, new: &str, end: Instant) -> String {
     if old == new {
         return String::new();
     }
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let lines = edits(&old, &new);
+    let lines = edits(&old, &new, end);
     let mut text = String::new();
     let (mut shown, mut last) = (0, None);
     for (place, (sign, line)) in lines.iter().enumerate() {
@@ -46,12 +60,12 @@ pub fn diff(old: &str, new: &str) -> String {
 }
 
 /// Every line of both, each with `-`, `+` or a blank.
-fn edits<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
+fn edits<'a>(old: &[&'a str], new: &[&'a str], end: Instant) -> Vec<(char, &'a str)> {
     let mut lines = Vec::new();
     let mut add = |sign: char, of: &[&'a str], from: usize, count: usize| {
         lines.extend(of.iter().skip(from).take(count).map(|line| (sign, *line)));
     };
-    for op in capture_diff_slices(Algorithm::Myers, old, new) {
+    for op in capture_diff_slices_deadline(Algorithm::Myers, old, new, Some(end)) {
         match op {
             DiffOp::Equal { old_index, len, .. } => add(' ', old, old_index, len),
             DiffOp::Delete { old_index, old_len, .. } => add('-', old, old_index, old_len),
@@ -69,8 +83,8 @@ fn edits<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
 #[must_use]
 pub(super) fn boards(old: &str, new: &str) -> String {
     let (Some(was), Some(is)) = (Board::read(old), Board::read(new)) else { return diff(old, new) };
-    let mut parts = Vec::new();
-    let about = diff(&was.about, &is.about);
+    let (mut parts, end) = (Vec::new(), end());
+    let about = until(&was.about, &is.about, end);
     if !about.is_empty() {
         parts.push(about);
     }
@@ -78,13 +92,14 @@ pub(super) fn boards(old: &str, new: &str) -> String {
     for (name, panel) in names.iter().zip(&is.panels) {
         match others.iter().position(|other| other == name).and_then(|place| was.panels.get(place)) {
             None => parts.push(format!("+ {name}\n")),
-            Some(old) if old != panel => parts.push(changes(name, old, panel)),
+            Some(old) if old != panel => parts.push(changes(name, old, panel, end)),
             Some(_) => {}
         }
     }
     parts.extend(others.iter().filter(|name| !names.contains(name)).map(|name| format!("- {name}\n")));
     if parts.is_empty() && old != new {
-        parts.push("the order of the panels\n".to_owned());
+        let moved = names != others;
+        parts.push(if moved { "the order of the panels\n".to_owned() } else { until(old, new, end) });
     }
     let text = parts.concat();
     let mut lines: Vec<&str> = text.lines().take(LINES + 1).collect();
@@ -96,7 +111,7 @@ pub(super) fn boards(old: &str, new: &str) -> String {
 }
 
 /// `panel "GPUs awake": fieldConfig.defaults.thresholds`, and the lines of each part that changes.
-fn changes(name: &str, old: &Json, new: &Json) -> String {
+fn changes(name: &str, old: &Json, new: &Json, end: Instant) -> String {
     let mut paths = Vec::new();
     differing(old, new, &mut Vec::new(), &mut paths);
     let mut text = String::new();
@@ -105,7 +120,7 @@ fn changes(name: &str, old: &Json, new: &Json) -> String {
             let there = path.iter().try_fold(panel, |value, key| value.get(key));
             there.map(|there| serde_json::to_string_pretty(there).unwrap_or_default()).unwrap_or_default()
         };
-        let lines = diff(&at(old), &at(new));
+        let lines = until(&at(old), &at(new), end);
         // Writing to a string cannot fail.
         let _ = write!(text, "{name}: {}\n{lines}", path.join("."));
     }
@@ -238,6 +253,26 @@ mod tests {
         let text = diff(&old, &new);
         assert_eq!(text.lines().count(), LINES + 1);
         assert!(text.ends_with("… and more\n"));
+    }
+
+    #[test]
+    fn texts_that_differ_throughout_take_no_minutes() {
+        // Every line is in both, and no two that follow each other in one do so in the other.
+        let text =
+            |step: usize| -> String { (0..200_000).map(|n| format!("{}\n", n * step % 200_003)).collect() };
+        #[expect(clippy::disallowed_methods, reason = "the test measures")]
+        let begun = Instant::now();
+        let told = diff(&text(1), &text(77_777));
+        assert!(begun.elapsed() < TIME * 8, "{:?}", begun.elapsed());
+        assert_eq!(told.lines().count(), LINES + 1);
+    }
+
+    #[test]
+    fn a_difference_in_no_panel_is_shown() {
+        let old = board("A", "{\"id\": 1, \"title\": \"Heat\"}");
+        let flat = old.replace("  \"title\": \"A\"", "\"title\": \"A\"");
+        assert_ne!(old, flat);
+        assert!(boards(&old, &flat).contains("+ \"title\": \"A\""), "{}", boards(&old, &flat));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use regex::{Captures, Regex};
 use serde_yaml::Value;
 
 use super::bundle::{self, Bundle, Group, RuleFile};
+use super::plan::{Action, Kind, Step};
 use super::ruler::span;
 use super::settings::{Alerts, Target};
 
@@ -69,17 +70,30 @@ impl Share {
     }
 
     /// What a person should know where rules of an earlier push stay that another server evaluates now.
-    pub(super) fn doubled(&self, target: &Target) -> Option<String> {
-        let told = |who: &str| {
-            format!(
-                "{who} evaluates the alert rules now, and those that stay here notify a second time; --prune removes them"
-            )
+    pub(super) fn doubled(&self, target: &Target, steps: &[Step]) -> Option<String> {
+        let rules = |step: &Step| match step.kind {
+            Kind::RuleFile | Kind::RuleGroup => true,
+            Kind::File => bundle::rules_of(&step.name).is_some(),
+            _ => false,
         };
-        match target {
-            Target::Prometheus(_) | Target::Mimir(_) => self.grafana.then(|| told("Grafana")),
-            Target::Grafana(_) => (!evaluates(target)).then(|| told("another server")),
-            _ => None,
+        if !steps.iter().any(|step| step.action == Action::Leave && rules(step)) {
+            return None;
         }
+        let told = match target {
+            Target::Prometheus(_) | Target::Mimir(_) if self.grafana => {
+                "Grafana evaluates the alert rules now, and those that stay here notify a second time; --prune removes them"
+            }
+            Target::Directory(_) if self.grafana => {
+                "Grafana evaluates the alert rules now, and a server that loads the rule files that stay here notifies a \
+                 second time; --prune removes them"
+            }
+            Target::Grafana(_) if !evaluates(target) => {
+                "another server evaluates the alert rules now, and those that stay here notify a second time, unless \
+                 another agent pushes them; --prune --force removes them"
+            }
+            _ => return None,
+        };
+        Some(told.to_owned())
     }
 
     /// What a person should know of the part of a target.
@@ -319,6 +333,30 @@ mod tests {
         let orphans = Share::of(&targets).orphans(&targets[0], &bundle());
         assert_eq!(orphans.keys().collect::<Vec<_>>(), ["device"]);
         assert!(orphans["device"].starts_with("Lost asks for device:loss:rate, which no target records\n"));
+    }
+
+    #[test]
+    fn rules_that_stay_are_named_whatever_they_stand_in() {
+        let text = format!(
+            "{GRAFANA}- prometheus: {{url: 'http://p', rules_directory: /r}}\n- directory: {{path: /d}}\n- mimir: {{url: 'http://m'}}"
+        );
+        let (with, without) = (targets(&text), targets(&text.replace("alerts: grafana", "alerts: none")));
+        let left = |kind: Kind, name: &str| [Step::bare(kind, name, Action::Leave, None)];
+        let (file, group) = (left(Kind::RuleFile, "a.yml"), left(Kind::RuleGroup, "a"));
+        let plain = left(Kind::File, "alert-rules/device.yml");
+        for (place, steps) in [(1, &file), (2, &plain), (3, &group)] {
+            let told = Share::of(&with).doubled(&with[place], steps);
+            assert!(told.is_some_and(|told| told.contains("second time; --prune removes")), "{place}");
+            assert_eq!(Share::of(&without).doubled(&without[place], steps), None, "{place}");
+        }
+        let told = Share::of(&without).doubled(&without[0], &group);
+        assert!(told.is_some_and(|told| told.ends_with("--prune --force removes them")));
+        assert_eq!(Share::of(&with).doubled(&with[0], &group), None, "it evaluates them itself");
+        for steps in [left(Kind::File, "METRICS.md"), left(Kind::File, "alert-rules/tests/device.yml")] {
+            assert_eq!(Share::of(&with).doubled(&with[2], &steps), None, "no rules");
+        }
+        let same = [Step::bare(Kind::File, "alert-rules/device.yml", Action::Unchanged, None)];
+        assert_eq!(Share::of(&with).doubled(&with[2], &same), None);
     }
 
     #[test]

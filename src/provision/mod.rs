@@ -15,6 +15,8 @@ mod files;
 mod grafana;
 mod mark;
 mod plan;
+#[cfg(test)]
+mod played;
 mod prometheus;
 mod report;
 mod ruler;
@@ -173,17 +175,18 @@ impl Teller<'_, '_> {
     }
 }
 
+/// Why the names of targets cannot be meant, if one is none.
+#[must_use]
+pub fn unknown(targets: &[Target], only: &[String]) -> Option<String> {
+    let unknown = only.iter().find(|only| targets.iter().all(|target| target.name() != *only))?;
+    let names: Vec<&str> = targets.iter().map(Target::name).collect();
+    Some(format!("there is no target \"{unknown}\"\n  hint: there are: {}", names.join(", ")))
+}
+
 /// Runs over the targets, one after the other; one that fails does not keep the others from being done.
 pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>) -> Report {
     let operation = if run.dry { Operation::Plan } else { run.operation };
     let mut report = Report::new(operation);
-    for only in &run.only {
-        if !targets.iter().any(|target| target.name() == only) {
-            let names: Vec<&str> = targets.iter().map(Target::name).collect();
-            let why = format!("there is no such target; there are: {}", names.join(", "));
-            report.troubles.push(Trouble { target: only.clone(), why });
-        }
-    }
     for target in targets {
         let name = target.name();
         if !run.only.is_empty() && !run.only.iter().any(|only| only == name) {
@@ -227,6 +230,7 @@ async fn one(
         steps.extend(refused);
     }
     if run.operation == Operation::Destroy {
+        kept.found.iter_mut().for_each(|found| found.shared = None);
         steps.extend(plan(&[], &kept.found, How { prune: true, ..run.how }, &run.owner));
         steps.extend(strangers(&kept.found));
     } else {
@@ -238,10 +242,7 @@ async fn one(
             |want: &Wanted| orphans.get(&want.name).filter(|_| want.kind == Kind::RuleGroup).cloned();
         steps.extend(kept.refuse(&orphan));
         steps.extend(plan(&kept.wanted, &kept.found, run.how, &run.owner));
-        let rules = |step: &Step| {
-            matches!(step.kind, Kind::RuleFile | Kind::RuleGroup) && step.action == Action::Leave
-        };
-        if let Some(why) = share.doubled(target).filter(|_| steps.iter().any(rules)) {
+        if let Some(why) = share.doubled(target, &steps) {
             teller.remark(why);
         }
     }

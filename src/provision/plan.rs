@@ -78,6 +78,8 @@ pub struct Found {
     pub locked: Option<String>,
     /// Why it must be written although it is what is wanted.
     pub stale: Option<String>,
+    /// Why it is removed only by force, although it is ours and no longer wanted.
+    pub shared: Option<String>,
 }
 
 impl Found {
@@ -86,7 +88,7 @@ impl Found {
     pub fn exact(kind: Kind, name: impl Into<String>, text: impl Into<String>, mark: Option<String>) -> Self {
         let text = text.into();
         let edited = mark.as_ref().is_some_and(|mark| content(mark) != hash(&text));
-        Self { kind, name: name.into(), text, mark, edited, locked: None, stale: None }
+        Self { kind, name: name.into(), text, mark, edited, locked: None, stale: None, shared: None }
     }
 }
 
@@ -261,6 +263,7 @@ fn remove(found: &Found, how: How, owner: &str) -> Step {
         None if found.mark.as_ref().is_some_and(|mark| foreign(mark, owner)) => {
             (Action::Leave, Some(format!("{OTHER}; it is removed from there")))
         }
+        None if found.shared.is_some() && !(how.prune && how.force) => (Action::Leave, found.shared.clone()),
         None if !how.prune => (Action::Leave, Some("no longer generated; --prune removes it".to_owned())),
         None if found.edited && !how.force => {
             let why = "it was edited since it was written; --force removes it";
@@ -343,6 +346,20 @@ mod tests {
             actions(&[want("a", "x")], &[found], How::default()),
             [("a".to_owned(), Action::Unchanged)]
         );
+    }
+
+    #[test]
+    fn what_may_be_of_another_agent_goes_by_force_alone() {
+        let shared = Found { shared: Some("maybe".to_owned()), ..there("a", "y", Some("y")) };
+        let both = How { force: true, prune: true };
+        for (how, action) in [
+            (How::default(), Action::Leave),
+            (PRUNE, Action::Leave),
+            (FORCE, Action::Leave),
+            (both, Action::Delete),
+        ] {
+            assert_eq!(actions(&[], std::slice::from_ref(&shared), how)[0].1, action, "{how:?}");
+        }
     }
 
     #[test]

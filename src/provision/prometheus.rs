@@ -301,3 +301,39 @@ fn missing(file: &str, text: &str, loaded: &Groups) -> Option<String> {
     })?;
     Some(format!("the server has not loaded group \"{}\" of {file}", absent.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Step;
+    use super::super::played::script;
+    use super::super::report::{Operation, Report};
+    use super::*;
+
+    /// What a Prometheus answers to a reload that it rejects (`web.go`, 2.x and 3.x).
+    const REJECTED: &str =
+        "failed to reload config: one or more errors occurred while applying the new configuration";
+
+    #[tokio::test]
+    async fn a_reload_that_is_rejected_is_not_sent_again() {
+        let (url, asked) = script(|_, asked| match asked {
+            "POST /-/reload" => (500, REJECTED.to_owned()),
+            _ => (200, "{\"data\":{\"groups\":[]}}".to_owned()),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            serde_json::json!({"url": url, "rules_directory": folder.path(), "promtool": "no-promtool"});
+        let mut place = Place::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        let step = Step {
+            text: "groups: []\n".to_owned(),
+            ..Step::bare(Kind::RuleFile, "neural-exporter-a.yml", Action::Create, None)
+        };
+        let mut report = Report::new(Operation::Apply);
+        let mut tell = Teller { target: "p", report: &mut report, tell: &mut |_| {} };
+        place.apply(vec![step], &mut tell).await;
+        let reloads = asked.lock().iter().filter(|line| *line == "POST /-/reload").count();
+        assert_eq!(reloads, 2, "once with the file, once without it");
+        let why = report.outcomes[0].failure.clone().unwrap();
+        assert!(why.contains(REJECTED), "{why}");
+        assert!(!folder.path().join("neural-exporter-a.yml").exists());
+    }
+}

@@ -144,6 +144,17 @@ impl Report {
     /// The table at the end, and one sentence.
     #[must_use]
     pub fn summary(&self) -> String {
+        let mut text = if self.outcomes.is_empty() { String::new() } else { self.table() };
+        for remark in &self.remarks {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}: {}", remark.target, remark.why);
+        }
+        text.push_str(&self.sentence());
+        text.push('\n');
+        text
+    }
+
+    fn table(&self) -> String {
         let names = self.targets();
         let wide = names.iter().map(|name| name.len()).max().unwrap_or_default().max("target".len());
         let heads: Vec<&str> = RESULTS.iter().map(|result| head(self.operation, result)).collect();
@@ -160,11 +171,6 @@ impl Report {
             }
             text.push('\n');
         }
-        for remark in &self.remarks {
-            let _ = writeln!(text, "{}: {}", remark.target, remark.why);
-        }
-        text.push_str(&self.sentence());
-        text.push('\n');
         text
     }
 
@@ -173,6 +179,7 @@ impl Report {
         let bad = count(&|o| o.failure.is_some() || o.step.action == Action::Refuse);
         let todo = count(&|o| o.step.action.writes() && (o.failure.is_none() || o.written));
         let targets = self.troubles.len();
+        let done = if self.operation == Operation::Destroy { "removed" } else { "written" };
         match (self.operation, self.ending()) {
             (Operation::Plan, Ending::Fine) => "nothing to do".to_owned(),
             (Operation::Plan, Ending::Differences) => format!("{todo} to do, {bad} refused"),
@@ -180,12 +187,12 @@ impl Report {
                 format!("{todo} to do; {targets} of the targets could not be looked at")
             }
             (_, Ending::Fine | Ending::Differences) if todo == 0 => "nothing was to be done".to_owned(),
-            (_, Ending::Fine | Ending::Differences) => format!("done: {todo} written"),
+            (_, Ending::Fine | Ending::Differences) => format!("done: {todo} {done}"),
             (_, Ending::Failed) if todo > 0 => {
-                format!("partial: {todo} written, {bad} refused or failed, {targets} targets not looked at")
+                format!("partial: {todo} {done}, {bad} refused or failed, {targets} targets not looked at")
             }
             (_, Ending::Failed) => {
-                format!("failed: nothing written, {bad} refused or failed, {targets} targets not looked at")
+                format!("failed: nothing {done}, {bad} refused or failed, {targets} targets not looked at")
             }
         }
     }
@@ -202,10 +209,13 @@ fn head(operation: Operation, result: &'static str) -> &'static str {
     }
 }
 
-/// One step, as it is printed while it happens.
+/// One step, as it is printed while it happens. What is as it shall be is in the table alone: nothing is said of it.
 #[must_use]
 pub fn line(operation: Operation, outcome: &Outcome) -> String {
     let Outcome { target, step, failure, note, .. } = outcome;
+    if outcome.result() == "unchanged" {
+        return String::new();
+    }
     let word = if operation == Operation::Plan { step.action.word() } else { outcome.result() };
     let mut text = format!("{target}: {word} {} {}", step.kind.word(), name(step.kind, &step.name));
     for more in [&step.why, note, failure].into_iter().flatten() {
@@ -236,6 +246,40 @@ mod tests {
 
     fn ending(operation: Operation, outcomes: &[Outcome]) -> Ending {
         Report { outcomes: outcomes.to_vec(), ..Report::new(operation) }.ending()
+    }
+
+    #[test]
+    fn what_is_unchanged_is_in_the_table_alone() {
+        let same = outcome(Action::Unchanged, None);
+        for operation in [Operation::Plan, Operation::Apply, Operation::Destroy] {
+            assert_eq!(line(operation, &same), "");
+        }
+        let report = Report { outcomes: vec![same], ..Report::new(Operation::Apply) };
+        assert!(
+            report.summary().contains("unchanged") && report.summary().ends_with("nothing was to be done\n")
+        );
+        assert_eq!(
+            line(Operation::Apply, &outcome(Action::Unchanged, Some("500"))),
+            "g: failed dashboard \"a\"\n  500"
+        );
+    }
+
+    #[test]
+    fn what_goes_is_removed() {
+        let gone = outcome(Action::Delete, None);
+        let summary =
+            |outcomes: Vec<Outcome>| Report { outcomes, ..Report::new(Operation::Destroy) }.summary();
+        assert!(summary(vec![gone.clone()]).ends_with("done: 1 removed\n"));
+        let stays = outcome(Action::Delete, Some("500"));
+        assert!(summary(vec![gone, stays.clone()]).contains("partial: 1 removed, 1 refused or failed"));
+        assert!(summary(vec![stays]).contains("failed: nothing removed"));
+    }
+
+    #[test]
+    fn where_nothing_was_looked_at_there_is_no_table() {
+        let trouble = Trouble { target: "g".to_owned(), why: "down".to_owned() };
+        let report = Report { troubles: vec![trouble], ..Report::new(Operation::Plan) };
+        assert_eq!(report.summary(), "0 to do; 1 of the targets could not be looked at\n");
     }
 
     #[test]

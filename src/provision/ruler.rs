@@ -29,6 +29,8 @@ pub(super) struct Ruler {
     pub(super) headers: Vec<(&'static str, String)>,
     /// The marks of what we wrote, by group.
     marks: BTreeMap<String, String>,
+    /// What of them this run has changed and not noted yet: a mark, or nothing for a group that was removed.
+    changed: BTreeMap<String, Option<String>>,
 }
 
 impl Ruler {
@@ -38,6 +40,7 @@ impl Ruler {
             namespace: namespace.to_owned(),
             headers: Vec::new(),
             marks: BTreeMap::new(),
+            changed: BTreeMap::new(),
         }
     }
 
@@ -61,11 +64,11 @@ impl Ruler {
                 format!("there is nothing at {path}; see whether the ruler is on and the prefix is right");
             return Err(why.into());
         }
-        self.marks.clear();
         if let Some(why) = local(&answer) {
             return Err(why.into());
         }
         if answer.status == 404 {
+            self.take(BTreeMap::new());
             return Ok(Vec::new());
         }
         let text = answer.good().map_err(|why| why.told(|why| format!("cannot read {path}: {why}")))?.text();
@@ -75,13 +78,15 @@ impl Ruler {
         let groups = value.get(&self.namespace).or_else(|| value.get("groups")).and_then(Yaml::as_sequence);
         let groups = groups.cloned().unwrap_or_default();
         let name = |group: &Yaml| group.get("name").and_then(Yaml::as_str).unwrap_or_default().to_owned();
+        let mut noted = BTreeMap::new();
         for group in groups.iter().filter(|group| name(group) == MARKS) {
             let marks =
                 group.get("rules").and_then(|rules| rules.get(0)?.get("annotations")?.get("marks")?.as_str());
             for (mark, group) in marks.unwrap_or_default().lines().filter_map(|line| line.split_once(' ')) {
-                self.marks.insert(group.to_owned(), mark.to_owned());
+                noted.insert(group.to_owned(), mark.to_owned());
             }
         }
+        self.take(noted);
         let found = groups.iter().filter(|group| name(group) != MARKS).map(|group| {
             let name = name(group);
             let mark = self.marks.get(&name).cloned();
@@ -90,24 +95,46 @@ impl Ruler {
         Ok(found.collect())
     }
 
+    /// Takes over the marks that the server has, under those of this run: it may be read again before they are noted.
+    fn take(&mut self, noted: BTreeMap<String, String>) {
+        self.marks = noted;
+        for (group, mark) in &self.changed {
+            match mark {
+                Some(mark) => self.marks.insert(group.clone(), mark.clone()),
+                None => self.marks.remove(group),
+            };
+        }
+    }
+
     /// Writes or removes one group.
     pub(super) async fn write(&mut self, client: &Client, step: &Step) -> Result<Option<String>, Failure> {
         match step.action {
             Action::Create | Action::Update => {
                 self.push(client, step.text.clone()).await?;
                 self.marks.insert(step.name.clone(), step.mark.clone());
+                self.changed.insert(step.name.clone(), Some(step.mark.clone()));
             }
             Action::Delete => {
                 self.delete(client, &step.name).await?;
                 self.marks.remove(&step.name);
+                self.changed.insert(step.name.clone(), None);
             }
             Action::Unchanged | Action::Leave | Action::Refuse => {}
         }
         Ok(None)
     }
 
-    /// Writes down what was pushed; removes the note if nothing of ours is left.
-    pub(super) async fn finish(&self, client: &Client) -> Result<(), Failure> {
+    /// Writes down what was pushed; removes the note if this run has removed the last of ours.
+    pub(super) async fn finish(&mut self, client: &Client) -> Result<(), Failure> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        self.note(client).await?;
+        self.changed.clear();
+        Ok(())
+    }
+
+    async fn note(&self, client: &Client) -> Result<(), Failure> {
         if self.marks.is_empty() {
             return self.delete(client, MARKS).await;
         }
@@ -303,6 +330,45 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A look in the middle of a run, because another writer was faster, forgets nothing of it.
+    #[tokio::test]
+    async fn marks_outlive_another_look() {
+        let noted = "n: [{name: a, rules: []}, {name: neural-exporter-marks, rules: [{annotations: {marks: '1-o a'}}]}]";
+        let (url, asked) = super::super::played::script(move |number, asked| match asked.split(' ').next() {
+            Some("GET") if number > 2 => (500, "oops".to_owned()),
+            Some("GET") => (200, noted.to_owned()),
+            _ => (202, "{}".to_owned()),
+        });
+        let client = Client::open(&url.as_str().into(), &settings::Access::default()).unwrap();
+        let mut ruler = Ruler::new("/r", "n");
+        let step = |name: &str, action: Action| {
+            let text = format!("name: {name}\n");
+            Step { text, mark: "2-o".to_owned(), ..Step::bare(Kind::RuleGroup, name, action, None) }
+        };
+        let marks = |ruler: &Ruler| ruler.marks.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>();
+        ruler.read(&client).await.unwrap();
+        ruler.write(&client, &step("b", Action::Create)).await.unwrap();
+        ruler.read(&client).await.unwrap();
+        assert_eq!(
+            marks(&ruler),
+            ["a 1-o", "b 2-o"],
+            "what was written is known, although it is not noted yet"
+        );
+        ruler.read(&client).await.unwrap_err();
+        assert_eq!(marks(&ruler), ["a 1-o", "b 2-o"], "a look that fails changes nothing");
+        ruler.finish(&client).await.unwrap();
+        assert_eq!(asked.lock().last().unwrap(), "POST /r/n");
+
+        // The note goes only after the last group.
+        let mut ruler = Ruler::new("/r", "n");
+        ruler.read(&client).await.unwrap_err();
+        ruler.finish(&client).await.unwrap();
+        assert!(!asked.lock().iter().any(|line| line.starts_with("DELETE")), "nothing was removed");
+        ruler.write(&client, &step("b", Action::Delete)).await.unwrap();
+        ruler.finish(&client).await.unwrap();
+        assert_eq!(asked.lock().last().unwrap(), "DELETE /r/n/neural-exporter-marks");
+    }
 
     #[test]
     fn a_store_of_files_is_recognized() {

@@ -292,7 +292,10 @@ def test_who_evaluated_before_is_not_forgotten(grafana, tmp_path):
     evaluate("none")
     done = push("apply")
     assert done.code == 0 and "another server evaluates the alert rules now" in done.text, done.text
-    assert push("apply", "--prune").code == 0 and grafana.groups == {} and not any(grafana.imported.values())
+    done = push("apply", "--prune")
+    assert done.code == 0 and "same alerts.job" in done.text, "they may be those of another agent"
+    assert grafana.groups or any(grafana.imported.values())
+    assert push("apply", "--prune", "--force").code == 0 and grafana.groups == {} and not any(grafana.imported.values())
     assert "neural-quiet" in ruler.tenants["lab"]["neural-exporter"]
     assert push("plan").code == 0 and "notify a second time" not in push("plan").text
     evaluate("grafana")

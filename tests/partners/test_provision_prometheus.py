@@ -262,10 +262,11 @@ def test_servers_that_are_down_are_told(tmp_path):
     folder = tmp_path / "rules"
     folder.mkdir()
     gone = {"prometheus": {"url": f"http://127.0.0.1:{free_port()}", "rules_directory": str(folder)}}
-    push = Provision(tmp_path / "push", gone, {"directory": {"path": str(tmp_path / "out")}}, wait="1s")
+    push = Provision(tmp_path / "push", gone, {"directory": {"path": str(tmp_path / "out")}}, wait="3s")
     push.files.rules("device", rules("DeviceDown"))
     done = push("apply")
-    assert done.code == 1 and "was not ready within 1 s" in done.text and "partial" in done.text, done.text
+    assert done.code == 1 and "was not ready within 3 s" in done.text and "partial" in done.text, done.text
+    assert f"waiting for {gone['prometheus']['url']} (up to 3 s)" in done.text, "nobody waits without a word"
     assert (tmp_path / "out" / "alert-rules" / "device.yml").exists(), "the other target is served"
     assert list(folder.iterdir()) == []
 

@@ -31,6 +31,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Why something is left alone that cannot be changed over HTTP.
 const PROVISIONED: &str = "it is provisioned from a file of the server; remove that file first";
 
+/// Why rules stay where this agent wants none.
+const SHARED: &str = "with alerts: none these rules may be those of another agent with the same alerts.job; \
+                      --prune --force removes them";
+
 pub(super) struct Place {
     pub(super) client: Client,
     settings: Grafana,
@@ -47,7 +51,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn open(settings: &Grafana) -> Result<Self, String> {
-        let mut client = Client::open(&settings.url, &settings.server)?;
+        let mut client = Client::open(&settings.url, &settings.server)?.grafana();
         if let Some(org) = settings.org {
             client.always("x-grafana-org-id", &org.to_string())?;
         }
@@ -136,8 +140,10 @@ impl Place {
         if self.evaluates() {
             return read;
         }
-        // A token for dashboards may not see rules, and other rules of the folder are none of our business then.
-        Ok(read.unwrap_or_default().into_iter().filter(|found| found.mark.is_some()).collect())
+        // A token for dashboards may not see rules, and other rules of the folder are none of our business then. Those with
+        // our mark may be of another agent of this deployment, one whose alerts Grafana evaluates.
+        let ours = read.unwrap_or_default().into_iter().filter(|found| found.mark.is_some());
+        Ok(ours.map(|found| Found { shared: Some(SHARED.to_owned()), ..found }).collect())
     }
 
     /// What was read of a kind. One that this account may not read does not keep the others from being pushed.
@@ -249,7 +255,15 @@ impl Place {
             }
             tokio::time::sleep(spread(PAUSE * u32::try_from(look).unwrap_or(1))).await;
             let want = Wanted { kind: step.kind, name: step.name.clone(), text: step.text.clone() };
-            let found = self.look(&want).await?;
+            let found = match self.look(&want).await {
+                Ok(found) => found,
+                // The reason to look is what a person has to know first.
+                Err(more) => {
+                    return result.map_err(|first| {
+                        first.told(|why| format!("{why}\nand it cannot be read again: {more}"))
+                    });
+                }
+            };
             let Some(again) = plan(&[want], &found, run.how, &run.owner).pop() else { break };
             match again.action {
                 Action::Unchanged => {
@@ -348,4 +362,34 @@ impl Place {
 fn alerts_source(settings: &Grafana) -> Option<&str> {
     let made = settings.datasource.as_ref().map(|source| &*source.uid);
     settings.alerts_datasource.as_deref().or(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::played::script;
+    use super::super::{How, Operation};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_fails_does_not_hide_the_clash() {
+        let (url, _) = script(|_, asked| match asked.split(' ').next() {
+            Some("GET") => (500, "{\"message\":\"oops\"}".to_owned()),
+            _ => (409, "{\"message\":\"the group was changed\"}".to_owned()),
+        });
+        let settings = serde_json::json!({"url": url, "alerts": "grafana", "alerts_datasource": "p"});
+        let mut place = Place::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        place.alerts = Alerts::Import;
+        let run = Run {
+            operation: Operation::Apply,
+            dry: false,
+            only: Vec::new(),
+            how: How::default(),
+            owner: "neural".to_owned(),
+            wait: Duration::ZERO,
+        };
+        let mut step = Step::bare(Kind::RuleGroup, "a", Action::Create, None);
+        let why = place.done(&mut step, &run).await.unwrap_err().to_string();
+        let (clash, look) = why.split_once("and it cannot be read again: ").unwrap();
+        assert!(clash.contains("409: the group was changed") && look.contains("500: oops"), "{why}");
+    }
 }
