@@ -34,7 +34,9 @@ fn cut_anywhere<D: Decoder>(new: impl Fn() -> D, stream: &[u8], at: usize) {
 /// What is said, and the bytes that were told.
 fn told(mut stream: impl Decoder, pieces: &[&[u8]]) -> (Vec<String>, u64) {
     let (mut all, mut bytes) = (Vec::new(), 0);
-    stream.ask(&mut Vec::new());
+    if let Some(dialogue) = stream.dialogue() {
+        dialogue.poll_transmit(std::time::Duration::ZERO, &mut Vec::new());
+    }
     let mut out = |body: Body<'_>| {
         bytes += match body {
             Body::Samples(samples) => samples.bytes,

@@ -1,8 +1,8 @@
 //! Streams as boards write them, put together from their documents and not from the decoders.
 
-use neural_exporter::decode::Protocol;
+use std::path::Path;
 
-use super::at;
+use neural_exporter::decode::Protocol;
 
 /// The protocols of boards.
 pub(crate) fn all() -> impl Iterator<Item = Protocol> {
@@ -138,7 +138,14 @@ pub(crate) fn frame(protocol: Protocol, number: u32) -> Vec<u8> {
 
 /// The frame with this number of those that stand in the fixtures of a board, one a line in hexadecimal.
 fn recorded(board: Protocol, number: u32) -> Vec<u8> {
-    let file = at("tests/fixtures").join(board.name()).join("frames.hex");
+    // The fuzz targets, which use this file too, lie in a folder of the repository.
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("tests/fixtures"));
+    let file = above
+        .into_iter()
+        .find(|folder| folder.is_dir())
+        .unwrap_or_default()
+        .join(board.name())
+        .join("frames.hex");
     let text = std::fs::read_to_string(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
     let lines: Vec<&str> = text.lines().collect();
     let line = lines[number as usize % lines.len()];
