@@ -264,6 +264,8 @@ impl Limit {
     #[must_use]
     pub fn refuses(&self, number: f64) -> Option<String> {
         match self.unit {
+            // A budget can be exceeded.
+            Unit::Ratio if self.id.starts_with("llm_budget") && number >= 0.0 => None,
             // A share of what was before, or of what is nominal, may be more than all of it.
             Unit::Ratio if self.value <= 1.0 && !(0.0..=1.0).contains(&number) => {
                 Some("is not a share from 0 to 1".to_owned())
@@ -388,6 +390,7 @@ mod tests {
         assert!(wrong(&DEVICE_LOSS, -3.0) && wrong(&DEVICE_LOSS, 5.0) && !wrong(&DEVICE_LOSS, 0.0));
         assert!(wrong(&STAGE_LATENCY, 0.0) && !wrong(&STAGE_LATENCY, 0.001));
         assert!(!wrong(&STAGE_REGRESSION, 5.0) && wrong(&STAGE_REGRESSION, -1.0));
+        assert!(!wrong(&LLM_BUDGET, 1.2) && wrong(&LLM_BUDGET, -0.1));
         assert!(wrong(&AGENT_MEMORY, -1.0) && !wrong(&GPU_TEMPERATURE, -5.0) && !wrong(&STAGE_TRAFFIC, 0.0));
     }
 
