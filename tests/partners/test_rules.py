@@ -132,6 +132,10 @@ def test_kubernetes_takes_its_manifests(version):
     folder = ROOT / "provisioning/kubernetes"
     named = yaml.safe_load((folder / "kustomization.yml").read_text())["resources"]
     files = {file.name: list(yaml.safe_load_all(file.read_text())) for file in folder.glob("*.yml")}
+    # The dashboards are a folder beside it, whose files kustomize makes ConfigMaps of: test_kubernetes.py.
+    beside = ROOT / "provisioning/grafana/kustomization.yml"
+    assert "../grafana" in named and beside.exists()
+    named.remove("../grafana")
     assert set(named) < set(files) and len(named) == 5
     ours = [manifest for file in files.values() for manifest in file if "coreos.com" not in manifest["apiVersion"] and manifest["kind"] != "Kustomization"]
     assert {manifest["kind"] for manifest in ours} == {"Namespace", "ConfigMap", "DaemonSet", "Deployment", "Service"}
