@@ -91,6 +91,12 @@ class Agent:
         self.most = max(self.most, rss)
         return rss
 
+    def kept(self) -> str:
+        """What counts as kept, and is bounded."""
+        text = self.scrape()
+        held = self.value(text, "neural_agent_series_memory_bytes")
+        return f"{self.value(text, 'neural_agent_series'):.0f} series of {held / 1e6:.2f} MB, a scrape of {len(text) / 1e6:.2f} MB"
+
     def log_bytes(self) -> int:
         return (self.folder / "log").stat().st_size
 
@@ -293,11 +299,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="floods-") as folder:
         agent = Agent(Path(folder))
         try:
-            # Once through: what is bounded and stays, as the counters of the catalogue, is there before it is measured.
-            for flood in floods:
-                watched(agent, flood, 2)
+            # What is bounded and stays, as the counters of the catalogue, has what it may have before it is measured.
+            for flood in floods + floods:
+                watched(agent, flood, 5)
             before = settled(agent, o.settle)
-            print(f"before: {before / 1e6:.1f} MB", flush=True)
+            print(f"before: {before / 1e6:.1f} MB; {agent.kept()}", flush=True)
             peak, longest, log = 0.0, 0.0, agent.log_bytes()
             end = time.monotonic() + o.seconds
             while time.monotonic() < end:
@@ -307,13 +313,13 @@ def main() -> int:
                     peak, longest = max(peak, agent.most), max(longest, agent.longest)
             log = agent.log_bytes() - log
             after = settled(agent, o.settle)
-            text = agent.scrape()
+            kept = agent.kept()
         finally:
             agent.process.terminate()
             agent.process.wait(30)
     print(
         f"RSS {before / 1e6:.1f} MB before, {peak / 1e6:.1f} MB at most, {after / 1e6:.1f} MB after {o.seconds:.0f} s of floods "
-        f"({after / 1e6 - before / 1e6:+.1f} MB); series memory {agent.value(text, 'neural_agent_series_memory_bytes') / 1e6:.2f} MB; "
+        f"({after / 1e6 - before / 1e6:+.1f} MB); {kept}; "
         f"longest scrape {longest * 1000:.0f} ms; log {log / 1000:.0f} kB"
     )
     return 1 if after - before > STAYS else 0
