@@ -289,7 +289,7 @@ def test_a_port_is_said_once(tmp_path):
         ({"name": "a"}, "says no port"),
         ({"name": "a", "usb": {}}, "any device would fit"),
         ({"name": "a", "port": "/dev/ttyUSB0", "usb": {"serial": "X"}}, "said by its path already"),
-        ({"name": "a", "usb": {"id": "403:15"}}, "does not match"),
+        ({"name": "a", "usb": {"id": "403:15"}}, "write it like \"0403:6015\""),
     ]:
         file.write_text(json.dumps({"sources": [{"serial": wrong}]}))
         checked = subprocess.run([str(PROGRAM), "check", "--config", str(file)], capture_output=True, text=True)
