@@ -101,9 +101,9 @@ enum Command {
     Generate {
         #[command(flatten)]
         file: FileArgs,
-        /// The folder to write into.
-        #[arg(long, short, value_name = "DIR")]
-        out: PathBuf,
+        /// The folder to write into; with --check the one that is compared, by default this one.
+        #[arg(long, short, value_name = "DIR", required_unless_present = "check")]
+        out: Option<PathBuf>,
         /// Write nothing: list what differs, and end with 3 if something does.
         #[arg(long)]
         check: bool,
@@ -233,7 +233,10 @@ fn command() -> ExitCode {
         Some(Command::Devices { watch, output, root, streams }) => {
             devices::devices(root.as_deref(), watch, output == Form::Json, &streams)
         }
-        Some(Command::Generate { file, out, check, force }) => generate::generate(&file, &out, check, force),
+        Some(Command::Generate { file, out, check, force }) => {
+            let out = out.unwrap_or_else(|| PathBuf::from("."));
+            generate::generate(&file, &out, check, force)
+        }
         Some(Command::Metrics { file, markdown, output }) => metrics::list(&file, markdown, output),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),
@@ -302,10 +305,13 @@ mod tests {
     #[test]
     fn files_are_written_nowhere_but_where_it_is_said() {
         let parse = |more: &[&str]| Cli::try_parse_from(["neural-exporter", "generate"].iter().chain(more));
-        for nowhere in [&[][..], &["--check"], &["--force"]] {
+        for nowhere in [&[][..], &["--force"]] {
             let why = parse(nowhere).map(drop).unwrap_err().to_string();
             assert!(why.contains("--out <DIR>"), "{why}");
         }
-        assert!(parse(&["--out", "somewhere", "--check"]).is_ok());
+        assert!(
+            parse(&["--out", "somewhere"]).is_ok() && parse(&["--check"]).is_ok(),
+            "a check writes nothing"
+        );
     }
 }
