@@ -155,7 +155,7 @@ pub trait Board: Send {
         Anew::No
     }
 
-    /// The stream ran a moment ago and goes on, as [`Decoder::resume`] says.
+    /// The stream ran a moment ago and goes on, as [`Dialogue::resume`] says.
     fn resume(&mut self) {}
 
     /// Hears what a program told the device, as [`Decoder::overhear`] does.
@@ -165,7 +165,7 @@ pub trait Board: Send {
         Overheard { starts: super::starts(self.handshake(), said), stops, changed: false }
     }
 
-    /// What it says in place of samples, as [`Decoder::excuse`] says.
+    /// What it says in place of samples, as [`Dialogue::excuse`] says.
     fn excuse(&self) -> Option<&str> {
         None
     }
