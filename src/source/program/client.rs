@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::analysis::quality::{Judged, Settings};
+use crate::decode::dialogue::TICK;
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link};
 use crate::quote::quote;
@@ -22,7 +23,7 @@ use crate::source::{Feed, names, now};
 /// How long a connection may take to be made, or to take what it is told.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a decoder may ask, and how many times that a report is made, a second.
-const BEAT: Duration = Duration::from_millis(200);
+const BEAT: Duration = TICK;
 const BEATS: u32 = 5;
 /// Beats within something after which a peer has stalled.
 const STALLED: u32 = 5 * BEATS;

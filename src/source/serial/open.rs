@@ -10,11 +10,12 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serialport::{ErrorKind, TTYPort};
 
 use super::Settings;
+use crate::decode::dialogue::TICK;
 use crate::event::PortState;
 use crate::source::usb::{Holder, Node, holders, is_serial, listed, not_permitted};
 
-/// How long one read, or one try to write, waits.
-pub(super) const WAIT: Duration = Duration::from_millis(200);
+/// How long one read, or one try to write, waits: no longer than a dialogue may be left alone.
+pub(super) const WAIT: Duration = TICK;
 
 /// Why a port was not opened.
 #[derive(Debug)]
