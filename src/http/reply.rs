@@ -48,13 +48,16 @@ impl Buffers {
         self.lend(packed)
     }
 
+    /// Keeps a buffer for the next scrape, with hardly more room than what was written into it: a vector that grew by
+    /// doubling holds up to twice of that. Large pieces are mapped by the allocator and shrink without a copy.
     fn put(&self, mut buffer: Vec<u8>) {
-        // One large buffer is enough, and none is kept that is much larger than what scrapes are like now.
-        let (most, large) = ((2 * buffer.len()).max(SMALL), buffer.capacity() > SMALL);
+        let most = (buffer.len() + buffer.len() / 16).max(SMALL);
+        buffer.shrink_to(most);
         buffer.clear();
         let mut kept = self.0.lock();
-        kept.retain(|other| other.capacity() <= if large { SMALL } else { most });
-        if kept.len() < KEPT && buffer.capacity() <= most {
+        // One large buffer is enough, and none is kept that is much larger than what scrapes are like now.
+        kept.retain(|other| other.capacity() <= if buffer.capacity() > SMALL { SMALL } else { most });
+        if kept.len() < KEPT {
             kept.push(buffer);
         }
     }
@@ -126,4 +129,30 @@ pub(super) fn not_allowed(methods: &str) -> Reply {
 fn finish(reply: hyper::http::response::Builder, body: Bytes) -> Reply {
     // Fails for headers that are no headers alone; ours are written above.
     reply.body(body).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes so many bytes as a scrape does, piece by piece, and gives the buffer back.
+    fn scrape(buffers: &Buffers, bytes: usize) {
+        let mut text = buffers.take();
+        while text.len() < bytes {
+            text.extend_from_slice(&[b'x'; 100]);
+        }
+        buffers.put(text);
+    }
+
+    #[test]
+    fn what_is_kept_is_as_large_as_what_was_written() {
+        let buffers = Buffers::default();
+        let kept = || buffers.0.lock().iter().map(Vec::capacity).sum::<usize>();
+        for bytes in [3 << 20, (3 << 20) + 5_000, 30 << 20, 9 << 20] {
+            scrape(&buffers, bytes);
+            assert!(kept() <= bytes + bytes / 8, "{} bytes kept of a scrape of {bytes}", kept());
+        }
+        scrape(&buffers, 1000);
+        assert!(kept() <= SMALL, "{} bytes kept of a small scrape", kept());
+    }
 }
