@@ -8,8 +8,8 @@ use arc_swap::ArcSwap;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use neural_exporter::decode::Decoder;
-use neural_exporter::decode::mapping::Mapper;
-use neural_exporter::decode::statsd::{Settings, Statsd};
+use neural_exporter::decode::text::mapping::Mapper;
+use neural_exporter::decode::text::statsd::{Settings, Statsd};
 use neural_exporter::event::{Body, Change};
 
 const LINES: u32 = 1000;

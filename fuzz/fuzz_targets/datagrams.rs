@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::Protocol;
-use neural_exporter::decode::datagram::header;
+use neural_exporter::decode::program::datagram::header;
 
 mod told;
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use neural_exporter::analysis::quality::{Judged, Settings};
 use neural_exporter::decode::engines::{Profile, Rest};
-use neural_exporter::decode::exposition::{Exposition, Shape};
-use neural_exporter::decode::openmetrics::{Dialect, judge, parse};
-use neural_exporter::decode::relabel::Relabel;
+use neural_exporter::decode::text::exposition::{Exposition, Shape};
+use neural_exporter::decode::text::openmetrics::{Dialect, judge, parse};
+use neural_exporter::decode::text::relabel::Relabel;
 use neural_exporter::decode::Protocol;
 use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::decode::generic::{Frame, Generic};
+use neural_exporter::decode::board::generic::{Frame, Generic};
 use neural_exporter::decode::{Options, Protocol};
 
 #[path = "../../tests/agent/described.rs"]

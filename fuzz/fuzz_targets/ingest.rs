@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::Protocol;
-use neural_exporter::decode::openmetrics::Dialect;
+use neural_exporter::decode::text::openmetrics::Dialect;
 
 mod exposed;
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::decode::mapping::{Mapper, StatsdType};
+use neural_exporter::decode::text::mapping::{Mapper, StatsdType};
 
 fuzz_target!(|text: &str| {
     match Mapper::parse(text) {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::decode::openmetrics::Dialect;
+use neural_exporter::decode::text::openmetrics::Dialect;
 
 mod exposed;
 

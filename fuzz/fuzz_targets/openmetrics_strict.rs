@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::decode::openmetrics::{Dialect, judge, parse};
+use neural_exporter::decode::text::openmetrics::{Dialect, judge, parse};
 
 mod exposed;
 

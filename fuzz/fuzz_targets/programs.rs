@@ -5,10 +5,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::Decoder;
-use neural_exporter::decode::fieldtrip::FieldTrip;
-use neural_exporter::decode::intan::talk::Answer;
-use neural_exporter::decode::open_ephys::{Stream, answers};
-use neural_exporter::decode::rda::Rda;
+use neural_exporter::decode::program::fieldtrip::FieldTrip;
+use neural_exporter::decode::program::intan::talk::Answer;
+use neural_exporter::decode::program::open_ephys::{Stream, answers};
+use neural_exporter::decode::program::rda::Rda;
 use neural_exporter::event::Body;
 
 /// What a publisher says first, so that not all inputs must find it.

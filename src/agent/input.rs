@@ -12,17 +12,17 @@ use tokio_util::task::TaskTracker;
 
 use super::read::Files;
 use crate::config::{Config, Source};
-use crate::decode::jsonl::{Price, Prices};
-use crate::decode::mapping::Mapper;
+use crate::decode::text::jsonl::{Price, Prices};
+use crate::decode::text::mapping::Mapper;
 use crate::event::{Body, Link};
 use crate::http::Listed;
 use crate::listen::Listen;
 use crate::quote::plain;
 use crate::source::Feed;
 use crate::source::kind::{Context, Prepared, Start};
+use crate::source::port::usb::Which;
 use crate::source::record::Recorded;
 use crate::source::socket::{self, Bound};
-use crate::source::usb::Which;
 
 /// A source and what it holds open.
 pub(super) struct Input {

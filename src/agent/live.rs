@@ -18,10 +18,10 @@ use crate::listen::{Address, Bytes, Listen};
 use crate::provision::{self, Bundle, How, Operation, Run};
 use crate::quote::plain;
 use crate::source::kind::Context;
-use crate::source::scrape::Scrape;
+use crate::source::poller::scrape::Scrape;
+use crate::source::port::tap;
+use crate::source::port::usb::{Missing, Roots, holders, is_serial, listed, may_open, not_permitted};
 use crate::source::socket;
-use crate::source::tap;
-use crate::source::usb::{Missing, Roots, holders, is_serial, listed, may_open, not_permitted};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

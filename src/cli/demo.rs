@@ -26,7 +26,7 @@ use crate::simulate::signal::Shape;
 use crate::simulate::{self, Choice, Device};
 use crate::source::lsl;
 use crate::source::pattern::Pattern;
-use crate::source::process::{self, Group};
+use crate::source::poller::process::{self, Group};
 use crate::source::program::{Expect, intan, open_ephys};
 
 /// What goes wrong with the Cyton: nothing that matters for three minutes, then an electrode loosens for one, and from

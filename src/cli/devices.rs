@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Exit, complain, json, print, run, streams};
 use crate::source::lsl::Search;
-use crate::source::usb::{
+use crate::source::port::usb::{
     Roots, Tty, holders, known, latency_timer, listed, may_open, not_permitted, stable_name, ttys,
 };
 
@@ -213,7 +213,7 @@ fn held(device: &Device) -> String {
     if device.held_by.is_empty() {
         return "nobody that this user can see".to_owned();
     }
-    let each = |of: &Program| crate::source::usb::Holder { pid: of.pid, command: of.command.clone() };
+    let each = |of: &Program| crate::source::port::usb::Holder { pid: of.pid, command: of.command.clone() };
     listed(&device.held_by.iter().map(each).collect::<Vec<_>>())
 }
 
@@ -298,7 +298,7 @@ async fn hear(search: &mut Option<Search>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::usb::tests::{DONGLE, Plug, System};
+    use crate::source::port::usb::tests::{DONGLE, Plug, System};
 
     #[test]
     fn a_dongle_is_described() {

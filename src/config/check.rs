@@ -104,7 +104,9 @@ fn usb_place(text: &str) -> Result<(), String> {
 }
 
 fn regex(text: &str) -> Result<(), String> {
-    crate::decode::re2::compile(text).map(drop).map_err(|why| format!("not a regular expression: {why}"))
+    crate::decode::text::re2::compile(text)
+        .map(drop)
+        .map_err(|why| format!("not a regular expression: {why}"))
 }
 
 fn log_selector(text: &str) -> Result<(), String> {

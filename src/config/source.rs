@@ -4,13 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::source::kind::Kind;
+use crate::source::lsl;
+use crate::source::poller::{exec, gpu, host, process, scrape, textfile};
 use crate::source::program::{brainflow, cerebus, fieldtrip, intan, open_ephys, openbci_gui, rda};
-use crate::source::{exec, gpu, host, lsl, process, scrape, textfile};
 
-pub use crate::source::jsonl::Jsonl;
+pub use crate::source::port::serial::Serial;
 pub use crate::source::replay::Replay;
-pub use crate::source::serial::Serial;
-pub use crate::source::statsd::{Framing, Gauges, Statsd};
+pub use crate::source::socket::jsonl::Jsonl;
+pub use crate::source::socket::statsd::{Framing, Gauges, Statsd};
 
 macro_rules! kinds {
     ($($(#[$about:meta])* $key:literal => $kind:ident($settings:ty),)*) => {

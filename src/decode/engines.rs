@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Kind;
 
-use super::openmetrics::{Family, Labels, Metric, Value, add_labels};
+use super::text::openmetrics::{Family, Labels, Metric, Value, add_labels};
 
 pub mod reference;
 mod table;
@@ -214,7 +214,7 @@ fn stem<'n>(engine: &Engine, name: &'n str) -> &'n str {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::openmetrics::{Dialect, is_label_name, is_metric_name, parse};
+    use super::super::text::openmetrics::{Dialect, is_label_name, is_metric_name, parse};
     use super::*;
 
     fn read(profile: Profile, rest: Rest, text: &str) -> (Vec<String>, usize) {

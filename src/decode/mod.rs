@@ -9,45 +9,14 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
-pub mod bgapi;
-pub mod bitalino;
 pub mod board;
-pub mod brainflow;
-pub mod cerebus;
-pub mod chords;
-pub mod cyton;
-pub mod datagram;
 pub mod dialogue;
 pub mod engines;
-pub mod exposition;
-pub mod fieldtrip;
-pub mod frame;
-pub mod freeeeg;
-pub mod ganglion;
-pub mod generic;
-pub mod glob;
-pub mod intan;
-pub mod jsonl;
-pub mod knight;
-pub mod line;
 pub mod lsl;
-pub mod mapping;
-mod message;
-pub mod number;
-pub mod open_ephys;
-pub mod openbci_gui;
-pub mod openeeg;
-pub mod openmetrics;
 mod options;
-mod overtaken;
+pub mod program;
 mod protocol;
-pub mod rda;
-pub mod re2;
-pub mod relabel;
-pub mod spikerbox;
-pub mod statsd;
-mod tags;
-pub mod thinkgear;
+pub mod text;
 
 use crate::event::Body;
 pub use dialogue::Dialogue;

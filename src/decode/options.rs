@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Protocol;
-use super::brainflow::Streamed;
-use super::generic::Frame;
+use super::board::generic::Frame;
+use super::program::brainflow::Streamed;
 use super::protocol::Rates;
 
 /// What is said of a board. A recording keeps it beside the bytes, so that it plays to the same numbers.

@@ -102,45 +102,45 @@ macro_rules! protocols {
 
 protocols! {
     /// JSON lines.
-    Jsonl => super::jsonl::FACTS,
+    Jsonl => super::text::jsonl::FACTS,
     /// StatsD.
-    Statsd => super::statsd::FACTS,
+    Statsd => super::text::statsd::FACTS,
     /// The same in frames with a length before them.
-    StatsdFrames => super::frame::FACTS,
+    StatsdFrames => super::text::frame::FACTS,
     /// OpenBCI Cyton, 115200 bits in a second.
-    Cyton => super::cyton::CYTON,
+    Cyton => super::board::cyton::CYTON,
     /// OpenBCI Cyton with Daisy, 115200 bits in a second.
-    Daisy => super::cyton::DAISY,
+    Daisy => super::board::cyton::DAISY,
     /// NeuroPawn Knight, 115200 bits in a second.
-    Knight => super::knight::PLAIN,
+    Knight => super::board::knight::PLAIN,
     /// NeuroPawn Knight with IMU, 115200 bits in a second.
-    KnightImu => super::knight::IMU,
+    KnightImu => super::board::knight::IMU,
     /// FreeEEG32, 921600 bits in a second.
-    FreeEeg32 => super::freeeeg::FACTS,
+    FreeEeg32 => super::board::freeeeg::FACTS,
     /// NeuroSky ThinkGear, 57600 bits in a second.
-    ThinkGear => super::thinkgear::FACTS,
+    ThinkGear => super::board::thinkgear::FACTS,
     /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
-    Chords => super::chords::FACTS,
+    Chords => super::board::chords::FACTS,
     /// PLUX BITalino, 115200 bits in a second.
-    Bitalino => super::bitalino::FACTS,
+    Bitalino => super::board::bitalino::FACTS,
     /// OpenEEG, packet version 2, 57600 bits in a second.
-    OpeneegP2 => super::openeeg::P2_FACTS,
+    OpeneegP2 => super::board::openeeg::P2_FACTS,
     /// OpenEEG, packet version 3, 57600 bits in a second.
-    OpeneegP3 => super::openeeg::P3_FACTS,
+    OpeneegP3 => super::board::openeeg::P3_FACTS,
     /// Backyard Brains SpikerBox, 230400 bits in a second.
-    SpikerBox => super::spikerbox::FACTS,
+    SpikerBox => super::board::spikerbox::FACTS,
     /// OpenBCI Ganglion through its dongle (BLED112), 230400 bits in a second.
-    Ganglion => super::ganglion::FACTS,
+    Ganglion => super::board::ganglion::FACTS,
     /// A board of your own, whose frames `frame` describes; 115200 bits in a second.
-    Generic => super::generic::FACTS,
+    Generic => super::board::generic::FACTS,
     /// Waveforms of Intan RHX.
-    Intan => super::intan::FACTS,
+    Intan => super::program::intan::FACTS,
     /// Packages that BrainFlow streams; those of its synthetic board unless told otherwise.
-    Brainflow => super::brainflow::FACTS,
+    Brainflow => super::program::brainflow::FACTS,
     /// All packets of a Blackrock Cerebus.
-    Cerebus => super::cerebus::FACTS,
+    Cerebus => super::program::cerebus::FACTS,
     /// What the OpenBCI GUI sends over UDP.
-    OpenbciGui => super::openbci_gui::FACTS,
+    OpenbciGui => super::program::openbci_gui::FACTS,
 }
 
 impl Protocol {

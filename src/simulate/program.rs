@@ -126,7 +126,7 @@ fn open_ephys(asked: &str, seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::open_ephys::answers;
+    use crate::decode::program::open_ephys::answers;
 
     #[test]
     fn what_the_agent_asks_is_answered() {

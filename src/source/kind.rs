@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Feed;
+use super::poller::scrape::Scrape;
+use super::port::usb::Which;
 use super::record::Recorded;
-use super::scrape::Scrape;
 use super::socket::{self, Bound, NewDecoder, Options};
-use super::usb::Which;
 use crate::analysis::quality;
-use crate::decode::jsonl::Prices;
-use crate::decode::mapping::Mapper;
+use crate::decode::text::jsonl::Prices;
+use crate::decode::text::mapping::Mapper;
 use crate::document::{Check, Path};
 use crate::event::{Body, Link};
 use crate::listen::Listen;

@@ -10,31 +10,19 @@ macro_rules! say {
     };
 }
 
-mod amd;
 pub(crate) mod aside;
-pub mod exec;
-pub mod gpu;
-pub mod host;
 pub mod itself;
-pub mod jsonl;
 pub mod kind;
-mod linux;
 pub mod lsl;
 mod names;
-mod nvidia;
 pub mod pattern;
 mod pause;
-pub mod process;
+pub mod poller;
+pub mod port;
 pub mod program;
 pub mod record;
 pub mod replay;
-pub mod scrape;
-pub mod serial;
 pub mod socket;
-pub mod statsd;
-pub(crate) mod tap;
-pub mod textfile;
-pub mod usb;
 
 use std::path::Path;
 use std::sync::Arc;

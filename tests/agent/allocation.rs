@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use neural_exporter::analysis::quality::{Judged, Settings};
 use neural_exporter::catalog::PAGES;
-use neural_exporter::decode::cerebus::Group;
-use neural_exporter::decode::datagram::Datagrams;
 use neural_exporter::decode::lsl::{Format, Info, Inlet};
-use neural_exporter::decode::open_ephys::Stream;
+use neural_exporter::decode::program::cerebus::Group;
+use neural_exporter::decode::program::datagram::Datagrams;
+use neural_exporter::decode::program::open_ephys::Stream;
 use neural_exporter::decode::{Decoder, Protocol};
 use neural_exporter::event::{Body, Event, Link, SourceId, Stage, Timestamp};
 use neural_exporter::hub::Hub;

@@ -1,7 +1,7 @@
 //! Datagrams as programs send them, put together from their documents and not from the decoders.
 
 use neural_exporter::decode::Protocol;
-use neural_exporter::decode::datagram::header;
+use neural_exporter::decode::program::datagram::header;
 
 /// The protocols that come in datagrams.
 pub(crate) fn all() -> impl Iterator<Item = Protocol> {

@@ -1,6 +1,6 @@
 //! Descriptions of boards out of bytes, possible ones and others: the same bytes make the same description.
 
-use neural_exporter::decode::generic::{
+use neural_exporter::decode::board::generic::{
     Channels, Checksum, Counter, Format, Frame, Kind, LengthField, Octets, Order, Reading, Unit,
 };
 

@@ -130,7 +130,7 @@ fn fields_have_the_types_that_the_schema_says() {
 /// The fields that the decoder knows, as its source has them, are those of the schema.
 #[test]
 fn the_fields_are_the_decoder_s() {
-    let source = std::fs::read_to_string(at("src/decode/jsonl.rs")).unwrap();
+    let source = std::fs::read_to_string(at("src/decode/text/jsonl.rs")).unwrap();
     let fields = source.split_once("\nfields! {").unwrap().1.split_once("\n}").unwrap().0;
     let field = Regex::new(r#"(?m)^    "(\w+)" \w+: "#).unwrap();
     let mut known: Vec<String> = field.captures_iter(fields).map(|c| c[1].to_owned()).collect();

@@ -1,6 +1,6 @@
 //! The four laws that every decoder obeys, over the list of protocols.
 
-use neural_exporter::decode::generic::{Frame, Generic};
+use neural_exporter::decode::board::generic::{Frame, Generic};
 use neural_exporter::decode::{Decoder, Options, Protocol};
 use neural_exporter::event::{Body, Fault};
 use proptest::prelude::*;
@@ -142,7 +142,7 @@ fn written(frame: &Frame, numbers: std::ops::Range<u32>, filling: &[u8]) -> Vec<
             let all = if little { value.to_le_bytes() } else { (value << (64 - 8 * width)).to_be_bytes() };
             bytes[at..at + width].copy_from_slice(&all[..width]);
         };
-        let little = |order| order == neural_exporter::decode::generic::Order::Little;
+        let little = |order| order == neural_exporter::decode::board::generic::Order::Little;
         if let Some(field) = frame.length_field {
             put(field.offset, (length - field.plus) as u64, field.bytes, little(field.order));
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use neural_exporter::decode::openmetrics::{Dialect, judge, parse};
+use neural_exporter::decode::text::openmetrics::{Dialect, judge, parse};
 
 #[test]
 fn the_published_cases_are_judged_right() {

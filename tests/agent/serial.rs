@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use neural_exporter::decode::Protocol;
 use neural_exporter::event::Body;
 use neural_exporter::hub::Hub;
-use neural_exporter::source::{Feed, serial};
+use neural_exporter::source::Feed;
+use neural_exporter::source::port::serial;
 use serialport::{SerialPort, TTYPort};
 use tokio_util::sync::CancellationToken;
 

@@ -50,7 +50,7 @@ const ADDRESSES: &[&str] = &["SocketAddr", "IpAddr", "Ipv4Addr", "Ipv6Addr", "Ad
 const VAGUE: &[&str] = &["util", "utils", "common", "helpers", "manager", "handler", "types"];
 
 struct Source {
-    /// From `src`: `decode/statsd/mod.rs`.
+    /// From `src`: `decode/text/statsd/mod.rs`.
     path: String,
     /// The module at the top: `decode`.
     module: String,
@@ -216,10 +216,10 @@ fn a_board_is_one_file_and_one_row() {
         let sources = sources().into_iter().filter(|source| source.module != "simulate" && named(source));
         sources.map(|source| source.path).collect()
     };
-    assert_eq!(naming(&["OpeneegP3", "openeeg_p3"]), ["decode/openeeg.rs", "decode/protocol.rs"]);
+    assert_eq!(naming(&["OpeneegP3", "openeeg_p3"]), ["decode/board/openeeg.rs", "decode/protocol.rs"]);
     assert_eq!(
         naming(&["SpikerBox::", "Protocol::SpikerBox", "SpikerBox =>"]),
-        ["decode/protocol.rs", "decode/spikerbox.rs"]
+        ["decode/board/spikerbox.rs", "decode/protocol.rs"]
     );
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::datagram::{self, Ear, Hearer, Place};
 use super::stream::State;
 use crate::analysis::quality;
-use crate::decode::brainflow::{Brainflow, Layout, Rows, Streamed};
+use crate::decode::program::brainflow::{Brainflow, Layout, Rows, Streamed};
 use crate::decode::{self, Protocol};
 use crate::document::{Check, Path};
 use crate::event::{Body, Stream, StreamName, Timestamp};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::pause::Pause;
 use super::super::{Feed, now};
 use crate::analysis::quality::{Judge, Settings};
-use crate::decode::datagram::{Datagram, Datagrams, HEADER, header};
+use crate::decode::program::datagram::{Datagram, Datagrams, HEADER, header};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link, SocketState, Timestamp};
 use crate::sys;

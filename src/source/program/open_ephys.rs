@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Inlet, Place, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judge};
-use crate::decode::open_ephys::{Counts, Stream as Decoded, answers};
+use crate::decode::program::open_ephys::{Counts, Stream as Decoded, answers};
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{
     Body, Channel, Fault, FaultKind, Output, Processing, Program, ProgramState, Received, RecordNode, Stream,

@@ -13,7 +13,7 @@ use super::datagram::{self, Ear, Hearer, Place};
 use super::stream::State;
 use crate::analysis::quality;
 use crate::decode::lsl::Stamps;
-use crate::decode::openbci_gui::OpenbciGui;
+use crate::decode::program::openbci_gui::OpenbciGui;
 use crate::decode::{self, Protocol};
 use crate::event::{Body, Stream, StreamName, Timestamp};
 use crate::listen::{Bytes, Listen};

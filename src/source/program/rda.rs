@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client;
 use crate::analysis::quality;
-use crate::decode::rda::Rda;
+use crate::decode::program::rda::Rda;
 use crate::source::Feed;
 use crate::source::kind::{Kind, Start};
 

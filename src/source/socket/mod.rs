@@ -6,9 +6,11 @@
 mod bound;
 mod client;
 mod datagram;
+pub mod jsonl;
 mod pace;
 mod place;
 mod shares;
+pub mod statsd;
 
 use std::sync::Arc;
 

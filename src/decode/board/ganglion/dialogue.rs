@@ -1,0 +1,316 @@
+//! What is said to a BLED112 dongle so that a Ganglion streams: look for it, connect, find its attributes, have
+//! it notify, start it; and all of that again when it goes.
+//!
+//! It does not read samples, and is told the time. Who only listens never continues it, and nothing is sent.
+
+use std::time::Duration;
+
+use super::super::bgapi::{self, Message};
+use crate::decode::dialogue::Waiting;
+
+/// The service of a Ganglion, the last byte first.
+const SERVICE: &[u8] = &[0x84, 0xFE];
+/// The descriptor that switches notifications on, the last byte first.
+const SWITCH: &[u8] = &[0x02, 0x29];
+/// What the UUIDs of its attributes have in common, the last byte first: `2d30c0xx-f39f-4ce6-923f-3484ea480596`.
+const FAMILY: [u8; 12] = [0x96, 0x05, 0x48, 0xEA, 0x84, 0x34, 0x3F, 0x92, 0xE6, 0x4C, 0x9F, 0xF3];
+/// The byte after it of what the board notifies.
+const NOTIFIED: u8 = 0x82;
+/// The same of where commands are written.
+const COMMANDS: u8 = 0x83;
+/// After so long in silence, a step has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So often it is told to start before the connection is given up.
+const STARTS: u32 = 3;
+
+/// How far the dialogue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+enum Step {
+    /// Nothing was said.
+    #[default]
+    Silent,
+    Looking,
+    Connecting,
+    Services,
+    Attributes,
+    Enabling,
+    Starting,
+    Streaming,
+}
+
+/// Handles of a connection's attributes; 0 is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Handles {
+    service: (u16, u16),
+    notified: u16,
+    switch: u16,
+    commands: u16,
+}
+
+/// The dialogue with a dongle.
+#[derive(Debug, Default)]
+pub(super) struct Dialogue {
+    step: Step,
+    /// Whether what the step says was said.
+    said: bool,
+    /// For how long nothing came.
+    quiet: Waiting,
+    /// How often it was told to start.
+    starts: u32,
+    /// Where the board is, once it was found.
+    board: Option<([u8; 6], u8)>,
+    /// The connection that stands.
+    connection: Option<u8>,
+    handles: Handles,
+}
+
+impl Dialogue {
+    /// Samples came.
+    pub(super) fn streams(&mut self) {
+        self.quiet.begin();
+        self.starts = 0;
+        if self.step == Step::Starting {
+            self.go(Step::Streaming);
+        }
+    }
+
+    /// Whether what a board advertises matters. Who only listens does not know which one others look for.
+    pub(super) fn looks(&self) -> bool {
+        self.step <= Step::Looking
+    }
+
+    /// Hears a message. `wanted` says whether an advertisement is of the board.
+    pub(super) fn hear(&mut self, message: Message<'_>, wanted: bool) {
+        self.quiet.begin();
+        match message {
+            Message::Connected(connection) => self.connection = Some(connection),
+            Message::Disconnected(_) | Message::Booted => self.connection = None,
+            _ => {}
+        }
+        if self.step == Step::Silent {
+            return;
+        }
+        match (self.step, message) {
+            (_, Message::Booted) => self.go(Step::Looking),
+            (Step::Looking, Message::Found { address, kind, .. }) if wanted => {
+                self.board = Some((address, kind));
+                self.go(Step::Connecting);
+            }
+            (Step::Connecting, Message::Connected(_)) => {
+                self.handles = Handles::default();
+                self.go(Step::Services);
+            }
+            // It was given up a moment before, and would never advertise.
+            (Step::Looking, Message::Connected(_)) => self.said = false,
+            // BrainFlow connects at once to where it was; if it is not there, it is looked for again.
+            (Step::Looking, Message::Disconnected(_)) => {}
+            (_, Message::Disconnected(_)) => {
+                self.go(if self.board.is_some() { Step::Connecting } else { Step::Looking });
+            }
+            (Step::Services, Message::Service(first, last, SERVICE)) => self.handles.service = (first, last),
+            (Step::Services, Message::Completed(_)) => {
+                self.go(if self.handles.service.0 > 0 { Step::Attributes } else { Step::Looking });
+            }
+            (Step::Attributes, Message::Attribute(handle, uuid)) => self.attribute(handle, uuid),
+            (Step::Attributes, Message::Completed(_)) => {
+                let Handles { notified, switch, commands, .. } = self.handles;
+                let all = notified > 0 && switch > 0 && commands > 0;
+                self.go(if all { Step::Enabling } else { Step::Looking });
+            }
+            (Step::Enabling, Message::Completed(0)) => self.go(Step::Starting),
+            (Step::Starting, Message::Completed(0)) => self.go(Step::Streaming),
+            _ => {}
+        }
+    }
+
+    fn attribute(&mut self, handle: u16, uuid: &[u8]) {
+        let handles = &mut self.handles;
+        match uuid {
+            // The first switch after what is notified is that of it.
+            SWITCH if handles.notified > 0 && handles.switch == 0 => handles.switch = handle,
+            [family @ .., kind, 0xC0, 0x30, 0x2D] if *family == FAMILY => match *kind {
+                NOTIFIED => handles.notified = handle,
+                COMMANDS => handles.commands = handle,
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn go(&mut self, step: Step) {
+        (self.step, self.said) = (step, false);
+        self.quiet.begin();
+    }
+
+    /// Appends what is to be said now.
+    pub(super) fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) {
+        if self.step == Step::Silent {
+            self.go(Step::Looking);
+        }
+        if self.quiet.by(now) >= PATIENCE {
+            self.quiet.begin();
+            match self.step {
+                Step::Looking => self.said = false,
+                Step::Starting | Step::Streaming if self.starts < STARTS => self.go(Step::Starting),
+                _ => self.go(Step::Looking),
+            }
+        }
+        if std::mem::replace(&mut self.said, true) {
+            return;
+        }
+        let (connection, handles) = (self.connection.unwrap_or_default(), self.handles);
+        match self.step {
+            Step::Silent | Step::Streaming => {}
+            Step::Looking => {
+                (self.starts, self.board) = (0, None);
+                // A board that is connected does not advertise.
+                self.leave(out);
+                bgapi::end_procedure(out);
+                bgapi::discover(out);
+            }
+            Step::Connecting => {
+                bgapi::end_procedure(out);
+                if let Some((address, kind)) = self.board {
+                    bgapi::connect(address, kind, out);
+                }
+            }
+            Step::Services => bgapi::services(connection, out),
+            Step::Attributes => bgapi::attributes(connection, handles.service, out),
+            Step::Enabling => bgapi::write(connection, handles.switch, &[1, 0], out),
+            Step::Starting => {
+                self.starts += 1;
+                bgapi::write(connection, handles.commands, b"b", out);
+            }
+        }
+    }
+
+    /// Appends what stops the board, if it was started, and leaves it.
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) {
+        let started = matches!(self.step, Step::Starting | Step::Streaming);
+        if let Some(connection) = self.connection.filter(|_| started) {
+            bgapi::write(connection, self.handles.commands, b"s", out);
+        }
+        self.leave(out);
+        bgapi::end_procedure(out);
+        self.step = Step::Silent;
+    }
+
+    /// Appends what ends the connection, if one stands.
+    fn leave(&self, out: &mut Vec<u8>) {
+        if let Some(connection) = self.connection {
+            bgapi::disconnect(connection, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::dialogue::TICK;
+
+    /// A dialogue that is continued each tick.
+    #[derive(Default)]
+    struct Talk {
+        dialogue: Dialogue,
+        now: Duration,
+    }
+
+    impl Talk {
+        fn asked(&mut self) -> Vec<u8> {
+            let mut out = Vec::new();
+            self.now += TICK;
+            self.dialogue.poll_transmit(self.now, &mut out);
+            out
+        }
+
+        fn hear(&mut self, message: Message<'_>, wanted: bool) {
+            self.dialogue.hear(message, wanted);
+        }
+    }
+
+    /// Ticks of silence after which a step has failed.
+    const SILENT: u32 = 26;
+
+    fn uuid(kind: u8) -> Vec<u8> {
+        [&FAMILY[..], &[kind, 0xC0, 0x30, 0x2D]].concat()
+    }
+
+    fn found() -> Message<'static> {
+        Message::Found { address: [9; 6], kind: 1, data: &[] }
+    }
+
+    /// From the connection to the start.
+    fn connect(dialogue: &mut Talk) {
+        dialogue.hear(Message::Connected(2), false);
+        assert_eq!(dialogue.asked(), [0, 8, 4, 1, 2, 1, 0, 0xFF, 0xFF, 2, 0, 0x28]);
+        dialogue.hear(Message::Service(1, 9, &[0, 0x18]), false);
+        dialogue.hear(Message::Service(20, 30, SERVICE), false);
+        dialogue.hear(Message::Completed(0), false);
+        assert_eq!(dialogue.asked(), [0, 5, 4, 3, 2, 20, 0, 30, 0]);
+        let (notified, commands) = (uuid(0x82), uuid(0x83));
+        for (handle, uuid) in [(22, &notified[..]), (23, SWITCH), (25, &commands), (26, SWITCH)] {
+            dialogue.hear(Message::Attribute(handle, uuid), false);
+        }
+        dialogue.hear(Message::Completed(0), false);
+        assert_eq!(dialogue.asked(), [0, 6, 4, 5, 2, 23, 0, 2, 1, 0]);
+        assert_eq!(dialogue.asked(), b"");
+        dialogue.hear(Message::Completed(0), false);
+        assert_eq!(dialogue.asked(), [0, 5, 4, 5, 2, 25, 0, 1, b'b']);
+    }
+
+    #[test]
+    fn a_board_is_found_started_and_left() {
+        let mut dialogue = Talk::default();
+        assert_eq!(dialogue.asked(), [0, 0, 6, 4, 0, 1, 6, 2, 2]);
+        dialogue.hear(found(), false);
+        assert_eq!(dialogue.asked(), b"", "another board");
+        dialogue.hear(found(), true);
+        let connecting = [0, 0, 6, 4, 0, 15, 6, 3, 9, 9, 9, 9, 9, 9, 1, 10, 0, 76, 0, 100, 0, 0, 0];
+        assert_eq!(dialogue.asked(), connecting);
+        connect(&mut dialogue);
+        dialogue.dialogue.streams();
+        assert_eq!(dialogue.asked(), b"");
+        // It goes, and comes back.
+        dialogue.hear(Message::Disconnected(0x208), false);
+        assert_eq!(dialogue.asked(), connecting);
+        connect(&mut dialogue);
+        let mut out = Vec::new();
+        dialogue.dialogue.close(&mut out);
+        assert_eq!(out, [0, 5, 4, 5, 2, 25, 0, 1, b's', 0, 1, 3, 0, 2, 0, 0, 6, 4]);
+    }
+
+    #[test]
+    fn silence_is_answered_by_trying_again() {
+        let mut dialogue = Talk::default();
+        let look = dialogue.asked();
+        let later: Vec<u8> = (0..SILENT).flat_map(|_| dialogue.asked()).collect();
+        assert_eq!(later, look, "once more");
+        dialogue.hear(found(), true);
+        dialogue.asked();
+        connect(&mut dialogue);
+        // Three starts in all, then from the beginning.
+        let later: Vec<u8> = (0..3 * SILENT + 9).flat_map(|_| dialogue.asked()).collect();
+        let starts = later.windows(9).filter(|at| **at == [0, 5, 4, 5, 2, 25, 0, 1, b'b']).count();
+        assert_eq!(starts, 2);
+        assert!(later.ends_with(&[&[0, 1, 3, 0, 2][..], &look].concat()), "{later:?}");
+    }
+
+    #[test]
+    fn a_board_without_its_service_is_left_before_it_is_looked_for() {
+        let mut dialogue = Talk::default();
+        let look = dialogue.asked();
+        let leave = [&[0, 1, 3, 0, 2][..], &look].concat();
+        dialogue.hear(found(), true);
+        dialogue.asked();
+        dialogue.hear(Message::Connected(2), false);
+        dialogue.asked();
+        dialogue.hear(Message::Completed(0x181), false);
+        assert_eq!(dialogue.asked(), leave);
+        dialogue.hear(Message::Disconnected(0x216), false);
+        // A connection that stands only after it was given up.
+        dialogue.hear(Message::Connected(2), false);
+        assert_eq!(dialogue.asked(), leave);
+        dialogue.hear(Message::Disconnected(0x216), false);
+        assert_eq!(dialogue.asked(), b"");
+    }
+}
