@@ -135,7 +135,8 @@ impl Group {
     fn accept(&mut self, packet: &Packet<'_>, version: Version, out: &mut Sink<'_>) {
         let held = packet.body.len() / 2;
         let listed = self.listed.and_then(|listed| usize::try_from(listed).ok());
-        let channels = listed.filter(|listed| *listed == held || listed + 1 == held).unwrap_or(held);
+        let channels =
+            listed.filter(|listed| *listed == held || held.checked_sub(1) == Some(*listed)).unwrap_or(held);
         let channels = u16::try_from(channels).unwrap_or(u16::MAX);
         if channels != self.channels {
             self.settle(out);

@@ -150,7 +150,7 @@ impl Cerebus {
         self.monitor = Some(now);
         let steps = match numbers {
             Some((last, now)) => now.wrapping_sub(last).into(),
-            None => (took + now.usual / 2).checked_div(now.usual).unwrap_or(1),
+            None => took.saturating_add(now.usual / 2).checked_div(now.usual).unwrap_or(1),
         };
         let unseen = steps.saturating_sub(1);
         if now.sent == 0 || unseen > MOST {
@@ -178,7 +178,8 @@ impl Cerebus {
         let most = by.map_or(LATE, |by| if (1..=LATE).contains(&by) { by + 1 } else { 0 });
         // Before the second one nothing is known of how far they are apart, but that it is some 10 ms, in ticks.
         let usual = if last.usual > 0 { last.usual } else { 300 };
-        step(version, now.time, last.time).is_some_and(|back| back > 0 && back <= usual * u64::from(most))
+        step(version, now.time, last.time)
+            .is_some_and(|back| back > 0 && back <= usual.saturating_mul(most.into()))
     }
 
     /// So many packets came late, or early.

@@ -365,3 +365,14 @@ fn an_odd_number_of_channels_is_known_once_it_was_listed() {
     assert_eq!(heard.devices, [4, 3, 4]);
     assert_eq!(heard.values, [1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 0.0]);
 }
+
+#[test]
+fn times_at_the_ends_of_the_clock_are_counted_with() {
+    for version in [Version::V40, Version::V41] {
+        let mut link = Datagrams::new(Cerebus::default());
+        let at = |time, counter| row(1, &[monitor(version, time, 1, counter)]);
+        let rows =
+            [at(0, 1), at(u64::MAX, 2), at(5, 1), at(0, 3), at(u64::MAX - 1, 4), at(u64::MAX, 5)].concat();
+        assert_eq!(told(&mut link, &rows).faults, []);
+    }
+}
