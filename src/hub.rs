@@ -199,7 +199,7 @@ fn told(body: &Body<'_>) -> u64 {
         | Topic::Received
         | Topic::Fault
         | Topic::Refused
-        | Topic::Shed
+        | Topic::Dropped
         | Topic::Pass
         | Topic::Socket
         | Topic::Clients

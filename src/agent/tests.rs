@@ -130,7 +130,7 @@ async fn a_connection_from_before_a_reload_ends_with_the_agent() {
     bench.reload(|config| config.sources = source(&folder, Some(1000))).await;
     let hub = bench.agent.hub.clone();
     bench.stop().await;
-    let cut = hub.lock().registry.number("neural_source_faults_total", "source=\"in\",kind=\"cut\"");
+    let cut = hub.lock().registry.number("neural_source_errors_total", "source=\"in\",reason=\"truncated\"");
     assert_eq!(cut, Some(1.0));
 }
 
@@ -144,7 +144,7 @@ async fn what_is_said_of_a_socket_goes_with_it() {
     let mut bench = Bench::new(|folder| source(folder, &["one", "two"]));
     let folder = bench.folder.path().to_owned();
     let labels = |name: &str| format!("source=\"s\",listen=\"unixgram:{}/{name}\"", folder.display());
-    const QUEUED: &str = "neural_source_receive_buffer_queued_bytes";
+    const QUEUED: &str = "neural_source_receive_buffer_used_bytes";
     bench.becomes(QUEUED, &labels("one"), 0.0).await;
     bench.becomes(QUEUED, &labels("two"), 0.0).await;
     bench.reload(|config| config.sources = source(&folder, &["two", "three"])).await;
@@ -222,7 +222,7 @@ async fn a_recording_does_not_take_a_new_source_for_an_old_one() {
     let recorder = bench.agent.recorder.clone().unwrap();
     bench.reload(|config| config.sources.insert(0, source(&folder, "a"))).await;
     UnixStream::connect(folder.join("a")).unwrap().write_all(b"not in it\n").unwrap();
-    bench.becomes("neural_source_faults_total", "source=\"a\",kind=\"syntax\"", 1.0).await;
+    bench.becomes("neural_source_errors_total", "source=\"a\",reason=\"syntax\"", 1.0).await;
     bench.stop().await;
     recorder.finish().unwrap();
     assert_eq!(crate::source::record::Recording::open(&file).unwrap().piece().unwrap(), None);

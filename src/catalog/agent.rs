@@ -8,7 +8,7 @@ use crate::event::Kind;
 pub static PAGE: Page = Page {
     id: "agent",
     title: "The agent itself",
-    about: "What the agent costs, serves and refuses, and which configuration runs.",
+    about: "What the agent costs, serves and rejects, and which configuration is active.",
     metrics: &[
         &BUILD,
         &CONFIG,
@@ -39,7 +39,7 @@ pub static PAGE: Page = Page {
 /// Version of the running program.
 pub static BUILD: Metric = Metric {
     name: "agent_build",
-    help: "Version of the running program",
+    help: "Version of the running agent",
     kind: Kind::Info,
     labels: &["version"],
     ..Metric::BLANK
@@ -47,55 +47,60 @@ pub static BUILD: Metric = Metric {
 /// Which configuration runs.
 pub static CONFIG: Metric = Metric {
     name: "agent_config_hash",
-    help: "First 48 bits of a hash of the configuration that runs; equal on agents that run the same one",
+    help: "First 48 bits of a hash of the active configuration",
+    note: "Equal on agents that run the same configuration",
     ..Metric::BLANK
 };
 /// Attempts to reload.
 pub static RELOADS: Metric = Metric {
-    name: "agent_reloads",
+    name: "agent_config_reloads",
     help: "Attempts to reload the configuration",
     kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// Attempts to reload that were refused.
 pub static RELOAD_FAILURES: Metric = Metric {
-    name: "agent_reload_failures",
-    help: "Attempts to reload the configuration that were refused, so that the old one stayed",
+    name: "agent_config_reload_failures",
+    help: "Attempts to reload the configuration that failed",
+    note: "The previous configuration stays active",
     kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// Whether the last attempt to load it succeeded.
 pub static LAST_RELOAD_OK: Metric = Metric {
     name: "agent_config_last_reload_successful",
-    help: "Whether the last attempt to load the configuration succeeded: 1 if so, 0 while the one before runs on",
+    help: "Whether the last configuration reload succeeded (1) or not (0)",
+    note: "At 0 the previous configuration stays active",
     ..Metric::BLANK
 };
 /// When the configuration that runs was loaded.
 pub static LAST_RELOAD: Metric = Metric {
-    name: "agent_config_loaded_timestamp",
-    help: "When the configuration that runs was loaded, seconds since the epoch",
+    name: "agent_config_last_reload_success_timestamp",
+    help: "Unix time of the last successful load of the configuration",
     unit: Unit::Seconds,
     ..Metric::BLANK
 };
 /// HTTP requests by path and status.
 pub static REQUESTS: Metric = Metric {
     name: "agent_http_requests",
-    help: "HTTP requests answered, by path and status",
+    help: "HTTP requests answered, by path and status code",
     kind: Kind::Counter,
     labels: &["path", "status"],
     ..Metric::BLANK
 };
 /// Connections that gave way.
 pub static CONNECTIONS_ENDED: Metric = Metric {
-    name: "agent_connections_ended",
-    help: "HTTP connections that were ended: every place was taken and another one came, or a request or the reading of a reply took too long",
+    name: "agent_http_connections_closed",
+    help: "HTTP connections closed by the agent to make room or after a timeout",
+    note: "A connection is closed if all are taken and another client connects, or if sending a request or reading a response takes too long",
     kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// Lines of the log that were lost.
 pub static LOG_LINES_LOST: Metric = Metric {
-    name: "agent_log_lines_lost",
-    help: "Lines of the agent's log that were lost, by why: queue_full while who reads the log does not, write_failed where the disk is full or the pipe closed",
+    name: "agent_log_lines_dropped",
+    help: "Log lines that could not be written, by reason",
+    note: "`queue_full`: the reader of the log does not keep up. `write_failed`: the disk is full or the pipe is closed",
     kind: Kind::Counter,
     labels: &["reason"],
     ..Metric::BLANK
@@ -103,20 +108,22 @@ pub static LOG_LINES_LOST: Metric = Metric {
 /// Whether the recording cannot be written.
 pub static RECORDING_FAILING: Metric = Metric {
     name: "agent_recording_failing",
-    help: "Whether the file of `neural-exporter record` cannot be written now: 1 from the first failure until it can be again",
+    help: "Whether writing the recording fails (1) or not (0)",
+    note: "Concerns the file that `neural-exporter record` writes",
     ..Metric::BLANK
 };
 /// Pieces that are missing in the recording.
 pub static RECORDING_LOST: Metric = Metric {
-    name: "agent_recording_lost_pieces",
-    help: "Reads of sources that are missing in the recording, because the disk was full or too slow; each hole is marked in it",
+    name: "agent_recording_dropped_reads",
+    help: "Reads missing in the recording because the disk was full or too slow",
+    note: "Each gap is marked in the recording",
     kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// Bytes that are missing in the recording.
 pub static RECORDING_LOST_BYTES: Metric = Metric {
-    name: "agent_recording_lost",
-    help: "Bytes that are missing in the recording, because the disk was full or too slow",
+    name: "agent_recording_dropped",
+    help: "Bytes missing in the recording because the disk was full or too slow",
     kind: Kind::Counter,
     unit: Unit::Bytes,
     ..Metric::BLANK
@@ -124,14 +131,14 @@ pub static RECORDING_LOST_BYTES: Metric = Metric {
 /// The time of the agent.
 pub static TIME: Metric = Metric {
     name: "agent_time",
-    help: "Time of the agent's clock when it is asked, since 1970",
+    help: "Unix time of the agent's clock at the scrape",
     unit: Unit::Seconds,
     ..Metric::BLANK
 };
 /// Time to write a scrape.
 pub static SCRAPE_DURATION: Metric = Metric {
     name: "agent_scrape_duration",
-    help: "Time to write and compress one scrape",
+    help: "Time to write and compress the response to a scrape",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
@@ -145,44 +152,45 @@ pub static SCRAPE_SIZE: Metric = Metric {
     ..Metric::BLANK
 };
 /// Series now.
-pub static SERIES: Metric =
-    Metric { name: "agent_series", help: "Series that are held now", ..Metric::BLANK };
+pub static SERIES: Metric = Metric { name: "agent_series", help: "Series in memory", ..Metric::BLANK };
 /// Series at most.
 pub static SERIES_LIMIT: Metric =
-    Metric { name: "agent_series_limit", help: "Series that may be held, as configured", ..Metric::BLANK };
+    Metric { name: "agent_series_limit", help: "Configured limit of series", ..Metric::BLANK };
 /// Bytes of series now.
 pub static MEMORY: Metric = Metric {
     name: "agent_series_memory",
-    help: "Bytes that series, their keys and the text of a scrape take now",
+    help: "Memory of series, their labels and the text of a scrape",
     unit: Unit::Bytes,
     ..Metric::BLANK
 };
 /// Bytes of series at most.
 pub static MEMORY_LIMIT: Metric = Metric {
     name: "agent_series_memory_limit",
-    help: "Bytes that series, their keys and the text of a scrape may take, as configured",
+    help: "Configured limit of the memory for series",
     unit: Unit::Bytes,
     ..Metric::BLANK
 };
 /// Events that found no series of their own.
 pub static REFUSED: Metric = Metric {
     name: "agent_series_refused",
-    help: "Events whose series would have been one too many, by family; counters and histograms take them in their series \"_other\"",
+    help: "Events over the limit of series, by metric family",
+    note: "Counters and histograms count them in a series with the label value `_other`; gauges drop them",
     kind: Kind::Counter,
     labels: &["family"],
     ..Metric::BLANK
 };
 /// Label values that were cut.
 pub static CUT: Metric = Metric {
-    name: "agent_label_values_cut",
-    help: "Label values that were longer than the limit and end in a hash of the whole, of series that came into being",
+    name: "agent_label_values_truncated",
+    help: "Label values truncated to the configured length",
+    note: "A truncated value ends in a hash of the whole value. Counted once for each new series",
     kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// When everything was last pushed.
 pub static PROVISION_SUCCESS: Metric = Metric {
     name: "provision_last_success_timestamp",
-    help: "When everything that is generated was last found in place or put there, seconds since the epoch",
+    help: "Unix time of the last push that left every generated object in place",
     unit: Unit::Seconds,
     labels: &["target"],
     ..Metric::BLANK
@@ -190,7 +198,7 @@ pub static PROVISION_SUCCESS: Metric = Metric {
 /// What came of the last push.
 pub static PROVISION_OBJECTS: Metric = Metric {
     name: "provision_objects",
-    help: "Objects of the last push at start, by what became of them",
+    help: "Objects of the last push, by result",
     labels: &["target", "result"],
     ..Metric::BLANK
 };

@@ -7,9 +7,7 @@ use crate::event::{Body, Delay, Event, Flow, Kind, Topic, Vital};
 pub static PAGE: Page = Page {
     id: "device",
     title: "Acquisition devices",
-    about: "Whether the signal is whole: samples, what is missing between them by counter and by time, rate, \
-            silence, and what a device says of itself. A rate that is low without loss is not loss, and \
-            silence is a state of its own.",
+    about: "Whether the signal is complete: samples, losses, rate, silence, and what the device reports about itself. A low rate without loss is not a loss, and silence is a state of its own.",
     metrics: &[
         &INFO,
         &SAMPLES,
@@ -57,7 +55,7 @@ fn flow(event: &Event<'_>) -> Option<Flow> {
 
 static INFO: Metric = Metric {
     name: "device",
-    help: "The protocol that a device speaks",
+    help: "Protocol of the device",
     kind: Kind::Info,
     labels: &["device", "protocol"],
     on: &[Topic::Device],
@@ -72,7 +70,8 @@ static INFO: Metric = Metric {
 /// Samples that came.
 pub static SAMPLES: Metric = Metric {
     name: "device_samples",
-    help: "Samples that came, each with all its channels",
+    help: "Samples received",
+    note: "One sample holds a value of every channel",
     on: &[Topic::Device, Topic::Samples],
     read: |event, row| {
         let by = if let Body::Samples(samples) = &event.body { samples.count() } else { 0 };
@@ -83,7 +82,7 @@ pub static SAMPLES: Metric = Metric {
 
 static FRAMES: Metric = Metric {
     name: "device_frames",
-    help: "Frames that were understood",
+    help: "Frames decoded",
     on: &[Topic::Device, Topic::Samples],
     read: |event, row| {
         let by = if let Body::Samples(samples) = &event.body { samples.frames } else { 0 };
@@ -95,10 +94,8 @@ static FRAMES: Metric = Metric {
 /// Packets that are missing.
 pub static LOST: Metric = Metric {
     name: "device_lost_packets",
-    help: "Packets that are missing, by the device's counter and, where it hides some, by time: a pause in which the \
-           counter may have gone round, held against the rate that was measured before or after it and never against \
-           the nominal one; a counter that begins again after a start is no loss. Absent where the device tells \
-           neither numbers nor times: its loss is seen as a low rate",
+    help: "Packets lost, by the device's packet counter",
+    note: "Where the counter is short, a pause in which it may have wrapped is compared with the measured rate. A counter that restarts with the stream is no loss. Absent for devices that send neither counters nor timestamps: their loss shows as a low rate",
     on: &[Topic::Device, Topic::Lost, Topic::Hidden],
     read: |event, row| {
         let by = match event.body {
@@ -114,7 +111,7 @@ pub static LOST: Metric = Metric {
 
 static GAPS: Metric = Metric {
     name: "device_gaps",
-    help: "Times that packets are missing, however many",
+    help: "Gaps in the packet counter, whatever their length",
     on: &[Topic::Device, Topic::Lost, Topic::Hidden],
     read: |event, row| {
         let gap = match event.body {
@@ -130,9 +127,8 @@ static GAPS: Metric = Metric {
 
 static LOST_SAMPLES: Metric = Metric {
     name: "device_lost_samples",
-    help: "Samples that are missing because packets are, where packets are not one sample each: those that the missing \
-           packets held, and those of packets that came and hold only differences from them, up to the next whole one; \
-           counted when samples come again. Those that a pause hid are among the lost packets alone",
+    help: "Samples lost with lost packets",
+    note: "Only for devices whose packets do not hold exactly one sample. Includes received samples that are encoded as differences from a lost one. Counted when samples arrive again; packets lost in a long pause are in `neural_device_lost_packets_total` only",
     on: &[Topic::Device, Topic::LostSamples],
     read: |event, row| {
         let by = match event.body {
@@ -147,7 +143,8 @@ static LOST_SAMPLES: Metric = Metric {
 
 static REPEATED: Metric = Metric {
     name: "device_duplicate_packets",
-    help: "Packets that came once more, with the number and the bytes of the packet before; their samples are not counted again",
+    help: "Packets received twice",
+    note: "A packet counts if its number and bytes are those of the packet before; its samples are not counted again",
     on: &[Topic::Device, Topic::Repeated],
     read: |event, row| {
         let by = if let Body::Repeated(repeated) = event.body { repeated.packets } else { 0 };
@@ -158,8 +155,8 @@ static REPEATED: Metric = Metric {
 
 static OUT_OF_ORDER: Metric = Metric {
     name: "device_out_of_order_packets",
-    help: "Packets that came after packets that were sent later, as datagrams do that overtake each other: they are \
-           counted with the others, and what comes within eight datagrams is not lost",
+    help: "Packets received after a packet that was sent later",
+    note: "Their samples are counted. A packet that arrives within eight datagrams is not lost",
     on: &[Topic::Device, Topic::Overtaken],
     read: |event, row| {
         let by = if let Body::Overtaken(overtaken) = event.body { overtaken.packets } else { 0 };
@@ -170,7 +167,7 @@ static OUT_OF_ORDER: Metric = Metric {
 
 static NOMINAL_RATE: Metric = Metric {
     name: "device_nominal_rate",
-    help: "Samples that the device should bring in a second",
+    help: "Nominal sampling rate of the device",
     unit: Unit::Hertz,
     on: &[Topic::Device],
     read: |event, row| {
@@ -183,7 +180,7 @@ static NOMINAL_RATE: Metric = Metric {
 
 static CHANNELS: Metric = Metric {
     name: "device_channels",
-    help: "Channels of one sample",
+    help: "Channels of the device",
     on: &[Topic::Device],
     read: |event, row| {
         if let Body::Device(device) = event.body {
@@ -195,7 +192,7 @@ static CHANNELS: Metric = Metric {
 
 static RATE: Metric = Metric {
     name: "device_rate",
-    help: "Samples a second over the last ten seconds",
+    help: "Samples received per second over the last 10 seconds",
     unit: Unit::Hertz,
     read: |event, row| {
         if let Some(rate) = flow(event).and_then(|flow| flow.rate) {
@@ -207,7 +204,7 @@ static RATE: Metric = Metric {
 
 static RATE_RATIO: Metric = Metric {
     name: "device_rate",
-    help: "Samples a second over the last ten seconds, as a share of the nominal rate",
+    help: "Received sampling rate as a share of the nominal rate, over the last 10 seconds",
     unit: Unit::Ratio,
     read: |event, row| {
         if let Some(ratio) = flow(event).and_then(|flow| flow.ratio) {
@@ -219,7 +216,7 @@ static RATE_RATIO: Metric = Metric {
 
 static LONGEST_GAP: Metric = Metric {
     name: "device_longest_gap",
-    help: "Longest time without a sample within the last minute",
+    help: "Longest time between two samples in the last minute",
     unit: Unit::Seconds,
     read: |event, row| {
         if let Some(flow) = flow(event) {
@@ -231,7 +228,7 @@ static LONGEST_GAP: Metric = Metric {
 
 static LAST_SAMPLE: Metric = Metric {
     name: "device_last_sample_timestamp",
-    help: "When the last sample came, seconds since the epoch",
+    help: "Unix time of the last sample",
     unit: Unit::Seconds,
     read: |event, row| {
         if let Some(last) = flow(event).and_then(|flow| flow.last) {
@@ -243,7 +240,8 @@ static LAST_SAMPLE: Metric = Metric {
 
 static STREAMING: Metric = Metric {
     name: "device_streaming",
-    help: "Whether a sample came within the last second, or two periods of a slower device: 1 if so, 0 if it is silent",
+    help: "Whether the device is streaming (1) or silent (0)",
+    note: "Streaming: a sample arrived within the last second, or within two sample periods of a slower device",
     read: |event, row| {
         if let Some(flow) = flow(event) {
             row.set(&[&row.source()], f64::from(flow.streaming));
@@ -253,8 +251,8 @@ static STREAMING: Metric = Metric {
 };
 
 static STABILITY: Metric = Metric {
-    name: "device_stability",
-    help: "For how much of the last ten minutes the device streamed, unplugged or not",
+    name: "device_availability",
+    help: "Share of the last 10 minutes in which the device streamed",
     unit: Unit::Ratio,
     keep: Keep::Always,
     on: &[Topic::Stability],
@@ -268,8 +266,8 @@ static STABILITY: Metric = Metric {
 
 static DRIFT: Metric = Metric {
     name: "device_clock_drift",
-    help: "How much faster than it should the device runs, by this machine's clock: 0.00005 are 50 ppm; told \
-           after two minutes",
+    help: "Clock drift of the device relative to this machine, positive if the device is fast",
+    note: "0.00005 is 50 ppm. Available after two minutes",
     unit: Unit::Ratio,
     read: |event, row| {
         if let Some(drift) = flow(event).and_then(|flow| flow.drift) {
@@ -288,7 +286,7 @@ fn delays<'a>(event: &Event<'a>) -> &'a [Delay] {
 
 static JITTER: Metric = Metric {
     name: "device_jitter",
-    help: "How much later than on its quickest way the newest packet of a read came",
+    help: "Delay of the newest packet in a read over the fastest delivery seen",
     unit: Unit::Seconds,
     bounds: super::LATENCY,
     judged: &[&limit::DEVICE_JITTER],
@@ -300,8 +298,8 @@ static JITTER: Metric = Metric {
 
 static LATENCY: Metric = Metric {
     name: "device_latency",
-    help: "How much later than on its quickest way the oldest packet of a read came, which waited for the \
-           others: with an FTDI chip, as long as its latency timer",
+    help: "Delay of the oldest packet in a read over the fastest delivery seen",
+    note: "Includes the time it waited for the rest of the read: with an FTDI chip, up to its latency timer",
     unit: Unit::Seconds,
     bounds: super::LATENCY,
     judged: &[&limit::DEVICE_LATENCY],
@@ -313,7 +311,7 @@ static LATENCY: Metric = Metric {
 
 static BURST: Metric = Metric {
     name: "device_burst_packets",
-    help: "Packets that came in one read",
+    help: "Packets received in one read",
     bounds: super::COUNT,
     read: |event, row| {
         delays(event).iter().for_each(|delay| row.observe(&[&row.source()], delay.packets.into(), None));
@@ -322,8 +320,8 @@ static BURST: Metric = Metric {
 };
 
 static ANSWERS: Metric = Metric {
-    name: "device_answers",
-    help: "Texts and messages that the device wrote in place of frames",
+    name: "device_messages",
+    help: "Text messages the device sent instead of frames",
     on: &[Topic::Device, Topic::Answer],
     read: |event, row| {
         let answer = matches!(event.body, Body::Answer(_));
@@ -333,8 +331,9 @@ static ANSWERS: Metric = Metric {
 };
 
 static ANSWER_FAILURES: Metric = Metric {
-    name: "device_answer_failures",
-    help: "Texts and messages of the device that say that something failed, as a dongle does whose board is off",
+    name: "device_error_messages",
+    help: "Messages in which the device reports a failure",
+    note: "Such as those of a dongle whose board is off",
     on: &[Topic::Device, Topic::Answer],
     read: |event, row| {
         let failed = matches!(event.body, Body::Answer(answer) if answer.failed);
@@ -345,7 +344,7 @@ static ANSWER_FAILURES: Metric = Metric {
 
 static FIRMWARE: Metric = Metric {
     name: "device_firmware",
-    help: "The version of its firmware that a device told",
+    help: "Firmware version reported by the device",
     kind: Kind::Info,
     labels: &["device", "version"],
     on: &[Topic::Answer],
@@ -360,8 +359,9 @@ static FIRMWARE: Metric = Metric {
 };
 
 static CONTACT: Metric = Metric {
-    name: "device_contact",
-    help: "Whether an electrode touches, as the device itself measures it: 1 if so, 0 if it is off",
+    name: "device_electrode_contact",
+    help: "Whether an electrode has contact according to the device (1) or not (0)",
+    note: "`input` is `p` for the positive and `n` for the negative input of the channel",
     labels: &["device", "channel", "input"],
     on: &[Topic::Contact],
     read: |event, row| {
@@ -375,8 +375,9 @@ static CONTACT: Metric = Metric {
 };
 
 static IMPEDANCE: Metric = Metric {
-    name: "device_impedance",
-    help: "Impedance of an electrode; of a Ganglion the number that the board tells, which its documentation calls ohms and the maker's program shows halved as kiloohms",
+    name: "device_electrode_impedance",
+    help: "Electrode impedance of a channel",
+    note: "For a Ganglion, the number the board sends: its documentation calls it ohms, the OpenBCI GUI shows half of it in kiloohms",
     unit: Unit::Ohms,
     labels: &["device", "channel"],
     on: &[Topic::Impedance],
@@ -395,7 +396,7 @@ static IMPEDANCE: Metric = Metric {
 
 static BATTERY: Metric = Metric {
     name: "device_battery",
-    help: "Charge of the device's battery",
+    help: "Battery charge of the device",
     unit: Unit::Ratio,
     on: &[Topic::Vital],
     read: |event, row| {
@@ -408,7 +409,7 @@ static BATTERY: Metric = Metric {
 
 static TEMPERATURE: Metric = Metric {
     name: "device_temperature",
-    help: "Temperature of the device, of boards that tell it",
+    help: "Temperature of the device",
     unit: Unit::Celsius,
     on: &[Topic::Vital],
     read: |event, row| {
@@ -421,7 +422,7 @@ static TEMPERATURE: Metric = Metric {
 
 static POOR_SIGNAL: Metric = Metric {
     name: "device_poor_signal",
-    help: "How poor the device itself finds its signal: 0 good, 1 not on skin",
+    help: "Signal quality reported by the device, from 0 (good) to 1 (not on skin)",
     unit: Unit::Ratio,
     on: &[Topic::Vital],
     read: |event, row| {

@@ -9,8 +9,7 @@ use crate::event::{Body, Event, Gpu, Kind, Topic};
 pub static PAGE: Page = Page {
     id: "gpu",
     title: "GPU",
-    about: "Whether the graphics processors have time and memory left, and run as fast as they should: \
-            heat, power, clocks, reasons to slow down, errors, and who holds their memory.",
+    about: "Whether the graphics processors have time and memory left and run at full speed: temperature, power, clocks, throttling, errors, and which processes use their memory.",
     metrics: &[
         &INFO,
         &AWAKE,
@@ -57,7 +56,7 @@ fn put(event: &Event<'_>, row: &mut dyn Row, value: fn(&Gpu) -> Option<f64>) {
 
 static INFO: Metric = Metric {
     name: "gpu",
-    help: "Model, unique id and driver of the card",
+    help: "Model, unique id and driver version of the card",
     kind: Kind::Info,
     labels: &["gpu", "name", "uuid", "driver"],
     read: |event, row| {
@@ -68,14 +67,15 @@ static INFO: Metric = Metric {
 
 static AWAKE: Metric = Metric {
     name: "gpu_awake",
-    help: "Whether the card is powered; one that sleeps is left alone and tells nothing else",
+    help: "Whether the card is powered (1) or suspended (0)",
+    note: "A suspended card is not queried, so it has no other series",
     read: |event, row| put(event, row, |gpu| Some(f64::from(gpu.awake))),
     ..GAUGE
 };
 
 static UTILIZATION: Metric = Metric {
     name: "gpu_utilization",
-    help: "Share of time in which anything ran on the card",
+    help: "Share of time in which the card was busy",
     unit: Unit::Ratio,
     read: |event, row| put(event, row, |gpu| gpu.busy),
     ..GAUGE
@@ -91,7 +91,7 @@ static MEMORY_CONTROLLER: Metric = Metric {
 
 static ENCODER: Metric = Metric {
     name: "gpu_encoder_utilization",
-    help: "Share of time in which the video encoder ran",
+    help: "Share of time in which the video encoder was busy",
     unit: Unit::Ratio,
     read: |event, row| put(event, row, |gpu| gpu.encoder_busy),
     ..GAUGE
@@ -99,7 +99,7 @@ static ENCODER: Metric = Metric {
 
 static DECODER: Metric = Metric {
     name: "gpu_decoder_utilization",
-    help: "Share of time in which the video decoder ran",
+    help: "Share of time in which the video decoder was busy",
     unit: Unit::Ratio,
     read: |event, row| put(event, row, |gpu| gpu.decoder_busy),
     ..GAUGE
@@ -115,7 +115,7 @@ static MEMORY_SIZE: Metric = Metric {
 
 static MEMORY_USED: Metric = Metric {
     name: "gpu_memory_used",
-    help: "Memory of the card that is in use",
+    help: "Memory of the card in use",
     unit: Unit::Bytes,
     read: |event, row| put(event, row, |gpu| gpu.memory_used),
     ..GAUGE
@@ -123,7 +123,7 @@ static MEMORY_USED: Metric = Metric {
 
 static TEMPERATURE: Metric = Metric {
     name: "gpu_temperature",
-    help: "What the card's sensor reads",
+    help: "Temperature of the card, by sensor",
     unit: Unit::Celsius,
     labels: &["gpu", "sensor"],
     read: |event, row| {
@@ -138,7 +138,7 @@ static TEMPERATURE: Metric = Metric {
 
 static POWER: Metric = Metric {
     name: "gpu_power",
-    help: "Power that the card draws",
+    help: "Power draw of the card",
     unit: Unit::Watts,
     read: |event, row| put(event, row, |gpu| gpu.power),
     ..GAUGE
@@ -146,7 +146,7 @@ static POWER: Metric = Metric {
 
 static POWER_LIMIT: Metric = Metric {
     name: "gpu_power_limit",
-    help: "Power that the card may draw",
+    help: "Power limit of the card",
     unit: Unit::Watts,
     read: |event, row| put(event, row, |gpu| gpu.power_limit),
     ..GAUGE
@@ -154,7 +154,7 @@ static POWER_LIMIT: Metric = Metric {
 
 static ENERGY: Metric = Metric {
     name: "gpu_energy",
-    help: "Energy that the card took since its driver was loaded",
+    help: "Energy used by the card since its driver was loaded",
     unit: Unit::Joules,
     read: |event, row| put(event, row, |gpu| gpu.energy),
     ..COUNTER
@@ -162,7 +162,7 @@ static ENERGY: Metric = Metric {
 
 static CLOCK: Metric = Metric {
     name: "gpu_clock",
-    help: "Clock of the processors (sm) and of the memory",
+    help: "Clock frequency of the processors (sm) or of the memory",
     unit: Unit::Hertz,
     labels: &["gpu", "clock"],
     read: |event, row| {
@@ -177,7 +177,7 @@ static CLOCK: Metric = Metric {
 
 static FAN: Metric = Metric {
     name: "gpu_fan_speed",
-    help: "Speed of the fan, of its highest",
+    help: "Fan speed as a share of its maximum",
     unit: Unit::Ratio,
     labels: &["gpu", "fan"],
     read: |event, row| {
@@ -192,7 +192,7 @@ static FAN: Metric = Metric {
 
 static THROTTLED: Metric = Metric {
     name: "gpu_throttled",
-    help: "Whether the card runs slower than it could, for this reason",
+    help: "Whether the card is throttled for this reason (1) or not (0)",
     labels: &["gpu", "reason"],
     read: |event, row| {
         card(event, |gpu, label| {
@@ -206,7 +206,7 @@ static THROTTLED: Metric = Metric {
 
 static MEMORY_ERRORS: Metric = Metric {
     name: "gpu_memory_errors",
-    help: "Errors of the card's memory since its driver was loaded, corrected and uncorrected",
+    help: "Memory errors since the driver was loaded, corrected or uncorrected",
     labels: &["gpu", "severity"],
     read: |event, row| {
         card(event, |gpu, label| {
@@ -220,7 +220,7 @@ static MEMORY_ERRORS: Metric = Metric {
 
 static XID_ERRORS: Metric = Metric {
     name: "gpu_xid_errors",
-    help: "Errors that the NVIDIA driver reported since the agent watches, by their XID",
+    help: "Errors reported by the NVIDIA driver since the agent started, by XID",
     labels: &["gpu", "xid"],
     read: |event, row| {
         card(event, |gpu, label| {
@@ -234,21 +234,24 @@ static XID_ERRORS: Metric = Metric {
 
 static PCIE_RECEIVED: Metric = Metric {
     name: "gpu_pcie_received_bytes_per_second",
-    help: "Bytes received over PCIe in a second, sampled over 20 ms, if the setting pcie asks for it",
+    help: "PCIe receive throughput, sampled over 20 ms",
+    note: "Only with the setting `pcie`",
     read: |event, row| put(event, row, |gpu| gpu.pcie.map(|(received, _)| received)),
     ..GAUGE
 };
 
 static PCIE_SENT: Metric = Metric {
-    name: "gpu_pcie_sent_bytes_per_second",
-    help: "Bytes sent over PCIe in a second, sampled over 20 ms, if the setting pcie asks for it",
+    name: "gpu_pcie_transmitted_bytes_per_second",
+    help: "PCIe transmit throughput, sampled over 20 ms",
+    note: "Only with the setting `pcie`",
     read: |event, row| put(event, row, |gpu| gpu.pcie.map(|(_, sent)| sent)),
     ..GAUGE
 };
 
 static PROCESS_MEMORY: Metric = Metric {
     name: "gpu_process_memory",
-    help: "Memory of the card by the name of the processes that hold it, the largest alone",
+    help: "GPU memory of the processes with this name",
+    note: "Only the largest",
     unit: Unit::Bytes,
     labels: &["gpu", "process"],
     read: |event, row| {

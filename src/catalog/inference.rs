@@ -7,8 +7,7 @@ use crate::event::{Body, Kind, Topic};
 pub static PAGE: Page = Page {
     id: "inference",
     title: "Inference and language models",
-    about: "Calls that pipelines report. Costs are in the configured currency; a day begins at 00:00 UTC and \
-            its totals outlive a restart.",
+    about: "Calls of language models reported by pipelines. Costs are in the configured currency; a day begins at 00:00 UTC, and its totals survive a restart.",
     metrics: &[
         &CALLS,
         &FAILURES,
@@ -55,7 +54,7 @@ static FAILURES: Metric = Metric {
 
 static ERRORS: Metric = Metric {
     name: "llm_errors",
-    help: "Calls of a language model that failed, by kind of error",
+    help: "Calls of a language model that failed, by error",
     labels: &["model", "error"],
     read: |event, row| {
         if let Body::Call(c) = &event.body
@@ -102,7 +101,7 @@ static COST: Metric = Metric {
 
 static DURATION: Metric = Metric {
     name: "llm_duration",
-    help: "Time from request to last token",
+    help: "Time from the request to the last token",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0],
@@ -119,7 +118,7 @@ static DURATION: Metric = Metric {
 
 static FIRST_TOKEN: Metric = Metric {
     name: "llm_time_to_first_token",
-    help: "Time from request to first token",
+    help: "Time from the request to the first token",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LATENCY,
@@ -136,7 +135,7 @@ static FIRST_TOKEN: Metric = Metric {
 
 static CACHE_LOOKUPS: Metric = Metric {
     name: "llm_cache_lookups",
-    help: "Calls that say whether their answer came from a cache",
+    help: "Calls that report whether the response came from a cache",
     read: |event, row| {
         if let Body::Call(c) = &event.body
             && c.cache_hit.is_some()
@@ -149,7 +148,7 @@ static CACHE_LOOKUPS: Metric = Metric {
 
 static CACHE_HITS: Metric = Metric {
     name: "llm_cache_hits",
-    help: "Calls whose answer came from a cache",
+    help: "Calls whose response came from a cache",
     read: |event, row| {
         if let Body::Call(c) = &event.body
             && let Some(hit) = c.cache_hit
@@ -164,7 +163,7 @@ static CACHE_HITS: Metric = Metric {
 const BUDGET: Metric = Metric { keep: Keep::Always, on: &[Topic::Spent], ..Metric::BLANK };
 
 static DAY_TOKENS: Metric = Metric {
-    name: "llm_day_tokens",
+    name: "llm_tokens_today",
     help: "Tokens sent and received since 00:00 UTC",
     read: |event, row| {
         if let Body::Spent(s) = &event.body {
@@ -175,7 +174,7 @@ static DAY_TOKENS: Metric = Metric {
 };
 
 static DAY_COST: Metric = Metric {
-    name: "llm_day_cost",
+    name: "llm_cost_today",
     help: "Cost since 00:00 UTC, in the configured currency",
     read: |event, row| {
         if let Body::Spent(s) = &event.body {
@@ -186,8 +185,8 @@ static DAY_COST: Metric = Metric {
 };
 
 static BUDGET_TOKENS: Metric = Metric {
-    name: "llm_budget_tokens",
-    help: "Tokens that may be used in a day, as configured",
+    name: "llm_daily_budget_tokens",
+    help: "Configured daily budget of tokens",
     read: |event, row| {
         if let Body::Spent(s) = &event.body
             && let Some(budget) = s.tokens_budget
@@ -199,8 +198,8 @@ static BUDGET_TOKENS: Metric = Metric {
 };
 
 static BUDGET_COST: Metric = Metric {
-    name: "llm_budget_cost",
-    help: "Cost that may be incurred in a day, as configured",
+    name: "llm_daily_budget_cost",
+    help: "Configured daily budget, in the configured currency",
     read: |event, row| {
         if let Body::Spent(s) = &event.body
             && let Some(budget) = s.cost_budget
@@ -213,7 +212,7 @@ static BUDGET_COST: Metric = Metric {
 
 static CURRENCY: Metric = Metric {
     name: "llm_currency",
-    help: "What costs are counted in, as configured",
+    help: "Configured currency of costs",
     kind: Kind::Info,
     labels: &["currency"],
     read: |event, row| {

@@ -64,29 +64,33 @@ limits! {
     API_LATENCY_CRITICAL = "api_latency_critical", 5.0, Seconds, Above,
         "Time beyond which a service is of no use";
     API_TRAFFIC = "api_traffic", 0.05, Hertz, Below,
-        "Requests a second below which nobody judges a service";
+        "Requests per second below which a service is not judged";
     CACHE_HITS = "cache_hits", 0.5, Ratio, Below,
-        "Share of look-ups that a cache must answer";
+        "Share of lookups that a cache must answer";
     CACHE_TRAFFIC = "cache_traffic", 0.2, Hertz, Below,
-        "Look-ups a second below which nobody judges a cache";
+        "Lookups per second below which a cache is not judged";
+    CHANNEL_ALERTS = "channel_alerts", 8.0, None, Above,
+        "Bad channels of a device up to which each channel has an alert of its own";
     CHANNEL_BAD = "channel_bad", 0.5, Ratio, Above,
         "Share of ten minutes for which a channel may be bad";
     CHANNEL_QUALITY = "channel_quality", 0.5, Ratio, Below,
         "Score below which a channel is bad";
     CHANNEL_QUALITY_GOOD = "channel_quality_good", 0.75, Ratio, Below,
         "Score at which a channel is good";
-    CHANNELS_TOLD = "channels_told", 8.0, None, Above,
-        "Bad channels of a device beyond which only the device is told of";
     DATA_QUALITY = "data_quality", 0.7, Ratio, Below,
         "Quality that the data of a pipeline must have";
     DATA_QUALITY_CRITICAL = "data_quality_critical", 0.4, Ratio, Below,
-        "Quality below which data are not worth having";
+        "Quality below which the data of a pipeline are of no use";
     DB_FAILURES = "db_failures", 0.05, Ratio, Above,
         "Share of database queries that may fail";
     DB_LATENCY = "db_latency", 0.5, Seconds, Above,
         "Time within which 95 of 100 database queries are answered";
     DB_LATENCY_CRITICAL = "db_latency_critical", 2.0, Seconds, Above,
         "Time beyond which a database holds everything up";
+    DEVICE_AVAILABILITY = "device_availability", 0.9, Ratio, Below,
+        "Share of the last ten minutes that a device must have streamed";
+    DEVICE_AVAILABILITY_CRITICAL = "device_availability_critical", 0.5, Ratio, Below,
+        "Share of streaming below which a device is of no use";
     DEVICE_BAD_CHANNELS = "device_bad_channels", 0.25, Ratio, Above,
         "Share of a device's channels that may be bad";
     DEVICE_BATTERY = "device_battery", 0.2, Ratio, Below,
@@ -96,11 +100,11 @@ limits! {
     DEVICE_DRIFT = "device_drift", 0.0001, Ratio, Above,
         "How much a device's clock may differ from this machine's";
     DEVICE_FLAT = "device_flat", 0.1, Ratio, Above,
-        "Share of a device's channels that may stand still";
+        "Share of a device's channels that may be flat";
     DEVICE_GAP = "device_gap", 0.5, Seconds, Above,
-        "Longest pause that a stream may have";
+        "Longest time between two samples";
     DEVICE_GAPS = "device_gaps", 6.0, None, Above,
-        "Holes a minute that a stream may have";
+        "Gaps per minute that a device may have";
     DEVICE_HUM = "device_hum", 0.25, Ratio, Above,
         "Share of a device's channels that may hum";
     DEVICE_IMPEDANCE = "device_impedance", 100_000.0, Ohms, Above,
@@ -110,29 +114,25 @@ limits! {
     DEVICE_IMPEDANCE_GOOD = "device_impedance_good", 5_000.0, Ohms, Above,
         "Impedance up to which an electrode is good";
     DEVICE_JITTER = "device_jitter", 0.04, Seconds, Above,
-        "How much later than on its quickest way the newest packet of a read may come";
+        "Delay over the fastest delivery that the newest packet of a read may have";
     DEVICE_LATENCY = "device_latency", 0.1, Seconds, Above,
-        "How much later than on its quickest way the oldest packet of a read may come";
+        "Delay over the fastest delivery that the oldest packet of a read may have";
     DEVICE_LOSS = "device_loss", 0.01, Ratio, Above,
         "Share of a device's packets that may be missing";
     DEVICE_LOSS_CRITICAL = "device_loss_critical", 0.05, Ratio, Above,
-        "Share of missing packets beyond which a recording is not worth having";
+        "Share of missing packets above which a recording is of no use";
     DEVICE_POOR_SIGNAL = "device_poor_signal", 0.25, Ratio, Above,
-        "How poor a device may find its own signal";
+        "How poor the signal may be by the device's own report";
     DEVICE_QUALITY = "device_quality", 0.7, Ratio, Below,
         "Mean score that the channels of a device must have";
     DEVICE_QUALITY_CRITICAL = "device_quality_critical", 0.4, Ratio, Below,
-        "Mean score of channels below which a recording is not worth having";
+        "Mean score of channels below which a recording is of no use";
     DEVICE_RAILED = "device_railed", 0.1, Ratio, Above,
         "Share of a device's channels that may be at a rail";
     DEVICE_RATE = "device_rate", 0.95, Ratio, Below,
-        "Share of its nominal rate that a device must bring";
+        "Share of its nominal rate that a device must deliver";
     DEVICE_RATE_HIGH = "device_rate_high", 1.05, Ratio, Above,
-        "Share of its nominal rate that a device may bring";
-    DEVICE_STABILITY = "device_stability", 0.9, Ratio, Below,
-        "Share of the last ten minutes that a device must have streamed";
-    DEVICE_STABILITY_CRITICAL = "device_stability_critical", 0.5, Ratio, Below,
-        "Share of streaming below which a device is of no use";
+        "Share of its nominal rate above which a device is too fast";
     ENGINE_CACHE = "engine_cache", 0.95, Ratio, Above,
         "Share of an engine's key-value cache that may be in use";
     ENGINE_WAITING = "engine_waiting", 20.0, None, Above,
@@ -144,7 +144,7 @@ limits! {
     GPU_MEMORY = "gpu_memory", 0.95, Ratio, Above,
         "Share of a card's memory that may be in use";
     GPU_TEMPERATURE = "gpu_temperature", 85.0, Celsius, Above,
-        "What a card's sensors may read";
+        "Temperature that a card's sensors may read";
     GPU_UTILIZATION = "gpu_utilization", 0.98, Ratio, Above,
         "Share of time in which a card may be busy";
     HOST_CPU = "host_cpu", 0.8, Ratio, Above,
@@ -164,53 +164,53 @@ limits! {
     HOST_MEMORY_CRITICAL = "host_memory_critical", 0.9, Ratio, Above,
         "Share of the memory beyond which programs get killed";
     HOST_NETWORK_ERRORS = "host_network_errors", 1.0, Hertz, Above,
-        "Packets with errors, or dropped, a second that an interface may have";
+        "Packets with errors or dropped packets per second that an interface may have";
     HOST_PRESSURE = "host_pressure", 0.3, Ratio, Above,
         "Share of time in which tasks may wait for memory or disks";
     HOST_TEMPERATURE = "host_temperature", 0.9, Ratio, Above,
-        "What a sensor may read, as a share of where its hardware protects itself";
+        "Temperature that a sensor may read, as a share of its critical temperature";
     LLM_BUDGET = "llm_budget", 0.8, Ratio, Above,
         "Share of the day's budget that may be used";
     LLM_BUDGET_CRITICAL = "llm_budget_critical", 0.95, Ratio, Above,
-        "Share of the day's budget beyond which it is as good as gone";
+        "Share of the day's budget above which it is nearly used up";
     LLM_FAILURES = "llm_failures", 0.05, Ratio, Above,
         "Share of calls of a language model that may fail";
     LLM_FAILURES_CRITICAL = "llm_failures_critical", 0.25, Ratio, Above,
         "Share of failed calls beyond which a model is of no use";
     LLM_FIRST_TOKEN = "llm_first_token", 2.0, Seconds, Above,
-        "Time within which 95 of 100 calls bring their first token";
+        "Time within which 95 of 100 calls return their first token";
     LLM_LATENCY = "llm_latency", 10.0, Seconds, Above,
         "Time within which 95 of 100 calls are done";
     LLM_TRAFFIC = "llm_traffic", 0.01, Hertz, Below,
-        "Calls a second below which nobody judges a model";
+        "Calls per second below which a model is not judged";
     MODEL_ACCURACY = "model_accuracy", 0.7, Ratio, Below,
         "Share of a model's answers that must be right";
     PIPELINE_ERRORS = "pipeline_errors", 0.1, Hertz, Above,
-        "Errors a second that a pipeline may have outside its stages";
+        "Errors per second that a pipeline may have outside its stages";
     PIPELINE_THROUGHPUT = "pipeline_throughput", 0.5, Ratio, Below,
         "Share of its rate an hour ago that a stage must keep";
     PORT_LATENCY_TIMER = "port_latency_timer", 0.001, Seconds, Above,
-        "How long a chip may hold bytes of a port back";
+        "Time for which a USB bridge may hold bytes of a port back";
     PORT_LINE_ERRORS = "port_line_errors", 0.05, Hertz, Above,
-        "Errors a second that the line of a port may have";
+        "Line errors per second that a port may have";
     PORT_RECONNECTS = "port_reconnects", 3.0, None, Above,
-        "Times in ten minutes that a port may be lost and found";
+        "Reconnects in ten minutes that a port may have";
     PORT_WAITING = "port_waiting", 3072.0, None, Above,
         "Bytes that may wait in the kernel, where 4095 fit";
     PROCESS_FILES = "process_files", 0.8, Ratio, Above,
         "Share of its open files that a process may use";
     PROCESS_LEAK = "process_leak", 27_777.0, None, Above,
-        "Bytes a second by which a program may grow for hours: 100 MB an hour";
+        "Bytes per second by which a program may grow for hours: 100 MB per hour";
     PROGRAM_CPU = "program_cpu", 0.8, Ratio, Above,
-        "Share of its time that an acquisition program may need to process what comes";
+        "Share of real time that an acquisition program may need for processing";
     PROGRAM_LATENCY = "program_latency", 0.1, Seconds, Above,
-        "How long samples may take through a step of an acquisition program";
+        "Time that a processing step of an acquisition program may take";
     PROGRAM_RATE = "program_rate", 0.95, Ratio, Below,
-        "Share of its rate at which an acquisition program's own count must go up";
+        "Share of its nominal rate that an acquisition program must reach by its own count";
     QUEUE_DEPTH = "queue_depth", 100.0, None, Above,
-        "Items that may wait in a queue whose size nobody told";
+        "Items that may wait in a queue of unknown capacity";
     QUEUE_DEPTH_CRITICAL = "queue_depth_critical", 200.0, None, Above,
-        "Waiting items beyond which a queue without a known size is lost";
+        "Items above which a queue of unknown capacity is lost";
     QUEUE_FILL = "queue_fill", 0.8, Ratio, Above,
         "Share of a queue that may be full";
     QUEUE_FILL_CRITICAL = "queue_fill_critical", 0.95, Ratio, Above,
@@ -219,18 +219,18 @@ limits! {
         "Share of a stage's runs that must stay within its time, over 30 days";
     SLO_STAGE_SUCCESS = "slo_stage_success", 0.999, Ratio, Below,
         "Share of a stage's runs that must succeed, over 30 days";
-    SOURCE_FAULT_RATIO = "source_fault_ratio", 0.05, Ratio, Above,
-        "Share of what a source brings that may be refused";
-    SOURCE_FAULTS = "source_faults", 0.01, Hertz, Above,
-        "Refused pieces a second that a source may bring";
-    SOURCE_QUIET = "source_quiet", 120.0, Seconds, Above,
-        "Time for which a source may bring nothing";
+    SOURCE_ERROR_RATIO = "source_error_ratio", 0.05, Ratio, Above,
+        "Share of its input that a source may have rejected";
+    SOURCE_ERRORS = "source_errors", 0.01, Hertz, Above,
+        "Rejected parts of the input per second that a source may have";
+    SOURCE_SILENCE = "source_silence", 120.0, Seconds, Above,
+        "Time for which a source may send nothing";
     STAGE_FAILURES = "stage_failures", 0.05, Ratio, Above,
         "Share of a stage's runs that may fail";
     STAGE_FAILURES_CRITICAL = "stage_failures_critical", 0.25, Ratio, Above,
         "Share of failed runs beyond which a stage is of no use";
     STAGE_LAG = "stage_lag", 5.0, Seconds, Above,
-        "How far a sender's clock and arrival may lie apart";
+        "How far apart the sender's clock and the arrival may be";
     STAGE_LATENCY = "stage_latency", 0.1, Seconds, Above,
         "Time within which 95 of 100 runs of a stage are done";
     STAGE_LATENCY_CRITICAL = "stage_latency_critical", 1.0, Seconds, Above,
@@ -240,9 +240,9 @@ limits! {
     STAGE_REGRESSION_CRITICAL = "stage_regression_critical", 2.0, Ratio, Above,
         "Duration as a share of a day ago beyond which something broke";
     STAGE_TRAFFIC = "stage_traffic", 0.1, Hertz, Below,
-        "Runs a second below which nobody judges a stage";
+        "Runs per second below which a stage is not judged";
     STREAM_AGE = "stream_age", 1.0, Seconds, Above,
-        "How old the newest sample of a stream may be when it comes";
+        "Age that the newest sample of a stream may have when it arrives";
     STREAM_BACKLOG = "stream_backlog", 2_097_152.0, Bytes, Above,
         "Bytes of a stream that may wait to be read";
     STREAM_DRIFT = "stream_drift", 0.0001, Ratio, Above,
@@ -250,11 +250,11 @@ limits! {
     STREAM_MISSING = "stream_missing", 0.01, Ratio, Above,
         "Share of a stream's samples that may be missing";
     STREAM_MISSING_CRITICAL = "stream_missing_critical", 0.05, Ratio, Above,
-        "Share of missing samples beyond which a recording is not worth having";
+        "Share of missing samples above which a recording is of no use";
     STREAM_RATE = "stream_rate", 0.95, Ratio, Below,
-        "Share of its nominal rate that a stream must bring";
+        "Share of its nominal rate that a stream must deliver";
     TAP_DELAY = "tap_delay", 0.01, Seconds, Above,
-        "Time for which bytes may wait for the program that records them";
+        "Time for which bytes may wait for the recording program";
     ZSCORE = "zscore", 3.0, None, Above,
         "Standard deviations from the hour before that are an anomaly";
 }

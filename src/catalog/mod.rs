@@ -68,8 +68,11 @@ pub static PAGES: &[&Page] = &[
 pub struct Metric {
     /// Without prefix, unit and `_total`; those are appended by [`Metric::family`].
     pub name: &'static str,
-    /// A capitalised phrase without a full stop.
+    /// One capitalised phrase without a full stop: the HELP text.
     pub help: &'static str,
+    /// What else a reader of the reference needs: conditions of counting, what label values mean. Without a full stop;
+    /// empty if the help says it all.
+    pub note: &'static str,
     /// Its type.
     pub kind: Kind,
     /// Its unit, appended to the name.
@@ -97,6 +100,7 @@ impl Metric {
     pub const BLANK: Self = Self {
         name: "",
         help: "",
+        note: "",
         kind: Kind::Gauge,
         unit: Unit::None,
         labels: &[],

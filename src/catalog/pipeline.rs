@@ -42,7 +42,7 @@ const STAGES: &[f64] = &[
 /// The time one stage took for one item of work.
 pub static DURATION: Metric = Metric {
     name: "stage_duration",
-    help: "Time one stage took for one piece of work",
+    help: "Duration of one run of a stage",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: STAGES,
@@ -71,7 +71,7 @@ pub static FAILURES: Metric = Metric {
 
 static ERRORS_BY_KIND: Metric = Metric {
     name: "stage_errors",
-    help: "Runs of a stage that failed, by kind of error",
+    help: "Runs of a stage that failed, by error",
     kind: Kind::Counter,
     labels: &["pipeline", "stage", "error"],
     read: |event, row| {
@@ -86,7 +86,7 @@ static ERRORS_BY_KIND: Metric = Metric {
 
 static ITEMS: Metric = Metric {
     name: "stage_items",
-    help: "Items (samples, epochs, tokens) that a stage worked on",
+    help: "Items (samples, epochs, tokens) processed by a stage",
     kind: Kind::Counter,
     read: |event, row| {
         if let Body::Stage(s) = &event.body
@@ -115,7 +115,8 @@ static BATCH: Metric = Metric {
 
 static LAG: Metric = Metric {
     name: "stage_clock_lag",
-    help: "Arrival at the agent less the end that the sender's clock gave, of the last run; far from 0 means a skewed clock or a backlog",
+    help: "Time from the end of the last run, by the sender's clock, to its arrival at the agent",
+    note: "Far from 0 means that the clocks differ or that events arrive late",
     unit: Unit::Seconds,
     read: |event, row| {
         if let Body::Stage(s) = &event.body
@@ -129,7 +130,8 @@ static LAG: Metric = Metric {
 
 static PEAK_RATE: Metric = Metric {
     name: "stage_peak_rate",
-    help: "Most runs a second in any one window (100 ms unless set otherwise) of the last minute",
+    help: "Highest rate of runs in a short window of the last minute",
+    note: "The window is 100 ms unless configured otherwise",
     unit: Unit::Hertz,
     on: &[Topic::StagePeak],
     read: |event, row| {
@@ -146,7 +148,7 @@ const QUEUE: Metric = Metric { labels: &["pipeline", "queue"], on: &[Topic::Queu
 /// Items waiting in a queue.
 pub static QUEUE_DEPTH: Metric = Metric {
     name: "queue_depth",
-    help: "Items waiting in a queue now",
+    help: "Items waiting in a queue",
     read: |event, row| {
         if let Body::Queue(q) = &event.body {
             row.set(&[q.pipeline, q.queue], q.depth);
@@ -157,7 +159,7 @@ pub static QUEUE_DEPTH: Metric = Metric {
 
 static QUEUE_PEAK: Metric = Metric {
     name: "queue_peak_depth",
-    help: "Most items that waited in a queue at once within the last minute",
+    help: "Most items waiting in a queue at once in the last minute",
     on: &[Topic::QueuePeak],
     read: |event, row| {
         if let Body::QueuePeak(p) = &event.body {
@@ -168,7 +170,7 @@ static QUEUE_PEAK: Metric = Metric {
 };
 
 static QUEUE_LIMIT: Metric = Metric {
-    name: "queue_limit",
+    name: "queue_capacity",
     help: "Items a queue can hold",
     read: |event, row| {
         if let Body::Queue(q) = &event.body
@@ -187,7 +189,7 @@ const CACHE: Metric =
 /// Look-ups in a cache.
 pub static CACHE_LOOKUPS: Metric = Metric {
     name: "cache_lookups",
-    help: "Look-ups in a cache",
+    help: "Lookups in a cache",
     read: |event, row| {
         if let Body::Cache(c) = &event.body {
             row.add(&[c.pipeline, c.cache], c.hits + c.misses);
@@ -199,7 +201,7 @@ pub static CACHE_LOOKUPS: Metric = Metric {
 /// Look-ups in a cache that found something.
 pub static CACHE_HITS: Metric = Metric {
     name: "cache_hits",
-    help: "Look-ups in a cache that found something",
+    help: "Lookups in a cache that found an entry",
     read: |event, row| {
         if let Body::Cache(c) = &event.body {
             row.add(&[c.pipeline, c.cache], c.hits);
@@ -210,7 +212,7 @@ pub static CACHE_HITS: Metric = Metric {
 
 static ERRORS: Metric = Metric {
     name: "pipeline_errors",
-    help: "Errors of a pipeline outside any stage, by kind",
+    help: "Errors of a pipeline outside its stages, by error",
     kind: Kind::Counter,
     labels: &["pipeline", "error"],
     on: &[Topic::Error],
@@ -228,7 +230,7 @@ const SESSION: Metric =
 
 static SESSIONS_STARTED: Metric = Metric {
     name: "sessions_started",
-    help: "Recording or user sessions that began",
+    help: "Recording or user sessions started",
     read: |event, row| {
         if let Body::Session(s) = &event.body {
             row.add(&[s.pipeline], f64::from(s.step == SessionStep::Started));
@@ -239,7 +241,7 @@ static SESSIONS_STARTED: Metric = Metric {
 
 static SESSIONS_ENDED: Metric = Metric {
     name: "sessions_ended",
-    help: "Recording or user sessions that ended, well or not",
+    help: "Recording or user sessions ended, failed ones included",
     read: |event, row| {
         if let Body::Session(s) = &event.body {
             row.add(&[s.pipeline], f64::from(s.step != SessionStep::Started));
@@ -250,7 +252,7 @@ static SESSIONS_ENDED: Metric = Metric {
 
 static SESSIONS_FAILED: Metric = Metric {
     name: "sessions_failed",
-    help: "Recording or user sessions that broke off",
+    help: "Recording or user sessions that failed",
     read: |event, row| {
         if let Body::Session(s) = &event.body {
             row.add(&[s.pipeline], f64::from(matches!(s.step, SessionStep::Failed { .. })));
@@ -261,7 +263,7 @@ static SESSIONS_FAILED: Metric = Metric {
 
 static SESSIONS_ACTIVE: Metric = Metric {
     name: "sessions_active",
-    help: "Sessions that began and have not ended, as far as this agent saw",
+    help: "Sessions started and not ended, as far as the agent received the events",
     kind: Kind::Gauge,
     keep: Keep::Always,
     read: |event, row| {
@@ -274,7 +276,7 @@ static SESSIONS_ACTIVE: Metric = Metric {
 
 static SESSION_DURATION: Metric = Metric {
     name: "session_duration",
-    help: "How long sessions lasted",
+    help: "Duration of sessions",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LONG,

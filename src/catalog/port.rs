@@ -7,9 +7,7 @@ use crate::event::{Body, Event, Greeting, Kind, Port, PortEnd, PortLine, PortSta
 pub static PAGE: Page = Page {
     id: "port",
     title: "Serial ports and USB",
-    about: "Whether the port of each device is plugged in, open and quiet or not, why it was lost, and what \
-            the line and the bus say: errors, waiting bytes, latency timer, power. What a driver does not \
-            tell is absent.",
+    about: "State of each device's port, why it was lost, and what line and bus report: errors, waiting bytes, latency timer, power. What a driver does not report is absent.",
     metrics: &[
         &STATE,
         &LOSSES,
@@ -57,7 +55,7 @@ fn usb(event: &Event<'_>, row: &mut dyn Row, value: fn(&UsbDevice) -> Option<f64
 
 static STATE: Metric = Metric {
     name: "port_state",
-    help: "How the port is: exactly one state is 1",
+    help: "State of the port, 1 for the current state and 0 for the others",
     labels: &["device", "state"],
     keep: Keep::Always,
     read: |event, row| {
@@ -71,17 +69,17 @@ static STATE: Metric = Metric {
 };
 
 static LOSSES: Metric = Metric {
-    name: "port_losses",
-    help: "Times that the port was open and was lost, by how",
-    labels: &["device", "cause"],
+    name: "port_disconnects",
+    help: "Times the open port was lost, by reason",
+    labels: &["device", "reason"],
     read: |event, row| ends(event, row, |port| if let Port::Lost(end) = port { Some(end) } else { None }),
     ..COUNTED
 };
 
 static RECONNECTS: Metric = Metric {
     name: "port_reconnects",
-    help: "Times that the port was opened again after it was lost, by how it was lost",
-    labels: &["device", "cause"],
+    help: "Times the port was reopened after a disconnect, by reason of the disconnect",
+    labels: &["device", "reason"],
     read: |event, row| ends(event, row, |port| if let Port::Back(end) = port { Some(end) } else { None }),
     ..COUNTED
 };
@@ -102,8 +100,9 @@ fn ends(event: &Event<'_>, row: &mut dyn Row, counted: fn(Port<'_>) -> Option<Po
 }
 
 static GREETINGS: Metric = Metric {
-    name: "port_greetings",
-    help: "Times that the device was told to start: because its port was opened, or because it was silent",
+    name: "port_start_commands",
+    help: "Start commands sent to the device, by reason",
+    note: "`opened`: the port was opened. `silent`: the device stopped sending",
     labels: &["device", "reason"],
     read: |event, row| {
         if let Some(Port::Greeted(greeting)) = port(event) {
@@ -117,14 +116,15 @@ static GREETINGS: Metric = Metric {
 
 static BAUD: Metric = Metric {
     name: "port_baud",
-    help: "Bits a second that the line was opened with",
+    help: "Baud rate of the port",
     read: |event, row| line(event, row, |line| Some(line.baud.into())),
     ..ENTRY
 };
 
 static LATENCY_TIMER: Metric = Metric {
     name: "port_latency_timer",
-    help: "How long the bridge holds bytes back to send more of them together; 16 ms makes bursts of samples",
+    help: "Time the USB bridge holds bytes back to send more of them together",
+    note: "At 16 ms samples arrive in bursts",
     unit: Unit::Seconds,
     read: |event, row| line(event, row, |line| line.latency_timer),
     ..ENTRY
@@ -132,7 +132,8 @@ static LATENCY_TIMER: Metric = Metric {
 
 static WAITING: Metric = Metric {
     name: "port_waiting",
-    help: "Bytes that wait in the kernel to be read; at most 4095 fit",
+    help: "Bytes waiting in the kernel to be read",
+    note: "At most 4095 fit",
     unit: Unit::Bytes,
     read: |event, row| line(event, row, |line| line.waiting.map(|bytes| bytes as f64)),
     ..ENTRY
@@ -140,7 +141,7 @@ static WAITING: Metric = Metric {
 
 static LINE_ERRORS: Metric = Metric {
     name: "port_line_errors",
-    help: "Errors of the line that its driver counted since the port was opened, by kind",
+    help: "Line errors counted by the driver since the port was opened, by kind",
     labels: &["device", "kind"],
     read: |event, row| {
         if let Some(Port::Line(PortLine { errors: Some(errors), .. })) = port(event) {
@@ -161,7 +162,7 @@ static LINE_ERRORS: Metric = Metric {
 
 static USB_INFO: Metric = Metric {
     name: "port_usb",
-    help: "What the USB device that makes the port calls itself, and the chain of ports it hangs on",
+    help: "USB device of the port, as it describes itself, and its port path",
     kind: Kind::Info,
     labels: &["device", "id", "product", "manufacturer", "serial", "place"],
     read: |event, row| {
@@ -175,36 +176,38 @@ static USB_INFO: Metric = Metric {
 
 static USB_SPEED: Metric = Metric {
     name: "port_usb_bits_per_second",
-    help: "Speed of the USB device on its bus, bits a second: 12000000 is full speed",
+    help: "Speed of the USB device, where 12000000 is full speed",
     read: |event, row| usb(event, row, |usb| usb.bits_per_second),
     ..ENTRY
 };
 
 static USB_AWAKE: Metric = Metric {
     name: "port_usb_awake",
-    help: "Whether the USB device is powered: 1 if so, 0 if it is suspended",
+    help: "Whether the USB device is powered (1) or suspended (0)",
     read: |event, row| usb(event, row, |usb| usb.awake.map(f64::from)),
     ..ENTRY
 };
 
 static USB_AUTOSUSPEND: Metric = Metric {
     name: "port_usb_autosuspend",
-    help: "Whether the kernel may suspend the USB device when it seems idle; a risk to a recording",
+    help: "Whether the kernel may suspend the idle USB device (1) or not (0)",
+    note: "A suspended device stops a recording",
     read: |event, row| usb(event, row, |usb| usb.autosuspend.map(f64::from)),
     ..ENTRY
 };
 
 static USB_POWER_LIMIT: Metric = Metric {
     name: "port_usb_power_limit",
-    help: "Power that the USB device says it may draw, at 5 V",
+    help: "Power the USB device may draw by its own description, at 5 V",
     unit: Unit::Watts,
     read: |event, row| usb(event, row, |usb| usb.power_limit),
     ..ENTRY
 };
 
 static USB_RENUMBERED: Metric = Metric {
-    name: "port_usb_renumbered",
-    help: "Times that the bus gave the USB device a new number: it was plugged in again, or fell off and came back",
+    name: "port_usb_reenumerations",
+    help: "Times the USB device was enumerated again",
+    note: "It was plugged in again, or the bus lost it and found it again",
     read: |event, row| {
         if let Some(Port::Usb(usb)) = port(event) {
             row.add(&[&row.source()], usb.renumbered as f64);

@@ -9,8 +9,7 @@ use crate::event::{Body, Event, Kind, ProcessGauges, ProcessGroup, Topic};
 pub static PAGE: Page = Page {
     id: "process",
     title: "Processes",
-    about: "Whether the programs of a pipeline run, and what they take from the machine. \
-            A program that restarts makes no counter fall.",
+    about: "Whether the programs of a pipeline run, and what resources they use. A program that restarts does not make counters fall.",
     metrics: &[
         &ALIVE,
         &CPU,
@@ -52,7 +51,7 @@ fn now(event: &Event<'_>, row: &mut dyn Row, value: fn(&ProcessGauges) -> Option
 
 static ALIVE: Metric = Metric {
     name: "process_instances",
-    help: "Processes of the group that are alive; 0 when none is",
+    help: "Running processes of the group",
     keep: Keep::WhileUp,
     read: |event, row| group(event, row, |g| Some(g.alive)),
     ..GAUGE
@@ -60,7 +59,7 @@ static ALIVE: Metric = Metric {
 
 static CPU: Metric = Metric {
     name: "process_cpu",
-    help: "CPU time of the group, that of processes which ended included",
+    help: "CPU time of the group, processes that ended included",
     unit: Unit::Seconds,
     read: |event, row| group(event, row, |g| Some(g.cpu_seconds)),
     ..COUNTER
@@ -68,7 +67,8 @@ static CPU: Metric = Metric {
 
 static RESIDENT: Metric = Metric {
     name: "process_resident_memory",
-    help: "Memory in use; pages that processes share count in each",
+    help: "Resident memory of the group",
+    note: "Shared pages count in each process",
     unit: Unit::Bytes,
     read: |event, row| now(event, row, |g| Some(g.resident_bytes)),
     ..GAUGE
@@ -76,7 +76,7 @@ static RESIDENT: Metric = Metric {
 
 static VIRTUAL: Metric = Metric {
     name: "process_virtual_memory",
-    help: "Address space",
+    help: "Virtual memory of the group",
     unit: Unit::Bytes,
     read: |event, row| now(event, row, |g| Some(g.virtual_bytes)),
     ..GAUGE
@@ -84,28 +84,29 @@ static VIRTUAL: Metric = Metric {
 
 static THREADS: Metric = Metric {
     name: "process_threads",
-    help: "Threads",
+    help: "Threads of the group",
     read: |event, row| now(event, row, |g| g.threads),
     ..GAUGE
 };
 
 static OPEN_FILES: Metric = Metric {
     name: "process_open_files",
-    help: "Open files, sockets included; absent if the agent may not count those of every process",
+    help: "Open files of the group, sockets included",
+    note: "Absent if the agent may not count those of every process",
     read: |event, row| now(event, row, |g| g.open_files),
     ..GAUGE
 };
 
 static OPEN_FILES_LIMIT: Metric = Metric {
     name: "process_open_files_limit",
-    help: "The lowest limit of open files that any one process has",
+    help: "Lowest limit of open files of one process in the group",
     read: |event, row| now(event, row, |g| g.open_files_limit),
     ..GAUGE
 };
 
 static OPEN_FILES_RATIO: Metric = Metric {
     name: "process_open_files",
-    help: "The highest share of its limit of open files that any one process uses",
+    help: "Highest share of its limit of open files that one process uses",
     unit: Unit::Ratio,
     read: |event, row| now(event, row, |g| g.open_files_ratio),
     ..GAUGE
@@ -113,7 +114,7 @@ static OPEN_FILES_RATIO: Metric = Metric {
 
 static OLDEST_START: Metric = Metric {
     name: "process_oldest_start_time",
-    help: "When the oldest process that is alive was started, since the epoch",
+    help: "Unix time at which the oldest running process was started",
     unit: Unit::Seconds,
     read: |event, row| now(event, row, |g| g.oldest_start),
     ..GAUGE
@@ -121,7 +122,8 @@ static OLDEST_START: Metric = Metric {
 
 static READ: Metric = Metric {
     name: "process_read",
-    help: "Read from disks; absent if the agent may not know",
+    help: "Bytes read from disks by the group",
+    note: "Absent if the agent may not read them",
     unit: Unit::Bytes,
     read: |event, row| group(event, row, |g| g.read_bytes),
     ..COUNTER
@@ -129,7 +131,8 @@ static READ: Metric = Metric {
 
 static WRITTEN: Metric = Metric {
     name: "process_written",
-    help: "Written to disks; absent if the agent may not know",
+    help: "Bytes written to disks by the group",
+    note: "Absent if the agent may not read them",
     unit: Unit::Bytes,
     read: |event, row| group(event, row, |g| g.written_bytes),
     ..COUNTER
@@ -144,7 +147,7 @@ static MAJOR_FAULTS: Metric = Metric {
 
 static CONTEXT_SWITCHES: Metric = Metric {
     name: "process_context_switches",
-    help: "Context switches of the main threads, asked for (voluntary) or forced (involuntary)",
+    help: "Context switches of the main threads, voluntary or involuntary",
     labels: &["group", "reason"],
     read: |event, row| {
         let Body::Process(group) = event.body else { return };

@@ -7,9 +7,7 @@ use crate::event::{Body, Event, Kind, Output, Program, ProgramState, RecordNode,
 pub static PAGE: Page = Page {
     id: "program",
     title: "Acquisition programs",
-    about: "What a program that acquires or records says of itself, asked without touching the device: what it \
-            does, whether that is what is expected, whether it keeps up, and what it hands on. Samples that it \
-            hands on are on the page of devices, where they are called after the source and the output.",
+    about: "State of programs that acquire or record, read without touching the device: what they do, whether that is expected, and whether they keep up. Their samples are on the page of devices, where an output is named `source:output`.",
     metrics: &[
         &INFO,
         &STATE,
@@ -62,7 +60,7 @@ fn output<'a>(event: &Event<'a>) -> Option<Output<'a>> {
 
 static INFO: Metric = Metric {
     name: "program",
-    help: "Which program it is, and its version if it tells",
+    help: "Name and version of the program",
     kind: Kind::Info,
     labels: &["source", "program", "version"],
     read: |event, row| {
@@ -75,8 +73,8 @@ static INFO: Metric = Metric {
 
 static STATE: Metric = Metric {
     name: "program_state",
-    help: "What the program does: exactly one state is 1. Waiting is acquiring, and recording as soon as it is \
-           triggered",
+    help: "State of the program, 1 for the current state and 0 for the others",
+    note: "`waiting` acquires and starts to record when it is triggered",
     labels: &["source", "state"],
     read: |event, row| {
         if let Body::Program(program) = event.body {
@@ -89,16 +87,16 @@ static STATE: Metric = Metric {
 };
 
 static AS_EXPECTED: Metric = Metric {
-    name: "program_as_expected",
-    help: "Whether the program does at least what the configuration expects of it: 1 if so, 0 if not; absent where \
-           nothing is expected",
+    name: "program_expected_state",
+    help: "Whether the program is in the expected state or beyond (1) or not (0)",
+    note: "Absent if the configuration expects nothing",
     read: |event, row| gauge(event, row, |program| program.expected.map(f64::from)),
     ..ENTRY
 };
 
 static CHANGES: Metric = Metric {
-    name: "program_changes",
-    help: "Times that the program was seen to begin with each state",
+    name: "program_state_changes",
+    help: "Times the program entered a state",
     kind: Kind::Counter,
     labels: &["source", "state"],
     keep: Keep::Always,
@@ -117,7 +115,8 @@ static CHANGES: Metric = Metric {
 
 static SAMPLES: Metric = Metric {
     name: "program_samples",
-    help: "Samples since the program began to acquire, by its own count, which begins again each time",
+    help: "Samples acquired by the program's own count",
+    note: "The count restarts with every acquisition",
     kind: Kind::Counter,
     keep: Keep::Always,
     read: |event, row| gauge(event, row, |program| program.position),
@@ -126,7 +125,7 @@ static SAMPLES: Metric = Metric {
 
 static NOMINAL_RATE: Metric = Metric {
     name: "program_nominal_rate",
-    help: "Samples a second that the program says it acquires",
+    help: "Sampling rate reported by the program",
     unit: Unit::Hertz,
     read: |event, row| gauge(event, row, |program| program.rate),
     ..ENTRY
@@ -134,7 +133,7 @@ static NOMINAL_RATE: Metric = Metric {
 
 static RATE: Metric = Metric {
     name: "program_rate",
-    help: "Samples a second by which the program's own count went up over the last minute",
+    help: "Sampling rate over the last minute, by the program's own count",
     unit: Unit::Hertz,
     read: |event, row| gauge(event, row, |program| program.effective_rate),
     ..ENTRY
@@ -142,8 +141,8 @@ static RATE: Metric = Metric {
 
 static RATE_RATIO: Metric = Metric {
     name: "program_rate",
-    help: "Samples a second by which the program's own count went up over the last minute, as a share of what it \
-           says it acquires: below 1 it does not keep up",
+    help: "Sampling rate over the last minute as a share of the reported rate",
+    note: "Below 1 the program does not keep up",
     unit: Unit::Ratio,
     read: |event, row| {
         gauge(event, row, |program| {
@@ -156,7 +155,8 @@ static RATE_RATIO: Metric = Metric {
 
 static CPU: Metric = Metric {
     name: "program_cpu",
-    help: "Share of the time it has that the program needs to process what comes; above 1 it falls behind",
+    help: "Processing time of the program as a share of real time",
+    note: "Above 1 the program does not keep up",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |program| program.cpu),
     ..ENTRY
@@ -164,7 +164,7 @@ static CPU: Metric = Metric {
 
 static LATENCY: Metric = Metric {
     name: "program_latency",
-    help: "How long samples of a stream take through a step of the program, from when its block began to be processed",
+    help: "Time from the start of a block to the end of a processing step",
     unit: Unit::Seconds,
     labels: &["source", "processor", "stream"],
     keep: Keep::Fresh,
@@ -178,29 +178,29 @@ static LATENCY: Metric = Metric {
 };
 
 static EXPERIMENT: Metric = Metric {
-    name: "program_experiment",
-    help: "Number of the experiment that a node of the program writes",
+    name: "program_experiment_number",
+    help: "Number of the experiment that a record node writes",
     read: |event, row| node(event, row, |node| Some(node.experiment)),
     ..NODE
 };
 
 static RECORDING: Metric = Metric {
-    name: "program_recording",
-    help: "Number of the recording within the experiment that a node of the program writes",
+    name: "program_recording_number",
+    help: "Number of the recording within the experiment that a record node writes",
     read: |event, row| node(event, row, |node| Some(node.recording)),
     ..NODE
 };
 
 static SYNCHRONIZED: Metric = Metric {
     name: "program_synchronized",
-    help: "Whether the streams that a node of the program writes are on one clock: 1 if so",
+    help: "Whether the streams of a record node are synchronized (1) or not (0)",
     read: |event, row| node(event, row, |node| node.synchronized.map(f64::from)),
     ..NODE
 };
 
 static OUTPUT_TAKEN: Metric = Metric {
-    name: "program_output_taken",
-    help: "Whether another program takes what this output hands on: 1 if so",
+    name: "program_output_connected",
+    help: "Whether another program is connected to the output (1) or not (0)",
     read: |event, row| {
         if let Some(Output { output, taken: Some(taken), .. }) = output(event) {
             row.set(&[&row.source(), output], f64::from(taken));
@@ -211,7 +211,7 @@ static OUTPUT_TAKEN: Metric = Metric {
 
 static OUTPUT_LOST: Metric = Metric {
     name: "program_output_lost_messages",
-    help: "Messages of an output that did not come to the agent, by their numbers",
+    help: "Messages of an output that did not reach the agent, by their sequence numbers",
     kind: Kind::Counter,
     keep: Keep::Always,
     read: |event, row| {

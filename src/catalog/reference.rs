@@ -12,45 +12,42 @@ use crate::event::Kind;
 const BEGINNING: &str = "\
 # Metrics
 
-Every metric that the agent exposes, by the question it answers. This text is written from the catalogue
-in the program; `neural-exporter metrics --markdown` prints it for the configuration at hand, metrics of
-your own included.
+All metrics that the agent exposes, by subject. This page is generated from the program;
+`neural-exporter metrics --markdown` prints it for your configuration, your own metrics included.
 
-All values are in base units: seconds, bytes, hertz, ratios from 0 to 1. Names are given as a query has
-them. Labels that Prometheus adds (`job`, `instance`) are not listed.
+All values are in base units: seconds, bytes, hertz, ratios from 0 to 1. Names are as you query them.
+Labels that Prometheus adds (`job`, `instance`) are not listed. The first sentence of a meaning is the HELP text.
 
-| type | in a scrape | what to do with it |
+| type | in a scrape | how to query it |
 |---|---|---|
-| counter | `name_total` | `rate(name_total[5m])`; it only grows, and begins at 0 with the agent |
-| gauge | `name` | its value; it leaves when nothing has been heard of it for a while |
+| counter | `name_total` | `rate(name_total[5m])`; it only grows, and starts at 0 with the agent |
+| gauge | `name` | its value; the series disappears when no event updates it for a while (`expire.gauges`) |
 | histogram | `name_bucket{le=\"…\"}`, `name_sum`, `name_count` | `histogram_quantile(0.99, sum by (le) (rate(name_bucket[5m])))`; exemplars carry trace ids |
-| info | `name_info`, always 1 | its labels are the facts; join them with `* on (…) group_left (…)` |
+| info | `name_info`, always 1 | its labels hold the information; join them with `* on (…) group_left (…)` |
 ";
 
 /// What stands after them.
 const END: &str = "
-Beside these the agent says of its process what every exporter says, under the names that all of them
-share: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
-`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`, without labels. What others
-say under these names, such as a program that is scraped, has its labels: `process_open_fds{source=''}` is the agent. A
-line without labels is refused as a conflict.
+The agent also exposes the standard process metrics: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
+`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`, without labels. The same
+metrics of scraped programs have labels, so `process_open_fds{source=''}` is the agent. A scraped
+series of these names without labels is rejected as a conflict.
 
 ## Metrics of your own
 
 A *pack* is a YAML file that declares metrics with the fields of the tables above: name, help, type, unit,
-labels, buckets and how long a silent series stays. Packs lie in the folder `packs` beside the
-configuration and join the catalogue when the agent starts or reloads; four to copy from are in
-`deploy/packs`. A declared metric has its help, type and buckets from its pack whatever the sender says,
-and one without labels exists at zero before its first event. When its type, unit, labels or buckets change, it begins
-again with the reload; when it is gone from the packs, what senders say of it decides. Any source that carries values by name may
-move it: a JSON line `{\"metric\":\"…\",\"value\":…,\"labels\":{…}}`, StatsD, or a scraped exposition.
+labels, buckets and how long a silent series stays. The agent reads the packs in the folder `packs` beside the
+configuration at start and at each reload; `deploy/packs` has four examples. The help, type and buckets of a declared
+metric are those of its pack, whatever the sender says, and a metric without labels exists at zero before its first
+event. A reload that changes its type, unit, labels or buckets restarts it. Any source that carries values by name can
+set it: a JSON line `{\"metric\":\"…\",\"value\":…,\"labels\":{…}}`, StatsD, or a scraped exposition.
 
-A metric that nobody declared is taken as the line describes it. The first sender of a name decides its
-type; later lines that disagree are refused and counted in `neural_source_faults_total{kind=\"conflict\"}`.
-A series has at most 64 labels and 4,096 bytes of them. Families have a ceiling of series, all together one of
-bytes (`limits.memory`), and one source takes at most three quarters of what others leave. A name too many
-is refused with `kind=\"limit\"`; a counter or histogram over a ceiling continues in one series whose label
-values are `_other`, a gauge is refused, and `neural_agent_series_refused_total` says how often.
+An undeclared metric has the type that its first sender gives it; later lines that disagree are rejected and counted
+in `neural_source_errors_total{reason=\"conflict\"}`. A series has at most 64 labels and 4,096 bytes of them. The number of
+series of a family is limited, and the memory of all series together (`limits.memory`); one source takes at most three
+quarters of what the others leave. A name above the limit is rejected with `reason=\"limit\"`. A counter or histogram above
+the limit continues in one series with the label value `_other`; a gauge is rejected.
+`neural_agent_series_refused_total` counts both.
 ";
 
 /// The reference of these pages.
@@ -73,12 +70,14 @@ const HEAD: &str = "| name | type | labels | unit | meaning |\n|---|---|---|---|
 fn row(metric: &Metric) -> String {
     let unit = metric.unit.suffix();
     let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+    let note = if metric.note.is_empty() { String::new() } else { format!(". {}", metric.note) };
     format!(
-        "| `{}` | {} | {} | {unit} | {} |\n",
+        "| `{}` | {} | {} | {unit} | {}{} |\n",
         queried(metric),
         called(metric.kind),
         labels.join(", "),
         metric.help.replace('|', r"\|"),
+        note.replace('|', r"\|"),
     )
 }
 

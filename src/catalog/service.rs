@@ -7,7 +7,7 @@ use crate::event::{Body, Judged, Kind, Topic};
 pub static PAGE: Page = Page {
     id: "service",
     title: "Quality, API and database",
-    about: "Requests, queries and checks that services report, and scores from 0 to 1 for data and models.",
+    about: "Requests, queries and checks reported by services, and scores from 0 to 1 for data and models.",
     metrics: &[
         &DATA_QUALITY,
         &ACCURACY,
@@ -21,7 +21,7 @@ pub static PAGE: Page = Page {
 
 static DATA_QUALITY: Metric = Metric {
     name: "data_quality",
-    help: "How good the data of a pipeline is, from 0 to 1",
+    help: "Quality of a pipeline's data, from 0 to 1",
     unit: Unit::Ratio,
     labels: &["pipeline"],
     on: &[Topic::Score],
@@ -36,8 +36,8 @@ static DATA_QUALITY: Metric = Metric {
 };
 
 static ACCURACY: Metric = Metric {
-    name: "accuracy",
-    help: "Share of a model's answers that are right, from 0 to 1",
+    name: "model_accuracy",
+    help: "Share of a model's predictions that are right",
     unit: Unit::Ratio,
     labels: &["pipeline", "model"],
     on: &[Topic::Score],
@@ -53,7 +53,7 @@ static ACCURACY: Metric = Metric {
 
 static REQUEST_DURATION: Metric = Metric {
     name: "api_request_duration",
-    help: "Time to answer a request, by service, method, route and class of status",
+    help: "Duration of API requests, by service, method, route and status class",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LATENCY,
@@ -70,7 +70,7 @@ static REQUEST_DURATION: Metric = Metric {
 
 static REQUEST_FAILURES: Metric = Metric {
     name: "api_request_failures",
-    help: "Requests answered with a status of 500 or above",
+    help: "API requests with a status of 500 or above",
     kind: Kind::Counter,
     labels: &["service", "method", "route"],
     on: &[Topic::Request],
@@ -84,7 +84,7 @@ static REQUEST_FAILURES: Metric = Metric {
 
 static QUERY_DURATION: Metric = Metric {
     name: "db_query_duration",
-    help: "Time of a database query, by kind of query",
+    help: "Duration of database queries, by operation",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: LATENCY,
@@ -101,7 +101,7 @@ static QUERY_DURATION: Metric = Metric {
 
 static QUERY_FAILURES: Metric = Metric {
     name: "db_query_failures",
-    help: "Database queries that failed, by kind of query",
+    help: "Database queries that failed, by operation",
     kind: Kind::Counter,
     labels: &["database", "operation"],
     on: &[Topic::Query],
@@ -115,7 +115,7 @@ static QUERY_FAILURES: Metric = Metric {
 
 static CHECK: Metric = Metric {
     name: "check_status",
-    help: "A service's verdict on itself: 0 fine, 1 warning, 2 critical, 3 unknown",
+    help: "Result of a service check: 0 ok, 1 warning, 2 critical, 3 unknown",
     labels: &["check"],
     on: &[Topic::Check],
     read: |event, row| {

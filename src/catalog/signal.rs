@@ -7,9 +7,7 @@ use crate::event::{Body, Event, Kind, Quality, Reason, Signal, Topic};
 pub static PAGE: Page = Page {
     id: "signal",
     title: "Signal quality",
-    about: "Which electrode is bad, since when and why: each second of each channel is judged beside the decoder, \
-            and its score is that of its worst part. A channel is bad below 0.5, which is when a measure is beyond \
-            its limit. What says how the signal is now goes when the device falls silent.",
+    about: "Which electrodes are bad, since when and why. Each second of each channel is assessed beside the decoder, and its score is that of its worst measure. A channel is bad below 0.5, where a measure exceeds its limit. The gauges disappear when the device falls silent.",
     metrics: &[
         &QUALITY,
         &CALLED,
@@ -85,7 +83,8 @@ fn of_device(event: &Event<'_>, row: &mut dyn Row, number: fn(&Signal) -> Option
 
 static QUALITY: Metric = Metric {
     name: "channel_quality",
-    help: "Score of a channel, the least of its parts: 1.5 less a measure over its limit, from 0 to 1; below 0.5 the channel is bad",
+    help: "Quality score of a channel, from 0 to 1, bad below 0.5",
+    note: "The lowest of its parts, each 1.5 less the measure divided by its limit",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |quality| Some(quality.score)),
     ..CHANNEL
@@ -93,18 +92,20 @@ static QUALITY: Metric = Metric {
 
 static CALLED: Metric = Metric {
     name: "channel",
-    help: "What a channel is called on dashboards: its number, with leading zeros so that lists are in the order of the device, and the name of its electrode where the setting names or the stream gives one",
+    help: "Number and electrode name of a channel, as shown on dashboards",
+    note: "`channel_name` has leading zeros, so that lists sort in the order of the device, and the electrode name if the setting `names` or the stream has one",
     kind: Kind::Info,
-    labels: &["device", "channel", "called"],
+    labels: &["device", "channel", "channel_name"],
     read: |event, row| {
-        quality(event, |quality, channel| row.set(&[&row.source(), channel, &quality.called], 1.0));
+        quality(event, |quality, channel| row.set(&[&row.source(), channel, &quality.channel_name], 1.0));
     },
     ..CHANNEL
 };
 
 static BAD: Metric = Metric {
     name: "channel_bad",
-    help: "Whether a channel is bad for this reason: 1 if so, 0 if it was and is no more; there is none that it never had",
+    help: "Whether a channel is bad for this reason (1) or no longer (0)",
+    note: "Absent for reasons that never applied",
     labels: &["device", "channel", "reason"],
     read: |event, row| {
         quality(event, |quality, channel| {
@@ -119,7 +120,7 @@ static BAD: Metric = Metric {
 
 static BAD_SECONDS: Metric = Metric {
     name: "channel_bad",
-    help: "Seconds of signal that a channel was bad, for whatever reason",
+    help: "Seconds of signal in which the channel was bad",
     unit: Unit::Seconds,
     read: |event, row| count(event, row, |quality| quality.bad_seconds),
     ..COUNTED
@@ -135,7 +136,7 @@ static RAILED: Metric = Metric {
 
 static PEAK: Metric = Metric {
     name: "channel_peak",
-    help: "Largest distance of a sample from the middle of the range in the last three seconds, as a share of half the range",
+    help: "Largest excursion from mid-range in the last three seconds, as a share of half the range",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |quality| quality.peak),
     ..CHANNEL
@@ -143,7 +144,8 @@ static PEAK: Metric = Metric {
 
 static FLAT: Metric = Metric {
     name: "channel_flat",
-    help: "Share of the tenths of the last second in which no sample differed from the one before",
+    help: "Share of the last second in which the signal did not change",
+    note: "Counted in tenths of a second",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |quality| Some(quality.flat)),
     ..CHANNEL
@@ -159,14 +161,15 @@ static OFFSET: Metric = Metric {
 
 static OFFSET_COUNTS: Metric = Metric {
     name: "channel_offset_counts",
-    help: "Mean of the last second, in counts of the converter of a device whose gain is not known",
+    help: "Mean of the last second in converter counts",
+    note: "For devices whose gain is unknown",
     read: |event, row| gauge(event, row, |quality| (!quality.volts).then_some(quality.offset)),
     ..CHANNEL
 };
 
 static RMS: Metric = Metric {
     name: "channel_rms",
-    help: "Root mean square of the last second about its mean, which is its standard deviation",
+    help: "Standard deviation of the last second",
     unit: Unit::Volts,
     read: |event, row| gauge(event, row, |quality| quality.volts.then_some(quality.rms)),
     ..CHANNEL
@@ -174,14 +177,16 @@ static RMS: Metric = Metric {
 
 static RMS_COUNTS: Metric = Metric {
     name: "channel_rms_counts",
-    help: "Root mean square of the last second about its mean, which is its standard deviation, in counts of the converter of a device whose gain is not known",
+    help: "Standard deviation of the last second in converter counts",
+    note: "For devices whose gain is unknown",
     read: |event, row| gauge(event, row, |quality| (!quality.volts).then_some(quality.rms)),
     ..CHANNEL
 };
 
 static BAND_RMS: Metric = Metric {
     name: "channel_band_rms",
-    help: "Root mean square of the last two seconds in the band of frequencies that is set, 1 to 45 Hz if none is",
+    help: "RMS of the last two seconds in the configured band",
+    note: "1 to 45 Hz unless configured otherwise",
     unit: Unit::Volts,
     read: |event, row| gauge(event, row, |quality| quality.band_rms.filter(|_| quality.volts)),
     ..CHANNEL
@@ -189,14 +194,15 @@ static BAND_RMS: Metric = Metric {
 
 static BAND_RMS_COUNTS: Metric = Metric {
     name: "channel_band_rms_counts",
-    help: "Root mean square of the last two seconds in the band of frequencies that is set, 1 to 45 Hz if none is, in counts of the converter of a device whose gain is not known",
+    help: "RMS of the last two seconds in the configured band, in converter counts",
+    note: "For devices whose gain is unknown",
     read: |event, row| gauge(event, row, |quality| quality.band_rms.filter(|_| !quality.volts)),
     ..CHANNEL
 };
 
 static HUM: Metric = Metric {
     name: "channel_hum",
-    help: "Power of the mains hum as a share of its own and that of the band",
+    help: "Power of the mains hum as a share of the hum and the band",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |quality| quality.hum.map(|hum| hum.ratio)),
     ..CHANNEL
@@ -204,14 +210,15 @@ static HUM: Metric = Metric {
 
 static HUM_DECIBELS: Metric = Metric {
     name: "channel_hum_decibels",
-    help: "Peak of the mains hum over the median of the spectrum within 10 Hz of it, decibels",
+    help: "Mains peak over the median of the spectrum within 10 Hz, in decibels",
     read: |event, row| gauge(event, row, |quality| quality.hum.map(|hum| hum.decibels)),
     ..CHANNEL
 };
 
 static NOISE: Metric = Metric {
     name: "channel_noise",
-    help: "Power above the band, from the median of its spectrum, as a share of that and the power of the band",
+    help: "Noise power above the band as a share of the noise and the band",
+    note: "Estimated from the median of the spectrum above the band",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |quality| quality.noise),
     ..CHANNEL
@@ -219,35 +226,38 @@ static NOISE: Metric = Metric {
 
 static CORRELATION: Metric = Metric {
     name: "channel_correlation",
-    help: "Likeness to the other channels in the band: 98th percentile of the correlations without their sign; beyond 64 channels with the eight neighbours on each side",
+    help: "98th percentile of the absolute correlations with the other channels, in the band",
+    note: "With more than 64 channels, of the eight neighbours on each side",
     read: |event, row| gauge(event, row, |quality| quality.correlation),
     ..CHANNEL
 };
 
 static KURTOSIS: Metric = Metric {
     name: "channel_kurtosis",
-    help: "Excess kurtosis of the last two seconds: 0 of a normal distribution, above it for rare large values",
+    help: "Excess kurtosis of the last two seconds",
+    note: "0 for a normal distribution, positive for rare large values",
     read: |event, row| gauge(event, row, |quality| Some(quality.kurtosis)),
     ..CHANNEL
 };
 
 static ARTEFACTS: Metric = Metric {
     name: "channel_artefacts",
-    help: "Times that a tenth of a second became more than four times as high as before, as in a blink or a step",
+    help: "Sudden rises of the amplitude to more than four times, as in a blink or a step",
+    note: "Compared from one tenth of a second to the next",
     read: |event, row| count(event, row, |quality| quality.artefacts),
     ..COUNTED
 };
 
 static DROPOUTS: Metric = Metric {
     name: "channel_dropouts",
-    help: "Times that a channel stopped changing for a tenth of a second or longer",
+    help: "Times the channel stopped changing for a tenth of a second or longer",
     read: |event, row| count(event, row, |quality| quality.dropouts),
     ..COUNTED
 };
 
 static DEVICE_QUALITY: Metric = Metric {
     name: "device_quality",
-    help: "Mean of the scores of a device's channels",
+    help: "Mean quality score of the device's channels",
     unit: Unit::Ratio,
     read: |event, row| of_device(event, row, |signal| Some(signal.score)),
     ..DEVICE
@@ -255,14 +265,15 @@ static DEVICE_QUALITY: Metric = Metric {
 
 static BAD_CHANNELS: Metric = Metric {
     name: "device_bad_channels",
-    help: "Channels of a device that are bad",
+    help: "Bad channels of the device",
     read: |event, row| of_device(event, row, |signal| Some(f64::from(signal.bad))),
     ..DEVICE
 };
 
 static JUDGED: Metric = Metric {
-    name: "device_judged",
-    help: "Seconds of a device's signal that were judged, each of all its channels: what bad seconds are a share of",
+    name: "device_assessed",
+    help: "Seconds of the device's signal that were assessed",
+    note: "Bad seconds are a share of these",
     kind: Kind::Counter,
     unit: Unit::Seconds,
     keep: Keep::Always,
@@ -276,7 +287,8 @@ static JUDGED: Metric = Metric {
 
 static MAINS: Metric = Metric {
     name: "device_mains",
-    help: "Frequency that is taken for that of the mains, where it is not set the one that stands out more",
+    help: "Mains frequency used to measure hum",
+    note: "Detected if it is not configured",
     unit: Unit::Hertz,
     read: |event, row| of_device(event, row, |signal| signal.mains),
     ..DEVICE
@@ -284,7 +296,8 @@ static MAINS: Metric = Metric {
 
 static BAD_CHANNEL_SECONDS: Metric = Metric {
     name: "device_bad_channel",
-    help: "Seconds that channels of a device were bad, added up over them, by reason; some have more than one",
+    help: "Bad seconds summed over the device's channels, by reason",
+    note: "A second can be bad for several reasons",
     kind: Kind::Counter,
     unit: Unit::Seconds,
     labels: &["device", "reason"],

@@ -1,21 +1,21 @@
 //! Page: is each input open, talking and making sense?
 
 use super::{Keep, Metric, Page, Unit};
-use crate::event::{Body, Kind, Link, Topic};
+use crate::event::{Body, DropReason, Kind, Link, Topic};
 
 /// Is each input open, talking and making sense?
 pub static PAGE: Page = Page {
     id: "source",
     title: "Sources",
-    about: "Every input's own health. What was sent is what was counted (events), refused (faults), \
-            dropped on purpose (shed) and dropped by the kernel, to the unit.",
+    about: "Health of each input. Everything that was sent is in one of four counters: decoded (events), rejected \
+            (errors), dropped on purpose (dropped events) or dropped by the kernel (kernel drops).",
     metrics: &[
         &UP,
         &EVENTS,
         &MESSAGES,
         &FAULTS,
         &FAULT_BYTES,
-        &SHED,
+        &DROPPED,
         &READS,
         &BYTES,
         &LAST_EVENT,
@@ -47,7 +47,7 @@ const TEXTFILE: Metric =
 
 static UP: Metric = Metric {
     name: "source_up",
-    help: "Whether the source can be heard: 1 while it listens or answers, 0 otherwise",
+    help: "Whether the source is listening or answering (1) or not (0)",
     on: &[Topic::Link],
     read: |event, row| {
         if let Body::Link(link) = event.body {
@@ -59,7 +59,7 @@ static UP: Metric = Metric {
 
 static EVENTS: Metric = Metric {
     name: "source_events",
-    help: "Events that were understood and counted",
+    help: "Events decoded and counted",
     kind: Kind::Counter,
     on: &[Topic::Link, Topic::Received],
     read: |event, row| match event.body {
@@ -71,7 +71,7 @@ static EVENTS: Metric = Metric {
 
 static MESSAGES: Metric = Metric {
     name: "source_other_messages",
-    help: "Messages of a program that were understood and hold no samples: greetings, headers, messages of other kinds",
+    help: "Messages of a program without samples, such as handshakes and headers",
     kind: Kind::Counter,
     on: &[Topic::Aside],
     read: |_, row| row.add(&[&row.source()], 1.0),
@@ -79,10 +79,10 @@ static MESSAGES: Metric = Metric {
 };
 
 static FAULTS: Metric = Metric {
-    name: "source_faults",
-    help: "Pieces of input that were refused, by what was wrong with them",
+    name: "source_errors",
+    help: "Parts of the input that were rejected, by reason",
     kind: Kind::Counter,
-    labels: &["source", "kind"],
+    labels: &["source", "reason"],
     on: &[Topic::Fault],
     read: |event, row| {
         if let Body::Fault(fault) = event.body {
@@ -93,8 +93,9 @@ static FAULTS: Metric = Metric {
 };
 
 static FAULT_BYTES: Metric = Metric {
-    name: "source_fault",
-    help: "Bytes of input that could not be read; what was read and found no series, a conflict for instance, adds none",
+    name: "source_error",
+    help: "Bytes of the input that could not be decoded",
+    note: "Input that was decoded and then rejected, as a conflict, adds none",
     kind: Kind::Counter,
     unit: Unit::Bytes,
     on: &[Topic::Link, Topic::Fault],
@@ -105,21 +106,25 @@ static FAULT_BYTES: Metric = Metric {
     ..ENTRY
 };
 
-static SHED: Metric = Metric {
-    name: "source_shed",
-    help: "Events dropped on purpose: the source was over its configured rate, or a mapping rule drops them",
+static DROPPED: Metric = Metric {
+    name: "source_dropped_events",
+    help: "Events dropped on purpose, by reason",
+    note: "`rate_limit`: the source exceeds `events_per_second`. `mapping`: a mapping rule drops them",
     kind: Kind::Counter,
-    on: &[Topic::Link, Topic::Shed],
+    labels: &["source", "reason"],
+    on: &[Topic::Link, Topic::Dropped],
     read: |event, row| match event.body {
-        Body::Shed(events) => row.add(&[&row.source()], events as f64),
-        _ => row.add(&[&row.source()], 0.0),
+        Body::Dropped(dropped) => {
+            row.add(&[&row.source(), dropped.reason.as_str()], dropped.events as f64);
+        }
+        _ => DropReason::ALL.iter().for_each(|reason| row.add(&[&row.source(), reason.as_str()], 0.0)),
     },
     ..ENTRY
 };
 
 static READS: Metric = Metric {
     name: "source_reads",
-    help: "Datagrams, or reads of a stream, that brought bytes",
+    help: "Datagrams received, or reads from a stream that returned data",
     kind: Kind::Counter,
     on: &[Topic::Received],
     read: |event, row| {
@@ -132,7 +137,7 @@ static READS: Metric = Metric {
 
 static BYTES: Metric = Metric {
     name: "source_received",
-    help: "Bytes read",
+    help: "Bytes received",
     kind: Kind::Counter,
     unit: Unit::Bytes,
     on: &[Topic::Received],
@@ -146,7 +151,7 @@ static BYTES: Metric = Metric {
 
 static LAST_EVENT: Metric = Metric {
     name: "source_last_event_timestamp",
-    help: "When the source last brought an event, seconds since the epoch",
+    help: "Unix time of the last event",
     unit: Unit::Seconds,
     on: &[Topic::Received],
     read: |event, row| {
@@ -160,8 +165,8 @@ static LAST_EVENT: Metric = Metric {
 };
 
 static SUCCESS: Metric = Metric {
-    name: "source_success",
-    help: "Whether the last attempt to ask a polled source brought an answer",
+    name: "source_poll_success",
+    help: "Whether the last poll succeeded (1) or not (0)",
     on: &[Topic::Pass],
     read: |event, row| {
         if let Body::Pass(pass) = event.body {
@@ -172,8 +177,8 @@ static SUCCESS: Metric = Metric {
 };
 
 static DURATION: Metric = Metric {
-    name: "source_duration",
-    help: "How long the last attempt to ask a polled source took",
+    name: "source_poll_duration",
+    help: "Duration of the last poll",
     unit: Unit::Seconds,
     on: &[Topic::Pass],
     read: |event, row| {
@@ -185,8 +190,8 @@ static DURATION: Metric = Metric {
 };
 
 static PASSES: Metric = Metric {
-    name: "source_passes",
-    help: "Attempts to ask a polled source",
+    name: "source_polls",
+    help: "Polls of the source",
     kind: Kind::Counter,
     on: &[Topic::Pass],
     read: |_, row| row.add(&[&row.source()], 1.0),
@@ -194,8 +199,8 @@ static PASSES: Metric = Metric {
 };
 
 static PASS_FAILURES: Metric = Metric {
-    name: "source_pass_failures",
-    help: "Attempts to ask a polled source that brought no answer",
+    name: "source_poll_failures",
+    help: "Polls of the source that failed",
     kind: Kind::Counter,
     on: &[Topic::Pass],
     read: |event, row| {
@@ -208,7 +213,7 @@ static PASS_FAILURES: Metric = Metric {
 
 static CLIENTS: Metric = Metric {
     name: "source_clients",
-    help: "Connections open now",
+    help: "Client connections open",
     on: &[Topic::Clients],
     read: |event, row| {
         if let Body::Clients(clients) = event.body {
@@ -220,7 +225,7 @@ static CLIENTS: Metric = Metric {
 
 static CLIENTS_ACCEPTED: Metric = Metric {
     name: "source_clients_accepted",
-    help: "Connections accepted",
+    help: "Client connections accepted",
     kind: Kind::Counter,
     on: &[Topic::Clients],
     read: |event, row| {
@@ -233,7 +238,7 @@ static CLIENTS_ACCEPTED: Metric = Metric {
 
 static CLIENTS_REFUSED: Metric = Metric {
     name: "source_clients_refused",
-    help: "Connections closed at once because too many were open",
+    help: "Client connections refused because the limit was reached",
     kind: Kind::Counter,
     on: &[Topic::Clients],
     read: |event, row| {
@@ -246,7 +251,7 @@ static CLIENTS_REFUSED: Metric = Metric {
 
 static KERNEL_DROPS: Metric = Metric {
     name: "source_kernel_drops",
-    help: "Datagrams that the kernel dropped because the receive buffer was full",
+    help: "Datagrams dropped by the kernel because the receive buffer was full",
     kind: Kind::Counter,
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
@@ -257,8 +262,8 @@ static KERNEL_DROPS: Metric = Metric {
 };
 
 static BUFFER_ASKED: Metric = Metric {
-    name: "source_receive_buffer_asked",
-    help: "Receive buffer that was asked for",
+    name: "source_receive_buffer_requested",
+    help: "Receive buffer size requested from the kernel",
     unit: Unit::Bytes,
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
@@ -269,8 +274,9 @@ static BUFFER_ASKED: Metric = Metric {
 };
 
 static BUFFER_GRANTED: Metric = Metric {
-    name: "source_receive_buffer_granted",
-    help: "Receive buffer that the kernel granted, as it accounts memory",
+    name: "source_receive_buffer_size",
+    help: "Receive buffer size allocated by the kernel",
+    note: "As the kernel accounts it: twice what was requested, up to its own limit",
     unit: Unit::Bytes,
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
@@ -281,8 +287,8 @@ static BUFFER_GRANTED: Metric = Metric {
 };
 
 static BUFFER_QUEUED: Metric = Metric {
-    name: "source_receive_buffer_queued",
-    help: "Memory of datagrams that wait in the receive buffer now",
+    name: "source_receive_buffer_used",
+    help: "Memory of the datagrams waiting in the receive buffer",
     unit: Unit::Bytes,
     read: |event, row| {
         if let Body::Socket(socket) = event.body {
@@ -294,7 +300,7 @@ static BUFFER_QUEUED: Metric = Metric {
 
 static TEXTFILE_SUCCESS: Metric = Metric {
     name: "textfile_success",
-    help: "Whether the file could be read",
+    help: "Whether the file was read (1) or not (0)",
     read: |event, row| {
         if let Body::Textfile(textfile) = event.body {
             row.set(&[&row.source(), textfile.file], f64::from(textfile.ok));
@@ -305,7 +311,7 @@ static TEXTFILE_SUCCESS: Metric = Metric {
 
 static TEXTFILE_WRITTEN: Metric = Metric {
     name: "textfile_mtime",
-    help: "When the file was last written, in seconds since the epoch",
+    help: "Unix time of the file's last modification",
     unit: Unit::Seconds,
     read: |event, row| {
         if let Body::Textfile(textfile) = event.body

@@ -7,9 +7,7 @@ use crate::event::{Body, Event, Kind, StreamClock, StreamName, StreamState, Stre
 pub static PAGE: Page = Page {
     id: "stream",
     title: "Network streams",
-    about: "Streams of the Lab Streaming Layer and of recording programs: whether those that are expected are there, \
-            their senders' clocks, and what their timestamps and counters say. Samples that arrive are on the page of \
-            devices, where a stream of LSL is called after its source and itself.",
+    about: "Streams of the Lab Streaming Layer and of recording programs: presence, clocks, timestamps and counters. Their samples are on the page of devices, where an LSL stream is named `source/stream`.",
     metrics: &[
         &FOUND,
         &SAME_NAME,
@@ -103,35 +101,37 @@ fn is_ahead(state: &StreamState<'_>, age: f64) -> bool {
 
 static FOUND: Metric = Metric {
     name: "streams",
-    help: "Streams that there are, followed or not",
+    help: "Streams found on the network",
     read: |event, row| all(event, row, |streams| streams.found),
     ..ALL
 };
 
 static SAME_NAME: Metric = Metric {
-    name: "streams_same_name",
-    help: "Streams that have the name of another one, so that a program that asks by name gets either",
+    name: "streams_duplicate_name",
+    help: "Streams that share their name with another stream",
+    note: "A program that resolves by name gets either of them",
     read: |event, row| all(event, row, |streams| streams.same_name),
     ..ALL
 };
 
 static SAME_ID: Metric = Metric {
-    name: "streams_same_id",
-    help: "Streams that have the source id of another one, so that a recorder that reconnects gets either",
+    name: "streams_duplicate_id",
+    help: "Streams that share their source id with another stream",
+    note: "A recorder that reconnects gets either of them",
     read: |event, row| all(event, row, |streams| streams.same_id),
     ..ALL
 };
 
 static REFUSED: Metric = Metric {
-    name: "streams_refused",
-    help: "Streams that are not followed because there are too many",
+    name: "streams_over_limit",
+    help: "Streams that are not read because there are too many",
     read: |event, row| all(event, row, |streams| streams.refused),
     ..ALL
 };
 
 static PRESENT: Metric = Metric {
     name: "stream_present",
-    help: "Whether a stream is there that is expected: 1 if so, 0 if it is missing",
+    help: "Whether an expected stream is present (1) or missing (0)",
     labels: &["source", "stream"],
     on: &[Topic::Expected],
     read: |event, row| {
@@ -144,7 +144,7 @@ static PRESENT: Metric = Metric {
 
 static INFO: Metric = Metric {
     name: "stream",
-    help: "What a stream brings, and as what",
+    help: "Content type and sample format of the stream",
     kind: Kind::Info,
     labels: &["source", "stream", "machine", "content", "format"],
     read: |event, row| {
@@ -158,7 +158,7 @@ static INFO: Metric = Metric {
 
 static NOMINAL_RATE: Metric = Metric {
     name: "stream_nominal_rate",
-    help: "Samples that the stream claims to bring in a second; 0 if they come when they come",
+    help: "Nominal sampling rate of the stream, 0 if irregular",
     unit: Unit::Hertz,
     read: |event, row| {
         if let Body::Stream(stream) = event.body {
@@ -170,7 +170,7 @@ static NOMINAL_RATE: Metric = Metric {
 
 static CHANNELS: Metric = Metric {
     name: "stream_channels",
-    help: "Channels of one sample",
+    help: "Channels of the stream",
     read: |event, row| {
         if let Body::Stream(stream) = event.body {
             row.set(&labels(&stream.name), stream.channels.into());
@@ -181,7 +181,7 @@ static CHANNELS: Metric = Metric {
 
 static CHANNEL: Metric = Metric {
     name: "stream_channel",
-    help: "A channel by its number, as the stream describes it",
+    help: "Label, unit and type of a channel, as the stream describes it",
     kind: Kind::Info,
     labels: &["source", "stream", "machine", "channel", "label", "unit", "content"],
     on: &[Topic::Channel],
@@ -198,7 +198,7 @@ static CHANNEL: Metric = Metric {
 
 static RATE: Metric = Metric {
     name: "stream_effective_rate",
-    help: "Samples a second by the sender's timestamps over the last seconds or the last look",
+    help: "Effective sampling rate by the sender's timestamps",
     unit: Unit::Hertz,
     read: |event, row| gauge(event, row, |state| state.rate.map(|(rate, _)| rate)),
     ..ENTRY
@@ -206,7 +206,7 @@ static RATE: Metric = Metric {
 
 static RATE_RATIO: Metric = Metric {
     name: "stream_rate",
-    help: "Samples a second by the sender's timestamps, as a share of the nominal rate",
+    help: "Effective sampling rate as a share of the nominal rate",
     unit: Unit::Ratio,
     read: |event, row| gauge(event, row, |state| state.rate.and_then(|(_, ratio)| ratio)),
     ..ENTRY
@@ -214,8 +214,8 @@ static RATE_RATIO: Metric = Metric {
 
 static AGE: Metric = Metric {
     name: "stream_sample_age",
-    help: "How old the newest sample of a read was, by the sender's timestamp put right by its clock's offset; \
-           0 if it is a little ahead",
+    help: "Age of the newest sample in a read, corrected by the offset of the sender's clock",
+    note: "A sample that is a little ahead has the age 0",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: super::LATENCY,
@@ -232,9 +232,9 @@ static AGE: Metric = Metric {
 };
 
 static AHEAD: Metric = Metric {
-    name: "stream_ahead_samples",
-    help: "Newest samples of a read that have no age: stamped later than they came, by more than 0.1 s beyond the doubt \
-           about the sender's clock",
+    name: "stream_future_samples",
+    help: "Newest samples of a read whose timestamps are in the future",
+    note: "By more than 0.1 s beyond the uncertainty of the clock offset. They have no age",
     read: |event, row| {
         count(event, row, |state| state.ages.iter().filter(|age| is_ahead(state, **age)).count() as u64);
     },
@@ -243,43 +243,39 @@ static AHEAD: Metric = Metric {
 
 static GAPS: Metric = Metric {
     name: "stream_gaps",
-    help: "Holes in a stream's timestamps in which samples are missing: what they count is that of \
-           `neural_stream_missing_samples_total`",
+    help: "Gaps in the stream's timestamps in which samples are missing",
+    note: "`neural_stream_missing_samples_total` counts the samples",
     read: |event, row| count(event, row, |state| state.gaps),
     ..COUNTED
 };
 
 static MISSING: Metric = Metric {
     name: "stream_missing_samples",
-    help: "Samples that are missing in the holes of a stream's timestamps, by the period that is measured of it. Told when \
-           the stamps that follow show it: some samples later where stamps are even, half a second and three groups \
-           later where programs push in groups, and no less than 0.1 s of samples there. Not missing is what the samples \
-           around a hole make up for, a hole in which none was waited for while samples came as fast as they are \
-           made, and a clock that was set back and forth again",
+    help: "Samples missing in gaps of the stream's timestamps, by the measured sample period",
+    note: "Counted once the following timestamps confirm the gap: some samples later, or half a second and three chunks later if the program pushes chunks, where gaps below 0.1 s are not counted. Not counted: gaps that the surrounding samples make up for, gaps in which no sample was due, and clocks that were set back and forth",
     read: |event, row| count(event, row, |state| state.missing),
     ..COUNTED
 };
 
 static IRREGULAR: Metric = Metric {
     name: "stream_irregular_samples",
-    help: "Samples whose timestamp is more than half a period early or late, holes in which samples are missing left out; \
-           many where a program stamps in groups, or stood still and caught up",
+    help: "Samples whose timestamp is more than half a sample period early or late",
+    note: "Gaps with missing samples are not counted here. Many if the program stamps chunks, or paused and caught up",
     read: |event, row| count(event, row, |state| state.irregular),
     ..COUNTED
 };
 
 static BACKWARD: Metric = Metric {
-    name: "stream_backward_samples",
-    help: "Samples out of order: their timestamp is before that of the sample before, as one was overtaken or a clock was \
-           set back",
+    name: "stream_out_of_order_samples",
+    help: "Samples whose timestamp is before that of the previous sample",
     read: |event, row| count(event, row, |state| state.backward),
     ..COUNTED
 };
 
 static WRONG_UNIT: Metric = Metric {
-    name: "stream_wrong_unit",
-    help: "Whether the timestamps of a stream with a rate are not in seconds: 1 if they are milliseconds, microseconds or \
-           nanoseconds, or count samples; neither its age nor its rate can be told then",
+    name: "stream_wrong_timestamp_unit",
+    help: "Whether the stream's timestamps are not in seconds (1) or are (0)",
+    note: "They count milliseconds, microseconds, nanoseconds or samples. Age and rate of the stream are then absent",
     read: |event, row| {
         gauge(event, row, |state| state.in_seconds.map(|in_seconds| f64::from(u8::from(!in_seconds))));
     },
@@ -288,28 +284,29 @@ static WRONG_UNIT: Metric = Metric {
 
 static NOT_FINITE: Metric = Metric {
     name: "stream_not_finite_values",
-    help: "Values that were NaN or infinite, and judged as 0",
+    help: "Values that are NaN or infinite",
+    note: "Signal quality takes them as 0",
     read: |event, row| count(event, row, |state| state.not_finite),
     ..COUNTED
 };
 
 static MARKERS: Metric = Metric {
     name: "stream_markers",
-    help: "Markers that came: samples of a stream of texts",
+    help: "Markers received",
     read: |event, row| count(event, row, |state| state.markers),
     ..COUNTED
 };
 
 static RECONNECTS: Metric = Metric {
     name: "stream_reconnects",
-    help: "Times that a stream came back, after its program was restarted or its connection broke",
+    help: "Times the stream came back after its program restarted or its connection broke",
     read: |event, row| count(event, row, |state| state.reconnects),
     ..COUNTED
 };
 
 static BACKLOG: Metric = Metric {
     name: "stream_backlog",
-    help: "Bytes that had come and were not read yet, at the last look",
+    help: "Bytes received by the kernel and not yet read",
     unit: Unit::Bytes,
     read: |event, row| gauge(event, row, |state| state.backlog.map(|bytes| bytes as f64)),
     ..ENTRY
@@ -317,15 +314,15 @@ static BACKLOG: Metric = Metric {
 
 static BLOCKING: Metric = Metric {
     name: "stream_blocking",
-    help: "Whether the outlet of a stream makes its program wait for each reader (liblsl's `transp_sync_blocking`): 1 if \
-           so, and its samples are read only where `read_blocking` says so",
+    help: "Whether the outlet blocks its program while a reader is slow (1) or not (0)",
+    note: "Set by `transp_sync_blocking` of liblsl. Samples of such an outlet are read only with `read_blocking`",
     read: |event, row| gauge(event, row, |state| state.blocking.map(f64::from)),
     ..ENTRY
 };
 
 static OFFSET: Metric = Metric {
     name: "stream_clock_offset",
-    help: "What is added to a sender's timestamp to have it by this machine's clock",
+    help: "Offset to add to the sender's timestamps to get this machine's time",
     unit: Unit::Seconds,
     read: |event, row| clock(event, row, |clock| Some(clock.offset)),
     ..ENTRY
@@ -333,7 +330,7 @@ static OFFSET: Metric = Metric {
 
 static UNCERTAINTY: Metric = Metric {
     name: "stream_clock_uncertainty",
-    help: "By how much the offset of a sender's clock may be wrong, however uneven the ways there and back are",
+    help: "Largest possible error of the clock offset, however asymmetric the network is",
     unit: Unit::Seconds,
     read: |event, row| clock(event, row, |clock| Some(clock.uncertainty)),
     ..ENTRY
@@ -341,7 +338,7 @@ static UNCERTAINTY: Metric = Metric {
 
 static RTT: Metric = Metric {
     name: "stream_clock_round_trip",
-    help: "How long the quickest of the last questions for a sender's time took, there and back",
+    help: "Shortest round trip time of the last clock measurements",
     unit: Unit::Seconds,
     read: |event, row| clock(event, row, |clock| Some(clock.rtt)),
     ..ENTRY
@@ -349,7 +346,8 @@ static RTT: Metric = Metric {
 
 static DRIFT: Metric = Metric {
     name: "stream_clock_drift",
-    help: "How much faster a sender's clock runs than this machine's: 0.00005 are 50 ppm; told after a minute",
+    help: "Clock drift of the sender relative to this machine, positive if the sender is fast",
+    note: "0.00005 is 50 ppm. Available after a minute",
     unit: Unit::Ratio,
     read: |event, row| clock(event, row, |clock| clock.drift),
     ..ENTRY
@@ -357,7 +355,7 @@ static DRIFT: Metric = Metric {
 
 static JUMPS: Metric = Metric {
     name: "stream_clock_jumps",
-    help: "Times that the offset of a sender's clock changed by more than clocks drift",
+    help: "Jumps of the sender's clock offset that drift does not explain",
     read: |event, row| count(event, row, |state| state.jumps),
     ..COUNTED
 };

@@ -7,8 +7,7 @@ use crate::event::{Body, BothWays, Event, Kind, Tap, Topic};
 pub static PAGE: Page = Page {
     id: "tap",
     title: "Taps",
-    about: "Bytes between a device and the program that records it through the agent. What is dropped is lost \
-            to the recording; what is unseen is missing in the agent's own account of the device alone.",
+    about: "Bytes between a device and the program that records it through the agent. Dropped bytes are missing in the recording; undecoded bytes are missing in the agent's own metrics only.",
     metrics: &[&READER, &OPENS, &PASSED, &DROPPED, &WAITING, &DELAY, &UNSEEN, &WRONG_SPEED],
 };
 
@@ -29,8 +28,8 @@ fn each(ways: BothWays, row: &mut dyn Row, with: fn(&mut dyn Row, &[&str], f64))
 }
 
 static READER: Metric = Metric {
-    name: "tap_reader",
-    help: "Whether a program has the tap open: 1 if so, 0 if nobody records",
+    name: "tap_open",
+    help: "Whether a program has the tap open (1) or not (0)",
     read: |event, row| {
         if let Some(tap) = tap(event) {
             row.set(&[&row.source()], f64::from(tap.reader));
@@ -41,7 +40,8 @@ static READER: Metric = Metric {
 
 static OPENS: Metric = Metric {
     name: "tap_opens",
-    help: "Times that a program opened the tap while none had it open",
+    help: "Times a program opened the tap",
+    note: "Not counted while another program has it open",
     read: |event, row| {
         if let Some(tap) = tap(event) {
             row.add(&[&row.source()], tap.opens as f64);
@@ -51,8 +51,8 @@ static OPENS: Metric = Metric {
 };
 
 static PASSED: Metric = Metric {
-    name: "tap_passed",
-    help: "Bytes that were passed on",
+    name: "tap_forwarded",
+    help: "Bytes forwarded, by direction",
     unit: Unit::Bytes,
     labels: &["device", "direction"],
     read: |event, row| {
@@ -65,7 +65,7 @@ static PASSED: Metric = Metric {
 
 static DROPPED: Metric = Metric {
     name: "tap_dropped",
-    help: "Bytes that are lost, because the program that has the tap open, or the device, did not take them",
+    help: "Bytes lost because the program or the device did not read them in time, by direction",
     unit: Unit::Bytes,
     labels: &["device", "direction"],
     read: |event, row| {
@@ -78,7 +78,7 @@ static DROPPED: Metric = Metric {
 
 static WAITING: Metric = Metric {
     name: "tap_waiting",
-    help: "Bytes that wait in the agent to be taken",
+    help: "Bytes waiting in the agent to be forwarded, by direction",
     unit: Unit::Bytes,
     labels: &["device", "direction"],
     read: |event, row| {
@@ -91,7 +91,7 @@ static WAITING: Metric = Metric {
 
 static DELAY: Metric = Metric {
     name: "tap_delay",
-    help: "Time from reading a piece of the device's bytes until the last of it is written to the program",
+    help: "Time from reading bytes of the device to writing the last of them to the program",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
     bounds: &[
@@ -110,8 +110,9 @@ static DELAY: Metric = Metric {
 };
 
 static UNSEEN: Metric = Metric {
-    name: "tap_unseen",
-    help: "Bytes that passed and that the agent did not read along: behind, or its decoder failed",
+    name: "tap_undecoded",
+    help: "Bytes forwarded that the agent did not decode, by reason",
+    note: "`behind`: the decoder did not keep up. `failed`: the decoder failed. The recording is not affected",
     unit: Unit::Bytes,
     labels: &["device", "reason"],
     read: |event, row| {
@@ -125,8 +126,9 @@ static UNSEEN: Metric = Metric {
 };
 
 static WRONG_SPEED: Metric = Metric {
-    name: "tap_wrong_speed",
-    help: "Whether the program set another speed than the port has: 1 if so; the port's is not changed",
+    name: "tap_baud_mismatch",
+    help: "Whether the program set a baud rate other than the port's (1) or not (0)",
+    note: "The port keeps the configured rate",
     read: |event, row| {
         if let Some(tap) = tap(event) {
             row.set(&[&row.source()], f64::from(tap.wrong_speed));

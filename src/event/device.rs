@@ -278,7 +278,7 @@ pub struct Quality {
     pub channel: u16,
     /// Its number with leading zeros, so that text sorts as numbers do, and the name of its electrode if there is one:
     /// `03 C3`.
-    pub called: String,
+    pub channel_name: String,
     /// Whether `offset`, `rms` and `band_rms` are volts; counts of the converter if not.
     pub volts: bool,
     /// Share of samples at a rail.

@@ -147,8 +147,8 @@ bodies! {
     Fault(Fault),
     /// The line that the fault just told is about, where the input is lines.
     Refused(&'a [u8]),
-    /// This many events were dropped on purpose, because the source was over its limit.
-    Shed(u64),
+    /// Events that were dropped on purpose.
+    Dropped(Dropped),
     /// A polled source was asked once.
     Pass(Pass),
     /// What the kernel says of a socket.
@@ -327,6 +327,25 @@ pub struct Textfile<'a> {
     pub ok: bool,
 }
 
+/// Events that were dropped on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Why.
+    pub reason: DropReason,
+    /// How many.
+    pub events: u64,
+}
+
+labels! {
+    /// Why events are dropped on purpose. Closed, because it becomes a label.
+    DropReason {
+        /// The source sends more events per second than its configured limit.
+        RateLimit = "rate_limit",
+        /// A mapping rule drops them.
+        Mapping = "mapping",
+    }
+}
+
 /// Input that made no sense, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -346,7 +365,7 @@ labels! {
         /// Longer than the limit.
         TooLong = "too_long",
         /// The stream ended inside it.
-        Cut = "cut",
+        Cut = "truncated",
         /// A type of message that does not exist.
         UnknownType = "unknown_type",
         /// A field that must be there is not.
@@ -366,7 +385,7 @@ labels! {
         /// A metric that would be one too many, or one with too many labels.
         Limit = "limit",
         /// Bytes between the frames of a device.
-        Frame = "frame",
+        Frame = "framing",
         /// A frame whose checksum is wrong.
         Checksum = "checksum",
     }

@@ -43,8 +43,8 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
     }
     let state = hub.lock();
     page.push_str(
-        "<h2>Sources</h2><table><tr><th>name<th>kind<th>where<th>state<th class=n>events<th class=n>faults\
-         <th class=n>shed<th class=n>dropped by the kernel<th class=n>clients</tr>",
+        "<h2>Sources</h2><table><tr><th>name<th>kind<th>where<th>state<th class=n>events<th class=n>errors\
+         <th class=n>dropped<th class=n>dropped by the kernel<th class=n>clients</tr>",
     );
     for source in sources {
         row(&mut page, &state, source);
@@ -89,8 +89,11 @@ fn row(page: &mut String, state: &State, source: &Listed) {
         let value = registry.value(family, &[("source", &source.name)]);
         value.map_or_else(|| "–".to_owned(), |value| format!("{value}"))
     };
-    let faults = registry.samples("neural_source_faults").filter(|fault| fault.has("source", &source.name));
-    let faults = faults.fold(0.0, |sum, fault| sum + fault.value);
+    let sum = |family| {
+        let samples = registry.samples(family).filter(|sample| sample.has("source", &source.name));
+        samples.map(|sample| sample.value).sum::<f64>()
+    };
+    let (errors, dropped) = (sum("neural_source_errors"), sum("neural_source_dropped_events"));
     let (class, word, advice) = fares(registry, &source.name);
     let why = source.trouble.as_deref().or_else(|| state.why(&source.name).filter(|_| class != "up"));
     let said = match (why, advice) {
@@ -102,14 +105,13 @@ fn row(page: &mut String, state: &State, source: &Listed) {
     // Writing to a string cannot fail.
     let _ = write!(
         page,
-        "<tr><td>{}<td>{}<td><code>{}</code><td class={class}>{}<td class=n>{}<td class=n>{faults}\
-         <td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+        "<tr><td>{}<td>{}<td><code>{}</code><td class={class}>{}<td class=n>{}<td class=n>{errors}\
+         <td class=n>{dropped}<td class=n>{}<td class=n>{}</tr>",
         escape(&source.name),
         source.kind,
         escape(&source.place),
         escape(&said),
         number("neural_source_events"),
-        number("neural_source_shed"),
         number("neural_source_kernel_drops"),
         number("neural_source_clients"),
     );

@@ -324,7 +324,7 @@ mod tests {
         let classic = text(Format::Classic);
         for line in [
             "# TYPE neural_agent_build_info gauge",
-            "# TYPE neural_agent_reloads_total counter",
+            "# TYPE neural_agent_config_reloads_total counter",
             "# TYPE neural_agent_scrape_duration_seconds histogram",
         ] {
             assert!(classic.lines().any(|l| l == line), "{line}\n{classic}");

@@ -39,7 +39,7 @@ fn is_health(topic: Topic) -> bool {
         Topic::Link
             | Topic::Received
             | Topic::Fault
-            | Topic::Shed
+            | Topic::Dropped
             | Topic::Pass
             | Topic::Socket
             | Topic::Clients

@@ -370,8 +370,8 @@ fn the_health_of_sources_is_never_refused() {
         r.fold(&event(source, 1, Body::Device(BOARD))).unwrap();
         for &kind in FaultKind::ALL {
             r.fold(&event(source, 1, Body::Fault(crate::event::Fault { kind, bytes: 1 }))).unwrap();
-            let labels = format!("source=\"s{i}\",kind=\"{}\"", kind.as_str());
-            assert_eq!(r.number("neural_source_faults", &labels), Some(1.0));
+            let labels = format!("source=\"s{i}\",reason=\"{}\"", kind.as_str());
+            assert_eq!(r.number("neural_source_errors", &labels), Some(1.0));
         }
         let file = crate::event::Textfile { file: "a.prom", written: Some(1.0), ok: true };
         r.fold(&event(source, 1, Body::Textfile(file))).unwrap();
@@ -519,7 +519,7 @@ fn what_is_stamped_ahead_has_no_age_and_makes_no_sum_fall() {
     let mut state = crate::event::StreamState { ages, ..Default::default() };
     let told = |r: &Registry, wanted: [&str; 3]| {
         let told = text(r, Format::OpenMetrics);
-        for (name, value) in ["sample_age_seconds_sum", "sample_age_seconds_count", "ahead_samples_total"]
+        for (name, value) in ["sample_age_seconds_sum", "sample_age_seconds_count", "future_samples_total"]
             .into_iter()
             .zip(wanted)
         {
@@ -557,7 +557,7 @@ fn a_pass_forgets_what_it_did_not_show() {
     r.fold(&event(source, 6, pass(true))).unwrap();
     let open = text(&r, Format::OpenMetrics);
     assert!(open.contains("\na_total 3\n") && !open.contains("\nb_total"), "{open}");
-    assert!(open.contains("neural_source_success{source=\"test\"} 1"));
+    assert!(open.contains("neural_source_poll_success{source=\"test\"} 1"));
     r.fold(&event(source, 11, Body::Link(Link::Down))).unwrap();
     assert!(!text(&r, Format::OpenMetrics).contains("\na_total"));
 }

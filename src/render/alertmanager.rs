@@ -312,7 +312,7 @@ fn inhibitions() -> Vec<Inhibit> {
         equal: identity(),
     });
     // A device that is gone has no rate, no contact and no clock.
-    let gone = "\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamGone|NeuralStreamStalled\"";
+    let gone = "\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamAbsent|NeuralStreamStalled\"";
     let device = Inhibit {
         source_matchers: vec![format!("alertname=~{gone}")],
         target_matchers: vec![

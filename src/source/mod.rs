@@ -34,7 +34,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::Decoder;
-use crate::event::{Body, Event, Link, Pass, Received, SourceId, Timestamp};
+use crate::event::{Body, DropReason, Dropped, Event, Link, Pass, Received, SourceId, Timestamp};
 use crate::hub::Hub;
 use crate::quote::{Seldom, quote};
 
@@ -86,7 +86,7 @@ struct Tap {
     streams: Arc<AtomicU32>,
 }
 
-/// Events a source may send in one second; what is over is shed.
+/// Events a source may send in one second; what is over is dropped.
 #[derive(Debug)]
 struct Limit {
     most: u64,
@@ -114,7 +114,7 @@ impl Feed {
         Self { hub, source, name: name.into(), limit: None, tap: None, said: Arc::default() }
     }
 
-    /// Sheds what is over so many events a second.
+    /// Drops what exceeds so many events per second.
     #[must_use]
     pub fn with_limit(self, events_per_second: Option<u64>) -> Self {
         let limit = |most| Arc::new(Limit { most, second: AtomicU64::new(0), events: AtomicU64::new(0) });
@@ -234,7 +234,7 @@ impl Feed {
         let source = self.source;
         let mut state = self.hub.lock();
         let before = state.accepted();
-        let mut shed = 0;
+        let mut dropped = 0;
         match &self.limit {
             None => with(&mut |body| state.fold(&Event { at, source, body })),
             Some(limit) => {
@@ -243,7 +243,7 @@ impl Feed {
                     // A refused line is no event of its own: it goes with its fault.
                     if !matches!(body, Body::Refused(_)) {
                         admitted = limit.admits(at);
-                        shed += u64::from(!admitted);
+                        dropped += u64::from(!admitted);
                     }
                     if admitted {
                         state.fold(&Event { at, source, body });
@@ -252,8 +252,12 @@ impl Feed {
             }
         }
         let events = state.accepted() - before;
-        if shed > 0 {
-            state.fold(&Event { at, source, body: Body::Shed(shed) });
+        if dropped > 0 {
+            state.fold(&Event {
+                at,
+                source,
+                body: Body::Dropped(Dropped { reason: DropReason::RateLimit, events: dropped }),
+            });
         }
         if events + reads > 0 {
             state.fold(&Event { at, source, body: Body::Received(Received { bytes, reads, events }) });
@@ -309,7 +313,7 @@ mod tests {
     use crate::event::{Fault, FaultKind};
 
     #[test]
-    fn a_bad_line_is_shed_as_one() {
+    fn a_bad_line_is_dropped_as_one() {
         let hub = Arc::new(Hub::default());
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s").with_limit(Some(1));
         feed.batch(Timestamp::both(1), |out| {
@@ -319,19 +323,22 @@ mod tests {
             }
         });
         let read = |family, labels| hub.lock().registry.number(family, labels);
-        assert_eq!(read("neural_source_faults", "source=\"s\",kind=\"syntax\""), Some(1.0));
-        assert_eq!(read("neural_source_shed", "source=\"s\""), Some(2.0));
+        assert_eq!(read("neural_source_errors", "source=\"s\",reason=\"syntax\""), Some(1.0));
+        assert_eq!(read("neural_source_dropped_events", "source=\"s\",reason=\"rate_limit\""), Some(2.0));
     }
 
     #[test]
-    fn a_wall_clock_that_is_set_neither_sheds_nor_admits() {
+    fn a_wall_clock_that_is_set_neither_drops_nor_admits() {
         let hub = Arc::new(Hub::default());
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s").with_limit(Some(1));
         let second = 1_000_000_000;
         let send = |steady, wall| {
             let fault = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 5 });
             feed.batch(Timestamp { steady, wall }, |out| out(fault));
-            hub.lock().registry.number("neural_source_shed", "source=\"s\"").unwrap_or_default()
+            hub.lock()
+                .registry
+                .number("neural_source_dropped_events", "source=\"s\",reason=\"rate_limit\"")
+                .unwrap_or_default()
         };
         // The wall clock stands still, then jumps.
         assert_eq!(send(0, second), 0.0);

@@ -17,6 +17,47 @@ fn the_laws_of_naming_are_kept() {
     assert_eq!(lint(&pages), Vec::<String>::new());
 }
 
+/// Words that a HELP text does not need, each with the field's own.
+const VAGUE: &[(&str, &str)] = &[
+    ("told", "reported"),
+    ("tells", "reports"),
+    ("heard", "received, or listening"),
+    ("asked", "requested, or polled"),
+    ("comes", "arrives"),
+    ("brought", "received, or returned"),
+    ("brings", "sends"),
+    ("nobody", "the passive"),
+    ("somebody", "the passive"),
+    ("anybody", "the passive"),
+    ("hole", "gap"),
+    ("holes", "gaps"),
+    ("refused by", "rejected by"),
+];
+
+#[test]
+fn each_help_is_one_plain_phrase() {
+    let mut wrong = Vec::new();
+    for metric in PAGES.iter().copied().chain([&agent::PAGE]).flat_map(|page| page.metrics) {
+        let mut say = |what: String| wrong.push(format!("{}: {what}", metric.name));
+        if metric.help.len() > 100 {
+            say(format!("{} characters are more than 100; use the note", metric.help.len()));
+        }
+        if metric.help.contains("; ") || metric.help.contains(". ") {
+            say("more than one phrase; use the note".to_owned());
+        }
+        if metric.note.ends_with('.') || metric.note.starts_with(char::is_lowercase) {
+            say("a note is sentences without the last full stop".to_owned());
+        }
+        for text in [metric.help, metric.note] {
+            let words = format!(" {} ", text.replace(|c: char| !c.is_alphanumeric(), " "));
+            for (word, instead) in VAGUE.iter().filter(|(word, _)| words.contains(&format!(" {word} "))) {
+                say(format!("\"{word}\"; write {instead}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn no_two_metrics_share_a_sample() {
     let mut taken = BTreeSet::new();
@@ -149,7 +190,9 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Received => vec![Body::Received(Received { bytes: 1, reads: 1, events: 1 })],
         Topic::Fault => FaultKind::ALL.iter().map(|&kind| Body::Fault(Fault { kind, bytes: 1 })).collect(),
         Topic::Refused => vec![Body::Refused(b"x")],
-        Topic::Shed => vec![Body::Shed(1)],
+        Topic::Dropped => {
+            DropReason::ALL.iter().map(|&reason| Body::Dropped(Dropped { reason, events: 1 })).collect()
+        }
         Topic::Pass => {
             vec![Body::Pass(Pass { seconds: 0.1, ok: true }), Body::Pass(Pass { seconds: 0.1, ok: false })]
         }

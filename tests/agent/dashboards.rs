@@ -462,9 +462,13 @@ fn each_device_has_its_own_row_of_channels() {
         // Alphabetical order, which is all that Prometheus has, is the order of the device.
         for panel in panels(dashboard).iter().filter(|panel| panel["type"] == "status-history") {
             for target in list(panel, "targets") {
-                assert!(text(target, "legendFormat").contains("{{called}}"), "{name}: {}", panel["title"]);
                 assert!(
-                    text(target, "expr").contains("by (instance, device, channel, called)"),
+                    text(target, "legendFormat").contains("{{channel_name}}"),
+                    "{name}: {}",
+                    panel["title"]
+                );
+                assert!(
+                    text(target, "expr").contains("by (instance, device, channel, channel_name)"),
                     "{name}: {target}"
                 );
             }

@@ -77,7 +77,7 @@ const STATSD: &[&str] = &[
     "a_count:1|g\n",
     "u:member|s\n",
     "neural_source_up:1|g\n",
-    "neural_agent_reloads:1|c\n",
+    "neural_agent_config_reloads:1|c\n",
     "process_open_fds:1|g\n",
     "_e{5,4}:title|text|t:warning|#a:b\n",
     "_sc|disk.ok|2|#a:b|m:text\n",

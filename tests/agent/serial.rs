@@ -127,7 +127,7 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
     board.port.write_all(b"v3.1.2$$$").unwrap();
     board.hears(b'?');
     board.hears(b'b');
-    becomes(&hub, "neural_device_answers_total", "device", 1.0);
+    becomes(&hub, "neural_device_messages_total", "device", 1.0);
     let firmware = "device=\"board\",version=\"v3.1.2\"";
     assert_eq!(hub.lock().registry.number("neural_device_firmware_info", firmware), Some(1.0));
     becomes(&hub, "neural_source_up", "source", 1.0);
@@ -148,7 +148,7 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
     assert!(is(&hub, "neural_device_samples_total", board.sent as f64));
     becomes(&hub, "neural_device_streaming", "device", 0.0);
     assert_eq!(
-        hub.lock().registry.samples("neural_source_faults_total").map(|of| of.value).sum::<f64>(),
+        hub.lock().registry.samples("neural_source_errors_total").map(|of| of.value).sum::<f64>(),
         0.0
     );
 

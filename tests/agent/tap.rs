@@ -106,7 +106,7 @@ impl Bench {
     /// Opens it and waits until the agent knows.
     fn record(&self) -> File {
         let program = self.open();
-        self.becomes("neural_tap_reader", "", 1.0);
+        self.becomes("neural_tap_open", "", 1.0);
         program
     }
 
@@ -125,7 +125,7 @@ impl Bench {
     }
 
     fn unseen(&self, reason: &str) -> usize {
-        self.number("neural_tap_unseen_bytes_total", &format!(",reason=\"{reason}\"")) as usize
+        self.number("neural_tap_undecoded_bytes_total", &format!(",reason=\"{reason}\"")) as usize
     }
 
     /// Waits until the agent has taken so many bytes from the device, and either read them along or knows that it
@@ -276,8 +276,8 @@ fn every_byte_passes_both_ways_unchanged_and_in_order() {
     assert!(down_came == down, "what the program recorded is not what the device sent");
     assert!(up_came == up, "what the device heard is not what the program said");
     bench.has_taken(down.len());
-    bench.becomes("neural_tap_passed_bytes_total", ",direction=\"to_program\"", down.len() as f64);
-    bench.becomes("neural_tap_passed_bytes_total", ",direction=\"to_device\"", up.len() as f64);
+    bench.becomes("neural_tap_forwarded_bytes_total", ",direction=\"to_program\"", down.len() as f64);
+    bench.becomes("neural_tap_forwarded_bytes_total", ",direction=\"to_device\"", up.len() as f64);
     assert_eq!(bench.dropped(), 0);
     assert!(is_silent(&program) && is_silent(&device.file));
     bench.stop();
@@ -302,7 +302,7 @@ fn a_program_that_stalls_loses_only_what_no_buffer_holds() {
     bench.has_taken(first.len() + second.len());
     until("every byte is passed, waits or is lost", || {
         let count = |family: &str| bench.number(family, ",direction=\"to_program\"") as usize;
-        let there = count("neural_tap_passed_bytes_total") + count("neural_tap_waiting_bytes");
+        let there = count("neural_tap_forwarded_bytes_total") + count("neural_tap_waiting_bytes");
         (bench.dropped() > 0 && there + bench.dropped() == first.len() + second.len()).then_some(())
     });
     let kept = second.len() - bench.dropped();
@@ -330,7 +330,7 @@ fn who_comes_later_gets_nothing_from_before() {
     assert!(receive(&program, 50) == frames[..50]);
     bench.has_taken(5000 + frames.len());
     drop(program);
-    bench.becomes("neural_tap_reader", "", 0.0);
+    bench.becomes("neural_tap_open", "", 0.0);
     bench.becomes("neural_tap_waiting_bytes", ",direction=\"to_program\"", 0.0);
     send(&device.file, &[0xAA; 3000]);
     bench.has_taken(8000 + frames.len());
@@ -360,7 +360,7 @@ fn programs_that_come_and_go_are_heard_and_answered() {
     // A word in passing.
     send(&bench.open(), b"x1060110X");
     hears(b"x1060110X");
-    bench.becomes("neural_tap_reader", "", 0.0);
+    bench.becomes("neural_tap_open", "", 0.0);
     assert_eq!(bench.dropped(), 0);
 }
 
@@ -381,7 +381,7 @@ fn a_device_that_does_not_listen_keeps_the_program_waiting_and_loses_nothing() {
         assert_eq!(receive(&program, 5), b"awake");
         assert!(receive(&device.file, words.len()) == words);
     });
-    bench.becomes("neural_tap_passed_bytes_total", ",direction=\"to_device\"", words.len() as f64);
+    bench.becomes("neural_tap_forwarded_bytes_total", ",direction=\"to_device\"", words.len() as f64);
 }
 
 #[test]
@@ -489,7 +489,7 @@ fn a_board_that_is_told_to_stop_and_start_has_lost_nothing() {
     let lost = bench.hub.lock().registry.number("neural_device_lost_packets_total", "device=\"board\"");
     assert_eq!(lost, Some(0.0));
     assert_eq!(
-        bench.hub.lock().registry.samples("neural_source_faults_total").map(|of| of.value).sum::<f64>(),
+        bench.hub.lock().registry.samples("neural_source_errors_total").map(|of| of.value).sum::<f64>(),
         0.0
     );
 }
@@ -501,16 +501,16 @@ fn a_program_with_another_speed_is_noticed() {
     until("the link is there", || bench.link().exists().then_some(()));
     program = program.timeout(Duration::from_secs(20));
     let mut open = program.clone().open_native().unwrap();
-    bench.becomes("neural_tap_reader", "", 1.0);
-    bench.becomes("neural_tap_wrong_speed", "", 0.0);
+    bench.becomes("neural_tap_open", "", 1.0);
+    bench.becomes("neural_tap_baud_mismatch", "", 0.0);
     serialport::SerialPort::set_baud_rate(&mut open, 57_600).unwrap();
-    bench.becomes("neural_tap_wrong_speed", "", 1.0);
+    bench.becomes("neural_tap_baud_mismatch", "", 1.0);
     send(&device.file, b"as before");
     let mut read = [0; 9];
     open.read_exact(&mut read).unwrap();
     assert_eq!(&read, b"as before");
     drop(open);
-    bench.becomes("neural_tap_wrong_speed", "", 0.0);
+    bench.becomes("neural_tap_baud_mismatch", "", 0.0);
     // The next one finds it as the first did, exclusive use and all.
     let open = program.open_native().unwrap();
     assert_eq!(serialport::SerialPort::baud_rate(&open).unwrap(), 115_200);

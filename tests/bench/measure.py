@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "target/dist/neural-exporter"
 FLOOD = ROOT / "target/dist/examples/flood"
 MiB = 2**20
-ACCOUNT = ("source_events", "source_faults", "source_shed", "source_kernel_drops")
+ACCOUNT = ("source_events", "source_errors", "source_dropped_events", "source_kernel_drops")
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -440,7 +440,7 @@ def streams(o) -> None:
                     if counted >= pushed:
                         break
                     time.sleep(0.1)
-                wrong = f"{total(agent, 'stream_missing_samples'):.0f} missing, {total(agent, 'source_faults'):.0f} faults"
+                wrong = f"{total(agent, 'stream_missing_samples'):.0f} missing, {total(agent, 'source_errors'):.0f} faults"
                 figure = (
                     f"**{share:.1%}** of a core, {share * 1e9 / each / number / channels:.2f} ns a value; {each:,.0f} samples/s each; "
                     f"{counted:,.0f} of {pushed:,} counted, {wrong}; {agent.rss():.0f} MiB resident (the outlets were {told['late']:.2f} s late at most, the machine {machine.busy():.0%} busy)"

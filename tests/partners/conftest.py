@@ -87,8 +87,8 @@ class Scrape:
         """Where everything went that was sent to a source."""
         parts = {
             "events": "neural_source_events_total",
-            "faults": "neural_source_faults_total",
-            "shed": "neural_source_shed_total",
+            "faults": "neural_source_errors_total",
+            "shed": "neural_source_dropped_events_total",
             "drops": "neural_source_kernel_drops_total",
         }
         return {part: self.value(name, source=source) for part, name in parts.items()}

@@ -65,7 +65,7 @@ def test_firmware_that_reads_until_a_second_of_silence_starts(agent, simulate):
     watch(agent, *boards)
     seen = agent.until(lambda s: all(of(s, "samples_total", board.name) > 500 for board in boards), 30)
     for board in boards:
-        assert of(seen, "answers_total", board.name) == 1, "it was asked for its name once"
+        assert of(seen, "messages_total", board.name) == 1, "it was asked for its name once"
         assert board.ledger()["starts"] == 1
 
 
@@ -107,7 +107,7 @@ def test_a_program_starts_a_bitalino_again_and_with_other_channels(agent, simula
     assert of(seen, "samples_total", "bitalino") == ledger["frames"], ledger
     assert of(seen, "lost_packets_total", "bitalino") == ledger["lost"], ledger
     assert (of(seen, "channels", "bitalino"), of(seen, "nominal_rate_hertz", "bitalino")) == (6, 100)
-    assert seen.value("neural_source_faults_total", source="bitalino") == 0
+    assert seen.value("neural_source_errors_total", source="bitalino") == 0
 
 
 @pytest.mark.parametrize("faults", [(), ("lose=5@1500ms", "lose=2@4s")], ids=["whole", "lossy"])

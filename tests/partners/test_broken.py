@@ -124,17 +124,17 @@ def test_a_lost_device_and_bad_electrodes_are_seen(agents, simulate, tmp_path):
         eyes.says("devices", "Connected devices", "2 of 2", "green")
         eyes.says("overview", "Bad channels", "2 of 24", "red")
         first, second, *_ = rows = [row for row in eyes.rows("channels", "Channels") if row["device"] == "lost"]
-        assert {first["called"], second["called"]} == {"3 C3", "6 P4"}, rows
+        assert {first["channel_name"], second["channel_name"]} == {"3 C3", "6 P4"}, rows
         states = next(o for o in panel("channels", "Channels")["fieldConfig"]["overrides"] if o["matcher"]["options"] == "Why")
         words = next(p["value"][0]["options"] for p in states["properties"] if p["id"] == "mappings")
-        assert words[f"{(first if first['called'] == '6 P4' else second)['Why']:g}"]["text"] == "railed"
+        assert words[f"{(first if first['channel_name'] == '6 P4' else second)['Why']:g}"]["text"] == "railed"
         assert all("Why" not in row for row in rows[2:]), rows
 
         # Bad for so much of the time that was judged, however short that is.
         time.sleep(20)
         seen = agent.scrape()
-        judged = seen.value("neural_device_judged_seconds_total", device="lost")
-        worst = {labels["called"]: share for labels, share, _ in eyes.asked("channels", "Bad for longest") if labels["device"] == "lost"}
+        judged = seen.value("neural_device_assessed_seconds_total", device="lost")
+        worst = {labels["channel_name"]: share for labels, share, _ in eyes.asked("channels", "Bad for longest") if labels["device"] == "lost"}
         for channel, called in (("3", "3 C3"), ("6", "6 P4")):
             share = seen.value("neural_channel_bad_seconds_total", device="lost", channel=channel) / judged
             assert share > 0.25 and worst[called] == pytest.approx(share, abs=0.15), (worst, share)

@@ -30,7 +30,7 @@ ABSENT = {
     r"neural_device_firmware_info": "told when a board restarts, or is asked",
     r"neural_provision_": "told when the agent pushes",
     r"neural_stream_clock_drift": "told after a minute",
-    r"neural_device_impedance": "measured when a board starts, if a setting asks for it",
+    r"neural_device_electrode_impedance": "measured when a board starts, if a setting asks for it",
     r"neural_port_(usb|latency_timer|line_errors|waiting)": "a pseudo-terminal has no bus and no driver that counts",
     r"neural_device_clock_drift": "told after two minutes",
     r"neural_host_temperature": "a container has no sensors",

@@ -65,7 +65,7 @@ def test_a_head_that_does_not_end_is_not_waited_for(agent):
         except OSError:
             pass
         assert 8 < time.monotonic() - began < 16
-    assert agent.scrape().value("neural_agent_connections_ended_total") == 1
+    assert agent.scrape().value("neural_agent_http_connections_closed_total") == 1
 
 
 def test_a_page_of_another_origin_and_another_name_change_nothing(agent):

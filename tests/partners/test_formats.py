@@ -138,7 +138,7 @@ def test_odd_label_values_survive_both_formats(agent):
         assert seen.value("lab_huge") == 1.7976931348623157e308
         assert seen.value("lab_deep") == -0.1
     # The two that are too long are still two, and each series says that it was cut.
-    assert plain.value("neural_agent_label_values_cut_total") >= 6
+    assert plain.value("neural_agent_label_values_truncated_total") >= 6
     exemplars = [s.exemplar for s in strict.samples["neural_stage_duration_seconds_bucket"] if s.exemplar]
     assert exemplars and all(e.labels == {"trace_id": trace} and e.value == 0.02 for e in exemplars)
 
@@ -212,7 +212,7 @@ def test_scraped_values_come_through(agent):
         server.server_close()
         thread.join()
     gone = agent.until(
-        lambda s: s.value("neural_source_up", source="engine") == 0 and s.value("neural_source_success", source="engine") == 0
+        lambda s: s.value("neural_source_up", source="engine") == 0 and s.value("neural_source_poll_success", source="engine") == 0
     )
     assert not gone.series("engine_temperature_celsius"), "the last value of a vanished thing is not shown"
 
@@ -246,7 +246,7 @@ def test_an_agent_can_be_scraped_by_an_agent(agents):
     strict = second.scrape_openmetrics()
     assert [s.labels for s in strict.series("process_cpu_seconds_total")] == [{}, {"source": "relay"}]
     assert strict.value("process_open_fds", source="relay") > 0
-    assert not strict.series("neural_source_faults_total")
+    assert not strict.series("neural_source_errors_total")
     assert strict.value("neural_source_events_total", source="relay") > 0
 
 

@@ -79,7 +79,7 @@ def test_every_reading_is_what_nvidias_bindings_read(agent, cards):
     listed = set(re.findall(r"`(neural_gpu_\w+)`", (ROOT / "METRICS.md").read_text()))
     assert len(listed) > 15 and names(told, "0") == listed, "the first card tells everything"
     refused = {"encoder_utilization_ratio", "decoder_utilization_ratio", "power_limit_watts", "energy_joules_total", "fan_speed_ratio",
-               "memory_errors_total", "xid_errors_total", "pcie_received_bytes_per_second", "pcie_sent_bytes_per_second", "process_memory_bytes"}
+               "memory_errors_total", "xid_errors_total", "pcie_received_bytes_per_second", "pcie_transmitted_bytes_per_second", "process_memory_bytes"}
     assert listed - names(told, "1") == {f"neural_gpu_{name}" for name in refused}, "what the second one refuses is absent"
 
 
@@ -111,7 +111,7 @@ GAUGES = {
     "nvmlDeviceGetNumFans": {"fan_speed_ratio"},
     "nvmlDeviceGetFanSpeed_v2": {"fan_speed_ratio"},
     "nvmlDeviceGetCurrentClocksThrottleReasons": {"throttled"},
-    "nvmlDeviceGetPcieThroughput": {"pcie_received_bytes_per_second", "pcie_sent_bytes_per_second"},
+    "nvmlDeviceGetPcieThroughput": {"pcie_received_bytes_per_second", "pcie_transmitted_bytes_per_second"},
 }
 
 

@@ -26,7 +26,7 @@ def configure(agent, board, device: str, **settings) -> None:
 def test_electrodes_are_measured_and_then_the_stream_runs(agent, simulate, device, channels):  # noqa: F811
     board = simulate(device)
     configure(agent, board, device, impedance="at_start")
-    measured = lambda: agent.scrape().series("neural_device_impedance_ohms", device="eeg")
+    measured = lambda: agent.scrape().series("neural_device_electrode_impedance_ohms", device="eeg")
     wait_until(lambda: len(measured()) == channels, 120, "the measurement")
     samples = lambda: agent.scrape().value("neural_device_samples_total", device="eeg")
     wait_until(lambda: samples() > 500, 60, "the stream after it")
@@ -34,7 +34,7 @@ def test_electrodes_are_measured_and_then_the_stream_runs(agent, simulate, devic
     agent.stop()
     ledger = board.ledger()
     for electrode in ledger["channels"]:
-        (sample,) = scrape.series("neural_device_impedance_ohms", device="eeg", channel=str(electrode["channel"]))
+        (sample,) = scrape.series("neural_device_electrode_impedance_ohms", device="eeg", channel=str(electrode["channel"]))
         ohms = 1000 * electrode["kiloohms"]
         # 200 ohms are 1.2 microvolts: what a head puts there itself.
         assert abs(sample.value - ohms) <= 0.05 * ohms + 200, (electrode, sample)
@@ -43,8 +43,8 @@ def test_electrodes_are_measured_and_then_the_stream_runs(agent, simulate, devic
     assert ledger["answers"] == 2 + 4 * channels, ledger
     assert scrape.value("neural_device_firmware_info", device="eeg", version="v3.1.2") == 1
     assert scrape.value("neural_device_lost_packets_total", device="eeg") == 0
-    assert scrape.value("neural_device_answer_failures_total", device="eeg") == 0
-    assert scrape.value("neural_source_faults_total", source="eeg") == 0
+    assert scrape.value("neural_device_error_messages_total", device="eeg") == 0
+    assert scrape.value("neural_source_errors_total", source="eeg") == 0
     agent.says(f"impedance of {channels} channels is measured")
 
 
@@ -53,14 +53,14 @@ def test_a_board_that_is_not_to_be_measured_is_only_started(agent, simulate):  #
     configure(agent, board, "cyton", impedance="never")
     samples = lambda: agent.scrape().value("neural_device_samples_total", device="eeg")
     wait_until(lambda: samples() > 500, 60, "the stream")
-    assert not agent.scrape().series("neural_device_impedance_ohms", device="eeg")
+    assert not agent.scrape().series("neural_device_electrode_impedance_ohms", device="eeg")
     # What was changed beside it does not have the running stream measured.
     agent.config["sources"][0]["serial"]["impedance"] = "at_start"
     agent.write()
     before = samples()
     agent.reload()
     wait_until(lambda: samples() > before + 500, 60, "the stream after the reload")
-    assert not agent.scrape().series("neural_device_impedance_ohms", device="eeg")
+    assert not agent.scrape().series("neural_device_electrode_impedance_ohms", device="eeg")
     agent.stop()
     assert board.ledger()["failures"] == 0
 

@@ -169,7 +169,7 @@ def test_a_flood_during_100_reloads_counts_to_the_unit(agent, ask):
                         client.sendall(stage("passing") + b"\n")
             else:
                 agent.process.send_signal(signal.SIGHUP)
-                agent.until(lambda s: s.value("neural_agent_reloads_total") >= turn)
+                agent.until(lambda s: s.value("neural_agent_config_reloads_total") >= turn)
     finally:
         stop.set()
         for sender in senders:
@@ -186,8 +186,8 @@ def test_a_flood_during_100_reloads_counts_to_the_unit(agent, ask):
     assert seen.value("flood_total", way="udp") == sent["udp"] - account["drops"]
     if ask == "post":
         assert seen.value("neural_stage_duration_seconds_count", pipeline="passing") == 50
-    assert seen.value("neural_agent_reloads_total") == 100
-    assert seen.value("neural_agent_reload_failures_total") == 0
+    assert seen.value("neural_agent_config_reloads_total") == 100
+    assert seen.value("neural_agent_config_reload_failures_total") == 0
     assert seen.value("neural_source_up", source="passing") == 0
 
 
@@ -218,7 +218,7 @@ def test_a_bad_new_configuration_is_refused(agent):
         client.sendall(stage("p") + b"\n")
         agent.until_all("in", 1 + count)
     seen = agent.scrape()
-    assert seen.value("neural_agent_reload_failures_total") == len(wrongs)
+    assert seen.value("neural_agent_config_reload_failures_total") == len(wrongs)
     assert seen.value("neural_agent_config_last_reload_successful") == 0
     assert seen.value("neural_agent_config_hash") == before
     agent.write({**good, "limits": {"series": 9_999}})
@@ -347,7 +347,7 @@ def test_the_daily_budget_survives_a_restart(agent):
         agent.until_all("in", times)
 
     def today(seen: Scrape) -> float:
-        return sum(sample.value for name, samples in seen.samples.items() if name.startswith("neural_llm_day_tokens") for sample in samples)
+        return sum(sample.value for name, samples in seen.samples.items() if name.startswith("neural_llm_tokens_today") for sample in samples)
 
     if time.gmtime()[3:5] == (23, 59):
         time.sleep(61)
@@ -360,7 +360,7 @@ def test_the_daily_budget_survives_a_restart(agent):
     assert seen.value("neural_llm_prompt_tokens_total") == 0, "counters begin again"
     spend(4)
     seen = agent.until(lambda s: today(s) == 21_000)
-    cost = [s.value for name, samples in seen.samples.items() if name.startswith("neural_llm_day_cost") for s in samples]
+    cost = [s.value for name, samples in seen.samples.items() if name.startswith("neural_llm_cost_today") for s in samples]
     assert cost == [pytest.approx(14 * 0.002)]
 
 
@@ -398,7 +398,7 @@ def test_a_recording_played_again_gives_the_same_numbers(agent, tmp_path):
                 assert again.value(name, **sample.labels) == pytest.approx(sample.value), (name, sample.labels)
                 compared += 1
     assert compared > 300
-    assert again.value("neural_source_faults_total") == 2
+    assert again.value("neural_source_errors_total") == 2
 
 
 def test_idle(agent):

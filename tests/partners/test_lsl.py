@@ -266,8 +266,8 @@ def samples(seen, stream: str) -> float:
 
 def whole(seen, stream: str) -> None:
     """Nothing was missing, and no byte was without a meaning."""
-    assert seen.value("neural_source_faults_total", source=f"lsl/{stream}") == 0
-    for nothing in ("gaps", "missing_samples", "backward_samples", "not_finite_values"):
+    assert seen.value("neural_source_errors_total", source=f"lsl/{stream}") == 0
+    for nothing in ("gaps", "missing_samples", "out_of_order_samples", "not_finite_values"):
         assert seen.value(f"neural_stream_{nothing}_total", stream=stream) == 0, nothing
 
 
@@ -362,7 +362,7 @@ def test_what_a_slow_agent_misses_is_counted(agent, lab):
     seen = agent.until(lambda s: s.value(missing, stream="EEG") > 0 and samples(s, "EEG") + s.value(missing, stream="EEG") >= count)
     assert samples(seen, "EEG") + seen.value(missing, stream="EEG") == count
     assert seen.value("neural_stream_gaps_total", stream="EEG") >= 1
-    assert seen.value("neural_source_faults_total", source="lsl/EEG") == 0
+    assert seen.value("neural_source_errors_total", source="lsl/EEG") == 0
 
 
 def test_a_stream_over_ipv6_alone(agent, lab):
@@ -566,7 +566,7 @@ def test_stamps_of_another_clock_are_told(agent, lab):
     lab.outlet(name="own", forever=True, extra="right = pylsl.local_clock; pylsl.local_clock = lambda: right() + 7.5")
     lab.outlet(name="EEG", forever=True)
     watch(agent, lab)
-    ahead, age = "neural_stream_ahead_samples_total", "neural_stream_sample_age_seconds_count"
+    ahead, age = "neural_stream_future_samples_total", "neural_stream_sample_age_seconds_count"
     seen = agent.until(
         lambda s: all(s.value(ahead, stream=wrong) > 50 for wrong in ("day", "own")) and s.value(age, stream="EEG") > 50
     )
@@ -609,17 +609,17 @@ def test_what_is_odd_is_not_lost(agent, lab):
         lost = 100 if name == "lossy" else 0
         assert samples(seen, name) == counts.get(name, 3000), name
         assert (of("missing_samples_total", name), of("gaps_total", name)) == (lost, lost // 100), name
-        assert of("wrong_unit", name) == (name in ("milli", "micro")), name
+        assert of("wrong_timestamp_unit", name) == (name in ("milli", "micro")), name
     for name, least in [("grouped", 2000), ("seconds", 2000), ("stalled", 100)]:
         assert of("irregular_samples_total", name) > least, name
-    assert of("backward_samples_total", "swapped") == 125 and of("backward_samples_total", "forth") == 1
+    assert of("out_of_order_samples_total", "swapped") == 125 and of("out_of_order_samples_total", "forth") == 1
     assert of("rate_ratio", "slow") == pytest.approx(0.5, abs=0.01)
     # 100 of the 2,000 to 2,500 periods that the rate is measured over.
     assert of("rate_ratio", "lossy") == pytest.approx(0.955, abs=0.01)
     for name in ("milli", "micro"):
         # What is not in seconds has no age and no rate.
         assert not seen.series("neural_stream_rate_ratio", stream=name)
-        assert of("ahead_samples_total", name) < 60, name
+        assert of("future_samples_total", name) < 60, name
 
 
 def test_who_waits_for_its_readers_is_not_held_up(agent, lab):
@@ -713,9 +713,9 @@ def test_a_refusal_is_no_return(agent, lab, liar):
     assert seen.value("neural_stream_reconnects_total", stream="EEG") == 1
     assert samples(seen, "EEG") == 3 and seen.value("neural_source_up", source="lsl/EEG") == 1
     # It is a link that ended, and no command of a device that failed.
-    assert not seen.series("neural_device_answer_failures_total", device="lsl/EEG") or seen.value(
-        "neural_device_answer_failures_total", device="lsl/EEG") == 0
-    assert seen.value("neural_source_faults_total", source="lsl/EEG") == 0
+    assert not seen.series("neural_device_error_messages_total", device="lsl/EEG") or seen.value(
+        "neural_device_error_messages_total", device="lsl/EEG") == 0
+    assert seen.value("neural_source_errors_total", source="lsl/EEG") == 0
 
 
 def test_two_streams_of_one_name_are_two(agent, lab):
@@ -725,10 +725,10 @@ def test_two_streams_of_one_name_are_two(agent, lab):
         lab.done(outlet)
     seen = agent.until(lambda s: samples(s, "twin") + samples(s, "twin#2") >= 350)
     assert sorted([samples(seen, "twin"), samples(seen, "twin#2")]) == [100, 250]
-    seen = agent.until(lambda s: s.value("neural_streams_same_name", source="lsl") == 2)
-    assert seen.value("neural_streams_same_id", source="lsl") == 0
+    seen = agent.until(lambda s: s.value("neural_streams_duplicate_name", source="lsl") == 2)
+    assert seen.value("neural_streams_duplicate_id", source="lsl") == 0
     lab.outlet(name="other", id="a")
-    agent.until(lambda s: s.value("neural_streams_same_id", source="lsl") == 2)
+    agent.until(lambda s: s.value("neural_streams_duplicate_id", source="lsl") == 2)
 
 
 def test_streams_of_one_name_keep_their_order(agent, lab):
@@ -760,7 +760,7 @@ def test_more_streams_than_there_are_ports(agent, lab):
     watch(agent, lab, mode="presence")
     seen = agent.until(lambda s: s.value("neural_streams", source="lsl") == 40)
     assert len(seen.series("neural_stream_info")) == 40
-    assert seen.value("neural_streams_refused", source="lsl") == 0
+    assert seen.value("neural_streams_over_limit", source="lsl") == 0
 
 
 def test_a_look_is_no_account(agent, lab):
@@ -922,7 +922,7 @@ def liar(lab):
 
 
 def faults(seen, source: str, kind: str) -> float:
-    return seen.value("neural_source_faults_total", source=source, kind=kind)
+    return seen.value("neural_source_errors_total", source=source, reason=kind)
 
 
 def test_liars_are_counted_and_left(agent, lab, liar):
@@ -940,7 +940,7 @@ def test_liars_are_counted_and_left(agent, lab, liar):
     lab.done(honest)
     seen = agent.until(
         lambda s: faults(s, "lsl/count", "bad_value") >= 2
-        and faults(s, "lsl/stall", "cut") >= 1
+        and faults(s, "lsl/stall", "truncated") >= 1
         and faults(s, "lsl/endless", "too_long") >= 2
         and faults(s, "lsl/old", "too_long") >= 2
         and faults(s, "lsl/big", "too_long") >= 1

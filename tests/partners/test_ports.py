@@ -92,8 +92,8 @@ def test_a_port_comes_goes_and_comes_back_under_another_number(agent):
     backs = [back, seconds_until(agent, lambda s: up(s) == 1)]
     again.write(stage("p") + b"\n")
     seen = agent.until(lambda s: s.value("neural_source_events_total", source="board") == 2)
-    assert seen.value("neural_port_losses_total", device="board", cause="unplugged") == 1
-    assert seen.value("neural_port_reconnects_total", device="board", cause="unplugged") == 1
+    assert seen.value("neural_port_disconnects_total", device="board", reason="unplugged") == 1
+    assert seen.value("neural_port_reconnects_total", device="board", reason="unplugged") == 1
     assert seen.value("neural_port_reconnects_total", device="board") == 1
 
     # A link that leads elsewhere now is another device too, though the old line still stands.
@@ -127,7 +127,7 @@ def test_a_port_of_socat_that_ends(agent):
         agent.until(lambda s: up(s) == 0)
         # A program that is killed leaves its link.
         os.unlink(link)
-    agent.until(lambda s: state(s) == "absent" and s.value("neural_port_losses_total", device="board") == 3)
+    agent.until(lambda s: state(s) == "absent" and s.value("neural_port_disconnects_total", device="board") == 3)
 
 
 def test_a_port_that_is_gone_costs_nothing(agent):
@@ -318,7 +318,7 @@ def test_a_daisy_and_a_cyton_are_told_apart(agent, simulated, device, protocol, 
     agent.configure(serial(simulated(device), protocol=protocol))
     agent.start()
     seen = agent.until(lambda s: state(s) == "wrong_device")
-    assert seen.value("neural_device_answers_total", device="board") >= 2
+    assert seen.value("neural_device_messages_total", device="board") >= 2
     agent.says(says, f"write `protocol: {device}`")
     agent.configure(serial(agent.config["sources"][0]["serial"]["port"], protocol=device))
     agent.process.send_signal(signal.SIGHUP)

@@ -243,7 +243,7 @@ def test_loss_doubles_liars_and_a_second_sender_to_the_unit(agent, group):
         out.sendto(three(303 + 3 * k, began), to)
     seen = agent.until(lambda seen: seen.account("brainflow")["faults"] == 14 and of(seen, "samples_total") >= 321, 30)
     assert (of(seen, "samples_total"), of(seen, "lost_packets_total")) == (321, 12)
-    assert seen.value("neural_source_faults_total", source="brainflow", kind="conflict") == 10
+    assert seen.value("neural_source_errors_total", source="brainflow", reason="conflict") == 10
 
 
 def test_datagrams_that_overtake_each_other_are_not_lost(agent, group):

@@ -182,8 +182,8 @@ def test_a_buffer_that_is_started_anew_is_met_again(watched, buffer):
 def test_a_liar_is_a_counted_fault_and_left(watched, buffer, lie, kind):
     met(watched)
     buffer.lie = lie
-    scrape = watched.until(lambda s: s.value("neural_source_faults_total", source="ft", kind=kind) == 1)
-    assert scrape.value("neural_source_fault_bytes_total", source="ft") == len(lie)
+    scrape = watched.until(lambda s: s.value("neural_source_errors_total", source="ft", reason=kind) == 1)
+    assert scrape.value("neural_source_error_bytes_total", source="ft") == len(lie)
     watched.until(lambda s: s.value("neural_stream_reconnects_total", source="ft") == 1)
     buffer.run(1)
     seen(watched, 250)

@@ -38,16 +38,16 @@ def test_what_it_does_is_told(agent: Agent, rhx: Rhx):
     watch(agent, rhx, expect="recording")
     seen = agent.until(lambda seen: state(seen) == "idle")
     assert seen.series("neural_program_info", program="intan", version="3.4.0")
-    assert seen.value("neural_program_as_expected") == 0
+    assert seen.value("neural_program_expected_state") == 0
     assert seen.value("neural_program_nominal_rate_hertz") == 20_000
     for mode, told, expected in [("Run", "acquiring", 0), ("Trigger", "waiting", 0), ("Record", "recording", 1)]:
         rhx.run(mode)
         seen = agent.until(lambda seen: state(seen) == told)
-        assert seen.value("neural_program_as_expected") == expected
-        assert seen.value("neural_program_changes_total", state=told) == 1
+        assert seen.value("neural_program_expected_state") == expected
+        assert seen.value("neural_program_state_changes_total", state=told) == 1
     rhx.mode = "Stop"
     seen = agent.until(lambda seen: state(seen) == "idle")
-    assert seen.value("neural_program_changes_total", state="idle") == 2
+    assert seen.value("neural_program_state_changes_total", state="idle") == 2
     # It was connected to once, and asked for nothing but to tell.
     assert rhx.clients == 1 and all(command.startswith("get ") for command in rhx.asked)
 
@@ -65,7 +65,7 @@ def test_a_port_that_another_client_has_is_left_alone(agent: Agent, rhx: Rhx):
     with socket.create_connection(("127.0.0.1", rhx.port)) as own:
         wait_until(lambda: rhx.status() == "Connected")
         watch(agent, rhx)
-        seen = agent.until(lambda seen: seen.value("neural_source_pass_failures_total", source="intan") >= 2)
+        seen = agent.until(lambda seen: seen.value("neural_source_poll_failures_total", source="intan") >= 2)
         assert seen.value("neural_source_up", source="intan") == 0 and rhx.clients == 1
         own.sendall(b"get runmode;")
         assert own.recv(100)
@@ -105,7 +105,7 @@ def test_another_server_on_its_port_is_a_fault(agent: Agent, rhx: Rhx):
     rhx.says = b"x" * 10_000
     watch(agent, rhx)
     agent.until(
-        lambda seen: seen.value("neural_source_faults_total", source="intan", kind="too_long") >= 1
+        lambda seen: seen.value("neural_source_errors_total", source="intan", reason="too_long") >= 1
         and seen.value("neural_source_up", source="intan") == 0
     )
 
@@ -141,10 +141,10 @@ def test_waveforms_are_counted_to_the_block(agent: Agent, rhx: Rhx):
     assert seen.value("neural_device_lost_packets_total", device=device) == 7
     assert seen.value("neural_device_channels", device=device) == 4
     assert seen.value("neural_device_nominal_rate_hertz", device=device) == 20_000
-    assert seen.value("neural_source_fault_bytes_total", source=device) == len(b"between")
+    assert seen.value("neural_source_error_bytes_total", source=device) == len(b"between")
     assert len(sent) == 40 and rhx.waveforms.clients == 1
-    seen = agent.until(lambda seen: seen.value("neural_program_output_taken", output="waveforms") == 1)
-    assert not seen.series("neural_program_output_taken", output="spikes")
+    seen = agent.until(lambda seen: seen.value("neural_program_output_connected", output="waveforms") == 1)
+    assert not seen.series("neural_program_output_connected", output="spikes")
 
 
 def test_waveforms_are_left_alone_unless_asked_for(agent: Agent, rhx: Rhx):
@@ -166,5 +166,5 @@ def test_a_stream_that_is_none_is_a_fault(agent: Agent, rhx: Rhx):
     rhx.waveforms.listen()
     watch(agent, rhx, waveforms={"address": f"127.0.0.1:{rhx.waveforms.port}", "rate": 30_000})
     source = "intan:waveforms"
-    agent.until(lambda seen: seen.value("neural_source_fault_bytes_total", source=source) > 2_900_000, 60)
+    agent.until(lambda seen: seen.value("neural_source_error_bytes_total", source=source) > 2_900_000, 60)
     assert agent.alive()

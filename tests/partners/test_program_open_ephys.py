@@ -41,14 +41,14 @@ def test_what_it_does_is_told(agent: Agent, gui: Gui):
     assert not seen.series("neural_program_cpu_ratio") and not seen.series("neural_program_latency_seconds")
     gui.mode = "ACQUIRE"
     seen = agent.until(lambda seen: state(seen) == "acquiring")
-    assert seen.value("neural_program_as_expected") == 0
+    assert seen.value("neural_program_expected_state") == 0
     gui.mode = "RECORD"
     seen = agent.until(lambda seen: state(seen) == "recording")
-    assert seen.value("neural_program_as_expected") == 1
+    assert seen.value("neural_program_expected_state") == 1
     assert seen.value("neural_program_cpu_ratio") == 0.25
     assert seen.value("neural_program_latency_seconds", processor="102 Record Node", stream="Rhythm") == 0.0125
-    assert seen.value("neural_program_recording", node="102") == 5
-    assert seen.value("neural_program_experiment", node="102") == 2
+    assert seen.value("neural_program_recording_number", node="102") == 5
+    assert seen.value("neural_program_experiment_number", node="102") == 2
     assert seen.value("neural_program_synchronized", node="102") == 1
     [stream] = seen.series("neural_stream_nominal_rate_hertz", source="open_ephys")
     assert (stream.labels["stream"], stream.value) == ("Rhythm", 30_000)
@@ -79,7 +79,7 @@ def test_what_is_no_answer_is_a_fault(agent: Agent, gui: Gui, body: bytes, kind:
     gui.replies = {"/api/status": body}
     watch(agent, gui)
     agent.until(
-        lambda seen: seen.value("neural_source_faults_total", source="open_ephys", kind=kind) >= 2
+        lambda seen: seen.value("neural_source_errors_total", source="open_ephys", reason=kind) >= 2
         and seen.value("neural_source_up", source="open_ephys") == 0
     )
     gui.replies = {}
@@ -93,7 +93,7 @@ def test_a_program_that_ends_and_comes_back(agent: Agent, gui: Gui):
     seen = agent.until(lambda seen: seen.value("neural_source_up", source="open_ephys") == 0)
     assert not seen.series("neural_program_state")
     # What the alert of a program that is down hangs on stays.
-    assert seen.value("neural_program_changes_total", state="idle") == 1
+    assert seen.value("neural_program_state_changes_total", state="idle") == 1
 
 
 def test_a_published_stream_is_counted_to_the_message(agent: Agent, gui: Gui):
@@ -119,7 +119,7 @@ def test_a_published_stream_is_counted_to_the_message(agent: Agent, gui: Gui):
     assert [s.labels["label"] for s in seen.series("neural_stream_channel_info")] == ["CH1", "CH2", "CH3"]
     # Three messages a block; none is told twice.
     assert 0 < seen.value("neural_stream_sample_age_seconds_count", stream="Rhythm") <= 150
-    assert seen.value("neural_source_fault_bytes_total", source=device) > 0
+    assert seen.value("neural_source_error_bytes_total", source=device) > 0
     # Another reader loses nothing by it.
     other = plugin.context.socket(zmq.SUB)
     other.connect(f"tcp://127.0.0.1:{port}")
@@ -192,13 +192,13 @@ class Liar:
         # A header of 100 MB, a payload that is not what its header says, a stall within a message.
         (b"\x01\x05DATA\0\x03" + struct.pack(">Q", 100_000_000), "too_long"),
         (b"\x01\x05DATA\0\x01\x02{}\x00\x04abcd", "missing_field"),
-        (b"\x01\x05DATA\0\x01\x50{", "cut"),
+        (b"\x01\x05DATA\0\x01\x50{", "truncated"),
     ],
 )
 def test_a_peer_that_lies_is_a_fault_and_a_closed_connection(agent: Agent, gui: Gui, after: bytes, kind: str):
     liar = Liar(after)
     watch(agent, gui, zmq={"address": f"127.0.0.1:{liar.port}"})
-    agent.until(lambda seen: seen.value("neural_source_faults_total", source="open_ephys:zmq", kind=kind) >= 1, 40)
+    agent.until(lambda seen: seen.value("neural_source_errors_total", source="open_ephys:zmq", reason=kind) >= 1, 40)
     wait_until(lambda: liar.ended >= 1)
     agent.until(lambda seen: state(seen) == "idle")
     liar.server.close()

@@ -134,8 +134,8 @@ def test_a_liar_is_a_counted_fault_and_left(watched, recorder, lie, kind, wrong)
     seen(watched, 50)
     before = recorder.met
     recorder.send(lie)
-    scrape = watched.until(lambda s: s.value("neural_source_faults_total", source="rec", kind=kind) == 1)
-    assert scrape.value("neural_source_fault_bytes_total", source="rec") == wrong
+    scrape = watched.until(lambda s: s.value("neural_source_errors_total", source="rec", reason=kind) == 1)
+    assert scrape.value("neural_source_error_bytes_total", source="rec") == wrong
     wait_until(lambda: recorder.met > before, what="another connection")
     # The one that lied is gone from this end too.
     recorder.clients = recorder.clients[-1:]
@@ -150,6 +150,6 @@ def test_one_who_stops_in_mid_message_is_left(watched, recorder):
     recorder.send(data(6)[:100])
     before = recorder.met
     wait_until(lambda: recorder.met > before, 30, "another connection")
-    scrape = watched.until(lambda s: s.value("neural_source_faults_total", source="rec", kind="cut") == 1)
-    assert scrape.value("neural_source_fault_bytes_total", source="rec") == 100
+    scrape = watched.until(lambda s: s.value("neural_source_errors_total", source="rec", reason="truncated") == 1)
+    assert scrape.value("neural_source_error_bytes_total", source="rec") == 100
     assert scrape.value("neural_device_samples_total", device="rec") == 50

@@ -328,8 +328,8 @@ def test_a_flood_into_a_tiny_buffer_is_accounted_for(agent, limit):
     assert (account["shed"] > 0) == bool(limit), account
     seen = agent.scrape()
     assert seen.value("neural_stage_duration_seconds_count", pipeline="flood") == account["events"]
-    asked = seen.value("neural_source_receive_buffer_asked_bytes", source="flood")
-    granted = seen.value("neural_source_receive_buffer_granted_bytes", source="flood")
+    asked = seen.value("neural_source_receive_buffer_requested_bytes", source="flood")
+    granted = seen.value("neural_source_receive_buffer_size_bytes", source="flood")
     assert asked == 4096 and granted >= asked
 
 
@@ -410,5 +410,5 @@ def test_openmetrics_as_it_is_found_is_what_prometheus_takes(agent, tmp_path):
     assert theirs.pop(key(__name__="things_created", a="1")) == 1
     assert ours == theirs and len(ours) == 13
     assert seen.value("neural_source_up", source="found") == 1
-    refused = {s.labels["kind"] for s in seen.series("neural_source_faults_total", source="found") if s.value}
+    refused = {s.labels["reason"] for s in seen.series("neural_source_errors_total", source="found") if s.value}
     assert refused == {"conflict", "negative", "not_finite"}

@@ -60,7 +60,7 @@ def test_a_recording_on_a_full_disk_says_so_and_goes_on(agent, tmp_path):
             send(lambda s: s.value("neural_agent_recording_failing") == 1)
             agent.says("cannot write the recording", "make room")
             # More than memory holds meanwhile.
-            send(lambda s: s.value("neural_agent_recording_lost_pieces_total") > 5)
+            send(lambda s: s.value("neural_agent_recording_dropped_reads_total") > 5)
             # Everything is counted, whatever becomes of the recording.
             agent.until_all("in", sent)
             assert LIBC.mount(b"none", str(disk).encode(), b"tmpfs", 32, b"size=256m") == 0
@@ -68,7 +68,7 @@ def test_a_recording_on_a_full_disk_says_so_and_goes_on(agent, tmp_path):
             client.sendall((stage("after") + b"\n") * 100)
             seen = agent.until(lambda s: s.account("in")["events"] >= sent + 100)
         agent.says("the recording goes on")
-        lost = seen.value("neural_agent_recording_lost_pieces_total")
+        lost = seen.value("neural_agent_recording_dropped_reads_total")
         agent.process.send_signal(signal.SIGTERM)
         # Something is missing in it, and that is no success.
         assert agent.process.wait(20) != 0 and "missing in it" in agent.told(), agent.told()

@@ -41,7 +41,7 @@ def test_a_bad_day_is_counted_by_kind(agent):
         "bad_value": [b'{"type":"stage","pipeline":"p","stage":"s","seconds":"fast"}', b"[1,2]", b'{"type":"stage","pipeline":"","stage":"s","seconds":1}'],
         "unknown_type": [b'{"type":"telepathy","pipeline":"p"}'],
         "bad_name": [b'{"metric":"no spaces","value":1}', b'{"metric":"m","value":1,"labels":{"le":"1"}}'],
-        "cut": [b'{"type":"stage","pipeline":"p"'],
+        "truncated": [b'{"type":"stage","pipeline":"p"'],
     }
     lines = []
     for kind in bad.values():
@@ -58,8 +58,8 @@ def test_a_bad_day_is_counted_by_kind(agent):
     assert account["events"] == sent, account
     seen = agent.scrape()
     for kind, of in bad.items():
-        more = 1 if kind == "cut" else 0
-        assert seen.value("neural_source_faults_total", source="bad", kind=kind) == len(of) + more, kind
+        more = 1 if kind == "truncated" else 0
+        assert seen.value("neural_source_errors_total", source="bad", reason=kind) == len(of) + more, kind
     assert seen.value("neural_stage_duration_seconds_count", pipeline="good") == sent
     assert not seen.series("neural_stage_duration_seconds_count", pipeline="p")
     # Told, but not for each.
@@ -117,7 +117,7 @@ def test_clients_that_are_killed_in_the_middle_of_a_line(agent):
     account = agent.until_all("in", 10 * 101 + 2)
     assert account == {"events": 1001, "faults": 11, "shed": 0, "drops": 0}
     seen = agent.until(lambda s: s.value("neural_source_clients", source="in") == 0)
-    assert seen.value("neural_source_faults_total", kind="cut") == 11
+    assert seen.value("neural_source_errors_total", reason="truncated") == 11
     assert seen.value("neural_source_clients_accepted_total", source="in") == 11
 
 
@@ -256,7 +256,7 @@ def test_idle_connections_give_way(agent):
     held = [socket.create_connection(("127.0.0.1", agent.port)) for _ in range(300)]
     # They say nothing and stay. Whoever comes now is heard all the same.
     assert agent.get("/-/ready", timeout=10)[0] == 200
-    assert agent.scrape().value("neural_agent_connections_ended_total") >= 300 - 256
+    assert agent.scrape().value("neural_agent_http_connections_closed_total") >= 300 - 256
     for client in held:
         client.close()
 
@@ -298,7 +298,7 @@ def test_a_flood_of_random_names_leaves_memory_flat(agent, kind):
     grown = agent.rss() - first
     seen = agent.scrape()
     refused = seen.value("neural_agent_series_refused_total")
-    limited = seen.value("neural_source_faults_total", source=source, kind="limit")
+    limited = seen.value("neural_source_errors_total", source=source, reason="limit")
     print(f"{kind}: {agent.rss() / MiB:.1f} MiB, grown by {grown / MiB:.1f} MiB; {account}; {refused:.0f} refused")
     assert grown < 6 * MiB
     assert agent.rss() < 64 * MiB
@@ -352,7 +352,7 @@ def test_a_flood_of_long_lines_is_bounded_and_given_back(agent, kind):
     # Who sent it is gone: so is what it took.
     agent.configure(sources, expire={"gauges": "5s"})
     agent.process.send_signal(signal.SIGHUP)
-    agent.until(lambda s: s.value("neural_agent_reloads_total") == 1)
+    agent.until(lambda s: s.value("neural_agent_config_reloads_total") == 1)
     wait_until(lambda: agent.scrape() and agent.rss() < before + 8 * MiB, 120, f"less than {agent.rss() / MiB:.1f} MiB")
 
 
@@ -377,8 +377,8 @@ def test_one_sender_does_not_take_what_others_need(agent, tmp_path):
         client.sendall(b"broken\nbroken:x|c\n")
     seen = agent.until(lambda s: s.value("neural_textfile_success", file="good.prom") == 1)
     assert seen.value("neural_textfile_success", file="bad.prom") == 0 and seen.series("neural_textfile_success", file="bad.prom")
-    assert seen.value("neural_source_faults_total", source="greedy", kind="syntax") == 1
-    assert not [s for s in seen.samples["neural_source_faults_total"] if s.labels["source"] == "_other"]
+    assert seen.value("neural_source_errors_total", source="greedy", reason="syntax") == 1
+    assert not [s for s in seen.samples["neural_source_errors_total"] if s.labels["source"] == "_other"]
     # A source that is added now is as visible as one that was there first, and its metric has a name.
     agent.configure([*sources, {"jsonl": {"name": "late", "listen": f"unix:{agent.path('late.sock')}"}}], expire={"gauges": "5s"}, limits={"series": 10_000, "series_per_source": 10_000})
     agent.process.send_signal(signal.SIGHUP)
@@ -386,7 +386,7 @@ def test_one_sender_does_not_take_what_others_need(agent, tmp_path):
     # What a removed source named is gone at once, counters and all.
     agent.configure(sources[1:], limits={"series": 10_000, "series_per_source": 10_000})
     agent.process.send_signal(signal.SIGHUP)
-    seen = agent.until(lambda s: s.value("neural_agent_reloads_total") == 2)
+    seen = agent.until(lambda s: s.value("neural_agent_config_reloads_total") == 2)
     assert not seen.series("name1_total") and seen.value("neural_source_events_total", source="greedy") > 0
     with unix(agent.path("modest.sock")) as client:
         client.sendall(b'{"metric":"mine","type":"counter","value":1}\n')
@@ -415,7 +415,7 @@ def test_two_writers_of_one_name(agent):
         agent.until_all("in", 6)
     seen = agent.scrape()
     assert seen.value("lab_thing_total") == 5
-    assert seen.value("neural_source_faults_total", source="in", kind="conflict") == 4
+    assert seen.value("neural_source_errors_total", source="in", reason="conflict") == 4
     agent.scrape_openmetrics()
 
 

@@ -256,11 +256,11 @@ def test_the_agents_figures_are_those_of_the_ledgers(agent, simulate):
             # counter says is exact all the same.
             more = lost - ledger["lost"]
             assert more > 0 and more % modulus == 0 and gaps >= ledger["gaps"], (name, lost, gaps, ledger)
-        strange = seen.value("neural_source_fault_bytes_total", source=name)
+        strange = seen.value("neural_source_error_bytes_total", source=name)
         assert strange == ledger["garbage_bytes"] + ledger["truncated_bytes"], (name, ledger)
         # What a Ganglion's dongle says while it is asked is no text, and no account is kept of it.
         if name != "ganglion":
-            assert seen.value("neural_device_answers_total", device=name) == ledger["answers"], (name, ledger)
+            assert seen.value("neural_device_messages_total", device=name) == ledger["answers"], (name, ledger)
         assert ledger["unheard"] == 0, (name, ledger)
     assert ledgers["hidden"]["lost"] == 300 and ledgers["hidden"]["gaps"] == 1
     assert ledgers["cyton"]["lost"] == 3 + 5 + 1 + 5 and ledgers["cyton"]["gaps"] == 4
@@ -280,7 +280,7 @@ def test_what_is_lost_before_a_greeting_is_lost_and_what_a_board_did_not_send_is
     time.sleep(2)
     seen = agent.scrape()
     for board in ("hole", "reset"):
-        assert seen.value("neural_port_greetings_total", device=board, reason="silent") >= 1, board
+        assert seen.value("neural_port_start_commands_total", device=board, reason="silent") >= 1, board
     ledgers = [board.ledger() for board in (hole, reset)]
     assert (ledgers[0]["lost"], ledgers[0]["gaps"], ledgers[1]["lost"]) == (2000, 1, 0), ledgers
     assert (of(seen, "hole", "lost_packets"), of(seen, "hole", "gaps")) == (2000, 1)

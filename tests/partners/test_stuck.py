@@ -72,7 +72,7 @@ def start(agent, stderr) -> None:
 
 
 def lost(agent) -> dict[str, float]:
-    return {s.labels["reason"]: s.value for s in agent.scrape().series("neural_agent_log_lines_lost_total")}
+    return {s.labels["reason"]: s.value for s in agent.scrape().series("neural_agent_log_lines_dropped_total")}
 
 
 def chatter(agent) -> None:
@@ -94,7 +94,7 @@ def test_a_log_that_cannot_be_written(agent, ends):
     for _ in range(3):
         chatter(agent)
     is_counted(agent)
-    agent.until(lambda s: s.value("neural_agent_log_lines_lost_total", reason="write_failed") >= 3)
+    agent.until(lambda s: s.value("neural_agent_log_lines_dropped_total", reason="write_failed") >= 3)
     # What would say so is lost as well, and is not said again and again.
     before = lost(agent)
     time.sleep(3)
@@ -114,7 +114,7 @@ def test_a_log_whose_disk_fills_up_and_is_made_room_on(agent, tmp_path):
         for _ in range(200):
             chatter(agent)
         is_counted(agent)
-        agent.until(lambda s: s.value("neural_agent_log_lines_lost_total", reason="write_failed") > 0)
+        agent.until(lambda s: s.value("neural_agent_log_lines_dropped_total", reason="write_failed") > 0)
         (disk / "rest").unlink()
         (disk / "ballast").unlink()
         chatter(agent)

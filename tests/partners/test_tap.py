@@ -112,9 +112,9 @@ def counted(agent: Agent, frames: int) -> None:
     assert seen.value("neural_device_samples_total", device="cyton") == frames
     for nothing in ("device_lost_packets", "device_gaps"):
         assert seen.value(f"neural_{nothing}_total", device="cyton") == 0, nothing
-    assert seen.value("neural_source_faults_total", source="cyton") == 0
+    assert seen.value("neural_source_errors_total", source="cyton") == 0
     assert seen.value("neural_tap_dropped_bytes_total", device="cyton") == 0
-    assert seen.value("neural_tap_unseen_bytes_total", device="cyton") == 0
+    assert seen.value("neural_tap_undecoded_bytes_total", device="cyton") == 0
 
 
 def test_brainflow_records_every_sample(tapped, board):
@@ -128,7 +128,7 @@ def test_brainflow_records_every_sample(tapped, board):
         shim.prepare_session()
         shim.start_stream()
         streams = lambda s: s.value("neural_device_streaming", device="cyton") == 1
-        tapped.until(lambda s: streams(s) and s.value("neural_tap_reader", device="cyton") == 1)
+        tapped.until(lambda s: streams(s) and s.value("neural_tap_open", device="cyton") == 1)
         time.sleep(4)
         shim.stop_stream()
         wait_until(lambda: not board.streaming, what="the board's stop")
@@ -143,7 +143,7 @@ def test_brainflow_records_every_sample(tapped, board):
         frames += len(sent)
         counted(tapped, frames)
         opens = lambda s: s.value("neural_tap_opens_total", device="cyton")
-        closed = tapped.until(lambda s: s.value("neural_tap_reader", device="cyton") == 0 and opens(s) > session)
+        closed = tapped.until(lambda s: s.value("neural_tap_open", device="cyton") == 0 and opens(s) > session)
         assert opens(closed) == session + 1
     # Everything that the board heard, BrainFlow said.
     assert set(board.heard) <= set(b"vdbs") and board.heard.count(b"b") == 2, board.heard
@@ -168,7 +168,7 @@ def test_pyserial_and_socat_record_the_same_bytes(tapped, board):
 
     # The second program has never heard of serial ports.
     with subprocess.Popen([program("socat"), "-u", f"OPEN:{tapped.path('tap')},noctty", "-"], stdout=subprocess.PIPE) as socat:
-        tapped.until(lambda s: s.value("neural_tap_reader", device="cyton") == 1)
+        tapped.until(lambda s: s.value("neural_tap_open", device="cyton") == 1)
         with open(tapped.path("tap"), "wb", buffering=0) as other:
             other.write(b"b")
             time.sleep(2)
@@ -247,7 +247,7 @@ def test_a_program_that_crashed_with_the_port_for_itself_locks_nobody_out(agent,
         fcntl.ioctl(line, 0x540C)  # TIOCEXCL
         agent.until(lambda s: s.value("neural_tap_opens_total", device="cyton") == session)
         os.close(line)
-        agent.until(lambda s: s.value("neural_tap_reader", device="cyton") == 0)
+        agent.until(lambda s: s.value("neural_tap_open", device="cyton") == 0)
 
         def opens() -> bool:
             look = "import os, sys; os.close(os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY))"

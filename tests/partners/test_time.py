@@ -55,7 +55,7 @@ def test_a_wall_clock_that_is_set_loses_nothing_and_a_replay_says_the_same(agent
     call = {"type": "call", "model": "m", "prompt_tokens": 200, "completion_tokens": 50}
     with unix(agent.path("in.sock")) as client:
         client.sendall(json.dumps(call).encode() + b"\n")
-        agent.until(lambda s: s.value("neural_llm_day_tokens") == 250)
+        agent.until(lambda s: s.value("neural_llm_tokens_today") == 250)
         sent = time.monotonic()
         # Forward and back, and none of it over midnight forward unless that is said.
         evening = DAY - time.time() % DAY
@@ -72,13 +72,13 @@ def test_a_wall_clock_that_is_set_loses_nothing_and_a_replay_says_the_same(agent
             # A source that is quiet is quiet for as long as it is: this is what its alert asks for.
             quiet = seen.value("neural_agent_time_seconds") - seen.value("neural_source_last_event_timestamp_seconds", source="in")
             assert abs(quiet - (time.monotonic() - sent)) < 3, (step, quiet)
-            loaded = seen.value("neural_agent_time_seconds") - seen.value("neural_agent_config_loaded_timestamp_seconds")
+            loaded = seen.value("neural_agent_time_seconds") - seen.value("neural_agent_config_last_reload_success_timestamp_seconds")
             assert 0 < loaded < time.monotonic() - sent + 60, (step, loaded)
             # What is read by people says what the clock says.
             assert abs(of(seen, "last_sample_timestamp_seconds") - wall.now()) < 1.5, (step, wall.now())
-            assert seen.value("neural_llm_day_tokens") == 250, step
+            assert seen.value("neural_llm_tokens_today") == 250, step
         wall.set(2 * DAY)
-        agent.until(lambda s: s.value("neural_llm_day_tokens") == 0)
+        agent.until(lambda s: s.value("neural_llm_tokens_today") == 0)
     agent.stop()
     live = board.ledger()
     assert live["lost"] == 0 and live["unheard"] == 0, live

@@ -186,7 +186,7 @@ impl Bench {
             .find(|i| wanted.is_none_or(|wanted| wanted == *i) && told.get(*i) == Some(&true));
         let quality = |channel| Quality {
             channel,
-            called: called(channel, channels, settings),
+            channel_name: named(channel, channels, settings),
             volts,
             ..Quality::default()
         };
@@ -344,7 +344,7 @@ impl Bench {
 }
 
 /// The number of a channel with as many digits as the last one has, and the name of its electrode.
-fn called(channel: u16, last: u16, settings: &Settings) -> String {
+fn named(channel: u16, last: u16, settings: &Settings) -> String {
     let name = settings.names.get(usize::from(channel).saturating_sub(1)).map_or("", String::as_str);
     let width = last.to_string().len();
     format!("{channel:0width$} {name}").trim_end().to_owned()

@@ -63,7 +63,7 @@ fn channels_are_called_by_number_and_name_in_their_order() {
     let settings = Settings { names: vec!["Fp1".into(), "Fp2".into()], ..Settings::default() };
     let device = Device { channels: 10, ..BOARD };
     let told = judged(settings, device, 5, |channel, t| (t * channel as f64).sin() * 1e-5);
-    let called: Vec<&str> = told.channels.iter().take(10).map(|channel| &*channel.called).collect();
+    let called: Vec<&str> = told.channels.iter().take(10).map(|channel| &*channel.channel_name).collect();
     assert_eq!(called, ["01 Fp1", "02 Fp2", "03", "04", "05", "06", "07", "08", "09", "10"]);
     // Each second that was judged is told once: bad seconds are a share of these.
     let seconds: u32 = told.signals.iter().map(|signal| signal.seconds).sum();

@@ -66,7 +66,7 @@ mod tests {
     use crate::event::Hum;
 
     const GOOD: Quality = Quality {
-        called: String::new(),
+        channel_name: String::new(),
         channel: 1,
         volts: true,
         railed: Some(0.0),

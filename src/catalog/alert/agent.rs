@@ -108,7 +108,7 @@ static SLOW: Alert = Alert {
 };
 
 static CLOCK: Alert = Alert {
-    name: "NeuralAgentClock",
+    name: "NeuralAgentClockSkew",
     level: Level::new(
         Severity::Low,
         Priority::P2,
@@ -206,8 +206,8 @@ static RELOAD: Alert = Alert {
     long_term: &["Check the file before it is put in place."],
     queries: &[
         "neural_agent_config_last_reload_successful",
-        "neural_agent_reload_failures_total",
-        "neural_agent_config_loaded_timestamp_seconds",
+        "neural_agent_config_reload_failures_total",
+        "neural_agent_config_last_reload_success_timestamp_seconds",
     ],
     related: &[],
     fires: Case::fires(90, &[("neural_agent_config_last_reload_successful", "1x10 0x85")], &[], "0"),
@@ -262,8 +262,13 @@ static MEMORY: Alert = Alert {
 };
 
 static LOG_LOST: Alert = Alert {
-    name: "NeuralAgentLogLost",
-    level: Level::new(Severity::Low, Priority::P3, 0, "increase(neural_agent_log_lines_lost_total[10m]) > 0"),
+    name: "NeuralAgentLogDropped",
+    level: Level::new(
+        Severity::Low,
+        Priority::P3,
+        0,
+        "increase(neural_agent_log_lines_dropped_total[10m]) > 0",
+    ),
     keep_firing: 600,
     summary: "The agent on {{ $labels.instance }} loses lines of its log",
     description: "{{ $value | humanize }} lines in ten minutes: {{ $labels.reason }}. What is measured is not touched by it.",
@@ -273,15 +278,15 @@ static LOG_LOST: Alert = Alert {
     ],
     short_term: &["Make room, or restart the collector; the agent need not be restarted."],
     long_term: &["Let the journal take the log: it has a bound of its own."],
-    queries: &["increase(neural_agent_log_lines_lost_total[1h])"],
+    queries: &["increase(neural_agent_log_lines_dropped_total[1h])"],
     related: &["NeuralHostFilesystem"],
     fires: Case::fires(
         10,
-        &[("neural_agent_log_lines_lost_total{reason='write_failed'}", "0x5 10x10")],
+        &[("neural_agent_log_lines_dropped_total{reason='write_failed'}", "0x5 10x10")],
         &[("reason", "write_failed")],
         "10",
     ),
-    quiet: Case::quiet(30, &[("neural_agent_log_lines_lost_total{reason='write_failed'}", "10x35")]),
+    quiet: Case::quiet(30, &[("neural_agent_log_lines_dropped_total{reason='write_failed'}", "10x35")]),
     ..Alert::BLANK
 };
 
@@ -299,9 +304,9 @@ static RECORDING: Alert = Alert {
     immediate: &[
         "Make room on the disk of the recording: `df`. The recording goes on by itself, and what is missing is marked in it.",
     ],
-    short_term: &["See how much is missing: `neural_agent_recording_lost_bytes_total`."],
+    short_term: &["See how much is missing: `neural_agent_recording_dropped_bytes_total`."],
     long_term: &["Record to a disk with room for the whole session."],
-    queries: &["neural_agent_recording_failing", "neural_agent_recording_lost_bytes_total"],
+    queries: &["neural_agent_recording_failing", "neural_agent_recording_dropped_bytes_total"],
     related: &["NeuralHostFilesystem"],
     fires: Case::fires(5, &[("neural_agent_recording_failing", "0x2 1x10")], &[], "1"),
     quiet: Case::quiet(5, &[("neural_agent_recording_failing", "0x10")]),
@@ -323,7 +328,7 @@ static FILES: Alert = Alert {
     short_term: &["Mend the sender, or raise `LimitNOFILE=` in the agent's unit."],
     long_term: &[],
     queries: &["process_open_fds{source=''} / process_max_fds{source=''}", "neural_source_clients"],
-    related: &["NeuralSourceRefusesClients"],
+    related: &["NeuralSourceClientsRefused"],
     fires: Case::fires(10, &[("process_open_fds", "1000x15"), ("process_max_fds", "1024x15")], &[], "97.66%"),
     quiet: Case::quiet(10, &[("process_open_fds", "20x15"), ("process_max_fds", "1024x15")]),
     ..Alert::BLANK

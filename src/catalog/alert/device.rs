@@ -62,7 +62,7 @@ static UNPLUGGED: Alert = Alert {
         "Let the agent tap what the acquisition program forwards, where both need the same port.",
         "Where devices are switched off for the night, have it quiet: `alerts.quiet` with `priorities: [P0, P1, P2, P3]`.",
     ],
-    queries: &["neural_source_up", "changes(neural_source_up[1h])", "neural_device_stability_ratio"],
+    queries: &["neural_source_up", "changes(neural_source_up[1h])", "neural_device_availability_ratio"],
     related: &["NeuralDeviceSilent", "NeuralSourceFlapping", "NeuralPortBusy", "NeuralPortReconnects"],
     fires: Case::fires(
         10,
@@ -92,7 +92,7 @@ static SILENT: Alert = Alert {
         Severity::Critical,
         Priority::P0,
         30,
-        "label_replace(neural_device_streaming{device!~'.+/.+'} == 0\nunless on (job, instance, device)\n(neural_device_samples_total == 0 and on (job, instance, device) neural_port_state{state='open'})\nunless on (job, instance, device)\nneural_tap_reader == 0, 'source', '$1', 'device', '([^:]+).*')\nunless on (job, instance, source)\nneural_program_state{state='idle'} == 1",
+        "label_replace(neural_device_streaming{device!~'.+/.+'} == 0\nunless on (job, instance, device)\n(neural_device_samples_total == 0 and on (job, instance, device) neural_port_state{state='open'})\nunless on (job, instance, device)\nneural_tap_open == 0, 'source', '$1', 'device', '([^:]+).*')\nunless on (job, instance, source)\nneural_program_state{state='idle'} == 1",
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} sends nothing",
@@ -127,7 +127,7 @@ static SILENT: Alert = Alert {
             ("neural_device_streaming{device='cyton'}", "1x5 0x10"),
             ("neural_device_samples_total{device='cyton'}", "0+15000x5 75000x10"),
             ("neural_port_state{device='cyton',state='open'}", "1x5 0x10"),
-            ("neural_tap_reader{device='cyton'}", "1x15"),
+            ("neural_tap_open{device='cyton'}", "1x15"),
             ("neural_program_state{source='intan',state='idle'}", "1x15"),
         ],
         &[("device", "cyton"), ("source", "cyton")],
@@ -140,7 +140,7 @@ static SILENT: Alert = Alert {
             ("neural_device_streaming{device='cyton'}", "1x15"),
             ("neural_device_streaming{device='daisy'}", "1x5 0x10"),
             ("neural_device_samples_total{device='daisy'}", "0+15000x5 75000x10"),
-            ("neural_tap_reader{device='daisy'}", "1x5 0x10"),
+            ("neural_tap_open{device='daisy'}", "1x5 0x10"),
             ("neural_device_streaming{device='knight'}", "0x15"),
             ("neural_device_samples_total{device='knight'}", "0x15"),
             ("neural_port_state{device='knight',state='open'}", "0x15"),
@@ -178,7 +178,7 @@ static LOSS: Alert = Alert {
     ],
     short_term: &[
         "See whether the loss comes with a phone, headset or microwave oven; another channel or another room tells.",
-        "If frames come damaged rather than missing (`neural_source_faults_total` grows), suspect the cable or hub and not the radio.",
+        "If frames come damaged rather than missing (`neural_source_errors_total` grows), suspect the cable or hub and not the radio.",
         "If only one of several programs misses packets, it is that program that is too slow: compare with the processor's load.",
     ],
     long_term: &[
@@ -190,7 +190,7 @@ static LOSS: Alert = Alert {
         "increase(neural_device_lost_packets_total[1h])",
         "increase(neural_device_gaps_total[1h])",
     ],
-    related: &["NeuralDeviceGaps", "NeuralSourceFaults", "NeuralDeviceLowRate"],
+    related: &["NeuralDeviceGaps", "NeuralSourceErrors", "NeuralDeviceLowRate"],
     fires: Case::fires(
         15,
         &[
@@ -237,7 +237,7 @@ static GAPS: Alert = Alert {
         "60 * rate(neural_device_gaps_total[5m])",
         "increase(neural_device_lost_packets_total[5m]) / increase(neural_device_gaps_total[5m])",
     ],
-    related: &["NeuralDeviceLoss", "NeuralDevicePause"],
+    related: &["NeuralDeviceLoss", "NeuralDeviceLongGap"],
     fires: Case::fires(
         15,
         &[("neural_device_gaps_total{device='cyton'}", "0+12x20")],
@@ -249,7 +249,7 @@ static GAPS: Alert = Alert {
 };
 
 static PAUSE: Alert = Alert {
-    name: "NeuralDevicePause",
+    name: "NeuralDeviceLongGap",
     level: Level::new(
         Severity::Medium,
         Priority::P2,
@@ -359,21 +359,21 @@ static HIGH_RATE: Alert = Alert {
 };
 
 static UNSTABLE: Alert = Alert {
-    name: "NeuralDeviceUnstable",
+    name: "NeuralDeviceAvailability",
     level: Level::new(
         Severity::Medium,
         Priority::P2,
         60,
-        "neural_device_stability_ratio{device!~'.+/.+'} < ${device_stability}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
+        "neural_device_availability_ratio{device!~'.+/.+'} < ${device_availability}\nunless on (job, instance, device)\nmin_over_time(neural_tap_open[10m]) == 0",
     ),
     worse: Some(Level::new(
         Severity::High,
         Priority::P1,
         60,
-        "neural_device_stability_ratio{device!~'.+/.+'} < ${device_stability_critical}\nunless on (job, instance, device)\nmin_over_time(neural_tap_reader[10m]) == 0",
+        "neural_device_availability_ratio{device!~'.+/.+'} < ${device_availability_critical}\nunless on (job, instance, device)\nmin_over_time(neural_tap_open[10m]) == 0",
     )),
     summary: "{{ $labels.device }} does not stream steadily",
-    description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; ${device_stability} is the least.",
+    description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; ${device_availability} is the least.",
     meaning: "The device came and went within the last ten minutes, or stood still for a good part of them. It may stream right now. \
               Behind a tap only the time is judged for which a program had it open; a stream on the network may come and go as its program likes.",
     immediate: &["Do not begin a session with it before it has streamed for ten minutes."],
@@ -381,17 +381,21 @@ static UNSTABLE: Alert = Alert {
         "See from `neural_source_up` and `neural_device_streaming` whether the plug came loose or the board fell silent.",
     ],
     long_term: &["Change cable, hub or battery, whichever it was."],
-    queries: &["neural_device_stability_ratio", "changes(neural_source_up[1h])", "neural_device_streaming"],
+    queries: &[
+        "neural_device_availability_ratio",
+        "changes(neural_source_up[1h])",
+        "neural_device_streaming",
+    ],
     related: &["NeuralDeviceUnplugged", "NeuralDeviceSilent", "NeuralSourceFlapping"],
     fires: Case::fires(
         10,
-        &[("neural_device_stability_ratio{device='cyton'}", "0.7x15")],
+        &[("neural_device_availability_ratio{device='cyton'}", "0.7x15")],
         &[("device", "cyton")],
         "70%",
     ),
     worsens: Some(Case::fires(
         10,
-        &[("neural_device_stability_ratio{device='cyton'}", "0.25x15")],
+        &[("neural_device_availability_ratio{device='cyton'}", "0.25x15")],
         &[("device", "cyton")],
         "25%",
     )),
@@ -399,9 +403,9 @@ static UNSTABLE: Alert = Alert {
     quiet: Case::quiet(
         10,
         &[
-            ("neural_device_stability_ratio{device='cyton'}", "0x6 0.1+0.1x9"),
-            ("neural_tap_reader{device='cyton'}", "0x6 1x9"),
-            ("neural_device_stability_ratio{device='lsl/EEG'}", "0.2x15"),
+            ("neural_device_availability_ratio{device='cyton'}", "0x6 0.1+0.1x9"),
+            ("neural_tap_open{device='cyton'}", "0x6 1x9"),
+            ("neural_device_availability_ratio{device='lsl/EEG'}", "0.2x15"),
         ],
     ),
     ..Alert::BLANK

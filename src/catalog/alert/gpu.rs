@@ -173,7 +173,7 @@ static XID: Alert = Alert {
     ],
     long_term: &["Keep driver and firmware up to date; replace a card that goes on."],
     queries: &["increase(neural_gpu_xid_errors_total[1d])"],
-    related: &["NeuralGpuMemoryErrors", "NeuralGpuGone"],
+    related: &["NeuralGpuMemoryErrors", "NeuralGpuMissing"],
     fires: Case::fires(
         20,
         &[("neural_gpu_xid_errors_total{gpu='0',xid='79'}", "_x10 1x15")],
@@ -186,7 +186,7 @@ static XID: Alert = Alert {
 };
 
 static GONE: Alert = Alert {
-    name: "NeuralGpuGone",
+    name: "NeuralGpuMissing",
     level: Level::new(
         Severity::High,
         Priority::P1,

@@ -17,7 +17,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         },
         Record { name: "instance:neural_host_load5:per_cpu", expr: "neural_host_load5 / neural_host_cpus" },
         Record {
-            name: "interface:neural_host_network_trouble:rate5m",
+            name: "interface:neural_host_network_errors:rate5m",
             expr: "sum without (direction) (rate(neural_host_network_errors_total[5m]))\n+\nsum without (direction) (rate(neural_host_network_drops_total[5m]))",
         },
     ],
@@ -153,7 +153,7 @@ static PRESSURE: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         120,
-        "rate(neural_host_pressure_seconds_total{resource=~'io|memory',share='some'}[5m]) > ${host_pressure}",
+        "rate(neural_host_pressure_seconds_total{resource=~'io|memory',stall='some'}[5m]) > ${host_pressure}",
     ),
     keep_firing: 60,
     summary: "Tasks of {{ $labels.instance }} wait for {{ $labels.resource }}",
@@ -169,11 +169,11 @@ static PRESSURE: Alert = Alert {
     related: &["NeuralHostDiskBusy", "NeuralHostMemory"],
     fires: Case::fires(
         15,
-        &[("neural_host_pressure_seconds_total{resource='io',share='some'}", "0+30x20")],
-        &[("resource", "io"), ("share", "some")],
+        &[("neural_host_pressure_seconds_total{resource='io',stall='some'}", "0+30x20")],
+        &[("resource", "io"), ("stall", "some")],
         "50%",
     ),
-    quiet: Case::quiet(15, &[("neural_host_pressure_seconds_total{resource='io',share='some'}", "0+3x20")]),
+    quiet: Case::quiet(15, &[("neural_host_pressure_seconds_total{resource='io',stall='some'}", "0+3x20")]),
     ..Alert::BLANK
 };
 
@@ -219,7 +219,7 @@ static NETWORK: Alert = Alert {
         Severity::Low,
         Priority::P3,
         300,
-        "interface:neural_host_network_trouble:rate5m > ${host_network_errors}",
+        "interface:neural_host_network_errors:rate5m > ${host_network_errors}",
     ),
     summary: "Packets get lost at {{ $labels.interface }} of {{ $labels.instance }}",
     description: "{{ $value | humanize }} a second have errors or are dropped; ${host_network_errors} may.",

@@ -170,13 +170,13 @@ static TOKENS: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         0,
-        "neural_llm_day_tokens / (neural_llm_budget_tokens > 0) > ${llm_budget}",
+        "neural_llm_tokens_today / (neural_llm_daily_budget_tokens > 0) > ${llm_budget}",
     ),
     worse: Some(Level::new(
         Severity::Critical,
         Priority::P1,
         0,
-        "neural_llm_day_tokens / (neural_llm_budget_tokens > 0) > ${llm_budget_critical}",
+        "neural_llm_tokens_today / (neural_llm_daily_budget_tokens > 0) > ${llm_budget_critical}",
     )),
     summary: "The day's tokens are nearly used up",
     description: "{{ $value | humanizePercentage }} of the day's tokens are gone; ${llm_budget} is the first mark, ${llm_budget_critical} the second. Nothing is stopped by the agent.",
@@ -186,24 +186,24 @@ static TOKENS: Alert = Alert {
     long_term: &["Set the budget to what is really meant (`llm.budget`)."],
     queries: &[
         "sum by (model) (increase(neural_llm_prompt_tokens_total[1h]) + increase(neural_llm_completion_tokens_total[1h]))",
-        "neural_llm_day_tokens / neural_llm_budget_tokens",
+        "neural_llm_tokens_today / neural_llm_daily_budget_tokens",
     ],
     related: &["NeuralLlmCostBudget", "NeuralLlmBudgetForecast"],
     fires: Case::fires(
         10,
-        &[("neural_llm_day_tokens", "850000x15"), ("neural_llm_budget_tokens", "1000000x15")],
+        &[("neural_llm_tokens_today", "850000x15"), ("neural_llm_daily_budget_tokens", "1000000x15")],
         &[],
         "85%",
     ),
     worsens: Some(Case::fires(
         10,
-        &[("neural_llm_day_tokens", "990000x15"), ("neural_llm_budget_tokens", "1000000x15")],
+        &[("neural_llm_tokens_today", "990000x15"), ("neural_llm_daily_budget_tokens", "1000000x15")],
         &[],
         "99%",
     )),
     quiet: Case::quiet(
         10,
-        &[("neural_llm_day_tokens", "500000x15"), ("neural_llm_budget_tokens", "1000000x15")],
+        &[("neural_llm_tokens_today", "500000x15"), ("neural_llm_daily_budget_tokens", "1000000x15")],
     ),
     ..Alert::BLANK
 };
@@ -214,13 +214,13 @@ static COST: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         0,
-        "neural_llm_day_cost / (neural_llm_budget_cost > 0) > ${llm_budget}",
+        "neural_llm_cost_today / (neural_llm_daily_budget_cost > 0) > ${llm_budget}",
     ),
     worse: Some(Level::new(
         Severity::Critical,
         Priority::P1,
         0,
-        "neural_llm_day_cost / (neural_llm_budget_cost > 0) > ${llm_budget_critical}",
+        "neural_llm_cost_today / (neural_llm_daily_budget_cost > 0) > ${llm_budget_critical}",
     )),
     summary: "The day's budget for language models is nearly spent",
     description: "{{ $value | humanizePercentage }} of it is gone; ${llm_budget} is the first mark, ${llm_budget_critical} the second. Nothing is stopped by the agent.",
@@ -230,22 +230,22 @@ static COST: Alert = Alert {
     long_term: &["Use a cheaper model where it does well enough."],
     queries: &[
         "sum by (model) (increase(neural_llm_cost_total[1h]))",
-        "neural_llm_day_cost / neural_llm_budget_cost",
+        "neural_llm_cost_today / neural_llm_daily_budget_cost",
     ],
     related: &["NeuralLlmTokenBudget"],
     fires: Case::fires(
         10,
-        &[("neural_llm_day_cost", "8.5x15"), ("neural_llm_budget_cost", "10x15")],
+        &[("neural_llm_cost_today", "8.5x15"), ("neural_llm_daily_budget_cost", "10x15")],
         &[],
         "85%",
     ),
     worsens: Some(Case::fires(
         10,
-        &[("neural_llm_day_cost", "12x15"), ("neural_llm_budget_cost", "10x15")],
+        &[("neural_llm_cost_today", "12x15"), ("neural_llm_daily_budget_cost", "10x15")],
         &[],
         "120%",
     )),
-    quiet: Case::quiet(10, &[("neural_llm_day_cost", "5x15"), ("neural_llm_budget_cost", "10x15")]),
+    quiet: Case::quiet(10, &[("neural_llm_cost_today", "5x15"), ("neural_llm_daily_budget_cost", "10x15")]),
     ..Alert::BLANK
 };
 
@@ -255,7 +255,7 @@ static FORECAST: Alert = Alert {
         Severity::Low,
         Priority::P3,
         600,
-        "predict_linear(neural_llm_day_tokens[1h], 86400 - time() % 86400) / (neural_llm_budget_tokens > 0) > 1\nand neural_llm_day_tokens / (neural_llm_budget_tokens > 0) > 0.2\nand on () hour() >= 1",
+        "predict_linear(neural_llm_tokens_today[1h], 86400 - time() % 86400) / (neural_llm_daily_budget_tokens > 0) > 1\nand neural_llm_tokens_today / (neural_llm_daily_budget_tokens > 0) > 0.2\nand on () hour() >= 1",
     ),
     summary: "The day's tokens will not last until midnight",
     description: "Going on as in the last hour, {{ $value | humanizePercentage }} of the budget will be used by 00:00 UTC.",
@@ -264,19 +264,19 @@ static FORECAST: Alert = Alert {
     short_term: &["Treat it as `NeuralLlmTokenBudget`."],
     long_term: &[],
     queries: &[
-        "predict_linear(neural_llm_day_tokens[1h], 86400 - time() % 86400)",
-        "neural_llm_budget_tokens",
+        "predict_linear(neural_llm_tokens_today[1h], 86400 - time() % 86400)",
+        "neural_llm_daily_budget_tokens",
     ],
     related: &["NeuralLlmTokenBudget"],
     fires: Case::fires(
         120,
-        &[("neural_llm_day_tokens", "0+2500x130"), ("neural_llm_budget_tokens", "1000000x130")],
+        &[("neural_llm_tokens_today", "0+2500x130"), ("neural_llm_daily_budget_tokens", "1000000x130")],
         &[],
         "360%",
     ),
     quiet: Case::quiet(
         120,
-        &[("neural_llm_day_tokens", "0+500x130"), ("neural_llm_budget_tokens", "1000000x130")],
+        &[("neural_llm_tokens_today", "0+500x130"), ("neural_llm_daily_budget_tokens", "1000000x130")],
     ),
     ..Alert::BLANK
 };

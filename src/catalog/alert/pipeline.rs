@@ -9,7 +9,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
     records: &[
         Record {
             name: "queue:neural_queue_fill:ratio",
-            expr: "neural_queue_depth / (neural_queue_limit > 0)",
+            expr: "neural_queue_depth / (neural_queue_capacity > 0)",
         },
         Record {
             name: "cache:neural_cache_hits:ratio_rate15m",
@@ -40,7 +40,7 @@ static FILL: Alert = Alert {
     long_term: &["A longer queue only makes results later: make the stage faster or send it less."],
     queries: &[
         "queue:neural_queue_fill:ratio",
-        "neural_queue_peak_depth / neural_queue_limit",
+        "neural_queue_peak_depth / neural_queue_capacity",
         "stage:neural_stage_duration_seconds:p95_rate5m",
     ],
     related: &["NeuralQueueBacklog", "NeuralStageLatency", "NeuralQueueForecast"],
@@ -48,7 +48,7 @@ static FILL: Alert = Alert {
         10,
         &[
             ("neural_queue_depth{pipeline='decoder',queue='windows'}", "90x15"),
-            ("neural_queue_limit{pipeline='decoder',queue='windows'}", "100x15"),
+            ("neural_queue_capacity{pipeline='decoder',queue='windows'}", "100x15"),
         ],
         &[("pipeline", "decoder"), ("queue", "windows")],
         "90%",
@@ -57,7 +57,7 @@ static FILL: Alert = Alert {
         10,
         &[
             ("neural_queue_depth{pipeline='decoder',queue='windows'}", "100x15"),
-            ("neural_queue_limit{pipeline='decoder',queue='windows'}", "100x15"),
+            ("neural_queue_capacity{pipeline='decoder',queue='windows'}", "100x15"),
         ],
         &[("pipeline", "decoder"), ("queue", "windows")],
         "100%",
@@ -66,7 +66,7 @@ static FILL: Alert = Alert {
         10,
         &[
             ("neural_queue_depth{pipeline='decoder',queue='windows'}", "300x15"),
-            ("neural_queue_limit{pipeline='decoder',queue='windows'}", "1000x15"),
+            ("neural_queue_capacity{pipeline='decoder',queue='windows'}", "1000x15"),
         ],
     ),
     ..Alert::BLANK
@@ -78,13 +78,13 @@ static BACKLOG: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         60,
-        "neural_queue_depth > ${queue_depth} unless neural_queue_limit > 0",
+        "neural_queue_depth > ${queue_depth} unless neural_queue_capacity > 0",
     ),
     worse: Some(Level::new(
         Severity::Critical,
         Priority::P1,
         60,
-        "neural_queue_depth > ${queue_depth_critical} unless neural_queue_limit > 0",
+        "neural_queue_depth > ${queue_depth_critical} unless neural_queue_capacity > 0",
     )),
     keep_firing: 60,
     summary: "Much waits in queue {{ $labels.queue }} of {{ $labels.pipeline }}",
@@ -111,7 +111,7 @@ static BACKLOG: Alert = Alert {
         10,
         &[
             ("neural_queue_depth{pipeline='decoder',queue='windows'}", "500x15"),
-            ("neural_queue_limit{pipeline='decoder',queue='windows'}", "10000x15"),
+            ("neural_queue_capacity{pipeline='decoder',queue='windows'}", "10000x15"),
         ],
     ),
     ..Alert::BLANK
@@ -123,7 +123,7 @@ static FILL_FORECAST: Alert = Alert {
         Severity::Low,
         Priority::P2,
         120,
-        "predict_linear(neural_queue_depth[10m], 1800) / (neural_queue_limit > 0) > 1\nand queue:neural_queue_fill:ratio > 0.3\nand deriv(neural_queue_depth[10m]) > 0",
+        "predict_linear(neural_queue_depth[10m], 1800) / (neural_queue_capacity > 0) > 1\nand queue:neural_queue_fill:ratio > 0.3\nand deriv(neural_queue_depth[10m]) > 0",
     ),
     summary: "Queue {{ $labels.queue }} of {{ $labels.pipeline }} will be full within half an hour",
     description: "Going on as in the last ten minutes it would stand at {{ $value | humanizePercentage }} of its size.",
@@ -137,7 +137,7 @@ static FILL_FORECAST: Alert = Alert {
         20,
         &[
             ("neural_queue_depth{pipeline='decoder',queue='windows'}", "0+25x30"),
-            ("neural_queue_limit{pipeline='decoder',queue='windows'}", "1000x30"),
+            ("neural_queue_capacity{pipeline='decoder',queue='windows'}", "1000x30"),
         ],
         &[("pipeline", "decoder"), ("queue", "windows")],
         "125%",
@@ -146,7 +146,7 @@ static FILL_FORECAST: Alert = Alert {
         20,
         &[
             ("neural_queue_depth{pipeline='decoder',queue='windows'}", "400x30"),
-            ("neural_queue_limit{pipeline='decoder',queue='windows'}", "1000x30"),
+            ("neural_queue_capacity{pipeline='decoder',queue='windows'}", "1000x30"),
         ],
     ),
     ..Alert::BLANK
@@ -251,7 +251,7 @@ static QUALITY: Alert = Alert {
     immediate: &["Look at contact and loss of the devices first: bad data mostly begin there."],
     short_term: &["Check the montage and the room for mains hum and movement."],
     long_term: &["Set the limit to what your analysis really needs (`data_quality`)."],
-    queries: &["neural_data_quality_ratio", "neural_device_contact == 0"],
+    queries: &["neural_data_quality_ratio", "neural_device_electrode_contact == 0"],
     related: &["NeuralDeviceElectrodeOff", "NeuralDeviceLoss", "NeuralModelAccuracy"],
     fires: Case::fires(
         15,
@@ -271,21 +271,21 @@ static QUALITY: Alert = Alert {
 
 static ACCURACY: Alert = Alert {
     name: "NeuralModelAccuracy",
-    level: Level::new(Severity::Medium, Priority::P2, 300, "neural_accuracy_ratio < ${model_accuracy}"),
+    level: Level::new(Severity::Medium, Priority::P2, 300, "neural_model_accuracy_ratio < ${model_accuracy}"),
     summary: "{{ $labels.model }} of {{ $labels.pipeline }} is often wrong",
     description: "{{ $value | humanizePercentage }} of its answers are right; ${model_accuracy} is the least.",
     meaning: "A model's accuracy, as the pipeline measures it, is low. Bad input does that as well as a bad model.",
     immediate: &["Look at the quality of the data before touching the model."],
     short_term: &["Calibrate again with this person and montage."],
     long_term: &["Keep the model's figures by session, to see drift."],
-    queries: &["neural_accuracy_ratio", "neural_data_quality_ratio"],
+    queries: &["neural_model_accuracy_ratio", "neural_data_quality_ratio"],
     related: &["NeuralDataQuality"],
     fires: Case::fires(
         15,
-        &[("neural_accuracy_ratio{pipeline='decoder',model='csp'}", "0.5x20")],
+        &[("neural_model_accuracy_ratio{pipeline='decoder',model='csp'}", "0.5x20")],
         &[("pipeline", "decoder"), ("model", "csp")],
         "50%",
     ),
-    quiet: Case::quiet(15, &[("neural_accuracy_ratio{pipeline='decoder',model='csp'}", "0.9x20")]),
+    quiet: Case::quiet(15, &[("neural_model_accuracy_ratio{pipeline='decoder',model='csp'}", "0.9x20")]),
     ..Alert::BLANK
 };

@@ -117,8 +117,8 @@ static WRONG_DEVICE: Alert = Alert {
         "Name the device by USB id and serial number, or by `/dev/serial/by-id/`, and not by `ttyUSB0`.",
     ],
     long_term: &[],
-    queries: &["neural_port_state == 1", "rate(neural_source_faults_total[5m])", "neural_port_usb_info"],
-    related: &["NeuralSourceFaults", "NeuralPortAmbiguous"],
+    queries: &["neural_port_state == 1", "rate(neural_source_errors_total[5m])", "neural_port_usb_info"],
+    related: &["NeuralSourceErrors", "NeuralPortAmbiguous"],
     fires: Case::fires(
         10,
         &[("neural_port_state{device='cyton',state='wrong_device'}", "0x3 1x12")],
@@ -135,7 +135,7 @@ static SILENT: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         120,
-        "neural_port_state{state='silent'} == 1\nunless on (job, instance, device)\nneural_device_samples_total > 0\nunless on (job, instance, device)\nneural_tap_reader == 0",
+        "neural_port_state{state='silent'} == 1\nunless on (job, instance, device)\nneural_device_samples_total > 0\nunless on (job, instance, device)\nneural_tap_open == 0",
     ),
     summary: "The port of {{ $labels.device }} on {{ $labels.instance }} is open, and nothing comes",
     description: "For more than two minutes nothing has come but answers, or what the device says in place of samples, and {{ $labels.device }} has not streamed since the agent was started.",
@@ -146,8 +146,8 @@ static SILENT: Alert = Alert {
     ],
     short_term: &["Check the baud rate, and that transmit and receive are not swapped on a home-made cable."],
     long_term: &[],
-    queries: &["neural_port_state == 1", "neural_port_greetings_total", "neural_device_answers_total"],
-    related: &["NeuralDeviceSilent", "NeuralDeviceCommandFailed", "NeuralTapNobody"],
+    queries: &["neural_port_state == 1", "neural_port_start_commands_total", "neural_device_messages_total"],
+    related: &["NeuralDeviceSilent", "NeuralDeviceCommandFailed", "NeuralTapUnused"],
     fires: Case::fires(
         10,
         &[
@@ -164,7 +164,7 @@ static SILENT: Alert = Alert {
             ("neural_port_state{device='cyton',state='silent'}", "0x5 1x10"),
             ("neural_device_samples_total{device='cyton'}", "0+15000x5 75000x10"),
             ("neural_port_state{device='knight',state='silent'}", "1x15"),
-            ("neural_tap_reader{device='knight'}", "0x15"),
+            ("neural_tap_open{device='knight'}", "0x15"),
         ],
     ),
     ..Alert::BLANK
@@ -176,7 +176,7 @@ static FLAPPING: Alert = Alert {
         Severity::Medium,
         Priority::P2,
         0,
-        "sum without (cause) (increase(neural_port_reconnects_total[10m])) > ${port_reconnects}",
+        "sum without (reason) (increase(neural_port_reconnects_total[10m])) > ${port_reconnects}",
     ),
     keep_firing: 300,
     summary: "The port of {{ $labels.device }} on {{ $labels.instance }} is lost again and again",
@@ -189,23 +189,23 @@ static FLAPPING: Alert = Alert {
     short_term: &["Try another port of the machine itself, without a hub, and another cable."],
     long_term: &["Use a powered hub, and switch autosuspend off for the device."],
     queries: &[
-        "increase(neural_port_losses_total[1h])",
-        "increase(neural_port_usb_renumbered_total[1h])",
-        "neural_device_stability_ratio",
+        "increase(neural_port_disconnects_total[1h])",
+        "increase(neural_port_usb_reenumerations_total[1h])",
+        "neural_device_availability_ratio",
     ],
-    related: &["NeuralSourceFlapping", "NeuralDeviceUnstable", "NeuralPortAutosuspend"],
+    related: &["NeuralSourceFlapping", "NeuralDeviceAvailability", "NeuralPortAutosuspend"],
     fires: Case::fires(
         10,
         &[
-            ("neural_port_reconnects_total{device='cyton',cause='unplugged'}", "0 0 1 2 3 4 4 4 4 4 4"),
-            ("neural_port_reconnects_total{device='cyton',cause='hangup'}", "0x15"),
+            ("neural_port_reconnects_total{device='cyton',reason='unplugged'}", "0 0 1 2 3 4 4 4 4 4 4"),
+            ("neural_port_reconnects_total{device='cyton',reason='hangup'}", "0x15"),
         ],
         &[("device", "cyton")],
         "4",
     ),
     quiet: Case::quiet(
         10,
-        &[("neural_port_reconnects_total{device='cyton',cause='unplugged'}", "0 0 1 1 1 1 2 2 2 2 2")],
+        &[("neural_port_reconnects_total{device='cyton',reason='unplugged'}", "0 0 1 1 1 1 2 2 2 2 2")],
     ),
     ..Alert::BLANK
 };
@@ -229,10 +229,10 @@ static LINE_ERRORS: Alert = Alert {
     long_term: &["Use a converter with flow control or a larger buffer."],
     queries: &[
         "rate(neural_port_line_errors_total[5m])",
-        "rate(neural_source_faults_total[5m])",
+        "rate(neural_source_errors_total[5m])",
         "neural_port_baud",
     ],
-    related: &["NeuralSourceFaults", "NeuralPortBacklog"],
+    related: &["NeuralSourceErrors", "NeuralPortBacklog"],
     fires: Case::fires(
         10,
         &[("neural_port_line_errors_total{device='knight',kind='frame'}", "0+60x15")],

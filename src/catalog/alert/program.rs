@@ -12,7 +12,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
 
 static NOT_AS_EXPECTED: Alert = Alert {
     name: "NeuralProgramNotRecording",
-    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_program_as_expected == 0"),
+    level: Level::new(Severity::Critical, Priority::P0, 30, "neural_program_expected_state == 0"),
     keep_firing: 60,
     summary: "{{ $labels.source }} on {{ $labels.instance }} does not do what is expected of it",
     description: "The configuration expects {{ $labels.source }} to record, or to acquire, and for half a minute it has not. What is not recorded now is lost.",
@@ -32,17 +32,17 @@ static NOT_AS_EXPECTED: Alert = Alert {
     ],
     queries: &[
         "neural_program_state == 1",
-        "increase(neural_program_changes_total[6h])",
-        "neural_program_recording",
+        "increase(neural_program_state_changes_total[6h])",
+        "neural_program_recording_number",
     ],
     related: &["NeuralProgramDown", "NeuralHostFilesystem", "NeuralProgramBehind"],
     fires: Case::fires(
         10,
-        &[("neural_program_as_expected{source='intan'}", "1x5 0x10")],
+        &[("neural_program_expected_state{source='intan'}", "1x5 0x10")],
         &[("source", "intan")],
         "0",
     ),
-    quiet: Case::quiet(10, &[("neural_program_as_expected{source='intan'}", "0x3 1x12")]),
+    quiet: Case::quiet(10, &[("neural_program_expected_state{source='intan'}", "0x3 1x12")]),
     ..Alert::BLANK
 };
 
@@ -52,7 +52,7 @@ static DOWN: Alert = Alert {
         Severity::Critical,
         Priority::P1,
         60,
-        "neural_source_up == 0\nand on (job, instance, source)\nneural_program_changes_total",
+        "neural_source_up == 0\nand on (job, instance, source)\nneural_program_state_changes_total",
     ),
     keep_firing: 60,
     summary: "{{ $labels.source }} on {{ $labels.instance }} no longer answers",
@@ -73,8 +73,8 @@ static DOWN: Alert = Alert {
         10,
         &[
             ("neural_source_up{source='intan'}", "1x5 0x10"),
-            ("neural_program_changes_total{source='intan',state='idle'}", "1x15"),
-            ("neural_program_changes_total{source='intan',state='recording'}", "1x15"),
+            ("neural_program_state_changes_total{source='intan',state='idle'}", "1x15"),
+            ("neural_program_state_changes_total{source='intan',state='recording'}", "1x15"),
         ],
         &[("source", "intan")],
         "0",
@@ -83,7 +83,7 @@ static DOWN: Alert = Alert {
         10,
         &[
             ("neural_source_up{source='intan'}", "1x15"),
-            ("neural_program_changes_total{source='intan',state='idle'}", "1x15"),
+            ("neural_program_state_changes_total{source='intan',state='idle'}", "1x15"),
             ("neural_source_up{source='engine'}", "0x15"),
         ],
     ),

@@ -114,12 +114,12 @@ static BAD_CHANNEL: Alert = Alert {
         Severity::Low,
         Priority::P3,
         60,
-        "rate(neural_channel_bad_seconds_total[10m]) > ${channel_bad}\nand on (job, instance, device)\nneural_device_bad_channels <= ${channels_told}",
+        "rate(neural_channel_bad_seconds_total[10m]) > ${channel_bad}\nand on (job, instance, device)\nneural_device_bad_channels <= ${channel_alerts}",
     ),
     keep_firing: 300,
     summary: "Channel {{ $labels.channel }} of {{ $labels.device }} stays bad",
     description: "It was bad for {{ $value | humanizePercentage }} of ten minutes; ${channel_bad} may be. Leave it out, or seat its electrode again.",
-    meaning: "One electrode has been bad for most of the last ten minutes, and few others are. Where more than ${channels_told} channels are bad at once, only the device is told of: then it is no single electrode.",
+    meaning: "One electrode has been bad for most of the last ten minutes, and few others are. Where more than ${channel_alerts} channels are bad at once, only the device is told of: then it is no single electrode.",
     immediate: &[
         "See the reason, and seat the electrode again; swap its cable with a good one to tell which of them it is.",
     ],
@@ -279,7 +279,12 @@ static HUM: Alert = Alert {
 
 static IMPEDANCE: Alert = Alert {
     name: "NeuralSignalImpedance",
-    level: Level::new(Severity::Low, Priority::P2, 30, "neural_device_impedance_ohms > ${device_impedance}"),
+    level: Level::new(
+        Severity::Low,
+        Priority::P2,
+        30,
+        "neural_device_electrode_impedance_ohms > ${device_impedance}",
+    ),
     summary: "The impedance of channel {{ $labels.channel }} of {{ $labels.device }} is high",
     description: "It measured {{ $value | humanize }} ohms; ${device_impedance} is the most. Hum and noise come in there.",
     meaning: "The device measured the electrode against its reference, and little current passes. The number is of the last measurement, which may be a while ago: the agent begins none but before a stream, with `impedance: at_start`. \
@@ -287,14 +292,17 @@ static IMPEDANCE: Alert = Alert {
     immediate: &["Part the hair, add paste or water, press the electrode on, and measure again."],
     short_term: &["If all are high, it is the reference."],
     long_term: &["Clean electrodes after each session; old paste insulates."],
-    queries: &["neural_device_impedance_ohms"],
+    queries: &["neural_device_electrode_impedance_ohms"],
     related: &["NeuralDeviceElectrodeOff", "NeuralSignalHum"],
     fires: Case::fires(
         10,
-        &[("neural_device_impedance_ohms{device='ganglion',channel='2'}", "250000x15")],
+        &[("neural_device_electrode_impedance_ohms{device='ganglion',channel='2'}", "250000x15")],
         &[("device", "ganglion"), ("channel", "2")],
         "250k",
     ),
-    quiet: Case::quiet(10, &[("neural_device_impedance_ohms{device='ganglion',channel='2'}", "20000x15")]),
+    quiet: Case::quiet(
+        10,
+        &[("neural_device_electrode_impedance_ohms{device='ganglion',channel='2'}", "20000x15")],
+    ),
     ..Alert::BLANK
 };

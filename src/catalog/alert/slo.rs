@@ -90,7 +90,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
 };
 
 static SLOW_BURN: Alert = Alert {
-    name: "NeuralStageSlowBurn",
+    name: "NeuralStageLatencyBudgetBurn",
     level: Level::new(
         Severity::Medium,
         Priority::P2,
@@ -117,7 +117,7 @@ static SLOW_BURN: Alert = Alert {
         "stage:neural_stage_slow:ratio_rate3d",
         "avg_over_time(stage:neural_stage_slow:ratio_rate5m[30d])",
     ],
-    related: &["NeuralStageLatency", "NeuralStageFailureBurn"],
+    related: &["NeuralStageLatency", "NeuralStageFailureBudgetBurn"],
     fires: Case::fires(
         180,
         &[
@@ -151,7 +151,7 @@ static SLOW_BURN: Alert = Alert {
 };
 
 static FAILURE_BURN: Alert = Alert {
-    name: "NeuralStageFailureBurn",
+    name: "NeuralStageFailureBudgetBurn",
     level: Level::new(
         Severity::Medium,
         Priority::P2,
@@ -177,7 +177,7 @@ static FAILURE_BURN: Alert = Alert {
         "stage:neural_stage_failed:ratio_rate3d",
         "topk(5, increase(neural_stage_errors_total[1d]))",
     ],
-    related: &["NeuralStageFailures", "NeuralStageSlowBurn"],
+    related: &["NeuralStageFailures", "NeuralStageLatencyBudgetBurn"],
     fires: Case::fires(
         180,
         &[

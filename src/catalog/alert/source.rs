@@ -8,12 +8,12 @@ pub(super) static CHAPTER: Chapter = Chapter {
     interval: 15,
     records: &[
         Record {
-            name: "source:neural_source_faults:rate5m",
-            expr: "sum without (kind) (rate(neural_source_faults_total[5m]))",
+            name: "source:neural_source_errors:rate5m",
+            expr: "sum without (reason) (rate(neural_source_errors_total[5m]))",
         },
         Record {
-            name: "source:neural_source_faults:ratio_rate5m",
-            expr: "source:neural_source_faults:rate5m\n/\n(source:neural_source_faults:rate5m + rate(neural_source_events_total[5m]))",
+            name: "source:neural_source_errors:ratio_rate5m",
+            expr: "source:neural_source_errors:rate5m\n/\n(source:neural_source_errors:rate5m + rate(neural_source_events_total[5m]))",
         },
     ],
     alerts: &[&DOWN, &FLAPPING, &FAULTS, &SHED, &KERNEL_DROPS, &QUIET, &POLLS, &CLIENTS],
@@ -25,7 +25,7 @@ static DOWN: Alert = Alert {
         Severity::High,
         Priority::P1,
         60,
-        "neural_source_up{source!~'.+/.+'} == 0\nunless on (job, instance, source)\nlabel_replace(neural_device_samples_total > 0, 'source', '$1', 'device', '(.+)')\nunless on (job, instance, source)\nneural_program_changes_total",
+        "neural_source_up{source!~'.+/.+'} == 0\nunless on (job, instance, source)\nlabel_replace(neural_device_samples_total > 0, 'source', '$1', 'device', '(.+)')\nunless on (job, instance, source)\nneural_program_state_changes_total",
     ),
     keep_firing: 60,
     summary: "The agent on {{ $labels.instance }} cannot hear {{ $labels.source }}",
@@ -37,7 +37,7 @@ static DOWN: Alert = Alert {
     ],
     short_term: &["Check rights: a serial port needs the group `dialout`, a Unix socket its mode and group."],
     long_term: &["Take sources out of the configuration that are no longer there."],
-    queries: &["neural_source_up", "rate(neural_source_pass_failures_total[5m])"],
+    queries: &["neural_source_up", "rate(neural_source_poll_failures_total[5m])"],
     related: &["NeuralDeviceUnplugged", "NeuralSourceFlapping", "NeuralSourcePollFailures"],
     fires: Case::fires(
         10,
@@ -55,7 +55,7 @@ static DOWN: Alert = Alert {
             ("neural_source_up{source='cyton'}", "0x15"),
             ("neural_device_samples_total{device='cyton'}", "5x15"),
             ("neural_source_up{source='intan'}", "0x15"),
-            ("neural_program_changes_total{source='intan',state='idle'}", "1x15"),
+            ("neural_program_state_changes_total{source='intan',state='idle'}", "1x15"),
         ],
     ),
     ..Alert::BLANK
@@ -74,7 +74,7 @@ static FLAPPING: Alert = Alert {
     ],
     long_term: &["Replace the cable or hub, or give the device a supply of its own."],
     queries: &["changes(neural_source_up[10m])", "neural_source_up"],
-    related: &["NeuralDeviceUnplugged", "NeuralDeviceUnstable"],
+    related: &["NeuralDeviceUnplugged", "NeuralDeviceAvailability"],
     fires: Case::fires(
         10,
         &[("neural_source_up{source='cyton'}", "1 1 1 0 1 0 1 0 1 0 1")],
@@ -86,26 +86,26 @@ static FLAPPING: Alert = Alert {
 };
 
 static FAULTS: Alert = Alert {
-    name: "NeuralSourceFaults",
+    name: "NeuralSourceErrors",
     level: Level::new(
         Severity::Medium,
         Priority::P2,
         120,
-        "source:neural_source_faults:rate5m > ${source_faults}",
+        "source:neural_source_errors:rate5m > ${source_errors}",
     ),
     worse: Some(Level::new(
         Severity::High,
         Priority::P1,
         120,
-        "source:neural_source_faults:rate5m > ${source_faults}\nand source:neural_source_faults:ratio_rate5m > ${source_fault_ratio}",
+        "source:neural_source_errors:rate5m > ${source_errors}\nand source:neural_source_errors:ratio_rate5m > ${source_error_ratio}",
     )),
     keep_firing: 120,
-    summary: "What {{ $labels.source }} sends is partly refused",
-    description: "{{ $value | humanize }} pieces a second could not be understood; ${source_faults} is the most. They are counted nowhere else.",
-    meaning: "Bytes came that make no sense in the source's format: damaged frames of a board, or lines that are not what the protocol says. The label `kind` of `neural_source_faults_total` tells what was wrong. \
+    summary: "{{ $labels.source }} sends input that is rejected",
+    description: "{{ $value | humanize }} errors per second; the limit is ${source_errors}. Rejected input is counted nowhere else.",
+    meaning: "The source sends bytes that do not follow its format: damaged frames of a board, or lines that break the protocol. The label `reason` of `neural_source_errors_total` says what is wrong. \
               Damaged frames mean a bad serial line or USB cable; radio loss shows as missing frames instead.",
     immediate: &[
-        "Look at the kinds: `sum by (kind) (rate(neural_source_faults_total[5m]))`.",
+        "See the reasons: `sum by (reason) (rate(neural_source_errors_total[5m]))`.",
         "For a board, check protocol and baud rate in the configuration, then the cable.",
     ],
     short_term: &[
@@ -113,15 +113,15 @@ static FAULTS: Alert = Alert {
     ],
     long_term: &["Check senders against the schema: `neural-exporter schema events`."],
     queries: &[
-        "sum by (source, kind) (rate(neural_source_faults_total[5m]))",
-        "source:neural_source_faults:ratio_rate5m",
-        "rate(neural_source_fault_bytes_total[5m])",
+        "sum by (source, reason) (rate(neural_source_errors_total[5m]))",
+        "source:neural_source_errors:ratio_rate5m",
+        "rate(neural_source_error_bytes_total[5m])",
     ],
     related: &["NeuralDeviceLoss"],
     fires: Case::fires(
         15,
         &[
-            ("neural_source_faults_total{source='cyton',kind='checksum'}", "0+6x20"),
+            ("neural_source_errors_total{source='cyton',reason='checksum'}", "0+6x20"),
             ("neural_source_events_total{source='cyton'}", "0+6000x20"),
         ],
         &[("source", "cyton")],
@@ -130,7 +130,7 @@ static FAULTS: Alert = Alert {
     worsens: Some(Case::fires(
         15,
         &[
-            ("neural_source_faults_total{source='cyton',kind='checksum'}", "0+600x20"),
+            ("neural_source_errors_total{source='cyton',reason='checksum'}", "0+600x20"),
             ("neural_source_events_total{source='cyton'}", "0+600x20"),
         ],
         &[("source", "cyton")],
@@ -139,7 +139,7 @@ static FAULTS: Alert = Alert {
     quiet: Case::quiet(
         15,
         &[
-            ("neural_source_faults_total{source='cyton',kind='checksum'}", "0 1x20"),
+            ("neural_source_errors_total{source='cyton',reason='checksum'}", "0 1x20"),
             ("neural_source_events_total{source='cyton'}", "0+6000x20"),
         ],
     ),
@@ -147,26 +147,34 @@ static FAULTS: Alert = Alert {
 };
 
 static SHED: Alert = Alert {
-    name: "NeuralSourceShed",
-    level: Level::new(Severity::Medium, Priority::P2, 60, "rate(neural_source_shed_total[5m]) > 0"),
+    name: "NeuralSourceRateLimited",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        60,
+        "rate(neural_source_dropped_events_total{reason='rate_limit'}[5m]) > 0",
+    ),
     keep_firing: 120,
-    summary: "{{ $labels.source }} sends more than it may",
-    description: "{{ $value | humanize }} events a second are dropped on purpose, because the source is over its configured rate. Its counts are too small by that much.",
-    meaning: "The source is over `events_per_second`, and the agent drops what is beyond, so that it never slows down what it watches. Durations and ratios stay right as a sample; totals do not.",
+    summary: "{{ $labels.source }} exceeds its rate limit",
+    description: "{{ $value | humanize }} events per second are dropped because the source exceeds `events_per_second`. Its counters are too low by that much.",
+    meaning: "The source sends more than `events_per_second`, and the agent drops the excess so that it never slows down what it monitors. Durations and ratios stay right, as they are of a sample; totals do not.",
     immediate: &["See what sends so much: a loop, or a debug switch that was left on."],
     short_term: &[
         "Raise `events_per_second` of the source if the machine has the time, or let the sender sample and say its sample rate.",
     ],
     long_term: &["Send one event a run of a stage, not one a sample."],
-    queries: &["rate(neural_source_shed_total[5m])", "rate(neural_source_events_total[5m])"],
+    queries: &["rate(neural_source_dropped_events_total[5m])", "rate(neural_source_events_total[5m])"],
     related: &["NeuralSourceKernelDrops"],
     fires: Case::fires(
         10,
-        &[("neural_source_shed_total{source='pipeline'}", "0+600x15")],
-        &[("source", "pipeline")],
+        &[("neural_source_dropped_events_total{source='pipeline',reason='rate_limit'}", "0+600x15")],
+        &[("source", "pipeline"), ("reason", "rate_limit")],
         "10",
     ),
-    quiet: Case::quiet(10, &[("neural_source_shed_total{source='pipeline'}", "7x15")]),
+    quiet: Case::quiet(
+        10,
+        &[("neural_source_dropped_events_total{source='pipeline',reason='rate_limit'}", "7x15")],
+    ),
     ..Alert::BLANK
 };
 
@@ -186,10 +194,10 @@ static KERNEL_DROPS: Alert = Alert {
     ],
     queries: &[
         "increase(neural_source_kernel_drops_total[1h])",
-        "neural_source_receive_buffer_granted_bytes",
-        "neural_source_receive_buffer_queued_bytes",
+        "neural_source_receive_buffer_size_bytes",
+        "neural_source_receive_buffer_used_bytes",
     ],
-    related: &["NeuralHostUdpOverflows", "NeuralSourceShed"],
+    related: &["NeuralHostUdpOverflows", "NeuralSourceRateLimited"],
     fires: Case::fires(
         10,
         &[("neural_source_kernel_drops_total{source='statsd',listen='udp://127.0.0.1:8125'}", "0x5 8x10")],
@@ -204,20 +212,20 @@ static KERNEL_DROPS: Alert = Alert {
 };
 
 static QUIET: Alert = Alert {
-    name: "NeuralSourceQuiet",
+    name: "NeuralSourceSilent",
     level: Level::new(
         Severity::Low,
         Priority::P3,
         60,
-        "neural_agent_time_seconds - on (job, instance) group_right neural_source_last_event_timestamp_seconds{source!~'.+/.+'} > ${source_quiet} and neural_source_up == 1\nunless neural_source_passes_total",
+        "neural_agent_time_seconds - on (job, instance) group_right neural_source_last_event_timestamp_seconds{source!~'.+/.+'} > ${source_silence} and neural_source_up == 1\nunless neural_source_polls_total",
     ),
     summary: "Nothing has come from {{ $labels.source }} for a while",
-    description: "Its last event came {{ $value | humanizeDuration }} ago; ${source_quiet} is the most. It can be heard, but says nothing.",
+    description: "Its last event came {{ $value | humanizeDuration }} ago; ${source_silence} is the most. It can be heard, but says nothing.",
     meaning: "The source is open and idle. That is fine between sessions, and a stale source during one: whoever sends to it stopped or sends elsewhere. \
               A source that is asked, perhaps every ten minutes, is not judged by this.",
     immediate: &["See whether the sending program runs, and to which address it sends."],
     short_term: &[
-        "If the source is meant to be idle, switch this alert off (`alerts.off`) or raise `source_quiet`.",
+        "If the source is meant to be idle, switch this alert off (`alerts.off`) or raise `source_silence`.",
     ],
     long_term: &[],
     queries: &[
@@ -244,7 +252,7 @@ static QUIET: Alert = Alert {
             ("neural_source_up{source='pipeline'}", "1x15"),
             ("neural_source_last_event_timestamp_seconds{source='amplifier'}", "0x15"),
             ("neural_source_up{source='amplifier'}", "1x15"),
-            ("neural_source_passes_total{source='amplifier'}", "1x15"),
+            ("neural_source_polls_total{source='amplifier'}", "1x15"),
         ],
     ),
     ..Alert::BLANK
@@ -256,7 +264,7 @@ static POLLS: Alert = Alert {
         Severity::Low,
         Priority::P2,
         300,
-        "rate(neural_source_pass_failures_total[10m]) / rate(neural_source_passes_total[10m]) > 0.1",
+        "rate(neural_source_poll_failures_total[10m]) / rate(neural_source_polls_total[10m]) > 0.1",
     ),
     summary: "{{ $labels.source }} often does not answer",
     description: "{{ $value | humanizePercentage }} of the attempts to ask it brought no answer. Its figures have holes.",
@@ -264,13 +272,13 @@ static POLLS: Alert = Alert {
     immediate: &["Ask it by hand and watch how long it takes."],
     short_term: &["Raise `timeout` or `interval` of the source."],
     long_term: &[],
-    queries: &["neural_source_duration_seconds", "rate(neural_source_pass_failures_total[10m])"],
+    queries: &["neural_source_poll_duration_seconds", "rate(neural_source_poll_failures_total[10m])"],
     related: &["NeuralSourceDown"],
     fires: Case::fires(
         20,
         &[
-            ("neural_source_pass_failures_total{source='engine'}", "0+3x30"),
-            ("neural_source_passes_total{source='engine'}", "0+12x30"),
+            ("neural_source_poll_failures_total{source='engine'}", "0+3x30"),
+            ("neural_source_polls_total{source='engine'}", "0+12x30"),
         ],
         &[("source", "engine")],
         "25%",
@@ -278,15 +286,15 @@ static POLLS: Alert = Alert {
     quiet: Case::quiet(
         20,
         &[
-            ("neural_source_pass_failures_total{source='engine'}", "0x30"),
-            ("neural_source_passes_total{source='engine'}", "0+12x30"),
+            ("neural_source_poll_failures_total{source='engine'}", "0x30"),
+            ("neural_source_polls_total{source='engine'}", "0+12x30"),
         ],
     ),
     ..Alert::BLANK
 };
 
 static CLIENTS: Alert = Alert {
-    name: "NeuralSourceRefusesClients",
+    name: "NeuralSourceClientsRefused",
     level: Level::new(
         Severity::Medium,
         Priority::P2,

@@ -86,7 +86,7 @@ static LATENCY: Alert = Alert {
         "stage:neural_stage_time:share_rate5m",
         "rate(neural_stage_items_total[5m])",
     ],
-    related: &["NeuralQueueFill", "NeuralHostCpu", "NeuralStageSlowBurn", "NeuralGpuThrottled"],
+    related: &["NeuralQueueFill", "NeuralHostCpu", "NeuralStageLatencyBudgetBurn", "NeuralGpuThrottled"],
     fires: Case::fires(
         15,
         &[
@@ -150,7 +150,7 @@ static FAILURES: Alert = Alert {
         "stage:neural_stage_failures:ratio_rate5m",
         "sum by (pipeline, stage, error) (rate(neural_stage_errors_total[5m]))",
     ],
-    related: &["NeuralStageFailureBurn", "NeuralPipelineErrors", "NeuralPipelineSilent"],
+    related: &["NeuralStageFailureBudgetBurn", "NeuralPipelineErrors", "NeuralPipelineSilent"],
     fires: Case::fires(
         15,
         &[
@@ -336,7 +336,7 @@ static SILENT: Alert = Alert {
         "neural_sessions_active",
         "neural_process_instances",
     ],
-    related: &["NeuralDeviceSilent", "NeuralProcessMissing", "NeuralSourceQuiet"],
+    related: &["NeuralDeviceSilent", "NeuralProcessMissing", "NeuralSourceSilent"],
     fires: Case::fires(
         22,
         &[("neural_stage_duration_seconds_count{pipeline='decoder',stage='filter'}", "0+600x12 7200x20")],

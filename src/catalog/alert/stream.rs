@@ -20,8 +20,8 @@ pub(super) static CHAPTER: Chapter = Chapter {
         },
         // Of a stream that is ahead from its beginning no sample has an age.
         Record {
-            name: "stream:neural_stream_ahead_samples:ratio_rate5m",
-            expr: "rate(neural_stream_ahead_samples_total[5m])\n/\n(\n  rate(neural_stream_ahead_samples_total[5m])\n  +\n  (rate(neural_stream_sample_age_seconds_count[5m]) or 0 * rate(neural_stream_ahead_samples_total[5m]))\n)",
+            name: "stream:neural_stream_future_samples:ratio_rate5m",
+            expr: "rate(neural_stream_future_samples_total[5m])\n/\n(\n  rate(neural_stream_future_samples_total[5m])\n  +\n  (rate(neural_stream_sample_age_seconds_count[5m]) or 0 * rate(neural_stream_future_samples_total[5m]))\n)",
         },
     ],
     alerts: &[
@@ -45,7 +45,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
 };
 
 static MISSING: Alert = Alert {
-    name: "NeuralStreamMissing",
+    name: "NeuralStreamMissingSamples",
     level: Level::new(Severity::Critical, Priority::P0, 30, "neural_stream_present == 0"),
     keep_firing: 60,
     summary: "The stream {{ $labels.stream }} is missing on {{ $labels.instance }}",
@@ -62,7 +62,7 @@ static MISSING: Alert = Alert {
     ],
     long_term: &["Give each stream a fixed name and source id, and expect those that a session needs."],
     queries: &["neural_stream_present", "neural_streams"],
-    related: &["NeuralStreamGone", "NeuralStreamStalled"],
+    related: &["NeuralStreamAbsent", "NeuralStreamStalled"],
     fires: Case::fires(
         10,
         &[("neural_stream_present{source='lsl',stream='EEG'}", "1x5 0x10")],
@@ -74,7 +74,7 @@ static MISSING: Alert = Alert {
 };
 
 static GONE: Alert = Alert {
-    name: "NeuralStreamGone",
+    name: "NeuralStreamAbsent",
     level: Level::new(
         Severity::Low,
         Priority::P3,
@@ -83,12 +83,12 @@ static GONE: Alert = Alert {
     ),
     summary: "The stream {{ $labels.device }} on {{ $labels.instance }} is gone",
     description: "It was found, and it does not answer any more or cannot be read. After some ten minutes it is forgotten, unless it is expected.",
-    meaning: "A program that made a stream has ended, or the way to it is cut. That is usual at the end of a session, and nobody said that the stream is expected. Where it answers and cannot be read, `NeuralSourceFaults` says why.",
+    meaning: "A program that made a stream has ended, or the way to it is cut. That is usual at the end of a session, and nobody said that the stream is expected. Where it answers and cannot be read, `NeuralSourceErrors` says why.",
     immediate: &["During a session, see whether the program that made the stream still runs."],
     short_term: &["If the stream must be there, name it under `expect`: its absence is then critical."],
     long_term: &[],
     queries: &["neural_source_up{source=~'.+/.+'}", "increase(neural_stream_reconnects_total[1h])"],
-    related: &["NeuralStreamMissing", "NeuralSourceFaults", "NeuralSourceFlapping"],
+    related: &["NeuralStreamMissingSamples", "NeuralSourceErrors", "NeuralSourceFlapping"],
     fires: Case::fires(
         10,
         &[("neural_source_up{source='lsl/EEG'}", "1x5 0x10")],
@@ -121,7 +121,7 @@ static STALLED: Alert = Alert {
         "neural_device_streaming{device=~'.+/.+'}",
         "neural_agent_time_seconds - on (job, instance) group_right neural_device_last_sample_timestamp_seconds",
     ],
-    related: &["NeuralStreamMissing", "NeuralStreamGone"],
+    related: &["NeuralStreamMissingSamples", "NeuralStreamAbsent"],
     fires: Case::fires(
         10,
         &[("neural_device_streaming{device='lsl/EEG'}", "1x5 0x10")],
@@ -170,7 +170,7 @@ static GAPS: Alert = Alert {
         "increase(neural_stream_gaps_total[1h])",
         "neural_stream_backlog_bytes",
     ],
-    related: &["NeuralStreamLowRate", "NeuralStreamBacklog", "NeuralDevicePause"],
+    related: &["NeuralStreamLowRate", "NeuralStreamBacklog", "NeuralDeviceLongGap"],
     fires: Case::fires(
         15,
         &[
@@ -257,7 +257,7 @@ static LATE: Alert = Alert {
         "neural_stream_clock_round_trip_seconds",
         "neural_stream_backlog_bytes",
     ],
-    related: &["NeuralStreamAhead", "NeuralStreamBacklog", "NeuralStreamClockJump"],
+    related: &["NeuralStreamFutureTimestamps", "NeuralStreamBacklog", "NeuralStreamClockJump"],
     fires: Case::fires(
         15,
         &[
@@ -294,12 +294,12 @@ static LATE: Alert = Alert {
 };
 
 static AHEAD: Alert = Alert {
-    name: "NeuralStreamAhead",
+    name: "NeuralStreamFutureTimestamps",
     level: Level::new(
         Severity::Medium,
         Priority::P2,
         60,
-        "stream:neural_stream_ahead_samples:ratio_rate5m > 0.05",
+        "stream:neural_stream_future_samples:ratio_rate5m > 0.05",
     ),
     keep_firing: 60,
     summary: "Samples of {{ $labels.stream }} are stamped later than they come on {{ $labels.instance }}",
@@ -316,32 +316,32 @@ static AHEAD: Alert = Alert {
     ],
     long_term: &["Leave stamps to LSL where the program has no better ones."],
     queries: &[
-        "stream:neural_stream_ahead_samples:ratio_rate5m",
+        "stream:neural_stream_future_samples:ratio_rate5m",
         "neural_stream_clock_offset_seconds",
         "neural_stream_clock_uncertainty_seconds",
     ],
     related: &["NeuralStreamLate", "NeuralStreamClockJump"],
     fires: Case::fires(
         15,
-        &[("neural_stream_ahead_samples_total{source='lsl',stream='EEG',machine=''}", "0+600x20")],
+        &[("neural_stream_future_samples_total{source='lsl',stream='EEG',machine=''}", "0+600x20")],
         &[("source", "lsl"), ("stream", "EEG")],
         "100%",
     ),
     quiet: Case::quiet(
         15,
         &[
-            ("neural_stream_ahead_samples_total{source='lsl',stream='EEG',machine=''}", "0x5 1+6x15"),
+            ("neural_stream_future_samples_total{source='lsl',stream='EEG',machine=''}", "0x5 1+6x15"),
             ("neural_stream_sample_age_seconds_count{source='lsl',stream='EEG',machine=''}", "0+600x20"),
             // Nothing is looked at of a stream whose sender's clock is not known.
-            ("neural_stream_ahead_samples_total{source='lsl',stream='marks',machine=''}", "0x20"),
+            ("neural_stream_future_samples_total{source='lsl',stream='marks',machine=''}", "0x20"),
         ],
     ),
     ..Alert::BLANK
 };
 
 static WRONG_UNIT: Alert = Alert {
-    name: "NeuralStreamWrongUnit",
-    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_stream_wrong_unit == 1"),
+    name: "NeuralStreamWrongTimestampUnit",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_stream_wrong_timestamp_unit == 1"),
     keep_firing: 60,
     summary: "The timestamps of {{ $labels.stream }} on {{ $labels.instance }} are not in seconds",
     description: "They step by a thousand, a million or a milliard times the period that its rate says, or by one a sample. In a recording the stream does not lie where it belongs beside others.",
@@ -354,15 +354,18 @@ static WRONG_UNIT: Alert = Alert {
         "Divide what the program stamps with by 1,000 or 1,000,000, and add how far that clock is from `local_clock()`.",
     ],
     long_term: &["Leave stamps to LSL where the program has no better ones."],
-    queries: &["neural_stream_wrong_unit", "neural_stream_nominal_rate_hertz"],
-    related: &["NeuralStreamAhead", "NeuralStreamLowRate"],
+    queries: &["neural_stream_wrong_timestamp_unit", "neural_stream_nominal_rate_hertz"],
+    related: &["NeuralStreamFutureTimestamps", "NeuralStreamLowRate"],
     fires: Case::fires(
         10,
-        &[("neural_stream_wrong_unit{source='lsl',stream='EEG',machine=''}", "0x3 1x15")],
+        &[("neural_stream_wrong_timestamp_unit{source='lsl',stream='EEG',machine=''}", "0x3 1x15")],
         &[("source", "lsl"), ("stream", "EEG")],
         "1",
     ),
-    quiet: Case::quiet(10, &[("neural_stream_wrong_unit{source='lsl',stream='EEG',machine=''}", "0x15")]),
+    quiet: Case::quiet(
+        10,
+        &[("neural_stream_wrong_timestamp_unit{source='lsl',stream='EEG',machine=''}", "0x15")],
+    ),
     ..Alert::BLANK
 };
 
@@ -508,29 +511,29 @@ static NOT_FINITE: Alert = Alert {
 };
 
 static SAME_NAME: Alert = Alert {
-    name: "NeuralStreamSameName",
-    level: Level::new(Severity::Low, Priority::P3, 60, "neural_streams_same_name > 0"),
+    name: "NeuralStreamDuplicateName",
+    level: Level::new(Severity::Low, Priority::P3, 60, "neural_streams_duplicate_name > 0"),
     summary: "Streams have the same name, seen from {{ $labels.instance }}",
     description: "{{ $value }} streams have the name of another one. A program that asks by name gets either.",
     meaning: "Two outlets have one name: two programs of the same kind run, perhaps on two machines, or one was started twice. The agent tells them apart by a number; most programs do not.",
     immediate: &["See which they are: `neural-exporter devices --scope site`."],
     short_term: &["End the one that is not wanted, or let programs ask by source id or machine as well."],
     long_term: &["Give streams of one room names of their own, and each laboratory a session of its own."],
-    queries: &["neural_streams_same_name", "neural_stream_info"],
-    related: &["NeuralStreamSameId"],
+    queries: &["neural_streams_duplicate_name", "neural_stream_info"],
+    related: &["NeuralStreamDuplicateId"],
     fires: Case::fires(
         10,
-        &[("neural_streams_same_name{source='lsl'}", "0x3 2x12")],
+        &[("neural_streams_duplicate_name{source='lsl'}", "0x3 2x12")],
         &[("source", "lsl")],
         "2",
     ),
-    quiet: Case::quiet(10, &[("neural_streams_same_name{source='lsl'}", "0x15")]),
+    quiet: Case::quiet(10, &[("neural_streams_duplicate_name{source='lsl'}", "0x15")]),
     ..Alert::BLANK
 };
 
 static SAME_ID: Alert = Alert {
-    name: "NeuralStreamSameId",
-    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_streams_same_id > 0"),
+    name: "NeuralStreamDuplicateId",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_streams_duplicate_id > 0"),
     summary: "Streams have the same source id, seen from {{ $labels.instance }}",
     description: "{{ $value }} streams have the source id of another one. A recorder that reconnects may get the wrong one.",
     meaning: "A source id is what a recorder finds a stream by after its program was restarted. Two streams with one id are one program that runs twice, or programs whose id was copied.",
@@ -539,35 +542,35 @@ static SAME_ID: Alert = Alert {
     ],
     short_term: &["Give the programs ids of their own, such as the serial number of the device."],
     long_term: &[],
-    queries: &["neural_streams_same_id", "neural_stream_info"],
-    related: &["NeuralStreamSameName"],
+    queries: &["neural_streams_duplicate_id", "neural_stream_info"],
+    related: &["NeuralStreamDuplicateName"],
     fires: Case::fires(
         10,
-        &[("neural_streams_same_id{source='lsl'}", "0x3 2x12")],
+        &[("neural_streams_duplicate_id{source='lsl'}", "0x3 2x12")],
         &[("source", "lsl")],
         "2",
     ),
-    quiet: Case::quiet(10, &[("neural_streams_same_id{source='lsl'}", "0x15")]),
+    quiet: Case::quiet(10, &[("neural_streams_duplicate_id{source='lsl'}", "0x15")]),
     ..Alert::BLANK
 };
 
 static REFUSED: Alert = Alert {
-    name: "NeuralStreamsRefused",
-    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_streams_refused > 0"),
+    name: "NeuralStreamsOverLimit",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_streams_over_limit > 0"),
     summary: "The agent on {{ $labels.instance }} does not follow all streams",
     description: "{{ $value }} streams are not followed because there are too many. Nothing is known of them but that they are there.",
     meaning: "One source follows 256 streams. There are more on this network, or programs make streams with a new name at each start, each of which is remembered for ten minutes.",
     immediate: &["Name the streams that matter under `streams`: the others are then not followed."],
     short_term: &["See who makes so many: `neural-exporter devices --scope site`."],
     long_term: &["Keep laboratories apart by session (`SessionID`)."],
-    queries: &["neural_streams_refused", "neural_streams"],
+    queries: &["neural_streams_over_limit", "neural_streams"],
     related: &["NeuralAgentSeriesRefused"],
     fires: Case::fires(
         10,
-        &[("neural_streams_refused{source='lsl'}", "0x3 4x12")],
+        &[("neural_streams_over_limit{source='lsl'}", "0x3 4x12")],
         &[("source", "lsl")],
         "4",
     ),
-    quiet: Case::quiet(10, &[("neural_streams_refused{source='lsl'}", "0x15")]),
+    quiet: Case::quiet(10, &[("neural_streams_over_limit{source='lsl'}", "0x15")]),
     ..Alert::BLANK
 };

@@ -34,11 +34,7 @@ static DROPPED: Alert = Alert {
         "Stop what else the program does, such as drawing or filtering, and see whether its disk keeps up.",
     ],
     long_term: &["Record to a local disk, and analyse in another process."],
-    queries: &[
-        "increase(neural_tap_dropped_bytes_total[1h])",
-        "neural_tap_waiting_bytes",
-        "neural_tap_reader",
-    ],
+    queries: &["increase(neural_tap_dropped_bytes_total[1h])", "neural_tap_waiting_bytes", "neural_tap_open"],
     related: &["NeuralTapDelay", "NeuralHostDiskBusy"],
     fires: Case::fires(
         10,
@@ -69,7 +65,7 @@ static UNHEARD: Alert = Alert {
     description: "{{ $value | humanize }} bytes to {{ $labels.device }} were lost within five minutes. A setting or a start may not have arrived.",
     meaning: "The recording program wrote to the tap, and the device did not take it, or its port was closed. The device may run with other gains or channels than the program believes.",
     immediate: &["Stop the stream in the program, apply its settings again, and start it."],
-    short_term: &["See whether the port was lost at that time: `neural_port_losses_total`."],
+    short_term: &["See whether the port was lost at that time: `neural_port_disconnects_total`."],
     long_term: &[],
     queries: &["increase(neural_tap_dropped_bytes_total[1h])", "neural_port_state == 1"],
     related: &["NeuralPortReconnects", "NeuralDeviceCommandFailed"],
@@ -87,8 +83,13 @@ static UNHEARD: Alert = Alert {
 };
 
 static UNSEEN: Alert = Alert {
-    name: "NeuralTapUnseen",
-    level: Level::new(Severity::Medium, Priority::P2, 30, "increase(neural_tap_unseen_bytes_total[5m]) > 0"),
+    name: "NeuralTapUndecoded",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        30,
+        "increase(neural_tap_undecoded_bytes_total[5m]) > 0",
+    ),
     keep_firing: 120,
     summary: "The agent on {{ $labels.instance }} does not read along with {{ $labels.device }}",
     description: "{{ $value | humanize }} bytes passed within five minutes that the agent did not look at. The recording is whole; the agent's figures of the device are not.",
@@ -98,15 +99,18 @@ static UNSEEN: Alert = Alert {
     ],
     short_term: &["Restart the agent between two sessions."],
     long_term: &[],
-    queries: &["increase(neural_tap_unseen_bytes_total[5m])", "neural_host_load1"],
+    queries: &["increase(neural_tap_undecoded_bytes_total[5m])", "neural_host_load1"],
     related: &["NeuralDeviceLoss", "NeuralHostCpu"],
     fires: Case::fires(
         10,
-        &[("neural_tap_unseen_bytes_total{device='cyton',reason='behind'}", "0+4000x15")],
+        &[("neural_tap_undecoded_bytes_total{device='cyton',reason='behind'}", "0+4000x15")],
         &[("device", "cyton"), ("reason", "behind")],
         "20k",
     ),
-    quiet: Case::quiet(10, &[("neural_tap_unseen_bytes_total{device='cyton',reason='behind'}", "4000x15")]),
+    quiet: Case::quiet(
+        10,
+        &[("neural_tap_undecoded_bytes_total{device='cyton',reason='behind'}", "4000x15")],
+    ),
     ..Alert::BLANK
 };
 
@@ -148,8 +152,8 @@ static DELAY: Alert = Alert {
 };
 
 static WRONG_SPEED: Alert = Alert {
-    name: "NeuralTapWrongSpeed",
-    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_tap_wrong_speed == 1"),
+    name: "NeuralTapBaudMismatch",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_tap_baud_mismatch == 1"),
     summary: "The program set another speed for {{ $labels.device }} than its port has",
     description: "The port on {{ $labels.instance }} stays at the speed of the agent's configuration. One of the two is wrong.",
     meaning: "The program that has the tap open asked for a baud rate that is not the one the agent opened the port with. The agent does not change it, because it reads along.",
@@ -158,25 +162,25 @@ static WRONG_SPEED: Alert = Alert {
     ],
     short_term: &["Set `baud` of the source, or the program's setting, to what the device speaks."],
     long_term: &[],
-    queries: &["neural_tap_wrong_speed", "neural_port_baud"],
-    related: &["NeuralPortWrongDevice", "NeuralSourceFaults"],
+    queries: &["neural_tap_baud_mismatch", "neural_port_baud"],
+    related: &["NeuralPortWrongDevice", "NeuralSourceErrors"],
     fires: Case::fires(
         10,
-        &[("neural_tap_wrong_speed{device='cyton'}", "0x3 1x12")],
+        &[("neural_tap_baud_mismatch{device='cyton'}", "0x3 1x12")],
         &[("device", "cyton")],
         "1",
     ),
-    quiet: Case::quiet(10, &[("neural_tap_wrong_speed{device='cyton'}", "0x15")]),
+    quiet: Case::quiet(10, &[("neural_tap_baud_mismatch{device='cyton'}", "0x15")]),
     ..Alert::BLANK
 };
 
 static NOBODY: Alert = Alert {
-    name: "NeuralTapNobody",
+    name: "NeuralTapUnused",
     level: Level::new(
         Severity::Info,
         Priority::P3,
         900,
-        "neural_tap_reader == 0\nand on (job, instance, device)\nneural_device_streaming == 1",
+        "neural_tap_open == 0\nand on (job, instance, device)\nneural_device_streaming == 1",
     ),
     summary: "{{ $labels.device }} on {{ $labels.instance }} streams, and nobody records it",
     description: "For a quarter of an hour samples have come, and no program had the tap open.",
@@ -184,12 +188,12 @@ static NOBODY: Alert = Alert {
     immediate: &["If a session is meant to run, start the recording; otherwise switch the device off."],
     short_term: &[],
     long_term: &["If devices are meant to stream unrecorded, switch this alert off (`alerts.off`)."],
-    queries: &["neural_tap_reader", "neural_device_streaming", "neural_tap_opens_total"],
+    queries: &["neural_tap_open", "neural_device_streaming", "neural_tap_opens_total"],
     related: &["NeuralDeviceBattery", "NeuralPortSilent"],
     fires: Case::fires(
         20,
         &[
-            ("neural_tap_reader{device='cyton'}", "1x2 0x25"),
+            ("neural_tap_open{device='cyton'}", "1x2 0x25"),
             ("neural_device_streaming{device='cyton'}", "1x30"),
         ],
         &[("device", "cyton")],
@@ -197,7 +201,7 @@ static NOBODY: Alert = Alert {
     ),
     quiet: Case::quiet(
         20,
-        &[("neural_tap_reader{device='cyton'}", "0x30"), ("neural_device_streaming{device='cyton'}", "0x30")],
+        &[("neural_tap_open{device='cyton'}", "0x30"), ("neural_device_streaming{device='cyton'}", "0x30")],
     ),
     ..Alert::BLANK
 };

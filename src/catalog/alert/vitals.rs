@@ -75,7 +75,7 @@ static BATTERY_FORECAST: Alert = Alert {
 
 static CONTACT: Alert = Alert {
     name: "NeuralDeviceElectrodeOff",
-    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_device_contact == 0"),
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_device_electrode_contact == 0"),
     keep_firing: 60,
     summary: "Electrode {{ $labels.channel }} ({{ $labels.input }}) of {{ $labels.device }} does not touch",
     description: "The device itself measures that channel {{ $labels.channel }} is off. What it records there is noise of the room.",
@@ -86,17 +86,20 @@ static CONTACT: Alert = Alert {
     ],
     short_term: &["Check the lead: swap it with a good channel and see whether the fault moves with it."],
     long_term: &["Replace electrodes whose coating is worn, and note the impedance before each session."],
-    queries: &["neural_device_contact == 0", "count by (device) (neural_device_contact == 0)"],
+    queries: &[
+        "neural_device_electrode_contact == 0",
+        "count by (device) (neural_device_electrode_contact == 0)",
+    ],
     related: &["NeuralDevicePoorSignal"],
     fires: Case::fires(
         10,
-        &[("neural_device_contact{device='knight',channel='3',input='positive'}", "1x3 0x12")],
+        &[("neural_device_electrode_contact{device='knight',channel='3',input='positive'}", "1x3 0x12")],
         &[("device", "knight"), ("channel", "3"), ("input", "positive")],
         "0",
     ),
     quiet: Case::quiet(
         10,
-        &[("neural_device_contact{device='knight',channel='3',input='positive'}", "1x15")],
+        &[("neural_device_electrode_contact{device='knight',channel='3',input='positive'}", "1x15")],
     ),
     ..Alert::BLANK
 };
@@ -133,7 +136,7 @@ static COMMAND: Alert = Alert {
         Severity::High,
         Priority::P1,
         0,
-        "increase(neural_device_answer_failures_total[5m]) > 0",
+        "increase(neural_device_error_messages_total[5m]) > 0",
     ),
     summary: "{{ $labels.device }} answers that something failed",
     description: "{{ $value | humanize }} texts of the last five minutes say failure: usually a dongle whose board is off, out of range or on another channel.",
@@ -146,14 +149,14 @@ static COMMAND: Alert = Alert {
         "Set board and dongle to the same channel again; a dongle alone can be put on the board's channel.",
     ],
     long_term: &["Write the channel on board and dongle."],
-    queries: &["increase(neural_device_answer_failures_total[1h])", "neural_device_streaming"],
+    queries: &["increase(neural_device_error_messages_total[1h])", "neural_device_streaming"],
     related: &["NeuralDeviceSilent"],
     fires: Case::fires(
         10,
-        &[("neural_device_answer_failures_total{device='cyton'}", "0x6 5x9")],
+        &[("neural_device_error_messages_total{device='cyton'}", "0x6 5x9")],
         &[("device", "cyton")],
         "5",
     ),
-    quiet: Case::quiet(10, &[("neural_device_answer_failures_total{device='cyton'}", "3x15")]),
+    quiet: Case::quiet(10, &[("neural_device_error_messages_total{device='cyton'}", "3x15")]),
     ..Alert::BLANK
 };

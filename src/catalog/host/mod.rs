@@ -12,8 +12,7 @@ use crate::event::{Body, Event, Host, Kind, Sensor, Topic};
 pub static PAGE: Page = Page {
     id: "host",
     title: "Host",
-    about: "Whether the machine has processor time, memory, disk and network left for the pipelines on it. \
-            Switch the source off where another exporter tells the same.",
+    about: "Whether the machine has processor time, memory, disk and network left for its pipelines. Remove the source if another exporter reports the same.",
     metrics: &[
         &INFO,
         &BOOT_TIME,
@@ -92,7 +91,7 @@ fn sensors<'a>(event: &Event<'a>) -> &'a [Sensor] {
 
 static INFO: Metric = Metric {
     name: "host",
-    help: "What runs on the machine",
+    help: "Operating system, kernel and architecture of the machine",
     kind: Kind::Info,
     labels: &["system", "kernel", "architecture"],
     read: |event, row| {
@@ -105,7 +104,7 @@ static INFO: Metric = Metric {
 
 static BOOT_TIME: Metric = Metric {
     name: "host_boot_time",
-    help: "When the machine was started, since the epoch",
+    help: "Unix time of the last boot",
     unit: Unit::Seconds,
     read: |event, row| put(row, host(event).and_then(|host| host.boot_time)),
     ..GAUGE
@@ -113,7 +112,7 @@ static BOOT_TIME: Metric = Metric {
 
 static UPTIME: Metric = Metric {
     name: "host_uptime",
-    help: "How long the machine has been running",
+    help: "Time since the last boot",
     unit: Unit::Seconds,
     read: |event, row| put(row, host(event).and_then(|host| host.uptime)),
     ..GAUGE
@@ -121,14 +120,14 @@ static UPTIME: Metric = Metric {
 
 static PROCESSORS: Metric = Metric {
     name: "host_cpus",
-    help: "Processors that are online",
+    help: "Processors online",
     read: |event, row| put(row, host(event).and_then(|host| host.processors)),
     ..GAUGE
 };
 
 static CPU: Metric = Metric {
     name: "host_cpu",
-    help: "CPU time of all processors together, by what it was spent on",
+    help: "CPU time of all processors, by mode",
     unit: Unit::Seconds,
     labels: &["mode"],
     read: |event, row| {
@@ -141,7 +140,8 @@ static CPU: Metric = Metric {
 
 static CPU_CORE: Metric = Metric {
     name: "host_cpu_core",
-    help: "CPU time of each processor, by what it was spent on, if the setting per_cpu asks for it",
+    help: "CPU time of each processor, by mode",
+    note: "Only with the setting `per_cpu`",
     unit: Unit::Seconds,
     labels: &["cpu", "mode"],
     read: |event, row| {
@@ -158,21 +158,21 @@ static CPU_CORE: Metric = Metric {
 
 static LOAD1: Metric = Metric {
     name: "host_load1",
-    help: "Tasks that run or want to, averaged over one minute",
+    help: "Load average over 1 minute",
     read: |event, row| put(row, host(event).and_then(|host| host.load).map(|load| load.one)),
     ..GAUGE
 };
 
 static LOAD5: Metric = Metric {
     name: "host_load5",
-    help: "Tasks that run or want to, averaged over five minutes",
+    help: "Load average over 5 minutes",
     read: |event, row| put(row, host(event).and_then(|host| host.load).map(|load| load.five)),
     ..GAUGE
 };
 
 static LOAD15: Metric = Metric {
     name: "host_load15",
-    help: "Tasks that run or want to, averaged over fifteen minutes",
+    help: "Load average over 15 minutes",
     read: |event, row| put(row, host(event).and_then(|host| host.load).map(|load| load.fifteen)),
     ..GAUGE
 };
@@ -193,7 +193,7 @@ static FORKS: Metric = Metric {
 
 static TASKS: Metric = Metric {
     name: "host_tasks",
-    help: "Tasks that are running, or blocked by a disk",
+    help: "Tasks that are running or blocked by I/O, by state",
     labels: &["state"],
     read: |event, row| {
         if let Some(scheduler) = host(event).and_then(|host| host.scheduler) {
@@ -214,7 +214,7 @@ static MEMORY_SIZE: Metric = Metric {
 
 static MEMORY_AVAILABLE: Metric = Metric {
     name: "host_memory_available",
-    help: "Memory that programs could still have, caches given up",
+    help: "Memory available to programs without swapping",
     unit: Unit::Bytes,
     read: |event, row| put(row, host(event).and_then(|h| h.memory).map(|m| m.available)),
     ..GAUGE
@@ -222,7 +222,7 @@ static MEMORY_AVAILABLE: Metric = Metric {
 
 static MEMORY_USED: Metric = Metric {
     name: "host_memory_used",
-    help: "Memory that programs could not have: size less what is available",
+    help: "Memory in use: size less available memory",
     unit: Unit::Bytes,
     read: |event, row| put(row, host(event).and_then(|h| h.memory).map(|m| m.used)),
     ..GAUGE
@@ -230,7 +230,7 @@ static MEMORY_USED: Metric = Metric {
 
 static MEMORY_FREE: Metric = Metric {
     name: "host_memory_free",
-    help: "Memory that nobody uses, not even as a cache",
+    help: "Unused memory, caches not included",
     unit: Unit::Bytes,
     read: |event, row| put(row, host(event).and_then(|h| h.memory).map(|m| m.free)),
     ..GAUGE
@@ -238,7 +238,7 @@ static MEMORY_FREE: Metric = Metric {
 
 static MEMORY_CACHED: Metric = Metric {
     name: "host_memory_cached",
-    help: "Memory that holds contents of files",
+    help: "Memory used as page cache",
     unit: Unit::Bytes,
     read: |event, row| put(row, host(event).and_then(|h| h.memory).and_then(|m| m.cached)),
     ..GAUGE
@@ -246,7 +246,8 @@ static MEMORY_CACHED: Metric = Metric {
 
 static MEMORY_DIRTY: Metric = Metric {
     name: "host_memory_dirty",
-    help: "Memory that holds changed contents of files, not written yet: grows when a recording outruns its disk",
+    help: "Memory that waits to be written to disk",
+    note: "Grows when a recording is faster than its disk",
     unit: Unit::Bytes,
     read: |event, row| put(row, host(event).and_then(|h| h.memory).and_then(|m| m.dirty)),
     ..GAUGE
@@ -270,7 +271,7 @@ static SWAP_USED: Metric = Metric {
 
 static SWAP_FREE: Metric = Metric {
     name: "host_swap_free",
-    help: "Swap space that is free",
+    help: "Free swap space",
     unit: Unit::Bytes,
     read: |event, row| put(row, host(event).and_then(|h| h.swap).map(|s| s.free)),
     ..GAUGE
@@ -278,9 +279,9 @@ static SWAP_FREE: Metric = Metric {
 
 static PRESSURE: Metric = Metric {
     name: "host_pressure",
-    help: "Time in which some task, or every task (full), waited for cpu, io or memory",
+    help: "Time in which some tasks or all tasks (full) waited for CPU, I/O or memory",
     unit: Unit::Seconds,
-    labels: &["resource", "share"],
+    labels: &["resource", "stall"],
     read: |event, row| {
         for pressure in host(event).map_or(&[][..], |host| &host.pressure) {
             row.set(&[pressure.resource, "some"], pressure.some);
@@ -294,7 +295,7 @@ static PRESSURE: Metric = Metric {
 
 static TEMPERATURE: Metric = Metric {
     name: "host_temperature",
-    help: "What the sensor reads",
+    help: "Temperature, by sensor",
     unit: Unit::Celsius,
     labels: &["sensor"],
     read: |event, row| {
@@ -307,7 +308,7 @@ static TEMPERATURE: Metric = Metric {
 
 static TEMPERATURE_CRITICAL: Metric = Metric {
     name: "host_temperature_critical",
-    help: "At what the hardware of the sensor protects itself",
+    help: "Critical temperature of the sensor, at which the hardware protects itself",
     unit: Unit::Celsius,
     labels: &["sensor"],
     read: |event, row| {
@@ -322,14 +323,14 @@ static TEMPERATURE_CRITICAL: Metric = Metric {
 
 static FILES: Metric = Metric {
     name: "host_file_handles",
-    help: "File handles in use on the machine",
+    help: "File handles in use",
     read: |event, row| put(row, host(event).and_then(|h| h.files).map(|files| files.allocated)),
     ..GAUGE
 };
 
 static FILES_LIMIT: Metric = Metric {
     name: "host_file_handles_limit",
-    help: "File handles there can be on the machine",
+    help: "Limit of file handles",
     read: |event, row| put(row, host(event).and_then(|h| h.files).map(|files| files.limit)),
     ..GAUGE
 };

@@ -16,7 +16,7 @@ fn sockets(event: &Event<'_>) -> Sockets {
 
 pub(super) static NETWORK_RECEIVED: Metric = Metric {
     name: "host_network_received",
-    help: "Received by the interface",
+    help: "Bytes received, by interface",
     unit: Unit::Bytes,
     labels: &["interface"],
     read: |event, row| {
@@ -29,7 +29,7 @@ pub(super) static NETWORK_RECEIVED: Metric = Metric {
 
 pub(super) static NETWORK_TRANSMITTED: Metric = Metric {
     name: "host_network_transmitted",
-    help: "Transmitted by the interface",
+    help: "Bytes transmitted, by interface",
     unit: Unit::Bytes,
     labels: &["interface"],
     read: |event, row| {
@@ -42,7 +42,7 @@ pub(super) static NETWORK_TRANSMITTED: Metric = Metric {
 
 pub(super) static NETWORK_PACKETS: Metric = Metric {
     name: "host_network_packets",
-    help: "Packets that passed the interface",
+    help: "Packets, by interface and direction",
     labels: &["interface", "direction"],
     read: |event, row| {
         for interface in interfaces(event) {
@@ -55,7 +55,7 @@ pub(super) static NETWORK_PACKETS: Metric = Metric {
 
 pub(super) static NETWORK_ERRORS: Metric = Metric {
     name: "host_network_errors",
-    help: "Packets with errors at the interface",
+    help: "Packets with errors, by interface and direction",
     labels: &["interface", "direction"],
     read: |event, row| {
         for interface in interfaces(event) {
@@ -68,7 +68,7 @@ pub(super) static NETWORK_ERRORS: Metric = Metric {
 
 pub(super) static NETWORK_DROPS: Metric = Metric {
     name: "host_network_drops",
-    help: "Packets dropped at the interface",
+    help: "Packets dropped, by interface and direction",
     labels: &["interface", "direction"],
     read: |event, row| {
         for interface in interfaces(event) {
@@ -86,14 +86,14 @@ pub(super) static NETWORK_DROPS: Metric = Metric {
 
 pub(super) static SOCKETS: Metric = Metric {
     name: "host_sockets",
-    help: "Sockets of any kind in use",
+    help: "Sockets in use",
     read: |event, row| put(row, sockets(event).used),
     ..GAUGE
 };
 
 pub(super) static TCP_CONNECTIONS: Metric = Metric {
     name: "host_tcp_connections",
-    help: "TCP connections that are established, or wait for stray packets after their end",
+    help: "TCP connections, by state (established or time_wait)",
     labels: &["state"],
     read: |event, row| {
         let sockets = sockets(event);
@@ -109,14 +109,14 @@ pub(super) static TCP_CONNECTIONS: Metric = Metric {
 
 pub(super) static TCP_RETRANSMITS: Metric = Metric {
     name: "host_tcp_retransmits",
-    help: "TCP segments that had to be sent again",
+    help: "TCP segments retransmitted",
     read: |event, row| put(row, sockets(event).tcp_retransmits),
     ..COUNTER
 };
 
 pub(super) static UDP_OVERFLOWS: Metric = Metric {
     name: "host_udp_overflows",
-    help: "Datagrams that were lost because the receive buffer of some program was full",
+    help: "UDP datagrams dropped because a receive buffer was full",
     read: |event, row| put(row, sockets(event).udp_overflows),
     ..COUNTER
 };

@@ -32,7 +32,7 @@ pub(super) static FILESYSTEM_SIZE: Metric = Metric {
 
 pub(super) static FILESYSTEM_AVAILABLE: Metric = Metric {
     name: "host_filesystem_available",
-    help: "Space that is free for users who are not root",
+    help: "File system space available to non-root users",
     unit: Unit::Bytes,
     labels: MOUNT,
     read: |event, row| filesystems(event, |labels, fs| row.set(labels, fs.available)),
@@ -41,7 +41,8 @@ pub(super) static FILESYSTEM_AVAILABLE: Metric = Metric {
 
 pub(super) static FILESYSTEM_READONLY: Metric = Metric {
     name: "host_filesystem_readonly",
-    help: "Whether the file system cannot be written, as after an error of its disk",
+    help: "Whether the file system is read-only (1) or not (0)",
+    note: "The kernel makes it read-only after errors of its disk",
     labels: MOUNT,
     read: |event, row| filesystems(event, |labels, fs| row.set(labels, f64::from(fs.readonly))),
     ..PART
@@ -49,7 +50,8 @@ pub(super) static FILESYSTEM_READONLY: Metric = Metric {
 
 pub(super) static FILESYSTEM_STALLED: Metric = Metric {
     name: "host_filesystem_stalled",
-    help: "Whether the kernel does not answer for the file systems, as when a file server is gone",
+    help: "Whether reading the file systems hangs (1) or not (0)",
+    note: "As when a file server does not answer",
     read: |event, row| {
         put(row, host(event).and_then(|h| h.filesystems_stalled).map(f64::from));
     },
@@ -58,7 +60,7 @@ pub(super) static FILESYSTEM_STALLED: Metric = Metric {
 
 pub(super) static DISK_READ: Metric = Metric {
     name: "host_disk_read",
-    help: "Read from the disk",
+    help: "Bytes read from the disk",
     unit: Unit::Bytes,
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.read_bytes),
@@ -67,7 +69,7 @@ pub(super) static DISK_READ: Metric = Metric {
 
 pub(super) static DISK_WRITTEN: Metric = Metric {
     name: "host_disk_written",
-    help: "Written to the disk",
+    help: "Bytes written to the disk",
     unit: Unit::Bytes,
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.written_bytes),
@@ -76,7 +78,7 @@ pub(super) static DISK_WRITTEN: Metric = Metric {
 
 pub(super) static DISK_READS: Metric = Metric {
     name: "host_disk_reads",
-    help: "Reads that the disk completed",
+    help: "Reads completed by the disk",
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.reads),
     ..COUNTER
@@ -84,7 +86,7 @@ pub(super) static DISK_READS: Metric = Metric {
 
 pub(super) static DISK_WRITES: Metric = Metric {
     name: "host_disk_writes",
-    help: "Writes that the disk completed",
+    help: "Writes completed by the disk",
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.writes),
     ..COUNTER
@@ -92,7 +94,8 @@ pub(super) static DISK_WRITES: Metric = Metric {
 
 pub(super) static DISK_READ_TIME: Metric = Metric {
     name: "host_disk_read_time",
-    help: "How long reads took, summed over reads; over their number it is the mean latency",
+    help: "Time spent on reads, summed over reads",
+    note: "Divided by the number of reads it is the mean latency",
     unit: Unit::Seconds,
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.read_seconds),
@@ -101,7 +104,8 @@ pub(super) static DISK_READ_TIME: Metric = Metric {
 
 pub(super) static DISK_WRITE_TIME: Metric = Metric {
     name: "host_disk_write_time",
-    help: "How long writes took, summed over writes; over their number it is the mean latency",
+    help: "Time spent on writes, summed over writes",
+    note: "Divided by the number of writes it is the mean latency",
     unit: Unit::Seconds,
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.write_seconds),
@@ -110,7 +114,7 @@ pub(super) static DISK_WRITE_TIME: Metric = Metric {
 
 pub(super) static DISK_BUSY: Metric = Metric {
     name: "host_disk_busy",
-    help: "Time in which the disk had at least one request under way",
+    help: "Time in which the disk had at least one request in flight",
     unit: Unit::Seconds,
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.busy_seconds),
@@ -119,7 +123,7 @@ pub(super) static DISK_BUSY: Metric = Metric {
 
 pub(super) static DISK_IN_FLIGHT: Metric = Metric {
     name: "host_disk_requests_in_flight",
-    help: "Requests that the disk has under way",
+    help: "Disk requests in flight",
     labels: &["device"],
     read: |event, row| disks(event, row, |disk| disk.in_flight),
     ..PART

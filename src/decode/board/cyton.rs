@@ -402,7 +402,10 @@ mod tests {
         let mut stream = frames([0, 1, 2, 3, 4]);
         stream.remove(73);
         let told = told(&mut decoder, &stream);
-        assert_eq!(told, ["cyton", "2 frames, 2 samples", "32 bytes frame", "1 lost", "2 frames, 2 samples"]);
+        assert_eq!(
+            told,
+            ["cyton", "2 frames, 2 samples", "32 bytes framing", "1 lost", "2 frames, 2 samples"]
+        );
     }
 
     #[test]
@@ -434,7 +437,7 @@ mod tests {
         let mut stream = frames(0xC0..0xCF);
         stream.drain(8 * FRAME + 10..8 * FRAME + 12);
         let told = self::told(&mut Boards::new(Cyton::new(None)), &stream);
-        assert_eq!(told[1..], ["8 frames, 8 samples", "31 bytes frame", "1 lost", "6 frames, 6 samples"]);
+        assert_eq!(told[1..], ["8 frames, 8 samples", "31 bytes framing", "1 lost", "6 frames, 6 samples"]);
     }
 
     #[test]
@@ -470,7 +473,7 @@ mod tests {
         }
         let mut decoder = Boards::new(Cyton::new(None));
         let told = told(&mut decoder, &stream[7..]);
-        assert_eq!(told, ["cyton", "26 bytes frame", "19 frames, 19 samples"]);
+        assert_eq!(told, ["cyton", "26 bytes framing", "19 frames, 19 samples"]);
     }
 
     #[test]

@@ -221,7 +221,7 @@ mod tests {
         damaged[6] = 2;
         assert_eq!(told(&[raw, damaged, raw].concat())[1], "8 bytes checksum");
         // A third mark, and a length that takes in what follows.
-        assert_eq!(told(&[&[0xAA][..], &raw].concat())[0], "1 bytes frame");
-        assert_eq!(told(&[&[0xAA, 0xAA, 100][..], &raw].concat()), ["3 bytes frame", "[2.1972656e-7]"]);
+        assert_eq!(told(&[&[0xAA][..], &raw].concat())[0], "1 bytes framing");
+        assert_eq!(told(&[&[0xAA, 0xAA, 100][..], &raw].concat()), ["3 bytes framing", "[2.1972656e-7]"]);
     }
 }

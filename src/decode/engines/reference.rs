@@ -44,10 +44,10 @@ pub fn markdown() -> String {
 const BEGINNING: &str = "
 ## Inference engines
 
-What a scrape source with a `profile` makes of an engine's metrics: one name for one thing, whichever
-engine is asked. Every series has the label `engine`; `model` and `replica` are there if the engine says
-them, and other labels of the engine stay. An engine's older spellings are known as well; the newest is
-listed. What is not in the table is dropped and counted unless the source says `rest: keep`.
+A scrape source with a `profile` translates the engine's metrics to these names, which are the same for every engine.
+Every series has the label `engine`, and `model` and `replica` if the engine reports them; other labels of the engine
+stay. Older names of an engine are translated too; the newest is listed. Metrics that are not in the table are dropped
+and counted unless the source has `rest: keep`.
 
 | name | type | more labels | unit | meaning | the engine's name |
 |---|---|---|---|---|---|

@@ -40,91 +40,89 @@ impl Entry {
 }
 
 // What is going on now.
-const RUNNING: Entry = gauge("neural_engine_requests_running", "Requests the engine is working on");
-const WAITING: Entry = gauge("neural_engine_requests_waiting", "Requests waiting for their turn");
-const WAITING_BY_REASON: Entry = gauge(
-    "neural_engine_requests_waiting_by_reason",
-    "Requests waiting for their turn, by what they wait for",
-);
-const SWAPPED: Entry =
-    gauge("neural_engine_requests_swapped", "Requests whose cache was moved out of the GPU");
+const RUNNING: Entry = gauge("neural_engine_requests_running", "Requests running");
+const WAITING: Entry = gauge("neural_engine_requests_waiting", "Requests waiting");
+const WAITING_BY_REASON: Entry =
+    gauge("neural_engine_requests_waiting_by_reason", "Requests waiting, by reason");
+const SWAPPED: Entry = gauge("neural_engine_requests_swapped", "Requests swapped out of GPU memory");
 const RETRACTED: Entry =
-    gauge("neural_engine_requests_retracted", "Requests sent back to the queue for lack of memory");
-const PAUSED: Entry = gauge("neural_engine_requests_paused", "Requests that are paused");
-const SLEEP: Entry =
-    gauge("neural_engine_sleep_state", "Whether the engine is awake or asleep, 1 for the state it is in");
-const KV_USAGE: Entry = gauge("neural_engine_kv_cache_usage_ratio", "Part of the key-value cache in use");
+    gauge("neural_engine_requests_retracted", "Requests returned to the queue for lack of memory");
+const PAUSED: Entry = gauge("neural_engine_requests_paused", "Requests paused");
+const SLEEP: Entry = gauge(
+    "neural_engine_sleep_state",
+    "Sleep state of the engine, 1 for the current state and 0 for the others",
+);
+const KV_USAGE: Entry = gauge("neural_engine_kv_cache_usage_ratio", "Share of the key-value cache in use");
 const KV_HOST_USAGE: Entry =
-    gauge("neural_engine_kv_cache_host_usage_ratio", "Part of the key-value cache in host memory in use");
+    gauge("neural_engine_kv_cache_host_usage_ratio", "Share of the key-value cache in host memory in use");
 const KV_USED: Entry = gauge("neural_engine_kv_cache_used_tokens", "Tokens in the key-value cache");
 const KV_CAPACITY: Entry =
     gauge("neural_engine_kv_cache_capacity_tokens", "Tokens the key-value cache can hold");
 const HIT_RATIO: Entry = gauge(
     "neural_engine_prefix_cache_hit_ratio",
-    "Part of the prompt found in the prefix cache, as the engine averages it",
+    "Share of prompt tokens found in the prefix cache, as averaged by the engine",
 );
-const UTILIZATION: Entry = gauge("neural_engine_utilization_ratio", "How busy the engine says it is");
+const UTILIZATION: Entry = gauge("neural_engine_utilization_ratio", "Utilization reported by the engine");
 const PROMPT_RATE: Entry =
-    gauge("neural_engine_prompt_tokens_hertz", "Prompt tokens a second, as the engine averages them");
-const COMPLETION_RATE: Entry =
-    gauge("neural_engine_completion_tokens_hertz", "Completion tokens a second, as the engine averages them");
+    gauge("neural_engine_prompt_tokens_per_second", "Prompt tokens per second, as averaged by the engine");
+const COMPLETION_RATE: Entry = gauge(
+    "neural_engine_completion_tokens_per_second",
+    "Completion tokens per second, as averaged by the engine",
+);
 const BATCH_MAX_TOKENS: Entry =
-    gauge("neural_engine_batch_max_tokens", "Tokens the current batch will have grown to at most");
-const BUSY_SLOTS: Entry = gauge("neural_engine_busy_slots", "Slots busy in a decode call, averaged");
-const CONTEXT_MAX: Entry = gauge("neural_engine_context_tokens_peak", "Most tokens a context has held");
+    gauge("neural_engine_batch_max_tokens", "Maximum size of the current batch in tokens");
+const BUSY_SLOTS: Entry = gauge("neural_engine_busy_slots", "Mean number of busy slots in a decode call");
+const CONTEXT_MAX: Entry =
+    gauge("neural_engine_context_tokens_peak", "Highest number of tokens in a context");
 const DRAFT_LENGTH: Entry = gauge(
     "neural_engine_draft_accepted_length",
-    "Tokens gained by a round of speculative decoding, averaged",
+    "Mean number of tokens gained in a round of speculative decoding",
 );
 const DRAFT_RATIO: Entry =
-    gauge("neural_engine_draft_accepted_ratio", "Part of the drafted tokens that was accepted, averaged");
-const WEBSOCKETS: Entry = gauge("neural_engine_websockets_open", "WebSocket connections open now");
+    gauge("neural_engine_draft_accepted_ratio", "Mean share of drafted tokens that were accepted");
+const WEBSOCKETS: Entry = gauge("neural_engine_websockets_open", "WebSocket connections open");
 
 // What has happened.
-const REQUESTS: Entry = counter("neural_engine_requests", "Requests that ended, by how they ended");
-const RECEIVED: Entry = counter("neural_engine_requests_received", "Requests that arrived");
-const REJECTIONS: Entry = counter("neural_engine_requests_rejected", "Requests that were not let in");
-const CORRUPTED: Entry = counter("neural_engine_requests_corrupted", "Requests whose logits held NaN");
-const PREEMPTIONS: Entry = counter("neural_engine_preemptions", "Requests put back to make room for others");
-const PROMPT_TOKENS: Entry = counter("neural_engine_prompt_tokens", "Prompt tokens read");
-const PROMPT_BY_SOURCE: Entry = counter(
-    "neural_engine_prompt_tokens_by_source",
-    "Prompt tokens, by where they were taken from, which is in `exported_source`",
-);
+const REQUESTS: Entry = counter("neural_engine_requests", "Requests ended, by finish reason");
+const RECEIVED: Entry = counter("neural_engine_requests_received", "Requests received");
+const REJECTIONS: Entry = counter("neural_engine_requests_rejected", "Requests rejected");
+const CORRUPTED: Entry = counter("neural_engine_requests_corrupted", "Requests with NaN in their logits");
+const PREEMPTIONS: Entry = counter("neural_engine_preemptions", "Requests preempted");
+const PROMPT_TOKENS: Entry = counter("neural_engine_prompt_tokens", "Prompt tokens processed");
+const PROMPT_BY_SOURCE: Entry =
+    counter("neural_engine_prompt_tokens_by_source", "Prompt tokens, by the source in `exported_source`");
 const PROMPT_CACHED: Entry = counter("neural_engine_prompt_tokens_cached", "Prompt tokens found in a cache");
-const COMPLETION_TOKENS: Entry = counter("neural_engine_completion_tokens", "Completion tokens written");
+const COMPLETION_TOKENS: Entry = counter("neural_engine_completion_tokens", "Completion tokens generated");
 const REALTIME_TOKENS: Entry =
-    counter("neural_engine_realtime_tokens", "Tokens computed, counted while requests still run, by mode");
+    counter("neural_engine_realtime_tokens", "Tokens computed, running requests included, by mode");
 const EVICTED_TOKENS: Entry =
-    counter("neural_engine_kv_cache_evicted_tokens", "Tokens thrown out of the key-value cache");
+    counter("neural_engine_kv_cache_evicted_tokens", "Tokens evicted from the key-value cache");
 const PREFIX_QUERIES: Entry =
-    counter("neural_engine_prefix_cache_queries", "Tokens looked for in the prefix cache");
+    counter("neural_engine_prefix_cache_queries", "Tokens looked up in the prefix cache");
 const PREFIX_HITS: Entry = counter("neural_engine_prefix_cache_hits", "Tokens found in the prefix cache");
 const EXTERNAL_QUERIES: Entry = counter(
     "neural_engine_external_prefix_cache_queries",
-    "Tokens looked for in a prefix cache shared between engines",
+    "Tokens looked up in a prefix cache shared between engines",
 );
 const EXTERNAL_HITS: Entry = counter(
     "neural_engine_external_prefix_cache_hits",
     "Tokens found in a prefix cache shared between engines",
 );
-const MEDIA_QUERIES: Entry = counter(
-    "neural_engine_media_cache_queries",
-    "Images, sounds and videos looked for in the cache of inputs",
-);
+const MEDIA_QUERIES: Entry =
+    counter("neural_engine_media_cache_queries", "Images, sounds and videos looked up in the input cache");
 const MEDIA_HITS: Entry =
-    counter("neural_engine_media_cache_hits", "Images, sounds and videos found in the cache of inputs");
+    counter("neural_engine_media_cache_hits", "Images, sounds and videos found in the input cache");
 const RESPONSE_HITS: Entry =
-    counter("neural_engine_response_cache_hits", "Answers found in the cache of answers");
+    counter("neural_engine_response_cache_hits", "Responses found in the response cache");
 const RESPONSE_MISSES: Entry =
-    counter("neural_engine_response_cache_misses", "Answers missing in the cache of answers");
+    counter("neural_engine_response_cache_misses", "Responses not found in the response cache");
 const DRAFTS: Entry = counter("neural_engine_drafts", "Rounds of speculative decoding");
 const DRAFT_TOKENS: Entry = counter("neural_engine_draft_tokens", "Tokens drafted by speculative decoding");
 const DRAFT_ACCEPTED: Entry =
     counter("neural_engine_draft_tokens_accepted", "Drafted tokens that were accepted");
 const DRAFT_POSITIONS: Entry = counter(
     "neural_engine_draft_tokens_accepted_by_position",
-    "Drafted tokens that were accepted, by their place in the draft",
+    "Drafted tokens that were accepted, by position in the draft",
 );
 const FLOPS: Entry =
     counter("neural_engine_estimated_operations", "Floating-point operations on a GPU, estimated");
@@ -132,69 +130,71 @@ const READ_BYTES: Entry =
     counter("neural_engine_estimated_read_bytes", "Bytes read from the memory of a GPU, estimated");
 const WRITE_BYTES: Entry =
     counter("neural_engine_estimated_write_bytes", "Bytes written to the memory of a GPU, estimated");
-const INFERENCES: Entry = counter("neural_engine_inferences", "Inferences made; a batch of n counts n");
-const BATCHES: Entry = counter("neural_engine_batches", "Batches worked on");
-const BATCHES_DONE: Entry = counter("neural_engine_batches_finished", "Batches that ended, by outcome");
+const INFERENCES: Entry = counter("neural_engine_inferences", "Inferences, where a batch of n counts n");
+const BATCHES: Entry = counter("neural_engine_batches", "Batches processed");
+const BATCHES_DONE: Entry = counter("neural_engine_batches_finished", "Batches ended, by outcome");
 const DECODE_CALLS: Entry = counter("neural_engine_decode_calls", "Calls of the decode function");
-const HTTP_REQUESTS: Entry =
-    counter("neural_engine_http_requests", "HTTP requests that arrived at the engine");
-const HTTP_RESPONSES: Entry = counter("neural_engine_http_responses", "HTTP answers that the engine gave");
+const HTTP_REQUESTS: Entry = counter("neural_engine_http_requests", "HTTP requests received by the engine");
+const HTTP_RESPONSES: Entry = counter("neural_engine_http_responses", "HTTP responses sent by the engine");
 const WEBSOCKETS_SEEN: Entry = counter("neural_engine_websockets", "WebSocket connections opened");
 
 // Time as a sum: over the number it is a mean.
-const REQUEST_TIME: Entry = counter("neural_engine_request_time_seconds", "Time requests took, summed");
-const QUEUE_TIME: Entry = counter("neural_engine_queue_time_seconds", "Time requests waited, summed");
+const REQUEST_TIME: Entry = counter("neural_engine_request_time_seconds", "Duration of requests, summed");
+const QUEUE_TIME: Entry =
+    counter("neural_engine_queue_time_seconds", "Time requests spent in the queue, summed");
 const INPUT_TIME: Entry = counter("neural_engine_input_time_seconds", "Time spent preparing inputs, summed");
 const INFERENCE_TIME: Entry =
     counter("neural_engine_inference_time_seconds", "Time spent in inference, summed");
 const OUTPUT_TIME: Entry =
-    counter("neural_engine_output_time_seconds", "Time spent handing out outputs, summed");
+    counter("neural_engine_output_time_seconds", "Time spent returning outputs, summed");
 const PREFILL_TIME: Entry =
-    counter("neural_engine_prefill_time_seconds", "Time spent reading prompts, summed");
+    counter("neural_engine_prefill_time_seconds", "Time spent processing prompts, summed");
 const DECODE_TIME: Entry =
-    counter("neural_engine_decode_time_seconds", "Time spent writing completions, summed");
+    counter("neural_engine_decode_time_seconds", "Time spent generating completions, summed");
 const RESPONSE_HIT_TIME: Entry = counter(
     "neural_engine_response_cache_hit_time_seconds",
-    "Time spent on hits in the cache of answers, summed",
+    "Time spent on hits in the response cache, summed",
 );
 const RESPONSE_MISS_TIME: Entry = counter(
     "neural_engine_response_cache_miss_time_seconds",
-    "Time spent on misses in the cache of answers, summed",
+    "Time spent on misses in the response cache, summed",
 );
 
 // Time, how it is spread.
-const FIRST_TOKEN: Entry =
-    histogram("neural_engine_time_to_first_token_seconds", "From a request's arrival to its first token");
-const INTER_TOKEN: Entry =
-    histogram("neural_engine_inter_token_latency_seconds", "From one token to the next");
+const FIRST_TOKEN: Entry = histogram(
+    "neural_engine_time_to_first_token_seconds",
+    "Time from the arrival of a request to its first token",
+);
+const INTER_TOKEN: Entry = histogram("neural_engine_inter_token_latency_seconds", "Time between two tokens");
 const PER_TOKEN: Entry = histogram(
     "neural_engine_time_per_output_token_seconds",
-    "Time for a token after the first, averaged over a request",
+    "Mean time per token after the first, of a request",
 );
 const REQUEST: Entry =
-    histogram("neural_engine_request_duration_seconds", "From a request's arrival to its end");
-const QUEUE: Entry =
-    histogram("neural_engine_queue_duration_seconds", "Time a request waited before work on it began");
+    histogram("neural_engine_request_duration_seconds", "Time from the arrival of a request to its end");
+const QUEUE: Entry = histogram("neural_engine_queue_duration_seconds", "Time a request spent in the queue");
 const INFERENCE: Entry =
-    histogram("neural_engine_inference_duration_seconds", "Time a request was worked on");
+    histogram("neural_engine_inference_duration_seconds", "Time a request spent in inference");
 const PREFILL: Entry =
-    histogram("neural_engine_prefill_duration_seconds", "Time reading a request's prompt took");
+    histogram("neural_engine_prefill_duration_seconds", "Time to process a request's prompt");
 const DECODE: Entry =
-    histogram("neural_engine_decode_duration_seconds", "Time writing a request's completion took");
+    histogram("neural_engine_decode_duration_seconds", "Time to generate a request's completion");
 const VALIDATION: Entry =
-    histogram("neural_engine_validation_duration_seconds", "Time checking a request took");
+    histogram("neural_engine_validation_duration_seconds", "Time to validate a request");
 const STAGE: Entry =
     histogram("neural_engine_stage_duration_seconds", "Time a request spent in a stage of the engine");
 const FUNCTION: Entry =
-    histogram("neural_engine_function_duration_seconds", "Time a function of the engine took");
-const BATCH: Entry = histogram("neural_engine_batch_duration_seconds", "Time a batch took, by method");
-const BATCH_FORWARD: Entry =
-    histogram("neural_engine_batch_forward_duration_seconds", "Time a batch's forward pass took, by method");
+    histogram("neural_engine_function_duration_seconds", "Duration of a function of the engine");
+const BATCH: Entry = histogram("neural_engine_batch_duration_seconds", "Duration of a batch, by method");
+const BATCH_FORWARD: Entry = histogram(
+    "neural_engine_batch_forward_duration_seconds",
+    "Duration of a batch's forward pass, by method",
+);
 const BLOCK_LIFE: Entry =
     histogram("neural_engine_kv_block_lifetime_seconds", "Time a block stayed in the key-value cache");
 const BLOCK_IDLE: Entry = histogram(
     "neural_engine_kv_block_idle_seconds",
-    "Time a block was idle before it was thrown out of the key-value cache",
+    "Time a block was idle before its eviction from the key-value cache",
 );
 const BLOCK_REUSE: Entry = histogram(
     "neural_engine_kv_block_reuse_gap_seconds",
@@ -207,20 +207,20 @@ const WEBSOCKET: Entry =
 const REQUEST_PROMPT: Entry = histogram("neural_engine_request_prompt_tokens", "Prompt tokens of a request");
 const REQUEST_COMPLETION: Entry =
     histogram("neural_engine_request_completion_tokens", "Completion tokens of a request");
-const ITERATION: Entry =
-    histogram("neural_engine_iteration_tokens", "Tokens of an engine step: the size of its batch");
+const ITERATION: Entry = histogram("neural_engine_iteration_tokens", "Tokens in one step of the engine");
 const REQUEST_LONGEST: Entry = histogram(
     "neural_engine_request_longest_completion_tokens",
     "Tokens of the longest completion of a request",
 );
-const REQUEST_CHOICES: Entry = histogram("neural_engine_request_choices", "Completions a request asks for");
+const REQUEST_CHOICES: Entry =
+    histogram("neural_engine_request_choices", "Completions requested by a request");
 const REQUEST_LIMIT: Entry =
-    histogram("neural_engine_request_token_limit", "Completion tokens a request allows");
+    histogram("neural_engine_request_token_limit", "Limit of completion tokens of a request");
 const REQUEST_COMPUTED: Entry =
     histogram("neural_engine_request_prefill_tokens", "Prompt tokens of a request that were not in a cache");
 const REQUEST_SKIPPED: Entry =
     histogram("neural_engine_request_skipped_tokens", "Tokens of a request that speculation skipped");
-const BATCH_SIZE: Entry = histogram("neural_engine_batch_requests", "Requests of a batch");
+const BATCH_SIZE: Entry = histogram("neural_engine_batch_requests", "Requests in a batch");
 
 /// The names of vLLM and its forks.
 const VLLM_NAMES: &[Entry] = &[

@@ -464,7 +464,7 @@ mod tests {
         }
         let mut text = Vec::new();
         hub.write(Format::Classic, now(), &mut text);
-        let wanted = r#"neural_program_changes_total{source="open_ephys",state="recording"} 1"#;
+        let wanted = r#"neural_program_state_changes_total{source="open_ephys",state="recording"} 1"#;
         let text = String::from_utf8(text).unwrap();
         assert!(text.lines().any(|line| line == wanted), "{text}");
     }

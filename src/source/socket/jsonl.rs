@@ -33,7 +33,7 @@ pub struct Jsonl {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections: Option<u32>,
-    /// Events in a second beyond which events are shed and counted; no limit if omitted.
+    /// Events per second above which events are dropped and counted; no limit if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub events_per_second: Option<u64>,

@@ -99,7 +99,7 @@ class Reader:
             self.put("memory_errors_total", gpu, lambda: nvml.nvmlDeviceGetTotalEccErrors(card, kind, nvml.NVML_VOLATILE_ECC), severity=severity)
         # In kilobytes, as NVIDIA says, of a thousand bytes as we take it.
         self.put("pcie_received_bytes_per_second", gpu, lambda: nvml.nvmlDeviceGetPcieThroughput(card, nvml.NVML_PCIE_UTIL_RX_BYTES) * 1000)
-        self.put("pcie_sent_bytes_per_second", gpu, lambda: nvml.nvmlDeviceGetPcieThroughput(card, nvml.NVML_PCIE_UTIL_TX_BYTES) * 1000)
+        self.put("pcie_transmitted_bytes_per_second", gpu, lambda: nvml.nvmlDeviceGetPcieThroughput(card, nvml.NVML_PCIE_UTIL_TX_BYTES) * 1000)
         for name, held in self.processes(card).items():
             self.put("process_memory_bytes", gpu, lambda: held, process=name)
         for (whose, xid), errors in self.xids.items():

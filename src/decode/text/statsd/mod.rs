@@ -24,7 +24,7 @@ use super::number;
 use super::tags::NameStyles;
 use crate::decode::protocol::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
-use crate::event::{Body, Change, Fault, FaultKind, Observation};
+use crate::event::{Body, Change, DropReason, Dropped, Fault, FaultKind, Observation};
 
 /// Bytes of names whose verdict is remembered, for each connection; then it is asked again.
 const VERDICTS: usize = 65_536;
@@ -223,7 +223,7 @@ impl Parser {
         let Some(scale) = scale else {
             // Each value is an event, and one that a rule drops is dropped on purpose.
             let values = 1 + values.iter().filter(|byte| **byte == b':' && tail.kind != Type::Set).count();
-            out(Body::Shed(values as u64));
+            out(Body::Dropped(Dropped { reason: DropReason::Mapping, events: values as u64 }));
             return Ok(tail.again);
         };
         let name_ends = PREFIX + name.len();

@@ -41,6 +41,7 @@ fn tell(body: Body<'_>) -> String {
         }
         Body::Fault(fault) => format!("!{} {}", fault.kind.as_str(), fault.bytes),
         Body::Check(check) => format!("check {} {}", check.check, check.status),
+        Body::Dropped(dropped) => format!("dropped {}", dropped.events),
         other => format!("{other:?}"),
     }
 }
@@ -285,7 +286,7 @@ fn rules_are_applied() {
         ("kb,disk=a:-2|g", "size_bytes{disk=a} g+-2048"),
         ("kb:1:2|h", "size_bytes h 1024*1; size_bytes h 2048*1"),
         // What a rule drops is counted as dropped on purpose.
-        ("noise.x:1|c:2|c\nother:1|c", "Shed(1); Shed(1); other c+1"),
+        ("noise.x:1|c:2|c\nother:1|c", "dropped 1; dropped 1; other c+1"),
     ] {
         for _ in 0..2 {
             assert_eq!(told(&mut decoder, &[line.as_bytes()]).join("; "), want, "{line}");
@@ -434,11 +435,11 @@ fn frames_end_where_they_say() {
 fn a_frame_cut_off_is_a_fault() {
     let stream = frame(b"a:1|c\nb:2|c");
     for (length, want) in [
-        (2, vec!["!cut 2"]),
-        (4, vec!["!cut 4"]),
-        (7, vec!["!cut 7"]),
-        (10, vec!["a c+1", "!cut 4"]),
-        (12, vec!["a c+1", "!cut 6"]),
+        (2, vec!["!truncated 2"]),
+        (4, vec!["!truncated 4"]),
+        (7, vec!["!truncated 7"]),
+        (10, vec!["a c+1", "!truncated 4"]),
+        (12, vec!["a c+1", "!truncated 6"]),
         (15, vec!["a c+1", "b c+2"]),
     ] {
         let mut decoder = framed(64);

@@ -2,7 +2,7 @@
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Mood, Panel, State, UP, state};
-use crate::catalog::limit::{AGENT_MEMORY, AGENT_SCRAPE, AGENT_SERIES, SOURCE_FAULT_RATIO, SOURCE_QUIET};
+use crate::catalog::limit::{AGENT_MEMORY, AGENT_SCRAPE, AGENT_SERIES, SOURCE_ERROR_RATIO, SOURCE_SILENCE};
 
 /// What came of the last reload.
 const TAKEN: &[State] = &[state(1.0, "taken", Mood::Good), state(0.0, "refused", Mood::Odd)];
@@ -26,13 +26,13 @@ pub(super) static BOARD: Board = Board {
             .zero_wanted(),
             stat("Events now", "cps", "Events that were understood and counted in a second.", &[q("sum(rate(neural_source_events_total[5m]))", "")]),
             stat("Refused", "percentunit", "Share of what was sent that was refused over the last five minutes.", &[q(
-                "sum(rate(neural_source_faults_total[5m])) / (sum(rate(neural_source_events_total[5m])) + sum(rate(neural_source_faults_total[5m])))",
+                "sum(rate(neural_source_errors_total[5m])) / (sum(rate(neural_source_events_total[5m])) + sum(rate(neural_source_errors_total[5m])))",
                 "",
             )])
-            .limits(&[&SOURCE_FAULT_RATIO])
+            .limits(&[&SOURCE_ERROR_RATIO])
             .empty("none"),
-            stat("Dropped", "cps", "Datagrams that the kernel dropped and events that were shed, in a second. Enlarge the receive buffer, or send less.", &[q(
-                "(sum(rate(neural_source_shed_total[5m])) or vector(0)) + (sum(rate(neural_source_kernel_drops_total[5m])) or vector(0))",
+            stat("Dropped", "cps", "Datagrams dropped by the kernel and events dropped by the agent, per second. Enlarge the receive buffer, or send less.", &[q(
+                "(sum(rate(neural_source_dropped_events_total[5m])) or vector(0)) + (sum(rate(neural_source_kernel_drops_total[5m])) or vector(0))",
                 "",
             )])
             .zero_wanted(),
@@ -49,12 +49,12 @@ pub(super) static BOARD: Board = Board {
             )])
             .states(UP)
             .beside(2),
-            view(Panel::Table, "Every source", "none", "What each input brought. What was sent is what was counted, refused, shed and dropped.", &[
+            view(Panel::Table, "Every source", "none", "What each input sent: everything is counted as an event, an error, or dropped.", &[
                 column("max by (instance, source) (neural_source_up)", "Heard", "none").states(UP),
                 column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
                 column("max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, source) (neural_source_last_event_timestamp_seconds)", "Last event", "s")
-                    .limits(&[&SOURCE_QUIET]),
-                column("sum by (instance, source) (increase(neural_source_faults_total[1h]))", "Refused in 1 h", "short"),
+                    .limits(&[&SOURCE_SILENCE]),
+                column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Refused in 1 h", "short"),
             ])
             .beside(2),
             lines("Events", "cps", "Events that were understood in a second.", &[q(
@@ -66,21 +66,21 @@ pub(super) static BOARD: Board = Board {
                 "{{source}}",
             )]),
             lines("Refused, by reason", "cps", "Pieces of input that were refused in a second, by what was wrong with them. The log says which.", &[q(
-                "sum by (instance, source, kind) (rate(neural_source_faults_total[$__rate_interval]))",
-                "{{source}} {{kind}}",
+                "sum by (instance, source, reason) (rate(neural_source_errors_total[$__rate_interval]))",
+                "{{source}} {{reason}}",
             )])
             .empty("nothing was refused"),
-            lines("Dropped and shed", "cps", "Datagrams that the kernel dropped because the buffer was full, and events that were over the configured rate.", &[
-                q("topk(4, sum by (instance, source) (rate(neural_source_kernel_drops_total[$__rate_interval])))", "{{source}} dropped"),
-                q("topk(4, sum by (instance, source) (rate(neural_source_shed_total[$__rate_interval])))", "{{source}} shed"),
+            lines("Dropped, by reason", "cps", "Datagrams dropped by the kernel because the buffer was full, and events dropped by the agent, by reason.", &[
+                q("topk(4, sum by (instance, source) (rate(neural_source_kernel_drops_total[$__rate_interval])))", "{{source}} kernel"),
+                q("topk(4, sum by (instance, source, reason) (rate(neural_source_dropped_events_total[$__rate_interval])))", "{{source}} {{reason}}"),
             ]),
             lines("Polls that failed", "percentunit", "Share of attempts to ask a source that brought no answer.", &[q(
-                "sum by (instance, source) (rate(neural_source_pass_failures_total[$__rate_interval])) / sum by (instance, source) (rate(neural_source_passes_total[$__rate_interval]))",
+                "sum by (instance, source) (rate(neural_source_poll_failures_total[$__rate_interval])) / sum by (instance, source) (rate(neural_source_polls_total[$__rate_interval]))",
                 "{{source}}",
             )])
             .whole(),
             lines("Time of polls", "s", "How long the last attempt to ask a source took.", &[q(
-                "max by (instance, source) (neural_source_duration_seconds)",
+                "max by (instance, source) (neural_source_poll_duration_seconds)",
                 "{{source}}",
             )]),
         ]),
@@ -112,20 +112,20 @@ pub(super) static BOARD: Board = Board {
             .empty("none"),
             lines("Requests", "reqps", "HTTP requests that the agent answered in a second, and idle connections that had to give way.", &[
                 q("sum by (instance, path, status) (rate(neural_agent_http_requests_total[$__rate_interval]))", "{{path}} {{status}}"),
-                q("sum by (instance) (rate(neural_agent_connections_ended_total[$__rate_interval]))", "gave way"),
+                q("sum by (instance) (rate(neural_agent_http_connections_closed_total[$__rate_interval]))", "gave way"),
             ]),
             lines("Size of a scrape", "bytes", "Size of the last scrape before compression.", &[q(
                 "max by (instance) (neural_agent_scrape_size_bytes)",
                 "{{instance}}",
             )]),
             lines("Reloads in an hour", "none", "Attempts to reload the configuration, and those that were refused.", &[
-                q("sum by (instance) (increase(neural_agent_reloads_total[1h]))", "asked"),
-                q("sum by (instance) (increase(neural_agent_reload_failures_total[1h]))", "refused"),
+                q("sum by (instance) (increase(neural_agent_config_reloads_total[1h]))", "asked"),
+                q("sum by (instance) (increase(neural_agent_config_reload_failures_total[1h]))", "refused"),
             ]),
             view(Panel::Table, "Agents", "none", "Version of each agent, when it started and when its configuration was loaded.", &[
 
                 column("(time() - max by (instance) (process_start_time_seconds{source=''})) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
-                column("(time() - max by (instance) (neural_agent_config_loaded_timestamp_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
+                column("(time() - max by (instance) (neural_agent_config_last_reload_success_timestamp_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
                 column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
             ]),
@@ -138,10 +138,10 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance, source) (rate(neural_source_clients_refused_total[$__rate_interval]))", "{{source}} refused"),
             ])
             .empty("no stream"),
-            lines("Receive buffers", "bytes", "Memory of datagrams that wait; the dashed lines are what the kernel granted. Full buffers lose datagrams.", &[
-                q("max by (instance, source) (neural_source_receive_buffer_queued_bytes)", "{{source}}"),
-                q("max by (instance, source) (neural_source_receive_buffer_granted_bytes)", "granted {{source}}").dashed(),
-                q("max by (instance, source) (neural_source_receive_buffer_asked_bytes)", "asked {{source}}").dashed(),
+            lines("Receive buffers", "bytes", "Memory of datagrams that wait; the dashed lines are the size and what was requested. Full buffers lose datagrams.", &[
+                q("max by (instance, source) (neural_source_receive_buffer_used_bytes)", "{{source}}"),
+                q("max by (instance, source) (neural_source_receive_buffer_size_bytes)", "size {{source}}").dashed(),
+                q("max by (instance, source) (neural_source_receive_buffer_requested_bytes)", "requested {{source}}").dashed(),
             ])
             .empty("no datagram socket"),
             lines("Reads", "cps", "Datagrams, or reads of a stream, in a second.", &[q(
@@ -149,11 +149,11 @@ pub(super) static BOARD: Board = Board {
                 "{{source}}",
             )]),
             lines("Bytes refused", "Bps", "Bytes of input that were refused in a second.", &[q(
-                "sum by (instance, source) (rate(neural_source_fault_bytes_total[$__rate_interval]))",
+                "sum by (instance, source) (rate(neural_source_error_bytes_total[$__rate_interval]))",
                 "{{source}}",
             )]),
             view(Panel::States, "Polls", "none", "Whether the last attempt to ask each source brought an answer.", &[q(
-                "max by (instance, source) (neural_source_success)",
+                "max by (instance, source) (neural_source_poll_success)",
                 "{{source}}",
             )])
             .states(&[state(1.0, "answered", Mood::Good), state(0.0, "failed", Mood::Bad)]),

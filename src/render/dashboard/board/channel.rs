@@ -25,7 +25,7 @@ const REASONS: &[State] = &[
 /// The share of its judged time for which each channel was bad, within the chosen time.
 macro_rules! bad {
     () => {
-        "sum by (job, instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))\n/ on (job, instance, device) group_left ()\n(sum by (job, instance, device) (increase(neural_device_judged_seconds_total[$__range])) > 0)"
+        "sum by (job, instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))\n/ on (job, instance, device) group_left ()\n(sum by (job, instance, device) (increase(neural_device_assessed_seconds_total[$__range])) > 0)"
     };
 }
 
@@ -67,25 +67,25 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("$device", &[
             view(Panel::Cells, "Quality of channels", "percentunit", "The score of each channel, moment by moment; red is bad. A row is an electrode, a column that changes everywhere is the reference, the ground or the person moving.", &[q(
-                concat!("min by (instance, device, channel, called) (", called!("neural_channel_quality_ratio"), ")"),
-                "{{called}}",
+                concat!("min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"), ")"),
+                "{{channel_name}}",
             )])
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
             .whole()
             .beside(2)
             .empty("no signal"),
             view(Panel::States, "Why channels are bad", "none", "When each channel was bad, and for which reason. Railed or flat: the electrode is off or the cable broken. Hum: bad contact, or a power supply near it. Noise: muscles, or a dry electrode.", &[q(
-                concat!("max by (instance, device, channel, called, reason) (", called!("neural_channel_bad == 1"), ")"),
-                "{{called}} {{reason}}",
+                concat!("max by (instance, device, channel, channel_name, reason) (", named!("neural_channel_bad == 1"), ")"),
+                "{{channel_name}} {{reason}}",
             )])
             .states(&[state(1.0, "bad", Mood::Bad)])
             .beside(2)
             .empty("no channel is bad"),
             view(Panel::Table, "Channels", "short", "Every channel with what was measured in the last seconds, the worst first. Its number leads to its history.", &[
-                column(concat!("min by (instance, device, channel, called) (", called!("neural_channel_quality_ratio"), ")"), "Quality", "percentunit")
+                column(concat!("min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"), ")"), "Quality", "percentunit")
                     .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
                 column(WHY, "Why", "none").states(REASONS),
-                column("max by (instance, device, channel) (neural_device_impedance_ohms)", "Impedance", "ohm")
+                column("max by (instance, device, channel) (neural_device_electrode_impedance_ohms)", "Impedance", "ohm")
                     .limits(&[&DEVICE_IMPEDANCE_GOOD, &DEVICE_IMPEDANCE_FAIR, &DEVICE_IMPEDANCE]),
                 column("sum by (instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))", "Bad for", "s"),
                 column("max by (instance, device, channel) (neural_channel_railed_ratio)", "Railed", "percentunit"),
@@ -96,15 +96,15 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_offset_volts)", "Offset", "volt"),
                 column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),
             ])
-            .first(&["channel", "called"])
+            .first(&["channel", "channel_name"])
             .sorted(&[("Quality", false)])
             .empty("no signal"),
         ])
         .each("device"),
         open("Over the chosen time", &[
             view(Panel::Bars, "Bad for longest", "percentunit", "The ten channels that were bad for the largest part of the time that they were judged, within the chosen time. What was not recorded does not count.", &[q(
-                concat!("topk(10, ", called!(bad!(), "last_over_time(neural_channel_info[$__range])"), ")"),
-                "{{device}} {{called}}",
+                concat!("topk(10, ", named!(bad!(), "last_over_time(neural_channel_info[$__range])"), ")"),
+                "{{device}} {{channel_name}}",
             )])
             .limits(&[&CHANNEL_BAD])
             .beside(2)
@@ -113,13 +113,13 @@ pub(super) static BOARD: Board = Board {
             view(Panel::Bars, "Bad minutes", "s", "For how long within the chosen time the ten worst channels were bad.", &[q(
                 concat!(
                     "topk(10, ",
-                    called!(
+                    named!(
                         "sum by (job, instance, device, channel) (increase(neural_channel_bad_seconds_total[$__range]))",
                         "last_over_time(neural_channel_info[$__range])"
                     ),
                     ")"
                 ),
-                "{{device}} {{called}}",
+                "{{device}} {{channel_name}}",
             )])
             .beside(2)
             .empty("no signal"),
@@ -159,7 +159,7 @@ pub(super) static BOARD: Board = Board {
         ]),
         closed("Electrode impedance", &[
             view(Panel::Bars, "Impedance now", "ohm", "Impedance of each electrode as it was measured last, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
-                "sort_desc(max by (instance, device, channel) (neural_device_impedance_ohms))",
+                "sort_desc(max by (instance, device, channel) (neural_device_electrode_impedance_ohms))",
                 "{{device}} {{channel}}",
             )])
             .limits(&[&DEVICE_IMPEDANCE_GOOD, &DEVICE_IMPEDANCE_FAIR, &DEVICE_IMPEDANCE])

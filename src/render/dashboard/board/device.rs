@@ -6,9 +6,9 @@ use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use super::{SAID, port};
 use crate::catalog::draw::{Mood, Panel, state};
 use crate::catalog::limit::{
-    DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT, DEVICE_GAP, DEVICE_IMPEDANCE, DEVICE_JITTER,
-    DEVICE_LATENCY, DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_POOR_SIGNAL, DEVICE_RATE, DEVICE_STABILITY,
-    DEVICE_STABILITY_CRITICAL,
+    DEVICE_AVAILABILITY, DEVICE_AVAILABILITY_CRITICAL, DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT,
+    DEVICE_GAP, DEVICE_IMPEDANCE, DEVICE_JITTER, DEVICE_LATENCY, DEVICE_LOSS, DEVICE_LOSS_CRITICAL,
+    DEVICE_POOR_SIGNAL, DEVICE_RATE,
 };
 
 pub(super) static BOARD: Board = Board {
@@ -61,9 +61,9 @@ pub(super) static BOARD: Board = Board {
                 "Least stable",
                 "percentunit",
                 "The least share of the last ten minutes for which a device streamed.",
-                &[q("min(neural_device_stability_ratio)", "")],
+                &[q("min(neural_device_availability_ratio)", "")],
             )
-            .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+            .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
             stat(
                 "Longest gap now",
                 "s",
@@ -105,8 +105,8 @@ pub(super) static BOARD: Board = Board {
                     .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
                     column("max by (instance, device) (neural_device_longest_gap_seconds)", "Longest gap", "s")
                         .limits(&[&DEVICE_GAP]),
-                    column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
-                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    column("max by (instance, device) (neural_device_availability_ratio)", "Stability", "percentunit")
+                        .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
                     column(
                         "max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, device) (neural_device_last_sample_timestamp_seconds)",
                         "Last sample",
@@ -140,14 +140,14 @@ pub(super) static BOARD: Board = Board {
                         "Port open",
                         "percentunit",
                     )
-                    .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
                     // A device that is unplugged tells nothing; its port does.
                     column(
                         "max by (instance, device) (sum_over_time(neural_device_streaming[$__range])) / (max by (instance, device) (count_over_time(neural_port_state{state=\"open\"}[$__range])) or max by (instance, device) (count_over_time(neural_device_streaming[$__range])))",
                         "Streamed",
                         "percentunit",
                     )
-                    .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
                 ],
             )
             .first(&["device"])
@@ -188,9 +188,9 @@ pub(super) static BOARD: Board = Board {
                 "Connection stability",
                 "percentunit",
                 "For how much of the last ten minutes each device streamed, unplugged or not. A saw tooth is a loose contact.",
-                &[q("max by (instance, device) (neural_device_stability_ratio)", "{{device}}")],
+                &[q("max by (instance, device) (neural_device_availability_ratio)", "{{device}}")],
             )
-            .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL])
+            .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL])
             .whole(),
             view(
                 Panel::States,
@@ -207,8 +207,8 @@ pub(super) static BOARD: Board = Board {
                 "Pieces of a device's input that were refused in a second, by what was wrong, and packets lost. Bad checksums and lost frames come of a bad link; unknown bytes of a wrong protocol or baud rate.",
                 &[
                     q(
-                        "sum by (instance, source, kind) (rate(neural_source_faults_total[$__rate_interval])) and on (instance, source) label_replace(neural_device_info, \"source\", \"$1\", \"device\", \"(.*)\")",
-                        "{{source}} {{kind}}",
+                        "sum by (instance, source, reason) (rate(neural_source_errors_total[$__rate_interval])) and on (instance, source) label_replace(neural_device_info, \"source\", \"$1\", \"device\", \"(.*)\")",
+                        "{{source}} {{reason}}",
                     ),
                     q(
                         "sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval]))",
@@ -323,9 +323,9 @@ pub(super) static BOARD: Board = Board {
                 "cps",
                 "Texts that a device wrote, and how many of them said that something failed, as a dongle does whose board is off.",
                 &[
-                    q("sum by (instance, device) (rate(neural_device_answers_total[$__rate_interval]))", "{{device}}"),
+                    q("sum by (instance, device) (rate(neural_device_messages_total[$__rate_interval]))", "{{device}}"),
                     q(
-                        "sum by (instance, device) (rate(neural_device_answer_failures_total[$__rate_interval]))",
+                        "sum by (instance, device) (rate(neural_device_error_messages_total[$__rate_interval]))",
                         "{{device}} failures",
                     ),
                 ],
@@ -363,7 +363,7 @@ pub(super) static BOARD: Board = Board {
                 "Impedance",
                 "ohm",
                 "Impedance of each electrode as it was measured last. The agent measures only before a stream, where impedance: at_start asks for it.",
-                &[q("max by (instance, device, channel) (neural_device_impedance_ohms)", "{{device}} {{channel}}")],
+                &[q("max by (instance, device, channel) (neural_device_electrode_impedance_ohms)", "{{device}} {{channel}}")],
             )
             .limits(&[&DEVICE_IMPEDANCE])
             .empty("not measured"),
@@ -389,7 +389,7 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "Whether each electrode touches, as the device itself measures it.",
                 &[q(
-                    "min by (instance, device, channel, input) (neural_device_contact)",
+                    "min by (instance, device, channel, input) (neural_device_electrode_contact)",
                     "{{device}} {{channel}} {{input}}",
                 )],
             )

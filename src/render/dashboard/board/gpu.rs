@@ -105,7 +105,7 @@ pub(super) static BOARD: Board = Board {
             .empty(NONE),
             lines("PCIe", "Bps", "Bytes received and sent over PCIe in a second, if the setting asks for it.", &[
                 q("max by (instance, gpu) (neural_gpu_pcie_received_bytes_per_second)", "{{gpu}} received"),
-                q("max by (instance, gpu) (neural_gpu_pcie_sent_bytes_per_second)", "{{gpu}} sent"),
+                q("max by (instance, gpu) (neural_gpu_pcie_transmitted_bytes_per_second)", "{{gpu}} sent"),
             ])
             .beside(2)
             .empty("not asked for"),

@@ -81,7 +81,7 @@ pub(super) static BOARD: Board = Board {
             .whole()
             .beside(2),
             lines("Pressure", "percentunit", "Share of time in which some task waited for processor, disk or memory. It says that something is short before it is used up.", &[q(
-                "max by (instance, resource) (rate(neural_host_pressure_seconds_total{share=\"some\"}[$__rate_interval]))",
+                "max by (instance, resource) (rate(neural_host_pressure_seconds_total{stall=\"some\"}[$__rate_interval]))",
                 "{{resource}}",
             )])
             .limits(&[&HOST_PRESSURE])

@@ -53,13 +53,13 @@ pub(super) static BOARD: Board = Board {
                 "Tokens today",
                 "short",
                 "Tokens since 00:00 UTC.",
-                &[q("sum(neural_llm_day_tokens)", "")],
+                &[q("sum(neural_llm_tokens_today)", "")],
             ),
             stat(
                 "Cost today",
                 "none",
                 "Cost since 00:00 UTC, by the currency that each agent is configured with.",
-                &[q(concat!("sum by (currency) (neural_llm_day_cost", currency!(), ")"), "{{currency}}")],
+                &[q(concat!("sum by (currency) (neural_llm_cost_today", currency!(), ")"), "{{currency}}")],
             ),
         ]),
         open("Rate, errors, duration", &[
@@ -145,7 +145,7 @@ pub(super) static BOARD: Board = Board {
                 "Tokens of the day's budget",
                 "percentunit",
                 "Share of the tokens that may be used in a day, if a budget is configured.",
-                &[q("max(neural_llm_day_tokens / neural_llm_budget_tokens)", "")],
+                &[q("max(neural_llm_tokens_today / neural_llm_daily_budget_tokens)", "")],
             )
             .limits(&[&LLM_BUDGET, &LLM_BUDGET_CRITICAL])
             .whole()
@@ -156,7 +156,7 @@ pub(super) static BOARD: Board = Board {
                 "Cost of the day's budget",
                 "percentunit",
                 "Share of the cost that may be incurred in a day, if a budget is configured.",
-                &[q("max(neural_llm_day_cost / neural_llm_budget_cost)", "")],
+                &[q("max(neural_llm_cost_today / neural_llm_daily_budget_cost)", "")],
             )
             .limits(&[&LLM_BUDGET, &LLM_BUDGET_CRITICAL])
             .whole()

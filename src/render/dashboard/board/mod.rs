@@ -50,15 +50,15 @@ macro_rules! bad_channels {
     };
 }
 
-/// A series of each channel, with the label `called`, which sorts in the order of the device.
-macro_rules! called {
+/// A series of each channel, with the label `channel_name`, which sorts in the order of the device.
+macro_rules! named {
     ($channels:expr) => {
-        called!($channels, "neural_channel_info")
+        named!($channels, "neural_channel_info")
     };
     ($channels:expr, $names:expr) => {
         concat!(
             "(", $channels,
-            ")\n* on (job, instance, device, channel) group_left (called)\ntopk by (job, instance, device, channel) (1, ",
+            ")\n* on (job, instance, device, channel) group_left (channel_name)\ntopk by (job, instance, device, channel) (1, ",
             $names, ")"
         )
     };

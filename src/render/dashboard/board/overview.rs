@@ -4,8 +4,8 @@ use super::super::view::{Board, column, lines, open, q, stat, view};
 use super::{SAID, port};
 use crate::catalog::draw::{Mood, Panel, UP, state};
 use crate::catalog::limit::{
-    CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DATA_QUALITY, DATA_QUALITY_CRITICAL, DEVICE_LOSS,
-    DEVICE_LOSS_CRITICAL, DEVICE_RATE, DEVICE_STABILITY, DEVICE_STABILITY_CRITICAL, FILESYSTEM,
+    CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DATA_QUALITY, DATA_QUALITY_CRITICAL, DEVICE_AVAILABILITY,
+    DEVICE_AVAILABILITY_CRITICAL, DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_RATE, FILESYSTEM,
     FILESYSTEM_CRITICAL, HOST_CPU, HOST_CPU_CRITICAL, HOST_MEMORY, HOST_MEMORY_CRITICAL, STAGE_FAILURES,
     STAGE_FAILURES_CRITICAL, STAGE_LATENCY, STAGE_LATENCY_CRITICAL,
 };
@@ -13,7 +13,7 @@ use crate::catalog::limit::{
 /// 1 of whatever does what it should so that a recording is made, 0 of what does not.
 macro_rules! recorded {
     () => {
-        "neural_program_as_expected or neural_tap_reader or neural_stream_present"
+        "neural_program_expected_state or neural_tap_open or neural_stream_present"
     };
 }
 
@@ -131,8 +131,8 @@ pub(super) static BOARD: Board = Board {
                         "percentunit",
                     )
                     .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
-                    column("max by (instance, device) (neural_device_stability_ratio)", "Stability", "percentunit")
-                        .limits(&[&DEVICE_STABILITY, &DEVICE_STABILITY_CRITICAL]),
+                    column("max by (instance, device) (neural_device_availability_ratio)", "Stability", "percentunit")
+                        .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
                     column("max by (instance, device) (neural_device_bad_channels)", "Bad channels", "none"),
                     column("min by (instance, device) (neural_channel_quality_ratio)", "Worst channel", "percentunit")
                         .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
@@ -163,8 +163,8 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "When each program did what is expected of it, each tap was open in a program, and each expected stream was there.",
                 &[
-                    q("max by (instance, source) (neural_program_as_expected)", "{{source}}"),
-                    q("max by (instance, device) (neural_tap_reader)", "tap {{device}}"),
+                    q("max by (instance, source) (neural_program_expected_state)", "{{source}}"),
+                    q("max by (instance, device) (neural_tap_open)", "tap {{device}}"),
                     q("max by (instance, source, stream) (neural_stream_present)", "{{stream}}"),
                 ],
             )

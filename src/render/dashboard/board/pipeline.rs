@@ -86,7 +86,7 @@ pub(super) static BOARD: Board = Board {
                 "Fullest queue",
                 "percentunit",
                 "Share of its places that are taken in the fullest queue. A full queue drops or blocks.",
-                &[q("max(neural_queue_depth / neural_queue_limit)", "")],
+                &[q("max(neural_queue_depth / neural_queue_capacity)", "")],
             )
             .limits(&[&QUEUE_FILL, &QUEUE_FILL_CRITICAL])
             .empty("no queue"),
@@ -104,7 +104,7 @@ pub(super) static BOARD: Board = Board {
                 "Processing accuracy",
                 "percentunit",
                 "Mean share of answers of the models that are right. Retrain or recalibrate the one that falls.",
-                &[q("avg(neural_accuracy_ratio)", "")],
+                &[q("avg(neural_model_accuracy_ratio)", "")],
             )
             .limits(&[&MODEL_ACCURACY])
             .whole(),
@@ -231,7 +231,7 @@ pub(super) static BOARD: Board = Board {
                 "percentunit",
                 "Share of a queue's places that are taken.",
                 &[q(
-                    "max by (pipeline, queue) (neural_queue_depth) / max by (pipeline, queue) (neural_queue_limit)",
+                    "max by (pipeline, queue) (neural_queue_depth) / max by (pipeline, queue) (neural_queue_capacity)",
                     "{{pipeline}} {{queue}}",
                 )],
             )
@@ -363,7 +363,7 @@ pub(super) static BOARD: Board = Board {
                 "Accuracy",
                 "percentunit",
                 "Share of answers that are right, by model.",
-                &[q("min by (pipeline, model) (neural_accuracy_ratio)", "{{pipeline}} {{model}}")],
+                &[q("min by (pipeline, model) (neural_model_accuracy_ratio)", "{{pipeline}} {{model}}")],
             )
             .limits(&[&MODEL_ACCURACY])
             .whole(),

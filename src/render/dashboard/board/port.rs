@@ -37,7 +37,7 @@ pub(super) static PORTS: Row = open("Ports", &[
         "none",
         "How often an open port was lost in the hour before, by how, and how often it was opened again. Unplugged is a contact, a hub or the bus; the others are the driver or the other end.",
         &[
-            q("sum by (instance, device, cause) (increase(neural_port_losses_total[1h])) > 0", "{{device}} {{cause}}"),
+            q("sum by (instance, device, reason) (increase(neural_port_disconnects_total[1h])) > 0", "{{device}} {{reason}}"),
             q("sum by (instance, device) (increase(neural_port_reconnects_total[1h])) > 0", "{{device}} back"),
         ],
     )
@@ -70,7 +70,7 @@ pub(super) static USB: Row = closed("Line and USB", &[
         "none",
         "How often within the hour before a device was told to start: because its port was opened, or because it was silent.",
         &[q(
-            "sum by (instance, device, reason) (increase(neural_port_greetings_total[1h]))",
+            "sum by (instance, device, reason) (increase(neural_port_start_commands_total[1h]))",
             "{{device}} {{reason}}",
         )],
     )
@@ -100,7 +100,7 @@ pub(super) static USB: Row = closed("Line and USB", &[
                 .states(&[state(1.0, "yes", Mood::Good), state(0.0, "suspended", Mood::Bad)]),
             column("max by (instance, device) (neural_port_usb_autosuspend)", "Autosuspend", "none").states(TROUBLE),
             column("max by (instance, device) (neural_port_usb_power_limit_watts)", "May draw", "watt"),
-            column("sum by (instance, device) (increase(neural_port_usb_renumbered_total[1h]))", "Renumbered in 1 h", "none"),
+            column("sum by (instance, device) (increase(neural_port_usb_reenumerations_total[1h]))", "Renumbered in 1 h", "none"),
         ],
     )
     .beside(1)
@@ -113,7 +113,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
         "Recorded",
         "none",
         "When a program had the tap of a device open.",
-        &[q("max by (instance, device) (neural_tap_reader)", "{{device}}")],
+        &[q("max by (instance, device) (neural_tap_open)", "{{device}}")],
     )
     .states(&[state(1.0, "recorded", Mood::Good), state(0.0, "nobody records", Mood::Plain)])
     .beside(3)
@@ -123,7 +123,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
         "Bps",
         "Bytes in a second between devices and the programs that record them.",
         &[q(
-            "sum by (instance, device, direction) (rate(neural_tap_passed_bytes_total[$__rate_interval]))",
+            "sum by (instance, device, direction) (rate(neural_tap_forwarded_bytes_total[$__rate_interval]))",
             "{{device}} {{direction}}",
         )],
     )
@@ -138,7 +138,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
                 "{{device}} {{direction}}",
             ),
             q(
-                "sum by (instance, device, reason) (rate(neural_tap_unseen_bytes_total[$__rate_interval]))",
+                "sum by (instance, device, reason) (rate(neural_tap_undecoded_bytes_total[$__rate_interval]))",
                 "{{device}} unseen, {{reason}}",
             ),
         ],
@@ -178,7 +178,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
         "How often a program opened each tap within an hour, and whether it asked for another speed than the port has.",
         &[
             column("sum by (instance, device) (increase(neural_tap_opens_total[1h]))", "Opened in 1 h", "none"),
-            column("max by (instance, device) (neural_tap_wrong_speed)", "Wrong speed", "none").states(TROUBLE),
+            column("max by (instance, device) (neural_tap_baud_mismatch)", "Wrong speed", "none").states(TROUBLE),
         ],
     )
     .beside(3)

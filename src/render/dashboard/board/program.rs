@@ -38,7 +38,7 @@ pub(super) static BOARD: Board = Board {
                 "Not as expected",
                 "none",
                 "Programs that do less than the configuration expects, such as to record. What is not recorded now is lost.",
-                &[q("count(neural_program_as_expected == 0) or vector(0)", "")],
+                &[q("count(neural_program_expected_state == 0) or vector(0)", "")],
             )
             .zero_wanted(),
             stat(
@@ -82,7 +82,7 @@ pub(super) static BOARD: Board = Board {
                 &[
                     column("max by (instance, source, program, version) (neural_program_info)", "", "none"),
                     column(STATE, "Does", "none").states(STATES),
-                    column("max by (instance, source) (neural_program_as_expected)", "As expected", "none").states(EXPECTED),
+                    column("max by (instance, source) (neural_program_expected_state)", "As expected", "none").states(EXPECTED),
                     column("max by (instance, source) (neural_program_nominal_rate_hertz)", "Nominal", "rothz"),
                     column("max by (instance, source) (neural_program_rate_hertz)", "Rate", "rothz"),
                     column("max by (instance, source) (neural_program_rate_ratio)", "Of nominal", "percentunit")
@@ -102,7 +102,7 @@ pub(super) static BOARD: Board = Board {
                 "As expected",
                 "none",
                 "When each program did at least what the configuration expects of it. Between, what was not recorded is lost.",
-                &[q("max by (instance, source) (neural_program_as_expected)", "{{source}}")],
+                &[q("max by (instance, source) (neural_program_expected_state)", "{{source}}")],
             )
             .states(EXPECTED)
             .beside(2)
@@ -148,8 +148,8 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "What each node of a program that writes has come to. Streams that are not on one clock cannot be compared to the sample.",
                 &[
-                    column("max by (instance, source, node) (neural_program_experiment)", "Experiment", "none"),
-                    column("max by (instance, source, node) (neural_program_recording)", "Recording", "none"),
+                    column("max by (instance, source, node) (neural_program_experiment_number)", "Experiment", "none"),
+                    column("max by (instance, source, node) (neural_program_recording_number)", "Recording", "none"),
                     column("min by (instance, source, node) (neural_program_synchronized)", "One clock", "none").states(EXPECTED),
                 ],
             )
@@ -160,7 +160,7 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "How often within the hour before each program was seen to begin with something. Many in an unattended session are a recording in pieces.",
                 &[q(
-                    "sum by (instance, source, state) (increase(neural_program_changes_total[1h])) > 0",
+                    "sum by (instance, source, state) (increase(neural_program_state_changes_total[1h])) > 0",
                     "{{source}} {{state}}",
                 )],
             )
@@ -171,7 +171,7 @@ pub(super) static BOARD: Board = Board {
                 "Outputs in use",
                 "none",
                 "When another program took what each output hands on.",
-                &[q("max by (instance, source, output) (neural_program_output_taken)", "{{source}} {{output}}")],
+                &[q("max by (instance, source, output) (neural_program_output_connected)", "{{source}} {{output}}")],
             )
             .states(&[state(1.0, "taken", Mood::Good), state(0.0, "nobody takes it", Mood::Plain)])
             .beside(2)

@@ -152,7 +152,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
             .whole(),
             lines("Accuracy", "percentunit", "Share of answers that are right, by model.", &[q(
-                "min by (pipeline, model) (neural_accuracy_ratio)",
+                "min by (pipeline, model) (neural_model_accuracy_ratio)",
                 "{{pipeline}} {{model}}",
             )])
             .limits(&[&MODEL_ACCURACY])

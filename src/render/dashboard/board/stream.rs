@@ -53,7 +53,7 @@ pub(super) static BOARD: Board = Board {
                 "Duplicate names",
                 "none",
                 "Streams that have the name or the source id of another one: a program that asks for it gets either.",
-                &[q("sum(neural_streams_same_name) + sum(neural_streams_same_id)", "")],
+                &[q("sum(neural_streams_duplicate_name) + sum(neural_streams_duplicate_id)", "")],
             )
             .zero_wanted()
             .empty("no stream"),
@@ -61,7 +61,7 @@ pub(super) static BOARD: Board = Board {
                 "Not followed",
                 "none",
                 "Streams that are too many for the agent. Name those that matter in the configuration.",
-                &[q("sum(neural_streams_refused)", "")],
+                &[q("sum(neural_streams_over_limit)", "")],
             )
             .zero_wanted()
             .empty("no stream"),
@@ -151,7 +151,7 @@ pub(super) static BOARD: Board = Board {
                 "Samples a second whose timestamp is off by more than half a period, or goes back. Many are usual where a program pushes in groups.",
                 &[
                     q("sum by (instance, stream, machine) (rate(neural_stream_irregular_samples_total[$__rate_interval]))", "uneven {{stream}} {{machine}}"),
-                    q("sum by (instance, stream, machine) (rate(neural_stream_backward_samples_total[$__rate_interval]))", "back {{stream}} {{machine}}"),
+                    q("sum by (instance, stream, machine) (rate(neural_stream_out_of_order_samples_total[$__rate_interval]))", "back {{stream}} {{machine}}"),
                 ],
             )
             .beside(2),
@@ -172,7 +172,7 @@ pub(super) static BOARD: Board = Board {
                 "Timestamps in the future",
                 "cps",
                 "Samples looked at in a second that were stamped later than they came, and so have no age. Their program stamps by a clock that is not LSL's, such as the time of day.",
-                &[q("sum by (instance, stream, machine) (rate(neural_stream_ahead_samples_total[$__rate_interval]))", "{{stream}} {{machine}}")],
+                &[q("sum by (instance, stream, machine) (rate(neural_stream_future_samples_total[$__rate_interval]))", "{{stream}} {{machine}}")],
             )
             .beside(4),
             lines(

@@ -120,9 +120,9 @@ async fn openmetrics_that_is_none_is_asked_for_as_text() {
     let read = |family: &str, labels: &str| hub.lock().registry.number(family, labels);
     assert_eq!(read("a", "source=\"s\""), Some(1.0));
     assert_eq!(read("neural_source_events", "source=\"s\""), Some(2.0), "each sample is one event");
-    for kind in ["cut", "conflict", "bad_name"] {
-        let labels = format!("source=\"s\",kind=\"{kind}\"");
-        assert_eq!(read("neural_source_faults", &labels), Some(1.0), "{kind}");
+    for kind in ["truncated", "conflict", "bad_name"] {
+        let labels = format!("source=\"s\",reason=\"{kind}\"");
+        assert_eq!(read("neural_source_errors", &labels), Some(1.0), "{kind}");
     }
 }
 

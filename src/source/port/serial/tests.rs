@@ -99,11 +99,11 @@ fn lines_from_a_port_that_goes_and_is_not_there() {
         )
         .unwrap();
     becomes(&run.hub, "neural_source_events", SOURCE, 1.0);
-    becomes(&run.hub, "neural_source_faults", "source=\"board\",kind=\"syntax\"", 1.0);
+    becomes(&run.hub, "neural_source_errors", "source=\"board\",reason=\"syntax\"", 1.0);
     drop(board);
     becomes(&run.hub, UP, SOURCE, 0.0);
-    becomes(&run.hub, "neural_source_faults", "source=\"board\",kind=\"cut\"", 1.0);
-    run.counted("neural_port_losses_total", "cause=\"unplugged\"", 1.0);
+    becomes(&run.hub, "neural_source_errors", "source=\"board\",reason=\"truncated\"", 1.0);
+    run.counted("neural_port_disconnects_total", "reason=\"unplugged\"", 1.0);
     run.is(PortState::Absent);
     run.end();
 }
@@ -121,7 +121,7 @@ fn a_device_is_known_again_under_another_number() {
     let (board, name) = pty();
     system.plug(&DONGLE, Path::new(&name));
     becomes(&run.hub, UP, SOURCE, 1.0);
-    becomes(&run.hub, "neural_port_usb_renumbered_total", "device=\"board\"", 0.0);
+    becomes(&run.hub, "neural_port_usb_reenumerations_total", "device=\"board\"", 0.0);
     becomes(&run.hub, "neural_port_latency_timer_seconds", "device=\"board\"", 0.001);
     assert_eq!(
         std::fs::read_to_string(system.at("sys/bus/usb-serial/devices/ttyUSB0/latency_timer")).unwrap(),
@@ -138,14 +138,14 @@ fn a_device_is_known_again_under_another_number() {
     // Its node goes first, while the line still stands.
     system.unplug(&DONGLE);
     becomes(&run.hub, UP, SOURCE, 0.0);
-    run.counted("neural_port_losses_total", "cause=\"unplugged\"", 1.0);
+    run.counted("neural_port_disconnects_total", "reason=\"unplugged\"", 1.0);
     run.is(PortState::Absent);
     drop(board);
     let (mut board, name) = pty();
     system.plug(&Plug { tty: "ttyUSB7", number: 6, ..DONGLE }, Path::new(&name));
     becomes(&run.hub, UP, SOURCE, 1.0);
-    run.counted("neural_port_reconnects_total", "cause=\"unplugged\"", 1.0);
-    becomes(&run.hub, "neural_port_usb_renumbered_total", "device=\"board\"", 1.0);
+    run.counted("neural_port_reconnects_total", "reason=\"unplugged\"", 1.0);
+    becomes(&run.hub, "neural_port_usb_reenumerations_total", "device=\"board\"", 1.0);
     board.write_all(b"{\"type\":\"error\",\"pipeline\":\"p\",\"error\":\"x\"}\n").unwrap();
     becomes(&run.hub, "neural_source_events", SOURCE, 1.0);
     run.end();
@@ -185,9 +185,9 @@ fn two_devices_that_fit_are_one_too_many() {
 fn a_silent_board_is_told_again_to_start() {
     let (mut board, name) = pty();
     let run = Run::new(Settings::path(name, 115_200, "cyton"), Protocol::Cyton);
-    run.counted("neural_port_greetings_total", "reason=\"opened\"", 1.0);
+    run.counted("neural_port_start_commands_total", "reason=\"opened\"", 1.0);
     run.is(PortState::Silent);
-    run.counted("neural_port_greetings_total", "reason=\"silent\"", 1.0);
+    run.counted("neural_port_start_commands_total", "reason=\"silent\"", 1.0);
     let mut heard = [0; 64];
     let mut words = Vec::new();
     while let Ok(n) = board.read(&mut heard) {
@@ -222,10 +222,10 @@ fn a_dongle_that_answers_and_has_no_board_is_silent() {
     let runs = [begin(Protocol::Cyton, failure), begin(Protocol::Ganglion, looks)];
     for (protocol, run, _) in &runs {
         run.is(PortState::Silent);
-        run.counted("neural_port_greetings_total", "reason=\"silent\"", 1.0);
+        run.counted("neural_port_start_commands_total", "reason=\"silent\"", 1.0);
         // It was asked twice when it was opened.
         let answered = || {
-            run.hub.lock().registry.samples("neural_device_answers_total").map(|of| of.value).sum::<f64>()
+            run.hub.lock().registry.samples("neural_device_messages_total").map(|of| of.value).sum::<f64>()
                 > 2.0
         };
         assert!((0..1500).any(|_| answered() || {
@@ -278,7 +278,7 @@ fn a_tap_that_cannot_be_offered_is_no_port_that_was_lost() {
     becomes(&run.hub, UP, SOURCE, 1.0);
     run.is(PortState::Open);
     assert_eq!(
-        run.hub.lock().registry.samples("neural_port_losses_total").map(|of| of.value).sum::<f64>(),
+        run.hub.lock().registry.samples("neural_port_disconnects_total").map(|of| of.value).sum::<f64>(),
         0.0
     );
     drop(board);
