@@ -6,71 +6,18 @@
 use std::io;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
-use std::time::Duration;
 
-use rustix::fs::{Access, AtFlags, CWD, PROC_SUPER_MAGIC, accessat, statfs};
-use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{files, place};
-use crate::config::{Config, Serial, Source};
+use crate::config::{Config, Source};
 use crate::listen::{Address, Bytes, Listen};
 use crate::provision::{self, Bundle, How, Operation, Run};
 use crate::quote::plain;
 use crate::source::kind::Context;
-use crate::source::poller::scrape::Scrape;
-use crate::source::port::tap;
-use crate::source::port::usb::{Missing, Roots, holders, is_serial, listed, may_open, not_permitted};
+pub use crate::source::look::{Finding, Verdict};
+use crate::source::look::{PATIENCE, folder, may_write, nearest};
 use crate::source::socket;
-
-/// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How something was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// As the configuration needs it.
-    Ok,
-    /// The agent runs, but not as configured.
-    Warning,
-    /// The agent, or this part of it, cannot work.
-    Failed,
-    /// Not looked at, and why.
-    Skipped,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The part of the configuration: `listen`, `sources[1].statsd`, `provision.targets[0].grafana`.
-    pub path: String,
-    /// What was looked at: an address, a port, a file.
-    pub subject: String,
-    /// How it was found.
-    pub verdict: Verdict,
-    /// What is wrong, or what was seen.
-    pub message: String,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-impl Finding {
-    fn new(
-        path: &str,
-        subject: impl std::fmt::Display,
-        verdict: Verdict,
-        message: impl Into<String>,
-    ) -> Self {
-        let (path, subject) = (path.to_owned(), format!("{subject}"));
-        Self { path, subject, verdict, message: message.into(), hint: None }
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-}
 
 /// Looks at everything that the configuration names, in its order.
 pub async fn look(config: &Config) -> Vec<Finding> {
@@ -85,34 +32,7 @@ pub async fn look(config: &Config) -> Vec<Finding> {
     for (index, source) in config.sources.iter().enumerate() {
         let path = format!("sources[{index}].{}", source.kind());
         sockets(&path, source, running, &mut found);
-        match source {
-            Source::Serial(of) => found.extend(port(&path, of, running)),
-            Source::Scrape(of) => {
-                let asked = match Scrape::open(of.clone()) {
-                    Ok(scrape) => tokio::time::timeout(PATIENCE.max(of.timeout.0), scrape.probe()).await,
-                    Err(why) => Ok(Err(why)),
-                };
-                let (verdict, message) = match asked {
-                    Ok(Ok(())) => (Verdict::Ok, "answers with metrics".to_owned()),
-                    Ok(Err(why)) => (Verdict::Failed, why),
-                    Err(_) => (Verdict::Failed, format!("no answer within {} s", PATIENCE.as_secs())),
-                };
-                found.push(Finding::new(&path, &of.name, verdict, message));
-            }
-            Source::Textfile(of) => found.push(readable(&path, &of.directory)),
-            Source::Replay(of) => found.push(match std::fs::metadata(&of.file) {
-                Ok(_) => Finding::new(&path, of.file.display(), Verdict::Ok, "is there"),
-                Err(why) => Finding::new(&path, of.file.display(), Verdict::Failed, plain(&why)),
-            }),
-            Source::Exec(of) => {
-                found.extend(of.command.expose().first().map(|program| command(&path, program)));
-            }
-            _ if source.settings().may_be_alone() => {
-                let why = "not contacted: the program may have room for one client alone";
-                found.push(Finding::new(&path, source.name(), Verdict::Skipped, why));
-            }
-            _ => {}
-        }
+        found.extend(source.settings().look(&path, running).await);
     }
     targets(config, &mut found).await;
     found
@@ -222,10 +142,6 @@ fn sockets(path: &str, source: &Source, running: bool, found: &mut Vec<Finding>)
     }
 }
 
-fn folder(file: &Path) -> &Path {
-    file.parent().unwrap_or_else(|| Path::new("/"))
-}
-
 /// Whether a socket could be made there.
 fn socket_file(at: &Path, listen: &Listen) -> io::Result<()> {
     if std::fs::symlink_metadata(at).is_ok() {
@@ -243,22 +159,6 @@ fn socket_file(at: &Path, listen: &Listen) -> io::Result<()> {
     may_write(nearest(folder(at)))
 }
 
-/// The folder, or what is there above it: the agent makes the folders below.
-fn nearest(folder: &Path) -> &Path {
-    folder.ancestors().find(|above| above.exists()).unwrap_or(folder)
-}
-
-fn may_write(folder: &Path) -> io::Result<()> {
-    if !std::fs::metadata(folder)?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    // The kernel lets root write there, and nobody make a file.
-    if statfs(folder).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "nobody can make files in /proc"));
-    }
-    accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(io::Error::from)
-}
-
 fn writable(path: &str, at: &Path) -> Finding {
     match may_write(nearest(at)) {
         Ok(()) => Finding::new(path, at.display(), Verdict::Ok, "can be written"),
@@ -269,88 +169,6 @@ fn writable(path: &str, at: &Path) -> Finding {
                 .hint(hint)
         }
     }
-}
-
-fn readable(path: &str, at: &Path) -> Finding {
-    match std::fs::read_dir(at) {
-        Ok(_) => Finding::new(path, at.display(), Verdict::Ok, "can be read"),
-        Err(why) => {
-            Finding::new(path, at.display(), Verdict::Failed, format!("cannot be read: {}", plain(&why)))
-                .hint("create it, and let the agent's user read it")
-        }
-    }
-}
-
-fn command(path: &str, program: &str) -> Finding {
-    let runs = |file: &Path| file.is_file() && accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS).is_ok();
-    let here = if program.contains('/') {
-        runs(Path::new(program))
-    } else {
-        let all = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&all).any(|folder| runs(&folder.join(program)))
-    };
-    if here {
-        Finding::new(path, program, Verdict::Ok, "can be run")
-    } else {
-        Finding::new(path, program, Verdict::Failed, "there is no such program that this user may run")
-            .hint("install it, or write its whole path")
-    }
-}
-
-/// The port of a board, and its tap.
-fn port(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
-    let roots = Roots::default();
-    let which = of.which();
-    let mut found = Vec::new();
-    found.push(match which.find(&roots) {
-        Err(Missing::Absent(why)) => Finding::new(path, &which, Verdict::Failed, why)
-            .hint("plug it in; neural-exporter devices lists what there is"),
-        Err(Missing::Ambiguous(why)) => {
-            Finding::new(path, &which, Verdict::Failed, why).hint("name it by its serial number or place")
-        }
-        Err(Missing::NotPermitted(why)) => Finding::new(path, &which, Verdict::Failed, why),
-        Ok(node) if !is_serial(&roots, &node.path) => {
-            Finding::new(path, node.path.display(), Verdict::Failed, "is not a serial port")
-                .hint("neural-exporter devices lists what there is")
-        }
-        Ok(node) if !may_open(&node.path) => {
-            let advice = not_permitted(&roots, &node.path, node.usb.as_ref());
-            let message = format!("may not be opened: it is {}'s", advice.owner);
-            Finding::new(path, node.path.display(), Verdict::Failed, message).hint(advice.to_string())
-        }
-        Ok(node) => {
-            let busy = holders(&roots, &node.path);
-            match busy.is_empty() {
-                true => Finding::new(path, node.path.display(), Verdict::Ok, "may be opened"),
-                false if running && busy.iter().all(|holder| holder.command == own_name()) => {
-                    Finding::new(path, node.path.display(), Verdict::Ok, "a running neural-exporter has it")
-                }
-                false => {
-                    let message = format!("in use by {}", listed(&busy));
-                    let hint = "end that program, or let it open a `tap` of the agent in place of the port";
-                    Finding::new(path, node.path.display(), Verdict::Failed, message).hint(hint)
-                }
-            }
-        }
-    });
-    if let Some(tap) = &of.tap {
-        found.push(match (tap::replaceable(tap), may_write(nearest(folder(tap)))) {
-            (Ok(()), Ok(())) => Finding::new(path, tap.display(), Verdict::Ok, "the link can be made"),
-            (Err(why), Ok(())) => Finding::new(path, tap.display(), Verdict::Failed, why)
-                .hint("remove it, or set tap to another place"),
-            (_, Err(why)) => {
-                let hint = format!("let the agent's user write in {}", folder(tap).display());
-                let message = format!("the link cannot be made: {}", plain(&why));
-                Finding::new(path, tap.display(), Verdict::Failed, message).hint(hint)
-            }
-        });
-    }
-    found
-}
-
-/// The name of this program, as the kernel has it.
-fn own_name() -> String {
-    std::fs::read_to_string("/proc/self/comm").map(|name| name.trim_end().to_owned()).unwrap_or_default()
 }
 
 /// The servers that are pushed to: each is read, none is written.
@@ -383,7 +201,7 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
         };
         let unread = report.outcomes.iter().any(|of| ours(&of));
         let remark = report.remarks.iter().find(|remark| unread && remark.target == target.name());
-        let (verdict, message) = match (trouble.or(remark), files_of(target).map(may_write)) {
+        let (verdict, message) = match (trouble.or(remark), target.settings().folder().map(may_write)) {
             (Some(trouble), _) => (Verdict::Failed, trouble.why.clone()),
             (None, Some(Err(why))) => {
                 let message = format!("files cannot be written there: {}", plain(&why));
@@ -397,16 +215,6 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
             None => (message, None),
         };
         found.push(Finding { hint, ..Finding::new(&path, target.name(), verdict, message) });
-    }
-}
-
-/// The folder in which a target's files are written, or what is there above it, which it is made in.
-fn files_of(target: &provision::Target) -> Option<&Path> {
-    match target {
-        provision::Target::Directory(of) => Some(nearest(&of.path)),
-        provision::Target::Prometheus(of) => Some(&of.rules_directory),
-        provision::Target::Alertmanager(of) => Some(folder(&of.config_file)),
-        provision::Target::Grafana(_) | provision::Target::Mimir(_) | provision::Target::Loki(_) => None,
     }
 }
 

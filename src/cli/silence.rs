@@ -68,7 +68,7 @@ pub(super) fn silence(args: &Args) -> Exit {
 
 fn server<'a>(config: &'a Config, name: Option<&str>) -> Option<&'a Alertmanager> {
     config.provision.targets.iter().find_map(|target| match target {
-        Target::Alertmanager(of) if name.is_none_or(|name| name == of.name) => Some(of),
+        Target::Alertmanager(of) if name.is_none_or(|name| name == of.name) => Some(&**of),
         _ => None,
     })
 }

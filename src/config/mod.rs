@@ -135,10 +135,8 @@ impl Config {
             Address::Systemd(_) => None,
         });
         settings.targets = targets.collect();
-        let grafana = self.provision.targets.iter().find_map(|target| match target {
-            provision::Target::Grafana(of) => Some(people(&of.url)),
-            _ => None,
-        });
+        let grafana =
+            self.provision.targets.iter().find_map(|target| target.settings().dashboards()).map(people);
         settings.alerts.grafana = settings.alerts.grafana.as_ref().map(people).or(grafana);
         settings
     }
@@ -146,7 +144,7 @@ impl Config {
     /// Makes every path in it start from `folder`.
     fn settle(&mut self, folder: &Path) {
         let own = self.state_directory.iter_mut().chain(&mut self.packs);
-        let targets = self.provision.targets.iter_mut().flat_map(provision::Target::paths);
+        let targets = self.provision.targets.iter_mut().flat_map(|target| target.settings_mut().paths());
         for path in
             own.chain(targets).chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
         {

@@ -1,21 +1,57 @@
-//! What a request needs that stands in files: tokens, passwords, certificates, proxies with a password. They are read when
+//! How a server is reached, and what a request needs that stands in files: tokens, passwords, certificates, proxies with a password. They are read when
 //! a run begins, a bounded number of bytes of regular files; no pipe is waited for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Certificate;
 use reqwest::header::HeaderValue;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::client::escape;
-use super::settings::Access;
 use crate::document::without_mark;
-use crate::secret::{Link, base64};
+use crate::secret::{Basic, Exposed, Link, base64};
 use crate::sys::file;
 
 /// Bytes of a file with a secret.
 const SECRET: u64 = 64 * 1024;
 /// Bytes of a file with certificates.
 const CERTIFICATES: u64 = 4 << 20;
+
+/// How a server is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Access {
+    /// A file whose text is sent as bearer token; read again for each run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// A user and the file with its password, in place of a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic: Option<Basic>,
+    /// A PEM file with the certificates that are trusted, in place of those of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// A proxy, as `http://proxy:3128`; what the environment says (`HTTPS_PROXY`, `NO_PROXY`) if it is not set,
+    /// for servers on other machines; none if empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Link>,
+    /// A file that holds the proxy, where a password is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_file: Option<PathBuf>,
+}
+
+impl Access {
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let password = self.basic.as_mut().map(|basic| &mut basic.password_file);
+        self.token_file.iter_mut().chain(password).chain(&mut self.ca_file).chain(&mut self.proxy_file)
+    }
+
+    /// Says which secrets stand in the settings of a server at this address.
+    pub(super) fn expose(&self, url: &Link, found: &mut Exposed<'_>) {
+        found.link("url", url, "access.token_file or access.basic.password_file");
+        self.proxy.iter().for_each(|proxy| found.link("access.proxy", proxy, "access.proxy_file"));
+    }
+}
 
 /// The proxy that is configured, by itself or in its file.
 pub(super) fn chosen_proxy(access: &Access) -> Result<Option<Link>, String> {
@@ -90,7 +126,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let password = crate::secret::Basic { user: "me".to_owned(), password_file: pipe.clone() };
+        let password = Basic { user: "me".to_owned(), password_file: pipe.clone() };
         let of = || Access::default();
         for access in [
             Access { token_file: Some(pipe.clone()), ..of() },

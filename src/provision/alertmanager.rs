@@ -3,21 +3,76 @@
 //! The file has one owner. One that is not ours is not touched unless that is forced, and then kept beside it
 //! for when ours goes; its secrets are not shown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_yaml::Value as Yaml;
 
+use super::access::Access;
 use super::client::{Ask, Client};
 use super::files::{self, Staged, Verdict, check};
 use super::mark::{sign, unsign};
 use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::settings::Alertmanager;
-use super::{Bundle, Teller};
+use super::target::{self, Open, Rules, TargetKind};
+use super::{Bundle, Run, Teller};
+use crate::secret::{Exposed, Link};
 
 /// A configuration that sends nothing to anybody.
 const NOTHING: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n";
+
+/// An Alertmanager whose configuration can be written here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alertmanager {
+    /// The target's name.
+    #[serde(default = "alertmanager")]
+    pub name: String,
+    /// Its root, with the sub-path if there is one.
+    pub url: Link,
+    /// How it is reached.
+    #[serde(default, rename = "access")]
+    pub server: Access,
+    /// Its configuration. A file that is not ours is left alone, or with `--force` kept beside it under the
+    /// name that ends with `.before-neural`, until `destroy` puts it back. A link is followed, and a file that is
+    /// mounted is written where it stands.
+    pub config_file: PathBuf,
+    /// The program that checks the configuration before it is loaded.
+    #[serde(default = "amtool")]
+    pub amtool: String,
+}
+
+fn alertmanager() -> String {
+    "alertmanager".to_owned()
+}
+
+fn amtool() -> String {
+    "amtool".to_owned()
+}
+
+impl TargetKind for Alertmanager {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        self.server.paths().chain([&mut self.config_file]).collect()
+    }
+
+    fn rules(&self) -> Rules {
+        Rules::Apart
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.config_file.parent()
+    }
+
+    fn expose(&self, found: &mut Exposed<'_>) {
+        self.server.expose(&self.url, found);
+    }
+}
 
 pub(super) struct Place {
     client: Client,
@@ -48,31 +103,8 @@ impl Place {
         })
     }
 
-    pub(super) async fn ready(&self, within: Duration) -> Result<(), String> {
-        self.client.ready("/-/ready", within).await
-    }
-
-    pub(super) fn writes(&self) -> u64 {
-        self.client.writes() + self.writes
-    }
-
     fn name(&self) -> String {
         self.file.display().to_string()
-    }
-
-    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
-        let config = |text: &String| Wanted { kind: Kind::Config, name: self.name(), text: text.clone() };
-        bundle.alertmanager.iter().map(config).collect()
-    }
-
-    pub(super) async fn read(&self) -> Result<Vec<Found>, String> {
-        let Some(text) = files::read(&self.file)? else { return Ok(Vec::new()) };
-        let (content, mark) = unsign(&text);
-        if mark.is_none() && nobodys(content) {
-            return Ok(Vec::new());
-        }
-        let stale = self.stale(content).await.err();
-        Ok(vec![Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) }])
     }
 
     /// Fails if the server runs something else.
@@ -82,20 +114,6 @@ impl Place {
         let (wanted, runs) = (receivers(text), receivers(runs));
         let absent = wanted.iter().find(|name| !runs.contains(name));
         absent.map_or(Ok(()), |name| Err(format!("the server has not loaded receiver \"{name}\"")))
-    }
-
-    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
-        for step in steps {
-            let result = match step.action {
-                Action::Create | Action::Update => self.write(&step).await,
-                Action::Delete => self.remove().await,
-                Action::Unchanged | Action::Leave | Action::Refuse => Ok(None),
-            };
-            match result {
-                Err(Failed { why, left: true }) => tell.left(step, why),
-                result => tell.done(step, result.map_err(|failed| failed.why)),
-            }
-        }
     }
 
     async fn write(&mut self, step: &Step) -> Result<Option<String>, Failed> {
@@ -174,6 +192,53 @@ impl Place {
     }
 }
 
+impl Open for Alertmanager {
+    type Place = Place;
+
+    fn open(&self) -> Result<Place, String> {
+        Place::open(self)
+    }
+}
+
+impl target::Place for Place {
+    async fn ready(&mut self, within: Duration) -> Result<(), String> {
+        self.client.ready("/-/ready", within).await
+    }
+
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+        let config = |text: &String| Wanted { kind: Kind::Config, name: self.name(), text: text.clone() };
+        Ok(bundle.alertmanager.iter().map(config).collect())
+    }
+
+    async fn read(&mut self, _wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+        let Some(text) = files::read(&self.file)? else { return Ok(Vec::new()) };
+        let (content, mark) = unsign(&text);
+        if mark.is_none() && nobodys(content) {
+            return Ok(Vec::new());
+        }
+        let stale = self.stale(content).await.err();
+        Ok(vec![Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) }])
+    }
+
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
+        for step in steps {
+            let result = match step.action {
+                Action::Create | Action::Update => self.write(&step).await,
+                Action::Delete => self.remove().await,
+                Action::Unchanged | Action::Leave | Action::Refuse => Ok(None),
+            };
+            match result {
+                Err(Failed { why, left: true }) => tell.left(step, why),
+                result => tell.done(step, result.map_err(|failed| failed.why)),
+            }
+        }
+    }
+
+    fn writes(&self) -> u64 {
+        self.client.writes() + self.writes
+    }
+}
+
 /// An empty file is nobody's, and so is what we leave behind.
 fn nobodys(content: &str) -> bool {
     ["", NOTHING.trim()].contains(&content.trim())
@@ -188,7 +253,7 @@ fn receivers(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::plan::Step;
-    use super::super::played::script;
+    use super::super::played::{run, script};
     use super::super::report::{Operation, Report};
     use super::*;
 
@@ -211,7 +276,7 @@ mod tests {
         };
         let mut report = Report::new(Operation::Apply);
         let mut tell = Teller { target: "p", report: &mut report, tell: &mut |_| {} };
-        place.apply(vec![step], &mut tell).await;
+        target::Place::apply(&mut place, vec![step], &run(), &mut tell).await;
         let reloads = asked.lock().iter().filter(|line| *line == "POST /-/reload").count();
         assert_eq!(reloads, 2, "once with the file, once without it");
         let why = report.outcomes[0].failure.clone().unwrap();

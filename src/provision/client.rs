@@ -15,9 +15,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, Proxy, Response, Url};
 use serde_json::Value;
 
+use super::access::Access;
 use super::access::{authorization, certificates, chosen_proxy};
 pub(super) use super::answer::{Answer, Failure};
-use super::settings::Access;
 use crate::secret::Link;
 use tries::PAUSE;
 pub(super) use tries::{chance, spread};

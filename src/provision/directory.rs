@@ -3,75 +3,64 @@
 //! What it wrote and how it looked is kept in one hidden file, because JSON takes no comments.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::files::{self, Staged};
 use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::settings::Directory;
-use super::{Bundle, Teller};
+use super::target::{self, Open, Rules, TargetKind};
+use super::{Bundle, Run, Teller};
 use crate::file::make_folders;
 
 /// The file that knows the others.
 const LIST: &str = ".neural-exporter.json";
 
+/// A folder that gets every generated file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// The target's name.
+    #[serde(default = "directory")]
+    pub name: String,
+    /// The folder.
+    pub path: PathBuf,
+}
+
+fn directory() -> String {
+    "directory".to_owned()
+}
+
+impl TargetKind for Directory {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.path]
+    }
+
+    fn rules(&self) -> Rules {
+        Rules::Filed
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.path.ancestors().find(|above| above.exists()).or(Some(&self.path))
+    }
+}
+
 pub(super) struct Place {
     path: PathBuf,
     /// The marks of the files by path.
     list: BTreeMap<String, String>,
-    pub(super) writes: u64,
+    writes: u64,
 }
 
 impl Place {
-    pub(super) fn open(settings: &Directory) -> Self {
+    fn open(settings: &Directory) -> Self {
         Self { path: settings.path.clone(), list: BTreeMap::new(), writes: 0 }
-    }
-
-    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
-        let file = |file: &crate::render::File| Wanted {
-            kind: Kind::File,
-            name: file.path.clone(),
-            text: file.text.clone(),
-        };
-        bundle.files.iter().map(file).collect()
-    }
-
-    pub(super) fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
-        let list = self.path.join(LIST);
-        if let Some(text) = files::read(&list)? {
-            self.list = serde_json::from_str(&text).map_err(|why| format!("{}: {why}", list.display()))?;
-        }
-        let mut names: Vec<&str> = wanted.iter().map(|want| &*want.name).collect();
-        names.extend(
-            self.list.keys().map(|name| &**name).filter(|name| !names.contains(name)).collect::<Vec<_>>(),
-        );
-        let mut found = Vec::new();
-        for name in names {
-            if name.split('/').any(|part| part.is_empty() || part == "..") {
-                return Err(format!("{}: \"{name}\" leads out of the folder", list.display()));
-            }
-            if let Some(text) = files::read(&self.path.join(name))? {
-                found.push(Found::exact(Kind::File, name, text, self.list.get(name).cloned()));
-            }
-        }
-        Ok(found)
-    }
-
-    pub(super) fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
-        for step in steps {
-            let result = self.write(&step);
-            tell.done(step, result);
-        }
-        self.list.retain(|name, _| self.path.join(name).exists());
-        let list = self.path.join(LIST);
-        let kept = if self.list.is_empty() {
-            files::remove(&list)
-        } else {
-            let text = serde_json::to_string_pretty(&self.list).unwrap_or_default();
-            Staged::write(&list, &text).and_then(|staged| staged.commit()).map(drop)
-        };
-        if let Err(why) = kept {
-            tracing::error!("{why}; the next run will not know these files for ours");
-        }
     }
 
     fn write(&mut self, step: &Step) -> Result<Option<String>, String> {
@@ -99,5 +88,71 @@ impl Place {
         }
         self.writes += 1;
         Ok(note)
+    }
+}
+
+impl Open for Directory {
+    type Place = Place;
+
+    fn open(&self) -> Result<Place, String> {
+        Ok(Place::open(self))
+    }
+}
+
+impl target::Place for Place {
+    async fn ready(&mut self, _within: Duration) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+        let file = |file: &crate::render::File| Wanted {
+            kind: Kind::File,
+            name: file.path.clone(),
+            text: file.text.clone(),
+        };
+        Ok(bundle.files.iter().map(file).collect())
+    }
+
+    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+        let list = self.path.join(LIST);
+        if let Some(text) = files::read(&list)? {
+            self.list = serde_json::from_str(&text).map_err(|why| format!("{}: {why}", list.display()))?;
+        }
+        let mut names: Vec<&str> = wanted.iter().map(|want| &*want.name).collect();
+        names.extend(
+            self.list.keys().map(|name| &**name).filter(|name| !names.contains(name)).collect::<Vec<_>>(),
+        );
+        let mut found = Vec::new();
+        for name in names {
+            if name.split('/').any(|part| part.is_empty() || part == "..") {
+                return Err(format!("{}: \"{name}\" leads out of the folder", list.display()));
+            }
+            if let Some(text) = files::read(&self.path.join(name))? {
+                found.push(Found::exact(Kind::File, name, text, self.list.get(name).cloned()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn writes(&self) -> u64 {
+        self.writes
+    }
+
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
+        for step in steps {
+            let result = self.write(&step);
+            tell.done(step, result);
+        }
+        self.list.retain(|name, _| self.path.join(name).exists());
+        let list = self.path.join(LIST);
+        let kept = if self.list.is_empty() {
+            files::remove(&list)
+        } else {
+            let text = serde_json::to_string_pretty(&self.list).unwrap_or_default();
+            Staged::write(&list, &text).and_then(|staged| staged.commit()).map(drop)
+        };
+        if let Err(why) = kept {
+            tracing::error!("{why}; the next run will not know these files for ours");
+        }
     }
 }

@@ -11,7 +11,8 @@ use serde_yaml::Value;
 use super::bundle::{self, Bundle, Group, RuleFile};
 use super::plan::{Action, Kind, Step};
 use super::ruler::span;
-use super::settings::{Alerts, Target};
+use super::settings::Target;
+use super::target::Rules;
 
 /// Seconds between two looks of Grafana's scheduler: intervals are multiples of it (`ValidateRuleGroupInterval`, 9 to 13).
 const TICK: u64 = 10;
@@ -26,19 +27,15 @@ pub(super) struct Share {
 
 impl Share {
     pub(super) fn of(targets: &[Target]) -> Self {
-        let recorder = |target: &Target| {
-            matches!(target, Target::Prometheus(_) | Target::Mimir(_) | Target::Directory(_))
-        };
+        let recorder = |target: &Target| matches!(rules_in(target), Rules::Evaluated | Rules::Filed);
         Self { grafana: targets.iter().any(evaluates), recorded: targets.iter().any(recorder) }
     }
 
     /// What a target gets of everything that is generated.
     pub(super) fn part<'a>(&self, target: &Target, all: &'a Bundle) -> Cow<'a, Bundle> {
-        match target {
-            Target::Grafana(_) if evaluates(target) => Cow::Owned(alerts(all)),
-            Target::Prometheus(_) | Target::Mimir(_) | Target::Directory(_) if self.grafana => {
-                Cow::Owned(recordings(all))
-            }
+        match rules_in(target) {
+            Rules::Alerting => Cow::Owned(alerts(all)),
+            Rules::Evaluated | Rules::Filed if self.grafana => Cow::Owned(recordings(all)),
             _ => Cow::Borrowed(all),
         }
     }
@@ -79,15 +76,15 @@ impl Share {
         if !steps.iter().any(|step| step.action == Action::Leave && rules(step)) {
             return None;
         }
-        let told = match target {
-            Target::Prometheus(_) | Target::Mimir(_) if self.grafana => {
+        let told = match rules_in(target) {
+            Rules::Evaluated if self.grafana => {
                 "Grafana evaluates the alert rules now, and those that stay here notify a second time; --prune removes them"
             }
-            Target::Directory(_) if self.grafana => {
+            Rules::Filed if self.grafana => {
                 "Grafana evaluates the alert rules now, and a server that loads the rule files that stay here notifies a \
                  second time; --prune removes them"
             }
-            Target::Grafana(_) if !evaluates(target) => {
+            Rules::Shown => {
                 "another server evaluates the alert rules now, and those that stay here notify a second time, unless \
                  another agent pushes them; --prune --force removes them"
             }
@@ -129,8 +126,12 @@ pub(super) fn others<'a>(target: &Target, targets: &'a [Target]) -> Vec<&'a str>
     targets.iter().filter(other).map(Target::name).collect()
 }
 
+fn rules_in(target: &Target) -> Rules {
+    target.settings().rules()
+}
+
 fn evaluates(target: &Target) -> bool {
-    matches!(target, Target::Grafana(of) if of.alerts != Alerts::None)
+    rules_in(target) == Rules::Alerting
 }
 
 fn groups(bundle: &Bundle) -> impl Iterator<Item = &Group> {

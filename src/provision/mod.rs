@@ -22,15 +22,24 @@ mod report;
 mod ruler;
 mod settings;
 pub mod silence;
+mod target;
 
 use std::time::Duration;
 
+pub use access::Access;
+pub use alertmanager::Alertmanager;
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
+pub use directory::Directory;
+pub use grafana::{Alerts, DataSource, Grafana};
 pub use mark::{hash, sign, unsign};
 pub use plan::{Action, Found, How, Kind, Step, Wanted, plan, strangers};
+pub use prometheus::Prometheus;
 pub use report::{Ending, Operation, Outcome, RESULTS, Report, Trouble, line};
-pub use settings::*;
+pub use ruler::{Loki, Mimir};
+pub use settings::{Settings, Target};
+use target::Place;
+pub use target::{Rules, TargetKind};
 
 /// What a run may do.
 #[derive(Clone, Debug)]
@@ -60,87 +69,6 @@ pub fn by_chance(most: Duration) -> Duration {
 
 /// Hears of each step as it is done.
 pub type Tell<'a> = &'a mut (dyn FnMut(&Outcome) + Send);
-
-/// A target that can be read and written.
-enum Place {
-    Grafana(Box<grafana::Place>),
-    Prometheus(prometheus::Place),
-    Ruler(ruler::Place),
-    Alertmanager(alertmanager::Place),
-    Directory(directory::Place),
-}
-
-impl Place {
-    fn open(target: &Target) -> Result<Self, String> {
-        Ok(match target {
-            Target::Grafana(of) => Self::Grafana(Box::new(grafana::Place::open(of)?)),
-            Target::Prometheus(of) => Self::Prometheus(prometheus::Place::open(of)?),
-            Target::Mimir(of) => Self::Ruler(ruler::Place::open(of, ruler::Over::Metrics)?),
-            Target::Loki(of) => Self::Ruler(ruler::Place::open(of, ruler::Over::Logs)?),
-            Target::Alertmanager(of) => Self::Alertmanager(alertmanager::Place::open(of)?),
-            Target::Directory(of) => Self::Directory(directory::Place::open(of)),
-        })
-    }
-
-    async fn ready(&mut self, within: Duration) -> Result<(), String> {
-        match self {
-            Self::Grafana(of) => of.ready(within).await,
-            Self::Prometheus(of) => of.ready(within).await,
-            Self::Ruler(of) => of.ready(within).await,
-            Self::Directory(_) => Ok(()),
-            Self::Alertmanager(of) => of.ready(within).await,
-        }
-    }
-
-    /// What shall be there, of everything that is generated; nothing of a target's settings if it is all to go.
-    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
-        match self {
-            Self::Grafana(of) => of.wanted(bundle),
-            Self::Prometheus(of) => Ok(of.wanted(bundle)),
-            Self::Ruler(of) => Ok(of.wanted(bundle)),
-            Self::Alertmanager(of) => Ok(of.wanted(bundle)),
-            Self::Directory(of) => Ok(of.wanted(bundle)),
-        }
-    }
-
-    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
-        match self {
-            Self::Grafana(of) => of.read(wanted).await,
-            Self::Prometheus(of) => of.read().await,
-            Self::Ruler(of) => of.read().await,
-            Self::Alertmanager(of) => of.read().await,
-            Self::Directory(of) => of.read(wanted),
-        }
-    }
-
-    /// The kinds of objects that could not be read, and why; what is of another kind goes on.
-    fn unread(&mut self) -> Vec<(Kind, String)> {
-        match self {
-            Self::Grafana(of) => std::mem::take(&mut of.unread),
-            _ => Vec::new(),
-        }
-    }
-
-    async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>) {
-        match self {
-            Self::Grafana(of) => of.apply(steps, run, tell).await,
-            Self::Prometheus(of) => of.apply(steps, tell).await,
-            Self::Ruler(of) => of.apply(steps, tell).await,
-            Self::Alertmanager(of) => of.apply(steps, tell).await,
-            Self::Directory(of) => of.apply(steps, tell),
-        }
-    }
-
-    fn writes(&self) -> u64 {
-        match self {
-            Self::Grafana(of) => of.client.writes(),
-            Self::Prometheus(of) => of.writes(),
-            Self::Ruler(of) => of.writes(),
-            Self::Alertmanager(of) => of.writes(),
-            Self::Directory(of) => of.writes,
-        }
-    }
-}
 
 /// Writes down what came of the steps of one target, and passes it on.
 struct Teller<'a, 'b> {
@@ -199,66 +127,67 @@ pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>)
             );
             report.remark(name, why);
         }
-        if let Err(why) = one(target, &share, bundle, run, &mut report, tell).await {
+        let push = Push { share: &share, bundle, run, report: &mut report, tell };
+        if let Err(why) = target.push(push).await {
             report.troubles.push(Trouble { target: name.to_owned(), why });
         }
     }
     report
 }
 
-async fn one(
-    target: &Target,
-    share: &evaluator::Share,
-    bundle: &Bundle,
-    run: &Run,
-    report: &mut Report,
-    tell: Tell<'_>,
-) -> Result<(), String> {
-    let mut place = Place::open(target)?;
-    place.ready(run.wait).await?;
-    let all = place.wanted(&share.part(target, bundle))?;
-    let found = place.read(&all).await?;
-    let dry = report.operation == Operation::Plan;
-    let mut teller = Teller { target: target.name(), report, tell };
-    let mut steps: Vec<Step> = Vec::new();
-    let mut kept = Kept { wanted: all, found };
-    for (kind, why) in place.unread() {
-        let refused = kept.refuse(&|want| (want.kind == kind).then(|| UNREAD.to_owned()));
-        if !refused.is_empty() || run.operation == Operation::Destroy {
-            teller.remark(why);
+/// What is pushed to one target, and who hears of it.
+struct Push<'a, 'b> {
+    share: &'a evaluator::Share,
+    bundle: &'a Bundle,
+    run: &'a Run,
+    report: &'a mut Report,
+    tell: &'a mut (dyn FnMut(&Outcome) + Send + 'b),
+}
+
+impl Push<'_, '_> {
+    async fn over(self, target: &Target, mut place: impl Place) -> Result<(), String> {
+        let Self { share, bundle, run, report, tell } = self;
+        place.ready(run.wait).await?;
+        let all = place.wanted(&share.part(target, bundle))?;
+        let found = place.read(&all).await?;
+        let dry = report.operation == Operation::Plan;
+        let mut teller = Teller { target: target.name(), report, tell };
+        let mut steps: Vec<Step> = Vec::new();
+        let mut kept = Kept { wanted: all, found };
+        for (kind, why) in place.unread() {
+            let refused = kept.refuse(&|want| (want.kind == kind).then(|| UNREAD.to_owned()));
+            if !refused.is_empty() || run.operation == Operation::Destroy {
+                teller.remark(why);
+            }
+            steps.extend(refused);
         }
-        steps.extend(refused);
+        if run.operation == Operation::Destroy {
+            kept.found.iter_mut().for_each(|found| found.shared = None);
+            steps.extend(plan(&[], &kept.found, How { prune: true, ..run.how }, &run.owner));
+            steps.extend(strangers(&kept.found));
+        } else {
+            for remark in share.remarks(target, bundle) {
+                teller.remark(remark);
+            }
+            let orphans = share.orphans(target, bundle);
+            let orphan =
+                |want: &Wanted| orphans.get(&want.name).filter(|_| want.kind == Kind::RuleGroup).cloned();
+            steps.extend(kept.refuse(&orphan));
+            steps.extend(plan(&kept.wanted, &kept.found, run.how, &run.owner));
+            if let Some(why) = share.doubled(target, &steps) {
+                teller.remark(why);
+            }
+        }
+        if !dry && steps.iter().any(|step| step.action.writes()) {
+            place.apply(steps, run, &mut teller).await;
+        } else {
+            for step in steps {
+                teller.done(step, Ok(None));
+            }
+        }
+        report.writes += place.writes();
+        Ok(())
     }
-    if run.operation == Operation::Destroy {
-        kept.found.iter_mut().for_each(|found| found.shared = None);
-        steps.extend(plan(&[], &kept.found, How { prune: true, ..run.how }, &run.owner));
-        steps.extend(strangers(&kept.found));
-    } else {
-        for remark in share.remarks(target, bundle) {
-            teller.remark(remark);
-        }
-        let orphans = share.orphans(target, bundle);
-        let orphan =
-            |want: &Wanted| orphans.get(&want.name).filter(|_| want.kind == Kind::RuleGroup).cloned();
-        steps.extend(kept.refuse(&orphan));
-        steps.extend(plan(&kept.wanted, &kept.found, run.how, &run.owner));
-        if let Some(why) = share.doubled(target, &steps) {
-            teller.remark(why);
-        }
-    }
-    if dry {
-        for step in steps {
-            teller.done(step, Ok(None));
-        }
-    } else if steps.iter().any(|step| step.action.writes()) {
-        place.apply(steps, run, &mut teller).await;
-    } else {
-        for step in steps {
-            teller.done(step, Ok(None));
-        }
-    }
-    report.writes += place.writes();
-    Ok(())
 }
 
 /// What shall be there and what is there, less what is not touched.

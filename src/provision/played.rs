@@ -5,8 +5,17 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::{How, Operation, Run};
+
 /// What a server was asked, each as `POST /path`.
 pub(super) type Asked = Arc<Mutex<Vec<String>>>;
+
+/// A push to every target.
+pub(super) fn run() -> Run {
+    let (only, owner) = (Vec::new(), "neural".to_owned());
+    let wait = std::time::Duration::from_secs(1);
+    Run { operation: Operation::Apply, dry: false, only, how: How::default(), owner, wait }
+}
 
 /// A server that gives every request the same answer.
 pub(super) fn server(status: &'static str, body: &'static str) -> String {

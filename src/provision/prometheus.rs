@@ -7,15 +7,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::Access;
 use super::bundle::rule_file;
 use super::client::{Ask, Client};
 use super::files::{self, Staged, Verdict, check};
 use super::mark::{sign, unsign};
 use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::settings::Prometheus;
-use super::{Bundle, Teller};
+use super::target::{self, Open, Rules, TargetKind};
+use super::{Bundle, Run, Teller};
+use crate::secret::{Exposed, Link};
+use crate::setting::Span;
 
 /// What the names of our files begin with.
 const PREFIX: &str = "neural-exporter-";
@@ -23,6 +28,62 @@ const PREFIX: &str = "neural-exporter-";
 const LOOK: Duration = Duration::from_millis(250);
 /// How long loaded groups may take to be listed.
 const LISTED: Duration = Duration::from_secs(10);
+
+/// A Prometheus whose rule files can be written here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prometheus {
+    /// The target's name.
+    #[serde(default = "prometheus")]
+    pub name: String,
+    /// Its root, with the sub-path if there is one.
+    pub url: Link,
+    /// How it is reached.
+    #[serde(default, rename = "access")]
+    pub server: Access,
+    /// The folder that its `rule_files` names with `*.yml`.
+    pub rules_directory: PathBuf,
+    /// The program that checks rules before they are loaded.
+    #[serde(default = "promtool")]
+    pub promtool: String,
+    /// How long rules may take to be evaluated for the first time. Those that take longer are not waited for.
+    #[serde(default = "verify")]
+    pub verify: Span,
+}
+
+fn prometheus() -> String {
+    "prometheus".to_owned()
+}
+
+fn promtool() -> String {
+    "promtool".to_owned()
+}
+
+fn verify() -> Span {
+    Span::seconds(10)
+}
+
+impl TargetKind for Prometheus {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        self.server.paths().chain([&mut self.rules_directory]).collect()
+    }
+
+    fn rules(&self) -> Rules {
+        Rules::Evaluated
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.rules_directory)
+    }
+
+    fn expose(&self, found: &mut Exposed<'_>) {
+        self.server.expose(&self.url, found);
+    }
+}
 
 pub(super) struct Place {
     client: Client,
@@ -66,47 +127,6 @@ impl Place {
         })
     }
 
-    pub(super) async fn ready(&self, within: Duration) -> Result<(), String> {
-        self.client.ready("/-/ready", within).await
-    }
-
-    pub(super) fn writes(&self) -> u64 {
-        self.client.writes() + self.writes
-    }
-
-    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
-        let file = |rules: &super::RuleFile| Wanted {
-            kind: Kind::RuleFile,
-            name: format!("{PREFIX}{}", rules.name),
-            text: rules.text.clone(),
-        };
-        bundle.rules.iter().map(file).collect()
-    }
-
-    pub(super) async fn read(&self) -> Result<Vec<Found>, String> {
-        let loaded = self.loaded().await?;
-        let cannot = |why: std::io::Error| format!("cannot read {}: {why}", self.folder.display());
-        let mut names: Vec<String> = Vec::new();
-        for entry in std::fs::read_dir(&self.folder).map_err(cannot)? {
-            let name = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
-            if name.starts_with(PREFIX) && (name.ends_with(".yml") || name.ends_with(".yaml")) {
-                names.push(name);
-            }
-        }
-        names.sort();
-        let mut found = Vec::new();
-        for name in names {
-            let Some(text) = files::read(&self.folder.join(&name))? else { continue };
-            let (content, mark) = unsign(&text);
-            let stale = missing(&name, content, &loaded);
-            found.push(Found {
-                stale,
-                ..Found::exact(Kind::RuleFile, &*name, content, mark.map(str::to_owned))
-            });
-        }
-        Ok(found)
-    }
-
     /// What the server has loaded.
     async fn loaded(&self) -> Result<Groups, String> {
         let answer = self.client.ask(Ask::get("/api/v1/rules")).await;
@@ -136,39 +156,6 @@ impl Place {
             groups.insert((file, word("name")), loaded);
         }
         Ok(groups)
-    }
-
-    /// Writes what can be written, has it loaded, looks at it, and puts everything back if that fails.
-    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
-        // What is in place: the step, the text that stood there, and a note.
-        let mut written: Vec<(Step, Option<String>, Option<String>)> = Vec::new();
-        for step in steps {
-            if !step.action.writes() {
-                tell.done(step, Ok(None));
-                continue;
-            }
-            match self.write(&step).await {
-                Ok((previous, note)) => {
-                    self.writes += 1;
-                    written.push((step, previous, note));
-                }
-                Err(why) => tell.done(step, Err(why)),
-            }
-        }
-        if written.is_empty() {
-            return;
-        }
-        let result = self.load(&written).await;
-        if let Ok(Some(remark)) = &result {
-            tell.remark(remark.clone());
-        }
-        for (step, _, note) in written {
-            match &result {
-                Ok(_) => tell.done(step, Ok(note)),
-                Err(Unloaded { why, left }) if left.contains(&step.name) => tell.left(step, why.clone()),
-                Err(Unloaded { why, .. }) => tell.done(step, Err(why.clone())),
-            }
-        }
     }
 
     /// Writes or removes one file, and gives what stood there before.
@@ -292,6 +279,90 @@ impl Place {
     }
 }
 
+impl Open for Prometheus {
+    type Place = Place;
+
+    fn open(&self) -> Result<Place, String> {
+        Place::open(self)
+    }
+}
+
+impl target::Place for Place {
+    async fn ready(&mut self, within: Duration) -> Result<(), String> {
+        self.client.ready("/-/ready", within).await
+    }
+
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+        let file = |rules: &super::RuleFile| Wanted {
+            kind: Kind::RuleFile,
+            name: format!("{PREFIX}{}", rules.name),
+            text: rules.text.clone(),
+        };
+        Ok(bundle.rules.iter().map(file).collect())
+    }
+
+    async fn read(&mut self, _wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+        let loaded = self.loaded().await?;
+        let cannot = |why: std::io::Error| format!("cannot read {}: {why}", self.folder.display());
+        let mut names: Vec<String> = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(cannot)? {
+            let name = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(PREFIX) && (name.ends_with(".yml") || name.ends_with(".yaml")) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        let mut found = Vec::new();
+        for name in names {
+            let Some(text) = files::read(&self.folder.join(&name))? else { continue };
+            let (content, mark) = unsign(&text);
+            let stale = missing(&name, content, &loaded);
+            found.push(Found {
+                stale,
+                ..Found::exact(Kind::RuleFile, &*name, content, mark.map(str::to_owned))
+            });
+        }
+        Ok(found)
+    }
+
+    /// Writes what can be written, has it loaded, looks at it, and puts everything back if that fails.
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
+        // What is in place: the step, the text that stood there, and a note.
+        let mut written: Vec<(Step, Option<String>, Option<String>)> = Vec::new();
+        for step in steps {
+            if !step.action.writes() {
+                tell.done(step, Ok(None));
+                continue;
+            }
+            match self.write(&step).await {
+                Ok((previous, note)) => {
+                    self.writes += 1;
+                    written.push((step, previous, note));
+                }
+                Err(why) => tell.done(step, Err(why)),
+            }
+        }
+        if written.is_empty() {
+            return;
+        }
+        let result = self.load(&written).await;
+        if let Ok(Some(remark)) = &result {
+            tell.remark(remark.clone());
+        }
+        for (step, _, note) in written {
+            match &result {
+                Ok(_) => tell.done(step, Ok(note)),
+                Err(Unloaded { why, left }) if left.contains(&step.name) => tell.left(step, why.clone()),
+                Err(Unloaded { why, .. }) => tell.done(step, Err(why.clone())),
+            }
+        }
+    }
+
+    fn writes(&self) -> u64 {
+        self.client.writes() + self.writes
+    }
+}
+
 /// What of a file the server has not loaded.
 fn missing(file: &str, text: &str, loaded: &Groups) -> Option<String> {
     let wanted = rule_file(file, text).ok()?;
@@ -305,7 +376,7 @@ fn missing(file: &str, text: &str, loaded: &Groups) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::plan::Step;
-    use super::super::played::script;
+    use super::super::played::{run, script};
     use super::super::report::{Operation, Report};
     use super::*;
 
@@ -329,7 +400,7 @@ mod tests {
         };
         let mut report = Report::new(Operation::Apply);
         let mut tell = Teller { target: "p", report: &mut report, tell: &mut |_| {} };
-        place.apply(vec![step], &mut tell).await;
+        target::Place::apply(&mut place, vec![step], &run(), &mut tell).await;
         let reloads = asked.lock().iter().filter(|line| *line == "POST /-/reload").count();
         assert_eq!(reloads, 2, "once with the file, once without it");
         let why = report.outcomes[0].failure.clone().unwrap();

@@ -5,14 +5,21 @@
 //! alert never fires: rules have no place for a mark that would not be seen in series or notifications.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_yaml::Value as Yaml;
 
+use super::access::Access;
 use super::client::{Answer, Ask, Client, Failure, escape};
 use super::mark::OURS;
 use super::plan::{Action, Found, Kind, Step, Wanted};
-use super::{Bundle, RuleFile, Teller, settings};
+use super::target::{self, Open, Rules, TargetKind};
+use super::{Bundle, RuleFile, Run, Teller};
 use crate::quote::quote;
+use crate::secret::{Exposed, Link};
 
 /// The group that knows the others.
 const MARKS: &str = "neural-exporter-marks";
@@ -257,6 +264,78 @@ pub(super) fn span(text: &str) -> String {
     format!("{total}s")
 }
 
+/// A ruler that takes rules over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Ruler")]
+struct Settings {
+    /// The target's name; its kind if it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its root.
+    pub url: Link,
+    /// How it is reached.
+    #[serde(default, rename = "access")]
+    pub server: Access,
+    /// Whose rules these are, where there are several tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Where its rules are: `/prometheus/config/v1/rules` in Mimir and `/loki/api/v1/rules` in Loki, if it is not set;
+    /// `/api/v1/rules` in Cortex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The namespace. What stands in it is ours.
+    #[serde(default = "namespace")]
+    pub namespace: String,
+}
+
+fn namespace() -> String {
+    crate::render::FOLDER.to_owned()
+}
+
+/// A ruler over metrics: Mimir, Cortex.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Mimir(Settings);
+
+/// The ruler of Loki.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Loki(Settings);
+
+macro_rules! ruler {
+    ($kind:ident, $name:literal, $rules:ident, $over:ident) => {
+        impl TargetKind for $kind {
+            fn name(&self) -> &str {
+                self.0.name.as_deref().unwrap_or($name)
+            }
+
+            fn paths(&mut self) -> Vec<&mut PathBuf> {
+                self.0.server.paths().collect()
+            }
+
+            fn rules(&self) -> Rules {
+                Rules::$rules
+            }
+
+            fn expose(&self, found: &mut Exposed<'_>) {
+                self.0.server.expose(&self.0.url, found);
+            }
+        }
+
+        impl Open for $kind {
+            type Place = Place;
+
+            fn open(&self) -> Result<Place, String> {
+                Place::open(&self.0, Over::$over)
+            }
+        }
+    };
+}
+
+ruler!(Mimir, "mimir", Evaluated, Metrics);
+ruler!(Loki, "loki", Apart, Logs);
+
 /// What a ruler evaluates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
@@ -274,7 +353,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn open(settings: &settings::Ruler, over: Over) -> Result<Self, String> {
+    fn open(settings: &Settings, over: Over) -> Result<Self, String> {
         let usual = match over {
             Over::Metrics => "/prometheus/config/v1/rules",
             Over::Logs => "/loki/api/v1/rules",
@@ -291,28 +370,26 @@ impl Place {
         }
         Ok(Self { client, ruler: Ruler::new(prefix, &settings.namespace), over })
     }
+}
 
-    pub(super) fn writes(&self) -> u64 {
-        self.client.writes()
-    }
-
+impl target::Place for Place {
     /// There is no path that says it in every ruler, so whether it answers is asked where the rules are.
-    pub(super) async fn ready(&self, within: std::time::Duration) -> Result<(), String> {
+    async fn ready(&mut self, within: Duration) -> Result<(), String> {
         self.client.answers(&format!("{}/{}", self.ruler.path, escape(&self.ruler.namespace)), within).await
     }
 
-    pub(super) fn wanted(&self, bundle: &Bundle) -> Vec<Wanted> {
-        Ruler::wanted(match self.over {
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+        Ok(Ruler::wanted(match self.over {
             Over::Metrics => &bundle.rules,
             Over::Logs => &bundle.log_rules,
-        })
+        }))
     }
 
-    pub(super) async fn read(&mut self) -> Result<Vec<Found>, String> {
+    async fn read(&mut self, _wanted: &[Wanted]) -> Result<Vec<Found>, String> {
         Ok(self.ruler.read(&self.client).await?)
     }
 
-    pub(super) async fn apply(&mut self, steps: Vec<Step>, tell: &mut Teller<'_, '_>) {
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
         for step in steps {
             let result = self.ruler.write(&self.client, &step).await;
             tell.done(step, result.map_err(String::from));
@@ -324,6 +401,10 @@ impl Place {
                 quote(why.to_string())
             );
         }
+    }
+
+    fn writes(&self) -> u64 {
+        self.client.writes()
     }
 }
 
@@ -340,7 +421,7 @@ mod tests {
             Some("GET") => (200, noted.to_owned()),
             _ => (202, "{}".to_owned()),
         });
-        let client = Client::open(&url.as_str().into(), &settings::Access::default()).unwrap();
+        let client = Client::open(&url.as_str().into(), &Access::default()).unwrap();
         let mut ruler = Ruler::new("/r", "n");
         let step = |name: &str, action: Action| {
             let text = format!("name: {name}\n");

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::alertmanager::Alertmanager;
 use super::client::{Ask, Client};
 use super::mark::OURS;
-use super::settings::Alertmanager;
 
 /// A silence that is there.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

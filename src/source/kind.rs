@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Feed;
+use super::look::{Finding, Verdict};
 use super::poller::scrape::Scrape;
 use super::port::usb::Which;
 use super::record::Recorded;
@@ -24,6 +26,10 @@ use crate::document::{Check, Path};
 use crate::event::{Body, Link};
 use crate::listen::Listen;
 use crate::quote::quote;
+use crate::secret::Exposed;
+
+/// What is found, once it was looked for.
+pub type Looking<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
 
 /// A kind of source, with the settings of one.
 pub trait Kind {
@@ -81,6 +87,9 @@ pub trait Kind {
         Vec::new()
     }
 
+    /// Says which secrets stand in its settings.
+    fn expose(&self, _found: &mut Exposed<'_>) {}
+
     /// How it judges a signal, if it brings one.
     fn signal(&self) -> Option<&quality::Settings> {
         None
@@ -122,6 +131,16 @@ pub trait Kind {
     /// played again.
     fn recorded(&self) -> Option<Recorded> {
         None
+    }
+
+    /// Looks for what it reads, without starting; its settings stand at `path`. `running` says that an agent runs here,
+    /// perhaps with this source.
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+        let alone = self.may_be_alone().then(|| {
+            let why = "not contacted: the program may have room for one client alone";
+            Finding::new(path, self.name(), Verdict::Skipped, why)
+        });
+        Box::pin(async { alone.into_iter().collect() })
     }
 
     /// Starts its tasks.

@@ -13,6 +13,7 @@ macro_rules! say {
 pub(crate) mod aside;
 pub mod itself;
 pub mod kind;
+pub mod look;
 pub mod lsl;
 mod names;
 pub mod pattern;

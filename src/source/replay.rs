@@ -11,14 +11,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::aside::apart;
-use super::kind::{Kind, Start};
+use super::kind::{Kind, Looking, Start};
+use super::look::{Finding, Verdict};
 use super::record::{Hole, Piece, Recorded, Recording, SAID};
 use super::{Feed, now};
 use crate::analysis::quality::{Judged, Settings};
 use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link, SourceId, Timestamp};
 use crate::hub::Hub;
-use crate::quote::quote;
+use crate::quote::{plain, quote};
 
 /// A recording, played again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +59,15 @@ impl Kind for Replay {
 
     fn signal(&self) -> Option<&Settings> {
         Some(&self.signal)
+    }
+
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+        Box::pin(async move {
+            vec![match std::fs::metadata(&self.file) {
+                Ok(_) => Finding::new(path, self.file.display(), Verdict::Ok, "is there"),
+                Err(why) => Finding::new(path, self.file.display(), Verdict::Failed, plain(&why)),
+            }]
+        })
     }
 
     fn start(&self, start: Start) {

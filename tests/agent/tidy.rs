@@ -223,17 +223,28 @@ fn a_board_is_one_file_and_one_row() {
     );
 }
 
-/// The same of a kind of source.
+/// The files whose code has a word.
+fn naming(word: &str) -> Vec<String> {
+    let named = |source: &Source| code(&source.text).contains(word);
+    sources().into_iter().filter(named).map(|source| source.path).collect()
+}
+
+/// The same of a kind of source. The program that starts without a configuration lists four.
 #[test]
 fn a_kind_of_source_is_one_file_and_one_row() {
-    let naming = |word: &str| -> Vec<String> {
-        sources()
-            .into_iter()
-            .filter(|source| code(&source.text).contains(word))
-            .map(|source| source.path)
-            .collect()
-    };
     assert_eq!(naming("fieldtrip::Settings"), ["config/source.rs"]);
+    assert_eq!(naming("Exec("), ["config/source.rs"]);
+    assert_eq!(naming("Textfile("), ["config/source.rs"]);
+    assert_eq!(naming("Scrape("), ["config/source.rs", "source/kind.rs", "source/poller/scrape.rs"]);
     assert_eq!(naming("Fieldtrip("), ["config/source.rs"]);
     assert_eq!(naming("Rda("), ["config/source.rs"]);
+}
+
+/// The same of a target to push to.
+#[test]
+fn a_target_is_one_file_and_one_row() {
+    assert_eq!(naming("Directory("), ["provision/settings.rs"]);
+    assert_eq!(naming("directory::"), ["provision/mod.rs", "provision/settings.rs"]);
+    assert_eq!(naming("Loki("), ["provision/ruler.rs", "provision/settings.rs"]);
+    assert_eq!(naming("Target::Prometheus"), Vec::<String>::new());
 }

@@ -164,8 +164,8 @@ pub(in super::super) fn chance() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::access::Access;
     use super::super::super::played::{script, server};
-    use super::super::super::settings::Access;
     use super::*;
 
     /// The first pause of tests, in place of [`PAUSE`].

@@ -8,6 +8,7 @@ mod alerts;
 mod dashboard;
 mod mute;
 mod notify;
+mod settings;
 mod source;
 
 use std::collections::BTreeMap;
@@ -19,9 +20,11 @@ use super::client::{Ask, Client, Failure, escape, spread};
 use super::mark::{OURS, hash};
 use super::plan::{Action, Found, Kind, Step, Wanted, plan};
 use super::ruler::Ruler;
-use super::settings::{Alerts, FOLDER, Grafana};
+use super::target;
 use super::{Bundle, Run, Teller};
 use crate::quote::quote;
+use crate::render::FOLDER;
+pub use settings::{Alerts, DataSource, Grafana};
 
 /// How often an object is read and written again because another writer was faster.
 const LOOKS: usize = 8;
@@ -46,7 +49,7 @@ pub(super) struct Place {
     /// The ids of contact points that are there, by name.
     points: BTreeMap<String, Vec<String>>,
     /// The kinds of objects that this account may not read, and what the server says.
-    pub(super) unread: Vec<(Kind, String)>,
+    unread: Vec<(Kind, String)>,
 }
 
 impl Place {
@@ -68,62 +71,6 @@ impl Place {
         let (alerts, settings) = (settings.alerts, settings.clone());
         let (versions, points, unread) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         Ok(Self { client, settings, alerts, ruler, versions, points, unread })
-    }
-
-    pub(super) async fn ready(&mut self, within: Duration) -> Result<(), String> {
-        self.client.ready("/api/health", within).await?;
-        if matches!(self.alerts, Alerts::Grafana | Alerts::None) {
-            // The version may be hidden, so the endpoint itself is asked for. Rules of an earlier push are looked for even
-            // where none are wanted any more: they would go on to notify.
-            let answer = self.client.send(Ask::get(&self.ruler.path)).await?;
-            self.alerts = if answer.status == 404 { Alerts::RuleGroups } else { Alerts::Import };
-            // Whether it may be read is seen when it is.
-            if self.evaluates() && self.alerts == Alerts::Import && !matches!(answer.status, 401 | 403) {
-                answer.good().map_err(|why| format!("cannot read imported rules: {why}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
-        let settings = &self.settings;
-        let mut wanted = vec![Wanted {
-            kind: Kind::Folder,
-            name: settings.folder_uid.clone(),
-            text: format!("title: {}\n", settings.folder),
-        }];
-        wanted.extend(settings.datasource.iter().map(source::wanted));
-        wanted.extend(bundle.dashboards.iter().map(|board| dashboard::wanted(board, &settings.folder_uid)));
-        match (self.alerts, alerts_source(settings)) {
-            _ if !self.evaluates() => {}
-            (Alerts::Import, _) => wanted.extend(Ruler::wanted(&bundle.rules)),
-            (Alerts::RuleGroups, Some(uid)) => wanted.extend(alerts::wanted(bundle, uid)),
-            _ => {}
-        }
-        wanted.extend(notify::wanted(settings)?);
-        wanted.extend(mute::wanted(settings, bundle));
-        Ok(wanted)
-    }
-
-    pub(super) async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
-        let mut found = Vec::new();
-        for want in wanted {
-            match want.kind {
-                Kind::Folder => found.extend(self.read_folder(want).await?),
-                Kind::DataSource => found.extend(source::read(self, want).await?),
-                _ => {}
-            }
-        }
-        found.extend(dashboard::read(self, wanted).await?);
-        let rules = self.read_rules(wanted).await;
-        found.extend(self.allowed(Kind::RuleGroup, rules)?);
-        let points = notify::read_points(self).await;
-        found.extend(self.allowed(Kind::ContactPoint, points)?);
-        let tree = notify::read_tree(self, wanted).await;
-        found.extend(self.allowed(Kind::Policies, tree)?);
-        let timings = mute::read(self, wanted).await;
-        found.extend(self.allowed(Kind::MuteTiming, timings)?);
-        Ok(found)
     }
 
     /// Whether the alert rules are evaluated here.
@@ -206,42 +153,6 @@ impl Place {
         match self.get(path).await {
             Err(failure) if failure.status() == Some(403) => Ok(None),
             read => read,
-        }
-    }
-
-    pub(super) async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>) {
-        let (mut rules, mut changed) = (false, Vec::new());
-        let mut steps = steps.into_iter().peekable();
-        while let Some(mut step) = steps.next() {
-            let result = self.done(&mut step, run).await.map_err(String::from);
-            if step.action.writes() && result.is_ok() {
-                rules |= step.kind == Kind::RuleGroup;
-                changed.push(format!("{}{}{}", step.kind.word(), step.name, hash(&step.text)));
-            }
-            let group = step.kind == Kind::RuleGroup;
-            tell.done(step, result);
-            // Before the folder may go, what was noted of rules must.
-            let last = group && steps.peek().is_none_or(|next| next.kind != Kind::RuleGroup);
-            if last && rules && self.alerts == Alerts::Import {
-                rules = false;
-                if let Err(why) = self.ruler.finish(&self.client).await {
-                    tracing::error!(
-                        "cannot note which rules were pushed to {}: {}",
-                        self.client.root(),
-                        quote(why.to_string())
-                    );
-                }
-            }
-        }
-        if self.settings.annotate && !changed.is_empty() {
-            let result = self.annotate(&hash(&changed.join("\n")), changed.len()).await;
-            if let Err(why) = result {
-                tracing::warn!(
-                    "cannot mark the push on the dashboards of {}: {}",
-                    self.client.root(),
-                    quote(why.to_string())
-                );
-            }
         }
     }
 
@@ -356,6 +267,108 @@ impl Place {
         let text = format!("neural-exporter {}: {count} objects changed", env!("CARGO_PKG_VERSION"));
         let body = json!({"text": text, "tags": [OURS, "deploy", tag]});
         self.client.ask(Ask::post("/api/annotations").json(&body)).await.map(drop)
+    }
+}
+
+impl target::Place for Place {
+    fn unread(&mut self) -> Vec<(Kind, String)> {
+        std::mem::take(&mut self.unread)
+    }
+
+    fn writes(&self) -> u64 {
+        self.client.writes()
+    }
+
+    async fn ready(&mut self, within: Duration) -> Result<(), String> {
+        self.client.ready("/api/health", within).await?;
+        if matches!(self.alerts, Alerts::Grafana | Alerts::None) {
+            // The version may be hidden, so the endpoint itself is asked for. Rules of an earlier push are looked for even
+            // where none are wanted any more: they would go on to notify.
+            let answer = self.client.send(Ask::get(&self.ruler.path)).await?;
+            self.alerts = if answer.status == 404 { Alerts::RuleGroups } else { Alerts::Import };
+            // Whether it may be read is seen when it is.
+            if self.evaluates() && self.alerts == Alerts::Import && !matches!(answer.status, 401 | 403) {
+                answer.good().map_err(|why| format!("cannot read imported rules: {why}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, bundle: &Bundle) -> Result<Vec<Wanted>, String> {
+        let settings = &self.settings;
+        let mut wanted = vec![Wanted {
+            kind: Kind::Folder,
+            name: settings.folder_uid.clone(),
+            text: format!("title: {}\n", settings.folder),
+        }];
+        wanted.extend(settings.datasource.iter().map(source::wanted));
+        wanted.extend(bundle.dashboards.iter().map(|board| dashboard::wanted(board, &settings.folder_uid)));
+        match (self.alerts, alerts_source(settings)) {
+            _ if !self.evaluates() => {}
+            (Alerts::Import, _) => wanted.extend(Ruler::wanted(&bundle.rules)),
+            (Alerts::RuleGroups, Some(uid)) => wanted.extend(alerts::wanted(bundle, uid)),
+            _ => {}
+        }
+        wanted.extend(notify::wanted(settings)?);
+        wanted.extend(mute::wanted(settings, bundle));
+        Ok(wanted)
+    }
+
+    async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String> {
+        let mut found = Vec::new();
+        for want in wanted {
+            match want.kind {
+                Kind::Folder => found.extend(self.read_folder(want).await?),
+                Kind::DataSource => found.extend(source::read(self, want).await?),
+                _ => {}
+            }
+        }
+        found.extend(dashboard::read(self, wanted).await?);
+        let rules = self.read_rules(wanted).await;
+        found.extend(self.allowed(Kind::RuleGroup, rules)?);
+        let points = notify::read_points(self).await;
+        found.extend(self.allowed(Kind::ContactPoint, points)?);
+        let tree = notify::read_tree(self, wanted).await;
+        found.extend(self.allowed(Kind::Policies, tree)?);
+        let timings = mute::read(self, wanted).await;
+        found.extend(self.allowed(Kind::MuteTiming, timings)?);
+        Ok(found)
+    }
+
+    async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>) {
+        let (mut rules, mut changed) = (false, Vec::new());
+        let mut steps = steps.into_iter().peekable();
+        while let Some(mut step) = steps.next() {
+            let result = self.done(&mut step, run).await.map_err(String::from);
+            if step.action.writes() && result.is_ok() {
+                rules |= step.kind == Kind::RuleGroup;
+                changed.push(format!("{}{}{}", step.kind.word(), step.name, hash(&step.text)));
+            }
+            let group = step.kind == Kind::RuleGroup;
+            tell.done(step, result);
+            // Before the folder may go, what was noted of rules must.
+            let last = group && steps.peek().is_none_or(|next| next.kind != Kind::RuleGroup);
+            if last && rules && self.alerts == Alerts::Import {
+                rules = false;
+                if let Err(why) = self.ruler.finish(&self.client).await {
+                    tracing::error!(
+                        "cannot note which rules were pushed to {}: {}",
+                        self.client.root(),
+                        quote(why.to_string())
+                    );
+                }
+            }
+        }
+        if self.settings.annotate && !changed.is_empty() {
+            let result = self.annotate(&hash(&changed.join("\n")), changed.len()).await;
+            if let Err(why) = result {
+                tracing::warn!(
+                    "cannot mark the push on the dashboards of {}: {}",
+                    self.client.root(),
+                    quote(why.to_string())
+                );
+            }
+        }
     }
 }
 

@@ -7,12 +7,12 @@
 
 use serde_json::{Value, json};
 
+use super::{Alerts, Grafana};
 use super::{PROVISIONED, Place};
 use crate::provision::Bundle;
 use crate::provision::client::{Ask, Failure, escape};
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
-use crate::provision::settings::{Alerts, Grafana};
 use crate::render::QUIET;
 
 const PATH: &str = "/api/v1/provisioning/mute-timings";

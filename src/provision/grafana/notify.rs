@@ -7,12 +7,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::Grafana;
 use super::Place;
 use crate::provision::client::{Ask, Failure, escape};
 use crate::provision::files;
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
-use crate::provision::settings::Grafana;
 
 /// What the ids of our contact points begin with.
 const PREFIX: &str = "nx-";

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::DataSource;
 use super::{PROVISIONED, Place};
 use crate::provision::client::{Ask, Failure, escape};
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
-use crate::provision::settings::DataSource;
 
 /// The key of `jsonData` that has our mark.
 const MARK: &str = "neuralExporter";

@@ -6,7 +6,7 @@
 mod family;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,12 @@ use crate::decode::engines::Rest;
 use crate::decode::text::exposition::{Exposition, Format, Shape};
 use crate::decode::text::relabel::Relabel;
 use crate::event::{Body, Fault, Received};
-use crate::secret::{self, Command as Words, Value};
+use crate::secret::{self, Command as Words, Exposed, Value};
 use crate::setting::Span;
 
 use crate::source::aside::apart;
-use crate::source::kind::{self, Kind};
+use crate::source::kind::{self, Kind, Looking};
+use crate::source::look::{Finding, Verdict, runs};
 use crate::source::{Feed, now, poll};
 use family::{Family, Start};
 
@@ -118,8 +119,38 @@ impl Kind for Settings {
         self.environment.values_mut().filter_map(Value::path).collect()
     }
 
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+        Box::pin(async move {
+            self.command.expose().first().map(|program| program_at(path, program)).into_iter().collect()
+        })
+    }
+
+    fn expose(&self, found: &mut Exposed<'_>) {
+        if self.command.hides() {
+            let instead = "a file that the program reads, or in environment as {value_file: FILE}";
+            found.add("command", &self.command, instead);
+        }
+        found.values("environment", &self.environment);
+    }
+
     fn start(&self, start: kind::Start) {
         start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
+    }
+}
+
+/// Whether a program can be run.
+fn program_at(path: &str, program: &str) -> Finding {
+    let here = if program.contains('/') {
+        runs(Path::new(program))
+    } else {
+        let all = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&all).any(|folder| runs(&folder.join(program)))
+    };
+    if here {
+        Finding::new(path, program, Verdict::Ok, "can be run")
+    } else {
+        Finding::new(path, program, Verdict::Failed, "there is no such program that this user may run")
+            .hint("install it, or write its whole path")
     }
 }
 
@@ -294,7 +325,7 @@ mod tests {
     }
 
     /// Whether a process whose id is in a file is gone within two seconds.
-    async fn ends(file: &std::path::Path) -> bool {
+    async fn ends(file: &Path) -> bool {
         let Ok(id) = std::fs::read_to_string(file) else { return false };
         let stat = format!("/proc/{}/stat", id.trim());
         for _ in 0..100 {

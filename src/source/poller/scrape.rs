@@ -25,11 +25,12 @@ use crate::decode::text::openmetrics::Dialect;
 use crate::decode::text::relabel::{Relabel, Step};
 use crate::document::{Check, Path as At};
 use crate::event::{Body, Fault, Received};
-use crate::secret::{Basic, Link, Value, base64};
+use crate::secret::{Basic, Exposed, Link, Value, base64};
 use crate::setting::Span;
 
 use crate::source::aside::apart;
-use crate::source::kind::{Kind, Prepared, Start};
+use crate::source::kind::{Kind, Looking, Prepared, Start};
+use crate::source::look::{Finding, PATIENCE, Verdict};
 use crate::source::{Feed, now, poll, small};
 use place::Place;
 
@@ -224,6 +225,26 @@ impl Kind for Settings {
         opened
             .map(|scrape| Prepared::Scrape(Box::new(scrape)))
             .map_err(|why| format!("cannot ask source {}: {why}", self.name))
+    }
+
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+        Box::pin(async move {
+            let asked = match Scrape::open(self.clone()) {
+                Ok(scrape) => tokio::time::timeout(PATIENCE.max(self.timeout.0), scrape.probe()).await,
+                Err(why) => Ok(Err(why)),
+            };
+            let (verdict, message) = match asked {
+                Ok(Ok(())) => (Verdict::Ok, "answers with metrics".to_owned()),
+                Ok(Err(why)) => (Verdict::Failed, why),
+                Err(_) => (Verdict::Failed, format!("no answer within {} s", PATIENCE.as_secs())),
+            };
+            vec![Finding::new(path, &self.name, verdict, message)]
+        })
+    }
+
+    fn expose(&self, found: &mut Exposed<'_>) {
+        found.link("url", &self.url, "url_file, or of a password in basic.password_file");
+        found.values("headers", &self.headers);
     }
 
     fn start(&self, start: Start) {

@@ -19,11 +19,12 @@ use crate::decode::text::exposition::{Exposition, Shape};
 use crate::decode::text::openmetrics::{Dialect, ParseError};
 use crate::decode::text::relabel::Relabel;
 use crate::event::{Body, Fault, FaultKind, Received, Textfile};
-use crate::quote::quote;
+use crate::quote::{plain, quote};
 use crate::setting::Span;
 
 use crate::source::aside::apart;
-use crate::source::kind::{Kind, Start};
+use crate::source::kind::{Kind, Looking, Start};
+use crate::source::look::{Finding, Verdict};
 use crate::source::{Feed, now, poll};
 use crate::sys::file;
 
@@ -82,6 +83,19 @@ impl Kind for Settings {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         vec![&mut self.directory]
+    }
+
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+        Box::pin(async move {
+            let at = self.directory.display();
+            vec![match std::fs::read_dir(&self.directory) {
+                Ok(_) => Finding::new(path, at, Verdict::Ok, "can be read"),
+                Err(why) => {
+                    Finding::new(path, at, Verdict::Failed, format!("cannot be read: {}", plain(&why)))
+                        .hint("create it, and let the agent's user read it")
+                }
+            }]
+        })
     }
 
     fn start(&self, start: Start) {

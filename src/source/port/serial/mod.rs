@@ -5,6 +5,7 @@
 //! waits to be asked is told to start, told again if it falls silent, and told to stop before the port is closed;
 //! beside that only what its decoder asks for is written. What was set on a bridge stays set.
 
+mod look;
 mod open;
 mod read;
 mod settings;

@@ -12,7 +12,7 @@ use crate::analysis::quality::{self, Judged};
 use crate::decode::board::generic;
 use crate::decode::{self, Dialogue, MeasureImpedance, Protocol};
 use crate::document::{Check, Path};
-use crate::source::kind::{Claim, Context, Kind, Place, Start};
+use crate::source::kind::{Claim, Context, Kind, Looking, Place, Start};
 use crate::source::port::usb::{Roots, UsbMatch, Which};
 use crate::source::record::Recorded;
 use crate::source::socket::NewDecoder;
@@ -163,6 +163,10 @@ impl Kind for Serial {
     fn recorded(&self) -> Option<Recorded> {
         let protocol = self.protocol.name().to_owned();
         Some(Recorded { name: self.name.clone(), protocol, board: self.options() })
+    }
+
+    fn look<'a>(&'a self, path: &'a str, running: bool) -> Looking<'a> {
+        Box::pin(async move { super::look::look(path, self, running) })
     }
 
     fn start(&self, start: Start) {
