@@ -17,8 +17,8 @@
 //! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`simulate`]: devices that are not there |
 //! | 3 | [`hub`]: the one place where events are folded |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files |
-//! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured |
-//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`mod@file`], [`sys`] |
+//! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
+//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`mod@file`], [`sys`] |
 
 pub mod agent;
 pub mod analysis;
@@ -33,8 +33,10 @@ pub mod http;
 pub mod hub;
 pub mod listen;
 pub mod metrics;
+pub mod promql;
 pub mod provision;
 pub mod quote;
+pub mod re2;
 pub mod render;
 pub mod secret;
 pub mod setting;

@@ -104,9 +104,7 @@ fn usb_place(text: &str) -> Result<(), String> {
 }
 
 fn regex(text: &str) -> Result<(), String> {
-    crate::decode::text::re2::compile(text)
-        .map(drop)
-        .map_err(|why| format!("not a regular expression: {why}"))
+    crate::re2::compile(text).map(drop).map_err(|why| format!("not a regular expression: {why}"))
 }
 
 fn log_selector(text: &str) -> Result<(), String> {

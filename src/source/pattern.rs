@@ -9,7 +9,7 @@ use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::decode::text::re2;
+use crate::re2;
 
 /// A regular expression, compiled. The empty one matches nothing.
 #[derive(Clone, Debug, Default)]

@@ -19,6 +19,7 @@ mod ingest;
 mod laws;
 mod noise;
 mod openmetrics;
+mod promql;
 mod reference;
 mod rules;
 mod serial;

@@ -8,7 +8,6 @@ pub mod line;
 pub mod mapping;
 pub mod number;
 pub mod openmetrics;
-pub mod re2;
 pub mod relabel;
 pub mod statsd;
 mod tags;

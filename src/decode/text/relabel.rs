@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Kind;
 
 use super::openmetrics::{Labels, is_label_name};
-use super::re2;
+use crate::re2;
 
 /// The label that stands for the metric's name while steps run.
 const NAME: &str = "__name__";

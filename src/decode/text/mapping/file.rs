@@ -10,10 +10,10 @@ use regex::RegexSet;
 use serde::Deserialize;
 
 use super::super::glob::{Globs, StatsdType, Template, is_pattern};
-use super::super::re2;
 use super::report::{LEGACY, NATIVE, Problem, SUMMARY, Said};
 use super::{Mapper, Rule, Shape};
 use crate::document;
+use crate::re2;
 
 impl Mapper {
     /// Reads a mapping file. Beside the rules, gives sentences about what in it has no effect.

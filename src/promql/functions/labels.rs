@@ -1,0 +1,77 @@
+//! `label_replace` and `label_join`: series under other labels.
+
+use super::At;
+use crate::promql::error::Error;
+use crate::promql::eval::{Evaluator, Matrix};
+use crate::promql::labels::Labels;
+use crate::promql::syntax::{Call, Node, Tree};
+use crate::promql::text;
+
+/// The text of an argument, if it is UTF-8.
+fn argument(call: &Call, place: usize) -> Result<&str, Error> {
+    let bytes = bytes(call.args.get(place));
+    let wrong =
+        |_| Error::execution(format!("{} in {}() is not UTF-8", text::quoted(bytes), call.function.name));
+    std::str::from_utf8(bytes).map_err(wrong)
+}
+
+fn bytes(arg: Option<&Tree>) -> &[u8] {
+    match arg.map(|arg| &arg.bare().node) {
+        Some(Node::Text(bytes)) => bytes,
+        _ => b"",
+    }
+}
+
+/// The name of a label in an argument.
+fn label<'c>(call: &'c Call, place: usize, what: &str) -> Result<&'c str, Error> {
+    match std::str::from_utf8(bytes(call.args.get(place))) {
+        Ok(name) if !name.is_empty() => Ok(name),
+        _ => {
+            let (name, function) = (text::quoted(bytes(call.args.get(place))), call.function.name);
+            Err(Error::execution(format!("invalid {what} label name in {function}(): {name}")))
+        }
+    }
+}
+
+pub(super) fn replace(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Result<Matrix, Error> {
+    let (source, pattern) = (argument(call, 3)?, argument(call, 4)?);
+    let replacement = argument(call, 2)?;
+    let regex = crate::re2::anchored(pattern).map_err(|why| {
+        Error::execution(format!("invalid regular expression in label_replace(): {pattern}: {why}"))
+    })?;
+    let target = label(call, 1, "destination")?;
+    let relabel = |labels: &Labels| {
+        let captures = regex.captures(labels.get(source))?;
+        let mut value = String::new();
+        captures.expand(replacement, &mut value);
+        Some(labels.with(&[(target, &value)]))
+    };
+    relabelled(evaluator, call, at, relabel)
+}
+
+pub(super) fn join(evaluator: &mut Evaluator<'_>, call: &Call, at: At) -> Result<Matrix, Error> {
+    let separator = argument(call, 2)?;
+    let sources: Result<Vec<&str>, Error> = (3..call.args.len()).map(|i| label(call, i, "source")).collect();
+    let (sources, target) = (sources?, label(call, 1, "destination")?);
+    let relabel = |labels: &Labels| {
+        let values: Vec<&str> = sources.iter().map(|source| labels.get(source)).collect();
+        Some(labels.with(&[(target, &values.join(separator))]))
+    };
+    relabelled(evaluator, call, at, relabel)
+}
+
+fn relabelled(
+    evaluator: &mut Evaluator<'_>,
+    call: &Call,
+    at: At,
+    relabel: impl Fn(&Labels) -> Option<Labels>,
+) -> Result<Matrix, Error> {
+    let Some(vector) = call.args.first() else { return Ok(evaluator.empty(at.frame)) };
+    let mut matrix = evaluator.eval(vector, at.frame)?;
+    for labels in matrix.rows_mut() {
+        if let Some(changed) = relabel(labels) {
+            *labels = changed;
+        }
+    }
+    matrix.merged()
+}
