@@ -46,7 +46,7 @@ fuzz_target!(|text: &str| {
         assert_eq!(again.to_string(), expr.to_string(), "{written}");
     }
     let storage = Storage::new();
-    for when in [When::Instant(600_000), When::Range { start: 0, end: 1_200_000, step: 30_000 }] {
+    for when in [When::At(600_000), When::Range { start: 0, end: 1_200_000, step: 30_000 }] {
         let asked = Cell::new(0_u32);
         let interrupt = || {
             asked.set(asked.get() + 1);

@@ -6,6 +6,7 @@
 mod error;
 mod eval;
 mod functions;
+pub mod json;
 mod labels;
 mod matcher;
 mod notation;

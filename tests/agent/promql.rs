@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use neural_exporter::promql::{
-    self, Answer, Each, Error, Labels, Matcher, NAME, Point, Query, Sample, Select, Selection, Value, When,
+    self, Answer, Each, Error, Interrupt, Kind, Labels, Matcher, NAME, Point, Query, Sample, Select,
+    Selection, Value, When,
 };
 
 /// Series in memory. Of native histograms it knows when they were there, and tells whether somebody asked for them.
@@ -135,7 +136,7 @@ impl Case {
             self.at = Some(to);
         } else if let Some(rest) = rest.strip_prefix("string ") {
             let expr = promql::parse(rest.trim()).map_err(|error| error.text)?;
-            let query = Query::new(When::Instant(0));
+            let query = Query::new(When::At(0));
             match promql::evaluate(&expr, &query, &Storage::default()).map_err(|error| error.text)?.value {
                 Value::Text(text) => self.text = Some(text),
                 other => return Err(format!("no text: {other:?}")),
@@ -168,7 +169,7 @@ impl Case {
         };
         let when = match (self.range, self.at) {
             (Some((start, end, step)), _) => When::Range { start, end, step },
-            (None, at) => When::Instant(at.unwrap_or_default()),
+            (None, at) => When::At(at.unwrap_or_default()),
         };
         let answer = match (ask(when), self.fails) {
             (Ok(answer), false) => answer,
@@ -202,7 +203,7 @@ impl Case {
             _ => Value::Vector(middle),
         };
         Self { ordered: false, ..self.expected() }
-            .compare(&middle, When::Instant(at))
+            .compare(&middle, When::At(at))
             .map_err(|why| format!("in a range: {why}"))
     }
 
@@ -267,7 +268,7 @@ impl Case {
                 let (start, step) = match (self.times, when) {
                     (Some(times), _) => times,
                     (None, When::Range { start, step, .. }) => (start, step),
-                    (None, When::Instant(at)) => (at, 1),
+                    (None, When::At(at)) => (at, 1),
                 };
                 let wanted: BTreeMap<&Labels, Vec<Sample>> = self
                     .series
@@ -381,4 +382,228 @@ fn prometheus_own_tests_pass() {
         (933, 340, 237),
         "passed, skipped, skipped for native histograms"
     );
+}
+
+/// Series of a name that have samples each 15 s for an hour.
+fn steady(count: usize) -> Storage {
+    let mut storage = Storage::default();
+    let lines: Vec<String> = (0..count).map(|i| format!("x{{i=\"{i}\"}} 0+{i}x240")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    storage.load("load 15s", &lines).unwrap();
+    storage
+}
+
+fn ask(text: &str, query: &Query<'_>, storage: &Storage) -> Result<Answer, Error> {
+    promql::parse(text).and_then(|expr| promql::evaluate(&expr, query, storage))
+}
+
+const HOUR: When = When::Range { start: 0, end: 3_600_000, step: 15_000 };
+
+#[test]
+fn what_is_written_is_read_again() {
+    let mut count = 0;
+    for file in std::fs::read_dir(super::at("tests/promql")).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let heads = text.lines().filter(|line| line.starts_with("eval"));
+        for expr in heads
+            .filter_map(|line| Case::read(line, &[]).ok())
+            .filter_map(|case| promql::parse(&case.expr).ok())
+        {
+            let written = expr.to_string();
+            for text in [&written, &promql::format(&expr)] {
+                assert_eq!(
+                    promql::parse(text).map(|again| again.to_string()).as_ref(),
+                    Ok(&written),
+                    "{expr:?}"
+                );
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 1000, "{count}");
+}
+
+#[test]
+fn long_expressions_are_split_as_prometheus_splits_them() {
+    let selector = "neural_pipeline_stage_duration_seconds_bucket{job=\"agent\",stage=\"filter\"}";
+    let text =
+        format!("sum by(le) (rate({selector}[5m])) / on(le) group_left() (-count by (le)({selector}))");
+    let split = format!(
+        "  sum by (le) (rate({selector}[5m]))\n/ on (le) group_left ()\n  (-count by (le) ({selector}))"
+    );
+    assert_eq!(promql::format(&promql::parse(&text).unwrap()), split);
+    let text = format!("histogram_quantile(0.99, sum by (le, stage) (rate({selector}[5m] offset 1h)))");
+    let inner = format!("  sum by (le, stage) (rate({selector}[5m] offset 1h))");
+    assert!(inner.len() > 100, "{inner}");
+    let inner = format!("  sum by (le, stage) (\n    rate({selector}[5m] offset 1h)\n  )");
+    let split = format!("histogram_quantile(\n  0.99,\n{inner}\n)");
+    assert_eq!(promql::format(&promql::parse(&text).unwrap()), split);
+}
+
+#[test]
+fn a_query_ends_when_nobody_waits_for_it() {
+    let storage = steady(250);
+    let expressions = [
+        "x",
+        "rate(x[5m])",
+        "sum by (i) (x)",
+        "quantile(0.5, x)",
+        "topk(3, x)",
+        "x + x",
+        "max_over_time(x[30m:15s])",
+        "histogram_quantile(0.5, label_replace(x, \"le\", \"$1\", \"i\", \"(.*)\"))",
+        "count_values(\"v\", x)",
+    ];
+    for text in expressions {
+        // However far it is, it ends soon after it is told to.
+        let asked = Cell::new(0_u64);
+        let counted = Query {
+            interrupt: &|| {
+                asked.set(asked.get() + 1);
+                None
+            },
+            ..Query::new(HOUR)
+        };
+        ask(text, &counted, &storage).unwrap();
+        let whole = asked.get();
+        assert!(whole > 200, "{text}: asked {whole} times");
+        for end in [1, whole / 2, whole] {
+            asked.set(0);
+            let interrupt = || {
+                asked.set(asked.get() + 1);
+                (asked.get() >= end).then_some(Interrupt::Canceled)
+            };
+            let error =
+                ask(text, &Query { interrupt: &interrupt, ..Query::new(HOUR) }, &storage).unwrap_err();
+            assert_eq!((error.kind, asked.get()), (Kind::Canceled, end), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_query_holds_no_more_than_it_may() {
+    let storage = steady(100);
+    for (text, least) in [
+        ("x", 24_100),
+        ("rate(x[5m])", 24_100),
+        ("x + x", 72_300),
+        ("sum(x)", 24_100),
+        ("max_over_time(sum(x)[30m:1s])", 540_000),
+        ("vector(1)", 241),
+    ] {
+        let peak = ask(text, &Query::new(HOUR), &storage).unwrap().peak;
+        assert!((least..2 * least).contains(&peak), "{text}: {peak}");
+        let answer = ask(text, &Query { max_samples: peak, ..Query::new(HOUR) }, &storage);
+        assert!(answer.is_ok(), "{text}");
+        let error = ask(text, &Query { max_samples: peak - 1, ..Query::new(HOUR) }, &storage).unwrap_err();
+        assert_eq!(error.kind, Kind::Limit, "{text}");
+    }
+    // What would have more steps than it may hold values does not begin.
+    let error = ask("max_over_time(vector(1)[1000y:1ms])", &Query::new(HOUR), &storage).unwrap_err();
+    assert_eq!(error.kind, Kind::Invalid, "{error}");
+    let error = ask("max_over_time(vector(1)[200y:1ms])", &Query::new(HOUR), &storage).unwrap_err();
+    assert_eq!(error.kind, Kind::Limit, "{error}");
+}
+
+#[test]
+fn times_that_make_no_sense_are_refused() {
+    let storage = Storage::default();
+    let range =
+        |start, end, step| ask("1", &Query::new(When::Range { start, end, step }), &storage).map(|_| ());
+    assert!(range(0, 11_000, 1).is_ok() && range(5, 5, 1).is_ok());
+    for (start, end, step) in [(0, 11_001, 1), (0, 1, 0), (0, 1, -1), (1, 0, 1), (i64::MIN, i64::MAX, 1)] {
+        assert_eq!(range(start, end, step).unwrap_err().kind, Kind::Invalid, "{start} {end} {step}");
+    }
+    // The ends of time are times.
+    for time in [i64::MIN, -1, 0, i64::MAX] {
+        for text in [
+            "rate(x[5m] offset 200y)",
+            "x @ 9e12",
+            "time()",
+            "year()",
+            "max_over_time(x[5m:1m])",
+            "x offset -200y",
+        ] {
+            ask(text, &Query::new(When::At(time)), &storage).unwrap();
+            ask(text, &Query::new(When::Range { start: time, end: time, step: i64::MAX }), &storage).unwrap();
+        }
+    }
+    let error = ask("x[5m]", &Query::new(HOUR), &storage).unwrap_err();
+    assert!(error.text.contains("range query"), "{error}");
+}
+
+#[test]
+fn the_deepest_expression_is_evaluated_on_a_small_stack() {
+    let evaluate = || {
+        let storage = steady(1);
+        for text in [
+            format!("{}x{}", "(".repeat(99), ")".repeat(99)),
+            format!("{}x", "-".repeat(99)),
+            format!("x{}", " + x".repeat(99)),
+            format!("{}x{}", "abs(".repeat(99), ")".repeat(99)),
+            format!("{}x{}", "sum(".repeat(99), ")".repeat(99)),
+            format!("{}x{}", "sum_over_time(sum(".repeat(33), ")[1s:1s])".repeat(33)),
+        ] {
+            let answer = ask(&text, &Query::new(When::At(0)), &storage);
+            assert!(answer.is_ok(), "{text}: {answer:?}");
+            assert!(!promql::format(&promql::parse(&text).unwrap()).is_empty());
+        }
+    };
+    // What a thread of the runtime has.
+    std::thread::Builder::new().stack_size(2 << 20).spawn(evaluate).unwrap().join().unwrap();
+}
+
+#[test]
+fn an_error_of_the_storage_is_the_error_of_the_query() {
+    struct Broken;
+    impl Select for Broken {
+        fn select(&self, _: &Selection<'_>, _: &mut Each<'_>) -> Result<(), Error> {
+            Err(Error::storage("the disk is gone"))
+        }
+    }
+    for text in ["x", "sum(rate(x[5m]))", "1 + x", "max_over_time(x[5m:])", "x[5m]"] {
+        let expr = promql::parse(text).unwrap();
+        let error = promql::evaluate(&expr, &Query::new(When::At(0)), &Broken).unwrap_err();
+        assert_eq!(error, Error::storage("the disk is gone"), "{text}");
+    }
+}
+
+#[test]
+fn one_series_of_many_samples_is_no_reason_to_go_on() {
+    let storage = steady(1);
+    let asked = Cell::new(0);
+    let interrupt = || {
+        asked.set(asked.get() + 1);
+        (asked.get() > 6).then_some(Interrupt::Timeout)
+    };
+    // 3601 windows of up to 241 samples.
+    let when = When::Range { start: 0, end: 3_600_000, step: 1000 };
+    let query = Query { interrupt: &interrupt, ..Query::new(when) };
+    assert_eq!(ask("quantile_over_time(0.5, x[10h])", &query, &storage).unwrap_err().kind, Kind::Timeout);
+}
+
+/// The storage is asked for what windows need, and no more than once for a selector, however many steps there are.
+#[test]
+fn a_selector_is_selected_once() {
+    struct Asked(std::cell::RefCell<Vec<(i64, i64, i64, i64)>>);
+    impl Select for Asked {
+        fn select(&self, selection: &Selection<'_>, _: &mut Each<'_>) -> Result<(), Error> {
+            let Selection { from, to, step, width, .. } = *selection;
+            self.0.borrow_mut().push((from, to, step, width));
+            Ok(())
+        }
+    }
+    let minute = 60_000;
+    for (text, expected) in [
+        ("x", (1 - 5 * minute, 60 * minute, 15_000, 5 * minute)),
+        ("rate(x[10m])", (1 - 10 * minute, 60 * minute, 15_000, 10 * minute)),
+        ("rate(x[10m] offset 1h)", (1 - 70 * minute, 0, 15_000, 10 * minute)),
+        ("x @ 60", (minute - 5 * minute + 1, minute, 0, 5 * minute)),
+        ("max_over_time(x[10m:1m])", (1 - 14 * minute, 60 * minute, minute, 5 * minute)),
+    ] {
+        let asked = Asked(std::cell::RefCell::default());
+        let expr = promql::parse(text).unwrap();
+        promql::evaluate(&expr, &Query::new(HOUR), &asked).unwrap();
+        assert_eq!(asked.0.into_inner(), [expected], "{text}");
+    }
 }

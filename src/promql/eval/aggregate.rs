@@ -163,6 +163,7 @@ impl Evaluator<'_> {
         self.budget.room(groups.labels.len().saturating_mul(steps))?;
         let mut states: Vec<Option<F>> = vec![None; groups.labels.len() * steps];
         for ((_, cells), group) in input.series().zip(&groups.of) {
+            self.check()?;
             let states = states.iter_mut().skip(group * steps);
             for (state, value) in states.zip(cells).filter(|(_, value)| present(**value)) {
                 match state {

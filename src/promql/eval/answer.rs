@@ -12,7 +12,7 @@ use crate::promql::syntax::{Expr, Node, Type};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// At one time.
-    Instant(i64),
+    At(i64),
     /// At each step from `start` to `end`.
     Range {
         /// The first time.
@@ -25,16 +25,16 @@ pub enum When {
 }
 
 impl When {
-    pub(super) fn bounds(self) -> (i64, i64) {
+    pub(in crate::promql) fn bounds(self) -> (i64, i64) {
         match self {
-            Self::Instant(time) => (time, time),
+            Self::At(time) => (time, time),
             Self::Range { start, end, .. } => (start, end),
         }
     }
 
     pub(super) fn step(self) -> i64 {
         match self {
-            Self::Instant(_) => 0,
+            Self::At(_) => 0,
             Self::Range { step, .. } => step,
         }
     }
@@ -129,13 +129,13 @@ pub fn evaluate(expr: &Expr, query: &Query<'_>, storage: &dyn Select) -> Result<
     let frame = frame(expr, query.when)?;
     let mut evaluator = Evaluator::new(storage, query);
     let value = match (query.when, expr.yields()) {
-        (When::Instant(_), Type::Text) => Value::Text(text(expr)),
-        (When::Instant(_), Type::Matrix) => Value::Matrix(matrix(&mut evaluator, expr, frame)?),
-        (When::Instant(_), Type::Scalar) => {
+        (When::At(_), Type::Text) => Value::Text(text(expr)),
+        (When::At(_), Type::Matrix) => Value::Matrix(matrix(&mut evaluator, expr, frame)?),
+        (When::At(_), Type::Scalar) => {
             let scalar = evaluator.eval(&expr.tree, frame)?;
             Value::Scalar(scalar.cells().first().copied().unwrap_or(f64::NAN))
         }
-        (When::Instant(_), Type::Vector) => {
+        (When::At(_), Type::Vector) => {
             let vector = evaluator.eval(&expr.tree, frame)?.merged()?;
             let elements = vector.series().filter_map(|(labels, cells)| {
                 let value = cells.first().copied().filter(|value| present(*value))?;
@@ -156,7 +156,7 @@ pub fn evaluate(expr: &Expr, query: &Query<'_>, storage: &dyn Select) -> Result<
 
 fn frame(expr: &Expr, when: When) -> Result<Frame, Error> {
     match when {
-        When::Instant(start) => Ok(Frame { start, step: 1, steps: 1 }),
+        When::At(start) => Ok(Frame { start, step: 1, steps: 1 }),
         When::Range { start, end, step } => {
             if !matches!(expr.yields(), Type::Scalar | Type::Vector) {
                 let yields = expr.yields().name();

@@ -3,7 +3,7 @@
 use super::matrix::{ABSENT, Matrix, present};
 use super::notes::Notes;
 use super::{Evaluator, Frame, Shifted, check};
-use crate::promql::error::Error;
+use crate::promql::error::{Error, Interrupt};
 use crate::promql::functions::Run;
 use crate::promql::labels::Labels;
 use crate::promql::sample::{Sample, is_stale};
@@ -35,8 +35,11 @@ impl Window<'_> {
     }
 }
 
+/// How many samples are looked at without asking whether the query is still wanted.
+const UNCHECKED: usize = 1 << 16;
+
 /// A function with what it takes, over the windows of a frame.
-struct Over<'c> {
+struct Over<'q> {
     run: fn(&mut Window<'_>) -> Option<f64>,
     /// One row each.
     scalars: Vec<Matrix>,
@@ -44,7 +47,7 @@ struct Over<'c> {
     frame: Frame,
     shift: Shifted,
     width: i64,
-    range: &'c Tree,
+    interrupt: &'q dyn Fn() -> Option<Interrupt>,
 }
 
 /// What is used again from series to series.
@@ -58,7 +61,7 @@ struct Scratch {
 
 impl Over<'_> {
     /// The value of the function at each step.
-    fn run(&self, samples: &[Sample], notes: &mut Notes, scratch: &mut Scratch) {
+    fn run(&self, samples: &[Sample], notes: &mut Notes, scratch: &mut Scratch) -> Result<(), Error> {
         let Scratch { samples: kept, values, args, cells } = scratch;
         cells.clear();
         cells.resize(self.frame.steps, ABSENT);
@@ -70,7 +73,7 @@ impl Over<'_> {
         } else {
             samples
         };
-        let (mut begin, mut end) = (0, 0);
+        let (mut begin, mut end, mut unchecked) = (0, 0, 0);
         for (step, cell) in cells.iter_mut().enumerate() {
             let now = self.frame.at(step);
             let last = self.shift.look(now);
@@ -82,10 +85,17 @@ impl Over<'_> {
             args.extend(
                 self.scalars.iter().map(|scalar| scalar.cells().get(step).copied().unwrap_or(f64::NAN)),
             );
+            // A series of many samples may take long by itself.
+            unchecked += samples.len();
+            if unchecked > UNCHECKED {
+                check(self.interrupt)?;
+                unchecked = 0;
+            }
             let (start, end, first_arg) = (before, last, self.first_arg);
             let mut window = Window { samples, now, start, end, args, first_arg, notes, scratch: values };
             *cell = (self.run)(&mut window).unwrap_or(ABSENT);
         }
+        Ok(())
     }
 }
 
@@ -234,10 +244,11 @@ impl Evaluator<'_> {
             _ => |_: &mut Window<'_>| Some(1.0),
         };
         let first_arg = call.args.first().map_or(0, |arg| arg.at);
-        let over = Over { run, scalars: scalars?, first_arg, frame, shift, width, range };
+        let over =
+            Over { run, scalars: scalars?, first_arg, frame, shift, width, interrupt: self.query.interrupt };
         let mut scratch = Scratch::default();
-        self.sources(over.range, frame, shift, width, |notes, labels, samples| {
-            over.run(samples, notes, &mut scratch);
+        self.sources(range, frame, shift, width, |notes, labels, samples| {
+            over.run(samples, notes, &mut scratch)?;
             each(labels, &scratch.cells)
         })
     }

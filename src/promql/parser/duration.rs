@@ -38,7 +38,10 @@ impl Parser<'_> {
             Some(seconds) if seconds.is_nan() || seconds <= 0.0 => {
                 Err(Wrong::new(at, "duration must be greater than 0"))
             }
-            Some(seconds) => Ok(Length::Fixed(milliseconds(seconds, at)?)),
+            Some(seconds) => match milliseconds(seconds, at)? {
+                0 => Err(Wrong::new(at, "duration must be at least 1ms")),
+                milliseconds => Ok(Length::Fixed(milliseconds)),
+            },
             None => Ok(Length::Computed(term)),
         }
     }
