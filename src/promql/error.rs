@@ -18,11 +18,11 @@ pub enum Kind {
     Invalid,
     /// The expression cannot be evaluated over these series.
     Execution,
-    /// A query would need more than it may have.
+    /// The query exceeds a limit.
     Limit,
-    /// It took longer than it may.
+    /// The query exceeds its timeout.
     Timeout,
-    /// Nobody waits for the answer.
+    /// The client has gone.
     Canceled,
     /// The storage failed.
     Storage,
@@ -31,9 +31,9 @@ pub enum Kind {
 /// Why a query should end before it has an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
-    /// Its time is over.
+    /// The query exceeds its timeout.
     Timeout,
-    /// Nobody waits for the answer.
+    /// The client has gone.
     Canceled,
 }
 

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn errors_say_what_is_wrong() {
         for wrong in ["a b", "a 1x", "a{b!=\"c\"} 1", "a{b} 1", "a 1+", "a 1x99999999999", "a{b=\"c\" 1"] {
             assert!(read_series(wrong).is_err(), "{wrong}");
         }

@@ -9,7 +9,7 @@ use neural_exporter::promql::{
     Selection, Value, When,
 };
 
-/// Series in memory. Of native histograms it knows when they were there, and tells whether somebody asked for them.
+/// Series in memory. Of native histograms it keeps the times alone, and whether a selection had one of them.
 #[derive(Default)]
 struct Storage {
     series: BTreeMap<Labels, BTreeMap<i64, Point>>,
@@ -441,7 +441,7 @@ fn long_expressions_are_split_as_prometheus_splits_them() {
 }
 
 #[test]
-fn a_query_ends_when_nobody_waits_for_it() {
+fn an_interrupt_ends_a_query() {
     let storage = steady(250);
     let expressions = [
         "x",
@@ -455,7 +455,7 @@ fn a_query_ends_when_nobody_waits_for_it() {
         "count_values(\"v\", x)",
     ];
     for text in expressions {
-        // However far it is, it ends soon after it is told to.
+        // However far it is, the first interrupt ends it.
         let asked = Cell::new(0_u64);
         let counted = Query {
             interrupt: &|| {
@@ -528,6 +528,9 @@ fn times_that_make_no_sense_are_refused() {
             ask(text, &Query::new(When::Range { start: time, end: time, step: i64::MAX }), &storage).unwrap();
         }
     }
+    let whole = When::Range { start: i64::MIN, end: i64::MAX, step: i64::MAX };
+    let error = ask("max_over_time(x[200y:1m] offset -200y)", &Query::new(whole), &storage).unwrap_err();
+    assert_eq!(error.kind, Kind::Limit, "{error}");
     let error = ask("x[5m]", &Query::new(HOUR), &storage).unwrap_err();
     assert!(error.text.contains("range query"), "{error}");
 }
@@ -569,7 +572,7 @@ fn an_error_of_the_storage_is_the_error_of_the_query() {
 }
 
 #[test]
-fn one_series_of_many_samples_is_no_reason_to_go_on() {
+fn an_interrupt_ends_a_query_of_one_long_series() {
     let storage = steady(1);
     let asked = Cell::new(0);
     let interrupt = || {

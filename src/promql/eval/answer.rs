@@ -104,14 +104,14 @@ pub enum Value {
     Matrix(Vec<Series>),
 }
 
-/// A value and what is to be said beside it.
+/// A value and its annotations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The value.
     pub value: Value,
-    /// What is wrong with the expression or the series, with its place.
+    /// Annotations that Prometheus calls warnings, each with its position in the expression.
     pub warnings: Vec<String>,
-    /// What may be wrong.
+    /// Annotations that Prometheus calls infos.
     pub infos: Vec<String>,
     /// The most values that were held at once.
     pub peak: usize,
@@ -150,7 +150,7 @@ pub fn evaluate(expr: &Expr, query: &Query<'_>, storage: &dyn Select) -> Result<
             Value::Matrix(all)
         }
     };
-    let (warnings, infos) = evaluator.notes.told(&expr.text);
+    let (warnings, infos) = evaluator.notes.texts(&expr.text);
     Ok(Answer { value, warnings, infos, peak: evaluator.budget.peak() })
 }
 

@@ -69,7 +69,7 @@ impl<'q> Evaluator<'q> {
         Self { storage, query, budget: Budget::new(query.max_samples), notes: Notes::default() }
     }
 
-    /// Ends the query if nobody waits for it any longer.
+    /// Fails if the query is to end: its client has gone, or its time is over.
     pub(super) fn check(&self) -> Result<(), Error> {
         check(self.query.interrupt)
     }

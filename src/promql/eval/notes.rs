@@ -1,4 +1,4 @@
-//! What is said beside an answer: warnings and infos, each once, with its place in the text.
+//! Annotations of an answer: warnings and infos, each once, with its position in the expression.
 //!
 //! Facts, and the words: `util/annotations` of Prometheus.
 
@@ -8,7 +8,7 @@ use crate::promql::functions::Forced;
 use crate::promql::parser::place;
 use crate::promql::text;
 
-/// What was noted while an expression was evaluated.
+/// The annotations of an evaluation.
 #[derive(Debug, Default)]
 pub(in crate::promql) struct Notes {
     notes: Vec<Note>,
@@ -83,28 +83,28 @@ impl Notes {
         }
     }
 
-    /// Warnings and infos as Prometheus words them, with their places in `query`.
-    pub(super) fn told(&self, query: &str) -> (Vec<String>, Vec<String>) {
-        let tell = |warning: bool| {
+    /// Warnings and infos in the words of Prometheus, with their positions in `query`.
+    pub(super) fn texts(&self, query: &str) -> (Vec<String>, Vec<String>) {
+        let texts = |warning: bool| {
             let notes = self.notes.iter().filter(|note| note.warning == warning);
-            notes.map(|note| note.told(query)).collect()
+            notes.map(|note| note.text(query)).collect()
         };
-        (tell(true), tell(false))
+        (texts(true), texts(false))
     }
 }
 
 impl Note {
-    fn told(&self, query: &str) -> String {
+    fn text(&self, query: &str) -> String {
         let kind = if self.warning { "warning" } else { "info" };
-        let mut told = format!("PromQL {kind}: {}", self.text);
+        let mut text = format!("PromQL {kind}: {}", self.text);
         if let Some(Spell { first, last, samples, all }) = self.forced {
             let (low, high, most) = (text::short(all.low), text::short(all.high), text::digits(all.most, 2));
             let (first, last) = (text::moment(first), text::moment(last));
             let _ = write!(
-                told,
+                text,
                 ", from buckets {low} to {high}, with a max diff of {most}, over {samples} samples from {first} to {last}"
             );
         }
-        format!("{told} ({})", place(query, self.place))
+        format!("{text} ({})", place(query, self.place))
     }
 }

@@ -222,7 +222,8 @@ impl Evaluator<'_> {
         if start > last {
             return Ok(None);
         }
-        let steps = usize::try_from((last - start) / step + 1).unwrap_or(usize::MAX);
+        let steps =
+            usize::try_from((last.saturating_sub(start) / step).saturating_add(1)).unwrap_or(usize::MAX);
         self.budget.room(steps)?;
         Ok(Some(Frame { start, step, steps }))
     }

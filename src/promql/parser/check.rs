@@ -99,7 +99,7 @@ fn operands(expr: &Tree, binary: &Binary) -> Checked {
     Ok(())
 }
 
-/// What is said of an operator at its own place.
+/// The errors whose position is that of the operator.
 pub(super) fn matching(binary: &Binary, at: usize) -> Checked {
     let Binary { op, left, right, bool, matching } = binary;
     if *bool && !op.compares() {
