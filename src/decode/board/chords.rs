@@ -184,9 +184,9 @@ impl Board for Chords {
         values.extend(words.map(|word| f32::from(uint16(word))));
     }
 
-    /// It is the same board: what it is called stays.
+    /// Another board may be there next; it is asked for its name.
     fn end(&mut self) {
-        self.length = None;
+        *self = Self::default();
     }
 
     /// Asks for the board's name and starts the stream.
@@ -242,8 +242,9 @@ mod tests {
         assert!(!board.hear("ACQUISITION_STARTED\n") && board.notice().is_none());
         // The converter of a board with another program is not known.
         assert!(board.hear("UNO-R4-2CH-1KHZ") && board.device().rails == Rails::Unknown);
+        // The next connection may be to another board, and is as new.
         board.end();
-        assert_eq!(board.device().rate, 1000.0);
+        assert_eq!(board.device(), Chords::default().device());
     }
 
     #[test]
