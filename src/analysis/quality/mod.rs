@@ -318,6 +318,7 @@ impl Bench {
             let off = if off.contains(&true) { 1.0 } else { *poor };
             verdict::judge(quality, Beside { still, off, alike }, settings);
             signal.score += quality.score;
+            round(quality);
             signal.bad += u16::from(!quality.bad.is_empty());
             for (seconds, reason) in signal.bad_seconds.iter_mut().zip(Reason::ALL) {
                 *seconds = seconds.saturating_add(u32::from(quality.bad.contains(*reason)));
@@ -403,6 +404,31 @@ impl Decoder for Judged {
     fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
         self.decoder.dialogue()
     }
+}
+
+/// Cuts what was measured to the digits that mean something. A second of a signal tells its power to some percent; the digits
+/// beyond are noise that every scrape and every store would carry along. It was judged with all of them.
+fn round(quality: &mut Quality) {
+    let Quality { peak, offset, rms, band_rms, hum, noise, correlation, kurtosis, score, .. } = quality;
+    let always = [offset, rms, kurtosis, score];
+    let known = [peak.as_mut(), band_rms.as_mut(), noise.as_mut(), correlation.as_mut()];
+    let hum = hum.as_mut().map(|hum| [&mut hum.ratio, &mut hum.decibels]);
+    for value in always.into_iter().chain(known.into_iter().flatten()).chain(hum.into_iter().flatten()) {
+        *value = significant(*value);
+    }
+}
+
+/// The number with this many significant digits that is closest.
+fn significant(value: f64) -> f64 {
+    /// Digits.
+    const DIGITS: i32 = 5;
+    if !value.is_finite() || value == 0.0 {
+        return value;
+    }
+    let places = DIGITS - 1 - value.abs().log10().floor() as i32;
+    // Multiplied by or divided by a power of ten that is exact, so that the result is the decimal number as it would be read.
+    let power = 10_f64.powi(places.abs().min(22));
+    if places >= 0 { (value * power).round() / power } else { (value / power).round() * power }
 }
 
 #[cfg(test)]

@@ -287,3 +287,20 @@ proptest! {
         prop_assert!(told.signals.iter().all(|s| (0.0..=1.0).contains(&s.score)));
     }
 }
+
+#[test]
+fn what_is_told_has_five_digits() {
+    for (value, told) in [
+        (0.0, 0.0),
+        (1.0, 1.0),
+        (-0.123_456_7, -0.123_46),
+        (12.345_67e-6, 12.346e-6),
+        (0.999_999_9, 1.0),
+        (1_234_567.0, 1_234_600.0),
+        (9.999_99e-5, 1e-4),
+        (f64::INFINITY, f64::INFINITY),
+    ] {
+        assert_eq!(significant(value), told, "{value}");
+    }
+    assert!(significant(f64::NAN).is_nan());
+}
