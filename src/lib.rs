@@ -14,9 +14,9 @@
 //! | 7 | [`cli`]: one file a subcommand |
 //! | 6 | [`agent`]: build (bind everything), run, reload, drain |
 //! | 5 | [`config`]: YAML to types, every mistake at once |
-//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`simulate`]: devices that are not there |
+//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`simulate`]: devices that are not there |
 //! | 3 | [`hub`]: the one place where events are folded |
-//! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files |
+//! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
 //! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`mod@file`], [`sys`] |
 
@@ -29,6 +29,7 @@ pub mod decode;
 pub mod document;
 pub mod event;
 pub mod file;
+pub mod history;
 pub mod http;
 pub mod hub;
 pub mod listen;
@@ -42,4 +43,5 @@ pub mod secret;
 pub mod setting;
 pub mod simulate;
 pub mod source;
+pub mod store;
 pub mod sys;

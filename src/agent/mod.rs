@@ -4,6 +4,7 @@
 //! error; every task is joined.
 
 mod files;
+mod history;
 mod input;
 mod kept;
 pub mod live;
@@ -39,6 +40,7 @@ pub use crate::source::socket::events_socket;
 use crate::source::{Feed, itself, now};
 use crate::sys;
 pub use files::files;
+pub use history::history_file;
 use input::Input;
 use kept::Kept;
 use push::Push;
@@ -221,6 +223,8 @@ impl Agent {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         // Who is told that the agent is ready may ask for a reload at once.
         let mut hang_up = hang_ups();
+        // Whoever reaches the agent may ask for its past at once.
+        let history = self.remember();
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
             web.start(address, listener, &self.site);
@@ -254,6 +258,9 @@ impl Agent {
                 }
                 _ = ticks.tick() => {
                     self.tick(seconds);
+                    if let Some(history) = history.as_ref().filter(|_| seconds.is_multiple_of(VITALS)) {
+                        self.look_at_history(history.history());
+                    }
                     seconds += 1;
                 }
             }
@@ -262,6 +269,7 @@ impl Agent {
         tracing::info!("stopping");
         push.stop().await;
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
+        history::forget(history).await;
         let day = self.hub.lock().budget.day();
         self.kept.keep(day).await;
         web.stop().await;

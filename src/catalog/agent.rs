@@ -31,6 +31,13 @@ pub static PAGE: Page = Page {
         &MEMORY_LIMIT,
         &REFUSED,
         &CUT,
+        &HISTORY_SERIES,
+        &HISTORY_MEMORY,
+        &HISTORY_FILE,
+        &HISTORY_FAILING,
+        &HISTORY_REFUSED,
+        &HISTORY_LOST,
+        &HISTORY_DAMAGED,
         &PROVISION_SUCCESS,
         &PROVISION_OBJECTS,
     ],
@@ -93,6 +100,57 @@ pub static CONNECTIONS_ENDED: Metric = Metric {
     name: "agent_http_connections_closed",
     help: "HTTP connections closed by the agent to make room or after a timeout",
     note: "A connection is closed if all are taken and another client connects, or if sending a request or reading a response takes too long",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Series of the history.
+pub static HISTORY_SERIES: Metric = Metric {
+    name: "history_series",
+    help: "Series of which the history holds samples in memory",
+    ..Metric::BLANK
+};
+/// Bytes of the history in memory.
+pub static HISTORY_MEMORY: Metric = Metric {
+    name: "history_memory",
+    help: "Compressed samples of the history in memory",
+    unit: Unit::Bytes,
+    ..Metric::BLANK
+};
+/// Bytes of the history on disk.
+pub static HISTORY_FILE: Metric = Metric {
+    name: "history_file",
+    help: "Size of the history's file, without pages that are free",
+    unit: Unit::Bytes,
+    ..Metric::BLANK
+};
+/// Whether the file cannot be written.
+pub static HISTORY_FAILING: Metric = Metric {
+    name: "history_file_failing",
+    help: "Whether the history's file cannot be written now",
+    note: "1 from the first failure until it can be written again; the log says why",
+    ..Metric::BLANK
+};
+/// Series without room.
+pub static HISTORY_REFUSED: Metric = Metric {
+    name: "history_samples_refused",
+    help: "Samples that the history refused because it holds as many series as it may",
+    note: "The bound is limits.series",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Scrapes that did not reach the file.
+pub static HISTORY_LOST: Metric = Metric {
+    name: "history_scrapes_lost",
+    help: "Scrapes of the history that did not reach its file",
+    note: "The disk did not take them in time, or what was written could not be read at the next start",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Chunks that are damaged.
+pub static HISTORY_DAMAGED: Metric = Metric {
+    name: "history_chunks_damaged",
+    help: "Chunks of the history's file that were read and have a wrong checksum",
+    note: "Their samples are omitted; a chunk counts each time that a query reads it",
     kind: Kind::Counter,
     ..Metric::BLANK
 };

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod devices;
 mod generate;
+mod history;
 mod metrics;
 mod provision;
 mod recording;
@@ -111,6 +112,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// What the agent remembers on disk: how much, of what, since when. The file may be in use.
+    History(history::Args),
     /// List every metric: name, type, labels, meaning.
     Metrics {
         #[command(flatten)]
@@ -237,6 +240,7 @@ fn command() -> ExitCode {
             let out = out.unwrap_or_else(|| PathBuf::from("."));
             generate::generate(&file, &out, check, force)
         }
+        Some(Command::History(args)) => history::history(&args),
         Some(Command::Metrics { file, markdown, output }) => metrics::list(&file, markdown, output),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),

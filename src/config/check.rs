@@ -138,6 +138,17 @@ const INTERVAL: (Span, Span) = (Span::millis(10), Span::seconds(86_400));
 /// The shortest and the longest time after which a silent gauge leaves.
 const EXPIRY: (Span, Span) = (Span::millis(10), Span::seconds(30 * 86_400));
 
+/// The shortest and the longest time between two scrapes of the history.
+const INTERVALS: (Span, Span) = (Span::seconds(1), Span::seconds(60));
+/// And between two writes of its file.
+const FLUSHES: (Span, Span) = (Span::seconds(1), Span::seconds(600));
+/// What it holds in memory.
+const MEMORY: (Span, Span) = (Span::seconds(60), Span::seconds(86_400));
+/// What it keeps.
+const KEPT: (Span, Span) = (Span::seconds(3_600), Span::seconds(3_660 * 86_400));
+/// How dense what is thinned stays.
+const INTERVALS_THIN: (Span, Span) = (Span::seconds(10), Span::seconds(3_600));
+
 /// Everything that is wrong beyond the schema. With the folder that paths start from, the files that sources read at
 /// start are checked as well.
 pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Vec<Problem> {
@@ -149,6 +160,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
         check.span(&Path::from("intervals").key(name), INTERVAL);
     }
     check.span(&Path::from("expire").key("gauges"), EXPIRY);
+    check.history();
     check.alerts();
     check.provision();
     check.sources();
@@ -156,6 +168,21 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
 }
 
 impl Check<'_> {
+    fn history(&mut self) {
+        let path = Path::from("history");
+        let times = [
+            (path.key("interval"), INTERVALS),
+            (path.key("flush"), FLUSHES),
+            (path.key("memory"), MEMORY),
+            (path.key("keep"), KEPT),
+            (path.key("thin").key("interval"), INTERVALS_THIN),
+            (path.key("thin").key("keep"), KEPT),
+        ];
+        for (path, bounds) in times {
+            self.span(&path, bounds);
+        }
+    }
+
     fn limits(&mut self) {
         let path = Path::from("limits");
         let Some(limits) = self.document.part::<Limits>(&path) else { return };

@@ -22,6 +22,7 @@ use crate::listen::{Address, Many};
 use crate::provision;
 use crate::render::{self, Alerts};
 use crate::secret::Link;
+use crate::store;
 use crate::sys::file;
 
 pub use check::FORMATS;
@@ -58,6 +59,8 @@ pub struct Config {
     pub histograms: BTreeMap<String, Vec<f64>>,
     /// How often things are looked at.
     pub intervals: Intervals,
+    /// What is remembered, and for how long.
+    pub history: store::Settings,
     /// Prices and budgets of language models.
     pub llm: Llm,
     /// How `/metrics` is written.
@@ -90,6 +93,7 @@ impl Default for Config {
             expire: Expire::default(),
             histograms: BTreeMap::new(),
             intervals: Intervals::default(),
+            history: store::Settings::default(),
             llm: Llm::default(),
             exposition: Exposition::default(),
             alerts: Alerts::default(),

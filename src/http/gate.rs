@@ -13,6 +13,8 @@ use std::net::IpAddr;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Uri};
 
+use super::api;
+
 /// Where the files begin.
 pub(super) const FILES: &str = "/provision/";
 /// Where the runbooks begin that alerts name.
@@ -29,6 +31,8 @@ pub(super) enum Route {
     Landing,
     Files,
     Reload,
+    /// Prometheus' API over the history.
+    Api,
 }
 
 /// Who may ask, and with which methods. What changes something is a `Change`, because nothing else takes more than
@@ -39,7 +43,9 @@ enum Access {
     Open,
     /// Whoever knows the agent by its name.
     Page,
-    /// The same, but no page of another origin.
+    /// The same; a long question comes as a form.
+    Question,
+    /// As a page, but no page of another origin.
     Change,
 }
 
@@ -53,6 +59,7 @@ impl Route {
             "/-/reload" => Self::Reload,
             "/api/v1/sd" => Self::Targets,
             "/provision" => Self::Files,
+            _ if api::is_there(path) => Self::Api,
             _ if path.starts_with(FILES) => Self::Files,
             _ if path.starts_with(RUNBOOKS) => Self::Runbooks,
             _ => return None,
@@ -68,6 +75,7 @@ impl Route {
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
             Self::Targets => "/api/v1/sd",
+            Self::Api => "/api/v1",
             Self::Files | Self::Runbooks => "/provision",
         }
     }
@@ -76,13 +84,18 @@ impl Route {
         match self {
             Self::Metrics | Self::Healthy | Self::Ready | Self::Targets | Self::Runbooks => Access::Open,
             Self::Landing | Self::Files => Access::Page,
+            Self::Api => Access::Question,
             Self::Reload => Access::Change,
         }
     }
 
     /// The methods it takes, as the header `Allow` has them.
     fn methods(self) -> &'static str {
-        if self.access() == Access::Change { "POST, PUT" } else { "GET, HEAD" }
+        match self.access() {
+            Access::Change => "POST, PUT",
+            Access::Question => "GET, HEAD, POST",
+            Access::Open | Access::Page => "GET, HEAD",
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! body, connections at once. Who may ask for what is said by the gate alone.
 
 mod accept;
+mod api;
 mod connection;
 mod gate;
 mod guests;
@@ -11,13 +12,14 @@ mod page;
 mod provision;
 mod reply;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
+use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, header};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,9 +31,10 @@ use gate::{Pass, Refusal, Route};
 
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
+use crate::promql::Storage;
 use crate::source::now;
 
-/// Bytes of a request's body. Nothing here reads one; it is read so that the connection can go on.
+/// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can go on.
 const BODY: usize = 64 * 1024;
 /// How long a body may take.
 const SENT: Duration = Duration::from_secs(10);
@@ -69,6 +72,9 @@ pub struct Site {
     pub catalogue: ArcSwap<Catalogue>,
     /// The names under which the agent is reached.
     pub names: ArcSwap<Names>,
+    /// What answers questions about the past.
+    pub history: OnceLock<Arc<dyn Storage>>,
+    queries: api::Queries,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
 }
@@ -80,11 +86,12 @@ impl Site {
         let (sources, catalogue) = (ArcSwap::default(), ArcSwap::default());
         let (names, buffers) = (ArcSwap::default(), reply::Buffers::default());
         let rendered = provision::Rendered::default();
-        Arc::new(Self { hub, own, reload, sources, catalogue, names, buffers, rendered })
+        let (history, queries) = (OnceLock::new(), api::Queries::default());
+        Arc::new(Self { hub, own, reload, sources, catalogue, names, history, queries, buffers, rendered })
     }
 
     /// The one way that every request goes: its body is read, the gate judges it, its route answers.
-    async fn answer<B>(&self, request: Request<B>) -> Reply
+    async fn answer<B>(self: &Arc<Self>, request: Request<B>) -> Reply
     where
         B: Body<Error: std::error::Error + Send + Sync + 'static>,
     {
@@ -92,12 +99,12 @@ impl Site {
         let route = Route::of(request.uri.path());
         let reply = match (route, read(body).await) {
             (_, Err(refused)) => refused,
-            (None, Ok(())) => {
+            (None, Ok(_)) => {
                 reply::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n")
             }
-            (Some(route), Ok(())) => {
+            (Some(route), Ok(body)) => {
                 match self.names.load().check(route, &request.method, &request.uri, &request.headers) {
-                    Ok(pass) => self.answer_route(route, &request, pass).await,
+                    Ok(pass) => self.answer_route(route, &request, &body, pass).await,
                     Err(refusal) => refused(&refusal),
                 }
             }
@@ -107,7 +114,7 @@ impl Site {
         reply
     }
 
-    async fn answer_route(&self, route: Route, request: &hyper::http::request::Parts, pass: Pass) -> Reply {
+    async fn answer_route(self: &Arc<Self>, route: Route, request: &Parts, body: &[u8], pass: Pass) -> Reply {
         match route {
             Route::Metrics => self.metrics(&request.headers),
             Route::Landing => reply::html(self.landing()),
@@ -117,6 +124,7 @@ impl Site {
             Route::Targets => provision::targets(&request.headers),
             Route::Files | Route::Runbooks => self.file(request.uri.path()).await,
             Route::Reload => self.reload(pass).await,
+            Route::Api => self.api(request, body).await,
         }
     }
 
@@ -129,18 +137,33 @@ impl Site {
         #[expect(clippy::disallowed_methods, reason = "how long a scrape takes is measured here")]
         let began = Instant::now();
         let wanted = accept::format(headers);
-        let mut out = self.buffers.take();
-        let at = now();
-        self.hub.write(wanted.format, at, &mut out);
-        self.own.write(wanted.format, at, || self.refresh(), &mut out);
-        if wanted.format == Format::OpenMetrics {
-            out.extend_from_slice(b"# EOF\n");
-        }
+        let out = self.write(wanted.format);
         self.own.scrape_size.set(i64::try_from(out.len()).unwrap_or(i64::MAX));
         let gzip = accept::gzip(headers);
         let body = if gzip { self.buffers.compress(out) } else { self.buffers.lend(out) };
         self.own.scrape_duration.observe(began.elapsed().as_secs_f64());
         reply::exposition(body, &wanted.content_type, gzip)
+    }
+
+    /// Everything as text.
+    fn write(&self, format: Format) -> Vec<u8> {
+        let mut out = self.buffers.take();
+        let at = now();
+        self.hub.write(format, at, &mut out);
+        self.own.write(format, at, || self.refresh(), &mut out);
+        if format == Format::OpenMetrics {
+            out.extend_from_slice(b"# EOF\n");
+        }
+        out
+    }
+
+    /// Hands over what a Prometheus would get now.
+    pub fn scrape(&self, read: &mut dyn FnMut(&str)) {
+        let out = self.write(Format::OpenMetrics);
+        if let Ok(text) = str::from_utf8(&out) {
+            read(text);
+        }
+        self.buffers.put(out);
     }
 
     /// Brings the agent's own metrics up to date with the hub.
@@ -169,21 +192,20 @@ impl Site {
     }
 }
 
-/// Reads a body to its end and forgets it.
-async fn read<B>(body: B) -> Result<(), Reply>
+/// Reads a body to its end.
+async fn read<B>(body: B) -> Result<Bytes, Reply>
 where
     B: Body<Error: std::error::Error + Send + Sync + 'static>,
 {
     if body.is_end_stream() {
-        return Ok(());
+        return Ok(Bytes::new());
     }
-    let large =
-        || reply::last(StatusCode::PAYLOAD_TOO_LARGE, "the body has more than 65536 bytes; send none\n");
+    let large = || reply::last(StatusCode::PAYLOAD_TOO_LARGE, "the body has more than 65536 bytes\n");
     if body.size_hint().lower() > BODY as u64 {
         return Err(large());
     }
     match tokio::time::timeout(SENT, std::pin::pin!(Limited::new(body, BODY)).collect()).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(why)) if why.is::<LengthLimitError>() => Err(large()),
         Ok(Err(_)) => Err(reply::last(StatusCode::BAD_REQUEST, "the body cannot be read\n")),
         Err(_) => Err(reply::last(StatusCode::REQUEST_TIMEOUT, "the body took more than 10 seconds\n")),

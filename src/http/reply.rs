@@ -50,7 +50,7 @@ impl Buffers {
 
     /// Keeps a buffer for the next scrape, with hardly more room than what was written into it: a vector that grew by
     /// doubling holds up to twice of that. Large pieces are mapped by the allocator and shrink without a copy.
-    fn put(&self, mut buffer: Vec<u8>) {
+    pub(super) fn put(&self, mut buffer: Vec<u8>) {
         let most = (buffer.len() + buffer.len() / 16).max(SMALL);
         buffer.shrink_to(most);
         buffer.clear();
@@ -113,6 +113,12 @@ pub(super) fn html(page: String) -> Reply {
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         );
     finish(reply, page.into())
+}
+
+/// An answer of the API.
+pub(super) fn json(status: StatusCode, text: String) -> Reply {
+    let reply = Response::builder().status(status).header(CONTENT_TYPE, "application/json");
+    finish(reply.header(CACHE_CONTROL, "no-store"), text.into())
 }
 
 /// A generated file.

@@ -52,6 +52,20 @@ pub struct Own {
     pub recording_lost: Counter,
     /// Bytes that are missing in the recording.
     pub recording_lost_bytes: Counter,
+    /// Series of the history in memory.
+    pub history_series: Gauge,
+    /// Bytes of the history in memory.
+    pub history_memory: Gauge,
+    /// Bytes of the history's file.
+    pub history_file: Gauge,
+    /// Whether the history's file cannot be written now.
+    pub history_failing: Gauge,
+    /// Series that the history had no room for.
+    pub history_refused: Counter,
+    /// Scrapes that are not in the history's file.
+    pub history_lost: Counter,
+    /// Chunks of the history's file that could not be read.
+    pub history_damaged: Counter,
     time: Float,
     /// Time to write a scrape.
     pub scrape_duration: Histogram,
@@ -161,6 +175,13 @@ impl Own {
             recording_failing: enter(r, &agent::RECORDING_FAILING, Gauge::default()),
             recording_lost: enter(r, &agent::RECORDING_LOST, Counter::default()),
             recording_lost_bytes: enter(r, &agent::RECORDING_LOST_BYTES, Counter::default()),
+            history_series: enter(r, &agent::HISTORY_SERIES, Gauge::default()),
+            history_memory: enter(r, &agent::HISTORY_MEMORY, Gauge::default()),
+            history_file: enter(r, &agent::HISTORY_FILE, Gauge::default()),
+            history_failing: enter(r, &agent::HISTORY_FAILING, Gauge::default()),
+            history_refused: enter(r, &agent::HISTORY_REFUSED, Counter::default()),
+            history_lost: enter(r, &agent::HISTORY_LOST, Counter::default()),
+            history_damaged: enter(r, &agent::HISTORY_DAMAGED, Counter::default()),
             time: enter(r, &agent::TIME, Float::default()),
             scrape_duration: enter(r, &agent::SCRAPE_DURATION, duration),
             scrape_size: enter(r, &agent::SCRAPE_SIZE, Gauge::default()),

@@ -35,3 +35,28 @@ pub trait Select {
     /// The first error of `each`, as it is and without a further call; or [`Error::storage`].
     fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error>;
 }
+
+/// A storage of series that is asked for more than samples.
+pub trait Storage: Select + std::fmt::Debug + Send + Sync {
+    /// Calls `each` for each series that matches and may have samples between these times, in milliseconds; twice where it is stored in
+    /// two places.
+    ///
+    /// # Errors
+    /// The first error of `each`, or [`Error::storage`].
+    fn series(
+        &self,
+        matchers: &[Matcher],
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(&Labels) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+
+    /// The labels that it gives a series, from the part of a line of a scrape that names it.
+    fn labels(&self, series: &str) -> Option<Labels>;
+
+    /// The first time of which it has samples at hand, in milliseconds.
+    fn since(&self) -> Option<i64>;
+
+    /// For how long samples are kept, for people.
+    fn retention(&self) -> String;
+}

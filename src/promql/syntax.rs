@@ -22,6 +22,18 @@ impl Expr {
     pub fn yields(&self) -> Type {
         self.tree.yields
     }
+
+    /// The conditions of each selector in it.
+    #[must_use]
+    pub fn selectors(&self) -> Vec<&[Matcher]> {
+        let mut found = Vec::new();
+        self.tree.visit(&mut |node| {
+            if let Node::Selector(selector) | Node::Range(selector, _) = node {
+                found.push(&*selector.matchers);
+            }
+        });
+        found
+    }
 }
 
 /// A node and what is below it.
@@ -33,6 +45,25 @@ pub(super) struct Tree {
     /// How many nodes are above one another, this one included.
     pub(super) depth: usize,
     pub(super) yields: Type,
+}
+
+impl Tree {
+    /// Shows each node, this one first. The parser bounds the depth.
+    fn visit<'t>(&'t self, see: &mut impl FnMut(&'t Node)) {
+        see(&self.node);
+        match &self.node {
+            Node::Number { .. } | Node::Text(_) | Node::Selector(_) | Node::Range(..) => {}
+            Node::Subquery(subquery) => subquery.inner.visit(see),
+            Node::Paren(inner) | Node::Unary { operand: inner, .. } => inner.visit(see),
+            Node::Binary(binary) => {
+                [&binary.left, &binary.right].into_iter().for_each(|side| side.visit(see));
+            }
+            Node::Call(call) => call.args.iter().for_each(|arg| arg.visit(see)),
+            Node::Aggregate(aggregate) => {
+                aggregate.param.iter().chain([&aggregate.inner]).for_each(|inner| inner.visit(see));
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

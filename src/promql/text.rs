@@ -229,7 +229,7 @@ fn escaped(kind: char, chars: &mut std::str::Chars<'_>, out: &mut Vec<u8>) -> Re
 
 /// `1970-01-01T00:00:00Z`: a time in seconds.
 #[must_use]
-pub(super) fn moment(milliseconds: i64) -> String {
+pub fn moment(milliseconds: i64) -> String {
     let date = super::functions::time::Date::at(milliseconds.div_euclid(1000));
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",

@@ -104,6 +104,23 @@ pub enum Value {
     Matrix(Vec<Series>),
 }
 
+impl Value {
+    /// Keeps so many series at most. Says whether there were more.
+    pub fn truncate(&mut self, most: usize) -> bool {
+        let count = match self {
+            Self::Scalar(_) | Self::Text(_) => 0,
+            Self::Vector(elements) => elements.len(),
+            Self::Matrix(series) => series.len(),
+        };
+        match self {
+            Self::Scalar(_) | Self::Text(_) => {}
+            Self::Vector(elements) => elements.truncate(most),
+            Self::Matrix(series) => series.truncate(most),
+        }
+        count > most
+    }
+}
+
 /// A value and its annotations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {

@@ -1,0 +1,88 @@
+//! The history of a running agent: begun with it, looked at each few seconds, ended last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Agent, place};
+use crate::config::Config;
+use crate::history::Target;
+use crate::listen::Address;
+use crate::promql::Storage;
+use crate::store::{History, Running};
+
+/// The file in which the agent of a configuration keeps its history.
+#[must_use]
+pub fn history_file(config: &Config) -> Option<std::path::PathBuf> {
+    let folder = config.state_directory.clone().or_else(place::state_folder);
+    config.history.options(folder, Target::default(), 0).file
+}
+
+/// How long the disk may take at the end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Agent {
+    /// Begins to remember, if that is wanted. Without its threads the agent runs on without a history.
+    pub(super) fn remember(&self) -> Option<Running> {
+        let settings = &self.config.history;
+        if !settings.enabled {
+            return None;
+        }
+        let folder = self.config.state_directory.clone().or_else(place::state_folder);
+        if folder.is_none() {
+            tracing::warn!(
+                "there is no state directory: the history is kept in memory alone; name one as state_directory"
+            );
+        }
+        let target = Target { job: self.config.alerts.job.clone(), instance: self.instance() };
+        let options = settings.options(folder, target, self.config.limits.series);
+        let site = self.site.clone();
+        let running = History::start(options, Box::new(move |read| site.scrape(read)));
+        let running = running
+            .inspect_err(|error| tracing::warn!(%error, "there is no history: no thread for it"))
+            .ok()?;
+        let storage: Arc<dyn Storage> = running.history().clone();
+        drop(self.site.history.set(storage));
+        Some(running)
+    }
+
+    /// The label `instance` that a Prometheus on this machine would give the agent: the first address that it listens on.
+    fn instance(&self) -> String {
+        let first = self.config.listen.iter().find_map(|address| match address {
+            Address::Tcp(address) => Some(*address),
+            Address::Systemd(_) => None,
+        });
+        match first {
+            Some(address) if address.ip().is_unspecified() => {
+                let host = sysinfo::System::host_name().unwrap_or_else(|_| "localhost".into());
+                format!("{host}:{}", address.port())
+            }
+            Some(address) => address.to_string(),
+            None => "localhost".into(),
+        }
+    }
+
+    /// Brings the metrics of the history up to date.
+    pub(super) fn look_at_history(&self, history: &History) {
+        let (own, status) = (&self.own, history.status());
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        own.history_series.set(number(status.series));
+        own.history_memory.set(number(status.memory_bytes));
+        own.history_file.set(i64::try_from(status.file_bytes).unwrap_or(i64::MAX));
+        own.history_failing.set(status.failing.is_some().into());
+        for (counter, now) in [
+            (&own.history_refused, status.refused),
+            (&own.history_lost, status.lost),
+            (&own.history_damaged, status.damaged),
+        ] {
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
+    }
+}
+
+/// Ends it.
+pub(super) async fn forget(running: Option<Running>) {
+    if let Some(running) = running {
+        // It waits for its threads.
+        drop(tokio::task::spawn_blocking(move || running.stop(PATIENCE)).await);
+    }
+}

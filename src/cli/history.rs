@@ -1,0 +1,236 @@
+//! `history`: what an agent remembers on disk.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use clap::{Subcommand, ValueEnum};
+
+use super::{Exit, FileArgs, Form, complain, json, print, run};
+use crate::agent::{Failure, history_file};
+use crate::config::Config;
+use crate::history::Target;
+use crate::promql::{self, Error, Labels, Matcher, NAME, Sample, Select, Selection};
+use crate::store::{self, Contents, History};
+
+/// Families that are listed.
+const FAMILIES: usize = 15;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    file: FileArgs,
+    /// The form of the answer.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    output: Form,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Remove what is older or more than the configuration allows, now. The agent does so by itself once an hour.
+    Prune,
+    /// Remove everything.
+    Clear {
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print samples, oldest first within each series.
+    Export {
+        /// Which series, such as neural_device_samples_total or {device="cyton"}; all if omitted. Can be given more than once.
+        #[arg(
+            long = "match",
+            value_name = "SELECTOR",
+            default_value = "{__name__=~\".+\"}",
+            hide_default_value = true
+        )]
+        selectors: Vec<String>,
+        /// From this time on: seconds since the epoch.
+        #[arg(long, value_name = "SECONDS")]
+        from: Option<f64>,
+        /// Up to this time: seconds since the epoch.
+        #[arg(long, value_name = "SECONDS")]
+        to: Option<f64>,
+        /// The form of the samples.
+        #[arg(long = "as", value_name = "FORM", default_value = "openmetrics")]
+        form: Samples,
+    },
+}
+
+/// The form of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Samples {
+    /// Lines of OpenMetrics with times, as `promtool tsdb create-blocks-from openmetrics` reads them.
+    Openmetrics,
+    /// A line a sample: name, labels, seconds, value.
+    Csv,
+    /// An object a series: labels, times in ms, values.
+    Jsonl,
+}
+
+pub(super) fn history(args: &Args) -> Exit {
+    let config = match run::load(run::chosen(&args.file).as_deref()) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&Failure::Config(problems));
+            return Exit::Usage;
+        }
+    };
+    let Some(path) = history_file(&config) else {
+        complain(&"there is no state directory\n  hint: name one as state_directory in the configuration");
+        return Exit::Usage;
+    };
+    let done = match &args.what {
+        None => {
+            store::contents(&path).map(|contents| print(&show(&contents, &path, args.output == Form::Json)))
+        }
+        Some(What::Prune) => store::prune(&path, &retention(&config)).map(|()| Exit::Fine),
+        Some(What::Clear { yes: false }) => {
+            complain(&format!("this removes everything in {}\n  hint: add --yes", path.display()));
+            return Exit::Usage;
+        }
+        Some(What::Clear { yes: true }) => store::clear(&path).map(|()| Exit::Fine),
+        Some(What::Export { selectors, from, to, form }) => {
+            let ms = |seconds: &Option<f64>, other: i64| {
+                seconds.map_or(other, |seconds| (seconds * 1000.0) as i64)
+            };
+            let selectors: Result<Vec<_>, Error> =
+                selectors.iter().map(|text| promql::parse_selector(text)).collect();
+            let selectors = match selectors {
+                Ok(selectors) => selectors,
+                Err(error) => {
+                    complain(&format!("--match: {}", error.text));
+                    return Exit::Usage;
+                }
+            };
+            History::read(&path)
+                .map(|history| export(&history, &selectors, ms(from, i64::MIN), ms(to, i64::MAX), *form))
+        }
+    };
+    done.unwrap_or_else(|failure| {
+        complain(&failure);
+        Exit::Failed
+    })
+}
+
+fn retention(config: &Config) -> store::Retention {
+    config.history.options(None, Target::default(), config.limits.series).retention
+}
+
+/// What a file holds, for people or as JSON.
+fn show(contents: &Contents, path: &std::path::Path, as_json: bool) -> Vec<u8> {
+    let Contents { series, samples, chunk_bytes, scrapes, bytes, span, families } = contents;
+    let each = |bytes: i64, samples: i64| if samples > 0 { bytes as f64 / samples as f64 } else { 0.0 };
+    if as_json {
+        let families: Vec<_> = families
+            .iter()
+            .map(|one| serde_json::json!({"name": one.name, "series": one.series, "samples": one.samples, "bytes": one.bytes}))
+            .collect();
+        return json(&serde_json::json!({
+            "file": path, "bytes": bytes, "series": series, "samples": samples, "chunk_bytes": chunk_bytes,
+            "scrapes_waiting": scrapes, "from_ms": span.map(|(first, _)| first), "to_ms": span.map(|(_, last)| last), "families": families,
+        }));
+    }
+    let mut out = format!("{}: {:.1} MB\n", path.display(), *bytes as f64 / 1e6);
+    // Writing to a string cannot fail.
+    if let Some((first, last)) = span {
+        let _ = writeln!(
+            out,
+            "from {} to {}, {:.1} hours",
+            promql::moment(*first),
+            promql::moment(*last),
+            (last - first) as f64 / 3.6e6
+        );
+    }
+    let _ = writeln!(
+        out,
+        "{series} series, {samples} samples in chunks, {:.2} bytes a sample; {scrapes} scrapes of the last hour wait to become chunks",
+        each(*chunk_bytes, *samples)
+    );
+    let width = families.iter().take(FAMILIES).map(|one| one.name.len()).max().unwrap_or_default().max(6);
+    let _ = writeln!(
+        out,
+        "\n{:width$}  {:>7}  {:>10}  {:>10}  bytes a sample",
+        "metric", "series", "samples", "bytes"
+    );
+    for one in families.iter().take(FAMILIES) {
+        let each = each(one.bytes, one.samples);
+        let _ = writeln!(
+            out,
+            "{:width$}  {:>7}  {:>10}  {:>10}  {each:.2}",
+            one.name, one.series, one.samples, one.bytes
+        );
+    }
+    out.into_bytes()
+}
+
+/// Prints samples while they are read.
+fn export(history: &History, selectors: &[Vec<Matcher>], from: i64, to: i64, form: Samples) -> Exit {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut wrote = Ok(());
+    for matchers in selectors {
+        let selection = Selection { matchers, from, to, step: 0, width: i64::MAX };
+        let read = history.select(&selection, &mut |labels, samples| {
+            let start = samples.partition_point(|sample| sample.t < from);
+            let end = samples.partition_point(|sample| sample.t <= to);
+            wrote = series(&mut out, labels, samples.get(start..end).unwrap_or_default(), form);
+            if wrote.is_ok() { Ok(()) } else { Err(Error::storage("the output is closed")) }
+        });
+        match (read, &wrote) {
+            (_, Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => return Exit::Fine,
+            (_, Err(error)) => {
+                complain(&format!("cannot write: {error}"));
+                return Exit::Failed;
+            }
+            (Err(error), _) => {
+                complain(&error.text);
+                return Exit::Failed;
+            }
+            (Ok(()), Ok(())) => {}
+        }
+    }
+    if form == Samples::Openmetrics && writeln!(out, "# EOF").is_err() {
+        return Exit::Failed;
+    }
+    if out.flush().is_ok() { Exit::Fine } else { Exit::Failed }
+}
+
+/// One series in one of the forms. What ended a series is no sample.
+fn series(out: &mut impl Write, labels: &Labels, samples: &[Sample], form: Samples) -> std::io::Result<()> {
+    let samples = samples.iter().filter(|sample| !promql::is_stale(sample.v));
+    match form {
+        Samples::Openmetrics => {
+            let text = labels.to_string();
+            for sample in samples {
+                writeln!(out, "{text} {} {}", promql::number(sample.v), sample.t as f64 / 1000.0)?;
+            }
+        }
+        Samples::Csv => {
+            let rest: Vec<String> = labels
+                .iter()
+                .filter(|(name, _)| *name != NAME)
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let quoted = format!("\"{}\"", rest.join(";").replace('"', "\"\""));
+            for sample in samples {
+                writeln!(
+                    out,
+                    "{},{quoted},{},{}",
+                    labels.name(),
+                    sample.t as f64 / 1000.0,
+                    promql::number(sample.v)
+                )?;
+            }
+        }
+        Samples::Jsonl => {
+            let mut text = String::from("{\"metric\":");
+            promql::json::write_labels(&mut text, labels);
+            let (times, values): (Vec<String>, Vec<String>) = samples
+                .map(|sample| (sample.t.to_string(), format!("\"{}\"", promql::number(sample.v))))
+                .unzip();
+            writeln!(out, "{text},\"timestamps\":[{}],\"values\":[{}]}}", times.join(","), values.join(","))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,441 @@
+//! The history in memory: what each scrape showed, compressed in blocks, the last hour of it.
+//!
+//! It takes text, as a Prometheus does, and so knows exactly what a scrape shows. Each series is found by a hash of the part of the
+//! line that names it. It reads no clock and no file.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use super::block::{Block, BlockWriter};
+use super::line::{self, Names, Target};
+use crate::promql::{Labels, STALE, Sample, is_stale};
+
+/// The number of a series, as long as the head knows it. Never given again.
+pub type SeriesId = u32;
+
+/// What the memory may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Milliseconds that are held.
+    pub span: i64,
+    /// Series; further ones are refused and counted.
+    pub series: usize,
+    /// Bytes of blocks; beyond, the oldest block goes.
+    pub bytes: usize,
+}
+
+/// Samples of a series in a block at most: with the default interval ten minutes.
+pub const BLOCK: usize = 120;
+
+/// The history in memory.
+#[derive(Debug)]
+pub struct Head {
+    target: Target,
+    names: Names,
+    limits: Limits,
+    hashers: [foldhash::fast::RandomState; 2],
+    by_text: HashMap<u128, SeriesId, foldhash::fast::FixedState>,
+    by_name: HashMap<Box<str>, Vec<SeriesId>>,
+    series: HashMap<SeriesId, Series, foldhash::fast::FixedState>,
+    next: SeriesId,
+    /// Times of the block that is open.
+    times: Vec<i64>,
+    /// The others, oldest first.
+    blocks: VecDeque<Arc<Block>>,
+    block_bytes: usize,
+    refused: u64,
+    dropped: u64,
+}
+
+/// A value that was not there. A NaN of our own, which no scrape can bring: text has one NaN.
+const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0003);
+
+#[derive(Debug)]
+struct Series {
+    /// Hash of the text that names it in a scrape; unknown until one shows it.
+    text: Option<u128>,
+    labels: Labels,
+    /// Where in the open block it begins.
+    first: usize,
+    column: Column,
+    /// The last value.
+    value: Option<f64>,
+    /// Whether it was in the last scrape.
+    live: bool,
+    /// When it was last in one.
+    last: i64,
+}
+
+/// Values of the open block. Most series of a minute do not change.
+#[derive(Debug)]
+enum Column {
+    Same { value: f64, count: usize },
+    Each(Vec<f64>),
+}
+
+impl Column {
+    fn len(&self) -> usize {
+        match self {
+            Self::Same { count, .. } => *count,
+            Self::Each(values) => values.len(),
+        }
+    }
+
+    fn push(&mut self, value: f64) {
+        match self {
+            Self::Same { count: 0, .. } => *self = Self::Same { value, count: 1 },
+            Self::Same { value: same, count } if same.to_bits() == value.to_bits() => *count += 1,
+            Self::Same { value: same, count } => {
+                let mut values = vec![*same; *count];
+                values.push(value);
+                *self = Self::Each(values);
+            }
+            Self::Each(values) => values.push(value),
+        }
+    }
+
+    fn get(&self, place: usize) -> Option<f64> {
+        match self {
+            Self::Same { value, count } => (place < *count).then_some(*value),
+            Self::Each(values) => values.get(place).copied(),
+        }
+    }
+}
+
+impl Series {
+    /// Adds what it has at the given place of the open block.
+    fn push(&mut self, place: usize, value: f64) {
+        if self.column.len() == 0 {
+            self.first = place;
+        }
+        while self.first + self.column.len() < place {
+            self.column.push(ABSENT);
+        }
+        // A second line of the same series is not counted twice; a scrape of ours has none.
+        if self.first + self.column.len() == place {
+            self.column.push(value);
+            self.value = Some(value);
+        }
+    }
+
+    /// Its samples in the open block.
+    fn open<'s>(&'s self, times: &'s [i64]) -> impl Iterator<Item = Sample> + 's {
+        let of_block = times.iter().skip(self.first).enumerate();
+        let samples = of_block.filter_map(|(place, &t)| Some(Sample { t, v: self.column.get(place)? }));
+        samples.filter(|sample| sample.v.to_bits() != ABSENT.to_bits())
+    }
+}
+
+/// A scrape that is being taken.
+#[derive(Debug)]
+pub struct Taking<'h> {
+    head: &'h mut Head,
+    place: usize,
+    time: i64,
+    /// Samples it brought, and series that are new with it.
+    counts: (usize, usize),
+    /// What a store keeps of it.
+    changes: Changes,
+}
+
+/// What a scrape changed: enough to take it again from a file.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// When.
+    pub time: i64,
+    /// Whether all values are here: it is the first of a block.
+    pub whole: bool,
+    /// The block that ended before it.
+    pub sealed: Option<Arc<Block>>,
+    /// Values that are others than in the scrape before, by series. A staleness mark where one went.
+    pub values: Vec<(SeriesId, f64)>,
+}
+
+impl Head {
+    /// An empty one. Series get their labels with those of this target.
+    #[must_use]
+    pub fn new(target: Target, names: Names, limits: Limits) -> Self {
+        Self {
+            target,
+            names,
+            limits,
+            hashers: Default::default(),
+            by_text: HashMap::default(),
+            by_name: HashMap::default(),
+            series: HashMap::default(),
+            next: 0,
+            times: Vec::with_capacity(BLOCK),
+            blocks: VecDeque::new(),
+            block_bytes: 0,
+            refused: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Begins to take a scrape at this time, ms since the epoch. A time that is not later than the last one begins a block:
+    /// the clock was set back, and from there on the newer samples stand.
+    pub fn take(&mut self, time: i64) -> Taking<'_> {
+        let back = self.times.last().is_some_and(|&last| time <= last);
+        let sealed = if back || self.times.len() >= BLOCK { self.seal() } else { None };
+        self.times.push(time);
+        let place = self.times.len() - 1;
+        Taking {
+            head: self,
+            place,
+            time,
+            counts: (0, 0),
+            changes: Changes { time, whole: place == 0, sealed, ..Changes::default() },
+        }
+    }
+
+    /// Takes a series that a file knows, before the scrapes that it is in are [restored](Self::restore).
+    pub fn restore_series(&mut self, labels: &Labels) -> Option<SeriesId> {
+        let id = self.insert(labels.clone(), None, i64::MIN)?;
+        self.series.get_mut(&id)?.live = false;
+        Some(id)
+    }
+
+    /// Takes a scrape from a file: what changed then. What did not change is what it was. Returns the block that it ended.
+    pub fn restore(&mut self, time: i64, whole: bool, values: &[(SeriesId, f64)]) -> Option<Arc<Block>> {
+        let ended = if whole { self.seal() } else { None };
+        let taking = self.take(time);
+        for series in taking.head.series.values_mut().filter(|_| whole) {
+            series.live = false;
+        }
+        for &(id, value) in values {
+            let Some(series) = taking.head.series.get_mut(&id) else { continue };
+            series.push(taking.place, value);
+            series.live = !is_stale(value);
+            series.last = time;
+        }
+        for series in taking.head.series.values_mut().filter(|series| series.live && series.last != time) {
+            if let Some(value) = series.value {
+                series.push(taking.place, value);
+                series.last = time;
+            }
+        }
+        ended.or(taking.changes.sealed)
+    }
+
+    /// Ends all series at this time, as a server marks those of a target that is gone, and seals what is open.
+    pub fn end(&mut self, time: i64) -> Option<Arc<Block>> {
+        let sealed = self.take(time).end().sealed;
+        debug_assert!(sealed.is_none() || self.times.len() == 1);
+        self.seal().or(sealed)
+    }
+
+    /// The labels of a series.
+    #[must_use]
+    pub fn labels(&self, id: SeriesId) -> Option<&Labels> {
+        self.series.get(&id).map(|series| &series.labels)
+    }
+
+    /// The time of the last scrape, and how long after the one before it was, ms.
+    #[must_use]
+    pub fn last(&self) -> Option<(i64, Option<i64>)> {
+        let last = *self.times.last()?;
+        let before = self.times.len().checked_sub(2).and_then(|at| self.times.get(at));
+        Some((last, before.map(|before| last - before)))
+    }
+
+    fn insert(&mut self, labels: Labels, text: Option<u128>, time: i64) -> Option<SeriesId> {
+        if self.series.len() >= self.limits.series {
+            self.refused += 1;
+            return None;
+        }
+        let id = self.next;
+        self.next = self.next.checked_add(1)?;
+        self.by_name.entry(labels.name().into()).or_default().push(id);
+        let column = Column::Same { value: 0.0, count: 0 };
+        self.series
+            .insert(id, Series { text, labels, first: 0, column, value: None, live: true, last: time });
+        Some(id)
+    }
+
+    fn hash(&self, text: &str) -> u128 {
+        let [high, low] = self.hashers.each_ref().map(|hasher| {
+            let mut hasher = hasher.build_hasher();
+            hasher.write(text.as_bytes());
+            u128::from(hasher.finish())
+        });
+        (high << 64) | low
+    }
+
+    /// Compresses the open block and lets the oldest go where there are more than may be held.
+    ///
+    /// Returns what was sealed.
+    pub fn seal(&mut self) -> Option<Arc<Block>> {
+        let newest = *self.times.last()?;
+        let mut block = BlockWriter::default();
+        let mut ids: Vec<SeriesId> =
+            self.series.iter().filter(|(_, s)| s.column.len() > 0).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        let (mut times, mut values) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
+        for id in ids {
+            let Some(series) = self.series.get_mut(&id) else { continue };
+            times.clear();
+            values.clear();
+            for sample in series.open(&self.times) {
+                times.push(sample.t);
+                values.push(sample.v);
+            }
+            block.push(id, &times, &values);
+            series.column = Column::Same { value: 0.0, count: 0 };
+        }
+        let block = block.finish();
+        let block = Arc::new(block);
+        self.block_bytes += block.bytes();
+        self.blocks.push_back(block.clone());
+        self.times.clear();
+        self.forget(newest);
+        Some(block)
+    }
+
+    /// Lets go what is older than may be held, and series of which nothing is left.
+    fn forget(&mut self, newest: i64) {
+        let mut gone = false;
+        while let Some(oldest) = self.blocks.front() {
+            let old = oldest.end() < newest.saturating_sub(self.limits.span);
+            let over = self.block_bytes > self.limits.bytes;
+            if !old && !over {
+                break;
+            }
+            self.block_bytes -= oldest.bytes();
+            self.dropped += u64::from(over && !old);
+            self.blocks.pop_front();
+            gone = true;
+        }
+        if !gone {
+            return;
+        }
+        let blocks = &self.blocks;
+        let Self { series, by_text, by_name, .. } = self;
+        series.retain(|id, one| {
+            let needed = one.live || one.column.len() > 0 || blocks.iter().any(|block| block.has(*id));
+            if !needed {
+                if let Some(text) = one.text {
+                    by_text.remove(&text);
+                }
+                if let Some(ids) = by_name.get_mut(one.labels.name()) {
+                    ids.retain(|other| other != id);
+                }
+            }
+            needed
+        });
+        by_name.retain(|_, ids| !ids.is_empty());
+    }
+
+    /// The series of this name, or all, with their labels.
+    pub fn series(&self, name: Option<&str>) -> impl Iterator<Item = (SeriesId, &Labels)> {
+        let named = name.map(|name| self.by_name.get(name).map_or(&[][..], Vec::as_slice));
+        let some =
+            named.unwrap_or_default().iter().filter_map(|id| Some((*id, &self.series.get(id)?.labels)));
+        let all = named.is_none().then(|| self.series.iter().map(|(id, series)| (*id, &series.labels)));
+        some.chain(all.into_iter().flatten())
+    }
+
+    /// The sealed blocks that may hold samples of this time, oldest first.
+    pub fn blocks(&self, from: i64, to: i64) -> impl Iterator<Item = &Arc<Block>> {
+        self.blocks.iter().filter(move |block| block.end() >= from && block.start() <= to)
+    }
+
+    /// The samples of a series in the open block.
+    pub fn open(&self, id: SeriesId) -> impl Iterator<Item = Sample> {
+        self.series.get(&id).into_iter().flat_map(|series| series.open(&self.times))
+    }
+
+    /// The first time of which it holds samples.
+    #[must_use]
+    pub fn start(&self) -> Option<i64> {
+        let sealed = self.blocks.iter().map(|block| block.start());
+        sealed.chain(self.times.first().copied()).min()
+    }
+
+    /// Samples in sealed blocks.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.blocks.iter().map(|block| block.samples()).sum()
+    }
+
+    /// Series that it knows now.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Bytes of sealed blocks.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    /// Series that had no room, and blocks that went before their time.
+    #[must_use]
+    pub fn lost(&self) -> (u64, u64) {
+        (self.refused, self.dropped)
+    }
+}
+
+impl Changes {
+    /// Bytes it takes while it waits.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.values)
+    }
+}
+
+impl Taking<'_> {
+    /// Samples so far, and series that are new.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        self.counts
+    }
+
+    /// Takes the text of a scrape, or whole lines of it.
+    pub fn text(&mut self, text: &str) {
+        for line in text.lines() {
+            if let Some((series, value)) =
+                line::split(line).filter(|(series, _)| self.head.names.take(series))
+            {
+                self.sample(series, value);
+            }
+        }
+    }
+
+    fn sample(&mut self, text: &str, value: f64) {
+        let hash = self.head.hash(text);
+        let Some(id) = self.head.by_text.get(&hash).copied().or_else(|| self.add(hash, text)) else { return };
+        let Some(series) = self.head.series.get_mut(&id) else { return };
+        // The first scrape of a block stands by itself.
+        let before = series.value.filter(|_| self.place > 0 && series.live);
+        series.push(self.place, value);
+        series.live = true;
+        series.last = self.time;
+        self.counts.0 += 1;
+        if before.is_none_or(|before| before.to_bits() != value.to_bits()) {
+            self.changes.values.push((id, value));
+        }
+    }
+
+    fn add(&mut self, hash: u128, text: &str) -> Option<SeriesId> {
+        let head = &mut *self.head;
+        let labels = head.target.labels(text)?;
+        let id = head.insert(labels, Some(hash), self.time)?;
+        head.by_text.insert(hash, id);
+        self.counts.1 += 1;
+        Some(id)
+    }
+
+    /// Ends the scrape: series that are no longer in it end with a staleness mark.
+    pub fn end(mut self) -> Changes {
+        for (id, series) in &mut self.head.series {
+            if series.live && series.last != self.time {
+                series.live = false;
+                series.push(self.place, STALE);
+                self.changes.values.push((*id, STALE));
+            }
+        }
+        self.changes
+    }
+}

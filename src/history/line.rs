@@ -1,0 +1,128 @@
+//! Lines of a scrape as the history reads them: the part that names a series, its value, its labels.
+
+use regex::Regex;
+
+use crate::promql::Labels;
+use crate::re2::anchored;
+
+/// The part of a line that names its series, and its value. Nothing for comments and for what is no line.
+///
+/// What follows the value, a time or an exemplar, is not read: the agent writes no times.
+#[must_use]
+pub(super) fn split(line: &str) -> Option<(&str, f64)> {
+    let end = end_of_series(line.as_bytes())?;
+    let (series, rest) = line.split_at_checked(end)?;
+    let value = rest.strip_prefix(' ')?;
+    let value = value.split_once(' ').map_or(value, |(value, _)| value);
+    Some((series, number(value)?))
+}
+
+/// Where the name and labels end.
+fn end_of_series(line: &[u8]) -> Option<usize> {
+    let open = line.iter().position(|byte| matches!(byte, b'{' | b' '))?;
+    if *line.first()? == b'#' {
+        return None;
+    }
+    if line.get(open) == Some(&b' ') {
+        return Some(open);
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    let close = line.iter().skip(open).position(|&byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'}' => return !quoted,
+            _ => {}
+        }
+        false
+    })?;
+    Some(open + close + 1)
+}
+
+/// A value as the text formats write it.
+fn number(text: &str) -> Option<f64> {
+    match text {
+        "+Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        text => text.parse().ok(),
+    }
+}
+
+/// Which metrics are remembered, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    allow: Vec<Regex>,
+    deny: Vec<Regex>,
+}
+
+impl Names {
+    /// Names with `*` for any characters. All are remembered where `allow` is empty, but those that are denied.
+    #[must_use]
+    pub fn new(allow: &[String], deny: &[String]) -> Self {
+        // The configuration lets letters, digits, `_`, `:` and `*` through, so that each is an expression.
+        let read = |names: &[String]| {
+            names.iter().filter_map(|name| anchored(&name.replace('*', ".*")).ok()).collect()
+        };
+        Self { allow: read(allow), deny: read(deny) }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let any = |names: &[Regex]| names.iter().any(|one| one.is_match(name));
+        (self.allow.is_empty() || any(&self.allow)) && !any(&self.deny)
+    }
+
+    /// Whether the series is remembered that this part of a line names.
+    #[must_use]
+    pub fn take(&self, series: &str) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+            || self.has(series.split('{').next().unwrap_or_default())
+    }
+}
+
+/// Labels that a server attaches to what it scrapes. Where the target has a label of that name, the target's is renamed
+/// to `exported_…`, as Prometheus does unless it is told to honour labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// `alerts.job` of the configuration.
+    pub job: String,
+    /// The address that a Prometheus would scrape.
+    pub instance: String,
+}
+
+impl Target {
+    /// The labels of a series, from the part of a line that names it. Nothing where it is no such text.
+    #[must_use]
+    pub fn labels(&self, series: &str) -> Option<Labels> {
+        let (name, rest) = series.split_once('{').unwrap_or((series, "}"));
+        let mut pairs = vec![("__name__".to_owned(), name.to_owned())];
+        let mut rest = rest;
+        while !rest.starts_with('}') {
+            let (label, value) = rest.split_once("=\"")?;
+            let (value, after) = unquote(value)?;
+            let taken = label == "job" || label == "instance";
+            pairs.push((if taken { format!("exported_{label}") } else { label.to_owned() }, value));
+            rest = after.strip_prefix(',').unwrap_or(after);
+        }
+        pairs.push(("job".into(), self.job.clone()));
+        pairs.push(("instance".into(), self.instance.clone()));
+        Some(Labels::from_pairs(pairs))
+    }
+}
+
+/// A value up to its closing quote, and what follows.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((value, text.get(at + 1..)?)),
+            '\\' => match chars.next()?.1 {
+                'n' => value.push('\n'),
+                other => value.push(other),
+            },
+            c => value.push(c),
+        }
+    }
+    None
+}

@@ -1,0 +1,15 @@
+//! What the agent remembers: the codec, the last hour in memory, and how pieces that overlap are read as one.
+
+mod bits;
+mod block;
+mod chunk;
+mod head;
+mod line;
+mod pieces;
+
+pub use bits::{put_varint, take_varint};
+pub use block::Block;
+pub use chunk::{MOST, decode, encode, put_value, take_value};
+pub use head::{BLOCK, Changes, Head, Limits, SeriesId, Taking};
+pub use line::{Names, Target};
+pub use pieces::Pieces;

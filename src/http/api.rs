@@ -1,0 +1,617 @@
+//! Prometheus' HTTP API over the history: what Grafana, promtool and `curl` ask.
+//!
+//! Paths, parameters, errors and statuses are those of Prometheus 3 (`web/api/v1/api.go`); what is not here answers 404. A query runs
+//! on a thread of its own, a few at a time, and ends when its time is over or its client goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use tokio::sync::Semaphore;
+
+use super::{Reply, Site, reply};
+use crate::promql::{self, Error, Interrupt, Kind, Labels, Matcher, NAME, Query, Storage, When, json};
+use crate::source::now;
+
+/// Where its paths begin.
+pub(super) const API: &str = "/api/v1/";
+/// Queries at once; others wait.
+const AT_ONCE: usize = 4;
+/// The time a query may take where it does not ask for less.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Values that a query may hold at once, 16 bytes each.
+const SAMPLES: usize = 4_000_000;
+/// Bytes of an answer.
+const ANSWER: usize = 64 << 20;
+/// The version of Prometheus whose API and language this is: clients ask for it to know what they may ask.
+const VERSION: &str = "3.14.0";
+
+/// Queries that run.
+#[derive(Debug)]
+pub(super) struct Queries(Arc<Semaphore>);
+
+impl Default for Queries {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Query,
+    QueryRange,
+    Series,
+    Labels,
+    Values(String),
+    Metadata,
+    Exemplars,
+    Format,
+    BuildInfo,
+    RuntimeInfo,
+    Tsdb,
+}
+
+impl Endpoint {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path.strip_prefix(API)? {
+            "query" => Self::Query,
+            "query_range" => Self::QueryRange,
+            "series" => Self::Series,
+            "labels" => Self::Labels,
+            "metadata" => Self::Metadata,
+            "query_exemplars" => Self::Exemplars,
+            "format_query" => Self::Format,
+            "status/buildinfo" => Self::BuildInfo,
+            "status/runtimeinfo" => Self::RuntimeInfo,
+            "status/tsdb" => Self::Tsdb,
+            other => {
+                let name = other.strip_prefix("label/")?.strip_suffix("/values")?;
+                Self::Values(percent_encoding::percent_decode_str(name).decode_utf8().ok()?.into_owned())
+            }
+        })
+    }
+}
+
+/// Whether something is there.
+pub(super) fn is_there(path: &str) -> bool {
+    Endpoint::of(path).is_some()
+}
+
+/// The parameters of a request, of its URL and of a form in its body.
+#[derive(Debug, Default)]
+struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn read(request: &Parts, body: &[u8]) -> Self {
+        let form = request.headers.get(hyper::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let form = form.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let body = if form { body } else { &[] };
+        let parts = [body, request.uri.query().unwrap_or_default().as_bytes()];
+        Self(
+            parts
+                .iter()
+                .flat_map(|part| form_urlencoded::parse(part))
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| &**value)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A time in seconds or RFC 3339, as milliseconds.
+    fn time(&self, name: &str) -> Result<Option<i64>, Error> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        time(text)
+            .map(Some)
+            .ok_or_else(|| invalid(name, &format!("cannot parse {text:?} to a valid timestamp")))
+    }
+
+    fn required_time(&self, name: &str) -> Result<i64, Error> {
+        self.time(name)?.ok_or_else(|| invalid(name, "cannot parse \"\" to a valid timestamp"))
+    }
+
+    /// A duration in seconds or as in an expression, as milliseconds.
+    fn duration(&self, name: &str) -> Result<Option<i64>, Error> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let seconds = text.parse::<f64>().ok().map(|seconds| seconds * 1000.0);
+        let ms = seconds.filter(|ms| ms.is_finite() && ms.abs() < 9e15).map(|ms| ms as i64);
+        ms.or_else(|| promql::read_duration(text).ok())
+            .map(Some)
+            .ok_or_else(|| invalid(name, &format!("cannot parse {text:?} to a valid duration")))
+    }
+
+    /// How many results at most; 0 is all of them.
+    fn limit(&self) -> Result<usize, Error> {
+        let Some(text) = self.get("limit") else { return Ok(0) };
+        text.parse().map_err(|_| invalid("limit", "limit must be non-negative"))
+    }
+
+    fn selectors(&self) -> Result<Vec<Vec<Matcher>>, Error> {
+        let texts = self.0.iter().filter(|(name, _)| name == "match[]");
+        texts
+            .map(|(_, text)| promql::parse_selector(text).map_err(|error| invalid("match[]", &error.text)))
+            .collect()
+    }
+
+    fn timeout(&self) -> Result<Duration, Error> {
+        let asked =
+            self.duration("timeout")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+        Ok(asked.map_or(TIMEOUT, |asked| asked.min(TIMEOUT)))
+    }
+}
+
+/// A parameter that cannot be read, in Prometheus' words.
+fn invalid(name: &str, why: &str) -> Error {
+    Error { kind: Kind::Invalid, text: format!("invalid parameter {name:?}: {why}") }
+}
+
+/// A time in seconds since the epoch, or RFC 3339, as milliseconds.
+fn time(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        let ms = (seconds * 1000.0).round();
+        return (ms.abs() < 9e15).then_some(ms as i64);
+    }
+    let (date, clock) = text.split_once(['T', 't'])?;
+    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let (clock, offset) = match clock.strip_suffix(['Z', 'z']) {
+        Some(clock) => (clock, 0),
+        None => {
+            let at = clock.rfind(['+', '-'])?;
+            let (clock, zone) = clock.split_at_checked(at)?;
+            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+            let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+            (clock, if zone.starts_with('-') { -minutes } else { minutes })
+        }
+    };
+    let mut parts = clock.splitn(3, ':');
+    let (hour, minute) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
+    let second = parts.next()?.parse::<f64>().ok()?;
+    let right = (0..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0.0..61.0).contains(&second);
+    let days = right.then(|| days(year, month, day))?;
+    Some(((days * 24 + hour) * 60 + minute - offset) * 60_000 + (second * 1000.0).round() as i64)
+}
+
+/// Days from the epoch to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// What is dropped when the client goes.
+#[derive(Debug)]
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What ends a query: its time, or that nobody waits.
+#[derive(Clone, Debug)]
+struct Until {
+    gone: Arc<AtomicBool>,
+    /// ns of the steady clock.
+    deadline: u64,
+}
+
+impl Until {
+    fn interrupt(&self) -> Option<Interrupt> {
+        if self.gone.load(Ordering::Relaxed) {
+            Some(Interrupt::Canceled)
+        } else if now().steady > self.deadline {
+            Some(Interrupt::Timeout)
+        } else {
+            None
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.interrupt().map_or(Ok(()), |interrupt| Err(interrupt.into()))
+    }
+}
+
+impl Site {
+    /// Answers a path below [`API`].
+    pub(super) async fn api(self: &Arc<Self>, request: &Parts, body: &[u8]) -> Reply {
+        let Some(endpoint) = Endpoint::of(request.uri.path()) else {
+            return reply::text(StatusCode::NOT_FOUND, "404 page not found\n");
+        };
+        let parameters = Parameters::read(request, body);
+        match self.ask(endpoint, parameters).await {
+            Ok(body) => reply::json(StatusCode::OK, body),
+            Err(error) => {
+                let status =
+                    StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                reply::json(status, json::failure(&error))
+            }
+        }
+    }
+
+    async fn ask(self: &Arc<Self>, endpoint: Endpoint, parameters: Parameters) -> Result<String, Error> {
+        let gone = Gone(Arc::default());
+        let timeout = parameters.timeout()?;
+        let deadline = now().steady.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        let until = Until { gone: gone.0.clone(), deadline };
+        // Whoever waits here is gone with the client as well.
+        let place = tokio::time::timeout(timeout, self.queries.0.clone().acquire_owned()).await;
+        let Ok(Ok(place)) = place else { return Err(Interrupt::Timeout.into()) };
+        let site = self.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let answer = site.answer_query(&endpoint, &parameters, &until);
+            drop(place);
+            answer
+        });
+        let answer = work.await.map_err(|_| Error::storage("the query panicked; please report it"))?;
+        drop(gone);
+        answer.and_then(|answer| if answer.len() > ANSWER { Err(too_large()) } else { Ok(answer) })
+    }
+
+    fn answer_query(&self, endpoint: &Endpoint, p: &Parameters, until: &Until) -> Result<String, Error> {
+        let past = || {
+            self.history
+                .get()
+                .map(|past| &**past)
+                .ok_or_else(|| Error::storage("the history is off: history.enabled is false"))
+        };
+        match endpoint {
+            Endpoint::Query => query(past()?, p, until),
+            Endpoint::QueryRange => query_range(past()?, p, until),
+            Endpoint::Series => series(past()?, p, until),
+            Endpoint::Labels => {
+                labels(past()?, p, until, |labels| labels.iter().map(|(name, _)| name.to_owned()).collect())
+            }
+            Endpoint::Values(name) => {
+                if name.is_empty() {
+                    return Err(Error { kind: Kind::Invalid, text: "invalid label name: \"\"".into() });
+                }
+                let value =
+                    |labels: &Labels| Some(labels.get(name).to_owned()).filter(|value| !value.is_empty());
+                labels(past()?, p, until, |labels| value(labels).into_iter().collect())
+            }
+            Endpoint::Metadata => self.metadata(p),
+            Endpoint::Exemplars => self.exemplars(p),
+            Endpoint::Format => {
+                let expr = promql::parse(p.get("query").unwrap_or_default())
+                    .map_err(|error| invalid("query", &error.text))?;
+                Ok(success(&string(&promql::format(&expr))))
+            }
+            Endpoint::BuildInfo => Ok(build_info()),
+            Endpoint::RuntimeInfo => Ok(self.runtime_info(past()?)),
+            Endpoint::Tsdb => tsdb(past()?, p, until),
+        }
+    }
+}
+
+fn too_large() -> Error {
+    Error { kind: Kind::Limit, text: format!("the answer has more than {} MiB; ask for less", ANSWER >> 20) }
+}
+
+fn success(data: &str) -> String {
+    format!("{{\"status\":\"success\",\"data\":{data}}}")
+}
+
+fn string(text: &str) -> String {
+    let mut out = String::new();
+    json::write_string(&mut out, text);
+    out
+}
+
+/// What an expression asks for, at the time that is now where none is given.
+fn query(past: &dyn Storage, p: &Parameters, until: &Until) -> Result<String, Error> {
+    let at = match p.time("time")? {
+        Some(at) => at,
+        None => i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX),
+    };
+    evaluate(past, p, When::At(at), until)
+}
+
+fn query_range(past: &dyn Storage, p: &Parameters, until: &Until) -> Result<String, Error> {
+    let (start, end) = (p.required_time("start")?, p.required_time("end")?);
+    let step = p.duration("step")?.ok_or_else(|| invalid("step", "cannot parse \"\" to a valid duration"))?;
+    if end < start {
+        return Err(invalid("end", "end timestamp must not be before start time"));
+    }
+    if step <= 0 {
+        return Err(invalid(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    if (end - start) / step > 11_000 {
+        let why = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+        return Err(Error { kind: Kind::Invalid, text: why.into() });
+    }
+    evaluate(past, p, When::Range { start, end, step }, until)
+}
+
+fn evaluate(past: &dyn Storage, p: &Parameters, when: When, until: &Until) -> Result<String, Error> {
+    let text = p.get("query").unwrap_or_default();
+    let expr = promql::parse(text).map_err(|error| invalid("query", &error.text))?;
+    let interrupt = || until.interrupt();
+    let mut query = Query { max_samples: SAMPLES, interrupt: &interrupt, ..Query::new(when) };
+    if let Some(lookback) = p.duration("lookback_delta")? {
+        query.lookback = lookback;
+    }
+    let limit = p.limit()?;
+    let mut answer = promql::evaluate(&expr, &query, past)?;
+    if limit > 0 && answer.value.truncate(limit) {
+        answer.warnings.push("results truncated due to limit".into());
+    }
+    Ok(json::success(&answer, when))
+}
+
+/// The time between which series are looked for: all there is where nothing is said.
+fn span(p: &Parameters) -> Result<(i64, i64), Error> {
+    let (start, end) = (p.time("start")?.unwrap_or(i64::MIN), p.time("end")?.unwrap_or(i64::MAX));
+    if end < start {
+        return Err(invalid("end", "end timestamp must not be before start time"));
+    }
+    Ok((start, end))
+}
+
+fn series(past: &dyn Storage, p: &Parameters, until: &Until) -> Result<String, Error> {
+    let selectors = p.selectors()?;
+    if selectors.is_empty() {
+        return Err(Error { kind: Kind::Invalid, text: "no match[] parameter provided".into() });
+    }
+    let ((from, to), limit) = (span(p)?, p.limit()?);
+    let mut found = BTreeSet::new();
+    for matchers in &selectors {
+        past.series(matchers, from, to, &mut |labels| {
+            found.insert(labels.clone());
+            until.check()
+        })?;
+    }
+    let count = found.len();
+    let shown = found.iter().take(if limit == 0 { usize::MAX } else { limit });
+    Ok(list(shown, json::write_labels, limit > 0 && count > limit))
+}
+
+/// Names or values of labels of the series that match, or of all.
+fn labels(
+    past: &dyn Storage,
+    p: &Parameters,
+    until: &Until,
+    of: impl Fn(&Labels) -> Vec<String>,
+) -> Result<String, Error> {
+    let (mut selectors, (from, to), limit) = (p.selectors()?, span(p)?, p.limit()?);
+    if selectors.is_empty() {
+        selectors.push(Vec::new());
+    }
+    let mut found = BTreeSet::new();
+    for matchers in &selectors {
+        past.series(matchers, from, to, &mut |labels| {
+            found.extend(of(labels));
+            until.check()
+        })?;
+    }
+    let count = found.len();
+    let shown = found.iter().take(if limit == 0 { usize::MAX } else { limit });
+    Ok(list(shown, |out, text| json::write_string(out, text), limit > 0 && count > limit))
+}
+
+/// A list as the data of an answer.
+fn list<T>(items: impl Iterator<Item = T>, write: impl Fn(&mut String, T), truncated: bool) -> String {
+    let mut out = String::from("{\"status\":\"success\",\"data\":[");
+    for (place, item) in items.enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        write(&mut out, item);
+    }
+    out.push(']');
+    if truncated {
+        out.push_str(",\"warnings\":[\"results truncated due to limit\"]");
+    }
+    out.push('}');
+    out
+}
+
+fn build_info() -> String {
+    let own = concat!("neural-exporter ", env!("CARGO_PKG_VERSION"));
+    success(&format!(
+        "{{\"version\":{},\"revision\":{},\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\"}}",
+        string(VERSION),
+        string(own)
+    ))
+}
+
+/// What is said of a metric: its type, help and unit.
+#[derive(Debug, Default)]
+struct Described {
+    kind: String,
+    help: String,
+    unit: String,
+}
+
+impl Site {
+    /// What the agent itself exposes now, by the name that Prometheus knows a family by.
+    fn metadata(&self, p: &Parameters) -> Result<String, Error> {
+        let (only, limit) = (p.get("metric"), p.limit()?);
+        let mut families: BTreeMap<String, Described> = BTreeMap::new();
+        self.scrape(&mut |text| {
+            for line in text.lines() {
+                let mut words = line.splitn(4, ' ');
+                let (Some("#"), Some(word), Some(name)) = (words.next(), words.next(), words.next()) else {
+                    continue;
+                };
+                let rest = words.next().unwrap_or_default();
+                let family = families.entry(name.to_owned()).or_default();
+                match word {
+                    "TYPE" => rest.clone_into(&mut family.kind),
+                    "UNIT" => rest.clone_into(&mut family.unit),
+                    "HELP" => {
+                        family.help = rest.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\");
+                    }
+                    _ => {}
+                }
+            }
+        });
+        let mut out = String::from("{");
+        let shown = families.iter().filter(|(name, _)| only.is_none_or(|only| **name == only));
+        for (place, (name, family)) in shown.take(if limit == 0 { usize::MAX } else { limit }).enumerate() {
+            let _ = write!(
+                out,
+                "{}{}:[{{\"type\":{},\"help\":{},\"unit\":{}}}]",
+                if place > 0 { "," } else { "" },
+                string(name),
+                string(&family.kind),
+                string(&family.help),
+                string(&family.unit)
+            );
+        }
+        out.push('}');
+        Ok(success(&out))
+    }
+
+    /// The exemplars that a scrape shows now. None are kept of what was before.
+    fn exemplars(&self, p: &Parameters) -> Result<String, Error> {
+        let expr = promql::parse(p.get("query").unwrap_or_default())
+            .map_err(|error| invalid("query", &error.text))?;
+        let ((from, to), selectors) = (span(p)?, expr.selectors());
+        let past = self
+            .history
+            .get()
+            .ok_or_else(|| Error::storage("the history is off: history.enabled is false"))?;
+        let mut found: BTreeMap<Labels, Vec<String>> = BTreeMap::new();
+        self.scrape(&mut |text| {
+            for (series, exemplar) in text.lines().filter_map(|line| line.split_once(" # ")) {
+                let Some(labels) = past.labels(series) else { continue };
+                if selectors.iter().any(|matchers| Matcher::all(matchers, &labels)) {
+                    found.entry(labels).or_default().extend(exemplar_of(exemplar, from, to));
+                }
+            }
+        });
+        found.retain(|_, exemplars| !exemplars.is_empty());
+        Ok(list(
+            found.iter(),
+            |out, (labels, exemplars)| {
+                out.push_str("{\"seriesLabels\":");
+                json::write_labels(out, labels);
+                let _ = write!(out, ",\"exemplars\":[{}]}}", exemplars.join(","));
+            },
+            false,
+        ))
+    }
+
+    fn runtime_info(&self, past: &dyn Storage) -> String {
+        let since = past.since().map_or(0.0, |ms| ms as f64 / 1000.0);
+        let series = self.hub.lock().registry.len();
+        success(&format!(
+            "{{\"startTime\":\"\",\"CWD\":\"\",\"reloadConfigSuccess\":{},\"corruptionCount\":0,\"goroutineCount\":0,\
+             \"GOMAXPROCS\":{},\"storageRetention\":{},\"timeSeriesCount\":{series},\"oldestSampleSeconds\":{since}}}",
+            self.own.config_successful.get() == 1,
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            string(&past.retention())
+        ))
+    }
+}
+
+/// An exemplar of this time, from its text: `{trace_id="…"} value time`.
+fn exemplar_of(text: &str, from: i64, to: i64) -> Option<String> {
+    let (labels, rest) = text.strip_prefix('{')?.split_once("} ")?;
+    let (value, at) = rest.split_once(' ')?;
+    let seconds = at.trim().parse::<f64>().ok()?;
+    let ms = (seconds * 1000.0) as i64;
+    let (name, id) = labels.split_once("=\"")?;
+    let id = id.strip_suffix('"')?;
+    (from..=to).contains(&ms).then(|| {
+        format!(
+            "{{\"labels\":{{{}:{}}},\"value\":{},\"timestamp\":{seconds}}}",
+            string(name),
+            string(id),
+            string(value)
+        )
+    })
+}
+
+/// Which metrics and labels have the most series.
+fn tsdb(past: &dyn Storage, p: &Parameters, until: &Until) -> Result<String, Error> {
+    let limit = match p.limit()? {
+        0 => 10,
+        limit => limit,
+    };
+    let (mut by_name, mut by_label, mut by_pair) =
+        (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new(), BTreeMap::new());
+    let mut count = 0;
+    past.series(&[], i64::MIN, i64::MAX, &mut |labels| {
+        count += 1;
+        for (name, value) in labels {
+            by_label.entry(name.to_owned()).or_default().insert(value.to_owned());
+            *by_pair.entry(format!("{name}={value}")).or_insert(0) += 1;
+        }
+        *by_name.entry(labels.get(NAME).to_owned()).or_insert(0) += 1;
+        until.check()
+    })?;
+    let most = |counts: BTreeMap<String, usize>| {
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let rows: Vec<String> = counts
+            .iter()
+            .take(limit)
+            .map(|(name, count)| format!("{{\"name\":{},\"value\":{count}}}", string(name)))
+            .collect();
+        rows.join(",")
+    };
+    let pairs = by_label.values().map(BTreeSet::len).sum::<usize>();
+    let labels: BTreeMap<String, usize> =
+        by_label.iter().map(|(name, values)| (name.clone(), values.len())).collect();
+    let memory: BTreeMap<String, usize> =
+        by_label.into_iter().map(|(name, values)| (name, values.iter().map(String::len).sum())).collect();
+    Ok(success(&format!(
+        "{{\"headStats\":{{\"numSeries\":{count},\"numLabelPairs\":{pairs},\"chunkCount\":0,\"minTime\":{},\"maxTime\":{}}},\
+         \"seriesCountByMetricName\":[{}],\"labelValueCountByLabelName\":[{}],\"memoryInBytesByLabelName\":[{}],\
+         \"seriesCountByLabelValuePair\":[{}]}}",
+        past.since().unwrap_or_default(),
+        now().wall / 1_000_000,
+        most(by_name),
+        most(labels),
+        most(memory),
+        most(by_pair)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_prometheus_reads_them() {
+        for (text, ms) in [
+            ("0", Some(0)),
+            ("1435781451.781", Some(1_435_781_451_781)),
+            ("2015-07-01T20:10:51.781Z", Some(1_435_781_451_781)),
+            ("2015-07-01T22:10:51.781+02:00", Some(1_435_781_451_781)),
+            ("1969-12-31T23:59:59Z", Some(-1000)),
+            ("2000-02-29T00:00:00Z", Some(951_782_400_000)),
+            ("yesterday", None),
+            ("2015-13-01T20:10:51Z", None),
+            ("2015-07-01", None),
+            ("NaN", None),
+            ("1e300", None),
+        ] {
+            assert_eq!(time(text), ms, "{text}");
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The history: the last hour in memory, what is older in a file, and both as one storage for queries.
+//!
+//! Two threads. One scrapes, as a Prometheus would, into memory, and waits for no disk. The other writes the file; whatever happens
+//! to the file costs history on disk alone, and is said.
+
+mod archive;
+mod file;
+mod reader;
+mod retain;
+mod row;
+mod scraper;
+mod settings;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::history::{Head, Limits, Names, Pieces, SeriesId, Target, decode};
+use crate::promql::{Each, Error, Labels, Matcher, NAME, Op, Sample, Select, Selection, Storage};
+use crate::source::now;
+pub use archive::{Contents, Family, clear, contents, prune};
+pub use file::Failure;
+use reader::Readers;
+pub use retain::Retention;
+pub use scraper::Scrape;
+pub use settings::Settings;
+pub use writer::Status;
+
+/// What the history is to be, with every folder and label known.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// From one scrape to the next.
+    pub interval: Duration,
+    /// What is held in memory.
+    pub memory: Limits,
+    /// The file, if there is to be one.
+    pub file: Option<PathBuf>,
+    /// From one write of the file to the next: what a killed agent loses at most.
+    pub flush: Duration,
+    /// What the file may keep.
+    pub retention: Retention,
+    /// The labels of the agent as a target.
+    pub target: Target,
+    /// Which metrics are remembered.
+    pub names: Names,
+}
+
+/// What is remembered.
+#[derive(Debug)]
+pub struct History {
+    head: Mutex<Head>,
+    readers: Mutex<Option<Arc<Readers>>>,
+    queue: writer::Queue,
+    status: Mutex<Status>,
+    options: Options,
+}
+
+/// The history and its threads.
+#[derive(Debug)]
+pub struct Running {
+    history: Arc<History>,
+    scraper: std::thread::JoinHandle<()>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Options {
+    /// Those of a history that is only read.
+    fn reading() -> Self {
+        Settings::default().options(None, Target::default(), usize::MAX)
+    }
+}
+
+impl History {
+    fn new(options: &Options) -> Self {
+        Self {
+            head: Mutex::new(Head::new(options.target.clone(), options.names.clone(), options.memory)),
+            readers: Mutex::default(),
+            queue: writer::Queue::default(),
+            status: Mutex::default(),
+            options: options.clone(),
+        }
+    }
+
+    /// Begins to remember. `scrape` hands over what a scrape shows.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(options: Options, scrape: Box<Scrape>) -> std::io::Result<Running> {
+        let history = Arc::new(Self::new(&options));
+        let thread = |name: &str| std::thread::Builder::new().name(name.into());
+        let writer = match &options.file {
+            None => None,
+            Some(path) => {
+                let (history, options, path) = (history.clone(), options.clone(), path.clone());
+                Some(thread("history-writer").spawn(move || writer::run(&history, &options, &path))?)
+            }
+        };
+        let scraper = {
+            let history = history.clone();
+            thread("history").spawn(move || scraper::run(&history, &options, scrape))?
+        };
+        Ok(Running { history, scraper, writer })
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let head = self.head.lock();
+        let (refused, dropped) = head.lost();
+        let status = self.status.lock().clone();
+        let damaged =
+            self.readers.lock().as_ref().map_or(0, |readers| readers.damaged.load(Ordering::Relaxed));
+        Status {
+            damaged,
+            series: head.series_count(),
+            memory_samples: head.samples(),
+            memory_bytes: head.bytes(),
+            refused,
+            dropped,
+            ..status
+        }
+    }
+}
+
+impl Running {
+    /// What is remembered.
+    #[must_use]
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Writes what is not written. Waits for so long; a disk that takes longer is left alone.
+    pub fn stop(self, patience: Duration) {
+        self.history.queue.stop();
+        let until = now().steady + patience.as_nanos() as u64;
+        let threads = std::iter::once(self.scraper).chain(self.writer);
+        for thread in threads {
+            while !thread.is_finished() && now().steady < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                // A panic was said by the hook.
+                drop(thread.join());
+            } else {
+                tracing::warn!(
+                    "the history's file takes longer than {} s; what was not written is lost",
+                    patience.as_secs()
+                );
+            }
+        }
+    }
+}
+
+/// A series that was found, in memory or in the file.
+#[derive(Debug, Default)]
+struct Found {
+    memory: Option<SeriesId>,
+    /// Where its samples of the open block stand in a buffer.
+    open: std::ops::Range<usize>,
+    row: Option<i64>,
+}
+
+/// The name that matchers ask for.
+fn name_of(matchers: &[Matcher]) -> Option<&str> {
+    matchers.iter().find(|m| m.name() == NAME && m.op() == Op::Equal).map(Matcher::value)
+}
+
+impl Select for History {
+    fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error> {
+        let Selection { matchers, from, to, .. } = *selection;
+        let name = name_of(matchers);
+        let mut found: HashMap<Labels, Found> = HashMap::new();
+        let mut open = Vec::new();
+        // What is sealed is read without the lock.
+        let (blocks, since) = {
+            let head = self.head.lock();
+            for (id, labels) in head.series(name).filter(|(_, labels)| Matcher::all(matchers, labels)) {
+                let start = open.len();
+                open.extend(head.open(id));
+                found.insert(labels.clone(), Found { memory: Some(id), open: start..open.len(), row: None });
+            }
+            (head.blocks(from, to).cloned().collect::<Vec<_>>(), head.start())
+        };
+        let readers = self.readers.lock().clone().filter(|_| since.is_none_or(|since| from < since));
+        let (mut pieces, mut samples) = (Pieces::default(), Vec::new());
+        let memory = |one: &Found, pieces: &mut Pieces| {
+            pieces.clear();
+            add(pieces, open.get(one.open.clone()).unwrap_or_default());
+            for chunk in blocks.iter().rev().filter_map(|block| block.chunk(one.memory?)) {
+                let mut span = None;
+                let read = decode(chunk, &mut |t, v| {
+                    span = Some((span.map_or(t, |(first, _)| first), t));
+                    pieces.push(t, v);
+                });
+                match span.filter(|_| read.is_some()) {
+                    Some((first, last)) => pieces.end(first, last),
+                    None => pieces.abandon(),
+                }
+            }
+        };
+        let mut answer = |labels: &Labels, pieces: &mut Pieces| {
+            samples.clear();
+            pieces.write(&mut samples);
+            if samples.is_empty() { Ok(()) } else { each(labels, &samples) }
+        };
+        let Some(readers) = readers else {
+            for (labels, one) in &found {
+                memory(one, &mut pieces);
+                answer(labels, &mut pieces)?;
+            }
+            return Ok(());
+        };
+        let mut outcome = Ok(());
+        let read = readers.with(|db| {
+            for (row, labels) in readers.series(db, name, &|labels| Matcher::all(matchers, labels))? {
+                found.entry(labels).or_default().row = Some(row);
+            }
+            for (labels, one) in &found {
+                memory(one, &mut pieces);
+                if let Some(row) = one.row {
+                    readers.samples(db, row, from, to, &mut pieces)?;
+                }
+                outcome = answer(labels, &mut pieces);
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        read.map_err(|failure| unread(&failure))?;
+        outcome
+    }
+}
+
+impl Storage for History {
+    fn series(
+        &self,
+        matchers: &[Matcher],
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(&Labels) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let name = name_of(matchers);
+        let (found, since): (Vec<Labels>, _) = {
+            let head = self.head.lock();
+            let blocks: Vec<_> = head.blocks(from, to).collect();
+            let is_there = |id: SeriesId| {
+                blocks.iter().any(|block| block.has(id))
+                    || head.open(id).any(|sample| (from..=to).contains(&sample.t))
+            };
+            let matching =
+                head.series(name).filter(|(id, labels)| Matcher::all(matchers, labels) && is_there(*id));
+            (matching.map(|(_, labels)| labels.clone()).collect(), head.start())
+        };
+        found.iter().try_for_each(&mut *each)?;
+        let readers = self.readers.lock().clone().filter(|_| since.is_none_or(|since| from < since));
+        let Some(readers) = readers else { return Ok(()) };
+        let read = readers.with(|db| {
+            let found = readers.series(db, name, &|labels| Matcher::all(matchers, labels))?;
+            let mut there = db.prepare(
+                "SELECT EXISTS(SELECT 1 FROM chunk WHERE series = ?1 AND start <= ?3 AND end >= ?2)",
+            )?;
+            let mut outcome = Ok(());
+            for (row, labels) in found {
+                if there.query_row([row, from, to], |row| row.get::<_, bool>(0))? {
+                    outcome = each(&labels);
+                    if outcome.is_err() {
+                        break;
+                    }
+                }
+            }
+            Ok(outcome)
+        });
+        read.map_err(|failure| unread(&failure))?
+    }
+
+    fn labels(&self, series: &str) -> Option<Labels> {
+        self.options.target.labels(series)
+    }
+
+    fn since(&self) -> Option<i64> {
+        self.head.lock().start()
+    }
+
+    fn retention(&self) -> String {
+        let Retention { keep, keep_thin, bytes, .. } = self.options.retention;
+        let days = |ms: i64| ms as f64 / 86_400_000.0;
+        format!("{}d whole, {}d thinned, at most {} MB", days(keep), days(keep_thin), bytes / 1_000_000)
+    }
+}
+
+/// What a query is told of a file that cannot be read.
+fn unread(failure: &Failure) -> Error {
+    Error::storage(format!("cannot read the history: {failure}"))
+}
+
+/// Adds samples as one piece.
+fn add(pieces: &mut Pieces, samples: &[Sample]) {
+    samples.iter().for_each(|sample| pieces.push(sample.t, sample.v));
+    if let (Some(first), Some(last)) = (samples.first(), samples.last()) {
+        pieces.end(first.t, last.t);
+    }
+}
+
+#[cfg(test)]
+mod tests;
