@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
@@ -19,8 +20,9 @@ const FAMILIES: usize = 15;
 pub(super) struct Args {
     #[command(subcommand)]
     what: Option<What>,
-    #[command(flatten)]
-    file: FileArgs,
+    /// The configuration file, which says where the state directory is; as for `run` if omitted.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The form of the answer.
     #[arg(long, value_name = "FORM", default_value = "text")]
     output: Form,
@@ -70,7 +72,7 @@ enum Samples {
 }
 
 pub(super) fn history(args: &Args) -> Exit {
-    let config = match run::load(run::chosen(&args.file).as_deref()) {
+    let config = match run::load(run::chosen(&FileArgs { config: args.config.clone() }).as_deref()) {
         Ok(config) => config,
         Err(problems) => {
             complain(&Failure::Config(problems));
@@ -201,7 +203,7 @@ fn series(out: &mut impl Write, labels: &Labels, samples: &[Sample], form: Sampl
     let samples = samples.iter().filter(|sample| !promql::is_stale(sample.v));
     match form {
         Samples::Openmetrics => {
-            let text = labels.to_string();
+            let text = labels.metric();
             for sample in samples {
                 writeln!(out, "{text} {} {}", promql::number(sample.v), sample.t as f64 / 1000.0)?;
             }

@@ -7,6 +7,7 @@ mod generate;
 mod history;
 mod metrics;
 mod provision;
+mod query;
 mod recording;
 mod run;
 mod silence;
@@ -44,6 +45,14 @@ Send:    printf '%s\\n' '{\"type\":\"error\",\"pipeline\":\"p\",\"error\":\"test
          socat - UNIX-CONNECT:/run/neural-exporter/events.sock
 
 Exit codes: 0 fine, 1 failed while running, 2 bad usage or configuration, 3 differences found.";
+
+const QUERY: &str = "\
+Examples:
+  neural-exporter query 'rate(neural_device_lost_packets_total[5m])'
+  neural-exporter query 'neural_device_rate_hertz' --last 1h
+  neural-exporter query 'up' --server https://mimir.example/prometheus --token-file token --tenant lab
+
+It ends with 0 if there is an answer, 1 if the server cannot be asked or cannot answer, and 2 if the expression is wrong.";
 
 const DEVICES: &str = "\
 No port is opened, so nothing is taken from a program that records. A USB id is that of a bridge and never \
@@ -149,6 +158,9 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Push dashboards, rules and routes to the servers that the configuration names.
     Provision(provision::Args),
+    /// Ask in PromQL what was: the agent of this machine, or any server that answers as Prometheus does.
+    #[command(after_help = QUERY)]
+    Query(query::Args),
     /// Silence the alerts of a device for a while, or list and end such silences.
     Silence(silence::Args),
     /// Print a JSON Schema, for editors.
@@ -246,6 +258,7 @@ fn command() -> ExitCode {
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),
         Some(Command::Simulate(args)) => simulate::simulate(&args),
         Some(Command::Provision(args)) => provision::provision(&args),
+        Some(Command::Query(args)) => query::query(&args),
         Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::Schema { of }) => schema(of),
         Some(Command::Completions { shell }) => {

@@ -137,6 +137,21 @@ impl PartialOrd for Labels {
     }
 }
 
+impl Labels {
+    /// As a line of a scrape writes a series: `up{job="a"}`.
+    #[must_use]
+    pub fn metric(&self) -> String {
+        let escaped = |value: &str| value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+        let rest = self.iter().filter(|(name, _)| *name != NAME);
+        let pairs: Vec<String> = rest.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        if pairs.is_empty() {
+            self.name().to_owned()
+        } else {
+            format!("{}{{{}}}", self.name(), pairs.join(","))
+        }
+    }
+}
+
 impl fmt::Debug for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -221,6 +236,16 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_series_is_written_as_a_scrape_writes_it() {
+        let labels = Labels::from_pairs([(NAME, "up"), ("b", "a\"\\\n"), ("a", "µ")]);
+        assert_eq!(labels.metric(), r#"up{a="µ",b="a\"\\\n"}"#);
+        assert_eq!(
+            (Labels::from_pairs([(NAME, "up")]).metric(), Labels::empty().metric()),
+            ("up".into(), String::new())
+        );
+    }
 
     #[test]
     fn pairs_are_sorted_distinct_and_never_empty() {

@@ -87,6 +87,10 @@ impl<'a> Ask<'a> {
         Self { body: Some(("application/yaml", body.into_bytes())), ..self }
     }
 
+    pub(super) fn form(self, body: String) -> Self {
+        Self { body: Some(("application/x-www-form-urlencoded", body.into_bytes())), ..self }
+    }
+
     pub(super) fn header(mut self, name: &'a str, value: &'a str) -> Self {
         self.headers.push((name, value));
         self

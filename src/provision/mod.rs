@@ -18,6 +18,7 @@ mod plan;
 #[cfg(test)]
 mod played;
 mod prometheus;
+pub mod query;
 mod report;
 mod ruler;
 mod settings;

@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from conftest import Agent, free_port, program, udp, wait_until
+from conftest import PROGRAM, Agent, free_port, program, udp, wait_until
 from test_stuck import small
 from test_time import Wall
 
@@ -258,3 +258,47 @@ def test_the_file_is_what_sqlite_reads(agent: Agent):
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         (names,) = db.execute("SELECT count(*) FROM series WHERE name = 'up'").fetchone()
         assert names == 1
+
+
+def query(agent: Agent, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([PROGRAM, "query", *arguments, "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
+
+
+def test_the_command_asks_the_agent_and_any_server(agent: Agent, agents):
+    start(agent)
+    agent.start()
+    wait_until(lambda: len(samples(agent, "up")) >= 3, 15)
+    told = query(agent, "up")
+    assert (told.returncode, told.stdout.split()[-1]) == (0, "1"), told
+    told = query(agent, "up", "--last", "1m", "--step", "1s")
+    assert told.returncode == 0 and any(block in told.stdout for block in "▁█"), told
+    assert len(query(agent, "up", "--last", "1m", "--step", "1s", "--output", "csv").stdout.splitlines()) >= 2
+    assert json.loads(query(agent, "up", "--output", "json").stdout)["resultType"] == "vector"
+    # Asked of another server by its address.
+    other = agents("other")
+    start(other)
+    told = query(other, "up", "--server", f"http://127.0.0.1:{agent.port}")
+    assert told.returncode == 0 and str(agent.port) in told.stdout, told
+    for arguments, code, words in [
+        (["up{"], 2, "parse error"),
+        (["label_replace(up, 'a', '$1', 'job', '(')"], 1, "regular expression"),
+        (["up", "--server", "http://127.0.0.1:9"], 1, "cannot ask"),
+        (["up", "--step", "1s"], 2, "--last"),
+    ]:
+        told = query(agent, *arguments)
+        assert told.returncode == code and words in told.stderr, (arguments, told)
+
+
+def test_what_is_exported_is_what_promtool_reads(agent: Agent, tmp_path):
+    start(agent)
+    agent.start()
+    wait_until(lambda: len(samples(agent, "up")) >= 3, 15)
+    agent.stop()
+    told = subprocess.run([PROGRAM, "history", "export", "--match", "up", "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
+    assert told.returncode == 0 and told.stdout.endswith("# EOF\n"), told
+    file = tmp_path / "samples"
+    file.write_text(told.stdout)
+    made = subprocess.run([program("promtool"), "tsdb", "create-blocks-from", "openmetrics", file, tmp_path / "blocks"], capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made
+    shown = subprocess.run([PROGRAM, "history", "--output", "json", "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
+    assert json.loads(shown.stdout)["series"] > 40

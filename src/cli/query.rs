@@ -1,0 +1,370 @@
+//! `query`: asks a server that answers PromQL, by default the agent of this machine.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{Exit, FileArgs, complain, json, print, run};
+use crate::agent::Failure as Unread;
+use crate::config::Config;
+use crate::listen::Address;
+use crate::promql::{self, Labels, NAME, Sample, Series, Value, When};
+use crate::provision::Access;
+use crate::provision::query::{Answer, Failure, Server};
+use crate::secret::Link;
+use crate::setting::Span;
+use crate::source::now;
+
+/// Columns of a plot.
+const WIDTH: usize = 60;
+/// Points of a range without a step.
+const POINTS: i64 = 240;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What is asked, in PromQL: rate(neural_device_lost_packets_total[5m]).
+    expr: String,
+    #[command(flatten)]
+    file: FileArgs,
+    /// At which time, in seconds since the epoch; now if omitted.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "last")]
+    at: Option<f64>,
+    /// Over the last so long: 30m, 6h, 7d.
+    #[arg(long, value_name = "SPAN")]
+    last: Option<Span>,
+    /// From one point to the next; a 240th of the span if omitted.
+    #[arg(long, value_name = "SPAN", requires = "last")]
+    step: Option<Span>,
+    /// Which server: that of Prometheus, Mimir, Thanos, VictoriaMetrics or an agent; the agent that the configuration describes if
+    /// omitted.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The file with the server's token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The file with the certificates that the server's is signed by, PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The tenant, for Mimir and its kin: the header X-Scope-OrgID.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// The form of the answer.
+    #[arg(long, value_name = "FORM", default_value = "table")]
+    output: Output,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people; series over time as a line of blocks.
+    Table,
+    /// As the data of Prometheus' API.
+    Json,
+    /// A line a sample: series, seconds, value.
+    Csv,
+    /// Each series as a plot of several lines.
+    Plot,
+}
+
+pub(super) fn query(args: &Args) -> Exit {
+    if let Err(error) = promql::parse(&args.expr) {
+        complain(&format!("the expression: {}", error.text));
+        return Exit::Usage;
+    }
+    let url = match &args.server {
+        Some(url) => url.clone(),
+        None => match run::load(run::chosen(&args.file).as_deref()) {
+            Ok(config) => own(&config),
+            Err(problems) => {
+                complain(&Unread::Config(problems));
+                return Exit::Usage;
+            }
+        },
+    };
+    let access =
+        Access { token_file: args.token_file.clone(), ca_file: args.ca_file.clone(), ..Access::default() };
+    let server = match Server::open(&Link::from(url.as_str()), &access, args.tenant.as_deref()) {
+        Ok(server) => server,
+        Err(why) => {
+            complain(&format!("--server: {why}"));
+            return Exit::Usage;
+        }
+    };
+    let when = when(args);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    match runtime.block_on(server.query(&args.expr, when)) {
+        Ok(answer) => {
+            for note in &answer.notes {
+                complain(&format!("note: {note}"));
+            }
+            print(&shown(&answer, when, args.output))
+        }
+        Err(Failure::Question(why)) => {
+            complain(&format!("the expression: {why}"));
+            Exit::Usage
+        }
+        Err(Failure::Server(why)) => {
+            complain(&why);
+            Exit::Failed
+        }
+    }
+}
+
+/// Where the agent of a configuration answers.
+fn own(config: &Config) -> String {
+    let address = config.listen.iter().find_map(|address| match address {
+        Address::Tcp(address) => Some(*address),
+        Address::Systemd(_) => None,
+    });
+    match address {
+        Some(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        Some(address) => format!("http://{address}"),
+        None => "http://127.0.0.1:9612".into(),
+    }
+}
+
+fn when(args: &Args) -> When {
+    let ms = |span: &Span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
+    let present = i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX);
+    match &args.last {
+        None => When::At(args.at.map_or(present, |seconds| (seconds * 1000.0) as i64)),
+        Some(last) => {
+            let step = args.step.as_ref().map_or_else(|| (ms(last) / POINTS).max(1000), ms).max(1);
+            // Times that are multiples of the step, so that the same question has the same points.
+            let end = present.div_euclid(step) * step;
+            When::Range { start: end.saturating_sub(ms(last)), end, step }
+        }
+    }
+}
+
+fn shown(answer: &Answer, when: When, output: Output) -> Vec<u8> {
+    match output {
+        Output::Json => {
+            let mut text = String::new();
+            promql::json::write_data(&mut text, &answer.value, when);
+            let data: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            json(&data)
+        }
+        Output::Csv => csv(&answer.value).into_bytes(),
+        Output::Table => table(&answer.value).into_bytes(),
+        Output::Plot => plots(&answer.value).into_bytes(),
+    }
+}
+
+/// A field of a line of CSV.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+fn csv(value: &Value) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = match value {
+        Value::Scalar(value) => writeln!(out, "{}", promql::number(*value)),
+        Value::Text(text) => writeln!(out, "{}", quoted(text)),
+        Value::Vector(elements) => elements.iter().try_for_each(|one| {
+            writeln!(out, "{},{}", quoted(&one.labels.metric()), promql::number(one.value))
+        }),
+        Value::Matrix(series) => series.iter().try_for_each(|one| {
+            let name = quoted(&one.labels.metric());
+            one.samples
+                .iter()
+                .try_for_each(|at| writeln!(out, "{name},{},{}", at.t as f64 / 1000.0, promql::number(at.v)))
+        }),
+    };
+    out
+}
+
+/// What all series have in common is said once; the rest are columns.
+fn table(value: &Value) -> String {
+    let number = |value: f64| promql::number(value);
+    match value {
+        Value::Scalar(value) => format!("{}\n", number(*value)),
+        Value::Text(text) => format!("{text}\n"),
+        Value::Vector(elements) => {
+            let rows: Vec<(&Labels, Vec<String>)> =
+                elements.iter().map(|one| (&one.labels, vec![number(one.value)])).collect();
+            columns(&rows, &["value"])
+        }
+        Value::Matrix(series) => {
+            let rows: Vec<(&Labels, Vec<String>)> =
+                series.iter().map(|one| (&one.labels, summary(one))).collect();
+            columns(&rows, &["", "min", "max", "last"])
+        }
+    }
+}
+
+/// The course of a series in one line, and what it was at least, at most and last.
+fn summary(series: &Series) -> Vec<String> {
+    let values = || series.samples.iter().map(|sample| sample.v).filter(|value| !value.is_nan());
+    let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    let short = |value: f64| format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').to_owned();
+    let short =
+        |value: f64| if value.abs() >= 1e-3 || value == 0.0 { short(value) } else { format!("{value:.3e}") };
+    let last = series.samples.last().map_or(f64::NAN, |sample| sample.v);
+    vec![spark(&series.samples, least, most), short(least), short(most), short(last)]
+}
+
+/// The mean of the samples of each column of a plot; nothing where there are none, for a gap is a gap.
+fn buckets(samples: &[Sample], width: usize) -> Vec<Option<f64>> {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
+    let span = (last.t - first.t).max(1) as f64;
+    let width = width.min(samples.len()).max(1);
+    let mut sums = vec![(0.0, 0_u32); width];
+    for sample in samples.iter().filter(|sample| !sample.v.is_nan()) {
+        let place = ((sample.t - first.t) as f64 / span * (width - 1) as f64).round() as usize;
+        if let Some((sum, count)) = sums.get_mut(place) {
+            *sum += sample.v;
+            *count += 1;
+        }
+    }
+    sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
+}
+
+/// Blocks from low to high.
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+fn spark(samples: &[Sample], least: f64, most: f64) -> String {
+    let block = |value: f64| {
+        let share = if most > least { (value - least) / (most - least) } else { 0.0 };
+        BLOCKS.get((share * 7.0).round() as usize).copied().unwrap_or('█')
+    };
+    buckets(samples, WIDTH / 2).into_iter().map(|value| value.map_or(' ', block)).collect()
+}
+
+/// Labels that differ as columns, then the values, right-aligned.
+fn columns(rows: &[(&Labels, Vec<String>)], titles: &[&str]) -> String {
+    let Some((first, _)) = rows.first() else { return "no series\n".into() };
+    let mut names: Vec<&str> = Vec::new();
+    for (labels, _) in rows {
+        for (name, _) in *labels {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let same = |name: &str| rows.iter().all(|(labels, _)| labels.get(name) == first.get(name));
+    let (common, differing): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| same(name));
+    let mut out = String::new();
+    let about = Labels::from_pairs(common.iter().map(|name| (*name, first.get(name))));
+    if !about.is_empty() && rows.len() > 1 {
+        let _ = writeln!(out, "{}", about.metric());
+    }
+    let differing = if rows.len() == 1 { common } else { differing };
+    let mut lines = vec![
+        differing
+            .iter()
+            .map(|name| if *name == NAME { "metric" } else { name })
+            .chain(titles.iter().copied())
+            .map(str::to_owned)
+            .collect::<Vec<_>>(),
+    ];
+    for (labels, values) in rows {
+        let cells = differing.iter().map(|name| labels.get(name).to_owned());
+        lines.push(cells.chain(values.iter().cloned()).collect());
+    }
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..differing.len() + titles.len()).map(width).collect();
+    for line in &lines {
+        let mut text = String::new();
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let right = column >= differing.len()
+                && titles.get(column - differing.len()).is_some_and(|title| !title.is_empty());
+            let _ = if right { write!(text, "{cell:>width$}  ") } else { write!(text, "{cell:width$}  ") };
+        }
+        let _ = writeln!(out, "{}", text.trim_end());
+    }
+    out
+}
+
+/// Lines of a plot.
+const HEIGHT: usize = 8;
+
+fn plots(value: &Value) -> String {
+    let Value::Matrix(series) = value else { return table(value) };
+    let mut out = String::new();
+    for one in series {
+        let values = buckets(&one.samples, WIDTH);
+        let known = || values.iter().flatten().copied();
+        let (least, most) =
+            (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
+        let _ = writeln!(out, "{}", one.labels.metric());
+        for line in (0..HEIGHT).rev() {
+            let edge = least + (most - least) * line as f64 / (HEIGHT - 1) as f64;
+            let text: String = values
+                .iter()
+                .map(|value| {
+                    let share = value.map(|value| {
+                        if most > least { (value - least) / (most - least) * HEIGHT as f64 } else { 0.5 }
+                    });
+                    match share.map(|share| share - line as f64) {
+                        Some(part) if part >= 1.0 => '█',
+                        Some(part) if part > 0.0 => BLOCKS.get((part * 7.0) as usize).copied().unwrap_or('█'),
+                        Some(_) if line == 0 => '▁',
+                        _ => ' ',
+                    }
+                })
+                .collect();
+            let _ = writeln!(out, "{edge:>12.4} │{text}");
+        }
+        if let (Some(first), Some(last)) = (one.samples.first(), one.samples.last()) {
+            let _ = writeln!(out, "{:>12} └{} to {}", "", promql::moment(first.t), promql::moment(last.t));
+        }
+    }
+    if series.is_empty() { "no series\n".into() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::promql::Element;
+
+    fn series(values: &[f64]) -> Value {
+        let samples = values.iter().zip(0..).map(|(v, place)| Sample { t: place * 5000, v: *v }).collect();
+        Value::Matrix(vec![Series { labels: Labels::from_pairs([("__name__", "a"), ("b", "c")]), samples }])
+    }
+
+    #[test]
+    fn a_table_says_once_what_is_the_same() {
+        let one = |device: &str, value| Element {
+            labels: Labels::from_pairs([("__name__", "rate"), ("device", device), ("job", "neural")]),
+            value,
+        };
+        let text = table(&Value::Vector(vec![one("cyton", 250.0), one("a-long-name", 1.5)]));
+        assert_eq!(
+            text,
+            "rate{job=\"neural\"}\ndevice       value\ncyton          250\na-long-name    1.5\n"
+        );
+        assert_eq!(table(&Value::Vector(vec![])), "no series\n");
+        assert_eq!(table(&Value::Scalar(f64::NAN)), "NaN\n");
+    }
+
+    #[test]
+    fn a_course_is_drawn_and_a_gap_is_a_gap() {
+        let text = table(&series(&[0.0, 1.0, 2.0, 3.0]));
+        assert!(text.contains("▁▃▆█") && text.contains("  3"), "{text}");
+        let Value::Matrix(mut gap) = series(&[0.0, 1.0, 2.0, 3.0]) else { return };
+        gap[0].samples.remove(1);
+        gap[0].samples.insert(1, Sample { t: 5000, v: f64::NAN });
+        let text = table(&Value::Matrix(gap));
+        assert!(text.contains("▁ ▆█"), "{text}");
+        let plot = plots(&series(&[0.0, 7.0, 0.0]));
+        assert_eq!(plot.lines().count(), 1 + HEIGHT + 1, "{plot}");
+        assert!(plots(&series(&[1.0, 1.0])).contains('▁') || plots(&series(&[1.0, 1.0])).contains('▄'));
+    }
+
+    #[test]
+    fn a_range_begins_on_its_step() {
+        let csv = csv(&series(&[1.0, f64::INFINITY]));
+        assert_eq!(csv, "\"a{b=\"\"c\"\"}\",0,1\n\"a{b=\"\"c\"\"}\",5,+Inf\n");
+    }
+}

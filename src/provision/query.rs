@@ -1,0 +1,166 @@
+//! Questions to a server that answers PromQL: the agent, Prometheus, Mimir, Thanos or VictoriaMetrics, by the HTTP API that all of
+//! them have.
+
+use serde_json::Value as Json;
+
+use crate::promql::{Element, Labels, Sample, Series, Value, When};
+use crate::secret::Link;
+
+use super::Access;
+use super::client::{Ask, Client};
+
+/// A server that is asked.
+#[derive(Debug)]
+pub struct Server(Client);
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// What the expression is worth.
+    pub value: Value,
+    /// What the server says beside it: warnings, then infos.
+    pub notes: Vec<String>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The expression or its times are wrong, in the server's words.
+    Question(String),
+    /// The server cannot be asked, or cannot answer.
+    Server(String),
+}
+
+impl Server {
+    /// Reads secrets and certificates. Sends nothing. `tenant` is the header `X-Scope-OrgID` of Mimir and its kin.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn open(url: &Link, access: &Access, tenant: Option<&str>) -> Result<Self, String> {
+        let mut client = Client::open(url, access)?;
+        if let Some(tenant) = tenant {
+            client.always("x-scope-orgid", tenant)?;
+        }
+        Ok(Self(client))
+    }
+
+    /// Asks what an expression is worth.
+    ///
+    /// # Errors
+    /// What the server says, or why it says nothing.
+    pub async fn query(&self, expr: &str, when: When) -> Result<Answer, Failure> {
+        let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("query", expr);
+        let path = match when {
+            When::At(time) => {
+                form.append_pair("time", &seconds(time));
+                "/api/v1/query"
+            }
+            When::Range { start, end, step } => {
+                form.append_pair("start", &seconds(start)).append_pair("end", &seconds(end));
+                form.append_pair("step", &seconds(step));
+                "/api/v1/query_range"
+            }
+        };
+        let answer = self
+            .0
+            .send(Ask::post(path).form(form.finish()))
+            .await
+            .map_err(|why| Failure::Server(why.into()))?;
+        read(answer.status, &answer.body).map_err(|failure| match failure {
+            Failure::Server(why) => Failure::Server(format!("{}: {why}", answer.url)),
+            question => question,
+        })
+    }
+}
+
+/// Reads an answer of the API.
+fn read(status: u16, body: &[u8]) -> Result<Answer, Failure> {
+    let text = || String::from_utf8_lossy(body).chars().take(300).collect::<String>();
+    let no = || {
+        Failure::Server(format!(
+            "it answers {status}, and nothing that the API of Prometheus has: {}",
+            text()
+        ))
+    };
+    let json: Json = serde_json::from_slice(body).map_err(|_| no())?;
+    let word = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default();
+    match word("status") {
+        "success" => {}
+        "error" if word("errorType") == "bad_data" => {
+            return Err(Failure::Question(word("error").to_owned()));
+        }
+        "error" => return Err(Failure::Server(format!("{}: {}", word("errorType"), word("error")))),
+        _ => return Err(no()),
+    }
+    let notes = ["warnings", "infos"].iter().filter_map(|name| json.get(name)?.as_array()).flatten();
+    let notes = notes.filter_map(|note| note.as_str().map(str::to_owned)).collect();
+    let value = json.get("data").and_then(value).ok_or_else(no)?;
+    Ok(Answer { value, notes })
+}
+
+fn value(data: &Json) -> Option<Value> {
+    let result = data.get("result")?;
+    Some(match data.get("resultType")?.as_str()? {
+        "scalar" => Value::Scalar(sample(result)?.v),
+        "string" => Value::Text(result.get(1)?.as_str()?.to_owned()),
+        "vector" => Value::Vector(
+            result
+                .as_array()?
+                .iter()
+                .map(|one| Some(Element { labels: labels(one)?, value: sample(one.get("value")?)?.v }))
+                .collect::<Option<_>>()?,
+        ),
+        "matrix" => Value::Matrix(
+            result
+                .as_array()?
+                .iter()
+                .map(|one| {
+                    let samples = one.get("values")?.as_array()?.iter().map(sample).collect::<Option<_>>()?;
+                    Some(Series { labels: labels(one)?, samples })
+                })
+                .collect::<Option<_>>()?,
+        ),
+        _ => return None,
+    })
+}
+
+fn labels(one: &Json) -> Option<Labels> {
+    let pairs = one.get("metric")?.as_object()?;
+    Some(Labels::from_pairs(pairs.iter().filter_map(|(name, value)| Some((name, value.as_str()?)))))
+}
+
+fn sample(pair: &Json) -> Option<Sample> {
+    let v = match pair.get(1)?.as_str()? {
+        "+Inf" => f64::INFINITY,
+        "-Inf" => f64::NEG_INFINITY,
+        text => text.parse().ok()?,
+    };
+    Some(Sample { t: (pair.get(0)?.as_f64()? * 1000.0).round() as i64, v })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_answers_is_read() {
+        let body = br#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1.5,"1"],[2,"NaN"],[3,"+Inf"]]}]},"infos":["look"]}"#;
+        let answer = read(200, body).unwrap();
+        let Value::Matrix(series) = &answer.value else { panic!("{answer:?}") };
+        assert_eq!((series[0].labels.get("a"), series[0].samples[0]), ("b", Sample { t: 1500, v: 1.0 }));
+        assert!(series[0].samples[1].v.is_nan() && series[0].samples[2].v == f64::INFINITY);
+        assert_eq!(answer.notes, ["look"]);
+        let wrong = br#"{"status":"error","errorType":"bad_data","error":"1:3: parse error"}"#;
+        assert_eq!(read(400, wrong), Err(Failure::Question("1:3: parse error".into())));
+        for body in [
+            &b"<html>"[..],
+            b"{}",
+            b"[]",
+            br#"{"status":"success","data":{"resultType":"vector","result":7}}"#,
+        ] {
+            assert!(matches!(read(200, body), Err(Failure::Server(_))), "{body:?}");
+        }
+    }
+}
