@@ -64,7 +64,6 @@ impl Parser<'_> {
     /// Arithmetic with durations, whose operators bind more tightly than `above`.
     fn term(&mut self, above: u8, place: &str) -> Read<Term> {
         self.deeper(|parser| {
-            let token = parser.peek();
             let mut left = if parser.takes("-") {
                 negated(parser.term(Op::SIGN, place)?)
             } else if parser.takes("+") {
@@ -88,9 +87,6 @@ impl Parser<'_> {
                 }
                 left = Term::Binary(op, Box::new((left, right)));
             }
-            if fixed(&left).is_some_and(|seconds| seconds.abs() > LARGEST) {
-                return Err(Wrong::new(token.at, "duration out of range"));
-            }
             Ok(left)
         })
     }
@@ -100,6 +96,9 @@ impl Parser<'_> {
         match token.kind {
             Kind::Number | Kind::Duration => {
                 let (value, duration) = self.number()?;
+                if value.is_nan() || value.abs() > LARGEST {
+                    return Err(Wrong::new(token.at, "duration out of range"));
+                }
                 return Ok(Term::Number { value, duration });
             }
             Kind::Sign if token.is("(") => {
