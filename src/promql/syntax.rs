@@ -51,18 +51,7 @@ impl Tree {
     /// Shows each node, this one first. The parser bounds the depth.
     fn visit<'t>(&'t self, see: &mut impl FnMut(&'t Node)) {
         see(&self.node);
-        match &self.node {
-            Node::Number { .. } | Node::Text(_) | Node::Selector(_) | Node::Range(..) => {}
-            Node::Subquery(subquery) => subquery.inner.visit(see),
-            Node::Paren(inner) | Node::Unary { operand: inner, .. } => inner.visit(see),
-            Node::Binary(binary) => {
-                [&binary.left, &binary.right].into_iter().for_each(|side| side.visit(see));
-            }
-            Node::Call(call) => call.args.iter().for_each(|arg| arg.visit(see)),
-            Node::Aggregate(aggregate) => {
-                aggregate.param.iter().chain([&aggregate.inner]).for_each(|inner| inner.visit(see));
-            }
-        }
+        self.node.below().into_iter().for_each(|below| below.visit(see));
     }
 }
 
