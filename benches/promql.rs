@@ -63,7 +63,7 @@ fn answer(bencher: Bencher<'_, '_>, text: &str, when: When) {
     let storage = Storage::new();
     match promql::parse(text) {
         Ok(expr) => {
-            bencher.bench_local(|| promql::evaluate(&expr, &Query::new(when), divan::black_box(&storage)))
+            bencher.bench_local(|| promql::evaluate(&expr, &Query::new(when), divan::black_box(&storage)));
         }
         Err(error) => assert_eq!(error.text, "", "{text}"),
     }

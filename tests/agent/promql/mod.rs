@@ -64,6 +64,51 @@ impl Storage {
     }
 }
 
+/// The values of all `expr` below a value.
+fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
+    if let Some(expr) = value.get("expr").and_then(serde_json::Value::as_str) {
+        found.push(expr.to_owned());
+    }
+    match value {
+        serde_json::Value::Array(values) => values.iter().for_each(|value| expressions(value, found)),
+        serde_json::Value::Object(values) => values.values().for_each(|value| expressions(value, found)),
+        _ => {}
+    }
+}
+
+/// With what Grafana puts in place of its variables.
+fn filled(expr: &str) -> String {
+    let intervals = ["$__rate_interval", "$__interval", "$__range"];
+    let expr = intervals.iter().fold(expr.to_owned(), |expr, name| expr.replace(name, "5m"));
+    regex::Regex::new(r"\$\{?\w+(:\w+)?\}?").unwrap().replace_all(&expr, "x").into_owned()
+}
+
+#[test]
+fn every_expression_that_is_shipped_is_read_and_answered() {
+    let mut found = Vec::new();
+    for (folder, end) in [("alert-rules", "yml"), ("dashboards", "json")] {
+        for file in std::fs::read_dir(crate::at(folder)).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_some_and(|found| found == end) {
+                // JSON is YAML.
+                let value = serde_yaml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+                expressions(&value, &mut found);
+            }
+        }
+    }
+    assert!(found.len() > 600, "{}", found.len());
+    let storage = Storage::default();
+    for expr in found.iter().map(|expr| filled(expr)) {
+        let answer = ask(&expr, &Query::new(When::At(0)), &storage);
+        let notes = answer.map(|answer| (answer.warnings, answer.infos));
+        assert_eq!(notes, Ok((Vec::new(), Vec::new())), "{expr}");
+        // A table sorts, which a range query does not.
+        let answer = ask(&expr, &Query::new(HOUR), &storage);
+        let only_sorting =
+            |answer: Answer| answer.warnings.iter().all(|text| text.contains("sort is ineffective"));
+        assert_eq!(answer.map(only_sorting), Ok(true), "{expr}");
+    }
+}
+
 /// Series of a name that have samples each 15 s for an hour.
 fn steady(count: usize) -> Storage {
     let mut storage = Storage::default();
