@@ -1,8 +1,9 @@
 //! A reload: everything new is opened beside what is open already, and only then does anything end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
@@ -13,6 +14,7 @@ use super::web::{self, Web};
 use super::{Agent, CONFIGURATION, FILES, Failure, all, notify};
 use crate::analysis::Peaks;
 use crate::config::{Config, Source};
+use crate::decode::text::mapping::Mapper;
 use crate::listen::{Address, Listen};
 use crate::source::aside::apart;
 use crate::source::kind::Prepared;
@@ -76,59 +78,52 @@ impl Agent {
         mut files: Files,
         web: &mut Web,
     ) -> Result<String, String> {
-        let runs = |source: &Source| self.inputs.get(source.name()).is_some_and(|i| i.runs(source, &config));
-        // First everything new is opened, beside what is open already.
+        let wanted = config.sources.iter().map(|source| {
+            let name = source.name();
+            (name, self.inputs.get(name).is_some_and(|input| input.runs(source, &config)))
+        });
+        let plan = Plan::new(self.inputs.keys().map(String::as_str), wanted);
+        let opened = self.open(&plan, &config, &mut files, web)?;
+        self.take_over(&plan, opened, config, web).await;
+        Ok(plan.summary())
+    }
+
+    /// Opens everything new beside what is open already. Nothing changes.
+    fn open(&self, plan: &Plan, config: &Config, files: &mut Files, web: &Web) -> Result<Opened, String> {
         let held: HashMap<Listen, _> = self.inputs.values().flat_map(Input::sockets).collect();
-        let mut opened = BTreeMap::new();
+        let mut opened = Opened { inputs: BTreeMap::new(), mappings: Vec::new(), web: Vec::new() };
         let mut wrong = Vec::new();
-        let mut mappings = Vec::new();
-        for input in config.sources.iter().filter(|s| runs(s)).filter_map(|s| self.inputs.get(s.name())) {
-            match files.take(input.name()) {
-                Some(Ok(Prepared::Mapping(mapper))) => mappings.push((input.name().to_owned(), mapper)),
+        for name in &plan.kept {
+            match files.take(name) {
+                Some(Ok(Prepared::Mapping(mapper))) => opened.mappings.push((name.clone(), mapper)),
                 Some(Err(why)) => wrong.push(why),
                 _ => {}
             }
         }
-        for source in config.sources.iter().filter(|s| !runs(s)) {
-            match Input::open(source, &config, &mut files, &held, &mut Vec::new()) {
-                Ok(input) => drop(opened.insert(source.name().to_owned(), input)),
+        for source in config.sources.iter().filter(|source| plan.opens(source.name())) {
+            match Input::open(source, config, files, &held, &mut Vec::new()) {
+                Ok(mut input) => {
+                    input.resume(self.inputs.values());
+                    opened.inputs.insert(source.name().to_owned(), input);
+                }
                 Err(why) => wrong.push(why),
             }
         }
-        let mut new_web: Vec<(Address, TcpListener)> = Vec::new();
-        for address in config.listen.iter().filter(|a| !web.serves(a)) {
+        for address in config.listen.iter().filter(|address| !web.serves(address)) {
             match web::bind(address, &mut Vec::<(String, OwnedFd)>::new()) {
-                Ok(listener) => new_web.push((address.clone(), listener)),
+                Ok(listener) => opened.web.push((address.clone(), listener)),
                 Err(why) => wrong.push(why),
             }
         }
-        drop(held);
-        if !wrong.is_empty() {
-            return Err(wrong.join("\n"));
-        }
-        // From here on nothing can fail.
-        for input in opened.values_mut() {
-            input.resume(self.inputs.values());
-        }
-        let wanted: HashSet<&str> = config.sources.iter().map(Source::name).collect();
-        let removed: Vec<String> =
-            self.inputs.keys().filter(|n| !wanted.contains(n.as_str())).cloned().collect();
-        let (added, changed) =
-            opened.keys().partition::<Vec<_>, _>(|n| !self.inputs.contains_key(n.as_str()));
-        let summary = format!(
-            "reloaded: {} added, {} changed, {} removed, {} as before",
-            count("source", added.len()),
-            changed.len(),
-            removed.len(),
-            config.sources.len() - opened.len()
-        );
-        let mut ending: Vec<_> = removed
-            .iter()
-            .filter_map(|name| self.inputs.remove(name))
-            .map(|mut old| old.stop(true))
-            .collect();
-        let starting: Vec<String> = opened.keys().cloned().collect();
-        for (name, mut input) in opened {
+        if wrong.is_empty() { Ok(opened) } else { Err(wrong.join("\n")) }
+    }
+
+    /// Puts what was opened in the place of what ends. Nothing of it can fail.
+    async fn take_over(&mut self, plan: &Plan, opened: Opened, config: Config, web: &mut Web) {
+        let removed = plan.removed.iter().filter_map(|name| self.inputs.remove(name));
+        let mut ending: Vec<_> = removed.map(|mut old| old.stop(true)).collect();
+        let starting: Vec<String> = opened.inputs.keys().cloned().collect();
+        for (name, mut input) in opened.inputs {
             if let Some(old) = self.inputs.get_mut(&name) {
                 ending.push(old.stop(false));
                 input.replace(old);
@@ -137,7 +132,7 @@ impl Agent {
         }
         // The last words of a source must not be taken for those of who comes after it under its name.
         all(ending).await;
-        for id in removed.iter().filter_map(|name| self.ids.get(name)) {
+        for id in plan.removed.iter().filter_map(|name| self.ids.get(name)) {
             self.hub.lock().retire(*id);
         }
         if config.intervals.pipeline != self.config.intervals.pipeline {
@@ -145,7 +140,7 @@ impl Agent {
         }
         self.apply(&config);
         self.config = config;
-        for (name, mapper) in mappings {
+        for (name, mapper) in opened.mappings {
             if let Some(input) = self.inputs.get(&name) {
                 input.set_mapping(mapper);
             }
@@ -155,14 +150,76 @@ impl Agent {
             self.start(name);
         }
         web.keep(&self.config.listen).await;
-        for (address, listener) in new_web {
+        for (address, listener) in opened.web {
             web.start(address, listener, &self.site);
         }
         self.list();
-        Ok(summary)
     }
 }
 
-fn count(what: &str, n: usize) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+/// What a reload does with each source, by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    kept: Vec<String>,
+    added: Vec<String>,
+    changed: Vec<String>,
+    removed: Vec<String>,
+}
+
+impl Plan {
+    /// From the names of what runs, and of what is wanted, with whether it runs like that already.
+    fn new<'n>(
+        running: impl Iterator<Item = &'n str>,
+        wanted: impl Iterator<Item = (&'n str, bool)>,
+    ) -> Self {
+        let mut ends: BTreeSet<&str> = running.collect();
+        let mut plan = Self::default();
+        for (name, runs) in wanted {
+            let there = ends.remove(name);
+            let part = match (runs, there) {
+                (true, _) => &mut plan.kept,
+                (false, true) => &mut plan.changed,
+                (false, false) => &mut plan.added,
+            };
+            part.push(name.to_owned());
+        }
+        plan.removed = ends.into_iter().map(str::to_owned).collect();
+        plan
+    }
+
+    /// Whether a source is opened.
+    fn opens(&self, name: &str) -> bool {
+        self.added.iter().chain(&self.changed).any(|opened| opened == name)
+    }
+
+    fn summary(&self) -> String {
+        let Self { kept, added, changed, removed } = self;
+        let (added, changed, removed, kept) = (added.len(), changed.len(), removed.len(), kept.len());
+        let sources = if added == 1 { "source" } else { "sources" };
+        format!("reloaded: {added} {sources} added, {changed} changed, {removed} removed, {kept} as before")
+    }
+}
+
+/// What a reload opened.
+struct Opened {
+    inputs: BTreeMap<String, Input>,
+    /// Mapping rules of sources that run on.
+    mappings: Vec<(String, Arc<Mapper>)>,
+    web: Vec<(Address, TcpListener)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_says_what_runs_on_and_what_ends() {
+        let running = ["a", "b", "c"].into_iter();
+        let plan = Plan::new(running, [("d", false), ("b", true), ("a", false)].into_iter());
+        let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let (kept, added) = (all(&["b"]), all(&["d"]));
+        assert_eq!(plan, Plan { kept, added, changed: all(&["a"]), removed: all(&["c"]) });
+        assert!(plan.opens("d") && plan.opens("a") && !plan.opens("b") && !plan.opens("c"));
+        assert_eq!(plan.summary(), "reloaded: 1 source added, 1 changed, 1 removed, 1 as before");
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -74,33 +74,8 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
     };
     let network = network(&session, &programs);
     let load = move || {
-        let mut config = Config {
-            listen: Many(vec![Address::Tcp(listen)]),
-            state_directory: Some(state.clone()),
-            ..Config::default()
-        };
-        for source in &mut config.sources {
-            match source {
-                Source::Jsonl(Jsonl { listen, .. }) => *listen = Many(vec![Listen::Unix(listens.0.clone())]),
-                Source::Statsd(Statsd { listen, .. }) => {
-                    *listen = Many(vec![Listen::UnixDatagram(listens.1.clone())]);
-                }
-                _ => {}
-            }
-        }
-        // Of sources that are listed, one that is not there is down.
-        config.sources.retain(|source| !matches!(source, Source::Gpu(_)));
-        config.log.level = "warn".to_owned();
-        if let Some(port) = &port {
-            let names = ELECTRODES.iter().map(|name| (*name).to_owned()).collect();
-            config.sources.push(Source::Serial(Serial {
-                name: "cyton".to_owned(),
-                port: Some(port.clone()),
-                protocol: Protocol::Cyton,
-                signal: quality::Settings { names, ..quality::Settings::default() },
-                ..Serial::default()
-            }));
-        }
+        let mut config = configuration(&state, &listens, port.as_deref());
+        config.listen = Many(vec![Address::Tcp(listen)]);
         config.sources.extend(network.clone());
         Ok(config)
     };
@@ -134,6 +109,34 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
         drop(board.thread.join());
     }
     exit
+}
+
+/// The agent of the demo: sockets of its own, and the board if there is one.
+fn configuration(state: &Path, listens: &(PathBuf, PathBuf), port: Option<&Path>) -> Config {
+    let mut config = Config { state_directory: Some(state.to_owned()), ..Config::default() };
+    for source in &mut config.sources {
+        match source {
+            Source::Jsonl(Jsonl { listen, .. }) => *listen = Many(vec![Listen::Unix(listens.0.clone())]),
+            Source::Statsd(Statsd { listen, .. }) => {
+                *listen = Many(vec![Listen::UnixDatagram(listens.1.clone())]);
+            }
+            _ => {}
+        }
+    }
+    // Of sources that are listed, one that is not there is down.
+    config.sources.retain(|source| !matches!(source, Source::Gpu(_)));
+    config.log.level = "warn".to_owned();
+    if let Some(port) = port {
+        let names = ELECTRODES.iter().map(|name| (*name).to_owned()).collect();
+        config.sources.push(Source::Serial(Serial {
+            name: "cyton".to_owned(),
+            port: Some(port.to_owned()),
+            protocol: Protocol::Cyton,
+            signal: quality::Settings { names, ..quality::Settings::default() },
+            ..Serial::default()
+        }));
+    }
+    config
 }
 
 /// Programs that record, each with the port that it is asked at.

@@ -67,108 +67,155 @@ pub fn run(
     stop: &AtomicBool,
     mut opened: impl FnMut(&Terminal),
 ) -> Result<Ledger, Trouble> {
-    let name = settings.device.name();
-    let mut board = settings.device.board(&settings.choice).map_err(Trouble::Asked)?;
-    let ledger = Ledger::new(name, settings.choice.seed);
-    let (shape, faults) = (settings.shape, settings.faults.clone());
-    let mut stream =
-        Stream::new(board.as_ref(), shape, faults, settings.frames, ledger).map_err(Trouble::Asked)?;
-    for (what, event) in [(What::Off, Event::Off), (What::StatusOnly, Event::StatusOnly)] {
-        if settings.faults.iter().any(|fault| fault.what == what && fault.from.is_none()) {
-            board.meets(event, &mut Said::default());
+    let mut bench = Bench::new(settings).map_err(Trouble::Asked)?;
+    loop {
+        let mut terminal = Terminal::open(settings.link.as_deref()).map_err(Trouble::Terminal)?;
+        opened(&terminal);
+        let back = bench.serve(&mut terminal, stop);
+        finish(&mut terminal);
+        bench.stream.end();
+        drop(terminal);
+        let Some(back) = back else { return Ok(bench.stream.ledger) };
+        let dead = clock();
+        while dead.elapsed() < back && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(NAP.min(back));
         }
+        bench.reset();
     }
-    let link = settings.link.as_deref();
-    let mut terminal = Terminal::open(link).map_err(Trouble::Terminal)?;
-    opened(&terminal);
-    let began = clock();
-    let mut met = false;
-    // When the stream began, and what was said and waits for its moment.
-    let mut start = began;
-    let mut due: Vec<(Duration, Vec<u8>)> = Vec::new();
-    let mut said = Said::default();
-    let mut buffer = [0; READ];
-    let mut out = Vec::new();
-    let mut nap = Duration::ZERO;
-    let mut here = false;
-    while !stop.load(Ordering::Relaxed) {
+}
+
+/// A board that runs, and what it said.
+struct Bench<'a> {
+    settings: &'a Settings,
+    board: Box<dyn Board>,
+    stream: Stream,
+    began: Instant,
+    /// Whether a reader came since the terminal was opened, and whether there is one now.
+    met: bool,
+    here: bool,
+    /// When the stream began.
+    start: Instant,
+    said: Said,
+    /// What was said and waits for its moment.
+    due: Vec<(Duration, Vec<u8>)>,
+    out: Vec<u8>,
+    buffer: Box<[u8; READ]>,
+}
+
+/// What came of one look at the board.
+struct Sent {
+    turn: Turn,
+    packets: u64,
+    /// How long until the next frame.
+    next: Duration,
+}
+
+impl<'a> Bench<'a> {
+    fn new(settings: &'a Settings) -> Result<Self, String> {
+        let mut board = settings.device.board(&settings.choice)?;
+        let ledger = Ledger::new(settings.device.name(), settings.choice.seed);
+        let (shape, faults) = (settings.shape, settings.faults.clone());
+        let stream = Stream::new(board.as_ref(), shape, faults, settings.frames, ledger)?;
+        for (what, event) in [(What::Off, Event::Off), (What::StatusOnly, Event::StatusOnly)] {
+            if settings.faults.iter().any(|fault| fault.what == what && fault.from.is_none()) {
+                board.meets(event, &mut Said::default());
+            }
+        }
+        let (began, said, buffer) = (clock(), Said::default(), Box::new([0; READ]));
+        let (met, here, start, due, out) = (false, false, began, Vec::new(), Vec::new());
+        Ok(Self { settings, board, stream, began, met, here, start, said, due, out, buffer })
+    }
+
+    /// Lends the board a terminal until it dies, and says after how long it is back: never, if it is to stop.
+    fn serve(&mut self, terminal: &mut Terminal, stop: &AtomicBool) -> Option<Duration> {
+        let mut nap = Duration::ZERO;
+        while !stop.load(Ordering::Relaxed) {
+            let at = self.hear(terminal, nap);
+            let sent = self.send();
+            write(terminal, &mut self.stream.ledger, &mut self.out, sent.packets);
+            nap = self.reply(terminal, at, sent.next).min(NAP);
+            if let Turn::Die(back) = sent.turn {
+                return back;
+            }
+        }
+        None
+    }
+
+    /// What a reader wrote; gives the time at which it came.
+    fn hear(&mut self, terminal: &mut Terminal, nap: Duration) -> Duration {
         let came = terminal.wait(nap);
-        let at = began.elapsed();
-        let heard = terminal.read(&mut buffer);
+        let at = self.began.elapsed();
+        let heard = terminal.read(self.buffer.as_mut());
         // Who wrote may have come since it was looked.
         let came = came || heard > 0;
-        stream.ledger.readers += u64::from(came && !here);
-        here = came;
-        stream.ledger.heard_bytes += heard as u64;
-        if let Some(bytes) = buffer.get(..heard).filter(|bytes| !bytes.is_empty()) {
-            board.hears(at, bytes, &mut said);
+        self.stream.ledger.readers += u64::from(came && !self.here);
+        self.here = came;
+        self.stream.ledger.heard_bytes += heard as u64;
+        if let Some(bytes) = self.buffer.get(..heard).filter(|bytes| !bytes.is_empty()) {
+            self.board.hears(at, bytes, &mut self.said);
         }
-        board.waits(at, &mut said);
-        if here && !met {
-            met = true;
-            start = clock();
+        self.board.waits(at, &mut self.said);
+        if self.here && !self.met {
+            self.met = true;
+            self.start = clock();
         }
-        let mut turn = Turn::On;
-        let mut packets = 0;
-        let mut next = NAP;
+        at
+    }
+
+    /// The frames that are due.
+    fn send(&mut self) -> Sent {
+        let mut sent = Sent { turn: Turn::On, packets: 0, next: NAP };
         // A board that was never asked for does not run.
-        if met {
-            let (streams, another) = stream.follow(board.as_ref());
-            if another {
-                start = clock();
+        if !self.met {
+            return sent;
+        }
+        let (streams, another) = self.stream.follow(self.board.as_ref());
+        if another {
+            self.start = clock();
+        }
+        let elapsed = self.start.elapsed();
+        for _ in 0..if streams { BATCH } else { 0 } {
+            let facts = self.board.facts();
+            let latency = self.stream.burst(&facts).or(self.settings.latency).unwrap_or(facts.latency);
+            let release = release(self.stream.number(), self.stream.rate(&facts), latency);
+            if release > elapsed {
+                sent.next = release - elapsed;
+                break;
             }
-            let elapsed = start.elapsed();
-            for _ in 0..if streams { BATCH } else { 0 } {
-                let facts = board.facts();
-                let latency = stream.burst(&facts).or(settings.latency).unwrap_or(facts.latency);
-                let release = release(stream.number(), stream.rate(&facts), latency);
-                if release > elapsed {
-                    next = release - elapsed;
-                    break;
-                }
-                next = Duration::ZERO;
-                let (sent, what) = stream.next(board.as_mut(), &mut out, &mut said);
-                packets += sent;
-                turn = what;
-                if turn != Turn::On || stream.follow(board.as_ref()) != (true, false) {
-                    start = clock();
-                    break;
-                }
+            sent.next = Duration::ZERO;
+            let (packets, turn) = self.stream.next(self.board.as_mut(), &mut self.out, &mut self.said);
+            sent.packets += packets;
+            sent.turn = turn;
+            if sent.turn != Turn::On || self.stream.follow(self.board.as_ref()) != (true, false) {
+                self.start = clock();
+                break;
             }
         }
-        write(&mut terminal, &mut stream.ledger, &mut out, packets);
-        stream.ledger.answers += std::mem::take(&mut said.answers);
-        stream.ledger.failures += std::mem::take(&mut said.failures);
-        due.extend(said.replies.drain(..).map(|(after, bytes)| (at + after, bytes)));
-        let waiting = std::mem::take(&mut due);
-        for (when, mut bytes) in waiting {
+        sent
+    }
+
+    /// What the board answered, when its moment has come; gives how long until the next moment, `next` at most.
+    fn reply(&mut self, terminal: &mut Terminal, at: Duration, mut next: Duration) -> Duration {
+        self.stream.ledger.answers += std::mem::take(&mut self.said.answers);
+        self.stream.ledger.failures += std::mem::take(&mut self.said.failures);
+        self.due.extend(self.said.replies.drain(..).map(|(after, bytes)| (at + after, bytes)));
+        for (when, mut bytes) in std::mem::take(&mut self.due) {
             if when <= at {
-                write(&mut terminal, &mut stream.ledger, &mut bytes, 0);
+                write(terminal, &mut self.stream.ledger, &mut bytes, 0);
             } else {
                 next = next.min(when - at);
-                due.push((when, bytes));
+                self.due.push((when, bytes));
             }
         }
-        nap = next.min(NAP);
-        if let Turn::Die(back) = turn {
-            finish(&mut terminal);
-            stream.end();
-            let Some(back) = back else { return Ok(stream.ledger) };
-            drop(terminal);
-            let dead = clock();
-            while dead.elapsed() < back && !stop.load(Ordering::Relaxed) {
-                std::thread::sleep(NAP.min(back));
-            }
-            due.clear();
-            board.meets(Event::Reset, &mut Said::default());
-            terminal = Terminal::open(link).map_err(Trouble::Terminal)?;
-            opened(&terminal);
-            (met, here, nap) = (false, false, Duration::ZERO);
-        }
+        next
     }
-    finish(&mut terminal);
-    stream.end();
-    Ok(stream.ledger)
+
+    /// The board is back after it died.
+    fn reset(&mut self) {
+        self.due.clear();
+        self.board.meets(Event::Reset, &mut Said::default());
+        (self.met, self.here) = (false, false);
+    }
 }
 
 /// When the chip hands on the frame with this number.

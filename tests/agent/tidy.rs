@@ -253,3 +253,53 @@ fn a_target_is_one_file_and_one_row() {
     assert_eq!(naming("Loki("), ["provision/ruler.rs", "provision/settings.rs"]);
     assert_eq!(naming("Target::Prometheus"), Vec::<String>::new());
 }
+
+/// The functions of a text that have more than so many lines and no comment that says why: `// Long: ` before them.
+fn long_functions(text: &str, most: usize) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut long = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some((before, rest)) = line.split_once("fn ") else { continue };
+        let indent = before.len() - before.trim_start().len();
+        let words = ["", "pub", "const", "async", "unsafe", "extern", "default"];
+        let keyword = |word: &str| words.contains(&word) || word.starts_with("pub(") || word == "super)";
+        if !before.trim().split(' ').all(keyword) || line.trim_end().ends_with([';', '}']) {
+            continue;
+        }
+        let end = format!("{}}}", &line[..indent]);
+        let length = lines[at..].iter().position(|line| *line == end).map_or(0, |length| length + 1);
+        let mut above = lines[..at].iter().rev().take_while(|line| {
+            let line = line.trim_start();
+            line.starts_with("//") || line.starts_with('#')
+        });
+        if length > most && !above.any(|line| line.trim_start().starts_with("// Long: ")) {
+            long.push((word(rest).unwrap_or_default(), length));
+        }
+    }
+    long
+}
+
+#[test]
+fn long_functions_say_why() {
+    let mut wrong = Vec::new();
+    for Source { path, text, .. } in sources() {
+        for (name, length) in long_functions(&text, 70) {
+            wrong.push(format!(
+                "{path}: {name} has {length} lines; split it, or say why not: // Long: REASON"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn functions_are_measured() {
+    let text = "impl A {\n    pub(super) async fn long(\n        a: u8,\n    ) {\n        a();\n    }\n}\n\n\
+                // Long: a table.\n#[test]\nfn table() {\n    1;\n    2;\n}\nfn one() -> u8 { 1 }\ntrait T {\n    fn t();\n}\n";
+    assert_eq!(long_functions(text, 4), [("long".to_owned(), 5)]);
+    assert_eq!(long_functions(text, 2), [("long".to_owned(), 5)]);
+    assert_eq!(
+        long_functions(&text.replace("// Long", "//"), 3),
+        [("long".to_owned(), 5), ("table".to_owned(), 4)]
+    );
+}

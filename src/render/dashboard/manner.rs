@@ -114,6 +114,7 @@ pub(super) fn custom(picture: &Picture) -> Value {
 }
 
 /// What the panel as a whole is told.
+// Long: one arm for each kind of panel, each the JSON that Grafana reads.
 pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
     Cow::Owned(match picture.panel {
         Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack | Panel::Columns => {

@@ -26,6 +26,7 @@ impl Cyton {
         }
     }
 
+    // Long: one arm for each command of the firmware.
     pub(super) fn command(&mut self, command: &[u8], said: &mut Said) {
         if let [0xF0, rest @ ..] = command {
             return self.dongle(rest, said);
@@ -86,42 +87,14 @@ impl Cyton {
             },
             [b'`', marker] => self.marker = marker,
             [b'x', channel, down, gain, _, _, _, _, end] => {
-                let at = NAMES.iter().position(|name| *name == channel);
-                let gain = GAINS.get(usize::from(gain.wrapping_sub(b'0')));
-                match (at.and_then(|at| self.inputs.get_mut(at)), gain, end) {
-                    (Some(input), Some(gain), b'X') => {
-                        (input.on, input.gain) = (down == b'0', *gain);
-                        answer(format!("Success: Channel set for {}", at.unwrap_or_default() + 1));
-                    }
-                    (_, _, b'X') => answer("Failure: channel settings out of bounds".to_owned()),
-                    _ => answer("Failure: 9th char not X".to_owned()),
-                }
+                answer(self.set_channel(channel, down, gain, end))
             }
-            [b'z', channel, p, n, end] => {
-                let at = NAMES.iter().position(|name| *name == channel);
-                match (at.and_then(|at| self.inputs.get_mut(at)), end) {
-                    (Some(input), b'Z') => {
-                        input.tested = [p == b'1', n == b'1'];
-                        answer(format!("Success: Lead off set for {}", at.unwrap_or_default() + 1));
-                    }
-                    (_, b'Z') => answer("Failure: no such channel".to_owned()),
-                    _ => answer("Failure: 5th char not Z".to_owned()),
-                }
-            }
+            [b'z', channel, p, n, end] => answer(self.set_lead_off(channel, [p, n], end)),
             [b'A' | b'S' | b'F' | b'G' | b'H' | b'J' | b'K' | b'L' | b'a' | b'j'] => {
                 answer("initialization failed: no card".to_owned());
             }
             [test @ (b'0' | b'-' | b'=' | b'p' | b'[' | b']')] => {
-                // 4.5 V / 2400, twice as much for some; the clock of 2.048 MHz over 2^21 or 2^20 (ADS1299).
-                let (volts, slow) = (4.5 / 2400.0, 2_048_000.0 / 2_097_152.0);
-                self.test = match test {
-                    b'0' => Test::Square(0.0, 0.0),
-                    b'-' => Test::Square(volts, slow),
-                    b'=' => Test::Square(volts, 2.0 * slow),
-                    b'p' => Test::Square(volts, 0.0),
-                    b'[' => Test::Square(2.0 * volts, slow),
-                    _ => Test::Square(2.0 * volts, 2.0 * slow),
-                };
+                self.test = internal(test);
                 answer("Success: Configured internal test signal.".to_owned());
             }
             [key] => {
@@ -133,6 +106,31 @@ impl Cyton {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn set_channel(&mut self, channel: u8, down: u8, gain: u8, end: u8) -> String {
+        let at = NAMES.iter().position(|name| *name == channel);
+        let gain = GAINS.get(usize::from(gain.wrapping_sub(b'0')));
+        match (at.and_then(|at| self.inputs.get_mut(at)), gain, end) {
+            (Some(input), Some(gain), b'X') => {
+                (input.on, input.gain) = (down == b'0', *gain);
+                format!("Success: Channel set for {}", at.unwrap_or_default() + 1)
+            }
+            (_, _, b'X') => "Failure: channel settings out of bounds".to_owned(),
+            _ => "Failure: 9th char not X".to_owned(),
+        }
+    }
+
+    fn set_lead_off(&mut self, channel: u8, inputs: [u8; 2], end: u8) -> String {
+        let at = NAMES.iter().position(|name| *name == channel);
+        match (at.and_then(|at| self.inputs.get_mut(at)), end) {
+            (Some(input), b'Z') => {
+                input.tested = inputs.map(|tested| tested == b'1');
+                format!("Success: Lead off set for {}", at.unwrap_or_default() + 1)
+            }
+            (_, b'Z') => "Failure: no such channel".to_owned(),
+            _ => "Failure: 5th char not Z".to_owned(),
         }
     }
 
@@ -189,6 +187,20 @@ impl Cyton {
             let _ = writeln!(text, "CH{number}SET, {address:02X}, {value:02X}, {bits}");
         }
         text + "\nLIS3DH Registers\n0x0F 33\n"
+    }
+}
+
+/// The test signal that a key asks for: 4.5 V / 2400, twice as much for some; the clock of 2.048 MHz over 2^21 or 2^20
+/// (ADS1299).
+fn internal(key: u8) -> Test {
+    let (volts, slow) = (4.5 / 2400.0, 2_048_000.0 / 2_097_152.0);
+    match key {
+        b'0' => Test::Square(0.0, 0.0),
+        b'-' => Test::Square(volts, slow),
+        b'=' => Test::Square(volts, 2.0 * slow),
+        b'p' => Test::Square(volts, 0.0),
+        b'[' => Test::Square(2.0 * volts, slow),
+        _ => Test::Square(2.0 * volts, 2.0 * slow),
     }
 }
 

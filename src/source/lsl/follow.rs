@@ -112,6 +112,17 @@ struct Following<'c> {
     up: bool,
 }
 
+/// What was seen of one connection.
+#[derive(Default)]
+struct Seen {
+    /// Seconds since something came, and since the connection began.
+    silent: u32,
+    passed: u32,
+    /// Whether something came.
+    met: bool,
+    samples: u64,
+}
+
 impl Following<'_> {
     async fn follow(&mut self) {
         let mut pause = Pause::default();
@@ -344,8 +355,7 @@ impl Following<'_> {
         buffer.resize(if heavy { READ.1 } else { READ.0 }, 0);
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut silent, mut passed, mut met) = (0, 0, false);
-        let mut samples = 0;
+        let mut seen = Seen::default();
         let mut rest = None;
         let ended = loop {
             tokio::select! {
@@ -358,19 +368,9 @@ impl Following<'_> {
                 }
                 () = at(until) => break true,
                 _ = seconds.tick() => {
-                    silent += 1;
-                    passed += 1;
-                    if ear.inlet.needs_more() && silent > STALLED {
-                        say!(self.of.feed, warn, "the stream stalled");
+                    let waiting = rustix::io::ioctl_fionread(&*peer).ok();
+                    if !self.second(&mut seen, ear, waiting) {
                         break false;
-                    }
-                    if silent > SILENT {
-                        self.of.life.begin();
-                    }
-                    if met {
-                        let rate = if passed % RATED == 0 { ear.inlet.stamps().rate() } else { None };
-                        let waiting = rustix::io::ioctl_fionread(&*peer).ok();
-                        self.report(Some(&mut ear.inlet), 0, rate, waiting);
                     }
                 }
                 read = read_after(rest, peer, &mut buffer) => {
@@ -378,38 +378,8 @@ impl Following<'_> {
                         Ok(count) if count > 0 => count,
                         _ => break false,
                     };
-                    let at = now();
-                    silent = 0;
-                    self.of.life.live();
                     let bytes = buffer.get(..count).unwrap_or_default();
-                    let first = !std::mem::replace(&mut met, true);
-                    let status = talk::status(bytes);
-                    if first && status.is_none_or(|status| status == talk::FOUND) {
-                        // After the greeting: a program that waits for readers has one that reads all.
-                        if let Some(place) = target.data().filter(|_| status.is_some()) {
-                            self.ask_blocking(place, info).await;
-                        }
-                        if self.is_left_alone(target) {
-                            break false;
-                        }
-                        let again = self.go_up(target);
-                        self.tell(None, again.into(), None);
-                    }
-                    ear.inlet.stamps().came(probe::clock());
-                    self.of.feed.take(at, bytes, 1, ear);
-                    let stamps = *ear.inlet.stamps();
-                    if stamps.samples > samples {
-                        samples = stamps.samples;
-                        // How old it is cannot be told of what is not in seconds.
-                        self.age(stamps.last.filter(|_| stamps.in_seconds() != Some(false)));
-                        self.miss(stamps.missing);
-                    }
-                    if ear.inlet.refused() {
-                        tracing::debug!(source = self.of.feed.name(), "the outlet says that it has no such stream");
-                        break false;
-                    }
-                    if ear.is_broken() {
-                        say!(self.of.feed, warn, "the stream is not what it says it is");
+                    if !self.take(&mut seen, bytes, target, ear).await {
                         break false;
                     }
                     #[expect(clippy::disallowed_methods, reason = "how often a stream is read is decided here")]
@@ -420,6 +390,62 @@ impl Following<'_> {
         };
         self.buffer = buffer;
         ended
+    }
+
+    /// One more second has passed. Says whether the stream is read on.
+    fn second(&mut self, seen: &mut Seen, ear: &mut Ear, waiting: Option<u64>) -> bool {
+        seen.silent += 1;
+        seen.passed += 1;
+        if ear.inlet.needs_more() && seen.silent > STALLED {
+            say!(self.of.feed, warn, "the stream stalled");
+            return false;
+        }
+        if seen.silent > SILENT {
+            self.of.life.begin();
+        }
+        if seen.met {
+            let rate = if seen.passed % RATED == 0 { ear.inlet.stamps().rate() } else { None };
+            self.report(Some(&mut ear.inlet), 0, rate, waiting);
+        }
+        true
+    }
+
+    /// Takes what one read brought. Says whether the stream is read on.
+    async fn take(&mut self, seen: &mut Seen, bytes: &[u8], target: &Target, ear: &mut Ear) -> bool {
+        let at = now();
+        seen.silent = 0;
+        self.of.life.live();
+        let first = !std::mem::replace(&mut seen.met, true);
+        let status = talk::status(bytes);
+        if first && status.is_none_or(|status| status == talk::FOUND) {
+            // After the greeting: a program that waits for readers has one that reads all.
+            if let Some(place) = target.data().filter(|_| status.is_some()) {
+                self.ask_blocking(place, &target.info).await;
+            }
+            if self.is_left_alone(target) {
+                return false;
+            }
+            let again = self.go_up(target);
+            self.tell(None, again.into(), None);
+        }
+        ear.inlet.stamps().came(probe::clock());
+        self.of.feed.take(at, bytes, 1, ear);
+        let stamps = *ear.inlet.stamps();
+        if stamps.samples > seen.samples {
+            seen.samples = stamps.samples;
+            // How old it is cannot be told of what is not in seconds.
+            self.age(stamps.last.filter(|_| stamps.in_seconds() != Some(false)));
+            self.miss(stamps.missing);
+        }
+        if ear.inlet.refused() {
+            tracing::debug!(source = self.of.feed.name(), "the outlet says that it has no such stream");
+            return false;
+        }
+        if ear.is_broken() {
+            say!(self.of.feed, warn, "the stream is not what it says it is");
+            return false;
+        }
+        true
     }
 
     /// Tells at once how many samples are missing by now: until that is known, those that follow seem late.

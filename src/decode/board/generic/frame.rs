@@ -317,92 +317,111 @@ impl Frame {
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut wrong = Vec::new();
-        let mut say = |key, why: &str| wrong.push((key, why.to_owned()));
+        let mut say = |key, why: String| wrong.push((key, why));
+        self.check_length(&mut say);
+        self.check_counter(&mut say);
+        if self.channels.count == 0 || self.samples == 0 || self.channels.count > 1024 || self.samples > 1024
+        {
+            say("channels", "at least one channel and one sample, at most 1024".to_owned());
+        }
+        if !RATES.contains(&self.rate) {
+            let (least, most) = (RATES.start(), RATES.end());
+            say("rate", format!("from {least} to {most}"));
+        }
+        if !self.scale.is_finite() || self.scale == 0.0 {
+            say("scale", "0 would make every value nothing".to_owned());
+        }
+        for (key, reading) in self.readings() {
+            if !(reading.scale.is_finite() && reading.scale != 0.0 && reading.plus.is_finite()) {
+                say(key, "`scale` is a number that is not 0, and `plus` a number".to_owned());
+            }
+        }
+        if self.rails.is_some_and(|[low, high]| !(low.is_finite() && high.is_finite() && low < high)) {
+            say("rails", "the lowest count, then the highest".to_owned());
+        }
+        self.check_sum(&mut say);
+        self.check_marks(&mut say);
+        if wrong.is_empty() {
+            self.overlaps(&mut wrong);
+        }
+        wrong
+    }
+
+    fn check_length(&self, say: &mut dyn FnMut(&'static str, String)) {
         let least = self.least();
         match (self.length, self.length_field) {
-            (None, None) => say("", "a frame needs `length` or `length_field`"),
-            (Some(_), Some(_)) => say("length_field", "stands beside `length`; a frame has one of them"),
+            (None, None) => say("", "a frame needs `length` or `length_field`".to_owned()),
+            (Some(_), Some(_)) => {
+                say("length_field", "stands beside `length`; a frame has one of them".to_owned())
+            }
             (Some(length), None) if length < least.min(LONGEST) => {
-                say("length", &format!("{length} is too small; what is described takes {least} bytes"));
+                say("length", format!("{length} is too small; what is described takes {least} bytes"));
             }
             _ => {}
         }
         if least > LONGEST || self.length.is_some_and(|length| length > LONGEST) {
-            say("channels", &format!("a frame would have more than {LONGEST} bytes"));
+            say("channels", format!("a frame would have more than {LONGEST} bytes"));
         }
         if let Some(field) = self.length_field {
             if !(1..=2).contains(&field.bytes) {
-                say("length_field.bytes", "1 or 2");
+                say("length_field.bytes", "1 or 2".to_owned());
             }
             if field.plus > LONGEST {
-                say("length_field.plus", &format!("a frame would have more than {LONGEST} bytes"));
+                say("length_field.plus", format!("a frame would have more than {LONGEST} bytes"));
             }
             if self.checksum.is_none() && self.tail.is_empty() {
-                say("length_field", "frames of different length need a checksum or a tail");
+                say("length_field", "frames of different length need a checksum or a tail".to_owned());
             }
         }
+    }
+
+    fn check_counter(&self, say: &mut dyn FnMut(&'static str, String)) {
         if let Some(counter) = self.counter {
             if ![4, 8, 16, 24, 32].contains(&counter.bits) {
-                say("counter.bits", "one of 4, 8, 16, 24, 32");
+                say("counter.bits", "one of 4, 8, 16, 24, 32".to_owned());
             } else if counter.values() > 1 << counter.bits {
-                say("counter.modulus", &format!("more than {} bits can count", counter.bits));
+                say("counter.modulus", format!("more than {} bits can count", counter.bits));
             } else if counter.step == 0
                 || counter.values() % u64::from(counter.step) != 0
                 || counter.round() < 2
             {
-                say("counter.step", "the counter must come round in whole steps, two at least");
+                say("counter.step", "the counter must come round in whole steps, two at least".to_owned());
             }
         }
-        if self.channels.count == 0 || self.samples == 0 || self.channels.count > 1024 || self.samples > 1024
-        {
-            say("channels", "at least one channel and one sample, at most 1024");
-        }
-        if !RATES.contains(&self.rate) {
-            let (least, most) = (RATES.start(), RATES.end());
-            say("rate", &format!("from {least} to {most}"));
-        }
-        if !self.scale.is_finite() || self.scale == 0.0 {
-            say("scale", "0 would make every value nothing");
-        }
-        for (key, reading) in self.readings() {
-            if !(reading.scale.is_finite() && reading.scale != 0.0 && reading.plus.is_finite()) {
-                say(key, "`scale` is a number that is not 0, and `plus` a number");
-            }
-        }
-        if self.rails.is_some_and(|[low, high]| !(low.is_finite() && high.is_finite() && low < high)) {
-            say("rails", "the lowest count, then the highest");
-        }
+    }
+
+    fn check_sum(&self, say: &mut dyn FnMut(&'static str, String)) {
         if let Some(sum) = self.checksum {
             let mask = |bytes: usize| u32::MAX >> (32 - 8 * bytes.min(4));
             if sum.poly.is_some() && sum.kind != Kind::Crc8 || sum.poly.is_some_and(|poly| poly > 0xFF) {
-                say("checksum.poly", "of crc8 alone, and at most 0xFF");
+                say("checksum.poly", "of crc8 alone, and at most 0xFF".to_owned());
             }
             let summed = matches!(sum.kind, Kind::Sum8 | Kind::Sum8Inverted | Kind::Xor8);
             if sum.init.is_some_and(|init| summed || init > mask(sum.kind.bytes())) {
-                say("checksum.init", "more than the checksum has bits, or of a sum");
+                say("checksum.init", "more than the checksum has bits, or of a sum".to_owned());
             }
-            let length = self.length.unwrap_or(least);
+            let length = self.length.unwrap_or_else(|| self.least());
             if let Some((_, at)) = self.checksum_at(length).filter(|_| length <= LONGEST) {
                 let to = sum.to.unwrap_or(at);
                 if sum.from >= to || to > length {
-                    say("checksum.from", "there is nothing to compute it from");
+                    say("checksum.from", "there is nothing to compute it from".to_owned());
                 } else if sum.from < at.saturating_add(sum.kind.bytes()) && to > at {
-                    say("checksum.to", "the checksum would be computed from itself");
+                    say("checksum.to", "the checksum would be computed from itself".to_owned());
                 }
             }
         }
+    }
+
+    fn check_marks(&self, say: &mut dyn FnMut(&'static str, String)) {
         let marks = 8 * (self.sync.len() + self.tail.len() + self.checksum.map_or(0, |sum| sum.kind.bytes()))
             + self.counter.map_or(0, |counter| counter.bits as usize);
         if marks < MARKS {
             say(
                 "sync",
-                "too little to tell frames by: sync, tail, checksum and counter need 16 bits together",
+                "too little to tell frames by: sync, tail, checksum and counter need 16 bits together"
+                    .to_owned(),
             );
         }
-        if wrong.is_empty() {
-            self.overlaps(&mut wrong);
-        }
-        wrong
     }
 
     /// Says which parts stand on the same bytes.

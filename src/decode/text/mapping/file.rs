@@ -90,100 +90,19 @@ impl Rule {
     /// Reads one rule; its mistakes are in `said`.
     fn read(entry: &Entry, base: &Base, globs: &mut Globs, number: u32, said: &mut Said) -> Option<Self> {
         let before = said.problems.len();
-        let drop = match entry.action.as_deref() {
-            None | Some("" | "map") => false,
-            Some("drop") => true,
-            Some(other) => {
-                said.problem(format_args!("action \"{other}\" is neither map nor drop"));
-                false
-            }
-        };
-        let kind = match entry.match_metric_type.as_deref() {
-            None => None,
-            Some("counter") => Some(StatsdType::Counter),
-            Some("gauge") => Some(StatsdType::Gauge),
-            Some("observer") => Some(StatsdType::Observer),
-            Some(other) => {
-                said.problem(format_args!(
-                    "match_metric_type \"{other}\" is none of counter, gauge and observer"
-                ));
-                None
-            }
-        };
-        let name = entry.name.as_deref().unwrap_or_default();
-        if name.is_empty() && !drop {
-            said.problem("there is no name");
-        } else if !name.is_empty() && !is_name(name) {
-            said.problem(format_args!("\"{name}\" is not a metric name"));
-        }
-        let none = BTreeMap::new();
-        let labels = entry.labels.as_ref().unwrap_or(&none);
-        for label in labels.keys().filter(|label| !is_label(label)) {
-            said.problem(format_args!("\"{label}\" is not a label name"));
-        }
+        let (drop, kind) = (entry.drops(said), entry.kind(said));
+        entry.check_names(drop, said);
         let scale = entry.scale.unwrap_or(1.0);
         if !scale.is_finite() {
             said.problem("scale is not a finite number");
         }
         let ttl = entry.ttl.as_deref().map_or(0, |text| ttl(text, said));
-        let observer = entry.observer_type.as_deref().or(entry.timer_type.as_deref());
-        let histogram = observer_is_histogram(observer, base.histogram, said);
-        let (summary_options, histogram_options) =
-            (entry.summary_options.is_some(), entry.histogram_options.is_some());
-        if observer.is_some() && histogram && summary_options {
-            said.problem("a histogram has no summary_options");
-        }
-        if observer.is_some() && !histogram && histogram_options {
-            said.problem("a summary has no histogram_options");
-        }
-        if entry.quantiles.is_some() && entry.summary_options.as_ref().is_some_and(|o| o.quantiles.is_some())
-        {
-            said.problem("quantiles are given twice");
-        }
-        said.habit(summary_options || entry.quantiles.is_some(), SUMMARY);
-        said.habit(
-            entry.timer_type.is_some() || entry.buckets.is_some() || entry.quantiles.is_some(),
-            LEGACY,
-        );
+        entry.check_observer(base, said);
         let own_bounds = bounds(entry.histogram_options.as_ref(), entry.buckets.as_deref(), said);
-
         let shape = if match_is_expression(entry.match_type.as_deref(), base.expression, said) {
-            match re2::compile(&entry.pattern) {
-                Ok(pattern) => Some(Shape::Expression {
-                    pattern,
-                    name: name.to_owned(),
-                    labels: labels.clone().into_iter().collect(),
-                }),
-                Err(why) => {
-                    said.problem(format_args!("\"{}\" is not a regular expression: {why}", entry.pattern));
-                    None
-                }
-            }
-        } else if is_pattern(&entry.pattern) {
-            if globs.add(&entry.pattern, kind, number) {
-                said.note(format_args!(
-                    "an earlier rule matches \"{}\" too, so this one never applies",
-                    entry.pattern
-                ));
-            }
-            let stars = entry.pattern.split('.').filter(|component| *component == "*").count();
-            let template = |of: &str, text: &str, said: &mut Said| {
-                let template = Template::new(text);
-                if template.misses(stars) {
-                    said.note(format_args!(
-                        "{of} refers to more than the match catches; that part stays empty"
-                    ));
-                }
-                template
-            };
-            let name = template("the name", name, said);
-            let label = |(key, text): (&String, &String)| {
-                (key.clone(), template(&format!("label {key}"), text, said))
-            };
-            Some(Shape::Glob { name, labels: labels.iter().map(label).collect() })
+            entry.expression(said)
         } else {
-            said.problem(format_args!("\"{}\" is not a glob over a dotted name", entry.pattern));
-            None
+            entry.glob(globs, kind, number, said)
         };
         (said.problems.len() == before).then_some(())?;
         Some(Self {
@@ -196,6 +115,115 @@ impl Rule {
             bounds: own_bounds.or_else(|| base.bounds.clone()),
             scale,
         })
+    }
+}
+
+impl Entry {
+    /// Whether what matches is dropped.
+    fn drops(&self, said: &mut Said) -> bool {
+        match self.action.as_deref() {
+            None | Some("" | "map") => false,
+            Some("drop") => true,
+            Some(other) => {
+                said.problem(format_args!("action \"{other}\" is neither map nor drop"));
+                false
+            }
+        }
+    }
+
+    /// The type of metric that it is for, if not for all.
+    fn kind(&self, said: &mut Said) -> Option<StatsdType> {
+        match self.match_metric_type.as_deref()? {
+            "counter" => Some(StatsdType::Counter),
+            "gauge" => Some(StatsdType::Gauge),
+            "observer" => Some(StatsdType::Observer),
+            other => {
+                said.problem(format_args!(
+                    "match_metric_type \"{other}\" is none of counter, gauge and observer"
+                ));
+                None
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    fn labels(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.labels.iter().flatten()
+    }
+
+    fn check_names(&self, drop: bool, said: &mut Said) {
+        let name = self.name();
+        if name.is_empty() && !drop {
+            said.problem("there is no name");
+        } else if !name.is_empty() && !is_name(name) {
+            said.problem(format_args!("\"{name}\" is not a metric name"));
+        }
+        for (label, _) in self.labels().filter(|(label, _)| !is_label(label)) {
+            said.problem(format_args!("\"{label}\" is not a label name"));
+        }
+    }
+
+    /// What is wrong with the options of histograms and summaries, and which of them mean nothing here.
+    fn check_observer(&self, base: &Base, said: &mut Said) {
+        let observer = self.observer_type.as_deref().or(self.timer_type.as_deref());
+        let histogram = observer_is_histogram(observer, base.histogram, said);
+        if observer.is_some() && histogram && self.summary_options.is_some() {
+            said.problem("a histogram has no summary_options");
+        }
+        if observer.is_some() && !histogram && self.histogram_options.is_some() {
+            said.problem("a summary has no histogram_options");
+        }
+        let quantiles = self.quantiles.is_some();
+        if quantiles && self.summary_options.as_ref().is_some_and(|o| o.quantiles.is_some()) {
+            said.problem("quantiles are given twice");
+        }
+        said.habit(self.summary_options.is_some() || quantiles, SUMMARY);
+        said.habit(self.timer_type.is_some() || self.buckets.is_some() || quantiles, LEGACY);
+    }
+
+    fn expression(&self, said: &mut Said) -> Option<Shape> {
+        match re2::compile(&self.pattern) {
+            Ok(pattern) => {
+                let labels = self.labels().map(|(key, text)| (key.clone(), text.clone())).collect();
+                Some(Shape::Expression { pattern, name: self.name().to_owned(), labels })
+            }
+            Err(why) => {
+                said.problem(format_args!("\"{}\" is not a regular expression: {why}", self.pattern));
+                None
+            }
+        }
+    }
+
+    fn glob(
+        &self,
+        globs: &mut Globs,
+        kind: Option<StatsdType>,
+        number: u32,
+        said: &mut Said,
+    ) -> Option<Shape> {
+        let pattern = &self.pattern;
+        if !is_pattern(pattern) {
+            said.problem(format_args!("\"{pattern}\" is not a glob over a dotted name"));
+            return None;
+        }
+        if globs.add(pattern, kind, number) {
+            said.note(format_args!("an earlier rule matches \"{pattern}\" too, so this one never applies"));
+        }
+        let stars = pattern.split('.').filter(|component| *component == "*").count();
+        let template = |of: &str, text: &str, said: &mut Said| {
+            let template = Template::new(text);
+            if template.misses(stars) {
+                said.note(format_args!("{of} refers to more than the match catches; that part stays empty"));
+            }
+            template
+        };
+        let name = template("the name", self.name(), said);
+        let label =
+            |(key, text): (&String, &String)| (key.clone(), template(&format!("label {key}"), text, said));
+        Some(Shape::Glob { name, labels: self.labels().map(label).collect() })
     }
 }
 

@@ -138,10 +138,11 @@ impl<'t> Reader<'t> {
 }
 
 impl<'t> Open<'t> {
-    fn sample(&mut self, sample: line::Sample<'t>, part: Part, number: usize) -> Result<(), Wrong> {
-        let line::Sample { mut labels, value, timestamp, exemplar, .. } = sample;
-        let kind = self.family.kind;
-        if exemplar && part != Part::Bucket && (kind, part) != (Kind::Counter, Part::Value) {
+    /// Whether a sample can be of this part of its family.
+    fn check(&self, sample: &line::Sample<'t>, part: Part) -> Result<(), Wrong> {
+        let line::Sample { labels, value, exemplar, .. } = sample;
+        let (kind, value) = (self.family.kind, *value);
+        if *exemplar && part != Part::Bucket && (kind, part) != (Kind::Counter, Part::Value) {
             return Err((FaultKind::Syntax, "an exemplar where none may be"));
         }
         let sign = kind == Kind::GaugeHistogram && part == Part::Sum;
@@ -153,15 +154,19 @@ impl<'t> Open<'t> {
             return Err((FaultKind::Negative, "what counts cannot be negative"));
         }
         match kind {
-            Kind::Info if value != 1.0 => return Err((FaultKind::BadValue, "an info is always 1")),
-            Kind::StateSet if value != 0.0 && value != 1.0 => {
-                return Err((FaultKind::BadValue, "a state is 0 or 1"));
-            }
+            Kind::Info if value != 1.0 => Err((FaultKind::BadValue, "an info is always 1")),
+            Kind::StateSet if value != 0.0 && value != 1.0 => Err((FaultKind::BadValue, "a state is 0 or 1")),
             Kind::StateSet if !labels.iter().any(|(label, _)| *label == self.family.name) => {
-                return Err((FaultKind::MissingField, "a state without its name"));
+                Err((FaultKind::MissingField, "a state without its name"))
             }
-            _ => {}
+            _ => Ok(()),
         }
+    }
+
+    fn sample(&mut self, sample: line::Sample<'t>, part: Part, number: usize) -> Result<(), Wrong> {
+        self.check(&sample, part)?;
+        let line::Sample { mut labels, value, timestamp, .. } = sample;
+        let kind = self.family.kind;
         let at = match part {
             Part::Bucket => {
                 let le =

@@ -64,6 +64,7 @@ fn events(line: &str) -> Vec<String> {
     told(&mut plain(), &[line.as_bytes()])
 }
 
+// Long: a table, one row for each form of a line.
 #[test]
 fn lines_and_what_they_say() {
     for (line, want) in [
