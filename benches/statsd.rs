@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use neural_exporter::decode::Decoder;
@@ -42,7 +41,7 @@ fn packed(i: u32) -> String {
 fn stream(bencher: Bencher<'_, '_>, line: fn(u32) -> String, rules: &str) {
     let text: String = (0..LINES).map(|i| line(i) + "\n").collect();
     let mapper = Mapper::parse(rules).map(|(mapper, _)| mapper).unwrap_or_default();
-    let mut decoder = Statsd::new(&Settings::default(), Arc::new(ArcSwap::from_pointee(mapper)));
+    let mut decoder = Statsd::new(&Settings::default(), Arc::new(mapper));
     bencher.counter(ItemsCount::new(LINES)).counter(BytesCount::new(text.len())).bench_local(|| {
         let mut sum = 0.0;
         decoder.decode(divan::black_box(text.as_bytes()), &mut |body| sum += weigh(&body));
@@ -94,7 +93,7 @@ fn timer_under_a_scaling_rule(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn datagram_of_one_line(bencher: Bencher<'_, '_>) {
     let lines: Vec<String> = (0..LINES).map(timer).collect();
-    let mut decoder = Statsd::new(&Settings::default(), Arc::new(ArcSwap::from_pointee(Mapper::default())));
+    let mut decoder = Statsd::new(&Settings::default(), Arc::new(Mapper::default()));
     bencher.counter(ItemsCount::new(LINES)).bench_local(|| {
         let mut sum = 0.0;
         let mut out = |body: Body<'_>| sum += weigh(&body);

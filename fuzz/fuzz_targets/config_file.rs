@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::catalog::pack;
+use neural_exporter::config::pack;
 use neural_exporter::config;
 
 fuzz_target!(|text: &str| {

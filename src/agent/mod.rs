@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 
 use crate::analysis::{Budget, Peaks};
 use crate::catalog::{PAGES, limit, pipeline};
+use crate::clock::now;
 use crate::config::Config;
 use crate::document::Problem;
 use crate::event::{Body, Event, SourceId};
@@ -37,7 +38,7 @@ use crate::metrics::{Limits, LostLines, Own, Registry};
 use crate::source::aside::apart_at_start;
 use crate::source::record::{RECORDED, Recorder};
 pub use crate::source::socket::events_socket;
-use crate::source::{Feed, itself, now};
+use crate::source::{Feed, itself};
 use crate::sys;
 pub use files::files;
 pub use history::history_file;

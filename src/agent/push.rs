@@ -7,12 +7,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::files::files;
+use crate::clock::now;
 use crate::config::Config;
 use crate::metrics::{Own, PushedObjects};
 use crate::provision::{Bundle, Ending, How, Operation, Outcome, RESULTS, Report, Run, by_chance, line, run};
 use crate::quote::quote;
 use crate::source::aside::apart;
-use crate::source::now;
 
 /// The first pause before servers that were not there are tried again; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(15);

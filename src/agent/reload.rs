@@ -13,12 +13,12 @@ use super::read::{self, Files};
 use super::web::{self, Web};
 use super::{Agent, CONFIGURATION, FILES, Failure, all, notify};
 use crate::analysis::Peaks;
+use crate::clock::now;
 use crate::config::{Config, Source};
 use crate::decode::text::mapping::Mapper;
 use crate::listen::{Address, Listen};
 use crate::source::aside::apart;
 use crate::source::kind::Prepared;
-use crate::source::now;
 
 /// The configuration and its files, while they are read.
 pub(super) type Reading = Pin<Box<dyn Future<Output = Result<(Config, Files), String>> + Send>>;

@@ -77,7 +77,7 @@ impl Clock {
             return None;
         }
         let (began, first) = *self.origin.get_or_insert((read.at, read.packets));
-        let passed = super::rate::seconds(read.at.saturating_sub(began));
+        let passed = super::seconds(read.at.saturating_sub(began));
         let sent = read.packets.saturating_sub(first) as f64 / self.rate;
         let late = passed - sent;
 

@@ -13,3 +13,8 @@ mod stability;
 pub use budget::{Budget, Day};
 pub use peaks::Peaks;
 pub use rate::Rates;
+
+/// Nanoseconds as seconds.
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}

@@ -30,7 +30,7 @@ impl Pace {
     pub(super) fn see(&mut self, at: u64, packets: u64, pause: bool) {
         let (began, before) = *self.open.get_or_insert((at, packets));
         if at.saturating_sub(began) >= WINDOW {
-            let rate = packets.saturating_sub(before) as f64 / super::rate::seconds(at - began);
+            let rate = packets.saturating_sub(before) as f64 / super::seconds(at - began);
             let place = self.closed % WINDOWS;
             if let Some(window) = self.windows.get_mut(place) {
                 *window = (rate, self.paused);

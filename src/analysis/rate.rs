@@ -18,6 +18,7 @@ use foldhash::fast::RandomState;
 
 use super::clock::{Clock, Read};
 use super::pace::Pace;
+use super::seconds;
 use super::stability::Memory;
 use crate::event::{Arrivals, Body, Delay, Device, Event, Flow, Hidden, SourceId, Timestamp};
 
@@ -394,10 +395,6 @@ impl Stream {
             drift: self.drift(),
         }
     }
-}
-
-pub(super) fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
 }
 
 #[cfg(test)]

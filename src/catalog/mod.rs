@@ -13,7 +13,6 @@ pub mod host;
 pub mod inference;
 pub mod limit;
 pub mod lint;
-pub mod pack;
 pub mod pipeline;
 pub mod port;
 pub mod process;

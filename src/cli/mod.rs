@@ -278,7 +278,7 @@ fn command() -> ExitCode {
 fn schema(of: SchemaOf) -> Exit {
     let schema = match of {
         SchemaOf::Config => crate::config::Config::schema(),
-        SchemaOf::Pack => crate::catalog::pack::schema(),
+        SchemaOf::Pack => crate::config::pack::schema(),
         SchemaOf::Events => return print(include_bytes!("../../deploy/events.schema.json")),
     };
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();

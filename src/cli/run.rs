@@ -185,7 +185,7 @@ struct Clock;
 
 impl FormatTime for Clock {
     fn format_time(&self, w: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
-        let ms = crate::source::now().wall / 1_000_000;
+        let ms = crate::clock::now().wall / 1_000_000;
         let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
         let (year, month, day) = date(days);
         let (hour, minute) = (second / 3600, second / 60 % 60);

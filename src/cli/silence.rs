@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::Failure;
+use crate::clock::now;
 use crate::config::Config;
 use crate::provision::silence::{self, New};
 use crate::provision::{Alertmanager, Target};
 use crate::setting::Span;
-use crate::source::now;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -6,6 +6,7 @@
 
 mod check;
 mod exposed;
+pub mod pack;
 mod section;
 mod source;
 
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Page, lint, pack};
+use crate::catalog::{Page, lint};
 use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
 use crate::provision;

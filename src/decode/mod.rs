@@ -12,6 +12,7 @@
 pub mod board;
 pub mod dialogue;
 pub mod engines;
+mod facts;
 pub mod lsl;
 mod options;
 pub mod program;

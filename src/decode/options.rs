@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Protocol;
 use super::board::generic::Frame;
+use super::facts::Rates;
 use super::program::brainflow::Streamed;
-use super::protocol::Rates;
 
 /// What is said of a board. A recording keeps it beside the bytes, so that it plays to the same numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

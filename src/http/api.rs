@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::{Reply, Site, reply};
 use crate::promql::{self, Error, Interrupt, Kind, Labels, Matcher, NAME, Query, Storage, When, json};
-use crate::source::now;
+use crate::clock::now;
 
 /// Where its paths begin.
 pub(super) const API: &str = "/api/v1/";

@@ -29,10 +29,10 @@ pub use provision::Catalogue;
 
 use gate::{Pass, Refusal, Route};
 
+use crate::clock::now;
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
 use crate::promql::Storage;
-use crate::source::now;
 
 /// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can go on.
 const BODY: usize = 64 * 1024;

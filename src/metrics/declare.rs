@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::family::Family;
-use super::place::suffixes;
+use super::family::suffixes;
 use super::series::Ladder;
 use super::{Registry, momentary};
 use crate::catalog::{Metric, Page};

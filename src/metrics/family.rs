@@ -6,7 +6,6 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::place::suffixes;
 use super::room::{Room, Standing};
 use super::series::{Ladder, Series};
 use crate::catalog::{Keep, Metric};
@@ -299,5 +298,17 @@ pub(super) fn escape(value: &str, out: &mut Vec<u8>) {
             b'\n' => out.extend_from_slice(br"\n"),
             b => out.push(b),
         }
+    }
+}
+
+/// What samples of a type append to the family's name.
+pub(super) fn suffixes(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Counter => &["", "_total", "_created"],
+        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+        Kind::GaugeHistogram => &["", "_bucket", "_gcount", "_gsum"],
+        Kind::Summary => &["", "_count", "_sum", "_created"],
+        Kind::Info => &["", "_info"],
+        Kind::Gauge | Kind::StateSet | Kind::Unknown => &[""],
     }
 }

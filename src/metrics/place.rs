@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::family::{self, Family};
+use super::family::{self, Family, suffixes};
 use super::room::{Room, Standing, is_fair};
 use super::series::{Ladder, Series, first_bytes, zero_bytes};
 use super::{OVERFLOW, Registry, lawful, vitals};
@@ -293,18 +293,6 @@ fn has_place(family: &mut Family, most: usize, room: &Room, source: u32) -> bool
 /// may move anything.
 fn compatible(is: Kind, said: &Spelled) -> bool {
     is == said.kind || said.guessed
-}
-
-/// What samples of a type append to the family's name.
-pub(super) fn suffixes(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Counter => &["", "_total", "_created"],
-        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
-        Kind::GaugeHistogram => &["", "_bucket", "_gcount", "_gsum"],
-        Kind::Summary => &["", "_count", "_sum", "_created"],
-        Kind::Info => &["", "_info"],
-        Kind::Gauge | Kind::StateSet | Kind::Unknown => &[""],
-    }
 }
 
 /// Labels of a spelled series: sorted by name, without empty ones. Says how many values were cut.

@@ -601,10 +601,12 @@ fn what_is_announced_stays_until_it_came_and_went() {
     assert_eq!(depth(&r), None, "its sender is gone");
 }
 
-/// A pack of these metrics.
-fn pack(metrics: &str) -> [&'static Page; 1] {
-    let text = format!("id: lab\ntitle: Lab\nabout: A lab.\nmetrics:\n{metrics}\n");
-    [crate::catalog::pack::parse("lab.yml", &text).unwrap()]
+/// A page of a metric like this and of another one.
+fn page(loss: Metric) -> [&'static Page; 1] {
+    let other =
+        Metric { name: "other", help: "Other", kind: Kind::Counter, keep: Keep::Always, ..Metric::BLANK };
+    let metrics: Vec<&'static Metric> = vec![Box::leak(Box::new(loss)), Box::leak(Box::new(other))];
+    [Box::leak(Box::new(Page { id: "lab", title: "Lab", about: "A lab.", metrics: metrics.leak() }))]
 }
 
 #[test]
@@ -615,30 +617,31 @@ fn a_metric_that_is_declared_otherwise_begins_anew() {
         let o = Observation { key: b"loss", spelling: &loss, change, trace: None };
         r.fold(&event(source, 1, Body::Observation(o)))
     };
-    r.declare(&pack("- {name: loss, help: Loss}\n- {name: other, help: Other, kind: counter}"));
+    let gauge = |help| page(Metric { name: "loss", help, ..Metric::BLANK });
+    r.declare(&gauge("Loss"));
     told(&mut r, Change::Set(4.0)).unwrap();
     assert_eq!(r.number("neural_loss", ""), Some(4.0));
     let held = r.len();
 
     // Another help is no reason to begin again.
-    r.declare(&pack("- {name: loss, help: Loss of the model}\n- {name: other, help: Other, kind: counter}"));
+    r.declare(&gauge("Loss of the model"));
     assert_eq!(r.number("neural_loss", ""), Some(4.0));
     assert!(text(&r, Format::Classic).contains("# HELP neural_loss Loss of the model.\n"));
 
-    let histogram = |bounds: &str| {
-        let metric = format!("- {{name: loss, help: Loss, kind: histogram, buckets: {bounds}}}");
-        pack(&format!("{metric}\n- {{name: other, help: Other, kind: counter}}"))
+    let histogram = |highest: f64| {
+        let (bounds, kind, keep) = (vec![1.0, highest].leak(), Kind::Histogram, Keep::Always);
+        page(Metric { name: "loss", help: "Loss", kind, bounds, keep, ..Metric::BLANK })
     };
-    r.declare(&histogram("[1, 2]"));
+    r.declare(&histogram(2.0));
     assert_eq!(r.len(), held);
     let observe = |r: &mut Registry| told(r, Change::Observe { value: 1.5, weight: 1.0 });
     observe(&mut r).unwrap();
     let bucket = |r: &Registry, line: &str| text(r, Format::Classic).contains(line);
     assert!(bucket(&r, "# TYPE neural_loss histogram\n"));
     assert!(bucket(&r, "\nneural_loss_bucket{le=\"2.0\"} 1\n"), "{}", text(&r, Format::Classic));
-    r.declare(&histogram("[1, 2]"));
+    r.declare(&histogram(2.0));
     assert!(bucket(&r, "\nneural_loss_bucket{le=\"2.0\"} 1\n"), "it is as it was");
-    r.declare(&histogram("[1, 3]"));
+    r.declare(&histogram(3.0));
     observe(&mut r).unwrap();
     assert!(bucket(&r, "\nneural_loss_bucket{le=\"3.0\"} 1\n"), "{}", text(&r, Format::Classic));
 
@@ -646,11 +649,11 @@ fn a_metric_that_is_declared_otherwise_begins_anew() {
     r.declare(&[]);
     assert_eq!(r.len(), held - 2);
     Named::new("neural_loss_count", Kind::Gauge, &[]).fold(&mut r, source, 2, Change::Set(1.0)).unwrap();
-    r.declare(&histogram("[1, 3]"));
+    r.declare(&histogram(3.0));
     assert!(bucket(&r, "\nneural_loss_count 0\n") && r.len() == held, "{}", text(&r, Format::Classic));
     let families = r.families.len();
     for bound in 4..20 {
-        r.declare(&histogram(&format!("[1, {bound}]")));
+        r.declare(&histogram(f64::from(bound)));
     }
     assert_eq!(r.families.len(), families);
 }

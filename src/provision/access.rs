@@ -8,7 +8,7 @@ use reqwest::header::HeaderValue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::client::escape;
+use super::escape;
 use crate::document::without_mark;
 use crate::secret::{Basic, Exposed, Link, base64};
 use crate::sys::file;

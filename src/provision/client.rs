@@ -277,22 +277,6 @@ fn local(url: &Url) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A part of a path, with everything escaped that is not plain.
-pub(super) fn escape(part: &str) -> String {
-    let mut out = String::new();
-    for byte in part.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            for half in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase());
-            }
-        }
-    }
-    out
-}
-
 /// An error and what led to it, in one line.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -374,6 +358,7 @@ mod tests {
 
     #[test]
     fn parts_of_paths_are_escaped() {
+        use super::super::escape;
         assert_eq!(escape("a/b c"), "a%2Fb%20c");
         assert_eq!(escape("ä-_.~"), "%C3%A4-_.~");
     }

@@ -27,6 +27,8 @@ mod target;
 
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 pub use access::Access;
 pub use alertmanager::Alertmanager;
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
@@ -61,6 +63,12 @@ pub struct Run {
 
 /// Why an object is refused of a kind that the account may not read; what the server says is a remark.
 pub const UNREAD: &str = "these cannot be read; the reason is at the end";
+
+/// A part of a path, with everything escaped that is not plain (RFC 3986: unreserved).
+fn escape(part: &str) -> String {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(part, &RESERVED).to_string()
+}
 
 /// A moment within a time, by chance: agents that start at once do not push at once.
 #[must_use]

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::Value as Yaml;
 
 use super::access::Access;
-use super::client::{Answer, Ask, Client, Failure, escape};
+use super::client::{Answer, Ask, Client, Failure};
+use super::escape;
 use super::mark::OURS;
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::target::{self, Open, Rules, TargetKind};

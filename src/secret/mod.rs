@@ -13,6 +13,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -148,17 +150,7 @@ pub fn told(sentence: &str) -> String {
 /// A text in base64 (RFC 4648 with padding), as `Authorization: Basic` has it.
 #[must_use]
 pub fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for three in text.as_bytes().chunks(3) {
-        let bits =
-            three.iter().chain([&0, &0]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-        for place in 0..4 {
-            let letter = LETTERS.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
-            out.push(if place > three.len() { '=' } else { char::from(letter) });
-        }
-    }
-    out
+    STANDARD.encode(text)
 }
 
 impl<V> Clone for Guarded<V> {

@@ -3,6 +3,7 @@
 //! Each kind implements [`Kind`] beside its settings, and `config::Source` lists the kinds, one row each. Nobody else
 //! tells one kind from another.
 
+use std::any::Any;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -15,7 +16,6 @@ use tokio_util::task::TaskTracker;
 
 use super::Feed;
 use super::look::{Finding, Verdict};
-use super::poller::scrape::Scrape;
 use super::port::usb::Which;
 use super::record::Recorded;
 use super::socket::{self, Bound, NewDecoder, Options};
@@ -185,8 +185,8 @@ pub enum Prepared {
     Nothing,
     /// Mapping rules.
     Mapping(Arc<Mapper>),
-    /// An endpoint, with the certificates that are trusted.
-    Scrape(Box<Scrape>),
+    /// What the kind alone knows.
+    Own(Box<dyn Any + Send>),
 }
 
 /// What one source alone can have, and the setting that asks for it.

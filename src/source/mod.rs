@@ -28,12 +28,13 @@ pub mod socket;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now;
 use crate::decode::Decoder;
 use crate::event::{Body, DropReason, Dropped, Event, Link, Pass, Received, SourceId, Timestamp};
 use crate::hub::Hub;
@@ -47,21 +48,6 @@ fn small(file: &Path) -> Result<String, String> {
     let wrong = |why: &str| format!("cannot read a secret from {}: {why}", file.display());
     let text = crate::sys::file::text(file, SMALL).map_err(|why| wrong(&why.to_string()))?;
     Ok(crate::document::without_mark(&text).trim().to_owned())
-}
-
-/// The time by both clocks. Nothing below this floor asks for it.
-///
-/// The steady clock is the one that goes on while the machine sleeps (`CLOCK_BOOTTIME`): a device goes on then as well,
-/// and what it sent meanwhile is as lost, and what is known of it as old, as if the machine had been awake. Tokio's timers
-/// stand still meanwhile, which only puts off the next look.
-#[must_use]
-pub fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let steady = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let steady = Duration::try_from(steady).unwrap_or_default();
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    Timestamp { steady: nanos(steady), wall: nanos(wall) }
 }
 
 /// A source's way into the hub. Never waits for anything but the hub's lock, which is held for
@@ -346,16 +332,6 @@ mod tests {
         assert_eq!(send(second, second), 0.0);
         assert_eq!(send(second + 1, 9 * second), 1.0);
         assert_eq!(send(second + 2, 0), 2.0);
-    }
-
-    #[test]
-    fn the_steady_clock_is_not_the_wall_clock() {
-        let before = now();
-        std::thread::sleep(Duration::from_millis(5));
-        let after = now();
-        assert!((5_000_000..5_000_000_000).contains(&(after.steady - before.steady)), "{before:?} {after:?}");
-        // That of a machine that has run since 1970.
-        assert!(after.steady < after.wall / 2, "{after:?}");
     }
 
     #[tokio::test]

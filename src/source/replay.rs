@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Feed;
 use super::aside::apart;
 use super::kind::{Kind, Looking, Start};
 use super::look::{Finding, Verdict};
 use super::record::{Hole, Piece, Recorded, Recording, SAID};
-use super::{Feed, now};
 use crate::analysis::quality::{Judged, Settings};
+use crate::clock::now;
 use crate::decode::{Decoder, Protocol};
 use crate::event::{Body, Link, SourceId, Timestamp};
 use crate::hub::Hub;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{History, Options};
 use crate::event::Timestamp;
-use crate::source::now;
+use crate::clock::now;
 
 /// Reads the text of a scrape.
 pub(super) type Read<'r> = dyn FnMut(&str) + 'r;

@@ -12,7 +12,7 @@ use super::reader::Readers;
 use super::scraper::wall;
 use super::{History, Options};
 use crate::history::{Block, Changes};
-use crate::source::now;
+use crate::clock::now;
 
 /// Bytes of scrapes that wait for the disk. Beyond, those that wait go.
 const WAITING: usize = 2 << 20;

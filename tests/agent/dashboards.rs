@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use neural_exporter::catalog::{PAGES, Page, agent, pack};
+use neural_exporter::catalog::{PAGES, Page, agent};
+use neural_exporter::config::pack;
 use neural_exporter::render::dashboard::query::Names;
 use neural_exporter::render::dashboard::{self, Flavour, assemble, json};
 use neural_exporter::render::{File, Settings};

@@ -23,7 +23,7 @@ fn the_schema_of_the_configuration_is_current() {
 
 #[test]
 fn the_schema_of_packs_is_current() {
-    let mut text = serde_json::to_string_pretty(&neural_exporter::catalog::pack::schema()).unwrap();
+    let mut text = serde_json::to_string_pretty(&neural_exporter::config::pack::schema()).unwrap();
     text.push('\n');
     same(&at("deploy/pack.schema.json"), &text);
 }

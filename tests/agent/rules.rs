@@ -345,7 +345,7 @@ metrics:
 
 #[test]
 fn a_pack_brings_its_own_alerts() {
-    let page = neural_exporter::catalog::pack::parse("lab.yml", PACK).unwrap();
+    let page = neural_exporter::config::pack::parse("lab.yml", PACK).unwrap();
     let mut all = pages();
     all.push(page);
     let files = render(&all, &Settings::default());

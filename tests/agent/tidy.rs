@@ -1,6 +1,6 @@
 //! The floors: imports go down, never up or sideways, and below floor 3 nothing touches the world.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::at;
@@ -24,10 +24,11 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("render", 2, &[]),
     ("history", 2, &[]),
     ("hub", 3, &[]),
+    ("clock", 3, &[]),
     ("source", 4, &[]),
-    ("http", 4, &["source"]),
+    ("http", 4, &[]),
     ("provision", 4, &[]),
-    ("store", 4, &["source"]),
+    ("store", 4, &[]),
     ("simulate", 4, &[]),
     ("config", 5, &[]),
     ("agent", 6, &[]),
@@ -46,6 +47,12 @@ const WORLD: &[&str] = &[
     "Instant",
     "tracing::",
 ];
+
+/// What is shared behind the back of a caller, or is never given back.
+const HIDDEN: &[&str] =
+    &["static mut", "LazyLock", "OnceLock", "Mutex", "RwLock", "ArcSwap", "thread_local", "Atomic", "leak("];
+/// The agent's own metrics are of prometheus-client's types, which are shared, and its collector takes a lock.
+const SHARED: &[&str] = &["metrics/own.rs", "metrics/collector.rs"];
 
 /// What is in `std::net` and opens nothing.
 const ADDRESSES: &[&str] = &["SocketAddr", "IpAddr", "Ipv4Addr", "Ipv6Addr", "AddrParseError"];
@@ -88,6 +95,15 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 /// The text without comments.
 fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Code without its tests.
+fn shipped<'c>(path: &str, code: &'c str) -> &'c str {
+    if path.ends_with("/tests.rs") {
+        ""
+    } else {
+        code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
+    }
 }
 
 /// The modules at the top that a file names: `a` and `b` in `crate::a::x` and `use crate::{a, b::y}`.
@@ -174,6 +190,8 @@ fn below_the_third_floor_nothing_touches_the_world() {
                 wrong.push(format!("{path}: {word}"));
             }
         }
+        let hidden = HIDDEN.iter().filter(|word| shipped(&path, &code).contains(**word));
+        wrong.extend(hidden.filter(|_| !SHARED.contains(&&*path)).map(|word| format!("{path}: {word}")));
         let sockets =
             named(&code, "std::net::").into_iter().filter(|name| !ADDRESSES.contains(&name.as_str()));
         wrong.extend(sockets.map(|name| format!("{path}: std::net::{name}")));
@@ -302,4 +320,116 @@ fn functions_are_measured() {
         long_functions(&text.replace("// Long", "//"), 3),
         [("long".to_owned(), 5), ("table".to_owned(), 4)]
     );
+}
+
+/// A module by its path, `decode::text::line`.
+type Module = Vec<String>;
+
+/// The paths that code names, from the root: those of `use`, taken apart, and those that stand elsewhere.
+fn paths(code: &str, here: &[String]) -> Vec<Module> {
+    let mut paths = Vec::new();
+    for part in code.split("use ").skip(1) {
+        if let Some((tree, _)) = part.split_once(';').filter(|(tree, _)| !tree.contains(['$', '(', '=', '"']))
+        {
+            leaves(tree, &[], &mut paths);
+        }
+    }
+    for root in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(root) {
+            let path = code[at..].split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+            paths.push(path.take(1).flat_map(|path| path.split("::")).map(str::to_owned).collect());
+        }
+    }
+    let from_root = |path: Module| -> Module {
+        let up = path.iter().take_while(|part| *part == "super").count();
+        let base = if path.first().is_some_and(|part| part == "crate") {
+            &[]
+        } else {
+            &here[..here.len().saturating_sub(up)]
+        };
+        let rest = path.iter().filter(|part| !["crate", "super", "self"].contains(&part.as_str()));
+        base.iter().chain(rest).cloned().collect()
+    };
+    paths.into_iter().map(from_root).collect()
+}
+
+/// The paths of a tree of imports: `a::b` and `a::c::d` of `a::{b, c::d}`.
+fn leaves(tree: &str, before: &[String], paths: &mut Vec<Module>) {
+    let tree = tree.trim();
+    let (head, list) =
+        tree.split_once('{').map_or((tree, None), |(head, rest)| (head, rest.trim_end().strip_suffix('}')));
+    let parts = head.split("::").map(|part| part.split_whitespace().next().unwrap_or_default());
+    let mut path: Module = before.to_vec();
+    path.extend(parts.filter(|part| !part.is_empty()).map(str::to_owned));
+    let Some(list) = list else { return paths.push(path) };
+    let (mut depth, mut from) = (0, 0);
+    for (at, c) in list.char_indices().chain([(list.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                leaves(&list[from..at], &path, paths);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Modules that need each other cannot be read, tested or moved alone. A module and those within it are one.
+#[test]
+fn no_imports_go_in_a_circle() {
+    let module = |path: &str| -> Module {
+        let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+        path.split('/').map(str::to_owned).collect()
+    };
+    let sources: Vec<(Module, String)> = sources()
+        .into_iter()
+        .map(|source| (module(&source.path), shipped(&source.path, &code(&source.text)).to_owned()))
+        .collect();
+    let known: BTreeSet<&Module> = sources.iter().map(|(module, _)| module).collect();
+    let mut needs: BTreeMap<&Module, BTreeSet<&Module>> = BTreeMap::new();
+    for (here, code) in &sources {
+        for path in paths(code, here) {
+            let there = (1..=path.len()).rev().find_map(|length| known.get(&path[..length].to_vec()));
+            let Some(there) = there.filter(|there| !there.starts_with(here) && !here.starts_with(there))
+            else {
+                continue;
+            };
+            needs.entry(here).or_default().insert(there);
+        }
+    }
+    // What needs nothing that is left cannot be in a circle.
+    loop {
+        let done: Vec<&Module> = needs
+            .iter()
+            .filter(|(_, of)| of.iter().all(|of| !needs.contains_key(*of)))
+            .map(|(name, _)| *name)
+            .collect();
+        if done.is_empty() {
+            break;
+        }
+        needs.retain(|name, _| !done.contains(name));
+    }
+    // What is left is in circles, or needs what is.
+    loop {
+        let needed: BTreeSet<&Module> = needs.values().flatten().copied().collect();
+        let before = needs.len();
+        needs.retain(|name, _| needed.contains(name));
+        if needs.len() == before {
+            break;
+        }
+    }
+    let circles: Vec<String> = needs.keys().map(|module| module.join("::")).collect();
+    assert_eq!(circles, Vec::<String>::new(), "these need each other");
+}
+
+#[test]
+fn trees_of_imports_are_taken_apart() {
+    let here = ["a".to_owned(), "b".to_owned()];
+    let code = "use super::{c, d::{self, E}};\nuse crate::f::G as H;\nlet x = super::super::i::j();";
+    let all: BTreeSet<String> = paths(code, &here).iter().map(|path| path.join("::")).collect();
+    for path in ["a::c", "a::d", "a::d::E", "f::G", "i::j"] {
+        assert!(all.contains(path), "{path}: {all:?}");
+    }
 }

@@ -9,7 +9,7 @@
 //! in the others.
 
 use super::{Board, Boards, Overheard, Piece, Told, byte};
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Bytes of a frame with so many channels, from one on.

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::{Board, Boards, Overheard, Piece, Told, byte, uint16};
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Bytes before the channels, and the one after them.

@@ -12,7 +12,7 @@ mod setup;
 
 use super::{Anew, Board, Boards, Overheard, Piece, bracketed, byte, int24};
 use crate::decode::dialogue::Time;
-use crate::decode::protocol::Facts;
+use crate::decode::facts::Facts;
 use crate::decode::{MeasureImpedance, Options, Sink};
 use crate::event::{Body, Device, Impedance};
 use impedance::Measurement;

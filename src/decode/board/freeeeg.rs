@@ -5,7 +5,7 @@
 //! stream are taken to be as long as the first. The board starts without being told to.
 
 use super::{Board, Boards, Piece, bracketed, byte, int24};
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Volts of one count: reference 2.5 V, gain 8, 24 bits with sign (the driver's own formula).

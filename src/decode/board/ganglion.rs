@@ -24,7 +24,7 @@ mod dialogue;
 use super::bgapi::{self, HEADER, Message, Shape};
 use super::{Anew, Board, Boards, Overheard, Piece, answer, byte, int24};
 use crate::decode::dialogue::Time;
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::decode::{Sink, Wanted};
 use crate::event::{Answer, Body, Device, Impedance, Rails};
 use dialogue::Dialogue;

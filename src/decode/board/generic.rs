@@ -14,7 +14,7 @@ pub use frame::{
 use super::{Anew, Board, Boards, Piece, byte};
 use crate::decode::Sink;
 use crate::decode::dialogue::{Time, Waiting};
-use crate::decode::protocol::Facts;
+use crate::decode::facts::Facts;
 use crate::event::{Body, Device, Fault, FaultKind, Rails, Vital};
 
 /// What is known of a board before it is described.

@@ -7,7 +7,7 @@
 
 use super::{Board, Boards, Overheard, Piece, bracketed, byte, uint16};
 use crate::decode::Sink;
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::event::{Body, Contact, Device, Input, Rails};
 
 /// Volts of one count at a gain of 1: reference 4 V, 16 bits with sign (the driver's own formula).

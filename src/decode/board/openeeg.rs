@@ -5,7 +5,7 @@
 //! converter, 0 to 1023. The board starts without being told to.
 
 use super::{Board, Boards, Piece, byte, uint16};
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// Samples a second of the usual firmware; there are builds with 200.

@@ -5,7 +5,7 @@
 //! a number, loss is seen only as a low rate.
 
 use super::{Board, Boards, Piece, byte};
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
 /// What stands before and after a message between frames.

@@ -5,7 +5,7 @@
 
 use super::{Board, Boards, Piece, byte, uint16};
 use crate::decode::Sink;
-use crate::decode::protocol::{Facts, Rates};
+use crate::decode::facts::{Facts, Rates};
 use crate::event::{Body, Contact, Device, Input, Rails, Vital};
 
 /// Bytes before the payload, and the checksum after it.

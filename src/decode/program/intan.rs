@@ -10,7 +10,7 @@
 pub mod talk;
 
 use crate::decode::board::{Board, Boards, Piece};
-use crate::decode::protocol::{Carries, Facts};
+use crate::decode::facts::{Carries, Facts};
 use crate::event::{Device, Rails};
 
 /// What a block begins with.

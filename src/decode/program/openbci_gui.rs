@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 
 use super::datagram::{Datagram, Datagrams};
 use crate::decode::Sink;
-use crate::decode::protocol::{Carries, Facts, Rates};
+use crate::decode::facts::{Carries, Facts, Rates};
 use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails, Samples};
 
 /// The types of messages that the GUI sends.

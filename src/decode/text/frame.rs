@@ -4,7 +4,7 @@
 //! A length over the limit ends the connection, because nothing after it can be trusted.
 
 use super::statsd::Statsd;
-use crate::decode::protocol::{Carries, Facts};
+use crate::decode::facts::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Fault, FaultKind};
 

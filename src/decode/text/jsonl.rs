@@ -16,7 +16,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::line::{Line, Lines};
-use crate::decode::protocol::{Carries, Facts};
+use crate::decode::facts::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
 use crate::event::{
     Body, Cache, Call, Change, Fault, FaultKind, Judged, Kind, LABELS, Observation, PipelineError, Query,

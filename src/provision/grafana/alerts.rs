@@ -12,7 +12,8 @@ use serde_yaml::Value as Yaml;
 
 use super::Place;
 use crate::provision::Bundle;
-use crate::provision::client::{Answer, Ask, Failure, escape};
+use crate::provision::client::{Answer, Ask, Failure};
+use crate::provision::escape;
 use crate::provision::mark::{content, core, hash, is_unfinished, unfinished, with_core};
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 use crate::provision::ruler::span;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{PROVISIONED, Place};
 use crate::provision::bundle::Dashboard;
-use crate::provision::client::{Ask, Failure, escape};
+use crate::provision::client::{Ask, Failure};
+use crate::provision::escape;
 use crate::provision::mark::OURS;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 

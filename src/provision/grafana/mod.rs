@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Ask, Client, Failure, escape, spread};
+use super::client::{Ask, Client, Failure, spread};
+use super::escape;
 use super::mark::{OURS, hash};
 use super::plan::{Action, Found, Kind, Step, Wanted, plan};
 use super::ruler::Ruler;

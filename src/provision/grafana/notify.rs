@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::Grafana;
 use super::Place;
-use crate::provision::client::{Ask, Failure, escape};
+use crate::provision::client::{Ask, Failure};
+use crate::provision::escape;
 use crate::provision::files;
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::DataSource;
 use super::{PROVISIONED, Place};
-use crate::provision::client::{Ask, Failure, escape};
+use crate::provision::client::{Ask, Failure};
+use crate::provision::escape;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 
 /// The key of `jsonData` that has our mark.

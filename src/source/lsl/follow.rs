@@ -19,11 +19,12 @@ use super::probe;
 use super::settings::Mode;
 use super::target::{Life, Target};
 use crate::analysis::quality::{self, Judge};
+use crate::clock::now;
 use crate::decode::Decoder;
 use crate::decode::lsl::{Clock, DESCRIPTION, Info, Inlet, Stamps, talk};
 use crate::event::{Body, Channel, Fault, FaultKind, Link, Stream, StreamClock, StreamName, StreamState};
+use crate::source::Feed;
 use crate::source::pause::Pause;
-use crate::source::{Feed, now};
 
 /// How long a connection or a description may take.
 const PATIENCE: Duration = Duration::from_secs(5);

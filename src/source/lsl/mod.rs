@@ -24,9 +24,10 @@ use tokio_util::sync::CancellationToken;
 pub use search::Search;
 pub use settings::{Mode, Scope, Settings, Wanted};
 
+use super::Feed;
 use super::kind::{Kind, Start};
-use super::{Feed, now};
 use crate::analysis::quality;
+use crate::clock::now;
 use crate::decode::lsl::Info;
 use crate::document::{Check, Path};
 use crate::event::{Body, Expected, Link};

@@ -24,10 +24,11 @@ use crate::event::{Body, Fault, Received};
 use crate::secret::{self, Command as Words, Exposed, Value};
 use crate::setting::Span;
 
+use crate::clock::now;
 use crate::source::aside::apart;
 use crate::source::kind::{self, Kind, Looking};
 use crate::source::look::{Finding, Verdict, runs};
-use crate::source::{Feed, now, poll};
+use crate::source::{Feed, poll};
 use family::{Family, Start};
 
 /// Bytes a command may print.

@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::amd;
 use super::nvidia::Nvidia;
+use crate::clock::now;
 use crate::event::{Body, Gpu, Link};
 use crate::setting::Span;
 use crate::source::aside::{Aside, Attempt, SHORTEST, USUAL};
 use crate::source::kind::{Context, Kind, Start};
-use crate::source::{Feed, now, poll};
+use crate::source::{Feed, poll};
 
 /// Which graphics processors are read, and how often.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

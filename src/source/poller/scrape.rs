@@ -28,10 +28,11 @@ use crate::event::{Body, Fault, Received};
 use crate::secret::{Basic, Exposed, Link, Value, base64};
 use crate::setting::Span;
 
+use crate::clock::now;
 use crate::source::aside::apart;
 use crate::source::kind::{Kind, Looking, Prepared, Start};
 use crate::source::look::{Finding, PATIENCE, Verdict};
-use crate::source::{Feed, now, poll, small};
+use crate::source::{Feed, poll, small};
 use place::Place;
 
 /// What is asked for: both formats, and names as they are, because some libraries escape one half of them.
@@ -223,7 +224,7 @@ impl Kind for Settings {
     fn prepare(&self) -> Result<Prepared, String> {
         let opened = Scrape::open(self.clone());
         opened
-            .map(|scrape| Prepared::Scrape(Box::new(scrape)))
+            .map(|scrape| Prepared::Own(Box::new(scrape)))
             .map_err(|why| format!("cannot ask source {}: {why}", self.name))
     }
 
@@ -248,7 +249,9 @@ impl Kind for Settings {
     }
 
     fn start(&self, start: Start) {
-        if let Prepared::Scrape(scrape) = start.prepared {
+        if let Prepared::Own(own) = start.prepared
+            && let Ok(scrape) = own.downcast::<Scrape>()
+        {
             drop(start.tasks.spawn(scrape.run(start.feed, start.stop)));
         }
     }

@@ -22,10 +22,11 @@ use crate::event::{Body, Fault, FaultKind, Received, Textfile};
 use crate::quote::{plain, quote};
 use crate::setting::Span;
 
+use crate::clock::now;
 use crate::source::aside::apart;
 use crate::source::kind::{Kind, Looking, Start};
 use crate::source::look::{Finding, Verdict};
-use crate::source::{Feed, now, poll};
+use crate::source::{Feed, poll};
 use crate::sys::file;
 
 /// Bytes a file may have.

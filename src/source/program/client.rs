@@ -13,12 +13,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::analysis::quality::{Judged, Settings};
+use crate::clock::now;
 use crate::decode::dialogue::TICK;
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link};
 use crate::quote::quote;
 use crate::source::pause::{PAUSE, Pause};
-use crate::source::{Feed, names, now};
+use crate::source::{Feed, names};
 
 /// How long a connection may take to be made, or to take what it is told.
 const PATIENCE: Duration = Duration::from_secs(5);

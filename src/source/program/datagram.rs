@@ -14,9 +14,10 @@ use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::super::Feed;
 use super::super::pause::Pause;
-use super::super::{Feed, now};
 use crate::analysis::quality::{Judge, Settings};
+use crate::clock::now;
 use crate::decode::program::datagram::{Datagram, Datagrams, HEADER, header};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link, SocketState, Timestamp};

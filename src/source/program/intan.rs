@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Place, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judged};
+use crate::clock::now;
 use crate::decode::board::Boards;
 use crate::decode::program::intan::Intan;
 use crate::decode::program::intan::talk::{ANSWER, ASK_FACTS, ASK_STATE, Answer};
@@ -28,7 +29,7 @@ use crate::event::{Body, Fault, FaultKind, Link, Output, Pass, Program, ProgramS
 use crate::quote::quote;
 use crate::setting::Span;
 use crate::source::kind::{Kind, Start};
-use crate::source::{Feed, names, now};
+use crate::source::{Feed, names};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);

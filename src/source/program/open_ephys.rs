@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Inlet, Place, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judge};
+use crate::clock::now;
 use crate::decode::program::open_ephys::{Counts, Stream as Decoded, answers};
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{
@@ -26,7 +27,7 @@ use crate::event::{
 };
 use crate::setting::Span;
 use crate::source::kind::{Kind, Start};
-use crate::source::{Feed, names, now, poll};
+use crate::source::{Feed, names, poll};
 
 /// Bytes of the longest answer that is read.
 const ANSWER: usize = 4 << 20;

@@ -15,9 +15,9 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Hole, header, whole};
+use crate::clock::now;
 use crate::event::Timestamp;
 use crate::quote::Seldom;
-use crate::source::now;
 
 /// Bytes that may wait for the disk.
 const ROOM: usize = 16 << 20;

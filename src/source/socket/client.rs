@@ -14,9 +14,10 @@ use super::NewDecoder;
 use super::bound::{Bound, Opened, nonblocking};
 use super::pace::{Pace, Watch, ready};
 use super::shares::Place;
+use crate::clock::now;
 use crate::decode::Decoder;
 use crate::event::{Body, Clients};
-use crate::source::{Feed, now};
+use crate::source::Feed;
 use crate::sys;
 
 /// Bytes of a stream that are read and decoded under one lock.

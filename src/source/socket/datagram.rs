@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::NewDecoder;
 use super::bound::Bound;
 use super::pace::{Pace, Watch, ready};
+use crate::clock::now;
 use crate::decode::Decoder;
 use crate::event::{Body, Fault, FaultKind, SocketState};
-use crate::source::{Feed, now};
+use crate::source::Feed;
 use crate::sys;
 
 /// The longest datagram: a UDP payload has at most 65,507 bytes.

@@ -3,6 +3,7 @@
 use std::path::{Path as File, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +185,12 @@ impl Kind for Statsd {
             });
             new_decoder
         });
+    }
+}
+
+impl statsd::Rules for Arc<ArcSwap<Mapper>> {
+    fn current(&self) -> Arc<Mapper> {
+        self.load_full()
     }
 }
 

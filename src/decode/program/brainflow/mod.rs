@@ -14,8 +14,8 @@ pub use board::{Layout, Numbers, Rows, Streamed};
 use super::datagram::{Datagram, Datagrams, Followed, Whose};
 use super::overtaken::Overtaken;
 use crate::decode::Sink;
+use crate::decode::facts::{Carries, Facts};
 use crate::decode::lsl::Stamps;
-use crate::decode::protocol::{Carries, Facts};
 use crate::event::{self, Body, Device, Fault, FaultKind, Lost, Rails, Repeated, Samples};
 
 /// Bytes of one number.

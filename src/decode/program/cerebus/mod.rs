@@ -15,7 +15,7 @@ pub use link::Cerebus;
 pub use packet::Version;
 
 use super::datagram::Datagrams;
-use crate::decode::protocol::{Carries, Facts};
+use crate::decode::facts::{Carries, Facts};
 
 /// What is known of the protocol.
 pub(in crate::decode) const FACTS: Facts =

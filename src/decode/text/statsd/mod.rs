@@ -7,10 +7,10 @@ mod extra;
 mod settings;
 mod spelling;
 
+use std::fmt::Debug;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
@@ -22,7 +22,7 @@ use super::line::{Line, Lines};
 use super::mapping::{Mapper, StatsdType, Verdict};
 use super::number;
 use super::tags::NameStyles;
-use crate::decode::protocol::{Carries, Facts};
+use crate::decode::facts::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Change, DropReason, Dropped, Fault, FaultKind, Observation};
 
@@ -35,25 +35,38 @@ const VERDICT: usize = 64;
 pub(in crate::decode) const FACTS: Facts =
     Facts { baud: Some(115_200), ..Facts::new("statsd", Carries::Lines, |_| Box::new(Statsd::default())) };
 
+/// Where the mapping rules are that are in force.
+pub trait Rules: Send + Debug {
+    /// Those of this moment.
+    fn current(&self) -> Arc<Mapper>;
+}
+
+/// Rules that stay.
+impl Rules for Arc<Mapper> {
+    fn current(&self) -> Self {
+        self.clone()
+    }
+}
+
 /// Decodes lines of StatsD and DogStatsD.
 #[derive(Debug)]
 pub struct Statsd {
     lines: Lines,
-    mapper: Arc<ArcSwap<Mapper>>,
+    rules: Box<dyn Rules>,
     parser: Parser,
 }
 
 impl Default for Statsd {
     /// A decoder without mapping rules.
     fn default() -> Self {
-        Self::new(&Settings::default(), Arc::default())
+        Self::new(&Settings::default(), Arc::<Mapper>::default())
     }
 }
 
 impl Statsd {
-    /// A decoder that maps names by whatever is in `mapper` at the time.
+    /// A decoder that maps names by the rules in force when bytes come.
     #[must_use]
-    pub fn new(settings: &Settings, mapper: Arc<ArcSwap<Mapper>>) -> Self {
+    pub fn new(settings: &Settings, rules: impl Rules + 'static) -> Self {
         let styles = NameStyles {
             librato: settings.librato_tags,
             influxdb: settings.influxdb_tags,
@@ -67,7 +80,7 @@ impl Statsd {
             verdicts: HashMap::default(),
             remembered: 0,
         };
-        Self { lines: Lines::new(settings.line_bytes), mapper, parser }
+        Self { lines: Lines::new(settings.line_bytes), rules: Box::new(rules), parser }
     }
 
     /// Throws away the line that has begun, and says how many bytes of it came.
@@ -78,14 +91,14 @@ impl Statsd {
 
 impl Decoder for Statsd {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        let mapper = self.mapper.load();
+        let mapper = self.rules.current();
         let parser = &mut self.parser;
         parser.turn_to(&mapper);
         self.lines.feed(bytes, |line| parser.line(line, &mapper, out));
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
-        let mapper = self.mapper.load();
+        let mapper = self.rules.current();
         let parser = &mut self.parser;
         parser.turn_to(&mapper);
         self.lines.end(|line| parser.line(line, &mapper, out));

@@ -6,7 +6,7 @@ use super::*;
 
 fn decoder(settings: &Settings, yaml: &str) -> Statsd {
     let (mapper, _) = Mapper::parse(yaml).unwrap_or_else(|problems| panic!("{problems:?}"));
-    Statsd::new(settings, Arc::new(ArcSwap::from_pointee(mapper)))
+    Statsd::new(settings, Arc::new(mapper))
 }
 
 fn plain() -> Statsd {
@@ -312,14 +312,24 @@ fn life_help_and_buckets_come_from_rules_and_defaults() {
     );
 }
 
+/// Rules that change.
+#[derive(Clone, Debug, Default)]
+struct Changing(Arc<parking_lot::Mutex<Arc<Mapper>>>);
+
+impl Rules for Changing {
+    fn current(&self) -> Arc<Mapper> {
+        self.0.lock().clone()
+    }
+}
+
 #[test]
 fn new_rules_apply_without_a_new_decoder() {
-    let mapper = Arc::new(ArcSwap::from_pointee(Mapper::default()));
-    let mut decoder = Statsd::new(&Settings::default(), Arc::clone(&mapper));
+    let rules = Changing::default();
+    let mut decoder = Statsd::new(&Settings::default(), rules.clone());
     let mut keys = Vec::new();
     let mut names = Vec::new();
     for yaml in ["", "mappings: [{match: a, name: b}]", "mappings: [{match: a, name: b}]"] {
-        mapper.store(Arc::new(Mapper::parse(yaml).unwrap().0));
+        *rules.0.lock() = Arc::new(Mapper::parse(yaml).unwrap().0);
         decoder.decode(b"a:1|c\n", &mut |body| {
             if let Body::Observation(observation) = body {
                 keys.push(observation.key.to_vec());

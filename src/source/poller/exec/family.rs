@@ -12,8 +12,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::Command;
 
+use crate::clock::now;
 use crate::source::aside::apart_at_start;
-use crate::source::now;
 use crate::sys;
 
 /// The variable that marks the processes of a run.

@@ -16,13 +16,14 @@ use sysinfo::{Components, MemoryRefreshKind, Networks, System};
 use tokio_util::sync::CancellationToken;
 
 use super::linux;
+use crate::clock::now;
 use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
 use crate::quote::quote;
 use crate::setting::Span;
 use crate::source::aside::{Aside, Attempt, SHORTEST, USUAL};
 use crate::source::kind::{Context, Kind, Start};
 use crate::source::pattern::Pattern;
-use crate::source::{Feed, now, poll};
+use crate::source::{Feed, poll};
 
 /// How the machine is read.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

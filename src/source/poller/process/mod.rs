@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::account::{Account, reading};
 use self::member::{Candidate, Rule};
+use crate::clock::now;
 use crate::event::{Body, Link, ProcessGroup};
 use crate::setting::Span;
 use crate::source::aside::{Aside, Attempt, SHORTEST, USUAL};
 use crate::source::kind::{Context, Kind, Start};
 use crate::source::pattern::Pattern;
-use crate::source::{Feed, now, poll};
+use crate::source::{Feed, poll};
 
 /// Which programs are watched, and how often.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -13,10 +13,11 @@ use super::open::WAIT;
 use super::verdict::{Judged, Verdict};
 use super::watch::{Line, Watch};
 use super::{Settings, Voice, clock, sleep};
+use crate::clock::now;
 use crate::decode::{Decoder, Dialogue};
 use crate::event::{Body, Greeting, Port, PortState};
 use crate::quote::quote;
-use crate::source::{Feed, now};
+use crate::source::Feed;
 
 /// How long a device that is told to stop goes on writing.
 const DRAIN: Duration = Duration::from_millis(150);

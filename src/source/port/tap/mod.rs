@@ -39,10 +39,11 @@ use rustix::event::EventfdFlags;
 use serialport::TTYPort;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now;
 use crate::decode::Decoder;
 use crate::event::{Body, BothWays, Tap};
+use crate::source::Feed;
 use crate::source::socket::NewDecoder;
-use crate::source::{Feed, now};
 use ledger::{Ledger, Way, read};
 use pump::{PIECE, Pump, State};
 use ring::{Copies, Pieces, Ring, Taker};

@@ -24,7 +24,7 @@ use super::clock;
 use super::ledger::{Ledger, add, delayed};
 use super::ring::{Giver, Pieces};
 use super::terminal::Terminal;
-use crate::source::now;
+use crate::clock::now;
 
 /// Bytes of one read.
 pub(super) const PIECE: usize = 16 << 10;

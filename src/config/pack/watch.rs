@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::alert::{Alert, Case, Level, Priority, Severity};
-use super::super::lint::Entry;
+use crate::catalog::alert::{Alert, Case, Level, Priority, Severity};
+use crate::catalog::lint::Entry;
 use crate::event::Kind;
 use crate::setting::Span;
 

@@ -12,10 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::draw::{Draw, Mood, Panel, Show, State};
-use super::limit::{Limit, Side};
-use super::lint::{self, Entry};
-use super::{COUNT, DURATION, Keep, LATENCY, Metric, PREFIX, Page, Unit};
+use crate::catalog::draw::{Draw, Mood, Panel, Show, State};
+use crate::catalog::limit::{Limit, Side};
+use crate::catalog::lint::{self, Entry};
+use crate::catalog::{COUNT, DURATION, Keep, LATENCY, Metric, PREFIX, Page, Unit};
 use crate::document::{self, Document, Path, Problem};
 use crate::event::Kind;
 
