@@ -134,11 +134,6 @@ impl Input {
         self.resumed = port(self).is_some_and(|own| others.any(|other| port(other).as_ref() == Some(&own)));
     }
 
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        self.settings.name()
-    }
-
     /// Its settings, if its files need not be read again as long as they stay the same.
     pub(super) fn keeps_files(&self) -> Option<Source> {
         Some(&self.settings).filter(|of| !of.settings().follows_files()).cloned()

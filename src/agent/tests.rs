@@ -175,7 +175,7 @@ async fn a_pack_that_changed_has_its_effect_and_what_is_expected_is_there() {
     let pack = |metric: &str| {
         let text =
             format!("id: lab\ntitle: Lab\nabout: A lab.\nmetrics:\n- {{name: loss, help: Loss, {metric}}}\n");
-        config::Pages(vec![crate::config::pack::parse("lab.yml", &text).unwrap()])
+        config::Pages(vec![config::pack::parse("lab.yml", &text).unwrap()])
     };
     let told = |bench: &Bench, line: &str| {
         let mut out = Vec::new();

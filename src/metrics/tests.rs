@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode_registry;
 
 use super::*;
-use crate::catalog::PAGES;
+use crate::catalog::{Keep, Metric, PAGES};
 use crate::event::{Change, Session, SessionStep, Spell, Stage, Timestamp, TraceId};
 
 const SECOND: u64 = 1_000_000_000;

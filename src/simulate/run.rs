@@ -14,7 +14,7 @@ use super::ledger::Ledger;
 use super::signal::Shape;
 use super::stream::{Stream, Turn};
 use super::terminal::Terminal;
-use super::{Choice, Device, Event, Said};
+use super::{Board, Choice, Device, Event, Said};
 
 /// The longest that nothing is looked at.
 const NAP: Duration = Duration::from_millis(50);
