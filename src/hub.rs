@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::analysis::{Budget, Peaks, Rates};
-use crate::event::{Body, Event, Fault, FaultKind, Link, Port, SourceId, Timestamp, Topic};
+use crate::analysis::{Analyser, Budget, Peaks, Rates};
+use crate::event::{Body, Event, Fault, FaultKind, Link, Origin, Port, SourceId, Timestamp};
 use crate::metrics::{Cursor, Format, Registry};
 
 /// Lines written to a scrape under one lock: some 100 microseconds.
@@ -178,13 +178,16 @@ impl State {
     fn derive(&mut self, tick: &Event<'_>) {
         let Self { registry, budget, peaks, rates, .. } = self;
         // Derived events are of the agent's making: the catalogue gives each its metric.
-        let mut fold = |source: SourceId, body: Body<'_>| {
+        let mut fold = |source: Option<SourceId>, body: Body<'_>| {
+            debug_assert_eq!(body.topic().origin(), Origin::Derived, "what sources say is not derived");
+            let source = source.unwrap_or(tick.source);
             let folded = registry.fold(&Event { at: tick.at, source, body });
             debug_assert!(folded.is_ok(), "only observations find no series");
         };
-        budget.report(&mut |body| fold(tick.source, body));
-        peaks.report(tick.at, &mut |body| fold(tick.source, body));
-        rates.report(tick.at, &mut fold);
+        let analysers: [&mut dyn Analyser; 3] = [budget, peaks, rates];
+        for analyser in analysers {
+            analyser.report(tick.at, &mut fold);
+        }
     }
 }
 
@@ -194,43 +197,7 @@ fn told(body: &Body<'_>) -> u64 {
     if let Body::Samples(samples) = body {
         return samples.frames.into();
     }
-    match body.topic() {
-        Topic::Link
-        | Topic::Received
-        | Topic::Fault
-        | Topic::Refused
-        | Topic::Dropped
-        | Topic::Pass
-        | Topic::Socket
-        | Topic::Clients
-        | Topic::Textfile
-        | Topic::Device
-        | Topic::Lost
-        | Topic::LostSamples
-        | Topic::Repeated
-        | Topic::Overtaken
-        | Topic::Contact
-        | Topic::Impedance
-        | Topic::Vital
-        | Topic::Tap
-        | Topic::Port
-        | Topic::Streams
-        | Topic::Expected
-        | Topic::Stream
-        | Topic::Channel
-        | Topic::StreamState
-        | Topic::Tick
-        | Topic::StagePeak
-        | Topic::QueuePeak
-        | Topic::Spent
-        | Topic::Hidden
-        | Topic::Flow
-        | Topic::Arrivals
-        | Topic::Stability
-        | Topic::Quality
-        | Topic::Signal => 0,
-        _ => 1,
-    }
+    u64::from(body.topic().origin() == Origin::Fact)
 }
 
 /// What a source sent and was refused since this was last said.

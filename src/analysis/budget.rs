@@ -1,5 +1,6 @@
 //! What language models used since 00:00 UTC, against what they may.
 
+use super::{Analyser, Report};
 use crate::event::{Body, Event, Spent, Timestamp};
 
 /// Nanoseconds of a day.
@@ -49,8 +50,20 @@ impl Budget {
         (self.day.tokens > 0.0 || self.day.cost > 0.0).then_some(self.day)
     }
 
-    /// Sees one event.
-    pub fn observe(&mut self, event: &Event<'_>) {
+    /// A new day begins when the wall clock says so, and not when it is set back: what was used on a day stays used. Set
+    /// back for good, as after a date that was wrong, the day is over as soon as it has lasted one by the steady clock.
+    fn turn(&mut self, at: Timestamp) {
+        let day = at.wall / DAY;
+        let lasted = at.steady.saturating_sub(*self.began.get_or_insert(at.steady));
+        if day > self.day.day || (day < self.day.day && lasted >= DAY) {
+            self.day = Day { day, ..Day::default() };
+            self.began = Some(at.steady);
+        }
+    }
+}
+
+impl Analyser for Budget {
+    fn observe(&mut self, event: &Event<'_>) {
         match &event.body {
             Body::Call(call) => {
                 self.turn(event.at);
@@ -63,27 +76,16 @@ impl Budget {
         }
     }
 
-    /// Says where the day stands.
-    pub fn report(&self, out: &mut dyn FnMut(Body<'_>)) {
+    fn report(&mut self, _now: Timestamp, out: &mut Report<'_>) {
         if self.used {
-            out(Body::Spent(Spent {
+            let spent = Body::Spent(Spent {
                 tokens: self.day.tokens,
                 cost: self.day.cost,
                 currency: &self.currency,
                 tokens_budget: self.tokens_per_day,
                 cost_budget: self.cost_per_day,
-            }));
-        }
-    }
-
-    /// A new day begins when the wall clock says so, and not when it is set back: what was used on a day stays used. Set
-    /// back for good, as after a date that was wrong, the day is over as soon as it has lasted one by the steady clock.
-    fn turn(&mut self, at: Timestamp) {
-        let day = at.wall / DAY;
-        let lasted = at.steady.saturating_sub(*self.began.get_or_insert(at.steady));
-        if day > self.day.day || (day < self.day.day && lasted >= DAY) {
-            self.day = Day { day, ..Day::default() };
-            self.began = Some(at.steady);
+            });
+            out(None, spent);
         }
     }
 }
@@ -146,11 +148,11 @@ mod tests {
     #[test]
     fn silence_without_calls_or_limits() {
         let mut said = 0;
-        Budget::default().report(&mut |_| said += 1);
+        Budget::default().report(Timestamp::default(), &mut |_, _| said += 1);
         assert_eq!(said, 0);
         let mut budget = Budget::default();
         budget.set_limits(Some(1.0), None, "USD");
-        budget.report(&mut |_| said += 1);
+        budget.report(Timestamp::default(), &mut |_, _| said += 1);
         assert_eq!(said, 1);
     }
 }

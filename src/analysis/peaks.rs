@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::{Analyser, Report};
 use crate::event::{Body, Event, Peak, Timestamp};
 
 /// More stages and queues than this are not followed.
@@ -33,9 +34,10 @@ impl Peaks {
         let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX).max(1_000_000);
         Self { window: nanos, stages: Followed::default(), queues: Followed::default() }
     }
+}
 
-    /// Sees one event.
-    pub fn observe(&mut self, event: &Event<'_>) {
+impl Analyser for Peaks {
+    fn observe(&mut self, event: &Event<'_>) {
         match &event.body {
             Body::Stage(s) => {
                 let window = event.at.steady / self.window;
@@ -55,10 +57,9 @@ impl Peaks {
         }
     }
 
-    /// Says the peaks of the last minute. What was silent for a minute is forgotten.
-    pub fn report(&mut self, now: Timestamp, out: &mut dyn FnMut(Body<'_>)) {
-        self.stages.report(now, &mut |peak| out(Body::StagePeak(peak)));
-        self.queues.report(now, &mut |peak| out(Body::QueuePeak(peak)));
+    fn report(&mut self, now: Timestamp, out: &mut Report<'_>) {
+        self.stages.report(now, &mut |peak| out(None, Body::StagePeak(peak)));
+        self.queues.report(now, &mut |peak| out(None, Body::QueuePeak(peak)));
     }
 }
 
@@ -148,7 +149,7 @@ mod tests {
 
     fn told(peaks: &mut Peaks, ms: u64) -> Vec<f64> {
         let mut all = Vec::new();
-        peaks.report(at(ms), &mut |body| match body {
+        peaks.report(at(ms), &mut |_, body| match body {
             Body::StagePeak(p) | Body::QueuePeak(p) => all.push(p.peak),
             _ => {}
         });

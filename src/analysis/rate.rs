@@ -18,8 +18,8 @@ use foldhash::fast::RandomState;
 
 use super::clock::{Clock, Read};
 use super::pace::Pace;
-use super::seconds;
 use super::stability::Memory;
+use super::{Analyser, Report, seconds};
 use crate::event::{Arrivals, Body, Delay, Device, Event, Flow, Hidden, SourceId, Timestamp};
 
 const SECOND: u64 = 1_000_000_000;
@@ -58,9 +58,8 @@ pub struct Rates {
     delays: Vec<Delay>,
 }
 
-impl Rates {
-    /// Sees one event.
-    pub fn observe(&mut self, event: &Event<'_>) {
+impl Analyser for Rates {
+    fn observe(&mut self, event: &Event<'_>) {
         match &event.body {
             Body::Device(device) => {
                 self.streams.insert(event.source, Stream::new(*device, event.at.steady));
@@ -109,30 +108,28 @@ impl Rates {
         }
     }
 
-    /// Says how each device streams.
-    pub fn report(&mut self, now: Timestamp, out: &mut dyn FnMut(SourceId, Body<'_>)) {
+    fn report(&mut self, now: Timestamp, out: &mut Report<'_>) {
         for (&source, stream) in &mut self.streams {
             if let Some(hidden) = stream.settle(now.steady) {
-                out(source, Body::Hidden(hidden));
+                out(Some(source), Body::Hidden(hidden));
             }
             self.delays.clear();
             stream.time(&mut self.delays);
             if !self.delays.is_empty() {
-                out(source, Body::Arrivals(Arrivals { delays: &self.delays }));
+                out(Some(source), Body::Arrivals(Arrivals { delays: &self.delays }));
             }
             let flow = stream.flow(now.steady);
-            out(source, Body::Flow(flow));
+            out(Some(source), Body::Flow(flow));
             if let Some(memory) = self.memories.get_mut(&source) {
                 memory.streaming = flow.streaming;
             }
         }
         for (&source, memory) in &mut self.memories {
-            out(source, Body::Stability(memory.report()));
+            out(Some(source), Body::Stability(memory.report()));
         }
     }
 
-    /// The source is no longer configured.
-    pub fn retire(&mut self, source: SourceId) {
+    fn retire(&mut self, source: SourceId) {
         self.streams.remove(&source);
         self.memories.remove(&source);
     }

@@ -111,9 +111,9 @@ pub struct Event<'a> {
 }
 
 macro_rules! bodies {
-    ($($(#[$doc:meta])* $name:ident $(($payload:ty))?,)*) => {
-        /// What happened. Closed on purpose: a new kind of fact is a new variant, and a test
-        /// insists that at least one metric reads it.
+    ($($(#[$doc:meta])* $origin:ident $labels:ident $name:ident $(($payload:ty))?,)*) => {
+        /// What happened. Closed on purpose: a new kind of event is a new variant, which says where it comes from and who
+        /// bounds its labels, and a test insists that at least one metric reads it.
         #[derive(Clone, Copy, Debug)]
         pub enum Body<'a> { $($(#[$doc])* $name $(($payload))?,)* }
 
@@ -124,6 +124,18 @@ macro_rules! bodies {
         impl Topic {
             /// Every topic, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Where its events come from.
+            #[must_use]
+            pub fn origin(self) -> Origin {
+                match self { $(Self::$name => bodies!(@origin $origin),)* }
+            }
+
+            /// Who bounds the values of its labels.
+            #[must_use]
+            pub fn labels(self) -> Labels {
+                match self { $(Self::$name => bodies!(@labels $labels),)* }
+            }
         }
 
         impl Body<'_> {
@@ -136,119 +148,147 @@ macro_rules! bodies {
     };
     (@pattern $name:ident ($payload:ty)) => { Body::$name(_) };
     (@pattern $name:ident) => { Body::$name };
+    (@origin fact) => { Origin::Fact };
+    (@origin news) => { Origin::News };
+    (@origin derived) => { Origin::Derived };
+    (@labels configured) => { Labels::Configured };
+    (@labels measured) => { Labels::Measured };
+    (@labels named) => { Labels::Named };
+}
+
+/// Where events of a topic come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A source sent it: it counts as an event.
+    Fact,
+    /// It is about the source, or the device: how it is, and what it lost.
+    News,
+    /// An analyser makes it of others, and nobody else does.
+    Derived,
+}
+
+/// Who bounds the values of a topic's labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// The configuration: there are as many as sources.
+    Configured,
+    /// The agent, which measures or reads what is there.
+    Measured,
+    /// Nobody: whoever sends lines names them.
+    Named,
 }
 
 bodies! {
     /// The source can, or can no longer, be heard.
-    Link(Link),
+    news configured Link(Link),
     /// A read brought this much.
-    Received(Received),
+    news configured Received(Received),
     /// Input that made no sense.
-    Fault(Fault),
+    news configured Fault(Fault),
     /// The line that the fault just told is about, where the input is lines.
-    Refused(&'a [u8]),
+    news measured Refused(&'a [u8]),
     /// Events that were dropped on purpose.
-    Dropped(Dropped),
+    news configured Dropped(Dropped),
     /// A polled source was asked once.
-    Pass(Pass),
+    news configured Pass(Pass),
     /// What the kernel says of a socket.
-    Socket(SocketState<'a>),
+    news configured Socket(SocketState<'a>),
     /// Clients of a listening source.
-    Clients(Clients),
+    news configured Clients(Clients),
     /// A file of metrics was looked at.
-    Textfile(Textfile<'a>),
+    news configured Textfile(Textfile<'a>),
     /// One run of a pipeline stage.
-    Stage(Stage<'a>),
+    fact named Stage(Stage<'a>),
     /// The depth of a queue.
-    Queue(Queue<'a>),
+    fact named Queue(Queue<'a>),
     /// Look-ups in a cache.
-    Cache(Cache<'a>),
+    fact named Cache(Cache<'a>),
     /// One call of a language model.
-    Call(Call<'a>),
+    fact named Call(Call<'a>),
     /// An error outside any stage.
-    Error(PipelineError<'a>),
+    fact named Error(PipelineError<'a>),
     /// How good a pipeline's data or answers are.
-    Score(Score<'a>),
+    fact named Score(Score<'a>),
     /// A recording or user session began or ended.
-    Session(Session<'a>),
+    fact named Session(Session<'a>),
     /// One request to an API.
-    Request(Request<'a>),
+    fact named Request(Request<'a>),
     /// One database query.
-    Query(Query<'a>),
+    fact named Query(Query<'a>),
     /// A service's own verdict on itself.
-    Check(Check<'a>),
+    fact named Check(Check<'a>),
     /// A metric that is declared by a user, or by the line that brought it.
-    Observation(Observation<'a>),
+    fact named Observation(Observation<'a>),
     /// One reading of the machine.
-    Host(&'a Host),
+    fact measured Host(&'a Host),
     /// One reading of the watched processes of one name.
-    Process(&'a ProcessGroup),
+    fact measured Process(&'a ProcessGroup),
     /// One reading of a graphics processor.
-    Gpu(&'a Gpu),
+    fact measured Gpu(&'a Gpu),
     /// What an acquisition device is.
-    Device(Device),
+    news measured Device(Device),
     /// Samples of an acquisition device.
-    Samples(Samples<'a>),
+    fact measured Samples(Samples<'a>),
     /// A jump of a device's counter.
-    Lost(Lost),
+    news measured Lost(Lost),
     /// Samples that are missing because packets are.
-    LostSamples(LostSamples),
+    news measured LostSamples(LostSamples),
     /// Packets that came more than once.
-    Repeated(Repeated),
+    news measured Repeated(Repeated),
     /// Packets that came after those that were sent later.
-    Overtaken(Overtaken),
+    news measured Overtaken(Overtaken),
     /// Text, or a message, that a device wrote in place of frames.
-    Answer(Answer<'a>),
+    fact measured Answer(Answer<'a>),
     /// A message that was understood and holds no samples.
-    Aside(Aside),
+    fact measured Aside(Aside),
     /// Whether one electrode touches.
-    Contact(Contact),
+    news measured Contact(Contact),
     /// What a device measured between an electrode and the skin.
-    Impedance(Impedance),
+    news measured Impedance(Impedance),
     /// A device's own state.
-    Vital(Vital),
+    news measured Vital(Vital),
     /// What passed between a device and the program that records it.
-    Tap(&'a Tap<'a>),
+    news measured Tap(&'a Tap<'a>),
     /// The port of a device.
-    Port(Port<'a>),
+    news measured Port(Port<'a>),
     /// Streams that a network has.
-    Streams(Streams),
+    news measured Streams(Streams),
     /// Whether a stream is there that is expected.
-    Expected(Expected<'a>),
+    news measured Expected(Expected<'a>),
     /// What a stream is.
-    Stream(Stream<'a>),
+    news measured Stream(Stream<'a>),
     /// A channel, as its stream describes it.
-    Channel(Channel<'a>),
+    news measured Channel(Channel<'a>),
     /// How a stream is.
-    StreamState(&'a StreamState<'a>),
+    news measured StreamState(&'a StreamState<'a>),
     /// How a program is that acquires or records.
-    Program(Program<'a>),
+    fact measured Program(Program<'a>),
     /// How long samples take through a step of a program.
-    Processing(Processing<'a>),
+    fact measured Processing(Processing<'a>),
     /// A part of a program that writes files.
-    RecordNode(RecordNode<'a>),
+    fact measured RecordNode(RecordNode<'a>),
     /// What a program hands on.
-    Output(Output<'a>),
+    fact measured Output(Output<'a>),
     /// The agent's clock, once a second.
-    Tick,
-    /// The busiest window of a stage. Written by an analyser alone.
-    StagePeak(Peak<'a>),
-    /// The fullest moment of a queue. Written by an analyser alone.
-    QueuePeak(Peak<'a>),
-    /// What language models used today. Written by an analyser alone.
-    Spent(Spent<'a>),
-    /// Packets that a device's counter hid. Written by an analyser alone.
-    Hidden(Hidden),
-    /// How a device streams. Written by an analyser alone.
-    Flow(Flow),
-    /// How late a device's packets came. Written by an analyser alone.
-    Arrivals(Arrivals<'a>),
-    /// For how much of the last minutes a device streamed. Written by an analyser alone.
-    Stability(Stability),
-    /// One second of a channel, judged. Written by an analyser alone.
-    Quality(&'a Quality),
-    /// One second of a device's signal, judged. Written by an analyser alone.
-    Signal(&'a Signal),
+    news measured Tick,
+    /// The busiest window of a stage.
+    derived named StagePeak(Peak<'a>),
+    /// The fullest moment of a queue.
+    derived named QueuePeak(Peak<'a>),
+    /// What language models used today.
+    derived measured Spent(Spent<'a>),
+    /// Packets that a device's counter hid.
+    derived measured Hidden(Hidden),
+    /// How a device streams.
+    derived measured Flow(Flow),
+    /// How late a device's packets came.
+    derived measured Arrivals(Arrivals<'a>),
+    /// For how much of the last minutes a device streamed.
+    derived measured Stability(Stability),
+    /// One second of a channel, judged.
+    derived measured Quality(&'a Quality),
+    /// One second of a device's signal, judged.
+    derived measured Signal(&'a Signal),
 }
 
 /// Whether a source can be heard.

@@ -7,7 +7,7 @@
 
 use super::Limits;
 use crate::catalog::Metric;
-use crate::event::Topic;
+use crate::event::Labels;
 
 /// What a series is refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,49 +22,17 @@ pub(super) enum Standing {
 
 impl Standing {
     pub(super) fn of(metric: &Metric) -> Self {
-        let all = |of: fn(Topic) -> bool| !metric.on.is_empty() && metric.on.iter().all(|&topic| of(topic));
-        if all(is_health) {
+        let all = |of: fn(Labels) -> bool| {
+            !metric.on.is_empty() && metric.on.iter().all(|topic| of(topic.labels()))
+        };
+        if all(|labels| labels == Labels::Configured) {
             Self::Health
-        } else if all(|topic| !is_told(topic)) {
+        } else if all(|labels| labels != Labels::Named) {
             Self::Measured
         } else {
             Self::Told
         }
     }
-}
-
-fn is_health(topic: Topic) -> bool {
-    matches!(
-        topic,
-        Topic::Link
-            | Topic::Received
-            | Topic::Fault
-            | Topic::Dropped
-            | Topic::Pass
-            | Topic::Socket
-            | Topic::Clients
-            | Topic::Textfile
-    )
-}
-
-/// Whether the labels are what a sender of lines writes.
-fn is_told(topic: Topic) -> bool {
-    matches!(
-        topic,
-        Topic::Stage
-            | Topic::Queue
-            | Topic::Cache
-            | Topic::Call
-            | Topic::Error
-            | Topic::Score
-            | Topic::Session
-            | Topic::Request
-            | Topic::Query
-            | Topic::Check
-            | Topic::Observation
-            | Topic::StagePeak
-            | Topic::QueuePeak
-    )
 }
 
 /// What is held.

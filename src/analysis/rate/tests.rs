@@ -72,7 +72,7 @@ impl Bench {
                 let now = self.now();
                 let Self { rates, flow, hidden, delays, stability, .. } = self;
                 rates.report(now, &mut |source, body| {
-                    assert_eq!(source, SourceId(3));
+                    assert_eq!(source, Some(SourceId(3)));
                     match body {
                         Body::Flow(told) => *flow = Some(told),
                         Body::Hidden(told) => hidden.push(told),

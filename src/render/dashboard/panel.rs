@@ -372,10 +372,7 @@ fn coloured() -> [Value; 2] {
     ]
 }
 
-/// How bad an alert is, with its colour.
-const SEVERITIES: [(&str, &str); 5] =
-    [("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
-
+// Long: one rule for each kind of column.
 fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
     let mut all = Vec::new();
     for (at, _) in picture.targets.iter().enumerate().filter(|(_, target)| target.dashed) {
@@ -390,8 +387,10 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
             ],
         }));
     }
+    let severity =
+        [("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
     if picture.targets.iter().any(|target| target.legend == "{{severity}}") {
-        all.extend(SEVERITIES.iter().map(|(word, colour)| {
+        all.extend(severity.iter().map(|(word, colour)| {
             json!({
                 "matcher": {"id": "byName", "options": word},
                 "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
@@ -441,29 +440,22 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
         }));
     }
     if picture.targets.iter().any(|target| target.expr.contains("severity")) {
-        all.extend(of_severity());
-    }
-    all
-}
-
-/// The columns of a table that say how bad an alert is.
-fn of_severity() -> [Value; 2] {
-    let words: Map<String, Value> = SEVERITIES
-        .iter()
-        .enumerate()
-        .map(|(index, (word, colour))| ((*word).to_owned(), json!({"color": colour, "index": index})))
-        .collect();
-    let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
-    properties.extend(coloured());
-    // Two short words; where an alert is needs the width.
-    properties.push(json!({"id": "custom.width", "value": 100}));
-    [
-        json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}),
-        json!({
+        let words: Map<String, Value> = severity
+            .iter()
+            .enumerate()
+            .map(|(index, (word, colour))| ((*word).to_owned(), json!({"color": colour, "index": index})))
+            .collect();
+        let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
+        properties.extend(coloured());
+        // Two short words; where an alert is needs the width.
+        properties.push(json!({"id": "custom.width", "value": 100}));
+        all.push(json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}));
+        all.push(json!({
             "matcher": {"id": "byName", "options": "priority"},
             "properties": [{"id": "custom.width", "value": 95}],
-        }),
-    ]
+        }));
+    }
+    all
 }
 
 /// A table's columns: one query's column is called `Value`, those of several `Value #A` and so on.
