@@ -248,6 +248,23 @@ fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Has `link` lead to `place`, without a moment in which it leads nowhere.
+///
+/// # Errors
+/// The link cannot be made there.
+pub fn lead(link: &Path, place: &Path) -> io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(link.file_name().unwrap_or_default());
+    name.push(".new");
+    let new = link.with_file_name(name);
+    // Left by an agent that was killed here.
+    if fs::symlink_metadata(&new).is_ok_and(|there| there.is_symlink()) {
+        fs::remove_file(&new)?;
+    }
+    std::os::unix::fs::symlink(place, &new)?;
+    fs::rename(&new, link).inspect_err(|_| drop(fs::remove_file(&new)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{chown, symlink};

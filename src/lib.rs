@@ -15,7 +15,7 @@
 //! | 6 | [`agent`]: build (bind everything), run, reload, drain |
 //! | 5 | [`config`]: YAML to types, every mistake at once |
 //! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`simulate`]: devices that are not there |
-//! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time |
+//! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time; [`client`]: what HTTP clients have in common |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
 //! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`mod@file`], [`sys`] |
@@ -24,6 +24,7 @@ pub mod agent;
 pub mod analysis;
 pub mod catalog;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod decode;

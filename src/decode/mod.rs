@@ -9,6 +9,7 @@
 //! 3. every byte is in an event or in a fault;
 //! 4. after noise a clean stream loses at most one frame.
 
+mod batch;
 pub mod board;
 pub mod dialogue;
 pub mod engines;

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::access::Access;
 use super::access::{authorization, certificates, chosen_proxy};
 pub(super) use super::answer::{Answer, Failure};
+use crate::client::{self, causes};
 use crate::secret::Link;
 use tries::PAUSE;
 pub(super) use tries::{chance, spread};
@@ -103,8 +104,6 @@ impl Client {
     /// # Errors
     /// What is wrong with the settings.
     pub(super) fn open(url: &Link, access: &Access) -> Result<Self, String> {
-        // Whoever installed a provider before is fine with us.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let parsed: Url = url.expose().parse().map_err(|why| format!("\"{url}\" is not a url: {why}"))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err("only http and https are spoken".to_owned());
@@ -118,10 +117,8 @@ impl Client {
         if let Some(secret) = authorization(access, &mut secrets)? {
             headers.insert(AUTHORIZATION, secret);
         }
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION")))
+        let mut http = client::builder()
             .redirect(Policy::none())
-            .referer(false)
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             .pool_max_idle_per_host(1);
@@ -142,12 +139,7 @@ impl Client {
                 None
             }
         };
-        if let Some(certificates) = certificates(access)? {
-            http = http.tls_certs_only(certificates);
-        } else if parsed.scheme() == "http" {
-            // Without TLS the certificates of the system need not even exist.
-            http = http.tls_certs_only([]);
-        }
+        let http = client::trusting(http, certificates(access)?, &parsed);
         let http = http.build().map_err(|why| causes(&why))?;
         let own = parsed.as_str().trim_end_matches('/').to_owned();
         let root = url.shown().trim_end_matches('/').to_owned();
@@ -275,20 +267,6 @@ fn local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let ip: Result<std::net::IpAddr, _> = host.trim_matches(['[', ']']).parse();
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-}
-
-/// An error and what led to it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
 
+use crate::file::lead;
+
 /// Bytes that wait for a reader that is slow. The kernel holds some more.
 const WAITING: usize = 65_536;
 /// Opened by the board itself, which is no reader.
@@ -64,14 +66,8 @@ impl Terminal {
         drop(other);
         let mut made = Self { board, slave, link: None, waiting: Vec::new(), read: false };
         if let Some(link) = link {
-            let mut name = link.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".{}.new", std::process::id()));
-            let new = link.with_file_name(name);
-            let link_to = || {
-                std::os::unix::fs::symlink(&made.slave, &new)?;
-                std::fs::rename(&new, link).inspect_err(|_| drop(std::fs::remove_file(&new)))
-            };
-            link_to().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", link.display())))?;
+            lead(link, &made.slave)
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", link.display())))?;
             made.link = Some(link.to_owned());
         }
         Ok(made)

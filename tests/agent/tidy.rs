@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("history", 2, &[]),
     ("hub", 3, &[]),
     ("clock", 3, &[]),
+    ("client", 3, &[]),
     ("source", 4, &[]),
     ("http", 4, &[]),
     ("provision", 4, &[]),

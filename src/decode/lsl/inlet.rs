@@ -7,8 +7,9 @@ use super::archive;
 use super::info::{DESCRIPTION, Format, Info};
 use super::stamps::Stamps;
 use super::values;
+use crate::decode::batch::Batch;
 use crate::decode::{Decoder, Sink};
-use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails, Samples};
+use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails};
 
 /// Bytes of the longest greeting that is read.
 const GREETING: usize = 16 << 10;
@@ -66,24 +67,6 @@ enum Step {
     Value(u16),
     /// So much of a text that is passed over, and the channel after it.
     Skip(u64, u16),
-}
-
-#[derive(Debug, Default)]
-struct Batch {
-    values: Vec<f32>,
-    channels: u16,
-    frames: u32,
-    bytes: u64,
-}
-
-impl Batch {
-    fn tell(&mut self, out: &mut Sink<'_>) {
-        if self.frames > 0 {
-            let (frames, bytes) = (std::mem::take(&mut self.frames), std::mem::take(&mut self.bytes));
-            out(Body::Samples(Samples { values: &self.values, channels: self.channels, frames, bytes }));
-            self.values.clear();
-        }
-    }
 }
 
 /// How many bytes were used; none if there are too few.

@@ -480,20 +480,5 @@ fn sensitive(text: &str, what: impl Fn() -> String) -> Result<HeaderValue, Strin
     Ok(value)
 }
 
-/// An error with what caused it, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests;

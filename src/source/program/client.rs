@@ -21,6 +21,28 @@ use crate::quote::quote;
 use crate::source::pause::{PAUSE, Pause};
 use crate::source::{Feed, names};
 
+/// What kinds of sources have in common that read one program at an address: who connects to try may take the only place.
+macro_rules! at_an_address {
+    () => {
+        fn name(&self) -> &str {
+            &self.name
+        }
+
+        fn place(&self) -> String {
+            self.address.clone()
+        }
+
+        fn may_be_alone(&self) -> bool {
+            true
+        }
+
+        fn signal(&self) -> Option<&quality::Settings> {
+            Some(&self.signal)
+        }
+    };
+}
+pub(super) use at_an_address;
+
 /// How long a connection may take to be made, or to take what it is told.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a decoder may ask, and how many times that a report is made, a second.

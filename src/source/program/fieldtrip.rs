@@ -34,21 +34,7 @@ impl Default for Settings {
 }
 
 impl Kind for Settings {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn place(&self) -> String {
-        self.address.clone()
-    }
-
-    fn may_be_alone(&self) -> bool {
-        true
-    }
-
-    fn signal(&self) -> Option<&quality::Settings> {
-        Some(&self.signal)
-    }
+    client::at_an_address!();
 
     fn start(&self, start: Start) {
         start.run(run(self.clone(), start.feed.clone(), start.stop.clone()));

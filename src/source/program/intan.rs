@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Place, follow};
+use super::client::{self, Place, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judged};
 use crate::clock::now;
@@ -109,21 +109,7 @@ impl Default for Waveforms {
 }
 
 impl Kind for Settings {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn place(&self) -> String {
-        self.address.clone()
-    }
-
-    fn may_be_alone(&self) -> bool {
-        true
-    }
-
-    fn signal(&self) -> Option<&quality::Settings> {
-        Some(&self.signal)
-    }
+    client::at_an_address!();
 
     fn start(&self, start: Start) {
         start.run(run(self.clone(), start.feed.clone(), start.stop.clone()));

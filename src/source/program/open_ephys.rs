@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Inlet, Place, follow};
+use super::client::{self, Inlet, Place, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judge};
 use crate::clock::now;
@@ -95,21 +95,7 @@ impl Default for Zmq {
 }
 
 impl Kind for Settings {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn place(&self) -> String {
-        self.address.clone()
-    }
-
-    fn may_be_alone(&self) -> bool {
-        true
-    }
-
-    fn signal(&self) -> Option<&quality::Settings> {
-        Some(&self.signal)
-    }
+    client::at_an_address!();
 
     fn start(&self, start: Start) {
         start.try_run(run(self.clone(), start.feed.clone(), start.stop.clone()));
@@ -175,12 +161,8 @@ impl Server {
         let wrong = |why: String| format!("cannot ask {}: {why}", settings.address);
         let base: Url =
             format!("http://{}", settings.address).parse().map_err(|_| wrong("it is no address".into()))?;
-        // Whoever installed a provider before is fine with us.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION")))
+        let client = crate::client::builder()
             .redirect(Policy::none())
-            .referer(false)
             .no_proxy()
             .dns_resolver(names::Names)
             .tls_certs_only([])

@@ -14,33 +14,48 @@ use crate::listen::{Bytes, Listen, Many, Mode};
 use crate::source::kind::{Claim, Context, Kind, Place, Start};
 use crate::source::record::Recorded;
 
-/// JSON lines from pipelines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Jsonl {
-    /// The name of the source.
-    pub name: String,
-    /// Where it listens; the default Unix socket if empty.
-    pub listen: Many<Listen>,
-    /// Who may use its sockets in the file system.
-    pub mode: Mode,
-    /// The group that owns its sockets in the file system.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// The receive buffer that the kernel is asked for. What it grants is a metric.
-    pub receive_buffer: Bytes,
-    /// Connections at once; `limits.connections` if omitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub connections: Option<u32>,
-    /// Events per second above which events are dropped and counted; no limit if omitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub events_per_second: Option<u64>,
-    /// Bytes of one line; `limits.line_bytes` if omitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 64, max = 16_777_216))]
-    pub line_bytes: Option<usize>,
+/// Settings of a source that listens for lines: what all of them have, and then what this one has besides.
+macro_rules! listening {
+    ($(#[$about:meta])* pub struct $kind:ident { $(#[$listen:meta])* listen, $($own:tt)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $kind {
+            /// The name of the source.
+            pub name: String,
+            $(#[$listen])*
+            pub listen: Many<Listen>,
+            /// Who may use its sockets in the file system.
+            pub mode: Mode,
+            /// The group that owns its sockets in the file system.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub group: Option<String>,
+            /// The receive buffer that the kernel is asked for. What it grants is a metric.
+            pub receive_buffer: Bytes,
+            /// Connections at once; `limits.connections` if omitted.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            #[schemars(range(min = 1))]
+            pub connections: Option<u32>,
+            /// Events per second above which events are dropped and counted; no limit if omitted.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            #[schemars(range(min = 1))]
+            pub events_per_second: Option<u64>,
+            /// Bytes of one line; `limits.line_bytes` if omitted.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            #[schemars(range(min = 64, max = 16_777_216))]
+            pub line_bytes: Option<usize>,
+            $($own)*
+        }
+    };
+}
+pub(super) use listening;
+
+listening! {
+    /// JSON lines from pipelines.
+    pub struct Jsonl {
+        /// Where it listens; the default Unix socket if empty.
+        listen,
+    }
 }
 
 impl Default for Jsonl {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::jsonl::{Jsonl, options};
+use super::jsonl::{Jsonl, listening, options};
 use super::{NewDecoder, Options};
 use crate::decode::text::frame::{FRAME_BYTES, Frames};
 use crate::decode::text::mapping::{self, Mapper};
@@ -23,48 +23,27 @@ use crate::sys::file;
 /// Bytes a mapping file may have.
 const MAPPING: u64 = 16 << 20;
 
-/// StatsD and DogStatsD.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Statsd {
-    /// The name of the source.
-    pub name: String,
-    /// Where it listens.
-    pub listen: Many<Listen>,
-    /// Who may use its sockets in the file system.
-    pub mode: Mode,
-    /// The group that owns its sockets in the file system.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// The receive buffer that the kernel is asked for. What it grants is a metric.
-    pub receive_buffer: Bytes,
-    /// Connections at once; `limits.connections` if omitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub connections: Option<u32>,
-    /// Events per second above which events are dropped and counted; no limit if omitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub events_per_second: Option<u64>,
-    /// Bytes of one line; `limits.line_bytes` if omitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 64, max = 16_777_216))]
-    pub line_bytes: Option<usize>,
-    /// Rules from names to metrics and labels, in the form of statsd_exporter's mapping file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mapping: Option<PathBuf>,
-    /// Whether tags are read as DogStatsD writes them: `name:1|c|#tag:value`.
-    pub dogstatsd_tags: bool,
-    /// Whether tags are read as Librato writes them: `name#tag=value:1|c`.
-    pub librato_tags: bool,
-    /// Whether tags are read as InfluxDB writes them: `name,tag=value:1|c`.
-    pub influxdb_tags: bool,
-    /// Whether tags are read as SignalFx writes them: `name[tag=value]:1|c`.
-    pub signalfx_tags: bool,
-    /// What a sign before a gauge's value means.
-    pub gauges: Gauges,
-    /// How lines are told apart in a stream.
-    pub stream_framing: Framing,
+listening! {
+    /// StatsD and DogStatsD.
+    pub struct Statsd {
+        /// Where it listens.
+        listen,
+        /// Rules from names to metrics and labels, in the form of statsd_exporter's mapping file.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub mapping: Option<PathBuf>,
+        /// Whether tags are read as DogStatsD writes them: `name:1|c|#tag:value`.
+        pub dogstatsd_tags: bool,
+        /// Whether tags are read as Librato writes them: `name#tag=value:1|c`.
+        pub librato_tags: bool,
+        /// Whether tags are read as InfluxDB writes them: `name,tag=value:1|c`.
+        pub influxdb_tags: bool,
+        /// Whether tags are read as SignalFx writes them: `name[tag=value]:1|c`.
+        pub signalfx_tags: bool,
+        /// What a sign before a gauge's value means.
+        pub gauges: Gauges,
+        /// How lines are told apart in a stream.
+        pub stream_framing: Framing,
+    }
 }
 
 impl Default for Statsd {

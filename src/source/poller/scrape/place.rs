@@ -6,7 +6,8 @@ use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 
-use super::{Settings, causes, sensitive};
+use super::{Settings, sensitive};
+use crate::client::{self, causes};
 use crate::secret::{Link, Value};
 use crate::source::names::Names;
 use crate::sys::file;
@@ -69,8 +70,6 @@ impl Place {
 
 /// A client that keeps its connection and goes nowhere else.
 fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
-    // Whoever installed a provider before is fine with us.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let seconds = settings.timeout.0.as_secs_f64().to_string();
@@ -98,15 +97,14 @@ fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
             attempt.follow()
         }
     });
-    let mut client = Client::builder()
-        .user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION")))
+    let http = client::builder()
         .default_headers(headers)
         .redirect(policy)
-        .referer(false)
         .no_proxy()
         .dns_resolver(Names)
         .timeout(settings.timeout.0)
         .pool_max_idle_per_host(1);
+    let mut trusted = None;
     if let Some(file) = &settings.ca_file {
         let certificates = file::read(file, CERTIFICATES)
             .map_err(|why| why.to_string())
@@ -115,10 +113,7 @@ fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
         if certificates.is_empty() {
             return Err(format!("cannot find a certificate in {}; it must be PEM", file.display()));
         }
-        client = client.tls_certs_only(certificates);
-    } else if url.scheme() == "http" {
-        // Without TLS the certificates of the system need not even exist.
-        client = client.tls_certs_only([]);
+        trusted = Some(certificates);
     }
-    client.build().map_err(|why| causes(&why))
+    client::trusting(http, trusted, &url).build().map_err(|why| causes(&why))
 }

@@ -16,7 +16,7 @@ use rustix::fs::{Gid, Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{self, OptionalActions, QueueSelector, SpecialCodeIndex};
 
-use crate::file::make_folders;
+use crate::file::{lead, make_folders};
 use crate::source::port::usb::{Roots, user};
 
 /// Where the kernel puts terminals.
@@ -189,20 +189,6 @@ pub(crate) fn replaceable(link: &Path) -> Result<(), String> {
             ))
         }
     }
-}
-
-/// Has `link` lead to `place`, without a moment in which it leads nowhere.
-fn lead(link: &Path, place: &Path) -> io::Result<()> {
-    let mut name = OsString::from(".");
-    name.push(link.file_name().unwrap_or_default());
-    name.push(".new");
-    let new = link.with_file_name(name);
-    // Left by an agent that was killed here.
-    if fs::symlink_metadata(&new).is_ok_and(|there| there.is_symlink()) {
-        fs::remove_file(&new)?;
-    }
-    std::os::unix::fs::symlink(place, &new)?;
-    fs::rename(&new, link).inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,438 @@
+//! Frames of a board out of a stream of bytes: where they begin, what lies between them, and which are missing.
+
+use std::time::Duration;
+
+use super::{Anew, Board, Overheard, Piece, answer};
+use crate::decode::batch::Batch;
+use crate::decode::dialogue::{Time, Waiting};
+use crate::decode::{Decoder, Dialogue, Sink};
+use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated, Samples};
+
+/// Bytes that are looked at in one go; bounds the samples of one event.
+const GO: usize = 4096;
+/// Bytes that are no frames are reported after so many, at the latest.
+const SKIPPED: u64 = 1024;
+/// Numbers of the longest counter that may have gone all the way round unseen.
+const LONG: u32 = 1 << 16;
+/// Frames within which a board that was stopped and started has begun again: what waited on the way when it was told comes
+/// first.
+const ANEW: u32 = 512;
+
+/// What a frame's number says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// It is the frame before, once more.
+    repeated: bool,
+    /// Packets that are missing before it.
+    missing: u32,
+}
+
+/// Decodes the stream of a board.
+#[derive(Debug)]
+pub struct Boards<B> {
+    board: B,
+    /// Bytes of which it is not known yet what they are: less than the frames that are needed to know.
+    held: Vec<u8>,
+    gap: Gap,
+    batch: Batch,
+    /// Samples that are missing since some came.
+    lost_samples: u32,
+    /// Whether it was said what the device is.
+    told: bool,
+    /// Whether a byte came since the dialogue was last continued.
+    came: bool,
+    /// Since when none has come.
+    quiet: Waiting,
+    /// Whether the stream is believed.
+    locked: bool,
+    /// The number of the frame before.
+    counter: Option<u32>,
+    /// Whether the board may have begun again: it has if its next number is one of the first.
+    doubted: bool,
+    /// The frame before, if frames have numbers: one that is sent again is told by its bytes.
+    before: Vec<u8>,
+    /// Samples a second, where somebody says what the board does not.
+    rate: Option<f64>,
+    /// Whether a program told the board to stop, and how many frames may come before it has begun again.
+    stopped: bool,
+    anew: u32,
+}
+
+impl<B: Board> Boards<B> {
+    /// A decoder of what `board` writes.
+    #[must_use]
+    pub fn new(board: B) -> Self {
+        Self {
+            board,
+            held: Vec::new(),
+            gap: Gap::default(),
+            batch: Batch::default(),
+            lost_samples: 0,
+            told: false,
+            came: false,
+            quiet: Waiting::default(),
+            locked: false,
+            counter: None,
+            doubted: false,
+            before: Vec::new(),
+            rate: None,
+            stopped: false,
+            anew: 0,
+        }
+    }
+
+    /// Of a board that is set to, or built for, so many samples a second.
+    #[must_use]
+    pub fn at(self, rate: Option<u16>) -> Self {
+        Self { rate: rate.filter(|rate| *rate > 0).map(f64::from), ..self }
+    }
+
+    /// What the board is, and what was said of it.
+    fn device(&self) -> Device {
+        let device = self.board.device();
+        match self.rate.filter(|_| device.rate > 0.0) {
+            Some(rate) => Device { rate, packet_rate: rate * device.packet_rate / device.rate, ..device },
+            None => device,
+        }
+    }
+
+    /// Looks at what is held, and says how much of it is done with.
+    fn walk(&mut self, held: &[u8], last: bool, out: &mut Sink<'_>) -> usize {
+        let mut at = 0;
+        while let Some((&byte, rest)) = held.get(at..).and_then(|rest| Some((rest.first()?, rest))) {
+            match self.piece(rest, last) {
+                Piece::Frame(length) => {
+                    self.accept(rest.get(..length).unwrap_or_default(), out);
+                    at += length;
+                }
+                Piece::Unknown(length) => {
+                    self.refuse(rest.get(..length).unwrap_or_default(), out);
+                    at += length;
+                }
+                Piece::More => break,
+                Piece::Message(length) => {
+                    self.batch.tell(out);
+                    self.gap.tell(FaultKind::Frame, out);
+                    if self.board.message(rest.get(..length).unwrap_or_default(), out) {
+                        self.counter = None;
+                    }
+                    at += length;
+                }
+                no => {
+                    // Of a weak checksum most noise looks damaged.
+                    if no == Piece::Damaged && (self.locked || B::CONFIRM == 1) {
+                        self.gap.damaged = true;
+                    }
+                    if std::mem::take(&mut self.locked) {
+                        // The same place once more, without what was believed of the stream.
+                        self.board.lost();
+                    } else {
+                        self.skip(byte, out);
+                        at += 1;
+                    }
+                }
+            }
+        }
+        self.batch.tell(out);
+        at
+    }
+
+    /// What a place begins, and whether to believe it.
+    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
+        let (mut first, mut kind, mut end, mut before) = (0, Piece::No, 0, None);
+        for number in 0..B::CONFIRM {
+            let rest = bytes.get(end..).unwrap_or_default();
+            match self.board.piece(rest, last) {
+                piece @ (Piece::Frame(length) | Piece::Unknown(length)) => {
+                    let frame = rest.get(..length).unwrap_or_default();
+                    let counter = self.board.counter(frame);
+                    if number > 0 && length != first && self.board.alike() {
+                        return Piece::No;
+                    }
+                    if number > 0 && counter.is_some_and(|c| self.step(before, c) != Some(1)) {
+                        return Piece::No;
+                    }
+                    before = counter;
+                    end += length;
+                    if number == 0 {
+                        (first, kind) = (length, piece);
+                        let in_order = || counter.is_none_or(|c| self.step(self.counter, c) == Some(1));
+                        if self.locked && (B::CONFIRM <= 2 || in_order()) {
+                            break;
+                        }
+                    }
+                }
+                Piece::More if last => return Piece::No,
+                Piece::Damaged | Piece::Message(_) if number > 0 => return Piece::No,
+                other => return other,
+            }
+        }
+        kind
+    }
+
+    /// By how much a counter went up.
+    fn step(&self, before: Option<u32>, now: u32) -> Option<u32> {
+        let modulus = self.board.device().modulus;
+        (now + modulus).checked_sub(before?)?.checked_rem(modulus)
+    }
+
+    /// Counts a frame, and nothing that is in it.
+    fn refuse(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        self.locked = true;
+        self.batch.tell(out);
+        self.gap.tell(FaultKind::Frame, out);
+        self.count(frame, out);
+        out(Body::Fault(Fault { kind: FaultKind::UnknownType, bytes: frame.len() as u64 }));
+    }
+
+    fn accept(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+        self.locked = true;
+        if self.gap.is_open() {
+            self.batch.tell(out);
+            self.gap.tell(FaultKind::Frame, out);
+        }
+        if self.board.meet(frame) {
+            self.batch.tell(out);
+            out(Body::Device(self.device()));
+        }
+        let Self { board, batch, .. } = self;
+        board.news(frame, &mut |body| {
+            batch.tell(out);
+            out(body);
+        });
+        let Counted { repeated, missing } = self.count(frame, out);
+        let Self { board, batch, .. } = self;
+        batch.channels = board.device().channels;
+        batch.frames += 1;
+        batch.bytes += frame.len() as u64;
+        if repeated {
+            return;
+        }
+        let before = batch.values.len();
+        board.samples(frame, &mut batch.values);
+        let brought = batch.values.len() > before;
+        self.lost_samples += board.lost_samples(missing, brought);
+        if brought && self.lost_samples > 0 {
+            batch.tell(out);
+            self.tell_lost_samples(out);
+        }
+    }
+
+    /// Tells what is missing, in one piece however the bytes were cut.
+    fn tell_lost_samples(&mut self, out: &mut Sink<'_>) {
+        let samples = std::mem::take(&mut self.lost_samples);
+        if samples > 0 {
+            out(Body::LostSamples(LostSamples { samples }));
+        }
+    }
+
+    /// Something was said that the stream may begin again with.
+    fn may_begin(&mut self, anew: Anew) {
+        match anew {
+            Anew::No => {}
+            Anew::Perhaps => self.doubted = true,
+            Anew::Surely => (self.counter, self.told) = (None, false),
+        }
+    }
+
+    /// Tells what a frame's number says of those before it.
+    fn count(&mut self, frame: &[u8], out: &mut Sink<'_>) -> Counted {
+        let mut counted = Counted::default();
+        let Some(counter) = self.board.counter(frame) else { return counted };
+        if std::mem::take(&mut self.doubted) && counter <= 1 && self.step(self.counter, counter) != Some(1) {
+            self.counter = None;
+            self.batch.tell(out);
+            out(Body::Device(self.device()));
+        }
+        // A board that was stopped and started counts from the beginning, once.
+        let begins = self.anew > 0 && counter == 0;
+        self.anew = if begins { 0 } else { self.anew.saturating_sub(1) };
+        let step = self.step(self.counter.filter(|_| !begins), counter).unwrap_or(1);
+        counted.repeated = step == 0 && self.before == frame;
+        if step != 1 {
+            self.batch.tell(out);
+            // A counter that stands still went all the way round, if the frames differ. A long one was begun again: nobody
+            // loses so much to the frame.
+            let modulus = self.board.device().modulus.max(1);
+            if counted.repeated {
+                out(Body::Repeated(Repeated { packets: 1 }));
+            } else if step > 0 || modulus <= LONG {
+                counted.missing = (step + modulus - 1) % modulus;
+                out(Body::Lost(Lost { packets: counted.missing }));
+            }
+        }
+        self.counter = Some(counter);
+        self.before.clear();
+        self.before.extend_from_slice(frame);
+        counted
+    }
+
+    fn skip(&mut self, byte: u8, out: &mut Sink<'_>) {
+        self.gap.skip(byte, B::ANSWER_END.is_some());
+        let ended = B::ANSWER_END.is_some_and(|end| self.gap.text.ends_with(end));
+        if ended && self.gap.text.len() >= ANSWER.0 {
+            self.batch.tell(out);
+            let text = std::mem::take(&mut self.gap.text);
+            self.gap.tell(FaultKind::Frame, out);
+            let answer = answer(&text);
+            out(Body::Answer(answer));
+            let other = self.board.hear(std::str::from_utf8(&text).unwrap_or_default());
+            if other {
+                out(Body::Device(self.device()));
+            }
+            // A board that talks has stopped, and counts from the beginning when it starts again. That it failed is said
+            // by its dongle as well, while the board goes on out of reach.
+            self.doubted = answer.failed;
+            if other || !answer.failed {
+                self.counter = None;
+            }
+            self.gap.text = text;
+            self.gap.text.clear();
+        } else if self.gap.skipped >= SKIPPED {
+            self.batch.tell(out);
+            self.gap.tell(FaultKind::Frame, out);
+        }
+    }
+}
+
+impl<B: Board> Decoder for Boards<B> {
+    fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
+        if !self.told {
+            self.told = true;
+            out(Body::Device(self.device()));
+        }
+        self.came |= !bytes.is_empty();
+        for go in bytes.chunks(GO) {
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(go);
+            let done = self.walk(&held, false, out);
+            held.drain(..done);
+            self.held = held;
+        }
+    }
+
+    fn end(&mut self, out: &mut Sink<'_>) {
+        let mut held = std::mem::take(&mut self.held);
+        let cut = self.locked;
+        self.walk(&held, true, out);
+        self.tell_lost_samples(out);
+        self.gap.give_up_text();
+        // What begins a frame and has no end; if there were frames within, it was not one.
+        let whole = self.gap.skipped == held.len() as u64;
+        self.gap.tell(if cut && whole { FaultKind::Cut } else { FaultKind::Frame }, out);
+        held.clear();
+        self.held = held;
+        self.board.end();
+        (self.told, self.locked, self.counter, self.anew) = (false, false, None, 0);
+        self.doubted = false;
+        self.before.clear();
+    }
+
+    fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
+        let Overheard { starts, stops, changed } = self.board.overhear(said);
+        self.stopped |= stops;
+        if starts && std::mem::take(&mut self.stopped) {
+            self.anew = ANEW;
+        }
+        if starts && changed {
+            // What comes may have frames of another kind.
+            (self.locked, self.counter) = (false, None);
+        }
+        if changed {
+            out(Body::Device(self.device()));
+        }
+        starts
+    }
+
+    fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
+        Some(self)
+    }
+}
+
+impl<B: Board> Dialogue for Boards<B> {
+    fn handshake(&self) -> &'static [&'static [u8]] {
+        self.board.handshake()
+    }
+
+    fn pause(&self) -> Duration {
+        B::PAUSE
+    }
+
+    fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.came) {
+            self.quiet.begin();
+        }
+        let time = Time { now, silence: self.quiet.by(now) };
+        let anew = self.board.poll_transmit(time, out);
+        self.may_begin(anew);
+    }
+
+    fn resume(&mut self) {
+        self.board.resume();
+    }
+
+    fn excuse(&self) -> Option<&str> {
+        self.board.excuse()
+    }
+
+    fn mistaken(&self) -> Option<&str> {
+        self.board.mistaken()
+    }
+
+    fn restarted(&mut self) {
+        let anew = self.board.restarted();
+        self.may_begin(anew);
+    }
+
+    fn notice(&mut self) -> Option<String> {
+        self.board.notice()
+    }
+
+    fn stop_stream(&self) -> &'static [u8] {
+        self.board.stop_stream()
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        self.board.close(out);
+    }
+}
+
+/// Bytes between frames.
+#[derive(Debug, Default)]
+struct Gap {
+    /// Bytes that are not told yet and are no text.
+    skipped: u64,
+    /// Whether there was a damaged frame among them.
+    damaged: bool,
+    /// The text after them, which may become an answer.
+    text: Vec<u8>,
+}
+
+impl Gap {
+    fn is_open(&self) -> bool {
+        self.skipped > 0 || !self.text.is_empty()
+    }
+
+    fn skip(&mut self, byte: u8, text: bool) {
+        if text && matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t') && self.text.len() < ANSWER.1 {
+            self.text.push(byte);
+        } else {
+            self.give_up_text();
+            self.skipped += 1;
+        }
+    }
+
+    fn give_up_text(&mut self) {
+        self.skipped += self.text.len() as u64;
+        self.text.clear();
+    }
+
+    fn tell(&mut self, kind: FaultKind, out: &mut Sink<'_>) {
+        self.give_up_text();
+        let kind = if std::mem::take(&mut self.damaged) { FaultKind::Checksum } else { kind };
+        let bytes = std::mem::take(&mut self.skipped);
+        if bytes > 0 {
+            out(Body::Fault(Fault { kind, bytes }));
+        }
+    }
+}
