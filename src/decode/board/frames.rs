@@ -6,8 +6,11 @@ use super::{Anew, Board, Overheard, Piece, answer};
 use crate::decode::batch::Batch;
 use crate::decode::dialogue::{Time, Waiting};
 use crate::decode::{Decoder, Dialogue, Sink};
-use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated, Samples};
+use crate::event::{Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated};
 
+/// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames. The
+/// registers of a Cyton with a Daisy are the longest, some 3 kB.
+const ANSWER: (usize, usize) = (5, 4096);
 /// Bytes that are looked at in one go; bounds the samples of one event.
 const GO: usize = 4096;
 /// Bytes that are no frames are reported after so many, at the latest.

@@ -20,15 +20,11 @@ pub mod thinkgear;
 
 use std::time::Duration;
 
-use super::dialogue::{Time, Waiting};
-use super::{Decoder, Dialogue, Sink};
-use crate::event::{Answer, Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated, Samples};
+use super::Sink;
+use super::dialogue::Time;
+use crate::event::{Answer, Body, Device};
 
 pub use frames::Boards;
-
-/// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames. The
-/// registers of a Cyton with a Daisy are the longest, some 3 kB.
-const ANSWER: (usize, usize) = (5, 4096);
 
 /// What a place in a stream is the beginning of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,6 +28,7 @@ use crate::event::{Body, Fault, Received};
 use crate::secret::{Basic, Exposed, Link, Value, base64};
 use crate::setting::Span;
 
+use crate::client::causes;
 use crate::clock::now;
 use crate::source::aside::apart;
 use crate::source::kind::{Kind, Looking, Prepared, Start};
