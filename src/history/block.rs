@@ -1,7 +1,7 @@
 //! A block: chunks of many series over the same span, one after another in one piece of memory.
 
+use super::SeriesId;
 use super::chunk;
-use super::head::SeriesId;
 
 /// Sealed: it is only read, and may be read while others are written.
 #[derive(Debug, Default)]

@@ -7,12 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use super::SeriesId;
 use super::block::{Block, BlockWriter};
 use super::line::{self, Names, Target};
 use crate::promql::{Labels, STALE, Sample, is_stale};
-
-/// The number of a series, as long as the head knows it. Never given again.
-pub type SeriesId = u32;
 
 /// What the memory may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

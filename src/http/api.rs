@@ -14,8 +14,8 @@ use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::{Reply, Site, reply};
-use crate::promql::{self, Error, Interrupt, Kind, Labels, Matcher, NAME, Query, Storage, When, json};
 use crate::clock::now;
+use crate::promql::{self, Error, Interrupt, Kind, Labels, Matcher, NAME, Query, Storage, When, json};
 
 /// Where its paths begin.
 pub(super) const API: &str = "/api/v1/";

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::clock::now;
 use crate::history::{Head, Limits, Names, Pieces, SeriesId, Target, decode};
 use crate::promql::{Each, Error, Labels, Matcher, NAME, Op, Sample, Select, Selection, Storage};
-use crate::clock::now;
 pub use archive::{Contents, Family, clear, contents, prune};
 pub use file::Failure;
 use reader::Readers;

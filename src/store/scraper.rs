@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{History, Options};
-use crate::event::Timestamp;
 use crate::clock::now;
+use crate::event::Timestamp;
 
 /// Reads the text of a scrape.
 pub(super) type Read<'r> = dyn FnMut(&str) + 'r;

@@ -11,8 +11,8 @@ use super::file::{Failure, File};
 use super::reader::Readers;
 use super::scraper::wall;
 use super::{History, Options};
-use crate::history::{Block, Changes};
 use crate::clock::now;
+use crate::history::{Block, Changes};
 
 /// Bytes of scrapes that wait for the disk. Beyond, those that wait go.
 const WAITING: usize = 2 << 20;
