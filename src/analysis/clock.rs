@@ -15,8 +15,10 @@ const FLOOR: u64 = 2_000_000_000;
 const IMPOSSIBLE: f64 = 0.25;
 /// Windows whose least is kept. When they are full, two and two become one, twice as long.
 const WINDOWS: usize = 60;
-/// The first length of such a window, and the longest: drift is that of at most some three hours.
-const WINDOW: (u64, u64) = (10_000_000_000, 160_000_000_000);
+/// The first length of such a window.
+const WINDOW: u64 = 10_000_000_000;
+/// The longest: drift is that of at most some three hours.
+const WINDOW_LONGEST: u64 = 160_000_000_000;
 /// Drift is told from so many seconds on; before, a burst of an FTDI chip looks like drift.
 const ENOUGH: f64 = 120.0;
 
@@ -57,7 +59,7 @@ impl Clock {
             open: None,
             least: [(0.0, 0.0); WINDOWS],
             closed: 0,
-            window: WINDOW.0,
+            window: WINDOW,
         }
     }
 
@@ -130,7 +132,7 @@ impl Clock {
 
     /// Makes room: two windows become one, or the oldest goes.
     fn thin(&mut self) {
-        if self.window >= WINDOW.1 {
+        if self.window >= WINDOW_LONGEST {
             self.least.rotate_left(1);
             self.closed -= 1;
             return;
@@ -203,7 +205,7 @@ mod tests {
         let mut clock = Clock::new(250.0);
         play(&mut clock, 0..1_000_000, 20e-6, |burst| (burst * 7919 % 17) as f64 * 1e-3);
         assert!((clock.drift().unwrap() - 20e-6).abs() < 1e-7, "{:?}", clock.drift());
-        assert_eq!(clock.window, WINDOW.1);
+        assert_eq!(clock.window, WINDOW_LONGEST);
     }
 
     #[test]

@@ -10,8 +10,10 @@
 const WINDOW: u64 = 500_000_000;
 /// Windows that are remembered.
 const WINDOWS: usize = 16;
-/// From so many windows without a pause on they say something, or else from so many of all.
-const ENOUGH: (usize, usize) = (2, 4);
+/// From so many windows without a pause on they say something.
+const ENOUGH: usize = 2;
+/// Or else from so many of all.
+const ENOUGH_ALL: usize = 4;
 
 /// The pace of one device.
 #[derive(Debug, Default)]
@@ -51,7 +53,7 @@ impl Pace {
     pub(super) fn rate(&self) -> Option<f64> {
         let windows = self.windows.get(..self.closed.min(WINDOWS)).unwrap_or_default();
         let whole = windows.iter().filter(|(_, paused)| !paused).count();
-        let (also, enough) = if whole >= ENOUGH.0 { (false, ENOUGH.0) } else { (true, ENOUGH.1) };
+        let (also, enough) = if whole >= ENOUGH { (false, ENOUGH) } else { (true, ENOUGH_ALL) };
         let mut rates = [0.0; WINDOWS];
         let mut count = 0;
         let asked = windows.iter().filter(|(_, paused)| also || !paused);

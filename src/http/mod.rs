@@ -236,8 +236,8 @@ fn refused(refusal: &Refusal) -> Reply {
     }
 }
 
-/// The header that says which formats a reply depends on.
-const VARY: (header::HeaderName, &str) = (header::VARY, "Accept, Accept-Encoding");
+/// What the form of a reply depends on.
+const VARY: &str = "Accept, Accept-Encoding";
 
 #[cfg(test)]
 mod tests;

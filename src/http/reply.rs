@@ -85,7 +85,7 @@ pub(super) fn exposition(body: Bytes, content_type: &str, gzip: bool) -> Reply {
     let mut reply = Response::builder()
         .header(CONTENT_TYPE, content_type)
         .header(CACHE_CONTROL, "no-store")
-        .header(VARY.0, VARY.1);
+        .header(header::VARY, VARY);
     if gzip {
         reply = reply.header(CONTENT_ENCODING, "gzip");
     }

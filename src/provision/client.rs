@@ -186,10 +186,12 @@ impl Client {
     async fn once(&self, ask: &Ask<'_>) -> Result<Tried, Broken> {
         let mut headers = self.headers.clone();
         for (name, value) in &ask.headers {
-            let value = HeaderValue::from_str(value)
-                .map_err(|_| Broken(format!("the header {name} cannot be \"{value}\""), Hope::None))?;
-            let name =
-                HeaderName::try_from(*name).map_err(|_| Broken(format!("no header: {name}"), Hope::None))?;
+            let value = HeaderValue::from_str(value).map_err(|_| Broken {
+                why: format!("the header {name} cannot be \"{value}\""),
+                hope: Hope::None,
+            })?;
+            let name = HeaderName::try_from(*name)
+                .map_err(|_| Broken { why: format!("no header: {name}"), hope: Hope::None })?;
             headers.insert(name, value);
         }
         let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.url, ask.path));
@@ -213,29 +215,36 @@ impl Client {
             } else {
                 (Hope::Little, String::new())
             };
-            Broken(format!("cannot ask {}: {words}{hint}", self.root), hope)
+            Broken { why: format!("cannot ask {}: {words}{hint}", self.root), hope }
         })?;
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = body(response).await.map_err(|why| Broken(why, Hope::Little))?;
+        let body = body(response).await.map_err(|why| Broken { why, hope: Hope::Little })?;
         let (url, secrets) = (format!("{}{}", self.root, ask.path), self.secrets.clone());
-        Ok(Tried(Answer { url, status, body, secrets }, after.map(Duration::from_secs)))
+        let answer = Answer { url, status, body, secrets };
+        Ok(Tried { answer, wait: after.map(Duration::from_secs) })
     }
 }
 
 /// An answer, and how long the server wants to be left alone.
-struct Tried(Answer, Option<Duration>);
+struct Tried {
+    answer: Answer,
+    wait: Option<Duration>,
+}
 
 impl std::ops::Deref for Tried {
     type Target = Answer;
 
     fn deref(&self) -> &Answer {
-        &self.0
+        &self.answer
     }
 }
 
 /// Why there is no answer, and whether asking again may help.
-struct Broken(String, Hope);
+struct Broken {
+    why: String,
+    hope: Hope,
+}
 
 enum Hope {
     /// In a moment.
@@ -315,7 +324,9 @@ mod tests {
         let access =
             Access { proxy: Some(format!("http://me:very-secret@{gone}").into()), ..Access::default() };
         let client = Client::open(&"http://server.invalid".into(), &access).unwrap();
-        let Err(Broken(why, Hope::Again)) = client.once(&Ask::get("/")).await else { panic!("no answer") };
+        let Err(Broken { why, hope: Hope::Again }) = client.once(&Ask::get("/")).await else {
+            panic!("no answer")
+        };
         assert!(why.contains(&format!("through the proxy {gone} of access.proxy")), "{why}");
         assert!(!why.contains("very-secret"), "{why}");
     }

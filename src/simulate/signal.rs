@@ -25,8 +25,10 @@ const MAINS: f64 = 50.0;
 const BACKGROUND: [(f64, f64); 3] = [(0.5, 7.0), (4.0, 5.5), (30.0, 3.5)];
 /// Share of the background that all channels have in common, as power.
 const COMMON: f64 = 0.75;
-/// Seconds that a blink takes, and its height in microvolts.
-const BLINK: (f64, f64) = (0.3, 140.0);
+/// Seconds that a blink takes.
+const BLINK: f64 = 0.3;
+/// Its height in microvolts.
+const BLINK_HEIGHT: f64 = 140.0;
 
 /// Noise that falls with frequency.
 #[derive(Clone, Debug, Default)]
@@ -105,8 +107,8 @@ impl Signal {
         if t >= self.blinks.1 {
             self.blinks = (t, t + 3.0 + 4.0 * self.dice.unit());
         }
-        let since = (t - self.blinks.0) / BLINK.0;
-        let blink = if since < 1.0 { BLINK.1 * (TAU * since / 2.0).sin() } else { 0.0 };
+        let since = (t - self.blinks.0) / BLINK;
+        let blink = if since < 1.0 { BLINK_HEIGHT * (TAU * since / 2.0).sin() } else { 0.0 };
         // Two slow swings that never meet again in the same way.
         let waxing = 0.5 + 0.3 * (TAU * t / 5.3).sin() + 0.2 * (TAU * t / 2.9).sin();
         let alpha = 14.0 * waxing;

@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::{Board, Converter, Facts, Said, USB};
 
 const CHANNELS: usize = 2;
-/// What stands before and after a message.
-const AROUND: ([u8; 6], [u8; 6]) = ([0xFF, 0xFF, 1, 1, 0x80, 0xFF], [0xFF, 0xFF, 1, 1, 0x81, 0xFF]);
+/// What stands before a message.
+const BEFORE: [u8; 6] = [0xFF, 0xFF, 1, 1, 0x80, 0xFF];
+/// What stands after it.
+const BEHIND: [u8; 6] = [0xFF, 0xFF, 1, 1, 0x81, 0xFF];
 /// The longest command that is listened to.
 const LINE: usize = 64;
 
@@ -57,7 +59,7 @@ impl Board for SpikerBox {
             };
             self.line.clear();
             if !answer.is_empty() {
-                said.say([&AROUND.0[..], answer.as_bytes(), &AROUND.1].concat());
+                said.say([&BEFORE[..], answer.as_bytes(), &BEHIND].concat());
             }
         }
     }
@@ -80,7 +82,7 @@ mod tests {
         let mut said = Said::default();
         SpikerBox::default().hears(Duration::ZERO, b"?:;\n", &mut said);
         let text = said.replies[0].1.clone();
-        assert!(text.starts_with(&AROUND.0) && text.ends_with(&AROUND.1), "{text:?}");
+        assert!(text.starts_with(&BEFORE) && text.ends_with(&BEHIND), "{text:?}");
         let mut deaf = SpikerBox::default();
         deaf.hears(Duration::ZERO, &[b'x'; 2 * LINE], &mut said);
         deaf.hears(Duration::ZERO, b";b:;\n", &mut said);

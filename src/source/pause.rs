@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-/// The first pause and the longest.
-pub(super) const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Between two tries where nothing else is known.
+pub(super) const PAUSE: Pause = Pause::between(Duration::from_millis(250), Duration::from_secs(10));
 
 /// Each pause is twice the one before, shortened by chance, so that the agents of a room do not all try at once.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Pause {
     next: Duration,
     most: Duration,
@@ -13,14 +14,14 @@ pub(super) struct Pause {
 
 impl Default for Pause {
     fn default() -> Self {
-        Self::between(PAUSE)
+        PAUSE
     }
 }
 
 impl Pause {
     /// Pauses from the first to the longest.
-    pub(super) fn between((next, most): (Duration, Duration)) -> Self {
-        Self { next, most }
+    pub(super) const fn between(first: Duration, most: Duration) -> Self {
+        Self { next: first, most }
     }
 
     pub(super) fn next(&mut self) -> Duration {
@@ -46,7 +47,7 @@ mod tests {
         let mut pause = Pause::default();
         let pauses: Vec<Duration> = (0..9).map(|_| pause.next()).collect();
         for (number, pause) in pauses.iter().enumerate() {
-            let whole = (PAUSE.0 * 2_u32.pow(number as u32)).min(PAUSE.1);
+            let whole = (PAUSE.next * 2_u32.pow(number as u32)).min(PAUSE.most);
             assert!(*pause >= whole / 2 && *pause <= whole, "{number}: {pause:?}");
         }
         let drawn: Vec<f64> = (0..20).map(|_| chance()).collect();

@@ -439,3 +439,15 @@ fn trees_of_imports_are_taken_apart() {
         assert!(all.contains(path), "{path}: {all:?}");
     }
 }
+
+/// What a number means is its name: `PAUSE.1` says nothing.
+#[test]
+fn constants_are_read_by_name() {
+    let of_tuple = regex::Regex::new(r"\b[A-Z][A-Z_]+\.[0-9]\b").unwrap();
+    let mut wrong = Vec::new();
+    for Source { path, text, .. } in sources() {
+        let code = code(&text);
+        wrong.extend(of_tuple.find_iter(&code).map(|found| format!("{path}: {}", found.as_str())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -40,6 +40,8 @@ mod verdict;
 
 pub use settings::{Mains, Settings};
 
+use std::ops::RangeInclusive;
+
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Body, Device, Hum, Input, Quality, Reason, Samples, Signal, Vital};
 use likeness::Likeness;
@@ -48,17 +50,21 @@ use spectrum::{Lines, MAINS, Spectrum};
 use verdict::Beside;
 
 /// Rates that are judged, hertz.
-const RATES: (f64, f64) = (8.0, 1e6);
+const RATES: RangeInclusive<f64> = 8.0..=1e6;
 /// Channels that are judged.
 const CHANNELS: u16 = 4096;
-/// Samples, each of one channel, that wait to be judged; or as many of each channel as the second number.
-const WAITING: (usize, usize) = (4096, 64);
+/// Samples, each of one channel, that wait to be judged.
+const WAITING: usize = 4096;
+/// Or as many of each channel, if that is more.
+const WAITING_EACH: usize = 64;
 /// Channels that are told under one lock.
 const SLICE: usize = 64;
 /// Channels from which on those of a device should be alike.
 const ALIKE: usize = 8;
-/// By how many decibels, and for how many seconds, another mains must stand out more.
-const STUBBORN: (f64, u32) = (3.0, 3);
+/// By how many decibels another mains must stand out more.
+const STUBBORN: f64 = 3.0;
+/// And for how many seconds.
+const STUBBORN_SECONDS: u32 = 3;
 
 /// Judges the signal of one device after another.
 #[derive(Debug)]
@@ -170,7 +176,7 @@ struct Bench {
 impl Bench {
     fn new(device: Device, settings: &Settings) -> Option<Self> {
         let Device { channels, rate, rails, volts, .. } = device;
-        if channels == 0 || channels > CHANNELS || !(rate >= RATES.0 && rate <= RATES.1) {
+        if channels == 0 || channels > CHANNELS || !RATES.contains(&rate) {
             return None;
         }
         let count = usize::from(channels);
@@ -193,12 +199,12 @@ impl Bench {
         Some(Self {
             settings: settings.clone(),
             device,
-            waiting: Vec::with_capacity(WAITING.0.max(WAITING.1 * count)),
+            waiting: Vec::with_capacity(WAITING.max(WAITING_EACH * count)),
             lines: vec![Lines::default(); count],
             shapes: vec![0.0; count * 2 * spectrum.in_band()],
             likeness: Likeness::new(if spectrum.in_band() > 0 { count } else { 0 }),
             mains,
-            doubted: STUBBORN.1,
+            doubted: STUBBORN_SECONDS,
             off: vec![[false; 2]; count],
             poor: 0.0,
             qualities: (1..=channels).map(quality).collect(),
@@ -277,10 +283,10 @@ impl Bench {
         let other = 1 - now.min(1);
         let ahead = height(other) - height(now);
         // The first time any lead will do.
-        let first = *doubted == STUBBORN.1;
-        if ahead > if first { 0.0 } else { STUBBORN.0 } {
+        let first = *doubted == STUBBORN_SECONDS;
+        if ahead > if first { 0.0 } else { STUBBORN } {
             *doubted += 1;
-            if first || *doubted >= STUBBORN.1 {
+            if first || *doubted >= STUBBORN_SECONDS {
                 (*mains, *doubted) = (Some(other), 0);
             }
         } else {

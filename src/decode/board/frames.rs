@@ -8,9 +8,10 @@ use crate::decode::dialogue::{Time, Waiting};
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Body, Device, Fault, FaultKind, Lost, LostSamples, Repeated};
 
-/// Bytes of an answer; a longer one is none, and neither is a shorter one, which may stand in damaged frames. The
-/// registers of a Cyton with a Daisy are the longest, some 3 kB.
-const ANSWER: (usize, usize) = (5, 4096);
+/// Bytes of an answer; a shorter one is none, and may stand in damaged frames.
+const ANSWER_LEAST: usize = 5;
+/// A longer one is none either. The registers of a Cyton with a Daisy are the longest, some 3 kB.
+const ANSWER_MOST: usize = 4096;
 /// Bytes that are looked at in one go; bounds the samples of one event.
 const GO: usize = 4096;
 /// Bytes that are no frames are reported after so many, at the latest.
@@ -273,7 +274,7 @@ impl<B: Board> Boards<B> {
     fn skip(&mut self, byte: u8, out: &mut Sink<'_>) {
         self.gap.skip(byte, B::ANSWER_END.is_some());
         let ended = B::ANSWER_END.is_some_and(|end| self.gap.text.ends_with(end));
-        if ended && self.gap.text.len() >= ANSWER.0 {
+        if ended && self.gap.text.len() >= ANSWER_LEAST {
             self.batch.tell(out);
             let text = std::mem::take(&mut self.gap.text);
             self.gap.tell(FaultKind::Frame, out);
@@ -417,7 +418,7 @@ impl Gap {
     }
 
     fn skip(&mut self, byte: u8, text: bool) {
-        if text && matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t') && self.text.len() < ANSWER.1 {
+        if text && matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t') && self.text.len() < ANSWER_MOST {
             self.text.push(byte);
         } else {
             self.give_up_text();

@@ -33,8 +33,10 @@ use dialogue::Dialogue;
 const CHANNELS: usize = 4;
 /// Volts of one count: reference 1.2 V, gains 1.5 and 51, 24 bits with sign (Ganglion Data Format).
 const SCALE: f64 = 1.2 / 8_388_607.0 / 1.5 / 51.0;
-/// Where the packet begins in a notification, and how long it is.
-const PACKET: (usize, usize) = (HEADER + 5, 20);
+/// Where the packet begins in a notification.
+const PACKET_AT: usize = HEADER + 5;
+/// How long it is.
+const PACKET: usize = 20;
 /// What a board advertises begins so.
 const NAME: &str = "Ganglion";
 /// Ends the first connection.
@@ -218,7 +220,7 @@ const ANSWERED: u32 = 10;
 
 /// The packet in a notification.
 fn packet(frame: &[u8]) -> &[u8] {
-    frame.get(PACKET.0..).unwrap_or_default()
+    frame.get(PACKET_AT..).unwrap_or_default()
 }
 
 /// Eight numbers of so many bits, the first bit first, from byte 1 of a packet.
@@ -262,9 +264,9 @@ impl Board for Ganglion {
             Shape::No => Piece::No,
             Shape::More => Piece::More,
             Shape::Whole(length) => match bgapi::read(bytes.get(..length).unwrap_or_default()) {
-                Message::Value(1, [0..=200, rest @ ..]) if rest.len() + 1 == PACKET.1 => Piece::Frame(length),
+                Message::Value(1, [0..=200, rest @ ..]) if rest.len() + 1 == PACKET => Piece::Frame(length),
                 Message::Value(1, [0..=200, ..]) => Piece::No,
-                Message::Value(1, packet) if packet.len() == PACKET.1 && self.is_beyond(packet) => {
+                Message::Value(1, packet) if packet.len() == PACKET && self.is_beyond(packet) => {
                     Piece::Frame(length)
                 }
                 _ => Piece::Message(length),
@@ -277,7 +279,7 @@ impl Board for Ganglion {
     }
 
     fn meet(&mut self, frame: &[u8]) -> bool {
-        let id = byte(frame, PACKET.0);
+        let id = byte(frame, PACKET_AT);
         self.dialogue.streams();
         self.began = false;
         self.ids = (self.ids.1, Some(id));

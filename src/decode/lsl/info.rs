@@ -12,8 +12,10 @@ use crate::event::FaultKind;
 
 /// Bytes of the longest description that is read.
 pub const DESCRIPTION: usize = 1 << 20;
-/// Bytes of the longest field, and of the longest of a channel.
-const FIELD: (usize, usize) = (1024, 128);
+/// Bytes of the longest field.
+const FIELD: usize = 1024;
+/// Bytes of the longest field of a channel.
+const CHANNEL_FIELD: usize = 128;
 /// The highest rate that is believed, hertz.
 const FASTEST: f64 = 1e6;
 /// Odd fields that are told.
@@ -230,7 +232,7 @@ impl Info {
             "session_id" => ("session_id", &mut self.session),
             "hostname" => ("hostname", &mut self.hostname),
             "uid" => {
-                let (uid, odd) = words_of(text, FIELD.0);
+                let (uid, odd) = words_of(text, FIELD);
                 // Who would be asked for it by another one would say that it is not here.
                 return match odd {
                     Some(kind) => Err(Odd { field: "uid", kind }),
@@ -252,7 +254,7 @@ impl Info {
             }
         };
         let odd;
-        (*words, odd) = words_of(text, FIELD.0);
+        (*words, odd) = words_of(text, FIELD);
         if let Some(kind) = odd {
             self.odd(name, kind);
         }
@@ -300,7 +302,7 @@ impl Info {
             _ => return,
         };
         let odd;
-        (*place, odd) = words_of(text, FIELD.1);
+        (*place, odd) = words_of(text, CHANNEL_FIELD);
         if let Some(kind) = odd {
             self.odd(name, kind);
         }

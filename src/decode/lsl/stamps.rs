@@ -46,9 +46,10 @@ const SMALL: f64 = 10.0;
 const WHOLE: f64 = 0.12;
 /// By how much the level of even stamps may fall while it stays where it is.
 const SLACK: f64 = 0.25;
-/// A stamp says nothing of its own that is nearer than these shares of a period to the last one that did, or to the one
-/// before.
-const NEAR: (f64, f64) = (0.75, 0.2);
+/// A stamp says nothing of its own that is nearer than this share of a period to the last one that did.
+const NEAR_LAST: f64 = 0.75;
+/// The same of the one before.
+const NEAR_BEFORE: f64 = 0.2;
 /// Seconds within which a clock that was set back by less is expected to be set forth again.
 const FORTH: f64 = 1.0;
 /// What is beyond is no time, in whatever unit.
@@ -158,8 +159,8 @@ impl Stamps {
             self.follow(stamp, step);
             return;
         }
-        let near = NEAR.0 * period;
-        if stamp >= before && (step.abs() < near || stamp - before < NEAR.1 * period) {
+        let near = NEAR_LAST * period;
+        if stamp >= before && (step.abs() < near || stamp - before < NEAR_BEFORE * period) {
             let odd = self.is_odd(stamp - before);
             let count = if self.away.calm > 0 { &mut self.away.irregular } else { &mut self.irregular };
             *count += u64::from(odd);

@@ -3,6 +3,7 @@
 //! Nothing is remembered here: who asked, when and how often is the affair of whoever has the sockets.
 
 use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
 
 use super::info::{Format, Info};
 use crate::event::FaultKind;
@@ -10,7 +11,7 @@ use crate::event::FaultKind;
 /// The port that all outlets of a machine share.
 pub const DISCOVERY: u16 = 16571;
 /// The ports that outlets have of their own, the first and the last.
-pub const PORTS: (u16, u16) = (16572, 16603);
+pub const PORTS: RangeInclusive<u16> = 16572..=16603;
 /// Multicast groups within a link, and within a site.
 pub const GROUPS: ([[u8; 4]; 2], [u8; 4]) = ([[224, 0, 0, 1], [224, 0, 0, 183]], [239, 255, 172, 215]);
 /// The same over IPv6.

@@ -63,8 +63,8 @@ impl Client {
                     }
                     Ok(answer) => *last.lock() = format!("it answers {}", answer.told()),
                     // Nor does it make a certificate a better one.
-                    Err(Broken(why, Hope::None)) => return Err(why),
-                    Err(why) => *last.lock() = why.0,
+                    Err(Broken { why, hope: Hope::None }) => return Err(why),
+                    Err(Broken { why, .. }) => *last.lock() = why,
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -94,7 +94,7 @@ impl Client {
             sent += 1;
             let again = match &tried {
                 Ok(answer) => answer.busy(self.grafana),
-                Err(Broken(_, Hope::Again)) => Some(Busy::Overloaded),
+                Err(Broken { hope: Hope::Again, .. }) => Some(Busy::Overloaded),
                 Err(_) => None,
             };
             let tries = match again {
@@ -105,11 +105,11 @@ impl Client {
             };
             if sent >= tries {
                 self.learn(&ask, &tried, again);
-                return tried.map(|answer| answer.0).map_err(|Broken(why, _)| why.into());
+                return tried.map(|answer| answer.answer).map_err(|Broken { why, .. }| why.into());
             }
             let (asked, why) = match tried {
-                Ok(answer) => (answer.1.unwrap_or_default(), answer.told()),
-                Err(Broken(why, _)) => (Duration::ZERO, why),
+                Ok(answer) => (answer.wait.unwrap_or_default(), answer.told()),
+                Err(Broken { why, .. }) => (Duration::ZERO, why),
             };
             // A server may want to be left alone for longer than we would leave it, not for less.
             let wait = asked.max(spread(pause)).min(LONGEST_PAUSE);
@@ -134,11 +134,11 @@ impl Client {
                     self.busy.store(busy.is_some(), Ordering::Relaxed);
                 }
             }
-            Err(Broken(_, Hope::Again)) => self.silent.store(SILENT, Ordering::Relaxed),
-            Err(Broken(_, Hope::Little)) => {
+            Err(Broken { hope: Hope::Again, .. }) => self.silent.store(SILENT, Ordering::Relaxed),
+            Err(Broken { hope: Hope::Little, .. }) => {
                 self.silent.fetch_add(1, Ordering::Relaxed);
             }
-            Err(Broken(_, Hope::None)) => {}
+            Err(Broken { hope: Hope::None, .. }) => {}
         }
     }
 

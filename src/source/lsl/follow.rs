@@ -34,20 +34,26 @@ const STALLED: u32 = 5;
 const SILENT: u32 = 10;
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(10);
-/// How long one look is, and the time from one to the next.
-const LOOK: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// How long one look is.
+const LOOK: Duration = Duration::from_secs(5);
+/// The time from one look to the next.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Seconds over which the rate is measured.
 const RATED: u32 = 10;
-/// Bytes of one read, of streams of less and of more than a megabyte a second.
-const READ: (usize, usize) = (16 << 10, 256 << 10);
+/// Bytes of one read.
+const READ: usize = 16 << 10;
+/// The same of streams of more than a megabyte a second.
+const READ_HEAVY: usize = 256 << 10;
 /// A stream that is faster than this is left alone for a moment after each read, so that reads are of more than one
 /// sample; the kernel keeps what comes meanwhile.
 const FAST: f64 = 100.0;
 const MOMENT: Duration = Duration::from_millis(10);
 /// Seconds of samples that the outlet is asked to keep, and the least and most samples.
 const BUFFER: (f64, f64, f64) = (5.0, 500.0, 1e6);
-/// How often the sender is asked for the time: while all of it is read, and else.
-const ASKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// How often the sender is asked for the time while all of its stream is read.
+const ASKED: Duration = Duration::from_secs(5);
+/// The same for others.
+const ASKED_SELDOM: Duration = Duration::from_secs(60);
 /// How often it is told what is known of the clock of a stream that is not read.
 const TOLD: Duration = Duration::from_secs(5);
 /// Ages of samples that are told in a second.
@@ -70,7 +76,7 @@ impl Follower {
     pub(super) async fn run(self) {
         self.feed.send(Body::Link(Link::Waiting));
         let clock = Mutex::new(Clock::default());
-        let every = if self.mode == Mode::Full { ASKED.0 } else { ASKED.1 };
+        let every = if self.mode == Mode::Full { ASKED } else { ASKED_SELDOM };
         let asking = self.target.clone();
         let mut following = Following {
             buffer: Vec::new(),
@@ -142,8 +148,8 @@ impl Following<'_> {
             match self.of.mode {
                 Mode::Full if !self.is_left_alone(&target) => drop(self.connect(&target, None).await),
                 Mode::Decimate if !self.is_left_alone(&target) => {
-                    if self.connect(&target, Some(began + LOOK.0)).await {
-                        self.stand(&target, Some(began + LOOK.1)).await;
+                    if self.connect(&target, Some(began + LOOK)).await {
+                        self.stand(&target, Some(began + LOOK_EVERY)).await;
                         continue;
                     }
                 }
@@ -353,7 +359,7 @@ impl Following<'_> {
         let info = &target.info;
         let heavy = info.rate * f64::from(info.channels) * info.format.size() as f64 > 1e6;
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(if heavy { READ.1 } else { READ.0 }, 0);
+        buffer.resize(if heavy { READ_HEAVY } else { READ }, 0);
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = Seen::default();

@@ -43,9 +43,13 @@ const BEAT: Duration = Duration::from_millis(500);
 const FIRST: u64 = 10;
 /// Questions in which a stream that ended is looked for in haste: some seconds, for a program that is restarted.
 const HASTE: u64 = 10;
-/// Beats from one question to the next: in the first seconds and where a stream just ended; where one is missing; and
-/// else. A question wakes every outlet of the machine.
-const PACE: (u64, u64, u64) = (2, 4, 8);
+/// Beats from one question to the next in the first seconds and where a stream just ended. A question wakes every outlet of the
+/// machine.
+const PACE_FIRST: u64 = 2;
+/// The same where a stream is missing.
+const PACE_MISSING: u64 = 4;
+/// The same otherwise.
+const PACE: u64 = 8;
 /// Questions after which whoever is there has answered.
 const ANSWERED: u64 = 5;
 /// Questions after which a stream that is gone and not expected is forgotten: some ten minutes, as one is missing.
@@ -174,7 +178,7 @@ impl Watcher {
                     since = since.saturating_add(1);
                     if since == 1 {
                         self.settle();
-                    } else if beat < FIRST && since >= PACE.0 || since >= self.pace() {
+                    } else if beat < FIRST && since >= PACE_FIRST || since >= self.pace() {
                         self.search.ask().await;
                         since = 0;
                     }
@@ -194,14 +198,14 @@ impl Watcher {
         let (table, round) = (self.search.table(), self.search.round());
         let gone = |one: &Followed| one.target.borrow().is_none();
         if self.followed.iter().any(|one| one.just_ended(round)) {
-            PACE.0
+            PACE_FIRST
         } else if table.all().iter().any(|heard| heard.round < round)
             || self.followed.iter().any(gone)
             || self.settings.expect.iter().any(|name| !table.has(name))
         {
-            PACE.1
+            PACE_MISSING
         } else {
-            PACE.2
+            PACE
         }
     }
 

@@ -17,15 +17,18 @@ use crate::decode::lsl::{Info, Odd, talk};
 use crate::event::Fault;
 use crate::source::names;
 
-/// Questions between two look-ups of the names of peers, and after one that failed.
-const NAMES: (u64, u64) = (150, 15);
+/// Questions between two look-ups of the names of peers.
+const NAMES: u64 = 150;
+/// The same after one that failed.
+const NAMES_AGAIN: u64 = 15;
 /// How long the look-up of one name may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long `look` waits for answers to each of its questions.
 const LOOK: Duration = Duration::from_millis(500);
-/// Questions that go to every port of this machine: the first ones, and then one in so many, which must be less than a
-/// stream may leave unanswered.
-const EACH: (u64, u64) = (10, 3);
+/// So many first questions go to every port of this machine.
+const EACH_FIRST: u64 = 10;
+/// Of the others one in so many does; fewer than a stream may leave unanswered.
+const EACH: u64 = 3;
 /// Addresses of interfaces that a question goes out of, over IPv4 and over IPv6.
 const INTERFACES: usize = 32;
 /// Odd things that are told: whoever is on the network can say as many as it likes.
@@ -110,7 +113,7 @@ impl Search {
         self.round += 1;
         let (mut sent, mut why) = (0, None);
         // Nearly all outlets hear the broadcast: the others are found at first, and not forgotten later.
-        let each = self.round <= EACH.0 || self.round.is_multiple_of(EACH.1);
+        let each = self.round <= EACH_FIRST || self.round.is_multiple_of(EACH);
         let here = self.here.iter().filter(|_| each);
         let others = here.chain(&self.peers).map(|to| Way { to: *to, out_of: None });
         for Way { to, out_of } in self.ways.iter().copied().chain(others) {
@@ -148,7 +151,7 @@ impl Search {
             }
         }
         self.peers = found;
-        self.names = self.round + if all_known { NAMES.0 } else { NAMES.1 };
+        self.names = self.round + if all_known { NAMES } else { NAMES_AGAIN };
     }
 
     /// Waits for the next answer and takes it; what cannot be understood is a fault. Nothing is lost if this is
@@ -373,7 +376,7 @@ fn here() -> Vec<SocketAddr> {
 /// All ports of a machine that outlets listen on. Of those that share the first one, one alone gets what is sent
 /// there; so each is asked on its own. When these are taken outlets listen anywhere, and only a broadcast finds them.
 fn ports(machine: IpAddr) -> impl Iterator<Item = SocketAddr> {
-    let all = std::iter::once(talk::DISCOVERY).chain(talk::PORTS.0..=talk::PORTS.1);
+    let all = std::iter::once(talk::DISCOVERY).chain(talk::PORTS);
     all.map(move |port| SocketAddr::from((machine, port)))
 }
 

@@ -68,7 +68,7 @@ impl Inlet for Judged {}
 /// Where a stream is, and how long it is left alone after it ended: at first, and at most.
 pub(super) struct Place {
     pub(super) address: String,
-    pub(super) pause: (Duration, Duration),
+    pub(super) pause: Pause,
 }
 
 /// Reads a stream whose decoder knows all about it, and judges what it brings. The decoder is told whether there was a
@@ -116,7 +116,7 @@ pub(super) async fn follow<I: Inlet>(
 ) {
     feed.send(Body::Link(Link::Waiting));
     let address = &*place.address;
-    let (mut pause, mut said) = (Pause::between(place.pause), String::new());
+    let (mut pause, mut said) = (place.pause, String::new());
     let mut buffer = vec![0; READ];
     loop {
         #[expect(clippy::disallowed_methods, reason = "how long a connection lasts is measured here")]
@@ -138,7 +138,7 @@ pub(super) async fn follow<I: Inlet>(
         };
         feed.send(Body::Link(Link::Down));
         if began.elapsed() > GOOD {
-            pause = Pause::between(place.pause);
+            pause = place.pause;
             said.clear();
         }
         // A program that is not started for a week is one line, not a line every ten seconds.

@@ -28,10 +28,12 @@ const DATAGRAM: usize = 65_535;
 /// Bytes that are decoded in one go, and datagrams.
 const BATCH: usize = 128 * 1024;
 const READS: u64 = 1024;
-/// Where so many wait at once, the next look is by the clock, for a wake-up costs more than they do.
-const BUSY: (u64, Duration) = (8, Duration::from_millis(2));
-/// The first pause and the longest before a place is tried to be opened again.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Datagrams that wait at once, from which on the next look is by the clock: a wake-up costs more than they do.
+const CROWDED: u64 = 8;
+/// How long until that look.
+const LOOK: Duration = Duration::from_millis(2);
+/// Before a place is tried to be opened again.
+const PAUSE: Pause = Pause::between(Duration::from_secs(1), Duration::from_secs(30));
 /// How long what the kernel has at the end is looked for.
 const LAST: Duration = Duration::from_millis(10);
 /// Seconds without a datagram after which a program is gone.
@@ -69,7 +71,7 @@ pub(super) fn take(feed: &Feed, at: Timestamp, rows: &[u8], reads: u64, decoder:
 /// Opens a place, and gives what arrives to `hearer` until told to stop. What cannot be opened is tried again.
 pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hearer: &mut impl Hearer) {
     let listen = format!("udp://{}", place.listen);
-    let (mut pause, mut said) = (Pause::between(PAUSE), String::new());
+    let (mut pause, mut said) = (PAUSE, String::new());
     let mut station = loop {
         match Station::open(place, listen.clone()) {
             Ok(station) => break station,
@@ -188,8 +190,8 @@ impl Station {
                 feed.send(Body::Link(Link::Up));
             }
             hearer.hear(now(), self.rows(), reads);
-            if reads >= BUSY.0 {
-                sleep(BUSY.1).await;
+            if reads >= CROWDED {
+                sleep(LOOK).await;
             }
         }
         // What the kernel has was sent to us, so it counts. A sender that goes on is left behind.

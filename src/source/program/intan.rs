@@ -29,6 +29,7 @@ use crate::event::{Body, Fault, FaultKind, Link, Output, Pass, Program, ProgramS
 use crate::quote::quote;
 use crate::setting::Span;
 use crate::source::kind::{Kind, Start};
+use crate::source::pause::Pause;
 use crate::source::{Feed, names};
 
 /// How long a connection may take to be made.
@@ -144,7 +145,10 @@ async fn read(
         first = known => first,
     };
     let Some(first) = first else { return };
-    let place = Place { address: waveforms.address.clone(), pause: (settings.retry.0, settings.retry.0) };
+    let place = Place {
+        address: waveforms.address.clone(),
+        pause: Pause::between(settings.retry.0, settings.retry.0),
+    };
     let new = || {
         // What the program says now: it may have been restarted with another rate.
         let rate = (*rate.borrow()).unwrap_or(first);

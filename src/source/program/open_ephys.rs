@@ -27,6 +27,7 @@ use crate::event::{
 };
 use crate::setting::Span;
 use crate::source::kind::{Kind, Start};
+use crate::source::pause::Pause;
 use crate::source::{Feed, names, poll};
 
 /// Bytes of the longest answer that is read.
@@ -35,8 +36,8 @@ const ANSWER: usize = 4 << 20;
 const STEPS: usize = 256;
 /// Questions between two looks at the signal chain, unless the mode changes.
 const CHAIN: u32 = 12;
-/// First and longest pause before the stream is connected to again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// Before the stream is connected to again.
+const PAUSE: Pause = Pause::between(Duration::from_millis(500), Duration::from_secs(10));
 /// Ages of samples that are told in a second.
 const AGES: usize = 1024;
 

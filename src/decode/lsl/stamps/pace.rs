@@ -7,8 +7,10 @@ use super::Point;
 
 /// Steps that are remembered.
 const KEPT: usize = 16;
-/// Steps after which the period is known: where it is the declared one, and else.
-const LEARNT: (usize, usize) = (3, 8);
+/// Steps after which the period is known that is the declared one.
+const LEARNT_DECLARED: usize = 3;
+/// Steps after which another one is.
+const LEARNT: usize = 8;
 /// And after a hole.
 const HELD: usize = 8;
 /// By how much of a period a step differs from whole ones where stamps are even. Of whole ones: a stream that is even
@@ -16,12 +18,18 @@ const HELD: usize = 8;
 pub(super) const EVEN: f64 = 0.1;
 /// The share of steps that are too short from which on stamps are not even.
 const RESTLESS: f64 = 0.3;
-/// Steps after which stamps that were even so far are, and those that were not.
-const PROVEN: (u32, u32) = (64, 600);
+/// Steps after which stamps are even that were so far.
+const PROVEN: u32 = 64;
+/// Steps after which those are that were not.
+const PROVEN_AGAIN: u32 = 600;
 /// The shortest period: what is shorter is noise.
 const SHORTEST: f64 = 1e-9;
-/// How near a period is to the declared one that is taken for it; one that is measured by few steps; by few uneven ones.
-const SAME: (f64, f64, f64) = (0.01, 0.1, 0.4);
+/// How near a period is to the declared one that is taken for it.
+const SAME: f64 = 0.01;
+/// The same of a period that is measured by few steps.
+const SAME_FEW: f64 = 0.1;
+/// The same by few uneven ones.
+const SAME_UNEVEN: f64 = 0.4;
 /// So many times as many samples as steps are off by are one step, for what is off then is little.
 pub(super) const TOGETHER: f64 = 16.0;
 /// Which other steps are of the same period as the middle one.
@@ -97,8 +105,8 @@ impl Pace {
     pub(super) fn learn(&mut self, point: Point) -> Option<([Point; KEPT], usize)> {
         self.keep(point);
         let middle = self.middle();
-        let declared = (middle * self.nominal - 1.0).abs() < SAME.1;
-        if self.count < if declared { LEARNT.0 } else { LEARNT.1 } {
+        let declared = (middle * self.nominal - 1.0).abs() < SAME_FEW;
+        if self.count < if declared { LEARNT_DECLARED } else { LEARNT } {
             return None;
         }
         self.known = true;
@@ -184,9 +192,9 @@ impl Pace {
         let period = period(self.long);
         // A few steps that differ much say little.
         let same = match (self.ripe < KEPT as u32, self.spoilt) {
-            (false, _) => SAME.0,
-            (true, false) => SAME.1,
-            (true, true) => SAME.2,
+            (false, _) => SAME,
+            (true, false) => SAME_FEW,
+            (true, true) => SAME_UNEVEN,
         };
         let declared = (period * self.nominal - 1.0).abs() < same;
         self.period = if declared { 1.0 / self.nominal } else { period.max(SHORTEST) };
@@ -214,7 +222,7 @@ impl Pace {
             return false;
         }
         self.clean = self.clean.saturating_add(1);
-        let enough = self.clean >= if self.spoilt { PROVEN.1 } else { PROVEN.0 };
+        let enough = self.clean >= if self.spoilt { PROVEN_AGAIN } else { PROVEN };
         enough && !std::mem::replace(&mut self.proven, true)
     }
 

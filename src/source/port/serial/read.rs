@@ -31,9 +31,10 @@ const SILENT: Duration = Duration::from_secs(5);
 const GREET: Duration = Duration::from_secs(60);
 
 /// Ports that are read as their bytes come. Beyond, a wake-up for each piece costs more than all that is done with
-/// it, so that all ports are looked at together, at these moments; how late a packet comes is then known to
-/// that, no better.
-const CROWD: (usize, Duration) = (16, Duration::from_millis(50));
+/// it, so that all ports are looked at together.
+const CROWD: usize = 16;
+/// The time from one such look to the next; how late a packet comes is then known to that, no better.
+const TOGETHER: Duration = Duration::from_millis(50);
 /// Ports that are being read.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -48,7 +49,7 @@ impl Counted {
 
     /// Waits for the moment at which all ports are looked at, if they are many.
     fn pace(&self) {
-        let (most, apart) = (CROWD.0, CROWD.1.as_nanos() as u64);
+        let (most, apart) = (CROWD, TOGETHER.as_nanos() as u64);
         if OPEN.load(Ordering::Relaxed) > most {
             // The same moments for all of them: the machine wakes up once.
             std::thread::sleep(Duration::from_nanos(apart - now().steady % apart));
