@@ -10,7 +10,6 @@ pub fn builder() -> ClientBuilder {
 }
 
 /// Trusts these certificates alone, or those of the system, if servers at `url` have any.
-#[must_use]
 pub fn trusting(client: ClientBuilder, certificates: Option<Vec<Certificate>>, url: &Url) -> ClientBuilder {
     match certificates {
         Some(certificates) => client.tls_certs_only(certificates),

@@ -85,7 +85,7 @@ pub(super) fn exposition(body: Bytes, content_type: &str, gzip: bool) -> Reply {
     let mut reply = Response::builder()
         .header(CONTENT_TYPE, content_type)
         .header(CACHE_CONTROL, "no-store")
-        .header(header::VARY, VARY);
+        .header(hyper::header::VARY, VARY);
     if gzip {
         reply = reply.header(CONTENT_ENCODING, "gzip");
     }

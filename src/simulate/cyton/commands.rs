@@ -87,7 +87,7 @@ impl Cyton {
             },
             [b'`', marker] => self.marker = marker,
             [b'x', channel, down, gain, _, _, _, _, end] => {
-                answer(self.set_channel(channel, down, gain, end))
+                answer(self.set_channel(channel, down, gain, end));
             }
             [b'z', channel, p, n, end] => answer(self.set_lead_off(channel, [p, n], end)),
             [b'A' | b'S' | b'F' | b'G' | b'H' | b'J' | b'K' | b'L' | b'a' | b'j'] => {

@@ -411,7 +411,7 @@ impl Following<'_> {
             self.of.life.begin();
         }
         if seen.met {
-            let rate = if seen.passed % RATED == 0 { ear.inlet.stamps().rate() } else { None };
+            let rate = if seen.passed.is_multiple_of(RATED) { ear.inlet.stamps().rate() } else { None };
             self.report(Some(&mut ear.inlet), 0, rate, waiting);
         }
         true

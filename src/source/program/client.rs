@@ -65,7 +65,7 @@ pub(super) trait Inlet: Decoder {
 
 impl Inlet for Judged {}
 
-/// Where a stream is, and how long it is left alone after it ended: at first, and at most.
+/// Where a stream is, and how long it is left alone after it ended.
 pub(super) struct Place {
     pub(super) address: String,
     pub(super) pause: Pause,

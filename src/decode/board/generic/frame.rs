@@ -352,7 +352,7 @@ impl Frame {
         match (self.length, self.length_field) {
             (None, None) => say("", "a frame needs `length` or `length_field`".to_owned()),
             (Some(_), Some(_)) => {
-                say("length_field", "stands beside `length`; a frame has one of them".to_owned())
+                say("length_field", "stands beside `length`; a frame has one of them".to_owned());
             }
             (Some(length), None) if length < least.min(LONGEST) => {
                 say("length", format!("{length} is too small; what is described takes {least} bytes"));

@@ -115,5 +115,5 @@ fn client(settings: &Settings, url: &Url) -> Result<Client, String> {
         }
         trusted = Some(certificates);
     }
-    client::trusting(http, trusted, &url).build().map_err(|why| causes(&why))
+    client::trusting(http, trusted, url).build().map_err(|why| causes(&why))
 }
