@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use super::{Exit, FileArgs, complain, json, print, run};
 use crate::agent::Failure as Unread;
+use crate::clock::now;
 use crate::config::Config;
 use crate::listen::Address;
 use crate::promql::{self, Labels, NAME, Sample, Series, Value, When};
@@ -14,7 +15,6 @@ use crate::provision::Access;
 use crate::provision::query::{Answer, Failure, Server};
 use crate::secret::Link;
 use crate::setting::Span;
-use crate::source::now;
 
 /// Columns of a plot.
 const WIDTH: usize = 60;
