@@ -100,7 +100,7 @@ fn code(text: &str) -> String {
 
 /// Code without its tests.
 fn shipped<'c>(path: &str, code: &'c str) -> &'c str {
-    if path.ends_with("/tests.rs") {
+    if path.contains("/tests") {
         ""
     } else {
         code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()

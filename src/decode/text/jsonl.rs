@@ -4,6 +4,8 @@
 //! that newer senders can talk to older agents. What a pipeline sends on a bad day is a fault of
 //! its kind and costs nothing else.
 
+mod metric;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,12 +17,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use self::metric::Declared;
 use super::line::{Line, Lines};
 use crate::decode::facts::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
 use crate::event::{
-    Body, Cache, Call, Change, Fault, FaultKind, Judged, Kind, LABELS, Observation, PipelineError, Query,
-    Queue, Request, Score, Session, SessionStep, Spell, Spelled, Stage, TraceId,
+    Body, Cache, Call, Change, Fault, FaultKind, Judged, Kind, Observation, PipelineError, Query, Queue,
+    Request, Score, Session, SessionStep, Stage, TraceId,
 };
 
 /// What is known of the protocol.
@@ -400,232 +403,5 @@ fn not_finite(text: &str) -> bool {
     ["NaN", "Infinity", "nan", "inf"].iter().any(|word| text.contains(word))
 }
 
-/// A metric line's name and labels.
-struct Declared<'a> {
-    name: &'a str,
-    kind: Option<Kind>,
-    labels: &'a str,
-    help: &'a str,
-}
-
-impl Spell for Declared<'_> {
-    fn spell(&self, out: &mut Spelled) -> Result<(), FaultKind> {
-        if !is_metric_name(self.name) {
-            return Err(FaultKind::BadName);
-        }
-        out.kind = self.kind.unwrap_or(Kind::Gauge);
-        out.guessed = self.kind.is_none();
-        let name = if out.kind == Kind::Counter || out.guessed {
-            self.name.strip_suffix("_total").unwrap_or(self.name)
-        } else {
-            self.name
-        };
-        out.name.push_str(name);
-        out.help.push_str(self.help.trim_end_matches('.'));
-        if !self.labels.is_empty() {
-            let mut labels = Labels { read: BTreeMap::new(), too_many: false };
-            let read = labels.deserialize(&mut serde_json::Deserializer::from_str(self.labels));
-            read.map_err(|_| if labels.too_many { FaultKind::Limit } else { FaultKind::BadValue })?;
-            for (name, value) in labels.read {
-                if !is_label_name(&name) {
-                    return Err(FaultKind::BadName);
-                }
-                out.labels.push((name, value.into_text()));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The labels of a line, of which no more are read than a series may have.
-struct Labels {
-    read: BTreeMap<String, Label>,
-    too_many: bool,
-}
-
-impl<'a> DeserializeSeed<'a> for &mut Labels {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for &mut Labels {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("labels")
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let mut count = 0;
-        while let Some(name) = map.next_key()? {
-            count += 1;
-            if count > LABELS {
-                self.too_many = true;
-                return Err(serde::de::Error::custom("too many labels"));
-            }
-            self.read.insert(name, map.next_value()?);
-        }
-        Ok(())
-    }
-}
-
-/// A label's value as senders write it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Label {
-    Text(String),
-    Number(serde_json::Number),
-    Flag(bool),
-}
-
-impl Label {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Number(n) => n.to_string(),
-            Self::Flag(flag) => flag.to_string(),
-        }
-    }
-}
-
-/// Whether `name` may name a metric (OpenMetrics 1.0, without the reserved colon).
-fn is_metric_name(name: &str) -> bool {
-    name.len() <= 200 && is_label_name(name)
-}
-
-/// Whether `name` may name a label that users set.
-fn is_label_name(name: &str) -> bool {
-    let legal = |b: u8| b == b'_' || b.is_ascii_alphanumeric();
-    name.bytes().all(legal)
-        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
-        && !name.starts_with("__")
-        && !matches!(name, "le" | "quantile")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(bytes: &[u8]) -> Vec<String> {
-        let prices = [("m".to_owned(), Price { prompt_per_million: 1.0, completion_per_million: 2.0 })];
-        let mut decoder = Jsonl::new(1900, Arc::new(prices.into()));
-        let mut told = Vec::new();
-        let mut out = |body: Body<'_>| {
-            if !matches!(body, Body::Refused(_)) {
-                told.push(format!("{body:?}"));
-            }
-        };
-        decoder.decode(bytes, &mut out);
-        decoder.end(&mut out);
-        told
-    }
-
-    fn fault(line: &str) -> String {
-        let all = told(line.as_bytes());
-        assert_eq!(all.len(), 1, "{line}: {all:?}");
-        all[0].trim_start_matches("Fault(Fault { kind: ").split(',').next().unwrap().to_owned()
-    }
-
-    #[test]
-    fn a_stage_is_read() {
-        let line =
-            br#"{"type":"stage","pipeline":"decoder","stage":"classify","seconds":0.85,"outcome":"ok"}"#;
-        assert_eq!(
-            told(line),
-            [
-                "Stage(Stage { pipeline: \"decoder\", stage: \"classify\", seconds: 0.85, error: None, items: None, \
-              ended: None, trace: None })"
-            ]
-        );
-        let line = br#"{"type":"stage","pipeline":"d\u00e9","stage":"c","start":1700000010,"end":1700000012.5,"outcome":"error","error":"timeout","items":3,"extra":[1],"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
-        assert_eq!(
-            told(line),
-            ["Stage(Stage { pipeline: \"dé\", stage: \"c\", seconds: 2.5, error: Some(\"timeout\"), items: \
-              Some(3.0), ended: Some(1700000012.5), trace: Some(TraceId(14576827793038113322513871894673895836)) })"]
-        );
-        // Of a clock that does not count from the epoch, nothing is said of when it was.
-        let line = br#"{"type":"stage","pipeline":"d","stage":"c","start":123,"end":123.5}"#;
-        assert!(told(line)[0].contains("seconds: 0.5") && told(line)[0].contains("ended: None"));
-    }
-
-    #[test]
-    fn the_other_types_are_read() {
-        for (line, want) in [
-            (r#"{"type":"queue","pipeline":"p","queue":"q","depth":3,"limit":10}"#, "Queue(Queue"),
-            (r#"{"type":"cache","pipeline":"p","cache":"c","hits":1}"#, "Cache(Cache"),
-            (r#"{"type":"error","pipeline":"p","error":"lost"}"#, "Error(PipelineError"),
-            (r#"{"type":"quality","pipeline":"p","ratio":0.7}"#, "Score(Score"),
-            (r#"{"type":"accuracy","pipeline":"p","model":"m","ratio":1}"#, "Score(Score"),
-            (r#"{"type":"session","pipeline":"p","step":"ended","seconds":60}"#, "Session(Session"),
-            (
-                r#"{"type":"request","service":"api","method":"GET","route":"/x","status":200,"seconds":0.1}"#,
-                "Request(",
-            ),
-            (r#"{"type":"query","database":"d","operation":"select","seconds":0.1}"#, "Query(Query"),
-            (r#"{"metric":"a_b","value":1,"labels":{"x":"y"}}"#, "Observation(Observation(Spelled"),
-        ] {
-            let all = told(line.as_bytes());
-            assert!(all.len() == 1 && all[0].starts_with(want), "{line}: {all:?}");
-        }
-        let call = told(br#"{"type":"call","model":"m","prompt_tokens":1000000,"completion_tokens":500000}"#);
-        assert!(call[0].contains("cost: Some(2.0)"), "{call:?}");
-    }
-
-    #[test]
-    fn a_bad_day_is_counted_by_kind() {
-        for (line, want) in [
-            (r#"{"type":"stage","pipeline":"p","stage":"s","seconds":NaN}"#, "NotFinite"),
-            (r#"{"type":"stage","pipeline":"p","stage":"s","seconds":1e999}"#, "NotFinite"),
-            (r#"{"type":"stage","pipeline":"p","stage":"s","seconds":-1}"#, "Negative"),
-            (r#"{"type":"stage","pipeline":"p","stage":"s","start":5,"end":4}"#, "ClockSkew"),
-            (r#"{"type":"stage","pipeline":"p","stage":"s"}"#, "MissingField"),
-            (r#"{"type":"stage","pipeline":"","stage":"s","seconds":1}"#, "BadValue"),
-            (r#"{"type":"stage","pipeline":"p","stage":"s","seconds":"fast"}"#, "BadValue"),
-            (r#"{"type":"stage","pipeline":"p","stage":"s","seconds":1,"outcome":"meh"}"#, "BadValue"),
-            (r#"{"type":"unheard_of"}"#, "UnknownType"),
-            (r#"{"pipeline":"p"}"#, "MissingField"),
-            (r#"{"type":"stage","pipeline":"p","#, "Cut"),
-            ("hello", "Syntax"),
-            ("[1]", "BadValue"),
-            (r#"{"type":"quality","pipeline":"p","ratio":1.5}"#, "BadValue"),
-            (r#"{"type":"call","model":"m","cost":1e300}"#, "BadValue"),
-            (r#"{"type":"stage","pipeline":"p","stage":"s","start":0,"end":1e300}"#, "BadValue"),
-        ] {
-            assert_eq!(fault(line), want, "{line}");
-        }
-        assert_eq!(told(b"{\"type\":\"\xff\xfe\"}")[0], "Fault(Fault { kind: Encoding, bytes: 13 })");
-        assert_eq!(told(&[b'x'; 2000])[0], "Fault(Fault { kind: TooLong, bytes: 2000 })");
-        assert!(told(b"\n  \r\n\n").is_empty());
-    }
-
-    #[test]
-    fn labels_are_counted_while_they_are_read() {
-        let line = |count: usize, end: &str| {
-            let labels: Vec<String> = (0..count).map(|i| format!("\"l{i}\":1")).collect();
-            told(
-                format!("{{\"metric\":\"m\",\"value\":1,\"labels\":{{{}{end}}}}}", labels.join(","))
-                    .as_bytes(),
-            )
-        };
-        assert!(line(LABELS, "")[0].starts_with("Observation(Observation(Spelled"));
-        assert!(line(LABELS + 1, "")[0].starts_with("Observation(Observation(Limit"));
-        // What follows is not looked at any more; its value would be none.
-        assert!(line(LABELS + 1, ",\"a\":[]")[0].starts_with("Observation(Observation(Limit"));
-        assert!(line(1, ",\"a\":[]")[0].starts_with("Observation(Observation(BadValue"));
-    }
-
-    #[test]
-    fn bad_metric_names_are_refused() {
-        for line in [
-            r#"{"metric":"a b","value":1}"#,
-            r#"{"metric":"1a","value":1}"#,
-            r#"{"metric":"a","value":1,"labels":{"le":"1"}}"#,
-        ] {
-            let all = told(line.as_bytes());
-            assert!(all[0].starts_with("Observation(Observation(BadName"), "{all:?}");
-        }
-    }
-}
+mod tests;
