@@ -105,6 +105,42 @@ impl Cyton {
     }
 }
 
+/// What is said to a Cyton, with a Daisy or without.
+macro_rules! conversation {
+    () => {
+        fn resume(&mut self) {
+            self.measurement.resume();
+        }
+
+        fn restarted(&mut self) -> Anew {
+            self.measurement.end();
+            Anew::Perhaps
+        }
+
+        /// Asks for the firmware, `V`, and starts the stream, `b` (Cyton SDK), or what comes before it.
+        fn handshake(&self) -> &'static [&'static [u8]] {
+            self.measurement.handshake()
+        }
+
+        fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
+            if self.measurement.poll_transmit(time, out) { Anew::Surely } else { Anew::No }
+        }
+
+        /// Stops the stream (Cyton SDK).
+        fn stop_stream(&self) -> &'static [u8] {
+            b"s"
+        }
+
+        fn close(&mut self, out: &mut Vec<u8>) {
+            self.measurement.close(out);
+        }
+
+        fn notice(&mut self) -> Option<String> {
+            self.measurement.notice().or_else(|| self.setup.notice())
+        }
+    };
+}
+
 impl Board for Cyton {
     const ANSWER_END: Option<&'static [u8]> = Some(b"$$$");
 
@@ -153,36 +189,7 @@ impl Board for Cyton {
         self.measurement.end();
     }
 
-    fn resume(&mut self) {
-        self.measurement.resume();
-    }
-
-    fn restarted(&mut self) -> Anew {
-        self.measurement.end();
-        Anew::Perhaps
-    }
-
-    /// Asks for the firmware, `V`, and starts the stream, `b` (Cyton SDK), or what comes before it.
-    fn handshake(&self) -> &'static [&'static [u8]] {
-        self.measurement.handshake()
-    }
-
-    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
-        if self.measurement.poll_transmit(time, out) { Anew::Surely } else { Anew::No }
-    }
-
-    /// Stops the stream (Cyton SDK).
-    fn stop_stream(&self) -> &'static [u8] {
-        b"s"
-    }
-
-    fn close(&mut self, out: &mut Vec<u8>) {
-        self.measurement.close(out);
-    }
-
-    fn notice(&mut self) -> Option<String> {
-        self.measurement.notice().or_else(|| self.setup.notice())
-    }
+    conversation!();
 }
 
 /// A Cyton with a Daisy on it. Frames with an odd number hold channels 1 to 8, those with an even number
@@ -275,34 +282,7 @@ impl Board for Daisy {
         )
     }
 
-    fn resume(&mut self) {
-        self.measurement.resume();
-    }
-
-    fn restarted(&mut self) -> Anew {
-        self.measurement.end();
-        Anew::Perhaps
-    }
-
-    fn handshake(&self) -> &'static [&'static [u8]] {
-        self.measurement.handshake()
-    }
-
-    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
-        if self.measurement.poll_transmit(time, out) { Anew::Surely } else { Anew::No }
-    }
-
-    fn stop_stream(&self) -> &'static [u8] {
-        b"s"
-    }
-
-    fn close(&mut self, out: &mut Vec<u8>) {
-        self.measurement.close(out);
-    }
-
-    fn notice(&mut self) -> Option<String> {
-        self.measurement.notice().or_else(|| self.setup.notice())
-    }
+    conversation!();
 }
 
 #[cfg(test)]
