@@ -1,6 +1,7 @@
 //! Lines of every kind, and what they say.
 
 use super::*;
+use crate::event::LABELS;
 
 fn told(bytes: &[u8]) -> Vec<String> {
     let prices = [("m".to_owned(), Price { prompt_per_million: 1.0, completion_per_million: 2.0 })];
