@@ -52,8 +52,9 @@ const WORLD: &[&str] = &[
 /// What is shared behind the back of a caller, or is never given back.
 const HIDDEN: &[&str] =
     &["static mut", "LazyLock", "OnceLock", "Mutex", "RwLock", "ArcSwap", "thread_local", "Atomic", "leak("];
-/// The agent's own metrics are of prometheus-client's types, which are shared, and its collector takes a lock.
-const SHARED: &[&str] = &["metrics/own.rs", "metrics/collector.rs"];
+/// The agent's own metrics are of prometheus-client's types, which are shared, and its collector takes a lock. Two tables of
+/// JSON are made once.
+const SHARED: &[&str] = &["metrics/own.rs", "metrics/collector.rs", "render/dashboard/manner.rs"];
 
 /// What is in `std::net` and opens nothing.
 const ADDRESSES: &[&str] = &["SocketAddr", "IpAddr", "Ipv4Addr", "Ipv6Addr", "AddrParseError"];
@@ -336,7 +337,7 @@ fn paths(code: &str, here: &[String]) -> Vec<Module> {
         }
     }
     for root in ["crate::", "super::"] {
-        for (at, _) in code.match_indices(root) {
+        for (at, _) in code.match_indices(root).filter(|(at, _)| !code[..*at].ends_with("::")) {
             let path = code[at..].split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
             paths.push(path.take(1).flat_map(|path| path.split("::")).map(str::to_owned).collect());
         }
