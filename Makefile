@@ -44,7 +44,7 @@ newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer one
 	$(CARGO) build --locked --bins
 	@if tests/partners/newer.sh target/newer; then \
 		PATH="$(CURDIR)/$(NEWER):$$PATH" NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest \
-			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end test_victoria)); \
+			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end test_victoria test_promql)); \
 	else \
 		echo "SKIPPED: there are no newer servers to be had here"; \
 	fi

@@ -38,6 +38,12 @@ enum What {
         #[arg(long)]
         yes: bool,
     },
+    /// Add samples from a file of OpenMetrics with times, as `export` writes it; not while the agent runs. Of two samples of one
+    /// series and time the imported one stands.
+    Import {
+        /// The file; - is the standard input.
+        samples: PathBuf,
+    },
     /// Print samples, oldest first within each series.
     Export {
         /// Which series, such as neural_device_samples_total or {device="cyton"}; all if omitted. Can be given more than once.
@@ -88,6 +94,19 @@ pub(super) fn history(args: &Args) -> Exit {
             store::contents(&path).map(|contents| print(&show(&contents, &path, args.output == Form::Json)))
         }
         Some(What::Prune) => store::prune(&path, &retention(&config)).map(|()| Exit::Fine),
+        Some(What::Import { samples }) => match input(samples) {
+            Ok(text) => store::import(&path, text).map(|done| {
+                complain(&format!(
+                    "{} samples were added; {} lines are no samples with a time",
+                    done.samples, done.refused
+                ));
+                if done.samples > 0 || done.refused == 0 { Exit::Fine } else { Exit::Failed }
+            }),
+            Err(error) => {
+                complain(&format!("{}: {error}", samples.display()));
+                return Exit::Usage;
+            }
+        },
         Some(What::Clear { yes: false }) => {
             complain(&format!("this removes everything in {}\n  hint: add --yes", path.display()));
             return Exit::Usage;
@@ -114,6 +133,13 @@ pub(super) fn history(args: &Args) -> Exit {
         complain(&failure);
         Exit::Failed
     })
+}
+
+fn input(path: &std::path::Path) -> std::io::Result<Box<dyn std::io::BufRead>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(std::io::stdin().lock()));
+    }
+    Ok(Box::new(std::io::BufReader::new(std::fs::File::open(path)?)))
 }
 
 fn retention(config: &Config) -> store::Retention {

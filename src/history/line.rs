@@ -17,6 +17,15 @@ pub(super) fn split(line: &str) -> Option<(&str, f64)> {
     Some((series, number(value)?))
 }
 
+/// The part of a line that names its series, its value and its time in milliseconds: a line of OpenMetrics with a time in seconds.
+#[must_use]
+pub fn timed(line: &str) -> Option<(&str, f64, i64)> {
+    let (series, value) = split(line)?;
+    let time = line.get(series.len() + 1..)?.split(' ').nth(1)?.parse::<f64>().ok()?;
+    let ms = (time * 1000.0).round();
+    (ms.abs() < 9e15).then_some((series, value, ms as i64))
+}
+
 /// Where the name and labels end.
 fn end_of_series(line: &[u8]) -> Option<usize> {
     let open = line.iter().position(|byte| matches!(byte, b'{' | b' '))?;

@@ -11,7 +11,7 @@ pub use bits::{put_varint, take_varint};
 pub use block::Block;
 pub use chunk::{MOST, decode, encode, put_value, take_value};
 pub use head::{BLOCK, Changes, Head, Limits, Taking};
-pub use line::{Names, Target};
+pub use line::{Names, Target, timed};
 pub use pieces::Pieces;
 
 /// The number of a series, as long as the head knows it. Never given again.

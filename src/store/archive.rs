@@ -1,12 +1,15 @@
 //! The history's file by itself: what it holds, and how it is made smaller, with no agent or beside one.
 
 use std::collections::HashMap;
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::file::{Failure, File, read_scrapes, unbounded};
 use super::reader::Readers;
 use super::{History, Options, Retention};
+use crate::history::timed;
+use crate::promql::{Labels, Sample, read_labels};
 
 /// What a file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,6 +85,67 @@ pub fn prune(path: &Path, retention: &Retention) -> Result<(), Failure> {
     file.recover()?;
     file.retain(retention)
 }
+
+/// What was read of a file with samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Samples that were taken.
+    pub samples: u64,
+    /// Lines that are no sample with a time.
+    pub refused: u64,
+}
+
+/// Samples that are held before they are written.
+const BATCH: usize = 1 << 20;
+
+/// Adds the samples of a text of OpenMetrics with times. Makes the file if there is none.
+///
+/// # Errors
+/// An agent writes the file, or it or the text cannot be used.
+pub fn import(path: &Path, mut text: impl BufRead) -> Result<Imported, Failure> {
+    let mut file = File::open(path)?;
+    file.recover()?;
+    let (mut imported, mut held) = (Imported::default(), 0);
+    let mut series: HashMap<Labels, Vec<Sample>> = HashMap::new();
+    let mut write = |series: &mut HashMap<Labels, Vec<Sample>>| {
+        for samples in series.values_mut() {
+            samples.sort_by_key(|sample| sample.t);
+            samples.dedup_by_key(|sample| sample.t);
+        }
+        file.import(series)?;
+        series.clear();
+        Ok(())
+    };
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let unread = |error: std::io::Error| Failure::Disk("the samples".into(), error.to_string());
+        if text.by_ref().take(LINE).read_line(&mut line).map_err(unread)? == 0 {
+            break;
+        }
+        let read = line.trim_end();
+        if read.is_empty() || read.starts_with('#') {
+            continue;
+        }
+        let sample = timed(read).and_then(|(name, v, t)| Some((read_labels(name).ok()?, Sample { t, v })));
+        let Some((labels, sample)) = sample else {
+            imported.refused += 1;
+            continue;
+        };
+        series.entry(labels).or_default().push(sample);
+        imported.samples += 1;
+        held += 1;
+        if held == BATCH {
+            write(&mut series)?;
+            held = 0;
+        }
+    }
+    write(&mut series)?;
+    Ok(imported)
+}
+
+/// Bytes of a line.
+const LINE: u64 = 1 << 20;
 
 /// Empties the file.
 ///

@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::row;
 use crate::file::{PRIVATE, make_folders};
 use crate::history::{Block, Changes, Head, Limits, MOST, Names, SeriesId, Target, decode, encode};
-use crate::promql::Labels;
+use crate::promql::{Labels, Sample};
 
 /// "NXhi", in the header of the file: what kind of database it is.
 const APPLICATION: i32 = 0x4e58_6869;
@@ -149,6 +149,40 @@ impl File {
             .db
             .query_row("SELECT coalesce(max(written), 0) + 1 FROM chunk", [], |row| row.get(0))
             .map_err(wrong)?;
+        Ok(())
+    }
+
+    /// Adds samples of series that are not the agent's own. They stand where others of the same series and time are.
+    pub(super) fn import(&mut self, series: &HashMap<Labels, Vec<Sample>>) -> Result<(), Failure> {
+        self.import_rows(series).map_err(|error| failure(&self.path, &error))
+    }
+
+    fn import_rows(&mut self, series: &HashMap<Labels, Vec<Sample>>) -> rusqlite::Result<()> {
+        let change = self.db.transaction()?;
+        let mut insert = change.prepare(INSERT)?;
+        let mut bytes = Vec::new();
+        for (labels, samples) in series {
+            let row = series_row(&change, labels)?;
+            for part in samples.chunks(MOST) {
+                let (times, values): (Vec<i64>, Vec<f64>) =
+                    part.iter().map(|sample| (sample.t, sample.v)).unzip();
+                let (Some(start), Some(end)) = (times.first(), times.last()) else { continue };
+                bytes.clear();
+                encode(&times, &values, &mut bytes);
+                insert.execute(params![
+                    row,
+                    start,
+                    self.written,
+                    end,
+                    times.len() as i64,
+                    0,
+                    row::seal(&bytes)
+                ])?;
+            }
+        }
+        drop(insert);
+        change.commit()?;
+        self.written += 1;
         Ok(())
     }
 

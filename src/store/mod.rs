@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use crate::clock::now;
 use crate::history::{Head, Limits, Names, Pieces, SeriesId, Target, decode};
 use crate::promql::{Each, Error, Labels, Matcher, NAME, Op, Sample, Select, Selection, Storage};
-pub use archive::{Contents, Family, clear, contents, prune};
+pub use archive::{Contents, Family, Imported, clear, contents, import, prune};
 pub use file::Failure;
 use reader::Readers;
 pub use retain::Retention;

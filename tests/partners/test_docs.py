@@ -85,6 +85,7 @@ def test_commands(line, place, agent):
         environment["EVENTS"] = socket_file
     if "127.0.0.1:9612/api" in line or "9612 " in line or line.startswith(("neural-exporter history", "neural-exporter query")):
         agent.configure([], state_directory=str(folder / ".local/state/neural-exporter"), history={"interval": "1s", "flush": "1s"})
+        (folder / "samples.txt").write_text("up 1 1764460800\n# EOF\n")
         agent.start()
         time.sleep(3)
         if line.startswith("neural-exporter history"):
