@@ -6,9 +6,9 @@ use crate::event::Timestamp;
 
 /// The time by both clocks. Nothing below this floor asks for it.
 ///
-/// The steady clock is the one that goes on while the machine sleeps (`CLOCK_BOOTTIME`): a device goes on then as well,
-/// and what it sent meanwhile is as lost, and what is known of it as old, as if the machine had been awake. Tokio's timers
-/// stand still meanwhile, which only puts off the next look.
+/// The steady clock is the one that continues while the machine sleeps (`CLOCK_BOOTTIME`): a device continues then as
+/// well, and what it sent meanwhile is as lost, and what is known of it as old, as if the machine had been awake.
+/// Tokio's timers stand still meanwhile, which only puts off the next look.
 #[must_use]
 pub fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]

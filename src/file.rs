@@ -2,7 +2,7 @@
 //! what is mounted or may only be written where it stands is written there.
 //!
 //! Whoever reads meanwhile sees the old text or the new one. Only where a file cannot be replaced may he see a part,
-//! and then the caller is told, so that he can say it. Access lists and extended attributes are not kept.
+//! and then the caller receives the reason. Access lists and extended attributes are not kept.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Seek, Write};
@@ -32,7 +32,7 @@ impl Put {
         match self {
             Self::Whole => None,
             Self::InPlace(why) => {
-                Some(format!("written where it stands and not replaced whole, because {why}"))
+                Some(format!("overwritten in place and not replaced atomically, because {why}"))
             }
         }
     }
@@ -58,7 +58,7 @@ impl Staged {
         let target = follow(path)?;
         let there = about(&target)?;
         let mut in_place =
-            there.as_ref().filter(|there| there.nlink() > 1).map(|_| "it has other names, too");
+            there.as_ref().filter(|there| there.nlink() > 1).map(|_| "it has other hard links");
         let mut new = aside(&target, "new");
         let file = match make(&new) {
             Err(why) if there.is_some() && closed(&why) => {
@@ -81,7 +81,7 @@ impl Staged {
             let is = file.metadata()?;
             let same = (is.uid(), is.gid()) == (there.uid(), there.gid());
             if !same && fchown(&file, Some(there.uid()), Some(there.gid())).is_err() {
-                self.in_place = Some("its owner would be another one");
+                self.in_place = Some("its owner would change");
             }
         }
         let mode = there.map_or(mode, |there| there.permissions().mode() & 0o7777);
@@ -113,7 +113,7 @@ impl Staged {
                 // A mount cannot be moved over; in a folder that is sticky a file of others cannot.
                 Err(why) => match why.kind() {
                     ErrorKind::ResourceBusy | ErrorKind::CrossesDevices => "it is mounted there",
-                    ErrorKind::PermissionDenied => "its folder lets nobody replace it",
+                    ErrorKind::PermissionDenied => "its folder does not allow to replace it",
                     _ => return Err(why),
                 },
             },
@@ -136,7 +136,9 @@ impl Staged {
         if let Err(why) = overwrite(&mut target, &bytes) {
             if let Err(more) = overwrite(&mut target, &old) {
                 let backup = backup.display();
-                return Err(io::Error::other(format!("{why}, then {more}; what stood there is in {backup}")));
+                return Err(io::Error::other(format!(
+                    "{why}, then {more}; the previous file is in {backup}"
+                )));
             }
             drop(fs::remove_file(&backup));
             return Err(why);
@@ -203,14 +205,14 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
             Err(_) => return Ok(at),
         }
     }
-    Err(io::Error::other("it is a link that leads round in a circle"))
+    Err(io::Error::other("it is a circular link"))
 }
 
 /// What is known of the file, if there is one.
 fn about(target: &Path) -> io::Result<Option<Metadata>> {
     match fs::metadata(target) {
         Ok(there) if there.is_file() => Ok(Some(there)),
-        Ok(_) => Err(io::Error::new(ErrorKind::InvalidInput, "what stands there is no plain file")),
+        Ok(_) => Err(io::Error::new(ErrorKind::InvalidInput, "it exists and is not a regular file")),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
         Err(why) => Err(why),
     }
@@ -304,7 +306,9 @@ mod tests {
         );
         symlink("round", folder.path().join("round")).unwrap();
         assert!(replace(&folder.path().join("round"), b"", READABLE).is_err());
-        assert!(replace(folder.path(), b"", READABLE).unwrap_err().to_string().contains("no plain file"));
+        assert!(
+            replace(folder.path(), b"", READABLE).unwrap_err().to_string().contains("not a regular file")
+        );
     }
 
     #[test]

@@ -209,8 +209,8 @@ pub struct Complaint {
     pub kind: FaultKind,
     /// How often.
     pub count: u64,
-    /// The beginning of one such line, if it was a line. What senders write is theirs: it is for a log that was asked for
-    /// it, and for nothing else.
+    /// The beginning of one such line, if it was a line. What senders write is theirs: it is for a log that was asked
+    /// for it, and for nothing else.
     pub line: Option<Box<str>>,
 }
 
@@ -223,21 +223,21 @@ struct Voice {
     said: HashMap<(SourceId, FaultKind), Said>,
     /// What the last fault was.
     last: Option<(SourceId, FaultKind)>,
-    /// Sources that are down, of which somebody said why.
+    /// Sources that are down, with the reason if it is known.
     down: HashMap<SourceId, Down>,
 }
 
 #[derive(Debug)]
 struct Down {
     why: String,
-    /// What the log was told, and when.
+    /// What was logged, and when.
     said: String,
     at: u32,
 }
 
 #[derive(Debug, Default)]
 struct Said {
-    /// When the log was told; 0 if it never was.
+    /// When it was logged; 0 if never.
     at: u32,
     unsaid: u64,
     line: Option<Box<str>>,

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | 7 | [`cli`]: one file a subcommand |
 //! | 6 | [`agent`]: build (bind everything), run, reload, drain |
-//! | 5 | [`config`]: YAML to types, every mistake at once |
+//! | 5 | [`config`]: YAML to types, all errors |
 //! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`simulate`]: devices that are not there |
 //! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time; [`client`]: what HTTP clients have in common |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes |

@@ -73,7 +73,7 @@ impl FromStr for Listen {
                 Err(format!("\"{text}\" has no scheme; write udp://{full}"))
             }
             _ => Err(format!(
-                "\"{scheme}\" is no way to listen; write udp://, tcp://, unix:, unixgram: or systemd:"
+                "unsupported scheme \"{scheme}\"; use udp://, tcp://, unix:, unixgram: or systemd:"
             )),
         }
     }
@@ -82,12 +82,14 @@ impl FromStr for Listen {
 fn address(text: &str, rest: &str) -> Result<SocketAddr, String> {
     let rest = rest.strip_prefix("//").unwrap_or(rest).trim_end_matches('/');
     rest.parse().map_err(|_| match rest.rsplit_once(':') {
-        Some(("localhost", port)) => format!("\"{text}\" holds a name; write the address: 127.0.0.1:{port}"),
+        Some(("localhost", port)) => {
+            format!("\"{text}\" contains a host name; write an address such as 127.0.0.1:{port}")
+        }
         Some(("" | "*", port)) => format!("\"{text}\" has no address; write 0.0.0.0:{port} for all of them"),
         Some(_) => {
             format!("\"{text}\" is not an address with a port; write it like 127.0.0.1:8125 or [::1]:8125")
         }
-        None if rest.parse::<u16>().is_ok() => format!("\"{text}\" is a port alone; write 127.0.0.1:{rest}"),
+        None if rest.parse::<u16>().is_ok() => format!("\"{text}\" is only a port; write 127.0.0.1:{rest}"),
         None => format!("\"{text}\" has no port; write it like 127.0.0.1:8125"),
     })
 }
@@ -173,7 +175,7 @@ impl FromStr for Mode {
         let octal = text.strip_prefix("0o").unwrap_or(text);
         match u32::from_str_radix(octal, 8) {
             Ok(mode) if (3..=4).contains(&octal.len()) && mode <= 0o777 => Ok(Self(mode)),
-            _ => Err(format!("\"{text}\" is no file mode; write it like \"0660\"")),
+            _ => Err(format!("\"{text}\" is not a file mode; write it like \"0660\"")),
         }
     }
 }
@@ -202,7 +204,7 @@ impl FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no size; write it like 4MiB, 64KiB or 65536");
+        let wrong = || format!("\"{text}\" is not a size; write it like 4MiB, 64KiB or 65536");
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -377,11 +379,11 @@ mod tests {
         assert_eq!(told("/run/x"), "\"/run/x\" has no scheme; write unix:/run/x");
         assert_eq!(
             told("udp://localhost:1"),
-            "\"udp://localhost:1\" holds a name; write the address: 127.0.0.1:1"
+            "\"udp://localhost:1\" contains a host name; write an address such as 127.0.0.1:1"
         );
         assert_eq!(told("udp://:1"), "\"udp://:1\" has no address; write 0.0.0.0:1 for all of them");
         assert_eq!(told("udp://1.2.3.4"), "\"udp://1.2.3.4\" has no port; write it like 127.0.0.1:8125");
-        assert!(told("http://1.2.3.4:1").starts_with("\"http\" is no way to listen"));
+        assert!(told("http://1.2.3.4:1").starts_with("unsupported scheme \"http\""));
         assert!(told("unix:run/x").contains("no absolute path"));
         assert!(told(&format!("unix:/{}", "x".repeat(107))).contains("107 is the limit"));
         assert!(told("systemd:").contains("names no socket"));

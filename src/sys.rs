@@ -61,8 +61,8 @@ pub fn memory_in_use() -> Option<usize> {
 }
 
 /// Has the allocator of glibc give large pieces back to the system as soon as they are freed. Left to itself it raises
-/// its thresholds to the largest piece that was ever freed, here the text of a scrape, and what its other arenas have at
-/// their ends then stays for ever: `malloc_trim` does not reach it. Called once, before there are threads.
+/// its thresholds to the largest piece that was ever freed, here the text of a scrape, and what its other arenas have
+/// at their ends then stays for ever: `malloc_trim` does not reach it. Called once, before there are threads.
 pub fn bound_memory_kept() {
     #[cfg(target_env = "gnu")]
     {
@@ -129,8 +129,8 @@ pub fn line_counts(line: &impl AsRawFd) -> io::Result<LineCounts> {
 }
 
 /// Lets a command adopt what its descendants leave behind when they end, so that all of them stay its descendants
-/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Its process writes its id, four bytes of the machine's order, to `born` before it
-/// becomes the command.
+/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Its process writes its id, four bytes of the machine's order, to `born`
+/// before it becomes the command.
 pub fn adopt_orphans(command: &mut std::process::Command, born: io::PipeWriter) {
     use std::os::unix::process::CommandExt;
     let adopt = move || {
@@ -191,7 +191,8 @@ pub fn activated() -> Activated {
     ACTIVATED.lock().take().unwrap_or_default()
 }
 
-/// Whether a descriptor is that of a socket that others can send to: one that listens, or takes datagrams of anybody.
+/// Whether a descriptor is that of a socket that others can send to: one that listens, or takes datagrams from any
+/// sender.
 fn hears(fd: i32) -> bool {
     let option = |name| {
         let (mut value, mut length) = (0_i32, libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(0));

@@ -128,7 +128,7 @@ impl Input {
             && self.trouble.is_none()
     }
 
-    /// Whether this reads the port that one of these others read: what was streaming goes on.
+    /// Whether this reads the port that one of these others read: what was streaming continues.
     pub(super) fn resume<'a>(&mut self, mut others: impl Iterator<Item = &'a Self>) {
         let port = |input: &Self| -> Option<Which> { input.settings.settings().port() };
         self.resumed = port(self).is_some_and(|own| others.any(|other| port(other).as_ref() == Some(&own)));
@@ -191,7 +191,7 @@ impl Input {
         self.mapper.load().edition()
     }
 
-    /// Ends its tasks; open connections too if `cut`. The future is ready when those have ended that were told to.
+    /// Ends its tasks; open connections too if `cut`. The future is ready when those that were cancelled have ended.
     pub(super) fn stop(&mut self, cut: bool) -> impl Future<Output = ()> + use<> {
         self.stop.cancel();
         if cut {
@@ -207,7 +207,7 @@ impl Input {
         }
     }
 
-    /// Takes the place of one that was told to stop: connections that outlive that one end with this one.
+    /// Takes the place of one that was commanded to stop: connections that outlive that one end with this one.
     pub(super) fn replace(&mut self, old: &Self) {
         if !old.sockets.is_empty() {
             (self.cut, self.tasks) = (old.cut.clone(), old.tasks.clone());

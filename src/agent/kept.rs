@@ -42,13 +42,13 @@ impl Kept {
         let day = text.and_then(|(path, text)| match text {
             Ok(text) => {
                 let told = |error: &serde_json::Error| {
-                    tracing::warn!(%error, "cannot read {}: the day's totals begin at nothing", path.display());
+                    tracing::warn!(%error, "cannot read {}: the day's totals start at zero", path.display());
                 };
                 serde_json::from_str(&text).inspect_err(told).ok()
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(%error, "cannot read {}: the day's totals begin at nothing and are not kept over a restart", path.display());
+                tracing::warn!(%error, "cannot read {}: the day's totals start at zero and do not survive a restart", path.display());
                 file = None;
                 None
             }
@@ -66,7 +66,7 @@ impl Kept {
         let why = self.write(day).await.err();
         let mut said = self.said.lock();
         if let Some(why) = why.as_ref().filter(|why| said.as_ref() != Some(*why)) {
-            tracing::warn!(%why, "cannot keep the day's totals over a restart");
+            tracing::warn!(%why, "cannot save the day's totals; they are lost at a restart");
         }
         *said = why;
     }

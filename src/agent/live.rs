@@ -120,9 +120,7 @@ fn sockets(path: &str, source: &Source, running: bool, found: &mut Vec<Finding>)
     let group = options.as_ref().and_then(|options| options.group.as_deref());
     if let Some(name) = group.filter(|name| socket::group_id(name).is_none()) {
         let hint = format!("create it: sudo groupadd --system {name}");
-        found.push(
-            Finding::new(path, format!("group {name}"), Verdict::Failed, "there is no such group").hint(hint),
-        );
+        found.push(Finding::new(path, format!("group {name}"), Verdict::Failed, "no such group").hint(hint));
     }
     let datagrams = listens.iter().any(|l| matches!(l, Listen::Udp(_) | Listen::UnixDatagram(_)));
     let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max");

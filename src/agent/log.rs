@@ -18,7 +18,7 @@ use crate::metrics::LOST_LINES;
 const LINES: usize = 8192;
 /// Bytes that may wait.
 const BYTES: usize = 1 << 20;
-/// How long a writer that is told to wait (`EAGAIN`, on a terminal or pipe that somebody set so) does.
+/// How long a writer waits after `EAGAIN`, on a non-blocking terminal or pipe.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long the end waits for what is left.
 const LAST: Duration = Duration::from_secs(1);

@@ -97,7 +97,7 @@ pub struct Agent {
     config: Config,
     /// Sources by name.
     inputs: BTreeMap<String, Input>,
-    /// The ids of all sources there ever were: a source that comes back goes on with its series.
+    /// The ids of all sources there ever were: a source that comes back continues with its series.
     ids: HashMap<String, SourceId>,
     web: Vec<(Address, TcpListener)>,
     asked: mpsc::Receiver<http::Reload>,
@@ -132,7 +132,7 @@ impl Agent {
         if !foreign.is_empty() {
             let passed = activated.len();
             tracing::warn!(
-                "LISTEN_FDS says more than was passed: {passed} sockets; the descriptors {foreign:?} are left alone"
+                "LISTEN_FDS is larger than the number of passed sockets, {passed}; the descriptors {foreign:?} are ignored"
             );
         }
         let (mut inputs, mut wrong) = (BTreeMap::new(), Vec::new());
@@ -222,7 +222,7 @@ impl Agent {
     /// # Errors
     /// The recording could not be written.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
-        // Who is told that the agent is ready may ask for a reload at once.
+        // A client that learns that the agent is ready may request a reload immediately.
         let mut hang_up = hang_ups();
         // Whoever reaches the agent may ask for its past at once.
         let history = self.remember();
@@ -304,7 +304,10 @@ impl Agent {
             }
         }
         if let Some(lines) = log::news() {
-            tracing::warn!(lines, "log lines were lost: what reads or stores the log did not take them");
+            tracing::warn!(
+                lines,
+                "log lines were dropped: the reader or the disk of the log did not accept them"
+            );
         }
         if seconds.is_multiple_of(VITALS) {
             let vitals = itself::vitals();
@@ -333,7 +336,10 @@ impl Agent {
             match recorder.place(&recorded) {
                 Some(place) => feed = feed.recorded(recorder.clone(), place),
                 None => {
-                    tracing::warn!(source = name, "the recording began without this source; it is not in it");
+                    tracing::warn!(
+                        source = name,
+                        "this source was added after the recording started and is not recorded"
+                    );
                 }
             }
         }
@@ -439,7 +445,7 @@ async fn through(reading: &mut Option<(Reading, Option<http::Reload>)>) -> Resul
     }
 }
 
-/// The next hang-up; never ready where the signal cannot be heard.
+/// The next hang-up; never ready where the signal is down.
 async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
     match signal {
         Some(signal) => signal.recv().await,

@@ -54,7 +54,7 @@ impl Push {
         // It reads and writes files of others: a disk that does not answer holds it, and must hold nobody else.
         let task = tokio::spawn(async move {
             if let Err(why) = apart("the push", Duration::MAX, work).await {
-                tracing::error!("the push broke off: {why}");
+                tracing::error!("the push failed: {why}");
             }
         });
         Self { stop, task: Some(task) }

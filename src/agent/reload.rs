@@ -65,7 +65,7 @@ impl Agent {
             Err(why) => {
                 self.own.reload_failures.inc();
                 self.own.config_successful.set(0);
-                tracing::error!("the configuration was not reloaded, the old one runs on:\n{why}");
+                tracing::error!("the configuration was not reloaded, the previous one stays active:\n{why}");
             }
         }
         notify::ready(&self.status());

@@ -1,4 +1,4 @@
-//! Reloads of an agent that runs: what goes on, what ends, and in which order.
+//! Reloads of an agent that runs: what continues, what ends, and in which order.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;

@@ -31,7 +31,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget that goes on with `day`.
+    /// A budget that continues with `day`.
     #[must_use]
     pub fn new(day: Option<Day>) -> Self {
         Self { day: day.unwrap_or_default(), used: day.is_some(), ..Self::default() }
@@ -50,8 +50,9 @@ impl Budget {
         (self.day.tokens > 0.0 || self.day.cost > 0.0).then_some(self.day)
     }
 
-    /// A new day begins when the wall clock says so, and not when it is set back: what was used on a day stays used. Set
-    /// back for good, as after a date that was wrong, the day is over as soon as it has lasted one by the steady clock.
+    /// A new day begins when the wall clock says so, and not when it is set back: what was used on a day stays used.
+    /// Set back for good, as after a date that was wrong, the day is over as soon as it has lasted one by the steady
+    /// clock.
     fn turn(&mut self, at: Timestamp) {
         let day = at.wall / DAY;
         let lasted = at.steady.saturating_sub(*self.began.get_or_insert(at.steady));

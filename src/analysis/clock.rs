@@ -5,7 +5,7 @@
 //! the two clocks, and of what made this one wait. The least of it within some seconds is the quickest way
 //! there is; what is beyond is delay. How the least moves over minutes is drift.
 //!
-//! Where packets are missing and no counter says so, nothing can be told over the hole: it begins again.
+//! Where packets are missing and no counter says so, nothing can be determined over the gap: it begins again.
 
 use crate::event::Delay;
 
@@ -19,7 +19,7 @@ const WINDOWS: usize = 60;
 const WINDOW: u64 = 10_000_000_000;
 /// The longest: drift is that of at most some three hours.
 const WINDOW_LONGEST: u64 = 160_000_000_000;
-/// Drift is told from so many seconds on; before, a burst of an FTDI chip looks like drift.
+/// Drift is reported from so many seconds on; before, a burst of an FTDI chip looks like drift.
 const ENOUGH: f64 = 120.0;
 
 /// A read that brought packets.
@@ -241,7 +241,7 @@ mod tests {
     fn packets_that_were_miscounted_begin_it_anew() {
         let mut clock = Clock::new(250.0);
         let set = |burst: u64| if burst > 20_000 { -3600.0 } else { 0.0 };
-        // An hour back is before the beginning; the rest is told again in time.
+        // An hour back is before the beginning; the rest is reported again in time.
         let told = play(&mut clock, 0..40_000, 0.0, set);
         assert!(told.iter().all(|delay| delay.newest < 0.01), "{told:?}");
         assert!(clock.drift().unwrap().abs() < 3e-6);

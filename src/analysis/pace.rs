@@ -3,7 +3,7 @@
 //!
 //! A window goes from the end of one read to the end of a later one, half a second or more: however seldom packets
 //! are handed on, what is counted between two such moments is what was sent between them. The pace is that of the
-//! window in the middle: a stall makes one slow and the next one fast, a hole makes one slow. Windows without a
+//! window in the middle: a stall makes one slow and the next one fast, a gap makes one slow. Windows without a
 //! pause are asked first, since nothing can be hidden in them; where bursts are all there is, all are.
 
 /// A window is at least so long, nanoseconds.

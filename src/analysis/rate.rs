@@ -1,16 +1,16 @@
-//! How each device streams: its rate, its holes, and what a small counter hid in them.
+//! How each device streams: its rate, its gaps, and what a small counter hid in them.
 //!
 //! Time is that of arrival, which goes in bursts; nothing here is finer than a few of them. It does not
 //! look at samples, only at how many there are.
 //!
 //! # What a counter hid
 //!
-//! A counter of n numbers tells what is missing up to a multiple of n. The rest is told by time, where three things
-//! agree: nothing came for so long that n packets fit into the pause; what waited somewhere meanwhile has had its
-//! time to come; and what is missing by the rate is nearest to so many rounds. The rate is the one that was measured,
-//! before the pause or after it, and never the one that the device should have: a board that sends half of what it
-//! should has a low rate, and loses nothing. Until there is a measurement a pause waits for it; if the stream ends
-//! first, nothing is said of it.
+//! A counter of n numbers tells what is missing up to a multiple of n. The rest is recognised by time, where three
+//! things agree: nothing came for so long that n packets fit into the pause; what waited somewhere meanwhile has had
+//! its time to come; and what is missing by the rate is nearest to so many rounds. The rate is the one that was
+//! measured, before the pause or after it, and never the one that the device should have: a board that sends half of
+//! what it should has a low rate, and loses nothing. Until there is a measurement a pause waits for it; if the stream
+//! ends first, nothing is said of it.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,7 @@ const PAUSE: u64 = 200_000_000;
 const SETTLED: u64 = 500_000_000;
 const FASTER: f64 = 0.1;
 const CAUGHT_UP: u64 = 15 * SECOND;
-/// A pause that is longer is no hole but an interruption: what was not sent then is not called lost.
+/// A pause that is longer is no gap but an interruption: what was not sent then is not called lost.
 const INTERRUPTION: u64 = 60 * SECOND;
 /// Seconds by which a burst may come early or late.
 const JITTER: f64 = 0.1;
@@ -77,7 +77,7 @@ impl Analyser for Rates {
                     stream.sample(event.at, samples.count() as u64);
                 }
             }
-            // It is among the frames that are told next.
+            // It is among the frames that are reported next.
             Body::Repeated(repeated) => {
                 if let Some(stream) = self.streams.get_mut(&event.source) {
                     stream.repeated = stream.repeated.saturating_add(repeated.packets);
@@ -146,7 +146,7 @@ struct Stream {
     /// Packets by the device's counter, those that are missing included.
     packets: u64,
     last_packet: Option<u64>,
-    /// Packets that came once more, and are told as frames yet.
+    /// Duplicate packets that are still to be reported as frames.
     repeated: u32,
     /// Whether it says itself what it lost: what is missing by its timestamps is the same once more.
     tells: bool,
@@ -158,7 +158,7 @@ struct Stream {
     pace: Pace,
     hole: Option<Hole>,
     clock: Clock,
-    /// Reads that wait to be timed: while a hole is open it is not known how many packets were in it.
+    /// Reads that wait to be timed: while a gap is open it is not known how many packets were in it.
     reads: Vec<Read>,
     /// When there were how many samples, by tick; the newest last.
     marks: [(u64, u64); MARKS],

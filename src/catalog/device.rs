@@ -1,9 +1,9 @@
-//! Page: does each acquisition device stream, at its rate and without holes?
+//! Page: does each acquisition device stream, at its rate and without gaps?
 
 use super::{Keep, Metric, Page, Unit, limit};
 use crate::event::{Body, Delay, Event, Flow, Kind, Topic, Vital};
 
-/// Does each acquisition device stream, at its rate and without holes?
+/// Does each acquisition device stream, at its rate and without gaps?
 pub static PAGE: Page = Page {
     id: "device",
     title: "Acquisition devices",

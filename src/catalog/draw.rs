@@ -103,7 +103,7 @@ pub enum Show {
 pub struct State {
     /// The value.
     pub value: f64,
-    /// What to write in its place.
+    /// What to write instead.
     pub text: &'static str,
     /// Whether that is good.
     pub mood: Mood,

@@ -32,7 +32,7 @@ pub enum Side {
     Below,
 }
 
-/// One line an entry: its name here, its id, its number, its unit, what is wrong, and what it bounds.
+/// One line an entry: its name here, its id, its number, its unit, what is wrong, and meaning.
 macro_rules! limits {
     ($($name:ident = $id:literal, $value:literal, $unit:ident, $wrong:ident, $help:literal;)*) => {
         /// Every limit, by subject.
@@ -260,7 +260,8 @@ limits! {
 }
 
 impl Limit {
-    /// What is wrong with a number for it: one of its unit that no measurement has, so that its alert fires always or never.
+    /// What is wrong with a number for it: one of its unit that no measurement has, so that its alert fires always or
+    /// never.
     #[must_use]
     pub fn refuses(&self, number: f64) -> Option<String> {
         match self.unit {

@@ -179,7 +179,7 @@ fn name(metric: &Entry<'_>, told: &mut Vec<(&'static str, String)>) {
     }
     if let Some(unit) = UNITS.iter().find(|unit| unit.suffix() == last) {
         say(if *unit == metric.unit {
-            format!("the unit is appended by itself; leave \"_{last}\" away")
+            format!("the unit is appended automatically; omit \"_{last}\"")
         } else {
             format!("the unit does not belong into the name; write unit: {last}")
         });
@@ -195,7 +195,7 @@ fn help(help: &str, told: &mut Vec<(&'static str, String)>) {
         return say("the help does not say what is measured");
     }
     if help.ends_with('.') {
-        say("the help ends in a full stop, which is added by itself");
+        say("the help ends in a full stop, which is added automatically");
     }
     if !help.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit()) {
         say("the help does not begin with a capital");
@@ -243,7 +243,7 @@ pub fn not_a_ladder(bounds: &[f64]) -> Option<String> {
         return Some(format!("{} buckets are more than 64", bounds.len()));
     }
     if let Some(bound) = bounds.iter().find(|bound| !bound.is_finite()) {
-        return Some(format!("the bound {bound} is not finite; the infinite one is added by itself"));
+        return Some(format!("the bound {bound} is not finite; the infinite one is added automatically"));
     }
     bounds
         .windows(2)
@@ -272,7 +272,7 @@ mod tests {
         breaks(Metric { name: "neural_queue_depth", ..GOOD }, "in front of every name");
         breaks(Metric { name: "queue_total", ..GOOD }, "belongs to the format");
         breaks(Metric { name: "count", ..GOOD }, "belongs to the format");
-        breaks(Metric { name: "wait_seconds", unit: Unit::Seconds, ..GOOD }, "appended by itself");
+        breaks(Metric { name: "wait_seconds", unit: Unit::Seconds, ..GOOD }, "appended automatically");
         breaks(Metric { name: "wait_seconds", ..GOOD }, "write unit: seconds");
         breaks(Metric { name: "wait_ms", unit: Unit::Seconds, ..GOOD }, "not a base unit");
         breaks(Metric { help: "Items waiting.", ..GOOD }, "full stop");

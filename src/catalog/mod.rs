@@ -113,7 +113,7 @@ impl Metric {
     };
 
     /// The bounds in effect: `own`, or those of the catalogue, and the limits that it is judged by. A limit between two
-    /// bounds could not be told from either.
+    /// bounds could not be distinguished from either.
     #[must_use]
     pub fn ladder(&self, own: Option<&[f64]>, limits: &limit::Limits) -> Vec<f64> {
         let mut bounds = own.unwrap_or(self.bounds).to_vec();
@@ -155,7 +155,7 @@ pub const PREFIX: &str = "neural_";
 pub enum Keep {
     /// For ever: counters, histograms, and gauges of things that cannot vanish.
     Always,
-    /// Until nothing has been heard of it for the configured time.
+    /// Until no update arrived for the configured time.
     Fresh,
     /// As long as its source is up.
     WhileUp,
@@ -216,7 +216,7 @@ pub trait Row {
     fn source(&self) -> Arc<str>;
     /// A counter grows by `by`.
     fn add(&mut self, labels: &[&str], by: f64);
-    /// A gauge becomes `to`; a counter that somebody else keeps now reads `to`.
+    /// A gauge becomes `to`; a counter of another program now reads `to`.
     fn set(&mut self, labels: &[&str], to: f64);
     /// A gauge becomes the moment `at`, in seconds since the epoch. If the wall clock is set later, it moves along.
     fn stamp(&mut self, labels: &[&str], at: Timestamp);

@@ -33,8 +33,8 @@ pub static PAGE: Page = Page {
 /// What every stage metric has in common.
 const STAGE: Metric = Metric { labels: &["pipeline", "stage"], on: &[Topic::Stage], ..Metric::BLANK };
 
-/// Bounds for the time of a stage: as for other times, but closer where a closed loop has its limit. A quantile is told
-/// from the bounds around it, so that 77 ms between 50 and 100 ms could read as 95 ms.
+/// Bounds for the time of a stage: as for other times, but closer where a closed loop has its limit. A quantile is
+/// interpolated between its bounds, so that 77 ms between 50 and 100 ms could read as 95 ms.
 const STAGES: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.035, 0.05, 0.065, 0.08, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];

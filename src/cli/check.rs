@@ -104,9 +104,7 @@ fn end(args: &Args, report: &Report, config: Option<&Config>) -> Exit {
         (0, None) => {}
         (failed, _) => {
             let failed = count(failed, "thing");
-            complain(&format!(
-                "{name}: no mistake, but {failed} that the configuration names cannot be used"
-            ));
+            complain(&format!("{name}: no errors, but {failed} in the configuration cannot be used"));
         }
     }
     exit

@@ -184,7 +184,7 @@ impl Folder {
         let place = std::env::temp_dir();
         for number in 0..100 {
             let folder = place.join(format!("neural-exporter-demo-{}-{number}", std::process::id()));
-            // One that is there is somebody else's, or of a demo that was killed.
+            // An existing one belongs to another program, or to a demo that was killed.
             match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 made => return made.map(|()| Self(folder)),
@@ -235,7 +235,7 @@ impl Cyton {
             }
         });
         let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-        let port = told.recv().map_err(|_| "it ended at once".to_owned())??;
+        let port = told.recv().map_err(|_| "it ended immediately".to_owned())??;
         Ok(Self { port, thread })
     }
 }
@@ -275,7 +275,7 @@ mod tests {
         use crate::simulate::fault::What;
         let faults: Vec<Fault> = FAULTS.iter().map(|fault| fault.parse().unwrap()).collect();
         for fault in faults.iter().filter(|fault| fault.from.unwrap_or_default() < 180.0) {
-            // Less than one hole a minute: six are worth an alert.
+            // Less than one gap a minute: six are worth an alert.
             assert!(matches!(fault.what, What::Chance(chance) if chance * 250.0 * 60.0 < 2.0), "{fault:?}");
         }
         let loose = faults.iter().find(|fault| matches!(fault.what, What::Unplug(_))).unwrap();

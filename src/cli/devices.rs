@@ -211,7 +211,7 @@ fn table(device: &Device) -> String {
 
 fn held(device: &Device) -> String {
     if device.held_by.is_empty() {
-        return "nobody that this user can see".to_owned();
+        return "no program visible to this user".to_owned();
     }
     let each = |of: &Program| crate::source::port::usb::Holder { pid: of.pid, command: of.command.clone() };
     listed(&device.held_by.iter().map(each).collect::<Vec<_>>())
@@ -310,7 +310,7 @@ mod tests {
             "FTDI FT230X or FT231X, as in the OpenBCI dongle",
             "0403:6015 \"FT231X USB UART\", DN0096XY, at 1-1.2:1.0, ftdi_sio",
             "none; udev makes it",
-            "nobody that this user can see",
+            "no program visible to this user",
             "16 ms; the agent sets 1 ms",
             "- serial: {name: cyton, usb: {id: \"0403:6015\", serial: \"DN0096XY\"}, protocol: cyton}",
         ] {

@@ -1,6 +1,6 @@
 //! `generate`: the catalogue as files for Prometheus, Alertmanager, Grafana and Kubernetes.
 //!
-//! A list of what was written, with a sum of each file, lies beside the files. By it a file that somebody changed
+//! A list of what was written, with a sum of each file, lies beside the files. By it a file that was changed by hand
 //! by hand, or put there, is known and left alone; and one that is no longer wanted is removed if it is still
 //! what was written.
 
@@ -42,7 +42,7 @@ pub(super) fn generate(args: &FileArgs, out: &Path, check: bool, force: bool) ->
     }
 }
 
-/// What is to be done with one file.
+/// What to do with one file.
 struct Step<'a> {
     path: String,
     what: What<'a>,
@@ -122,7 +122,7 @@ fn write(steps: &[Step<'_>], out: &Path, force: bool) -> Result<(String, Exit), 
     let (mut text, mut exit, mut list) = (String::new(), Exit::Fine, String::new());
     for step in steps {
         if step.foreign && !force {
-            let why = "was changed by hand, or is not ours; left alone, --force writes over it";
+            let why = "was changed by hand, or is not ours; kept, --force overwrites it";
             complain(&format!("{} {why}", out.join(&step.path).display()));
             exit = Exit::Failed;
             continue;

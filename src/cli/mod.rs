@@ -62,7 +62,7 @@ other users that have a port open are seen by root alone.
 Each port comes with a source to paste under `sources:` of the configuration. It names the device by what \
 stays with it, not by a number such as ttyUSB0, which changes when it is plugged in again.
 
-Streams of the Lab Streaming Layer are asked for during one second, on this machine unless --scope says more. No
+LSL streams are searched for one second, on this machine unless --scope says more. No
 stream is connected to.
 
 Exit codes: 0 fine, also if nothing was found; 1 failed while running; 2 bad usage.";
@@ -81,7 +81,7 @@ struct Cli {
 enum Command {
     /// Run the agent (the default).
     Run(RunArgs),
-    /// Check the configuration, the packs beside it and the mapping files: every mistake at once.
+    /// Check the configuration, the packs beside it and the mapping files: all errors.
     Check(check::Args),
     /// Run the agent on its defaults with a simulated laboratory: a pipeline, a Cyton, a stream, two programs.
     Demo {
@@ -92,10 +92,11 @@ enum Command {
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
     },
-    /// List serial ports and LSL streams: what is there, what it probably is, whether it may be opened, which program has it.
+    /// List serial ports and LSL streams: what is there, what it probably is, whether it may be opened, which program
+    /// has it.
     #[command(after_help = DEVICES)]
     Devices {
-        /// Go on, and print each change as a line.
+        /// Keep running, and print each change as a line.
         #[arg(long)]
         watch: bool,
         /// The form of the list; with --watch, JSON is one object a line.
@@ -134,8 +135,8 @@ enum Command {
         #[arg(long, value_name = "FORM", default_value = "text")]
         output: Form,
     },
-    /// Run the agent and write every byte that can be played again to a file: those of jsonl, statsd, serial, brainflow,
-    /// cerebus and openbci_gui sources.
+    /// Run the agent and write every byte that can be played again to a file: those of jsonl, statsd, serial,
+    /// brainflow, cerebus and openbci_gui sources.
     Record {
         #[command(flatten)]
         file: FileArgs,
@@ -189,8 +190,8 @@ struct FileArgs {
 struct RunArgs {
     #[command(flatten)]
     file: FileArgs,
-    /// Where /metrics is served, instead of what the configuration says: 127.0.0.1:9612, or :9612 for all addresses. Can
-    /// be given more than once.
+    /// Where /metrics is served, instead of what the configuration says: 127.0.0.1:9612, or :9612 for all addresses.
+    /// Can be given more than once.
     #[arg(long, visible_alias = "web.listen-address", value_name = "ADDRESS")]
     listen: Vec<String>,
     /// What the log says, instead of what the configuration says: error, warn, info, debug, trace.

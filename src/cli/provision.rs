@@ -60,9 +60,7 @@ pub(super) fn provision(args: &Args) -> Exit {
         return Exit::Usage;
     }
     if config.provision.targets.is_empty() {
-        complain(
-            &"there is nowhere to push to\n  hint: list servers under provision.targets in the configuration",
-        );
+        complain(&"no target to push to\n  hint: list servers under provision.targets in the configuration");
         return Exit::Usage;
     }
     if let Some(why) = provision::unknown(&config.provision.targets, &args.target) {

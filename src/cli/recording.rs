@@ -54,10 +54,10 @@ pub(super) fn replay(file: &Path, openmetrics: bool) -> Exit {
     // As a crash leaves it: what came before is whole.
     if let Some(at) = cut {
         complain(&format!(
-            "warning: the recording ends in the middle of a piece, which begins at byte {at}; what came after it is not there"
+            "warning: the recording ends in the middle of a piece, which begins at byte {at}; the data after it is missing"
         ));
     } else if pieces == 0 && broken.is_none() {
-        complain(&"warning: there is nothing in the recording: its sources brought no byte");
+        complain(&"warning: the recording is empty: its sources sent no bytes");
     }
     let printed = print(&out);
     if let Some(why) = broken {

@@ -1,4 +1,4 @@
-//! `run`: the agent until it is told to stop.
+//! `run`: the agent until it is commanded to stop.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};

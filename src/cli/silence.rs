@@ -45,9 +45,7 @@ pub(super) fn silence(args: &Args) -> Exit {
         }
     };
     let Some(server) = server(&config, args.target.as_deref()) else {
-        complain(
-            &"there is no such Alertmanager\n  hint: list one under provision.targets in the configuration",
-        );
+        complain(&"no such Alertmanager\n  hint: add it under provision.targets in the configuration");
         return Exit::Usage;
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

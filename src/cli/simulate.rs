@@ -15,7 +15,7 @@ use crate::simulate::signal::Shape;
 use crate::simulate::terminal::Terminal;
 use crate::simulate::{Choice, Device, chords, ganglion};
 
-/// What a simulation is told.
+/// What a simulation is sent.
 #[derive(Debug, Args)]
 #[command(after_long_help = fault::HELP, after_help = "More about faults: neural-exporter simulate --help")]
 pub(super) struct SimulateArgs {
@@ -47,7 +47,7 @@ pub(super) struct SimulateArgs {
     /// Write what was sent and what was not as JSON to this file at the end, instead of words to the screen.
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
-    /// Which Chords board, by the name that it tells.
+    /// Which Chords board, by the name it reports.
     #[arg(long, value_name = "NAME")]
     board: Option<String>,
     /// Which firmware a Ganglion has.

@@ -37,7 +37,7 @@ impl Options {
         match Search::open(&settings) {
             Ok(search) => Some(search),
             Err(error) => {
-                super::complain(&format!("cannot look for streams: {error}"));
+                super::complain(&format!("cannot search for streams: {error}"));
                 None
             }
         }
@@ -55,7 +55,7 @@ pub(super) struct Stream {
     address: String,
     channels: u16,
     format: &'static str,
-    /// Samples a second; 0 if they come when they come.
+    /// Samples per second; 0 if they come when they come.
     rate: f64,
     source_id: String,
     session: String,
@@ -134,12 +134,12 @@ pub(super) fn streams(search: &Search) -> Vec<Stream> {
 /// Says what is odd about what streams say of themselves, and who says it: some are not listed for it.
 pub(super) fn complain(search: &Search) {
     for (from, odd) in search.odd() {
-        super::complain(&format!("what {from} says of its stream is odd: {odd}"));
+        super::complain(&format!("the stream description of {from} has errors: {odd}"));
     }
 }
 
-/// Gives each stream a source of its own whose line finds it alone: all lines together are a configuration. Streams that
-/// nothing lasting tells apart have the same line.
+/// Gives each stream a source of its own whose line finds it alone: all lines together are a configuration. Streams
+/// that nothing lasting tells apart have the same line.
 fn apart(found: Vec<Stream>) -> Vec<Stream> {
     let wanted: Vec<Wanted> = found.iter().map(|stream| stream.alone(&found)).collect();
     let mut apart: Vec<Stream> = Vec::new();
@@ -197,14 +197,14 @@ pub(super) fn table(stream: &Stream) -> String {
         let _ = writeln!(text, "  {name:14} {}", plain(value));
     };
     row("host", &format!("{} ({}), protocol {}", stream.host, stream.address, stream.protocol));
-    let none = "none; after a restart nobody can tell that it is the same";
+    let none = "none; after a restart it cannot be recognised";
     row("source id", if stream.source_id.is_empty() { none } else { &stream.source_id });
     row("config", &stream.config);
     text
 }
 
 /// What is said where no stream answered.
-pub(super) const NOTHING: &str = "no LSL stream answered; --scope link asks the network as well\n";
+pub(super) const NOTHING: &str = "no LSL stream answered; --scope link searches the network as well\n";
 
 /// What happened to a stream.
 #[derive(Debug, PartialEq, Serialize)]

@@ -219,8 +219,7 @@ impl Check<'_> {
                 let ids = limit::LIMITS.iter().map(|limit| limit.id);
                 let meant =
                     suggest(&id, ids).map(|id| format!("; did you mean \"{id}\"?")).unwrap_or_default();
-                let problem =
-                    self.document.key_problem(&limits.key(&id), format!("no limit has this name{meant}"));
+                let problem = self.document.key_problem(&limits.key(&id), format!("unknown limit{meant}"));
                 self.problems.push(problem);
             }
         }
@@ -233,7 +232,7 @@ impl Check<'_> {
             let known = || chapters().flat_map(|chapter| chapter.alerts).map(|alert| alert.name);
             let meant = suggest(name, known()).filter(|meant| meant != name);
             if let Some(meant) = meant.filter(|_| !known().any(|known| known == name)) {
-                let message = format!("no alert is called \"{name}\"; did you mean \"{meant}\"?");
+                let message = format!("unknown alert \"{name}\"; did you mean \"{meant}\"?");
                 self.wrong(&path.key("off").item(index), message);
             }
         }
@@ -250,21 +249,18 @@ impl Check<'_> {
             }
         }
         if alerts.interval.is_some_and(|span| span.0.is_zero() || span.0.subsec_nanos() != 0) {
-            self.wrong(
-                &path.key("interval"),
-                "rules are evaluated every so many whole seconds, one at least",
-            );
+            self.wrong(&path.key("interval"), "the interval is a whole number of seconds, at least 1");
         }
         if alerts.query_offset.is_some() && alerts.prometheus == Prometheus::From2_42 {
-            let hint = "say `prometheus: \"3\"` if yours is that new".to_owned();
+            let hint = "set `prometheus: \"3\"` if yours is that new".to_owned();
             *self.wrong(&path.key("query_offset"), "Prometheus 2.42 does not know it") = Some(hint);
         }
         if alerts.watchdog.is_some() && alerts.watchdog_file.is_some() {
-            *self.wrong(&path.key("watchdog_file"), "the URL stands in watchdog already") =
+            *self.wrong(&path.key("watchdog_file"), "watchdog has a URL already") =
                 Some("remove one of them".to_owned());
         }
         if alerts.watchdog_file.is_some() && alerts.alertmanager == Alertmanager::From0_25 {
-            let hint = "say `alertmanager: \"0.28\"` if yours is that new".to_owned();
+            let hint = "set `alertmanager: \"0.28\"` if yours is that new".to_owned();
             *self.wrong(&path.key("watchdog_file"), "Alertmanager 0.25 reads no URL from a file") =
                 Some(hint);
         }
@@ -316,13 +312,13 @@ impl Check<'_> {
         }
     }
 
-    /// A time to wait must be long enough to be one, and short enough that somebody sees it end.
+    /// A waiting time must have an effect, and end within a session.
     fn span(&mut self, path: &Path, (least, most): (Span, Span)) {
         let Some(span) = self.document.part::<Span>(path) else { return };
         if span < least {
-            self.wrong(path, format!("{span} is too short; {least} is the least"));
+            self.wrong(path, format!("{span} is too short; the minimum is {least}"));
         } else if span > most {
-            self.wrong(path, format!("{span} is too long; {most} is the most"));
+            self.wrong(path, format!("{span} is too long; the maximum is {most}"));
         }
     }
 
@@ -377,7 +373,7 @@ impl Check<'_> {
                 self.signal(signal, &path.key("signal"));
             }
             if source.hears().is_some_and(|listen| !matches!(listen, Listen::Udp(_))) {
-                self.wrong(&path.key("listen"), "datagrams come over UDP: udp://225.1.1.1:6677");
+                self.wrong(&path.key("listen"), "datagrams arrive over UDP: udp://225.1.1.1:6677");
             }
             source.check(self, &path);
             self.name(source.name(), index, &path.key("name"), &mut names);
@@ -425,7 +421,7 @@ impl Check<'_> {
         }
         let [low, high] = signal.band;
         if low >= high {
-            self.wrong(&path.key("band"), format!("a band from {low} to {high} Hz holds nothing"));
+            self.wrong(&path.key("band"), format!("a band from {low} to {high} Hz is empty"));
         }
         if signal.quiet >= signal.loud {
             let message = format!("below {} V is bad already, as quiet", signal.quiet);

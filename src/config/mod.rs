@@ -53,7 +53,7 @@ pub struct Config {
     pub pipelines: Vec<Pipeline>,
     /// What bounds memory.
     pub limits: Limits,
-    /// When series leave that nobody has moved.
+    /// When series expire that receive no updates.
     pub expire: Expire,
     /// Upper bounds of buckets that replace those of the catalogue, by the exposed name of the
     /// metric: `neural_stage_duration_seconds: [0.001, 0.01, 0.1]`. The limits of alerts join them.
@@ -68,9 +68,9 @@ pub struct Config {
     pub exposition: Exposition,
     /// The files that `generate` writes: numbers beyond which something is wrong, and who is notified.
     pub alerts: Alerts,
-    /// Where dashboards, rules and routes are pushed to. Nothing is pushed unless it is asked for.
+    /// Where dashboards, rules and routes are pushed to. Nothing is pushed unless you configure it.
     pub provision: provision::Settings,
-    /// What is listened to and asked, each item a mapping with one key: the kind. A list here
+    /// The inputs of the agent, each item a mapping with one key: the kind. A list here
     /// replaces the default sources; `[]` is none.
     pub sources: Vec<Source>,
     /// The folder that relative paths start from.
@@ -208,7 +208,7 @@ fn load_with(path: &Path, files: bool) -> Result<Config, Vec<Problem>> {
         None => packs(&folder.join("packs")),
         Some(packs) if folder.join(packs).is_dir() => self::packs(&folder.join(packs)),
         Some(packs) => {
-            let message = format!("there is no folder {}", folder.join(packs).display());
+            let message = format!("no such folder: {}", folder.join(packs).display());
             (Vec::new(), document.map(|document| document.problem(&at, message)).into_iter().collect())
         }
     };

@@ -110,7 +110,7 @@ enum Wrong {
 struct Meaning {
     /// The value.
     value: f64,
-    /// What to write in its place.
+    /// What to write instead.
     text: String,
     /// Whether that is good.
     mood: Mood,
@@ -155,7 +155,7 @@ enum Ladder {
 enum Life {
     /// For ever.
     Always,
-    /// Until nothing has been heard of it for the configured time.
+    /// Until no update arrived for the configured time.
     Fresh,
     /// As long as its source is up.
     WhileUp,
@@ -166,7 +166,7 @@ enum Life {
 /// # Errors
 /// Every mistake in it.
 pub fn parse(file: &str, text: &str) -> Result<&'static Page, Vec<Problem>> {
-    // Metrics are told apart by their address and live as long as the process, so a pack that is
+    // Metrics are distinguished by their address and live as long as the process, so a pack that is
     // read becomes as permanent as the built-in pages. Keeping each distinct text once means that
     // a reload costs memory only for packs that changed, and that unchanged ones stay the same page.
     static KNOWN: Mutex<BTreeMap<String, &'static Page>> = Mutex::new(BTreeMap::new());
@@ -444,7 +444,7 @@ metrics:
         let expected = "\
 p.yml:1:5: id: \"Lab\" is not in snake case: a-z, 0-9 and single _, from a letter on
 p.yml:5:11: metrics[0].name: \"_total\" belongs to the format; omit it
-p.yml:6:11: metrics[0].help: the help ends in a full stop, which is added by itself
+p.yml:6:11: metrics[0].help: the help ends in a full stop, which is added automatically
 p.yml:6:11: metrics[0].help: the help does not begin with a capital
 p.yml:7:5: metrics[0].knid: unknown key; did you mean \"kind\"?
 p.yml:10:11: metrics[1].kind: unknown value \"countr\"; did you mean \"counter\"?

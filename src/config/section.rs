@@ -74,10 +74,10 @@ pub struct Limits {
     /// Series of one metric.
     #[schemars(range(min = 1))]
     pub series_per_family: usize,
-    /// Series that one source brings.
+    /// Series of one source.
     #[schemars(range(min = 1))]
     pub series_per_source: usize,
-    /// Metrics that lines and scrapes may bring beside those of the catalogue.
+    /// Metrics that lines and scrapes may add to those of the catalogue.
     #[schemars(range(min = 1))]
     pub families: usize,
     /// Bytes of series, keys and labels together, and of the text of a scrape: at least 1MiB. One source can take up to
@@ -110,7 +110,7 @@ impl Default for Limits {
     }
 }
 
-/// When series leave that nobody has moved.
+/// When series expire that receive no updates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expire {
@@ -130,7 +130,7 @@ impl Default for Expire {
 pub struct Intervals {
     /// The window in which the peak rate of a stage is counted.
     pub pipeline: Span,
-    /// How often sockets and devices are asked for their own state.
+    /// How often the state of sockets and devices is read.
     pub device: Span,
     /// How often the machine is read, by sources that do not say so themselves.
     pub system: Span,
@@ -151,7 +151,7 @@ pub struct Llm {
     pub currency: String,
     /// What may be used in a day, from midnight to midnight UTC.
     pub budget: Budget,
-    /// What calls cost that do not bring their cost, by model.
+    /// Prices of calls that do not report their cost, by model.
     pub prices: BTreeMap<String, Price>,
 }
 

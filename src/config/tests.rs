@@ -155,11 +155,11 @@ fn a_signal_is_judged_by_what_is_set() {
     for (signal, mistake) in [
         ("{mains: 55}", "config.yml:6:21: sources[0].serial.signal.mains"),
         ("{mains: both}", "unknown value \"both\""),
-        ("{band: [45, 1]}", "a band from 45 to 1 Hz holds nothing"),
+        ("{band: [45, 1]}", "a band from 45 to 1 Hz is empty"),
         ("{band: [1]}", "the list has 1 items"),
-        ("{band: [1, 9000]}", "450 is the most"),
+        ("{band: [1, 9000]}", "the maximum is 450"),
         ("{quiet: 0.001}", "below 0.001 V is bad already"),
-        ("{railed: -1}", "0 is the least"),
+        ("{railed: -1}", "the minimum is 0"),
         ("{humm: 1}", "did you mean"),
         ("{names: [Fp1, Fp2, Fp1]}", "a second electrode is called Fp1"),
         ("{names: [Fp1, '']}", "a name is 1 to 256 bytes of text"),
@@ -182,18 +182,18 @@ fn programs_that_send_datagrams() {
         assert!(right.starts_with(sources.last().unwrap().kind()), "{right}");
     }
     for (wrong, mistake) in [
-        ("brainflow: {}", "which board is streamed has to be said"),
-        ("brainflow: {board: citon}", "\"citon\" is no board that is known"),
+        ("brainflow: {}", "the board is missing: set board"),
+        ("brainflow: {board: citon}", "unknown board \"citon\""),
         (
             "brainflow: {board: cyton, rows: {count: 1, rate: 1, channels: [0]}}",
             "those of the board are known",
         ),
         ("brainflow: {rows: {count: 4, rate: 250, channels: [4]}}", "row 4 is not among the 4 rows"),
-        ("brainflow: {board: cyton, listen: 'tcp://127.0.0.1:6677'}", "datagrams come over UDP"),
-        ("cerebus: {volts_per_count: -1}", "0 is the least"),
-        ("cerebus: {listen: 'unix:/run/x'}", "datagrams come over UDP"),
+        ("brainflow: {board: cyton, listen: 'tcp://127.0.0.1:6677'}", "datagrams arrive over UDP"),
+        ("cerebus: {volts_per_count: -1}", "the minimum is 0"),
+        ("cerebus: {listen: 'unix:/run/x'}", "datagrams arrive over UDP"),
         ("openbci_gui: {signal: {quiet: 0.001}}", "below 0.001 V is bad already"),
-        ("openbci_gui: {rate: 0}", "1 is the least"),
+        ("openbci_gui: {rate: 0}", "the minimum is 1"),
     ] {
         let told = told(&with(wrong));
         assert!(told.contains(mistake), "{wrong}: {told}");
@@ -249,19 +249,19 @@ sources:
         problems.iter().map(|p| format!("{}:{}: {}: {}", p.line, p.column, p.path, p.message)).collect();
     for (place, mistake) in [
         ("1:18: limits.series: ", "expected a whole number"),
-        ("1:53: limits.families: ", "0 is too small; 1 is the least"),
-        ("2:21: intervals.device: ", "9999d is too long; 1d is the most"),
+        ("1:53: limits.families: ", "0 is too small; the minimum is 1"),
+        ("2:21: intervals.device: ", "9999d is too long; the maximum is 1d"),
         ("3:9: listen: ", "nothing could be scraped without an address"),
         ("5:20: sources[0].statsd.listen: ", "the source listens nowhere"),
         ("5:33: sources[0].statsd.mapping: ", "none.yml: cannot read the file"),
         ("5:43: sources[0].statsd.nam: ", "unknown key"),
         ("6:18: sources[1].serial.name: ", "expected text"),
-        ("6:67: sources[1].serial.signal.band: ", "a band from 45 to 1 Hz holds nothing"),
+        ("6:67: sources[1].serial.signal.band: ", "a band from 45 to 1 Hz is empty"),
         ("6:83: sources[1].serial.signal.quiet: ", "expected a number"),
         ("7:27: sources[2].serial.port: ", "expected the path of a port"),
         ("7:45: sources[2].serial.signal.band: ", "the list has 3 items"),
         ("8:26: sources[3].scrape.url: ", "the url has no scheme http or https"),
-        ("8:75: sources[3].scrape.timeout: ", "900000d is too long; 1d is the most"),
+        ("8:75: sources[3].scrape.timeout: ", "900000d is too long; the maximum is 1d"),
         ("9:62: sources[4].scrape.timeout: ", "5s is longer than the interval, 2s"),
     ] {
         let found = told.iter().any(|line| line.starts_with(place) && line.contains(mistake));
@@ -336,7 +336,7 @@ fn a_file_brings_its_folder_and_its_packs() {
 
     std::fs::write(at("config.yml"), "packs: elsewhere\n").unwrap();
     let problems = load(&at("config.yml")).unwrap_err();
-    assert!(problems[0].to_string().contains(":1:8: packs: there is no folder"), "{problems:#?}");
+    assert!(problems[0].to_string().contains(":1:8: packs: no such folder"), "{problems:#?}");
     std::fs::write(at("config.yml"), b"a: 1\nb: \xff\n").unwrap();
     assert!(load(&at("config.yml")).unwrap_err()[0].to_string().contains("yml:2:1: the line is not UTF-8"));
     assert!(load(&at("none.yml")).unwrap_err()[0].message.contains("cannot read the file"));

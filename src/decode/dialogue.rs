@@ -1,7 +1,7 @@
 //! The agent's side of a conversation with a device that must be talked to.
 //!
-//! A state machine without I/O and without a clock, as in quinn-proto and str0m: time comes in as a number, bytes go out
-//! into a buffer. The order of calls:
+//! A state machine without I/O and without a clock, as in quinn-proto and str0m: time comes in as a number, bytes go
+//! out into a buffer. The order of calls:
 //!
 //! 1. When the port is open: [`stop_stream`](Dialogue::stop_stream), then the pieces of the
 //!    [`handshake`](Dialogue::handshake) with a [`pause`](Dialogue::pause) between them. After a moment's absence
@@ -30,14 +30,14 @@ pub trait Dialogue {
         Duration::from_millis(150)
     }
 
-    /// Appends what must be sent now. `now` is the time since some moment, by a clock that only goes on.
+    /// Appends what must be sent now. `now` is the time since some moment, by a clock that only continues.
     fn poll_transmit(&mut self, _now: Duration, _out: &mut Vec<u8>) {}
 
-    /// The stream ran a moment ago, and goes on: nothing is done before it that holds it up.
+    /// The stream ran a moment ago, and continues: nothing is done before it that holds it up.
     fn resume(&mut self) {}
 
-    /// The other side fell silent and gets its handshake once more. It may start again with that, or go on where it was:
-    /// what comes shows it.
+    /// The other side fell silent and gets its handshake once more. It may start again with that, or continue where
+    /// it was: what comes shows it.
     fn restarted(&mut self) {}
 
     /// What a person should know of what was asked for, once.
@@ -69,7 +69,7 @@ pub trait Dialogue {
 /// When a dialogue is continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
-    /// The time since some moment, by a clock that only goes on.
+    /// The time since some moment, by a clock that only continues.
     pub now: Duration,
     /// For how long nothing has come.
     pub silence: Duration,

@@ -1,4 +1,4 @@
-//! What a person says of a board that its bytes do not tell, and which board can be told what.
+//! Options of boards: what their bytes do not contain, and which board has which option.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub struct Options {
     /// How many of its channels it sends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u8>,
-    /// Samples a second.
+    /// Samples per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u16>,
     /// Which Ganglion.
@@ -53,7 +53,7 @@ pub struct Wanted {
     /// What its name is or begins with: `Ganglion-1a2b`. Any if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The first number of its firmware, where neither its name nor its packets tell.
+    /// The major version of its firmware, if neither its name nor its packets contain it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 3))]
     pub firmware: Option<u8>,
@@ -87,7 +87,7 @@ impl Options {
             let Some(value) = value.filter(|value| !allowed.contains(value)) else { continue };
             if key == "rate" && any_rate {
                 if value == 0 {
-                    say(key, "1 is the least".to_owned());
+                    say(key, "the minimum is 1".to_owned());
                 }
                 continue;
             }

@@ -44,35 +44,35 @@ protocols! {
     Statsd => super::text::statsd::FACTS,
     /// The same in frames with a length before them.
     StatsdFrames => super::text::frame::FACTS,
-    /// OpenBCI Cyton, 115200 bits in a second.
+    /// OpenBCI Cyton, 115200 baud.
     Cyton => super::board::cyton::CYTON,
-    /// OpenBCI Cyton with Daisy, 115200 bits in a second.
+    /// OpenBCI Cyton with Daisy, 115200 baud.
     Daisy => super::board::cyton::DAISY,
-    /// NeuroPawn Knight, 115200 bits in a second.
+    /// NeuroPawn Knight, 115200 baud.
     Knight => super::board::knight::PLAIN,
-    /// NeuroPawn Knight with IMU, 115200 bits in a second.
+    /// NeuroPawn Knight with IMU, 115200 baud.
     KnightImu => super::board::knight::IMU,
-    /// FreeEEG32, 921600 bits in a second.
+    /// FreeEEG32, 921600 baud.
     FreeEeg32 => super::board::freeeeg::FACTS,
-    /// NeuroSky ThinkGear, 57600 bits in a second.
+    /// NeuroSky ThinkGear, 57600 baud.
     ThinkGear => super::board::thinkgear::FACTS,
-    /// Chords boards of Upside Down Labs, 230400 or 115200 bits in a second.
+    /// Chords boards of Upside Down Labs, 230400 or 115200 baud.
     Chords => super::board::chords::FACTS,
-    /// PLUX BITalino, 115200 bits in a second.
+    /// PLUX BITalino, 115200 baud.
     Bitalino => super::board::bitalino::FACTS,
-    /// OpenEEG, packet version 2, 57600 bits in a second.
+    /// OpenEEG, packet version 2, 57600 baud.
     OpeneegP2 => super::board::openeeg::P2_FACTS,
-    /// OpenEEG, packet version 3, 57600 bits in a second.
+    /// OpenEEG, packet version 3, 57600 baud.
     OpeneegP3 => super::board::openeeg::P3_FACTS,
-    /// Backyard Brains SpikerBox, 230400 bits in a second.
+    /// Backyard Brains SpikerBox, 230400 baud.
     SpikerBox => super::board::spikerbox::FACTS,
-    /// OpenBCI Ganglion through its dongle (BLED112), 230400 bits in a second.
+    /// OpenBCI Ganglion through its dongle (BLED112), 230400 baud.
     Ganglion => super::board::ganglion::FACTS,
-    /// A board of your own, whose frames `frame` describes; 115200 bits in a second.
+    /// A board of your own, whose frames `frame` describes; 115200 baud.
     Generic => super::board::generic::FACTS,
     /// Waveforms of Intan RHX.
     Intan => super::program::intan::FACTS,
-    /// Packages that BrainFlow streams; those of its synthetic board unless told otherwise.
+    /// Packages that BrainFlow streams; those of its synthetic board by default.
     Brainflow => super::program::brainflow::FACTS,
     /// All packets of a Blackrock Cerebus.
     Cerebus => super::program::cerebus::FACTS,

@@ -24,7 +24,7 @@ impl<'a> Check<'a> {
         Self { document, folder, problems: Vec::new(), unsaid: None }
     }
 
-    /// Reports a problem, unless the schema has reported one there already: what is read in its place is a default.
+    /// Reports a problem, unless the schema has reported one there already: what is read instead is a default.
     /// What is returned takes the hint.
     pub fn wrong(&mut self, path: &Path, message: impl Into<String>) -> &mut Option<String> {
         if self.document.omits(path) {

@@ -185,7 +185,7 @@ fn syntax(file: &str, error: &serde_yaml::Error) -> Problem {
     Problem { file: file.to_owned(), line, column, message: error.to_string(), ..Problem::default() }
 }
 
-/// A value of which a key may stand twice (the last one counts): the duplicates are told with
+/// A value of which a key may stand twice (the last one counts): the duplicates are reported with
 /// their places by the walk, and must not hide the other mistakes.
 struct Loose(Value);
 

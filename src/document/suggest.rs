@@ -1,4 +1,4 @@
-//! What somebody may have meant by a word that is none of the words that fit.
+//! Which known word a misspelt one may have meant.
 
 /// The one of `known` that `word` is most likely a slip of.
 #[must_use]

@@ -289,9 +289,9 @@ impl<'a> Judge<'a> {
         let message = if !number.is_finite() {
             format!("{} is not a finite number", found(value))
         } else if let Some(least) = limit("minimum").filter(|least| number < *least) {
-            format!("{number} is too small; {least} is the least")
+            format!("{number} is too small; the minimum is {least}")
         } else if let Some(most) = limit("maximum").filter(|most| number > *most) {
-            format!("{number} is too large; {most} is the most")
+            format!("{number} is too large; the maximum is {most}")
         } else if let Some(least) = limit("exclusiveMinimum").filter(|least| number <= *least) {
             format!("{number} is too small; it must be above {least}")
         } else if let Some(most) = limit("exclusiveMaximum").filter(|most| number >= *most) {
@@ -306,12 +306,12 @@ impl<'a> Judge<'a> {
         if let Some(least) = schema["minItems"].as_u64().filter(|least| (items.len() as u64) < *least) {
             let message = match items.len() {
                 0 => "the list is empty".to_owned(),
-                given => format!("the list has {given} items; {least} is the least"),
+                given => format!("the list has {given} items; the minimum is {least}"),
             };
             self.wrong(path, message);
         }
         if let Some(most) = schema["maxItems"].as_u64().filter(|most| items.len() as u64 > *most) {
-            self.wrong(path, format!("the list has {} items; {most} is the most", items.len()));
+            self.wrong(path, format!("the list has {} items; the maximum is {most}", items.len()));
         }
         if let Some(of) = schema.get("items") {
             for (index, item) in items.iter_mut().enumerate() {
@@ -526,7 +526,7 @@ mod tests {
     fn each_mistake_is_told_in_words() {
         told("size: 1", "");
         told("{}", "f:1:1: the key \"size\" is missing");
-        told("size: 300", "f:1:7: size: 300 is too large; 255 is the most");
+        told("size: 300", "f:1:7: size: 300 is too large; the maximum is 255");
         told("size: 1.5", "f:1:7: size: expected a whole number, found the number 1.5");
         told("size: fast", "f:1:7: size: expected a whole number, found the text \"fast\"");
         told("- 1", "f:1:1: expected a mapping, found a list");

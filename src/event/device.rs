@@ -11,7 +11,7 @@ pub struct Device {
     pub protocol: &'static str,
     /// Channels of one sample.
     pub channels: u16,
-    /// Samples a second.
+    /// Samples per second.
     pub rate: f64,
     /// Packets a second, on a device whose packets are counted. One of them may be less than a sample.
     pub packet_rate: f64,
@@ -137,8 +137,8 @@ pub struct Repeated {
     pub packets: u32,
 }
 
-/// Packets that came after those that were sent later: datagrams overtake each other. They are among the samples that are
-/// told next.
+/// Packets that came after those that were sent later: datagrams overtake each other. They are among the samples that
+/// are told next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overtaken {
     /// How many.
@@ -333,7 +333,7 @@ pub struct Signal {
 /// How a device streams. Written by an analyser alone, with each tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flow {
-    /// Samples a second over the last seconds; `None` until there are two of them.
+    /// Samples per second over the last seconds; `None` until there are two of them.
     pub rate: Option<f64>,
     /// The same as a share of what is nominal.
     pub ratio: Option<f64>,

@@ -76,8 +76,8 @@ impl Timestamp {
         self.wall as f64 / 1e9
     }
 
-    /// This moment in seconds since the epoch, by the wall clock as it counts at `now`. If the clock was set in between,
-    /// the moment moves along with it: what is told is as long ago as it is by the steady clock.
+    /// This moment in seconds since the epoch, by the wall clock as it counts at `now`. If the clock was set in
+    /// between, the moment moves along with it: what is told is as long ago as it is by the steady clock.
     #[must_use]
     pub fn wall_seconds_at(self, now: Self) -> f64 {
         let ahead = |time: Self| i128::from(time.wall) - i128::from(time.steady);
@@ -112,8 +112,8 @@ pub struct Event<'a> {
 
 macro_rules! bodies {
     ($($(#[$doc:meta])* $origin:ident $labels:ident $name:ident $(($payload:ty))?,)*) => {
-        /// What happened. Closed on purpose: a new kind of event is a new variant, which says where it comes from and who
-        /// bounds its labels, and a test insists that at least one metric reads it.
+        /// What happened. Closed on purpose: a new kind of event is a new variant, which says where it comes from and
+        /// who bounds its labels, and a test insists that at least one metric reads it.
         #[derive(Clone, Copy, Debug)]
         pub enum Body<'a> { $($(#[$doc])* $name $(($payload))?,)* }
 
@@ -291,7 +291,7 @@ bodies! {
     derived measured Signal(&'a Signal),
 }
 
-/// Whether a source can be heard.
+/// Whether a source is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// Configured, not opened yet. Announces the source's series at zero.
@@ -322,8 +322,8 @@ pub struct Pass {
     pub ok: bool,
 }
 
-/// A message of a program that was understood and says nothing of its device: a greeting, a header, a message of another
-/// kind. Nothing that reads devices reads it.
+/// A message of a program that was understood and says nothing of its device: a greeting, a header, a message of
+/// another kind. Nothing that reads devices reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Aside {
     /// Bytes it took.

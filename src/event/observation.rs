@@ -13,7 +13,7 @@ pub enum Kind {
     Gauge,
     /// Counts by size.
     Histogram,
-    /// Quantiles that somebody else computed.
+    /// Quantiles that another program computed.
     Summary,
     /// Facts in labels, always 1.
     Info,
@@ -77,9 +77,9 @@ pub struct Spelled {
     pub kind: Kind,
     /// The sender did not say a type: `kind` is a guess, for a metric that nobody declared.
     pub guessed: bool,
-    /// What it means, if somebody said so.
+    /// Its help, if given.
     pub help: String,
-    /// Its unit, if somebody said so; the name then ends in it.
+    /// Its unit, if given; the name then ends in it.
     pub unit: String,
     /// Label names and values, in any order, each name once.
     pub labels: Vec<(String, String)>,
@@ -131,16 +131,16 @@ pub enum Change<'a> {
     },
     /// A set sees a member with this hash; the gauge is the number of members in a window.
     Member(u64),
-    /// A counter, gauge, info, state or unknown of somebody else now reads this.
+    /// A counter, gauge, info, state or unknown of another program now reads this.
     Reads(f64),
-    /// A histogram of somebody else now reads this.
+    /// A histogram of another program now reads this.
     Buckets {
         /// Upper bounds, the last of them infinite, and cumulative counts.
         buckets: &'a [(f64, f64)],
         /// Sum of observed values, if exposed.
         sum: Option<f64>,
     },
-    /// A summary of somebody else now reads this.
+    /// A summary of another program now reads this.
     Quantiles {
         /// Quantiles and their values.
         quantiles: &'a [(f64, f64)],

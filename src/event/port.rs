@@ -1,6 +1,6 @@
 //! What happens to the port that a device is plugged into.
 //!
-//! Only the port and its cable: what comes over it is told by other events.
+//! Only the port and its cable: what comes over it is recognised by other events.
 
 /// News of a port.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,7 +11,7 @@ pub enum Port<'a> {
     Lost(PortEnd),
     /// It is open again, after it was lost in this way.
     Back(PortEnd),
-    /// A device was told to start.
+    /// A start command was sent to a device.
     Greeted(Greeting),
     /// What the line's driver says.
     Line(&'a PortLine),
@@ -56,7 +56,7 @@ labels! {
 }
 
 labels! {
-    /// Why a device was told to start. Closed, because it becomes a label.
+    /// Why a start command was sent. Closed, because it becomes a label.
     Greeting {
         /// Its port was opened.
         Opened = "opened",

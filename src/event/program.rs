@@ -17,9 +17,9 @@ pub struct Program<'a> {
     pub expected: Option<bool>,
     /// Samples since it began to acquire, by its own count.
     pub position: Option<f64>,
-    /// Samples a second that it says it acquires.
+    /// Samples per second that it says it acquires.
     pub rate: Option<f64>,
-    /// Samples a second by which its own count goes up.
+    /// Samples per second by which its own count goes up.
     pub effective_rate: Option<f64>,
     /// Share of the time it has that it needs to process what comes.
     pub cpu: Option<f64>,

@@ -46,7 +46,7 @@ pub struct Stream<'a> {
     pub format: &'static str,
     /// Channels of one sample.
     pub channels: u16,
-    /// Samples a second that it claims to bring; 0 if they come when they come.
+    /// Samples per second that it claims to bring; 0 if they come when they come.
     pub rate: f64,
 }
 
@@ -92,7 +92,7 @@ pub struct StreamState<'a> {
     pub jumps: u64,
     /// How old the newest sample of each read was, seconds; below 0 if it was stamped later than it came.
     pub ages: &'a [f64],
-    /// Samples a second by the sender's timestamps, and the same as a share of what is nominal.
+    /// Samples per second by the sender's timestamps, and the same as a share of what is nominal.
     pub rate: Option<(f64, Option<f64>)>,
     /// Bytes that waited to be read.
     pub backlog: Option<u64>,

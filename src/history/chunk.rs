@@ -9,9 +9,10 @@
 //!   floats     8 bytes, then XOR with the value before (Gorilla, VLDB 2015, section 4.1.3)
 //! ```
 //!
-//! Decimals: most values of metrics are whole numbers or have few decimal places; they are exact as a whole number over a power
-//! of ten. A group of 32 differences is Golomb-Rice coded with a parameter of its own; zeros alone cost six bits. What is no
-//! such number (a staleness mark, an infinity) is an exception beside them. The shortest of the three is kept.
+//! Decimals: most values of metrics are whole numbers or have few decimal places; they are exact as a whole number
+//! over a power of ten. A group of 32 differences is Golomb-Rice coded with a parameter of its own; zeros alone cost
+//! six bits. What is no such number (a staleness mark, an infinity) is an exception beside them. The shortest of the
+//! three is kept.
 //!
 //! It does not check that bytes are what was written: the store does, with a checksum.
 
@@ -53,7 +54,8 @@ pub fn encode(times: &[i64], values: &[f64], out: &mut Vec<u8>) {
     debug_assert!(out.len() - start <= floats);
 }
 
-/// The samples of a chunk, in order. `None` where the bytes are no chunk; what was visited until then is nothing to rely on.
+/// The samples of a chunk, in order. `None` where the bytes are no chunk; what was visited until then is nothing to
+/// rely on.
 pub fn decode(mut bytes: &[u8], visit: &mut impl FnMut(i64, f64)) -> Option<()> {
     let count = usize::try_from(take_varint(&mut bytes)?).ok().filter(|count| (1..=MOST).contains(count))?;
     let mut times = Vec::with_capacity(count);
@@ -189,7 +191,7 @@ fn decode_floats(mut bytes: &[u8], times: &[i64], visit: &mut impl FnMut(i64, f6
 struct Decimals {
     places: u8,
     whole: Vec<i64>,
-    /// What is no such number, by place. The number before it stands in its place.
+    /// What is no such number, by place. The number before it stands instead.
     exceptions: Vec<(usize, f64)>,
 }
 

@@ -1,8 +1,8 @@
 //! Which requests are let through: what is there, by which methods, and who may ask for it.
 //!
 //! A page of another origin must not act on the agent, nor read more of it than `/metrics` tells. A browser says in
-//! `Host` which name it looked up, so that a name that was bound again to this machine (DNS rebinding) gives itself away,
-//! and in `Origin` and `Sec-Fetch-Site` which page asks. Programs send neither of the latter. Who may reach the
+//! `Host` which name it looked up, so that a name that was bound again to this machine (DNS rebinding) gives itself
+//! away, and in `Origin` and `Sec-Fetch-Site` which page asks. Programs send neither of the latter. Who may reach the
 //! port at all is not decided here: that is for `listen`, a firewall or a proxy.
 //!
 //! `/metrics`, the health checks, service discovery and the runbooks are open under every name: Prometheus scrapes by
@@ -39,7 +39,7 @@ pub(super) enum Route {
 /// GET and HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
-    /// Anybody, under any name.
+    /// Any client, under any name.
     Open,
     /// Whoever knows the agent by its name.
     Page,

@@ -1,8 +1,9 @@
 //! Who is connected, and who goes when another one comes and every place is taken.
 //!
-//! Scrapers keep their connections between scrapes, so idleness alone is no reason to end one. Nobody waits for a place:
-//! of the address that holds most of them, whoever has been idle for longest gives way, and if none of them is idle,
-//! whoever has taken longest over its request. So no address can keep the others out, whatever it does with its places.
+//! Scrapers keep their connections between scrapes, so idleness alone is no reason to end one. Nobody waits for a
+//! place: of the address that holds most of them, whoever has been idle for longest gives way, and if none of them is
+//! idle, whoever has taken longest over its request. So no address can keep the others out, whatever it does with its
+//! places.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -95,7 +96,7 @@ impl Guests {
         Arc::new(Self { places, steps: AtomicU64::new(0), seats: Mutex::default() })
     }
 
-    /// A place for one more, and whether somebody had to go for it. `None` if there are no places any more.
+    /// A place for one more connection, and whether another was closed for it. `None` if there is no place.
     pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<(Arc<Guest>, bool)> {
         let free = self.places.clone().try_acquire_owned().ok();
         let full = free.is_none();
@@ -125,7 +126,7 @@ impl Guests {
         self.steps.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Somebody goes.
+    /// A connection is closed to make room.
     fn dismiss(&self) {
         Self::dismiss_of(&mut self.seats.lock(), |_, _| true);
     }

@@ -1,7 +1,7 @@
 //! What there is to fetch, and the answers.
 //!
-//! `/metrics` reads memory alone and cannot fail. Every request has limits: time for its head and its reply, size of its
-//! body, connections at once. Who may ask for what is said by the gate alone.
+//! `/metrics` reads memory alone and cannot fail. Every request has limits: time for its head and its reply, size of
+//! its body, connections at once. Who may ask for what is said by the gate alone.
 
 mod accept;
 mod api;
@@ -34,14 +34,15 @@ use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
 use crate::promql::Storage;
 
-/// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can go on.
+/// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can
+/// continue.
 const BODY: usize = 64 * 1024;
 /// How long a body may take.
 const SENT: Duration = Duration::from_secs(10);
 
 type Reply = Response<Bytes>;
 
-/// Somebody asks for a reload; the answer is what was wrong, if something was.
+/// A request to reload; the reply is the error, if it failed.
 pub type Reload = oneshot::Sender<Result<String, String>>;
 
 /// A source as the landing page lists it.
@@ -99,9 +100,7 @@ impl Site {
         let route = Route::of(request.uri.path());
         let reply = match (route, read(body).await) {
             (_, Err(refused)) => refused,
-            (None, Ok(_)) => {
-                reply::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n")
-            }
+            (None, Ok(_)) => reply::text(StatusCode::NOT_FOUND, "not found; / lists the pages\n"),
             (Some(route), Ok(body)) => {
                 match self.names.load().check(route, &request.method, &request.uri, &request.headers) {
                     Ok(pass) => self.answer_route(route, &request, &body, pass).await,
@@ -182,7 +181,7 @@ impl Site {
     async fn reload(&self, _: Pass) -> Reply {
         let (answer, wait) = oneshot::channel();
         if self.reload.try_send(answer).is_err() {
-            return reply::text(StatusCode::SERVICE_UNAVAILABLE, "a reload is already under way\n");
+            return reply::text(StatusCode::SERVICE_UNAVAILABLE, "a reload is already running\n");
         }
         match wait.await {
             Ok(Ok(done)) => reply::text(StatusCode::OK, &format!("{done}\n")),
@@ -212,18 +211,15 @@ where
     }
 }
 
-/// What somebody is told who is not let through.
+/// The response to a request that is not permitted.
 fn refused(refusal: &Refusal) -> Reply {
     match refusal {
         Refusal::Method(methods) => reply::not_allowed(methods),
-        Refusal::Host => {
-            reply::text(StatusCode::BAD_REQUEST, "the Host header must say once which host is meant\n")
-        }
+        Refusal::Host => reply::text(StatusCode::BAD_REQUEST, "exactly one Host header is required\n"),
         Refusal::Name(name) => reply::text(
             StatusCode::FORBIDDEN,
             &format!(
-                "the agent is not known as \"{name}\"; ask by its address, or list the name under http.hosts in its \
-                 configuration\n"
+                "unknown host \"{name}\"; use the address of the agent, or list the name under http.hosts in its configuration\n"
             ),
         ),
         Refusal::Page(from) => reply::text(

@@ -37,8 +37,7 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
     );
     if refused {
         page.push_str(
-            "<p class=down role=alert>The last reload was refused: the configuration from before it is in effect. \
-             The log has the mistakes, and so does <code>neural-exporter check</code>.</p>",
+            "<p class=down role=alert>The last reload failed: the previous configuration is active. See the errors in the log, or run <code>neural-exporter check</code>.</p>",
         );
     }
     let state = hub.lock();
@@ -66,7 +65,7 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
     let held = state.registry.len();
     let _ = write!(
         page,
-        "</table><h2>Series</h2><p>{held} series. The families that refused events, then the largest:</p>\
+        "</table><h2>Series</h2><p>{held} series. Families that rejected events, then the largest:</p>\
          <table><tr><th>family<th class=n>series<th class=n>events without a series of their own</tr>"
     );
     for usage in state.registry.usage(OFFENDERS) {
@@ -91,7 +90,7 @@ fn row(page: &mut String, state: &State, source: &Listed) {
     };
     let sum = |family| {
         let samples = registry.samples(family).filter(|sample| sample.has("source", &source.name));
-        samples.map(|sample| sample.value).sum::<f64>()
+        samples.fold(0.0, |sum, sample| sum + sample.value)
     };
     let (errors, dropped) = (sum("neural_source_errors"), sum("neural_source_dropped_events"));
     let (class, word, advice) = fares(registry, &source.name);
@@ -152,14 +151,14 @@ fn fares(registry: &Registry, name: &str) -> (&'static str, String, Option<Advic
 fn advice(state: PortState) -> Option<Advice> {
     Some(Advice::Alone(match state {
         PortState::Open => return None,
-        PortState::Absent => "plug it in; devices lists what there is",
-        PortState::Ambiguous => "say which one by its serial number or place",
+        PortState::Absent => "plug it in; `neural-exporter devices` lists the ports",
+        PortState::Ambiguous => "select one by its serial number or place",
         PortState::Busy => {
-            return Some(Advice::Besides("end the program that has it, or have it open a tap of the agent"));
+            return Some(Advice::Besides("stop the program that has it, or let it open a tap of the agent"));
         }
-        PortState::NotPermitted => "devices says how the agent may open it",
+        PortState::NotPermitted => "`neural-exporter devices` says how to permit it",
         PortState::Failed => "the log says why",
-        PortState::Silent => "is the device on and in reach?",
+        PortState::Silent => "is the device on and in range?",
         PortState::WrongDevice => "compare its protocol and speed with the configuration",
     }))
 }
@@ -195,7 +194,7 @@ mod tests {
         send(board, Body::Port(Port::State(PortState::WrongDevice)));
         shows("<td class=down>wrong device: compare its protocol and speed");
         send(board, Body::Port(Port::State(PortState::Silent)));
-        shows("<td class=down>silent: is the device on and in reach?<td");
+        shows("<td class=down>silent: is the device on and in range?<td");
         // A reason that is known stands in place of what is said in general, and goes with the state.
         let because = |state, why: &str| {
             send(board, Body::Port(Port::State(state)));
@@ -206,9 +205,9 @@ mod tests {
         because(PortState::Failed, "it is no serial port");
         shows("<td class=down>failed: it is no serial port<td");
         because(PortState::Busy, "it is in use by cat (pid 7)");
-        shows("<td class=down>busy: it is in use by cat (pid 7); end the program that has it, or");
+        shows("<td class=down>busy: it is in use by cat (pid 7); stop the program that has it, or");
         send(board, Body::Port(Port::State(PortState::Silent)));
-        shows("<td class=down>silent: is the device on and in reach?<td");
+        shows("<td class=down>silent: is the device on and in range?<td");
         send(board, Body::Port(Port::State(PortState::Open)));
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
 
@@ -239,7 +238,7 @@ mod tests {
     #[test]
     fn a_refused_reload_is_seen() {
         let hub = Hub::default();
-        assert!(landing(&hub, &[], true).contains("The last reload was refused"));
-        assert!(!landing(&hub, &[], false).contains("reload was refused"));
+        assert!(landing(&hub, &[], true).contains("The last reload failed"));
+        assert!(!landing(&hub, &[], false).contains("reload failed"));
     }
 }

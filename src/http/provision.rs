@@ -52,7 +52,7 @@ impl Site {
         }
         match files.iter().find(|file| file.path == name) {
             Some(file) => reply::file(kind(&file.path), file.text.clone()),
-            None => reply::text(StatusCode::NOT_FOUND, "there is no such file; /provision/ lists them\n"),
+            None => reply::text(StatusCode::NOT_FOUND, "not found; /provision/ lists the files\n"),
         }
     }
 
@@ -80,10 +80,7 @@ pub(super) fn targets(headers: &header::HeaderMap) -> Reply {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     if host.is_empty() || host.len() > HOST || !host.chars().all(good) {
-        return reply::text(
-            StatusCode::BAD_REQUEST,
-            "the Host header must say by which name the agent is reached\n",
-        );
+        return reply::text(StatusCode::BAD_REQUEST, "the Host header must name the agent\n");
     }
     let list = serde_json::json!([{"targets": [host], "labels": {}}]);
     reply::file("application/json", format!("{list}\n"))

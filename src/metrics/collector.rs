@@ -1,7 +1,7 @@
 //! The same series through prometheus-client's own encoder.
 //!
 //! Slower than [`Registry::write`] by an order of magnitude and the yardstick for it: a test holds
-//! the two texts side by side. It is also how the series join a registry of somebody who uses this
+//! the two texts side by side. It is also how the series join the registry of a program that uses this
 //! crate as a library.
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! What the configuration says of series before any event: which metrics there are, their buckets, what is expected.
 //!
-//! A reload says all of it again. A family that is declared otherwise begins again, as after a restart; the others go on.
+//! A reload says all of it again. A family that is declared otherwise begins again, as after a restart; the others
+//! continue.
 
 use std::collections::HashMap;
 
@@ -21,7 +22,7 @@ impl Registry {
         }
     }
 
-    /// Takes these pages for the user's, in place of those before. A metric that is declared as it was goes on. One
+    /// Takes these pages for the user's, in place of those before. A metric that is declared as it was continues. One
     /// that changed begins again, with what a sender declared under its name; one that is gone is forgotten.
     pub fn declare(&mut self, pages: &[&'static Page]) {
         let metrics = || pages.iter().flat_map(|p| p.metrics).copied();
@@ -72,7 +73,8 @@ impl Registry {
         }
     }
 
-    /// Forgets the gauges that were announced and never came: the configuration that is read now says again what is expected.
+    /// Forgets the gauges that were announced and never came: the configuration that is read now says again what is
+    /// expected.
     pub fn expect_nothing(&mut self) {
         self.retain(|(kind, _), s| !(s.awaited() && momentary(kind)));
     }
@@ -163,7 +165,7 @@ impl Registry {
     }
 }
 
-/// Whether the series of a metric can go on under its new declaration.
+/// Whether the series of a metric can continue under its new declaration.
 fn same(old: &Metric, new: &Metric) -> bool {
     (old.name, old.kind, old.unit, old.labels, old.bounds)
         == (new.name, new.kind, new.unit, new.labels, new.bounds)

@@ -218,7 +218,7 @@ impl Family {
     }
 
     /// How many of its series were brought by a group of sources; `group` says of which one a source is. Who is refused
-    /// again and again costs one count.
+    /// repeatedly costs one count.
     pub(super) fn count(&mut self, ours: u32, group: impl Fn(u32) -> u32) -> usize {
         let Self { slots, counted, .. } = self;
         let known = counted.filter(|(whose, _)| *whose == ours);

@@ -341,7 +341,7 @@ impl Registry {
     pub fn retire(&mut self, source: SourceId) {
         self.retain(|(kind, _), s| s.source != source.0 || !(momentary(kind) || s.foreign));
         self.retain_of(|family| family.metric.is_none(), |_, s| s.source != source.0);
-        // What it began and others go on with is theirs now.
+        // What it began and others continue with is theirs now.
         let Self { families, room, .. } = self;
         for family in families.iter_mut().filter(|family| family.metric.is_none()) {
             let standing = family.standing;
@@ -359,8 +359,8 @@ impl Registry {
         }
     }
 
-    /// Gives the place of a source that was retired to another one. What the first one added up stays under its name, and
-    /// counts for the source that found it.
+    /// Gives the place of a source that was retired to another one. What the first one added up stays under its name,
+    /// and counts for the source that found it.
     pub fn rename_source(&mut self, source: SourceId, name: &str) {
         let Self { families, room, sources, .. } = self;
         if let Some(known) = sources.get_mut(source.0 as usize) {
@@ -427,7 +427,7 @@ impl Registry {
         let fresh = self.limits.fresh_seconds;
         self.retain(|(kind, keep), s| {
             let silent = now.saturating_sub(s.touched);
-            // What lives with its link goes with it, however seldom it is told: what a device is, is told once.
+            // What lives with its link goes with it, however rarely it is reported: what a device is, is reported once.
             let linked = matches!(keep, Keep::WhileUp | Keep::WhileStreaming) && !s.foreign;
             let lasts = keep == Keep::Always || linked || !(momentary(kind) || s.foreign);
             let usual = lasts || silent <= fresh;

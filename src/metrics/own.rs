@@ -88,7 +88,7 @@ pub struct Own {
     pub provision_objects: Family<PushedObjects, Gauge>,
 }
 
-/// When something happened that is told as a timestamp.
+/// Events that are exposed as a timestamp.
 #[derive(Debug, Default)]
 struct Moments {
     /// The configuration that runs was loaded.

@@ -171,7 +171,7 @@ impl Registry {
     fn new_slot(&mut self, id: u32, labels: &[u8], source: SourceId, change: &Change<'_>) -> Option<u32> {
         let family = self.families.get(id as usize)?;
         let (standing, name, ladder) = (family.standing, family.name.len(), family.ladder.clone());
-        // Who is refused again and again costs no memory meanwhile.
+        // Who is refused repeatedly costs no memory meanwhile.
         let bytes =
             zero_bytes(ladder.as_deref(), labels.len(), name) + first_bytes(change, labels.len(), name);
         let Self { families, room, limits, .. } = self;

@@ -37,7 +37,7 @@ impl Ladder {
     }
 }
 
-/// An observation somebody may want to look at, with the trace it belongs to.
+/// An exemplar: an observation with the trace it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Exemplar {
     pub trace: TraceId,
@@ -97,7 +97,7 @@ fn sum(a: f64, b: f64) -> Result<f64, FaultKind> {
     Some(a + b).filter(|sum| sum.is_finite()).ok_or(FaultKind::NotFinite)
 }
 
-/// Quantiles that somebody else computed.
+/// Quantiles that another program computed.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     pub quantiles: Vec<(f64, f64)>,
@@ -113,7 +113,7 @@ pub(super) struct Members {
     dirty: bool,
 }
 
-/// More members than this in one window are not told apart.
+/// More members than this in one window are not distinguished.
 const MEMBERS: usize = 65_536;
 
 /// Bytes of a set with room for so many members.
@@ -214,7 +214,7 @@ pub(super) struct Series {
     pub life: u32,
     /// The pass of that source in which it did.
     pub pass: u32,
-    /// Whether it mirrors a series that somebody else keeps.
+    /// Whether it mirrors a series of another program.
     pub foreign: bool,
 }
 
@@ -262,8 +262,8 @@ impl Series {
     }
 
     /// Applies a change. A change that does not fit the series' type does nothing: types are
-    /// settled when a key is spelled out. An error is what no number can hold, or what there is no `room` for, in bytes;
-    /// it changed nothing. Says whether it may be larger or smaller now.
+    /// settled when a key is spelled out. An error is what no number can hold, or what there is no `room` for, in
+    /// bytes; it changed nothing. Says whether it may be larger or smaller now.
     ///
     /// `ladder` is the family's last ladder, shared by the mirrored histograms that have its bounds.
     pub(super) fn change(
@@ -354,8 +354,8 @@ impl Members {
     }
 }
 
-/// Makes `kept` read what somebody else's histogram reads. A sum of NaN means that there is none. Says whether its
-/// buckets are others now.
+/// Makes `kept` read what the histogram of another program reads. A sum of NaN means that there is none. Says whether
+/// its buckets are others now.
 fn mirror_histogram(
     kept: &mut Value,
     ladder: &mut Option<Arc<Ladder>>,

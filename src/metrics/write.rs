@@ -36,7 +36,7 @@ impl Cursor {
 }
 
 impl Registry {
-    /// Appends about `lines` lines after the cursor. Returns where to go on, or `None` at the end.
+    /// Appends about `lines` lines after the cursor. Returns where to continue, or `None` at the end.
     pub fn write(&self, format: Format, cursor: &Cursor, lines: usize, out: &mut Vec<u8>) -> Option<Cursor> {
         let (mut left, now) = (lines, cursor.now);
         let (mut position, mut after) = match &cursor.cut {

@@ -20,7 +20,7 @@ use super::target::{self, Open, Rules, TargetKind};
 use super::{Bundle, Run, Teller};
 use crate::secret::{Exposed, Link};
 
-/// A configuration that sends nothing to anybody.
+/// A configuration that notifies no receiver.
 const NOTHING: &str = "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n";
 
 /// An Alertmanager whose configuration can be written here.
@@ -129,7 +129,9 @@ impl Place {
             }
         }
         let kept = self.keep(&step.text)?;
-        notes.extend(kept.iter().map(|copy| format!("what stood there is kept in {}", copy.display())));
+        notes.extend(
+            kept.iter().map(|copy| format!("the previous configuration is kept in {}", copy.display())),
+        );
         match staged.commit() {
             Ok(note) => notes.extend(note),
             Err(why) => {
@@ -166,11 +168,11 @@ impl Place {
     }
 
     /// What stood there before comes back. An Alertmanager cannot do without a file, so if nothing did, the one that
-    /// stays sends nothing to anybody.
+    /// stays notifies no receiver.
     async fn remove(&mut self) -> Result<Option<String>, Failed> {
         if files::put_back(&self.file)? {
             self.writes += 1;
-            let told = "the configuration that stood there before ours is back";
+            let told = "the configuration from before ours is restored";
             return match self.reload().await {
                 Ok(()) => Ok(Some(told.to_owned())),
                 Err(why) => {
@@ -182,9 +184,7 @@ impl Place {
         Staged::write(&self.file, NOTHING)?.commit()?;
         self.writes += 1;
         self.reload().await.map_err(|why| Failed { why, left: true })?;
-        Ok(Some(
-            "a configuration that sends nothing stands in its place, because a server needs one".to_owned(),
-        ))
+        Ok(Some("a configuration without receivers replaces it, because a server needs one".to_owned()))
     }
 
     async fn reload(&self) -> Result<(), String> {

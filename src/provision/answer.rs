@@ -80,7 +80,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The body, bounded.
     pub(super) body: Vec<u8>,
-    /// What must not be told, should the server repeat it.
+    /// What must not be shown, should the server repeat it.
     pub(super) secrets: Arc<[String]>,
 }
 
@@ -102,7 +102,7 @@ impl Answer {
     }
 
     /// Whether the same request may succeed in a moment, and why. A 500 of any server but a Grafana is its last word: a
-    /// Prometheus says so that it rejects what it was told to load.
+    /// The words with which Prometheus rejects a configuration.
     pub(super) fn busy(&self, grafana: bool) -> Option<Busy> {
         match self.status {
             429 | 502..=504 => Some(Busy::Overloaded),
@@ -126,9 +126,7 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|_| {
             let (url, words) = (&self.url, self.words());
             let is = if words.is_empty() { "empty".to_owned() } else { format!("not JSON but \"{words}\"") };
-            format!(
-                "the answer of {url} is {is}\n  hint: see whether the url is right, with its port and its sub-path"
-            )
+            format!("the answer of {url} is {is}\n  hint: check the url, its port and its sub-path")
         })
     }
 
@@ -142,12 +140,14 @@ impl Answer {
         let words = self.words();
         let said = if words.is_empty() { String::new() } else { format!(": {words}") };
         let hint = match self.status {
-            300..=399 => "\n  hint: it redirects; set url to where it leads, with https or the sub-path",
-            401 => "\n  hint: set access.token_file or access.basic; see whether the token has expired",
+            300..=399 => {
+                "\n  hint: it redirects; set url to the target of the redirect, with https or the sub-path"
+            }
+            401 => "\n  hint: set access.token_file or access.basic, or check whether the token has expired",
             403 => "\n  hint: the account lacks a permission",
-            412 | 409 => "\n  hint: another writer changed it meanwhile; run it again",
-            429 => "\n  hint: it is asked too often; try again later",
-            502..=504 => "\n  hint: it is overloaded or behind a proxy that does not reach it",
+            412 | 409 => "\n  hint: another writer changed it; run the command again",
+            429 => "\n  hint: rate limited; try again later",
+            502..=504 => "\n  hint: the server is overloaded, or its proxy cannot reach it",
             _ => "",
         };
         format!("{}{said}{hint}", self.status)

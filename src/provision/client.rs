@@ -106,10 +106,10 @@ impl Client {
     pub(super) fn open(url: &Link, access: &Access) -> Result<Self, String> {
         let parsed: Url = url.expose().parse().map_err(|why| format!("\"{url}\" is not a url: {why}"))?;
         if !matches!(parsed.scheme(), "http" | "https") {
-            return Err("only http and https are spoken".to_owned());
+            return Err("unsupported scheme; use http or https".to_owned());
         }
         if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err("a user and a password do not belong into a url; set access.basic".to_owned());
+            return Err("remove user and password from the url; set access.basic".to_owned());
         }
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -206,16 +206,16 @@ impl Client {
             let connect = why.is_connect();
             let words = causes(&why.without_url());
             let (hope, hint) = if words.contains("certificate") {
-                (Hope::None, "\n  hint: name the PEM file of the authority that vouches for it in access.ca_file, and the host as the certificate has it in url".to_owned())
+                (Hope::None, "\n  hint: set access.ca_file to the PEM file of its certificate authority, and use the host name of the certificate in url".to_owned())
             } else if let Some(proxy) = self.proxy.as_ref().filter(|_| connect) {
-                let hint = format!("; it was asked through the proxy {proxy}: see whether that is right and runs");
+                let hint = format!("; the request went through the proxy {proxy}: check that it is right and runs");
                 (Hope::Again, hint)
             } else if connect {
-                (Hope::Again, "; see whether it runs and listens there".to_owned())
+                (Hope::Again, "; check that it runs and listens there".to_owned())
             } else {
                 (Hope::Little, String::new())
             };
-            Broken { why: format!("cannot ask {}: {words}{hint}", self.root), hope }
+            Broken { why: format!("cannot reach {}: {words}{hint}", self.root), hope }
         })?;
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

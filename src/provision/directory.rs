@@ -125,7 +125,7 @@ impl target::Place for Place {
         let mut found = Vec::new();
         for name in names {
             if name.split('/').any(|part| part.is_empty() || part == "..") {
-                return Err(format!("{}: \"{name}\" leads out of the folder", list.display()));
+                return Err(format!("{}: \"{name}\" is outside of the folder", list.display()));
             }
             if let Some(text) = files::read(&self.path.join(name))? {
                 found.push(Found::exact(Kind::File, name, text, self.list.get(name).cloned()));
@@ -152,7 +152,7 @@ impl target::Place for Place {
             Staged::write(&list, &text).and_then(|staged| staged.commit()).map(drop)
         };
         if let Err(why) = kept {
-            tracing::error!("{why}; the next run will not know these files for ours");
+            tracing::error!("{why}; the next run will not recognise these files");
         }
     }
 }

@@ -57,7 +57,7 @@ impl Share {
             let expression = word(rule, "expr").unwrap_or_default();
             let series = names(expression).find(|name| records.contains(name)).unwrap_or_default();
             let why = format!(
-                "{} asks for {series}, which no target records\n  hint: add a target `prometheus:` or `mimir:` that gets \
+                "{} needs {series}, which no target records\n  hint: add a target `prometheus:` or `mimir:` that gets \
                  the recording rules, or a `directory:` whose alert-rules a Prometheus loads",
                 word(rule, "alert").unwrap_or_default()
             );
@@ -333,7 +333,7 @@ mod tests {
         let targets = targets(GRAFANA);
         let orphans = Share::of(&targets).orphans(&targets[0], &bundle());
         assert_eq!(orphans.keys().collect::<Vec<_>>(), ["device"]);
-        assert!(orphans["device"].starts_with("Lost asks for device:loss:rate, which no target records\n"));
+        assert!(orphans["device"].starts_with("Lost needs device:loss:rate, which no target records\n"));
     }
 
     #[test]

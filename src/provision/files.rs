@@ -43,7 +43,7 @@ impl Staged {
     pub(super) fn write(path: &Path, text: &str) -> Result<Self, String> {
         let told = |why: io::Error| {
             let hint = if why.kind() == io::ErrorKind::PermissionDenied {
-                "\n  hint: the user who runs this must be able to write the file, or in its folder"
+                "\n  hint: this user must be able to write the file, or in its folder"
             } else {
                 ""
             };

@@ -34,7 +34,7 @@ pub(super) fn content(mark: &str) -> &str {
     mark.split('-').next().unwrap_or_default()
 }
 
-/// Whether another deployment made a mark. One without a deployment, as they were before, may be anybody's.
+/// Whether another deployment made a mark. One without a deployment, as in earlier versions, may belong to any.
 pub(super) fn foreign(mark: &str, owner: &str) -> bool {
     mark.split('-').nth(1).is_some_and(|made| made != short(owner))
 }
@@ -49,7 +49,8 @@ pub(super) fn core(mark: &str) -> Option<&str> {
     mark.split('-').nth(2)
 }
 
-/// The mark of an object that is being made in several requests. It is of no content, so that whoever finds it goes on.
+/// The mark of an object that is being made in several requests. It is of no content, so that whoever finds it
+/// continues.
 pub(super) fn unfinished(mark: &str) -> String {
     let owner = mark.split('-').nth(1).unwrap_or_default();
     format!("{UNFINISHED}-{owner}")

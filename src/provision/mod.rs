@@ -47,7 +47,7 @@ pub use target::{Rules, TargetKind};
 /// What a run may do.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// What is to be done.
+    /// What to do.
     pub operation: Operation,
     /// Whether it is only told what would be done.
     pub dry: bool,
@@ -117,7 +117,7 @@ impl Teller<'_, '_> {
 pub fn unknown(targets: &[Target], only: &[String]) -> Option<String> {
     let unknown = only.iter().find(|only| targets.iter().all(|target| target.name() != *only))?;
     let names: Vec<&str> = targets.iter().map(Target::name).collect();
-    Some(format!("there is no target \"{unknown}\"\n  hint: there are: {}", names.join(", ")))
+    Some(format!("unknown target \"{unknown}\"\n  hint: targets: {}", names.join(", ")))
 }
 
 /// Runs over the targets, one after the other; one that fails does not keep the others from being done.
@@ -131,9 +131,7 @@ pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>)
         }
         let share = evaluator::Share::of(targets);
         for other in evaluator::others(target, targets) {
-            let why = format!(
-                "{other} evaluates the alert rules as well: each alert exists twice and notifies twice"
-            );
+            let why = format!("{other} evaluates the alert rules as well: each alert notifies twice");
             report.remark(name, why);
         }
         let push = Push { share: &share, bundle, run, report: &mut report, tell };

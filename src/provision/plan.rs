@@ -228,7 +228,7 @@ fn judge(want: &Wanted, found: &Found, how: How, owner: &str) -> (Action, Option
             (Action::Refuse, Some(why))
         }
         (Some(_), _) => {
-            let why = "it was edited since it was written; --force writes over it";
+            let why = "it was edited since it was written; --force overwrites it";
             (Action::Refuse, Some(why.to_owned()))
         }
         (None, _) if want.kind == Kind::Config => {

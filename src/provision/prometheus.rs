@@ -116,7 +116,7 @@ impl Place {
     pub(super) fn open(settings: &Prometheus) -> Result<Self, String> {
         let folder = settings.rules_directory.clone();
         if !folder.is_dir() {
-            return Err(format!("there is no folder {}", folder.display()));
+            return Err(format!("no such folder: {}", folder.display()));
         }
         Ok(Self {
             client: Client::open(&settings.url, &settings.server)?,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::plan::{Action, Kind, Step};
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -184,15 +184,15 @@ impl Report {
             (Operation::Plan, Ending::Fine) => "nothing to do".to_owned(),
             (Operation::Plan, Ending::Differences) => format!("{todo} to do, {bad} refused"),
             (Operation::Plan, Ending::Failed) => {
-                format!("{todo} to do; {targets} of the targets could not be looked at")
+                format!("{todo} to do; {targets} of the targets could not be read")
             }
-            (_, Ending::Fine | Ending::Differences) if todo == 0 => "nothing was to be done".to_owned(),
+            (_, Ending::Fine | Ending::Differences) if todo == 0 => "nothing to do".to_owned(),
             (_, Ending::Fine | Ending::Differences) => format!("done: {todo} {done}"),
             (_, Ending::Failed) if todo > 0 => {
-                format!("partial: {todo} {done}, {bad} refused or failed, {targets} targets not looked at")
+                format!("partial: {todo} {done}, {bad} refused or failed, {targets} targets not read")
             }
             (_, Ending::Failed) => {
-                format!("failed: nothing {done}, {bad} refused or failed, {targets} targets not looked at")
+                format!("failed: nothing {done}, {bad} refused or failed, {targets} targets not read")
             }
         }
     }
@@ -255,9 +255,7 @@ mod tests {
             assert_eq!(line(operation, &same), "");
         }
         let report = Report { outcomes: vec![same], ..Report::new(Operation::Apply) };
-        assert!(
-            report.summary().contains("unchanged") && report.summary().ends_with("nothing was to be done\n")
-        );
+        assert!(report.summary().contains("unchanged") && report.summary().ends_with("nothing to do\n"));
         assert_eq!(
             line(Operation::Apply, &outcome(Action::Unchanged, Some("500"))),
             "g: failed dashboard \"a\"\n  500"
@@ -279,7 +277,7 @@ mod tests {
     fn where_nothing_was_looked_at_there_is_no_table() {
         let trouble = Trouble { target: "g".to_owned(), why: "down".to_owned() };
         let report = Report { troubles: vec![trouble], ..Report::new(Operation::Plan) };
-        assert_eq!(report.summary(), "0 to do; 1 of the targets could not be looked at\n");
+        assert_eq!(report.summary(), "0 to do; 1 of the targets could not be read\n");
     }
 
     #[test]

@@ -68,8 +68,7 @@ impl Ruler {
         let ask = Ask::get(&path).header("accept", "application/yaml");
         let answer = self.with(client, ask).await?;
         if answer.status == 404 && answer.words().contains("page not found") {
-            let why =
-                format!("there is nothing at {path}; see whether the ruler is on and the prefix is right");
+            let why = format!("not found: {path}; check that the ruler is enabled and the prefix is right");
             return Err(why.into());
         }
         if let Some(why) = local(&answer) {
@@ -165,7 +164,7 @@ impl Ruler {
             return Err(why.into());
         }
         if answer.status == 404 {
-            let hint = "see whether the ruler's API is switched on and the prefix is right";
+            let hint = "check that the ruler's API is enabled and the prefix is right";
             return Err(answer.failure().told(|why| format!("{why}\n  hint: {hint}")));
         }
         answer.good().map(drop)
@@ -285,7 +284,7 @@ struct Settings {
     /// `/api/v1/rules` in Cortex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// The namespace. What stands in it is ours.
+    /// The namespace. Everything in it belongs to the agent.
     #[serde(default = "namespace")]
     pub namespace: String,
 }

@@ -1,7 +1,7 @@
 //! What a kind of target is to the rest of the agent: its settings, and the server or folder behind them.
 //!
-//! Each kind implements [`TargetKind`] beside its settings, and [`Target`](super::Target) lists the kinds, one row each.
-//! Nobody else tells one kind from another.
+//! Each kind implements [`TargetKind`] beside its settings, and [`Target`](super::Target) lists the kinds, one row
+//! each. Nobody else tells one kind from another.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub(super) trait Place {
     /// What is there.
     async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String>;
 
-    /// The kinds of objects that could not be read, and why; what is of another kind goes on.
+    /// The kinds of objects that could not be read, and why; what is of another kind continues.
     fn unread(&mut self) -> Vec<(Kind, String)> {
         Vec::new()
     }

@@ -197,7 +197,7 @@ fn whole(alerts: &Alerts) -> Config {
     config
 }
 
-/// What goes into somebody's own file: a route, what mutes what, and the receivers.
+/// What is merged into an existing file: a route, inhibitions, and the receivers.
 fn fragment(alerts: &Alerts) -> Config {
     let waits = [("5s", "1m", "1h"), ("15s", "5m", "4h"), ("1m", "5m", "12h"), ("5m", "1h", "24h")];
     let mut routes = vec![Route {
@@ -246,7 +246,7 @@ fn fragment(alerts: &Alerts) -> Config {
     }
 }
 
-/// Who is told every minute that alerting works.
+/// Who receives the watchdog.
 fn watchdog(alerts: &Alerts) -> Option<ToUrl> {
     let url = alerts.watchdog.as_ref().map(|url| url.expose().to_owned());
     let url_file = alerts.watchdog_file.clone().filter(|_| alerts.alertmanager >= Alertmanager::From0_28);
@@ -257,7 +257,7 @@ fn watchdog(alerts: &Alerts) -> Option<ToUrl> {
 fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
     let mut to = To { name, ..To::default() };
     let hears = |receiver: &&Receiver| receiver.priorities().iter().any(|of| of.is(priority));
-    // What this Alertmanager would refuse has been told of where the configuration was read.
+    // What this Alertmanager would reject was reported when the configuration was read.
     let fits = |receiver: &&Receiver| receiver.wrong(alerts.alertmanager).is_none();
     for receiver in alerts.receivers.iter().filter(hears).filter(fits) {
         match receiver.clone() {

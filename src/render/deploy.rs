@@ -27,7 +27,7 @@ fn prometheus(settings: &Settings, rules: &str, sd: &str, alertmanager: &str) ->
         "    static_configs:\n      - targets: ['agent:9612']\n".to_owned()
     } else {
         format!(
-            "    # Read again when it changes, without a reload. One that is broken is ignored without a word but\n    \
+            "    # Read again when it changes, without a reload. One that is broken is ignored silently, except for\n    \
              # prometheus_sd_file_read_errors_total.\n    file_sd_configs:\n      - files: ['{sd}']\n"
         )
     };
@@ -173,13 +173,13 @@ Files for the programs around the agent, written by `neural-exporter generate`.
 | folder | what for |
 |---|---|
 | `prometheus/` | `prometheus.yml` scrapes the agents in `file_sd/neural.json` and evaluates `../alert-rules/*.yml` |
-| `alertmanager/` | `alertmanager.yml` is complete and tells those under `alerts.receivers`; `fragment.yml` is what goes into a file you have; `example.yml` has one receiver of each kind |
+| `alertmanager/` | `alertmanager.yml` is complete and notifies `alerts.receivers`; `fragment.yml` is for merging into your own file; `example.yml` has one receiver of each kind |
 | `../alert-rules/loki/` | rules over the agent's log, for Loki's ruler: a target `loki:` of `provision`, or its rule folder |
 | `compose/` | the agent, Prometheus, Alertmanager and Grafana on one machine: `docker compose up -d` |
 | `kubernetes/` | the agent on every node, or one of it, and objects for the Prometheus operator: `kubectl apply -k .` |
 | `helm/` | values for kube-prometheus-stack, so that it finds them |
 
-Nobody hears of an alert before `alerts.receivers` is configured; until then alerts are seen in Alertmanager's own page.
+Without `alerts.receivers` nobody is notified; alerts are shown on Alertmanager's page only.
 
 Into an Alertmanager that serves others too, put the parts of `fragment.yml`: the tree under `route` as one more item of
 your root's `routes`, and the items of `inhibit_rules`, `time_intervals` and `receivers` to yours. All its names begin

@@ -36,7 +36,7 @@ pub struct File {
 pub struct Settings {
     /// The numbers beyond which something is wrong.
     pub limits: Limits,
-    /// What fires, how it is called, and who hears of it.
+    /// Which alerts fire, their names, and who is notified.
     pub alerts: Alerts,
     /// Where agents serve `/metrics`: `127.0.0.1:9612`.
     pub targets: Vec<String>,

@@ -14,16 +14,16 @@ const FOLDER: &str = "alert-rules/runbooks";
 const INDEX: &str = "\
 # Runbooks
 
-What each alert means and what to do, for people who did not write it. An alert's notification links to its page.
+What each alert means and what to do. The notification of an alert links to its page.
 
 | priority | look at it |
 |---|---|
-| P0 | at once: data are being lost, or a closed loop is open |
-| P1 | within a quarter of an hour |
+| P0 | immediately: data is being lost, or a closed loop is broken |
+| P1 | within 15 minutes |
 | P2 | today |
-| P3 | when there is time |
+| P3 | when you have time |
 
-Numbers are changed in the configuration, under `alerts.limits`; an alert is switched off under `alerts.off`. While
+Change limits in the configuration under `alerts.limits`, and switch alerts off under `alerts.off`. While
 you work on a device, [NeuralMaintenance](NeuralMaintenance.md) keeps its alerts quiet.
 ";
 
@@ -33,12 +33,12 @@ const HEAD: &str = "| alert | severity | priority | what is wrong |\n|---|---|--
 const MAINTENANCE: &str = "\
 # NeuralMaintenance
 
-A device, a service, a pipeline or a whole machine is being worked on, and its alerts stay quiet meanwhile. No rule
-raises this alert: whoever begins the work does, with the end of it, and Alertmanager forgets it by itself then.
+You are working on a device, a service, a pipeline or a whole machine, and mute its alerts. No rule raises this
+alert: you send it with an end time, and Alertmanager forgets it then.
 
 ## Begin
 
-One label says what is worked on: `device`, `service`, `pipeline` or `instance`.
+One label names the object: `device`, `service`, `pipeline` or `instance`.
 
 ```sh
 amtool --alertmanager.url=http://127.0.0.1:9093 alert add NeuralMaintenance device=cyton \\
@@ -50,11 +50,11 @@ devices, and the agent's own.
 
 ## End early
 
-Send the same alert again with an end that lies in the past.
+Send the same alert again with an end in the past.
 
 ## Or a silence
 
-A silence does the same for any alert and any label, and says who made it and why:
+A silence does the same for any alert and any label, with author and comment:
 
 ```sh
 amtool --alertmanager.url=http://127.0.0.1:9093 silence add device=cyton \\
@@ -140,9 +140,9 @@ fn runbook(alert: &Alert, language: &Language, known: &[&str], settings: &Settin
     page += &text(alert.meaning, settings);
     page += "\n";
     let lists = [
-        ("Right now", alert.immediate),
+        ("Immediately", alert.immediate),
         ("Within the day", alert.short_term),
-        ("So that it does not come back", alert.long_term),
+        ("Prevention", alert.long_term),
     ];
     for (title, steps) in lists.into_iter().filter(|(_, steps)| !steps.is_empty()) {
         let _ = write!(page, "\n## {title}\n\n");
@@ -159,7 +159,7 @@ fn runbook(alert: &Alert, language: &Language, known: &[&str], settings: &Settin
     }
     page += "\n## When it fires\n";
     for level in alert.levels() {
-        let hold = span(level.hold).map_or_else(|| "at once".to_owned(), |hold| format!("after {hold}"));
+        let hold = span(level.hold).map_or_else(|| "immediately".to_owned(), |hold| format!("after {hold}"));
         let _ = write!(
             page,
             "\nAs **{}** ({}, {}), {hold}:\n\n```{}\n{}\n```\n",
@@ -171,13 +171,13 @@ fn runbook(alert: &Alert, language: &Language, known: &[&str], settings: &Settin
         );
     }
     if let Some(longer) = span(alert.keep_firing) {
-        let _ = write!(page, "\nIt goes on for {longer} after that is over.\n");
+        let _ = write!(page, "\nIt keeps firing for {longer} after the condition ends.\n");
     }
     let of = limits(alert);
     let limits: Vec<_> = LIMITS.iter().filter(|limit| of.contains(limit.id)).collect();
     if !limits.is_empty() {
-        page += "\n## Its numbers\n\nChange them in the configuration, under `alerts.limits`.\n\n";
-        page += "| id | number | what it bounds |\n|---|---|---|\n";
+        page += "\n## Limits\n\nChange them in the configuration, under `alerts.limits`.\n\n";
+        page += "| id | number | meaning |\n|---|---|---|\n";
         for limit in limits {
             let number = settings.limits.of(limit);
             let _ = writeln!(
@@ -201,9 +201,9 @@ fn runbook(alert: &Alert, language: &Language, known: &[&str], settings: &Settin
 
 fn within(priority: Priority) -> &'static str {
     match priority {
-        Priority::P0 => "look at once",
-        Priority::P1 => "look within a quarter of an hour",
+        Priority::P0 => "look immediately",
+        Priority::P1 => "look within 15 minutes",
         Priority::P2 => "look today",
-        Priority::P3 => "look when there is time",
+        Priority::P3 => "look when you have time",
     }
 }

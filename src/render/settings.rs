@@ -10,7 +10,7 @@ use crate::catalog::alert::Priority;
 use crate::secret::{Link, Webhook};
 use crate::setting::Span;
 
-/// What fires, how it is called, and who hears of it.
+/// Which alerts fire, their names, and who is notified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Alerts {
@@ -52,7 +52,7 @@ pub struct Alerts {
     /// The file, on the machine of Alertmanager, that holds that URL. Needs `alertmanager: "0.28"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog_file: Option<String>,
-    /// When nobody wants to hear of what can wait.
+    /// Quiet hours, for alerts that can wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<Quiet>,
 }
@@ -81,7 +81,7 @@ impl Default for Alerts {
 }
 
 impl Alerts {
-    /// Itself without secrets: for files that anybody may fetch.
+    /// Itself without secrets: for files that any client may fetch.
     #[must_use]
     pub fn veiled(&self) -> Self {
         let mut alerts = self.clone();
@@ -158,7 +158,7 @@ pub struct Slack {
     pub api_url_file: String,
     /// The channel, as `#lab`.
     pub channel: String,
-    /// What it hears of; everything if omitted.
+    /// Priorities it receives; all if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
@@ -169,7 +169,7 @@ pub struct Slack {
 pub struct Pagerduty {
     /// The file, on the machine of Alertmanager, that holds the integration key.
     pub routing_key_file: String,
-    /// What it hears of; everything if omitted.
+    /// Priorities it receives; all if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
@@ -190,7 +190,7 @@ pub struct Email {
     /// The file, on the machine of Alertmanager, that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
-    /// What it hears of; everything if omitted.
+    /// Priorities it receives; all if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
@@ -205,7 +205,7 @@ pub struct Hook {
     /// The file, on the machine of Alertmanager, that holds the URL. Needs `alertmanager: "0.28"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_file: Option<String>,
-    /// What it hears of; everything if omitted.
+    /// Priorities it receives; all if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
 }
@@ -213,7 +213,7 @@ pub struct Hook {
 /// How soon you must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Urgency {
-    /// At once.
+    /// Immediately.
     P0,
     /// Within a quarter of an hour.
     P1,
@@ -249,7 +249,7 @@ impl Urgency {
     }
 }
 
-/// When nobody wants to hear of what can wait: every night, and perhaps at weekends.
+/// Quiet hours, for alerts that can wait: every night, and perhaps at weekends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quiet {
@@ -265,7 +265,7 @@ pub struct Quiet {
     /// Where: `Europe/Berlin`. UTC if omitted.
     #[serde(default = "utc")]
     pub location: String,
-    /// What nobody hears of then: P3 if omitted. All four suit a lab that switches its boards off for the night.
+    /// Priorities that are muted then: P3 if omitted. All four suit a lab that switches its boards off for the night.
     #[serde(default = "Urgency::last")]
     pub priorities: Vec<Urgency>,
 }
@@ -297,7 +297,7 @@ impl Receiver {
     /// What is wrong with it for that Alertmanager, and what to do.
     #[must_use]
     pub fn wrong(&self, alertmanager: Alertmanager) -> Option<(&'static str, &'static str)> {
-        let newer = "say `alertmanager: \"0.28\"` if yours is that new";
+        let newer = "set `alertmanager: \"0.28\"` if yours is that new";
         let old = alertmanager < Alertmanager::From0_28;
         match self {
             Self::Teams(_) if old => Some(("Alertmanager 0.25 knows no Teams", newer)),

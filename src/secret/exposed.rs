@@ -28,7 +28,7 @@ impl<'p> Exposed<'p> {
     pub fn add(&mut self, key: &str, shown: &dyn Display, instead: &str) {
         let path = self.path;
         self.found.push(format!(
-            "{path}.{key}: a secret stands in the configuration ({shown}); put it into {instead}"
+            "{path}.{key}: the configuration contains a secret ({shown}); put it into {instead}"
         ));
     }
 
@@ -44,7 +44,7 @@ impl<'p> Exposed<'p> {
         if link.hides() {
             let path = self.path;
             self.found.push(format!(
-                "{path}.{key}: a secret stands in the configuration ({link}); {why} the address alone"
+                "{path}.{key}: the configuration contains a secret ({link}); {why} the address alone"
             ));
         }
     }

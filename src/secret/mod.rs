@@ -1,7 +1,7 @@
 //! What may hide a secret: it is kept as it was written, and shown with `***` in the secret's place.
 //!
-//! `Display`, `Debug` and `Serialize` show; [`Guarded::expose`] alone gives the text. What is taken for a secret is more
-//! than what is one: a password that is told cannot be called back.
+//! `Display`, `Debug` and `Serialize` show; [`Guarded::expose`] alone gives the text. What is taken for a secret is
+//! more than what is one: a leaked password cannot be taken back.
 
 mod address;
 mod command;
@@ -32,7 +32,7 @@ const FOUND: usize = 4;
 /// A piece of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// Anybody may see it.
+    /// It is public.
     Plain(&'a str),
     /// Nobody may.
     Hidden(&'a str),
@@ -73,7 +73,7 @@ impl<V: Veil> Guarded<V> {
         &self.0
     }
 
-    /// As anybody may see it.
+    /// As it may be shown in public.
     #[must_use]
     pub fn shown(&self) -> String {
         shown(&V::parts(&self.0))

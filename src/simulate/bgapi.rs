@@ -35,7 +35,7 @@ const LEAVE: u16 = 19;
 pub struct Dongle {
     board: Ganglion,
     powered: bool,
-    /// When the Ganglion advertises itself next, if somebody listens.
+    /// When the Ganglion advertises itself next, if a dongle scans.
     scans: Option<Duration>,
     /// Whether a connection is wanted but the Ganglion does not answer.
     seeks: bool,
@@ -285,7 +285,7 @@ mod tests {
     use crate::decode::Protocol;
     use crate::simulate::ganglion::{CHANNELS, Firmware};
 
-    /// What the dongle sends when it is told these bytes at this moment.
+    /// What the dongle answers to these bytes at this moment.
     fn told(dongle: &mut Dongle, at: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut said = Said::default();
         dongle.hears(Duration::from_millis(at), bytes, &mut said);

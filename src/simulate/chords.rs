@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Board, Converter, Event, Facts, Said, USB};
 
-/// How a board calls itself, samples a second, channels, bits.
+/// How a board calls itself, samples per second, channels, bits.
 const BOARDS: &[(&str, f64, usize, u32)] = &[
     ("UNO-R4", 500.0, 6, 14),
     ("UNO-R3", 250.0, 6, 10),
@@ -69,7 +69,7 @@ impl Chords {
             Some(name) => BOARDS.iter().find(|board| board.0.eq_ignore_ascii_case(name)),
         };
         let (name, rate, channels, bits) =
-            *board.ok_or_else(|| format!("there is no such Chords board; there are {}", known()))?;
+            *board.ok_or_else(|| format!("unknown Chords board; known: {}", known()))?;
         Ok(Self {
             name,
             rate,

@@ -1,7 +1,7 @@
 //! OpenBCI Cyton, and Cyton with Daisy, as firmware 3.1 speaks, behind their dongle.
 //!
 //! Frames, commands and answers are those of the Cyton Data Format, the Cyton SDK and the firmware's source. SD
-//! cards are not simulated. The link of the dongle carries 250 frames a second whatever rate is set.
+//! cards are not simulated. The link of the dongle carries 250 frames per second whatever rate is set.
 
 mod commands;
 
@@ -48,7 +48,7 @@ pub struct Cyton {
     streams: bool,
     inputs: Vec<Input>,
     test: Test,
-    /// Samples a second that were asked for, the mode of the six bytes, and the marker that waits.
+    /// Samples per second that were asked for, the mode of the six bytes, and the marker that waits.
     rate: u32,
     mode: usize,
     marker: u8,

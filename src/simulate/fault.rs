@@ -1,6 +1,6 @@
 //! What goes wrong, as it is asked for on the command line, and when.
 //!
-//! Faults are told in seconds of the stream and act on frames: a fault at 5 s begins with the first frame of
+//! Faults are given in seconds of the stream and act on frames: a fault at 5 s begins with the first frame of
 //! that second, whatever the machine does meanwhile. So what is injected is known to the unit.
 
 use std::str::FromStr;
@@ -9,9 +9,9 @@ use std::time::Duration;
 /// What `--fault` takes, for the help text.
 pub const HELP: &str = "\
 Faults are NAME[=VALUE][@FROM[..TO]], times in seconds of the stream (5s, 500ms), and can be given more than once:
-  lose=300@5s           300 packets never arrive; the counter goes on
+  lose=300@5s           300 packets never arrive; the counter continues
   lose=1%[@5s..9s]      each packet is lost with this chance
-  dropout=2s@10s        nothing for two seconds; the counter goes on
+  dropout=2s@10s        nothing for two seconds; the counter continues
   silent@20s            nothing any more
   truncate@6s           half a frame, the rest of it never comes
   garbage=37@4s         so many bytes that are no frame, before the frame of that moment
@@ -22,8 +22,8 @@ Faults are NAME[=VALUE][@FROM[..TO]], times in seconds of the stream (5s, 500ms)
   hum=50:80uV[@..]      that much hum, amplitude, in all channels; 60:1mV as well
   drift=+200ppm         the board's clock is that much fast
   burst=100ms[@..]      what the board sends is released so seldom, as by a slow chip
-  battery=15%[@5s]      charge, on a device that tells it
-  reset@8s              the board starts again: its banner, and quiet until it is told to start
+  battery=15%[@5s]      charge, on a device that reports it
+  reset@8s              the board restarts: its banner, then silence until a start command
   off[@8s]              the board is off, behind a dongle that is not
   status-only[@8s]      the board says how it is and sends no samples any more, on a device that does
   die@20s               the cable is pulled: the terminal closes and the simulation ends
@@ -104,7 +104,7 @@ impl Fault {
 
 /// The first frame at or after a moment.
 fn first(seconds: f64, rate: f64) -> u64 {
-    // A hair less, so that 0.3 s at 10 frames a second is the third.
+    // A hair less, so that 0.3 s at 10 frames per second is the third.
     (seconds * rate - 1e-6).ceil().max(0.0) as u64
 }
 
@@ -232,7 +232,7 @@ fn microvolts(text: &str) -> Result<f64, String> {
         .or_else(|| text.strip_suffix("µV"))
         .map(|digits| (digits, 1.0))
         .or_else(|| text.strip_suffix("mV").map(|digits| (digits, 1e3)))
-        .ok_or_else(|| format!("{text}: volts are told as 80uV or 1mV"))?;
+        .ok_or_else(|| format!("{text}: write volts as 80uV or 1mV"))?;
     Ok(number::<f64>(digits)? * unit)
 }
 

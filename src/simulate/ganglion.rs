@@ -1,7 +1,7 @@
 //! OpenBCI Ganglion, 4 channels at 200 Hz: its packets of 20 bytes and its commands, firmware 2 and 3.
 //!
-//! Packets are those of the Ganglion Data Format, the lowest bit of a number being its sign; how firmware 3 numbers them,
-//! in a first round and later, is that of the maker's library at its tags. Radio and dongle are not here.
+//! Packets are those of the Ganglion Data Format, the lowest bit of a number being its sign; how firmware 3 numbers
+//! them, in a first round and later, is that of the maker's library at its tags. Radio and dongle are not here.
 
 use super::dice::Dice;
 use super::{Converter, Facts, USB};
@@ -10,7 +10,7 @@ use super::{Converter, Facts, USB};
 pub const CHANNELS: usize = 4;
 /// Bytes of one packet.
 pub const PACKET: usize = 20;
-/// Samples a second.
+/// Samples per second.
 const RATE: f64 = 200.0;
 /// Impedances a second. The documents do not say how many there are.
 const IMPEDANCES: f64 = 5.0;
@@ -144,7 +144,7 @@ impl Ganglion {
         (self.work, self.accelerates, self.on) = (Work::Idle, false, [true; CHANNELS]);
     }
 
-    /// Does as it is told, and gives the text that it answers with.
+    /// Does as commanded, and gives the text that it answers with.
     pub fn hears(&mut self, command: &[u8]) -> &'static str {
         let mut text = "";
         for byte in command {

@@ -1,6 +1,6 @@
 //! NeuroPawn Knight and Knight IMU, 8 channels at 125 Hz, as BrainFlow's driver reads them.
 //!
-//! They stream as long as they have power. What they are told is not documented, so they do not listen.
+//! They stream as long as they have power. Their commands are not documented, so they do not listen.
 
 use super::{Board, Converter, Event, Facts, Said, USB};
 

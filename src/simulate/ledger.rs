@@ -108,7 +108,7 @@ impl Ledger {
         line(self.answers, format!("{} answers, {} of them failures", self.answers, self.failures));
         line(
             self.unheard_bytes,
-            format!("{} packets, {} bytes that nobody took", self.unheard, self.unheard_bytes),
+            format!("{} packets, {} bytes that no program read", self.unheard, self.unheard_bytes),
         );
         line(self.readers, format!("{} readers, {} streams", self.readers, self.starts));
         for Channel { channel, railed, flat, unplugged, kiloohms } in &self.channels {

@@ -39,7 +39,7 @@ pub const USB: Duration = Duration::from_millis(4);
 pub struct Facts {
     /// Channels of one sample.
     pub channels: usize,
-    /// Samples a second of each channel, as its converters take them.
+    /// Samples per second of each channel, as its converters take them.
     pub rate: f64,
     /// Frames a second.
     pub frame_rate: f64,
@@ -91,7 +91,7 @@ pub enum Event {
     Reset,
     /// It is switched off; what stands between it and the host is not.
     Off,
-    /// It goes on saying how it is, and sends no samples.
+    /// It continues saying how it is, and sends no samples.
     StatusOnly,
     /// Charge of its battery, 0 to 1.
     Battery(f64),
@@ -191,7 +191,7 @@ pub trait Board: Send {
 pub enum Device {
     /// OpenBCI Cyton with its dongle: 8 channels at 250 Hz.
     Cyton,
-    /// OpenBCI Cyton with Daisy: 16 channels, 250 frames a second.
+    /// OpenBCI Cyton with Daisy: 16 channels, 250 frames per second.
     Daisy,
     /// OpenBCI Ganglion behind a BLED112 dongle: 4 channels at 200 Hz.
     Ganglion,
@@ -209,9 +209,9 @@ pub enum Device {
     Knight,
     /// NeuroPawn Knight with IMU: 8 channels at 125 Hz.
     KnightImu,
-    /// A Chords board of Upside Down Labs, an UNO-R4 unless told otherwise.
+    /// A Chords board of Upside Down Labs, an UNO-R4 by default.
     Chords,
-    /// PLUX BITalino: up to 6 channels at up to 1000 Hz, as it is told.
+    /// PLUX BITalino: up to 6 channels at up to 1000 Hz, as commanded.
     Bitalino,
     /// Backyard Brains SpikerBox: 2 channels at 5000 Hz.
     #[value(name = "spikerbox")]

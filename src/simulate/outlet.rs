@@ -22,7 +22,7 @@ const REQUEST: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often samples are sent.
 const TURN: Duration = Duration::from_millis(40);
-/// Samples a second of the electrodes.
+/// Samples per second of the electrodes.
 const RATE: f64 = 100.0;
 /// The electrodes.
 const ELECTRODES: [&str; 4] = ["Fz", "Cz", "Pz", "Oz"];

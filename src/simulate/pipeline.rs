@@ -27,7 +27,7 @@ const FAILURES: f64 = 0.0002;
 
 /// Talks to the sockets of events and of StatsD until it is dropped, and connects again when the agent goes away.
 pub async fn pipeline(events: PathBuf, statsd: PathBuf) {
-    // The story goes on where it was when the agent went away.
+    // The story continues where it was when the agent went away.
     let (mut round, mut dice) = (0, Dice::new(0x9e37_79b9_7f4a_7c15));
     loop {
         // An agent that is not there, or left, is asked again.

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Samples a second of the headstage.
+/// Samples per second of the headstage.
 const RATE: u32 = 20_000;
 /// Bytes of a request that are read.
 const REQUEST: usize = 4096;

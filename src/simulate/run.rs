@@ -1,8 +1,8 @@
 //! The runner: lends a simulated board a pseudo-terminal and the time.
 //!
 //! Frames are due by deadlines from the start of their stream, so a late wake-up makes a burst and never a
-//! drift. The board is switched on when a reader comes for the first time; from then on it goes on whether
-//! anybody reads or not.
+//! drift. The board is switched on when a reader comes for the first time; from then on it continues whether
+//! a reader is connected or not.
 
 use std::io;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub struct Settings {
     pub latency: Option<Duration>,
 }
 
-/// Why a simulation could not begin or go on.
+/// Why a simulation could not begin or continue.
 #[derive(Debug)]
 pub enum Trouble {
     /// What was asked for does not exist.
@@ -58,7 +58,7 @@ fn clock() -> Instant {
     Instant::now()
 }
 
-/// Runs a board until told to stop, or until it dies. `opened` is told the name of each terminal.
+/// Runs a board until told to stop, or until it dies. `opened` receives the name of each terminal.
 ///
 /// # Errors
 /// If what is asked for does not exist, or if there is no pseudo-terminal.

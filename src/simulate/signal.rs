@@ -72,7 +72,7 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// So many channels, so many samples a second.
+    /// So many channels, so many samples per second.
     #[must_use]
     pub fn new(seed: u64, channels: usize, rate: f64) -> Self {
         let mut dice = Dice::new(seed);

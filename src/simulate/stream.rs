@@ -51,7 +51,7 @@ impl Stream {
     /// The stream of a board.
     ///
     /// # Errors
-    /// If a fault is told of what the board has not, in words.
+    /// The error if a fault concerns what the board does not have.
     pub fn new(
         board: &dyn Board,
         shape: Shape,
@@ -136,7 +136,7 @@ impl Stream {
         })
     }
 
-    /// Makes one frame, or what is sent in its place, and says how many packets can be read of it.
+    /// Makes one frame, or what is sent instead, and says how many packets can be read of it.
     pub fn next(&mut self, board: &mut dyn Board, out: &mut Vec<u8>, said: &mut Said) -> (u64, Turn) {
         let facts = board.facts();
         let rate = facts.frame_rate;
@@ -323,7 +323,7 @@ mod tests {
     use crate::decode::{Decoder, Protocol};
     use crate::event::Body;
 
-    /// The bytes of so many frames of a board, which was told to start, and the account of them.
+    /// The bytes of so many frames of a started board, and the account of them.
     fn play(device: Device, faults: &[&str], frames: u64) -> (Vec<u8>, Ledger) {
         let choice = Choice { seed: 5, ..Choice::default() };
         let mut board = device.board(&choice).unwrap();
@@ -470,7 +470,7 @@ mod tests {
         assert!(
             ledger.words().contains("425 packets lost in 2 gaps") && ledger.json().contains("\"lost\": 425")
         );
-        // The counter goes on, whatever is lost.
+        // The counter continues, whatever is lost.
         assert_eq!(bytes[33 * 250 + 1], (550 % 256) as u8);
     }
 
@@ -479,7 +479,7 @@ mod tests {
         let (bytes, ledger) = play(Device::Knight, &["reset@1s"], 250);
         assert_eq!((ledger.resets, ledger.starts, ledger.frames, ledger.unseen), (1, 2, 249, 1));
         assert_eq!((bytes[21 * 124 + 1], bytes[21 * 125 + 1], bytes.len()), (124, 0, 249 * 21));
-        // One that must be told to start is quiet until then.
+        // One that must be commanded to start is quiet until then.
         let (_, ledger) = play(Device::Cyton, &["reset@1s"], 2000);
         assert_eq!((ledger.frames, ledger.resets, ledger.lost, ledger.unseen), (250, 1, 0, 1));
         let (_, ledger) = play(Device::OpeneegP3, &["off@1s"], 512);

@@ -95,7 +95,7 @@ impl Terminal {
             if self.read {
                 self.forget();
             }
-            // A hang-up is told at once, and again and again.
+            // A hang-up is reported immediately and repeatedly.
             if !end.contains(PollFlags::IN) {
                 std::thread::sleep(time);
             }

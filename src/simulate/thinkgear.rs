@@ -1,4 +1,4 @@
-//! NeuroSky ThinkGear at 57600 bits in a second: raw packets, and once a second what the chip makes of them.
+//! NeuroSky ThinkGear at 57600 baud: raw packets, and once a second what the chip makes of them.
 //!
 //! Packets are those of the ThinkGear Serial Stream Guide. It counts nothing and hears nothing. Behind the dongle of a
 //! headset that is off, the dongle says once a second that it looks for one.

@@ -4,7 +4,7 @@
 //! the kernel that never returns costs one thread, not one at each interval. The thread is not
 //! joined, because a stuck one could not be; it ends by itself when nobody can ask any more.
 //!
-//! [`Aside`] is a thread that answers again and again; [`apart`] is one for a single piece of work on a path, of which
+//! [`Aside`] is a thread that answers repeatedly; [`apart`] is one for a single piece of work on a path, of which
 //! the process has one at a time.
 
 use std::io;
@@ -51,7 +51,7 @@ impl<A: Send + 'static> Aside<A> {
         Ok(Self { ask, pending: Arc::default() })
     }
 
-    /// Asks, or goes on waiting for the answer to an earlier question, for at most `patience`.
+    /// Asks, or continues waiting for the answer to an earlier question, for at most `patience`.
     ///
     /// # Errors
     /// That there was no answer in time, or that the thread is gone.
@@ -119,7 +119,7 @@ fn no_answer(at: &At, patience: Duration) -> String {
     format!("no answer within {} s from {}", patience.as_secs_f64(), at.path().display())
 }
 
-const GONE: &str = "its thread is gone";
+const GONE: &str = "its thread ended";
 
 /// Does `work` on a thread of its own and waits for what comes of it, `patience` at most. `key` is the path that it is
 /// for, or what it is: while a thread is stuck with it no other is started, and who asks waits for its turn.
@@ -245,7 +245,7 @@ pub(crate) mod tests {
             assert_eq!(why.await, Err(format!("no answer within 0.03 s from {key}/a.prom")));
         }
         assert_eq!(begun.load(Ordering::SeqCst), 1);
-        // Others go on, and so does this one once its thread is through.
+        // Others continue, and so does this one once its thread is through.
         let other = folder.path().join("b").display().to_string();
         assert_eq!(apart(&other, Duration::from_secs(5), || 7).await, Ok(7));
         assert_eq!(apart_at_start(&other, Duration::from_secs(5), || 8), Ok(8));

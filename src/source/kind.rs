@@ -98,8 +98,8 @@ pub trait Kind {
     /// Reports what is wrong with its settings beyond the schema; they stand at `path`.
     fn check(&self, _check: &mut Check<'_>, _path: &Path) {}
 
-    /// What of the other settings changes what it does. Everything else is left at its default, so that a source runs on
-    /// when that changes: it may be in the middle of a recording.
+    /// What of the other settings changes what it does. Everything else is left at its default, so that a source runs
+    /// on when that changes: it may be in the middle of a recording.
     fn context(&self, _all: &Context) -> Context {
         Context::default()
     }
@@ -207,7 +207,7 @@ pub enum Place {
     Listen(Listen),
     /// The socket that pipelines send to when no other is configured.
     DefaultSocket,
-    /// A serial port, or the link in its place.
+    /// A serial port, or the link instead.
     Port(String),
 }
 
@@ -255,7 +255,7 @@ pub struct Start {
     pub prepared: Prepared,
     /// Whether the user listed it, rather than it being there by default.
     pub listed: bool,
-    /// Whether another source read the same port until now: what was streaming goes on.
+    /// Whether another source read the same port until now: what was streaming continues.
     pub resumed: bool,
 }
 
@@ -277,7 +277,7 @@ impl Start {
         });
     }
 
-    /// Reads its sockets. `new_decoder` is told whether the socket is a stream.
+    /// Reads its sockets. `new_decoder` receives whether the socket is a stream.
     pub fn listen(&self, events_per_second: Option<u64>, new_decoder: impl Fn(bool) -> Arc<NewDecoder>) {
         let feed = self.feed.clone().with_limit(events_per_second);
         for (listen, bound) in &self.sockets {

@@ -79,7 +79,7 @@ pub(crate) fn may_write(folder: &Path) -> io::Result<()> {
     }
     // The kernel lets root write there, and nobody make a file.
     if statfs(folder).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "nobody can make files in /proc"));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "files cannot be created in /proc"));
     }
     accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(io::Error::from)
 }

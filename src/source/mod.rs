@@ -59,7 +59,7 @@ pub struct Feed {
     name: Arc<str>,
     limit: Option<Arc<Limit>>,
     tap: Option<Tap>,
-    /// What the log was told; one for all that a source finds.
+    /// What was logged; shared by all that a source finds.
     said: Arc<Mutex<Seldom>>,
 }
 
@@ -140,8 +140,8 @@ impl Feed {
         Self { said: self.said.clone(), ..Self::new(self.hub.clone(), source, name) }
     }
 
-    /// Whether a line of this kind may be said in the log now, and how many were not said before it, if some were not: who
-    /// is outside must not be able to fill a disk.
+    /// Whether a line of this kind may be said in the log now, and how many were not said before it, if some were
+    /// not: who is outside must not be able to fill a disk.
     fn aloud(&self, kind: &'static str) -> Option<Option<u64>> {
         self.said.lock().admits(kind, now().steady_second())
     }

@@ -32,8 +32,7 @@ pub const MAGIC: &[u8] = b"neural-exporter recording 2\n";
 /// Those of one that has the wall clock alone.
 const WALL_ONLY: &[u8] = b"neural-exporter recording 1\n";
 /// Which sources can be recorded, for people.
-pub const RECORDED: &str =
-    "only jsonl, statsd, serial, brainflow, cerebus and openbci_gui bring bytes that can be played again";
+pub const RECORDED: &str = "only jsonl, statsd, serial, brainflow, cerebus and openbci_gui can be recorded";
 /// In the number of a stream: it is what a program wrote to the device.
 pub const SAID: u32 = 1 << 31;
 /// Bytes of a piece's header.
@@ -95,9 +94,9 @@ pub struct Hole {
 }
 
 impl Hole {
-    /// The source that marks of holes have.
+    /// The source that marks of gaps have.
     pub const SOURCE: u32 = u32::MAX;
-    /// Source and stream of a hole in several.
+    /// Source and stream of a gap in several.
     const ANY: (u32, u32) = (u32::MAX, u32::MAX);
     /// Bytes of a mark.
     const BYTES: usize = 24;
@@ -127,7 +126,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording of these sources. Its header is in the file when this returns, and each piece soon after it came.
+    /// Begins a recording of these sources. Its header is in the file when this returns, and each piece soon after it
+    /// came.
     ///
     /// # Errors
     /// The file cannot be made.

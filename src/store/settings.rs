@@ -73,7 +73,7 @@ impl Default for Thin {
 const MEMORY: usize = 32 << 20;
 
 impl Settings {
-    /// What is to be done, with the folder for the file, if there is one, and the labels of the agent. `series` is how many
+    /// What to do, with the folder for the file, if there is one, and the labels of the agent. `series` is how many
     /// the agent may have.
     #[must_use]
     pub fn options(&self, folder: Option<PathBuf>, target: Target, series: usize) -> Options {

@@ -58,7 +58,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     let regular = |about: &std::fs::Metadata| {
         if about.is_file() { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, NOT_A_FILE)) }
     };
-    // Before it is opened, because to open a port resets what is behind it; and after, because another may stand there now.
+    // Before it is opened, because to open a port resets what is behind it; and after, because another may stand
+    // there now.
     regular(&std::fs::metadata(path)?)?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
@@ -133,7 +134,7 @@ mod tests {
         assert_eq!(read(&file, 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
-    /// Between the look and the opening somebody may put a pipe there.
+    /// Between the check and the opening another process may put a pipe there.
     #[test]
     fn a_pipe_that_takes_the_place_of_a_file_is_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();

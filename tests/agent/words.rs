@@ -15,6 +15,42 @@ const BANNED: &[(&str, &str)] = &[
     ("be a device", "simulate a device"),
     ("the deed", "the change"),
     ("no way to listen", "unsupported scheme"),
+    ("is told", "is reported"),
+    ("are told", "are reported"),
+    ("whoever", "who, or the passive"),
+    ("cannot be heard", "is down"),
+    ("is heard", "is received"),
+    ("be asked for", "be requested"),
+    ("mend", "fix"),
+    ("mended", "fixed"),
+    ("over and over", "repeatedly"),
+    ("is the most", "the limit is"),
+    ("is the least", "the minimum is"),
+    ("on its quickest way", "over the fastest delivery"),
+    ("without a word", "silently"),
+    ("what there is", "the object itself"),
+];
+
+/// Those that stand in no text of the program itself: an error, a log line, a title.
+const BANNED_STRINGS: &[(&str, &str)] = &[
+    ("brings", "sends"),
+    ("brought", "sent"),
+    ("heard", "received"),
+    ("stands in", "is in"),
+    ("goes on", "continues"),
+    ("writes over", "overwrites"),
+];
+
+/// Those that stand in no comment either.
+const BANNED_COMMENTS: &[(&str, &str)] = &[
+    ("left away", "omitted"),
+    ("leave away", "omit"),
+    ("anew", "again"),
+    ("is called so", "has this name"),
+    ("what is to be done", "what to do"),
+    ("the deed", "the change"),
+    ("somebody", "the program, or the passive"),
+    ("anybody", "the passive"),
 ];
 
 /// What users read: pages, help, schemas, metrics, runbooks, dashboards.
@@ -55,6 +91,102 @@ fn what_users_read_is_plain() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The sources, without what only tests read, with the line at which each piece stands.
+fn sources(comments: bool) -> Vec<(String, usize, String)> {
+    let mut folders = vec![at("src")];
+    let mut pieces = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") && name != "tests.rs" {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let text = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
+                let file = path.display().to_string();
+                let found = if comments { comments_of(text) } else { strings_of(text) };
+                pieces.extend(found.into_iter().map(|(line, piece)| (file.clone(), line, piece)));
+            }
+        }
+    }
+    pieces
+}
+
+/// The comments, each line with its number.
+fn comments_of(text: &str) -> Vec<(usize, String)> {
+    let comment = |line: &str| line.find("//").map(|begin| line[begin..].to_owned());
+    text.lines().enumerate().filter_map(|(number, line)| Some((number + 1, comment(line)?))).collect()
+}
+
+/// The strings of several words, each with the number of its first line.
+fn strings_of(text: &str) -> Vec<(usize, String)> {
+    let (mut strings, mut number) = (Vec::new(), 0);
+    let mut open: Option<(usize, String)> = None;
+    for line in text.lines() {
+        number += 1;
+        if open.is_none() && line.trim_start().starts_with("//") {
+            continue;
+        }
+        let mut characters = line.chars().peekable();
+        while let Some(c) = characters.next() {
+            match (&mut open, c) {
+                (None, '\'') if characters.peek() == Some(&'"') => {
+                    characters.next();
+                }
+                (None, '"') => open = Some((number, String::new())),
+                (None, _) => {}
+                (Some(_), '"') => strings.extend(open.take()),
+                (Some((_, held)), '\\') => {
+                    held.push(' ');
+                    characters.next();
+                }
+                (Some((_, held)), c) => held.push(c),
+            }
+        }
+    }
+    strings.retain(|(_, held)| held.trim().contains(' '));
+    strings
+}
+
+#[test]
+fn what_the_program_says_is_plain() {
+    let strings = sources(false);
+    assert!(strings.len() > 2_000, "{}", strings.len());
+    let mut wrong = Vec::new();
+    for (file, line, text) in strings {
+        for (phrase, instead) in BANNED.iter().chain(BANNED_STRINGS) {
+            if found(&text, phrase).is_some() {
+                wrong.push(format!("{file}:{line}: \"{phrase}\"; write {instead}: {text}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn comments_are_plain() {
+    let comments = sources(true);
+    assert!(comments.len() > 8_000, "{}", comments.len());
+    let mut wrong = Vec::new();
+    for (file, line, text) in comments {
+        for (phrase, instead) in BANNED_COMMENTS {
+            if found(&text, phrase).is_some() {
+                wrong.push(format!("{file}:{line}: \"{phrase}\"; write {instead}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn strings_and_comments_are_told_apart() {
+    let text = "let a = '\"'; // one \"two\"\nlet b = \"three \\\n four\"; /// five\n// \"six seven\"\n";
+    assert_eq!(strings_of("let b = \"three \\\n  four\";"), [(1, "three    four".to_owned())]);
+    assert_eq!(strings_of("// \"six seven\"\nf('\"', \"eight \\\"nine\")"), [(2, "eight  nine".to_owned())]);
+    assert_eq!(comments_of(text).len(), 3);
 }
 
 #[test]

@@ -101,7 +101,7 @@ def test_a_lost_device_and_bad_electrodes_are_seen(agents, simulate, tmp_path):
             streaming = "Devices streaming" if board == "overview" else "Streaming now"
             eyes.says(board, streaming, "2 of 2", "green")
         eyes.says("devices", "Connected devices", "2 of 2", "green")
-        eyes.says("overview", "Being recorded", "1 of 1", "green")
+        eyes.says("overview", "Recording", "1 of 1", "green")
         eyes.says("overview", "Bad channels", "0 of 24", "green")
         eyes.says("channels", "Bad channels", "0 of 24", "green")
 
@@ -117,7 +117,7 @@ def test_a_lost_device_and_bad_electrodes_are_seen(agents, simulate, tmp_path):
             assert (first["device"], first["Port"]) == ("lost", 4) and "Rate" not in first, rows
         # Somebody stops the recording.
         rhx.run("Stop")
-        eyes.says("overview", "Being recorded", "0 of 1", "red")
+        eyes.says("overview", "Recording", "0 of 1", "red")
 
         # It comes back, and two of its electrodes are off.
         again = simulate("cyton", "--fault", "unplug-channel=3", "--fault", "rail=6", name="lost")
@@ -140,7 +140,7 @@ def test_a_lost_device_and_bad_electrodes_are_seen(agents, simulate, tmp_path):
             assert share > 0.25 and worst[called] == pytest.approx(share, abs=0.15), (worst, share)
         assert worst.get("1 Fp1", 0) < 0.1, worst
         # A session's account.
-        account = {row["device"]: row for row in eyes.rows("devices", "Devices over the chosen time")}
+        account = {row["device"]: row for row in eyes.rows("devices", "Devices over the selected time")}
         assert account["lost"]["Reconnects"] >= 0.9 and account["well"].get("Reconnects", 0) == 0, account
         # While it is away it tells nothing: that is no time in which it streamed.
         for column in ("Port open", "Streamed"):

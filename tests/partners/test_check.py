@@ -103,7 +103,7 @@ def test_what_is_not_there_is_named_with_what_to_do(agent):
         ("sources[0].statsd", "receive_buffer"): ("warning", "rmem_max", "sysctl -w"),
         ("sources[1].jsonl", "unix:/dev/null/none/events.sock"): ("failed", "", "must be able to write"),
         ("sources[1].jsonl", "group nobody-has-this"): ("failed", "no such group", "groupadd"),
-        ("sources[2].scrape", "engine"): ("failed", "cannot ask", None),
+        ("sources[2].scrape", "engine"): ("failed", "cannot scrape", None),
         ("sources[3].serial", "/dev/serial/by-id/none"): ("failed", "is not there", "plug it in"),
         ("sources[3].serial", "/dev/null/none/tap"): ("failed", "cannot be made", "write in"),
         ("sources[4].textfile", "/nowhere"): ("failed", "cannot be read", "create it"),

@@ -506,13 +506,13 @@ def test_other_settings_are_the_same_stream(agent, lab):
 
 def test_a_new_id_at_each_start_keeps_the_name(agent, lab):
     watch(agent, lab, mode="presence", expect=["EEG"])
-    wait_until(lambda: "an expected stream is not there" in agent.told(), 30)
+    wait_until(lambda: "an expected stream is missing" in agent.told(), 30)
     for start in range(3):
         outlet = lab.outlet(name="EEG", channels=8, rate=250 + start, id=f"made-up-{start}")
         agent.until(lambda s: s.value("neural_stream_nominal_rate_hertz", stream="EEG") == 250 + start, 40)
         lab.end(outlet)
     assert {s.labels["stream"] for s in agent.scrape().series("neural_stream_info")} <= {"EEG"}
-    agent.says("an expected stream is there")
+    agent.says("an expected stream is present")
     assert "#2" not in agent.told()
 
 

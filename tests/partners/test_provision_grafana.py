@@ -327,6 +327,6 @@ def test_exemplars_lead_to_traces(current, tmp_path):
 def test_targets_are_chosen_by_name(current, tmp_path):
     push = provision(tmp_path, current)
     done = push("plan", "--target", "grafan")
-    assert done.code == 2 and 'there is no target "grafan"' in done.text and "there are: grafana" in done.text, done.text
+    assert done.code == 2 and 'unknown target "grafan"' in done.text and "targets: grafana" in done.text, done.text
     assert "unchanged" not in done.text, "a table of nothing"
     assert push("plan", "--target", "grafana").code == 3

@@ -222,7 +222,7 @@ def test_a_viewer_is_told_what_is_missing(current, tmp_path):
 def test_a_data_source_that_works_is_not_doubted(grafana, tmp_path):
     push = provision(tmp_path, grafana, datasource={"url": "http://p:9090"})
     done = push("apply")
-    assert done.code == 0 and "cannot ask it" not in done.text, done.text
+    assert done.code == 0 and "cannot query it" not in done.text, done.text
 
 
 def test_a_data_source_that_does_not_work_is_told(tmp_path):
@@ -230,7 +230,7 @@ def test_a_data_source_that_does_not_work_is_told(tmp_path):
     server.unreachable["neural-prometheus"] = 'Post "http://p:9090/api/v1/query": dial tcp: no such host'
     done = provision(tmp_path, server, datasource={"url": "http://p:9090"})("apply")
     server.stop()
-    assert done.code == 0 and "Grafana cannot ask it yet" in done.text and "no such host" in done.text, done.text
+    assert done.code == 0 and "Grafana cannot query it yet" in done.text and "no such host" in done.text, done.text
 
 
 def test_a_server_that_records_nothing_takes_alerts_alone(grafana, tmp_path):

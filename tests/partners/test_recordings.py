@@ -67,7 +67,7 @@ def test_a_recording_on_a_full_disk_says_so_and_goes_on(agent, tmp_path):
             agent.until(lambda s: s.value("neural_agent_recording_failing") == 0)
             client.sendall((stage("after") + b"\n") * 100)
             seen = agent.until(lambda s: s.account("in")["events"] >= sent + 100)
-        agent.says("the recording goes on")
+        agent.says("the recording continues")
         lost = seen.value("neural_agent_recording_dropped_reads_total")
         agent.process.send_signal(signal.SIGTERM)
         # Something is missing in it, and that is no success.

@@ -5,10 +5,10 @@
 //! It keeps two seconds of a signal of at most 1 kHz, no more; a second is as many samples as the device should
 //! bring in one, and says nothing of when they came.
 //!
-//! Unless it says otherwise, a measure is over the last second, at the full rate. Measures of frequency are from the periodogram of
-//! the last two seconds (of 1024 samples, if that is less; of a signal slowed down to 500–1000 Hz, if the device is
-//! faster): mean and slope taken away, window of Hann, zeros up to a power of two. P(a, b) is its power from a to b
-//! hertz, both included; *line* is half the width of the window's main lobe, 1 Hz at two seconds.
+//! Unless it says otherwise, a measure is over the last second, at the full rate. Measures of frequency are from the
+//! periodogram of the last two seconds (of 1024 samples, if that is less; of a signal slowed down to 500–1000 Hz, if
+//! the device is faster): mean and slope taken away, window of Hann, zeros up to a power of two. P(a, b) is its power
+//! from a to b hertz, both included; *line* is half the width of the window's main lobe, 1 Hz at two seconds.
 //!
 //! | measure | formula | after |
 //! |---|---|---|
@@ -29,7 +29,7 @@
 //! one must be 3 dB higher for three seconds to replace it.
 //!
 //! Devices below 8 Hz, above 1 MHz or with more than 4096 channels are not judged, and none is before its first
-//! two seconds are there. A stream that was interrupted goes on where it stopped.
+//! two seconds are there. A stream that was interrupted continues where it stopped.
 
 mod channel;
 mod likeness;
@@ -57,7 +57,7 @@ const CHANNELS: u16 = 4096;
 const WAITING: usize = 4096;
 /// Or as many of each channel, if that is more.
 const WAITING_EACH: usize = 64;
-/// Channels that are told under one lock.
+/// Channels that are reported under one lock.
 const SLICE: usize = 64;
 /// Channels from which on those of a device should be alike.
 const ALIKE: usize = 8;
@@ -169,7 +169,7 @@ struct Bench {
     poor: f64,
     qualities: Vec<Quality>,
     signal: Signal,
-    /// The channel that is told next, if any is.
+    /// The channel to report next, if any.
     telling: Option<usize>,
 }
 
@@ -412,8 +412,8 @@ impl Decoder for Judged {
     }
 }
 
-/// Cuts what was measured to the digits that mean something. A second of a signal tells its power to some percent; the digits
-/// beyond are noise that every scrape and every store would carry along. It was judged with all of them.
+/// Cuts what was measured to the digits that mean something. A second of a signal tells its power to some percent;
+/// the digits beyond are noise that every scrape and every store would carry along. It was judged with all of them.
 fn round(quality: &mut Quality) {
     let Quality { peak, offset, rms, band_rms, hum, noise, correlation, kurtosis, score, .. } = quality;
     let always = [offset, rms, kurtosis, score];
@@ -432,7 +432,8 @@ fn significant(value: f64) -> f64 {
         return value;
     }
     let places = DIGITS - 1 - value.abs().log10().floor() as i32;
-    // Multiplied by or divided by a power of ten that is exact, so that the result is the decimal number as it would be read.
+    // Multiplied by or divided by a power of ten that is exact, so that the result is the decimal number as it would
+    // be read.
     let power = 10_f64.powi(places.abs().min(22));
     if places >= 0 { (value * power).round() / power } else { (value / power).round() * power }
 }

@@ -1,4 +1,4 @@
-//! What the judgement of a signal can be told: the mains, the band, and from where on a channel is bad.
+//! Settings of signal quality: the mains frequency, the band, and the limits of bad channels.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Signal")]
 pub struct Settings {
-    /// What the electrodes are called, in the order of the device's channels, such as `[Fp1, Fp2, C3, C4]`; the rest are
-    /// numbers. Streams that describe their channels keep their own names.
+    /// What the electrodes are called, in the order of the device's channels, such as `[Fp1, Fp2, C3, C4]`; the rest
+    /// are numbers. Streams that describe their channels keep their own names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// Frequency of the mains in hertz; `auto` is the one of 50 and 60 that stands out more.
@@ -42,7 +42,7 @@ pub struct Settings {
     /// Power above the band as a share of its own and the band's, above which a channel is bad.
     #[schemars(range(min = 0))]
     pub noise: f64,
-    /// Correlation with other channels below which a channel is bad. Asked of devices with eight channels or more.
+    /// Correlation with other channels below which a channel is bad. Applies to devices with eight channels or more.
     #[schemars(range(min = 0, max = 1))]
     pub correlation: f64,
 }

@@ -127,18 +127,18 @@ impl Spectrum {
         self.band.len()
     }
 
-    /// Whether noise above the band can be told.
+    /// Whether noise above the band can be measured.
     pub(super) fn tells_noise(&self) -> bool {
         !self.noise.is_empty() && self.in_band() > 0
     }
 
-    /// Whether hum can be told, by frequency of the mains.
+    /// Whether hum can be measured, by mains frequency.
     pub(super) fn tells_hum(&self) -> [bool; MAINS.len()] {
         [0, 1].map(|i| self.hum.get(i).is_some_and(Option::is_some))
     }
 
-    /// Reads the samples of a tile, the older ones first. Appends to `shape` the band of its first channels, each as real
-    /// and imaginary parts whose squares add up to 1, to be compared.
+    /// Reads the samples of a tile, the older ones first. Appends to `shape` the band of its first channels, each as
+    /// real and imaginary parts whose squares add up to 1, to be compared.
     pub(super) fn read(&mut self, samples: (&[Lanes], &[Lanes]), out: &mut [Lines], shape: &mut [f32]) {
         let rms = self.load(samples, out);
         self.transform();

@@ -1,4 +1,4 @@
-//! Streams with holes, bursts and machines that are busy, by a clock of milliseconds.
+//! Streams with gaps, bursts and machines that are busy, by a clock of milliseconds.
 
 use super::*;
 use crate::event::{Lost, Samples, StreamState};
@@ -186,7 +186,7 @@ fn a_device_that_streams() {
     bench.pass(20_000, 0);
     assert_eq!(bench.flow().rate, Some(0.0));
     bench.pass(20_000, 3);
-    // A rate that is low without holes is no loss.
+    // A rate that is low without gaps is no loss.
     let flow = bench.flow();
     assert!((flow.ratio.unwrap() - 0.75).abs() < 0.01 && flow.streaming, "{flow:?}");
     assert!(flow.longest_gap > 20.0, "{flow:?}");
@@ -354,7 +354,7 @@ fn a_machine_that_catches_up_slowly_loses_nothing() {
     bench.pass(8000, 6);
     bench.pass(8000, 4);
     assert_eq!(bench.hidden, []);
-    // How fast the device is was not learnt from that: a hole after it is counted as it was.
+    // How fast the device is was not learnt from that: a gap after it is counted as it was.
     bench.pass(300 * 4, 0);
     bench.see(Body::Lost(Lost { packets: 44 }));
     bench.pass(5000, 4);

@@ -12,10 +12,9 @@ pub(super) static LATENCY: Alert = Alert {
     ),
     keep_firing: 120,
     summary: "Packets of {{ $labels.device }} arrive late",
-    description: "The oldest packet of a read waited {{ $value | humanizeDuration }} or less in 95 of 100 reads; ${device_latency} is the most.",
-    meaning: "Packets wait before they can be read. An FTDI chip hands its bytes over when its packet is full or its latency timer ends, 16 ms by default: that much is normal and loses nothing. \
-              What is beyond comes from a busy machine, a slow hub, or a wireless link that sends again.",
-    immediate: &["Look whether the processor or the disks are busy: `NeuralHostCpu`, `NeuralHostPressure`."],
+    description: "The oldest packet of a read waited {{ $value | humanizeDuration }} or less in 95 of 100 reads; the limit is ${device_latency}.",
+    meaning: "Packets wait before they can be read. An FTDI chip hands its bytes over when its packet is full or its latency timer ends, 16 ms by default: that much is normal and loses nothing. Longer delays come from a busy machine, a slow hub, or a wireless link that retransmits.",
+    immediate: &["Check whether the processor or the disks are busy: `NeuralHostCpu`, `NeuralHostPressure`."],
     short_term: &[
         "Set the latency timer to 1 ms: `echo 1 | sudo tee /sys/bus/usb-serial/devices/ttyUSB0/latency_timer`.",
     ],
@@ -54,8 +53,8 @@ pub(super) static JITTER: Alert = Alert {
         "device:neural_device_jitter_seconds:p95_rate5m > ${device_jitter}",
     ),
     summary: "Packets of {{ $labels.device }} arrive unevenly",
-    description: "The newest packet of a read is up to {{ $value | humanizeDuration }} late in 95 of 100 reads; ${device_jitter} is the most. Times taken at arrival are that uncertain.",
-    meaning: "The way from the device to the agent does not always take equally long. Time stamps that are made at arrival are wrong by that much. Lost samples are another matter: `NeuralDeviceLoss`, `NeuralStreamGaps`.",
+    description: "The newest packet of a read is up to {{ $value | humanizeDuration }} late in 95 of 100 reads; the limit is ${device_jitter}. Arrival times are that uncertain.",
+    meaning: "The transport from the device to the agent varies. Timestamps made at arrival are wrong by that much. For lost samples see `NeuralDeviceLoss`, `NeuralStreamGaps`.",
     immediate: &[
         "For event-related work, take times from a trigger channel of the device, not from arrival.",
     ],
@@ -94,9 +93,9 @@ pub(super) static DRIFT: Alert = Alert {
         600,
         "abs(neural_device_clock_drift_ratio) > ${device_drift}",
     ),
-    summary: "The clock of {{ $labels.device }} runs away from this machine's",
-    description: "They differ by {{ $value | humanize }} seconds a second, and ${device_drift} is the most: an hour of recording is off by 3600 times that.",
-    meaning: "Device and machine disagree on how long a second is. Quartz clocks differ by up to some 50 ppm; more means a wrong nominal rate, or a machine whose clock is being set right. \
+    summary: "The clock of {{ $labels.device }} drifts from this machine's",
+    description: "They differ by {{ $value | humanize }} seconds per second, the limit is ${device_drift}: an hour of recording is off by 3600 times that.",
+    meaning: "A second of the device is longer or shorter than a second of the machine. Quartz clocks differ by up to some 50 ppm; more means a wrong nominal rate, or a machine whose clock is being corrected. \
               Streams of two devices drift apart by that much.",
     immediate: &["See whether the machine's clock is kept by NTP: `timedatectl`."],
     short_term: &["If the drift is steady, correct for it when streams are joined."],

@@ -1,4 +1,4 @@
-//! Alerts: does each device stream, at its rate and without holes?
+//! Alerts: does each device stream, at its rate and without gaps?
 
 use super::arrival::{DRIFT, JITTER, LATENCY};
 use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
@@ -41,26 +41,26 @@ static UNPLUGGED: Alert = Alert {
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} cannot be reached",
-    description: "The port or connection of {{ $labels.device }} is closed, and it streamed before. Nothing is being recorded from it.",
+    description: "The port or connection of {{ $labels.device }} is closed, and it streamed before. Nothing is recorded from it.",
     meaning: "The agent cannot open the device's port or connection any more, although the device was there since the agent started. \
               The cable was pulled, the dongle or USB hub lost power, or a network device left the network. \
               Where the port is there but another program has it, or the agent may not open it, `NeuralPortBusy` and its like say so instead. \
               The agent tries again by itself, ever more slowly, up to its limit.",
     immediate: &[
-        "Look whether the dongle's or the device's light is on, and push the plug in at both ends.",
+        "Check whether the dongle's or the device's light is on, and push the plug in at both ends.",
         "On the machine, see whether the port still exists: `ls -l /dev/serial/by-id/`.",
-        "See who holds the port: `sudo fuser -v /dev/ttyUSB0`; an acquisition program that opened it shuts the agent out.",
-        "Stop or mark the recording: samples from here on are missing, not late.",
+        "See who holds the port: `sudo fuser -v /dev/ttyUSB0`; a program that opened it keeps the agent out.",
+        "Stop or mark the recording: samples from now on are missing, not late.",
     ],
     short_term: &[
-        "Read the kernel's words about the plug: `sudo dmesg --ctime | grep -i -e usb -e tty | tail -20`; repeated disconnects mean a bad cable, hub or supply.",
+        "Read the kernel log about the plug: `sudo dmesg --ctime | grep -i -e usb -e tty | tail -20`; repeated disconnects mean a bad cable, hub or supply.",
         "If the port came back under another number, name it by `/dev/serial/by-id/` in the configuration.",
     ],
     long_term: &[
         "Plug the dongle into the machine or a powered hub, with a cable that locks or is strapped down.",
         "Switch off USB autosuspend for the device.",
         "Let the agent tap what the acquisition program forwards, where both need the same port.",
-        "Where devices are switched off for the night, have it quiet: `alerts.quiet` with `priorities: [P0, P1, P2, P3]`.",
+        "If devices are switched off at night, mute the alert: `alerts.quiet` with `priorities: [P0, P1, P2, P3]`.",
     ],
     queries: &["neural_source_up", "changes(neural_source_up[1h])", "neural_device_availability_ratio"],
     related: &["NeuralDeviceSilent", "NeuralSourceFlapping", "NeuralPortBusy", "NeuralPortReconnects"],
@@ -96,15 +96,15 @@ static SILENT: Alert = Alert {
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} on {{ $labels.instance }} sends nothing",
-    description: "The port of {{ $labels.device }} is open, but no sample has come for more than half a minute.",
-    meaning: "The port is open and nothing comes out of it. A board that is lost while it streams sends no error: its dongle simply stops, so silence is the only symptom. \
+    description: "The port of {{ $labels.device }} is open, but no sample has arrived for more than half a minute.",
+    meaning: "The port is open and no data arrives. A board that is lost while it streams sends no error: its dongle simply stops, so silence is the only symptom. \
               Usual reasons are an empty battery, a board that was switched off, or a board out of the radio's range. \
               A board on a port that never streamed is `NeuralPortSilent` instead, behind a tap that no program has open a board may rest, \
               and the stream of a program that says it is idle is silent by right.",
     immediate: &[
         "Look at the light of the board, not that of the dongle: the dongle stays lit when the board is gone.",
         "Change or charge the battery, switch the board off and on, and start the stream again.",
-        "Bring the board closer, with nobody's body between it and the dongle.",
+        "Bring the board closer, with no person between it and the dongle.",
     ],
     short_term: &[
         "The agent starts a silent board again by itself, unless a tap is set; a Cyton whose stream was cut may need a power cycle first.",
@@ -113,7 +113,7 @@ static SILENT: Alert = Alert {
     long_term: &[
         "Begin sessions with a full battery, and write down how long one lasts with this montage.",
         "Put the dongle on a USB extension cable within a metre or two of the board.",
-        "Where devices are switched off for the night, have it quiet: `alerts.quiet` with `priorities: [P0, P1, P2, P3]`.",
+        "If devices are switched off at night, mute the alert: `alerts.quiet` with `priorities: [P0, P1, P2, P3]`.",
     ],
     queries: &[
         "neural_device_streaming",
@@ -167,17 +167,17 @@ static LOSS: Alert = Alert {
     )),
     keep_firing: 120,
     summary: "{{ $labels.device }} on {{ $labels.instance }} loses packets",
-    description: "{{ $value | humanizePercentage }} of its packets are missing over five minutes; ${device_loss} may be, beyond ${device_loss_critical} a recording is not worth having.",
-    meaning: "Packets that the device numbered never arrived. They are gone, not late: a filter or an average over the hole is wrong. \
+    description: "{{ $value | humanizePercentage }} of its packets are missing over five minutes; the limit is ${device_loss}, above ${device_loss_critical} a recording is of no use.",
+    meaning: "Numbered packets of the device never arrived. They are lost, not late: a filter or an average over the gap is wrong. \
               On a Cyton this is the radio: whole packets are missing, never damaged ones. The latency timer of an FTDI chip makes packets late and in bursts, but loses none.",
     immediate: &[
-        "Bring board and dongle closer, and out of the shadow of bodies and metal.",
-        "Put the dongle on a USB extension cable, away from the machine's case, USB 3 disks and Wi-Fi antennas: all of them are loud at 2.4 GHz.",
-        "On a Cyton, change to another radio channel (1 to 25) in the acquisition program, and look whether the loss falls.",
+        "Bring board and dongle closer, and away from people and metal between them.",
+        "Put the dongle on a USB extension cable, away from the machine's case, USB 3 disks and Wi-Fi antennas: all of them emit at 2.4 GHz.",
+        "On a Cyton, change to another radio channel (1 to 25) in the acquisition program, and check whether the loss falls.",
         "Mark the time in the recording.",
     ],
     short_term: &[
-        "See whether the loss comes with a phone, headset or microwave oven; another channel or another room tells.",
+        "Check whether the loss coincides with a phone, headset or microwave oven; try another channel or another room.",
         "If frames come damaged rather than missing (`neural_source_errors_total` grows), suspect the cable or hub and not the radio.",
         "If only one of several programs misses packets, it is that program that is too slow: compare with the processor's load.",
     ],
@@ -227,12 +227,12 @@ static GAPS: Alert = Alert {
         300,
         "60 * rate(neural_device_gaps_total[5m]) > ${device_gaps}",
     ),
-    summary: "The stream of {{ $labels.device }} has many small holes",
-    description: "{{ $value | humanize }} holes a minute; ${device_gaps} are usual. Few packets may be missing in all, but hardly any stretch is whole.",
-    meaning: "Packets are missing often, if not many at a time. For averages this may do; for anything that needs an unbroken stretch, such as spectra or epochs, it does not.",
+    summary: "The stream of {{ $labels.device }} has many small gaps",
+    description: "{{ $value | humanize }} gaps per minute; the limit is ${device_gaps}. Few packets may be missing in total, but hardly any stretch is complete.",
+    meaning: "Packets are lost often, a few at a time. Averages may tolerate that; spectra, epochs and anything else that needs an unbroken stretch do not.",
     immediate: &["Treat it as `NeuralDeviceLoss`: distance, extension cable, radio channel."],
-    short_term: &["Count how many of your epochs are whole before you go on."],
-    long_term: &["Reject epochs with holes by the device's own counter rather than by eye."],
+    short_term: &["Count how many of your epochs are complete before you continue."],
+    long_term: &["Reject epochs with gaps by the device's own counter rather than by eye."],
     queries: &[
         "60 * rate(neural_device_gaps_total[5m])",
         "increase(neural_device_lost_packets_total[5m]) / increase(neural_device_gaps_total[5m])",
@@ -258,10 +258,10 @@ static PAUSE: Alert = Alert {
     ),
     keep_firing: 120,
     summary: "The stream of {{ $labels.device }} paused",
-    description: "For {{ $value | humanizeDuration }} no sample came within the last minute; ${device_gap} is the most.",
-    meaning: "The stream stopped and went on within a minute. If samples are missing too, the device or its link failed for that time; if not, they were held up: by the machine, by a hub, or by a USB port that slept.",
+    description: "No sample arrived for {{ $value | humanizeDuration }} within the last minute; the limit is ${device_gap}.",
+    meaning: "The stream stopped and continued within a minute. If samples are missing too, the device or its link failed for that time; if not, they were delayed by the machine, a hub, or a suspended USB port.",
     immediate: &[
-        "Look whether packets were lost at the same time: if not, nothing is gone, but a closed loop stood still.",
+        "Check whether packets were lost at the same time: if not, nothing is lost, but a closed loop was interrupted.",
     ],
     short_term: &[
         "Compare with the processor's load and with tasks that wait for disks at that moment.",
@@ -306,9 +306,9 @@ static LOW_RATE: Alert = Alert {
     ),
     keep_firing: 60,
     summary: "{{ $labels.device }} streams slower than it should, and nothing is missing",
-    description: "It brings {{ $value | humanizePercentage }} of its nominal rate; ${device_rate} is the least. By its own counter nothing is lost, so the device itself is slow or set to another rate.",
-    meaning: "Fewer samples come than the device should make, and its counter has no holes. It is set to a lower rate than the configuration says (a Cyton with Daisy gives 125 samples a second, not 250), \
-              or it cannot keep up. Everything that takes its time from the sample number is wrong by that much.",
+    description: "It delivers {{ $value | humanizePercentage }} of its nominal rate; the minimum is ${device_rate}. By its own counter nothing is lost, so the device itself is slow or set to another rate.",
+    meaning: "Fewer samples arrive than the nominal rate, and the counter has no gaps. It is set to a lower rate than the configuration says (a Cyton with Daisy gives 125 samples per second, not 250), \
+              or it cannot keep up. Times derived from the sample number are wrong by that much.",
     immediate: &[
         "Compare the rate that is set in the acquisition program with the one in the agent's configuration.",
     ],
@@ -341,8 +341,8 @@ static HIGH_RATE: Alert = Alert {
     name: "NeuralDeviceHighRate",
     level: Level::new(Severity::Medium, Priority::P2, 120, "neural_device_rate_ratio > ${device_rate_high}"),
     summary: "{{ $labels.device }} streams faster than it should",
-    description: "It brings {{ $value | humanizePercentage }} of its nominal rate; ${device_rate_high} is the most. Its rate in the configuration is wrong, or samples come twice.",
-    meaning: "More samples come than the device should make. Either the nominal rate is wrong, or what forwards the stream repeats samples.",
+    description: "It delivers {{ $value | humanizePercentage }} of its nominal rate; the limit is ${device_rate_high}. Its rate in the configuration is wrong, or samples arrive twice.",
+    meaning: "More samples arrive than the nominal rate. Either the nominal rate is wrong, or the forwarding program repeats samples.",
     immediate: &["Compare the rate in the acquisition program with the one in the agent's configuration."],
     short_term: &["If the stream is forwarded by another program, look for repeated samples in a recording."],
     long_term: &["Read the device itself where repeated samples matter."],
@@ -373,10 +373,9 @@ static UNSTABLE: Alert = Alert {
         "neural_device_availability_ratio{device!~'.+/.+'} < ${device_availability_critical}\nunless on (job, instance, device)\nmin_over_time(neural_tap_open[10m]) == 0",
     )),
     summary: "{{ $labels.device }} does not stream steadily",
-    description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; ${device_availability} is the least.",
-    meaning: "The device came and went within the last ten minutes, or stood still for a good part of them. It may stream right now. \
-              Behind a tap only the time is judged for which a program had it open; a stream on the network may come and go as its program likes.",
-    immediate: &["Do not begin a session with it before it has streamed for ten minutes."],
+    description: "It streamed for {{ $value | humanizePercentage }} of the last ten minutes; the minimum is ${device_availability}.",
+    meaning: "The device was interrupted within the last ten minutes, or did not stream for a good part of them. It may stream right now. Behind a tap, only the time in which a program has it open counts; streams on the network are not judged.",
+    immediate: &["Do not start a session before it has streamed for ten minutes."],
     short_term: &[
         "See from `neural_source_up` and `neural_device_streaming` whether the plug came loose or the board fell silent.",
     ],
@@ -419,12 +418,11 @@ static ANOMALY: Alert = Alert {
         300,
         "abs(device:neural_device_rate_hertz:zscore1h) > ${zscore}\nand on (job, instance, device)\nmin_over_time(neural_device_streaming[70m]) == 1",
     ),
-    summary: "The rate of {{ $labels.device }} is not what it was in the hour before",
-    description: "It is {{ $value | humanize }} standard deviations from the mean of the hour before; ${zscore} are an anomaly. It may still be within its limits.",
-    meaning: "The rate is unusual for this device, by its own past: the hour that ended ten minutes ago, the present left out. The spread is taken as at least one per cent of the nominal rate, so that a quartz does not alarm. \
-              A device that did not stream all that time is not judged: beginning and end of a session are no anomaly.",
+    summary: "The rate of {{ $labels.device }} differs from the hour before",
+    description: "It is {{ $value | humanize }} standard deviations from the mean of the hour before; the limit is ${zscore}. It may still be within its limits.",
+    meaning: "The rate is unusual for this device compared with the hour that ended ten minutes ago. The standard deviation is taken as at least one per cent of the nominal rate. A device that did not stream all that time is not judged, so start and end of a session do not fire it.",
     immediate: &["Look at the rate over the last two hours, and at what changed at the step."],
-    short_term: &["If the new rate is right, do nothing: within an hour it is the past."],
+    short_term: &["If the new rate is right, do nothing: the alert ends within an hour."],
     long_term: &[],
     queries: &["neural_device_rate_hertz", "device:neural_device_rate_hertz:zscore1h"],
     related: &["NeuralDeviceLowRate", "NeuralDeviceHighRate"],

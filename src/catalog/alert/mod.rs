@@ -75,7 +75,8 @@ pub struct Record {
 /// One alert.
 ///
 /// In expressions `${id}` stands for a limit's number, `${id:le}` for the bucket of a stage's duration that it
-/// bounds, `${job}` for the name of the scrape job, and `${logs}` for the selector of the agent's log. In texts `${id}` is the number with its unit.
+/// bounds, `${job}` for the name of the scrape job, and `${logs}` for the selector of the agent's log. In texts
+/// `${id}` is the number with its unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Alert {
     /// In CamelCase, from `Neural` on, unique.
@@ -84,7 +85,7 @@ pub struct Alert {
     pub level: Level,
     /// When it fires a second time under the same name, because it is worse.
     pub worse: Option<Level>,
-    /// Seconds for which it goes on after it was right again.
+    /// Seconds for which it continues after it was right again.
     pub keep_firing: u32,
     /// Whether its series are of one agent, with the labels `job` and `instance`.
     pub local: bool,

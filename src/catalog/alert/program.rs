@@ -14,13 +14,13 @@ static NOT_AS_EXPECTED: Alert = Alert {
     name: "NeuralProgramNotRecording",
     level: Level::new(Severity::Critical, Priority::P0, 30, "neural_program_expected_state == 0"),
     keep_firing: 60,
-    summary: "{{ $labels.source }} on {{ $labels.instance }} does not do what is expected of it",
-    description: "The configuration expects {{ $labels.source }} to record, or to acquire, and for half a minute it has not. What is not recorded now is lost.",
-    meaning: "The program answers and says that it is idle, or that it shows signals and keeps none. It was stopped, it was never started, a trigger has not come, or it stopped by itself: a full disk, \
+    summary: "{{ $labels.source }} on {{ $labels.instance }} is not in the expected state",
+    description: "The configuration expects {{ $labels.source }} to record, or to acquire, and for half a minute it has not. Data that is not recorded now is lost.",
+    meaning: "The program answers and is idle, or displays signals without recording. It was stopped, it was never started, a trigger has not come, or it stopped by itself: a full disk, \
               a file it could not write, a board that was lost.",
     immediate: &[
         "Look at the program's window, and start the recording.",
-        "See how it is and was: `neural_program_state == 1`.",
+        "See its states: `neural_program_state == 1`.",
         "If it will not start, look at its messages and at the space on its disk.",
     ],
     short_term: &[
@@ -28,7 +28,7 @@ static NOT_AS_EXPECTED: Alert = Alert {
         "If no recording was meant, silence this alert for the session, or take `expect` out of the source.",
     ],
     long_term: &[
-        "Say `expect` only on machines that should always record, or with a mute time for the rest of the day.",
+        "Set `expect` only on machines that should always record, or mute the alert for the rest of the day.",
     ],
     queries: &[
         "neural_program_state == 1",
@@ -56,17 +56,17 @@ static DOWN: Alert = Alert {
     ),
     keep_firing: 60,
     summary: "{{ $labels.source }} on {{ $labels.instance }} no longer answers",
-    description: "The program answered since the agent started, and does not any more. Whether anything is recorded is not known.",
+    description: "The program answered since the agent started, and does not any more. Whether it records is unknown.",
     meaning: "The program was closed, crashed or hangs, or its server was switched off. Of Intan RHX: its command port takes one client, and does not listen again after one has left until `Connect` is pressed in its remote control window.",
     immediate: &[
-        "See whether the program runs, and whether its window answers.",
+        "See whether the program runs, and whether its window responds.",
         "Of Intan RHX, open the remote control window: if it says Disconnected, press Connect.",
         "Of Open Ephys, see that the HTTP server is on in the File menu.",
     ],
     short_term: &[
         "Read the program's log and the system's: `journalctl --since -1h | grep -i -e oom -e segfault`.",
     ],
-    long_term: &["Let the machine do nothing else while it records."],
+    long_term: &["Run nothing else on the machine while it records."],
     queries: &["neural_source_up", "neural_program_info"],
     related: &["NeuralProgramNotRecording", "NeuralSourcePollFailures", "NeuralProcessMissing"],
     fires: Case::fires(
@@ -95,8 +95,8 @@ static BEHIND: Alert = Alert {
     level: Level::new(Severity::High, Priority::P1, 60, "neural_program_rate_ratio < ${program_rate}"),
     keep_firing: 120,
     summary: "{{ $labels.source }} on {{ $labels.instance }} acquires more slowly than it should",
-    description: "Its own count of samples goes up at {{ $value | humanizePercentage }} of its rate; ${program_rate} is the least. It falls behind, or loses samples.",
-    meaning: "The number of the newest sample is asked for again and again. Over a minute it should go up by what the sample rate says. If it does not, the program or the machine is too slow and data pile up \
+    description: "Its own count of samples goes up at {{ $value | humanizePercentage }} of its rate; the minimum is ${program_rate}. It falls behind, or loses samples.",
+    meaning: "The agent polls the number of the newest sample. It should rise by the sampling rate. If it does not, the program or the machine is too slow and data pile up \
               in the board, whose memory then overflows; or the connection to the board is too slow.",
     immediate: &[
         "Close what else runs on the machine, and displays of the program that are not needed.",
@@ -106,7 +106,7 @@ static BEHIND: Alert = Alert {
         "Plug the board into a USB port of its own.",
         "Record fewer channels or bands, or at a lower rate.",
     ],
-    long_term: &["Record to a fast local disk; give the program a machine of its own."],
+    long_term: &["Record to a fast local disk; run the program on a machine of its own."],
     queries: &["neural_program_rate_ratio", "neural_program_rate_hertz", "neural_program_cpu_ratio"],
     related: &["NeuralProgramCpu", "NeuralHostCpu", "NeuralHostDiskBusy"],
     fires: Case::fires(
@@ -123,15 +123,15 @@ static CPU: Alert = Alert {
     name: "NeuralProgramCpu",
     level: Level::new(Severity::Medium, Priority::P2, 60, "neural_program_cpu_ratio > ${program_cpu}"),
     keep_firing: 120,
-    summary: "{{ $labels.source }} on {{ $labels.instance }} hardly keeps up",
-    description: "It needs {{ $value | humanizePercentage }} of the time it has to process each block; ${program_cpu} is the most. Beyond 100 % it drops data.",
-    meaning: "The program processes block after block, each before the next comes. What it needs of that time is its own figure. Near the whole, any disturbance costs data.",
+    summary: "{{ $labels.source }} on {{ $labels.instance }} barely keeps up",
+    description: "It needs {{ $value | humanizePercentage }} of real time to process its blocks; the limit is ${program_cpu}. Beyond 100 % it drops data.",
+    meaning: "The program must process each block before the next one arrives, and reports the share of time it needs. Close to 100 %, any disturbance loses data.",
     immediate: &[
         "Close viewers and displays in the program; they cost more than recording.",
         "Close what else runs on the machine.",
     ],
     short_term: &[
-        "Find the step that takes long: `topk(5, neural_program_latency_seconds)`.",
+        "Find the slow step: `topk(5, neural_program_latency_seconds)`.",
         "Make the program's blocks longer, if nothing depends on short ones.",
     ],
     long_term: &["Move analysis that need not be immediate to another machine."],
@@ -156,14 +156,14 @@ static LATENCY: Alert = Alert {
         "max by (job, instance, source) (neural_program_latency_seconds) > ${program_latency}",
     ),
     keep_firing: 120,
-    summary: "Samples take long through {{ $labels.source }} on {{ $labels.instance }}",
-    description: "They are {{ $value | humanizeDuration }} on their way through the slowest step; ${program_latency} is the most. A closed loop reacts so much later.",
-    meaning: "The program measures how long after a block began to be processed each of its steps is done with it. One that takes long delays all that come after it.",
+    summary: "Processing is slow in {{ $labels.source }} on {{ $labels.instance }}",
+    description: "The slowest step takes {{ $value | humanizeDuration }}; the limit is ${program_latency}. A closed loop reacts that much later.",
+    meaning: "The program reports the time from the start of a block to the end of each step. A slow step delays all later ones.",
     immediate: &[
-        "Find the step: `topk(5, neural_program_latency_seconds)`, and take it out if it is not needed.",
+        "Find the step: `topk(5, neural_program_latency_seconds)`, and remove it if it is not needed.",
     ],
-    short_term: &["Compare with the length of the program's blocks: no step can be quicker than one."],
-    long_term: &["Put what must react first early in the chain, on a branch of its own."],
+    short_term: &["Compare with the length of the program's blocks: no step can be faster than one block."],
+    long_term: &["Put what must react first early in the chain, on its own branch."],
     queries: &["topk(5, neural_program_latency_seconds)", "neural_program_cpu_ratio"],
     related: &["NeuralProgramCpu", "NeuralStageLatency"],
     fires: Case::fires(
@@ -201,13 +201,13 @@ static OUTPUT_LOST: Alert = Alert {
     ),
     keep_firing: 300,
     summary: "Messages of {{ $labels.source }} on {{ $labels.instance }} are missing at {{ $labels.output }}",
-    description: "{{ $value | humanize }} messages did not arrive within five minutes. What the program itself records is not concerned.",
-    meaning: "The program numbers what it hands on, and numbers are missing. A publisher drops messages for one receiver when that receiver or the network is too slow; others may have got them.",
-    immediate: &["See whether the machine that the agent is on is overloaded: `neural_host_load1`."],
+    description: "{{ $value | humanize }} messages did not arrive within five minutes. The program's own recording is not affected.",
+    meaning: "The program numbers its messages, and numbers are missing. A publisher drops messages for one receiver when that receiver or the network is too slow; others may have received them.",
+    immediate: &["Check whether the agent's machine is overloaded: `neural_host_load1`."],
     short_term: &[
-        "If programs that decide on this output run on the same machine, look whether they lose as well.",
+        "If closed-loop programs on the same machine use this output, check whether they lose messages too.",
     ],
-    long_term: &["Hand on only the channels that are used."],
+    long_term: &["Publish only the channels that are used."],
     queries: &[
         "increase(neural_program_output_lost_messages_total[1h])",
         "rate(neural_device_lost_packets_total[5m])",

@@ -103,14 +103,14 @@ static SLOW_BURN: Alert = Alert {
         120,
         burns!(page "stage:neural_stage_slow", "slo_stage_fast"),
     )),
-    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} uses up its budget of slow runs",
+    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} is burning its latency budget",
     description: "{{ $value | humanizePercentage }} of its runs took longer than ${stage_latency}; over 30 days, at least ${slo_stage_fast} must be faster.",
-    meaning: "The objective says which share of runs must stay within the stage's time over thirty days. At the present pace the rest, the budget, will be gone early: at the higher level within two to five days, at the lower within ten to thirty. \
+    meaning: "The objective says which share of runs must stay within the stage's time over thirty days. At the present rate the error budget will be used up early: at the higher level within two to five days, at the lower within ten to thirty. \
               One slow minute does not fire it, a slow hour does.",
     immediate: &["Treat it as `NeuralStageLatency`."],
     short_term: &["Find what most slow runs have in common: time of day, session, length of windows."],
     long_term: &[
-        "Make the stage faster before adding to it, or set an objective that the experiment really needs (`slo_stage_fast`, `stage_latency`).",
+        "Make the stage faster before adding to it, or set an objective that the experiment needs (`slo_stage_fast`, `stage_latency`).",
     ],
     queries: &[
         "stage:neural_stage_slow:ratio_rate1h",
@@ -164,14 +164,12 @@ static FAILURE_BURN: Alert = Alert {
         120,
         burns!(page "stage:neural_stage_failed", "slo_stage_success"),
     )),
-    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} uses up its budget of failures",
+    summary: "Stage {{ $labels.stage }} of {{ $labels.pipeline }} is burning its failure budget",
     description: "{{ $value | humanizePercentage }} of its runs failed; over 30 days ${slo_stage_success} must succeed.",
-    meaning: "The objective says which share of runs must succeed over thirty days. At the present pace the rest will be gone early.",
+    meaning: "The objective says which share of runs must succeed over thirty days. At the present rate the error budget will be used up early.",
     immediate: &["Treat it as `NeuralStageFailures`."],
-    short_term: &["See which kind of error makes most of them."],
-    long_term: &[
-        "Mend that kind, or set an objective that the experiment really needs (`slo_stage_success`).",
-    ],
+    short_term: &["See which error occurs most often."],
+    long_term: &["Fix that error, or set an objective that the experiment needs (`slo_stage_success`)."],
     queries: &[
         "stage:neural_stage_failed:ratio_rate1h",
         "stage:neural_stage_failed:ratio_rate3d",

@@ -37,7 +37,7 @@ pub(super) struct Watch {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Bad {
-    /// At once.
+    /// Immediately.
     Critical,
     /// Within a quarter of an hour.
     High,

@@ -1,8 +1,8 @@
-//! PLUX BITalino, 1 to 6 channels at up to 1000 Hz: frames of 3 to 8 bytes without a mark, with a number and a checksum of 4
-//! bits each.
+//! PLUX BITalino, 1 to 6 channels at up to 1000 Hz: frames of 3 to 8 bytes without a mark, with a number and a
+//! checksum of 4 bits each.
 //!
-//! A program that starts the board through the agent may have it send other channels, at another rate, than the settings
-//! say: its commands are read along. A start is a start whichever channels it is of.
+//! A program that starts the board through the agent may have it send other channels, at another rate, than the
+//! settings say: its commands are read along. A start is a start whichever channels it is of.
 //!
 //! The layout and the commands are those of the maker's reader (revolution-python-api). Which sensor is at
 //! which channel is not known to the board: values are counts, 10 bits in the first four channels and 6 bits
@@ -16,12 +16,12 @@ use crate::event::{Device, Rails};
 const FRAMES: [usize; 6] = [3, 4, 6, 7, 8, 8];
 /// Bytes of a frame with six channels; the channels stand the same way from the end of any.
 const FRAME: usize = 8;
-/// Samples a second that a board can be set to.
+/// Samples per second that a board can be set to.
 pub const RATES: &[u16] = &[1, 10, 100, 1000];
 /// Four channels of 10 bits and two of 6.
 const RAILS: Rails = Rails::Each(&[(0.0, 1023.0), (0.0, 1023.0), (0.0, 1023.0), (0.0, 1023.0), (0.0, 63.0)]);
 
-/// What a board is told: its version, and these rates and channels.
+/// What a program sends a board: its version, and these rates and channels.
 const VERSION: &[u8] = &[0x07];
 /// By rate.
 const RATE: [&[u8]; 4] = [&[0x03], &[0x43], &[0x83], &[0xC3]];
@@ -96,7 +96,7 @@ fn right(frame: &[u8]) -> bool {
 }
 
 impl Bitalino {
-    /// Commands are told by their last two bits, and some of them mean another thing while the board streams.
+    /// Commands are recognised by their last two bits, and some of them mean another thing while the board streams.
     fn told(&mut self, byte: u8) -> Told {
         if std::mem::take(&mut self.value) {
             return Told::Other;

@@ -3,8 +3,8 @@
 //!
 //! The layout and the list of boards are those of the firmware (Chords-Arduino-Firmware) and of the maker's
 //! reader (Chords-Python). How many channels there are is learnt from the frames, the rate from the board's
-//! name, which is one of those known or tells it itself; firmware is built for other rates too, under the same names, so
-//! the rate can be set. What is between electrode and converter is not known: values are counts.
+//! name, which is one of those known or tells it itself; firmware is built for other rates too, under the same names,
+//! so the rate can be set. What is between electrode and converter is not known: values are counts.
 //!
 //! Firmware of before November 2024 reads commands until nothing came for a second, so that two within a second are one
 //! that it does not know.
@@ -22,7 +22,7 @@ const CHANNELS: usize = 16;
 const MARK: [u8; 2] = [0xC7, 0x7C];
 const END: u8 = 0x01;
 
-/// How the boards call themselves, samples a second, and the largest number of their converter (the lists of
+/// How the boards call themselves, samples per second, and the largest number of their converter (the lists of
 /// Chords-Arduino-Firmware, Chords-Web and Chords-Python, which differ for two boards: the firmware's is taken).
 const BOARDS: &[(&str, f64, f32)] = &[
     ("UNO-R3", 250.0, 1023.0),
@@ -42,7 +42,7 @@ const BOARDS: &[(&str, f64, f32)] = &[
     ("STM32G4-CORE-BOARD", 500.0, 4095.0),
     ("ESP32-S3", 500.0, 4095.0),
 ];
-/// Samples a second that a board is taken for whose name says nothing of it.
+/// Samples per second that a board is taken for whose name says nothing of it.
 const RATE: f64 = 500.0;
 /// The longest name.
 const NAME: usize = 48;
@@ -79,7 +79,7 @@ pub struct Chords {
     channels: u16,
     rate: f64,
     rails: Rails,
-    /// The name, if nothing is known of it, until somebody was told.
+    /// The name, if it is unknown, until it is reported.
     stranger: Option<String>,
     /// The last bytes that a program wrote.
     said: [u8; 5],
@@ -163,7 +163,7 @@ impl Board for Chords {
     fn notice(&mut self) -> Option<String> {
         let name = self.stranger.take()?;
         Some(format!(
-            "the board calls itself {name}, of which no rate is known; {RATE} samples a second are taken for it, unless \
+            "the board calls itself {name}, of which no rate is known; {RATE} samples per second are taken for it, unless \
              `rate` says another"
         ))
     }

@@ -2,8 +2,8 @@
 //!
 //! The layout is that of the Cyton Data Format (OpenBCI/Docs, Hardware) and of firmware 3.1. What comes with
 //! the samples (accelerometer, time stamps, what users put there) is not looked at, nor does the decoder
-//! change a board's settings, unless it is told to measure the impedance first. Voltages are right for the gains
-//! that the board says it has, or that a program sets through a tap; until then for that which it is told, 24 as
+//! change a board's settings, unless it is commanded to measure the impedance first. Voltages are right for the gains
+//! that the board says it has, or that a program sets through a tap; until then for the configured one, 24 as
 //! a board starts with. The rate is 250 whatever a program asks for: the firmware goes back to it when it starts
 //! a stream for a dongle.
 
@@ -30,7 +30,7 @@ const GAIN: u8 = 24;
 pub const GAINS: &[u8] = &[1, 2, 4, 6, 8, 12, 24];
 
 /// The frame that both boards write. Its last byte says what the six bytes before are; firmware uses `C0` to `C6`. Of
-/// others BrainFlow believes nothing; they are told by the next frame's mark from one that lacks a byte.
+/// others BrainFlow believes nothing; they are recognised by the next frame's mark from one that lacks a byte.
 fn piece(bytes: &[u8], last: bool) -> Piece {
     match bracketed(bytes, FRAME, 0xA0, |tail| (0xC0..=0xCF).contains(&tail)) {
         Piece::Frame(length) if byte(bytes, FRAME - 1) > 0xC6 => match bytes.get(FRAME) {
@@ -425,7 +425,7 @@ mod tests {
         let down = b"Failure: Communications timeout - Device failed to poll Host$$$".as_slice();
         let answer = format!("answer of {} None true", down.len());
         let mut decoder = Boards::new(Cyton::new(None));
-        // It went on meanwhile.
+        // It continued meanwhile.
         let stream = [&frames(0..10), down, &frames(20..30)].concat();
         let want = ["cyton", "10 frames, 10 samples", &answer, "10 lost", "10 frames, 10 samples"];
         assert_eq!(told(&mut decoder, &stream), want);
@@ -433,7 +433,7 @@ mod tests {
         let stream = [&frames(0..10), down, &frames(0..10)].concat();
         let want = ["cyton", "10 frames, 10 samples", &answer, "cyton", "10 frames, 10 samples"];
         assert_eq!(told(&mut decoder, &stream), want);
-        // Told to start once more, it goes on, or says that it had stopped.
+        // Told to start once more, it continues, or says that it had stopped.
         decoder.decode(&frames(0..10), &mut |_| {});
         decoder.dialogue().unwrap().restarted();
         assert_eq!(told(&mut decoder, &frames(20..30)), ["10 lost", "10 frames, 10 samples"]);

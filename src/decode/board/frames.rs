@@ -18,8 +18,8 @@ const GO: usize = 4096;
 const SKIPPED: u64 = 1024;
 /// Numbers of the longest counter that may have gone all the way round unseen.
 const LONG: u32 = 1 << 16;
-/// Frames within which a board that was stopped and started has begun again: what waited on the way when it was told comes
-/// first.
+/// Frames within which a board that was stopped and started has begun again: what waited on the way when it was told
+/// comes first.
 const ANEW: u32 = 512;
 
 /// What a frame's number says.
@@ -53,9 +53,9 @@ pub struct Boards<B> {
     counter: Option<u32>,
     /// Whether the board may have begun again: it has if its next number is one of the first.
     doubted: bool,
-    /// The frame before, if frames have numbers: one that is sent again is told by its bytes.
+    /// The frame before, if frames have numbers: one that is sent again is recognised by its bytes.
     before: Vec<u8>,
-    /// Samples a second, where somebody says what the board does not.
+    /// Samples per second, if configured where the board does not say it.
     rate: Option<f64>,
     /// Whether a program told the board to stop, and how many frames may come before it has begun again.
     stopped: bool,
@@ -85,7 +85,7 @@ impl<B: Board> Boards<B> {
         }
     }
 
-    /// Of a board that is set to, or built for, so many samples a second.
+    /// Of a board that is set to, or built for, so many samples per second.
     #[must_use]
     pub fn at(self, rate: Option<u16>) -> Self {
         Self { rate: rate.filter(|rate| *rate > 0).map(f64::from), ..self }
@@ -255,8 +255,8 @@ impl<B: Board> Boards<B> {
         counted.repeated = step == 0 && self.before == frame;
         if step != 1 {
             self.batch.tell(out);
-            // A counter that stands still went all the way round, if the frames differ. A long one was begun again: nobody
-            // loses so much to the frame.
+            // A counter that stands still went all the way round, if the frames differ. A long one was begun again:
+            // nobody loses so much to the frame.
             let modulus = self.board.device().modulus.max(1);
             if counted.repeated {
                 out(Body::Repeated(Repeated { packets: 1 }));
@@ -284,8 +284,8 @@ impl<B: Board> Boards<B> {
             if other {
                 out(Body::Device(self.device()));
             }
-            // A board that talks has stopped, and counts from the beginning when it starts again. That it failed is said
-            // by its dongle as well, while the board goes on out of reach.
+            // A board that talks has stopped, and counts from the beginning when it starts again. That it failed is
+            // said by its dongle as well, while the board continues out of reach.
             self.doubted = answer.failed;
             if other || !answer.failed {
                 self.counter = None;

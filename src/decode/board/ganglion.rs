@@ -14,10 +14,10 @@
 //! From the maker's firmware (OpenBCI_Ganglion_Library, `processData`, `compressData19`). A round is 201 samples. With
 //! firmware 2 they go into 101 packets, numbered from 0; with firmware 3 into 100, of which each round loses the last
 //! sample. The first round after a start is another one with firmware 3: 3.0.1 and 3.0.2 begin it with 255, written
-//! as 255 or, of 19 bits, as 99; 3.0.0 goes on where it stopped, beyond 199 and 255. It is as long as any round, so
-//! what is missing of it is known once it is over. That a board may have been told to start is seen in what the dongle
-//! answers whenever something is written to the board, and in what the board says in words; that it was, in the number
-//! of the next packet.
+//! as 255 or, of 19 bits, as 99; 3.0.0 continues where it stopped, beyond 199 and 255. It is as long as any round, so
+//! what is missing of it is known once it is over. That a board may have been commanded to start is seen in what the
+//! dongle answers whenever something is written to the board, and in what the board says in words; that it was, in
+//! the number of the next packet.
 
 mod dialogue;
 
@@ -110,7 +110,7 @@ impl Ganglion {
 
     /// Learns from the numbers of two packets that followed each other.
     fn learn(&mut self, before: u8, id: u8) {
-        // What goes on beyond a round looks like that of another firmware.
+        // What continues beyond a round looks like that of another firmware.
         if self.named || (self.firmware == Firmware::Three && self.first.is_some()) {
             return;
         }
@@ -141,7 +141,7 @@ impl Ganglion {
         }
     }
 
-    /// By how many packets the stream went on to this one.
+    /// By how many packets the stream continued to this one.
     fn step(&mut self, before: u8, id: u8) -> u32 {
         let told = std::mem::take(&mut self.told);
         let round = self.round();
@@ -173,7 +173,7 @@ impl Ganglion {
                 return by;
             }
             if sure && left == 0 && by == 1 && !id.is_multiple_of(100) {
-                // It goes on: it was no first round.
+                // It continues: it was no first round.
                 self.first = None;
             } else if sure {
                 self.first = None;

@@ -31,11 +31,11 @@ pub struct Generic {
     greeted: usize,
     /// For how long nothing came, or since when the handshake began.
     quiet: Waiting,
-    /// Frames until it is told again how the board is.
+    /// Frames until the state of the board is reported again.
     untold: u32,
 }
 
-/// After so many seconds of silence, or frames if they are rarer, a board is told to start again.
+/// After so many seconds of silence, or frames if they are rarer, a board is commanded to start again.
 const PATIENCE: f64 = 5.0;
 
 /// An unsigned number of up to 8 bytes.
@@ -147,7 +147,7 @@ impl Generic {
             self.untold = untold;
             return;
         }
-        // At most a million; a frame is told of before the next is counted.
+        // At most a million; a frame is reported before the next is counted.
         self.untold = (self.frame.rate / self.frame.samples as f64).ceil() as u32 - 1;
         let read = |of: Option<Reading>| {
             let of = of?;

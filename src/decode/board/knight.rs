@@ -3,7 +3,7 @@
 //! The layout is what BrainFlow's driver reads (brainflow, board_controller/neuropawn): there is no document
 //! of the maker. It starts without being told to. The IMU's numbers are not looked at, and voltages are right
 //! for the gain that a program sets through a tap (`chon_3_6`: channel 3, gain 6, as public programs write it), and
-//! until then for that which it is told, 12 as a board starts with.
+//! until then for the configured one, 12 as a board starts with.
 
 use super::{Board, Boards, Overheard, Piece, bracketed, byte, uint16};
 use crate::decode::Sink;
@@ -47,7 +47,7 @@ pub struct Knight {
     gains: [u8; CHANNELS as usize],
     /// The end of what a program said, of which more may follow.
     said: Vec<u8>,
-    /// Which electrodes were off, if that was told.
+    /// Which electrodes were off, if reported.
     off: Option<[u8; 2]>,
 }
 

@@ -73,10 +73,10 @@ impl Overheard {
     }
 }
 
-/// Whether what a board was told begins its stream again, and its numbers with it.
+/// Whether what a board was sent begins its stream again, and its numbers with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anew {
-    /// It goes on.
+    /// It continues.
     No,
     /// Perhaps, as where it may not have heard it: the next number tells.
     Perhaps,
@@ -134,9 +134,9 @@ pub trait Board: Send {
     /// Appends a frame's samples.
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>);
 
-    /// Samples that are not there because so many packets before this frame are missing: those that they held, and those
-    /// of this frame if it `brought` none. Asked after [`samples`](Self::samples); none on a board whose packets are one
-    /// sample each, or that does not know.
+    /// Samples that are not there because so many packets before this frame are missing: those that they held, and
+    /// those of this frame if it `brought` none. Asked after [`samples`](Self::samples); none on a board whose
+    /// packets are one sample each, or that does not know.
     fn lost_samples(&self, _missing: u32, _brought: bool) -> u32 {
         0
     }
@@ -152,12 +152,13 @@ pub trait Board: Send {
         &[]
     }
 
-    /// Appends what must be sent now, as [`Dialogue::poll_transmit`] does. Says whether the stream begins again with that.
+    /// Appends what must be sent now, as [`Dialogue::poll_transmit`] does. Says whether the stream begins again with
+    /// that.
     fn poll_transmit(&mut self, _time: Time, _out: &mut Vec<u8>) -> Anew {
         Anew::No
     }
 
-    /// The stream ran a moment ago and goes on, as [`Dialogue::resume`] says.
+    /// The stream ran a moment ago and continues, as [`Dialogue::resume`] says.
     fn resume(&mut self) {}
 
     /// Hears what a program told the device, as [`Decoder::overhear`] does.
@@ -177,7 +178,8 @@ pub trait Board: Send {
         None
     }
 
-    /// It was told to start once more, as [`Dialogue::restarted`] says. Says whether the stream begins again with that.
+    /// It was commanded to start once more, as [`Dialogue::restarted`] says. Says whether the stream begins again
+    /// with that.
     fn restarted(&mut self) -> Anew {
         Anew::Perhaps
     }

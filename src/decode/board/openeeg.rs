@@ -8,7 +8,7 @@ use super::{Board, Boards, Piece, byte, uint16};
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
-/// Samples a second of the usual firmware; there are builds with 200.
+/// Samples per second of the usual firmware; there are builds with 200.
 const RATE: f64 = 256.0;
 /// The greatest count of 10 bits.
 const MOST: u16 = 1023;

@@ -36,10 +36,10 @@ pub(in crate::decode) const FACTS: Facts = Facts {
     ..Facts::board("thinkgear", 57_600, |of| Box::new(Boards::new(ThinkGear::default()).at(of.rate)))
 };
 
-/// A ThinkGear chip that sends raw values, which it does at 57600 bits in a second.
+/// A ThinkGear chip that sends raw values, which it does at 57600 baud.
 #[derive(Debug, Default)]
 pub struct ThinkGear {
-    /// Whether the electrode was on skin, if that was told.
+    /// Whether the electrode was on skin, if reported.
     on: Option<bool>,
     /// Packets since the last raw value.
     bare: u32,

@@ -9,7 +9,7 @@ use super::talk::Told;
 
 /// Offsets that are remembered for the drift, the newest last.
 const KEPT: usize = 64;
-/// Drift is told from so many seconds on.
+/// Drift is reported from so many seconds on.
 const ENOUGH: f64 = 60.0;
 /// How far two clocks may run apart, as a share, before one was set.
 const DRIFT: f64 = 500e-6;

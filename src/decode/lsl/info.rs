@@ -18,7 +18,7 @@ const FIELD: usize = 1024;
 const CHANNEL_FIELD: usize = 128;
 /// The highest rate that is believed, hertz.
 const FASTEST: f64 = 1e6;
-/// Odd fields that are told.
+/// Odd fields that are reported.
 const ODD: usize = 16;
 /// Where characters stand for bytes that are no UTF-8: in an area that is nobody's.
 const FOREIGN: u32 = 0xf_f000;
@@ -87,7 +87,7 @@ pub struct Info {
     pub format: Format,
     /// What stays the same when its program is started again; may be empty.
     pub source_id: String,
-    /// Samples a second; 0 if they come when they come.
+    /// Samples per second; 0 if they come when they come.
     pub rate: f64,
     /// The version of the protocol, as a hundredth: 100 or 110.
     pub version: u32,

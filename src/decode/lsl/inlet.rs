@@ -15,7 +15,7 @@ use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails};
 const GREETING: usize = 16 << 10;
 /// Bytes of the longest text of one channel.
 const TEXT: u64 = 16 << 20;
-/// Values that are told at once.
+/// Values that are reported in one event.
 const BATCH: usize = 1 << 16;
 /// Bytes by which a piece is completed whose length is not known yet.
 const LITTLE: usize = 64;

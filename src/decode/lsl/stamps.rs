@@ -1,16 +1,16 @@
-//! What the timestamps of a stream's samples say: holes, uneven steps, steps back, and the rate.
+//! What the timestamps of a stream's samples say: gaps, uneven steps, steps back, and the rate.
 //!
-//! No field of the wire counts samples, so what is missing is told from timestamps alone. A stamp says when a sample
-//! was pushed, or when the program thinks that it was taken, and a hole in stamps need not be a loss. It counts as one
-//! only as far as
+//! No field of the wire counts samples, so missing samples are derived from timestamps alone. A stamp says when a
+//! sample was pushed, or when the program thinks that it was taken, and a gap in stamps need not be a loss. It
+//! counts as one only as far as
 //!
 //! - **the samples around it do not make up for it.** A program that polls its device pushes in groups, one that stood
-//!   still catches up, packets overtake each other: so many samples more follow, or went before, as the hole is long.
-//!   What is judged is the *level*: how many samples are missing at a stamp by its time and the measured period. A hole
+//!   still catches up, packets overtake each other: so many samples more follow, or went before, as the gap is long.
+//!   What is judged is the *level*: how many samples are missing at a stamp by its time and the measured period. A gap
 //!   lifts it, samples that follow one another closely let it fall. What is left when it falls no further is missing.
-//! - **the stream has the period that the hole is measured by.** It is measured, not believed: a stream that is
-//!   declared with 250 Hz and brings 125 is slow, and one whose stamps count microseconds has no holes of days.
-//! - **arrivals agree.** Where samples came before and after a hole as fast as they are made, and none was waited for, a
+//! - **the stream has the period that the gap is measured by.** It is measured, not believed: a stream that is
+//!   declared with 250 Hz and brings 125 is slow, and one whose stamps count microseconds has no gaps of days.
+//! - **arrivals agree.** Where samples came before and after a gap as fast as they are made, and none was waited for, a
 //!   clock was set. Where they come faster than that they were kept somewhere, and say nothing.
 //! - **the clock was not just set back by as much.** What goes back and forth again is out of order.
 //!
@@ -27,22 +27,22 @@ mod tests;
 use arrivals::Arrivals;
 use pace::{Pace, TOGETHER};
 
-/// A hole of so many seconds is one, however uneven the stamps.
+/// A gap of so many seconds is one, however uneven the stamps.
 const HOLE: f64 = 0.1;
 /// Stamps one after the other, all behind or ahead of where they should be, after which they are believed. One is a
 /// mistake, and two may have overtaken each other; a mistake that is made three times is no worse than a clock.
 const BELIEVED: u32 = 3;
-/// The same after a hole of even stamps that is longer than [`HOLE`]: a program that stood still may catch up slowly.
+/// The same after a gap of even stamps that is longer than [`HOLE`]: a program that stood still may catch up slowly.
 const BELIEVED_LONG: u32 = 8;
 /// The same where stamps are uneven, in seconds' worth of samples.
 const CATCHING_UP: f64 = 0.5;
-/// And a hole is more than so many times what steps are usually off.
+/// And a gap is more than so many times what steps are usually off.
 const NOISE: f64 = 4.0;
-/// A hole longer than this many seconds is compared with arrivals, which come in bursts.
+/// A gap longer than this many seconds is compared with arrivals, which come in bursts.
 const COARSE: f64 = 0.25;
-/// A hole of fewer samples is small, as is one that is shorter than [`HOLE`].
+/// A gap of fewer samples is small, as is one that is shorter than [`HOLE`].
 const SMALL: f64 = 10.0;
-/// How near to whole a small hole of even stamps has to be: a program that was late by a part of a period lost nothing.
+/// How near to whole a small gap of even stamps has to be: a program that was late by a part of a period lost nothing.
 const WHOLE: f64 = 0.12;
 /// By how much the level of even stamps may fall while it stays where it is.
 const SLACK: f64 = 0.25;
@@ -54,7 +54,7 @@ const NEAR_BEFORE: f64 = 0.2;
 const FORTH: f64 = 1.0;
 /// What is beyond is no time, in whatever unit.
 const FARTHEST: f64 = 1e20;
-/// The largest hole, samples: at most what a float holds exactly.
+/// The largest gap, samples: at most what a float holds exactly.
 const MOST: f64 = 1e9;
 
 /// What the timestamps said so far.
@@ -68,7 +68,7 @@ pub struct Stamps {
     pub gaps: u64,
     /// Samples that are missing in them.
     pub missing: u64,
-    /// Steps that are more than half a period from being one, holes left out.
+    /// Steps that are more than half a period from being one, gaps left out.
     pub irregular: u64,
     /// Steps back.
     pub backward: u64,
@@ -127,7 +127,7 @@ struct Window {
 }
 
 impl Stamps {
-    /// Of a stream of so many samples a second; 0 if it has no rate.
+    /// Of a stream of so many samples per second; 0 if it has no rate.
     #[must_use]
     pub fn new(rate: f64) -> Self {
         Self { nominal: rate, pace: Pace::new(rate), ..Self::default() }
@@ -190,7 +190,7 @@ impl Stamps {
         }
     }
 
-    /// A stamp of a stream without a rate: only that time goes on is known of it.
+    /// A stamp of a stream without a rate: only that time continues is known of it.
     fn follow(&mut self, stamp: f64, step: f64) {
         if step >= 0.0 {
             self.point = Some(stamp);
@@ -332,7 +332,7 @@ impl Stamps {
             self.pace.spoil();
         }
         self.level -= mark;
-        // What went on to rise is away from the new level as it was from the old one.
+        // What continued to rise is away from the new level as it was from the old one.
         let jumps = jumps.0.saturating_sub(jumps.1);
         self.away = if jumps > 0 && self.level >= 0.5 {
             Away { calm: 1, mark: self.level, since: self.samples, jumps: (jumps, jumps), ..Away::default() }
@@ -391,8 +391,8 @@ impl Stamps {
         Some(told || self.arrivals.has_period(self.samples, self.pace.period()))
     }
 
-    /// Samples a second since this was asked before, by the sender's clock, holes included. `None` if there were fewer
-    /// than two, or if stamps are not in seconds.
+    /// Samples per second since this was asked before, by the sender's clock, gaps included. `None` if there were
+    /// fewer than two, or if stamps are not in seconds.
     pub fn rate(&mut self) -> Option<f64> {
         let window = self.window.as_mut()?;
         let steps = window.last.1.saturating_sub(window.first.1);

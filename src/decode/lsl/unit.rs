@@ -85,7 +85,7 @@ mod tests {
         for (unit, by) in [("0", 1.0), ("-3", 1e-3), ("-6", 1e-6), (" -9 ", 1e-9)] {
             assert_eq!((volts(unit, "eeg"), volts(unit, "EEG"), volts(unit, "")), (Some(by), Some(by), None));
         }
-        // A megavolt, a millivolt of somebody who shouts: nobody knows.
+        // A megavolt, or a millivolt in capitals: ambiguous.
         for none in
             ["", "MV", "counts", "g", "uT", "uA", "V/m", "uV/Hz", "uV^2", "none", "rev", "-6V6", "dBV"]
         {

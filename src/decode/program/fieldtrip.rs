@@ -88,7 +88,7 @@ impl FieldTrip {
 /// How values of a type are written.
 fn values(kind: u32) -> Result<Values, FaultKind> {
     Ok(match kind {
-        // Characters are samples too, if somebody says so.
+        // Characters are samples too, if configured.
         0 | 1 => Values::U8,
         2 => Values::U16,
         3 => Values::U32,
@@ -149,7 +149,7 @@ impl Heard {
         let mut state = StreamState::default();
         if known != Some(claim) || held.samples < self.read {
             self.brought.begin(claim, resolutions(&mut fields, channels)?, out);
-            // What is in it already was somebody else's to see.
+            // What is in it already was sent before this connection.
             self.read = held.samples;
         } else {
             state.markers = held.events.saturating_sub(before.events).into();
@@ -271,8 +271,8 @@ mod tests {
     use crate::decode::dialogue::TICK;
     use crate::decode::program::message::tests::{Told, cut_anywhere};
 
-    /// What the reference server answered: four channels at 100 Hz, 130 samples, two events; samples 100 to 119, channel k
-    /// being the number of the sample + 100 k; and to a question for samples that it does not have.
+    /// What the reference server answered: four channels at 100 Hz, 130 samples, two events; samples 100 to 119,
+    /// channel k being the number of the sample + 100 k; and to a question for samples that it does not have.
     const HEADERS: [&[u8]; 2] = [
         include_bytes!("../../../tests/fixtures/fieldtrip/header-float32.bin"),
         include_bytes!("../../../tests/fixtures/fieldtrip/header-int16.bin"),

@@ -3,9 +3,9 @@
 //! A block is `0x2ef07a08`, the low byte first, and 128 samples: the sample's number, 32 bits, and 16 bits a channel,
 //! the low byte first (Intan-RHX 3.4, `tcpdataoutputthread.cpp`). How many channels there are is nowhere said: it is
 //! learnt from where numbers go up by one. A channel is taken for one of the amplifier, 0.195 µV a count with 32768 in
-//! the middle; others cannot be told from it. Packets are blocks, and what is missing is counted in blocks, begun ones
-//! as whole ones. A block within which numbers jump is none: its bytes are a fault. Checked against our reading of the
-//! program's source only.
+//! the middle; others cannot be determined from it. Packets are blocks, and what is missing is counted in blocks,
+//! begun ones as whole ones. A block within which numbers jump is none: its bytes are a fault. Checked against our
+//! reading of the program's source only.
 
 pub mod talk;
 
@@ -52,7 +52,7 @@ impl Default for Intan {
 }
 
 impl Intan {
-    /// A stream of so many samples a second. `volts` says that all channels are the amplifier's.
+    /// A stream of so many samples per second. `volts` says that all channels are the amplifier's.
     #[must_use]
     pub fn new(rate: f64, volts: bool) -> Self {
         Self { rate, volts, channels: None, told: 0, before: None, number: 0 }
@@ -75,7 +75,7 @@ fn number(block: &[u8], sample: usize, channels: usize) -> Option<u32> {
     block.get(at..)?.first_chunk().map(|raw| u32::from_le_bytes(*raw))
 }
 
-/// Whether numbers go up by one throughout a block of so many channels; `None` if that cannot be told yet.
+/// Whether numbers go up by one throughout a block of so many channels; `None` if that cannot be determined yet.
 fn counts(block: &[u8], channels: usize) -> Option<bool> {
     let first = number(block, 0, channels)?;
     for (sample, step) in (1..SAMPLES).zip(1_u32..) {
@@ -228,7 +228,7 @@ mod tests {
         let mut again = block(0, 3);
         again[8] ^= 1;
         assert_eq!(told(&[block(0, 3), again, block(128, 3)]).lost, 0);
-        // A run that begins again, a number that goes round, and a hole that is no whole number of blocks.
+        // A run that begins again, a number that goes round, and a gap that is no whole number of blocks.
         assert_eq!(told_of(&[(1_280_000, 2), (0, 2), (128, 2)]).lost, 0);
         assert_eq!(told_of(&[(u32::MAX - 127, 1), (0, 1)]).lost, 0);
         assert_eq!(told_of(&[(128, 1), (300, 1)]).lost, 1);

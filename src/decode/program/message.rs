@@ -13,7 +13,7 @@ const CHANNELS: u32 = 8192;
 
 /// One kind of conversation.
 pub(super) trait Talk {
-    /// Bytes from which the length of a message can be told.
+    /// Bytes from which the length of a message can be determined.
     const HEAD: usize;
 
     /// The length of a message, its head included.
@@ -190,7 +190,7 @@ pub(super) struct Claim {
     pub(super) protocol: &'static str,
     pub(super) format: Values,
     pub(super) channels: u16,
-    /// Samples a second.
+    /// Samples per second.
     pub(super) rate: f64,
 }
 

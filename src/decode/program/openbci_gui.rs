@@ -1,10 +1,11 @@
 //! What the networking widget of the OpenBCI GUI sends over UDP: one JSON object a datagram, such as
 //! `{"type":"timeSeriesRaw","data":[[…],[…]]}`, a row for each channel, microvolts.
 //!
-//! From `NetworkStreamOut.pde` of the GUI. There is no number and no time in it, so nothing tells whether a datagram was lost:
-//! only the rate and silence do. Up to version 5.1 (`W_Networking.pde`) each sample came alone, as
-//! `{"type":"eeg","data":[…]}`, a number for each channel. Of these time series, the one that comes first is the signal; all else
-//! (band powers, accelerometer, markers …) is counted as messages. OSC, which the GUI can speak as well, is not read.
+//! From `NetworkStreamOut.pde` of the GUI. There is no number and no time in it, so nothing tells whether a datagram
+//! was lost: only the rate and silence do. Up to version 5.1 (`W_Networking.pde`) each sample came alone, as
+//! `{"type":"eeg","data":[…]}`, a number for each channel. Of these time series, the one that comes first is the
+//! signal; all else (band powers, accelerometer, markers …) is counted as messages. OSC, which the GUI can speak as
+//! well, is not read.
 
 use std::fmt;
 
@@ -70,7 +71,7 @@ impl Default for OpenbciGui {
 }
 
 impl OpenbciGui {
-    /// Of a board with so many samples a second.
+    /// Of a board with so many samples per second.
     #[must_use]
     pub fn new(rate: f64) -> Self {
         Self { rate, signal: None, numbers: Vec::new(), values: Vec::new(), not_finite: 0 }
@@ -83,7 +84,7 @@ impl OpenbciGui {
         KINDS.get(kind).map(|kind| (*kind, channels))
     }
 
-    /// Samples a second.
+    /// Samples per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.rate
@@ -269,7 +270,7 @@ enum Item {
     Other,
 }
 
-/// Reads a row, or a number in its place.
+/// Reads a row, or a number instead.
 struct Row<'n>(&'n mut Vec<f32>);
 
 impl Row<'_> {

@@ -1,17 +1,17 @@
 //! Datagrams that overtake each other: what is missing between two of them may yet come.
 //!
 //! A network may hand on datagrams in another order than they were sent in. What is missing before one is therefore
-//! not lost until some more have come: what fills the hole by then is out of order. What fills it later is so too, but
+//! not lost until some more have come: what fills the gap by then is out of order. What fills it later is so too, but
 //! was called lost: a counter is not taken back. Within a datagram nothing is overtaken, and what is missing there was
-//! lost before it was sent. A datagram that comes twice is told by its bytes, also where others came between.
+//! lost before it was sent. A duplicate datagram is recognised by its bytes, also where others came between.
 
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 
-/// Datagrams that a hole waits for what is missing.
+/// Datagrams that a gap waits for what is missing.
 const PATIENCE: u64 = 8;
-/// Datagrams after which a hole is forgotten, and holes that are remembered.
+/// Datagrams after which a gap is forgotten, and gaps that are remembered.
 const REMEMBERED: u64 = 64;
 const HOLES: usize = 16;
 /// Datagrams of which it is known that they came.
@@ -27,7 +27,7 @@ pub(super) struct Overtaken {
     known: [u64; KNOWN],
 }
 
-/// A hole between two packets, by whatever grows from one packet to the next.
+/// A gap between two packets, by whatever grows from one packet to the next.
 #[derive(Clone, Copy, Debug)]
 struct Hole {
     after: f64,
@@ -35,7 +35,7 @@ struct Hole {
     missing: u32,
     /// The datagram before which it is.
     at: u64,
-    /// Whether what is missing was told as lost.
+    /// Whether the missing samples were reported as lost.
     told: bool,
 }
 
@@ -86,7 +86,7 @@ impl Overtaken {
         let Some(hole) = self.holes.iter_mut().rev().find(fits) else { return false };
         hole.missing = hole.missing.saturating_sub(packets);
         if hole.missing == 0 {
-            // Nobody is told of it.
+            // It is not reported.
             hole.told = true;
         }
         true

@@ -1,4 +1,4 @@
-//! BrainVision Recorder's Remote Data Access, receive side: port 51244 brings 32-bit floats, 51234 16-bit integers.
+//! BrainVision Recorder's Remote Data Access, receive side: port 51244 sends 32-bit floats, 51234 16-bit integers.
 //!
 //! Wire: `RDA.h` of Brain Products, as FieldTrip's `rdadefs.h` has it. All numbers little end first. A message begins
 //! with 16 bytes that are always the same, its length and its type. *Start* says what is streamed, channel by channel

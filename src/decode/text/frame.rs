@@ -8,7 +8,7 @@ use crate::decode::facts::{Carries, Facts};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Fault, FaultKind};
 
-/// Longest frame that is read unless told otherwise, in bytes: the largest datagram there is.
+/// Longest frame that is read by default, in bytes: the largest datagram there is.
 pub const FRAME_BYTES: u32 = 65_536;
 
 const HEADER: usize = 4;

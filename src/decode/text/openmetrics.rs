@@ -1,9 +1,9 @@
 //! The text formats of Prometheus: a whole exposition in, families of joined metrics out.
 //!
 //! Both formats are read as tolerantly as Prometheus reads them ([`parse`]); what OpenMetrics 1.0 says to the letter is
-//! asked for by [`judge`]. The buckets, sum and count of one label set come out as one histogram, the parts of a summary
-//! likewise. Exemplars and creation times are left behind: an event has no place for them. Nothing here renames,
-//! filters or interprets; that is for [`exposition`](super::exposition).
+//! asked for by [`judge`]. The buckets, sum and count of one label set come out as one histogram, the parts of a
+//! summary likewise. Exemplars and creation times are left behind: an event has no place for them. Nothing here
+//! renames, filters or interprets; that is for [`exposition`](super::exposition).
 
 mod line;
 mod strict;
@@ -121,7 +121,7 @@ impl Value {
         }
     }
 
-    /// Puts one sample in its place. `at` is the bucket's bound or the quantile.
+    /// Puts one sample instead. `at` is the bucket's bound or the quantile.
     fn put(&mut self, part: Part, at: f64, reads: f64) {
         match (self, part) {
             (Self::Number(value), Part::Value) => *value = reads,

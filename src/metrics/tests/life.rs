@@ -188,7 +188,7 @@ fn what_is_long_ago_stays_so_when_the_wall_clock_is_set() {
         drift: None,
     };
     r.fold(&Event { at: at(100, 5_000), source, body: Body::Flow(flow) }).unwrap();
-    // As it went on, an hour back, and forward; a machine whose clock says that it is 1970 is set later.
+    // As it continued, an hour back, and forward; a machine whose clock says that it is 1970 is set later.
     for (now, moment) in
         [(at(130, 5_030), 5_000), (at(130, 1_430), 1_400), (at(700, 9_200), 8_600), (at(130, 10), -20)]
     {

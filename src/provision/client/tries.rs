@@ -84,7 +84,7 @@ impl Client {
         if self.silent.load(Ordering::Relaxed) >= SILENT {
             let root = &self.root;
             return Err(format!(
-                "not sent, because {root} gave no answer before\n  hint: see whether it runs, and run this again"
+                "not sent, because {root} did not answer before\n  hint: check that it runs, and run this again"
             )
             .into());
         }
@@ -115,9 +115,9 @@ impl Client {
             let wait = asked.max(spread(pause)).min(LONGEST_PAUSE);
             let (method, path, why) = (&ask.method, &ask.path, quote(&why));
             if sent == 1 {
-                tracing::info!("{method} {}{path}: {why}; again in {wait:?}", self.root);
+                tracing::info!("{method} {}{path}: {why}; retrying in {wait:?}", self.root);
             } else {
-                tracing::debug!("{method} {}{path}: {why}; again in {wait:?}", self.root);
+                tracing::debug!("{method} {}{path}: {why}; retrying in {wait:?}", self.root);
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST);
@@ -177,11 +177,11 @@ mod tests {
         drop(listener);
         let client = quick(&url);
         let why = client.ask(Ask::post("/a")).await.unwrap_err().to_string();
-        assert!(why.contains("see whether it runs and listens there"), "{why}");
+        assert!(why.contains("check that it runs and listens there"), "{why}");
         assert_eq!(client.writes(), u64::from(TRIES));
         for _ in 0..200 {
             let why = client.ask(Ask::post("/a")).await.unwrap_err().to_string();
-            assert!(why.contains("gave no answer before"), "{why}");
+            assert!(why.contains("did not answer before"), "{why}");
         }
         assert_eq!(client.writes(), u64::from(TRIES), "no other request was sent");
     }

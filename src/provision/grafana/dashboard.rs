@@ -1,4 +1,4 @@
-//! Dashboards: found by their fixed ids, told apart from edited ones by a hash in a tag.
+//! Dashboards: found by their fixed ids, distinguished from edited ones by a hash in a tag.
 //!
 //! A server may write defaults into what was pushed, or bring it to a newer schema. Then the hash no longer fits, and
 //! the message of the newest version says whether it is still ours.
@@ -64,7 +64,7 @@ pub(super) async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, F
         // What is not there is forbidden to all but admins.
         404 | 403 => return Ok(None),
         406 => {
-            let locked = "it was saved in a model that this API does not show; save it in the classic one, or remove it";
+            let locked = "it was saved in a schema that this API does not return; save it in the classic schema, or remove it";
             let found = Found::exact(Kind::Dashboard, uid, "", None);
             return Ok(Some(Found { locked: Some(locked.to_owned()), ..found }));
         }

@@ -1,8 +1,8 @@
 //! Grafana 9 to 13 over its classic API, which they all have: a folder, dashboards, and more if it is configured.
 //!
 //! Objects are found by fixed ids, never by numbers, and written with the version that was read, never with
-//! `overwrite`, so that no change is lost in between. A write that clashes with another one is followed by a new look at
-//! that object: what is equal by then is done.
+//! `overwrite`, so that no change is lost in between. A write that clashes with another one is followed by a new look
+//! at that object: what is equal by then is done.
 
 mod alerts;
 mod dashboard;
@@ -60,7 +60,7 @@ impl Place {
             client.always("x-grafana-org-id", &org.to_string())?;
         }
         if settings.alerts != Alerts::None && alerts_source(settings).is_none() {
-            return Err("rules need a data source to ask: set alerts_datasource or datasource".to_owned());
+            return Err("rules need a data source: set alerts_datasource or datasource".to_owned());
         }
         let mut ruler = Ruler::new("/api/convert/prometheus/config/v1/rules", &settings.folder);
         if let Some(uid) = alerts_source(settings) {
@@ -88,8 +88,8 @@ impl Place {
         if self.evaluates() {
             return read;
         }
-        // A token for dashboards may not see rules, and other rules of the folder are none of our business then. Those with
-        // our mark may be of another agent of this deployment, one whose alerts Grafana evaluates.
+        // A token for dashboards may not see rules, and other rules of the folder are none of our business then.
+        // Those with our mark may be of another agent of this deployment, one whose alerts Grafana evaluates.
         let ours = read.unwrap_or_default().into_iter().filter(|found| found.mark.is_some());
         Ok(ours.map(|found| Found { shared: Some(SHARED.to_owned()), ..found }).collect())
     }
@@ -148,8 +148,8 @@ impl Place {
         Ok(Some(answer.json()?))
     }
 
-    /// What is at the path of one object. To all but admins Grafana answers 403, and not 404, for what is not there; the
-    /// same account may be allowed to make it.
+    /// What is at the path of one object. To all but admins Grafana answers 403, and not 404, for what is not there;
+    /// the same account may be allowed to make it.
     async fn get_object(&self, path: &str) -> Result<Option<Value>, Failure> {
         match self.get(path).await {
             Err(failure) if failure.status() == Some(403) => Ok(None),
@@ -157,7 +157,7 @@ impl Place {
         }
     }
 
-    /// Writes, and where another writer was faster looks at the object and goes on from there.
+    /// Writes, and where another writer was faster looks at the object and continues from there.
     async fn done(&mut self, step: &mut Step, run: &Run) -> Result<Option<String>, Failure> {
         let mut result = self.write(step).await;
         for look in 1..=LOOKS {
@@ -180,7 +180,7 @@ impl Place {
             match again.action {
                 Action::Unchanged => {
                     step.action = Action::Unchanged;
-                    step.why = Some("another writer has written the same meanwhile".to_owned());
+                    step.why = Some("another writer made the same change".to_owned());
                     return Ok(None);
                 }
                 Action::Refuse => {
@@ -208,7 +208,7 @@ impl Place {
             Kind::RuleGroup => alerts::write(self, step).await,
             Kind::MuteTiming => mute::write(self, step).await,
             Kind::ContactPoint | Kind::Policies => notify::write(self, step).await,
-            Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such thing".to_owned().into()),
+            Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such object".to_owned().into()),
         }
     }
 
@@ -219,7 +219,7 @@ impl Place {
             let left = self.contents(uid).await?;
             if left > 0 {
                 step.action = Action::Leave;
-                step.why = Some(format!("{left} things in it stay"));
+                step.why = Some(format!("{left} other objects in it remain"));
                 return Ok(None);
             }
             let answer = self.client.send(Ask::delete(path)).await?;
@@ -283,8 +283,8 @@ impl target::Place for Place {
     async fn ready(&mut self, within: Duration) -> Result<(), String> {
         self.client.ready("/api/health", within).await?;
         if matches!(self.alerts, Alerts::Grafana | Alerts::None) {
-            // The version may be hidden, so the endpoint itself is asked for. Rules of an earlier push are looked for even
-            // where none are wanted any more: they would go on to notify.
+            // The version may be hidden, so the endpoint itself is asked for. Rules of an earlier push are looked for
+            // even where none are wanted any more: they would continue to notify.
             let answer = self.client.send(Ask::get(&self.ruler.path)).await?;
             self.alerts = if answer.status == 404 { Alerts::RuleGroups } else { Alerts::Import };
             // Whether it may be read is seen when it is.

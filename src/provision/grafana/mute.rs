@@ -103,5 +103,5 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
 }
 
 fn used(words: &str) -> String {
-    format!("{words}; a policy still names it: take it out there first")
+    format!("{words}; a policy still uses it: remove it there first")
 }

@@ -45,8 +45,8 @@ pub(super) fn wanted(settings: &Grafana) -> Result<Vec<Wanted>, String> {
 }
 
 fn load(file: &Path) -> Result<Value, String> {
-    let text = files::read(file)?.ok_or_else(|| format!("there is no file {}", file.display()))?;
-    // What is wrong is told without the text, which may be a secret.
+    let text = files::read(file)?.ok_or_else(|| format!("no such file: {}", file.display()))?;
+    // The error omits the text, which may be a secret.
     serde_json::from_str(&text).map_err(|why| format!("{}:{}: not JSON", file.display(), why.line()))
 }
 

@@ -39,7 +39,7 @@ pub struct Grafana {
     /// Whether Grafana evaluates the alert rules.
     #[serde(default)]
     pub alerts: Alerts,
-    /// The id of the data source that Grafana's rules ask; that of `datasource` if it is not set.
+    /// The id of the data source that Grafana's rules query; that of `datasource` if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts_datasource: Option<String>,
     /// Whether a push that changed something is marked on the dashboards.
@@ -73,8 +73,8 @@ pub enum Alerts {
     /// Prometheus does.
     #[default]
     None,
-    /// It does, in the way that its version knows: `import` where it has that, else `rule_groups`. The other targets get
-    /// the recording rules alone.
+    /// It does, in the way that its version knows: `import` where it has that, else `rule_groups`. The other targets
+    /// get the recording rules alone.
     Grafana,
     /// The alert rules go to the endpoint that takes those of Prometheus (11.6 and later).
     Import,
@@ -137,7 +137,7 @@ impl TargetKind for Grafana {
 
     fn expose(&self, found: &mut Exposed<'_>) {
         if let Some(source) = &self.datasource {
-            let hand = "Grafana shows it to everybody: give it the password by hand, and write";
+            let hand = "Grafana shows it to every user: give it the password by hand, and write";
             found.plain("datasource.url", &source.url, hand);
             source.traces_url.iter().for_each(|url| found.plain("datasource.traces_url", url, hand));
         }

@@ -96,7 +96,7 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
         return Err(answer.failure().told(|why| format!("{why}: it needs {needs}")));
     }
     answer.good()?;
-    Ok(trouble(place, &step.name).await.map(|words| format!("Grafana cannot ask it yet: {words}")))
+    Ok(trouble(place, &step.name).await.map(|words| format!("Grafana cannot query it yet: {words}")))
 }
 
 /// Why Grafana cannot ask the data source, if it cannot. 9.x has no health check for Prometheus, so a query stands in.

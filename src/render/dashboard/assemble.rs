@@ -353,7 +353,7 @@ impl Assembly<'_> {
         })
     }
 
-    /// The legend, with the machine behind it where series are told apart by it and there are several.
+    /// The legend, followed by the machine if series of several machines are shown.
     fn legend(&mut self, text: &str, expr: &str) -> String {
         if !text.is_empty() && !text.contains("{{instance}}") && expr.contains("(instance") {
             self.used.insert(variable::MACHINE.to_owned());

@@ -70,7 +70,7 @@ fn channel(frame: Frame<'_>, value: &dyn Fn(&str) -> String) -> Option<Value> {
     frame.variables.contains(&"device").then(|| json!({"title": "History of this channel", "url": url}))
 }
 
-/// Whether what a picture shows is told apart by a label.
+/// Whether a panel's series are distinguished by a label.
 fn groups(picture: &Picture, label: &str) -> bool {
     let listed = |expr: &str| {
         let lists = expr.split("by (").skip(1).filter_map(|rest| rest.split(')').next());

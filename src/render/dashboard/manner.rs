@@ -113,7 +113,7 @@ pub(super) fn custom(picture: &Picture) -> Value {
     }
 }
 
-/// What the panel as a whole is told.
+/// The options of the panel as a whole.
 // Long: one arm for each kind of panel, each the JSON that Grafana reads.
 pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
     Cow::Owned(match picture.panel {

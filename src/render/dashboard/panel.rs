@@ -337,7 +337,7 @@ fn defaults<'a>(picture: &'a Picture, frame: Frame<'_>) -> Defaults<'a> {
     };
     let scaled = picture.panel != Panel::Table;
     let (empty, nothing) = match picture.panel {
-        // Of names too Grafana 9 says that they are none, so only columns of numbers are told; see `overrides`.
+        // Of names too Grafana 9 says that they are none, so only columns of numbers are set; see `overrides`.
         Panel::Table => (NOTHING, None),
         Panel::Stat | Panel::Gauge | Panel::Bars => (&*picture.empty, Some(&*picture.empty)),
         _ => (&*picture.empty, None),

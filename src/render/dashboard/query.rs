@@ -1,6 +1,6 @@
 //! Queries: which metrics they name, and the selectors that each of them is given.
 //!
-//! It does not parse PromQL. Names of metrics are told from everything else by their prefix, and braces and
+//! It does not parse PromQL. Names of metrics are recognised by their prefix, and braces and
 //! strings are all that has to be understood.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// The alerts as the server that evaluates rules keeps them. Many have neither `job` nor `instance`, because
-/// their rule adds several up. Ours are told by the label `component`, which is the page that they are about.
+/// their rule adds several up. Ours are recognised by the label `component`, which is the page that they are about.
 const ALERTS: &[&str] = &["ALERTS", "ALERTS_FOR_STATE"];
 
 /// Labels of a page that are called as something else is: what is chosen of the one says nothing of the other.

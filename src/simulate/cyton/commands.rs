@@ -1,4 +1,4 @@
-//! What a Cyton, firmware 3.1, and its dongle are told, and what they answer.
+//! Commands of a Cyton, firmware 3.1, and its dongle, and their answers.
 
 use std::fmt::Write;
 
@@ -134,7 +134,7 @@ impl Cyton {
         }
     }
 
-    /// What the dongle is told, `F0` omitted.
+    /// Commands of the dongle, `F0` omitted.
     fn dongle(&mut self, command: &[u8], said: &mut Said) {
         let mut numbered = |text: &str, number: u8| said.say([text.as_bytes(), &[number], b"$$$"].concat());
         match *command {
@@ -211,7 +211,7 @@ pub(super) mod tests {
     use super::super::super::{Board, Event};
     use super::*;
 
-    /// What the board writes when it is told these bytes at this moment.
+    /// What the board answers to these bytes at this moment.
     pub(in super::super) fn told(board: &mut Cyton, at: u64, bytes: &[u8]) -> String {
         let mut said = Said::default();
         board.waits(Duration::from_millis(at), &mut said);

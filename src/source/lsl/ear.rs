@@ -9,7 +9,7 @@ use crate::event::Body;
 pub(super) struct Ear {
     pub(super) inlet: Inlet,
     pub(super) judge: Option<Judge>,
-    /// Whether samples are told, rather than judged alone: those of a look are no account of a stream.
+    /// Whether samples are reported, rather than only assessed: those of a look are no account of a stream.
     pub(super) aloud: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Follows one stream: connects, reads, judges, and connects again when its program is restarted.
 //!
-//! Who the stream is and where it is now is told from outside. A peer that lies or stops within a sample is a fault
+//! The name and the address of the stream come from outside. A peer that lies or stops within a sample is a fault
 //! and a closed connection, and is asked again after a pause that grows.
 
 use std::io;
@@ -54,9 +54,9 @@ const BUFFER: (f64, f64, f64) = (5.0, 500.0, 1e6);
 const ASKED: Duration = Duration::from_secs(5);
 /// The same for others.
 const ASKED_SELDOM: Duration = Duration::from_secs(60);
-/// How often it is told what is known of the clock of a stream that is not read.
+/// How often the clock of a stream that is not read is reported.
 const TOLD: Duration = Duration::from_secs(5);
-/// Ages of samples that are told in a second.
+/// Ages of samples that are reported in a second.
 const AGES: usize = 1024;
 
 /// What one stream is followed with.
@@ -96,7 +96,7 @@ impl Follower {
     }
 }
 
-/// What was told so far of what only grows.
+/// Counters that were reported so far.
 #[derive(Clone, Copy, Default)]
 struct Known {
     stamps: Stamps,
@@ -114,7 +114,7 @@ struct Following<'c> {
     seen: Option<String>,
     /// The start of the stream whose outlet was asked whether it waits for readers, and whether it does.
     blocking: Option<(String, bool)>,
-    /// The start of the stream of whose full description it was told what is odd.
+    /// The start of the stream whose description was last reported as odd.
     odd: Option<String>,
     up: bool,
 }
@@ -198,7 +198,7 @@ impl Following<'_> {
             } else {
                 "it is watched without its samples; `read_blocking: true` reads them"
             };
-            say!(self.of.feed, warn, "the outlet makes its program wait for each reader: {read}", %place);
+            say!(self.of.feed, warn, "the outlet blocks its program while a reader is slow: {read}", %place);
         }
         self.blocking = Some((info.uid.clone(), waits));
     }
@@ -317,7 +317,7 @@ impl Following<'_> {
             peer.take(DESCRIPTION as u64 + 1).read_to_end(&mut text).await?;
             Ok::<_, io::Error>(text)
         };
-        // Who cannot be asked is told of where samples are asked for.
+        // A peer that cannot be reached is reported where samples are requested.
         let Ok(Ok(text)) = timeout(PATIENCE, ask).await else { return short.clone() };
         let told = Info::parse(&text);
         let odd = match &told {
@@ -325,7 +325,7 @@ impl Following<'_> {
             Err(odd) => Some(odd).filter(|_| !text.is_empty()),
         };
         if let Some(odd) = odd.filter(|_| self.odd.as_ref() != Some(&short.uid)) {
-            say!(self.of.feed, warn, "the description of a stream is odd", %place, %odd);
+            say!(self.of.feed, warn, "the description of a stream has errors", %place, %odd);
             self.odd = Some(short.uid.clone());
         }
         match told {
@@ -440,16 +440,16 @@ impl Following<'_> {
         let stamps = *ear.inlet.stamps();
         if stamps.samples > seen.samples {
             seen.samples = stamps.samples;
-            // How old it is cannot be told of what is not in seconds.
+            // Timestamps that are not in seconds have no age.
             self.age(stamps.last.filter(|_| stamps.in_seconds() != Some(false)));
             self.miss(stamps.missing);
         }
         if ear.inlet.refused() {
-            tracing::debug!(source = self.of.feed.name(), "the outlet says that it has no such stream");
+            tracing::debug!(source = self.of.feed.name(), "the outlet has no such stream");
             return false;
         }
         if ear.is_broken() {
-            say!(self.of.feed, warn, "the stream is not what it says it is");
+            say!(self.of.feed, warn, "the stream differs from its description");
             return false;
         }
         true

@@ -81,7 +81,7 @@ impl Kind for Settings {
         }
         check.label(&path.key("session"), &self.session);
         if self.session.contains('\'') && self.session.contains('"') {
-            check.wrong(&path.key("session"), "a session cannot be asked for that has both kinds of quotes");
+            check.wrong(&path.key("session"), "a session name cannot contain both kinds of quotes");
         }
     }
 
@@ -95,7 +95,7 @@ impl Kind for Settings {
 /// # Errors
 /// The socket for questions cannot be opened.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Result<(), String> {
-    let search = Search::open(&settings).map_err(|why| format!("cannot look for streams: {why}"))?;
+    let search = Search::open(&settings).map_err(|why| format!("cannot search for streams: {why}"))?;
     feed.send(Body::Link(Link::Up));
     let mut watcher = Watcher {
         search,
@@ -257,11 +257,11 @@ impl Watcher {
             match place {
                 Some(place) if table.has(stream) => {
                     self.missing.swap_remove(place);
-                    say!(self.feed, info, "an expected stream is there", stream);
+                    say!(self.feed, info, "an expected stream is present", stream);
                 }
                 None if !table.has(stream) && self.search.round() > ANSWERED => {
                     self.missing.push(stream.clone());
-                    say!(self.feed, warn, "an expected stream is not there", stream);
+                    say!(self.feed, warn, "an expected stream is missing", stream);
                 }
                 _ => {}
             }
@@ -371,7 +371,7 @@ impl Watcher {
                 () = follower.run() => {}
             }
         });
-        say!(self.feed, info, "a stream is there", stream, host = info.hostname);
+        say!(self.feed, info, "a stream is present", stream, host = info.hostname);
         self.followed.push(Followed {
             info,
             stream,

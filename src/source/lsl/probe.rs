@@ -42,7 +42,7 @@ pub(super) fn clock() -> f64 {
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
-/// Asks a burst of questions `every` so often, for as long as there is somebody to ask.
+/// Asks a burst of questions `every` so often, as long as there is a peer.
 pub(super) async fn run(
     mut target: watch::Receiver<Option<Arc<Target>>>,
     told: &Mutex<Clock>,

@@ -1,4 +1,4 @@
-//! Asks who streams, again and again, and keeps who answered.
+//! Asks who streams, repeatedly, and keeps who answered.
 //!
 //! What is done with the streams is not known here. The agent and `neural-exporter devices` look for them in this one
 //! way.
@@ -31,12 +31,12 @@ const EACH_FIRST: u64 = 10;
 const EACH: u64 = 3;
 /// Addresses of interfaces that a question goes out of, over IPv4 and over IPv6.
 const INTERFACES: usize = 32;
-/// Odd things that are told: whoever is on the network can say as many as it likes.
+/// Odd descriptions that are reported: any machine on the network can send as many as it likes.
 const ODD: usize = 64;
 /// Questions between two looks for interfaces: a cable may be plugged in late.
 const LOOKS: u64 = 10;
 
-/// A question that goes out again and again, and the answers to it.
+/// A question that goes out repeatedly, and the answers to it.
 #[derive(Debug)]
 pub struct Search {
     settings: Settings,
@@ -54,7 +54,7 @@ pub struct Search {
     /// The number of the last question.
     round: u64,
     table: Table,
-    /// What was odd of whom: each is told once.
+    /// Odd descriptions by sender: each is reported once.
     odd: Vec<(SocketAddr, Odd)>,
     buffer: Vec<u8>,
 }
@@ -121,7 +121,7 @@ impl Search {
             let Some(socket) = socket else { continue };
             let Ok(own) = socket.local_addr() else { continue };
             let question = talk::ask_streams(&self.settings.session, own.port(), self.first_id + self.round);
-            // Past the runtime, which holds a socket for full until it was told that it is not.
+            // Past the runtime, which takes a socket for full until an event says that it is not.
             let socket = SockRef::from(socket);
             let through = out_of.map_or(Ok(()), |own| socket.set_multicast_if_v4(&own));
             match through.and_then(|()| socket.send_to(&question, &to.into())) {
@@ -130,7 +130,7 @@ impl Search {
             }
         }
         if let Some(error) = why.filter(|_| sent == 0 && self.round.is_multiple_of(30)) {
-            tracing::warn!(source = self.settings.name, %error, "cannot ask for streams");
+            tracing::warn!(source = self.settings.name, %error, "cannot search for streams");
         }
     }
 
@@ -182,7 +182,7 @@ impl Search {
         for odd in odd {
             if self.odd.len() < ODD && !self.odd.contains(&(from, *odd)) {
                 self.odd.push((from, *odd));
-                tracing::warn!(source = self.settings.name, %from, "what a stream says of itself is odd: {odd}");
+                tracing::warn!(source = self.settings.name, %from, "the description of a stream has errors: {odd}");
             }
         }
         told.err().map(|odd| Fault { kind: odd.kind, bytes: length as u64 })
@@ -287,7 +287,7 @@ impl Interfaces {
     }
 }
 
-/// The networks that are reached without anybody between, each with its mask. Of what the kernel says: interface, then
+/// The directly connected networks, each with its mask. Of what the kernel says: interface, then
 /// network, gateway, flags, three numbers and mask; addresses as they lie in memory.
 fn networks(table: &str) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> {
     table.lines().filter_map(|line| {
@@ -367,7 +367,7 @@ fn ways(scope: Scope, interfaces: &Interfaces) -> Vec<Way> {
     everybody.chain(fourth).chain(sixth.map(|to| Way { to, out_of: None })).collect()
 }
 
-/// Where questions go on this machine, beside the broadcast.
+/// Where questions continue this machine, beside the broadcast.
 fn here() -> Vec<SocketAddr> {
     let here = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
     here.into_iter().flat_map(ports).collect()

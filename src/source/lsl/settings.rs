@@ -14,7 +14,7 @@ pub struct Settings {
     pub name: String,
     /// How far away streams are looked for. Beyond this machine, the question goes out by broadcast and multicast.
     pub scope: Scope,
-    /// Machines that are asked by name or IPv4 address, whatever the scope.
+    /// Machines that are queried by name or IPv4 address, whatever the scope.
     pub known_peers: Vec<String>,
     /// The session that streams must belong to.
     pub session: String,
@@ -72,7 +72,7 @@ pub enum Mode {
     Decimate,
     /// Markers and what else has no rate is read; of other streams it is looked whether they are there.
     Markers,
-    /// It is looked whether the stream is there and what its clock shows; no sample is asked for.
+    /// Only the presence and the clock of the stream are monitored; no samples are read.
     Presence,
 }
 
@@ -98,7 +98,7 @@ pub struct Wanted {
     /// The stream's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it brings, such as `EEG`.
+    /// Its content type, such as `EEG`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The source id that its program gave it.

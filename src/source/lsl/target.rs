@@ -19,7 +19,7 @@ impl Target {
         self.place(self.info.data_port, self.info.data_port_v6)
     }
 
-    /// Where the time is told.
+    /// Where the time is printed.
     pub(super) fn service(&self) -> Option<SocketAddr> {
         self.place(self.info.service_port, self.info.service_port_v6)
     }

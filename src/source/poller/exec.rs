@@ -150,8 +150,8 @@ fn program_at(path: &str, program: &str) -> Finding {
     if here {
         Finding::new(path, program, Verdict::Ok, "can be run")
     } else {
-        Finding::new(path, program, Verdict::Failed, "there is no such program that this user may run")
-            .hint("install it, or write its whole path")
+        Finding::new(path, program, Verdict::Failed, "no such program, or this user may not run it")
+            .hint("install it, or write its full path")
     }
 }
 
@@ -205,7 +205,7 @@ fn fold(output: &[u8], format: Format, shape: &Shape, feed: &Feed) -> Result<(),
         }
         Err(why) => {
             feed.send(Body::Fault(Fault { kind: why.kind, bytes }));
-            Err(format!("cannot understand what the command printed: {why}"))
+            Err(format!("cannot parse the output of the command: {why}"))
         }
     }
 }
@@ -315,7 +315,7 @@ mod tests {
         let child = std::fs::read_to_string(&file).unwrap();
         let stat = format!("/proc/{}/stat", child.trim());
         for _ in 0..100 {
-            // Gone, or waiting for somebody to take note of it.
+            // Gone, or a zombie.
             let gone = std::fs::read_to_string(&stat).map_or(true, |line| line.contains(") Z "));
             if gone {
                 return;

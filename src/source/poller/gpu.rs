@@ -166,10 +166,7 @@ impl Cards {
             if self.tried.is_some_and(|tried| tried.elapsed() < RETRY) {
                 return Err("no driver of NVIDIA".to_owned());
             }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a card that is missing is looked for once in a while"
-            )]
+            #[expect(clippy::disallowed_methods, reason = "a missing card is searched for once in a while")]
             let now = Instant::now();
             self.tried = Some(now);
             self.nvidia = Some(Nvidia::open(self.settings.processes, self.settings.pcie)?);

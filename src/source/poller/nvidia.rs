@@ -23,9 +23,9 @@ use parking_lot::Mutex;
 use super::linux::slurp;
 use crate::event::Gpu;
 
-/// Names of processes that are told of one card.
+/// Process names that are reported for one card.
 const PROCESSES: usize = 16;
-/// Different errors that are told of one card.
+/// Different errors that are reported for one card.
 const XIDS: usize = 32;
 /// Errors that are taken from the driver in one reading.
 const ERRORS: usize = 64;

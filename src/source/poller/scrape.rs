@@ -47,7 +47,7 @@ const UNDERSTAND: Duration = Duration::from_secs(2);
 /// The shortest interval; anything below is a mistake in writing.
 const SHORTEST: Span = Span::millis(100);
 
-/// An endpoint that is asked for metrics.
+/// An endpoint that is scraped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -59,7 +59,7 @@ pub struct Settings {
     /// A file that holds the URL, where a secret is in it; read again for each request.
     #[serde(default)]
     pub url_file: Option<PathBuf>,
-    /// How often they are asked for.
+    /// How often they are read.
     #[serde(default = "interval")]
     pub interval: Span,
     /// How long an answer may take.
@@ -207,7 +207,7 @@ impl Kind for Settings {
         if self.url.is_empty() && self.url_file.is_none() {
             check.wrong(path, "the key \"url\" is missing");
         } else if !self.url.is_empty() && self.url_file.is_some() {
-            check.wrong(&path.key("url_file"), "the URL stands in url already");
+            check.wrong(&path.key("url_file"), "url is set already");
         }
         let Some(folder) = check.folder else { return };
         let mut settled = self.clone();
@@ -226,7 +226,7 @@ impl Kind for Settings {
         let opened = Scrape::open(self.clone());
         opened
             .map(|scrape| Prepared::Own(Box::new(scrape)))
-            .map_err(|why| format!("cannot ask source {}: {why}", self.name))
+            .map_err(|why| format!("cannot poll source {}: {why}", self.name))
     }
 
     fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
@@ -418,13 +418,13 @@ impl Scrape {
             let next = if why.is_timeout() {
                 "; see whether it hangs, or raise timeout"
             } else if why.is_connect() {
-                "; see whether it runs and listens there"
+                "; check that it runs and listens there"
             } else if why.is_redirect() {
                 "; set url to where the metrics are"
             } else {
                 ""
             };
-            format!("cannot ask {shown}: {}{next}", causes(&why.without_url()))
+            format!("cannot scrape {shown}: {}{next}", causes(&why.without_url()))
         })?;
         let status = response.status();
         if status != StatusCode::OK {
@@ -438,7 +438,9 @@ impl Scrape {
         if let Some(coding) = response.headers().get(CONTENT_ENCODING)
             && coding != "identity"
         {
-            return Err(format!("cannot read metrics from {shown}: it compresses although asked not to"));
+            return Err(format!(
+                "cannot read metrics from {shown}: it sends a compressed response although none was requested"
+            ));
         }
         let media =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);

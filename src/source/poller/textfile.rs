@@ -135,7 +135,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
     Ok(())
 }
 
-/// A folder that is looked at again and again.
+/// A folder that is looked at repeatedly.
 struct Folder {
     directory: PathBuf,
     shape: Shape,
@@ -162,7 +162,7 @@ impl Folder {
     }
 }
 
-/// What became of a file, and its faults. Its series were counted when they were told.
+/// What became of a file, and its faults. Its series were counted when they were reported.
 fn tell(outcome: &Outcome, out: &mut dyn FnMut(Body<'_>)) {
     let Outcome { file, written, bytes, wrong } = outcome;
     out(Body::Textfile(Textfile { file, written: *written, ok: wrong.is_none() }));

@@ -1,4 +1,5 @@
-//! BrainFlow, beside the program that uses it: the group to which `add_streamer` or `start_stream` sends a board's packages.
+//! BrainFlow, beside the program that uses it: the group to which `add_streamer` or `start_stream` sends a board's
+//! packages.
 //!
 //! A group has as many receivers as like to listen, so nobody is disturbed. Which board it is cannot be seen in the
 //! stream and has to be said. The board itself is not touched.
@@ -45,7 +46,7 @@ pub struct Settings {
     pub full_scale: Option<f64>,
     /// How the signal is judged.
     pub signal: quality::Settings,
-    /// The receive buffer that the kernel is asked for. What it grants is a metric.
+    /// The receive buffer requested from the kernel. The allocated size is a metric.
     pub receive_buffer: Bytes,
 }
 
@@ -134,7 +135,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
 struct Listener {
     ear: Ear<Brainflow>,
     feed: Feed,
-    /// Whether it was told what the stream is.
+    /// Whether the stream was announced.
     told: bool,
     samples: u64,
     state: State,

@@ -1,8 +1,8 @@
 //! Blackrock Cerebus and Gemini: the packets that an amplifier sends to everyone in its network.
 //!
-//! The amplifier sends to a broadcast address, which many can read: Central, other programs, and this. It is not told that
-//! somebody listens, and is asked for nothing, so that how it is set up is known only as far as others ask for it. Each group
-//! of channels is a device of its own, named after the source and the group.
+//! The amplifier sends to a broadcast address, which many can read: Central, other programs, and this. It is not told
+//! that a client listens, and receives no requests, so that its set-up is known only as far as others request
+//! it. Each group of channels is a device of its own, named after the source and the group.
 
 use std::net::SocketAddr;
 
@@ -29,17 +29,17 @@ use crate::source::record::Recorded;
 pub struct Settings {
     /// The name of the source.
     pub name: String,
-    /// The address that the amplifier sends to: the broadcast address of its network. A Gemini NSP uses port 51001, hubs
-    /// 51002 to 51004.
+    /// The address that the amplifier sends to: the broadcast address of its network. A Gemini NSP uses port 51001,
+    /// hubs 51002 to 51004.
     pub listen: Listen,
-    /// Volts that a count of the converter is worth: 0.25e-6 for headstages as they are delivered. Without it, values are
-    /// counts.
+    /// Volts that a count of the converter is worth: 0.25e-6 for headstages as they are delivered. Without it, values
+    /// are counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub volts_per_count: Option<f64>,
     /// How the signal is judged.
     pub signal: quality::Settings,
-    /// The receive buffer that the kernel is asked for. What it grants is a metric.
+    /// The receive buffer requested from the kernel. The allocated size is a metric.
     pub receive_buffer: Bytes,
 }
 
@@ -109,7 +109,7 @@ struct One {
     feed: Feed,
     ear: Ear<Group>,
     up: bool,
-    /// The channels that were told.
+    /// The channels that were reported.
     told: u16,
     state: State,
 }

@@ -21,7 +21,8 @@ use crate::quote::quote;
 use crate::source::pause::{PAUSE, Pause};
 use crate::source::{Feed, names};
 
-/// What kinds of sources have in common that read one program at an address: who connects to try may take the only place.
+/// What kinds of sources have in common that read one program at an address: who connects to try may take the only
+/// place.
 macro_rules! at_an_address {
     () => {
         fn name(&self) -> &str {
@@ -43,7 +44,7 @@ macro_rules! at_an_address {
 }
 pub(super) use at_an_address;
 
-/// How long a connection may take to be made, or to take what it is told.
+/// How long a connection may take to be made, or to accept a command.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a decoder may ask, and how many times that a report is made, a second.
 const BEAT: Duration = TICK;
@@ -71,7 +72,7 @@ pub(super) struct Place {
     pub(super) pause: Pause,
 }
 
-/// Reads a stream whose decoder knows all about it, and judges what it brings. The decoder is told whether there was a
+/// Reads a stream whose decoder knows all about it, and judges what it brings. The decoder learns whether there was a
 /// connection before.
 pub(super) async fn judge<D: Decoder + 'static>(
     name: &str,
@@ -102,7 +103,7 @@ impl std::fmt::Display for Ended {
             Self::Lost(error) => error.fmt(f),
             Self::Closed => f.write_str("the program closed the connection"),
             Self::Stalled => f.write_str("the program stopped in the middle of something"),
-            Self::Broken => f.write_str("what came is not what such a program sends"),
+            Self::Broken => f.write_str("the data is not what such a program sends"),
         }
     }
 }

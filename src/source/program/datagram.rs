@@ -1,8 +1,9 @@
-//! A place where datagrams of a program arrive: opened so that others who listen there get them as well, read in batches,
-//! and followed from the first datagram until nothing comes any more.
+//! A place where datagrams of a program arrive: opened so that others who listen there get them as well, read in
+//! batches, and followed from the first datagram until nothing comes any more.
 //!
-//! A group or a broadcast address is shared: everyone who listens gets everything. What is sent to this machine alone goes
-//! to one socket alone, so such a port is never shared: if another program has it, it stays with that one. Nothing is sent.
+//! A group or a broadcast address is shared: everyone who listens gets everything. What is sent to this machine alone
+//! goes to one socket alone, so such a port is never shared: if another program has it, it stays with that one.
+//! Nothing is sent.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as Plain};
@@ -38,7 +39,7 @@ const PAUSE: Pause = Pause::between(Duration::from_secs(1), Duration::from_secs(
 const LAST: Duration = Duration::from_millis(10);
 /// Seconds without a datagram after which a program is gone.
 const GONE: u32 = 30;
-/// Senders that are told apart; of more, the one that was silent for longest is forgotten.
+/// Senders that are distinguished; of more, the one silent for longest is forgotten.
 const SENDERS: usize = 16;
 
 /// Where datagrams arrive.
@@ -100,8 +101,7 @@ pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hea
 fn reason(error: &io::Error, at: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program listens there, and what is sent to one machine can be read by one program alone; let it be \
-             sent to a group or another port as well"
+            "another program listens there, and only one program can read unicast datagrams; send them to a multicast group or another port as well"
                 .to_owned()
         }
         io::ErrorKind::AddrNotAvailable => format!("no interface of this machine has the address {}", at.ip()),
@@ -119,7 +119,7 @@ struct Station {
     batch: Vec<u8>,
     used: usize,
     senders: Senders,
-    /// Drops of the kernel that were told.
+    /// Kernel drops that were reported.
     drops: u32,
 }
 
@@ -194,7 +194,7 @@ impl Station {
                 sleep(LOOK).await;
             }
         }
-        // What the kernel has was sent to us, so it counts. A sender that goes on is left behind.
+        // What the kernel has was sent to us, so it counts. A sender that continues is left behind.
         // Whether there is something is known only once it was looked for.
         drop(timeout(LAST, self.socket.readable()).await);
         for _ in 0..=self.place.receive_buffer / BATCH {
@@ -241,8 +241,8 @@ impl Station {
     }
 }
 
-/// Whether what is sent to an address goes to all who listen. The kernel alone knows the interfaces: it refuses to connect
-/// a socket to such an address that has not asked for it. Nothing is sent by that.
+/// Whether what is sent to an address goes to all who listen. The kernel alone knows the interfaces: it refuses to
+/// connect a socket to such an address that has not asked for it. Nothing is sent by that.
 fn is_broadcast(address: SocketAddr) -> bool {
     if address.is_ipv6() || address.ip().is_unspecified() {
         return false;

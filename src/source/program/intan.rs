@@ -1,7 +1,7 @@
 //! Intan RHX: asks its command port what it does, and, where that is wanted, reads its waveforms.
 //!
 //! Both ports take one client each. While it has one a port does not listen, and when that one leaves it does not
-//! listen again until somebody presses Connect in the program's remote control window, or a command does
+//! listen again until a user presses Connect in the program's remote control window, or a command does
 //! (Intan-RHX 3.4, `tcpcommunicator.cpp`). So the connection to the command port is kept, and made seldom: a program
 //! of your own that needs the port comes first if it is quicker, and cannot get in while the agent is there. Nothing
 //! is set or executed. The waveforms' port is opened only if `waveforms` is configured: the program waits for whoever
@@ -38,7 +38,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const GIVEN_UP: Duration = Duration::from_secs(120);
 /// The time over which the program's count of samples is looked at.
 const WINDOW: Duration = Duration::from_secs(60);
-/// The least time over which a rate is told.
+/// The least time over which a rate is reported.
 const LEAST: Duration = Duration::from_secs(4);
 /// Answers that are remembered for the rate.
 const MARKS: usize = 64;
@@ -52,7 +52,7 @@ pub struct Settings {
     /// Where commands are taken. The port takes one client: while the agent is connected, no other one can be.
     #[schemars(extend("format" = "endpoint"))]
     pub address: String,
-    /// How often the program is asked. It shows what it is asked in a window.
+    /// How often the program is polled. It shows the queries in a window.
     pub interval: Span,
     /// How long an answer may take before the attempt has failed.
     pub timeout: Span,
@@ -94,7 +94,7 @@ pub struct Waveforms {
     /// Where it is.
     #[schemars(extend("format" = "endpoint"))]
     pub address: String,
-    /// Samples a second; what the program says if omitted.
+    /// Samples per second; what the program says if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rate: Option<f64>,
@@ -157,7 +157,7 @@ async fn read(
     follow(place, feed.clone(), stop.clone(), new).await;
 }
 
-/// Connects to the command port again and again, and asks.
+/// Connects to the command port repeatedly, and asks.
 async fn ask(settings: &Settings, feed: &Feed, rate: watch::Sender<Option<f64>>, stop: &CancellationToken) {
     let fixed = settings.waveforms.as_ref().is_some_and(|waveforms| waveforms.rate.is_some());
     let mut asking = Asking { settings, feed, known: Known::default(), link: None, program: Told::default() };
@@ -374,7 +374,7 @@ fn mark(marks: &mut VecDeque<(Instant, f64)>, at: Instant, position: Option<f64>
     marks.push_back((at, position));
 }
 
-/// Samples a second between the first and the last that are remembered.
+/// Samples per second between the first and the last that are remembered.
 fn effective(marks: &VecDeque<(Instant, f64)>) -> Option<f64> {
     let ((first, from), (last, to)) = (marks.front()?, marks.back()?);
     let took = last.duration_since(*first);

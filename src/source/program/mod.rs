@@ -1,6 +1,6 @@
 //! Programs that acquire or record, watched from beside: what they send is read, what they say is asked for.
 //!
-//! Nothing is told to them that changes what they do, and no port is taken that another program has. Each file knows one
+//! No command is sent that changes what they do, and no port is taken that another program has. Each file knows one
 //! program. What they share is what is expected of a program, a connection that is read, and datagrams that are heard.
 
 pub mod brainflow;

@@ -32,13 +32,13 @@ use crate::source::{Feed, names, poll};
 
 /// Bytes of the longest answer that is read.
 const ANSWER: usize = 4 << 20;
-/// Steps and streams that are told of.
+/// Steps and streams that are reported.
 const STEPS: usize = 256;
 /// Questions between two looks at the signal chain, unless the mode changes.
 const CHAIN: u32 = 12;
 /// Before the stream is connected to again.
 const PAUSE: Pause = Pause::between(Duration::from_millis(500), Duration::from_secs(10));
-/// Ages of samples that are told in a second.
+/// Ages of samples that are reported in a second.
 const AGES: usize = 1024;
 
 /// Open Ephys GUI.
@@ -50,7 +50,7 @@ pub struct Settings {
     /// Where its HTTP server is.
     #[schemars(extend("format" = "endpoint"))]
     pub address: String,
-    /// How often it is asked.
+    /// How often it is polled.
     pub interval: Span,
     /// How long its answers may take together.
     pub timeout: Span,
@@ -153,7 +153,7 @@ struct State {
     known: Known,
     /// Questions until the signal chain is looked at.
     look: u32,
-    /// What it was then. It is told each time: what a pass does not show again is taken for gone.
+    /// What it was then. It is reported each time: what a poll does not show is taken for gone.
     chain: Arc<[answers::Processor]>,
 }
 
@@ -213,7 +213,7 @@ impl Server {
         feed.batch(now(), |out| {
             out(Body::Program(program));
             self.nodes(&nodes, out);
-            // Of a chain that stands still the last latencies are told for ever.
+            // A stopped chain keeps reporting its last latencies.
             if state != ProgramState::Idle {
                 self.latencies(&steps, out);
             }
@@ -279,17 +279,17 @@ impl Server {
         let url = self.base.join(path).map_err(|why| why.to_string())?;
         let failed = |why: reqwest::Error| {
             let next = if why.is_connect() {
-                "; see whether it runs, and its HTTP server is on in the File menu"
+                "; check that it runs, and its HTTP server is on in the File menu"
             } else {
                 ""
             };
-            format!("cannot ask for {path}: {}{next}", why.without_url())
+            format!("cannot read {path}: {}{next}", why.without_url())
         };
         let mut response = self.client.get(url).send().await.map_err(failed)?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(format!("cannot ask for {path}: it answers {status}")),
+            status => return Err(format!("cannot read {path}: status {status}")),
         }
         let fault = |kind: FaultKind, bytes: usize| {
             feed.send(Body::Fault(Fault { kind, bytes: bytes as u64 }));
@@ -311,7 +311,7 @@ impl Server {
     }
 }
 
-/// Says that there were more than are told of.
+/// Logs that there were more than are reported.
 fn refuse(count: usize, out: &mut Sink<'_>) {
     (STEPS..count).for_each(|_| out(Body::Fault(Fault { kind: FaultKind::Limit, bytes: 0 })));
 }

@@ -1,7 +1,8 @@
 //! The networking widget of the OpenBCI GUI: what it sends over UDP to a port of this machine.
 //!
-//! A port has one reader, so the GUI is told to send the agent a stream of its own, beside the one that it sends to a program.
-//! Where the GUI can send to the Lab Streaming Layer, that is better: there time and names are told as well.
+//! A port has one reader, so the GUI is configured to send the agent a stream of its own, beside the one that it
+//! sends to a program. Where the GUI can send to the Lab Streaming Layer, that is better: it includes times and
+//! names.
 
 use std::net::SocketAddr;
 
@@ -30,12 +31,12 @@ pub struct Settings {
     pub name: String,
     /// The port that the GUI sends to. No other program can read it.
     pub listen: Listen,
-    /// Samples a second of the board: 250 of a Cyton, 125 with Daisy, 200 of a Ganglion. The GUI does not tell it.
+    /// Samples per second of the board: 250 of a Cyton, 125 with Daisy, 200 of a Ganglion. The GUI does not send it.
     #[schemars(range(min = 1, max = 20000))]
     pub rate: u16,
     /// How the signal is judged.
     pub signal: quality::Settings,
-    /// The receive buffer that the kernel is asked for. What it grants is a metric.
+    /// The receive buffer requested from the kernel. The allocated size is a metric.
     pub receive_buffer: Bytes,
 }
 
@@ -97,7 +98,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
 struct Listener {
     ear: Ear<OpenbciGui>,
     feed: Feed,
-    /// What the stream was told to be.
+    /// What the stream was announced as.
     told: Option<(&'static str, u16)>,
     state: State,
 }

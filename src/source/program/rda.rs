@@ -16,7 +16,7 @@ use crate::source::kind::{Kind, Start};
 pub struct Settings {
     /// The name of the source, and of its stream.
     pub name: String,
-    /// Where the Recorder is: `host:port`; port 51244 brings 32-bit floats, 51234 16-bit integers.
+    /// Where the Recorder is: `host:port`; port 51244 sends 32-bit floats, 51234 16-bit integers.
     #[schemars(extend("format" = "endpoint"))]
     pub address: String,
     /// How the signal is judged.

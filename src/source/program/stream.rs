@@ -1,4 +1,4 @@
-//! How a program's stream is: what its times and values said since this was told last.
+//! How a program's stream is: what its times and values showed since the last report.
 //!
 //! It counts nothing itself; decoders do.
 
@@ -6,12 +6,12 @@ use super::super::Feed;
 use crate::decode::lsl::Stamps;
 use crate::event::{Body, StreamName, StreamState};
 
-/// Ages of samples that are told in one second, at most.
+/// Ages of samples that are reported in one second, at most.
 const AGES: usize = 256;
 /// Rates by the sender's time are those of so many seconds.
 const RATED: u64 = 10;
 
-/// What was told of a stream, and what was not yet.
+/// What was reported for a stream, and what was not yet.
 #[derive(Debug, Default)]
 pub(super) struct State {
     stamps: Stamps,
@@ -29,7 +29,7 @@ impl State {
         }
     }
 
-    /// Tells what happened since this was told.
+    /// Reports what happened since the last report.
     pub(super) fn tell(
         &mut self,
         feed: &Feed,

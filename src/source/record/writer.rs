@@ -1,7 +1,8 @@
 //! The file of a recording: a bounded queue, and one thread that writes.
 //!
-//! Who records never waits for the disk. While the disk is full or stalls, pieces wait in memory as far as there is room;
-//! beyond it they are lost, which is counted, said at once, and marked in the file as soon as it can be written again.
+//! Who records never waits for the disk. While the disk is full or stalls, pieces wait in memory as far as there is
+//! room; beyond it they are lost, which is counted, said at once, and marked in the file as soon as it can be written
+//! again.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,7 +28,7 @@ const KEPT: usize = 2 << 20;
 const ENOUGH: usize = 256 << 10;
 /// How long bytes are left waiting, so that a crash costs no more; and how long after a failure it is tried again.
 const OFTEN: Duration = Duration::from_millis(300);
-/// Streams whose losses are told apart; those of all others are one hole.
+/// Streams whose losses are distinguished; those of all others are one gap.
 const STREAMS: usize = 1024;
 
 /// What became of a recording so far.
@@ -178,10 +179,10 @@ impl Writer {
             let (lost, second) = (self.account.lost().0, now().steady_second());
             match news.of(outcome.as_ref().err(), lost, second) {
                 Some(News::Fails(why)) => {
-                    tracing::error!(path = %path.display(), %why, "cannot write the recording; what comes waits in memory while there is room, and is then lost; make room");
+                    tracing::error!(path = %path.display(), %why, "cannot write the recording; data waits in memory while there is room, and is then lost; free disk space");
                 }
                 Some(News::GoesOn(lost)) => {
-                    tracing::warn!(path = %path.display(), lost, "the recording goes on; what is lost of it, in pieces, is marked in it");
+                    tracing::warn!(path = %path.display(), lost, "the recording continues; lost pieces are marked in it");
                 }
                 Some(News::Slow(lost)) => {
                     tracing::warn!(path = %path.display(), lost, "the disk is too slow for the recording; what is lost of it, in pieces, is marked in it");
@@ -200,7 +201,7 @@ impl Writer {
     }
 }
 
-/// What the log is told of a recording.
+/// What is logged of a recording.
 #[derive(Debug)]
 enum News<'e> {
     /// It cannot be written, and why.
@@ -211,7 +212,7 @@ enum News<'e> {
     Slow(u64),
 }
 
-/// What the log was told: it is told again where that no longer holds, and seldom enough that it can be read.
+/// What was logged: it is logged again if that no longer holds, and rarely enough to be readable.
 #[derive(Debug, Default)]
 struct Told {
     failing: bool,
@@ -224,7 +225,7 @@ impl Told {
         let more = lost - self.lost;
         let (kind, news) = match (why, self.failing) {
             (Some(why), false) => ("fails", News::Fails(why)),
-            (None, true) => ("goes on", News::GoesOn(more)),
+            (None, true) => ("continues", News::GoesOn(more)),
             (None, false) if more > 0 => ("slow", News::Slow(more)),
             _ => return None,
         };

@@ -65,7 +65,7 @@ pub(super) enum Opened {
 impl Drop for Bound {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
-            // Somebody else may have removed it; there is nothing to do about it.
+            // Another process may have removed it; nothing to do.
             drop(std::fs::remove_file(file));
         }
     }
@@ -164,7 +164,7 @@ pub(super) fn nonblocking(socket: Socket) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Takes a socket that somebody else opened, of whatever kind it is.
+/// Takes a socket that another process opened, of any kind.
 fn adopt(fd: OwnedFd) -> io::Result<Opened> {
     let socket = nonblocking(Socket::from(fd))?;
     let unix = socket.local_addr()?.is_unix();

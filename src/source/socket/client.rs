@@ -92,7 +92,7 @@ fn admit_client(
     feed.send(Body::Clients(Clients { accepted: 1, ..Clients::default() }));
     let (mut decoder, feed, cut) = (new_decoder(), feed.connection(), cut.clone());
     tracker.spawn(async move {
-        // However it ended: what was read counts, and what was left over is told.
+        // However it ended: what was read counts, and what was left over is reported.
         drop(connection(&stream, decoder.as_mut(), &feed, &cut).await);
         feed.end(now(), decoder.as_mut());
         drop(place);

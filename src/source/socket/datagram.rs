@@ -70,7 +70,7 @@ pub(super) async fn read(
         // A flood must not keep others on this thread from their turn.
         tokio::task::yield_now().await;
     }
-    // What the kernel already has was sent to us, so it counts. A sender that goes on is left behind.
+    // What the kernel already has was sent to us, so it counts. A sender that continues is left behind.
     for _ in 0..=bound.options.receive_buffer / BATCH {
         if !drain(socket, &mut batch, decoder.as_mut(), feed).1 {
             break;

@@ -30,7 +30,7 @@ macro_rules! listening {
             /// The group that owns its sockets in the file system.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub group: Option<String>,
-            /// The receive buffer that the kernel is asked for. What it grants is a metric.
+            /// The receive buffer requested from the kernel. The allocated size is a metric.
             pub receive_buffer: Bytes,
             /// Connections at once; `limits.connections` if omitted.
             #[serde(skip_serializing_if = "Option::is_none")]

@@ -29,8 +29,8 @@ fn runtime_folder() -> PathBuf {
     }
 }
 
-/// Makes the folder of the default socket. Under the temporary directory somebody else may have made
-/// it first, or a link of this name, and could then put a socket of their own in its place.
+/// Makes the folder of the default socket. Under the temporary directory another user may have made
+/// it first, or a link of this name, and could then put a socket of their own instead.
 ///
 /// # Errors
 /// The folder cannot be made, or is not ours.

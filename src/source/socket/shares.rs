@@ -39,7 +39,7 @@ impl Shares {
         let whose = peer.map(network);
         let mut open = self.0.lock();
         if open.all >= most {
-            return Err(format!("{most} are connected, which is the most; raise limits.connections"));
+            return Err(format!("{most} are connected, the limit; raise limits.connections"));
         }
         if let Some((whose, peer)) = whose.zip(peer) {
             let held = open.of.get(&whose).copied().unwrap_or_default();

@@ -41,7 +41,7 @@ listening! {
         pub signalfx_tags: bool,
         /// What a sign before a gauge's value means.
         pub gauges: Gauges,
-        /// How lines are told apart in a stream.
+        /// How lines are separated in a stream.
         pub stream_framing: Framing,
     }
 }
@@ -81,7 +81,7 @@ pub enum Gauges {
     Absolute,
 }
 
-/// How messages are told apart in a stream.
+/// How messages are separated in a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Framing {

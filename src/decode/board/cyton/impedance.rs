@@ -7,8 +7,9 @@
 //! impedance. It alternates at an eighth of 250 Hz, which the documents round to 31.2 Hz. A is that of a
 //! Hann-weighted Goertzel filter over whole periods: an offset, hum and slow drift do not count as impedance.
 //!
-//! It counts frames, and is told the time. What it finds follows from what the board answers and sends, so that a recording
-//! plays to the same numbers. Whatever goes wrong, the settings are those that the board starts with, and the stream begins.
+//! It counts frames, and receives the time. What it finds follows from what the board answers and sends, so that a
+//! recording plays to the same numbers. Whatever goes wrong, the settings are those that the board starts with, and
+//! the stream begins.
 
 use std::f64::consts::TAU;
 use std::time::Duration;
@@ -27,7 +28,7 @@ const PERIOD: u32 = 8;
 /// Frames until a channel that was switched has settled, and those that are measured: 32 periods.
 const SETTLE: u32 = 64;
 const WINDOW: u32 = 32 * PERIOD;
-/// Windows with a hole in them before a channel is given up.
+/// Windows with a gap in them before a channel is given up.
 const ATTEMPTS: u32 = 4;
 /// After so long in silence, a step has failed. Less than the 5 seconds after which a silent board gets its handshake
 /// again.
@@ -36,12 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const HASTE: Duration = Duration::from_millis(600);
 /// After so long without an answer or a frame, whatever comes instead, a step has failed.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Frames that may still come after the board was told to stop: two seconds.
+/// Frames that may still come after the board was commanded to stop: two seconds.
 const STRAY: u32 = 500;
 /// How commands call channels (Cyton SDK).
 const NAMES: &[u8; 16] = b"12345678QWERTYUI";
 
-/// What the board was told last, and what is waited for.
+/// The last command sent to the board, and the expected answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// All channels as they start; the answer.
@@ -116,7 +117,7 @@ impl Measurement {
         }
     }
 
-    /// Whether it is under way: frames hold no samples that anybody wants.
+    /// Whether it is running: the samples of frames are then not those of the signal.
     pub(super) fn runs(&self) -> bool {
         self.step != Step::Done
     }
@@ -142,7 +143,7 @@ impl Measurement {
         }
     }
 
-    /// The stream ran a moment ago and goes on. Nobody knows how far a measurement was then.
+    /// The stream ran a moment ago and continues. Nobody knows how far a measurement was then.
     pub(super) fn resume(&mut self) {
         if self.runs() {
             (self.step, self.dirty) = (Step::Done, true);

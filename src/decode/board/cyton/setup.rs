@@ -159,7 +159,7 @@ fn length(partial: &[u8]) -> usize {
     match *partial {
         [b'x', ..] => 9,
         [b'z', ..] => 5,
-        // What the dongle is told.
+        // What the dongle is sent.
         [0xF0, 1 | 2 | 4, ..] => 3,
         [0xF0 | b'~' | b'/' | b'`', ..] => 2,
         _ => 1,
@@ -304,7 +304,8 @@ mod tests {
         // Electrodes have offsets of millivolts: other ones on the Daisy.
         let offsets = |n: u32, at: usize| 1e5 * (at as f64 + 3.0 * f64::from(n % 2));
         assert!(taken(&|n, at| offsets(n, at) + 500.0 * wave(n, 10.0) + 900.0 * noise.borrow_mut()()));
-        // A Cyton with hum, with much of what its filters still let through, with noise alone, with a test signal, with nothing.
+        // A Cyton with hum, with much of what its filters still let through, with noise alone, with a test signal,
+        // with nothing.
         assert!(!taken(&|n, at| 1e5 * at as f64 + 9000.0 * wave(n, 60.0)));
         assert!(!taken(&|n, _| 9000.0 * wave(n, 50.0) + 3000.0 * wave(n, 100.0)));
         assert!(!taken(&|_, _| 9000.0 * noise.borrow_mut()()));

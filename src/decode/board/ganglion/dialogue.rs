@@ -1,7 +1,7 @@
 //! What is said to a BLED112 dongle so that a Ganglion streams: look for it, connect, find its attributes, have
 //! it notify, start it; and all of that again when it goes.
 //!
-//! It does not read samples, and is told the time. Who only listens never continues it, and nothing is sent.
+//! It does not read samples, and receives the time. Who only listens never continues it, and nothing is sent.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const NOTIFIED: u8 = 0x82;
 const COMMANDS: u8 = 0x83;
 /// After so long in silence, a step has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So often it is told to start before the connection is given up.
+/// Start commands before the connection is given up.
 const STARTS: u32 = 3;
 
 /// How far the dialogue is.
@@ -55,7 +55,7 @@ pub(super) struct Dialogue {
     said: bool,
     /// For how long nothing came.
     quiet: Waiting,
-    /// How often it was told to start.
+    /// Start commands sent.
     starts: u32,
     /// Where the board is, once it was found.
     board: Option<([u8; 6], u8)>,

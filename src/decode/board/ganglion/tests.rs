@@ -203,7 +203,7 @@ fn a_first_round_is_no_loss_whatever_its_numbers_are() {
             assert!(missing(firmware, rest).0 <= 2, "{firmware:?} {first}");
         }
     }
-    // 3.0.0 goes on with the numbers that it had, beyond those that there are.
+    // 3.0.0 continues with the numbers that it had, beyond those that there are.
     for stopped in [1, 37, 99] {
         for base in [0, 100] {
             let stream = [None]

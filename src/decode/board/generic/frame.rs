@@ -11,7 +11,7 @@ use super::checksum::Kind;
 
 /// Bytes of the longest frame.
 pub const LONGEST: usize = 2048;
-/// Samples a second. Who reads a recording has no schema that says it.
+/// Samples per second. Who reads a recording has no schema that says it.
 const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e6;
 /// Bits by which frames must be known from anything else, at least.
 const MARKS: usize = 16;
@@ -39,7 +39,7 @@ pub struct Frame {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1024))]
     pub samples: usize,
-    /// Samples a second.
+    /// Samples per second.
     #[schemars(range(min = 0.01, max = 1_000_000))]
     pub rate: f64,
     /// What values are after they were multiplied by `scale`.
@@ -180,7 +180,7 @@ impl Channels {
     }
 }
 
-/// A number that a board tells of itself: what stands in the frame, times `scale`, and `plus` added.
+/// A value that a board reports about itself: the number in the frame times `scale`, plus `plus`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {

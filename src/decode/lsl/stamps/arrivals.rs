@@ -1,4 +1,4 @@
-//! When samples came, beside what their stamps say: whether one had to wait for them where stamps have a hole.
+//! When samples came, beside what their stamps say: whether one had to wait for them where stamps have a gap.
 //!
 //! Arrivals come in bursts and late, so they say something of parts of a second and more, and nothing where samples
 //! come faster than they are made: what was kept somewhere arrives without the pauses in which it was made.

@@ -1,6 +1,6 @@
 //! How far apart the samples of a stream are, by its stamps: measured, and how evenly.
 //!
-//! The middle of the last steps is what a step is, whatever some of them are: holes, stops, stamps that are wrong. A
+//! The middle of the last steps is what a step is, whatever some of them are: gaps, stops, stamps that are wrong. A
 //! period that is nearly the declared one is the declared one.
 
 use super::Point;
@@ -11,7 +11,7 @@ const KEPT: usize = 16;
 const LEARNT_DECLARED: usize = 3;
 /// Steps after which another one is.
 const LEARNT: usize = 8;
-/// And after a hole.
+/// And after a gap.
 const HELD: usize = 8;
 /// By how much of a period a step differs from whole ones where stamps are even. Of whole ones: a stream that is even
 /// and loses from its first sample on steps by two.
@@ -41,13 +41,13 @@ const NEAR: f64 = 0.15;
 const UNITS: [f64; 3] = [1e3, 1e6, 1e9];
 /// By how much the declared rate may be wrong there.
 const ABOUT: f64 = 0.2;
-/// The least rate of a stream of which it can be told that its stamps count samples, hertz.
+/// The least rate of a stream of which it can be determined that its stamps count samples, hertz.
 const COUNTED: f64 = 10.0;
 
 /// The period of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pace {
-    /// Samples a second as declared.
+    /// Samples per second as declared.
     nominal: f64,
     period: f64,
     known: bool,
@@ -57,7 +57,7 @@ pub(super) struct Pace {
     next: usize,
     sum: Point,
     ripe: u32,
-    /// The last steps after a hole, of which it is not known yet whether they are those of somebody who catches up.
+    /// The last steps after a gap, of which it is not known yet whether they belong to a program that catches up.
     held: [Point; HELD],
     holds: usize,
     /// Seconds and samples of all steps of this period, the latest most.

@@ -2,7 +2,7 @@
 //!
 //! Rows, rates and columns are those that BrainFlow 5.23 tells itself (`BoardShim.get_board_descr`), numbers are as its
 //! drivers fill them in (`src/board_controller`). Of boards whose numbers are not sure none are read: what is missing
-//! is told by their timestamps then.
+//! is recognised by their timestamps then.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub struct Layout {
     pub content: &'static str,
     /// Numbers in a package.
     pub rows: u16,
-    /// Samples a second.
+    /// Samples per second.
     pub rate: f64,
     /// The row of the package's number.
     pub package: Option<u16>,
@@ -133,10 +133,10 @@ pub struct Rows {
     /// Numbers in a package: `num_rows` in the words of BrainFlow.
     #[schemars(range(min = 1, max = 4095))]
     pub count: u16,
-    /// Samples a second: `sampling_rate`.
+    /// Samples per second: `sampling_rate`.
     #[schemars(range(min = 0.001, max = 1_000_000))]
     pub rate: f64,
-    /// The rows of the signal, microvolts: `eeg_channels`, `emg_channels` or what there is.
+    /// The rows of the signal, microvolts: `eeg_channels`, `emg_channels` or others.
     pub channels: Vec<u16>,
     /// The row of the time: `timestamp_channel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,19 +224,14 @@ impl Streamed {
         match (&self.board, &self.rows) {
             (Some(board), None) => Layout::of(board).ok_or_else(|| {
                 let known: Vec<&str> = Layout::names().collect();
-                (
-                    "board",
-                    format!("\"{board}\" is no board that is known; one of {}, or rows", known.join(", ")),
-                )
+                ("board", format!("unknown board \"{board}\"; use one of {}, or rows", known.join(", ")))
             }),
             (None, Some(rows)) => match rows.problems().into_iter().next() {
                 Some((key, why)) => Err(("rows", format!("{key}: {why}"))),
                 None => Ok(rows.layout()),
             },
             (Some(_), Some(_)) => Err(("rows", "those of the board are known".to_owned())),
-            (None, None) => {
-                Err(("board", "which board is streamed has to be said: board: cyton, or rows".to_owned()))
-            }
+            (None, None) => Err(("board", "the board is missing: set board: cyton, or rows".to_owned())),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What BrainFlow streams to a group (`streaming_board://225.1.1.1:6677`): packages of float64, some in a datagram.
 //!
 //! There is no header: a datagram is packages, a package is the rows of the board, each eight bytes, little-endian
-//! (`multicast_streamer.cpp` of BrainFlow 5.23, and datagrams that it sent). So the receiver must know the board; that it
-//! does is checked by the number and the time in each package, and where one cannot be, the datagram is a fault.
-//! Whether a package was lost on the way from the board or on the network cannot be told from here. Times are those at which
-//! BrainFlow's machine had the package, late where it was busy: where packages are numbered, no hole is seen in times.
-//! A datagram whose numbers do not go on, and whose time lies in a hole before, was overtaken.
+//! (`multicast_streamer.cpp` of BrainFlow 5.23, and datagrams that it sent). So the receiver must know the board;
+//! that it does is checked by the number and the time in each package, and where one cannot be, the datagram is a
+//! fault. Whether a package was lost on the way from the board or on the network cannot be determined from here.
+//! Times are those at which BrainFlow's machine had the package, late where it was busy: where packages are numbered,
+//! no gap is seen in times. A datagram whose numbers do not continue, and whose time lies in a gap before, was
+//! overtaken.
 
 mod board;
 
@@ -162,8 +163,8 @@ impl Brainflow {
         at.is_some_and(|at| self.overtaken.fill(at, packages))
     }
 
-    /// Takes a package that no other one overtook. `first` says of the first one of a datagram how many of the datagram have
-    /// its number, if another one follows; 0 if none does.
+    /// Takes a package that no other one overtook. `first` says of the first one of a datagram how many of the
+    /// datagram have its number, if another one follows; 0 if none does.
     fn accept(&mut self, package: &[u8], first: Option<u32>, out: &mut Sink<'_>) {
         let (number, stamp) = self.mark(package);
         if let Some(number) = number {
@@ -301,8 +302,9 @@ struct Count {
     numbers: Numbers,
     /// The first number of the stream, as far as it was seen.
     start: Option<u32>,
-    /// Whether a Ganglion with firmware 3.0.1 or later is in the round after its start, which is numbered from 99 on and
-    /// not from 100 (`decode/board/ganglion.rs`). Where it begins with 255 instead, BrainFlow leaves that packet out.
+    /// Whether a Ganglion with firmware 3.0.1 or later is in the round after its start, which is numbered from 99 on
+    /// and not from 100 (`decode/board/ganglion.rs`). Where it begins with 255 instead, BrainFlow leaves that packet
+    /// out.
     early: bool,
     /// The number before, and how many packages with it came before.
     last: Option<(u32, u32)>,
@@ -361,8 +363,8 @@ impl Count {
         }
     }
 
-    /// The package that was seen last is one of so many with this number, and another number follows: they are the last of
-    /// those with it. Says how many there must have been before it.
+    /// The package that was seen last is one of so many with this number, and another number follows: they are the
+    /// last of those with it. Says how many there must have been before it.
     fn last_of(&mut self, number: u32, run: u32) -> u32 {
         let times =
             if self.numbers == Numbers::Ganglion && number == 0 && !self.third { 1 } else { self.times() };
@@ -384,8 +386,8 @@ impl Count {
         };
         let again = last == number && before + 1 < self.times();
         if last == number && !again {
-            // The driver of a Daisy leaves the number as it was where the frame was lost that has it. That just as many as
-            // there are numbers were lost is less likely, and told by time.
+            // The driver of a Daisy leaves the number as it was where the frame was lost that has it. That just as
+            // many as there are numbers were lost is less likely, and told by time.
             return 0;
         }
         if self.numbers == Numbers::Ganglion && !self.third {
@@ -398,7 +400,7 @@ impl Count {
                 return 0;
             }
         }
-        // From 199 firmware 2 goes on to 200, and from 100 to 0.
+        // From 199 firmware 2 continues to 200, and from 100 to 0.
         let third = matches!((last, number), (199, 100) | (100, 101));
         let learnt = self.numbers == Numbers::Ganglion && third && !std::mem::replace(&mut self.third, true);
         self.early |= learnt && self.start == Some(99);

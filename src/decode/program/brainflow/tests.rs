@@ -284,7 +284,7 @@ fn a_new_start_is_no_loss_and_two_senders_are_not_mixed() {
     // The same program stopped its stream and started it again.
     let heard = told(&mut decoder, &run(0, 30, 2, 9.0));
     assert_eq!((heard.samples, heard.lost.len(), heard.devices), (30, 0, 1));
-    // A hole is a hole where numbers go on.
+    // A gap is a gap where numbers continue.
     let heard = told(&mut decoder, &run(40, 50, 2, 9.0));
     assert_eq!((heard.samples, heard.lost), (10, vec![10]));
     // The first sender is still there: it is not mixed in, until it is alone.

@@ -1,10 +1,11 @@
 //! The samples of one group of an amplifier, and what the times of its packets say.
 //!
-//! A packet is one sample of all channels of the group, 16 bits each. Its time goes up by the period, by ticks of 30 kHz or
-//! by nanoseconds, so what is missing is told by it. A time that goes back a little is that of a datagram that was
-//! overtaken; one that goes back far, that of a clock which began again. How much a count is worth is told on request alone, which is not made
-//! here: values are counts unless somebody says it. Of an odd number of channels the packet has one value more, until another
-//! program asks the amplifier for its groups and the answer passes by.
+//! A packet is one sample of all channels of the group, 16 bits each. Its time goes up by the period, by ticks of 30
+//! kHz or by nanoseconds, so missing samples are derived from it. A time that goes back a little is that of a
+//! datagram that was overtaken; one that goes back far, that of a clock which began again. The value of a count is
+//! announced on request alone, which is not sent here: values are counts unless configured. Of an odd number of
+//! channels the packet has one value more, until another program asks the amplifier for its groups and the answer
+//! passes by.
 
 use super::packet::{Form, Packet, Version, step};
 use crate::decode::Sink;
@@ -17,11 +18,11 @@ use crate::event::{self, Body, Device, Lost, Rails, Repeated, Samples};
 const TICKS: f64 = 30_000.0;
 /// A clock that makes smaller steps from one sample to the next is one of ticks.
 const NANOS: u64 = 10_000;
-/// Seconds after which a hole is an interruption.
+/// Seconds after which a gap is an interruption.
 const INTERRUPTION: f64 = 60.0;
 /// Seconds by which a datagram that was overtaken is late, at most.
 const LATE: f64 = 1.0;
-/// Values that are told at once.
+/// Values that are reported in one event.
 const TOLD: usize = 1 << 16;
 
 /// Name and rate of a group: 1 to 6 (`cbPKT_GROUP`); those beyond are not known.
@@ -103,7 +104,7 @@ impl Group {
         self.channels
     }
 
-    /// Samples a second; 0 if that is not known.
+    /// Samples per second; 0 if that is not known.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.rate

@@ -1,9 +1,10 @@
 //! Everything that an amplifier sends: how many packets came, how many it says it sent, and its heartbeat.
 //!
 //! Every 10 ms or so it tells how many packets it sent since it told that last, itself among them
-//! (`cbPKT_SYSPROTOCOLMONITOR`), so loss is exact. Where that packet is lost too, what it would have said is taken to be what
-//! the one before said. Datagrams overtake each other: what is missing is lost only once eight more of these packets
-//! have come, and one that comes after a later one says what was missing there. Samples are not looked at here: this device's samples are the heartbeats, which have no channels.
+//! (`cbPKT_SYSPROTOCOLMONITOR`), so loss is exact. Where that packet is lost too, what it would have said is taken to
+//! be what the one before said. Datagrams overtake each other: what is missing is lost only once eight more of these
+//! packets have come, and one that comes after a later one says what was missing there. Samples are not looked at
+//! here: this device's samples are the heartbeats, which have no channels.
 
 use super::packet::{Form, Packet, SYSTEM, Version, step};
 use crate::decode::Sink;
@@ -258,7 +259,7 @@ impl Datagram for Cerebus {
         while self.frames > 0 {
             let beats = self.beats.min(NOTHING.len());
             self.beats -= beats;
-            // What is told in pieces is told of the last one.
+            // A message in parts is reported with its last part.
             let last = self.beats == 0;
             let frames = if last { std::mem::take(&mut self.frames) } else { 0 };
             let bytes = if last { std::mem::take(&mut self.bytes) } else { 0 };

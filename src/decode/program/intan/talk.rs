@@ -30,7 +30,7 @@ pub struct Answer {
     pub state: ProgramState,
     /// Its version, if asked for.
     pub version: Option<String>,
-    /// Samples a second, if asked for.
+    /// Samples per second, if asked for.
     pub rate: Option<f64>,
     /// The number of the newest sample, if asked for and something is acquired.
     pub position: Option<f64>,

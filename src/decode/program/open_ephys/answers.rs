@@ -90,7 +90,7 @@ pub struct Through {
     /// The step that it comes from.
     #[serde(default)]
     pub source_id: Option<u32>,
-    /// Samples a second.
+    /// Samples per second.
     #[serde(default)]
     pub sample_rate: f64,
     /// Channels.

@@ -36,7 +36,7 @@ pub struct Counts {
     pub not_finite: u64,
     /// When the newest message was sent, seconds since the epoch by the sender's clock.
     pub sent: Option<f64>,
-    /// How many times it was told what the stream is.
+    /// How many times the stream was announced.
     pub edition: u64,
 }
 

@@ -157,7 +157,7 @@ impl Entry {
     fn check_names(&self, drop: bool, said: &mut Said) {
         let name = self.name();
         if name.is_empty() && !drop {
-            said.problem("there is no name");
+            said.problem("the name is missing");
         } else if !name.is_empty() && !is_name(name) {
             said.problem(format_args!("\"{name}\" is not a metric name"));
         }
@@ -552,7 +552,7 @@ mappings:
             "13:3: rule 3: ttl \"5\"",
             "13:3: rule 3: \"(\" is not a regular expression",
             "14:3: rule 4: match_metric_type",
-            "14:3: rule 4: there is no name",
+            "14:3: rule 4: the name is missing",
             "14:3: rule 4: buckets are given twice",
             "14:3: rule 4: match_type",
             "17:3: rule 5",

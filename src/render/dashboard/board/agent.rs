@@ -10,7 +10,7 @@ const TAKEN: &[State] = &[state(1.0, "taken", Mood::Good), state(0.0, "refused",
 pub(super) static BOARD: Board = Board {
     key: "agent",
     title: "The agent itself",
-    about: "Is each input of the agent heard, is anything refused or lost, and what does the agent cost?",
+    about: "State of each input of the agent, what is rejected or lost, and what the agent costs.",
     pages: &["source", "agent"],
     by_machine: true,
     variables: &[("source", "Source")],
@@ -19,13 +19,13 @@ pub(super) static BOARD: Board = Board {
     rows: &[
         open("Now", &[
             stat("Agents up", "none", "Agents that Prometheus reaches.", &[q("sum(up)", "")]).zero_missing().empty("no agent"),
-            stat("Sources down", "none", "Inputs that cannot be heard. Check cable, port, permission and whether the other program runs.", &[q(
+            stat("Sources down", "none", "Inputs that are down. Check cable, port, permission and whether the other program runs.", &[q(
                 "count(neural_source_up == 0) or vector(0)",
                 "",
             )])
             .zero_wanted(),
-            stat("Events now", "cps", "Events that were understood and counted in a second.", &[q("sum(rate(neural_source_events_total[5m]))", "")]),
-            stat("Refused", "percentunit", "Share of what was sent that was refused over the last five minutes.", &[q(
+            stat("Events now", "cps", "Events decoded per second.", &[q("sum(rate(neural_source_events_total[5m]))", "")]),
+            stat("Refused", "percentunit", "Share of the input that was rejected in the last five minutes.", &[q(
                 "sum(rate(neural_source_errors_total[5m])) / (sum(rate(neural_source_events_total[5m])) + sum(rate(neural_source_errors_total[5m])))",
                 "",
             )])
@@ -36,50 +36,50 @@ pub(super) static BOARD: Board = Board {
                 "",
             )])
             .zero_wanted(),
-            stat("Series in use", "percentunit", "Share of the series that the agent may hold. When it is full, new ones go into one that is named _other.", &[q(
+            stat("Series in use", "percentunit", "Share of the limit of series. At the limit, new series are counted in one named _other.", &[q(
                 "max(neural_agent_series / neural_agent_series_limit)",
                 "",
             )])
             .limits(&[&AGENT_SERIES]),
         ]),
         open("Sources", &[
-            view(Panel::States, "Inputs heard", "none", "Whether each input can be heard.", &[q(
+            view(Panel::States, "Inputs up", "none", "Whether each input is up.", &[q(
                 "max by (instance, source) (neural_source_up)",
                 "{{source}}",
             )])
             .states(UP)
             .beside(2),
             view(Panel::Table, "Every source", "none", "What each input sent: everything is counted as an event, an error, or dropped.", &[
-                column("max by (instance, source) (neural_source_up)", "Heard", "none").states(UP),
+                column("max by (instance, source) (neural_source_up)", "Up", "none").states(UP),
                 column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
                 column("max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, source) (neural_source_last_event_timestamp_seconds)", "Last event", "s")
                     .limits(&[&SOURCE_SILENCE]),
-                column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Refused in 1 h", "short"),
+                column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Errors in 1 h", "short"),
             ])
             .beside(2),
-            lines("Events", "cps", "Events that were understood in a second.", &[q(
+            lines("Events", "cps", "Events decoded per second.", &[q(
                 "sum by (instance, source) (rate(neural_source_events_total[$__rate_interval]))",
                 "{{source}}",
             )]),
-            lines("Bytes", "Bps", "Bytes read in a second.", &[q(
+            lines("Bytes", "Bps", "Bytes read per second.", &[q(
                 "sum by (instance, source) (rate(neural_source_received_bytes_total[$__rate_interval]))",
                 "{{source}}",
             )]),
-            lines("Refused, by reason", "cps", "Pieces of input that were refused in a second, by what was wrong with them. The log says which.", &[q(
+            lines("Errors, by reason", "cps", "Rejected input per second, by reason. The log says which.", &[q(
                 "sum by (instance, source, reason) (rate(neural_source_errors_total[$__rate_interval]))",
                 "{{source}} {{reason}}",
             )])
-            .empty("nothing was refused"),
+            .empty("no errors"),
             lines("Dropped, by reason", "cps", "Datagrams dropped by the kernel because the buffer was full, and events dropped by the agent, by reason.", &[
                 q("topk(4, sum by (instance, source) (rate(neural_source_kernel_drops_total[$__rate_interval])))", "{{source}} kernel"),
                 q("topk(4, sum by (instance, source, reason) (rate(neural_source_dropped_events_total[$__rate_interval])))", "{{source}} {{reason}}"),
             ]),
-            lines("Polls that failed", "percentunit", "Share of attempts to ask a source that brought no answer.", &[q(
+            lines("Polls that failed", "percentunit", "Share of polls that failed.", &[q(
                 "sum by (instance, source) (rate(neural_source_poll_failures_total[$__rate_interval])) / sum by (instance, source) (rate(neural_source_polls_total[$__rate_interval]))",
                 "{{source}}",
             )])
             .whole(),
-            lines("Time of polls", "s", "How long the last attempt to ask a source took.", &[q(
+            lines("Time of polls", "s", "Duration of the last poll.", &[q(
                 "max by (instance, source) (neural_source_poll_duration_seconds)",
                 "{{source}}",
             )]),
@@ -89,51 +89,51 @@ pub(super) static BOARD: Board = Board {
                 "max by (instance) (rate(process_cpu_seconds_total{source=''}[$__rate_interval]))",
                 "{{instance}}",
             )]),
-            lines("Memory of the agent", "bytes", "Memory that the agent holds. It is flat when the series are.", &[q(
+            lines("Memory of the agent", "bytes", "Resident memory of the agent. It is flat while the number of series is.", &[q(
                 "max by (instance) (process_resident_memory_bytes{source=''})",
                 "{{instance}}",
             )])
             .limits(&[&AGENT_MEMORY]),
-            lines("Time of a scrape", "s", "Time to write a scrape, and time that Prometheus waits for it.", &[
+            lines("Time of a scrape", "s", "Time to write a scrape, and duration of the scrape in Prometheus.", &[
                 q("histogram_quantile(0.99, sum by (instance, le) (rate(neural_agent_scrape_duration_seconds_bucket[$__rate_interval])))", "p99"),
                 q("max by (instance) (scrape_duration_seconds)", "seen by Prometheus"),
             ])
             .limits(&[&AGENT_SCRAPE]),
         ]),
         closed("Series and requests", &[
-            lines("Series", "none", "Series that are held; the dashed line is how many may be.", &[
+            lines("Series", "none", "Series in memory; the dashed line is the limit.", &[
                 q("max by (instance) (neural_agent_series)", "{{instance}}"),
                 q("max by (instance) (neural_agent_series_limit)", "limit").dashed(),
             ]),
-            lines("Events without a series of their own", "cps", "Events whose series would have been one too many, by family. Drop a label that has too many values.", &[q(
+            lines("Events without a series of their own", "cps", "Events over the limit of series, by family. Drop a label that has too many values.", &[q(
                 "sum by (instance, family) (rate(neural_agent_series_refused_total[$__rate_interval]))",
                 "{{family}}",
             )])
             .empty("none"),
-            lines("Requests", "reqps", "HTTP requests that the agent answered in a second, and idle connections that had to give way.", &[
+            lines("Requests", "reqps", "HTTP requests answered per second, and connections closed to make room.", &[
                 q("sum by (instance, path, status) (rate(neural_agent_http_requests_total[$__rate_interval]))", "{{path}} {{status}}"),
-                q("sum by (instance) (rate(neural_agent_http_connections_closed_total[$__rate_interval]))", "gave way"),
+                q("sum by (instance) (rate(neural_agent_http_connections_closed_total[$__rate_interval]))", "closed"),
             ]),
             lines("Size of a scrape", "bytes", "Size of the last scrape before compression.", &[q(
                 "max by (instance) (neural_agent_scrape_size_bytes)",
                 "{{instance}}",
             )]),
-            lines("Reloads in an hour", "none", "Attempts to reload the configuration, and those that were refused.", &[
+            lines("Reloads in an hour", "none", "Attempts to reload the configuration, and those that failed.", &[
                 q("sum by (instance) (increase(neural_agent_config_reloads_total[1h]))", "asked"),
                 q("sum by (instance) (increase(neural_agent_config_reload_failures_total[1h]))", "refused"),
             ]),
-            view(Panel::Table, "Agents", "none", "Version of each agent, when it started and when its configuration was loaded.", &[
+            view(Panel::Table, "Agents", "none", "Version of each agent, its uptime and the time of its last reload.", &[
 
-                column("(time() - max by (instance) (process_start_time_seconds{source=''})) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
+                column("(time() - max by (instance) (process_start_time_seconds{source=''})) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Uptime", "s"),
                 column("(time() - max by (instance) (neural_agent_config_last_reload_success_timestamp_seconds)) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
                 column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
             ]),
         ]),
         closed("Sockets", &[
-            lines("Connections", "none", "Connections that are open.", &[q("sum by (instance, source) (neural_source_clients)", "{{source}}")])
+            lines("Connections", "none", "Open connections.", &[q("sum by (instance, source) (neural_source_clients)", "{{source}}")])
                 .empty("no stream"),
-            lines("Connections refused and accepted", "cps", "Connections accepted in a second, and those closed at once because too many were open.", &[
+            lines("Connections refused and accepted", "cps", "Connections accepted per second, and those refused because too many were open.", &[
                 q("sum by (instance, source) (rate(neural_source_clients_accepted_total[$__rate_interval]))", "{{source}} accepted"),
                 q("sum by (instance, source) (rate(neural_source_clients_refused_total[$__rate_interval]))", "{{source}} refused"),
             ])
@@ -144,28 +144,28 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance, source) (neural_source_receive_buffer_requested_bytes)", "requested {{source}}").dashed(),
             ])
             .empty("no datagram socket"),
-            lines("Reads", "cps", "Datagrams, or reads of a stream, in a second.", &[q(
+            lines("Reads", "cps", "Datagrams, or reads of a stream, per second.", &[q(
                 "sum by (instance, source) (rate(neural_source_reads_total[$__rate_interval]))",
                 "{{source}}",
             )]),
-            lines("Bytes refused", "Bps", "Bytes of input that were refused in a second.", &[q(
+            lines("Bytes rejected", "Bps", "Bytes of input rejected per second.", &[q(
                 "sum by (instance, source) (rate(neural_source_error_bytes_total[$__rate_interval]))",
                 "{{source}}",
             )]),
-            view(Panel::States, "Polls", "none", "Whether the last attempt to ask each source brought an answer.", &[q(
+            view(Panel::States, "Polls", "none", "Whether the last poll of each source succeeded.", &[q(
                 "max by (instance, source) (neural_source_poll_success)",
                 "{{source}}",
             )])
             .states(&[state(1.0, "answered", Mood::Good), state(0.0, "failed", Mood::Bad)]),
         ]),
         closed("Dashboards and rules", &[
-            lines("Time since last push", "s", "Time since everything that is generated was found on its server, or put there, when the agent started.", &[q(
+            lines("Time since last push", "s", "Time since the last push that left everything in place on its server.", &[q(
                 "time() - max by (instance, target) (neural_provision_last_success_timestamp_seconds)",
                 "{{target}}",
             )])
             .beside(2)
             .empty("this agent pushes nothing"),
-            lines("Objects", "none", "What became of each object when the agent started.", &[q(
+            lines("Objects", "none", "Result for each object of the last push.", &[q(
                 "sum by (instance, target, result) (neural_provision_objects)",
                 "{{target}} {{result}}",
             )])

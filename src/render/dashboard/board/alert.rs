@@ -9,7 +9,7 @@ use crate::catalog::draw::{Mood, Panel, state};
 pub(super) static BOARD: Board = Board {
     key: "alerts",
     title: "Alerts and incidents",
-    about: "What fires, what fired, how often and for how long?",
+    about: "Which alerts fire and fired, how often and for how long.",
     pages: &[],
     by_machine: false,
     variables: &[("severity", "Severity"), ("component", "Component")],
@@ -17,17 +17,17 @@ pub(super) static BOARD: Board = Board {
     refresh: "1m",
     rows: &[
         open("Now", &[
-            stat("Firing", "none", "Alerts that fire now, of the chosen severities.", &[q(
+            stat("Firing", "none", "Alerts that fire now, of the selected severities.", &[q(
                 "count(ALERTS{alertstate=\"firing\"}) or vector(0)",
                 "",
             )])
             .zero_wanted(),
-            stat("Critical", "none", "Alerts that fire now and mean that data are being lost, or a closed loop is open. Look at once.", &[q(
+            stat("Critical", "none", "Critical alerts that fire now: data is being lost, or a closed loop is broken. Act immediately.", &[q(
                 "count(ALERTS{alertstate=\"firing\",severity=\"critical\"}) or vector(0)",
                 "",
             )])
             .zero_wanted(),
-            stat("Pending", "none", "Alerts whose condition holds, for less time than they wait.", &[q(
+            stat("Pending", "none", "Alerts whose condition holds, but not yet for long enough to fire.", &[q(
                 "count(ALERTS{alertstate=\"pending\"}) or vector(0)",
                 "",
             )]),
@@ -43,7 +43,7 @@ pub(super) static BOARD: Board = Board {
             .to("agent"),
         ]),
         open("What is wrong", &[
-            view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. Each has a runbook of its name that says what to do.", &[column(
+            view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. The runbook of that name says what to do.", &[column(
                 "time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                 "For",
                 "s",
@@ -51,7 +51,7 @@ pub(super) static BOARD: Board = Board {
             .first(&["priority", "severity", "alertname", "where"])
             .sorted(&[("priority", false), ("For", true)])
             .empty("no alert fires"),
-            view(Panel::States, "Alerts over time", "none", "When alerts of each name fired, however many. Several that begin together have one cause: look at the first.", &[q(
+            view(Panel::States, "Alerts over time", "none", "When alerts of each name fired. Several that start together have one cause: look at the first.", &[q(
                 "max by (alertname) (ALERTS{alertstate=\"firing\"})",
                 "{{alertname}}",
             )])
@@ -64,18 +64,18 @@ pub(super) static BOARD: Board = Board {
                 "{{severity}}",
             )])
             .empty("no alert fired"),
-            view(Panel::Pie, "Severities", "s", "How the time that alerts fired over the chosen range is shared by severity.", &[q(
+            view(Panel::Pie, "Severities", "s", "Firing time in the selected range, by severity.", &[q(
                 "sum by (severity) (sum_over_time(ALERTS{alertstate=\"firing\"}[$__range]))",
                 "{{severity}}",
             )])
             .beside(3)
             .empty("no alert fired"),
-            lines("Alert frequency", "none", "Alerts that began to fire within an hour, by name. One that comes and goes needs a longer hold time, or a mended cause.", &[q(
+            lines("Alert frequency", "none", "Alerts that started to fire within an hour, by name. A flapping alert needs a longer hold time, or a fix of its cause.", &[q(
                 "sum by (alertname) (count_over_time((ALERTS{alertstate=\"firing\"} unless ALERTS{alertstate=\"firing\"} offset 1m)[1h:1m]))",
                 "{{alertname}}",
             )])
             .empty("no alert fired"),
-            view(Panel::Table, "Alert history", "none", "For how many evaluations each alert fired within the chosen range: with one a minute, minutes.", &[column(
+            view(Panel::Table, "Alert history", "none", "Number of evaluations in which each alert fired within the selected range: minutes, at one per minute.", &[column(
                 "sum by (severity, priority, alertname, where) (label_replace(label_join(count_over_time(ALERTS{alertstate=\"firing\"}[$__range]), \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                 "Evaluations",
                 "none",

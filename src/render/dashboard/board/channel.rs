@@ -32,7 +32,7 @@ macro_rules! bad {
 pub(super) static BOARD: Board = Board {
     key: "channels",
     title: "Channel quality",
-    about: "Which electrode is bad, since when and why?",
+    about: "Which electrodes are bad, since when and why.",
     pages: &["signal"],
     by_machine: true,
     variables: &[("device", "Device"), ("channel", "Channel")],
@@ -40,14 +40,14 @@ pub(super) static BOARD: Board = Board {
     refresh: "10s",
     rows: &[
         open("Now", &[
-            stat("Bad channels", "none", "Channels that are bad now, of all that are judged; coloured by the worst of them. Seat their electrodes again, or leave them out.", &[q(
+            stat("Bad channels", "none", "Channels that are bad now, of all that are assessed; coloured by the worst. Reseat their electrodes, or exclude them.", &[q(
                 bad_channels!(),
                 SAID,
             )])
             .words()
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
             .empty("no signal"),
-            stat("Signal quality", "percentunit", "Mean of the scores of all channels of the devices that are chosen. Two dead electrodes of eight hardly move it: see the worst.", &[q(
+            stat("Signal quality", "percentunit", "Mean score of all channels of the selected devices. Two dead electrodes of eight hardly change it: see the worst channel.", &[q(
                 "avg(neural_device_quality_ratio)",
                 "",
             )])
@@ -59,14 +59,14 @@ pub(super) static BOARD: Board = Board {
             )])
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
             .empty("no signal"),
-            stat("Channels judged", "none", "Channels of devices that stream now.", &[q("count(neural_channel_quality_ratio)", "")])
+            stat("Channels assessed", "none", "Channels of devices that stream now.", &[q("count(neural_channel_quality_ratio)", "")])
                 .zero_missing()
                 .empty("no signal"),
-            stat("Mains", "rothz", "The frequency that is taken for that of the mains.", &[q("max(neural_device_mains_hertz)", "")])
+            stat("Mains", "rothz", "Mains frequency used to measure hum.", &[q("max(neural_device_mains_hertz)", "")])
                 .empty("not seen"),
         ]),
         open("$device", &[
-            view(Panel::Cells, "Quality of channels", "percentunit", "The score of each channel, moment by moment; red is bad. A row is an electrode, a column that changes everywhere is the reference, the ground or the person moving.", &[q(
+            view(Panel::Cells, "Quality of channels", "percentunit", "The score of each channel over time; red is bad. A bad row is an electrode, a bad column is the reference, the ground or movement.", &[q(
                 concat!("min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"), ")"),
                 "{{channel_name}}",
             )])
@@ -81,7 +81,7 @@ pub(super) static BOARD: Board = Board {
             .states(&[state(1.0, "bad", Mood::Bad)])
             .beside(2)
             .empty("no channel is bad"),
-            view(Panel::Table, "Channels", "short", "Every channel with what was measured in the last seconds, the worst first. Its number leads to its history.", &[
+            view(Panel::Table, "Channels", "short", "Every channel with the measurements of the last seconds, the worst first. Its number links to its history.", &[
                 column(concat!("min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"), ")"), "Quality", "percentunit")
                     .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
                 column(WHY, "Why", "none").states(REASONS),
@@ -101,8 +101,8 @@ pub(super) static BOARD: Board = Board {
             .empty("no signal"),
         ])
         .each("device"),
-        open("Over the chosen time", &[
-            view(Panel::Bars, "Bad for longest", "percentunit", "The ten channels that were bad for the largest part of the time that they were judged, within the chosen time. What was not recorded does not count.", &[q(
+        open("Over the selected time", &[
+            view(Panel::Bars, "Bad for longest", "percentunit", "The ten channels with the largest share of bad time in the selected range. Time without a signal does not count.", &[q(
                 concat!("topk(10, ", named!(bad!(), "last_over_time(neural_channel_info[$__range])"), ")"),
                 "{{device}} {{channel_name}}",
             )])
@@ -110,7 +110,7 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .whole()
             .empty("no signal"),
-            view(Panel::Bars, "Bad minutes", "s", "For how long within the chosen time the ten worst channels were bad.", &[q(
+            view(Panel::Bars, "Bad minutes", "s", "How long the ten worst channels were bad in the selected time.", &[q(
                 concat!(
                     "topk(10, ",
                     named!(
@@ -133,7 +133,7 @@ pub(super) static BOARD: Board = Board {
             .whole()
             .beside(2)
             .empty("no signal"),
-            view(Panel::Stack, "Bad channels, by reason", "none", "How many channels are bad at a time, by reason; one that has two reasons counts twice.", &[q(
+            view(Panel::Stack, "Bad channels, by reason", "none", "Bad channels, by reason; one with two reasons counts twice.", &[q(
                 "sum by (instance, device, reason) (rate(neural_device_bad_channel_seconds_total[$__rate_interval])) > 0",
                 "{{device}} {{reason}}",
             )])
@@ -141,7 +141,7 @@ pub(super) static BOARD: Board = Board {
             .empty("no channel is bad"),
         ]),
         closed("More measures", &[
-            view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel that have no limit of their own. Sort by a column to find the channel that leaves the others.", &[
+            view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel without a limit. Sort by a column to find outliers.", &[
                 column("sum by (instance, device, channel) (increase(neural_channel_artefacts_total[1h]))", "Artefacts, 1 h", "none"),
                 column("sum by (instance, device, channel) (increase(neural_channel_dropouts_total[1h]))", "Dropouts, 1 h", "none"),
                 column("max by (instance, device, channel) (neural_channel_hum_decibels)", "Hum, dB", "none"),
@@ -150,7 +150,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_kurtosis)", "Kurtosis", "none"),
             ])
             .empty("no signal"),
-            view(Panel::Table, "In counts", "short", "The same of devices whose gain is not known, in counts of the converter.", &[
+            view(Panel::Table, "In counts", "short", "The same for devices of unknown gain, in converter counts.", &[
                 column("max by (instance, device, channel) (neural_channel_band_rms_counts)", "RMS in band", "short"),
                 column("max by (instance, device, channel) (neural_channel_rms_counts)", "RMS", "short"),
                 column("max by (instance, device, channel) (neural_channel_offset_counts)", "Offset", "short"),
@@ -158,7 +158,7 @@ pub(super) static BOARD: Board = Board {
             .empty("all gains are known"),
         ]),
         closed("Electrode impedance", &[
-            view(Panel::Bars, "Impedance now", "ohm", "Impedance of each electrode as it was measured last, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
+            view(Panel::Bars, "Impedance now", "ohm", "Last measured impedance of each electrode, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
                 "sort_desc(max by (instance, device, channel) (neural_device_electrode_impedance_ohms))",
                 "{{device}} {{channel}}",
             )])

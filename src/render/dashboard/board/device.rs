@@ -1,4 +1,4 @@
-//! Devices: does each stream, at its rate and without holes?
+//! Devices: does each stream, at its rate and without gaps?
 //!
 //! The rows of their ports and taps are in `port`.
 
@@ -14,7 +14,7 @@ use crate::catalog::limit::{
 pub(super) static BOARD: Board = Board {
     key: "devices",
     title: "Devices",
-    about: "Does each acquisition device stream, at its rate and without holes?",
+    about: "Whether each acquisition device streams, at its rate and without gaps.",
     pages: &["device", "port", "tap"],
     by_machine: true,
     variables: &[("device", "Device")],
@@ -41,7 +41,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Streaming now",
                 "none",
-                "Devices that brought a sample within the last second, of all. Fewer than are connected: one is silent, so start its stream.",
+                "Devices that sent a sample within the last second, of all. Fewer than connected: one is silent, so start its stream.",
                 &[q(streaming!(), SAID)],
             )
             .words()
@@ -58,9 +58,9 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
             stat(
-                "Least stable",
+                "Lowest availability",
                 "percentunit",
-                "The least share of the last ten minutes for which a device streamed.",
+                "Lowest share of the last ten minutes in which a device streamed.",
                 &[q("min(neural_device_availability_ratio)", "")],
             )
             .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
@@ -74,18 +74,18 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Lowest battery",
                 "percentunit",
-                "Charge of the battery that will be empty first, of devices that tell it. Exchange it before the next session.",
+                "Lowest battery charge, of devices that report it. Replace the battery before the next session.",
                 &[q("min(neural_device_battery_ratio)", "")],
             )
             .limits(&[&DEVICE_BATTERY, &DEVICE_BATTERY_CRITICAL])
-            .empty("not told"),
+            .empty("not reported"),
         ]),
         open("Each device", &[
             view(
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with what matters most, those whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own. One whose port is not open has no rate.",
+                "Every device with its most important values, those with a closed port first. A low rate without loss is a slow device; silence is a state of its own. A device with a closed port has no rate.",
                 &[
                     column(port::STATE, "Port", "none").states(port::STATES),
                     column("max by (instance, device) (neural_device_streaming)", "Streams", "none").states(&[
@@ -118,12 +118,12 @@ pub(super) static BOARD: Board = Board {
             .sorted(&[("Port", true), ("Streams", false)])
             .empty("no device"),
         ]),
-        open("Over the chosen time", &[
+        open("Over the selected time", &[
             view(
                 Panel::Table,
-                "Devices over the chosen time",
+                "Devices over the selected time",
                 "short",
-                "What each device lost and for how much of the chosen time its port was open and it streamed; the longest gap is one while it was connected. Choose the time of a session for its account.",
+                "Losses of each device, and the share of the selected time in which its port was open and it streamed; the longest gap is one while it was connected. Select the time of a session to get its report.",
                 &[
                     column("sum by (instance, device) (increase(neural_device_lost_packets_total[$__range]))", "Packets lost", "short"),
                     column(
@@ -155,7 +155,7 @@ pub(super) static BOARD: Board = Board {
             .empty("no device"),
             view(
                 Panel::Columns,
-                "Packets lost a minute",
+                "Packets lost per minute",
                 "short",
                 "Packets that each device lost in each minute. Single bars are a moment's interference, a row of them a bad link.",
                 &[q("60 * sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval]))", "{{device}}")],
@@ -167,7 +167,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Sample rate, of nominal",
                 "percentunit",
-                "Samples in a second, as a share of what the device should bring. Below the limit without loss, the device's clock or mode is wrong.",
+                "Samples per second, as a share of the nominal rate. Below the limit without loss, the device's clock or mode is wrong.",
                 &[q(
                     "sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval])) / (max by (instance, device) (neural_device_nominal_rate_hertz) > 0)",
                     "{{device}}",
@@ -185,9 +185,9 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
             lines(
-                "Connection stability",
+                "Availability",
                 "percentunit",
-                "For how much of the last ten minutes each device streamed, unplugged or not. A saw tooth is a loose contact.",
+                "Share of the last ten minutes in which each device streamed. A saw tooth is a loose contact.",
                 &[q("max by (instance, device) (neural_device_availability_ratio)", "{{device}}")],
             )
             .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL])
@@ -196,7 +196,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Streaming",
                 "none",
-                "When each device streamed. The dashed marks above are when it came or went.",
+                "When each device streamed. The dashed marks above are connects and disconnects.",
                 &[q("max by (instance, device) (neural_device_streaming)", "{{device}}")],
             )
             .states(&[state(1.0, "streams", Mood::Good), state(0.0, "silent", Mood::Bad)])
@@ -204,7 +204,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Errors",
                 "cps",
-                "Pieces of a device's input that were refused in a second, by what was wrong, and packets lost. Bad checksums and lost frames come of a bad link; unknown bytes of a wrong protocol or baud rate.",
+                "Rejected input of a device per second, by reason, and packets lost. Bad checksums and lost frames mean a bad link; framing errors a wrong protocol or baud rate.",
                 &[
                     q(
                         "sum by (instance, source, reason) (rate(neural_source_errors_total[$__rate_interval])) and on (instance, source) label_replace(neural_device_info, \"source\", \"$1\", \"device\", \"(.*)\")",
@@ -223,7 +223,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Communication latency",
                 "s",
-                "How much later than on its quickest way the oldest packet of a read came. With an FTDI chip it is its latency timer: set that to 1 ms.",
+                "Delay of the oldest packet in a read over the fastest delivery. With an FTDI chip it is its latency timer: set that to 1 ms.",
                 &[
                     q(
                         "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
@@ -245,14 +245,14 @@ pub(super) static BOARD: Board = Board {
                 Panel::Heat,
                 "Latency spread",
                 "s",
-                "How the latency of packets spreads over time. Two bands are two ways to the machine, such as a radio that sends again.",
+                "Distribution of the latency of packets over time. Two bands are two delivery paths, such as a radio that retransmits.",
                 &[q("sum by (le) (increase(neural_device_latency_seconds_bucket[$__rate_interval]))", "{{le}}")],
             )
             .beside(2),
             lines(
                 "Jitter",
                 "s",
-                "How much later than on its quickest way the newest packet of a read came. It grows with a busy machine or radio.",
+                "Delay of the newest packet in a read over the fastest delivery. It grows with a busy machine or radio.",
                 &[
                     q(
                         "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_jitter_seconds_bucket[$__rate_interval])))",
@@ -270,7 +270,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Heat,
                 "Jitter spread",
                 "s",
-                "How the jitter of packets spreads over time.",
+                "Distribution of the jitter of packets over time.",
                 &[q("sum by (le) (increase(neural_device_jitter_seconds_bucket[$__rate_interval]))", "{{le}}")],
             )
             .beside(2),
@@ -279,7 +279,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Packets in one read",
                 "none",
-                "How many packets came at once. Large bursts mean that something between device and agent collects them.",
+                "Packets received in one read. Large bursts mean that something between device and agent collects them.",
                 &[
                     q(
                         "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_burst_packets_bucket[$__rate_interval])))",
@@ -302,7 +302,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Gaps",
                 "cps",
-                "How often packets are missing, however many, and how many came twice. Many short gaps are a weak radio, few long ones a cable.",
+                "Gaps, whatever their length, and duplicate packets. Many short gaps are a weak radio, few long ones a cable.",
                 &[
                     q("sum by (instance, device) (rate(neural_device_gaps_total[$__rate_interval]))", "{{device}}"),
                     q(
@@ -321,7 +321,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Text messages of devices",
                 "cps",
-                "Texts that a device wrote, and how many of them said that something failed, as a dongle does whose board is off.",
+                "Text messages of a device, and how many of them report a failure, as a dongle does whose board is off.",
                 &[
                     q("sum by (instance, device) (rate(neural_device_messages_total[$__rate_interval]))", "{{device}}"),
                     q(
@@ -333,36 +333,36 @@ pub(super) static BOARD: Board = Board {
         ]),
         port::TAPS,
         port::USB,
-        closed("What devices say of themselves", &[
+        closed("Reported by the devices", &[
             lines(
                 "Battery",
                 "percentunit",
-                "Charge of each battery that is told. A curve that bends down ends within minutes.",
+                "Charge of each battery. A curve that bends down ends within minutes.",
                 &[q("max by (instance, device) (neural_device_battery_ratio)", "{{device}}")],
             )
             .limits(&[&DEVICE_BATTERY, &DEVICE_BATTERY_CRITICAL])
             .whole()
-            .empty("no device tells it"),
+            .empty("no device reports it"),
             lines(
                 "Temperature",
                 "celsius",
-                "How warm each device is that tells it. A curve that does not level out is a fan, a charger or the sun.",
+                "Temperature of each device. A curve that does not level out is a fan, a charger or the sun.",
                 &[q("max by (instance, device) (neural_device_temperature_celsius)", "{{device}}")],
             )
-            .empty("no device tells it"),
+            .empty("no device reports it"),
             lines(
                 "Poor signal",
                 "percentunit",
-                "How poor a device itself finds its signal: 0 is good, 100 % is not on skin. Seat the electrode again.",
+                "How poor the signal is by the device's own report: 0 is good, 100 % is not on skin. Reseat the electrode.",
                 &[q("max by (instance, device) (neural_device_poor_signal_ratio)", "{{device}}")],
             )
             .limits(&[&DEVICE_POOR_SIGNAL])
             .whole()
-            .empty("no device tells it"),
+            .empty("no device reports it"),
             lines(
                 "Impedance",
                 "ohm",
-                "Impedance of each electrode as it was measured last. The agent measures only before a stream, where impedance: at_start asks for it.",
+                "Last measured impedance of each electrode. The agent measures only before a stream, with impedance: at_start.",
                 &[q("max by (instance, device, channel) (neural_device_electrode_impedance_ohms)", "{{device}} {{channel}}")],
             )
             .limits(&[&DEVICE_IMPEDANCE])
@@ -371,7 +371,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Protocol and firmware",
                 "none",
-                "What each device speaks, and the version of its firmware if it told.",
+                "Protocol of each device, and its firmware version if it reports one.",
                 &[
                     column(
                         "max by (instance, device, protocol) (neural_device_info)",
@@ -387,7 +387,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Electrode contact",
                 "none",
-                "Whether each electrode touches, as the device itself measures it.",
+                "Whether each electrode has contact, as the device measures it.",
                 &[q(
                     "min by (instance, device, channel, input) (neural_device_electrode_contact)",
                     "{{device}} {{channel}} {{input}}",

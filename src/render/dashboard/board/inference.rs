@@ -17,7 +17,7 @@ macro_rules! currency {
 pub(super) static BOARD: Board = Board {
     key: "inference",
     title: "Inference and LLM",
-    about: "Calls of language models that pipelines report, their tokens and their cost, and the engines that answer them.",
+    about: "Calls of language models reported by pipelines, their tokens and cost, and the inference engines.",
     pages: &["inference"],
     by_machine: false,
     variables: &[("model", "Model")],
@@ -25,25 +25,25 @@ pub(super) static BOARD: Board = Board {
     refresh: "30s",
     rows: &[
         open("Now", &[
-            stat("Calls now", "ops", "Calls in a second, of all chosen models.", &[q("sum(rate(neural_llm_calls_total[5m]))", "")]),
+            stat("Calls now", "ops", "Calls per second, of all selected models.", &[q("sum(rate(neural_llm_calls_total[5m]))", "")]),
             stat(
                 "Failed now",
                 "percentunit",
-                "Share of calls that failed over the last five minutes. See the kinds of errors below.",
+                "Share of calls that failed over the last five minutes. See the errors below.",
                 &[q("sum(rate(neural_llm_failures_total[5m])) / sum(rate(neural_llm_calls_total[5m]))", "")],
             )
             .limits(&[&LLM_FAILURES, &LLM_FAILURES_CRITICAL]),
             stat(
                 "Duration, p95",
                 "s",
-                "The time that 95 of a hundred calls take to their last token.",
+                "95th percentile of the time to the last token.",
                 &[q("histogram_quantile(0.95, sum by (le) (rate(neural_llm_duration_seconds_bucket[5m])))", "")],
             )
             .limits(&[&LLM_LATENCY]),
             stat(
                 "Tokens a minute",
                 "short",
-                "Tokens sent and received in a minute.",
+                "Tokens sent and received per minute.",
                 &[q(
                     "60 * (sum(rate(neural_llm_prompt_tokens_total[5m])) + sum(rate(neural_llm_completion_tokens_total[5m])))",
                     "",
@@ -58,12 +58,12 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Cost today",
                 "none",
-                "Cost since 00:00 UTC, by the currency that each agent is configured with.",
+                "Cost since 00:00 UTC, by configured currency.",
                 &[q(concat!("sum by (currency) (neural_llm_cost_today", currency!(), ")"), "{{currency}}")],
             ),
         ]),
         open("Rate, errors, duration", &[
-            lines("Calls", "ops", "Calls in a second, by model.", &[q(
+            lines("Calls", "ops", "Calls per second, by model.", &[q(
                 "sum by (model) (rate(neural_llm_calls_total[$__rate_interval]))",
                 "{{model}}",
             )]),
@@ -77,7 +77,7 @@ pub(super) static BOARD: Board = Board {
                 )],
             )
             .limits(&[&LLM_FAILURES, &LLM_FAILURES_CRITICAL]),
-            lines("Errors, by kind", "cps", "Failed calls in a second, by kind of error.", &[q(
+            lines("Errors, by kind", "cps", "Failed calls per second, by kind of error.", &[q(
                 "sum by (model, error) (rate(neural_llm_errors_total[$__rate_interval]))",
                 "{{model}} {{error}}",
             )])
@@ -85,7 +85,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Duration",
                 "s",
-                "The time from request to last token, half, 95 and 99 of a hundred. It grows with the length of answers and with the queue of the engine.",
+                "Time from request to last token: median, 95th and 99th percentile. It grows with the length of responses and the queue of the engine.",
                 &[
                     q("histogram_quantile(0.5, sum by (model, le) (rate(neural_llm_duration_seconds_bucket[$__rate_interval])))", "p50 {{model}}"),
                     q("histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_duration_seconds_bucket[$__rate_interval])))", "p95 {{model}}"),
@@ -97,7 +97,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Time to first token",
                 "s",
-                "The time from request to first token: queue and prompt, without the answer.",
+                "Time from request to first token: queue and prompt, without the response.",
                 &[
                     q("histogram_quantile(0.5, sum by (model, le) (rate(neural_llm_time_to_first_token_seconds_bucket[$__rate_interval])))", "p50 {{model}}"),
                     q("histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_time_to_first_token_seconds_bucket[$__rate_interval])))", "p95 {{model}}"),
@@ -111,17 +111,17 @@ pub(super) static BOARD: Board = Board {
                 Panel::Stack,
                 "Tokens",
                 "short",
-                "Tokens sent and received in a second.",
+                "Tokens sent and received per second.",
                 &[
                     q("sum by (model) (rate(neural_llm_prompt_tokens_total[$__rate_interval]))", "{{model}} sent"),
                     q("sum by (model) (rate(neural_llm_completion_tokens_total[$__rate_interval]))", "{{model}} received"),
                 ],
             ),
-            lines("Cost an hour", "none", "What an hour at this rate costs, by model and currency.", &[q(
+            lines("Cost an hour", "none", "Cost of an hour at this rate, by model and currency.", &[q(
                 concat!("3600 * sum by (model, currency) (rate(neural_llm_cost_total[$__rate_interval])", currency!(), ")"),
                 "{{model}} {{currency}}",
             )]),
-            view(Panel::Table, "Currency", "none", "What costs are counted in.", &[q(
+            view(Panel::Table, "Currency", "none", "Configured currency of each agent.", &[q(
                 "max by (currency) (neural_llm_currency_info)",
                 "",
             )])
@@ -131,7 +131,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Cache hit rate",
                 "percentunit",
-                "Share of calls whose answer came from a cache.",
+                "Share of calls whose response came from a cache.",
                 &[q(
                     "sum by (model) (rate(neural_llm_cache_hits_total[$__rate_interval])) / sum by (model) (rate(neural_llm_cache_lookups_total[$__rate_interval]))",
                     "{{model}}",
@@ -139,12 +139,12 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&CACHE_HITS])
             .whole()
-            .empty("no caller tells"),
+            .empty("not reported by callers"),
             view(
                 Panel::Gauge,
                 "Tokens of the day's budget",
                 "percentunit",
-                "Share of the tokens that may be used in a day, if a budget is configured.",
+                "Share of the daily token budget that is used, if one is configured.",
                 &[q("max(neural_llm_tokens_today / neural_llm_daily_budget_tokens)", "")],
             )
             .limits(&[&LLM_BUDGET, &LLM_BUDGET_CRITICAL])
@@ -155,7 +155,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Gauge,
                 "Cost of the day's budget",
                 "percentunit",
-                "Share of the cost that may be incurred in a day, if a budget is configured.",
+                "Share of the daily cost budget that is used, if one is configured.",
                 &[q("max(neural_llm_cost_today / neural_llm_daily_budget_cost)", "")],
             )
             .limits(&[&LLM_BUDGET, &LLM_BUDGET_CRITICAL])
@@ -167,7 +167,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Requests running and waiting",
                 "none",
-                "Requests that an engine works on, and those that wait. A queue that stays is an engine that is too small.",
+                "Requests running and waiting. A permanent queue means that the engine is too small.",
                 &[
                     q("sum by (engine, model) (neural_engine_requests_running)", "{{engine}} {{model}} running"),
                     q("sum by (engine, model) (neural_engine_requests_waiting)", "{{engine}} {{model}} waiting"),
@@ -178,7 +178,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Key-value cache",
                 "percentunit",
-                "Part of the key-value cache that is in use. A full one makes requests wait, or be put back.",
+                "Share of the key-value cache in use. If it is full, requests wait or are preempted.",
                 &[q("max by (engine, model) (neural_engine_kv_cache_usage_ratio)", "{{engine}} {{model}}")],
             )
             .limits(&[&ENGINE_CACHE])
@@ -187,7 +187,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Tokens of engines",
                 "short",
-                "Prompt tokens read and completion tokens written in a second.",
+                "Prompt tokens processed and completion tokens generated per second.",
                 &[
                     q("sum by (engine, model) (rate(neural_engine_prompt_tokens_total[$__rate_interval]))", "{{engine}} {{model}} read"),
                     q("sum by (engine, model) (rate(neural_engine_completion_tokens_total[$__rate_interval]))", "{{engine}} {{model}} written"),

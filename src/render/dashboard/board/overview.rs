@@ -20,7 +20,7 @@ macro_rules! recorded {
 pub(super) static BOARD: Board = Board {
     key: "overview",
     title: "Overview",
-    about: "Is everything well, and where must one look? Every panel leads to the dashboard that says more.",
+    about: "State of everything at a glance. Every panel links to the dashboard with the details.",
     pages: &[],
     by_machine: true,
     variables: &[("device", "Device"), ("pipeline", "Pipeline")],
@@ -39,7 +39,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Devices streaming",
                 "none",
-                "Devices that brought a sample within the last second, of all that are configured or were found. Red while one does not, or its port is not open.",
+                "Devices that sent a sample within the last second, of all that are configured or were found. Red while one does not, or its port is not open.",
                 &[q(streaming!(), SAID)],
             )
             .words()
@@ -49,7 +49,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Bad channels",
                 "none",
-                "Channels that are bad now, of all that are judged; coloured by the worst of them. The board of channels says which electrode and why.",
+                "Channels that are bad now, of all that are assessed; coloured by the worst. The channels dashboard says which electrode and why.",
                 &[q(bad_channels!(), SAID)],
             )
             .words()
@@ -57,9 +57,9 @@ pub(super) static BOARD: Board = Board {
             .empty("no signal")
             .to("channels"),
             stat(
-                "Being recorded",
+                "Recording",
                 "none",
-                "Programs that do what is expected of them, taps that a program has open, and expected streams that are there, of all of these. What is not recorded now is lost.",
+                "Programs in the expected state, taps that a program has open, and expected streams that are present, of all of these. Data that is not recorded now is lost.",
                 &[q(
                     of!(
                         part: concat!("(sum(", recorded!(), ") or vector(0))"),
@@ -88,7 +88,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Sources down",
                 "none",
-                "Inputs of the agent that cannot be heard. Each is named on the dashboard of the agent.",
+                "Inputs of the agent that are down. The agent dashboard names them.",
                 &[q("count(neural_source_up == 0) or vector(0)", "")],
             )
             .zero_wanted()
@@ -99,7 +99,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Alerts that fire",
                 "none",
-                "The alerts that fire now, by severity. Nothing here is the best that it can say.",
+                "Alerts that fire now, by severity. An empty list is good.",
                 &[column(
                     "max by (severity, priority, alertname, where) (label_replace(label_join(ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                     "",
@@ -114,7 +114,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with what matters most, those whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own.",
+                "Every device with its most important values, those with a closed port first. A low rate without loss is a slow device; silence is a state of its own.",
                 &[
                     column(port::STATE, "Port", "none").states(port::STATES),
                     column("max by (instance, device) (neural_device_streaming)", "Streams", "none")
@@ -147,7 +147,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Sample rate, of nominal",
                 "percentunit",
-                "Samples that each device brings in a second, as a share of what it should bring. A step down is a device that lost its rate, a hole one that was gone.",
+                "Samples per second of each device, as a share of its nominal rate. A step down is a device that lost its rate, a gap one that was gone.",
                 &[q(
                     "sum by (instance, device) (rate(neural_device_samples_total[$__rate_interval])) / (max by (instance, device) (neural_device_nominal_rate_hertz) > 0)",
                     "{{device}}",
@@ -159,9 +159,9 @@ pub(super) static BOARD: Board = Board {
             .to("devices"),
             view(
                 Panel::States,
-                "Is it being recorded?",
+                "Recording over time",
                 "none",
-                "When each program did what is expected of it, each tap was open in a program, and each expected stream was there.",
+                "When each program was in the expected state, each tap was open in a program, and each expected stream was present.",
                 &[
                     q("max by (instance, source) (neural_program_expected_state)", "{{source}}"),
                     q("max by (instance, device) (neural_tap_open)", "tap {{device}}"),
@@ -176,7 +176,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Sources that were down",
                 "none",
-                "Inputs of the agent that could not be heard within the time shown, and when.",
+                "Inputs of the agent that were down in the selected time, and when.",
                 &[q(
                     "max by (instance, source) (neural_source_up) and on (instance, source) max by (instance, source) (min_over_time(neural_source_up[$__range] @ end())) == 0",
                     "{{source}}",
@@ -189,9 +189,9 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("Processing", &[
             stat(
-                "Pipelines' own score",
+                "Data quality of pipelines",
                 "percentunit",
-                "Mean of the scores that pipelines give their own data. The agent's judgement of electrodes is under Bad channels.",
+                "Mean data quality reported by pipelines. The agent's assessment of electrodes is under Bad channels.",
                 &[q("avg(neural_data_quality_ratio)", "")],
             )
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
@@ -199,7 +199,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Slowest stage, p95",
                 "s",
-                "The time that 95 of a hundred runs of the slowest stage take. Beyond the limit a closed loop is late.",
+                "95th percentile of the duration of the slowest stage. Above the limit a closed loop is late.",
                 &[q(
                     "max(histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
                     "",
@@ -210,7 +210,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Stage runs failed",
                 "percentunit",
-                "Share of all runs of all stages that failed over the last five minutes.",
+                "Share of the runs of all stages that failed in the last five minutes.",
                 &[q(
                     "sum(rate(neural_stage_failures_total[5m])) / sum(rate(neural_stage_duration_seconds_count[5m]))",
                     "",
@@ -221,7 +221,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Sessions active",
                 "none",
-                "Sessions that began and have not ended.",
+                "Sessions started and not ended.",
                 &[q("sum(neural_sessions_active)", "")],
             )
             .empty("none")
@@ -229,7 +229,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Latency of stages, p95",
                 "s",
-                "The time that 95 of a hundred runs of each stage take. The slowest stage is the one to look at.",
+                "95th percentile of the duration of each stage. Look at the slowest stage.",
                 &[q(
                     "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
                     "{{pipeline}} {{stage}}",
@@ -240,7 +240,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Throughput",
                 "ops",
-                "Runs of each stage in a second. Stages of one pipeline that drift apart have a queue between them that fills.",
+                "Runs of each stage per second. Stages of one pipeline that drift apart have a queue between them that fills.",
                 &[q(
                     "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
                     "{{pipeline}} {{stage}}",
@@ -250,7 +250,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Failed runs",
                 "percentunit",
-                "Share of the runs of each stage that failed. The kinds of errors are on the dashboard of processing.",
+                "Share of the runs of each stage that failed. The errors are on the processing dashboard.",
                 &[q(
                     "sum by (pipeline, stage) (rate(neural_stage_failures_total[$__rate_interval])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
                     "{{pipeline}} {{stage}}",
@@ -263,7 +263,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Agents up",
                 "none",
-                "Agents that Prometheus reaches. Without one nothing else here is true.",
+                "Agents that Prometheus reaches. Without one, this dashboard is empty or outdated.",
                 &[q("sum(up)", "")],
             )
             .zero_missing()
@@ -283,7 +283,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Memory in use",
                 "percentunit",
-                "Share of memory that programs hold, on the fullest machine. When it is full the kernel kills one.",
+                "Share of memory in use on the fullest machine. When it is full, the kernel kills a program.",
                 &[q("max(neural_host_memory_used_bytes / neural_host_memory_size_bytes)", "")],
             )
             .limits(&[&HOST_MEMORY, &HOST_MEMORY_CRITICAL])
@@ -291,7 +291,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Fullest file system",
                 "percentunit",
-                "Share of the fullest file system that is in use. A recording ends when there is no place left.",
+                "Share in use of the fullest file system. A recording stops when it is full.",
                 &[q("max(1 - neural_host_filesystem_available_bytes / neural_host_filesystem_size_bytes)", "")],
             )
             .limits(&[&FILESYSTEM, &FILESYSTEM_CRITICAL])

@@ -35,7 +35,7 @@ static BUDGET: Limit = Limit {
 };
 static BUDGET_GONE: Limit = Limit { id: "budget_gone", value: 0.0, ..BUDGET };
 
-/// The rates at which a ticket is due, and at which somebody is woken: the factors of the alerts of the objectives.
+/// The burn rates for a ticket and for a page: the factors of the alerts of the objectives.
 static BURN: Limit = Limit {
     id: "burn",
     help: "How fast an error budget may be used up",
@@ -48,7 +48,7 @@ static BURN_PAGE: Limit = Limit { id: "burn_page", value: 14.4, ..BURN };
 pub(super) static BOARD: Board = Board {
     key: "processing",
     title: "Neural processing",
-    about: "How fast and how sound are the stages, queues and caches of each pipeline, and how good is what they make?",
+    about: "Latency, errors and throughput of the stages, queues and caches of each pipeline, and the quality of their results.",
     pages: &["pipeline"],
     by_machine: false,
     variables: &[("pipeline", "Pipeline"), ("stage", "Stage")],
@@ -59,13 +59,13 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Runs now",
                 "ops",
-                "Runs of all stages in a second. Nothing here means that the pipelines stand still or do not tell.",
+                "Runs of all stages per second. No data means that the pipelines are stopped or send no events.",
                 &[q("sum(rate(neural_stage_duration_seconds_count[5m]))", "")],
             ),
             stat(
                 "Slowest stage, p95",
                 "s",
-                "The time that 95 of a hundred runs of the slowest stage take.",
+                "95th percentile of the duration of the slowest stage.",
                 &[q(
                     "max(histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
                     "",
@@ -85,16 +85,16 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Fullest queue",
                 "percentunit",
-                "Share of its places that are taken in the fullest queue. A full queue drops or blocks.",
+                "Fill level of the fullest queue. A full queue drops or blocks.",
                 &[q("max(neural_queue_depth / neural_queue_capacity)", "")],
             )
             .limits(&[&QUEUE_FILL, &QUEUE_FILL_CRITICAL])
             .empty("no queue"),
             view(
                 Panel::Gauge,
-                "Pipelines' own mean score",
+                "Mean data quality",
                 "percentunit",
-                "Mean of the scores that pipelines give their own data. The agent's judgement of electrodes is on the board of channels.",
+                "Mean data quality reported by pipelines. The agent's assessment of electrodes is on the channels dashboard.",
                 &[q("avg(neural_data_quality_ratio)", "")],
             )
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
@@ -103,7 +103,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Gauge,
                 "Processing accuracy",
                 "percentunit",
-                "Mean share of answers of the models that are right. Retrain or recalibrate the one that falls.",
+                "Mean share of predictions that are right. Retrain or recalibrate the model that falls.",
                 &[q("avg(neural_model_accuracy_ratio)", "")],
             )
             .limits(&[&MODEL_ACCURACY])
@@ -113,7 +113,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Processing latency",
                 "s",
-                "The time that half, 95 and 99 of a hundred runs of the chosen stages take. The dots are single runs: click one for its trace.",
+                "Median, 95th and 99th percentile of the duration of the selected stages. The dots are single runs: click one for its trace.",
                 LATENCY,
             )
             .limits(&[&STAGE_LATENCY])
@@ -122,20 +122,20 @@ pub(super) static BOARD: Board = Board {
                 Panel::Heat,
                 "Latency spread",
                 "s",
-                "How the time of all chosen stages spreads. A second band is a slow path: choose single stages above to find it.",
+                "Distribution of the duration of all selected stages. A second band is a slow path: select single stages above to find it.",
                 &[q("sum by (le) (increase(neural_stage_duration_seconds_bucket[$__rate_interval]))", "{{le}}")],
             )
             .beside(2),
             lines(
                 "Processing throughput",
                 "ops",
-                "Items (samples, epochs, tokens) that stages worked on in a second. Stages of one pipeline that drift apart have a queue between them that fills.",
+                "Items (samples, epochs, tokens) that stages worked on per second. Stages of one pipeline that drift apart have a queue between them that fills.",
                 &[q("sum by (pipeline, stage) (rate(neural_stage_items_total[$__rate_interval]))", "{{pipeline}} {{stage}}")],
             ),
             lines(
                 "Runs",
                 "ops",
-                "Runs of each stage in a second, failed ones included.",
+                "Runs of each stage per second, failed ones included.",
                 &[q(
                     "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval]))",
                     "{{pipeline}} {{stage}}",
@@ -156,7 +156,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Latency of stages, p95",
                 "s",
-                "The time that 95 of a hundred runs of each stage take. The slowest stage is the one to look at.",
+                "95th percentile of the duration of each stage. Look at the slowest stage.",
                 &[q(
                     "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[$__rate_interval])))",
                     "{{pipeline}} {{stage}}",
@@ -167,7 +167,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "End to end, mean",
                 "s",
-                "The mean times of a pipeline's stages, added up: how long a piece of work takes from the first stage to the last, without waiting in queues.",
+                "Sum of the mean durations of a pipeline's stages: processing time from the first stage to the last, without waiting in queues.",
                 &[q(
                     "sum by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[$__rate_interval])) / (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[$__rate_interval])) > 0))",
                     "{{pipeline}}",
@@ -178,7 +178,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Stack,
                 "Time by stage",
                 "percentunit",
-                "Seconds that stages worked in a second: 100 % is one processor's worth. The largest area is the bottleneck.",
+                "Processing time of stages per second: 100 % is one processor. The largest area is the bottleneck.",
                 &[q(
                     "sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[$__rate_interval]))",
                     "{{pipeline}} {{stage}}",
@@ -188,7 +188,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Feature extraction time",
                 "s",
-                "The time that stages named after features take. Empty if no stage of that name is chosen.",
+                "Duration of stages with feature in their name. Empty if no such stage is selected.",
                 &[
                     q(
                         "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket{stage=~\".*feature.*\"}[$__rate_interval])))",
@@ -206,7 +206,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Model inference time, p95",
                 "s",
-                "The time that 95 of a hundred runs take of stages that classify, decode, predict or infer.",
+                "95th percentile of the duration of stages that classify, decode, predict or infer.",
                 &[q(
                     "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket{stage=~\".*(infer|classif|decod|predict|model).*\"}[$__rate_interval])))",
                     "{{pipeline}} {{stage}}",
@@ -220,7 +220,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Queue depth",
                 "none",
-                "Items that wait; dashed, the most that waited at once within the last minute. Growth without end means that the stage behind is too slow.",
+                "Items waiting; the dashed line is the peak of the last minute. Steady growth means that the next stage is too slow.",
                 &[
                     q("max by (pipeline, queue) (neural_queue_depth)", "{{pipeline}} {{queue}}"),
                     q("max by (pipeline, queue) (neural_queue_peak_depth)", "peak {{pipeline}} {{queue}}").dashed(),
@@ -229,7 +229,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Queue fill",
                 "percentunit",
-                "Share of a queue's places that are taken.",
+                "Fill level of each queue.",
                 &[q(
                     "max by (pipeline, queue) (neural_queue_depth) / max by (pipeline, queue) (neural_queue_capacity)",
                     "{{pipeline}} {{queue}}",
@@ -241,7 +241,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Cache hit rate",
                 "percentunit",
-                "Share of look-ups that a cache answered. A low one costs time: enlarge it, or key it better.",
+                "Share of lookups that a cache answered. If it is low, enlarge the cache or improve its keys.",
                 &[q(
                     "sum by (pipeline, cache) (rate(neural_cache_hits_total[$__rate_interval])) / sum by (pipeline, cache) (rate(neural_cache_lookups_total[$__rate_interval]))",
                     "{{pipeline}} {{cache}}",
@@ -255,7 +255,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Error budget left, 30 days",
                 "percentunit",
-                "What is left of the runs that may be slow, and of those that may fail, within thirty days: 100 % is all of it, below 0 the objective is missed. It is made by the recording rules of the objectives, which must be evaluated somewhere.",
+                "Remaining share of the runs that may be slow, and of those that may fail, within thirty days: 100 % is the whole budget, below 0 the objective is missed. The recording rules of the objectives must be evaluated.",
                 &[
                     column(
                         "1 - max by (pipeline, stage) (avg_over_time(stage:neural_stage_slow:ratio_rate5m[30d])) / (1 - ${slo_stage_fast})",
@@ -278,7 +278,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Burn rate, slow runs",
                 "none",
-                "How many times faster than it may the budget of slow runs is used up, over the last hour: at 1 it lasts thirty days, at 14.4 two.",
+                "How fast the budget of slow runs is used up, over the last hour: at 1 it lasts thirty days, at 14.4 two.",
                 &[q(
                     "max by (pipeline, stage) (stage:neural_stage_slow:ratio_rate1h) / (1 - ${slo_stage_fast})",
                     "{{pipeline}} {{stage}}",
@@ -289,7 +289,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Burn rate, failures",
                 "none",
-                "How many times faster than it may the budget of failures is used up, over the last hour: at 1 it lasts thirty days, at 14.4 two.",
+                "How fast the budget of failures is used up, over the last hour: at 1 it lasts thirty days, at 14.4 two.",
                 &[q(
                     "max by (pipeline, stage) (stage:neural_stage_failed:ratio_rate1h) / (1 - ${slo_stage_success})",
                     "{{pipeline}} {{stage}}",
@@ -300,9 +300,9 @@ pub(super) static BOARD: Board = Board {
         ]),
         closed("Errors", &[
             lines(
-                "Errors of stages, by kind",
+                "Errors of stages",
                 "cps",
-                "Failed runs in a second by kind of error.",
+                "Failed runs per second, by error.",
                 &[q(
                     "sum by (pipeline, stage, error) (rate(neural_stage_errors_total[$__rate_interval]))",
                     "{{pipeline}} {{stage}} {{error}}",
@@ -312,7 +312,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Errors outside stages",
                 "cps",
-                "Errors of a pipeline that belong to no stage, by kind.",
+                "Errors of a pipeline outside its stages, by error.",
                 &[q("sum by (pipeline, error) (rate(neural_pipeline_errors_total[$__rate_interval]))", "{{pipeline}} {{error}}")],
             )
             .limits(&[&PIPELINE_ERRORS])
@@ -322,13 +322,13 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Peak rate",
                 "rothz",
-                "Most runs a second in any one short window of the last minute: the load that a mean hides.",
+                "Highest rate of runs in a short window of the last minute: the load that a mean hides.",
                 &[q("max by (pipeline, stage) (neural_stage_peak_rate_hertz)", "{{pipeline}} {{stage}}")],
             ),
             lines(
                 "Batch size",
                 "none",
-                "Items in one run of a stage. Larger batches are cheaper and later.",
+                "Items in one run of a stage. Larger batches cost less and add delay.",
                 &[
                     q(
                         "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_batch_size_bucket[$__rate_interval])))",
@@ -343,18 +343,18 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Clock lag",
                 "s",
-                "Arrival at the agent less the end that the sender's clock gave. Far from 0 means a skewed clock or a backlog.",
+                "Arrival time at the agent minus the end of the run by the sender's clock. Far from 0 means a skewed clock or a backlog.",
                 &[q("max by (pipeline, stage) (neural_stage_clock_lag_seconds)", "{{pipeline}} {{stage}}")],
             )
             .limits(&[&STAGE_LAG])
             .signed()
-            .empty("no sender tells its time"),
+            .empty("no sender sends its time"),
         ]),
         closed("Quality and sessions", &[
             lines(
-                "Pipelines' own score",
+                "Data quality of pipelines",
                 "percentunit",
-                "The score that each pipeline gives its own data.",
+                "Data quality reported by each pipeline.",
                 &[q("min by (pipeline) (neural_data_quality_ratio)", "{{pipeline}}")],
             )
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
@@ -362,7 +362,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Accuracy",
                 "percentunit",
-                "Share of answers that are right, by model.",
+                "Share of predictions that are right, by model.",
                 &[q("min by (pipeline, model) (neural_model_accuracy_ratio)", "{{pipeline}} {{model}}")],
             )
             .limits(&[&MODEL_ACCURACY])
@@ -370,13 +370,13 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Sessions active",
                 "none",
-                "Sessions that began and have not ended.",
+                "Sessions started and not ended.",
                 &[q("sum by (pipeline) (neural_sessions_active)", "{{pipeline}}")],
             ),
             lines(
                 "Sessions an hour",
                 "none",
-                "Sessions that began, ended and broke off within an hour. One that broke off lost its data.",
+                "Sessions started, ended and failed within an hour.",
                 &[
                     q("sum by (pipeline) (increase(neural_sessions_started_total[1h]))", "{{pipeline}} began"),
                     q("sum by (pipeline) (increase(neural_sessions_ended_total[1h]))", "{{pipeline}} ended"),
@@ -387,7 +387,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Session duration",
                 "s",
-                "How long sessions lasted, half and 95 of a hundred.",
+                "Median and 95th percentile of the duration of sessions.",
                 &[
                     q(
                         "histogram_quantile(0.5, sum by (pipeline, le) (increase(neural_session_duration_seconds_bucket[1h])))",

@@ -25,7 +25,7 @@ pub(super) static PORTS: Row = open("Ports", &[
         Panel::States,
         "Port",
         "none",
-        "How each serial port was. Absent: unplugged. Busy: another program has it. Not permitted: the agent may not open it. Silent: open, and nothing comes but answers.",
+        "State of each serial port. Absent: unplugged. Busy: another program has it. Not permitted: the agent may not open it. Silent: open, and no samples arrive.",
         &[q(STATE, "{{device}}")],
     )
     .states(STATES)
@@ -33,42 +33,42 @@ pub(super) static PORTS: Row = open("Ports", &[
     .empty("no serial port"),
     view(
         Panel::Stack,
-        "Losses and reconnects",
+        "Disconnects and reconnects",
         "none",
-        "How often an open port was lost in the hour before, by how, and how often it was opened again. Unplugged is a contact, a hub or the bus; the others are the driver or the other end.",
+        "Disconnects in the hour before, by reason, and reconnects. Unplugged is a contact, a hub or the bus; the others are the driver or the other end.",
         &[
             q("sum by (instance, device, reason) (increase(neural_port_disconnects_total[1h])) > 0", "{{device}} {{reason}}"),
             q("sum by (instance, device) (increase(neural_port_reconnects_total[1h])) > 0", "{{device}} back"),
         ],
     )
     .beside(2)
-    .empty("no port was lost"),
+    .empty("no disconnect"),
 ]);
 
 pub(super) static USB: Row = closed("Line and USB", &[
     lines(
         "Line errors",
         "cps",
-        "Errors of the line in a second, by kind. Frame and parity are a wrong speed or a bad cable, overruns a machine that does not fetch bytes in time.",
+        "Line errors per second, by kind. Frame and parity mean a wrong baud rate or a bad cable, overruns a machine that does not read bytes in time.",
         &[q(
             "sum by (instance, device, kind) (rate(neural_port_line_errors_total[$__rate_interval]))",
             "{{device}} {{kind}}",
         )],
     )
     .limits(&[&PORT_LINE_ERRORS])
-    .empty("no driver counts them"),
+    .empty("not counted by the driver"),
     lines(
         "Waiting bytes",
         "bytes",
-        "Bytes that wait in the kernel to be read; at most 4095 fit, and what comes beyond is lost.",
+        "Bytes waiting in the kernel to be read; at most 4095 fit, more are lost.",
         &[q("max by (instance, device) (neural_port_waiting_bytes)", "{{device}}")],
     )
     .limits(&[&PORT_WAITING])
-    .empty("no driver tells it"),
+    .empty("not reported by the driver"),
     lines(
         "Started by the agent",
         "none",
-        "How often within the hour before a device was told to start: because its port was opened, or because it was silent.",
+        "Start commands sent to a device in the hour before: because its port was opened, or because it was silent.",
         &[q(
             "sum by (instance, device, reason) (increase(neural_port_start_commands_total[1h]))",
             "{{device}} {{reason}}",
@@ -79,7 +79,7 @@ pub(super) static USB: Row = closed("Line and USB", &[
         Panel::Table,
         "Lines",
         "none",
-        "Speed of each line, and how long its chip holds bytes back: 1 ms is right, 16 ms makes bursts.",
+        "Baud rate of each port, and the latency timer of its chip: 1 ms is right, 16 ms causes bursts.",
         &[
             column("max by (instance, device) (neural_port_baud)", "Baud", "none"),
             column("max by (instance, device) (neural_port_latency_timer_seconds)", "Latency timer", "s")
@@ -92,15 +92,15 @@ pub(super) static USB: Row = closed("Line and USB", &[
         Panel::Table,
         "USB",
         "short",
-        "What makes each port, and where it hangs. Autosuspend is a risk to a recording.",
+        "USB device of each port, and its USB place. Autosuspend is a risk to a recording.",
         &[
             column("max by (instance, device, product, id, serial, place) (neural_port_usb_info)", "", "none"),
-            column("max by (instance, device) (neural_port_usb_bits_per_second)", "Bits a second", "short"),
+            column("max by (instance, device) (neural_port_usb_bits_per_second)", "Bits per second", "short"),
             column("max by (instance, device) (neural_port_usb_awake)", "Awake", "none")
                 .states(&[state(1.0, "yes", Mood::Good), state(0.0, "suspended", Mood::Bad)]),
             column("max by (instance, device) (neural_port_usb_autosuspend)", "Autosuspend", "none").states(TROUBLE),
-            column("max by (instance, device) (neural_port_usb_power_limit_watts)", "May draw", "watt"),
-            column("sum by (instance, device) (increase(neural_port_usb_reenumerations_total[1h]))", "Renumbered in 1 h", "none"),
+            column("max by (instance, device) (neural_port_usb_power_limit_watts)", "Power limit", "watt"),
+            column("sum by (instance, device) (increase(neural_port_usb_reenumerations_total[1h]))", "Re-enumerated in 1 h", "none"),
         ],
     )
     .beside(1)
@@ -115,13 +115,13 @@ pub(super) static TAPS: Row = closed("Taps", &[
         "When a program had the tap of a device open.",
         &[q("max by (instance, device) (neural_tap_open)", "{{device}}")],
     )
-    .states(&[state(1.0, "recorded", Mood::Good), state(0.0, "nobody records", Mood::Plain)])
+    .states(&[state(1.0, "recorded", Mood::Good), state(0.0, "no program records", Mood::Plain)])
     .beside(3)
     .empty("no tap"),
     lines(
-        "Passed through taps",
+        "Forwarded by taps",
         "Bps",
-        "Bytes in a second between devices and the programs that record them.",
+        "Bytes per second between devices and the programs that record them.",
         &[q(
             "sum by (instance, device, direction) (rate(neural_tap_forwarded_bytes_total[$__rate_interval]))",
             "{{device}} {{direction}}",
@@ -131,7 +131,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
     lines(
         "Lost in taps",
         "Bps",
-        "Bytes in a second that the program or the device did not take, which are a hole in the recording, and those that only the agent did not see.",
+        "Bytes per second dropped because the program or the device did not read them, which are a gap in the recording, and bytes that only the agent did not decode.",
         &[
             q(
                 "sum by (instance, device, direction) (rate(neural_tap_dropped_bytes_total[$__rate_interval]))",
@@ -147,7 +147,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
     lines(
         "Delay of taps",
         "s",
-        "Time from reading a piece of the device's bytes until the program has it. It grows when the program does not read.",
+        "Time from reading bytes of the device to writing them to the program. It grows when the program does not read.",
         &[
             q(
                 "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_tap_delay_seconds_bucket[$__rate_interval])))",
@@ -164,7 +164,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
     lines(
         "Waiting in taps",
         "bytes",
-        "Bytes that wait in the agent to be taken. When its buffer is full the oldest are lost.",
+        "Bytes waiting in the agent. When its buffer is full, the oldest are lost.",
         &[q(
             "max by (instance, device, direction) (neural_tap_waiting_bytes)",
             "{{device}} {{direction}}",
@@ -175,10 +175,10 @@ pub(super) static TAPS: Row = closed("Taps", &[
         Panel::Table,
         "Programs",
         "none",
-        "How often a program opened each tap within an hour, and whether it asked for another speed than the port has.",
+        "Times a program opened each tap within an hour, and whether it set another baud rate than the port's.",
         &[
             column("sum by (instance, device) (increase(neural_tap_opens_total[1h]))", "Opened in 1 h", "none"),
-            column("max by (instance, device) (neural_tap_baud_mismatch)", "Wrong speed", "none").states(TROUBLE),
+            column("max by (instance, device) (neural_tap_baud_mismatch)", "Baud mismatch", "none").states(TROUBLE),
         ],
     )
     .beside(3)

@@ -23,7 +23,7 @@ const EXPECTED: &[State] = &[state(1.0, "yes", Mood::Good), state(0.0, "no", Moo
 pub(super) static BOARD: Board = Board {
     key: "program",
     title: "Acquisition programs",
-    about: "Does each program that acquires or records record, keep up and hand on what it should?",
+    about: "Whether each acquisition program records, keeps up and publishes its data.",
     pages: &["program"],
     by_machine: true,
     variables: &[("source", "Program")],
@@ -35,40 +35,40 @@ pub(super) static BOARD: Board = Board {
                 .zero_missing()
                 .empty(NONE),
             stat(
-                "Not as expected",
+                "Not in expected state",
                 "none",
-                "Programs that do less than the configuration expects, such as to record. What is not recorded now is lost.",
+                "Programs that are not in the expected state, such as recording. Data that is not recorded now is lost.",
                 &[q("count(neural_program_expected_state == 0) or vector(0)", "")],
             )
             .zero_wanted(),
             stat(
                 "Lowest rate, of nominal",
                 "percentunit",
-                "The least share of its rate at which a program's own count of samples went up over the last minute.",
+                "Lowest sampling rate of a program over the last minute, as a share of its nominal rate.",
                 &[q("min(neural_program_rate_ratio)", "")],
             )
             .limits(&[&PROGRAM_RATE])
-            .empty("not told"),
+            .empty("not reported"),
             stat(
                 "Highest CPU load",
                 "percentunit",
-                "The largest share of its time that a program needs to process what comes.",
+                "Highest share of real time that a program needs for processing.",
                 &[q("max(neural_program_cpu_ratio)", "")],
             )
             .limits(&[&PROGRAM_CPU])
-            .empty("not told"),
+            .empty("not reported"),
             stat(
                 "Longest latency",
                 "s",
-                "The longest time that samples take through a step of a program.",
+                "Longest processing time of a step of a program.",
                 &[q("max(neural_program_latency_seconds)", "")],
             )
             .limits(&[&PROGRAM_LATENCY])
-            .empty("not told"),
+            .empty("not reported"),
             stat(
                 "Messages lost",
                 "none",
-                "Messages of outputs that did not come to the agent within the last hour.",
+                "Messages of outputs that did not reach the agent within the last hour.",
                 &[q("round(sum(increase(neural_program_output_lost_messages_total[1h]))) or vector(0)", "")],
             )
             .zero_wanted(),
@@ -78,7 +78,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Every program",
                 "none",
-                "Each program with what matters most. A count that goes up too slowly is a program or a machine that does not keep up.",
+                "Each program with its most important values. A low rate means that the program or the machine does not keep up.",
                 &[
                     column("max by (instance, source, program, version) (neural_program_info)", "", "none"),
                     column(STATE, "Does", "none").states(STATES),
@@ -93,7 +93,7 @@ pub(super) static BOARD: Board = Board {
                 ],
             )
             .empty(NONE),
-            view(Panel::States, "Program state", "none", "What each program did. It is asked, and answers for itself.", &[q(STATE, "{{source}}")])
+            view(Panel::States, "Program state", "none", "State of each program, as it reports it.", &[q(STATE, "{{source}}")])
                 .states(STATES)
                 .beside(2)
                 .empty(NONE),
@@ -101,7 +101,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "As expected",
                 "none",
-                "When each program did at least what the configuration expects of it. Between, what was not recorded is lost.",
+                "When each program was in the expected state. Data of other times may not be recorded.",
                 &[q("max by (instance, source) (neural_program_expected_state)", "{{source}}")],
             )
             .states(EXPECTED)
@@ -112,26 +112,26 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Rate, of nominal",
                 "percentunit",
-                "Samples a second by which each program's own count goes up, as a share of what it says it acquires.",
+                "Sampling rate by each program's own count, as a share of the rate it reports.",
                 &[q("max by (instance, source) (neural_program_rate_ratio)", "{{source}}")],
             )
             .limits(&[&PROGRAM_RATE])
             .beside(2)
-            .empty("not told"),
+            .empty("not reported"),
             lines(
                 "CPU load",
                 "percentunit",
-                "Share of its time that each program needs to process what comes. Beyond the whole it drops data.",
+                "Share of real time that each program needs for processing. Above 100 % it drops data.",
                 &[q("max by (instance, source) (neural_program_cpu_ratio)", "{{source}}")],
             )
             .limits(&[&PROGRAM_CPU])
             .beside(2)
-            .empty("not told"),
+            .empty("not reported"),
             // Steps are many: their names need a table beside the lines.
             lines(
                 "Latency",
                 "s",
-                "How long samples take through each step of a program's chain.",
+                "Processing time of each step of a program's chain.",
                 &[q(
                     "max by (instance, source, processor, stream) (neural_program_latency_seconds)",
                     "{{processor}} {{stream}}",
@@ -139,26 +139,26 @@ pub(super) static BOARD: Board = Board {
             )
             .limits(&[&PROGRAM_LATENCY])
             .beside(1)
-            .empty("not told"),
+            .empty("not reported"),
         ]),
         open("Recordings and outputs", &[
             view(
                 Panel::Table,
                 "Recordings",
                 "none",
-                "What each node of a program that writes has come to. Streams that are not on one clock cannot be compared to the sample.",
+                "Experiment and recording number of each record node. Streams that are not synchronized cannot be compared sample by sample.",
                 &[
                     column("max by (instance, source, node) (neural_program_experiment_number)", "Experiment", "none"),
                     column("max by (instance, source, node) (neural_program_recording_number)", "Recording", "none"),
-                    column("min by (instance, source, node) (neural_program_synchronized)", "One clock", "none").states(EXPECTED),
+                    column("min by (instance, source, node) (neural_program_synchronized)", "Synchronized", "none").states(EXPECTED),
                 ],
             )
             .beside(2)
-            .empty("no node is told"),
+            .empty("no record node"),
             lines(
                 "Restarts in 1 h",
                 "none",
-                "How often within the hour before each program was seen to begin with something. Many in an unattended session are a recording in pieces.",
+                "State changes of each program in the hour before. Many in an unattended session mean a fragmented recording.",
                 &[q(
                     "sum by (instance, source, state) (increase(neural_program_state_changes_total[1h])) > 0",
                     "{{source}} {{state}}",
@@ -170,16 +170,16 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Outputs in use",
                 "none",
-                "When another program took what each output hands on.",
+                "When another program was connected to each output.",
                 &[q("max by (instance, source, output) (neural_program_output_connected)", "{{source}} {{output}}")],
             )
-            .states(&[state(1.0, "taken", Mood::Good), state(0.0, "nobody takes it", Mood::Plain)])
+            .states(&[state(1.0, "taken", Mood::Good), state(0.0, "not connected", Mood::Plain)])
             .beside(2)
-            .empty("not told"),
+            .empty("not reported"),
             lines(
                 "Lost messages by output",
                 "cps",
-                "Messages of each output that did not come to the agent. What the program itself records is not concerned.",
+                "Messages of each output that did not reach the agent. The program's own recording is not affected.",
                 &[q(
                     "sum by (instance, source, output) (rate(neural_program_output_lost_messages_total[$__rate_interval]))",
                     "{{source}} {{output}}",

@@ -18,7 +18,7 @@ const VERDICTS: &[State] = &[
 pub(super) static BOARD: Board = Board {
     key: "services",
     title: "Services, API and database",
-    about: "How fast and how sound are the APIs, databases and services that report to the agent?",
+    about: "Latency and errors of the APIs, databases and services that report to the agent.",
     pages: &["service"],
     by_machine: false,
     variables: &[("service", "Service"), ("database", "Database")],
@@ -26,7 +26,7 @@ pub(super) static BOARD: Board = Board {
     refresh: "30s",
     rows: &[
         open("Now", &[
-            stat("Requests now", "reqps", "Requests in a second, of all chosen services.", &[q(
+            stat("Requests now", "reqps", "Requests per second, of all selected services.", &[q(
                 "sum(rate(neural_api_request_duration_seconds_count[5m]))",
                 "",
             )]),
@@ -40,12 +40,12 @@ pub(super) static BOARD: Board = Board {
                 )],
             )
             .limits(&[&API_FAILURES, &API_FAILURES_CRITICAL]),
-            stat("Response, p95", "s", "The time that 95 of a hundred requests take.", &[q(
+            stat("Response, p95", "s", "95th percentile of the duration of requests.", &[q(
                 "histogram_quantile(0.95, sum by (le) (rate(neural_api_request_duration_seconds_bucket[5m])))",
                 "",
             )])
             .limits(&[&API_LATENCY, &API_LATENCY_CRITICAL]),
-            stat("Query, p95", "s", "The time that 95 of a hundred database queries take.", &[q(
+            stat("Query, p95", "s", "95th percentile of the duration of database queries.", &[q(
                 "histogram_quantile(0.95, sum by (le) (rate(neural_db_query_duration_seconds_bucket[5m])))",
                 "",
             )])
@@ -56,25 +56,25 @@ pub(super) static BOARD: Board = Board {
                 Panel::Stat,
                 "Service health",
                 "none",
-                "What each service says of itself now. Unknown is a check that could not be made.",
+                "Status of each check now. Unknown is a check that could not run.",
                 &[q("max by (check) (neural_check_status)", "{{check}}")],
             )
             .states(VERDICTS)
             .beside(2)
-            .empty("no check is told"),
+            .empty("no check"),
             view(
                 Panel::States,
                 "Service health over time",
                 "none",
-                "What each service said of itself.",
+                "Status of each check.",
                 &[q("max by (check) (neural_check_status)", "{{check}}")],
             )
             .states(VERDICTS)
             .beside(2)
-            .empty("no check is told"),
+            .empty("no check"),
         ]),
         open("API", &[
-            lines("API requests", "reqps", "Requests in a second, by service and class of status.", &[q(
+            lines("API requests", "reqps", "Requests per second, by service and class of status.", &[q(
                 "sum by (service, status) (rate(neural_api_request_duration_seconds_count[$__rate_interval]))",
                 "{{service}} {{status}}",
             )]),
@@ -91,7 +91,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "API response time",
                 "s",
-                "The time that half, 95 and 99 of a hundred requests of each service take.",
+                "Median, 95th and 99th percentile of the duration of requests of each service.",
                 &[
                     q("histogram_quantile(0.5, sum by (service, le) (rate(neural_api_request_duration_seconds_bucket[$__rate_interval])))", "p50 {{service}}"),
                     q("histogram_quantile(0.95, sum by (service, le) (rate(neural_api_request_duration_seconds_bucket[$__rate_interval])))", "p95 {{service}}"),
@@ -102,14 +102,14 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Share of 4xx and 5xx",
                 "percentunit",
-                "Share of answers that blame the caller (4xx) or the service (5xx).",
+                "Share of responses with client errors (4xx) and server errors (5xx).",
                 &[
                     q("sum(rate(neural_api_request_duration_seconds_count{status=\"4xx\"}[$__rate_interval])) / sum(rate(neural_api_request_duration_seconds_count[$__rate_interval]))", "4xx"),
                     q("sum(rate(neural_api_request_duration_seconds_count{status=\"5xx\"}[$__rate_interval])) / sum(rate(neural_api_request_duration_seconds_count[$__rate_interval]))", "5xx"),
                 ],
             )
             .beside(2)
-            .empty("no such answer"),
+            .empty("no errors"),
             view(
                 Panel::Bars,
                 "Slowest routes, p95",
@@ -124,34 +124,34 @@ pub(super) static BOARD: Board = Board {
             .beside(2),
         ]),
         open("Database", &[
-            lines("Queries", "ops", "Queries in a second, by database and kind.", &[q(
+            lines("Queries", "ops", "Queries per second, by database and operation.", &[q(
                 "sum by (database, operation) (rate(neural_db_query_duration_seconds_count[$__rate_interval]))",
                 "{{database}} {{operation}}",
             )]),
             lines(
                 "Database performance, p95",
                 "s",
-                "The time that 95 of a hundred queries take, by kind. One kind that grows misses an index.",
+                "95th percentile of the duration of queries, by operation. One that grows may need an index.",
                 &[q(
                     "histogram_quantile(0.95, sum by (database, operation, le) (rate(neural_db_query_duration_seconds_bucket[$__rate_interval])))",
                     "{{database}} {{operation}}",
                 )],
             )
             .limits(&[&DB_LATENCY]),
-            lines("Failed queries", "percentunit", "Share of queries that failed, by kind.", &[q(
+            lines("Failed queries", "percentunit", "Share of queries that failed, by operation.", &[q(
                 "sum by (database, operation) (rate(neural_db_query_failures_total[$__rate_interval])) / sum by (database, operation) (rate(neural_db_query_duration_seconds_count[$__rate_interval]))",
                 "{{database}} {{operation}}",
             )])
             .limits(&[&DB_FAILURES]),
         ]),
         closed("Quality of data and models", &[
-            lines("Pipelines' own score", "percentunit", "The score that each pipeline gives its own data.", &[q(
+            lines("Data quality of pipelines", "percentunit", "Data quality reported by each pipeline.", &[q(
                 "min by (pipeline) (neural_data_quality_ratio)",
                 "{{pipeline}}",
             )])
             .limits(&[&DATA_QUALITY, &DATA_QUALITY_CRITICAL])
             .whole(),
-            lines("Accuracy", "percentunit", "Share of answers that are right, by model.", &[q(
+            lines("Accuracy", "percentunit", "Share of predictions that are right, by model.", &[q(
                 "min by (pipeline, model) (neural_model_accuracy_ratio)",
                 "{{pipeline}} {{model}}",
             )])

@@ -11,7 +11,7 @@ use crate::catalog::limit::{
 pub(super) static BOARD: Board = Board {
     key: "streams",
     title: "Network streams",
-    about: "Is each stream of the Lab Streaming Layer there, whole and on time?",
+    about: "Whether each stream of the Lab Streaming Layer is present, complete and on time.",
     pages: &["stream"],
     by_machine: true,
     variables: &[("stream", "Stream")],
@@ -32,7 +32,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Samples missing",
                 "percentunit",
-                "The largest share of a stream's samples that is missing by its timestamps over the last five minutes.",
+                "Highest share of a stream's samples that are missing by its timestamps over the last five minutes.",
                 &[q(
                     "max(rate(neural_stream_missing_samples_total[5m]) / (neural_stream_nominal_rate_hertz > 0))",
                     "",
@@ -42,7 +42,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Oldest samples, p95",
                 "s",
-                "How old the newest sample of a read is when it comes, of the stream that is latest.",
+                "Age of the newest sample in a read, of the slowest stream.",
                 &[q(
                     "max(histogram_quantile(0.95, sum by (instance, source, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[5m]))))",
                     "",
@@ -52,7 +52,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Duplicate names",
                 "none",
-                "Streams that have the name or the source id of another one: a program that asks for it gets either.",
+                "Streams that share their name or source id with another: a program that resolves it gets either.",
                 &[q("sum(neural_streams_duplicate_name) + sum(neural_streams_duplicate_id)", "")],
             )
             .zero_wanted()
@@ -60,7 +60,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Not followed",
                 "none",
-                "Streams that are too many for the agent. Name those that matter in the configuration.",
+                "Streams above the agent's limit. List the important ones in the configuration.",
                 &[q("sum(neural_streams_over_limit)", "")],
             )
             .zero_wanted()
@@ -71,7 +71,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Streams",
                 "short",
-                "Every stream that is followed. A low rate without holes is a stream that claims another rate than it has.",
+                "Every stream that is followed. A low rate without gaps means a wrong nominal rate.",
                 &[
                     column("max by (instance, source, stream, machine) (neural_stream_channels)", "Channels", "none"),
                     column("max by (instance, source, stream, machine) (neural_stream_nominal_rate_hertz)", "Nominal", "rothz"),
@@ -101,7 +101,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::States,
                 "Expected streams",
                 "none",
-                "When each stream that is expected was there.",
+                "When each expected stream was present.",
                 &[q("max by (instance, source, stream) (neural_stream_present)", "{{stream}}")],
             )
             .states(&[state(1.0, "there", Mood::Good), state(0.0, "missing", Mood::Bad)])
@@ -110,7 +110,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Reconnects in 1 h",
                 "none",
-                "How often within the hour before a stream came back, after its program was started again or its connection broke.",
+                "Reconnects of each stream in the hour before, after a restart of its program or a broken connection.",
                 &[q(
                     "sum by (instance, stream, machine) (increase(neural_stream_reconnects_total[1h]))",
                     "{{stream}} {{machine}}",
@@ -122,7 +122,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Effective rate, of nominal",
                 "percentunit",
-                "Samples a second by the sender's timestamps, as a share of what the stream claims.",
+                "Samples per second by the sender's timestamps, as a share of the nominal rate.",
                 &[q("max by (instance, stream, machine) (neural_stream_rate_ratio)", "{{stream}} {{machine}}")],
             )
             .limits(&[&STREAM_RATE])
@@ -130,7 +130,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Missing samples",
                 "percentunit",
-                "Share of samples that are missing in holes of the timestamps. LSL drops silently: this is where it shows.",
+                "Share of samples that are missing in gaps of the timestamps. LSL drops silently: this is where it shows.",
                 &[q(
                     "max by (instance, stream, machine) (rate(neural_stream_missing_samples_total[$__rate_interval]) / (neural_stream_nominal_rate_hertz > 0))",
                     "{{stream}} {{machine}}",
@@ -141,14 +141,14 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Gaps",
                 "cps",
-                "How often samples are missing, however many. Many short holes are a busy network, few long ones a program that stood still.",
+                "Gaps with missing samples, whatever their length. Many short gaps mean a busy network, few long ones a program that paused.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_gaps_total[$__rate_interval]))", "{{stream}} {{machine}}")],
             )
             .beside(2),
             lines(
                 "Uneven timestamps",
                 "cps",
-                "Samples a second whose timestamp is off by more than half a period, or goes back. Many are usual where a program pushes in groups.",
+                "Samples per second whose timestamp is off by more than half a period, or goes back. Many are normal if a program pushes chunks.",
                 &[
                     q("sum by (instance, stream, machine) (rate(neural_stream_irregular_samples_total[$__rate_interval]))", "uneven {{stream}} {{machine}}"),
                     q("sum by (instance, stream, machine) (rate(neural_stream_out_of_order_samples_total[$__rate_interval]))", "back {{stream}} {{machine}}"),
@@ -160,7 +160,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Age of samples",
                 "s",
-                "How old the newest sample of a read is, by the sender's timestamp put right by its clock. What grows is a buffer that fills.",
+                "Age of the newest sample in a read, by the sender's timestamp corrected by its clock offset. Steady growth means that a buffer fills.",
                 &[
                     q("histogram_quantile(0.5, sum by (instance, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[$__rate_interval])))", "p50 {{stream}} {{machine}}"),
                     q("histogram_quantile(0.95, sum by (instance, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[$__rate_interval])))", "p95 {{stream}} {{machine}}"),
@@ -171,14 +171,14 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Timestamps in the future",
                 "cps",
-                "Samples looked at in a second that were stamped later than they came, and so have no age. Their program stamps by a clock that is not LSL's, such as the time of day.",
+                "Checked samples per second whose timestamp is after their arrival, so that they have no age. Their program uses a clock other than LSL's, such as the time of day.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_future_samples_total[$__rate_interval]))", "{{stream}} {{machine}}")],
             )
             .beside(4),
             lines(
                 "Waiting to be read",
                 "bytes",
-                "Bytes that had come and were not read yet. It grows where the agent does not keep up.",
+                "Bytes received and not yet read. It grows if the agent does not keep up.",
                 &[q("max by (instance, stream, machine) (neural_stream_backlog_bytes)", "{{stream}} {{machine}}")],
             )
             .limits(&[&STREAM_BACKLOG])
@@ -188,7 +188,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Clock offset",
                 "s",
-                "What is added to a sender's timestamp to have it by this machine's clock. A straight line is right, whatever its height; a step is a clock that was set.",
+                "Offset to add to the sender's timestamps to get this machine's time. A straight line is right, whatever its height; a step is a clock that was set.",
                 &[q("max by (instance, stream, machine) (neural_stream_clock_offset_seconds)", "{{stream}} {{machine}}")],
             )
             .signed()
@@ -196,7 +196,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Clock uncertainty and round trip",
                 "s",
-                "By how much the offset may be wrong, and how long a question and its answer took.",
+                "Largest possible error of the offset, and the round trip time.",
                 &[
                     q("max by (instance, stream, machine) (neural_stream_clock_uncertainty_seconds)", "uncertainty {{stream}} {{machine}}"),
                     q("max by (instance, stream, machine) (neural_stream_clock_round_trip_seconds)", "round trip {{stream}} {{machine}}"),
@@ -206,17 +206,17 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Clock drift",
                 "ppm",
-                "How much faster a sender's clock runs. Told after a minute.",
+                "Drift of the sender's clock. Available after a minute.",
                 &[q("1e6 * max by (instance, stream, machine) (neural_stream_clock_drift_ratio)", "{{stream}} {{machine}}")],
             )
             .limits(&[&STREAM_DRIFT])
             .signed()
             .beside(2)
-            .empty("not told yet"),
+            .empty("not available yet"),
             lines(
                 "Clock jumps",
                 "none",
-                "How often within the hour before a sender's clock was seen to be set. Samples before and after are not on one scale of time.",
+                "Jumps of a sender's clock in the hour before. Samples before and after a jump are not on the same time scale.",
                 &[q(
                     "sum by (instance, stream, machine) (increase(neural_stream_clock_jumps_total[1h]))",
                     "{{stream}} {{machine}}",
@@ -228,24 +228,24 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Markers",
                 "cps",
-                "Markers that came in a second. None during an experiment is a program that lost its outlet.",
+                "Markers received per second. None during an experiment means that a program lost its outlet.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_markers_total[$__rate_interval]))", "{{stream}} {{machine}}")],
             )
             .beside(2),
             lines(
                 "NaN or infinite values",
                 "cps",
-                "Values a second that are NaN or infinite. One of them spoils every filter that it passes.",
+                "NaN or infinite values per second. One of them corrupts the output of every filter.",
                 &[q("sum by (instance, stream, machine) (rate(neural_stream_not_finite_values_total[$__rate_interval]))", "{{stream}} {{machine}}")],
             )
             .beside(2),
         ]),
-        closed("What they are", &[
+        closed("Descriptions", &[
             view(
                 Panel::Table,
                 "Content",
                 "short",
-                "What each stream brings, and as what.",
+                "Content type and format of each stream.",
                 &[column(
                     "max by (instance, source, stream, machine, content, format) (neural_stream_info)",
                     "",
@@ -257,7 +257,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Channels",
                 "short",
-                "Channels by their numbers, in the words of whoever made the stream.",
+                "Channels by number, as each stream describes them.",
                 &[column(
                     "max by (instance, source, stream, machine, channel, label, unit, content) (neural_stream_channel_info)",
                     "",

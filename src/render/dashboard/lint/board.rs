@@ -18,19 +18,19 @@ const NUMBERS: usize = 6;
 
 /// What a panel says that is empty until something is configured or plugged in that few have.
 const RARE: &[&str] = &[
-    "none watched",
-    "not asked for",
+    "none monitored",
+    "not enabled",
     "no engine is scraped",
     "no budget",
-    "no caller tells",
-    "no driver counts them",
-    "no driver tells it",
+    "not reported by callers",
+    "not counted by the driver",
+    "not reported by the driver",
     "no USB port",
     "no tap",
-    "no device tells it",
+    "no device reports it",
     "no device measures it",
     "not measured",
-    "no sender tells its time",
+    "no sender sends its time",
     "this agent pushes nothing",
     "all gains are known",
 ];

@@ -223,7 +223,7 @@ mod tests {
         let none = |board: &mut Value| {
             for panel in board["panels"].as_array_mut().unwrap() {
                 if panel["type"] == "timeseries" {
-                    panel["fieldConfig"]["defaults"]["noValue"] = "none watched".into();
+                    panel["fieldConfig"]["defaults"]["noValue"] = "none monitored".into();
                 }
             }
         };

@@ -169,7 +169,8 @@ fn bounds(panel: &Value, names: &Names<'_>) -> Option<String> {
     when(!readable(most, height), "the bounds of its buckets overlap; make it higher, or draw fewer")
 }
 
-/// A number alone has room for how it came to be; `BigValueLayout` draws it where more than 100 pixels of height are left.
+/// A number alone has room for how it came to be; `BigValueLayout` draws it where more than 100 pixels of height are
+/// left.
 fn past(panel: &Value, _: &Names<'_>) -> Option<String> {
     let lone = is(panel, "stat") && panel["options"]["textMode"] == "value";
     let high = panel["gridPos"]["h"].as_u64().is_some_and(|height| height >= u64::from(SMALL));
@@ -177,7 +178,8 @@ fn past(panel: &Value, _: &Names<'_>) -> Option<String> {
     when(lone && !drawn, "does not show the past of its number; set graphMode to area and make it higher")
 }
 
-/// `BigValue` takes the size of a text from the height that there is, and a text with a space goes on in a second line.
+/// `BigValue` takes the size of a text from the height that there is, and a text with a space continues in a second
+/// line.
 fn wrapped(panel: &Value, _: &Names<'_>) -> Option<String> {
     let words = is(panel, "stat") && panel["options"]["textMode"] == "name";
     let sized = panel["options"]["text"]["valueSize"].as_u64().is_some_and(|size| size <= 40);

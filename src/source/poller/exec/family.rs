@@ -1,7 +1,7 @@
 //! A command and all that it started, so that nothing of it outlives its time.
 //!
-//! It is a process group of its own, and adopts what its descendants leave behind. Where it ended itself before they did,
-//! they are known by a mark in their environment. Who takes off both is not found.
+//! It is a process group of its own, and adopts what its descendants leave behind. Where it ended itself before they
+//! did, they are known by a mark in their environment. Who takes off both is not found.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -69,14 +69,14 @@ impl Drop for Family {
     fn drop(&mut self) {
         let Some(leader) = self.leader else { return };
         let mark = format!("{MARK}={}", self.mark).into_bytes();
-        // Dropping cannot wait, so this asks the system directly. What is late goes on by itself.
+        // Dropping cannot wait, so this asks the system directly. What is late continues by itself.
         let key = format!("what process {} started", leader.id.as_raw_nonzero());
         drop(apart_at_start(&key, PATIENCE, move || end(leader, &mark)));
     }
 }
 
-/// A command while it is started. If that is given up, the process that was to become it is killed: where the program lies
-/// on a disk that does not answer, it would hold that disk's folder for longer than the agent lives.
+/// A command while it is started. If that is given up, the process that was to become it is killed: where the program
+/// lies on a disk that does not answer, it would hold that disk's folder for longer than the agent lives.
 #[derive(Debug)]
 pub(super) struct Start {
     /// Where the process writes its id before it becomes the command; nothing once it has.
@@ -150,7 +150,7 @@ fn end(leader: Leader, mark: &[u8]) {
 struct One {
     parent: i32,
     started: u64,
-    /// Whether it only waits for somebody to take note of its end.
+    /// Whether it is a zombie.
     ended: bool,
 }
 

@@ -101,7 +101,7 @@ impl Default for Settings {
 
 /// How long a pass waits for the machine.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a pass waits for file systems before it goes on without them.
+/// How long a pass waits for file systems before it continues without them.
 const MOUNT_PATIENCE: Duration = Duration::from_secs(1);
 /// New temperature sensors are looked for once in so many passes.
 const SENSORS_LISTED: u32 = 60;

@@ -94,7 +94,7 @@ fn ask(mount: Mount) -> Option<Filesystem> {
     })
 }
 
-/// A device that is mounted in many places, as containers do, is told once: at its shortest path.
+/// A device that is mounted in many places, as containers do, is reported once: at its shortest path.
 fn once_each(mut found: Vec<Filesystem>) -> Vec<Filesystem> {
     found.sort_by(|a, b| (a.mount.len(), &a.mount).cmp(&(b.mount.len(), &b.mount)));
     let mut kept: Vec<Filesystem> = Vec::with_capacity(found.len());
@@ -152,7 +152,7 @@ mod tests {
             places
         };
         assert_eq!(places(sure), ["/", "/data"]);
-        // Network file systems are left out unless somebody wants them, and hold what is mounted within.
+        // Network file systems are omitted unless configured, and hold what is mounted within.
         assert_eq!(places(unsure), ["/mnt/a/disk", "/mnt/b"]);
     }
 }

@@ -42,7 +42,7 @@ impl Place {
         let shown = link.shown();
         let wrong = |why: String| format!("cannot scrape {shown}: {why}");
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("only http and https are spoken".into()));
+            return Err(wrong("unsupported scheme; use http or https".into()));
         }
         let named = !(url.username().is_empty() && url.password().is_none());
         let ways = [

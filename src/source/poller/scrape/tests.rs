@@ -94,7 +94,7 @@ async fn the_url_of_a_file_is_the_one_that_it_holds_now() {
     assert_eq!(ask().await.unwrap(), "b 2\n");
     std::fs::write(&file, "ftp://h/?token=hunter2").unwrap();
     let why = ask().await.unwrap_err();
-    assert!(why.contains("only http") && !why.contains("hunter2"), "{why}");
+    assert!(why.contains("use http or https") && !why.contains("hunter2"), "{why}");
     std::fs::remove_file(&file).unwrap();
     let why = ask().await.unwrap_err();
     assert!(why.starts_with("cannot scrape \"s\": ") && why.contains("url"), "{why}");
@@ -152,7 +152,7 @@ async fn what_fails_says_what_and_where() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let hidden = format!("http://user:hunter2@{nobody}/metrics?key=hunter3");
     let refused = why(fetch(Settings::new("s", hidden)).await);
-    assert!(refused.contains("see whether it runs") && !refused.contains("hunter"), "{refused}");
+    assert!(refused.contains("check that it runs") && !refused.contains("hunter"), "{refused}");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn bad_settings_are_refused_at_once() {
         Scrape::open(settings).map(|_| ()).unwrap_err()
     };
     assert!(open(&|s| s.url = "metrics".into()).contains("its url is not one"));
-    assert!(open(&|s| s.url = "ftp://h/".into()).contains("only http and https"));
+    assert!(open(&|s| s.url = "ftp://h/".into()).contains("use http or https"));
     assert!(open(&|s| s.interval = Span::millis(1)).contains("shortest interval"));
     assert!(open(&|s| s.keep = vec!["(".into()]).contains("not a regular expression"));
     assert!(open(&|s| s.ca_file = Some("/nowhere".into())).contains("/nowhere"));

@@ -13,14 +13,14 @@ pub(super) fn look(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
     let mut found = Vec::new();
     found.push(match which.find(&roots) {
         Err(Missing::Absent(why)) => Finding::new(path, &which, Verdict::Failed, why)
-            .hint("plug it in; neural-exporter devices lists what there is"),
+            .hint("plug it in; `neural-exporter devices` lists the ports"),
         Err(Missing::Ambiguous(why)) => {
             Finding::new(path, &which, Verdict::Failed, why).hint("name it by its serial number or place")
         }
         Err(Missing::NotPermitted(why)) => Finding::new(path, &which, Verdict::Failed, why),
         Ok(node) if !is_serial(&roots, &node.path) => {
             Finding::new(path, node.path.display(), Verdict::Failed, "is not a serial port")
-                .hint("neural-exporter devices lists what there is")
+                .hint("`neural-exporter devices` lists the ports")
         }
         Ok(node) if !may_open(&node.path) => {
             let advice = not_permitted(&roots, &node.path, node.usb.as_ref());
@@ -36,7 +36,7 @@ pub(super) fn look(path: &str, of: &Serial, running: bool) -> Vec<Finding> {
                 }
                 false => {
                     let message = format!("in use by {}", listed(&busy));
-                    let hint = "end that program, or let it open a `tap` of the agent in place of the port";
+                    let hint = "stop that program, or let it open a `tap` of the agent instead of the port";
                     Finding::new(path, node.path.display(), Verdict::Failed, message).hint(hint)
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! A thread of its own per port: reads block for a moment at most, and a board or two need no
 //! more. The port is opened exclusively, and not at all while another program is seen to have it. A device that
-//! waits to be asked is told to start, told again if it falls silent, and told to stop before the port is closed;
+//! needs a start command receives one, again if it falls silent, and a stop command before the port is closed;
 //! beside that only what its decoder asks for is written. What was set on a bridge stays set.
 
 mod look;
@@ -180,7 +180,7 @@ impl<'a> Supervisor<'a> {
             let judged = |other: Option<&str>| match other {
                 Some(other) => {
                     if !voice.is(PortState::WrongDevice) {
-                        let why = format!("what comes from {place} is not {}: {other}", settings.protocol);
+                        let why = format!("the data from {place} is not {}: {other}", settings.protocol);
                         voice.tell(PortState::WrongDevice, &why);
                     }
                 }
@@ -269,7 +269,7 @@ impl Voice<'_> {
     /// What was wrong no longer is.
     fn well(&mut self, why: &str) {
         if !self.is(PortState::Open) {
-            if let Some(unsaid) = self.feed.aloud("the port is well") {
+            if let Some(unsaid) = self.feed.aloud("the port recovered") {
                 tracing::info!(source = self.feed.name(), unsaid, "{}", quote(why));
             }
             self.set(PortState::Open);
@@ -278,7 +278,7 @@ impl Voice<'_> {
     }
 
     fn tell(&mut self, state: PortState, why: &str) {
-        // A loss is told when it happens; that the port is then absent is no news.
+        // A disconnect is reported when it happens; that the port is then absent is not reported again.
         let news = self.said != why && !(state == PortState::Absent && self.lost);
         // The log has it once in a while, the landing page as long as it lasts.
         let other = self.said != why || !self.is(state);
@@ -287,7 +287,7 @@ impl Voice<'_> {
             self.feed.down(why);
         }
         self.lost = false;
-        if news && let Some(unsaid) = self.feed.aloud("the port is not well") {
+        if news && let Some(unsaid) = self.feed.aloud("the port has a problem") {
             tracing::warn!(source = self.feed.name(), state = state.as_str(), unsaid, "{}", quote(why));
         }
         why.clone_into(&mut self.said);

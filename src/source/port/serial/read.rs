@@ -19,7 +19,7 @@ use crate::event::{Body, Greeting, Port, PortState};
 use crate::quote::quote;
 use crate::source::Feed;
 
-/// How long a device that is told to stop goes on writing.
+/// How long a device continues to write after a stop command.
 const DRAIN: Duration = Duration::from_millis(150);
 /// Reads of 0 bytes in a row after which the device is gone.
 const EMPTY: u32 = 3;
@@ -27,7 +27,7 @@ const EMPTY: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A device that brings nothing but answers for so long is silent.
 const SILENT: Duration = Duration::from_secs(5);
-/// The longest pause before a silent device is told to start again.
+/// The longest pause before a silent device receives another start command.
 const GREET: Duration = Duration::from_secs(60);
 
 /// Ports that are read as their bytes come. Beyond, a wake-up for each piece costs more than all that is done with
@@ -128,7 +128,7 @@ impl Session<'_, '_> {
         loop {
             if self.stop.is_cancelled() {
                 decoder.dialogue().into_iter().for_each(|dialogue| dialogue.close(&mut asked));
-                // A device that is gone cannot be told.
+                // A device that is gone receives no command.
                 drop(write(port, &asked));
                 return None;
             }
@@ -192,13 +192,11 @@ impl Session<'_, '_> {
             if decoder.is_board() {
                 let why = match decoder.failure() {
                     Some(failure) => format!(
-                        "{which} brings no samples and says `{failure}`: is the device on and in reach?"
+                        "{which} sends no samples and reports `{failure}`: is the device on and in range?"
                     ),
                     None => {
                         let seconds = SILENT.as_secs();
-                        format!(
-                            "no samples come from {which} since {seconds} s; is the device on and in reach?"
-                        )
+                        format!("no samples from {which} for {seconds} s; is the device on and in range?")
                     }
                 };
                 self.voice.tell(PortState::Silent, &why);
@@ -207,8 +205,7 @@ impl Session<'_, '_> {
             }
         } else if let Verdict::Wrong(what) = &verdict {
             if !self.voice.is(PortState::WrongDevice) {
-                let why =
-                    format!("what comes from {which} at {baud} bits a second is not {protocol}: {what}");
+                let why = format!("the data from {which} at {baud} baud is not {protocol}: {what}");
                 self.voice.tell(PortState::WrongDevice, &why);
             }
         } else if self.voice.is(PortState::Silent) && !decoder.is_board() {
@@ -225,9 +222,9 @@ struct Quiet {
     last: Instant,
     /// The most such bytes that were seen: the beginning of an answer is one only until its end has come.
     heard: u64,
-    /// When it last brought something that was understood, or was told to start.
+    /// When it last sent something that was decoded, or received a start command.
     since: Instant,
-    /// How long until it is told again.
+    /// How long until the next start command.
     pause: Duration,
 }
 
@@ -246,7 +243,7 @@ impl Quiet {
         (self.since, self.pause) = (clock(), SILENT);
     }
 
-    /// Whether to tell a device now to start again. One that seems to be another is told nothing.
+    /// Whether to send a start command now. A device that seems to be another receives none.
     fn greets(&mut self, decoder: &mut Judged, wrong: bool) -> bool {
         let due = !wrong && has_handshake(decoder) && self.since.elapsed() >= self.pause;
         if due {
@@ -292,7 +289,7 @@ fn write(port: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a device start again: one that was left streaming is told to stop, and what it wrote is thrown away, so
+/// Restarts a device: one that still streams receives a stop command, and its output is discarded, so
 /// that no old frames are taken for new ones.
 fn greet(port: &mut (impl Read + Write), decoder: &mut Judged, stop: &CancellationToken) -> io::Result<()> {
     let Some(dialogue) = decoder.dialogue().filter(|dialogue| !dialogue.handshake().is_empty()) else {
@@ -329,7 +326,7 @@ fn handshake(port: &mut impl Write, decoder: &mut Judged, stop: &CancellationTok
     Ok(())
 }
 
-/// Whether a device must be told to start.
+/// Whether a device needs a start command.
 fn has_handshake(decoder: &mut Judged) -> bool {
     decoder.dialogue().is_some_and(|dialogue| !dialogue.handshake().is_empty())
 }

@@ -31,29 +31,30 @@ pub struct Serial {
     /// The USB device that makes the port, whatever number the port has then. Must fit one device alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usb: Option<UsbMatch>,
-    /// Bits in a second; what the device is delivered with if omitted.
+    /// Baud rate; the factory setting of the device if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 20_000_000))]
     pub baud: Option<u32>,
     /// What it writes: lines, or the frames of an acquisition device.
     #[serde(default)]
     pub protocol: Protocol,
-    /// A link that a recording program opens in place of the port, such as
-    /// `/run/neural-exporter/cyton`. Bytes pass both ways; the agent reads along and writes nothing of its own.
+    /// A link that a recording program opens instead of the port, such as
+    /// `/run/neural-exporter/cyton`. Bytes are forwarded both ways; the agent decodes them and writes nothing of its
+    /// own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tap: Option<PathBuf>,
     /// How the signal of an acquisition device is judged.
     #[serde(default)]
     pub signal: quality::Settings,
-    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if omitted. Once the board tells its
-    /// gains, or a program sets them through a tap, those count.
+    /// The gain that a Cyton, Daisy or Knight is set to; what it starts with if omitted. Once the board reports its
+    /// gains, or a program sets them through a tap, those apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gain: Option<u8>,
     /// How many channels a BITalino sends, the first ones; six if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<u8>,
-    /// Samples a second: those that a BITalino is set to, 1, 10, 100 or 1000, and 1000 if omitted; or those of a board whose
-    /// bytes do not say it, where it was built for, or set to, another rate than is usual.
+    /// Samples per second: those that a BITalino is set to, 1, 10, 100 or 1000, and 1000 if omitted; or those of a
+    /// board whose bytes do not say it, where it was built for, or set to, another rate than is usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u16>,
     /// Which Ganglion is meant; the first that is found if omitted.
@@ -196,7 +197,7 @@ impl Serial {
         let hint = "port: /dev/serial/by-id/…, or usb: {id: \"0403:6015\", serial: …, place: …}";
         match (&self.port, &self.usb) {
             (Some(_), Some(_)) => {
-                check.wrong(&path.key("usb"), "the port is said by its path already");
+                check.wrong(&path.key("usb"), "the port is already given by its path");
             }
             (None, None) => {
                 *check.wrong(path, "says no port") = Some(hint.to_owned());

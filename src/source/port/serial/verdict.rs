@@ -124,12 +124,16 @@ impl Judged {
         } else if seen.understood > 0 && seen.understood as f64 >= SHARE * seen.bytes as f64 {
             Verdict::Right
         } else if let Some(who) = foreign {
-            Verdict::Wrong(format!("its words are those of {who}"))
+            Verdict::Wrong(format!("its messages are those of {who}"))
         } else if seen.bytes < FEW {
             Verdict::None
         } else {
             let damaged = frame_errors > seen.frame_errors;
-            Verdict::Wrong(format!("{} bytes came, {}", seen.bytes, seems(&seen.kept, seen.board, damaged)))
+            Verdict::Wrong(format!(
+                "{} bytes received, {}",
+                seen.bytes,
+                seems(&seen.kept, seen.board, damaged)
+            ))
         };
         if verdict == Verdict::Right {
             self.failure = None;

@@ -53,7 +53,7 @@ pub(super) struct Watch<'a> {
     counts: Option<LineCounts>,
     /// Framing errors since the port was opened.
     frame_errors: u64,
-    /// What the bus says, ready to be told.
+    /// What the bus says, ready to be reported.
     usb: Option<(Usb, UsbDevice)>,
 }
 

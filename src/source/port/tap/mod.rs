@@ -17,7 +17,7 @@
 //!   is reset by DTR is reset when the agent opens the port, not when the program does.
 //! - A flush by the program (`tcflush`) empties the terminal, some 20 kB at most, not the agent's buffer, which
 //!   holds something only if the program stalled. `tcdrain` waits for the agent, not for the line.
-//! - A program that closes the terminal and opens it again within the instant that the agent needs to see it goes on
+//! - A program that closes the terminal and opens it again within the instant that the agent needs to see it continues
 //!   where it was. Otherwise nobody gets bytes from before they came; who comes while the device streams
 //!   starts with what is sent within 20 ms from then on.
 //! - When the device is unplugged or the agent stops, programs are given at most 0.5 s to read what waits, then
@@ -50,12 +50,12 @@ use ring::{Copies, Pieces, Ring, Taker};
 use terminal::Terminal;
 pub(crate) use terminal::replaceable;
 
-/// Bytes of copies that can wait to be decoded: half a minute of a Cyton, almost 3 s at 921600 bits in a second.
+/// Bytes of copies that can wait to be decoded: half a minute of a Cyton, almost 3 s at 921600 baud.
 const COPIES: usize = 256 << 10;
 /// How often what passed is reported, and how long the thread that reads along sleeps at most.
 const REPORT: Duration = Duration::from_millis(250);
 const SLEEP: Duration = Duration::from_millis(100);
-/// A device that is told to start after it paused for so long, nanoseconds, begins again.
+/// A device that receives a start command after it paused for so long, nanoseconds, begins again.
 const PAUSE: u64 = 50_000_000;
 
 /// A terminal that programs can open in place of a port. Its bytes wait until the tap runs.
@@ -67,7 +67,7 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    /// Offers a terminal for `port`, which has `speed` bits in a second, behind `link`.
+    /// Offers a terminal for `port`, which has `speed` baud, behind `link`.
     ///
     /// # Errors
     /// What cannot be done, and to what.
@@ -259,7 +259,7 @@ impl Beside<'_> {
         let told = std::mem::take(told);
         let done = catch_unwind(AssertUnwindSafe(|| {
             let decoder = decoder.get_or_insert_with(|| new_decoder()).as_mut();
-            // What the agent did not see is not lost, nor is what a device does not send because it was told so.
+            // What the agent did not see is not lost, nor is what a device does not send after a stop command.
             if piece.cut || (told && paused) {
                 feed.end(piece.at, decoder);
             }
@@ -294,7 +294,7 @@ impl Beside<'_> {
         }
     }
 
-    /// Reports what passed since the last report, and says what somebody should know.
+    /// Reports what was forwarded since the last report, and logs problems.
     fn report(&mut self) {
         let Ledger { reader, opens, to_program, to_device, unseen, speed } = self.ledger;
         let both = |of: fn(&Way) -> u64| BothWays { to_program: of(to_program), to_device: of(to_device) };
@@ -341,7 +341,7 @@ impl Said {
                 source,
                 to_program,
                 to_device,
-                "the tap lost bytes that nobody took; the buffer was full or the line ended"
+                "the tap lost bytes that no program read; the buffer was full or the link closed"
             );
         }
         if tap.behind > 0 && !std::mem::replace(&mut self.behind, true) {
@@ -356,7 +356,7 @@ impl Said {
                 source,
                 program,
                 port,
-                "the program set another speed than the port has, which stays as it is"
+                "the program set another baud rate; the port keeps its own"
             );
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! The program comes first: only when its bytes are on their way is a copy left for the agent. What the program
 //! does not take waits in a buffer; if that is full, the newest bytes are lost, as they are in the kernel behind a
-//! real port, and all of them until half of the buffer is free, so that there is one hole and not many. What the
+//! real port, and all of them until half of the buffer is free, so that there is one gap and not many. What the
 //! device does not take waits too; if that is full, the program's writes have to wait, as at a real port.
 //!
 //! While no program has the terminal open, the kernel says so without end; the thread then looks every
@@ -28,13 +28,13 @@ use crate::clock::now;
 
 /// Bytes of one read.
 pub(super) const PIECE: usize = 16 << 10;
-/// Bytes that can wait for the program: two minutes of a Cyton, eleven seconds at 921600 bits in a second.
+/// Bytes that can wait for the program: two minutes of a Cyton, eleven seconds at 921600 baud.
 pub(super) const TO_PROGRAM: usize = 1 << 20;
 /// Bytes that can wait for the device.
 const TO_DEVICE: usize = 64 << 10;
 /// Pieces whose delay is followed while they wait.
 const MARKS: usize = 1024;
-/// How often it is looked whether a program came, and whether one that stalled goes on.
+/// How often it is looked whether a program came, and whether one that stalled continues.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the program's settings are looked at.
 const SETTINGS: Duration = Duration::from_secs(1);

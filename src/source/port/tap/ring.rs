@@ -116,7 +116,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Gives a piece of the device, or of what the program said; false if there is no room. Once there was none, it
-    /// takes until half of the ring is free: one large hole is better to read around than many small ones.
+    /// takes until half of the ring is free: one large gap is better to read around than many small ones.
     pub(super) fn give(&mut self, at: Timestamp, bytes: &[u8], said: bool) -> bool {
         let mut head = [0; HEAD];
         let before = CUT * u8::from(self.cut) + SAID * u8::from(said);

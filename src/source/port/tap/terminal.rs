@@ -1,8 +1,8 @@
 //! The pseudo-terminal that a program opens in place of the port, and the link that leads to it.
 //!
-//! It passes bytes as they are from the first one on, because it is raw before anybody can open it. Who may open
+//! It passes bytes as they are from the first one on, because it is raw before a program can open it. Who may open
 //! the port may open it: mode and group are the port's. It keeps nothing from one program for the next. The agent
-//! itself has the program's side open for an instant at most, so that the kernel can tell whether anybody has.
+//! itself has the program's side open for an instant at most, so that the kernel can tell whether a program has.
 
 use std::ffi::OsString;
 use std::fs;
@@ -42,7 +42,7 @@ impl Terminal {
     /// Offers a terminal for `port` behind `link`.
     pub(super) fn offer(link: &Path, port: BorrowedFd<'_>, speed: u32) -> Result<Self, String> {
         let cannot = |what: &str, e: io::Error| format!("cannot {what} for the tap {}: {e}", link.display());
-        let of_port = rustix::fs::fstat(port).map_err(|e| cannot("ask who may open the port", e.into()))?;
+        let of_port = rustix::fs::fstat(port).map_err(|e| cannot("query who may open the port", e.into()))?;
         let mode = Mode::from_raw_mode(of_port.st_mode) & Mode::from_raw_mode(0o666);
         let group = Gid::from_raw(of_port.st_gid);
         let (master, place) =
@@ -86,7 +86,7 @@ impl Terminal {
                 let _ = termios::tcflush(&side, QueueSelector::IFlush);
                 make_raw(side.as_fd(), self.speed).is_ok()
             }
-            // Somebody came in between.
+            // Another program was faster.
             Err(_) if !self.is_alone() => true,
             // A program that ended without giving up its exclusive use has closed the terminal to all but root.
             Err(_) => self.replace().is_ok(),
@@ -291,7 +291,7 @@ mod tests {
             symlink(stale, &link).unwrap();
             let terminal = offer().unwrap();
             assert!(open(&link).is_ok());
-            // Somebody put another link there: it is not ours to remove.
+            // Another program put a link there: it is not ours to remove.
             fs::remove_file(&link).unwrap();
             symlink("/dev/null", &link).unwrap();
             drop(terminal);

@@ -113,7 +113,7 @@ impl Usb {
 /// What a USB says of a device (Documentation/ABI/testing/sysfs-bus-usb and sysfs-devices-power of Linux).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bus {
-    /// Its speed, bits in a second.
+    /// Its speed, baud.
     pub bits_per_second: Option<f64>,
     /// Whether it is powered, rather than suspended.
     pub awake: Option<bool>,

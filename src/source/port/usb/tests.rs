@@ -250,7 +250,7 @@ fn ways_to_be_permitted() {
     assert!(advice.command.as_ref().unwrap().starts_with("sudo usermod -aG dialout "), "{advice:?}");
     let text = advice.to_string();
     assert!(text.find(rule).unwrap() < text.find("usermod").unwrap(), "{text}");
-    // Where there is no such group, the user's own may be that of many.
+    // Where no such group, the user's own may be that of many.
     system.put("etc/group", "root:x:0:\nnogroup:x:65534:\nuucp-like:x:5:\n");
     let advice = not_permitted(&system.roots(), &node, usb.as_ref());
     assert!(advice.command.is_none() && advice.rule.contains("OWNER=\""), "{advice:?}");

@@ -19,7 +19,7 @@ pub struct UsbMatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$"), extend("format" = "usb-id"))]
     pub id: Option<String>,
-    /// The serial number that the device tells.
+    /// The serial number of the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub serial: Option<String>,
@@ -144,7 +144,7 @@ fn by_path(path: &Path, roots: &Roots) -> Result<Node, Missing> {
         } else if path.starts_with("/dev") || path.parent().is_some_and(Path::is_dir) {
             Missing::Absent(format!("{shown} is not there; is the device plugged in?"))
         } else {
-            Missing::Absent(format!("{shown} is not there, nor is its folder"))
+            Missing::Absent(format!("{shown} does not exist, nor does its folder"))
         });
     };
     let found = [last(&real), last(path)].into_iter().find_map(|name| tty(roots, &name));
@@ -163,7 +163,7 @@ fn by_usb(usb: &UsbMatch, roots: &Roots) -> Result<Node, Missing> {
         };
         let all: Vec<String> = fitting.iter().map(each).collect();
         return Err(Missing::Ambiguous(format!(
-            "{usb} is more than one: {}; say its serial or place too",
+            "{usb} matches more than one device: {}; add its serial or place",
             all.join(", ")
         )));
     }
