@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::render::File;
 
 /// Where dashboards lie that have a fixed id.
-const DASHBOARDS: &str = "provisioning/grafana/dashboards/";
+const DASHBOARDS: &str = "dashboards/";
 /// Where rules lie. Folders below it are for people, tests for example.
 const RULES: &str = "alert-rules/";
 /// Where rules lie that are evaluated over logs.
@@ -170,14 +170,11 @@ mod tests {
             file("alert-rules/device.yml", "groups: [{name: device, rules: [{record: a, expr: b}]}]"),
             file("alert-rules/tests/device.yml", "tests: []"),
             file("alert-rules/loki/agent.yml", "groups: [{name: log, rules: []}]"),
-            file("dashboards/overview.json", "{\"__inputs\": []}"),
+            file("dashboards/kustomization.yml", "kind: Kustomization"),
             file("provisioning/alertmanager/alertmanager.yml", "route: {receiver: a}"),
             file("provisioning/alertmanager/fragment.yml", "routes: []"),
             file("provisioning/grafana/alerting/quiet.yml", "muteTimes: [{orgId: 1, name: night}]"),
-            file(
-                "provisioning/grafana/dashboards/overview.json",
-                "{\"uid\":\"neural\",\"title\":\"Overview\"}",
-            ),
+            file("dashboards/overview.json", "{\"uid\":\"neural\",\"title\":\"Overview\"}"),
         ])
         .unwrap();
         assert_eq!(bundle.rules.len(), 1);
@@ -194,8 +191,8 @@ mod tests {
         let wrong = Bundle::of(vec![
             file("alert-rules/a.yml", "groups: 1"),
             file("alert-rules/b.yml", "groups: [{rules: []}]"),
-            file("provisioning/grafana/dashboards/c.json", "{\"title\":\"No id\"}"),
-            file("provisioning/grafana/dashboards/d.json", "{\"title\":\"Bad id\",\"uid\":\"a b\"}"),
+            file("dashboards/c.json", "{\"title\":\"No id\"}"),
+            file("dashboards/d.json", "{\"title\":\"Bad id\",\"uid\":\"a b\"}"),
             file("provisioning/grafana/alerting/e.yml", "muteTimes: [{orgId: 1}]"),
         ])
         .unwrap_err();

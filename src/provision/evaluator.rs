@@ -13,6 +13,7 @@ use super::plan::{Action, Kind, Step};
 use super::ruler::span;
 use super::settings::Target;
 use super::target::Rules;
+use crate::render::{File, RULES_OF_OPERATOR};
 
 /// Seconds between two looks of Grafana's scheduler: intervals are multiples of it (`ValidateRuleGroupInterval`, 9 to 13).
 const TICK: u64 = 10;
@@ -207,13 +208,33 @@ fn recordings(all: &Bundle) -> Bundle {
     for file in &all.files {
         let Some(name) = bundle::rules_of(&file.path) else {
             // The tests of the alert rules go where these are.
-            files.extend((!file.path.starts_with("alert-rules/tests/")).then(|| file.clone()));
+            let kept = !file.path.starts_with("alert-rules/tests/");
+            let text = if file.path == RULES_OF_OPERATOR { operator(&file.text) } else { file.text.clone() };
+            files.extend(kept.then(|| File { path: file.path.clone(), text }));
             continue;
         };
         let text = rules.iter().find(|of| of.name == name).map(|of| of.text.clone());
-        files.extend(text.map(|text| crate::render::File { path: file.path.clone(), text }));
+        files.extend(text.map(|text| File { path: file.path.clone(), text }));
     }
     Bundle { rules, files, ..all.clone() }
+}
+
+/// The recording rules of an object of the Prometheus operator. What is no such object stays as it is.
+fn operator(text: &str) -> String {
+    let Ok(mut object) = serde_yaml::from_str::<Value>(text) else { return text.to_owned() };
+    let groups = object.get_mut("spec").and_then(|spec| spec.get_mut("groups"));
+    let Some(groups) = groups.and_then(Value::as_sequence_mut) else { return text.to_owned() };
+    for rules in groups.iter_mut().filter_map(|group| group.get_mut("rules")?.as_sequence_mut()) {
+        rules.retain(|rule| rule.get("record").is_some());
+    }
+    let some = |rules: &Value| rules.as_sequence().is_some_and(|rules| !rules.is_empty());
+    groups.retain(|group| group.get("rules").is_some_and(some));
+    format!("{}{}", alone("record"), serde_yaml::to_string(&object).unwrap_or_default())
+}
+
+/// The first line of a file with the rules of one kind alone.
+fn alone(kind: &str) -> String {
+    format!("# The {kind}ing rules alone; Grafana evaluates the others.\n")
 }
 
 /// A file with the rules of one kind alone; nothing if it has none of them.
@@ -241,14 +262,13 @@ fn only(file: &RuleFile, kind: &str) -> Option<RuleFile> {
     let values: Vec<Value> = kept.iter().map(|group| group.value.clone()).collect();
     let whole: serde_yaml::Mapping = [("groups".into(), Value::Sequence(values))].into_iter().collect();
     let text = serde_yaml::to_string(&whole).unwrap_or_default();
-    let text = format!("# The {kind}ing rules alone; Grafana evaluates the others.\n{text}");
+    let text = format!("{}{text}", alone(kind));
     Some(RuleFile { name: file.name.clone(), text, groups: kept })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::File;
 
     fn bundle() -> Bundle {
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
@@ -262,6 +282,12 @@ mod tests {
             file("alert-rules/rates.yml", "groups: [{name: rates, rules: [{record: 'a:b', expr: c}]}]"),
             file("alert-rules/tests/device.yml", "tests: []"),
             file("METRICS.md", "metrics"),
+            file(
+                RULES_OF_OPERATOR,
+                "kind: PrometheusRule\nspec: {groups: [{name: device, rules: [\
+                 {record: 'device:loss:rate', expr: 'rate(loss[5m])'}, {alert: Lost, expr: 'device:loss:rate > 1'}]},\
+                 {name: quiet, rules: [{alert: Quiet, expr: 'up == 0'}]}]}",
+            ),
         ])
         .unwrap()
     }
@@ -301,8 +327,16 @@ mod tests {
 
         let files = &share.part(&targets[2], &all).files;
         let paths: Vec<&str> = files.iter().map(|file| &*file.path).collect();
-        assert_eq!(paths, ["alert-rules/device.yml", "alert-rules/rates.yml", "METRICS.md"]);
+        assert_eq!(
+            paths,
+            ["alert-rules/device.yml", "alert-rules/rates.yml", "METRICS.md", RULES_OF_OPERATOR]
+        );
         assert_eq!(files[0].text, part.rules[0].text);
+        let object: Value = serde_yaml::from_str(&files[3].text).unwrap();
+        let [group] = &object["spec"]["groups"].as_sequence().unwrap()[..] else { panic!("{object:?}") };
+        assert_eq!((&object["kind"], &group["name"]), (&"PrometheusRule".into(), &"device".into()));
+        let [rule] = &group["rules"].as_sequence().unwrap()[..] else { panic!("{group:?}") };
+        assert_eq!(rule["record"], "device:loss:rate");
         assert!(
             matches!(share.part(&targets[3], &all), Cow::Borrowed(_)),
             "rules over logs are nobody else's"

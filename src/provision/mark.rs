@@ -25,7 +25,8 @@ pub(super) fn mark(text: &str, owner: &str) -> String {
     format!("{}-{}", hash(text), short(owner))
 }
 
-fn short(owner: &str) -> String {
+/// What stands in marks for a deployment.
+pub(super) fn short(owner: &str) -> String {
     hash(owner).chars().take(8).collect()
 }
 

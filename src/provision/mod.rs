@@ -169,7 +169,7 @@ impl Push<'_, '_> {
             steps.extend(refused);
         }
         if run.operation == Operation::Destroy {
-            kept.found.iter_mut().for_each(|found| found.shared = None);
+            kept.found.extend(place.left(&run.owner).await?);
             steps.extend(plan(&[], &kept.found, How { prune: true, ..run.how }, &run.owner));
             steps.extend(strangers(&kept.found));
         } else {

@@ -25,6 +25,8 @@ pub enum Kind {
     RuleGroup,
     /// The notification policies of Grafana.
     Policies,
+    /// Annotations that mark pushes on dashboards of Grafana.
+    Annotations,
     /// The configuration of an Alertmanager.
     Config,
     /// Any other file.
@@ -44,6 +46,7 @@ impl Kind {
             Self::RuleFile => "rule file",
             Self::RuleGroup => "rule group",
             Self::Policies => "policies",
+            Self::Annotations => "annotations",
             Self::Config => "configuration",
             Self::File => "file",
         }
@@ -263,7 +266,10 @@ fn remove(found: &Found, how: How, owner: &str) -> Step {
         None if found.mark.as_ref().is_some_and(|mark| foreign(mark, owner)) => {
             (Action::Leave, Some(format!("{OTHER}; it is removed from there")))
         }
-        None if found.shared.is_some() && !(how.prune && how.force) => (Action::Leave, found.shared.clone()),
+        None if found.shared.is_some() && !(how.prune && how.force) => {
+            let options = if how.prune { "--force" } else { "--prune --force" };
+            (Action::Leave, found.shared.as_ref().map(|why| format!("{why}; {options} removes them")))
+        }
         None if !how.prune => (Action::Leave, Some("no longer generated; --prune removes it".to_owned())),
         None if found.edited && !how.force => {
             let why = "it was edited since it was written; --force removes it";

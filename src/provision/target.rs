@@ -71,7 +71,12 @@ pub(super) trait Place {
     /// What is there.
     async fn read(&mut self, wanted: &[Wanted]) -> Result<Vec<Found>, String>;
 
-    /// The kinds of objects that could not be read, and why; what is of another kind continues.
+    /// What earlier runs left beside what is wanted, which goes when all that is ours goes.
+    async fn left(&mut self, _owner: &str) -> Result<Option<Found>, String> {
+        Ok(None)
+    }
+
+    /// The kinds of objects that could not be read, and why; what is of another kind goes on.
     fn unread(&mut self) -> Vec<(Kind, String)> {
         Vec::new()
     }

@@ -37,6 +37,7 @@ class Grafana(Alerting):
         self.folders, self.boards, self.sources = {}, {}, {}
         self.start_alerting()
         self.annotations: list[dict] = []
+        self.last_annotation = 0
         # Data sources that cannot be asked, and why.
         self.unreachable: dict[str, str] = {}
         # What was asked: (method, path). Retried requests are in it each time.
@@ -189,6 +190,8 @@ class Grafana(Alerting):
         # A 9.4 shows data sources to everybody.
         if path.startswith("/api/datasources") and not (read and self.major < 10):
             need("datasources:read" if read else "datasources:create" if method == "POST" else "datasources:write")
+        if path.startswith("/api/annotations") and not read and role == "Viewer":
+            need("annotations:create" if method == "POST" else "annotations:delete")
         if path.startswith(PROVISIONING) and (role == "Viewer" or self.major < 11):
             need("alert.provisioning:read" if read else "alert.provisioning:write")
 
@@ -384,10 +387,21 @@ class Grafana(Alerting):
 
     def annotation(self, method, body, query, **_):
         if method == "GET":
-            wanted = query.get("tags", [])
-            return 200, [a for a in self.annotations if all(tag in a["tags"] for tag in wanted)]
-        self.annotations.append({**body, "id": len(self.annotations) + 1})
-        return 200, {"id": len(self.annotations), "message": "Annotation added"}
+            wanted, limit = query.get("tags", []), int(query.get("limit", ["100"])[0])
+            of_alerts = query.get("type") == ["alert"]
+            return 200, [a for a in self.annotations if all(tag in a["tags"] for tag in wanted) and not of_alerts][:limit]
+        if not body.get("text"):
+            refuse(400, "text field should not be empty")
+        self.last_annotation += 1
+        self.annotations.append({**body, "id": self.last_annotation})
+        return 200, {"id": self.last_annotation, "message": "Annotation added"}
+
+    def one_annotation(self, number, **_):
+        found = [a for a in self.annotations if str(a["id"]) == number]
+        if not found:
+            refuse(404, "Annotation not found")
+        self.annotations.remove(found[0])
+        return 200, {"message": "Annotation deleted"}
 
 
 PART = "([^/]+)"
@@ -419,4 +433,5 @@ ROUTES = [
     ((9,), f"{PROVISIONING}/mute-timings/{PART}", "GET PUT DELETE", Grafana.timing),
     ((9,), f"{PROVISIONING}/policies", "GET PUT DELETE", Grafana.tree),
     ((9,), "/api/annotations", "GET POST", Grafana.annotation),
+    ((9,), f"/api/annotations/{PART}", "DELETE", Grafana.one_annotation),
 ]

@@ -58,7 +58,7 @@ class Files:
 
     def dashboard(self, uid: str, title: str, **more) -> None:
         model = json.dumps(dashboard(uid, title, **more), indent=2)
-        self.write(f"provisioning/grafana/dashboards/{uid}.json", model + "\n")
+        self.write(f"dashboards/{uid}.json", model + "\n")
 
     def rules(self, name: str, group_rules, interval: str = "1s") -> None:
         """JSON is YAML."""

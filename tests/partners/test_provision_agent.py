@@ -14,6 +14,7 @@ import pytest
 from conftest import free_port, program, wait_until
 from grafana_server import Grafana
 from openapi import Description
+from provisioning import Provision
 
 FOLDER = "neural-exporter"
 
@@ -46,6 +47,20 @@ def test_the_agent_pushes_when_it_starts(agent, tmp_path):
     agent.stop()
     grafana.stop()
     assert grafana.violations == []
+
+
+def test_a_server_is_waited_for_a_minute_unless_the_configuration_says_otherwise(tmp_path):
+    for wait, seconds in ({}, 60), ({"wait": "90s"}, 90):
+        grafana = Grafana("12.2")
+        grafana.fail("GET /api/health", 503, 12)
+        token = tmp_path / "token"
+        token.write_text("glsa_right")
+        config = tmp_path / "config.yml"
+        target = {"grafana": {"url": grafana.url, "access": {"token_file": str(token)}}}
+        config.write_text(json.dumps({"provision": {**wait, "targets": [target]}}))
+        done = Provision.run(config, "plan")
+        grafana.stop()
+        assert done.code == 3 and f"waiting for {grafana.url} (up to {seconds} s)" in done.text, done.text
 
 
 def test_an_agent_that_waits_for_a_server_stops_at_once(agent):

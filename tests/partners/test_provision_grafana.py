@@ -71,7 +71,7 @@ def test_the_whole_life_of_a_push(grafana, tmp_path):
     assert push.json("apply", "--force").code == 0
 
     # What is no longer generated stays until it may go.
-    push.files.remove("provisioning/grafana/dashboards/neural-devices.json")
+    push.files.remove("dashboards/neural-devices.json")
     done = push.json("apply")
     assert done.code == 0 and done.results()["neural-devices"] == "leave"
     done = push.json("apply", "--prune")

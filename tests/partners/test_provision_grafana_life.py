@@ -49,7 +49,11 @@ class Played:
     def left(self) -> list:
         server = self.server
         imported = [name for groups in server.imported.values() for name in groups]
-        return [*server.folders, *server.boards, *server.sources, *server.groups, *imported, *server.points, *server.timings]
+        marks = [mark["id"] for mark in server.annotations]
+        return [*server.folders, *server.boards, *server.sources, *server.groups, *imported, *server.points, *server.timings, *marks]
+
+    def marks(self) -> list[str]:
+        return [mark["text"] for mark in self.server.annotations]
 
     def stop(self) -> None:
         self.server.stop()
@@ -97,7 +101,11 @@ class Real:
         alerting = "/api/v1/provisioning"
         alerts = [rule["uid"] for rule in self.ask("GET", f"{alerting}/alert-rules")]
         points = [point["uid"] for point in self.ask("GET", f"{alerting}/contact-points")]
-        return sorted([*boards, *sources, *alerts, *points, *(mt["name"] for mt in self.ask("GET", f"{alerting}/mute-timings"))])
+        timings = [timing["name"] for timing in self.ask("GET", f"{alerting}/mute-timings")]
+        return sorted([*boards, *sources, *alerts, *points, *timings, *self.marks()])
+
+    def marks(self) -> list[str]:
+        return [mark["text"] for mark in self.ask("GET", "/api/annotations?tags=neural-exporter&limit=5000")]
 
     def stop(self) -> None:
         for account in self.accounts:
@@ -141,6 +149,7 @@ def test_an_admin_leaves_nothing_unexplained(server, tmp_path):
     assert done.code == 0 and set(done.results().values()) == {"create"}, done.text
     again = push.json("apply")
     assert again.code == 0 and set(again.results().values()) == {"unchanged"} and again.json["writes"] == 0, again.text
+    assert len(server.marks()) == 1, "a push that changes nothing is not marked"
     plan = push("plan")
     assert plan.code == 0 and "nothing to do" in plan.text, plan.text
 
@@ -156,6 +165,7 @@ def test_an_admin_leaves_nothing_unexplained(server, tmp_path):
     done = push.json("destroy")
     assert done.code == 1 and done.results()["neural-test-devices"] == "refuse", done.text
     assert done.results()[FOLDER] == "leave"
+    assert server.marks() == [], "what was marked is gone, and its end is not marked"
     assert push("destroy", "--force").code == 0
     assert push.json("destroy").json["writes"] == 0
 

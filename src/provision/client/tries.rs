@@ -170,6 +170,23 @@ mod tests {
 
     /// The first pause of tests, in place of [`PAUSE`].
     const QUICK: Duration = Duration::from_millis(10);
+
+    #[tokio::test]
+    async fn a_server_is_waited_for_as_long_as_is_said() {
+        let asleep = |number: usize, _: &str| (if number < 3 { 503 } else { 200 }, "ok".to_owned());
+        let (url, asked) = script(asleep);
+        quick(&url).ready("/ready", Duration::from_secs(60)).await.unwrap();
+        assert_eq!(asked.lock().len(), 4, "it is asked until it is ready, and not once more");
+
+        let url = server("503 Service Unavailable", "not yet");
+        let begun = std::time::Instant::now();
+        let within = Duration::from_millis(1200);
+        let why = quick(&url).ready("/ready", within).await.unwrap_err();
+        assert!(why.starts_with(&format!("{url} was not ready within 1.2 s: it answers 503")), "{why}");
+        let took = begun.elapsed();
+        assert!(took >= within && took < within + Duration::from_secs(5), "{took:?}");
+    }
+
     #[tokio::test]
     async fn a_server_that_went_away_is_waited_for_once() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

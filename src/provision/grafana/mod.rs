@@ -5,6 +5,7 @@
 //! at that object: what is equal by then is done.
 
 mod alerts;
+mod annotation;
 mod dashboard;
 mod mute;
 mod notify;
@@ -18,11 +19,11 @@ use serde_json::{Value, json};
 
 use super::client::{Ask, Client, Failure, spread};
 use super::escape;
-use super::mark::{OURS, hash};
+use super::mark::hash;
 use super::plan::{Action, Found, Kind, Step, Wanted, plan};
 use super::ruler::Ruler;
 use super::target;
-use super::{Bundle, Run, Teller};
+use super::{Bundle, Operation, Run, Teller};
 use crate::quote::quote;
 use crate::render::FOLDER;
 pub use settings::{Alerts, DataSource, Grafana};
@@ -36,8 +37,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PROVISIONED: &str = "it is provisioned from a file of the server; remove that file first";
 
 /// Why rules stay where this agent wants none.
-const SHARED: &str = "with alerts: none these rules may be those of another agent with the same alerts.job; \
-                      --prune --force removes them";
+const SHARED: &str = "with alerts: none these rules may be those of another agent with the same alerts.job";
+
+/// Why what those rules need stays with them.
+const NEEDED: &str =
+    "alert rules that stay need it, and may be those of another agent with the same alerts.job";
 
 pub(super) struct Place {
     pub(super) client: Client,
@@ -119,7 +123,7 @@ impl Place {
             Kind::ContactPoint => notify::read_points(self).await?,
             Kind::Policies => notify::read_tree(self, one).await?,
             Kind::MuteTiming => mute::read(self, one).await?,
-            Kind::RuleFile | Kind::Config | Kind::File => Vec::new(),
+            Kind::Annotations | Kind::RuleFile | Kind::Config | Kind::File => Vec::new(),
         };
         found.retain(|found| (found.kind, &found.name) == (want.kind, &want.name));
         Ok(found)
@@ -159,7 +163,7 @@ impl Place {
 
     /// Writes, and where another writer was faster looks at the object and continues from there.
     async fn done(&mut self, step: &mut Step, run: &Run) -> Result<Option<String>, Failure> {
-        let mut result = self.write(step).await;
+        let mut result = self.write(step, &run.owner).await;
         for look in 1..=LOOKS {
             let clash = result.as_ref().is_err_and(Failure::clashes);
             if !clash || step.action == Action::Delete {
@@ -189,14 +193,14 @@ impl Place {
                 }
                 _ => {
                     step.action = again.action;
-                    result = self.write(step).await;
+                    result = self.write(step, &run.owner).await;
                 }
             }
         }
         result
     }
 
-    async fn write(&mut self, step: &mut Step) -> Result<Option<String>, Failure> {
+    async fn write(&mut self, step: &mut Step, owner: &str) -> Result<Option<String>, Failure> {
         if !step.action.writes() {
             return Ok(None);
         }
@@ -208,7 +212,8 @@ impl Place {
             Kind::RuleGroup => alerts::write(self, step).await,
             Kind::MuteTiming => mute::write(self, step).await,
             Kind::ContactPoint | Kind::Policies => notify::write(self, step).await,
-            Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such object".to_owned().into()),
+            Kind::Annotations => annotation::remove(self, owner).await,
+            Kind::RuleFile | Kind::Config | Kind::File => Err("Grafana has no such thing".to_owned().into()),
         }
     }
 
@@ -256,18 +261,6 @@ impl Place {
         let all = self.get(&path).await?.unwrap_or_default();
         let of = |item: &&Value| item.get("folderUid").and_then(Value::as_str) == Some(uid);
         Ok(all.as_array().map_or(0, |all| i64::try_from(all.iter().filter(of).count()).unwrap_or(i64::MAX)))
-    }
-
-    /// Marks the push in time, once: an annotation has no id of ours, so a tag of its own stands for it.
-    async fn annotate(&self, hash: &str, count: usize) -> Result<(), Failure> {
-        let tag = format!("{OURS}:{hash}");
-        let there = self.get(&format!("/api/annotations?tags={}&limit=1", escape(&tag))).await?;
-        if there.and_then(|all| all.as_array().map(|all| !all.is_empty())) == Some(true) {
-            return Ok(());
-        }
-        let text = format!("neural-exporter {}: {count} objects changed", env!("CARGO_PKG_VERSION"));
-        let body = json!({"text": text, "tags": [OURS, "deploy", tag]});
-        self.client.ask(Ask::post("/api/annotations").json(&body)).await.map(drop)
     }
 }
 
@@ -326,7 +319,12 @@ impl target::Place for Place {
         }
         found.extend(dashboard::read(self, wanted).await?);
         let rules = self.read_rules(wanted).await;
-        found.extend(self.allowed(Kind::RuleGroup, rules)?);
+        let rules = self.allowed(Kind::RuleGroup, rules)?;
+        if rules.iter().any(|rules| rules.shared.is_some()) {
+            let needed = |found: &&mut Found| matches!(found.kind, Kind::Folder | Kind::DataSource);
+            found.iter_mut().filter(needed).for_each(|found| found.shared = Some(NEEDED.to_owned()));
+        }
+        found.extend(rules);
         let points = notify::read_points(self).await;
         found.extend(self.allowed(Kind::ContactPoint, points)?);
         let tree = notify::read_tree(self, wanted).await;
@@ -334,6 +332,11 @@ impl target::Place for Place {
         let timings = mute::read(self, wanted).await;
         found.extend(self.allowed(Kind::MuteTiming, timings)?);
         Ok(found)
+    }
+
+    async fn left(&mut self, owner: &str) -> Result<Option<Found>, String> {
+        let read = annotation::read(self, owner).await.map(|found| found.into_iter().collect());
+        Ok(self.allowed(Kind::Annotations, read)?.pop())
     }
 
     async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>) {
@@ -360,8 +363,8 @@ impl target::Place for Place {
                 }
             }
         }
-        if self.settings.annotate && !changed.is_empty() {
-            let result = self.annotate(&hash(&changed.join("\n")), changed.len()).await;
+        if self.settings.annotate && run.operation == Operation::Apply && !changed.is_empty() {
+            let result = annotation::write(self, &changed.join("\n"), changed.len(), &run.owner).await;
             if let Err(why) = result {
                 tracing::warn!(
                     "cannot mark the push on the dashboards of {}: {}",
@@ -380,8 +383,8 @@ fn alerts_source(settings: &Grafana) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::How;
     use super::super::played::script;
-    use super::super::{How, Operation};
     use super::*;
 
     #[tokio::test]
