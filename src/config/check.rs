@@ -42,6 +42,8 @@ pub const FORMATS: &[Format] = &[
     Format { name: "serial-port", noun: "the path of a port such as /dev/ttyUSB0", check: serial_port },
     Format { name: "usb-id", noun: "a USB id such as \"0403:6015\"", check: usb_id },
     Format { name: "usb-place", noun: "a place on USB such as 1-1.2", check: usb_place },
+    Format { name: "host-name", noun: "the name of a machine such as lab.example.org", check: host_name },
+    Format { name: "time-of-day", noun: "a time of day such as \"20:00\"", check: time_of_day },
     Format { name: "mode", noun: "a file mode such as \"0660\"", check: |text| reads::<Mode>(text) },
     Format { name: "bytes", noun: "a size such as 4MiB", check: |text| reads::<Bytes>(text) },
     Format { name: "regex", noun: "a regular expression", check: regex },
@@ -101,6 +103,34 @@ fn usb_place(text: &str) -> Result<(), String> {
     Err(format!(
         "\"{text}\" is not a place on USB; write it like 1-1.2 or 1-1.2:1.0, as `neural-exporter devices` prints it"
     ))
+}
+
+/// The name under which a machine is reached, and perhaps a port.
+fn host_name(text: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let named = (1..=255).contains(&name.len()) && name.chars().all(plain);
+    if named && port.is_none_or(|port| !port.starts_with('+') && port.parse::<u16>().is_ok()) {
+        return Ok(());
+    }
+    Err(format!(
+        "\"{text}\" is not the name of a machine; write it like lab.example.org or lab.example.org:8443, without http:// \
+         and without a path"
+    ))
+}
+
+/// Hours and minutes.
+fn time_of_day(text: &str) -> Result<(), String> {
+    let number = |part: &str, below: u8| {
+        let two = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        two && part.parse::<u8>().is_ok_and(|number| number < below)
+    };
+    match text.split_once(':') {
+        Some((hours, minutes)) if number(hours, 24) && number(minutes, 60) => Ok(()),
+        _ => Err(format!(
+            "\"{text}\" is not a time of day; write it like \"20:00\", from \"00:00\" to \"23:59\""
+        )),
+    }
 }
 
 fn regex(text: &str) -> Result<(), String> {
@@ -224,7 +254,15 @@ impl Check<'_> {
             }
         }
         // Alerts link there: anything else would be a link within the page that shows the alert.
-        self.url(&path.key("grafana"));
+        for key in ["grafana", "runbooks", "watchdog"] {
+            self.url(&path.key(key));
+        }
+        for index in 0..self.document.len(&path.key("receivers")) {
+            let path = path.key("receivers").item(index);
+            for kind in self.document.keys(&path) {
+                self.url(&path.key(&kind).key("url"));
+            }
+        }
         let Some(alerts) = self.document.part::<Alerts>(&path) else { return };
         for (index, name) in alerts.off.iter().enumerate() {
             // Those of packs are known to the packs alone.
@@ -342,7 +380,11 @@ impl Check<'_> {
         for index in 0..self.document.len(&targets) {
             let path = targets.item(index);
             for kind in self.document.keys(&path) {
-                self.url(&path.key(&kind).key("url"));
+                let path = path.key(&kind);
+                let source = path.key("datasource");
+                for url in [path.key("url"), source.key("url"), source.key("traces_url")] {
+                    self.url(&url);
+                }
             }
             let Some(target) = self.document.part::<Target>(&path) else { continue };
             if let Some(first) = names.insert(target.name().to_owned(), index) {

@@ -15,7 +15,7 @@ pub struct Http {
     /// Names beside `localhost`, the machine's own and its addresses, such as `lab.example.org`; with the port where a
     /// proxy has another than the usual one. Under any other name `/` and `/provision/` are refused, and `/-/reload`;
     /// `/metrics` is not.
-    #[schemars(inner(regex(pattern = r"^[A-Za-z0-9._-]{1,255}(:[0-9]{1,5})?$")))]
+    #[schemars(extend("items" = {"type": "string", "format": "host-name", "pattern": r"^[A-Za-z0-9._-]{1,255}(:[0-9]{1,5})?$"}))]
     pub hosts: Vec<String>,
 }
 

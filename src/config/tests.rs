@@ -56,16 +56,75 @@ fn where_a_program_is_has_a_machine_and_a_port() {
 
 #[test]
 fn alerts_that_cannot_be_right_are_told() {
-    let text = "alerts:\n  grafana: grafana.lab\n  limits: {stage_latency: 0, device_loss: -3, device_rate_high: 1.2}\n";
+    let text = "alerts:\n  grafana: grafana.lab\n  runbooks: /runbooks/\n  watchdog: hc-ping.com/1\n  receivers: [{webhook: {url: lab}}]\n  limits: {stage_latency: 0, device_loss: -3, device_rate_high: 1.2}\n";
     let told = told(text);
     for part in [
         "config.yml:2:12: alerts.grafana: not a url: ",
-        "config.yml:3:27: alerts.limits.stage_latency: 0 is not a time above 0 seconds\n",
-        "config.yml:3:43: alerts.limits.device_loss: -3 is not a share from 0 to 1\n",
+        "config.yml:3:13: alerts.runbooks: not a url: ",
+        "config.yml:4:13: alerts.watchdog: not a url: ",
+        "config.yml:5:31: alerts.receivers[0].webhook.url: not a url: ",
+        "config.yml:6:27: alerts.limits.stage_latency: 0 is not a time above 0 seconds\n",
+        "config.yml:6:43: alerts.limits.device_loss: -3 is not a share from 0 to 1\n",
     ] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     assert!(!told.contains("device_rate_high"), "{told}");
+}
+
+#[test]
+fn where_a_data_source_is_has_to_be_a_url() {
+    let text = "provision: {targets: [{grafana: {url: 'http://g', datasource: {url: 'prometheus:9090', traces_url: jaeger}}}]}\n";
+    let told = told(text);
+    assert!(told.contains("grafana.datasource.url: the url has no scheme http or https"), "{told}");
+    assert!(told.contains("grafana.datasource.traces_url: not a url: "), "{told}");
+}
+
+#[test]
+fn names_of_machines_and_times_of_day_are_told_by_example() {
+    let hosts = |host: &str| told(&format!("http: {{hosts: ['{host}']}}\n"));
+    for wrong in ["http://lab", "lab/grafana", "", "a b", "lab:", "lab:99999", "lab:+1", "lab:80:80"] {
+        let told = hosts(wrong);
+        let right = format!(
+            "http.hosts[0]: \"{wrong}\" is not the name of a machine\n  hint: write it like lab.example.org"
+        );
+        assert!(told.contains(&right), "{told}");
+    }
+    for right in ["lab", "LAB-1.example.org", "10.0.0.7:9612", "a_b"] {
+        assert_eq!(hosts(right), "", "{right}");
+    }
+    let quiet = |from: &str| told(&format!("alerts: {{quiet: {{from: '{from}', to: '07:00'}}}}\n"));
+    for wrong in ["24:00", "20:60", "8:00", "2000", "20:00:00", "+1:00", "evening"] {
+        let told = quiet(wrong);
+        let right =
+            format!("alerts.quiet.from: \"{wrong}\" is not a time of day\n  hint: write it like \"20:00\"");
+        assert!(told.contains(&right), "{told}");
+    }
+    assert_eq!(quiet("23:59"), "");
+}
+
+/// A regular expression is no answer to a person who wrote a time.
+#[test]
+fn what_has_a_pattern_has_words_for_it() {
+    use serde_json::Value as Json;
+
+    fn patterns(schema: &Json, at: &str, bare: &mut Vec<String>) {
+        if schema["pattern"].is_string() {
+            let format = schema["format"].as_str().unwrap_or_default();
+            if !FORMATS.iter().any(|known| known.name == format) {
+                bare.push(at.to_owned());
+            }
+        }
+        match schema {
+            Json::Object(map) => {
+                map.iter().for_each(|(key, inner)| patterns(inner, &format!("{at}/{key}"), bare));
+            }
+            Json::Array(items) => items.iter().for_each(|inner| patterns(inner, at, bare)),
+            _ => {}
+        }
+    }
+    let mut bare = Vec::new();
+    patterns(&Config::schema(), "", &mut bare);
+    assert!(bare.is_empty(), "{bare:?}");
 }
 
 #[test]

@@ -254,10 +254,10 @@ impl Urgency {
 #[serde(deny_unknown_fields)]
 pub struct Quiet {
     /// When the night begins: `20:00`.
-    #[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), extend("format" = "time-of-day"))]
     pub from: String,
     /// When it ends: `07:00`.
-    #[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), extend("format" = "time-of-day"))]
     pub to: String,
     /// Whether Saturday and Sunday are quiet as a whole.
     #[serde(default)]
