@@ -452,3 +452,14 @@ fn constants_are_read_by_name() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// proptest writes the whole failing case behind its seed, which alone is read again.
+#[test]
+fn seeds_of_failing_cases_are_kept_without_the_cases() {
+    for entry in std::fs::read_dir(at("tests/proptest-regressions")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let long = text.lines().position(|line| line.len() > 200);
+        assert_eq!(long.map(|line| line + 1), None, "{}: cut what stands behind the seed", path.display());
+    }
+}
