@@ -1,5 +1,6 @@
 //! Page: is each input open, talking and making sense?
 
+use super::draw::{Draw, Show};
 use super::{Keep, Metric, Page, Unit};
 use crate::event::{Body, DropReason, Kind, Link, Topic};
 
@@ -313,6 +314,7 @@ static TEXTFILE_WRITTEN: Metric = Metric {
     name: "textfile_mtime",
     help: "Unix time of the file's last modification",
     unit: Unit::Seconds,
+    draw: Draw { show: Show::Age, title: "Age of text files", ..Draw::BLANK },
     read: |event, row| {
         if let Body::Textfile(textfile) = event.body
             && let Some(written) = textfile.written
