@@ -15,7 +15,6 @@ pub(super) fn render(settings: &Settings, files: &mut Vec<File>) {
     add("compose/Dockerfile", format!("# {GENERATED}\n{DOCKERFILE}"));
     add("compose/neural-exporter.yml", format!("# {GENERATED}\n{AGENT}"));
     add("compose/prometheus.yml", prometheus(settings, "/etc/prometheus/rules", "", "alertmanager:9093"));
-    add("compose/grafana/datasources/neural.yml", format!("# {GENERATED}\n{DATASOURCE}"));
     add("README.md", format!("<!-- {GENERATED} -->\n\n{README}"));
 }
 
@@ -109,8 +108,7 @@ services:
       GF_ANALYTICS_REPORTING_ENABLED: 'false'
     secrets: [grafana]
     volumes:
-      - ./grafana/datasources:/etc/grafana/provisioning/datasources:ro
-      - ../grafana/dashboards:/etc/grafana/provisioning/dashboards:ro
+      - ../grafana:/etc/grafana/provisioning:ro
       - ../../dashboards:/var/lib/grafana/dashboards/neural:ro
       - grafana:/var/lib/grafana
     ports: ['127.0.0.1:3000:3000']
@@ -150,21 +148,6 @@ sources:
   # - serial: {name: cyton, port: /dev/board, baud: 115200, protocol: cyton}
 ";
 
-const DATASOURCE: &str = "\
-apiVersion: 1
-datasources:
-  - name: Prometheus
-    uid: neural-prometheus
-    type: prometheus
-    access: proxy
-    url: http://prometheus:9090
-    isDefault: true
-    jsonData:
-      httpMethod: POST
-      timeInterval: 5s
-      manageAlerts: true
-";
-
 const README: &str = "\
 # Provisioning
 
@@ -175,8 +158,9 @@ Files for the programs around the agent, written by `neural-exporter generate`.
 | `prometheus/` | `prometheus.yml` scrapes the agents in `file_sd/neural.json` and evaluates `../alert-rules/*.yml` |
 | `alertmanager/` | `alertmanager.yml` is complete and notifies `alerts.receivers`; `fragment.yml` is for merging into your own file; `example.yml` has one receiver of each kind |
 | `../alert-rules/loki/` | rules over the agent's log, for Loki's ruler: a target `loki:` of `provision`, or its rule folder |
+| `grafana/` | a data source and the place of the dashboards for Grafana: mount it as `/etc/grafana/provisioning`, and `../dashboards` as `/var/lib/grafana/dashboards/neural` |
 | `compose/` | the agent, Prometheus, Alertmanager and Grafana on one machine: `docker compose up -d` |
-| `kubernetes/` | the agent on every node, or one of it, and objects for the Prometheus operator: `kubectl apply -k .` |
+| `kubernetes/` | the agent on every node, or one of it, and objects for the Prometheus operator: `neural-exporter generate`, which writes the rules for it, then `kubectl apply --server-side -k .` |
 | `helm/` | values for kube-prometheus-stack, so that it finds them |
 
 Without `alerts.receivers` nobody is notified; alerts are shown on Alertmanager's page only.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{File, GENERATED, Settings, yaml};
+use super::dashboard::FOLDER;
+use super::{File, GENERATED, RULES_OF_OPERATOR, Settings, yaml};
 use crate::catalog::Page;
 
 #[derive(Serialize)]
@@ -30,7 +31,6 @@ struct Metadata {
 
 pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>) {
     let groups = groups(pages, files);
-    let mut add = |path: &str, text: String| files.push(File { path: format!("provisioning/{path}"), text });
     let labels = [("app.kubernetes.io/name", "neural-exporter"), ("role", "alert-rules")].into();
     let rule = PrometheusRule {
         api_version: "monitoring.coreos.com/v1",
@@ -42,7 +42,8 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
     if let Some(head) = text.strip_suffix(" []\n").filter(|_| !groups.is_empty()) {
         text = format!("{head}\n{groups}");
     }
-    add("kubernetes/prometheusrule.yml", text);
+    files.push(File { path: RULES_OF_OPERATOR.to_owned(), text });
+    let mut add = |path: &str, text: String| files.push(File { path: format!("provisioning/{path}"), text });
     let job = serde_json::to_string(&settings.alerts.job).unwrap_or_default();
     let texts = [
         ("kubernetes/namespace.yml", NAMESPACE.to_owned()),
@@ -57,19 +58,17 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
         add(path, format!("# {GENERATED}\n{text}"));
     }
     let text = boards(files);
-    files.push(File { path: "provisioning/grafana/kustomization.yml".to_owned(), text });
+    files.push(File { path: format!("{FOLDER}/kustomization.yml"), text });
 }
 
-/// What makes a `ConfigMap` of each dashboard, labelled for the sidecar of Grafana. It lies above their folder: Grafana
-/// takes whatever YAML lies in it for a list of places.
+/// What makes a `ConfigMap` of each dashboard, labelled for the sidecar of Grafana. It lies beside them, because kustomize
+/// reads no file of a folder above its own; Grafana's file provider reads JSON alone.
 fn boards(files: &[File]) -> String {
-    let boards = files.iter().filter_map(|file| file.path.strip_prefix("provisioning/grafana/"));
-    let boards = boards.filter(|path| path.starts_with("dashboards/") && path.ends_with(".json"));
+    let boards = files.iter().filter_map(|file| file.path.strip_prefix(FOLDER)?.strip_prefix('/'));
     let mut text = format!("# {GENERATED}\n{BOARDS}");
-    for path in boards {
-        let name = path.trim_start_matches("dashboards/").trim_end_matches(".json");
+    for name in boards.filter_map(|path| path.strip_suffix(".json")) {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  - {{name: neural-dashboard-{name}, files: [{path}]}}");
+        let _ = writeln!(text, "  - {{name: neural-dashboard-{name}, files: [{name}.json]}}");
     }
     text
 }
@@ -232,6 +231,7 @@ configMapGenerator:
 
 const KUSTOMIZATION: &str = "\
 # kubectl apply --server-side -k .   (without --server-side a dashboard is longer than the note that kubectl keeps of it)
+# The repository has no prometheusrule.yml, which is a copy of alert-rules: `neural-exporter generate` writes it.
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
@@ -240,7 +240,7 @@ resources:
   - daemonset.yml # or deployment.yml; each has the Service that goes with it
   - servicemonitor.yml
   - prometheusrule.yml
-  - ../grafana # the dashboards
+  - ../../dashboards
 ";
 
 const HELM: &str = "\
@@ -303,23 +303,22 @@ mod tests {
         let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
         let files = crate::render::render(&pages, &Settings::default());
         let of = |path: &str| files.iter().find(|file| file.path == path).map(|file| &*file.text);
-        let whole: Value =
-            serde_yaml::from_str(of("provisioning/grafana/kustomization.yml").unwrap()).unwrap();
+        let whole: Value = serde_yaml::from_str(of("dashboards/kustomization.yml").unwrap()).unwrap();
         assert_eq!(whole["generatorOptions"]["labels"]["grafana_dashboard"], "1");
         let maps = whole["configMapGenerator"].as_sequence().unwrap();
         let boards: BTreeSet<String> =
             maps.iter().map(|of| of["files"][0].as_str().unwrap().to_owned()).collect();
-        let all = files.iter().filter_map(|file| file.path.strip_prefix("provisioning/grafana/"));
+        let all = files.iter().filter_map(|file| file.path.strip_prefix("dashboards/"));
         let all = all.filter(|path| path.ends_with(".json")).map(str::to_owned);
         assert_eq!(boards, all.collect());
         for map in maps {
-            let text = of(&format!("provisioning/grafana/{}", map["files"][0].as_str().unwrap())).unwrap();
+            let text = of(&format!("dashboards/{}", map["files"][0].as_str().unwrap())).unwrap();
             // What a ConfigMap can hold.
             assert!(text.len() < 1 << 20 && map["name"].as_str().unwrap().len() < 64, "{map:?}");
         }
         let used: Value =
             serde_yaml::from_str(of("provisioning/kubernetes/kustomization.yml").unwrap()).unwrap();
-        assert!(used["resources"].as_sequence().unwrap().contains(&"../grafana".into()));
+        assert!(used["resources"].as_sequence().unwrap().contains(&"../../dashboards".into()));
     }
 
     #[test]

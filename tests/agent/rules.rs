@@ -9,7 +9,7 @@ use neural_exporter::catalog::limit::{LIMITS, Limits};
 use neural_exporter::catalog::{PAGES, Page, agent, pipeline};
 use neural_exporter::decode::engines;
 use neural_exporter::event::Kind;
-use neural_exporter::render::{Alerts, File, Settings, Severities, render};
+use neural_exporter::render::{Alerts, File, RULES_OF_OPERATOR, Settings, Severities, render};
 use regex::Regex;
 
 use super::at;
@@ -58,9 +58,15 @@ fn find<'a>(files: &'a [File], path: &str) -> &'a str {
     &file.unwrap_or_else(|| panic!("there is no {path}")).text
 }
 
+/// What is generated and committed.
+fn committed() -> Vec<File> {
+    let all = render(&pages(), &Settings::default());
+    all.into_iter().filter(|file| file.path != RULES_OF_OPERATOR).collect()
+}
+
 #[test]
 fn the_committed_files_are_current() {
-    for file in render(&pages(), &Settings::default()) {
+    for file in committed() {
         let path = at(&file.path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         same(&path, &file.text);
@@ -73,7 +79,7 @@ fn an_alert_leads_to_its_dashboard() {
     let alerts = Alerts { grafana: Some("https://lab/grafana/".into()), ..Alerts::default() };
     let files = render(&pages(), &Settings::new(alerts));
     let mut variables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for file in files.iter().filter(|file| file.path.starts_with("provisioning/grafana/dashboards/")) {
+    for file in files.iter().filter(|file| file.path.starts_with("dashboards/")) {
         let Ok(board) = serde_json::from_str::<serde_json::Value>(&file.text) else { continue };
         let names = board["templating"]["list"].as_array().unwrap().iter();
         let names = names.map(|of| of["name"].as_str().unwrap().to_owned()).collect();
@@ -112,9 +118,29 @@ fn alerts_of_pages() -> impl Iterator<Item = &'static Alert> {
 fn no_file_is_left_of_what_is_no_longer_rendered() {
     let wanted: BTreeSet<_> =
         render(&pages(), &Settings::default()).into_iter().map(|file| at(&file.path)).collect();
-    for folder in ["alert-rules", "provisioning"] {
+    for folder in ["alert-rules", "dashboards", "provisioning"] {
         walk(&at(folder), &mut |path| assert!(wanted.contains(path), "{} is not rendered", path.display()));
     }
+}
+
+/// A metric stands in the reference, on its dashboards and in the rules, tests and runbooks of its alerts. A file that
+/// repeats any of them would change with every metric.
+#[test]
+fn what_is_committed_is_generated_once() {
+    let names: Vec<String> = pages().iter().flat_map(|page| page.metrics).map(|of| of.family()).collect();
+    let parts = ["METRICS.md", "alert-rules/", "dashboards/"];
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for File { path, text } in committed() {
+        if !parts.iter().any(|part| path.starts_with(part)) {
+            let twice: Vec<&String> = names.iter().filter(|name| text.contains(*name)).collect();
+            assert!(twice.is_empty(), "{path} repeats what stands in {parts:?}: {twice:?}");
+        }
+        if let Some(other) = texts.insert(text, path.clone()) {
+            panic!("{path} is {other} once more");
+        }
+    }
+    let ignored = std::fs::read_to_string(at(".gitignore")).unwrap();
+    assert!(ignored.lines().any(|line| line == format!("/{RULES_OF_OPERATOR}")), "{RULES_OF_OPERATOR}");
 }
 
 fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {

@@ -28,7 +28,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "partners"))
 
 from scene import RULES, Scene  # noqa: E402
-from test_dashboards import PROVISIONED, filled  # noqa: E402
+from test_dashboards import FILES, filled  # noqa: E402
 from test_prometheus import Prometheus  # noqa: E402
 
 
@@ -97,7 +97,7 @@ def collected(seconds: int) -> dict:
         time.sleep(seconds)
         end = time.time() - 2
         window = seconds - 5
-        for file in PROVISIONED:
+        for file in FILES:
             board = json.loads(file.read_text())
             for panel in board["panels"]:
                 if panel["type"] == "row":

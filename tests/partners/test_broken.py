@@ -76,7 +76,8 @@ class Eyes:
             lowest = [row for row in rows if order["displayName"] not in row]
             there = [row for row in rows if order["displayName"] in row]
             there.sort(key=lambda row: row[order["displayName"]], reverse=order["desc"])
-            rows = there + lowest
+            # What is nothing comes before every number.
+            rows = there + lowest if order["desc"] else lowest + there
         return rows
 
 
@@ -114,7 +115,7 @@ def test_a_lost_device_and_bad_electrodes_are_seen(agents, simulate, tmp_path):
         eyes.says("devices", "Connected devices", "1 of 2", "red")
         for board in ("overview", "devices"):
             first, *_ = rows = eyes.rows(board, "Devices")
-            assert (first["device"], first["Port"]) == ("lost", 4) and "Rate" not in first, rows
+            assert (first["device"], first["Port"], first["Streams"]) == ("lost", 4, -1) and "Rate" not in first, rows
         # Somebody stops the recording.
         rhx.run("Stop")
         eyes.says("overview", "Recording", "0 of 1", "red")

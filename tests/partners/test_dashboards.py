@@ -21,9 +21,8 @@ from scene import RULES, Scene
 from test_prometheus import Prometheus
 
 sys.path.append(str(ROOT / "tests" / "look"))
-SHAREABLE = sorted((ROOT / "dashboards").glob("*.json"))
-PROVISIONED = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
-BOARDS = {file.stem: json.loads(file.read_text()) for file in PROVISIONED}
+FILES = sorted((ROOT / "dashboards").glob("*.json"))
+BOARDS = {file.stem: json.loads(file.read_text()) for file in FILES}
 
 # Metrics that the scene cannot have, and why. A query that names one of them may have no data.
 ABSENT = {
@@ -76,13 +75,18 @@ def watched(tmp_path_factory):
     scene.close()
 
 
-@pytest.mark.parametrize("file", PROVISIONED, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_query_has_data(watched, file):
     dashboard = json.loads(file.read_text())
     asked = {}
     for panel in panels(dashboard):
         for target in panel["targets"]:
-            asked[f"{panel['title']} {target['refId']}"] = filled(dashboard, target["expr"])
+            expr = filled(dashboard, target["expr"])
+            if target["expr"].startswith("vector(-1) unless on () ("):
+                # Only where nothing else is; it must parse all the same.
+                watched.api("query", query=expr)
+                continue
+            asked[f"{panel['title']} {target['refId']}"] = expr
     for annotation in dashboard["annotations"]["list"]:
         if "expr" in annotation:
             # What may be empty must parse all the same.
@@ -102,7 +106,7 @@ def test_every_query_has_data(watched, file):
     assert not empty, "without data:\n" + "\n".join(f"{name}: {expr}" for name, expr in empty.items())
 
 
-@pytest.mark.parametrize("file", PROVISIONED, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_variable_has_values(watched, file):
     dashboard = json.loads(file.read_text())
     for variable in dashboard["templating"]["list"]:
@@ -126,7 +130,7 @@ def test_every_variable_has_values(watched, file):
         wait_until(there, 60, f"{variable['name']}: {query}")
 
 
-@pytest.mark.parametrize("file", PROVISIONED, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_grafana_draws_every_status_history(file):
     import look  # not above: it takes the boards from here
 
@@ -169,11 +173,9 @@ def faults(schema: dict, part: str, value) -> list[str]:
     return [f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}" for error in found]
 
 
-@pytest.mark.parametrize("file", SHAREABLE + PROVISIONED, ids=lambda file: f"{file.parent.parent.name}-{file.stem}")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_files_fit_the_schemas(file):
     dashboard = json.loads(file.read_text())
-    for key in ("__inputs", "__requires", "__elements"):
-        dashboard.pop(key, None)
     told = faults(relaxed("dashboard"), "Dashboard", dashboard)
     query = relaxed("prometheus")
     kinds: dict[str, dict] = {}

@@ -125,7 +125,7 @@ def test_a_pulled_plug_reaches_a_person(agent, cyton, prometheus, alertmanager, 
     assert done.code == 0 and set(done.results().values()) == {"create"}, done.text
     out = tmp_path / "generated"
     subprocess.run([str(PROGRAM), "generate", "--config", str(agent.file), "--out", str(out)], check=True, capture_output=True)
-    boards = {json.loads(file.read_text())["uid"] for file in (out / "provisioning/grafana/dashboards").glob("*.json")}
+    boards = {json.loads(file.read_text())["uid"] for file in (out / "dashboards").glob("*.json")}
     assert len(boards) >= 10 and set(grafana.boards) == boards | {"theirs"}
     said = {alert["name"] for alert in rules(prometheus) if alert["type"] == "alerting"}
     assert {"NeuralDeviceUnplugged", "NeuralPortBusy", "NeuralTapDropped", "NeuralSignalQuality"} <= said and len(said) > 100

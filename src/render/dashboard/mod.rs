@@ -1,8 +1,7 @@
 //! Dashboards for Grafana, from the catalogue and the tables of `board`.
 //!
-//! One model is written in two flavours that are never mixed: *shareable*, which asks for its data source when a
-//! person imports it, and *provisioned*, which has a variable for it because Grafana's file provider resolves no
-//! questions. Nothing here says when it was written, so the same catalogue gives the same bytes.
+//! The data source is a variable of each dashboard, so that one file serves a person who imports it, Grafana's file
+//! provider, a sidecar and a push. Nothing here says when it was written, so the same catalogue gives the same bytes.
 
 pub mod assemble;
 mod board;
@@ -12,13 +11,14 @@ mod grid;
 pub mod lint;
 mod manner;
 mod mark;
+mod nothing;
 mod panel;
 pub mod query;
+mod table;
 pub mod variable;
 pub mod view;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,45 +32,24 @@ use crate::catalog::Page;
 /// What all our dashboards are tagged with, and found by.
 pub const TAG: &str = "neural-exporter";
 
-/// The folder that provisioned dashboards lie in.
-const FOLDER: &str = "Neural";
-
 /// Newest that Grafana 9 does not stumble over: it ignores what it does not know, and newer ones migrate.
 const SCHEMA: u32 = 39;
 
-/// The variable that names the data source in the provisioned flavour.
+/// The variable that names the data source.
 const SOURCE_VARIABLE: &str = "datasource";
 
-/// A way to name the data source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
-    /// Asked for when a person imports the file.
-    Shareable,
-    /// Chosen at the top of the dashboard.
-    Provisioned,
-}
+/// What stands in a dashboard for the uid of its data source.
+const SOURCE_UID: &str = "${datasource}";
 
-impl Flavour {
-    fn uid(self) -> &'static str {
-        match self {
-            Self::Shareable => "${DS_PROMETHEUS}",
-            Self::Provisioned => "${datasource}",
-        }
-    }
-}
+/// Where the dashboards lie, each a file of its own.
+pub const FOLDER: &str = "dashboards";
 
-/// Every dashboard in both flavours, and what tells Grafana of the folder and the data source.
+/// Every dashboard, and what tells Grafana of their folder and of a data source.
 #[must_use]
 pub fn files(pages: &[&Page], settings: &Settings) -> Vec<File> {
     let mut files = Vec::new();
     for dashboard in assemble::dashboards(pages, settings) {
-        let panels = panels(&dashboard);
-        for (folder, flavour) in
-            [("dashboards", Flavour::Shareable), ("provisioning/grafana/dashboards", Flavour::Provisioned)]
-        {
-            let text = text(&dashboard, flavour, &panels);
-            files.push(File { path: format!("{folder}/{}.json", dashboard.key), text });
-        }
+        files.push(File { path: format!("{FOLDER}/{}.json", dashboard.key), text: text(&dashboard) });
     }
     for (name, text) in [("dashboards", PROVIDER), ("datasources", SOURCE)] {
         files.push(File {
@@ -95,71 +74,49 @@ pub fn chooses(page: &Page, label: &str) -> bool {
 
 /// The dashboard as Grafana's JSON (classic model).
 #[must_use]
-pub fn json(dashboard: &Dashboard, flavour: Flavour) -> Value {
+pub fn json(dashboard: &Dashboard) -> Value {
     // It was written a moment ago.
-    serde_json::from_str(&text(dashboard, flavour, &panels(dashboard))).unwrap_or_default()
+    serde_json::from_str(&text(dashboard)).unwrap_or_default()
 }
 
-/// The dashboard as text, around its panels. Those are nearly all of it, and the same
-/// in both flavours but for the name of the data source.
-fn text(dashboard: &Dashboard, flavour: Flavour, panels: &str) -> String {
-    let mut text = pretty(&around(dashboard, flavour));
-    text.push('\n');
-    // No other line of it is this one: keys of the dashboard itself stand at this distance from the margin.
-    let Some((before, after)) = text.split_once(&key("null")) else { return text };
-    let panels = match flavour {
-        Flavour::Provisioned => Cow::Borrowed(panels),
-        Flavour::Shareable => {
-            let carried = ["&${", SOURCE_VARIABLE, ":queryparam}"].concat();
-            Cow::Owned(panels.replace(&carried, "").replace(Flavour::Provisioned.uid(), flavour.uid()))
-        }
-    };
-    [before, &key(&panels), after].concat()
-}
-
-/// Values that are made of strings and numbers can be written.
-fn pretty(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
-}
-
-/// The key of the panels as it stands in a dashboard.
-fn key(value: &str) -> String {
-    format!("\n  \"panels\": {value}")
-}
-
-/// The panels as they stand in a provisioned dashboard.
-fn panels(dashboard: &Dashboard) -> String {
+/// The dashboard as it is written, with the keys in the order of the alphabet.
+fn text(dashboard: &Dashboard) -> String {
     let own = dashboard.variables.iter().map(|of| of.name.as_str());
     let variables: Vec<&str> = [SOURCE_VARIABLE].into_iter().chain(own).collect();
     let frame = Frame {
-        datasource: Flavour::Provisioned.uid(),
+        datasource: SOURCE_UID,
         variables: &variables,
         here: &dashboard.key,
         runbooks: &dashboard.runbooks,
     };
-    let alone = pretty(&BTreeMap::from([("panels", placed(&dashboard.rows, frame))]));
-    let inside = alone.strip_prefix('{').and_then(|text| text.strip_prefix(key("").as_str()));
-    inside.and_then(|text| text.strip_suffix("\n}")).unwrap_or("[]").to_owned()
+    let around = around(dashboard);
+    let mut whole: BTreeMap<&str, Part<'_>> =
+        around.as_object().into_iter().flatten().map(|(key, value)| (&**key, Part::Value(value))).collect();
+    whole.insert("panels", Part::Panels(placed(&dashboard.rows, frame)));
+    // Values that are made of strings and numbers can be written.
+    let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
-/// In the folder [`FOLDER`] the title alone; a file that a person imports anywhere says what it is of.
-fn title(dashboard: &Dashboard, flavour: Flavour) -> String {
-    match flavour {
-        Flavour::Provisioned => dashboard.title.clone(),
-        Flavour::Shareable => format!("{FOLDER} / {}", dashboard.title),
-    }
+/// The value of a key of a dashboard.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Part<'a> {
+    Value(&'a Value),
+    Panels(Vec<Item<'a>>),
 }
 
 /// The dashboard without its panels.
-fn around(dashboard: &Dashboard, flavour: Flavour) -> Value {
-    let mut whole = json!({
+fn around(dashboard: &Dashboard) -> Value {
+    json!({
         "id": null,
         "uid": panel::uid(&dashboard.key),
-        "title": title(dashboard, flavour),
+        "title": dashboard.title,
         "description": format!("{} Generated by neural-exporter: change the catalogue or the limits, not this.", dashboard.about),
         "tags": ["generated", TAG],
         "timezone": "browser",
-        "editable": flavour == Flavour::Shareable,
+        "editable": true,
         "graphTooltip": 1,
         "fiscalYearStartMonth": 0,
         "weekStart": "",
@@ -168,9 +125,8 @@ fn around(dashboard: &Dashboard, flavour: Flavour) -> Value {
         "timepicker": {"refresh_intervals": ["5s", "10s", "30s", "1m", "5m", "15m", "1h"]},
         "refresh": dashboard.refresh,
         "schemaVersion": SCHEMA,
-        "panels": null,
-        "templating": {"list": choices(dashboard, flavour)},
-        "annotations": {"list": mark::annotations(dashboard, flavour.uid())},
+        "templating": {"list": choices(dashboard)},
+        "annotations": {"list": mark::annotations(dashboard, SOURCE_UID)},
         "links": [{
             "type": "dashboards",
             "title": "Neural dashboards",
@@ -183,13 +139,7 @@ fn around(dashboard: &Dashboard, flavour: Flavour) -> Value {
             "tooltip": "",
             "url": "",
         }],
-    });
-    if let (Flavour::Shareable, Some(whole)) = (flavour, whole.as_object_mut()) {
-        whole.insert("__inputs".to_owned(), inputs());
-        whole.insert("__requires".to_owned(), requires(&dashboard.rows));
-        whole.insert("__elements".to_owned(), json!({}));
-    }
-    whole
+    })
 }
 
 /// What stands on a dashboard.
@@ -243,30 +193,29 @@ fn placed<'a>(rows: &'a [Heading], frame: Frame<'a>) -> Vec<Item<'a>> {
     all
 }
 
-fn choices(dashboard: &Dashboard, flavour: Flavour) -> Vec<Value> {
-    let mut all = Vec::new();
-    if flavour == Flavour::Provisioned {
-        all.push(json!({
-            "type": "datasource",
-            "name": SOURCE_VARIABLE,
-            "label": "Data source",
-            "query": "prometheus",
-            "regex": "",
-            "hide": 0,
-            "refresh": 1,
-            "multi": false,
-            "includeAll": false,
-            "options": [],
-            "skipUrlSync": false,
-        }));
-    }
+fn choices(dashboard: &Dashboard) -> Vec<Value> {
+    let mut all = vec![json!({
+        "type": "datasource",
+        "name": SOURCE_VARIABLE,
+        "label": "Data source",
+        "query": "prometheus",
+        // The organisation's, where that is a Prometheus; else the first.
+        "current": {"text": "default", "value": "default", "selected": true},
+        "regex": "",
+        "hide": 0,
+        "refresh": 1,
+        "multi": false,
+        "includeAll": false,
+        "options": [],
+        "skipUrlSync": false,
+    })];
     all.extend(dashboard.variables.iter().map(|variable| {
         if let Some(part) = variable.derived {
             return json!({
                 "type": "query",
                 "name": variable.name,
                 "label": variable.label,
-                "datasource": datasource(flavour.uid()),
+                "datasource": datasource(SOURCE_UID),
                 "definition": variable.values,
                 "query": {"query": variable.values, "refId": "StandardVariableQuery"},
                 "current": {"text": "", "value": "", "selected": false},
@@ -285,7 +234,7 @@ fn choices(dashboard: &Dashboard, flavour: Flavour) -> Vec<Value> {
             "type": "query",
             "name": variable.name,
             "label": variable.label,
-            "datasource": datasource(flavour.uid()),
+            "datasource": datasource(SOURCE_UID),
             "definition": variable.values,
             "query": {"query": variable.values, "refId": "StandardVariableQuery"},
             "current": {"text": ["All"], "value": ["$__all"], "selected": true},
@@ -303,33 +252,11 @@ fn choices(dashboard: &Dashboard, flavour: Flavour) -> Vec<Value> {
     all
 }
 
-fn inputs() -> Value {
-    json!([{
-        "name": "DS_PROMETHEUS",
-        "label": "Prometheus",
-        "description": "The Prometheus that scrapes the agents.",
-        "type": "datasource",
-        "pluginId": "prometheus",
-        "pluginName": "Prometheus",
-    }])
-}
-
-/// What an import needs: the server, the source, and each kind of panel.
-fn requires(rows: &[Heading]) -> Value {
-    let pictures = rows.iter().flat_map(|row| &row.pictures);
-    let kinds: BTreeSet<&str> = pictures.map(|picture| panel::kind(picture.panel)).collect();
-    let mut all = vec![
-        json!({"type": "grafana", "id": "grafana", "name": "Grafana", "version": "9.0.0"}),
-        json!({"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"}),
-    ];
-    all.extend(kinds.iter().map(|kind| json!({"type": "panel", "id": kind, "name": kind, "version": ""})));
-    Value::Array(all)
-}
-
-/// Tells Grafana where the dashboards lie. Mount `provisioning/grafana` as `/etc/grafana/provisioning`.
+/// Tells Grafana where the dashboards lie. Mount `provisioning/grafana` as `/etc/grafana/provisioning`, and `dashboards`
+/// as the folder that it names.
 const PROVIDER: &str = "\
-# Generated by neural-exporter. Grafana reads the dashboards beside this file; mount the folder above it as
-# /etc/grafana/provisioning.
+# Generated by neural-exporter. Mount the folder above this one as /etc/grafana/provisioning, and the folder dashboards
+# as the path below.
 apiVersion: 1
 providers:
   - name: neural-exporter
@@ -340,7 +267,7 @@ providers:
     allowUiUpdates: false
     updateIntervalSeconds: 30
     options:
-      path: /etc/grafana/provisioning/dashboards
+      path: /var/lib/grafana/dashboards/neural
 ";
 
 /// A data source that the dashboards can be used with.

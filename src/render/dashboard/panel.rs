@@ -13,6 +13,8 @@ use super::board::BOARDS;
 use super::down;
 use super::grid::Place;
 use super::manner::{custom, options};
+use super::nothing::ABSENT;
+use super::table::{self, SEVERITIES, transformations};
 use super::variable::MACHINE;
 use crate::catalog::draw::{Mood, Panel, State};
 
@@ -37,9 +39,6 @@ pub(super) fn datasource(uid: &str) -> Value {
 /// How high a number is at least that shows its past.
 pub(super) const SMALL: u32 = 5;
 
-/// Columns of values beyond which a table is short of width.
-const MANY: usize = 5;
-
 /// How high a panel is.
 pub(super) fn height(picture: &Picture) -> u32 {
     match picture.panel {
@@ -52,6 +51,14 @@ pub(super) fn height(picture: &Picture) -> u32 {
         Panel::Table if picture.beside == 3 => 6,
         // A line for each channel: a name needs its height.
         Panel::Cells | Panel::States if channels(picture) => 14,
+        // Ten bars, each with its name, or one for each electrode.
+        Panel::Bars => {
+            if picture.targets.iter().any(|of| of.expr.contains("topk(")) {
+                9
+            } else {
+                14
+            }
+        }
         Panel::Heat => (8..20).find(|height| readable(picture.buckets, *height)).unwrap_or(8),
         _ => 8,
     }
@@ -149,7 +156,7 @@ struct Color {
 }
 
 #[derive(Serialize)]
-struct Thresholds {
+pub(super) struct Thresholds {
     mode: &'static str,
     steps: Vec<Step>,
 }
@@ -285,14 +292,14 @@ fn query<'a>(picture: &Picture, at: usize, target: &'a Target, frame: Frame<'a>)
 }
 
 /// A, B, C …
-fn letter(at: usize) -> String {
+pub(super) fn letter(at: usize) -> String {
     u8::try_from(at)
         .ok()
         .filter(|at| *at < 26)
         .map_or_else(|| format!("Q{at}"), |at| char::from(b'A' + at).to_string())
 }
 
-fn thresholds(steps: &Steps) -> Thresholds {
+pub(super) fn thresholds(steps: &Steps) -> Thresholds {
     let lowest = Step { color: steps.base.unwrap_or("blue"), value: None };
     let rest = steps.from.iter().map(|(number, color)| Step { color, value: Some(*number) });
     Thresholds { mode: "absolute", steps: [lowest].into_iter().chain(rest).collect() }
@@ -300,7 +307,7 @@ fn thresholds(steps: &Steps) -> Thresholds {
 
 /// What single values mean, and what nothing is called, in a colour that says nothing. Without that Grafana 9 to 13
 /// gives nothing the colour of the lowest threshold.
-fn mappings(states: &[State], nothing: Option<&str>) -> Vec<Value> {
+pub(super) fn mappings(states: &[State], absent: Option<&str>, nothing: Option<&str>) -> Vec<Value> {
     let of = |state: &State, index: usize| {
         let colour = match state.mood {
             Mood::Good => "green",
@@ -310,8 +317,12 @@ fn mappings(states: &[State], nothing: Option<&str>) -> Vec<Value> {
         };
         (state.value.to_string(), json!({"text": state.text, "color": colour, "index": index}))
     };
-    let options: Map<String, Value> =
+    let mut options: Map<String, Value> =
         states.iter().enumerate().map(|(index, state)| of(state, index)).collect();
+    if let Some(text) = absent {
+        let said = json!({"text": text, "color": NEUTRAL, "index": states.len()});
+        options.insert(ABSENT.to_string(), said);
+    }
     let mut all = Vec::new();
     if !options.is_empty() {
         all.push(json!({"type": "value", "options": options}));
@@ -323,8 +334,11 @@ fn mappings(states: &[State], nothing: Option<&str>) -> Vec<Value> {
     all
 }
 
+/// A grey that says nothing, under white and black words alike.
+const NEUTRAL: &str = "#8e8e8e";
+
 /// What an empty cell says.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 fn defaults<'a>(picture: &'a Picture, frame: Frame<'_>) -> Defaults<'a> {
     let color = match picture.panel {
@@ -342,12 +356,13 @@ fn defaults<'a>(picture: &'a Picture, frame: Frame<'_>) -> Defaults<'a> {
         Panel::Stat | Panel::Gauge | Panel::Bars => (&*picture.empty, Some(&*picture.empty)),
         _ => (&*picture.empty, None),
     };
+    let absent = matches!(picture.panel, Panel::States | Panel::Cells).then_some(&*picture.empty);
     Defaults {
         color,
         custom: custom(picture),
         display_name: name(picture),
         links: down::of_series(picture, frame),
-        mappings: Value::Array(mappings(picture.states, nothing)),
+        mappings: Value::Array(mappings(picture.states, absent, nothing)),
         max: picture.ceiling.filter(|_| scaled),
         min: picture.floor.filter(|_| scaled),
         no_value: empty,
@@ -364,15 +379,6 @@ fn name(picture: &Picture) -> Option<String> {
     Some(legend.replace("{{", "${__field.labels.").replace("}}", "}"))
 }
 
-/// A colour of text, as Grafana from 10 on reads it and as 9 does.
-fn coloured() -> [Value; 2] {
-    [
-        json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}),
-        json!({"id": "custom.displayMode", "value": "color-text"}),
-    ]
-}
-
-// Long: one rule for each kind of column.
 fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
     let mut all = Vec::new();
     for (at, _) in picture.targets.iter().enumerate().filter(|(_, target)| target.dashed) {
@@ -387,10 +393,8 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
             ],
         }));
     }
-    let severity =
-        [("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
     if picture.targets.iter().any(|target| target.legend == "{{severity}}") {
-        all.extend(severity.iter().map(|(word, colour)| {
+        all.extend(SEVERITIES.iter().map(|(word, colour)| {
             json!({
                 "matcher": {"id": "byName", "options": word},
                 "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
@@ -410,76 +414,8 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
             }));
         }
     }
-    if picture.panel != Panel::Table {
-        return all;
-    }
-    all.extend(down::of_columns(picture, frame));
-    all.push(json!({
-        "matcher": {"id": "byType", "options": "number"},
-        "properties": [{"id": "mappings", "value": mappings(picture.states, Some(NOTHING))}],
-    }));
-    for target in picture.targets.iter().filter(|target| !target.legend.is_empty()) {
-        let mut properties = vec![json!({"id": "unit", "value": target.unit})];
-        if target.steps.base.is_some() {
-            properties.push(json!({"id": "thresholds", "value": thresholds(&target.steps)}));
-        }
-        if !target.states.is_empty() {
-            properties.push(json!({"id": "mappings", "value": mappings(target.states, Some(NOTHING))}));
-        }
-        if target.steps.base.is_some() || !target.states.is_empty() {
-            properties.extend(coloured());
-        }
-        all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
-    }
-    // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
-    if picture.targets.len() > MANY && picture.targets.iter().any(|target| target.expr.contains("(instance"))
-    {
-        all.push(json!({
-            "matcher": {"id": "byName", "options": "instance"},
-            "properties": [{"id": "custom.width", "value": 160}],
-        }));
-    }
-    if picture.targets.iter().any(|target| target.expr.contains("severity")) {
-        let words: Map<String, Value> = severity
-            .iter()
-            .enumerate()
-            .map(|(index, (word, colour))| ((*word).to_owned(), json!({"color": colour, "index": index})))
-            .collect();
-        let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
-        properties.extend(coloured());
-        // Two short words; where an alert is needs the width.
-        properties.push(json!({"id": "custom.width", "value": 100}));
-        all.push(json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}));
-        all.push(json!({
-            "matcher": {"id": "byName", "options": "priority"},
-            "properties": [{"id": "custom.width", "value": 95}],
-        }));
+    if picture.panel == Panel::Table {
+        all.extend(table::columns(picture, frame));
     }
     all
-}
-
-/// A table's columns: one query's column is called `Value`, those of several `Value #A` and so on.
-fn transformations(picture: &Picture) -> Vec<Value> {
-    if picture.panel != Panel::Table {
-        return Vec::new();
-    }
-    let several = picture.targets.len() > 1;
-    let mut hidden = Map::from_iter([("Time".to_owned(), json!(true))]);
-    if several {
-        // Where one query alone has an answer, its column has no letter: nothing says which it is.
-        hidden.insert("Value".to_owned(), json!(true));
-    }
-    let mut renamed = Map::new();
-    for (at, target) in picture.targets.iter().enumerate() {
-        let column = if several { format!("Value #{}", letter(at)) } else { "Value".to_owned() };
-        if target.legend.is_empty() {
-            hidden.insert(column, json!(true));
-        } else {
-            renamed.insert(column, json!(target.legend));
-        }
-    }
-    let order: Map<String, Value> =
-        picture.first.iter().enumerate().map(|(at, column)| ((*column).to_owned(), json!(at))).collect();
-    let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": order, "renameByName": renamed}});
-    if several { vec![json!({"id": "merge", "options": {}}), organize] } else { vec![organize] }
 }

@@ -32,7 +32,7 @@ pub(super) static BOARD: Board = Board {
                 "",
             )]),
             stat("Longest firing", "s", "For how long the oldest alert of all has been firing or pending.", &[q(
-                "(time() - min(ALERTS_FOR_STATE)) or vector(0)",
+                "clamp_min(time() - min(ALERTS_FOR_STATE), 0) or vector(0)",
                 "",
             )]),
             stat("Agents down", "none", "Agents that Prometheus does not reach; their alerts cannot fire.", &[q(
@@ -43,12 +43,12 @@ pub(super) static BOARD: Board = Board {
             .to("agent"),
         ]),
         open("What is wrong", &[
-            view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. The runbook of that name says what to do.", &[column(
-                "time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+            view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. Each has a runbook of its name that says what to do.", &[column(
+                "clamp_min(time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")), 0)",
                 "For",
                 "s",
             )])
-            .first(&["priority", "severity", "alertname", "where"])
+            .first(&["priority", "alertname", "where", "severity"])
             .sorted(&[("priority", false), ("For", true)])
             .empty("no alert fires"),
             view(Panel::States, "Alerts over time", "none", "When alerts of each name fired. Several that start together have one cause: look at the first.", &[q(
@@ -80,7 +80,7 @@ pub(super) static BOARD: Board = Board {
                 "Evaluations",
                 "none",
             )])
-            .first(&["priority", "severity", "alertname", "where"])
+            .first(&["priority", "alertname", "where", "severity"])
             .sorted(&[("priority", false), ("Evaluations", true)])
             .empty("no alert fired"),
         ]),

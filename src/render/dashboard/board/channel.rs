@@ -92,9 +92,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_flat_ratio)", "Flat", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_hum_ratio)", "Hum", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_noise_ratio)", "Noise", "percentunit"),
-                column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "RMS in band", "volt"),
-                column("max by (instance, device, channel) (neural_channel_offset_volts)", "Offset", "volt"),
-                column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),
+                column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "Band RMS", "volt"),
             ])
             .first(&["channel", "channel_name"])
             .sorted(&[("Quality", false)])
@@ -141,26 +139,34 @@ pub(super) static BOARD: Board = Board {
             .empty("no channel is bad"),
         ]),
         closed("More measures", &[
-            view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel without a limit. Sort by a column to find outliers.", &[
-                column("sum by (instance, device, channel) (increase(neural_channel_artefacts_total[1h]))", "Artefacts, 1 h", "none"),
-                column("sum by (instance, device, channel) (increase(neural_channel_dropouts_total[1h]))", "Dropouts, 1 h", "none"),
+            view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel that have no limit of their own; artefacts and dropouts are those of the last hour, the range used is what the peak takes of half of the input. Sort by a column to find the channel that leaves the others.", &[
+                column(concat!("sum by (instance, device, channel, channel_name) (", named!("round(increase(neural_channel_artefacts_total[1h]))"), ")"), "Artefacts", "none"),
+                column("round(sum by (instance, device, channel) (increase(neural_channel_dropouts_total[1h])))", "Dropouts", "none"),
                 column("max by (instance, device, channel) (neural_channel_hum_decibels)", "Hum, dB", "none"),
-                column("max by (instance, device, channel) (neural_channel_peak_ratio)", "Peak, of half range", "percentunit"),
+                column("max by (instance, device, channel) (neural_channel_peak_ratio)", "Range used", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_rms_volts)", "RMS", "volt"),
+                column("max by (instance, device, channel) (neural_channel_offset_volts)", "Offset", "volt"),
+                column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),
                 column("max by (instance, device, channel) (neural_channel_kurtosis)", "Kurtosis", "none"),
             ])
+            .first(&["channel", "channel_name"])
             .empty("no signal"),
-            view(Panel::Table, "In counts", "short", "The same for devices of unknown gain, in converter counts.", &[
-                column("max by (instance, device, channel) (neural_channel_band_rms_counts)", "RMS in band", "short"),
+            view(Panel::Table, "In counts", "short", "The same of devices whose gain is not known, in counts of the converter.", &[
+                column(concat!("max by (instance, device, channel, channel_name) (", named!("neural_channel_band_rms_counts"), ")"), "RMS in band", "short"),
                 column("max by (instance, device, channel) (neural_channel_rms_counts)", "RMS", "short"),
                 column("max by (instance, device, channel) (neural_channel_offset_counts)", "Offset", "short"),
             ])
+            .first(&["channel", "channel_name"])
             .empty("all gains are known"),
         ]),
         closed("Electrode impedance", &[
-            view(Panel::Bars, "Impedance now", "ohm", "Last measured impedance of each electrode, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
-                "sort_desc(max by (instance, device, channel) (neural_device_electrode_impedance_ohms))",
-                "{{device}} {{channel}}",
+            view(Panel::Bars, "Impedance now", "ohm", "Impedance of each electrode as it was measured last, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
+                // Measured before a stream, when its channels may not have names yet.
+                concat!(
+                    "sort_desc(max by (instance, device, channel, channel_name) (", named!("neural_device_electrode_impedance_ohms"),
+                    "\nor label_replace(neural_device_electrode_impedance_ohms unless on (job, instance, device, channel) neural_channel_info, \"channel_name\", \"$1\", \"channel\", \"(.*)\")))"
+                ),
+                "{{device}} {{channel_name}}",
             )])
             .limits(&[&DEVICE_IMPEDANCE_GOOD, &DEVICE_IMPEDANCE_FAIR, &DEVICE_IMPEDANCE])
             .beside(1)

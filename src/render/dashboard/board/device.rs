@@ -4,12 +4,20 @@
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use super::{SAID, port};
-use crate::catalog::draw::{Mood, Panel, state};
+use crate::catalog::draw::{Mood, Panel, State, state};
 use crate::catalog::limit::{
     DEVICE_AVAILABILITY, DEVICE_AVAILABILITY_CRITICAL, DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT,
     DEVICE_GAP, DEVICE_IMPEDANCE, DEVICE_JITTER, DEVICE_LATENCY, DEVICE_LOSS, DEVICE_LOSS_CRITICAL,
     DEVICE_POOR_SIGNAL, DEVICE_RATE,
 };
+
+/// Whether each device streams. One that was there within the chosen time and is not now, such as a stream of LSL that
+/// ended, brings no series any more: it is gone.
+pub(super) const STREAMS: &str = "max by (instance, device) (neural_device_streaming) or max by (instance, device) (last_over_time(neural_device_info[$__range])) * 0 - 1";
+
+/// What the numbers of `STREAMS` mean.
+pub(super) const STREAMING: &[State] =
+    &[state(1.0, "yes", Mood::Good), state(0.0, "silent", Mood::Bad), state(-1.0, "gone", Mood::Bad)];
 
 pub(super) static BOARD: Board = Board {
     key: "devices",
@@ -25,7 +33,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Connected devices",
                 "none",
-                "Devices whose link is up, streaming or not, of all that are configured or were found. Red while a port that should be open is not.",
+                "Devices whose link is up, streaming or not, of all that are configured or were there within the chosen time. Red while a port that should be open is not.",
                 &[q(
                     of!(
                         part: concat!("(sum(", devices!(), ") or vector(0))"),
@@ -85,13 +93,10 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with its most important values, those with a closed port first. A low rate without loss is a slow device; silence is a state of its own. A device with a closed port has no rate.",
+                "Every device with what matters most, those that are gone or whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own. One whose port is not open has no rate.",
                 &[
                     column(port::STATE, "Port", "none").states(port::STATES),
-                    column("max by (instance, device) (neural_device_streaming)", "Streams", "none").states(&[
-                        state(1.0, "yes", Mood::Good),
-                        state(0.0, "silent", Mood::Bad),
-                    ]),
+                    column(STREAMS, "Streams", "none").states(STREAMING),
                     column("max by (instance, device) (neural_device_channels)", "Channels", "none"),
                     column("max by (instance, device) (neural_device_nominal_rate_hertz)", "Nominal", "rothz"),
                     column("max by (instance, device) (neural_device_rate_hertz)", "Rate", "rothz"),
@@ -103,19 +108,19 @@ pub(super) static BOARD: Board = Board {
                         "percentunit",
                     )
                     .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
-                    column("max by (instance, device) (neural_device_longest_gap_seconds)", "Longest gap", "s")
+                    column("max by (instance, device) (neural_device_longest_gap_seconds)", "Worst gap", "s")
                         .limits(&[&DEVICE_GAP]),
                     column("max by (instance, device) (neural_device_availability_ratio)", "Stability", "percentunit")
                         .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
                     column(
-                        "max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, device) (neural_device_last_sample_timestamp_seconds)",
+                        "clamp_min(max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, device) (neural_device_last_sample_timestamp_seconds), 0)",
                         "Last sample",
                         "s",
                     ),
                 ],
             )
             .first(&["device"])
-            .sorted(&[("Port", true), ("Streams", false)])
+            .sorted(&[("Streams", false), ("Port", true)])
             .empty("no device"),
         ]),
         open("Over the selected time", &[
@@ -125,7 +130,7 @@ pub(super) static BOARD: Board = Board {
                 "short",
                 "Losses of each device, and the share of the selected time in which its port was open and it streamed; the longest gap is one while it was connected. Select the time of a session to get its report.",
                 &[
-                    column("sum by (instance, device) (increase(neural_device_lost_packets_total[$__range]))", "Packets lost", "short"),
+                    column("round(sum by (instance, device) (increase(neural_device_lost_packets_total[$__range])))", "Packets lost", "short"),
                     column(
                         "sum by (instance, device) (increase(neural_device_lost_packets_total[$__range])) / (sum by (instance, device) (increase(neural_device_frames_total[$__range])) + sum by (instance, device) (increase(neural_device_lost_packets_total[$__range])))",
                         "Lost",
@@ -134,7 +139,7 @@ pub(super) static BOARD: Board = Board {
                     .limits(&[&DEVICE_LOSS, &DEVICE_LOSS_CRITICAL]),
                     column("max by (instance, device) (max_over_time(neural_device_longest_gap_seconds[$__range]))", "Longest gap", "s")
                         .limits(&[&DEVICE_GAP]),
-                    column("sum by (instance, device) (increase(neural_port_reconnects_total[$__range]))", "Reconnects", "short"),
+                    column("round(sum by (instance, device) (increase(neural_port_reconnects_total[$__range])))", "Reconnects", "short"),
                     column(
                         "sum by (instance, device) (avg_over_time(neural_port_state{state=~\"open|silent\"}[$__range]))",
                         "Port open",
@@ -200,7 +205,8 @@ pub(super) static BOARD: Board = Board {
                 &[q("max by (instance, device) (neural_device_streaming)", "{{device}}")],
             )
             .states(&[state(1.0, "streams", Mood::Good), state(0.0, "silent", Mood::Bad)])
-            .beside(2),
+            .beside(2)
+            .empty("no device"),
             lines(
                 "Errors",
                 "cps",
@@ -223,19 +229,11 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Communication latency",
                 "s",
-                "Delay of the oldest packet in a read over the fastest delivery. With an FTDI chip it is its latency timer: set that to 1 ms.",
+                "How much later than on its quickest way the oldest packet of a read came, in 95 of 100 cases; how that spreads is beside it. With an FTDI chip it is its latency timer: set that to 1 ms.",
                 &[
                     q(
-                        "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
-                        "p50 {{device}}",
-                    ),
-                    q(
                         "histogram_quantile(0.95, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
-                        "p95 {{device}}",
-                    ),
-                    q(
-                        "histogram_quantile(0.99, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
-                        "p99 {{device}}",
+                        "{{device}}",
                     ),
                 ],
             )
@@ -252,15 +250,11 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Jitter",
                 "s",
-                "Delay of the newest packet in a read over the fastest delivery. It grows with a busy machine or radio.",
+                "How much later than on its quickest way the newest packet of a read came, in 95 of 100 cases. It grows with a busy machine or radio.",
                 &[
                     q(
-                        "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_jitter_seconds_bucket[$__rate_interval])))",
-                        "p50 {{device}}",
-                    ),
-                    q(
                         "histogram_quantile(0.95, sum by (instance, device, le) (rate(neural_device_jitter_seconds_bucket[$__rate_interval])))",
-                        "p95 {{device}}",
+                        "{{device}}",
                     ),
                 ],
             )
@@ -279,15 +273,11 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Packets in one read",
                 "none",
-                "Packets received in one read. Large bursts mean that something between device and agent collects them.",
+                "How many packets came at once, in 99 of 100 cases. Large bursts mean that something between device and agent collects them.",
                 &[
                     q(
-                        "histogram_quantile(0.5, sum by (instance, device, le) (rate(neural_device_burst_packets_bucket[$__rate_interval])))",
-                        "p50 {{device}}",
-                    ),
-                    q(
                         "histogram_quantile(0.99, sum by (instance, device, le) (rate(neural_device_burst_packets_bucket[$__rate_interval])))",
-                        "p99 {{device}}",
+                        "{{device}}",
                     ),
                 ],
             ),

@@ -213,12 +213,12 @@ pub(super) static BOARD: Board = Board {
             .empty("none monitored"),
             view(Panel::Table, "Programs", "none", "Every monitored group: running processes, and the uptime of the oldest.", &[
                 column("max by (instance, group) (neural_process_instances)", "Alive", "none"),
-                column("time() - min by (instance, group) (neural_process_oldest_start_time_seconds)", "Oldest", "s"),
+                column("clamp_min(time() - min by (instance, group) (neural_process_oldest_start_time_seconds), 0)", "Oldest", "s"),
                 column("sum by (instance, group) (neural_process_virtual_memory_bytes)", "Address space", "bytes"),
             ])
             .beside(2)
-            .empty("none monitored"),
-            view(Panel::Table, "Machines", "none", "System and uptime of each machine.", &[column("(time() - max by (instance) (neural_host_boot_time_seconds)) * on (instance) group_left (system, kernel, architecture) max by (instance, system, kernel, architecture) (neural_host_info)", "Uptime", "s")])
+            .empty("none watched"),
+            view(Panel::Table, "Machines", "none", "What runs on each machine, and since when.", &[column("clamp_min(time() - max by (instance) (neural_host_boot_time_seconds), 0) * on (instance) group_left (system, kernel, architecture) max by (instance, system, kernel, architecture) (neural_host_info)", "Runs for", "s")])
             .beside(2),
         ]),
     ],

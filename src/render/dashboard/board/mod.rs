@@ -20,10 +20,11 @@ macro_rules! of {
 /// The name of what `of!` makes.
 const SAID: &str = "{{said}}";
 
-/// Every device that is configured or was found: 1 if its link is up, 0 if its port is not open.
+/// Every device that is configured, or was there within the chosen time: 1 if its link is or was up, 0 if its port is not
+/// open.
 macro_rules! devices {
     () => {
-        "(max by (job, instance, device) (neural_port_state{state=~\"open|silent\"}) or max by (job, instance, device) (neural_device_info))"
+        "(max by (job, instance, device) (neural_port_state{state=~\"open|silent\"}) or max by (job, instance, device) (last_over_time(neural_device_info[$__range])))"
     };
 }
 

@@ -1,6 +1,7 @@
 //! Overview: is everything well, and where must one look?
 
 use super::super::view::{Board, column, lines, open, q, stat, view};
+use super::device::{STREAMING, STREAMS};
 use super::{SAID, port};
 use crate::catalog::draw::{Mood, Panel, UP, state};
 use crate::catalog::limit::{
@@ -39,7 +40,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Devices streaming",
                 "none",
-                "Devices that sent a sample within the last second, of all that are configured or were found. Red while one does not, or its port is not open.",
+                "Devices that brought a sample within the last second, of all that are configured or were there within the chosen time. Red while one does not, or its port is not open.",
                 &[q(streaming!(), SAID)],
             )
             .words()
@@ -106,7 +107,7 @@ pub(super) static BOARD: Board = Board {
                     "none",
                 )],
             )
-            .first(&["priority", "severity", "alertname", "where"])
+            .first(&["priority", "alertname", "where", "severity"])
             .sorted(&[("priority", false), ("severity", false)])
             .empty("no alert fires")
             .to("alerts"),
@@ -114,14 +115,10 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with its most important values, those with a closed port first. A low rate without loss is a slow device; silence is a state of its own.",
+                "Every device with what matters most, those that are gone or whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own.",
                 &[
                     column(port::STATE, "Port", "none").states(port::STATES),
-                    column("max by (instance, device) (neural_device_streaming)", "Streams", "none")
-                        .states(&[
-                            state(1.0, "yes", Mood::Good),
-                            state(0.0, "silent", Mood::Bad),
-                        ]),
+                    column(STREAMS, "Streams", "none").states(STREAMING),
                     column("max by (instance, device) (neural_device_rate_hertz)", "Rate", "rothz"),
                     column("max by (instance, device) (neural_device_rate_ratio)", "Of nominal", "percentunit")
                         .limits(&[&DEVICE_RATE]),
@@ -139,7 +136,7 @@ pub(super) static BOARD: Board = Board {
                 ],
             )
             .first(&["device"])
-            .sorted(&[("Port", true), ("Worst channel", false)])
+            .sorted(&[("Streams", false), ("Port", true), ("Worst channel", false)])
             .empty("no device")
             .to("devices"),
         ]),

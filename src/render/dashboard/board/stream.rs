@@ -76,7 +76,7 @@ pub(super) static BOARD: Board = Board {
                     column("max by (instance, source, stream, machine) (neural_stream_channels)", "Channels", "none"),
                     column("max by (instance, source, stream, machine) (neural_stream_nominal_rate_hertz)", "Nominal", "rothz"),
                     column("max by (instance, source, stream, machine) (neural_stream_effective_rate_hertz)", "Rate", "rothz"),
-                    column("max by (instance, source, stream, machine) (neural_stream_rate_ratio)", "Of nominal", "percentunit")
+                    column("max by (instance, source, stream, machine) (neural_stream_rate_ratio)", "Rate %", "percentunit")
                         .limits(&[&STREAM_RATE]),
                     column(
                         "max by (instance, source, stream, machine) (rate(neural_stream_missing_samples_total[5m]) / (neural_stream_nominal_rate_hertz > 0))",
@@ -92,8 +92,8 @@ pub(super) static BOARD: Board = Board {
                     .limits(&[&STREAM_AGE]),
                     column("max by (instance, source, stream, machine) (neural_stream_backlog_bytes)", "Waiting", "bytes")
                         .limits(&[&STREAM_BACKLOG]),
-                    column("max by (instance, source, stream, machine) (neural_stream_clock_offset_seconds)", "Clock offset", "s"),
-                    column("max by (instance, source, stream, machine) (neural_stream_clock_round_trip_seconds)", "Round trip", "s"),
+                    column("max by (instance, source, stream, machine) (neural_stream_clock_offset_seconds)", "Offset", "s"),
+                    column("max by (instance, source, stream, machine) (neural_stream_clock_round_trip_seconds)", "RTT", "s"),
                 ],
             )
             .empty("no stream"),

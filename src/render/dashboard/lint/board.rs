@@ -8,6 +8,7 @@ use super::{Rule, list, panels, text};
 pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: title },
     Rule { grafana: "9 to 13", broken: painted },
+    Rule { grafana: "9 to 13", broken: areas },
     Rule { grafana: "9 to 13", broken: jobs },
     Rule { grafana: "9 to 13", broken: numbers },
     Rule { grafana: "9 to 13", broken: closed },
@@ -37,8 +38,7 @@ const RARE: &[&str] = &[
 
 /// A list of dashboards names the folder beside the title.
 fn title(board: &Value, _: &Names<'_>) -> Option<String> {
-    let shared = board.get("__inputs").is_some();
-    let twice = !shared && text(board, "title").starts_with("Neural / ");
+    let twice = text(board, "title").starts_with("Neural / ");
     twice.then(|| "the folder is named twice; leave it out of the title".to_owned())
 }
 
@@ -66,6 +66,15 @@ fn painted(board: &Value, _: &Names<'_>) -> Option<String> {
         };
         Some(format!("the annotation \"{}\" {why}", text(annotation, "name")))
     })
+}
+
+/// `convertAnnotationsToRegions`: neighbours in time become one region, which colours all panels.
+fn areas(board: &Value, _: &Names<'_>) -> Option<String> {
+    let asked = |of: &&Value| of["expr"].is_string() && of["useValueForTime"] != true;
+    let mut all = list(&board["annotations"], "list").iter().filter(asked);
+    let lasting = all.find(|of| !text(of, "expr").contains(" unless "))?;
+    let why = "becomes an area where it happens in two minutes in a row; leave out what also happened a minute before";
+    Some(format!("the annotation \"{}\" {why} (unless … offset)", text(lasting, "name")))
 }
 
 /// `.+` is also the job of the server itself and of every other exporter.

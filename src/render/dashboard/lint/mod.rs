@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::catalog::{PAGES, Page, agent};
     use crate::render::Settings;
-    use crate::render::dashboard::{self, Flavour, assemble};
+    use crate::render::dashboard::{self, assemble};
 
     fn pages() -> Vec<&'static Page> {
         PAGES.iter().copied().chain([&agent::PAGE]).collect()
@@ -66,7 +66,7 @@ mod tests {
 
     fn boards() -> Vec<Value> {
         let all = assemble::dashboards(&pages(), &Settings::default());
-        all.iter().map(|board| dashboard::json(board, Flavour::Provisioned)).collect()
+        all.iter().map(|board| dashboard::json(board)).collect()
     }
 
     #[test]
@@ -181,6 +181,42 @@ mod tests {
             panel["title"] = format!("{title} anew").into();
         };
         breaks(is("timeseries"), named, "9 to 13", "engineer");
+        let last = |panel: &mut Value| drop(panel["targets"].as_array_mut().unwrap().pop());
+        breaks(is("state-timeline"), last, "9 to 13", "No data in response");
+        breaks(is("state-timeline"), defaults("mappings", json!([])), "9 to 13", "No data in response");
+        breaks(is("status-history"), last, "9 to 13", "No data in response");
+        breaks(is("timeseries"), ask("time() - max(up)"), "9 to 13", "set back");
+        let rename = |panel: &mut Value| {
+            let renamed =
+                &mut list_mut(panel, "transformations").last_mut().unwrap()["options"]["renameByName"];
+            let first = renamed.as_object_mut().unwrap().values_mut().next().unwrap();
+            *first = "A header that is far too long for any of the columns of a table with so many".into();
+        };
+        let columns = |panel: &Value| is("table")(panel) && list(panel, "targets").len() > 5;
+        breaks(columns, rename, "9 to 13", "cuts the headers");
+        let ten = |panel: &Value| is("bargauge")(panel) && panel["targets"].to_string().contains("topk(10");
+        breaks(ten, |panel| panel["gridPos"]["h"] = 8.into(), "9 to 13", "last of its bars");
+        let two = |panel: &Value| is("table")(panel) && panel["targets"].to_string().contains(" or NaN * (");
+        let lonely = |panel: &mut Value| {
+            let expr = text(&panel["targets"][0], "expr").split(" or NaN").next().unwrap().to_owned();
+            panel["targets"][0]["expr"] = expr.into();
+        };
+        breaks(two, lonely, "9 to 13", "neither column");
+        let latency = |panel: &Value| text(panel, "title") == "Communication latency";
+        let again = |panel: &mut Value| {
+            let first = panel["targets"][0].clone();
+            list_mut(panel, "targets").push(first);
+        };
+        breaks(latency, again, "9 to 13", "one quantile");
+        let narrow = |panel: &mut Value| {
+            list_mut(&mut panel["fieldConfig"], "overrides")
+                .retain(|of| of["matcher"]["options"] != "alertname");
+        };
+        breaks(asks("ALERTS"), narrow, "9 to 13", "minWidth");
+    }
+
+    fn list_mut<'a>(value: &'a mut Value, key: &str) -> &'a mut Vec<Value> {
+        value[key].as_array_mut().unwrap()
     }
 
     /// Spoils a dashboard as a whole.
@@ -205,6 +241,11 @@ mod tests {
         };
         breaks_whole("devices", mark("useValueForTime", false.into()), "line at the start");
         let firing = "1000 * ALERTS_FOR_STATE{component=~\"device\",severity=~\"critical|high\"}";
+        let again = |board: &mut Value| {
+            board["annotations"]["list"][2]["expr"] =
+                "max(neural_source_up) != max(neural_source_up offset 1m)".into();
+        };
+        breaks_whole("devices", again, "two minutes in a row");
         breaks_whole("devices", mark("expr", firing.into()), "every device");
         let any =
             "1000 * ALERTS_FOR_STATE{component=~\"device\",instance=~\"$instance|\",device=~\"$device|\"}";

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::nothing::grouped;
 use super::super::panel::{CELLS, SMALL, readable};
 use super::super::query::Names;
 use super::{Rule, list, text};
@@ -31,6 +32,13 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: words },
     Rule { grafana: "9 to 13", broken: rates },
     Rule { grafana: "9 to 13", broken: classes },
+    Rule { grafana: "9 to 13", broken: silent },
+    Rule { grafana: "9 to 13", broken: before },
+    Rule { grafana: "9 to 13", broken: headers },
+    Rule { grafana: "9 to 13", broken: bars },
+    Rule { grafana: "9 to 13", broken: lonely },
+    Rule { grafana: "9 to 13", broken: quantiles },
+    Rule { grafana: "9 to 13", broken: phone },
 ];
 
 fn is(panel: &Value, kind: &str) -> bool {
@@ -269,4 +277,97 @@ fn classes(panel: &Value, _: &Names<'_>) -> Option<String> {
     let right = ["4(xx|", "5(xx|"].iter().all(|of| overrides.contains(of));
     let broken = list(panel, "targets").iter().any(named) && !right;
     when(broken, "gives 4xx and 5xx another colour than other panels do; fix them by byRegexp")
+}
+
+/// `prepareTimelineFields` knows no `noValue`: what is not there has to be a series of its own.
+fn silent(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let states = is(panel, "state-timeline") || is(panel, "status-history");
+    let said = |of: &Value| of["options"]["-1"]["text"] == defaults(panel)["noValue"];
+    let mapped = list(defaults(panel), "mappings").iter().any(said);
+    let asked = exprs(panel).any(|expr| expr.starts_with("vector(-1) unless on () ("));
+    when(
+        states && !(mapped && asked),
+        "says \"No data in response\" where there is nothing; ask for vector(-1) unless on () what it shows, and map -1 to \
+         the words",
+    )
+}
+
+/// The clock of a server may be set back, or be behind that of an agent.
+fn before(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let mut ages = exprs(panel).flat_map(|expr| ["time() - ", "_time_seconds{"].map(|of| (expr, of)));
+    let bare = ages.any(|(expr, of)| {
+        let differs = of.starts_with("time()") || expr.contains(") - on (instance) group_right");
+        differs && expr.contains(of) && !expr.contains("clamp_min(")
+    });
+    when(bare, "is below zero after a clock was set back; use clamp_min(…, 0)")
+}
+
+/// The header of a column is cut, and has a room of 20 pixels less than the column.
+fn headers(panel: &Value, _: &Names<'_>) -> Option<String> {
+    // A laptop's browser, less the margins of dashboard and panel.
+    let inside = (1280.0 - 32.0) * panel["gridPos"]["w"].as_f64()? / 24.0 - 16.0;
+    let table = is(panel, "table").then(|| list(panel, "transformations").last()).flatten()?;
+    let renamed = table["options"]["renameByName"].as_object()?;
+    let mut columns: Vec<&str> = exprs(panel).flat_map(grouped).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns.retain(|column| !renamed.contains_key(*column));
+    columns.extend(renamed.values().filter_map(Value::as_str));
+    let fixed = |column: &str| {
+        let of = |rule: &&Value| rule["matcher"]["options"] == column;
+        let rules = list(&panel["fieldConfig"], "overrides").iter().filter(of);
+        rules.flat_map(|rule| list(rule, "properties")).find(|of| of["id"] == "custom.width")?["value"]
+            .as_f64()
+    };
+    let taken: f64 = columns.iter().filter_map(|column| fixed(column)).sum();
+    let free: Vec<&&str> = columns.iter().filter(|column| fixed(column).is_none()).collect();
+    let each = ((inside - taken) / free.len() as f64).max(80.0);
+    let wide = |header: &&&&str| header.chars().count() as f64 * 7.2 + 20.0 > each;
+    let cut: Vec<&str> = free.iter().filter(wide).map(|header| **header).collect();
+    when(!cut.is_empty(), &format!("cuts the headers {cut:?} in a browser of 1280 pixels; shorten them"))
+}
+
+/// A bar and its name need 26 pixels.
+fn bars(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let height = panel["gridPos"]["h"].as_f64().filter(|_| is(panel, "bargauge"))? * 38.0 - 8.0 - 48.0;
+    let most = |expr: &str| expr.split("topk(").nth(1)?.split(',').next()?.parse::<f64>().ok();
+    let cut = exprs(panel).filter_map(most).any(|most| most * 26.0 > height);
+    when(cut, "cuts the last of its bars; make it higher, or show fewer")
+}
+
+/// See [`nameless`]: where a table has two columns, each query answers for the rows of the other.
+fn lonely(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let [first, second] = list(panel, "targets") else { return None };
+    let renamed = list(panel, "transformations").last()?["options"]["renameByName"].as_object()?;
+    let (first, second) = (text(first, "expr"), text(second, "expr"));
+    let same = grouped(first) == grouped(second);
+    let columns = renamed.keys().filter(|column| column.starts_with("Value")).count();
+    let broken = is(panel, "table") && columns == 2 && same;
+    let right = [first, second].iter().all(|expr| expr.contains(" or NaN * ("));
+    when(
+        broken && !right,
+        "shows neither column where one query alone has an answer; let each answer for the other",
+    )
+}
+
+/// Three lines for each of nine devices have a legend that nobody can read.
+fn quantiles(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let of = |target: &&Value| {
+        text(target, "legendFormat").contains("{{device}}")
+            && text(target, "expr").contains("histogram_quantile(")
+    };
+    let many = is(panel, "timeseries") && list(panel, "targets").iter().filter(of).count() > 1;
+    when(many, "has several lines for each device; show one quantile, and how they spread beside it")
+}
+
+/// On a phone columns share 285 pixels, unless they are given more.
+fn phone(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let alerts = is(panel, "table") && exprs(panel).any(|expr| expr.contains("ALERTS"));
+    let wide = |rule: &Value| {
+        let named = rule["matcher"]["options"] == "alertname";
+        let width = |of: &Value| of["id"] == "custom.minWidth" && of["value"].as_u64() >= Some(180);
+        named && list(rule, "properties").iter().any(width)
+    };
+    let right = list(&panel["fieldConfig"], "overrides").iter().any(wide);
+    when(alerts && !right, "cuts the names of alerts on a phone; give the column alertname a minWidth of 180")
 }

@@ -1,0 +1,39 @@
+//! What a panel asks besides, so that it says something where its own queries have no answer.
+
+use super::assemble::Target;
+use crate::catalog::draw::Panel;
+
+/// The value of the series that a panel of states has where it has no other: Grafana 9 to 13 writes "No data in response"
+/// there, and nothing else.
+pub(super) const ABSENT: f64 = -1.0;
+
+/// The targets of a panel, with what says that there is nothing where nothing is.
+pub(super) fn whole(panel: Panel, mut targets: Vec<Target>) -> Vec<Target> {
+    match panel {
+        Panel::States | Panel::Cells => {
+            let all: Vec<String> = targets.iter().map(|target| format!("({})", target.expr)).collect();
+            let expr = format!("vector({ABSENT}) unless on () ({})", all.join(" or "));
+            let nothing = Target { expr, legend: "–".to_owned(), ..Target::default() };
+            targets.push(nothing);
+        }
+        // A query that answers alone gives a column without a name.
+        Panel::Table if targets.len() == 2 && targets.iter().all(|target| !target.legend.is_empty()) => {
+            let exprs = [0, 1].map(|at| targets.get(at).map(|of| of.expr.clone()).unwrap_or_default());
+            for (target, other) in targets.iter_mut().zip(exprs.iter().rev()) {
+                let (own, theirs) = (grouped(&target.expr), grouped(other));
+                if !own.is_empty() && own == theirs {
+                    target.expr.push_str(&format!(" or NaN * ({other})"));
+                }
+            }
+        }
+        _ => {}
+    }
+    targets
+}
+
+/// The labels by which a query tells its series apart: of its lists the longest, of those the first.
+pub(super) fn grouped(expr: &str) -> Vec<&str> {
+    let lists = expr.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+    let lists = lists.map(|list| list.split(", ").collect::<Vec<_>>());
+    lists.reduce(|most, of| if of.len() > most.len() { of } else { most }).unwrap_or_default()
+}

@@ -1,0 +1,115 @@
+//! Columns of tables: what they are called, how wide they are, in which order and in which colours.
+
+use serde_json::{Map, Value, json};
+
+use super::assemble::Picture;
+use super::down;
+use super::nothing::grouped;
+use super::panel::{Frame, NOTHING, letter, mappings, thresholds};
+use crate::catalog::draw::Panel;
+
+/// Columns of values beyond which a table is short of width.
+const MANY: usize = 5;
+
+/// How wide the column of machines is there: the address of one, with its port.
+const MACHINE_WIDTH: u32 = 140;
+
+/// How wide the names of alerts and where they are must be at least, on a phone too.
+const ALERT_WIDTH: u32 = 190;
+
+/// How bad an alert is, and in which colour that is said.
+pub(super) const SEVERITIES: &[(&str, &str)] =
+    &[("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
+
+/// A colour of text, as Grafana from 10 on reads it and as 9 does.
+fn coloured() -> [Value; 2] {
+    [
+        json!({"id": "custom.cellOptions", "value": {"type": "color-text"}}),
+        json!({"id": "custom.displayMode", "value": "color-text"}),
+    ]
+}
+
+/// What is said of single columns.
+pub(super) fn columns(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
+    let mut all = down::of_columns(picture, frame);
+    all.push(json!({
+        "matcher": {"id": "byType", "options": "number"},
+        "properties": [{"id": "mappings", "value": mappings(picture.states, None, Some(NOTHING))}],
+    }));
+    for target in picture.targets.iter().filter(|target| !target.legend.is_empty()) {
+        let mut properties = vec![json!({"id": "unit", "value": target.unit})];
+        if target.steps.base.is_some() {
+            properties.push(json!({"id": "thresholds", "value": thresholds(&target.steps)}));
+        }
+        if !target.states.is_empty() {
+            properties.push(json!({"id": "mappings", "value": mappings(target.states, None, Some(NOTHING))}));
+        }
+        if target.steps.base.is_some() || !target.states.is_empty() {
+            properties.extend(coloured());
+        }
+        all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
+    }
+    // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
+    if picture.targets.len() > MANY && picture.targets.iter().any(|target| target.expr.contains("(instance"))
+    {
+        all.push(json!({
+            "matcher": {"id": "byName", "options": "instance"},
+            "properties": [{"id": "custom.width", "value": MACHINE_WIDTH}],
+        }));
+    }
+    if picture.targets.iter().any(|target| target.expr.contains("severity")) {
+        let words: Map<String, Value> = SEVERITIES
+            .iter()
+            .enumerate()
+            .map(|(index, (word, colour))| ((*word).to_owned(), json!({"color": colour, "index": index})))
+            .collect();
+        let mut properties = vec![json!({"id": "mappings", "value": [{"type": "value", "options": words}]})];
+        properties.extend(coloured());
+        // Two short words; where an alert is needs the width.
+        properties.push(json!({"id": "custom.width", "value": 100}));
+        all.push(json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}));
+        all.push(json!({
+            "matcher": {"id": "byName", "options": "priority"},
+            "properties": [{"id": "custom.width", "value": 95}],
+        }));
+        for column in ["alertname", "where"] {
+            all.push(json!({
+                "matcher": {"id": "byName", "options": column},
+                "properties": [{"id": "custom.minWidth", "value": ALERT_WIDTH}],
+            }));
+        }
+    }
+    all
+}
+
+/// The label with the number and the name of a channel, which is longer than what it holds.
+const CHANNEL_NAME: &str = "channel_name";
+
+/// A table's columns: one query's column is called `Value`, those of several `Value #A` and so on.
+pub(super) fn transformations(picture: &Picture) -> Vec<Value> {
+    if picture.panel != Panel::Table {
+        return Vec::new();
+    }
+    let several = picture.targets.len() > 1;
+    let mut hidden = Map::from_iter([("Time".to_owned(), json!(true))]);
+    if several {
+        // Where one query alone has an answer, its column has no letter: nothing says which it is.
+        hidden.insert("Value".to_owned(), json!(true));
+    }
+    let mut renamed = Map::new();
+    if picture.targets.iter().any(|target| grouped(&target.expr).contains(&CHANNEL_NAME)) {
+        renamed.insert(CHANNEL_NAME.to_owned(), json!("name"));
+    }
+    for (at, target) in picture.targets.iter().enumerate() {
+        let column = if several { format!("Value #{}", letter(at)) } else { "Value".to_owned() };
+        if target.legend.is_empty() {
+            hidden.insert(column, json!(true));
+        } else {
+            renamed.insert(column, json!(target.legend));
+        }
+    }
+    let order: Map<String, Value> =
+        picture.first.iter().enumerate().map(|(at, column)| ((*column).to_owned(), json!(at))).collect();
+    let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": order, "renameByName": renamed}});
+    if several { vec![json!({"id": "merge", "options": {}}), organize] } else { vec![organize] }
+}

@@ -1,0 +1,169 @@
+"""What panels say of series that are written down here, by their own queries.
+
+Independent: promtool, which evaluates the query of a panel as Prometheus does, at a time that the test chooses.
+"""
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from conftest import program
+from test_broken import panel
+from test_dashboards import BOARDS, filled
+
+RIG = 'job="neural",instance="rig:9612"'
+
+
+class Lab:
+    """Series, each as promtool writes them: `5x30` for half an hour of fives, one a minute."""
+
+    def __init__(self, folder, series: dict[str, str]):
+        self.folder = folder
+        self.series = [{"series": name, "values": values} for name, values in series.items()]
+
+    def asked(self, board: str, title: str, minute: int, reach: str = "30m", rate: str = "2m") -> list[dict]:
+        """Labels and value of each series that the panel has at a minute."""
+        found: list[dict] = []
+        for target in panel(board, title)["targets"]:
+            expr = filled(BOARDS[board], target["expr"], rate, reach)
+            # It says what it got where it expected something else.
+            test = {"expr": expr, "eval_time": f"{minute}m", "exp_samples": [{"labels": "none{}", "value": 0}]}
+            case = {"tests": [{"interval": "1m", "input_series": self.series, "promql_expr_test": [test]}]}
+            file = self.folder / "case.json"
+            file.write_text(json.dumps(case))
+            said = subprocess.run([program("promtool"), "test", "rules", str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+            found += [{**sample, "legend": target["legendFormat"]} for sample in got(said)]
+        return found
+
+
+WORD = r'"(?:[^"\\]|\\.)*"'
+SAMPLE = re.compile(r'\{((?:[^"}]|WORD)*)\} ([^\s,]+)'.replace("WORD", WORD))
+PAIR = re.compile(r"(\w+)=(WORD)".replace("WORD", WORD))
+
+
+def got(said: str) -> list[dict]:
+    """The samples after `got:` in what promtool writes: `{a="b"} 1E+00, {a="c"} 2E+00`."""
+    assert "got:" in said, said
+    samples = SAMPLE.findall(said.split("got:")[1])
+    return [{**{key: json.loads(word) for key, word in PAIR.findall(labels)}, "value": float(value)} for labels, value in samples]
+
+
+def numbers(found: list[dict], *labels: str) -> dict:
+    return {tuple(one.get(label) for label in labels): one["value"] for one in found}
+
+
+def test_when_it_was_recorded_can_be_seen(tmp_path):
+    lab = Lab(tmp_path, {
+        f'neural_program_expected_state{{{RIG},source="intan"}}': "1x10 0x10 1x10",
+        f'neural_tap_open{{{RIG},device="daisy"}}': "0x5 1x25",
+        f'neural_stream_present{{{RIG},source="lsl",stream="eeg"}}': "1x30",
+    })
+    title = "Is it being recorded?"
+    said = lambda minute: numbers(lab.asked("overview", title, minute), "source", "device", "stream")
+    intan, tap, stream = ("intan", None, None), (None, "daisy", None), ("lsl", None, "eeg")
+    assert said(3) == {intan: 1, tap: 0, stream: 1}
+    assert said(15) == {intan: 0, tap: 1, stream: 1}
+    assert said(28) == {intan: 1, tap: 1, stream: 1}
+    words = panel("overview", title)["fieldConfig"]["defaults"]["mappings"][0]["options"]
+    assert {state: word["text"] for state, word in words.items()} == {"1": "yes", "0": "no", "-1": "nothing is expected"}
+    assert (words["1"]["color"], words["0"]["color"]) == ("green", "red")
+
+
+@pytest.mark.parametrize(("board", "title", "words"), [
+    ("overview", "Is it being recorded?", "nothing is expected"),
+    ("overview", "Sources that were down", "none was down"),
+    ("channels", "Why channels are bad", "no channel is bad"),
+    ("channels", "Quality of channels", "no signal"),
+    ("devices", "Streaming", "no device"),
+    ("alerts", "Alerts over time", "no alert fired"),
+])
+def test_where_there_is_nothing_that_is_said(tmp_path, board, title, words):
+    lab = Lab(tmp_path, {f'up{{{RIG}}}': "1x30", f'neural_source_up{{{RIG},source="a"}}': "1x30"})
+    (nothing,) = lab.asked(board, title, 20)
+    assert nothing["value"] == -1, nothing
+    assert panel(board, title)["fieldConfig"]["defaults"]["mappings"][0]["options"]["-1"]["text"] == words
+
+
+def test_a_device_that_streams_takes_the_place_of_the_words(tmp_path):
+    lab = Lab(tmp_path, {f'neural_device_streaming{{{RIG},device="cyton"}}': "_x10 1x20"})
+    assert numbers(lab.asked("devices", "Streaming", 5), "device") == {(None,): -1}
+    assert numbers(lab.asked("devices", "Streaming", 20), "device") == {("cyton",): 1}
+
+
+def test_losses_are_counted_by_the_minute(tmp_path):
+    lab = Lab(tmp_path, {
+        f'neural_device_lost_packets_total{{{RIG},device="cyton"}}': "0+5x10 50+0x20",
+        f'neural_device_lost_packets_total{{{RIG},device="daisy"}}': "0x30",
+    })
+    of = lambda minute: numbers(lab.asked("devices", "Packets lost a minute", minute), "device")
+    assert of(8) == pytest.approx({("cyton",): 5, ("daisy",): 0})
+    assert of(25) == pytest.approx({("cyton",): 0, ("daisy",): 0})
+    one = panel("devices", "Packets lost a minute")
+    assert one["interval"] == "1m", "no bar is shorter"
+    assert one["fieldConfig"]["defaults"]["custom"]["drawStyle"] == "bars"
+
+
+def test_bad_minutes_are_those_of_the_chosen_time(tmp_path):
+    series = {}
+    for channel, called, bad in (("1", "1 Fp1", "0x60"), ("2", "2 Fp2", "0+30x60"), ("3", "3 C3", "0+60x60")):
+        series[f'neural_channel_bad_seconds_total{{{RIG},device="cyton",channel="{channel}"}}'] = bad
+        series[f'neural_channel_info{{{RIG},device="cyton",channel="{channel}",channel_name="{called}"}}'] = "1x60"
+    series[f'neural_device_assessed_seconds_total{{{RIG},device="cyton"}}'] = "0+60x60"
+    lab = Lab(tmp_path, series)
+    bad = lambda reach: numbers(lab.asked("channels", "Bad minutes", 60, reach), "channel_name")
+    assert bad("30m") == pytest.approx({("1 Fp1",): 0, ("2 Fp2",): 900, ("3 C3",): 1800})
+    assert bad("10m") == pytest.approx({("1 Fp1",): 0, ("2 Fp2",): 300, ("3 C3",): 600})
+    assert panel("channels", "Bad minutes")["fieldConfig"]["defaults"]["unit"] == "s"
+    share = numbers(lab.asked("channels", "Bad for longest", 60), "channel_name")
+    assert share == pytest.approx({("1 Fp1",): 0, ("2 Fp2",): 0.5, ("3 C3",): 1})
+
+
+def test_a_stream_that_ended_is_missed_although_nobody_expected_it(tmp_path):
+    lab = Lab(tmp_path, {
+        f'neural_device_info{{{RIG},device="cyton",protocol="cyton"}}': "1x30",
+        f'neural_device_streaming{{{RIG},device="cyton"}}': "1x30",
+        # It leaves without a trace, as a stream of LSL does.
+        f'neural_device_info{{{RIG},device="lsl/eeg",protocol="lsl"}}': "1x10 stale",
+        f'neural_device_streaming{{{RIG},device="lsl/eeg"}}': "1x10 stale",
+    })
+    for board, title in (("overview", "Devices streaming"), ("devices", "Streaming now")):
+        said = lambda minute: [(one["said"], one["value"]) for one in lab.asked(board, title, minute) if one["value"] == one["value"]]
+        assert said(5) == [("2 of 2", 0)]
+        assert said(20) == [("1 of 2", 1)], "red, for one is not there"
+        rows = [one for one in lab.asked(board, "Devices", 20) if one["value"] == -1]
+        assert [one["device"] for one in rows] == ["lsl/eeg"]
+    # What was not there within the chosen time is not missed.
+    assert [one["said"] for one in lab.asked("overview", "Devices streaming", 30, "5m") if one["value"] == 0] == ["1 of 1"]
+
+
+def test_electrodes_are_called_by_their_names(tmp_path):
+    lab = Lab(tmp_path, {
+        f'neural_device_electrode_impedance_ohms{{{RIG},device="cyton",channel="1"}}': "7000x30",
+        f'neural_channel_info{{{RIG},device="cyton",channel="1",channel_name="1 Fp1"}}': "1x30",
+        # Measured before it streamed: its channels are not judged yet.
+        f'neural_device_electrode_impedance_ohms{{{RIG},device="ganglion",channel="2"}}': "9000x30",
+        f'neural_channel_artefacts_total{{{RIG},device="cyton",channel="1"}}': "0x30",
+        f'neural_channel_band_rms_counts{{{RIG},device="cyton",channel="1"}}': "4x30",
+    })
+    bars = numbers(lab.asked("channels", "Impedance now", 20), "device", "channel_name")
+    assert bars == {("cyton", "1 Fp1"): 7000, ("ganglion", "2"): 9000}
+    assert panel("channels", "Impedance now")["targets"][0]["legendFormat"].startswith("{{device}} {{channel_name}}")
+    for title in ("Spectrum and spikes", "In counts"):
+        assert {one["channel_name"] for one in lab.asked("channels", title, 20) if "channel_name" in one} == {"1 Fp1"}, title
+
+
+def test_a_clock_that_was_set_back_makes_no_age_below_zero(tmp_path):
+    # promtool's time begins at the epoch, and minute 10 is second 600.
+    lab = Lab(tmp_path, {f'neural_textfile_mtime_seconds{{{RIG},source="files",file="a.prom"}}': "300x5 900x20"})
+    of = lambda minute: [one["value"] for one in lab.asked("agent", "Age of text files", minute)]
+    assert of(5) == [0] and of(20) == [300], "seconds since it was written"
+    assert of(10) == [0], "it was written by a clock that was ahead"
+
+
+def test_where_one_of_two_columns_has_no_answer_the_other_is_there(tmp_path):
+    lab = Lab(tmp_path, {f'neural_port_baud{{{RIG},device="cyton"}}': "115200x30"})
+    baud, timer = (lab.asked("devices", "Lines", 20))
+    assert baud["value"] == 115200 and timer["value"] != timer["value"] and timer["device"] == "cyton"
