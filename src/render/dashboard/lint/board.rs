@@ -70,7 +70,8 @@ fn painted(board: &Value, _: &Names<'_>) -> Option<String> {
 
 /// `convertAnnotationsToRegions`: neighbours in time become one region, which colours all panels.
 fn areas(board: &Value, _: &Names<'_>) -> Option<String> {
-    let asked = |of: &&Value| of["expr"].is_string() && of["useValueForTime"] != true;
+    // Of alerts another rule says more.
+    let asked = |of: &&Value| of["expr"].is_string() && !text(of, "expr").contains("ALERTS");
     let mut all = list(&board["annotations"], "list").iter().filter(asked);
     let lasting = all.find(|of| !text(of, "expr").contains(" unless "))?;
     let why = "becomes an area where it happens in two minutes in a row; leave out what also happened a minute before";

@@ -124,7 +124,10 @@ mod tests {
             |key: &'static str, to: Value| move |panel: &mut Value| panel["options"][key] = to.clone();
         breaks(is("state-timeline"), defaults("color", json!({"mode": "thresholds"})), "9 to 13", "words");
         breaks(is("table"), defaults("mappings", json!([none])), "9", "names");
-        breaks(is("table"), |panel| panel["fieldConfig"]["overrides"] = json!([]), "9 to 13", "byType");
+        let untyped = |panel: &mut Value| {
+            list_mut(&mut panel["fieldConfig"], "overrides").retain(|of| of["matcher"]["id"] != "byType");
+        };
+        breaks(is("table"), untyped, "9 to 13", "byType");
         breaks(is("table"), defaults("noValue", "no alert fires".into()), "9 to 13", "each empty cell");
         let several =
             |panel: &Value| is("table")(panel) && panel["targets"].as_array().is_some_and(|of| of.len() > 1);
