@@ -87,6 +87,18 @@ def test_where_there_is_nothing_that_is_said(tmp_path, board, title, words):
     assert panel(board, title)["fieldConfig"]["defaults"]["mappings"][0]["options"]["-1"]["text"] == words
 
 
+def test_alerts_over_time_are_the_worst_of_each_component(tmp_path):
+    firing = 'alertstate="firing",severity="x"'
+    lab = Lab(tmp_path, {
+        f'ALERTS{{{firing},alertname="A",component="device",priority="P2",{RIG}}}': "1x30",
+        f'ALERTS{{{firing},alertname="B",component="device",priority="P0",{RIG}}}': "_x10 1x5 stale",
+        f'ALERTS{{{firing},alertname="C",component="host",priority="P3"}}': "1x30",
+    })
+    said = lambda minute: numbers(lab.asked("alerts", "Alerts over time", minute), "component")
+    assert said(5) == {("device",): 2, ("host",): 1} and said(12) == {("device",): 4, ("host",): 1}
+    assert said(25) == {("device",): 2, ("host",): 1}
+
+
 def test_a_device_that_streams_takes_the_place_of_the_words(tmp_path):
     lab = Lab(tmp_path, {f'neural_device_streaming{{{RIG},device="cyton"}}': "_x10 1x20"})
     assert numbers(lab.asked("devices", "Streaming", 5), "device") == {(None,): -1}

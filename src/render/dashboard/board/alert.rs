@@ -51,11 +51,16 @@ pub(super) static BOARD: Board = Board {
             .first(&["priority", "alertname", "where", "severity"])
             .sorted(&[("priority", false), ("For", true)])
             .empty("no alert fires"),
-            view(Panel::States, "Alerts over time", "none", "When alerts of each name fired. Several that start together have one cause: look at the first.", &[q(
-                "max by (alertname) (ALERTS{alertstate=\"firing\"})",
-                "{{alertname}}",
+            view(Panel::States, "Alerts over time", "none", "When alerts of each component fired, and of which priority the worst was; the table above names them. Components that begin together have one cause: look at the first.", &[q(
+                "max by (component) (\n  ALERTS{alertstate=\"firing\",priority=\"P0\"} * 4\n  or ALERTS{alertstate=\"firing\",priority=\"P1\"} * 3\n  or ALERTS{alertstate=\"firing\",priority=\"P2\"} * 2\n  or ALERTS{alertstate=\"firing\",priority=\"P3\"} * 1\n)",
+                "{{component}}",
             )])
-            .states(&[state(1.0, "firing", Mood::Bad)])
+            .states(&[
+                state(4.0, "P0", Mood::Bad),
+                state(3.0, "P1", Mood::Odd),
+                state(2.0, "P2", Mood::Plain),
+                state(1.0, "P3", Mood::Plain),
+            ])
             .empty("no alert fired"),
         ]),
         open("History", &[
@@ -70,9 +75,9 @@ pub(super) static BOARD: Board = Board {
             )])
             .beside(3)
             .empty("no alert fired"),
-            lines("Alert frequency", "none", "Alerts that started to fire within an hour, by name. A flapping alert needs a longer hold time, or a fix of its cause.", &[q(
-                "sum by (alertname) (count_over_time((ALERTS{alertstate=\"firing\"} unless ALERTS{alertstate=\"firing\"} offset 1m)[1h:1m]))",
-                "{{alertname}}",
+            lines("Alert frequency", "none", "Alerts that began to fire within an hour, by what they are about. One that comes and goes needs a longer hold time, or a mended cause; the table below names it.", &[q(
+                "sum by (component) (count_over_time((ALERTS{alertstate=\"firing\"} unless ALERTS{alertstate=\"firing\"} offset 1m)[1h:1m]))",
+                "{{component}}",
             )])
             .empty("no alert fired"),
             view(Panel::Table, "Alert history", "none", "Number of evaluations in which each alert fired within the selected range: minutes, at one per minute.", &[column(

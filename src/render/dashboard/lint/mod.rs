@@ -216,6 +216,8 @@ mod tests {
                 .retain(|of| of["matcher"]["options"] != "alertname");
         };
         breaks(asks("ALERTS"), narrow, "9 to 13", "minWidth");
+        let by_name = |panel: &mut Value| panel["targets"][0]["legendFormat"] = "{{alertname}}".into();
+        breaks(is("state-timeline"), by_name, "9 to 13", "by component");
     }
 
     fn list_mut<'a>(value: &'a mut Value, key: &str) -> &'a mut Vec<Value> {

@@ -39,6 +39,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: lonely },
     Rule { grafana: "9 to 13", broken: quantiles },
     Rule { grafana: "9 to 13", broken: phone },
+    Rule { grafana: "9 to 13", broken: crowd },
 ];
 
 fn is(panel: &Value, kind: &str) -> bool {
@@ -358,6 +359,16 @@ fn quantiles(panel: &Value, _: &Names<'_>) -> Option<String> {
     };
     let many = is(panel, "timeseries") && list(panel, "targets").iter().filter(of).count() > 1;
     when(many, "has several lines for each device; show one quantile, and how they spread beside it")
+}
+
+/// Names of rows are written over each other where there are more than twenty.
+fn crowd(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let named = |target: &Value| text(target, "legendFormat").contains("{{alertname}}");
+    let drawn = is(panel, "state-timeline") || is(panel, "timeseries");
+    when(
+        drawn && list(panel, "targets").iter().any(named),
+        "has a line for each of fifty alerts; draw them by component",
+    )
 }
 
 /// On a phone columns share 285 pixels, unless they are given more.
