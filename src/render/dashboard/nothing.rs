@@ -1,5 +1,7 @@
 //! What a panel asks besides, so that it says something where its own queries have no answer.
 
+use std::fmt::Write as _;
+
 use super::assemble::Target;
 use crate::catalog::draw::Panel;
 
@@ -22,7 +24,8 @@ pub(super) fn whole(panel: Panel, mut targets: Vec<Target>) -> Vec<Target> {
             for (target, other) in targets.iter_mut().zip(exprs.iter().rev()) {
                 let (own, theirs) = (grouped(&target.expr), grouped(other));
                 if !own.is_empty() && own == theirs {
-                    target.expr.push_str(&format!(" or NaN * ({other})"));
+                    // Writing to a string cannot fail.
+                    let _ = write!(target.expr, " or NaN * ({other})");
                 }
             }
         }

@@ -66,7 +66,7 @@ mod tests {
 
     fn boards() -> Vec<Value> {
         let all = assemble::dashboards(&pages(), &Settings::default());
-        all.iter().map(|board| dashboard::json(board)).collect()
+        all.iter().map(dashboard::json).collect()
     }
 
     #[test]
