@@ -42,7 +42,7 @@ pub(super) static BOARD: Board = Board {
             )
             .zero_wanted(),
             stat(
-                "Lowest rate, of nominal",
+                "Lowest rate",
                 "percentunit",
                 "Lowest sampling rate of a program over the last minute, as a share of its nominal rate.",
                 &[q("min(neural_program_rate_ratio)", "")],

@@ -106,6 +106,17 @@ mod tests {
         panic!("{rule}: no panel to spoil");
     }
 
+    /// The same of a rule over titles, which is told under the new one.
+    #[track_caller]
+    fn breaks_title(which: impl Fn(&Value) -> bool, spoil: impl Fn(&mut Value)) {
+        let pages = pages();
+        let mut board = boards().remove(0);
+        let panel = board["panels"].as_array_mut().unwrap().iter_mut().find(|panel| which(panel)).unwrap();
+        spoil(panel);
+        let told = lint(&board, &Names::of(&pages));
+        assert!(told.len() == 1 && told[0].contains("title that is cut"), "{told:?}");
+    }
+
     fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
         move |panel| panel["type"] == kind
     }
@@ -216,6 +227,8 @@ mod tests {
                 .retain(|of| of["matcher"]["options"] != "alertname");
         };
         breaks(asks("ALERTS"), narrow, "9 to 13", "minWidth");
+        let titled = |panel: &mut Value| panel["title"] = "A number with a title of three lines".into();
+        breaks_title(lone, titled);
         let by_name = |panel: &mut Value| panel["targets"][0]["legendFormat"] = "{{alertname}}".into();
         breaks(is("state-timeline"), by_name, "9 to 13", "by component");
     }

@@ -40,6 +40,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: quantiles },
     Rule { grafana: "9 to 13", broken: phone },
     Rule { grafana: "9 to 13", broken: crowd },
+    Rule { grafana: "9 to 13", broken: heading },
 ];
 
 fn is(panel: &Value, kind: &str) -> bool {
@@ -359,6 +360,13 @@ fn quantiles(panel: &Value, _: &Names<'_>) -> Option<String> {
     };
     let many = is(panel, "timeseries") && list(panel, "targets").iter().filter(of).count() > 1;
     when(many, "has several lines for each device; show one quantile, and how they spread beside it")
+}
+
+/// A title has the width of its panel, less the mark of the description and the menu.
+fn heading(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let wide = (1280.0 - 32.0) * panel["gridPos"]["w"].as_f64()? / 24.0 - 8.0;
+    let long = text(panel, "title").chars().count() as f64 * 7.2 + 40.0 > wide;
+    when(long, "has a title that is cut in a browser of 1280 pixels; shorten it")
 }
 
 /// Names of rows are written over each other where there are more than twenty.
