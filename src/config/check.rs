@@ -235,6 +235,19 @@ impl Check<'_> {
         }
     }
 
+    /// What alerts link to, and who is notified.
+    fn links(&mut self, path: &Path) {
+        for key in ["grafana", "runbooks", "watchdog"] {
+            self.url(&path.key(key));
+        }
+        for index in 0..self.document.len(&path.key("receivers")) {
+            let path = path.key("receivers").item(index);
+            for kind in self.document.keys(&path) {
+                self.url(&path.key(&kind).key("url"));
+            }
+        }
+    }
+
     fn alerts(&mut self) {
         let path = Path::from("alerts");
         let limits = path.key("limits");
@@ -254,15 +267,7 @@ impl Check<'_> {
             }
         }
         // Alerts link there: anything else would be a link within the page that shows the alert.
-        for key in ["grafana", "runbooks", "watchdog"] {
-            self.url(&path.key(key));
-        }
-        for index in 0..self.document.len(&path.key("receivers")) {
-            let path = path.key("receivers").item(index);
-            for kind in self.document.keys(&path) {
-                self.url(&path.key(&kind).key("url"));
-            }
-        }
+        self.links(&path);
         let Some(alerts) = self.document.part::<Alerts>(&path) else { return };
         for (index, name) in alerts.off.iter().enumerate() {
             // Those of packs are known to the packs alone.

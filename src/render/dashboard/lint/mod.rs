@@ -125,6 +125,7 @@ mod tests {
         move |panel| panel["type"] == "table" && panel["targets"].to_string().contains(word)
     }
 
+    // Long: one panel that breaks each rule.
     #[test]
     fn each_rule_over_panels_is_watched() {
         let none = json!({"type": "special", "options": {"match": "null+nan", "result": {"text": "–"}}});
