@@ -117,13 +117,13 @@ static BAD_CHANNEL: Alert = Alert {
     ),
     keep_firing: 300,
     summary: "Channel {{ $labels.channel }} of {{ $labels.device }} stays bad",
-    description: "It was bad for {{ $value | humanizePercentage }} of the time that was judged within ten minutes; ${channel_bad} may be. Leave it out, or seat its electrode again.",
-    meaning: "One electrode has been bad for most of the time that its device streamed within the last ten minutes, and few others are. Less than a minute of signal is not judged. Where more than ${channel_alerts} channels are bad at once, only the device is told of: then it is no single electrode.",
+    description: "It was bad for {{ $value | humanizePercentage }} of the time assessed within ten minutes; the limit is ${channel_bad}. Exclude it, or reseat its electrode.",
+    meaning: "One electrode has been bad for most of the time that its device streamed within the last ten minutes, and few others are. Less than a minute of signal is not enough. If more than ${channel_alerts} channels are bad at once, only the alert of the device fires: the cause is then not a single electrode.",
     immediate: &[
         "See the reason, and reseat the electrode; swap its cable with a good one to find which of them it is.",
     ],
-    short_term: &["Write the channel down as bad for this session."],
-    long_term: &["Change an electrode that is bad in every session."],
+    short_term: &["Note the channel as bad for this session."],
+    long_term: &["Replace an electrode that is bad in every session."],
     queries: &[
         "rate(neural_channel_bad_seconds_total[10m])",
         "rate(neural_device_assessed_seconds_total[10m])",

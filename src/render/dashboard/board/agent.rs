@@ -49,12 +49,12 @@ pub(super) static BOARD: Board = Board {
             )])
             .states(UP)
             .beside(2),
-            view(Panel::Table, "Every source", "none", "What each input brought. What was sent is what was counted, refused, shed and dropped; refused counts the last hour.", &[
-                column("max by (instance, source) (neural_source_up)", "Heard", "none").states(UP),
+            view(Panel::Table, "Every source", "none", "What each input sent: everything is counted as an event, an error, or dropped. Errors are those of the last hour.", &[
+                column("max by (instance, source) (neural_source_up)", "Up", "none").states(UP),
                 column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
                 column("clamp_min(max by (instance) (neural_agent_time_seconds) - on (instance) group_right max by (instance, source) (neural_source_last_event_timestamp_seconds), 0)", "Last event", "s")
                     .limits(&[&SOURCE_SILENCE]),
-                column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Refused", "short"),
+                column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Errors", "short"),
             ])
             .beside(2),
             lines("Events", "cps", "Events decoded per second.", &[q(
@@ -124,7 +124,7 @@ pub(super) static BOARD: Board = Board {
             ]),
             view(Panel::Table, "Agents", "none", "Version of each agent, its uptime and the time of its last reload.", &[
 
-                column("clamp_min(time() - max by (instance) (process_start_time_seconds{source=''}), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Runs for", "s"),
+                column("clamp_min(time() - max by (instance) (process_start_time_seconds{source=''}), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Uptime", "s"),
                 column("clamp_min(time() - max by (instance) (neural_agent_config_last_reload_success_timestamp_seconds), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
                 column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
@@ -159,7 +159,7 @@ pub(super) static BOARD: Board = Board {
             .states(&[state(1.0, "answered", Mood::Good), state(0.0, "failed", Mood::Bad)]),
         ]),
         closed("Dashboards and rules", &[
-            lines("Time since last push", "s", "Time since everything that is generated was found on its server, or put there, when the agent started.", &[q(
+            lines("Time since last push", "s", "Time since the last push that left everything in place on its server.", &[q(
                 "clamp_min(time() - max by (instance, target) (neural_provision_last_success_timestamp_seconds), 0)",
                 "{{target}}",
             )])

@@ -43,7 +43,7 @@ pub(super) static BOARD: Board = Board {
             .to("agent"),
         ]),
         open("What is wrong", &[
-            view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. Each has a runbook of its name that says what to do.", &[column(
+            view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. The runbook of that name says what to do.", &[column(
                 "clamp_min(time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")), 0)",
                 "For",
                 "s",
@@ -51,7 +51,7 @@ pub(super) static BOARD: Board = Board {
             .first(&["priority", "alertname", "where", "severity"])
             .sorted(&[("priority", false), ("For", true)])
             .empty("no alert fires"),
-            view(Panel::States, "Alerts over time", "none", "When alerts of each component fired, and of which priority the worst was; the table above names them. Components that begin together have one cause: look at the first.", &[q(
+            view(Panel::States, "Alerts over time", "none", "When alerts of each component fired, and the highest priority of them; the table above names them. Several that start together have one cause: look at the first.", &[q(
                 "max by (component) (\n  ALERTS{alertstate=\"firing\",priority=\"P0\"} * 4\n  or ALERTS{alertstate=\"firing\",priority=\"P1\"} * 3\n  or ALERTS{alertstate=\"firing\",priority=\"P2\"} * 2\n  or ALERTS{alertstate=\"firing\",priority=\"P3\"} * 1\n)",
                 "{{component}}",
             )])
@@ -75,7 +75,7 @@ pub(super) static BOARD: Board = Board {
             )])
             .beside(3)
             .empty("no alert fired"),
-            lines("Alert frequency", "none", "Alerts that began to fire within an hour, by what they are about. One that comes and goes needs a longer hold time, or a mended cause; the table below names it.", &[q(
+            lines("Alert frequency", "none", "Alerts that started to fire within an hour, by component. A flapping alert needs a longer hold time, or a fix of its cause; the table below names it.", &[q(
                 "sum by (component) (count_over_time((ALERTS{alertstate=\"firing\"} unless ALERTS{alertstate=\"firing\"} offset 1m)[1h:1m]))",
                 "{{component}}",
             )])

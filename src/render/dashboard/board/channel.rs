@@ -139,7 +139,7 @@ pub(super) static BOARD: Board = Board {
             .empty("no channel is bad"),
         ]),
         closed("More measures", &[
-            view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel that have no limit of their own; artefacts and dropouts are those of the last hour, the range used is what the peak takes of half of the input. Sort by a column to find the channel that leaves the others.", &[
+            view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel without a limit. Artefacts and dropouts are those of the last hour; the range used is the peak as a share of half the input range. Sort by a column to find outliers.", &[
                 column(concat!("sum by (instance, device, channel, channel_name) (", named!("round(increase(neural_channel_artefacts_total[1h]))"), ")"), "Artefacts", "none"),
                 column("round(sum by (instance, device, channel) (increase(neural_channel_dropouts_total[1h])))", "Dropouts", "none"),
                 column("max by (instance, device, channel) (neural_channel_hum_decibels)", "Hum, dB", "none"),
@@ -151,7 +151,7 @@ pub(super) static BOARD: Board = Board {
             ])
             .first(&["channel", "channel_name"])
             .empty("no signal"),
-            view(Panel::Table, "In counts", "short", "The same of devices whose gain is not known, in counts of the converter.", &[
+            view(Panel::Table, "In counts", "short", "The same for devices of unknown gain, in converter counts.", &[
                 column(concat!("max by (instance, device, channel, channel_name) (", named!("neural_channel_band_rms_counts"), ")"), "RMS in band", "short"),
                 column("max by (instance, device, channel) (neural_channel_rms_counts)", "RMS", "short"),
                 column("max by (instance, device, channel) (neural_channel_offset_counts)", "Offset", "short"),
@@ -160,7 +160,7 @@ pub(super) static BOARD: Board = Board {
             .empty("all gains are known"),
         ]),
         closed("Electrode impedance", &[
-            view(Panel::Bars, "Impedance now", "ohm", "Impedance of each electrode as it was measured last, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
+            view(Panel::Bars, "Impedance now", "ohm", "Last measured impedance of each electrode, the worst first. Up to 5 kΩ is good for gel, up to 20 kΩ for most recordings; beyond 100 kΩ the electrode is off.", &[q(
                 // Measured before a stream, when its channels may not have names yet.
                 concat!(
                     "sort_desc(max by (instance, device, channel, channel_name) (", named!("neural_device_electrode_impedance_ohms"),

@@ -93,7 +93,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with what matters most, those that are gone or whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own. One whose port is not open has no rate.",
+                "Every device with its most important values, those that are gone or have a closed port first. A low rate without loss is a slow device; silence is a state of its own. A device with a closed port has no rate.",
                 &[
                     column(port::STATE, "Port", "none").states(port::STATES),
                     column(STREAMS, "Streams", "none").states(STREAMING),
@@ -229,7 +229,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Communication latency",
                 "s",
-                "How much later than on its quickest way the oldest packet of a read came, in 95 of 100 cases; how that spreads is beside it. With an FTDI chip it is its latency timer: set that to 1 ms.",
+                "Delay of the oldest packet in a read over the fastest delivery, 95th percentile; the heat map shows its spread. With an FTDI chip it is its latency timer: set that to 1 ms.",
                 &[
                     q(
                         "histogram_quantile(0.95, sum by (instance, device, le) (rate(neural_device_latency_seconds_bucket[$__rate_interval])))",
@@ -250,7 +250,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Jitter",
                 "s",
-                "How much later than on its quickest way the newest packet of a read came, in 95 of 100 cases. It grows with a busy machine or radio.",
+                "Delay of the newest packet in a read over the fastest delivery, 95th percentile. It grows with a busy machine or radio.",
                 &[
                     q(
                         "histogram_quantile(0.95, sum by (instance, device, le) (rate(neural_device_jitter_seconds_bucket[$__rate_interval])))",
@@ -273,7 +273,7 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Packets in one read",
                 "none",
-                "How many packets came at once, in 99 of 100 cases. Large bursts mean that something between device and agent collects them.",
+                "Packets received in one read, 99th percentile. Large bursts mean that something between device and agent collects them.",
                 &[
                     q(
                         "histogram_quantile(0.99, sum by (instance, device, le) (rate(neural_device_burst_packets_bucket[$__rate_interval])))",

@@ -217,8 +217,8 @@ pub(super) static BOARD: Board = Board {
                 column("sum by (instance, group) (neural_process_virtual_memory_bytes)", "Address space", "bytes"),
             ])
             .beside(2)
-            .empty("none watched"),
-            view(Panel::Table, "Machines", "none", "What runs on each machine, and since when.", &[column("clamp_min(time() - max by (instance) (neural_host_boot_time_seconds), 0) * on (instance) group_left (system, kernel, architecture) max by (instance, system, kernel, architecture) (neural_host_info)", "Runs for", "s")])
+            .empty("none monitored"),
+            view(Panel::Table, "Machines", "none", "System and uptime of each machine.", &[column("clamp_min(time() - max by (instance) (neural_host_boot_time_seconds), 0) * on (instance) group_left (system, kernel, architecture) max by (instance, system, kernel, architecture) (neural_host_info)", "Uptime", "s")])
             .beside(2),
         ]),
     ],

@@ -40,7 +40,7 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Devices streaming",
                 "none",
-                "Devices that brought a sample within the last second, of all that are configured or were there within the chosen time. Red while one does not, or its port is not open.",
+                "Devices that sent a sample within the last second, of all that are configured or were there within the chosen time. Red while one does not, or its port is not open.",
                 &[q(streaming!(), SAID)],
             )
             .words()
@@ -115,7 +115,7 @@ pub(super) static BOARD: Board = Board {
                 Panel::Table,
                 "Devices",
                 "short",
-                "Every device with what matters most, those that are gone or whose port is not open first. A low rate without loss is a device that runs slow; silence is a state of its own.",
+                "Every device with its most important values, those that are gone or have a closed port first. A low rate without loss is a slow device; silence is a state of its own.",
                 &[
                     column(port::STATE, "Port", "none").states(port::STATES),
                     column(STREAMS, "Streams", "none").states(STREAMING),

@@ -92,15 +92,15 @@ pub(super) static USB: Row = closed("Line and USB", &[
         Panel::Table,
         "USB",
         "short",
-        "What makes each port, and where it hangs. Autosuspend is a risk to a recording; renumbered counts the last hour.",
+        "USB device of each port, and its USB place. Autosuspend is a risk to a recording; enumerations are those of the last hour.",
         &[
             column("max by (instance, device, product, id, serial, place) (neural_port_usb_info)", "", "none"),
             column("max by (instance, device) (neural_port_usb_bits_per_second)", "Bits/s", "short"),
             column("max by (instance, device) (neural_port_usb_awake)", "Awake", "none")
                 .states(&[state(1.0, "yes", Mood::Good), state(0.0, "suspended", Mood::Bad)]),
             column("max by (instance, device) (neural_port_usb_autosuspend)", "Autosuspend", "none").states(TROUBLE),
-            column("max by (instance, device) (neural_port_usb_power_limit_watts)", "May draw", "watt"),
-            column("round(sum by (instance, device) (increase(neural_port_usb_reenumerations_total[1h])))", "Renumbered", "none"),
+            column("max by (instance, device) (neural_port_usb_power_limit_watts)", "Power limit", "watt"),
+            column("round(sum by (instance, device) (increase(neural_port_usb_reenumerations_total[1h])))", "Enumerated", "none"),
         ],
     )
     .beside(1)
@@ -147,7 +147,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
     lines(
         "Delay of taps",
         "s",
-        "Time from reading a piece of the device's bytes until the program has it, in 99 of 100 cases. It grows when the program does not read.",
+        "Time from reading bytes of the device to writing them to the program, 99th percentile. It grows when the program does not read.",
         &[
             q(
                 "histogram_quantile(0.99, sum by (instance, device, le) (rate(neural_tap_delay_seconds_bucket[$__rate_interval])))",
@@ -174,7 +174,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
         "Times a program opened each tap within an hour, and whether it set another baud rate than the port's.",
         &[
             column("round(sum by (instance, device) (increase(neural_tap_opens_total[1h])))", "Opened", "none"),
-            column("max by (instance, device) (neural_tap_baud_mismatch)", "Wrong speed", "none").states(TROUBLE),
+            column("max by (instance, device) (neural_tap_baud_mismatch)", "Other baud", "none").states(TROUBLE),
         ],
     )
     .beside(3)

@@ -150,7 +150,7 @@ pub(super) static BOARD: Board = Board {
                 &[
                     column("max by (instance, source, node) (neural_program_experiment_number)", "Experiment", "none"),
                     column("max by (instance, source, node) (neural_program_recording_number)", "Recording", "none"),
-                    column("min by (instance, source, node) (neural_program_synchronized)", "Synchronized", "none").states(EXPECTED),
+                    column("min by (instance, source, node) (neural_program_synchronized)", "In sync", "none").states(EXPECTED),
                 ],
             )
             .beside(2)
