@@ -61,7 +61,7 @@ def test_when_it_was_recorded_can_be_seen(tmp_path):
         f'neural_tap_open{{{RIG},device="daisy"}}': "0x5 1x25",
         f'neural_stream_present{{{RIG},source="lsl",stream="eeg"}}': "1x30",
     })
-    title = "Is it being recorded?"
+    title = "Recording over time"
     said = lambda minute: numbers(lab.asked("overview", title, minute), "source", "device", "stream")
     intan, tap, stream = ("intan", None, None), (None, "daisy", None), ("lsl", None, "eeg")
     assert said(3) == {intan: 1, tap: 0, stream: 1}
@@ -73,7 +73,7 @@ def test_when_it_was_recorded_can_be_seen(tmp_path):
 
 
 @pytest.mark.parametrize(("board", "title", "words"), [
-    ("overview", "Is it being recorded?", "nothing is expected"),
+    ("overview", "Recording over time", "nothing is expected"),
     ("overview", "Sources that were down", "none was down"),
     ("channels", "Why channels are bad", "no channel is bad"),
     ("channels", "Quality of channels", "no signal"),
@@ -110,10 +110,10 @@ def test_losses_are_counted_by_the_minute(tmp_path):
         f'neural_device_lost_packets_total{{{RIG},device="cyton"}}': "0+5x10 50+0x20",
         f'neural_device_lost_packets_total{{{RIG},device="daisy"}}': "0x30",
     })
-    of = lambda minute: numbers(lab.asked("devices", "Packets lost a minute", minute), "device")
+    of = lambda minute: numbers(lab.asked("devices", "Packets lost per minute", minute), "device")
     assert of(8) == pytest.approx({("cyton",): 5, ("daisy",): 0})
     assert of(25) == pytest.approx({("cyton",): 0, ("daisy",): 0})
-    one = panel("devices", "Packets lost a minute")
+    one = panel("devices", "Packets lost per minute")
     assert one["interval"] == "1m", "no bar is shorter"
     assert one["fieldConfig"]["defaults"]["custom"]["drawStyle"] == "bars"
 

@@ -305,7 +305,7 @@ def test_who_evaluated_before_is_not_forgotten(grafana, tmp_path):
         done = push(*command)
         assert done.code == (3 if "--dry-run" in command else 0), done.text
         assert grafana.sources and grafana.folders, "what they ask, and where they lie"
-        assert "leave rule group" in done.text and "same alerts.job; --force removes them" in done.text, done.text
+        assert "rule group \"neural-device\"\n  with alerts: none" in done.text and "same alerts.job; --force removes them" in done.text, done.text
         assert grafana.groups or any(grafana.imported.values()), "the alerts of another agent go on"
     assert push("destroy", "--force").code == 0 and grafana.groups == {} and not any(grafana.imported.values())
     assert grafana.sources == {} and grafana.folders == {}
