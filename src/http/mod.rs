@@ -128,8 +128,11 @@ impl Site {
     }
 
     fn landing(&self) -> String {
-        let refused = self.own.config_successful.get() == 0;
-        page::landing(&self.hub, &self.sources.load(), refused)
+        let trouble = page::Trouble {
+            reload_failed: self.own.config_successful.get() == 0,
+            history_failing: self.own.history_failing.get() == 1,
+        };
+        page::landing(&self.hub, &self.sources.load(), trouble)
     }
 
     fn metrics(&self, headers: &header::HeaderMap) -> Reply {

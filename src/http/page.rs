@@ -21,9 +21,17 @@ border-bottom:1px solid #e4e8ef}td.n,th.n{text-align:right;font-variant-numeric:
 @media(prefers-color-scheme:dark){body{color:#e3e7ee;background:#12161d}td,th{border-color:#2a313d}\
 p,th{color:#98a3b5}.up{color:#4cc47f}.down{color:#ff8a80}a{color:#86b1ff}}";
 
-/// The page as HTML. `refused` is whether the last reload was refused: what is in effect is not what the file says. Its
-/// mistakes are left to the log, because they quote the file.
-pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
+/// What is wrong with the agent itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trouble {
+    /// The last reload was refused: what is in effect is not what the file says.
+    pub(super) reload_failed: bool,
+    /// The history's file cannot be written.
+    pub(super) history_failing: bool,
+}
+
+/// The page as HTML. Reasons are left to the log, because they quote the configuration and name files.
+pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble) -> String {
     let mut page = String::with_capacity(8192);
     let version = env!("CARGO_PKG_VERSION");
     // Writing to a string cannot fail.
@@ -35,9 +43,14 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], refused: bool) -> String {
          <a href=\"/provision/\">dashboards, rules and runbooks</a> · \
          <a href=\"/-/healthy\">healthy</a> · <a href=\"/-/ready\">ready</a></p>"
     );
-    if refused {
+    if trouble.reload_failed {
         page.push_str(
             "<p class=down role=alert>The last reload failed: the previous configuration is active. See the errors in the log, or run <code>neural-exporter check</code>.</p>",
+        );
+    }
+    if trouble.history_failing {
+        page.push_str(
+            "<p class=down role=alert>The history is kept in memory only: its file cannot be written. See the reason in the log.</p>",
         );
     }
     let state = hub.lock();
@@ -187,7 +200,7 @@ mod tests {
         };
         let (board, lsl) = (add("board", "serial"), add("lsl", "lsl"));
         let shows = |part: &str| {
-            let page = landing(&hub, &listed, false);
+            let page = landing(&hub, &listed, Trouble::default());
             assert!(page.contains(part), "{part} is not in {page}");
         };
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
@@ -229,16 +242,23 @@ mod tests {
         let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
         hub.lock().down(Timestamp::both(0), source, "line 1 is <wrong>");
         link(Link::Down);
-        let page = landing(&hub, &listed, false);
+        let page = landing(&hub, &listed, Trouble::default());
         assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");
         link(Link::Up);
-        assert!(landing(&hub, &listed, false).contains("class=up>up<td"));
+        assert!(landing(&hub, &listed, Trouble::default()).contains("class=up>up<td"));
     }
 
     #[test]
     fn a_refused_reload_is_seen() {
         let hub = Hub::default();
-        assert!(landing(&hub, &[], true).contains("The last reload failed"));
-        assert!(!landing(&hub, &[], false).contains("reload failed"));
+        assert!(
+            landing(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() })
+                .contains("The last reload failed")
+        );
+        assert!(
+            landing(&hub, &[], Trouble { history_failing: true, ..Trouble::default() })
+                .contains("The history is kept")
+        );
+        assert!(!landing(&hub, &[], Trouble::default()).contains("role=alert"));
     }
 }

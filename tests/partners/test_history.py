@@ -179,6 +179,7 @@ def full_disk(agent: Agent, disk: Path) -> None:
             file.write(b"x" * 512)
     agent.until(lambda s: s.value("neural_history_file_failing") == 1, 30)
     agent.says("the history is kept in memory alone", "the disk is full")
+    assert b"The history is kept in memory only" in agent.get("/")[2]
     began = time.time()
     client = udp(port)
     client.send(b"hits:7|c")
