@@ -116,7 +116,7 @@ def test_what_is_not_there_is_named_with_what_to_do(agent):
         seen = found[key]
         assert seen[0] == verdict and message in seen[1] and (hint is None or hint in seen[2]), (key, seen)
     code, out, err = check(agent, "--live")
-    assert code == 1 and "FAILED" in out and "that the configuration names cannot be used" in err, (out, err)
+    assert code == 1 and "FAILED" in out and "in the configuration cannot be used" in err, (out, err)
     assert "fine" not in out, out
 
 

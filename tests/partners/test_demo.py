@@ -21,7 +21,7 @@ from test_prometheus import Prometheus
 EMPTY = {
     r"neural_stream_(clock_jumps|reconnects)": "nothing happens to its clock or its program",
     r"neural_stream_clock_drift": "told after a minute",
-    r"neural_program_(output_lost|changes)": "no output is read, and no program begins with anything else",
+    r"neural_program_(output_lost|state_changes)": "no output is read, and no program begins with anything else",
     r"neural_db_query_failures|neural_(api_request_failures|check_failures)": "nothing fails yet",
     r"status=\"5xx\"|status=\"4xx\"": "few requests fail",
     r"neural_host_(network_errors|oom|raid)": "not every machine has them",
