@@ -1,7 +1,7 @@
 //! PromQL: an expression, a time and a selector of series to an answer. Pure: no I/O, no clock, no lock.
 //!
 //! Equal to Prometheus 3 for numbers and classic histograms; native histograms and what needs a flag there are refused by
-//! name. [`parse`] reads and checks, [`evaluate`] answers from a [`Select`], [`format`] writes an expression.
+//! name. [`parse`] reads and checks, [`evaluate`] answers from a [`Select`], [`format()`] writes an expression.
 
 mod error;
 mod eval;

@@ -152,39 +152,39 @@ pub trait Board: Send {
         &[]
     }
 
-    /// Appends what must be sent now, as [`Dialogue::poll_transmit`] does. Says whether the stream begins again with
+    /// Appends what must be sent now, as [`super::Dialogue::poll_transmit`] does. Says whether the stream begins again with
     /// that.
     fn poll_transmit(&mut self, _time: Time, _out: &mut Vec<u8>) -> Anew {
         Anew::No
     }
 
-    /// The stream ran a moment ago and continues, as [`Dialogue::resume`] says.
+    /// The stream ran a moment ago and continues, as [`super::Dialogue::resume`] says.
     fn resume(&mut self) {}
 
-    /// Hears what a program told the device, as [`Decoder::overhear`] does.
+    /// Hears what a program told the device, as [`super::Decoder::overhear`] does.
     fn overhear(&mut self, said: &[u8]) -> Overheard {
         let stop = self.stop_stream();
         let stops = !stop.is_empty() && memchr::memmem::find(said, stop).is_some();
         Overheard { starts: super::starts(self.handshake(), said), stops, changed: false }
     }
 
-    /// What it says in place of samples, as [`Dialogue::excuse`] says.
+    /// What it says in place of samples, as [`super::Dialogue::excuse`] says.
     fn excuse(&self) -> Option<&str> {
         None
     }
 
-    /// What it seems to be in truth, as [`Dialogue::mistaken`] says.
+    /// What it seems to be in truth, as [`super::Dialogue::mistaken`] says.
     fn mistaken(&self) -> Option<&str> {
         None
     }
 
-    /// It was commanded to start once more, as [`Dialogue::restarted`] says. Says whether the stream begins again
+    /// It was commanded to start once more, as [`super::Dialogue::restarted`] says. Says whether the stream begins again
     /// with that.
     fn restarted(&mut self) -> Anew {
         Anew::Perhaps
     }
 
-    /// What a person should know, as [`Dialogue::notice`] says.
+    /// What a person should know, as [`super::Dialogue::notice`] says.
     fn notice(&mut self) -> Option<String> {
         None
     }
@@ -194,7 +194,7 @@ pub trait Board: Send {
         b""
     }
 
-    /// Appends what should be sent before it is left alone, as [`Dialogue::close`] does.
+    /// Appends what should be sent before it is left alone, as [`super::Dialogue::close`] does.
     fn close(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.stop_stream());
     }
