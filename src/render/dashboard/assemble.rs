@@ -422,7 +422,8 @@ fn lasting(panel: Panel, legend: &str, expr: String) -> String {
 
 /// What stands for a cell of a status history that lasts longer than a scrape: what the query itself looks for.
 fn worst(panel: Panel, expr: &str) -> Option<&'static str> {
-    let of = |word: &&str| expr.trim_start().starts_with(*word);
+    let inner = expr.trim_start().trim_start_matches("label_replace(");
+    let of = |word: &&str| inner.starts_with(*word);
     ["min", "max"].into_iter().find(of).filter(|_| panel == Panel::Cells)
 }
 

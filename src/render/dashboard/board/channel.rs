@@ -67,7 +67,7 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("$device", &[
             view(Panel::Cells, "Quality of channels", "percentunit", "The score of each channel over time; red is bad. A bad row is an electrode, a bad column is the reference, the ground or movement.", &[q(
-                concat!("min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"), ")"),
+                ordered!(concat!("min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"), ")")),
                 "{{channel_name}}",
             )])
             .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY])
@@ -75,7 +75,7 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .empty("no signal"),
             view(Panel::States, "Why channels are bad", "none", "When each channel was bad, and for which reason. Railed or flat: the electrode is off or the cable broken. Hum: bad contact, or a power supply near it. Noise: muscles, or a dry electrode.", &[q(
-                concat!("max by (instance, device, channel, channel_name, reason) (", named!("neural_channel_bad == 1"), ")"),
+                ordered!(concat!("max by (instance, device, channel, channel_name, reason) (", named!("neural_channel_bad == 1"), ")")),
                 "{{channel_name}} {{reason}}",
             )])
             .states(&[state(1.0, "bad", Mood::Bad)])

@@ -65,6 +65,14 @@ macro_rules! named {
     };
 }
 
+/// The same series, sorted in the order of the device. Rows are drawn in the order of the series, which is that of their labels, and
+/// `channel` stands before `channel_name`: 10 before 2. So the name is in a label before all others as well.
+macro_rules! ordered {
+    ($channels:expr) => {
+        concat!("label_replace(", $channels, ", \"_order\", \"$1\", \"channel_name\", \"(.*)\")")
+    };
+}
+
 mod agent;
 mod alert;
 mod channel;
