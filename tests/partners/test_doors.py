@@ -189,7 +189,7 @@ def test_no_secret_is_told(agent, tmp_path):
                "provision.targets[0].grafana.url", "provision.targets[0].grafana.access.proxy",
                "provision.targets[0].grafana.datasource.url", "provision.targets[0].grafana.datasource.traces_url",
                "provision.targets[3].loki.url", "provision.targets[4].alertmanager.url"):
-        assert f"note: {at}: a secret stands in the configuration" in noted, at
+        assert f"note: {at}: the configuration contains a secret" in noted, at
     run("provision", "plan")
     run("provision", "apply")
     run("provision", "status")

@@ -159,7 +159,7 @@ def test_a_pulled_plug_reaches_a_person(agent, cyton, prometheus, alertmanager, 
     assert link == f"http://127.0.0.1:{agent.port}/runbooks/NeuralDeviceUnplugged.md"
     with urllib.request.urlopen(link, timeout=10) as answer:
         page = answer.read().decode()
-    assert answer.status == 200 and "# NeuralDeviceUnplugged" in page and "## Right now" in page
+    assert answer.status == 200 and "# NeuralDeviceUnplugged" in page and "## Immediately" in page
 
     # Everything of ours goes, and nothing else.
     done = provision("destroy")

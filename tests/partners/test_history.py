@@ -283,7 +283,7 @@ def test_the_command_asks_the_agent_and_any_server(agent: Agent, agents):
     for arguments, code, words in [
         (["up{"], 2, "parse error"),
         (["label_replace(up, 'a', '$1', 'job', '(')"], 1, "regular expression"),
-        (["up", "--server", "http://127.0.0.1:9"], 1, "cannot ask"),
+        (["up", "--server", "http://127.0.0.1:9"], 1, "cannot reach"),
         (["up", "--step", "1s"], 2, "--last"),
     ]:
         told = query(agent, *arguments)

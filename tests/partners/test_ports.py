@@ -288,7 +288,7 @@ def test_a_port_is_said_once(tmp_path):
     for wrong, why in [
         ({"name": "a"}, "says no port"),
         ({"name": "a", "usb": {}}, "any device would fit"),
-        ({"name": "a", "port": "/dev/ttyUSB0", "usb": {"serial": "X"}}, "said by its path already"),
+        ({"name": "a", "port": "/dev/ttyUSB0", "usb": {"serial": "X"}}, "already given by its path"),
         ({"name": "a", "usb": {"id": "403:15"}}, "write it like \"0403:6015\""),
     ]:
         file.write_text(json.dumps({"sources": [{"serial": wrong}]}))

@@ -391,6 +391,6 @@ def test_mute_timings_of_others_stay(current, tmp_path):
     # A policy that somebody else has now keeps it.
     current.policies = {"receiver": "theirs", "routes": [{"receiver": "theirs", "mute_time_intervals": ["neural-quiet"]}]}
     done = push("destroy")
-    assert done.code == 1 and "a policy still names it" in done.text and "neural-quiet" in current.timings, done.text
+    assert done.code == 1 and "a policy still uses it" in done.text and "neural-quiet" in current.timings, done.text
     current.policies = {"receiver": "theirs"}
     assert push("destroy").code == 0 and set(current.timings) == {"weekend"}

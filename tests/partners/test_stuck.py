@@ -118,8 +118,8 @@ def test_a_log_whose_disk_fills_up_and_is_made_room_on(agent, tmp_path):
         (disk / "rest").unlink()
         (disk / "ballast").unlink()
         chatter(agent)
-        wait_until(lambda: b"log lines were lost" in (disk / "log").read_bytes(), 10, "the word of it")
-        said = [line for line in (disk / "log").read_text().splitlines() if "log lines were lost" in line]
+        wait_until(lambda: b"log lines were dropped" in (disk / "log").read_bytes(), 10, "the word of it")
+        said = [line for line in (disk / "log").read_text().splitlines() if "log lines were dropped" in line]
         time.sleep(1.5)
         assert f"lines={lost(agent)['write_failed']:.0f}" in said[0], said
         agent.stop()
@@ -166,7 +166,7 @@ def test_a_log_that_is_read_late_says_what_is_missing(agent):
         with contextlib.suppress(BlockingIOError):
             while more := os.read(reader, 1 << 16):
                 text += more
-        return b"log lines were lost" in text
+        return b"log lines were dropped" in text
 
     wait_until(told, 20, "the word of it")
     agent.stop()
