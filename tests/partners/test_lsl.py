@@ -646,7 +646,7 @@ def test_who_waits_for_its_readers_is_not_held_up(agent, lab):
     assert not read and longest < 1, longest
     seen = agent.scrape()
     assert not seen.series("neural_device_samples_total", device="lsl/waits")
-    assert agent.told().count("makes its program wait for each reader") == 1
+    assert agent.told().count("it is watched without its samples") == 1
     agent.stop()
     # Who is asked to reads it.
     watch(agent, lab, read_blocking=True)

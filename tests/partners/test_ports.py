@@ -332,7 +332,7 @@ def test_a_headset_that_talks_and_brings_no_samples_is_silent(agent, simulated, 
     if "@" in fault:
         agent.until(lambda s: state(s) == "open" and s.value("neural_device_samples_total", device="board") > 500)
     agent.until(lambda s: state(s) == "silent", 30)
-    agent.says(f"says `{says}`")
+    agent.says(f"reports `{says}`")
     time.sleep(7)
     assert state(agent.scrape()) == "silent", "and it stays so"
 
