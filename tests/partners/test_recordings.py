@@ -58,7 +58,7 @@ def test_a_recording_on_a_full_disk_says_so_and_goes_on(agent, tmp_path):
                     time.sleep(0.01)
 
             send(lambda s: s.value("neural_agent_recording_failing") == 1)
-            agent.says("cannot write the recording", "make room")
+            agent.says("cannot write the recording", "free disk space")
             # More than memory holds meanwhile.
             send(lambda s: s.value("neural_agent_recording_dropped_reads_total") > 5)
             # Everything is counted, whatever becomes of the recording.
