@@ -328,7 +328,7 @@ def test_more_sockets_are_announced_than_passed(agent, number):
     agent.start(command=command, pass_fds=[listener.fileno(), pair[0].fileno()])
     if number.isdigit():
         is_counted(agent)
-        agent.says("are left alone")
+        agent.says("are ignored")
     # What is not ours is as open as before.
     assert any(os.path.exists(f"/proc/{agent.process.pid}/fd/{fd}") and os.readlink(f"/proc/{agent.process.pid}/fd/{fd}") == os.readlink(f"/proc/self/fd/{pair[0].fileno()}") for fd in os.listdir(f"/proc/{agent.process.pid}/fd"))
     assert "panicked" not in agent.told()
