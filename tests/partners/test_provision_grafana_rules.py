@@ -250,7 +250,7 @@ def test_one_server_evaluates(current, tmp_path):
     push.files.rules("needs", rules("Needs", expr="job:up:sum < 1"))
     plan = push("plan", "--output", "json")
     assert plan.results()["neural-needs"] == "refuse" and plan.results()["neural-device"] == "create", plan.text
-    assert "Needs asks for job:up:sum, which no target records" in push("plan").text
+    assert "Needs needs job:up:sum, which no target records" in push("plan").text
     done = push("apply")
     assert done.code == 1 and set(current.imported["Neural"]) == {"neural-device", "neural-exporter-marks"}, done.text
 
