@@ -3,6 +3,8 @@
 //! Paths, parameters, errors and statuses are those of Prometheus 3 (`web/api/v1/api.go`); what is not here answers 404. A query runs
 //! on a thread of its own, a few at a time, and ends when its time is over or its client goes.
 
+mod parameters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use tokio::sync::Semaphore;
 use super::{Reply, Site, reply};
 use crate::clock::now;
 use crate::promql::{self, Error, Interrupt, Kind, Labels, Matcher, NAME, Query, Storage, When, json};
+
+use parameters::{Parameters, invalid};
 
 /// Where its paths begin.
 pub(super) const API: &str = "/api/v1/";
@@ -80,121 +84,6 @@ impl Endpoint {
 /// Whether something is there.
 pub(super) fn is_there(path: &str) -> bool {
     Endpoint::of(path).is_some()
-}
-
-/// The parameters of a request, of its URL and of a form in its body.
-#[derive(Debug, Default)]
-struct Parameters(Vec<(String, String)>);
-
-impl Parameters {
-    fn read(request: &Parts, body: &[u8]) -> Self {
-        let form = request.headers.get(hyper::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let form = form.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        let body = if form { body } else { &[] };
-        let parts = [body, request.uri.query().unwrap_or_default().as_bytes()];
-        Self(
-            parts
-                .iter()
-                .flat_map(|part| form_urlencoded::parse(part))
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| &**value)
-            .filter(|value| !value.is_empty())
-    }
-
-    /// A time in seconds or RFC 3339, as milliseconds.
-    fn time(&self, name: &str) -> Result<Option<i64>, Error> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        time(text)
-            .map(Some)
-            .ok_or_else(|| invalid(name, &format!("cannot parse {text:?} to a valid timestamp")))
-    }
-
-    fn required_time(&self, name: &str) -> Result<i64, Error> {
-        self.time(name)?.ok_or_else(|| invalid(name, "cannot parse \"\" to a valid timestamp"))
-    }
-
-    /// A duration in seconds or as in an expression, as milliseconds.
-    fn duration(&self, name: &str) -> Result<Option<i64>, Error> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let seconds = text.parse::<f64>().ok().map(|seconds| seconds * 1000.0);
-        let ms = seconds.filter(|ms| ms.is_finite() && ms.abs() < 9e15).map(|ms| ms as i64);
-        ms.or_else(|| promql::read_duration(text).ok())
-            .map(Some)
-            .ok_or_else(|| invalid(name, &format!("cannot parse {text:?} to a valid duration")))
-    }
-
-    /// How many results at most; 0 is all of them.
-    fn limit(&self) -> Result<usize, Error> {
-        let Some(text) = self.get("limit") else { return Ok(0) };
-        text.parse().map_err(|_| invalid("limit", "limit must be non-negative"))
-    }
-
-    fn selectors(&self) -> Result<Vec<Vec<Matcher>>, Error> {
-        let texts = self.0.iter().filter(|(name, _)| name == "match[]");
-        texts
-            .map(|(_, text)| promql::parse_selector(text).map_err(|error| invalid("match[]", &error.text)))
-            .collect()
-    }
-
-    fn timeout(&self) -> Result<Duration, Error> {
-        let asked =
-            self.duration("timeout")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
-        Ok(asked.map_or(TIMEOUT, |asked| asked.min(TIMEOUT)))
-    }
-}
-
-/// A parameter that cannot be read, in Prometheus' words.
-fn invalid(name: &str, why: &str) -> Error {
-    Error { kind: Kind::Invalid, text: format!("invalid parameter {name:?}: {why}") }
-}
-
-/// A time in seconds since the epoch, or RFC 3339, as milliseconds.
-fn time(text: &str) -> Option<i64> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        let ms = (seconds * 1000.0).round();
-        return (ms.abs() < 9e15).then_some(ms as i64);
-    }
-    let (date, clock) = text.split_once(['T', 't'])?;
-    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let (clock, offset) = match clock.strip_suffix(['Z', 'z']) {
-        Some(clock) => (clock, 0),
-        None => {
-            let at = clock.rfind(['+', '-'])?;
-            let (clock, zone) = clock.split_at_checked(at)?;
-            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-            let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
-            (clock, if zone.starts_with('-') { -minutes } else { minutes })
-        }
-    };
-    let mut parts = clock.splitn(3, ':');
-    let (hour, minute) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
-    let second = parts.next()?.parse::<f64>().ok()?;
-    let right = (0..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0.0..61.0).contains(&second);
-    let days = right.then(|| days(year, month, day))?;
-    Some(((days * 24 + hour) * 60 + minute - offset) * 60_000 + (second * 1000.0).round() as i64)
-}
-
-/// Days from the epoch to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 /// What is dropped when the client goes.
@@ -590,28 +479,4 @@ fn tsdb(past: &dyn Storage, p: &Parameters, until: &Until) -> Result<String, Err
         most(memory),
         most(by_pair)
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_prometheus_reads_them() {
-        for (text, ms) in [
-            ("0", Some(0)),
-            ("1435781451.781", Some(1_435_781_451_781)),
-            ("2015-07-01T20:10:51.781Z", Some(1_435_781_451_781)),
-            ("2015-07-01T22:10:51.781+02:00", Some(1_435_781_451_781)),
-            ("1969-12-31T23:59:59Z", Some(-1000)),
-            ("2000-02-29T00:00:00Z", Some(951_782_400_000)),
-            ("yesterday", None),
-            ("2015-13-01T20:10:51Z", None),
-            ("2015-07-01", None),
-            ("NaN", None),
-            ("1e300", None),
-        ] {
-            assert_eq!(time(text), ms, "{text}");
-        }
-    }
 }
