@@ -53,6 +53,11 @@ pub const FORMATS: &[Format] = &[
         check: log_selector,
     },
     Format { name: "log-filter", noun: "a level such as info", check: log_filter },
+    Format {
+        name: "metric-pattern",
+        noun: "the name of a metric such as neural_stage_*",
+        check: metric_pattern,
+    },
 ];
 
 fn reads<T: std::str::FromStr<Err = String>>(text: &str) -> Result<(), String> {
@@ -102,6 +107,17 @@ fn usb_place(text: &str) -> Result<(), String> {
     }
     Err(format!(
         "\"{text}\" is not a place on USB; write it like 1-1.2 or 1-1.2:1.0, as `neural-exporter devices` prints it"
+    ))
+}
+
+/// Names of metrics, with `*` for any characters.
+fn metric_pattern(text: &str) -> Result<(), String> {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_:*".contains(c)) {
+        return Ok(());
+    }
+    Err(format!(
+        "\"{text}\" is not the name of a metric; write it like neural_stage_duration_seconds, or like neural_stage_* for \
+         all that begin so"
     ))
 }
 

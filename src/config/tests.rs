@@ -128,6 +128,17 @@ fn what_has_a_pattern_has_words_for_it() {
 }
 
 #[test]
+fn a_metric_is_named_by_its_name_or_by_a_part_of_it() {
+    let with = |of: &str| told(&format!("history: {{allow: ['{of}']}}\n"));
+    for right in ["neural_up", "a:b", "neural_stage_*", "*"] {
+        assert_eq!(with(right), "", "{right}");
+    }
+    for wrong in ["", "neural-up", "neural_up{a=\"b\"}", "neural_.*"] {
+        assert!(with(wrong).contains("is not the name of a metric"), "{}", with(wrong));
+    }
+}
+
+#[test]
 fn which_port_is_meant_is_told_by_example() {
     let with = |of: &str| told(&format!("sources: [{{serial: {{name: a, protocol: cyton, {of}}}}}]\n"));
     for wrong in ["0403-6015", "0403:601", "x403:6015", "0403:6015:"] {

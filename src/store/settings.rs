@@ -30,10 +30,10 @@ pub struct Settings {
     /// Bytes of the file; beyond, the oldest samples go.
     pub max_bytes: Bytes,
     /// Names of metrics that are remembered, with `*` for any characters; all if empty.
-    #[schemars(inner(regex(pattern = r"^[A-Za-z0-9_:*]+$")))]
+    #[schemars(extend("items" = {"type": "string", "format": "metric-pattern", "pattern": r"^[A-Za-z0-9_:*]+$"}))]
     pub allow: Vec<String>,
     /// Names of metrics that are not, with `*` for any characters.
-    #[schemars(inner(regex(pattern = r"^[A-Za-z0-9_:*]+$")))]
+    #[schemars(extend("items" = {"type": "string", "format": "metric-pattern", "pattern": r"^[A-Za-z0-9_:*]+$"}))]
     pub deny: Vec<String>,
 }
 
