@@ -382,7 +382,7 @@ def test_an_alert_reaches_a_person(prometheus, alertmanager, webhook, tmp_path):
     push = Provision(tmp_path / "push", target(prometheus), manager(alertmanager))
     push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
     done = push("destroy")
-    assert done.code == 0 and "is back" in done.text, done.text
+    assert done.code == 0 and "is restored" in done.text, done.text
     assert file.read_text() == original and not copy.exists()
     assert "theirs" in alertmanager.get("/api/v2/status")["config"]["original"] and groups(prometheus) == {}
 
@@ -457,7 +457,7 @@ def test_a_configuration_that_is_mounted_is_written_where_it_stands(alertmanager
     push.files.write("provisioning/alertmanager/alertmanager.yml", routes(webhook.url))
     names = left(file.parent)
     done = push("apply", before=before)
-    assert done.code == 0 and "written where it stands" in done.text, done.text
+    assert done.code == 0 and "overwritten in place" in done.text, done.text
     assert file.stat().st_ino == number and "persons" in file.read_text()
     assert "persons" in alertmanager.get("/api/v2/status")["config"]["original"]
     assert left(file.parent) == names, "nothing is left behind"
