@@ -37,7 +37,7 @@ fn ingest(bencher: Bencher<'_, '_>, protocol: Protocol, line: fn(u64, &mut Strin
     }
     bencher.counter(ItemsCount::new(LINES)).counter(BytesCount::new(text.len())).bench_local(|| {
         for read in divan::black_box(text.as_bytes()).chunks(65_536) {
-            feed.take(NOW, read, 1, &mut *decoder);
+            feed.decode(NOW, read, 1, &mut *decoder);
         }
     });
     assert_eq!(hub.lock().accepted() % LINES, 0, "a line was refused");

@@ -48,7 +48,7 @@ fn packets(bencher: Bencher<'_, '_>, mut decoder: Box<dyn Decoder>) {
     let stream = cyton();
     bencher.counter(ItemsCount::new(PACKETS)).bench_local(|| {
         for read in divan::black_box(stream.as_slice()).chunks(4 * 33) {
-            feed.take(NOW, read, 1, &mut *decoder);
+            feed.decode(NOW, read, 1, &mut *decoder);
         }
     });
 }
@@ -117,7 +117,7 @@ fn probe_second_decoded_and_judged(bencher: Bencher<'_, '_>) {
         for _ in 0..PROBE.1 / BLOCK {
             // Reads of a socket, 64 KiB at a time.
             for read in divan::black_box(bytes.as_slice()).chunks(65_536) {
-                feed.take(NOW, read, 1, &mut decoder);
+                feed.decode(NOW, read, 1, &mut decoder);
             }
         }
     };
@@ -129,15 +129,15 @@ fn probe_second_decoded_and_judged(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn probe_second_judged(bencher: Bencher<'_, '_>) {
     let mut judge = Judge::new(Settings::default());
-    judge.see(&Body::Device(probe()));
+    judge.observe(&Body::Device(probe()));
     let values = block();
     let mut second = || {
         for _ in 0..PROBE.1 / BLOCK {
             for values in divan::black_box(values.as_slice()).chunks(PROBE.0 * 16) {
                 let channels = PROBE.0 as u16;
-                judge.see(&Body::Samples(Samples { values, channels, frames: 1, bytes: 0 }));
+                judge.observe(&Body::Samples(Samples { values, channels, frames: 1, bytes: 0 }));
                 while judge.process_deferred() {
-                    judge.tell(&mut |body| {
+                    judge.emit(&mut |body| {
                         divan::black_box(body);
                     });
                 }

@@ -39,7 +39,7 @@ pub struct State {
     rates: Rates,
     /// Events counted so far.
     accepted: u64,
-    voice: Voice,
+    complaint_log: ComplaintLog,
 }
 
 impl Default for Hub {
@@ -80,16 +80,20 @@ impl Hub {
     pub fn source_found(&self, name: &str) -> Option<SourceId> {
         let mut state = self.lock();
         if let Some(known) = state.known(name) {
-            state.voice.forgotten.retain(|source| *source != known);
+            state.complaint_log.forgotten.retain(|source| *source != known);
             return Some(known);
         }
-        if state.voice.names.len() < MOST { Some(state.add_source(name)) } else { state.replace_source(name) }
+        if state.complaint_log.names.len() < MOST {
+            Some(state.add_source(name))
+        } else {
+            state.replace_source(name)
+        }
     }
 
     /// What is to be said of refused input now. The log is written by whoever asks, without the
     /// lock: a log that nobody reads must not stop the data.
     pub fn complaints(&self, now: Timestamp) -> Vec<Complaint> {
-        self.lock().voice.due(now.steady_second())
+        self.lock().complaint_log.due(now.steady_second())
     }
 
     /// Appends every series to `out` as it is at `now`, a slice at a time.
@@ -103,24 +107,31 @@ impl Hub {
 
 impl State {
     fn new(registry: Registry, budget: Budget, peaks: Peaks) -> Self {
-        Self { registry, budget, peaks, rates: Rates::default(), accepted: 0, voice: Voice::default() }
+        Self {
+            registry,
+            budget,
+            peaks,
+            rates: Rates::default(),
+            accepted: 0,
+            complaint_log: ComplaintLog::default(),
+        }
     }
 
     fn known(&self, name: &str) -> Option<SourceId> {
-        let place = self.voice.names.iter().position(|known| **known == *name)?;
+        let place = self.complaint_log.names.iter().position(|known| **known == *name)?;
         u32::try_from(place).ok().map(SourceId)
     }
 
     /// Gives the place of a source that was forgotten to another one.
     fn replace_source(&mut self, name: &str) -> Option<SourceId> {
-        let source = self.voice.forgotten.pop_front()?;
-        self.voice.rename(source, name);
+        let source = self.complaint_log.forgotten.pop_front()?;
+        self.complaint_log.rename(source, name);
         self.registry.rename_source(source, name);
         Some(source)
     }
 
     fn add_source(&mut self, name: &str) -> SourceId {
-        self.voice.names.push(name.into());
+        self.complaint_log.names.push(name.into());
         self.registry.add_source(name)
     }
 
@@ -133,17 +144,17 @@ impl State {
             Err(kind) => {
                 self.fold(&Event { body: Body::Fault(Fault { kind, bytes: 0 }), ..*event });
                 if let Body::Observation(observation) = &event.body {
-                    self.voice.refused(event.source, observation.key);
+                    self.complaint_log.refused(event.source, observation.key);
                 }
             }
-            Ok(()) => self.accepted += told(&event.body),
+            Ok(()) => self.accepted += event_count(&event.body),
         }
         match event.body {
-            Body::Fault(fault) => self.voice.fault(event.source, fault.kind),
-            Body::Refused(line) => self.voice.refused(event.source, line),
+            Body::Fault(fault) => self.complaint_log.fault(event.source, fault.kind),
+            Body::Refused(line) => self.complaint_log.refused(event.source, line),
             // Who says that a port is not well says why right after.
             Body::Link(Link::Up | Link::Waiting) | Body::Port(Port::State(_)) => {
-                drop(self.voice.down.remove(&event.source));
+                drop(self.complaint_log.down.remove(&event.source));
             }
             Body::Tick => self.derive(event),
             _ => {}
@@ -152,20 +163,20 @@ impl State {
 
     /// The source is no longer configured: what was known of its present is forgotten.
     pub fn retire(&mut self, source: SourceId) {
-        self.voice.retire(source);
+        self.complaint_log.retire(source);
         self.rates.retire(source);
         self.registry.retire(source);
     }
 
     /// The source is down, or still is, and why. Says whether that is news for the log.
     pub fn down(&mut self, at: Timestamp, source: SourceId, why: &str) -> bool {
-        self.voice.down(at.steady_second(), source, why)
+        self.complaint_log.down(at.steady_second(), source, why)
     }
 
     /// Why the source of this name is down, as far as that is known.
     #[must_use]
     pub fn why(&self, name: &str) -> Option<&str> {
-        self.known(name).and_then(|source| self.voice.down.get(&source)).map(|down| &*down.why)
+        self.known(name).and_then(|source| self.complaint_log.down.get(&source)).map(|down| &*down.why)
     }
 
     /// Events counted so far: those that sources told, without the agent's own.
@@ -193,7 +204,7 @@ impl State {
 
 /// How many events a source told with this one, rather than news of the source. A frame of a device is an
 /// event, however many come in one read.
-fn told(body: &Body<'_>) -> u64 {
+fn event_count(body: &Body<'_>) -> u64 {
     if let Body::Samples(samples) = body {
         return samples.frames.into();
     }
@@ -216,7 +227,7 @@ pub struct Complaint {
 
 /// Remembers what was refused until it is said, and says it seldom enough that nobody drowns in it.
 #[derive(Debug, Default)]
-struct Voice {
+struct ComplaintLog {
     names: Vec<Arc<str>>,
     /// Sources that were found and are no longer there, in the order in which they went.
     forgotten: VecDeque<SourceId>,
@@ -249,11 +260,11 @@ const EXCERPT: usize = 160;
 /// Seconds between two log lines of one kind of fault of one source, and between two reasons why it is down.
 const QUIET: u32 = 10;
 /// Complaints of one second; the others wait for the next.
-const ALOUD: usize = 20;
+const COMPLAINTS_PER_SECOND: usize = 20;
 /// Bytes that are kept of a reason.
 const REASON: usize = 500;
 
-impl Voice {
+impl ComplaintLog {
     fn retire(&mut self, source: SourceId) {
         self.down.remove(&source);
         // What the configuration names is bounded by it.
@@ -306,7 +317,7 @@ impl Voice {
         let Self { names, said, .. } = self;
         let is_time = |s: &Said| s.at == 0 || now >= s.at.saturating_add(QUIET);
         let due = said.iter_mut().filter(|(_, s)| s.unsaid > 0 && is_time(s));
-        due.take(ALOUD)
+        due.take(COMPLAINTS_PER_SECOND)
             .map(|(&(source, kind), s)| {
                 let (count, line) = (std::mem::take(&mut s.unsaid), s.line.take());
                 s.at = now;
@@ -329,7 +340,7 @@ mod tests {
             hub.source_found(&format!("lsl/{number}"));
         }
         assert_eq!(hub.source_found("one more"), None);
-        assert_eq!(hub.lock().voice.names.len(), MOST);
+        assert_eq!(hub.lock().complaint_log.names.len(), MOST);
         // Who is known stays known, and the configuration always has room.
         assert!(first.is_some() && hub.source_found("lsl/0") == first);
         assert_eq!(hub.source_named("configured"), hub.source_named("configured"));
@@ -366,7 +377,7 @@ mod tests {
         assert_eq!(found("lsl/2"), Some(two));
         bring(two, 1);
         assert_eq!(hub.lock().registry.number("neural_source_received_bytes", "source=\"lsl/2\""), Some(8.0));
-        assert_eq!(hub.lock().voice.names.len(), MOST);
+        assert_eq!(hub.lock().complaint_log.names.len(), MOST);
     }
 
     #[test]
@@ -400,32 +411,32 @@ mod tests {
             let body = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 });
             hub.lock().fold(&Event { at: Timestamp::both(0), source, body });
         };
-        let told =
+        let logged =
             |second: u64| hub.complaints(Timestamp::both(second * 1_000_000_000)).first().map(|c| c.count);
-        assert_eq!(told(100), None);
+        assert_eq!(logged(100), None);
         fault();
-        assert_eq!(told(100), Some(1));
+        assert_eq!(logged(100), Some(1));
         (0..5).for_each(|_| fault());
-        assert_eq!(told(105), None);
+        assert_eq!(logged(105), None);
         fault();
-        assert_eq!(told(110), Some(6));
-        assert_eq!(told(200), None);
+        assert_eq!(logged(110), Some(6));
+        assert_eq!(logged(200), None);
     }
 
     #[test]
     fn a_clock_that_is_set_silences_no_complaint() {
         let hub = Hub::default();
         let source = hub.add_source("p");
-        let told = |second: u64, wall: u64| {
+        let logged = |second: u64, wall: u64| {
             let body = Body::Fault(Fault { kind: FaultKind::Syntax, bytes: 1 });
             hub.lock().fold(&Event { at: Timestamp::both(0), source, body });
             let at = |second| second * 1_000_000_000;
             hub.complaints(Timestamp { steady: at(second), wall: at(wall) }).first().map(|c| c.count)
         };
         // The machine was started a second ago.
-        assert_eq!(told(1, 1_700_000_000), Some(1));
-        assert_eq!(told(2, 1_700_003_600), None);
-        assert_eq!(told(12, 1_600_000_000), Some(2));
+        assert_eq!(logged(1, 1_700_000_000), Some(1));
+        assert_eq!(logged(2, 1_700_003_600), None);
+        assert_eq!(logged(12, 1_600_000_000), Some(2));
     }
 
     #[test]
@@ -439,9 +450,9 @@ mod tests {
         }
         fold(Body::Fault(Fault { kind: FaultKind::Cut, bytes: 1 }));
         fold(Body::Refused(&[b'x'; 1000]));
-        let mut told = hub.complaints(Timestamp::both(100_000_000_000));
-        told.sort_by_key(|complaint| complaint.count);
-        let lines: Vec<_> = told.iter().map(|complaint| complaint.line.as_deref().unwrap()).collect();
+        let mut logged = hub.complaints(Timestamp::both(100_000_000_000));
+        logged.sort_by_key(|complaint| complaint.count);
+        let lines: Vec<_> = logged.iter().map(|complaint| complaint.line.as_deref().unwrap()).collect();
         assert_eq!(lines, ["x".repeat(EXCERPT).as_str(), r"a\xff\n"]);
     }
 }

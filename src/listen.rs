@@ -373,20 +373,20 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_what_to_write() {
-        let told = |text: &str| text.parse::<Listen>().unwrap_err();
-        assert_eq!(told("8125"), "\"8125\" has no scheme; write udp://127.0.0.1:8125");
-        assert_eq!(told("0.0.0.0:1"), "\"0.0.0.0:1\" has no scheme; write udp://0.0.0.0:1");
-        assert_eq!(told("/run/x"), "\"/run/x\" has no scheme; write unix:/run/x");
+        let message = |text: &str| text.parse::<Listen>().unwrap_err();
+        assert_eq!(message("8125"), "\"8125\" has no scheme; write udp://127.0.0.1:8125");
+        assert_eq!(message("0.0.0.0:1"), "\"0.0.0.0:1\" has no scheme; write udp://0.0.0.0:1");
+        assert_eq!(message("/run/x"), "\"/run/x\" has no scheme; write unix:/run/x");
         assert_eq!(
-            told("udp://localhost:1"),
+            message("udp://localhost:1"),
             "\"udp://localhost:1\" contains a host name; write an address such as 127.0.0.1:1"
         );
-        assert_eq!(told("udp://:1"), "\"udp://:1\" has no address; write 0.0.0.0:1 for all of them");
-        assert_eq!(told("udp://1.2.3.4"), "\"udp://1.2.3.4\" has no port; write it like 127.0.0.1:8125");
-        assert!(told("http://1.2.3.4:1").starts_with("unsupported scheme \"http\""));
-        assert!(told("unix:run/x").contains("no absolute path"));
-        assert!(told(&format!("unix:/{}", "x".repeat(107))).contains("107 is the limit"));
-        assert!(told("systemd:").contains("names no socket"));
+        assert_eq!(message("udp://:1"), "\"udp://:1\" has no address; write 0.0.0.0:1 for all of them");
+        assert_eq!(message("udp://1.2.3.4"), "\"udp://1.2.3.4\" has no port; write it like 127.0.0.1:8125");
+        assert!(message("http://1.2.3.4:1").starts_with("unsupported scheme \"http\""));
+        assert!(message("unix:run/x").contains("no absolute path"));
+        assert!(message(&format!("unix:/{}", "x".repeat(107))).contains("107 is the limit"));
+        assert!(message("systemd:").contains("names no socket"));
         assert!("660x".parse::<Mode>().is_err() && "9999".parse::<Mode>().is_err());
         assert!("4 parsecs".parse::<Bytes>().is_err() && "99999999999GiB".parse::<Bytes>().is_err());
     }

@@ -67,7 +67,7 @@ const PACE: u32 = 6;
 
 /// Says how often things may be said: some at once, then ten a minute of each kind.
 #[derive(Debug, Default)]
-pub struct Seldom {
+pub struct LogLimit {
     kinds: HashMap<&'static str, Said>,
 }
 
@@ -80,7 +80,7 @@ struct Said {
     unsaid: u64,
 }
 
-impl Seldom {
+impl LogLimit {
     /// Whether a line of this kind may be said in this second of a steady clock, and how many before it were not, if some were.
     pub fn admits(&mut self, kind: &'static str, second: u32) -> Option<Option<u64>> {
         let said = self.kinds.entry(kind).or_insert(Said { left: BURST, at: second, unsaid: 0 });
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn much_of_one_kind_is_said_seldom_and_added_up() {
-        let mut seldom = Seldom::default();
+        let mut seldom = LogLimit::default();
         let said = (0..1000).filter(|_| seldom.admits("one", 100).is_some()).count();
         assert_eq!(said, BURST as usize);
         assert_eq!(seldom.admits("other", 100), Some(None));

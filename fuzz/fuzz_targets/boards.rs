@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../tests/agent/boards.rs"]
 mod boards;
-mod told;
+mod decoded;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[which, one, two], bytes)) = data.split_first_chunk::<3>() else { return };
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     // Streams that only one board makes are found faster from a frame of it.
     let stream = if one & 1 == 0 { bytes.to_vec() } else { mixed(board, bytes) };
     let clean = boards::frames(board, 0..300);
-    told::laws(&|| board.decoder(), &stream, [usize::from(one), usize::from(two) * 3], &clean, 150);
+    decoded::laws(&|| board.decoder(), &stream, [usize::from(one), usize::from(two) * 3], &clean, 150);
 });
 
 /// Frames of a board, cut short and with other bytes between, as `bytes` say.

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::Protocol;
 use neural_exporter::decode::program::datagram::header;
 
-mod told;
+mod decoded;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[which, place, size], bytes)) = data.split_first_chunk::<3>() else { return };
@@ -17,6 +17,6 @@ fuzz_target!(|data: &[u8]| {
         .chunks(usize::from(size).max(8) * 4)
         .flat_map(|datagram| [&header(datagram.len(), 1 + u16::from(datagram[0] & 1))[..], datagram].concat())
         .collect();
-    told::cut(protocol, &row, usize::from(place) * 8);
-    told::cut(protocol, bytes, usize::from(place));
+    decoded::cut(protocol, &row, usize::from(place) * 8);
+    decoded::cut(protocol, bytes, usize::from(place));
 });

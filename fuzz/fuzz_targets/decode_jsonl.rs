@@ -5,9 +5,9 @@
 use libfuzzer_sys::fuzz_target;
 use neural_exporter::decode::Protocol;
 
-mod told;
+mod decoded;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&place, bytes)) = data.split_first() else { return };
-    told::cut(Protocol::Jsonl, bytes, usize::from(place));
+    decoded::cut(Protocol::Jsonl, bytes, usize::from(place));
 });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use neural_exporter::analysis::quality::{Judged, Settings};
 use neural_exporter::decode::engines::{Profile, Rest};
 use neural_exporter::decode::text::exposition::{Exposition, Shape};
-use neural_exporter::decode::text::openmetrics::{Dialect, judge, parse};
+use neural_exporter::decode::text::openmetrics::{Dialect, parse_strict, parse};
 use neural_exporter::decode::text::relabel::Relabel;
 use neural_exporter::decode::Protocol;
 use neural_exporter::event::{Body, Link, Timestamp};
@@ -32,7 +32,7 @@ pub fn stream(hub: &Arc<Hub>, protocol: Protocol, bytes: &[u8]) {
     let feed = feed(hub, protocol.name());
     // What judges a signal sees everything, and only samples are something to it.
     let mut decoder = Judged::new(protocol.decoder(), Settings::default());
-    feed.take(NOW, bytes, 1, &mut decoder);
+    feed.decode(NOW, bytes, 1, &mut decoder);
     feed.end(NOW, &mut decoder);
 }
 
@@ -49,7 +49,7 @@ pub fn expose(hub: &Arc<Hub>, text: &[u8], dialect: Dialect) {
         };
         let feed = feed(hub, "scraped");
         if let Ok(read) = Exposition::read(text, dialect, &shape) {
-            feed.batch(NOW, |out| read.tell(out));
+            feed.batch(NOW, |out| read.emit(out));
         }
     }
 }
@@ -67,7 +67,7 @@ pub fn readable(hub: &Hub) {
             text.extend_from_slice(b"# EOF\n");
         }
         let read = match dialect {
-            Dialect::OpenMetrics => judge(&text),
+            Dialect::OpenMetrics => parse_strict(&text),
             Dialect::Classic => parse(&text, dialect, usize::MAX),
         };
         match read {

@@ -8,7 +8,7 @@ use neural_exporter::decode::{Options, Protocol};
 
 #[path = "../../tests/agent/described.rs"]
 mod described;
-mod told;
+mod decoded;
 
 fuzz_target!(|data: &[u8]| {
     let mut from = data.iter().copied();
@@ -35,5 +35,5 @@ fuzz_target!(|data: &[u8]| {
     }
     let options = Options { frame: Some(frame), ..Options::default() };
     let new = || Protocol::Generic.decoder_with(&options);
-    told::laws(&new, &stream, [usize::from(one), usize::from(two) * 3], &[], 1);
+    decoded::laws(&new, &stream, [usize::from(one), usize::from(two) * 3], &[], 1);
 });

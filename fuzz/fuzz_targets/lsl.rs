@@ -21,14 +21,14 @@ fuzz_target!(|input: &[u8]| {
     if bytes.first().is_some_and(|byte| byte & 1 == 1) {
         info.version = 100;
     }
-    let whole = told(&info, &[bytes]);
+    let whole = decoded(&info, &[bytes]);
     let (head, tail) = bytes.split_at(end.min(bytes.len()));
-    assert_eq!(whole, told(&info, &[head, tail]));
-    assert_eq!(whole.1, bytes.len() as u64, "every byte is told");
+    assert_eq!(whole, decoded(&info, &[head, tail]));
+    assert_eq!(whole.1, bytes.len() as u64, "every byte is decoded");
 });
 
-/// What is said, samples aside, and the bytes that were told.
-fn told(info: &Info, pieces: &[&[u8]]) -> (Vec<String>, u64) {
+/// What is said, samples aside, and the bytes that were decoded.
+fn decoded(info: &Info, pieces: &[&[u8]]) -> (Vec<String>, u64) {
     let (mut all, mut bytes) = (Vec::new(), 0);
     let mut inlet = Inlet::new(info.clone());
     let mut out = |body: Body<'_>| {

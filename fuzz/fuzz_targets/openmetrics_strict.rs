@@ -4,12 +4,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use neural_exporter::decode::text::openmetrics::{Dialect, judge, parse};
+use neural_exporter::decode::text::openmetrics::{Dialect, parse_strict, parse};
 
 mod exposed;
 
 fuzz_target!(|text: &[u8]| {
-    if judge(text).is_ok() {
+    if parse_strict(text).is_ok() {
         assert!(parse(text, Dialect::OpenMetrics, usize::MAX).is_ok());
     }
     let hub = exposed::hub();

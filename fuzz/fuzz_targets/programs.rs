@@ -25,14 +25,14 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn cut_anywhere<D: Decoder>(new: impl Fn() -> D, stream: &[u8], at: usize) {
-    let whole = told(new(), &[stream]);
+    let whole = decoded(new(), &[stream]);
     let (head, tail) = stream.split_at(at.min(stream.len()));
-    assert_eq!(whole, told(new(), &[head, tail]));
-    assert_eq!(whole.1, stream.len() as u64, "every byte is told");
+    assert_eq!(whole, decoded(new(), &[head, tail]));
+    assert_eq!(whole.1, stream.len() as u64, "every byte is decoded");
 }
 
-/// What is said, and the bytes that were told.
-fn told(mut stream: impl Decoder, pieces: &[&[u8]]) -> (Vec<String>, u64) {
+/// What is said, and the bytes that were decoded.
+fn decoded(mut stream: impl Decoder, pieces: &[&[u8]]) -> (Vec<String>, u64) {
     let (mut all, mut bytes) = (Vec::new(), 0);
     if let Some(dialogue) = stream.dialogue() {
         dialogue.poll_transmit(std::time::Duration::ZERO, &mut Vec::new());

@@ -1,4 +1,4 @@
-//! The judge of a signal beside a decoder: whatever comes, and however it is cut, what it tells are numbers.
+//! The parse_strict of a signal beside a decoder: whatever comes, and however it is cut, what it tells are numbers.
 
 #![no_main]
 

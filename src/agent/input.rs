@@ -93,7 +93,7 @@ impl Input {
             prepared => input.prepared = prepared,
         }
         let Some(options) = settings.options(&input.context) else { return Ok(input) };
-        for listen in settings.listens() {
+        for listen in settings.listen_addresses() {
             let bound = match held.get(&listen) {
                 Some(bound) => {
                     if *bound.options() != options {
@@ -102,7 +102,7 @@ impl Input {
                     Ok(bound.clone())
                 }
                 None => settings
-                    .claim(&listen)
+                    .prepare_socket(&listen)
                     .and_then(|()| socket::bind(&listen, &options, activated))
                     .map(Arc::new),
             };
@@ -136,7 +136,7 @@ impl Input {
 
     /// Its settings, if its files need not be read again as long as they stay the same.
     pub(super) fn keeps_files(&self) -> Option<Source> {
-        Some(&self.settings).filter(|of| !of.settings().follows_files()).cloned()
+        Some(&self.settings).filter(|of| !of.settings().rereads_files()).cloned()
     }
 
     /// The sockets it holds.

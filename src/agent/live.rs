@@ -90,7 +90,8 @@ fn who_has(why: &io::Error, kind: char, port: u16) -> String {
 /// Where a source listens, and what the kernel grants it.
 fn sockets(path: &str, source: &Source, running: bool, found: &mut Vec<Finding>) {
     let settings = source.settings();
-    let listens: Vec<Listen> = settings.listens().into_iter().chain(settings.hears().cloned()).collect();
+    let listens: Vec<Listen> =
+        settings.listen_addresses().into_iter().chain(settings.datagram_address().cloned()).collect();
     let options = settings.options(&Context::default());
     for listen in &listens {
         let bound = match listen {

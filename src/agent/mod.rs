@@ -6,7 +6,6 @@
 mod files;
 mod history;
 mod input;
-mod kept;
 pub mod live;
 pub mod log;
 mod notify;
@@ -14,6 +13,7 @@ mod place;
 mod push;
 mod read;
 mod reload;
+mod state_file;
 mod web;
 
 use std::collections::{BTreeMap, HashMap};
@@ -43,11 +43,11 @@ use crate::sys;
 pub use files::files;
 pub use history::history_file;
 use input::Input;
-use kept::Kept;
 use push::Push;
 use read::Files;
 pub use read::mapping_notes;
 use reload::Reading;
+use state_file::StateFile;
 use web::Web;
 
 /// How long sources may take to end.
@@ -102,7 +102,7 @@ pub struct Agent {
     web: Vec<(Address, TcpListener)>,
     asked: mpsc::Receiver<http::Reload>,
     recorder: Option<Arc<Recorder>>,
-    kept: Arc<Kept>,
+    state_file: Arc<StateFile>,
 }
 
 impl fmt::Debug for Agent {
@@ -152,9 +152,9 @@ impl Agent {
         if !wrong.is_empty() {
             return Err(Failure::Open(wrong));
         }
-        let kept = Arc::new(Kept::open(config.state_directory.as_deref()));
+        let state_file = Arc::new(StateFile::open(config.state_directory.as_deref()));
         let registry = Registry::new(PAGES, limits(&config), ladders(&config));
-        let hub = Hub::new(registry, Budget::new(kept.day()), Peaks::new(config.intervals.pipeline.0));
+        let hub = Hub::new(registry, Budget::new(state_file.day()), Peaks::new(config.intervals.pipeline.0));
         let own = Arc::new(Own::new());
         let (ask, asked) = mpsc::channel(1);
         let site = Site::new(hub.clone(), own.clone(), ask);
@@ -169,7 +169,7 @@ impl Agent {
             web,
             asked,
             recorder: None,
-            kept,
+            state_file,
         };
         let (at, source) = (now(), SourceId(u32::MAX));
         // The first tick: what is announced now came into being now.
@@ -272,7 +272,7 @@ impl Agent {
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
         history::forget(history).await;
         let day = self.hub.lock().budget.day();
-        self.kept.keep(day).await;
+        self.state_file.keep(day).await;
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
     }
@@ -323,8 +323,8 @@ impl Agent {
 
     /// Writes what is kept, aside: a disk that stalls must not stop the agent's second.
     fn keep(&self) {
-        let (kept, day) = (self.kept.clone(), self.hub.lock().budget.day());
-        drop(tokio::spawn(async move { kept.keep(day).await }));
+        let (state_file, day) = (self.state_file.clone(), self.hub.lock().budget.day());
+        drop(tokio::spawn(async move { state_file.keep(day).await }));
     }
 
     /// Starts one source.

@@ -62,7 +62,8 @@ mod tests {
         claim_folder(&folder.join("run/a/events.sock")).unwrap();
         let day = crate::analysis::Day { day: 1, tokens: 1.0, cost: 0.0 };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(crate::agent::kept::Kept::open(Some(&folder.join("state"))).keep(Some(day)));
+        runtime
+            .block_on(crate::agent::state_file::StateFile::open(Some(&folder.join("state"))).keep(Some(day)));
         drop(crate::sys::file::create(&folder.join("a.rec")).unwrap());
     }
 }

@@ -93,7 +93,7 @@ impl Agent {
         let held: HashMap<Listen, _> = self.inputs.values().flat_map(Input::sockets).collect();
         let mut opened = Opened { inputs: BTreeMap::new(), mappings: Vec::new(), web: Vec::new() };
         let mut wrong = Vec::new();
-        for name in &plan.kept {
+        for name in &plan.state_file {
             match files.take(name) {
                 Some(Ok(Prepared::Mapping(mapper))) => opened.mappings.push((name.clone(), mapper)),
                 Some(Err(why)) => wrong.push(why),
@@ -160,7 +160,7 @@ impl Agent {
 /// What a reload does with each source, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Plan {
-    kept: Vec<String>,
+    state_file: Vec<String>,
     added: Vec<String>,
     changed: Vec<String>,
     removed: Vec<String>,
@@ -177,7 +177,7 @@ impl Plan {
         for (name, runs) in wanted {
             let there = ends.remove(name);
             let part = match (runs, there) {
-                (true, _) => &mut plan.kept,
+                (true, _) => &mut plan.state_file,
                 (false, true) => &mut plan.changed,
                 (false, false) => &mut plan.added,
             };
@@ -193,10 +193,13 @@ impl Plan {
     }
 
     fn summary(&self) -> String {
-        let Self { kept, added, changed, removed } = self;
-        let (added, changed, removed, kept) = (added.len(), changed.len(), removed.len(), kept.len());
+        let Self { state_file, added, changed, removed } = self;
+        let (added, changed, removed, state_file) =
+            (added.len(), changed.len(), removed.len(), state_file.len());
         let sources = if added == 1 { "source" } else { "sources" };
-        format!("reloaded: {added} {sources} added, {changed} changed, {removed} removed, {kept} as before")
+        format!(
+            "reloaded: {added} {sources} added, {changed} changed, {removed} removed, {state_file} as before"
+        )
     }
 }
 
@@ -217,8 +220,8 @@ mod tests {
         let running = ["a", "b", "c"].into_iter();
         let plan = Plan::new(running, [("d", false), ("b", true), ("a", false)].into_iter());
         let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let (kept, added) = (all(&["b"]), all(&["d"]));
-        assert_eq!(plan, Plan { kept, added, changed: all(&["a"]), removed: all(&["c"]) });
+        let (state_file, added) = (all(&["b"]), all(&["d"]));
+        assert_eq!(plan, Plan { state_file, added, changed: all(&["a"]), removed: all(&["c"]) });
         assert!(plan.opens("d") && plan.opens("a") && !plan.opens("b") && !plan.opens("c"));
         assert_eq!(plan.summary(), "reloaded: 1 source added, 1 changed, 1 removed, 1 as before");
     }

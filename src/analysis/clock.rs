@@ -195,8 +195,8 @@ mod tests {
             let mut clock = Clock::new(250.0);
             // Ten minutes, each burst up to 9 ms late, differently.
             play(&mut clock, 0..37_500, fast, |burst| (burst * 7919 % 10) as f64 * 1e-3);
-            let told = clock.drift().unwrap();
-            assert!((told - fast).abs() < 3e-6, "{told} is not {fast}");
+            let reported = clock.drift().unwrap();
+            assert!((reported - fast).abs() < 3e-6, "{reported} is not {fast}");
         }
     }
 
@@ -215,8 +215,8 @@ mod tests {
         // An hour and a half, looked at every 16 seconds.
         for step in 10..340 {
             play(&mut clock, 1000 * step..1000 * (step + 1), 0.005, |_| 0.0);
-            let told = clock.drift();
-            assert!(told.is_some_and(|drift| (drift - 0.005).abs() < 5e-5), "{step}: {told:?}");
+            let reported = clock.drift();
+            assert!(reported.is_some_and(|drift| (drift - 0.005).abs() < 5e-5), "{step}: {reported:?}");
         }
     }
 
@@ -230,11 +230,11 @@ mod tests {
     #[test]
     fn what_is_late_is_delay() {
         let mut clock = Clock::new(250.0);
-        let told = play(&mut clock, 0..2_000, 10e-6, |burst| if burst == 1_900 { 0.040 } else { 0.0 });
-        let late: Vec<&Delay> = told.iter().filter(|delay| delay.newest > 0.001).collect();
+        let reported = play(&mut clock, 0..2_000, 10e-6, |burst| if burst == 1_900 { 0.040 } else { 0.0 });
+        let late: Vec<&Delay> = reported.iter().filter(|delay| delay.newest > 0.001).collect();
         assert_eq!(late.len(), 1, "{late:?}");
         assert!((late[0].newest - 0.040).abs() < 1e-3 && (late[0].oldest - 0.052).abs() < 1e-3, "{late:?}");
-        assert!(told.iter().all(|delay| delay.packets == 4));
+        assert!(reported.iter().all(|delay| delay.packets == 4));
     }
 
     #[test]
@@ -242,8 +242,8 @@ mod tests {
         let mut clock = Clock::new(250.0);
         let set = |burst: u64| if burst > 20_000 { -3600.0 } else { 0.0 };
         // An hour back is before the beginning; the rest is reported again in time.
-        let told = play(&mut clock, 0..40_000, 0.0, set);
-        assert!(told.iter().all(|delay| delay.newest < 0.01), "{told:?}");
+        let reported = play(&mut clock, 0..40_000, 0.0, set);
+        assert!(reported.iter().all(|delay| delay.newest < 0.01), "{reported:?}");
         assert!(clock.drift().unwrap().abs() < 3e-6);
     }
 }

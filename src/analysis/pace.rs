@@ -29,7 +29,7 @@ pub(super) struct Pace {
 impl Pace {
     /// A read is over: when it was, and how many packets there were until its end. `pause` says that nothing came for
     /// long after it.
-    pub(super) fn see(&mut self, at: u64, packets: u64, pause: bool) {
+    pub(super) fn observe(&mut self, at: u64, packets: u64, pause: bool) {
         let (began, before) = *self.open.get_or_insert((at, packets));
         if at.saturating_sub(began) >= WINDOW {
             let rate = packets.saturating_sub(before) as f64 / super::seconds(at - began);

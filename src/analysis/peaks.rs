@@ -147,7 +147,7 @@ mod tests {
         peaks.observe(&Event { at: at(ms), source: SourceId(0), body });
     }
 
-    fn told(peaks: &mut Peaks, ms: u64) -> Vec<f64> {
+    fn reported(peaks: &mut Peaks, ms: u64) -> Vec<f64> {
         let mut all = Vec::new();
         peaks.report(at(ms), &mut |_, body| match body {
             Body::StagePeak(p) | Body::QueuePeak(p) => all.push(p.peak),
@@ -162,11 +162,11 @@ mod tests {
         for ms in [100_000, 100_010, 100_020, 100_200] {
             stage(&mut peaks, ms);
         }
-        assert_eq!(told(&mut peaks, 101_000), [30.0]);
+        assert_eq!(reported(&mut peaks, 101_000), [30.0]);
         stage(&mut peaks, 140_000);
-        assert_eq!(told(&mut peaks, 150_000), [30.0]);
-        assert_eq!(told(&mut peaks, 170_000), [10.0]);
-        assert!(told(&mut peaks, 300_000).is_empty());
+        assert_eq!(reported(&mut peaks, 150_000), [30.0]);
+        assert_eq!(reported(&mut peaks, 170_000), [10.0]);
+        assert!(reported(&mut peaks, 300_000).is_empty());
     }
 
     #[test]
@@ -176,6 +176,6 @@ mod tests {
             let body = Body::Queue(Queue { pipeline: "p", queue: "q", depth, limit: None });
             peaks.observe(&Event { at: at(ms), source: SourceId(0), body });
         }
-        assert_eq!(told(&mut peaks, 100_500), [9.0]);
+        assert_eq!(reported(&mut peaks, 100_500), [9.0]);
     }
 }

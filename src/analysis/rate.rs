@@ -212,7 +212,7 @@ impl Stream {
     fn advance(&mut self, at: u64, packets: u64) {
         let pause = self.last_packet.map_or(u64::MAX, |last| at.saturating_sub(last));
         if let Some(last) = self.last_packet.filter(|_| pause > 0) {
-            self.pace.see(last, self.packets, pause > PAUSE);
+            self.pace.observe(last, self.packets, pause > PAUSE);
         }
         if pause > INTERRUPTION || (pause > PAUSE && self.device.modulus == 0) {
             self.reads.clear();

@@ -106,13 +106,13 @@ pub struct State {
     /// What to write instead.
     pub text: &'static str,
     /// Whether that is good.
-    pub mood: Mood,
+    pub rating: Rating,
 }
 
 /// Whether something is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Mood {
+pub enum Rating {
     /// It is.
     Good,
     /// You should look.
@@ -124,12 +124,12 @@ pub enum Mood {
 }
 
 /// 1 is good, 0 is not.
-pub const UP: &[State] = &[state(1.0, "up", Mood::Good), state(0.0, "down", Mood::Bad)];
+pub const UP: &[State] = &[state(1.0, "up", Rating::Good), state(0.0, "down", Rating::Bad)];
 /// 0 is good, 1 is not.
-pub const TROUBLE: &[State] = &[state(0.0, "no", Mood::Good), state(1.0, "yes", Mood::Bad)];
+pub const TROUBLE: &[State] = &[state(0.0, "no", Rating::Good), state(1.0, "yes", Rating::Bad)];
 
 /// A state, in a table of them.
 #[must_use]
-pub const fn state(value: f64, text: &'static str, mood: Mood) -> State {
-    State { value, text, mood }
+pub const fn state(value: f64, text: &'static str, rating: Rating) -> State {
+    State { value, text, rating }
 }

@@ -305,10 +305,10 @@ mod tests {
         assert_eq!(got["neural_gpu_xid_errors"].rows[&labels(["1", "79"])], 1.0);
 
         let asleep = Gpu::default();
-        let told: Vec<String> = readings(&PAGE, Body::Gpu(&asleep))
+        let exposed: Vec<String> = readings(&PAGE, Body::Gpu(&asleep))
             .into_iter()
             .filter_map(|(name, row)| (!row.rows.is_empty()).then_some(name))
             .collect();
-        assert_eq!(told, ["neural_gpu", "neural_gpu_awake"]);
+        assert_eq!(exposed, ["neural_gpu", "neural_gpu_awake"]);
     }
 }

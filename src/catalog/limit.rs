@@ -273,7 +273,9 @@ impl Limit {
             }
             Unit::Seconds if number <= 0.0 => Some("is not a time above 0 seconds".to_owned()),
             Unit::Celsius => None,
-            unit if number < 0.0 => Some(format!("is below 0; the default is {}", told(self.value, unit))),
+            unit if number < 0.0 => {
+                Some(format!("is below 0; the default is {}", with_unit(self.value, unit)))
+            }
             _ => None,
         }
     }
@@ -335,7 +337,7 @@ pub fn by_id(id: &str) -> Option<&'static Limit> {
 
 /// A number as people say it in that unit: `1 %`, `100 ms`, `128 MiB`.
 #[must_use]
-pub fn told(number: f64, unit: Unit) -> String {
+pub fn with_unit(number: f64, unit: Unit) -> String {
     // What a division leaves behind the digits that matter is cut off.
     let short = |number: f64| (number * 1e6).round() / 1e6;
     match unit {
@@ -377,7 +379,7 @@ mod tests {
             (85.0, Unit::Celsius),
             (0.05, Unit::Hertz),
         ]
-        .map(|(number, unit)| told(number, unit))
+        .map(|(number, unit)| with_unit(number, unit))
         .into();
         assert_eq!(all, ["1 %", "100 ppm", "100 ms", "5 s", "128 MiB", "85 °C", "0.05 a second"]);
     }

@@ -72,42 +72,42 @@ const UNITS: &[Unit] = &[
 /// Everything in these pages that breaks a law; empty if all is well.
 #[must_use]
 pub fn lint(pages: &[&Page]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     let mut families: BTreeMap<String, &str> = BTreeMap::new();
     let mut ids = BTreeSet::new();
     for page in pages {
         let about = lint_page(page.id, page.title, page.about);
-        told.extend(about.into_iter().map(|(_, message)| format!("page {}: {message}", page.id)));
+        problems.extend(about.into_iter().map(|(_, message)| format!("page {}: {message}", page.id)));
         if !ids.insert(page.id) {
-            told.push(format!("page {}: a second page of that name", page.id));
+            problems.push(format!("page {}: a second page of that name", page.id));
         }
         for metric in page.metrics {
             let at = format!("{}/{}", page.id, metric.name);
-            told.extend(
+            problems.extend(
                 lint_entry(&Entry::from(*metric)).into_iter().map(|(_, message)| format!("{at}: {message}")),
             );
             if let Some(first) = families.insert(metric.family(), page.id) {
-                told.push(format!("{at}: {} is already on page {first}", metric.family()));
+                problems.push(format!("{at}: {} is already on page {first}", metric.family()));
             }
         }
     }
-    told
+    problems
 }
 
 /// What is wrong with a page itself, each with the field it is about.
 #[must_use]
 pub fn lint_page(id: &str, title: &str, about: &str) -> Vec<(&'static str, String)> {
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     if let Some(why) = not_a_name(id) {
-        told.push(("id", why));
+        problems.push(("id", why));
     }
     if title.is_empty() || title.ends_with('.') {
-        told.push(("title", "a title is a few words without a full stop".to_owned()));
+        problems.push(("title", "a title is a few words without a full stop".to_owned()));
     }
     if about.is_empty() {
-        told.push(("about", "the page does not say what it answers".to_owned()));
+        problems.push(("about", "the page does not say what it answers".to_owned()));
     }
-    told
+    problems
 }
 
 /// What the laws look at in a metric, wherever it was declared.
@@ -137,19 +137,19 @@ impl<'a> From<&'a Metric> for Entry<'a> {
 /// What is wrong with one metric, each with the field it is about.
 #[must_use]
 pub fn lint_entry(metric: &Entry<'_>) -> Vec<(&'static str, String)> {
-    let mut told = Vec::new();
-    name(metric, &mut told);
-    help(metric.help, &mut told);
-    labels(metric.labels, &mut told);
-    bounds(metric, &mut told);
+    let mut problems = Vec::new();
+    name(metric, &mut problems);
+    help(metric.help, &mut problems);
+    labels(metric.labels, &mut problems);
+    bounds(metric, &mut problems);
     let adds_up = matches!(metric.unit, Unit::None | Unit::Seconds | Unit::Bytes | Unit::Joules);
     if metric.kind == Kind::Counter && !adds_up {
-        told.push(("unit", format!("{} do not add up, so they are no counter", metric.unit.suffix())));
+        problems.push(("unit", format!("{} do not add up, so they are no counter", metric.unit.suffix())));
     }
     if matches!(metric.kind, Kind::Info | Kind::StateSet) && metric.unit != Unit::None {
-        told.push(("unit", "facts have no unit".to_owned()));
+        problems.push(("unit", "facts have no unit".to_owned()));
     }
-    told
+    problems
 }
 
 fn not_a_name(name: &str) -> Option<String> {
@@ -161,8 +161,8 @@ fn not_a_name(name: &str) -> Option<String> {
     (!right).then(|| format!("\"{name}\" is not in snake case: a-z, 0-9 and single _, from a letter on"))
 }
 
-fn name(metric: &Entry<'_>, told: &mut Vec<(&'static str, String)>) {
-    let mut say = |message: String| told.push(("name", message));
+fn name(metric: &Entry<'_>, problems: &mut Vec<(&'static str, String)>) {
+    let mut say = |message: String| problems.push(("name", message));
     let name = metric.name;
     if let Some(why) = not_a_name(name) {
         return say(why);
@@ -189,8 +189,8 @@ fn name(metric: &Entry<'_>, told: &mut Vec<(&'static str, String)>) {
     }
 }
 
-fn help(help: &str, told: &mut Vec<(&'static str, String)>) {
-    let mut say = |message: &str| told.push(("help", message.to_owned()));
+fn help(help: &str, problems: &mut Vec<(&'static str, String)>) {
+    let mut say = |message: &str| problems.push(("help", message.to_owned()));
     if help.trim().is_empty() {
         return say("the help does not say what is measured");
     }
@@ -205,22 +205,22 @@ fn help(help: &str, told: &mut Vec<(&'static str, String)>) {
     }
 }
 
-fn labels(labels: &[&str], told: &mut Vec<(&'static str, String)>) {
+fn labels(labels: &[&str], problems: &mut Vec<(&'static str, String)>) {
     let mut seen = BTreeSet::new();
     for label in labels {
         if let Some(why) = not_a_name(label) {
-            told.push(("labels", why));
+            problems.push(("labels", why));
         } else if LABELS.contains(label) {
-            told.push(("labels", format!("the label \"{label}\" is reserved")));
+            problems.push(("labels", format!("the label \"{label}\" is reserved")));
         }
         if !seen.insert(label) {
-            told.push(("labels", format!("the label \"{label}\" is there twice")));
+            problems.push(("labels", format!("the label \"{label}\" is there twice")));
         }
     }
 }
 
-fn bounds(metric: &Entry<'_>, told: &mut Vec<(&'static str, String)>) {
-    let mut say = |message: &str| told.push(("buckets", message.to_owned()));
+fn bounds(metric: &Entry<'_>, problems: &mut Vec<(&'static str, String)>) {
+    let mut say = |message: &str| problems.push(("buckets", message.to_owned()));
     let histogram = matches!(metric.kind, Kind::Histogram | Kind::GaugeHistogram);
     if !histogram {
         if !metric.bounds.is_empty() {
@@ -259,8 +259,8 @@ mod tests {
 
     #[track_caller]
     fn breaks(metric: Metric, law: &str) {
-        let told = lint_entry(&Entry::from(&metric));
-        assert!(told.len() == 1 && told[0].1.contains(law), "{metric:?}: {told:?}");
+        let problems = lint_entry(&Entry::from(&metric));
+        assert!(problems.len() == 1 && problems[0].1.contains(law), "{metric:?}: {problems:?}");
     }
 
     #[test]
@@ -296,9 +296,9 @@ mod tests {
         static ONE: Metric = GOOD;
         const PAGE: Page = Page { id: "queues", title: "Queues", about: "What waits.", metrics: &[&ONE] };
         assert_eq!(lint(&[&PAGE]), Vec::<String>::new());
-        let told = lint(&[&PAGE, &Page { id: "more", ..PAGE }]);
-        assert_eq!(told, ["more/queue_depth: neural_queue_depth is already on page queues"]);
-        let told = lint(&[&PAGE, &Page { metrics: &[], ..PAGE }]);
-        assert_eq!(told, ["page queues: a second page of that name"]);
+        let problems = lint(&[&PAGE, &Page { id: "more", ..PAGE }]);
+        assert_eq!(problems, ["more/queue_depth: neural_queue_depth is already on page queues"]);
+        let problems = lint(&[&PAGE, &Page { metrics: &[], ..PAGE }]);
+        assert_eq!(problems, ["page queues: a second page of that name"]);
     }
 }

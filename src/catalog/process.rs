@@ -242,10 +242,10 @@ pub(super) mod tests {
         assert_eq!(got["neural_process_open_files_ratio"].rows[&vec!["decoder".to_owned()]], 0.875);
 
         let dead = ProcessGroup { group: "decoder".to_owned(), ..ProcessGroup::default() };
-        let told: Vec<String> = readings(&PAGE, Body::Process(&dead))
+        let exposed: Vec<String> = readings(&PAGE, Body::Process(&dead))
             .into_iter()
             .filter_map(|(name, row)| (!row.rows.is_empty()).then_some(name))
             .collect();
-        assert_eq!(told, ["neural_process_cpu_seconds", "neural_process_instances"]);
+        assert_eq!(exposed, ["neural_process_cpu_seconds", "neural_process_instances"]);
     }
 }

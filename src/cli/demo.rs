@@ -23,7 +23,7 @@ use crate::simulate::fault::Fault;
 use crate::simulate::program::Program;
 use crate::simulate::run::{Settings, Trouble};
 use crate::simulate::signal::Shape;
-use crate::simulate::{self, Choice, Device};
+use crate::simulate::{self, BoardOptions, Device};
 use crate::source::lsl;
 use crate::source::pattern::Pattern;
 use crate::source::poller::process::{self, Group};
@@ -105,7 +105,7 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
     );
     stop.store(true, Ordering::Relaxed);
     if let Some(board) = board {
-        // It has nothing to tell that the agent did not.
+        // It has nothing to sender that the agent did not.
         drop(board.thread.join());
     }
     exit
@@ -213,29 +213,29 @@ impl Cyton {
         let faults = FAULTS.iter().map(|fault| fault.parse::<Fault>()).collect::<Result<_, _>>()?;
         let settings = Settings {
             device: Device::Cyton,
-            choice: Choice { seed: 1, ..Choice::default() },
+            choice: BoardOptions { seed: 1, ..BoardOptions::default() },
             link: None,
             shape: Shape::Eeg,
             faults,
             frames: None,
             latency: None,
         };
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("cyton".to_owned()).spawn(move || {
             let opened = |terminal: &simulate::terminal::Terminal| {
                 // Nobody asks a second time.
-                let _ = tell.try_send(Ok(terminal.slave().to_owned()));
+                let _ = sender.try_send(Ok(terminal.slave().to_owned()));
             };
             if let Err(trouble) = simulate::run::run(&settings, &stop, opened) {
                 let why = match trouble {
                     Trouble::Asked(why) => why,
                     Trouble::Terminal(error) => format!("cannot open a pseudo-terminal: {error}"),
                 };
-                let _ = tell.try_send(Err(why));
+                let _ = sender.try_send(Err(why));
             }
         });
         let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-        let port = told.recv().map_err(|_| "it ended immediately".to_owned())??;
+        let port = receiver.recv().map_err(|_| "it ended immediately".to_owned())??;
         Ok(Self { port, thread })
     }
 }

@@ -262,7 +262,7 @@ async fn follow(roots: &Roots, mut search: Option<Search>, json: bool) -> Exit {
             () = &mut stop => return Exit::Fine,
             _ = looks.tick() => {}
             // An answer is in the table, whatever it says.
-            _ = hear(&mut search) => continue,
+            _ = receive(&mut search) => continue,
         }
         let now = look(roots);
         if std::mem::take(&mut first) && now.is_empty() && !json {
@@ -271,7 +271,7 @@ async fn follow(roots: &Roots, mut search: Option<Search>, json: bool) -> Exit {
         let streams_now = match &mut search {
             Some(search) => {
                 search.forget();
-                search.ask().await;
+                search.send_query().await;
                 streams::streams(search)
             }
             None => Vec::new(),
@@ -287,10 +287,10 @@ async fn follow(roots: &Roots, mut search: Option<Search>, json: bool) -> Exit {
     }
 }
 
-async fn hear(search: &mut Option<Search>) {
+async fn receive(search: &mut Option<Search>) {
     match search {
         // What is no answer is not worth a word here.
-        Some(search) => drop(search.hear().await),
+        Some(search) => drop(search.receive().await),
         None => std::future::pending().await,
     }
 }

@@ -29,7 +29,8 @@ pub(super) fn generate(args: &FileArgs, out: &Path, check: bool, force: bool) ->
     let pages: Vec<&Page> =
         PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0.iter().copied()).collect();
     let files = render(&pages, &config.settings());
-    match compare(&files, out).and_then(|steps| if check { told(&steps) } else { write(&steps, out, force) })
+    match compare(&files, out)
+        .and_then(|steps| if check { report(&steps) } else { write(&steps, out, force) })
     {
         Ok((text, exit)) => match print(text.as_bytes()) {
             Exit::Fine => exit,
@@ -43,22 +44,22 @@ pub(super) fn generate(args: &FileArgs, out: &Path, check: bool, force: bool) ->
 }
 
 /// What to do with one file.
-struct Step<'a> {
+struct FileChange<'a> {
     path: String,
-    what: What<'a>,
+    what: FileAction<'a>,
     /// Whether what is there is not what was written last.
     foreign: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum What<'a> {
+enum FileAction<'a> {
     Create(&'a str),
     Change(&'a str),
     Keep(&'a str),
     Remove,
 }
 
-impl What<'_> {
+impl FileAction<'_> {
     fn word(self) -> &'static str {
         match self {
             Self::Create(_) => "create",
@@ -69,7 +70,7 @@ impl What<'_> {
     }
 }
 
-fn compare<'a>(files: &'a [File], out: &Path) -> Result<Vec<Step<'a>>, String> {
+fn compare<'a>(files: &'a [File], out: &Path) -> Result<Vec<FileChange<'a>>, String> {
     let list = read(&out.join(LIST))?.unwrap_or_default();
     let list = String::from_utf8_lossy(&list).into_owned();
     let known: BTreeMap<&str, &str> =
@@ -79,11 +80,13 @@ fn compare<'a>(files: &'a [File], out: &Path) -> Result<Vec<Step<'a>>, String> {
         let there = read(&out.join(path))?;
         let foreign = |bytes: &[u8]| known.get(path.as_str()) != Some(&sum(bytes).as_str());
         steps.push(match there {
-            None => Step { path: path.clone(), what: What::Create(text), foreign: false },
+            None => FileChange { path: path.clone(), what: FileAction::Create(text), foreign: false },
             Some(bytes) if bytes == text.as_bytes() => {
-                Step { path: path.clone(), what: What::Keep(text), foreign: false }
+                FileChange { path: path.clone(), what: FileAction::Keep(text), foreign: false }
             }
-            Some(bytes) => Step { path: path.clone(), what: What::Change(text), foreign: foreign(&bytes) },
+            Some(bytes) => {
+                FileChange { path: path.clone(), what: FileAction::Change(text), foreign: foreign(&bytes) }
+            }
         });
     }
     for (path, written) in known {
@@ -93,16 +96,20 @@ fn compare<'a>(files: &'a [File], out: &Path) -> Result<Vec<Step<'a>>, String> {
             continue;
         }
         if let Some(bytes) = read(&out.join(path))? {
-            steps.push(Step { path: path.to_owned(), what: What::Remove, foreign: sum(&bytes) != written });
+            steps.push(FileChange {
+                path: path.to_owned(),
+                what: FileAction::Remove,
+                foreign: sum(&bytes) != written,
+            });
         }
     }
     Ok(steps)
 }
 
 /// What differs.
-fn told(steps: &[Step<'_>]) -> Result<(String, Exit), String> {
+fn report(steps: &[FileChange<'_>]) -> Result<(String, Exit), String> {
     let mut text = String::new();
-    for step in steps.iter().filter(|step| !matches!(step.what, What::Keep(_))) {
+    for step in steps.iter().filter(|step| !matches!(step.what, FileAction::Keep(_))) {
         let by = if step.foreign { " (not as it was written)" } else { "" };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {}{by}", step.what.word(), step.path);
@@ -112,13 +119,13 @@ fn told(steps: &[Step<'_>]) -> Result<(String, Exit), String> {
     Ok((text, exit))
 }
 
-fn count(steps: &[Step<'_>]) -> String {
+fn count(steps: &[FileChange<'_>]) -> String {
     let of = |word| steps.iter().filter(|step| step.what.word() == word).count();
     let counts = ["create", "change", "remove", "unchanged"].map(|word| format!("{} {word}", of(word)));
     format!("{} files: {}", steps.len(), counts.join(", "))
 }
 
-fn write(steps: &[Step<'_>], out: &Path, force: bool) -> Result<(String, Exit), String> {
+fn write(steps: &[FileChange<'_>], out: &Path, force: bool) -> Result<(String, Exit), String> {
     let (mut text, mut exit, mut list) = (String::new(), Exit::Fine, String::new());
     for step in steps {
         if step.foreign && !force {
@@ -130,16 +137,17 @@ fn write(steps: &[Step<'_>], out: &Path, force: bool) -> Result<(String, Exit), 
         let path = out.join(&step.path);
         let cannot = |why: io::Error| format!("cannot {} {}: {why}", step.what.word(), path.display());
         match step.what {
-            What::Create(wanted) | What::Change(wanted) => {
+            FileAction::Create(wanted) | FileAction::Change(wanted) => {
                 put(&path, wanted.as_bytes()).map_err(cannot)?;
             }
-            What::Remove => remove(&path).map_err(cannot)?,
-            What::Keep(_) => {}
+            FileAction::Remove => remove(&path).map_err(cannot)?,
+            FileAction::Keep(_) => {}
         }
-        if let What::Create(wanted) | What::Change(wanted) | What::Keep(wanted) = step.what {
+        if let FileAction::Create(wanted) | FileAction::Change(wanted) | FileAction::Keep(wanted) = step.what
+        {
             let _ = writeln!(list, "{}  {}", sum(wanted.as_bytes()), step.path);
         }
-        if !matches!(step.what, What::Keep(_)) {
+        if !matches!(step.what, FileAction::Keep(_)) {
             let _ = writeln!(text, "{} {}", step.what.word(), step.path);
         }
     }

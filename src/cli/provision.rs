@@ -14,7 +14,7 @@ use crate::render::File;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What to do.
-    operation: Do,
+    operation: ProvisionCommand,
     #[command(flatten)]
     file: FileArgs,
     /// Only this target; can be given more than once.
@@ -38,7 +38,7 @@ pub(super) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Do {
+enum ProvisionCommand {
     /// Say what would be done; the exit code is 3 if there is something.
     Plan,
     /// Do it.
@@ -84,9 +84,9 @@ pub(super) fn provision(args: &Args) -> Exit {
         }
     };
     let operation = match args.operation {
-        Do::Plan => Operation::Plan,
-        Do::Apply => Operation::Apply,
-        Do::Destroy => Operation::Destroy,
+        ProvisionCommand::Plan => Operation::Plan,
+        ProvisionCommand::Apply => Operation::Apply,
+        ProvisionCommand::Destroy => Operation::Destroy,
     };
     let what = Run {
         operation,
@@ -100,7 +100,7 @@ pub(super) fn provision(args: &Args) -> Exit {
     let text = args.output == Form::Text;
     let mut tell = |outcome: &Outcome| {
         if text {
-            print(told(shown, outcome).as_bytes());
+            print(summary(shown, outcome).as_bytes());
         }
     };
     let report = runtime.block_on(async {
@@ -133,7 +133,7 @@ fn end(report: &Report, text: bool) -> Exit {
 }
 
 /// A step with what it changes.
-fn told(operation: Operation, outcome: &Outcome) -> String {
+fn summary(operation: Operation, outcome: &Outcome) -> String {
     let step = &outcome.step;
     let mut text = provision::line(operation, outcome);
     if text.is_empty() {

@@ -145,8 +145,9 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 /// The file that was named, there or in the environment, or the usual one if it is there. A variable that is empty is
 /// as good as none.
 pub(super) fn chosen(args: &FileArgs) -> Option<PathBuf> {
-    let told = std::env::var_os("NEURAL_EXPORTER_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
-    args.config.clone().or(told).or_else(|| Some(PathBuf::from(USUAL)).filter(|p| p.is_file()))
+    let from_environment =
+        std::env::var_os("NEURAL_EXPORTER_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+    args.config.clone().or(from_environment).or_else(|| Some(PathBuf::from(USUAL)).filter(|p| p.is_file()))
 }
 
 /// Reads a configuration file, or gives the defaults.

@@ -13,7 +13,7 @@ use crate::simulate::ledger::Ledger;
 use crate::simulate::run::{Settings, Trouble, run};
 use crate::simulate::signal::Shape;
 use crate::simulate::terminal::Terminal;
-use crate::simulate::{Choice, Device, chords, ganglion};
+use crate::simulate::{BoardOptions, Device, chords, ganglion};
 
 /// What a simulation is sent.
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ fn time(text: &str) -> Result<Duration, String> {
 pub(super) fn simulate(args: &SimulateArgs) -> Exit {
     let settings = Settings {
         device: args.device,
-        choice: Choice {
+        choice: BoardOptions {
             seed: args.seed,
             board: args.board.clone(),
             firmware: args.firmware,

@@ -114,7 +114,7 @@ impl Stream {
     }
 
     /// In one line.
-    fn told(&self) -> String {
+    fn summary(&self) -> String {
         let Self { name, kind, channels, format, rate, .. } = self;
         let (kind, many) =
             (if kind.is_empty() { "no type" } else { kind }, if *channels == 1 { "" } else { "s" });
@@ -191,7 +191,7 @@ impl Stream {
 
 /// One stream, as people read it.
 pub(super) fn table(stream: &Stream) -> String {
-    let mut text = stream.told() + "\n";
+    let mut text = stream.summary() + "\n";
     let mut row = |name: &str, value: &str| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {name:14} {}", plain(value));
@@ -228,7 +228,7 @@ pub(super) fn line(change: &Change<'_>, json: bool) -> String {
     if json {
         return serde_json::to_string(change).unwrap_or_default() + "\n";
     }
-    format!("{what:8} {}; on {}\n", stream.told(), plain(&stream.host))
+    format!("{what:8} {}; on {}\n", stream.summary(), plain(&stream.host))
 }
 
 /// The text with what steers a terminal written out.
@@ -268,7 +268,7 @@ mod tests {
         }
         assert_eq!(text.lines().count(), 4, "{text}");
         let marks = Stream { rate: 0.0, channels: 1, kind: String::new(), ..stream("marks", "1") };
-        assert_eq!(marks.told(), "marks  no type, 1 channel, float32, no rate");
+        assert_eq!(marks.summary(), "marks  no type, 1 channel, float32, no rate");
     }
 
     #[test]
@@ -317,12 +317,12 @@ mod tests {
             found.sort_by(|one, other| one.lasting().cmp(&other.lasting()));
             apart(found.into_iter().map(|info| Stream::of(info, "10.0.0.5", scope)).collect())
         };
-        let told = lines(Scope::Link, &[0, 1, 2, 3, 4, 5, 6]);
-        assert_eq!(told, lines(Scope::Link, &[6, 5, 4, 3, 2, 1, 0]), "in whatever order they answer");
-        let text: String = told.iter().map(|one| format!("  {}\n", one.config)).collect();
+        let message = lines(Scope::Link, &[0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(message, lines(Scope::Link, &[6, 5, 4, 3, 2, 1, 0]), "in whatever order they answer");
+        let text: String = message.iter().map(|one| format!("  {}\n", one.config)).collect();
         let config = crate::config::parse("config.yml", &format!("sources:\n{text}")).unwrap();
         assert_eq!(config.sources.len(), all.len(), "{text}");
-        for stream in &told {
+        for stream in &message {
             let settings: Settings = {
                 let line = stream.config.strip_prefix("- lsl: ").unwrap();
                 serde_json::from_str(line).unwrap()

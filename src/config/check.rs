@@ -13,7 +13,7 @@ use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::provision::Target;
 use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::Span;
-use crate::source::kind::{Claim, Place};
+use crate::source::kind::{Claim, Resource};
 
 use super::{Limits, Pipeline, Source};
 
@@ -435,7 +435,7 @@ impl Check<'_> {
             if let Some(signal) = source.signal() {
                 self.signal(signal, &path.key("signal"));
             }
-            if source.hears().is_some_and(|listen| !matches!(listen, Listen::Udp(_))) {
+            if source.datagram_address().is_some_and(|listen| !matches!(listen, Listen::Udp(_))) {
                 self.wrong(&path.key("listen"), "datagrams arrive over UDP: udp://225.1.1.1:6677");
             }
             source.check(self, &path);
@@ -493,7 +493,7 @@ impl Check<'_> {
     }
 
     /// Where `/metrics` is served.
-    fn own_addresses(&mut self) -> Vec<(Place, String)> {
+    fn own_addresses(&mut self) -> Vec<(Resource, String)> {
         let path = Path::from("listen");
         if self.document.omits(&path) {
             return Vec::new();
@@ -503,12 +503,12 @@ impl Check<'_> {
         if listen.is_empty() && self.document.keys(&Path::default()).contains(&"listen".to_owned()) {
             self.wrong(&path, "nothing could be scraped without an address");
         }
-        let mut taken: Vec<(Place, String)> = Vec::new();
+        let mut taken: Vec<(Resource, String)> = Vec::new();
         for (index, address) in listen.iter().enumerate() {
             let place = match address {
-                Address::Tcp(address) => Place::Listen(Listen::Tcp(*address)),
-                Address::Systemd(Some(name)) => Place::Listen(Listen::Systemd(name.clone())),
-                Address::Systemd(None) => Place::Listen(Listen::Systemd(String::new())),
+                Address::Tcp(address) => Resource::Listen(Listen::Tcp(*address)),
+                Address::Systemd(Some(name)) => Resource::Listen(Listen::Systemd(name.clone())),
+                Address::Systemd(None) => Resource::Listen(Listen::Systemd(String::new())),
             };
             if taken.iter().any(|(other, _)| other.clashes(&place)) {
                 self.wrong(&path.item(index), format!("{address} is there already"));

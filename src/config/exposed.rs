@@ -12,7 +12,7 @@ impl Config {
         let mut add = |path: &str, look: &dyn Fn(&mut Exposed<'_>)| {
             let mut found = Exposed::of(path);
             look(&mut found);
-            all.extend(found.told());
+            all.extend(found.sentences());
         };
         for (index, source) in self.sources.iter().enumerate() {
             let path = format!("sources[{index}].{}", source.kind());

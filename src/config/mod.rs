@@ -252,8 +252,8 @@ fn packs(folder: &Path) -> (Vec<&'static Page>, Vec<Problem>) {
         }
     }
     // Each pack is right by itself; what is left is what they do to each other.
-    let told = lint::lint(&pages).into_iter();
-    problems.extend(told.map(|message| Problem::of_file(&folder.display().to_string(), message)));
+    let findings = lint::lint(&pages).into_iter();
+    problems.extend(findings.map(|message| Problem::of_file(&folder.display().to_string(), message)));
     (pages, problems)
 }
 

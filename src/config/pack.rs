@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::catalog::draw::{Draw, Mood, Panel, Show, State};
+use crate::catalog::draw::{Draw, Panel, Rating, Show, State};
 use crate::catalog::limit::{Limit, Side};
 use crate::catalog::lint::{self, Entry};
 use crate::catalog::{COUNT, DURATION, Keep, LATENCY, Metric, PREFIX, Page, Unit};
@@ -58,7 +58,7 @@ struct Declared {
     buckets: Option<Buckets>,
     /// How long its series live; `always` for counters and histograms, `fresh` for gauges, if omitted.
     #[serde(default)]
-    keep: Option<Life>,
+    keep: Option<Lifetime>,
     /// When something is wrong: the metric then has an alert, its test and its runbook.
     #[serde(default)]
     alert: Option<watch::Watch>,
@@ -86,7 +86,7 @@ struct Drawn {
     limits: Vec<f64>,
     /// On which side of the limits it is wrong.
     wrong: Wrong,
-    /// What single values mean, as in `{value: 0, text: idle, mood: plain}`.
+    /// What single values mean, as in `{value: 0, text: idle, rating: plain}`.
     #[schemars(length(max = 20))]
     states: Vec<Meaning>,
     /// Whether it may be below zero.
@@ -113,7 +113,7 @@ struct Meaning {
     /// What to write instead.
     text: String,
     /// Whether that is good.
-    mood: Mood,
+    rating: Rating,
 }
 
 /// The types a pack can declare.
@@ -152,7 +152,7 @@ enum Ladder {
 /// How long series live.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Life {
+enum Lifetime {
     /// For ever.
     Always,
     /// Until no update arrived for the configured time.
@@ -189,8 +189,8 @@ fn laws(document: &Document) -> Vec<Problem> {
     let mut problems = Vec::new();
     let text = |key: &str| document.part::<String>(&Path::from(key));
     if let (Some(id), Some(title), Some(about)) = (text("id"), text("title"), text("about")) {
-        let told = lint::lint_page(&id, &title, &about);
-        problems.extend(told.into_iter().map(|(field, why)| document.problem(&Path::from(field), why)));
+        let findings = lint::lint_page(&id, &title, &about);
+        problems.extend(findings.into_iter().map(|(field, why)| document.problem(&Path::from(field), why)));
     }
     let mut families: BTreeMap<String, usize> = BTreeMap::new();
     let metrics = Path::from("metrics");
@@ -206,9 +206,9 @@ fn laws(document: &Document) -> Vec<Problem> {
             labels: &labels,
             bounds: &bounds,
         };
-        let mut told = lint::lint_entry(&entry);
-        told.extend(declared.alert.as_ref().and_then(watch::Watch::wrong).map(|why| ("alert", why)));
-        problems.extend(told.into_iter().map(|(field, why)| document.problem(&path.key(field), why)));
+        let mut findings = lint::lint_entry(&entry);
+        findings.extend(declared.alert.as_ref().and_then(watch::Watch::wrong).map(|why| ("alert", why)));
+        problems.extend(findings.into_iter().map(|(field, why)| document.problem(&path.key(field), why)));
         let name = family(entry.name, entry.unit);
         match families.get(&name) {
             None => drop(families.insert(name, index)),
@@ -257,9 +257,9 @@ impl Declared {
 
     fn leak(self) -> &'static Metric {
         let keep = match (self.keep, self.kind) {
-            (Some(Life::Always), _) | (None, Type::Counter | Type::Histogram) => Keep::Always,
-            (Some(Life::WhileUp), _) => Keep::WhileUp,
-            (Some(Life::Fresh), _) | (None, Type::Gauge) => Keep::Fresh,
+            (Some(Lifetime::Always), _) | (None, Type::Counter | Type::Histogram) => Keep::Always,
+            (Some(Lifetime::WhileUp), _) => Keep::WhileUp,
+            (Some(Lifetime::Fresh), _) | (None, Type::Gauge) => Keep::Fresh,
         };
         let bounds = self.bounds();
         let labels: Vec<&'static str> = self.labels.into_iter().map(|label| &*label.leak()).collect();
@@ -301,7 +301,7 @@ impl Drawn {
         let states: Vec<State> = self
             .states
             .into_iter()
-            .map(|Meaning { value, text, mood }| State { value, text: text.leak(), mood })
+            .map(|Meaning { value, text, rating }| State { value, text: text.leak(), rating })
             .collect();
         Draw {
             panel: self.panel,
@@ -339,7 +339,7 @@ mod tests {
         ("training.yml", include_str!("../../deploy/packs/training.yml")),
     ];
 
-    fn told(text: &str) -> String {
+    fn problems_of(text: &str) -> String {
         let problems = parse("p.yml", text).unwrap_err();
         problems.iter().map(|problem| format!("{problem}\n")).collect()
     }
@@ -402,7 +402,7 @@ metrics:
         let page = parse("p", text).unwrap();
         let [state, load, plain] = page.metrics else { panic!("{page:?}") };
         assert_eq!((state.draw.panel, state.draw.row), (Panel::States, "Top"));
-        assert_eq!(state.draw.states, [State { value: 1.0, text: "awake", mood: Mood::Good }]);
+        assert_eq!(state.draw.states, [State { value: 1.0, text: "awake", rating: Rating::Good }]);
         assert_eq!((load.draw.panel, load.draw.title), (Panel::Gauge, "How full"));
         assert_eq!(load.draw.limits.iter().map(|limit| limit.value).collect::<Vec<_>>(), [0.8, 0.9]);
         assert_eq!((plain.draw.panel, plain.draw.row), (Panel::Auto, Draw::BLANK.row));
@@ -460,6 +460,6 @@ p.yml:28:14: metrics[5].buckets: unknown value \"latenzy\"; did you mean \"laten
   hint: one of latency, duration, count
 p.yml:29:5: metrics[6]: the key \"name\" is missing
 ";
-        assert_eq!(told(text), expected);
+        assert_eq!(problems_of(text), expected);
     }
 }

@@ -10,7 +10,7 @@ use crate::source::lsl;
 
 const EXAMPLE: &str = include_str!("../../deploy/config.example.yml");
 
-fn told(text: &str) -> String {
+fn found(text: &str) -> String {
     match parse("config.yml", text) {
         Ok(_) => String::new(),
         Err(problems) => problems.iter().map(|problem| format!("{problem}\n")).collect(),
@@ -21,20 +21,20 @@ fn told(text: &str) -> String {
 fn ten_mistakes_are_ten_problems() {
     let text = include_str!("../../tests/fixtures/config/mistakes.yml");
     let problems = parse("config.yml", text).unwrap_err();
-    assert_eq!(told(text), include_str!("../../tests/fixtures/config/mistakes.txt"));
+    assert_eq!(found(text), include_str!("../../tests/fixtures/config/mistakes.txt"));
     assert_eq!(problems.len(), 10);
 }
 
 #[test]
 fn what_stands_in_each_others_way_is_told() {
     let text = include_str!("../../tests/fixtures/config/clashes.yml");
-    assert_eq!(told(text), include_str!("../../tests/fixtures/config/clashes.txt"));
+    assert_eq!(found(text), include_str!("../../tests/fixtures/config/clashes.txt"));
 }
 
 #[test]
 fn what_cannot_be_said_of_a_board_is_told() {
     let text = include_str!("../../tests/fixtures/config/boards.yml");
-    assert_eq!(told(text), include_str!("../../tests/fixtures/config/boards.txt"));
+    assert_eq!(found(text), include_str!("../../tests/fixtures/config/boards.txt"));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn where_a_program_is_has_a_machine_and_a_port() {
 #[test]
 fn alerts_that_cannot_be_right_are_told() {
     let text = "alerts:\n  grafana: grafana.lab\n  runbooks: /runbooks/\n  watchdog: hc-ping.com/1\n  receivers: [{webhook: {url: lab}}]\n  limits: {stage_latency: 0, device_loss: -3, device_rate_high: 1.2}\n";
-    let told = told(text);
+    let found = found(text);
     for part in [
         "config.yml:2:12: alerts.grafana: not a url: ",
         "config.yml:3:13: alerts.runbooks: not a url: ",
@@ -66,38 +66,38 @@ fn alerts_that_cannot_be_right_are_told() {
         "config.yml:6:27: alerts.limits.stage_latency: 0 is not a time above 0 seconds\n",
         "config.yml:6:43: alerts.limits.device_loss: -3 is not a share from 0 to 1\n",
     ] {
-        assert!(told.contains(part), "{part} is not in\n{told}");
+        assert!(found.contains(part), "{part} is not in\n{found}");
     }
-    assert!(!told.contains("device_rate_high"), "{told}");
+    assert!(!found.contains("device_rate_high"), "{found}");
 }
 
 #[test]
 fn where_a_data_source_is_has_to_be_a_url() {
     let text = "provision: {targets: [{grafana: {url: 'http://g', datasource: {url: 'prometheus:9090', traces_url: jaeger}}}]}\n";
-    let told = told(text);
-    assert!(told.contains("grafana.datasource.url: the url has no scheme http or https"), "{told}");
-    assert!(told.contains("grafana.datasource.traces_url: not a url: "), "{told}");
+    let found = found(text);
+    assert!(found.contains("grafana.datasource.url: the url has no scheme http or https"), "{found}");
+    assert!(found.contains("grafana.datasource.traces_url: not a url: "), "{found}");
 }
 
 #[test]
 fn names_of_machines_and_times_of_day_are_told_by_example() {
-    let hosts = |host: &str| told(&format!("http: {{hosts: ['{host}']}}\n"));
+    let hosts = |host: &str| found(&format!("http: {{hosts: ['{host}']}}\n"));
     for wrong in ["http://lab", "lab/grafana", "", "a b", "lab:", "lab:99999", "lab:+1", "lab:80:80"] {
-        let told = hosts(wrong);
+        let found = hosts(wrong);
         let right = format!(
             "http.hosts[0]: \"{wrong}\" is not the name of a machine\n  hint: write it like lab.example.org"
         );
-        assert!(told.contains(&right), "{told}");
+        assert!(found.contains(&right), "{found}");
     }
     for right in ["lab", "LAB-1.example.org", "10.0.0.7:9612", "a_b"] {
         assert_eq!(hosts(right), "", "{right}");
     }
-    let quiet = |from: &str| told(&format!("alerts: {{quiet: {{from: '{from}', to: '07:00'}}}}\n"));
+    let quiet = |from: &str| found(&format!("alerts: {{quiet: {{from: '{from}', to: '07:00'}}}}\n"));
     for wrong in ["24:00", "20:60", "8:00", "2000", "20:00:00", "+1:00", "evening"] {
-        let told = quiet(wrong);
+        let found = quiet(wrong);
         let right =
             format!("alerts.quiet.from: \"{wrong}\" is not a time of day\n  hint: write it like \"20:00\"");
-        assert!(told.contains(&right), "{told}");
+        assert!(found.contains(&right), "{found}");
     }
     assert_eq!(quiet("23:59"), "");
 }
@@ -129,7 +129,7 @@ fn what_has_a_pattern_has_words_for_it() {
 
 #[test]
 fn a_metric_is_named_by_its_name_or_by_a_part_of_it() {
-    let with = |of: &str| told(&format!("history: {{allow: ['{of}']}}\n"));
+    let with = |of: &str| found(&format!("history: {{allow: ['{of}']}}\n"));
     for right in ["neural_up", "a:b", "neural_stage_*", "*"] {
         assert_eq!(with(right), "", "{right}");
     }
@@ -140,24 +140,24 @@ fn a_metric_is_named_by_its_name_or_by_a_part_of_it() {
 
 #[test]
 fn which_port_is_meant_is_told_by_example() {
-    let with = |of: &str| told(&format!("sources: [{{serial: {{name: a, protocol: cyton, {of}}}}}]\n"));
+    let with = |of: &str| found(&format!("sources: [{{serial: {{name: a, protocol: cyton, {of}}}}}]\n"));
     for wrong in ["0403-6015", "0403:601", "x403:6015", "0403:6015:"] {
-        let told = with(&format!("usb: {{id: '{wrong}'}}"));
-        assert!(told.contains(&format!("\"{wrong}\" is not a USB id\n  hint: write it like \"0403:6015\", as `neural-exporter devices` prints it")), "{told}");
+        let found = with(&format!("usb: {{id: '{wrong}'}}"));
+        assert!(found.contains(&format!("\"{wrong}\" is not a USB id\n  hint: write it like \"0403:6015\", as `neural-exporter devices` prints it")), "{found}");
     }
     for wrong in ["1", "usb1-1", "1-1.", "1-1:1", "1-1.2:1.0.0"] {
-        let told = with(&format!("usb: {{place: '{wrong}'}}"));
-        assert!(told.contains("is not a place on USB\n  hint: write it like 1-1.2"), "{told}");
+        let found = with(&format!("usb: {{place: '{wrong}'}}"));
+        assert!(found.contains("is not a place on USB\n  hint: write it like 1-1.2"), "{found}");
     }
     for right in
         ["usb: {id: '0403:6aB5'}", "usb: {place: 1-1}", "usb: {place: 2-1.4.2:1.0}", "port: /dev/ttyS0"]
     {
         assert_eq!(with(right), "", "{right}");
     }
-    let told = with("port: COM3");
+    let found = with("port: COM3");
     assert!(
-        told.contains("serial.port: \"COM3\" is not the path of a port\n  hint: write it like /dev/ttyUSB0"),
-        "{told}"
+        found.contains("serial.port: \"COM3\" is not the path of a port\n  hint: write it like /dev/ttyUSB0"),
+        "{found}"
     );
 }
 
@@ -234,8 +234,8 @@ fn a_signal_is_judged_by_what_is_set() {
         ("{names: [Fp1, Fp2, Fp1]}", "a second electrode is called Fp1"),
         ("{names: [Fp1, '']}", "a name is 1 to 256 bytes of text"),
     ] {
-        let told = told(&with(signal));
-        assert!(told.contains(mistake) && told.contains("config.yml:6"), "{signal}: {told}");
+        let found = found(&with(signal));
+        assert!(found.contains(mistake) && found.contains("config.yml:6"), "{signal}: {found}");
     }
 }
 
@@ -265,10 +265,10 @@ fn programs_that_send_datagrams() {
         ("openbci_gui: {signal: {quiet: 0.001}}", "below 0.001 V is bad already"),
         ("openbci_gui: {rate: 0}", "the minimum is 1"),
     ] {
-        let told = told(&with(wrong));
-        assert!(told.contains(mistake), "{wrong}: {told}");
+        let found = found(&with(wrong));
+        assert!(found.contains(mistake), "{wrong}: {found}");
     }
-    let both = told("sources:\n- openbci_gui: {}\n- openbci_gui: {name: two}\n");
+    let both = found("sources:\n- openbci_gui: {}\n- openbci_gui: {name: two}\n");
     assert!(both.contains("is taken by"), "{both}");
 }
 
@@ -294,8 +294,8 @@ fn streams_are_asked_for_by_what_can_be_asked() {
         ("{session: \"a'\\\"b\"}", "both kinds of quotes"),
         ("{streams: [{nam: a}]}", "did you mean"),
     ] {
-        let told = told(&with(lsl));
-        assert!(told.contains(mistake), "{lsl}: {told}");
+        let found = found(&with(lsl));
+        assert!(found.contains(mistake), "{lsl}: {found}");
     }
 }
 
@@ -315,7 +315,7 @@ sources:
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.yml"), text).unwrap();
     let problems = load_whole(&folder.path().join("config.yml")).unwrap_err();
-    let told: Vec<String> =
+    let found: Vec<String> =
         problems.iter().map(|p| format!("{}:{}: {}: {}", p.line, p.column, p.path, p.message)).collect();
     for (place, mistake) in [
         ("1:18: limits.series: ", "expected a whole number"),
@@ -334,15 +334,15 @@ sources:
         ("8:75: sources[3].scrape.timeout: ", "900000d is too long; the maximum is 1d"),
         ("9:62: sources[4].scrape.timeout: ", "5s is longer than the interval, 2s"),
     ] {
-        let found = told.iter().any(|line| line.starts_with(place) && line.contains(mistake));
-        assert!(found, "{place}{mistake} is not in\n{}", told.join("\n"));
+        let known = found.iter().any(|line| line.starts_with(place) && line.contains(mistake));
+        assert!(known, "{place}{mistake} is not in\n{}", found.join("\n"));
     }
     // What was wrong by itself is a default from then on, and no mistake of anybody.
-    let about = |path: &str| told.iter().filter(|line| line.contains(path)).count();
-    assert_eq!((about("sources[1].serial.name"), about("sources[2].serial.port")), (1, 1), "{told:#?}");
+    let about = |path: &str| found.iter().filter(|line| line.contains(path)).count();
+    assert_eq!((about("sources[1].serial.name"), about("sources[2].serial.port")), (1, 1), "{found:#?}");
     assert!(
-        !told.iter().any(|line| line.contains("is taken by") || line.contains("says no port")),
-        "{told:#?}"
+        !found.iter().any(|line| line.contains("is taken by") || line.contains("says no port")),
+        "{found:#?}"
     );
 }
 
@@ -362,7 +362,7 @@ fn one_or_many_addresses() {
     let config =
         parse("f", "listen: [127.0.0.1:1, systemd]\nsources:\n- statsd: {listen: unixgram:/x}\n").unwrap();
     assert_eq!(config.listen.len(), 2);
-    assert_eq!(config.sources[0].settings().listens().len(), 1);
+    assert_eq!(config.sources[0].settings().listen_addresses().len(), 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Tells them, if there are any.
-    pub(super) fn tell(&mut self, out: &mut Sink<'_>) {
+    pub(super) fn emit(&mut self, out: &mut Sink<'_>) {
         if self.frames > 0 {
             let (frames, bytes) = (std::mem::take(&mut self.frames), std::mem::take(&mut self.bytes));
             out(Body::Samples(Samples { values: &self.values, channels: self.channels, frames, bytes }));

@@ -46,12 +46,12 @@ pub trait Dialogue {
     }
 
     /// What the device says in place of samples, if it says something and brings none.
-    fn excuse(&self) -> Option<&str> {
+    fn silence_reason(&self) -> Option<&str> {
         None
     }
 
     /// What it seems to be, and what to write, if it is another device whose frames are the same.
-    fn mistaken(&self) -> Option<&str> {
+    fn wrong_device(&self) -> Option<&str> {
         None
     }
 

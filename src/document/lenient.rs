@@ -12,7 +12,7 @@ use serde::de::{
 };
 
 use super::position::{Entry, Inner, Node};
-use super::{Place, Places, Problem, position, without_mark};
+use super::{Position, Positions, Problem, position, without_mark};
 
 /// How many times larger than a document of ours such a one may be: those that others generate are long.
 const TIMES: usize = 16;
@@ -21,7 +21,7 @@ const TIMES: usize = 16;
 ///
 /// # Errors
 /// Every key that is written twice, or the first other mistake.
-pub fn lenient<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Places), Vec<Problem>> {
+pub fn lenient<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Positions), Vec<Problem>> {
     let (places, problems) = position::walk(file, without_mark(text), TIMES)?;
     if !problems.is_empty() {
         return Err(problems);
@@ -32,7 +32,7 @@ pub fn lenient<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Places
     };
     match read {
         Ok(read) => Ok((read, places)),
-        Err(Wrong { message, place: Place { line, column } }) => {
+        Err(Wrong { message, place: Position { line, column } }) => {
             Err(vec![Problem { line, column, ..Problem::of_file(file, message) }])
         }
     }
@@ -42,12 +42,12 @@ pub fn lenient<T: DeserializeOwned>(file: &str, text: &str) -> Result<(T, Places
 #[derive(Debug)]
 pub(super) struct Wrong {
     message: String,
-    place: Place,
+    place: Position,
 }
 
 impl Wrong {
     /// The same, at the innermost place that it was ever said to be.
-    fn at(self, place: Place) -> Self {
+    fn at(self, place: Position) -> Self {
         if self.place.line == 0 { Self { place, ..self } } else { self }
     }
 }
@@ -62,7 +62,7 @@ impl std::error::Error for Wrong {}
 
 impl Error for Wrong {
     fn custom<M: fmt::Display>(message: M) -> Self {
-        Self { message: message.to_string(), place: Place::default() }
+        Self { message: message.to_string(), place: Position::default() }
     }
 }
 

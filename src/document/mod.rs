@@ -17,8 +17,8 @@ use serde_yaml::Value;
 
 pub use check::Check;
 pub use lenient::lenient;
-pub use path::{Path, Step};
-pub use position::{LONGEST, Place, Places};
+pub use path::{Path, PathSegment};
+pub use position::{LONGEST, Position, Positions};
 pub use problem::Problem;
 pub use schema::keywords;
 pub use suggest::{list, suggest};
@@ -28,7 +28,7 @@ pub use validate::Format;
 #[derive(Debug)]
 pub struct Document {
     file: String,
-    places: Places,
+    places: Positions,
     value: Value,
     /// What was taken out of the value because it is wrong by itself.
     omitted: Vec<Path>,
@@ -46,8 +46,8 @@ impl Document {
         let mut value = if places.is_empty() {
             Value::Mapping(serde_yaml::Mapping::new())
         } else {
-            match serde_yaml::from_str::<Loose>(text) {
-                Ok(Loose(value)) => value,
+            match serde_yaml::from_str::<LastKeyWins>(text) {
+                Ok(LastKeyWins(value)) => value,
                 Err(error) => return Err(vec![syntax(file, &error)]),
             }
         };
@@ -101,8 +101,8 @@ impl Document {
 
     fn at(&self, path: &Path) -> Option<&Value> {
         path.steps().iter().try_fold(&self.value, |value, step| match step {
-            Step::Key(key) => value.get(key.as_str()),
-            Step::Item(index) => value.get(*index),
+            PathSegment::Key(key) => value.get(key.as_str()),
+            PathSegment::Item(index) => value.get(*index),
         })
     }
 
@@ -118,7 +118,7 @@ impl Document {
         self.problem_at(self.places.key(path), path, message)
     }
 
-    fn problem_at(&self, place: Place, path: &Path, message: impl Into<String>) -> Problem {
+    fn problem_at(&self, place: Position, path: &Path, message: impl Into<String>) -> Problem {
         Problem {
             file: self.file.clone(),
             path: path.to_string(),
@@ -187,61 +187,61 @@ fn syntax(file: &str, error: &serde_yaml::Error) -> Problem {
 
 /// A value of which a key may stand twice (the last one counts): the duplicates are reported with
 /// their places by the walk, and must not hide the other mistakes.
-struct Loose(Value);
+struct LastKeyWins(Value);
 
-impl<'de> serde::Deserialize<'de> for Loose {
+impl<'de> serde::Deserialize<'de> for LastKeyWins {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Any;
         impl<'de> Visitor<'de> for Any {
-            type Value = Loose;
+            type Value = LastKeyWins;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a plain value, a list or a mapping")
             }
-            fn visit_bool<E>(self, value: bool) -> Result<Loose, E> {
-                Ok(Loose(value.into()))
+            fn visit_bool<E>(self, value: bool) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins(value.into()))
             }
-            fn visit_i64<E>(self, value: i64) -> Result<Loose, E> {
-                Ok(Loose(value.into()))
+            fn visit_i64<E>(self, value: i64) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins(value.into()))
             }
-            fn visit_u64<E>(self, value: u64) -> Result<Loose, E> {
-                Ok(Loose(value.into()))
+            fn visit_u64<E>(self, value: u64) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins(value.into()))
             }
             // A whole number that no setting can hold: its schema refuses it like any other that is too large.
-            fn visit_i128<E>(self, value: i128) -> Result<Loose, E> {
-                Ok(Loose((value as f64).into()))
+            fn visit_i128<E>(self, value: i128) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins((value as f64).into()))
             }
-            fn visit_u128<E>(self, value: u128) -> Result<Loose, E> {
-                Ok(Loose((value as f64).into()))
+            fn visit_u128<E>(self, value: u128) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins((value as f64).into()))
             }
-            fn visit_f64<E>(self, value: f64) -> Result<Loose, E> {
-                Ok(Loose(value.into()))
+            fn visit_f64<E>(self, value: f64) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins(value.into()))
             }
-            fn visit_str<E>(self, value: &str) -> Result<Loose, E> {
-                Ok(Loose(value.into()))
+            fn visit_str<E>(self, value: &str) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins(value.into()))
             }
-            fn visit_unit<E>(self) -> Result<Loose, E> {
-                Ok(Loose(Value::Null))
+            fn visit_unit<E>(self) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins(Value::Null))
             }
-            fn visit_none<E>(self) -> Result<Loose, E> {
-                Ok(Loose(Value::Null))
+            fn visit_none<E>(self) -> Result<LastKeyWins, E> {
+                Ok(LastKeyWins(Value::Null))
             }
-            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Loose, D::Error> {
+            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<LastKeyWins, D::Error> {
                 from.deserialize_any(self)
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Loose, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<LastKeyWins, A::Error> {
                 let mut items = Vec::new();
-                while let Some(Loose(item)) = from.next_element()? {
+                while let Some(LastKeyWins(item)) = from.next_element()? {
                     items.push(item);
                 }
-                Ok(Loose(Value::Sequence(items)))
+                Ok(LastKeyWins(Value::Sequence(items)))
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Loose, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<LastKeyWins, A::Error> {
                 let mut map = serde_yaml::Mapping::new();
-                while let Some((key, Loose(value))) = from.next_entry::<String, Loose>()? {
+                while let Some((key, LastKeyWins(value))) = from.next_entry::<String, LastKeyWins>()? {
                     map.insert(Value::String(key), value);
                 }
-                Ok(Loose(Value::Mapping(map)))
+                Ok(LastKeyWins(Value::Mapping(map)))
             }
         }
         from.deserialize_any(Any)

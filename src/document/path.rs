@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One step down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathSegment {
     /// Into a mapping.
     Key(String),
     /// Into a list, counted from 0.
@@ -13,28 +13,28 @@ pub enum Step {
 
 /// The way from the root of a document to a value in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(Vec<Step>);
+pub struct Path(Vec<PathSegment>);
 
 impl Path {
     /// One step further, into a mapping.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        self.step(Step::Key(key.to_owned()))
+        self.step(PathSegment::Key(key.to_owned()))
     }
 
     /// One step further, into a list.
     #[must_use]
     pub fn item(&self, index: usize) -> Self {
-        self.step(Step::Item(index))
+        self.step(PathSegment::Item(index))
     }
 
     /// The steps, from the root.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PathSegment] {
         &self.0
     }
 
-    fn step(&self, step: Step) -> Self {
+    fn step(&self, step: PathSegment) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
         Self(steps)
@@ -51,8 +51,8 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.0.iter().enumerate() {
             match step {
-                Step::Item(index) => write!(f, "[{index}]")?,
-                Step::Key(key) => {
+                PathSegment::Item(index) => write!(f, "[{index}]")?,
+                PathSegment::Key(key) => {
                     if position > 0 {
                         f.write_str(".")?;
                     }

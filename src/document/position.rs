@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::{Path, Problem, Step};
+use super::{Path, PathSegment, Problem};
 
 /// The longest document that is read, bytes.
 pub const LONGEST: usize = 1 << 20;
@@ -20,14 +20,14 @@ const LARGEST: usize = 100_000;
 
 /// A place in a text; lines and columns (in characters) count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The line; 0 if unknown.
     pub line: usize,
     /// The column; 0 if unknown.
     pub column: usize,
 }
 
-impl From<&Marker> for Place {
+impl From<&Marker> for Position {
     fn from(at: &Marker) -> Self {
         Self { line: at.line(), column: at.col() + 1 }
     }
@@ -35,13 +35,13 @@ impl From<&Marker> for Place {
 
 /// The places of a document's keys and values.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct Positions {
     root: Option<Rc<Node>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) place: Place,
+    pub(super) place: Position,
     size: usize,
     depth: usize,
     pub(super) inner: Inner,
@@ -57,11 +57,11 @@ pub(super) enum Inner {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) place: Place,
+    pub(super) place: Position,
     pub(super) value: Rc<Node>,
 }
 
-impl Places {
+impl Positions {
     /// Whether there is nothing in the document.
     pub(super) fn is_empty(&self) -> bool {
         match self.root.as_deref() {
@@ -77,22 +77,22 @@ impl Places {
 
     /// Where the value at `path` begins, or the innermost value around it.
     #[must_use]
-    pub fn value(&self, path: &Path) -> Place {
+    pub fn value(&self, path: &Path) -> Position {
         self.find(path).1
     }
 
     /// Where the key that `path` ends in stands, or the innermost key or item around it.
-    pub(super) fn key(&self, path: &Path) -> Place {
+    pub(super) fn key(&self, path: &Path) -> Position {
         self.find(path).0
     }
 
-    fn find(&self, path: &Path) -> (Place, Place) {
+    fn find(&self, path: &Path) -> (Position, Position) {
         let Some(mut node) = self.root.as_deref() else { return Default::default() };
         let mut key = node.place;
         for step in path.steps() {
             let next = match (step, &node.inner) {
-                (Step::Item(index), Inner::List(items)) => items.get(*index).map(|n| (n.place, n)),
-                (Step::Key(key), Inner::Map(entries)) => entry(entries, key),
+                (PathSegment::Item(index), Inner::List(items)) => items.get(*index).map(|n| (n.place, n)),
+                (PathSegment::Key(key), Inner::Map(entries)) => entry(entries, key),
                 _ => None,
             };
             let Some((place, next)) = next.map(|(place, next)| (place, &**next)) else { break };
@@ -103,7 +103,7 @@ impl Places {
 }
 
 /// The last entry of that key, or what a merge key brings.
-fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<(Place, &'a Rc<Node>)> {
+fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<(Position, &'a Rc<Node>)> {
     let own = entries.iter().rev().find(|entry| entry.key == key);
     if let Some(entry) = own {
         return Some((entry.place, &entry.value));
@@ -121,7 +121,7 @@ fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<(Place, &'a Rc<Node>)> {
 
 /// Walks the text, which may be so many times larger than is usual. With the places come the keys that are written
 /// twice.
-pub(super) fn walk(file: &str, text: &str, times: usize) -> Result<(Places, Vec<Problem>), Vec<Problem>> {
+pub(super) fn walk(file: &str, text: &str, times: usize) -> Result<(Positions, Vec<Problem>), Vec<Problem>> {
     let longest = LONGEST * times;
     if text.len() > longest {
         let message = format!("the file has {} bytes; {longest} is the limit", text.len());
@@ -130,15 +130,15 @@ pub(super) fn walk(file: &str, text: &str, times: usize) -> Result<(Places, Vec<
     let mut walk = Walk { file, largest: LARGEST * times, ..Walk::default() };
     for next in Parser::new_from_str(text) {
         let step = match next {
-            Ok((event, span)) => walk.step(event, Place::from(&span.start)),
-            Err(error) => Err(walk.problem(Place::from(error.marker()), error.info())),
+            Ok((event, span)) => walk.step(event, Position::from(&span.start)),
+            Err(error) => Err(walk.problem(Position::from(error.marker()), error.info())),
         };
         if let Err(problem) = step {
             walk.problems.push(problem);
             return Err(walk.problems);
         }
     }
-    Ok((Places { root: walk.root }, walk.problems))
+    Ok((Positions { root: walk.root }, walk.problems))
 }
 
 /// A list or mapping that has begun and not ended.
@@ -146,7 +146,7 @@ struct Open {
     node: Node,
     anchor: usize,
     /// The key whose value comes next.
-    key: Option<(String, Place)>,
+    key: Option<(String, Position)>,
     /// The keys so far and their lines.
     seen: HashMap<String, usize>,
 }
@@ -163,11 +163,11 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn problem(&self, place: Place, message: impl Into<String>) -> Problem {
+    fn problem(&self, place: Position, message: impl Into<String>) -> Problem {
         Problem { line: place.line, column: place.column, ..Problem::of_file(self.file, message) }
     }
 
-    fn step(&mut self, event: Event<'_>, place: Place) -> Result<(), Problem> {
+    fn step(&mut self, event: Event<'_>, place: Position) -> Result<(), Problem> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -204,7 +204,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn tag(&self, tag: Option<&granit_parser::Tag>, place: Place) -> Result<(), Problem> {
+    fn tag(&self, tag: Option<&granit_parser::Tag>, place: Position) -> Result<(), Problem> {
         match tag {
             Some(tag) if !tag.is_yaml_core_schema() => {
                 Err(self.problem(place, format!("the tag {} is not understood", tag.original())))
@@ -213,7 +213,7 @@ impl Walk<'_> {
         }
     }
 
-    fn begin(&mut self, inner: Inner, anchor: usize, place: Place) -> Result<(), Problem> {
+    fn begin(&mut self, inner: Inner, anchor: usize, place: Position) -> Result<(), Problem> {
         if self.open.len() >= DEEPEST {
             return Err(self.problem(place, format!("nested deeper than {DEEPEST} levels")));
         }
@@ -232,7 +232,7 @@ impl Walk<'_> {
     }
 
     /// Hangs a finished node into the list or mapping that is open.
-    fn attach(&mut self, node: Rc<Node>, place: Place) -> Result<(), Problem> {
+    fn attach(&mut self, node: Rc<Node>, place: Position) -> Result<(), Problem> {
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
@@ -303,11 +303,11 @@ mod tests {
         let (places, problems) = walk("f", text, 1).unwrap();
         assert_eq!(problems, []);
         let c = Path::from("a").item(0).key("c");
-        assert_eq!(places.key(&c), Place { line: 4, column: 5 });
-        assert_eq!(places.value(&c), Place { line: 4, column: 10 });
-        assert_eq!(places.value(&c.item(1)), Place { line: 4, column: 14 });
+        assert_eq!(places.key(&c), Position { line: 4, column: 5 });
+        assert_eq!(places.value(&c), Position { line: 4, column: 10 });
+        assert_eq!(places.value(&c.item(1)), Position { line: 4, column: 14 });
         // What is not there is as near as it gets.
-        assert_eq!(places.key(&c.item(7).key("z")), Place { line: 4, column: 5 });
+        assert_eq!(places.key(&c.item(7).key("z")), Position { line: 4, column: 5 });
     }
 
     #[test]

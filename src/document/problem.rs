@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::secret::told;
+use crate::secret::redacted;
 
 /// A mistake in a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -26,12 +26,12 @@ pub struct Problem {
 }
 
 fn veiled<S: serde::Serializer>(words: &str, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&told(words))
+    to.serialize_str(&redacted(words))
 }
 
 #[expect(clippy::ref_option, reason = "serde gives it so")]
 fn veiled_hint<S: serde::Serializer>(hint: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
-    hint.as_deref().map(told).serialize(to)
+    hint.as_deref().map(redacted).serialize(to)
 }
 
 impl Problem {
@@ -59,9 +59,9 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        f.write_str(&told(&self.message))?;
+        f.write_str(&redacted(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {}", told(hint))?;
+            write!(f, "\n  hint: {}", redacted(hint))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
 use super::schema::{found, kind, kinds_of, literals, short, takes, types, variant};
-use super::{Document, Path, Problem, Step, list, suggest};
+use super::{Document, Path, PathSegment, Problem, list, suggest};
 
 /// A named form of text, `"format"` in a schema.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub(super) fn validate(
     schema: &Schema,
     formats: &[Format],
 ) -> (Vec<Problem>, Vec<Path>) {
-    let mut judge = Judge { document, root: schema, formats, problems: Vec::new(), wrong: Vec::new() };
+    let mut judge = Validator { document, root: schema, formats, problems: Vec::new(), wrong: Vec::new() };
     judge.value(schema, value, &Path::default());
     if judge.full() {
         judge.problems.push(Problem::of_file(&document.file, "there may be more; these are enough for now"));
@@ -47,11 +47,11 @@ pub(super) fn validate(
 
 /// Takes what is wrong out of the document, so that what stands beside it can still be read and checked. An item of
 /// a list of mappings becomes nothing, because the places of those after it must stay; a plain list goes whole.
-fn omit(value: &mut Value, steps: &[Step]) {
+fn omit(value: &mut Value, steps: &[PathSegment]) {
     let Some((step, rest)) = steps.split_first() else { return };
     match (step, value) {
-        (Step::Key(key), Value::Mapping(map)) => {
-            let plain = matches!((map.get(key.as_str()), rest), (Some(Value::Sequence(items)), [Step::Item(_)])
+        (PathSegment::Key(key), Value::Mapping(map)) => {
+            let plain = matches!((map.get(key.as_str()), rest), (Some(Value::Sequence(items)), [PathSegment::Item(_)])
                 if !items.iter().any(Value::is_mapping));
             if rest.is_empty() || plain {
                 map.remove(key.as_str());
@@ -59,7 +59,7 @@ fn omit(value: &mut Value, steps: &[Step]) {
                 omit(inner, rest);
             }
         }
-        (Step::Item(index), Value::Sequence(items)) => {
+        (PathSegment::Item(index), Value::Sequence(items)) => {
             let Some(item) = items.get_mut(*index) else { return };
             if rest.is_empty() { *item = Value::Null } else { omit(item, rest) }
         }
@@ -67,7 +67,7 @@ fn omit(value: &mut Value, steps: &[Step]) {
     }
 }
 
-struct Judge<'a> {
+struct Validator<'a> {
     document: &'a Document,
     root: &'a Schema,
     formats: &'a [Format],
@@ -76,7 +76,7 @@ struct Judge<'a> {
     wrong: Vec<Path>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Validator<'a> {
     fn wrong(&mut self, path: &Path, message: impl Into<String>) -> &mut Problem {
         let problem = self.document.problem(path, message);
         self.wrong.push(path.clone());
@@ -187,13 +187,13 @@ impl<'a> Judge<'a> {
             Value::Null => Some("give it a value, or delete the key for the default".to_owned()),
             _ => None,
         };
-        let found = if self.hides(branches) { kind(value).to_owned() } else { found(value) };
+        let found = if self.explains(branches) { kind(value).to_owned() } else { found(value) };
         let message = format!("expected {}, found {found}", wanted.join(" or "));
         self.wrong(path, message).hint = hint;
     }
 
     /// Whether what stands here may be a secret: it is one by its schema, or holds some.
-    fn hides(&self, branches: &[&'a Schema]) -> bool {
+    fn explains(&self, branches: &[&'a Schema]) -> bool {
         let secret = |schema: &Schema| schema["writeOnly"] == true;
         branches.iter().any(|branch| {
             let inside = [&branch["additionalProperties"], &branch["items"]];
@@ -329,9 +329,9 @@ impl<'a> Judge<'a> {
             return self.properties(branch, map, path);
         }
         // Unmarked alternatives: the one that fits best speaks.
-        let mut best: Option<(Judge<'_>, Mapping)> = None;
+        let mut best: Option<(Validator<'_>, Mapping)> = None;
         for branch in fitting {
-            let mut judge = Judge { problems: Vec::new(), wrong: Vec::new(), ..*self };
+            let mut judge = Validator { problems: Vec::new(), wrong: Vec::new(), ..*self };
             let mut copy = map.clone();
             judge.properties(branch, &mut copy, path);
             if best.as_ref().is_none_or(|(least, _)| judge.problems.len() < least.problems.len()) {
@@ -513,38 +513,38 @@ mod tests {
     }
 
     #[track_caller]
-    fn told(text: &str, expected: &str) {
+    fn expect_problems(text: &str, expected: &str) {
         let problems = match read::<Sample>("f", text, &[], |_| Vec::new()) {
             Ok(_) => Vec::new(),
             Err(problems) => problems,
         };
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(told.join("\n"), expected.trim(), "{text}");
+        let expect_problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(expect_problems.join("\n"), expected.trim(), "{text}");
     }
 
     #[test]
     fn each_mistake_is_told_in_words() {
-        told("size: 1", "");
-        told("{}", "f:1:1: the key \"size\" is missing");
-        told("size: 300", "f:1:7: size: 300 is too large; the maximum is 255");
-        told("size: 1.5", "f:1:7: size: expected a whole number, found the number 1.5");
-        told("size: fast", "f:1:7: size: expected a whole number, found the text \"fast\"");
-        told("- 1", "f:1:1: expected a mapping, found a list");
-        told("size: 1\nratio:\n", "");
-        told("size: 1\nratio: .inf\n", "f:2:8: ratio: the number .inf is not a finite number");
+        expect_problems("size: 1", "");
+        expect_problems("{}", "f:1:1: the key \"size\" is missing");
+        expect_problems("size: 300", "f:1:7: size: 300 is too large; the maximum is 255");
+        expect_problems("size: 1.5", "f:1:7: size: expected a whole number, found the number 1.5");
+        expect_problems("size: fast", "f:1:7: size: expected a whole number, found the text \"fast\"");
+        expect_problems("- 1", "f:1:1: expected a mapping, found a list");
+        expect_problems("size: 1\nratio:\n", "");
+        expect_problems("size: 1\nratio: .inf\n", "f:2:8: ratio: the number .inf is not a finite number");
         let yes = "f:2:7: flag: expected true or false, found the text \"yes\"\n  hint: write true";
-        told("size: 1\nflag: yes", yes);
-        told(
+        expect_problems("size: 1\nflag: yes", yes);
+        expect_problems(
             "size: 1\nlevel: hig",
             "f:2:8: level: unknown value \"hig\"; did you mean \"high\"?\n  hint: one of high, low",
         );
-        told("size: 1\nsiez: 1", "f:2:1: siez: unknown key; did you mean \"size\"?");
+        expect_problems("size: 1\nsiez: 1", "f:2:1: siez: unknown key; did you mean \"size\"?");
         let secret = "f:2:1: token: unknown key\n  hint: secrets are read from files: use bearer_token_file";
-        told("size: 1\ntoken: x", secret);
+        expect_problems("size: 1\ntoken: x", secret);
         let number = "f:2:9: inner.text: expected text, found the number 1.1\n  hint: put it in quotes";
-        told("size: 1\ninner: {text: 1.10}", &number.replace("2:9", "2:15"));
-        told("size: 1\ninner: 5", "f:2:8: inner: expected a mapping, found the number 5");
-        told(
+        expect_problems("size: 1\ninner: {text: 1.10}", &number.replace("2:9", "2:15"));
+        expect_problems("size: 1\ninner: 5", "f:2:8: inner: expected a mapping, found the number 5");
+        expect_problems(
             "size: 1\nkinds:",
             "f:2:6: kinds: expected a list, found nothing\n  hint: write [] for none, or delete the key for the default",
         );
@@ -552,30 +552,33 @@ mod tests {
 
     #[test]
     fn a_kind_is_known_by_its_key() {
-        told("size: 1\nkinds:\n- statsd:\n- scrape: {text: x}", "");
+        expect_problems("size: 1\nkinds:\n- statsd:\n- scrape: {text: x}", "");
         let unknown =
             "f:3:3: kinds[0].statd: unknown kind; did you mean \"statsd\"?\n  hint: one of statsd, scrape";
-        told("size: 1\nkinds:\n- statd: {}", unknown);
-        told(
+        expect_problems("size: 1\nkinds:\n- statd: {}", unknown);
+        expect_problems(
             "size: 1\nkinds:\n- statsd: {texd: 1}",
             "f:3:12: kinds[0].statsd.texd: unknown key; did you mean \"text\"?",
         );
         let beside = "f:4:3: kinds[0].text: stands beside \"statsd\"\n  hint: indent it by two more, so that it stands inside of \"statsd:\"";
-        told("size: 1\nkinds:\n- statsd:\n  text: x", beside);
+        expect_problems("size: 1\nkinds:\n- statsd:\n  text: x", beside);
         let second =
             "f:4:3: kinds[0].scrape: a second kind after \"statsd\"\n  hint: begin each with its own dash";
-        told("size: 1\nkinds:\n- statsd:\n  scrape:", second);
+        expect_problems("size: 1\nkinds:\n- statsd:\n  scrape:", second);
         let bare = "f:3:3: kinds[0]: expected a mapping, found the text \"statsd\"\n  hint: write it as a key: \"statsd:\"";
-        told("size: 1\nkinds:\n- statsd", bare);
-        told("size: 1\nkinds:\n- {}", "f:3:3: kinds[0]: says no kind\n  hint: one of statsd, scrape");
+        expect_problems("size: 1\nkinds:\n- statsd", bare);
+        expect_problems(
+            "size: 1\nkinds:\n- {}",
+            "f:3:3: kinds[0]: says no kind\n  hint: one of statsd, scrape",
+        );
     }
 
     #[test]
     fn a_tag_chooses_the_branch() {
-        told("size: 1\nrules:\n- {action: drop, name: x}", "");
+        expect_problems("size: 1\nrules:\n- {action: drop, name: x}", "");
         let missing = "f:3:3: rules[0]: the key \"name\" is missing";
-        told("size: 1\nrules:\n- {action: drop}", missing);
+        expect_problems("size: 1\nrules:\n- {action: drop}", missing);
         let unknown = "f:3:12: rules[0].action: unknown value \"dorp\"; did you mean \"drop\"?\n  hint: one of keep, drop";
-        told("size: 1\nrules:\n- {action: dorp, name: x}", unknown);
+        expect_problems("size: 1\nrules:\n- {action: dorp, name: x}", unknown);
     }
 }

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::Site;
-use super::guests::{Guest, Guests};
+use super::pool::{ConnectionPool, Slot};
 
 /// Connections at once; for one more, another one ends.
 const CONNECTIONS: usize = 256;
@@ -35,14 +35,14 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Answers on a bound socket until told to stop, then lets open requests end.
 pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
-    let guests = Guests::new(CONNECTIONS);
+    let pool = ConnectionPool::new(CONNECTIONS);
     loop {
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = accept_one(&listener, &guests) => accepted,
+            accepted = accept_one(&listener, &pool) => accepted,
         };
-        let Some((stream, guest, crowded)) = accepted else {
+        let Some((stream, slot, crowded)) = accepted else {
             // Out of descriptors, most likely: those that are open need some time to end.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -53,38 +53,41 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
         // A scrape is one write; waiting for more only delays it.
         drop(stream.set_nodelay(true));
         drop(SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK)));
-        let (answers, asking) = (site.clone(), guest.clone());
+        let (answers, asking) = (site.clone(), slot.clone());
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let (site, guest) = (answers.clone(), asking.clone());
+            let (site, slot) = (answers.clone(), asking.clone());
             async move {
-                let turn = guest.work().await;
+                let turn = slot.begin_request().await;
                 let (head, body) = site.answer(request).await.into_parts();
-                Ok::<_, Infallible>(hyper::Response::from_parts(head, Full::new(turn.reads(body))))
+                Ok::<_, Infallible>(hyper::Response::from_parts(head, Full::new(turn.send(body))))
             }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE)
             .max_buf_size(16 * 1024)
-            .serve_connection(TokioIo::new(Heard { stream, guest: guest.clone() }), service);
+            .serve_connection(TokioIo::new(Watched { stream, slot: slot.clone() }), service);
         let connection = graceful.watch(connection);
         let site = site.clone();
         tokio::spawn(async move {
             tokio::select! {
                 // A client that breaks off is its own affair.
                 ended = connection => drop(ended),
-                () = guest.leave.cancelled() => {}
-                () = guest.overdue() => drop(site.own.connections_ended.inc()),
+                () = slot.leave.cancelled() => {}
+                () = slot.overdue() => drop(site.own.connections_ended.inc()),
             }
         });
     }
     drop(tokio::time::timeout(GRACE, graceful.shutdown()).await);
 }
 
-async fn accept_one(listener: &TcpListener, guests: &Arc<Guests>) -> Option<(TcpStream, Arc<Guest>, bool)> {
+async fn accept_one(
+    listener: &TcpListener,
+    pool: &Arc<ConnectionPool>,
+) -> Option<(TcpStream, Arc<Slot>, bool)> {
     let (stream, peer) = listener.accept().await.ok()?;
-    let (guest, crowded) = guests.admit(peer.ip()).await?;
-    Some((stream, guest, crowded))
+    let (slot, crowded) = pool.admit(peer.ip()).await?;
+    Some((stream, slot, crowded))
 }
 
 /// Opens the address that `/metrics` is served on. Must be called within the runtime.
@@ -104,12 +107,12 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// A connection that says when something came.
-struct Heard {
+struct Watched {
     stream: TcpStream,
-    guest: Arc<Guest>,
+    slot: Arc<Slot>,
 }
 
-impl AsyncRead for Heard {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -118,13 +121,13 @@ impl AsyncRead for Heard {
         let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
         if into.filled().len() > before {
-            self.guest.ask();
+            self.slot.receiving();
         }
         read
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -7,8 +7,8 @@ mod accept;
 mod api;
 mod connection;
 mod gate;
-mod guests;
 mod page;
+mod pool;
 mod provision;
 mod reply;
 

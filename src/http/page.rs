@@ -106,7 +106,7 @@ fn row(page: &mut String, state: &State, source: &Listed) {
         samples.fold(0.0, |sum, sample| sum + sample.value)
     };
     let (errors, dropped) = (sum("neural_source_errors"), sum("neural_source_dropped_events"));
-    let (class, word, advice) = fares(registry, &source.name);
+    let (class, word, advice) = device_status(registry, &source.name);
     let why = source.trouble.as_deref().or_else(|| state.why(&source.name).filter(|_| class != "up"));
     let said = match (why, advice) {
         (Some(why), Some(Advice::Besides(advice))) => format!("{word}: {why}; {advice}"),
@@ -138,7 +138,7 @@ enum Advice {
 }
 
 /// How a source fares: its port before its link, and what it misses.
-fn fares(registry: &Registry, name: &str) -> (&'static str, String, Option<Advice>) {
+fn device_status(registry: &Registry, name: &str) -> (&'static str, String, Option<Advice>) {
     let is = |state: &PortState| {
         registry.value("neural_port_state", &[("device", name), ("state", state.as_str())]) == Some(1.0)
     };

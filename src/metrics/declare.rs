@@ -60,7 +60,7 @@ impl Registry {
             let bounds = self.ladders.get(&*family.name).map_or(metric.bounds, Vec::as_slice);
             let ladder = Ladder::new(bounds);
             if family.ladder.as_ref() != Some(&ladder) {
-                family.begin_anew(ladder, self.now, &mut self.room);
+                family.begin_anew(ladder, self.now, &mut self.occupancy);
             }
         }
         // Of what senders declare, they know the usual bounds: their next line says them again.
@@ -94,7 +94,7 @@ impl Registry {
             let bounds = self.ladders.get(&name).map_or(metric.bounds, Vec::as_slice);
             let mut family = Family::of(metric, bounds, RandomState::default());
             family.held = family.bytes();
-            self.room.resize(u32::MAX, 0, family.held);
+            self.occupancy.resize(u32::MAX, 0, family.held);
             let id = self.admit(family);
             for &topic in metric.on {
                 if let Some(listeners) = self.listeners.get_mut(topic as usize) {
@@ -140,9 +140,9 @@ impl Registry {
             };
             let family = std::mem::replace(family, Family::new("", Kind::Unknown, RandomState::default()));
             if family.metric.is_none() {
-                self.room.give_family(family.owner, family.held);
+                self.occupancy.give_family(family.owner, family.held);
             } else {
-                self.room.resize(u32::MAX, family.held, 0);
+                self.occupancy.resize(u32::MAX, family.held, 0);
             }
             for suffix in suffixes(family.kind) {
                 self.taken.remove(format!("{}{suffix}", family.name).as_str());

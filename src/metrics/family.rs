@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::room::{Room, Standing};
+use super::occupancy::{LimitClass, Occupancy};
 use super::series::{Ladder, Series};
 use crate::catalog::{Keep, Metric};
 use crate::event::Kind;
@@ -31,7 +31,7 @@ pub(super) struct Family {
     /// The series that takes the events of refused ones.
     pub overflow: Option<u32>,
     /// Who may be refused a series of it, and for what.
-    pub standing: Standing,
+    pub class: LimitClass,
     /// Who brought it, if a sender did.
     pub owner: u32,
     /// Bytes that were counted for it, without its series.
@@ -66,7 +66,7 @@ impl Family {
             ladder: None,
             refused: 0,
             overflow: None,
-            standing: Standing::Told,
+            class: LimitClass::Named,
             owner: u32::MAX,
             held: 0,
             stays: false,
@@ -87,7 +87,7 @@ impl Family {
             help: metric.help.into(),
             unit: metric.unit.suffix().into(),
             keep: metric.keep,
-            standing: Standing::of(metric),
+            class: LimitClass::of(metric),
             metric: Some(metric),
             stays: true,
             before: before.collect(),
@@ -199,11 +199,11 @@ impl Family {
     }
 
     /// Every series begins at zero, with other bounds.
-    pub(super) fn begin_anew(&mut self, ladder: Arc<Ladder>, now: u32, room: &mut Room) {
-        let (name, standing) = (self.name.len(), self.standing);
+    pub(super) fn begin_anew(&mut self, ladder: Arc<Ladder>, now: u32, occupancy: &mut Occupancy) {
+        let (name, class) = (self.name.len(), self.class);
         let mut old = Vec::new();
         let mut anew = |s: &Series| {
-            room.give_series(standing, s.owner, s.held);
+            occupancy.give_series(class, s.owner, s.held);
             let Series { source, owner, life, .. } = *s;
             let new = Series::new(s.labels.clone(), Some(&ladder));
             old.push(Series { source, owner, life, born: now, ..new });
@@ -211,7 +211,7 @@ impl Family {
         self.retain(|_| false, &mut anew);
         for mut series in old {
             series.held = series.bytes(name);
-            room.take_series(standing, series.owner, series.held);
+            occupancy.take_series(class, series.owner, series.held);
             self.insert(series);
         }
         self.ladder = Some(ladder);
@@ -273,8 +273,8 @@ pub(super) fn value(text: &str, most: usize, out: &mut Vec<u8>) -> bool {
     // FNV-1a: the same on every machine and in every release, as the names of series must be.
     let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = text.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, hash);
-    let room = text.floor_char_boundary(most.saturating_sub(HASH));
-    escape(text.get(..room).unwrap_or_default(), out);
+    let occupancy = text.floor_char_boundary(most.saturating_sub(HASH));
+    escape(text.get(..occupancy).unwrap_or_default(), out);
     out.push(b'#');
     for shift in (0..64).step_by(4).rev() {
         out.push(b"0123456789abcdef"[(hash >> shift) as usize & 15]);

@@ -18,7 +18,7 @@ const SPARE: usize = 65_536;
 
 /// Where a key leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SeriesRef {
     pub family: u32,
     pub slot: u32,
     /// The series that was there then.
@@ -47,13 +47,13 @@ struct Entry {
     source: u32,
     at: u32,
     length: u32,
-    place: Place,
+    place: SeriesRef,
 }
 
 impl Keys {
     /// Where a source's key leads, if that is remembered. Both generations together have at most so many bytes.
     #[inline]
-    pub(super) fn find(&mut self, source: u32, key: &[u8], most: usize) -> Option<Place> {
+    pub(super) fn find(&mut self, source: u32, key: &[u8], most: usize) -> Option<SeriesRef> {
         let hash = self.hash(source, key);
         if let Some(entry) = self.young.find(hash, source, key) {
             return Some(entry.place);
@@ -62,14 +62,14 @@ impl Keys {
     }
 
     #[cold]
-    fn find_old(&mut self, hash: u64, source: u32, key: &[u8], most: usize) -> Option<Place> {
+    fn find_old(&mut self, hash: u64, source: u32, key: &[u8], most: usize) -> Option<SeriesRef> {
         let place = self.old.find(hash, source, key)?.place;
         self.put(hash, source, key, place, most);
         Some(place)
     }
 
     /// Remembers where a key leads.
-    pub(super) fn insert(&mut self, source: u32, key: &[u8], place: Place, most: usize) {
+    pub(super) fn insert(&mut self, source: u32, key: &[u8], place: SeriesRef, most: usize) {
         let hash = self.hash(source, key);
         match self.young.find_mut(hash, source, key) {
             Some(entry) => entry.place = place,
@@ -90,7 +90,7 @@ impl Keys {
         self.young.bytes() + self.old.bytes()
     }
 
-    fn put(&mut self, hash: u64, source: u32, key: &[u8], place: Place, most: usize) {
+    fn put(&mut self, hash: u64, source: u32, key: &[u8], place: SeriesRef, most: usize) {
         if key.len() > LONGEST {
             return;
         }
@@ -150,7 +150,7 @@ impl Generation {
         })
     }
 
-    fn push(&mut self, hash: u64, source: u32, key: &[u8], place: Place) {
+    fn push(&mut self, hash: u64, source: u32, key: &[u8], place: SeriesRef) {
         let (Ok(at), Ok(length)) = (u32::try_from(self.text.len()), u32::try_from(key.len())) else { return };
         self.text.extend_from_slice(key);
         self.table.insert_unique(hash, Entry { hash, source, at, length, place }, |entry| entry.hash);
@@ -161,8 +161,8 @@ impl Generation {
 mod tests {
     use super::*;
 
-    fn place(slot: u32) -> Place {
-        Place { family: 1, slot, life: slot }
+    fn place(slot: u32) -> SeriesRef {
+        SeriesRef { family: 1, slot, life: slot }
     }
 
     #[test]

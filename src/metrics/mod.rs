@@ -8,11 +8,11 @@ mod family;
 mod keys;
 mod lawful;
 mod number;
+mod occupancy;
 mod own;
 mod place;
 mod read;
 mod reader;
-mod room;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -33,9 +33,9 @@ pub use write::{Cursor, Format};
 use crate::catalog::{Keep, Page};
 use crate::event::{Body, Event, FaultKind, Kind, Link, Observation, Pass, SourceId, Spelled, Topic};
 use family::Family;
-use keys::{Keys, Place};
+use keys::{Keys, SeriesRef};
+use occupancy::Occupancy;
 use reader::Reader;
-use room::Room;
 use series::Series;
 
 /// What the registry may hold.
@@ -105,7 +105,7 @@ pub struct Registry {
     /// The same kind of ladder for a metric that users set other bounds for.
     ladders: HashMap<String, Vec<f64>>,
     keys: Keys,
-    room: Room,
+    occupancy: Occupancy,
     /// Series there ever were: each has a number of its own.
     lives: u32,
     next_sweep: u32,
@@ -153,7 +153,7 @@ impl Registry {
             declared: HashMap::default(),
             ladders,
             keys: Keys::default(),
-            room: Room::default(),
+            occupancy: Occupancy::default(),
             lives: 0,
             next_sweep: 0,
             now: 0,
@@ -189,7 +189,7 @@ impl Registry {
         let finder = name.split_once('/').and_then(|(finder, _)| {
             u32::try_from(self.sources.iter().position(|known| *known.name == *finder)?).ok()
         });
-        self.room.add(finder);
+        self.occupancy.add(finder);
         self.sources.push(Source { name: name.into(), ..Source::default() });
         SourceId(u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX))
     }
@@ -205,7 +205,7 @@ impl Registry {
             Body::Link(Link::Down) => self.forget(event.source),
             Body::Device(_) => self.forget_signal(event.source),
             Body::Flow(flow) if !flow.streaming => self.forget_signal(event.source),
-            Body::Pass(Pass { ok: true, .. }) => self.end_pass(event.source),
+            Body::Pass(Pass { ok: true, .. }) => self.end_poll(event.source),
             Body::Tick => self.sweep(event.at.steady_second()),
             _ => {}
         }
@@ -231,7 +231,7 @@ impl Registry {
     /// Series in all.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.room.series()
+        self.occupancy.series()
     }
 
     /// Whether there is no series.
@@ -243,7 +243,7 @@ impl Registry {
     /// Bytes that series, families and keys take, and the text of a scrape.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.room.bytes() + self.keys.bytes()
+        self.occupancy.bytes() + self.keys.bytes()
     }
 
     /// Families in all, and the events they refused, by family, those that refused some.
@@ -269,16 +269,16 @@ impl Registry {
         let Some(place) = self.keys.find(source, o.key, self.limits.keys()) else {
             return self.observe_new(event, o);
         };
-        let Self { families, room, limits, sources, .. } = self;
+        let Self { families, occupancy, limits, sources, .. } = self;
         if let Some(family) = families.get_mut(place.family as usize)
-            && let (kind, standing, name) = (family.kind, family.standing, family.name.len())
+            && let (kind, class, name) = (family.kind, family.class, family.name.len())
             && let Some((series, ladder)) = family.get_mut(place.slot).filter(|(s, _)| s.life == place.life)
         {
             let change = lawful::change(o.change, kind)?;
             let grows = series::grows(&change, o.trace);
-            let left = if grows { room.left(limits, standing, series.owner) } else { 0 };
+            let left = if grows { occupancy.left(limits, class, series.owner) } else { 0 };
             if series.change(&change, o.trace, event.at, ladder, left)? {
-                resize(room, series, name);
+                resize(occupancy, series, name);
             }
             series.touched = event.at.steady_second();
             series.source = source;
@@ -300,23 +300,23 @@ impl Registry {
         self.spelled = spelled.spare();
         let (id, slot, change) = found?;
         let source = event.source.0;
-        let Self { families, room, limits, sources, keys, .. } = self;
+        let Self { families, occupancy, limits, sources, keys, .. } = self;
         let Some(family) = families.get_mut(id as usize) else { return Err(FaultKind::Limit) };
         let overflow = family.overflow == Some(slot);
-        let (standing, name) = (family.standing, family.name.len());
+        let (class, name) = (family.class, family.name.len());
         let Some((series, ladder)) = family.get_mut(slot) else { return Err(FaultKind::Limit) };
         // What the first change takes was asked for with the series.
         let new = series.touched == 0 && !series.awaited();
-        let left = if new { usize::MAX } else { room.left(limits, standing, series.owner) };
+        let left = if new { usize::MAX } else { occupancy.left(limits, class, series.owner) };
         if series.change(&change, o.trace, event.at, ladder, left)? {
-            resize(room, series, name);
+            resize(occupancy, series, name);
         }
         series.touched = event.at.steady_second();
         series.ttl = ttl;
         series.source = source;
         series.pass = sources.get(source as usize).map_or(0, |s| s.pass);
         if !overflow {
-            let place = Place { family: id, slot, life: series.life };
+            let place = SeriesRef { family: id, slot, life: series.life };
             keys.insert(source, o.key, place, limits.keys());
         }
         Ok(())
@@ -342,19 +342,19 @@ impl Registry {
         self.retain(|(kind, _), s| s.source != source.0 || !(momentary(kind) || s.foreign));
         self.retain_of(|family| family.metric.is_none(), |_, s| s.source != source.0);
         // What it began and others continue with is theirs now.
-        let Self { families, room, .. } = self;
+        let Self { families, occupancy, .. } = self;
         for family in families.iter_mut().filter(|family| family.metric.is_none()) {
-            let standing = family.standing;
+            let class = family.class;
             for series in family.series_mut().filter(|s| s.owner == source.0) {
-                room.give_series(standing, series.owner, series.held);
+                occupancy.give_series(class, series.owner, series.held);
                 series.owner = series.source;
-                room.take_series(standing, series.owner, series.held);
+                occupancy.take_series(class, series.owner, series.held);
             }
             if family.owner == source.0 {
                 let next = family.series(None).next().map_or(u32::MAX, |s| s.source);
-                room.give_family(source.0, family.held);
+                occupancy.give_family(source.0, family.held);
                 family.owner = next;
-                room.take_family(next, family.held);
+                occupancy.take_family(next, family.held);
             }
         }
     }
@@ -362,18 +362,18 @@ impl Registry {
     /// Gives the place of a source that was retired to another one. What the first one added up stays under its name,
     /// and counts for the source that found it.
     pub fn rename_source(&mut self, source: SourceId, name: &str) {
-        let Self { families, room, sources, .. } = self;
+        let Self { families, occupancy, sources, .. } = self;
         if let Some(known) = sources.get_mut(source.0 as usize) {
             known.name = name.into();
         }
-        let heir = room.group(source.0);
+        let heir = occupancy.group(source.0);
         for family in families.iter_mut() {
-            let standing = family.standing;
+            let class = family.class;
             for series in family.series_mut() {
                 if series.owner == source.0 {
-                    room.give_series(standing, series.owner, series.held);
+                    occupancy.give_series(class, series.owner, series.held);
                     series.owner = heir;
-                    room.take_series(standing, heir, series.held);
+                    occupancy.take_series(class, heir, series.held);
                 }
                 if series.source == source.0 {
                     series.source = heir;
@@ -396,7 +396,7 @@ impl Registry {
     }
 
     /// A pass over a polled source is complete: what it did not show again is gone.
-    fn end_pass(&mut self, source: SourceId) {
+    fn end_poll(&mut self, source: SourceId) {
         let Some(this) = self.sources.get_mut(source.0 as usize) else { return };
         let pass = this.pass;
         this.pass = pass.wrapping_add(1);
@@ -415,12 +415,12 @@ impl Registry {
         }
         self.next_sweep = now.saturating_add(WINDOW);
         self.keys.age(now);
-        let Self { families, room, .. } = self;
+        let Self { families, occupancy, .. } = self;
         for family in families.iter_mut().filter(|f| f.kind == Kind::Gauge && f.metric.is_none()) {
             let name = family.name.len();
             for series in family.series_mut() {
                 if series.roll() {
-                    resize(room, series, name);
+                    resize(occupancy, series, name);
                 }
             }
         }
@@ -444,11 +444,11 @@ impl Registry {
         of: impl Fn(&Family) -> bool,
         mut keep: impl FnMut((Kind, Keep), &Series) -> bool,
     ) {
-        let Self { families, room, .. } = self;
+        let Self { families, occupancy, .. } = self;
         let mut empty = false;
         for family in families.iter_mut().filter(|family| of(family)) {
-            let (facts, standing) = ((family.kind, family.keep), family.standing);
-            family.retain(|s| keep(facts, s), |s| room.give_series(standing, s.owner, s.held));
+            let (facts, class) = ((family.kind, family.keep), family.class);
+            family.retain(|s| keep(facts, s), |s| occupancy.give_series(class, s.owner, s.held));
             empty |= family.is_left();
         }
         if empty {
@@ -458,9 +458,9 @@ impl Registry {
 }
 
 /// Counts the bytes of a series again.
-fn resize(room: &mut Room, series: &mut Series, name: usize) {
+fn resize(occupancy: &mut Occupancy, series: &mut Series, name: usize) {
     let held = series.bytes(name);
-    room.resize(series.owner, series.held, held);
+    occupancy.resize(series.owner, series.held, held);
     series.held = held;
 }
 

@@ -351,8 +351,8 @@ mod tests {
             assert!(classic.lines().any(|l| l == line), "{line}\n{classic}");
         }
         assert!(!classic.contains("# UNIT"));
-        let told: Vec<&str> =
+        let exposed: Vec<&str> =
             open.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        assert_eq!(told, names().map(|(name, _)| name).collect::<Vec<_>>());
+        assert_eq!(exposed, names().map(|(name, _)| name).collect::<Vec<_>>());
     }
 }

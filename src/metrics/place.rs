@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::family::{self, Family, suffixes};
-use super::room::{Room, Standing, is_fair};
+use super::occupancy::{LimitClass, Occupancy, is_fair};
 use super::series::{Ladder, Series, first_bytes, zero_bytes};
 use super::{OVERFLOW, Registry, lawful, vitals};
 use crate::event::{Change, FaultKind, Kind, LABEL_SET_BYTES, SourceId, Spelled};
@@ -54,7 +54,7 @@ impl Registry {
         change: Change<'c>,
     ) -> Result<(u32, u32, Change<'c>), FaultKind> {
         // Nothing is built where everything is spent.
-        if !self.room.has_family(&self.limits, source.0, spelled.name.len()) {
+        if !self.occupancy.has_family(&self.limits, source.0, spelled.name.len()) {
             return Err(FaultKind::Limit);
         }
         let mut family = Family::new(&spelled.name, spelled.kind, RandomState::default());
@@ -71,13 +71,13 @@ impl Registry {
         let slot = self.with_labels(spelled, |registry, labels, cut| {
             let new = registry.new_series(family.ladder.as_ref(), family.name.len(), labels, source)?;
             let bytes = family.held + new.held + first_bytes(&change, labels.len(), family.name.len());
-            if !registry.room.has_family(&registry.limits, source.0, bytes) {
+            if !registry.occupancy.has_family(&registry.limits, source.0, bytes) {
                 return Err(FaultKind::Limit);
             }
             registry.claim(&family.name, family.kind)?;
             registry.cut += cut;
-            registry.room.take_family(source.0, family.held);
-            registry.room.take_series(family.standing, source.0, new.held);
+            registry.occupancy.take_family(source.0, family.held);
+            registry.occupancy.take_series(family.class, source.0, new.held);
             let slot = family.insert(new);
             Ok((registry.admit(family), slot))
         });
@@ -170,23 +170,23 @@ impl Registry {
     #[cold]
     fn new_slot(&mut self, id: u32, labels: &[u8], source: SourceId, change: &Change<'_>) -> Option<u32> {
         let family = self.families.get(id as usize)?;
-        let (standing, name, ladder) = (family.standing, family.name.len(), family.ladder.clone());
+        let (class, name, ladder) = (family.class, family.name.len(), family.ladder.clone());
         // Who is refused repeatedly costs no memory meanwhile.
         let bytes =
             zero_bytes(ladder.as_deref(), labels.len(), name) + first_bytes(change, labels.len(), name);
-        let Self { families, room, limits, .. } = self;
+        let Self { families, occupancy, limits, .. } = self;
         let family = families.get_mut(id as usize)?;
         // A family's first series is always admitted, or a configured metric could not be seen at all.
         let first = labels.is_empty() || (family.len() == 0 && family.metric.is_some());
         let admitted = first
-            || (room.has_series(limits, standing, source.0, bytes)
-                && has_place(family, limits.series_per_family, room, source.0));
+            || (occupancy.has_series(limits, class, source.0, bytes)
+                && has_place(family, limits.series_per_family, occupancy, source.0));
         if !admitted {
             family.refused += 1;
             return self.overflow(id);
         }
         let new = self.new_series(ladder.as_ref(), name, labels, source).ok()?;
-        self.room.take_series(standing, source.0, new.held);
+        self.occupancy.take_series(class, source.0, new.held);
         Some(self.families.get_mut(id as usize)?.insert(new))
     }
 
@@ -227,10 +227,10 @@ impl Registry {
         let slot = match family.find(&labels) {
             Some(slot) => slot,
             None => {
-                let (standing, name, ladder) = (family.standing, family.name.len(), family.ladder.clone());
+                let (class, name, ladder) = (family.class, family.name.len(), family.ladder.clone());
                 let nobody = SourceId(u32::MAX);
                 let new = self.new_series(ladder.as_ref(), name, &labels, nobody).ok()?;
-                self.room.take_series(standing, nobody.0, new.held);
+                self.occupancy.take_series(class, nobody.0, new.held);
                 self.families.get_mut(id as usize)?.insert(new)
             }
         };
@@ -279,13 +279,13 @@ impl Registry {
 }
 
 /// Whether a family of at most so many series has a place for one more of a source.
-fn has_place(family: &mut Family, most: usize, room: &Room, source: u32) -> bool {
+fn has_place(family: &mut Family, most: usize, occupancy: &Occupancy, source: u32) -> bool {
     let (held, left) = (family.len(), most.saturating_sub(family.len()));
-    if family.standing == Standing::Health {
+    if family.class == LimitClass::Health {
         return true;
     }
     // Counted only where there is little left: before that, nobody can have too much.
-    let mut ours = || family.count(room.group(source), |owner| room.group(owner));
+    let mut ours = || family.count(occupancy.group(source), |owner| occupancy.group(owner));
     left > 0 && (is_fair(held, left) || is_fair(ours(), left))
 }
 

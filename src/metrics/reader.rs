@@ -18,18 +18,18 @@ impl Reader<'_, '_> {
     fn change(&mut self, labels: &[&str], change: &Change<'_>, trace: Option<TraceId>) {
         let (source, at) = (self.event.source, self.event.at);
         let Some(slot) = self.registry.slot(self.family, labels, source, change) else { return };
-        let Registry { families, room, limits, sources, .. } = &mut *self.registry;
+        let Registry { families, occupancy, limits, sources, .. } = &mut *self.registry;
         let Some(family) = families.get_mut(self.family as usize) else { return };
-        let (standing, name) = (family.standing, family.name.len());
+        let (class, name) = (family.class, family.name.len());
         let Some((series, ladder)) = family.get_mut(slot) else { return };
         match (&mut series.value, change) {
             // A count of what there is now: of what began before the agent did, the end alone is seen.
             (Value::Number(v), Change::Shift(by)) => *v = (*v + by).max(0.0),
             _ => {
-                let left = if trace.is_some() { room.left(limits, standing, series.owner) } else { 0 };
+                let left = if trace.is_some() { occupancy.left(limits, class, series.owner) } else { 0 };
                 // What no series could hold was refused by the decoder.
                 if series.change(change, trace, at, ladder, left) == Ok(true) {
-                    resize(room, series, name);
+                    resize(occupancy, series, name);
                 }
             }
         }

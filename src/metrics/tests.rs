@@ -1,7 +1,7 @@
 //! The registry as a whole: limits, life and text.
 
 mod life;
-mod room;
+mod occupancy;
 
 use std::num::NonZeroU128;
 use std::sync::Arc;
@@ -247,7 +247,7 @@ fn sets_are_counted_as_they_grow_and_shrink() {
         r.fold(&event(source, second, Body::Tick)).unwrap();
         Named::new("set0", Kind::Gauge, &[]).fold(&mut r, source, second, Change::Member(1)).unwrap();
     }
-    assert!(r.room.bytes() < before + 20_000, "{}", r.room.bytes());
+    assert!(r.occupancy.bytes() < before + 20_000, "{}", r.occupancy.bytes());
 }
 
 #[test]
@@ -271,10 +271,10 @@ fn a_scrape_goes_on_behind_a_family_that_left() {
         while let Some(from) = cursor {
             cursor = r.write(Format::Classic, &from, lines, &mut out);
         }
-        let told = String::from_utf8(out).unwrap();
+        let exposed = String::from_utf8(out).unwrap();
         for name in ["a", "c", "d"] {
-            let count = told.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
-            assert_eq!(count, 5, "{name} in slices of {lines}\n{told}");
+            let count = exposed.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
+            assert_eq!(count, 5, "{name} in slices of {lines}\n{exposed}");
         }
     }
     assert!(cuts > 0, "some were cut within the one that left");
@@ -317,13 +317,13 @@ fn page(loss: Metric) -> [&'static Page; 1] {
 fn a_metric_that_is_declared_otherwise_begins_anew() {
     let (mut r, source) = registry(Limits::default());
     let loss = Named(Spelled { name: "loss".to_owned(), guessed: true, ..Spelled::default() });
-    let told = |r: &mut Registry, change| {
+    let exposed = |r: &mut Registry, change| {
         let o = Observation { key: b"loss", spelling: &loss, change, trace: None };
         r.fold(&event(source, 1, Body::Observation(o)))
     };
     let gauge = |help| page(Metric { name: "loss", help, ..Metric::BLANK });
     r.declare(&gauge("Loss"));
-    told(&mut r, Change::Set(4.0)).unwrap();
+    exposed(&mut r, Change::Set(4.0)).unwrap();
     assert_eq!(r.number("neural_loss", ""), Some(4.0));
     let held = r.len();
 
@@ -338,7 +338,7 @@ fn a_metric_that_is_declared_otherwise_begins_anew() {
     };
     r.declare(&histogram(2.0));
     assert_eq!(r.len(), held);
-    let observe = |r: &mut Registry| told(r, Change::Observe { value: 1.5, weight: 1.0 });
+    let observe = |r: &mut Registry| exposed(r, Change::Observe { value: 1.5, weight: 1.0 });
     observe(&mut r).unwrap();
     let bucket = |r: &Registry, line: &str| text(r, Format::Classic).contains(line);
     assert!(bucket(&r, "# TYPE neural_loss histogram\n"));

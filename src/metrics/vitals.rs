@@ -58,7 +58,7 @@ impl Registry {
                 let mut family = Family::new(name, kind, RandomState::default());
                 (family.unit, family.help, family.stays) = (unit.into(), help.into(), true);
                 family.held = family.bytes();
-                self.room.resize(u32::MAX, 0, family.held);
+                self.occupancy.resize(u32::MAX, 0, family.held);
                 self.admit(family);
             }
         }

@@ -12,12 +12,12 @@ use serde_json::Value;
 use serde_yaml::Value as Yaml;
 
 use super::access::Access;
-use super::client::{Ask, Client};
+use super::client::{Client, Request};
 use super::files::{self, Staged, Verdict, check};
 use super::mark::{sign, unsign};
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::target::{self, Open, Rules, TargetKind};
-use super::{Bundle, Run, Teller};
+use super::{Bundle, Reporter, Run};
 use crate::secret::{Exposed, Link};
 
 /// A configuration that notifies no receiver.
@@ -74,7 +74,7 @@ impl TargetKind for Alertmanager {
     }
 }
 
-pub(super) struct Place {
+pub(super) struct Connection {
     client: Client,
     file: PathBuf,
     amtool: String,
@@ -93,7 +93,7 @@ impl From<String> for Failed {
     }
 }
 
-impl Place {
+impl Connection {
     pub(super) fn open(settings: &Alertmanager) -> Result<Self, String> {
         Ok(Self {
             client: Client::open(&settings.url, &settings.server)?,
@@ -109,7 +109,7 @@ impl Place {
 
     /// Fails if the server runs something else.
     async fn stale(&self, text: &str) -> Result<(), String> {
-        let status = self.client.ask(Ask::get("/api/v2/status")).await?.json()?;
+        let status = self.client.call(Request::get("/api/v2/status")).await?.json()?;
         let runs = status.pointer("/config/original").and_then(Value::as_str).unwrap_or_default();
         let (wanted, runs) = (receivers(text), receivers(runs));
         let absent = wanted.iter().find(|name| !runs.contains(name));
@@ -172,11 +172,11 @@ impl Place {
     async fn remove(&mut self) -> Result<Option<String>, Failed> {
         if files::put_back(&self.file)? {
             self.writes += 1;
-            let told = "the configuration from before ours is restored";
+            let note = "the configuration from before ours is restored";
             return match self.reload().await {
-                Ok(()) => Ok(Some(told.to_owned())),
+                Ok(()) => Ok(Some(note.to_owned())),
                 Err(why) => {
-                    let why = format!("{told}, but the server does not load it: {why}");
+                    let why = format!("{note}, but the server does not load it: {why}");
                     Err(Failed { why, left: true })
                 }
             };
@@ -188,19 +188,19 @@ impl Place {
     }
 
     async fn reload(&self) -> Result<(), String> {
-        Ok(self.client.ask(Ask::post("/-/reload")).await.map(drop)?)
+        Ok(self.client.call(Request::post("/-/reload")).await.map(drop)?)
     }
 }
 
 impl Open for Alertmanager {
-    type Place = Place;
+    type Connection = Connection;
 
-    fn open(&self) -> Result<Place, String> {
-        Place::open(self)
+    fn open(&self) -> Result<Connection, String> {
+        Connection::open(self)
     }
 }
 
-impl target::Place for Place {
+impl target::Connection for Connection {
     async fn ready(&mut self, within: Duration) -> Result<(), String> {
         self.client.ready("/-/ready", within).await
     }
@@ -220,7 +220,7 @@ impl target::Place for Place {
         Ok(vec![Found { stale, ..Found::exact(Kind::Config, self.name(), content, mark.map(str::to_owned)) }])
     }
 
-    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Reporter<'_, '_>) {
         for step in steps {
             let result = match step.action {
                 Action::Create | Action::Update => self.write(&step).await,
@@ -269,14 +269,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("alertmanager.yml");
         let settings = serde_json::json!({"url": url, "config_file": file, "amtool": "no-amtool"});
-        let mut place = Place::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        let mut connection = Connection::open(&serde_json::from_value(settings).unwrap()).unwrap();
         let step = Step {
             text: "route: {receiver: a}\n".to_owned(),
             ..Step::bare(Kind::Config, "alertmanager.yml", Action::Create, None)
         };
         let mut report = Report::new(Operation::Apply);
-        let mut tell = Teller { target: "p", report: &mut report, tell: &mut |_| {} };
-        target::Place::apply(&mut place, vec![step], &run(), &mut tell).await;
+        let mut tell = Reporter { target: "p", report: &mut report, tell: &mut |_| {} };
+        target::Connection::apply(&mut connection, vec![step], &run(), &mut tell).await;
         let reloads = asked.lock().iter().filter(|line| *line == "POST /-/reload").count();
         assert_eq!(reloads, 2, "once with the file, once without it");
         let why = report.outcomes[0].failure.clone().unwrap();

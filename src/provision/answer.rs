@@ -48,8 +48,8 @@ impl Failure {
     }
 
     /// The same, told otherwise.
-    pub(super) fn told(self, told: impl FnOnce(String) -> String) -> Self {
-        Self { why: told(self.why), ..self }
+    pub(super) fn map_reason(self, map: impl FnOnce(String) -> String) -> Self {
+        Self { why: map(self.why), ..self }
     }
 }
 
@@ -98,7 +98,7 @@ impl Answer {
         let words = self.words();
         let clash = matches!(self.status, 409 | 412)
             || (matches!(self.status, 400 | 500) && CLASHES.iter().any(|clash| words.contains(clash)));
-        Failure { why: self.told(), status: Some(self.status), clash }
+        Failure { why: self.describe(), status: Some(self.status), clash }
     }
 
     /// Whether the same request may succeed in a moment, and why. A 500 of any server but a Grafana is its last word: a
@@ -136,7 +136,7 @@ impl Answer {
     }
 
     /// The status, the server's words, and what to do.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let words = self.words();
         let said = if words.is_empty() { String::new() } else { format!(": {words}") };
         let hint = match self.status {
@@ -220,8 +220,8 @@ mod tests {
             (403, "{\"message\":\"Access denied\"}", false, false),
         ] {
             let answer = answer(status, body);
-            let told = (answer.busy(true).is_some(), answer.failure().clashes());
-            assert_eq!(told, (busy, clash), "{status} {body}");
+            let reported = (answer.busy(true).is_some(), answer.failure().clashes());
+            assert_eq!(reported, (busy, clash), "{status} {body}");
             let other = answer.busy(false).is_some();
             assert_eq!(other, busy && status != 500, "of another server: {status} {body}");
         }
@@ -247,8 +247,8 @@ mod tests {
         let secrets: Arc<[String]> = ["glsa_abc".to_owned()].into();
         for body in ["{\"message\":\"no glsa_abc\"}", "no glsa_abc", "{\"key\":\"glsa_abc\"}"] {
             let answer = Answer { secrets: secrets.clone(), ..answer(401, body) };
-            let told = answer.told() + &answer.json().err().unwrap_or_default();
-            assert!(told.contains("***") && !told.contains("glsa_abc"), "{told}");
+            let reported = answer.describe() + &answer.json().err().unwrap_or_default();
+            assert!(reported.contains("***") && !reported.contains("glsa_abc"), "{reported}");
         }
     }
 }

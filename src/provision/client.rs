@@ -56,14 +56,14 @@ pub(super) struct Client {
 
 /// What is sent.
 #[derive(Debug)]
-pub(super) struct Ask<'a> {
+pub(super) struct Request<'a> {
     method: Method,
     path: String,
     body: Option<(&'static str, Vec<u8>)>,
     headers: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> Request<'a> {
     pub(super) fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), body: None, headers: Vec::new() }
     }
@@ -183,56 +183,56 @@ impl Client {
         self.writes.load(Ordering::Relaxed)
     }
 
-    async fn once(&self, ask: &Ask<'_>) -> Result<Tried, Broken> {
+    async fn once(&self, request: &Request<'_>) -> Result<Attempt, RequestError> {
         let mut headers = self.headers.clone();
-        for (name, value) in &ask.headers {
-            let value = HeaderValue::from_str(value).map_err(|_| Broken {
+        for (name, value) in &request.headers {
+            let value = HeaderValue::from_str(value).map_err(|_| RequestError {
                 why: format!("the header {name} cannot be \"{value}\""),
-                hope: Hope::None,
+                retry: Retry::Never,
             })?;
             let name = HeaderName::try_from(*name)
-                .map_err(|_| Broken { why: format!("no header: {name}"), hope: Hope::None })?;
+                .map_err(|_| RequestError { why: format!("no header: {name}"), retry: Retry::Never })?;
             headers.insert(name, value);
         }
-        let mut request = self.http.request(ask.method.clone(), format!("{}{}", self.url, ask.path));
-        if let Some((kind, body)) = &ask.body {
+        let mut sent = self.http.request(request.method.clone(), format!("{}{}", self.url, request.path));
+        if let Some((kind, body)) = &request.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            request = request.body(body.clone());
+            sent = sent.body(body.clone());
         }
-        if ask.method != Method::GET {
+        if request.method != Method::GET {
             self.writes.fetch_add(1, Ordering::Relaxed);
         }
-        let response = request.headers(headers).send().await.map_err(|why| {
+        let response = sent.headers(headers).send().await.map_err(|why| {
             let connect = why.is_connect();
             let words = causes(&why.without_url());
-            let (hope, hint) = if words.contains("certificate") {
-                (Hope::None, "\n  hint: set access.ca_file to the PEM file of its certificate authority, and use the host name of the certificate in url".to_owned())
+            let (retry, hint) = if words.contains("certificate") {
+                (Retry::Never, "\n  hint: set access.ca_file to the PEM file of its certificate authority, and use the host name of the certificate in url".to_owned())
             } else if let Some(proxy) = self.proxy.as_ref().filter(|_| connect) {
                 let hint = format!("; the request went through the proxy {proxy}: check that it is right and runs");
-                (Hope::Again, hint)
+                (Retry::Soon, hint)
             } else if connect {
-                (Hope::Again, "; check that it runs and listens there".to_owned())
+                (Retry::Soon, "; check that it runs and listens there".to_owned())
             } else {
-                (Hope::Little, String::new())
+                (Retry::NotThisRequest, String::new())
             };
-            Broken { why: format!("cannot reach {}: {words}{hint}", self.root), hope }
+            RequestError { why: format!("cannot reach {}: {words}{hint}", self.root), retry }
         })?;
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = body(response).await.map_err(|why| Broken { why, hope: Hope::Little })?;
-        let (url, secrets) = (format!("{}{}", self.root, ask.path), self.secrets.clone());
+        let body = body(response).await.map_err(|why| RequestError { why, retry: Retry::NotThisRequest })?;
+        let (url, secrets) = (format!("{}{}", self.root, request.path), self.secrets.clone());
         let answer = Answer { url, status, body, secrets };
-        Ok(Tried { answer, wait: after.map(Duration::from_secs) })
+        Ok(Attempt { answer, wait: after.map(Duration::from_secs) })
     }
 }
 
 /// An answer, and how long the server wants to be left alone.
-struct Tried {
+struct Attempt {
     answer: Answer,
     wait: Option<Duration>,
 }
 
-impl std::ops::Deref for Tried {
+impl std::ops::Deref for Attempt {
     type Target = Answer;
 
     fn deref(&self) -> &Answer {
@@ -241,18 +241,18 @@ impl std::ops::Deref for Tried {
 }
 
 /// Why there is no answer, and whether asking again may help.
-struct Broken {
+struct RequestError {
     why: String,
-    hope: Hope,
+    retry: Retry,
 }
 
-enum Hope {
+enum Retry {
     /// In a moment.
-    Again,
+    Soon,
     /// Not for this request.
-    Little,
+    NotThisRequest,
     /// Not before something is changed by hand.
-    None,
+    Never,
 }
 
 async fn body(mut response: Response) -> Result<Vec<u8>, String> {
@@ -297,8 +297,8 @@ mod tests {
                 .ready("/-/ready", FOREVER)
                 .await
                 .unwrap_err();
-            let told = format!("{url}/-/ready answers {}: no", status.split(' ').next().unwrap());
-            assert!(why.starts_with(&told) && why.contains(word), "{why}");
+            let reported = format!("{url}/-/ready answers {}: no", status.split(' ').next().unwrap());
+            assert!(why.starts_with(&reported) && why.contains(word), "{why}");
         }
     }
 
@@ -324,7 +324,7 @@ mod tests {
         let access =
             Access { proxy: Some(format!("http://me:very-secret@{gone}").into()), ..Access::default() };
         let client = Client::open(&"http://server.invalid".into(), &access).unwrap();
-        let Err(Broken { why, hope: Hope::Again }) = client.once(&Ask::get("/")).await else {
+        let Err(RequestError { why, retry: Retry::Soon }) = client.once(&Request::get("/")).await else {
             panic!("no answer")
         };
         assert!(why.contains(&format!("through the proxy {gone} of access.proxy")), "{why}");

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use serde_yaml::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
-use crate::secret::told;
+use crate::secret::redacted;
 
 /// Lines that are shown around a change.
 const AROUND: usize = 2;
@@ -54,7 +54,7 @@ fn until(old: &str, new: &str, end: Instant) -> String {
         last = Some(place);
         shown += 1;
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{sign} {}", told(line));
+        let _ = writeln!(text, "{sign} {}", redacted(line));
     }
     text
 }
@@ -262,9 +262,9 @@ mod tests {
             |step: usize| -> String { (0..200_000).map(|n| format!("{}\n", n * step % 200_003)).collect() };
         #[expect(clippy::disallowed_methods, reason = "the test measures")]
         let begun = Instant::now();
-        let told = diff(&text(1), &text(77_777));
+        let redacted = diff(&text(1), &text(77_777));
         assert!(begun.elapsed() < TIME * 8, "{:?}", begun.elapsed());
-        assert_eq!(told.lines().count(), LINES + 1);
+        assert_eq!(redacted.lines().count(), LINES + 1);
     }
 
     #[test]
@@ -279,9 +279,9 @@ mod tests {
     fn two_changes_far_from_each_other_stay_two() {
         let old: String = (0..5000).map(|n| format!("line {n}\n")).collect();
         let new = old.replace("line 1\n", "first\n").replace("line 4998\n", "last\n");
-        let told = diff(&old, &new);
-        assert_eq!(told.lines().filter(|line| line.starts_with(['-', '+'])).count(), 4, "{told}");
-        assert!(told.lines().count() < 20);
+        let redacted = diff(&old, &new);
+        assert_eq!(redacted.lines().filter(|line| line.starts_with(['-', '+'])).count(), 4, "{redacted}");
+        assert!(redacted.lines().count() < 20);
     }
 
     fn board(title: &str, panels: &str) -> String {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{self, Staged};
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::target::{self, Open, Rules, TargetKind};
-use super::{Bundle, Run, Teller};
+use super::{Bundle, Reporter, Run};
 use crate::file::make_folders;
 
 /// The file that knows the others.
@@ -51,14 +51,14 @@ impl TargetKind for Directory {
     }
 }
 
-pub(super) struct Place {
+pub(super) struct Connection {
     path: PathBuf,
     /// The marks of the files by path.
     list: BTreeMap<String, String>,
     writes: u64,
 }
 
-impl Place {
+impl Connection {
     fn open(settings: &Directory) -> Self {
         Self { path: settings.path.clone(), list: BTreeMap::new(), writes: 0 }
     }
@@ -92,14 +92,14 @@ impl Place {
 }
 
 impl Open for Directory {
-    type Place = Place;
+    type Connection = Connection;
 
-    fn open(&self) -> Result<Place, String> {
-        Ok(Place::open(self))
+    fn open(&self) -> Result<Connection, String> {
+        Ok(Connection::open(self))
     }
 }
 
-impl target::Place for Place {
+impl target::Connection for Connection {
     async fn ready(&mut self, _within: Duration) -> Result<(), String> {
         Ok(())
     }
@@ -138,7 +138,7 @@ impl target::Place for Place {
         self.writes
     }
 
-    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Reporter<'_, '_>) {
         for step in steps {
             let result = self.write(&step);
             tell.done(step, result);

@@ -77,7 +77,7 @@ impl Share {
         if !steps.iter().any(|step| step.action == Action::Leave && rules(step)) {
             return None;
         }
-        let told = match rules_in(target) {
+        let reason = match rules_in(target) {
             Rules::Evaluated if self.grafana => {
                 "Grafana evaluates the alert rules now, and those that stay here notify a second time; --prune removes them"
             }
@@ -91,7 +91,7 @@ impl Share {
             }
             _ => return None,
         };
-        Some(told.to_owned())
+        Some(reason.to_owned())
     }
 
     /// What a person should know of the part of a target.
@@ -108,13 +108,13 @@ impl Share {
                 slower.entry((text.to_owned(), seconds)).or_default().push(&group.name);
             }
         }
-        let told = |((text, seconds), names): (&(String, u64), &Vec<&str>)| {
+        let describe = |((text, seconds), names): (&(String, u64), &Vec<&str>)| {
             format!(
                 "evaluated every {seconds} s and not every {text}, because Grafana's scheduler takes multiples of {TICK} s: {}",
                 names.join(", ")
             )
         };
-        slower.iter().map(told).collect()
+        slower.iter().map(describe).collect()
     }
 }
 
@@ -380,12 +380,15 @@ mod tests {
         let (file, group) = (left(Kind::RuleFile, "a.yml"), left(Kind::RuleGroup, "a"));
         let plain = left(Kind::File, "alert-rules/device.yml");
         for (place, steps) in [(1, &file), (2, &plain), (3, &group)] {
-            let told = Share::of(&with).doubled(&with[place], steps);
-            assert!(told.is_some_and(|told| told.contains("second time; --prune removes")), "{place}");
+            let reported = Share::of(&with).doubled(&with[place], steps);
+            assert!(
+                reported.is_some_and(|reported| reported.contains("second time; --prune removes")),
+                "{place}"
+            );
             assert_eq!(Share::of(&without).doubled(&without[place], steps), None, "{place}");
         }
-        let told = Share::of(&without).doubled(&without[0], &group);
-        assert!(told.is_some_and(|told| told.ends_with("--prune --force removes them")));
+        let reported = Share::of(&without).doubled(&without[0], &group);
+        assert!(reported.is_some_and(|reported| reported.ends_with("--prune --force removes them")));
         assert_eq!(Share::of(&with).doubled(&with[0], &group), None, "it evaluates them itself");
         for steps in [left(Kind::File, "METRICS.md"), left(Kind::File, "alert-rules/tests/device.yml")] {
             assert_eq!(Share::of(&with).doubled(&with[2], &steps), None, "no rules");

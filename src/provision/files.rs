@@ -41,7 +41,7 @@ impl Staged {
     /// # Errors
     /// It can be written neither there nor into the file.
     pub(super) fn write(path: &Path, text: &str) -> Result<Self, String> {
-        let told = |why: io::Error| {
+        let cannot_write = |why: io::Error| {
             let hint = if why.kind() == io::ErrorKind::PermissionDenied {
                 "\n  hint: this user must be able to write the file, or in its folder"
             } else {
@@ -50,7 +50,7 @@ impl Staged {
             format!("cannot write {}: {why}{hint}", path.display())
         };
         let previous = read(path)?;
-        let new = file::Staged::write(path, text.as_bytes(), file::READABLE).map_err(told)?;
+        let new = file::Staged::write(path, text.as_bytes(), file::READABLE).map_err(cannot_write)?;
         Ok(Self { path: path.to_owned(), new, previous })
     }
 

@@ -41,7 +41,7 @@ pub use prometheus::Prometheus;
 pub use report::{Ending, Operation, Outcome, RESULTS, Report, Trouble, line};
 pub use ruler::{Loki, Mimir};
 pub use settings::{Settings, Target};
-use target::Place;
+use target::Connection;
 pub use target::{Rules, TargetKind};
 
 /// What a run may do.
@@ -80,13 +80,13 @@ pub fn by_chance(most: Duration) -> Duration {
 pub type Tell<'a> = &'a mut (dyn FnMut(&Outcome) + Send);
 
 /// Writes down what came of the steps of one target, and passes it on.
-struct Teller<'a, 'b> {
+struct Reporter<'a, 'b> {
     target: &'a str,
     report: &'a mut Report,
     tell: &'a mut (dyn FnMut(&Outcome) + Send + 'b),
 }
 
-impl Teller<'_, '_> {
+impl Reporter<'_, '_> {
     fn done(&mut self, step: Step, result: Result<Option<String>, String>) {
         let (note, failure) = match result {
             Ok(note) => (note, None),
@@ -96,8 +96,8 @@ impl Teller<'_, '_> {
     }
 
     /// What concerns more than one step, said once.
-    fn remark(&mut self, why: String) {
-        self.report.remark(self.target, why);
+    fn note(&mut self, why: String) {
+        self.report.note(self.target, why);
     }
 
     /// A step that failed after it had written: what it wrote stands there.
@@ -132,7 +132,7 @@ pub async fn run(targets: &[Target], bundle: &Bundle, run: &Run, tell: Tell<'_>)
         let share = evaluator::Share::of(targets);
         for other in evaluator::others(target, targets) {
             let why = format!("{other} evaluates the alert rules as well: each alert notifies twice");
-            report.remark(name, why);
+            report.note(name, why);
         }
         let push = Push { share: &share, bundle, run, report: &mut report, tell };
         if let Err(why) = target.push(push).await {
@@ -152,29 +152,29 @@ struct Push<'a, 'b> {
 }
 
 impl Push<'_, '_> {
-    async fn over(self, target: &Target, mut place: impl Place) -> Result<(), String> {
+    async fn over(self, target: &Target, mut connection: impl Connection) -> Result<(), String> {
         let Self { share, bundle, run, report, tell } = self;
-        place.ready(run.wait).await?;
-        let all = place.wanted(&share.part(target, bundle))?;
-        let found = place.read(&all).await?;
+        connection.ready(run.wait).await?;
+        let all = connection.wanted(&share.part(target, bundle))?;
+        let found = connection.read(&all).await?;
         let dry = report.operation == Operation::Plan;
-        let mut teller = Teller { target: target.name(), report, tell };
+        let mut reporter = Reporter { target: target.name(), report, tell };
         let mut steps: Vec<Step> = Vec::new();
-        let mut kept = Kept { wanted: all, found };
-        for (kind, why) in place.unread() {
+        let mut kept = Comparison { wanted: all, found };
+        for (kind, why) in connection.unread() {
             let refused = kept.refuse(&|want| (want.kind == kind).then(|| UNREAD.to_owned()));
             if !refused.is_empty() || run.operation == Operation::Destroy {
-                teller.remark(why);
+                reporter.note(why);
             }
             steps.extend(refused);
         }
         if run.operation == Operation::Destroy {
-            kept.found.extend(place.left(&run.owner).await?);
+            kept.found.extend(connection.left(&run.owner).await?);
             steps.extend(plan(&[], &kept.found, How { prune: true, ..run.how }, &run.owner));
             steps.extend(strangers(&kept.found));
         } else {
             for remark in share.remarks(target, bundle) {
-                teller.remark(remark);
+                reporter.note(remark);
             }
             let orphans = share.orphans(target, bundle);
             let orphan =
@@ -182,28 +182,28 @@ impl Push<'_, '_> {
             steps.extend(kept.refuse(&orphan));
             steps.extend(plan(&kept.wanted, &kept.found, run.how, &run.owner));
             if let Some(why) = share.doubled(target, &steps) {
-                teller.remark(why);
+                reporter.note(why);
             }
         }
         if !dry && steps.iter().any(|step| step.action.writes()) {
-            place.apply(steps, run, &mut teller).await;
+            connection.apply(steps, run, &mut reporter).await;
         } else {
             for step in steps {
-                teller.done(step, Ok(None));
+                reporter.done(step, Ok(None));
             }
         }
-        report.writes += place.writes();
+        report.writes += connection.writes();
         Ok(())
     }
 }
 
 /// What shall be there and what is there, less what is not touched.
-struct Kept {
+struct Comparison {
     wanted: Vec<Wanted>,
     found: Vec<Found>,
 }
 
-impl Kept {
+impl Comparison {
     /// Takes out the objects that there is a reason against, and gives the steps that say so.
     fn refuse(&mut self, against: &dyn Fn(&Wanted) -> Option<String>) -> Vec<Step> {
         let (mut steps, mut kept) = (Vec::new(), Vec::new());

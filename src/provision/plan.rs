@@ -333,15 +333,15 @@ mod tests {
             there("spare", "z", Some("z")),
             there("not ours", "z", None),
         ];
-        let told = |how| {
-            let mut told = actions(&wanted, &found, how);
-            told.sort_by(|a, b| a.0.cmp(&b.0));
-            told.into_iter().map(|(_, action)| action).collect::<Vec<_>>()
+        let reported = |how| {
+            let mut reported = actions(&wanted, &found, how);
+            reported.sort_by(|a, b| a.0.cmp(&b.0));
+            reported.into_iter().map(|(_, action)| action).collect::<Vec<_>>()
         };
         use Action::{Create, Delete, Leave, Refuse, Unchanged, Update};
-        assert_eq!(told(How::default()), [Refuse, Update, Refuse, Create, Update, Unchanged, Leave]);
-        assert_eq!(told(FORCE), [Update, Update, Update, Create, Update, Unchanged, Leave]);
-        assert_eq!(told(PRUNE), [Refuse, Update, Refuse, Create, Update, Unchanged, Delete]);
+        assert_eq!(reported(How::default()), [Refuse, Update, Refuse, Create, Update, Unchanged, Leave]);
+        assert_eq!(reported(FORCE), [Update, Update, Update, Create, Update, Unchanged, Leave]);
+        assert_eq!(reported(PRUNE), [Refuse, Update, Refuse, Create, Update, Unchanged, Delete]);
     }
 
     #[test]
@@ -387,9 +387,10 @@ mod tests {
     fn what_is_not_ours_is_listed_as_left() {
         let locked = Found { locked: Some("from a file".to_owned()), ..there("locked", "z", None) };
         let steps = strangers(&[there("ours", "x", Some("x")), there("theirs", "z", None), locked]);
-        let told: Vec<_> = steps.iter().map(|s| (&*s.name, s.action, s.why.as_deref().unwrap())).collect();
+        let reported: Vec<_> =
+            steps.iter().map(|s| (&*s.name, s.action, s.why.as_deref().unwrap())).collect();
         let why = "it is not ours: it has no mark of ours";
-        assert_eq!(told, [("theirs", Action::Leave, why), ("locked", Action::Leave, "from a file")]);
+        assert_eq!(reported, [("theirs", Action::Leave, why), ("locked", Action::Leave, "from a file")]);
     }
 
     #[test]

@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::bundle::rule_file;
-use super::client::{Ask, Client};
+use super::client::{Client, Request};
 use super::files::{self, Staged, Verdict, check};
 use super::mark::{sign, unsign};
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::target::{self, Open, Rules, TargetKind};
-use super::{Bundle, Run, Teller};
+use super::{Bundle, Reporter, Run};
 use crate::secret::{Exposed, Link};
 use crate::setting::Span;
 
@@ -85,7 +85,7 @@ impl TargetKind for Prometheus {
     }
 }
 
-pub(super) struct Place {
+pub(super) struct Connection {
     client: Client,
     folder: PathBuf,
     promtool: String,
@@ -112,7 +112,7 @@ struct Unloaded {
 /// Groups by the name of their file and their own.
 type Groups = BTreeMap<(String, String), Loaded>;
 
-impl Place {
+impl Connection {
     pub(super) fn open(settings: &Prometheus) -> Result<Self, String> {
         let folder = settings.rules_directory.clone();
         if !folder.is_dir() {
@@ -129,7 +129,7 @@ impl Place {
 
     /// What the server has loaded.
     async fn loaded(&self) -> Result<Groups, String> {
-        let answer = self.client.ask(Ask::get("/api/v1/rules")).await;
+        let answer = self.client.call(Request::get("/api/v1/rules")).await;
         let answer = answer
             .map_err(|why| format!("cannot read the rules of {}: {why}", self.client.root()))?
             .json()?;
@@ -143,7 +143,7 @@ impl Place {
             let is =
                 |rule: &Value, key: &str, word: &str| rule.get(key).and_then(Value::as_str) == Some(word);
             let wrong = |rule: &&Value| is(rule, "health", "err");
-            let told = |rule: &Value| {
+            let describe = |rule: &Value| {
                 let word = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
                 format!("{}: {}", word("name"), word("lastError"))
             };
@@ -151,7 +151,7 @@ impl Place {
                 interval: group.get("interval").and_then(Value::as_f64).unwrap_or_default(),
                 rules: rules.len(),
                 unknown: rules.iter().filter(|rule| is(rule, "health", "unknown")).count(),
-                errors: rules.iter().filter(wrong).map(told).collect(),
+                errors: rules.iter().filter(wrong).map(describe).collect(),
             };
             groups.insert((file, word("name")), loaded);
         }
@@ -187,7 +187,8 @@ impl Place {
     ) -> Result<Option<String>, Unloaded> {
         let all = || written.iter().map(|(step, ..)| step.name.clone()).collect();
         let unloaded = |why: String| Unloaded { why: format!("written, but not loaded: {why}"), left: all() };
-        let reloaded = self.client.send(Ask::post("/-/reload")).await.map_err(|why| unloaded(why.into()))?;
+        let reloaded =
+            self.client.send(Request::post("/-/reload")).await.map_err(|why| unloaded(why.into()))?;
         if reloaded.status == 403 {
             return Err(unloaded(format!(
                 "{}\n  hint: start Prometheus with --web.enable-lifecycle, or have it read its files with: kill -HUP \
@@ -202,29 +203,29 @@ impl Place {
             },
             Err(why) => format!("the server does not load them: {why}"),
         };
-        let (mut told, mut left) = (vec![why], Vec::new());
+        let (mut reasons, mut left) = (vec![why], Vec::new());
         for (step, previous, _) in written {
             let path = self.folder.join(&step.name);
             // The server does not say what is wrong and where; promtool does.
             if step.action != Action::Delete
                 && let Verdict::Wrong(words) = check(&self.promtool, &["check", "rules"], &path).await
             {
-                told.push(words);
+                reasons.push(words);
             }
             if let Err(why) = files::restore(&path, previous.as_deref()) {
-                told.push(why);
+                reasons.push(why);
                 left.push(step.name.clone());
             }
         }
         let are = if left.is_empty() { "the files are" } else { "the other files are" };
-        told.push(match self.client.ask(Ask::post("/-/reload")).await {
+        reasons.push(match self.client.call(Request::post("/-/reload")).await {
             Ok(_) => format!("{are} as before, and the server has reloaded them"),
             Err(why) => format!(
                 "{are} as before, but the server does not reload them either ({why}), so that its \
                  configuration was broken before; see: promtool check config"
             ),
         });
-        Err(Unloaded { why: told.join("\n"), left })
+        Err(Unloaded { why: reasons.join("\n"), left })
     }
 
     /// Whether what was written is what the server runs now.
@@ -232,7 +233,7 @@ impl Place {
         &self,
         written: &[(Step, Option<String>, Option<String>)],
     ) -> Result<Option<String>, String> {
-        let about = self.client.ask(Ask::get("/api/v1/status/runtimeinfo")).await?.json()?;
+        let about = self.client.call(Request::get("/api/v1/status/runtimeinfo")).await?.json()?;
         if about.pointer("/data/reloadConfigSuccess") == Some(&Value::Bool(false)) {
             return Err("the server says that its last reload failed".to_owned());
         }
@@ -280,14 +281,14 @@ impl Place {
 }
 
 impl Open for Prometheus {
-    type Place = Place;
+    type Connection = Connection;
 
-    fn open(&self) -> Result<Place, String> {
-        Place::open(self)
+    fn open(&self) -> Result<Connection, String> {
+        Connection::open(self)
     }
 }
 
-impl target::Place for Place {
+impl target::Connection for Connection {
     async fn ready(&mut self, within: Duration) -> Result<(), String> {
         self.client.ready("/-/ready", within).await
     }
@@ -326,7 +327,7 @@ impl target::Place for Place {
     }
 
     /// Writes what can be written, has it loaded, looks at it, and puts everything back if that fails.
-    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Reporter<'_, '_>) {
         // What is in place: the step, the text that stood there, and a note.
         let mut written: Vec<(Step, Option<String>, Option<String>)> = Vec::new();
         for step in steps {
@@ -347,7 +348,7 @@ impl target::Place for Place {
         }
         let result = self.load(&written).await;
         if let Ok(Some(remark)) = &result {
-            tell.remark(remark.clone());
+            tell.note(remark.clone());
         }
         for (step, _, note) in written {
             match &result {
@@ -393,14 +394,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings =
             serde_json::json!({"url": url, "rules_directory": folder.path(), "promtool": "no-promtool"});
-        let mut place = Place::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        let mut connection = Connection::open(&serde_json::from_value(settings).unwrap()).unwrap();
         let step = Step {
             text: "groups: []\n".to_owned(),
             ..Step::bare(Kind::RuleFile, "neural-exporter-a.yml", Action::Create, None)
         };
         let mut report = Report::new(Operation::Apply);
-        let mut tell = Teller { target: "p", report: &mut report, tell: &mut |_| {} };
-        target::Place::apply(&mut place, vec![step], &run(), &mut tell).await;
+        let mut tell = Reporter { target: "p", report: &mut report, tell: &mut |_| {} };
+        target::Connection::apply(&mut connection, vec![step], &run(), &mut tell).await;
         let reloads = asked.lock().iter().filter(|line| *line == "POST /-/reload").count();
         assert_eq!(reloads, 2, "once with the file, once without it");
         let why = report.outcomes[0].failure.clone().unwrap();

@@ -7,7 +7,7 @@ use crate::promql::{Element, Labels, Sample, Series, Value, When};
 use crate::secret::Link;
 
 use super::Access;
-use super::client::{Ask, Client};
+use super::client::{Client, Request};
 
 /// A server that is asked.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Server {
         };
         let answer = self
             .0
-            .send(Ask::post(path).form(form.finish()))
+            .send(Request::post(path).form(form.finish()))
             .await
             .map_err(|why| Failure::Server(why.into()))?;
         read(answer.status, &answer.body).map_err(|failure| match failure {

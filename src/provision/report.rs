@@ -100,7 +100,7 @@ impl Report {
     }
 
     /// Notes something of a target, once.
-    pub fn remark(&mut self, target: &str, why: String) {
+    pub fn note(&mut self, target: &str, why: String) {
         let remark = Trouble { target: target.to_owned(), why };
         if !self.remarks.contains(&remark) {
             self.remarks.push(remark);

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::Value as Yaml;
 
 use super::access::Access;
-use super::client::{Answer, Ask, Client, Failure};
+use super::client::{Answer, Client, Failure, Request};
 use super::escape;
 use super::mark::OURS;
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::target::{self, Open, Rules, TargetKind};
-use super::{Bundle, RuleFile, Run, Teller};
+use super::{Bundle, Reporter, RuleFile, Run};
 use crate::quote::quote;
 use crate::secret::{Exposed, Link};
 
@@ -65,8 +65,8 @@ impl Ruler {
     /// Every group of the namespace.
     pub(super) async fn read(&mut self, client: &Client) -> Result<Vec<Found>, Failure> {
         let path = format!("{}/{}", self.path, escape(&self.namespace));
-        let ask = Ask::get(&path).header("accept", "application/yaml");
-        let answer = self.with(client, ask).await?;
+        let request = Request::get(&path).header("accept", "application/yaml");
+        let answer = self.with(client, request).await?;
         if answer.status == 404 && answer.words().contains("page not found") {
             let why = format!("not found: {path}; check that the ruler is enabled and the prefix is right");
             return Err(why.into());
@@ -78,7 +78,8 @@ impl Ruler {
             self.take(BTreeMap::new());
             return Ok(Vec::new());
         }
-        let text = answer.good().map_err(|why| why.told(|why| format!("cannot read {path}: {why}")))?.text();
+        let text =
+            answer.good().map_err(|why| why.map_reason(|why| format!("cannot read {path}: {why}")))?.text();
         // JSON is YAML.
         let value: Yaml = serde_yaml::from_str(&text).map_err(|why| format!("{path}: not YAML: {why}"))?;
         // A map of namespaces, or of one; some answer with the list itself.
@@ -159,28 +160,28 @@ impl Ruler {
 
     async fn push(&self, client: &Client, text: String) -> Result<(), Failure> {
         let path = format!("{}/{}", self.path, escape(&self.namespace));
-        let answer = self.with(client, Ask::post(path).yaml(text)).await?;
+        let answer = self.with(client, Request::post(path).yaml(text)).await?;
         if let Some(why) = local(&answer) {
             return Err(why.into());
         }
         if answer.status == 404 {
             let hint = "check that the ruler's API is enabled and the prefix is right";
-            return Err(answer.failure().told(|why| format!("{why}\n  hint: {hint}")));
+            return Err(answer.failure().map_reason(|why| format!("{why}\n  hint: {hint}")));
         }
         answer.good().map(drop)
     }
 
     async fn delete(&self, client: &Client, group: &str) -> Result<(), Failure> {
         let path = format!("{}/{}/{}", self.path, escape(&self.namespace), escape(group));
-        let answer = self.with(client, Ask::delete(path)).await?;
+        let answer = self.with(client, Request::delete(path)).await?;
         if answer.status == 404 { Ok(()) } else { answer.good().map(drop) }
     }
 
-    async fn with<'a>(&'a self, client: &Client, mut ask: Ask<'a>) -> Result<Answer, Failure> {
+    async fn with<'a>(&'a self, client: &Client, mut request: Request<'a>) -> Result<Answer, Failure> {
         for (name, value) in &self.headers {
-            ask = ask.header(name, value);
+            request = request.header(name, value);
         }
-        client.send(ask).await
+        client.send(request).await
     }
 }
 
@@ -324,10 +325,10 @@ macro_rules! ruler {
         }
 
         impl Open for $kind {
-            type Place = Place;
+            type Connection = Connection;
 
-            fn open(&self) -> Result<Place, String> {
-                Place::open(&self.0, Over::$over)
+            fn open(&self) -> Result<Connection, String> {
+                Connection::open(&self.0, Over::$over)
             }
         }
     };
@@ -346,13 +347,13 @@ pub(super) enum Over {
 }
 
 /// A ruler by itself.
-pub(super) struct Place {
+pub(super) struct Connection {
     client: Client,
     ruler: Ruler,
     over: Over,
 }
 
-impl Place {
+impl Connection {
     fn open(settings: &Settings, over: Over) -> Result<Self, String> {
         let usual = match over {
             Over::Metrics => "/prometheus/config/v1/rules",
@@ -372,7 +373,7 @@ impl Place {
     }
 }
 
-impl target::Place for Place {
+impl target::Connection for Connection {
     /// There is no path that says it in every ruler, so whether it answers is asked where the rules are.
     async fn ready(&mut self, within: Duration) -> Result<(), String> {
         self.client.answers(&format!("{}/{}", self.ruler.path, escape(&self.ruler.namespace)), within).await
@@ -389,7 +390,7 @@ impl target::Place for Place {
         Ok(self.ruler.read(&self.client).await?)
     }
 
-    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Teller<'_, '_>) {
+    async fn apply(&mut self, steps: Vec<Step>, _run: &Run, tell: &mut Reporter<'_, '_>) {
         for step in steps {
             let result = self.ruler.write(&self.client, &step).await;
             tell.done(step, result.map_err(String::from));
@@ -453,24 +454,26 @@ mod tests {
 
     #[test]
     fn a_store_of_files_is_recognized() {
-        let told = |status: u16, body: &str| {
+        let reported = |status: u16, body: &str| {
             local(&Answer { url: String::new(), status, body: body.into(), secrets: [].into() })
         };
-        let why =
-            told(400, "error parsing /rules/fake/neural: open /rules/fake/neural: no such file or directory")
-                .unwrap();
+        let why = reported(
+            400,
+            "error parsing /rules/fake/neural: open /rules/fake/neural: no such file or directory",
+        )
+        .unwrap();
         assert!(
             why.contains("its store is `local`") && why.contains("into /rules/fake on its machine"),
             "{why}"
         );
         let why =
-            told(400, "unable to read rule dir /rules/fake: open /rules/fake: no such file or directory")
+            reported(400, "unable to read rule dir /rules/fake: open /rules/fake: no such file or directory")
                 .unwrap();
         assert!(why.contains("into /rules on"), "{why}");
-        let why = told(500, "SetRuleGroup unsupported in rule local store\n").unwrap();
+        let why = reported(500, "SetRuleGroup unsupported in rule local store\n").unwrap();
         assert!(why.contains("<ruler storage directory>/<tenant>"), "{why}");
-        assert_eq!(told(400, "could not parse expression"), None);
-        assert_eq!(told(200, "open /a: no such file or directory"), None);
+        assert_eq!(reported(400, "could not parse expression"), None);
+        assert_eq!(reported(200, "open /a: no such file or directory"), None);
     }
 
     #[test]

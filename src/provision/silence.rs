@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::alertmanager::Alertmanager;
-use super::client::{Ask, Client};
+use super::client::{Client, Request};
 use super::mark::OURS;
 
 /// A silence that is there.
@@ -54,7 +54,7 @@ pub async fn make(settings: &Alertmanager, new: &New<'_>) -> Result<String, Stri
     if let (Some(map), Some(there)) = (body.as_object_mut(), there) {
         map.insert("id".to_owned(), json!(there.id));
     }
-    let answer = client.ask(Ask::post("/api/v2/silences").json(&body)).await?.json()?;
+    let answer = client.call(Request::post("/api/v2/silences").json(&body)).await?.json()?;
     let id = answer.get("silenceID").and_then(Value::as_str).map(str::to_owned);
     id.ok_or_else(|| "the answer has no silenceID".to_owned())
 }
@@ -78,14 +78,14 @@ pub async fn expire(settings: &Alertmanager, label: &str, value: &str) -> Result
     for silence in
         list_with(&client).await?.into_iter().filter(|s| s.state != "expired" && s.matchers == wanted)
     {
-        client.ask(Ask::delete(format!("/api/v2/silence/{}", silence.id))).await?;
+        client.call(Request::delete(format!("/api/v2/silence/{}", silence.id))).await?;
         ended.push(silence.id);
     }
     Ok(ended)
 }
 
 async fn list_with(client: &Client) -> Result<Vec<Silence>, String> {
-    let all = client.ask(Ask::get("/api/v2/silences")).await?.json()?;
+    let all = client.call(Request::get("/api/v2/silences")).await?.json()?;
     let mut silences = Vec::new();
     for silence in all.as_array().into_iter().flatten() {
         let word = |path: &str| silence.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::plan::{Found, Kind, Step, Wanted};
-use super::{Bundle, Run, Teller};
+use super::{Bundle, Reporter, Run};
 use crate::secret::{Exposed, Link};
 
 /// What becomes of the alert and recording rules that a target gets.
@@ -53,15 +53,15 @@ pub trait TargetKind {
 /// Settings with which a target is read and written.
 pub(super) trait Open: TargetKind {
     /// The target, opened.
-    type Place: Place;
+    type Connection: Connection;
 
     /// # Errors
     /// The settings are not possible, or a file that they name cannot be read.
-    fn open(&self) -> Result<Self::Place, String>;
+    fn open(&self) -> Result<Self::Connection, String>;
 }
 
 /// A target that can be read and written.
-pub(super) trait Place {
+pub(super) trait Connection {
     /// Waits until it is ready, for so long at most.
     async fn ready(&mut self, within: Duration) -> Result<(), String>;
 
@@ -82,7 +82,7 @@ pub(super) trait Place {
     }
 
     /// Does the steps, and says what came of each.
-    async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>);
+    async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Reporter<'_, '_>);
 
     /// How often it was written to.
     fn writes(&self) -> u64;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{File, GENERATED, Prometheus, Settings, Severities, dashboard, yaml};
 use crate::catalog::Page;
 use crate::catalog::alert::{Alert, CHAPTERS, Case, Chapter, LOGS, Level, Record};
-use crate::catalog::limit::told;
+use crate::catalog::limit::with_unit;
 use crate::setting::Span;
 
 /// A file of rules.
@@ -180,7 +180,7 @@ fn bucket(bound: f64) -> String {
 /// A text with the numbers in it, and their units.
 pub(super) fn text(text: &str, settings: &Settings) -> String {
     let text = text.replace("${job}", &settings.alerts.job);
-    settings.limits.fill(&text, |limit, number, _| told(number, limit.unit)).unwrap_or(text)
+    settings.limits.fill(&text, |limit, number, _| with_unit(number, limit.unit)).unwrap_or(text)
 }
 
 /// The word for how bad it is.
@@ -334,17 +334,18 @@ fn series(name: &str, values: &str, settings: &Settings) -> Series {
 }
 
 fn expected(page: &Page, alert: &Alert, level: &Level, case: &Case, settings: &Settings) -> Expected {
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut exp_labels: BTreeMap<String, String> = BTreeMap::new();
     if alert.local {
-        told.insert("job".to_owned(), settings.alerts.job.clone());
-        told.insert("instance".to_owned(), INSTANCE.to_owned());
+        exp_labels.insert("job".to_owned(), settings.alerts.job.clone());
+        exp_labels.insert("instance".to_owned(), INSTANCE.to_owned());
     }
     let own = case.labels.iter().map(|(name, value)| ((*name).to_owned(), text(value, settings)));
-    told.extend(own);
+    exp_labels.extend(own);
     let written = annotations(page, alert, settings).into_iter();
-    let exp_annotations = written.map(|(name, text)| (name, expand(&text, &told, case.value))).collect();
-    told.extend(labels(page.id, level, settings));
-    Expected { exp_labels: told, exp_annotations }
+    let exp_annotations =
+        written.map(|(name, text)| (name, expand(&text, &exp_labels, case.value))).collect();
+    exp_labels.extend(labels(page.id, level, settings));
+    Expected { exp_labels, exp_annotations }
 }
 
 /// A template with labels and value in it. What stands where the value does is the case's word for it.

@@ -6,7 +6,7 @@ use super::rules::{expression, limits, logs, parts, severity, span, text};
 use super::{File, GENERATED, Settings};
 use crate::catalog::Page;
 use crate::catalog::alert::{Alert, Priority};
-use crate::catalog::limit::{LIMITS, told};
+use crate::catalog::limit::{LIMITS, with_unit};
 
 /// The folder.
 const FOLDER: &str = "alert-rules/runbooks";
@@ -184,7 +184,7 @@ fn runbook(alert: &Alert, language: &Language, known: &[&str], settings: &Settin
                 page,
                 "| `{}` | {number} ({}) | {} |",
                 limit.id,
-                told(number, limit.unit),
+                with_unit(number, limit.unit),
                 limit.help
             );
         }

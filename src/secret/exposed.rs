@@ -20,7 +20,7 @@ impl<'p> Exposed<'p> {
 
     /// The sentences.
     #[must_use]
-    pub fn told(self) -> Vec<String> {
+    pub fn sentences(self) -> Vec<String> {
         self.found
     }
 

@@ -129,7 +129,7 @@ pub fn scrub<'s>(text: &str, secrets: impl IntoIterator<Item = &'s str>) -> Stri
 
 /// A sentence with `***` in place of what its addresses and assignments hide.
 #[must_use]
-pub fn told(sentence: &str) -> String {
+pub fn redacted(sentence: &str) -> String {
     let mut out = Vec::new();
     for (word, blank) in words(sentence) {
         // What ends a clause belongs to the sentence.
@@ -381,7 +381,7 @@ mod tests {
             ("cannot ask http://h/0123456789abcdef0123: it is busy", "cannot ask http://h/***: it is busy"),
             ("it says (\"key='x'\"): no", "it says (\"key=***'\"): no"),
         ] {
-            assert_eq!(told(sentence), want);
+            assert_eq!(redacted(sentence), want);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::ganglion::{Ganglion, PACKET};
-use super::{Board, Converter, Event, Facts, Said};
+use super::{Board, Converter, Event, Facts, Output};
 
 const RESPONSE: u8 = 0x00;
 const EVENT: u8 = 0x80;
@@ -76,29 +76,29 @@ impl Dongle {
         }
     }
 
-    fn command(&mut self, at: Duration, class: u8, command: u8, payload: &[u8], said: &mut Said) {
+    fn command(&mut self, at: Duration, class: u8, command: u8, payload: &[u8], output: &mut Output) {
         let mut respond =
-            |payload: &[u8]| said.send(Duration::ZERO, message(RESPONSE, class, command, payload));
+            |payload: &[u8]| output.send(Duration::ZERO, message(RESPONSE, class, command, payload));
         match (class, command) {
             (0, 0) => {
                 // The board sees its link end and stops.
-                self.board.leave();
+                self.board.disconnect();
                 (self.scans, self.seeks, self.connected, self.notifies) = (None, false, false, false);
             }
             (0, 1) => respond(&[]),
             (0, 6) => {
                 respond(&[1]);
-                said.send(Duration::ZERO, self.status());
+                output.send(Duration::ZERO, self.status());
             }
             (0, 8) => respond(&[1, 0, 3, 0, 2, 0, 122, 0, 3, 0, 1, 3]),
             (3, 0) => {
                 respond(&[&[LINK], &if self.connected { DONE } else { WRONG_STATE }[..]].concat());
                 if self.connected {
-                    self.leave(ENDED, GATT, said);
+                    self.disconnect(ENDED, GATT, output);
                 }
             }
             (3, 1) => respond(&[LINK, (-52_i8).cast_unsigned()]),
-            (4, _) => self.attributes(command, payload, said),
+            (4, _) => self.attributes(command, payload, output),
             (6, 1 | 7) => respond(&DONE),
             (6, 2) => {
                 self.scans = Some(at);
@@ -108,7 +108,7 @@ impl Dongle {
                 respond(&[&DONE[..], &[LINK]].concat());
                 self.seeks = true;
                 self.scans = None;
-                self.seek(said);
+                self.seek(output);
             }
             (6, 4) => {
                 let busy = self.scans.take().is_some() || std::mem::take(&mut self.seeks);
@@ -119,13 +119,13 @@ impl Dongle {
     }
 
     /// What is asked of the connected device.
-    fn attributes(&mut self, command: u8, payload: &[u8], said: &mut Said) {
+    fn attributes(&mut self, command: u8, payload: &[u8], output: &mut Output) {
         let result = if self.connected { DONE } else { WRONG_STATE };
-        said.send(Duration::ZERO, message(RESPONSE, 4, command, &[&[LINK], &result[..]].concat()));
+        output.send(Duration::ZERO, message(RESPONSE, 4, command, &[&[LINK], &result[..]].concat()));
         if !self.connected {
             return;
         }
-        let mut later = |command: u8, payload: &[u8]| said.send(GATT, message(EVENT, 4, command, payload));
+        let mut later = |command: u8, payload: &[u8]| output.send(GATT, message(EVENT, 4, command, payload));
         let mut handle = 0;
         let mut answer = "";
         match (command, payload) {
@@ -160,7 +160,7 @@ impl Dongle {
                 let data = data.get(..usize::from(*length)).unwrap_or(data);
                 match handle {
                     SWITCH => self.notifies = data.first().is_some_and(|bits| bits & 1 == 1),
-                    WRITE => answer = self.board.hears(data),
+                    WRITE => answer = self.board.receive(data),
                     _ => {}
                 }
             }
@@ -172,12 +172,12 @@ impl Dongle {
             later(1, &[LINK, DONE[0], DONE[1], low, high]);
         }
         if handle == LEAVE {
-            self.leave(LOST, GATT, said);
+            self.disconnect(LOST, GATT, output);
         }
         if self.notifies && !answer.is_empty() {
-            said.answers += 1;
+            output.answers += 1;
             for packet in Ganglion::message(answer) {
-                said.send(GATT, notification(&packet));
+                output.send(GATT, notification(&packet));
             }
         }
     }
@@ -189,19 +189,19 @@ impl Dongle {
         message(EVENT, 3, 0, &[&[LINK, flags][..], &ADDRESS, &[1, 76, 0, 100, 0, 0, 0, 0xFF]].concat())
     }
 
-    fn seek(&mut self, said: &mut Said) {
+    fn seek(&mut self, output: &mut Output) {
         if self.seeks && self.powered {
             (self.seeks, self.connected) = (false, true);
-            said.send(CONNECT, self.status());
+            output.send(CONNECT, self.status());
         }
     }
 
     /// The link ends.
-    fn leave(&mut self, why: [u8; 2], after: Duration, said: &mut Said) {
-        self.board.leave();
+    fn disconnect(&mut self, why: [u8; 2], after: Duration, output: &mut Output) {
+        self.board.disconnect();
         self.notifies = false;
         if std::mem::take(&mut self.connected) {
-            said.send(after, message(EVENT, 3, 4, &[&[LINK], &why[..]].concat()));
+            output.send(after, message(EVENT, 3, 4, &[&[LINK], &why[..]].concat()));
         }
     }
 }
@@ -219,8 +219,8 @@ impl Board for Dongle {
         self.board.streaming().filter(|_| self.connected && self.notifies)
     }
 
-    fn takes(&self, number: u64) -> usize {
-        self.board.takes(number)
+    fn samples_in(&self, number: u64) -> usize {
+        self.board.samples_in(number)
     }
 
     fn frame(&mut self, number: u64, counts: &[i32], out: &mut Vec<u8>) -> u64 {
@@ -228,7 +228,7 @@ impl Board for Dongle {
         1
     }
 
-    fn hears(&mut self, at: Duration, bytes: &[u8], said: &mut Said) {
+    fn receive(&mut self, at: Duration, bytes: &[u8], output: &mut Output) {
         self.heard.extend_from_slice(bytes);
         let heard = std::mem::take(&mut self.heard);
         let mut rest = heard.as_slice();
@@ -240,35 +240,35 @@ impl Board for Dongle {
             }
             let length = usize::from(kind & 7) << 8 | usize::from(*low);
             let Some((payload, next)) = after.split_at_checked(length) else { break };
-            self.command(at, *class, *command, payload, said);
+            self.command(at, *class, *command, payload, output);
             rest = next;
         }
         self.heard = rest.to_vec();
     }
 
-    fn waits(&mut self, at: Duration, said: &mut Said) {
+    fn tick(&mut self, at: Duration, output: &mut Output) {
         if self.scans.is_some_and(|next| next <= at) && self.powered && !self.connected {
             self.scans = Some(at + ADVERTISE);
             let name = self.board.name().as_bytes();
             // Strength, a scan response, its sender with a random address, no bond, and the complete name.
             let data = [&[name.len() as u8 + 1, 9][..], name].concat();
             let head = [&[(-48_i8).cast_unsigned(), 4][..], &ADDRESS, &[1, 0xFF, data.len() as u8]].concat();
-            said.send(Duration::ZERO, message(EVENT, 6, 0, &[head, data].concat()));
+            output.send(Duration::ZERO, message(EVENT, 6, 0, &[head, data].concat()));
         }
     }
 
-    fn meets(&mut self, event: Event, said: &mut Said) {
+    fn handle_event(&mut self, event: Event, output: &mut Output) {
         match event {
             Event::Reset => {
                 self.powered = true;
                 self.board.reset();
-                self.leave(LOST, SUPERVISE, said);
-                self.seek(said);
+                self.disconnect(LOST, SUPERVISE, output);
+                self.seek(output);
             }
             Event::Off => {
                 self.powered = false;
                 self.board.reset();
-                self.leave(LOST, SUPERVISE, said);
+                self.disconnect(LOST, SUPERVISE, output);
             }
             Event::StatusOnly | Event::Battery(_) | Event::Contact(..) => {}
         }
@@ -286,11 +286,11 @@ mod tests {
     use crate::simulate::ganglion::{CHANNELS, Firmware};
 
     /// What the dongle answers to these bytes at this moment.
-    fn told(dongle: &mut Dongle, at: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
-        let mut said = Said::default();
-        dongle.hears(Duration::from_millis(at), bytes, &mut said);
-        dongle.waits(Duration::from_millis(at), &mut said);
-        said.replies.into_iter().map(|(_, bytes)| bytes).collect()
+    fn replies(dongle: &mut Dongle, at: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut output = Output::default();
+        dongle.receive(Duration::from_millis(at), bytes, &mut output);
+        dongle.tick(Duration::from_millis(at), &mut output);
+        output.replies.into_iter().map(|(_, bytes)| bytes).collect()
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
             for round in 0..20 {
                 let at = greeting * 10_000 + round * 200;
                 decoder.dialogue().unwrap().poll_transmit(Duration::from_millis(at), &mut asked);
-                for bytes in told(&mut dongle, at, &std::mem::take(&mut asked)) {
+                for bytes in replies(&mut dongle, at, &std::mem::take(&mut asked)) {
                     decoder.decode(&bytes, &mut |_| {});
                 }
             }
@@ -315,37 +315,40 @@ mod tests {
     #[test]
     fn a_ganglion_is_found_connected_and_started() {
         let mut dongle = Dongle::new(Ganglion::new(1, Firmware::Three));
-        assert_eq!(told(&mut dongle, 0, &[0, 1, 0, 0, 0]), Vec::<Vec<u8>>::new());
-        let found = told(&mut dongle, 1, &[0, 1, 6, 2, 1]);
+        assert_eq!(replies(&mut dongle, 0, &[0, 1, 0, 0, 0]), Vec::<Vec<u8>>::new());
+        let found = replies(&mut dongle, 1, &[0, 1, 6, 2, 1]);
         assert_eq!(found[0], [0, 2, 6, 2, 0, 0]);
         assert_eq!(found[1][..6], [0x80, 32, 6, 0, 0xD0, 4]);
         // The data begin after their length; their 13th byte tells the firmware.
         assert_eq!((found[1][15], found[1][15 + 13]), (20, b'3'));
-        assert_eq!(told(&mut dongle, 2, &[0, 0, 6, 4])[0], [0, 2, 6, 4, 0, 0]);
+        assert_eq!(replies(&mut dongle, 2, &[0, 0, 6, 4])[0], [0, 2, 6, 4, 0, 0]);
         let connect = [&[0, 15, 6, 3][..], &ADDRESS, &[1, 10, 0, 76, 0, 100, 0, 0, 0]].concat();
         // A command may come in pieces.
-        assert!(told(&mut dongle, 3, &connect[..7]).is_empty());
-        let connected = told(&mut dongle, 3, &connect[7..]);
+        assert!(replies(&mut dongle, 3, &connect[..7]).is_empty());
+        let connected = replies(&mut dongle, 3, &connect[7..]);
         assert_eq!(
             (&connected[0][..], &connected[1][..6]),
             (&[0, 3, 6, 3, 0, 0, 0][..], &[0x80, 16, 3, 0, 0, 5][..])
         );
-        let services = told(&mut dongle, 4, &[0, 8, 4, 1, 0, 1, 0, 0xFF, 0xFF, 2, 0, 0x28]);
+        let services = replies(&mut dongle, 4, &[0, 8, 4, 1, 0, 1, 0, 0xFF, 0xFF, 2, 0, 0x28]);
         assert_eq!(services[3], [0x80, 8, 4, 2, 0, 12, 0, 19, 0, 2, 0x84, 0xFE]);
         assert_eq!(services[4][..4], [0x80, 5, 4, 1]);
-        let found = told(&mut dongle, 5, &[0, 5, 4, 3, 0, 12, 0, 19, 0]);
+        let found = replies(&mut dongle, 5, &[0, 5, 4, 3, 0, 12, 0, 19, 0]);
         assert_eq!(found[4], [0x80, 6, 4, 4, 0, 15, 0, 2, 2, 0x29]);
         assert_eq!(found.len(), 10);
-        told(&mut dongle, 6, &[0, 5, 4, 5, 0, WRITE as u8, 0, 1, b'b']);
+        replies(&mut dongle, 6, &[0, 5, 4, 5, 0, WRITE as u8, 0, 1, b'b']);
         assert_eq!(dongle.streaming(), None);
-        let written = told(&mut dongle, 7, &[0, 6, 4, 5, 0, SWITCH as u8, 0, 2, 1, 0]);
+        let written = replies(&mut dongle, 7, &[0, 6, 4, 5, 0, SWITCH as u8, 0, 2, 1, 0]);
         assert_eq!(written, [vec![0, 3, 4, 5, 0, 0, 0], vec![0x80, 5, 4, 1, 0, 0, 0, 15, 0]]);
         assert_eq!(dongle.streaming(), Some(1));
         let mut frame = Vec::new();
         dongle.frame(0, &[0; 2 * CHANNELS], &mut frame);
         assert_eq!((frame.len(), &frame[..10]), (29, &[0x80, 25, 4, 5, 0, 14, 0, 1, 20, 99][..]));
-        let mut said = Said::default();
-        dongle.meets(Event::Off, &mut said);
-        assert_eq!((said.replies[0].1.as_slice(), dongle.streaming()), (&[0x80, 3, 3, 4, 0, 8, 2][..], None));
+        let mut output = Output::default();
+        dongle.handle_event(Event::Off, &mut output);
+        assert_eq!(
+            (output.replies[0].1.as_slice(), dongle.streaming()),
+            (&[0x80, 3, 3, 4, 0, 8, 2][..], None)
+        );
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Board, Converter, Event, FTDI, Facts, Said};
+use super::{Board, Converter, Event, FTDI, Facts, Output};
 
 const RATES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
 const VERSION: &str = "BITalino_v5.2\n";
@@ -76,10 +76,10 @@ impl Board for Bitalino {
         1
     }
 
-    fn hears(&mut self, _at: Duration, bytes: &[u8], said: &mut Said) {
+    fn receive(&mut self, _at: Duration, bytes: &[u8], output: &mut Output) {
         for byte in bytes {
             match *byte {
-                0x07 if !self.streams => said.say(VERSION),
+                0x07 if !self.streams => output.reply(VERSION),
                 0x00 | 0xFF => self.streams = false,
                 rate if rate & 0x3F == 3 && !self.streams => {
                     self.rate = RATES.get(usize::from(rate >> 6)).copied().unwrap_or(1000.0);
@@ -94,7 +94,7 @@ impl Board for Bitalino {
         }
     }
 
-    fn meets(&mut self, event: Event, _said: &mut Said) {
+    fn handle_event(&mut self, event: Event, _said: &mut Output) {
         if matches!(event, Event::Reset | Event::Off) {
             self.streams = false;
         }
@@ -108,9 +108,9 @@ mod tests {
     #[test]
     fn it_does_as_it_is_told() {
         let mut board = Bitalino::default();
-        let mut said = Said::default();
-        board.hears(Duration::ZERO, &[0x07, 0x83, 0x1D], &mut said);
-        assert_eq!((said.replies[0].1.as_slice(), board.rate), (VERSION.as_bytes(), 100.0));
+        let mut output = Output::default();
+        board.receive(Duration::ZERO, &[0x07, 0x83, 0x1D], &mut output);
+        assert_eq!((output.replies[0].1.as_slice(), board.rate), (VERSION.as_bytes(), 100.0));
         assert_eq!((board.streaming(), board.channels), (Some(1), 0b111));
         let mut lengths = Vec::new();
         for channels in [1, 3, 7, 15, 31, 63] {
@@ -125,7 +125,7 @@ mod tests {
             lengths.push(frame.len());
         }
         assert_eq!(lengths, [3, 4, 6, 7, 8, 8]);
-        board.hears(Duration::ZERO, &[0], &mut said);
+        board.receive(Duration::ZERO, &[0], &mut output);
         assert_eq!(board.streaming(), None);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Board, Converter, Event, Facts, Said, USB};
+use super::{Board, Converter, Event, Facts, Output, USB};
 
 /// How a board calls itself, samples per second, channels, bits.
 const BOARDS: &[(&str, f64, usize, u32)] = &[
@@ -85,16 +85,16 @@ impl Chords {
     }
 
     /// Does what a line says.
-    fn obey(&mut self, said: &mut Said) {
+    fn execute(&mut self, output: &mut Output) {
         let line = std::mem::take(&mut self.line);
         let streamed = std::mem::take(&mut self.streamed);
         match line.trim_ascii() {
-            b"WHORU" => said.say(format!("{}\r\n", self.name)),
+            b"WHORU" => output.reply(format!("{}\r\n", self.name)),
             b"START" => {
                 self.runs += 1;
                 self.streams = true;
             }
-            b"STATUS" => said.say(if streamed { "START\r\n" } else { "STOP\r\n" }),
+            b"STATUS" => output.reply(if streamed { "START\r\n" } else { "STOP\r\n" }),
             _ => {}
         }
     }
@@ -120,13 +120,13 @@ impl Board for Chords {
         1
     }
 
-    fn hears(&mut self, at: Duration, bytes: &[u8], said: &mut Said) {
+    fn receive(&mut self, at: Duration, bytes: &[u8], output: &mut Output) {
         self.heard = at;
         for byte in bytes {
             // Whatever comes stops the stream; the line says whether it starts again.
             self.streamed |= std::mem::take(&mut self.streams);
             if *byte == b'\n' && self.commands == Commands::Lines {
-                self.obey(said);
+                self.execute(output);
             } else {
                 self.line.push(*byte);
                 self.line.truncate(LINE);
@@ -134,13 +134,13 @@ impl Board for Chords {
         }
     }
 
-    fn waits(&mut self, at: Duration, said: &mut Said) {
+    fn tick(&mut self, at: Duration, output: &mut Output) {
         if self.commands == Commands::Silence && !self.line.is_empty() && at >= self.heard + SILENCE {
-            self.obey(said);
+            self.execute(output);
         }
     }
 
-    fn meets(&mut self, event: Event, _said: &mut Said) {
+    fn handle_event(&mut self, event: Event, _said: &mut Output) {
         if matches!(event, Event::Reset | Event::Off) {
             self.streams = false;
         }
@@ -161,13 +161,13 @@ mod tests {
     #[test]
     fn what_comes_within_a_second_is_one_command_to_some() {
         let mut board = Chords::new(None, Commands::Silence).unwrap();
-        let mut said = Said::default();
+        let mut output = Output::default();
         let mut hear = |board: &mut Chords, ms: u64, bytes: &[u8]| {
-            board.hears(Duration::from_millis(ms), bytes, &mut said);
-            board.waits(Duration::from_millis(ms + 999), &mut said);
-            let early = (said.replies.len(), board.streaming());
-            board.waits(Duration::from_millis(ms + 1000), &mut said);
-            (early, (said.replies.len(), board.streaming()))
+            board.receive(Duration::from_millis(ms), bytes, &mut output);
+            board.tick(Duration::from_millis(ms + 999), &mut output);
+            let early = (output.replies.len(), board.streaming());
+            board.tick(Duration::from_millis(ms + 1000), &mut output);
+            (early, (output.replies.len(), board.streaming()))
         };
         assert_eq!(hear(&mut board, 0, b"WHORU\nSTART\n"), ((0, None), (0, None)));
         assert_eq!(hear(&mut board, 2000, b"WHORU\n"), ((0, None), (1, None)));
@@ -177,14 +177,14 @@ mod tests {
     #[test]
     fn lines_are_obeyed() {
         let mut board = Chords::new(Some("uno-r3"), Commands::Lines).unwrap();
-        let mut said = Said::default();
-        board.hears(Duration::ZERO, b"WHORU\nSTAR", &mut said);
-        assert_eq!(said.replies[0].1, b"UNO-R3\r\n");
+        let mut output = Output::default();
+        board.receive(Duration::ZERO, b"WHORU\nSTAR", &mut output);
+        assert_eq!(output.replies[0].1, b"UNO-R3\r\n");
         assert_eq!(board.streaming(), None);
-        board.hears(Duration::ZERO, b"T\r\n", &mut said);
+        board.receive(Duration::ZERO, b"T\r\n", &mut output);
         assert_eq!((board.streaming(), board.facts().rate), (Some(1), 250.0));
-        board.hears(Duration::ZERO, b"STOP\n", &mut said);
-        assert_eq!((board.streaming(), said.replies.len()), (None, 1));
+        board.receive(Duration::ZERO, b"STOP\n", &mut output);
+        assert_eq!((board.streaming(), output.replies.len()), (None, 1));
         assert!(Chords::new(Some("UNO-R9"), Commands::Lines).unwrap_err().contains("UNO-R4"));
     }
 }

@@ -8,8 +8,8 @@ mod commands;
 use std::f64::consts::TAU;
 use std::time::Duration;
 
-use super::dice::Dice;
-use super::{Board, Converter, Event, FTDI, Facts, Said};
+use super::rng::Rng;
+use super::{Board, Converter, Event, FTDI, Facts, Output};
 
 /// How long a command of several bytes may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,20 +62,20 @@ pub struct Cyton {
     since: Duration,
     /// The sample before, for the Daisy's averages.
     before: Vec<i32>,
-    dice: Dice,
+    rng: Rng,
 }
 
 impl Cyton {
     /// A board that is switched on and quiet.
     #[must_use]
     pub fn new(seed: u64, daisy: bool) -> Self {
-        let mut dice = Dice::new(seed ^ 0xC07);
+        let mut rng = Rng::new(seed ^ 0xC07);
         let input = |_| Input {
             on: true,
             gain: 24.0,
             tested: [false; 2],
             touches: true,
-            kiloohms: (5.0 + 45.0 * dice.unit()).round(),
+            kiloohms: (5.0 + 45.0 * rng.unit()).round(),
         };
         let inputs = (0..if daisy { 16 } else { 8 }).map(input).collect();
         Self {
@@ -96,7 +96,7 @@ impl Cyton {
             partial: Vec::new(),
             since: Duration::ZERO,
             before: Vec::new(),
-            dice,
+            rng,
         }
     }
 
@@ -107,7 +107,7 @@ impl Cyton {
         self.test = Test::Electrodes;
     }
 
-    fn restart(&mut self, said: &mut Said) {
+    fn restart(&mut self, output: &mut Output) {
         self.defaults();
         (self.streams, self.rate, self.mode, self.stamped, self.wide) = (false, 250, 0, false, self.daisy);
         let daisy = if self.daisy { "On Daisy ADS1299 Device ID: 0x3E\n" } else { "" };
@@ -115,7 +115,7 @@ impl Cyton {
             "OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\n{daisy}LIS3DH Device ID: 0x33\n\
              Firmware: v3.1.2\n$$$"
         );
-        said.later(RESTART, banner);
+        output.later(RESTART, banner);
     }
 
     fn start(&mut self) {
@@ -130,13 +130,12 @@ impl Cyton {
     fn aux(&mut self, number: u64) -> ([u8; 6], u8) {
         let sample = (number % 10) as u8;
         // A board that lies still: 1 g downwards at 0.125 mg a count, and a little noise.
-        let axis =
-            |at: u8, dice: &mut Dice| (if at == 2 { 8000 } else { 0 }) + (dice.roll() % 33) as i16 - 16;
+        let axis = |at: u8, rng: &mut Rng| (if at == 2 { 8000 } else { 0 }) + (rng.roll() % 33) as i16 - 16;
         let mut bytes = [0; 6];
         let accelerates = self.mode == 0;
         if self.stamped {
             if accelerates && sample >= 7 {
-                let [high, low] = axis(sample - 7, &mut self.dice).to_be_bytes();
+                let [high, low] = axis(sample - 7, &mut self.rng).to_be_bytes();
                 bytes[..2].copy_from_slice(&[high, low]);
             } else if !accelerates {
                 bytes[0] = std::mem::take(&mut self.marker);
@@ -152,7 +151,7 @@ impl Cyton {
         }
         if sample == 0 {
             for (at, two) in (0..).zip(bytes.chunks_exact_mut(2)) {
-                two.copy_from_slice(&axis(at, &mut self.dice).to_be_bytes());
+                two.copy_from_slice(&axis(at, &mut self.rng).to_be_bytes());
             }
         }
         (bytes, 0xC0)
@@ -206,7 +205,7 @@ impl Board for Cyton {
         1
     }
 
-    fn hears(&mut self, at: Duration, bytes: &[u8], said: &mut Said) {
+    fn receive(&mut self, at: Duration, bytes: &[u8], output: &mut Output) {
         for byte in bytes {
             if self.partial.is_empty() {
                 self.since = at;
@@ -214,27 +213,27 @@ impl Board for Cyton {
             self.partial.push(*byte);
             if self.partial.len() >= Self::length(&self.partial) {
                 let command = std::mem::take(&mut self.partial);
-                self.command(&command, said);
+                self.command(&command, output);
             }
         }
     }
 
-    fn waits(&mut self, at: Duration, said: &mut Said) {
+    fn tick(&mut self, at: Duration, output: &mut Output) {
         if !self.partial.is_empty() && at.saturating_sub(self.since) > PATIENCE {
             self.partial.clear();
             if !self.streams {
-                said.say(
+                output.reply(
                     "Timeout processing multi byte message - please send all commands at once as of v2$$$",
                 );
             }
         }
     }
 
-    fn meets(&mut self, event: Event, said: &mut Said) {
+    fn handle_event(&mut self, event: Event, output: &mut Output) {
         match event {
             Event::Reset => {
                 self.powered = true;
-                self.restart(said);
+                self.restart(output);
             }
             Event::Off => (self.powered, self.streams) = (false, false),
             Event::Contact(channel, touches) => {
@@ -253,7 +252,7 @@ impl Board for Cyton {
 
 #[cfg(test)]
 mod tests {
-    use super::commands::tests::told;
+    use super::commands::tests::replies;
     use super::*;
 
     #[test]
@@ -278,12 +277,12 @@ mod tests {
             (frame[32], frame[28..32].to_vec())
         };
         assert_eq!(ends(&mut board, 1).0, 0xC0);
-        told(&mut board, 0, b"<");
+        replies(&mut board, 0, b"<");
         assert_eq!(ends(&mut board, 250), (0xC3, vec![0, 0, 3, 0xE8]));
         assert_eq!(ends(&mut board, 251).0, 0xC4);
-        told(&mut board, 0, b"/4<");
+        replies(&mut board, 0, b"/4<");
         assert_eq!([ends(&mut board, 1).0, ends(&mut board, 2).0], [0xC5, 0xC6]);
-        told(&mut board, 0, b">`7");
+        replies(&mut board, 0, b">`7");
         let mut frame = Vec::new();
         board.frame(3, &[0; 8], &mut frame);
         assert_eq!((frame[26], frame[32]), (b'7', 0xC1));
@@ -293,7 +292,7 @@ mod tests {
     fn a_lead_off_test_is_as_large_as_the_formula_says() {
         let mut board = Cyton::new(1, false);
         board.inputs[0].kiloohms = 50.0;
-        told(&mut board, 0, b"x1000110Xz110Z");
+        replies(&mut board, 0, b"x1000110Xz110Z");
         let micro = board.converter(0).step;
         let most = (0..2500)
             .map(|n| f64::from(board.count(0, 0.0, f64::from(n) / 250.0)) * micro)

@@ -112,8 +112,8 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (told, time) = text.split_once('@').map_or((text, None), |(told, time)| (told, Some(time)));
-        let (name, value) = told.split_once('=').map_or((told, None), |(name, value)| (name, Some(value)));
+        let (spec, time) = text.split_once('@').map_or((text, None), |(spec, time)| (spec, Some(time)));
+        let (name, value) = spec.split_once('=').map_or((spec, None), |(name, value)| (name, Some(value)));
         let (from, to) =
             match time.map(|time| time.split_once("..").map_or((time, None), |(a, b)| (a, Some(b)))) {
                 None => (None, None),
@@ -275,8 +275,8 @@ mod tests {
             ("dropout=-2s@1s", "no time"),
             ("drift=9ppm@3s", "no time"),
         ] {
-            let said = text.parse::<Fault>().unwrap_err();
-            assert!(said.contains(why), "{text}: {said}");
+            let output = text.parse::<Fault>().unwrap_err();
+            assert!(output.contains(why), "{text}: {output}");
         }
     }
 

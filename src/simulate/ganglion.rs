@@ -3,7 +3,7 @@
 //! Packets are those of the Ganglion Data Format, the lowest bit of a number being its sign; how firmware 3 numbers
 //! them, in a first round and later, is that of the maker's library at its tags. Radio and dongle are not here.
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::{Converter, Facts, USB};
 
 /// Channels of one sample.
@@ -53,7 +53,7 @@ pub struct Ganglion {
     /// What a reader has of each channel.
     last: [i32; CHANNELS],
     ohms: [u32; CHANNELS + 1],
-    dice: Dice,
+    rng: Rng,
 }
 
 /// Puts numbers of so many bits one after the other into a packet, the highest bit first, from its second byte.
@@ -77,8 +77,8 @@ impl Ganglion {
     /// One with firmware 2, or 3.
     #[must_use]
     pub fn new(seed: u64, firmware: Firmware) -> Self {
-        let mut dice = Dice::new(seed ^ 0x6A);
-        let ohms = std::array::from_fn(|_| 5000 + 100 * (dice.roll() % 200) as u32);
+        let mut rng = Rng::new(seed ^ 0x6A);
+        let ohms = std::array::from_fn(|_| 5000 + 100 * (rng.roll() % 200) as u32);
         Self {
             firmware,
             first: 0,
@@ -89,7 +89,7 @@ impl Ganglion {
             on: [true; CHANNELS],
             last: [0; CHANNELS],
             ohms,
-            dice,
+            rng,
         }
     }
 
@@ -126,7 +126,7 @@ impl Ganglion {
 
     /// Samples in the packet with this number.
     #[must_use]
-    pub fn takes(&self, number: u64) -> usize {
+    pub fn samples_in(&self, number: u64) -> usize {
         match self.work {
             Work::Samples if self.firmware != Firmware::Two || !number.is_multiple_of(101) => 2,
             _ => 1,
@@ -135,17 +135,17 @@ impl Ganglion {
 
     /// Stops and forgets, as when it is switched off.
     pub fn reset(&mut self) {
-        self.leave();
+        self.disconnect();
         self.next = 0;
     }
 
     /// Stops, as when its connection ends.
-    pub fn leave(&mut self) {
+    pub fn disconnect(&mut self) {
         (self.work, self.accelerates, self.on) = (Work::Idle, false, [true; CHANNELS]);
     }
 
     /// Does as commanded, and gives the text that it answers with.
-    pub fn hears(&mut self, command: &[u8]) -> &'static str {
+    pub fn receive(&mut self, command: &[u8]) -> &'static str {
         let mut text = "";
         for byte in command {
             let work = match byte {
@@ -192,7 +192,7 @@ impl Ganglion {
             let ohms = self.ohms.get(which).copied().unwrap_or_default();
             let mut packet = [0; PACKET];
             packet[0] = 201 + which as u8;
-            let text = format!("{}Z", u64::from(ohms) + self.dice.roll() % 50);
+            let text = format!("{}Z", u64::from(ohms) + self.rng.roll() % 50);
             packet.iter_mut().skip(1).zip(text.bytes()).for_each(|(to, from)| *to = from);
             return packet;
         }
@@ -283,8 +283,8 @@ mod tests {
     #[test]
     fn differences_add_up() {
         let mut board = Ganglion::new(1, Firmware::Two);
-        board.hears(b"b");
-        assert_eq!((board.takes(0), board.takes(1), board.takes(101)), (1, 2, 1));
+        board.receive(b"b");
+        assert_eq!((board.samples_in(0), board.samples_in(1), board.samples_in(101)), (1, 2, 1));
         let wave = |n: i64| (20_000.0 * (n as f64 / 9.0).sin()) as i32;
         let first = board.packet(0, &[wave(0), -5, 0, 7]);
         assert_eq!(i32::from_be_bytes([0, first[10], first[11], first[12]]), 7);
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn firmware_3_sends_what_it_reads() {
         let mut board = Ganglion::new(1, Firmware::Three);
-        board.hears(b"nb");
+        board.receive(b"nb");
         let packet = board.packet(107, &[-1000, 1000, 0, 0, 0, 0, 0, 0]);
         let number = u32::from_be_bytes([0, packet[1], packet[2], packet[3]]) >> 6;
         assert_eq!(
@@ -324,7 +324,7 @@ mod tests {
         {
             let mut board = Ganglion::new(1, firmware);
             let mut ids = |numbers: std::ops::Range<u64>| {
-                board.hears(b"sb");
+                board.receive(b"sb");
                 numbers.map(|number| board.packet(number, &[0; 8])[0]).collect::<Vec<_>>()
             };
             let all = ids(0..237);
@@ -337,11 +337,11 @@ mod tests {
     #[test]
     fn impedances_are_text() {
         let mut board = Ganglion::new(1, Firmware::Two);
-        board.hears(b"z");
+        board.receive(b"z");
         let packet = board.packet(4, &[]);
         let end = packet.iter().position(|byte| *byte == b'Z').unwrap();
         assert!(packet[0] == 205 && packet[1..end].iter().all(u8::is_ascii_digit), "{packet:?}");
-        board.hears(b"Z");
+        board.receive(b"Z");
         assert_eq!(board.streaming(), None);
         let text = Ganglion::message("a message of more than one packet");
         assert_eq!((text.len(), text[0][0], text[1][0]), (2, 206, 207));

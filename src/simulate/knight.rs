@@ -2,7 +2,7 @@
 //!
 //! They stream as long as they have power. Their commands are not documented, so they do not listen.
 
-use super::{Board, Converter, Event, Facts, Said, USB};
+use super::{Board, Converter, Event, Facts, Output, USB};
 
 const CHANNELS: usize = 8;
 
@@ -50,7 +50,7 @@ impl Board for Knight {
         1
     }
 
-    fn meets(&mut self, event: Event, _said: &mut Said) {
+    fn handle_event(&mut self, event: Event, _said: &mut Output) {
         match event {
             Event::Reset => self.powered = true,
             Event::Off => self.powered = false,
@@ -71,7 +71,7 @@ mod tests {
     fn frames_are_as_the_driver_reads_them() {
         let mut out = Vec::new();
         let mut board = Knight::new(false);
-        board.meets(Event::Contact(2, false), &mut Said::default());
+        board.handle_event(Event::Contact(2, false), &mut Output::default());
         board.frame(258, &[100, -1, 0, 0, 0, 0, 0, 0], &mut out);
         assert_eq!(
             (out.len(), &out[..6], &out[18..]),

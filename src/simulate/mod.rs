@@ -8,7 +8,6 @@ pub mod bgapi;
 pub mod bitalino;
 pub mod chords;
 pub mod cyton;
-pub mod dice;
 pub mod fault;
 pub mod freeeeg;
 pub mod ganglion;
@@ -18,6 +17,7 @@ pub mod openeeg;
 pub mod outlet;
 pub mod pipeline;
 pub mod program;
+pub mod rng;
 pub mod run;
 pub mod signal;
 pub mod spikerbox;
@@ -101,7 +101,7 @@ pub enum Event {
 
 /// What a board writes besides frames.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct Output {
     /// After which time, and what.
     pub replies: Vec<(Duration, Vec<u8>)>,
     /// Texts among them, and those that say that something failed.
@@ -110,9 +110,9 @@ pub struct Said {
     pub failures: u64,
 }
 
-impl Said {
+impl Output {
     /// A text, at once.
-    pub fn say(&mut self, text: impl Into<Vec<u8>>) {
+    pub fn reply(&mut self, text: impl Into<Vec<u8>>) {
         self.later(Duration::ZERO, text);
     }
 
@@ -147,7 +147,7 @@ pub trait Board: Send {
     fn streaming(&self) -> Option<u32>;
 
     /// Samples that go into the frame with this number of the stream.
-    fn takes(&self, _number: u64) -> usize {
+    fn samples_in(&self, _number: u64) -> usize {
         1
     }
 
@@ -156,13 +156,13 @@ pub trait Board: Send {
     fn frame(&mut self, number: u64, counts: &[i32], out: &mut Vec<u8>) -> u64;
 
     /// Takes what the host wrote.
-    fn hears(&mut self, _at: Duration, _bytes: &[u8], _said: &mut Said) {}
+    fn receive(&mut self, _at: Duration, _bytes: &[u8], _said: &mut Output) {}
 
     /// Time passed; said at least ten times a second.
-    fn waits(&mut self, _at: Duration, _said: &mut Said) {}
+    fn tick(&mut self, _at: Duration, _said: &mut Output) {}
 
     /// Something happens to it.
-    fn meets(&mut self, _event: Event, _said: &mut Said) {}
+    fn handle_event(&mut self, _event: Event, _said: &mut Output) {}
 
     /// The first of bytes that are no frame. They must not be taken for one, nor hide the one before.
     fn noise(&self) -> u8 {
@@ -170,12 +170,12 @@ pub trait Board: Send {
     }
 
     /// Whether it says how it is beside its samples.
-    fn tells_status(&self) -> bool {
+    fn reports_status(&self) -> bool {
         false
     }
 
     /// Whether it tells the charge of its battery.
-    fn tells_battery(&self) -> bool {
+    fn reports_battery(&self) -> bool {
         false
     }
 
@@ -220,7 +220,7 @@ pub enum Device {
 
 /// What can be chosen of a board.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct BoardOptions {
     /// What decides everything that looks random.
     pub seed: u64,
     /// Which Chords board.
@@ -255,7 +255,7 @@ impl Device {
     ///
     /// # Errors
     /// If what was chosen does not exist, in words.
-    pub fn board(self, choice: &Choice) -> Result<Box<dyn Board>, String> {
+    pub fn board(self, choice: &BoardOptions) -> Result<Box<dyn Board>, String> {
         if choice.board.is_some() && self != Self::Chords {
             return Err(format!("there is one {}; boards can be chosen of chords", self.name()));
         }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use super::dice::Dice;
+use super::rng::Rng;
 
 /// The ports that outlets of a machine have of their own.
 const PORTS: std::ops::RangeInclusive<u16> = 16572..=16603;
@@ -69,8 +69,8 @@ pub async fn stream(session: String) -> std::io::Result<()> {
         let (udp, tcp, port) = bind().await?;
         let began = clock();
         // Another start is another stream.
-        let mut dice = Dice::new(began.to_bits() ^ (u64::from(std::process::id()) << 32) ^ number as u64);
-        let (a, b) = (dice.roll(), dice.roll());
+        let mut rng = Rng::new(began.to_bits() ^ (u64::from(std::process::id()) << 32) ^ number as u64);
+        let (a, b) = (rng.roll(), rng.roll());
         let uid = format!(
             "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
             a >> 32,
@@ -275,11 +275,11 @@ impl Outlet {
         out.extend((self.began + seconds).to_le_bytes());
         match self.content {
             Content::Electrodes => {
-                let mut dice = Dice::new(number);
+                let mut rng = Rng::new(number);
                 // A rhythm that all have in common, and a little of each one's own.
                 let rhythm = 12.0 * (std::f64::consts::TAU * 10.0 * seconds).sin();
                 for _ in ELECTRODES {
-                    out.extend(((rhythm + 4.0 * dice.bell()) as f32).to_le_bytes());
+                    out.extend(((rhythm + 4.0 * rng.bell()) as f32).to_le_bytes());
                 }
             }
             Content::Markers => text(if number.is_multiple_of(2) { "stimulus" } else { "response" }, out),
@@ -342,8 +342,8 @@ mod tests {
         assert!(late(Content::Electrodes) < 0.011 && late(Content::Markers) < 2.0);
         assert_eq!(self::outlet(Content::Markers).due(clock()), 1, "the first is not a period late");
         let (time, _) = outlet.reply("LSL:timedata\r\n3 1.5\r\n", 2.0).unwrap();
-        let told = talk::time(time.as_bytes()).unwrap();
-        assert_eq!((told.wave, told.asked, told.came), (3, 1.5, 2.0));
+        let answer = talk::time(time.as_bytes()).unwrap();
+        assert_eq!((answer.wave, answer.asked, answer.came), (3, 1.5, 2.0));
         for odd in ["", "LSL:shortinfo", "LSL:shortinfo\r\n\r\nx y", "LSL:timedata\r\n", "GET / HTTP/1.1\r\n"]
         {
             assert_eq!(outlet.reply(odd, 1.0), None, "{odd}");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixDatagram, UnixStream};
 
-use super::dice::Dice;
+use super::rng::Rng;
 
 /// Seconds from one round to the next.
 const ROUND: f64 = 0.04;
@@ -28,22 +28,22 @@ const FAILURES: f64 = 0.0002;
 /// Talks to the sockets of events and of StatsD until it is dropped, and connects again when the agent goes away.
 pub async fn pipeline(events: PathBuf, statsd: PathBuf) {
     // The story continues where it was when the agent went away.
-    let (mut round, mut dice) = (0, Dice::new(0x9e37_79b9_7f4a_7c15));
+    let (mut round, mut rng) = (0, Rng::new(0x9e37_79b9_7f4a_7c15));
     loop {
         // An agent that is not there, or left, is asked again.
-        drop(talk(&events, &statsd, &mut round, &mut dice).await);
+        drop(talk(&events, &statsd, &mut round, &mut rng).await);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-async fn talk(events: &Path, statsd: &Path, round: &mut u64, dice: &mut Dice) -> std::io::Result<()> {
+async fn talk(events: &Path, statsd: &Path, round: &mut u64, rng: &mut Rng) -> std::io::Result<()> {
     let mut stream = UnixStream::connect(events).await?;
     let checked = UnixDatagram::unbound()?;
     stream.write_all(b"{\"type\":\"session\",\"pipeline\":\"decoder\",\"step\":\"started\"}\n").await?;
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(ROUND));
     loop {
         ticks.tick().await;
-        stream.write_all(lines(*round, dice).as_bytes()).await?;
+        stream.write_all(lines(*round, rng).as_bytes()).await?;
         if round.is_multiple_of(SECOND) {
             checked.send_to(checks(*round).as_bytes(), statsd).await?;
         }
@@ -63,16 +63,16 @@ fn checks(round: u64) -> String {
 }
 
 /// What the pipeline says in one round of 40 ms. Writing to a string cannot fail.
-fn lines(round: u64, dice: &mut Dice) -> String {
+fn lines(round: u64, rng: &mut Rng) -> String {
     let mut text = String::new();
     let (slow, failing) = (SLOW.contains(&seconds(round)), FAILING.contains(&seconds(round)));
-    let trace = format!("{:016x}{:016x}", dice.roll() | 1, dice.roll());
+    let trace = format!("{:016x}{:016x}", rng.roll() | 1, rng.roll());
     for (stage, usual) in
         [("filter", 0.002), ("features", 0.006), ("classify", if slow { 0.16 } else { 0.014 })]
     {
         // Long tails: most rounds are quick, a few are slow.
-        let seconds = usual * (0.6 + 0.8 * dice.unit() + 4.0 * dice.unit().powi(24));
-        let failed = dice.unit() < FAILURES;
+        let seconds = usual * (0.6 + 0.8 * rng.unit() + 4.0 * rng.unit().powi(24));
+        let failed = rng.unit() < FAILURES;
         let outcome = if failed { "\"error\",\"error\":\"timeout\"" } else { "\"ok\"" };
         let _ = writeln!(
             text,
@@ -81,22 +81,22 @@ fn lines(round: u64, dice: &mut Dice) -> String {
         );
     }
     // What comes faster than it is classified waits.
-    let depth = ((dice.unit() + if slow { 4.0 } else { 0.0 }) * 6.0).floor();
+    let depth = ((rng.unit() + if slow { 4.0 } else { 0.0 }) * 6.0).floor();
     let _ = writeln!(
         text,
         "{{\"type\":\"queue\",\"pipeline\":\"decoder\",\"queue\":\"epochs\",\"depth\":{depth},\"limit\":64}}"
     );
-    let hit = u8::from(dice.unit() < 0.85);
+    let hit = u8::from(rng.unit() < 0.85);
     let _ = writeln!(
         text,
         "{{\"type\":\"cache\",\"pipeline\":\"decoder\",\"cache\":\"filters\",\"hits\":{hit},\"misses\":{}}}",
         1 - hit
     );
     if round.is_multiple_of(5) {
-        service(failing, dice, &mut text);
+        service(failing, rng, &mut text);
     }
     if round.is_multiple_of(SECOND) {
-        let (quality, accuracy) = (0.93 + 0.05 * dice.unit(), 0.81 + 0.06 * dice.unit());
+        let (quality, accuracy) = (0.93 + 0.05 * rng.unit(), 0.81 + 0.06 * rng.unit());
         let _ = writeln!(text, "{{\"type\":\"quality\",\"pipeline\":\"decoder\",\"ratio\":{quality:.4}}}");
         let _ = writeln!(
             text,
@@ -104,9 +104,8 @@ fn lines(round: u64, dice: &mut Dice) -> String {
         );
     }
     if round.is_multiple_of(50) {
-        let (prompt, completion) =
-            ((200.0 + 300.0 * dice.unit()).floor(), (40.0 + 90.0 * dice.unit()).floor());
-        let first = 0.08 + 0.1 * dice.unit();
+        let (prompt, completion) = ((200.0 + 300.0 * rng.unit()).floor(), (40.0 + 90.0 * rng.unit()).floor());
+        let first = 0.08 + 0.1 * rng.unit();
         let seconds = first + completion * 0.011;
         let cost = prompt * 1e-6 + completion * 4e-6;
         let _ = writeln!(
@@ -119,20 +118,20 @@ fn lines(round: u64, dice: &mut Dice) -> String {
 }
 
 /// A request to a service, and the query that it makes of its database.
-fn service(failing: bool, dice: &mut Dice, text: &mut String) {
-    let (method, route, operation) = match dice.roll() % 4 {
+fn service(failing: bool, rng: &mut Rng, text: &mut String) {
+    let (method, route, operation) = match rng.roll() % 4 {
         0 => ("POST", "/trials", "insert"),
         1 => ("GET", "/subjects/{id}", "select"),
         _ => ("GET", "/trials/{id}", "select"),
     };
-    let lost = failing && dice.unit() < 0.4;
-    let status = match (lost, dice.unit() < 0.02) {
+    let lost = failing && rng.unit() < 0.4;
+    let status = match (lost, rng.unit() < 0.02) {
         (true, _) => 503,
         (false, true) => 404,
         (false, false) => 200,
     };
-    let query = (0.002 + 0.01 * dice.unit()) * if failing { 40.0 } else { 1.0 };
-    let whole = query + 0.005 + 0.02 * dice.unit();
+    let query = (0.002 + 0.01 * rng.unit()) * if failing { 40.0 } else { 1.0 };
+    let whole = query + 0.005 + 0.02 * rng.unit();
     let outcome = if lost { "\"error\",\"error\":\"timeout\"" } else { "\"ok\"" };
     let _ = writeln!(
         text,
@@ -156,9 +155,9 @@ mod tests {
     #[test]
     fn every_line_is_understood() {
         let mut decoder = Protocol::Jsonl.decoder();
-        let mut dice = Dice::new(1);
+        let mut rng = Rng::new(1);
         for round in 0..200 {
-            let text = lines(round, &mut dice);
+            let text = lines(round, &mut rng);
             let mut events = 0;
             decoder.decode(text.as_bytes(), &mut |body| {
                 assert!(!matches!(body, Body::Fault(_)), "{body:?}");
@@ -171,10 +170,10 @@ mod tests {
     /// Seconds of the slowest run and whether anything failed, of each stage of rounds in a row.
     fn stages(rounds: Range<u64>) -> (f64, f64) {
         let mut decoder = Protocol::Jsonl.decoder();
-        let mut dice = Dice::new(1);
+        let mut rng = Rng::new(1);
         let (mut runs, mut slow, mut failed) = (0, 0, 0);
         for round in rounds {
-            decoder.decode(lines(round, &mut dice).as_bytes(), &mut |body| {
+            decoder.decode(lines(round, &mut rng).as_bytes(), &mut |body| {
                 if let Body::Stage(stage) = body {
                     runs += 1;
                     slow += u32::from(stage.seconds > Limits::default().of(&STAGE_LATENCY));

@@ -31,7 +31,7 @@ pub async fn program(program: Program, listener: TcpListener) {
     loop {
         if let Ok((peer, _)) = listener.accept().await {
             // A client that goes away has been answered.
-            clients.spawn(async move { drop(converse(program, peer, began).await) });
+            clients.spawn(async move { drop(serve(program, peer, began).await) });
         } else {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -44,7 +44,7 @@ fn start() -> Instant {
     Instant::now()
 }
 
-async fn converse(program: Program, mut peer: TcpStream, began: Instant) -> std::io::Result<()> {
+async fn serve(program: Program, mut peer: TcpStream, began: Instant) -> std::io::Result<()> {
     let mut held = Vec::new();
     let mut buffer = [0; 1024];
     loop {

@@ -14,7 +14,7 @@ use super::ledger::Ledger;
 use super::signal::Shape;
 use super::stream::{Stream, Turn};
 use super::terminal::Terminal;
-use super::{Board, Choice, Device, Event, Said};
+use super::{Board, BoardOptions, Device, Event, Output};
 
 /// The longest that nothing is looked at.
 const NAP: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ pub struct Settings {
     /// The device.
     pub device: Device,
     /// What was chosen of it.
-    pub choice: Choice,
+    pub choice: BoardOptions,
     /// Where the symlink to the terminal is.
     pub link: Option<PathBuf>,
     /// What it measures.
@@ -95,7 +95,7 @@ struct Bench<'a> {
     here: bool,
     /// When the stream began.
     start: Instant,
-    said: Said,
+    output: Output,
     /// What was said and waits for its moment.
     due: Vec<(Duration, Vec<u8>)>,
     out: Vec<u8>,
@@ -118,12 +118,12 @@ impl<'a> Bench<'a> {
         let stream = Stream::new(board.as_ref(), shape, faults, settings.frames, ledger)?;
         for (what, event) in [(What::Off, Event::Off), (What::StatusOnly, Event::StatusOnly)] {
             if settings.faults.iter().any(|fault| fault.what == what && fault.from.is_none()) {
-                board.meets(event, &mut Said::default());
+                board.handle_event(event, &mut Output::default());
             }
         }
-        let (began, said, buffer) = (clock(), Said::default(), Box::new([0; READ]));
+        let (began, output, buffer) = (clock(), Output::default(), Box::new([0; READ]));
         let (met, here, start, due, out) = (false, false, began, Vec::new(), Vec::new());
-        Ok(Self { settings, board, stream, began, met, here, start, said, due, out, buffer })
+        Ok(Self { settings, board, stream, began, met, here, start, output, due, out, buffer })
     }
 
     /// Lends the board a terminal until it dies, and says after how long it is back: never, if it is to stop.
@@ -152,9 +152,9 @@ impl<'a> Bench<'a> {
         self.here = came;
         self.stream.ledger.heard_bytes += heard as u64;
         if let Some(bytes) = self.buffer.get(..heard).filter(|bytes| !bytes.is_empty()) {
-            self.board.hears(at, bytes, &mut self.said);
+            self.board.receive(at, bytes, &mut self.output);
         }
-        self.board.waits(at, &mut self.said);
+        self.board.tick(at, &mut self.output);
         if self.here && !self.met {
             self.met = true;
             self.start = clock();
@@ -183,7 +183,7 @@ impl<'a> Bench<'a> {
                 break;
             }
             sent.next = Duration::ZERO;
-            let (packets, turn) = self.stream.next(self.board.as_mut(), &mut self.out, &mut self.said);
+            let (packets, turn) = self.stream.next(self.board.as_mut(), &mut self.out, &mut self.output);
             sent.packets += packets;
             sent.turn = turn;
             if sent.turn != Turn::On || self.stream.follow(self.board.as_ref()) != (true, false) {
@@ -196,9 +196,9 @@ impl<'a> Bench<'a> {
 
     /// What the board answered, when its moment has come; gives how long until the next moment, `next` at most.
     fn reply(&mut self, terminal: &mut Terminal, at: Duration, mut next: Duration) -> Duration {
-        self.stream.ledger.answers += std::mem::take(&mut self.said.answers);
-        self.stream.ledger.failures += std::mem::take(&mut self.said.failures);
-        self.due.extend(self.said.replies.drain(..).map(|(after, bytes)| (at + after, bytes)));
+        self.stream.ledger.answers += std::mem::take(&mut self.output.answers);
+        self.stream.ledger.failures += std::mem::take(&mut self.output.failures);
+        self.due.extend(self.output.replies.drain(..).map(|(after, bytes)| (at + after, bytes)));
         for (when, mut bytes) in std::mem::take(&mut self.due) {
             if when <= at {
                 write(terminal, &mut self.stream.ledger, &mut bytes, 0);
@@ -213,7 +213,7 @@ impl<'a> Bench<'a> {
     /// The board is back after it died.
     fn reset(&mut self) {
         self.due.clear();
-        self.board.meets(Event::Reset, &mut Said::default());
+        self.board.handle_event(Event::Reset, &mut Output::default());
         (self.met, self.here) = (false, false);
     }
 }

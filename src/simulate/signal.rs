@@ -5,7 +5,7 @@
 
 use std::f64::consts::TAU;
 
-use super::dice::Dice;
+use super::rng::Rng;
 
 /// What a board measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -35,11 +35,11 @@ const BLINK_HEIGHT: f64 = 140.0;
 struct Pink([f64; BACKGROUND.len()]);
 
 impl Pink {
-    fn next(&mut self, dice: &mut Dice, rate: f64) -> f64 {
+    fn next(&mut self, rng: &mut Rng, rate: f64) -> f64 {
         let mut sum = 0.0;
         for (state, (corner, rms)) in self.0.iter_mut().zip(BACKGROUND) {
             let keep = (-TAU * corner / rate).exp();
-            *state = keep * *state + (1.0 - keep * keep).sqrt() * rms * dice.bell();
+            *state = keep * *state + (1.0 - keep * keep).sqrt() * rms * rng.bell();
             sum += *state;
         }
         sum
@@ -48,7 +48,7 @@ impl Pink {
 
 #[derive(Clone, Debug)]
 struct Electrode {
-    dice: Dice,
+    rng: Rng,
     background: Pink,
     /// How much of the alpha and of blinks it sees, 0 to 1.
     alpha: f64,
@@ -64,7 +64,7 @@ struct Electrode {
 pub struct Signal {
     rate: f64,
     sample: u64,
-    dice: Dice,
+    rng: Rng,
     common: Pink,
     electrodes: Vec<Electrode>,
     /// When the last blink began and the next one does, seconds.
@@ -75,23 +75,23 @@ impl Signal {
     /// So many channels, so many samples per second.
     #[must_use]
     pub fn new(seed: u64, channels: usize, rate: f64) -> Self {
-        let mut dice = Dice::new(seed);
+        let mut rng = Rng::new(seed);
         let electrode = |channel: usize| {
-            let mut dice = Dice::new(seed ^ (channel as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
+            let mut rng = Rng::new(seed ^ (channel as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
             // The first channels are at the front, the last at the back.
             let back = channel as f64 / channels.max(2) as f64;
             Electrode {
                 background: Pink::default(),
                 alpha: 0.35 + 0.65 * back,
                 front: if channel < 2 { 1.0 } else { 0.08 },
-                phase: 0.4 * dice.unit(),
-                drift: (3.0 + 4.0 * dice.unit(), 20.0 + 20.0 * dice.unit()),
-                dice,
+                phase: 0.4 * rng.unit(),
+                drift: (3.0 + 4.0 * rng.unit(), 20.0 + 20.0 * rng.unit()),
+                rng,
             }
         };
         let electrodes = (0..channels).map(electrode).collect();
-        let first = 2.0 + 3.0 * dice.unit();
-        Self { rate, sample: 0, dice, common: Pink::default(), electrodes, blinks: (-1.0, first) }
+        let first = 2.0 + 3.0 * rng.unit();
+        Self { rate, sample: 0, rng, common: Pink::default(), electrodes, blinks: (-1.0, first) }
     }
 
     /// Seconds since the first sample.
@@ -105,17 +105,17 @@ impl Signal {
         let t = self.seconds();
         self.sample += 1;
         if t >= self.blinks.1 {
-            self.blinks = (t, t + 3.0 + 4.0 * self.dice.unit());
+            self.blinks = (t, t + 3.0 + 4.0 * self.rng.unit());
         }
         let since = (t - self.blinks.0) / BLINK;
         let blink = if since < 1.0 { BLINK_HEIGHT * (TAU * since / 2.0).sin() } else { 0.0 };
         // Two slow swings that never meet again in the same way.
         let waxing = 0.5 + 0.3 * (TAU * t / 5.3).sin() + 0.2 * (TAU * t / 2.9).sin();
         let alpha = 14.0 * waxing;
-        let common = self.common.next(&mut self.dice, self.rate);
+        let common = self.common.next(&mut self.rng, self.rate);
         microvolts.clear();
         microvolts.extend(self.electrodes.iter_mut().map(|at| {
-            let own = at.background.next(&mut at.dice, self.rate);
+            let own = at.background.next(&mut at.rng, self.rate);
             let (swing, period) = at.drift;
             common * COMMON.sqrt()
                 + own * (1.0 - COMMON).sqrt()
@@ -129,7 +129,7 @@ impl Signal {
     /// What an electrode that touches nothing picks up at this moment, microvolts.
     pub fn floating(&mut self, channel: usize) -> f64 {
         let t = self.seconds();
-        let noise = self.electrodes.get_mut(channel).map_or(0.0, |at| at.dice.bell());
+        let noise = self.electrodes.get_mut(channel).map_or(0.0, |at| at.rng.bell());
         350.0 * (TAU * MAINS * t).sin() + 60.0 * (TAU * 3.0 * MAINS * t).sin() + 40.0 * noise
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Board, Converter, Facts, Said, USB};
+use super::{Board, Converter, Facts, Output, USB};
 
 const CHANNELS: usize = 2;
 /// What stands before a message.
@@ -44,7 +44,7 @@ impl Board for SpikerBox {
         1
     }
 
-    fn hears(&mut self, _at: Duration, bytes: &[u8], said: &mut Said) {
+    fn receive(&mut self, _at: Duration, bytes: &[u8], output: &mut Output) {
         for byte in bytes {
             if self.line.len() >= LINE {
                 // Otherwise it would never hear an end again.
@@ -59,7 +59,7 @@ impl Board for SpikerBox {
             };
             self.line.clear();
             if !answer.is_empty() {
-                said.say([&BEFORE[..], answer.as_bytes(), &BEHIND].concat());
+                output.reply([&BEFORE[..], answer.as_bytes(), &BEHIND].concat());
             }
         }
     }
@@ -79,13 +79,13 @@ mod tests {
         let mut out = Vec::new();
         SpikerBox::default().frame(0, &[513, 1023], &mut out);
         assert_eq!(out, [0x84, 1, 7, 0x7F]);
-        let mut said = Said::default();
-        SpikerBox::default().hears(Duration::ZERO, b"?:;\n", &mut said);
-        let text = said.replies[0].1.clone();
+        let mut output = Output::default();
+        SpikerBox::default().receive(Duration::ZERO, b"?:;\n", &mut output);
+        let text = output.replies[0].1.clone();
         assert!(text.starts_with(&BEFORE) && text.ends_with(&BEHIND), "{text:?}");
         let mut deaf = SpikerBox::default();
-        deaf.hears(Duration::ZERO, &[b'x'; 2 * LINE], &mut said);
-        deaf.hears(Duration::ZERO, b";b:;\n", &mut said);
-        assert_eq!(said.replies.len(), 2);
+        deaf.receive(Duration::ZERO, &[b'x'; 2 * LINE], &mut output);
+        deaf.receive(Duration::ZERO, b";b:;\n", &mut output);
+        assert_eq!(output.replies.len(), 2);
     }
 }

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::dice::Dice;
 use super::fault::{Fault, What};
 use super::ledger::{Channel, Ledger};
+use super::rng::Rng;
 use super::signal::{Shape, Signal};
-use super::{Board, Event, Facts, Said};
+use super::{Board, Event, Facts, Output};
 
 /// What a frame may bring besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Stream {
     shape: Shape,
     faults: Vec<Fault>,
     signal: Signal,
-    dice: Dice,
+    rng: Rng,
     /// Frames over all streams: the clock of faults.
     clock: u64,
     /// The stream, as the board numbers it, the number of its next frame, and of its next sample.
@@ -66,10 +66,10 @@ impl Stream {
             {
                 return Err(format!("there is no channel {}; the board has {channels}", at + 1));
             }
-            if fault.what == What::StatusOnly && !board.tells_status() {
+            if fault.what == What::StatusOnly && !board.reports_status() {
                 return Err("this board says nothing beside its samples; thinkgear does".to_owned());
             }
-            if matches!(fault.what, What::Battery(_)) && !board.tells_battery() {
+            if matches!(fault.what, What::Battery(_)) && !board.reports_battery() {
                 return Err("this board does not tell its battery's charge; thinkgear does".to_owned());
             }
         }
@@ -84,7 +84,7 @@ impl Stream {
             shape,
             faults,
             signal: Signal::new(seed, channels, rate),
-            dice: Dice::new(!seed),
+            rng: Rng::new(!seed),
             clock: 0,
             run: None,
             number: 0,
@@ -137,7 +137,7 @@ impl Stream {
     }
 
     /// Makes one frame, or what is sent instead, and says how many packets can be read of it.
-    pub fn next(&mut self, board: &mut dyn Board, out: &mut Vec<u8>, said: &mut Said) -> (u64, Turn) {
+    pub fn next(&mut self, board: &mut dyn Board, out: &mut Vec<u8>, output: &mut Output) -> (u64, Turn) {
         let facts = board.facts();
         let rate = facts.frame_rate;
         let clock = self.clock;
@@ -150,14 +150,14 @@ impl Stream {
             match fault.what {
                 What::Battery(charge) if now => {
                     self.ledger.battery = Some(charge);
-                    board.meets(Event::Battery(charge), said);
+                    board.handle_event(Event::Battery(charge), output);
                 }
-                What::Off if now => board.meets(Event::Off, said),
-                What::StatusOnly if now => board.meets(Event::StatusOnly, said),
+                What::Off if now => board.handle_event(Event::Off, output),
+                What::StatusOnly if now => board.handle_event(Event::StatusOnly, output),
                 What::Reset if now => reset = true,
                 What::Die(back) if now => turn = Turn::Die(back),
                 What::Unplug(channel) => {
-                    board.meets(Event::Contact(channel, !fault.acts(clock, rate)), said);
+                    board.handle_event(Event::Contact(channel, !fault.acts(clock, rate)), output);
                 }
                 _ => {}
             }
@@ -178,7 +178,7 @@ impl Stream {
         self.scratch = frame;
         if reset {
             self.ledger.resets += 1;
-            board.meets(Event::Reset, said);
+            board.handle_event(Event::Reset, output);
             self.end();
         }
         (sent, turn)
@@ -187,7 +187,7 @@ impl Stream {
     /// Fills in the counts of one frame.
     fn samples(&mut self, board: &dyn Board, facts: &Facts) {
         self.counts.clear();
-        for _ in 0..board.takes(self.number) {
+        for _ in 0..board.samples_in(self.number) {
             let seconds = self.signal.seconds();
             self.signal.next(&mut self.microvolts);
             let sample = self.sample;
@@ -203,7 +203,7 @@ impl Stream {
                     }
                     Shape::Zero => (0.0, None),
                 };
-                let mut told = self.ledger.channels.get_mut(at);
+                let mut account = self.ledger.channels.get_mut(at);
                 for fault in self.faults.iter().filter(|f| f.acts(self.clock - 1, facts.frame_rate)) {
                     match fault.what {
                         What::Hum(hertz, height) => {
@@ -211,20 +211,20 @@ impl Stream {
                         }
                         What::Unplug(channel) if channel == at => {
                             microvolts = self.signal.floating(at);
-                            if let Some(told) = &mut told {
-                                told.unplugged += 1;
+                            if let Some(account) = &mut account {
+                                account.unplugged += 1;
                             }
                         }
                         What::Rail(channel) if channel == at => {
                             count = Some(converter.high);
-                            if let Some(told) = &mut told {
-                                told.railed += 1;
+                            if let Some(account) = &mut account {
+                                account.railed += 1;
                             }
                         }
                         What::Flat(channel) if channel == at => {
                             count = Some(converter.middle);
-                            if let Some(told) = &mut told {
-                                told.flat += 1;
+                            if let Some(account) = &mut account {
+                                account.flat += 1;
                             }
                         }
                         _ => {}
@@ -240,7 +240,7 @@ impl Stream {
         for fault in &self.faults {
             lost |= match fault.what {
                 What::Lose(frames) => fault.follows(clock, rate, frames),
-                What::Chance(share) => fault.acts(clock, rate) && self.dice.unit() < share,
+                What::Chance(share) => fault.acts(clock, rate) && self.rng.unit() < share,
                 What::Dropout(seconds) => fault.follows(clock, rate, (seconds * rate).round() as u64),
                 What::Silent | What::Off | What::StatusOnly => {
                     self.silent |= fault.acts(clock, rate);
@@ -271,8 +271,8 @@ impl Stream {
                     self.ledger.garbage += 1;
                     self.ledger.garbage_bytes += bytes as u64;
                     // No marks of any board, no line ends, nothing that text is made of.
-                    let dice = &mut self.dice;
-                    let rest = (1..bytes).map(|_| 0x0E + (dice.roll() % 0x12) as u8);
+                    let rng = &mut self.rng;
+                    let rest = (1..bytes).map(|_| 0x0E + (rng.roll() % 0x12) as u8);
                     out.extend(std::iter::once(noise).chain(rest).take(bytes));
                 }
                 _ => {}
@@ -318,33 +318,33 @@ mod tests {
     use clap::ValueEnum;
 
     use super::super::ganglion::Firmware;
-    use super::super::{Choice, Device};
+    use super::super::{BoardOptions, Device};
     use super::*;
     use crate::decode::{Decoder, Protocol};
     use crate::event::Body;
 
     /// The bytes of so many frames of a started board, and the account of them.
     fn play(device: Device, faults: &[&str], frames: u64) -> (Vec<u8>, Ledger) {
-        let choice = Choice { seed: 5, ..Choice::default() };
+        let choice = BoardOptions { seed: 5, ..BoardOptions::default() };
         let mut board = device.board(&choice).unwrap();
-        let mut said = Said::default();
+        let mut output = Output::default();
         // What starts any of them.
-        for told in [&[0xFD][..], b"b\n", b"START\n"] {
-            board.hears(Duration::ZERO, told, &mut said);
+        for account in [&[0xFD][..], b"b\n", b"START\n"] {
+            board.receive(Duration::ZERO, account, &mut output);
         }
         play_on(device, board, faults, frames)
     }
 
     /// The same of a board that streams.
     fn play_on(device: Device, mut board: Box<dyn Board>, faults: &[&str], frames: u64) -> (Vec<u8>, Ledger) {
-        let (choice, mut said) = (Choice { seed: 5, ..Choice::default() }, Said::default());
+        let (choice, mut output) = (BoardOptions { seed: 5, ..BoardOptions::default() }, Output::default());
         let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let ledger = Ledger::new(device.name(), choice.seed);
         let mut stream = Stream::new(board.as_ref(), Shape::Eeg, faults, None, ledger).unwrap();
         assert!(stream.follow(board.as_ref()).0, "{device:?}");
         let mut out = Vec::new();
         for _ in 0..frames {
-            stream.next(board.as_mut(), &mut out, &mut said);
+            stream.next(board.as_mut(), &mut out, &mut output);
             if !stream.follow(board.as_ref()).0 {
                 break;
             }
@@ -382,7 +382,7 @@ mod tests {
             if *device == Device::Ganglion {
                 continue;
             }
-            let rate = device.board(&Choice::default()).unwrap().facts().frame_rate;
+            let rate = device.board(&BoardOptions::default()).unwrap().facts().frame_rate;
             let (bytes, ledger) = play(*device, &faults, (5.0 * rate) as u64);
             let [frames, lost, gaps, strange] = decoded(protocol.decoder().as_mut(), &bytes);
             assert_eq!(frames, ledger.frames, "{device:?}");
@@ -399,10 +399,10 @@ mod tests {
     #[test]
     fn a_ganglion_is_found_connected_and_accounted_for() {
         for firmware in Firmware::value_variants().iter().copied() {
-            let choice = Choice { seed: 5, firmware, ..Choice::default() };
+            let choice = BoardOptions { seed: 5, firmware, ..BoardOptions::default() };
             let mut board = Device::Ganglion.board(&choice).unwrap();
             let mut decoder = Protocol::Ganglion.decoder();
-            let (mut asked, mut said) = (Vec::new(), Said::default());
+            let (mut asked, mut output) = (Vec::new(), Output::default());
             let mut seen = [0_u64; 4];
             let mut out = |body: Body<'_>| match body {
                 Body::Samples(samples) => seen[0] += u64::from(samples.frames),
@@ -414,9 +414,9 @@ mod tests {
             for round in 0..200 {
                 let at = Duration::from_millis(200 * round);
                 decoder.dialogue().unwrap().poll_transmit(at, &mut asked);
-                board.hears(at, &std::mem::take(&mut asked), &mut said);
-                board.waits(at, &mut said);
-                for (_, bytes) in said.replies.drain(..) {
+                board.receive(at, &std::mem::take(&mut asked), &mut output);
+                board.tick(at, &mut output);
+                for (_, bytes) in output.replies.drain(..) {
                     decoder.decode(&bytes, &mut out);
                 }
                 if board.streaming().is_some() {
@@ -433,11 +433,11 @@ mod tests {
             let mut bytes = Vec::new();
             for frame in 0..(5.0 * rate) as u64 {
                 assert_eq!(stream.follow(board.as_ref()), (true, frame == 0 || frame == 45 || frame == 437));
-                stream.next(board.as_mut(), &mut bytes, &mut said);
+                stream.next(board.as_mut(), &mut bytes, &mut output);
                 if frame == 44 || frame == 436 {
                     for letter in [b's', b'b'] {
-                        board.hears(Duration::ZERO, &[0, 5, 4, 5, 0, 17, 0, 1, letter], &mut said);
-                        said.replies.drain(..).for_each(|(_, answer)| bytes.extend(answer));
+                        board.receive(Duration::ZERO, &[0, 5, 4, 5, 0, 17, 0, 1, letter], &mut output);
+                        output.replies.drain(..).for_each(|(_, answer)| bytes.extend(answer));
                     }
                 }
             }
@@ -488,30 +488,31 @@ mod tests {
 
     #[test]
     fn nothing_that_a_host_writes_breaks_a_board() {
-        let mut dice = Dice::new(9);
+        let mut rng = Rng::new(9);
         for device in Device::value_variants() {
             for firmware in Firmware::value_variants().iter().copied() {
-                let mut board = device.board(&Choice { seed: 1, firmware, ..Choice::default() }).unwrap();
-                let (mut said, mut out) = (Said::default(), Vec::new());
+                let mut board =
+                    device.board(&BoardOptions { seed: 1, firmware, ..BoardOptions::default() }).unwrap();
+                let (mut output, mut out) = (Output::default(), Vec::new());
                 for round in 0..2000 {
                     let at = Duration::from_millis(round * 37);
                     // Letters, digits and small numbers make more commands than noise does.
-                    let bytes: Vec<u8> = (0..dice.roll() % 24)
-                        .map(|_| match dice.roll() % 4 {
-                            0 => (dice.roll() % 16) as u8,
-                            1 => (dice.roll() % 256) as u8,
-                            _ => b' ' + (dice.roll() % 95) as u8,
+                    let bytes: Vec<u8> = (0..rng.roll() % 24)
+                        .map(|_| match rng.roll() % 4 {
+                            0 => (rng.roll() % 16) as u8,
+                            1 => (rng.roll() % 256) as u8,
+                            _ => b' ' + (rng.roll() % 95) as u8,
                         })
                         .collect();
-                    board.hears(at, &bytes, &mut said);
-                    board.waits(at, &mut said);
+                    board.receive(at, &bytes, &mut output);
+                    board.tick(at, &mut output);
                     let facts = board.facts();
-                    let counts: Vec<i32> = (0..facts.channels * board.takes(round))
-                        .map(|at| board.count(at % facts.channels, 1e9 * dice.bell(), round as f64))
+                    let counts: Vec<i32> = (0..facts.channels * board.samples_in(round))
+                        .map(|at| board.count(at % facts.channels, 1e9 * rng.bell(), round as f64))
                         .collect();
                     board.frame(round, &counts, &mut out);
                     out.clear();
-                    said.replies.clear();
+                    output.replies.clear();
                 }
             }
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Board, Converter, Event, FTDI, Facts, Said};
+use super::{Board, Converter, Event, FTDI, Facts, Output};
 
 /// Raw packets a second.
 const RATE: u64 = 512;
@@ -78,7 +78,7 @@ impl Board for ThinkGear {
         2
     }
 
-    fn waits(&mut self, at: Duration, said: &mut Said) {
+    fn tick(&mut self, at: Duration, output: &mut Output) {
         if (self.powered && self.raw) || at < self.due {
             return;
         }
@@ -89,18 +89,18 @@ impl Board for ThinkGear {
         } else {
             packet(&[0xD4, 1, 1], &mut out);
         }
-        said.send(Duration::ZERO, out);
+        output.send(Duration::ZERO, out);
     }
 
-    fn tells_status(&self) -> bool {
+    fn reports_status(&self) -> bool {
         true
     }
 
-    fn tells_battery(&self) -> bool {
+    fn reports_battery(&self) -> bool {
         true
     }
 
-    fn meets(&mut self, event: Event, _said: &mut Said) {
+    fn handle_event(&mut self, event: Event, _said: &mut Output) {
         match event {
             Event::Reset => self.powered = true,
             Event::Off => self.powered = false,

@@ -4,7 +4,7 @@
 //! the kernel that never returns costs one thread, not one at each interval. The thread is not
 //! joined, because a stuck one could not be; it ends by itself when nobody can ask any more.
 //!
-//! [`Aside`] is a thread that answers repeatedly; [`apart`] is one for a single piece of work on a path, of which
+//! [`Worker`] is a thread that answers repeatedly; [`apart`] is one for a single piece of work on a path, of which
 //! the process has one at a time.
 
 use std::io;
@@ -33,35 +33,35 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A thread that answers.
 #[derive(Clone, Debug)]
-pub(super) struct Aside<A> {
-    ask: SyncSender<oneshot::Sender<A>>,
+pub(super) struct Worker<A> {
+    requests: SyncSender<oneshot::Sender<A>>,
     pending: Arc<Mutex<Option<oneshot::Receiver<A>>>>,
 }
 
-impl<A: Send + 'static> Aside<A> {
+impl<A: Send + 'static> Worker<A> {
     /// Starts a thread that answers each question with `work`.
     pub(super) fn start(name: &str, mut work: impl FnMut() -> A + Send + 'static) -> io::Result<Self> {
-        let (ask, questions) = sync_channel::<oneshot::Sender<A>>(1);
+        let (requests, questions) = sync_channel::<oneshot::Sender<A>>(1);
         std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(move || {
             while let Ok(reply) = questions.recv() {
                 // Nobody waits any more once the source was stopped.
                 let _ = reply.send(work());
             }
         })?;
-        Ok(Self { ask, pending: Arc::default() })
+        Ok(Self { requests, pending: Arc::default() })
     }
 
     /// Asks, or continues waiting for the answer to an earlier question, for at most `patience`.
     ///
     /// # Errors
     /// That there was no answer in time, or that the thread is gone.
-    pub(super) async fn ask(&self, patience: Duration) -> Result<A, String> {
+    pub(super) async fn run(&self, patience: Duration) -> Result<A, String> {
         let mut pending = self.pending.lock().await;
         let answer = match &mut *pending {
             Some(answer) => answer,
             none => {
                 let (reply, answer) = oneshot::channel();
-                self.ask.try_send(reply).map_err(|_| GONE.to_owned())?;
+                self.requests.try_send(reply).map_err(|_| GONE.to_owned())?;
                 none.insert(answer)
             }
         };
@@ -76,12 +76,12 @@ impl<A: Send + 'static> Aside<A> {
 }
 
 /// What work is under way.
-static UNDER_WAY: Lock<Vec<UnderWay>> = Lock::new(Vec::new());
+static IN_FLIGHT: Lock<Vec<InFlight>> = Lock::new(Vec::new());
 /// Some work is over: threads that wait for a turn look whether it is theirs.
 static FREED: Condvar = Condvar::new();
 
 /// Work by what it was asked for.
-struct UnderWay {
+struct InFlight {
     key: String,
     /// Where it stands.
     at: At,
@@ -89,12 +89,12 @@ struct UnderWay {
     over: Arc<Notify>,
 }
 
-/// An entry of [`UNDER_WAY`], for as long as the work lasts, however it ends.
+/// An entry of [`IN_FLIGHT`], for as long as the work lasts, however it ends.
 struct Entry(String);
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        UNDER_WAY.lock().retain(|work| {
+        IN_FLIGHT.lock().retain(|work| {
             let others = work.key != self.0;
             if !others {
                 work.over.notify_waiters();
@@ -106,12 +106,12 @@ impl Drop for Entry {
 }
 
 /// Takes the turn of `key`, or says where the thread stands that has it, and what is ready when that is over.
-fn take_turn(all: &mut Vec<UnderWay>, key: &str) -> Result<(Entry, At), (At, OwnedNotified)> {
+fn take_turn(all: &mut Vec<InFlight>, key: &str) -> Result<(Entry, At), (At, OwnedNotified)> {
     if let Some(work) = all.iter().find(|work| work.key == key) {
         return Err((work.at.clone(), work.over.clone().notified_owned()));
     }
     let at = At::new(Path::new(key));
-    all.push(UnderWay { key: key.to_owned(), at: at.clone(), over: Arc::default() });
+    all.push(InFlight { key: key.to_owned(), at: at.clone(), over: Arc::default() });
     Ok((Entry(key.to_owned()), at))
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn apart<A: Send + 'static>(
     let mut at = At::new(Path::new(key));
     let answer = async {
         let turn = loop {
-            let (busy, over) = match take_turn(&mut UNDER_WAY.lock(), key) {
+            let (busy, over) = match take_turn(&mut IN_FLIGHT.lock(), key) {
                 Ok(turn) => break turn,
                 Err(busy) => busy,
             };
@@ -162,7 +162,7 @@ pub(crate) fn apart_at_start<A: Send + 'static>(
     let turn = {
         #[expect(clippy::disallowed_methods, reason = "how long it is waited for a turn")]
         let until = std::time::Instant::now() + patience;
-        let mut all = UNDER_WAY.lock();
+        let mut all = IN_FLIGHT.lock();
         loop {
             let busy = match take_turn(&mut all, key) {
                 Ok(turn) => break turn,
@@ -214,17 +214,17 @@ pub(crate) mod tests {
         let asked = Arc::new(AtomicUsize::new(0));
         let (release, gate) = std::sync::mpsc::channel::<()>();
         let count = asked.clone();
-        let aside = Aside::start("test", move || {
+        let aside = Worker::start("test", move || {
             count.fetch_add(1, Ordering::SeqCst);
             gate.recv().is_ok()
         })
         .unwrap();
         for _ in 0..3 {
-            assert!(aside.ask(Duration::from_millis(20)).await.is_err());
+            assert!(aside.run(Duration::from_millis(20)).await.is_err());
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         release.send(()).unwrap();
-        assert_eq!(aside.ask(Duration::from_secs(5)).await, Ok(true));
+        assert_eq!(aside.run(Duration::from_secs(5)).await, Ok(true));
     }
 
     #[tokio::test]
@@ -282,9 +282,9 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_thread_that_broke_is_an_error() {
-        let aside = Aside::start("test", || -> () { panic!("on purpose") }).unwrap();
-        assert!(aside.ask(Duration::from_secs(5)).await.is_err());
+        let aside = Worker::start("test", || -> () { panic!("on purpose") }).unwrap();
+        assert!(aside.run(Duration::from_secs(5)).await.is_err());
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(aside.ask(Duration::from_secs(5)).await, Err(GONE.to_owned()));
+        assert_eq!(aside.run(Duration::from_secs(5)).await, Err(GONE.to_owned()));
     }
 }

@@ -29,7 +29,7 @@ use crate::quote::quote;
 use crate::secret::Exposed;
 
 /// What is found, once it was looked for.
-pub type Looking<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
+pub type Probing<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
 
 /// A kind of source, with the settings of one.
 pub trait Kind {
@@ -38,15 +38,15 @@ pub trait Kind {
 
     /// Where it reads, as the landing page shows it.
     fn place(&self) -> String {
-        let listens = self.listens();
-        self.hears().map_or_else(
+        let listens = self.listen_addresses();
+        self.datagram_address().map_or_else(
             || listens.iter().map(Listen::to_string).collect::<Vec<_>>().join(", "),
             Listen::to_string,
         )
     }
 
     /// The sockets that are bound before anything starts.
-    fn listens(&self) -> Vec<Listen> {
+    fn listen_addresses(&self) -> Vec<Listen> {
         Vec::new()
     }
 
@@ -59,12 +59,12 @@ pub trait Kind {
     ///
     /// # Errors
     /// The socket would not be safe there, or cannot be made.
-    fn claim(&self, _listen: &Listen) -> io::Result<()> {
+    fn prepare_socket(&self, _listen: &Listen) -> io::Result<()> {
         Ok(())
     }
 
     /// Where datagrams of a program arrive. The port is shared with other receivers.
-    fn hears(&self) -> Option<&Listen> {
+    fn datagram_address(&self) -> Option<&Listen> {
         None
     }
 
@@ -75,9 +75,9 @@ pub trait Kind {
 
     /// What it alone can have.
     fn claims(&self) -> Vec<Claim> {
-        let of = |place: &Listen, item| Claim { place: Place::Listen(place.clone()), key: "listen", item };
-        let heard = self.hears().map(|listen| of(listen, None));
-        let listens = self.listens();
+        let of = |place: &Listen, item| Claim { place: Resource::Listen(place.clone()), key: "listen", item };
+        let heard = self.datagram_address().map(|listen| of(listen, None));
+        let listens = self.listen_addresses();
         let bound = listens.iter().enumerate().map(|(index, listen)| of(listen, Some(index)));
         heard.into_iter().chain(bound).collect()
     }
@@ -113,7 +113,7 @@ pub trait Kind {
     }
 
     /// Whether files that change are taken over by a source that runs on.
-    fn follows_files(&self) -> bool {
+    fn rereads_files(&self) -> bool {
         false
     }
 
@@ -123,7 +123,7 @@ pub trait Kind {
     }
 
     /// Whether the program that it reads may have room for one client alone, so that nobody should connect to try.
-    fn may_be_alone(&self) -> bool {
+    fn serves_one_client(&self) -> bool {
         false
     }
 
@@ -135,8 +135,8 @@ pub trait Kind {
 
     /// Looks for what it reads, without starting; its settings stand at `path`. `running` says that an agent runs here,
     /// perhaps with this source.
-    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
-        let alone = self.may_be_alone().then(|| {
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Probing<'a> {
+        let alone = self.serves_one_client().then(|| {
             let why = "not contacted: the program may have room for one client alone";
             Finding::new(path, self.name(), Verdict::Skipped, why)
         });
@@ -193,7 +193,7 @@ pub enum Prepared {
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// What it is.
-    pub place: Place,
+    pub place: Resource,
     /// The setting, within those of the source.
     pub key: &'static str,
     /// Which item of the setting, if that is a list.
@@ -202,7 +202,7 @@ pub struct Claim {
 
 /// An address or a file that is read or made.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Resource {
     /// A socket.
     Listen(Listen),
     /// The socket that pipelines send to when no other is configured.
@@ -211,7 +211,7 @@ pub enum Place {
     Port(String),
 }
 
-impl Place {
+impl Resource {
     /// Whether both cannot be had at once.
     #[must_use]
     pub fn clashes(&self, other: &Self) -> bool {
@@ -224,7 +224,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Listen(listen) => listen.fmt(f),

@@ -1,23 +1,23 @@
 //! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
 
-/// Says something of a feed's source in the log, as often as [`Feed::aloud`] lets it. Text of others goes through
+/// Says something of a feed's source in the log, as often as [`Feed::log_permit`] lets it. Text of others goes through
 /// [`quote`](crate::quote::quote), where it is not a field of type `str`, which is quoted anyway.
 macro_rules! say {
     ($feed:expr, $level:ident, $what:literal $(, $($field:tt)+)?) => {
-        if let Some(unsaid) = $feed.aloud($what) {
+        if let Some(unsaid) = $feed.log_permit($what) {
             tracing::$level!(source = $feed.name(), $($($field)+,)? unsaid, $what);
         }
     };
 }
 
 pub(crate) mod aside;
+mod backoff;
 pub mod itself;
 pub mod kind;
 pub mod look;
 pub mod lsl;
 mod names;
 pub mod pattern;
-mod pause;
 pub mod poller;
 pub mod port;
 pub mod program;
@@ -38,7 +38,7 @@ use crate::clock::now;
 use crate::decode::Decoder;
 use crate::event::{Body, DropReason, Dropped, Event, Link, Pass, Received, SourceId, Timestamp};
 use crate::hub::Hub;
-use crate::quote::{Seldom, quote};
+use crate::quote::{LogLimit, quote};
 
 /// Bytes of a file with a secret.
 const SMALL: u64 = 64 * 1024;
@@ -60,7 +60,7 @@ pub struct Feed {
     limit: Option<Arc<Limit>>,
     tap: Option<Tap>,
     /// What was logged; shared by all that a source finds.
-    said: Arc<Mutex<Seldom>>,
+    said: Arc<Mutex<LogLimit>>,
 }
 
 /// Where a feed's bytes are recorded as well.
@@ -142,7 +142,7 @@ impl Feed {
 
     /// Whether a line of this kind may be said in the log now, and how many were not said before it, if some were
     /// not: who is outside must not be able to fill a disk.
-    fn aloud(&self, kind: &'static str) -> Option<Option<u64>> {
+    fn log_permit(&self, kind: &'static str) -> Option<Option<u64>> {
         self.said.lock().admits(kind, now().steady_second())
     }
 
@@ -184,12 +184,19 @@ impl Feed {
     }
 
     /// Decodes `bytes` that came in so many reads, and folds what they mean.
-    pub fn take(&self, at: Timestamp, bytes: &[u8], reads: u64, decoder: &mut dyn Decoder) {
-        self.take_as(at, bytes, bytes.len() as u64, reads, decoder);
+    pub fn decode(&self, at: Timestamp, bytes: &[u8], reads: u64, decoder: &mut dyn Decoder) {
+        self.decode_counted(at, bytes, bytes.len() as u64, reads, decoder);
     }
 
     /// The same, of which so many bytes are counted: not all of them were sent, or they are counted elsewhere.
-    pub fn take_as(&self, at: Timestamp, bytes: &[u8], counted: u64, reads: u64, decoder: &mut dyn Decoder) {
+    pub fn decode_counted(
+        &self,
+        at: Timestamp,
+        bytes: &[u8],
+        counted: u64,
+        reads: u64,
+        decoder: &mut dyn Decoder,
+    ) {
         if let Some(tap) = self.tap.as_ref().filter(|_| !bytes.is_empty()) {
             tap.recorder.piece(at, tap.source, tap.stream, bytes);
         }
@@ -200,12 +207,12 @@ impl Feed {
     }
 
     /// Has a decoder hear what a program told the device, and says whether that starts its stream.
-    pub fn overhear(&self, at: Timestamp, said: &[u8], decoder: &mut dyn Decoder) -> bool {
+    pub fn observe_command(&self, at: Timestamp, said: &[u8], decoder: &mut dyn Decoder) -> bool {
         if let Some(tap) = self.tap.as_ref().filter(|_| !said.is_empty()) {
             tap.recorder.piece(at, tap.source, tap.stream | record::SAID, said);
         }
         let mut starts = false;
-        self.fold(at, 0, 0, |out| starts = decoder.overhear(said, out));
+        self.fold(at, 0, 0, |out| starts = decoder.observe_command(said, out));
         starts
     }
 
@@ -254,11 +261,16 @@ impl Feed {
 
 /// Asks a source every `interval` until told to stop, and reports each attempt.
 ///
-/// `ask` brings its events itself, through the feed; its error is what the log says. An attempt
+/// `attempt` brings its events itself, through the feed; its error is what the log says. An attempt
 /// that outlasts `deadline` has failed. The source is up after an attempt that succeeded and down
 /// after one that did not.
-pub async fn poll<F>(feed: Feed, interval: Duration, deadline: Duration, stop: CancellationToken, mut ask: F)
-where
+pub async fn poll<F>(
+    feed: Feed,
+    interval: Duration,
+    deadline: Duration,
+    stop: CancellationToken,
+    mut attempt: F,
+) where
     F: AsyncFnMut(&Feed) -> Result<(), String>,
 {
     let mut ticks = tokio::time::interval(interval);
@@ -273,7 +285,7 @@ where
         let clock = Instant::now();
         let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            answer = tokio::time::timeout(deadline, ask(&feed)) => {
+            answer = tokio::time::timeout(deadline, attempt(&feed)) => {
                 answer.unwrap_or_else(|_| Err(format!("no answer within {} s", deadline.as_secs_f64())))
             }
         };
@@ -340,7 +352,7 @@ mod tests {
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
         let stop = CancellationToken::new();
         let mut reasons = ["refused", "line 1 is wrong"].into_iter();
-        let ask = async |_: &Feed| match reasons.next() {
+        let attempt = async |_: &Feed| match reasons.next() {
             Some(why) => Err(why.to_owned()),
             None => std::future::pending().await,
         };
@@ -354,7 +366,7 @@ mod tests {
             }
             stop.cancel();
         };
-        tokio::join!(poll(feed, second / 100, second * 60, stop.clone(), ask), look);
+        tokio::join!(poll(feed, second / 100, second * 60, stop.clone(), attempt), look);
         assert_eq!(hub.lock().why("s"), Some("line 1 is wrong"));
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Feed;
 use super::aside::apart;
-use super::kind::{Kind, Looking, Start};
+use super::kind::{Kind, Probing, Start};
 use super::look::{Finding, Verdict};
 use super::record::{Hole, Piece, Recorded, Recording, SAID};
 use crate::analysis::quality::{Judged, Settings};
@@ -62,7 +62,7 @@ impl Kind for Replay {
         Some(&self.signal)
     }
 
-    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Probing<'a> {
         Box::pin(async move {
             vec![match std::fs::metadata(&self.file) {
                 Ok(_) => Finding::new(path, self.file.display(), Verdict::Ok, "is there"),
@@ -109,9 +109,9 @@ impl Streams {
                     decoder => decoder,
                 });
             if piece.stream & SAID != 0 {
-                feed.overhear(at, &piece.bytes, decoder.as_mut());
+                feed.observe_command(at, &piece.bytes, decoder.as_mut());
             } else {
-                feed.take(at, &piece.bytes, 1, decoder.as_mut());
+                feed.decode(at, &piece.bytes, 1, decoder.as_mut());
             }
         }
     }

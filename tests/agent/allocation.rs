@@ -35,7 +35,7 @@ fn check(what: &str, protocol: Protocol, line: impl Fn(u64, &mut String)) {
     let reads: Vec<&[u8]> = text.as_bytes().chunks(4000).collect();
     let mut pass = |second: u64| {
         for read in &reads {
-            feed.take(Timestamp::both(NOW.steady + second * 1_000_000_000), read, 1, &mut *decoder);
+            feed.decode(Timestamp::both(NOW.steady + second * 1_000_000_000), read, 1, &mut *decoder);
         }
     };
     pass(0);
@@ -126,13 +126,13 @@ fn samples_of_streams() {
         let info =
             Info { uid: "u".into(), channels: 2, rate: 250.0, version: 110, format, ..Info::default() };
         let mut inlet = Inlet::new(info);
-        feed.take(NOW, &[&greeting[..], &begin].concat(), 1, &mut inlet);
+        feed.decode(NOW, &[&greeting[..], &begin].concat(), 1, &mut inlet);
         let sample = |k: u32| {
             let stamp = f64::from(k) / 250.0;
             if format == Format::Text { text(stamp, ["left", ""]) } else { number(stamp, [1.0, 2.0]) }
         };
         let stream: Vec<u8> = (0..1000).flat_map(sample).collect();
-        let mut pass = || stream.chunks(150).for_each(|read| feed.take(NOW, read, 1, &mut inlet));
+        let mut pass = || stream.chunks(150).for_each(|read| feed.decode(NOW, read, 1, &mut inlet));
         pass();
         let counted = allocation_counter::measure(pass);
         assert_eq!(counted.count_total, 0, "{format:?}: {counted:?}");
@@ -164,11 +164,11 @@ fn blocks_of_a_publisher() {
     let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
     feed.send_at(NOW, Body::Link(Link::Up));
     let mut decoder = Stream::new(Some(1e-6));
-    feed.take(NOW, &begin, 1, &mut decoder);
+    feed.decode(NOW, &begin, 1, &mut decoder);
     let mut pass = |from: u32| {
         let stream: Vec<u8> = (from..from + 400).flat_map(message).collect();
         allocation_counter::measure(|| {
-            stream.chunks(150).for_each(|read| feed.take(NOW, read, 1, &mut decoder));
+            stream.chunks(150).for_each(|read| feed.decode(NOW, read, 1, &mut decoder));
         })
     };
     pass(0);
@@ -192,7 +192,7 @@ fn frames_of_boards() {
         let mut pass = || {
             for read in stream.chunks(150) {
                 at += 16_000_000;
-                feed.take(Timestamp::both(at), read, 1, &mut decoder);
+                feed.decode(Timestamp::both(at), read, 1, &mut decoder);
             }
         };
         // Until the fastest was judged.
@@ -219,7 +219,7 @@ fn datagrams_of_programs() {
         let mut pass = |parts: &[Vec<u8>]| {
             for read in parts.iter().flat_map(|part| part.chunks(3000)) {
                 at += 12_000_000;
-                feed.take(Timestamp::both(at), read, 1, &mut decoder);
+                feed.decode(Timestamp::both(at), read, 1, &mut decoder);
             }
         };
         pass(&parts[..4]);
@@ -253,11 +253,11 @@ fn what_is_held_is_what_is_counted() {
         feed.send_at(NOW, Body::Link(Link::Up));
         let mut decoder = protocol.decoder();
         // Buffers of its own, and series of its own health.
-        feed.take(NOW, format!("{}\n", "x".repeat(4000)).as_bytes(), 1, &mut *decoder);
+        feed.decode(NOW, format!("{}\n", "x".repeat(4000)).as_bytes(), 1, &mut *decoder);
         let before = hub.lock().registry.bytes();
         let counted = allocation_counter::measure(|| {
             for line in &lines {
-                feed.take(NOW, line.as_bytes(), 1, &mut *decoder);
+                feed.decode(NOW, line.as_bytes(), 1, &mut *decoder);
             }
         });
         let held = hub.lock().registry.bytes() - before;

@@ -93,7 +93,7 @@ fn bytes_become_events_and_series() {
 
             let (hub, feed) = listening();
             let mut decoder = protocol.decoder();
-            feed.take(NOW, &bytes, 1, &mut *decoder);
+            feed.decode(NOW, &bytes, 1, &mut *decoder);
             feed.end(NOW, &mut *decoder);
             feed.send_at(Timestamp::both(NOW.steady + 1_000_000_000), Body::Tick);
             compare_scrapes(&fixture, &hub);
@@ -118,11 +118,11 @@ fn expositions_become_events_and_series() {
         let dialect = Written::Auto.dialect(None, &text).unwrap();
         let read = Exposition::read(&text, dialect, &shape).unwrap();
         let mut events = String::new();
-        read.tell(&mut |body| writeln!(events, "{body:?}").unwrap());
+        read.emit(&mut |body| writeln!(events, "{body:?}").unwrap());
         same(&fixture.with_extension("events"), &events);
 
         let (hub, feed) = listening();
-        feed.batch(NOW, |out| read.tell(out));
+        feed.batch(NOW, |out| read.emit(out));
         compare_scrapes(&fixture, &hub);
     }
 }

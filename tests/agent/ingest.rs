@@ -5,7 +5,7 @@ use std::sync::Arc;
 use neural_exporter::decode::Protocol;
 use neural_exporter::decode::engines::{Profile, Rest};
 use neural_exporter::decode::text::exposition::{Exposition, Shape};
-use neural_exporter::decode::text::openmetrics::{Dialect, judge, parse};
+use neural_exporter::decode::text::openmetrics::{Dialect, parse, parse_strict};
 use neural_exporter::decode::text::relabel::Relabel;
 use neural_exporter::event::{Body, Link, Timestamp};
 use neural_exporter::hub::Hub;
@@ -25,7 +25,8 @@ fn verdict(hub: &Hub) -> Result<(), TestCaseError> {
     ] {
         hub.lock().registry.set_created(created);
         let text = scrape(hub, format);
-        let read = if dialect == Dialect::Classic { parse(&text, dialect, usize::MAX) } else { judge(&text) };
+        let read =
+            if dialect == Dialect::Classic { parse(&text, dialect, usize::MAX) } else { parse_strict(&text) };
         let wrong = match &read {
             Ok(document) => (!document.refused.is_empty()).then(|| format!("{:?}", document.refused)),
             Err(wrong) => {
@@ -46,7 +47,7 @@ fn fed(inputs: &[(Protocol, Noise)]) -> Arc<Hub> {
         let feed = Feed::new(hub.clone(), hub.add_source(&name), &name);
         feed.send_at(NOW, Body::Link(Link::Up));
         let mut decoder = protocol.decoder();
-        feed.take(NOW, bytes, 1, &mut *decoder);
+        feed.decode(NOW, bytes, 1, &mut *decoder);
         feed.end(NOW, &mut *decoder);
     }
     let clock = Feed::new(hub.clone(), hub.add_source("clock"), "clock");
@@ -132,7 +133,7 @@ proptest! {
                 timestamps: true,
             };
             if let Ok(read) = Exposition::read(text.as_bytes(), Dialect::Classic, &shape) {
-                feed.batch(NOW, |out| read.tell(out));
+                feed.batch(NOW, |out| read.emit(out));
             }
         }
         verdict(&hub)?;
@@ -156,7 +157,7 @@ fn the_published_expositions_do_not_break_a_scrape() {
                 timestamps: true,
             };
             if let Ok(read) = Exposition::read(&text, dialect, &shape) {
-                feed.batch(NOW, |out| read.tell(out));
+                feed.batch(NOW, |out| read.emit(out));
                 verdict(&hub).unwrap();
             }
         }

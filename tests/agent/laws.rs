@@ -12,7 +12,7 @@ use super::noise::{self, Noise};
 
 /// What a decoder says of these pieces of a stream that then ends.
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Decoded {
     /// Everything, in order, as text. Samples that follow each other are one piece, however they came.
     all: Vec<String>,
     events: u64,
@@ -26,7 +26,7 @@ struct Told {
     open: (u64, u64, Vec<f32>),
 }
 
-impl Told {
+impl Decoded {
     fn fault_bytes(&self) -> u64 {
         self.faults.iter().map(|fault| fault.bytes).sum()
     }
@@ -62,18 +62,18 @@ impl Told {
     }
 }
 
-fn told(protocol: Protocol, pieces: &[&[u8]]) -> Told {
+fn decoded(protocol: Protocol, pieces: &[&[u8]]) -> Decoded {
     told_by(&mut *protocol.decoder(), pieces)
 }
 
-fn told_by(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Told {
-    let mut told = Told::default();
+fn told_by(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Decoded {
+    let mut decoded = Decoded::default();
     for piece in pieces {
-        decoder.decode(piece, &mut |body| told.take(body));
+        decoder.decode(piece, &mut |body| decoded.take(body));
     }
-    decoder.end(&mut |body| told.take(body));
-    told.close();
-    told
+    decoder.end(&mut |body| decoded.take(body));
+    decoded.close();
+    decoded
 }
 
 /// `bytes`, cut at these places.
@@ -201,7 +201,7 @@ proptest! {
 
     #[test]
     fn first_law_no_bytes_make_it_panic((protocol, bytes) in noisy(), any in noise::bytes()) {
-        told(protocol, &[&bytes, &any]);
+        decoded(protocol, &[&bytes, &any]);
     }
 
     #[test]
@@ -209,15 +209,15 @@ proptest! {
         (protocol, bytes) in noisy(),
         places in prop::collection::vec(any::<usize>(), 0..8),
     ) {
-        prop_assert_eq!(told(protocol, &cut(&bytes, &places)), told(protocol, &[&bytes]));
+        prop_assert_eq!(decoded(protocol, &cut(&bytes, &places)), decoded(protocol, &[&bytes]));
     }
 
     #[test]
     fn third_law_every_json_line_is_one_event_or_one_fault(bytes in noise::like(Protocol::Jsonl)) {
-        let whole = told(Protocol::Jsonl, &[&bytes]);
+        let whole = decoded(Protocol::Jsonl, &[&bytes]);
         let (mut events, mut refused) = (0, 0);
         for (line, length) in lines(&bytes, 65_536).filter(|(line, _)| !line.iter().all(u8::is_ascii_whitespace)) {
-            let one = told(Protocol::Jsonl, &[line, b"\n"]);
+            let one = decoded(Protocol::Jsonl, &[line, b"\n"]);
             prop_assert_eq!(one.all.len(), 1);
             prop_assert!(one.events == 1 || one.fault_bytes() == length, "{:?}", one);
             events += one.events;
@@ -228,10 +228,10 @@ proptest! {
 
     #[test]
     fn third_law_every_statsd_line_is_in_events_or_faults(bytes in noise::like(Protocol::Statsd)) {
-        let whole = told(Protocol::Statsd, &[&bytes]);
+        let whole = decoded(Protocol::Statsd, &[&bytes]);
         let mut all = Vec::new();
         for (line, length) in lines(&bytes, 8192).filter(|(_, length)| *length > 0) {
-            let one = told(Protocol::Statsd, &[line, b"\n"]);
+            let one = decoded(Protocol::Statsd, &[line, b"\n"]);
             prop_assert!(!one.all.is_empty());
             prop_assert!(one.fault_bytes() <= length, "{:?}", one);
             // A line that is one fault is in it as a whole.
@@ -244,20 +244,20 @@ proptest! {
     #[test]
     fn third_law_a_value_alone_takes_its_line_along(value in "[a-f]{0,5}", again in any::<bool>()) {
         let line = format!("name:{value}|c|#x:y");
-        let told = told(Protocol::Statsd, &[line.as_bytes()]);
-        prop_assert_eq!(told.fault_bytes(), line.len() as u64);
+        let decoded = decoded(Protocol::Statsd, &[line.as_bytes()]);
+        prop_assert_eq!(decoded.fault_bytes(), line.len() as u64);
         let line = format!("name:{value}|c{}", if again { ":1|c" } else { "" });
-        let told = self::told(Protocol::Statsd, &[line.as_bytes()]);
-        prop_assert_eq!(told.events, u64::from(again));
-        prop_assert_eq!(told.fault_bytes(), (line.len() - if again { 3 } else { 0 }) as u64);
+        let decoded = self::decoded(Protocol::Statsd, &[line.as_bytes()]);
+        prop_assert_eq!(decoded.events, u64::from(again));
+        prop_assert_eq!(decoded.fault_bytes(), (line.len() - if again { 3 } else { 0 }) as u64);
     }
 
     #[test]
     fn third_law_frames_are_their_contents(texts in prop::collection::vec(noise::like(Protocol::Statsd), 0..4)) {
         let texts: Vec<_> = texts.into_iter().filter(|text| text.len() < 65_000).collect();
         let stream: Vec<u8> = texts.iter().flat_map(|text| framed(text)).collect();
-        let inside: Vec<String> = texts.iter().flat_map(|text| told(Protocol::Statsd, &[text]).all).collect();
-        prop_assert_eq!(told(Protocol::StatsdFrames, &[&stream]).all, inside);
+        let inside: Vec<String> = texts.iter().flat_map(|text| decoded(Protocol::Statsd, &[text]).all).collect();
+        prop_assert_eq!(decoded(Protocol::StatsdFrames, &[&stream]).all, inside);
     }
 
     #[test]
@@ -272,35 +272,35 @@ proptest! {
         } else {
             [framed(b"a:1|c"), 100_u32.to_le_bytes().to_vec(), text.clone().into_bytes()].concat()
         };
-        let told = told(Protocol::StatsdFrames, &[&stream]);
+        let decoded = decoded(Protocol::StatsdFrames, &[&stream]);
         let left = if whole { rest.len() } else { text.len() };
-        prop_assert_eq!(told.events, 1);
-        prop_assert_eq!(told.fault_bytes(), 4 + left as u64);
+        prop_assert_eq!(decoded.events, 1);
+        prop_assert_eq!(decoded.fault_bytes(), 4 + left as u64);
     }
 
     #[test]
     fn third_law_every_byte_of_a_board_is_in_a_frame_an_answer_or_a_fault((board, bytes) in noisy_board()) {
-        let told = told(board, &[&bytes]);
-        prop_assert_eq!(told.understood + told.fault_bytes(), bytes.len() as u64, "{:?}", told);
-        prop_assert!(told.values.iter().all(|value| value.is_finite()));
+        let decoded = decoded(board, &[&bytes]);
+        prop_assert_eq!(decoded.understood + decoded.fault_bytes(), bytes.len() as u64, "{:?}", decoded);
+        prop_assert!(decoded.values.iter().all(|value| value.is_finite()));
     }
 
     #[test]
     fn third_law_every_byte_of_a_datagram_is_in_samples_an_answer_or_a_fault((protocol, all) in sent()) {
         let rows: Vec<u8> = all.iter().flat_map(|one| datagrams::row(one)).collect();
-        let told = told(protocol, &[&rows]);
+        let decoded = decoded(protocol, &[&rows]);
         let length: usize = all.iter().map(Vec::len).sum();
-        prop_assert_eq!(told.understood + told.fault_bytes(), length as u64, "{:?}", told);
-        prop_assert!(told.values.iter().all(|value| value.is_finite()));
+        prop_assert_eq!(decoded.understood + decoded.fault_bytes(), length as u64, "{:?}", decoded);
+        prop_assert!(decoded.values.iter().all(|value| value.is_finite()));
     }
 
     #[test]
     fn fourth_law_a_clean_stream_of_a_board_after_noise_loses_one_frame_at_most((board, noise) in noisy_board()) {
         let (stream, frames) = clean(board);
-        let whole = told(board, &[&stream]);
+        let whole = decoded(board, &[&stream]);
         prop_assert_eq!((whole.frames, whole.fault_bytes()), (frames as u64, 0));
-        let before = told(board, &[&noise]).frames;
-        let after = told(board, &[&noise, &stream]);
+        let before = decoded(board, &[&noise]).frames;
+        let after = decoded(board, &[&noise, &stream]);
         prop_assert!(after.frames + 1 >= before + whole.frames, "{} {} {}", before, whole.frames, after.frames);
         // Of a Ganglion a lost frame costs all samples until the next one with values.
         if board == Protocol::Ganglion {
@@ -317,11 +317,11 @@ proptest! {
             return Ok(());
         }
         let (stream, events) = clean(protocol);
-        let whole = told(protocol, &[&stream]);
+        let whole = decoded(protocol, &[&stream]);
         if protocol.is_datagrams() {
             // What is within one datagram costs the next one nothing.
             let noise = noise.get(..60_000).unwrap_or(&noise);
-            let after = told(protocol, &[&datagrams::row(noise), &stream]);
+            let after = decoded(protocol, &[&datagrams::row(noise), &stream]);
             prop_assert_eq!(whole.faults.len(), 0);
             prop_assert!(after.frames >= whole.frames && after.values.ends_with(&whole.values), "{:?}", after);
             return Ok(());
@@ -329,12 +329,12 @@ proptest! {
         prop_assert_eq!(whole.all.len(), events);
         if protocol == Protocol::StatsdFrames {
             // Noise within frames costs the next frame nothing.
-            let after = told(protocol, &[&framed(noise.get(..65_536).unwrap_or(&noise)), &stream]);
+            let after = decoded(protocol, &[&framed(noise.get(..65_536).unwrap_or(&noise)), &stream]);
             prop_assert!(after.all.ends_with(&whole.all));
         } else {
-            let after = told(protocol, &[&noise, b"\n", &stream]);
+            let after = decoded(protocol, &[&noise, b"\n", &stream]);
             prop_assert!(after.all.ends_with(&whole.all), "a line end: nothing is lost");
-            let after = told(protocol, &[&noise, &stream]);
+            let after = decoded(protocol, &[&noise, &stream]);
             prop_assert!(after.all.ends_with(&whole.all[1..]), "no line end: one frame is lost");
         }
     }
@@ -382,6 +382,6 @@ proptest! {
         decoder.decode(&noise, &mut |_| {});
         decoder.end(&mut |_| {});
         prop_assert!(!decoder.is_broken());
-        prop_assert_eq!(told_by(&mut *decoder, &[&stream]), told(protocol, &[&stream]));
+        prop_assert_eq!(told_by(&mut *decoder, &[&stream]), decoded(protocol, &[&stream]));
     }
 }

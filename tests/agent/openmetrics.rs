@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use neural_exporter::decode::text::openmetrics::{Dialect, judge, parse};
+use neural_exporter::decode::text::openmetrics::{Dialect, parse, parse_strict};
 
 #[test]
 fn the_published_cases_are_judged_right() {
@@ -18,7 +18,7 @@ fn the_published_cases_are_judged_right() {
         let text = std::fs::read(case.join("metrics")).unwrap();
         let verdict = std::fs::read(case.join("test.json")).unwrap();
         let verdict: serde_json::Value = serde_json::from_slice(&verdict).unwrap();
-        let parsed = judge(&text);
+        let parsed = parse_strict(&text);
         let taken = parse(&text, Dialect::OpenMetrics, 10_000);
         if parsed.is_ok() && !taken.as_ref().is_ok_and(|taken| taken.refused.is_empty()) {
             wrong.push(format!("{}: {taken:?}", case.display()));

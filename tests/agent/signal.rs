@@ -46,7 +46,7 @@ impl Board {
                 self.number += 1;
             }
             self.at += SECOND / 50;
-            self.feed.take(self.now(), &bytes, 1, &mut *self.decoder);
+            self.feed.decode(self.now(), &bytes, 1, &mut *self.decoder);
             if self.at.is_multiple_of(SECOND) {
                 self.feed.send_at(self.now(), Body::Tick);
             }

@@ -225,9 +225,9 @@ fn is_silent(mut from: &File) -> bool {
 }
 
 /// The same numbers in each run (xorshift).
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -263,12 +263,12 @@ fn every_byte_passes_both_ways_unchanged_and_in_order() {
     let (mut bench, device) = Bench::listening();
     let program = bench.record();
     // Fewer than the buffer holds: on a busy machine the program here may be a slow one.
-    let down = Dice(0x9e37_79b9_7f4a_7c15).bytes(BUFFER - 10_000);
-    let up = Dice(0x2545_f491_4f6c_dd1d).bytes(500_000);
+    let down = Rng(0x9e37_79b9_7f4a_7c15).bytes(BUFFER - 10_000);
+    let up = Rng(0x2545_f491_4f6c_dd1d).bytes(500_000);
     assert!((0..=255).all(|byte| down.contains(&byte) && up.contains(&byte)));
     let (down_came, up_came) = thread::scope(|scope| {
-        scope.spawn(|| Dice(1).send_in_pieces(&device.file, &down, 5000));
-        scope.spawn(|| Dice(2).send_in_pieces(&program, &up, 700));
+        scope.spawn(|| Rng(1).send_in_pieces(&device.file, &down, 5000));
+        scope.spawn(|| Rng(2).send_in_pieces(&program, &up, 700));
         let heard = scope.spawn(|| receive(&device.file, up.len()));
         let recorded = scope.spawn(|| receive(&program, down.len()));
         (recorded.join().unwrap(), heard.join().unwrap())
@@ -288,16 +288,16 @@ fn every_byte_passes_both_ways_unchanged_and_in_order() {
 fn a_program_that_stalls_loses_only_what_no_buffer_holds() {
     let (bench, device) = Bench::listening();
     let program = bench.record();
-    let mut dice = Dice(7);
+    let mut rng = Rng(7);
     // As much as the buffer holds: nothing is lost, however long it takes.
-    let first = dice.bytes(BUFFER - 100_000);
+    let first = rng.bytes(BUFFER - 100_000);
     send(&device.file, &first);
     bench.has_taken(first.len());
     thread::sleep(Duration::from_secs(2));
     assert!(receive(&program, first.len()) == first);
     assert_eq!(bench.dropped(), 0);
     // More than it holds: one hole, of the size that is told, and whole on both sides of it.
-    let second = dice.bytes(3 * BUFFER / 2);
+    let second = rng.bytes(3 * BUFFER / 2);
     send(&device.file, &second);
     bench.has_taken(first.len() + second.len());
     until("every byte is passed, waits or is lost", || {
@@ -308,7 +308,7 @@ fn a_program_that_stalls_loses_only_what_no_buffer_holds() {
     let kept = second.len() - bench.dropped();
     assert!(receive(&program, kept) == second[..kept]);
     bench.becomes("neural_tap_waiting_bytes", ",direction=\"to_program\"", 0.0);
-    let third = dice.bytes(100_000);
+    let third = rng.bytes(100_000);
     send(&device.file, &third);
     assert!(receive(&program, third.len()) == third);
     assert_eq!(bench.dropped(), second.len() - kept);
@@ -369,7 +369,7 @@ fn a_device_that_does_not_listen_keeps_the_program_waiting_and_loses_nothing() {
     let (bench, device) = Bench::listening();
     let program = bench.record();
     // More than the agent and the kernel hold.
-    let words = Dice(8).bytes(400_000);
+    let words = Rng(8).bytes(400_000);
     thread::scope(|scope| {
         scope.spawn(|| send(&program, &words));
         until("the agent holds what it can", || {
@@ -400,7 +400,7 @@ fn bytes_pass_while_the_decoder_fails() {
     let (mut bench, device) = Bench::new(|| Box::new(Ear { fails: true }));
     let program = bench.record();
     for round in 0..20 {
-        let sent = Dice(round + 1).bytes(3000);
+        let sent = Rng(round + 1).bytes(3000);
         send(&device.file, &sent);
         assert!(receive(&program, sent.len()) == sent);
         send(&program, b"b");
@@ -417,10 +417,10 @@ fn bytes_pass_while_the_hub_is_locked() {
     let (bench, device) = Bench::listening();
     let program = bench.record();
     // More than the copies that can wait for the agent.
-    let sent = Dice(3).bytes(600_000);
+    let sent = Rng(3).bytes(600_000);
     let locked = bench.hub.lock();
     thread::scope(|scope| {
-        scope.spawn(|| Dice(4).send_in_pieces(&device.file, &sent, 3000));
+        scope.spawn(|| Rng(4).send_in_pieces(&device.file, &sent, 3000));
         assert!(receive(&program, sent.len()) == sent);
         send(&program, b"s");
         assert_eq!(receive(&device.file, 1), b"s");
@@ -436,7 +436,7 @@ fn an_unplugged_device_hangs_up_and_comes_back_behind_the_same_link() {
     let (bench, device) = Bench::listening();
     let program = bench.record();
     // It leaves with bytes on their way.
-    let sent = Dice(5).bytes(30_000);
+    let sent = Rng(5).bytes(30_000);
     send(&device.file, &sent);
     bench.has_taken(sent.len());
     drop(device);
@@ -456,7 +456,7 @@ fn an_unplugged_device_hangs_up_and_comes_back_behind_the_same_link() {
 fn an_agent_that_stops_lets_the_program_read_what_waits() {
     let (mut bench, device) = Bench::listening();
     let program = bench.record();
-    let sent = Dice(6).bytes(60_000);
+    let sent = Rng(6).bytes(60_000);
     send(&device.file, &sent);
     bench.has_taken(sent.len());
     let recorded = thread::spawn(move || rest(&program));

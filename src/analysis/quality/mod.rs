@@ -32,9 +32,9 @@
 //! two seconds are there. A stream that was interrupted continues where it stopped.
 
 mod channel;
-mod likeness;
 mod pass;
 mod settings;
+mod similarity;
 mod spectrum;
 mod verdict;
 
@@ -44,10 +44,10 @@ use std::ops::RangeInclusive;
 
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Body, Device, Hum, Input, Quality, Reason, Samples, Signal, Vital};
-use likeness::Likeness;
 use pass::{LANES, Pass};
+use similarity::Similarity;
 use spectrum::{Lines, MAINS, Spectrum};
-use verdict::Beside;
+use verdict::Circumstances;
 
 /// Rates that are judged, hertz.
 const RATES: RangeInclusive<f64> = 8.0..=1e6;
@@ -70,30 +70,30 @@ const STUBBORN_SECONDS: u32 = 3;
 #[derive(Debug)]
 pub struct Judge {
     settings: Settings,
-    bench: Option<Box<Bench>>,
+    state: Option<Box<DeviceState>>,
 }
 
 impl Judge {
     /// A judge with these limits.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, bench: None }
+        Self { settings, state: None }
     }
 
     /// Sees what a decoder says. Samples are laid aside, as long as there is room.
-    pub fn see(&mut self, body: &Body<'_>) {
+    pub fn observe(&mut self, body: &Body<'_>) {
         match body {
-            Body::Device(device) if self.bench.as_ref().is_none_or(|bench| bench.device != *device) => {
-                self.bench = Bench::new(*device, &self.settings).map(Box::new);
+            Body::Device(device) if self.state.as_ref().is_none_or(|state| state.device != *device) => {
+                self.state = DeviceState::new(*device, &self.settings).map(Box::new);
             }
             Body::Samples(samples) => {
-                if let Some(bench) = &mut self.bench {
-                    bench.lay_aside(samples);
+                if let Some(state) = &mut self.state {
+                    state.buffer(samples);
                 }
             }
             Body::Contact(contact) => {
                 let at = usize::from(contact.channel.saturating_sub(1));
-                if let Some(off) = self.bench.as_mut().and_then(|bench| bench.off.get_mut(at)) {
+                if let Some(off) = self.state.as_mut().and_then(|state| state.off.get_mut(at)) {
                     let [positive, negative] = off;
                     match contact.input {
                         Input::Positive => *positive = !contact.on,
@@ -102,8 +102,8 @@ impl Judge {
                 }
             }
             Body::Vital(Vital::PoorSignal(share)) => {
-                if let Some(bench) = &mut self.bench {
-                    bench.poor = *share;
+                if let Some(state) = &mut self.state {
+                    state.poor = *share;
                 }
             }
             _ => {}
@@ -112,29 +112,29 @@ impl Judge {
 
     /// Judges what was laid aside. Says whether there is something to tell.
     pub fn process_deferred(&mut self) -> bool {
-        self.bench.as_mut().is_some_and(|bench| bench.process_deferred())
+        self.state.as_mut().is_some_and(|state| state.process_deferred())
     }
 
     /// Tells of some channels, and of the device after the last.
-    pub fn tell(&mut self, out: &mut Sink<'_>) {
-        if let Some(bench) = &mut self.bench {
-            bench.tell(out);
+    pub fn emit(&mut self, out: &mut Sink<'_>) {
+        if let Some(state) = &mut self.state {
+            state.emit(out);
         }
     }
 
     /// Decodes, and judges what that brings.
     pub fn decode(&mut self, decoder: &mut (impl Decoder + ?Sized), bytes: &[u8], out: &mut Sink<'_>) {
         decoder.decode(bytes, &mut |body| {
-            self.see(&body);
+            self.observe(&body);
             out(body);
         });
-        self.tell(out);
+        self.emit(out);
     }
 
     /// The decoder's stream ended.
     pub fn finish(&mut self, decoder: &mut (impl Decoder + ?Sized), out: &mut Sink<'_>) {
         decoder.end(&mut |body| {
-            self.see(&body);
+            self.observe(&body);
             out(body);
         });
         self.end(out);
@@ -143,15 +143,15 @@ impl Judge {
     /// The stream ended: tells what there is to tell, and forgets the device.
     pub fn end(&mut self, out: &mut Sink<'_>) {
         while self.process_deferred() {
-            self.tell(out);
+            self.emit(out);
         }
-        self.bench = None;
+        self.state = None;
     }
 }
 
 /// What is known of one device.
 #[derive(Debug)]
-struct Bench {
+struct DeviceState {
     settings: Settings,
     device: Device,
     /// Samples that were not looked at yet.
@@ -160,7 +160,7 @@ struct Bench {
     spectrum: Spectrum,
     lines: Vec<Lines>,
     shapes: Vec<f32>,
-    likeness: Likeness,
+    similarity: Similarity,
     /// Position in [`MAINS`], and for how many seconds the other stood out more.
     mains: Option<usize>,
     doubted: u32,
@@ -173,7 +173,7 @@ struct Bench {
     telling: Option<usize>,
 }
 
-impl Bench {
+impl DeviceState {
     fn new(device: Device, settings: &Settings) -> Option<Self> {
         let Device { channels, rate, rails, volts, .. } = device;
         if channels == 0 || channels > CHANNELS || !RATES.contains(&rate) {
@@ -182,14 +182,14 @@ impl Bench {
         let count = usize::from(channels);
         let pass = Pass::new(count, rate, |channel| rails.of(channel));
         let spectrum = Spectrum::new(pass.kept, rate / pass.factor as f64, pass.factor, settings.band);
-        let told = spectrum.tells_hum();
+        let measurable = spectrum.measures_hum();
         let wanted = match settings.mains {
             Mains::Auto => None,
             Mains::Fifty => Some(0),
             Mains::Sixty => Some(1),
         };
         let mains = (0..MAINS.len())
-            .find(|i| wanted.is_none_or(|wanted| wanted == *i) && told.get(*i) == Some(&true));
+            .find(|i| wanted.is_none_or(|wanted| wanted == *i) && measurable.get(*i) == Some(&true));
         let quality = |channel| Quality {
             channel,
             channel_name: named(channel, channels, settings),
@@ -202,7 +202,7 @@ impl Bench {
             waiting: Vec::with_capacity(WAITING.max(WAITING_EACH * count)),
             lines: vec![Lines::default(); count],
             shapes: vec![0.0; count * 2 * spectrum.in_band()],
-            likeness: Likeness::new(if spectrum.in_band() > 0 { count } else { 0 }),
+            similarity: Similarity::new(if spectrum.in_band() > 0 { count } else { 0 }),
             mains,
             doubted: STUBBORN_SECONDS,
             off: vec![[false; 2]; count],
@@ -215,7 +215,7 @@ impl Bench {
         })
     }
 
-    fn lay_aside(&mut self, samples: &Samples<'_>) {
+    fn buffer(&mut self, samples: &Samples<'_>) {
         if samples.channels != self.device.channels {
             return;
         }
@@ -237,7 +237,7 @@ impl Bench {
         let waiting = std::mem::take(&mut self.waiting);
         let mut rest = waiting.as_slice();
         while !rest.is_empty() {
-            let (left, ended) = self.pass.see(rest);
+            let (left, ended) = self.pass.observe(rest);
             if ended {
                 if self.pass.is_full() {
                     self.judge();
@@ -256,14 +256,14 @@ impl Bench {
 
     /// A second is complete.
     fn judge(&mut self) {
-        let Self { pass, spectrum, lines, shapes, likeness, .. } = self;
+        let Self { pass, spectrum, lines, shapes, similarity, .. } = self;
         let width = 2 * spectrum.in_band();
         for (tile, lines) in lines.chunks_mut(LANES).enumerate() {
             let from = (tile * LANES * width).min(shapes.len());
             let to = (from + lines.len() * width).min(shapes.len());
             spectrum.read(pass.slow(tile), lines, shapes.get_mut(from..to).unwrap_or_default());
         }
-        likeness.compare(shapes, width);
+        similarity.compare(shapes, width);
         self.choose_mains();
         self.measure();
         self.telling = Some(0);
@@ -272,7 +272,7 @@ impl Bench {
     /// Which of the frequencies of the mains there is hum of.
     fn choose_mains(&mut self) {
         let Self { settings, spectrum, lines, mains, doubted, .. } = self;
-        if settings.mains != Mains::Auto || spectrum.tells_hum() != [true; 2] {
+        if settings.mains != Mains::Auto || spectrum.measures_hum() != [true; 2] {
             return;
         }
         let height = |which: usize| {
@@ -295,7 +295,7 @@ impl Bench {
     }
 
     fn measure(&mut self) {
-        let Self { settings, device, pass, spectrum, lines, likeness, mains, off, poor, qualities, .. } =
+        let Self { settings, device, pass, spectrum, lines, similarity, mains, off, poor, qualities, .. } =
             self;
         let (in_band, tells_noise) = (spectrum.in_band() > 0, spectrum.tells_noise());
         let alike = qualities.len() >= ALIKE;
@@ -316,13 +316,13 @@ impl Bench {
             quality.hum =
                 hum.map(|hum| Hum { ratio: share(hum.power, hum.power + hum.rest), decibels: hum.decibels });
             quality.noise = tells_noise.then(|| share(lines.noise, lines.noise + lines.band));
-            quality.correlation = likeness.tells().then(|| likeness.of(index));
+            quality.correlation = similarity.tells().then(|| similarity.of(index));
             quality.kurtosis = lines.kurtosis;
             quality.artefacts = quality.artefacts.saturating_add(std::mem::take(&mut channel.artefacts));
             quality.dropouts = quality.dropouts.saturating_add(std::mem::take(&mut channel.dropouts));
             let still = channel.still.iter().fold(0.0, |a, b| a + b) / 3.0;
             let off = if off.contains(&true) { 1.0 } else { *poor };
-            verdict::judge(quality, Beside { still, off, alike }, settings);
+            verdict::judge(quality, Circumstances { still, off, alike }, settings);
             signal.score += quality.score;
             round(quality);
             signal.bad += u16::from(!quality.bad.is_empty());
@@ -334,7 +334,7 @@ impl Bench {
         signal.seconds = signal.seconds.saturating_add(1);
     }
 
-    fn tell(&mut self, out: &mut Sink<'_>) {
+    fn emit(&mut self, out: &mut Sink<'_>) {
         let Some(from) = self.telling else { return };
         for quality in self.qualities.iter_mut().skip(from).take(SLICE) {
             out(Body::Quality(quality));
@@ -399,10 +399,10 @@ impl Decoder for Judged {
         self.decoder.needs_more()
     }
 
-    fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
+    fn observe_command(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
         let Self { decoder, judge } = self;
-        decoder.overhear(said, &mut |body| {
-            judge.see(&body);
+        decoder.observe_command(said, &mut |body| {
+            judge.observe(&body);
             out(body);
         })
     }

@@ -49,7 +49,7 @@ struct Tile {
 }
 
 impl Tile {
-    fn see(&mut self, row: &Lanes) {
+    fn observe(&mut self, row: &Lanes) {
         let Self { rails: [low, high], about, sum, squares, least, most, railed, .. } = self;
         for lane in 0..LANES {
             let value = bounded(row[lane]);
@@ -177,7 +177,7 @@ impl Pass {
     }
 
     /// Sees samples up to the end of a second, and says what is left of them and whether that was the end.
-    pub(super) fn see<'v>(&mut self, mut values: &'v [f32]) -> (&'v [f32], bool) {
+    pub(super) fn observe<'v>(&mut self, mut values: &'v [f32]) -> (&'v [f32], bool) {
         let width = self.channels.len();
         if !self.begun && values.len() >= width {
             self.begun = true;
@@ -227,13 +227,13 @@ impl Pass {
             if *factor == 1 {
                 let ring = slow.get_mut(number * *kept + *next..).unwrap_or_default();
                 for (row, slot) in rows.zip(ring) {
-                    tile.see(&row);
+                    tile.observe(&row);
                     *slot = std::array::from_fn(|lane| bounded(row[lane]) - tile.base[lane]);
                 }
             } else {
                 let weights = weights.get(*phase..).unwrap_or_default();
                 for (row, weights) in rows.zip(weights) {
-                    tile.see(&row);
+                    tile.observe(&row);
                     tile.slow(&row, *weights);
                 }
             }
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     /// Samples of so many channels for so many seconds.
-    fn see(pass: &mut Pass, rows: usize, value: impl Fn(usize, usize) -> f32) -> usize {
+    fn observe(pass: &mut Pass, rows: usize, value: impl Fn(usize, usize) -> f32) -> usize {
         let width = pass.channels.len();
         let values: Vec<f32> = (0..rows * width).map(|i| value(i / width, i % width)).collect();
         // Reads end where they like.
@@ -340,7 +340,7 @@ mod tests {
         for piece in values.chunks(7 * width) {
             let mut rest = piece;
             while !rest.is_empty() {
-                let (left, ended) = pass.see(rest);
+                let (left, ended) = pass.observe(rest);
                 rest = left;
                 if ended {
                     seconds += 1;
@@ -361,7 +361,7 @@ mod tests {
             let value = |row: usize, channel: usize| {
                 3.0 + channel as f32 + if row.is_multiple_of(2) { 1.0 } else { -1.0 }
             };
-            assert_eq!(see(&mut pass, 750, value), 3);
+            assert_eq!(observe(&mut pass, 750, value), 3);
             for (number, channel) in pass.channels.iter().enumerate() {
                 assert!((channel.offset() - (3.0 + number as f64)).abs() < 1e-6, "{channel:?}");
                 assert!((channel.rms() - 1.0).abs() < 1e-6, "{channel:?}");
@@ -378,7 +378,7 @@ mod tests {
         // Nothing came near the lower rail of a converter that counts from 0, nor in a second before the first.
         let rails = (0.0, 1023.0);
         let mut pass = Pass::new(1, 250.0, |_| Some(rails));
-        see(&mut pass, 500, |row, _| if row.is_multiple_of(2) { 500.0 } else { 613.8 });
+        observe(&mut pass, 500, |row, _| if row.is_multiple_of(2) { 500.0 } else { 613.8 });
         assert!((pass.channels[0].peak(rails) - 0.2).abs() < 1e-6, "{}", pass.channels[0].peak(rails));
     }
 
@@ -386,7 +386,7 @@ mod tests {
     fn a_small_signal_on_a_large_offset_is_not_lost() {
         let mut pass = Pass::new(1, 250.0, |_| None);
         let value = |row: usize, _| 0.1 + if row.is_multiple_of(2) { 1e-6 } else { -1e-6 };
-        see(&mut pass, 500, value);
+        observe(&mut pass, 500, value);
         // What is left is the step of 32 bits at 0.1 V, 7.5 nV.
         assert!((pass.channels[0].rms() - 1e-6).abs() < 1e-8, "{:?}", pass.channels[0].rms());
     }
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!((pass.factor, pass.kept), (factor, 1000));
         let wave = |seconds: f64, hertz: f64| (std::f64::consts::TAU * hertz * seconds).sin();
         // 10 Hz of amplitude 1 on the first channel, 495 Hz, which would fold onto 5 Hz, on the last.
-        see(&mut pass, 90_000, |row, channel| {
+        observe(&mut pass, 90_000, |row, channel| {
             wave(row as f64 / rate, if channel == 8 { 495.0 } else { 10.0 }) as f32
         });
         assert!(pass.is_full());
@@ -417,7 +417,7 @@ mod tests {
     fn dropouts_and_artefacts_are_counted_once_each() {
         let mut pass = Pass::new(2, 250.0, |_| None);
         let noise = |row: usize| ((row * 7919) % 101) as f32 / 101.0;
-        see(&mut pass, 2500, |row, channel| match (channel, row) {
+        observe(&mut pass, 2500, |row, channel| match (channel, row) {
             // Still for half a second, twice.
             (0, 700..825 | 1700..1825) => 0.25,
             // A step of ten times the noise and one back, and a blink.
@@ -425,7 +425,7 @@ mod tests {
             (1, 2000..2060) => noise(row) + 8.0 * (std::f32::consts::PI * (row - 2000) as f32 / 60.0).sin(),
             _ => noise(row),
         });
-        let told: Vec<_> = pass.channels.iter().map(|c| (c.dropouts, c.artefacts)).collect();
-        assert_eq!(told, [(2, 0), (0, 3)]);
+        let reported: Vec<_> = pass.channels.iter().map(|c| (c.dropouts, c.artefacts)).collect();
+        assert_eq!(reported, [(2, 0), (0, 3)]);
     }
 }

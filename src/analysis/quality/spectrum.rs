@@ -104,8 +104,9 @@ impl Spectrum {
             let apart = 1.5 * line;
             let around = [near(mains - AROUND, mains - apart), near(mains + apart, mains + AROUND)];
             let bins = near(mains - line, mains + line);
-            let told = mains + line <= rate / 2.0 && bins.len() >= 3 && around.iter().any(|r| r.len() >= 3);
-            told.then_some(Hum { bins, around })
+            let possible =
+                mains + line <= rate / 2.0 && bins.len() >= 3 && around.iter().any(|r| r.len() >= 3);
+            possible.then_some(Hum { bins, around })
         });
         let noise = bins(high.min(HIGHEST * rate) + line, NOISE * rate);
         Self {
@@ -133,7 +134,7 @@ impl Spectrum {
     }
 
     /// Whether hum can be measured, by mains frequency.
-    pub(super) fn tells_hum(&self) -> [bool; MAINS.len()] {
+    pub(super) fn measures_hum(&self) -> [bool; MAINS.len()] {
         [0, 1].map(|i| self.hum.get(i).is_some_and(Option::is_some))
     }
 
@@ -263,7 +264,7 @@ impl Spectrum {
         scratch.extend(of(noise));
         // The power of noise falls off exponentially about its mean; the median of such numbers is ln 2 of it.
         lines.noise = median(scratch) / std::f64::consts::LN_2 * noise.len() as f64 * square;
-        for (told, hum) in lines.hum.iter_mut().zip(hum) {
+        for (found, hum) in lines.hum.iter_mut().zip(hum) {
             let Some(Hum { bins, around: [below, above] }) = hum else { continue };
             scratch.clear();
             scratch.extend(of(below).chain(of(above)));
@@ -273,7 +274,7 @@ impl Spectrum {
             let ratio = (f64::from(peak) + floor) / (median(scratch) + floor);
             let rest =
                 sum(&(band.start..band.end.min(bins.start))) + sum(&(band.start.max(bins.end)..band.end));
-            *told = Mains { power: sum(bins) * square, rest: rest * square, decibels: 10.0 * ratio.log10() };
+            *found = Mains { power: sum(bins) * square, rest: rest * square, decibels: 10.0 * ratio.log10() };
         }
     }
 }
@@ -363,11 +364,11 @@ mod tests {
 
     #[test]
     fn what_a_rate_does_not_allow_is_not_told() {
-        let told = |rate: f64, kept| Spectrum::new(kept, rate, 1, [1.0, 45.0]).tells_hum();
-        assert_eq!(told(250.0, 500), [true, true]);
-        assert_eq!(told(125.0, 250), [true, true]);
-        assert_eq!(told(110.0, 220), [true, false]);
-        assert_eq!(told(100.0, 200), [false, false]);
+        let reported = |rate: f64, kept| Spectrum::new(kept, rate, 1, [1.0, 45.0]).measures_hum();
+        assert_eq!(reported(250.0, 500), [true, true]);
+        assert_eq!(reported(125.0, 250), [true, true]);
+        assert_eq!(reported(110.0, 220), [true, false]);
+        assert_eq!(reported(100.0, 200), [false, false]);
         let slow = Spectrum::new(20, 10.0, 1, [1.0, 45.0]);
         assert!(slow.in_band() > 3 && !slow.tells_noise());
         assert!((0..=1).all(|kept| Spectrum::new(kept, 1.0, 1, [1.0, 45.0]).in_band() == 0));

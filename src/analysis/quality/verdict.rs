@@ -11,7 +11,7 @@ use crate::event::{Quality, Reason, Reasons};
 
 /// What is judged beside the samples.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Beside {
+pub(super) struct Circumstances {
     /// Share of the last three seconds without a change.
     pub still: f64,
     /// Whether an electrode of the channel is off, or how poor the device finds its signal.
@@ -31,21 +31,21 @@ fn under(measure: f64, limit: f64) -> f64 {
 }
 
 /// Gives a channel its score and its reasons.
-pub(super) fn judge(quality: &mut Quality, beside: Beside, settings: &Settings) {
+pub(super) fn judge(quality: &mut Quality, circumstances: Circumstances, settings: &Settings) {
     let Settings { railed, peak, flat, quiet, loud, hum, noise, correlation, .. } = *settings;
     let volts = quality.band_rms.filter(|_| quality.volts);
-    let like = quality.correlation.filter(|_| beside.alike);
+    let like = quality.correlation.filter(|_| circumstances.alike);
     let at_rail = quality.railed.map_or(0.0, |share| over(share, railed));
     let near_rail = quality.peak.map_or(0.0, |share| over(share, peak));
     let parts = [
         (Reason::Railed, at_rail.max(near_rail)),
-        (Reason::Flat, over(beside.still, flat)),
+        (Reason::Flat, over(circumstances.still, flat)),
         (Reason::Quiet, volts.map_or(0.0, |volts| under(volts, quiet))),
         (Reason::Loud, volts.map_or(0.0, |volts| over(volts, loud))),
-        (Reason::Hum, quality.hum.map_or(0.0, |told| over(told.ratio, hum))),
+        (Reason::Hum, quality.hum.map_or(0.0, |measured| over(measured.ratio, hum))),
         (Reason::Noise, quality.noise.map_or(0.0, |share| over(share, noise))),
         (Reason::Correlation, like.map_or(0.0, |like| under(like, correlation))),
-        (Reason::Contact, over(beside.off, 0.5)),
+        (Reason::Contact, over(circumstances.off, 0.5)),
     ];
     quality.score = 1.0;
     quality.bad = Reasons::default();
@@ -88,9 +88,9 @@ mod tests {
     };
     const EMPTY: Reasons = Reasons::EMPTY;
 
-    fn judged(quality: Quality, beside: Beside) -> (f64, Vec<&'static str>) {
+    fn judged(quality: Quality, circumstances: Circumstances) -> (f64, Vec<&'static str>) {
         let mut quality = quality;
-        judge(&mut quality, Beside { alike: true, ..beside }, &Settings::default());
+        judge(&mut quality, Circumstances { alike: true, ..circumstances }, &Settings::default());
         assert_eq!(quality.bad_seconds, u32::from(quality.score < 0.5));
         let bad = Reason::ALL.iter().filter(|reason| quality.bad.contains(**reason));
         (quality.score, bad.map(|reason| reason.as_str()).collect())
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn each_limit_has_its_reason() {
-        let none = Beside::default();
+        let none = Circumstances::default();
         assert_eq!(judged(GOOD, none), (1.0, vec![]));
         for (quality, score, reason) in [
             (Quality { railed: Some(0.011), ..GOOD }, 0.4, "railed"),
@@ -113,8 +113,8 @@ mod tests {
             assert!((is - score).abs() < 1e-9, "{reason}: {is}");
             assert_eq!(reasons, [reason]);
         }
-        assert_eq!(judged(GOOD, Beside { still: 1.0, ..none }), (0.0, vec!["flat"]));
-        assert_eq!(judged(GOOD, Beside { off: 1.0, ..none }), (0.0, vec!["contact"]));
+        assert_eq!(judged(GOOD, Circumstances { still: 1.0, ..none }), (0.0, vec!["flat"]));
+        assert_eq!(judged(GOOD, Circumstances { off: 1.0, ..none }), (0.0, vec!["contact"]));
         // At the limit it is not bad yet.
         assert_eq!(judged(Quality { noise: Some(0.5), ..GOOD }, none), (0.5, vec![]));
     }
@@ -122,9 +122,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_held_against_it() {
         let blank = Quality { score: 0.0, ..Quality::default() };
-        assert_eq!(judged(blank, Beside::default()), (1.0, vec![]));
+        assert_eq!(judged(blank, Circumstances::default()), (1.0, vec![]));
         // Counts are compared with no limit in volts.
         let counts = Quality { volts: false, band_rms: Some(1000.0), ..GOOD };
-        assert_eq!(judged(counts, Beside::default()), (1.0, vec![]));
+        assert_eq!(judged(counts, Circumstances::default()), (1.0, vec![]));
     }
 }

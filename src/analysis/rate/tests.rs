@@ -40,7 +40,7 @@ impl Bench {
             delays: Vec::new(),
             stability: 0.0,
         };
-        bench.see(Body::Device(DEVICE));
+        bench.observe(Body::Device(DEVICE));
         bench
     }
 
@@ -49,7 +49,7 @@ impl Bench {
         Timestamp { steady, wall: (BEGAN + steady).saturating_add_signed(self.set * MS as i64) }
     }
 
-    fn see(&mut self, body: Body<'_>) {
+    fn observe(&mut self, body: Body<'_>) {
         let at = self.now();
         self.rates.observe(&Event { at, source: SourceId(3), body });
     }
@@ -57,7 +57,7 @@ impl Bench {
     fn samples(&mut self, count: usize) {
         let values = vec![0.0; count];
         let frames = u32::try_from(count).unwrap();
-        self.see(Body::Samples(Samples { values: &values, channels: 1, frames, bytes: 0 }));
+        self.observe(Body::Samples(Samples { values: &values, channels: 1, frames, bytes: 0 }));
     }
 
     /// Lets time pass; with `samples` each 16 ms, as an FTDI chip brings them. Ticks once a second.
@@ -74,10 +74,10 @@ impl Bench {
                 rates.report(now, &mut |source, body| {
                     assert_eq!(source, Some(SourceId(3)));
                     match body {
-                        Body::Flow(told) => *flow = Some(told),
-                        Body::Hidden(told) => hidden.push(told),
-                        Body::Arrivals(told) => delays.extend(told.delays),
-                        Body::Stability(told) => *stability = told.ratio,
+                        Body::Flow(reported) => *flow = Some(reported),
+                        Body::Hidden(reported) => hidden.push(reported),
+                        Body::Arrivals(reported) => delays.extend(reported.delays),
+                        Body::Stability(reported) => *stability = reported.ratio,
                         _ => {}
                     }
                 });
@@ -89,7 +89,7 @@ impl Bench {
     fn of(rate: f64, modulus: u32) -> Self {
         let mut bench = Self::new();
         bench.rates = Rates::default();
-        bench.see(Body::Device(Device { rate, packet_rate: rate, modulus, ..DEVICE }));
+        bench.observe(Body::Device(Device { rate, packet_rate: rate, modulus, ..DEVICE }));
         bench
     }
 
@@ -136,7 +136,7 @@ fn what_a_board_with_a_guessed_rate_loses_is_seen() {
         let mut bench = Bench::of(500.0, 256);
         bench.bursts(before, 300, 75);
         bench.pass(1200, 0);
-        bench.see(Body::Lost(Lost { packets: 44 }));
+        bench.observe(Body::Lost(Lost { packets: 44 }));
         bench.bursts(21_000, 300, 75);
         assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }], "{before}");
     }
@@ -147,7 +147,7 @@ fn a_hole_before_the_first_measurement_waits_for_it() {
     let mut bench = Bench::new();
     bench.pass(400, 4);
     bench.pass(8000, 0);
-    bench.see(Body::Lost(Lost { packets: 208 }));
+    bench.observe(Body::Lost(Lost { packets: 208 }));
     bench.pass(5000, 4);
     assert_eq!(bench.hidden, [Hidden { packets: 1792, unseen: false }]);
     // Nothing was measured before it, and nothing comes after it.
@@ -214,7 +214,7 @@ fn a_wall_clock_that_is_set_loses_nothing_and_hides_nothing() {
         bench.pass(600, 0);
         bench.set = 0;
         bench.pass(600, 0);
-        bench.see(Body::Lost(Lost { packets: 44 }));
+        bench.observe(Body::Lost(Lost { packets: 44 }));
         bench.pass(5000, 4);
         assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }], "{set}");
         bench.set = set;
@@ -227,7 +227,7 @@ fn a_wall_clock_that_is_set_loses_nothing_and_hides_nothing() {
 #[test]
 fn a_slow_device_streams_between_its_samples() {
     let mut bench = Bench::new();
-    bench.see(Body::Device(Device { rate: 0.5, packet_rate: 0.5, modulus: 0, ..DEVICE }));
+    bench.observe(Body::Device(Device { rate: 0.5, packet_rate: 0.5, modulus: 0, ..DEVICE }));
     for _ in 0..5 {
         bench.samples(1);
         for _ in 0..2 {
@@ -253,7 +253,7 @@ fn a_counter_of_eight_bits_hides_nothing() {
         bench.pass(6000, 4);
         bench.pass(hole * 4, 0);
         if lost > 0 {
-            bench.see(Body::Lost(Lost { packets: lost }));
+            bench.observe(Body::Lost(Lost { packets: lost }));
         }
         bench.pass(5000, 4);
         assert_eq!(bench.hidden, Vec::from_iter(want), "{hole}");
@@ -264,14 +264,14 @@ fn a_counter_of_eight_bits_hides_nothing() {
 fn late_packets_are_told_as_late_and_hidden_ones_are_not() {
     let mut bench = Bench::new();
     bench.pass(10_000, 4);
-    let told = bench.delays.len();
-    assert!(told > 450, "{told}");
+    let reported = bench.delays.len();
+    assert!(reported > 450, "{reported}");
     assert!(
         bench.delays.iter().all(|d| d.newest < 1e-6 && (d.oldest - 0.012).abs() < 1e-6 && d.packets == 4)
     );
     // 300 packets are lost behind a counter of 8 bits; those after them are in time.
     bench.pass(1200, 0);
-    bench.see(Body::Lost(Lost { packets: 44 }));
+    bench.observe(Body::Lost(Lost { packets: 44 }));
     bench.pass(4800, 4);
     assert!(bench.delays.iter().all(|d| d.newest < 0.001), "{:?}", bench.delays);
     // Nobody reads for two seconds.
@@ -287,19 +287,19 @@ fn late_packets_are_told_as_late_and_hidden_ones_are_not() {
 fn what_is_missing_by_its_timestamps_does_not_make_the_rest_late() {
     let mut bench = Bench::new();
     bench.rates = Rates::default();
-    bench.see(Body::Device(Device { modulus: 0, ..DEVICE }));
+    bench.observe(Body::Device(Device { modulus: 0, ..DEVICE }));
     bench.pass(10_000, 4);
     // One of each four.
     for _ in 0..500 {
         bench.pass(16, 3);
-        bench.see(Body::StreamState(&StreamState { gaps: 1, missing: 1, ..StreamState::default() }));
+        bench.observe(Body::StreamState(&StreamState { gaps: 1, missing: 1, ..StreamState::default() }));
     }
     bench.pass(2000, 4);
     assert!(bench.delays.iter().all(|d| d.newest < 0.005), "{:?}", bench.delays);
     // A pause is none of its: the clock begins again.
     bench.pass(2000, 0);
     bench.samples(4);
-    bench.see(Body::StreamState(&StreamState { gaps: 1, missing: 496, ..StreamState::default() }));
+    bench.observe(Body::StreamState(&StreamState { gaps: 1, missing: 496, ..StreamState::default() }));
     bench.pass(10_000, 4);
     assert!(bench.delays.iter().all(|d| d.newest < 0.005), "{:?}", bench.delays);
 }
@@ -310,8 +310,8 @@ fn what_is_told_as_lost_is_not_missing_once_more() {
     bench.pass(10_000, 4);
     for _ in 0..10_000 {
         bench.pass(16, 3);
-        bench.see(Body::Lost(Lost { packets: 1 }));
-        bench.see(Body::StreamState(&StreamState { gaps: 1, missing: 1, ..StreamState::default() }));
+        bench.observe(Body::Lost(Lost { packets: 1 }));
+        bench.observe(Body::StreamState(&StreamState { gaps: 1, missing: 1, ..StreamState::default() }));
     }
     bench.pass(10_000, 4);
     assert!(bench.flow.unwrap().drift.unwrap().abs() < 1e-4, "{:?}", bench.flow);
@@ -323,7 +323,7 @@ fn stability_is_that_of_ten_minutes_and_outlives_the_link() {
     bench.pass(30_000, 4);
     bench.pass(10_000, 0);
     assert!((bench.stability - 0.75).abs() < 0.03, "{}", bench.stability);
-    bench.see(Body::Link(crate::event::Link::Down));
+    bench.observe(Body::Link(crate::event::Link::Down));
     bench.pass(40_000, 0);
     assert!((bench.stability - 0.375).abs() < 0.02, "{}", bench.stability);
     bench.pass(600_000, 0);
@@ -356,7 +356,7 @@ fn a_machine_that_catches_up_slowly_loses_nothing() {
     assert_eq!(bench.hidden, []);
     // How fast the device is was not learnt from that: a gap after it is counted as it was.
     bench.pass(300 * 4, 0);
-    bench.see(Body::Lost(Lost { packets: 44 }));
+    bench.observe(Body::Lost(Lost { packets: 44 }));
     bench.pass(5000, 4);
     assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }]);
     // And neither from what the counter hid.
@@ -371,11 +371,11 @@ fn packets_that_come_again_are_no_packets() {
     let mut bench = Bench::new();
     bench.pass(6000, 4);
     bench.pass(300 * 4, 0);
-    bench.see(Body::Lost(Lost { packets: 44 }));
+    bench.observe(Body::Lost(Lost { packets: 44 }));
     // As many as would hide what is missing.
     for _ in 0..200 {
-        bench.see(Body::Repeated(crate::event::Repeated { packets: 1 }));
-        bench.see(Body::Samples(Samples { values: &[], channels: 1, frames: 1, bytes: 33 }));
+        bench.observe(Body::Repeated(crate::event::Repeated { packets: 1 }));
+        bench.observe(Body::Samples(Samples { values: &[], channels: 1, frames: 1, bytes: 33 }));
     }
     bench.pass(5000, 4);
     assert_eq!(bench.hidden, [Hidden { packets: 256, unseen: false }]);
@@ -388,7 +388,7 @@ fn an_interruption_is_no_loss_and_neither_is_another_start() {
     bench.pass(90_000, 0);
     bench.pass(5000, 4);
     assert_eq!(bench.hidden, []);
-    bench.see(Body::Link(crate::event::Link::Down));
+    bench.observe(Body::Link(crate::event::Link::Down));
     bench.flow = None;
     bench.pass(3000, 4);
     assert!(bench.flow.is_none() && bench.hidden.is_empty());

@@ -8,7 +8,7 @@
 //! which channel is not known to the board: values are counts, 10 bits in the first four channels and 6 bits
 //! in the others.
 
-use super::{Board, Boards, Overheard, Piece, Told, byte};
+use super::{Board, BoardCommand, Boards, CommandEffect, Segment, byte};
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
@@ -60,7 +60,7 @@ pub struct Bitalino {
     rate: u16,
     /// Bytes of a frame.
     length: usize,
-    /// Whether it streams, as far as the commands say that were heard.
+    /// Whether it streams, as far as the commands say that were effect.
     streams: Option<bool>,
     /// The rate that a program set for the next stream, and whether the next byte is a value.
     set: Option<u16>,
@@ -97,34 +97,34 @@ fn right(frame: &[u8]) -> bool {
 
 impl Bitalino {
     /// Commands are recognised by their last two bits, and some of them mean another thing while the board streams.
-    fn told(&mut self, byte: u8) -> Told {
+    fn command(&mut self, byte: u8) -> BoardCommand {
         if std::mem::take(&mut self.value) {
-            return Told::Other;
+            return BoardCommand::Other;
         }
         match byte {
             // Also a threshold of the battery, but only of a board that has stopped.
             0x00 | 0xFF => {
                 (self.streams, self.set) = (Some(false), None);
-                Told::Stop
+                BoardCommand::Stop
             }
             OUTPUT => {
                 self.value = true;
-                Told::Other
+                BoardCommand::Other
             }
             // It looks at no other command while it streams.
-            _ if self.streams == Some(true) => Told::Other,
+            _ if self.streams == Some(true) => BoardCommand::Other,
             0x03 | 0x43 | 0x83 | 0xC3 => {
                 self.set = RATES.get(usize::from(byte >> 6)).copied();
-                Told::Other
+                BoardCommand::Other
             }
             // Of the channels with a bit from the third on, measured or made up.
             start if matches!(start & 3, 1 | 2) && start > 3 => {
                 let channels = (start >> 2).count_ones() as u8;
                 let rate = self.set.take().unwrap_or(self.rate);
                 *self = Self { streams: Some(true), ..Self::new(Some(channels), Some(rate)) };
-                Told::Start
+                BoardCommand::Start
             }
-            _ => Told::Other,
+            _ => BoardCommand::Other,
         }
     }
 }
@@ -139,11 +139,11 @@ impl Board for Bitalino {
         Device { protocol, channels, rate, packet_rate: rate, volts: false, modulus: 16, rails: RAILS }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         match bytes.get(..self.length) {
-            None => Piece::More,
-            Some(frame) if right(frame) => Piece::Frame(self.length),
-            Some(_) => Piece::Damaged,
+            None => Segment::More,
+            Some(frame) if right(frame) => Segment::Frame(self.length),
+            Some(_) => Segment::Damaged,
         }
     }
 
@@ -160,11 +160,11 @@ impl Board for Bitalino {
         values.extend(channels.map(|(low, width)| (bits >> low & ((1 << width) - 1)) as f32));
     }
 
-    fn overhear(&mut self, said: &[u8]) -> Overheard {
+    fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
         let before = self.device();
-        let mut heard = Overheard::default();
-        said.iter().for_each(|byte| heard.hear(self.told(*byte)));
-        Overheard { changed: self.device() != before, ..heard }
+        let mut effect = CommandEffect::default();
+        said.iter().for_each(|byte| effect.add(self.command(*byte)));
+        CommandEffect { changed: self.device() != before, ..effect }
     }
 
     /// The version, the rate, and the channels.
@@ -199,9 +199,9 @@ mod tests {
             (0..16).filter(|crc| right(&[&frame[..7], &[frame[7] | crc]].concat())).collect();
         assert_eq!(right.len(), 1);
         frame[7] |= right[0];
-        assert_eq!(board.piece(&frame, false), Piece::Frame(8));
+        assert_eq!(board.classify(&frame, false), Segment::Frame(8));
         frame[3] ^= 0x10;
-        assert_eq!(board.piece(&frame, false), Piece::Damaged);
+        assert_eq!(board.classify(&frame, false), Segment::Damaged);
     }
 
     #[test]
@@ -215,15 +215,15 @@ mod tests {
             let mut decoder = Boards::new(Bitalino::new(Some(6), None));
             let mut lost = 0;
             let mut out = |body: crate::event::Body<'_>| {
-                if let crate::event::Body::Lost(told) = body {
-                    lost += told.packets;
+                if let crate::event::Body::Lost(decoded) = body {
+                    lost += decoded.packets;
                 }
             };
-            decoder.overhear(&[0xFD], &mut out);
+            decoder.observe_command(&[0xFD], &mut out);
             decoder.decode(&frames, &mut out);
             // A board that streams looks at no start.
-            decoder.overhear(stop, &mut out);
-            decoder.overhear(&[0xFD], &mut out);
+            decoder.observe_command(stop, &mut out);
+            decoder.observe_command(&[0xFD], &mut out);
             decoder.decode(&frames, &mut out);
             assert_eq!(lost, want, "{stop:x?}");
         }
@@ -232,18 +232,22 @@ mod tests {
     #[test]
     fn what_a_program_tells_it_is_read_along() {
         let mut board = Bitalino::new(Some(6), None);
-        let tell = |board: &mut Bitalino, bytes: &[u8]| {
-            bytes.iter().map(|byte| board.told(*byte)).filter(|told| *told != Told::Other).collect::<Vec<_>>()
+        let effects = |board: &mut Bitalino, bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| board.command(*byte))
+                .filter(|command| *command != BoardCommand::Other)
+                .collect::<Vec<_>>()
         };
         // Version, state, a threshold, 100 Hz, and channels 1 and 3.
-        assert_eq!(tell(&mut board, &[0x07, 0x0B, 0x3C, 0x83, 0x15]), [Told::Start]);
+        assert_eq!(effects(&mut board, &[0x07, 0x0B, 0x3C, 0x83, 0x15]), [BoardCommand::Start]);
         assert_eq!((board.channels, board.rate, board.length), (2, 100, 4));
         // Its outputs while it streams, and what it then does not look at: a start, a rate.
-        assert_eq!(tell(&mut board, &[0xB3, 0xA3, 0x15, 0xA3, 0, 0x05, 0xC3]), []);
+        assert_eq!(effects(&mut board, &[0xB3, 0xA3, 0x15, 0xA3, 0, 0x05, 0xC3]), []);
         assert_eq!((board.channels, board.rate), (2, 100));
-        assert_eq!(tell(&mut board, &[0x00, 0x05]), [Told::Stop, Told::Start]);
+        assert_eq!(effects(&mut board, &[0x00, 0x05]), [BoardCommand::Stop, BoardCommand::Start]);
         assert_eq!((board.channels, board.rate, board.length), (1, 100, 3));
-        assert_eq!(tell(&mut board, &[0xFF, 0xC3, 0xFE]), [Told::Stop, Told::Start]);
+        assert_eq!(effects(&mut board, &[0xFF, 0xC3, 0xFE]), [BoardCommand::Stop, BoardCommand::Start]);
         assert_eq!((board.channels, board.rate, board.length), (6, 1000, 8));
     }
 

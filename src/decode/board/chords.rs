@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::{Board, Boards, Overheard, Piece, Told, byte, uint16};
+use super::{Board, BoardCommand, Boards, CommandEffect, Segment, byte, uint16};
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
@@ -92,13 +92,13 @@ impl Default for Chords {
 }
 
 impl Chords {
-    fn told(&mut self, byte: u8) -> Told {
+    fn command(&mut self, byte: u8) -> BoardCommand {
         self.said.rotate_left(1);
         self.said[4] = byte.to_ascii_uppercase();
         match &self.said {
-            b"START" => Told::Start,
-            [_, b'S', b'T', b'O', b'P'] => Told::Stop,
-            _ => Told::Other,
+            b"START" => BoardCommand::Start,
+            [_, b'S', b'T', b'O', b'P'] => BoardCommand::Stop,
+            _ => BoardCommand::Other,
         }
     }
 }
@@ -112,35 +112,35 @@ impl Board for Chords {
         Device { protocol: "chords", channels, rate, packet_rate: rate, volts: false, modulus: 256, rails }
     }
 
-    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], last: bool) -> Segment {
         if bytes.iter().zip(MARK).any(|(is, mark)| *is != mark) {
-            return Piece::No;
+            return Segment::No;
         }
         if let Some(length) = self.length {
             return match bytes.get(length - 1) {
-                None => Piece::More,
-                Some(&END) => Piece::Frame(length),
-                Some(_) => Piece::No,
+                None => Segment::More,
+                Some(&END) => Segment::Frame(length),
+                Some(_) => Segment::No,
             };
         }
         for length in (1..=CHANNELS).map(|channels| HEADER + 2 * channels + 1) {
             match (bytes.get(length - 1), bytes.get(length..)) {
                 (Some(&END), Some([first, second, ..])) if [*first, *second] == MARK => {
-                    return Piece::Frame(length);
+                    return Segment::Frame(length);
                 }
-                (Some(&END), Some([])) if last => return Piece::Frame(length),
-                (None, _) | (Some(&END), Some([] | [0xC7])) => return Piece::More,
+                (Some(&END), Some([])) if last => return Segment::Frame(length),
+                (None, _) | (Some(&END), Some([] | [0xC7])) => return Segment::More,
                 _ => {}
             }
         }
-        Piece::No
+        Segment::No
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
         Some(byte(frame, 2).into())
     }
 
-    fn hear(&mut self, text: &str) -> bool {
+    fn handle_text(&mut self, text: &str) -> bool {
         let name = text.trim();
         let before = (self.rate, self.rails);
         if let Some((_, rate, most)) = BOARDS.iter().find(|board| board.0.eq_ignore_ascii_case(name)) {
@@ -153,11 +153,11 @@ impl Board for Chords {
         before != (self.rate, self.rails)
     }
 
-    fn overhear(&mut self, said: &[u8]) -> Overheard {
+    fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
         let before = self.device();
-        let mut heard = Overheard::default();
-        said.iter().for_each(|byte| heard.hear(self.told(*byte)));
-        Overheard { changed: self.device() != before, ..heard }
+        let mut effect = CommandEffect::default();
+        said.iter().for_each(|byte| effect.add(self.command(*byte)));
+        CommandEffect { changed: self.device() != before, ..effect }
     }
 
     fn notice(&mut self) -> Option<String> {
@@ -168,7 +168,7 @@ impl Board for Chords {
         ))
     }
 
-    fn meet(&mut self, frame: &[u8]) -> bool {
+    fn identify(&mut self, frame: &[u8]) -> bool {
         self.length = Some(frame.len());
         // At most 16.
         let channels = ((frame.len() - HEADER) / 2) as u16;
@@ -210,22 +210,24 @@ mod tests {
     fn the_channels_are_counted() {
         let mut board = Chords::default();
         let stream = [FRAME, FRAME].concat();
-        assert_eq!(board.piece(&stream, false), Piece::Frame(16));
-        assert_eq!(board.piece(&FRAME, false), Piece::More);
+        assert_eq!(board.classify(&stream, false), Segment::Frame(16));
+        assert_eq!(board.classify(&FRAME, false), Segment::More);
         assert_eq!(board.counter(&FRAME), Some(7));
-        assert!(!board.meet(&FRAME));
+        assert!(!board.identify(&FRAME));
         let mut values = Vec::new();
         board.samples(&FRAME, &mut values);
         assert_eq!(values, [8192.0, 0.0, 16383.0, 1.0, 2.0, 3.0]);
         assert_eq!(board.device().channels, 6);
-        assert!(board.meet(&[0; 10]) && board.device().channels == 3);
+        assert!(board.identify(&[0; 10]) && board.device().channels == 3);
     }
 
     #[test]
     fn the_rate_is_that_of_the_board() {
         let mut board = Chords::default();
-        assert!(board.hear("UNO-R3\r\n") && board.device().rate == 250.0);
-        assert!(!board.hear("START\n") && board.hear("UNO-R4\n") && board.device().rate == 500.0);
+        assert!(board.handle_text("UNO-R3\r\n") && board.device().rate == 250.0);
+        assert!(
+            !board.handle_text("START\n") && board.handle_text("UNO-R4\n") && board.device().rate == 500.0
+        );
         for (name, rate, known) in [
             ("UNO-R4-2CH-1KHZ\r\n", 1000.0, true),
             ("UNO-R3", 250.0, true),
@@ -235,13 +237,13 @@ mod tests {
             ("UNO-R3-0HZ", 500.0, false),
         ] {
             let mut board = Chords::default();
-            board.hear(name);
+            board.handle_text(name);
             assert_eq!((board.device().rate, board.notice().is_none()), (rate, known), "{name}");
             assert_eq!(board.notice(), None, "said once");
         }
-        assert!(!board.hear("ACQUISITION_STARTED\n") && board.notice().is_none());
+        assert!(!board.handle_text("ACQUISITION_STARTED\n") && board.notice().is_none());
         // The converter of a board with another program is not known.
-        assert!(board.hear("UNO-R4-2CH-1KHZ") && board.device().rails == Rails::Unknown);
+        assert!(board.handle_text("UNO-R4-2CH-1KHZ") && board.device().rails == Rails::Unknown);
         // The next connection may be to another board, and is as new.
         board.end();
         assert_eq!(board.device(), Chords::default().device());
@@ -263,11 +265,14 @@ mod tests {
 
     #[test]
     fn commands_are_words_however_they_are_ended() {
-        let told = |text: &str| {
+        let effects = |text: &str| {
             let mut board = Chords::default();
-            text.bytes().map(|byte| board.told(byte)).filter(|told| *told != Told::Other).collect::<Vec<_>>()
+            text.bytes()
+                .map(|byte| board.command(byte))
+                .filter(|command| *command != BoardCommand::Other)
+                .collect::<Vec<_>>()
         };
-        assert_eq!(told("WHORU\nSTART\nSTATUS\nSTOP\n"), [Told::Start, Told::Stop]);
-        assert_eq!(told("stopstart"), [Told::Stop, Told::Start]);
+        assert_eq!(effects("WHORU\nSTART\nSTATUS\nSTOP\n"), [BoardCommand::Start, BoardCommand::Stop]);
+        assert_eq!(effects("stopstart"), [BoardCommand::Stop, BoardCommand::Start]);
     }
 }

@@ -10,7 +10,7 @@
 mod impedance;
 mod setup;
 
-use super::{Anew, Board, Boards, Overheard, Piece, bracketed, byte, int24};
+use super::{Board, Boards, CommandEffect, Restart, Segment, bracketed, byte, int24};
 use crate::decode::dialogue::Time;
 use crate::decode::facts::Facts;
 use crate::decode::{MeasureImpedance, Options, Sink};
@@ -31,12 +31,12 @@ pub const GAINS: &[u8] = &[1, 2, 4, 6, 8, 12, 24];
 
 /// The frame that both boards write. Its last byte says what the six bytes before are; firmware uses `C0` to `C6`. Of
 /// others BrainFlow believes nothing; they are recognised by the next frame's mark from one that lacks a byte.
-fn piece(bytes: &[u8], last: bool) -> Piece {
+fn classify(bytes: &[u8], last: bool) -> Segment {
     match bracketed(bytes, FRAME, 0xA0, |tail| (0xC0..=0xCF).contains(&tail)) {
-        Piece::Frame(length) if byte(bytes, FRAME - 1) > 0xC6 => match bytes.get(FRAME) {
-            None if !last => Piece::More,
-            None | Some(0xA0) => Piece::Unknown(length),
-            Some(_) => Piece::No,
+        Segment::Frame(length) if byte(bytes, FRAME - 1) > 0xC6 => match bytes.get(FRAME) {
+            None if !last => Segment::More,
+            None | Some(0xA0) => Segment::Unknown(length),
+            Some(_) => Segment::No,
         },
         piece => piece,
     }
@@ -112,9 +112,9 @@ macro_rules! conversation {
             self.measurement.resume();
         }
 
-        fn restarted(&mut self) -> Anew {
+        fn restarted(&mut self) -> Restart {
             self.measurement.end();
-            Anew::Perhaps
+            Restart::Perhaps
         }
 
         /// Asks for the firmware, `V`, and starts the stream, `b` (Cyton SDK), or what comes before it.
@@ -122,8 +122,8 @@ macro_rules! conversation {
             self.measurement.handshake()
         }
 
-        fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
-            if self.measurement.poll_transmit(time, out) { Anew::Surely } else { Anew::No }
+        fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Restart {
+            if self.measurement.poll_transmit(time, out) { Restart::Surely } else { Restart::No }
         }
 
         /// Stops the stream (Cyton SDK).
@@ -149,8 +149,8 @@ impl Board for Cyton {
         Device { protocol, channels: 8, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
-    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
-        piece(bytes, last)
+    fn classify(&self, bytes: &[u8], last: bool) -> Segment {
+        classify(bytes, last)
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
@@ -164,20 +164,20 @@ impl Board for Cyton {
         }
     }
 
-    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+    fn report_status(&mut self, frame: &[u8], out: &mut Sink<'_>) {
         measure(&mut self.measurement, frame, out);
     }
 
-    fn hear(&mut self, text: &str) -> bool {
-        self.measurement.hear(text) | self.setup.hear(text)
+    fn handle_text(&mut self, text: &str) -> bool {
+        self.measurement.handle_text(text) | self.setup.handle_text(text)
     }
 
-    fn overhear(&mut self, said: &[u8]) -> Overheard {
-        self.setup.overhear(said)
+    fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
+        self.setup.observe_command(said)
     }
 
     /// Words say more than samples, which are all alike where nothing is connected.
-    fn mistaken(&self) -> Option<&str> {
+    fn wrong_device(&self) -> Option<&str> {
         let takes_turns = self.turns.taken();
         self.setup.daisy.unwrap_or(takes_turns).then_some(
             "it has a Daisy, whose 8 channels come in turns with the board's own: write `protocol: daisy`",
@@ -232,8 +232,8 @@ impl Board for Daisy {
         Device { protocol, channels: 16, rate, packet_rate: 250.0, volts: true, modulus: 256, rails }
     }
 
-    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
-        piece(bytes, last)
+    fn classify(&self, bytes: &[u8], last: bool) -> Segment {
+        classify(bytes, last)
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
@@ -262,21 +262,21 @@ impl Board for Daisy {
         self.measurement.end();
     }
 
-    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+    fn report_status(&mut self, frame: &[u8], out: &mut Sink<'_>) {
         measure(&mut self.measurement, frame, out);
     }
 
-    fn hear(&mut self, text: &str) -> bool {
+    fn handle_text(&mut self, text: &str) -> bool {
         // Who talks has stopped: the next frame is the first of a stream.
         (self.begun, self.half) = (false, None);
-        self.measurement.hear(text) | self.setup.hear(text)
+        self.measurement.handle_text(text) | self.setup.handle_text(text)
     }
 
-    fn overhear(&mut self, said: &[u8]) -> Overheard {
-        self.setup.overhear(said)
+    fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
+        self.setup.observe_command(said)
     }
 
-    fn mistaken(&self) -> Option<&str> {
+    fn wrong_device(&self) -> Option<&str> {
         (self.setup.daisy == Some(false)).then_some(
             "it has no Daisy, or one that is not used, and sends 8 channels: write `protocol: cyton`",
         )
@@ -301,10 +301,10 @@ mod tests {
         frame
     }
 
-    fn told(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
-        let mut told = Vec::new();
+    fn decoded(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
+        let mut decoded = Vec::new();
         let mut out = |body: Body<'_>| {
-            told.push(match body {
+            decoded.push(match body {
                 Body::Device(d) => d.protocol.to_owned(),
                 Body::Samples(s) => format!("{} frames, {} samples", s.frames, s.count()),
                 Body::Lost(lost) => format!("{} lost", lost.packets),
@@ -315,7 +315,7 @@ mod tests {
         };
         decoder.decode(bytes, &mut out);
         decoder.end(&mut out);
-        told
+        decoded
     }
 
     fn frames(numbers: impl IntoIterator<Item = u8>) -> Vec<u8> {
@@ -351,9 +351,9 @@ mod tests {
     #[test]
     fn a_jump_of_the_counter_is_loss() {
         let mut decoder = Boards::new(Cyton::new(None));
-        assert_eq!(told(&mut decoder, &frames([254, 255, 0, 1])), ["cyton", "4 frames, 4 samples"]);
+        assert_eq!(decoded(&mut decoder, &frames([254, 255, 0, 1])), ["cyton", "4 frames, 4 samples"]);
         assert_eq!(
-            told(&mut decoder, &frames([3, 4, 9, 10])),
+            decoded(&mut decoder, &frames([3, 4, 9, 10])),
             ["cyton", "2 frames, 2 samples", "4 lost", "2 frames, 2 samples"]
         );
     }
@@ -364,7 +364,7 @@ mod tests {
         let banner = b"OpenBCI V3 8-16 channel\nFirmware: v3.1.2\n$$$".as_slice();
         let stream = [banner, &frames([0, 1, 2]), b"Failure: System is Down$$$", &frames([0, 1])].concat();
         assert_eq!(
-            told(&mut decoder, &stream),
+            decoded(&mut decoder, &stream),
             [
                 "cyton",
                 "answer of 44 Some(\"v3.1.2\") false",
@@ -381,9 +381,9 @@ mod tests {
         let mut decoder = Boards::new(Cyton::new(None));
         let mut stream = frames([0, 1, 2, 3, 4]);
         stream.remove(73);
-        let told = told(&mut decoder, &stream);
+        let decoded = decoded(&mut decoder, &stream);
         assert_eq!(
-            told,
+            decoded,
             ["cyton", "2 frames, 2 samples", "32 bytes framing", "1 lost", "2 frames, 2 samples"]
         );
     }
@@ -399,7 +399,7 @@ mod tests {
                 let mut decoder = Boards::new(Cyton::new(None));
                 let (mut lost, mut frames, mut unknown) = (0, 0, 0);
                 let mut see = |body: Body<'_>| match body {
-                    Body::Lost(told) => lost += told.packets,
+                    Body::Lost(decoded) => lost += decoded.packets,
                     Body::Samples(samples) => frames += samples.frames,
                     Body::Fault(Fault { kind: FaultKind::UnknownType, bytes }) => unknown += bytes,
                     _ => {}
@@ -411,13 +411,16 @@ mod tests {
         }
         // All of them, as of firmware that is not known yet.
         let stream: Vec<u8> = (0..50).flat_map(|n| [&frame(n, 1)[..32], &[0xC9]].concat()).collect();
-        let told = told(&mut Boards::new(Cyton::new(None)), &stream);
-        assert_eq!(told[1..], vec!["33 bytes unknown_type"; 50]);
+        let decoded = decoded(&mut Boards::new(Cyton::new(None)), &stream);
+        assert_eq!(decoded[1..], vec!["33 bytes unknown_type"; 50]);
         // A byte is missing, and the next frame's number looks like an end.
         let mut stream = frames(0xC0..0xCF);
         stream.drain(8 * FRAME + 10..8 * FRAME + 12);
-        let told = self::told(&mut Boards::new(Cyton::new(None)), &stream);
-        assert_eq!(told[1..], ["8 frames, 8 samples", "31 bytes framing", "1 lost", "6 frames, 6 samples"]);
+        let decoded = self::decoded(&mut Boards::new(Cyton::new(None)), &stream);
+        assert_eq!(
+            decoded[1..],
+            ["8 frames, 8 samples", "31 bytes framing", "1 lost", "6 frames, 6 samples"]
+        );
     }
 
     #[test]
@@ -428,18 +431,18 @@ mod tests {
         // It continued meanwhile.
         let stream = [&frames(0..10), down, &frames(20..30)].concat();
         let want = ["cyton", "10 frames, 10 samples", &answer, "10 lost", "10 frames, 10 samples"];
-        assert_eq!(told(&mut decoder, &stream), want);
+        assert_eq!(decoded(&mut decoder, &stream), want);
         // It was off, and its banner was not heard.
         let stream = [&frames(0..10), down, &frames(0..10)].concat();
         let want = ["cyton", "10 frames, 10 samples", &answer, "cyton", "10 frames, 10 samples"];
-        assert_eq!(told(&mut decoder, &stream), want);
+        assert_eq!(decoded(&mut decoder, &stream), want);
         // Told to start once more, it continues, or says that it had stopped.
         decoder.decode(&frames(0..10), &mut |_| {});
         decoder.dialogue().unwrap().restarted();
-        assert_eq!(told(&mut decoder, &frames(20..30)), ["10 lost", "10 frames, 10 samples"]);
+        assert_eq!(decoded(&mut decoder, &frames(20..30)), ["10 lost", "10 frames, 10 samples"]);
         let stream = [&frames(0..10), &b"v3.1.2$$$"[..], &frames(0..10)].concat();
         decoder.dialogue().unwrap().restarted();
-        assert!(!told(&mut decoder, &stream).iter().any(|told| told.contains("lost")));
+        assert!(!decoded(&mut decoder, &stream).iter().any(|decoded| decoded.contains("lost")));
     }
 
     #[test]
@@ -452,22 +455,22 @@ mod tests {
             stream.extend(frame);
         }
         let mut decoder = Boards::new(Cyton::new(None));
-        let told = told(&mut decoder, &stream[7..]);
-        assert_eq!(told, ["cyton", "26 bytes framing", "19 frames, 19 samples"]);
+        let decoded = decoded(&mut decoder, &stream[7..]);
+        assert_eq!(decoded, ["cyton", "26 bytes framing", "19 frames, 19 samples"]);
     }
 
     #[test]
     fn a_daisy_is_two_frames_a_sample() {
         let mut decoder = Boards::new(Daisy::new(None));
         // The first frame is invalid, and with it its sample.
-        assert_eq!(told(&mut decoder, &frames(0..10)), ["daisy", "10 frames, 4 samples"]);
+        assert_eq!(decoded(&mut decoder, &frames(0..10)), ["daisy", "10 frames, 4 samples"]);
         assert_eq!(
-            told(&mut decoder, &frames([0, 1, 2, 3, 5, 6, 7])),
+            decoded(&mut decoder, &frames([0, 1, 2, 3, 5, 6, 7])),
             ["daisy", "4 frames, 1 samples", "1 lost", "3 frames, 1 samples"]
         );
         let restarted = [&frames(0..4), &b"v3.1.2$$$"[..], &frames(0..4)].concat();
         assert_eq!(
-            told(&mut decoder, &restarted)[1..],
+            decoded(&mut decoder, &restarted)[1..],
             ["4 frames, 1 samples", "answer of 9 Some(\"v3.1.2\") false", "4 frames, 1 samples"]
         );
         let mut all = Vec::new();

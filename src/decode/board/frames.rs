@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Anew, Board, Overheard, Piece, answer};
+use super::{Board, CommandEffect, Restart, Segment, answer};
 use crate::decode::batch::Batch;
 use crate::decode::dialogue::{Time, Waiting};
 use crate::decode::{Decoder, Dialogue, Sink};
@@ -42,7 +42,7 @@ pub struct Boards<B> {
     /// Samples that are missing since some came.
     lost_samples: u32,
     /// Whether it was said what the device is.
-    told: bool,
+    announced: bool,
     /// Whether a byte came since the dialogue was last continued.
     came: bool,
     /// Since when none has come.
@@ -59,7 +59,7 @@ pub struct Boards<B> {
     rate: Option<f64>,
     /// Whether a program told the board to stop, and how many frames may come before it has begun again.
     stopped: bool,
-    anew: u32,
+    restart: u32,
 }
 
 impl<B: Board> Boards<B> {
@@ -72,7 +72,7 @@ impl<B: Board> Boards<B> {
             gap: Gap::default(),
             batch: Batch::default(),
             lost_samples: 0,
-            told: false,
+            announced: false,
             came: false,
             quiet: Waiting::default(),
             locked: false,
@@ -81,7 +81,7 @@ impl<B: Board> Boards<B> {
             before: Vec::new(),
             rate: None,
             stopped: false,
-            anew: 0,
+            restart: 0,
         }
     }
 
@@ -104,19 +104,19 @@ impl<B: Board> Boards<B> {
     fn walk(&mut self, held: &[u8], last: bool, out: &mut Sink<'_>) -> usize {
         let mut at = 0;
         while let Some((&byte, rest)) = held.get(at..).and_then(|rest| Some((rest.first()?, rest))) {
-            match self.piece(rest, last) {
-                Piece::Frame(length) => {
+            match self.classify(rest, last) {
+                Segment::Frame(length) => {
                     self.accept(rest.get(..length).unwrap_or_default(), out);
                     at += length;
                 }
-                Piece::Unknown(length) => {
+                Segment::Unknown(length) => {
                     self.refuse(rest.get(..length).unwrap_or_default(), out);
                     at += length;
                 }
-                Piece::More => break,
-                Piece::Message(length) => {
-                    self.batch.tell(out);
-                    self.gap.tell(FaultKind::Frame, out);
+                Segment::More => break,
+                Segment::Message(length) => {
+                    self.batch.emit(out);
+                    self.gap.report_fault(FaultKind::Frame, out);
                     if self.board.message(rest.get(..length).unwrap_or_default(), out) {
                         self.counter = None;
                     }
@@ -124,7 +124,7 @@ impl<B: Board> Boards<B> {
                 }
                 no => {
                     // Of a weak checksum most noise looks damaged.
-                    if no == Piece::Damaged && (self.locked || B::CONFIRM == 1) {
+                    if no == Segment::Damaged && (self.locked || B::CONFIRM == 1) {
                         self.gap.damaged = true;
                     }
                     if std::mem::take(&mut self.locked) {
@@ -137,24 +137,24 @@ impl<B: Board> Boards<B> {
                 }
             }
         }
-        self.batch.tell(out);
+        self.batch.emit(out);
         at
     }
 
     /// What a place begins, and whether to believe it.
-    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
-        let (mut first, mut kind, mut end, mut before) = (0, Piece::No, 0, None);
+    fn classify(&self, bytes: &[u8], last: bool) -> Segment {
+        let (mut first, mut kind, mut end, mut before) = (0, Segment::No, 0, None);
         for number in 0..B::CONFIRM {
             let rest = bytes.get(end..).unwrap_or_default();
-            match self.board.piece(rest, last) {
-                piece @ (Piece::Frame(length) | Piece::Unknown(length)) => {
+            match self.board.classify(rest, last) {
+                piece @ (Segment::Frame(length) | Segment::Unknown(length)) => {
                     let frame = rest.get(..length).unwrap_or_default();
                     let counter = self.board.counter(frame);
-                    if number > 0 && length != first && self.board.alike() {
-                        return Piece::No;
+                    if number > 0 && length != first && self.board.has_fixed_length() {
+                        return Segment::No;
                     }
                     if number > 0 && counter.is_some_and(|c| self.step(before, c) != Some(1)) {
-                        return Piece::No;
+                        return Segment::No;
                     }
                     before = counter;
                     end += length;
@@ -166,8 +166,8 @@ impl<B: Board> Boards<B> {
                         }
                     }
                 }
-                Piece::More if last => return Piece::No,
-                Piece::Damaged | Piece::Message(_) if number > 0 => return Piece::No,
+                Segment::More if last => return Segment::No,
+                Segment::Damaged | Segment::Message(_) if number > 0 => return Segment::No,
                 other => return other,
             }
         }
@@ -183,8 +183,8 @@ impl<B: Board> Boards<B> {
     /// Counts a frame, and nothing that is in it.
     fn refuse(&mut self, frame: &[u8], out: &mut Sink<'_>) {
         self.locked = true;
-        self.batch.tell(out);
-        self.gap.tell(FaultKind::Frame, out);
+        self.batch.emit(out);
+        self.gap.report_fault(FaultKind::Frame, out);
         self.count(frame, out);
         out(Body::Fault(Fault { kind: FaultKind::UnknownType, bytes: frame.len() as u64 }));
     }
@@ -192,16 +192,16 @@ impl<B: Board> Boards<B> {
     fn accept(&mut self, frame: &[u8], out: &mut Sink<'_>) {
         self.locked = true;
         if self.gap.is_open() {
-            self.batch.tell(out);
-            self.gap.tell(FaultKind::Frame, out);
+            self.batch.emit(out);
+            self.gap.report_fault(FaultKind::Frame, out);
         }
-        if self.board.meet(frame) {
-            self.batch.tell(out);
+        if self.board.identify(frame) {
+            self.batch.emit(out);
             out(Body::Device(self.device()));
         }
         let Self { board, batch, .. } = self;
-        board.news(frame, &mut |body| {
-            batch.tell(out);
+        board.report_status(frame, &mut |body| {
+            batch.emit(out);
             out(body);
         });
         let Counted { repeated, missing } = self.count(frame, out);
@@ -217,7 +217,7 @@ impl<B: Board> Boards<B> {
         let brought = batch.values.len() > before;
         self.lost_samples += board.lost_samples(missing, brought);
         if brought && self.lost_samples > 0 {
-            batch.tell(out);
+            batch.emit(out);
             self.tell_lost_samples(out);
         }
     }
@@ -231,11 +231,11 @@ impl<B: Board> Boards<B> {
     }
 
     /// Something was said that the stream may begin again with.
-    fn may_begin(&mut self, anew: Anew) {
-        match anew {
-            Anew::No => {}
-            Anew::Perhaps => self.doubted = true,
-            Anew::Surely => (self.counter, self.told) = (None, false),
+    fn may_begin(&mut self, restart: Restart) {
+        match restart {
+            Restart::No => {}
+            Restart::Perhaps => self.doubted = true,
+            Restart::Surely => (self.counter, self.announced) = (None, false),
         }
     }
 
@@ -245,16 +245,16 @@ impl<B: Board> Boards<B> {
         let Some(counter) = self.board.counter(frame) else { return counted };
         if std::mem::take(&mut self.doubted) && counter <= 1 && self.step(self.counter, counter) != Some(1) {
             self.counter = None;
-            self.batch.tell(out);
+            self.batch.emit(out);
             out(Body::Device(self.device()));
         }
         // A board that was stopped and started counts from the beginning, once.
-        let begins = self.anew > 0 && counter == 0;
-        self.anew = if begins { 0 } else { self.anew.saturating_sub(1) };
+        let begins = self.restart > 0 && counter == 0;
+        self.restart = if begins { 0 } else { self.restart.saturating_sub(1) };
         let step = self.step(self.counter.filter(|_| !begins), counter).unwrap_or(1);
         counted.repeated = step == 0 && self.before == frame;
         if step != 1 {
-            self.batch.tell(out);
+            self.batch.emit(out);
             // A counter that stands still went all the way round, if the frames differ. A long one was begun again:
             // nobody loses so much to the frame.
             let modulus = self.board.device().modulus.max(1);
@@ -275,12 +275,12 @@ impl<B: Board> Boards<B> {
         self.gap.skip(byte, B::ANSWER_END.is_some());
         let ended = B::ANSWER_END.is_some_and(|end| self.gap.text.ends_with(end));
         if ended && self.gap.text.len() >= ANSWER_LEAST {
-            self.batch.tell(out);
+            self.batch.emit(out);
             let text = std::mem::take(&mut self.gap.text);
-            self.gap.tell(FaultKind::Frame, out);
+            self.gap.report_fault(FaultKind::Frame, out);
             let answer = answer(&text);
             out(Body::Answer(answer));
-            let other = self.board.hear(std::str::from_utf8(&text).unwrap_or_default());
+            let other = self.board.handle_text(std::str::from_utf8(&text).unwrap_or_default());
             if other {
                 out(Body::Device(self.device()));
             }
@@ -293,16 +293,16 @@ impl<B: Board> Boards<B> {
             self.gap.text = text;
             self.gap.text.clear();
         } else if self.gap.skipped >= SKIPPED {
-            self.batch.tell(out);
-            self.gap.tell(FaultKind::Frame, out);
+            self.batch.emit(out);
+            self.gap.report_fault(FaultKind::Frame, out);
         }
     }
 }
 
 impl<B: Board> Decoder for Boards<B> {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        if !self.told {
-            self.told = true;
+        if !self.announced {
+            self.announced = true;
             out(Body::Device(self.device()));
         }
         self.came |= !bytes.is_empty();
@@ -323,20 +323,20 @@ impl<B: Board> Decoder for Boards<B> {
         self.gap.give_up_text();
         // What begins a frame and has no end; if there were frames within, it was not one.
         let whole = self.gap.skipped == held.len() as u64;
-        self.gap.tell(if cut && whole { FaultKind::Cut } else { FaultKind::Frame }, out);
+        self.gap.report_fault(if cut && whole { FaultKind::Cut } else { FaultKind::Frame }, out);
         held.clear();
         self.held = held;
         self.board.end();
-        (self.told, self.locked, self.counter, self.anew) = (false, false, None, 0);
+        (self.announced, self.locked, self.counter, self.restart) = (false, false, None, 0);
         self.doubted = false;
         self.before.clear();
     }
 
-    fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
-        let Overheard { starts, stops, changed } = self.board.overhear(said);
+    fn observe_command(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
+        let CommandEffect { starts, stops, changed } = self.board.observe_command(said);
         self.stopped |= stops;
         if starts && std::mem::take(&mut self.stopped) {
-            self.anew = ANEW;
+            self.restart = ANEW;
         }
         if starts && changed {
             // What comes may have frames of another kind.
@@ -367,25 +367,25 @@ impl<B: Board> Dialogue for Boards<B> {
             self.quiet.begin();
         }
         let time = Time { now, silence: self.quiet.by(now) };
-        let anew = self.board.poll_transmit(time, out);
-        self.may_begin(anew);
+        let restart = self.board.poll_transmit(time, out);
+        self.may_begin(restart);
     }
 
     fn resume(&mut self) {
         self.board.resume();
     }
 
-    fn excuse(&self) -> Option<&str> {
-        self.board.excuse()
+    fn silence_reason(&self) -> Option<&str> {
+        self.board.silence_reason()
     }
 
-    fn mistaken(&self) -> Option<&str> {
-        self.board.mistaken()
+    fn wrong_device(&self) -> Option<&str> {
+        self.board.wrong_device()
     }
 
     fn restarted(&mut self) {
-        let anew = self.board.restarted();
-        self.may_begin(anew);
+        let restart = self.board.restarted();
+        self.may_begin(restart);
     }
 
     fn notice(&mut self) -> Option<String> {
@@ -431,7 +431,7 @@ impl Gap {
         self.text.clear();
     }
 
-    fn tell(&mut self, kind: FaultKind, out: &mut Sink<'_>) {
+    fn report_fault(&mut self, kind: FaultKind, out: &mut Sink<'_>) {
         self.give_up_text();
         let kind = if std::mem::take(&mut self.damaged) { FaultKind::Checksum } else { kind };
         let bytes = std::mem::take(&mut self.skipped);

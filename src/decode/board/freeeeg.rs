@@ -4,7 +4,7 @@
 //! does (brainflow, board_controller/freeeeg): a frame ends with a `C0` that an `A0` follows. All frames of a
 //! stream are taken to be as long as the first. The board starts without being told to.
 
-use super::{Board, Boards, Piece, bracketed, byte, int24};
+use super::{Board, Boards, Segment, bracketed, byte, int24};
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
@@ -43,30 +43,30 @@ impl Board for FreeEeg32 {
         }
     }
 
-    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], last: bool) -> Segment {
         if let Some(length) = self.length {
             return bracketed(bytes, length, 0xA0, |tail| tail == 0xC0);
         }
         if bytes.first().is_some_and(|first| *first != 0xA0) {
-            return Piece::No;
+            return Segment::No;
         }
         for length in LEAST + 1..=MOST {
             match (bytes.get(length - 1), bytes.get(length)) {
-                (Some(0xC0), Some(0xA0)) => return Piece::Frame(length),
+                (Some(0xC0), Some(0xA0)) => return Segment::Frame(length),
                 // The last of a stream has no follower.
-                (Some(0xC0), None) if last => return Piece::Frame(length),
-                (None, _) | (Some(0xC0), None) => return Piece::More,
+                (Some(0xC0), None) if last => return Segment::Frame(length),
+                (None, _) | (Some(0xC0), None) => return Segment::More,
                 _ => {}
             }
         }
-        Piece::No
+        Segment::No
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
         Some(byte(frame, 1).into())
     }
 
-    fn meet(&mut self, frame: &[u8]) -> bool {
+    fn identify(&mut self, frame: &[u8]) -> bool {
         self.length = Some(frame.len());
         false
     }
@@ -94,19 +94,19 @@ mod tests {
         let mut bytes = vec![0xA0];
         bytes.resize(105, 0);
         bytes.push(0xC0);
-        assert_eq!(FreeEeg32::default().piece(&bytes, false), Piece::More);
-        assert_eq!(FreeEeg32::default().piece(&bytes, true), Piece::Frame(106));
+        assert_eq!(FreeEeg32::default().classify(&bytes, false), Segment::More);
+        assert_eq!(FreeEeg32::default().classify(&bytes, true), Segment::Frame(106));
         bytes.push(0xA0);
-        assert_eq!(FreeEeg32::default().piece(&bytes, false), Piece::Frame(106));
+        assert_eq!(FreeEeg32::default().classify(&bytes, false), Segment::Frame(106));
         bytes[106] = 0;
-        assert_eq!(FreeEeg32::default().piece(&bytes, false), Piece::More);
+        assert_eq!(FreeEeg32::default().classify(&bytes, false), Segment::More);
         bytes.resize(200, 0);
-        assert_eq!(FreeEeg32::default().piece(&bytes, false), Piece::No);
+        assert_eq!(FreeEeg32::default().classify(&bytes, false), Segment::No);
         // Marks within the channels are samples.
         bytes[50..52].copy_from_slice(&[0xC0, 0xA0]);
         bytes[97..99].copy_from_slice(&[0xC0, 0xA0]);
         bytes[99..101].copy_from_slice(&[0xC0, 0xA0]);
-        assert_eq!(FreeEeg32::default().piece(&bytes, false), Piece::Frame(100));
+        assert_eq!(FreeEeg32::default().classify(&bytes, false), Segment::Frame(100));
     }
 
     #[test]

@@ -22,7 +22,7 @@
 mod dialogue;
 
 use super::bgapi::{self, HEADER, Message, Shape};
-use super::{Anew, Board, Boards, Overheard, Piece, answer, byte, int24};
+use super::{Board, Boards, CommandEffect, Restart, Segment, answer, byte, int24};
 use crate::decode::dialogue::Time;
 use crate::decode::facts::{Facts, Rates};
 use crate::decode::{Sink, Wanted};
@@ -82,7 +82,7 @@ pub struct Ganglion {
     /// Its place in the round.
     place: u32,
     /// Whether something was written to the board since the last packet: the next one may be the first.
-    told: bool,
+    commanded: bool,
     /// The packets since it was, in what may be a first round; and whether it surely is one.
     first: Option<(u32, bool)>,
     /// Whether this packet may be the first of a stream: the pause before it is none of it.
@@ -143,12 +143,12 @@ impl Ganglion {
 
     /// By how many packets the stream continued to this one.
     fn step(&mut self, before: u8, id: u8) -> u32 {
-        let told = std::mem::take(&mut self.told);
+        let commanded = std::mem::take(&mut self.commanded);
         let round = self.round();
         let step = (self.number(id) + round - self.number(before) % round) % round;
         if self.firmware != Firmware::Three {
             // The first packet of all others is the whole one.
-            self.began = told && id == 0;
+            self.began = commanded && id == 0;
             let step = if self.began { 1 } else { step };
             if let Some((count, _)) = &mut self.first {
                 *count += step;
@@ -159,7 +159,7 @@ impl Ganglion {
         let begins = matches!(id, 99 | 255);
         // What is answered a moment after the first packets was asked before them.
         let answered = goes_on && self.first.is_some_and(|(count, _)| count < ANSWERED);
-        if told && !answered && (begins || goes_on || id.is_multiple_of(100)) {
+        if commanded && !answered && (begins || goes_on || id.is_multiple_of(100)) {
             (self.first, self.began) = (Some((1, begins)), true);
             self.wide = if goes_on { self.wide } else { (99..200).contains(&id) };
             return 1;
@@ -194,14 +194,14 @@ impl Ganglion {
         let words = rest.first().is_some_and(|first| *first != 0)
             && rest.iter().all(|byte| matches!(byte, 0 | b'\n' | b'\r' | b'\t' | b' '..=b'~'));
         let by = self.ids.1.map(|before| u32::from(id.wrapping_sub(before)));
-        let begins = *id == 255 && self.told && self.firmware != Firmware::Two;
+        let begins = *id == 255 && self.commanded && self.firmware != Firmware::Two;
         let goes_on = self.firmware == Firmware::Three
             && self.first.zip(by).is_some_and(|((count, _), by)| by <= FIRST.saturating_sub(count));
         !words && (begins || goes_on)
     }
 
     /// Whether an advertisement is of the board; learns from it, if so.
-    fn meets(&mut self, data: &[u8]) -> bool {
+    fn handle_attributes(&mut self, data: &[u8]) -> bool {
         let Some(name) = bgapi::name(data).filter(|name| name.starts_with(NAME)) else { return false };
         if self.wanted.as_ref().is_some_and(|wanted| !name.starts_with(wanted.as_str())) {
             return false;
@@ -259,17 +259,17 @@ impl Board for Ganglion {
         Device { protocol, channels, rate, packet_rate, volts: true, modulus, rails }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         match bgapi::shape(bytes) {
-            Shape::No => Piece::No,
-            Shape::More => Piece::More,
+            Shape::No => Segment::No,
+            Shape::More => Segment::More,
             Shape::Whole(length) => match bgapi::read(bytes.get(..length).unwrap_or_default()) {
-                Message::Value(1, [0..=200, rest @ ..]) if rest.len() + 1 == PACKET => Piece::Frame(length),
-                Message::Value(1, [0..=200, ..]) => Piece::No,
+                Message::Value(1, [0..=200, rest @ ..]) if rest.len() + 1 == PACKET => Segment::Frame(length),
+                Message::Value(1, [0..=200, ..]) => Segment::No,
                 Message::Value(1, packet) if packet.len() == PACKET && self.is_beyond(packet) => {
-                    Piece::Frame(length)
+                    Segment::Frame(length)
                 }
-                _ => Piece::Message(length),
+                _ => Segment::Message(length),
             },
         }
     }
@@ -278,7 +278,7 @@ impl Board for Ganglion {
         Some(self.place % self.round())
     }
 
-    fn meet(&mut self, frame: &[u8]) -> bool {
+    fn identify(&mut self, frame: &[u8]) -> bool {
         let id = byte(frame, PACKET_AT);
         self.dialogue.streams();
         self.began = false;
@@ -291,9 +291,9 @@ impl Board for Ganglion {
             if id == 255 && !self.named {
                 self.firmware = Firmware::Three;
             }
-            let told = std::mem::take(&mut self.told);
-            self.first = told.then_some((1, matches!(id, 99 | 255)));
-            self.wide = id != 255 && (id >= 100 || (told && id == 99));
+            let commanded = std::mem::take(&mut self.commanded);
+            self.first = commanded.then_some((1, matches!(id, 99 | 255)));
+            self.wide = id != 255 && (id >= 100 || (commanded && id == 99));
         }
         self.round() != round || self.began
     }
@@ -303,11 +303,11 @@ impl Board for Ganglion {
         let said = bgapi::read(message);
         let round = self.round();
         let looks = self.dialogue.looks();
-        let wanted = matches!(said, Message::Found { data, .. } if looks && self.meets(data));
+        let wanted = matches!(said, Message::Found { data, .. } if looks && self.handle_attributes(data));
         if self.round() != round {
             out(Body::Device(self.device()));
         }
-        self.dialogue.hear(said, wanted);
+        self.dialogue.handle_message(said, wanted);
         let failed = match said {
             Message::Connecting(code) | Message::Completed(code) | Message::Disconnected(code) => {
                 !FINE.contains(&code)
@@ -324,18 +324,18 @@ impl Board for Ganglion {
             let channel = if *id == 205 { 0 } else { u16::from(id - 200) };
             out(Body::Impedance(Impedance { channel, ohms }));
         }
-        let anew = matches!(said, Message::Connected(_) | Message::Disconnected(_) | Message::Booted);
-        if anew {
+        let restarts = matches!(said, Message::Connected(_) | Message::Disconnected(_) | Message::Booted);
+        if restarts {
             (self.ids, self.base, self.first, self.knew) = ((None, None), None, None, false);
         }
         let words = matches!(said, Message::Value(_, [206 | 207, ..]));
-        self.told |= anew || words || matches!(said, Message::Written | Message::Completed(_));
-        anew
+        self.commanded |= restarts || words || matches!(said, Message::Written | Message::Completed(_));
+        restarts
     }
 
     /// What the dongle answers says that a command passed.
-    fn overhear(&mut self, _said: &[u8]) -> Overheard {
-        Overheard::default()
+    fn observe_command(&mut self, _said: &[u8]) -> CommandEffect {
+        CommandEffect::default()
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
@@ -389,9 +389,9 @@ impl Board for Ganglion {
     }
 
     /// The connection is closed with it.
-    fn restarted(&mut self) -> Anew {
+    fn restarted(&mut self) -> Restart {
         self.end();
-        Anew::Surely
+        Restart::Surely
     }
 
     /// Nothing is connected, and nothing is looked for: what the dongle did before ends. A silent one is greeted
@@ -404,9 +404,9 @@ impl Board for Ganglion {
         DISCONNECT
     }
 
-    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
+    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Restart {
         self.dialogue.poll_transmit(time.now, out);
-        Anew::No
+        Restart::No
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ pub use frame::{
     Channels, Checksum, Counter, Format, Frame, LONGEST, LengthField, Octets, Order, Reading, Unit,
 };
 
-use super::{Anew, Board, Boards, Piece, byte};
+use super::{Board, Boards, Restart, Segment, byte};
 use crate::decode::Sink;
 use crate::decode::dialogue::{Time, Waiting};
 use crate::decode::facts::Facts;
@@ -194,28 +194,28 @@ impl Board for Generic {
         }
     }
 
-    fn alike(&self) -> bool {
+    fn has_fixed_length(&self) -> bool {
         self.frame.length_field.is_none()
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         let Frame { sync, tail, counter, .. } = &self.frame;
         if sync.iter().zip(bytes).any(|(sync, byte)| sync != byte) {
-            return Piece::No;
+            return Segment::No;
         }
-        let Some(length) = self.length(bytes) else { return Piece::More };
+        let Some(length) = self.length(bytes) else { return Segment::More };
         if length > LONGEST || length < self.frame.least() {
-            return Piece::No;
+            return Segment::No;
         }
-        let Some(frame) = bytes.get(..length) else { return Piece::More };
+        let Some(frame) = bytes.get(..length) else { return Segment::More };
         if !frame.ends_with(tail) {
-            return Piece::No;
+            return Segment::No;
         }
         if let Some((sum, at)) = self.frame.checksum_at(length) {
-            let told = frame.get(at..at + sum.kind.bytes()).unwrap_or_default();
+            let sent = frame.get(at..at + sum.kind.bytes()).unwrap_or_default();
             let covered = frame.get(sum.from..sum.to.unwrap_or(at)).unwrap_or_default();
-            if number(told, sum.order) != u64::from(sum.kind.of(covered, sum.poly, sum.init)) {
-                return Piece::Damaged;
+            if number(sent, sum.order) != u64::from(sum.kind.of(covered, sum.poly, sum.init)) {
+                return Segment::Damaged;
             }
         }
         // A number that the counter never has.
@@ -223,7 +223,7 @@ impl Board for Generic {
             let raw = counted(*counter, frame);
             raw < counter.values() && raw.is_multiple_of(counter.step.into())
         };
-        if counter.as_ref().is_none_or(possible) { Piece::Frame(length) } else { Piece::No }
+        if counter.as_ref().is_none_or(possible) { Segment::Frame(length) } else { Segment::No }
     }
 
     fn counter(&self, frame: &[u8]) -> Option<u32> {
@@ -233,7 +233,7 @@ impl Board for Generic {
         Some(number as u32 % counter.round().max(1))
     }
 
-    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+    fn report_status(&mut self, frame: &[u8], out: &mut Sink<'_>) {
         let float = matches!(self.frame.channels.format, Format::Float32 | Format::Float64);
         if float && !self.values(frame).all(f64::is_finite) {
             // Its bytes are those of the frame, which is good otherwise.
@@ -253,7 +253,7 @@ impl Board for Generic {
     }
 
     /// Writes the hello, a piece each time, and all of it again to a board that is silent.
-    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Anew {
+    fn poll_transmit(&mut self, time: Time, out: &mut Vec<u8>) -> Restart {
         if time.silence.is_zero() {
             self.quiet.begin();
         }
@@ -267,7 +267,7 @@ impl Board for Generic {
             self.greeted += 1;
             out.extend_from_slice(piece);
         }
-        if again { Anew::Perhaps } else { Anew::No }
+        if again { Restart::Perhaps } else { Restart::No }
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -301,17 +301,17 @@ mod tests {
         described(text).problems().into_iter().map(|(key, _)| key).collect()
     }
 
-    fn told(frame: Frame, bytes: &[u8]) -> (Vec<f32>, Vec<String>) {
-        let (mut values, mut told) = (Vec::new(), Vec::new());
+    fn decoded(frame: Frame, bytes: &[u8]) -> (Vec<f32>, Vec<String>) {
+        let (mut values, mut decoded) = (Vec::new(), Vec::new());
         let mut decoder = Boards::new(Generic::new(frame).unwrap());
         let mut out = |body: Body<'_>| match body {
             Body::Samples(samples) => values.extend_from_slice(samples.values),
             Body::Device(_) => {}
-            other => told.push(format!("{other:?}")),
+            other => decoded.push(format!("{other:?}")),
         };
         decoder.decode(bytes, &mut out);
         decoder.end(&mut out);
-        (values, told)
+        (values, decoded)
     }
 
     #[test]
@@ -324,10 +324,10 @@ mod tests {
         let one = [0xA5, 0x5A, 2, 57, 2, 0x33, 1, 0xEB, 2, 0x22, 1, 0xB3, 2, 0, 2, 0, 0x0F];
         let next = |number: u8| one.iter().enumerate().map(move |(i, b)| if i == 3 { number } else { *b });
         let stream: Vec<u8> = next(57).chain(next(58)).chain(next(60)).chain(next(60)).collect();
-        let (values, told) = told(frame, &stream);
+        let (values, decoded) = decoded(frame, &stream);
         assert_eq!(values[..6], [563.0, 491.0, 546.0, 435.0, 512.0, 512.0]);
         assert_eq!(values.len(), 18, "a repeated frame is no sample");
-        assert_eq!(told, ["Lost(Lost { packets: 1 })", "Repeated(Repeated { packets: 1 })"]);
+        assert_eq!(decoded, ["Lost(Lost { packets: 1 })", "Repeated(Repeated { packets: 1 })"]);
     }
 
     #[test]
@@ -356,10 +356,10 @@ mod tests {
         let mut damaged = packet(10);
         damaged[5] ^= 1;
         let stream = [packet(495), packet(0), packet(5), damaged, packet(15), packet(20)].concat();
-        let (values, told) = told(frame, &stream);
+        let (values, decoded) = decoded(frame, &stream);
         assert_eq!(values[..4], [1.0, 2.0, -1.0, -2.0]);
         assert_eq!(values.len(), 5 * 4);
-        assert_eq!(told, ["Fault(Fault { kind: Checksum, bytes: 19 })", "Lost(Lost { packets: 1 })"]);
+        assert_eq!(decoded, ["Fault(Fault { kind: Checksum, bytes: 19 })", "Lost(Lost { packets: 1 })"]);
     }
 
     #[test]
@@ -371,9 +371,9 @@ mod tests {
         let packet = |values: [f32; 2]| [&[1, 2], &values.map(f32::to_be_bytes).concat()[..]].concat();
         let good = packet([1e30, -0.0]);
         let stream = [good.clone(), packet([f32::NAN, f32::INFINITY]), good].concat();
-        let (values, told) = told(frame, &stream);
+        let (values, decoded) = decoded(frame, &stream);
         assert_eq!(values, [f32::MAX, 0.0, 0.0, 0.0, f32::MAX, 0.0]);
-        assert_eq!(told, ["Fault(Fault { kind: NotFinite, bytes: 0 })"]);
+        assert_eq!(decoded, ["Fault(Fault { kind: NotFinite, bytes: 0 })"]);
     }
 
     #[test]
@@ -389,12 +389,12 @@ mod tests {
             .into_iter()
             .flat_map(|(charge, warmth)| packet(charge, warmth))
             .collect();
-        let (values, told) = told(frame, &stream);
+        let (values, decoded) = decoded(frame, &stream);
         assert_eq!(values.len(), 10);
         let wanted =
             ["Battery(0.9)", "Temperature(36.5)", "Battery(0.88)", "Temperature(-15.0)", "Battery(1.0)"];
-        assert_eq!(told[..5], wanted.map(|vital| format!("Vital({vital})")));
-        assert_eq!(told.len(), 6);
+        assert_eq!(decoded[..5], wanted.map(|vital| format!("Vital({vital})")));
+        assert_eq!(decoded.len(), 6);
     }
 
     #[test]
@@ -402,12 +402,12 @@ mod tests {
         let text = r#"{"sync": [1, 2], "length": 6, "rate": 0.5, "hello": ["a", "b"], "counter": {"offset": 2},
                        "channels": {"offset": 3, "count": 3, "format": "int8"}}"#;
         let mut decoder = Boards::new(Generic::new(described(text)).unwrap());
-        let (mut out, mut told, mut now) = (Vec::new(), Vec::new(), Duration::ZERO);
+        let (mut out, mut decoded, mut now) = (Vec::new(), Vec::new(), Duration::ZERO);
         let mut poll = |decoder: &mut Boards<Generic>, out: &mut Vec<u8>| {
             now += TICK;
             decoder.poll_transmit(now, out);
         };
-        let mut see = |body: Body<'_>| told.push(matches!(body, Body::Lost(_)));
+        let mut see = |body: Body<'_>| decoded.push(matches!(body, Body::Lost(_)));
         decoder.decode(&[1, 2, 7, 0, 0, 0, 1, 2, 8, 0, 0, 0], &mut see);
         (0..50).for_each(|_| poll(&mut decoder, &mut out));
         assert_eq!(out, b"ab", "a frame every two seconds");
@@ -415,13 +415,13 @@ mod tests {
         assert_eq!(out, b"abab");
         // It counts from the beginning, and is the same board.
         decoder.decode(&[1, 2, 0, 0, 0, 0], &mut see);
-        assert_eq!(told, [false; 4]);
+        assert_eq!(decoded, [false; 4]);
         // It had not stopped: what is missing is lost.
         let mut lost = Vec::new();
         (0..50).for_each(|_| poll(&mut decoder, &mut out));
         decoder.decode(&[1, 2, 20, 0, 0, 0], &mut |body| {
-            if let Body::Lost(told) = body {
-                lost.push(told.packets);
+            if let Body::Lost(decoded) = body {
+                lost.push(decoded.packets);
             }
         });
         assert_eq!(lost, [19]);

@@ -5,7 +5,7 @@
 //! for the gain that a program sets through a tap (`chon_3_6`: channel 3, gain 6, as public programs write it), and
 //! until then for the configured one, 12 as a board starts with.
 
-use super::{Board, Boards, Overheard, Piece, bracketed, byte, uint16};
+use super::{Board, Boards, CommandEffect, Segment, bracketed, byte, uint16};
 use crate::decode::Sink;
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Body, Contact, Device, Input, Rails};
@@ -93,7 +93,7 @@ impl Board for Knight {
         }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         bracketed(bytes, self.length, 0xA0, |tail| tail == 0xC0)
     }
 
@@ -101,7 +101,7 @@ impl Board for Knight {
         Some(byte(frame, 1).into())
     }
 
-    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+    fn report_status(&mut self, frame: &[u8], out: &mut Sink<'_>) {
         let off = [byte(frame, LEAD_OFF), byte(frame, LEAD_OFF + 1)];
         let before = self.off.replace(off);
         for (place, input) in [Input::Positive, Input::Negative].into_iter().enumerate() {
@@ -121,7 +121,7 @@ impl Board for Knight {
         values.extend(words.map(|word| volts(word) as f32));
     }
 
-    fn overhear(&mut self, said: &[u8]) -> Overheard {
+    fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
         let (was, mut all) = (self.gains, std::mem::take(&mut self.said));
         all.extend_from_slice(said);
         for place in memchr::memmem::find_iter(&all, GAIN_SET) {
@@ -131,7 +131,7 @@ impl Board for Knight {
         let rest = all.len().saturating_sub(COMMAND);
         all.drain(..rest);
         self.said = all;
-        Overheard { changed: self.gains != was, ..Overheard::default() }
+        CommandEffect { changed: self.gains != was, ..CommandEffect::default() }
     }
 
     fn end(&mut self) {
@@ -159,7 +159,7 @@ mod tests {
     fn a_gain_that_a_program_sets_is_that_of_the_volts() {
         let mut board = Knight::plain(None);
         let mut volts = |said: &[u8]| {
-            let changed = board.overhear(said).changed;
+            let changed = board.observe_command(said).changed;
             let mut values = Vec::new();
             board.samples(&[1; 21], &mut values);
             let rails = board.device().rails;
@@ -177,19 +177,19 @@ mod tests {
 
     #[test]
     fn contacts_are_told_when_they_change() {
-        let mut told = Vec::new();
+        let mut decoded = Vec::new();
         let mut board = Knight::plain(None);
         let mut frame = [0; 21];
         for off in [[0, 0], [0, 0], [4, 0], [4, 128]] {
             frame[18..20].copy_from_slice(&off);
-            board.news(&frame, &mut |body| {
+            board.report_status(&frame, &mut |body| {
                 if let Body::Contact(Contact { channel, input, on }) = body {
-                    told.push((channel, input.as_str(), on));
+                    decoded.push((channel, input.as_str(), on));
                 }
             });
         }
-        assert_eq!(told.len(), 18);
-        assert!(told[..16].iter().all(|(.., on)| *on));
-        assert_eq!(told[16..], [(3, "p", false), (8, "n", false)]);
+        assert_eq!(decoded.len(), 18);
+        assert!(decoded[..16].iter().all(|(.., on)| *on));
+        assert_eq!(decoded[16..], [(3, "p", false), (8, "n", false)]);
     }
 }

@@ -28,7 +28,7 @@ pub use frames::Boards;
 
 /// What a place in a stream is the beginning of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum Segment {
     /// Not of a frame.
     No,
     /// Perhaps of a frame; more bytes will tell.
@@ -45,7 +45,7 @@ pub enum Piece {
 
 /// What a program told a board means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Overheard {
+pub struct CommandEffect {
     /// The stream starts with it.
     pub starts: bool,
     /// The stream stops with it.
@@ -56,7 +56,7 @@ pub struct Overheard {
 
 /// What a byte that a program wrote to a board completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum BoardCommand {
     /// Nothing that matters to its stream, or not all of it yet.
     Other,
     /// A start.
@@ -65,17 +65,17 @@ pub enum Told {
     Stop,
 }
 
-impl Overheard {
+impl CommandEffect {
     /// Takes in what one more byte completes.
-    pub fn hear(&mut self, told: Told) {
-        self.starts |= told == Told::Start;
-        self.stops |= told == Told::Stop;
+    pub fn add(&mut self, command: BoardCommand) {
+        self.starts |= command == BoardCommand::Start;
+        self.stops |= command == BoardCommand::Stop;
     }
 }
 
 /// Whether what a board was sent begins its stream again, and its numbers with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anew {
+pub enum Restart {
     /// It continues.
     No,
     /// Perhaps, as where it may not have heard it: the next number tells.
@@ -98,13 +98,13 @@ pub trait Board: Send {
     fn device(&self) -> Device;
 
     /// Whether all frames of a stream are of one length.
-    fn alike(&self) -> bool {
+    fn has_fixed_length(&self) -> bool {
         true
     }
 
     /// What `bytes` are the beginning of. Once it says no, more bytes do not change its mind. `last` says
     /// that no more will come.
-    fn piece(&self, bytes: &[u8], last: bool) -> Piece;
+    fn classify(&self, bytes: &[u8], last: bool) -> Segment;
 
     /// The number that a frame carries, less than the modulus.
     fn counter(&self, _frame: &[u8]) -> Option<u32> {
@@ -112,15 +112,15 @@ pub trait Board: Send {
     }
 
     /// Learns from a frame what the board is. Says whether it is another device now.
-    fn meet(&mut self, _frame: &[u8]) -> bool {
+    fn identify(&mut self, _frame: &[u8]) -> bool {
         false
     }
 
     /// Tells what a frame says besides its samples.
-    fn news(&mut self, _frame: &[u8], _out: &mut Sink<'_>) {}
+    fn report_status(&mut self, _frame: &[u8], _out: &mut Sink<'_>) {}
 
     /// Learns from what the board wrote in words. Says whether it is another device now.
-    fn hear(&mut self, _text: &str) -> bool {
+    fn handle_text(&mut self, _text: &str) -> bool {
         false
     }
 
@@ -154,34 +154,34 @@ pub trait Board: Send {
 
     /// Appends what must be sent now, as [`super::Dialogue::poll_transmit`] does. Says whether the stream begins again with
     /// that.
-    fn poll_transmit(&mut self, _time: Time, _out: &mut Vec<u8>) -> Anew {
-        Anew::No
+    fn poll_transmit(&mut self, _time: Time, _out: &mut Vec<u8>) -> Restart {
+        Restart::No
     }
 
     /// The stream ran a moment ago and continues, as [`super::Dialogue::resume`] says.
     fn resume(&mut self) {}
 
-    /// Hears what a program told the device, as [`super::Decoder::overhear`] does.
-    fn overhear(&mut self, said: &[u8]) -> Overheard {
+    /// Hears what a program told the device, as [`super::Decoder::observe_command`] does.
+    fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
         let stop = self.stop_stream();
         let stops = !stop.is_empty() && memchr::memmem::find(said, stop).is_some();
-        Overheard { starts: super::starts(self.handshake(), said), stops, changed: false }
+        CommandEffect { starts: super::starts(self.handshake(), said), stops, changed: false }
     }
 
-    /// What it says in place of samples, as [`super::Dialogue::excuse`] says.
-    fn excuse(&self) -> Option<&str> {
+    /// What it says in place of samples, as [`super::Dialogue::silence_reason`] says.
+    fn silence_reason(&self) -> Option<&str> {
         None
     }
 
-    /// What it seems to be in truth, as [`super::Dialogue::mistaken`] says.
-    fn mistaken(&self) -> Option<&str> {
+    /// What it seems to be in truth, as [`super::Dialogue::wrong_device`] says.
+    fn wrong_device(&self) -> Option<&str> {
         None
     }
 
     /// It was commanded to start once more, as [`super::Dialogue::restarted`] says. Says whether the stream begins again
     /// with that.
-    fn restarted(&mut self) -> Anew {
-        Anew::Perhaps
+    fn restarted(&mut self) -> Restart {
+        Restart::Perhaps
     }
 
     /// What a person should know, as [`super::Dialogue::notice`] says.
@@ -243,11 +243,11 @@ pub(super) fn byte(bytes: &[u8], at: usize) -> u8 {
 /// Whether `bytes` are the beginning of a frame of this length, judged by a first byte and what the last
 /// byte may be.
 #[must_use]
-pub(super) fn bracketed(bytes: &[u8], length: usize, head: u8, tail: impl Fn(u8) -> bool) -> Piece {
+pub(super) fn bracketed(bytes: &[u8], length: usize, head: u8, tail: impl Fn(u8) -> bool) -> Segment {
     match (bytes.first(), bytes.get(length - 1)) {
-        (Some(&first), _) if first != head => Piece::No,
-        (_, None) => Piece::More,
-        (_, Some(&last)) if tail(last) => Piece::Frame(length),
-        _ => Piece::No,
+        (Some(&first), _) if first != head => Segment::No,
+        (_, None) => Segment::More,
+        (_, Some(&last)) if tail(last) => Segment::Frame(length),
+        _ => Segment::No,
     }
 }

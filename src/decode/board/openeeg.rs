@@ -4,7 +4,7 @@
 //! OpenEEG list (archive 2002-03). The amplification is the builder's affair, so values are counts of the
 //! converter, 0 to 1023. The board starts without being told to.
 
-use super::{Board, Boards, Piece, byte, uint16};
+use super::{Board, Boards, Segment, byte, uint16};
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
@@ -51,14 +51,14 @@ impl Board for P2 {
         }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         if bytes.iter().zip(Self::MARK).any(|(is, mark)| *is != mark) {
-            return Piece::No;
+            return Segment::No;
         }
         match bytes.get(..Self::LENGTH) {
-            None => Piece::More,
-            Some(packet) if Self::counts(packet).all(|count| count <= MOST) => Piece::Frame(Self::LENGTH),
-            Some(_) => Piece::No,
+            None => Segment::More,
+            Some(packet) if Self::counts(packet).all(|count| count <= MOST) => Segment::Frame(Self::LENGTH),
+            Some(_) => Segment::No,
         }
     }
 
@@ -94,17 +94,17 @@ impl Board for P3 {
         }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         let packet = bytes.get(..Self::LENGTH).unwrap_or(bytes);
         let marked = |(place, byte): (usize, &u8)| (*byte >= 0x80) == (place == Self::LENGTH - 1);
         // Bits 3 and 7 of the byte with the high bits of two channels are never set; bit 7 is the mark.
         let shared = [4, 7, 10].into_iter().all(|place| byte(packet, place) & 0x08 == 0);
         if !packet.iter().enumerate().all(marked) || !shared {
-            Piece::No
+            Segment::No
         } else if packet.len() < Self::LENGTH {
-            Piece::More
+            Segment::More
         } else {
-            Piece::Frame(Self::LENGTH)
+            Segment::Frame(Self::LENGTH)
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn counts(board: &mut impl Board, packet: &[u8], number: u32) -> Vec<f32> {
-        assert_eq!(board.piece(packet, false), Piece::Frame(packet.len()));
+        assert_eq!(board.classify(packet, false), Segment::Frame(packet.len()));
         assert_eq!(board.counter(packet), Some(number));
         let mut values = Vec::new();
         board.samples(packet, &mut values);

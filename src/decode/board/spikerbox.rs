@@ -4,7 +4,7 @@
 //! there are is learnt from the frames. What amplifies them differs between boxes: values are counts. Without
 //! a number, loss is seen only as a low rate.
 
-use super::{Board, Boards, Piece, byte};
+use super::{Board, Boards, Segment, byte};
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Device, Rails};
 
@@ -48,28 +48,28 @@ impl Board for SpikerBox {
         Device { protocol, channels, rate, packet_rate: rate, volts: false, modulus: 0, rails }
     }
 
-    fn piece(&self, bytes: &[u8], last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], last: bool) -> Segment {
         match *bytes {
-            [] | [0xFF] => return Piece::More,
+            [] | [0xFF] => return Segment::More,
             [0xFF, 0xFF, ..] => return message(bytes),
-            [first, ..] if first < FIRST => return Piece::No,
+            [first, ..] if first < FIRST => return Segment::No,
             _ => {}
         }
         // Where the next frame, or a message, begins.
         let next = bytes.iter().skip(1).take(2 * CHANNELS).position(|byte| *byte >= FIRST).map(|at| at + 1);
         match next {
             Some(next) if self.length.map_or_else(|| next.is_multiple_of(2), |length| next == length) => {
-                Piece::Frame(next)
+                Segment::Frame(next)
             }
-            Some(_) => Piece::No,
+            Some(_) => Segment::No,
             // The last of a stream has no follower.
-            None if last && self.length == Some(bytes.len()) => Piece::Frame(bytes.len()),
-            None if bytes.len() <= self.length.unwrap_or(2 * CHANNELS) => Piece::More,
-            None => Piece::No,
+            None if last && self.length == Some(bytes.len()) => Segment::Frame(bytes.len()),
+            None if bytes.len() <= self.length.unwrap_or(2 * CHANNELS) => Segment::More,
+            None => Segment::No,
         }
     }
 
-    fn meet(&mut self, frame: &[u8]) -> bool {
+    fn identify(&mut self, frame: &[u8]) -> bool {
         self.length = Some(frame.len());
         // At most four.
         let channels = (frame.len() / 2) as u16;
@@ -98,17 +98,17 @@ impl Board for SpikerBox {
 }
 
 /// A message between frames.
-fn message(bytes: &[u8]) -> Piece {
+fn message(bytes: &[u8]) -> Segment {
     let (begin, end) = MESSAGE;
     if bytes.iter().zip(begin).any(|(is, mark)| *is != mark) {
-        return Piece::No;
+        return Segment::No;
     }
     let seen = bytes.get(..LONGEST).unwrap_or(bytes);
     let place = seen.windows(end.len()).position(|window| window == end);
     match place {
-        Some(place) => Piece::Message(place + end.len()),
-        None if bytes.len() < LONGEST => Piece::More,
-        None => Piece::No,
+        Some(place) => Segment::Message(place + end.len()),
+        None if bytes.len() < LONGEST => Segment::More,
+        None => Segment::No,
     }
 }
 
@@ -119,24 +119,24 @@ mod tests {
     #[test]
     fn a_frame_ends_where_the_next_begins() {
         let mut board = SpikerBox::default();
-        assert_eq!(board.piece(&[0x84, 1, 4, 2], false), Piece::More);
-        assert_eq!(board.piece(&[0x84, 1, 4, 2, 0x84], false), Piece::Frame(4));
-        assert_eq!(board.piece(&[0x84, 1, 4, 0x84], false), Piece::No);
-        assert_eq!(board.piece(&[4, 1], false), Piece::No);
-        assert!(!board.meet(&[0x84, 1, 4, 2]));
+        assert_eq!(board.classify(&[0x84, 1, 4, 2], false), Segment::More);
+        assert_eq!(board.classify(&[0x84, 1, 4, 2, 0x84], false), Segment::Frame(4));
+        assert_eq!(board.classify(&[0x84, 1, 4, 0x84], false), Segment::No);
+        assert_eq!(board.classify(&[4, 1], false), Segment::No);
+        assert!(!board.identify(&[0x84, 1, 4, 2]));
         let mut values = Vec::new();
         board.samples(&[0x84, 1, 0x07, 0x7F], &mut values);
         assert_eq!(values, [513.0, 1023.0]);
-        assert_eq!(board.piece(&[0x84, 1, 4, 2], false), Piece::More);
-        assert_eq!(board.piece(&[0x84, 1, 4, 2], true), Piece::Frame(4));
-        assert_eq!(board.piece(&[0x84, 1, 0x84, 2], false), Piece::No);
+        assert_eq!(board.classify(&[0x84, 1, 4, 2], false), Segment::More);
+        assert_eq!(board.classify(&[0x84, 1, 4, 2], true), Segment::Frame(4));
+        assert_eq!(board.classify(&[0x84, 1, 0x84, 2], false), Segment::No);
     }
 
     #[test]
     fn messages_stand_between_frames() {
         let text = b"\xFF\xFF\x01\x01\x80\xFFHWT:HUMANSB;\xFF\xFF\x01\x01\x81\xFF\x84";
-        assert_eq!(SpikerBox::default().piece(text, false), Piece::Message(text.len() - 1));
-        assert_eq!(SpikerBox::default().piece(&text[..20], false), Piece::More);
-        assert_eq!(SpikerBox::default().piece(b"\xFF\xFF\x02", false), Piece::No);
+        assert_eq!(SpikerBox::default().classify(text, false), Segment::Message(text.len() - 1));
+        assert_eq!(SpikerBox::default().classify(&text[..20], false), Segment::More);
+        assert_eq!(SpikerBox::default().classify(b"\xFF\xFF\x02", false), Segment::No);
     }
 }

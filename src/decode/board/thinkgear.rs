@@ -3,7 +3,7 @@
 //! The layout is that of the ThinkGear Serial Stream Guide. Without a number, loss is seen only as a low rate
 //! and as damaged packets. What the chip computes (attention, bands, blinks) is not looked at.
 
-use super::{Board, Boards, Piece, byte, uint16};
+use super::{Board, Boards, Segment, byte, uint16};
 use crate::decode::Sink;
 use crate::decode::facts::{Facts, Rates};
 use crate::event::{Body, Contact, Device, Input, Rails, Vital};
@@ -63,20 +63,20 @@ impl Board for ThinkGear {
         }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         let outer = packet(bytes);
-        if let Piece::Frame(length) = outer {
+        if let Segment::Frame(length) = outer {
             // One in 256 lengths that are none has the right checksum. What it would take in shows it.
             let payload = bytes.get(HEADER..length).unwrap_or_default();
-            let right = |place| matches!(payload.get(place..).map(packet), Some(Piece::Frame(_)));
+            let right = |place| matches!(payload.get(place..).map(packet), Some(Segment::Frame(_)));
             if (0..payload.len()).any(right) {
-                return Piece::No;
+                return Segment::No;
             }
         }
         outer
     }
 
-    fn news(&mut self, frame: &[u8], out: &mut Sink<'_>) {
+    fn report_status(&mut self, frame: &[u8], out: &mut Sink<'_>) {
         (self.bare, self.says) = (self.bare.saturating_add(1), Some("status packets without raw values"));
         rows(frame, |code, value| match (code, value) {
             (RAW, [_, _]) => (self.bare, self.says) = (0, None),
@@ -102,7 +102,7 @@ impl Board for ThinkGear {
         });
     }
 
-    fn excuse(&self) -> Option<&str> {
+    fn silence_reason(&self) -> Option<&str> {
         self.says.filter(|_| self.bare >= BARE)
     }
 
@@ -124,19 +124,19 @@ fn link(code: u8, value: &[u8]) -> &'static str {
 }
 
 /// What `bytes` are the beginning of, judged by marks, length and checksum.
-fn packet(bytes: &[u8]) -> Piece {
+fn packet(bytes: &[u8]) -> Segment {
     match *bytes {
-        [] | [0xAA] | [0xAA, 0xAA] => Piece::More,
+        [] | [0xAA] | [0xAA, 0xAA] => Segment::More,
         // A third mark is the first or second of the packet that follows.
         [0xAA, 0xAA, length, ref rest @ ..] if length <= PAYLOAD => {
             let length = usize::from(length);
             let (Some(payload), Some(checksum)) = (rest.get(..length), rest.get(length)) else {
-                return Piece::More;
+                return Segment::More;
             };
             let sum = payload.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-            if !sum == *checksum { Piece::Frame(HEADER + length + 1) } else { Piece::Damaged }
+            if !sum == *checksum { Segment::Frame(HEADER + length + 1) } else { Segment::Damaged }
         }
-        _ => Piece::No,
+        _ => Segment::No,
     }
 }
 
@@ -167,11 +167,11 @@ mod tests {
     use crate::decode::Decoder;
     use crate::decode::board::Boards;
 
-    fn told(bytes: &[u8]) -> Vec<String> {
-        let mut told = Vec::new();
+    fn decoded(bytes: &[u8]) -> Vec<String> {
+        let mut decoded = Vec::new();
         let mut decoder = Boards::new(ThinkGear::default());
         let mut out = |body: Body<'_>| {
-            told.push(match body {
+            decoded.push(match body {
                 Body::Samples(s) => format!("{:?}", s.values),
                 Body::Fault(fault) => format!("{} bytes {}", fault.bytes, fault.kind.as_str()),
                 other => format!("{other:?}"),
@@ -179,20 +179,20 @@ mod tests {
         };
         decoder.decode(bytes, &mut out);
         decoder.end(&mut out);
-        told.split_off(1)
+        decoded.split_off(1)
     }
 
     #[test]
     fn the_examples_of_the_guide() {
         let status = [0xAA, 0xAA, 6, 2, 0, 4, 0x2A, 5, 0x45, 0x85];
         assert_eq!(
-            told(&status),
+            decoded(&status),
             ["Vital(PoorSignal(0.0))", "Contact(Contact { channel: 1, input: Positive, on: true })", "[]"]
         );
-        assert_eq!(told(&[0xAA, 0xAA, 4, 0x80, 2, 0xFF, 0x9C, 0xE2]), ["[-2.1972657e-5]"]);
+        assert_eq!(decoded(&[0xAA, 0xAA, 4, 0x80, 2, 0xFF, 0x9C, 0xE2]), ["[-2.1972657e-5]"]);
         let off = [0xAA, 0xAA, 2, 2, 0xC8, 0x35];
         assert_eq!(
-            told(&off)[..2],
+            decoded(&off)[..2],
             ["Vital(PoorSignal(1.0))", "Contact(Contact { channel: 1, input: Positive, on: false })"]
         );
     }
@@ -200,18 +200,18 @@ mod tests {
     #[test]
     fn what_is_said_in_place_of_samples_is_known() {
         let mut decoder = Boards::new(ThinkGear::default());
-        let mut hear = |bytes: &[u8]| {
+        let mut reason_after = |bytes: &[u8]| {
             decoder.decode(bytes, &mut |_| {});
-            decoder.dialogue().and_then(|dialogue| dialogue.excuse().map(str::to_owned))
+            decoder.dialogue().and_then(|dialogue| dialogue.silence_reason().map(str::to_owned))
         };
         let scan = [0xAA, 0xAA, 3, 0xD4, 1, 1, 0x29];
-        assert_eq!(hear(&scan), None, "one packet says little");
-        assert_eq!(hear(&scan).unwrap(), "looking for a headset");
+        assert_eq!(reason_after(&scan), None, "one packet says little");
+        assert_eq!(reason_after(&scan).unwrap(), "looking for a headset");
         let raw = [0xAA, 0xAA, 4, 0x80, 2, 0, 1, 0x7C];
-        assert_eq!(hear(&raw), None);
+        assert_eq!(reason_after(&raw), None);
         let status = [0xAA, 0xAA, 6, 2, 0, 4, 0x2A, 5, 0x45, 0x85];
-        assert_eq!(hear(&[&status[..], &raw].concat()), None, "between raw values");
-        assert_eq!(hear(&[status, status].concat()).unwrap(), "status packets without raw values");
+        assert_eq!(reason_after(&[&status[..], &raw].concat()), None, "between raw values");
+        assert_eq!(reason_after(&[status, status].concat()).unwrap(), "status packets without raw values");
     }
 
     #[test]
@@ -219,9 +219,9 @@ mod tests {
         let raw = [0xAA, 0xAA, 4, 0x80, 2, 0, 1, 0x7C];
         let mut damaged = raw;
         damaged[6] = 2;
-        assert_eq!(told(&[raw, damaged, raw].concat())[1], "8 bytes checksum");
+        assert_eq!(decoded(&[raw, damaged, raw].concat())[1], "8 bytes checksum");
         // A third mark, and a length that takes in what follows.
-        assert_eq!(told(&[&[0xAA][..], &raw].concat())[0], "1 bytes framing");
-        assert_eq!(told(&[&[0xAA, 0xAA, 100][..], &raw].concat()), ["3 bytes framing", "[2.1972656e-7]"]);
+        assert_eq!(decoded(&[&[0xAA][..], &raw].concat())[0], "1 bytes framing");
+        assert_eq!(decoded(&[&[0xAA, 0xAA, 100][..], &raw].concat()), ["3 bytes framing", "[2.1972656e-7]"]);
     }
 }

@@ -5,7 +5,7 @@
 //! `((a - b) + (d - c)) / 2` apart, give or take half of `rtt`: the two ways may differ by all of it. Of the answers of
 //! one burst the quickest counts. Time comes with the answers; no clock is read here.
 
-use super::talk::Told;
+use super::talk::TimeReply;
 
 /// Offsets that are remembered for the drift, the newest last.
 const KEPT: usize = 64;
@@ -31,11 +31,11 @@ impl Offset {
     /// What one answer says. `sent` and `came` are when it was asked and when it came, by this machine's clock; what
     /// the answer repeats of that is not believed.
     #[must_use]
-    pub fn of(sent: f64, told: &Told, came: f64) -> Option<Self> {
-        let rtt = (came - sent) - (told.answered - told.came);
+    pub fn of(sent: f64, reply: &TimeReply, came: f64) -> Option<Self> {
+        let rtt = (came - sent) - (reply.answered - reply.came);
         // A sender whose answer took longer than the whole way is wrong by more than clocks are.
-        let sane = came >= sent && told.answered >= told.came && rtt > -JUMP;
-        let seconds = ((sent - told.came) + (came - told.answered)) / 2.0;
+        let sane = came >= sent && reply.answered >= reply.came && rtt > -JUMP;
+        let seconds = ((sent - reply.came) + (came - reply.answered)) / 2.0;
         sane.then_some(Self { at: came, seconds, rtt: rtt.max(0.0) })
     }
 
@@ -56,7 +56,7 @@ pub struct Clock {
 
 impl Clock {
     /// Sees one answer of a burst.
-    pub fn see(&mut self, offset: Offset) {
+    pub fn observe(&mut self, offset: Offset) {
         if self.burst.is_none_or(|best| offset.rtt < best.rtt) {
             self.burst = Some(offset);
         }
@@ -134,9 +134,9 @@ mod tests {
 
     /// An answer on a way that takes `there` and `back`, from a clock that shows `ahead` more than this one.
     fn answer(at: f64, ahead: f64, there: f64, back: f64) -> Offset {
-        let told =
-            Told { wave: 0, asked: at, came: at + there + ahead, answered: at + there + ahead + 0.001 };
-        Offset::of(at, &told, at + there + 0.001 + back).unwrap()
+        let reply =
+            TimeReply { wave: 0, asked: at, came: at + there + ahead, answered: at + there + ahead + 0.001 };
+        Offset::of(at, &reply, at + there + 0.001 + back).unwrap()
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         let mut clock = Clock::default();
         assert!(!clock.settle() && clock.offset().is_none());
         for (there, back) in [(0.02, 0.001), (0.001, 0.001), (0.001, 0.03)] {
-            clock.see(answer(100.0, 5.0, there, back));
+            clock.observe(answer(100.0, 5.0, there, back));
         }
         assert!(clock.settle());
         let offset = clock.offset().unwrap();
@@ -160,22 +160,22 @@ mod tests {
         let mut ahead = 1e6;
         for burst in 0..200 {
             assert_eq!(clock.drift().is_some(), burst >= 13, "{burst}");
-            clock.see(answer(f64::from(burst) * 5.0, ahead, 0.0005, 0.0005));
+            clock.observe(answer(f64::from(burst) * 5.0, ahead, 0.0005, 0.0005));
             clock.settle();
             ahead += 5.0 * 50e-6;
         }
         let drift = clock.drift().unwrap();
         assert!((drift - 50e-6).abs() < 1e-6 && clock.jumps() == 0, "{drift}");
-        clock.see(answer(1000.0, ahead + 0.01, 0.0005, 0.0005));
+        clock.observe(answer(1000.0, ahead + 0.01, 0.0005, 0.0005));
         clock.settle();
         assert_eq!((clock.jumps(), clock.drift()), (1, None));
     }
 
     #[test]
     fn answers_that_cannot_be() {
-        let told = |came, answered| Told { wave: 0, asked: 0.0, came, answered };
-        assert_eq!(Offset::of(1.0, &told(5.0, 4.0), 1.1), None);
-        assert_eq!(Offset::of(1.0, &told(5.0, 9.0), 1.1), None);
-        assert_eq!(Offset::of(1.0, &told(5.0, 5.0), 0.9), None);
+        let reply = |came, answered| TimeReply { wave: 0, asked: 0.0, came, answered };
+        assert_eq!(Offset::of(1.0, &reply(5.0, 4.0), 1.1), None);
+        assert_eq!(Offset::of(1.0, &reply(5.0, 9.0), 1.1), None);
+        assert_eq!(Offset::of(1.0, &reply(5.0, 5.0), 0.9), None);
     }
 }

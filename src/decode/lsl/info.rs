@@ -334,7 +334,7 @@ impl Info {
 
     /// Whether this has the name and the id of `other`: it may be the same with other settings.
     #[must_use]
-    pub fn is_heir_of(&self, other: &Self) -> bool {
+    pub fn replaces(&self, other: &Self) -> bool {
         self.is_called_as(other) && self.source_id == other.source_id
     }
 
@@ -342,7 +342,7 @@ impl Info {
     #[must_use]
     pub fn is_as(&self, other: &Self) -> bool {
         let of = |info: &Self| (info.channels, info.format, info.rate.to_bits());
-        self.is_heir_of(other) && self.kind == other.kind && of(self) == of(other)
+        self.replaces(other) && self.kind == other.kind && of(self) == of(other)
     }
 }
 
@@ -432,7 +432,7 @@ mod tests {
         again.uid = "another".to_owned();
         assert!(again.is_as(&info));
         again.channels = 3;
-        assert!(!again.is_as(&info) && again.is_heir_of(&info));
+        assert!(!again.is_as(&info) && again.replaces(&info));
     }
 
     #[test]
@@ -489,8 +489,11 @@ mod tests {
         assert_ne!(comma, FULL);
         let info = Info::parse(comma.as_bytes()).unwrap();
         assert_eq!((info.version, info.rate), (110, 99.5));
-        let told: Vec<_> = info.odd.iter().map(|odd| odd.field).collect();
-        assert!(told.contains(&"version") && told.contains(&"nominal_srate") && told.len() == 2, "{told:?}");
+        let decoded: Vec<_> = info.odd.iter().map(|odd| odd.field).collect();
+        assert!(
+            decoded.contains(&"version") && decoded.contains(&"nominal_srate") && decoded.len() == 2,
+            "{decoded:?}"
+        );
         assert!(!info.described.is_empty() && info.volts().is_some());
         for (text, real) in [("1,2,3", None), ("1.000,5", None), ("x", None), ("1,", Some((1.0, true)))] {
             assert_eq!(super::real(text), real, "{text}");

@@ -28,7 +28,7 @@ pub struct Inlet {
     info: Info,
     /// What values are multiplied with, by channel. Empty if they are no volts.
     volts: Vec<f32>,
-    step: Step,
+    step: Phase,
     big: bool,
     /// Bytes that are less than a piece.
     held: Vec<u8>,
@@ -48,7 +48,7 @@ pub struct Inlet {
 
 /// What is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum Phase {
     /// Lines up to an empty one.
     Greeting,
     /// The first bytes of protocol 1.00.
@@ -70,13 +70,13 @@ enum Step {
 }
 
 /// How many bytes were used; none if there are too few.
-type Taken = Result<usize, FaultKind>;
+type Parsed = Result<usize, FaultKind>;
 
 impl Inlet {
     /// The inlet of a connection on which the samples of this stream were asked for.
     #[must_use]
     pub fn new(info: Info) -> Self {
-        let step = if info.version < 110 { Step::Archive } else { Step::Greeting };
+        let step = if info.version < 110 { Phase::Archive } else { Phase::Greeting };
         Self {
             volts: info.volts().unwrap_or_default(),
             step,
@@ -146,8 +146,8 @@ impl Inlet {
     /// By how many bytes what is held is completed at most, so that the rest need not be copied.
     fn want(&self) -> usize {
         let whole = match self.step {
-            Step::Numbers => self.width() + 9,
-            Step::Description => match archive::number(&self.held) {
+            Phase::Numbers => self.width() + 9,
+            Phase::Description => match archive::number(&self.held) {
                 Ok(Some((length, used))) => {
                     usize::try_from(length).unwrap_or_default().min(DESCRIPTION) + used
                 }
@@ -164,7 +164,7 @@ impl Inlet {
         while !self.is_broken() {
             let rest = bytes.get(used..).unwrap_or_default();
             let taken = match self.step {
-                Step::Numbers => self.numbers(rest, out),
+                Phase::Numbers => self.numbers(rest, out),
                 _ if rest.is_empty() => Ok(0),
                 _ => self.piece(rest, out),
             };
@@ -178,10 +178,10 @@ impl Inlet {
     }
 
     /// A piece of anything but whole samples.
-    fn piece(&mut self, bytes: &[u8], out: &mut Sink<'_>) -> Taken {
+    fn piece(&mut self, bytes: &[u8], out: &mut Sink<'_>) -> Parsed {
         let taken = match self.step {
-            Step::Greeting => self.greeting(bytes)?,
-            Step::Archive => match bytes {
+            Phase::Greeting => self.greeting(bytes)?,
+            Phase::Archive => match bytes {
                 [begin @ .., _] if bytes.len() < 3 => {
                     if !archive::BEGIN.starts_with(begin) {
                         return Err(FaultKind::Syntax);
@@ -189,33 +189,33 @@ impl Inlet {
                     0
                 }
                 [a, b, ..] if [*a, *b] == archive::BEGIN => {
-                    self.step = Step::Description;
+                    self.step = Phase::Description;
                     3
                 }
                 _ => return Err(FaultKind::Syntax),
             },
-            Step::Description => self.description(bytes)?,
-            Step::Zeros => match bytes {
+            Phase::Description => self.description(bytes)?,
+            Phase::Zeros => match bytes {
                 [0, 0, ..] => {
-                    self.step = Step::Tag;
+                    self.step = Phase::Tag;
                     2
                 }
                 [0] => 0,
                 _ => return Err(FaultKind::Syntax),
             },
-            Step::Tag => self.tag(bytes)?,
-            Step::Stamp => self.read_stamp(bytes)?,
-            Step::Value(channel) => self.value(channel, bytes)?,
-            Step::Skip(left, next) => {
+            Phase::Tag => self.tag(bytes)?,
+            Phase::Stamp => self.read_stamp(bytes)?,
+            Phase::Value(channel) => self.value(channel, bytes)?,
+            Phase::Skip(left, next) => {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                 let left = left - taken as u64;
-                self.step = if left > 0 { Step::Skip(left, next) } else { Step::Value(next) };
+                self.step = if left > 0 { Phase::Skip(left, next) } else { Phase::Value(next) };
                 taken
             }
-            Step::Numbers => 0,
+            Phase::Numbers => 0,
         };
         self.open += taken as u64;
-        if taken > 0 && self.step == Step::Value(self.info.channels) {
+        if taken > 0 && self.step == Phase::Value(self.info.channels) {
             // The bytes are used, whatever they say.
             self.broken = self.sample_ended(out).err();
         }
@@ -223,7 +223,7 @@ impl Inlet {
     }
 
     /// Lines as HTTP has them.
-    fn greeting(&mut self, bytes: &[u8]) -> Taken {
+    fn greeting(&mut self, bytes: &[u8]) -> Parsed {
         let within = bytes.get(..GREETING).unwrap_or(bytes);
         let Some(end) = memchr::memmem::find(within, b"\r\n\r\n") else {
             return if bytes.len() >= GREETING { Err(FaultKind::TooLong) } else { Ok(0) };
@@ -258,15 +258,15 @@ impl Inlet {
             }
         }
         self.step = match (version, self.info.format) {
-            (..110, _) => Step::Archive,
-            (_, Format::Text) => Step::Tag,
-            _ => Step::Numbers,
+            (..110, _) => Phase::Archive,
+            (_, Format::Text) => Phase::Tag,
+            _ => Phase::Numbers,
         };
         self.info.version = version;
         Ok(end + 4)
     }
 
-    fn description(&mut self, bytes: &[u8]) -> Taken {
+    fn description(&mut self, bytes: &[u8]) -> Parsed {
         let Some((length, used)) = archive::number(bytes).map_err(|()| FaultKind::Syntax)? else {
             return Ok(0);
         };
@@ -275,12 +275,12 @@ impl Inlet {
             return Err(FaultKind::TooLong);
         }
         let Some(text) = bytes.get(used..used + length) else { return Ok(0) };
-        let told = Info::parse(text).map_err(|odd| odd.kind)?;
-        let same = told.channels == self.info.channels && told.format == self.info.format;
-        if told.uid != self.info.uid || !same {
+        let repeated = Info::parse(text).map_err(|odd| odd.kind)?;
+        let same = repeated.channels == self.info.channels && repeated.format == self.info.format;
+        if repeated.uid != self.info.uid || !same {
             return Err(FaultKind::BadValue);
         }
-        self.step = Step::Zeros;
+        self.step = Phase::Zeros;
         Ok(used + length)
     }
 
@@ -289,7 +289,7 @@ impl Inlet {
         self.info.version < 110
     }
 
-    fn tag(&mut self, bytes: &[u8]) -> Taken {
+    fn tag(&mut self, bytes: &[u8]) -> Parsed {
         let (tag, used) = match bytes {
             [1, tag, ..] if self.archived() => (*tag, 2),
             [1] if self.archived() => return Ok(0),
@@ -299,14 +299,14 @@ impl Inlet {
         self.sample.clear();
         self.stamp = None;
         self.step = match tag {
-            1 => Step::Value(0),
-            2 => Step::Stamp,
+            1 => Phase::Value(0),
+            2 => Phase::Stamp,
             _ => return Err(FaultKind::Frame),
         };
         Ok(used)
     }
 
-    fn read_stamp(&mut self, bytes: &[u8]) -> Taken {
+    fn read_stamp(&mut self, bytes: &[u8]) -> Parsed {
         let (stamp, used) = if self.archived() {
             let number = archive::number(bytes).map_err(|()| FaultKind::Frame)?;
             let Some((bits, used)) = number else { return Ok(0) };
@@ -316,7 +316,7 @@ impl Inlet {
             (self.float(*raw), 8)
         };
         self.stamp = Some(stamp);
-        self.step = Step::Value(0);
+        self.step = Phase::Value(0);
         Ok(used)
     }
 
@@ -325,13 +325,13 @@ impl Inlet {
     }
 
     /// The value of a channel; of a text its length, and the text itself as long as there are patterns to compare.
-    fn value(&mut self, channel: u16, bytes: &[u8]) -> Taken {
+    fn value(&mut self, channel: u16, bytes: &[u8]) -> Parsed {
         let next = channel + 1;
         if self.info.format != Format::Text {
             let number = archive::number(bytes).map_err(|()| FaultKind::Frame)?;
             let Some((bits, used)) = number else { return Ok(0) };
             self.sample.push(values::of_bits(self.info.format, bits));
-            self.step = Step::Value(next);
+            self.step = Phase::Value(next);
             return Ok(used);
         }
         let Some((length, used)) = self.text_length(bytes)? else { return Ok(0) };
@@ -345,14 +345,14 @@ impl Inlet {
                 return Err(FaultKind::BadValue);
             }
             let Some(text) = bytes.get(used..used + length) else { return Ok(0) };
-            let told = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-            if told != Some(wanted) {
+            let received = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+            if received != Some(wanted) {
                 return Err(FaultKind::BadValue);
             }
-            self.step = Step::Value(next);
+            self.step = Phase::Value(next);
             return Ok(used + length);
         }
-        self.step = if length > 0 { Step::Skip(length, next) } else { Step::Value(next) };
+        self.step = if length > 0 { Phase::Skip(length, next) } else { Phase::Value(next) };
         Ok(used)
     }
 
@@ -373,14 +373,14 @@ impl Inlet {
 
     /// A sample that was read piece by piece is complete.
     fn sample_ended(&mut self, out: &mut Sink<'_>) -> Result<(), FaultKind> {
-        self.step = Step::Tag;
+        self.step = Phase::Tag;
         if self.patterns < 2 {
             let sample = std::mem::take(&mut self.sample);
-            let met = self.meet(self.stamp, &sample, out);
+            let met = self.check_sample(self.stamp, &sample, out);
             self.sample = sample;
             return met;
         }
-        self.stamps.see(self.stamp);
+        self.stamps.observe(self.stamp);
         let from = self.batch.values.len();
         self.batch.values.extend_from_slice(&self.sample);
         let bytes = std::mem::take(&mut self.open);
@@ -389,7 +389,12 @@ impl Inlet {
     }
 
     /// Compares a sample with the pattern that it should be. After the second the stream is what it is said to be.
-    fn meet(&mut self, stamp: Option<f64>, sample: &[f32], out: &mut Sink<'_>) -> Result<(), FaultKind> {
+    fn check_sample(
+        &mut self,
+        stamp: Option<f64>,
+        sample: &[f32],
+        out: &mut Sink<'_>,
+    ) -> Result<(), FaultKind> {
         let format = self.info.format;
         let wanted = |channel| values::pattern(format, self.patterns, channel);
         let same = sample.iter().enumerate().all(|(channel, value)| *value == wanted(channel));
@@ -408,7 +413,7 @@ impl Inlet {
     }
 
     /// As many whole samples as there are.
-    fn numbers(&mut self, bytes: &[u8], out: &mut Sink<'_>) -> Taken {
+    fn numbers(&mut self, bytes: &[u8], out: &mut Sink<'_>) -> Parsed {
         let width = self.width();
         let mut rest = bytes;
         while let Some((&tag, after)) = rest.split_first() {
@@ -428,7 +433,7 @@ impl Inlet {
                 sample.clear();
                 values::append(self.info.format, self.big, payload, &mut sample);
                 self.open += size;
-                let met = self.meet(stamp, &sample, out);
+                let met = self.check_sample(stamp, &sample, out);
                 self.sample = sample;
                 rest = next;
                 if let Err(kind) = met {
@@ -437,7 +442,7 @@ impl Inlet {
                 }
                 continue;
             }
-            self.stamps.see(stamp);
+            self.stamps.observe(stamp);
             let from = self.batch.values.len();
             values::append(self.info.format, self.big, payload, &mut self.batch.values);
             self.finish(from, size, out);
@@ -463,7 +468,7 @@ impl Inlet {
         self.batch.frames += 1;
         self.batch.bytes += bytes;
         if self.batch.values.len() >= BATCH {
-            self.batch.tell(out);
+            self.batch.emit(out);
         }
     }
 }
@@ -497,11 +502,11 @@ impl Decoder for Inlet {
             self.open += (self.held.len() + rest.len()) as u64;
             self.held.clear();
         }
-        self.batch.tell(out);
+        self.batch.emit(out);
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
-        self.batch.tell(out);
+        self.batch.emit(out);
         let bytes = std::mem::take(&mut self.open) + self.held.len() as u64;
         self.held.clear();
         if bytes > 0 {

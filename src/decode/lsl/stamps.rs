@@ -139,7 +139,7 @@ impl Stamps {
     }
 
     /// Sees the timestamp of one sample; `None` if it is to be deduced from the one before.
-    pub fn see(&mut self, stamp: Option<f64>) {
+    pub fn observe(&mut self, stamp: Option<f64>) {
         self.samples += 1;
         self.since += 1;
         let Some(stamp) = stamp.filter(|stamp| stamp.abs() < FARTHEST) else {
@@ -229,7 +229,7 @@ impl Stamps {
                 away.jumps.0 + away.irregular + u64::from(self.is_odd(point.last) && before >= -home);
             if away.calm == 0 {
                 self.prove(off.abs());
-                self.pace.see(point);
+                self.pace.observe(point);
             }
             self.level /= 2.0;
             self.away = Away::default();
@@ -239,7 +239,7 @@ impl Stamps {
         }
         self.leave(point, off, tolerance);
         if self.level < 0.0 {
-            self.pace.see(point);
+            self.pace.observe(point);
             if self.away.calm >= BELIEVED {
                 self.set_back(point);
             }

@@ -127,7 +127,7 @@ pub fn ask_time(wave: u32, sent: f64) -> Vec<u8> {
 
 /// An answer to [`ask_time`], in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Told {
+pub struct TimeReply {
     /// The wave of the question.
     pub wave: u32,
     /// When it was asked, by the clock of whoever asked, as the answer repeats it.
@@ -140,12 +140,12 @@ pub struct Told {
 
 /// Reads an answer to [`ask_time`].
 #[must_use]
-pub fn time(datagram: &[u8]) -> Option<Told> {
+pub fn time(datagram: &[u8]) -> Option<TimeReply> {
     let text = std::str::from_utf8(datagram.get(..datagram.len().min(256))?).ok()?;
     let mut words = text.split_ascii_whitespace();
     let wave = words.next()?.parse().ok()?;
     let mut seconds = || words.next()?.parse::<f64>().ok().filter(|t| t.is_finite() && t.abs() < 1e12);
-    Some(Told { wave, asked: seconds()?, came: seconds()?, answered: seconds()? })
+    Some(TimeReply { wave, asked: seconds()?, came: seconds()?, answered: seconds()? })
 }
 
 #[cfg(test)]
@@ -187,8 +187,8 @@ mod tests {
         assert_eq!(uid(FULL.as_bytes()), Some(&*info.uid));
         assert_eq!((uid(b"<uid>x"), uid(b"<info/>"), uid(b"<uid>\xff</uid>")), (None, None, None));
         assert_eq!(GROUPS_V6.0.to_string(), "ff02:113d:6fdd:2c17:a643:ffe2:1bd1:3cd2");
-        let told = Told { wave: 3, asked: 1.5, came: -2.0, answered: 2.25 };
-        assert_eq!(time(b" 3 1.5 -2 2.25\r\n"), Some(told));
+        let reply = TimeReply { wave: 3, asked: 1.5, came: -2.0, answered: 2.25 };
+        assert_eq!(time(b" 3 1.5 -2 2.25\r\n"), Some(reply));
         for bad in ["", "3 1 2", "3 1 2 x", "3 1 2 NaN", "x 1 2 3", "3 1 2 1e300"] {
             assert_eq!(time(bad.as_bytes()), None, "{bad}");
         }

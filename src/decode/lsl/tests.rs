@@ -34,7 +34,7 @@ fn info(format: &str, version: u32, bytes: &[u8]) -> Info {
 }
 
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Decoded {
     all: Vec<String>,
     values: Vec<f32>,
     frames: u64,
@@ -42,7 +42,7 @@ struct Told {
     faults: Vec<Fault>,
 }
 
-impl Told {
+impl Decoded {
     fn take(&mut self, body: Body<'_>) {
         match body {
             Body::Samples(samples) => {
@@ -65,31 +65,31 @@ impl Told {
     }
 }
 
-fn told(inlet: &mut Inlet, pieces: &[&[u8]]) -> (Told, Stamps) {
-    let mut told = Told::default();
+fn decoded(inlet: &mut Inlet, pieces: &[&[u8]]) -> (Decoded, Stamps) {
+    let mut decoded = Decoded::default();
     for piece in pieces {
-        inlet.decode(piece, &mut |body| told.take(body));
+        inlet.decode(piece, &mut |body| decoded.take(body));
     }
     let stamps = *inlet.stamps();
-    inlet.end(&mut |body| told.take(body));
-    (told, stamps)
+    inlet.end(&mut |body| decoded.take(body));
+    (decoded, stamps)
 }
 
 #[test]
 fn all_formats_in_both_protocols() {
     for (format, version, bytes) in PARTS {
         let mut inlet = Inlet::new(info(format, *version, bytes));
-        let (told, stamps) = told(&mut inlet, &[bytes]);
+        let (decoded, stamps) = decoded(&mut inlet, &[bytes]);
         let of = format!("{format} {version}");
-        assert_eq!((told.faults.as_slice(), told.accounted()), (&[][..], bytes.len() as u64), "{of}");
-        assert_eq!((told.frames, stamps.samples), (3, 3), "{of}");
+        assert_eq!((decoded.faults.as_slice(), decoded.accounted()), (&[][..], bytes.len() as u64), "{of}");
+        assert_eq!((decoded.frames, stamps.samples), (3, 3), "{of}");
         // The last of the three was sent without a timestamp of its own.
         assert!((stamps.last.unwrap() - 1000.02).abs() < 1e-9 && stamps.irregular == 0, "{of}: {stamps:?}");
         if *format == "string" {
-            assert!(told.values.is_empty() && told.all.len() == 1, "{of}: {told:?}");
+            assert!(decoded.values.is_empty() && decoded.all.len() == 1, "{of}: {decoded:?}");
         } else {
-            assert_eq!(told.values, [1.0, -2.0, 2.0, -3.0, 3.0, -4.0], "{of}");
-            assert!(told.all.len() == 2 && told.all[1].starts_with("Device"), "{of}: {told:?}");
+            assert_eq!(decoded.values, [1.0, -2.0, 2.0, -3.0, 3.0, -4.0], "{of}");
+            assert!(decoded.all.len() == 2 && decoded.all[1].starts_with("Device"), "{of}: {decoded:?}");
         }
     }
 }
@@ -101,8 +101,8 @@ fn volts_where_all_channels_are_voltages() {
     let info = Info { described: vec![volt.clone(), volt], ..info(format, version, bytes) };
     let mut inlet = Inlet::new(info);
     assert!(inlet.device().unwrap().volts);
-    let (told, _) = told(&mut inlet, &[bytes]);
-    assert_eq!(told.values[..2], [1e-6, -2e-6]);
+    let (decoded, _) = decoded(&mut inlet, &[bytes]);
+    assert_eq!(decoded.values[..2], [1e-6, -2e-6]);
 }
 
 #[test]
@@ -121,10 +121,12 @@ fn a_value_that_is_none_is_counted() {
 fn a_stream_that_is_no_longer_there() {
     let (format, version, bytes) = PARTS[0];
     let mut inlet = Inlet::new(info(format, version, bytes));
-    let (told, _) = told(&mut inlet, &[b"LSL/110 404 Not found\r\n\r\n"]);
+    let (decoded, _) = decoded(&mut inlet, &[b"LSL/110 404 Not found\r\n\r\n"]);
     assert!(
-        told.faults.is_empty() && told.all == ["Aside(Aside { bytes: 25 })"] && told.accounted() == 25,
-        "{told:?}"
+        decoded.faults.is_empty()
+            && decoded.all == ["Aside(Aside { bytes: 25 })"]
+            && decoded.accounted() == 25,
+        "{decoded:?}"
     );
 }
 
@@ -161,17 +163,17 @@ fn liars_and_noise_break_the_inlet() {
             let mut inlet = Inlet::new(info.clone());
             let (head, tail) = bytes.split_at(cut);
             inlet.decode(head, &mut |_| ());
-            let (told, _) = told(&mut Inlet::new(info.clone()), &[head, tail]);
-            assert_eq!(told.faults.len(), 1, "{what}: {told:?}");
-            assert_eq!(told.faults[0].kind, kind, "{what}");
-            assert_eq!(told.accounted(), bytes.len() as u64, "{what}");
+            let (decoded, _) = decoded(&mut Inlet::new(info.clone()), &[head, tail]);
+            assert_eq!(decoded.faults.len(), 1, "{what}: {decoded:?}");
+            assert_eq!(decoded.faults[0].kind, kind, "{what}");
+            assert_eq!(decoded.accounted(), bytes.len() as u64, "{what}");
         }
     }
     let mut inlet = Inlet::new(right);
     inlet.decode(&bytes[..bytes.len() - 1], &mut |_| ());
     assert!(inlet.needs_more() && !inlet.is_broken());
-    let (told, _) = told(&mut inlet, &[]);
-    assert_eq!(told.faults, [Fault { kind: FaultKind::Cut, bytes: 8 }]);
+    let (decoded, _) = decoded(&mut inlet, &[]);
+    assert_eq!(decoded.faults, [Fault { kind: FaultKind::Cut, bytes: 8 }]);
 }
 
 fn part() -> impl Strategy<Value = (&'static str, u32, &'static [u8])> {
@@ -199,12 +201,12 @@ proptest! {
     ) {
         let clean = PARTS.iter().find(|part| (part.0, part.1) == (format, version)).unwrap();
         let info = info(format, version, clean.2);
-        let whole = told(&mut Inlet::new(info.clone()), &[&bytes]);
+        let whole = decoded(&mut Inlet::new(info.clone()), &[&bytes]);
         let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
         places.extend([0, bytes.len()]);
         places.sort_unstable();
         let pieces: Vec<&[u8]> = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-        let cut = told(&mut Inlet::new(info), &pieces);
+        let cut = decoded(&mut Inlet::new(info), &pieces);
         prop_assert_eq!(format!("{whole:?}"), format!("{cut:?}"));
         prop_assert_eq!(whole.0.accounted(), bytes.len() as u64);
         prop_assert!(whole.0.faults.len() <= 1);

@@ -161,23 +161,23 @@ fn numbered(name: &str) -> Option<char> {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Result<String, Wrong> {
-        let (mut reader, mut told) = (Reader::new(text), String::new());
+    fn decoded(text: &str) -> Result<String, Wrong> {
+        let (mut reader, mut decoded) = (Reader::new(text), String::new());
         while let Some(piece) = reader.next()? {
             match piece {
-                Piece::Open(name) => told.extend(["(", name]),
-                Piece::Text(text) => told.extend(["'", &*text, "'"]),
-                Piece::Close => told.push(')'),
+                Piece::Open(name) => decoded.extend(["(", name]),
+                Piece::Text(text) => decoded.extend(["'", &*text, "'"]),
+                Piece::Close => decoded.push(')'),
             }
         }
-        Ok(told)
+        Ok(decoded)
     }
 
     #[test]
     fn elements_and_text() {
         let text = "<?xml version=\"1.0\"?>\n<info a='1>2'>\n\t<!-- no --><name>a &amp; b &#x41;&#66;</name>\
                     <desc />x<![CDATA[<raw>]]></info> after";
-        assert_eq!(told(text).unwrap(), "(info(name'a & b AB')(desc)'x''<raw>')");
+        assert_eq!(decoded(text).unwrap(), "(info(name'a & b AB')(desc)'x''<raw>')");
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
             "<!-- <a/>",
             &deep,
         ] {
-            assert_eq!(told(text), Err(Wrong), "{:?}", text.get(..60));
+            assert_eq!(decoded(text), Err(Wrong), "{:?}", text.get(..60));
         }
     }
 }

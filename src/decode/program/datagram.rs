@@ -58,7 +58,7 @@ pub enum Whose {
 impl Followed {
     /// Sees whose a datagram is. Another sender is followed if what it sent is `worth` that: of what strays to a port, no
     /// stream that runs is left.
-    pub fn see(&mut self, sender: u16, worth: impl FnOnce() -> bool) -> Whose {
+    pub fn observe(&mut self, sender: u16, worth: impl FnOnce() -> bool) -> Whose {
         let Some(before) = self.sender.replace(sender).filter(|before| *before != sender) else {
             self.strange = 0;
             return Whose::Known;
@@ -157,9 +157,9 @@ mod tests {
 
     /// Tells each datagram as an answer.
     #[derive(Debug, Default)]
-    struct Told(Vec<(usize, u16)>);
+    struct Decoded(Vec<(usize, u16)>);
 
-    impl Datagram for Told {
+    impl Datagram for Decoded {
         fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
             self.0.push((bytes.len(), sender));
             out(Body::Aside(Aside { bytes: bytes.len() as u64 }));
@@ -170,15 +170,15 @@ mod tests {
     fn the_latest_sender_is_followed() {
         let mut followed = Followed::default();
         assert_eq!(
-            [3, 3, 5, 5].map(|of| followed.see(of, || true)),
+            [3, 3, 5, 5].map(|of| followed.observe(of, || true)),
             [Whose::Known, Whose::Known, Whose::Another, Whose::Known]
         );
-        let one = [3, 3, 5, 3].map(|of| followed.see(of, || true));
+        let one = [3, 3, 5, 3].map(|of| followed.observe(of, || true));
         assert_eq!(one, [Whose::Stranger, Whose::Stranger, Whose::Known, Whose::Stranger]);
-        assert!((0..100).all(|_| followed.see(9, || false) == Whose::Stranger));
-        assert_eq!(followed.see(5, || false), Whose::Known);
-        assert_eq!(followed.see(3, || true), Whose::Stranger);
-        let alone: Vec<Whose> = (0..100).map(|_| followed.see(3, || true)).collect();
+        assert!((0..100).all(|_| followed.observe(9, || false) == Whose::Stranger));
+        assert_eq!(followed.observe(5, || false), Whose::Known);
+        assert_eq!(followed.observe(3, || true), Whose::Stranger);
+        let alone: Vec<Whose> = (0..100).map(|_| followed.observe(3, || true)).collect();
         assert_eq!(alone.iter().filter(|whose| **whose == Whose::Stranger).count(), PATIENCE as usize - 2);
         assert_eq!(alone.iter().filter(|whose| **whose == Whose::Another).count(), 1);
     }
@@ -191,7 +191,7 @@ mod tests {
             row.resize(row.len() + length, 7);
         }
         for piece in [1, 2, 3, 5, 64, 1000, 70_000] {
-            let mut decoder = Datagrams::new(Told::default());
+            let mut decoder = Datagrams::new(Decoded::default());
             let mut bytes = 0;
             let mut out = |body: Body<'_>| match body {
                 Body::Aside(answer) => bytes += answer.bytes,
@@ -202,7 +202,7 @@ mod tests {
             assert_eq!(decoder.inner().0, [(0, 1), (1, 1), (700, 2), (65_507, 3), (5, 1)], "{piece}");
             assert_eq!(bytes, 66_213);
         }
-        let mut decoder = Datagrams::new(Told::default());
+        let mut decoder = Datagrams::new(Decoded::default());
         let mut cut = 0;
         decoder.decode(&row[..9], &mut |_| {});
         decoder.end(&mut |body| {

@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use super::message::{Brought, Claim, Fields, LONGEST, Messages, Talk, Values};
+use super::message::{Claim, Fields, LONGEST, MessageHandler, Messages, SampleStream, Values};
 use crate::decode::dialogue::Waiting;
 use crate::decode::{Decoder, Dialogue, Sink};
 use crate::event::{Aside, Body, FaultKind, Lost, StreamState};
@@ -49,7 +49,7 @@ pub struct FieldTrip {
 
 #[derive(Debug)]
 struct Heard {
-    brought: Brought,
+    brought: SampleStream,
     asked: Asked,
     /// Samples and events of the buffer, of which so many were read.
     held: Held,
@@ -76,7 +76,7 @@ impl FieldTrip {
     #[must_use]
     pub fn new(source: &str, again: bool) -> Self {
         let heard = Heard {
-            brought: Brought::new(source, again),
+            brought: SampleStream::new(source, again),
             asked: Asked::Nothing,
             held: Held::default(),
             read: 0,
@@ -103,7 +103,7 @@ fn values(kind: u32) -> Result<Values, FaultKind> {
     })
 }
 
-impl Talk for Heard {
+impl MessageHandler for Heard {
     const HEAD: usize = HEAD;
 
     fn length(&self, head: &[u8]) -> Result<usize, FaultKind> {
@@ -115,7 +115,7 @@ impl Talk for Heard {
         Ok(usize::try_from(fields.u32()?).unwrap_or(usize::MAX).saturating_add(HEAD))
     }
 
-    fn hear(&mut self, message: &[u8], out: &mut Sink<'_>) -> Result<(), FaultKind> {
+    fn handle_message(&mut self, message: &[u8], out: &mut Sink<'_>) -> Result<(), FaultKind> {
         let mut fields = Fields(message);
         let _version = fields.u16()?;
         let good = fields.u16()? == OK;
@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::decode::dialogue::TICK;
-    use crate::decode::program::message::tests::{Told, cut_anywhere};
+    use crate::decode::program::message::tests::{Decoded, cut_anywhere};
 
     /// What the reference server answered: four channels at 100 Hz, 130 samples, two events; samples 100 to 119,
     /// channel k being the number of the sample + 100 k; and to a question for samples that it does not have.
@@ -299,13 +299,13 @@ mod tests {
     /// A conversation: what is asked, and what is answered to it. Asked again when nothing comes of itself.
     struct Conversation {
         client: FieldTrip,
-        told: Told,
+        decoded: Decoded,
         now: Duration,
     }
 
     impl Conversation {
         fn new() -> Self {
-            Self { client: FieldTrip::new("buffer", false), told: Told::default(), now: Duration::ZERO }
+            Self { client: FieldTrip::new("buffer", false), decoded: Decoded::default(), now: Duration::ZERO }
         }
 
         fn ask(&mut self) -> Vec<u8> {
@@ -316,73 +316,79 @@ mod tests {
         }
 
         fn answer(&mut self, bytes: &[u8]) {
-            self.client.decode(bytes, &mut |body| self.told.take(body));
+            self.client.decode(bytes, &mut |body| self.decoded.take(body));
         }
     }
 
     #[test]
     fn only_what_is_new_is_read() {
         for which in [0, 1] {
-            let mut talk = Conversation::new();
-            assert_eq!(talk.ask(), HEADER_PLEASE);
-            assert!(talk.ask().is_empty(), "one question at a time");
-            talk.answer(&header(which, 100, 7));
-            let device = talk.told.device.unwrap();
+            let mut handler = Conversation::new();
+            assert_eq!(handler.ask(), HEADER_PLEASE);
+            assert!(handler.ask().is_empty(), "one question at a time");
+            handler.answer(&header(which, 100, 7));
+            let device = handler.decoded.device.unwrap();
             assert_eq!((device.channels, device.rate, device.volts), (4, 100.0, true));
-            assert!(talk.ask().is_empty(), "what was there before is not read");
-            assert_eq!(talk.ask(), HEADER_PLEASE);
-            talk.answer(&header(which, 120, 9));
-            assert_eq!(talk.ask(), samples_please(100, 119));
-            talk.answer(SAMPLES[which]);
-            assert_eq!((talk.told.frames, talk.told.state.markers, talk.told.lost), (20, 2, 0));
+            assert!(handler.ask().is_empty(), "what was there before is not read");
+            assert_eq!(handler.ask(), HEADER_PLEASE);
+            handler.answer(&header(which, 120, 9));
+            assert_eq!(handler.ask(), samples_please(100, 119));
+            handler.answer(SAMPLES[which]);
+            assert_eq!(
+                (handler.decoded.frames, handler.decoded.state.markers, handler.decoded.lost),
+                (20, 2, 0)
+            );
             let wanted = [100.0 * 0.1e-6, 200.0 * 0.1e-6, 300.0 * 0.5e-6, 400e-6];
-            for (value, wanted) in talk.told.values.iter().zip(wanted) {
+            for (value, wanted) in handler.decoded.values.iter().zip(wanted) {
                 assert!((f64::from(*value) - wanted).abs() < 1e-9, "{value} {wanted}");
             }
-            assert!(talk.ask().is_empty());
-            assert_eq!(talk.ask(), HEADER_PLEASE);
-            assert!(talk.told.faults.is_empty());
+            assert!(handler.ask().is_empty());
+            assert_eq!(handler.ask(), HEADER_PLEASE);
+            assert!(handler.decoded.faults.is_empty());
         }
     }
 
     #[test]
     fn an_empty_buffer_is_asked_again() {
-        let mut talk = Conversation::new();
-        talk.ask();
-        talk.answer(NONE);
-        assert!(talk.ask().is_empty());
-        assert_eq!(talk.ask(), HEADER_PLEASE);
-        assert!(talk.told.device.is_none() && talk.told.faults.is_empty());
-        assert_eq!(talk.told.understood, NONE.len() as u64);
+        let mut handler = Conversation::new();
+        handler.ask();
+        handler.answer(NONE);
+        assert!(handler.ask().is_empty());
+        assert_eq!(handler.ask(), HEADER_PLEASE);
+        assert!(handler.decoded.device.is_none() && handler.decoded.faults.is_empty());
+        assert_eq!(handler.decoded.understood, NONE.len() as u64);
     }
 
     #[test]
     fn samples_that_were_thrown_away_are_counted() {
-        let mut talk = Conversation::new();
-        talk.ask();
-        talk.answer(&header(0, 100, 0));
-        talk.ask();
-        talk.ask();
-        talk.answer(&header(0, 120, 0));
-        talk.ask();
-        talk.answer(NONE);
-        assert_eq!((talk.told.lost, talk.told.state.missing, talk.told.frames), (20, 20, 0));
+        let mut handler = Conversation::new();
+        handler.ask();
+        handler.answer(&header(0, 100, 0));
+        handler.ask();
+        handler.ask();
+        handler.answer(&header(0, 120, 0));
+        handler.ask();
+        handler.answer(NONE);
+        assert_eq!(
+            (handler.decoded.lost, handler.decoded.state.missing, handler.decoded.frames),
+            (20, 20, 0)
+        );
         // More than ten seconds behind.
-        talk.ask();
-        talk.ask();
-        talk.answer(&header(0, 5000, 0));
-        assert_eq!(talk.told.lost, 20 + 3880);
-        assert_eq!(talk.ask(), samples_please(4000, 4999));
+        handler.ask();
+        handler.ask();
+        handler.answer(&header(0, 5000, 0));
+        assert_eq!(handler.decoded.lost, 20 + 3880);
+        assert_eq!(handler.ask(), samples_please(4000, 4999));
     }
 
     #[test]
     fn a_buffer_that_is_emptied_begins_anew() {
-        let mut talk = Conversation::new();
+        let mut handler = Conversation::new();
         for samples in [100, 30] {
-            while talk.ask() != HEADER_PLEASE {}
-            talk.answer(&header(0, samples, 0));
+            while handler.ask() != HEADER_PLEASE {}
+            handler.answer(&header(0, samples, 0));
         }
-        assert_eq!((talk.told.state.reconnects, talk.told.lost), (1, 0));
+        assert_eq!((handler.decoded.state.reconnects, handler.decoded.lost), (1, 0));
     }
 
     #[test]
@@ -392,29 +398,29 @@ mod tests {
         let mut long = header(0, 120, 0);
         long[4..8].copy_from_slice(&(100_u32 << 20).to_le_bytes());
         for (answer, kind) in [(wrong, FaultKind::BadValue), (long, FaultKind::TooLong)] {
-            let mut talk = Conversation::new();
-            talk.ask();
-            talk.answer(&answer);
-            assert!(talk.client.is_broken());
-            assert!(talk.ask().is_empty());
-            let Conversation { mut client, mut told, .. } = talk;
-            client.end(&mut |body| told.take(body));
-            assert_eq!((told.faults[0].kind, told.faulty()), (kind, answer.len() as u64));
+            let mut handler = Conversation::new();
+            handler.ask();
+            handler.answer(&answer);
+            assert!(handler.client.is_broken());
+            assert!(handler.ask().is_empty());
+            let Conversation { mut client, mut decoded, .. } = handler;
+            client.end(&mut |body| decoded.take(body));
+            assert_eq!((decoded.faults[0].kind, decoded.faulty()), (kind, answer.len() as u64));
         }
         // Fewer samples than were asked for.
-        let mut talk = Conversation::new();
-        talk.ask();
-        talk.answer(&header(0, 100, 0));
-        talk.ask();
-        talk.ask();
-        talk.answer(&header(0, 121, 0));
-        talk.ask();
-        talk.answer(SAMPLES[0]);
-        assert!(talk.client.is_broken());
+        let mut handler = Conversation::new();
+        handler.ask();
+        handler.answer(&header(0, 100, 0));
+        handler.ask();
+        handler.ask();
+        handler.answer(&header(0, 121, 0));
+        handler.ask();
+        handler.answer(SAMPLES[0]);
+        assert!(handler.client.is_broken());
         // Nobody asked.
-        let mut talk = Conversation::new();
-        talk.answer(HEADERS[0]);
-        assert!(talk.client.is_broken());
+        let mut handler = Conversation::new();
+        handler.answer(HEADERS[0]);
+        assert!(handler.client.is_broken());
     }
 
     proptest! {
@@ -429,23 +435,23 @@ mod tests {
                 let at = at / 3 % answer.len();
                 answer[at] = byte;
             }
-            let talk = |cut: bool| {
-                let mut talk = Conversation::new();
+            let played = |cut: bool| {
+                let mut handler = Conversation::new();
                 for answer in &answers {
-                    talk.ask();
-                    talk.ask();
+                    handler.ask();
+                    handler.ask();
                     let pieces = if cut { cut_anywhere(answer, &places) } else { vec![&answer[..]] };
-                    pieces.into_iter().for_each(|piece| talk.answer(piece));
+                    pieces.into_iter().for_each(|piece| handler.answer(piece));
                 }
-                let Conversation { mut client, mut told, .. } = talk;
-                client.end(&mut |body| told.take(body));
-                told
+                let Conversation { mut client, mut decoded, .. } = handler;
+                client.end(&mut |body| decoded.take(body));
+                decoded
             };
-            let whole = talk(false);
+            let whole = played(false);
             let sent: usize = answers.iter().map(Vec::len).sum();
             prop_assert_eq!(whole.understood + whole.faulty(), sent as u64);
             prop_assert!(whole.values.iter().all(|value| value.is_finite()));
-            prop_assert_eq!(talk(true), whole);
+            prop_assert_eq!(played(true), whole);
         }
     }
 }

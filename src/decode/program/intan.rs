@@ -9,7 +9,7 @@
 
 pub mod talk;
 
-use crate::decode::board::{Board, Boards, Piece};
+use crate::decode::board::{Board, Boards, Segment};
 use crate::decode::facts::{Carries, Facts};
 use crate::event::{Device, Rails};
 
@@ -38,7 +38,7 @@ pub struct Intan {
     volts: bool,
     /// Channels, while that is known.
     channels: Option<usize>,
-    told: u16,
+    reported: u16,
     /// The number of the first sample of the block before.
     before: Option<u32>,
     /// How many blocks there should have been so far.
@@ -55,7 +55,7 @@ impl Intan {
     /// A stream of so many samples per second. `volts` says that all channels are the amplifier's.
     #[must_use]
     pub fn new(rate: f64, volts: bool) -> Self {
-        Self { rate, volts, channels: None, told: 0, before: None, number: 0 }
+        Self { rate, volts, channels: None, reported: 0, before: None, number: 0 }
     }
 }
 
@@ -97,7 +97,7 @@ impl Board for Intan {
         };
         Device {
             protocol: "intan",
-            channels: self.told,
+            channels: self.reported,
             rate: self.rate,
             packet_rate: self.rate / SAMPLES as f64,
             volts: self.volts,
@@ -106,36 +106,36 @@ impl Board for Intan {
         }
     }
 
-    fn piece(&self, bytes: &[u8], _last: bool) -> Piece {
+    fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
         if bytes.iter().zip(MAGIC).any(|(is, mark)| *is != mark) {
-            return Piece::No;
+            return Segment::No;
         }
         if let Some(channels) = self.channels {
             if bytes.len() < length(channels) {
-                return Piece::More;
+                return Segment::More;
             }
             return if counts(bytes, channels) == Some(true) {
-                Piece::Frame(length(channels))
+                Segment::Frame(length(channels))
             } else {
-                Piece::No
+                Segment::No
             };
         }
         let mut more = false;
         for channels in 1..=CHANNELS {
             match counts(bytes, channels) {
-                Some(true) => return Piece::Frame(length(channels)),
+                Some(true) => return Segment::Frame(length(channels)),
                 Some(false) => {}
                 None => more = true,
             }
         }
-        if more { Piece::More } else { Piece::No }
+        if more { Segment::More } else { Segment::No }
     }
 
     fn counter(&self, _frame: &[u8]) -> Option<u32> {
         Some(self.number)
     }
 
-    fn meet(&mut self, frame: &[u8]) -> bool {
+    fn identify(&mut self, frame: &[u8]) -> bool {
         let channels = (frame.len().saturating_sub(MAGIC.len()) / SAMPLES).saturating_sub(4) / 2;
         self.channels = Some(channels);
         let first = number(frame, 0, channels).unwrap_or_default();
@@ -148,7 +148,7 @@ impl Board for Intan {
         };
         self.number = (self.number + blocks) % MODULUS;
         let channels = u16::try_from(channels).unwrap_or(u16::MAX);
-        std::mem::replace(&mut self.told, channels) != channels
+        std::mem::replace(&mut self.reported, channels) != channels
     }
 
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>) {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[derive(Debug, Default, PartialEq)]
-    struct Told {
+    struct Decoded {
         channels: Vec<u16>,
         samples: usize,
         lost: u32,
@@ -199,35 +199,35 @@ mod tests {
         fault: u64,
     }
 
-    fn told(pieces: &[Vec<u8>]) -> Told {
-        let mut told = Told::default();
+    fn decoded(pieces: &[Vec<u8>]) -> Decoded {
+        let mut reported = Decoded::default();
         let mut decoder = Boards::new(Intan::new(20_000.0, true));
         let mut out = |body: Body<'_>| match body {
-            Body::Device(device) => told.channels.push(device.channels),
-            Body::Samples(samples) => told.samples += samples.count(),
-            Body::Lost(lost) => told.lost += lost.packets,
-            Body::Repeated(repeated) => told.repeated += repeated.packets,
-            Body::Fault(fault) => told.fault += fault.bytes,
+            Body::Device(device) => reported.channels.push(device.channels),
+            Body::Samples(samples) => reported.samples += samples.count(),
+            Body::Lost(lost) => reported.lost += lost.packets,
+            Body::Repeated(repeated) => reported.repeated += repeated.packets,
+            Body::Fault(fault) => reported.fault += fault.bytes,
             _ => {}
         };
         pieces.iter().for_each(|piece| decoder.decode(piece, &mut out));
         decoder.end(&mut out);
-        told
+        reported
     }
 
     #[test]
     fn channels_are_learnt_and_loss_is_counted() {
         let told_of = |blocks: &[(u32, u16)]| {
-            told(&blocks.iter().map(|(first, channels)| block(*first, *channels)).collect::<Vec<_>>())
+            decoded(&blocks.iter().map(|(first, channels)| block(*first, *channels)).collect::<Vec<_>>())
         };
         assert_eq!(
             told_of(&[(0, 3), (128, 3), (512, 3), (512, 3)]),
-            Told { channels: vec![0, 3], samples: 384, lost: 2, repeated: 1, fault: 0 }
+            Decoded { channels: vec![0, 3], samples: 384, lost: 2, repeated: 1, fault: 0 }
         );
         // A run that was stopped after its first block, and begun again.
         let mut again = block(0, 3);
         again[8] ^= 1;
-        assert_eq!(told(&[block(0, 3), again, block(128, 3)]).lost, 0);
+        assert_eq!(decoded(&[block(0, 3), again, block(128, 3)]).lost, 0);
         // A run that begins again, a number that goes round, and a gap that is no whole number of blocks.
         assert_eq!(told_of(&[(1_280_000, 2), (0, 2), (128, 2)]).lost, 0);
         assert_eq!(told_of(&[(u32::MAX - 127, 1), (0, 1)]).lost, 0);
@@ -242,7 +242,7 @@ mod tests {
         let mut wrong = block(128, 4);
         wrong[4 + 12 * 50] ^= 1;
         let length = wrong.len() as u64;
-        let all = told(&[block(0, 4), wrong, block(256, 4)]);
+        let all = decoded(&[block(0, 4), wrong, block(256, 4)]);
         assert_eq!((all.samples, all.lost, all.fault), (256, 1, length));
     }
 
@@ -251,7 +251,7 @@ mod tests {
         let mut values = Vec::new();
         let mut board = Intan::default();
         let block = block(0, 3);
-        assert!(board.meet(&block));
+        assert!(board.identify(&block));
         board.samples(&block, &mut values);
         assert_eq!(values.len(), 3 * 128);
         assert_eq!(values[..3], [0.0, 0.195e-6, 0.39e-6]);

@@ -12,7 +12,7 @@ pub(super) const LONGEST: usize = 16 << 20;
 const CHANNELS: u32 = 8192;
 
 /// One kind of conversation.
-pub(super) trait Talk {
+pub(super) trait MessageHandler {
     /// Bytes from which the length of a message can be determined.
     const HEAD: usize;
 
@@ -20,7 +20,7 @@ pub(super) trait Talk {
     fn length(&self, head: &[u8]) -> Result<usize, FaultKind>;
 
     /// What a whole message says. What is wrong ends the conversation.
-    fn hear(&mut self, message: &[u8], out: &mut Sink<'_>) -> Result<(), FaultKind>;
+    fn handle_message(&mut self, message: &[u8], out: &mut Sink<'_>) -> Result<(), FaultKind>;
 }
 
 /// The message that is being read, and why the stream can be read no further.
@@ -34,35 +34,41 @@ pub(super) struct Messages {
 
 impl Messages {
     /// Takes bytes apart.
-    pub(super) fn read<T: Talk>(&mut self, bytes: &[u8], talk: &mut T, out: &mut Sink<'_>) {
+    pub(super) fn read<T: MessageHandler>(&mut self, bytes: &[u8], handler: &mut T, out: &mut Sink<'_>) {
         let mut rest = bytes;
         while !rest.is_empty() && self.broken.is_none() {
-            if let Err(kind) = self.step(&mut rest, talk, out) {
+            if let Err(kind) = self.step(&mut rest, handler, out) {
                 self.broken = Some(kind);
             }
         }
         self.refused += rest.len() as u64;
     }
 
-    fn step<T: Talk>(&mut self, rest: &mut &[u8], talk: &mut T, out: &mut Sink<'_>) -> Result<(), FaultKind> {
-        let missing = self.want(talk)?.saturating_sub(self.held.len());
+    fn step<T: MessageHandler>(
+        &mut self,
+        rest: &mut &[u8],
+        handler: &mut T,
+        out: &mut Sink<'_>,
+    ) -> Result<(), FaultKind> {
+        let missing = self.want(handler)?.saturating_sub(self.held.len());
         let (now, later) = rest.split_at(missing.min(rest.len()));
         self.held.extend_from_slice(now);
         *rest = later;
         // Asked once more: what was missing may have been the length. A message may be no longer than its head.
-        if self.held.len() >= T::HEAD && self.want(talk)? <= self.held.len() {
-            talk.hear(&self.held, out)?;
+        if self.held.len() >= T::HEAD && self.want(handler)? <= self.held.len() {
+            handler.handle_message(&self.held, out)?;
             self.held.clear();
         }
         Ok(())
     }
 
     /// The bytes that are needed before there is anything more to tell.
-    fn want<T: Talk>(&self, talk: &T) -> Result<usize, FaultKind> {
+    fn want<T: MessageHandler>(&self, handler: &T) -> Result<usize, FaultKind> {
         if self.held.len() < T::HEAD {
             return Ok(T::HEAD);
         }
-        talk.length(&self.held)
+        handler
+            .length(&self.held)
             .and_then(|length| if length > LONGEST { Err(FaultKind::TooLong) } else { Ok(length) })
     }
 
@@ -196,21 +202,21 @@ pub(super) struct Claim {
 
 impl Claim {
     /// How many channels there are, if that can be.
-    pub(super) fn channels(told: u32) -> Result<u16, FaultKind> {
-        let possible = Some(told).filter(|told| (1..=CHANNELS).contains(told));
-        possible.and_then(|told| u16::try_from(told).ok()).ok_or(FaultKind::BadValue)
+    pub(super) fn channels(claimed: u32) -> Result<u16, FaultKind> {
+        let possible = Some(claimed).filter(|claimed| (1..=CHANNELS).contains(claimed));
+        possible.and_then(|claimed| u16::try_from(claimed).ok()).ok_or(FaultKind::BadValue)
     }
 
     /// A rate, if it can be one.
-    pub(super) fn rate(told: f64) -> Result<f64, FaultKind> {
+    pub(super) fn rate(claimed: f64) -> Result<f64, FaultKind> {
         // NaN is in no range.
-        Some(told).filter(|told| (1e-3..=1e7).contains(told)).ok_or(FaultKind::BadValue)
+        Some(claimed).filter(|claimed| (1e-3..=1e7).contains(claimed)).ok_or(FaultKind::BadValue)
     }
 }
 
 /// The samples of a program's one stream: what they are, and those on their way to an event.
 #[derive(Debug)]
-pub(super) struct Brought {
+pub(super) struct SampleStream {
     /// The name of the source, which is that of its stream.
     name: Box<str>,
     claim: Option<Claim>,
@@ -221,7 +227,7 @@ pub(super) struct Brought {
     values: Vec<f32>,
 }
 
-impl Brought {
+impl SampleStream {
     pub(super) fn new(name: &str, met: bool) -> Self {
         Self { name: name.into(), claim: None, met, scale: Vec::new(), values: Vec::new() }
     }
@@ -238,13 +244,13 @@ impl Brought {
         let (volts, rails) = (!scale.is_empty(), Rails::Unknown);
         self.scale = scale;
         out(Body::Device(Device { protocol, channels, rate, packet_rate: rate, volts, modulus, rails }));
-        self.tell(claim, out);
+        self.emit(claim, out);
         let reconnects = std::mem::replace(&mut self.met, true).into();
         self.report(StreamState { reconnects, ..StreamState::default() }, out);
     }
 
     /// Says what the stream is.
-    fn tell(&mut self, claim: Claim, out: &mut Sink<'_>) {
+    fn emit(&mut self, claim: Claim, out: &mut Sink<'_>) {
         let Claim { format, channels, rate, .. } = claim;
         self.claim = Some(claim);
         out(Body::Stream(Stream { name: self.stream(), kind: "", format: format.name(), channels, rate }));
@@ -266,7 +272,7 @@ impl Brought {
     ) -> Result<(), FaultKind> {
         let Some(claim) = self.claim else { return Err(FaultKind::BadValue) };
         if claim.format != format {
-            self.tell(Claim { format, ..claim }, out);
+            self.emit(Claim { format, ..claim }, out);
         }
         let channels = claim.channels;
         self.values.clear();
@@ -308,7 +314,7 @@ pub(super) mod tests {
 
     /// What a decoder said.
     #[derive(Debug, Default, PartialEq)]
-    pub(crate) struct Told {
+    pub(crate) struct Decoded {
         pub(crate) device: Option<Device>,
         pub(crate) format: &'static str,
         pub(crate) values: Vec<f32>,
@@ -329,13 +335,13 @@ pub(super) mod tests {
         pub(crate) not_finite: u64,
     }
 
-    impl Told {
+    impl Decoded {
         /// Of pieces of a stream that then ends.
         pub(crate) fn of(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Self {
-            let mut told = Self::default();
-            pieces.iter().for_each(|piece| decoder.decode(piece, &mut |body| told.take(body)));
-            decoder.end(&mut |body| told.take(body));
-            told
+            let mut decoded = Self::default();
+            pieces.iter().for_each(|piece| decoder.decode(piece, &mut |body| decoded.take(body)));
+            decoder.end(&mut |body| decoded.take(body));
+            decoded
         }
 
         pub(crate) fn faulty(&self) -> u64 {

@@ -97,7 +97,7 @@ impl OpenbciGui {
     }
 
     /// Tells the samples that were read: so many channels, each with as many.
-    fn tell(&mut self, kind: usize, channels: u16, bytes: u64, out: &mut Sink<'_>) {
+    fn emit(&mut self, kind: usize, channels: u16, bytes: u64, out: &mut Sink<'_>) {
         if self.signal != Some((kind, channels)) {
             self.signal = Some((kind, channels));
             out(Body::Device(Device {
@@ -137,7 +137,7 @@ impl OpenbciGui {
         }
         let even = data.rows > 0 && data.length > 0 && !data.odd && data.flat == (kind == SAMPLE);
         let channels = u16::try_from(data.rows).ok().filter(|_| even).ok_or(FaultKind::BadValue)?;
-        self.tell(kind, channels, bytes.len() as u64, out);
+        self.emit(kind, channels, bytes.len() as u64, out);
         Ok(())
     }
 }
@@ -335,7 +335,7 @@ impl<'de> Visitor<'de> for Row<'_> {
 mod tests {
     use super::*;
 
-    fn told(gui: &mut OpenbciGui, text: &str) -> Vec<String> {
+    fn decoded(gui: &mut OpenbciGui, text: &str) -> Vec<String> {
         let mut all = Vec::new();
         gui.datagram(text.as_bytes(), 1, &mut |body| {
             all.push(match body {
@@ -359,11 +359,11 @@ mod tests {
     fn rows_are_channels() {
         let mut gui = OpenbciGui::default();
         let raw = "{\"type\":\"timeSeriesRaw\",\"data\":[[1e6,2e6,3e6],[-4e6,5000000,6e6]]}\r\n";
-        assert_eq!(told(&mut gui, raw), ["device 2", "2 [1.0, -4.0, 2.0, 5.0, 3.0, 6.0]"]);
+        assert_eq!(decoded(&mut gui, raw), ["device 2", "2 [1.0, -4.0, 2.0, 5.0, 3.0, 6.0]"]);
         assert_eq!(gui.signal(), Some(("timeSeriesRaw", 2)));
         // The other series is a message then, and so is everything else.
         let filtered = "{\"type\":\"timeSeriesFilt\",\"data\":[[1],[2]]}\r\n";
-        assert_eq!(told(&mut gui, filtered), [format!("message {}", filtered.len())]);
+        assert_eq!(decoded(&mut gui, filtered), [format!("message {}", filtered.len())]);
         for message in [
             "{\"type\":\"focus\",\"data\":1}\r\n",
             "{\"type\":\"marker\",\"data\":[[0.0,1.0]]}\r\n",
@@ -371,23 +371,26 @@ mod tests {
             "{\"type\":\"emg\",\"data\":[0.1,0.2]}\r\n",
             "{\"data\":{\"x\":[1]},\"type\":\"pulse\"}",
         ] {
-            assert_eq!(told(&mut gui, message), [format!("message {}", message.len())], "{message}");
+            assert_eq!(decoded(&mut gui, message), [format!("message {}", message.len())], "{message}");
         }
         // Fewer channels: another device.
-        assert_eq!(told(&mut gui, "{\"data\":[[1e6]],\"type\":\"timeSeriesRaw\"}"), ["device 1", "1 [1.0]"]);
+        assert_eq!(
+            decoded(&mut gui, "{\"data\":[[1e6]],\"type\":\"timeSeriesRaw\"}"),
+            ["device 1", "1 [1.0]"]
+        );
         gui.end(&mut |_| {});
-        assert_eq!(told(&mut gui, filtered)[0], "device 2");
+        assert_eq!(decoded(&mut gui, filtered)[0], "device 2");
     }
 
     #[test]
     fn an_older_gui_sends_each_sample_alone() {
         let mut gui = OpenbciGui::default();
         let sample = "{\"type\":\"eeg\",\"data\":[1000000.0,-2.0E6,3000000]}\r\n";
-        assert_eq!(told(&mut gui, sample), ["device 3", "3 [1.0, -2.0, 3.0]"]);
-        assert_eq!(told(&mut gui, sample), ["3 [1.0, -2.0, 3.0]"]);
+        assert_eq!(decoded(&mut gui, sample), ["device 3", "3 [1.0, -2.0, 3.0]"]);
+        assert_eq!(decoded(&mut gui, sample), ["3 [1.0, -2.0, 3.0]"]);
         assert_eq!(gui.signal(), Some(("eeg", 3)));
         let message = "{\"type\":\"SSVEP\",\"data\":[1,0]}\r\n";
-        assert_eq!(told(&mut gui, message), [format!("message {}", message.len())]);
+        assert_eq!(decoded(&mut gui, message), [format!("message {}", message.len())]);
     }
 
     #[test]
@@ -414,7 +417,7 @@ mod tests {
             ("{\"data\":[[1]]}", "missing_field"),
             ("{\"type\":\"secrets\",\"data\":[[1]]}", "unknown_type"),
         ] {
-            assert_eq!(told(&mut gui, text), [fault], "{text}");
+            assert_eq!(decoded(&mut gui, text), [fault], "{text}");
         }
         let mut kinds = Vec::new();
         gui.datagram(b"\xff{}", 1, &mut |body| {
@@ -423,7 +426,7 @@ mod tests {
             }
         });
         assert_eq!(kinds, [FaultKind::Encoding]);
-        assert_eq!(told(&mut gui, "{\"type\":\"timeSeriesRaw\",\"data\":[[1e300]]}")[1], "1 [0.0]");
+        assert_eq!(decoded(&mut gui, "{\"type\":\"timeSeriesRaw\",\"data\":[[1e300]]}")[1], "1 [0.0]");
         assert_eq!(gui.not_finite(), 1);
     }
 }

@@ -36,7 +36,7 @@ struct Hole {
     /// The datagram before which it is.
     at: u64,
     /// Whether the missing samples were reported as lost.
-    told: bool,
+    reported: bool,
 }
 
 impl Default for Overtaken {
@@ -60,8 +60,8 @@ impl Overtaken {
         self.now += 1;
         let now = self.now;
         self.holes.retain_mut(|hole| {
-            if !hole.told && now - hole.at > PATIENCE {
-                hole.told = true;
+            if !hole.reported && now - hole.at > PATIENCE {
+                hole.reported = true;
                 lost(hole.missing);
             }
             now - hole.at <= REMEMBERED
@@ -73,11 +73,11 @@ impl Overtaken {
     pub(super) fn miss(&mut self, after: f64, before: f64, missing: u32, lost: &mut dyn FnMut(u32)) {
         if self.holes.len() == HOLES {
             let oldest = self.holes.remove(0);
-            if !oldest.told {
+            if !oldest.reported {
                 lost(oldest.missing);
             }
         }
-        self.holes.push(Hole { after, before, missing, at: self.now, told: false });
+        self.holes.push(Hole { after, before, missing, at: self.now, reported: false });
     }
 
     /// So many packets came after others that are later. Says whether they were missing.
@@ -87,14 +87,14 @@ impl Overtaken {
         hole.missing = hole.missing.saturating_sub(packets);
         if hole.missing == 0 {
             // It is not reported.
-            hole.told = true;
+            hole.reported = true;
         }
         true
     }
 
     /// No more comes that has to do with what came.
     pub(super) fn end(&mut self, lost: &mut dyn FnMut(u32)) {
-        self.holes.drain(..).filter(|hole| !hole.told).for_each(|hole| lost(hole.missing));
+        self.holes.drain(..).filter(|hole| !hole.reported).for_each(|hole| lost(hole.missing));
         self.known = [0; KNOWN];
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! Messages of other types are passed over.
 
-use super::message::{Brought, Claim, Fields, Messages, Talk, Values};
+use super::message::{Claim, Fields, MessageHandler, Messages, SampleStream, Values};
 use crate::decode::{Decoder, Sink};
 use crate::event::{Aside, Body, FaultKind, Lost, StreamState};
 
@@ -35,7 +35,7 @@ pub struct Rda {
 
 #[derive(Debug)]
 struct Heard {
-    brought: Brought,
+    brought: SampleStream,
     /// The number of the last block.
     block: Option<u32>,
 }
@@ -46,12 +46,12 @@ impl Rda {
     pub fn new(source: &str, again: bool) -> Self {
         Self {
             messages: Messages::default(),
-            heard: Heard { brought: Brought::new(source, again), block: None },
+            heard: Heard { brought: SampleStream::new(source, again), block: None },
         }
     }
 }
 
-impl Talk for Heard {
+impl MessageHandler for Heard {
     const HEAD: usize = HEAD;
 
     fn length(&self, head: &[u8]) -> Result<usize, FaultKind> {
@@ -63,7 +63,7 @@ impl Talk for Heard {
         if length < HEAD { Err(FaultKind::BadValue) } else { Ok(length) }
     }
 
-    fn hear(&mut self, message: &[u8], out: &mut Sink<'_>) -> Result<(), FaultKind> {
+    fn handle_message(&mut self, message: &[u8], out: &mut Sink<'_>) -> Result<(), FaultKind> {
         let mut fields = Fields(message.get(MARK.len() + 4..).unwrap_or_default());
         let whole = message.len() as u64;
         match fields.u32()? {
@@ -155,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::decode::program::message::tests::{Told, cut_anywhere};
+    use crate::decode::program::message::tests::{Decoded, cut_anywhere};
 
     /// What the RDA server of FieldTrip's buffer sent: four channels at 100 Hz, twelve blocks of ten points, channel k
     /// being the number of the sample + 100 k, two markers.
@@ -166,8 +166,8 @@ mod tests {
     /// Bytes of the start message.
     const START: usize = 83;
 
-    fn told(pieces: &[&[u8]]) -> Told {
-        Told::of(&mut Rda::new("rda", false), pieces)
+    fn decoded(pieces: &[&[u8]]) -> Decoded {
+        Decoded::of(&mut Rda::new("rda", false), pieces)
     }
 
     /// Where the messages of a stream are.
@@ -185,16 +185,16 @@ mod tests {
     #[test]
     fn what_a_server_of_others_sends_is_understood_to_the_last_byte() {
         for (sent, format) in SENT.into_iter().zip(["float32", "int16"]) {
-            let told = told(&[sent]);
-            assert_eq!((told.understood, &*told.faults), (sent.len() as u64, &[][..]));
-            assert_eq!((told.frames, told.values.len()), (120, 480));
-            assert_eq!((told.state.markers, told.state.missing, told.lost), (2, 0, 0));
-            let device = told.device.unwrap();
+            let decoded = decoded(&[sent]);
+            assert_eq!((decoded.understood, &*decoded.faults), (sent.len() as u64, &[][..]));
+            assert_eq!((decoded.frames, decoded.values.len()), (120, 480));
+            assert_eq!((decoded.state.markers, decoded.state.missing, decoded.lost), (2, 0, 0));
+            let device = decoded.device.unwrap();
             assert_eq!((device.channels, device.rate, device.volts), (4, 100.0, true));
-            assert_eq!(told.format, format);
+            assert_eq!(decoded.format, format);
             // The resolutions are 0.1, 0.1, 0.5 and 1 microvolt.
             for (value, wanted) in
-                told.values[..4].iter().zip([10.0 * 0.1e-6, 110.0 * 0.1e-6, 210.0 * 0.5e-6, 310e-6])
+                decoded.values[..4].iter().zip([10.0 * 0.1e-6, 110.0 * 0.1e-6, 210.0 * 0.5e-6, 310e-6])
             {
                 assert!((f64::from(*value) - wanted).abs() < 1e-9, "{value} {wanted}");
             }
@@ -210,11 +210,14 @@ mod tests {
             .filter(|(k, _)| !(4..7).contains(k))
             .map(|(_, message)| *message)
             .collect();
-        let told = told(&[&without.concat()]);
-        assert_eq!((told.lost, told.frames, told.state.missing, told.state.gaps), (30, 90, 30, 1));
-        assert!(told.faults.is_empty());
+        let decoded = decoded(&[&without.concat()]);
+        assert_eq!(
+            (decoded.lost, decoded.frames, decoded.state.missing, decoded.state.gaps),
+            (30, 90, 30, 1)
+        );
+        assert!(decoded.faults.is_empty());
         // The same block again is nothing that is missing.
-        let twice = self::told(&[&[&all[..3].concat(), all[2]].concat()]);
+        let twice = self::decoded(&[&[&all[..3].concat(), all[2]].concat()]);
         assert_eq!((twice.lost, twice.state.backward), (0, 10));
     }
 
@@ -222,10 +225,10 @@ mod tests {
     fn a_stop_and_a_start_begin_anew() {
         let mut stop = SENT[0][..24].to_vec();
         stop[16..24].copy_from_slice(&[24, 0, 0, 0, 3, 0, 0, 0]);
-        let told = told(&[SENT[0], &stop, SENT[1]]);
-        assert_eq!((told.frames, told.lost, told.state.reconnects), (240, 0, 1));
+        let decoded = decoded(&[SENT[0], &stop, SENT[1]]);
+        assert_eq!((decoded.frames, decoded.lost, decoded.state.reconnects), (240, 0, 1));
         // Data of a stream that was stopped are of none.
-        let after = self::told(&[SENT[0], &stop, &SENT[0][START..]]);
+        let after = self::decoded(&[SENT[0], &stop, &SENT[0][START..]]);
         assert_eq!((after.frames, after.faults.len(), after.faults[0].kind), (120, 1, FaultKind::BadValue));
     }
 
@@ -250,12 +253,12 @@ mod tests {
             let mut decoder = Rda::new("rda", false);
             decoder.decode(&sent, &mut |_| {});
             assert!(decoder.is_broken(), "{kind:?}");
-            let told = told(&[&sent]);
-            assert_eq!(told.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [kind]);
-            assert_eq!(told.understood + told.faults[0].bytes, sent.len() as u64);
+            let decoded = decoded(&[&sent]);
+            assert_eq!(decoded.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [kind]);
+            assert_eq!(decoded.understood + decoded.faults[0].bytes, sent.len() as u64);
         }
         // Fewer points are bytes that are no marker's.
-        assert_eq!(told(&[&with(START + 28, 9)]).frames, 119);
+        assert_eq!(decoded(&[&with(START + 28, 9)]).frames, 119);
     }
 
     proptest! {
@@ -270,10 +273,10 @@ mod tests {
                 let at = at % sent.len();
                 sent[at] = byte;
             }
-            let whole = told(&[&sent]);
+            let whole = decoded(&[&sent]);
             prop_assert_eq!(whole.understood + whole.faulty(), sent.len() as u64);
             prop_assert!(whole.values.iter().all(|value| value.is_finite()));
-            prop_assert_eq!(told(&cut_anywhere(&sent, &places)), whole);
+            prop_assert_eq!(decoded(&cut_anywhere(&sent, &places)), whole);
         }
     }
 }

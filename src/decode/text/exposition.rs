@@ -194,7 +194,7 @@ impl<'t> Exposition<'t> {
     }
 
     /// Hands every fault and observation over.
-    pub fn tell(&self, out: &mut Sink<'_>) {
+    pub fn emit(&self, out: &mut Sink<'_>) {
         for (fault, line) in &self.faults {
             out(Body::Fault(*fault));
             if !line.is_empty() {
@@ -239,7 +239,7 @@ pub fn tell_gauge(
 
 #[cfg(test)]
 mod tests {
-    use super::super::relabel::Step;
+    use super::super::relabel::RelabelStep;
     use super::*;
 
     fn shape() -> Shape {
@@ -253,10 +253,10 @@ mod tests {
         }
     }
 
-    fn told(text: &str, shape: &Shape) -> Vec<String> {
+    fn decoded(text: &str, shape: &Shape) -> Vec<String> {
         let mut lines = Vec::new();
         let read = Exposition::read(text.as_bytes(), Dialect::Classic, shape).unwrap();
-        read.tell(&mut |body| {
+        read.emit(&mut |body| {
             lines.push(match body {
                 Body::Observation(Observation { spelling, change, .. }) => {
                     let mut spelled = Spelled::default();
@@ -276,7 +276,7 @@ mod tests {
             # TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n\
             # TYPE s summary\ns{quantile=\"0.5\"} 4\ns_sum 5\ns_count 6\n{\"dotted.name\",\"a.b\"=\"c\"} 1\n";
         assert_eq!(
-            told(text, &shape()),
+            decoded(text, &shape()),
             [
                 r#"c Counter [("exported_source", "own"), ("source", "s")] Reads(3.0)"#,
                 r#"h Histogram [("source", "s")] Buckets { buckets: [(1.0, 1.0), (inf, 2.0)], sum: Some(3.0) }"#,
@@ -290,7 +290,7 @@ mod tests {
     fn the_first_of_two_samples_counts_and_the_later_of_two_points() {
         let text = "a{x=\"1\"} 1\na{x=\"1\"} 2\n{\"b.c\"} 3\nb_c 4\nd 5 1000\nd 6 2000\nd 7 1500\nprocess_open_fds 8\n";
         assert_eq!(
-            told(text, &shape()),
+            decoded(text, &shape()),
             [
                 "Fault(Fault { kind: Conflict, bytes: 0 })",
                 "Fault(Fault { kind: Conflict, bytes: 0 })",
@@ -306,22 +306,22 @@ mod tests {
     #[test]
     fn steps_can_mend_a_name_and_see_the_static_labels() {
         let steps = [
-            Step {
+            RelabelStep {
                 source_labels: vec!["__name__".into(), "source".into()],
                 separator: "@".into(),
                 regex: r"bad\.name@s".into(),
                 target_label: "__name__".into(),
                 replacement: "good_name".into(),
-                ..Step::default()
+                ..RelabelStep::default()
             },
-            Step {
+            RelabelStep {
                 regex: "source".into(),
                 action: super::super::relabel::Action::LabelDrop,
-                ..Step::default()
+                ..RelabelStep::default()
             },
         ];
         let shape = Shape { relabel: Relabel::compile(&[], &["x".into()], &steps).unwrap(), ..shape() };
-        assert_eq!(told("{\"bad.name\"} 1\nx 1\n", &shape), ["good_name Unknown [] Reads(1.0)"]);
+        assert_eq!(decoded("{\"bad.name\"} 1\nx 1\n", &shape), ["good_name Unknown [] Reads(1.0)"]);
     }
 
     #[test]

@@ -109,10 +109,10 @@ mod tests {
 
     use super::*;
 
-    fn told(lines: &mut Lines, pieces: &[&[u8]]) -> Vec<String> {
-        let mut told = Vec::new();
+    fn decoded(lines: &mut Lines, pieces: &[&[u8]]) -> Vec<String> {
+        let mut decoded = Vec::new();
         let mut tell = |line: Line<'_>| {
-            told.push(match line {
+            decoded.push(match line {
                 Line::Whole(text) => String::from_utf8_lossy(text).into_owned(),
                 Line::TooLong { bytes } => format!("<{bytes} too long>"),
             });
@@ -121,18 +121,18 @@ mod tests {
             lines.feed(piece, &mut tell);
         }
         lines.end(&mut tell);
-        told
+        decoded
     }
 
     #[test]
     fn lines_come_whole_wherever_the_stream_is_cut() {
         let mut lines = Lines::new(8);
-        assert_eq!(told(&mut lines, &[b"a\nbc\r\n\nd"]), ["a", "bc", "", "d"]);
-        assert_eq!(told(&mut lines, &[b"a", b"b\nc", b"\r", b"\nd\n"]), ["ab", "c", "d"]);
-        assert_eq!(told(&mut lines, &[b""]), [""; 0]);
-        assert_eq!(told(&mut lines, &[b"12345678\n123456789\nx\n"]), ["12345678", "<9 too long>", "x"]);
-        assert_eq!(told(&mut lines, &[b"12345", b"6789", b"0\nx"]), ["<10 too long>", "x"]);
-        assert_eq!(told(&mut lines, &[b"123456789"]), ["<9 too long>"]);
+        assert_eq!(decoded(&mut lines, &[b"a\nbc\r\n\nd"]), ["a", "bc", "", "d"]);
+        assert_eq!(decoded(&mut lines, &[b"a", b"b\nc", b"\r", b"\nd\n"]), ["ab", "c", "d"]);
+        assert_eq!(decoded(&mut lines, &[b""]), [""; 0]);
+        assert_eq!(decoded(&mut lines, &[b"12345678\n123456789\nx\n"]), ["12345678", "<9 too long>", "x"]);
+        assert_eq!(decoded(&mut lines, &[b"12345", b"6789", b"0\nx"]), ["<10 too long>", "x"]);
+        assert_eq!(decoded(&mut lines, &[b"123456789"]), ["<9 too long>"]);
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(lines.drop_partial(), 2);
         lines.feed(b"abcdef", |_| {});
         assert_eq!(lines.drop_partial(), 6);
-        assert_eq!(told(&mut lines, &[b"ok\n"]), ["ok"]);
+        assert_eq!(decoded(&mut lines, &[b"ok\n"]), ["ok"]);
     }
 
     proptest! {
@@ -152,14 +152,14 @@ mod tests {
             cuts in proptest::collection::vec(0_usize..200, 0..5),
         ) {
             let mut at_once = Lines::new(16);
-            let whole = told(&mut at_once, &[&bytes]);
+            let whole = decoded(&mut at_once, &[&bytes]);
 
             let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
             cuts.push(0);
             cuts.push(bytes.len());
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
-            prop_assert_eq!(&told(&mut Lines::new(16), &pieces), &whole);
+            prop_assert_eq!(&decoded(&mut Lines::new(16), &pieces), &whole);
 
             let mut sum = 0;
             let mut add = |line: Line<'_>| sum += match line {

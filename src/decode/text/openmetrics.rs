@@ -1,7 +1,7 @@
 //! The text formats of Prometheus: a whole exposition in, families of joined metrics out.
 //!
 //! Both formats are read as tolerantly as Prometheus reads them ([`parse`]); what OpenMetrics 1.0 says to the letter is
-//! asked for by [`judge`]. The buckets, sum and count of one label set come out as one histogram, the parts of a
+//! asked for by [`parse_strict`]. The buckets, sum and count of one label set come out as one histogram, the parts of a
 //! summary likewise. Exemplars and creation times are left behind: an event has no place for them. Nothing here
 //! renames, filters or interprets; that is for [`exposition`](super::exposition).
 
@@ -169,7 +169,7 @@ pub fn parse(text: &[u8], dialect: Dialect, limit: usize) -> Result<Document<'_>
 ///
 /// # Errors
 /// The first line that is not.
-pub fn judge(text: &[u8]) -> Result<Document<'_>, ParseError> {
+pub fn parse_strict(text: &[u8]) -> Result<Document<'_>, ParseError> {
     let text = std::str::from_utf8(text).map_err(|bad| {
         let before = text.get(..bad.valid_up_to()).unwrap_or_default();
         let line = 1 + memchr::memchr_iter(b'\n', before).count();

@@ -22,7 +22,7 @@ const NAME: &str = "__name__";
 /// One relabelling step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Step {
+pub struct RelabelStep {
     /// Labels whose values are joined and compared with `regex`. `__name__` is the metric's name.
     pub source_labels: Vec<String>,
     /// What stands between the joined values.
@@ -37,7 +37,7 @@ pub struct Step {
     pub action: Action,
 }
 
-impl Default for Step {
+impl Default for RelabelStep {
     fn default() -> Self {
         Self {
             source_labels: Vec::new(),
@@ -78,7 +78,7 @@ pub enum Action {
 pub struct Relabel {
     keep: Vec<Regex>,
     drop: Vec<Regex>,
-    steps: Vec<(Step, Regex)>,
+    steps: Vec<(RelabelStep, Regex)>,
 }
 
 impl Relabel {
@@ -86,7 +86,7 @@ impl Relabel {
     ///
     /// # Errors
     /// A pattern that is no regular expression, or a step that lacks its target, in words for the user.
-    pub fn compile(keep: &[String], drop: &[String], steps: &[Step]) -> Result<Self, String> {
+    pub fn compile(keep: &[String], drop: &[String], steps: &[RelabelStep]) -> Result<Self, String> {
         let compile_all =
             |patterns: &[String]| patterns.iter().map(|p| anchored(p)).collect::<Result<Vec<_>, _>>();
         let steps = steps.iter().enumerate().map(|(place, step)| {
@@ -144,7 +144,7 @@ fn anchored(pattern: &str) -> Result<Regex, String> {
 }
 
 /// Runs one step. `false` if it drops the series.
-fn run<'t>(step: &Step, regex: &Regex, labels: &mut Labels<'t>) -> bool {
+fn run<'t>(step: &RelabelStep, regex: &Regex, labels: &mut Labels<'t>) -> bool {
     match step.action {
         Action::LabelDrop => labels.retain(|(label, _)| label == NAME || !regex.is_match(label)),
         Action::LabelKeep => labels.retain(|(label, _)| label == NAME || regex.is_match(label)),
@@ -180,7 +180,7 @@ fn run<'t>(step: &Step, regex: &Regex, labels: &mut Labels<'t>) -> bool {
     true
 }
 
-fn join(step: &Step, labels: &Labels<'_>) -> String {
+fn join(step: &RelabelStep, labels: &Labels<'_>) -> String {
     let mut joined = String::new();
     for (place, source) in step.source_labels.iter().enumerate() {
         if place > 0 {
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     fn relabel(yaml: &str) -> Relabel {
-        let steps: Vec<Step> = serde_yaml::from_str(yaml).unwrap();
+        let steps: Vec<RelabelStep> = serde_yaml::from_str(yaml).unwrap();
         Relabel::compile(&[], &[], &steps).unwrap()
     }
 
@@ -288,9 +288,9 @@ mod tests {
 
     #[test]
     fn a_bad_step_says_what_is_wrong_with_it() {
-        let bad = Step { regex: "(".into(), action: Action::Keep, ..Step::default() };
+        let bad = RelabelStep { regex: "(".into(), action: Action::Keep, ..RelabelStep::default() };
         assert!(Relabel::compile(&[], &[], &[bad]).unwrap_err().starts_with("cannot use relabel step 1"));
-        assert!(Relabel::compile(&[], &[], &[Step::default()]).unwrap_err().contains("target_label"));
+        assert!(Relabel::compile(&[], &[], &[RelabelStep::default()]).unwrap_err().contains("target_label"));
         assert!(Relabel::compile(&["(".into()], &[], &[]).is_err());
     }
 }

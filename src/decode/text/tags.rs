@@ -53,7 +53,7 @@ impl NameStyles {
 }
 
 /// Reads the tags of a DogStatsD line: `k:v,k:v`.
-pub(super) fn dog(tags: &str, labels: &mut Labels) -> Result<(), FaultKind> {
+pub(super) fn dogstatsd(tags: &str, labels: &mut Labels) -> Result<(), FaultKind> {
     each(tags, ':', labels)
 }
 
@@ -153,12 +153,12 @@ mod tests {
     #[test]
     fn dog_tags_split_at_the_first_colon() {
         let mut labels = Labels::new();
-        dog("url:http://x,bare,#again:1,,empty:", &mut labels).unwrap();
+        dogstatsd("url:http://x,bare,#again:1,,empty:", &mut labels).unwrap();
         assert_eq!(labels, [("url".into(), "http://x".into()), ("again".into(), "1".into())]);
-        assert_eq!(dog("__name__:x", &mut labels), Err(FaultKind::BadName));
+        assert_eq!(dogstatsd("__name__:x", &mut labels), Err(FaultKind::BadName));
         let many: Vec<String> = (0..100).map(|i| format!("k{i}:v")).collect();
-        assert_eq!(dog(&many.join(","), &mut labels), Err(FaultKind::Limit));
-        assert_eq!(dog(&"bare,".repeat(100), &mut Labels::new()), Err(FaultKind::Limit));
+        assert_eq!(dogstatsd(&many.join(","), &mut labels), Err(FaultKind::Limit));
+        assert_eq!(dogstatsd(&"bare,".repeat(100), &mut Labels::new()), Err(FaultKind::Limit));
     }
 
     #[test]

@@ -14,10 +14,10 @@ fn what_one_began_and_another_goes_on_with_stays() {
     own.fold(&mut r, first, 1, Change::Add(1.0)).unwrap();
     r.retire(first);
     assert_eq!((r.number("shared", ""), r.number("own", "")), (Some(2.0), None));
-    let bytes = r.room.bytes();
+    let bytes = r.occupancy.bytes();
     r.retire(second);
     assert_eq!(r.number("shared", ""), None);
-    assert!(r.room.bytes() < bytes);
+    assert!(r.occupancy.bytes() < bytes);
 }
 
 #[test]
@@ -67,26 +67,26 @@ fn what_is_stamped_ahead_has_no_age_and_makes_no_sum_fall() {
     // own, which is somewhat ahead, and the time of day in place of the time since the machine was started.
     let ages = &[0.25, -1e-6, -0.09, -0.2, -1.7e9];
     let mut state = crate::event::StreamState { ages, ..Default::default() };
-    let told = |r: &Registry, wanted: [&str; 3]| {
-        let told = text(r, Format::OpenMetrics);
+    let exposed = |r: &Registry, wanted: [&str; 3]| {
+        let exposed = text(r, Format::OpenMetrics);
         for (name, value) in ["sample_age_seconds_sum", "sample_age_seconds_count", "future_samples_total"]
             .into_iter()
             .zip(wanted)
         {
             let line = format!("neural_stream_{name}{{source=\"\",stream=\"\",machine=\"\"}} {value}\n");
-            assert!(told.contains(&line), "{line}{told}");
+            assert!(exposed.contains(&line), "{line}{exposed}");
         }
     };
     r.fold(&event(source, 100, Body::StreamState(&state))).unwrap();
-    told(&r, ["0.25", "3", "2"]);
+    exposed(&r, ["0.25", "3", "2"]);
     // Far away nobody knows the sender's clock that well.
     state.clock = Some(crate::event::StreamClock { offset: 7.0, uncertainty: 0.15, rtt: 0.3, drift: None });
     r.fold(&event(source, 101, Body::StreamState(&state))).unwrap();
-    told(&r, ["0.5", "7", "3"]);
+    exposed(&r, ["0.5", "7", "3"]);
     // A clock that began later than this one: samples are years old, and the last bucket has them.
     state.ages = &[2e9];
     r.fold(&event(source, 102, Body::StreamState(&state))).unwrap();
-    told(&r, ["2000000000.5", "8", "3"]);
+    exposed(&r, ["2000000000.5", "8", "3"]);
     let bucket =
         |bound: &str, count: u8| format!("le=\"{bound}\",source=\"\",stream=\"\",machine=\"\"}} {count}\n");
     let all = text(&r, Format::OpenMetrics);
@@ -163,13 +163,13 @@ fn a_wall_clock_that_is_set_neither_forgets_nor_keeps() {
             Observation { key: &[named.0.name.as_bytes()[0]], spelling: named, change, trace: None };
         r.fold(&Event { at: at(0, 5_000), source, body: Body::Observation(observation) }).unwrap();
     }
-    let mut told = |second, wall| {
+    let mut exposed = |second, wall| {
         r.fold(&Event { at: at(second, wall), source, body: Body::Tick }).unwrap();
         text(&r, Format::OpenMetrics)
     };
     // An hour forward, and years back.
-    assert!(told(30, 8_600).contains("\ng 1\n"));
-    let late = told(90, 10);
+    assert!(exposed(30, 8_600).contains("\ng 1\n"));
+    let late = exposed(90, 10);
     assert!(!late.contains("\ng 1\n") && late.contains("\nc_created 5000\n"), "{late}");
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::super::answer::Busy;
-use super::{Answer, Ask, Broken, Client, Failure, Hope, Tried};
+use super::{Answer, Attempt, Client, Failure, Request, RequestError, Retry};
 use crate::quote::quote;
 
 /// How often a request is sent at most.
@@ -42,11 +42,11 @@ impl Client {
     async fn until(&self, path: &str, within: Duration, good: fn(u16) -> bool) -> Result<(), String> {
         let last = parking_lot::Mutex::new(String::new());
         #[expect(clippy::disallowed_methods, reason = "how long a server is waited for is measured here")]
-        let (begun, mut told) = (tokio::time::Instant::now(), false);
+        let (begun, mut reported) = (tokio::time::Instant::now(), false);
         let asking = async {
             loop {
-                if !told && begun.elapsed() >= NOTICED {
-                    told = true;
+                if !reported && begun.elapsed() >= NOTICED {
+                    reported = true;
                     let why = last.lock().clone();
                     tracing::info!(
                         "waiting for {} (up to {} s): {}",
@@ -55,16 +55,16 @@ impl Client {
                         quote(&why)
                     );
                 }
-                match self.once(&Ask::get(path)).await {
+                match self.once(&Request::get(path)).await {
                     Ok(answer) if good(answer.status) => return Ok(()),
                     // Time gives no permission, and moves no server.
                     Ok(answer) if matches!(answer.status, 300..=399 | 401 | 403) => {
-                        return Err(format!("{}{path} answers {}", self.root, answer.told()));
+                        return Err(format!("{}{path} answers {}", self.root, answer.describe()));
                     }
-                    Ok(answer) => *last.lock() = format!("it answers {}", answer.told()),
+                    Ok(answer) => *last.lock() = format!("it answers {}", answer.describe()),
                     // Nor does it make a certificate a better one.
-                    Err(Broken { why, hope: Hope::None }) => return Err(why),
-                    Err(Broken { why, .. }) => *last.lock() = why,
+                    Err(RequestError { why, retry: Retry::Never }) => return Err(why),
+                    Err(RequestError { why, .. }) => *last.lock() = why,
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -80,7 +80,7 @@ impl Client {
     ///
     /// # Errors
     /// No answer.
-    pub(in super::super) async fn send(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
+    pub(in super::super) async fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
         if self.silent.load(Ordering::Relaxed) >= SILENT {
             let root = &self.root;
             return Err(format!(
@@ -90,11 +90,11 @@ impl Client {
         }
         let (mut pause, mut sent) = (self.pause, 0);
         loop {
-            let tried = self.once(&ask).await;
+            let tried = self.once(&request).await;
             sent += 1;
             let again = match &tried {
                 Ok(answer) => answer.busy(self.grafana),
-                Err(Broken { hope: Hope::Again, .. }) => Some(Busy::Overloaded),
+                Err(RequestError { retry: Retry::Soon, .. }) => Some(Busy::Overloaded),
                 Err(_) => None,
             };
             let tries = match again {
@@ -104,16 +104,16 @@ impl Client {
                 Some(Busy::Locked) => TRIES_LOCKED,
             };
             if sent >= tries {
-                self.learn(&ask, &tried, again);
-                return tried.map(|answer| answer.answer).map_err(|Broken { why, .. }| why.into());
+                self.learn(&request, &tried, again);
+                return tried.map(|answer| answer.answer).map_err(|RequestError { why, .. }| why.into());
             }
             let (asked, why) = match tried {
-                Ok(answer) => (answer.wait.unwrap_or_default(), answer.told()),
-                Err(Broken { why, .. }) => (Duration::ZERO, why),
+                Ok(answer) => (answer.wait.unwrap_or_default(), answer.describe()),
+                Err(RequestError { why, .. }) => (Duration::ZERO, why),
             };
             // A server may want to be left alone for longer than we would leave it, not for less.
             let wait = asked.max(spread(pause)).min(LONGEST_PAUSE);
-            let (method, path, why) = (&ask.method, &ask.path, quote(&why));
+            let (method, path, why) = (&request.method, &request.path, quote(&why));
             if sent == 1 {
                 tracing::info!("{method} {}{path}: {why}; retrying in {wait:?}", self.root);
             } else {
@@ -125,20 +125,20 @@ impl Client {
     }
 
     /// Notes how a request ended, for those that follow: what one was given up for, they would wait for as well.
-    fn learn(&self, ask: &Ask<'_>, tried: &Result<Tried, Broken>, busy: Option<Busy>) {
+    fn learn(&self, request: &Request<'_>, tried: &Result<Attempt, RequestError>, busy: Option<Busy>) {
         match tried {
             Ok(_) => {
                 self.silent.store(0, Ordering::Relaxed);
                 // A database that is locked can be read all the same.
-                if busy.is_some() || ask.method != Method::GET {
+                if busy.is_some() || request.method != Method::GET {
                     self.busy.store(busy.is_some(), Ordering::Relaxed);
                 }
             }
-            Err(Broken { hope: Hope::Again, .. }) => self.silent.store(SILENT, Ordering::Relaxed),
-            Err(Broken { hope: Hope::Little, .. }) => {
+            Err(RequestError { retry: Retry::Soon, .. }) => self.silent.store(SILENT, Ordering::Relaxed),
+            Err(RequestError { retry: Retry::NotThisRequest, .. }) => {
                 self.silent.fetch_add(1, Ordering::Relaxed);
             }
-            Err(Broken { hope: Hope::None, .. }) => {}
+            Err(RequestError { retry: Retry::Never, .. }) => {}
         }
     }
 
@@ -146,8 +146,8 @@ impl Client {
     ///
     /// # Errors
     /// No answer, or one that says what is wrong.
-    pub(in super::super) async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
-        self.send(ask).await?.good()
+    pub(in super::super) async fn call(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        self.send(request).await?.good()
     }
 }
 
@@ -193,11 +193,11 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let client = quick(&url);
-        let why = client.ask(Ask::post("/a")).await.unwrap_err().to_string();
+        let why = client.call(Request::post("/a")).await.unwrap_err().to_string();
         assert!(why.contains("check that it runs and listens there"), "{why}");
         assert_eq!(client.writes(), u64::from(TRIES));
         for _ in 0..200 {
-            let why = client.ask(Ask::post("/a")).await.unwrap_err().to_string();
+            let why = client.call(Request::post("/a")).await.unwrap_err().to_string();
             assert!(why.contains("did not answer before"), "{why}");
         }
         assert_eq!(client.writes(), u64::from(TRIES), "no other request was sent");
@@ -216,7 +216,7 @@ mod tests {
         let (mut counts, begun) = (Vec::new(), std::time::Instant::now());
         for _ in 0..3 {
             let before = client.writes();
-            assert!(client.ask(Ask::post("/a")).await.is_err());
+            assert!(client.call(Request::post("/a")).await.is_err());
             counts.push(client.writes() - before);
         }
         (counts, begun.elapsed())
@@ -249,9 +249,9 @@ mod tests {
             _ => (200, String::new()),
         });
         let client = quick(&url);
-        assert!(client.ask(Ask::post("/a")).await.is_err());
-        assert!(client.ask(Ask::post("/b")).await.is_ok());
-        assert!(client.ask(Ask::post("/c")).await.is_ok(), "sent twice");
+        assert!(client.call(Request::post("/a")).await.is_err());
+        assert!(client.call(Request::post("/b")).await.is_ok());
+        assert!(client.call(Request::post("/c")).await.is_ok(), "sent twice");
         assert_eq!(asked.lock().len(), 8);
     }
 

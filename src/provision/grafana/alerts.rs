@@ -10,9 +10,9 @@
 use serde_json::{Map, Value, json};
 use serde_yaml::Value as Yaml;
 
-use super::Place;
+use super::Connection;
 use crate::provision::Bundle;
-use crate::provision::client::{Answer, Ask, Failure};
+use crate::provision::client::{Answer, Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::{content, core, hash, is_unfinished, unfinished, with_core};
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
@@ -173,9 +173,9 @@ fn expand(short: &Value, group: &str, folder: &str, mark: &str) -> Value {
     })
 }
 
-pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
-    let folder = &place.settings.folder_uid;
-    let rules = place.get(RULES).await?.unwrap_or_default();
+pub(super) async fn read(connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+    let folder = &connection.settings.folder_uid;
+    let rules = connection.get(RULES).await?.unwrap_or_default();
     let mut names: Vec<&str> = Vec::new();
     for rule in rules.as_array().into_iter().flatten() {
         let word = |key: &str| rule.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -185,14 +185,18 @@ pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>,
     }
     let mut found = Vec::new();
     for name in names {
-        found.extend(one(place, name, wanted).await?);
+        found.extend(one(connection, name, wanted).await?);
     }
     Ok(found)
 }
 
 /// One group as it is there.
-pub(super) async fn one(place: &Place, name: &str, wanted: &[Wanted]) -> Result<Option<Found>, Failure> {
-    let Some(group) = place.get(&path(place, name)).await? else { return Ok(None) };
+pub(super) async fn one(
+    connection: &Connection,
+    name: &str,
+    wanted: &[Wanted],
+) -> Result<Option<Found>, Failure> {
+    let Some(group) = connection.get(&path(connection, name)).await? else { return Ok(None) };
     let rules = group.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let want = wanted.iter().find(|want| want.kind == Kind::RuleGroup && want.name == name);
     Ok(Some(found(name, group.get("interval").and_then(Value::as_u64), rules, want)))
@@ -227,33 +231,33 @@ fn found(name: &str, interval: Option<u64>, rules: &[Value], want: Option<&Wante
     Found { edited, ..found }
 }
 
-fn path(place: &Place, group: &str) -> String {
+fn path(connection: &Connection, group: &str) -> String {
     format!(
         "/api/v1/provisioning/folder/{}/rule-groups/{}",
-        escape(&place.settings.folder_uid),
+        escape(&connection.settings.folder_uid),
         escape(group)
     )
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
-    let path = path(place, &step.name);
+pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option<String>, Failure> {
+    let path = path(connection, &step.name);
     if step.action == Action::Delete {
-        return remove(place, &path).await.map(|()| None);
+        return remove(connection, &path).await.map(|()| None);
     }
     let group: Value = serde_json::from_str(&step.text).map_err(|why| why.to_string())?;
-    let folder = &place.settings.folder_uid;
+    let folder = &connection.settings.folder_uid;
     let rules = group.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
     let interval = group.get("interval").and_then(Value::as_u64).unwrap_or(INTERVAL);
     let mark = with_core(&step.mark, &core_text(interval, &rules));
     let long =
         |mark: &str| rules.iter().map(|rule| expand(rule, &step.name, folder, mark)).collect::<Vec<_>>();
     let body = json!({"title": step.name, "folderUid": folder, "interval": interval, "rules": long(&mark)});
-    let put = || async { place.client.send(Ask::put(&path).json(&body)).await };
+    let put = || async { connection.client.send(Request::put(&path).json(&body)).await };
     let answer = put().await?;
     if !unknown(&answer) {
         return answer.good().map(|_| None);
     }
-    make(place, &long(&unfinished(&step.mark))).await?;
+    make(connection, &long(&unfinished(&step.mark))).await?;
     put().await?.good().map(|_| None)
 }
 
@@ -263,28 +267,28 @@ fn unknown(answer: &Answer) -> bool {
 }
 
 /// Makes the rules of a group that the server does not have.
-async fn make(place: &Place, rules: &[Value]) -> Result<(), Failure> {
-    let there = place.get(RULES).await?.unwrap_or_default();
+async fn make(connection: &Connection, rules: &[Value]) -> Result<(), Failure> {
+    let there = connection.get(RULES).await?.unwrap_or_default();
     let has = |rule: &Value| {
         let there = there.as_array().into_iter().flatten();
         there.into_iter().any(|there| there.get("uid") == rule.get("uid"))
     };
     for rule in rules.iter().filter(|rule| !has(rule)) {
-        place.client.ask(Ask::post(RULES).json(rule)).await?;
+        connection.client.call(Request::post(RULES).json(rule)).await?;
     }
     Ok(())
 }
 
 /// Removes a group, or its rules one by one where a group cannot be removed.
-async fn remove(place: &Place, path: &str) -> Result<(), Failure> {
-    let answer = place.client.send(Ask::delete(path)).await?;
+async fn remove(connection: &Connection, path: &str) -> Result<(), Failure> {
+    let answer = connection.client.send(Request::delete(path)).await?;
     if !matches!(answer.status, 404 | 405) {
         return answer.good().map(drop);
     }
-    let Some(group) = place.get(path).await? else { return Ok(()) };
+    let Some(group) = connection.get(path).await? else { return Ok(()) };
     for rule in group.get("rules").and_then(Value::as_array).into_iter().flatten() {
         let uid = rule.get("uid").and_then(Value::as_str).unwrap_or_default();
-        let answer = place.client.send(Ask::delete(format!("{RULES}/{}", escape(uid)))).await?;
+        let answer = connection.client.send(Request::delete(format!("{RULES}/{}", escape(uid)))).await?;
         if answer.status != 404 {
             answer.good()?;
         }

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::Place;
-use crate::provision::client::{Ask, Failure};
+use super::Connection;
+use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::{OURS, mark, short};
 use crate::provision::plan::{Found, Kind};
@@ -15,32 +15,37 @@ const PAGE: usize = 1000;
 const NAME: &str = "of pushes";
 
 /// Marks a push in time, once for the same change.
-pub(super) async fn write(place: &Place, change: &str, count: usize, owner: &str) -> Result<(), Failure> {
+pub(super) async fn write(
+    connection: &Connection,
+    change: &str,
+    count: usize,
+    owner: &str,
+) -> Result<(), Failure> {
     let tag = format!("{OURS}:{}", mark(change, owner));
-    let there = place.get(&format!("/api/annotations?tags={}&limit=1", escape(&tag))).await?;
+    let there = connection.get(&format!("/api/annotations?tags={}&limit=1", escape(&tag))).await?;
     if there.and_then(|all| all.as_array().map(|all| !all.is_empty())) == Some(true) {
         return Ok(());
     }
     let text = format!("neural-exporter {}: {count} objects changed", env!("CARGO_PKG_VERSION"));
     let body = json!({"text": text, "tags": [OURS, "deploy", tag]});
-    place.client.ask(Ask::post("/api/annotations").json(&body)).await.map(drop)
+    connection.client.call(Request::post("/api/annotations").json(&body)).await.map(drop)
 }
 
 /// Those of this deployment, as one object: a run that removes what is ours removes them all.
-pub(super) async fn read(place: &Place, owner: &str) -> Result<Option<Found>, Failure> {
-    let ids = ids(place, owner).await?;
+pub(super) async fn read(connection: &Connection, owner: &str) -> Result<Option<Found>, Failure> {
+    let ids = ids(connection, owner).await?;
     let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
     let made = Some(mark(&text, owner));
     Ok((!ids.is_empty()).then(|| Found::exact(Kind::Annotations, NAME, text, made)))
 }
 
 /// Removes them, page by page, and says how many there were.
-pub(super) async fn remove(place: &Place, owner: &str) -> Result<Option<String>, Failure> {
+pub(super) async fn remove(connection: &Connection, owner: &str) -> Result<Option<String>, Failure> {
     let mut count = 0;
     loop {
-        let ids = ids(place, owner).await?;
+        let ids = ids(connection, owner).await?;
         for id in &ids {
-            let answer = place.client.send(Ask::delete(format!("/api/annotations/{id}"))).await?;
+            let answer = connection.client.send(Request::delete(format!("/api/annotations/{id}"))).await?;
             if answer.status != 404 {
                 answer.good()?;
             }
@@ -52,10 +57,10 @@ pub(super) async fn remove(place: &Place, owner: &str) -> Result<Option<String>,
     }
 }
 
-async fn ids(place: &Place, owner: &str) -> Result<Vec<i64>, Failure> {
+async fn ids(connection: &Connection, owner: &str) -> Result<Vec<i64>, Failure> {
     // Those of panels are of people, whatever tags they have.
     let path = format!("/api/annotations?type=annotation&tags={OURS}&limit={PAGE}");
-    let all = place.get(&path).await?.unwrap_or_default();
+    let all = connection.get(&path).await?.unwrap_or_default();
     let ours = all.as_array().into_iter().flatten().filter(|of| made_by(of, owner));
     Ok(ours.filter_map(|of| of.get("id").and_then(Value::as_i64)).collect())
 }

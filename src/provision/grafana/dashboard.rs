@@ -5,9 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::{PROVISIONED, Place};
+use super::{Connection, PROVISIONED};
 use crate::provision::bundle::Dashboard;
-use crate::provision::client::{Ask, Failure};
+use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::OURS;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
@@ -35,12 +35,12 @@ fn mark_of(tag: &str) -> Option<&str> {
     tag.strip_prefix(OURS)?.strip_prefix(':')
 }
 
-pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read(connection: &mut Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
     let boards = wanted.iter().filter(|want| want.kind == Kind::Dashboard);
     let mut uids: Vec<String> = boards.map(|want| want.name.clone()).collect();
-    let folder = place.settings.folder_uid.clone();
+    let folder = connection.settings.folder_uid.clone();
     let path = format!("/api/search?type=dash-db&tag={OURS}&folderUIDs={}&limit=5000", escape(&folder));
-    let tagged = place.get(&path).await?.unwrap_or_default();
+    let tagged = connection.get(&path).await?.unwrap_or_default();
     for item in tagged.as_array().into_iter().flatten() {
         // A server that does not know a key of the query gives everything.
         let word = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -52,14 +52,14 @@ pub(super) async fn read(place: &mut Place, wanted: &[Wanted]) -> Result<Vec<Fou
     }
     let mut found = Vec::new();
     for uid in uids {
-        found.extend(one(place, &uid).await?);
+        found.extend(one(connection, &uid).await?);
     }
     Ok(found)
 }
 
-pub(super) async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, Failure> {
+pub(super) async fn one(connection: &mut Connection, uid: &str) -> Result<Option<Found>, Failure> {
     let path = format!("/api/dashboards/uid/{}", escape(uid));
-    let answer = place.client.send(Ask::get(&path)).await?;
+    let answer = connection.client.send(Request::get(&path)).await?;
     let answer = match answer.status {
         // What is not there is forbidden to all but admins.
         404 | 403 => return Ok(None),
@@ -69,20 +69,20 @@ pub(super) async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, F
             return Ok(Some(Found { locked: Some(locked.to_owned()), ..found }));
         }
         _ => {
-            let told = |why| format!("cannot read dashboard \"{uid}\": {why}");
-            answer.good().map_err(|why| why.told(told))?.json()?
+            let unreadable = |why| format!("cannot read dashboard \"{uid}\": {why}");
+            answer.good().map_err(|why| why.map_reason(unreadable))?.json()?
         }
     };
     let (model, meta) = (answer.get("dashboard").cloned().unwrap_or_default(), answer.get("meta"));
     let folder = meta.and_then(|meta| meta.get("folderUid")?.as_str()).unwrap_or_default();
     let provisioned = meta.and_then(|meta| meta.get("provisioned")?.as_bool()) == Some(true);
     let version = model.get("version").and_then(Value::as_i64).unwrap_or_default();
-    place.versions.insert((Kind::Dashboard, uid.to_owned()), version);
+    connection.versions.insert((Kind::Dashboard, uid.to_owned()), version);
     let tags = model.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mark = tags.iter().find_map(|tag| mark_of(tag.as_str()?)).map(str::to_owned);
     let mut found = Found::exact(Kind::Dashboard, uid, canonical(&model, folder), mark);
-    if found.edited && folder == place.settings.folder_uid {
-        found.edited = last_message(place, uid).await? != found.mark;
+    if found.edited && folder == connection.settings.folder_uid {
+        found.edited = last_message(connection, uid).await? != found.mark;
     }
     if provisioned {
         found.locked = Some(PROVISIONED.to_owned());
@@ -91,9 +91,11 @@ pub(super) async fn one(place: &mut Place, uid: &str) -> Result<Option<Found>, F
 }
 
 /// The mark in the message of the newest version, if it is a message of ours.
-async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, Failure> {
-    let answer =
-        place.client.send(Ask::get(format!("/api/dashboards/uid/{}/versions?limit=1", escape(uid)))).await?;
+async fn last_message(connection: &Connection, uid: &str) -> Result<Option<String>, Failure> {
+    let answer = connection
+        .client
+        .send(Request::get(format!("/api/dashboards/uid/{}/versions?limit=1", escape(uid))))
+        .await?;
     // A witness that may not be heard is none; the hash alone decides then.
     let Ok(answer) = answer.good() else { return Ok(None) };
     let answer = answer.json()?;
@@ -104,11 +106,11 @@ async fn last_message(place: &Place, uid: &str) -> Result<Option<String>, Failur
     Ok(mark.map(str::to_owned))
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
+pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option<String>, Failure> {
     let uid = &step.name;
     let path = format!("/api/dashboards/uid/{}", escape(uid));
     if step.action == Action::Delete {
-        let answer = place.client.send(Ask::delete(path)).await?;
+        let answer = connection.client.send(Request::delete(path)).await?;
         return if answer.status == 404 { Ok(None) } else { answer.good().map(|_| None) };
     }
     let content = step.text.split_once('\n').map(|(_, model)| model).unwrap_or_default();
@@ -117,7 +119,7 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     if let Some(map) = model.as_object_mut() {
         map.insert("id".to_owned(), Value::Null);
         if step.action == Action::Update {
-            let version = place.versions.get(&(Kind::Dashboard, uid.clone())).copied();
+            let version = connection.versions.get(&(Kind::Dashboard, uid.clone())).copied();
             map.insert("version".to_owned(), json!(version.unwrap_or_default()));
         }
         if let Some(tags) = map.get_mut("tags").and_then(Value::as_array_mut) {
@@ -126,11 +128,11 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     }
     let body = json!({
         "dashboard": model,
-        "folderUid": place.settings.folder_uid,
+        "folderUid": connection.settings.folder_uid,
         "message": format!("{OURS} {} {mark}", env!("CARGO_PKG_VERSION")),
         "overwrite": false,
     });
-    let answer = place.client.send(Ask::post("/api/dashboards/db").json(&body)).await?;
+    let answer = connection.client.send(Request::post("/api/dashboards/db").json(&body)).await?;
     if answer.status == 412
         && answer.json().ok().and_then(|a| a.get("status").cloned()) == Some("name-exists".into())
     {

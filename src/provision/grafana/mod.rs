@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Ask, Client, Failure, spread};
+use super::client::{Client, Failure, Request, spread};
 use super::escape;
 use super::mark::hash;
 use super::plan::{Action, Found, Kind, Step, Wanted, plan};
 use super::ruler::Ruler;
 use super::target;
-use super::{Bundle, Operation, Run, Teller};
+use super::{Bundle, Operation, Reporter, Run};
 use crate::quote::quote;
 use crate::render::FOLDER;
 pub use settings::{Alerts, DataSource, Grafana};
@@ -43,7 +43,7 @@ const SHARED: &str = "with alerts: none these rules may be those of another agen
 const NEEDED: &str =
     "alert rules that stay need it, and may be those of another agent with the same alerts.job";
 
-pub(super) struct Place {
+pub(super) struct Connection {
     pub(super) client: Client,
     settings: Grafana,
     /// How rules are evaluated here: never [`Alerts::Grafana`] once the server was asked.
@@ -57,7 +57,7 @@ pub(super) struct Place {
     unread: Vec<(Kind, String)>,
 }
 
-impl Place {
+impl Connection {
     pub(super) fn open(settings: &Grafana) -> Result<Self, String> {
         let mut client = Client::open(&settings.url, &settings.server)?.grafana();
         if let Some(org) = settings.org {
@@ -144,11 +144,12 @@ impl Place {
 
     /// What is at a path; nothing if it is not there.
     async fn get(&self, path: &str) -> Result<Option<Value>, Failure> {
-        let answer = self.client.send(Ask::get(path)).await?;
+        let answer = self.client.send(Request::get(path)).await?;
         if answer.status == 404 {
             return Ok(None);
         }
-        let answer = answer.good().map_err(|why| why.told(|why| format!("cannot read {path}: {why}")))?;
+        let answer =
+            answer.good().map_err(|why| why.map_reason(|why| format!("cannot read {path}: {why}")))?;
         Ok(Some(answer.json()?))
     }
 
@@ -176,7 +177,7 @@ impl Place {
                 // The reason to look is what a person has to know first.
                 Err(more) => {
                     return result.map_err(|first| {
-                        first.told(|why| format!("{why}\nand it cannot be read again: {more}"))
+                        first.map_reason(|why| format!("{why}\nand it cannot be read again: {more}"))
                     });
                 }
             };
@@ -227,11 +228,11 @@ impl Place {
                 step.why = Some(format!("{left} other objects in it remain"));
                 return Ok(None);
             }
-            let answer = self.client.send(Ask::delete(path)).await?;
+            let answer = self.client.send(Request::delete(path)).await?;
             return if answer.status == 404 { Ok(None) } else { answer.good().map(|_| None) };
         }
         let body = json!({"uid": uid, "title": self.settings.folder});
-        let answer = self.client.send(Ask::post("/api/folders").json(&body)).await?;
+        let answer = self.client.send(Request::post("/api/folders").json(&body)).await?;
         match answer.status {
             // Before Grafana 11 the title may be taken as well as the id.
             409 | 412 if self.get_object(&path).await?.is_none() => {
@@ -243,7 +244,7 @@ impl Place {
                 .into())
             }
             409 | 412 => Ok(None),
-            403 => Err(answer.failure().told(|why| {
+            403 => Err(answer.failure().map_reason(|why| {
                 format!("{why}: to make the folder it needs folders:create, which the role Editor has")
             })),
             _ => answer.good().map(|_| None),
@@ -264,7 +265,7 @@ impl Place {
     }
 }
 
-impl target::Place for Place {
+impl target::Connection for Connection {
     fn unread(&mut self) -> Vec<(Kind, String)> {
         std::mem::take(&mut self.unread)
     }
@@ -278,7 +279,7 @@ impl target::Place for Place {
         if matches!(self.alerts, Alerts::Grafana | Alerts::None) {
             // The version may be hidden, so the endpoint itself is asked for. Rules of an earlier push are looked for
             // even where none are wanted any more: they would continue to notify.
-            let answer = self.client.send(Ask::get(&self.ruler.path)).await?;
+            let answer = self.client.send(Request::get(&self.ruler.path)).await?;
             self.alerts = if answer.status == 404 { Alerts::RuleGroups } else { Alerts::Import };
             // Whether it may be read is seen when it is.
             if self.evaluates() && self.alerts == Alerts::Import && !matches!(answer.status, 401 | 403) {
@@ -339,7 +340,7 @@ impl target::Place for Place {
         Ok(self.allowed(Kind::Annotations, read)?.pop())
     }
 
-    async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Teller<'_, '_>) {
+    async fn apply(&mut self, steps: Vec<Step>, run: &Run, tell: &mut Reporter<'_, '_>) {
         let (mut rules, mut changed) = (false, Vec::new());
         let mut steps = steps.into_iter().peekable();
         while let Some(mut step) = steps.next() {
@@ -394,8 +395,8 @@ mod tests {
             _ => (409, "{\"message\":\"the group was changed\"}".to_owned()),
         });
         let settings = serde_json::json!({"url": url, "alerts": "grafana", "alerts_datasource": "p"});
-        let mut place = Place::open(&serde_json::from_value(settings).unwrap()).unwrap();
-        place.alerts = Alerts::Import;
+        let mut connection = Connection::open(&serde_json::from_value(settings).unwrap()).unwrap();
+        connection.alerts = Alerts::Import;
         let run = Run {
             operation: Operation::Apply,
             dry: false,
@@ -405,7 +406,7 @@ mod tests {
             wait: Duration::ZERO,
         };
         let mut step = Step::bare(Kind::RuleGroup, "a", Action::Create, None);
-        let why = place.done(&mut step, &run).await.unwrap_err().to_string();
+        let why = connection.done(&mut step, &run).await.unwrap_err().to_string();
         let (clash, look) = why.split_once("and it cannot be read again: ").unwrap();
         assert!(clash.contains("409: the group was changed") && look.contains("500: oops"), "{why}");
     }

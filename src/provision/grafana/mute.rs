@@ -8,9 +8,9 @@
 use serde_json::{Value, json};
 
 use super::{Alerts, Grafana};
-use super::{PROVISIONED, Place};
+use super::{Connection, PROVISIONED};
 use crate::provision::Bundle;
-use crate::provision::client::{Ask, Failure};
+use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::mark::hash;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
@@ -46,11 +46,11 @@ fn canonical(timing: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&json!({"time_intervals": hours})).unwrap_or_default())
 }
 
-pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
-    if !concerns(&place.settings) {
+pub(super) async fn read(connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+    if !concerns(&connection.settings) {
         return Ok(Vec::new());
     }
-    let all = place.get(PATH).await?.unwrap_or_default();
+    let all = connection.get(PATH).await?.unwrap_or_default();
     let mut found = Vec::new();
     for timing in all.as_array().into_iter().flatten() {
         let word = |key: &str| timing.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -61,7 +61,7 @@ pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>,
         let text = canonical(timing);
         let from = match timing.get("provenance") {
             Some(from) => Some(from.as_str().unwrap_or_default().to_owned()),
-            None => provenance(place, name).await,
+            None => provenance(connection, name).await,
         };
         let equal =
             wanted.iter().any(|want| want.kind == Kind::MuteTiming && want.name == name && want.text == text);
@@ -76,16 +76,16 @@ pub(super) async fn read(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>,
 
 /// Where a timing comes from, as the configuration of the Alertmanager says it: nothing for one of the browser. None where
 /// that cannot be read.
-async fn provenance(place: &Place, name: &str) -> Option<String> {
-    let config = place.get(CONFIG).await.ok()??;
+async fn provenance(connection: &Connection, name: &str) -> Option<String> {
+    let config = connection.get(CONFIG).await.ok()??;
     let all = config.pointer("/alertmanager_config/muteTimeProvenances");
     Some(all.and_then(|all| all.get(name)?.as_str()).unwrap_or_default().to_owned())
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
+pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option<String>, Failure> {
     let path = format!("{PATH}/{}", escape(&step.name));
     if step.action == Action::Delete {
-        let answer = place.client.send(Ask::delete(path)).await?;
+        let answer = connection.client.send(Request::delete(path)).await?;
         return match answer.status {
             404 => Ok(None),
             409 => Err(used(&answer.words()).into()),
@@ -98,8 +98,8 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
     if let Some(map) = timing.as_object_mut() {
         map.insert("name".to_owned(), json!(step.name));
     }
-    let ask = if step.action == Action::Create { Ask::post(PATH) } else { Ask::put(path) };
-    place.client.ask(ask.json(&timing)).await.map(|_| None)
+    let request = if step.action == Action::Create { Request::post(PATH) } else { Request::put(path) };
+    connection.client.call(request.json(&timing)).await.map(|_| None)
 }
 
 fn used(words: &str) -> String {

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::Connection;
 use super::Grafana;
-use super::Place;
-use crate::provision::client::{Ask, Failure};
+use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::files;
 use crate::provision::mark::hash;
@@ -58,18 +58,18 @@ fn canonical(tree: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&tree).unwrap_or_default())
 }
 
-pub(super) async fn read_points(place: &mut Place) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read_points(connection: &mut Connection) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
-    if place.settings.contact_points_file.is_some() {
-        let points = place.get(POINTS).await?.unwrap_or_default();
-        place.points.clear();
+    if connection.settings.contact_points_file.is_some() {
+        let points = connection.get(POINTS).await?.unwrap_or_default();
+        connection.points.clear();
         for point in points.as_array().into_iter().flatten() {
             let word = |key: &str| point.get(key).and_then(Value::as_str).unwrap_or_default();
             let name = format!("{} ({})", word("name"), word("type"));
             let mark = word("uid").strip_prefix(PREFIX).map(str::to_owned);
             // Those that are not ours may share the name: they stay beside ours.
             let Some(mark) = mark else { continue };
-            place.points.entry(name.clone()).or_default().push(word("uid").to_owned());
+            connection.points.entry(name.clone()).or_default().push(word("uid").to_owned());
             let there = found.iter().any(|found: &Found| found.name == name);
             if !there {
                 found.push(Found { edited: false, ..Found::exact(Kind::ContactPoint, name, "", Some(mark)) });
@@ -79,9 +79,9 @@ pub(super) async fn read_points(place: &mut Place) -> Result<Vec<Found>, Failure
     Ok(found)
 }
 
-pub(super) async fn read_tree(place: &Place, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
+pub(super) async fn read_tree(connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Found>, Failure> {
     let Some(want) = wanted.iter().find(|want| want.kind == Kind::Policies) else { return Ok(Vec::new()) };
-    let Some(tree) = place.get(POLICIES).await? else { return Ok(Vec::new()) };
+    let Some(tree) = connection.get(POLICIES).await? else { return Ok(Vec::new()) };
     let text = canonical(&tree);
     if text != want.text && untouched(&tree) {
         return Ok(Vec::new());
@@ -114,24 +114,24 @@ fn untouched(tree: &Value) -> bool {
         && tree.as_object().is_some_and(|tree| tree.iter().all(own))
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
+pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option<String>, Failure> {
     if step.kind == Kind::Policies {
-        let ask = match step.action {
-            Action::Delete => Ask::delete(POLICIES),
-            _ => Ask::put(POLICIES).json(&serde_json::from_str(&step.text).unwrap_or_default()),
+        let request = match step.action {
+            Action::Delete => Request::delete(POLICIES),
+            _ => Request::put(POLICIES).json(&serde_json::from_str(&step.text).unwrap_or_default()),
         };
-        return place.client.ask(ask).await.map(|_| None);
+        return connection.client.call(request).await.map(|_| None);
     }
     if step.action != Action::Delete {
         let mut point: Value = serde_json::from_str(&step.text).unwrap_or_default();
         if let Some(map) = point.as_object_mut() {
             map.insert("uid".to_owned(), json!(format!("{PREFIX}{}", step.mark)));
         }
-        place.client.ask(Ask::post(POINTS).json(&point)).await?;
+        connection.client.call(Request::post(POINTS).json(&point)).await?;
     }
     // The new one is there before the old one goes, so that policies always find one of the name.
-    for uid in place.points.get(&step.name).into_iter().flatten() {
-        let answer = place.client.send(Ask::delete(format!("{POINTS}/{}", escape(uid)))).await?;
+    for uid in connection.points.get(&step.name).into_iter().flatten() {
+        let answer = connection.client.send(Request::delete(format!("{POINTS}/{}", escape(uid)))).await?;
         if answer.status != 404 {
             answer.good()?;
         }

@@ -146,9 +146,9 @@ impl TargetKind for Grafana {
 }
 
 impl Open for Grafana {
-    type Place = super::Place;
+    type Connection = super::Connection;
 
-    fn open(&self) -> Result<super::Place, String> {
-        super::Place::open(self)
+    fn open(&self) -> Result<super::Connection, String> {
+        super::Connection::open(self)
     }
 }

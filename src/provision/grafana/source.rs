@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::DataSource;
-use super::{PROVISIONED, Place};
-use crate::provision::client::{Ask, Failure};
+use super::{Connection, PROVISIONED};
+use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
 
@@ -54,21 +54,21 @@ fn canonical(model: &Value) -> String {
     format!("{}\n", serde_json::to_string_pretty(&model).unwrap_or_default())
 }
 
-pub(super) async fn read(place: &mut Place, want: &Wanted) -> Result<Option<Found>, Failure> {
+pub(super) async fn read(connection: &mut Connection, want: &Wanted) -> Result<Option<Found>, Failure> {
     let path = format!("/api/datasources/uid/{}", escape(&want.name));
-    let Some(model) = place.get_object(&path).await? else { return Ok(None) };
+    let Some(model) = connection.get_object(&path).await? else { return Ok(None) };
     let version = model.get("version").and_then(Value::as_i64).unwrap_or_default();
-    place.versions.insert((Kind::DataSource, want.name.clone()), version);
+    connection.versions.insert((Kind::DataSource, want.name.clone()), version);
     let mark = model.pointer(&format!("/jsonData/{MARK}")).and_then(Value::as_str).map(str::to_owned);
     let locked = model.get("readOnly").and_then(Value::as_bool) == Some(true);
     let locked = locked.then(|| PROVISIONED.to_owned());
     Ok(Some(Found { locked, ..Found::exact(Kind::DataSource, &*want.name, canonical(&model), mark) }))
 }
 
-pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, Failure> {
+pub(super) async fn write(connection: &Connection, step: &Step) -> Result<Option<String>, Failure> {
     let path = format!("/api/datasources/uid/{}", escape(&step.name));
     if step.action == Action::Delete {
-        let answer = place.client.send(Ask::delete(path)).await?;
+        let answer = connection.client.send(Request::delete(path)).await?;
         return if answer.status == 404 { Ok(None) } else { answer.good().map(|_| None) };
     }
     let mut model: Value = serde_json::from_str(&step.text).map_err(|why| why.to_string())?;
@@ -78,37 +78,38 @@ pub(super) async fn write(place: &Place, step: &Step) -> Result<Option<String>, 
             data.insert(MARK.to_owned(), json!(step.mark));
         }
         if step.action == Action::Update {
-            let version = place.versions.get(&(Kind::DataSource, step.name.clone())).copied();
+            let version = connection.versions.get(&(Kind::DataSource, step.name.clone())).copied();
             map.insert("version".to_owned(), json!(version.unwrap_or_default()));
         }
     }
-    let ask = match step.action {
-        Action::Create => Ask::post("/api/datasources"),
-        _ => Ask::put(&path),
+    let request = match step.action {
+        Action::Create => Request::post("/api/datasources"),
+        _ => Request::put(&path),
     };
-    let answer = place.client.send(ask.json(&model)).await?;
+    let answer = connection.client.send(request.json(&model)).await?;
     if answer.status == 409 && step.action == Action::Create {
         let hint = "another data source has this name: set datasource.name";
-        return Err(answer.failure().told(|why| format!("{why}\n  hint: {hint}")));
+        return Err(answer.failure().map_reason(|why| format!("{why}\n  hint: {hint}")));
     }
     if answer.status == 403 {
         let needs = "datasources:create and datasources:write, which the role Admin has";
-        return Err(answer.failure().told(|why| format!("{why}: it needs {needs}")));
+        return Err(answer.failure().map_reason(|why| format!("{why}: it needs {needs}")));
     }
     answer.good()?;
-    Ok(trouble(place, &step.name).await.map(|words| format!("Grafana cannot query it yet: {words}")))
+    Ok(trouble(connection, &step.name).await.map(|words| format!("Grafana cannot query it yet: {words}")))
 }
 
 /// Why Grafana cannot ask the data source, if it cannot. 9.x has no health check for Prometheus, so a query stands in.
-async fn trouble(place: &Place, uid: &str) -> Option<String> {
-    let health = place.client.send(Ask::get(format!("/api/datasources/uid/{}/health", escape(uid)))).await;
+async fn trouble(connection: &Connection, uid: &str) -> Option<String> {
+    let health =
+        connection.client.send(Request::get(format!("/api/datasources/uid/{}/health", escape(uid)))).await;
     match health {
         Ok(answer) if answer.status != 404 => answer.good().err().map(String::from),
         Ok(_) => {
             let query = json!({"refId": "A", "datasource": {"uid": uid, "type": "prometheus"}, "expr": "1",
                 "instant": true, "range": false, "intervalMs": 15_000, "maxDataPoints": 1});
             let body = json!({"queries": [query], "from": "now-1m", "to": "now"});
-            let asked = place.client.ask(Ask::post("/api/ds/query").json(&body)).await;
+            let asked = connection.client.call(Request::post("/api/ds/query").json(&body)).await;
             match asked.map_err(String::from).and_then(|answer| answer.json()) {
                 Ok(said) => said.pointer("/results/A/error").and_then(Value::as_str).map(str::to_owned),
                 Err(why) => Some(why),

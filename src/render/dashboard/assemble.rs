@@ -51,12 +51,12 @@ pub struct Heading {
     /// The variable for each of whose values it stands once, or nothing.
     pub each: &'static str,
     /// Its panels.
-    pub pictures: Vec<Picture>,
+    pub panels: Vec<PanelSpec>,
 }
 
 /// One panel, whole but for its form.
 #[derive(Debug)]
-pub struct Picture {
+pub struct PanelSpec {
     /// Over the panel.
     pub title: String,
     /// What it means and what to do.
@@ -230,10 +230,10 @@ impl Assembly<'_> {
         let mut shown = BTreeSet::new();
         let mut rows = Vec::new();
         for Row { title, open, each, views } in board.rows {
-            let pictures: Vec<Picture> =
-                views.iter().filter_map(|view| self.picture(view, &labels, &mut shown)).collect();
-            if !pictures.is_empty() {
-                rows.push(Heading { title: (*title).to_owned(), open: *open, each, pictures });
+            let panels: Vec<PanelSpec> =
+                views.iter().filter_map(|view| self.spec(view, &labels, &mut shown)).collect();
+            if !panels.is_empty() {
+                rows.push(Heading { title: (*title).to_owned(), open: *open, each, panels });
             }
         }
         self.defaults(pages, &shown, &labels, &mut rows);
@@ -277,7 +277,7 @@ impl Assembly<'_> {
     }
 
     /// A view, unless it names a metric that these pages have not.
-    fn picture(&mut self, view: &View, labels: &[&str], shown: &mut BTreeSet<String>) -> Option<Picture> {
+    fn spec(&mut self, view: &View, labels: &[&str], shown: &mut BTreeSet<String>) -> Option<PanelSpec> {
         let targets: Vec<Target> = view
             .queries
             .iter()
@@ -299,7 +299,7 @@ impl Assembly<'_> {
             Panel::Table => format!("{} Empty: {}.", view.about, view.empty),
             _ => view.about.to_owned(),
         };
-        Some(Picture {
+        Some(PanelSpec {
             title: view.title.to_owned(),
             about,
             panel: view.panel,
@@ -375,32 +375,31 @@ impl Assembly<'_> {
         let mut added: BTreeMap<&str, usize> = BTreeMap::new();
         let metrics = pages.iter().flat_map(|page| page.metrics);
         for metric in metrics.filter(|metric| !shown.contains(&metric.family())) {
-            let Some(mut picture) = default::picture(metric, self.board.by_machine, &self.settings.limits)
-            else {
+            let Some(mut spec) = default::spec(metric, self.board.by_machine, &self.settings.limits) else {
                 continue;
             };
-            for target in &mut picture.targets {
-                let worst = worst(picture.panel, &target.expr);
+            for target in &mut spec.targets {
+                let worst = worst(spec.panel, &target.expr);
                 let Ok(selected) = select_over(&target.expr, self.names, labels, worst) else { continue };
                 self.used.extend(selected.variables.iter().map(|of| (*of).to_owned()));
                 let legend = self.legend(&target.legend, &selected.expr);
-                target.expr = lasting(picture.panel, &target.legend, selected.expr);
+                target.expr = lasting(spec.panel, &target.legend, selected.expr);
                 target.legend = legend;
             }
-            picture.targets = whole(picture.panel, picture.targets);
+            spec.targets = whole(spec.panel, spec.targets);
             let at = *added.entry(metric.draw.row).or_insert_with(|| {
                 rows.iter().position(|row| row.title == metric.draw.row).unwrap_or_else(|| {
                     rows.push(Heading {
                         title: metric.draw.row.to_owned(),
                         open: false,
                         each: "",
-                        pictures: Vec::new(),
+                        panels: Vec::new(),
                     });
                     rows.len() - 1
                 })
             });
             if let Some(row) = rows.get_mut(at) {
-                row.pictures.push(picture);
+                row.panels.push(spec);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The panel of a metric that no view shows, by its type and what its entry says.
 
-use super::assemble::{Picture, Steps, Target, beside, colours};
+use super::assemble::{PanelSpec, Steps, Target, beside, colours};
 use crate::catalog::draw::{Draw, Panel, Show};
 use crate::catalog::limit::Limits;
 use crate::catalog::reference::queried;
@@ -9,7 +9,7 @@ use crate::event::Kind;
 
 /// How a metric is drawn by itself; nothing if its entry wants none.
 #[must_use]
-pub(super) fn picture(metric: &Metric, by_machine: bool, limits: &Limits) -> Option<Picture> {
+pub(super) fn spec(metric: &Metric, by_machine: bool, limits: &Limits) -> Option<PanelSpec> {
     let Draw { title, advice, limits: of, states, signed, .. } = metric.draw;
     let panel = panel(metric);
     if panel == Panel::Hidden {
@@ -18,7 +18,7 @@ pub(super) fn picture(metric: &Metric, by_machine: bool, limits: &Limits) -> Opt
     let (targets, unit) = targets(metric, panel, by_machine);
     let help = format!("{}.", metric.help);
     let title = if title.is_empty() { spoken(metric.name) } else { title.to_owned() };
-    Some(Picture {
+    Some(PanelSpec {
         title,
         about: if advice.is_empty() { help } else { format!("{help} {advice}") },
         panel,

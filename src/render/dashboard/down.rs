@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::assemble::Picture;
+use super::assemble::PanelSpec;
 use super::panel::{Frame, url};
 use crate::catalog::draw::Panel;
 
@@ -15,7 +15,7 @@ const BOARDS: &[(&str, &str, &str)] = &[
 ];
 
 /// Links of a table's columns.
-pub(super) fn of_columns(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
+pub(super) fn of_columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
     let cell = |label: &str| format!("${{__data.fields.{label}}}");
     let mut all = Vec::new();
     let mut column = |name: &str, links: Vec<Value>| {
@@ -26,13 +26,13 @@ pub(super) fn of_columns(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
             }));
         }
     };
-    for (label, ..) in BOARDS.iter().filter(|(label, ..)| groups(picture, label)) {
+    for (label, ..) in BOARDS.iter().filter(|(label, ..)| groups(spec, label)) {
         column(label, board(label, frame, &cell).into_iter().collect());
     }
-    if groups(picture, "channel") {
+    if groups(spec, "channel") {
         column("channel", channel(frame, &cell).into_iter().collect());
     }
-    if groups(picture, "alertname") {
+    if groups(spec, "alertname") {
         let slash = if frame.runbooks.ends_with('/') { "" } else { "/" };
         let url = format!("{}{slash}{}.md", frame.runbooks, cell("alertname"));
         column("alertname", vec![json!({"title": "What to do", "url": url, "targetBlank": true})]);
@@ -41,17 +41,17 @@ pub(super) fn of_columns(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
 }
 
 /// Links of the lines and cells of a panel over time.
-pub(super) fn of_series(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
+pub(super) fn of_series(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
     let over_time =
-        matches!(picture.panel, Panel::Lines | Panel::Stack | Panel::Columns | Panel::States | Panel::Cells);
+        matches!(spec.panel, Panel::Lines | Panel::Stack | Panel::Columns | Panel::States | Panel::Cells);
     if !over_time {
         return Vec::new();
     }
     let series = |label: &str| format!("${{__field.labels.{label}}}");
-    if groups(picture, "channel") {
+    if groups(spec, "channel") {
         return channel(frame, &series).into_iter().collect();
     }
-    let named = BOARDS.iter().filter(|(label, ..)| groups(picture, label));
+    let named = BOARDS.iter().filter(|(label, ..)| groups(spec, label));
     named.filter_map(|(label, ..)| board(label, frame, &series)).collect()
 }
 
@@ -71,10 +71,10 @@ fn channel(frame: Frame<'_>, value: &dyn Fn(&str) -> String) -> Option<Value> {
 }
 
 /// Whether a panel's series are distinguished by a label.
-fn groups(picture: &Picture, label: &str) -> bool {
+fn groups(spec: &PanelSpec, label: &str) -> bool {
     let listed = |expr: &str| {
         let lists = expr.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
         lists.flat_map(|list| list.split(", ")).any(|name| name == label)
     };
-    picture.targets.iter().any(|target| listed(&target.expr))
+    spec.targets.iter().any(|target| listed(&target.expr))
 }

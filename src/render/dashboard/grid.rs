@@ -7,7 +7,7 @@ pub(super) const COLUMNS: u32 = 24;
 
 /// A place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Place {
+pub(super) struct GridPos {
     pub(super) h: u32,
     pub(super) w: u32,
     pub(super) x: u32,
@@ -16,7 +16,7 @@ pub(super) struct Place {
 
 /// What a panel asks for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
+pub(super) struct PanelSize {
     /// How many of its kind stand beside each other.
     pub(super) beside: u8,
     /// How high it is.
@@ -25,21 +25,21 @@ pub(super) struct Wish {
 
 /// Places for panels from line `y` on, and the line below them. Neighbours that ask for the same number beside
 /// each other share their lines evenly.
-pub(super) fn places(wishes: &[Wish], mut y: u32) -> (Vec<Place>, u32) {
+pub(super) fn places(wishes: &[PanelSize], mut y: u32) -> (Vec<GridPos>, u32) {
     let mut places = Vec::with_capacity(wishes.len());
     for run in wishes.chunk_by(|a, b| a.beside == b.beside) {
-        let most = run.first().map_or(1, |wish| usize::from(wish.beside.max(1)));
+        let most = run.first().map_or(1, |size| usize::from(size.beside.max(1)));
         let lines = run.len().div_ceil(most).max(1);
         let (each, more) = (run.len() / lines, run.len() % lines);
         let mut rest = run;
         for line in 0..lines {
             let (now, later) = rest.split_at((each + usize::from(line < more)).min(rest.len()));
             rest = later;
-            let h = now.iter().map(|wish| wish.height).max().unwrap_or_default();
+            let h = now.iter().map(|size| size.height).max().unwrap_or_default();
             let many = u32::try_from(now.len()).unwrap_or(1).max(1);
             places.extend((0..many).map(|at| {
                 let x = at * COLUMNS / many;
-                Place { x, y, w: (at + 1) * COLUMNS / many - x, h }
+                GridPos { x, y, w: (at + 1) * COLUMNS / many - x, h }
             }));
             y += h;
         }
@@ -55,7 +55,7 @@ mod tests {
     fn every_line_is_full_and_nothing_overlaps() {
         for many in 1..30 {
             for beside in 1..7 {
-                let wishes = vec![Wish { beside, height: 8 }; many];
+                let wishes = vec![PanelSize { beside, height: 8 }; many];
                 let (places, below) = places(&wishes, 3);
                 let lines = many.div_ceil(usize::from(beside)) as u32;
                 assert_eq!((places.len(), below), (many, 3 + 8 * lines));
@@ -72,7 +72,11 @@ mod tests {
     #[test]
     fn a_line_is_as_high_as_its_highest() {
         let (places, below) = places(
-            &[Wish { beside: 2, height: 8 }, Wish { beside: 2, height: 9 }, Wish { beside: 6, height: 4 }],
+            &[
+                PanelSize { beside: 2, height: 8 },
+                PanelSize { beside: 2, height: 9 },
+                PanelSize { beside: 6, height: 4 },
+            ],
             0,
         );
         assert_eq!(places.iter().map(|place| place.h).collect::<Vec<_>>(), [9, 9, 4]);

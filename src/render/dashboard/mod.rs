@@ -9,10 +9,10 @@ mod default;
 mod down;
 mod grid;
 pub mod lint;
-mod manner;
 mod mark;
 mod nothing;
 mod panel;
+mod panel_options;
 pub mod query;
 mod table;
 pub mod variable;
@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::assemble::{Dashboard, Heading};
-use self::grid::{COLUMNS, Place, Wish};
+use self::grid::{COLUMNS, GridPos, PanelSize};
 use self::panel::{Frame, Written, datasource};
 use super::{File, Settings};
 use crate::catalog::Page;
@@ -155,7 +155,7 @@ enum Item<'a> {
 #[serde(rename_all = "camelCase")]
 struct Row<'a> {
     collapsed: bool,
-    grid_pos: Place,
+    grid_pos: GridPos,
     id: u32,
     panels: Vec<Written<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -167,17 +167,17 @@ struct Row<'a> {
 
 fn placed<'a>(rows: &'a [Heading], frame: Frame<'a>) -> Vec<Item<'a>> {
     let (mut all, mut id, mut y) = (Vec::new(), 0, 0);
-    for Heading { title, open, each, pictures } in rows {
+    for Heading { title, open, each, panels } in rows {
         id += 1;
-        let grid_pos = Place { x: 0, y, w: COLUMNS, h: 1 };
+        let grid_pos = GridPos { x: 0, y, w: COLUMNS, h: 1 };
         let mut row =
             Row { collapsed: !open, grid_pos, id, panels: Vec::new(), repeat: each, title, kind: "row" };
-        let wishes: Vec<Wish> =
-            pictures.iter().map(|of| Wish { beside: of.beside, height: panel::height(of) }).collect();
+        let wishes: Vec<PanelSize> =
+            panels.iter().map(|of| PanelSize { beside: of.beside, height: panel::height(of) }).collect();
         let (places, below) = grid::places(&wishes, y + 1);
-        let inside = pictures.iter().zip(places).map(|(picture, place)| {
+        let inside = panels.iter().zip(places).map(|(spec, place)| {
             id += 1;
-            panel::panel(picture, id, place, frame)
+            panel::panel(spec, id, place, frame)
         });
         // What is in a closed row takes no room below it.
         if *open {

@@ -8,15 +8,15 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::assemble::{Picture, Steps, Target, named};
+use super::assemble::{PanelSpec, Steps, Target, named};
 use super::board::BOARDS;
 use super::down;
-use super::grid::Place;
-use super::manner::{custom, options};
+use super::grid::GridPos;
 use super::nothing::ABSENT;
+use super::panel_options::{custom, options};
 use super::table::{self, SEVERITIES, transformations};
 use super::variable::MACHINE;
-use crate::catalog::draw::{Mood, Panel, State};
+use crate::catalog::draw::{Panel, Rating, State};
 
 /// What a panel needs of its dashboard.
 #[derive(Clone, Copy, Debug)]
@@ -40,26 +40,26 @@ pub(super) fn datasource(uid: &str) -> Value {
 pub(super) const SMALL: u32 = 5;
 
 /// How high a panel is.
-pub(super) fn height(picture: &Picture) -> u32 {
-    match picture.panel {
+pub(super) fn height(spec: &PanelSpec) -> u32 {
+    match spec.panel {
         // With the past below the number, for which Grafana 9 to 13 wants 100 pixels inside.
-        Panel::Stat if picture.beside > 3 => SMALL,
-        Panel::Gauge if picture.beside > 3 => 5,
-        Panel::Table if channels(picture) => 12,
-        Panel::Table if picture.beside == 1 => 7,
+        Panel::Stat if spec.beside > 3 => SMALL,
+        Panel::Gauge if spec.beside > 3 => 5,
+        Panel::Table if channels(spec) => 12,
+        Panel::Table if spec.beside == 1 => 7,
         Panel::Stat | Panel::Gauge => 6,
-        Panel::Table if picture.beside == 3 => 6,
+        Panel::Table if spec.beside == 3 => 6,
         // A line for each channel: a name needs its height.
-        Panel::Cells | Panel::States if channels(picture) => 14,
+        Panel::Cells | Panel::States if channels(spec) => 14,
         // Ten bars, each with its name, or one for each electrode.
         Panel::Bars => {
-            if picture.targets.iter().any(|of| of.expr.contains("topk(")) {
+            if spec.targets.iter().any(|of| of.expr.contains("topk(")) {
                 9
             } else {
                 14
             }
         }
-        Panel::Heat => (8..20).find(|height| readable(picture.buckets, *height)).unwrap_or(8),
+        Panel::Heat => (8..20).find(|height| readable(spec.buckets, *height)).unwrap_or(8),
         _ => 8,
     }
 }
@@ -85,9 +85,9 @@ pub(super) fn readable(buckets: usize, height: u32) -> bool {
 }
 
 /// Whether it has a line for each channel.
-fn channels(picture: &Picture) -> bool {
+fn channels(spec: &PanelSpec) -> bool {
     let each = |text: &str| text.contains("{{channel}}") || text.contains(", channel)");
-    picture.targets.iter().any(|target| each(&target.legend) || each(&target.expr))
+    spec.targets.iter().any(|target| each(&target.legend) || each(&target.expr))
 }
 
 /// A panel as it is written. Keys are in the order of the alphabet, here and below, as everywhere in the files.
@@ -97,7 +97,7 @@ pub(super) struct Written<'a> {
     datasource: Source<'a>,
     description: &'a str,
     field_config: FieldConfig<'a>,
-    grid_pos: Place,
+    grid_pos: GridPos,
     id: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<&'static str>,
@@ -158,11 +158,11 @@ struct Color {
 #[derive(Serialize)]
 pub(super) struct Thresholds {
     mode: &'static str,
-    steps: Vec<Step>,
+    steps: Vec<ThresholdStep>,
 }
 
 #[derive(Serialize)]
-struct Step {
+struct ThresholdStep {
     color: &'static str,
     value: Option<f64>,
 }
@@ -182,29 +182,26 @@ struct Query<'a> {
 }
 
 /// The panel.
-pub(super) fn panel<'a>(picture: &'a Picture, id: u32, place: Place, frame: Frame<'a>) -> Written<'a> {
-    let targets = picture.targets.iter().enumerate();
+pub(super) fn panel<'a>(spec: &'a PanelSpec, id: u32, place: GridPos, frame: Frame<'a>) -> Written<'a> {
+    let targets = spec.targets.iter().enumerate();
     Written {
         datasource: Source { kind: "prometheus", uid: frame.datasource },
-        description: &picture.about,
-        field_config: FieldConfig {
-            defaults: defaults(picture, frame),
-            overrides: overrides(picture, frame),
-        },
+        description: &spec.about,
+        field_config: FieldConfig { defaults: defaults(spec, frame), overrides: overrides(spec, frame) },
         grid_pos: place,
         id,
-        interval: (picture.panel == Panel::Columns).then_some("1m"),
-        links: if picture.to.is_empty() { Vec::new() } else { vec![link(picture.to, frame)] },
-        max_data_points: match picture.panel {
+        interval: (spec.panel == Panel::Columns).then_some("1m"),
+        links: if spec.to.is_empty() { Vec::new() } else { vec![link(spec.to, frame)] },
+        max_data_points: match spec.panel {
             Panel::Cells => Some(CELLS),
-            Panel::Stat if !instant(picture) => Some(PAST),
+            Panel::Stat if !instant(spec) => Some(PAST),
             _ => None,
         },
-        options: options(picture, place.w),
-        targets: targets.map(|(at, target)| query(picture, at, target, frame)).collect(),
-        title: &picture.title,
-        transformations: transformations(picture),
-        kind: kind(picture.panel),
+        options: options(spec, place.w),
+        targets: targets.map(|(at, target)| query(spec, at, target, frame)).collect(),
+        title: &spec.title,
+        transformations: transformations(spec),
+        kind: kind(spec.panel),
     }
 }
 
@@ -261,28 +258,28 @@ pub(super) fn kind(panel: Panel) -> &'static str {
 
 /// Whether it shows the present alone. A range would keep the last value of what is gone, but of a number alone, which
 /// says so itself.
-fn instant(picture: &Picture) -> bool {
-    match picture.panel {
-        Panel::Stat => picture.targets.iter().any(|target| named(&target.legend)),
+fn instant(spec: &PanelSpec) -> bool {
+    match spec.panel {
+        Panel::Stat => spec.targets.iter().any(|target| named(&target.legend)),
         Panel::Gauge | Panel::Bars | Panel::Table | Panel::Pie => true,
         _ => false,
     }
 }
 
-fn query<'a>(picture: &Picture, at: usize, target: &'a Target, frame: Frame<'a>) -> Query<'a> {
-    let instant = instant(picture);
+fn query<'a>(spec: &PanelSpec, at: usize, target: &'a Target, frame: Frame<'a>) -> Query<'a> {
+    let instant = instant(spec);
     Query {
         datasource: Source { kind: "prometheus", uid: frame.datasource },
         editor_mode: "code",
-        exemplar: !instant && picture.unit == "s" && target.expr.contains("_bucket{"),
+        exemplar: !instant && spec.unit == "s" && target.expr.contains("_bucket{"),
         expr: &target.expr,
-        format: match picture.panel {
+        format: match spec.panel {
             Panel::Table => "table",
             Panel::Heat => "heatmap",
             _ => "time_series",
         },
         instant,
-        legend_format: match (picture.panel, target.legend.as_str()) {
+        legend_format: match (spec.panel, target.legend.as_str()) {
             (Panel::Table, _) | (_, "") => "__auto",
             (_, legend) => legend,
         },
@@ -300,8 +297,8 @@ pub(super) fn letter(at: usize) -> String {
 }
 
 pub(super) fn thresholds(steps: &Steps) -> Thresholds {
-    let lowest = Step { color: steps.base.unwrap_or("blue"), value: None };
-    let rest = steps.from.iter().map(|(number, color)| Step { color, value: Some(*number) });
+    let lowest = ThresholdStep { color: steps.base.unwrap_or("blue"), value: None };
+    let rest = steps.from.iter().map(|(number, color)| ThresholdStep { color, value: Some(*number) });
     Thresholds { mode: "absolute", steps: [lowest].into_iter().chain(rest).collect() }
 }
 
@@ -309,11 +306,11 @@ pub(super) fn thresholds(steps: &Steps) -> Thresholds {
 /// gives nothing the colour of the lowest threshold.
 pub(super) fn mappings(states: &[State], absent: Option<&str>, nothing: Option<&str>) -> Vec<Value> {
     let of = |state: &State, index: usize| {
-        let colour = match state.mood {
-            Mood::Good => "green",
-            Mood::Odd => "orange",
-            Mood::Bad => "red",
-            Mood::Plain => "blue",
+        let colour = match state.rating {
+            Rating::Good => "green",
+            Rating::Odd => "orange",
+            Rating::Bad => "red",
+            Rating::Plain => "blue",
         };
         (state.value.to_string(), json!({"text": state.text, "color": colour, "index": index}))
     };
@@ -340,8 +337,8 @@ const NEUTRAL: &str = "#8e8e8e";
 /// What an empty cell says.
 pub(super) const NOTHING: &str = "–";
 
-fn defaults<'a>(picture: &'a Picture, frame: Frame<'_>) -> Defaults<'a> {
-    let color = match picture.panel {
+fn defaults<'a>(spec: &'a PanelSpec, frame: Frame<'_>) -> Defaults<'a> {
+    let color = match spec.panel {
         Panel::Lines | Panel::Stack | Panel::Columns | Panel::Pie => {
             Color { fixed_color: None, mode: "palette-classic" }
         }
@@ -349,39 +346,39 @@ fn defaults<'a>(picture: &'a Picture, frame: Frame<'_>) -> Defaults<'a> {
         Panel::States => Color { fixed_color: Some("text"), mode: "fixed" },
         _ => Color { fixed_color: None, mode: "thresholds" },
     };
-    let scaled = picture.panel != Panel::Table;
-    let (empty, nothing) = match picture.panel {
+    let scaled = spec.panel != Panel::Table;
+    let (empty, nothing) = match spec.panel {
         // Of names too Grafana 9 says that they are none, so only columns of numbers are set; see `overrides`.
         Panel::Table => (NOTHING, None),
-        Panel::Stat | Panel::Gauge | Panel::Bars => (&*picture.empty, Some(&*picture.empty)),
-        _ => (&*picture.empty, None),
+        Panel::Stat | Panel::Gauge | Panel::Bars => (&*spec.empty, Some(&*spec.empty)),
+        _ => (&*spec.empty, None),
     };
-    let absent = matches!(picture.panel, Panel::States | Panel::Cells).then_some(&*picture.empty);
+    let absent = matches!(spec.panel, Panel::States | Panel::Cells).then_some(&*spec.empty);
     Defaults {
         color,
-        custom: custom(picture),
-        display_name: name(picture),
-        links: down::of_series(picture, frame),
-        mappings: Value::Array(mappings(picture.states, absent, nothing)),
-        max: picture.ceiling.filter(|_| scaled),
-        min: picture.floor.filter(|_| scaled),
+        custom: custom(spec),
+        display_name: name(spec),
+        links: down::of_series(spec, frame),
+        mappings: Value::Array(mappings(spec.states, absent, nothing)),
+        max: spec.ceiling.filter(|_| scaled),
+        min: spec.floor.filter(|_| scaled),
         no_value: empty,
-        thresholds: thresholds(&picture.steps),
-        unit: &picture.unit,
+        thresholds: thresholds(&spec.steps),
+        unit: &spec.unit,
     }
 }
 
 /// What bars are called: Grafana 9 to 13 writes no name at one that is alone, unless it is asked to.
-fn name(picture: &Picture) -> Option<String> {
-    let legend = &picture.targets.first().filter(|_| picture.panel == Panel::Bars)?.legend;
+fn name(spec: &PanelSpec) -> Option<String> {
+    let legend = &spec.targets.first().filter(|_| spec.panel == Panel::Bars)?.legend;
     // A name takes no labels that come out of a variable, as a legend does: bars always say the machine.
     let legend = legend.replace(&["${", MACHINE, "}"].concat(), "· {{instance}}");
     Some(legend.replace("{{", "${__field.labels.").replace("}}", "}"))
 }
 
-fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
+fn overrides(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
     let mut all = Vec::new();
-    for (at, _) in picture.targets.iter().enumerate().filter(|(_, target)| target.dashed) {
+    for (at, _) in spec.targets.iter().enumerate().filter(|(_, target)| target.dashed) {
         all.push(json!({
             "matcher": {"id": "byFrameRefID", "options": letter(at)},
             "properties": [
@@ -393,7 +390,7 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
             ],
         }));
     }
-    if picture.targets.iter().any(|target| target.legend == "{{severity}}") {
+    if spec.targets.iter().any(|target| target.legend == "{{severity}}") {
         all.extend(SEVERITIES.iter().map(|(word, colour)| {
             json!({
                 "matcher": {"id": "byName", "options": word},
@@ -402,7 +399,7 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
         }));
     }
     // What blames the caller and what blames the service are the same everywhere, whatever stands before them.
-    if picture
+    if spec
         .targets
         .iter()
         .any(|target| ["4xx", "5xx", "{{status}}"].iter().any(|of| target.legend.contains(of)))
@@ -414,8 +411,8 @@ fn overrides(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
             }));
         }
     }
-    if picture.panel == Panel::Table {
-        all.extend(table::columns(picture, frame));
+    if spec.panel == Panel::Table {
+        all.extend(table::columns(spec, frame));
     }
     all
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::assemble::Picture;
+use super::assemble::PanelSpec;
 use super::down;
 use super::nothing::grouped;
 use super::panel::{Frame, NOTHING, letter, mappings, thresholds};
@@ -30,13 +30,13 @@ fn coloured() -> [Value; 2] {
 }
 
 /// What is said of single columns.
-pub(super) fn columns(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
-    let mut all = down::of_columns(picture, frame);
+pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
+    let mut all = down::of_columns(spec, frame);
     all.push(json!({
         "matcher": {"id": "byType", "options": "number"},
-        "properties": [{"id": "mappings", "value": mappings(picture.states, None, Some(NOTHING))}],
+        "properties": [{"id": "mappings", "value": mappings(spec.states, None, Some(NOTHING))}],
     }));
-    for target in picture.targets.iter().filter(|target| !target.legend.is_empty()) {
+    for target in spec.targets.iter().filter(|target| !target.legend.is_empty()) {
         let mut properties = vec![json!({"id": "unit", "value": target.unit})];
         if target.steps.base.is_some() {
             properties.push(json!({"id": "thresholds", "value": thresholds(&target.steps)}));
@@ -50,14 +50,13 @@ pub(super) fn columns(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
     }
     // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
-    if picture.targets.len() > MANY && picture.targets.iter().any(|target| target.expr.contains("(instance"))
-    {
+    if spec.targets.len() > MANY && spec.targets.iter().any(|target| target.expr.contains("(instance")) {
         all.push(json!({
             "matcher": {"id": "byName", "options": "instance"},
             "properties": [{"id": "custom.width", "value": MACHINE_WIDTH}],
         }));
     }
-    if picture.targets.iter().any(|target| target.expr.contains("severity")) {
+    if spec.targets.iter().any(|target| target.expr.contains("severity")) {
         let words: Map<String, Value> = SEVERITIES
             .iter()
             .enumerate()
@@ -86,21 +85,21 @@ pub(super) fn columns(picture: &Picture, frame: Frame<'_>) -> Vec<Value> {
 const CHANNEL_NAME: &str = "channel_name";
 
 /// A table's columns: one query's column is called `Value`, those of several `Value #A` and so on.
-pub(super) fn transformations(picture: &Picture) -> Vec<Value> {
-    if picture.panel != Panel::Table {
+pub(super) fn transformations(spec: &PanelSpec) -> Vec<Value> {
+    if spec.panel != Panel::Table {
         return Vec::new();
     }
-    let several = picture.targets.len() > 1;
+    let several = spec.targets.len() > 1;
     let mut hidden = Map::from_iter([("Time".to_owned(), json!(true))]);
     if several {
         // Where one query alone has an answer, its column has no letter: nothing says which it is.
         hidden.insert("Value".to_owned(), json!(true));
     }
     let mut renamed = Map::new();
-    if picture.targets.iter().any(|target| grouped(&target.expr).contains(&CHANNEL_NAME)) {
+    if spec.targets.iter().any(|target| grouped(&target.expr).contains(&CHANNEL_NAME)) {
         renamed.insert(CHANNEL_NAME.to_owned(), json!("name"));
     }
-    for (at, target) in picture.targets.iter().enumerate() {
+    for (at, target) in spec.targets.iter().enumerate() {
         let column = if several { format!("Value #{}", letter(at)) } else { "Value".to_owned() };
         if target.legend.is_empty() {
             hidden.insert(column, json!(true));
@@ -109,7 +108,7 @@ pub(super) fn transformations(picture: &Picture) -> Vec<Value> {
         }
     }
     let order: Map<String, Value> =
-        picture.first.iter().enumerate().map(|(at, column)| ((*column).to_owned(), json!(at))).collect();
+        spec.first.iter().enumerate().map(|(at, column)| ((*column).to_owned(), json!(at))).collect();
     let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": order, "renameByName": renamed}});
     if several { vec![json!({"id": "merge", "options": {}}), organize] } else { vec![organize] }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::Said;
+use super::super::Output;
 use super::{Cyton, GAINS, Test};
 
 /// The commands that switch a channel off, and on.
@@ -27,22 +27,22 @@ impl Cyton {
     }
 
     // Long: one arm for each command of the firmware.
-    pub(super) fn command(&mut self, command: &[u8], said: &mut Said) {
+    pub(super) fn command(&mut self, command: &[u8], output: &mut Output) {
         if let [0xF0, rest @ ..] = command {
-            return self.dongle(rest, said);
+            return self.dongle(rest, output);
         }
         if !self.powered {
-            return said.say(TIMEOUT);
+            return output.reply(TIMEOUT);
         }
         let quiet = !self.streams;
         let mut answer = |text: String| {
             // A board that streams is silent about everything else.
             if quiet {
-                said.say(text + "$$$");
+                output.reply(text + "$$$");
             }
         };
         match *command {
-            [b'v'] => self.restart(said),
+            [b'v'] => self.restart(output),
             [b'b'] => self.start(),
             [b's'] => self.streams = false,
             [b'V'] => answer("v3.1.2".to_owned()),
@@ -135,12 +135,13 @@ impl Cyton {
     }
 
     /// Commands of the dongle, `F0` omitted.
-    fn dongle(&mut self, command: &[u8], said: &mut Said) {
-        let mut numbered = |text: &str, number: u8| said.say([text.as_bytes(), &[number], b"$$$"].concat());
+    fn dongle(&mut self, command: &[u8], output: &mut Output) {
+        let mut numbered =
+            |text: &str, number: u8| output.reply([text.as_bytes(), &[number], b"$$$"].concat());
         match *command {
             [0] if self.powered => numbered("Success: Host and Device on Channel number: ", self.channel),
             [0] => numbered("Failure: Host on Channel number: ", self.channel),
-            [1, to] if to > 25 => said.say("Failure: Verify channel number is less than 25$$$"),
+            [1, to] if to > 25 => output.reply("Failure: Verify channel number is less than 25$$$"),
             [1, to] if self.powered => {
                 self.channel = to;
                 numbered("Success: Host and Device on Channel number: ", to);
@@ -157,10 +158,10 @@ impl Cyton {
             }
             [code @ (5 | 6 | 10)] => {
                 let baud = [115_200, 230_400, 921_600][usize::from(code > 5) + usize::from(code > 6)];
-                said.say(format!("Success: Switch your baud rate to {baud}$$$"));
+                output.reply(format!("Success: Switch your baud rate to {baud}$$$"));
             }
-            [7] if self.powered => said.say("Success: System is Up$$$"),
-            [7] => said.say("Failure: System is Down$$$"),
+            [7] if self.powered => output.reply("Success: System is Up$$$"),
+            [7] => output.reply("Failure: System is Down$$$"),
             _ => {}
         }
     }
@@ -212,17 +213,17 @@ pub(super) mod tests {
     use super::*;
 
     /// What the board answers to these bytes at this moment.
-    pub(in super::super) fn told(board: &mut Cyton, at: u64, bytes: &[u8]) -> String {
-        let mut said = Said::default();
-        board.waits(Duration::from_millis(at), &mut said);
-        board.hears(Duration::from_millis(at), bytes, &mut said);
-        said.replies.iter().map(|(_, text)| String::from_utf8_lossy(text)).collect()
+    pub(in super::super) fn replies(board: &mut Cyton, at: u64, bytes: &[u8]) -> String {
+        let mut output = Output::default();
+        board.tick(Duration::from_millis(at), &mut output);
+        board.receive(Duration::from_millis(at), bytes, &mut output);
+        output.replies.iter().map(|(_, text)| String::from_utf8_lossy(text)).collect()
     }
 
     #[test]
     fn commands_are_answered_as_firmware_3_1_does() {
         let mut board = Cyton::new(1, false);
-        let banner = told(&mut board, 0, b"v");
+        let banner = replies(&mut board, 0, b"v");
         assert!(banner.contains("Device ID: 0x3E") && banner.ends_with("Firmware: v3.1.2\n$$$"), "{banner}");
         for (command, answer) in [
             ("V", "v3.1.2$$$"),
@@ -240,21 +241,21 @@ pub(super) mod tests {
             ("1", ""),
             ("-", "Success: Configured internal test signal.$$$"),
         ] {
-            assert_eq!(told(&mut board, 1, command.as_bytes()), answer, "{command}");
+            assert_eq!(replies(&mut board, 1, command.as_bytes()), answer, "{command}");
         }
         assert!((board.converter(2).step - 4.5e6 / 4.0 / 8_388_607.0).abs() < 1e-9);
         assert_eq!(board.count(0, 100.0, 0.0), 0);
-        assert_eq!(told(&mut board, 10, b"x1"), "");
-        assert!(told(&mut board, 1200, b"").starts_with("Timeout processing multi byte message"));
-        assert_eq!(told(&mut board, 1300, &[0xF0, 7]), "Success: System is Up$$$");
+        assert_eq!(replies(&mut board, 10, b"x1"), "");
+        assert!(replies(&mut board, 1200, b"").starts_with("Timeout processing multi byte message"));
+        assert_eq!(replies(&mut board, 1300, &[0xF0, 7]), "Success: System is Up$$$");
         assert_eq!(board.streaming(), None);
-        assert_eq!(told(&mut board, 1300, b"bV"), "");
+        assert_eq!(replies(&mut board, 1300, b"bV"), "");
         assert_eq!(board.streaming(), Some(1));
-        told(&mut board, 1300, b"sb");
+        replies(&mut board, 1300, b"sb");
         assert_eq!(board.streaming(), Some(2));
-        board.meets(Event::Off, &mut Said::default());
-        assert_eq!(told(&mut board, 1400, b"b"), TIMEOUT);
-        assert_eq!(told(&mut board, 1400, &[0xF0, 7]), "Failure: System is Down$$$");
+        board.handle_event(Event::Off, &mut Output::default());
+        assert_eq!(replies(&mut board, 1400, b"b"), TIMEOUT);
+        assert_eq!(replies(&mut board, 1400, &[0xF0, 7]), "Failure: System is Down$$$");
         assert_eq!(board.streaming(), None);
     }
 }

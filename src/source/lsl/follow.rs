@@ -14,17 +14,17 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::ear::Ear;
+use super::judged::JudgedInlet;
 use super::probe;
 use super::settings::Mode;
-use super::target::{Life, Target};
+use super::target::{Liveness, Target};
 use crate::analysis::quality::{self, Judge};
 use crate::clock::now;
 use crate::decode::Decoder;
 use crate::decode::lsl::{Clock, DESCRIPTION, Info, Inlet, Stamps, talk};
 use crate::event::{Body, Channel, Fault, FaultKind, Link, Stream, StreamClock, StreamName, StreamState};
 use crate::source::Feed;
-use crate::source::pause::Pause;
+use crate::source::backoff::Backoff;
 
 /// How long a connection or a description may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ pub(super) struct Follower {
     pub(super) read_blocking: bool,
     pub(super) signal: quality::Settings,
     pub(super) target: watch::Receiver<Option<Arc<Target>>>,
-    pub(super) life: Arc<Life>,
+    pub(super) liveness: Arc<Liveness>,
     pub(super) feed: Feed,
 }
 
@@ -132,15 +132,15 @@ struct Seen {
 
 impl Following<'_> {
     async fn follow(&mut self) {
-        let mut pause = Pause::default();
+        let mut pause = Backoff::default();
         loop {
             let target = self.of.target.borrow_and_update().clone();
             let Some(target) = target else {
-                self.go_down();
+                self.mark_down();
                 if self.of.target.changed().await.is_err() {
                     return;
                 }
-                pause = Pause::default();
+                pause = Backoff::default();
                 continue;
             };
             #[expect(clippy::disallowed_methods, reason = "how long a connection lasts is measured here")]
@@ -154,8 +154,8 @@ impl Following<'_> {
                     }
                 }
                 _ => {
-                    let again = self.go_up(&target);
-                    self.tell(None, again.into(), None);
+                    let again = self.mark_up(&target);
+                    self.report(None, again.into(), None);
                     self.stand(&target, None).await;
                     continue;
                 }
@@ -163,9 +163,9 @@ impl Following<'_> {
             if self.is_left_alone(&target) {
                 continue;
             }
-            self.go_down();
+            self.mark_down();
             if began.elapsed() > GOOD {
-                pause = Pause::default();
+                pause = Backoff::default();
             }
             tokio::select! {
                 () = sleep(pause.next()) => {}
@@ -208,7 +208,7 @@ impl Following<'_> {
     }
 
     /// The stream is there: says so, and what it is. Gives whether it had been there before and came back.
-    fn go_up(&mut self, target: &Target) -> bool {
+    fn mark_up(&mut self, target: &Target) -> bool {
         let info = &target.info;
         // A look at a stream that never went away is no return of it.
         let again = self.seen.as_ref().is_some_and(|seen| !self.up || *seen != info.uid);
@@ -235,7 +235,7 @@ impl Following<'_> {
         again
     }
 
-    fn go_down(&mut self) {
+    fn mark_down(&mut self) {
         if std::mem::take(&mut self.up) {
             say!(self.of.feed, info, "the stream ended");
             self.of.feed.send(Body::Link(Link::Down));
@@ -256,7 +256,7 @@ impl Following<'_> {
                     }
                 }
                 () = sleep(wait) => {
-                    self.tell(None, 0, None);
+                    self.report(None, 0, None);
                     wait = TOLD;
                 }
                 () = at(until) => return,
@@ -275,9 +275,9 @@ impl Following<'_> {
                 // Where nobody listens the outlet has ended; what is only slow may still be there.
                 let over = error.kind() == io::ErrorKind::ConnectionRefused;
                 if over {
-                    self.of.life.end();
+                    self.of.liveness.end();
                 } else {
-                    self.of.life.begin();
+                    self.of.liveness.begin();
                 }
                 say!(self.of.feed, debug, "cannot connect", %place, %error);
                 return false;
@@ -288,7 +288,7 @@ impl Following<'_> {
         if !matches!(timeout(PATIENCE, peer.write_all(&asked)).await, Ok(Ok(()))) {
             return false;
         }
-        let mut ear = Ear {
+        let mut judged = JudgedInlet {
             judge: (info.rate > 0.0).then(|| Judge::new(signal(&self.of.signal, &info))),
             aloud: self.of.mode == Mode::Full,
             inlet: Inlet::new(info.clone()),
@@ -296,15 +296,15 @@ impl Following<'_> {
         self.known.stamps = Stamps::default();
         self.known.not_finite = 0;
         let target = Target { info, ..target.clone() };
-        let ended = self.read(&mut peer, &target, &mut ear, until).await;
-        if ear.inlet.refused() {
-            self.of.life.end();
+        let ended = self.read(&mut peer, &target, &mut judged, until).await;
+        if judged.inlet.refused() {
+            self.of.liveness.end();
         } else {
-            self.of.life.begin();
+            self.of.liveness.begin();
         }
-        let rate = if ended { ear.inlet.stamps().rate() } else { None };
-        self.tell(Some(&mut ear.inlet), 0, rate);
-        self.of.feed.end(now(), &mut ear);
+        let rate = if ended { judged.inlet.stamps().rate() } else { None };
+        self.report(Some(&mut judged.inlet), 0, rate);
+        self.of.feed.end(now(), &mut judged);
         ended
     }
 
@@ -319,8 +319,8 @@ impl Following<'_> {
         };
         // A peer that cannot be reached is reported where samples are requested.
         let Ok(Ok(text)) = timeout(PATIENCE, ask).await else { return short.clone() };
-        let told = Info::parse(&text);
-        let odd = match &told {
+        let parsed = Info::parse(&text);
+        let odd = match &parsed {
             Ok(full) => full.odd.iter().find(|odd| !short.odd.contains(odd)),
             Err(odd) => Some(odd).filter(|_| !text.is_empty()),
         };
@@ -328,7 +328,7 @@ impl Following<'_> {
             say!(self.of.feed, warn, "the description of a stream has errors", %place, %odd);
             self.odd = Some(short.uid.clone());
         }
-        match told {
+        match parsed {
             Ok(full) if full.uid == short.uid && full.is_as(short) => {
                 Info { data_port: short.data_port, service_port: short.service_port, ..full }
             }
@@ -353,7 +353,7 @@ impl Following<'_> {
         &mut self,
         peer: &mut TcpStream,
         target: &Target,
-        ear: &mut Ear,
+        judged: &mut JudgedInlet,
         until: Option<Instant>,
     ) -> bool {
         let info = &target.info;
@@ -376,7 +376,7 @@ impl Following<'_> {
                 () = at(until) => break true,
                 _ = seconds.tick() => {
                     let waiting = rustix::io::ioctl_fionread(&*peer).ok();
-                    if !self.second(&mut seen, ear, waiting) {
+                    if !self.second(&mut seen, judged, waiting) {
                         break false;
                     }
                 }
@@ -386,7 +386,7 @@ impl Following<'_> {
                         _ => break false,
                     };
                     let bytes = buffer.get(..count).unwrap_or_default();
-                    if !self.take(&mut seen, bytes, target, ear).await {
+                    if !self.take(&mut seen, bytes, target, judged).await {
                         break false;
                     }
                     #[expect(clippy::disallowed_methods, reason = "how often a stream is read is decided here")]
@@ -400,28 +400,34 @@ impl Following<'_> {
     }
 
     /// One more second has passed. Says whether the stream is read on.
-    fn second(&mut self, seen: &mut Seen, ear: &mut Ear, waiting: Option<u64>) -> bool {
+    fn second(&mut self, seen: &mut Seen, judged: &mut JudgedInlet, waiting: Option<u64>) -> bool {
         seen.silent += 1;
         seen.passed += 1;
-        if ear.inlet.needs_more() && seen.silent > STALLED {
+        if judged.inlet.needs_more() && seen.silent > STALLED {
             say!(self.of.feed, warn, "the stream stalled");
             return false;
         }
         if seen.silent > SILENT {
-            self.of.life.begin();
+            self.of.liveness.begin();
         }
         if seen.met {
-            let rate = if seen.passed.is_multiple_of(RATED) { ear.inlet.stamps().rate() } else { None };
-            self.report(Some(&mut ear.inlet), 0, rate, waiting);
+            let rate = if seen.passed.is_multiple_of(RATED) { judged.inlet.stamps().rate() } else { None };
+            self.report_with(Some(&mut judged.inlet), 0, rate, waiting);
         }
         true
     }
 
     /// Takes what one read brought. Says whether the stream is read on.
-    async fn take(&mut self, seen: &mut Seen, bytes: &[u8], target: &Target, ear: &mut Ear) -> bool {
+    async fn take(
+        &mut self,
+        seen: &mut Seen,
+        bytes: &[u8],
+        target: &Target,
+        judged: &mut JudgedInlet,
+    ) -> bool {
         let at = now();
         seen.silent = 0;
-        self.of.life.live();
+        self.of.liveness.live();
         let first = !std::mem::replace(&mut seen.met, true);
         let status = talk::status(bytes);
         if first && status.is_none_or(|status| status == talk::FOUND) {
@@ -432,23 +438,23 @@ impl Following<'_> {
             if self.is_left_alone(target) {
                 return false;
             }
-            let again = self.go_up(target);
-            self.tell(None, again.into(), None);
+            let again = self.mark_up(target);
+            self.report(None, again.into(), None);
         }
-        ear.inlet.stamps().came(probe::clock());
-        self.of.feed.take(at, bytes, 1, ear);
-        let stamps = *ear.inlet.stamps();
+        judged.inlet.stamps().came(probe::clock());
+        self.of.feed.decode(at, bytes, 1, judged);
+        let stamps = *judged.inlet.stamps();
         if stamps.samples > seen.samples {
             seen.samples = stamps.samples;
             // Timestamps that are not in seconds have no age.
             self.age(stamps.last.filter(|_| stamps.in_seconds() != Some(false)));
             self.miss(stamps.missing);
         }
-        if ear.inlet.refused() {
+        if judged.inlet.refused() {
             tracing::debug!(source = self.of.feed.name(), "the outlet has no such stream");
             return false;
         }
-        if ear.is_broken() {
+        if judged.is_broken() {
             say!(self.of.feed, warn, "the stream differs from its description");
             return false;
         }
@@ -475,12 +481,12 @@ impl Following<'_> {
         }
     }
 
-    fn tell(&mut self, inlet: Option<&mut Inlet>, reconnects: u64, rate: Option<f64>) {
-        self.report(inlet, reconnects, rate, None);
+    fn report(&mut self, inlet: Option<&mut Inlet>, reconnects: u64, rate: Option<f64>) {
+        self.report_with(inlet, reconnects, rate, None);
     }
 
     /// Says how the stream is, and what happened since this was said.
-    fn report(
+    fn report_with(
         &mut self,
         inlet: Option<&mut Inlet>,
         reconnects: u64,
@@ -501,13 +507,13 @@ impl Following<'_> {
         }
         let (clock, jumps) = {
             let clock = self.clock.lock();
-            let told = clock.offset().map(|offset| StreamClock {
+            let offset = clock.offset().map(|offset| StreamClock {
                 offset: offset.seconds,
                 uncertainty: offset.uncertainty(),
                 rtt: offset.rtt,
                 drift: clock.drift(),
             });
-            (told, clock.jumps())
+            (offset, clock.jumps())
         };
         self.known.jumps = jumps;
         let (now_known, name) = (self.known, self.name());

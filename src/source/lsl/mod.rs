@@ -4,8 +4,8 @@
 //! little for it, and in the mode `presence` opens no data connection. Nothing is sent but questions; samples are
 //! judged here and go nowhere.
 
-mod ear;
 mod follow;
+mod judged;
 mod probe;
 mod search;
 mod settings;
@@ -32,8 +32,8 @@ use crate::decode::lsl::Info;
 use crate::document::{Check, Path};
 use crate::event::{Body, Expected, Link};
 use follow::Follower;
-use table::{Heard, Table};
-use target::{Life, Target};
+use table::{Responder, Table};
+use target::{Liveness, Target};
 
 /// Streams that are followed at once.
 const MOST: usize = 256;
@@ -139,7 +139,7 @@ struct Followed {
     /// Its name as a source.
     name: String,
     target: watch::Sender<Option<Arc<Target>>>,
-    life: Arc<Life>,
+    liveness: Arc<Liveness>,
     /// When it was last there.
     round: u64,
     stop: CancellationToken,
@@ -153,7 +153,7 @@ impl Followed {
 
     /// Whether it ended a moment ago.
     fn just_ended(&self, round: u64) -> bool {
-        self.life.is_over() && round < self.round + HASTE
+        self.liveness.is_over() && round < self.round + HASTE
     }
 
     /// Whether what it followed is gone: known to be, or silent while another start of it answers, which tells more
@@ -162,7 +162,7 @@ impl Followed {
         let target = self.target.borrow();
         let Some(target) = &*target else { return true };
         let silent = table.get(&target.info.uid).is_none_or(|heard| heard.round < round);
-        silent && !self.life.is_alive() && !target.info.source_id.is_empty()
+        silent && !self.liveness.is_alive() && !target.info.source_id.is_empty()
     }
 }
 
@@ -179,12 +179,12 @@ impl Watcher {
                     if since == 1 {
                         self.settle();
                     } else if beat < FIRST && since >= PACE_FIRST || since >= self.pace() {
-                        self.search.ask().await;
+                        self.search.send_query().await;
                         since = 0;
                     }
                     beat += 1;
                 }
-                fault = self.search.hear() => {
+                fault = self.search.receive() => {
                     if let Some(fault) = fault {
                         self.feed.send(Body::Fault(fault));
                     }
@@ -215,7 +215,7 @@ impl Watcher {
         let Self { search, followed, .. } = self;
         let round = search.round();
         let table = search.table_mut();
-        for one in followed.iter().filter(|one| one.life.is_over()) {
+        for one in followed.iter().filter(|one| one.liveness.is_over()) {
             // Nobody listens where the stream was: a new start of it needs not wait.
             if let Some(target) = &*one.target.borrow()
                 && table.get(&target.info.uid).is_some_and(|heard| heard.round < round)
@@ -223,7 +223,7 @@ impl Watcher {
                 table.remove(&target.info.uid);
             }
         }
-        table.forget(round, |uid| followed.iter().any(|one| one.life.is_alive() && one.is_at(uid)));
+        table.forget(round, |uid| followed.iter().any(|one| one.liveness.is_alive() && one.is_at(uid)));
         for one in followed.iter_mut() {
             let Some(target) = one.target.borrow().clone() else { continue };
             let heard = table.get(&target.info.uid);
@@ -273,7 +273,7 @@ impl Watcher {
         let mut refused = 0;
         let round = self.search.round();
         let nobodys = |uid: &str| !self.followed.iter().any(|one| one.is_at(uid));
-        let wanted = |heard: &Heard| {
+        let wanted = |heard: &Responder| {
             let mode = self.settings.wants(&heard.info).filter(|_| nobodys(&heard.info.uid))?;
             Some((heard.info.clone(), heard.from, mode))
         };
@@ -287,7 +287,7 @@ impl Watcher {
             let mut vacant: Vec<_> = self.followed.iter_mut().filter(left).collect();
             if let Some(one) = vacant.iter_mut().find(|one| one.info.is_as(&info)) {
                 one.round = round;
-                one.life.begin();
+                one.liveness.begin();
                 let before = one.target.send_replace(target);
                 if let Some(before) = before {
                     self.search.table_mut().remove(&before.info.uid);
@@ -300,7 +300,7 @@ impl Watcher {
             let mut named = vacant.iter_mut().filter(|one| one.info.is_called_as(&info));
             let one = match (named.next(), named.next()) {
                 (Some(only), None) => Some(only),
-                _ => vacant.iter_mut().find(|one| one.info.is_heir_of(&info)),
+                _ => vacant.iter_mut().find(|one| one.info.replaces(&info)),
             };
             if let Some(one) = one {
                 one.stop.cancel();
@@ -350,7 +350,7 @@ impl Watcher {
         let Some(feed) = self.feed.found(&name) else { return false };
         self.feeds.insert(name.clone(), feed.clone());
         let (sender, receiver) = watch::channel(target);
-        let (life, stop) = (Arc::new(Life::default()), self.stop.child_token());
+        let (liveness, stop) = (Arc::new(Liveness::default()), self.stop.child_token());
         let follower = Follower {
             source: self.settings.name.clone(),
             stream: stream.clone(),
@@ -359,7 +359,7 @@ impl Watcher {
             read_blocking: self.settings.read_blocking,
             signal: self.settings.signal.clone(),
             target: receiver,
-            life: life.clone(),
+            liveness: liveness.clone(),
             feed,
         };
         let ended = stop.clone();
@@ -378,7 +378,7 @@ impl Watcher {
             host,
             name,
             target: sender,
-            life,
+            liveness,
             round: self.search.round(),
             stop,
         });
@@ -408,13 +408,13 @@ mod tests {
 
     #[test]
     fn a_stream_that_ended_is_not_in_haste_for_ever() {
-        let life = Arc::new(Life::default());
+        let liveness = Arc::new(Liveness::default());
         let (target, _) = watch::channel(None);
         let (info, stream, host, name) = Default::default();
         let stop = CancellationToken::new();
-        let one = Followed { info, stream, host, name, target, life: life.clone(), round: 100, stop };
+        let one = Followed { info, stream, host, name, target, liveness: liveness.clone(), round: 100, stop };
         assert!(!one.just_ended(101));
-        life.end();
+        liveness.end();
         let haste = (100..100 + FORGOTTEN).filter(|round| one.just_ended(*round)).count() as u64;
         assert_eq!(haste, HASTE);
     }

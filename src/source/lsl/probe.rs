@@ -45,7 +45,7 @@ pub(super) fn clock() -> f64 {
 /// Asks a burst of questions `every` so often, as long as there is a peer.
 pub(super) async fn run(
     mut target: watch::Receiver<Option<Arc<Target>>>,
-    told: &Mutex<Clock>,
+    clock: &Mutex<Clock>,
     every: Duration,
 ) {
     let mut wave = 0;
@@ -54,8 +54,8 @@ pub(super) async fn run(
         let pause = match place {
             Some(place) => {
                 // A sender that does not answer has no clock that is known.
-                drop(burst(place, &mut wave, told).await);
-                told.lock().settle();
+                drop(burst(place, &mut wave, clock).await);
+                clock.lock().settle();
                 every
             }
             None => Duration::MAX,
@@ -71,7 +71,7 @@ pub(super) async fn run(
     }
 }
 
-async fn burst(place: SocketAddr, wave: &mut u32, told: &Mutex<Clock>) -> std::io::Result<()> {
+async fn burst(place: SocketAddr, wave: &mut u32, sender: &Mutex<Clock>) -> std::io::Result<()> {
     let own: SocketAddr = if place.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(own).await?;
     socket.connect(place).await?;
@@ -82,7 +82,7 @@ async fn burst(place: SocketAddr, wave: &mut u32, told: &Mutex<Clock>) -> std::i
         if let Ok(answer) = timeout(WAIT, answer(&socket, *wave, sent)).await
             && let Some(offset) = answer?
         {
-            told.lock().see(offset);
+            sender.lock().observe(offset);
         }
         tokio::time::sleep(APART).await;
     }
@@ -95,9 +95,9 @@ async fn answer(socket: &UdpSocket, wave: u32, sent: f64) -> std::io::Result<Opt
     loop {
         let length = socket.recv(&mut buffer).await?;
         let came = clock();
-        let told = buffer.get(..length).and_then(talk::time);
-        if let Some(told) = told.filter(|told| told.wave == wave) {
-            return Ok(Offset::of(sent, &told, came));
+        let reply = buffer.get(..length).and_then(talk::time);
+        if let Some(reply) = reply.filter(|reply| reply.wave == wave) {
+            return Ok(Offset::of(sent, &reply, came));
         }
     }
 }

@@ -12,7 +12,7 @@ use socket2::SockRef;
 use tokio::net::UdpSocket;
 
 use super::settings::{Scope, Settings};
-use super::table::{Heard, Table};
+use super::table::{Responder, Table};
 use crate::decode::lsl::{Info, Odd, talk};
 use crate::event::Fault;
 use crate::source::names;
@@ -43,7 +43,7 @@ pub struct Search {
     fourth: UdpSocket,
     /// Not every machine has IPv6.
     sixth: Option<UdpSocket>,
-    ways: Vec<Way>,
+    routes: Vec<QueryRoute>,
     /// Every port of this machine that an outlet may listen on.
     here: Vec<SocketAddr>,
     peers: Vec<SocketAddr>,
@@ -69,7 +69,7 @@ impl Search {
         Ok(Self {
             fourth: open(settings.scope, alone)?,
             sixth: open_sixth(settings.scope, alone).ok(),
-            ways: Vec::new(),
+            routes: Vec::new(),
             here: here(),
             peers: Vec::new(),
             names: 0,
@@ -103,20 +103,20 @@ impl Search {
     }
 
     /// Asks once more. What cannot be sent to one place is sent to the others.
-    pub async fn ask(&mut self) {
+    pub async fn send_query(&mut self) {
         if self.round >= self.names && !self.settings.known_peers.is_empty() {
             self.look_up().await;
         }
         if self.round.is_multiple_of(LOOKS) {
-            self.ways = ways(self.settings.scope, &Interfaces::beyond(self.settings.scope));
+            self.routes = routes(self.settings.scope, &Interfaces::beyond(self.settings.scope));
         }
         self.round += 1;
         let (mut sent, mut why) = (0, None);
         // Nearly all outlets hear the broadcast: the others are found at first, and not forgotten later.
         let each = self.round <= EACH_FIRST || self.round.is_multiple_of(EACH);
         let here = self.here.iter().filter(|_| each);
-        let others = here.chain(&self.peers).map(|to| Way { to: *to, out_of: None });
-        for Way { to, out_of } in self.ways.iter().copied().chain(others) {
+        let others = here.chain(&self.peers).map(|to| QueryRoute { to: *to, out_of: None });
+        for QueryRoute { to, out_of } in self.routes.iter().copied().chain(others) {
             let socket = if to.is_ipv4() { Some(&self.fourth) } else { self.sixth.as_ref() };
             let Some(socket) = socket else { continue };
             let Ok(own) = socket.local_addr() else { continue };
@@ -156,7 +156,7 @@ impl Search {
 
     /// Waits for the next answer and takes it; what cannot be understood is a fault. Nothing is lost if this is
     /// dropped while it waits.
-    pub async fn hear(&mut self) -> Option<Fault> {
+    pub async fn receive(&mut self) -> Option<Fault> {
         let socket = match &self.sixth {
             None => {
                 self.fourth.readable().await.ok()?;
@@ -170,11 +170,11 @@ impl Search {
         // What did not arrive is asked for again.
         let (length, from) = socket.try_recv_from(&mut self.buffer).ok()?;
         let datagram = self.buffer.get(..length).unwrap_or_default();
-        let told = take(&mut self.table, datagram, from, &self.settings.session, |id| {
+        let parsed = take(&mut self.table, datagram, from, &self.settings.session, |id| {
             // What nobody asked for is not believed.
             Some(id.wrapping_sub(self.first_id)).filter(|round| (1..=self.round).contains(round))
         });
-        let odd = match &told {
+        let odd = match &parsed {
             Ok(None) => &[],
             Ok(Some(heard)) => self.table.get(heard).map_or(&[][..], |heard| &heard.info.odd),
             Err(odd) => std::slice::from_ref(odd),
@@ -185,7 +185,7 @@ impl Search {
                 tracing::warn!(source = self.settings.name, %from, "the description of a stream has errors: {odd}");
             }
         }
-        told.err().map(|odd| Fault { kind: odd.kind, bytes: length as u64 })
+        parsed.err().map(|odd| Fault { kind: odd.kind, bytes: length as u64 })
     }
 
     /// What streams said of themselves that is not as it should be, and who said it.
@@ -207,10 +207,10 @@ impl Search {
     /// Asks twice and waits for answers, for a second in all.
     pub async fn look(&mut self) {
         for _ in 0..2 {
-            self.ask().await;
+            self.send_query().await;
             let _: Result<(), _> = tokio::time::timeout(LOOK, async {
                 loop {
-                    self.hear().await;
+                    self.receive().await;
                 }
             })
             .await;
@@ -237,7 +237,7 @@ fn take(
         return Ok(None);
     }
     let uid = info.uid.clone();
-    table.hear(Heard { info, from, round });
+    table.receive(Responder { info, from, round });
     Ok(Some(uid))
 }
 
@@ -331,14 +331,14 @@ fn numbers(table: &str) -> Vec<u32> {
 
 /// Where a question goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Way {
+struct QueryRoute {
     to: SocketAddr,
     /// Whose interface it leaves by, to a group of IPv4; else the routes say so.
     out_of: Option<Ipv4Addr>,
 }
 
 /// Where questions go, but for peers and the ports of this machine.
-fn ways(scope: Scope, interfaces: &Interfaces) -> Vec<Way> {
+fn routes(scope: Scope, interfaces: &Interfaces) -> Vec<QueryRoute> {
     // A broadcast that does not leave the machine reaches all outlets that share the first port.
     let mut everybody = vec![Ipv4Addr::new(127, 255, 255, 255)];
     if scope != Scope::Machine {
@@ -359,12 +359,13 @@ fn ways(scope: Scope, interfaces: &Interfaces) -> Vec<Way> {
         own.push(None);
     }
     let to = |to: Ipv4Addr| SocketAddr::from((to, talk::DISCOVERY));
-    let everybody = everybody.into_iter().map(|all| Way { to: to(all), out_of: None });
-    let fourth = fourth.iter().flat_map(|group| own.iter().map(|own| Way { to: to(*group), out_of: *own }));
+    let everybody = everybody.into_iter().map(|all| QueryRoute { to: to(all), out_of: None });
+    let fourth =
+        fourth.iter().flat_map(|group| own.iter().map(|own| QueryRoute { to: to(*group), out_of: *own }));
     let out =
         |group: &Ipv6Addr, interface: &u32| SocketAddrV6::new(*group, talk::DISCOVERY, 0, *interface).into();
     let sixth = sixth.iter().flat_map(|group| interfaces.sixth.iter().map(move |at| out(group, at)));
-    everybody.chain(fourth).chain(sixth.map(|to| Way { to, out_of: None })).collect()
+    everybody.chain(fourth).chain(sixth.map(|to| QueryRoute { to, out_of: None })).collect()
 }
 
 /// Where questions continue this machine, beside the broadcast.
@@ -390,15 +391,16 @@ mod tests {
         let [lab, office] = [Ipv4Addr::new(10, 0, 7, 9), Ipv4Addr::new(192, 168, 1, 4)];
         let fourth = vec![(lab, Some(Ipv4Addr::new(10, 0, 255, 255))), (office, None)];
         let two = Interfaces { fourth, sixth: vec![2, 3] };
-        let of = |scope| ways(scope, &two).len();
+        let of = |scope| routes(scope, &two).len();
         assert_eq!((of(Scope::Machine), of(Scope::Link), of(Scope::Site)), (1, 3 + 2 * 2 + 2, 3 + 2 * 3 + 4));
-        let group = |own| Way { to: SocketAddr::from(([224, 0, 0, 183], talk::DISCOVERY)), out_of: own };
+        let group =
+            |own| QueryRoute { to: SocketAddr::from(([224, 0, 0, 183], talk::DISCOVERY)), out_of: own };
         let twice = Interfaces { fourth: vec![(lab, None), (lab, two.fourth[0].1)], sixth: Vec::new() };
-        assert_eq!(ways(Scope::Link, &twice).len(), 3 + 2, "one address, two networks");
-        let all = ways(Scope::Link, &two);
+        assert_eq!(routes(Scope::Link, &twice).len(), 3 + 2, "one address, two networks");
+        let all = routes(Scope::Link, &two);
         assert!(all.contains(&group(Some(lab))) && all.contains(&group(Some(office))));
-        assert!(ways(Scope::Link, &Interfaces::default()).contains(&group(None)));
-        let alone = ways(Scope::Machine, &two).into_iter().map(|way| way.to).chain(here());
+        assert!(routes(Scope::Link, &Interfaces::default()).contains(&group(None)));
+        let alone = routes(Scope::Machine, &two).into_iter().map(|way| way.to).chain(here());
         assert!(alone.into_iter().all(|place| place.ip().is_loopback()));
         assert_eq!(here().len(), 66);
         if cfg!(target_endian = "little") {
@@ -407,11 +409,11 @@ mod tests {
                          eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
                          lab\t0000000A\t00000000\t0001\t0\t0\t0\tFEFFFFFF\t0\t0\t0\n\
                          lab\t000000E0\t00000000\t0001\t0\t0\t0\t000000F0\t0\t0\t0\nnoise\n";
-            let told: Vec<_> =
+            let reported: Vec<_> =
                 networks(table).map(|(network, mask)| (network, everybody(network, mask))).collect();
             let home = Ipv4Addr::new(192, 168, 1, 0);
             let wide = (home, Some(Ipv4Addr::new(192, 168, 1, 255)));
-            assert_eq!(told, [wide, (Ipv4Addr::new(10, 0, 0, 0), None)]);
+            assert_eq!(reported, [wide, (Ipv4Addr::new(10, 0, 0, 0), None)]);
         }
         let table = "fe800000000000000000000000000001 0a 40 20 80     eth0\n\
                      fd000000000000000000000000000002 0a 40 00 82     eth0\n\
@@ -423,19 +425,19 @@ mod tests {
     fn an_answer_is_read_once_and_believed_if_it_was_asked_for() {
         let text = include_str!("../../../tests/fixtures/lsl/fullinfo.xml");
         let (mut table, from) = (Table::default(), SocketAddr::from(([127, 0, 0, 1], 16572)));
-        let mut hear = |id: u64, text: &str, session: &str| {
+        let mut receive = |id: u64, text: &str, session: &str| {
             let datagram = format!("{id}\r\n{text}");
-            let told = take(&mut table, datagram.as_bytes(), from, session, |id| {
+            let parsed = take(&mut table, datagram.as_bytes(), from, session, |id| {
                 Some(id).filter(|id| (1..=9).contains(id))
             });
-            let told = told.map(|_| ()).map_err(|odd| (odd.field, odd.kind));
-            (told, table.all().iter().map(|heard| heard.round).collect::<Vec<_>>())
+            let parsed = parsed.map(|_| ()).map_err(|odd| (odd.field, odd.kind));
+            (parsed, table.all().iter().map(|heard| heard.round).collect::<Vec<_>>())
         };
-        assert_eq!(hear(10, text, "cap"), (Ok(()), vec![]));
-        assert_eq!(hear(1, text, "other"), (Ok(()), vec![]));
-        assert_eq!(hear(1, text, "cap"), (Ok(()), vec![1]));
-        assert_eq!(hear(4, text, "cap"), (Ok(()), vec![4]));
-        assert_eq!(hear(3, text, "cap"), (Ok(()), vec![4]));
-        assert_eq!(hear(5, "<info/>", "cap"), (Err(("name", FaultKind::MissingField)), vec![4]));
+        assert_eq!(receive(10, text, "cap"), (Ok(()), vec![]));
+        assert_eq!(receive(1, text, "other"), (Ok(()), vec![]));
+        assert_eq!(receive(1, text, "cap"), (Ok(()), vec![1]));
+        assert_eq!(receive(4, text, "cap"), (Ok(()), vec![4]));
+        assert_eq!(receive(3, text, "cap"), (Ok(()), vec![4]));
+        assert_eq!(receive(5, "<info/>", "cap"), (Err(("name", FaultKind::MissingField)), vec![4]));
     }
 }

@@ -14,7 +14,7 @@ const SILENT: u64 = 4;
 
 /// A stream that answered.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Heard {
+pub(super) struct Responder {
     pub(super) info: Info,
     /// From where.
     pub(super) from: SocketAddr,
@@ -25,7 +25,7 @@ pub(super) struct Heard {
 /// Streams that answered to the last questions.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    heard: Vec<Heard>,
+    heard: Vec<Responder>,
 }
 
 impl Table {
@@ -34,14 +34,14 @@ impl Table {
         let Some(known) = self.heard.iter_mut().find(|heard| heard.info.uid == uid) else { return false };
         known.round = known.round.max(round);
         // Outlets answer over a version of IP that they bring no samples over.
-        if !brings(&known.info, known.from) && brings(&known.info, from) {
+        if !is_reachable(&known.info, known.from) && is_reachable(&known.info, from) {
             known.from = from;
         }
         true
     }
 
     /// Takes an answer. A stream answers once for each way that the question took.
-    pub(super) fn hear(&mut self, heard: Heard) {
+    pub(super) fn receive(&mut self, heard: Responder) {
         if !self.renew(&heard.info.uid, heard.from, heard.round) && self.heard.len() < MOST {
             self.heard.push(heard);
         }
@@ -62,11 +62,11 @@ impl Table {
         self.heard.retain(|heard| heard.info.uid != uid);
     }
 
-    pub(super) fn all(&self) -> &[Heard] {
+    pub(super) fn all(&self) -> &[Responder] {
         &self.heard
     }
 
-    pub(super) fn get(&self, uid: &str) -> Option<&Heard> {
+    pub(super) fn get(&self, uid: &str) -> Option<&Responder> {
         self.heard.iter().find(|heard| heard.info.uid == uid)
     }
 
@@ -76,14 +76,15 @@ impl Table {
 
     /// Whether there is a stream of this name on another machine.
     pub(super) fn is_elsewhere(&self, info: &Info) -> bool {
-        let elsewhere = |heard: &Heard| heard.info.name == info.name && heard.info.hostname != info.hostname;
+        let elsewhere =
+            |heard: &Responder| heard.info.name == info.name && heard.info.hostname != info.hostname;
         self.heard.iter().any(elsewhere)
     }
 
     /// How many there are, and how many are like another.
     pub(super) fn count(&self, refused: usize) -> Streams {
         let like = |same: &dyn Fn(&Info, &Info) -> bool| {
-            let twice = |one: &&Heard| {
+            let twice = |one: &&Responder| {
                 let others = self.heard.iter().filter(|other| other.info.uid != one.info.uid);
                 others.map(|other| &other.info).any(|other| same(&one.info, other))
             };
@@ -99,7 +100,7 @@ impl Table {
 }
 
 /// Whether a stream brings samples over the version of IP that it answered over.
-fn brings(info: &Info, from: SocketAddr) -> bool {
+fn is_reachable(info: &Info, from: SocketAddr) -> bool {
     (if from.is_ipv4() { info.data_port } else { info.data_port_v6 }) > 0
 }
 
@@ -122,7 +123,7 @@ mod tests {
             ["10.0.0.5:16571", "[fe80::1%3]:16571", "[fe80::2%3]:16571"].map(|from| from.parse().unwrap());
         let mut table = Table::default();
         let info = Info { data_port_v6: 16572, ..stream("a", "1", "u1") };
-        table.hear(Heard { info, from: fourth, round: 1 });
+        table.receive(Responder { info, from: fourth, round: 1 });
         for (from, then) in [(fourth, fourth), (sixth, sixth), (fourth, sixth), (other, sixth)] {
             assert!(table.renew("u1", from, 2));
             assert_eq!(table.get("u1").unwrap().from, then);
@@ -134,7 +135,7 @@ mod tests {
     fn streams_come_go_and_are_alike() {
         let from = SocketAddr::from(([127, 0, 0, 1], 16572));
         let mut table = Table::default();
-        let hear = |table: &mut Table, info, round| table.hear(Heard { info, from, round });
+        let hear = |table: &mut Table, info, round| table.receive(Responder { info, from, round });
         hear(&mut table, stream("a", "1", "u1"), 1);
         hear(&mut table, stream("a", "1", "u1"), 1);
         hear(&mut table, stream("a", "2", "u2"), 1);

@@ -39,9 +39,9 @@ impl Target {
 
 /// What a connection says of whether its stream lives.
 #[derive(Debug, Default)]
-pub(super) struct Life(AtomicU8);
+pub(super) struct Liveness(AtomicU8);
 
-impl Life {
+impl Liveness {
     const UNKNOWN: u8 = 0;
     const ALIVE: u8 = 1;
     const OVER: u8 = 2;

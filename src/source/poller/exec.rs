@@ -26,7 +26,7 @@ use crate::setting::Span;
 
 use crate::clock::now;
 use crate::source::aside::apart;
-use crate::source::kind::{self, Kind, Looking};
+use crate::source::kind::{self, Kind, Probing};
 use crate::source::look::{Finding, Verdict, runs};
 use crate::source::{Feed, poll};
 use family::{Family, Start};
@@ -120,7 +120,7 @@ impl Kind for Settings {
         self.environment.values_mut().filter_map(Value::path).collect()
     }
 
-    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Probing<'a> {
         Box::pin(async move {
             self.command.expose().first().map(|program| program_at(path, program)).into_iter().collect()
         })
@@ -198,7 +198,7 @@ fn fold(output: &[u8], format: Format, shape: &Shape, feed: &Feed) -> Result<(),
     let dialect = format.dialect(None, output)?;
     match Exposition::read(output, dialect, shape) {
         Ok(read) => {
-            feed.batch(now(), |out| read.tell(out));
+            feed.batch(now(), |out| read.emit(out));
             // The batch counted its events, which are those that found their series.
             feed.send(Body::Received(Received { bytes, reads: 1, events: 0 }));
             Ok(())

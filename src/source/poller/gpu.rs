@@ -15,7 +15,7 @@ use super::nvidia::Nvidia;
 use crate::clock::now;
 use crate::event::{Body, Gpu, Link};
 use crate::setting::Span;
-use crate::source::aside::{Aside, Attempt, SHORTEST, USUAL};
+use crate::source::aside::{Attempt, SHORTEST, USUAL, Worker};
 use crate::source::kind::{Context, Kind, Start};
 use crate::source::{Feed, poll};
 
@@ -77,7 +77,7 @@ pub async fn run(settings: Settings, expected: bool, feed: Feed, stop: Cancellat
     let ask = move |feed: &Feed| -> Attempt {
         let (feed, cards) = (feed.clone(), cards.clone());
         Box::pin(async move {
-            let found = cards.ask(PATIENCE).await??;
+            let found = cards.run(PATIENCE).await??;
             feed.batch(now(), |out| found.iter().for_each(|gpu| out(Body::Gpu(gpu))));
             Ok(())
         })
@@ -91,15 +91,15 @@ async fn appear(
     expected: bool,
     feed: &Feed,
     stop: CancellationToken,
-) -> Option<Aside<Result<Vec<Gpu>, String>>> {
+) -> Option<Worker<Result<Vec<Gpu>, String>>> {
     let mut said = false;
     loop {
         let mut cards = Cards::new(settings, "/sys");
-        let missing = match Aside::start("gpu", move || cards.read()) {
+        let missing = match Worker::start("gpu", move || cards.read()) {
             Ok(aside) => {
                 let answer = tokio::select! {
                     () = stop.cancelled() => return None,
-                    answer = aside.ask(PATIENCE) => answer,
+                    answer = aside.run(PATIENCE) => answer,
                 };
                 match answer.and_then(|found| found) {
                     Ok(_) => return Some(aside),

@@ -179,8 +179,8 @@ impl Nvidia {
             return name.trim_end().to_owned();
         }
         // A path, of which the file's name is enough.
-        let told = self.nvml.sys_process_name(pid, 128).unwrap_or_default();
-        let name = told.rsplit(['/', '\\']).next().unwrap_or_default();
+        let path = self.nvml.sys_process_name(pid, 128).unwrap_or_default();
+        let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
         if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
     }
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::decode::engines::{Profile, Rest};
 use crate::decode::text::exposition::{Exposition, Format, Shape, tell_gauge};
 use crate::decode::text::openmetrics::Dialect;
-use crate::decode::text::relabel::{Relabel, Step};
+use crate::decode::text::relabel::{Relabel, RelabelStep};
 use crate::document::{Check, Path as At};
 use crate::event::{Body, Fault, Received};
 use crate::secret::{Basic, Exposed, Link, Value, base64};
@@ -31,10 +31,10 @@ use crate::setting::Span;
 use crate::client::causes;
 use crate::clock::now;
 use crate::source::aside::apart;
-use crate::source::kind::{Kind, Looking, Prepared, Start};
+use crate::source::kind::{Kind, Prepared, Probing, Start};
 use crate::source::look::{Finding, PATIENCE, Verdict};
 use crate::source::{Feed, poll, small};
-use place::Place;
+use place::Endpoint;
 
 /// What is asked for: both formats, and names as they are, because some libraries escape one half of them.
 const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
@@ -82,7 +82,7 @@ pub struct Settings {
     pub drop: Vec<String>,
     /// Steps that change labels and names, in the order in which they run.
     #[serde(default)]
-    pub relabel: Vec<Step>,
+    pub relabel: Vec<RelabelStep>,
     /// Labels that every series gets. One of its own that has this name becomes `exported_…`, as with Prometheus.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -229,7 +229,7 @@ impl Kind for Settings {
             .map_err(|why| format!("cannot poll source {}: {why}", self.name))
     }
 
-    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Probing<'a> {
         Box::pin(async move {
             let asked = match Scrape::open(self.clone()) {
                 Ok(scrape) => tokio::time::timeout(PATIENCE.max(self.timeout.0), scrape.probe()).await,
@@ -262,7 +262,7 @@ impl Kind for Settings {
 #[derive(Debug)]
 pub struct Scrape {
     settings: Settings,
-    place: Mutex<Arc<Place>>,
+    place: Mutex<Arc<Endpoint>>,
     shape: Arc<Shape>,
     /// Whether its OpenMetrics could not be understood, so that the classic text is asked for.
     plain: Arc<AtomicBool>,
@@ -305,7 +305,7 @@ impl Scrape {
             }
             (None, false) => settings.url.clone(),
         };
-        let place = Place::open(&settings, link)?;
+        let place = Endpoint::open(&settings, link)?;
         let wrong = |why: String| format!("cannot scrape {}: {why}", place.shown);
         let relabel = Relabel::compile(&settings.keep, &settings.drop, &settings.relabel).map_err(wrong)?;
         let mut labels: Vec<_> = settings.labels.clone().into_iter().collect();
@@ -331,7 +331,7 @@ impl Scrape {
         let endpoint = Arc::new(self);
         let ask = move |feed: &Feed| {
             let (endpoint, feed) = (Arc::clone(&endpoint), feed.clone());
-            async move { endpoint.ask(feed).await }
+            async move { endpoint.scrape(feed).await }
         };
         poll(feed, interval, timeout, stop, ask).await;
     }
@@ -347,7 +347,7 @@ impl Scrape {
         read.map(drop).map_err(|why| format!("cannot understand the metrics of {}: {why}", place.shown))
     }
 
-    async fn ask(&self, feed: Feed) -> Result<(), String> {
+    async fn scrape(&self, feed: Feed) -> Result<(), String> {
         let place = self.place().await?;
         let Answer { dialect, body } = self.fetch(&place).await?;
         let shape = Arc::clone(&self.shape);
@@ -362,7 +362,7 @@ impl Scrape {
                     return Err(format!("cannot understand the metrics of {shown}: {why}"));
                 }
             };
-            feed.batch(now(), |out| read.tell(out));
+            feed.batch(now(), |out| read.emit(out));
             if let Some(profile) = shape.profile {
                 let labels = [("engine", profile.engine().name), ("source", &*name)];
                 let help = "Series of an engine that its profile does not know and that were dropped";
@@ -379,7 +379,7 @@ impl Scrape {
     }
 
     /// Where to ask now: another place, once the file that says so says something else.
-    async fn place(&self) -> Result<Arc<Place>, String> {
+    async fn place(&self) -> Result<Arc<Endpoint>, String> {
         let known = self.place.lock().clone();
         let Some(file) = self.settings.url_file.clone() else { return Ok(known) };
         let (key, settings) = (file.display().to_string(), self.settings.clone());
@@ -388,7 +388,7 @@ impl Scrape {
             .map_err(|why| format!("cannot scrape \"{}\": {why}", settings.name))?
         {
             link if known.is_at(&link) => Ok(known),
-            link => Place::open(&settings, link.into()).map(Arc::new),
+            link => Endpoint::open(&settings, link.into()).map(Arc::new),
         };
         let place = apart(&key, self.settings.timeout.0, open).await.map_err(cannot)??;
         *self.place.lock() = Arc::clone(&place);
@@ -396,7 +396,7 @@ impl Scrape {
     }
 
     /// One request, and its answer within the limits.
-    async fn fetch(&self, place: &Place) -> Result<Answer, String> {
+    async fn fetch(&self, place: &Endpoint) -> Result<Answer, String> {
         let shown = &place.shown;
         let wanted = if self.plain.load(Ordering::Relaxed) { PLAIN } else { WANTED };
         let mut request = place.client.get(place.url.clone());

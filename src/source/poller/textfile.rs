@@ -24,7 +24,7 @@ use crate::setting::Span;
 
 use crate::clock::now;
 use crate::source::aside::apart;
-use crate::source::kind::{Kind, Looking, Start};
+use crate::source::kind::{Kind, Probing, Start};
 use crate::source::look::{Finding, Verdict};
 use crate::source::{Feed, poll};
 use crate::sys::file;
@@ -86,7 +86,7 @@ impl Kind for Settings {
         vec![&mut self.directory]
     }
 
-    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Looking<'a> {
+    fn look<'a>(&'a self, path: &'a str, _running: bool) -> Probing<'a> {
         Box::pin(async move {
             let at = self.directory.display();
             vec![match std::fs::read_dir(&self.directory) {
@@ -145,10 +145,10 @@ struct Folder {
 
 impl Folder {
     fn look(&self, feed: &Feed) -> Result<(), String> {
-        let mut told = |read: &Exposition<'_>| feed.batch(now(), |out| read.tell(out));
-        let outcomes = read_folder(&self.directory, &self.shape, &mut told)?;
+        let mut fold = |read: &Exposition<'_>| feed.batch(now(), |out| read.emit(out));
+        let outcomes = read_folder(&self.directory, &self.shape, &mut fold)?;
         for outcome in &outcomes {
-            tell(outcome, &mut |body| feed.send(body));
+            emit(outcome, &mut |body| feed.send(body));
         }
         let mut said = self.said.lock();
         let wrong: BTreeMap<String, String> =
@@ -163,7 +163,7 @@ impl Folder {
 }
 
 /// What became of a file, and its faults. Its series were counted when they were reported.
-fn tell(outcome: &Outcome, out: &mut dyn FnMut(Body<'_>)) {
+fn emit(outcome: &Outcome, out: &mut dyn FnMut(Body<'_>)) {
     let Outcome { file, written, bytes, wrong } = outcome;
     out(Body::Textfile(Textfile { file, written: *written, ok: wrong.is_none() }));
     if let Some((kind, _)) = wrong {
@@ -172,11 +172,11 @@ fn tell(outcome: &Outcome, out: &mut dyn FnMut(Body<'_>)) {
     out(Body::Received(Received { bytes: *bytes, reads: 1, events: 0 }));
 }
 
-/// Reads every file, in the order of their names, and hands each that makes sense to `told`.
+/// Reads every file, in the order of their names, and hands each that makes sense to `reported`.
 fn read_folder(
     directory: &Path,
     shape: &Shape,
-    told: &mut dyn FnMut(&Exposition<'_>),
+    fold: &mut dyn FnMut(&Exposition<'_>),
 ) -> Result<Vec<Outcome>, String> {
     let wrong = |why: io::Error| format!("cannot read the folder {}: {why}", directory.display());
     let mut names = Vec::new();
@@ -196,7 +196,7 @@ fn read_folder(
     let read = names.iter().map(|name| {
         let mut outcome =
             Outcome { file: name.to_string_lossy().into_owned(), written: None, bytes: 0, wrong: None };
-        outcome.wrong = read_file(&directory.join(name), shape, told, &mut outcome).err();
+        outcome.wrong = read_file(&directory.join(name), shape, fold, &mut outcome).err();
         outcome
     });
     Ok(read.collect())
@@ -205,7 +205,7 @@ fn read_folder(
 fn read_file(
     path: &Path,
     shape: &Shape,
-    told: &mut dyn FnMut(&Exposition<'_>),
+    fold: &mut dyn FnMut(&Exposition<'_>),
     outcome: &mut Outcome,
 ) -> Result<(), (FaultKind, String)> {
     let failed = |why: io::Error| {
@@ -230,7 +230,7 @@ fn read_file(
     if let Some(why) = read.unreadable {
         return Err(unread(why));
     }
-    told(&read);
+    fold(&read);
     Ok(())
 }
 
@@ -274,10 +274,13 @@ mod tests {
                 ("f.prom", Some(FaultKind::BadValue))
             ]
         );
-        let mut told = Vec::new();
-        tell(&outcomes[1], &mut |body| told.push(format!("{body:?}")));
-        assert!(told[0].contains("\"b.prom\", written: Some(") && told[0].contains("ok: false"), "{told:?}");
-        assert!(told.len() == 3 && told[1].contains("Fault(Fault { kind: BadName"), "{told:?}");
+        let mut reported = Vec::new();
+        emit(&outcomes[1], &mut |body| reported.push(format!("{body:?}")));
+        assert!(
+            reported[0].contains("\"b.prom\", written: Some(") && reported[0].contains("ok: false"),
+            "{reported:?}"
+        );
+        assert!(reported.len() == 3 && reported[1].contains("Fault(Fault { kind: BadName"), "{reported:?}");
     }
 
     #[test]

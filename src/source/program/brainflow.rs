@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::datagram::{self, Ear, Hearer, Place};
+use super::datagram::{self, Binding, DatagramHandler, JudgedStream};
 use super::stream::State;
 use crate::analysis::quality;
 use crate::decode::program::brainflow::{Brainflow, Layout, Rows, Streamed};
@@ -78,7 +78,7 @@ impl Kind for Settings {
         &self.name
     }
 
-    fn hears(&self) -> Option<&Listen> {
+    fn datagram_address(&self) -> Option<&Listen> {
         Some(&self.listen)
     }
 
@@ -116,15 +116,15 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         return Err("BrainFlow streams over UDP alone".to_owned());
     };
     let layout = settings.streamed().layout().map_err(|(_, why)| why)?;
-    let place = Place {
+    let place = Binding {
         listen,
         interface: settings.interface,
         receive_buffer: usize::try_from(settings.receive_buffer.0).unwrap_or(usize::MAX),
     };
     let mut listener = Listener {
-        ear: Ear::new(Brainflow::new(layout, settings.full_scale), settings.signal.clone()),
+        judged: JudgedStream::new(Brainflow::new(layout, settings.full_scale), settings.signal.clone()),
         feed: feed.clone(),
-        told: false,
+        reported: false,
         samples: 0,
         state: State::default(),
     };
@@ -133,40 +133,40 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
 }
 
 struct Listener {
-    ear: Ear<Brainflow>,
+    judged: JudgedStream<Brainflow>,
     feed: Feed,
     /// Whether the stream was announced.
-    told: bool,
+    reported: bool,
     samples: u64,
     state: State,
 }
 
-impl Hearer for Listener {
-    fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
-        datagram::take(&self.feed, at, rows, reads, &mut self.ear);
-        let stamps = *self.ear.inner().stamps();
+impl DatagramHandler for Listener {
+    fn handle(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
+        datagram::take(&self.feed, at, rows, reads, &mut self.judged);
+        let stamps = *self.judged.inner().stamps();
         if stamps.samples > self.samples {
             self.samples = stamps.samples;
             stamps.last.into_iter().for_each(|last| self.state.age(at.wall_seconds() - last));
         }
     }
 
-    fn tell(&mut self) {
-        let Self { ear, feed, told, state, .. } = self;
-        let board = ear.inner();
+    fn report(&mut self) {
+        let Self { judged, feed, reported, state, .. } = self;
+        let board = judged.inner();
         let Layout { board: stream, content: kind, rate, .. } = *board.layout();
         let channels = u16::try_from(board.layout().channels.len()).unwrap_or(u16::MAX);
         let feed = &*feed;
         let name = StreamName { source: feed.name(), stream, host: "" };
-        if !std::mem::replace(told, true) {
+        if !std::mem::replace(reported, true) {
             feed.send(Body::Stream(Stream { name, kind, format: "double64", channels, rate }));
         }
         let counts = [board.not_finite(), board.restarts()];
-        state.tell(feed, name, board.stamps(), counts, rate);
+        state.report(feed, name, board.stamps(), counts, rate);
     }
 
     fn end(&mut self, at: Timestamp) {
-        self.feed.end(at, &mut self.ear);
-        self.told = false;
+        self.feed.end(at, &mut self.judged);
+        self.reported = false;
     }
 }

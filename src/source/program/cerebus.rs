@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::datagram::{self, Ear, Hearer, Place};
+use super::datagram::{self, Binding, DatagramHandler, JudgedStream};
 use super::stream::State;
 use crate::analysis::quality;
 use crate::decode::program::cerebus::{Cerebus, Group, named};
@@ -60,7 +60,7 @@ impl Kind for Settings {
         &self.name
     }
 
-    fn hears(&self) -> Option<&Listen> {
+    fn datagram_address(&self) -> Option<&Listen> {
         Some(&self.listen)
     }
 
@@ -87,7 +87,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         return Err("an amplifier sends over UDP alone".to_owned());
     };
     let receive_buffer = usize::try_from(settings.receive_buffer.0).unwrap_or(usize::MAX);
-    let place = Place { listen, interface: None, receive_buffer };
+    let place = Binding { listen, interface: None, receive_buffer };
     let link = Datagrams::new(Cerebus::default());
     let mut listener = Listener { settings, link, feed: feed.clone(), groups: Vec::new() };
     datagram::run(place, &feed, &stop, &mut listener).await;
@@ -107,10 +107,10 @@ struct One {
     number: u8,
     stream: &'static str,
     feed: Feed,
-    ear: Ear<Group>,
+    judged: JudgedStream<Group>,
     up: bool,
     /// The channels that were reported.
-    told: u16,
+    reported: u16,
     state: State,
 }
 
@@ -125,52 +125,60 @@ impl Listener {
             if let Some(channels) = self.link.inner().listed(number) {
                 group.list(channels);
             }
-            let ear = Ear::new(group, self.settings.signal.clone());
-            self.groups.push(One { number, stream, feed, ear, up: false, told: 0, state: State::default() });
+            let judged = JudgedStream::new(group, self.settings.signal.clone());
+            self.groups.push(One {
+                number,
+                stream,
+                feed,
+                judged,
+                up: false,
+                reported: 0,
+                state: State::default(),
+            });
         }
     }
 }
 
 impl One {
-    fn hear(&mut self, at: Timestamp, rows: &[u8]) {
-        let Self { feed, ear, up, .. } = self;
+    fn handle(&mut self, at: Timestamp, rows: &[u8]) {
+        let Self { feed, judged, up, .. } = self;
         if !std::mem::replace(up, true) {
             feed.send_at(at, Body::Link(Link::Up));
         }
         // The bytes are in the account of the source.
-        feed.take_as(at, rows, 0, 0, ear);
+        feed.decode_counted(at, rows, 0, 0, judged);
     }
 
-    fn tell(&mut self, source: &str) {
-        let group = self.ear.inner();
+    fn report(&mut self, source: &str) {
+        let group = self.judged.inner();
         let (channels, rate) = (group.channels(), group.rate());
         let name = StreamName { source, stream: self.stream, host: "" };
-        if std::mem::replace(&mut self.told, channels) != channels {
+        if std::mem::replace(&mut self.reported, channels) != channels {
             self.feed.send(Body::Stream(Stream { name, kind: "", format: "int16", channels, rate }));
         }
         let counts = [0, group.restarts()];
-        self.state.tell(&self.feed, name, group.stamps(), counts, rate);
+        self.state.report(&self.feed, name, group.stamps(), counts, rate);
     }
 
     fn end(&mut self, at: Timestamp) {
-        self.feed.end(at, &mut self.ear);
+        self.feed.end(at, &mut self.judged);
         if std::mem::take(&mut self.up) {
             self.feed.send_at(at, Body::Link(Link::Down));
         }
-        self.told = 0;
+        self.reported = 0;
     }
 }
 
-impl Hearer for Listener {
-    fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
+impl DatagramHandler for Listener {
+    fn handle(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
         datagram::take(&self.feed, at, rows, reads, &mut self.link);
         self.meet();
-        self.groups.iter_mut().for_each(|one| one.hear(at, rows));
+        self.groups.iter_mut().for_each(|one| one.handle(at, rows));
     }
 
-    fn tell(&mut self) {
+    fn report(&mut self) {
         let Self { settings, groups, .. } = self;
-        groups.iter_mut().for_each(|one| one.tell(&settings.name));
+        groups.iter_mut().for_each(|one| one.report(&settings.name));
     }
 
     fn end(&mut self, at: Timestamp) {

@@ -18,7 +18,7 @@ use crate::decode::dialogue::TICK;
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link};
 use crate::quote::quote;
-use crate::source::pause::{PAUSE, Pause};
+use crate::source::backoff::{Backoff, PAUSE};
 use crate::source::{Feed, names};
 
 /// What kinds of sources have in common that read one program at an address: who connects to try may take the only
@@ -33,7 +33,7 @@ macro_rules! at_an_address {
             self.address.clone()
         }
 
-        fn may_be_alone(&self) -> bool {
+        fn serves_one_client(&self) -> bool {
             true
         }
 
@@ -67,9 +67,9 @@ pub(super) trait Inlet: Decoder {
 impl Inlet for Judged {}
 
 /// Where a stream is, and how long it is left alone after it ended.
-pub(super) struct Place {
+pub(super) struct Endpoint {
     pub(super) address: String,
-    pub(super) pause: Pause,
+    pub(super) pause: Backoff,
 }
 
 /// Reads a stream whose decoder knows all about it, and judges what it brings. The decoder learns whether there was a
@@ -85,7 +85,7 @@ pub(super) async fn judge<D: Decoder + 'static>(
     let mut again = false;
     let new = || Judged::new(Box::new(decoder(name, std::mem::replace(&mut again, true))), signal.clone());
     // The bytes are not recorded: a conversation cannot be played again from the one half of it.
-    follow(Place { address, pause: PAUSE }, feed.stream(name), stop, new).await;
+    follow(Endpoint { address, pause: PAUSE }, feed.stream(name), stop, new).await;
 }
 
 /// Why a connection ended.
@@ -110,7 +110,7 @@ impl std::fmt::Display for Ended {
 
 /// Reads the stream until told to stop, each connection with a new inlet. It is up as soon as something comes.
 pub(super) async fn follow<I: Inlet>(
-    place: Place,
+    place: Endpoint,
     feed: Feed,
     stop: CancellationToken,
     mut new: impl FnMut() -> I,
@@ -204,7 +204,7 @@ async fn read<I: Inlet>(peer: &mut TcpStream, feed: &Feed, inlet: &mut I, buffer
                     say!(feed, info, "source is up");
                     feed.send(Body::Link(Link::Up));
                 }
-                feed.take(now(), buffer.get(..count).unwrap_or_default(), 1, inlet);
+                feed.decode(now(), buffer.get(..count).unwrap_or_default(), 1, inlet);
                 if inlet.is_broken() {
                     return Ended::Broken;
                 }

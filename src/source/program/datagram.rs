@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::Feed;
-use super::super::pause::Pause;
+use super::super::backoff::Backoff;
 use crate::analysis::quality::{Judge, Settings};
 use crate::clock::now;
 use crate::decode::program::datagram::{Datagram, Datagrams, HEADER, header};
@@ -34,7 +34,7 @@ const CROWDED: u64 = 8;
 /// How long until that look.
 const LOOK: Duration = Duration::from_millis(2);
 /// Before a place is tried to be opened again.
-const PAUSE: Pause = Pause::between(Duration::from_secs(1), Duration::from_secs(30));
+const PAUSE: Backoff = Backoff::between(Duration::from_secs(1), Duration::from_secs(30));
 /// How long what the kernel has at the end is looked for.
 const LAST: Duration = Duration::from_millis(10);
 /// Seconds without a datagram after which a program is gone.
@@ -44,7 +44,7 @@ const SENDERS: usize = 16;
 
 /// Where datagrams arrive.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Binding {
     /// A group, a broadcast address, or one of this machine's.
     pub(super) listen: SocketAddr,
     /// The address of the interface on which a group is joined; the system's choice if omitted.
@@ -54,11 +54,11 @@ pub(super) struct Place {
 }
 
 /// Who hears what arrives.
-pub(super) trait Hearer {
+pub(super) trait DatagramHandler {
     /// Takes datagrams, each with its header.
-    fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64);
+    fn handle(&mut self, at: Timestamp, rows: &[u8], reads: u64);
     /// Tells how it is, each second that something was heard within the last ones.
-    fn tell(&mut self);
+    fn report(&mut self);
     /// Nothing came for long, or no more is wanted: what comes next is another stream.
     fn end(&mut self, at: Timestamp);
 }
@@ -66,16 +66,21 @@ pub(super) trait Hearer {
 /// Decodes datagrams in a row; what stands before each was not sent, and is not counted.
 pub(super) fn take(feed: &Feed, at: Timestamp, rows: &[u8], reads: u64, decoder: &mut dyn Decoder) {
     let sent = (rows.len() as u64).saturating_sub(reads * HEADER as u64);
-    feed.take_as(at, rows, sent, reads, decoder);
+    feed.decode_counted(at, rows, sent, reads, decoder);
 }
 
-/// Opens a place, and gives what arrives to `hearer` until told to stop. What cannot be opened is tried again.
-pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hearer: &mut impl Hearer) {
+/// Opens a place, and gives what arrives to `handler` until told to stop. What cannot be opened is tried again.
+pub(super) async fn run(
+    place: Binding,
+    feed: &Feed,
+    stop: &CancellationToken,
+    handler: &mut impl DatagramHandler,
+) {
     let listen = format!("udp://{}", place.listen);
     let (mut pause, mut said) = (PAUSE, String::new());
-    let mut station = loop {
-        match Station::open(place, listen.clone()) {
-            Ok(station) => break station,
+    let mut receiver = loop {
+        match Receiver::open(place, listen.clone()) {
+            Ok(receiver) => break receiver,
             Err(error) => {
                 let why = reason(&error, place.listen);
                 if why != said {
@@ -92,9 +97,9 @@ pub(super) async fn run(place: Place, feed: &Feed, stop: &CancellationToken, hea
         }
     };
     tracing::info!(source = feed.name(), listen, "waiting for datagrams");
-    station.follow(feed, stop, hearer).await;
-    feed.close(&station.listen);
-    hearer.end(now());
+    receiver.follow(feed, stop, handler).await;
+    feed.close(&receiver.listen);
+    handler.end(now());
 }
 
 /// Why a place cannot be opened, and what helps.
@@ -111,9 +116,9 @@ fn reason(error: &io::Error, at: SocketAddr) -> String {
 }
 
 /// An open place.
-struct Station {
+struct Receiver {
     socket: UdpSocket,
-    place: Place,
+    place: Binding,
     listen: String,
     /// Datagrams that were read, and how many bytes they take.
     batch: Vec<u8>,
@@ -123,8 +128,8 @@ struct Station {
     drops: u32,
 }
 
-impl Station {
-    fn open(place: Place, listen: String) -> io::Result<Self> {
+impl Receiver {
+    fn open(place: Binding, listen: String) -> io::Result<Self> {
         let address = place.listen;
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
         let group = address.ip().is_multicast();
@@ -153,7 +158,7 @@ impl Station {
         })
     }
 
-    async fn follow(&mut self, feed: &Feed, stop: &CancellationToken, hearer: &mut impl Hearer) {
+    async fn follow(&mut self, feed: &Feed, stop: &CancellationToken, handler: &mut impl DatagramHandler) {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent = None;
@@ -166,14 +171,14 @@ impl Station {
                     match &mut silent {
                         Some(GONE) => {
                             say!(feed, warn, "nothing arrives any more");
-                            hearer.end(now());
+                            handler.end(now());
                             feed.down("nothing arrives any more");
                             feed.send(Body::Link(Link::Down));
                             silent = None;
                         }
                         Some(seconds) => {
                             *seconds += 1;
-                            hearer.tell();
+                            handler.report();
                         }
                         None => {}
                     }
@@ -189,7 +194,7 @@ impl Station {
                 say!(feed, info, "something arrives");
                 feed.send(Body::Link(Link::Up));
             }
-            hearer.hear(now(), self.rows(), reads);
+            handler.handle(now(), self.rows(), reads);
             if reads >= CROWDED {
                 sleep(LOOK).await;
             }
@@ -202,7 +207,7 @@ impl Station {
             if reads == 0 {
                 break;
             }
-            hearer.hear(now(), self.rows(), reads);
+            handler.handle(now(), self.rows(), reads);
         }
         self.report(feed);
     }
@@ -280,12 +285,12 @@ impl Senders {
 }
 
 /// Datagrams, and the judge of what they bring.
-pub(super) struct Ear<D> {
+pub(super) struct JudgedStream<D> {
     datagrams: Datagrams<D>,
     judge: Judge,
 }
 
-impl<D: Datagram> Ear<D> {
+impl<D: Datagram> JudgedStream<D> {
     pub(super) fn new(inner: D, signal: Settings) -> Self {
         Self { datagrams: Datagrams::new(inner), judge: Judge::new(signal) }
     }
@@ -295,7 +300,7 @@ impl<D: Datagram> Ear<D> {
     }
 }
 
-impl<D: Datagram> Decoder for Ear<D> {
+impl<D: Datagram> Decoder for JudgedStream<D> {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
         self.judge.decode(&mut self.datagrams, bytes, out);
     }
@@ -313,8 +318,8 @@ impl<D: Datagram> Decoder for Ear<D> {
 mod tests {
     use super::*;
 
-    fn place(listen: &str) -> Place {
-        Place { listen: listen.parse().unwrap(), interface: None, receive_buffer: 1 << 16 }
+    fn place(listen: &str) -> Binding {
+        Binding { listen: listen.parse().unwrap(), interface: None, receive_buffer: 1 << 16 }
     }
 
     #[tokio::test]
@@ -323,22 +328,22 @@ mod tests {
         assert!(!is_broadcast("127.0.0.1:9".parse().unwrap()));
         let taken = Plain::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let refused = Station::open(place(&address.to_string()), String::new()).err().unwrap();
+        let refused = Receiver::open(place(&address.to_string()), String::new()).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
         assert!(reason(&refused, address).contains("another program"));
         let all = format!("127.255.255.255:{}", address.port());
-        let mut stations = [(); 2].map(|()| Station::open(place(&all), String::new()).unwrap());
+        let mut stations = [(); 2].map(|()| Receiver::open(place(&all), String::new()).unwrap());
         taken.set_broadcast(true).unwrap();
-        for (k, station) in stations.iter_mut().enumerate() {
+        for (k, receiver) in stations.iter_mut().enumerate() {
             taken.send_to(&[k as u8; 5], &all).unwrap();
-            station.socket.readable().await.unwrap();
-            let mut reads = station.drain();
+            receiver.socket.readable().await.unwrap();
+            let mut reads = receiver.drain();
             while reads < k as u64 + 1 {
-                station.socket.readable().await.unwrap();
-                reads += station.drain();
+                receiver.socket.readable().await.unwrap();
+                reads += receiver.drain();
             }
         }
-        let gone = Station::open(place("198.51.100.1:9"), String::new()).err().unwrap();
+        let gone = Receiver::open(place("198.51.100.1:9"), String::new()).err().unwrap();
         assert!(reason(&gone, "198.51.100.1:9".parse().unwrap()).contains("198.51.100.1"));
     }
 
@@ -349,12 +354,12 @@ mod tests {
         ended: bool,
     }
 
-    impl Hearer for Count {
-        fn hear(&mut self, _at: Timestamp, _rows: &[u8], reads: u64) {
+    impl DatagramHandler for Count {
+        fn handle(&mut self, _at: Timestamp, _rows: &[u8], reads: u64) {
             self.heard += reads;
         }
 
-        fn tell(&mut self) {}
+        fn report(&mut self) {}
 
         fn end(&mut self, _at: Timestamp) {
             self.ended = true;
@@ -366,17 +371,17 @@ mod tests {
         let (stop, mut count) = (CancellationToken::new(), Count::default());
         let hub = std::sync::Arc::new(crate::hub::Hub::default());
         let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
-        let place = Place { receive_buffer: 4 << 20, ..place("127.0.0.1:0") };
-        let mut station = Station::open(place, String::new()).unwrap();
-        let to = station.socket.local_addr().unwrap();
+        let place = Binding { receive_buffer: 4 << 20, ..place("127.0.0.1:0") };
+        let mut receiver = Receiver::open(place, String::new()).unwrap();
+        let to = receiver.socket.local_addr().unwrap();
         let sender = Plain::bind("127.0.0.1:0").unwrap();
         // Nothing was heard of the sender before.
         for _ in 0..100 {
             sender.send_to(&[7; 5], to).unwrap();
         }
         stop.cancel();
-        station.follow(&feed, &stop, &mut count).await;
-        assert_eq!(count.heard + u64::from(station.drops), 100);
+        receiver.follow(&feed, &stop, &mut count).await;
+        assert_eq!(count.heard + u64::from(receiver.drops), 100);
     }
 
     #[test]

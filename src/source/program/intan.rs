@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{self, Place, follow};
+use super::client::{self, Endpoint, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judged};
 use crate::clock::now;
@@ -28,8 +28,8 @@ use crate::decode::program::intan::talk::{ANSWER, ASK_FACTS, ASK_STATE, Answer};
 use crate::event::{Body, Fault, FaultKind, Link, Output, Pass, Program, ProgramState, Received};
 use crate::quote::quote;
 use crate::setting::Span;
+use crate::source::backoff::Backoff;
 use crate::source::kind::{Kind, Start};
-use crate::source::pause::Pause;
 use crate::source::{Feed, names};
 
 /// How long a connection may take to be made.
@@ -119,7 +119,7 @@ impl Kind for Settings {
 
 /// Asks, and reads what is wanted, until told to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
-    let (told, rate) = watch::channel(settings.waveforms.as_ref().and_then(|waveforms| waveforms.rate));
+    let (rate_now, rate) = watch::channel(settings.waveforms.as_ref().and_then(|waveforms| waveforms.rate));
     let waveforms = async {
         if let Some(waveforms) = &settings.waveforms {
             let feed = feed.stream(&format!("{}:waveforms", settings.name));
@@ -127,7 +127,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
             feed.retire();
         }
     };
-    let asked = ask(&settings, &feed, told, &stop);
+    let asked = watch_rate(&settings, &feed, rate_now, &stop);
     tokio::join!(waveforms, asked);
 }
 
@@ -145,9 +145,9 @@ async fn read(
         first = known => first,
     };
     let Some(first) = first else { return };
-    let place = Place {
+    let place = Endpoint {
         address: waveforms.address.clone(),
-        pause: Pause::between(settings.retry.0, settings.retry.0),
+        pause: Backoff::between(settings.retry.0, settings.retry.0),
     };
     let new = || {
         // What the program says now: it may have been restarted with another rate.
@@ -158,15 +158,26 @@ async fn read(
 }
 
 /// Connects to the command port repeatedly, and asks.
-async fn ask(settings: &Settings, feed: &Feed, rate: watch::Sender<Option<f64>>, stop: &CancellationToken) {
+async fn watch_rate(
+    settings: &Settings,
+    feed: &Feed,
+    rate: watch::Sender<Option<f64>>,
+    stop: &CancellationToken,
+) {
     let fixed = settings.waveforms.as_ref().is_some_and(|waveforms| waveforms.rate.is_some());
-    let mut asking = Asking { settings, feed, known: Known::default(), link: None, program: Told::default() };
+    let mut watcher = RateWatcher {
+        settings,
+        feed,
+        known: Known::default(),
+        link: None,
+        program: ProgramReport::default(),
+    };
     loop {
         let pause = tokio::select! {
             () = stop.cancelled() => return,
-            pause = asking.converse(|told| {
-                if !fixed && told.is_some() {
-                    rate.send_if_modified(|known| std::mem::replace(known, told) != told);
+            pause = watcher.session(|rate_now| {
+                if !fixed && rate_now.is_some() {
+                    rate.send_if_modified(|known| std::mem::replace(known, rate_now) != rate_now);
                 }
             }) => pause,
         };
@@ -179,24 +190,24 @@ async fn ask(settings: &Settings, feed: &Feed, rate: watch::Sender<Option<f64>>,
 
 /// What the program told since it was connected to.
 #[derive(Debug, Default)]
-struct Told {
+struct ProgramReport {
     version: String,
     rate: Option<f64>,
     /// When which sample was the newest.
     marks: VecDeque<(Instant, f64)>,
 }
 
-struct Asking<'s> {
+struct RateWatcher<'s> {
     settings: &'s Settings,
     feed: &'s Feed,
     known: Known,
     link: Option<Link>,
-    program: Told,
+    program: ProgramReport,
 }
 
-impl Asking<'_> {
+impl RateWatcher<'_> {
     /// One connection, from its beginning to its end. Says how long to wait before the next one.
-    async fn converse(&mut self, mut rated: impl FnMut(Option<f64>)) -> Duration {
+    async fn session(&mut self, mut rated: impl FnMut(Option<f64>)) -> Duration {
         let Settings { address, retry, keep, .. } = self.settings;
         let clock = start();
         let mut peer = match timeout(CONNECT, names::connect(address)).await {
@@ -213,7 +224,7 @@ impl Asking<'_> {
                 return retry.0;
             }
         };
-        self.program = Told::default();
+        self.program = ProgramReport::default();
         let mut ticks = interval(self.settings.interval.0);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for round in 0_u32.. {
@@ -307,9 +318,9 @@ impl Asking<'_> {
 
     /// Tells what was answered; what was not asked for is not told.
     fn take(&mut self, answer: Answer, whole: bool, at: Instant) {
-        let Told { version, rate, marks } = &mut self.program;
-        if let Some(told) = answer.version {
-            *version = told;
+        let ProgramReport { version, rate, marks } = &mut self.program;
+        if let Some(rate_now) = answer.version {
+            *version = rate_now;
         }
         *rate = answer.rate.or(*rate);
         if whole {
@@ -389,15 +400,15 @@ mod tests {
     fn the_rate_is_that_of_the_last_minute_of_one_run() {
         let zero = start();
         let mut marks = VecDeque::new();
-        let mut told = Vec::new();
+        let mut rate_now = Vec::new();
         for second in (0..=200).step_by(5) {
             // From 100 s on half the samples are missing.
             let position = f64::from(second.min(100)) * 1000.0 + f64::from(second.max(100) - 100) * 500.0;
             mark(&mut marks, zero + Duration::from_secs(second as u64), Some(position));
-            told.push(effective(&marks));
+            rate_now.push(effective(&marks));
         }
-        assert_eq!((told[0], told[1], told[20]), (None, Some(1000.0), Some(1000.0)));
-        assert_eq!(told[40], Some(500.0));
+        assert_eq!((rate_now[0], rate_now[1], rate_now[20]), (None, Some(1000.0), Some(1000.0)));
+        assert_eq!(rate_now[40], Some(500.0));
         assert!(marks.len() <= 14);
         mark(&mut marks, zero + Duration::from_secs(205), Some(7.0));
         assert_eq!((marks.len(), effective(&marks)), (1, None));
@@ -429,16 +440,16 @@ mod tests {
             timeout: Span::seconds(60),
             ..Settings::default()
         };
-        let mut asking = Asking {
+        let mut watcher = RateWatcher {
             settings: &settings,
             feed: &feed,
             known: Known::default(),
             link: None,
-            program: Told::default(),
+            program: ProgramReport::default(),
         };
         // Until it is left.
-        asking.converse(|_| {}).await;
-        let rate = effective(&asking.program.marks).unwrap();
+        watcher.session(|_| {}).await;
+        let rate = effective(&watcher.program.marks).unwrap();
         assert!((rate - 1000.0).abs() < 100.0, "{rate}");
     }
 }

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{self, Inlet, Place, follow};
+use super::client::{self, Endpoint, Inlet, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judge};
 use crate::clock::now;
@@ -26,8 +26,8 @@ use crate::event::{
     StreamName, StreamState,
 };
 use crate::setting::Span;
+use crate::source::backoff::Backoff;
 use crate::source::kind::{Kind, Start};
-use crate::source::pause::Pause;
 use crate::source::{Feed, names, poll};
 
 /// Bytes of the longest answer that is read.
@@ -37,7 +37,7 @@ const STEPS: usize = 256;
 /// Questions between two looks at the signal chain, unless the mode changes.
 const CHAIN: u32 = 12;
 /// Before the stream is connected to again.
-const PAUSE: Pause = Pause::between(Duration::from_millis(500), Duration::from_secs(10));
+const PAUSE: Backoff = Backoff::between(Duration::from_millis(500), Duration::from_secs(10));
 /// Ages of samples that are reported in a second.
 const AGES: usize = 1024;
 
@@ -112,16 +112,16 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
     let stream = async {
         if let Some(zmq) = &settings.zmq {
             let feed = feed.stream(&format!("{}:zmq", settings.name));
-            let place = Place { address: zmq.address.clone(), pause: PAUSE };
+            let place = Endpoint { address: zmq.address.clone(), pause: PAUSE };
             // Clocks of other machines say nothing of how old a message is.
             let here = ["127.", "localhost:", "[::1]"].iter().any(|begin| zmq.address.starts_with(begin));
             let scale = zmq.microvolts.then_some(1e-6);
             let mut seen = false;
-            let new = || Ear {
+            let new = || JudgedStream {
                 source: settings.name.clone(),
                 stream: Decoded::new(scale),
                 judge: Judge::new(settings.signal.clone()),
-                told: Counts::default(),
+                reported: Counts::default(),
                 here,
                 ages: Vec::with_capacity(AGES),
                 again: std::mem::replace(&mut seen, true),
@@ -132,7 +132,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
     };
     let ask = move |feed: &Feed| {
         let (asked, feed) = (asked.clone(), feed.clone());
-        async move { asked.ask(&feed).await }
+        async move { asked.poll_server(&feed).await }
     };
     let asking = poll(feed.clone(), settings.interval.0, settings.timeout.0, stop.clone(), ask);
     tokio::join!(stream, asking);
@@ -176,7 +176,7 @@ impl Server {
         Ok(Self { name, expect, base, client, state: Mutex::default() })
     }
 
-    async fn ask(&self, feed: &Feed) -> Result<(), String> {
+    async fn poll_server(&self, feed: &Feed) -> Result<(), String> {
         let [status, recording, cpu, latency, processors] = answers::PATHS;
         let state = self.get(feed, status, answers::status).await?;
         let state =
@@ -317,11 +317,11 @@ fn refuse(count: usize, out: &mut Sink<'_>) {
 }
 
 /// The stream of a ZMQ Interface, and the judge of what it brings.
-struct Ear {
+struct JudgedStream {
     source: String,
     stream: Decoded,
     judge: Judge,
-    told: Counts,
+    reported: Counts,
     /// Whether the sender's clock is this machine's.
     here: bool,
     ages: Vec<f64>,
@@ -329,7 +329,7 @@ struct Ear {
     again: bool,
 }
 
-impl Decoder for Ear {
+impl Decoder for JudgedStream {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
         let before = self.stream.counts().sent;
         self.judge.decode(&mut self.stream, bytes, out);
@@ -360,10 +360,10 @@ impl Decoder for Ear {
     }
 }
 
-impl Inlet for Ear {
+impl Inlet for JudgedStream {
     fn report(&mut self, out: &mut Sink<'_>) {
-        let before = std::mem::replace(&mut self.told, self.stream.counts());
-        let grown = |of: fn(&Counts) -> u64| of(&self.told).saturating_sub(of(&before));
+        let before = std::mem::replace(&mut self.reported, self.stream.counts());
+        let grown = |of: fn(&Counts) -> u64| of(&self.reported).saturating_sub(of(&before));
         out(Body::Output(Output {
             output: "zmq",
             taken: None,
@@ -372,7 +372,7 @@ impl Inlet for Ear {
         let Some((name, rate)) = self.stream.name() else { return };
         let channels = self.stream.channels();
         let name = StreamName { source: &self.source, stream: name, host: "" };
-        if self.told.edition != before.edition {
+        if self.reported.edition != before.edition {
             let count = u16::try_from(channels.len()).unwrap_or(u16::MAX);
             out(Body::Stream(Stream {
                 name,
@@ -442,9 +442,9 @@ mod tests {
         let (hub, feed) = feed("open_ephys");
         let settings = Settings { address, timeout: Span::seconds(60), ..Settings::default() };
         let server = Server::new(&settings).unwrap();
-        assert!(server.ask(&feed).await.unwrap_err().contains("500"));
+        assert!(server.poll_server(&feed).await.unwrap_err().contains("500"));
         for _ in 0..2 {
-            server.ask(&feed).await.unwrap();
+            server.poll_server(&feed).await.unwrap();
         }
         let mut text = Vec::new();
         hub.write(Format::Classic, now(), &mut text);

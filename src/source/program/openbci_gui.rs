@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::datagram::{self, Ear, Hearer, Place};
+use super::datagram::{self, Binding, DatagramHandler, JudgedStream};
 use super::stream::State;
 use crate::analysis::quality;
 use crate::decode::lsl::Stamps;
@@ -57,7 +57,7 @@ impl Kind for Settings {
         &self.name
     }
 
-    fn hears(&self) -> Option<&Listen> {
+    fn datagram_address(&self) -> Option<&Listen> {
         Some(&self.listen)
     }
 
@@ -88,41 +88,41 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) -> Res
         return Err("the GUI is read over UDP alone".to_owned());
     };
     let receive_buffer = usize::try_from(settings.receive_buffer.0).unwrap_or(usize::MAX);
-    let place = Place { listen, interface: None, receive_buffer };
-    let ear = Ear::new(OpenbciGui::new(settings.rate.into()), settings.signal.clone());
-    let mut listener = Listener { ear, feed: feed.clone(), told: None, state: State::default() };
+    let place = Binding { listen, interface: None, receive_buffer };
+    let judged = JudgedStream::new(OpenbciGui::new(settings.rate.into()), settings.signal.clone());
+    let mut listener = Listener { judged, feed: feed.clone(), reported: None, state: State::default() };
     datagram::run(place, &feed, &stop, &mut listener).await;
     Ok(())
 }
 
 struct Listener {
-    ear: Ear<OpenbciGui>,
+    judged: JudgedStream<OpenbciGui>,
     feed: Feed,
     /// What the stream was announced as.
-    told: Option<(&'static str, u16)>,
+    reported: Option<(&'static str, u16)>,
     state: State,
 }
 
-impl Hearer for Listener {
-    fn hear(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
-        datagram::take(&self.feed, at, rows, reads, &mut self.ear);
+impl DatagramHandler for Listener {
+    fn handle(&mut self, at: Timestamp, rows: &[u8], reads: u64) {
+        datagram::take(&self.feed, at, rows, reads, &mut self.judged);
     }
 
-    fn tell(&mut self) {
-        let Self { ear, feed, told, state } = self;
-        let gui = ear.inner();
+    fn report(&mut self) {
+        let Self { judged, feed, reported, state } = self;
+        let gui = judged.inner();
         let Some((stream, channels)) = gui.signal() else { return };
         let feed = &*feed;
         let (name, rate) = (StreamName { source: feed.name(), stream, host: "" }, gui.rate());
-        if told.replace((stream, channels)) != Some((stream, channels)) {
+        if reported.replace((stream, channels)) != Some((stream, channels)) {
             feed.send(Body::Stream(Stream { name, kind: "EEG", format: "float32", channels, rate }));
         }
         // There are no times, so nothing is said by them.
-        state.tell(feed, name, &mut Stamps::default(), [gui.not_finite(), 0], 0.0);
+        state.report(feed, name, &mut Stamps::default(), [gui.not_finite(), 0], 0.0);
     }
 
     fn end(&mut self, at: Timestamp) {
-        self.feed.end(at, &mut self.ear);
-        self.told = None;
+        self.feed.end(at, &mut self.judged);
+        self.reported = None;
     }
 }

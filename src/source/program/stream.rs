@@ -30,7 +30,7 @@ impl State {
     }
 
     /// Reports what happened since the last report.
-    pub(super) fn tell(
+    pub(super) fn report(
         &mut self,
         feed: &Feed,
         name: StreamName<'_>,

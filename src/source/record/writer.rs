@@ -18,7 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{Hole, header, whole};
 use crate::clock::now;
 use crate::event::Timestamp;
-use crate::quote::Seldom;
+use crate::quote::LogLimit;
 
 /// Bytes that may wait for the disk.
 const ROOM: usize = 16 << 20;
@@ -156,7 +156,7 @@ impl Writer {
     fn write(&self, file: &File, path: &std::path::Path) -> io::Result<()> {
         let mut end = file.metadata()?.len();
         let mut bytes = Vec::new();
-        let (mut failed, mut news) = (None, Told::default());
+        let (mut failed, mut entry) = (None, Logged::default());
         loop {
             let finish = {
                 let mut queue = self.queue.lock();
@@ -177,14 +177,14 @@ impl Writer {
             }
             self.account.failing.store(outcome.is_err(), Ordering::Relaxed);
             let (lost, second) = (self.account.lost().0, now().steady_second());
-            match news.of(outcome.as_ref().err(), lost, second) {
-                Some(News::Fails(why)) => {
+            match entry.of(outcome.as_ref().err(), lost, second) {
+                Some(LogEntry::Fails(why)) => {
                     tracing::error!(path = %path.display(), %why, "cannot write the recording; data waits in memory while there is room, and is then lost; free disk space");
                 }
-                Some(News::GoesOn(lost)) => {
+                Some(LogEntry::GoesOn(lost)) => {
                     tracing::warn!(path = %path.display(), lost, "the recording continues; lost pieces are marked in it");
                 }
-                Some(News::Slow(lost)) => {
+                Some(LogEntry::Slow(lost)) => {
                     tracing::warn!(path = %path.display(), lost, "the disk is too slow for the recording; what is lost of it, in pieces, is marked in it");
                 }
                 None => {}
@@ -203,7 +203,7 @@ impl Writer {
 
 /// What is logged of a recording.
 #[derive(Debug)]
-enum News<'e> {
+enum LogEntry<'e> {
     /// It cannot be written, and why.
     Fails(&'e io::Error),
     /// It can be written again; so many pieces were lost meanwhile.
@@ -214,19 +214,19 @@ enum News<'e> {
 
 /// What was logged: it is logged again if that no longer holds, and rarely enough to be readable.
 #[derive(Debug, Default)]
-struct Told {
+struct Logged {
     failing: bool,
     lost: u64,
-    seldom: Seldom,
+    seldom: LogLimit,
 }
 
-impl Told {
-    fn of<'e>(&mut self, why: Option<&'e io::Error>, lost: u64, second: u32) -> Option<News<'e>> {
+impl Logged {
+    fn of<'e>(&mut self, why: Option<&'e io::Error>, lost: u64, second: u32) -> Option<LogEntry<'e>> {
         let more = lost - self.lost;
-        let (kind, news) = match (why, self.failing) {
-            (Some(why), false) => ("fails", News::Fails(why)),
-            (None, true) => ("continues", News::GoesOn(more)),
-            (None, false) if more > 0 => ("slow", News::Slow(more)),
+        let (kind, entry) = match (why, self.failing) {
+            (Some(why), false) => ("fails", LogEntry::Fails(why)),
+            (None, true) => ("continues", LogEntry::GoesOn(more)),
+            (None, false) if more > 0 => ("slow", LogEntry::Slow(more)),
             _ => return None,
         };
         self.seldom.admits(kind, second)?;
@@ -234,7 +234,7 @@ impl Told {
             self.lost = lost;
         }
         self.failing = why.is_some();
-        Some(news)
+        Some(entry)
     }
 }
 
@@ -283,28 +283,29 @@ mod tests {
     #[test]
     fn the_log_is_told_seldom_and_the_losses_add_up() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
-        let mut told = Told::default();
+        let mut logged = Logged::default();
         // A disk that is too slow three times a second, for ten minutes.
         let (mut lines, mut said) = (0, 0);
         for round in 0..1800_u32 {
-            if let Some(News::Slow(lost)) = told.of(None, u64::from(round) + 1, 100 + round / 3) {
+            if let Some(LogEntry::Slow(lost)) = logged.of(None, u64::from(round) + 1, 100 + round / 3) {
                 (lines, said) = (lines + 1, said + lost);
             }
         }
         assert!(lines < 120 && said > 1750, "{lines} lines of {said} pieces");
         // One that is full and not, ten times a second: each word follows the other, and the last one holds.
-        let mut told = Told::default();
+        let mut logged = Logged::default();
         let (mut lines, mut failing) = (0, false);
         for round in 0..6000_u32 {
             let why = (round < 5990 && round % 2 == 0).then_some(&full);
-            if let Some(news) = told.of(why, 0, 100 + round / 10) {
-                assert_ne!(matches!(news, News::Fails(_)), failing);
+            if let Some(entry) = logged.of(why, 0, 100 + round / 10) {
+                assert_ne!(matches!(entry, LogEntry::Fails(_)), failing);
                 (lines, failing) = (lines + 1, !failing);
             }
         }
         assert!(lines < 240, "{lines}");
         assert!(
-            (700..710).any(|second| !failing || matches!(told.of(None, 0, second), Some(News::GoesOn(0))))
+            (700..710)
+                .any(|second| !failing || matches!(logged.of(None, 0, second), Some(LogEntry::GoesOn(0))))
         );
     }
 }

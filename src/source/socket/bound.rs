@@ -118,18 +118,18 @@ pub fn bind(listen: &Listen, options: &Options, activated: &mut Vec<(String, Own
             Opened::Tcp(TcpListener::from_std(nonblocking(socket)?.into())?)
         }
         Listen::Unix(path) => {
-            clear_the_way(path, Type::STREAM)?;
+            remove_stale(path, Type::STREAM)?;
             let listener = UnixListener::bind(path)?;
             file = Some(path.clone());
-            admit(path, options)?;
+            set_access(path, options)?;
             Opened::Unix(listener)
         }
         Listen::UnixDatagram(path) => {
-            clear_the_way(path, Type::DGRAM)?;
+            remove_stale(path, Type::DGRAM)?;
             let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
             socket.bind(&SockAddr::unix(path)?)?;
             file = Some(path.clone());
-            admit(path, options)?;
+            set_access(path, options)?;
             Opened::Datagrams(nonblocking(socket)?)
         }
         Listen::Systemd(name) => {
@@ -176,7 +176,7 @@ fn adopt(fd: OwnedFd) -> io::Result<Opened> {
 }
 
 /// Removes the socket file that a crash left behind: only if it is a socket and nobody answers.
-fn clear_the_way(path: &Path, kind: Type) -> io::Result<()> {
+fn remove_stale(path: &Path, kind: Type) -> io::Result<()> {
     let Ok(there) = std::fs::symlink_metadata(path) else {
         return match path.parent() {
             Some(_) => make_folders(path),
@@ -202,7 +202,7 @@ fn clear_the_way(path: &Path, kind: Type) -> io::Result<()> {
 }
 
 /// Sets who may write to a Unix socket.
-fn admit(path: &Path, options: &Options) -> io::Result<()> {
+fn set_access(path: &Path, options: &Options) -> io::Result<()> {
     if let Some(name) = &options.group {
         let group = group_id(name).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("there is no group \"{name}\""))

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::NewDecoder;
 use super::bound::{Bound, Opened, nonblocking};
 use super::pace::{Pace, Watch, ready};
-use super::shares::Place;
+use super::shares::Permit;
 use crate::clock::now;
 use crate::decode::Decoder;
 use crate::event::{Body, Clients};
@@ -101,7 +101,7 @@ fn admit_client(
 }
 
 /// A place for one more client, or why there is none.
-fn place(stream: &Socket, bound: &Bound) -> Result<Place, String> {
+fn place(stream: &Socket, bound: &Bound) -> Result<Permit, String> {
     // The kernel gives the lowest number that is free: that many files are open at least.
     let files = sys::raise_file_limit().now;
     let kept = KEPT.min(files / 2);
@@ -192,7 +192,7 @@ fn read(mut stream: &Socket, decoder: &mut dyn Decoder, feed: &Feed) -> io::Resu
     BUFFER.with_borrow_mut(|buffer| {
         let n = stream.read(buffer)?;
         if n > 0 {
-            feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
+            feed.decode(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
         }
         Ok(n)
     })

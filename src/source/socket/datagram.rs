@@ -112,7 +112,7 @@ fn drain(socket: &Socket, batch: &mut [u8], decoder: &mut dyn Decoder, feed: &Fe
     };
     if reads > 0 {
         let at = now();
-        feed.take(at, batch.get(..used).unwrap_or_default(), reads, decoder);
+        feed.decode(at, batch.get(..used).unwrap_or_default(), reads, decoder);
         for _ in 0..too_long {
             feed.send_at(at, Body::Fault(Fault { kind: FaultKind::TooLong, bytes: DATAGRAM as u64 }));
         }

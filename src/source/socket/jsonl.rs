@@ -11,7 +11,7 @@ use super::{NewDecoder, Options, claim_folder, events_socket};
 use crate::decode::text::jsonl::{Jsonl as Decoder, Prices};
 use crate::decode::{self, Protocol};
 use crate::listen::{Bytes, Listen, Many, Mode};
-use crate::source::kind::{Claim, Context, Kind, Place, Start};
+use crate::source::kind::{Claim, Context, Kind, Resource, Start};
 use crate::source::record::Recorded;
 
 /// Settings of a source that listens for lines: what all of them have, and then what this one has besides.
@@ -78,7 +78,7 @@ impl Kind for Jsonl {
         &self.name
     }
 
-    fn listens(&self) -> Vec<Listen> {
+    fn listen_addresses(&self) -> Vec<Listen> {
         if self.listen.is_empty() { vec![Listen::Unix(events_socket())] } else { self.listen.to_vec() }
     }
 
@@ -87,7 +87,7 @@ impl Kind for Jsonl {
     }
 
     /// Makes the folder of a socket whose place nobody chose.
-    fn claim(&self, listen: &Listen) -> io::Result<()> {
+    fn prepare_socket(&self, listen: &Listen) -> io::Result<()> {
         match listen {
             Listen::Unix(path) if self.listen.is_empty() => claim_folder(path),
             _ => Ok(()),
@@ -97,10 +97,10 @@ impl Kind for Jsonl {
     fn claims(&self) -> Vec<Claim> {
         let of = |place, item| Claim { place, key: "listen", item };
         if self.listen.is_empty() {
-            return vec![of(Place::DefaultSocket, None)];
+            return vec![of(Resource::DefaultSocket, None)];
         }
         let all = self.listen.iter().enumerate();
-        all.map(|(index, listen)| of(Place::Listen(listen.clone()), Some(index))).collect()
+        all.map(|(index, listen)| of(Resource::Listen(listen.clone()), Some(index))).collect()
     }
 
     fn context(&self, all: &Context) -> Context {

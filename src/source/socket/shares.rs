@@ -24,7 +24,7 @@ struct Open {
 
 /// One connection. It is over when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     shares: Arc<Shares>,
     whose: Option<u128>,
 }
@@ -34,7 +34,7 @@ impl Shares {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn admit(self: &Arc<Self>, peer: Option<IpAddr>, most: usize) -> Result<Place, String> {
+    pub(super) fn admit(self: &Arc<Self>, peer: Option<IpAddr>, most: usize) -> Result<Permit, String> {
         let peer = peer.map(|peer| peer.to_canonical()).filter(|peer| !peer.is_loopback());
         let whose = peer.map(network);
         let mut open = self.0.lock();
@@ -53,11 +53,11 @@ impl Shares {
         }
         open.all += 1;
         drop(open);
-        Ok(Place { shares: self.clone(), whose })
+        Ok(Permit { shares: self.clone(), whose })
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.shares.0.lock();
         open.all -= 1;
@@ -80,7 +80,7 @@ mod tests {
     fn one_address_leaves_something_to_the_others() {
         let shares = Arc::new(Shares::default());
         let mut places = Vec::new();
-        let fill = |peer: Option<&str>, keep: &mut Vec<Place>| {
+        let fill = |peer: Option<&str>, keep: &mut Vec<Permit>| {
             let peer = peer.map(|peer| peer.parse().unwrap());
             let before = keep.len();
             let why = loop {

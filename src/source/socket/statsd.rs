@@ -97,7 +97,7 @@ impl Kind for Statsd {
         &self.name
     }
 
-    fn listens(&self) -> Vec<Listen> {
+    fn listen_addresses(&self) -> Vec<Listen> {
         self.listen.to_vec()
     }
 
@@ -139,7 +139,7 @@ impl Kind for Statsd {
         Ok(Prepared::Mapping(Arc::new(mapper)))
     }
 
-    fn follows_files(&self) -> bool {
+    fn rereads_files(&self) -> bool {
         true
     }
 

@@ -44,7 +44,7 @@ const NAMES: &[u8; 16] = b"12345678QWERTYUI";
 
 /// The last command sent to the board, and the expected answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum Phase {
     /// All channels as they start; the answer.
     Defaults,
     /// No test current for the channel that was tested; the answer.
@@ -64,7 +64,7 @@ enum Step {
 /// The measurement.
 #[derive(Debug)]
 pub(super) struct Measurement {
-    step: Step,
+    step: Phase,
     /// Whether what the step says was said.
     said: bool,
     /// Whether frames of 16 channels come in turns.
@@ -96,7 +96,7 @@ impl Measurement {
     /// One that begins when the board is greeted, or never.
     pub(super) fn new(wanted: bool, daisy: bool) -> Self {
         Self {
-            step: if wanted { Step::Defaults } else { Step::Done },
+            step: if wanted { Phase::Defaults } else { Phase::Done },
             // The greeting says it.
             said: true,
             daisy,
@@ -119,7 +119,7 @@ impl Measurement {
 
     /// Whether it is running: the samples of frames are then not those of the signal.
     pub(super) fn runs(&self) -> bool {
-        self.step != Step::Done
+        self.step != Phase::Done
     }
 
     /// What greets the board: the question for its firmware, which it answers while it does not stream and which
@@ -146,7 +146,7 @@ impl Measurement {
     /// The stream ran a moment ago and continues. Nobody knows how far a measurement was then.
     pub(super) fn resume(&mut self) {
         if self.runs() {
-            (self.step, self.dirty) = (Step::Done, true);
+            (self.step, self.dirty) = (Phase::Done, true);
         }
     }
 
@@ -163,7 +163,7 @@ impl Measurement {
         }
     }
 
-    fn go(&mut self, step: Step) {
+    fn go(&mut self, step: Phase) {
         (self.step, self.said, self.frames) = (step, false, 0);
         self.waiting.begin();
     }
@@ -171,7 +171,7 @@ impl Measurement {
     /// The next channel, or the end.
     fn next(&mut self) {
         let channels = if self.daisy { 2 * CHANNELS } else { CHANNELS };
-        self.go(if self.failed || self.channel >= channels { Step::Done } else { Step::Channel });
+        self.go(if self.failed || self.channel >= channels { Phase::Done } else { Phase::Channel });
     }
 
     fn give_up(&mut self, why: &str) {
@@ -181,40 +181,40 @@ impl Measurement {
             let word = || format!("impedance is not measured from channel {channel} on: {why}");
             self.word = (!hushed).then(word);
         }
-        self.go(Step::Stop);
+        self.go(Phase::Stop);
     }
 
     /// A step was answered, or there will be no answer.
     fn answered(&mut self) {
         match self.step {
-            Step::Stop => self.go(Step::Defaults),
-            Step::Defaults if self.tested.is_some() => self.go(Step::Clear),
-            Step::Defaults => self.next(),
-            Step::Clear => {
+            Phase::Stop => self.go(Phase::Defaults),
+            Phase::Defaults if self.tested.is_some() => self.go(Phase::Clear),
+            Phase::Defaults => self.next(),
+            Phase::Clear => {
                 self.tested = None;
                 self.next();
             }
-            Step::Channel => self.go(Step::LeadOff),
-            Step::LeadOff => {
-                self.go(Step::Measuring);
+            Phase::Channel => self.go(Phase::LeadOff),
+            Phase::LeadOff => {
+                self.go(Phase::Measuring);
                 (self.tone, self.attempts) = (Tone::default(), 0);
             }
-            Step::Measuring | Step::Done => {}
+            Phase::Measuring | Phase::Done => {}
         }
     }
 
     /// Hears what the board wrote. The words are those of firmware 3 and of the SDK's page, which differ in what
     /// stands before them. Says whether what comes is to be taken as another device's.
-    pub(super) fn hear(&mut self, text: &str) -> bool {
+    pub(super) fn handle_text(&mut self, text: &str) -> bool {
         if !self.runs() {
             return false;
         }
         self.waiting.begin();
         let wanted = match self.step {
-            Step::Defaults => "default",
-            Step::Channel => "hannel set",
-            Step::LeadOff | Step::Clear => "ead off set",
-            Step::Measuring | Step::Stop | Step::Done => "",
+            Phase::Defaults => "default",
+            Phase::Channel => "hannel set",
+            Phase::LeadOff | Phase::Clear => "ead off set",
+            Phase::Measuring | Phase::Stop | Phase::Done => "",
         };
         let refused = text.contains("Failure") || text.contains("Timeout");
         if refused && !self.failed {
@@ -234,7 +234,7 @@ impl Measurement {
         }
         self.waiting.begin();
         self.frames = self.frames.saturating_add(1);
-        if self.step != Step::Measuring {
+        if self.step != Phase::Measuring {
             match self.frames >= STRAY {
                 true if self.failed => self.answered(),
                 true => self.give_up("the board does not stop"),
@@ -268,7 +268,7 @@ impl Measurement {
         let channel = u16::try_from(self.channel + 1).unwrap_or_default();
         self.channel += 1;
         self.measured += 1;
-        self.go(Step::Defaults);
+        self.go(Phase::Defaults);
         Some((channel, ohms))
     }
 
@@ -296,25 +296,25 @@ impl Measurement {
         self.said = true;
         let name = |channel: usize| NAMES.get(channel).copied().unwrap_or_default();
         match self.step {
-            Step::Stop => out.push(b's'),
-            Step::Defaults => out.extend_from_slice(b"sd"),
-            Step::Clear => out.extend([b'z', name(self.tested.unwrap_or_default()), b'0', b'0', b'Z']),
-            Step::Channel => {
+            Phase::Stop => out.push(b's'),
+            Phase::Defaults => out.extend_from_slice(b"sd"),
+            Phase::Clear => out.extend([b'z', name(self.tested.unwrap_or_default()), b'0', b'0', b'Z']),
+            Phase::Channel => {
                 self.tested = Some(self.channel);
                 // On, gain 1, electrode, with bias, both references off.
                 out.extend([b'x', name(self.channel), b'0', b'0', b'0', b'1', b'0', b'0', b'X']);
             }
             // At the negative input, where the electrodes of a headset are.
-            Step::LeadOff => out.extend([b'z', name(self.channel), b'0', b'1', b'Z']),
-            Step::Measuring => out.push(b'b'),
-            Step::Done => {
+            Phase::LeadOff => out.extend([b'z', name(self.channel), b'0', b'1', b'Z']),
+            Phase::Measuring => out.push(b'b'),
+            Phase::Done => {
                 out.push(b'b');
                 if !self.failed {
                     self.word = Some(format!("impedance of {} channels is measured", self.measured));
                 }
             }
         }
-        self.step == Step::Done && self.failed
+        self.step == Phase::Done && self.failed
     }
 
     /// Appends what leaves the board as it started, if it is in between.

@@ -5,7 +5,7 @@
 //! does not change a voltage is only stepped over: channels that are off, references, test signals. A board that
 //! streams carries a command out without a word; one that does not says if it failed.
 
-use super::super::Overheard;
+use super::super::CommandEffect;
 use super::{CHANNELS, GAIN, GAINS, SCALE};
 use crate::event::Rails;
 
@@ -54,7 +54,7 @@ impl Setup {
     }
 
     /// Hears what the board wrote, and says whether it is set otherwise than was known.
-    pub(super) fn hear(&mut self, text: &str) -> bool {
+    pub(super) fn handle_text(&mut self, text: &str) -> bool {
         let was = self.gains;
         let says = |words: &str| text.contains(words);
         if says("Timeout processing multi byte message") {
@@ -101,7 +101,7 @@ impl Setup {
     }
 
     /// Hears what a program told the board.
-    pub(super) fn overhear(&mut self, said: &[u8]) -> Overheard {
+    pub(super) fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
         let was = self.gains;
         let (mut starts, mut stops) = (false, false);
         for &byte in said {
@@ -116,7 +116,7 @@ impl Setup {
             self.partial = command;
             self.partial.clear();
         }
-        Overheard { starts, stops, changed: self.changed(was) }
+        CommandEffect { starts, stops, changed: self.changed(was) }
     }
 
     fn command(&mut self, command: &[u8]) {
@@ -220,7 +220,7 @@ mod tests {
         let mut setup = Setup::new(None);
         // Cut anywhere, and between other commands.
         let said = b"sx1000110Xz310Z~6/4xQ030110X\xf0\x07`bb";
-        let heard: Vec<Overheard> = said.chunks(2).map(|piece| setup.overhear(piece)).collect();
+        let heard: Vec<CommandEffect> = said.chunks(2).map(|piece| setup.observe_command(piece)).collect();
         assert_eq!(heard.iter().filter(|heard| heard.changed).count(), 2);
         assert_eq!(heard.iter().filter(|heard| heard.starts).count(), 1, "a marker is no start");
         let mut want = vec![24; 16];
@@ -232,22 +232,24 @@ mod tests {
         assert!((setup.rails().of(1).unwrap().1 - 0.1875).abs() < 1e-6);
         assert!(setup.notice().unwrap().contains("1 24 24 24"));
         // A board that does not stream says that it did not do it.
-        assert!(setup.overhear(b"x2000110X").changed);
-        assert!(setup.hear("Failure: Communications timeout - Device failed to poll Host$$$"));
+        assert!(setup.observe_command(b"x2000110X").changed);
+        assert!(setup.handle_text("Failure: Communications timeout - Device failed to poll Host$$$"));
         assert_eq!(gains(&setup), want);
-        assert!(setup.overhear(b"x2000110X").changed);
-        assert!(!setup.hear("Success: Channel set for 2$$$") && !setup.hear("Failure: something else$$$"));
+        assert!(setup.observe_command(b"x2000110X").changed);
+        assert!(
+            !setup.handle_text("Success: Channel set for 2$$$")
+                && !setup.handle_text("Failure: something else$$$")
+        );
         want[1] = 1;
         assert_eq!(gains(&setup), want);
         // What is no setting: another end, no such gain, no such channel, half of one.
         for no in [&b"x1000110Y"[..], b"x1070110X", b"xa000110X", b"x10"] {
-            assert_eq!(setup.overhear(no), Overheard::default());
+            assert_eq!(setup.observe_command(no), CommandEffect::default());
         }
-        assert!(
-            !setup
-                .hear("Timeout processing multi byte message - please send all commands at once as of v2$$$")
-        );
-        assert!(setup.overhear(b"d").changed);
+        assert!(!setup.handle_text(
+            "Timeout processing multi byte message - please send all commands at once as of v2$$$"
+        ));
+        assert!(setup.observe_command(b"d").changed);
         assert_eq!(gains(&setup), [24; 16]);
     }
 
@@ -263,14 +265,16 @@ mod tests {
             "\r\nBoard ADS Registers\r\nADS_ID, 00, 3E, 0, 0, 1\r\n{}\r\nLIS3DH Registers\r\n$$$",
             chip(0)
         );
-        assert!(setup.hear(&cyton));
+        assert!(setup.handle_text(&cyton));
         assert_eq!((gains(&setup)[..9].to_vec(), setup.daisy), ([&[1; 8][..], &[24]].concat(), Some(false)));
         let daisy = format!("Board ADS Registers\r\n{}Daisy ADS Registers\r\n{}$$$", chip(6), chip(3));
-        assert!(setup.hear(&daisy));
+        assert!(setup.handle_text(&daisy));
         assert_eq!((gains(&setup), setup.daisy), ([[24; 8], [6; 8]].concat(), Some(true)));
-        assert!(!setup.hear(&daisy));
+        assert!(!setup.handle_text(&daisy));
         assert!(
-            setup.hear("OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nFirmware: v3.1.2\n$$$")
+            setup.handle_text(
+                "OpenBCI V3 8-16 channel\nOn Board ADS1299 Device ID: 0x3E\nFirmware: v3.1.2\n$$$"
+            )
         );
         assert_eq!((gains(&setup), setup.daisy), (vec![24; 16], Some(false)));
         for (text, daisy) in [
@@ -281,7 +285,7 @@ mod tests {
             ("v3.1.2$$$", false),
             ("On Board ADS1299 Device ID: 0x3E\nOn Daisy ADS1299 Device ID: 0x3E\n$$$", true),
         ] {
-            setup.hear(text);
+            setup.handle_text(text);
             assert_eq!(setup.daisy, Some(daisy), "{text}");
         }
     }

@@ -25,7 +25,7 @@ const STARTS: u32 = 3;
 
 /// How far the dialogue is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
-enum Step {
+enum Phase {
     /// Nothing was said.
     #[default]
     Silent,
@@ -50,7 +50,7 @@ struct Handles {
 /// The dialogue with a dongle.
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
-    step: Step,
+    step: Phase,
     /// Whether what the step says was said.
     said: bool,
     /// For how long nothing came.
@@ -69,56 +69,56 @@ impl Dialogue {
     pub(super) fn streams(&mut self) {
         self.quiet.begin();
         self.starts = 0;
-        if self.step == Step::Starting {
-            self.go(Step::Streaming);
+        if self.step == Phase::Starting {
+            self.go(Phase::Streaming);
         }
     }
 
     /// Whether what a board advertises matters. Who only listens does not know which one others look for.
     pub(super) fn looks(&self) -> bool {
-        self.step <= Step::Looking
+        self.step <= Phase::Looking
     }
 
     /// Hears a message. `wanted` says whether an advertisement is of the board.
-    pub(super) fn hear(&mut self, message: Message<'_>, wanted: bool) {
+    pub(super) fn handle_message(&mut self, message: Message<'_>, wanted: bool) {
         self.quiet.begin();
         match message {
             Message::Connected(connection) => self.connection = Some(connection),
             Message::Disconnected(_) | Message::Booted => self.connection = None,
             _ => {}
         }
-        if self.step == Step::Silent {
+        if self.step == Phase::Silent {
             return;
         }
         match (self.step, message) {
-            (_, Message::Booted) => self.go(Step::Looking),
-            (Step::Looking, Message::Found { address, kind, .. }) if wanted => {
+            (_, Message::Booted) => self.go(Phase::Looking),
+            (Phase::Looking, Message::Found { address, kind, .. }) if wanted => {
                 self.board = Some((address, kind));
-                self.go(Step::Connecting);
+                self.go(Phase::Connecting);
             }
-            (Step::Connecting, Message::Connected(_)) => {
+            (Phase::Connecting, Message::Connected(_)) => {
                 self.handles = Handles::default();
-                self.go(Step::Services);
+                self.go(Phase::Services);
             }
             // It was given up a moment before, and would never advertise.
-            (Step::Looking, Message::Connected(_)) => self.said = false,
+            (Phase::Looking, Message::Connected(_)) => self.said = false,
             // BrainFlow connects at once to where it was; if it is not there, it is looked for again.
-            (Step::Looking, Message::Disconnected(_)) => {}
+            (Phase::Looking, Message::Disconnected(_)) => {}
             (_, Message::Disconnected(_)) => {
-                self.go(if self.board.is_some() { Step::Connecting } else { Step::Looking });
+                self.go(if self.board.is_some() { Phase::Connecting } else { Phase::Looking });
             }
-            (Step::Services, Message::Service(first, last, SERVICE)) => self.handles.service = (first, last),
-            (Step::Services, Message::Completed(_)) => {
-                self.go(if self.handles.service.0 > 0 { Step::Attributes } else { Step::Looking });
+            (Phase::Services, Message::Service(first, last, SERVICE)) => self.handles.service = (first, last),
+            (Phase::Services, Message::Completed(_)) => {
+                self.go(if self.handles.service.0 > 0 { Phase::Attributes } else { Phase::Looking });
             }
-            (Step::Attributes, Message::Attribute(handle, uuid)) => self.attribute(handle, uuid),
-            (Step::Attributes, Message::Completed(_)) => {
+            (Phase::Attributes, Message::Attribute(handle, uuid)) => self.attribute(handle, uuid),
+            (Phase::Attributes, Message::Completed(_)) => {
                 let Handles { notified, switch, commands, .. } = self.handles;
                 let all = notified > 0 && switch > 0 && commands > 0;
-                self.go(if all { Step::Enabling } else { Step::Looking });
+                self.go(if all { Phase::Enabling } else { Phase::Looking });
             }
-            (Step::Enabling, Message::Completed(0)) => self.go(Step::Starting),
-            (Step::Starting, Message::Completed(0)) => self.go(Step::Streaming),
+            (Phase::Enabling, Message::Completed(0)) => self.go(Phase::Starting),
+            (Phase::Starting, Message::Completed(0)) => self.go(Phase::Streaming),
             _ => {}
         }
     }
@@ -137,22 +137,22 @@ impl Dialogue {
         }
     }
 
-    fn go(&mut self, step: Step) {
+    fn go(&mut self, step: Phase) {
         (self.step, self.said) = (step, false);
         self.quiet.begin();
     }
 
     /// Appends what is to be said now.
     pub(super) fn poll_transmit(&mut self, now: Duration, out: &mut Vec<u8>) {
-        if self.step == Step::Silent {
-            self.go(Step::Looking);
+        if self.step == Phase::Silent {
+            self.go(Phase::Looking);
         }
         if self.quiet.by(now) >= PATIENCE {
             self.quiet.begin();
             match self.step {
-                Step::Looking => self.said = false,
-                Step::Starting | Step::Streaming if self.starts < STARTS => self.go(Step::Starting),
-                _ => self.go(Step::Looking),
+                Phase::Looking => self.said = false,
+                Phase::Starting | Phase::Streaming if self.starts < STARTS => self.go(Phase::Starting),
+                _ => self.go(Phase::Looking),
             }
         }
         if std::mem::replace(&mut self.said, true) {
@@ -160,24 +160,24 @@ impl Dialogue {
         }
         let (connection, handles) = (self.connection.unwrap_or_default(), self.handles);
         match self.step {
-            Step::Silent | Step::Streaming => {}
-            Step::Looking => {
+            Phase::Silent | Phase::Streaming => {}
+            Phase::Looking => {
                 (self.starts, self.board) = (0, None);
                 // A board that is connected does not advertise.
                 self.leave(out);
                 bgapi::end_procedure(out);
                 bgapi::discover(out);
             }
-            Step::Connecting => {
+            Phase::Connecting => {
                 bgapi::end_procedure(out);
                 if let Some((address, kind)) = self.board {
                     bgapi::connect(address, kind, out);
                 }
             }
-            Step::Services => bgapi::services(connection, out),
-            Step::Attributes => bgapi::attributes(connection, handles.service, out),
-            Step::Enabling => bgapi::write(connection, handles.switch, &[1, 0], out),
-            Step::Starting => {
+            Phase::Services => bgapi::services(connection, out),
+            Phase::Attributes => bgapi::attributes(connection, handles.service, out),
+            Phase::Enabling => bgapi::write(connection, handles.switch, &[1, 0], out),
+            Phase::Starting => {
                 self.starts += 1;
                 bgapi::write(connection, handles.commands, b"b", out);
             }
@@ -186,13 +186,13 @@ impl Dialogue {
 
     /// Appends what stops the board, if it was started, and leaves it.
     pub(super) fn close(&mut self, out: &mut Vec<u8>) {
-        let started = matches!(self.step, Step::Starting | Step::Streaming);
+        let started = matches!(self.step, Phase::Starting | Phase::Streaming);
         if let Some(connection) = self.connection.filter(|_| started) {
             bgapi::write(connection, self.handles.commands, b"s", out);
         }
         self.leave(out);
         bgapi::end_procedure(out);
-        self.step = Step::Silent;
+        self.step = Phase::Silent;
     }
 
     /// Appends what ends the connection, if one stands.
@@ -223,8 +223,8 @@ mod tests {
             out
         }
 
-        fn hear(&mut self, message: Message<'_>, wanted: bool) {
-            self.dialogue.hear(message, wanted);
+        fn handle_message(&mut self, message: Message<'_>, wanted: bool) {
+            self.dialogue.handle_message(message, wanted);
         }
     }
 
@@ -241,20 +241,20 @@ mod tests {
 
     /// From the connection to the start.
     fn connect(dialogue: &mut Talk) {
-        dialogue.hear(Message::Connected(2), false);
+        dialogue.handle_message(Message::Connected(2), false);
         assert_eq!(dialogue.asked(), [0, 8, 4, 1, 2, 1, 0, 0xFF, 0xFF, 2, 0, 0x28]);
-        dialogue.hear(Message::Service(1, 9, &[0, 0x18]), false);
-        dialogue.hear(Message::Service(20, 30, SERVICE), false);
-        dialogue.hear(Message::Completed(0), false);
+        dialogue.handle_message(Message::Service(1, 9, &[0, 0x18]), false);
+        dialogue.handle_message(Message::Service(20, 30, SERVICE), false);
+        dialogue.handle_message(Message::Completed(0), false);
         assert_eq!(dialogue.asked(), [0, 5, 4, 3, 2, 20, 0, 30, 0]);
         let (notified, commands) = (uuid(0x82), uuid(0x83));
         for (handle, uuid) in [(22, &notified[..]), (23, SWITCH), (25, &commands), (26, SWITCH)] {
-            dialogue.hear(Message::Attribute(handle, uuid), false);
+            dialogue.handle_message(Message::Attribute(handle, uuid), false);
         }
-        dialogue.hear(Message::Completed(0), false);
+        dialogue.handle_message(Message::Completed(0), false);
         assert_eq!(dialogue.asked(), [0, 6, 4, 5, 2, 23, 0, 2, 1, 0]);
         assert_eq!(dialogue.asked(), b"");
-        dialogue.hear(Message::Completed(0), false);
+        dialogue.handle_message(Message::Completed(0), false);
         assert_eq!(dialogue.asked(), [0, 5, 4, 5, 2, 25, 0, 1, b'b']);
     }
 
@@ -262,16 +262,16 @@ mod tests {
     fn a_board_is_found_started_and_left() {
         let mut dialogue = Talk::default();
         assert_eq!(dialogue.asked(), [0, 0, 6, 4, 0, 1, 6, 2, 2]);
-        dialogue.hear(found(), false);
+        dialogue.handle_message(found(), false);
         assert_eq!(dialogue.asked(), b"", "another board");
-        dialogue.hear(found(), true);
+        dialogue.handle_message(found(), true);
         let connecting = [0, 0, 6, 4, 0, 15, 6, 3, 9, 9, 9, 9, 9, 9, 1, 10, 0, 76, 0, 100, 0, 0, 0];
         assert_eq!(dialogue.asked(), connecting);
         connect(&mut dialogue);
         dialogue.dialogue.streams();
         assert_eq!(dialogue.asked(), b"");
         // It goes, and comes back.
-        dialogue.hear(Message::Disconnected(0x208), false);
+        dialogue.handle_message(Message::Disconnected(0x208), false);
         assert_eq!(dialogue.asked(), connecting);
         connect(&mut dialogue);
         let mut out = Vec::new();
@@ -285,7 +285,7 @@ mod tests {
         let look = dialogue.asked();
         let later: Vec<u8> = (0..SILENT).flat_map(|_| dialogue.asked()).collect();
         assert_eq!(later, look, "once more");
-        dialogue.hear(found(), true);
+        dialogue.handle_message(found(), true);
         dialogue.asked();
         connect(&mut dialogue);
         // Three starts in all, then from the beginning.
@@ -300,17 +300,17 @@ mod tests {
         let mut dialogue = Talk::default();
         let look = dialogue.asked();
         let leave = [&[0, 1, 3, 0, 2][..], &look].concat();
-        dialogue.hear(found(), true);
+        dialogue.handle_message(found(), true);
         dialogue.asked();
-        dialogue.hear(Message::Connected(2), false);
+        dialogue.handle_message(Message::Connected(2), false);
         dialogue.asked();
-        dialogue.hear(Message::Completed(0x181), false);
+        dialogue.handle_message(Message::Completed(0x181), false);
         assert_eq!(dialogue.asked(), leave);
-        dialogue.hear(Message::Disconnected(0x216), false);
+        dialogue.handle_message(Message::Disconnected(0x216), false);
         // A connection that stands only after it was given up.
-        dialogue.hear(Message::Connected(2), false);
+        dialogue.handle_message(Message::Connected(2), false);
         assert_eq!(dialogue.asked(), leave);
-        dialogue.hear(Message::Disconnected(0x216), false);
+        dialogue.handle_message(Message::Disconnected(0x216), false);
         assert_eq!(dialogue.asked(), b"");
     }
 }

@@ -17,10 +17,10 @@ fn empty(id: u8) -> Vec<u8> {
     notified(&packet)
 }
 
-fn told(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
-    let mut told = Vec::new();
+fn decoded(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
+    let mut decoded = Vec::new();
     decoder.decode(bytes, &mut |body| {
-        told.push(match body {
+        decoded.push(match body {
             Body::Device(device) => format!("{} a round", device.modulus),
             Body::Samples(s) => format!("{} frames, {} samples", s.frames, s.count()),
             Body::Lost(lost) => format!("{} lost", lost.packets),
@@ -30,7 +30,7 @@ fn told(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
             other => format!("{other:?}"),
         });
     });
-    told
+    decoded
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn samples_are_withheld_from_a_loss_to_the_next_values() {
     let round: Vec<u8> = (101..=200).chain([0]).flat_map(empty).collect();
     let stream = [empty(0), round.clone(), empty(101), empty(103), empty(104), round].concat();
     assert_eq!(
-        told(&mut decoder, &stream)[1..],
+        decoded(&mut decoder, &stream)[1..],
         [
             "103 frames, 204 samples",
             "1 lost",
@@ -124,15 +124,15 @@ fn the_firmware_is_learnt_from_numbers() {
     let mut decoder = Boards::new(Ganglion::default());
     let stream: Vec<u8> = (98..100).chain(0..100).chain(0..5).flat_map(empty).collect();
     assert_eq!(
-        told(&mut decoder, &stream),
+        decoded(&mut decoder, &stream),
         ["101 a round", "2 frames, 0 samples", "100 a round", "105 frames, 10 samples"]
     );
     let mut decoder = Boards::new(Ganglion::default());
     let stream: Vec<u8> = [empty(0), empty(101), empty(102)].concat();
-    assert_eq!(told(&mut decoder, &stream), ["101 a round", "3 frames, 4 samples"]);
+    assert_eq!(decoded(&mut decoder, &stream), ["101 a round", "3 frames, 4 samples"]);
     let mut decoder = Boards::new(Ganglion::default());
     let stream: Vec<u8> = [empty(198), empty(199), empty(100)].concat();
-    let all = told(&mut decoder, &stream);
+    let all = decoded(&mut decoder, &stream);
     assert_eq!(all, ["101 a round", "2 frames, 0 samples", "100 a round", "1 frames, 2 samples"]);
 }
 
@@ -148,7 +148,7 @@ fn the_firmware_is_that_of_the_board_that_was_found_first() {
     decoder.dialogue().unwrap().poll_transmit(std::time::Duration::ZERO, &mut Vec::new());
     let both = [advertised("Ganglion-1a2b"), advertised("Ganglion 1.3-c0de")].concat();
     decoder.decode(&both, &mut |_| {});
-    assert_eq!(told(&mut decoder, &[empty(0), empty(101)].concat()), ["2 frames, 3 samples"]);
+    assert_eq!(decoded(&mut decoder, &[empty(0), empty(101)].concat()), ["2 frames, 3 samples"]);
 }
 
 /// Packets that are missing of those with these numbers, with what the dongle answers when the board is told
@@ -243,8 +243,8 @@ fn what_is_missing_of_a_first_round_is_seen() {
     assert_eq!(missing(Some(3), stream).0, 1);
     // Words and impedances are what they are, in a first round too.
     let mut decoder = Boards::new(Ganglion::new(None, Some(3)));
-    told(&mut decoder, &[empty(100), empty(101), vec![0, 3, 4, 5, 0, 0, 0], empty(102)].concat());
-    let all = told(&mut decoder, &[notified(b"\xCFstop running\n\0\0\0\0\0\0"), empty(103)].concat());
+    decoded(&mut decoder, &[empty(100), empty(101), vec![0, 3, 4, 5, 0, 0, 0], empty(102)].concat());
+    let all = decoded(&mut decoder, &[notified(b"\xCFstop running\n\0\0\0\0\0\0"), empty(103)].concat());
     assert_eq!(all, ["29 bytes None false", "1 frames, 2 samples"]);
 }
 
@@ -254,7 +254,7 @@ fn messages_and_impedances_are_told() {
     let stream =
         [notified(b"\xCA12345Z\0"), notified(b"\xCD7Z"), notified(b"\xCFGanglion v2.0.1"), empty(3)].concat();
     assert_eq!(
-        told(&mut decoder, &stream)[1..],
+        decoded(&mut decoder, &stream)[1..],
         [
             "17 bytes None false",
             "12345 of 2",
@@ -265,8 +265,8 @@ fn messages_and_impedances_are_told() {
         ]
     );
     let gone = [0x80, 3, 3, 4, 0, 8, 2];
-    assert_eq!(told(&mut decoder, &gone), ["7 bytes None true"]);
+    assert_eq!(decoded(&mut decoder, &gone), ["7 bytes None true"]);
     // A stream that begins again has lost nothing.
-    assert_eq!(told(&mut decoder, &empty(90)), ["1 frames, 0 samples"]);
-    assert_eq!(told(&mut decoder, &empty(90)), ["repeated", "1 frames, 0 samples"]);
+    assert_eq!(decoded(&mut decoder, &empty(90)), ["1 frames, 0 samples"]);
+    assert_eq!(decoded(&mut decoder, &empty(90)), ["repeated", "1 frames, 0 samples"]);
 }

@@ -434,11 +434,11 @@ impl Frame {
                     Some(owner @ None) => *owner = Some(key),
                     Some(Some(other)) => {
                         let other = other.split('.').next().unwrap_or_default();
-                        if !wrong.iter().any(|(told, _)| *told == key) {
+                        if !wrong.iter().any(|(known, _)| *known == key) {
                             wrong.push((key, format!("byte {at} belongs to `{other}` already")));
                         }
                     }
-                    None if !wrong.iter().any(|(told, _)| *told == key) => {
+                    None if !wrong.iter().any(|(known, _)| *known == key) => {
                         wrong.push((key, "stands beyond the end of the frame".to_owned()));
                     }
                     None => {}

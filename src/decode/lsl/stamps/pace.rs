@@ -118,7 +118,7 @@ impl Pace {
     }
 
     /// Sees a step.
-    pub(super) fn see(&mut self, point: &Point) {
+    pub(super) fn observe(&mut self, point: &Point) {
         // Steps that are off by chance are taken together until they are not by much.
         self.sum.step += point.step;
         self.sum.samples += point.samples;
@@ -157,7 +157,7 @@ impl Pace {
     /// They were.
     pub(super) fn see_held(&mut self) {
         let (held, count) = (self.held, std::mem::take(&mut self.holds));
-        held.iter().take(count).for_each(|point| self.see(point));
+        held.iter().take(count).for_each(|point| self.observe(point));
     }
 
     fn keep(&mut self, point: Point) {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn even(stamps: &mut Stamps, from: f64, count: u32) -> f64 {
-    (0..count).for_each(|k| stamps.see(Some(from + f64::from(k) / 100.0)));
+    (0..count).for_each(|k| stamps.observe(Some(from + f64::from(k) / 100.0)));
     from + f64::from(count) / 100.0
 }
 
@@ -32,7 +32,7 @@ fn a_stream_that_loses_from_its_first_sample_on() {
         if k.wrapping_mul(2_654_435_761) % 100 < 5 {
             lost += u64::from(k > 1000);
         } else {
-            stamps.see(Some(f64::from(k) / 250.0));
+            stamps.observe(Some(f64::from(k) / 250.0));
             if k == 1000 {
                 stamps.missing = 0;
             }
@@ -45,15 +45,15 @@ fn a_stream_that_loses_from_its_first_sample_on() {
 fn groups_are_uneven_and_nothing_is_missing() {
     let mut stamps = Stamps::new(250.0);
     for group in 0..100 {
-        (0..5).for_each(|_| stamps.see(Some(f64::from(group) * 0.02)));
+        (0..5).for_each(|_| stamps.observe(Some(f64::from(group) * 0.02)));
     }
     assert_eq!((stamps.gaps, stamps.missing), (0, 0));
     assert_eq!(stamps.irregular, 499);
-    (0..5).for_each(|_| stamps.see(Some(3.0)));
-    stamps.see(Some(3.02));
+    (0..5).for_each(|_| stamps.observe(Some(3.0)));
+    stamps.observe(Some(3.02));
     assert_eq!((stamps.gaps, stamps.missing), (0, 0), "stamps may be wrong");
-    (0..4).for_each(|_| stamps.see(Some(3.02)));
-    (2..40).for_each(|group| (0..5).for_each(|_| stamps.see(Some(3.0 + f64::from(group) * 0.02))));
+    (0..4).for_each(|_| stamps.observe(Some(3.02)));
+    (2..40).for_each(|group| (0..5).for_each(|_| stamps.observe(Some(3.0 + f64::from(group) * 0.02))));
     assert_eq!((stamps.gaps, stamps.missing), (1, 250));
 }
 
@@ -61,8 +61,8 @@ fn groups_are_uneven_and_nothing_is_missing() {
 fn groups_that_come_late_are_no_holes() {
     let (mut stamps, mut now) = (Stamps::new(500.0), 0.0);
     for group in 0..200 {
-        stamps.see(Some(now));
-        (0..19).for_each(|_| stamps.see(None));
+        stamps.observe(Some(now));
+        (0..19).for_each(|_| stamps.observe(None));
         now += 0.04 + if group % 3 == 0 { 0.0016 } else { 0.0003 };
     }
     assert_eq!((stamps.gaps, stamps.missing), (0, 0), "{stamps:?}");
@@ -71,16 +71,16 @@ fn groups_that_come_late_are_no_holes() {
 #[test]
 fn stamps_that_are_not_sent() {
     let mut stamps = Stamps::new(100.0);
-    stamps.see(None);
+    stamps.observe(None);
     assert_eq!(stamps.last, None);
-    stamps.see(Some(5.0));
-    (0..100).for_each(|_| stamps.see(None));
+    stamps.observe(Some(5.0));
+    (0..100).for_each(|_| stamps.observe(None));
     assert!((stamps.last.unwrap() - 6.0).abs() < 1e-9 && stamps.samples == 102);
-    stamps.see(Some(f64::NAN));
+    stamps.observe(Some(f64::NAN));
     assert!((stamps.last.unwrap() - 6.01).abs() < 1e-9);
     let mut markers = Stamps::new(0.0);
-    [1.0, 5.0, 5.0, 900.0].iter().for_each(|stamp| markers.see(Some(*stamp)));
-    markers.see(None);
+    [1.0, 5.0, 5.0, 900.0].iter().for_each(|stamp| markers.observe(Some(*stamp)));
+    markers.observe(None);
     assert_eq!((markers.gaps, markers.irregular, markers.backward), (0, 0, 0));
     assert_eq!(markers.last, Some(900.0));
 }
@@ -91,7 +91,7 @@ fn stream(count: u32, group: u32, holes: &[u32], shift: impl Fn(u32) -> f64) -> 
     for sample in 0..count {
         let missing = 25 * holes.iter().filter(|hole| **hole <= sample).count() as u32;
         let at = 1000.0 + f64::from(sample + missing) / 250.0 + shift(sample);
-        stamps.see(sample.is_multiple_of(group).then_some(at));
+        stamps.observe(sample.is_multiple_of(group).then_some(at));
     }
     stamps
 }
@@ -103,8 +103,8 @@ fn one_stamp_that_is_wrong_is_no_loss() {
         for (shift, irregular) in [(-1.0, 0), (-0.1, 0), (1.0, 1), (60.0, 1), (-1e9, 0), (1e9, 1)] {
             let stray = |sample: u32| if sample / group == 4000 / group { shift } else { 0.0 };
             let mut stamps = stream(7425, group, &holes, stray);
-            let told = (stamps.gaps, stamps.missing, stamps.backward, stamps.irregular);
-            assert_eq!(told, (3, 75, 1, irregular), "{group} {shift}");
+            let decoded = (stamps.gaps, stamps.missing, stamps.backward, stamps.irregular);
+            assert_eq!(decoded, (3, 75, 1, irregular), "{group} {shift}");
             assert!((stamps.rate().unwrap() - 250.0 * 7424.0 / 7499.0).abs() < 0.1, "{group} {shift}");
         }
     }
@@ -152,20 +152,20 @@ fn a_group_that_was_held_up_and_those_after_it_are_no_hole() {
 fn who_stamps_once_is_believed_after_a_second() {
     let mut stamps = Stamps::new(250.0);
     let then = (0..500).fold(0.0, |at, _| {
-        stamps.see(Some(at));
+        stamps.observe(Some(at));
         at + 0.004
     });
-    stamps.see(Some(then + 1.0));
-    (0..250).for_each(|_| stamps.see(None));
+    stamps.observe(Some(then + 1.0));
+    (0..250).for_each(|_| stamps.observe(None));
     assert_eq!((stamps.gaps, stamps.missing), (0, 0));
-    stamps.see(None);
+    stamps.observe(None);
     assert_eq!((stamps.gaps, stamps.missing), (1, 250));
 }
 
 /// What is missing, of a stream of 250 Hz with these stamps.
 fn missing(all: impl IntoIterator<Item = f64>) -> Stamps {
     let mut stamps = Stamps::new(250.0);
-    all.into_iter().for_each(|stamp| stamps.see(Some(stamp)));
+    all.into_iter().for_each(|stamp| stamps.observe(Some(stamp)));
     stamps
 }
 
@@ -245,7 +245,7 @@ fn stamps_that_are_not_in_seconds_are_no_holes() {
     assert!(stamps.rate().is_some());
     // 256 Hz in whole milliseconds, and pushed in groups.
     let mut stamps = Stamps::new(256.0);
-    (0..5000).for_each(|sample| stamps.see(Some((f64::from(sample) * 1000.0 / 256.0).floor())));
+    (0..5000).for_each(|sample| stamps.observe(Some((f64::from(sample) * 1000.0 / 256.0).floor())));
     assert_eq!((stamps.missing, stamps.in_seconds()), (0, Some(false)));
     let stamps = missing((0..5000).map(|sample| f64::from(sample / 50) * 200.0));
     assert_eq!((stamps.missing, stamps.in_seconds()), (0, Some(false)));
@@ -253,7 +253,7 @@ fn stamps_that_are_not_in_seconds_are_no_holes() {
     let mut stamps = Stamps::new(1000.0);
     for sample in 0..40 {
         stamps.came(7.0 + f64::from(sample));
-        stamps.see(Some(f64::from(sample)));
+        stamps.observe(Some(f64::from(sample)));
     }
     assert_eq!((stamps.missing, stamps.in_seconds()), (0, Some(true)));
 }
@@ -287,7 +287,7 @@ fn a_clock_that_goes_back_and_forth_again_lost_nothing() {
                 if long > 1 && f64::from(long) / 250.0 > by {
                     stamps.came(f64::from(sample) / 250.0);
                 }
-                stamps.see(Some(1000.0 + late(f64::from(sample) / 250.0, sample, jitter) + set));
+                stamps.observe(Some(1000.0 + late(f64::from(sample) / 250.0, sample, jitter) + set));
             }
             assert_eq!((stamps.gaps, stamps.missing), (0, 0), "{by} {long} {jitter}");
             assert!(stamps.backward >= 3, "{by} {long}");
@@ -316,7 +316,7 @@ fn a_stream_that_is_slower_or_faster_than_declared_lost_nothing() {
                     let lost = holes && ((2000..2400).contains(&sample));
                     let stamp = 50.0 + late(f64::from(sample / chunk * chunk) / real, sample / chunk, jitter);
                     if !lost {
-                        stamps.see((!deduced || sample % chunk == 0).then_some(stamp));
+                        stamps.observe((!deduced || sample % chunk == 0).then_some(stamp));
                     }
                 }
                 stamps
@@ -340,27 +340,27 @@ fn live(clock: f64, samples: f64, faster: f64) -> Stamps {
         // They come in pieces of eight, up to 30 ms late.
         stamps
             .came(90.0 + late(f64::from(sample / 8 * 8) / 250.0 + after(samples), sample / 8, 0.03) / faster);
-        stamps.see(Some(1000.0 + made + after(clock)));
+        stamps.observe(Some(1000.0 + made + after(clock)));
     }
     stamps
 }
 
 #[test]
 fn a_clock_that_is_set_forward_is_seen_by_arrivals() {
-    let told = |stamps: Stamps| (stamps.gaps, stamps.missing);
-    assert_eq!(told(live(0.0, 0.0, 1.0)), (0, 0));
-    assert_eq!(told(live(2.0, 0.0, 1.0)), (0, 0));
-    assert_eq!(told(live(3600.0, 0.0, 1.0)), (0, 0));
+    let decoded = |stamps: Stamps| (stamps.gaps, stamps.missing);
+    assert_eq!(decoded(live(0.0, 0.0, 1.0)), (0, 0));
+    assert_eq!(decoded(live(2.0, 0.0, 1.0)), (0, 0));
+    assert_eq!(decoded(live(3600.0, 0.0, 1.0)), (0, 0));
     // Samples are missing, and one waited for them.
-    assert_eq!(told(live(0.0, 2.0, 1.0)), (1, 500));
-    assert_eq!(told(live(0.0, 0.004, 1.0)), (1, 1));
-    assert_eq!(told(live(0.0, 0.2, 1.0)), (1, 50));
+    assert_eq!(decoded(live(0.0, 2.0, 1.0)), (1, 500));
+    assert_eq!(decoded(live(0.0, 0.004, 1.0)), (1, 1));
+    assert_eq!(decoded(live(0.0, 0.2, 1.0)), (1, 50));
     // What was kept somewhere comes faster than it is made, and its pauses are gone.
-    assert_eq!(told(live(2.0, 0.0, 100.0)), (1, 500));
+    assert_eq!(decoded(live(2.0, 0.0, 100.0)), (1, 500));
     let mut kept = live(0.0, 0.0, 1.0);
     let from = kept.last.unwrap();
     kept.came(130.0);
-    (0..2500).for_each(|sample| kept.see(Some(from + 12.0 + f64::from(sample) / 250.0)));
+    (0..2500).for_each(|sample| kept.observe(Some(from + 12.0 + f64::from(sample) / 250.0)));
     assert_eq!(kept.missing, 2999);
 }
 
@@ -400,7 +400,7 @@ fn no_stamps_make_it_panic() {
             if next().is_multiple_of(3) {
                 stamps.came((next() % 1000) as f64);
             }
-            stamps.see(stamp);
+            stamps.observe(stamp);
             if next().is_multiple_of(5000) {
                 assert!(stamps.rate().is_none_or(f64::is_finite));
             }

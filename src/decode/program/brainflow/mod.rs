@@ -38,7 +38,7 @@ pub(in crate::decode) const FACTS: Facts = Facts::new("brainflow", Carries::Data
 pub struct Brainflow {
     layout: Layout,
     device: Device,
-    told: bool,
+    reported: bool,
     followed: Followed,
     count: Count,
     overtaken: Overtaken,
@@ -82,7 +82,7 @@ impl Brainflow {
             stamps: Stamps::new(if layout.numbers == Numbers::No { layout.rate } else { 0.0 }),
             layout,
             device,
-            told: false,
+            reported: false,
             followed: Followed::default(),
             overtaken: Overtaken::default(),
             place: 0,
@@ -118,7 +118,7 @@ impl Brainflow {
     }
 
     /// The stream was stopped, and another one begins.
-    fn anew(&mut self, out: &mut Sink<'_>) {
+    fn restart(&mut self, out: &mut Sink<'_>) {
         self.settle(out);
         self.overtaken.end(&mut |packets| out(Body::Lost(Lost { packets })));
         self.count.restart();
@@ -151,7 +151,7 @@ impl Brainflow {
     /// Whether a datagram was overtaken whose first package this is, of so many.
     fn is_overtaken(&mut self, package: &[u8], packages: u32) -> bool {
         let (Some(number), stamp) = self.mark(package) else { return false };
-        let ahead = self.count.clone().see(number);
+        let ahead = self.count.clone().observe(number);
         if ahead == 0 {
             return false;
         }
@@ -171,9 +171,9 @@ impl Brainflow {
             let last = self.stamps.last;
             let paused = last.zip(stamp).is_some_and(|(last, now)| !(0.0..PAUSE).contains(&(now - last)));
             if paused && self.count.begins(number) {
-                self.anew(out);
+                self.restart(out);
             }
-            let mut lost = self.count.see(number);
+            let mut lost = self.count.observe(number);
             if let Some(run) = first.filter(|run| lost > 0 && *run > 0) {
                 lost += self.count.last_of(number, run);
             }
@@ -190,7 +190,7 @@ impl Brainflow {
             }
         }
         if stamp.is_some() {
-            self.stamps.see(stamp);
+            self.stamps.observe(stamp);
         }
         self.take(package);
     }
@@ -209,7 +209,7 @@ impl Brainflow {
 
 impl Datagram for Brainflow {
     fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
-        if !std::mem::replace(&mut self.told, true) {
+        if !std::mem::replace(&mut self.reported, true) {
             out(Body::Device(self.device));
         }
         let fault = |kind| Body::Fault(Fault { kind, bytes: bytes.len() as u64 });
@@ -222,9 +222,9 @@ impl Datagram for Brainflow {
             }));
             return;
         };
-        match self.followed.see(sender, || true) {
+        match self.followed.observe(sender, || true) {
             Whose::Known => {}
-            Whose::Another => self.anew(out),
+            Whose::Another => self.restart(out),
             Whose::Stranger => {
                 self.settle(out);
                 out(fault(FaultKind::Conflict));
@@ -272,7 +272,7 @@ impl Datagram for Brainflow {
         self.count.restart();
         self.stamps.restart();
         self.followed.end();
-        self.told = false;
+        self.reported = false;
     }
 }
 
@@ -376,7 +376,7 @@ impl Count {
     }
 
     /// Sees the number of a package, and says how many are missing before it.
-    fn see(&mut self, number: u32) -> u32 {
+    fn observe(&mut self, number: u32) -> u32 {
         if self.numbers == Numbers::No || (self.numbers == Numbers::Ganglion && number > 200) {
             return 0;
         }

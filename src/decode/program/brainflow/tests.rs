@@ -7,7 +7,7 @@ use crate::decode::program::datagram::{Datagrams, header};
 const NOW: f64 = 1_700_000_000.0;
 
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Decoded {
     frames: u64,
     samples: usize,
     understood: u64,
@@ -19,7 +19,7 @@ struct Told {
     values: Vec<f32>,
 }
 
-impl Told {
+impl Decoded {
     fn take(&mut self, body: Body<'_>) {
         match body {
             Body::Samples(samples) => {
@@ -52,14 +52,14 @@ fn row(sender: u16, packages: &[Vec<u8>]) -> Vec<u8> {
     [&header(datagram.len(), sender)[..], &datagram].concat()
 }
 
-fn told(decoder: &mut Datagrams<Brainflow>, rows: &[u8]) -> Told {
-    let mut told = Told::default();
-    decoder.decode(rows, &mut |body| told.take(body));
-    told
+fn decoded(decoder: &mut Datagrams<Brainflow>, rows: &[u8]) -> Decoded {
+    let mut decoded = Decoded::default();
+    decoder.decode(rows, &mut |body| decoded.take(body));
+    decoded
 }
 
 /// Packages with these numbers, three in a datagram, at the board's rate.
-fn stream(board: &str, numbers: &[u32]) -> (Datagrams<Brainflow>, Told) {
+fn stream(board: &str, numbers: &[u32]) -> (Datagrams<Brainflow>, Decoded) {
     let layout = Layout::of(board).unwrap();
     let packages: Vec<Vec<u8>> = numbers
         .iter()
@@ -68,8 +68,8 @@ fn stream(board: &str, numbers: &[u32]) -> (Datagrams<Brainflow>, Told) {
         .collect();
     let rows: Vec<u8> = packages.chunks(3).flat_map(|three| row(1, three)).collect();
     let mut decoder = Datagrams::new(Brainflow::new(layout, None));
-    let told = told(&mut decoder, &rows);
-    (decoder, told)
+    let decoded = decoded(&mut decoder, &rows);
+    (decoder, decoded)
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn whole_rounds_of_numbers_miss_nothing() {
     ];
     for (board, round) in rounds {
         let numbers: Vec<u32> = if round.len() > 1000 { round } else { round.repeat(4) };
-        let (_, told) = stream(board, &numbers);
-        assert_eq!((told.frames as usize, told.samples), (numbers.len(), numbers.len()), "{board}");
+        let (_, decoded) = stream(board, &numbers);
+        assert_eq!((decoded.frames as usize, decoded.samples), (numbers.len(), numbers.len()), "{board}");
         assert!(
-            told.lost.is_empty() && told.faults.is_empty() && told.devices == 1,
+            decoded.lost.is_empty() && decoded.faults.is_empty() && decoded.devices == 1,
             "{board} {:?}",
-            told.lost
+            decoded.lost
         );
     }
 }
@@ -116,9 +116,9 @@ fn what_is_left_out_is_what_is_missing() {
                 left_out += count as u32;
             }
         }
-        let (_, told) = stream(board, &numbers);
-        assert_eq!(told.lost.iter().sum::<u32>(), left_out, "{board} {:?}", told.lost);
-        assert_eq!(told.frames as usize, numbers.len(), "{board}");
+        let (_, decoded) = stream(board, &numbers);
+        assert_eq!(decoded.lost.iter().sum::<u32>(), left_out, "{board} {:?}", decoded.lost);
+        assert_eq!(decoded.frames as usize, numbers.len(), "{board}");
     }
 }
 
@@ -134,14 +134,14 @@ fn a_ganglion_in_place_of_another_has_its_own_firmware() {
         row(2, &[package(&layout, f64::from(*number), NOW + 60.0 + k as f64 / 200.0)])
     };
     let rows: Vec<u8> = numbers.iter().enumerate().flat_map(one).collect();
-    let heard = told(&mut decoder, &rows);
+    let heard = decoded(&mut decoder, &rows);
     assert_eq!((heard.samples, heard.lost.len()), (603, 0), "{:?}", heard.lost);
 }
 
 #[test]
 fn a_number_that_stands_still_is_no_whole_round() {
-    let (_, told) = stream("daisy", &[0, 2, 4, 4, 10, 12, 12, 14]);
-    assert_eq!((told.samples, told.lost), (8, vec![2]));
+    let (_, decoded) = stream("daisy", &[0, 2, 4, 4, 10, 12, 12, 14]);
+    assert_eq!((decoded.samples, decoded.lost), (8, vec![2]));
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn values_are_volts() {
     bytes[8..16].copy_from_slice(&187_500.0_f64.to_le_bytes());
     bytes[16..24].copy_from_slice(&f64::NAN.to_le_bytes());
     let mut decoder = Datagrams::new(Brainflow::new(layout, None));
-    let told = told(&mut decoder, &row(1, &[bytes]));
-    assert_eq!(told.values, [0.1875, 0.0, 3e-6, 4e-6, 5e-6, 6e-6, 7e-6, 8e-6]);
+    let decoded = decoded(&mut decoder, &row(1, &[bytes]));
+    assert_eq!(decoded.values, [0.1875, 0.0, 3e-6, 4e-6, 5e-6, 6e-6, 7e-6, 8e-6]);
     assert_eq!(decoder.inner().not_finite(), 1);
     let Rails::All(_, high) = decoder.inner().device.rails else { panic!("rails") };
-    assert!(told.values[0] >= high);
+    assert!(decoded.values[0] >= high);
 }
 
 #[test]
@@ -167,20 +167,20 @@ fn another_board_is_a_fault_and_not_a_signal() {
     let mut decoder = Datagrams::new(Brainflow::new(Layout::of("cyton").unwrap(), None));
     let datagram = row(1, &packages);
     assert_eq!(datagram.len(), 4 + 4 * 24 * 8);
-    let heard = told(&mut decoder, &datagram);
+    let heard = decoded(&mut decoder, &datagram);
     assert_eq!(
         (heard.frames, &heard.faults[..]),
         (0, &[Fault { kind: FaultKind::BadValue, bytes: 768 }][..])
     );
-    let heard = told(&mut decoder, &row(1, &[b"what is this".to_vec()]));
+    let heard = decoded(&mut decoder, &row(1, &[b"what is this".to_vec()]));
     assert_eq!(heard.faults, [Fault { kind: FaultKind::Frame, bytes: 12 }]);
     for number in [-1.0, 0.5, 256.0, f64::NAN, f64::INFINITY, 1e300] {
-        let heard = told(&mut decoder, &row(1, &[package(&Layout::of("cyton").unwrap(), number, NOW)]));
+        let heard = decoded(&mut decoder, &row(1, &[package(&Layout::of("cyton").unwrap(), number, NOW)]));
         assert_eq!((heard.frames, heard.faults.len()), (0, 1), "{number}");
     }
     // And the board itself is understood after it all.
     let cyton = Layout::of("cyton").unwrap();
-    assert_eq!(told(&mut decoder, &row(1, &[package(&cyton, 9.0, NOW)])).frames, 1);
+    assert_eq!(decoded(&mut decoder, &row(1, &[package(&cyton, 9.0, NOW)])).frames, 1);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_datagram_that_comes_twice_is_no_loss() {
         row(1, &[one(from), one(from + 1), one(from + 2)])
     };
     let mut decoder = Datagrams::new(Brainflow::new(layout.clone(), None));
-    let heard = told(&mut decoder, &[three(0), three(3), three(3), three(6)].concat());
+    let heard = decoded(&mut decoder, &[three(0), three(3), three(3), three(6)].concat());
     assert_eq!((heard.samples, heard.frames, heard.repeated), (9, 12, 3));
     assert_eq!((heard.understood, heard.lost.len()), (4 * 768, 0));
 }
@@ -229,7 +229,7 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
         all[120..124].rotate_left(2);
         all.insert(143, all[140].clone());
         let mut decoder = Datagrams::new(Brainflow::new(layout.clone(), None));
-        let heard = told(&mut decoder, &all.concat());
+        let heard = decoded(&mut decoder, &all.concat());
         assert_eq!(
             (heard.lost.len(), heard.repeated, heard.overtaken),
             (0, 3, 12),
@@ -243,14 +243,14 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
         all.remove(100);
         all.remove(120);
         all.swap(120, 122);
-        let heard = told(&mut Datagrams::new(Brainflow::new(layout.clone(), None)), &all.concat());
+        let heard = decoded(&mut Datagrams::new(Brainflow::new(layout.clone(), None)), &all.concat());
         assert_eq!(heard.lost.iter().sum::<u32>(), 6, "{layout:?} {:?}", heard.lost);
         // What comes too late was called lost; what is missing at the end is.
         let mut decoder = Datagrams::new(Brainflow::new(layout.clone(), None));
         let pieces = [&all[..5], &all[6..20], &all[5..6], &all[25..27]].concat();
-        let heard = told(&mut decoder, &pieces.concat());
+        let heard = decoded(&mut decoder, &pieces.concat());
         assert_eq!((heard.lost, heard.overtaken), (vec![3], 3), "{layout:?}");
-        let mut end = Told::default();
+        let mut end = Decoded::default();
         decoder.end(&mut |body| end.take(body));
         assert_eq!(end.lost, [15], "{layout:?}");
     }
@@ -260,12 +260,12 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
 fn a_ganglion_with_firmware_3_0_1_has_a_round_of_its_own_first() {
     let first = (99..199).flat_map(|n| [n, n]);
     let numbers: Vec<u32> = first.chain((0..300).flat_map(|n| [100 + n % 100; 2])).collect();
-    let (_, told) = stream("ganglion", &numbers);
-    assert_eq!((told.samples, told.lost), (numbers.len(), vec![]));
+    let (_, decoded) = stream("ganglion", &numbers);
+    assert_eq!((decoded.samples, decoded.lost), (numbers.len(), vec![]));
     let mut lossy = numbers;
     lossy.drain(150..154);
-    let (_, told) = stream("ganglion", &lossy);
-    assert_eq!(told.lost, [4]);
+    let (_, decoded) = stream("ganglion", &lossy);
+    assert_eq!(decoded.lost, [4]);
 }
 
 #[test]
@@ -278,21 +278,21 @@ fn a_new_start_is_no_loss_and_two_senders_are_not_mixed() {
     let run =
         |from: u32, to: u32, sender, late| (from..to).flat_map(|k| one(sender, k, late)).collect::<Vec<u8>>();
     // The program was restarted: another port, and numbers from 0.
-    let heard = told(&mut decoder, &[run(0, 100, 1, 0.0), run(0, 50, 2, 5.0)].concat());
+    let heard = decoded(&mut decoder, &[run(0, 100, 1, 0.0), run(0, 50, 2, 5.0)].concat());
     assert_eq!((heard.samples, heard.lost.len(), heard.devices), (150, 0, 2));
     assert_eq!(decoder.inner().restarts(), 1);
     // The same program stopped its stream and started it again.
-    let heard = told(&mut decoder, &run(0, 30, 2, 9.0));
+    let heard = decoded(&mut decoder, &run(0, 30, 2, 9.0));
     assert_eq!((heard.samples, heard.lost.len(), heard.devices), (30, 0, 1));
     // A gap is a gap where numbers continue.
-    let heard = told(&mut decoder, &run(40, 50, 2, 9.0));
+    let heard = decoded(&mut decoder, &run(40, 50, 2, 9.0));
     assert_eq!((heard.samples, heard.lost), (10, vec![10]));
     // The first sender is still there: it is not mixed in, until it is alone.
     let mut both: Vec<u8> = (0..20).flat_map(|k| [one(1, k, 9.5), one(2, 50 + k, 9.0)].concat()).collect();
-    let heard = told(&mut decoder, &both);
+    let heard = decoded(&mut decoder, &both);
     assert_eq!((heard.samples, heard.faults.len(), heard.lost.len()), (20, 20, 0));
     both = run(20, 120, 1, 9.5);
-    let heard = told(&mut decoder, &both);
+    let heard = decoded(&mut decoder, &both);
     assert_eq!((heard.samples as u32, heard.faults.len() as u32), (37, 63));
     assert!(heard.lost.is_empty());
 }
@@ -304,7 +304,7 @@ fn times_tell_what_numbers_do_not() {
     let rows: Vec<u8> =
         stamps.flat_map(|k| row(1, &[package(&layout, 0.0, NOW + f64::from(k) / 250.0)])).collect();
     let mut decoder = Datagrams::new(Brainflow::new(layout, None));
-    let heard = told(&mut decoder, &rows);
+    let heard = decoded(&mut decoder, &rows);
     assert_eq!((heard.samples, heard.lost.len()), (450, 0));
     let stamps = *decoder.inner_mut().stamps();
     assert_eq!((stamps.gaps, stamps.missing), (1, 50));

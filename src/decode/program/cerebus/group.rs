@@ -168,15 +168,15 @@ impl Group {
                     self.late += 1;
                     return;
                 }
-                self.anew(out);
-                self.stamps.see(Some(0.0));
+                self.restart(out);
+                self.stamps.observe(Some(0.0));
                 return;
             };
             self.ticks |= version.is_short() || (step > 0 && step < NANOS);
             let first = !std::mem::replace(&mut self.met, true);
             let unit = if self.ticks { TICKS } else { 1e9 };
             if step as f64 / unit > INTERRUPTION {
-                self.anew(out);
+                self.restart(out);
             } else {
                 self.since += step;
                 let periods = (step as f64 / unit * self.rate).round();
@@ -195,7 +195,7 @@ impl Group {
             }
         }
         let unit = if self.ticks { TICKS } else { 1e9 };
-        self.stamps.see(Some(self.since as f64 / unit));
+        self.stamps.observe(Some(self.since as f64 / unit));
     }
 
     /// Whether a packet whose time is before that of the last one is missing.
@@ -206,7 +206,7 @@ impl Group {
     }
 
     /// What comes has nothing to do with what came.
-    fn anew(&mut self, out: &mut Sink<'_>) {
+    fn restart(&mut self, out: &mut Sink<'_>) {
         self.settle(out);
         self.overtaken.end(&mut |packets| out(Body::Lost(Lost { packets })));
         // It may be another clock.
@@ -219,13 +219,13 @@ impl Group {
 
 impl Datagram for Group {
     fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
-        match self.followed.see(sender, || Form::is_packets(bytes)) {
+        match self.followed.observe(sender, || Form::is_packets(bytes)) {
             Whose::Known => {}
             Whose::Another => {
                 self.form.forget();
                 self.listed = None;
                 if self.time.take().is_some() {
-                    self.anew(out);
+                    self.restart(out);
                 }
             }
             // Told by who counts all packets.

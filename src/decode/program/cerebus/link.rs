@@ -30,7 +30,7 @@ const NOTHING: [f32; 64] = [0.0; 64];
 pub struct Cerebus {
     followed: Followed,
     form: Form,
-    told: bool,
+    reported: bool,
     overtaken: Overtaken,
     /// Packets since the last monitor.
     received: u64,
@@ -91,12 +91,12 @@ impl Cerebus {
         }
     }
 
-    fn see(&mut self, packet: &Packet<'_>, version: Version, out: &mut Sink<'_>) {
+    fn observe(&mut self, packet: &Packet<'_>, version: Version, out: &mut Sink<'_>) {
         self.received += 1;
         match (packet.channel, packet.kind) {
             (0, group) => self.groups |= 1_u16.checked_shl(group.into()).unwrap_or_default(),
             (SYSTEM, HEARTBEAT) => {
-                if !std::mem::replace(&mut self.told, true) {
+                if !std::mem::replace(&mut self.reported, true) {
                     self.settle(out);
                     out(Body::Device(Self::device()));
                 }
@@ -142,7 +142,7 @@ impl Cerebus {
             return;
         }
         let Some(took) = step(version, last.time, now.time).filter(|_| !back) else {
-            self.anew(out);
+            self.restart(out);
             self.monitor = Some(now);
             return;
         };
@@ -207,7 +207,7 @@ impl Cerebus {
     }
 
     /// The amplifier began again.
-    fn anew(&mut self, out: &mut Sink<'_>) {
+    fn restart(&mut self, out: &mut Sink<'_>) {
         self.tell_missing(out);
         self.overtaken.end(&mut |_| {});
         (self.monitor, self.received, self.early) = (None, 0, 0);
@@ -217,9 +217,9 @@ impl Cerebus {
 
 impl Datagram for Cerebus {
     fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
-        let whose = self.followed.see(sender, || Form::is_packets(bytes));
+        let whose = self.followed.observe(sender, || Form::is_packets(bytes));
         if whose == Whose::Another {
-            self.anew(out);
+            self.restart(out);
             self.form.forget();
             self.listed = Default::default();
         }
@@ -238,7 +238,7 @@ impl Datagram for Cerebus {
                 if again {
                     repeated += 1;
                 } else {
-                    self.see(&packet, version, out);
+                    self.observe(&packet, version, out);
                 }
                 self.frames += 1;
                 self.bytes += (rest.len() - after.len()) as u64;
@@ -275,6 +275,6 @@ impl Datagram for Cerebus {
         (self.monitor, self.received, self.early) = (None, 0, 0);
         self.followed.end();
         self.form.forget();
-        self.told = false;
+        self.reported = false;
     }
 }

@@ -59,7 +59,7 @@ fn row(sender: u16, packets: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Decoded {
     frames: u64,
     bytes: u64,
     values: Vec<f32>,
@@ -71,7 +71,7 @@ struct Told {
     faults: Vec<Fault>,
 }
 
-impl Told {
+impl Decoded {
     fn take(&mut self, body: Body<'_>) {
         match body {
             Body::Samples(samples) => {
@@ -89,11 +89,11 @@ impl Told {
     }
 }
 
-fn told<D: Datagram>(decoder: &mut Datagrams<D>, rows: &[u8]) -> Told {
-    let mut told = Told::default();
-    let out: &mut Sink<'_> = &mut |body| told.take(body);
+fn decoded<D: Datagram>(decoder: &mut Datagrams<D>, rows: &[u8]) -> Decoded {
+    let mut decoded = Decoded::default();
+    let out: &mut Sink<'_> = &mut |body| decoded.take(body);
     decoder.decode(rows, out);
-    told
+    decoded
 }
 
 /// A second of an amplifier with two channels at 1 kHz, in datagrams of 10 ms, and what must be counted of it. `late` is
@@ -128,7 +128,7 @@ fn loss_is_what_the_amplifier_says() {
     for version in VERSIONS {
         let unit = 30;
         let (rows, _) = second(version, 1_000_000, unit, &[], None);
-        let heard = told(&mut Datagrams::new(Cerebus::default()), &rows);
+        let heard = decoded(&mut Datagrams::new(Cerebus::default()), &rows);
         assert_eq!((heard.frames, heard.values.len()), (1200, 100), "{version:?}");
         assert_eq!(heard.bytes, rows.len() as u64 - 400, "{version:?}");
         assert!(
@@ -138,18 +138,18 @@ fn loss_is_what_the_amplifier_says() {
         // Whole datagrams, and their monitors with them.
         let (rows, missing) = second(version, 1_000_000, unit, &[40, 41, 42, 70], None);
         let mut decoder = Datagrams::new(Cerebus::default());
-        let heard = told(&mut decoder, &rows);
+        let heard = decoded(&mut decoder, &rows);
         assert_eq!((heard.lost.iter().sum::<u32>(), heard.lost.len()), (missing, 2), "{version:?}");
         assert_eq!(decoder.inner().groups().collect::<Vec<_>>(), [2]);
         // A datagram that comes twice.
         let (rows, _) = second(version, 1_000_000, unit, &[], None);
         let (at, one) = (rows.len() / 2, rows.len() / 100);
         let twice = [&rows[..at], &rows[at - one..]].concat();
-        let heard = told(&mut Datagrams::new(Cerebus::default()), &twice);
+        let heard = decoded(&mut Datagrams::new(Cerebus::default()), &twice);
         assert!(heard.lost.is_empty(), "{version:?} {:?}", heard.lost);
         // A packet that comes after the monitor that counts it.
         let (rows, _) = second(version, 1_000_000, unit, &[], Some(30));
-        let heard = told(&mut Datagrams::new(Cerebus::default()), &rows);
+        let heard = decoded(&mut Datagrams::new(Cerebus::default()), &rows);
         assert!(heard.lost.is_empty(), "{version:?} {:?}", heard.lost);
         // Single packets, monitors among them or not.
         for (place, lost) in [(5, 1), (11, 1), (0, 1)] {
@@ -164,7 +164,7 @@ fn loss_is_what_the_amplifier_says() {
                 }
                 rows.extend(row(1, &packets));
             }
-            let heard = told(&mut Datagrams::new(Cerebus::default()), &rows);
+            let heard = decoded(&mut Datagrams::new(Cerebus::default()), &rows);
             assert_eq!(heard.lost, [lost], "{version:?} {place}");
         }
     }
@@ -196,7 +196,7 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
         all.insert(43, late);
         all[60..64].rotate_left(2);
         all.insert(83, all[80]);
-        let heard = told(&mut Datagrams::new(Cerebus::default()), &all.concat());
+        let heard = decoded(&mut Datagrams::new(Cerebus::default()), &all.concat());
         assert_eq!(
             (heard.frames, heard.lost.len(), heard.repeated),
             (1212, 0, 12),
@@ -205,7 +205,7 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
         );
         assert!(heard.overtaken >= 36, "{version:?} {}", heard.overtaken);
         let mut group = Datagrams::new(Group::new(2, None));
-        let heard = told(&mut group, &all.concat());
+        let heard = decoded(&mut group, &all.concat());
         assert_eq!(
             (heard.lost.len(), heard.repeated, heard.overtaken),
             (0, 10, 40),
@@ -220,20 +220,21 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
         all.remove(50);
         all.swap(50, 52);
         let mut link = Datagrams::new(Cerebus::default());
-        let heard = told(&mut link, &all.concat());
+        let heard = decoded(&mut link, &all.concat());
         assert_eq!(
             (heard.lost.iter().sum::<u32>(), link.inner().restarts()),
             (24, 0),
             "{version:?} {:?}",
             heard.lost
         );
-        let heard = told(&mut Datagrams::new(Group::new(2, None)), &all.concat());
+        let heard = decoded(&mut Datagrams::new(Group::new(2, None)), &all.concat());
         assert_eq!(heard.lost.iter().sum::<u32>(), 20, "{version:?} {:?}", heard.lost);
         // What comes too late was lost, and is not taken back; what never comes is told at the end.
         let mut group = Datagrams::new(Group::new(2, None));
-        let heard = told(&mut group, &[&all[..5], &all[6..20], &all[5..6], &all[25..27]].concat().concat());
+        let heard =
+            decoded(&mut group, &[&all[..5], &all[6..20], &all[5..6], &all[25..27]].concat().concat());
         assert_eq!((heard.lost, heard.overtaken), (vec![10], 10), "{version:?}");
-        let mut end = Told::default();
+        let mut end = Decoded::default();
         group.end(&mut |body| end.take(body));
         assert_eq!(end.lost.len(), 1, "{version:?}");
     }
@@ -249,15 +250,15 @@ fn samples_of_a_group_and_what_is_missing() {
             if version == Version::V311 { u64::from(u32::MAX) - 9000 } else { 1_700_000_000_000_000_000 };
         let (rows, _) = second(version, from, unit, &[40, 41, 42, 70], None);
         let mut decoder = Datagrams::new(Group::new(2, Some(0.25e-6)));
-        let heard = told(&mut decoder, &rows);
+        let heard = decoded(&mut decoder, &rows);
         assert_eq!((heard.frames, heard.values.len()), (960, 1920), "{version:?} {unit}");
         assert_eq!(heard.lost, [30, 10], "{version:?} {unit}");
         assert_eq!((&heard.devices[..], &heard.values[..4]), (&[2][..], &[0.0, -0.0, 0.0, -0.25e-6][..]));
         let rate = decoder.inner_mut().stamps().rate().unwrap();
         assert!((rate - 959.0 / 0.999).abs() < 0.1, "{version:?} {unit} {rate}");
         // Other groups are not its own.
-        let heard = told(&mut Datagrams::new(Group::new(5, None)), &rows);
-        assert_eq!(heard, Told::default());
+        let heard = decoded(&mut Datagrams::new(Group::new(5, None)), &rows);
+        assert_eq!(heard, Decoded::default());
     }
 }
 
@@ -268,10 +269,10 @@ fn a_restart_is_no_loss() {
         let (again, _) = second(version, 100, 30, &[], None);
         let rows = [first, again].concat();
         let mut link = Datagrams::new(Cerebus::default());
-        let heard = told(&mut link, &rows);
+        let heard = decoded(&mut link, &rows);
         assert_eq!((heard.frames, heard.lost.len(), link.inner().restarts()), (2400, 0, 1), "{version:?}");
         let mut group = Datagrams::new(Group::new(2, None));
-        let heard = told(&mut group, &rows);
+        let heard = decoded(&mut group, &rows);
         assert_eq!((heard.frames, heard.lost.len(), heard.devices.len()), (2000, 0, 2), "{version:?}");
         assert_eq!(group.inner().restarts(), 1);
     }
@@ -283,7 +284,7 @@ fn a_restart_is_no_loss() {
         again[at + 2] = sender + 1;
         at += 4 + usize::from(u16::from_le_bytes([low, high]));
     }
-    let heard = told(&mut Datagrams::new(Group::new(2, None)), &[first, again].concat());
+    let heard = decoded(&mut Datagrams::new(Group::new(2, None)), &[first, again].concat());
     assert_eq!((heard.frames, heard.lost.len()), (2000, 0), "{:?}", heard.lost);
 }
 
@@ -294,11 +295,11 @@ fn what_strays_to_the_port_ends_no_stream() {
     let noise = row(2, &[vec![0xA5; 99]]);
     let rows = [&rows[..at], &noise, &row(3, &[]), &rows[at..]].concat();
     let mut link = Datagrams::new(Cerebus::default());
-    let heard = told(&mut link, &rows);
+    let heard = decoded(&mut link, &rows);
     assert_eq!((heard.frames, heard.lost.len(), link.inner().restarts()), (1200, 0, 0));
     assert_eq!(heard.faults[0], Fault { kind: FaultKind::Conflict, bytes: 99 });
     let mut group = Datagrams::new(Group::new(2, None));
-    let heard = told(&mut group, &rows);
+    let heard = decoded(&mut group, &rows);
     assert_eq!((heard.frames, group.inner().restarts()), (1000, 0));
 }
 
@@ -317,7 +318,7 @@ fn the_form_is_told_by_its_packets() {
     // The amplifier got another firmware while nobody looked.
     let (old, _) = second(Version::V311, 1_000_000, 30, &[], None);
     let (new, _) = second(Version::V41, 9_000_000, 30, &[], None);
-    let heard = told(&mut Datagrams::new(Cerebus::default()), &[old, new].concat());
+    let heard = decoded(&mut Datagrams::new(Cerebus::default()), &[old, new].concat());
     assert_eq!((heard.frames, heard.lost.len(), heard.faults.len()), (2400, 0, 0));
 }
 
@@ -328,16 +329,16 @@ fn what_lies_about_its_length_is_a_fault() {
     // A packet of a quarter of a megabyte.
     long[28..30].copy_from_slice(&u16::MAX.to_le_bytes());
     let mut decoder = Datagrams::new(Cerebus::default());
-    let heard = told(&mut decoder, &row(1, &[right.clone(), long.clone(), right.clone()]));
+    let heard = decoded(&mut decoder, &row(1, &[right.clone(), long.clone(), right.clone()]));
     assert_eq!((heard.frames, heard.faults.len()), (0, 1), "nothing is known of its form yet: {heard:?}");
-    let heard = told(&mut decoder, &[row(1, std::slice::from_ref(&right)), row(1, &[long])].concat());
+    let heard = decoded(&mut decoder, &[row(1, std::slice::from_ref(&right)), row(1, &[long])].concat());
     assert_eq!((heard.frames, &heard.faults[..]), (3, &[Fault { kind: FaultKind::Frame, bytes: 20 }][..]));
     // Cut short, and noise.
-    let heard = told(&mut decoder, &row(1, &[right[..30].to_vec()]));
+    let heard = decoded(&mut decoder, &row(1, &[right[..30].to_vec()]));
     assert_eq!((heard.frames, heard.faults[0].bytes), (1, 14));
-    let heard = told(&mut decoder, &row(1, &[vec![0xA5; 999]]));
+    let heard = decoded(&mut decoder, &row(1, &[vec![0xA5; 999]]));
     assert_eq!((heard.frames, heard.faults[0].bytes), (0, 999));
-    assert_eq!(told(&mut decoder, &row(1, &[right])).frames, 2);
+    assert_eq!(decoded(&mut decoder, &row(1, &[right])).frames, 2);
 }
 
 /// A list of so many channels of group 2.
@@ -351,9 +352,9 @@ fn listed(count: u32) -> Vec<u8> {
 #[test]
 fn what_one_amplifier_listed_says_nothing_of_another() {
     let mut link = Datagrams::new(Cerebus::default());
-    told(&mut link, &row(1, &[listed(3)]));
+    decoded(&mut link, &row(1, &[listed(3)]));
     assert_eq!(link.inner().listed(2), Some(3));
-    told(&mut link, &row(2, &[heartbeat(Version::V41, 30)]));
+    decoded(&mut link, &row(2, &[heartbeat(Version::V41, 30)]));
     assert_eq!(link.inner().listed(2), None);
 }
 
@@ -361,7 +362,7 @@ fn what_one_amplifier_listed_says_nothing_of_another() {
 fn an_odd_number_of_channels_is_known_once_it_was_listed() {
     let mut decoder = Datagrams::new(Group::new(2, None));
     let four = |time| samples(Version::V41, time, 2, &[1, 2, 3, 0]);
-    let heard = told(&mut decoder, &row(1, &[four(30), listed(3), four(60), listed(9), four(90)]));
+    let heard = decoded(&mut decoder, &row(1, &[four(30), listed(3), four(60), listed(9), four(90)]));
     assert_eq!(heard.devices, [4, 3, 4]);
     assert_eq!(heard.values, [1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 0.0]);
 }
@@ -373,6 +374,6 @@ fn times_at_the_ends_of_the_clock_are_counted_with() {
         let at = |time, counter| row(1, &[monitor(version, time, 1, counter)]);
         let rows =
             [at(0, 1), at(u64::MAX, 2), at(5, 1), at(0, 3), at(u64::MAX - 1, 4), at(u64::MAX, 5)].concat();
-        assert_eq!(told(&mut link, &rows).faults, []);
+        assert_eq!(decoded(&mut link, &rows).faults, []);
     }
 }

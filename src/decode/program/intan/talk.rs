@@ -58,23 +58,23 @@ impl Answer {
         };
         let mut answer = Self { state, ..Self::default() };
         // What stands before the first is a refusal.
-        for told in before.split(RETURN).skip(1) {
+        for line in before.split(RETURN).skip(1) {
             // A refusal follows without a sign between.
-            let told = told.split("Unrecognized").next().unwrap_or_default().trim();
-            answer.take(told)?;
+            let line = line.split("Unrecognized").next().unwrap_or_default().trim();
+            answer.take(line)?;
         }
         Ok(Some(answer))
     }
 
-    fn take(&mut self, told: &str) -> Result<(), FaultKind> {
+    fn take(&mut self, line: &str) -> Result<(), FaultKind> {
         let number = |text: &str| {
             let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
             number.ok_or(FaultKind::BadValue)
         };
-        let Some((name, value)) = told.split_once(' ') else {
+        let Some((name, value)) = line.split_once(' ') else {
             // Refused while it was said, or the one answer without a name.
-            if !told.is_empty() {
-                self.position = Some(number(told)?).filter(|position| *position >= 0.0);
+            if !line.is_empty() {
+                self.position = Some(number(line)?).filter(|position| *position >= 0.0);
             }
             return Ok(());
         };

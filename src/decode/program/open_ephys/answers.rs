@@ -140,20 +140,21 @@ mod tests {
         assert_eq!(status(br#"{"mode":"RECORD"}"#), Ok(ProgramState::Recording));
         assert_eq!(status(br#"{"mode":"ACQUIRE"}"#), Ok(ProgramState::Acquiring));
         assert_eq!(cpu(br#"{"usage":0.125}"#), Ok(0.125));
-        let told = br#"{"append_text":"","parent_directory":"/home/x","record_nodes":[{"experiment_number":1,
+        let decoded =
+            br#"{"append_text":"","parent_directory":"/home/x","record_nodes":[{"experiment_number":1,
             "is_synchronized":true,"node_id":102,"parent_directory":"/home/x","recording_number":3}]}"#;
         let node =
             Node { node_id: 102, experiment_number: 1, recording_number: 3, is_synchronized: Some(true) };
-        assert_eq!(recording(told), Ok(vec![node]));
-        let told = br#"{"processors":[{"id":100,"name":"File Reader","parameters":[],"predecessor":null,"streams":[
+        assert_eq!(recording(decoded), Ok(vec![node]));
+        let decoded = br#"{"processors":[{"id":100,"name":"File Reader","parameters":[],"predecessor":null,"streams":[
             {"channel_count":16,"name":"example_data","parameters":[],"sample_rate":40000.0,"source_id":100}]}]}"#;
-        let chain = processors(told).unwrap();
+        let chain = processors(decoded).unwrap();
         let stream = &chain[0].streams[0];
         assert_eq!((chain[0].id, &*stream.name, stream.channel_count), (100, "example_data", 16));
-        let told =
+        let decoded =
             br#"{"processors":[{"id":101,"name":"Bandpass Filter","streams":[{"latency":2.5,"name":"a"}]},
             {"id":102,"name":"Record Node"}]}"#;
-        assert_eq!(processors(told).unwrap()[0].streams[0].latency, Some(2.5));
+        assert_eq!(processors(decoded).unwrap()[0].streams[0].latency, Some(2.5));
         assert_eq!(processors(br#"{"processors":null}"#), Ok(Vec::new()));
     }
 

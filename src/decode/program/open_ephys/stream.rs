@@ -44,8 +44,8 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Stream {
     scale: Option<f32>,
-    step: Step,
-    said: Step,
+    step: Phase,
+    said: Phase,
     held: Vec<u8>,
     message: Message,
     block: Block,
@@ -69,7 +69,7 @@ pub struct Stream {
 
 /// How far the two have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
+enum Phase {
     Silent,
     Greeted,
     Ready,
@@ -103,8 +103,8 @@ impl Stream {
     pub fn new(scale: Option<f32>) -> Self {
         Self {
             scale,
-            step: Step::Silent,
-            said: Step::Silent,
+            step: Phase::Silent,
+            said: Phase::Silent,
             held: Vec::new(),
             message: Message::default(),
             block: Block::default(),
@@ -163,26 +163,26 @@ impl Stream {
 
     /// Uses the piece that `bytes` begin with; says how many bytes it is, or how many it will be.
     fn piece(&mut self, bytes: &[u8], out: &mut Sink<'_>) -> Result<Result<usize, usize>, FaultKind> {
-        let piece = if self.step == Step::Silent { zmtp::greeted(bytes) } else { zmtp::frame(bytes, PART) };
+        let piece = if self.step == Phase::Silent { zmtp::greeted(bytes) } else { zmtp::frame(bytes, PART) };
         let (piece, used) = match piece? {
             Ok(piece) => piece,
             Err(wanted) => return Ok(Err(wanted)),
         };
         match piece {
-            Piece::Greeting => self.step = Step::Greeted,
-            Piece::Command(b"READY", data) if self.step == Step::Greeted => {
+            Piece::Greeting => self.step = Phase::Greeted,
+            Piece::Command(b"READY", data) if self.step == Phase::Greeted => {
                 let kind = zmtp::property(data, "Socket-Type");
                 if !matches!(kind, Some(b"PUB" | b"XPUB")) {
                     return Err(FaultKind::BadValue);
                 }
-                self.step = Step::Ready;
+                self.step = Phase::Ready;
             }
             Piece::Command(b"ERROR", _) => return Err(FaultKind::UnknownType),
-            Piece::Command(..) if self.step < Step::Ready => return Err(FaultKind::UnknownType),
+            Piece::Command(..) if self.step < Phase::Ready => return Err(FaultKind::UnknownType),
             Piece::Command(..) => {}
-            Piece::Part(..) if self.step < Step::Ready => return Err(FaultKind::Frame),
+            Piece::Part(..) if self.step < Phase::Ready => return Err(FaultKind::Frame),
             Piece::Part(part, more) => {
-                self.step = Step::Open;
+                self.step = Phase::Open;
                 self.part(part, more, used, out)?;
                 return Ok(Ok(used));
             }
@@ -215,14 +215,14 @@ impl Stream {
         let parts = std::mem::take(&mut message.parts) + 1;
         let header = std::mem::take(&mut message.header);
         let payload = if parts == 3 { part } else { &[] };
-        let told =
+        let result =
             if parts < 2 { Err(FaultKind::MissingField) } else { self.message(&header, payload, took, out) };
         // The space is kept for the next one. If this one is refused, its bytes are those of the stream's fault.
         self.message.header = header;
-        if told.is_ok() {
+        if result.is_ok() {
             self.message.bytes = 0;
         }
-        told
+        result
     }
 
     /// A message is complete.
@@ -311,13 +311,13 @@ impl Stream {
             self.counts.edition += 1;
             out(Body::Device(self.device()));
             match self.first.take() {
-                Some(first) if first.channels == self.channels => self.tell(&first, out),
+                Some(first) if first.channels == self.channels => self.emit(&first, out),
                 first => self.first = first,
             }
             self.pass_over(out);
         }
         if whole || !block.holed {
-            self.tell(&block, out);
+            self.emit(&block, out);
         } else {
             if self.channels.is_empty() {
                 self.pass_over(out);
@@ -340,7 +340,7 @@ impl Stream {
         }
     }
 
-    fn tell(&mut self, block: &Block, out: &mut Sink<'_>) {
+    fn emit(&mut self, block: &Block, out: &mut Sink<'_>) {
         let step = self.next_sample.replace(block.first.saturating_add(block.samples.into()));
         match step.map(|next| block.first.saturating_sub(next)) {
             Some(missing @ 1..) => {
@@ -380,8 +380,8 @@ impl Decoder for Stream {
             // What is whole is used where it lies; what is not is completed first, and no more.
             let mut held = std::mem::take(&mut self.held);
             let aside = !held.is_empty();
-            let told = self.piece(if aside { &held } else { rest }, out);
-            match told {
+            let consumed = self.piece(if aside { &held } else { rest }, out);
+            match consumed {
                 Ok(Ok(used)) if aside => drop(held.drain(..used)),
                 Ok(Ok(used)) => rest = rest.get(used..).unwrap_or_default(),
                 Ok(Err(_)) if rest.is_empty() => {
@@ -423,7 +423,7 @@ impl Decoder for Stream {
     }
 
     fn needs_more(&self) -> bool {
-        self.step < Step::Ready || !self.held.is_empty() || self.message.parts > 0
+        self.step < Phase::Ready || !self.held.is_empty() || self.message.parts > 0
     }
 
     fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
@@ -433,17 +433,17 @@ impl Decoder for Stream {
 
 impl Dialogue for Stream {
     fn poll_transmit(&mut self, _now: Duration, out: &mut Vec<u8>) {
-        if self.said == Step::Silent {
+        if self.said == Phase::Silent {
             out.extend_from_slice(&zmtp::greeting());
-            self.said = Step::Greeted;
+            self.said = Phase::Greeted;
         }
-        if self.said == Step::Greeted && self.step >= Step::Greeted {
+        if self.said == Phase::Greeted && self.step >= Phase::Greeted {
             out.extend_from_slice(zmtp::READY);
-            self.said = Step::Ready;
+            self.said = Phase::Ready;
         }
-        if self.said == Step::Ready && self.step >= Step::Ready {
+        if self.said == Phase::Ready && self.step >= Phase::Ready {
             out.extend_from_slice(zmtp::SUBSCRIBE);
-            self.said = Step::Open;
+            self.said = Phase::Open;
         }
     }
 }

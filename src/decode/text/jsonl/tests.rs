@@ -3,22 +3,22 @@
 use super::*;
 use crate::event::LABELS;
 
-fn told(bytes: &[u8]) -> Vec<String> {
+fn decoded(bytes: &[u8]) -> Vec<String> {
     let prices = [("m".to_owned(), Price { prompt_per_million: 1.0, completion_per_million: 2.0 })];
     let mut decoder = Jsonl::new(1900, Arc::new(prices.into()));
-    let mut told = Vec::new();
+    let mut decoded = Vec::new();
     let mut out = |body: Body<'_>| {
         if !matches!(body, Body::Refused(_)) {
-            told.push(format!("{body:?}"));
+            decoded.push(format!("{body:?}"));
         }
     };
     decoder.decode(bytes, &mut out);
     decoder.end(&mut out);
-    told
+    decoded
 }
 
 fn fault(line: &str) -> String {
-    let all = told(line.as_bytes());
+    let all = decoded(line.as_bytes());
     assert_eq!(all.len(), 1, "{line}: {all:?}");
     all[0].trim_start_matches("Fault(Fault { kind: ").split(',').next().unwrap().to_owned()
 }
@@ -27,7 +27,7 @@ fn fault(line: &str) -> String {
 fn a_stage_is_read() {
     let line = br#"{"type":"stage","pipeline":"decoder","stage":"classify","seconds":0.85,"outcome":"ok"}"#;
     assert_eq!(
-        told(line),
+        decoded(line),
         [
             "Stage(Stage { pipeline: \"decoder\", stage: \"classify\", seconds: 0.85, error: None, items: None, \
           ended: None, trace: None })"
@@ -35,13 +35,13 @@ fn a_stage_is_read() {
     );
     let line = br#"{"type":"stage","pipeline":"d\u00e9","stage":"c","start":1700000010,"end":1700000012.5,"outcome":"error","error":"timeout","items":3,"extra":[1],"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
     assert_eq!(
-        told(line),
+        decoded(line),
         ["Stage(Stage { pipeline: \"dé\", stage: \"c\", seconds: 2.5, error: Some(\"timeout\"), items: \
           Some(3.0), ended: Some(1700000012.5), trace: Some(TraceId(14576827793038113322513871894673895836)) })"]
     );
     // Of a clock that does not count from the epoch, nothing is said of when it was.
     let line = br#"{"type":"stage","pipeline":"d","stage":"c","start":123,"end":123.5}"#;
-    assert!(told(line)[0].contains("seconds: 0.5") && told(line)[0].contains("ended: None"));
+    assert!(decoded(line)[0].contains("seconds: 0.5") && decoded(line)[0].contains("ended: None"));
 }
 
 #[test]
@@ -60,10 +60,10 @@ fn the_other_types_are_read() {
         (r#"{"type":"query","database":"d","operation":"select","seconds":0.1}"#, "Query(Query"),
         (r#"{"metric":"a_b","value":1,"labels":{"x":"y"}}"#, "Observation(Observation(Spelled"),
     ] {
-        let all = told(line.as_bytes());
+        let all = decoded(line.as_bytes());
         assert!(all.len() == 1 && all[0].starts_with(want), "{line}: {all:?}");
     }
-    let call = told(br#"{"type":"call","model":"m","prompt_tokens":1000000,"completion_tokens":500000}"#);
+    let call = decoded(br#"{"type":"call","model":"m","prompt_tokens":1000000,"completion_tokens":500000}"#);
     assert!(call[0].contains("cost: Some(2.0)"), "{call:?}");
 }
 
@@ -89,16 +89,18 @@ fn a_bad_day_is_counted_by_kind() {
     ] {
         assert_eq!(fault(line), want, "{line}");
     }
-    assert_eq!(told(b"{\"type\":\"\xff\xfe\"}")[0], "Fault(Fault { kind: Encoding, bytes: 13 })");
-    assert_eq!(told(&[b'x'; 2000])[0], "Fault(Fault { kind: TooLong, bytes: 2000 })");
-    assert!(told(b"\n  \r\n\n").is_empty());
+    assert_eq!(decoded(b"{\"type\":\"\xff\xfe\"}")[0], "Fault(Fault { kind: Encoding, bytes: 13 })");
+    assert_eq!(decoded(&[b'x'; 2000])[0], "Fault(Fault { kind: TooLong, bytes: 2000 })");
+    assert!(decoded(b"\n  \r\n\n").is_empty());
 }
 
 #[test]
 fn labels_are_counted_while_they_are_read() {
     let line = |count: usize, end: &str| {
         let labels: Vec<String> = (0..count).map(|i| format!("\"l{i}\":1")).collect();
-        told(format!("{{\"metric\":\"m\",\"value\":1,\"labels\":{{{}{end}}}}}", labels.join(",")).as_bytes())
+        decoded(
+            format!("{{\"metric\":\"m\",\"value\":1,\"labels\":{{{}{end}}}}}", labels.join(",")).as_bytes(),
+        )
     };
     assert!(line(LABELS, "")[0].starts_with("Observation(Observation(Spelled"));
     assert!(line(LABELS + 1, "")[0].starts_with("Observation(Observation(Limit"));
@@ -114,7 +116,7 @@ fn bad_metric_names_are_refused() {
         r#"{"metric":"1a","value":1}"#,
         r#"{"metric":"a","value":1,"labels":{"le":"1"}}"#,
     ] {
-        let all = told(line.as_bytes());
+        let all = decoded(line.as_bytes());
         assert!(all[0].starts_with("Observation(Observation(BadName"), "{all:?}");
     }
 }

@@ -72,8 +72,8 @@ impl Base {
     fn read(defaults: &Defaults, said: &mut Said) -> Self {
         let observer = defaults.observer_type.as_deref().or(defaults.timer_type.as_deref());
         let histogram = observer_is_histogram(observer, false, said);
-        said.habit(defaults.summary_options.is_some() || defaults.quantiles.is_some(), SUMMARY);
-        said.habit(
+        said.note_deprecated(defaults.summary_options.is_some() || defaults.quantiles.is_some(), SUMMARY);
+        said.note_deprecated(
             defaults.timer_type.is_some() || defaults.buckets.is_some() || defaults.quantiles.is_some(),
             LEGACY,
         );
@@ -180,8 +180,8 @@ impl Entry {
         if quantiles && self.summary_options.as_ref().is_some_and(|o| o.quantiles.is_some()) {
             said.problem("quantiles are given twice");
         }
-        said.habit(self.summary_options.is_some() || quantiles, SUMMARY);
-        said.habit(self.timer_type.is_some() || self.buckets.is_some() || quantiles, LEGACY);
+        said.note_deprecated(self.summary_options.is_some() || quantiles, SUMMARY);
+        said.note_deprecated(self.timer_type.is_some() || self.buckets.is_some() || quantiles, LEGACY);
     }
 
     fn expression(&self, said: &mut Said) -> Option<Shape> {
@@ -303,7 +303,7 @@ fn observer_is_histogram(observer: Option<&str>, base: bool, said: &mut Said) ->
         None => base,
         Some("histogram") => true,
         Some("" | "summary") => {
-            said.habit(true, SUMMARY);
+            said.note_deprecated(true, SUMMARY);
             false
         }
         Some(other) => {
@@ -330,7 +330,7 @@ fn bounds(options: Option<&HistogramOptions>, legacy: Option<&[f64]>, said: &mut
     let native = |o: &HistogramOptions| {
         o.native_histogram_bucket_factor.is_some() || o.native_histogram_max_buckets.is_some()
     };
-    said.habit(options.is_some_and(native), NATIVE);
+    said.note_deprecated(options.is_some_and(native), NATIVE);
     let own = options.and_then(|options| options.buckets.as_deref());
     if own.is_some() && legacy.is_some() {
         said.problem("buckets are given twice");
@@ -412,11 +412,11 @@ mod tests {
     }
 
     fn problems(yaml: &str) -> Vec<String> {
-        let told = |p: Problem| match (p.line, p.column) {
+        let decoded = |p: Problem| match (p.line, p.column) {
             (Some(line), Some(column)) => format!("{line}:{column}: {}", p.message),
             _ => p.message,
         };
-        Mapper::parse(yaml).map(|_| ()).unwrap_err().into_iter().map(told).collect()
+        Mapper::parse(yaml).map(|_| ()).unwrap_err().into_iter().map(decoded).collect()
     }
 
     #[test]
@@ -516,7 +516,7 @@ mappings:
 
     #[test]
     fn every_mistake_is_told_at_once_with_its_rule() {
-        let told = problems(
+        let decoded = problems(
             "defaults:
   observer_type: wrong
   ttl: soon
@@ -558,17 +558,20 @@ mappings:
             "17:3: rule 5",
         ];
         for begin in begins.iter().take(begins.len() - 1) {
-            assert!(told.iter().any(|t| t.starts_with(begin)), "{begin}\n{told:#?}");
+            assert!(decoded.iter().any(|t| t.starts_with(begin)), "{begin}\n{decoded:#?}");
         }
-        assert!(told.iter().any(|t| t.contains("rule 5: a histogram has no summary_options")), "{told:#?}");
-        assert!(!told.iter().any(|t| t.contains("rule 2")), "{told:#?}");
+        assert!(
+            decoded.iter().any(|t| t.contains("rule 5: a histogram has no summary_options")),
+            "{decoded:#?}"
+        );
+        assert!(!decoded.iter().any(|t| t.contains("rule 2")), "{decoded:#?}");
     }
 
     #[test]
     fn what_is_not_of_the_shape_has_a_place() {
-        let told = problems("mappings:\n- match: a\n  nmae: b\n");
-        assert_eq!(told.len(), 1);
-        assert!(told[0].starts_with("3:3: ") && told[0].contains("nmae"), "{told:?}");
+        let decoded = problems("mappings:\n- match: a\n  nmae: b\n");
+        assert_eq!(decoded.len(), 1);
+        assert!(decoded[0].starts_with("3:3: ") && decoded[0].contains("nmae"), "{decoded:?}");
         assert_eq!(problems("mappings:\n- match: *.test.*\n  name: b\n").len(), 1);
         assert_eq!(problems("mappings: 3").len(), 1);
     }

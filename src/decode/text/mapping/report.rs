@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::document::{self, Path, Places};
+use crate::document::{self, Path, Positions};
 
 pub(super) const SUMMARY: &str =
     "summaries are not computed here: timers, histograms and distributions are exposed as histograms";
@@ -40,7 +40,7 @@ pub(super) struct Said {
     /// A sentence about one rule.
     notes: Vec<String>,
     /// Sentences about the file, said once, and the rules they are about.
-    habits: BTreeMap<&'static str, BTreeSet<Option<u32>>>,
+    deprecated: BTreeMap<&'static str, BTreeSet<Option<u32>>>,
 }
 
 impl Said {
@@ -58,9 +58,9 @@ impl Said {
         self.notes.push(note);
     }
 
-    pub(super) fn habit(&mut self, asked: bool, what: &'static str) {
+    pub(super) fn note_deprecated(&mut self, asked: bool, what: &'static str) {
         if asked {
-            self.habits.entry(what).or_default().insert(self.rule);
+            self.deprecated.entry(what).or_default().insert(self.rule);
         }
     }
 
@@ -69,10 +69,10 @@ impl Said {
             1 => format!("{what} (1 place)"),
             many => format!("{what} ({many} places)"),
         };
-        self.notes.into_iter().chain(self.habits.into_iter().map(times)).collect()
+        self.notes.into_iter().chain(self.deprecated.into_iter().map(times)).collect()
     }
 
-    pub(super) fn placed(self, places: &Places) -> Vec<Problem> {
+    pub(super) fn placed(self, places: &Positions) -> Vec<Problem> {
         let placed = |(rule, message): (Option<u32>, String)| {
             let place = rule.map(|number| places.value(&Path::from("mappings").item(number as usize)));
             Problem { message, line: place.map(|p| p.line), column: place.map(|p| p.column) }

@@ -11,7 +11,7 @@ pub(super) type Wrong = (FaultKind, &'static str);
 
 /// How lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum LineRules {
     /// Prometheus text 0.0.4, tolerantly.
     Classic,
     /// OpenMetrics 1.0, tolerantly.
@@ -38,7 +38,7 @@ pub(super) struct Sample<'t> {
 
 /// A line that says something about a family.
 #[derive(Debug)]
-pub(super) struct About<'t> {
+pub(super) struct Metadata<'t> {
     pub(super) what: What,
     pub(super) name: Cow<'t, str>,
     /// The rest of the line, as it stands.
@@ -119,13 +119,13 @@ pub(super) fn unescape(text: &str, quotes: bool) -> Cow<'_, str> {
 /// A place in a line.
 struct Cursor<'t> {
     rest: &'t str,
-    manner: Manner,
+    rules: LineRules,
     strict: bool,
 }
 
 impl<'t> Cursor<'t> {
-    fn new(rest: &'t str, manner: Manner) -> Self {
-        Self { rest, manner, strict: manner == Manner::Strict }
+    fn new(rest: &'t str, rules: LineRules) -> Self {
+        Self { rest, rules, strict: rules == LineRules::Strict }
     }
 
     fn eat(&mut self, c: char) -> bool {
@@ -170,7 +170,7 @@ impl<'t> Cursor<'t> {
 
     fn timestamp(&mut self) -> Result<f64, Wrong> {
         let word = self.word();
-        let seconds = if self.manner != Manner::Classic {
+        let seconds = if self.rules != LineRules::Classic {
             number(word).filter(|seconds| seconds.is_finite())
         } else {
             word.parse::<i64>().ok().map(|milliseconds| milliseconds as f64 / 1e3)
@@ -289,8 +289,8 @@ impl<'t> Cursor<'t> {
 }
 
 /// Takes a sample apart.
-pub(super) fn sample(text: &str, manner: Manner) -> Result<Sample<'_>, Wrong> {
-    let mut cursor = Cursor::new(text, manner);
+pub(super) fn sample(text: &str, rules: LineRules) -> Result<Sample<'_>, Wrong> {
+    let mut cursor = Cursor::new(text, rules);
     let strict = cursor.strict;
     cursor.blanks();
     let mut bare = None;
@@ -345,8 +345,8 @@ pub(super) fn sample(text: &str, manner: Manner) -> Result<Sample<'_>, Wrong> {
 }
 
 /// Takes a line apart that begins with `#`. `None` for a comment, which OpenMetrics does not have to the letter.
-pub(super) fn about(text: &str, manner: Manner) -> Result<Option<About<'_>>, Wrong> {
-    let mut cursor = Cursor::new(text, manner);
+pub(super) fn about(text: &str, rules: LineRules) -> Result<Option<Metadata<'_>>, Wrong> {
+    let mut cursor = Cursor::new(text, rules);
     let strict = cursor.strict;
     let comment =
         if strict { Err(syntax("a comment that is none of TYPE, UNIT, HELP, EOF")) } else { Ok(None) };
@@ -365,5 +365,5 @@ pub(super) fn about(text: &str, manner: Manner) -> Result<Option<About<'_>>, Wro
     if strict || !cursor.rest.is_empty() {
         cursor.gap()?;
     }
-    Ok(Some(About { what, name, text: cursor.rest }))
+    Ok(Some(Metadata { what, name, text: cursor.rest }))
 }

@@ -7,7 +7,7 @@ use hashbrown::HashSet;
 
 use crate::event::{FaultKind, Kind};
 
-use super::line::{self, About, Manner, What, Wrong};
+use super::line::{self, LineRules, Metadata, What, Wrong};
 use super::{
     Document, Family, Metric, ParseError, Part, Value, kind_called, part_of, series_key, suffixes, take_label,
 };
@@ -93,7 +93,9 @@ impl<'t> Reader<'t> {
     }
 
     fn about(&mut self, text: &'t str) -> Result<(), Wrong> {
-        let Some(About { what, name, text }) = line::about(text, Manner::Strict)? else { return Ok(()) };
+        let Some(Metadata { what, name, text }) = line::about(text, LineRules::Strict)? else {
+            return Ok(());
+        };
         let open = match self.open.take() {
             Some(open) if open.family.name == name => self.open.insert(open),
             other => {
@@ -125,7 +127,7 @@ impl<'t> Reader<'t> {
     }
 
     fn sample(&mut self, text: &'t str, number: usize) -> Result<(), Wrong> {
-        let sample = line::sample(text, Manner::Strict)?;
+        let sample = line::sample(text, LineRules::Strict)?;
         let part = self
             .open
             .as_ref()

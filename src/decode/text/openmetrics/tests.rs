@@ -123,7 +123,7 @@ fn openmetrics_is_taken_as_prometheus_takes_it() {
         read.refused
     );
     assert_eq!(read.unreadable.map(|wrong| wrong.line), Some(21));
-    assert!(judge(text.as_bytes()).is_err());
+    assert!(parse_strict(text.as_bytes()).is_err());
 }
 
 #[test]
@@ -296,7 +296,7 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = parse(&bytes, Dialect::Classic, 50);
         let _ = parse(&bytes, Dialect::OpenMetrics, 50);
-        let _ = judge(&bytes);
+        let _ = parse_strict(&bytes);
     }
 
     #[test]
@@ -304,6 +304,6 @@ proptest! {
         let _ = parse(&text, Dialect::Classic, 50);
         let _ = parse(&text, Dialect::OpenMetrics, 50);
         // What is right to the letter is taken.
-        prop_assert!(judge(&text).is_err() || parse(&text, Dialect::OpenMetrics, MANY).is_ok());
+        prop_assert!(parse_strict(&text).is_err() || parse(&text, Dialect::OpenMetrics, MANY).is_ok());
     }
 }

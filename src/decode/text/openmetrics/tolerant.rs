@@ -10,15 +10,15 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::event::{FaultKind, Kind};
 
-use super::line::{self, About, Manner, What, Wrong};
+use super::line::{self, LineRules, Metadata, What, Wrong};
 use super::{
     Dialect, Document, Family, Metric, ParseError, Part, Refused, Value, kind_called, part_of, series_key,
     take_label,
 };
 
 pub(super) fn parse(text: &[u8], dialect: Dialect, limit: usize) -> Result<Document<'_>, ParseError> {
-    let manner = if dialect == Dialect::Classic { Manner::Classic } else { Manner::Open };
-    let mut reader = Reader::new(manner, limit);
+    let rules = if dialect == Dialect::Classic { LineRules::Classic } else { LineRules::Open };
+    let mut reader = Reader::new(rules, limit);
     let mut ended = dialect == Dialect::Classic;
     let mut number = 0;
     // Editors of some systems begin a file with it.
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &[u8], dialect: Dialect, limit: usize) -> Result<Docum
 }
 
 struct Reader<'t> {
-    manner: Manner,
+    rules: LineRules,
     families: Vec<Family<'t>>,
     by_name: HashMap<Cow<'t, str>, usize>,
     /// Histograms and summaries by family and labels, because their parts may lie apart.
@@ -53,9 +53,9 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn new(manner: Manner, left: usize) -> Self {
+    fn new(rules: LineRules, left: usize) -> Self {
         Self {
-            manner,
+            rules,
             families: Vec::new(),
             by_name: HashMap::new(),
             groups: HashMap::new(),
@@ -73,12 +73,12 @@ impl<'t> Reader<'t> {
     fn line(&mut self, bytes: &'t [u8], number: usize) -> Result<(), Wrong> {
         let read = match std::str::from_utf8(bytes).map(|text| text.trim_matches([' ', '\t', '\r'])) {
             Ok("") => return Ok(()),
-            Ok(text) if text.starts_with('#') => match line::about(text, self.manner) {
+            Ok(text) if text.starts_with('#') => match line::about(text, self.rules) {
                 Ok(None) => return Ok(()),
                 Ok(Some(about)) => self.about(about),
                 Err(wrong) => Err(wrong),
             },
-            Ok(text) => line::sample(text, self.manner).and_then(|sample| {
+            Ok(text) => line::sample(text, self.rules).and_then(|sample| {
                 self.understood = true;
                 self.put(sample, number)
             }),
@@ -105,8 +105,8 @@ impl<'t> Reader<'t> {
         place
     }
 
-    fn about(&mut self, about: About<'t>) -> Result<(), Wrong> {
-        let About { what, name, text } = about;
+    fn about(&mut self, about: Metadata<'t>) -> Result<(), Wrong> {
+        let Metadata { what, name, text } = about;
         let place = self.family(name);
         let Some(family) = self.families.get_mut(place) else { return Ok(()) };
         match what {
@@ -118,7 +118,7 @@ impl<'t> Reader<'t> {
                     family.kind = kind;
                 }
             }
-            What::Help => family.help = line::unescape(text, self.manner == Manner::Open),
+            What::Help => family.help = line::unescape(text, self.rules == LineRules::Open),
             What::Unit => {
                 if family.name.strip_suffix(text).is_some_and(|stem| stem.ends_with('_')) {
                     family.unit = text;

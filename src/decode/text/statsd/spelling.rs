@@ -25,7 +25,7 @@ impl Spell for Spelling<'_> {
                 // Two styles in one line: nobody can say which of them is meant.
                 return Err(FaultKind::Syntax);
             }
-            tags::dog(dog, &mut out.labels)?;
+            tags::dogstatsd(dog, &mut out.labels)?;
         }
         (out.ttl, out.bounds) = (self.mapper.ttl(), self.mapper.bounds());
         out.name = match self.mapper.map(&name, self.kind.mapped()) {

@@ -46,22 +46,22 @@ fn tell(body: Body<'_>) -> String {
     }
 }
 
-fn told(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Vec<String> {
-    let mut told = Vec::new();
+fn decoded(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Vec<String> {
+    let mut decoded = Vec::new();
     let mut out = |body: Body<'_>| {
         if !matches!(body, Body::Refused(_)) {
-            told.push(tell(body));
+            decoded.push(tell(body));
         }
     };
     for piece in pieces {
         decoder.decode(piece, &mut out);
     }
     decoder.end(&mut out);
-    told
+    decoded
 }
 
 fn events(line: &str) -> Vec<String> {
-    told(&mut plain(), &[line.as_bytes()])
+    decoded(&mut plain(), &[line.as_bytes()])
 }
 
 // Long: a table, one row for each form of a line.
@@ -186,9 +186,9 @@ fn lines_and_what_they_say() {
 
 #[test]
 fn text_that_is_none_is_refused_when_it_is_spelled() {
-    assert_eq!(told(&mut plain(), &[b"a\xff:1|c"]), ["<encoding> c+1"]);
-    assert_eq!(told(&mut plain(), &[b"a:1|c|#x:\xc3\x28"]), ["<encoding> c+1"]);
-    assert_eq!(told(&mut plain(), &[b"_sc|\xff|0"]), ["!encoding 7"]);
+    assert_eq!(decoded(&mut plain(), &[b"a\xff:1|c"]), ["<encoding> c+1"]);
+    assert_eq!(decoded(&mut plain(), &[b"a:1|c|#x:\xc3\x28"]), ["<encoding> c+1"]);
+    assert_eq!(decoded(&mut plain(), &[b"_sc|\xff|0"]), ["!encoding 7"]);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn styles_and_signs_can_be_switched() {
     let mut off = decoder(&off, "");
     let lines = b"a#b=c:1|c\na,b=c:1|c\na[b=c]:1|c\na:1|c|#x:y\na:-3|g\na:+3|g";
     let want = ["a_b_c c+1", "a_b_c c+1", "a_b_c_ c+1", "a c+1", "a g=-3", "a g=3"];
-    assert_eq!(told(&mut off, &[lines]), want);
+    assert_eq!(decoded(&mut off, &[lines]), want);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn rules_are_applied() {
         ("noise.x:1|c:2|c\nother:1|c", "dropped 1; dropped 1; other c+1"),
     ] {
         for _ in 0..2 {
-            assert_eq!(told(&mut decoder, &[line.as_bytes()]).join("; "), want, "{line}");
+            assert_eq!(decoded(&mut decoder, &[line.as_bytes()]).join("; "), want, "{line}");
         }
     }
 }
@@ -385,14 +385,14 @@ proptest! {
     fn cuts_do_not_matter(bytes in noise(), cuts in proptest::collection::vec(any::<usize>(), 0..6)) {
         let small = Settings { line_bytes: 64, ..Settings::default() };
         for rules in ["", RULES] {
-            let whole = told(&mut decoder(&small, rules), &[&bytes]);
-            prop_assert_eq!(told(&mut decoder(&small, rules), &pieces(&bytes, &cuts)), whole);
+            let whole = decoded(&mut decoder(&small, rules), &[&bytes]);
+            prop_assert_eq!(decoded(&mut decoder(&small, rules), &pieces(&bytes, &cuts)), whole);
         }
-        let whole = told(&mut framed(64), &[&bytes]);
-        prop_assert_eq!(told(&mut framed(64), &pieces(&bytes, &cuts)), whole);
+        let whole = decoded(&mut framed(64), &[&bytes]);
+        prop_assert_eq!(decoded(&mut framed(64), &pieces(&bytes, &cuts)), whole);
         let stream = [frame(&bytes), frame(b"a:1|c")].concat();
-        let whole = told(&mut framed(4096), &[&stream]);
-        prop_assert_eq!(told(&mut framed(4096), &pieces(&stream, &cuts)), whole);
+        let whole = decoded(&mut framed(4096), &[&stream]);
+        prop_assert_eq!(decoded(&mut framed(4096), &pieces(&stream, &cuts)), whole);
     }
 
     #[test]
@@ -422,24 +422,24 @@ proptest! {
     #[test]
     fn a_clean_line_after_noise_is_heard(bytes in noise()) {
         let stream = [&bytes[..], b"\nclean:7|c\n"].concat();
-        let told_of = told(&mut plain(), &[&stream]);
+        let told_of = decoded(&mut plain(), &[&stream]);
         prop_assert_eq!(told_of.last().map(String::as_str), Some("clean c+7"));
         let mut framed = framed(64);
-        told(&mut framed, &[&bytes]);
-        prop_assert_eq!(told(&mut framed, &[&frame(b"clean:7|c")]), ["clean c+7"]);
+        decoded(&mut framed, &[&bytes]);
+        prop_assert_eq!(decoded(&mut framed, &[&frame(b"clean:7|c")]), ["clean c+7"]);
     }
 
     #[test]
     fn a_frame_says_what_its_datagram_says(bytes in noise()) {
-        let plainly = told(&mut plain(), &[&bytes]);
-        prop_assert_eq!(told(&mut framed(4096), &[&frame(&bytes)]), plainly);
+        let plainly = decoded(&mut plain(), &[&bytes]);
+        prop_assert_eq!(decoded(&mut framed(4096), &[&frame(&bytes)]), plainly);
     }
 }
 
 #[test]
 fn frames_end_where_they_say() {
     let two = [frame(b"a:1|c\nb:2|c"), frame(b""), frame(b"c:3|c\n")].concat();
-    assert_eq!(told(&mut framed(64), &[&two]), ["a c+1", "b c+2", "c c+3"]);
+    assert_eq!(decoded(&mut framed(64), &[&two]), ["a c+1", "b c+2", "c c+3"]);
 }
 
 #[test]
@@ -454,8 +454,8 @@ fn a_frame_cut_off_is_a_fault() {
         (15, vec!["a c+1", "b c+2"]),
     ] {
         let mut decoder = framed(64);
-        assert_eq!(told(&mut decoder, &[&stream[..length]]), want, "{length}");
-        assert_eq!(told(&mut decoder, &[&stream]), ["a c+1", "b c+2"], "a new connection begins again");
+        assert_eq!(decoded(&mut decoder, &[&stream[..length]]), want, "{length}");
+        assert_eq!(decoded(&mut decoder, &[&stream]), ["a c+1", "b c+2"], "a new connection begins again");
     }
 }
 
@@ -478,5 +478,5 @@ fn a_length_over_the_limit_breaks_the_connection() {
 fn a_line_over_the_limit_is_one_fault() {
     let small = Settings { line_bytes: 64, ..Settings::default() };
     let stream = [b"a:1|c\n".to_vec(), vec![b'x'; 100], b"\nb:1|c\n".to_vec()].concat();
-    assert_eq!(told(&mut decoder(&small, ""), &[&stream]), ["a c+1", "!too_long 100", "b c+1"]);
+    assert_eq!(decoded(&mut decoder(&small, ""), &[&stream]), ["a c+1", "!too_long 100", "b c+1"]);
 }

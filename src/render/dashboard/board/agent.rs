@@ -1,11 +1,11 @@
 //! The agent itself: is each of its inputs heard, and what does it cost?
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, State, UP, state};
+use crate::catalog::draw::{Panel, Rating, State, UP, state};
 use crate::catalog::limit::{AGENT_MEMORY, AGENT_SCRAPE, AGENT_SERIES, SOURCE_ERROR_RATIO, SOURCE_SILENCE};
 
 /// What came of the last reload.
-const TAKEN: &[State] = &[state(1.0, "taken", Mood::Good), state(0.0, "refused", Mood::Odd)];
+const TAKEN: &[State] = &[state(1.0, "taken", Rating::Good), state(0.0, "refused", Rating::Odd)];
 
 pub(super) static BOARD: Board = Board {
     key: "agent",
@@ -156,7 +156,7 @@ pub(super) static BOARD: Board = Board {
                 "max by (instance, source) (neural_source_poll_success)",
                 "{{source}}",
             )])
-            .states(&[state(1.0, "answered", Mood::Good), state(0.0, "failed", Mood::Bad)]),
+            .states(&[state(1.0, "answered", Rating::Good), state(0.0, "failed", Rating::Bad)]),
         ]),
         closed("Dashboards and rules", &[
             lines("Time since last push", "s", "Time since the last push that left everything in place on its server.", &[q(

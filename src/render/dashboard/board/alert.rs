@@ -4,7 +4,7 @@
 //! delivers them.
 
 use super::super::view::{Board, column, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, state};
+use crate::catalog::draw::{Panel, Rating, state};
 
 pub(super) static BOARD: Board = Board {
     key: "alerts",
@@ -56,10 +56,10 @@ pub(super) static BOARD: Board = Board {
                 "{{component}}",
             )])
             .states(&[
-                state(4.0, "P0", Mood::Bad),
-                state(3.0, "P1", Mood::Odd),
-                state(2.0, "P2", Mood::Plain),
-                state(1.0, "P3", Mood::Plain),
+                state(4.0, "P0", Rating::Bad),
+                state(3.0, "P1", Rating::Odd),
+                state(2.0, "P2", Rating::Plain),
+                state(1.0, "P3", Rating::Plain),
             ])
             .empty("no alert fired"),
         ]),

@@ -2,7 +2,7 @@
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use super::SAID;
-use crate::catalog::draw::{Mood, Panel, State, state};
+use crate::catalog::draw::{Panel, Rating, State, state};
 use crate::catalog::limit::{
     CHANNEL_BAD, CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DEVICE_IMPEDANCE, DEVICE_IMPEDANCE_FAIR,
     DEVICE_IMPEDANCE_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
@@ -12,14 +12,14 @@ use crate::catalog::limit::{
 const WHY: &str = "max by (instance, device, channel) (\n  (neural_channel_bad{reason=\"contact\"} == 1) * 8\n  or (neural_channel_bad{reason=\"railed\"} == 1) * 7\n  or (neural_channel_bad{reason=\"flat\"} == 1) * 6\n  or (neural_channel_bad{reason=\"quiet\"} == 1) * 5\n  or (neural_channel_bad{reason=\"loud\"} == 1) * 4\n  or (neural_channel_bad{reason=\"hum\"} == 1) * 3\n  or (neural_channel_bad{reason=\"noise\"} == 1) * 2\n  or (neural_channel_bad{reason=\"correlation\"} == 1) * 1\n)";
 
 const REASONS: &[State] = &[
-    state(8.0, "no contact", Mood::Bad),
-    state(7.0, "railed", Mood::Bad),
-    state(6.0, "flat", Mood::Bad),
-    state(5.0, "too quiet", Mood::Bad),
-    state(4.0, "too loud", Mood::Bad),
-    state(3.0, "mains hum", Mood::Bad),
-    state(2.0, "noise", Mood::Bad),
-    state(1.0, "unlike the others", Mood::Bad),
+    state(8.0, "no contact", Rating::Bad),
+    state(7.0, "railed", Rating::Bad),
+    state(6.0, "flat", Rating::Bad),
+    state(5.0, "too quiet", Rating::Bad),
+    state(4.0, "too loud", Rating::Bad),
+    state(3.0, "mains hum", Rating::Bad),
+    state(2.0, "noise", Rating::Bad),
+    state(1.0, "unlike the others", Rating::Bad),
 ];
 
 /// The share of its judged time for which each channel was bad, within the chosen time.
@@ -78,7 +78,7 @@ pub(super) static BOARD: Board = Board {
                 ordered!(concat!("max by (instance, device, channel, channel_name, reason) (", named!("neural_channel_bad == 1"), ")")),
                 "{{channel_name}} {{reason}}",
             )])
-            .states(&[state(1.0, "bad", Mood::Bad)])
+            .states(&[state(1.0, "bad", Rating::Bad)])
             .beside(2)
             .empty("no channel is bad"),
             view(Panel::Table, "Channels", "short", "Every channel with the measurements of the last seconds, the worst first. Its number links to its history.", &[

@@ -4,7 +4,7 @@
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use super::{SAID, port};
-use crate::catalog::draw::{Mood, Panel, State, state};
+use crate::catalog::draw::{Panel, Rating, State, state};
 use crate::catalog::limit::{
     DEVICE_AVAILABILITY, DEVICE_AVAILABILITY_CRITICAL, DEVICE_BATTERY, DEVICE_BATTERY_CRITICAL, DEVICE_DRIFT,
     DEVICE_GAP, DEVICE_IMPEDANCE, DEVICE_JITTER, DEVICE_LATENCY, DEVICE_LOSS, DEVICE_LOSS_CRITICAL,
@@ -17,7 +17,7 @@ pub(super) const STREAMS: &str = "max by (instance, device) (neural_device_strea
 
 /// What the numbers of `STREAMS` mean.
 pub(super) const STREAMING: &[State] =
-    &[state(1.0, "yes", Mood::Good), state(0.0, "silent", Mood::Bad), state(-1.0, "gone", Mood::Bad)];
+    &[state(1.0, "yes", Rating::Good), state(0.0, "silent", Rating::Bad), state(-1.0, "gone", Rating::Bad)];
 
 pub(super) static BOARD: Board = Board {
     key: "devices",
@@ -204,7 +204,7 @@ pub(super) static BOARD: Board = Board {
                 "When each device streamed. The dashed marks above are connects and disconnects.",
                 &[q("max by (instance, device) (neural_device_streaming)", "{{device}}")],
             )
-            .states(&[state(1.0, "streams", Mood::Good), state(0.0, "silent", Mood::Bad)])
+            .states(&[state(1.0, "streams", Rating::Good), state(0.0, "silent", Rating::Bad)])
             .beside(2)
             .empty("no device"),
             lines(
@@ -383,7 +383,7 @@ pub(super) static BOARD: Board = Board {
                     "{{device}} {{channel}} {{input}}",
                 )],
             )
-            .states(&[state(1.0, "on", Mood::Good), state(0.0, "off", Mood::Bad)])
+            .states(&[state(1.0, "on", Rating::Good), state(0.0, "off", Rating::Bad)])
             .beside(2)
             .empty("no device measures it"),
         ]),

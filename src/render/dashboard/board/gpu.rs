@@ -1,7 +1,7 @@
 //! GPU: have the graphics processors time and memory left, and do they run as fast as they should?
 
 use super::super::view::{Board, closed, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, TROUBLE, state};
+use crate::catalog::draw::{Panel, Rating, TROUBLE, state};
 use crate::catalog::limit::{GPU_MEMORY, GPU_TEMPERATURE, GPU_UTILIZATION};
 
 /// What a panel says on a machine without one.
@@ -115,7 +115,7 @@ pub(super) static BOARD: Board = Board {
             lines("Energy an hour", "joule", "Energy used by a card within an hour.", &[q("sum by (instance, gpu) (increase(neural_gpu_energy_joules_total[1h]))", "GPU {{gpu}}")])
                 .empty(NONE),
             view(Panel::States, "Awake", "none", "Whether each card is powered.", &[q("max by (instance, gpu) (neural_gpu_awake)", "GPU {{gpu}}")])
-                .states(&[state(1.0, "awake", Mood::Good), state(0.0, "asleep", Mood::Plain)])
+                .states(&[state(1.0, "awake", Rating::Good), state(0.0, "asleep", Rating::Plain)])
                 .beside(3)
                 .empty(NONE),
             view(Panel::Table, "Cards", "none", "Model and driver of each card.", &[q(

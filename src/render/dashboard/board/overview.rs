@@ -3,7 +3,7 @@
 use super::super::view::{Board, column, lines, open, q, stat, view};
 use super::device::{STREAMING, STREAMS};
 use super::{SAID, port};
-use crate::catalog::draw::{Mood, Panel, UP, state};
+use crate::catalog::draw::{Panel, Rating, UP, state};
 use crate::catalog::limit::{
     CHANNEL_QUALITY, CHANNEL_QUALITY_GOOD, DATA_QUALITY, DATA_QUALITY_CRITICAL, DEVICE_AVAILABILITY,
     DEVICE_AVAILABILITY_CRITICAL, DEVICE_LOSS, DEVICE_LOSS_CRITICAL, DEVICE_RATE, FILESYSTEM,
@@ -165,7 +165,7 @@ pub(super) static BOARD: Board = Board {
                     q("max by (instance, source, stream) (neural_stream_present)", "{{stream}}"),
                 ],
             )
-            .states(&[state(1.0, "yes", Mood::Good), state(0.0, "no", Mood::Bad)])
+            .states(&[state(1.0, "yes", Rating::Good), state(0.0, "no", Rating::Bad)])
             .beside(3)
             .empty("nothing is expected")
             .to("program"),

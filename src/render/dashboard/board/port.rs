@@ -2,7 +2,7 @@
 //! one looks when its device does not stream.
 
 use super::super::view::{Row, closed, column, lines, open, q, view};
-use crate::catalog::draw::{Mood, Panel, State, TROUBLE, state};
+use crate::catalog::draw::{Panel, Rating, State, TROUBLE, state};
 use crate::catalog::limit::{PORT_LATENCY_TIMER, PORT_LINE_ERRORS, PORT_WAITING, TAP_DELAY};
 
 /// How a port is, as one of the numbers of `STATES`: exactly one of its series is 1.
@@ -10,14 +10,14 @@ pub(super) const STATE: &str = "sum by (instance, device) (\n  neural_port_state
 
 /// What the numbers of `STATE` mean.
 pub(super) const STATES: &[State] = &[
-    state(1.0, "open", Mood::Good),
-    state(2.0, "silent", Mood::Odd),
-    state(3.0, "wrong device", Mood::Bad),
-    state(4.0, "absent", Mood::Bad),
-    state(5.0, "busy", Mood::Odd),
-    state(6.0, "not permitted", Mood::Bad),
-    state(7.0, "ambiguous", Mood::Bad),
-    state(8.0, "failed", Mood::Bad),
+    state(1.0, "open", Rating::Good),
+    state(2.0, "silent", Rating::Odd),
+    state(3.0, "wrong device", Rating::Bad),
+    state(4.0, "absent", Rating::Bad),
+    state(5.0, "busy", Rating::Odd),
+    state(6.0, "not permitted", Rating::Bad),
+    state(7.0, "ambiguous", Rating::Bad),
+    state(8.0, "failed", Rating::Bad),
 ];
 
 pub(super) static PORTS: Row = open("Ports", &[
@@ -97,7 +97,7 @@ pub(super) static USB: Row = closed("Line and USB", &[
             column("max by (instance, device, product, id, serial, place) (neural_port_usb_info)", "", "none"),
             column("max by (instance, device) (neural_port_usb_bits_per_second)", "Bits/s", "short"),
             column("max by (instance, device) (neural_port_usb_awake)", "Awake", "none")
-                .states(&[state(1.0, "yes", Mood::Good), state(0.0, "suspended", Mood::Bad)]),
+                .states(&[state(1.0, "yes", Rating::Good), state(0.0, "suspended", Rating::Bad)]),
             column("max by (instance, device) (neural_port_usb_autosuspend)", "Autosuspend", "none").states(TROUBLE),
             column("max by (instance, device) (neural_port_usb_power_limit_watts)", "Power limit", "watt"),
             column("round(sum by (instance, device) (increase(neural_port_usb_reenumerations_total[1h])))", "Enumerated", "none"),
@@ -115,7 +115,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
         "When a program had the tap of a device open.",
         &[q("max by (instance, device) (neural_tap_open)", "{{device}}")],
     )
-    .states(&[state(1.0, "recorded", Mood::Good), state(0.0, "no program records", Mood::Plain)])
+    .states(&[state(1.0, "recorded", Rating::Good), state(0.0, "no program records", Rating::Plain)])
     .beside(3)
     .empty("no tap"),
     lines(

@@ -1,7 +1,7 @@
 //! Programs that acquire and record: do they record, keep up and hand on what they should?
 
 use super::super::view::{Board, column, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, State, state};
+use crate::catalog::draw::{Panel, Rating, State, state};
 use crate::catalog::limit::{PROGRAM_CPU, PROGRAM_LATENCY, PROGRAM_RATE};
 
 /// What a panel says where no program is asked.
@@ -11,14 +11,14 @@ const NONE: &str = "no program";
 const STATE: &str = "sum by (instance, source) (\n  neural_program_state{state=\"idle\"} * 1\n  or neural_program_state{state=\"acquiring\"} * 2\n  or neural_program_state{state=\"waiting\"} * 3\n  or neural_program_state{state=\"recording\"} * 4\n)";
 
 const STATES: &[State] = &[
-    state(1.0, "idle", Mood::Plain),
-    state(2.0, "acquiring", Mood::Odd),
-    state(3.0, "waits for a trigger", Mood::Odd),
-    state(4.0, "records", Mood::Good),
+    state(1.0, "idle", Rating::Plain),
+    state(2.0, "acquiring", Rating::Odd),
+    state(3.0, "waits for a trigger", Rating::Odd),
+    state(4.0, "records", Rating::Good),
 ];
 
 /// Whether it does what is expected.
-const EXPECTED: &[State] = &[state(1.0, "yes", Mood::Good), state(0.0, "no", Mood::Bad)];
+const EXPECTED: &[State] = &[state(1.0, "yes", Rating::Good), state(0.0, "no", Rating::Bad)];
 
 pub(super) static BOARD: Board = Board {
     key: "program",
@@ -173,7 +173,7 @@ pub(super) static BOARD: Board = Board {
                 "When another program was connected to each output.",
                 &[q("max by (instance, source, output) (neural_program_output_connected)", "{{source}} {{output}}")],
             )
-            .states(&[state(1.0, "taken", Mood::Good), state(0.0, "not connected", Mood::Plain)])
+            .states(&[state(1.0, "taken", Rating::Good), state(0.0, "not connected", Rating::Plain)])
             .beside(2)
             .empty("not reported"),
             lines(

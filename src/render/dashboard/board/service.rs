@@ -1,7 +1,7 @@
 //! Services: APIs, databases and the checks that services make of themselves.
 
 use super::super::view::{Board, closed, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, State, state};
+use crate::catalog::draw::{Panel, Rating, State, state};
 use crate::catalog::limit::{
     API_FAILURES, API_FAILURES_CRITICAL, API_LATENCY, API_LATENCY_CRITICAL, DATA_QUALITY,
     DATA_QUALITY_CRITICAL, DB_FAILURES, DB_LATENCY, DB_LATENCY_CRITICAL, MODEL_ACCURACY,
@@ -9,10 +9,10 @@ use crate::catalog::limit::{
 
 /// What a check says.
 const VERDICTS: &[State] = &[
-    state(0.0, "healthy", Mood::Good),
-    state(1.0, "warning", Mood::Odd),
-    state(2.0, "critical", Mood::Bad),
-    state(3.0, "unknown", Mood::Plain),
+    state(0.0, "healthy", Rating::Good),
+    state(1.0, "warning", Rating::Odd),
+    state(2.0, "critical", Rating::Bad),
+    state(3.0, "unknown", Rating::Plain),
 ];
 
 pub(super) static BOARD: Board = Board {

@@ -3,7 +3,7 @@
 //! Samples that arrive, and the quality of channels, are on the boards of devices and channels.
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
-use crate::catalog::draw::{Mood, Panel, state};
+use crate::catalog::draw::{Panel, Rating, state};
 use crate::catalog::limit::{
     STREAM_AGE, STREAM_BACKLOG, STREAM_DRIFT, STREAM_MISSING, STREAM_MISSING_CRITICAL, STREAM_RATE,
 };
@@ -104,7 +104,7 @@ pub(super) static BOARD: Board = Board {
                 "When each expected stream was present.",
                 &[q("max by (instance, source, stream) (neural_stream_present)", "{{stream}}")],
             )
-            .states(&[state(1.0, "there", Mood::Good), state(0.0, "missing", Mood::Bad)])
+            .states(&[state(1.0, "there", Rating::Good), state(0.0, "missing", Rating::Bad)])
             .beside(2)
             .empty("none is expected"),
             lines(

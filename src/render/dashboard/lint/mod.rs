@@ -22,19 +22,19 @@ struct Rule {
 #[must_use]
 pub fn lint(board: &Value, names: &Names<'_>) -> Vec<String> {
     let title = text(board, "title");
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     for Rule { grafana, broken } in board::RULES {
-        told.extend(broken(board, names).map(|why| format!("{title} (Grafana {grafana}): {why}")));
+        problems.extend(broken(board, names).map(|why| format!("{title} (Grafana {grafana}): {why}")));
     }
     for panel in panels(board) {
         for Rule { grafana, broken } in panel::RULES {
             let why = broken(panel, names);
-            told.extend(
+            problems.extend(
                 why.map(|why| format!("{title}: {} (Grafana {grafana}): {why}", text(panel, "title"))),
             );
         }
     }
-    told
+    problems
 }
 
 /// Every panel that is no row, those of closed rows included.
@@ -73,8 +73,8 @@ mod tests {
     fn what_is_generated_keeps_to_every_rule() {
         let (pages, boards) = (pages(), boards());
         let names = Names::of(&pages);
-        let told: Vec<String> = boards.iter().flat_map(|board| lint(board, &names)).collect();
-        assert!(told.is_empty(), "{}", told.join("\n"));
+        let problems: Vec<String> = boards.iter().flat_map(|board| lint(board, &names)).collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 
     /// Spoils the first panel that `which` picks, and insists that one rule says so, by its name and with versions.
@@ -98,9 +98,12 @@ mod tests {
                 }
             }
             let Some(title) = found else { continue };
-            let told = lint(&board, &names);
+            let problems = lint(&board, &names);
             let right = |of: &String| of.contains(&title) && of.contains(&format!("(Grafana {grafana})"));
-            assert!(told.len() == 1 && right(&told[0]) && told[0].contains(rule), "{rule}: {told:?}");
+            assert!(
+                problems.len() == 1 && right(&problems[0]) && problems[0].contains(rule),
+                "{rule}: {problems:?}"
+            );
             return;
         }
         panic!("{rule}: no panel to spoil");
@@ -113,8 +116,8 @@ mod tests {
         let mut board = boards().remove(0);
         let panel = board["panels"].as_array_mut().unwrap().iter_mut().find(|panel| which(panel)).unwrap();
         spoil(panel);
-        let told = lint(&board, &Names::of(&pages));
-        assert!(told.len() == 1 && told[0].contains("title that is cut"), "{told:?}");
+        let problems = lint(&board, &Names::of(&pages));
+        assert!(problems.len() == 1 && problems[0].contains("title that is cut"), "{problems:?}");
     }
 
     fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
@@ -245,10 +248,10 @@ mod tests {
         let mut board =
             boards().into_iter().find(|board| text(board, "uid") == format!("neural-{key}")).unwrap();
         spoil(&mut board);
-        let told = lint(&board, &Names::of(&pages));
+        let problems = lint(&board, &Names::of(&pages));
         assert!(
-            told.len() == 1 && told[0].contains(rule) && told[0].contains("(Grafana 9"),
-            "{rule}: {told:?}"
+            problems.len() == 1 && problems[0].contains(rule) && problems[0].contains("(Grafana 9"),
+            "{rule}: {problems:?}"
         );
     }
 

@@ -36,7 +36,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: before },
     Rule { grafana: "9 to 13", broken: headers },
     Rule { grafana: "9 to 13", broken: bars },
-    Rule { grafana: "9 to 13", broken: lonely },
+    Rule { grafana: "9 to 13", broken: is_alone },
     Rule { grafana: "9 to 13", broken: quantiles },
     Rule { grafana: "9 to 13", broken: phone },
     Rule { grafana: "9 to 13", broken: crowd },
@@ -56,7 +56,7 @@ fn exprs(panel: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// Whether mappings say what nothing is called.
-fn told(mappings: &Value) -> bool {
+fn names_null(mappings: &Value) -> bool {
     let special = |of: &Value| of["type"] == "special" && of["options"]["match"] == "null+nan";
     mappings.as_array().is_some_and(|all| all.iter().any(special))
 }
@@ -75,14 +75,14 @@ fn merged(panel: &Value, _: &Names<'_>) -> Option<String> {
 
 /// Grafana 9 asks `isNaN` of the value whatever its type, and a text is no number.
 fn names_are_none(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let broken = is(panel, "table") && told(&defaults(panel)["mappings"]);
+    let broken = is(panel, "table") && names_null(&defaults(panel)["mappings"]);
     when(broken, "shows \"–\" for all names; put the mapping of null and NaN into an override byType number")
 }
 
 /// An empty cell of numbers is otherwise drawn in the colour of the lowest threshold.
 fn cells(panel: &Value, _: &Names<'_>) -> Option<String> {
     let right = |of: &Value| {
-        let property = |of: &Value| of["id"] == "mappings" && told(&of["value"]);
+        let property = |of: &Value| of["id"] == "mappings" && names_null(&of["value"]);
         of["matcher"]["id"] == "byType"
             && of["matcher"]["options"] == "number"
             && list(of, "properties").iter().any(property)
@@ -110,7 +110,7 @@ fn nameless(panel: &Value, _: &Names<'_>) -> Option<String> {
 fn nothing(panel: &Value, _: &Names<'_>) -> Option<String> {
     let number = ["stat", "gauge", "bargauge"].iter().any(|kind| is(panel, kind));
     when(
-        number && !told(&defaults(panel)["mappings"]),
+        number && !names_null(&defaults(panel)["mappings"]),
         "gives nothing the colour of the lowest threshold; map null and NaN to the words, in a plain colour",
     )
 }
@@ -338,7 +338,7 @@ fn bars(panel: &Value, _: &Names<'_>) -> Option<String> {
 }
 
 /// See [`nameless`]: where a table has two columns, each query answers for the rows of the other.
-fn lonely(panel: &Value, _: &Names<'_>) -> Option<String> {
+fn is_alone(panel: &Value, _: &Names<'_>) -> Option<String> {
     let [first, second] = list(panel, "targets") else { return None };
     let renamed = list(panel, "transformations").last()?["options"]["renameByName"].as_object()?;
     let (first, second) = (text(first, "expr"), text(second, "expr"));

@@ -20,7 +20,7 @@ use crate::clock::now;
 use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
 use crate::quote::quote;
 use crate::setting::Span;
-use crate::source::aside::{Aside, Attempt, SHORTEST, USUAL};
+use crate::source::aside::{Attempt, SHORTEST, USUAL, Worker};
 use crate::source::kind::{Context, Kind, Start};
 use crate::source::pattern::Pattern;
 use crate::source::{Feed, poll};
@@ -122,13 +122,13 @@ impl Kind for Settings {
     }
 }
 
-/// Reads the machine at each interval until told to stop.
+/// Reads the machine at each interval until finite to stop.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     let (interval, wants_mounts) = (settings.interval.unwrap_or(USUAL).0.max(SHORTEST), settings.disks);
     let mut reader = Machine::new(settings.clone());
     let settings = Arc::new(settings);
     let stalled = Arc::new(Mutex::new(Vec::new()));
-    let machine = match Aside::start("host", move || reader.read()) {
+    let machine = match Worker::start("host", move || reader.read()) {
         Ok(machine) => machine,
         Err(why) => {
             tracing::error!(%why, "cannot start a thread to read the machine");
@@ -141,7 +141,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
         let (feed, machine) = (feed.clone(), machine.clone());
         let (settings, before) = (settings.clone(), stalled.clone());
         Box::pin(async move {
-            let mut host = machine.ask(PATIENCE).await?;
+            let mut host = machine.run(PATIENCE).await?;
             let at = now();
             if wants_mounts {
                 let (filesystems, stalled) = mounts::read(&settings, MOUNT_PATIENCE).await;
@@ -298,14 +298,14 @@ impl Machine {
         } else {
             sensors.iter_mut().for_each(sysinfo::Component::refresh);
         }
-        let told = |celsius: Option<f32>| celsius.filter(|c| c.is_finite()).map(f64::from);
+        let finite = |celsius: Option<f32>| celsius.filter(|c| c.is_finite()).map(f64::from);
         sensors
             .iter()
             .filter_map(|sensor| {
                 Some(Sensor {
                     name: sensor.label().to_owned(),
-                    celsius: told(sensor.temperature())?,
-                    critical: told(sensor.critical()),
+                    celsius: finite(sensor.temperature())?,
+                    critical: finite(sensor.critical()),
                 })
             })
             .collect()

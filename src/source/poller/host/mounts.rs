@@ -30,14 +30,14 @@ pub(super) async fn read(settings: &Settings, patience: Duration) -> (Vec<Filesy
     let mut asked = JoinSet::new();
     let names = sure.iter().map(|mount| mount.place.clone()).collect::<Vec<_>>();
     asked.spawn(async move {
-        let work = move || sure.into_iter().filter_map(ask).collect::<Vec<_>>();
+        let work = move || sure.into_iter().filter_map(statvfs).collect::<Vec<_>>();
         // Whichever it is that hangs, none of these is known.
         apart("the file systems of this machine", patience, work).await.map_err(|_| names)
     });
     for mount in unsure {
         asked.spawn(async move {
             let place = mount.place.clone();
-            let answer = apart(&place, patience, move || ask(mount)).await;
+            let answer = apart(&place, patience, move || statvfs(mount)).await;
             answer.map(|found| found.into_iter().collect()).map_err(|_| vec![place])
         });
     }
@@ -50,8 +50,8 @@ pub(super) async fn read(settings: &Settings, patience: Duration) -> (Vec<Filesy
         }
     }
     for one in &mut found {
-        let told = linux::readonly(machine.unwrap_or(table), &one.mount);
-        one.readonly = told.unwrap_or(one.readonly);
+        let readonly = linux::readonly(machine.unwrap_or(table), &one.mount);
+        one.readonly = readonly.unwrap_or(one.readonly);
     }
     stalled.sort();
     (once_each(found), stalled)
@@ -80,15 +80,15 @@ fn listed(table: &str, settings: &Settings) -> (Vec<Mount>, Vec<Mount>) {
 /// Types of the kernel's own, within which others are mounted.
 const KERNEL: &[&str] = &["devtmpfs", "proc", "sysfs", "rootfs", "cgroup", "cgroup2", "debugfs", "tracefs"];
 
-fn ask(mount: Mount) -> Option<Filesystem> {
+fn statvfs(mount: Mount) -> Option<Filesystem> {
     file::turn_to(Path::new(&mount.place));
-    let told = rustix::fs::statvfs(&*mount.place).ok()?;
-    let size = told.f_frsize.saturating_mul(told.f_blocks);
+    let stat = rustix::fs::statvfs(&*mount.place).ok()?;
+    let size = stat.f_frsize.saturating_mul(stat.f_blocks);
     (size > 0).then(|| Filesystem {
         device: mount.device,
         size: size as f64,
-        available: told.f_frsize.saturating_mul(told.f_bavail) as f64,
-        readonly: told.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+        available: stat.f_frsize.saturating_mul(stat.f_bavail) as f64,
+        readonly: stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
         mount: mount.place,
         fstype: mount.fstype,
     })

@@ -21,7 +21,7 @@ use self::member::{Candidate, Rule};
 use crate::clock::now;
 use crate::event::{Body, Link, ProcessGroup};
 use crate::setting::Span;
-use crate::source::aside::{Aside, Attempt, SHORTEST, USUAL};
+use crate::source::aside::{Attempt, SHORTEST, USUAL, Worker};
 use crate::source::kind::{Context, Kind, Start};
 use crate::source::pattern::Pattern;
 use crate::source::{Feed, poll};
@@ -101,7 +101,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     }
     let interval = settings.interval.unwrap_or(USUAL).0.max(SHORTEST);
     let mut watch = Watch::new(&settings);
-    let groups = match Aside::start("process", move || watch.read()) {
+    let groups = match Worker::start("process", move || watch.read()) {
         Ok(groups) => groups,
         Err(why) => {
             tracing::error!(%why, "cannot start a thread to read processes");
@@ -113,7 +113,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     let ask = move |feed: &Feed| -> Attempt {
         let (feed, groups) = (feed.clone(), groups.clone());
         Box::pin(async move {
-            let groups = groups.ask(PATIENCE).await?;
+            let groups = groups.run(PATIENCE).await?;
             feed.batch(now(), |out| groups.iter().for_each(|group| out(Body::Process(group))));
             Ok(())
         })

@@ -19,7 +19,7 @@ const CERTIFICATES: u64 = 4 << 20;
 
 /// An address, and the client for it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Endpoint {
     link: Link,
     pub(super) url: Url,
     /// The address as it may be printed.
@@ -27,7 +27,7 @@ pub(super) struct Place {
     pub(super) client: Client,
 }
 
-impl Place {
+impl Endpoint {
     /// Checks the address and reads the certificates. Sends nothing.
     ///
     /// # Errors

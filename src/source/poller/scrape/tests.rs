@@ -115,8 +115,8 @@ async fn openmetrics_that_is_none_is_asked_for_as_text() {
     let hub = Arc::new(crate::hub::Hub::default());
     let feed = Feed::new(hub.clone(), hub.add_source("s"), "s");
     let scrape = Scrape::open(Settings::new("s", url)).unwrap();
-    assert!(scrape.ask(feed.clone()).await.unwrap_err().contains("without # EOF"));
-    assert_eq!(scrape.ask(feed).await, Ok(()));
+    assert!(scrape.scrape(feed.clone()).await.unwrap_err().contains("without # EOF"));
+    assert_eq!(scrape.scrape(feed).await, Ok(()));
     let read = |family: &str, labels: &str| hub.lock().registry.number(family, labels);
     assert_eq!(read("a", "source=\"s\""), Some(1.0));
     assert_eq!(read("neural_source_events", "source=\"s\""), Some(2.0), "each sample is one event");

@@ -29,7 +29,7 @@ use super::usb::{Identity, Missing, Node, Roots, Which};
 use crate::event::{Body, Link, Port, PortEnd, PortState};
 use crate::quote::quote;
 use crate::source::Feed;
-use crate::source::pause::Pause;
+use crate::source::backoff::Backoff;
 use crate::source::socket::NewDecoder;
 
 /// How often it is looked whether a port came or went.
@@ -105,8 +105,8 @@ struct Supervisor<'a> {
     settings: &'a Settings,
     feed: &'a Feed,
     stop: &'a CancellationToken,
-    voice: Voice<'a>,
-    pause: Pause,
+    reporter: PortReporter<'a>,
+    pause: Backoff,
     /// How the port was lost last.
     lost: Option<PortEnd>,
     /// When it was read last.
@@ -117,8 +117,17 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     fn new(settings: &'a Settings, feed: &'a Feed, stop: &'a CancellationToken) -> Self {
-        let voice = Voice { feed, state: None, said: String::new(), lost: false };
-        Self { settings, feed, stop, voice, pause: Pause::default(), lost: None, left: None, number: None }
+        let reporter = PortReporter { feed, state: None, said: String::new(), lost: false };
+        Self {
+            settings,
+            feed,
+            stop,
+            reporter,
+            pause: Backoff::default(),
+            lost: None,
+            left: None,
+            number: None,
+        }
     }
 
     fn run(mut self, new_decoder: &NewDecoder) {
@@ -132,9 +141,9 @@ impl<'a> Supervisor<'a> {
                         Missing::Ambiguous(why) => (PortState::Ambiguous, why),
                         Missing::NotPermitted(why) => (PortState::NotPermitted, why),
                     };
-                    self.voice.tell(state, &why);
+                    self.reporter.report(state, &why);
                     // What comes next is new, and is tried at once.
-                    (seen, self.pause) = (None, Pause::default());
+                    (seen, self.pause) = (None, Backoff::default());
                     sleep(LOOK, self.stop);
                     continue;
                 }
@@ -150,7 +159,7 @@ impl<'a> Supervisor<'a> {
                     sleep(LOOK / 2, self.stop);
                     continue;
                 }
-                Err(refused) => self.voice.tell(refused.state, &refused.why),
+                Err(refused) => self.reporter.report(refused.state, &refused.why),
             }
             self.wait(&node);
         }
@@ -163,31 +172,31 @@ impl<'a> Supervisor<'a> {
         let offer = settings.tap.as_ref().map(|link| tap::Offer::new(&port, link, settings.baud));
         let offer = match offer.transpose() {
             Ok(offer) => offer,
-            Err(why) => return self.voice.tell(PortState::Failed, &why),
+            Err(why) => return self.reporter.report(PortState::Failed, &why),
         };
         feed.send(Body::Link(Link::Up));
         if let Some(lost) = self.lost.take() {
             feed.send(Body::Port(Port::Back(lost)));
         }
         let place = settings.which.to_string();
-        self.voice.open(&place, node, settings.baud);
+        self.reporter.open(&place, node, settings.baud);
         let mut watch = Watch::new(node, settings, feed, &mut self.number);
         let gone = if let Some(offer) = offer {
             // Whether a device is silent, or its bytes are those of another, is not judged: the program decides when
             // it streams, and has it write text, settings and what else the agent knows nothing of. Only what the
             // device itself says that it is counts.
-            let (mut vanished, voice) = (false, &mut self.voice);
+            let (mut vanished, reporter) = (false, &mut self.reporter);
             let judged = |other: Option<&str>| match other {
                 Some(other) => {
-                    if !voice.is(PortState::WrongDevice) {
+                    if !reporter.is(PortState::WrongDevice) {
                         let why = format!("the data from {place} is not {}: {other}", settings.protocol);
-                        voice.tell(PortState::WrongDevice, &why);
+                        reporter.report(PortState::WrongDevice, &why);
                     }
                 }
-                None => voice.well(&format!("{place} is {} again", settings.protocol)),
+                None => reporter.recovered(&format!("{place} is {} again", settings.protocol)),
             };
             let look = || {
-                vanished |= watch.look(&port);
+                vanished |= watch.check(&port);
                 vanished
             };
             let error = tap::run(offer, &port, settings.baud, new_decoder, feed, stop, look, judged);
@@ -201,7 +210,7 @@ impl<'a> Supervisor<'a> {
             if self.left.is_some_and(|left| left.elapsed() < BLIP) {
                 decoder.dialogue().into_iter().for_each(crate::decode::Dialogue::resume);
             }
-            Session { settings, feed, stop, voice: &mut self.voice, watch: &mut watch }
+            Session { settings, feed, stop, reporter: &mut self.reporter, watch: &mut watch }
                 .read(&mut port, decoder)
         };
         self.left = Some(clock());
@@ -211,12 +220,12 @@ impl<'a> Supervisor<'a> {
             let end = gone.end(node, stop);
             feed.send(Body::Port(Port::Lost(end)));
             let state = if end == PortEnd::Unplugged { PortState::Absent } else { PortState::Failed };
-            self.voice.lose(state, &format!("{place} is gone: {gone}"));
+            self.reporter.lose(state, &format!("{place} is gone: {gone}"));
             self.lost = Some(end);
         }
         // A port that opens and breaks at once is not asked in a hurry.
         if began.elapsed() > STEADY {
-            self.pause = Pause::default();
+            self.pause = Backoff::default();
         }
     }
 
@@ -233,7 +242,7 @@ impl<'a> Supervisor<'a> {
 }
 
 /// Says how the port is: once a change, to the log and as a metric.
-struct Voice<'a> {
+struct PortReporter<'a> {
     feed: &'a Feed,
     state: Option<PortState>,
     said: String,
@@ -241,7 +250,7 @@ struct Voice<'a> {
     lost: bool,
 }
 
-impl Voice<'_> {
+impl PortReporter<'_> {
     fn is(&self, state: PortState) -> bool {
         self.state == Some(state)
     }
@@ -262,14 +271,14 @@ impl Voice<'_> {
 
     /// An open port is lost.
     fn lose(&mut self, state: PortState, why: &str) {
-        self.tell(state, why);
+        self.report(state, why);
         self.lost = true;
     }
 
     /// What was wrong no longer is.
-    fn well(&mut self, why: &str) {
+    fn recovered(&mut self, why: &str) {
         if !self.is(PortState::Open) {
-            if let Some(unsaid) = self.feed.aloud("the port recovered") {
+            if let Some(unsaid) = self.feed.log_permit("the port recovered") {
                 tracing::info!(source = self.feed.name(), unsaid, "{}", quote(why));
             }
             self.set(PortState::Open);
@@ -277,7 +286,7 @@ impl Voice<'_> {
         }
     }
 
-    fn tell(&mut self, state: PortState, why: &str) {
+    fn report(&mut self, state: PortState, why: &str) {
         // A disconnect is reported when it happens; that the port is then absent is not reported again.
         let news = self.said != why && !(state == PortState::Absent && self.lost);
         // The log has it once in a while, the landing page as long as it lasts.
@@ -287,7 +296,7 @@ impl Voice<'_> {
             self.feed.down(why);
         }
         self.lost = false;
-        if news && let Some(unsaid) = self.feed.aloud("the port has a problem") {
+        if news && let Some(unsaid) = self.feed.log_permit("the port has a problem") {
             tracing::warn!(source = self.feed.name(), state = state.as_str(), unsaid, "{}", quote(why));
         }
         why.clone_into(&mut self.said);

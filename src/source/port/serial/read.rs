@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::open::WAIT;
 use super::verdict::{Judged, Verdict};
 use super::watch::{Line, Watch};
-use super::{Settings, Voice, clock, sleep};
+use super::{PortReporter, Settings, clock, sleep};
 use crate::clock::now;
 use crate::decode::{Decoder, Dialogue};
 use crate::event::{Body, Greeting, Port, PortState};
@@ -98,7 +98,7 @@ pub(super) struct Session<'s, 'a> {
     pub(super) settings: &'a Settings,
     pub(super) feed: &'a Feed,
     pub(super) stop: &'a CancellationToken,
-    pub(super) voice: &'s mut Voice<'a>,
+    pub(super) reporter: &'s mut PortReporter<'a>,
     pub(super) watch: &'s mut Watch<'a>,
 }
 
@@ -107,7 +107,7 @@ impl Session<'_, '_> {
     pub(super) fn read(mut self, port: &mut impl Line, decoder: Box<dyn Decoder>) -> Option<Gone> {
         let mut decoder = Judged::new(decoder);
         // The device's series are there before its first byte.
-        self.feed.take(now(), b"", 0, &mut decoder);
+        self.feed.decode(now(), b"", 0, &mut decoder);
         let gone = self.pump(port, &mut decoder);
         self.feed.end(now(), &mut decoder);
         gone
@@ -117,7 +117,7 @@ impl Session<'_, '_> {
         let mut buffer = [0; 4096];
         let mut asked = Vec::new();
         let mut empty = 0;
-        if let Err(e) = greet(port, decoder, self.stop) {
+        if let Err(e) = send_handshake(port, decoder, self.stop) {
             return Some(Gone::Write(e));
         }
         if has_handshake(decoder) {
@@ -143,7 +143,7 @@ impl Session<'_, '_> {
                 }
                 Ok(n) => {
                     empty = 0;
-                    self.feed.take(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
+                    self.feed.decode(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
                     quiet.hear(decoder.heard());
                     // A line that brings more than that is not made to wait.
                     if n < buffer.len() {
@@ -159,19 +159,19 @@ impl Session<'_, '_> {
             if let Some(dialogue) = decoder.dialogue() {
                 dialogue.poll_transmit(Duration::from_nanos(now().steady), &mut asked);
             }
-            let told = write(port, &asked);
+            let written = write(port, &asked);
             asked.clear();
-            if let Err(e) = told {
+            if let Err(e) = written {
                 return Some(Gone::Write(e));
             }
             if let Some(notice) = decoder.dialogue().and_then(Dialogue::notice) {
                 say!(self.feed, info, "the device", said = %quote(notice));
             }
-            if self.watch.look(port) {
+            if self.watch.check(port) {
                 return Some(Gone::Vanished);
             }
             self.judge(decoder, &mut quiet);
-            if quiet.greets(decoder, self.voice.is(PortState::WrongDevice)) {
+            if quiet.handshake_due(decoder, self.reporter.is(PortState::WrongDevice)) {
                 decoder.dialogue().into_iter().for_each(Dialogue::restarted);
                 if let Err(e) = handshake(port, decoder, self.stop) {
                     return Some(Gone::Write(e));
@@ -199,19 +199,19 @@ impl Session<'_, '_> {
                         format!("no samples from {which} for {seconds} s; is the device on and in range?")
                     }
                 };
-                self.voice.tell(PortState::Silent, &why);
+                self.reporter.report(PortState::Silent, &why);
             } else {
-                self.voice.set(PortState::Silent);
+                self.reporter.set(PortState::Silent);
             }
         } else if let Verdict::Wrong(what) = &verdict {
-            if !self.voice.is(PortState::WrongDevice) {
+            if !self.reporter.is(PortState::WrongDevice) {
                 let why = format!("the data from {which} at {baud} baud is not {protocol}: {what}");
-                self.voice.tell(PortState::WrongDevice, &why);
+                self.reporter.report(PortState::WrongDevice, &why);
             }
-        } else if self.voice.is(PortState::Silent) && !decoder.is_board() {
-            self.voice.set(PortState::Open);
+        } else if self.reporter.is(PortState::Silent) && !decoder.is_board() {
+            self.reporter.set(PortState::Open);
         } else if verdict == Verdict::Right {
-            self.voice.well(&format!("{which} speaks again"));
+            self.reporter.recovered(&format!("{which} speaks again"));
         }
     }
 }
@@ -244,7 +244,7 @@ impl Quiet {
     }
 
     /// Whether to send a start command now. A device that seems to be another receives none.
-    fn greets(&mut self, decoder: &mut Judged, wrong: bool) -> bool {
+    fn handshake_due(&mut self, decoder: &mut Judged, wrong: bool) -> bool {
         let due = !wrong && has_handshake(decoder) && self.since.elapsed() >= self.pause;
         if due {
             self.since = clock();
@@ -291,7 +291,11 @@ fn write(port: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 
 /// Restarts a device: one that still streams receives a stop command, and its output is discarded, so
 /// that no old frames are taken for new ones.
-fn greet(port: &mut (impl Read + Write), decoder: &mut Judged, stop: &CancellationToken) -> io::Result<()> {
+fn send_handshake(
+    port: &mut (impl Read + Write),
+    decoder: &mut Judged,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     let Some(dialogue) = decoder.dialogue().filter(|dialogue| !dialogue.handshake().is_empty()) else {
         return Ok(());
     };
@@ -377,11 +381,11 @@ mod tests {
         let mut quiet = Quiet::new();
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            assert!(!quiet.greets(&mut cyton, false), "it was told a moment ago");
+            assert!(!quiet.handshake_due(&mut cyton, false), "it was told a moment ago");
             pauses.push(quiet.pause.as_secs());
             quiet.since -= quiet.pause;
-            assert!(!quiet.greets(&mut cyton, true) && !quiet.greets(&mut lines, false));
-            assert!(quiet.greets(&mut cyton, false));
+            assert!(!quiet.handshake_due(&mut cyton, true) && !quiet.handshake_due(&mut lines, false));
+            assert!(quiet.handshake_due(&mut cyton, false));
         }
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
         quiet.understood();

@@ -12,7 +12,7 @@ use crate::analysis::quality::{self, Judged};
 use crate::decode::board::generic;
 use crate::decode::{self, Dialogue, MeasureImpedance, Protocol};
 use crate::document::{Check, Path};
-use crate::source::kind::{Claim, Context, Kind, Looking, Place, Start};
+use crate::source::kind::{Claim, Context, Kind, Probing, Resource, Start};
 use crate::source::port::usb::{Roots, UsbMatch, Which};
 use crate::source::record::Recorded;
 use crate::source::socket::NewDecoder;
@@ -131,7 +131,7 @@ impl Kind for Serial {
     }
 
     fn claims(&self) -> Vec<Claim> {
-        let of = |place: String, key| Claim { place: Place::Port(place), key, item: None };
+        let of = |place: String, key| Claim { place: Resource::Port(place), key, item: None };
         let port = of(self.which().to_string(), if self.port.is_some() { "port" } else { "usb" });
         // A link in the place of a port would hide it.
         let tap = self.tap.iter().map(|tap| of(tap.display().to_string(), "tap"));
@@ -166,7 +166,7 @@ impl Kind for Serial {
         Some(Recorded { name: self.name.clone(), protocol, board: self.options() })
     }
 
-    fn look<'a>(&'a self, path: &'a str, running: bool) -> Looking<'a> {
+    fn look<'a>(&'a self, path: &'a str, running: bool) -> Probing<'a> {
         Box::pin(async move { super::look::look(path, self, running) })
     }
 

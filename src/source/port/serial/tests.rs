@@ -322,10 +322,10 @@ fn reads_of_nothing_burn_no_core() {
     let feed = Feed::new(hub.clone(), hub.add_source("board"), "board");
     let (settings, stop) = (Settings::path("/dev/null", 115_200, "jsonl"), CancellationToken::new());
     let node = settings.which.find(&settings.roots).unwrap();
-    let mut voice = Voice { feed: &feed, state: None, said: String::new(), lost: false };
+    let mut reporter = PortReporter { feed: &feed, state: None, said: String::new(), lost: false };
     let mut watch = Watch::new(&node, &settings, &feed, &mut None);
     let session =
-        Session { settings: &settings, feed: &feed, stop: &stop, voice: &mut voice, watch: &mut watch };
+        Session { settings: &settings, feed: &feed, stop: &stop, reporter: &mut reporter, watch: &mut watch };
     let mut port = Nothing::default();
     let gone = session.read(&mut port, Protocol::Jsonl.decoder());
     assert!(matches!(gone, Some(Gone::Hangup)));
@@ -365,17 +365,17 @@ fn errors_of_a_line_are_told_as_they_grow() {
     let mut watch = Watch::new(&node, &settings, &feed, &mut None);
     let port = Counting(AtomicU32::new(0));
     let kind = "device=\"board\",kind=\"frame\"";
-    let told = |hub: &Hub| hub.lock().registry.number("neural_port_line_errors_total", kind);
-    assert!(!watch.look(&port));
-    assert_eq!(told(&hub), Some(0.0));
+    let reported = |hub: &Hub| hub.lock().registry.number("neural_port_line_errors_total", kind);
+    assert!(!watch.check(&port));
+    assert_eq!(reported(&hub), Some(0.0));
     for _ in 0..200 {
-        watch.look(&port);
+        watch.check(&port);
         if watch.frame_errors() == 4 {
             break;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(told(&hub), Some(4.0));
+    assert_eq!(reported(&hub), Some(4.0));
     assert_eq!(hub.lock().registry.number("neural_port_waiting_bytes", "device=\"board\""), Some(12.0));
 }
 

@@ -102,7 +102,8 @@ impl Judged {
 
     /// What the device says in place of samples: in its own words, or as the failure that it answers with.
     pub(super) fn failure(&mut self) -> Option<String> {
-        let excuse = self.decoder.dialogue().and_then(|dialogue| dialogue.excuse().map(str::to_owned));
+        let excuse =
+            self.decoder.dialogue().and_then(|dialogue| dialogue.silence_reason().map(str::to_owned));
         excuse.or_else(|| self.failure.clone())
     }
 
@@ -118,7 +119,8 @@ impl Judged {
             return Verdict::None;
         }
         let foreign = foreign(&seen.kept, seen.board.unwrap_or_default());
-        let mistaken = self.decoder.dialogue().and_then(|dialogue| dialogue.mistaken().map(str::to_owned));
+        let mistaken =
+            self.decoder.dialogue().and_then(|dialogue| dialogue.wrong_device().map(str::to_owned));
         let verdict = if let Some(other) = mistaken {
             Verdict::Wrong(other)
         } else if seen.understood > 0 && seen.understood as f64 >= SHARE * seen.bytes as f64 {
@@ -209,7 +211,7 @@ impl Decoder for Judged {
         });
         // What a device says in place of samples is no more than an answer.
         let bare = std::mem::take(&mut seen.bare);
-        if decoder.dialogue().is_some_and(|dialogue| dialogue.excuse().is_some()) {
+        if decoder.dialogue().is_some_and(|dialogue| dialogue.silence_reason().is_some()) {
             seen.bytes = seen.bytes.saturating_sub(bare);
             seen.understood = seen.understood.saturating_sub(bare);
             *heard = heard.saturating_sub(bare);
@@ -228,8 +230,8 @@ impl Decoder for Judged {
         self.decoder.is_broken()
     }
 
-    fn overhear(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
-        self.decoder.overhear(said, out)
+    fn observe_command(&mut self, said: &[u8], out: &mut Sink<'_>) -> bool {
+        self.decoder.observe_command(said, out)
     }
 
     fn dialogue(&mut self) -> Option<&mut dyn Dialogue> {
@@ -247,9 +249,9 @@ mod tests {
         let mut judged = Judged::new(protocol.decoder());
         let began = clock();
         assert_eq!(judged.verdict(began, 0), Verdict::None);
-        let mut told = 0;
+        let mut reported = 0;
         judged.decode(b"", &mut |_| {});
-        bytes.chunks(17).for_each(|piece| judged.decode(piece, &mut |_| told += 1));
+        bytes.chunks(17).for_each(|piece| judged.decode(piece, &mut |_| reported += 1));
         assert_eq!(judged.verdict(began + WINDOW / 2, 0), Verdict::None, "it is too early");
         let verdict = judged.verdict(began + WINDOW, frame_errors);
         assert_eq!(judged.verdict(began + WINDOW * 2, 0), Verdict::None, "nothing came since");
@@ -353,8 +355,8 @@ mod tests {
         for (protocol, text, write) in
             [(Protocol::Cyton, &daisy, "`protocol: daisy`"), (Protocol::Daisy, &cyton, "`protocol: cyton`")]
         {
-            let told = verdict(protocol, &[text]);
-            assert!(matches!(&told, Verdict::Wrong(what) if what.contains(write)), "{told:?}");
+            let reported = verdict(protocol, &[text]);
+            assert!(matches!(&reported, Verdict::Wrong(what) if what.contains(write)), "{reported:?}");
         }
     }
 

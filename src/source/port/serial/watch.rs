@@ -124,11 +124,11 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks, if it is time to, and says whether the port is gone.
-    pub(super) fn look(&mut self, port: &impl Line) -> bool {
+    pub(super) fn check(&mut self, port: &impl Line) -> bool {
         let now = clock();
         if self.asked.is_none_or(|asked| now.duration_since(asked) >= ASK) {
             self.asked = Some(now);
-            self.ask(port);
+            self.read_counts(port);
         }
         if now.duration_since(self.looked) < LOOK {
             return false;
@@ -143,7 +143,7 @@ impl<'a> Watch<'a> {
         self.frame_errors
     }
 
-    fn ask(&mut self, port: &impl Line) {
+    fn read_counts(&mut self, port: &impl Line) {
         let counts = port.counts();
         let errors = counts.map(|now| {
             let before = self.counts.unwrap_or(now);

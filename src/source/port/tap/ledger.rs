@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use super::ring::{Giver, Ring, Taker};
+use super::ring::{Consumer, Producer, Ring};
 
 /// Delays that can wait to be reported; what is beyond is not measured.
 pub(super) const DELAYS: usize = 8192;
@@ -52,13 +52,13 @@ pub(super) fn delays() -> Ring {
 }
 
 /// Writes a delay down, nanoseconds.
-pub(super) fn delayed(delays: &mut Giver<'_>, nanoseconds: u64) {
+pub(super) fn delayed(delays: &mut Producer<'_>, nanoseconds: u64) {
     // What has no room is not measured: nothing waits for it.
     let _ = delays.give([&nanoseconds.to_le_bytes(), b""]);
 }
 
 /// Fills `seconds` with the delays that were written down since the last call.
-pub(super) fn read_delays(delays: &mut Taker<'_>, seconds: &mut Vec<f64>) {
+pub(super) fn read_delays(delays: &mut Consumer<'_>, seconds: &mut Vec<f64>) {
     seconds.clear();
     let mut bytes = [0; 8];
     while seconds.len() < DELAYS && delays.take(&mut bytes) {

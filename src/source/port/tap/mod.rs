@@ -46,7 +46,7 @@ use crate::source::Feed;
 use crate::source::socket::NewDecoder;
 use ledger::{Ledger, Way, read};
 use pump::{PIECE, Pump, State};
-use ring::{Copies, Pieces, Ring, Taker};
+use ring::{Consumer, CopyReceiver, CopySender, Ring};
 use terminal::Terminal;
 pub(crate) use terminal::replaceable;
 
@@ -103,26 +103,26 @@ pub(super) fn run(
         terminal,
         stop: event.as_fd(),
         ledger: &ledger,
-        copies: Pieces::new(copies_in),
+        copies: CopySender::new(copies_in),
         delays: delays_in,
-        beside: std::thread::current(),
+        observer: std::thread::current(),
         state: State::new(),
     };
-    let mut beside = Beside {
+    let mut observer = Observer {
         new_decoder,
         decoder: None,
         feed,
         ledger: &ledger,
         speed,
-        copies: Copies::new(copies_out, PIECE),
+        copies: CopyReceiver::new(copies_out, PIECE),
         delays: delays_out,
         seconds: Vec::with_capacity(ledger::DELAYS),
-        last: Sum::default(),
+        last: Totals::default(),
         last_piece: 0,
-        told: false,
+        started: false,
         failed: 0,
         failures: 0,
-        said: Said::default(),
+        said: Logged::default(),
     };
     std::thread::scope(|scope| {
         let waker = std::thread::current();
@@ -135,7 +135,7 @@ pub(super) fn run(
             Ok(passing) => passing,
             Err(e) => return Some(e),
         };
-        beside.follow(
+        observer.follow(
             || {
                 if stop.is_cancelled() || gone() {
                     // It only fails if it was said often enough.
@@ -152,31 +152,31 @@ pub(super) fn run(
 }
 
 /// What reads along.
-struct Beside<'a> {
+struct Observer<'a> {
     new_decoder: &'a NewDecoder,
     decoder: Option<Box<dyn Decoder>>,
     feed: &'a Feed,
     ledger: &'a Ledger,
     speed: u32,
-    copies: Copies<'a>,
-    delays: Taker<'a>,
+    copies: CopyReceiver<'a>,
+    delays: Consumer<'a>,
     seconds: Vec<f64>,
     /// What was reported.
-    last: Sum,
+    last: Totals,
     /// When the last piece came.
     last_piece: u64,
     /// Whether the program told the device to start since.
-    told: bool,
+    started: bool,
     /// Bytes at which a decoder failed since the last report.
     failed: u64,
     /// How often one failed.
     failures: u64,
-    said: Said,
+    said: Logged,
 }
 
 /// The counters of the ledger at one moment.
 #[derive(Clone, Copy, Default)]
-struct Sum {
+struct Totals {
     opens: u64,
     passed: BothWays,
     dropped: BothWays,
@@ -185,20 +185,20 @@ struct Sum {
 
 /// What the log has said.
 #[derive(Default)]
-struct Said {
+struct Logged {
     reader: bool,
     dropped: bool,
     behind: bool,
     wrong_speed: bool,
 }
 
-impl Beside<'_> {
+impl Observer<'_> {
     /// Reads along until `ended` says that nothing more comes.
     fn follow(&mut self, mut ended: impl FnMut() -> bool, mut judged: impl FnMut(Option<&str>)) {
         // The series are there before the first byte.
         self.guarded(|this| {
             let Self { feed, .. } = *this;
-            feed.take(now(), b"", 0, this.decoder());
+            feed.decode(now(), b"", 0, this.decoder());
             this.report();
         });
         let mut reported = clock();
@@ -216,7 +216,7 @@ impl Beside<'_> {
                     self.decoder
                         .as_deref_mut()
                         .and_then(Decoder::dialogue)
-                        .and_then(|dialogue| dialogue.mistaken()),
+                        .and_then(|dialogue| dialogue.wrong_device()),
                 );
                 reported = clock();
             }
@@ -238,7 +238,7 @@ impl Beside<'_> {
 
     /// Decodes the next piece; false if there is none.
     fn read_piece(&mut self) -> bool {
-        let Self { copies, decoder, new_decoder, feed, last_piece, told, .. } = self;
+        let Self { copies, decoder, new_decoder, feed, last_piece, started, .. } = self;
         let Some(piece) = copies.take() else { return false };
         if piece.said {
             let done = catch_unwind(AssertUnwindSafe(|| {
@@ -246,24 +246,24 @@ impl Beside<'_> {
                 if piece.cut {
                     feed.end(piece.at, decoder);
                 }
-                feed.overhear(piece.at, piece.bytes, decoder)
+                feed.observe_command(piece.at, piece.bytes, decoder)
             }));
             match done {
-                Ok(starts) => *told |= starts,
+                Ok(starts) => *started |= starts,
                 Err(_) => self.fail(),
             }
             return true;
         }
         let length = piece.bytes.len() as u64;
         let paused = piece.at.steady.saturating_sub(std::mem::replace(last_piece, piece.at.steady)) > PAUSE;
-        let told = std::mem::take(told);
+        let started = std::mem::take(started);
         let done = catch_unwind(AssertUnwindSafe(|| {
             let decoder = decoder.get_or_insert_with(|| new_decoder()).as_mut();
             // What the agent did not see is not lost, nor is what a device does not send after a stop command.
-            if piece.cut || (told && paused) {
+            if piece.cut || (started && paused) {
                 feed.end(piece.at, decoder);
             }
-            feed.take(piece.at, piece.bytes, 1, decoder);
+            feed.decode(piece.at, piece.bytes, 1, decoder);
         }));
         if done.is_err() {
             self.failed += length;
@@ -298,7 +298,7 @@ impl Beside<'_> {
     fn report(&mut self) {
         let Ledger { reader, opens, to_program, to_device, unseen, speed } = self.ledger;
         let both = |of: fn(&Way) -> u64| BothWays { to_program: of(to_program), to_device: of(to_device) };
-        let sum = Sum {
+        let sum = Totals {
             opens: read(opens),
             passed: both(|way| read(&way.passed)),
             dropped: both(|way| read(&way.dropped)),
@@ -327,7 +327,7 @@ impl Beside<'_> {
     }
 }
 
-impl Said {
+impl Logged {
     /// Says what has changed, once.
     fn say(&mut self, source: &str, tap: &Tap<'_>, (program, port): (u32, u32)) {
         if tap.opens > 0 || tap.reader != self.reader {

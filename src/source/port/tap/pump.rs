@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use super::clock;
 use super::ledger::{Ledger, add, delayed};
-use super::ring::{Giver, Pieces};
+use super::ring::{CopySender, Producer};
 use super::terminal::Terminal;
 use crate::clock::now;
 
@@ -55,10 +55,10 @@ pub(super) struct Pump<'a> {
     /// Readable when it is to stop.
     pub(super) stop: BorrowedFd<'a>,
     pub(super) ledger: &'a Ledger,
-    pub(super) copies: Pieces<'a>,
-    pub(super) delays: Giver<'a>,
+    pub(super) copies: CopySender<'a>,
+    pub(super) delays: Producer<'a>,
     /// The thread that reads along.
-    pub(super) beside: Thread,
+    pub(super) observer: Thread,
     pub(super) state: State,
 }
 
@@ -136,10 +136,10 @@ impl Pump<'_> {
     /// Passes what is there. The program's words come first: they are few, and what it last wrote must not be
     /// swept away with the terminal that it left.
     fn pass(&mut self, ready: Ready, piece: &mut [u8]) -> io::Result<()> {
-        self.hear(piece)?;
+        self.read_program(piece)?;
         self.look(ready.program);
         self.take(ready.port, piece)?;
-        self.tell()?;
+        self.write_device()?;
         self.give();
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Pump<'_> {
     }
 
     /// Takes what the program wrote, as long as there is room for it.
-    fn hear(&mut self, piece: &mut [u8]) -> io::Result<()> {
+    fn read_program(&mut self, piece: &mut [u8]) -> io::Result<()> {
         loop {
             let State { to_device, .. } = &mut self.state;
             let room = TO_DEVICE.saturating_sub(to_device.len()).min(piece.len());
@@ -223,7 +223,7 @@ impl Pump<'_> {
                 Ok(0) => return Ok(()),
                 Ok(n) => {
                     to_device.extend(piece.iter().take(n));
-                    self.tell()?;
+                    self.write_device()?;
                     // What the device does with it is to be understood: a setting, a start. If there is no room, the
                     // next piece says that something is missing.
                     self.copies.give(now(), piece.get(..n).unwrap_or_default(), true);
@@ -236,7 +236,7 @@ impl Pump<'_> {
     }
 
     /// Gives the device what waits for it.
-    fn tell(&mut self) -> io::Result<()> {
+    fn write_device(&mut self) -> io::Result<()> {
         let waiting = &mut self.state.to_device;
         while let (first @ [_, ..], _) = waiting.as_slices() {
             match rustix::io::write(self.port, first) {
@@ -283,7 +283,7 @@ impl Pump<'_> {
         if !self.copies.give(at, bytes, false) {
             add(&self.ledger.unseen, bytes.len());
         }
-        self.beside.unpark();
+        self.observer.unpark();
         Ok(())
     }
 
@@ -350,17 +350,19 @@ impl Pump<'_> {
             if !alone {
                 self.give();
             }
-            if !gone && self.hear(piece).and_then(|()| self.tell()).is_err() {
+            if !gone && self.read_program(piece).and_then(|()| self.write_device()).is_err() {
                 break;
             }
-            let told = gone || self.state.to_device.is_empty();
+            let drained = gone || self.state.to_device.is_empty();
             let unread = if alone { Some(0) } else { self.terminal.unread() };
-            if !told || (!alone && !self.state.to_program.is_empty()) || unread.is_some_and(|bytes| bytes > 0)
+            if !drained
+                || (!alone && !self.state.to_program.is_empty())
+                || unread.is_some_and(|bytes| bytes > 0)
             {
                 empty_since = clock();
             }
             let enough = if unread.is_some() { SETTLED } else { GRACE };
-            if told && (alone || empty_since.elapsed() >= enough) {
+            if drained && (alone || empty_since.elapsed() >= enough) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(2));

@@ -21,11 +21,11 @@ pub(super) struct Ring {
 
 /// The end of a ring that gives.
 #[derive(Debug)]
-pub(super) struct Giver<'a>(&'a Ring);
+pub(super) struct Producer<'a>(&'a Ring);
 
 /// The end of a ring that takes.
 #[derive(Debug)]
-pub(super) struct Taker<'a>(&'a Ring);
+pub(super) struct Consumer<'a>(&'a Ring);
 
 impl Ring {
     /// A ring for so many bytes.
@@ -35,8 +35,8 @@ impl Ring {
     }
 
     /// Its two ends. They borrow it as its only users.
-    pub(super) fn ends(&mut self) -> (Giver<'_>, Taker<'_>) {
-        (Giver(self), Taker(self))
+    pub(super) fn ends(&mut self) -> (Producer<'_>, Consumer<'_>) {
+        (Producer(self), Consumer(self))
     }
 
     fn size(&self) -> u64 {
@@ -52,7 +52,7 @@ impl Ring {
     }
 }
 
-impl Giver<'_> {
+impl Producer<'_> {
     /// Gives all of the parts, one after the other, or none if they do not fit.
     pub(super) fn give(&mut self, parts: [&[u8]; 2]) -> bool {
         let Self(ring) = self;
@@ -77,7 +77,7 @@ impl Giver<'_> {
     }
 }
 
-impl Taker<'_> {
+impl Consumer<'_> {
     /// Fills `bytes`, or takes nothing if there are not so many.
     pub(super) fn take(&mut self, bytes: &mut [u8]) -> bool {
         let Self(ring) = self;
@@ -104,14 +104,14 @@ const SAID: u8 = 2;
 
 /// Gives what passed, piece by piece.
 #[derive(Debug)]
-pub(super) struct Pieces<'a> {
-    ring: Giver<'a>,
+pub(super) struct CopySender<'a> {
+    ring: Producer<'a>,
     /// Whether the piece before the next one was refused.
     cut: bool,
 }
 
-impl<'a> Pieces<'a> {
-    pub(super) fn new(ring: Giver<'a>) -> Self {
+impl<'a> CopySender<'a> {
+    pub(super) fn new(ring: Producer<'a>) -> Self {
         Self { ring, cut: false }
     }
 
@@ -133,8 +133,8 @@ impl<'a> Pieces<'a> {
 
 /// Takes what passed, piece by piece.
 #[derive(Debug)]
-pub(super) struct Copies<'a> {
-    ring: Taker<'a>,
+pub(super) struct CopyReceiver<'a> {
+    ring: Consumer<'a>,
     piece: Vec<u8>,
 }
 
@@ -151,9 +151,9 @@ pub(super) struct Piece<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-impl<'a> Copies<'a> {
+impl<'a> CopyReceiver<'a> {
     /// `longest` bytes a piece need no allocation.
-    pub(super) fn new(ring: Taker<'a>, longest: usize) -> Self {
+    pub(super) fn new(ring: Consumer<'a>, longest: usize) -> Self {
         Self { ring, piece: Vec::with_capacity(longest) }
     }
 
@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn pieces_arrive_as_they_were_given() {
         let mut ring = Ring::new(100);
-        let (giver, taker) = ring.ends();
-        let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 64));
+        let (producer, consumer) = ring.ends();
+        let (mut pieces, mut copies) = (CopySender::new(producer), CopyReceiver::new(consumer, 64));
         for round in 0..1000_u64 {
             let bytes: Vec<u8> = (0..round % 60).map(|i| (i * 7 + round) as u8).collect();
             assert!(pieces.give(Timestamp::both(round), &bytes, round % 2 == 1));
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_one_hole_and_it_is_told() {
         let mut ring = Ring::new(130);
-        let (giver, taker) = ring.ends();
-        let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 64));
-        let give = |pieces: &mut Pieces<'_>, at| pieces.give(Timestamp::both(at), &[at as u8; 10], false);
+        let (producer, consumer) = ring.ends();
+        let (mut pieces, mut copies) = (CopySender::new(producer), CopyReceiver::new(consumer, 64));
+        let give = |pieces: &mut CopySender<'_>, at| pieces.give(Timestamp::both(at), &[at as u8; 10], false);
         assert_eq!((0..6).map(|at| give(&mut pieces, at)).filter(|given| *given).count(), 4);
         assert_eq!(copies.take().map(|piece| piece.at.steady), Some(0));
         // There is room for one, but not for half of the ring.
@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn two_threads_agree_on_every_byte() {
         let mut ring = Ring::new(1000);
-        let (giver, taker) = ring.ends();
-        let (mut pieces, mut copies) = (Pieces::new(giver), Copies::new(taker, 256));
+        let (producer, consumer) = ring.ends();
+        let (mut pieces, mut copies) = (CopySender::new(producer), CopyReceiver::new(consumer, 256));
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut next = 0_u32;

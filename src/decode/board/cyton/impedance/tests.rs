@@ -16,7 +16,7 @@ fn rounds(time: Duration) -> u32 {
 struct Bench {
     decoder: Box<dyn Decoder>,
     daisy: bool,
-    told: Vec<String>,
+    commands: Vec<String>,
     /// Kiloohms by channel, and which channel has the current.
     kiloohms: Vec<f64>,
     tested: Option<usize>,
@@ -41,7 +41,7 @@ impl Bench {
         let mut bench = Self {
             decoder: Box::new(Boards::new(board)),
             daisy,
-            told: Vec::new(),
+            commands: Vec::new(),
             kiloohms: (0..channels).map(|channel| 5.0 * f64::from(channel)).collect(),
             tested: None,
             streams: false,
@@ -56,7 +56,7 @@ impl Bench {
             deaf: false,
             now: Duration::ZERO,
         };
-        bench.greet();
+        bench.connect();
         bench
     }
 
@@ -64,14 +64,14 @@ impl Bench {
         Self::of(Cyton::new(None).measured(), false)
     }
 
-    fn greet(&mut self) {
+    fn connect(&mut self) {
         let hello = self.decoder.dialogue().unwrap().handshake();
         self.take(b"");
-        hello.iter().for_each(|piece| self.hear(piece));
+        hello.iter().for_each(|piece| self.receive(piece));
     }
 
     /// The board is told something.
-    fn hear(&mut self, bytes: &[u8]) {
+    fn receive(&mut self, bytes: &[u8]) {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let mut rest = text.as_str();
         while let Some(first) = rest.chars().next() {
@@ -81,13 +81,13 @@ impl Bench {
                 _ => 1,
             };
             let (command, more) = rest.split_at(length);
-            self.told.push(command.to_owned());
-            self.obey(command);
+            self.commands.push(command.to_owned());
+            self.expect_command(command);
             rest = more;
         }
     }
 
-    fn obey(&mut self, command: &str) {
+    fn expect_command(&mut self, command: &str) {
         if self.deaf {
             return;
         }
@@ -169,7 +169,7 @@ impl Bench {
             let mut asked = Vec::new();
             self.now += TICK;
             self.decoder.dialogue().unwrap().poll_transmit(self.now, &mut asked);
-            self.hear(&asked);
+            self.receive(&asked);
         }
     }
 }
@@ -185,8 +185,8 @@ fn every_channel_is_measured_and_the_stream_begins() {
         assert!((ohms - want).abs() < 0.005 * (want + RESISTOR), "{ohms} is not {want}");
     }
     let channel = ["V", "d", "x1000100X", "z101Z", "b", "s", "d", "z100Z", "x2000100X"];
-    assert_eq!(bench.told[..9], channel);
-    assert_eq!(bench.told[bench.told.len() - 4..], ["s", "d", "z800Z", "b"]);
+    assert_eq!(bench.commands[..9], channel);
+    assert_eq!(bench.commands[bench.commands.len() - 4..], ["s", "d", "z800Z", "b"]);
     assert_eq!(
         (bench.samples, bench.lost),
         (bench.number as usize, 0),
@@ -218,16 +218,16 @@ fn a_daisy_is_measured_whole() {
 
 #[test]
 fn what_fails_ends_it_and_the_stream_begins() {
-    for (refuses, told) in [("z3", "s d z300Z b"), ("x2", "s d z200Z b"), ("d", "s d b")] {
+    for (refuses, commands) in [("z3", "s d z300Z b"), ("x2", "s d z200Z b"), ("d", "s d b")] {
         let mut bench = Bench::of(Cyton::new(None).measured(), false);
         bench.refuses = refuses;
         if refuses == "d" {
             bench.decoder = Box::new(Boards::new(Cyton::new(None).measured()));
-            bench.greet();
+            bench.connect();
         }
         bench.pass(1000);
-        let told: Vec<&str> = told.split(' ').collect();
-        assert_eq!(bench.told[bench.told.len() - told.len()..], told, "{refuses}");
+        let commands: Vec<&str> = commands.split(' ').collect();
+        assert_eq!(bench.commands[bench.commands.len() - commands.len()..], commands, "{refuses}");
         assert!(bench.decoder.dialogue().unwrap().notice().unwrap().contains("not measured"));
         assert!(bench.streams && bench.lost == 0 && bench.samples == bench.number as usize, "{refuses}");
     }
@@ -238,21 +238,21 @@ fn a_board_that_does_not_answer_is_started_all_the_same() {
     let mut bench = Bench::cyton();
     bench.deaf = true;
     bench.decoder = Box::new(Boards::new(Cyton::new(None).measured()));
-    bench.told.clear();
-    bench.greet();
+    bench.commands.clear();
+    bench.connect();
     bench.pass(rounds(PATIENCE));
     assert!(bench.decoder.dialogue().unwrap().notice().unwrap().contains("does not answer"));
     bench.pass(3 * rounds(HASTE));
-    assert_eq!(bench.told, ["V", "d", "s", "s", "d", "b"]);
+    assert_eq!(bench.commands, ["V", "d", "s", "s", "d", "b"]);
     // Nothing ever came: it is to be measured once it is switched on, and nobody is told twice.
     bench.decoder.end(&mut |_| {});
     assert_eq!(bench.decoder.dialogue().unwrap().handshake(), [b"V", b"d"]);
-    bench.greet();
+    bench.connect();
     bench.pass(100);
     assert_eq!(bench.decoder.dialogue().unwrap().notice(), None);
     bench.decoder.end(&mut |_| {});
     bench.deaf = false;
-    bench.greet();
+    bench.connect();
     bench.pass(800);
     assert_eq!((bench.impedances.len(), bench.lost), (8, 0));
 }
@@ -271,10 +271,10 @@ fn a_stream_that_breaks_off_is_put_right_and_not_measured_again() {
         (hello[0], hello[1], hello[2], hello[3], hello.last()),
         (&b"s"[..], &b"V"[..], &b"d"[..], &b"z100Z"[..], Some(&&b"b"[..]))
     );
-    bench.told.clear();
-    bench.greet();
+    bench.commands.clear();
+    bench.connect();
     bench.pass(300);
-    assert_eq!((bench.impedances.len(), bench.told.len()), (1, 12));
+    assert_eq!((bench.impedances.len(), bench.commands.len()), (1, 12));
     assert_eq!((bench.lost, bench.samples), (0, bench.number as usize));
     bench.decoder.end(&mut |_| {});
     assert_eq!(bench.decoder.dialogue().unwrap().handshake(), [b"V", b"?", b"b"]);
@@ -285,14 +285,16 @@ fn a_stream_that_goes_on_is_not_measured() {
     let mut bench = Bench::cyton();
     bench.decoder = Box::new(Boards::new(Cyton::new(None).measured()));
     bench.decoder.dialogue().unwrap().resume();
-    bench.told.clear();
-    bench.greet();
+    bench.commands.clear();
+    bench.connect();
     bench.pass(100);
     assert_eq!((bench.impedances.len(), bench.samples), (0, 400));
-    assert!(bench.told.ends_with(&["b".to_owned()]) && bench.decoder.dialogue().unwrap().notice().is_none());
+    assert!(
+        bench.commands.ends_with(&["b".to_owned()]) && bench.decoder.dialogue().unwrap().notice().is_none()
+    );
     let mut never = Bench::of(Cyton::new(None), false);
     never.pass(100);
-    assert_eq!((never.told.join(" ").as_str(), never.samples), ("V ? b", 400));
+    assert_eq!((never.commands.join(" ").as_str(), never.samples), ("V ? b", 400));
     // One that did not stream after the question for its registers is started without it, until it does.
     let mut deaf = Bench::of(Cyton::new(None), false);
     for _ in 0..3 {

@@ -48,7 +48,7 @@ fn blocks(count: i64) -> Vec<Vec<u8>> {
 }
 
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Decoded {
     devices: Vec<(u16, f64)>,
     samples: usize,
     values: Vec<f32>,
@@ -58,57 +58,57 @@ struct Told {
     counts: Counts,
 }
 
-fn told(pieces: &[&[u8]]) -> Told {
-    let mut told = Told::default();
+fn decoded(pieces: &[&[u8]]) -> Decoded {
+    let mut decoded = Decoded::default();
     let mut stream = Stream::new(None);
     let mut out = |body: Body<'_>| match body {
-        Body::Device(device) => told.devices.push((device.channels, device.rate)),
+        Body::Device(device) => decoded.devices.push((device.channels, device.rate)),
         Body::Samples(samples) => {
-            told.samples += samples.count();
-            told.values.extend(samples.values);
-            told.bytes += samples.bytes;
+            decoded.samples += samples.count();
+            decoded.values.extend(samples.values);
+            decoded.bytes += samples.bytes;
             assert_eq!(samples.count(), samples.frames as usize);
         }
-        Body::Lost(lost) => told.lost += u64::from(lost.packets),
-        Body::Aside(answer) => told.bytes += answer.bytes,
+        Body::Lost(lost) => decoded.lost += u64::from(lost.packets),
+        Body::Aside(answer) => decoded.bytes += answer.bytes,
         Body::Fault(fault) => {
-            told.faults.push(fault.kind);
-            told.bytes += fault.bytes;
+            decoded.faults.push(fault.kind);
+            decoded.bytes += fault.bytes;
         }
         other => panic!("{other:?}"),
     };
     pieces.iter().for_each(|piece| stream.decode(piece, &mut out));
     let counts = stream.counts();
     stream.end(&mut out);
-    told.counts = counts;
-    told
+    decoded.counts = counts;
+    decoded
 }
 
-fn all(messages: &[Vec<u8>]) -> Told {
+fn all(messages: &[Vec<u8>]) -> Decoded {
     let bytes = [begin(), messages.concat()].concat();
-    let told = told(&[&bytes]);
-    assert_eq!(told.bytes, bytes.len() as u64, "every byte is told");
-    told
+    let decoded = decoded(&[&bytes]);
+    assert_eq!(decoded.bytes, bytes.len() as u64, "every byte is told");
+    decoded
 }
 
 #[test]
 fn blocks_are_put_together() {
-    let told = all(&blocks(6));
-    assert_eq!((&*told.devices, told.samples, told.lost), (&[(3, 30_000.0)][..], 60, 0));
-    assert!(told.faults.is_empty() && told.values.chunks(3).all(|sample| sample == [0.0, 1.0, 2.0]));
-    assert_eq!(told.counts.sent, Some(1_700_000_000.123));
-    assert_eq!((told.counts.lost_messages, told.counts.edition), (0, 1));
+    let decoded = all(&blocks(6));
+    assert_eq!((&*decoded.devices, decoded.samples, decoded.lost), (&[(3, 30_000.0)][..], 60, 0));
+    assert!(decoded.faults.is_empty() && decoded.values.chunks(3).all(|sample| sample == [0.0, 1.0, 2.0]));
+    assert_eq!(decoded.counts.sent, Some(1_700_000_000.123));
+    assert_eq!((decoded.counts.lost_messages, decoded.counts.edition), (0, 1));
 }
 
 #[test]
 fn the_first_block_is_told_if_it_is_whole() {
     // So short that there is no third one: the end of one block and the beginning of another are all of both.
-    let told = all(&blocks(2));
-    assert_eq!((told.devices.len(), told.samples, told.lost, told.faults.len()), (1, 20, 0, 0));
+    let decoded = all(&blocks(2));
+    assert_eq!((decoded.devices.len(), decoded.samples, decoded.lost, decoded.faults.len()), (1, 20, 0, 0));
     // In its midst the connection began, or the program ended.
     for (from, to, samples) in [(1, 9, 20), (2, 6, 0), (0, 5, 0), (1, 4, 0), (0, 3, 0), (0, 8, 20)] {
-        let told = all(&blocks(3)[from..to]);
-        assert_eq!((told.samples, told.lost), (samples, 0), "{from} {to}");
+        let decoded = all(&blocks(3)[from..to]);
+        assert_eq!((decoded.samples, decoded.lost), (samples, 0), "{from} {to}");
     }
     // A message of it is missing, and one of the second.
     for (gone, samples) in [(1, 30), (4, 20)] {
@@ -122,8 +122,8 @@ fn the_first_block_is_told_if_it_is_whole() {
         let at = memchr::memmem::find(message, b"Rhythm").unwrap();
         message[at] = b'L';
     }
-    let told = all(&messages);
-    assert_eq!((told.samples, told.counts.edition), (30, 1));
+    let decoded = all(&messages);
+    assert_eq!((decoded.samples, decoded.counts.edition), (30, 1));
 }
 
 #[test]
@@ -131,21 +131,27 @@ fn what_is_missing_is_counted_twice_over() {
     // One message of a block: all ten samples are missing.
     let mut messages = blocks(8);
     messages.remove(13);
-    let told = all(&messages);
-    assert_eq!((told.samples, told.lost), (70, 10));
-    assert_eq!((told.counts.lost_messages, told.counts.missing, told.counts.gaps), (1, 10, 1));
-    assert_eq!(told.faults, [FaultKind::Cut]);
+    let decoded = all(&messages);
+    assert_eq!((decoded.samples, decoded.lost), (70, 10));
+    assert_eq!((decoded.counts.lost_messages, decoded.counts.missing, decoded.counts.gaps), (1, 10, 1));
+    assert_eq!(decoded.faults, [FaultKind::Cut]);
     // Two blocks as a whole.
     let mut messages = blocks(8);
     messages.drain(12..18);
-    let told = all(&messages);
-    assert_eq!((told.samples, told.lost, told.counts.lost_messages, told.faults.len()), (60, 20, 6, 0));
+    let decoded = all(&messages);
+    assert_eq!(
+        (decoded.samples, decoded.lost, decoded.counts.lost_messages, decoded.faults.len()),
+        (60, 20, 6, 0)
+    );
     // Samples that the program itself lost: no message is missing.
     let messages: Vec<_> = (0..24)
         .map(|at| data(at + 1, (at % 3) as u32, at / 3 * 10 + if at >= 12 { 7 } else { 0 }, 10))
         .collect();
-    let told = all(&messages);
-    assert_eq!((told.samples, told.lost, told.counts.lost_messages, told.counts.gaps), (80, 7, 0, 1));
+    let decoded = all(&messages);
+    assert_eq!(
+        (decoded.samples, decoded.lost, decoded.counts.lost_messages, decoded.counts.gaps),
+        (80, 7, 0, 1)
+    );
 }
 
 #[test]
@@ -155,18 +161,18 @@ fn events_are_counted_and_runs_begin_anew() {
     for (at, message) in messages.iter_mut().enumerate().skip(10) {
         *message = data(at as i64 + 1, (at as u32 - 1) % 3, 0, 10);
     }
-    let told = all(&messages);
-    assert_eq!((told.counts.events, told.counts.backward, told.lost), (1, 1, 0));
-    assert_eq!(told.samples, 40);
+    let decoded = all(&messages);
+    assert_eq!((decoded.counts.events, decoded.counts.backward, decoded.lost), (1, 1, 0));
+    assert_eq!(decoded.samples, 40);
 }
 
 #[test]
 fn other_channels_are_another_device() {
     let mut messages = blocks(4);
     messages.extend((0..8).map(|at| data(13 + at, (at % 2) as u32 * 2, 40 + at / 2 * 10, 10)));
-    let told = all(&messages);
-    assert_eq!(told.devices, [(3, 30_000.0), (2, 30_000.0)]);
-    assert_eq!((told.samples, told.lost), (40 + 40, 0));
+    let decoded = all(&messages);
+    assert_eq!(decoded.devices, [(3, 30_000.0), (2, 30_000.0)]);
+    assert_eq!((decoded.samples, decoded.lost), (40 + 40, 0));
 }
 
 #[test]
@@ -175,9 +181,9 @@ fn a_peer_that_lies_breaks_the_stream() {
     let lies = |message: Vec<u8>, kind: FaultKind| {
         let mut messages = good.clone();
         messages.extend([message, data(11, 0, 30, 10)]);
-        let told = all(&messages);
-        assert_eq!(told.faults.last(), Some(&kind), "{told:?}");
-        assert_eq!(told.samples, 30);
+        let decoded = all(&messages);
+        assert_eq!(decoded.faults.last(), Some(&kind), "{decoded:?}");
+        assert_eq!(decoded.samples, 30);
     };
     let text = |header: &str, payload: usize| {
         [frame(b"DATA\0", true), frame(header.as_bytes(), true), frame(&vec![0; payload], false)].concat()
@@ -209,8 +215,8 @@ fn a_server_that_is_none_is_refused() {
             FaultKind::BadValue,
         ),
     ] {
-        let told = told(&[&bytes]);
-        assert_eq!((&*told.faults, told.bytes <= bytes.len() as u64), (&[kind][..], true));
+        let decoded = decoded(&[&bytes]);
+        assert_eq!((&*decoded.faults, decoded.bytes <= bytes.len() as u64), (&[kind][..], true));
     }
 }
 
@@ -264,8 +270,8 @@ proptest! {
     ) {
         let bytes = if greeted { [begin(), noise].concat() } else { noise };
         let pieces = cut_anywhere(&bytes, &places);
-        let whole = told(&[&bytes]);
+        let whole = decoded(&[&bytes]);
         prop_assert_eq!(whole.bytes, bytes.len() as u64);
-        prop_assert_eq!(told(&pieces), whole);
+        prop_assert_eq!(decoded(&pieces), whole);
     }
 }

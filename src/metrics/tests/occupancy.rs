@@ -63,7 +63,7 @@ fn a_family_that_a_sender_left_makes_room_for_others() {
         assert!(r.bytes() > bytes);
         r.fold(&event(source, at + 100, Body::Tick)).unwrap();
         assert_eq!(
-            (r.room.bytes(), r.taken.len(), r.families.len()),
+            (r.occupancy.bytes(), r.taken.len(), r.families.len()),
             (bytes, names, places),
             "round {round}"
         );
@@ -80,14 +80,14 @@ fn memory_is_bounded_and_shared() {
     let labels: Vec<(String, String)> = (0..60).map(|i| (format!("label_{i}"), "v".repeat(40))).collect();
     let mut labels: Vec<(&str, &str)> = labels.iter().map(|(n, v)| (&**n, &**v)).collect();
     let mut flood = |r: &mut Registry, source: SourceId, kind: Kind, change: Change<'_>| {
-        let mut told = 0;
+        let mut exposed = 0;
         for i in 0..2000 {
             let value = i.to_string();
             labels[0].1 = Box::leak(value.into_boxed_str());
             let name = format!("m{}_{kind:?}_{}", source.0, i % 7);
-            told += usize::from(Named::new(&name, kind, &labels).fold(r, source, 1, change).is_ok());
+            exposed += usize::from(Named::new(&name, kind, &labels).fold(r, source, 1, change).is_ok());
         }
-        told
+        exposed
     };
     let seen = Change::Observe { value: 1.0, weight: 1.0 };
     assert!(flood(&mut r, source, Kind::Gauge, Change::Set(1.0)) > 300);
@@ -137,10 +137,10 @@ fn the_health_of_sources_is_never_refused() {
     let theirs = Named::new("neural_textfile_success", Kind::Gauge, &[]);
     assert_eq!(theirs.fold(&mut r, sources[0], 1, Change::Reads(1.0)), Err(FaultKind::Conflict));
     assert_eq!(r.number("neural_device_channels", "device=\"s0\""), Some(8.0));
-    let told = text(&r, Format::OpenMetrics);
+    let exposed = text(&r, Format::OpenMetrics);
     let mut health =
-        told.lines().filter(|line| line.contains("neural_source_") || line.contains("neural_textfile_"));
-    assert!(!health.any(|line| line.contains("_other")), "{told}");
+        exposed.lines().filter(|line| line.contains("neural_source_") || line.contains("neural_textfile_"));
+    assert!(!health.any(|line| line.contains("_other")), "{exposed}");
 }
 
 #[test]
@@ -148,8 +148,8 @@ fn the_last_series_are_for_who_comes_next() {
     let (mut r, _) = registry(Limits { series: 100, series_per_source: 100, ..Limits::default() });
     let flood = |name: &str| {
         let source = r.add_source(name);
-        let told = |i: u32| Named::new(name, Kind::Gauge, &[("i", &i.to_string())]);
-        (0..200).filter(|&i| told(i).fold(&mut r, source, 1, Change::Set(1.0)).is_ok()).count()
+        let exposed = |i: u32| Named::new(name, Kind::Gauge, &[("i", &i.to_string())]);
+        (0..200).filter(|&i| exposed(i).fold(&mut r, source, 1, Change::Set(1.0)).is_ok()).count()
     };
     assert_eq!(["a", "b", "c", "d"].map(flood), [75, 19, 5, 1]);
 }

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 /// Between two tries where nothing else is known.
-pub(super) const PAUSE: Pause = Pause::between(Duration::from_millis(250), Duration::from_secs(10));
+pub(super) const PAUSE: Backoff = Backoff::between(Duration::from_millis(250), Duration::from_secs(10));
 
 /// Each pause is twice the one before, shortened by chance, so that the agents of a room do not all try at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pause {
+pub(super) struct Backoff {
     next: Duration,
     most: Duration,
 }
 
-impl Default for Pause {
+impl Default for Backoff {
     fn default() -> Self {
         PAUSE
     }
 }
 
-impl Pause {
+impl Backoff {
     /// Pauses from the first to the longest.
     pub(super) const fn between(first: Duration, most: Duration) -> Self {
         Self { next: first, most }
@@ -44,11 +44,11 @@ mod tests {
 
     #[test]
     fn pauses_double_and_differ() {
-        let mut pause = Pause::default();
-        let pauses: Vec<Duration> = (0..9).map(|_| pause.next()).collect();
-        for (number, pause) in pauses.iter().enumerate() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<Duration> = (0..9).map(|_| backoff.next()).collect();
+        for (number, backoff) in pauses.iter().enumerate() {
             let whole = (PAUSE.next * 2_u32.pow(number as u32)).min(PAUSE.most);
-            assert!(*pause >= whole / 2 && *pause <= whole, "{number}: {pause:?}");
+            assert!(*backoff >= whole / 2 && *backoff <= whole, "{number}: {backoff:?}");
         }
         let drawn: Vec<f64> = (0..20).map(|_| chance()).collect();
         assert!(drawn.iter().any(|other| (other - drawn[0]).abs() > 1e-9), "{drawn:?}");

@@ -6,19 +6,19 @@ use crate::decode::{Decoder, Sink};
 use crate::event::Body;
 
 /// An inlet, and the judge of what it brings.
-pub(super) struct Ear {
+pub(super) struct JudgedInlet {
     pub(super) inlet: Inlet,
     pub(super) judge: Option<Judge>,
     /// Whether samples are reported, rather than only assessed: those of a look are no account of a stream.
     pub(super) aloud: bool,
 }
 
-impl Ear {
-    fn hear(&mut self, out: &mut Sink<'_>, with: impl FnOnce(&mut Inlet, &mut Sink<'_>)) {
+impl JudgedInlet {
+    fn receive(&mut self, out: &mut Sink<'_>, with: impl FnOnce(&mut Inlet, &mut Sink<'_>)) {
         let Self { inlet, judge, aloud } = self;
         with(inlet, &mut |body| {
             if let Some(judge) = judge {
-                judge.see(&body);
+                judge.observe(&body);
             }
             if *aloud || !matches!(body, Body::Device(_) | Body::Samples(_)) {
                 out(body);
@@ -27,16 +27,16 @@ impl Ear {
     }
 }
 
-impl Decoder for Ear {
+impl Decoder for JudgedInlet {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        self.hear(out, |inlet, out| inlet.decode(bytes, out));
+        self.receive(out, |inlet, out| inlet.decode(bytes, out));
         if let Some(judge) = &mut self.judge {
-            judge.tell(out);
+            judge.emit(out);
         }
     }
 
     fn end(&mut self, out: &mut Sink<'_>) {
-        self.hear(out, |inlet, out| inlet.end(out));
+        self.receive(out, |inlet, out| inlet.end(out));
         if let Some(judge) = &mut self.judge {
             judge.end(out);
         }

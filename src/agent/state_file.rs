@@ -20,14 +20,14 @@ const LONGEST: u64 = 64 * 1024;
 
 /// The file, and what it holds.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct StateFile {
     file: Option<PathBuf>,
     day: Arc<Mutex<Option<Day>>>,
     /// Why it could not be written when that was last said.
     said: Mutex<Option<String>>,
 }
 
-impl Kept {
+impl StateFile {
     /// Reads the file in `folder`, or in the usual place. One that cannot be read as a file is not written either.
     pub(super) fn open(folder: Option<&Path>) -> Self {
         let folder = folder.map(Path::to_owned).or_else(place::state_folder);
@@ -41,10 +41,10 @@ impl Kept {
         });
         let day = text.and_then(|(path, text)| match text {
             Ok(text) => {
-                let told = |error: &serde_json::Error| {
+                let warn = |error: &serde_json::Error| {
                     tracing::warn!(%error, "cannot read {}: the day's totals start at zero", path.display());
                 };
-                serde_json::from_str(&text).inspect_err(told).ok()
+                serde_json::from_str(&text).inspect_err(warn).ok()
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -73,14 +73,14 @@ impl Kept {
 
     async fn write(&self, day: Option<Day>) -> Result<(), String> {
         let (Some(path), true) = (self.file.clone(), day.is_some()) else { return Ok(()) };
-        let kept = self.day.clone();
+        let state_file = self.day.clone();
         let work = move || -> io::Result<()> {
-            if *kept.lock() == day {
+            if *state_file.lock() == day {
                 return Ok(());
             }
             make_folders(&path)?;
             replace(&path, serde_json::to_string(&day)?.as_bytes(), PRIVATE)?;
-            *kept.lock() = day;
+            *state_file.lock() = day;
             Ok(())
         };
         let key = self.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -100,12 +100,12 @@ mod tests {
     async fn the_day_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let day = Day { day: 20_000, tokens: 12.0, cost: 0.5 };
-        let kept = Kept::open(Some(folder.path()));
-        assert_eq!(kept.day(), None);
-        kept.write(Some(day)).await.unwrap();
-        assert_eq!(Kept::open(Some(folder.path())).day(), Some(day));
+        let state_file = StateFile::open(Some(folder.path()));
+        assert_eq!(state_file.day(), None);
+        state_file.write(Some(day)).await.unwrap();
+        assert_eq!(StateFile::open(Some(folder.path())).day(), Some(day));
         std::fs::write(folder.path().join("day.json"), "{damaged").unwrap();
-        assert_eq!(Kept::open(Some(folder.path())).day(), None, "a damaged file is as good as none");
+        assert_eq!(StateFile::open(Some(folder.path())).day(), None, "a damaged file is as good as none");
     }
 
     #[tokio::test]
@@ -113,9 +113,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("day.json");
         mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let kept = Kept::open(Some(folder.path()));
-        assert_eq!(kept.day(), None);
-        kept.write(Some(Day { day: 20_000, tokens: 12.0, cost: 0.5 })).await.unwrap();
+        let state_file = StateFile::open(Some(folder.path()));
+        assert_eq!(state_file.day(), None);
+        state_file.write(Some(Day { day: 20_000, tokens: 12.0, cost: 0.5 })).await.unwrap();
         assert!(std::fs::metadata(&path).unwrap().file_type().is_fifo());
     }
 }

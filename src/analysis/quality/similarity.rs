@@ -15,7 +15,7 @@ const QUANTILE: f64 = 0.98;
 
 /// Compares channels.
 #[derive(Debug)]
-pub(super) struct Likeness {
+pub(super) struct Similarity {
     channels: usize,
     /// How many of those after it a channel is compared with.
     reach: usize,
@@ -24,7 +24,7 @@ pub(super) struct Likeness {
     scratch: Vec<f32>,
 }
 
-impl Likeness {
+impl Similarity {
     pub(super) fn new(channels: usize) -> Self {
         let reach = if channels <= ALL { channels.saturating_sub(1) } else { NEAR };
         let scratch = Vec::with_capacity(2 * reach);
@@ -85,15 +85,15 @@ mod tests {
         // Shapes along two axes: even channels the one, odd the other.
         let shapes = |n: usize| (0..n).flat_map(|i| if i % 2 == 0 { [1.0, 0.0] } else { [0.0, -1.0] });
         for n in [2, 3, 64, 65, 300] {
-            let mut likeness = Likeness::new(n);
-            likeness.compare(&shapes(n).collect::<Vec<_>>(), 2);
+            let mut similarity = Similarity::new(n);
+            similarity.compare(&shapes(n).collect::<Vec<_>>(), 2);
             for channel in 0..n {
                 let want = if n == 2 || (n == 3 && channel == 1) { 0.0 } else { 1.0 };
-                let is = likeness.of(channel);
+                let is = similarity.of(channel);
                 assert!((is - want).abs() < if n == 3 { 0.03 } else { 1e-6 }, "{channel} of {n}: {is}");
             }
-            assert!(likeness.pairs.len() <= n * ALL);
+            assert!(similarity.pairs.len() <= n * ALL);
         }
-        assert!(!Likeness::new(1).tells() && !Likeness::new(0).tells());
+        assert!(!Similarity::new(1).tells() && !Similarity::new(0).tells());
     }
 }

@@ -6,7 +6,7 @@ use neural_exporter::event::{Body, Fault};
 /// What was said: everything as text, samples that follow each other as one piece; how many frames there were, how
 /// many bytes were understood as frames or answers, and how many were refused.
 #[derive(Debug, Default, PartialEq)]
-pub struct Told {
+pub struct Decoded {
     pub all: Vec<String>,
     pub frames: u64,
     pub understood: u64,
@@ -14,7 +14,7 @@ pub struct Told {
     open: (u64, u64, Vec<f32>),
 }
 
-impl Told {
+impl Decoded {
     fn take(&mut self, body: Body<'_>) {
         if let Body::Samples(samples) = body {
             assert!(samples.values.iter().all(|value| value.is_finite()), "a sample is no number");
@@ -46,9 +46,9 @@ impl Told {
 /// Decodes `bytes` at once and cut at `place`, and fails if that makes a difference.
 #[allow(dead_code, reason = "not every target is of lines")]
 pub fn cut(protocol: Protocol, bytes: &[u8], place: usize) {
-    let whole = told(&mut *protocol.decoder(), &[bytes]);
+    let whole = decoded(&mut *protocol.decoder(), &[bytes]);
     let (head, tail) = bytes.split_at(place.min(bytes.len()));
-    assert_eq!(whole, told(&mut *protocol.decoder(), &[head, tail]));
+    assert_eq!(whole, decoded(&mut *protocol.decoder(), &[head, tail]));
     assert!(whole.refused <= bytes.len() as u64, "more bytes were refused than came");
 }
 
@@ -57,30 +57,30 @@ pub fn cut(protocol: Protocol, bytes: &[u8], place: usize) {
 /// `lost` clean frames along, at most.
 #[allow(dead_code, reason = "not every target is of boards")]
 pub fn laws(new: &dyn Fn() -> Box<dyn Decoder>, bytes: &[u8], cuts: [usize; 2], clean: &[u8], lost: u64) {
-    let whole = told(&mut *new(), &[bytes]);
+    let whole = decoded(&mut *new(), &[bytes]);
     let first = cuts[0].min(bytes.len());
     let second = cuts[1].clamp(first, bytes.len());
     let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
     let mut decoder = new();
-    assert_eq!(whole, told(&mut *decoder, &pieces));
+    assert_eq!(whole, decoded(&mut *decoder, &pieces));
     assert_eq!(whole.understood + whole.refused, bytes.len() as u64, "a byte is not accounted for");
-    let undisturbed = told(&mut *new(), &[clean]);
-    assert_eq!(undisturbed, told(&mut *decoder, &[clean]), "the next connection is not as new");
-    let after = told(&mut *new(), &[bytes, clean]);
+    let undisturbed = decoded(&mut *new(), &[clean]);
+    assert_eq!(undisturbed, decoded(&mut *decoder, &[clean]), "the next connection is not as new");
+    let after = decoded(&mut *new(), &[bytes, clean]);
     assert!(after.frames + lost >= whole.frames + undisturbed.frames, "noise cost too many frames");
 }
 
 /// What a decoder says of these pieces of a stream that then ends.
-pub fn told(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Told {
-    let mut told = Told::default();
+pub fn decoded(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Decoded {
+    let mut decoded = Decoded::default();
     for piece in pieces {
-        decoder.decode(piece, &mut |body| told.take(body));
+        decoder.decode(piece, &mut |body| decoded.take(body));
         let mut asked = Vec::new();
         if let Some(dialogue) = decoder.dialogue() {
             dialogue.poll_transmit(std::time::Duration::ZERO, &mut asked);
         }
     }
-    decoder.end(&mut |body| told.take(body));
-    told.close();
-    told
+    decoder.end(&mut |body| decoded.take(body));
+    decoded.close();
+    decoded
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::assemble::{Picture, named};
+use super::assemble::{PanelSpec, named};
 use super::grid::COLUMNS;
 use crate::catalog::draw::Panel;
 
@@ -23,9 +23,9 @@ static BELOW: LazyLock<Value> = LazyLock::new(|| {
     })
 });
 
-fn line(picture: &Picture) -> Value {
-    let bars = picture.panel == Panel::Columns;
-    let (stacked, limits) = (bars || picture.panel == Panel::Stack, picture.steps.limits);
+fn line(spec: &PanelSpec) -> Value {
+    let bars = spec.panel == Panel::Columns;
+    let (stacked, limits) = (bars || spec.panel == Panel::Stack, spec.steps.limits);
     let mut line = json!({
         "drawStyle": if bars { "bars" } else { "line" },
         "lineInterpolation": "linear",
@@ -41,10 +41,10 @@ fn line(picture: &Picture) -> Value {
         "scaleDistribution": {"type": "linear"},
         "hideFrom": shown(),
     });
-    if let (None, Some(line)) = (picture.ceiling, line.as_object_mut()) {
-        let most = soft(picture);
+    if let (None, Some(line)) = (spec.ceiling, line.as_object_mut()) {
+        let most = soft(spec);
         line.insert("axisSoftMax".to_owned(), json!(most));
-        if picture.floor.is_none() {
+        if spec.floor.is_none() {
             line.insert("axisSoftMin".to_owned(), json!(-most));
         }
     }
@@ -53,9 +53,9 @@ fn line(picture: &Picture) -> Value {
 
 /// How far an axis goes at least. Without it Grafana draws a line that stands at zero on an axis to 100, which of a
 /// ratio are 10,000 %. What is larger makes the axis longer.
-fn soft(picture: &Picture) -> f64 {
-    let last = picture.steps.from.last().map(|(number, _)| *number);
-    match (picture.unit.as_str(), last.filter(|_| picture.steps.limits)) {
+fn soft(spec: &PanelSpec) -> f64 {
+    let last = spec.steps.from.last().map(|(number, _)| *number);
+    match (spec.unit.as_str(), last.filter(|_| spec.steps.limits)) {
         ("percentunit" | "ppm", Some(limit)) => limit * 1.25,
         ("percentunit", None) => 0.1,
         ("s", _) => 0.01,
@@ -76,15 +76,15 @@ fn reduced() -> Value {
     json!({"calcs": ["last"], "fields": "", "values": false})
 }
 
-fn stat(picture: &Picture) -> Value {
-    let named = picture.targets.iter().any(|target| named(&target.legend));
+fn stat(spec: &PanelSpec) -> Value {
+    let named = spec.targets.iter().any(|target| named(&target.legend));
     // Words are written as large as the panel is high, and then over two lines and the title.
-    let text = if picture.words { json!({"valueSize": 36}) } else { json!({}) };
+    let text = if spec.words { json!({"valueSize": 36}) } else { json!({}) };
     json!({
         "text": text,
         "reduceOptions": reduced(),
         "orientation": "auto",
-        "textMode": match (picture.words, named) {
+        "textMode": match (spec.words, named) {
             (true, _) => "name",
             (false, true) => "value_and_name",
             (false, false) => "value",
@@ -99,9 +99,9 @@ fn stat(picture: &Picture) -> Value {
 }
 
 /// How lines, cells and columns look.
-pub(super) fn custom(picture: &Picture) -> Value {
-    match picture.panel {
-        Panel::Lines | Panel::Stack | Panel::Columns => line(picture),
+pub(super) fn custom(spec: &PanelSpec) -> Value {
+    match spec.panel {
+        Panel::Lines | Panel::Stack | Panel::Columns => line(spec),
         Panel::States => json!({"lineWidth": 0, "fillOpacity": 75, "spanNulls": false, "hideFrom": shown()}),
         Panel::Cells => json!({"lineWidth": 1, "fillOpacity": 75, "hideFrom": shown()}),
         Panel::Heat => json!({"scaleDistribution": {"type": "linear"}, "hideFrom": shown()}),
@@ -115,12 +115,12 @@ pub(super) fn custom(picture: &Picture) -> Value {
 
 /// The options of the panel as a whole.
 // Long: one arm for each kind of panel, each the JSON that Grafana reads.
-pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
-    Cow::Owned(match picture.panel {
+pub(super) fn options(spec: &PanelSpec, width: u32) -> Cow<'static, Value> {
+    Cow::Owned(match spec.panel {
         Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack | Panel::Columns => {
             return Cow::Borrowed(if width >= COLUMNS { &BESIDE } else { &BELOW });
         }
-        Panel::Stat => stat(picture),
+        Panel::Stat => stat(spec),
         Panel::Gauge => json!({
             "reduceOptions": reduced(),
             "orientation": "auto",
@@ -170,13 +170,13 @@ pub(super) fn options(picture: &Picture, width: u32) -> Cow<'static, Value> {
             "rowsFrame": {"layout": "auto"},
             "showValue": "never",
             "tooltip": {"mode": "single", "yHistogram": true},
-            "yAxis": {"axisPlacement": "left", "reverse": false, "unit": picture.unit},
+            "yAxis": {"axisPlacement": "left", "reverse": false, "unit": spec.unit},
         }),
         Panel::Table => json!({
             "showHeader": true,
             "cellHeight": "sm",
             "frameIndex": 0,
-            "sortBy": picture.sorted.iter().map(|(column, down)| json!({"displayName": column, "desc": down})).collect::<Vec<_>>(),
+            "sortBy": spec.sorted.iter().map(|(column, down)| json!({"displayName": column, "desc": down})).collect::<Vec<_>>(),
             "footer": {"show": false, "reducer": ["sum"], "countRows": false},
         }),
         Panel::Pie => json!({

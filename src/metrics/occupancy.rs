@@ -11,16 +11,16 @@ use crate::event::Labels;
 
 /// What a series is refused for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum LimitClass {
     /// Nothing: the health of sources, whose number the configuration bounds.
     Health,
     /// The limits of its family and its source, and memory: what the agent measures itself.
     Measured,
     /// Everything: what senders name.
-    Told,
+    Named,
 }
 
-impl Standing {
+impl LimitClass {
     pub(super) fn of(metric: &Metric) -> Self {
         let all = |of: fn(Labels) -> bool| {
             !metric.on.is_empty() && metric.on.iter().all(|topic| of(topic.labels()))
@@ -30,18 +30,18 @@ impl Standing {
         } else if all(|labels| labels != Labels::Named) {
             Self::Measured
         } else {
-            Self::Told
+            Self::Named
         }
     }
 }
 
 /// What is held.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct Occupancy {
     /// Series in all.
     series: usize,
     /// Of these, what senders named.
-    told: usize,
+    named: usize,
     /// Families that senders brought.
     families: usize,
     /// Bytes of series and families.
@@ -58,7 +58,7 @@ struct Share {
     bytes: usize,
 }
 
-impl Room {
+impl Occupancy {
     /// A source is new; `group` is the source that found it, if one did.
     pub(super) fn add(&mut self, group: Option<u32>) {
         let own = u32::try_from(self.shares.len()).unwrap_or(u32::MAX);
@@ -81,47 +81,47 @@ impl Room {
     }
 
     /// Whether a source may have one more series of so many bytes; what its family has to say is asked elsewhere.
-    pub(super) fn has_series(&self, limits: &Limits, standing: Standing, source: u32, bytes: usize) -> bool {
+    pub(super) fn has_series(&self, limits: &Limits, class: LimitClass, source: u32, bytes: usize) -> bool {
         let held = self.shares.get(source as usize).map_or(0, |share| share.series);
-        let full = match standing {
-            Standing::Health => return true,
-            Standing::Measured => self.series - self.told >= limits.series,
-            Standing::Told => !is_fair(held, limits.series.saturating_sub(self.series)),
+        let full = match class {
+            LimitClass::Health => return true,
+            LimitClass::Measured => self.series - self.named >= limits.series,
+            LimitClass::Named => !is_fair(held, limits.series.saturating_sub(self.series)),
         };
-        !full && held < limits.series_per_source && bytes <= self.left(limits, standing, source)
+        !full && held < limits.series_per_source && bytes <= self.left(limits, class, source)
     }
 
     /// Whether a source may bring one more family of so many bytes, with its first series.
     pub(super) fn has_family(&self, limits: &Limits, source: u32, bytes: usize) -> bool {
         let held = self.share(source).families;
         let left = limits.families.saturating_sub(self.families);
-        is_fair(held, left) && self.has_series(limits, Standing::Told, source, bytes)
+        is_fair(held, left) && self.has_series(limits, LimitClass::Named, source, bytes)
     }
 
     /// Bytes that a source may take now.
-    pub(super) fn left(&self, limits: &Limits, standing: Standing, source: u32) -> usize {
+    pub(super) fn left(&self, limits: &Limits, class: LimitClass, source: u32) -> usize {
         // A quarter is for keys, and an eighth for what is measured alone.
-        let most = match standing {
-            Standing::Health => return usize::MAX,
-            Standing::Measured => limits.memory / 4 * 3,
-            Standing::Told => limits.memory / 8 * 5,
+        let most = match class {
+            LimitClass::Health => return usize::MAX,
+            LimitClass::Measured => limits.memory / 4 * 3,
+            LimitClass::Named => limits.memory / 8 * 5,
         };
         let left = most.saturating_sub(self.bytes);
         if is_fair(self.share(source).bytes, left) { left } else { 0 }
     }
 
-    pub(super) fn take_series(&mut self, standing: Standing, source: u32, bytes: usize) {
+    pub(super) fn take_series(&mut self, class: LimitClass, source: u32, bytes: usize) {
         self.series += 1;
-        self.told += usize::from(standing == Standing::Told);
+        self.named += usize::from(class == LimitClass::Named);
         if let Some(share) = self.shares.get_mut(source as usize) {
             share.series += 1;
         }
         self.resize(source, 0, bytes);
     }
 
-    pub(super) fn give_series(&mut self, standing: Standing, source: u32, bytes: usize) {
+    pub(super) fn give_series(&mut self, class: LimitClass, source: u32, bytes: usize) {
         self.series = self.series.saturating_sub(1);
-        self.told = self.told.saturating_sub(usize::from(standing == Standing::Told));
+        self.named = self.named.saturating_sub(usize::from(class == LimitClass::Named));
         if let Some(share) = self.shares.get_mut(source as usize) {
             share.series = share.series.saturating_sub(1);
         }

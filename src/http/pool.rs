@@ -30,15 +30,15 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Everybody who is connected.
 #[derive(Debug)]
-pub(super) struct Guests {
+pub(super) struct ConnectionPool {
     places: Arc<Semaphore>,
     /// Counts what happens, in the order in which it happens; names the connections as well.
     steps: AtomicU64,
-    seats: Mutex<HashMap<u64, Seat>>,
+    entries: Mutex<HashMap<u64, Entry>>,
 }
 
 #[derive(Debug)]
-struct Seat {
+struct Entry {
     peer: u128,
     phase: Phase,
     /// When the phase began, in steps and by the clock.
@@ -55,32 +55,32 @@ enum Phase {
     /// Nothing came since the last reply.
     Idle,
     /// The head of a request has begun.
-    Asking,
+    Receiving,
     /// The agent works on the reply.
-    Answering,
+    Processing,
     /// The client reads the reply.
-    Reading,
+    Sending,
 }
 
 impl Phase {
     /// How long it may last. The agent's own work has its own limits, and idle ones are left to hyper.
     fn limit(self) -> Option<Duration> {
         match self {
-            Self::Asking => Some(HEAD),
-            Self::Reading => Some(READ),
-            Self::Idle | Self::Answering => None,
+            Self::Receiving => Some(HEAD),
+            Self::Sending => Some(READ),
+            Self::Idle | Self::Processing => None,
         }
     }
 
     fn is_busy(self) -> bool {
-        matches!(self, Self::Answering | Self::Reading)
+        matches!(self, Self::Processing | Self::Sending)
     }
 }
 
 /// One connection's place.
 #[derive(Debug)]
-pub(super) struct Guest {
-    guests: Arc<Guests>,
+pub(super) struct Slot {
+    pool: Arc<ConnectionPool>,
     id: u64,
     /// Cancelled when it must go.
     pub(super) leave: CancellationToken,
@@ -89,27 +89,27 @@ pub(super) struct Guest {
     _place: OwnedSemaphorePermit,
 }
 
-impl Guests {
+impl ConnectionPool {
     /// Places for so many.
     pub(super) fn new(places: usize) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(places));
-        Arc::new(Self { places, steps: AtomicU64::new(0), seats: Mutex::default() })
+        Arc::new(Self { places, steps: AtomicU64::new(0), entries: Mutex::default() })
     }
 
     /// A place for one more connection, and whether another was closed for it. `None` if there is no place.
-    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<(Arc<Guest>, bool)> {
+    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<(Arc<Slot>, bool)> {
         let free = self.places.clone().try_acquire_owned().ok();
         let full = free.is_none();
         let place = match free {
             Some(place) => place,
             None => {
-                self.dismiss();
+                self.evict();
                 // Its place is free as soon as its task has noticed.
                 self.places.clone().acquire_owned().await.ok()?
             }
         };
         let (id, leave) = (self.step(), CancellationToken::new());
-        let seat = Seat {
+        let entry = Entry {
             peer: network(peer),
             phase: Phase::Idle,
             step: id,
@@ -117,9 +117,9 @@ impl Guests {
             holds: 0,
             leave: leave.clone(),
         };
-        self.seats.lock().insert(id, seat);
+        self.entries.lock().insert(id, entry);
         let turn = Arc::new(Semaphore::new(1));
-        Some((Arc::new(Guest { guests: self.clone(), id, leave, turn, _place: place }), full))
+        Some((Arc::new(Slot { pool: self.clone(), id, leave, turn, _place: place }), full))
     }
 
     fn step(&self) -> u64 {
@@ -127,55 +127,55 @@ impl Guests {
     }
 
     /// A connection is closed to make room.
-    fn dismiss(&self) {
-        Self::dismiss_of(&mut self.seats.lock(), |_, _| true);
+    fn evict(&self) {
+        Self::evict_one(&mut self.entries.lock(), |_, _| true);
     }
 
     /// So many bytes wait for the reader of this connection. If that is too much together, the others go.
     fn hold(&self, id: u64, bytes: usize) {
-        let mut seats = self.seats.lock();
-        let Some(seat) = seats.get_mut(&id) else { return };
-        seat.holds = bytes;
+        let mut entries = self.entries.lock();
+        let Some(entry) = entries.get_mut(&id) else { return };
+        entry.holds = bytes;
         // Whoever watches a large agent may do so from several places.
         let limit = HELD.max(bytes.saturating_mul(4));
-        while seats.values().map(|seat| seat.holds).sum::<usize>() > limit {
-            Self::dismiss_of(&mut seats, |other, seat| *other != id && seat.holds > 0);
+        while entries.values().map(|entry| entry.holds).sum::<usize>() > limit {
+            Self::evict_one(&mut entries, |other, entry| *other != id && entry.holds > 0);
         }
     }
 
     /// One of those goes that may.
-    fn dismiss_of(seats: &mut HashMap<u64, Seat>, may: impl Fn(&u64, &Seat) -> bool) {
+    fn evict_one(entries: &mut HashMap<u64, Entry>, may: impl Fn(&u64, &Entry) -> bool) {
         let mut held: HashMap<u128, usize> = HashMap::new();
-        for seat in seats.values() {
-            *held.entry(seat.peer).or_default() += 1;
+        for entry in entries.values() {
+            *held.entry(entry.peer).or_default() += 1;
         }
-        let rank = |seat: &Seat| {
-            let share = held.get(&seat.peer).copied().unwrap_or_default();
-            (share, !seat.phase.is_busy(), u64::MAX - seat.step)
+        let rank = |entry: &Entry| {
+            let share = held.get(&entry.peer).copied().unwrap_or_default();
+            (share, !entry.phase.is_busy(), u64::MAX - entry.step)
         };
-        let goes = seats
+        let goes = entries
             .iter()
-            .filter(|(id, seat)| may(id, seat))
-            .max_by_key(|(_, seat)| rank(seat))
+            .filter(|(id, entry)| may(id, entry))
+            .max_by_key(|(_, entry)| rank(entry))
             .map(|(id, _)| *id);
-        if let Some(seat) = goes.and_then(|id| seats.remove(&id)) {
-            seat.leave.cancel();
+        if let Some(entry) = goes.and_then(|id| entries.remove(&id)) {
+            entry.leave.cancel();
         }
     }
 }
 
-impl Guest {
+impl Slot {
     /// Bytes came: if it was idle, a request begins.
-    pub(super) fn ask(&self) {
-        self.enter(Phase::Asking, |phase| phase == Phase::Idle);
+    pub(super) fn receiving(&self) {
+        self.enter(Phase::Receiving, |phase| phase == Phase::Idle);
     }
 
     /// A request is there. Waits until the reply before it was read.
-    pub(super) async fn work(self: &Arc<Self>) -> Turn {
+    pub(super) async fn begin_request(self: &Arc<Self>) -> ActiveRequest {
         // The turns are never closed.
         let turn = self.turn.clone().acquire_owned().await.ok();
-        self.enter(Phase::Answering, |_| true);
-        Turn { guest: self.clone(), _turn: turn }
+        self.enter(Phase::Processing, |_| true);
+        ActiveRequest { slot: self.clone(), _turn: turn }
     }
 
     /// Ready when it takes too long.
@@ -189,49 +189,49 @@ impl Guest {
     }
 
     fn is_late(&self) -> bool {
-        let late = |seat: &Seat| seat.phase.limit().is_some_and(|limit| seat.since.elapsed() > limit);
-        self.guests.seats.lock().get(&self.id).is_some_and(late)
+        let late = |entry: &Entry| entry.phase.limit().is_some_and(|limit| entry.since.elapsed() > limit);
+        self.pool.entries.lock().get(&self.id).is_some_and(late)
     }
 
     fn enter(&self, phase: Phase, when: impl Fn(Phase) -> bool) {
-        let step = self.guests.step();
-        if let Some(seat) = self.guests.seats.lock().get_mut(&self.id).filter(|seat| when(seat.phase)) {
-            (seat.phase, seat.step, seat.since, seat.holds) = (phase, step, clock(), 0);
+        let step = self.pool.step();
+        if let Some(entry) = self.pool.entries.lock().get_mut(&self.id).filter(|entry| when(entry.phase)) {
+            (entry.phase, entry.step, entry.since, entry.holds) = (phase, step, clock(), 0);
         }
     }
 }
 
-impl Drop for Guest {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.guests.seats.lock().remove(&self.id);
+        self.pool.entries.lock().remove(&self.id);
     }
 }
 
 /// A request that is being answered. It is over when this is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
-    guest: Arc<Guest>,
+pub(super) struct ActiveRequest {
+    slot: Arc<Slot>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
-impl Turn {
+impl ActiveRequest {
     /// The body of the reply; the turn is over when it was handed to the kernel as a whole.
-    pub(super) fn reads(self, body: Bytes) -> Bytes {
-        self.guest.enter(Phase::Reading, |_| true);
-        self.guest.guests.hold(self.guest.id, body.len());
+    pub(super) fn send(self, body: Bytes) -> Bytes {
+        self.slot.enter(Phase::Sending, |_| true);
+        self.slot.pool.hold(self.slot.id, body.len());
         Bytes::from_owner(Read { body, _turn: self })
     }
 }
 
-impl Drop for Turn {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.guest.enter(Phase::Idle, |_| true);
+        self.slot.enter(Phase::Idle, |_| true);
     }
 }
 
 struct Read {
     body: Bytes,
-    _turn: Turn,
+    _turn: ActiveRequest,
 }
 
 impl AsRef<[u8]> for Read {
@@ -252,11 +252,11 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     /// Takes a place, as a connection does: it goes when it is told to.
-    async fn come(guests: &Arc<Guests>, peer: &str) -> (Arc<Guest>, CancellationToken) {
-        let within = tokio::time::timeout(Duration::from_secs(5), guests.admit(peer.parse().unwrap()));
-        let guest = within.await.expect("nobody went").unwrap().0;
-        let leave = guest.leave.clone();
-        (guest, leave)
+    async fn come(pool: &Arc<ConnectionPool>, peer: &str) -> (Arc<Slot>, CancellationToken) {
+        let within = tokio::time::timeout(Duration::from_secs(5), pool.admit(peer.parse().unwrap()));
+        let slot = within.await.expect("nobody went").unwrap().0;
+        let leave = slot.leave.clone();
+        (slot, leave)
     }
 
     /// Goes when it is told to, in the background.
@@ -270,73 +270,73 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_silent_for_longest_gives_way() {
-        let guests = Guests::new(2);
-        let (first, crowded) = guests.admit(HERE).await.unwrap();
+        let pool = ConnectionPool::new(2);
+        let (first, crowded) = pool.admit(HERE).await.unwrap();
         assert!(!crowded);
-        let (second, left) = come(&guests, "127.0.0.1").await;
+        let (second, left) = come(&pool, "127.0.0.1").await;
         // The first one asks again.
-        drop(first.work().await);
+        drop(first.begin_request().await);
         stay(&left, second);
-        let (third, crowded) = guests.admit(HERE).await.unwrap();
+        let (third, crowded) = pool.admit(HERE).await.unwrap();
         assert!(crowded && left.is_cancelled() && !first.leave.is_cancelled());
         // Who is being answered stays: the third one goes.
-        let turn = first.work().await;
+        let turn = first.begin_request().await;
         let left = third.leave.clone();
         stay(&left, third);
-        guests.admit(HERE).await.unwrap();
+        pool.admit(HERE).await.unwrap();
         assert!(left.is_cancelled() && !first.leave.is_cancelled());
         drop((turn, first));
-        assert!(guests.seats.lock().is_empty());
+        assert!(pool.entries.lock().is_empty());
     }
 
     #[tokio::test]
     async fn there_is_a_place_where_everybody_is_busy() {
-        let guests = Guests::new(3);
+        let pool = ConnectionPool::new(3);
         let mut all = Vec::new();
         for _ in 0..3 {
-            let (guest, leave) = come(&guests, "10.0.0.1").await;
-            let turn = guest.work().await.reads(Bytes::from_static(b"nobody reads me"));
-            stay(&leave, (guest, turn));
+            let (slot, leave) = come(&pool, "10.0.0.1").await;
+            let turn = slot.begin_request().await.send(Bytes::from_static(b"nobody reads me"));
+            stay(&leave, (slot, turn));
             all.push(leave);
         }
-        let (_guest, leave) = come(&guests, "10.0.0.1").await;
+        let (_guest, leave) = come(&pool, "10.0.0.1").await;
         assert_eq!(all.iter().map(CancellationToken::is_cancelled).collect::<Vec<_>>(), [true, false, false]);
         assert!(!leave.is_cancelled());
     }
 
     #[tokio::test]
     async fn an_address_cannot_keep_the_others_out() {
-        let guests = Guests::new(4);
-        let (scraper, scrapes) = come(&guests, "10.0.0.1").await;
+        let pool = ConnectionPool::new(4);
+        let (scraper, scrapes) = come(&pool, "10.0.0.1").await;
         stay(&scrapes, scraper);
         for place in 0..20 {
             // Of one network of IPv6, each from an address of its own.
-            let (guest, leave) = come(&guests, &format!("2001:db8::{place}")).await;
-            let turn = guest.work().await;
-            stay(&leave, (guest, turn));
+            let (slot, leave) = come(&pool, &format!("2001:db8::{place}")).await;
+            let turn = slot.begin_request().await;
+            stay(&leave, (slot, turn));
         }
         assert!(!scrapes.is_cancelled(), "the one that is idle has its place still");
-        let (guest, second) = come(&guests, "::ffff:10.0.0.1").await;
-        stay(&second, guest);
+        let (slot, second) = come(&pool, "::ffff:10.0.0.1").await;
+        stay(&second, slot);
         assert!(!scrapes.is_cancelled() && !second.is_cancelled());
     }
 
     #[tokio::test]
     async fn a_request_and_its_reply_have_their_time() {
-        let guests = Guests::new(1);
-        let (guest, _) = guests.admit(HERE).await.unwrap();
+        let pool = ConnectionPool::new(1);
+        let (slot, _) = pool.admit(HERE).await.unwrap();
         let late = |seconds| {
-            guests.seats.lock().get_mut(&guest.id).unwrap().since -= Duration::from_secs(seconds);
-            guest.is_late()
+            pool.entries.lock().get_mut(&slot.id).unwrap().since -= Duration::from_secs(seconds);
+            slot.is_late()
         };
         assert!(!late(3600), "who says nothing is not late");
-        guest.ask();
+        slot.receiving();
         assert!(!late(9));
-        guest.ask();
+        slot.receiving();
         assert!(late(2), "further bytes give no further time");
-        let turn = guest.work().await;
+        let turn = slot.begin_request().await;
         assert!(!late(3600), "the agent's own time is not the client's");
-        let body = turn.reads(Bytes::from_static(b"x"));
+        let body = turn.send(Bytes::from_static(b"x"));
         assert!(!late(59));
         assert!(late(2));
         drop(body);
@@ -345,28 +345,28 @@ mod tests {
 
     #[tokio::test]
     async fn replies_that_nobody_reads_are_so_many_bytes_together() {
-        let guests = Guests::new(256);
+        let pool = ConnectionPool::new(256);
         let long = Bytes::from(vec![0; HELD / 8]);
         let mut all = Vec::new();
         for _ in 0..20 {
-            let (guest, leave) = come(&guests, "10.0.0.1").await;
-            let body = guest.work().await.reads(long.clone());
-            stay(&leave, (guest, body));
+            let (slot, leave) = come(&pool, "10.0.0.1").await;
+            let body = slot.begin_request().await.send(long.clone());
+            stay(&leave, (slot, body));
             all.push(leave);
         }
         assert_eq!(all.iter().filter(|leave| !leave.is_cancelled()).count(), 8);
         assert!(!all[19].is_cancelled() && all[0].is_cancelled());
-        assert_eq!(guests.seats.lock().values().map(|seat| seat.holds).sum::<usize>(), HELD);
+        assert_eq!(pool.entries.lock().values().map(|entry| entry.holds).sum::<usize>(), HELD);
     }
 
     #[tokio::test]
     async fn a_reply_that_nobody_reads_is_the_only_one() {
-        let guests = Guests::new(1);
-        let (guest, _) = guests.admit(HERE).await.unwrap();
-        let body = guest.work().await.reads(Bytes::from_static(b"x"));
-        let next = tokio::time::timeout(Duration::from_millis(50), guest.work()).await;
+        let pool = ConnectionPool::new(1);
+        let (slot, _) = pool.admit(HERE).await.unwrap();
+        let body = slot.begin_request().await.send(Bytes::from_static(b"x"));
+        let next = tokio::time::timeout(Duration::from_millis(50), slot.begin_request()).await;
         assert!(next.is_err());
         drop(body);
-        guest.work().await;
+        slot.begin_request().await;
     }
 }
