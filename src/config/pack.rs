@@ -392,7 +392,7 @@ about: B.
 metrics:
   - name: state
     help: State
-    draw: {panel: states, row: Top, states: [{value: 1, text: awake, mood: good}]}
+    draw: {panel: states, row: Top, states: [{value: 1, text: awake, rating: good}]}
   - name: load
     help: Load
     draw: {panel: gauge, limits: [0.8, 0.9], title: How full}

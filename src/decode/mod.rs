@@ -18,6 +18,8 @@ pub mod lsl;
 mod options;
 pub mod program;
 mod protocol;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod text;
 
 use crate::event::Body;

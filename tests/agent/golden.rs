@@ -1,4 +1,5 @@
-//! Golden files: bytes in, events as text, a scrape in both formats. `UPDATE=1` rewrites them.
+//! Golden files: bytes in, events as text, a scrape in OpenMetrics. `UPDATE=1` rewrites them. The classic format follows
+//! from OpenMetrics by rules, so it is compared and not kept.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -73,11 +74,38 @@ fn listening() -> (Arc<Hub>, Feed) {
 }
 
 fn compare_scrapes(fixture: &Path, hub: &Hub) {
-    for (format, end) in [(Format::OpenMetrics, "scrape"), (Format::Classic, "classic.scrape")] {
+    let [open, classic] = [Format::OpenMetrics, Format::Classic].map(|format| {
         let mut text = Vec::new();
         hub.write(format, NOW, &mut text);
-        same(&fixture.with_extension(end), &String::from_utf8(text).unwrap());
+        String::from_utf8(text).unwrap()
+    });
+    same(&fixture.with_extension("scrape"), &open);
+    assert_eq!(classic, as_classic(&open), "{}", fixture.display());
+}
+
+/// A scrape in OpenMetrics as the classic format writes it: HELP before TYPE, the suffix in the name of the family, no
+/// units, no exemplars and no end.
+fn as_classic(open: &str) -> String {
+    let mut classic = String::new();
+    let mut kind = "";
+    for line in open.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            kind = declared.split_once(' ').unwrap().1;
+        } else if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').unwrap();
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", "counter"),
+                "info" => ("_info", "gauge"),
+                "unknown" => ("", "untyped"),
+                other => ("", other),
+            };
+            writeln!(classic, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}").unwrap();
+        } else if !line.starts_with("# UNIT ") && line != "# EOF" {
+            classic.push_str(line.split(" # {").next().unwrap());
+            classic.push('\n');
+        }
     }
+    classic
 }
 
 #[test]
@@ -125,6 +153,15 @@ fn expositions_become_events_and_series() {
         feed.batch(NOW, |out| read.emit(out));
         compare_scrapes(&fixture, &hub);
     }
+}
+
+#[test]
+fn the_classic_format_follows_from_openmetrics() {
+    let open = "# TYPE a counter\n# UNIT a bytes\n# HELP a What.\na_total{b=\"c\"} 1 # {trace_id=\"d\"} 1 2\n\
+                # TYPE e info\n# HELP e Facts.\ne_info{} 1\n# TYPE g gauge\n# HELP g Now.\ng 2\n# EOF\n";
+    let classic = "# HELP a_total What.\n# TYPE a_total counter\na_total{b=\"c\"} 1\n\
+                   # HELP e_info Facts.\n# TYPE e_info gauge\ne_info{} 1\n# HELP g Now.\n# TYPE g gauge\ng 2\n";
+    assert_eq!(as_classic(open), classic);
 }
 
 #[test]

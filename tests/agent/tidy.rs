@@ -378,8 +378,12 @@ fn leaves(tree: &str, before: &[String], paths: &mut Vec<Module>) {
     }
 }
 
-/// Where there are circles still.
-const CIRCLES: &[&str] = &["promql::", "render::dashboard::"];
+/// Where there are circles, and why.
+const CIRCLES: &[(&str, &str)] = &[(
+    "promql::",
+    "a call in the tree is a row of the table of functions, which the parser checks arguments against, and a row computes \
+     its arguments with the evaluator",
+)];
 
 /// Modules that need each other cannot be read, tested or moved alone. A module and those within it are one.
 #[test]
@@ -425,10 +429,13 @@ fn no_imports_go_in_a_circle() {
             break;
         }
     }
-    let circles = needs.keys().map(|module| module.join("::"));
-    let new: Vec<String> =
-        circles.filter(|circle| !CIRCLES.iter().any(|known| circle.starts_with(known))).collect();
-    assert_eq!(new, Vec::<String>::new(), "these need each other");
+    let circles: Vec<String> = needs.keys().map(|module| module.join("::")).collect();
+    let known = |circle: &&String| CIRCLES.iter().any(|(known, _)| circle.starts_with(known));
+    let new: Vec<&String> = circles.iter().filter(|circle| !known(circle)).collect();
+    assert_eq!(new, Vec::<&String>::new(), "these need each other");
+    for (known, why) in CIRCLES {
+        assert!(circles.iter().any(|circle| circle.starts_with(known)), "{known} has no circle now: {why}");
+    }
 }
 
 #[test]

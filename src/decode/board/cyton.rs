@@ -290,6 +290,7 @@ mod tests {
     use super::*;
     use crate::decode::Decoder;
     use crate::decode::board::Boards;
+    use crate::decode::testing::lines;
     use crate::event::{Body, Fault, FaultKind};
 
     /// A frame with a number and the same count in all channels.
@@ -302,20 +303,16 @@ mod tests {
     }
 
     fn decoded(decoder: &mut dyn Decoder, bytes: &[u8]) -> Vec<String> {
-        let mut decoded = Vec::new();
-        let mut out = |body: Body<'_>| {
-            decoded.push(match body {
+        lines(decoder, &[bytes], |body| {
+            Some(match body {
                 Body::Device(d) => d.protocol.to_owned(),
                 Body::Samples(s) => format!("{} frames, {} samples", s.frames, s.count()),
                 Body::Lost(lost) => format!("{} lost", lost.packets),
                 Body::Fault(fault) => format!("{} bytes {}", fault.bytes, fault.kind.as_str()),
                 Body::Answer(a) => format!("answer of {} {:?} {}", a.bytes, a.firmware, a.failed),
                 other => format!("{other:?}"),
-            });
-        };
-        decoder.decode(bytes, &mut out);
-        decoder.end(&mut out);
-        decoded
+            })
+        })
     }
 
     fn frames(numbers: impl IntoIterator<Item = u8>) -> Vec<u8> {

@@ -166,20 +166,17 @@ mod tests {
     use super::*;
     use crate::decode::Decoder;
     use crate::decode::board::Boards;
+    use crate::decode::testing::lines;
 
     fn decoded(bytes: &[u8]) -> Vec<String> {
-        let mut decoded = Vec::new();
-        let mut decoder = Boards::new(ThinkGear::default());
-        let mut out = |body: Body<'_>| {
-            decoded.push(match body {
+        let mut lines = lines(&mut Boards::new(ThinkGear::default()), &[bytes], |body| {
+            Some(match body {
                 Body::Samples(s) => format!("{:?}", s.values),
                 Body::Fault(fault) => format!("{} bytes {}", fault.bytes, fault.kind.as_str()),
                 other => format!("{other:?}"),
-            });
-        };
-        decoder.decode(bytes, &mut out);
-        decoder.end(&mut out);
-        decoded.split_off(1)
+            })
+        });
+        lines.split_off(1)
     }
 
     #[test]

@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::decode::dialogue::TICK;
-    use crate::decode::program::message::tests::{Decoded, cut_anywhere};
+    use crate::decode::testing::{Decoded, cut_anywhere};
 
     /// What the reference server answered: four channels at 100 Hz, 130 samples, two events; samples 100 to 119,
     /// channel k being the number of the sample + 100 k; and to a question for samples that it does not have.
@@ -327,7 +327,7 @@ mod tests {
             assert_eq!(handler.ask(), HEADER_PLEASE);
             assert!(handler.ask().is_empty(), "one question at a time");
             handler.answer(&header(which, 100, 7));
-            let device = handler.decoded.device.unwrap();
+            let device = handler.decoded.devices[0];
             assert_eq!((device.channels, device.rate, device.volts), (4, 100.0, true));
             assert!(handler.ask().is_empty(), "what was there before is not read");
             assert_eq!(handler.ask(), HEADER_PLEASE);
@@ -335,7 +335,7 @@ mod tests {
             assert_eq!(handler.ask(), samples_please(100, 119));
             handler.answer(SAMPLES[which]);
             assert_eq!(
-                (handler.decoded.frames, handler.decoded.state.markers, handler.decoded.lost),
+                (handler.decoded.frames, handler.decoded.state.markers, handler.decoded.lost_packets()),
                 (20, 2, 0)
             );
             let wanted = [100.0 * 0.1e-6, 200.0 * 0.1e-6, 300.0 * 0.5e-6, 400e-6];
@@ -355,7 +355,7 @@ mod tests {
         handler.answer(NONE);
         assert!(handler.ask().is_empty());
         assert_eq!(handler.ask(), HEADER_PLEASE);
-        assert!(handler.decoded.device.is_none() && handler.decoded.faults.is_empty());
+        assert!(handler.decoded.devices.is_empty() && handler.decoded.faults.is_empty());
         assert_eq!(handler.decoded.understood, NONE.len() as u64);
     }
 
@@ -370,14 +370,14 @@ mod tests {
         handler.ask();
         handler.answer(NONE);
         assert_eq!(
-            (handler.decoded.lost, handler.decoded.state.missing, handler.decoded.frames),
+            (handler.decoded.lost_packets(), handler.decoded.state.missing, handler.decoded.frames),
             (20, 20, 0)
         );
         // More than ten seconds behind.
         handler.ask();
         handler.ask();
         handler.answer(&header(0, 5000, 0));
-        assert_eq!(handler.decoded.lost, 20 + 3880);
+        assert_eq!(handler.decoded.lost_packets(), 20 + 3880);
         assert_eq!(handler.ask(), samples_please(4000, 4999));
     }
 
@@ -388,7 +388,7 @@ mod tests {
             while handler.ask() != HEADER_PLEASE {}
             handler.answer(&header(0, samples, 0));
         }
-        assert_eq!((handler.decoded.state.reconnects, handler.decoded.lost), (1, 0));
+        assert_eq!((handler.decoded.state.reconnects, handler.decoded.lost_packets()), (1, 0));
     }
 
     #[test]

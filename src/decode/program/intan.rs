@@ -176,9 +176,8 @@ impl Board for Intan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Decoder;
     use crate::decode::board::Boards;
-    use crate::event::Body;
+    use crate::decode::testing::Decoded;
 
     /// A block whose samples have the numbers from `first` on.
     fn block(first: u32, channels: u16) -> Vec<u8> {
@@ -190,51 +189,30 @@ mod tests {
         bytes
     }
 
-    #[derive(Debug, Default, PartialEq)]
-    struct Decoded {
-        channels: Vec<u16>,
-        samples: usize,
-        lost: u32,
-        repeated: u32,
-        fault: u64,
-    }
-
     fn decoded(pieces: &[Vec<u8>]) -> Decoded {
-        let mut reported = Decoded::default();
-        let mut decoder = Boards::new(Intan::new(20_000.0, true));
-        let mut out = |body: Body<'_>| match body {
-            Body::Device(device) => reported.channels.push(device.channels),
-            Body::Samples(samples) => reported.samples += samples.count(),
-            Body::Lost(lost) => reported.lost += lost.packets,
-            Body::Repeated(repeated) => reported.repeated += repeated.packets,
-            Body::Fault(fault) => reported.fault += fault.bytes,
-            _ => {}
-        };
-        pieces.iter().for_each(|piece| decoder.decode(piece, &mut out));
-        decoder.end(&mut out);
-        reported
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        Decoded::of(&mut Boards::new(Intan::new(20_000.0, true)), &pieces)
     }
 
     #[test]
     fn channels_are_learnt_and_loss_is_counted() {
-        let told_of = |blocks: &[(u32, u16)]| {
+        let of = |blocks: &[(u32, u16)]| {
             decoded(&blocks.iter().map(|(first, channels)| block(*first, *channels)).collect::<Vec<_>>())
         };
-        assert_eq!(
-            told_of(&[(0, 3), (128, 3), (512, 3), (512, 3)]),
-            Decoded { channels: vec![0, 3], samples: 384, lost: 2, repeated: 1, fault: 0 }
-        );
+        let all = of(&[(0, 3), (128, 3), (512, 3), (512, 3)]);
+        assert_eq!((all.channels(), all.samples, all.lost, all.repeated), (vec![0, 3], 384, vec![2], 1));
+        assert!(all.faults.is_empty());
         // A run that was stopped after its first block, and begun again.
         let mut again = block(0, 3);
         again[8] ^= 1;
-        assert_eq!(decoded(&[block(0, 3), again, block(128, 3)]).lost, 0);
+        assert_eq!(decoded(&[block(0, 3), again, block(128, 3)]).lost_packets(), 0);
         // A run that begins again, a number that goes round, and a gap that is no whole number of blocks.
-        assert_eq!(told_of(&[(1_280_000, 2), (0, 2), (128, 2)]).lost, 0);
-        assert_eq!(told_of(&[(u32::MAX - 127, 1), (0, 1)]).lost, 0);
-        assert_eq!(told_of(&[(128, 1), (300, 1)]).lost, 1);
+        assert_eq!(of(&[(1_280_000, 2), (0, 2), (128, 2)]).lost_packets(), 0);
+        assert_eq!(of(&[(u32::MAX - 127, 1), (0, 1)]).lost_packets(), 0);
+        assert_eq!(of(&[(128, 1), (300, 1)]).lost_packets(), 1);
         // Other channels than before: nothing is lost, and it is another device.
-        assert_eq!(told_of(&[(0, 5), (128, 5), (256, 2), (384, 2), (512, 70)]).channels, [0, 5, 2, 70]);
-        assert_eq!(told_of(&[(0, 5), (128, 5), (256, 2), (384, 2)]).fault, 0);
+        assert_eq!(of(&[(0, 5), (128, 5), (256, 2), (384, 2), (512, 70)]).channels(), [0, 5, 2, 70]);
+        assert_eq!(of(&[(0, 5), (128, 5), (256, 2), (384, 2)]).faulty(), 0);
     }
 
     #[test]
@@ -243,7 +221,7 @@ mod tests {
         wrong[4 + 12 * 50] ^= 1;
         let length = wrong.len() as u64;
         let all = decoded(&[block(0, 4), wrong, block(256, 4)]);
-        assert_eq!((all.samples, all.lost, all.fault), (256, 1, length));
+        assert_eq!((all.samples, all.lost_packets(), all.faulty()), (256, 1, length));
     }
 
     #[test]

@@ -155,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::decode::program::message::tests::{Decoded, cut_anywhere};
+    use crate::decode::testing::{Decoded, cut_anywhere};
 
     /// What the RDA server of FieldTrip's buffer sent: four channels at 100 Hz, twelve blocks of ten points, channel k
     /// being the number of the sample + 100 k, two markers.
@@ -188,8 +188,8 @@ mod tests {
             let decoded = decoded(&[sent]);
             assert_eq!((decoded.understood, &*decoded.faults), (sent.len() as u64, &[][..]));
             assert_eq!((decoded.frames, decoded.values.len()), (120, 480));
-            assert_eq!((decoded.state.markers, decoded.state.missing, decoded.lost), (2, 0, 0));
-            let device = decoded.device.unwrap();
+            assert_eq!((decoded.state.markers, decoded.state.missing, decoded.lost_packets()), (2, 0, 0));
+            let device = decoded.devices[0];
             assert_eq!((device.channels, device.rate, device.volts), (4, 100.0, true));
             assert_eq!(decoded.format, format);
             // The resolutions are 0.1, 0.1, 0.5 and 1 microvolt.
@@ -212,13 +212,13 @@ mod tests {
             .collect();
         let decoded = decoded(&[&without.concat()]);
         assert_eq!(
-            (decoded.lost, decoded.frames, decoded.state.missing, decoded.state.gaps),
+            (decoded.lost_packets(), decoded.frames, decoded.state.missing, decoded.state.gaps),
             (30, 90, 30, 1)
         );
         assert!(decoded.faults.is_empty());
         // The same block again is nothing that is missing.
         let twice = self::decoded(&[&[&all[..3].concat(), all[2]].concat()]);
-        assert_eq!((twice.lost, twice.state.backward), (0, 10));
+        assert_eq!((twice.lost_packets(), twice.state.backward), (0, 10));
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         let mut stop = SENT[0][..24].to_vec();
         stop[16..24].copy_from_slice(&[24, 0, 0, 0, 3, 0, 0, 0]);
         let decoded = decoded(&[SENT[0], &stop, SENT[1]]);
-        assert_eq!((decoded.frames, decoded.lost, decoded.state.reconnects), (240, 0, 1));
+        assert_eq!((decoded.frames, decoded.lost_packets(), decoded.state.reconnects), (240, 0, 1));
         // Data of a stream that was stopped are of none.
         let after = self::decoded(&[SENT[0], &stop, &SENT[0][START..]]);
         assert_eq!((after.frames, after.faults.len(), after.faults[0].kind), (120, 1, FaultKind::BadValue));

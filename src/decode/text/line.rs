@@ -108,6 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decode::testing::cut_anywhere;
 
     fn decoded(lines: &mut Lines, pieces: &[&[u8]]) -> Vec<String> {
         let mut decoded = Vec::new();
@@ -154,11 +155,7 @@ mod tests {
             let mut at_once = Lines::new(16);
             let whole = decoded(&mut at_once, &[&bytes]);
 
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
-            cuts.push(0);
-            cuts.push(bytes.len());
-            cuts.sort_unstable();
-            let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            let pieces = cut_anywhere(&bytes, &cuts);
             prop_assert_eq!(&decoded(&mut Lines::new(16), &pieces), &whole);
 
             let mut sum = 0;

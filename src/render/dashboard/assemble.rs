@@ -6,118 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::board::BOARDS;
-use super::mark::{MARKS, Marked};
+use super::mark::MARKS;
 use super::nothing::whole;
 use super::query::{Names, Selected, select, select_over};
+use super::spec::{BAD, Dashboard, GOOD, Heading, Marked, PanelSpec, Steps, Target, beside, colours, named};
 use super::view::{Board, Query, Row, View, Zero};
 use super::{default, variable};
-use crate::catalog::draw::{Panel, State};
-use crate::catalog::limit::{Limit, Limits, Side};
+use crate::catalog::draw::Panel;
 use crate::catalog::{Metric, PAGES, Page, agent};
 use crate::render::Settings;
-
-/// A dashboard, whole but for its form.
-#[derive(Debug)]
-pub struct Dashboard {
-    /// The end of its uid and its file's name.
-    pub key: String,
-    /// What people call it.
-    pub title: String,
-    /// What it answers.
-    pub about: String,
-    /// How far back it looks.
-    pub range: &'static str,
-    /// How often it asks again.
-    pub refresh: &'static str,
-    /// Where the runbooks of alerts lie.
-    pub runbooks: String,
-    /// What can be chosen.
-    pub variables: Vec<variable::Variable>,
-    /// What the label `component` matches of the alerts that it is about.
-    pub components: String,
-    /// What is marked in the panels over time, beside those alerts.
-    pub(super) marks: Vec<Marked>,
-    /// From the top.
-    pub rows: Vec<Heading>,
-}
-
-/// Panels under one heading.
-#[derive(Debug)]
-pub struct Heading {
-    /// The heading.
-    pub title: String,
-    /// Whether it is open at first.
-    pub open: bool,
-    /// The variable for each of whose values it stands once, or nothing.
-    pub each: &'static str,
-    /// Its panels.
-    pub panels: Vec<PanelSpec>,
-}
-
-/// One panel, whole but for its form.
-#[derive(Debug)]
-pub struct PanelSpec {
-    /// Over the panel.
-    pub title: String,
-    /// What it means and what to do.
-    pub about: String,
-    /// Of what kind; never automatic.
-    pub panel: Panel,
-    /// Grafana's name of the unit.
-    pub unit: String,
-    /// What it shows.
-    pub targets: Vec<Target>,
-    /// From which numbers on it has which colour.
-    pub steps: Steps,
-    /// What single values mean.
-    pub states: &'static [State],
-    /// Panels of its kind beside each other, at least 1.
-    pub beside: u8,
-    /// The lower end of its scale.
-    pub floor: Option<f64>,
-    /// The upper end of its scale.
-    pub ceiling: Option<f64>,
-    /// What to write where there is nothing.
-    pub empty: String,
-    /// The key of the dashboard that says more.
-    pub to: &'static str,
-    /// In a table, the columns that stand first.
-    pub first: &'static [&'static str],
-    /// In a table, the columns by which it is sorted, and whether the largest comes first.
-    pub sorted: &'static [(&'static str, bool)],
-    /// Whether a number is replaced by the name of its series.
-    pub words: bool,
-    /// How many buckets the histogram has of which it shows the spread.
-    pub buckets: usize,
-}
-
-/// One query, whole.
-#[derive(Debug, Default)]
-pub struct Target {
-    /// PromQL.
-    pub expr: String,
-    /// The name of its series, or of its column.
-    pub legend: String,
-    /// In a table, the unit of its column.
-    pub unit: String,
-    /// In a table, its colours.
-    pub steps: Steps,
-    /// In a table, what single values mean.
-    pub states: &'static [State],
-    /// Drawn as what something is compared with.
-    pub dashed: bool,
-}
-
-/// Colours by number, ascending; the first has no number.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Steps {
-    /// Below the first number, if anything is coloured.
-    pub base: Option<&'static str>,
-    /// From each number on.
-    pub from: Vec<(f64, &'static str)>,
-    /// Whether the numbers are limits, which lines may show.
-    pub limits: bool,
-}
 
 /// Every dashboard of these pages.
 #[must_use]
@@ -405,11 +302,6 @@ impl Assembly<'_> {
     }
 }
 
-/// Whether the name of a series tells it from others, so that there may be several.
-pub(super) fn named(legend: &str) -> bool {
-    legend.contains("{{")
-}
-
 /// A number alone is drawn with how it came to be, so it is asked for over time; and what is no longer there must not
 /// stand there with its last value, so that nothing is a value too.
 fn lasting(panel: Panel, legend: &str, expr: String) -> String {
@@ -424,44 +316,4 @@ fn worst(panel: Panel, expr: &str) -> Option<&'static str> {
     let inner = expr.trim_start().trim_start_matches("label_replace(");
     let of = |word: &&str| inner.starts_with(*word);
     ["min", "max"].into_iter().find(of).filter(|_| panel == Panel::Cells)
-}
-
-/// How many panels of a kind stand beside each other.
-pub(super) fn beside(asked: u8, panel: Panel) -> u8 {
-    match (asked, panel) {
-        (0, Panel::Stat | Panel::Gauge) => 6,
-        (0, Panel::States | Panel::Cells | Panel::Table) => 1,
-        (0, _) => 3,
-        (asked, _) => asked.min(6),
-    }
-}
-
-/// Grafana's names of the colours.
-pub(super) const GOOD: &str = "green";
-pub(super) const ODD: &str = "orange";
-pub(super) const FAIR: &str = "yellow";
-pub(super) const BAD: &str = "red";
-
-/// Green on the right side of every limit, red beyond the last, orange between, and yellow beyond the first of three.
-pub(super) fn colours(of: &[&Limit], limits: &Limits) -> Steps {
-    let Some(side) = of.first().map(|limit| limit.wrong) else { return Steps::default() };
-    let mut numbers: Vec<f64> = of.iter().map(|limit| limits.of(limit)).collect();
-    numbers.sort_by(f64::total_cmp);
-    let last = numbers.len().saturating_sub(1);
-    let odd = |many: bool| if many { ODD } else { BAD };
-    let (base, from) = match side {
-        Side::Above => {
-            let colour = |at: usize| match last - at {
-                0 => BAD,
-                1 => ODD,
-                _ => FAIR,
-            };
-            (GOOD, numbers.iter().enumerate().map(|(at, number)| (*number, colour(at))).collect())
-        }
-        Side::Below => {
-            let colour = |at: usize| if at == last { GOOD } else { odd(last > 0) };
-            (BAD, numbers.iter().enumerate().map(|(at, number)| (*number, colour(at))).collect())
-        }
-    };
-    Steps { base: Some(base), from, limits: true }
 }

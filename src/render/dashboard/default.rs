@@ -1,6 +1,6 @@
 //! The panel of a metric that no view shows, by its type and what its entry says.
 
-use super::assemble::{PanelSpec, Steps, Target, beside, colours};
+use super::spec::{PanelSpec, Steps, Target, beside, colours};
 use crate::catalog::draw::{Draw, Panel, Show};
 use crate::catalog::limit::Limits;
 use crate::catalog::reference::queried;

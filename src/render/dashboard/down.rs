@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::assemble::PanelSpec;
-use super::panel::{Frame, url};
+use super::frame::{Frame, url};
+use super::spec::PanelSpec;
 use crate::catalog::draw::Panel;
 
 /// The dashboard that says more of one thing, by the label that names it and can be chosen there.

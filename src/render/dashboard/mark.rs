@@ -5,33 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::assemble::Dashboard;
-use super::panel::datasource;
-
-/// Something that happens at a time.
-#[derive(Debug)]
-pub(super) struct Mark {
-    /// What it is called where one switches it on and off.
-    name: &'static str,
-    /// Grafana's name of its colour.
-    colour: &'static str,
-    /// PromQL, as in a view: there at the minute in which it happened, and at no other.
-    pub(super) expr: &'static str,
-    /// What is written at it; `{{label}}` is filled in.
-    title: &'static str,
-    /// And below.
-    text: &'static str,
-    /// The dashboards whose signal it concerns.
-    pub(super) boards: &'static [&'static str],
-}
-
-/// A mark, with its selectors.
-#[derive(Debug)]
-pub(super) struct Marked {
-    pub(super) mark: &'static Mark,
-    /// PromQL.
-    pub(super) expr: String,
-}
+use super::frame::datasource;
+use super::spec::{Dashboard, Mark, Marked};
 
 /// Where a recording or a session matters.
 const SIGNAL: &[&str] = &["overview", "devices", "channels", "streams", "program", "processing"];

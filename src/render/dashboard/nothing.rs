@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::assemble::Target;
+use super::spec::Target;
 use crate::catalog::draw::Panel;
 
 /// The value of the series that a panel of states has where it has no other: Grafana 9 to 13 writes "No data in response"

@@ -6,35 +6,17 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::assemble::{PanelSpec, Steps, Target, named};
-use super::board::BOARDS;
 use super::down;
+use super::field::{NOTHING, Thresholds, mappings, thresholds};
+use super::frame::{Frame, link};
 use super::grid::GridPos;
-use super::nothing::ABSENT;
 use super::panel_options::{custom, options};
+use super::spec::{PanelSpec, Target, letter, named};
 use super::table::{self, SEVERITIES, transformations};
 use super::variable::MACHINE;
-use crate::catalog::draw::{Panel, Rating, State};
-
-/// What a panel needs of its dashboard.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frame<'a> {
-    /// The uid of the data source, or what stands for it.
-    pub(super) datasource: &'a str,
-    /// The names of the variables, to be carried along by links.
-    pub(super) variables: &'a [&'a str],
-    /// The key of the dashboard.
-    pub(super) here: &'a str,
-    /// Where the runbooks of alerts lie.
-    pub(super) runbooks: &'a str,
-}
-
-/// What a query refers to.
-pub(super) fn datasource(uid: &str) -> Value {
-    json!({"type": "prometheus", "uid": uid})
-}
+use crate::catalog::draw::Panel;
 
 /// How high a number is at least that shows its past.
 pub(super) const SMALL: u32 = 5;
@@ -156,18 +138,6 @@ struct Color {
 }
 
 #[derive(Serialize)]
-pub(super) struct Thresholds {
-    mode: &'static str,
-    steps: Vec<ThresholdStep>,
-}
-
-#[derive(Serialize)]
-struct ThresholdStep {
-    color: &'static str,
-    value: Option<f64>,
-}
-
-#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Query<'a> {
     datasource: Source<'a>,
@@ -203,42 +173,6 @@ pub(super) fn panel<'a>(spec: &'a PanelSpec, id: u32, place: GridPos, frame: Fra
         transformations: transformations(spec),
         kind: kind(spec.panel),
     }
-}
-
-/// The word for a dashboard's uid.
-pub(super) fn uid(key: &str) -> String {
-    format!("neural-{key}")
-}
-
-/// A dashboard at the same time, of the same data source, agents and machines.
-pub(super) fn url(to: &str, frame: Frame<'_>) -> String {
-    let mut url = format!("/d/{}?${{__url_time_range}}", uid(to));
-    for variable in frame.variables.iter().filter(|of| ["datasource", "job", "instance"].contains(of)) {
-        url.push_str(&["&${", variable, ":queryparam}"].concat());
-    }
-    url
-}
-
-fn link(to: &str, frame: Frame<'_>) -> Value {
-    let known = BOARDS.iter().find(|board| board.key == to).map_or(&[][..], |board| board.variables);
-    let carried = known.iter().map(|(name, _)| *name).filter(|name| frame.variables.contains(name));
-    let mut url = url(to, frame);
-    for variable in carried {
-        url.push_str(&["&${", variable, ":queryparam}"].concat());
-    }
-    // All the keys of a dashboard's link, which the schema asks for.
-    json!({
-        "type": "link",
-        "title": "More of this",
-        "url": url,
-        "icon": "dashboard",
-        "tooltip": "",
-        "tags": [],
-        "asDropdown": false,
-        "includeVars": false,
-        "keepTime": false,
-        "targetBlank": false,
-    })
 }
 
 /// Grafana's name of a kind of panel.
@@ -287,55 +221,6 @@ fn query<'a>(spec: &PanelSpec, at: usize, target: &'a Target, frame: Frame<'a>) 
         ref_id: letter(at),
     }
 }
-
-/// A, B, C …
-pub(super) fn letter(at: usize) -> String {
-    u8::try_from(at)
-        .ok()
-        .filter(|at| *at < 26)
-        .map_or_else(|| format!("Q{at}"), |at| char::from(b'A' + at).to_string())
-}
-
-pub(super) fn thresholds(steps: &Steps) -> Thresholds {
-    let lowest = ThresholdStep { color: steps.base.unwrap_or("blue"), value: None };
-    let rest = steps.from.iter().map(|(number, color)| ThresholdStep { color, value: Some(*number) });
-    Thresholds { mode: "absolute", steps: [lowest].into_iter().chain(rest).collect() }
-}
-
-/// What single values mean, and what nothing is called, in a colour that says nothing. Without that Grafana 9 to 13
-/// gives nothing the colour of the lowest threshold.
-pub(super) fn mappings(states: &[State], absent: Option<&str>, nothing: Option<&str>) -> Vec<Value> {
-    let of = |state: &State, index: usize| {
-        let colour = match state.rating {
-            Rating::Good => "green",
-            Rating::Odd => "orange",
-            Rating::Bad => "red",
-            Rating::Plain => "blue",
-        };
-        (state.value.to_string(), json!({"text": state.text, "color": colour, "index": index}))
-    };
-    let mut options: Map<String, Value> =
-        states.iter().enumerate().map(|(index, state)| of(state, index)).collect();
-    if let Some(text) = absent {
-        let said = json!({"text": text, "color": NEUTRAL, "index": states.len()});
-        options.insert(ABSENT.to_string(), said);
-    }
-    let mut all = Vec::new();
-    if !options.is_empty() {
-        all.push(json!({"type": "value", "options": options}));
-    }
-    if let Some(text) = nothing {
-        let result = json!({"text": text, "color": "text", "index": states.len()});
-        all.push(json!({"type": "special", "options": {"match": "null+nan", "result": result}}));
-    }
-    all
-}
-
-/// A grey that says nothing, under white and black words alike.
-const NEUTRAL: &str = "#8e8e8e";
-
-/// What an empty cell says.
-pub(super) const NOTHING: &str = "–";
 
 fn defaults<'a>(spec: &'a PanelSpec, frame: Frame<'_>) -> Defaults<'a> {
     let color = match spec.panel {

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::assemble::{PanelSpec, named};
 use super::grid::COLUMNS;
+use super::spec::{PanelSpec, named};
 use crate::catalog::draw::Panel;
 
 // A full line has room beside the lines for a table; elsewhere names stand below them.

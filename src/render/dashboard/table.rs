@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::assemble::PanelSpec;
 use super::down;
+use super::field::{NOTHING, mappings, thresholds};
+use super::frame::Frame;
 use super::nothing::grouped;
-use super::panel::{Frame, NOTHING, letter, mappings, thresholds};
+use super::spec::{PanelSpec, letter};
 use crate::catalog::draw::Panel;
 
 /// Columns of values beyond which a table is short of width.

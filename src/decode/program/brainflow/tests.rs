@@ -3,40 +3,9 @@
 use super::*;
 use crate::decode::Decoder;
 use crate::decode::program::datagram::{Datagrams, header};
+use crate::decode::testing::Decoded;
 
 const NOW: f64 = 1_700_000_000.0;
-
-#[derive(Debug, Default, PartialEq)]
-struct Decoded {
-    frames: u64,
-    samples: usize,
-    understood: u64,
-    lost: Vec<u32>,
-    repeated: u32,
-    overtaken: u32,
-    devices: u32,
-    faults: Vec<Fault>,
-    values: Vec<f32>,
-}
-
-impl Decoded {
-    fn take(&mut self, body: Body<'_>) {
-        match body {
-            Body::Samples(samples) => {
-                self.frames += u64::from(samples.frames);
-                self.samples += samples.count();
-                self.understood += samples.bytes;
-                self.values.extend_from_slice(samples.values);
-            }
-            Body::Lost(lost) => self.lost.push(lost.packets),
-            Body::Repeated(repeated) => self.repeated += repeated.packets,
-            Body::Overtaken(overtaken) => self.overtaken += overtaken.packets,
-            Body::Device(_) => self.devices += 1,
-            Body::Fault(fault) => self.faults.push(fault),
-            other => panic!("{other:?}"),
-        }
-    }
-}
 
 /// A package of a board with this number and time.
 fn package(layout: &Layout, number: f64, stamp: f64) -> Vec<u8> {
@@ -53,9 +22,7 @@ fn row(sender: u16, packages: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn decoded(decoder: &mut Datagrams<Brainflow>, rows: &[u8]) -> Decoded {
-    let mut decoded = Decoded::default();
-    decoder.decode(rows, &mut |body| decoded.take(body));
-    decoded
+    Decoded::so_far(decoder, rows)
 }
 
 /// Packages with these numbers, three in a datagram, at the board's rate.
@@ -89,7 +56,7 @@ fn whole_rounds_of_numbers_miss_nothing() {
         let (_, decoded) = stream(board, &numbers);
         assert_eq!((decoded.frames as usize, decoded.samples), (numbers.len(), numbers.len()), "{board}");
         assert!(
-            decoded.lost.is_empty() && decoded.faults.is_empty() && decoded.devices == 1,
+            decoded.lost.is_empty() && decoded.faults.is_empty() && decoded.devices.len() == 1,
             "{board} {:?}",
             decoded.lost
         );
@@ -236,7 +203,7 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
             "{layout:?} {:?}",
             heard.lost
         );
-        assert_eq!((heard.samples, heard.devices, decoder.inner().restarts()), (numbers.len(), 1, 0));
+        assert_eq!((heard.samples, heard.devices.len(), decoder.inner().restarts()), (numbers.len(), 1, 0));
         // What is lost among them is lost.
         let mut all = whole;
         all.swap(85, 86);
@@ -279,11 +246,11 @@ fn a_new_start_is_no_loss_and_two_senders_are_not_mixed() {
         |from: u32, to: u32, sender, late| (from..to).flat_map(|k| one(sender, k, late)).collect::<Vec<u8>>();
     // The program was restarted: another port, and numbers from 0.
     let heard = decoded(&mut decoder, &[run(0, 100, 1, 0.0), run(0, 50, 2, 5.0)].concat());
-    assert_eq!((heard.samples, heard.lost.len(), heard.devices), (150, 0, 2));
+    assert_eq!((heard.samples, heard.lost.len(), heard.devices.len()), (150, 0, 2));
     assert_eq!(decoder.inner().restarts(), 1);
     // The same program stopped its stream and started it again.
     let heard = decoded(&mut decoder, &run(0, 30, 2, 9.0));
-    assert_eq!((heard.samples, heard.lost.len(), heard.devices), (30, 0, 1));
+    assert_eq!((heard.samples, heard.lost.len(), heard.devices.len()), (30, 0, 1));
     // A gap is a gap where numbers continue.
     let heard = decoded(&mut decoder, &run(40, 50, 2, 9.0));
     assert_eq!((heard.samples, heard.lost), (10, vec![10]));

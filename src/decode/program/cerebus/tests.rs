@@ -2,9 +2,10 @@
 
 use super::packet::Form;
 use super::*;
+use crate::decode::Decoder;
 use crate::decode::program::datagram::{Datagram, Datagrams, header};
-use crate::decode::{Decoder, Sink};
-use crate::event::{Body, Fault, FaultKind};
+use crate::decode::testing::Decoded;
+use crate::event::{Fault, FaultKind};
 
 const VERSIONS: [Version; 3] = [Version::V311, Version::V40, Version::V41];
 
@@ -58,42 +59,8 @@ fn row(sender: u16, packets: &[Vec<u8>]) -> Vec<u8> {
     [&header(datagram.len(), sender)[..], &datagram].concat()
 }
 
-#[derive(Debug, Default, PartialEq)]
-struct Decoded {
-    frames: u64,
-    bytes: u64,
-    values: Vec<f32>,
-    channels: Vec<u16>,
-    lost: Vec<u32>,
-    repeated: u32,
-    overtaken: u32,
-    devices: Vec<u16>,
-    faults: Vec<Fault>,
-}
-
-impl Decoded {
-    fn take(&mut self, body: Body<'_>) {
-        match body {
-            Body::Samples(samples) => {
-                self.frames += u64::from(samples.frames);
-                self.bytes += samples.bytes;
-                self.values.extend_from_slice(samples.values);
-            }
-            Body::Lost(lost) => self.lost.push(lost.packets),
-            Body::Repeated(repeated) => self.repeated += repeated.packets,
-            Body::Overtaken(overtaken) => self.overtaken += overtaken.packets,
-            Body::Device(device) => self.devices.push(device.channels),
-            Body::Fault(fault) => self.faults.push(fault),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
 fn decoded<D: Datagram>(decoder: &mut Datagrams<D>, rows: &[u8]) -> Decoded {
-    let mut decoded = Decoded::default();
-    let out: &mut Sink<'_> = &mut |body| decoded.take(body);
-    decoder.decode(rows, out);
-    decoded
+    Decoded::so_far(decoder, rows)
 }
 
 /// A second of an amplifier with two channels at 1 kHz, in datagrams of 10 ms, and what must be counted of it. `late` is
@@ -130,9 +97,9 @@ fn loss_is_what_the_amplifier_says() {
         let (rows, _) = second(version, 1_000_000, unit, &[], None);
         let heard = decoded(&mut Datagrams::new(Cerebus::default()), &rows);
         assert_eq!((heard.frames, heard.values.len()), (1200, 100), "{version:?}");
-        assert_eq!(heard.bytes, rows.len() as u64 - 400, "{version:?}");
+        assert_eq!(heard.understood, rows.len() as u64 - 400, "{version:?}");
         assert!(
-            heard.lost.is_empty() && heard.faults.is_empty() && heard.devices == [0],
+            heard.lost.is_empty() && heard.faults.is_empty() && heard.channels() == [0],
             "{version:?} {heard:?}"
         );
         // Whole datagrams, and their monitors with them.
@@ -253,7 +220,7 @@ fn samples_of_a_group_and_what_is_missing() {
         let heard = decoded(&mut decoder, &rows);
         assert_eq!((heard.frames, heard.values.len()), (960, 1920), "{version:?} {unit}");
         assert_eq!(heard.lost, [30, 10], "{version:?} {unit}");
-        assert_eq!((&heard.devices[..], &heard.values[..4]), (&[2][..], &[0.0, -0.0, 0.0, -0.25e-6][..]));
+        assert_eq!((&heard.channels()[..], &heard.values[..4]), (&[2][..], &[0.0, -0.0, 0.0, -0.25e-6][..]));
         let rate = decoder.inner_mut().stamps().rate().unwrap();
         assert!((rate - 959.0 / 0.999).abs() < 0.1, "{version:?} {unit} {rate}");
         // Other groups are not its own.
@@ -363,7 +330,7 @@ fn an_odd_number_of_channels_is_known_once_it_was_listed() {
     let mut decoder = Datagrams::new(Group::new(2, None));
     let four = |time| samples(Version::V41, time, 2, &[1, 2, 3, 0]);
     let heard = decoded(&mut decoder, &row(1, &[four(30), listed(3), four(60), listed(9), four(90)]));
-    assert_eq!(heard.devices, [4, 3, 4]);
+    assert_eq!(heard.channels(), [4, 3, 4]);
     assert_eq!(heard.values, [1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 0.0]);
 }
 

@@ -1,20 +1,13 @@
 //! Lines of every kind, and what they say.
 
 use super::*;
+use crate::decode::testing::lines;
 use crate::event::LABELS;
 
 fn decoded(bytes: &[u8]) -> Vec<String> {
     let prices = [("m".to_owned(), Price { prompt_per_million: 1.0, completion_per_million: 2.0 })];
     let mut decoder = Jsonl::new(1900, Arc::new(prices.into()));
-    let mut decoded = Vec::new();
-    let mut out = |body: Body<'_>| {
-        if !matches!(body, Body::Refused(_)) {
-            decoded.push(format!("{body:?}"));
-        }
-    };
-    decoder.decode(bytes, &mut out);
-    decoder.end(&mut out);
-    decoded
+    lines(&mut decoder, &[bytes], |body| (!matches!(body, Body::Refused(_))).then(|| format!("{body:?}")))
 }
 
 fn fault(line: &str) -> String {

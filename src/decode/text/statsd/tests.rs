@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::decode::testing::{cut_anywhere, lines};
 
 fn decoder(settings: &Settings, yaml: &str) -> Statsd {
     let (mapper, _) = Mapper::parse(yaml).unwrap_or_else(|problems| panic!("{problems:?}"));
@@ -14,7 +15,7 @@ fn plain() -> Statsd {
 }
 
 /// One line of text for each event: `name{k=v} kind change`.
-fn tell(body: Body<'_>) -> String {
+fn describe(body: Body<'_>) -> String {
     match body {
         Body::Observation(observation) => {
             let mut spelled = crate::event::Spelled::default();
@@ -47,17 +48,7 @@ fn tell(body: Body<'_>) -> String {
 }
 
 fn decoded(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Vec<String> {
-    let mut decoded = Vec::new();
-    let mut out = |body: Body<'_>| {
-        if !matches!(body, Body::Refused(_)) {
-            decoded.push(tell(body));
-        }
-    };
-    for piece in pieces {
-        decoder.decode(piece, &mut out);
-    }
-    decoder.end(&mut out);
-    decoded
+    lines(decoder, pieces, |body| (!matches!(body, Body::Refused(_))).then(|| describe(body)))
 }
 
 fn events(line: &str) -> Vec<String> {
@@ -334,7 +325,7 @@ fn new_rules_apply_without_a_new_decoder() {
             if let Body::Observation(observation) = body {
                 keys.push(observation.key.to_vec());
             }
-            names.push(tell(body));
+            names.push(describe(body));
         });
     }
     assert_eq!(names, ["a c+1", "b c+1", "b c+1"]);
@@ -365,13 +356,6 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(word, 0..40).prop_map(|words| words.concat())
 }
 
-fn pieces<'b>(bytes: &'b [u8], cuts: &[usize]) -> Vec<&'b [u8]> {
-    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
-    cuts.extend([0, bytes.len()]);
-    cuts.sort_unstable();
-    cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect()
-}
-
 fn framed(max: u32) -> crate::decode::text::frame::Frames {
     crate::decode::text::frame::Frames::new(plain(), max)
 }
@@ -386,13 +370,13 @@ proptest! {
         let small = Settings { line_bytes: 64, ..Settings::default() };
         for rules in ["", RULES] {
             let whole = decoded(&mut decoder(&small, rules), &[&bytes]);
-            prop_assert_eq!(decoded(&mut decoder(&small, rules), &pieces(&bytes, &cuts)), whole);
+            prop_assert_eq!(decoded(&mut decoder(&small, rules), &cut_anywhere(&bytes, &cuts)), whole);
         }
         let whole = decoded(&mut framed(64), &[&bytes]);
-        prop_assert_eq!(decoded(&mut framed(64), &pieces(&bytes, &cuts)), whole);
+        prop_assert_eq!(decoded(&mut framed(64), &cut_anywhere(&bytes, &cuts)), whole);
         let stream = [frame(&bytes), frame(b"a:1|c")].concat();
         let whole = decoded(&mut framed(4096), &[&stream]);
-        prop_assert_eq!(decoded(&mut framed(4096), &pieces(&stream, &cuts)), whole);
+        prop_assert_eq!(decoded(&mut framed(4096), &cut_anywhere(&stream, &cuts)), whole);
     }
 
     #[test]
@@ -466,10 +450,10 @@ fn a_length_over_the_limit_breaks_the_connection() {
     stream.extend_from_slice(&65_u32.to_le_bytes());
     stream.extend_from_slice(b"b:2|c");
     let mut events = Vec::new();
-    decoder.decode(&stream, &mut |body| events.push(tell(body)));
+    decoder.decode(&stream, &mut |body| events.push(describe(body)));
     assert!(decoder.is_broken());
-    decoder.decode(b"more", &mut |body| events.push(tell(body)));
-    decoder.end(&mut |body| events.push(tell(body)));
+    decoder.decode(b"more", &mut |body| events.push(describe(body)));
+    decoder.end(&mut |body| events.push(describe(body)));
     assert_eq!(events, ["a c+1", "!too_long 13"]);
     assert!(!decoder.is_broken());
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::program::message::tests::cut_anywhere;
+use crate::decode::testing::cut_anywhere;
 
 /// The greeting of libzmq 4.3, and that it is a publisher.
 fn begin() -> Vec<u8> {
