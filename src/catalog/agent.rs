@@ -126,8 +126,8 @@ pub static HISTORY_FILE: Metric = Metric {
 /// Whether the file cannot be written.
 pub static HISTORY_FAILING: Metric = Metric {
     name: "history_file_failing",
-    help: "Whether the history's file cannot be written now",
-    note: "1 from the first failure until it can be written again; the log says why",
+    help: "Whether the history's file cannot be written (1) or can (0)",
+    note: "1 while it cannot be written, or a write takes more than 5 s; the log says why",
     ..Metric::BLANK
 };
 /// Series without room.

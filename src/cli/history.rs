@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::{Failure, history_file};
 use crate::config::Config;
 use crate::history::Target;
-use crate::promql::{self, Error, Labels, Matcher, NAME, Sample, Select, Selection};
+use crate::promql::{self, Error, Matcher, Select, Selection, Storage};
 use crate::store::{self, Contents, History};
 
 /// Families that are listed.
@@ -38,8 +38,8 @@ enum What {
         #[arg(long)]
         yes: bool,
     },
-    /// Add samples from a file of OpenMetrics with times, as `export` writes it; not while the agent runs. Of two samples of one
-    /// series and time the imported one stands.
+    /// Add samples from a file as `export` writes it, in any of its forms; not while the agent runs. Of two samples of one series and
+    /// time the imported one stands.
     Import {
         /// The file; - is the standard input.
         samples: PathBuf,
@@ -62,19 +62,8 @@ enum What {
         to: Option<f64>,
         /// The form of the samples.
         #[arg(long = "as", value_name = "FORM", default_value = "openmetrics")]
-        form: Samples,
+        form: store::Form,
     },
-}
-
-/// The form of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Samples {
-    /// Lines of OpenMetrics with times, as `promtool tsdb create-blocks-from openmetrics` reads them.
-    Openmetrics,
-    /// A line a sample: name, labels, seconds, value.
-    Csv,
-    /// An object a series: labels, times in ms, values.
-    Jsonl,
 }
 
 pub(super) fn history(args: &Args) -> Exit {
@@ -125,8 +114,16 @@ pub(super) fn history(args: &Args) -> Exit {
                     return Exit::Usage;
                 }
             };
-            History::read(&path)
-                .map(|history| export(&history, &selectors, ms(from, i64::MIN), ms(to, i64::MAX), *form))
+            History::read(&path).map(|history| {
+                let done = export(&history, &selectors, ms(from, i64::MIN), ms(to, i64::MAX), *form);
+                match history.note() {
+                    Some(why) => {
+                        complain(&why);
+                        Exit::Failed
+                    }
+                    None => done,
+                }
+            })
         }
     };
     done.unwrap_or_else(|failure| {
@@ -194,7 +191,7 @@ fn show(contents: &Contents, path: &std::path::Path, as_json: bool) -> Vec<u8> {
 }
 
 /// Prints samples while they are read.
-fn export(history: &History, selectors: &[Vec<Matcher>], from: i64, to: i64, form: Samples) -> Exit {
+fn export(history: &History, selectors: &[Vec<Matcher>], from: i64, to: i64, form: store::Form) -> Exit {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut wrote = Ok(());
     for matchers in selectors {
@@ -202,7 +199,7 @@ fn export(history: &History, selectors: &[Vec<Matcher>], from: i64, to: i64, for
         let read = history.select(&selection, &mut |labels, samples| {
             let start = samples.partition_point(|sample| sample.t < from);
             let end = samples.partition_point(|sample| sample.t <= to);
-            wrote = series(&mut out, labels, samples.get(start..end).unwrap_or_default(), form);
+            wrote = store::write_series(&mut out, labels, samples.get(start..end).unwrap_or_default(), form);
             if wrote.is_ok() { Ok(()) } else { Err(Error::storage("the output is closed")) }
         });
         match (read, &wrote) {
@@ -218,47 +215,8 @@ fn export(history: &History, selectors: &[Vec<Matcher>], from: i64, to: i64, for
             (Ok(()), Ok(())) => {}
         }
     }
-    if form == Samples::Openmetrics && writeln!(out, "# EOF").is_err() {
+    if form == store::Form::Openmetrics && writeln!(out, "# EOF").is_err() {
         return Exit::Failed;
     }
     if out.flush().is_ok() { Exit::Fine } else { Exit::Failed }
-}
-
-/// One series in one of the forms. What ended a series is no sample.
-fn series(out: &mut impl Write, labels: &Labels, samples: &[Sample], form: Samples) -> std::io::Result<()> {
-    let samples = samples.iter().filter(|sample| !promql::is_stale(sample.v));
-    match form {
-        Samples::Openmetrics => {
-            let text = labels.metric();
-            for sample in samples {
-                writeln!(out, "{text} {} {}", promql::number(sample.v), sample.t as f64 / 1000.0)?;
-            }
-        }
-        Samples::Csv => {
-            let rest: Vec<String> = labels
-                .iter()
-                .filter(|(name, _)| *name != NAME)
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            let quoted = format!("\"{}\"", rest.join(";").replace('"', "\"\""));
-            for sample in samples {
-                writeln!(
-                    out,
-                    "{},{quoted},{},{}",
-                    labels.name(),
-                    sample.t as f64 / 1000.0,
-                    promql::number(sample.v)
-                )?;
-            }
-        }
-        Samples::Jsonl => {
-            let mut text = String::from("{\"metric\":");
-            promql::json::write_labels(&mut text, labels);
-            let (times, values): (Vec<String>, Vec<String>) = samples
-                .map(|sample| (sample.t.to_string(), format!("\"{}\"", promql::number(sample.v))))
-                .unzip();
-            writeln!(out, "{text},\"timestamps\":[{}],\"values\":[{}]}}", times.join(","), values.join(","))?;
-        }
-    }
-    Ok(())
 }

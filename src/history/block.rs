@@ -9,6 +9,7 @@ pub struct Block {
     start: i64,
     end: i64,
     samples: usize,
+    scrapes: usize,
     /// Series, by number, and where the chunk of each ends.
     index: Box<[(SeriesId, u32)]>,
     chunks: Box<[u8]>,
@@ -31,6 +32,12 @@ impl Block {
     #[must_use]
     pub fn samples(&self) -> usize {
         self.samples
+    }
+
+    /// Scrapes that it holds.
+    #[must_use]
+    pub fn scrapes(&self) -> usize {
+        self.scrapes
     }
 
     /// Bytes it takes.
@@ -95,8 +102,9 @@ impl BlockWriter {
         self.end = self.end.max(last);
     }
 
-    pub(super) fn finish(self) -> Block {
+    /// Ends a block of so many scrapes.
+    pub(super) fn finish(self, scrapes: usize) -> Block {
         let Self { start, end, samples, index, chunks } = self;
-        Block { start, end, samples, index: index.into(), chunks: chunks.into() }
+        Block { start, end, samples, scrapes, index: index.into(), chunks: chunks.into() }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::SeriesId;
 use super::block::{Block, BlockWriter};
+use super::exemplars::Exemplars;
 use super::line::{self, Names, Target};
 use crate::promql::{Labels, STALE, Sample, is_stale};
 
@@ -26,6 +27,9 @@ pub struct Limits {
 /// Samples of a series in a block at most: with the default interval ten minutes.
 pub const BLOCK: usize = 120;
 
+/// A longer time without a scrape is a gap, ms.
+pub const GAP: i64 = 600_000;
+
 /// The history in memory.
 #[derive(Debug)]
 pub struct Head {
@@ -42,6 +46,7 @@ pub struct Head {
     /// The others, oldest first.
     blocks: VecDeque<Arc<Block>>,
     block_bytes: usize,
+    exemplars: Exemplars,
     refused: u64,
     dropped: u64,
 }
@@ -166,16 +171,19 @@ impl Head {
             times: Vec::with_capacity(BLOCK),
             blocks: VecDeque::new(),
             block_bytes: 0,
+            exemplars: Exemplars::default(),
             refused: 0,
             dropped: 0,
         }
     }
 
     /// Begins to take a scrape at this time, ms since the epoch. A time that is not later than the last one begins a block:
-    /// the clock was set back, and from there on the newer samples stand.
+    /// the clock was set back, and from there on the newer samples stand. So does one that is much later, so that no block spans times
+    /// of which nothing is known.
     pub fn take(&mut self, time: i64) -> Taking<'_> {
-        let back = self.times.last().is_some_and(|&last| time <= last);
-        let sealed = if back || self.times.len() >= BLOCK { self.seal() } else { None };
+        let jumps = |last: i64| time <= last || time.saturating_sub(last) > GAP;
+        let jumped = self.times.last().is_some_and(|&last| jumps(last));
+        let sealed = if jumped || self.times.len() >= BLOCK { self.seal() } else { None };
         self.times.push(time);
         let place = self.times.len() - 1;
         Taking {
@@ -238,8 +246,7 @@ impl Head {
     }
 
     fn insert(&mut self, labels: Labels, text: Option<u128>, time: i64) -> Option<SeriesId> {
-        if self.series.len() >= self.limits.series {
-            self.refused += 1;
+        if !self.has_room() {
             return None;
         }
         let id = self.next;
@@ -249,6 +256,13 @@ impl Head {
         self.series
             .insert(id, Series { text, labels, first: 0, column, value: None, live: true, last: time });
         Some(id)
+    }
+
+    /// Whether there is room for one more series; counts that there is none.
+    fn has_room(&mut self) -> bool {
+        let room = self.series.len() < self.limits.series;
+        self.refused += u64::from(!room);
+        room
     }
 
     fn hash(&self, text: &str) -> u128 {
@@ -281,30 +295,28 @@ impl Head {
             block.push(id, &times, &values);
             series.column = Column::Same { value: 0.0, count: 0 };
         }
-        let block = block.finish();
-        let block = Arc::new(block);
+        let block = Arc::new(block.finish(self.times.len()));
         self.block_bytes += block.bytes();
         self.blocks.push_back(block.clone());
         self.times.clear();
         self.forget(newest);
+        self.exemplars.forget(newest.saturating_sub(self.limits.span));
         Some(block)
     }
 
     /// Lets go what is older than may be held, and series of which nothing is left.
     fn forget(&mut self, newest: i64) {
-        let mut gone = false;
-        while let Some(oldest) = self.blocks.front() {
-            let old = oldest.end() < newest.saturating_sub(self.limits.span);
-            let over = self.block_bytes > self.limits.bytes;
-            if !old && !over {
-                break;
-            }
+        let count = self.blocks.len();
+        // What a clock that was ahead wrote is as far away as what is old.
+        let near = newest.saturating_sub(self.limits.span)..=newest.saturating_add(self.limits.span);
+        self.blocks.retain(|block| block.end() >= *near.start() && block.start() <= *near.end());
+        self.block_bytes = self.blocks.iter().map(|block| block.bytes()).sum();
+        while self.block_bytes > self.limits.bytes {
+            let Some(oldest) = self.blocks.pop_front() else { break };
             self.block_bytes -= oldest.bytes();
-            self.dropped += u64::from(over && !old);
-            self.blocks.pop_front();
-            gone = true;
+            self.dropped += 1;
         }
-        if !gone {
+        if self.blocks.len() == count {
             return;
         }
         let blocks = &self.blocks;
@@ -338,16 +350,31 @@ impl Head {
         self.blocks.iter().filter(move |block| block.end() >= from && block.start() <= to)
     }
 
+    /// The exemplars of a series between these times, oldest first, as a scrape shows them.
+    pub fn exemplars(&self, from: i64, to: i64) -> impl Iterator<Item = (SeriesId, &str)> {
+        self.exemplars.between(from, to)
+    }
+
     /// The samples of a series in the open block.
     pub fn open(&self, id: SeriesId) -> impl Iterator<Item = Sample> {
         self.series.get(&id).into_iter().flat_map(|series| series.open(&self.times))
     }
 
-    /// The first time of which it holds samples.
+    /// The span of which it holds every scrape, the last one included. What is before it, or before a gap, or of a clock that was set, may
+    /// be held in part.
     #[must_use]
-    pub fn start(&self) -> Option<i64> {
-        let sealed = self.blocks.iter().map(|block| block.start());
-        sealed.chain(self.times.first().copied()).min()
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let open = self.times.first().zip(self.times.last()).map(|(first, last)| (*first, *last));
+        let sealed = self.blocks.iter().rev().map(|block| (block.start(), block.end()));
+        let mut spans = open.into_iter().chain(sealed);
+        let (mut start, end) = spans.next()?;
+        for (first, last) in spans {
+            if !(0..=GAP).contains(&start.saturating_sub(last)) {
+                break;
+            }
+            start = first;
+        }
+        Some((start, end))
     }
 
     /// Samples in sealed blocks.
@@ -393,18 +420,21 @@ impl Taking<'_> {
     /// Takes the text of a scrape, or whole lines of it.
     pub fn text(&mut self, text: &str) {
         for line in text.lines() {
-            if let Some((series, value)) =
-                line::split(line).filter(|(series, _)| self.head.names.take(series))
-            {
-                self.sample(series, value);
+            let Some((series, value, rest)) = line::split(line) else { continue };
+            if !self.head.names.take(series) {
+                continue;
+            }
+            let id = self.sample(series, value);
+            if let Some((id, exemplar)) = id.zip(rest.strip_prefix("# ")) {
+                self.head.exemplars.take(id, exemplar);
             }
         }
     }
 
-    fn sample(&mut self, text: &str, value: f64) {
+    fn sample(&mut self, text: &str, value: f64) -> Option<SeriesId> {
         let hash = self.head.hash(text);
-        let Some(id) = self.head.by_text.get(&hash).copied().or_else(|| self.add(hash, text)) else { return };
-        let Some(series) = self.head.series.get_mut(&id) else { return };
+        let id = self.head.by_text.get(&hash).copied().or_else(|| self.add(hash, text))?;
+        let series = self.head.series.get_mut(&id)?;
         // The first scrape of a block stands by itself.
         let before = series.value.filter(|_| self.place > 0 && series.live);
         series.push(self.place, value);
@@ -414,10 +444,15 @@ impl Taking<'_> {
         if before.is_none_or(|before| before.to_bits() != value.to_bits()) {
             self.changes.values.push((id, value));
         }
+        Some(id)
     }
 
     fn add(&mut self, hash: u128, text: &str) -> Option<SeriesId> {
         let head = &mut *self.head;
+        // A series without room comes again with each scrape: it is counted before its text is read.
+        if !head.has_room() {
+            return None;
+        }
         let labels = head.target.labels(text)?;
         let id = head.insert(labels, Some(hash), self.time)?;
         head.by_text.insert(hash, id);

@@ -1,27 +1,28 @@
 //! Lines of a scrape as the history reads them: the part that names a series, its value, its labels.
 
+use std::collections::HashMap;
+
 use regex::Regex;
 
 use crate::promql::Labels;
 use crate::re2::anchored;
 
-/// The part of a line that names its series, and its value. Nothing for comments and for what is no line.
-///
-/// What follows the value, a time or an exemplar, is not read: the agent writes no times.
+/// The part of a line that names its series, its value, and what follows: a time or an exemplar. Nothing for comments and for what is
+/// no line.
 #[must_use]
-pub(super) fn split(line: &str) -> Option<(&str, f64)> {
+pub(super) fn split(line: &str) -> Option<(&str, f64, &str)> {
     let end = end_of_series(line.as_bytes())?;
     let (series, rest) = line.split_at_checked(end)?;
     let value = rest.strip_prefix(' ')?;
-    let value = value.split_once(' ').map_or(value, |(value, _)| value);
-    Some((series, number(value)?))
+    let (value, after) = value.split_once(' ').unwrap_or((value, ""));
+    Some((series, number(value)?, after))
 }
 
 /// The part of a line that names its series, its value and its time in milliseconds: a line of OpenMetrics with a time in seconds.
 #[must_use]
 pub fn timed(line: &str) -> Option<(&str, f64, i64)> {
-    let (series, value) = split(line)?;
-    let time = line.get(series.len() + 1..)?.split(' ').nth(1)?.parse::<f64>().ok()?;
+    let (series, value, rest) = split(line)?;
+    let time = rest.split(' ').next()?.parse::<f64>().ok()?;
     let ms = (time * 1000.0).round();
     (ms.abs() < 9e15).then_some((series, value, ms as i64))
 }
@@ -63,7 +64,12 @@ fn number(text: &str) -> Option<f64> {
 pub struct Names {
     allow: Vec<Regex>,
     deny: Vec<Regex>,
+    /// Names that were compared, so that a line is not compared with each scrape.
+    known: HashMap<Box<str>, bool>,
 }
+
+/// Names whose answer is kept. An agent has some hundreds.
+const KNOWN: usize = 10_000;
 
 impl Names {
     /// Names with `*` for any characters. All are remembered where `allow` is empty, but those that are denied.
@@ -73,7 +79,7 @@ impl Names {
         let read = |names: &[String]| {
             names.iter().filter_map(|name| anchored(&name.replace('*', ".*")).ok()).collect()
         };
-        Self { allow: read(allow), deny: read(deny) }
+        Self { allow: read(allow), deny: read(deny), known: HashMap::new() }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -83,9 +89,20 @@ impl Names {
 
     /// Whether the series is remembered that this part of a line names.
     #[must_use]
-    pub fn take(&self, series: &str) -> bool {
-        self.allow.is_empty() && self.deny.is_empty()
-            || self.has(series.split('{').next().unwrap_or_default())
+    pub fn take(&mut self, series: &str) -> bool {
+        if self.allow.is_empty() && self.deny.is_empty() {
+            return true;
+        }
+        let name = series.split('{').next().unwrap_or_default();
+        if let Some(&known) = self.known.get(name) {
+            return known;
+        }
+        let has = self.has(name);
+        if self.known.len() >= KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(name.into(), has);
+        has
     }
 }
 
@@ -134,4 +151,28 @@ fn unquote(text: &str) -> Option<(String, &str)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_compared_once() {
+        let mut names = Names::new(&["a_*".into()], &["a_b*".into()]);
+        for _ in 0..3 {
+            assert!(names.take("a_c{d=\"1\"}") && names.take("a_c{d=\"2\"}") && names.take("a_"));
+            assert!(!names.take("a_bc") && !names.take("b{a_=\"1\"}"));
+        }
+        assert_eq!(names.known.len(), 4);
+        // The answers stay right where they are many, and do not grow without bound.
+        for number in 0..3 * KNOWN {
+            assert!(names.take(&format!("a_{number}")));
+            assert!(!names.take(&format!("c_{number}{{}}")));
+        }
+        assert!(names.known.len() <= KNOWN);
+        // Without a list nothing is kept.
+        let mut all = Names::default();
+        assert!(all.take("anything") && all.known.is_empty());
+    }
 }

@@ -3,6 +3,7 @@
 mod bits;
 mod block;
 mod chunk;
+mod exemplars;
 mod head;
 mod line;
 mod pieces;
@@ -10,7 +11,7 @@ mod pieces;
 pub use bits::{put_varint, take_varint};
 pub use block::Block;
 pub use chunk::{MOST, decode, encode, put_value, take_value};
-pub use head::{BLOCK, Changes, Head, Limits, Taking};
+pub use head::{BLOCK, Changes, GAP, Head, Limits, Taking};
 pub use line::{Names, Target, timed};
 pub use pieces::Pieces;
 

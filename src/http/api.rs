@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::{Reply, Site, reply};
 use crate::clock::now;
-use crate::promql::{self, Error, Interrupt, Kind, Labels, Matcher, NAME, Query, Storage, When, json};
+use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Storage, When, json};
 
 use parameters::{Parameters, invalid};
 
@@ -179,7 +179,7 @@ impl Site {
                 labels(past()?, p, until, |labels| value(labels).into_iter().collect())
             }
             Endpoint::Metadata => self.metadata(p),
-            Endpoint::Exemplars => self.exemplars(p),
+            Endpoint::Exemplars => exemplars(past()?, p),
             Endpoint::Format => {
                 let expr = promql::parse(p.get("query").unwrap_or_default())
                     .map_err(|error| invalid("query", &error.text))?;
@@ -247,6 +247,7 @@ fn evaluate(past: &dyn Storage, p: &Parameters, when: When, until: &Until) -> Re
     if limit > 0 && answer.value.truncate(limit) {
         answer.warnings.push("results truncated due to limit".into());
     }
+    answer.warnings.extend(past.note());
     Ok(json::success(&answer, when))
 }
 
@@ -374,36 +375,6 @@ impl Site {
         Ok(success(&out))
     }
 
-    /// The exemplars that a scrape shows now. None are kept of what was before.
-    fn exemplars(&self, p: &Parameters) -> Result<String, Error> {
-        let expr = promql::parse(p.get("query").unwrap_or_default())
-            .map_err(|error| invalid("query", &error.text))?;
-        let ((from, to), selectors) = (span(p)?, expr.selectors());
-        let past = self
-            .history
-            .get()
-            .ok_or_else(|| Error::storage("the history is off: history.enabled is false"))?;
-        let mut found: BTreeMap<Labels, Vec<String>> = BTreeMap::new();
-        self.scrape(&mut |text| {
-            for (series, exemplar) in text.lines().filter_map(|line| line.split_once(" # ")) {
-                let Some(labels) = past.labels(series) else { continue };
-                if selectors.iter().any(|matchers| Matcher::all(matchers, &labels)) {
-                    found.entry(labels).or_default().extend(exemplar_of(exemplar, from, to));
-                }
-            }
-        });
-        found.retain(|_, exemplars| !exemplars.is_empty());
-        Ok(list(
-            found.iter(),
-            |out, (labels, exemplars)| {
-                out.push_str("{\"seriesLabels\":");
-                json::write_labels(out, labels);
-                let _ = write!(out, ",\"exemplars\":[{}]}}", exemplars.join(","));
-            },
-            false,
-        ))
-    }
-
     fn runtime_info(&self, past: &dyn Storage) -> String {
         let since = past.since().map_or(0.0, |ms| ms as f64 / 1000.0);
         let series = self.hub.lock().registry.len();
@@ -417,22 +388,40 @@ impl Site {
     }
 }
 
-/// An exemplar of this time, from its text: `{trace_id="…"} value time`.
-fn exemplar_of(text: &str, from: i64, to: i64) -> Option<String> {
+/// The exemplars of the series that an expression asks for.
+fn exemplars(past: &dyn Storage, p: &Parameters) -> Result<String, Error> {
+    let expr =
+        promql::parse(p.get("query").unwrap_or_default()).map_err(|error| invalid("query", &error.text))?;
+    let (from, to) = span(p)?;
+    // A series of two selectors has its exemplars once.
+    let mut found: BTreeMap<Labels, Vec<String>> = BTreeMap::new();
+    for matchers in expr.selectors() {
+        past.exemplars(matchers, from, to, &mut |labels, text| {
+            let known = found.entry(labels.clone()).or_default();
+            known.extend(exemplar_of(text).filter(|exemplar| !known.contains(exemplar)));
+        });
+    }
+    let write = |out: &mut String, (labels, exemplars): (&Labels, &Vec<String>)| {
+        out.push_str("{\"seriesLabels\":");
+        json::write_labels(out, labels);
+        let _ = write!(out, ",\"exemplars\":[{}]}}", exemplars.join(","));
+    };
+    Ok(list(found.iter(), write, false))
+}
+
+/// An exemplar, from its text: `{trace_id="…"} value seconds`.
+fn exemplar_of(text: &str) -> Option<String> {
     let (labels, rest) = text.strip_prefix('{')?.split_once("} ")?;
     let (value, at) = rest.split_once(' ')?;
     let seconds = at.trim().parse::<f64>().ok()?;
-    let ms = (seconds * 1000.0) as i64;
     let (name, id) = labels.split_once("=\"")?;
     let id = id.strip_suffix('"')?;
-    (from..=to).contains(&ms).then(|| {
-        format!(
-            "{{\"labels\":{{{}:{}}},\"value\":{},\"timestamp\":{seconds}}}",
-            string(name),
-            string(id),
-            string(value)
-        )
-    })
+    Some(format!(
+        "{{\"labels\":{{{}:{}}},\"value\":{},\"timestamp\":{seconds}}}",
+        string(name),
+        string(id),
+        string(value)
+    ))
 }
 
 /// Which metrics and labels have the most series.

@@ -50,7 +50,7 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble) -> String
     }
     if trouble.history_failing {
         page.push_str(
-            "<p class=down role=alert>The history is kept in memory only: its file cannot be written. See the reason in the log.</p>",
+            "<p class=down role=alert>The history is kept in memory only: its file cannot be written, or only slowly. See the reason in the log.</p>",
         );
     }
     let state = hub.lock();

@@ -51,8 +51,12 @@ pub trait Storage: Select + std::fmt::Debug + Send + Sync {
         each: &mut dyn FnMut(&Labels) -> Result<(), Error>,
     ) -> Result<(), Error>;
 
-    /// The labels that it gives a series, from the part of a line of a scrape that names it.
-    fn labels(&self, series: &str) -> Option<Labels>;
+    /// Calls `each` for each exemplar between these times, in milliseconds, of a series that matches, oldest first: its text is
+    /// `{label="value"} value seconds`, as a scrape shows it.
+    fn exemplars(&self, matchers: &[Matcher], from: i64, to: i64, each: &mut dyn FnMut(&Labels, &str));
+
+    /// What is missing in answers now, if something is: a warning beside them.
+    fn note(&self) -> Option<String>;
 
     /// The first time of which it has samples at hand, in milliseconds.
     fn since(&self) -> Option<i64>;

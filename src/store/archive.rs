@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::file::{Failure, File, read_scrapes, unbounded};
 use super::reader::Readers;
-use super::{History, Options, Retention};
-use crate::history::timed;
-use crate::promql::{Labels, Sample, read_labels};
+use super::{History, Options, Retention, lines};
+use crate::promql::{Labels, Sample};
 
 /// What a file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,14 +90,14 @@ pub fn prune(path: &Path, retention: &Retention) -> Result<(), Failure> {
 pub struct Imported {
     /// Samples that were taken.
     pub samples: u64,
-    /// Lines that are no sample with a time.
+    /// Lines that are none.
     pub refused: u64,
 }
 
 /// Samples that are held before they are written.
 const BATCH: usize = 1 << 20;
 
-/// Adds the samples of a text of OpenMetrics with times. Makes the file if there is none.
+/// Adds the samples of a text: OpenMetrics with times, CSV or JSON lines. Makes the file if there is none.
 ///
 /// # Errors
 /// An agent writes the file, or it or the text cannot be used.
@@ -116,26 +115,30 @@ pub fn import(path: &Path, mut text: impl BufRead) -> Result<Imported, Failure> 
         series.clear();
         Ok(())
     };
-    let mut line = String::new();
+    let unread = |error: std::io::Error| Failure::Disk("the samples".into(), error.to_string());
+    let mut line = Vec::new();
     loop {
         line.clear();
-        let unread = |error: std::io::Error| Failure::Disk("the samples".into(), error.to_string());
-        if text.by_ref().take(LINE).read_line(&mut line).map_err(unread)? == 0 {
+        if text.by_ref().take(LINE).read_until(b'\n', &mut line).map_err(unread)? == 0 {
             break;
         }
-        let read = line.trim_end();
-        if read.is_empty() || read.starts_with('#') {
+        if line.len() as u64 == LINE && line.last() != Some(&b'\n') {
+            text.skip_until(b'\n').map_err(unread)?;
+            imported.refused += 1;
             continue;
         }
-        let sample = timed(read).and_then(|(name, v, t)| Some((read_labels(name).ok()?, Sample { t, v })));
-        let Some((labels, sample)) = sample else {
+        let read = str::from_utf8(&line).map(str::trim_end);
+        if read.is_ok_and(|line| line.is_empty() || line.starts_with('#')) {
+            continue;
+        }
+        let Some((labels, samples)) = read.ok().and_then(lines::read) else {
             imported.refused += 1;
             continue;
         };
-        series.entry(labels).or_default().push(sample);
-        imported.samples += 1;
-        held += 1;
-        if held == BATCH {
+        imported.samples += samples.len() as u64;
+        held += samples.len();
+        series.entry(labels).or_default().extend(samples);
+        if held >= BATCH {
             write(&mut series)?;
             held = 0;
         }
@@ -145,7 +148,7 @@ pub fn import(path: &Path, mut text: impl BufRead) -> Result<Imported, Failure> 
 }
 
 /// Bytes of a line.
-const LINE: u64 = 1 << 20;
+const LINE: u64 = 4 << 20;
 
 /// Empties the file.
 ///

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::row;
 use crate::file::{PRIVATE, make_folders};
-use crate::history::{Block, Changes, Head, Limits, MOST, Names, SeriesId, Target, decode, encode};
+use crate::history::{Block, Changes, GAP, Head, Limits, MOST, Names, SeriesId, Target, decode, encode};
 use crate::promql::{Labels, Sample};
 
 /// "NXhi", in the header of the file: what kind of database it is.
@@ -44,6 +44,10 @@ pub enum Failure {
     Newer(PathBuf, i32),
     /// It is no history, or damaged.
     Damaged(PathBuf, String),
+    /// The disk is full. The file stays open: it is written when there is room again.
+    Full(PathBuf),
+    /// Another program holds the file for a moment.
+    Busy(PathBuf),
     /// The disk, the folder or the file do not let us.
     Disk(PathBuf, String),
 }
@@ -62,6 +66,8 @@ impl fmt::Display for Failure {
                 path.display()
             ),
             Self::Damaged(path, why) => write!(f, "{}: it is damaged: {why}", path.display()),
+            Self::Full(path) => write!(f, "{}: the disk is full", path.display()),
+            Self::Busy(path) => write!(f, "{}: another program holds it", path.display()),
             Self::Disk(path, why) => write!(f, "{}: {why}", path.display()),
         }
     }
@@ -73,6 +79,10 @@ impl std::error::Error for Failure {}
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
+    /// Device and inode of what was opened.
+    pub(super) inode: (u64, u64),
+    /// Whether it was made by this opening.
+    pub(super) new: bool,
     pub(super) db: Connection,
     /// Held for as long as the file is open.
     _lock: fs::File,
@@ -100,9 +110,11 @@ impl File {
             });
         }
         // SQLite gives its journal the mode of the file; what a laboratory measures is nobody else's business.
-        OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path).map_err(disk)?;
+        let made = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path).map_err(disk)?;
+        let inode = made.metadata().map(|of| (of.dev(), of.ino())).map_err(disk)?;
         let db = Self::connect(path)?;
-        let mut file = Self { path: path.into(), db, _lock: lock, rows: HashMap::new(), written: 0 };
+        let rows = HashMap::new();
+        let mut file = Self { path: path.into(), inode, new: false, db, _lock: lock, rows, written: 0 };
         file.prepare()?;
         Ok(file)
     }
@@ -144,6 +156,7 @@ impl File {
             change.pragma_update(None, "application_id", APPLICATION).map_err(wrong)?;
             change.pragma_update(None, "user_version", VERSION).map_err(wrong)?;
             change.commit().map_err(wrong)?;
+            self.new = true;
         }
         self.written = self
             .db
@@ -192,6 +205,11 @@ impl File {
         self.db.execute_batch(empty).map_err(|error| failure(&self.path, &error))
     }
 
+    /// Whether its path is still its own: SQLite writes on to a file that was removed, or whose disk was unplugged.
+    pub(super) fn is_there(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|of| (of.dev(), of.ino()) == self.inode)
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -209,7 +227,7 @@ impl File {
             blocks.extend(head.end(time.saturating_add(step.unwrap_or(1))));
         }
         let rows = std::mem::replace(&mut self.rows, rows);
-        let done = self.consolidate(&blocks, last);
+        let done = self.consolidate(&blocks, last, |_| None);
         self.rows = rows;
         done.map(|()| lost)
     }
@@ -223,10 +241,7 @@ impl File {
         let mut added = Vec::new();
         let done = self.append_rows(scrapes, labels, &mut added);
         if done.is_err() {
-            // Their rows were taken back with the transaction.
-            for id in &added {
-                self.rows.remove(id);
-            }
+            self.forget_rows(&added);
         }
         done.map_err(|error| failure(&self.path, &error))
     }
@@ -257,16 +272,51 @@ impl File {
         Ok(last)
     }
 
-    /// Puts sealed blocks into chunks, and lets the scrapes go that are in them, up to the row `last`.
-    pub(super) fn consolidate(&mut self, blocks: &[Arc<Block>], last: i64) -> Result<(), Failure> {
-        self.write_chunks(blocks, last).map_err(|error| failure(&self.path, &error))
+    /// Puts sealed blocks into chunks, and lets the scrapes go that are in them, up to the row `last`. Series of which no scrape was
+    /// written get their labels from `labels`.
+    pub(super) fn consolidate(
+        &mut self,
+        blocks: &[Arc<Block>],
+        last: i64,
+        labels: impl Fn(SeriesId) -> Option<Labels>,
+    ) -> Result<(), Failure> {
+        let mut added = Vec::new();
+        let done = self.write_chunks(blocks, last, labels, &mut added);
+        if done.is_err() {
+            self.forget_rows(&added);
+        }
+        done.map_err(|error| failure(&self.path, &error))
     }
 
-    fn write_chunks(&mut self, blocks: &[Arc<Block>], last: i64) -> rusqlite::Result<()> {
+    /// Their rows were taken back with the transaction.
+    fn forget_rows(&mut self, added: &[SeriesId]) {
+        for id in added {
+            self.rows.remove(id);
+        }
+    }
+
+    fn write_chunks(
+        &mut self,
+        blocks: &[Arc<Block>],
+        last: i64,
+        labels: impl Fn(SeriesId) -> Option<Labels>,
+        added: &mut Vec<SeriesId>,
+    ) -> rusqlite::Result<()> {
         let change = self.db.transaction()?;
+        for id in blocks.iter().flat_map(|block| block.series()) {
+            if !self.rows.contains_key(&id)
+                && let Some(labels) = labels(id)
+            {
+                self.rows.insert(id, series_row(&change, &labels)?);
+                added.push(id);
+            }
+        }
         let mut number = self.written;
-        // Blocks that go forward are one chunk; where the clock was set back another begins.
-        for run in blocks.chunk_by(|one, next| one.end() < next.start()) {
+        // Blocks that go forward are one chunk; where the clock was set another begins.
+        let follows = |one: &Arc<Block>, next: &Arc<Block>| {
+            one.end() < next.start() && next.start().saturating_sub(one.end()) <= GAP
+        };
+        for run in blocks.chunk_by(follows) {
             write_run(&change, run, &self.rows, number)?;
             number += 1;
         }
@@ -390,10 +440,15 @@ pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             Failure::Damaged(path.into(), error.to_string())
         }
-        Some(ErrorCode::DiskFull) => Failure::Disk(path.into(), "the disk is full".into()),
+        Some(ErrorCode::DiskFull) => Failure::Full(path.into()),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Busy(path.into()),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             Failure::Disk(path.into(), "it cannot be written: permission denied or read-only".into())
         }
-        _ => Failure::Disk(path.into(), error.to_string()),
+        // SQLite does not say what the system said; who asks it again hears it.
+        _ => match OpenOptions::new().append(true).open(path) {
+            Err(why) => Failure::Disk(path.into(), why.to_string()),
+            Ok(_) => Failure::Disk(path.into(), error.to_string()),
+        },
     }
 }

@@ -5,6 +5,7 @@
 
 mod archive;
 mod file;
+mod lines;
 mod reader;
 mod retain;
 mod row;
@@ -15,16 +16,17 @@ mod writer;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::clock::now;
-use crate::history::{Head, Limits, Names, Pieces, SeriesId, Target, decode};
+use crate::history::{GAP, Head, Limits, Names, Pieces, SeriesId, Target, decode};
 use crate::promql::{Each, Error, Labels, Matcher, NAME, Op, Sample, Select, Selection, Storage};
 pub use archive::{Contents, Family, Imported, clear, contents, import, prune};
 pub use file::Failure;
+pub use lines::{Form, write_series};
 use reader::Readers;
 pub use retain::Retention;
 pub use scraper::Scrape;
@@ -57,6 +59,8 @@ pub struct History {
     readers: Mutex<Option<Arc<Readers>>>,
     queue: writer::Queue,
     status: Mutex<Status>,
+    /// When the write began that lasts, ns of the steady clock; 0 where there is none.
+    writing: AtomicU64,
     options: Options,
 }
 
@@ -82,6 +86,7 @@ impl History {
             readers: Mutex::default(),
             queue: writer::Queue::default(),
             status: Mutex::default(),
+            writing: AtomicU64::new(0),
             options: options.clone(),
         }
     }
@@ -116,6 +121,7 @@ impl History {
         let damaged =
             self.readers.lock().as_ref().map_or(0, |readers| readers.damaged.load(Ordering::Relaxed));
         Status {
+            failing: status.failing.clone().or_else(|| status.slow.clone()),
             damaged,
             series: head.series_count(),
             memory_samples: head.samples(),
@@ -124,6 +130,18 @@ impl History {
             dropped,
             ..status
         }
+    }
+}
+
+impl History {
+    /// Remembers whether the file could be read. What cannot be read costs what is on disk alone.
+    fn was_read<T>(&self, read: &Result<T, Failure>) {
+        let why = read.as_ref().err().map(Failure::to_string);
+        let mut status = self.status.lock();
+        if let Some(why) = why.as_ref().filter(|why| status.unread.as_ref() != Some(why)) {
+            tracing::warn!("the history's file cannot be read: {why}");
+        }
+        status.unread = why;
     }
 }
 
@@ -177,17 +195,16 @@ impl Select for History {
         let mut found: HashMap<Labels, Found> = HashMap::new();
         let mut open = Vec::new();
         // What is sealed is read without the lock.
-        let (blocks, since) = {
+        let (blocks, span) = {
             let head = self.head.lock();
             for (id, labels) in head.series(name).filter(|(_, labels)| Matcher::all(matchers, labels)) {
                 let start = open.len();
                 open.extend(head.open(id));
                 found.insert(labels.clone(), Found { memory: Some(id), open: start..open.len(), row: None });
             }
-            (head.blocks(from, to).cloned().collect::<Vec<_>>(), head.start())
+            (head.blocks(from, to).cloned().collect::<Vec<_>>(), head.span())
         };
-        let readers = self.readers.lock().clone().filter(|_| since.is_none_or(|since| from < since));
-        let (mut pieces, mut samples) = (Pieces::default(), Vec::new());
+        let readers = self.readers.lock().clone().filter(|_| !covers(span, from, to));
         let memory = |one: &Found, pieces: &mut Pieces| {
             pieces.clear();
             add(pieces, open.get(one.open.clone()).unwrap_or_default());
@@ -203,37 +220,41 @@ impl Select for History {
                 }
             }
         };
+        let (mut pieces, mut samples) = (Pieces::default(), Vec::new());
         let mut answer = |labels: &Labels, pieces: &mut Pieces| {
             samples.clear();
             pieces.write(&mut samples);
             if samples.is_empty() { Ok(()) } else { each(labels, &samples) }
         };
         let Some(readers) = readers else {
-            for (labels, one) in &found {
+            return found.iter().try_for_each(|(labels, one)| {
                 memory(one, &mut pieces);
-                answer(labels, &mut pieces)?;
-            }
-            return Ok(());
+                answer(labels, &mut pieces)
+            });
         };
-        let mut outcome = Ok(());
+        let mut outcome = None;
         let read = readers.with(|db| {
+            let mut failure = None;
             for (row, labels) in readers.series(db, name, &|labels| Matcher::all(matchers, labels))? {
                 found.entry(labels).or_default().row = Some(row);
             }
-            for (labels, one) in &found {
+            // From here on each series is answered once, with what of it can be read.
+            outcome = Some(found.iter().try_for_each(|(labels, one)| {
                 memory(one, &mut pieces);
-                if let Some(row) = one.row {
-                    readers.samples(db, row, from, to, &mut pieces)?;
+                if let Some(row) = one.row.filter(|_| failure.is_none()) {
+                    failure = readers.samples(db, row, from, to, &mut pieces).err();
                 }
-                outcome = answer(labels, &mut pieces);
-                if outcome.is_err() {
-                    break;
-                }
-            }
-            Ok(())
+                answer(labels, &mut pieces)
+            }));
+            failure.map_or(Ok(()), Err)
         });
-        read.map_err(|failure| unread(&failure))?;
-        outcome
+        self.was_read(&read);
+        outcome.unwrap_or_else(|| {
+            found.iter().try_for_each(|(labels, one)| {
+                memory(one, &mut pieces);
+                answer(labels, &mut pieces)
+            })
+        })
     }
 }
 
@@ -246,7 +267,7 @@ impl Storage for History {
         each: &mut dyn FnMut(&Labels) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let name = name_of(matchers);
-        let (found, since): (Vec<Labels>, _) = {
+        let (found, span): (Vec<Labels>, _) = {
             let head = self.head.lock();
             let blocks: Vec<_> = head.blocks(from, to).collect();
             let is_there = |id: SeriesId| {
@@ -255,10 +276,10 @@ impl Storage for History {
             };
             let matching =
                 head.series(name).filter(|(id, labels)| Matcher::all(matchers, labels) && is_there(*id));
-            (matching.map(|(_, labels)| labels.clone()).collect(), head.start())
+            (matching.map(|(_, labels)| labels.clone()).collect(), head.span())
         };
         found.iter().try_for_each(&mut *each)?;
-        let readers = self.readers.lock().clone().filter(|_| since.is_none_or(|since| from < since));
+        let readers = self.readers.lock().clone().filter(|_| !covers(span, from, to));
         let Some(readers) = readers else { return Ok(()) };
         let read = readers.with(|db| {
             let found = readers.series(db, name, &|labels| Matcher::all(matchers, labels))?;
@@ -276,15 +297,32 @@ impl Storage for History {
             }
             Ok(outcome)
         });
-        read.map_err(|failure| unread(&failure))?
+        self.was_read(&read);
+        read.unwrap_or(Ok(()))
     }
 
-    fn labels(&self, series: &str) -> Option<Labels> {
-        self.options.target.labels(series)
+    fn exemplars(&self, matchers: &[Matcher], from: i64, to: i64, each: &mut dyn FnMut(&Labels, &str)) {
+        let head = self.head.lock();
+        for (id, exemplar) in head.exemplars(from, to) {
+            if let Some(labels) = head.labels(id).filter(|labels| Matcher::all(matchers, labels)) {
+                each(labels, exemplar);
+            }
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let opening = self.options.file.is_some() && self.readers.lock().is_none();
+        let status = self.status.lock();
+        let why = match &status.unread {
+            None if !opening => return None,
+            None => status.failing.as_deref().unwrap_or("the file is being opened"),
+            Some(why) => why,
+        };
+        Some(format!("samples on disk are missing in this answer: {why}"))
     }
 
     fn since(&self) -> Option<i64> {
-        self.head.lock().start()
+        self.head.lock().span().map(|(start, _)| start)
     }
 
     fn retention(&self) -> String {
@@ -294,9 +332,10 @@ impl Storage for History {
     }
 }
 
-/// What a query is told of a file that cannot be read.
-fn unread(failure: &Failure) -> Error {
-    Error::storage(format!("cannot read the history: {failure}"))
+/// Whether memory, which has every scrape of this span, has all there is between these times. Between the last scrape and the next there is
+/// none; much later times are those of a clock that was ahead.
+fn covers(span: Option<(i64, i64)>, from: i64, to: i64) -> bool {
+    span.is_some_and(|(start, end)| from >= start && to <= end.saturating_add(GAP))
 }
 
 /// Adds samples as one piece.

@@ -1,7 +1,7 @@
 //! Reads the history's file beside the one who writes it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
@@ -19,13 +19,20 @@ const KEPT: usize = 4;
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Whether no connection is kept: it would hold a disk that has to be repaired.
+    leaves: AtomicBool,
     /// Chunks that failed their checksum.
     pub(super) damaged: AtomicU64,
 }
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.into(), idle: Mutex::default(), damaged: AtomicU64::new(0) }
+        Self {
+            path: path.into(),
+            idle: Mutex::default(),
+            leaves: AtomicBool::new(false),
+            damaged: AtomicU64::new(0),
+        }
     }
 
     /// Runs `read` with a connection.
@@ -41,7 +48,7 @@ impl Readers {
         };
         let answer = read(&db).map_err(wrong)?;
         let mut idle = self.idle.lock();
-        if idle.len() < KEPT {
+        if idle.len() < KEPT && !self.leaves.load(Ordering::Relaxed) {
             idle.push(db);
         }
         Ok(answer)
@@ -57,8 +64,9 @@ impl Readers {
         Ok(db)
     }
 
-    /// Closes what is idle: the file was set aside.
-    pub(super) fn close(&self) {
+    /// Closes what is idle, and keeps none from now on: the file is not written any longer, or not there.
+    pub(super) fn leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
         self.idle.lock().clear();
     }
 

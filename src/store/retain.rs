@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::file::{Failure, File, INSERT, failure};
 use super::row;
@@ -11,6 +11,9 @@ use crate::promql::{Labels, Sample, is_stale};
 
 /// A day, in which thinned samples of a series are one chunk, ms.
 const DAY: i64 = 86_400_000;
+
+/// Times that a clock may have been set wrong in what is kept.
+const CLOCKS: usize = 8;
 
 /// For how long, how dense, how much. Times in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +29,8 @@ pub struct Retention {
 }
 
 impl File {
-    /// Applies the retention as of the time of the newest chunk. The clock is not asked: one that is set to next year for a minute
-    /// would empty the file.
+    /// Applies the retention as of the time of the newest chunk. A clock that is set to next year for an hour must not empty the file:
+    /// see [`believed`](Self::believed).
     pub(super) fn retain(&mut self, retention: &Retention) -> Result<(), Failure> {
         let path = self.path().to_owned();
         self.retain_rows(retention).map_err(|error| failure(&path, &error))
@@ -35,19 +38,59 @@ impl File {
 
     fn retain_rows(&mut self, retention: &Retention) -> rusqlite::Result<()> {
         let series = self.all_series()?;
-        let Some((_, newest)) = self.span(&series)? else { return self.forget_series(&series) };
-        let (old, raw) = (newest - retention.keep_thin.max(retention.keep), newest - retention.keep);
+        let old = self.believed(&series, retention.keep_thin.max(retention.keep))?;
+        let raw = self.believed(&series, retention.keep)?;
         for batch in series.chunks(500) {
             let change = self.db().transaction()?;
             for (id, labels) in batch {
-                change
-                    .execute("DELETE FROM chunk WHERE series = ?1 AND start < ?2 AND end < ?2", [id, &old])?;
-                thin(&change, *id, is_counter(labels.name()), raw.div_euclid(DAY) * DAY, retention.thin)?;
+                if let Some(old) = old {
+                    change.execute(
+                        "DELETE FROM chunk WHERE series = ?1 AND start < ?2 AND end < ?2",
+                        [id, &old],
+                    )?;
+                }
+                if let Some(raw) = raw {
+                    thin(&change, *id, is_counter(labels.name()), raw.div_euclid(DAY) * DAY, retention.thin)?;
+                }
             }
             change.commit()?;
         }
         self.shrink(retention.bytes, &series)?;
         self.forget_series(&series)
+    }
+
+    /// The time before which samples are too old: so long before the newest one that is believed. A clock is believed once it wrote half a
+    /// day, or half of what is kept; what it wrote before that is neither old nor makes anything old.
+    fn believed(&mut self, series: &[(i64, Labels)], keep: i64) -> rusqlite::Result<Option<i64>> {
+        let mut last = self.db.prepare(
+            "SELECT start, end FROM chunk WHERE series = ?1 AND start < ?2 ORDER BY start DESC LIMIT 1",
+        )?;
+        let mut first = self.db.prepare(
+            "SELECT start FROM chunk WHERE series = ?1 AND start >= ?2 AND start < ?3 ORDER BY start LIMIT 1",
+        )?;
+        let mut until = i64::MAX;
+        for _ in 0..CLOCKS {
+            let (mut newest, mut begin) = (i64::MIN, until);
+            for (id, _) in series {
+                let chunk = last.query_row([id, &until], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+                if let Some((start, end)) = chunk.filter(|(_, end)| *end > newest) {
+                    (newest, begin) = (end, start);
+                }
+            }
+            if newest == i64::MIN {
+                return Ok(None);
+            }
+            let before = newest.saturating_sub(keep);
+            for (id, _) in series {
+                let start = first.query_row([id, &before, &until], |row| row.get(0)).optional()?;
+                begin = begin.min(start.unwrap_or(begin));
+            }
+            if newest.saturating_sub(begin.max(before)) >= (keep / 2).min(DAY / 2) {
+                return Ok(Some(before));
+            }
+            until = begin;
+        }
+        Ok(None)
     }
 
     /// Every series with its number.

@@ -28,6 +28,7 @@ pub(super) fn run(history: &History, options: &Options, mut scrape: Box<Scrape>)
         };
         last = Some(time);
         take(history, time, &mut *scrape);
+        history.watch_writer();
         // What was missed while the machine slept is a gap.
         next = (next + step).max(now().steady);
         if history.queue.stopped_until(next) {

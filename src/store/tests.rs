@@ -7,6 +7,8 @@ use super::file::File;
 use super::writer::Writer;
 use super::*;
 
+mod faults;
+
 const STEP: i64 = 5_000;
 const START: i64 = 1_764_460_800_000;
 

@@ -15,7 +15,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from conftest import PROGRAM, Agent, free_port, program, udp, wait_until
+import pytest
+
+from conftest import PROGRAM, Agent, free_port, program, stage, udp, unix, wait_until
 from test_stuck import small
 from test_time import Wall
 
@@ -303,3 +305,49 @@ def test_what_is_exported_is_what_promtool_reads(agent: Agent, tmp_path):
     assert made.returncode == 0, made
     shown = subprocess.run([PROGRAM, "history", "--output", "json", "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
     assert json.loads(shown.stdout)["series"] > 40
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_what_is_exported_and_imported_answers_the_same(agent: Agent, agents, tmp_path, form):
+    port = start(agent, **{"expire": {"gauges": "2s"}})
+    agent.start()
+    client = udp(port)
+    client.send(b"brief:1.25|g|#who:a\"b,c\nhits:1|c")
+    wait_until(lambda: [v for _, v in samples(agent, "brief")], 10)
+    wait_until(lambda: not data(agent, "query", query="brief")["result"], 20)
+    at = time.time()
+    agent.stop()
+    export = subprocess.run([PROGRAM, "history", "export", "--as", form, "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
+    assert export.returncode == 0 and "brief" in export.stdout, export
+    file = tmp_path / "samples"
+    file.write_text(export.stdout + "no sample\n")
+    other = agents("other")
+    start(other)
+    took = subprocess.run([PROGRAM, "history", "import", str(file), "--config", str(other.file)], capture_output=True, text=True, timeout=30)
+    assert took.returncode == 0 and "; 1 lines are no samples" in took.stderr, took
+    again = subprocess.run([PROGRAM, "history", "export", "--as", form, "--config", str(other.file)], capture_output=True, text=True, timeout=30)
+    lines = lambda text: sorted(text.splitlines())
+    assert lines(again.stdout) == lines(export.stdout)
+    other.start()
+    # What ended has ended: without the mark it would be there for five minutes.
+    assert not data(other, "query", query="brief", time=at)["result"]
+    assert samples(other, "brief", "5m", at=at) and data(other, "query", query="hits_total", time=at)["result"]
+
+
+def test_exemplars_of_the_past_are_found(agent: Agent):
+    start(agent)
+    agent.configure([{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}], history=HISTORY)
+    agent.start()
+    with unix(agent.path("in.sock")) as client:
+        for trace in ("a" * 32, "b" * 32, "c" * 32):
+            client.sendall(stage("p", seconds=0.02, trace=trace) + b"\n")
+            time.sleep(1.5)
+    found = lambda **more: data(agent, "query_exemplars", query="rate(neural_stage_duration_seconds_bucket[5m])", **more)
+    wait_until(lambda: found() and len(found()[0]["exemplars"]) == 3, 10)
+    (one,) = found(start=time.time() - 60, end=time.time())
+    assert one["seriesLabels"]["pipeline"] == "p" and one["seriesLabels"]["job"] == "neural"
+    assert [exemplar["labels"] for exemplar in one["exemplars"]] == [{"trace_id": letter * 32} for letter in "abc"]
+    assert all(exemplar["value"] == "0.02" for exemplar in one["exemplars"])
+    assert found(start=0, end=1) == []
+    # Nothing is not an error.
+    assert data(agent, "query_exemplars", query="nothing_bucket") == []

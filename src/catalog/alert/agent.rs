@@ -21,6 +21,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
         &FILES,
         &LOG_LOST,
         &RECORDING,
+        &HISTORY,
         &RULES,
         &UNDELIVERED,
     ],
@@ -308,6 +309,35 @@ static RECORDING: Alert = Alert {
     related: &["NeuralHostFilesystem"],
     fires: Case::fires(5, &[("neural_agent_recording_failing", "0x2 1x10")], &[], "1"),
     quiet: Case::quiet(5, &[("neural_agent_recording_failing", "0x10")]),
+    ..Alert::BLANK
+};
+
+static HISTORY: Alert = Alert {
+    name: "NeuralAgentHistoryFailing",
+    level: Level::new(Severity::Low, Priority::P2, 600, "neural_history_file_failing == 1"),
+    summary: "The agent on {{ $labels.instance }} does not write its history to disk",
+    description: "For more than ten minutes the file could not be written, or only slowly. Samples wait in memory; a restart loses them. Metrics are not affected.",
+    meaning: "The file of the history in the state directory cannot be written: its disk is full, read-only, slow or gone, another agent has the same state directory, or a newer version of the program wrote the file.",
+    immediate: &[
+        "Read the reason: `journalctl -u neural-exporter | grep history`.",
+        "With a full disk: free space where the state directory is. The agent continues by itself.",
+    ],
+    short_term: &[
+        "With a disk that was remounted read-only: `dmesg` says which error it had; repair the file system.",
+        "Of two agents with one state directory: give each its own with `state_directory`.",
+    ],
+    long_term: &[
+        "Use a disk that survives constant small writes, or set a longer `history.flush`; set `history.enabled: false` where no history is needed.",
+    ],
+    queries: &[
+        "neural_history_file_failing",
+        "neural_history_scrapes_lost_total",
+        "neural_history_file_bytes",
+    ],
+    related: &["NeuralHostFilesystem", "NeuralAgentRecordingFailing"],
+    fires: Case::fires(20, &[("neural_history_file_failing", "0x2 1x20")], &[], "1"),
+    // A disk that was full for five minutes.
+    quiet: Case::quiet(20, &[("neural_history_file_failing", "0x2 1x5 0x15")]),
     ..Alert::BLANK
 };
 

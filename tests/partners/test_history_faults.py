@@ -1,0 +1,269 @@
+"""What the agent remembers when it is killed, when its disk fails in every way that a disk can, and when the clock is set.
+
+Independent: the kernel, its ext4, tmpfs, loop devices and FUSE; SQLite as Python has it; libfaketime.
+"""
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import shutil
+import sqlite3
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Agent, udp, wait_until
+from disk import Disk
+from test_history import ask, samples, start
+from test_time import Wall
+
+# Kills in all, and agents that are killed beside each other.
+KILLS, AT_ONCE = 200, 4
+
+
+class Killed:
+    """An agent that counts what is sent to it and is killed at random moments, its start and its end included."""
+
+    def __init__(self, agent: Agent, seed: int):
+        self.agent, self.dice, self.port = agent, random.Random(seed), start(agent)
+        # Times, ms, of scrapes that another program has seen in the file: they are acknowledged; and what was counted then.
+        self.written: set[int] = set()
+        self.values: dict[int, float] = {}
+        self.failed = ""
+
+    def send(self, until: threading.Event) -> None:
+        client = udp(self.port)
+        while not until.wait(0.005):
+            with contextlib.suppress(OSError):
+                client.send(b"hits:1|c\nnoise:%d|g" % self.dice.randrange(10**6))
+
+    def look(self) -> None:
+        """Who is killed within a moment of its start answers nothing, and has no file."""
+        with contextlib.suppress(OSError, AssertionError):
+            self.values |= {round(t * 1000): v for t, v in samples(self.agent, "hits_total")}
+        file = Path(self.agent.path("state")) / "history.db"
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+            self.written |= {time for (time,) in db.execute("SELECT time FROM scrape")}
+
+    def run(self, kills: int) -> None:
+        for _ in range(kills):
+            self.agent.start(ready=False)
+            time.sleep(self.dice.random() ** 2 * 2.5)
+            self.look()
+            if self.agent.process.poll() is not None:
+                self.failed = f"it ended by itself: {self.agent.told()}"
+                return
+            self.agent.process.kill()
+            self.agent.process.wait()
+
+
+def test_killed_two_hundred_times_it_keeps_what_it_wrote_and_doubles_nothing(agents):
+    all_of = [Killed(agents(f"agent{number}"), number) for number in range(AT_ONCE)]
+    end = threading.Event()
+    senders = [threading.Thread(target=one.send, args=(end,)) for one in all_of]
+    killers = [threading.Thread(target=one.run, args=(KILLS // AT_ONCE,)) for one in all_of]
+    for thread in senders + killers:
+        thread.start()
+    for thread in killers:
+        thread.join()
+    end.set()
+    for thread in senders:
+        thread.join()
+    for one in all_of:
+        assert not one.failed, one.failed
+        agent = one.agent
+        agent.start()
+        wait_until(lambda: len(samples(agent, "up")) > len(one.written), 20)
+        assert agent.scrape().value("neural_history_file_failing") == 0
+        log = agent.log.read_text()
+        assert "damaged" not in log and "could not be read" not in log and "panicked" not in log, agent.told()
+        times = [round(t * 1000) for t, _ in samples(agent, "up")]
+        assert times == sorted(set(times))
+        missing = one.written - set(times)
+        assert len(one.written) > 20 and not missing, f"{len(missing)} of {len(one.written)} scrapes are missing"
+        hits = {round(t * 1000): v for t, v in samples(agent, "hits_total")}
+        acknowledged = {t: v for t, v in one.values.items() if t in one.written}
+        assert len(acknowledged) > 10
+        assert {t: hits.get(t) for t in acknowledged} == acknowledged
+        agent.stop()
+        with contextlib.closing(sqlite3.connect(Path(agent.path("state")) / "history.db")) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def failing(agent: Agent) -> bool:
+    return agent.scrape().value("neural_history_file_failing") == 1
+
+
+def counts(agent: Agent, client, number: int) -> None:
+    """What is sent now is counted, and can be asked for in a moment."""
+    client.send(b"hits:%d|c" % number)
+    wait_until(lambda: [v for _, v in samples(agent, "hits_total", "1m")][-1:] == [float(number)], 10)
+
+
+def survives(agent: Agent, began: float, numbers: list[int]) -> None:
+    """After a kill the file has what was counted since `began`."""
+    time.sleep(2.5)
+    agent.process.kill()
+    agent.process.wait()
+    agent.start()
+    wait_until(lambda: samples(agent, "up"), 10)
+    # While the file is opened, answers say that it is missing in them.
+    wait_until(lambda: "warnings" not in ask(agent, "query", query="hits_total[1h]"), 20)
+    seen = {v for t, v in samples(agent, "hits_total") if t >= began}
+    assert {float(sum(numbers[: place + 1])) for place in range(len(numbers))} <= seen, (seen, agent.told())
+
+
+def command(*words) -> None:
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"{' '.join(map(str, words))}: {done.stderr.strip()[-200:]}; a file system of its own needs root and loop devices")
+
+
+@pytest.fixture
+def ext4(tmp_path):
+    """A disk with ext4: the loop device and where it is mounted."""
+    for program in ("mkfs.ext4", "losetup", "mount"):
+        if not shutil.which(program):
+            pytest.skip(f"there is no {program}")
+    image, place = tmp_path / "image", tmp_path / "disk"
+    with open(image, "wb") as file:
+        file.truncate(32 << 20)
+    command("mkfs.ext4", "-q", image)
+    found = subprocess.run(["losetup", "--find", "--show", str(image)], capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip(f"no loop device: {found.stderr.strip()}")
+    device = found.stdout.strip()
+    place.mkdir()
+    try:
+        command("mount", device, place)
+        yield device, place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], capture_output=True)
+        subprocess.run(["losetup", "--detach", device], capture_output=True)
+
+
+def test_a_disk_that_becomes_read_only_costs_history_on_disk_until_it_is_mounted_again(agent: Agent, ext4):
+    device, place = ext4
+    port = start(agent, state_directory=str(place / "state"))
+    agent.start()
+    client, began = udp(port), time.time()
+    counts(agent, client, 1)
+    time.sleep(2.5)
+    # What ext4 does at an error of its disk: every write is refused, though files are open for writing.
+    command("mount", "-o", "remount,abort", place)
+    wait_until(lambda: failing(agent), 30)
+    agent.says("the history is kept in memory alone", "Read-only")
+    assert b"The history is kept in memory only" in agent.get("/")[2]
+    client.send(b"hits:1|c")
+    wait_until(lambda: [v for _, v in samples(agent, "hits_total", "1m")][-1:] == [2.0], 10)
+    # The agent does not hold the disk: it can be unmounted, checked and mounted.
+    wait_until(lambda: subprocess.run(["umount", str(place)], capture_output=True).returncode == 0, 20, "the unmounting")
+    subprocess.run(["fsck.ext4", "-p", device], capture_output=True)
+    command("mount", device, place)
+    agent.until(lambda s: s.value("neural_history_file_failing") == 0, 90)
+    agent.says("the history is written again")
+    survives(agent, began - 1, [1, 1])
+
+
+@pytest.fixture
+def disk(tmp_path):
+    disk = Disk(tmp_path / "mount", tmp_path / "files")
+    yield disk
+    disk.end()
+
+
+def test_a_slow_disk_costs_nothing_but_time(agent: Agent, disk):
+    port = start(agent, state_directory=str(disk.place / "state"))
+    agent.start()
+    client, began = udp(port), time.time()
+    counts(agent, client, 1)
+    disk.says(delay=3)
+    agent.until(lambda s: s.value("neural_history_file_failing") == 1, 60)
+    agent.says("the disk of the history is too slow")
+    # Nothing waits for it: neither what is sent, nor a scrape, nor a question of what memory has.
+    for _ in range(5):
+        at = time.monotonic()
+        client.send(b"hits:1|c")
+        agent.scrape()
+        data = samples(agent, "hits_total", "10s")
+        assert time.monotonic() - at < 1.5 and data, data
+        time.sleep(1)
+    wait_until(lambda: [v for _, v in samples(agent, "hits_total", "1m")][-1:] == [6.0], 10)
+    disk.says()
+    agent.until(lambda s: s.value("neural_history_file_failing") == 0, 60)
+    agent.says("the disk of the history is fast enough again")
+    times = [round(t) for t, _ in samples(agent, "up", "2m")]
+    assert max(b - a for a, b in zip(times, times[1:])) <= 2, "scrapes were left out while the disk was slow"
+    assert agent.scrape().value("neural_history_scrapes_lost_total") == 0
+    survives(agent, began - 1, [1, 1, 1, 1, 1, 1])
+
+
+def test_an_agent_ends_in_time_on_a_slow_disk(agent: Agent, disk):
+    start(agent, state_directory=str(disk.place / "state"))
+    agent.start()
+    wait_until(lambda: samples(agent, "up"), 10)
+    disk.says(delay=4)
+    time.sleep(2)
+    agent.stop(8)
+    agent.says("what was not written is lost")
+
+
+@pytest.mark.parametrize("error", ["EIO", "EROFS", "ENOSPC", "EDQUOT"])
+def test_a_disk_with_errors_is_named_and_written_again_when_it_has_none(agent: Agent, disk, error):
+    port = start(agent, state_directory=str(disk.place / "state"))
+    agent.start()
+    client, began = udp(port), time.time()
+    counts(agent, client, 1)
+    time.sleep(1.5)
+    disk.says(error=getattr(errno, error))
+    agent.until(lambda s: s.value("neural_history_file_failing") == 1, 30)
+    agent.says("the history is kept in memory alone")
+    client.send(b"hits:1|c")
+    wait_until(lambda: [v for _, v in samples(agent, "hits_total", "1m")][-1:] == [2.0], 10)
+    disk.says()
+    agent.until(lambda s: s.value("neural_history_file_failing") == 0, 60)
+    survives(agent, began - 1, [1, 1])
+
+
+def test_a_disk_that_is_unplugged_costs_what_is_older_than_memory(agent: Agent, disk):
+    port = start(agent, state_directory=str(disk.place / "state"))
+    agent.start()
+    client, began = udp(port), time.time()
+    counts(agent, client, 1)
+    time.sleep(2.5)
+    disk.end()
+    agent.says("it was removed, or its disk was", seconds=60)
+    client.send(b"hits:1|c")
+    wait_until(lambda: [v for _, v in samples(agent, "hits_total", "1m")][-1:] == [2.0], 10)
+    # The folder below the mount is as good as any other.
+    agent.until(lambda s: s.value("neural_history_file_failing") == 0, 60)
+    assert (disk.place / "state/history.db").exists()
+    survives(agent, began - 1, [1, 1])
+
+
+def test_a_clock_that_is_set_forward_and_back_loses_and_doubles_nothing(agent: Agent, tmp_path):
+    clock = Wall(tmp_path)
+    port = start(agent)
+    agent.start(environment=clock.environment)
+    client, began = udp(port), time.time()
+    counts(agent, client, 1)
+    for place, ahead in enumerate((3600, 400 * 86_400, -3600, 0), 2):
+        clock.set(ahead)
+        client.send(b"hits:1|c")
+        then = lambda: time.time() + ahead
+        wait_until(lambda: [v for _, v in samples(agent, "hits_total", "1m", at=then())][-1:] == [float(place)], 15)
+        time.sleep(2)
+    agent.process.kill()
+    agent.process.wait()
+    agent.start(environment=clock.environment)
+    wait_until(lambda: samples(agent, "up", "1m", at=time.time()), 10)
+    # Each time has its own, and the present none of another.
+    for at, value in ((began + 3600, 2.0), (began + 400 * 86_400, 3.0), (began - 3600, 4.0)):
+        seen = samples(agent, "hits_total", "2m", at=at + 60)
+        assert value in [v for _, v in seen] and len({t for t, _ in seen}) == len(seen), (at, seen)
+    seen = samples(agent, "hits_total", "50m", at=time.time())
+    assert {1.0, 5.0} <= {v for _, v in seen} <= {1.0, 5.0} and [t for t, _ in seen] == sorted({t for t, _ in seen}), seen
