@@ -29,6 +29,7 @@ groups:
   - name: scene
     interval: 1s
     rules:
+      - {alert: NeuralWatchdog, expr: vector(1), labels: {severity: info, priority: P3, component: agent}}
       - {alert: SceneFires, expr: 'max by (job, instance, device) (neural_device_streaming) >= 0', labels: {severity: high, priority: P1, component: device}}
       - {alert: SceneWaits, expr: 'max by (job, instance, device) (neural_device_streaming) >= 0', for: 1h, labels: {severity: low, priority: P3, component: device}}
 """

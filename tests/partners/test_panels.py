@@ -5,6 +5,7 @@ Independent: promtool, which evaluates the query of a panel as Prometheus does, 
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 
@@ -35,7 +36,8 @@ class Lab:
             file = self.folder / "case.json"
             file.write_text(json.dumps(case))
             said = subprocess.run([program("promtool"), "test", "rules", str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-            found += [{**sample, "legend": target["legendFormat"]} for sample in got(said)]
+            more = {"legend": target["legendFormat"], "column": f"Value #{target['refId']}"}
+            found += [{**sample, **more} for sample in got(said)]
         return found
 
 
@@ -179,3 +181,46 @@ def test_where_one_of_two_columns_has_no_answer_the_other_is_there(tmp_path):
     lab = Lab(tmp_path, {f'neural_port_baud{{{RIG},device="cyton"}}': "115200x30"})
     baud, timer = (lab.asked("devices", "Lines", 20))
     assert baud["value"] == 115200 and timer["value"] != timer["value"] and timer["device"] == "cyton"
+
+
+def test_what_is_gone_streamed_only_while_it_was_there(tmp_path):
+    """An LSL stream has no port that would say it is gone: the agent was there, and it was not."""
+    lab = Lab(tmp_path, {
+        f'up{{{RIG}}}': "1x30",
+        f'neural_device_streaming{{{RIG},device="lsl/scene"}}': "1x6 stale",
+        f'neural_device_streaming{{{RIG},device="cyton"}}': "1x30",
+        f'neural_device_streaming{{{RIG},device="silent"}}': "1x15 0x15",
+    })
+    title = "Devices over the selected time"
+    renamed = panel("devices", title)["transformations"][-1]["options"]["renameByName"]
+    (column,) = [key for key, name in renamed.items() if name == "Streamed"]
+    found = lab.asked("devices", title, 30, reach="30m")
+    streamed = {one["device"]: one["value"] for one in found if one["column"] == column}
+    assert streamed["cyton"] == 1 and 0.15 < streamed["lsl/scene"] < 0.25 and 0.45 < streamed["silent"] < 0.55, streamed
+
+
+@pytest.mark.parametrize(("board", "title"), [
+    ("overview", "Firing alerts"), ("alerts", "Firing"), ("alerts", "Critical"), ("alerts", "Pending"), ("alerts", "Longest firing"),
+])
+def test_no_alert_is_counted_where_no_rule_is_evaluated(tmp_path, board, title):
+    rig = f'up{{{RIG}}}'
+    (nothing,) = Lab(tmp_path, {rig: "1x30"}).asked(board, title, 20)
+    assert math.isnan(nothing["value"])
+    assert panel(board, title)["fieldConfig"]["defaults"]["noValue"] == "not evaluated"
+    watchdog = 'ALERTS{alertname="NeuralWatchdog",alertstate="firing",severity="info"}'
+    (none,) = Lab(tmp_path, {rig: "1x30", watchdog: "1x30"}).asked(board, title, 20)
+    assert none["value"] == 0
+    alert = f'alertname="A",severity="critical",priority="P0",component="device",{RIG}'
+    fires = Lab(tmp_path, {
+        rig: "1x30", f'ALERTS{{alertstate="firing",{alert}}}': "1x30", f'ALERTS{{alertstate="pending",{alert}}}': "1x30",
+        f'ALERTS_FOR_STATE{{{alert}}}': "60x30",
+    })
+    (some,) = fires.asked(board, title, 20)
+    assert some["value"] == (1140 if title == "Longest firing" else 1)
+
+
+def test_inputs_that_were_up_take_no_line(tmp_path):
+    lab = Lab(tmp_path, {
+        f'neural_source_up{{{RIG},source="a"}}': "1x30", f'neural_source_up{{{RIG},source="b"}}': "1x10 0x2 1x18",
+    })
+    assert numbers(lab.asked("agent", "Inputs that were down", 20), "source") == {("b",): 1}

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::board::BOARDS;
+use super::board::{BOARDS, EVALUATED};
 use super::mark::MARKS;
 use super::nothing::whole;
 use super::query::{Names, Selected, select, select_over};
@@ -15,6 +15,9 @@ use super::{default, variable};
 use crate::catalog::draw::Panel;
 use crate::catalog::{Metric, PAGES, Page, agent};
 use crate::render::Settings;
+
+/// The alert that always fires.
+const WATCHDOG: &str = "NeuralWatchdog";
 
 /// Every dashboard of these pages.
 #[must_use]
@@ -232,7 +235,9 @@ impl Assembly<'_> {
         shown: &mut BTreeSet<String>,
     ) -> Option<Target> {
         // A test fills every query: what is no limit is no query.
-        let filled = self.settings.limits.fill(query.expr, |_, number, _| number.to_string()).ok()?;
+        let watched = !self.settings.alerts.off.iter().any(|name| name == WATCHDOG);
+        let text = if watched { query.expr.to_owned() } else { query.expr.replace(EVALUATED, "") };
+        let filled = self.settings.limits.fill(&text, |_, number, _| number.to_string()).ok()?;
         let worst = worst(panel, query.expr);
         let Selected { expr, metrics, variables } = select_over(&filled, self.names, labels, worst).ok()?;
         self.used.extend(variables.into_iter().map(str::to_owned));
@@ -305,7 +310,8 @@ impl Assembly<'_> {
 /// A number alone is drawn with how it came to be, so it is asked for over time; and what is no longer there must not
 /// stand there with its last value, so that nothing is a value too.
 fn lasting(panel: Panel, legend: &str, expr: String) -> String {
-    if panel == Panel::Stat && !named(legend) && !expr.contains("or vector(") {
+    let ends = expr.contains("or vector(") && !expr.contains(EVALUATED);
+    if panel == Panel::Stat && !named(legend) && !ends {
         return format!("{expr} or vector(NaN)");
     }
     expr

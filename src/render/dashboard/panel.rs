@@ -126,6 +126,7 @@ struct Defaults<'a> {
     min: Option<f64>,
     no_value: &'a str,
     thresholds: Thresholds,
+    #[serde(skip_serializing_if = "str::is_empty")]
     unit: &'a str,
 }
 
@@ -249,7 +250,8 @@ fn defaults<'a>(spec: &'a PanelSpec, frame: Frame<'_>) -> Defaults<'a> {
         min: spec.floor.filter(|_| scaled),
         no_value: empty,
         thresholds: thresholds(&spec.steps),
-        unit: &spec.unit,
+        // With a unit, names that are numbers are written as numbers: channel 1024 as 1.02 K. Columns have their own.
+        unit: if scaled { &spec.unit } else { "" },
     }
 }
 

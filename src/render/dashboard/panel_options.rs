@@ -142,6 +142,8 @@ pub(super) fn options(spec: &PanelSpec, width: u32) -> Cow<'static, Value> {
             "minVizWidth": 8,
             "minVizHeight": 16,
             "maxVizHeight": 40,
+            // Names and numbers grow with the bars otherwise, which are high where they are few.
+            "text": {"titleSize": 14, "valueSize": 20},
             "legend": {"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []},
         }),
         Panel::States => json!({

@@ -43,12 +43,13 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&AGENT_SERIES]),
         ]),
         open("Sources", &[
-            view(Panel::States, "Inputs up", "none", "Whether each input is up.", &[q(
-                "max by (instance, source) (neural_source_up)",
+            view(Panel::States, "Inputs that were down", "none", "Inputs that were down in the selected time, and when; the table names all of them.", &[q(
+                "max by (instance, source) (neural_source_up) and on (instance, source) max by (instance, source) (min_over_time(neural_source_up[$__range] @ end())) == 0",
                 "{{source}}",
             )])
             .states(UP)
-            .beside(2),
+            .beside(2)
+            .empty("none was down"),
             view(Panel::Table, "Every source", "none", "What each input sent: everything is counted as an event, an error, or dropped. Errors are those of the last hour.", &[
                 column("max by (instance, source) (neural_source_up)", "Up", "none").states(UP),
                 column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
@@ -101,10 +102,7 @@ pub(super) static BOARD: Board = Board {
             .limits(&[&AGENT_SCRAPE]),
         ]),
         closed("Series and requests", &[
-            lines("Series", "none", "Series in memory; the dashed line is the limit.", &[
-                q("max by (instance) (neural_agent_series)", "{{instance}}"),
-                q("max by (instance) (neural_agent_series_limit)", "limit").dashed(),
-            ]),
+            lines("Series", "none", "Series in memory.", &[q("max by (instance) (neural_agent_series)", "{{instance}}")]),
             lines("Events without a series of their own", "cps", "Events over the limit of series, by family. Drop a label that has too many values.", &[q(
                 "sum by (instance, family) (rate(neural_agent_series_refused_total[$__rate_interval]))",
                 "{{family}}",

@@ -17,24 +17,28 @@ pub(super) static BOARD: Board = Board {
     refresh: "1m",
     rows: &[
         open("Now", &[
-            stat("Firing", "none", "Alerts that fire now, of the selected severities.", &[q(
-                "count(ALERTS{alertstate=\"firing\"}) or vector(0)",
+            stat("Firing", "none", "Alerts that fire now, of the selected severities. Where no server evaluates the rules, NeuralWatchdog does not fire either, and that is said.", &[q(
+                concat!("count(ALERTS{alertstate=\"firing\"}) or vector(0)", evaluated!()),
                 "",
             )])
-            .zero_wanted(),
+            .zero_wanted()
+            .empty("not evaluated"),
             stat("Critical", "none", "Critical alerts that fire now: data is being lost, or a closed loop is broken. Act immediately.", &[q(
-                "count(ALERTS{alertstate=\"firing\",severity=\"critical\"}) or vector(0)",
+                concat!("count(ALERTS{alertstate=\"firing\",severity=\"critical\"}) or vector(0)", evaluated!()),
                 "",
             )])
-            .zero_wanted(),
+            .zero_wanted()
+            .empty("not evaluated"),
             stat("Pending", "none", "Alerts whose condition holds, but not yet for long enough to fire.", &[q(
-                "count(ALERTS{alertstate=\"pending\"}) or vector(0)",
+                concat!("count(ALERTS{alertstate=\"pending\"}) or vector(0)", evaluated!()),
                 "",
-            )]),
+            )])
+            .empty("not evaluated"),
             stat("Longest firing", "s", "For how long the oldest alert of all has been firing or pending.", &[q(
-                "clamp_min(time() - min(ALERTS_FOR_STATE), 0) or vector(0)",
+                concat!("clamp_min(time() - min(ALERTS_FOR_STATE), 0) or vector(0)", evaluated!()),
                 "",
-            )]),
+            )])
+            .empty("not evaluated"),
             stat("Agents down", "none", "Agents that Prometheus does not reach; their alerts cannot fire.", &[q(
                 "count(up == 0) or vector(0)",
                 "",

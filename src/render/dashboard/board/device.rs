@@ -146,9 +146,9 @@ pub(super) static BOARD: Board = Board {
                         "percentunit",
                     )
                     .limits(&[&DEVICE_AVAILABILITY, &DEVICE_AVAILABILITY_CRITICAL]),
-                    // A device that is unplugged tells nothing; its port does.
+                    // A device that is gone tells nothing; that the agent was there says how long it could have.
                     column(
-                        "max by (instance, device) (sum_over_time(neural_device_streaming[$__range])) / (max by (instance, device) (count_over_time(neural_port_state{state=\"open\"}[$__range])) or max by (instance, device) (count_over_time(neural_device_streaming[$__range])))",
+                        "clamp_max(max by (instance, device) (sum_over_time(neural_device_streaming[$__range])) / on (instance) group_left () max by (instance) (sum_over_time(up[$__range])), 1)",
                         "Streamed",
                         "percentunit",
                     )

@@ -108,9 +108,8 @@ pub(super) static BOARD: Board = Board {
             .empty("none monitored"),
             lines("Threads", "none", "Threads of each group.", &[q("sum by (instance, group) (neural_process_threads)", "{{group}}")])
                 .empty("none monitored"),
-            lines("Open files", "none", "Open files of each group, sockets included; the dashed line is the lowest limit of one process.", &[
+            lines("Open files", "none", "Open files of each group, sockets included. A number that only grows is a leak.", &[
                 q("sum by (instance, group) (neural_process_open_files)", "{{group}}"),
-                q("min by (instance, group) (neural_process_open_files_limit)", "limit {{group}}").dashed(),
             ])
             .empty("none monitored"),
             lines("Open files, of the limit", "percentunit", "The highest share of its limit of open files that any one process uses.", &[q(
@@ -203,7 +202,8 @@ pub(super) static BOARD: Board = Board {
                 q("max by (instance, sensor) (neural_host_temperature_critical_celsius)", "limit {{sensor}}").dashed(),
             ])
             .empty("no sensor"),
-            lines("File handles", "none", "File handles in use; the dashed line is the limit.", &[q("max by (instance) (neural_host_file_handles)", "in use"), q("max by (instance) (neural_host_file_handles_limit)", "limit").dashed()]),
+            lines("File handles, of the limit", "percentunit", "Share of the machine's file handles that are in use.", &[q("max by (instance) (neural_host_file_handles / neural_host_file_handles_limit)", "{{instance}}")])
+                .whole(),
         ]),
         closed("Programs in detail", &[
             lines("Faults and switches", "cps", "Page faults that needed a disk, and context switches of the main threads.", &[
@@ -211,10 +211,11 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance, group, reason) (rate(neural_process_context_switches_total[$__rate_interval]))", "{{group}} {{reason}}"),
             ])
             .empty("none monitored"),
-            view(Panel::Table, "Programs", "none", "Every monitored group: running processes, and the uptime of the oldest.", &[
+            view(Panel::Table, "Programs", "none", "Every monitored group: running processes, the uptime of the oldest, virtual memory, and the lowest limit of open files of one process.", &[
                 column("max by (instance, group) (neural_process_instances)", "Alive", "none"),
                 column("clamp_min(time() - min by (instance, group) (neural_process_oldest_start_time_seconds), 0)", "Oldest", "s"),
-                column("sum by (instance, group) (neural_process_virtual_memory_bytes)", "Address space", "bytes"),
+                column("sum by (instance, group) (neural_process_virtual_memory_bytes)", "Virtual", "bytes"),
+                column("min by (instance, group) (neural_process_open_files_limit)", "File limit", "short"),
             ])
             .beside(2)
             .empty("none monitored"),

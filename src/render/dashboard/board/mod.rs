@@ -73,6 +73,17 @@ macro_rules! ordered {
     };
 }
 
+/// Follows `… or vector(0)` in a number of alerts, which is 0 only where rules are evaluated: the watchdog fires there. It
+/// has no braces of its own name, so that the choices above a dashboard do not hide it.
+macro_rules! evaluated {
+    () => {
+        " and on () {__name__=\"ALERTS\",alertname=\"NeuralWatchdog\"}"
+    };
+}
+
+/// What is left out where the watchdog is off.
+pub(super) const EVALUATED: &str = evaluated!();
+
 mod agent;
 mod alert;
 mod channel;

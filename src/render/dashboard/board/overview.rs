@@ -32,10 +32,11 @@ pub(super) static BOARD: Board = Board {
             stat(
                 "Firing alerts",
                 "none",
-                "Alerts that fire now. Look at the worst first: its runbook says what to do.",
-                &[q("count(ALERTS{alertstate=\"firing\"}) or vector(0)", "")],
+                "Alerts that fire now. Look at the worst first: its runbook says what to do. Where no server evaluates the rules, NeuralWatchdog does not fire either, and that is said.",
+                &[q(concat!("count(ALERTS{alertstate=\"firing\"}) or vector(0)", evaluated!()), "")],
             )
             .zero_wanted()
+            .empty("not evaluated")
             .to("alerts"),
             stat(
                 "Devices streaming",

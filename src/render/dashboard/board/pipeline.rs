@@ -186,17 +186,13 @@ pub(super) static BOARD: Board = Board {
             )
             .beside(2),
             lines(
-                "Feature extraction time",
+                "Feature extraction time, p95",
                 "s",
-                "Duration of stages with feature in their name. Empty if no such stage is selected.",
+                "Duration of stages with feature in their name, 95th percentile. Empty if no such stage is selected.",
                 &[
                     q(
-                        "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket{stage=~\".*feature.*\"}[$__rate_interval])))",
-                        "p50 {{pipeline}} {{stage}}",
-                    ),
-                    q(
                         "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket{stage=~\".*feature.*\"}[$__rate_interval])))",
-                        "p95 {{pipeline}} {{stage}}",
+                        "{{pipeline}} {{stage}}",
                     ),
                 ],
             )
@@ -326,17 +322,13 @@ pub(super) static BOARD: Board = Board {
                 &[q("max by (pipeline, stage) (neural_stage_peak_rate_hertz)", "{{pipeline}} {{stage}}")],
             ),
             lines(
-                "Batch size",
+                "Batch size, p95",
                 "none",
-                "Items in one run of a stage. Larger batches cost less and add delay.",
+                "Items in one run of a stage, 95th percentile. Larger batches cost less and add delay.",
                 &[
                     q(
-                        "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_batch_size_bucket[$__rate_interval])))",
-                        "p50 {{pipeline}} {{stage}}",
-                    ),
-                    q(
                         "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_batch_size_bucket[$__rate_interval])))",
-                        "p95 {{pipeline}} {{stage}}",
+                        "{{pipeline}} {{stage}}",
                     ),
                 ],
             ),

@@ -158,12 +158,11 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("Lateness", &[
             lines(
-                "Age of samples",
+                "Age of samples, p95",
                 "s",
-                "Age of the newest sample in a read, by the sender's timestamp corrected by its clock offset. Steady growth means that a buffer fills.",
+                "Age of the newest sample in a read, 95th percentile, by the sender's timestamp corrected by its clock offset. Steady growth means that a buffer fills.",
                 &[
-                    q("histogram_quantile(0.5, sum by (instance, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[$__rate_interval])))", "p50 {{stream}} {{machine}}"),
-                    q("histogram_quantile(0.95, sum by (instance, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[$__rate_interval])))", "p95 {{stream}} {{machine}}"),
+                    q("histogram_quantile(0.95, sum by (instance, stream, machine, le) (rate(neural_stream_sample_age_seconds_bucket[$__rate_interval])))", "{{stream}} {{machine}}"),
                 ],
             )
             .limits(&[&STREAM_AGE])
@@ -252,6 +251,7 @@ pub(super) static BOARD: Board = Board {
                     "none",
                 )],
             )
+            .first(&["stream", "content", "format"])
             .empty("no stream"),
             view(
                 Panel::Table,
@@ -264,6 +264,7 @@ pub(super) static BOARD: Board = Board {
                     "none",
                 )],
             )
+            .first(&["stream", "channel", "label", "unit"])
             .empty("no channel is described"),
         ]),
     ],

@@ -58,6 +58,7 @@ mod tests {
     use super::*;
     use crate::catalog::{PAGES, Page, agent};
     use crate::render::Settings;
+    use crate::render::dashboard::board::EVALUATED;
     use crate::render::dashboard::{self, assemble};
 
     fn pages() -> Vec<&'static Page> {
@@ -235,6 +236,26 @@ mod tests {
         breaks_title(lone, titled);
         let by_name = |panel: &mut Value| panel["targets"][0]["legendFormat"] = "{{alertname}}".into();
         breaks(is("state-timeline"), by_name, "9 to 13", "by component");
+        breaks(is("table"), defaults("unit", "short".into()), "9 to 13", "1.02 K");
+        let inputs = |panel: &mut Value| {
+            let expr = "max by (instance, source) (neural_source_up)";
+            panel["targets"][0]["expr"] = expr.into();
+        };
+        breaks(is("state-timeline"), inputs, "9 to 13", "twenty-five inputs");
+        let stages = |panel: &Value| text(panel, "title") == "Batch size, p95";
+        breaks(stages, again, "9 to 13", "one quantile");
+        breaks(is("bargauge"), option("text", json!({})), "9 to 13", "as high as its bars");
+        let limit = |panel: &mut Value| {
+            let mut first = panel["targets"][0].clone();
+            first["expr"] = "max by (instance, group) (neural_process_open_files_limit)".into();
+            list_mut(panel, "targets").push(first);
+        };
+        breaks(|panel| text(panel, "title") == "Open files", limit, "9 to 13", "lies flat");
+        let firing = |panel: &mut Value| {
+            let expr = text(&panel["targets"][0], "expr").replace(EVALUATED, "");
+            panel["targets"][0]["expr"] = expr.into();
+        };
+        breaks(|panel| text(panel, "title") == "Firing alerts", firing, "9 to 13", "no rule is evaluated");
     }
 
     fn list_mut<'a>(value: &'a mut Value, key: &str) -> &'a mut Vec<Value> {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::board::EVALUATED;
 use super::super::nothing::grouped;
 use super::super::panel::{CELLS, SMALL, readable};
 use super::super::query::Names;
@@ -41,6 +42,10 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: phone },
     Rule { grafana: "9 to 13", broken: crowd },
     Rule { grafana: "9 to 13", broken: heading },
+    Rule { grafana: "9 to 13", broken: swollen },
+    Rule { grafana: "9 to 13", broken: flattened },
+    Rule { grafana: "9 to 13", broken: unevaluated },
+    Rule { grafana: "9 to 13", broken: formatted },
 ];
 
 fn is(panel: &Value, kind: &str) -> bool {
@@ -352,14 +357,18 @@ fn is_alone(panel: &Value, _: &Names<'_>) -> Option<String> {
     )
 }
 
-/// Three lines for each of nine devices have a legend that nobody can read.
+/// Two lines for each of nine devices have a legend that nobody can read.
 fn quantiles(panel: &Value, _: &Names<'_>) -> Option<String> {
     let of = |target: &&Value| {
-        text(target, "legendFormat").contains("{{device}}")
+        let legend = text(target, "legendFormat");
+        ["{{device}}", "{{stage}}", "{{stream}}"].iter().any(|of| legend.contains(of))
             && text(target, "expr").contains("histogram_quantile(")
     };
     let many = is(panel, "timeseries") && list(panel, "targets").iter().filter(of).count() > 1;
-    when(many, "has several lines for each device; show one quantile, and how they spread beside it")
+    when(
+        many,
+        "has several lines for each device, stage or stream; show one quantile, and how they spread beside it",
+    )
 }
 
 /// A title has the width of its panel, less the mark of the description and the menu.
@@ -373,10 +382,48 @@ fn heading(panel: &Value, _: &Names<'_>) -> Option<String> {
 fn crowd(panel: &Value, _: &Names<'_>) -> Option<String> {
     let named = |target: &Value| text(target, "legendFormat").contains("{{alertname}}");
     let drawn = is(panel, "state-timeline") || is(panel, "timeseries");
+    if drawn && list(panel, "targets").iter().any(named) {
+        return when(true, "has a line for each of fifty alerts; draw them by component");
+    }
+    let inputs = |expr: &str| expr.contains("neural_source_up") && !expr.contains("min_over_time(");
     when(
-        drawn && list(panel, "targets").iter().any(named),
-        "has a line for each of fifty alerts; draw them by component",
+        is(panel, "state-timeline") && exprs(panel).any(inputs),
+        "has a line for each of twenty-five inputs; draw those that were down",
     )
+}
+
+/// `BarGauge` takes the size of names and numbers from the height of a bar.
+fn swollen(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let text = &panel["options"]["text"];
+    let sized = |key: &str, most| text[key].as_u64().is_some_and(|size| size <= most);
+    let right = sized("titleSize", 16) && sized("valueSize", 24);
+    when(
+        is(panel, "bargauge") && !right,
+        "writes names as high as its bars; set text.titleSize and text.valueSize",
+    )
+}
+
+/// An axis that begins at zero and reaches a limit of thousands shows a line of hundreds as flat.
+fn flattened(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let count = |expr: &str| {
+        let mut words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.any(|word| word.ends_with("_limit")) && !expr.contains(" / ")
+    };
+    let broken = is(panel, "timeseries") && exprs(panel).count() > 1 && exprs(panel).any(count);
+    when(broken, "has a line for a limit that is far away, so that the other lies flat; draw the share of it")
+}
+
+/// `getDisplayProcessor` takes a text that is a number for one where the field has a unit.
+fn formatted(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let unit = is(panel, "table") && !defaults(panel)["unit"].is_null();
+    when(unit, "writes the name of channel 1024 as 1.02 K; give units to columns alone")
+}
+
+/// No alert fires where nobody evaluates the rules.
+fn unevaluated(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let counts = |expr: &str| expr.contains("ALERTS") && expr.contains("or vector(0)");
+    let broken = is(panel, "stat") && exprs(panel).any(|expr| counts(expr) && !expr.contains(EVALUATED));
+    when(broken, "says 0 where no rule is evaluated; ask for the watchdog as well")
 }
 
 /// On a phone columns share 285 pixels, unless they are given more.
