@@ -14,7 +14,7 @@ fn catalogue(config: &Config) -> Catalogue {
 /// What the files that are served are generated from: whoever reaches the port may read them.
 pub(super) fn served(config: &Config) -> Catalogue {
     let mut all = catalogue(config);
-    all.settings.alerts = all.settings.alerts.veiled();
+    all.settings = all.settings.veiled();
     all
 }
 

@@ -172,7 +172,10 @@ fn writable(path: &str, at: &Path) -> Finding {
 
 /// The servers that are pushed to: each is read, none is written.
 async fn targets(config: &Config, found: &mut Vec<Finding>) {
-    let targets = &config.provision.targets;
+    let targets = match config.targets() {
+        Ok(targets) => targets,
+        Err(why) => return found.push(Finding::new("provision", "data source", Verdict::Failed, why)),
+    };
     if targets.is_empty() {
         return;
     }
@@ -191,7 +194,7 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
         owner: config.alerts.job.clone(),
         wait: PATIENCE,
     };
-    let report = provision::run(targets, &bundle, &run, &mut |_| {}).await;
+    let report = provision::run(&targets, &bundle, &run, &mut |_| {}).await;
     for (index, target) in targets.iter().enumerate() {
         let path = format!("provision.targets[{index}].{}", target.kind());
         let trouble = report.troubles.iter().find(|trouble| trouble.target == target.name());

@@ -80,6 +80,10 @@ async fn push(config: &Config, own: &Own) {
         Ok(Err(wrong)) => return tracing::error!("nothing was pushed:\n{}", wrong.join("\n")),
         Err(_) => return tracing::error!("nothing was pushed: the files cannot be generated"),
     };
+    let targets = match config.targets() {
+        Ok(targets) => targets,
+        Err(why) => return tracing::error!("nothing was pushed: {why}"),
+    };
     let settings = &config.provision;
     let how = How { force: false, prune: settings.prune };
     let (owner, wait) = (config.alerts.job.clone(), settings.wait.0);
@@ -96,7 +100,7 @@ async fn push(config: &Config, own: &Own) {
     tokio::time::sleep(by_chance(SPREAD)).await;
     let mut pause = PAUSE;
     loop {
-        let report = run(&settings.targets, &bundle, &what, &mut tell).await;
+        let report = run(&targets, &bundle, &what, &mut tell).await;
         for trouble in &report.troubles {
             tracing::error!("{}: {}", trouble.target, quote(&trouble.why));
         }

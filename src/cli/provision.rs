@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::{self, Failure};
 use crate::config::Config;
-use crate::provision::{self, Action, Bundle, Ending, How, Operation, Outcome, Report, Run};
+use crate::provision::{self, Action, Bundle, Ending, How, Operation, Outcome, Report, Run, Target};
 use crate::render::File;
 
 #[derive(Debug, clap::Args)]
@@ -59,14 +59,13 @@ pub(super) fn provision(args: &Args) -> Exit {
         complain(&why);
         return Exit::Usage;
     }
-    if config.provision.targets.is_empty() {
-        complain(&"no target to push to\n  hint: list servers under provision.targets in the configuration");
-        return Exit::Usage;
-    }
-    if let Some(why) = provision::unknown(&config.provision.targets, &args.target) {
-        complain(&why);
-        return Exit::Usage;
-    }
+    let targets = match targets(&config, &args.target) {
+        Ok(targets) => targets,
+        Err(why) => {
+            complain(&why);
+            return Exit::Usage;
+        }
+    };
     let bundle = match files(args.from.as_deref(), &config)
         .and_then(|files| Bundle::of(files).map_err(|w| w.join("\n")))
     {
@@ -105,7 +104,7 @@ pub(super) fn provision(args: &Args) -> Exit {
     };
     let report = runtime.block_on(async {
         tokio::select! {
-            report = provision::run(&config.provision.targets, &bundle, &what, &mut tell) => Some(report),
+            report = provision::run(&targets, &bundle, &what, &mut tell) => Some(report),
             () = run::stop_signal() => None,
         }
     });
@@ -114,6 +113,16 @@ pub(super) fn provision(args: &Args) -> Exit {
         return Exit::Failed;
     };
     end(&report, text)
+}
+
+/// The servers of the configuration; an error if there are none, or if `only` names another.
+fn targets(config: &Config, only: &[String]) -> Result<Vec<Target>, String> {
+    let targets = config.targets()?;
+    if targets.is_empty() {
+        let hint = "list servers under provision.targets in the configuration";
+        return Err(format!("no target to push to\n  hint: {hint}"));
+    }
+    provision::unknown(&targets, only).map_or(Ok(targets), Err)
 }
 
 fn end(report: &Report, text: bool) -> Exit {

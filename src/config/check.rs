@@ -10,7 +10,6 @@ use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
 use crate::document::{Check, Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
-use crate::provision::Target;
 use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::Span;
 use crate::source::kind::{Claim, Resource};
@@ -382,7 +381,7 @@ impl Check<'_> {
     }
 
     /// The address of a server, if there is one at `path`.
-    fn url(&mut self, path: &Path) {
+    pub(super) fn url(&mut self, path: &Path) {
         let Some(text) = self.document.part::<String>(path) else { return };
         let why = match text.parse::<reqwest::Url>() {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
@@ -393,27 +392,6 @@ impl Check<'_> {
             Err(why) => format!("not a url: {why}"),
         };
         *self.wrong(path, why) = Some("write it like http://127.0.0.1:9090".to_owned());
-    }
-
-    fn provision(&mut self) {
-        let targets = Path::from("provision").key("targets");
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        for index in 0..self.document.len(&targets) {
-            let path = targets.item(index);
-            for kind in self.document.keys(&path) {
-                let path = path.key(&kind);
-                let source = path.key("datasource");
-                for url in [path.key("url"), source.key("url"), source.key("traces_url")] {
-                    self.url(&url);
-                }
-            }
-            let Some(target) = self.document.part::<Target>(&path) else { continue };
-            if let Some(first) = names.insert(target.name().to_owned(), index) {
-                let message = format!("the name \"{}\" is taken by targets[{first}]", target.name());
-                *self.wrong(&path.key(target.kind()).key("name"), message) =
-                    Some("give each target a name of its own".to_owned());
-            }
-        }
     }
 
     fn sources(&mut self) {

@@ -37,6 +37,7 @@ impl Config {
                 add(&path, &|found| found.add("url", url, &format!("{on} url_file")));
             }
         }
+        add("provision", &|found| self.provision.datasource.iter().for_each(|asked| asked.expose(found)));
         for (index, target) in self.provision.targets.iter().enumerate() {
             let path = format!("provision.targets[{index}].{}", target.kind());
             add(&path, &|found| target.settings().expose(found));

@@ -9,6 +9,7 @@ mod exposed;
 pub mod pack;
 mod section;
 mod source;
+mod target;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -131,6 +132,24 @@ impl Config {
         document::print(self).unwrap_or_else(|error| format!("# cannot be written as YAML: {error}\n"))
     }
 
+    /// What it says of where the agent itself is asked.
+    #[must_use]
+    pub fn agent(&self) -> provision::Agent {
+        provision::Agent {
+            listen: self.listen.to_vec(),
+            hosts: self.http.hosts.clone(),
+            interval: self.history.enabled.then_some(self.history.interval),
+        }
+    }
+
+    /// Where files are pushed to, with everything that follows from the rest of the configuration.
+    ///
+    /// # Errors
+    /// The address of the agent, which a Grafana is to ask, cannot be derived; [`parse`] and [`load`] refuse that.
+    pub fn targets(&self) -> Result<Vec<provision::Target>, String> {
+        self.provision.settled(&self.agent())
+    }
+
     /// What the generated files are made with.
     #[must_use]
     pub fn settings(&self) -> render::Settings {
@@ -142,6 +161,7 @@ impl Config {
         settings.targets = targets.collect();
         let grafana =
             self.provision.targets.iter().find_map(|target| target.settings().dashboards()).map(people);
+        settings.source = self.provision.source(&self.agent()).unwrap_or_default();
         settings.alerts.grafana = settings.alerts.grafana.as_ref().map(people).or(grafana);
         settings
     }

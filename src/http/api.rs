@@ -54,6 +54,8 @@ enum Endpoint {
     Values(String),
     Metadata,
     Exemplars,
+    Rules,
+    Alerts,
     Format,
     BuildInfo,
     RuntimeInfo,
@@ -69,6 +71,8 @@ impl Endpoint {
             "labels" => Self::Labels,
             "metadata" => Self::Metadata,
             "query_exemplars" => Self::Exemplars,
+            "rules" => Self::Rules,
+            "alerts" => Self::Alerts,
             "format_query" => Self::Format,
             "status/buildinfo" => Self::BuildInfo,
             "status/runtimeinfo" => Self::RuntimeInfo,
@@ -180,6 +184,10 @@ impl Site {
             }
             Endpoint::Metadata => self.metadata(p),
             Endpoint::Exemplars => exemplars(past()?, p),
+            // Nothing is evaluated here. Grafana looks for rules at each of its data sources, and shows an error where there
+            // is no answer.
+            Endpoint::Rules => Ok(success("{\"groups\":[]}")),
+            Endpoint::Alerts => Ok(success("{\"alerts\":[]}")),
             Endpoint::Format => {
                 let expr = promql::parse(p.get("query").unwrap_or_default())
                     .map_err(|error| invalid("query", &error.text))?;

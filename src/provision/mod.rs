@@ -4,8 +4,10 @@
 //! them. Only what carries our mark is changed or removed, unless it is forced.
 
 mod access;
+mod agent;
 mod alertmanager;
 mod answer;
+mod asked;
 mod bundle;
 mod client;
 mod diff;
@@ -30,11 +32,13 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use access::Access;
+pub use agent::Agent;
 pub use alertmanager::Alertmanager;
+pub use asked::{Asked, DataSource, Itself};
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
 pub use directory::Directory;
-pub use grafana::{Alerts, DataSource, Grafana};
+pub use grafana::{Alerts, Grafana};
 pub use mark::{hash, sign, unsign};
 pub use plan::{Action, Found, How, Kind, Step, Wanted, plan, strangers};
 pub use prometheus::Prometheus;

@@ -4,12 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Push;
+use super::agent::Agent;
 use super::alertmanager::Alertmanager;
+use super::asked::Asked;
 use super::directory::Directory;
 use super::grafana::Grafana;
 use super::prometheus::Prometheus;
 use super::ruler::{Loki, Mimir};
 use super::target::{Open, TargetKind};
+use crate::render::Source;
 use crate::setting::Span;
 
 /// Where dashboards, rules and routes are pushed to.
@@ -22,13 +25,41 @@ pub struct Settings {
     pub wait: Span,
     /// Whether what is ours and no longer generated is removed when the agent pushes at start.
     pub prune: bool,
+    /// What dashboards ask: `agent`, or a server. It stands in the generated files, and each Grafana below gets it that
+    /// has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datasource: Option<Asked>,
     /// The servers, each a mapping with one key: the kind.
     pub targets: Vec<Target>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { at_start: false, wait: Span::seconds(60), prune: false, targets: Vec::new() }
+        Self { at_start: false, wait: Span::seconds(60), prune: false, datasource: None, targets: Vec::new() }
+    }
+}
+
+impl Settings {
+    /// The servers, each with what its dashboards ask.
+    ///
+    /// # Errors
+    /// The address of the agent, which is to be asked, cannot be derived.
+    pub fn settled(&self, agent: &Agent) -> Result<Vec<Target>, String> {
+        let settled = |target: &Target| {
+            let mut target = target.clone();
+            target.settings_mut().settle(self.datasource.as_ref(), agent)?;
+            Ok(target)
+        };
+        self.targets.iter().map(settled).collect()
+    }
+
+    /// What stands in the generated files: what the first Grafana asks.
+    #[must_use]
+    pub fn source(&self, agent: &Agent) -> Option<Source> {
+        let given = || self.datasource.as_ref()?.source(agent, None).ok();
+        let first = |target: &Target| target.settings().source();
+        let pushed = self.settled(agent).ok()?.iter().find_map(first);
+        pushed.or_else(|| given().as_ref().map(Source::from))
     }
 }
 

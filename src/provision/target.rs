@@ -6,8 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::agent::Agent;
+use super::asked::Asked;
 use super::plan::{Found, Kind, Step, Wanted};
 use super::{Bundle, Reporter, Run};
+use crate::render::Source;
 use crate::secret::{Exposed, Link};
 
 /// What becomes of the alert and recording rules that a target gets.
@@ -43,6 +46,19 @@ pub trait TargetKind {
 
     /// Where people see the dashboards.
     fn dashboards(&self) -> Option<&Link> {
+        None
+    }
+
+    /// Settles what its dashboards ask: `given` where it does not say, and where that is if it is the agent.
+    ///
+    /// # Errors
+    /// The address of the agent cannot be derived.
+    fn settle(&mut self, _given: Option<&Asked>, _agent: &Agent) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What its dashboards ask, once that is settled.
+    fn source(&self) -> Option<Source> {
         None
     }
 

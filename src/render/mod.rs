@@ -13,6 +13,7 @@ use crate::catalog::Page;
 use crate::catalog::limit::Limits;
 
 pub use alertmanager::QUIET;
+pub use dashboard::source::Source;
 pub use settings::*;
 
 /// The fixed id of Grafana's folder: that of the files which it reads itself, and of what is pushed.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub alerts: Alerts,
     /// Where agents serve `/metrics`: `127.0.0.1:9612`.
     pub targets: Vec<String>,
+    /// What Grafana asks.
+    pub source: Source,
 }
 
 impl Settings {
@@ -53,7 +56,14 @@ impl Settings {
             limits: Limits::changed(alerts.limits.clone()),
             alerts,
             targets: vec!["127.0.0.1:9612".to_owned()],
+            source: Source::default(),
         }
+    }
+
+    /// Itself without secrets: for files that any client may fetch.
+    #[must_use]
+    pub fn veiled(&self) -> Self {
+        Self { alerts: self.alerts.veiled(), source: self.source.veiled(), ..self.clone() }
     }
 }
 

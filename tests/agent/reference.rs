@@ -60,6 +60,13 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// The mapping that may stand where a word may.
+    fn alternative(&self, schema: &'a Value) -> Option<&'a Value> {
+        let all: Vec<&Value> = schema["anyOf"].as_array()?.iter().map(|one| self.resolve(one)).collect();
+        let word = all.iter().any(|one| self.values(one).is_some());
+        all.into_iter().find(|one| word && one["properties"].is_object())
+    }
+
     /// The values of a choice, each with what it means.
     fn values(&self, schema: &'a Value) -> Option<Vec<(String, &'a str)>> {
         let said = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -121,6 +128,8 @@ impl<'a> Page<'a> {
             for (value, about) in values {
                 writeln!(self.text, "- `{value}`: {}", line(about)).unwrap();
             }
+        } else if let Some(mapping) = self.alternative(schema) {
+            self.inner(depth, &path, mapping);
         } else if schema["items"].is_object() {
             self.inner(depth, &format!("{path}[]"), &schema["items"]);
         } else if schema["additionalProperties"].is_object() {

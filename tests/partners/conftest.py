@@ -170,9 +170,9 @@ class Agent:
 
     # what it answers
 
-    def request(self, method: str, path: str, headers=None, timeout: float = 20):
+    def request(self, method: str, path: str, headers=None, timeout: float = 20, body: bytes | None = None):
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers or {}
+            f"http://127.0.0.1:{self.port}{path}", method=method, headers=headers or {}, data=body
         )
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:

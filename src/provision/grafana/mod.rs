@@ -26,7 +26,7 @@ use super::target;
 use super::{Bundle, Operation, Reporter, Run};
 use crate::quote::quote;
 use crate::render::FOLDER;
-pub use settings::{Alerts, DataSource, Grafana};
+pub use settings::{Alerts, Grafana};
 
 /// How often an object is read and written again because another writer was faster.
 const LOOKS: usize = 8;
@@ -296,7 +296,7 @@ impl target::Connection for Connection {
             name: settings.folder_uid.clone(),
             text: format!("title: {}\n", settings.folder),
         }];
-        wanted.extend(settings.datasource.iter().map(source::wanted));
+        wanted.extend(settings.server_asked().map(source::wanted));
         wanted.extend(bundle.dashboards.iter().map(|board| dashboard::wanted(board, &settings.folder_uid)));
         match (self.alerts, alerts_source(settings)) {
             _ if !self.evaluates() => {}
@@ -378,7 +378,7 @@ impl target::Connection for Connection {
 }
 
 fn alerts_source(settings: &Grafana) -> Option<&str> {
-    let made = settings.datasource.as_ref().map(|source| &*source.uid);
+    let made = settings.server_asked().map(|source| &*source.uid);
     settings.alerts_datasource.as_deref().or(made)
 }
 

@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::provision::access::Access;
+use crate::provision::agent::Agent;
+use crate::provision::asked::{Asked, DataSource};
 use crate::provision::target::{Open, Rules, TargetKind};
-use crate::render::FOLDER;
+use crate::render::{FOLDER, Source};
 use crate::secret::{Exposed, Link};
-use crate::setting::Span;
 
 /// Grafana.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,9 +34,9 @@ pub struct Grafana {
     /// The fixed id of the folder. A folder with another id than the default one is never removed.
     #[serde(default = "folder_uid")]
     pub folder_uid: String,
-    /// The data source that is made, if one is wanted.
+    /// The data source that is made, if one is wanted: `agent`, or a server; that of `provision` if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub datasource: Option<DataSource>,
+    pub datasource: Option<Asked>,
     /// Whether Grafana evaluates the alert rules.
     #[serde(default)]
     pub alerts: Alerts,
@@ -82,40 +83,14 @@ pub enum Alerts {
     RuleGroups,
 }
 
-/// A Prometheus data source in Grafana.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DataSource {
-    /// Its fixed id.
-    #[serde(default = "datasource")]
-    pub uid: String,
-    /// Its name.
-    #[serde(default = "datasource_name")]
-    pub name: String,
-    /// Where Prometheus is, seen from Grafana.
-    pub url: Link,
-    /// How often Prometheus scrapes; panels of rates are empty if this is wrong.
-    #[serde(default = "scrape_interval")]
-    pub scrape_interval: Span,
-    /// The id of the data source that has the traces (Tempo, Jaeger): exemplars lead to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traces_datasource: Option<String>,
-    /// What stands before a trace's id where traces are looked at: `http://jaeger:16686/trace/`. In place of
-    /// `traces_datasource`, or besides.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traces_url: Option<Link>,
-}
-
-fn datasource() -> String {
-    "neural-prometheus".to_owned()
-}
-
-fn datasource_name() -> String {
-    "Prometheus (neural)".to_owned()
-}
-
-fn scrape_interval() -> Span {
-    Span::seconds(15)
+impl Grafana {
+    /// The data source that is made, where it is a server; see [`TargetKind::settle`].
+    pub(super) fn server_asked(&self) -> Option<&DataSource> {
+        match &self.datasource {
+            Some(Asked::Server(source)) => Some(source),
+            _ => None,
+        }
+    }
 }
 
 impl TargetKind for Grafana {
@@ -135,12 +110,19 @@ impl TargetKind for Grafana {
         Some(&self.url)
     }
 
-    fn expose(&self, found: &mut Exposed<'_>) {
-        if let Some(source) = &self.datasource {
-            let hand = "Grafana shows it to every user: give it the password by hand, and write";
-            found.plain("datasource.url", &source.url, hand);
-            source.traces_url.iter().for_each(|url| found.plain("datasource.traces_url", url, hand));
+    fn settle(&mut self, given: Option<&Asked>, agent: &Agent) -> Result<(), String> {
+        if let Some(asked) = self.datasource.as_ref().or(given) {
+            self.datasource = Some(Asked::Server(Box::new(asked.source(agent, Some(&self.url))?)));
         }
+        Ok(())
+    }
+
+    fn source(&self) -> Option<Source> {
+        self.server_asked().map(Source::from)
+    }
+
+    fn expose(&self, found: &mut Exposed<'_>) {
+        self.datasource.iter().for_each(|asked| asked.expose(found));
         self.server.expose(&self.url, found);
     }
 }

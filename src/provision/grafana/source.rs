@@ -2,35 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::DataSource;
 use super::{Connection, PROVISIONED};
+use crate::provision::asked::DataSource;
 use crate::provision::client::{Failure, Request};
 use crate::provision::escape;
 use crate::provision::plan::{Action, Found, Kind, Step, Wanted};
+use crate::render::Source;
+use crate::render::dashboard::source::TRACES;
 
 /// The key of `jsonData` that has our mark.
 const MARK: &str = "neuralExporter";
-/// Where exemplars lead to.
-const TRACES: &str = "exemplarTraceIdDestinations";
-/// The label of an exemplar that holds the trace's id.
-const TRACE: &str = "trace_id";
-
 pub(super) fn wanted(source: &DataSource) -> Wanted {
-    let by_id = source.traces_datasource.iter().map(|uid| json!({"name": TRACE, "datasourceUid": uid}));
-    let by_url = source.traces_url.iter().map(|before| {
-        json!({"name": TRACE, "url": format!("{}${{__value.raw}}", before.expose()), "urlDisplayLabel": "Open the trace"})
-    });
-    let model = json!({
-        "name": source.name,
-        "type": "prometheus",
-        "access": "proxy",
-        "url": source.url.expose(),
-        "jsonData": {
-            "httpMethod": "POST",
-            "timeInterval": source.scrape_interval.to_string(),
-            TRACES: by_id.chain(by_url).collect::<Vec<_>>(),
-        },
-    });
+    let model = Source::from(source).model();
     Wanted { kind: Kind::DataSource, name: source.uid.clone(), text: canonical(&model) }
 }
 

@@ -1,0 +1,148 @@
+//! Where Grafana reaches the agent itself: it answers as a Prometheus does. Pure: it reads what is configured, and
+//! looks nothing up.
+
+use std::net::{IpAddr, SocketAddr};
+
+use reqwest::Url;
+
+use crate::listen::Address;
+use crate::setting::Span;
+
+/// What a configuration says of the agent's own answers.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Where it listens.
+    pub listen: Vec<Address>,
+    /// The names that it is known under, each perhaps with the port of a proxy.
+    pub hosts: Vec<String>,
+    /// How often it scrapes itself; nothing where it remembers nothing.
+    pub interval: Option<Span>,
+}
+
+/// What to write where nothing can be derived.
+const BY_HAND: &str =
+    "name the address that Grafana reaches: datasource: {url: 'http://rig-1:9612', scrape_interval: 5s}";
+
+impl Agent {
+    /// The agent's address, seen from a Grafana; from one of this machine where none is named.
+    ///
+    /// # Errors
+    /// There is none that the configuration tells, and what to do.
+    pub(super) fn seen_from(&self, grafana: Option<&str>) -> Result<String, String> {
+        if self.interval.is_none() {
+            return Err(
+                "the agent has no history to answer from, because history.enabled is false\n  hint: delete \
+                        that setting, or name a Prometheus: datasource: {url: 'http://127.0.0.1:9090'}"
+                    .to_owned(),
+            );
+        }
+        let tcp = |address: &Address| match address {
+            Address::Tcp(address) if address.port() != 0 => Some(*address),
+            _ => None,
+        };
+        let listen: Vec<SocketAddr> = self.listen.iter().filter_map(tcp).collect();
+        let Some(first) = listen.first() else {
+            return Err(format!(
+                "listen has no address that Grafana could connect to, only sockets that systemd opens or port 0\n  \
+                 hint: add one to listen, such as 127.0.0.1:9612, or {BY_HAND}"
+            ));
+        };
+        let host =
+            grafana.and_then(|url| url.parse::<Url>().ok()).and_then(|url| url.host_str().map(str::to_owned));
+        let host = host.as_deref().map(|host| host.trim_matches(['[', ']']));
+        let here = |host: &str| {
+            let own = |ip: IpAddr| ip.is_loopback() || listen.iter().any(|address| address.ip() == ip);
+            host == "localhost" || host.parse().is_ok_and(own)
+        };
+        if host.is_none_or(here) {
+            let best =
+                listen.iter().find(|address| address.ip().is_loopback() || address.ip().is_unspecified());
+            return Ok(format!("http://{}", near(*best.unwrap_or(first))));
+        }
+        if let Some(address) =
+            listen.iter().find(|address| !address.ip().is_loopback() && !address.ip().is_unspecified())
+        {
+            return Ok(format!("http://{address}"));
+        }
+        let open = listen.iter().find(|address| address.ip().is_unspecified());
+        // What has a port of its own is a proxy, of which nobody says whether it speaks TLS.
+        let name = self.hosts.iter().find(|name| !name.contains(':'));
+        match (open, name) {
+            (Some(address), Some(name)) => Ok(format!("http://{name}:{}", address.port())),
+            (Some(address), None) => Err(format!(
+                "no name is known under which the Grafana at {} reaches the agent, which listens on {address}\n  hint: \
+                 list the name of this machine under http.hosts, or {BY_HAND}",
+                host.unwrap_or_default()
+            )),
+            (None, _) => Err(format!(
+                "the Grafana at {} does not reach {first}, where the agent listens\n  hint: listen on an address of \
+                 this machine's network, or on 0.0.0.0:{} with its name under http.hosts; behind a proxy, {BY_HAND}",
+                host.unwrap_or_default(),
+                first.port()
+            )),
+        }
+    }
+}
+
+/// An address as this machine connects to it.
+fn near(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(listen: &[&str], hosts: &[&str], grafana: Option<&str>) -> Result<String, String> {
+        let agent = Agent {
+            listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            interval: Some(Span::seconds(5)),
+        };
+        agent.seen_from(grafana)
+    }
+
+    #[test]
+    fn a_grafana_of_this_machine_connects_to_it() {
+        let is = |listen: &[&str], grafana, want: &str| assert_eq!(seen(listen, &[], grafana).unwrap(), want);
+        is(&["127.0.0.1:9612"], Some("http://localhost:3000/grafana"), "http://127.0.0.1:9612");
+        is(&["0.0.0.0:80"], Some("http://127.0.0.1:3000"), "http://127.0.0.1:80");
+        is(&["[::]:80"], Some("http://[::1]:3000"), "http://[::1]:80");
+        is(&["10.0.0.7:1", "127.0.0.2:2"], Some("http://10.0.0.7:3000"), "http://127.0.0.2:2");
+        is(&["systemd:http", "10.0.0.7:1"], None, "http://10.0.0.7:1");
+        is(&["0.0.0.0:80"], None, "http://127.0.0.1:80");
+    }
+
+    #[test]
+    fn a_grafana_elsewhere_gets_an_address_that_it_reaches() {
+        let lab = Some("https://me:hunter2@lab/grafana");
+        assert_eq!(seen(&["127.0.0.1:1", "10.0.0.7:2"], &[], lab).unwrap(), "http://10.0.0.7:2");
+        assert_eq!(seen(&["0.0.0.0:3"], &["p.lab:443", "rig-1.lab"], lab).unwrap(), "http://rig-1.lab:3");
+        let why = seen(&["0.0.0.0:3"], &["p.lab:443"], lab).unwrap_err();
+        assert!(
+            why.contains("Grafana at lab reaches the agent") && why.contains("under http.hosts"),
+            "{why}"
+        );
+        let why = seen(&["127.0.0.1:1"], &["rig-1"], lab).unwrap_err();
+        assert!(why.contains("lab does not reach 127.0.0.1:1") && why.contains("0.0.0.0:1"), "{why}");
+    }
+
+    #[test]
+    fn what_cannot_be_derived_is_told_with_what_to_do() {
+        for listen in ["systemd", "systemd:http", "127.0.0.1:0"] {
+            let why = seen(&[listen], &["rig-1"], None).unwrap_err();
+            assert!(
+                why.contains("sockets that systemd opens") && why.contains("hint: add one to listen"),
+                "{why}"
+            );
+        }
+        let off = Agent { listen: vec!["127.0.0.1:1".parse().unwrap()], hosts: Vec::new(), interval: None };
+        let why = off.seen_from(None).unwrap_err();
+        assert!(why.contains("history.enabled is false") && why.contains("name a Prometheus"), "{why}");
+    }
+}
