@@ -168,7 +168,7 @@ pub(super) fn panel<'a>(spec: &'a PanelSpec, id: u32, place: GridPos, frame: Fra
             Panel::Stat if !instant(spec) => Some(PAST),
             _ => None,
         },
-        options: options(spec, place.w),
+        options: options(spec),
         targets: targets.map(|(at, target)| query(spec, at, target, frame)).collect(),
         title: &spec.title,
         transformations: transformations(spec),
@@ -206,7 +206,10 @@ fn query<'a>(spec: &PanelSpec, at: usize, target: &'a Target, frame: Frame<'a>) 
     Query {
         datasource: Source { kind: "prometheus", uid: frame.datasource },
         editor_mode: "code",
-        exemplar: !instant && spec.unit == "s" && target.expr.contains("_bucket{"),
+        exemplar: !instant
+            && spec.panel != Panel::Heat
+            && spec.unit == "s"
+            && target.expr.contains("_bucket{"),
         expr: &target.expr,
         format: match spec.panel {
             Panel::Table => "table",

@@ -5,17 +5,10 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::grid::COLUMNS;
 use super::spec::{PanelSpec, named};
 use crate::catalog::draw::Panel;
 
-// A full line has room beside the lines for a table; elsewhere names stand below them.
-static BESIDE: LazyLock<Value> = LazyLock::new(|| {
-    json!({
-        "legend": {"showLegend": true, "displayMode": "table", "placement": "right", "calcs": ["lastNotNull", "max"]},
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    })
-});
+// Beside the lines names would leave a stripe of them on a phone.
 static BELOW: LazyLock<Value> = LazyLock::new(|| {
     json!({
         "legend": {"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []},
@@ -91,7 +84,8 @@ fn stat(spec: &PanelSpec) -> Value {
         },
         "colorMode": "value",
         "graphMode": if named { "none" } else { "area" },
-        "justifyMode": "center",
+        // Where a name and its number stand in one line, they touch if both are in the middle.
+        "justifyMode": if named { "auto" } else { "center" },
         "wideLayout": true,
         "showPercentChange": false,
         "percentChangeColorMode": "standard",
@@ -115,10 +109,10 @@ pub(super) fn custom(spec: &PanelSpec) -> Value {
 
 /// The options of the panel as a whole.
 // Long: one arm for each kind of panel, each the JSON that Grafana reads.
-pub(super) fn options(spec: &PanelSpec, width: u32) -> Cow<'static, Value> {
+pub(super) fn options(spec: &PanelSpec) -> Cow<'static, Value> {
     Cow::Owned(match spec.panel {
         Panel::Auto | Panel::Hidden | Panel::Lines | Panel::Stack | Panel::Columns => {
-            return Cow::Borrowed(if width >= COLUMNS { &BESIDE } else { &BELOW });
+            return Cow::Borrowed(&BELOW);
         }
         Panel::Stat => stat(spec),
         Panel::Gauge => json!({
@@ -142,8 +136,9 @@ pub(super) fn options(spec: &PanelSpec, width: u32) -> Cow<'static, Value> {
             "minVizWidth": 8,
             "minVizHeight": 16,
             "maxVizHeight": 40,
-            // Names and numbers grow with the bars otherwise, which are high where they are few.
-            "text": {"titleSize": 14, "valueSize": 20},
+            // Names and numbers grow with the bars otherwise, which are high where they are few. Room for names is measured
+            // at 12 pixels where they are many.
+            "text": {"titleSize": 12, "valueSize": 20},
             "legend": {"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []},
         }),
         Panel::States => json!({

@@ -94,8 +94,9 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_noise_ratio)", "Noise", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "Band RMS", "volt"),
             ])
-            .first(&["channel", "channel_name"])
-            .sorted(&[("Quality", false)])
+            // On a phone four columns are seen: how good it is, and why, before which machine.
+            .first(&["channel", "channel_name", "Value #A", "Value #B"])
+            .sorted(&[("Quality", false), ("name", false)])
             .empty("no signal"),
         ])
         .each("device"),
@@ -150,6 +151,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_kurtosis)", "Kurtosis", "none"),
             ])
             .first(&["channel", "channel_name"])
+            .sorted(&[("name", false)])
             .empty("no signal"),
             view(Panel::Table, "In counts", "short", "The same for devices of unknown gain, in converter counts.", &[
                 column(concat!("max by (instance, device, channel, channel_name) (", named!("neural_channel_band_rms_counts"), ")"), "RMS in band", "short"),

@@ -120,7 +120,7 @@ pub(super) static BOARD: Board = Board {
             .whole()
             .empty("none monitored"),
         ]),
-        closed("Processors and memory in detail", &[
+        closed("CPU and memory in detail", &[
             view(Panel::Stack, "CPU by mode", "percentunit", "CPU time of all processors, by mode.", &[q(
                 "sum by (mode) (rate(neural_host_cpu_seconds_total{mode!=\"idle\"}[$__rate_interval])) / on () group_left () sum(rate(neural_host_cpu_seconds_total[$__rate_interval]))",
                 "{{mode}}",

@@ -12,7 +12,11 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: jobs },
     Rule { grafana: "9 to 13", broken: numbers },
     Rule { grafana: "9 to 13", broken: closed },
+    Rule { grafana: "9 to 13", broken: long },
 ];
+
+/// How many letters of a heading stand in one line on a phone.
+const HEADING: usize = 30;
 
 /// How many numbers come first: on a phone they stand below each other.
 const NUMBERS: usize = 6;
@@ -95,6 +99,13 @@ fn numbers(board: &Value, _: &Names<'_>) -> Option<String> {
         }
     }
     None
+}
+
+/// A second line of a heading stands over the panels below it.
+fn long(board: &Value, _: &Names<'_>) -> Option<String> {
+    let rows = list(board, "panels").iter().filter(|panel| panel["type"] == "row");
+    let title = rows.map(|row| text(row, "title")).find(|title| title.chars().count() > HEADING)?;
+    Some(format!("the heading \"{title}\" needs two lines on a phone; shorten it to {HEADING} letters"))
 }
 
 /// Rows of panels that are empty by default are closed.

@@ -245,6 +245,14 @@ mod tests {
         let stages = |panel: &Value| text(panel, "title") == "Batch size, p95";
         breaks(stages, again, "9 to 13", "one quantile");
         breaks(is("bargauge"), option("text", json!({})), "9 to 13", "as high as its bars");
+        let large = option("text", json!({"titleSize": 14, "valueSize": 20}));
+        breaks(is("bargauge"), large, "9 to 13", "or cuts them");
+        let beside = option("legend", json!({"placement": "right"}));
+        breaks(is("timeseries"), beside, "9 to 13", "stripe");
+        let named = |panel: &Value| is("stat")(panel) && panel["options"]["textMode"] == "value_and_name";
+        breaks(named, option("justifyMode", "center".into()), "9 to 13", "as one word");
+        let dots = |panel: &mut Value| panel["targets"][0]["exemplar"] = true.into();
+        breaks(is("heatmap"), dots, "9 to 13", "exemplars");
         let limit = |panel: &mut Value| {
             let mut first = panel["targets"][0].clone();
             first["expr"] = "max by (instance, group) (neural_process_open_files_limit)".into();
@@ -312,5 +320,8 @@ mod tests {
             }
         };
         breaks_whole("devices", none, "closed");
+        let heading =
+            |board: &mut Value| board["panels"][0]["title"] = "Processors and memory in detail".into();
+        breaks_whole("devices", heading, "two lines");
     }
 }

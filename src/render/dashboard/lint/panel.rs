@@ -46,6 +46,9 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: flattened },
     Rule { grafana: "9 to 13", broken: unevaluated },
     Rule { grafana: "9 to 13", broken: formatted },
+    Rule { grafana: "9 to 13", broken: striped },
+    Rule { grafana: "9 to 13", broken: dotted },
+    Rule { grafana: "9 to 13", broken: touching },
 ];
 
 fn is(panel: &Value, kind: &str) -> bool {
@@ -396,10 +399,11 @@ fn crowd(panel: &Value, _: &Names<'_>) -> Option<String> {
 fn swollen(panel: &Value, _: &Names<'_>) -> Option<String> {
     let text = &panel["options"]["text"];
     let sized = |key: &str, most| text[key].as_u64().is_some_and(|size| size <= most);
-    let right = sized("titleSize", 16) && sized("valueSize", 24);
+    // `calculateTitleDimensions` measures the room for a name at 12 pixels at least, whatever size is set.
+    let right = sized("titleSize", 12) && sized("valueSize", 24);
     when(
         is(panel, "bargauge") && !right,
-        "writes names as high as its bars; set text.titleSize and text.valueSize",
+        "writes names as high as its bars, or cuts them; set text.titleSize to 12 and text.valueSize to 24 at most",
     )
 }
 
@@ -417,6 +421,25 @@ fn flattened(panel: &Value, _: &Names<'_>) -> Option<String> {
 fn formatted(panel: &Value, _: &Names<'_>) -> Option<String> {
     let unit = is(panel, "table") && !defaults(panel)["unit"].is_null();
     when(unit, "writes the name of channel 1024 as 1.02 K; give units to columns alone")
+}
+
+/// A legend at the right takes what its names need, and a phone has 390 pixels for both.
+fn striped(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let drawn = is(panel, "timeseries") && panel["options"]["legend"]["placement"] == "right";
+    when(drawn, "leaves a stripe of its lines on a phone; place the legend at the bottom")
+}
+
+/// A heat map draws a dot for each exemplar, hundreds in half an hour, and its cells cannot be seen below them.
+fn dotted(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let asked = list(panel, "targets").iter().any(|target| target["exemplar"] == true);
+    when(is(panel, "heatmap") && asked, "covers its cells with exemplars; show them on lines alone")
+}
+
+/// `WideNoChartLayout` leaves no space between a name and its number, unless they are at the two sides.
+fn touching(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let both = is(panel, "stat") && panel["options"]["textMode"] == "value_and_name";
+    let middle = panel["options"]["justifyMode"] == "center";
+    when(both && middle, "writes a name and its number as one word on a phone; set justifyMode to auto")
 }
 
 /// No alert fires where nobody evaluates the rules.
