@@ -272,7 +272,8 @@ fn every_panel_says_what_it_is() {
             assert!(about.len() > 15 && about.ends_with('.'), "{at}: {about}");
             let defaults = &panel["fieldConfig"]["defaults"];
             // Of a table, columns have units; names that are numbers have none.
-            let unit = defaults["unit"].as_str().or((text(panel, "type") == "table").then_some("none"));
+            let unit =
+                defaults["unit"].as_str().or_else(|| (text(panel, "type") == "table").then_some("none"));
             assert!(unit.is_some_and(|unit| UNITS.contains(&unit)), "{at}: {}", defaults["unit"]);
             assert!(!text(defaults, "noValue").is_empty(), "{at}");
             assert!(defaults["thresholds"]["steps"][0]["value"].is_null(), "{at}");
