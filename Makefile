@@ -13,6 +13,9 @@ INSTALL ?= no
 VENV := .venv
 # The program that partners talk to. Another one is tested with `make partners AGENT=/usr/bin/neural-exporter`.
 AGENT ?= target/debug/neural-exporter
+# Tests that run at once. Most of them wait, so one more than there are cores.
+PROCESSES ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) + 1 )))
+PYTEST = NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest
 SECONDS_OF_FUZZ ?= 60
 SECONDS_OF_SOAK ?= 600
 
@@ -22,7 +25,7 @@ help: ## this list
 build: ## the program as it is installed, optimised as a whole: target/dist/neural-exporter
 	$(CARGO) build --profile dist --locked
 
-test: check partners ## everything that must pass; says what it needs, and installs it
+test: needs check partners ## everything that must pass; says first what it needs, and installs it
 
 check: lint unit ## the fast part of it: formatting, lints, links, the tests in Rust; a few minutes
 
@@ -36,14 +39,15 @@ unit: ## the tests in Rust
 
 partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients, device drivers
 	$(CARGO) build --locked --bins
-	NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest tests/partners
+	$(PYTEST) -n $(PROCESSES) --dist loadfile -m "not alone" tests/partners
+	$(PYTEST) -m alone tests/partners
 
 # What Debian's testing has, beside what is installed and not in its place.
 NEWER := target/newer/bin
 newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer ones than are installed, and VictoriaMetrics
 	$(CARGO) build --locked --bins
 	@if tests/partners/newer.sh target/newer; then \
-		PATH="$(CURDIR)/$(NEWER):$$PATH" NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest \
+		export PATH="$(CURDIR)/$(NEWER):$$PATH"; $(PYTEST) -n $(PROCESSES) --dist loadfile \
 			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end test_victoria test_promql)); \
 	else \
 		echo "SKIPPED: there are no newer servers to be had here"; \
@@ -70,6 +74,14 @@ programs:
 		fi; \
 		$(SUDO) apt-get update -qq; \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
+	fi
+
+# What will be installed is said before anything else runs.
+.PHONY: needs
+needs: programs
+	@if [[ ! -e .venv/ready ]]; then \
+		echo "needed from PyPI, and installed into $(VENV):"; \
+		sed -n 's/^\([^# ].*\)==\(.*\)$$/  \1 \2/p' tests/partners/requirements.txt tests/partners/requirements-alone.txt; \
 	fi
 
 .venv/ready: tests/partners/requirements.txt tests/partners/requirements-alone.txt | programs

@@ -4,7 +4,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Url};
 
 /// A client that names the agent, tells nobody where it came from, and speaks TLS.
 pub fn builder() -> ClientBuilder {
-    // Whoever installed a provider before is fine with us.
+    // A provider that is installed already is fine with us.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().user_agent(concat!("neural-exporter/", env!("CARGO_PKG_VERSION"))).referer(false)
 }

@@ -1,7 +1,7 @@
 //! Files that are replaced whole, and files that belong to others as well: a link is followed, owner and mode stay, and
 //! what is mounted or may only be written where it stands is written there.
 //!
-//! Whoever reads meanwhile sees the old text or the new one. Only where a file cannot be replaced may he see a part,
+//! A reader meanwhile sees the old text or the new one. Only where a file cannot be replaced may it see a part,
 //! and then the caller receives the reason. Access lists and extended attributes are not kept.
 
 use std::fs::{self, File, Metadata, OpenOptions};

@@ -90,7 +90,7 @@ impl Hub {
         }
     }
 
-    /// What is to be said of refused input now. The log is written by whoever asks, without the
+    /// What is to be said of refused input now. The log is written by the caller, without the
     /// lock: a log that nobody reads must not stop the data.
     pub fn complaints(&self, now: Timestamp) -> Vec<Complaint> {
         self.lock().complaint_log.due(now.steady_second())
@@ -179,7 +179,7 @@ impl State {
         self.known(name).and_then(|source| self.complaint_log.down.get(&source)).map(|down| &*down.why)
     }
 
-    /// Events counted so far: those that sources told, without the agent's own.
+    /// Events counted so far: those that sources reported, without the agent's own.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted
@@ -202,7 +202,7 @@ impl State {
     }
 }
 
-/// How many events a source told with this one, rather than news of the source. A frame of a device is an
+/// How many events a source reported with this one, rather than news of the source. A frame of a device is an
 /// event, however many come in one read.
 fn event_count(body: &Body<'_>) -> u64 {
     if let Body::Samples(samples) = body {

@@ -22,6 +22,7 @@
 
 pub mod agent;
 pub mod analysis;
+pub mod backoff;
 pub mod catalog;
 pub mod cli;
 pub mod client;

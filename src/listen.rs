@@ -12,6 +12,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::setting::Invalid;
+
 /// Where a source listens: `udp://127.0.0.1:8125`, `tcp://[::1]:9125`, `unix:/run/x.sock`,
 /// `unixgram:/run/x.sock` or `systemd:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,17 +54,19 @@ fn overlap(one: SocketAddr, two: SocketAddr) -> bool {
 const LONGEST_PATH: usize = 107;
 
 impl FromStr for Listen {
-    type Err = String;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
         match scheme {
-            "udp" => address(text, rest).map(Self::Udp),
-            "tcp" => address(text, rest).map(Self::Tcp),
+            "udp" => address(text, rest, 8125).map(Self::Udp),
+            "tcp" => address(text, rest, 8125).map(Self::Tcp),
             "unix" => path(text, rest).map(Self::Unix),
             "unixgram" => path(text, rest).map(Self::UnixDatagram),
             "systemd" => name(text, rest).map(Self::Systemd),
-            _ if text.starts_with('/') => Err(format!("\"{text}\" has no scheme; write unix:{text}")),
+            _ if text.starts_with('/') => {
+                Err(Invalid::new(format!("\"{text}\" has no scheme")).hint(format!("write unix:{text}")))
+            }
             _ if !text.contains("://") => {
                 let port = text.rsplit(':').next().unwrap_or(text);
                 let full = match text.parse::<SocketAddr>() {
@@ -70,50 +74,54 @@ impl FromStr for Listen {
                     Err(_) if port.parse::<u16>().is_ok() => format!("127.0.0.1:{port}"),
                     Err(_) => "127.0.0.1:8125".to_owned(),
                 };
-                Err(format!("\"{text}\" has no scheme; write udp://{full}"))
+                Err(Invalid::new(format!("\"{text}\" has no scheme")).hint(format!("write udp://{full}")))
             }
-            _ => Err(format!(
-                "unsupported scheme \"{scheme}\"; use udp://, tcp://, unix:, unixgram: or systemd:"
-            )),
+            _ => Err(Invalid::new(format!("unsupported scheme \"{scheme}\""))
+                .hint("use udp://, tcp://, unix:, unixgram: or systemd:")),
         }
     }
 }
 
-fn address(text: &str, rest: &str) -> Result<SocketAddr, String> {
+/// An address with a port; `usual` is the port of the examples.
+fn address(text: &str, rest: &str, usual: u16) -> Result<SocketAddr, Invalid> {
     let rest = rest.strip_prefix("//").unwrap_or(rest).trim_end_matches('/');
     rest.parse().map_err(|_| match rest.rsplit_once(':') {
-        Some(("localhost", port)) => {
-            format!("\"{text}\" contains a host name; write an address such as 127.0.0.1:{port}")
+        Some(("localhost", port)) => Invalid::new(format!("\"{text}\" contains a host name"))
+            .hint(format!("write an address such as 127.0.0.1:{port}")),
+        Some(("" | "*", port)) => Invalid::new(format!("\"{text}\" has no address"))
+            .hint(format!("write 0.0.0.0:{port} for all of them")),
+        Some(_) => Invalid::new(format!("\"{text}\" is not an address with a port"))
+            .hint(format!("write it like 127.0.0.1:{usual} or [::1]:{usual}")),
+        None if rest.parse::<u16>().is_ok() => {
+            Invalid::new(format!("\"{text}\" is only a port")).hint(format!("write 127.0.0.1:{rest}"))
         }
-        Some(("" | "*", port)) => format!("\"{text}\" has no address; write 0.0.0.0:{port} for all of them"),
-        Some(_) => {
-            format!("\"{text}\" is not an address with a port; write it like 127.0.0.1:8125 or [::1]:8125")
+        None => {
+            Invalid::new(format!("\"{text}\" has no port")).hint(format!("write it like 127.0.0.1:{usual}"))
         }
-        None if rest.parse::<u16>().is_ok() => format!("\"{text}\" is only a port; write 127.0.0.1:{rest}"),
-        None => format!("\"{text}\" has no port; write it like 127.0.0.1:8125"),
     })
 }
 
-fn path(text: &str, rest: &str) -> Result<PathBuf, String> {
+fn path(text: &str, rest: &str) -> Result<PathBuf, Invalid> {
     let rest = match rest.strip_prefix("//") {
         Some(rest) => rest,
         None => rest,
     };
     if !rest.starts_with('/') || rest.ends_with('/') || rest.contains('\0') {
-        return Err(format!("\"{text}\" has no absolute path; write it like unix:/run/neural.sock"));
+        return Err(Invalid::new(format!("\"{text}\" has no absolute path"))
+            .hint("write it like unix:/run/neural.sock"));
     }
     if rest.len() > LONGEST_PATH {
-        return Err(format!("the path of the socket has {} bytes; {LONGEST_PATH} is the limit", rest.len()));
+        return Err(Invalid::new(format!("the path of the socket has {} bytes", rest.len()))
+            .hint(format!("{LONGEST_PATH} is the limit")));
     }
     Ok(PathBuf::from(rest))
 }
 
-fn name(text: &str, rest: &str) -> Result<String, String> {
+fn name(text: &str, rest: &str) -> Result<String, Invalid> {
     let plain = |c: char| c.is_ascii_graphic() && c != ':';
     if rest.is_empty() || rest.len() > 255 || !rest.chars().all(plain) {
-        return Err(format!(
-            "\"{text}\" names no socket; write systemd: and the FileDescriptorName of the socket unit"
-        ));
+        return Err(Invalid::new(format!("\"{text}\" names no socket"))
+            .hint("write systemd: and the FileDescriptorName of the socket unit"));
     }
     Ok(rest.to_owned())
 }
@@ -141,15 +149,13 @@ pub enum Address {
 }
 
 impl FromStr for Address {
-    type Err = String;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.split_once(':') {
             None if text == "systemd" => Ok(Self::Systemd(None)),
             Some(("systemd", rest)) => name(text, rest).map(|name| Self::Systemd(Some(name))),
-            _ => address(text, text.strip_prefix("tcp:").unwrap_or(text))
-                .map(Self::Tcp)
-                .map_err(|why| why.replace(":8125", ":9612")),
+            _ => address(text, text.strip_prefix("tcp:").unwrap_or(text), 9612).map(Self::Tcp),
         }
     }
 }
@@ -169,13 +175,13 @@ impl fmt::Display for Address {
 pub struct Mode(pub u32);
 
 impl FromStr for Mode {
-    type Err = String;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let octal = text.strip_prefix("0o").unwrap_or(text);
         match u32::from_str_radix(octal, 8) {
             Ok(mode) if (3..=4).contains(&octal.len()) && mode <= 0o777 => Ok(Self(mode)),
-            _ => Err(format!("\"{text}\" is not a file mode; write it like \"0660\"")),
+            _ => Err(Invalid::new(format!("\"{text}\" is not a file mode")).hint("write it like \"0660\"")),
         }
     }
 }
@@ -201,10 +207,11 @@ const SIZES: [(&str, u64); 7] = [
 ];
 
 impl FromStr for Bytes {
-    type Err = String;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is not a size; write it like 4MiB, 64KiB or 65536");
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let wrong =
+            || Invalid::new(format!("\"{text}\" is not a size")).hint("write it like 4MiB, 64KiB or 65536");
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -373,7 +380,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_what_to_write() {
-        let message = |text: &str| text.parse::<Listen>().unwrap_err();
+        let message = |text: &str| text.parse::<Listen>().unwrap_err().to_string();
         assert_eq!(message("8125"), "\"8125\" has no scheme; write udp://127.0.0.1:8125");
         assert_eq!(message("0.0.0.0:1"), "\"0.0.0.0:1\" has no scheme; write udp://0.0.0.0:1");
         assert_eq!(message("/run/x"), "\"/run/x\" has no scheme; write unix:/run/x");

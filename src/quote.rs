@@ -1,6 +1,6 @@
 //! Text of others on its way into the log: in one line, not too long, without what moves a cursor, and not too often.
 //!
-//! Names of streams and files, answers of devices and servers: whoever writes them must not be able to write lines of the
+//! Names of streams and files, answers of devices and servers: their writers must not be able to write lines of the
 //! log, or so many that nobody reads it.
 
 use std::collections::HashMap;

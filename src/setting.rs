@@ -6,6 +6,38 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Why a text is no value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// What is wrong with it.
+    pub what: String,
+    /// What to write.
+    pub hint: Option<String>,
+}
+
+impl Invalid {
+    /// Something is wrong, and what to write follows from that.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None }
+    }
+
+    /// The same, and what to write.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl std::error::Error for Invalid {}
+
 /// A span of time: `100ms`, `5s`, `10m`, `24h`, `7d`, or a number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
@@ -25,9 +57,9 @@ impl Span {
 }
 
 impl std::str::FromStr for Span {
-    type Err = String;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
@@ -38,17 +70,17 @@ impl std::str::FromStr for Span {
             "h" => 3600.0,
             "d" => 86400.0,
             _ => {
-                return Err(format!(
-                    "\"{text}\" is not a span of time; write it as 100ms, 5s, 10m, 24h or 7d"
-                ));
+                return Err(Invalid::new(format!("\"{text}\" is not a span of time"))
+                    .hint("write it as 100ms, 5s, 10m, 24h or 7d"));
             }
         };
         let number: f64 = number.parse().map_err(|_| {
-            format!("\"{text}\" is not a span of time; write it as 100ms, 5s, 10m, 24h or 7d")
+            Invalid::new(format!("\"{text}\" is not a span of time"))
+                .hint("write it as 100ms, 5s, 10m, 24h or 7d")
         })?;
         Duration::try_from_secs_f64(number * scale)
             .map(Self)
-            .map_err(|_| format!("\"{text}\" is too long a time"))
+            .map_err(|_| Invalid::new(format!("\"{text}\" is too long a time")))
     }
 }
 

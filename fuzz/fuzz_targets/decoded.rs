@@ -30,7 +30,7 @@ impl Decoded {
         match body {
             Body::Fault(Fault { bytes, .. }) => self.refused += bytes,
             Body::Answer(answer) => self.understood += answer.bytes,
-            Body::Aside(aside) => self.understood += aside.bytes,
+            Body::ProgramMessage(aside) => self.understood += aside.bytes,
             _ => {}
         }
         self.all.push(format!("{body:?}"));

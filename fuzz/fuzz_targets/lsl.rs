@@ -36,7 +36,7 @@ fn decoded(info: &Info, pieces: &[&[u8]]) -> (Vec<String>, u64) {
             Body::Samples(samples) => return bytes += samples.bytes,
             Body::Fault(fault) => bytes += fault.bytes,
             Body::Answer(answer) => bytes += answer.bytes,
-            Body::Aside(aside) => bytes += aside.bytes,
+            Body::ProgramMessage(aside) => bytes += aside.bytes,
             _ => {}
         }
         all.push(format!("{body:?}"));

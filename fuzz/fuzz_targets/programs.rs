@@ -42,7 +42,7 @@ fn decoded(mut stream: impl Decoder, pieces: &[&[u8]]) -> (Vec<String>, u64) {
             Body::Samples(samples) => samples.bytes,
             Body::Fault(fault) => fault.bytes,
             Body::Answer(answer) => answer.bytes,
-            Body::Aside(aside) => aside.bytes,
+            Body::ProgramMessage(aside) => aside.bytes,
             _ => 0,
         };
         all.push(format!("{body:?}"));

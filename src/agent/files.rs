@@ -11,10 +11,10 @@ fn catalogue(config: &Config) -> Catalogue {
     Catalogue { pages: pages.collect(), settings: config.settings() }
 }
 
-/// What the files that are served are generated from: whoever reaches the port may read them.
+/// What the files that are served are generated from: every client that reaches the port may read them.
 pub(super) fn served(config: &Config) -> Catalogue {
     let mut all = catalogue(config);
-    all.settings = all.settings.veiled();
+    all.settings = all.settings.redacted();
     all
 }
 

@@ -61,7 +61,7 @@ impl Agent {
         }
     }
 
-    /// Brings the metrics of the history up to date.
+    /// Updates the metrics of the history.
     pub(super) fn look_at_history(&self, history: &History) {
         let (own, status) = (&self.own, history.status());
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);

@@ -198,12 +198,8 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
     for (index, target) in targets.iter().enumerate() {
         let path = format!("provision.targets[{index}].{}", target.kind());
         let trouble = report.troubles.iter().find(|trouble| trouble.target == target.name());
-        let ours = |of: &&provision::Outcome| {
-            of.target == target.name() && of.step.why.as_deref() == Some(provision::UNREAD)
-        };
-        let unread = report.outcomes.iter().any(|of| ours(&of));
-        let remark = report.remarks.iter().find(|remark| unread && remark.target == target.name());
-        let (verdict, message) = match (trouble.or(remark), target.settings().folder().map(may_write)) {
+        let unread = report.unread.iter().find(|unread| unread.target == target.name());
+        let (verdict, message) = match (trouble.or(unread), target.settings().folder().map(may_write)) {
             (Some(trouble), _) => (Verdict::Failed, trouble.why.clone()),
             (None, Some(Err(why))) => {
                 let message = format!("files cannot be written there: {}", plain(&why));

@@ -1,6 +1,6 @@
 //! The log's way out: a bounded queue, and one thread that writes to standard error.
 //!
-//! Whoever logs never waits: a log that nobody reads, a disk that is full or a pipe that closed costs lines, which are
+//! Logging never waits: a log that nobody reads, a disk that is full or a pipe that closed costs lines, which are
 //! counted, and nothing else. What a line says and which are wanted is not known here.
 
 use std::collections::VecDeque;

@@ -211,7 +211,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Whether what this source brings can be recorded.
+    /// Whether what this source sends can be recorded.
     #[must_use]
     pub fn is_recorded(&self, name: &str) -> bool {
         self.inputs.get(name).is_some_and(|input| input.recorded().is_some())
@@ -224,7 +224,7 @@ impl Agent {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         // A client that learns that the agent is ready may request a reload immediately.
         let mut hang_up = hang_ups();
-        // Whoever reaches the agent may ask for its past at once.
+        // A client that reaches the agent may ask for its past at once.
         let history = self.remember();
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
@@ -253,7 +253,7 @@ impl Agent {
                 read = through(&mut reading) => {
                     let outcome = self.reload(read, &mut web, &mut push).await;
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
-                        // Whoever asked may have gone.
+                        // The client may have gone.
                         drop(answer.send(outcome));
                     }
                 }
@@ -278,7 +278,7 @@ impl Agent {
     }
 
     /// The agent's second. The tick goes the way that every event goes, and only when it is
-    /// through is the watchdog told: a data path that is stuck is a dead agent.
+    /// through is the watchdog notified: a data path that is stuck is a dead agent.
     fn tick(&self, seconds: u64) {
         let event = Event { at: now(), source: SourceId(u32::MAX), body: Body::Tick };
         self.hub.lock().fold(&event);

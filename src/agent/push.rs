@@ -7,10 +7,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::files::files;
+use crate::backoff::within;
 use crate::clock::now;
 use crate::config::Config;
 use crate::metrics::{Own, PushedObjects};
-use crate::provision::{Bundle, Ending, How, Operation, Outcome, RESULTS, Report, Run, by_chance, line, run};
+use crate::provision::{Bundle, Ending, How, Operation, Outcome, RESULTS, Report, Run, line, run};
 use crate::quote::quote;
 use crate::source::aside::apart;
 
@@ -97,7 +98,7 @@ async fn push(config: &Config, own: &Own) {
             _ => tracing::info!("{}", quote(text)),
         }
     };
-    tokio::time::sleep(by_chance(SPREAD)).await;
+    tokio::time::sleep(within(SPREAD)).await;
     let mut pause = PAUSE;
     loop {
         let report = run(&targets, &bundle, &what, &mut tell).await;

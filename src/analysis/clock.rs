@@ -22,14 +22,14 @@ const WINDOW_LONGEST: u64 = 160_000_000_000;
 /// Drift is reported from so many seconds on; before, a burst of an FTDI chip looks like drift.
 const ENOUGH: f64 = 120.0;
 
-/// A read that brought packets.
+/// A read that returned packets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
     /// Nanoseconds by the steady clock.
     pub(super) at: u64,
     /// Packets counted until its end, those that are missing included.
     pub(super) packets: u64,
-    /// Packets that it brought.
+    /// Packets that it returned.
     pub(super) fresh: u32,
 }
 

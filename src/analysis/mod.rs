@@ -1,6 +1,6 @@
 //! Events in, further events out: one pass, no clock, no loops.
 //!
-//! An [`Analyser`] observes every event that a source told and reports with each tick.
+//! An [`Analyser`] observes every event that a source reported and reports with each tick.
 
 mod budget;
 mod clock;

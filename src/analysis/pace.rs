@@ -1,4 +1,4 @@
-//! How fast packets come, measured. What a device should send may be a guess (a board that is built or told otherwise),
+//! How fast packets come, measured. What a device should send may be a guess (a board that is built or set otherwise),
 //! and a guess is never held against a counter that goes round.
 //!
 //! A window goes from the end of one read to the end of a later one, half a second or more: however seldom packets

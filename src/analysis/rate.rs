@@ -350,7 +350,7 @@ impl Stream {
         let modulus = f64::from(self.device.modulus);
         let missing = seconds(took) * rate - (self.packets - hole.packets) as f64;
         let hidden = (missing / modulus).round() * modulus;
-        // Less than a late burst brings is no proof.
+        // Less than a late burst sends is no proof.
         (hidden >= 1.0 && hidden > JITTER * rate).then(|| {
             // At most a minute's packets.
             let packets = hidden as u64;

@@ -1,4 +1,4 @@
-//! The page of graphics processors, whoever made them.
+//! The page of graphics processors of every maker.
 //!
 //! What a card does not tell is absent. Which driver tells it is the source's affair.
 

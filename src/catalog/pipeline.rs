@@ -61,7 +61,7 @@ pub static FAILURES: Metric = Metric {
     help: "Runs of a stage that failed",
     kind: Kind::Counter,
     read: |event, row| {
-        // A success adds nothing, and so brings the series into being before the first failure.
+        // A success adds nothing, and so creates the series before the first failure.
         if let Body::Stage(s) = &event.body {
             row.add(&[s.pipeline, s.stage], f64::from(s.error.is_some()));
         }

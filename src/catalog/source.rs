@@ -74,7 +74,7 @@ static MESSAGES: Metric = Metric {
     name: "source_other_messages",
     help: "Messages of a program without samples, such as handshakes and headers",
     kind: Kind::Counter,
-    on: &[Topic::Aside],
+    on: &[Topic::ProgramMessage],
     read: |_, row| row.add(&[&row.source()], 1.0),
     ..ENTRY
 };
@@ -168,10 +168,10 @@ static LAST_EVENT: Metric = Metric {
 static SUCCESS: Metric = Metric {
     name: "source_poll_success",
     help: "Whether the last poll succeeded (1) or not (0)",
-    on: &[Topic::Pass],
+    on: &[Topic::Poll],
     read: |event, row| {
-        if let Body::Pass(pass) = event.body {
-            row.set(&[&row.source()], f64::from(pass.ok));
+        if let Body::Poll(poll) = event.body {
+            row.set(&[&row.source()], f64::from(poll.ok));
         }
     },
     ..ENTRY
@@ -181,10 +181,10 @@ static DURATION: Metric = Metric {
     name: "source_poll_duration",
     help: "Duration of the last poll",
     unit: Unit::Seconds,
-    on: &[Topic::Pass],
+    on: &[Topic::Poll],
     read: |event, row| {
-        if let Body::Pass(pass) = event.body {
-            row.set(&[&row.source()], pass.seconds);
+        if let Body::Poll(poll) = event.body {
+            row.set(&[&row.source()], poll.seconds);
         }
     },
     ..ENTRY
@@ -194,7 +194,7 @@ static PASSES: Metric = Metric {
     name: "source_polls",
     help: "Polls of the source",
     kind: Kind::Counter,
-    on: &[Topic::Pass],
+    on: &[Topic::Poll],
     read: |_, row| row.add(&[&row.source()], 1.0),
     ..ENTRY
 };
@@ -203,10 +203,10 @@ static PASS_FAILURES: Metric = Metric {
     name: "source_poll_failures",
     help: "Polls of the source that failed",
     kind: Kind::Counter,
-    on: &[Topic::Pass],
+    on: &[Topic::Poll],
     read: |event, row| {
-        if let Body::Pass(pass) = event.body {
-            row.add(&[&row.source()], f64::from(!pass.ok));
+        if let Body::Poll(poll) = event.body {
+            row.add(&[&row.source()], f64::from(!poll.ok));
         }
     },
     ..ENTRY

@@ -105,7 +105,7 @@ pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
     );
     stop.store(true, Ordering::Relaxed);
     if let Some(board) = board {
-        // It has nothing to sender that the agent did not.
+        // The agent has said all that it could say.
         drop(board.thread.join());
     }
     exit

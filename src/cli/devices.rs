@@ -250,7 +250,7 @@ fn line(change: &Change<'_>, json: bool) -> String {
     format!("{what:8} {}  {}; {open}; held by {}\n", device.node.display(), device.guess, held(device))
 }
 
-/// Prints what is there, and then each change, until told to stop.
+/// Prints what is there, and then each change, until it is cancelled.
 async fn follow(roots: &Roots, mut search: Option<Search>, json: bool) -> Exit {
     let (mut before, mut streams_before) = (Vec::new(), Vec::new());
     let mut stop = run::stop_signal();

@@ -288,7 +288,7 @@ fn schema(of: SchemaOf) -> Exit {
 }
 
 /// A level of the log, checked as in the configuration.
-fn level(text: &str) -> Result<String, String> {
+fn level(text: &str) -> Result<String, crate::setting::Invalid> {
     crate::config::log_filter(text).map(|()| text.to_owned())
 }
 

@@ -13,6 +13,7 @@ use crate::agent::{self, Agent, Failure};
 use crate::config::{self, Config, LogFormat};
 use crate::document::Problem;
 use crate::listen::{Address, Many};
+use crate::setting::Invalid;
 use crate::sys;
 
 /// Where packages put the configuration.
@@ -125,7 +126,7 @@ where
 /// What `--listen` says. A port alone is that port on all addresses, as other exporters have it.
 fn addresses(text: &str) -> Result<Vec<Address>, String> {
     let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) else {
-        return text.parse().map(|address| vec![address]);
+        return text.parse().map(|address| vec![address]).map_err(|why: Invalid| why.to_string());
     };
     let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     // A machine may be without IPv6.
@@ -165,7 +166,7 @@ pub(super) fn log(config: &Config) -> Result<(), String> {
     // The journal stamps lines itself.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     agent::log::open().map_err(|e| format!("the log: {e}"))?;
-    // An error of the log has nowhere to go: told on standard error it would end the thread.
+    // An error of the log has nowhere to go: written to standard error it would end the thread.
     let out = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| agent::log::Line)

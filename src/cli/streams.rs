@@ -1,4 +1,4 @@
-//! Streams for `devices`: which there are, what they bring and from where.
+//! Streams for `devices`: which there are, what they carry and from where.
 //!
 //! Asks for them as the agent does, and connects to none. What a stream says of itself comes from the network: it is
 //! printed without anything that moves a cursor.

@@ -182,7 +182,7 @@ impl Config {
 
 /// The address that people follow to a server: without the user and password that the agent has.
 fn people(url: &Link) -> Link {
-    let Ok(mut parsed) = url.expose().parse::<reqwest::Url>() else { return url.veiled() };
+    let Ok(mut parsed) = url.expose().parse::<reqwest::Url>() else { return url.redacted() };
     // Only addresses that cannot have a user refuse to be without one.
     let _ = (parsed.set_username(""), parsed.set_password(None));
     let text = parsed.to_string();

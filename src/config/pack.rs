@@ -19,6 +19,9 @@ use crate::catalog::{COUNT, DURATION, Keep, LATENCY, Metric, PREFIX, Page, Unit}
 use crate::document::{self, Document, Path, Problem};
 use crate::event::Kind;
 
+/// Versions of packs that a process reads, each of which it keeps: it restarts before that.
+const MOST: usize = 1_000;
+
 /// A page of metrics that a lab declares itself.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -170,12 +173,27 @@ pub fn parse(file: &str, text: &str) -> Result<&'static Page, Vec<Problem>> {
     // read becomes as permanent as the built-in pages. Keeping each distinct text once means that
     // a reload costs memory only for packs that changed, and that unchanged ones stay the same page.
     static KNOWN: Mutex<BTreeMap<String, &'static Page>> = Mutex::new(BTreeMap::new());
-    if let Some(page) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(text) {
+    read(file, text, &mut KNOWN.lock().unwrap_or_else(PoisonError::into_inner), MOST)
+}
+
+/// The page of a text, from those that are known if it is among them; of others no more than `most` in all.
+fn read(
+    file: &str,
+    text: &str,
+    known: &mut BTreeMap<String, &'static Page>,
+    most: usize,
+) -> Result<&'static Page, Vec<Problem>> {
+    if let Some(page) = known.get(text) {
         return Ok(page);
     }
     let (pack, _) = document::read::<Pack>(file, text, &[], laws)?;
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(known.entry(text.to_owned()).or_insert_with(|| pack.leak()))
+    if known.len() >= most {
+        let message = format!("{most} versions of packs were read since the agent started");
+        return Err(vec![Problem::of_file(file, message).hint("restart the agent")]);
+    }
+    let page = pack.leak();
+    known.insert(text.to_owned(), page);
+    Ok(page)
 }
 
 /// The JSON Schema of a pack, for editors.
@@ -184,7 +202,7 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Pack).to_value()
 }
 
-/// The laws of naming, told at the lines they are broken in.
+/// The laws of naming, reported at the lines that they are broken in.
 fn laws(document: &Document) -> Vec<Problem> {
     let mut problems = Vec::new();
     let text = |key: &str| document.part::<String>(&Path::from(key));
@@ -342,6 +360,17 @@ mod tests {
     fn problems_of(text: &str) -> String {
         let problems = parse("p.yml", text).unwrap_err();
         problems.iter().map(|problem| format!("{problem}\n")).collect()
+    }
+
+    #[test]
+    fn versions_of_packs_are_bounded() {
+        let (mut known, version) = (BTreeMap::new(), |n: u32| format!("# {n}\n{}", SHIPPED[0].1));
+        let first = read("p.yml", &version(1), &mut known, 2).unwrap();
+        read("p.yml", &version(2), &mut known, 2).unwrap();
+        let why = read("p.yml", &version(3), &mut known, 2).unwrap_err();
+        assert!(why[0].message.starts_with("2 versions of packs"), "{why:?}");
+        // What is known stays the same page.
+        assert!(std::ptr::eq(read("p.yml", &version(1), &mut known, 2).unwrap(), first));
     }
 
     #[test]

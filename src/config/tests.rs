@@ -1,4 +1,4 @@
-//! The configuration as a whole: what is told of a bad one, and what a good one becomes.
+//! The configuration as a whole: what is reported of a bad one, and what a good one becomes.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -388,7 +388,7 @@ fn a_file_brings_its_folder_and_its_packs() {
     assert_eq!(statsd.mapping, Some("/m.yml".into()));
     assert_eq!(load(&at("config.yml")).unwrap(), config);
 
-    // Mistakes of both are told together.
+    // Mistakes of both are reported together.
     std::fs::write(at("config.yml"), "lissen: 1\n").unwrap();
     std::fs::write(at("packs/b.yml"), pack("beta").replace("help", "hlep")).unwrap();
     let problems = load(&at("config.yml")).unwrap_err();

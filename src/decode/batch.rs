@@ -1,9 +1,9 @@
-//! Samples that are told together.
+//! Samples that are reported together.
 
 use super::Sink;
 use crate::event::{Body, Samples};
 
-/// Samples of some frames, until they are told.
+/// Samples of some frames, until they are reported.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) values: Vec<f32>,

@@ -45,7 +45,7 @@ pub trait Dialogue {
         None
     }
 
-    /// What the device says in place of samples, if it says something and brings none.
+    /// What the device says in place of samples, if it says something and sends none.
     fn silence_reason(&self) -> Option<&str> {
         None
     }

@@ -54,7 +54,7 @@ pub trait Decoder: Send {
         false
     }
 
-    /// Hears what a program told the device through a tap, and says whether that starts the stream. A setting that
+    /// Hears what a program sent the device through a tap, and says whether that starts the stream. A setting that
     /// changes is reported as the device.
     fn observe_command(&mut self, _said: &[u8], _out: &mut Sink<'_>) -> bool {
         false

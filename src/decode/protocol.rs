@@ -93,7 +93,7 @@ impl Protocol {
         Self::ALL.iter().find(|protocol| protocol.name() == name).copied()
     }
 
-    /// Whether it is that of a device that brings samples.
+    /// Whether it is that of a device that sends samples.
     #[must_use]
     pub fn brings_samples(self) -> bool {
         self.facts().carries != Carries::Lines

@@ -91,7 +91,7 @@ impl Decoded {
                 self.understood += samples.bytes;
                 self.values.extend_from_slice(samples.values);
             }
-            Body::Aside(aside) => self.understood += aside.bytes,
+            Body::ProgramMessage(aside) => self.understood += aside.bytes,
             Body::Lost(lost) => self.lost.push(lost.packets),
             Body::Repeated(repeated) => self.repeated += repeated.packets,
             Body::Overtaken(overtaken) => self.overtaken += overtaken.packets,

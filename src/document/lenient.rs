@@ -1,7 +1,7 @@
 //! A document as programs in Go read theirs (YAML 1.1): by the type that is wanted, and not by how a word looks.
 //!
 //! So `1.10` is text where text is wanted, `1_000` and `007` are numbers, `yes` is a switch, `null` and `~` are nothing,
-//! and `<<` brings the keys of another mapping. It checks no schema.
+//! and `<<` adds the keys of another mapping. It checks no schema.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -113,7 +113,7 @@ fn number(text: &str) -> Option<f64> {
     size.map(|size| sign * size)
 }
 
-/// The keys of a mapping with what merge keys bring; its own come before those.
+/// The keys of a mapping with what merge keys add; its own come before those.
 fn merged(entries: &[Entry]) -> Result<Vec<&Entry>, Wrong> {
     let (merges, mut all): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.key == "<<");
     let mut known: HashSet<&str> = all.iter().map(|entry| &*entry.key).collect();

@@ -102,7 +102,7 @@ impl Positions {
     }
 }
 
-/// The last entry of that key, or what a merge key brings.
+/// The last entry of that key, or what a merge key adds.
 fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<(Position, &'a Rc<Node>)> {
     let own = entries.iter().rev().find(|entry| entry.key == key);
     if let Some(entry) = own {

@@ -18,19 +18,19 @@ pub struct Problem {
     /// Its column in characters, from 1; 0 if it stands nowhere.
     pub column: usize,
     /// What is wrong, lower case, without a full stop.
-    #[serde(serialize_with = "veiled")]
+    #[serde(serialize_with = "serialize_redacted")]
     pub message: String,
     /// What to do about it.
-    #[serde(serialize_with = "veiled_hint")]
+    #[serde(serialize_with = "serialize_redacted_hint")]
     pub hint: Option<String>,
 }
 
-fn veiled<S: serde::Serializer>(words: &str, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_redacted<S: serde::Serializer>(words: &str, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&redacted(words))
 }
 
 #[expect(clippy::ref_option, reason = "serde gives it so")]
-fn veiled_hint<S: serde::Serializer>(hint: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_redacted_hint<S: serde::Serializer>(hint: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     hint.as_deref().map(redacted).serialize(to)
 }
 

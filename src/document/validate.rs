@@ -9,6 +9,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::schema::{found, kind, kinds_of, literals, short, takes, types, variant};
 use super::{Document, Path, PathSegment, Problem, list, suggest};
+use crate::setting::Invalid;
 
 /// A named form of text, `"format"` in a schema.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,7 @@ pub struct Format {
     /// What it is, with an article: `a span of time`.
     pub noun: &'static str,
     /// Says what is wrong with a text.
-    pub check: fn(&str) -> Result<(), String>,
+    pub check: fn(&str) -> Result<(), Invalid>,
 }
 
 /// After so many problems nobody reads on.
@@ -209,7 +210,7 @@ impl<'a> Validator<'a> {
         });
         // In quotes it might still not be what is wanted.
         match form.map(|form| (form.check)(text.trim())) {
-            Some(Err(why)) => why.split_once("; ").map(|(_, hint)| hint.to_owned()).unwrap_or(why),
+            Some(Err(Invalid { what, hint })) => hint.unwrap_or(what),
             _ => "put it in quotes".to_owned(),
         }
     }
@@ -259,12 +260,8 @@ impl<'a> Validator<'a> {
         };
         let form = free["format"].as_str();
         if let Some(form) = self.formats.iter().find(|known| Some(known.name) == form) {
-            if let Err(why) = (form.check)(text) {
-                let (message, hint) = match why.split_once("; ") {
-                    Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
-                    None => (why, None),
-                };
-                self.wrong(path, message).hint = hint;
+            if let Err(Invalid { what, hint }) = (form.check)(text) {
+                self.wrong(path, what).hint = hint;
             }
             return;
         }

@@ -138,7 +138,7 @@ pub struct Repeated {
 }
 
 /// Packets that came after those that were sent later: datagrams overtake each other. They are among the samples that
-/// are told next.
+/// are reported next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overtaken {
     /// How many.
@@ -193,7 +193,7 @@ labels! {
 pub struct Impedance {
     /// The channel, from 1; 0 for the reference electrode.
     pub channel: u16,
-    /// The number that the device told, or ohms where the agent computes them; never negative.
+    /// The number that the device sent, or ohms where the agent computes them; never negative.
     pub ohms: f64,
 }
 
@@ -307,11 +307,11 @@ pub struct Quality {
     pub bad: Reasons,
     /// Why it was bad at any time since the stream began.
     pub ever: Reasons,
-    /// Artefacts since this was last told.
+    /// Artefacts since the last report.
     pub artefacts: u32,
-    /// Dropouts since this was last told.
+    /// Dropouts since the last report.
     pub dropouts: u32,
-    /// Bad seconds since this was last told.
+    /// Bad seconds since the last report.
     pub bad_seconds: u32,
 }
 
@@ -324,9 +324,9 @@ pub struct Signal {
     pub bad: u16,
     /// The frequency that is taken for that of the mains, hertz.
     pub mains: Option<f64>,
-    /// Seconds that were judged since this was last told.
+    /// Seconds that were judged since the last report.
     pub seconds: u32,
-    /// Seconds that its channels were bad since this was last told, by reason, in the order of [`Reason::ALL`].
+    /// Seconds that its channels were bad since the last report, by reason, in the order of [`Reason::ALL`].
     pub bad_seconds: [u32; Reason::ALL.len()],
 }
 
@@ -351,7 +351,7 @@ pub struct Flow {
 /// How late the reads of the last second were. Written by an analyser alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrivals<'a> {
-    /// One for each read that brought packets.
+    /// One for each read that returned packets.
     pub delays: &'a [Delay],
 }
 

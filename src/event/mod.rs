@@ -1,7 +1,7 @@
 //! The vocabulary: what can happen at a source, and when.
 //!
 //! Data only. Names are borrowed from the bytes they arrived in, so an event costs no
-//! allocation; whoever wants to keep one copies what it needs. Base units throughout: seconds,
+//! allocation; a reader that keeps one copies what it needs. Base units throughout: seconds,
 //! bytes, hertz, ratios from 0 to 1.
 
 /// A closed list of words that are the values of a label.
@@ -77,7 +77,7 @@ impl Timestamp {
     }
 
     /// This moment in seconds since the epoch, by the wall clock as it counts at `now`. If the clock was set in
-    /// between, the moment moves along with it: what is told is as long ago as it is by the steady clock.
+    /// between, the moment moves along with it: what is reported is as long ago as it is by the steady clock.
     #[must_use]
     pub fn wall_seconds_at(self, now: Self) -> f64 {
         let ahead = |time: Self| i128::from(time.wall) - i128::from(time.steady);
@@ -174,23 +174,23 @@ pub enum Labels {
     Configured,
     /// The agent, which measures or reads what is there.
     Measured,
-    /// Nobody: whoever sends lines names them.
+    /// Nobody: the senders of lines name them.
     Named,
 }
 
 bodies! {
     /// The source can, or can no longer, be heard.
     news configured Link(Link),
-    /// A read brought this much.
+    /// A read returned this much.
     news configured Received(Received),
     /// Input that made no sense.
     news configured Fault(Fault),
-    /// The line that the fault just told is about, where the input is lines.
+    /// The line that the fault just reported is about, where the input is lines.
     news measured Refused(&'a [u8]),
     /// Events that were dropped on purpose.
     news configured Dropped(Dropped),
     /// A polled source was asked once.
-    news configured Pass(Pass),
+    news configured Poll(Poll),
     /// What the kernel says of a socket.
     news configured Socket(SocketState<'a>),
     /// Clients of a listening source.
@@ -217,7 +217,7 @@ bodies! {
     fact named Query(Query<'a>),
     /// A service's own verdict on itself.
     fact named Check(Check<'a>),
-    /// A metric that is declared by a user, or by the line that brought it.
+    /// A metric that is declared by a user, or by the line that names it.
     fact named Observation(Observation<'a>),
     /// One reading of the machine.
     fact measured Host(&'a Host),
@@ -240,7 +240,7 @@ bodies! {
     /// Text, or a message, that a device wrote in place of frames.
     fact measured Answer(Answer<'a>),
     /// A message that was understood and holds no samples.
-    fact measured Aside(Aside),
+    fact measured ProgramMessage(ProgramMessage),
     /// Whether one electrode touches.
     news measured Contact(Contact),
     /// What a device measured between an electrode and the skin.
@@ -302,7 +302,7 @@ pub enum Link {
     Down,
 }
 
-/// What one read of a source brought.
+/// What one read of a source returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
     /// Bytes read.
@@ -315,17 +315,17 @@ pub struct Received {
 
 /// One attempt to ask a polled source.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pass {
+pub struct Poll {
     /// How long it took.
     pub seconds: f64,
-    /// Whether it brought an answer.
+    /// Whether it was answered.
     pub ok: bool,
 }
 
 /// A message of a program that was understood and says nothing of its device: a greeting, a header, a message of
 /// another kind. Nothing that reads devices reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Aside {
+pub struct ProgramMessage {
     /// Bytes it took.
     pub bytes: u64,
 }

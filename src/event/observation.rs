@@ -1,4 +1,4 @@
-//! Metrics that are not in the built-in catalogue: declared by a user, or by the line that brings them.
+//! Metrics that are not in the built-in catalogue: declared by a user, or by the line that names them.
 
 use std::sync::Arc;
 

@@ -60,7 +60,7 @@ labels! {
     Greeting {
         /// Its port was opened.
         Opened = "opened",
-        /// It had started and brought nothing.
+        /// It had started and sent nothing.
         Silent = "silent",
     }
 }
@@ -74,7 +74,7 @@ pub struct PortLine {
     pub waiting: Option<u64>,
     /// How long the bridge holds bytes back to send more of them together, seconds, if it has such a timer.
     pub latency_timer: Option<f64>,
-    /// Errors since this was last told, if the driver counts them.
+    /// Errors since the last report, if the driver counts them.
     pub errors: Option<LineErrors>,
 }
 
@@ -114,6 +114,6 @@ pub struct UsbDevice {
     pub autosuspend: Option<bool>,
     /// Watts that it says it may draw.
     pub power_limit: Option<f64>,
-    /// Times that the bus gave it a new number since this was last told.
+    /// Times that the bus gave it a new number since the last report.
     pub renumbered: u64,
 }

@@ -11,7 +11,7 @@ pub struct Program<'a> {
     pub version: &'a str,
     /// What it does.
     pub state: ProgramState,
-    /// Whether it did something else when this was last told, or nothing was known of it.
+    /// Whether it did something else at the last report, or nothing was known of it.
     pub changed: bool,
     /// Whether it does at least what is expected of it; `None` if nothing is.
     pub expected: Option<bool>,
@@ -70,8 +70,8 @@ pub struct RecordNode<'a> {
 pub struct Output<'a> {
     /// Which output.
     pub output: &'a str,
-    /// Whether another program takes it; `None` if that is not told.
+    /// Whether another program takes it; `None` if that is not reported.
     pub taken: Option<bool>,
-    /// Messages of it that are missing since this was last told, by their numbers; `None` if they have none.
+    /// Messages of it that are missing since the last report, by their numbers; `None` if they have none.
     pub lost: Option<u64>,
 }

@@ -40,17 +40,17 @@ pub struct Expected<'a> {
 pub struct Stream<'a> {
     /// Which.
     pub name: StreamName<'a>,
-    /// What it brings: `EEG`, `Markers` …
+    /// What it carries: `EEG`, `Markers` …
     pub kind: &'a str,
     /// What its values are: `float32`, `string` …
     pub format: &'static str,
     /// Channels of one sample.
     pub channels: u16,
-    /// Samples per second that it claims to bring; 0 if they come when they come.
+    /// Samples per second that it claims to send; 0 if they come when they come.
     pub rate: f64,
 }
 
-/// A channel of a stream, in the words of whoever made it.
+/// A channel of a stream, in the words of its maker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channel<'a> {
     /// Which stream.
@@ -65,7 +65,7 @@ pub struct Channel<'a> {
     pub kind: &'a str,
 }
 
-/// How a stream is now, and what happened to it since this was last told.
+/// How a stream is now, and what happened to it since the last report.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StreamState<'a> {
     /// Which.

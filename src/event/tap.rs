@@ -9,7 +9,7 @@ pub struct Tap<'a> {
     pub opens: u64,
     /// Bytes that were passed.
     pub passed: BothWays,
-    /// Bytes that were dropped, because whoever should have taken them did not.
+    /// Bytes that were dropped, because the reader did not take them.
     pub dropped: BothWays,
     /// Bytes that wait in the agent now.
     pub waiting: BothWays,

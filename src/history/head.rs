@@ -51,7 +51,7 @@ pub struct Head {
     dropped: u64,
 }
 
-/// A value that was not there. A NaN of our own, which no scrape can bring: text has one NaN.
+/// A value that was not there. A NaN of our own, which no scrape can contain: text has one NaN.
 const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0003);
 
 #[derive(Debug)]
@@ -136,7 +136,7 @@ pub struct Taking<'h> {
     head: &'h mut Head,
     place: usize,
     time: i64,
-    /// Samples it brought, and series that are new with it.
+    /// Samples it held, and series that are new with it.
     counts: (usize, usize),
     /// What a store keeps of it.
     changes: Changes,

@@ -107,7 +107,7 @@ impl Names {
 }
 
 /// Labels that a server attaches to what it scrapes. Where the target has a label of that name, the target's is renamed
-/// to `exported_…`, as Prometheus does unless it is told to honour labels.
+/// to `exported_…`, as Prometheus does unless it is configured to honour labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// `alerts.job` of the configuration.

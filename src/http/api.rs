@@ -146,7 +146,7 @@ impl Site {
         let timeout = parameters.timeout()?;
         let deadline = now().steady.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
         let until = Until { gone: gone.0.clone(), deadline };
-        // Whoever waits here is gone with the client as well.
+        // The client that waits here is gone with the client as well.
         let place = tokio::time::timeout(timeout, self.queries.0.clone().acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(Interrupt::Timeout.into()) };
         let site = self.clone();

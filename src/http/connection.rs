@@ -32,7 +32,7 @@ const STUCK: Duration = Duration::from_secs(15);
 /// How long open requests may take to end when the agent stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Answers on a bound socket until told to stop, then lets open requests end.
+/// Answers on a bound socket until it is cancelled, then lets open requests end.
 pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let pool = ConnectionPool::new(CONNECTIONS);

@@ -41,7 +41,7 @@ pub(super) enum Route {
 enum Access {
     /// Any client, under any name.
     Open,
-    /// Whoever knows the agent by its name.
+    /// A client that knows the agent by its name.
     Page,
     /// The same; a long question comes as a form.
     Question,

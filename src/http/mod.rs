@@ -118,7 +118,7 @@ impl Site {
             Route::Metrics => self.metrics(&request.headers),
             Route::Landing => reply::html(self.landing()),
             Route::Healthy => reply::text(StatusCode::OK, HEALTHY),
-            // Every listener is bound before the server runs, so whoever gets an answer gets this one.
+            // Every listener is bound before the server runs, so a client that gets an answer gets this one.
             Route::Ready => reply::text(StatusCode::OK, "every listener is bound\n"),
             Route::Targets => provision::targets(&request.headers),
             Route::Files | Route::Runbooks => self.file(request.uri.path()).await,
@@ -168,7 +168,7 @@ impl Site {
         self.buffers.put(out);
     }
 
-    /// Brings the agent's own metrics up to date with the hub.
+    /// Updates the agent's own metrics from the hub.
     fn refresh(&self) {
         let state = self.hub.lock();
         self.own.series.set(i64::try_from(state.registry.len()).unwrap_or(i64::MAX));

@@ -1,8 +1,8 @@
 //! Who is connected, and who goes when another one comes and every place is taken.
 //!
 //! Scrapers keep their connections between scrapes, so idleness alone is no reason to end one. Nobody waits for a
-//! place: of the address that holds most of them, whoever has been idle for longest gives way, and if none of them is
-//! idle, whoever has taken longest over its request. So no address can keep the others out, whatever it does with its
+//! place: of the address that holds most of them, the one that has been idle for longest gives way, and if none of them is
+//! idle, the one that has taken longest over its request. So no address can keep the others out, whatever it does with its
 //! places.
 
 use std::collections::HashMap;
@@ -136,7 +136,7 @@ impl ConnectionPool {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(&id) else { return };
         entry.holds = bytes;
-        // Whoever watches a large agent may do so from several places.
+        // A person who watches a large agent may do so from several places.
         let limit = HELD.max(bytes.saturating_mul(4));
         while entries.values().map(|entry| entry.holds).sum::<usize>() > limit {
             Self::evict_one(&mut entries, |other, entry| *other != id && entry.holds > 0);
@@ -251,7 +251,7 @@ mod tests {
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    /// Takes a place, as a connection does: it goes when it is told to.
+    /// Takes a place, as a connection does: it goes when it is cancelled.
     async fn come(pool: &Arc<ConnectionPool>, peer: &str) -> (Arc<Slot>, CancellationToken) {
         let within = tokio::time::timeout(Duration::from_secs(5), pool.admit(peer.parse().unwrap()));
         let slot = within.await.expect("nobody went").unwrap().0;
@@ -259,7 +259,7 @@ mod tests {
         (slot, leave)
     }
 
-    /// Goes when it is told to, in the background.
+    /// Goes when it is cancelled, in the background.
     fn stay<T: Send + 'static>(leave: &CancellationToken, held: T) {
         let leave = leave.clone();
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The generated files for whoever fetches them: Prometheus, vmalert, a person with curl. Read only, and no secret is
+//! The generated files for clients that fetch them: Prometheus, vmalert, a person with curl. Read only, and no secret is
 //! in them.
 //!
 //! They are generated when they are first asked for, and kept until there is another configuration.
@@ -58,7 +58,7 @@ impl Site {
 
     /// What the catalogue that is in force makes; nothing if that panics.
     async fn files(&self) -> Option<Arc<[File]>> {
-        // The lock goes along, so that one is made at a time, also when whoever asked goes away meanwhile.
+        // The lock goes along, so that one is made at a time, also when the client goes away meanwhile.
         let mut kept = self.rendered.clone().lock_owned().await;
         let catalogue = self.catalogue.load_full();
         if let Some((of, files)) = &*kept

@@ -79,7 +79,7 @@ impl Registry {
         self.retain(|(kind, _), s| !(s.awaited() && momentary(kind)));
     }
 
-    /// Brings the series of a built-in metric into being at zero. It stays until [`Self::expect_nothing`] is said, or
+    /// Creates the series of a built-in metric at zero. It stays until [`Self::expect_nothing`] is said, or
     /// until an event came and then no other for the usual time.
     pub fn announce(&mut self, metric: &Metric, labels: &[&str]) {
         if let Some(&id) = self.taken.get(metric.family().as_str()) {

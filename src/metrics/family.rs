@@ -32,7 +32,7 @@ pub(super) struct Family {
     pub overflow: Option<u32>,
     /// Who may be refused a series of it, and for what.
     pub class: LimitClass,
-    /// Who brought it, if a sender did.
+    /// Who named it, if a sender did.
     pub owner: u32,
     /// Bytes that were counted for it, without its series.
     pub held: usize,
@@ -101,7 +101,7 @@ impl Family {
         self.order.len()
     }
 
-    /// Whether a sender brought it and has nothing in it any more.
+    /// Whether a sender named it and has nothing in it any more.
     pub(super) fn is_left(&self) -> bool {
         !self.stays && self.order.is_empty() && !self.name.is_empty()
     }
@@ -217,7 +217,7 @@ impl Family {
         self.ladder = Some(ladder);
     }
 
-    /// How many of its series were brought by a group of sources; `group` says of which one a source is. Who is refused
+    /// How many of its series were created by a group of sources; `group` says of which one a source is. Who is refused
     /// repeatedly costs one count.
     pub(super) fn count(&mut self, ours: u32, group: impl Fn(u32) -> u32) -> usize {
         let Self { slots, counted, .. } = self;

@@ -1,7 +1,7 @@
 //! What an exposition can say: the last gate between a sender and `/metrics`.
 //!
 //! Decoders refuse what is wrong in their own format. What is refused here is a series or a value
-//! that no reader of an exposition would accept, whoever sent it, because one such line would cost
+//! that no reader of an exposition would accept, from any sender, because one such line would cost
 //! the whole scrape.
 
 use crate::event::{Change, FaultKind, Kind, LABELS, Spelled};
@@ -71,7 +71,7 @@ pub(super) fn change(change: Change<'_>, kind: Kind) -> Result<Change<'_>, Fault
                 Err(FaultKind::BadValue)
             }
         }
-        // The key is known as another type: whoever is scraped has changed its mind.
+        // The key is known as another type: the scraped program has changed its mind.
         _ => Err(FaultKind::Conflict),
     }
 }

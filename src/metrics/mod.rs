@@ -31,7 +31,7 @@ pub use vitals::Vitals;
 pub use write::{Cursor, Format};
 
 use crate::catalog::{Keep, Page};
-use crate::event::{Body, Event, FaultKind, Kind, Link, Observation, Pass, SourceId, Spelled, Topic};
+use crate::event::{Body, Event, FaultKind, Kind, Link, Observation, Poll, SourceId, Spelled, Topic};
 use family::Family;
 use keys::{Keys, SeriesRef};
 use occupancy::Occupancy;
@@ -45,7 +45,7 @@ pub struct Limits {
     pub series: usize,
     /// Series of one family.
     pub series_per_family: usize,
-    /// Series that one source may bring into being.
+    /// Series that one source may create.
     pub series_per_source: usize,
     /// Families in all.
     pub families: usize,
@@ -122,7 +122,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Source {
     name: Arc<str>,
-    pass: u32,
+    poll: u32,
 }
 
 /// A family as the landing page lists it.
@@ -205,7 +205,7 @@ impl Registry {
             Body::Link(Link::Down) => self.forget(event.source),
             Body::Device(_) => self.forget_signal(event.source),
             Body::Flow(flow) if !flow.streaming => self.forget_signal(event.source),
-            Body::Pass(Pass { ok: true, .. }) => self.end_poll(event.source),
+            Body::Poll(Poll { ok: true, .. }) => self.end_poll(event.source),
             Body::Tick => self.sweep(event.at.steady_second()),
             _ => {}
         }
@@ -282,7 +282,7 @@ impl Registry {
             }
             series.touched = event.at.steady_second();
             series.source = source;
-            series.pass = sources.get(source as usize).map_or(0, |s| s.pass);
+            series.poll = sources.get(source as usize).map_or(0, |s| s.poll);
             return Ok(());
         }
         self.observe_new(event, o)
@@ -314,7 +314,7 @@ impl Registry {
         series.touched = event.at.steady_second();
         series.ttl = ttl;
         series.source = source;
-        series.pass = sources.get(source as usize).map_or(0, |s| s.pass);
+        series.poll = sources.get(source as usize).map_or(0, |s| s.poll);
         if !overflow {
             let place = SeriesRef { family: id, slot, life: series.life };
             keys.insert(source, o.key, place, limits.keys());
@@ -398,11 +398,11 @@ impl Registry {
     /// A pass over a polled source is complete: what it did not show again is gone.
     fn end_poll(&mut self, source: SourceId) {
         let Some(this) = self.sources.get_mut(source.0 as usize) else { return };
-        let pass = this.pass;
-        this.pass = pass.wrapping_add(1);
+        let poll = this.poll;
+        this.poll = poll.wrapping_add(1);
         self.retain(|(kind, keep), s| {
             s.source != source.0
-                || s.pass == pass
+                || s.poll == poll
                 || keep == Keep::Always
                 || !(s.foreign || kind == Kind::Gauge)
         });

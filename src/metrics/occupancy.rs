@@ -42,7 +42,7 @@ pub(super) struct Occupancy {
     series: usize,
     /// Of these, what senders named.
     named: usize,
-    /// Families that senders brought.
+    /// Families that senders named.
     families: usize,
     /// Bytes of series and families.
     bytes: usize,
@@ -91,7 +91,7 @@ impl Occupancy {
         !full && held < limits.series_per_source && bytes <= self.left(limits, class, source)
     }
 
-    /// Whether a source may bring one more family of so many bytes, with its first series.
+    /// Whether a source may create one more family of so many bytes, with its first series.
     pub(super) fn has_family(&self, limits: &Limits, source: u32, bytes: usize) -> bool {
         let held = self.share(source).families;
         let left = limits.families.saturating_sub(self.families);

@@ -29,7 +29,7 @@ type Float = Gauge<f64, AtomicU64>;
 #[derive(Debug)]
 pub struct Own {
     registry: Client,
-    /// Held by whoever writes a scrape, so that another one changes nothing meanwhile.
+    /// Held by the writer of a scrape, so that another one changes nothing meanwhile.
     moments: Mutex<Moments>,
     /// Which configuration runs.
     pub config_hash: Gauge,
@@ -213,7 +213,7 @@ impl Own {
         self.moments.lock().provisioned.insert(target.to_owned(), at);
     }
 
-    /// Appends the metrics as text, as they are at `now`. `refresh` brings those up to date that others count; no other
+    /// Appends the metrics as text, as they are at `now`. `refresh` updates those that others count; no other
     /// scrape does meanwhile.
     pub fn write(&self, format: Format, now: Timestamp, refresh: impl FnOnce(), out: &mut Vec<u8>) {
         let moments = self.moments.lock();

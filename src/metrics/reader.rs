@@ -35,7 +35,7 @@ impl Reader<'_, '_> {
         }
         series.touched = at.steady_second();
         series.source = source.0;
-        series.pass = sources.get(source.0 as usize).map_or(0, |s| s.pass);
+        series.poll = sources.get(source.0 as usize).map_or(0, |s| s.poll);
     }
 }
 

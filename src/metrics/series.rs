@@ -206,14 +206,14 @@ pub(super) struct Series {
     pub born: u32,
     /// Who changed it last.
     pub source: u32,
-    /// Who brought it into being: its bytes are of that one's share.
+    /// Who created it: its bytes are of that one's share.
     pub owner: u32,
     /// Bytes that were counted for it.
     pub held: usize,
     /// No other series ever has this number: who remembers it knows a place that was given to another one.
     pub life: u32,
     /// The pass of that source in which it did.
-    pub pass: u32,
+    pub poll: u32,
     /// Whether it mirrors a series of another program.
     pub foreign: bool,
 }
@@ -236,7 +236,7 @@ impl Series {
             owner,
             held: 0,
             life: 0,
-            pass: 0,
+            poll: 0,
             foreign: false,
         }
     }
@@ -246,7 +246,7 @@ impl Series {
         bytes_of(self.value.bytes(), self.labels.len(), name)
     }
 
-    /// Whether the configuration brought it into being, and no event came yet.
+    /// Whether the configuration created it, and no event came yet.
     pub(super) fn awaited(&self) -> bool {
         self.touched == 0 && self.source == u32::MAX
     }

@@ -13,7 +13,7 @@ use serde_yaml::Value as Yaml;
 
 use super::access::Access;
 use super::client::{Client, Request};
-use super::files::{self, Staged, Verdict, check};
+use super::files::{self, Staged, verify};
 use super::mark::{sign, unsign};
 use super::plan::{Action, Found, Kind, Step, Wanted};
 use super::target::{self, Open, Rules, TargetKind};
@@ -118,16 +118,8 @@ impl Connection {
 
     async fn write(&mut self, step: &Step) -> Result<Option<String>, Failed> {
         let staged = Staged::write(&self.file, &sign(&step.text, &step.mark))?;
-        let mut notes = Vec::new();
-        match check(&self.amtool, &["check-config"], staged.new_path()).await {
-            Verdict::Right => {}
-            Verdict::Absent => {
-                notes.push(format!("{} is not installed: the server alone has checked this", self.amtool));
-            }
-            Verdict::Wrong(words) => {
-                return Err(format!("not written, because {words}").into());
-            }
-        }
+        let checked = verify(&self.amtool, &["check-config"], staged.new_path(), "this").await?;
+        let mut notes: Vec<String> = checked.into_iter().collect();
         let kept = self.keep(&step.text)?;
         notes.extend(
             kept.iter().map(|copy| format!("the previous configuration is kept in {}", copy.display())),

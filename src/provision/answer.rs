@@ -47,7 +47,7 @@ impl Failure {
         self.status
     }
 
-    /// The same, told otherwise.
+    /// The same with its reason rewritten.
     pub(super) fn map_reason(self, map: impl FnOnce(String) -> String) -> Self {
         Self { why: map(self.why), ..self }
     }

@@ -21,7 +21,6 @@ pub(super) use super::answer::{Answer, Failure};
 use crate::client::{self, causes};
 use crate::secret::Link;
 use tries::PAUSE;
-pub(super) use tries::{chance, spread};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);

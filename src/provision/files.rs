@@ -108,7 +108,7 @@ pub(super) fn keep(path: &Path) -> Result<Option<PathBuf>, String> {
     let copied = || -> io::Result<()> {
         let about = std::fs::metadata(path)?;
         std::fs::copy(path, &copy)?;
-        // Whoever may read it may still read it. Only root can give it away.
+        // Who could read it can still read it. Only root can give it away.
         drop(std::os::unix::fs::chown(&copy, Some(about.uid()), Some(about.gid())));
         Ok(())
     };
@@ -137,6 +137,23 @@ pub(super) enum Verdict {
     Wrong(String),
     /// There is no such program.
     Absent,
+}
+
+/// Has a program check a file before that takes its place. A note says that the program is not installed, so that the
+/// server alone checks `what`.
+pub(super) async fn verify(
+    program: &str,
+    words: &[&str],
+    file: &Path,
+    what: &str,
+) -> Result<Option<String>, String> {
+    match check(program, words, file).await {
+        Verdict::Right => Ok(None),
+        Verdict::Absent => {
+            Ok(Some(format!("{program} is not installed: the server alone has checked {what}")))
+        }
+        Verdict::Wrong(words) => Err(format!("not written, because {words}")),
+    }
 }
 
 /// Runs `program` on a file: `promtool check rules FILE`.

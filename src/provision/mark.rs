@@ -50,7 +50,7 @@ pub(super) fn core(mark: &str) -> Option<&str> {
     mark.split('-').nth(2)
 }
 
-/// The mark of an object that is being made in several requests. It is of no content, so that whoever finds it
+/// The mark of an object that is being made in several requests. It is of no content, so that a run that finds it
 /// continues.
 pub(super) fn unfinished(mark: &str) -> String {
     let owner = mark.split('-').nth(1).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Brings the generated files to the servers that show and evaluate them: read what is there, plan, then apply.
+//! Pushes the generated files to the servers that show and evaluate them: read what is there, plan, then apply.
 //!
 //! [`plan`] is pure. Each target knows how to read its objects and how to write one; nothing here knows what is in
 //! them. Only what carries our mark is changed or removed, unless it is forced.
@@ -53,7 +53,7 @@ pub use target::{Rules, TargetKind};
 pub struct Run {
     /// What to do.
     pub operation: Operation,
-    /// Whether it is only told what would be done.
+    /// Whether it is only reported what would be done.
     pub dry: bool,
     /// The names of the targets; all, if there are none.
     pub only: Vec<String>,
@@ -66,18 +66,12 @@ pub struct Run {
 }
 
 /// Why an object is refused of a kind that the account may not read; what the server says is a remark.
-pub const UNREAD: &str = "these cannot be read; the reason is at the end";
+const UNREAD: &str = "these cannot be read; the reason is at the end";
 
 /// A part of a path, with everything escaped that is not plain (RFC 3986: unreserved).
 fn escape(part: &str) -> String {
     const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     utf8_percent_encode(part, &RESERVED).to_string()
-}
-
-/// A moment within a time, by chance: agents that start at once do not push at once.
-#[must_use]
-pub fn by_chance(most: Duration) -> Duration {
-    most.mul_f64(client::chance())
 }
 
 /// Hears of each step as it is done.
@@ -167,6 +161,9 @@ impl Push<'_, '_> {
         let mut kept = Comparison { wanted: all, found };
         for (kind, why) in connection.unread() {
             let refused = kept.refuse(&|want| (want.kind == kind).then(|| UNREAD.to_owned()));
+            if !refused.is_empty() {
+                reporter.report.unread.push(Trouble { target: target.name().to_owned(), why: why.clone() });
+            }
             if !refused.is_empty() || run.operation == Operation::Destroy {
                 reporter.note(why);
             }

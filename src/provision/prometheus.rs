@@ -167,15 +167,8 @@ impl Connection {
             return Ok((previous, None));
         }
         let staged = Staged::write(&path, &sign(&step.text, &step.mark))?;
-        let note = match check(&self.promtool, &["check", "rules"], staged.new_path()).await {
-            Verdict::Right => None,
-            Verdict::Absent => {
-                Some(format!("{} is not installed: the server alone has checked these rules", self.promtool))
-            }
-            Verdict::Wrong(words) => {
-                return Err(format!("not written, because {words}"));
-            }
-        };
+        let note =
+            files::verify(&self.promtool, &["check", "rules"], staged.new_path(), "these rules").await?;
         let notes: Vec<String> = [note, staged.commit()?].into_iter().flatten().collect();
         Ok((previous, (!notes.is_empty()).then(|| notes.join("\n"))))
     }

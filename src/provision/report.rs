@@ -68,6 +68,9 @@ pub struct Report {
     /// What is worth knowing of a target as a whole, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Trouble>,
+    /// Why objects of a kind that is wanted could not be read, so that they are refused; among the remarks as well.
+    #[serde(skip)]
+    pub unread: Vec<Trouble>,
     /// Requests sent that may change something, and files written.
     pub writes: u64,
 }
@@ -96,7 +99,14 @@ impl Report {
     /// A report of nothing yet.
     #[must_use]
     pub fn new(operation: Operation) -> Self {
-        Self { operation, outcomes: Vec::new(), troubles: Vec::new(), remarks: Vec::new(), writes: 0 }
+        Self {
+            operation,
+            outcomes: Vec::new(),
+            troubles: Vec::new(),
+            remarks: Vec::new(),
+            unread: Vec::new(),
+            writes: 0,
+        }
     }
 
     /// Notes something of a target, once.

@@ -62,8 +62,8 @@ impl Settings {
 
     /// Itself without secrets: for files that any client may fetch.
     #[must_use]
-    pub fn veiled(&self) -> Self {
-        Self { alerts: self.alerts.veiled(), source: self.source.veiled(), ..self.clone() }
+    pub fn redacted(&self) -> Self {
+        Self { alerts: self.alerts.redacted(), source: self.source.redacted(), ..self.clone() }
     }
 }
 

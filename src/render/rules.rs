@@ -109,7 +109,7 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
         let rules = Rules { groups: parts.iter().map(|part| group(part, settings)).collect() };
         files.push(File { path: format!("alert-rules/{id}.yml"), text: yaml(&rules) });
         if offset(settings).is_some() {
-            // The cases are told in the rules' own time.
+            // The cases are reported in the rules' own time.
             continue;
         }
         let alerts = parts.iter().flat_map(|part| part.alerts.iter().copied());

@@ -83,14 +83,14 @@ impl Default for Alerts {
 impl Alerts {
     /// Itself without secrets: for files that any client may fetch.
     #[must_use]
-    pub fn veiled(&self) -> Self {
+    pub fn redacted(&self) -> Self {
         let mut alerts = self.clone();
-        alerts.runbooks = self.runbooks.veiled();
-        alerts.grafana = self.grafana.as_ref().map(Link::veiled);
-        alerts.watchdog = self.watchdog.as_ref().map(Webhook::veiled);
+        alerts.runbooks = self.runbooks.redacted();
+        alerts.grafana = self.grafana.as_ref().map(Link::redacted);
+        alerts.watchdog = self.watchdog.as_ref().map(Webhook::redacted);
         for receiver in &mut alerts.receivers {
             if let Receiver::Webhook(of) | Receiver::Teams(of) | Receiver::Discord(of) = receiver {
-                of.url = of.url.as_ref().map(Webhook::veiled);
+                of.url = of.url.as_ref().map(Webhook::redacted);
             }
         }
         alerts

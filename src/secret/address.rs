@@ -1,7 +1,7 @@
 //! Which parts of a URL are secret: who asks, what follows as a secret's name, and whatever looks like a key.
 
 use super::name::{is_key, is_word, names_a_secret};
-use super::{Address, Hook, Part, Veil};
+use super::{Address, Hook, Part, Redact};
 
 /// Services whose paths are keys.
 const SERVICES: &[&str] = &[
@@ -111,7 +111,7 @@ fn segments<'a>(path: &'a str, service: bool, hook: bool, out: &mut Vec<Part<'a>
     }
 }
 
-impl Veil for Address {
+impl Redact for Address {
     fn parts(text: &str) -> Vec<Part<'_>> {
         let mut out = Vec::new();
         address(text, false, &mut out);
@@ -119,7 +119,7 @@ impl Veil for Address {
     }
 }
 
-impl Veil for Hook {
+impl Redact for Hook {
     fn parts(text: &str) -> Vec<Part<'_>> {
         let mut out = Vec::new();
         address(text, true, &mut out);

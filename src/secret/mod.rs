@@ -39,7 +39,7 @@ pub enum Part<'a> {
 }
 
 /// Which parts of a text are secret.
-pub trait Veil {
+pub trait Redact {
     /// The text in its parts, in their order.
     fn parts(text: &str) -> Vec<Part<'_>>;
 }
@@ -52,7 +52,7 @@ pub struct Whole;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address;
 
-/// Of the address of a webhook: its path too, because whoever knows it may write there.
+/// Of the address of a webhook: its path too, because a client that knows it can write there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hook;
 
@@ -66,7 +66,7 @@ pub type Link = Guarded<Address>;
 /// The URL of a webhook.
 pub type Webhook = Guarded<Hook>;
 
-impl<V: Veil> Guarded<V> {
+impl<V: Redact> Guarded<V> {
     /// The text, secrets included: for whom it is meant, and for nobody else.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -81,7 +81,7 @@ impl<V: Veil> Guarded<V> {
 
     /// Itself without its secrets.
     #[must_use]
-    pub fn veiled(&self) -> Self {
+    pub fn redacted(&self) -> Self {
         self.shown().into()
     }
 
@@ -191,19 +191,19 @@ impl<V> From<&String> for Guarded<V> {
     }
 }
 
-impl<V: Veil> fmt::Display for Guarded<V> {
+impl<V: Redact> fmt::Display for Guarded<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown())
     }
 }
 
-impl<V: Veil> fmt::Debug for Guarded<V> {
+impl<V: Redact> fmt::Debug for Guarded<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.shown(), f)
     }
 }
 
-impl<V: Veil> Serialize for Guarded<V> {
+impl<V: Redact> Serialize for Guarded<V> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&self.shown())
     }
@@ -229,7 +229,7 @@ impl<V> JsonSchema for Guarded<V> {
     }
 }
 
-impl Veil for Whole {
+impl Redact for Whole {
     fn parts(text: &str) -> Vec<Part<'_>> {
         if text.is_empty() { Vec::new() } else { vec![Part::Hidden(text)] }
     }

@@ -47,7 +47,7 @@ pub struct Ganglion {
     next: u64,
     work: Work,
     runs: u32,
-    /// Whether packets bring accelerometer values, and samples one bit less each.
+    /// Whether packets carry accelerometer values, and samples one bit less each.
     accelerates: bool,
     on: [bool; CHANNELS],
     /// What a reader has of each channel.

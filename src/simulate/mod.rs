@@ -29,7 +29,7 @@ use std::time::Duration;
 
 pub use pipeline::pipeline;
 
-/// How fast a chip from FTDI hands on what it has, unless it is told otherwise.
+/// How fast a chip from FTDI hands on what it has, unless it is set otherwise.
 pub const FTDI: Duration = Duration::from_millis(16);
 /// How fast boards that are USB devices themselves do, as a host asks them.
 pub const USB: Duration = Duration::from_millis(4);

@@ -31,7 +31,7 @@ const HOST: &str = "localhost";
 /// Seconds from one marker to the next.
 const MARKERS: f64 = 2.0;
 
-/// What a stream brings.
+/// What a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     Electrodes,

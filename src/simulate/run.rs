@@ -58,7 +58,7 @@ fn clock() -> Instant {
     Instant::now()
 }
 
-/// Runs a board until told to stop, or until it dies. `opened` receives the name of each terminal.
+/// Runs a board until it is cancelled, or until it dies. `opened` receives the name of each terminal.
 ///
 /// # Errors
 /// If what is asked for does not exist, or if there is no pseudo-terminal.

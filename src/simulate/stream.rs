@@ -11,7 +11,7 @@ use super::rng::Rng;
 use super::signal::{Shape, Signal};
 use super::{Board, Event, Facts, Output};
 
-/// What a frame may bring besides its bytes.
+/// What a frame may carry besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Turn {
     /// Nothing.

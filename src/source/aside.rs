@@ -18,6 +18,8 @@ use parking_lot::{Condvar, Mutex as Lock};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Mutex, Notify, oneshot};
 
+use super::Feed;
+use crate::event::{Body, Link};
 use crate::setting::Span;
 use crate::sys::file::At;
 
@@ -30,6 +32,26 @@ pub(super) const USUAL: Span = Span::seconds(5);
 
 /// The shortest interval at which the machine is read; below it a reading tells mostly of itself.
 pub(super) const SHORTEST: Duration = Duration::from_millis(100);
+
+/// What kinds of sources have in common that read this machine at the interval of the system, unless they have their own.
+macro_rules! reads_the_machine {
+    () => {
+        fn name(&self) -> &str {
+            &self.name
+        }
+
+        fn context(&self, all: &Context) -> Context {
+            all.of_system()
+        }
+
+        fn start(&self, start: Start) {
+            let mut own = self.clone();
+            own.interval.get_or_insert(Span(start.context.system));
+            start.run(run(own, start.feed.clone(), start.stop.clone()));
+        }
+    };
+}
+pub(super) use reads_the_machine;
 
 /// A thread that answers.
 #[derive(Clone, Debug)]
@@ -49,6 +71,22 @@ impl<A: Send + 'static> Worker<A> {
             }
         })?;
         Ok(Self { requests, pending: Arc::default() })
+    }
+
+    /// The same for a source that reads with it. If there can be no thread, the source is down.
+    pub(super) fn reader(
+        name: &str,
+        what: &str,
+        feed: &Feed,
+        work: impl FnMut() -> A + Send + 'static,
+    ) -> Option<Self> {
+        Self::start(name, work)
+            .map_err(|why| {
+                tracing::error!(%why, "cannot start a thread to read {what}");
+                feed.down(&format!("cannot start a thread to read {what}: {why}"));
+                feed.send(Body::Link(Link::Down));
+            })
+            .ok()
     }
 
     /// Asks, or continues waiting for the answer to an earlier question, for at most `patience`.

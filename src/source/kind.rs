@@ -90,7 +90,7 @@ pub trait Kind {
     /// Says which secrets stand in its settings.
     fn expose(&self, _found: &mut Exposed<'_>) {}
 
-    /// How it judges a signal, if it brings one.
+    /// How it judges a signal, if it sends one.
     fn signal(&self) -> Option<&quality::Settings> {
         None
     }
@@ -127,7 +127,7 @@ pub trait Kind {
         false
     }
 
-    /// As a recording names it. Nothing if what it brings is polled, or is one half of a conversation: that cannot be
+    /// As a recording names it. Nothing if what it sends is polled, or is one half of a conversation: that cannot be
     /// played again.
     fn recorded(&self) -> Option<Recorded> {
         None

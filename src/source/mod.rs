@@ -1,4 +1,4 @@
-//! The world, kept thin: transports that bring bytes to decoders, and pollers that ask.
+//! The world, kept thin: transports that carry bytes to decoders, and pollers that ask.
 
 /// Says something of a feed's source in the log, as often as [`Feed::log_permit`] lets it. Text of others goes through
 /// [`quote`](crate::quote::quote), where it is not a field of type `str`, which is quoted anyway.
@@ -11,7 +11,6 @@ macro_rules! say {
 }
 
 pub(crate) mod aside;
-mod backoff;
 pub mod itself;
 pub mod kind;
 pub mod look;
@@ -36,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::now;
 use crate::decode::Decoder;
-use crate::event::{Body, DropReason, Dropped, Event, Link, Pass, Received, SourceId, Timestamp};
+use crate::event::{Body, DropReason, Dropped, Event, Link, Poll, Received, SourceId, Timestamp};
 use crate::hub::Hub;
 use crate::quote::{LogLimit, quote};
 
@@ -206,7 +205,7 @@ impl Feed {
         }
     }
 
-    /// Has a decoder hear what a program told the device, and says whether that starts its stream.
+    /// Has a decoder hear what a program sent the device, and says whether that starts its stream.
     pub fn observe_command(&self, at: Timestamp, said: &[u8], decoder: &mut dyn Decoder) -> bool {
         if let Some(tap) = self.tap.as_ref().filter(|_| !said.is_empty()) {
             tap.recorder.piece(at, tap.source, tap.stream | record::SAID, said);
@@ -259,9 +258,9 @@ impl Feed {
     }
 }
 
-/// Asks a source every `interval` until told to stop, and reports each attempt.
+/// Asks a source every `interval` until it is cancelled, and reports each attempt.
 ///
-/// `attempt` brings its events itself, through the feed; its error is what the log says. An attempt
+/// `attempt` sends its events itself, through the feed; its error is what the log says. An attempt
 /// that outlasts `deadline` has failed. The source is up after an attempt that succeeded and down
 /// after one that did not.
 pub async fn poll<F>(
@@ -289,7 +288,7 @@ pub async fn poll<F>(
                 answer.unwrap_or_else(|_| Err(format!("no answer within {} s", deadline.as_secs_f64())))
             }
         };
-        feed.send(Body::Pass(Pass { seconds: clock.elapsed().as_secs_f64(), ok: outcome.is_ok() }));
+        feed.send(Body::Poll(Poll { seconds: clock.elapsed().as_secs_f64(), ok: outcome.is_ok() }));
         let next = if outcome.is_ok() { Link::Up } else { Link::Down };
         if let Err(why) = &outcome
             && feed.down(why)

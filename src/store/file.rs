@@ -434,7 +434,7 @@ fn series_row(change: &Transaction<'_>, labels: &Labels) -> rusqlite::Result<i64
     }
 }
 
-/// What went wrong, in the words of whoever can help.
+/// What went wrong, in words that help.
 pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {

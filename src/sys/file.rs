@@ -1,6 +1,6 @@
 //! Files that are read, opened so that no pipe is waited for.
 //!
-//! A file system that never answers holds whoever asks it. That is a matter of the caller, who asks on a thread of its
+//! A file system that never answers holds the thread that asks it. That is a matter of the caller, who asks on a thread of its
 //! own and learns from [`At`] where that thread stands.
 
 use std::cell::RefCell;

@@ -193,8 +193,8 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Dropped => {
             DropReason::ALL.iter().map(|&reason| Body::Dropped(Dropped { reason, events: 1 })).collect()
         }
-        Topic::Pass => {
-            vec![Body::Pass(Pass { seconds: 0.1, ok: true }), Body::Pass(Pass { seconds: 0.1, ok: false })]
+        Topic::Poll => {
+            vec![Body::Poll(Poll { seconds: 0.1, ok: true }), Body::Poll(Poll { seconds: 0.1, ok: false })]
         }
         Topic::Socket => vec![Body::Socket(SocketState {
             listen: "udp://127.0.0.1:1",
@@ -287,7 +287,7 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Answer => [true, false]
             .map(|failed| Body::Answer(Answer { bytes: 9, failed, firmware: Some("v3.1.2") }))
             .to_vec(),
-        Topic::Aside => vec![Body::Aside(Aside { bytes: 9 })],
+        Topic::ProgramMessage => vec![Body::ProgramMessage(ProgramMessage { bytes: 9 })],
         Topic::Contact => [Input::Positive, Input::Negative]
             .map(|input| Body::Contact(Contact { channel: 1, input, on: true }))
             .to_vec(),

@@ -55,3 +55,12 @@ fn pages_that_the_documentation_links_exist() {
         }
     }
 }
+
+/// The board of the example is compiled and tested; the page shows that file.
+#[test]
+fn the_board_of_the_example_is_the_one_that_is_tested() {
+    let page = std::fs::read_to_string(at("docs/add-a-board.md")).unwrap();
+    let file = std::fs::read_to_string(at("src/decode/board/quartet.rs")).unwrap();
+    let shown = page.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(shown, file.split("\n#[cfg(test)]").next().unwrap());
+}

@@ -50,7 +50,7 @@ impl Decoded {
         match body {
             Body::Fault(fault) => self.faults.push(fault),
             Body::Answer(answer) => self.understood += answer.bytes,
-            Body::Aside(aside) => self.understood += aside.bytes,
+            Body::ProgramMessage(aside) => self.understood += aside.bytes,
             _ => self.events += 1,
         }
     }

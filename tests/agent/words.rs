@@ -51,6 +51,11 @@ const BANNED_COMMENTS: &[(&str, &str)] = &[
     ("the deed", "the change"),
     ("somebody", "the program, or the passive"),
     ("anybody", "the passive"),
+    ("whoever", "the noun that it is"),
+    ("until told", "until it is cancelled"),
+    ("last told", "last reported"),
+    ("brings", "sends, carries or adds"),
+    ("brought", "sent, carried or added"),
 ];
 
 /// What users read: pages, help, schemas, metrics, runbooks, dashboards.

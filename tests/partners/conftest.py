@@ -31,10 +31,12 @@ CLASSIC = "text/plain; version=0.0.4"
 
 
 # Ports below those that the kernel gives out by itself, each once and by chance: no connection of a test and no other
-# question can take the one that still waits for its server.
+# question can take the one that still waits for its server. Of several processes that run tests each has its own.
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 KERNELS = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 OURS = range(20_000, KERNELS if KERNELS > 25_000 else 32_768)
-PORTS = iter(random.sample(OURS, len(OURS)))
+PORTS = iter(random.sample(OURS[PROCESS::PROCESSES], len(OURS[PROCESS::PROCESSES])))
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:

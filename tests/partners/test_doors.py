@@ -250,7 +250,11 @@ def test_demos_leave_an_agent_alone(agent, agents, tmp_path):
     try:
         ports = []
         for name in ("one", "two"):
-            told = wait_until(lambda name=name: (tmp_path / name).read_text() if "Ctrl-C" in (tmp_path / name).read_text() else "", 30, "a demo")
+            def guide(log=tmp_path / name, demo=demos[len(ports)]) -> str:
+                text = log.read_text()
+                assert demo.poll() is None, f"the demo ended with {demo.returncode}: {text}"
+                return text if "Ctrl-C" in text else ""
+            told = wait_until(guide, 90, "a demo")
             ports.append(int(told.split("http://127.0.0.1:")[1].split("/")[0]))
         assert len({*ports, agent.port}) == 3
         for port in ports:

@@ -221,7 +221,7 @@ def test_a_driver_that_goes_takes_its_cards_along_and_comes_back(agent, cards, l
     agent.configure([{"gpu": {**SOURCE, "interval": "110ms"}}])
     assert agent.reload()[0] == 200
     agree(agent, cards)
-    assert agent.scrape().value("neural_source_up", source="cards") == 1
+    agent.until(lambda s: s.value("neural_source_up", source="cards") == 1)
 
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_DRIVER_NOT_LOADED, pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH, 4711])

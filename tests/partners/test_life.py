@@ -401,6 +401,7 @@ def test_a_recording_played_again_gives_the_same_numbers(agent, tmp_path):
     assert again.value("neural_source_errors_total") == 2
 
 
+@pytest.mark.alone
 def test_idle(agent):
     agent.configure(
         [

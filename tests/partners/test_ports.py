@@ -130,6 +130,7 @@ def test_a_port_of_socat_that_ends(agent):
     agent.until(lambda s: state(s) == "absent" and s.value("neural_port_disconnects_total", device="board") == 3)
 
 
+@pytest.mark.alone
 def test_a_port_that_is_gone_costs_nothing(agent):
     link = agent.path("board")
     agent.configure(serial(link))

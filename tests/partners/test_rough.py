@@ -137,6 +137,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
 def test_ten_thousand_connections(agent, kind):
     port, limit, crowd = free_port(), 500, 10_000
@@ -180,6 +181,7 @@ def test_ten_thousand_connections(agent, kind):
         agent.until_all("in", 3)
 
 
+@pytest.mark.alone
 def test_more_connections_than_files(agent):
     """The limit of files is lower than that of connections: some are refused, which is counted and said."""
     agent.configure([{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}", "connections": 5_000}}])

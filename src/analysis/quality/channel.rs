@@ -52,13 +52,13 @@ pub(super) struct Channel {
     excited: u32,
     /// Whether the part before was without a change.
     dead: bool,
-    /// Since they were last told.
+    /// Since the last report.
     pub artefacts: u32,
     pub dropouts: u32,
 }
 
 impl Channel {
-    /// A channel that brought nothing yet.
+    /// A channel that sent nothing yet.
     pub(super) fn new() -> Self {
         let mut channel = Self { extremes: [NOTHING; 3], ..Self::default() };
         channel.begin_second();

@@ -3,7 +3,7 @@
 //! A [`Judge`] is fed with what a decoder says and writes one [`Quality`] a channel and one [`Signal`]. It
 //! stands beside the decoder ([`Judged`]), in the thread of the source, and does its work outside the hub's lock.
 //! It keeps two seconds of a signal of at most 1 kHz, no more; a second is as many samples as the device should
-//! bring in one, and says nothing of when they came.
+//! send in one, and says nothing of when they came.
 //!
 //! Unless it says otherwise, a measure is over the last second, at the full rate. Measures of frequency are from the
 //! periodogram of the last two seconds (of 1024 samples, if that is less; of a signal slowed down to 500–1000 Hz, if
@@ -122,7 +122,7 @@ impl Judge {
         }
     }
 
-    /// Decodes, and judges what that brings.
+    /// Decodes, and judges its samples.
     pub fn decode(&mut self, decoder: &mut (impl Decoder + ?Sized), bytes: &[u8], out: &mut Sink<'_>) {
         decoder.decode(bytes, &mut |body| {
             self.observe(&body);
@@ -357,14 +357,14 @@ fn named(channel: u16, last: u16, settings: &Settings) -> String {
     format!("{channel:0width$} {name}").trim_end().to_owned()
 }
 
-/// A decoder, and the judge of what it brings.
+/// A decoder, and the judge of its samples.
 pub struct Judged {
     decoder: Box<dyn Decoder>,
     judge: Judge,
 }
 
 impl Judged {
-    /// Judges what `decoder` brings.
+    /// Judges the samples of `decoder`.
     #[must_use]
     pub fn new(decoder: Box<dyn Decoder>, settings: Settings) -> Self {
         Self { decoder, judge: Judge::new(settings) }

@@ -50,7 +50,7 @@ pub struct Settings {
 impl Default for Settings {
     /// Limits that programs of the field use, where there are some: 90 % of full scale is what the OpenBCI GUI
     /// calls railed, 0.4 is the correlation of PREP, 100 µV is where session checks of EEG call it noise. The rest
-    /// is ours: hum of twenty times the band's power is what a contact that failed brings, while a notch filter takes
+    /// is ours: hum of twenty times the band's power is what a contact that failed causes, while a notch filter takes
     /// less away; nothing but hum leaves a score of 0.45, which no rule calls a lost recording.
     fn default() -> Self {
         Self {

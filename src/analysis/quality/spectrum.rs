@@ -1,7 +1,7 @@
 //! The spectrum of the last two seconds of each channel, and what is read from it.
 //!
 //! A transform of Fourier of our own: eight channels go through it at once, four as real and four as imaginary
-//! parts, so that it needs no library (`realfft` would bring eight crates and takes one channel at a time), and
+//! parts, so that it needs no library (`realfft` would add eight crates and takes one channel at a time), and
 //! is nothing beside the pass over the samples. All frequencies of the signal are judged from this one spectrum,
 //! so there are no further filters.
 
@@ -151,7 +151,7 @@ impl Spectrum {
         }
     }
 
-    /// Takes mean and slope away, brings every channel to the same size, so that a large one does not round its
+    /// Takes mean and slope away, scales every channel to the same size, so that a large one does not round its
     /// neighbours away, and puts it where the transform begins. Says what size each had.
     fn load(&mut self, (older, newer): (&[Lanes], &[Lanes]), out: &mut [Lines]) -> [f64; LANES] {
         let rows = || older.iter().chain(newer);

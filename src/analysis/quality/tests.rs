@@ -17,7 +17,7 @@ const BOARD: Device = Device {
     rails: Rails::All(-0.1875, 0.1875),
 };
 
-/// What was told.
+/// What was reported.
 #[derive(Default)]
 struct Report {
     channels: Vec<Quality>,
@@ -65,7 +65,7 @@ fn channels_are_called_by_number_and_name_in_their_order() {
     let report = judged(settings, device, 5, |channel, t| (t * channel as f64).sin() * 1e-5);
     let called: Vec<&str> = report.channels.iter().take(10).map(|channel| &*channel.channel_name).collect();
     assert_eq!(called, ["01 Fp1", "02 Fp2", "03", "04", "05", "06", "07", "08", "09", "10"]);
-    // Each second that was judged is told once: bad seconds are a share of these.
+    // Each second that was judged is reported once: bad seconds are a share of these.
     let seconds: u32 = report.signals.iter().map(|signal| signal.seconds).sum();
     assert_eq!(seconds as usize, report.signals.len());
     assert_eq!(seconds as usize * 10, report.channels.len());
@@ -219,7 +219,7 @@ fn a_contact_that_is_off_is_a_reason() {
 
 #[test]
 fn what_is_not_told_at_once_is_not_lost() {
-    // All of it in one go, as a replay brings it: the gauges are of the last second, the counters of all.
+    // All of it in one go, as a replay sends it: the gauges are of the last second, the counters of all.
     let (mut judge, mut report) = (Judge::new(Settings::default()), Report::default());
     judge.observe(&Body::Device(BOARD));
     let values = vec![0.1875; 8 * 250 * 60];
@@ -242,7 +242,7 @@ fn a_board_of_sixteen_channels_fits_in_200_kb() {
     }
 }
 
-/// Values as devices and damaged streams can bring them.
+/// Values as devices and damaged streams can send them.
 fn any_value() -> impl Strategy<Value = f32> {
     prop_oneof![
         any::<f32>().prop_map(|v| if v.is_nan() { f32::INFINITY } else { v }),

@@ -60,7 +60,7 @@ impl Bench {
         self.observe(Body::Samples(Samples { values: &values, channels: 1, frames, bytes: 0 }));
     }
 
-    /// Lets time pass; with `samples` each 16 ms, as an FTDI chip brings them. Ticks once a second.
+    /// Lets time pass; with `samples` each 16 ms, as an FTDI chip sends them. Ticks once a second.
     fn pass(&mut self, ms: u64, samples: usize) {
         let end = self.ms + ms;
         while self.ms < end {

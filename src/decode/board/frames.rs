@@ -18,7 +18,7 @@ const GO: usize = 4096;
 const SKIPPED: u64 = 1024;
 /// Numbers of the longest counter that may have gone all the way round unseen.
 const LONG: u32 = 1 << 16;
-/// Frames within which a board that was stopped and started has begun again: what waited on the way when it was told
+/// Frames within which a board that was stopped and started has begun again: what waited on the way when it was commanded
 /// comes first.
 const ANEW: u32 = 512;
 
@@ -57,7 +57,7 @@ pub struct Boards<B> {
     before: Vec<u8>,
     /// Samples per second, if configured where the board does not say it.
     rate: Option<f64>,
-    /// Whether a program told the board to stop, and how many frames may come before it has begun again.
+    /// Whether a program commanded the board to stop, and how many frames may come before it has begun again.
     stopped: bool,
     restart: u32,
 }
@@ -404,7 +404,7 @@ impl<B: Board> Dialogue for Boards<B> {
 /// Bytes between frames.
 #[derive(Debug, Default)]
 struct Gap {
-    /// Bytes that are not told yet and are no text.
+    /// Bytes that are not reported yet and are no text.
     skipped: u64,
     /// Whether there was a damaged frame among them.
     damaged: bool,

@@ -2,7 +2,7 @@
 //!
 //! What stands after the channels is not documented, nor how long it is; this reads it as BrainFlow's driver
 //! does (brainflow, board_controller/freeeeg): a frame ends with a `C0` that an `A0` follows. All frames of a
-//! stream are taken to be as long as the first. The board starts without being told to.
+//! stream are taken to be as long as the first. The board starts without a command.
 
 use super::{Board, Boards, Segment, bracketed, byte, int24};
 use crate::decode::facts::{Facts, Rates};

@@ -1,7 +1,7 @@
 //! NeuroPawn Knight, 8 channels, and Knight IMU: frames of 21 and of 57 bytes.
 //!
 //! The layout is what BrainFlow's driver reads (brainflow, board_controller/neuropawn): there is no document
-//! of the maker. It starts without being told to. The IMU's numbers are not looked at, and voltages are right
+//! of the maker. It starts without a command. The IMU's numbers are not looked at, and voltages are right
 //! for the gain that a program sets through a tap (`chon_3_6`: channel 3, gain 6, as public programs write it), and
 //! until then for the configured one, 12 as a board starts with.
 

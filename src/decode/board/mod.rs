@@ -15,6 +15,8 @@ pub mod ganglion;
 pub mod generic;
 pub mod knight;
 pub mod openeeg;
+#[cfg(test)]
+pub mod quartet;
 pub mod spikerbox;
 pub mod thinkgear;
 
@@ -43,7 +45,7 @@ pub enum Segment {
     Message(usize),
 }
 
-/// What a program told a board means.
+/// What a program sent a board means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommandEffect {
     /// The stream starts with it.
@@ -135,9 +137,9 @@ pub trait Board: Send {
     fn samples(&mut self, frame: &[u8], values: &mut Vec<f32>);
 
     /// Samples that are not there because so many packets before this frame are missing: those that they held, and
-    /// those of this frame if it `brought` none. Asked after [`samples`](Self::samples); none on a board whose
+    /// those of this frame unless it `has_samples`. Asked after [`samples`](Self::samples); none on a board whose
     /// packets are one sample each, or that does not know.
-    fn lost_samples(&self, _missing: u32, _brought: bool) -> u32 {
+    fn lost_samples(&self, _missing: u32, _has_samples: bool) -> u32 {
         0
     }
 
@@ -161,7 +163,7 @@ pub trait Board: Send {
     /// The stream ran a moment ago and continues, as [`super::Dialogue::resume`] says.
     fn resume(&mut self) {}
 
-    /// Hears what a program told the device, as [`super::Decoder::observe_command`] does.
+    /// Hears what a program sent the device, as [`super::Decoder::observe_command`] does.
     fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
         let stop = self.stop_stream();
         let stops = !stop.is_empty() && memchr::memmem::find(said, stop).is_some();

@@ -2,7 +2,7 @@
 //!
 //! Version 2 is as BCI2000's reader of these boards takes it, version 3 as its author described it on the
 //! OpenEEG list (archive 2002-03). The amplification is the builder's affair, so values are counts of the
-//! converter, 0 to 1023. The board starts without being told to.
+//! converter, 0 to 1023. The board starts without a command.
 
 use super::{Board, Boards, Segment, byte, uint16};
 use crate::decode::facts::{Facts, Rates};
@@ -24,6 +24,11 @@ pub(in crate::decode) const P3_FACTS: Facts = Facts {
     ..Facts::board("openeeg_p3", 57_600, |of| Box::new(Boards::new(P3).at(of.rate)))
 };
 
+/// Six channels, whose packets are numbered below `modulus`.
+fn device(protocol: &'static str, modulus: u32) -> Device {
+    Device { protocol, channels: 6, rate: RATE, packet_rate: RATE, volts: false, modulus, rails: RAILS }
+}
+
 /// Packets of version 2: `A5 5A 02`, a number of 8 bits, 6 × 16 bits, switches.
 #[derive(Debug, Default)]
 pub struct P2;
@@ -39,16 +44,7 @@ impl P2 {
 
 impl Board for P2 {
     fn device(&self) -> Device {
-        let protocol = "openeeg_p2";
-        Device {
-            protocol,
-            channels: 6,
-            rate: RATE,
-            packet_rate: RATE,
-            volts: false,
-            modulus: 256,
-            rails: RAILS,
-        }
+        device("openeeg_p2", 256)
     }
 
     fn classify(&self, bytes: &[u8], _last: bool) -> Segment {
@@ -82,16 +78,7 @@ impl P3 {
 
 impl Board for P3 {
     fn device(&self) -> Device {
-        let protocol = "openeeg_p3";
-        Device {
-            protocol,
-            channels: 6,
-            rate: RATE,
-            packet_rate: RATE,
-            volts: false,
-            modulus: 64,
-            rails: RAILS,
-        }
+        device("openeeg_p3", 64)
     }
 
     fn classify(&self, bytes: &[u8], _last: bool) -> Segment {

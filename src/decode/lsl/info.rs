@@ -79,7 +79,7 @@ impl Format {
 pub struct Info {
     /// Its name.
     pub name: String,
-    /// What it brings: `EEG`, `Markers` …
+    /// What it carries: `EEG`, `Markers` …
     pub kind: String,
     /// Channels of one sample, at least 1.
     pub channels: u16,
@@ -136,7 +136,7 @@ impl std::fmt::Display for Odd {
     }
 }
 
-/// A channel, in the words of whoever made the stream.
+/// A channel, in the words of its maker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Channel {
     /// Such as `Cz`.
@@ -156,7 +156,7 @@ impl Channel {
 }
 
 impl Info {
-    /// Reads a description, short or full. What is odd in it is kept as far as it can be read, and told in
+    /// Reads a description, short or full. What is odd in it is kept as far as it can be read, and reported in
     /// `odd`.
     ///
     /// # Errors

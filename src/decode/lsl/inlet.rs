@@ -1,7 +1,7 @@
 //! The samples of one stream, from the first byte of the outlet's answer on: protocols 1.10 and 1.00.
 //!
 //! Texts are counted and passed over, not kept. What cannot be understood breaks the inlet: its bytes are one fault,
-//! told at the end.
+//! reported at the end.
 
 use super::archive;
 use super::info::{DESCRIPTION, Format, Info};
@@ -9,7 +9,7 @@ use super::stamps::Stamps;
 use super::values;
 use crate::decode::batch::Batch;
 use crate::decode::{Decoder, Sink};
-use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails};
+use crate::event::{Body, Device, Fault, FaultKind, ProgramMessage, Rails};
 
 /// Bytes of the longest greeting that is read.
 const GREETING: usize = 16 << 10;
@@ -95,7 +95,7 @@ impl Inlet {
         }
     }
 
-    /// The device that the stream is like; `None` if it brings texts, or has no rate.
+    /// The device that the stream is like; `None` if it sends texts, or has no rate.
     #[must_use]
     pub fn device(&self) -> Option<Device> {
         let Info { channels, rate, format, .. } = self.info;
@@ -404,7 +404,7 @@ impl Inlet {
         self.patterns += 1;
         if self.patterns == 2 {
             let bytes = std::mem::take(&mut self.open);
-            out(Body::Aside(Aside { bytes }));
+            out(Body::ProgramMessage(ProgramMessage { bytes }));
             if let Some(device) = self.device() {
                 out(Body::Device(device));
             }
@@ -495,7 +495,7 @@ impl Decoder for Inlet {
             }
             if self.refused && self.open > 0 {
                 let bytes = std::mem::take(&mut self.open);
-                out(Body::Aside(Aside { bytes }));
+                out(Body::ProgramMessage(ProgramMessage { bytes }));
             }
         }
         if self.is_broken() {

@@ -9,7 +9,7 @@
 //!   What is judged is the *level*: how many samples are missing at a stamp by its time and the measured period. A gap
 //!   lifts it, samples that follow one another closely let it fall. What is left when it falls no further is missing.
 //! - **the stream has the period that the gap is measured by.** It is measured, not believed: a stream that is
-//!   declared with 250 Hz and brings 125 is slow, and one whose stamps count microseconds has no gaps of days.
+//!   declared with 250 Hz and sends 125 is slow, and one whose stamps count microseconds has no gaps of days.
 //! - **arrivals agree.** Where samples came before and after a gap as fast as they are made, and none was waited for, a
 //!   clock was set. Where they come faster than that they were kept somewhere, and say nothing.
 //! - **the clock was not just set back by as much.** What goes back and forth again is out of order.

@@ -1,6 +1,6 @@
 //! The words that are sent to outlets, and the datagrams that come back.
 //!
-//! Nothing is remembered here: who asked, when and how often is the affair of whoever has the sockets.
+//! Nothing is remembered here: who asked, when and how often is the affair of the owner of the sockets.
 
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
@@ -130,7 +130,7 @@ pub fn ask_time(wave: u32, sent: f64) -> Vec<u8> {
 pub struct TimeReply {
     /// The wave of the question.
     pub wave: u32,
-    /// When it was asked, by the clock of whoever asked, as the answer repeats it.
+    /// When it was asked, by the clock of the asker, as the answer repeats it.
     pub asked: f64,
     /// When it came, by the clock of the outlet.
     pub came: f64,

@@ -52,7 +52,7 @@ impl Decoded {
             }
             Body::Fault(fault) => self.faults.push(fault),
             body => {
-                if let Body::Aside(answer) = body {
+                if let Body::ProgramMessage(answer) = body {
                     self.understood += answer.bytes;
                 }
                 self.all.push(format!("{body:?}"));
@@ -124,7 +124,7 @@ fn a_stream_that_is_no_longer_there() {
     let (decoded, _) = decoded(&mut inlet, &[b"LSL/110 404 Not found\r\n\r\n"]);
     assert!(
         decoded.faults.is_empty()
-            && decoded.all == ["Aside(Aside { bytes: 25 })"]
+            && decoded.all == ["ProgramMessage(ProgramMessage { bytes: 25 })"]
             && decoded.accounted() == 25,
         "{decoded:?}"
     );

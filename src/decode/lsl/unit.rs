@@ -23,12 +23,12 @@ const WORDS: &[(&str, f32)] = &[
     ("piko", 1e-12),
     ("kilo", 1e3),
 ];
-/// Channels whose unit may be an exponent, as MNE calls what they bring, lower case.
+/// Channels whose unit may be an exponent, as MNE calls what they carry, lower case.
 const ELECTRIC: &[&str] = &["eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio", "exg"];
 /// Bytes of the longest spelling that is read.
 const LONGEST: usize = 32;
 
-/// What a value in this unit is to be multiplied with to be volts; `None` if it is no voltage. What the channel brings
+/// What a value in this unit is to be multiplied with to be volts; `None` if it is no voltage. What the channel sends
 /// says what a number in place of a unit means.
 pub(super) fn volts(unit: &str, brings: &str) -> Option<f32> {
     if unit.len() > LONGEST {

@@ -21,11 +21,11 @@ pub fn header(length: usize, sender: u16) -> [u8; HEADER] {
 
 /// One kind of datagrams.
 pub trait Datagram: Send {
-    /// Understands one, whole. Whoever sends it has a number; a later sender has a greater one. Every byte is in
+    /// Understands one, whole. Each sender has a number; a later sender has a greater one. Every byte is in
     /// samples, in an answer or in a fault.
     fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>);
 
-    /// Tells what is not told yet. Called after each read.
+    /// Tells what is not reported yet. Called after each read.
     fn settle(&mut self, _out: &mut Sink<'_>) {}
 
     /// No more will come; what comes next has nothing to do with what came before.
@@ -153,7 +153,7 @@ impl<D: Datagram> Decoder for Datagrams<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Aside;
+    use crate::event::ProgramMessage;
 
     /// Tells each datagram as an answer.
     #[derive(Debug, Default)]
@@ -162,7 +162,7 @@ mod tests {
     impl Datagram for Decoded {
         fn datagram(&mut self, bytes: &[u8], sender: u16, out: &mut Sink<'_>) {
             self.0.push((bytes.len(), sender));
-            out(Body::Aside(Aside { bytes: bytes.len() as u64 }));
+            out(Body::ProgramMessage(ProgramMessage { bytes: bytes.len() as u64 }));
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
             let mut decoder = Datagrams::new(Decoded::default());
             let mut bytes = 0;
             let mut out = |body: Body<'_>| match body {
-                Body::Aside(answer) => bytes += answer.bytes,
+                Body::ProgramMessage(answer) => bytes += answer.bytes,
                 other => panic!("{other:?}"),
             };
             row.chunks(piece).for_each(|piece| decoder.decode(piece, &mut out));

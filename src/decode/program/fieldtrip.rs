@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::message::{Claim, Fields, LONGEST, MessageHandler, Messages, SampleStream, Values};
 use crate::decode::dialogue::Waiting;
 use crate::decode::{Decoder, Dialogue, Sink};
-use crate::event::{Aside, Body, FaultKind, Lost, StreamState};
+use crate::event::{Body, FaultKind, Lost, ProgramMessage, StreamState};
 
 const VERSION: u16 = 1;
 const GET_HEADER: u16 = 0x201;
@@ -130,7 +130,7 @@ impl MessageHandler for Heard {
             // The buffer has thrown them away.
             (Asked::Samples(..), false) => self.skip(self.held.samples, out),
         }
-        out(Body::Aside(Aside { bytes: message.len() as u64 }));
+        out(Body::ProgramMessage(ProgramMessage { bytes: message.len() as u64 }));
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use super::datagram::{Datagram, Datagrams};
 use crate::decode::Sink;
 use crate::decode::facts::{Carries, Facts, Rates};
-use crate::event::{Aside, Body, Device, Fault, FaultKind, Rails, Samples};
+use crate::event::{Body, Device, Fault, FaultKind, ProgramMessage, Rails, Samples};
 
 /// The types of messages that the GUI sends.
 const KINDS: [&str; 16] = [
@@ -132,7 +132,7 @@ impl OpenbciGui {
         let data = data.ok_or(FaultKind::MissingField)?;
         let series = kind < SERIES && self.signal.is_none_or(|(signal, _)| signal == kind);
         if !series {
-            out(Body::Aside(Aside { bytes: bytes.len() as u64 }));
+            out(Body::ProgramMessage(ProgramMessage { bytes: bytes.len() as u64 }));
             return Ok(());
         }
         let even = data.rows > 0 && data.length > 0 && !data.odd && data.flat == (kind == SAMPLE);
@@ -344,7 +344,7 @@ mod tests {
                     format!("{channels} {values:?}")
                 }
                 Body::Device(device) => format!("device {}", device.channels),
-                Body::Aside(answer) => format!("message {}", answer.bytes),
+                Body::ProgramMessage(answer) => format!("message {}", answer.bytes),
                 Body::Fault(fault) => {
                     assert_eq!(fault.bytes, text.len() as u64);
                     fault.kind.as_str().to_owned()

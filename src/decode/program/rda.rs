@@ -16,7 +16,7 @@
 
 use super::message::{Claim, Fields, MessageHandler, Messages, SampleStream, Values};
 use crate::decode::{Decoder, Sink};
-use crate::event::{Aside, Body, FaultKind, Lost, StreamState};
+use crate::event::{Body, FaultKind, Lost, ProgramMessage, StreamState};
 
 /// What every message begins with.
 const MARK: [u8; 16] =
@@ -76,7 +76,7 @@ impl MessageHandler for Heard {
             }
             _ => {}
         }
-        out(Body::Aside(Aside { bytes: whole }));
+        out(Body::ProgramMessage(ProgramMessage { bytes: whole }));
         Ok(())
     }
 }

@@ -99,12 +99,12 @@ fn a_pass_forgets_what_it_did_not_show() {
     let reads = |r: &mut Registry, name: &str, v| {
         Named::new(name, Kind::Counter, &[]).fold(r, source, 1, Change::Reads(v)).unwrap();
     };
-    let pass = |ok| Body::Pass(Pass { seconds: 0.1, ok });
+    let poll = |ok| Body::Poll(Poll { seconds: 0.1, ok });
     reads(&mut r, "a", 1.0);
     reads(&mut r, "b", 2.0);
-    r.fold(&event(source, 1, pass(true))).unwrap();
+    r.fold(&event(source, 1, poll(true))).unwrap();
     reads(&mut r, "a", 3.0);
-    r.fold(&event(source, 6, pass(true))).unwrap();
+    r.fold(&event(source, 6, poll(true))).unwrap();
     let open = text(&r, Format::OpenMetrics);
     assert!(open.contains("\na_total 3\n") && !open.contains("\nb_total"), "{open}");
     assert!(open.contains("neural_source_poll_success{source=\"test\"} 1"));

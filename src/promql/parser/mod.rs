@@ -1,6 +1,6 @@
 //! Tokens to a tree, by operator precedence. What it accepts is Prometheus 3's grammar; what needs a flag there is named and refused.
 //!
-//! Depth is bounded, in nested text and in long chains of operators, so that whoever walks over a tree may recurse.
+//! Depth is bounded, in nested text and in long chains of operators, so that a walk over a tree may recurse.
 
 mod check;
 mod duration;

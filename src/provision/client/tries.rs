@@ -3,7 +3,6 @@
 //! A client waits and asks again where that may help (429, 502, 503, 504, no connection, the locked database of a Grafana), a
 //! bounded number of times, and nowhere else. Once a request was given up, the next ones are not waited for.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use reqwest::Method;
 
 use super::super::answer::Busy;
 use super::{Answer, Attempt, Client, Failure, Request, RequestError, Retry};
+use crate::backoff::jittered;
 use crate::quote::quote;
 
 /// How often a request is sent at most.
@@ -112,7 +112,7 @@ impl Client {
                 Err(RequestError { why, .. }) => (Duration::ZERO, why),
             };
             // A server may want to be left alone for longer than we would leave it, not for less.
-            let wait = asked.max(spread(pause)).min(LONGEST_PAUSE);
+            let wait = asked.max(jittered(pause)).min(LONGEST_PAUSE);
             let (method, path, why) = (&request.method, &request.path, quote(&why));
             if sent == 1 {
                 tracing::info!("{method} {}{path}: {why}; retrying in {wait:?}", self.root);
@@ -149,17 +149,6 @@ impl Client {
     pub(in super::super) async fn call(&self, request: Request<'_>) -> Result<Answer, Failure> {
         self.send(request).await?.good()
     }
-}
-
-/// A pause shortened by chance, so that the agents of a room do not all try at once.
-pub(in super::super) fn spread(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + 0.5 * chance())
-}
-
-/// A number from 0 to 1. The standard library draws the keys of its tables at random.
-pub(in super::super) fn chance() -> f64 {
-    let drawn = RandomState::new().build_hasher().finish();
-    (drawn >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -257,10 +246,10 @@ mod tests {
 
     #[test]
     fn pauses_differ_and_stay_within_bounds() {
-        let pauses: Vec<Duration> = (0..20).map(|_| spread(PAUSE)).collect();
+        let pauses: Vec<Duration> = (0..20).map(|_| jittered(PAUSE)).collect();
         assert!(pauses.iter().all(|pause| (PAUSE / 2..=PAUSE).contains(pause)), "{pauses:?}");
         assert!(pauses.iter().any(|pause| *pause != pauses[0]));
-        let starts: Vec<Duration> = (0..20).map(|_| crate::provision::by_chance(PAUSE)).collect();
+        let starts: Vec<Duration> = (0..20).map(|_| crate::backoff::within(PAUSE)).collect();
         assert!(starts.iter().all(|start| *start <= PAUSE) && starts.iter().any(|start| *start != starts[0]));
     }
 }

@@ -1,6 +1,6 @@
 //! Dashboards: found by their fixed ids, distinguished from edited ones by a hash in a tag.
 //!
-//! A server may write defaults into what was pushed, or bring it to a newer schema. Then the hash no longer fits, and
+//! A server may write defaults into what was pushed, or migrate it to a newer schema. Then the hash no longer fits, and
 //! the message of the newest version says whether it is still ours.
 
 use serde_json::{Value, json};

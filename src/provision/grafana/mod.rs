@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Client, Failure, Request, spread};
+use super::client::{Client, Failure, Request};
 use super::escape;
 use super::mark::hash;
 use super::plan::{Action, Found, Kind, Step, Wanted, plan};
 use super::ruler::Ruler;
 use super::target;
 use super::{Bundle, Operation, Reporter, Run};
+use crate::backoff::jittered;
 use crate::quote::quote;
 use crate::render::FOLDER;
 pub use settings::{Alerts, Grafana};
@@ -170,7 +171,7 @@ impl Connection {
             if !clash || step.action == Action::Delete {
                 break;
             }
-            tokio::time::sleep(spread(PAUSE * u32::try_from(look).unwrap_or(1))).await;
+            tokio::time::sleep(jittered(PAUSE * u32::try_from(look).unwrap_or(1))).await;
             let want = Wanted { kind: step.kind, name: step.name.clone(), text: step.text.clone() };
             let found = match self.look(&want).await {
                 Ok(found) => found,

@@ -3,7 +3,7 @@
 //! They have no place for a mark. One that was written over the API cannot be edited in the browser, so the name and
 //! where it comes from say whether it is ours; 9.x does not say that beside the timing, but in the configuration of its
 //! Alertmanager. Deployments that push to one organisation share it, and the hours of the last one hold. Which policy names
-//! it is for whoever owns the policies.
+//! it is for the owner of the policies.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The data source that dashboards ask, as Grafana is told of it: over its API, and in the file that it reads itself.
+//! The data source that dashboards ask, as Grafana learns of it: over its API, and in the file that it reads itself.
 
 use serde_json::{Value, json};
 
@@ -43,9 +43,9 @@ impl Default for Source {
 impl Source {
     /// Itself without secrets: for files that any client may fetch.
     #[must_use]
-    pub fn veiled(&self) -> Self {
-        let traces_url = self.traces_url.as_ref().map(Link::veiled);
-        Self { url: self.url.veiled(), traces_url, ..self.clone() }
+    pub fn redacted(&self) -> Self {
+        let traces_url = self.traces_url.as_ref().map(Link::redacted);
+        Self { url: self.url.redacted(), traces_url, ..self.clone() }
     }
 
     /// As the API takes it, less its id.

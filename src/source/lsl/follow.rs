@@ -19,12 +19,12 @@ use super::probe;
 use super::settings::Mode;
 use super::target::{Liveness, Target};
 use crate::analysis::quality::{self, Judge};
+use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::decode::Decoder;
 use crate::decode::lsl::{Clock, DESCRIPTION, Info, Inlet, Stamps, talk};
 use crate::event::{Body, Channel, Fault, FaultKind, Link, Stream, StreamClock, StreamName, StreamState};
 use crate::source::Feed;
-use crate::source::backoff::Backoff;
 
 /// How long a connection or a description may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -168,7 +168,7 @@ impl Following<'_> {
                 pause = Backoff::default();
             }
             tokio::select! {
-                () = sleep(pause.next()) => {}
+                () = sleep(pause.delay()) => {}
                 changed = self.of.target.changed() => {
                     if changed.is_err() {
                         return;
@@ -417,7 +417,7 @@ impl Following<'_> {
         true
     }
 
-    /// Takes what one read brought. Says whether the stream is read on.
+    /// Takes what one read returned. Says whether the stream is read on.
     async fn take(
         &mut self,
         seen: &mut Seen,

@@ -1,11 +1,11 @@
-//! What hears a stream: an inlet, and the judge of the samples that it brings.
+//! What hears a stream: an inlet, and the judge of its samples.
 
 use crate::analysis::quality::Judge;
 use crate::decode::lsl::Inlet;
 use crate::decode::{Decoder, Sink};
 use crate::event::Body;
 
-/// An inlet, and the judge of what it brings.
+/// An inlet, and the judge of its samples.
 pub(super) struct JudgedInlet {
     pub(super) inlet: Inlet,
     pub(super) judge: Option<Judge>,

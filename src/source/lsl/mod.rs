@@ -50,7 +50,7 @@ const PACE_FIRST: u64 = 2;
 const PACE_MISSING: u64 = 4;
 /// The same otherwise.
 const PACE: u64 = 8;
-/// Questions after which whoever is there has answered.
+/// Questions after which every outlet that is there has answered.
 const ANSWERED: u64 = 5;
 /// Questions after which a stream that is gone and not expected is forgotten: some ten minutes, as one is missing.
 const FORGOTTEN: u64 = 300;
@@ -90,7 +90,7 @@ impl Kind for Settings {
     }
 }
 
-/// Looks for streams and follows them until told to stop.
+/// Looks for streams and follows them until it is cancelled.
 ///
 /// # Errors
 /// The socket for questions cannot be opened.

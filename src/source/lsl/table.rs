@@ -33,7 +33,7 @@ impl Table {
     pub(super) fn renew(&mut self, uid: &str, from: SocketAddr, round: u64) -> bool {
         let Some(known) = self.heard.iter_mut().find(|heard| heard.info.uid == uid) else { return false };
         known.round = known.round.max(round);
-        // Outlets answer over a version of IP that they bring no samples over.
+        // Outlets answer over a version of IP that they send no samples over.
         if !is_reachable(&known.info, known.from) && is_reachable(&known.info, from) {
             known.from = from;
         }
@@ -99,7 +99,7 @@ impl Table {
     }
 }
 
-/// Whether a stream brings samples over the version of IP that it answered over.
+/// Whether a stream sends samples over the version of IP that it answered over.
 fn is_reachable(info: &Info, from: SocketAddr) -> bool {
     (if from.is_ipv4() { info.data_port } else { info.data_port_v6 }) > 0
 }

@@ -155,7 +155,7 @@ fn program_at(path: &str, program: &str) -> Finding {
     }
 }
 
-/// Runs the command until told to stop.
+/// Runs the command until it is cancelled.
 ///
 /// # Errors
 /// What is wrong with the settings.
@@ -226,7 +226,7 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
     let mark = Family::mark(&mut command);
     let cannot = |why: &dyn std::fmt::Display| format!("cannot run {program}: {why}");
     let starting = Start::begin(&mut command).map_err(|why| cannot(&why))?;
-    // A program on a disk that does not answer holds whoever starts it.
+    // A program on a disk that does not answer holds the thread that starts it.
     let runtime = tokio::runtime::Handle::current();
     let start = move || {
         let _within = runtime.enter();

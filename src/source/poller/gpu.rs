@@ -1,4 +1,4 @@
-//! Graphics processors as a source, whoever made them.
+//! Graphics processors as a source of every maker.
 //!
 //! Where there is neither a driver nor a card the source stays down, says so once and looks again
 //! from time to time. How a maker's cards are asked stands in a file of its own.
@@ -70,7 +70,7 @@ impl Kind for Settings {
     }
 }
 
-/// Reads the cards at each interval until told to stop. Only if one is `expected` is the source down
+/// Reads the cards at each interval until it is cancelled. Only if one is `expected` is the source down
 /// as long as there is none.
 pub async fn run(settings: Settings, expected: bool, feed: Feed, stop: CancellationToken) {
     let Some(cards) = appear(&settings, expected, &feed, stop.clone()).await else { return };
@@ -85,7 +85,7 @@ pub async fn run(settings: Settings, expected: bool, feed: Feed, stop: Cancellat
     poll(feed, settings.interval.unwrap_or(USUAL).0.max(SHORTEST), PATIENCE * 2, stop, ask).await;
 }
 
-/// Waits until there is a card. `None` if told to stop before.
+/// Waits until there is a card. `None` if it is cancelled before.
 async fn appear(
     settings: &Settings,
     expected: bool,

@@ -32,7 +32,7 @@ const ERRORS: usize = 64;
 /// What the driver calls an error whose number it does not know.
 const UNKNOWN_XID: u64 = 999;
 
-/// The open library. It stays open as long as the program runs, whoever asks: its handles borrow
+/// The open library. It stays open as long as the program runs, for every caller: its handles borrow
 /// from it, and to open it takes longer than anything else here.
 static LIBRARY: Mutex<Option<&'static Nvml>> = Mutex::new(None);
 

@@ -274,7 +274,7 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// Checks the settings and asks until told to stop.
+/// Checks the settings and asks until it is cancelled.
 ///
 /// # Errors
 /// What is wrong with the settings.
@@ -324,7 +324,7 @@ impl Scrape {
         Ok(Self { settings, place, shape: Arc::new(shape), plain: Arc::default() })
     }
 
-    /// Asks until told to stop.
+    /// Asks until it is cancelled.
     pub async fn run(self, feed: Feed, stop: CancellationToken) {
         // The client keeps the time of an answer, and says so; this is for what comes after it.
         let (interval, timeout) = (self.settings.interval.0, self.settings.timeout.0 + UNDERSTAND);

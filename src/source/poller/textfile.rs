@@ -104,7 +104,7 @@ impl Kind for Settings {
     }
 }
 
-/// Reads the folder until told to stop.
+/// Reads the folder until it is cancelled.
 ///
 /// # Errors
 /// What is wrong with the settings.

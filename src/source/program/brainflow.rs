@@ -107,7 +107,7 @@ impl Kind for Settings {
     }
 }
 
-/// Reads packages until told to stop.
+/// Reads packages until it is cancelled.
 ///
 /// # Errors
 /// The settings are not possible.

@@ -1,6 +1,6 @@
 //! Blackrock Cerebus and Gemini: the packets that an amplifier sends to everyone in its network.
 //!
-//! The amplifier sends to a broadcast address, which many can read: Central, other programs, and this. It is not told
+//! The amplifier sends to a broadcast address, which many can read: Central, other programs, and this. It does not learn
 //! that a client listens, and receives no requests, so that its set-up is known only as far as others request
 //! it. Each group of channels is a device of its own, named after the source and the group.
 
@@ -78,7 +78,7 @@ impl Kind for Settings {
     }
 }
 
-/// Reads packets until told to stop.
+/// Reads packets until it is cancelled.
 ///
 /// # Errors
 /// The settings are not possible.

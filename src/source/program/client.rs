@@ -13,12 +13,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::analysis::quality::{Judged, Settings};
+use crate::backoff::{Backoff, PAUSE};
 use crate::clock::now;
 use crate::decode::dialogue::TICK;
 use crate::decode::{Decoder, Sink};
 use crate::event::{Body, Link};
 use crate::quote::quote;
-use crate::source::backoff::{Backoff, PAUSE};
 use crate::source::{Feed, names};
 
 /// What kinds of sources have in common that read one program at an address: who connects to try may take the only
@@ -72,7 +72,7 @@ pub(super) struct Endpoint {
     pub(super) pause: Backoff,
 }
 
-/// Reads a stream whose decoder knows all about it, and judges what it brings. The decoder learns whether there was a
+/// Reads a stream whose decoder knows all about it, and judges its samples. The decoder learns whether there was a
 /// connection before.
 pub(super) async fn judge<D: Decoder + 'static>(
     name: &str,
@@ -108,7 +108,7 @@ impl std::fmt::Display for Ended {
     }
 }
 
-/// Reads the stream until told to stop, each connection with a new inlet. It is up as soon as something comes.
+/// Reads the stream until it is cancelled, each connection with a new inlet. It is up as soon as something comes.
 pub(super) async fn follow<I: Inlet>(
     place: Endpoint,
     feed: Feed,
@@ -151,7 +151,7 @@ pub(super) async fn follow<I: Inlet>(
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(pause.next()) => {}
+            () = sleep(pause.delay()) => {}
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::Feed;
-use super::super::backoff::Backoff;
 use crate::analysis::quality::{Judge, Settings};
+use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::decode::program::datagram::{Datagram, Datagrams, HEADER, header};
 use crate::decode::{Decoder, Sink};
@@ -69,7 +69,7 @@ pub(super) fn take(feed: &Feed, at: Timestamp, rows: &[u8], reads: u64, decoder:
     feed.decode_counted(at, rows, sent, reads, decoder);
 }
 
-/// Opens a place, and gives what arrives to `handler` until told to stop. What cannot be opened is tried again.
+/// Opens a place, and gives what arrives to `handler` until it is cancelled. What cannot be opened is tried again.
 pub(super) async fn run(
     place: Binding,
     feed: &Feed,
@@ -93,7 +93,7 @@ pub(super) async fn run(
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(pause.next()) => {}
+            () = sleep(pause.delay()) => {}
         }
     };
     tracing::info!(source = feed.name(), listen, "waiting for datagrams");
@@ -284,7 +284,7 @@ impl Senders {
     }
 }
 
-/// Datagrams, and the judge of what they bring.
+/// Datagrams, and the judge of its samples.
 pub(super) struct JudgedStream<D> {
     datagrams: Datagrams<D>,
     judge: Judge,

@@ -41,7 +41,7 @@ impl Kind for Settings {
     }
 }
 
-/// Reads the buffer until told to stop.
+/// Reads the buffer until it is cancelled.
 pub async fn run(of: Settings, feed: Feed, stop: CancellationToken) {
     client::judge(&of.name, of.address, of.signal, &feed, stop, FieldTrip::new).await;
 }

@@ -4,7 +4,7 @@
 //! listen again until a user presses Connect in the program's remote control window, or a command does
 //! (Intan-RHX 3.4, `tcpcommunicator.cpp`). So the connection to the command port is kept, and made seldom: a program
 //! of your own that needs the port comes first if it is quicker, and cannot get in while the agent is there. Nothing
-//! is set or executed. The waveforms' port is opened only if `waveforms` is configured: the program waits for whoever
+//! is set or executed. The waveforms' port is opened only if `waveforms` is configured: the program waits for a client that
 //! reads it. Checked against simulators written from that source; the program itself was not run.
 
 use std::collections::VecDeque;
@@ -21,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use super::client::{self, Endpoint, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judged};
+use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::decode::board::Boards;
 use crate::decode::program::intan::Intan;
 use crate::decode::program::intan::talk::{ANSWER, ASK_FACTS, ASK_STATE, Answer};
-use crate::event::{Body, Fault, FaultKind, Link, Output, Pass, Program, ProgramState, Received};
+use crate::event::{Body, Fault, FaultKind, Link, Output, Poll, Program, ProgramState, Received};
 use crate::quote::quote;
 use crate::setting::Span;
-use crate::source::backoff::Backoff;
 use crate::source::kind::{Kind, Start};
 use crate::source::{Feed, names};
 
@@ -117,7 +117,7 @@ impl Kind for Settings {
     }
 }
 
-/// Asks, and reads what is wanted, until told to stop.
+/// Asks, and reads what is wanted, until it is cancelled.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     let (rate_now, rate) = watch::channel(settings.waveforms.as_ref().and_then(|waveforms| waveforms.rate));
     let waveforms = async {
@@ -188,7 +188,7 @@ async fn watch_rate(
     }
 }
 
-/// What the program told since it was connected to.
+/// What the program reported since it was connected to.
 #[derive(Debug, Default)]
 struct ProgramReport {
     version: String,
@@ -316,7 +316,7 @@ impl RateWatcher<'_> {
         self.feed.send(Body::Fault(Fault { kind, bytes: bytes as u64 }));
     }
 
-    /// Tells what was answered; what was not asked for is not told.
+    /// Tells what was answered; what was not asked for is not reported.
     fn take(&mut self, answer: Answer, whole: bool, at: Instant) {
         let ProgramReport { version, rate, marks } = &mut self.program;
         if let Some(rate_now) = answer.version {
@@ -351,7 +351,7 @@ impl RateWatcher<'_> {
     /// Says how an attempt went, and in the log if that is news.
     fn outcome(&mut self, clock: Instant, outcome: Result<(), &str>) {
         let seconds = clock.elapsed().as_secs_f64();
-        self.feed.send(Body::Pass(Pass { seconds, ok: outcome.is_ok() }));
+        self.feed.send(Body::Poll(Poll { seconds, ok: outcome.is_ok() }));
         let next = if outcome.is_ok() { Link::Up } else { Link::Down };
         if let Err(why) = outcome
             && self.feed.down(why)

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{self, Endpoint, Inlet, follow};
 use super::{Expect, Known};
 use crate::analysis::quality::{self, Judge};
+use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::decode::program::open_ephys::{Counts, Stream as Decoded, answers};
 use crate::decode::{Decoder, Dialogue, Sink};
@@ -26,7 +27,6 @@ use crate::event::{
     StreamName, StreamState,
 };
 use crate::setting::Span;
-use crate::source::backoff::Backoff;
 use crate::source::kind::{Kind, Start};
 use crate::source::{Feed, names, poll};
 
@@ -103,7 +103,7 @@ impl Kind for Settings {
     }
 }
 
-/// Asks, and reads what is wanted, until told to stop.
+/// Asks, and reads what is wanted, until it is cancelled.
 ///
 /// # Errors
 /// What is wrong with the settings.
@@ -193,7 +193,7 @@ impl Server {
         } else {
             None
         };
-        // What was not told because a question failed is still news.
+        // What was not reported because a question failed is still news.
         let (changed, chain) = {
             let mut known = self.state.lock();
             known.look = if look { CHAIN } else { known.look.saturating_sub(1) };
@@ -316,7 +316,7 @@ fn refuse(count: usize, out: &mut Sink<'_>) {
     (STEPS..count).for_each(|_| out(Body::Fault(Fault { kind: FaultKind::Limit, bytes: 0 })));
 }
 
-/// The stream of a ZMQ Interface, and the judge of what it brings.
+/// The stream of a ZMQ Interface, and the judge of its samples.
 struct JudgedStream {
     source: String,
     stream: Decoded,

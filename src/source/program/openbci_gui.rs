@@ -79,7 +79,7 @@ impl Kind for Settings {
     }
 }
 
-/// Reads messages until told to stop.
+/// Reads messages until it is cancelled.
 ///
 /// # Errors
 /// The settings are not possible.

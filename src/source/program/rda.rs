@@ -41,7 +41,7 @@ impl Kind for Settings {
     }
 }
 
-/// Reads what it sends until told to stop.
+/// Reads what it sends until it is cancelled.
 pub async fn run(of: Settings, feed: Feed, stop: CancellationToken) {
     client::judge(&of.name, of.address, of.signal, &feed, stop, Rda::new).await;
 }

@@ -1,4 +1,4 @@
-//! A socket that listens: opened, or taken over from whoever opened it, and its file in the file system.
+//! A socket that listens: opened, or taken over from the process that opened it, and its file in the file system.
 //!
 //! It is not read here.
 
@@ -49,9 +49,9 @@ pub struct Bound {
     /// Where it listens, as configured.
     pub(super) listen: String,
     pub(super) shares: Arc<Shares>,
-    /// When the log was last told of clients that there was no room for, in seconds.
+    /// When the log last mentioned clients that there was no room for, in seconds.
     said: AtomicU32,
-    /// Held by whoever reads datagrams: a socket is watched once, so the next reader waits for the last.
+    /// Held by the reader of datagrams: a socket is watched once, so the next reader waits for the last.
     pub(super) reader: tokio::sync::Mutex<()>,
 }
 

@@ -35,7 +35,7 @@ const CROWD: usize = 16 * 1024;
 /// Files that clients leave to others: the connections of `/metrics`, and what is opened and closed again.
 const KEPT: u64 = 320;
 
-/// Accepts clients until told to stop, and then those who had connected.
+/// Accepts clients until it is cancelled, and then those who had connected.
 pub(super) async fn serve(
     bound: &Arc<Bound>,
     new_decoder: &Arc<NewDecoder>,

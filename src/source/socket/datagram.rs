@@ -23,7 +23,7 @@ const BATCH: usize = 64 * 1024;
 /// Datagrams that are decoded under one lock.
 const READS: u64 = 4096;
 
-/// Reads datagrams until told to stop, and then what the kernel still has.
+/// Reads datagrams until it is cancelled, and then what the kernel still has.
 pub(super) async fn read(
     bound: &Bound,
     socket: &Socket,

@@ -27,7 +27,7 @@ pub use place::{claim_folder, events_socket};
 /// Makes the decoder of one connection or datagram socket.
 pub type NewDecoder = dyn Fn() -> Box<dyn Decoder> + Send + Sync;
 
-/// Reads a bound socket until told to stop.
+/// Reads a bound socket until it is cancelled.
 ///
 /// `stop` ends the reading of datagrams and the accepting of connections; `cut` ends open
 /// connections as well. Connections run on `tracker`.
@@ -47,7 +47,7 @@ pub async fn serve(
                 feed.down(&format!("cannot read the socket any more: {error}"));
                 feed.send(Body::Link(Link::Down));
             }
-            // Whoever reads the socket from now on says it again.
+            // The next reader of the socket says it again.
             feed.close(&bound.listen);
         }
         Opened::Tcp(_) | Opened::Unix(_) => {

@@ -78,7 +78,7 @@ pub(super) struct Measurement {
     frames: u32,
     /// Whether a frame ever came.
     streamed: bool,
-    /// Whether a frame came since it was greeted, and whether the greeting before this one brought none.
+    /// Whether a frame came since it was greeted, and whether the greeting before this one sent none.
     came: bool,
     asked: bool,
     /// Whether the board may be left as no recording wants it.

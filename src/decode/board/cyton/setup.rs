@@ -100,7 +100,7 @@ impl Setup {
         }
     }
 
-    /// Hears what a program told the board.
+    /// Hears what a program sent the board.
     pub(super) fn observe_command(&mut self, said: &[u8]) -> CommandEffect {
         let was = self.gains;
         let (mut starts, mut stops) = (false, false);

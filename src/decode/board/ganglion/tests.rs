@@ -151,8 +151,8 @@ fn the_firmware_is_that_of_the_board_that_was_found_first() {
     assert_eq!(decoded(&mut decoder, &[empty(0), empty(101)].concat()), ["2 frames, 3 samples"]);
 }
 
-/// Packets that are missing of those with these numbers, with what the dongle answers when the board is told
-/// something where a number is none.
+/// Packets that are missing of those with these numbers, with what the dongle answers when the board receives a command
+/// where a number is none.
 fn missing(firmware: Option<u8>, ids: impl IntoIterator<Item = Option<u8>>) -> (u32, usize) {
     let mut decoder = Boards::new(Ganglion::new(None, firmware));
     let (mut lost, mut samples) = (0, 0);

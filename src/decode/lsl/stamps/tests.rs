@@ -108,7 +108,7 @@ fn one_stamp_that_is_wrong_is_no_loss() {
             assert!((stamps.rate().unwrap() - 250.0 * 7424.0 / 7499.0).abs() < 0.1, "{group} {shift}");
         }
     }
-    // Beside a gap, before or after it, each is still told from the other.
+    // Beside a gap, before or after it, each is still distinguished from the other.
     for stray in [999, 1000, 1001] {
         for shift in [-1.0, 1.0] {
             let stamps = stream(7425, 1, &holes, |sample| if sample == stray { shift } else { 0.0 });

@@ -38,7 +38,7 @@ const MUSE: Numbers = Numbers::Up { step: 1, modulus: 1 << 16, times: 12 };
 pub struct Layout {
     /// The board's name, as settings write it; `rows` if it was described by hand.
     pub board: &'static str,
-    /// What its channels bring.
+    /// What its channels carry.
     pub content: &'static str,
     /// Numbers in a package.
     pub rows: u16,

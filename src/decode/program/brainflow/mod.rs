@@ -288,7 +288,7 @@ fn whole(number: f64, numbers: Numbers) -> Option<u32> {
     let most = match numbers {
         Numbers::No => return Some(0),
         Numbers::Up { modulus, .. } => modulus,
-        // Those above 200 bring impedances or words.
+        // Those above 200 send impedances or words.
         Numbers::Ganglion => 256,
     };
     let right = number >= 0.0 && number < f64::from(most) && number.fract() == 0.0;
@@ -387,7 +387,7 @@ impl Count {
         let again = last == number && before + 1 < self.times();
         if last == number && !again {
             // The driver of a Daisy leaves the number as it was where the frame was lost that has it. That just as
-            // many as there are numbers were lost is less likely, and told by time.
+            // many as there are numbers were lost is less likely, and seen by time.
             return 0;
         }
         if self.numbers == Numbers::Ganglion && !self.third {

@@ -1,6 +1,6 @@
 //! Everything that an amplifier sends: how many packets came, how many it says it sent, and its heartbeat.
 //!
-//! Every 10 ms or so it tells how many packets it sent since it told that last, itself among them
+//! Every 10 ms or so it tells how many packets it sent since its last report, itself among them
 //! (`cbPKT_SYSPROTOCOLMONITOR`), so loss is exact. Where that packet is lost too, what it would have said is taken to
 //! be what the one before said. Datagrams overtake each other: what is missing is lost only once eight more of these
 //! packets have come, and one that comes after a later one says what was missing there. Samples are not looked at

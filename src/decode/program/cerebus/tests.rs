@@ -196,7 +196,7 @@ fn datagrams_that_overtake_each_other_lose_nothing() {
         );
         let heard = decoded(&mut Datagrams::new(Group::new(2, None)), &all.concat());
         assert_eq!(heard.lost.iter().sum::<u32>(), 20, "{version:?} {:?}", heard.lost);
-        // What comes too late was lost, and is not taken back; what never comes is told at the end.
+        // What comes too late was lost, and is not taken back; what never comes is reported at the end.
         let mut group = Datagrams::new(Group::new(2, None));
         let heard =
             decoded(&mut group, &[&all[..5], &all[6..20], &all[5..6], &all[25..27]].concat().concat());

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::header::{CHANNELS, Content, Header};
 use super::zmtp::{self, Piece};
 use crate::decode::{Decoder, Dialogue, Sink};
-use crate::event::{Aside, Body, Device, Fault, FaultKind, Lost, Rails, Samples};
+use crate::event::{Body, Device, Fault, FaultKind, Lost, ProgramMessage, Rails, Samples};
 
 /// Bytes of the longest part of a message.
 const PART: u64 = 1 << 20;
@@ -187,7 +187,7 @@ impl Stream {
                 return Ok(Ok(used));
             }
         }
-        out(Body::Aside(Aside { bytes: used as u64 }));
+        out(Body::ProgramMessage(ProgramMessage { bytes: used as u64 }));
         Ok(Ok(used))
     }
 
@@ -247,7 +247,7 @@ impl Stream {
             Some((content, channel)) => self.take(content, channel, payload, bytes, holed, out),
             None => {
                 self.counts.events += 1;
-                out(Body::Aside(Aside { bytes }));
+                out(Body::ProgramMessage(ProgramMessage { bytes }));
                 Ok(())
             }
         }
@@ -336,7 +336,7 @@ impl Stream {
     /// The first block was none that is whole: the connection began in its midst.
     fn pass_over(&mut self, out: &mut Sink<'_>) {
         if let Some(Block { bytes, .. }) = self.first.take() {
-            out(Body::Aside(Aside { bytes }));
+            out(Body::ProgramMessage(ProgramMessage { bytes }));
         }
     }
 

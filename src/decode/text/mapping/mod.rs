@@ -1,7 +1,7 @@
 //! Mapping files of statsd_exporter: rules that turn dotted names into names with labels.
 //!
 //! An existing file loads unchanged. What it asks for and does not get here, such as a summary, is
-//! told in plain sentences and not in an error. It opens no file and makes no name legal.
+//! reported in plain sentences and not in an error. It opens no file and makes no name legal.
 
 mod file;
 mod report;

@@ -235,7 +235,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Brings a histogram into order: buckets rising, the infinite one last; and a summary's quantiles likewise. Tells what
+/// Orders a histogram: buckets rising, the infinite one last; and a summary's quantiles likewise. Tells what
 /// is wrong in it, and says whether the rest can be used.
 fn complete(value: &mut Value, wrong: &mut dyn FnMut(FaultKind)) -> bool {
     let places = match value {

@@ -169,7 +169,7 @@ impl Type {
 struct Tail<'l> {
     kind: Type,
     rate: f64,
-    /// The rest of a line that brings another sample of the same name: `a:1|c:2|c`.
+    /// The rest of a line that sends another sample of the same name: `a:1|c:2|c`.
     again: Option<&'l [u8]>,
 }
 

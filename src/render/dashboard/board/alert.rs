@@ -1,7 +1,7 @@
 //! Alerts and incidents: what fires, what fired, how often and for how long.
 //!
-//! It reads the series that the server keeps of its own rules, so it shows alerts of this product whoever
-//! delivers them.
+//! It reads the series that the server keeps of its own rules, so it shows alerts of this product,
+//! whichever program delivers them.
 
 use super::super::view::{Board, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Panel, Rating, state};

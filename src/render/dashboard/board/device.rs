@@ -12,7 +12,7 @@ use crate::catalog::limit::{
 };
 
 /// Whether each device streams. One that was there within the chosen time and is not now, such as a stream of LSL that
-/// ended, brings no series any more: it is gone.
+/// ended, sends no series any more: it is gone.
 pub(super) const STREAMS: &str = "max by (instance, device) (neural_device_streaming) or max by (instance, device) (last_over_time(neural_device_info[$__range])) * 0 - 1";
 
 /// What the numbers of `STREAMS` mean.

@@ -28,7 +28,7 @@ macro_rules! devices {
     };
 }
 
-/// How many of them brought a sample within the last second.
+/// How many of them sent a sample within the last second.
 macro_rules! streaming {
     () => {
         of!(

@@ -110,7 +110,7 @@ mod tests {
         panic!("{rule}: no panel to spoil");
     }
 
-    /// The same of a rule over titles, which is told under the new one.
+    /// The same of a rule over titles, which is reported under the new one.
     #[track_caller]
     fn breaks_title(which: impl Fn(&Value) -> bool, spoil: impl Fn(&mut Value)) {
         let pages = pages();

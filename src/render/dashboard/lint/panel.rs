@@ -147,7 +147,7 @@ fn flat(panel: &Value, _: &Names<'_>) -> Option<String> {
 
 /// `clearNameForSingleSeries`, and its like in later versions.
 fn alone(panel: &Value, _: &Names<'_>) -> Option<String> {
-    // What a variable brings into a name is taken as it is, `{{instance}}` too.
+    // What a variable puts into a name is taken as it is, `{{instance}}` too.
     let name = text(defaults(panel), "displayName");
     let broken = is(panel, "bargauge") && (name.is_empty() || name.contains("${shown_machine}"));
     when(

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::linux;
 use crate::clock::now;
-use crate::event::{Body, Host, HostInfo, Interface, Link, Load, Memory, Sensor, Swap, Traffic};
+use crate::event::{Body, Host, HostInfo, Interface, Load, Memory, Sensor, Swap, Traffic};
 use crate::quote::quote;
 use crate::setting::Span;
-use crate::source::aside::{Attempt, SHORTEST, USUAL, Worker};
+use crate::source::aside::{self, Attempt, SHORTEST, USUAL, Worker};
 use crate::source::kind::{Context, Kind, Start};
 use crate::source::pattern::Pattern;
 use crate::source::{Feed, poll};
@@ -107,36 +107,16 @@ const MOUNT_PATIENCE: Duration = Duration::from_secs(1);
 const SENSORS_LISTED: u32 = 60;
 
 impl Kind for Settings {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn context(&self, all: &Context) -> Context {
-        all.of_system()
-    }
-
-    fn start(&self, start: Start) {
-        let mut own = self.clone();
-        own.interval.get_or_insert(Span(start.context.system));
-        start.run(run(own, start.feed.clone(), start.stop.clone()));
-    }
+    aside::reads_the_machine!();
 }
 
-/// Reads the machine at each interval until finite to stop.
+/// Reads the machine at each interval until it is cancelled.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     let (interval, wants_mounts) = (settings.interval.unwrap_or(USUAL).0.max(SHORTEST), settings.disks);
     let mut reader = Machine::new(settings.clone());
     let settings = Arc::new(settings);
     let stalled = Arc::new(Mutex::new(Vec::new()));
-    let machine = match Worker::start("host", move || reader.read()) {
-        Ok(machine) => machine,
-        Err(why) => {
-            tracing::error!(%why, "cannot start a thread to read the machine");
-            feed.down(&format!("cannot start a thread to read the machine: {why}"));
-            feed.send(Body::Link(Link::Down));
-            return;
-        }
-    };
+    let Some(machine) = Worker::reader("host", "the machine", &feed, move || reader.read()) else { return };
     let ask = move |feed: &Feed| -> Attempt {
         let (feed, machine) = (feed.clone(), machine.clone());
         let (settings, before) = (settings.clone(), stalled.clone());

@@ -1,6 +1,6 @@
 //! The mounted file systems: their size, free space and whether they can be written.
 //!
-//! One on a server that is gone answers never, and holds whoever asks. So those that are not of a disk of this machine
+//! One on a server that is gone answers never, and holds the thread that asks. So those that are not of a disk of this machine
 //! are asked each on a thread of its own, and one that hangs hides no other.
 
 use std::path::Path;

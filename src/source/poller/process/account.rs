@@ -117,7 +117,7 @@ impl Account {
     }
 }
 
-/// What the living hold together. A sum that one of them does not contribute to is not told.
+/// What the living hold together. A sum that one of them does not contribute to is not reported.
 fn gauges(living: &[&Reading], set: f64) -> Option<ProcessGauges> {
     let oldest = living.iter().map(|one| one.started).min()?;
     let sum = |value: fn(&Reading) -> Option<f64>| living.iter().copied().map(value).sum::<Option<f64>>();

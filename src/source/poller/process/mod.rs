@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use self::account::{Account, reading};
 use self::member::{Candidate, Rule};
 use crate::clock::now;
-use crate::event::{Body, Link, ProcessGroup};
+use crate::event::{Body, ProcessGroup};
 use crate::setting::Span;
-use crate::source::aside::{Attempt, SHORTEST, USUAL, Worker};
+use crate::source::aside::{self, Attempt, SHORTEST, USUAL, Worker};
 use crate::source::kind::{Context, Kind, Start};
 use crate::source::pattern::Pattern;
 use crate::source::{Feed, poll};
@@ -78,22 +78,10 @@ const LOOKS: u8 = 2;
 const FORGET: u32 = 20;
 
 impl Kind for Settings {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn context(&self, all: &Context) -> Context {
-        all.of_system()
-    }
-
-    fn start(&self, start: Start) {
-        let mut own = self.clone();
-        own.interval.get_or_insert(Span(start.context.system));
-        start.run(run(own, start.feed.clone(), start.stop.clone()));
-    }
+    aside::reads_the_machine!();
 }
 
-/// Reads the groups at each interval until told to stop.
+/// Reads the groups at each interval until it is cancelled.
 pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     if settings.groups.is_empty() {
         stop.cancelled().await;
@@ -101,15 +89,7 @@ pub async fn run(settings: Settings, feed: Feed, stop: CancellationToken) {
     }
     let interval = settings.interval.unwrap_or(USUAL).0.max(SHORTEST);
     let mut watch = Watch::new(&settings);
-    let groups = match Worker::start("process", move || watch.read()) {
-        Ok(groups) => groups,
-        Err(why) => {
-            tracing::error!(%why, "cannot start a thread to read processes");
-            feed.down(&format!("cannot start a thread to read processes: {why}"));
-            feed.send(Body::Link(Link::Down));
-            return;
-        }
-    };
+    let Some(groups) = Worker::reader("process", "processes", &feed, move || watch.read()) else { return };
     let ask = move |feed: &Feed| -> Attempt {
         let (feed, groups) = (feed.clone(), groups.clone());
         Box::pin(async move {

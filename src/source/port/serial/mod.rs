@@ -26,10 +26,10 @@ pub use self::settings::Serial;
 use self::watch::Watch;
 use super::tap;
 use super::usb::{Identity, Missing, Node, Roots, Which};
+use crate::backoff::Backoff;
 use crate::event::{Body, Link, Port, PortEnd, PortState};
 use crate::quote::quote;
 use crate::source::Feed;
-use crate::source::backoff::Backoff;
 use crate::source::socket::NewDecoder;
 
 /// How often it is looked whether a port came or went.
@@ -79,7 +79,7 @@ impl Settings {
     }
 }
 
-/// Keeps a port open and reads it until told to stop.
+/// Keeps a port open and reads it until it is cancelled.
 pub async fn run(settings: Settings, new_decoder: Arc<NewDecoder>, feed: Feed, stop: CancellationToken) {
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let name = feed.name().to_owned();
@@ -231,7 +231,7 @@ impl<'a> Supervisor<'a> {
 
     /// Waits before the next attempt, but not for longer than until the port is another one.
     fn wait(&mut self, node: &Node) {
-        let until = clock() + self.pause.next();
+        let until = clock() + self.pause.delay();
         while clock() < until && !self.stop.is_cancelled() {
             sleep(LOOK.min(until.saturating_duration_since(clock())), self.stop);
             if Identity::of(&node.path) != Some(node.identity) {

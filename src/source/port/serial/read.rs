@@ -1,6 +1,6 @@
-//! One time that a port is open: what it brings goes to the decoder, what the decoder asks for is written.
+//! One time that a port is open: what it sends goes to the decoder, what the decoder asks for is written.
 //!
-//! Every round of the loop waits or brings bytes; a port that does neither is gone.
+//! Every round of the loop waits or reads bytes; a port that does neither is gone.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -25,7 +25,7 @@ const DRAIN: Duration = Duration::from_millis(150);
 const EMPTY: u32 = 3;
 /// A device that takes no bytes for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A device that brings nothing but answers for so long is silent.
+/// A device that sends nothing but answers for so long is silent.
 const SILENT: Duration = Duration::from_secs(5);
 /// The longest pause before a silent device receives another start command.
 const GREET: Duration = Duration::from_secs(60);
@@ -103,7 +103,7 @@ pub(super) struct Session<'s, 'a> {
 }
 
 impl Session<'_, '_> {
-    /// Reads until the port is gone, and says how, or until told to stop.
+    /// Reads until the port is gone, and says how, or until it is cancelled.
     pub(super) fn read(mut self, port: &mut impl Line, decoder: Box<dyn Decoder>) -> Option<Gone> {
         let mut decoder = Judged::new(decoder);
         // The device's series are there before its first byte.
@@ -145,7 +145,7 @@ impl Session<'_, '_> {
                     empty = 0;
                     self.feed.decode(now(), buffer.get(..n).unwrap_or_default(), 1, decoder);
                     quiet.hear(decoder.heard());
-                    // A line that brings more than that is not made to wait.
+                    // A line that sends more than that is not made to wait.
                     if n < buffer.len() {
                         counted.pace();
                     }
@@ -218,7 +218,7 @@ impl Session<'_, '_> {
 
 /// For how long a device has been quiet.
 struct Quiet {
-    /// When it last brought a byte that is in no answer.
+    /// When it last sent a byte that is in no answer.
     last: Instant,
     /// The most such bytes that were seen: the beginning of an answer is one only until its end has come.
     heard: u64,

@@ -193,7 +193,7 @@ fn a_silent_board_is_told_again_to_start() {
     while let Ok(n) = board.read(&mut heard) {
         words.extend_from_slice(&heard[..n]);
     }
-    // Its hello has whatever pieces; it was told to begin twice.
+    // Its hello has whatever pieces; it was commanded to begin twice.
     assert_eq!(words.iter().filter(|byte| **byte == b'b').count(), 2, "{words:?}");
     becomes(&run.hub, UP, SOURCE, 1.0);
     drop(board);

@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn answers_are_not_held_against_a_device() {
-        // A dongle whose board is off, asked for its firmware and told to start.
+        // A dongle whose board is off, asked for its firmware and commanded to start.
         let down = b"Failure: Communications timeout - Device failed to poll Host$$$".repeat(4);
         for protocol in [Protocol::Cyton, Protocol::Daisy] {
             let mut judged = Judged::new(protocol.decoder());

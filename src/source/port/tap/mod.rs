@@ -78,9 +78,9 @@ impl Offer {
     }
 }
 
-/// Passes bytes between `port` and whoever opens what is offered, and reads along, until the port is gone, and says
-/// why, or until told to stop. `gone` is asked some ten times a second whether the device was unplugged. `judged` is
-/// told now and then what the device seems to be, if it is another one whose frames are the same.
+/// Passes bytes between `port` and the program that opens what is offered, and reads along, until the port is gone, and says
+/// why, or until it is cancelled. `gone` is asked some ten times a second whether the device was unplugged. `judged` is
+/// called now and then with what the device seems to be, if it is another one whose frames are the same.
 #[expect(clippy::too_many_arguments, reason = "a port, and what is done with it")]
 pub(super) fn run(
     offer: Offer,
@@ -165,7 +165,7 @@ struct Observer<'a> {
     last: Totals,
     /// When the last piece came.
     last_piece: u64,
-    /// Whether the program told the device to start since.
+    /// Whether the program has commanded the device to start since.
     started: bool,
     /// Bytes at which a decoder failed since the last report.
     failed: u64,

@@ -112,7 +112,7 @@ struct Ready {
 }
 
 impl Pump<'_> {
-    /// Passes bytes until the device is gone, and says why, or until told to stop.
+    /// Passes bytes until the device is gone, and says why, or until it is cancelled.
     pub(super) fn run(mut self) -> Option<io::Error> {
         let mut piece = [0; PIECE];
         let why = loop {

@@ -115,7 +115,7 @@ impl Identity {
         Some(Self { node: (meta.rdev(), meta.ino()), changed: (meta.ctime(), meta.ctime_nsec()) })
     }
 
-    /// Whether it is the same node, whoever may use it now.
+    /// Whether it is the same node, with whatever permissions.
     #[must_use]
     pub fn is_still(self, other: Self) -> bool {
         self.node == other.node

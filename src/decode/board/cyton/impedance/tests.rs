@@ -12,7 +12,7 @@ fn rounds(time: Duration) -> u32 {
     u32::try_from(time.as_millis() / TICK.as_millis()).unwrap() + 1
 }
 
-/// A board: what it is told, and what it sends.
+/// A board: the commands it receives, and what it sends.
 struct Bench {
     decoder: Box<dyn Decoder>,
     daisy: bool,
@@ -70,7 +70,7 @@ impl Bench {
         hello.iter().for_each(|piece| self.receive(piece));
     }
 
-    /// The board is told something.
+    /// The board receives something.
     fn receive(&mut self, bytes: &[u8]) {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let mut rest = text.as_str();
@@ -244,7 +244,7 @@ fn a_board_that_does_not_answer_is_started_all_the_same() {
     assert!(bench.decoder.dialogue().unwrap().notice().unwrap().contains("does not answer"));
     bench.pass(3 * rounds(HASTE));
     assert_eq!(bench.commands, ["V", "d", "s", "s", "d", "b"]);
-    // Nothing ever came: it is to be measured once it is switched on, and nobody is told twice.
+    // Nothing ever came: it is to be measured once it is switched on, and nothing is reported twice.
     bench.decoder.end(&mut |_| {});
     assert_eq!(bench.decoder.dialogue().unwrap().handshake(), [b"V", b"d"]);
     bench.connect();

@@ -1,4 +1,4 @@
-//! What a publisher sends, written here by hand, and what is told of it.
+//! What a publisher sends, written here by hand, and what is reported of it.
 
 use proptest::prelude::*;
 
@@ -70,7 +70,7 @@ fn decoded(pieces: &[&[u8]]) -> Decoded {
             assert_eq!(samples.count(), samples.frames as usize);
         }
         Body::Lost(lost) => decoded.lost += u64::from(lost.packets),
-        Body::Aside(answer) => decoded.bytes += answer.bytes,
+        Body::ProgramMessage(answer) => decoded.bytes += answer.bytes,
         Body::Fault(fault) => {
             decoded.faults.push(fault.kind);
             decoded.bytes += fault.bytes;
