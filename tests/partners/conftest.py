@@ -209,7 +209,7 @@ class Agent:
             if holds(seen):
                 return seen
             if time.monotonic() > end:
-                lines = [line for line in seen.text.splitlines() if line.startswith("neural_source_")]
+                lines = [line for line in seen.text.splitlines() if line.startswith(("neural_source_", "neural_stream_"))]
                 raise AssertionError("not seen in time; sources say:\n" + "\n".join(lines) + "\n" + self.told())
             time.sleep(0.1)
 
