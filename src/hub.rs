@@ -40,6 +40,17 @@ pub struct State {
     /// Events counted so far.
     accepted: u64,
     complaint_log: ComplaintLog,
+    alarm: Alarm,
+}
+
+/// Who is told that something changed whose rules are evaluated at once.
+#[derive(Default)]
+struct Alarm(Option<Box<dyn Fn() + Send>>);
+
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Alarm").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Default for Hub {
@@ -114,7 +125,13 @@ impl State {
             rates: Rates::default(),
             accepted: 0,
             complaint_log: ComplaintLog::default(),
+            alarm: Alarm::default(),
         }
+    }
+
+    /// Who is told that something changed whose rules are evaluated at once. It is called with the lock held, and waits for nothing.
+    pub fn set_alarm(&mut self, alarm: Box<dyn Fn() + Send>) {
+        self.alarm = Alarm(Some(alarm));
     }
 
     fn known(&self, name: &str) -> Option<SourceId> {
@@ -158,6 +175,11 @@ impl State {
             }
             Body::Tick => self.derive(event),
             _ => {}
+        }
+        if self.registry.take_changed()
+            && let Alarm(Some(alarm)) = &self.alarm
+        {
+            alarm();
         }
     }
 

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::history::Target;
 use crate::listen::Address;
 use crate::promql::Storage;
-use crate::store::{History, Running};
+use crate::store::{History, Observer, Running};
 
 /// The file in which the agent of a configuration keeps its history.
 #[must_use]
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Agent {
     /// Begins to remember, if that is wanted. Without its threads the agent runs on without a history.
-    pub(super) fn remember(&self) -> Option<Running> {
+    pub(super) fn remember(&self, observer: Box<dyn Observer>) -> Option<Running> {
         let settings = &self.config.history;
         if !settings.enabled {
             return None;
@@ -36,17 +36,19 @@ impl Agent {
         let target = Target { job: self.config.alerts.job.clone(), instance: self.instance() };
         let options = settings.options(folder, target, self.config.limits.series);
         let site = self.site.clone();
-        let running = History::start(options, Box::new(move |read| site.scrape(read)));
+        let running = History::start(options, Box::new(move |read| site.scrape(read)), Some(observer));
         let running = running
             .inspect_err(|error| tracing::warn!(%error, "there is no history: no thread for it"))
             .ok()?;
         let storage: Arc<dyn Storage> = running.history().clone();
         drop(self.site.history.set(storage));
+        let history = running.history().clone();
+        self.hub.lock().set_alarm(Box::new(move || history.wake()));
         Some(running)
     }
 
     /// The label `instance` that a Prometheus on this machine would give the agent: the first address that it listens on.
-    fn instance(&self) -> String {
+    pub(super) fn instance(&self) -> String {
         let first = self.config.listen.iter().find_map(|address| match address {
             Address::Tcp(address) => Some(*address),
             Address::Systemd(_) => None,

@@ -13,6 +13,7 @@ mod place;
 mod push;
 mod read;
 mod reload;
+mod rules;
 mod state_file;
 mod web;
 
@@ -47,6 +48,7 @@ use push::Push;
 use read::Files;
 pub use read::mapping_notes;
 use reload::Reading;
+use rules::Evaluation;
 use state_file::StateFile;
 use web::Web;
 
@@ -225,7 +227,9 @@ impl Agent {
         // A client that learns that the agent is ready may request a reload immediately.
         let mut hang_up = hang_ups();
         // A client that reaches the agent may ask for its past at once.
-        let history = self.remember();
+        let mut evaluation = Evaluation::default();
+        self.evaluate(&mut evaluation).await;
+        let history = self.remember(evaluation.observer(self.own.clone()));
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
             web.start(address, listener, &self.site);
@@ -252,6 +256,9 @@ impl Agent {
                 }
                 read = through(&mut reading) => {
                     let outcome = self.reload(read, &mut web, &mut push).await;
+                    if outcome.is_ok() {
+                        self.evaluate(&mut evaluation).await;
+                    }
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
                         // The client may have gone.
                         drop(answer.send(outcome));
@@ -259,6 +266,7 @@ impl Agent {
                 }
                 _ = ticks.tick() => {
                     self.tick(seconds);
+                    self.look_at_notifier(&evaluation);
                     if let Some(history) = history.as_ref().filter(|_| seconds.is_multiple_of(VITALS)) {
                         self.look_at_history(history.history());
                     }
@@ -271,6 +279,7 @@ impl Agent {
         push.stop().await;
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
         history::forget(history).await;
+        evaluation.end().await;
         let day = self.hub.lock().budget.day();
         self.state_file.keep(day).await;
         web.stop().await;

@@ -38,6 +38,15 @@ pub static PAGE: Page = Page {
         &HISTORY_REFUSED,
         &HISTORY_LOST,
         &HISTORY_DAMAGED,
+        &RULE_EVALUATIONS,
+        &RULE_FAILURES,
+        &RULE_SECONDS,
+        &ALERTS,
+        &NOTIFICATIONS,
+        &NOTIFICATION_FAILURES,
+        &NOTIFICATIONS_DROPPED,
+        &NOTIFICATIONS_WAITING,
+        &NOTIFICATION_LATENCY,
         &PROVISION_SUCCESS,
         &PROVISION_OBJECTS,
     ],
@@ -152,6 +161,77 @@ pub static HISTORY_DAMAGED: Metric = Metric {
     help: "Chunks of the history's file that were read and have a wrong checksum",
     note: "Their samples are omitted; a chunk counts each time that a query reads it",
     kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Rules that were evaluated.
+pub static RULE_EVALUATIONS: Metric = Metric {
+    name: "agent_rule_evaluations",
+    help: "Alert and recording rules evaluated by the agent itself",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Rules that failed.
+pub static RULE_FAILURES: Metric = Metric {
+    name: "agent_rule_evaluation_failures",
+    help: "Rule evaluations that failed",
+    note: "`/api/v1/rules` and the log say which rule and why",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Time that rules took.
+pub static RULE_SECONDS: Metric = Metric {
+    name: "agent_rule_evaluation",
+    help: "Time spent evaluating rules",
+    kind: Kind::Counter,
+    unit: Unit::Seconds,
+    ..Metric::BLANK
+};
+/// Alerts now.
+pub static ALERTS: Metric = Metric {
+    name: "agent_alerts",
+    help: "Alerts of the rules that the agent evaluates itself, by state",
+    labels: &["state"],
+    ..Metric::BLANK
+};
+/// Alerts that were sent.
+pub static NOTIFICATIONS: Metric = Metric {
+    name: "agent_notifications",
+    help: "Alerts accepted by an Alertmanager",
+    note: "Each alert counts again when it is repeated, once a minute while it fires",
+    kind: Kind::Counter,
+    labels: &["alertmanager"],
+    ..Metric::BLANK
+};
+/// Requests that failed.
+pub static NOTIFICATION_FAILURES: Metric = Metric {
+    name: "agent_notification_failures",
+    help: "Requests with alerts that an Alertmanager did not accept",
+    note: "Their alerts wait and are sent again",
+    kind: Kind::Counter,
+    labels: &["alertmanager"],
+    ..Metric::BLANK
+};
+/// Alerts without room.
+pub static NOTIFICATIONS_DROPPED: Metric = Metric {
+    name: "agent_notifications_dropped",
+    help: "Alerts dropped because too many waited for an Alertmanager",
+    kind: Kind::Counter,
+    labels: &["alertmanager"],
+    ..Metric::BLANK
+};
+/// Alerts that wait.
+pub static NOTIFICATIONS_WAITING: Metric = Metric {
+    name: "agent_notifications_waiting",
+    help: "Alerts that wait for an Alertmanager",
+    labels: &["alertmanager"],
+    ..Metric::BLANK
+};
+/// Time to deliver.
+pub static NOTIFICATION_LATENCY: Metric = Metric {
+    name: "agent_notification_latency",
+    help: "Time from the change of an alert to the answer of the Alertmanager, of the last request",
+    unit: Unit::Seconds,
+    labels: &["alertmanager"],
     ..Metric::BLANK
 };
 /// Lines of the log that were lost.

@@ -240,6 +240,7 @@ static LAST_SAMPLE: Metric = Metric {
 
 static STREAMING: Metric = Metric {
     name: "device_streaming",
+    prompt: true,
     help: "Whether the device is streaming (1) or silent (0)",
     note: "Streaming: a sample arrived within the last second, or within two sample periods of a slower device",
     read: |event, row| {

@@ -86,6 +86,8 @@ pub struct Metric {
     pub keep: Keep,
     /// The events it listens to.
     pub on: &'static [Topic],
+    /// Whether it says how something is that may change at any moment: rules that look at it are evaluated when it does.
+    pub prompt: bool,
     /// How it is drawn.
     pub draw: Draw,
     /// How an event moves it. Called for the topics in `on` alone.
@@ -107,6 +109,7 @@ impl Metric {
         judged: &[],
         keep: Keep::Fresh,
         on: &[],
+        prompt: false,
         draw: Draw::BLANK,
         read: |_, _| {},
         alert: None,

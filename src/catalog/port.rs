@@ -55,6 +55,7 @@ fn usb(event: &Event<'_>, row: &mut dyn Row, value: fn(&UsbDevice) -> Option<f64
 
 static STATE: Metric = Metric {
     name: "port_state",
+    prompt: true,
     help: "State of the port, 1 for the current state and 0 for the others",
     labels: &["device", "state"],
     keep: Keep::Always,

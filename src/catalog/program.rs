@@ -73,6 +73,7 @@ static INFO: Metric = Metric {
 
 static STATE: Metric = Metric {
     name: "program_state",
+    prompt: true,
     help: "State of the program, 1 for the current state and 0 for the others",
     note: "`waiting` acquires and starts to record when it is triggered",
     labels: &["source", "state"],
@@ -88,6 +89,7 @@ static STATE: Metric = Metric {
 
 static AS_EXPECTED: Metric = Metric {
     name: "program_expected_state",
+    prompt: true,
     help: "Whether the program is in the expected state or beyond (1) or not (0)",
     note: "Absent if the configuration expects nothing",
     read: |event, row| gauge(event, row, |program| program.expected.map(f64::from)),
@@ -200,6 +202,7 @@ static SYNCHRONIZED: Metric = Metric {
 
 static OUTPUT_TAKEN: Metric = Metric {
     name: "program_output_connected",
+    prompt: true,
     help: "Whether another program is connected to the output (1) or not (0)",
     read: |event, row| {
         if let Some(Output { output, taken: Some(taken), .. }) = output(event) {

@@ -48,6 +48,7 @@ const TEXTFILE: Metric =
 
 static UP: Metric = Metric {
     name: "source_up",
+    prompt: true,
     help: "Whether the source is listening or answering (1) or not (0)",
     on: &[Topic::Link],
     read: |event, row| {
@@ -167,6 +168,7 @@ static LAST_EVENT: Metric = Metric {
 
 static SUCCESS: Metric = Metric {
     name: "source_poll_success",
+    prompt: true,
     help: "Whether the last poll succeeded (1) or not (0)",
     on: &[Topic::Poll],
     read: |event, row| {

@@ -131,6 +131,7 @@ static REFUSED: Metric = Metric {
 
 static PRESENT: Metric = Metric {
     name: "stream_present",
+    prompt: true,
     help: "Whether an expected stream is present (1) or missing (0)",
     labels: &["source", "stream"],
     on: &[Topic::Expected],

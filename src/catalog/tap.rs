@@ -29,6 +29,7 @@ fn each(ways: BothWays, row: &mut dyn Row, with: fn(&mut dyn Row, &[&str], f64))
 
 static READER: Metric = Metric {
     name: "tap_open",
+    prompt: true,
     help: "Whether a program has the tap open (1) or not (0)",
     read: |event, row| {
         if let Some(tap) = tap(event) {

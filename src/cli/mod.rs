@@ -13,6 +13,7 @@ mod run;
 mod silence;
 mod simulate;
 mod streams;
+mod test_rules;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -53,6 +54,13 @@ Examples:
   neural-exporter query 'up' --server https://mimir.example/prometheus --token-file token --tenant lab
 
 It ends with 0 if there is an answer, 1 if the server cannot be asked or cannot answer, and 2 if the expression is wrong.";
+
+const TEST_RULES: &str = "\
+Examples:
+  neural-exporter test-rules alert-rules/tests/*.yml
+  neural-exporter test-rules --run 'NeuralDevice.* fires' alert-rules/tests/device_test.yml
+
+Exit codes: 0 all tests passed, 1 a test failed, 2 a file cannot be read or is wrong.";
 
 const DEVICES: &str = "\
 No port is opened, so nothing is taken from a program that records. A USB id is that of a bridge and never \
@@ -164,6 +172,9 @@ enum Command {
     Query(query::Args),
     /// Silence the alerts of a device for a while, or list and end such silences.
     Silence(silence::Args),
+    /// Run unit tests of rules, as `promtool test rules` does.
+    #[command(after_help = TEST_RULES)]
+    TestRules(test_rules::Args),
     /// Print a JSON Schema, for editors.
     Schema {
         /// Of what.
@@ -261,6 +272,7 @@ fn command() -> ExitCode {
         Some(Command::Provision(args)) => provision::provision(&args),
         Some(Command::Query(args)) => query::query(&args),
         Some(Command::Silence(args)) => silence::silence(&args),
+        Some(Command::TestRules(args)) => test_rules::test_rules(&args),
         Some(Command::Schema { of }) => schema(of),
         Some(Command::Completions { shell }) => {
             let mut out = Vec::new();

@@ -206,6 +206,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
     check.span(&Path::from("expire").key("gauges"), EXPIRY);
     check.history();
     check.alerts();
+    check.respond();
     check.provision();
     check.sources();
     check.problems
@@ -391,6 +392,20 @@ impl Check<'_> {
             Err(why) => format!("not a url: {why}"),
         };
         *self.wrong(path, why) = Some("write it like http://127.0.0.1:9090".to_owned());
+    }
+
+    /// Who is notified, and whether there is anything to notify of.
+    fn respond(&mut self) {
+        let path = Path::from("respond").key("alertmanagers");
+        for index in 0..self.document.len(&path) {
+            self.url(&path.item(index).key("url"));
+        }
+        let at = Path::from("alerts").key("evaluate");
+        let off = self.document.part::<bool>(&Path::from("history").key("enabled")) == Some(false);
+        if off && self.document.part::<bool>(&at) == Some(true) {
+            let message = "the agent cannot evaluate rules without a history: history.enabled is false";
+            self.wrong(&at, message.to_owned());
+        }
     }
 
     fn sources(&mut self) {

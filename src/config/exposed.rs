@@ -38,6 +38,10 @@ impl Config {
             }
         }
         add("provision", &|found| self.provision.datasource.iter().for_each(|asked| asked.expose(found)));
+        for (index, server) in self.respond.alertmanagers.iter().enumerate() {
+            let path = format!("respond.alertmanagers[{index}]");
+            add(&path, &|found| server.access.expose(&server.url, found));
+        }
         for (index, target) in self.provision.targets.iter().enumerate() {
             let path = format!("provision.targets[{index}].{}", target.kind());
             add(&path, &|found| target.settings().expose(found));

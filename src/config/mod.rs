@@ -7,6 +7,7 @@
 mod check;
 mod exposed;
 pub mod pack;
+mod rules;
 mod section;
 mod source;
 mod target;
@@ -18,11 +19,13 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alert::Definition;
 use crate::catalog::{Page, lint};
 use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
 use crate::provision;
 use crate::render::{self, Alerts};
+use crate::respond;
 use crate::secret::Link;
 use crate::store;
 use crate::sys::file;
@@ -69,6 +72,8 @@ pub struct Config {
     pub exposition: Exposition,
     /// The files that `generate` writes: numbers beyond which something is wrong, and who is notified.
     pub alerts: Alerts,
+    /// What the agent does when alerts fire that it evaluates itself. Nothing, unless you configure it.
+    pub respond: respond::Settings,
     /// Where dashboards, rules and routes are pushed to. Nothing is pushed unless you configure it.
     pub provision: provision::Settings,
     /// The inputs of the agent, each item a mapping with one key: the kind. A list here
@@ -80,6 +85,9 @@ pub struct Config {
     /// The pages of the user's packs.
     #[serde(skip)]
     pub pages: Pages,
+    /// What is in the files of `alerts.rule_files`.
+    #[serde(skip)]
+    pub rules: UserRules,
 }
 
 impl Default for Config {
@@ -99,10 +107,12 @@ impl Default for Config {
             llm: Llm::default(),
             exposition: Exposition::default(),
             alerts: Alerts::default(),
+            respond: respond::Settings::default(),
             provision: provision::Settings::default(),
             sources: Source::defaults(),
             folder: PathBuf::new(),
             pages: Pages::default(),
+            rules: UserRules::default(),
         }
     }
 }
@@ -116,6 +126,17 @@ impl PartialEq for Pages {
     fn eq(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()
             && self.0.iter().zip(&other.0).all(|(one, two)| std::ptr::eq(*one, *two))
+    }
+}
+
+/// Groups of rules that a user wrote, each with its file. They are the same if they are read from the same text.
+#[derive(Clone, Debug, Default)]
+pub struct UserRules(pub Vec<(String, Definition)>);
+
+impl PartialEq for UserRules {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |rules: &Self| format!("{:?}", rules.0);
+        of(self) == of(other)
     }
 }
 
@@ -150,6 +171,13 @@ impl Config {
         self.provision.settled(&self.agent())
     }
 
+    /// Whether the agent evaluates rules: it has a history, and no server that rules are pushed to does.
+    #[must_use]
+    pub fn evaluates(&self) -> bool {
+        let elsewhere = || provision::evaluated_elsewhere(&self.provision.targets);
+        self.history.enabled && self.alerts.evaluate.unwrap_or_else(|| !elsewhere())
+    }
+
     /// What the generated files are made with.
     #[must_use]
     pub fn settings(&self) -> render::Settings {
@@ -170,8 +198,10 @@ impl Config {
     fn settle(&mut self, folder: &Path) {
         let own = self.state_directory.iter_mut().chain(&mut self.packs);
         let targets = self.provision.targets.iter_mut().flat_map(|target| target.settings_mut().paths());
-        for path in
-            own.chain(targets).chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
+        for path in own
+            .chain(targets)
+            .chain(self.respond.paths())
+            .chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
         {
             // An absolute path stays what it is.
             *path = folder.join(&path);
@@ -229,13 +259,24 @@ fn load_with(path: &Path, files: bool) -> Result<Config, Vec<Problem>> {
         Some(packs) if folder.join(packs).is_dir() => self::packs(&folder.join(packs)),
         Some(packs) => {
             let message = format!("no such folder: {}", folder.join(packs).display());
-            (Vec::new(), document.map(|document| document.problem(&at, message)).into_iter().collect())
+            (Vec::new(), document.iter().map(|document| document.problem(&at, message.clone())).collect())
         }
     };
+    let at = document::Path::from("alerts").key("rule_files");
+    let rules =
+        match document.as_ref().and_then(|document| Some((document, document.part::<Vec<String>>(&at)?))) {
+            Some((document, patterns)) => {
+                let (rules, mut wrong) = rules::read(document, &at, folder, &patterns);
+                problems.append(&mut wrong);
+                rules
+            }
+            None => Vec::new(),
+        };
     match parsed {
         Ok((mut config, _)) if problems.is_empty() => {
             config.settle(folder);
             config.pages = Pages(pages);
+            config.rules = UserRules(rules);
             Ok(config)
         }
         Ok(_) => Err(problems),

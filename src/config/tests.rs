@@ -128,6 +128,46 @@ fn what_has_a_pattern_has_words_for_it() {
 }
 
 #[test]
+fn rules_of_files_are_read_and_their_mistakes_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("good.yml", "groups:\n- name: a\n  rules:\n  - {alert: A, expr: up == 0}\n");
+    let load_with = |files: &str| {
+        write("config.yml", &format!("alerts: {{rule_files: {files}}}\n"));
+        load(&folder.path().join("config.yml"))
+    };
+    let config = load_with("['*ood.yml', good.yml]").unwrap();
+    assert_eq!((config.rules.0.len(), config.rules.0[0].1.name.as_str()), (1, "a"), "a file counts once");
+    assert!(load_with("['none*.yml']").unwrap().rules.0.is_empty());
+    let wrong =
+        |files: &str| load_with(files).unwrap_err().iter().map(ToString::to_string).collect::<String>();
+    assert!(
+        wrong("[none.yml]").contains("config.yml:1:23: alerts.rule_files[0]: no such file"),
+        "{}",
+        wrong("[none.yml]")
+    );
+    write("bad.yml", "groups:\n- name: a\n  rules:\n  - {alert: A, expr: 'up =='}\n");
+    assert!(wrong("['*.yml']").contains("bad.yml:4:"), "{}", wrong("['*.yml']"));
+}
+
+#[test]
+fn rules_cannot_be_evaluated_without_a_history() {
+    let why = found("alerts: {evaluate: true}\nhistory: {enabled: false}\n");
+    assert!(why.contains("history.enabled is false"), "{why}");
+    assert_eq!(found("alerts: {evaluate: false}\nhistory: {enabled: false}\n"), "");
+    let evaluates = |text: &str| parse("c", text).unwrap().evaluates();
+    assert!(
+        evaluates("")
+            && !evaluates("alerts: {evaluate: false}\n")
+            && !evaluates("history: {enabled: false}\n")
+    );
+    let pushed = "provision: {targets: [{prometheus: {url: 'http://127.0.0.1:9090', rules_directory: /etc/prometheus/rules}}]}\n";
+    assert!(!evaluates(pushed) && evaluates(&format!("alerts: {{evaluate: true}}\n{pushed}")));
+    let why = found("respond: {alertmanagers: [{url: 'ftp://x'}]}\n");
+    assert!(why.contains("respond.alertmanagers[0].url"), "{why}");
+}
+
+#[test]
 fn a_metric_is_named_by_its_name_or_by_a_part_of_it() {
     let with = |of: &str| found(&format!("history: {{allow: ['{of}']}}\n"));
     for right in ["neural_up", "a:b", "neural_stage_*", "*"] {

@@ -66,6 +66,8 @@ struct Series {
     value: Option<f64>,
     /// Whether it was in the last scrape.
     live: bool,
+    /// Whether a rule made it, and no scrape.
+    made: bool,
     /// When it was last in one.
     last: i64,
 }
@@ -224,9 +226,39 @@ impl Head {
         ended.or(taking.changes.sealed)
     }
 
+    /// Adds a sample to the scrape that was taken last, of a series that a rule makes. `changes` are those of that scrape.
+    pub fn append(&mut self, labels: &Labels, value: f64, changes: &mut Changes) {
+        let Some(place) = self.times.len().checked_sub(1) else { return };
+        let hash = self.hash(labels.encoded());
+        let id = match self.by_text.get(&hash) {
+            Some(id) => *id,
+            None if is_stale(value) => return,
+            None => {
+                let Some(id) = self.insert(labels.clone(), Some(hash), changes.time) else { return };
+                self.by_text.insert(hash, id);
+                id
+            }
+        };
+        let Some(series) = self.series.get_mut(&id) else { return };
+        let before = series.value.filter(|_| place > 0 && series.live);
+        series.push(place, value);
+        (series.live, series.made, series.last) = (!is_stale(value), true, changes.time);
+        if before.is_none_or(|before| before.to_bits() != value.to_bits()) {
+            changes.values.push((id, value));
+        }
+    }
+
+    /// Ends the series of rules that got no sample in the scrape that was taken last.
+    pub fn end_made(&mut self, changes: &mut Changes) {
+        let Some(place) = self.times.len().checked_sub(1) else { return };
+        end_unseen(&mut self.series, true, place, changes);
+    }
+
     /// Ends all series at this time, as a server marks those of a target that is gone, and seals what is open.
     pub fn end(&mut self, time: i64) -> Option<Arc<Block>> {
-        let sealed = self.take(time).end().sealed;
+        let mut changes = self.take(time).end();
+        self.end_made(&mut changes);
+        let sealed = changes.sealed;
         debug_assert!(sealed.is_none() || self.times.len() == 1);
         self.seal().or(sealed)
     }
@@ -253,8 +285,10 @@ impl Head {
         self.next = self.next.checked_add(1)?;
         self.by_name.entry(labels.name().into()).or_default().push(id);
         let column = Column::Same { value: 0.0, count: 0 };
-        self.series
-            .insert(id, Series { text, labels, first: 0, column, value: None, live: true, last: time });
+        self.series.insert(
+            id,
+            Series { text, labels, first: 0, column, value: None, live: true, made: false, last: time },
+        );
         Some(id)
     }
 
@@ -462,13 +496,23 @@ impl Taking<'_> {
 
     /// Ends the scrape: series that are no longer in it end with a staleness mark.
     pub fn end(mut self) -> Changes {
-        for (id, series) in &mut self.head.series {
-            if series.live && series.last != self.time {
-                series.live = false;
-                series.push(self.place, STALE);
-                self.changes.values.push((*id, STALE));
-            }
-        }
+        end_unseen(&mut self.head.series, false, self.place, &mut self.changes);
         self.changes
+    }
+}
+
+/// Marks the end of series that were there before the scrape and are not in it: those of rules, or those of scrapes.
+fn end_unseen(
+    all: &mut HashMap<SeriesId, Series, foldhash::fast::FixedState>,
+    made: bool,
+    place: usize,
+    changes: &mut Changes,
+) {
+    for (id, series) in all {
+        if series.live && series.made == made && series.last != changes.time {
+            series.live = false;
+            series.push(place, STALE);
+            changes.values.push((*id, STALE));
+        }
     }
 }

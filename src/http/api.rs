@@ -15,7 +15,8 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
-use super::{Reply, Site, reply};
+use super::{Groups, Reply, Site, reply};
+use crate::alert::{self, json::Wanted};
 use crate::clock::now;
 use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Storage, When, json};
 
@@ -184,10 +185,6 @@ impl Site {
             }
             Endpoint::Metadata => self.metadata(p),
             Endpoint::Exemplars => exemplars(past()?, p),
-            // Nothing is evaluated here. Grafana looks for rules at each of its data sources, and shows an error where there
-            // is no answer.
-            Endpoint::Rules => Ok(success("{\"groups\":[]}")),
-            Endpoint::Alerts => Ok(success("{\"alerts\":[]}")),
             Endpoint::Format => {
                 let expr = promql::parse(p.get("query").unwrap_or_default())
                     .map_err(|error| invalid("query", &error.text))?;
@@ -196,7 +193,40 @@ impl Site {
             Endpoint::BuildInfo => Ok(build_info()),
             Endpoint::RuntimeInfo => Ok(self.runtime_info(past()?)),
             Endpoint::Tsdb => tsdb(past()?, p, until),
+            Endpoint::Rules => self.rules(p),
+            Endpoint::Alerts => {
+                let mut all = Vec::new();
+                self.groups(&mut |group| all.extend(alert::json::alerts(group)));
+                Ok(success(&serde_json::json!({ "alerts": all }).to_string()))
+            }
         }
+    }
+
+    /// Shows each group of rules that the agent evaluates.
+    fn groups(&self, see: &mut dyn FnMut(&alert::Group)) {
+        if let Some(Groups(visit)) = self.rules.load().as_deref() {
+            visit(see);
+        }
+    }
+
+    fn rules(&self, p: &Parameters) -> Result<String, Error> {
+        let alerting = match p.get("type").unwrap_or_default() {
+            "" => None,
+            "alert" => Some(true),
+            "record" => Some(false),
+            other => return Err(invalid("type", &format!("not supported value {}", string(other)))),
+        };
+        let all = |name: &str| p.all(name).map(str::to_owned).collect();
+        let wanted = Wanted {
+            alerting,
+            names: all("rule_name[]"),
+            groups: all("rule_group[]"),
+            files: all("file[]"),
+            without_alerts: p.get("exclude_alerts") == Some("true"),
+        };
+        let mut groups = Vec::new();
+        self.groups(&mut |group| groups.extend(alert::json::group(group, &wanted)));
+        Ok(success(&serde_json::json!({ "groups": groups }).to_string()))
     }
 }
 

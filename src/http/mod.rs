@@ -15,7 +15,7 @@ mod reply;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
@@ -29,6 +29,7 @@ pub use provision::Catalogue;
 
 use gate::{Pass, Refusal, Route};
 
+use crate::alert::Group;
 use crate::clock::now;
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
@@ -75,9 +76,23 @@ pub struct Site {
     pub names: ArcSwap<Names>,
     /// What answers questions about the past.
     pub history: OnceLock<Arc<dyn Storage>>,
+    /// Shows each group of rules that the agent evaluates.
+    pub rules: ArcSwapOption<Groups>,
     queries: api::Queries,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
+}
+
+/// Shows one group of rules after the other.
+pub type Visit = dyn Fn(&mut dyn FnMut(&Group)) + Send + Sync;
+
+/// The groups of rules that the agent evaluates.
+pub struct Groups(pub Box<Visit>);
+
+impl std::fmt::Debug for Groups {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Groups")
+    }
 }
 
 impl Site {
@@ -87,8 +102,20 @@ impl Site {
         let (sources, catalogue) = (ArcSwap::default(), ArcSwap::default());
         let (names, buffers) = (ArcSwap::default(), reply::Buffers::default());
         let rendered = provision::Rendered::default();
-        let (history, queries) = (OnceLock::new(), api::Queries::default());
-        Arc::new(Self { hub, own, reload, sources, catalogue, names, history, queries, buffers, rendered })
+        let (history, rules, queries) = (OnceLock::new(), ArcSwapOption::empty(), api::Queries::default());
+        Arc::new(Self {
+            hub,
+            own,
+            reload,
+            sources,
+            catalogue,
+            names,
+            history,
+            rules,
+            queries,
+            buffers,
+            rendered,
+        })
     }
 
     /// The one way that every request goes: its body is read, the gate judges it, its route answers.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
-pub use own::{Answered, LOST_LINES, LostLines, Own, PushedObjects, Refused};
+pub use own::{Answered, LOST_LINES, LostLines, Notified, OfState, Own, PushedObjects, Refused};
 pub use read::{Labels, Sample};
 pub use vitals::Vitals;
 pub use write::{Cursor, Format};
@@ -114,6 +114,8 @@ pub struct Registry {
     created: bool,
     /// Label values that were cut, of series that came into being.
     cut: u64,
+    /// Whether a metric changed whose rules are evaluated at once.
+    changed: bool,
     scratch: Vec<u8>,
     spelled: Spelled,
 }
@@ -159,6 +161,7 @@ impl Registry {
             now: 0,
             created: false,
             cut: 0,
+            changed: false,
             scratch: Vec::new(),
             spelled: Spelled::default(),
         };
@@ -217,6 +220,11 @@ impl Registry {
             (metric.read)(event, &mut Reader { registry: self, family: id, event });
         }
         Ok(())
+    }
+
+    /// Whether a metric changed, since this was last asked, whose rules are evaluated at once.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// The families with the most series first, then those that refused.

@@ -66,6 +66,24 @@ pub struct Own {
     pub history_lost: Counter,
     /// Chunks of the history's file that could not be read.
     pub history_damaged: Counter,
+    /// Rules that were evaluated.
+    pub rule_evaluations: Counter,
+    /// Those that failed.
+    pub rule_failures: Counter,
+    /// Time that the evaluation of rules took.
+    pub rule_seconds: Counter<f64, AtomicU64>,
+    /// Alerts of the agent's own rules, by state.
+    pub alerts: Family<OfState, Gauge>,
+    /// Alerts that an Alertmanager took.
+    pub notifications: Family<Notified, Counter>,
+    /// Requests that it did not take.
+    pub notification_failures: Family<Notified, Counter>,
+    /// Alerts that had no room.
+    pub notifications_dropped: Family<Notified, Counter>,
+    /// Alerts that wait.
+    pub notifications_waiting: Family<Notified, Gauge>,
+    /// Seconds from the change of an alert to the answer.
+    pub notification_latency: Family<Notified, Float>,
     time: Float,
     /// Time to write a scrape.
     pub scrape_duration: Histogram,
@@ -121,6 +139,20 @@ pub struct LostLines {
 pub struct Refused {
     /// Its name.
     pub family: String,
+}
+
+/// A state of alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfState {
+    /// Its name.
+    pub state: &'static str,
+}
+
+/// An Alertmanager that is notified.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Notified {
+    /// Where it is, as it may be shown.
+    pub alertmanager: String,
 }
 
 /// A server that files are pushed to.
@@ -191,6 +223,15 @@ impl Own {
             history_refused: enter(r, &agent::HISTORY_REFUSED, Counter::default()),
             history_lost: enter(r, &agent::HISTORY_LOST, Counter::default()),
             history_damaged: enter(r, &agent::HISTORY_DAMAGED, Counter::default()),
+            rule_evaluations: enter(r, &agent::RULE_EVALUATIONS, Counter::default()),
+            rule_failures: enter(r, &agent::RULE_FAILURES, Counter::default()),
+            rule_seconds: enter(r, &agent::RULE_SECONDS, Counter::default()),
+            alerts: enter(r, &agent::ALERTS, Family::default()),
+            notifications: enter(r, &agent::NOTIFICATIONS, Family::default()),
+            notification_failures: enter(r, &agent::NOTIFICATION_FAILURES, Family::default()),
+            notifications_dropped: enter(r, &agent::NOTIFICATIONS_DROPPED, Family::default()),
+            notifications_waiting: enter(r, &agent::NOTIFICATIONS_WAITING, Family::default()),
+            notification_latency: enter(r, &agent::NOTIFICATION_LATENCY, Family::default()),
             provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),
             provision_objects: enter(r, &agent::PROVISION_OBJECTS, Family::default()),
             moments: Mutex::default(),

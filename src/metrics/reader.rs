@@ -21,7 +21,9 @@ impl Reader<'_, '_> {
         let Registry { families, occupancy, limits, sources, .. } = &mut *self.registry;
         let Some(family) = families.get_mut(self.family as usize) else { return };
         let (class, name) = (family.class, family.name.len());
+        let prompt = family.metric.is_some_and(|metric| metric.prompt);
         let Some((series, ladder)) = family.get_mut(slot) else { return };
+        let before = if prompt { series.number() } else { None };
         match (&mut series.value, change) {
             // A count of what there is now: of what began before the agent did, the end alone is seen.
             (Value::Number(v), Change::Shift(by)) => *v = (*v + by).max(0.0),
@@ -36,6 +38,8 @@ impl Reader<'_, '_> {
         series.touched = at.steady_second();
         series.source = source.0;
         series.poll = sources.get(source.0 as usize).map_or(0, |s| s.poll);
+        let changed = prompt && series.number() != before;
+        self.registry.changed |= changed;
     }
 }
 

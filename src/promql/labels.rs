@@ -109,7 +109,8 @@ impl Labels {
     }
 
     /// With labels set, or taken away where the value is empty.
-    pub(super) fn with(&self, changes: &[(&str, &str)]) -> Self {
+    #[must_use]
+    pub fn with(&self, changes: &[(&str, &str)]) -> Self {
         let changed = |name: &str| changes.iter().any(|(change, _)| *change == name);
         let kept = self.iter().filter(|(name, _)| !changed(name));
         Self::from_pairs(kept.chain(changes.iter().copied()))

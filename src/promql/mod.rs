@@ -29,4 +29,6 @@ pub use sample::{STALE, Sample, is_stale};
 pub use select::{Each, Select, Selection, Storage};
 pub use sums::almost_equal;
 pub use syntax::{Expr, Type};
-pub use text::{exponent, moment, number, read_duration};
+pub use text::{
+    digits, duration, exponent, moment, moment_ms, number, quoted, read_duration, short, unquote,
+};

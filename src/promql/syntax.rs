@@ -36,6 +36,14 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// The names of the metrics that it selects by name.
+    pub fn metrics(&self) -> impl Iterator<Item = &str> {
+        let named = |one: &&Matcher| one.name() == super::NAME && one.op() == super::Op::Equal;
+        self.selectors().into_iter().flatten().filter(named).map(Matcher::value)
+    }
+}
+
 /// A node and what is below it.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {

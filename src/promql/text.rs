@@ -14,11 +14,11 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A number as `%g` of Go writes it: with an exponent below 1e-4 and from 1e21.
+/// A number as `%g` of Go writes it, in as few digits as name it: with an exponent below 1e-4 and from 1e6.
 #[must_use]
-pub(super) fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let size = value.abs();
-    if !value.is_finite() || size == 0.0 || (1e-4..1e21).contains(&size) {
+    if !value.is_finite() || size == 0.0 || (1e-4..1e6).contains(&size) {
         return number(value);
     }
     exponent(value)
@@ -39,12 +39,17 @@ pub fn exponent(value: f64) -> String {
 
 /// A number in at most so many digits, as `%.2g` of Go writes it with two.
 #[must_use]
-pub(super) fn digits(value: f64, digits: usize) -> String {
+pub fn digits(value: f64, digits: usize) -> String {
+    if !value.is_finite() {
+        return number(value);
+    }
     let rounded = format!("{value:.*e}", digits.saturating_sub(1));
     match rounded.parse::<f64>() {
         // From there on its exponent is written.
-        Ok(rounded) if rounded.abs() >= 10_f64.powi(digits as i32) => exponent(rounded),
-        Ok(rounded) => short(rounded),
+        Ok(rounded) if rounded != 0.0 && !(1e-4..10_f64.powi(digits as i32)).contains(&rounded.abs()) => {
+            exponent(rounded)
+        }
+        Ok(rounded) => number(rounded),
         Err(_) => rounded,
     }
 }
@@ -61,7 +66,8 @@ const UNITS: [(&str, i64, bool); 7] = [
 ];
 
 /// A duration in milliseconds as Prometheus writes it: `1h30m`, `5ms`, `0s`.
-pub(super) fn duration(milliseconds: i64) -> String {
+#[must_use]
+pub fn duration(milliseconds: i64) -> String {
     if milliseconds == 0 {
         return "0s".into();
     }
@@ -129,7 +135,8 @@ pub(super) fn write_name(out: &mut impl Write, name: &str) -> fmt::Result {
 }
 
 /// A text in double quotes, with the escapes of Go.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+#[must_use]
+pub fn quoted(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() + 2);
     let _ = write_quoted(&mut out, bytes);
     out
@@ -168,7 +175,7 @@ pub(super) fn write_quoted(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn unquote(quoted: &str) -> Result<Vec<u8>, String> {
+pub fn unquote(quoted: &str) -> Result<Vec<u8>, String> {
     let inner = |quote: char| quoted.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     if let Some(raw) = inner('`') {
         return Ok(raw.replace('\r', "").into_bytes());
@@ -227,6 +234,13 @@ fn escaped(kind: char, chars: &mut std::str::Chars<'_>, out: &mut Vec<u8>) -> Re
     Ok(())
 }
 
+/// `1970-01-01T00:00:00.123Z`: a time in milliseconds.
+#[must_use]
+pub fn moment_ms(milliseconds: i64) -> String {
+    let seconds = moment(milliseconds);
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), milliseconds.rem_euclid(1000))
+}
+
 /// `1970-01-01T00:00:00Z`: a time in seconds.
 #[must_use]
 pub fn moment(milliseconds: i64) -> String {
@@ -247,7 +261,7 @@ mod tests {
             [0.1, 1e21, -0.0, 5.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN].map(number).into();
         assert_eq!(f, ["0.1", "1000000000000000000000", "-0", "5", "+Inf", "-Inf", "NaN"]);
         let g: Vec<String> = [1e21, 1e-5, 0.0001, 123_456_789.0, 1.5e-7].map(short).into();
-        assert_eq!(g, ["1e+21", "1e-05", "0.0001", "123456789", "1.5e-07"]);
+        assert_eq!(g, ["1e+21", "1e-05", "0.0001", "1.23456789e+08", "1.5e-07"]);
     }
 
     #[test]

@@ -41,13 +41,14 @@ pub struct Access {
 }
 
 impl Access {
-    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+    /// The files that are named, for whoever resolves relative paths.
+    pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let password = self.basic.as_mut().map(|basic| &mut basic.password_file);
         self.token_file.iter_mut().chain(password).chain(&mut self.ca_file).chain(&mut self.proxy_file)
     }
 
     /// Says which secrets stand in the settings of a server at this address.
-    pub(super) fn expose(&self, url: &Link, found: &mut Exposed<'_>) {
+    pub fn expose(&self, url: &Link, found: &mut Exposed<'_>) {
         found.link("url", url, "access.token_file or access.basic.password_file");
         self.proxy.iter().for_each(|proxy| found.link("access.proxy", proxy, "access.proxy_file"));
     }

@@ -83,6 +83,10 @@ impl<'a> Request<'a> {
         Self { body: Some(("application/json", body.to_string().into_bytes())), ..self }
     }
 
+    pub(super) fn json_text(self, body: Vec<u8>) -> Self {
+        Self { body: Some(("application/json", body)), ..self }
+    }
+
     pub(super) fn yaml(self, body: String) -> Self {
         Self { body: Some(("application/yaml", body.into_bytes())), ..self }
     }
@@ -180,6 +184,14 @@ impl Client {
     /// How many requests were sent that may change something.
     pub(super) fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Sends once, and says what the server said if it did not take it.
+    pub(super) async fn send_once(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+        match self.once(request).await {
+            Ok(attempt) => attempt.answer.good(),
+            Err(error) => Err(error.why.into()),
+        }
     }
 
     async fn once(&self, request: &Request<'_>) -> Result<Attempt, RequestError> {

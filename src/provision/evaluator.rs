@@ -131,6 +131,12 @@ fn rules_in(target: &Target) -> Rules {
     target.settings().rules()
 }
 
+/// Whether a server that rules are pushed to evaluates them.
+#[must_use]
+pub fn evaluated_elsewhere(targets: &[Target]) -> bool {
+    targets.iter().any(|target| matches!(rules_in(target), Rules::Evaluated | Rules::Filed | Rules::Alerting))
+}
+
 fn evaluates(target: &Target) -> bool {
     rules_in(target) == Rules::Alerting
 }

@@ -16,6 +16,7 @@ mod evaluator;
 mod files;
 mod grafana;
 mod mark;
+pub mod notify;
 mod plan;
 #[cfg(test)]
 mod played;
@@ -38,6 +39,7 @@ pub use asked::{Asked, DataSource, Itself};
 pub use bundle::{Bundle, Dashboard, Group, RuleFile};
 pub use diff::diff;
 pub use directory::Directory;
+pub use evaluator::evaluated_elsewhere;
 pub use grafana::{Alerts, Grafana};
 pub use mark::{hash, sign, unsign};
 pub use plan::{Action, Found, How, Kind, Step, Wanted, plan, strangers};

@@ -86,6 +86,12 @@ pub fn render(pages: &[&Page], settings: &Settings) -> Vec<File> {
     files
 }
 
+/// The files of rules over metrics alone.
+#[must_use]
+pub fn rule_files(pages: &[&Page], settings: &Settings) -> Vec<File> {
+    rules::files(pages, settings)
+}
+
 /// A value as YAML, under the sentence that says where it is from.
 fn yaml(value: &impl serde::Serialize) -> String {
     // What is written here has keys that are text, which always can be written.

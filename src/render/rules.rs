@@ -102,12 +102,11 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
         let rules = Rules { groups: vec![Group { query_offset: None, ..group(&part, settings) }] };
         files.push(File { path: format!("alert-rules/loki/{}.yml", part.page.id), text: yaml(&rules) });
     }
+    files.extend(self::files(pages, settings));
     let parts = parts(pages, settings);
     for parts in parts.chunk_by(|a, b| a.page.id == b.page.id) {
         let Some(Part { page, .. }) = parts.first() else { continue };
         let id = page.id;
-        let rules = Rules { groups: parts.iter().map(|part| group(part, settings)).collect() };
-        files.push(File { path: format!("alert-rules/{id}.yml"), text: yaml(&rules) });
         if offset(settings).is_some() {
             // The cases are reported in the rules' own time.
             continue;
@@ -123,6 +122,17 @@ pub(super) fn render(pages: &[&Page], settings: &Settings, files: &mut Vec<File>
             }
         }
     }
+}
+
+/// The files of rules over metrics, one for each page.
+pub(super) fn files(pages: &[&Page], settings: &Settings) -> Vec<File> {
+    let parts = parts(pages, settings);
+    let of_page = parts.chunk_by(|a, b| a.page.id == b.page.id).filter_map(|parts| {
+        let id = parts.first()?.page.id;
+        let rules = Rules { groups: parts.iter().map(|part| group(part, settings)).collect() };
+        Some(File { path: format!("alert-rules/{id}.yml"), text: yaml(&rules) })
+    });
+    of_page.collect()
 }
 
 /// How far in the past rules are evaluated, where the server can do so.

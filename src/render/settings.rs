@@ -32,6 +32,13 @@ pub struct Alerts {
     pub labels: BTreeMap<String, String>,
     /// The oldest Prometheus that must understand the rules.
     pub prometheus: Prometheus,
+    /// Whether the agent evaluates the rules itself, over its history. Yes if omitted, unless rules are pushed to a server that
+    /// does (`provision.targets`) or there is no history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate: Option<bool>,
+    /// Further files of rules that the agent evaluates, as Prometheus takes them, with `*` and its kin:
+    /// `[/etc/neural-exporter/rules/*.yml]`.
+    pub rule_files: Vec<String>,
     /// How often rules are evaluated, in place of the interval that each group has; whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Span>,
@@ -68,6 +75,8 @@ impl Default for Alerts {
             job: "neural".to_owned(),
             labels: BTreeMap::new(),
             prometheus: Prometheus::default(),
+            evaluate: None,
+            rule_files: Vec::new(),
             interval: None,
             query_offset: None,
             logs: "{unit=\"neural-exporter.service\"}".to_owned(),

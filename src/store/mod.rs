@@ -29,7 +29,7 @@ pub use file::Failure;
 pub use lines::{Form, write_series};
 use reader::Readers;
 pub use retain::Retention;
-pub use scraper::Scrape;
+pub use scraper::{Observer, Scrape, Tick};
 pub use settings::Settings;
 pub use writer::Status;
 
@@ -91,11 +91,20 @@ impl History {
         }
     }
 
-    /// Begins to remember. `scrape` hands over what a scrape shows.
+    /// Takes a scrape soon, out of turn: something changed.
+    pub fn wake(&self) {
+        self.queue.wake();
+    }
+
+    /// Begins to remember. `scrape` hands over what a scrape shows; `observer` sees each one on the thread that takes them.
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(options: Options, scrape: Box<Scrape>) -> std::io::Result<Running> {
+    pub fn start(
+        options: Options,
+        scrape: Box<Scrape>,
+        observer: Option<Box<dyn Observer>>,
+    ) -> std::io::Result<Running> {
         let history = Arc::new(Self::new(&options));
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
         let writer = match &options.file {
@@ -107,7 +116,7 @@ impl History {
         };
         let scraper = {
             let history = history.clone();
-            thread("history").spawn(move || scraper::run(&history, &options, scrape))?
+            thread("history").spawn(move || scraper::run(&history, &options, scrape, observer))?
         };
         Ok(Running { history, scraper, writer })
     }

@@ -1,10 +1,15 @@
 //! The thread that scrapes the agent itself.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
+use super::writer::Wait;
 use super::{History, Options};
+use crate::alert;
 use crate::clock::now;
 use crate::event::Timestamp;
+use crate::history::Changes;
+use crate::promql::{Each, Error, Labels, Sample, Select, Selection};
 
 /// Reads the text of a scrape.
 pub(super) type Read<'r> = dyn FnMut(&str) + 'r;
@@ -15,31 +20,159 @@ pub type Scrape = dyn FnMut(&mut Read<'_>) + Send;
 /// How late a scrape may be and still count as on time, ms. A regular time costs no bits; Prometheus allows 2 ms.
 const LATE: i64 = 10;
 
-pub(super) fn run(history: &History, options: &Options, mut scrape: Box<Scrape>) {
-    let interval = i64::try_from(options.interval.as_millis()).unwrap_or(i64::MAX);
-    let step = Duration::as_nanos(&options.interval) as u64;
-    let mut next = now().steady;
-    let mut last: Option<i64> = None;
-    loop {
-        let wall = wall(now());
-        let time = match last.map(|last| last.saturating_add(interval)) {
-            Some(due) if (wall - due).abs() <= LATE => due,
-            _ => wall,
-        };
-        last = Some(time);
-        take(history, time, &mut *scrape);
-        history.watch_writer();
-        // What was missed while the machine slept is a gap.
-        next = (next + step).max(now().steady);
-        if history.queue.stopped_until(next) {
-            history.queue.end();
-            return;
-        }
+/// Scrapes out of turn in a row, and how often one more is allowed, ns: what flaps is looked at twice a second.
+const BURST: (u64, u64) = (20, 500_000_000);
+/// Two scrapes are never nearer to each other, ns: what changes together is seen together.
+const NEAREST: u64 = 2_000_000;
+
+/// A scrape that was taken, for whoever adds to it what it makes of it.
+#[derive(Debug)]
+pub struct Tick<'h> {
+    history: &'h History,
+    changes: RefCell<Changes>,
+}
+
+/// Looks at each scrape, on the thread that takes them.
+pub trait Observer: Send {
+    /// A scrape was taken at `at`, ms; `woken` if out of turn, because something changed.
+    fn observe(&mut self, at: i64, tick: &Tick<'_>, woken: bool);
+
+    /// When it wants to see a scrape before the next regular one, ms since the epoch.
+    fn due(&self) -> Option<i64>;
+
+    /// There is no further scrape.
+    fn end(&mut self);
+}
+
+impl Select for Tick<'_> {
+    fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error> {
+        self.history.select(selection, each)
     }
 }
 
-pub(super) fn take(history: &History, time: i64, scrape: &mut dyn FnMut(&mut Read<'_>)) {
+impl alert::Storage for Tick<'_> {
+    fn append(&self, labels: &Labels, sample: Sample) {
+        self.history.head.lock().append(labels, sample.v, &mut self.changes.borrow_mut());
+    }
+}
+
+/// When scrapes are taken.
+struct Clock {
+    /// From one regular scrape to the next: ns, ms.
+    step: (u64, i64),
+    /// The next regular one, ns of the steady clock.
+    next: u64,
+    /// The time of the last regular one, and of the last of all, ms.
+    last: Option<(i64, i64)>,
+    /// When the last one was taken, ns of the steady clock, and up to when scrapes out of turn are paid.
+    taken: u64,
+    paid: u64,
+}
+
+impl Clock {
+    /// The time of a scrape that is taken now.
+    fn time(&mut self, regular: bool) -> i64 {
+        let (now, last) = (now(), self.last);
+        let wall = wall(now);
+        let on_time = last.map(|(regular, _)| regular.saturating_add(self.step.1));
+        let time = match (on_time, last) {
+            (Some(due), Some((_, before))) if regular && (wall - due).abs() <= LATE && due > before => due,
+            _ => wall,
+        };
+        let grid = last.map_or(time, |(grid, _)| if regular { time } else { grid });
+        self.last = Some((grid, time));
+        self.taken = now.steady;
+        time
+    }
+
+    /// When the next scrape is taken for an observer that wants one at `due`, ns of the steady clock, and whether it is a regular one.
+    fn then(&self, due: Option<i64>) -> (u64, bool) {
+        let now = now();
+        let due = due.filter(|due| {
+            // The next regular one is near enough.
+            let regular = self.last.map(|(grid, _)| grid.saturating_add(self.step.1));
+            regular.is_none_or(|regular| *due < regular.saturating_sub(LATE))
+        });
+        let due = due.map(|due| {
+            let left = u64::try_from(due.saturating_sub(wall(now))).unwrap_or(0);
+            now.steady.saturating_add(left.saturating_mul(1_000_000)).max(self.taken + NEAREST)
+        });
+        match due.filter(|due| *due < self.next) {
+            Some(due) => (due, false),
+            None => (self.next, true),
+        }
+    }
+
+    /// When the next scrape out of turn is allowed, ns of the steady clock.
+    fn allowed(&self) -> u64 {
+        let (most, price) = BURST;
+        let paid = self.paid.max(now().steady.saturating_sub(most * price));
+        (paid + price).max(self.taken + NEAREST)
+    }
+
+    /// Pays for a scrape out of turn.
+    fn pay(&mut self) {
+        let (most, price) = BURST;
+        self.paid = self.paid.max(now().steady.saturating_sub(most * price)) + price;
+    }
+}
+
+pub(super) fn run(
+    history: &History,
+    options: &Options,
+    mut scrape: Box<Scrape>,
+    mut observer: Option<Box<dyn Observer>>,
+) {
+    let step = options.interval;
+    let step = (step.as_nanos() as u64, i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
+    let mut clock = Clock { step, next: now().steady, last: None, taken: 0, paid: 0 };
+    let (mut regular, mut woken) = (true, false);
+    loop {
+        let time = clock.time(regular);
+        if regular {
+            // What was missed while the machine slept is a gap.
+            clock.next = (clock.next + step.0).max(now().steady);
+        }
+        take(history, time, &mut *scrape, &mut |tick| {
+            if let Some(observer) = &mut observer {
+                observer.observe(time, tick, woken);
+            }
+        });
+        history.watch_writer();
+        let due = observer.as_ref().and_then(|observer| observer.due());
+        let mut wanted = false;
+        (regular, woken) = loop {
+            let (mut then, regular) = clock.then(due);
+            if wanted {
+                then = then.min(clock.allowed());
+            }
+            match history.queue.wait_until(then, observer.is_some()) {
+                Wait::Stopped => {
+                    if let Some(observer) = &mut observer {
+                        observer.end();
+                    }
+                    history.queue.end();
+                    return;
+                }
+                Wait::Woken => wanted = true,
+                Wait::Over if wanted && clock.next > now().steady => {
+                    clock.pay();
+                    break (false, true);
+                }
+                Wait::Over => break (regular, wanted),
+            }
+        };
+    }
+}
+
+pub(super) fn take(
+    history: &History,
+    time: i64,
+    scrape: &mut dyn FnMut(&mut Read<'_>),
+    observe: &mut dyn FnMut(&Tick<'_>),
+) {
     let began = now().steady;
+    let mut changes = None;
     scrape(&mut |text| {
         let took = Duration::from_nanos(now().steady.saturating_sub(began));
         let mut head = history.head.lock();
@@ -47,12 +180,18 @@ pub(super) fn take(history: &History, time: i64, scrape: &mut dyn FnMut(&mut Rea
         taking.text(text);
         let (samples, added) = taking.counts();
         taking.text(&of_target(took, samples, added));
-        let changes = taking.end();
-        // Without a file nothing waits for one.
-        if history.options.file.is_some() && history.queue.push(changes) {
-            history.queue.push_block(head.seal());
-        }
+        changes = Some(taking.end());
     });
+    let Some(changes) = changes else { return };
+    let tick = Tick { history, changes: RefCell::new(changes) };
+    observe(&tick);
+    let mut changes = tick.changes.into_inner();
+    let mut head = history.head.lock();
+    head.end_made(&mut changes);
+    // Without a file nothing waits for one.
+    if history.options.file.is_some() && history.queue.push(changes) {
+        history.queue.push_block(head.seal());
+    }
 }
 
 /// The series that a server adds of its own for each target.

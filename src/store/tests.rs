@@ -39,7 +39,7 @@ fn run(options: &Options, times: impl Iterator<Item = (i64, i64)>) -> History {
     let path = options.file.clone().unwrap_or_default();
     let mut writer = Writer::new(&history, options, &path);
     for (step, time) in times {
-        scraper::take(&history, time, &mut |write| write(&text(step)));
+        scraper::take(&history, time, &mut |write| write(&text(step)), &mut |_| {});
         if step % 2 == 1 {
             writer.flush();
         }
@@ -228,9 +228,14 @@ fn what_is_old_is_thinned_and_counts_stay_right() {
     let start = START.div_euclid(86_400_000) * 86_400_000;
     let count = 2 * 5_760 + 1_000;
     for step in 0..count {
-        scraper::take(&history, start + step * 15_000, &mut |write| {
-            write(&format!("c_total {}\ng {step}\n", value(step)));
-        });
+        scraper::take(
+            &history,
+            start + step * 15_000,
+            &mut |write| {
+                write(&format!("c_total {}\ng {step}\n", value(step)));
+            },
+            &mut |_| {},
+        );
         if step % 10 == 9 {
             writer.flush();
         }
@@ -270,7 +275,7 @@ fn the_file_is_never_much_larger_than_it_may_be() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             writeln!(text, "noise{{n=\"{series}\"}} {}", seed as f64 / 1e19).unwrap();
         }
-        scraper::take(&history, START + step * STEP, &mut |write| write(&text));
+        scraper::take(&history, START + step * STEP, &mut |write| write(&text), &mut |_| {});
         if step % 100 == 99 {
             writer.flush();
             most = most.max(std::fs::metadata(&path).unwrap().len());

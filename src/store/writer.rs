@@ -38,8 +38,21 @@ struct Waiting {
     bytes: usize,
     /// Blocks of which no scrape waits.
     blocks: Vec<Arc<Block>>,
+    /// Whether a scrape is wanted out of turn.
+    woken: bool,
     stopping: bool,
     ended: bool,
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The time has come.
+    Over,
+    /// Somebody wants a scrape.
+    Woken,
+    /// The thread is to end.
+    Stopped,
 }
 
 impl Waiting {
@@ -91,9 +104,22 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until `then`, ns of the steady clock, or until both threads are to end, which it says.
-    pub(super) fn stopped_until(&self, then: u64) -> bool {
-        self.until(then, |waiting| waiting.stopping)
+    /// Asks for a scrape out of turn.
+    pub(super) fn wake(&self) {
+        self.waiting.lock().woken = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `then`, ns of the steady clock, or until both threads are to end, or if `may_wake` until a scrape is wanted.
+    pub(super) fn wait_until(&self, then: u64, may_wake: bool) -> Wait {
+        self.until(then, |waiting| waiting.stopping || may_wake && waiting.woken);
+        let mut waiting = self.waiting.lock();
+        let woken = may_wake && std::mem::take(&mut waiting.woken);
+        match (waiting.stopping, woken) {
+            (true, _) => Wait::Stopped,
+            (false, true) => Wait::Woken,
+            (false, false) => Wait::Over,
+        }
     }
 
     /// Waits until `then`, or until the last scrape was taken, which it says.

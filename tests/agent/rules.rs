@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use neural_exporter::alert::{Act, Definition, RuleFile, Suite};
 use neural_exporter::catalog::alert::{Alert, CHAPTERS, LOGS, Level};
 use neural_exporter::catalog::limit::{LIMITS, Limits};
 use neural_exporter::catalog::{PAGES, Page, agent, pipeline};
@@ -399,5 +400,56 @@ fn the_objective_looks_at_a_bucket_that_there_is() {
         assert!(find(&render(&pages(), &settings), "alert-rules/pipeline.yml").contains(matched));
         let bounds = pipeline::DURATION.ladder(Some(&[0.02, 1.0]), &settings.limits);
         assert!(bounds.contains(&seconds) && bounds.is_sorted(), "{bounds:?}");
+    }
+}
+
+/// The tests that come with the rules, by file, with the groups of the rules they are for.
+fn unit_tests() -> Vec<(Suite, Vec<(String, Definition)>)> {
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let folder = at("alert-rules/tests");
+    let mut suites = Vec::new();
+    for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let suite = Suite::read(&file.display().to_string(), &read(&file)).unwrap();
+        let mut groups = Vec::new();
+        for rules in &suite.rule_files {
+            let read =
+                RuleFile::read(rules, &read(&folder.join(rules))).unwrap_or_else(|why| panic!("{why:?}"));
+            groups.extend(read.groups.into_iter().map(|group| (rules.clone(), group)));
+        }
+        suites.push((suite, groups));
+    }
+    suites
+}
+
+#[test]
+fn every_alert_fires_and_is_quiet_in_our_own_engine() {
+    let (mut passed, mut failed) = (0, Vec::new());
+    for (suite, groups) in unit_tests() {
+        for test in &suite.tests {
+            let mistakes = suite.run(test, &groups);
+            if mistakes.is_empty() {
+                passed += 1;
+            } else {
+                failed.push((test.name.clone(), mistakes));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(passed > 300, "{passed}");
+}
+
+#[test]
+fn no_test_of_an_alert_passes_without_it() {
+    let never = neural_exporter::promql::parse("vector(1) < 0").unwrap();
+    for (suite, mut groups) in unit_tests() {
+        for rule in groups.iter_mut().flat_map(|(_, group)| &mut group.rules) {
+            if matches!(rule.act, Act::Alert { .. }) {
+                rule.expr = never.clone();
+            }
+        }
+        for test in &suite.tests {
+            let quiet = suite.run(test, &groups).is_empty();
+            assert_eq!(quiet, test.name.ends_with("is quiet"), "{}", test.name);
+        }
     }
 }

@@ -34,6 +34,11 @@ impl Parameters {
             .filter(|value| !value.is_empty())
     }
 
+    /// Each value of a parameter that may be given more than once.
+    pub(super) fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
+    }
+
     /// A time in seconds or RFC 3339, as milliseconds.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Error> {
         let Some(text) = self.get(name) else { return Ok(None) };

@@ -17,7 +17,7 @@ fn noise(step: i64, count: u64) -> String {
 }
 
 fn take(history: &History, step: i64, text: &str) {
-    scraper::take(history, START + step * STEP, &mut |write| write(text));
+    scraper::take(history, START + step * STEP, &mut |write| write(text), &mut |_| {});
 }
 
 #[test]
@@ -176,7 +176,12 @@ fn a_clock_that_is_a_year_ahead_for_hours_makes_nothing_old() {
     let minute = |at: i64| START + at * 60_000;
     let mut go = |range: std::ops::Range<i64>, ahead: i64| {
         for at in range {
-            scraper::take(&history, minute(at) + ahead, &mut |write| write(&format!("c_total {at}\n")));
+            scraper::take(
+                &history,
+                minute(at) + ahead,
+                &mut |write| write(&format!("c_total {at}\n")),
+                &mut |_| {},
+            );
             writer.flush();
         }
     };

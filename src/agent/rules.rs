@@ -1,0 +1,173 @@
+//! The rules of a running agent: which ones, what they look at, and who is notified.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Agent, place};
+use crate::alert::RuleFile;
+use crate::catalog::{PAGES, Page, agent as own_page};
+use crate::config::Config;
+use crate::http::Groups;
+use crate::metrics::{Notified, OfState, Own};
+use crate::respond::{Account, Notifier, RuleSource, Rules};
+use crate::store::{Observer, Tick};
+
+/// What evaluates rules, and what sends alerts.
+#[derive(Debug, Default)]
+pub(super) struct Evaluation {
+    /// Rules that take the place of those that run, for the history's thread.
+    next: Arc<Mutex<Option<Rules>>>,
+    notifier: Arc<Notifier>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The rules on the history's thread.
+struct Observing {
+    rules: Option<Rules>,
+    next: Arc<Mutex<Option<Rules>>>,
+    own: Arc<Own>,
+}
+
+impl Observer for Observing {
+    fn observe(&mut self, at: i64, tick: &Tick<'_>, woken: bool) {
+        if let Some(mut next) = self.next.lock().take() {
+            if let Some(old) = self.rules.take() {
+                next.take_over(old);
+            }
+            self.rules = Some(next);
+        }
+        if let Some(rules) = &mut self.rules {
+            rules.observe(at, tick, woken);
+            show(&self.own, rules.account());
+        }
+    }
+
+    fn due(&self) -> Option<i64> {
+        self.rules.as_ref().and_then(Rules::due)
+    }
+
+    fn end(&mut self) {
+        if let Some(rules) = &mut self.rules {
+            rules.stop();
+        }
+    }
+}
+
+impl Evaluation {
+    /// What looks at each scrape of the history. Without rules it looks at nothing.
+    pub(super) fn observer(&self, own: Arc<Own>) -> Box<dyn Observer> {
+        Box::new(Observing { rules: None, next: self.next.clone(), own })
+    }
+
+    /// Sends what is to be sent a last time.
+    pub(super) async fn end(&mut self) {
+        self.stop.cancel();
+        for task in self.tasks.drain(..) {
+            // A panic was said by the hook.
+            drop(task.await);
+        }
+    }
+}
+
+/// The rules that a configuration wants evaluated: those that are generated from it, and those of its files.
+fn sources(config: &Config) -> Vec<RuleSource> {
+    let pages: Vec<&Page> =
+        PAGES.iter().copied().chain([&own_page::PAGE]).chain(config.pages.0.iter().copied()).collect();
+    let mut sources = Vec::new();
+    for file in crate::render::rule_files(&pages, &config.settings()) {
+        match RuleFile::read(&file.path, &file.text) {
+            Ok(read) => {
+                let of_file = |group| RuleSource { file: file.path.clone(), group };
+                sources.extend(read.groups.into_iter().map(of_file));
+            }
+            // A test reads each of them; a pack's expression is checked when the pack is read.
+            Err(problems) => {
+                problems.iter().for_each(|problem| tracing::error!("a generated rule is wrong: {problem}"));
+            }
+        }
+    }
+    sources.extend(
+        config.rules.0.iter().map(|(file, group)| RuleSource { file: file.clone(), group: group.clone() }),
+    );
+    sources
+}
+
+impl Agent {
+    /// Begins to evaluate what the configuration says, in the place of what is evaluated now.
+    pub(super) async fn evaluate(&self, evaluation: &mut Evaluation) {
+        evaluation.end().await;
+        evaluation.stop = CancellationToken::new();
+        let config = &self.config;
+        let wanted = config.evaluates();
+        if !wanted && !config.respond.alertmanagers.is_empty() {
+            tracing::warn!(
+                "nobody is notified: the agent evaluates no rules, because they are pushed to a server that does, or there is no \
+                 history\n  hint: set alerts.evaluate: true"
+            );
+        }
+        let servers = if wanted { &config.respond.alertmanagers[..] } else { &[] };
+        let notifier = match Notifier::new(servers, &evaluation.stop) {
+            Ok((notifier, tasks)) => {
+                evaluation.tasks = tasks.into_iter().map(tokio::spawn).collect();
+                notifier
+            }
+            Err(why) => {
+                tracing::error!("nobody is notified: {why}");
+                Notifier::default()
+            }
+        };
+        evaluation.notifier = Arc::new(notifier);
+        let step = i64::try_from(config.history.interval.0.as_millis()).unwrap_or(i64::MAX);
+        let prompt = |name: &str| {
+            PAGES.iter().flat_map(|page| page.metrics).any(|metric| metric.prompt && metric.family() == name)
+        };
+        let url = format!("http://{}", self.instance());
+        let sources = if wanted { sources(config) } else { Vec::new() };
+        let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);
+        let folder = config.state_directory.clone().or_else(place::state_folder);
+        if let Some(folder) = folder.filter(|_| wanted) {
+            rules.keep_in(folder.join("alerts.json"));
+        }
+        let shared = rules.shared();
+        self.site.rules.store(Some(Arc::new(Groups(Box::new(move |see| shared.visit(see))))));
+        *evaluation.next.lock() = Some(rules);
+    }
+
+    /// Brings the metrics of what is sent up to date.
+    pub(super) fn look_at_notifier(&self, evaluation: &Evaluation) {
+        let own: &Own = &self.own;
+        for delivery in evaluation.notifier.deliveries() {
+            let server = Notified { alertmanager: delivery.server.clone() };
+            for (counters, now) in [
+                (&own.notifications, delivery.sent),
+                (&own.notification_failures, delivery.failures),
+                (&own.notifications_dropped, delivery.dropped),
+            ] {
+                let counter = counters.get_or_create_owned(&server);
+                // It begins again with a reload.
+                counter.inc_by(now.saturating_sub(counter.get()));
+            }
+            let waiting = i64::try_from(delivery.waiting).unwrap_or(i64::MAX);
+            own.notifications_waiting.get_or_create_owned(&server).set(waiting);
+            own.notification_latency.get_or_create_owned(&server).set(delivery.latency);
+        }
+    }
+}
+
+/// Shows how the evaluation goes.
+fn show(own: &Own, account: Account) {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    for (state, alerts) in [("pending", account.alerts.0), ("firing", account.alerts.1)] {
+        own.alerts.get_or_create_owned(&OfState { state }).set(number(alerts));
+    }
+    for (counter, now) in
+        [(&own.rule_evaluations, account.evaluations), (&own.rule_failures, account.failures)]
+    {
+        counter.inc_by(now.saturating_sub(counter.get()));
+    }
+    own.rule_seconds.inc_by((account.seconds - own.rule_seconds.get()).max(0.0));
+}

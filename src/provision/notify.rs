@@ -1,0 +1,28 @@
+//! Alerts to an Alertmanager, by its API v2.
+
+use super::Access;
+use super::client::{Client, Request};
+use crate::secret::Link;
+
+/// An Alertmanager that takes alerts.
+#[derive(Debug)]
+pub struct Server(Client);
+
+impl Server {
+    /// Reads secrets and certificates. Sends nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn open(url: &Link, access: &Access) -> Result<Self, String> {
+        Client::open(url, access).map(Self)
+    }
+
+    /// Posts alerts, a list in JSON. There is no second try: whoever sends knows what is newer by then.
+    ///
+    /// # Errors
+    /// Why they were not taken.
+    pub async fn post(&self, alerts: Vec<u8>) -> Result<(), String> {
+        let sent = self.0.send_once(&Request::post("/api/v2/alerts").json_text(alerts)).await;
+        sent.map(drop).map_err(|failure| failure.to_string())
+    }
+}

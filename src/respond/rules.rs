@@ -1,0 +1,287 @@
+//! The agent's own evaluation of rules, on the history's thread.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::notify::Notifier;
+use super::state::{self, StateFile};
+use crate::alert::{Context, Definition, Group, Health, State, Storage, table_link};
+use crate::clock::now;
+use crate::promql::{Interrupt, Labels};
+
+/// Milliseconds from one notice of an alert that fires to the next, as in Prometheus.
+pub(super) const RESEND: i64 = 60_000;
+/// How long the rules of one group may take together, ns.
+const PATIENCE: u64 = 10_000_000_000;
+/// Values that the query of a rule may hold at once.
+const SAMPLES: usize = 4_000_000;
+/// The step of a subquery that names none, in milliseconds: Prometheus' default.
+const SUBQUERY_STEP: i64 = 60_000;
+/// A clock that went more milliseconds than the steady one was set, and did not drift.
+const JUMP: i64 = 2_000;
+
+/// Rules by where they are from.
+#[derive(Clone, Debug)]
+pub struct RuleSource {
+    /// The file, for people.
+    pub file: String,
+    /// The group.
+    pub group: Definition,
+}
+
+/// The groups, for whoever shows them.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<Mutex<Vec<Arc<Mutex<Group>>>>>);
+
+impl Shared {
+    /// Shows each group, in order. A group that is being evaluated is waited for.
+    pub fn visit(&self, see: &mut dyn FnMut(&Group)) {
+        let groups = self.0.lock().clone();
+        groups.iter().for_each(|group| see(&group.lock()));
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    group: Arc<Mutex<Group>>,
+    /// When its rules are evaluated next, ms.
+    next: i64,
+    /// Whether its rules look at what an event may change at any moment.
+    prompt: bool,
+}
+
+/// How the evaluation went, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Account {
+    /// Rules that were evaluated.
+    pub evaluations: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Seconds that all evaluations took.
+    pub seconds: f64,
+    /// Alerts that are pending, and that fire.
+    pub alerts: (u64, u64),
+}
+
+/// Rules that are evaluated, and who is notified.
+#[derive(Debug)]
+pub struct Rules {
+    slots: Vec<Slot>,
+    shared: Shared,
+    notifier: Arc<Notifier>,
+    /// The step of the history, ms.
+    step: i64,
+    /// Where people reach the agent.
+    url: Arc<str>,
+    state: Option<StateFile>,
+    /// The last evaluation: ms of the wall clock, ns of the steady one.
+    last: Option<(i64, u64)>,
+    account: Account,
+    /// Rules that failed when they were last evaluated, by group and name.
+    failing: Vec<(String, String)>,
+}
+
+impl Rules {
+    /// Rules before their first evaluation. `step` is the interval of the history in milliseconds, `url` where people reach the agent,
+    /// `prompt` says which metrics may change at any moment.
+    #[must_use]
+    pub fn new(
+        sources: Vec<RuleSource>,
+        notifier: Arc<Notifier>,
+        step: i64,
+        url: &str,
+        prompt: &dyn Fn(&str) -> bool,
+    ) -> Self {
+        let slot = |RuleSource { file, group }: RuleSource| {
+            let prompt = group.rules.iter().any(|rule| rule.expr.metrics().any(prompt));
+            let group = Arc::new(Mutex::new(Group::new(&file, group, SUBQUERY_STEP)));
+            Slot { group, next: i64::MIN, prompt }
+        };
+        let slots: Vec<Slot> = sources.into_iter().map(slot).collect();
+        let groups = slots.iter().map(|slot| slot.group.clone()).collect();
+        Self {
+            slots,
+            shared: Shared(Arc::new(Mutex::new(groups))),
+            notifier,
+            step,
+            url: url.into(),
+            state: None,
+            last: None,
+            account: Account::default(),
+            failing: Vec::new(),
+        }
+    }
+
+    /// Keeps the states of alerts in this file, and takes over what is in it.
+    pub fn keep_in(&mut self, path: std::path::PathBuf) {
+        let all = state::read(&path, wall());
+        for kept in &all {
+            for slot in &self.slots {
+                let mut group = slot.group.lock();
+                if group.file == kept.file && group.name == kept.group {
+                    group.restore(&kept.rule, kept.alert.clone());
+                }
+            }
+        }
+        self.state = Some(StateFile::new(path, all));
+    }
+
+    /// Takes over the alerts of rules that end, where the same rules are here.
+    pub fn take_over(&mut self, mut old: Self) {
+        old.stop();
+        for slot in &old.slots {
+            let group = slot.group.lock();
+            for own in self.slots.iter().map(|slot| &slot.group) {
+                let mut own = own.lock();
+                if own.file == group.file && own.name == group.name {
+                    for live in &group.rules {
+                        live.alerts().for_each(|alert| own.restore(live.rule.name(), alert.clone()));
+                    }
+                }
+            }
+        }
+        self.account = old.account;
+    }
+
+    /// The groups, for whoever shows them.
+    #[must_use]
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// How the evaluation goes.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        self.account
+    }
+
+    /// A scrape was taken at `at`, ms. `woken`: out of its turn, because something changed.
+    pub fn observe(&mut self, at: i64, storage: &dyn Storage, woken: bool) {
+        self.follow_clock(at);
+        let began = now().steady;
+        let (mut counts, mut failing) = (Account::default(), Vec::new());
+        for slot in &mut self.slots {
+            let mut group = slot.group.lock();
+            let on_time = at >= slot.next;
+            if on_time {
+                slot.next = at.saturating_add(group.interval);
+            }
+            if on_time || woken && slot.prompt || group.due().is_some_and(|due| due <= at) {
+                evaluate(&mut group, at, storage, &self.url);
+                counts.evaluations += group.rules.len() as u64;
+                notify(&mut group, at, &self.url, &self.notifier);
+            } else {
+                group.repeat(at, storage);
+            }
+            for live in &group.rules {
+                if let Health::Failed(why) = &live.health {
+                    counts.failures += u64::from(live.evaluated_at == Some(at));
+                    failing.push((group.name.clone(), live.rule.name().to_owned(), why.clone()));
+                }
+                for alert in live.active() {
+                    let (pending, firing) = &mut counts.alerts;
+                    *(if alert.state == State::Firing { firing } else { pending }) += 1;
+                }
+            }
+        }
+        counts.seconds = now().steady.saturating_sub(began) as f64 / 1e9;
+        self.account.add(counts);
+        self.complain(failing);
+        if let Some(state) = &mut self.state {
+            let kept = self
+                .slots
+                .iter()
+                .flat_map(|slot| state::of_group(&slot.group.lock(), &self.notifier))
+                .collect();
+            state.keep(at, kept);
+        }
+    }
+
+    /// Says once of each rule that it fails, and why.
+    fn complain(&mut self, failing: Vec<(String, String, String)>) {
+        for (group, rule, why) in &failing {
+            if !self.failing.iter().any(|(known, name)| known == group && name == rule) {
+                tracing::warn!(group, rule, "a rule cannot be evaluated: {why}");
+            }
+        }
+        self.failing = failing.into_iter().map(|(group, rule, _)| (group, rule)).collect();
+    }
+
+    /// When it wants to see a scrape before the next regular one, ms.
+    #[must_use]
+    pub fn due(&self) -> Option<i64> {
+        let due = self.slots.iter().filter_map(|slot| {
+            let group = slot.group.lock();
+            let own = (group.interval < self.step && slot.next > i64::MIN).then_some(slot.next);
+            own.into_iter().chain(group.due()).min()
+        });
+        due.min()
+    }
+
+    /// A clock that is set neither ends a time of waiting nor begins it again: the states go along with it.
+    fn follow_clock(&mut self, at: i64) {
+        let steady = now().steady;
+        if let Some((wall, before)) = self.last.replace((at, steady)) {
+            let went = i64::try_from(steady.saturating_sub(before) / 1_000_000).unwrap_or(i64::MAX);
+            let jump = at.saturating_sub(wall).saturating_sub(went);
+            if jump.abs() > JUMP {
+                for slot in &mut self.slots {
+                    slot.group.lock().shift(jump);
+                    slot.next =
+                        if slot.next == i64::MIN { slot.next } else { slot.next.saturating_add(jump) };
+                }
+            }
+        }
+    }
+
+    /// Writes the states a last time.
+    pub fn stop(&mut self) {
+        if let Some(state) = self.state.take() {
+            state.stop(wall());
+        }
+    }
+}
+
+/// The time by the wall clock, ms.
+fn wall() -> i64 {
+    i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX)
+}
+
+impl Account {
+    /// Adds an evaluation; alerts are those of now.
+    fn add(&mut self, other: Self) {
+        self.evaluations += other.evaluations;
+        self.failures += other.failures;
+        self.seconds += other.seconds;
+        self.alerts = other.alerts;
+    }
+}
+
+fn evaluate(group: &mut Group, at: i64, storage: &dyn Storage, url: &str) {
+    let until = now().steady.saturating_add(PATIENCE);
+    let context = Context {
+        storage,
+        external_labels: &Labels::empty(),
+        external_url: url,
+        subquery_step: SUBQUERY_STEP,
+        max_samples: SAMPLES,
+        interrupt: &|| (now().steady > until).then_some(Interrupt::Timeout),
+        clock: &|| now().steady,
+    };
+    group.evaluate(at, &context);
+}
+
+/// Gives what is to be sent to who is notified.
+fn notify(group: &mut Group, at: i64, url: &str, notifier: &Notifier) {
+    if notifier.is_empty() {
+        return;
+    }
+    for live in &mut group.rules {
+        let due = live.sent(at, RESEND);
+        if !due.is_empty() {
+            let link = format!("{}{}", url.trim_end_matches('/'), table_link(&live.rule.text));
+            notifier.send(&due, &link.into());
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Who is notified by the agent itself.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::provision::Access;
+use crate::secret::Link;
+
+/// What the agent does when alerts fire that it evaluates itself. Nothing, unless you configure it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Respond")]
+pub struct Settings {
+    /// The Alertmanagers that are notified, each of all alerts; they deduplicate among themselves.
+    pub alertmanagers: Vec<Alertmanager>,
+}
+
+/// An Alertmanager that is notified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NotifiedAlertmanager")]
+pub struct Alertmanager {
+    /// Where it is, with its path prefix if there is one: `http://127.0.0.1:9093`.
+    pub url: Link,
+    /// How it is reached.
+    #[serde(default)]
+    pub access: Access,
+}
+
+impl Settings {
+    /// Files that are named, for those that resolve relative paths.
+    pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.alertmanagers.iter_mut().flat_map(|server| server.access.paths())
+    }
+}

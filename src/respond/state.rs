@@ -1,0 +1,276 @@
+//! The states of alerts in a file, so that a restart neither begins a time of waiting again nor forgets who must hear of an end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use serde::{Deserialize, Serialize};
+
+use super::notify::Notifier;
+use crate::alert::{Alert, Group, State};
+use crate::file;
+use crate::promql::Labels;
+
+/// Bytes of the file.
+const LONGEST: u64 = 64 << 20;
+/// An agent that was away for longer begins anew, as Prometheus does: ms.
+const TOLERANCE: i64 = 3_600_000;
+/// From one write to the next while an alert waits, ms.
+const REWRITE: i64 = 10_000;
+/// How long the last write may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    /// When it was written, ms.
+    at: i64,
+    alerts: Vec<Record>,
+}
+
+/// An alert as it is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Record {
+    file: String,
+    group: String,
+    rule: String,
+    state: String,
+    labels: Vec<(String, String)>,
+    annotations: Vec<(String, String)>,
+    value: String,
+    active_at: i64,
+    fired_at: Option<i64>,
+    resolved_at: Option<i64>,
+    kept_since: Option<i64>,
+    sent_at: Option<i64>,
+}
+
+/// An alert and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Kept {
+    pub(super) file: String,
+    pub(super) group: String,
+    pub(super) rule: String,
+    pub(super) alert: Alert,
+}
+
+impl Kept {
+    /// Whether a restart would make no difference between them. A value or a text that changes is found again.
+    fn is_as(&self, other: &Self) -> bool {
+        let of = |kept: &Self| {
+            let Alert { state, active_at, fired_at, resolved_at, kept_since, sent_at, .. } = kept.alert;
+            (state, active_at, fired_at, resolved_at, kept_since, sent_at.is_some())
+        };
+        of(self) == of(other)
+            && self.alert.labels == other.alert.labels
+            && (&self.file, &self.group, &self.rule) == (&other.file, &other.group, &other.rule)
+    }
+}
+
+/// The alerts of a group that a restart must know: the active ones, and those that are over and not delivered.
+pub(super) fn of_group(group: &Group, notifier: &Notifier) -> Vec<Kept> {
+    let mut kept = Vec::new();
+    for live in &group.rules {
+        for alert in live.alerts() {
+            let waits = notifier.waits(&alert.labels);
+            if alert.state != State::Inactive || waits {
+                let mut alert = alert.clone();
+                // What a server did not take is sent again.
+                alert.sent_at = alert.sent_at.filter(|_| !waits);
+                kept.push(Kept {
+                    file: group.file.clone(),
+                    group: group.name.clone(),
+                    rule: live.rule.name().to_owned(),
+                    alert,
+                });
+            }
+        }
+    }
+    kept
+}
+
+fn pairs(labels: &Labels) -> Vec<(String, String)> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+impl From<&Kept> for Record {
+    fn from(kept: &Kept) -> Self {
+        let Kept { file, group, rule, alert } = kept;
+        Self {
+            file: file.clone(),
+            group: group.clone(),
+            rule: rule.clone(),
+            state: alert.state.as_str().to_owned(),
+            labels: pairs(&alert.labels),
+            annotations: pairs(&alert.annotations),
+            value: crate::promql::number(alert.value),
+            active_at: alert.active_at,
+            fired_at: alert.fired_at,
+            resolved_at: alert.resolved_at,
+            kept_since: alert.kept_since,
+            sent_at: alert.sent_at,
+        }
+    }
+}
+
+impl Record {
+    fn kept(self) -> Kept {
+        let state = match self.state.as_str() {
+            "firing" => State::Firing,
+            "pending" => State::Pending,
+            _ => State::Inactive,
+        };
+        let alert = Alert {
+            state,
+            labels: Labels::from_pairs(self.labels),
+            annotations: Labels::from_pairs(self.annotations),
+            value: self.value.trim_start_matches('+').parse().unwrap_or(f64::NAN),
+            active_at: self.active_at,
+            fired_at: self.fired_at,
+            resolved_at: self.resolved_at,
+            kept_since: self.kept_since,
+            sent_at: self.sent_at,
+        };
+        Kept { file: self.file, group: self.group, rule: self.rule, alert }
+    }
+}
+
+/// What the file holds that is still of use at `now`, ms. A time of waiting goes on where it was: the time away does not count.
+pub(super) fn read(path: &Path, now: i64) -> Vec<Kept> {
+    let text = match crate::sys::file::text(path, LONGEST) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!(
+                "the states of alerts cannot be read from {}, they begin again: {error}",
+                path.display()
+            );
+            return Vec::new();
+        }
+    };
+    let document: Document = match serde_json::from_str(&text) {
+        Ok(document) => document,
+        Err(error) => {
+            tracing::warn!(
+                "the states of alerts in {} are damaged, they begin again: {error}",
+                path.display()
+            );
+            return Vec::new();
+        }
+    };
+    let away = now.saturating_sub(document.at).max(0);
+    let mut kept: Vec<Kept> = document.alerts.into_iter().map(Record::kept).collect();
+    // What is over is to be delivered, however long that takes.
+    kept.retain(|kept| away <= TOLERANCE || kept.alert.state == State::Inactive);
+    for alert in kept.iter_mut().map(|kept| &mut kept.alert).filter(|alert| alert.state == State::Pending) {
+        alert.active_at = alert.active_at.saturating_add(away);
+    }
+    kept
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    text: Option<Vec<u8>>,
+    stopping: bool,
+    ended: bool,
+}
+
+/// The file and the thread that writes it: a disk that does not answer holds no rule up.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    shared: Arc<(Mutex<Slot>, Condvar)>,
+    /// What was last given to the thread.
+    last: Vec<Kept>,
+    /// When that was, ms.
+    written: i64,
+    /// Whether there is a thread.
+    runs: bool,
+}
+
+impl StateFile {
+    /// The file, which holds these alerts.
+    pub(super) fn new(path: PathBuf, last: Vec<Kept>) -> Self {
+        let shared: Arc<(Mutex<Slot>, Condvar)> = Arc::default();
+        let own = shared.clone();
+        let thread =
+            std::thread::Builder::new().name("alert-states".into()).spawn(move || write(&own, &path));
+        let runs = thread
+            .inspect_err(
+                |error| tracing::warn!(%error, "the states of alerts are not kept: no thread for them"),
+            )
+            .is_ok();
+        Self { shared, last, written: 0, runs }
+    }
+
+    /// Writes the alerts if one of them changed, and every ten seconds while one waits: what a killed agent had waited is lost
+    /// for that long at most.
+    pub(super) fn keep(&mut self, at: i64, alerts: Vec<Kept>) {
+        let same = |(a, b): (&Kept, &Kept)| a.is_as(b);
+        let same = alerts.len() == self.last.len() && alerts.iter().zip(&self.last).all(same);
+        let waits = alerts.iter().any(|kept| kept.alert.state == State::Pending);
+        if !same || waits && at.saturating_sub(self.written).abs() >= REWRITE {
+            self.last = alerts;
+            self.write(at);
+        }
+    }
+
+    fn write(&mut self, at: i64) {
+        if !self.runs {
+            return;
+        }
+        self.written = at;
+        let document = Document { version: 1, at, alerts: self.last.iter().map(Record::from).collect() };
+        if let Ok(text) = serde_json::to_vec(&document) {
+            self.shared.0.lock().text = Some(text);
+            self.shared.1.notify_all();
+        }
+    }
+
+    /// Writes a last time, and waits for that as long as it may take.
+    pub(super) fn stop(mut self, at: i64) {
+        if !self.last.is_empty() {
+            self.write(at);
+        }
+        let (slot, changed) = &*self.shared;
+        let mut slot = slot.lock();
+        slot.stopping = true;
+        changed.notify_all();
+        if self.runs && !slot.ended {
+            changed.wait_for(&mut slot, PATIENCE);
+        }
+    }
+}
+
+/// The thread: the newest text is written, the ones between are not.
+fn write(shared: &(Mutex<Slot>, Condvar), path: &Path) {
+    let (slot, changed) = shared;
+    let mut failing = false;
+    loop {
+        let text = {
+            let mut slot = slot.lock();
+            while slot.text.is_none() && !slot.stopping {
+                changed.wait(&mut slot);
+            }
+            match slot.text.take() {
+                Some(text) => text,
+                None => {
+                    slot.ended = true;
+                    changed.notify_all();
+                    return;
+                }
+            }
+        };
+        match file::replace(path, &text, file::PRIVATE) {
+            Ok(_) if failing => {
+                failing = false;
+                tracing::info!("the states of alerts are written again to {}", path.display());
+            }
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!("the states of alerts cannot be written to {}: {error}", path.display());
+            }
+            _ => {}
+        }
+    }
+}
