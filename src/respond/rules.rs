@@ -1,14 +1,16 @@
 //! The agent's own evaluation of rules, on the history's thread.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::notify::Notifier;
 use super::state::{self, StateFile};
-use crate::alert::{Context, Definition, Group, Health, State, Storage, table_link};
+use crate::alert::{ALERT_NAME, Context, Definition, Group, Health, Live, State, Storage, table_link};
 use crate::clock::now;
 use crate::promql::{Interrupt, Labels};
+use crate::quote::quote;
 
 /// Milliseconds from one notice of an alert that fires to the next, as in Prometheus.
 pub(super) const RESEND: i64 = 60_000;
@@ -18,6 +20,8 @@ const PATIENCE: u64 = 10_000_000_000;
 const SAMPLES: usize = 4_000_000;
 /// The step of a subquery that names none, in milliseconds: Prometheus' default.
 const SUBQUERY_STEP: i64 = 60_000;
+/// The log has a line of an alert at most once in so many milliseconds.
+const QUIET: i64 = 10_000;
 /// A clock that went more milliseconds than the steady one was set, and did not drift.
 const JUMP: i64 = 2_000;
 
@@ -80,6 +84,8 @@ pub struct Rules {
     account: Account,
     /// Rules that failed when they were last evaluated, by group and name.
     failing: Vec<(String, String)>,
+    /// When the log last had a line of an alert, ms.
+    logged: BTreeMap<Labels, i64>,
 }
 
 impl Rules {
@@ -110,6 +116,7 @@ impl Rules {
             last: None,
             account: Account::default(),
             failing: Vec::new(),
+            logged: BTreeMap::new(),
         }
     }
 
@@ -169,6 +176,7 @@ impl Rules {
             }
             if on_time || woken && slot.prompt || group.due().is_some_and(|due| due <= at) {
                 evaluate(&mut group, at, storage, &self.url);
+                log(&group, at, &mut self.logged);
                 counts.evaluations += group.rules.len() as u64;
                 notify(&mut group, at, &self.url, &self.notifier);
             } else {
@@ -255,6 +263,25 @@ impl Account {
         self.failures += other.failures;
         self.seconds += other.seconds;
         self.alerts = other.alerts;
+    }
+}
+
+/// Writes a line for each alert that fires since now or is over since now, but those for information.
+fn log(group: &Group, at: i64, logged: &mut BTreeMap<Labels, i64>) {
+    logged.retain(|_, last| (0..QUIET).contains(&at.saturating_sub(*last)));
+    for alert in group.rules.iter().flat_map(Live::alerts) {
+        let (fires, over) = (alert.fired_at == Some(at), alert.resolved_at == Some(at));
+        if !(fires || over) || alert.labels.get("severity") == "info" || logged.contains_key(&alert.labels) {
+            continue;
+        }
+        logged.insert(alert.labels.clone(), at);
+        let (name, summary) = (alert.labels.get(ALERT_NAME), quote(alert.annotations.get("summary")));
+        let (severity, priority) = (alert.labels.get("severity"), alert.labels.get("priority"));
+        if fires {
+            tracing::warn!(alert = name, severity, priority, "an alert fires: {summary}");
+        } else {
+            tracing::info!(alert = name, severity, priority, "an alert is over: {summary}");
+        }
     }
 }
 

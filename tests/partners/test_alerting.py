@@ -93,6 +93,9 @@ def test_what_changes_is_notified_at_once(agent, alertmanager, recorder, tmp_pat
     assert alert["annotations"]["summary"] == f"eeg on 127.0.0.1:{agent.port} is away"
     assert alert["labels"] == {"alertname": "LinkLost", "severity": "critical", "source": "eeg", "job": "neural",
                                "instance": f"127.0.0.1:{agent.port}"}
+    agent.says("an alert fires: eeg on 127.0.0.1:", "LinkLost")
+    page = agent.get("/")[2].decode()
+    assert "<td class=down>firing<td>" in page and f"eeg on 127.0.0.1:{agent.port} is away" in page
     # A time of waiting ends when it ends, and not at the next look.
     wait_until(lambda: alerts(alertmanager, alertname="LinkLostFor"), 15, "the alert that waits")
     (waited,) = alerts(alertmanager, alertname="LinkLostFor")
@@ -101,6 +104,7 @@ def test_what_changes_is_notified_at_once(agent, alertmanager, recorder, tmp_pat
     again = Eeg(recorder.port)
     agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1, 60)
     wait_until(lambda: not alerts(alertmanager, alertname="LinkLost"), 10, "the end of the alert")
+    agent.says("an alert is over: ")
     again.hang_up()
 
 
