@@ -132,7 +132,7 @@ fn own(config: &Config) -> String {
 
 fn when(args: &Args) -> When {
     let ms = |span: &Span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
-    let present = i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX);
+    let present = now().wall_milliseconds();
     match &args.last {
         None => When::At(args.at.map_or(present, |seconds| (seconds * 1000.0) as i64)),
         Some(last) => {

@@ -76,6 +76,12 @@ impl Timestamp {
         self.wall as f64 / 1e9
     }
 
+    /// The time in milliseconds since the epoch, by the wall clock.
+    #[must_use]
+    pub fn wall_milliseconds(self) -> i64 {
+        i64::try_from(self.wall / 1_000_000).unwrap_or(i64::MAX)
+    }
+
     /// This moment in seconds since the epoch, by the wall clock as it counts at `now`. If the clock was set in
     /// between, the moment moves along with it: what is reported is as long ago as it is by the steady clock.
     #[must_use]

@@ -248,7 +248,7 @@ fn string(text: &str) -> String {
 fn query(past: &dyn Storage, p: &Parameters, until: &Until) -> Result<String, Error> {
     let at = match p.time("time")? {
         Some(at) => at,
-        None => i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX),
+        None => now().wall_milliseconds(),
     };
     evaluate(past, p, When::At(at), until)
 }

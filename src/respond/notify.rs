@@ -22,10 +22,14 @@ use crate::provision::notify::Server;
 const QUEUE: usize = 10_000;
 /// Alerts in one request.
 const BATCH: usize = 256;
+/// Milliseconds from one notice of an alert that fires to the next, as in Prometheus.
+pub(super) const RESEND: i64 = 60_000;
 /// How long a firing alert is valid without another notice: four times as long as from one notice to the next.
-const VALID: i64 = 4 * super::rules::RESEND;
-/// The first and the longest pause after a request that failed.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const VALID: i64 = 4 * RESEND;
+/// The first pause after a request that failed; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// An alert as Alertmanager takes it (`/api/v2/alerts`).
 #[derive(Debug, Serialize)]
@@ -107,7 +111,7 @@ impl Notifier {
         Ok((Self { lanes }, tasks))
     }
 
-    /// Whether anybody is notified.
+    /// Whether there is no server.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lanes.is_empty()
@@ -152,7 +156,7 @@ impl Notifier {
 
 /// Sends what waits for one server, until it is told to stop. Then it tries once more what waits.
 async fn send_all(lane: Arc<Lane>, server: Server, stop: CancellationToken) {
-    let mut pause = PAUSE.0;
+    let mut pause = PAUSE;
     loop {
         let stopping = stop.is_cancelled();
         let (batch, body) = lane.batch();
@@ -169,7 +173,7 @@ async fn send_all(lane: Arc<Lane>, server: Server, stop: CancellationToken) {
         let sent = server.post(body).await;
         let taken = lane.done(&batch, sent);
         if taken {
-            pause = PAUSE.0;
+            pause = PAUSE;
             continue;
         }
         if stopping {
@@ -179,7 +183,7 @@ async fn send_all(lane: Arc<Lane>, server: Server, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => {}
         }
-        pause = (pause * 2).min(PAUSE.1);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -187,7 +191,7 @@ impl Lane {
     /// Alerts that are sent together, by their labels with the time since when each waits, and the body of the request.
     fn batch(&self) -> (Vec<(Labels, u64)>, Vec<u8>) {
         let queue = self.queue.lock();
-        let wall = i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX);
+        let wall = now().wall_milliseconds();
         let some = || queue.pending.iter().take(BATCH);
         let notices: Vec<Notice<'_>> = some().map(|(_, pending)| notice(pending, wall)).collect();
         let body = serde_json::to_vec(&notices).unwrap_or_default();

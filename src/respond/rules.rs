@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::notify::Notifier;
+use super::notify::{Notifier, RESEND};
 use super::state::{self, StateFile};
 use crate::alert::{ALERT_NAME, Context, Definition, Group, Health, Live, State, Storage, table_link};
 use crate::clock::now;
 use crate::promql::{Interrupt, Labels};
 use crate::quote::quote;
 
-/// Milliseconds from one notice of an alert that fires to the next, as in Prometheus.
-pub(super) const RESEND: i64 = 60_000;
 /// How long the rules of one group may take together, ns.
 const PATIENCE: u64 = 10_000_000_000;
 /// Values that the query of a rule may hold at once.
@@ -122,7 +120,7 @@ impl Rules {
 
     /// Keeps the states of alerts in this file, and takes over what is in it.
     pub fn keep_in(&mut self, path: std::path::PathBuf) {
-        let all = state::read(&path, wall());
+        let all = state::read(&path, now().wall_milliseconds());
         for kept in &all {
             for slot in &self.slots {
                 let mut group = slot.group.lock();
@@ -246,14 +244,9 @@ impl Rules {
     /// Writes the states a last time.
     pub fn stop(&mut self) {
         if let Some(state) = self.state.take() {
-            state.stop(wall());
+            state.stop(now().wall_milliseconds());
         }
     }
-}
-
-/// The time by the wall clock, ms.
-fn wall() -> i64 {
-    i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX)
 }
 
 impl Account {

@@ -14,7 +14,7 @@ use crate::promql::Labels;
 
 /// Bytes of the file.
 const LONGEST: u64 = 64 << 20;
-/// An agent that was away for longer begins anew, as Prometheus does: ms.
+/// An agent that was away for longer begins again, as Prometheus does: ms.
 const TOLERANCE: i64 = 3_600_000;
 /// From one write to the next while an alert waits, ms.
 const REWRITE: i64 = 10_000;

@@ -64,15 +64,10 @@ fn states(rules: &Rules) -> Vec<State> {
     states
 }
 
-/// Now by the wall clock, ms.
-fn wall() -> i64 {
-    i64::try_from(now().wall / 1_000_000).unwrap()
-}
-
 #[test]
 fn what_changes_is_evaluated_at_once_and_nothing_else() {
     let (mut rules, memory) = (rules(None), Memory::default());
-    let start = wall();
+    let start = now().wall_milliseconds();
     memory.set("link", start, 1.0);
     memory.set("other", start, 1.0);
     rules.observe(start, &memory, false);
@@ -96,7 +91,7 @@ fn what_changes_is_evaluated_at_once_and_nothing_else() {
 #[test]
 fn a_clock_that_is_set_neither_ends_a_wait_nor_begins_it_again() {
     for jump in [3_600_000, -3_600_000] {
-        let (mut rules, start) = (rules(None), wall());
+        let (mut rules, start) = (rules(None), now().wall_milliseconds());
         for at in [start, start + jump] {
             let memory = Memory::default();
             memory.set("link", at, 0.0);
@@ -112,21 +107,21 @@ fn a_clock_that_is_set_neither_ends_a_wait_nor_begins_it_again() {
 fn a_restart_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let memory = Memory::default();
-    let start = wall();
+    let start = now().wall_milliseconds();
     memory.set("link", start, 0.0);
     let mut first = rules(Some(folder.path()));
     first.observe(start, &memory, false);
     first.stop();
     let mut second = rules(Some(folder.path()));
     assert_eq!(states(&second), [State::Pending]);
-    let left = second.due().unwrap() - wall();
+    let left = second.due().unwrap() - now().wall_milliseconds();
     assert!((6_000..=7_000).contains(&left), "{left} ms are left");
     // What passed before the end counts, and not what passed after it.
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     second.stop();
     std::thread::sleep(std::time::Duration::from_millis(500));
     let mut second = rules(Some(folder.path()));
-    let left = second.due().unwrap() - wall();
+    let left = second.due().unwrap() - now().wall_milliseconds();
     assert!((4_500..=5_700).contains(&left), "{left} ms are left");
     // The time of waiting ends, and it fires; a third one knows that.
     memory.set("link", start + 8_000, 0.0);
@@ -142,7 +137,7 @@ fn a_restart_goes_on_where_it_was() {
 #[test]
 fn rules_that_take_the_place_of_others_take_over_their_alerts() {
     let (mut old, memory) = (rules(None), Memory::default());
-    let start = wall();
+    let start = now().wall_milliseconds();
     memory.set("link", start, 0.0);
     old.observe(start, &memory, false);
     let mut new = rules(None);

@@ -7,7 +7,6 @@ use super::writer::Wait;
 use super::{History, Options};
 use crate::alert;
 use crate::clock::now;
-use crate::event::Timestamp;
 use crate::history::Changes;
 use crate::promql::{Each, Error, Labels, Sample, Select, Selection};
 
@@ -20,8 +19,10 @@ pub type Scrape = dyn FnMut(&mut Read<'_>) + Send;
 /// How late a scrape may be and still count as on time, ms. A regular time costs no bits; Prometheus allows 2 ms.
 const LATE: i64 = 10;
 
-/// Scrapes out of turn in a row, and how often one more is allowed, ns: what flaps is looked at twice a second.
-const BURST: (u64, u64) = (20, 500_000_000);
+/// Scrapes out of turn in a row.
+const BURST: u64 = 20;
+/// How often one more is allowed, ns: what flaps is looked at twice a second.
+const PRICE: u64 = 500_000_000;
 /// Two scrapes are never nearer to each other, ns: what changes together is seen together.
 const NEAREST: u64 = 2_000_000;
 
@@ -73,7 +74,7 @@ impl Clock {
     /// The time of a scrape that is taken now.
     fn time(&mut self, regular: bool) -> i64 {
         let (now, last) = (now(), self.last);
-        let wall = wall(now);
+        let wall = now.wall_milliseconds();
         let on_time = last.map(|(regular, _)| regular.saturating_add(self.step.1));
         let time = match (on_time, last) {
             (Some(due), Some((_, before))) if regular && (wall - due).abs() <= LATE && due > before => due,
@@ -94,7 +95,7 @@ impl Clock {
             regular.is_none_or(|regular| *due < regular.saturating_sub(LATE))
         });
         let due = due.map(|due| {
-            let left = u64::try_from(due.saturating_sub(wall(now))).unwrap_or(0);
+            let left = u64::try_from(due.saturating_sub(now.wall_milliseconds())).unwrap_or(0);
             now.steady.saturating_add(left.saturating_mul(1_000_000)).max(self.taken + NEAREST)
         });
         match due.filter(|due| *due < self.next) {
@@ -105,15 +106,13 @@ impl Clock {
 
     /// When the next scrape out of turn is allowed, ns of the steady clock.
     fn allowed(&self) -> u64 {
-        let (most, price) = BURST;
-        let paid = self.paid.max(now().steady.saturating_sub(most * price));
-        (paid + price).max(self.taken + NEAREST)
+        let paid = self.paid.max(now().steady.saturating_sub(BURST * PRICE));
+        (paid + PRICE).max(self.taken + NEAREST)
     }
 
     /// Pays for a scrape out of turn.
     fn pay(&mut self) {
-        let (most, price) = BURST;
-        self.paid = self.paid.max(now().steady.saturating_sub(most * price)) + price;
+        self.paid = self.paid.max(now().steady.saturating_sub(BURST * PRICE)) + PRICE;
     }
 }
 
@@ -200,9 +199,4 @@ fn of_target(took: Duration, samples: usize, added: usize) -> String {
         "up 1\nscrape_duration_seconds {}\nscrape_samples_scraped {samples}\nscrape_samples_post_metric_relabeling {samples}\nscrape_series_added {added}\n",
         took.as_secs_f64()
     )
-}
-
-/// The wall clock, ms since the epoch.
-pub(super) fn wall(now: Timestamp) -> i64 {
-    i64::try_from(now.wall / 1_000_000).unwrap_or(i64::MAX)
 }

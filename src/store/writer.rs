@@ -10,7 +10,6 @@ use parking_lot::{Condvar, Mutex};
 
 use super::file::{Failure, File};
 use super::reader::Readers;
-use super::scraper::wall;
 use super::{History, Options};
 use crate::clock::now;
 use crate::history::{Block, Changes, GAP, SeriesId};
@@ -49,7 +48,7 @@ struct Waiting {
 pub(super) enum Wait {
     /// The time has come.
     Over,
-    /// Somebody wants a scrape.
+    /// A scrape is wanted.
     Woken,
     /// The thread is to end.
     Stopped,
@@ -488,7 +487,7 @@ fn open(path: &Path) -> Result<(File, usize), Failure> {
 
 /// Moves the file and its journal to names with the date.
 fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let aside = path.with_extension(format!("damaged-{}.db", wall(now()) / 1000));
+    let aside = path.with_extension(format!("damaged-{}.db", now().wall_milliseconds() / 1000));
     for end in ["-wal", "-shm"] {
         let (from, to) = (with_end(path, end), with_end(&aside, end));
         if from.exists() {

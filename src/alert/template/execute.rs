@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::functions::Caller;
 use super::parse::{Node, Operand, Pipeline};
 use super::{Data, Value, format, functions};
 
@@ -49,8 +50,8 @@ pub(super) fn run(nodes: &[Node], data: &Data<'_>) -> Result<String, String> {
     Ok(run.out)
 }
 
-pub(super) struct Run<'n, 'd> {
-    pub(super) data: &'d Data<'d>,
+struct Run<'n, 'd> {
+    data: &'d Data<'d>,
     templates: BTreeMap<&'n str, &'n [Node]>,
     variables: Vec<(String, Value)>,
     out: String,
@@ -181,22 +182,6 @@ impl<'n> Run<'n, '_> {
         Ok(Flow::On)
     }
 
-    /// The text of a template that was defined.
-    pub(super) fn template(&mut self, name: &str, with: &Value) -> Result<String, String> {
-        let body = *self.templates.get(name).ok_or_else(|| format!("template {name:?} not defined"))?;
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err(format!("templates within templates, deeper than {DEEPEST}"));
-        }
-        let variables = std::mem::replace(&mut self.variables, vec![(String::new(), with.clone())]);
-        let out = std::mem::take(&mut self.out);
-        let done = self.list(body, with);
-        let text = std::mem::replace(&mut self.out, out);
-        self.variables = variables;
-        self.depth -= 1;
-        done.map(|_| text)
-    }
-
     fn pipeline(&mut self, of: &Pipeline, dot: &Value) -> Result<Value, String> {
         let mut last = None;
         for command in &of.commands {
@@ -271,5 +256,26 @@ impl<'n> Run<'n, '_> {
             (Value::Nil, name) => return Err(format!("nil pointer evaluating interface {{}}.{name}")),
             (value, name) => return Err(format!("can't evaluate field {name} in type {}", value.kind())),
         })
+    }
+}
+
+impl Caller for Run<'_, '_> {
+    fn data(&self) -> &Data<'_> {
+        self.data
+    }
+
+    fn template(&mut self, name: &str, with: &Value) -> Result<String, String> {
+        let body = *self.templates.get(name).ok_or_else(|| format!("template {name:?} not defined"))?;
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(format!("templates within templates, deeper than {DEEPEST}"));
+        }
+        let variables = std::mem::replace(&mut self.variables, vec![(String::new(), with.clone())]);
+        let out = std::mem::take(&mut self.out);
+        let done = self.list(body, with);
+        let text = std::mem::replace(&mut self.out, out);
+        self.variables = variables;
+        self.depth -= 1;
+        done.map(|_| text)
     }
 }

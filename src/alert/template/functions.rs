@@ -2,66 +2,21 @@
 
 use std::net::IpAddr;
 
-use super::execute::Run;
 use super::format::{print, printf, println, timestamp};
-use super::{Value, by_label, compare};
+use super::{Data, Value, by_label, compare};
 use crate::promql::digits;
 
-/// Every function by name; `and` and `or` are executed where commands are.
-const NAMES: &[&str] = &[
-    "and",
-    "or",
-    "args",
-    "eq",
-    "externalURL",
-    "first",
-    "ge",
-    "graphLink",
-    "gt",
-    "html",
-    "humanize",
-    "humanize1024",
-    "humanizeDuration",
-    "humanizePercentage",
-    "humanizeTimestamp",
-    "index",
-    "label",
-    "le",
-    "len",
-    "lt",
-    "match",
-    "ne",
-    "not",
-    "now",
-    "parseDuration",
-    "pathPrefix",
-    "print",
-    "printf",
-    "println",
-    "query",
-    "reReplaceAll",
-    "safeHtml",
-    "sortByLabel",
-    "stripDomain",
-    "stripPort",
-    "strvalue",
-    "tableLink",
-    "title",
-    "tmpl",
-    "toLower",
-    "toTime",
-    "toUpper",
-    "urlQueryEscape",
-    "urlquery",
-    "value",
-];
+/// What a function may ask of the template that calls it.
+pub(super) trait Caller {
+    /// What the template is about.
+    fn data(&self) -> &Data<'_>;
 
-pub(super) fn is_known(name: &str) -> bool {
-    NAMES.contains(&name)
+    /// The text of a template that was defined.
+    fn template(&mut self, name: &str, with: &Value) -> Result<String, String>;
 }
 
 /// Carries a function out.
-pub(super) fn call(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Result<Value, String> {
+pub(super) fn call(run: &mut dyn Caller, name: &str, arguments: &[Value]) -> Result<Value, String> {
     let done = match compare::call(name, arguments) {
         Some(done) => done,
         None => match number(name, arguments).or_else(|| text(run, name, arguments)) {
@@ -184,8 +139,8 @@ fn duration(value: f64) -> String {
 }
 
 /// Functions of text, and of numbers that are text.
-fn text(run: &Run<'_, '_>, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
-    let root = || run.data.external_url;
+fn text(run: &dyn Caller, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+    let root = || run.data().external_url;
     let of_text: fn(&str) -> String = match name {
         "toUpper" => |text| text.to_uppercase(),
         "toLower" => |text| text.to_lowercase(),
@@ -280,7 +235,7 @@ fn html(text: &str) -> String {
 }
 
 /// Functions of lists, series and time.
-fn other(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Result<Value, String> {
+fn other(run: &mut dyn Caller, name: &str, arguments: &[Value]) -> Result<Value, String> {
     let count = arguments.len();
     let wrong = || Err(format!("wrong number or type of arguments for {name}"));
     match (name, arguments) {
@@ -291,7 +246,7 @@ fn other(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Result<Value
             let named = values.iter().enumerate().map(|(at, value)| (format!("arg{at}"), value.clone()));
             Ok(Value::Map(named.collect()))
         }
-        ("now", []) => Ok(Value::Float(run.data.now as f64 / 1000.0)),
+        ("now", []) => Ok(Value::Float(run.data().now as f64 / 1000.0)),
         ("toTime", [value]) => as_number(value).and_then(time).map(Value::Time),
         ("parseDuration", [Value::Text(text)]) => {
             crate::promql::read_duration(text).map(|milliseconds| Value::Float(milliseconds as f64 / 1000.0))
@@ -304,7 +259,7 @@ fn other(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Result<Value
                 .map(|regex| Value::Text(regex.replace_all(text, with.as_str()).into_owned()))
         }
         ("query", [Value::Text(expr)]) => {
-            let found = (run.data.query)(expr)?;
+            let found = (run.data().query)(expr)?;
             Ok(Value::List(found.into_iter().map(|one| Value::Sample(one.labels, one.value)).collect()))
         }
         ("first", [Value::List(values)]) => {

@@ -6,6 +6,7 @@ mod compare;
 mod execute;
 mod format;
 mod functions;
+mod names;
 mod parse;
 mod scope;
 

@@ -489,7 +489,7 @@ impl Tokens {
                         "false" => Operand::Value(Value::Bool(false)),
                         "nil" => Operand::Value(Value::Nil),
                         _ => {
-                            if !super::functions::is_known(&name) {
+                            if !super::names::is_known(&name) {
                                 return Err(format!("function {name:?} not defined"));
                             }
                             Operand::Function(name)

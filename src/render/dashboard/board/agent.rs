@@ -128,6 +128,47 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
             ]),
         ]),
+        closed("Rules and history", &[
+            lines("Time spent on rules", "percentunit", "Processor time of the evaluation of rules: 100 % is one processor.", &[q(
+                "sum by (instance) (rate(neural_agent_rule_evaluation_seconds_total[$__rate_interval]))",
+                "{{instance}}",
+            )])
+            .empty("the agent evaluates no rules"),
+            lines("Rules evaluated", "cps", "Rules that the agent evaluated per second, and those that failed. The log names them.", &[
+                q("sum by (instance) (rate(neural_agent_rule_evaluations_total[$__rate_interval]))", "evaluated"),
+                q("sum by (instance) (rate(neural_agent_rule_evaluation_failures_total[$__rate_interval]))", "failed"),
+            ]),
+            lines("Alerts of the agent's own rules", "none", "Alerts that are pending or firing.", &[q(
+                "sum by (instance, state) (neural_agent_alerts)",
+                "{{state}}",
+            )]),
+            lines("Notifications", "cps", "Alerts accepted per second by each Alertmanager, requests that it did not accept, and alerts dropped.", &[
+                q("sum by (instance, alertmanager) (rate(neural_agent_notifications_total[$__rate_interval]))", "{{alertmanager}}"),
+                q("sum by (instance, alertmanager) (rate(neural_agent_notification_failures_total[$__rate_interval]))", "{{alertmanager}} failed"),
+                q("sum by (instance, alertmanager) (rate(neural_agent_notifications_dropped_total[$__rate_interval]))", "{{alertmanager}} dropped"),
+            ])
+            .empty("no Alertmanager"),
+            lines("Alerts that wait", "none", "Alerts that wait for an Alertmanager.", &[q(
+                "sum by (instance, alertmanager) (neural_agent_notifications_waiting)",
+                "{{alertmanager}}",
+            )])
+            .empty("no Alertmanager"),
+            lines("Time to notify", "s", "Time from the change of an alert to the answer of the Alertmanager, of the last request.", &[q(
+                "max by (instance, alertmanager) (neural_agent_notification_latency_seconds)",
+                "{{alertmanager}}",
+            )])
+            .empty("no Alertmanager"),
+            lines("History in memory and on disk", "bytes", "Size of the compressed samples in memory, and of the file.", &[
+                q("sum by (instance) (neural_history_memory_bytes)", "memory"),
+                q("sum by (instance) (neural_history_file_bytes)", "file"),
+            ]),
+            lines("What the history lost", "cps", "Samples without room, scrapes that did not reach the file, chunks that were damaged, per second; and whether the file cannot be written now.", &[
+                q("sum by (instance) (rate(neural_history_samples_refused_total[$__rate_interval]))", "samples refused"),
+                q("sum by (instance) (rate(neural_history_scrapes_lost_total[$__rate_interval]))", "scrapes lost"),
+                q("sum by (instance) (rate(neural_history_chunks_damaged_total[$__rate_interval]))", "chunks damaged"),
+                q("max by (instance) (neural_history_file_failing)", "cannot be written"),
+            ]),
+        ]),
         closed("Sockets", &[
             lines("Connections", "none", "Open connections.", &[q("sum by (instance, source) (neural_source_clients)", "{{source}}")])
                 .empty("no stream"),
