@@ -137,7 +137,7 @@ impl Agent {
         *evaluation.next.lock() = Some(rules);
     }
 
-    /// Brings the metrics of what is sent up to date.
+    /// Updates the metrics of what is sent.
     pub(super) fn look_at_notifier(&self, evaluation: &Evaluation) {
         let own: &Own = &self.own;
         for delivery in evaluation.notifier.deliveries() {

@@ -41,7 +41,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// The files that are named, for whoever resolves relative paths.
+    /// The files that are named, for the reader that resolves relative paths.
     pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let password = self.basic.as_mut().map(|basic| &mut basic.password_file);
         self.token_file.iter_mut().chain(password).chain(&mut self.ca_file).chain(&mut self.proxy_file)

@@ -17,7 +17,7 @@ impl Server {
         Client::open(url, access).map(Self)
     }
 
-    /// Posts alerts, a list in JSON. There is no second try: whoever sends knows what is newer by then.
+    /// Posts alerts, a list in JSON. There is no second try: the sender knows what is newer by then.
     ///
     /// # Errors
     /// Why they were not taken.

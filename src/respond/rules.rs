@@ -32,7 +32,7 @@ pub struct RuleSource {
     pub group: Definition,
 }
 
-/// The groups, for whoever shows them.
+/// The groups, for pages and the API.
 #[derive(Clone, Debug, Default)]
 pub struct Shared(Arc<Mutex<Vec<Arc<Mutex<Group>>>>>);
 
@@ -149,7 +149,7 @@ impl Rules {
         self.account = old.account;
     }
 
-    /// The groups, for whoever shows them.
+    /// The groups, for pages and the API.
     #[must_use]
     pub fn shared(&self) -> Shared {
         self.shared.clone()

@@ -26,7 +26,7 @@ const PRICE: u64 = 500_000_000;
 /// Two scrapes are never nearer to each other, ns: what changes together is seen together.
 const NEAREST: u64 = 2_000_000;
 
-/// A scrape that was taken, for whoever adds to it what it makes of it.
+/// A scrape that was taken, for an observer that adds to it.
 #[derive(Debug)]
 pub struct Tick<'h> {
     history: &'h History,
