@@ -57,6 +57,7 @@ pub(super) static BOARD: Board = Board {
                     .limits(&[&SOURCE_SILENCE]),
                 column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Errors", "short"),
             ])
+            .first(&["source", "Value #A"])
             .beside(2),
             lines("Events", "cps", "Events decoded per second.", &[q(
                 "sum by (instance, source) (rate(neural_source_events_total[$__rate_interval]))",

@@ -119,7 +119,7 @@ pub(super) static BOARD: Board = Board {
                     ),
                 ],
             )
-            .first(&["device"])
+            .first(&["device", "Value #A", "Value #B"])
             .sorted(&[("Streams", false), ("Port", true)])
             .empty("no device"),
         ]),

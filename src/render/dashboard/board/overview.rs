@@ -136,7 +136,7 @@ pub(super) static BOARD: Board = Board {
                         .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
                 ],
             )
-            .first(&["device"])
+            .first(&["device", "Value #A", "Value #B"])
             .sorted(&[("Streams", false), ("Port", true), ("Worst channel", false)])
             .empty("no device")
             .to("devices"),

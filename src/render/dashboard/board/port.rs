@@ -103,6 +103,7 @@ pub(super) static USB: Row = closed("Line and USB", &[
             column("round(sum by (instance, device) (increase(neural_port_usb_reenumerations_total[1h])))", "Enumerated", "none"),
         ],
     )
+    .first(&["device", "Value #C"])
     .beside(1)
     .empty("no USB port"),
 ]);

@@ -92,6 +92,7 @@ pub(super) static BOARD: Board = Board {
                         .limits(&[&PROGRAM_CPU]),
                 ],
             )
+            .first(&["source", "Value #B", "Value #C"])
             .empty(NONE),
             view(Panel::States, "Program state", "none", "State of each program, as it reports it.", &[q(STATE, "{{source}}")])
                 .states(STATES)

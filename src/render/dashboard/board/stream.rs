@@ -96,6 +96,7 @@ pub(super) static BOARD: Board = Board {
                     column("max by (instance, source, stream, machine) (neural_stream_clock_round_trip_seconds)", "RTT", "s"),
                 ],
             )
+            .first(&["stream", "Value #D", "Value #E"])
             .empty("no stream"),
             view(
                 Panel::States,

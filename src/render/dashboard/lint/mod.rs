@@ -251,6 +251,11 @@ mod tests {
         breaks(is("timeseries"), beside, "9 to 13", "stripe");
         let named = |panel: &Value| is("stat")(panel) && panel["options"]["textMode"] == "value_and_name";
         breaks(named, option("justifyMode", "center".into()), "9 to 13", "as one word");
+        let programs = |panel: &Value| text(panel, "title") == "Every program";
+        let unordered = |panel: &mut Value| {
+            list_mut(panel, "transformations").last_mut().unwrap()["options"]["indexByName"] = json!({});
+        };
+        breaks(programs, unordered, "9 to 13", "out of sight");
         let dots = |panel: &mut Value| panel["targets"][0]["exemplar"] = true.into();
         breaks(is("heatmap"), dots, "9 to 13", "exemplars");
         let limit = |panel: &mut Value| {

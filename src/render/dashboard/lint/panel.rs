@@ -49,6 +49,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: striped },
     Rule { grafana: "9 to 13", broken: dotted },
     Rule { grafana: "9 to 13", broken: touching },
+    Rule { grafana: "9 to 13", broken: behind },
 ];
 
 fn is(panel: &Value, kind: &str) -> bool {
@@ -440,6 +441,23 @@ fn touching(panel: &Value, _: &Names<'_>) -> Option<String> {
     let both = is(panel, "stat") && panel["options"]["textMode"] == "value_and_name";
     let middle = panel["options"]["justifyMode"] == "center";
     when(both && middle, "writes a name and its number as one word on a phone; set justifyMode to auto")
+}
+
+/// A phone shows four columns: what something is called, and how it is.
+fn behind(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let organize = &list(panel, "transformations").last()?["options"];
+    let words =
+        |of: &Value| of["id"] == "mappings" && list(of, "value").iter().any(|of| of["type"] == "value");
+    let states =
+        list(&panel["fieldConfig"], "overrides").iter().filter(|of| list(of, "properties").iter().any(words));
+    let names: Vec<&str> = states.filter_map(|of| of["matcher"]["options"].as_str()).collect();
+    let early = ["Value #A", "Value #B", "Value #C"].into_iter().filter(|column| {
+        let name = organize["renameByName"][*column].as_str();
+        name.is_some_and(|name| names.contains(&name))
+    });
+    let wide = is(panel, "table") && list(panel, "targets").len() > 3;
+    let late = early.filter(|column| organize["indexByName"][*column].is_null()).count();
+    when(wide && late > 0, "has its states out of sight on a phone; put them before the machine")
 }
 
 /// No alert fires where nobody evaluates the rules.
