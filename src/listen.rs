@@ -51,7 +51,7 @@ fn overlap(one: SocketAddr, two: SocketAddr) -> bool {
 }
 
 /// The longest path the kernel takes for a socket, bytes (`sun_path` less its end).
-const LONGEST_PATH: usize = 107;
+pub const LONGEST_PATH: usize = 107;
 
 impl FromStr for Listen {
     type Err = Invalid;

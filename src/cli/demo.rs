@@ -18,7 +18,7 @@ use super::{Exit, complain, print, recording, run};
 use crate::analysis::quality;
 use crate::config::{Config, Jsonl, Serial, Source, Statsd};
 use crate::decode::Protocol;
-use crate::listen::{Address, Listen, Many};
+use crate::listen::{Address, LONGEST_PATH, Listen, Many};
 use crate::simulate::fault::Fault;
 use crate::simulate::program::Program;
 use crate::simulate::run::{Settings, Trouble};
@@ -42,18 +42,22 @@ const FAULTS: &[&str] = &[
     "burst=100ms@780s..800s",
 ];
 
+/// The sockets of the demo, in its folder.
+const EVENTS: &str = "events.sock";
+const STATSD: &str = "statsd.sock";
+
 /// What the electrodes of the Cyton are called.
 const ELECTRODES: &[&str] = &["Fp1", "Fp2", "C3", "C4", "P3", "P4", "O1", "O2"];
 
 pub(super) fn demo(listen: SocketAddr, seconds: Option<u64>) -> Exit {
-    let folder = match Folder::make() {
+    let folder = match Folder::make(&std::env::temp_dir()) {
         Ok(folder) => folder,
         Err(why) => {
             complain(&format!("cannot make a folder for the demo: {why}"));
             return Exit::Failed;
         }
     };
-    let (events, statsd) = (folder.0.join("events.sock"), folder.0.join("statsd.sock"));
+    let (events, statsd) = (folder.0.join(EVENTS), folder.0.join(STATSD));
     let stop = Arc::new(AtomicBool::new(false));
     let board = match Cyton::plug(stop.clone()) {
         Ok(board) => Some(board),
@@ -180,10 +184,17 @@ fn network(session: &str, programs: &[(Program, std::net::TcpListener)]) -> Vec<
 struct Folder(PathBuf);
 
 impl Folder {
-    fn make() -> std::io::Result<Self> {
-        let place = std::env::temp_dir();
+    /// Makes one in `place`, if its sockets fit there.
+    fn make(place: &Path) -> std::io::Result<Self> {
         for number in 0..100 {
             let folder = place.join(format!("neural-exporter-demo-{}-{number}", std::process::id()));
+            let longest = folder.join(STATSD).as_os_str().len();
+            if longest > LONGEST_PATH {
+                return Err(std::io::Error::other(format!(
+                    "the path of a socket in {} has {longest} bytes, and {LONGEST_PATH} is the limit; set TMPDIR to a shorter folder",
+                    place.display()
+                )));
+            }
             // An existing one belongs to another program, or to a demo that was killed.
             match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -269,6 +280,18 @@ fn guide(at: SocketAddr, events: &str, statsd: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_too_deep_for_a_socket_is_refused_with_what_to_do() {
+        let temporary = tempfile::tempdir().unwrap();
+        let deep = temporary.path().join("d".repeat(80));
+        std::fs::create_dir(&deep).unwrap();
+        let why = Folder::make(&deep).err().unwrap().to_string();
+        assert!(why.ends_with("is the limit; set TMPDIR to a shorter folder"), "{why}");
+        assert!(std::fs::read_dir(&deep).unwrap().next().is_none());
+        let folder = Folder::make(temporary.path()).unwrap();
+        std::os::unix::net::UnixListener::bind(folder.0.join(STATSD)).unwrap();
+    }
 
     #[test]
     fn all_is_well_for_three_minutes_and_then_an_electrode_loosens() {

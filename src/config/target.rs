@@ -44,7 +44,7 @@ impl Check<'_> {
         if parts.iter().any(|part| self.document.omits(&Path::from(*part))) {
             return;
         }
-        // Where this is none, what is wrong has been told.
+        // Where this is none, what is wrong has been reported.
         let Some(config) = self.document.part::<Config>(&Path::default()) else { return };
         let (agent, given) = (config.agent(), config.provision.datasource.as_ref());
         if let Some(Err(why)) = given.map(|asked| asked.source(&agent, None)) {
