@@ -48,7 +48,7 @@ newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer one
 	$(CARGO) build --locked --bins
 	@if tests/partners/newer.sh target/newer; then \
 		export PATH="$(CURDIR)/$(NEWER):$$PATH"; $(PYTEST) -n $(PROCESSES) --dist loadfile \
-			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end test_victoria test_promql)); \
+			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_provision_prometheus test_dashboards test_end_to_end test_victoria test_promql test_ask)); \
 	else \
 		echo "SKIPPED: there are no newer servers to be had here"; \
 	fi
@@ -93,7 +93,7 @@ needs: programs
 
 measure: ## speed and memory of the whole program from outside, as the table in the README
 	$(CARGO) build --profile dist --locked --bins
-	$(CARGO) build --profile dist --locked --example flood
+	$(CARGO) build --profile dist --locked --example flood --example history
 	$(PYTHON) tests/bench/measure.py
 
 bench: ## speed of the parts

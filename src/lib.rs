@@ -14,7 +14,7 @@
 //! | 7 | [`cli`]: one file a subcommand |
 //! | 6 | [`agent`]: build (bind everything), run, reload, drain |
 //! | 5 | [`config`]: YAML to types, all errors |
-//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`respond`]: rules evaluated and alerts sent; [`simulate`]: devices that are not there |
+//! | 4 | [`source`]: sockets, ports and pollers; [`http`]: the routes; [`provision`]: files to servers; [`store`]: the history on disk; [`respond`]: rules evaluated and alerts sent; [`ask`]: who answers a question of the past; [`simulate`]: devices that are not there |
 //! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time; [`client`]: what HTTP clients have in common |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes; [`alert`]: rules and the states of alerts |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
@@ -23,6 +23,7 @@
 pub mod agent;
 pub mod alert;
 pub mod analysis;
+pub mod ask;
 pub mod backoff;
 pub mod catalog;
 pub mod cli;

@@ -10,8 +10,10 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{files, place};
+use crate::clock::now;
 use crate::config::{Config, Source};
 use crate::listen::{Address, Bytes, Listen};
+use crate::promql::When;
 use crate::provision::{self, Bundle, How, Operation, Run};
 use crate::quote::plain;
 use crate::source::kind::Context;
@@ -34,6 +36,7 @@ pub async fn look(config: &Config) -> Vec<Finding> {
         sockets(&path, source, running, &mut found);
         found.extend(source.settings().look(&path, running).await);
     }
+    asked(config, &mut found).await;
     targets(config, &mut found).await;
     found
 }
@@ -168,6 +171,27 @@ fn writable(path: &str, at: &Path) -> Finding {
                 .hint(hint)
         }
     }
+}
+
+/// The server that answers questions of the past: it is asked one.
+async fn asked(config: &Config, found: &mut Vec<Finding>) {
+    let Some(server) = &config.ask.prometheus else { return };
+    let (path, url) = ("ask.prometheus", server.url.shown());
+    let asked = match server.open() {
+        Ok(server) => {
+            let time = i64::try_from(now().wall / 1_000_000).unwrap_or(i64::MAX);
+            server.ask("vector(1)", When::At(time)).await.map_err(|failure| failure.why().to_owned())
+        }
+        Err(why) => Err(why),
+    };
+    found.push(match asked {
+        Ok(_) => Finding::new(path, url, Verdict::Ok, "answers"),
+        Err(why) => {
+            let (message, hint) = why.split_once("\n  hint: ").unwrap_or((&why, ""));
+            let finding = Finding::new(path, url, Verdict::Failed, message);
+            if hint.is_empty() { finding } else { finding.hint(hint) }
+        }
+    });
 }
 
 /// The servers that are pushed to: each is read, none is written.

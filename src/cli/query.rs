@@ -1,4 +1,5 @@
-//! `query`: asks a server that answers PromQL, by default the agent of this machine.
+//! `query`: asks what answers PromQL: a server that is named, or whom the configuration says, which is the agent of this machine if it says
+//! nothing.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -6,13 +7,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::{Exit, FileArgs, complain, json, print, run};
-use crate::agent::Failure as Unread;
+use crate::agent::{Failure as Unread, history_file};
+use crate::ask::{Answer, Answers, Bridged, Failure, Past, Server};
 use crate::clock::now;
 use crate::config::Config;
 use crate::listen::Address;
 use crate::promql::{self, Labels, NAME, Sample, Series, Value, When};
 use crate::provision::Access;
-use crate::provision::query::{Answer, Failure, Server};
 use crate::secret::Link;
 use crate::setting::Span;
 
@@ -36,18 +37,18 @@ pub(super) struct Args {
     /// From one point to the next; a 240th of the span if omitted.
     #[arg(long, value_name = "SPAN", requires = "last")]
     step: Option<Span>,
-    /// Which server: that of Prometheus, Mimir, Thanos, VictoriaMetrics or an agent; the agent that the configuration describes if
-    /// omitted.
+    /// Which server: that of Prometheus, Mimir, Thanos, VictoriaMetrics or an agent. If omitted: the one that the configuration names as
+    /// ask.prometheus, or else the agent that it describes, and the agent's file while it does not run.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// The file with the server's token.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "server")]
     token_file: Option<PathBuf>,
     /// The file with the certificates that the server's is signed by, PEM.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "server")]
     ca_file: Option<PathBuf>,
     /// The tenant, for Mimir and its kin: the header X-Scope-OrgID.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "server")]
     tenant: Option<String>,
     /// The form of the answer.
     #[arg(long, value_name = "FORM", default_value = "table")]
@@ -72,24 +73,9 @@ pub(super) fn query(args: &Args) -> Exit {
         complain(&format!("the expression: {}", error.text));
         return Exit::Usage;
     }
-    let url = match &args.server {
-        Some(url) => url.clone(),
-        None => match run::load(run::chosen(&args.file).as_deref()) {
-            Ok(config) => own(&config),
-            Err(problems) => {
-                complain(&Unread::Config(problems));
-                return Exit::Usage;
-            }
-        },
-    };
-    let access =
-        Access { token_file: args.token_file.clone(), ca_file: args.ca_file.clone(), ..Access::default() };
-    let server = match Server::open(&Link::from(url.as_str()), &access, args.tenant.as_deref()) {
-        Ok(server) => server,
-        Err(why) => {
-            complain(&format!("--server: {why}"));
-            return Exit::Usage;
-        }
+    let asked = match whom(args) {
+        Ok(asked) => asked,
+        Err(exit) => return exit,
     };
     let when = when(args);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -99,7 +85,7 @@ pub(super) fn query(args: &Args) -> Exit {
             return Exit::Failed;
         }
     };
-    match runtime.block_on(server.query(&args.expr, when)) {
+    match runtime.block_on(asked.query(&args.expr, when)) {
         Ok(answer) => {
             for note in &answer.notes {
                 complain(&format!("note: {note}"));
@@ -110,11 +96,35 @@ pub(super) fn query(args: &Args) -> Exit {
             complain(&format!("the expression: {why}"));
             Exit::Usage
         }
-        Err(Failure::Server(why)) => {
+        Err(Failure::Absent(why) | Failure::Server(why)) => {
             complain(&why);
             Exit::Failed
         }
     }
+}
+
+/// Who answers.
+fn whom(args: &Args) -> Result<Bridged, Exit> {
+    let wrong = |of: &str, why: String| {
+        complain(&format!("{of}: {why}"));
+        Exit::Usage
+    };
+    if let Some(url) = &args.server {
+        let (token_file, ca_file) = (args.token_file.clone(), args.ca_file.clone());
+        let access = Access { token_file, ca_file, ..Access::default() };
+        let server = Server::open(&Link::from(url.as_str()), &access, args.tenant.as_deref());
+        return Ok(Bridged(vec![Box::new(server.map_err(|why| wrong("--server", why))?)]));
+    }
+    let config = run::load(run::chosen(&args.file).as_deref()).map_err(|problems| {
+        complain(&Unread::Config(problems));
+        Exit::Usage
+    })?;
+    let own = Server::open(&Link::from(own(&config).as_str()), &Access::default(), None);
+    let mut all: Vec<Box<dyn Answers>> = vec![Box::new(own.map_err(|why| wrong("listen", why))?)];
+    if let Some(file) = history_file(&config).filter(|file| file.exists()) {
+        all.push(Box::new(Past(file)));
+    }
+    config.ask.open(all).map_err(|why| wrong("ask.prometheus", why))
 }
 
 /// Where the agent of a configuration answers.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::quality;
+use crate::ask;
 use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
 use crate::document::{Check, Document, Format, Path, Problem, list, suggest};
@@ -205,6 +206,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
     }
     check.span(&Path::from("expire").key("gauges"), EXPIRY);
     check.history();
+    check.ask();
     check.alerts();
     check.respond();
     check.provision();
@@ -225,6 +227,15 @@ impl Check<'_> {
         ];
         for (path, bounds) in times {
             self.span(&path, bounds);
+        }
+    }
+
+    fn ask(&mut self) {
+        let path = Path::from("ask");
+        let server = path.key("prometheus");
+        self.url(&server.key("url"));
+        if let Some((key, why)) = self.document.part::<ask::Settings>(&path).and_then(|ask| ask.wrong()) {
+            self.wrong(&server.key(key), why);
         }
     }
 

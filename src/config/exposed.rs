@@ -42,6 +42,7 @@ impl Config {
             let path = format!("respond.alertmanagers[{index}]");
             add(&path, &|found| server.access.expose(&server.url, found));
         }
+        add("ask.prometheus", &|found| self.ask.expose(found));
         for (index, target) in self.provision.targets.iter().enumerate() {
             let path = format!("provision.targets[{index}].{}", target.kind());
             add(&path, &|found| target.settings().expose(found));

@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Definition;
+use crate::ask;
 use crate::catalog::{Page, lint};
 use crate::document::{self, Document, LONGEST, Problem};
 use crate::listen::{Address, Many};
@@ -66,6 +67,8 @@ pub struct Config {
     pub intervals: Intervals,
     /// What is remembered, and for how long.
     pub history: store::Settings,
+    /// Who answers questions of the past where the agent's own history is too small.
+    pub ask: ask::Settings,
     /// Prices and budgets of language models.
     pub llm: Llm,
     /// How `/metrics` is written.
@@ -104,6 +107,7 @@ impl Default for Config {
             histograms: BTreeMap::new(),
             intervals: Intervals::default(),
             history: store::Settings::default(),
+            ask: ask::Settings::default(),
             llm: Llm::default(),
             exposition: Exposition::default(),
             alerts: Alerts::default(),
@@ -201,6 +205,7 @@ impl Config {
         for path in own
             .chain(targets)
             .chain(self.respond.paths())
+            .chain(self.ask.paths())
             .chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))
         {
             // An absolute path stays what it is.

@@ -153,6 +153,11 @@ impl Answer {
         format!("{}{said}{hint}", self.status)
     }
 
+    /// Words of the server, without what must not be shown.
+    pub(super) fn veil(&self, words: String) -> String {
+        self.secrets.iter().fold(words, |words, secret| words.replace(secret, SECRET))
+    }
+
     /// What the server says is wrong, in whichever of the known shapes: Grafana's four, a bare JSON string, text.
     pub(super) fn words(&self) -> String {
         let text = self.text();
@@ -167,7 +172,7 @@ impl Answer {
             }
             _ => text.clone(),
         };
-        let words = self.secrets.iter().fold(words, |words, secret| words.replace(secret, SECRET));
+        let words = self.veil(words);
         let words: String = words.trim().chars().take(WORDS).collect();
         if words.starts_with('<') { "a page of HTML".to_owned() } else { words }
     }

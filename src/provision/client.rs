@@ -194,6 +194,17 @@ impl Client {
         }
     }
 
+    /// The answer to one try, whatever its status is.
+    ///
+    /// # Errors
+    /// Why there is none, and whether the server may be absent: what is wrong is nothing that has to be set right here.
+    pub(super) async fn try_once(&self, request: &Request<'_>) -> Result<Answer, (String, bool)> {
+        let attempt = self.once(request).await;
+        attempt
+            .map(|attempt| attempt.answer)
+            .map_err(|error| (error.why, !matches!(error.retry, Retry::Never)))
+    }
+
     async fn once(&self, request: &Request<'_>) -> Result<Attempt, RequestError> {
         let mut headers = self.headers.clone();
         for (name, value) in &request.headers {

@@ -7,7 +7,7 @@ use crate::promql::{Element, Labels, Sample, Series, Value, When};
 use crate::secret::Link;
 
 use super::Access;
-use super::client::{Client, Request};
+use super::client::{self, Client, Request};
 
 /// A server that is asked.
 #[derive(Debug)]
@@ -27,8 +27,19 @@ pub struct Answer {
 pub enum Failure {
     /// The expression or its times are wrong, in the server's words.
     Question(String),
-    /// The server cannot be asked, or cannot answer.
+    /// The server cannot be reached, or is not ready: another one may be asked in its place.
+    Absent(String),
+    /// The server refuses to answer, or cannot answer this.
     Server(String),
+}
+
+impl Failure {
+    /// Whatever it says, for people.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        let (Self::Question(why) | Self::Absent(why) | Self::Server(why)) = self;
+        why
+    }
 }
 
 impl Server {
@@ -44,54 +55,71 @@ impl Server {
         Ok(Self(client))
     }
 
-    /// Asks what an expression is worth.
+    /// Where it is, as it may be printed.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        self.0.root()
+    }
+
+    /// Asks what an expression is worth, once.
     ///
     /// # Errors
     /// What the server says, or why it says nothing.
-    pub async fn query(&self, expr: &str, when: When) -> Result<Answer, Failure> {
-        let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("query", expr);
-        let path = match when {
-            When::At(time) => {
-                form.append_pair("time", &seconds(time));
-                "/api/v1/query"
-            }
-            When::Range { start, end, step } => {
-                form.append_pair("start", &seconds(start)).append_pair("end", &seconds(end));
-                form.append_pair("step", &seconds(step));
-                "/api/v1/query_range"
-            }
-        };
-        let answer = self
-            .0
-            .send(Request::post(path).form(form.finish()))
-            .await
-            .map_err(|why| Failure::Server(why.into()))?;
-        read(answer.status, &answer.body).map_err(|failure| match failure {
-            Failure::Server(why) => Failure::Server(format!("{}: {why}", answer.url)),
-            question => question,
-        })
+    pub async fn ask(&self, expr: &str, when: When) -> Result<Answer, Failure> {
+        let (path, form) = question(expr, when);
+        let asked = self.0.try_once(&Request::post(path).form(form)).await;
+        let answer = asked.map_err(
+            |(why, absent)| {
+                if absent { Failure::Absent(why) } else { Failure::Server(why) }
+            },
+        )?;
+        read(&answer)
     }
 }
 
-/// Reads an answer of the API.
-fn read(status: u16, body: &[u8]) -> Result<Answer, Failure> {
-    let text = || String::from_utf8_lossy(body).chars().take(300).collect::<String>();
-    let no = || {
-        Failure::Server(format!(
-            "it answers {status}, and nothing that the API of Prometheus has: {}",
-            text()
-        ))
+/// The path and the form of a question.
+fn question(expr: &str, when: When) -> (&'static str, String) {
+    let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("query", expr);
+    let path = match when {
+        When::At(time) => {
+            form.append_pair("time", &seconds(time));
+            "/api/v1/query"
+        }
+        When::Range { start, end, step } => {
+            form.append_pair("start", &seconds(start)).append_pair("end", &seconds(end));
+            form.append_pair("step", &seconds(step));
+            "/api/v1/query_range"
+        }
     };
-    let json: Json = serde_json::from_slice(body).map_err(|_| no())?;
+    (path, form.finish())
+}
+
+/// Reads an answer of the API.
+fn read(answer: &client::Answer) -> Result<Answer, Failure> {
+    let (url, status) = (&answer.url, answer.status);
+    let no = || match status {
+        200..=299 => {
+            let words = answer.words();
+            Failure::Server(format!("{url}: it answers nothing that the API of Prometheus has: {words}"))
+        }
+        // A server that starts, and a proxy in front of one that is down, say so in words of their own.
+        502..=504 => Failure::Absent(format!("{url} answers {}", answer.describe())),
+        _ => Failure::Server(format!("{url} answers {}", answer.describe())),
+    };
+    let json: Json = serde_json::from_slice(&answer.body).map_err(|_| no())?;
     let word = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default();
     match word("status") {
         "success" => {}
         "error" if word("errorType") == "bad_data" => {
-            return Err(Failure::Question(word("error").to_owned()));
+            return Err(Failure::Question(answer.veil(word("error").to_owned())));
         }
-        "error" => return Err(Failure::Server(format!("{}: {}", word("errorType"), word("error")))),
+        "error" => {
+            let why = answer.veil(format!("{url}: {}: {}", word("errorType"), word("error")));
+            let absent = word("errorType") == "unavailable";
+            return Err(if absent { Failure::Absent(why) } else { Failure::Server(why) });
+        }
         _ => return Err(no()),
     }
     let notes = ["warnings", "infos"].iter().filter_map(|name| json.get(name)?.as_array()).flatten();
@@ -147,6 +175,10 @@ mod tests {
     #[test]
     fn what_a_server_answers_is_read() {
         let body = br#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1.5,"1"],[2,"NaN"],[3,"+Inf"]]}]},"infos":["look"]}"#;
+        let read = |status, body: &[u8]| {
+            let (url, secrets) = ("http://lab/api".to_owned(), ["very-secret".to_owned()].into());
+            read(&client::Answer { url, status, body: body.into(), secrets })
+        };
         let answer = read(200, body).unwrap();
         let Value::Matrix(series) = &answer.value else { panic!("{answer:?}") };
         assert_eq!((series[0].labels.get("a"), series[0].samples[0]), ("b", Sample { t: 1500, v: 1.0 }));
@@ -161,6 +193,29 @@ mod tests {
             br#"{"status":"success","data":{"resultType":"vector","result":7}}"#,
         ] {
             assert!(matches!(read(200, body), Err(Failure::Server(_))), "{body:?}");
+        }
+        // Who is not ready is absent; who takes too long, or refuses, is there.
+        let error =
+            |kind: &str| format!("{{\"status\":\"error\",\"errorType\":\"{kind}\",\"error\":\"no\"}}");
+        for (status, body, absent) in [
+            (503, "Service Unavailable".to_owned(), true),
+            (502, "<html>Bad Gateway</html>".to_owned(), true),
+            (503, error("unavailable"), true),
+            (503, error("timeout"), false),
+            (401, "no tenant".to_owned(), false),
+            (404, "404 page not found".to_owned(), false),
+        ] {
+            let read = read(status, body.as_bytes());
+            assert_eq!(matches!(read, Err(Failure::Absent(_))), absent, "{status} {body}: {read:?}");
+        }
+        // What a server repeats of a secret is not shown.
+        for body in [
+            "very-secret is wrong".to_owned(),
+            error("very-secret"),
+            error("bad_data").replace("no", "very-secret"),
+        ] {
+            let why = read(400, body.as_bytes()).unwrap_err();
+            assert!(why.why().contains("***") && !why.why().contains("very-secret"), "{why:?}");
         }
     }
 }

@@ -28,26 +28,55 @@ const FAILURES: f64 = 0.0002;
 /// Talks to the sockets of events and of StatsD until it is dropped, and connects again when the agent goes away.
 pub async fn pipeline(events: PathBuf, statsd: PathBuf) {
     // The story continues where it was when the agent went away.
-    let (mut round, mut rng) = (0, Rng::new(0x9e37_79b9_7f4a_7c15));
+    let mut story = Story::default();
     loop {
         // An agent that is not there, or left, is asked again.
-        drop(talk(&events, &statsd, &mut round, &mut rng).await);
+        drop(talk(&events, &statsd, &mut story).await);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-async fn talk(events: &Path, statsd: &Path, round: &mut u64, rng: &mut Rng) -> std::io::Result<()> {
+async fn talk(events: &Path, statsd: &Path, story: &mut Story) -> std::io::Result<()> {
     let mut stream = UnixStream::connect(events).await?;
     let checked = UnixDatagram::unbound()?;
     stream.write_all(b"{\"type\":\"session\",\"pipeline\":\"decoder\",\"step\":\"started\"}\n").await?;
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(ROUND));
     loop {
         ticks.tick().await;
-        stream.write_all(lines(*round, rng).as_bytes()).await?;
-        if round.is_multiple_of(SECOND) {
-            checked.send_to(checks(*round).as_bytes(), statsd).await?;
+        let (lines, services) = story.round();
+        stream.write_all(lines.as_bytes()).await?;
+        if let Some(services) = services {
+            checked.send_to(services.as_bytes(), statsd).await?;
         }
-        *round += 1;
+    }
+}
+
+/// What the pipeline and its services say, round by round, for a clock that is not this machine's.
+#[derive(Debug)]
+pub struct Story {
+    round: u64,
+    rng: Rng,
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        Self { round: 0, rng: Rng::new(0x9e37_79b9_7f4a_7c15) }
+    }
+}
+
+impl Story {
+    /// Whether a round is due at this time, ms since the start.
+    #[must_use]
+    pub fn is_due(&self, ms: i64) -> bool {
+        seconds(self.round) * 1000.0 <= ms as f64
+    }
+
+    /// The lines of the next round, and the checks of the services where they are made.
+    pub fn round(&mut self) -> (String, Option<String>) {
+        let services = self.round.is_multiple_of(SECOND).then(|| checks(self.round));
+        let text = lines(self.round, &mut self.rng);
+        self.round += 1;
+        (text, services)
     }
 }
 

@@ -47,13 +47,20 @@ pub fn write_series(out: &mut impl Write, labels: &Labels, samples: &[Sample], f
             let mut text = String::from("{\"metric\":");
             promql::json::write_labels(&mut text, labels);
             let times: Vec<String> = samples.iter().map(|sample| sample.t.to_string()).collect();
-            let quoted = |sample: &Sample| match value(sample, "null") {
-                text if text == "null" => text,
-                text => format!("\"{text}\""),
-            };
-            let values: Vec<String> = samples.iter().map(quoted).collect();
+            let values: Vec<String> = samples.iter().map(json_value).collect();
             writeln!(out, "{text},\"timestamps\":[{}],\"values\":[{}]}}", times.join(","), values.join(","))
         }),
+    }
+}
+
+/// JSON has numbers that are finite; the others are texts, as VictoriaMetrics writes and reads them.
+fn json_value(sample: &Sample) -> String {
+    match sample.v {
+        v if v.is_finite() => promql::number(v),
+        f64::INFINITY => "\"Infinity\"".to_owned(),
+        f64::NEG_INFINITY => "\"-Infinity\"".to_owned(),
+        v if promql::is_stale(v) => "null".to_owned(),
+        _ => "\"NaN\"".to_owned(),
     }
 }
 
@@ -82,7 +89,7 @@ fn csv(line: &str) -> Option<(Labels, Vec<Sample>)> {
     (ms.abs() < 9e15).then(|| (labels, vec![Sample { t: ms as i64, v }]))
 }
 
-/// A line of ours, and of VictoriaMetrics' `/api/v1/export`, whose values are no texts.
+/// A line of ours, and of VictoriaMetrics' `/api/v1/export`.
 #[derive(Deserialize)]
 struct Row<'l> {
     metric: std::collections::BTreeMap<String, String>,

@@ -121,6 +121,31 @@ impl History {
         Ok(Running { history, scraper, writer })
     }
 
+    /// A history of scrapes of given times, ms since the epoch, written as often as an agent writes: for measurements.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn replay<T: AsRef<str>>(
+        options: &Options,
+        scrapes: impl IntoIterator<Item = (i64, T)>,
+    ) -> Result<Self, String> {
+        let history = Self::new(options);
+        let path = options.file.clone();
+        let mut writer = path.as_ref().map(|path| writer::Writer::new(&history, options, path));
+        let often = (options.flush.as_millis() / options.interval.as_millis().max(1)).max(1) as usize;
+        for (place, (time, text)) in scrapes.into_iter().enumerate() {
+            scraper::take(&history, time, &mut |read| read(text.as_ref()), &mut |_| {});
+            if let Some(writer) = writer.as_mut().filter(|_| place % often == often - 1) {
+                writer.flush();
+            }
+        }
+        drop(writer);
+        match history.status().failing {
+            Some(why) => Err(why),
+            None => Ok(history),
+        }
+    }
+
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -247,11 +272,12 @@ impl Select for History {
             for (row, labels) in readers.series(db, name, &|labels| Matcher::all(matchers, labels))? {
                 found.entry(labels).or_default().row = Some(row);
             }
+            let mut chunks = readers.chunks(db)?;
             // From here on each series is answered once, with what of it can be read.
             outcome = Some(found.iter().try_for_each(|(labels, one)| {
                 memory(one, &mut pieces);
                 if let Some(row) = one.row.filter(|_| failure.is_none()) {
-                    failure = readers.samples(db, row, from, to, &mut pieces).err();
+                    failure = readers.samples(&mut chunks, row, from, to, &mut pieces).err();
                 }
                 answer(labels, &mut pieces)
             }));

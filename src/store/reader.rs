@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Statement};
 
 use super::file::{Failure, failure};
 use super::row;
@@ -95,19 +95,23 @@ impl Readers {
         Ok(found)
     }
 
+    /// The question for the chunks of a series, read once for many of them.
+    pub(super) fn chunks<'db>(&self, db: &'db Connection) -> rusqlite::Result<Statement<'db>> {
+        db.prepare(
+            "SELECT start, end, data FROM chunk WHERE series = ?1 AND start <= ?3 AND end >= ?2 ORDER BY written DESC",
+        )
+    }
+
     /// Adds what the file has of a series in this span to the pieces that are there.
     pub(super) fn samples(
         &self,
-        db: &Connection,
+        chunks: &mut Statement<'_>,
         series: i64,
         from: i64,
         to: i64,
         pieces: &mut Pieces,
     ) -> rusqlite::Result<()> {
-        let mut read = db.prepare(
-            "SELECT start, end, data FROM chunk WHERE series = ?1 AND start <= ?3 AND end >= ?2 ORDER BY written DESC",
-        )?;
-        let mut rows = read.query([series, from, to])?;
+        let mut rows = chunks.query([series, from, to])?;
         while let Some(row) = rows.next()? {
             let (start, end) = (row.get(0)?, row.get(1)?);
             if pieces.hides(start, end) {

@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("provision", 4, &[]),
     ("store", 4, &[]),
     ("respond", 4, &["provision"]),
+    ("ask", 4, &["provision", "store"]),
     ("simulate", 4, &[]),
     ("config", 5, &[]),
     ("agent", 6, &[]),

@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target/dist/neural-exporter"
-FLOOD = ROOT / "target/dist/examples/flood"
+BUILT = ROOT / "target" / os.environ.get("PROFILE", "dist")
+PROGRAM = BUILT / "neural-exporter"
+FLOOD = BUILT / "examples/flood"
 MiB = 2**20
 ACCOUNT = ("source_events", "source_errors", "source_dropped_events", "source_kernel_drops")
 
@@ -460,7 +461,95 @@ def streams(o) -> None:
         row(f"LSL, {found:.0f} streams, `mode: presence`", f"**{share:.3%}** of a core", "0.1 %")
 
 
-PARTS = {"boards": boards, "streams": streams, "single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
+HISTORY = BUILT / "examples/history"
+
+
+def figures(command: list, **more) -> dict[str, float]:
+    """What a program measured, a line of JSON for each figure; what it says for people is shown."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, **more)
+    if done.returncode:
+        raise SystemExit(f"{command[0]} failed")
+    return {one["name"]: one["value"] for one in map(json.loads, done.stdout.splitlines())}
+
+
+def history(o) -> None:
+    """What the agent's memory costs; its clock is simulated, so that hours take seconds."""
+    of = figures([HISTORY, "bytes"])
+    for name, what in (("demo", "the demo's pipeline and a board"), ("64 channels", "a stream of 64 channels")):
+        figure = f"**{of[f'{name}: bytes a sample on disk']:.2f}** bytes a sample on disk, {of[f'{name}: bytes a sample in memory']:.2f} in memory, {of[f'{name}: bytes a sample on disk, channels']:.2f} of channels; {of[f'{name}: series']:.0f} series"
+        row(f"history of an hour of {what}, a scrape each 5 s", figure, "1.3 bytes")
+    of = figures([HISTORY, "append"])
+    row("history, 10,000 series each 5 s, taken and written", f"**{of['append: share of a core']:.2%}** of a core, {of['append: ms a scrape']:.1f} ms a scrape", "0.5 %")
+    of = figures([HISTORY, "stall"])
+    figure = " / ".join(f"longest {of[f'stall: longest ms {how}']:.2f} ms, one in 1,000 above {of[f'stall: ms of one in 1,000 {how}']:.2f} ms {how} a scrape of 10,000 series each 100 ms" for how in ("with", "without"))
+    row("an event while the history scrapes", figure, "2 ms")
+    of = figures([HISTORY, "memory"])
+    row("history of an hour of 1,000 series in memory", f"**{of['memory: MiB resident']:.2f} MiB** resident, {of['memory: MiB of samples']:.2f} MiB of samples", "2 MiB")
+    of = figures([HISTORY, "rules"])
+    row(f"every generated rule ({of['rules: number']:.0f}) at one time over {of['rules: series']:.0f} series", f"**{of['rules: ms of all']:.1f} ms** for all", "15 ms")
+    of = figures([HISTORY, "disk"])
+    figure = ", ".join(f"{name} **{of[f'disk: ms of {name} over 24 h']:.2f} ms**" for name in ("a series", "its rate", "rates of 50 series, summed"))
+    row("1,000 points over 24 h from disk", figure, "5 ms")
+
+
+def remembering(o) -> None:
+    """An idle agent with and without its history, and how soon one with a large file answers."""
+    used = {}
+    for enabled in (False, True):
+        port = free_port(socket.SOCK_DGRAM)
+        sources = [{"statsd": {"listen": f"udp://127.0.0.1:{port}"}}, {"host": {}}]
+        with Agent(sources=sources, history={"enabled": enabled}) as agent:
+            time.sleep(10)
+            clock, cpu = time.monotonic(), agent.cpu()
+            time.sleep(o.idle_seconds)
+            used[enabled] = agent.rss(), (agent.cpu() - cpu) / 1e9 / (time.monotonic() - clock)
+    (less, quiet), (more, busy) = used[False], used[True]
+    row(f"idle for {o.idle_seconds:.0f} s with its history and without", f"**{more - less:.1f} MiB** more: {more:.1f} and {less:.1f} MiB; {busy:.3%} and {quiet:.3%} of a core", "3 MiB")
+    with tempfile.TemporaryDirectory(prefix="measure-") as folder:
+        size = figures([HISTORY, "large", "--folder", folder])["large: MB"]
+        times = {}
+        for state in ("empty", folder):
+            times[state] = [Started(folder if state == folder else f"{folder}/empty-{n}").ms for n in range(5)]
+        row(f"from its start to the first scrape, with a file of {size:.0f} MB", f"**{statistics.median(times[folder]):.0f} ms** [{min(times[folder]):.0f}–{max(times[folder]):.0f}]; without a file {statistics.median(times['empty']):.0f} ms", "200 ms")
+
+
+class Started:
+    """How long a start takes until a scrape is answered, ms."""
+
+    def __init__(self, state: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="measure-") as folder:
+            port = free_port()
+            file = Path(folder) / "config.yml"
+            file.write_text(json.dumps({"listen": f"127.0.0.1:{port}", "state_directory": state, "log": {"level": "error"}, "sources": []}))
+            began = time.perf_counter()
+            process = subprocess.Popen([PROGRAM, "run", "--config", file])
+            while True:
+                try:
+                    with Client(port) as client:
+                        client.get()
+                    break
+                except OSError:
+                    time.sleep(0.001)
+            self.ms = (time.perf_counter() - began) * 1000
+            process.terminate()
+            process.wait(20)
+
+
+def beside(o) -> None:
+    """The agent's answers beside those of a Prometheus that holds the same samples."""
+    ready = shutil.which(o.python) and shutil.which("prometheus") and not subprocess.run([o.python, "-c", "import pytest, yaml, prometheus_client"], capture_output=True).returncode
+    if not ready:
+        print("questions beside Prometheus are left out: `make programs .venv/ready` installs what they need")
+        return
+    of = figures([o.python, Path(__file__).with_name("beside_prometheus.py")], env={**os.environ, "NEURAL_EXPORTER": str(PROGRAM)})
+    for name, what in (("rules", "every generated rule at one time"), ("panels", "every query of every panel over 6 h")):
+        name += " beside Prometheus"
+        ours, theirs = of[f"{name}: ms of all, ours"], of[f"{name}: ms of all, theirs"]
+        figure = f"{ours:.0f} ms beside {theirs:.0f} ms of Prometheus: **{ours / theirs:.2f}** of it; {of[f'{name}: slower ones']:.0f} of {of[f'{name}: number']:.0f} are slower"
+        row(f"{what} over HTTP", figure, "not slower")
+
+
+PARTS = {"history": history, "remembering": remembering, "beside": beside, "boards": boards, "streams": streams, "single": single_lines, "packed": packed, "stages": stages, "scrapes": scrapes, "load": scrape_under_load, "idle": idle, "soak": soak}
 
 
 def main() -> None:
@@ -475,9 +564,10 @@ def main() -> None:
     parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="an interpreter with pylsl and numpy, for streams")
     parser.add_argument("--soak-seconds", type=float, default=60)
     o = parser.parse_args()
-    flooded = not o.only or set(o.only) - {"boards", "streams", "idle"}
-    for needed in (PROGRAM, FLOOD):
-        if not needed.exists() and (needed == PROGRAM or flooded):
+    asked = set(o.only or PARTS)
+    examples = {FLOOD: asked - {"boards", "streams", "idle", "history", "remembering", "beside"}, HISTORY: asked & {"history", "remembering"}}
+    for needed in (PROGRAM, *(example for example, used in examples.items() if used)):
+        if not needed.exists():
             raise SystemExit(f"{needed} is not built; `make measure` builds it")
     machine = Machine()
     for part in o.only or PARTS:
