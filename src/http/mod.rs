@@ -143,7 +143,15 @@ impl Site {
     async fn answer_route(self: &Arc<Self>, route: Route, request: &Parts, body: &[u8], pass: Pass) -> Reply {
         match route {
             Route::Metrics => self.metrics(&request.headers),
-            Route::Landing => reply::html(self.landing()),
+            Route::Landing => {
+                // It waits for a rule that is being evaluated.
+                let site = self.clone();
+                let page = tokio::task::spawn_blocking(move || site.landing()).await;
+                let failed = |_| {
+                    reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n")
+                };
+                page.map_or_else(failed, reply::html)
+            }
             Route::Healthy => reply::text(StatusCode::OK, HEALTHY),
             // Every listener is bound before the server runs, so a client that gets an answer gets this one.
             Route::Ready => reply::text(StatusCode::OK, "every listener is bound\n"),
@@ -159,7 +167,11 @@ impl Site {
             reload_failed: self.own.config_successful.get() == 0,
             history_failing: self.own.history_failing.get() == 1,
         };
-        page::landing(&self.hub, &self.sources.load(), trouble)
+        let mut alerts = page::Alerts::default();
+        if let Some(Groups(visit)) = self.rules.load().as_deref() {
+            visit(&mut |group| alerts.take(group));
+        }
+        page::landing(&self.hub, &self.sources.load(), trouble, &alerts)
     }
 
     fn metrics(&self, headers: &header::HeaderMap) -> Reply {

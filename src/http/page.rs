@@ -3,12 +3,16 @@
 use std::fmt::Write;
 
 use super::Listed;
+use crate::alert::{ALERT_NAME, Group, Health, State};
 use crate::event::PortState;
-use crate::hub::{Hub, State};
+use crate::hub::{self, Hub};
 use crate::metrics::Registry;
+use crate::promql::moment;
 
 /// Families the page lists.
 const OFFENDERS: usize = 10;
+/// Alerts the page lists.
+const ALERTS: usize = 50;
 /// Rows of what one source found by itself.
 const FOUND: usize = 32;
 
@@ -17,9 +21,9 @@ color:#1c2330;background:#fff}h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;
 p{margin:.3rem 0 0;color:#5a6475}table{border-collapse:collapse;width:100%}\
 th{font-weight:600;text-align:left;color:#5a6475;font-size:.85rem}td,th{padding:.35rem .6rem .35rem 0;\
 border-bottom:1px solid #e4e8ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\
-.up{color:#0a7d3c}.down{color:#b3261e}code{font-size:.9em}a{color:#1756c4}\
+.up{color:#0a7d3c}.down{color:#b3261e}.wait{color:#8a5a00}code{font-size:.9em}a{color:#1756c4}\
 @media(prefers-color-scheme:dark){body{color:#e3e7ee;background:#12161d}td,th{border-color:#2a313d}\
-p,th{color:#98a3b5}.up{color:#4cc47f}.down{color:#ff8a80}a{color:#86b1ff}}";
+p,th{color:#98a3b5}.up{color:#4cc47f}.down{color:#ff8a80}.wait{color:#e0b060}a{color:#86b1ff}}";
 
 /// What is wrong with the agent itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,8 +34,108 @@ pub(super) struct Trouble {
     pub(super) history_failing: bool,
 }
 
+/// An alert as the page shows it.
+#[derive(Clone, Debug)]
+struct Shown {
+    state: State,
+    priority: String,
+    summary: String,
+    /// When it began to fire, or to wait, ms.
+    since: i64,
+    /// The name of its runbook, if the agent has one.
+    runbook: Option<String>,
+}
+
+/// Alerts of the rules that the agent evaluates, but those that are for information.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alerts {
+    shown: Vec<Shown>,
+    rules: usize,
+    /// Rules that were not evaluated yet.
+    unknown: usize,
+    /// Rules that cannot be evaluated.
+    failing: usize,
+}
+
+impl Alerts {
+    /// Adds the alerts of a group.
+    pub(super) fn take(&mut self, group: &Group) {
+        for live in &group.rules {
+            self.rules += 1;
+            self.unknown += usize::from(live.health == Health::Unknown);
+            self.failing += usize::from(matches!(live.health, Health::Failed(_)));
+            let shown = live.active().filter(|alert| alert.labels.get("severity") != "info");
+            self.shown.extend(shown.map(|alert| {
+                let (name, summary) = (alert.labels.get(ALERT_NAME), alert.annotations.get("summary"));
+                let ours = alert.annotations.get("runbook_url").ends_with(&format!("/runbooks/{name}.md"));
+                Shown {
+                    state: alert.state,
+                    priority: alert.labels.get("priority").to_owned(),
+                    summary: if summary.is_empty() { name } else { summary }.to_owned(),
+                    since: alert.fired_at.unwrap_or(alert.active_at),
+                    runbook: ours.then(|| name.to_owned()),
+                }
+            }));
+        }
+    }
+
+    fn write(&self, page: &mut String) {
+        if self.rules == 0 {
+            return;
+        }
+        page.push_str("<h2>Alerts</h2>");
+        // Writing to a string cannot fail.
+        if self.failing > 0 {
+            let rules = if self.failing == 1 { "rule" } else { "rules" };
+            let _ = write!(
+                page,
+                "<p class=down role=alert>{} {rules} cannot be evaluated: <a href=\"/api/v1/rules\">see which and why</a>.</p>",
+                self.failing
+            );
+        }
+        if self.unknown == self.rules {
+            page.push_str("<p>The rules were not evaluated yet.</p>");
+            return;
+        }
+        if self.shown.is_empty() {
+            let _ = write!(
+                page,
+                "<p class=up>No alert fires or waits. Rules evaluated: {}.</p>",
+                self.rules - self.failing
+            );
+            return;
+        }
+        let mut shown: Vec<_> = self.shown.iter().collect();
+        shown.sort_by(|a, b| {
+            b.state
+                .cmp(&a.state)
+                .then_with(|| a.priority.cmp(&b.priority))
+                .then_with(|| a.since.cmp(&b.since))
+        });
+        page.push_str("<table><tr><th>state<th>priority<th>what<th>since</tr>");
+        for alert in shown.iter().take(ALERTS) {
+            let class = if alert.state == State::Firing { "down" } else { "wait" };
+            let summary = escape(&alert.summary);
+            let what = match &alert.runbook {
+                Some(name) => format!("<a href=\"/runbooks/{}.md\">{summary}</a>", escape(name)),
+                None => summary,
+            };
+            let (state, priority) = (alert.state.as_str(), escape(&alert.priority));
+            let _ = write!(
+                page,
+                "<tr><td class={class}>{state}<td>{priority}<td>{what}<td>{}</tr>",
+                moment(alert.since)
+            );
+        }
+        page.push_str("</table>");
+        if let Some(more) = shown.len().checked_sub(ALERTS).filter(|more| *more > 0) {
+            let _ = write!(page, "<p>and {more} more: <a href=\"/api/v1/alerts\">all alerts</a></p>");
+        }
+    }
+}
+
 /// The page as HTML. Reasons are left to the log, because they quote the configuration and name files.
-pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble) -> String {
+pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble, alerts: &Alerts) -> String {
     let mut page = String::with_capacity(8192);
     let version = env!("CARGO_PKG_VERSION");
     // Writing to a string cannot fail.
@@ -53,6 +157,7 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble) -> String
             "<p class=down role=alert>The history is kept in memory only: its file cannot be written, or only slowly. See the reason in the log.</p>",
         );
     }
+    alerts.write(&mut page);
     let state = hub.lock();
     page.push_str(
         "<h2>Sources</h2><table><tr><th>name<th>kind<th>where<th>state<th class=n>events<th class=n>errors\
@@ -95,7 +200,7 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble) -> String
 }
 
 /// One source.
-fn row(page: &mut String, state: &State, source: &Listed) {
+fn row(page: &mut String, state: &hub::State, source: &Listed) {
     let registry = &state.registry;
     let number = |family: &str| {
         let value = registry.value(family, &[("source", &source.name)]);
@@ -184,6 +289,7 @@ pub(super) fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{Body, Event, Expected, Link, Port, SourceId, Timestamp};
+    use crate::{alert, promql};
 
     #[test]
     fn what_is_dead_is_not_up() {
@@ -200,7 +306,7 @@ mod tests {
         };
         let (board, lsl) = (add("board", "serial"), add("lsl", "lsl"));
         let shows = |part: &str| {
-            let page = landing(&hub, &listed, Trouble::default());
+            let page = landing(&hub, &listed, Trouble::default(), &Alerts::default());
             assert!(page.contains(part), "{part} is not in {page}");
         };
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
@@ -242,23 +348,87 @@ mod tests {
         let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
         hub.lock().down(Timestamp::both(0), source, "line 1 is <wrong>");
         link(Link::Down);
-        let page = landing(&hub, &listed, Trouble::default());
+        let page = landing(&hub, &listed, Trouble::default(), &Alerts::default());
         assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");
         link(Link::Up);
-        assert!(landing(&hub, &listed, Trouble::default()).contains("class=up>up<td"));
+        assert!(landing(&hub, &listed, Trouble::default(), &Alerts::default()).contains("class=up>up<td"));
+    }
+
+    /// No series at all.
+    struct Nothing;
+
+    impl promql::Select for Nothing {
+        fn select(&self, _: &promql::Selection<'_>, _: &mut promql::Each<'_>) -> Result<(), promql::Error> {
+            Ok(())
+        }
+    }
+
+    impl alert::Storage for Nothing {
+        fn append(&self, _: &promql::Labels, _: promql::Sample) {}
+    }
+
+    /// The page of these rules.
+    fn page_of(rules: &[String], evaluated: bool) -> String {
+        let text = format!("groups:\n- name: g\n  rules:\n{}", rules.concat());
+        let mut alerts = Alerts::default();
+        for definition in alert::RuleFile::read("r", &text).unwrap().groups {
+            let mut group = Group::new("r", definition, 30_000);
+            let context = alert::Context {
+                storage: &Nothing,
+                external_labels: &promql::Labels::empty(),
+                external_url: "",
+                subquery_step: 60_000,
+                max_samples: 1000,
+                interrupt: &|| None,
+                clock: &|| 0,
+            };
+            if evaluated {
+                group.evaluate(1_000_000, &context);
+            }
+            alerts.take(&group);
+        }
+        landing(&Hub::default(), &[], Trouble::default(), &alerts)
+    }
+
+    #[test]
+    fn alerts_are_shown_worst_first_and_nothing_is_said_that_is_not_known() {
+        let rule = |name: &str, expr: &str, more: &str| {
+            format!(
+                "  - {{alert: {name}, expr: '{expr}', labels: {{priority: P1, severity: high}}, annotations: \
+                 {{summary: 'a <b> of {name}', runbook_url: 'http://x/runbooks/{name}.md'}}{more}}}\n"
+            )
+        };
+        let quiet = rule("Quiet", "vector(1) < 0", "");
+        let all = [rule("Waits", "vector(1)", ", for: 1h"), rule("Fires", "vector(1)", ""), quiet.clone()];
+        let shown = page_of(&all, true);
+        let at = |part: &str| shown.find(part).unwrap_or_else(|| panic!("{part} is not in {shown}"));
+        let firing = at(
+            "<td class=down>firing<td>P1<td><a href=\"/runbooks/Fires.md\">a &lt;b&gt; of Fires</a><td>1970-",
+        );
+        assert!(firing < at("<td class=wait>pending"));
+        assert!(!shown.contains("of Quiet") && !shown.contains("No alert"));
+        assert!(page_of(&all, false).contains("not evaluated yet"));
+        assert!(page_of(&[quiet], true).contains("No alert fires or waits. Rules evaluated: 1."));
+        let bad = rule("Bad", "label_replace(vector(1), \"a\", \"$1\", \"b\", \"(\")", "");
+        let failing = page_of(&[bad], true);
+        assert!(failing.contains("1 rule cannot be evaluated"), "{failing}");
+        assert!(
+            !page_of(&[], true).contains("<h2>Alerts"),
+            "nothing is said of alerts where there are no rules"
+        );
     }
 
     #[test]
     fn a_refused_reload_is_seen() {
         let hub = Hub::default();
         assert!(
-            landing(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() })
+            landing(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() }, &Alerts::default())
                 .contains("The last reload failed")
         );
         assert!(
-            landing(&hub, &[], Trouble { history_failing: true, ..Trouble::default() })
+            landing(&hub, &[], Trouble { history_failing: true, ..Trouble::default() }, &Alerts::default())
                 .contains("The history is kept")
         );
-        assert!(!landing(&hub, &[], Trouble::default()).contains("role=alert"));
+        assert!(!landing(&hub, &[], Trouble::default(), &Alerts::default()).contains("role=alert"));
     }
 }

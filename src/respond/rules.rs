@@ -18,6 +18,8 @@ const PATIENCE: u64 = 10_000_000_000;
 const SAMPLES: usize = 4_000_000;
 /// The step of a subquery that names none, in milliseconds: Prometheus' default.
 const SUBQUERY_STEP: i64 = 60_000;
+/// From the start to the first evaluation, ns: sources come up meanwhile, and what is not up yet is not lost.
+const GRACE: u64 = 3_000_000_000;
 /// The log has a line of an alert at most once in so many milliseconds.
 const QUIET: i64 = 10_000;
 /// A clock that went more milliseconds than the steady one was set, and did not drift.
@@ -82,8 +84,10 @@ pub struct Rules {
     account: Account,
     /// Rules that failed when they were last evaluated, by group and name.
     failing: Vec<(String, String)>,
-    /// When the log last had a line of an alert, ms.
-    logged: BTreeMap<Labels, i64>,
+    /// When the log last had a line of an alert, ms, and whether it said that it fires.
+    logged: BTreeMap<Labels, (i64, bool)>,
+    /// When the first evaluation is, ns of the steady clock.
+    begins: u64,
 }
 
 impl Rules {
@@ -115,7 +119,15 @@ impl Rules {
             account: Account::default(),
             failing: Vec::new(),
             logged: BTreeMap::new(),
+            begins: now().steady.saturating_add(GRACE),
         }
+    }
+
+    /// Begins to evaluate with the first scrape.
+    #[cfg(test)]
+    pub(super) fn without_grace(mut self) -> Self {
+        self.begins = 0;
+        self
     }
 
     /// Keeps the states of alerts in this file, and takes over what is in it.
@@ -146,7 +158,7 @@ impl Rules {
                 }
             }
         }
-        self.account = old.account;
+        (self.account, self.begins, self.logged) = (old.account, old.begins, std::mem::take(&mut old.logged));
     }
 
     /// The groups, for pages and the API.
@@ -165,6 +177,10 @@ impl Rules {
     pub fn observe(&mut self, at: i64, storage: &dyn Storage, woken: bool) {
         self.follow_clock(at);
         let began = now().steady;
+        if began < self.begins {
+            return;
+        }
+        self.logged.retain(|_, (last, fires)| *fires || (0..QUIET).contains(&at.saturating_sub(*last)));
         let (mut counts, mut failing) = (Account::default(), Vec::new());
         for slot in &mut self.slots {
             let mut group = slot.group.lock();
@@ -174,12 +190,12 @@ impl Rules {
             }
             if on_time || woken && slot.prompt || group.due().is_some_and(|due| due <= at) {
                 evaluate(&mut group, at, storage, &self.url);
-                log(&group, at, &mut self.logged);
                 counts.evaluations += group.rules.len() as u64;
                 notify(&mut group, at, &self.url, &self.notifier);
             } else {
                 group.repeat(at, storage);
             }
+            log(&group, at, &mut self.logged);
             for live in &group.rules {
                 if let Health::Failed(why) = &live.health {
                     counts.failures += u64::from(live.evaluated_at == Some(at));
@@ -217,6 +233,11 @@ impl Rules {
     /// When it wants to see a scrape before the next regular one, ms.
     #[must_use]
     pub fn due(&self) -> Option<i64> {
+        let now = now();
+        if let Some(left) = self.begins.checked_sub(now.steady).filter(|_| !self.slots.is_empty()) {
+            let left = i64::try_from(left / 1_000_000).unwrap_or(i64::MAX);
+            return Some(now.wall_milliseconds().saturating_add(left).saturating_add(1));
+        }
         let due = self.slots.iter().filter_map(|slot| {
             let group = slot.group.lock();
             let own = (group.interval < self.step && slot.next > i64::MIN).then_some(slot.next);
@@ -259,15 +280,18 @@ impl Account {
     }
 }
 
-/// Writes a line for each alert that fires since now or is over since now, but those for information.
-fn log(group: &Group, at: i64, logged: &mut BTreeMap<Labels, i64>) {
-    logged.retain(|_, last| (0..QUIET).contains(&at.saturating_sub(*last)));
+/// Writes a line for each alert that fires or is over, but those for information: one for each in ten seconds, and at last how it is.
+fn log(group: &Group, at: i64, logged: &mut BTreeMap<Labels, (i64, bool)>) {
     for alert in group.rules.iter().flat_map(Live::alerts) {
-        let (fires, over) = (alert.fired_at == Some(at), alert.resolved_at == Some(at));
-        if !(fires || over) || alert.labels.get("severity") == "info" || logged.contains_key(&alert.labels) {
+        let fires = alert.state == State::Firing;
+        let news = match logged.get(&alert.labels) {
+            None => fires,
+            Some((last, said)) => *said != fires && !(0..QUIET).contains(&at.saturating_sub(*last)),
+        };
+        if !news || alert.labels.get("severity") == "info" {
             continue;
         }
-        logged.insert(alert.labels.clone(), at);
+        logged.insert(alert.labels.clone(), (at, fires));
         let (name, summary) = (alert.labels.get(ALERT_NAME), quote(alert.annotations.get("summary")));
         let (severity, priority) = (alert.labels.get("severity"), alert.labels.get("priority"));
         if fires {

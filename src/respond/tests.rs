@@ -49,7 +49,8 @@ const RULES: &str = "groups:\n- name: quick\n  interval: 30s\n  rules:\n  - {ale
 fn rules(folder: Option<&Path>) -> Rules {
     let groups = RuleFile::read("rules.yml", RULES).unwrap().groups;
     let sources = groups.into_iter().map(|group| RuleSource { file: "rules.yml".into(), group }).collect();
-    let mut rules = Rules::new(sources, Arc::default(), 5_000, "http://lab", &|name| name == "link");
+    let mut rules =
+        Rules::new(sources, Arc::default(), 5_000, "http://lab", &|name| name == "link").without_grace();
     if let Some(folder) = folder {
         rules.keep_in(folder.join("alerts.json"));
     }
@@ -143,4 +144,17 @@ fn rules_that_take_the_place_of_others_take_over_their_alerts() {
     let mut new = rules(None);
     new.take_over(old);
     assert_eq!((states(&new), new.due()), (vec![State::Pending], Some(start + 7_000)));
+}
+
+#[test]
+fn what_is_not_up_yet_at_the_start_is_not_lost() {
+    let groups = RuleFile::read("rules.yml", RULES).unwrap().groups;
+    let sources = groups.into_iter().map(|group| RuleSource { file: "rules.yml".into(), group }).collect();
+    let (mut rules, memory) = (Rules::new(sources, Arc::default(), 5_000, "", &|_| true), Memory::default());
+    let start = now().wall_milliseconds();
+    memory.set("link", start, 0.0);
+    rules.observe(start, &memory, true);
+    assert_eq!(states(&rules), []);
+    let first = rules.due().unwrap() - start;
+    assert!((2_500..=3_100).contains(&first), "{first}");
 }

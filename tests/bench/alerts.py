@@ -140,7 +140,7 @@ def main() -> None:
                 ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address=127.0.0.1:{free_port()}"],
                 stderr=subprocess.DEVNULL)
         try:
-            time.sleep(2)
+            time.sleep(4)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 for i in range(args.series):
                     sender.sendto(f"beside_{i % 50}:{i}|g|#i:{i}".encode(), ("127.0.0.1", statsd))

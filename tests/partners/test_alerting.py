@@ -83,7 +83,7 @@ def test_what_changes_is_notified_at_once(agent, alertmanager, recorder, tmp_pat
     )
     agent.start()
     agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1)
-    time.sleep(2)
+    time.sleep(4)
     assert alerts(alertmanager, alertname="LinkLost") == []
     went = time.time()
     recorder.hang_up()
@@ -104,7 +104,7 @@ def test_what_changes_is_notified_at_once(agent, alertmanager, recorder, tmp_pat
     again = Eeg(recorder.port)
     agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1, 60)
     wait_until(lambda: not alerts(alertmanager, alertname="LinkLost"), 10, "the end of the alert")
-    agent.says("an alert is over: ")
+    agent.says("an alert is over: ", seconds=20)
     again.hang_up()
 
 
@@ -223,7 +223,8 @@ def test_an_alert_waits_for_a_server_that_is_away(agent, recorder, played, tmp_p
     played.refuses = False
     agent.start()
     wait_until(lambda: played.of("LinkLost"), 30, "the alert")
-    assert abs(seconds(played.of("LinkLost")[0]["startsAt"]) - went) < 2.5
+    # The program went within the agent's first seconds, in which rules are not evaluated yet.
+    assert abs(seconds(played.of("LinkLost")[0]["startsAt"]) - went) < 4
     agent.until(lambda seen: seen.value("neural_agent_notifications_waiting") == 0)
 
 
