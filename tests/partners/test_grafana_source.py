@@ -104,10 +104,15 @@ def test_a_person_explores(asked):
     assert len(asked("GET", "metadata", FRONT, limit=2)) == 2
 
 
-def test_lists_of_rules_are_empty_and_no_error(asked):
-    assert asked("GET", "rules", FRONT) == {"groups": []}
-    assert asked("GET", "rules", FRONT, type="alert") == {"groups": []}
-    assert asked("GET", "alerts", FRONT) == {"alerts": []}
+def test_lists_of_rules_are_those_that_the_agent_evaluates(asked):
+    rules = [rule for group in asked("GET", "rules", FRONT)["groups"] for rule in group["rules"]]
+    kinds = {rule["type"] for rule in rules}
+    assert len(rules) > 200 and kinds == {"alerting", "recording"} and all(rule["query"] for rule in rules)
+    alerting = [rule for group in asked("GET", "rules", FRONT, type="alert")["groups"] for rule in group["rules"]]
+    assert {rule["type"] for rule in alerting} == {"alerting"}
+    # What Grafana's list reads of an alert.
+    assert all({"state", "duration", "labels", "annotations", "alerts", "health", "lastEvaluation"} <= rule.keys() for rule in alerting)
+    assert isinstance(asked("GET", "alerts", FRONT)["alerts"], list)
 
 
 def test_a_push_makes_the_agent_the_data_source(grafana, tmp_path):  # noqa: F811
