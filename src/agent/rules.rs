@@ -1,6 +1,7 @@
 //! The rules of a running agent: which ones, what they look at, and who is notified.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
@@ -12,8 +13,14 @@ use crate::catalog::{PAGES, Page, agent as own_page};
 use crate::config::Config;
 use crate::http::Groups;
 use crate::metrics::{Notified, OfState, Own};
-use crate::respond::{Account, Notifier, RuleSource, Rules};
+use crate::respond::{Account, Notifier, RuleSource, Rules, States};
+use crate::source::aside::apart;
 use crate::store::{Observer, Tick};
+
+/// What the reading of the states is called while it lasts.
+const STATES: &str = "the states of alerts";
+/// How long that may take, and the last notices.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What evaluates rules, and what sends alerts.
 #[derive(Debug, Default)]
@@ -66,9 +73,12 @@ impl Evaluation {
     /// Sends what is to be sent a last time.
     pub(super) async fn end(&mut self) {
         self.stop.cancel();
-        for task in self.tasks.drain(..) {
-            // A panic was said by the hook.
-            drop(task.await);
+        let until = tokio::time::Instant::now() + PATIENCE;
+        for mut task in self.tasks.drain(..) {
+            // A panic was said by the hook. What was not sent is in the state file.
+            if tokio::time::timeout_at(until, &mut task).await.is_err() {
+                task.abort();
+            }
         }
     }
 }
@@ -130,7 +140,11 @@ impl Agent {
         let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);
         let folder = config.state_directory.clone().or_else(place::state_folder);
         if let Some(folder) = folder.filter(|_| wanted) {
-            rules.keep_in(folder.join("alerts.json"));
+            let path = folder.join("alerts.json");
+            match apart(STATES, PATIENCE, move || States::read(path)).await {
+                Ok(states) => rules.keep_in(states),
+                Err(why) => tracing::warn!("the states of alerts are not kept: {why}"),
+            }
         }
         let shared = rules.shared();
         self.site.rules.store(Some(Arc::new(Groups(Box::new(move |see| shared.visit(see))))));

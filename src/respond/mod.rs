@@ -11,6 +11,7 @@ mod state;
 pub use notify::{Delivery, Notifier};
 pub use rules::{Account, RuleSource, Rules, Shared};
 pub use settings::{Alertmanager, Settings};
+pub use state::States;
 
 #[cfg(test)]
 mod tests;

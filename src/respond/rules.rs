@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::notify::{Notifier, RESEND};
-use super::state::{self, StateFile};
+use super::state::{self, StateFile, States};
 use crate::alert::{ALERT_NAME, Context, Definition, Group, Health, Live, State, Storage, table_link};
 use crate::clock::now;
 use crate::promql::{Interrupt, Labels};
@@ -130,10 +130,9 @@ impl Rules {
         self
     }
 
-    /// Keeps the states of alerts in this file, and takes over what is in it.
-    pub fn keep_in(&mut self, path: std::path::PathBuf) {
-        let all = state::read(&path, now().wall_milliseconds());
-        for kept in &all {
+    /// Keeps the states of alerts in their file, and takes over what was in it.
+    pub fn keep_in(&mut self, states: States) {
+        for kept in &states.kept {
             for slot in &self.slots {
                 let mut group = slot.group.lock();
                 if group.file == kept.file && group.name == kept.group {
@@ -141,7 +140,7 @@ impl Rules {
                 }
             }
         }
-        self.state = Some(StateFile::new(path, all));
+        self.state = Some(StateFile::new(states.path, states.kept));
     }
 
     /// Takes over the alerts of rules that end, where the same rules are here.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notify::Notifier;
 use crate::alert::{Alert, Group, State};
+use crate::clock::now;
 use crate::file;
 use crate::promql::Labels;
 
@@ -136,8 +137,24 @@ impl Record {
     }
 }
 
+/// The states that a file keeps.
+#[derive(Debug)]
+pub struct States {
+    pub(super) path: PathBuf,
+    pub(super) kept: Vec<Kept>,
+}
+
+impl States {
+    /// Reads the file, if there is one. A file that cannot be read is reported, and the states begin again.
+    #[must_use]
+    pub fn read(path: PathBuf) -> Self {
+        let kept = read(&path, now().wall_milliseconds());
+        Self { path, kept }
+    }
+}
+
 /// What the file holds that is still of use at `now`, ms. A time of waiting goes on where it was: the time away does not count.
-pub(super) fn read(path: &Path, now: i64) -> Vec<Kept> {
+fn read(path: &Path, now: i64) -> Vec<Kept> {
     let text = match crate::sys::file::text(path, LONGEST) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),

@@ -52,7 +52,7 @@ fn rules(folder: Option<&Path>) -> Rules {
     let mut rules =
         Rules::new(sources, Arc::default(), 5_000, "http://lab", &|name| name == "link").without_grace();
     if let Some(folder) = folder {
-        rules.keep_in(folder.join("alerts.json"));
+        rules.keep_in(States::read(folder.join("alerts.json")));
     }
     rules
 }

@@ -228,6 +228,41 @@ def test_an_alert_waits_for_a_server_that_is_away(agent, recorder, played, tmp_p
     agent.until(lambda seen: seen.value("neural_agent_notifications_waiting") == 0)
 
 
+def test_a_server_that_never_answers_holds_nobody_up(agent, recorder, played, tmp_path):
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:
+        agent.configure([eeg(recorder.port)], history={"interval": "1s"}, alerts={"rule_files": [write_rules(tmp_path, LOST)]},
+                        respond={"alertmanagers": [{"url": f"http://127.0.0.1:{port}"} for port in (silent.getsockname()[1], played.server_address[1])]})
+        agent.start()
+        agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1)
+        time.sleep(3)
+        recorder.hang_up()
+        wait_until(lambda: played.of("LinkLost"), 10, "the alert at the other server")
+        began = time.monotonic()
+        assert agent.reload()[0] == 200 and time.monotonic() - began < 5
+        # It asserts that the end takes no longer than five seconds.
+        agent.stop()
+
+
+def test_a_thousand_alerts_at_once_are_delivered_once(agent, played, tmp_path):
+    port = free_port(socket.SOCK_DGRAM)
+    many = {"alert": "Many", "expr": "level > 5"}
+    agent.configure([{"statsd": {"name": "s", "listen": f"udp://127.0.0.1:{port}"}}], history={"interval": "1s"},
+                    limits={"series_per_family": 2000}, alerts={"rule_files": [write_rules(tmp_path, many, interval="1s")]},
+                    respond={"alertmanagers": [{"url": f"http://127.0.0.1:{played.server_address[1]}"}]})
+    agent.start()
+    time.sleep(3.5)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for i in range(1000):
+            sender.sendto(b"level:9|g|#unit:%d" % i, ("127.0.0.1", port))
+            if i % 50 == 0:
+                time.sleep(0.01)
+    wait_until(lambda: len(played.of("Many")) >= 1000, 30, "a thousand alerts")
+    time.sleep(3)
+    units = [alert["labels"]["unit"] for alert in played.of("Many")]
+    assert len(units) == 1000 and len(set(units)) == 1000
+    assert agent.scrape().value("neural_agent_notifications_dropped_total") == 0
+
+
 def test_a_wait_goes_on_after_a_restart(agent, recorder, played, tmp_path):
     agent.configure([eeg(recorder.port)], history={"interval": "1s"}, alerts={"rule_files": [write_rules(tmp_path, {**LOST, "for": "12s"})]},
                     respond={"alertmanagers": [{"url": f"http://127.0.0.1:{played.server_address[1]}"}]})
