@@ -73,12 +73,16 @@ impl Evaluation {
     /// Sends what is to be sent a last time.
     pub(super) async fn end(&mut self) {
         self.stop.cancel();
-        let until = tokio::time::Instant::now() + PATIENCE;
-        for mut task in self.tasks.drain(..) {
-            // A panic was said by the hook. What was not sent is in the state file.
-            if tokio::time::timeout_at(until, &mut task).await.is_err() {
-                task.abort();
+        let mut tasks: Vec<JoinHandle<()>> = self.tasks.drain(..).collect();
+        let last = async {
+            for task in &mut tasks {
+                // A panic was said by the hook.
+                drop(task.await);
             }
+        };
+        if tokio::time::timeout(PATIENCE, last).await.is_err() {
+            // What was not sent is in the state file.
+            tasks.iter().for_each(JoinHandle::abort);
         }
     }
 }

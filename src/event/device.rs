@@ -155,8 +155,8 @@ pub struct Hidden {
     pub unseen: bool,
 }
 
-/// Text, or a message, that a device itself wrote in place of frames. What a program says is an
-/// [`Aside`](super::Aside).
+/// Text, or a message, that a device itself wrote in place of frames. What a program says is a
+/// [`ProgramMessage`](super::ProgramMessage).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// Bytes it took.

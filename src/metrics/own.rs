@@ -367,6 +367,13 @@ mod tests {
         own.provision_objects
             .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })
             .set(1);
+        own.alerts.get_or_create(&OfState { state: "firing" }).set(1);
+        let server = Notified { alertmanager: "http://a".to_owned() };
+        for counters in [&own.notifications, &own.notification_failures, &own.notifications_dropped] {
+            counters.get_or_create(&server).inc();
+        }
+        own.notifications_waiting.get_or_create(&server).set(1);
+        own.notification_latency.get_or_create(&server).set(0.5);
         let text = |format| {
             let mut out = Vec::new();
             own.write(format, Timestamp::default(), || {}, &mut out);
