@@ -127,6 +127,8 @@ class Scene:
                 {"scrape": {"name": "vllm", "url": f"http://127.0.0.1:{self.serve(vllm)}/metrics", "profile": "vllm", "interval": "1s"}},
             ],
             llm={"currency": "EUR", "budget": {"tokens_per_day": 1_000_000, "cost_per_day": 5}},
+            # Alerts wait for it: it is not there.
+            respond={"alertmanagers": [{"url": f"http://127.0.0.1:{free_port()}"}]},
         )
         self.rhx.waveforms.serve = self.acquire
         self.rhx.waveforms.listen()

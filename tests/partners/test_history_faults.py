@@ -263,6 +263,8 @@ def test_a_clock_that_is_set_forward_and_back_loses_and_doubles_nothing(agent: A
     wait_until(lambda: samples(agent, "up", "1m", at=time.time()), 10)
     # Each time has its own, and the present none of another.
     for at, value in ((began + 3600, 2.0), (began + 400 * 86_400, 3.0), (began - 3600, 4.0)):
+        # The file is opened by a thread of its own.
+        wait_until(lambda at=at: samples(agent, "hits_total", "2m", at=at + 60), 10)
         seen = samples(agent, "hits_total", "2m", at=at + 60)
         assert value in [v for _, v in seen] and len({t for t, _ in seen}) == len(seen), (at, seen)
     seen = samples(agent, "hits_total", "50m", at=time.time())

@@ -342,6 +342,7 @@ def wait_until_still(agent: Agent, stream: str, seconds: float = 60) -> float:
     return last
 
 
+@pytest.mark.alone
 def test_what_a_slow_agent_misses_is_counted(agent, lab):
     """LSL drops what a reader does not fetch, and says nothing: timestamps tell the number."""
     count, width, rate = 60_000, 64, 2000
