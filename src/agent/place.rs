@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "run by the test above"]
+    #[ignore = "the process that folders_are_closed_whatever_the_umask starts"]
     fn inner() {
         let folder = PathBuf::from(std::env::var_os("NEURAL_TEST_FOLDER").unwrap());
         claim_folder(&folder.join("run/a/events.sock")).unwrap();

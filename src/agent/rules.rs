@@ -136,9 +136,10 @@ impl Agent {
         };
         evaluation.notifier = Arc::new(notifier);
         let step = i64::try_from(config.history.interval.0.as_millis()).unwrap_or(i64::MAX);
-        let prompt = |name: &str| {
-            PAGES.iter().flat_map(|page| page.metrics).any(|metric| metric.prompt && metric.family() == name)
-        };
+        let metrics = PAGES.iter().flat_map(|page| page.metrics);
+        let prompt: Vec<String> =
+            metrics.filter(|metric| metric.prompt).map(|metric| metric.family()).collect();
+        let prompt = |name: &str| prompt.iter().any(|known| known == name);
         let url = format!("http://{}", self.instance());
         let sources = if wanted { sources(config) } else { Vec::new() };
         let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);

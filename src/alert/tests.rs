@@ -1,30 +1,8 @@
 //! Rules over time. What Prometheus does in each case is from `rules/alerting_test.go` and its alert generator specification.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
+use super::testing::Memory;
 use super::*;
-use crate::promql::{Each, Error, Labels, Matcher, NAME, Sample, Select, Selection, is_stale};
-
-/// Series in memory.
-#[derive(Default)]
-struct Memory(RefCell<BTreeMap<Labels, Vec<Sample>>>);
-
-impl Select for Memory {
-    fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error> {
-        let series = self.0.borrow().clone();
-        series
-            .iter()
-            .filter(|(labels, _)| Matcher::all(selection.matchers, labels))
-            .try_for_each(|(labels, samples)| each(labels, samples))
-    }
-}
-
-impl Storage for Memory {
-    fn append(&self, labels: &Labels, sample: Sample) {
-        self.0.borrow_mut().entry(labels.clone()).or_default().push(sample);
-    }
-}
+use crate::promql::{Labels, NAME, Sample, is_stale};
 
 impl Memory {
     fn set(&self, series: &str, seconds: i64, value: f64) {

@@ -36,13 +36,12 @@ pub struct RuleSource {
 
 /// The groups, for pages and the API.
 #[derive(Clone, Debug, Default)]
-pub struct Shared(Arc<Mutex<Vec<Arc<Mutex<Group>>>>>);
+pub struct Shared(Arc<[Arc<Mutex<Group>>]>);
 
 impl Shared {
     /// Shows each group, in order. A group that is being evaluated is waited for.
     pub fn visit(&self, see: &mut dyn FnMut(&Group)) {
-        let groups = self.0.lock().clone();
-        groups.iter().for_each(|group| see(&group.lock()));
+        self.0.iter().for_each(|group| see(&group.lock()));
     }
 }
 
@@ -110,7 +109,7 @@ impl Rules {
         let groups = slots.iter().map(|slot| slot.group.clone()).collect();
         Self {
             slots,
-            shared: Shared(Arc::new(Mutex::new(groups))),
+            shared: Shared(groups),
             notifier,
             step,
             url: url.into(),
@@ -133,11 +132,8 @@ impl Rules {
     /// Keeps the states of alerts in their file, and takes over what was in it.
     pub fn keep_in(&mut self, states: States) {
         for kept in &states.kept {
-            for slot in &self.slots {
-                let mut group = slot.group.lock();
-                if group.file == kept.file && group.name == kept.group {
-                    group.restore(&kept.rule, kept.alert.clone());
-                }
+            if let Some(group) = self.group(&kept.file, &kept.group) {
+                group.lock().restore(&kept.rule, kept.alert.clone());
             }
         }
         self.state = Some(StateFile::new(states.path, states.kept));
@@ -148,16 +144,22 @@ impl Rules {
         old.stop();
         for slot in &old.slots {
             let group = slot.group.lock();
-            for own in self.slots.iter().map(|slot| &slot.group) {
-                let mut own = own.lock();
-                if own.file == group.file && own.name == group.name {
-                    for live in &group.rules {
-                        live.alerts().for_each(|alert| own.restore(live.rule.name(), alert.clone()));
-                    }
-                }
+            let Some(own) = self.group(&group.file, &group.name) else { continue };
+            let mut own = own.lock();
+            for live in &group.rules {
+                live.alerts().for_each(|alert| own.restore(live.rule.name(), alert.clone()));
             }
         }
         (self.account, self.begins, self.logged) = (old.account, old.begins, std::mem::take(&mut old.logged));
+    }
+
+    /// The group of this name in this file.
+    fn group(&self, file: &str, name: &str) -> Option<&Mutex<Group>> {
+        let is_it = |group: &&Arc<Mutex<Group>>| {
+            let group = group.lock();
+            group.file == file && group.name == name
+        };
+        self.shared.0.iter().find(is_it).map(|group| &**group)
     }
 
     /// The groups, for pages and the API.

@@ -1,36 +1,16 @@
 //! Rules on the history's thread, without the thread: scrapes are taken by hand.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::alert::testing::Memory;
 use crate::alert::{RuleFile, State, Storage};
 use crate::clock::now;
-use crate::promql::{Each, Error, Labels, Matcher, Sample, Select, Selection, is_stale, read_labels};
-
-#[derive(Default)]
-struct Memory(RefCell<BTreeMap<Labels, Vec<Sample>>>);
-
-impl Select for Memory {
-    fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error> {
-        let series = self.0.borrow().clone();
-        series
-            .iter()
-            .filter(|(labels, _)| Matcher::all(selection.matchers, labels))
-            .try_for_each(|(labels, samples)| each(labels, samples))
-    }
-}
-
-impl Storage for Memory {
-    fn append(&self, labels: &Labels, sample: Sample) {
-        self.0.borrow_mut().entry(labels.clone()).or_default().push(sample);
-    }
-}
+use crate::promql::{Sample, is_stale, read_labels};
 
 impl Memory {
-    fn set(&self, series: &str, at: i64, v: f64) {
+    fn set_at(&self, series: &str, at: i64, v: f64) {
         self.append(&read_labels(series).unwrap(), Sample { t: at, v });
     }
 
@@ -69,18 +49,18 @@ fn states(rules: &Rules) -> Vec<State> {
 fn what_changes_is_evaluated_at_once_and_nothing_else() {
     let (mut rules, memory) = (rules(None), Memory::default());
     let start = now().wall_milliseconds();
-    memory.set("link", start, 1.0);
-    memory.set("other", start, 1.0);
+    memory.set_at("link", start, 1.0);
+    memory.set_at("other", start, 1.0);
     rules.observe(start, &memory, false);
     assert_eq!((states(&rules), rules.due()), (vec![], None));
     // The next regular scrape: no group's time has come. Its series go on all the same.
-    memory.set("other", start + 1, 2.0);
+    memory.set_at("other", start + 1, 2.0);
     rules.observe(start + 1, &memory, false);
     assert_eq!(memory.times("slow"), [start, start + 1]);
     let newest = || memory.0.borrow()[&read_labels("slow").unwrap()].last().unwrap().v;
     assert_eq!(newest(), 1.0);
     // The link goes: a scrape out of turn evaluates the rules that look at it, and no others.
-    memory.set("link", start + 2, 0.0);
+    memory.set_at("link", start + 2, 0.0);
     rules.observe(start + 2, &memory, true);
     assert_eq!((states(&rules), newest()), (vec![State::Pending], 1.0));
     // It wants to be asked again when the time of waiting ends.
@@ -95,7 +75,7 @@ fn a_clock_that_is_set_neither_ends_a_wait_nor_begins_it_again() {
         let (mut rules, start) = (rules(None), now().wall_milliseconds());
         for at in [start, start + jump] {
             let memory = Memory::default();
-            memory.set("link", at, 0.0);
+            memory.set_at("link", at, 0.0);
             rules.observe(at, &memory, true);
             assert_eq!(states(&rules), [State::Pending], "{jump}");
             let left = rules.due().unwrap() - at;
@@ -109,7 +89,7 @@ fn a_restart_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let memory = Memory::default();
     let start = now().wall_milliseconds();
-    memory.set("link", start, 0.0);
+    memory.set_at("link", start, 0.0);
     let mut first = rules(Some(folder.path()));
     first.observe(start, &memory, false);
     first.stop();
@@ -125,7 +105,7 @@ fn a_restart_goes_on_where_it_was() {
     let left = second.due().unwrap() - now().wall_milliseconds();
     assert!((4_500..=5_700).contains(&left), "{left} ms are left");
     // The time of waiting ends, and it fires; a third one knows that.
-    memory.set("link", start + 8_000, 0.0);
+    memory.set_at("link", start + 8_000, 0.0);
     second.observe(start + 8_000, &memory, false);
     assert_eq!(states(&second), [State::Firing]);
     second.stop();
@@ -139,7 +119,7 @@ fn a_restart_goes_on_where_it_was() {
 fn rules_that_take_the_place_of_others_take_over_their_alerts() {
     let (mut old, memory) = (rules(None), Memory::default());
     let start = now().wall_milliseconds();
-    memory.set("link", start, 0.0);
+    memory.set_at("link", start, 0.0);
     old.observe(start, &memory, false);
     let mut new = rules(None);
     new.take_over(old);
@@ -152,7 +132,7 @@ fn what_is_not_up_yet_at_the_start_is_not_lost() {
     let sources = groups.into_iter().map(|group| RuleSource { file: "rules.yml".into(), group }).collect();
     let (mut rules, memory) = (Rules::new(sources, Arc::default(), 5_000, "", &|_| true), Memory::default());
     let start = now().wall_milliseconds();
-    memory.set("link", start, 0.0);
+    memory.set_at("link", start, 0.0);
     rules.observe(start, &memory, true);
     assert_eq!(states(&rules), []);
     let first = rules.due().unwrap() - start;

@@ -104,15 +104,14 @@ impl Clock {
         }
     }
 
-    /// When the next scrape out of turn is allowed, ns of the steady clock.
-    fn allowed(&self) -> u64 {
-        let paid = self.paid.max(now().steady.saturating_sub(BURST * PRICE));
-        (paid + PRICE).max(self.taken + NEAREST)
+    /// Up to when scrapes out of turn are paid with one more.
+    fn paid_with_next(&self) -> u64 {
+        self.paid.max(now().steady.saturating_sub(BURST * PRICE)) + PRICE
     }
 
-    /// Pays for a scrape out of turn.
-    fn pay(&mut self) {
-        self.paid = self.paid.max(now().steady.saturating_sub(BURST * PRICE)) + PRICE;
+    /// When the next scrape out of turn is allowed, ns of the steady clock.
+    fn allowed(&self) -> u64 {
+        self.paid_with_next().max(self.taken + NEAREST)
     }
 }
 
@@ -155,7 +154,7 @@ pub(super) fn run(
                 }
                 Wait::Woken => wanted = true,
                 Wait::Over if wanted && clock.next > now().steady => {
-                    clock.pay();
+                    clock.paid = clock.paid_with_next();
                     break (false, true);
                 }
                 Wait::Over => break (regular, wanted),

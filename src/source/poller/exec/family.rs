@@ -197,7 +197,7 @@ mod tests {
 
     /// A program that waits: this one, asked for this test.
     #[test]
-    #[ignore = "it is run by another test"]
+    #[ignore = "the program that a_start_that_is_given_up_ends_its_own_process_and_no_other starts"]
     fn waits() {
         std::thread::sleep(Duration::from_secs(20));
     }
