@@ -99,16 +99,20 @@ fn at(ms: i64) -> Timestamp {
     Timestamp::both(((START + ms) * 1_000_000).cast_unsigned())
 }
 
-/// What a program sends of a signal: 32-bit floats, all channels of a sample after another.
-struct Blocks(Option<Device>);
+/// What a program sends of a signal: what it is, then 32-bit floats, all channels of a sample after another.
+struct Blocks {
+    device: Device,
+    known: bool,
+}
 
 impl Decoder for Blocks {
     fn decode(&mut self, bytes: &[u8], out: &mut Sink<'_>) {
-        let Some(device) = self.0 else { return };
-        out(Body::Device(device));
+        if !std::mem::replace(&mut self.known, true) {
+            out(Body::Device(self.device));
+        }
         let numbers = bytes.chunks_exact(4).filter_map(|b| b.first_chunk::<4>());
         let values: Vec<f32> = numbers.map(|b| f32::from_le_bytes(*b)).collect();
-        let (channels, bytes) = (device.channels, bytes.len() as u64);
+        let (channels, bytes) = (self.device.channels, bytes.len() as u64);
         out(Body::Samples(Samples { values: &values, channels, frames: 1, bytes }));
     }
 
@@ -135,7 +139,7 @@ impl Electrodes {
             rails: Rails::All(-0.005, 0.005),
         };
         let signal = Signal::new(u64::from(channels), usize::from(channels), f64::from(rate));
-        let decoder = Judged::new(Box::new(Blocks(Some(device))), Quality::default());
+        let decoder = Judged::new(Box::new(Blocks { device, known: false }), Quality::default());
         Self { signal, rate, decoder, feed: Feed::new(hub.clone(), hub.add_source(name), name) }
     }
 
@@ -357,7 +361,7 @@ fn expressions() -> Result<Vec<String>, Box<dyn Error>> {
 
 fn rules() -> Result<(), Box<dyn Error>> {
     let mut laboratory = Laboratory::demo();
-    laboratory.electrodes.push(Electrodes::new(&laboratory.hub, "stream", 16, 250));
+    laboratory.electrodes.push(Electrodes::new(&laboratory.hub, "stream", 32, 250));
     let history = History::replay(&options(None), laboratory.hours(1))?;
     figure("rules: series", history.status().series as f64);
     let expressions = expressions()?;

@@ -68,7 +68,7 @@ impl Agent {
         let (own, status) = (&self.own, history.status());
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         own.history_series.set(number(status.series));
-        own.history_memory.set(number(status.memory_bytes));
+        own.history_memory.set(number(status.memory_bytes + status.series_bytes));
         own.history_file.set(i64::try_from(status.file_bytes).unwrap_or(i64::MAX));
         own.history_failing.set(status.failing.is_some().into());
         for (counter, now) in [

@@ -121,7 +121,7 @@ pub static HISTORY_SERIES: Metric = Metric {
 /// Bytes of the history in memory.
 pub static HISTORY_MEMORY: Metric = Metric {
     name: "history_memory",
-    help: "Compressed samples of the history in memory",
+    help: "Memory of the history: compressed samples, and the labels of their series",
     unit: Unit::Bytes,
     ..Metric::BLANK
 };
@@ -143,7 +143,7 @@ pub static HISTORY_FAILING: Metric = Metric {
 pub static HISTORY_REFUSED: Metric = Metric {
     name: "history_samples_refused",
     help: "Samples that the history refused because it holds as many series as it may",
-    note: "The bound is limits.series",
+    note: "The bounds are limits.series, and 32 MiB of labels",
     kind: Kind::Counter,
     ..Metric::BLANK
 };

@@ -22,7 +22,12 @@ pub struct Limits {
     pub series: usize,
     /// Bytes of blocks; beyond, the oldest block goes.
     pub bytes: usize,
+    /// Bytes of series and their labels; further series are refused and counted.
+    pub series_bytes: usize,
 }
+
+/// Bytes of a series in the tables of the head, without its labels: it is found by the hash of its text, its name and its number.
+const SERIES: usize = size_of::<(u128, SeriesId)>() + size_of::<(SeriesId, Series)>() + size_of::<SeriesId>();
 
 /// Samples of a series in a block at most: with the default interval ten minutes.
 pub const BLOCK: usize = 120;
@@ -46,6 +51,7 @@ pub struct Head {
     /// The others, oldest first.
     blocks: VecDeque<Arc<Block>>,
     block_bytes: usize,
+    series_bytes: usize,
     exemplars: Exemplars,
     refused: u64,
     dropped: u64,
@@ -173,6 +179,7 @@ impl Head {
             times: Vec::with_capacity(BLOCK),
             blocks: VecDeque::new(),
             block_bytes: 0,
+            series_bytes: 0,
             exemplars: Exemplars::default(),
             refused: 0,
             dropped: 0,
@@ -278,11 +285,12 @@ impl Head {
     }
 
     fn insert(&mut self, labels: Labels, text: Option<u128>, time: i64) -> Option<SeriesId> {
-        if !self.has_room() {
+        if !self.has_room(labels.encoded().len()) {
             return None;
         }
         let id = self.next;
         self.next = self.next.checked_add(1)?;
+        self.series_bytes += SERIES + labels.encoded().len();
         self.by_name.entry(labels.name().into()).or_default().push(id);
         let column = Column::Same { value: 0.0, count: 0 };
         self.series.insert(
@@ -292,9 +300,10 @@ impl Head {
         Some(id)
     }
 
-    /// Whether there is room for one more series; counts that there is none.
-    fn has_room(&mut self) -> bool {
-        let room = self.series.len() < self.limits.series;
+    /// Whether there is room for one more series with labels of so many bytes; counts that there is none.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let room = self.series.len() < self.limits.series
+            && self.series_bytes + SERIES + bytes <= self.limits.series_bytes;
         self.refused += u64::from(!room);
         room
     }
@@ -354,10 +363,11 @@ impl Head {
             return;
         }
         let blocks = &self.blocks;
-        let Self { series, by_text, by_name, .. } = self;
+        let Self { series, by_text, by_name, series_bytes, .. } = self;
         series.retain(|id, one| {
             let needed = one.live || one.column.len() > 0 || blocks.iter().any(|block| block.has(*id));
             if !needed {
+                *series_bytes -= SERIES + one.labels.encoded().len();
                 if let Some(text) = one.text {
                     by_text.remove(&text);
                 }
@@ -429,6 +439,12 @@ impl Head {
         self.block_bytes
     }
 
+    /// Bytes of series and their labels.
+    #[must_use]
+    pub fn series_bytes(&self) -> usize {
+        self.series_bytes
+    }
+
     /// Series that had no room, and blocks that went before their time.
     #[must_use]
     pub fn lost(&self) -> (u64, u64) {
@@ -484,7 +500,7 @@ impl Taking<'_> {
     fn add(&mut self, hash: u128, text: &str) -> Option<SeriesId> {
         let head = &mut *self.head;
         // A series without room comes again with each scrape: it is counted before its text is read.
-        if !head.has_room() {
+        if !head.has_room(text.len()) {
             return None;
         }
         let labels = head.target.labels(text)?;

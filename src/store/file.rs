@@ -414,7 +414,7 @@ fn write_run(
 
 /// A head that holds whatever a file has.
 pub(super) fn unbounded() -> Head {
-    let limits = Limits { span: i64::MAX, series: usize::MAX, bytes: usize::MAX };
+    let limits = Limits { span: i64::MAX, series: usize::MAX, bytes: usize::MAX, series_bytes: usize::MAX };
     Head::new(Target::default(), Names::default(), limits)
 }
 

@@ -160,6 +160,7 @@ impl History {
             series: head.series_count(),
             memory_samples: head.samples(),
             memory_bytes: head.bytes(),
+            series_bytes: head.series_bytes(),
             refused,
             dropped,
             ..status

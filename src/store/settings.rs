@@ -72,6 +72,9 @@ impl Default for Thin {
 /// Bytes of compressed samples in memory. An hour of 10,000 series takes some 10 MB.
 const MEMORY: usize = 32 << 20;
 
+/// Bytes of series and labels in memory. 10,000 series with labels of 300 bytes take some 5 MB.
+const SERIES: usize = 32 << 20;
+
 impl Settings {
     /// What to do, with the folder for the file, if there is one, and the labels of the agent. `series` is how many
     /// the agent may have.
@@ -80,7 +83,7 @@ impl Settings {
         let ms = |span: Span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
         Options {
             interval: self.interval.0,
-            memory: Limits { span: ms(self.memory), series, bytes: MEMORY },
+            memory: Limits { span: ms(self.memory), series, bytes: MEMORY, series_bytes: SERIES },
             file: folder.map(|folder| folder.join("history.db")),
             flush: self.flush.0,
             retention: Retention {

@@ -15,7 +15,7 @@ const START: i64 = 1_764_460_800_000;
 fn options(folder: &Path) -> Options {
     Options {
         interval: Duration::from_secs(5),
-        memory: Limits { span: 3_600_000, series: 10_000, bytes: 8 << 20 },
+        memory: Limits { span: 3_600_000, series: 10_000, bytes: 8 << 20, series_bytes: 8 << 20 },
         file: Some(folder.join("history.db")),
         flush: Duration::from_secs(10),
         retention: Retention { keep: 86_400_000, thin: 60_000, keep_thin: 30 * 86_400_000, bytes: 1 << 30 },
@@ -50,6 +50,31 @@ fn run(options: &Options, times: impl Iterator<Item = (i64, i64)>) -> History {
 
 fn steps(range: std::ops::Range<i64>) -> impl Iterator<Item = (i64, i64)> {
     range.map(|step| (step, START + step * STEP))
+}
+
+#[test]
+fn labels_are_bounded_in_bytes_and_their_room_comes_back() {
+    let limits = Limits { span: 60_000, series: 10_000, bytes: 1 << 20, series_bytes: 1 << 20 };
+    let mut head = Head::new(Target::default(), Names::default(), limits);
+    let wide = "v".repeat(10_000);
+    // Each scrape shows ten series that no other does, and one that is always there.
+    let shows = |head: &mut Head, step: i64| {
+        let mut taking = head.take(START + step * STEP);
+        taking.text("stays 1\n");
+        (0..10).for_each(|n| taking.text(&format!("wide{{n=\"{step}-{n}\",l=\"{wide}\"}} 1\n")));
+        taking.end();
+    };
+    (0..60).for_each(|step| shows(&mut head, step));
+    let (refused, _) = head.lost();
+    assert!(refused > 400, "{refused} refused");
+    assert!(head.series_bytes() <= 1 << 20, "{} bytes", head.series_bytes());
+    // Those that are over are forgotten with their blocks.
+    head.seal();
+    (200..320).for_each(|step| drop(head.take(START + step * STEP).end()));
+    head.seal();
+    assert!(head.series_bytes() < 10_000, "{} bytes", head.series_bytes());
+    shows(&mut head, 400);
+    assert_eq!((head.lost().0, head.series_count()), (refused, 11));
 }
 
 /// What a selector finds: by labels, without those of the target.

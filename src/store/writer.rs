@@ -161,6 +161,8 @@ pub struct Status {
     pub memory_samples: usize,
     /// Bytes of them.
     pub memory_bytes: usize,
+    /// Bytes of the series in memory, and of their labels.
+    pub series_bytes: usize,
     /// Series that had no room.
     pub refused: u64,
     /// Blocks of the memory that went before their time.

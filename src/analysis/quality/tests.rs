@@ -289,7 +289,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_told_has_five_digits() {
+fn what_is_told_has_the_digits_that_mean_something() {
     for (value, report) in [
         (0.0, 0.0),
         (1.0, 1.0),
@@ -300,7 +300,8 @@ fn what_is_told_has_five_digits() {
         (9.999_99e-5, 1e-4),
         (f64::INFINITY, f64::INFINITY),
     ] {
-        assert_eq!(significant(value), report, "{value}");
+        assert_eq!(significant(value, 5), report, "{value}");
     }
-    assert!(significant(f64::NAN).is_nan());
+    assert_eq!((significant(0.187_500_123, 6), significant(0.012_346, 4)), (0.1875, 0.012_35));
+    assert!(significant(f64::NAN, 4).is_nan());
 }
