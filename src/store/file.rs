@@ -16,11 +16,15 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::row;
 use crate::file::{PRIVATE, make_folders};
-use crate::history::{Block, Changes, GAP, Head, Limits, MOST, Names, SeriesId, Target, decode, encode};
+use crate::history::{Block, Changes, GAP, Head, Limits, Names, SeriesId, Target, decode, encode};
 use crate::promql::{Labels, Sample};
 
 /// "NXhi", in the header of the file: what kind of database it is.
 const APPLICATION: i32 = 0x4e58_6869;
+
+/// Samples in a chunk of the file at most: an hour at the default interval. A query decodes whole chunks.
+pub(super) const CHUNK: usize = 720;
+
 /// The form of the tables. A file with a higher one is of a newer program.
 const VERSION: i32 = 1;
 
@@ -176,7 +180,7 @@ impl File {
         let mut bytes = Vec::new();
         for (labels, samples) in series {
             let row = series_row(&change, labels)?;
-            for part in samples.chunks(MOST) {
+            for part in samples.chunks(CHUNK) {
                 let (times, values): (Vec<i64>, Vec<f64>) =
                     part.iter().map(|sample| (sample.t, sample.v)).unzip();
                 let (Some(start), Some(end)) = (times.first(), times.last()) else { continue };
@@ -402,7 +406,7 @@ fn write_run(
                 values.push(value);
             });
         }
-        for (times, values) in times.chunks(MOST).zip(values.chunks(MOST)) {
+        for (times, values) in times.chunks(CHUNK).zip(values.chunks(CHUNK)) {
             let (Some(start), Some(end)) = (times.first(), times.last()) else { continue };
             bytes.clear();
             encode(times, values, &mut bytes);

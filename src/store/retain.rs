@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::file::{Failure, File, INSERT, failure};
+use super::file::{CHUNK, Failure, File, INSERT, failure};
 use super::row;
-use crate::history::{MOST, Pieces, decode, encode};
+use crate::history::{Pieces, decode, encode};
 use crate::promql::{Labels, Sample, is_stale};
 
 /// A day, in which thinned samples of a series are one chunk, ms.
@@ -211,7 +211,7 @@ fn thin(
                 [series, start, written],
             )?;
         }
-        for part in kept.chunks(MOST) {
+        for part in kept.chunks(CHUNK) {
             let (times, values): (Vec<i64>, Vec<f64>) =
                 part.iter().map(|sample| (sample.t, sample.v)).unzip();
             let (Some(start), Some(end)) = (times.first(), times.last()) else { continue };
