@@ -4,7 +4,7 @@
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use neural_exporter::catalog::{PAGES, Page, agent};
+use neural_exporter::catalog::{OWN, PAGES, Page};
 use neural_exporter::render::{Settings, dashboard, render};
 
 fn main() {
@@ -12,7 +12,7 @@ fn main() {
 }
 
 fn pages() -> Vec<&'static Page> {
-    PAGES.iter().copied().chain([&agent::PAGE]).collect()
+    PAGES.iter().copied().chain(OWN.iter().copied()).collect()
 }
 
 /// All files, as `generate` and a push have them.

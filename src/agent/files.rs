@@ -1,13 +1,13 @@
 //! The generated files, as this configuration has them.
 
-use crate::catalog::{PAGES, agent};
+use crate::catalog::{OWN, PAGES};
 use crate::config::Config;
 use crate::http::Catalogue;
 use crate::render::{self, File};
 
 /// What the files are generated from, secrets that stand in the configuration included.
 fn catalogue(config: &Config) -> Catalogue {
-    let pages = PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0.iter().copied());
+    let pages = PAGES.iter().copied().chain(OWN.iter().copied()).chain(config.pages.0.iter().copied());
     Catalogue { pages: pages.collect(), settings: config.settings() }
 }
 

@@ -5,6 +5,7 @@
 
 mod files;
 mod history;
+mod incidents;
 mod input;
 pub mod live;
 pub mod log;
@@ -43,6 +44,7 @@ use crate::source::{Feed, itself};
 use crate::sys;
 pub use files::files;
 pub use history::history_file;
+use incidents::IncidentLog;
 use input::Input;
 use push::Push;
 use read::Files;
@@ -228,7 +230,9 @@ impl Agent {
         let mut hang_up = hang_ups();
         // A client that reaches the agent may ask for its past at once.
         let mut evaluation = Evaluation::default();
-        self.evaluate(&mut evaluation).await;
+        let mut incidents = IncidentLog::default();
+        self.keep_incidents(&mut incidents).await;
+        self.evaluate(&mut evaluation, &incidents).await;
         let history = self.remember(evaluation.observer(self.own.clone()));
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
@@ -257,7 +261,8 @@ impl Agent {
                 read = through(&mut reading) => {
                     let outcome = self.reload(read, &mut web, &mut push).await;
                     if outcome.is_ok() {
-                        self.evaluate(&mut evaluation).await;
+                        self.keep_incidents(&mut incidents).await;
+                        self.evaluate(&mut evaluation, &incidents).await;
                     }
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
                         // The client may have gone.
@@ -267,6 +272,7 @@ impl Agent {
                 _ = ticks.tick() => {
                     self.tick(seconds);
                     self.look_at_notifier(&evaluation);
+                    incidents.show(&self.own);
                     if let Some(history) = history.as_ref().filter(|_| seconds.is_multiple_of(VITALS)) {
                         self.look_at_history(history.history());
                     }
@@ -280,6 +286,7 @@ impl Agent {
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
         history::forget(history).await;
         evaluation.end().await;
+        incidents.end().await;
         let day = self.hub.lock().budget.day();
         self.state_file.keep(day).await;
         web.stop().await;

@@ -7,9 +7,10 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::incidents::IncidentLog;
 use super::{Agent, place};
 use crate::alert::RuleFile;
-use crate::catalog::{PAGES, Page, agent as own_page};
+use crate::catalog::{OWN, PAGES, Page};
 use crate::config::Config;
 use crate::http::Groups;
 use crate::metrics::{Notified, OfState, Own};
@@ -90,7 +91,7 @@ impl Evaluation {
 /// The rules that a configuration wants evaluated: those that are generated from it, and those of its files.
 fn sources(config: &Config) -> Vec<RuleSource> {
     let pages: Vec<&Page> =
-        PAGES.iter().copied().chain([&own_page::PAGE]).chain(config.pages.0.iter().copied()).collect();
+        PAGES.iter().copied().chain(OWN.iter().copied()).chain(config.pages.0.iter().copied()).collect();
     let mut sources = Vec::new();
     for file in crate::render::rule_files(&pages, &config.settings()) {
         match RuleFile::read(&file.path, &file.text) {
@@ -112,7 +113,7 @@ fn sources(config: &Config) -> Vec<RuleSource> {
 
 impl Agent {
     /// Begins to evaluate what the configuration says, in the place of what is evaluated now.
-    pub(super) async fn evaluate(&self, evaluation: &mut Evaluation) {
+    pub(super) async fn evaluate(&self, evaluation: &mut Evaluation, incidents: &IncidentLog) {
         evaluation.end().await;
         evaluation.stop = CancellationToken::new();
         let config = &self.config;
@@ -143,6 +144,7 @@ impl Agent {
         let url = format!("http://{}", self.instance());
         let sources = if wanted { sources(config) } else { Vec::new() };
         let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);
+        rules.report_to(incidents.kept().filter(|_| wanted));
         let folder = config.state_directory.clone().or_else(place::state_folder);
         if let Some(folder) = folder.filter(|_| wanted) {
             let path = folder.join("alerts.json");

@@ -5,6 +5,7 @@
 
 mod file;
 mod group;
+pub mod incident;
 pub mod json;
 mod rule;
 mod state;

@@ -10,6 +10,7 @@ pub mod device;
 pub mod draw;
 pub mod gpu;
 pub mod host;
+pub mod incident;
 pub mod inference;
 pub mod limit;
 pub mod lint;
@@ -44,6 +45,9 @@ pub struct Page {
     /// In the order of the reference.
     pub metrics: &'static [&'static Metric],
 }
+
+/// The pages of the agent's own metrics, which its own registry holds.
+pub static OWN: &[&Page] = &[&agent::PAGE, &incident::PAGE];
 
 /// The built-in pages, in the order of a scrape.
 pub static PAGES: &[&Page] = &[

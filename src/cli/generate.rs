@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::{Exit, FileArgs, complain, print, run};
 use crate::agent::Failure;
-use crate::catalog::{PAGES, Page, agent};
+use crate::catalog::{OWN, PAGES, Page};
 use crate::file::{READABLE, make_folders, remove, replace};
 use crate::render::{File, render};
 
@@ -27,7 +27,7 @@ pub(super) fn generate(args: &FileArgs, out: &Path, check: bool, force: bool) ->
         }
     };
     let pages: Vec<&Page> =
-        PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0.iter().copied()).collect();
+        PAGES.iter().copied().chain(OWN.iter().copied()).chain(config.pages.0.iter().copied()).collect();
     let files = render(&pages, &config.settings());
     match compare(&files, out)
         .and_then(|steps| if check { report(&steps) } else { write(&steps, out, force) })

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::Failure;
-use crate::catalog::{Metric, PAGES, Page, agent};
+use crate::catalog::{Metric, OWN, PAGES, Page};
 use crate::event::Kind;
 
 pub(super) fn list(args: &FileArgs, markdown: bool, output: Form) -> Exit {
@@ -17,7 +17,7 @@ pub(super) fn list(args: &FileArgs, markdown: bool, output: Form) -> Exit {
             return Exit::Usage;
         }
     };
-    let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).chain(config.pages.0).collect();
+    let pages: Vec<&Page> = PAGES.iter().copied().chain(OWN.iter().copied()).chain(config.pages.0).collect();
     if markdown {
         let text =
             crate::catalog::reference::markdown(&pages) + &crate::decode::engines::reference::markdown();

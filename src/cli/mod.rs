@@ -5,6 +5,7 @@ mod demo;
 mod devices;
 mod generate;
 mod history;
+mod incidents;
 mod metrics;
 mod provision;
 mod query;
@@ -54,6 +55,15 @@ Examples:
   neural-exporter query 'up' --server https://mimir.example/prometheus --token-file token --tenant lab
 
 It ends with 0 if there is an answer, 1 if the server cannot be asked or cannot answer, and 2 if the expression is wrong.";
+
+const INCIDENTS: &str = "\
+Examples:
+  neural-exporter incidents
+  neural-exporter incidents show 3f2a
+  neural-exporter incidents ack 3f2a --why 'electrode is being replaced'
+  neural-exporter incidents export --last 30d --output csv > incidents.csv
+
+Exit codes: 0 done, 1 there is no such incident, it is resolved already, or the agent does not answer, 2 bad usage.";
 
 const TEST_RULES: &str = "\
 Examples:
@@ -132,6 +142,9 @@ enum Command {
     },
     /// What the agent remembers on disk: how much, of what, since when. The file may be in use.
     History(history::Args),
+    /// Incidents: what the agent keeps of alerts that fired, and who takes care of which.
+    #[command(after_help = INCIDENTS)]
+    Incidents(incidents::Args),
     /// List every metric: name, type, labels, meaning.
     Metrics {
         #[command(flatten)]
@@ -265,6 +278,7 @@ fn command() -> ExitCode {
             generate::generate(&file, &out, check, force)
         }
         Some(Command::History(args)) => history::history(&args),
+        Some(Command::Incidents(args)) => incidents::incidents(&args),
         Some(Command::Metrics { file, markdown, output }) => metrics::list(&file, markdown, output),
         Some(Command::Record { file, output, seconds }) => recording::record(&file, &output, seconds),
         Some(Command::Replay { file, openmetrics }) => recording::replay(&file, openmetrics),

@@ -128,7 +128,7 @@ fn whom(args: &Args) -> Result<Bridged, Exit> {
 }
 
 /// Where the agent of a configuration answers.
-fn own(config: &Config) -> String {
+pub(super) fn own(config: &Config) -> String {
     let address = config.listen.iter().find_map(|address| match address {
         Address::Tcp(address) => Some(*address),
         Address::Systemd(_) => None,

@@ -182,6 +182,13 @@ impl Config {
         self.history.enabled && self.alerts.evaluate.unwrap_or_else(|| !elsewhere())
     }
 
+    /// Whether incidents are kept, where there is a state directory: wherever alerts are evaluated or taken.
+    #[must_use]
+    pub fn keeps_incidents(&self) -> bool {
+        let incidents = &self.respond.incidents;
+        incidents.enabled.unwrap_or_else(|| self.evaluates() || incidents.webhook.enabled)
+    }
+
     /// What the generated files are made with.
     #[must_use]
     pub fn settings(&self) -> render::Settings {

@@ -20,7 +20,8 @@ use crate::alert::{self, json::Wanted};
 use crate::clock::now;
 use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Storage, When, json};
 
-use parameters::{Parameters, invalid};
+pub(super) use parameters::Parameters;
+use parameters::invalid;
 
 /// Where its paths begin.
 pub(super) const API: &str = "/api/v1/";
@@ -42,6 +43,13 @@ pub(super) struct Queries(Arc<Semaphore>);
 impl Default for Queries {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+impl Queries {
+    /// Waits for a place; it is free again when what is returned is dropped.
+    pub(super) async fn turn(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        self.0.clone().acquire_owned().await.ok()
     }
 }
 

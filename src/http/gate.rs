@@ -13,12 +13,15 @@ use std::net::IpAddr;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Uri};
 
-use super::api;
+use super::{api, incident_path};
 
 /// Where the files begin.
 pub(super) const FILES: &str = "/provision/";
 /// Where the runbooks begin that alerts name.
 pub(super) const RUNBOOKS: &str = "/runbooks/";
+
+/// Where an Alertmanager posts to.
+pub(super) const WEBHOOK: &str = "/api/v1/alertmanager";
 
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,12 @@ pub(super) enum Route {
     Reload,
     /// Prometheus' API over the history.
     Api,
+    /// Incidents, read.
+    Incidents,
+    /// Who acknowledges or closes one.
+    IncidentChange,
+    /// Alertmanager's webhook.
+    Webhook,
 }
 
 /// Who may ask, and with which methods. What changes something is a `Change`, because nothing else takes more than
@@ -59,7 +68,10 @@ impl Route {
             "/-/reload" => Self::Reload,
             "/api/v1/sd" => Self::Targets,
             "/provision" => Self::Files,
+            WEBHOOK => Self::Webhook,
             _ if api::is_there(path) => Self::Api,
+            _ if incident_path::changes(path) => Self::IncidentChange,
+            _ if incident_path::is_there(path) => Self::Incidents,
             _ if path.starts_with(FILES) => Self::Files,
             _ if path.starts_with(RUNBOOKS) => Self::Runbooks,
             _ => return None,
@@ -76,6 +88,8 @@ impl Route {
             Self::Reload => "/-/reload",
             Self::Targets => "/api/v1/sd",
             Self::Api => "/api/v1",
+            Self::Incidents | Self::IncidentChange => "/api/v1/incidents",
+            Self::Webhook => WEBHOOK,
             Self::Files | Self::Runbooks => "/provision",
         }
     }
@@ -83,9 +97,9 @@ impl Route {
     fn access(self) -> Access {
         match self {
             Self::Metrics | Self::Healthy | Self::Ready | Self::Targets | Self::Runbooks => Access::Open,
-            Self::Landing | Self::Files => Access::Page,
+            Self::Landing | Self::Files | Self::Incidents => Access::Page,
             Self::Api => Access::Question,
-            Self::Reload => Access::Change,
+            Self::Reload | Self::IncidentChange | Self::Webhook => Access::Change,
         }
     }
 
@@ -224,7 +238,7 @@ fn same(one: &str, two: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Route; 8] = [
+    const ALL: [Route; 11] = [
         Route::Metrics,
         Route::Healthy,
         Route::Ready,
@@ -233,6 +247,9 @@ mod tests {
         Route::Landing,
         Route::Files,
         Route::Reload,
+        Route::Incidents,
+        Route::IncidentChange,
+        Route::Webhook,
     ];
 
     fn check(

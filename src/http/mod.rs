@@ -7,6 +7,8 @@ mod accept;
 mod api;
 mod connection;
 mod gate;
+mod incident_path;
+mod incidents;
 mod page;
 mod pool;
 mod provision;
@@ -21,7 +23,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, header};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use connection::{bind, serve};
 pub use gate::Names;
@@ -30,6 +32,7 @@ pub use provision::Catalogue;
 use gate::{Pass, Refusal, Route};
 
 use crate::alert::Group;
+use crate::alert::incident::Desk;
 use crate::clock::now;
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
@@ -38,6 +41,10 @@ use crate::promql::Storage;
 /// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can
 /// continue.
 const BODY: usize = 64 * 1024;
+/// Bytes of a message of an Alertmanager: a few thousand alerts.
+const MESSAGE: usize = 8 << 20;
+/// Messages that are read at once; others wait.
+const MESSAGES: usize = 4;
 /// How long a body may take.
 const SENT: Duration = Duration::from_secs(10);
 
@@ -78,6 +85,9 @@ pub struct Site {
     pub history: OnceLock<Arc<dyn Storage>>,
     /// Shows each group of rules that the agent evaluates.
     pub rules: ArcSwapOption<Groups>,
+    /// Who holds the incidents.
+    pub incidents: ArcSwapOption<Incidents>,
+    messages: Semaphore,
     queries: api::Queries,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
@@ -92,6 +102,15 @@ pub struct Groups(pub Box<Visit>);
 impl std::fmt::Debug for Groups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Groups")
+    }
+}
+
+/// Who holds the incidents.
+pub struct Incidents(pub Box<dyn Desk>);
+
+impl std::fmt::Debug for Incidents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Incidents")
     }
 }
 
@@ -112,6 +131,8 @@ impl Site {
             names,
             history,
             rules,
+            incidents: ArcSwapOption::empty(),
+            messages: Semaphore::new(MESSAGES),
             queries,
             buffers,
             rendered,
@@ -125,7 +146,9 @@ impl Site {
     {
         let (request, body) = request.into_parts();
         let route = Route::of(request.uri.path());
-        let reply = match (route, read(body).await) {
+        let large = route == Some(Route::Webhook);
+        let turn = if large { self.messages.acquire().await.ok() } else { None };
+        let reply = match (route, read(body, if large { MESSAGE } else { BODY }).await) {
             (_, Err(refused)) => refused,
             (None, Ok(_)) => reply::text(StatusCode::NOT_FOUND, "not found; / lists the pages\n"),
             (Some(route), Ok(body)) => {
@@ -135,6 +158,7 @@ impl Site {
                 }
             }
         };
+        drop(turn);
         let (path, status) = (route.map_or("other", Route::label), reply.status().as_u16());
         self.own.requests.get_or_create_owned(&Answered { path, status }).inc();
         reply
@@ -159,6 +183,9 @@ impl Site {
             Route::Files | Route::Runbooks => self.file(request.uri.path()).await,
             Route::Reload => self.reload(pass).await,
             Route::Api => self.api(request, body).await,
+            Route::Incidents => self.read_incidents(request).await,
+            Route::IncidentChange => self.change_incident(request, body, pass).await,
+            Route::Webhook => self.take_message(request, body, pass).await,
         }
     }
 
@@ -168,10 +195,12 @@ impl Site {
             history_failing: self.own.history_failing.get() == 1,
         };
         let mut alerts = page::Alerts::default();
+        let incidents = self.incidents.load();
+        let incidents = page::Incidents::of(incidents.as_deref().map(|Incidents(desk)| &**desk));
         if let Some(Groups(visit)) = self.rules.load().as_deref() {
             visit(&mut |group| alerts.take(group));
         }
-        page::landing(&self.hub, &self.sources.load(), trouble, &alerts)
+        page::landing(&self.hub, &self.sources.load(), trouble, &(alerts, incidents))
     }
 
     fn metrics(&self, headers: &header::HeaderMap) -> Reply {
@@ -234,18 +263,19 @@ impl Site {
 }
 
 /// Reads a body to its end.
-async fn read<B>(body: B) -> Result<Bytes, Reply>
+async fn read<B>(body: B, most: usize) -> Result<Bytes, Reply>
 where
     B: Body<Error: std::error::Error + Send + Sync + 'static>,
 {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let large = || reply::last(StatusCode::PAYLOAD_TOO_LARGE, "the body has more than 65536 bytes\n");
-    if body.size_hint().lower() > BODY as u64 {
+    let large =
+        || reply::last(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {most} bytes\n"));
+    if body.size_hint().lower() > most as u64 {
         return Err(large());
     }
-    match tokio::time::timeout(SENT, std::pin::pin!(Limited::new(body, BODY)).collect()).await {
+    match tokio::time::timeout(SENT, std::pin::pin!(Limited::new(body, most)).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(why)) if why.is::<LengthLimitError>() => Err(large()),
         Ok(Err(_)) => Err(reply::last(StatusCode::BAD_REQUEST, "the body cannot be read\n")),

@@ -1,5 +1,7 @@
 //! The landing page: which sources there are and how they fare, and what fills the registry.
 
+mod incidents;
+
 use std::fmt::Write;
 
 use super::Listed;
@@ -8,6 +10,7 @@ use crate::event::PortState;
 use crate::hub::{self, Hub};
 use crate::metrics::Registry;
 use crate::promql::moment;
+pub(super) use incidents::Incidents;
 
 /// Families the page lists.
 const OFFENDERS: usize = 10;
@@ -135,7 +138,12 @@ impl Alerts {
 }
 
 /// The page as HTML. Reasons are left to the log, because they quote the configuration and name files.
-pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble, alerts: &Alerts) -> String {
+pub(super) fn landing(
+    hub: &Hub,
+    sources: &[Listed],
+    trouble: Trouble,
+    (alerts, incidents): &(Alerts, Incidents),
+) -> String {
     let mut page = String::with_capacity(8192);
     let version = env!("CARGO_PKG_VERSION");
     // Writing to a string cannot fail.
@@ -158,6 +166,7 @@ pub(super) fn landing(hub: &Hub, sources: &[Listed], trouble: Trouble, alerts: &
         );
     }
     alerts.write(&mut page);
+    incidents.write(&mut page);
     let state = hub.lock();
     page.push_str(
         "<h2>Sources</h2><table><tr><th>name<th>kind<th>where<th>state<th class=n>events<th class=n>errors\
@@ -306,7 +315,7 @@ mod tests {
         };
         let (board, lsl) = (add("board", "serial"), add("lsl", "lsl"));
         let shows = |part: &str| {
-            let page = landing(&hub, &listed, Trouble::default(), &Alerts::default());
+            let page = landing(&hub, &listed, Trouble::default(), &Default::default());
             assert!(page.contains(part), "{part} is not in {page}");
         };
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
@@ -348,10 +357,10 @@ mod tests {
         let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
         hub.lock().down(Timestamp::both(0), source, "line 1 is <wrong>");
         link(Link::Down);
-        let page = landing(&hub, &listed, Trouble::default(), &Alerts::default());
+        let page = landing(&hub, &listed, Trouble::default(), &Default::default());
         assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");
         link(Link::Up);
-        assert!(landing(&hub, &listed, Trouble::default(), &Alerts::default()).contains("class=up>up<td"));
+        assert!(landing(&hub, &listed, Trouble::default(), &Default::default()).contains("class=up>up<td"));
     }
 
     /// No series at all.
@@ -387,7 +396,7 @@ mod tests {
             }
             alerts.take(&group);
         }
-        landing(&Hub::default(), &[], Trouble::default(), &alerts)
+        landing(&Hub::default(), &[], Trouble::default(), &(alerts, Incidents::default()))
     }
 
     #[test]
@@ -422,13 +431,13 @@ mod tests {
     fn a_refused_reload_is_seen() {
         let hub = Hub::default();
         assert!(
-            landing(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() }, &Alerts::default())
+            landing(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() }, &Default::default())
                 .contains("The last reload failed")
         );
         assert!(
-            landing(&hub, &[], Trouble { history_failing: true, ..Trouble::default() }, &Alerts::default())
+            landing(&hub, &[], Trouble { history_failing: true, ..Trouble::default() }, &Default::default())
                 .contains("The history is kept")
         );
-        assert!(!landing(&hub, &[], Trouble::default(), &Alerts::default()).contains("role=alert"));
+        assert!(!landing(&hub, &[], Trouble::default(), &Default::default()).contains("role=alert"));
     }
 }

@@ -25,7 +25,10 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
-pub use own::{Answered, LOST_LINES, LostLines, Notified, OfState, Own, PushedObjects, Refused};
+pub use own::{
+    Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfIncident, OfPriority,
+    OfState, OpenIncidents, Own, PushedObjects, Refused,
+};
 pub use read::{Labels, Sample};
 pub use vitals::Vitals;
 pub use write::{Cursor, Format};

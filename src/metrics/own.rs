@@ -20,7 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit};
 
 use super::Format;
-use crate::catalog::{Metric, agent};
+use crate::catalog::{Metric, OWN, agent, incident};
 use crate::event::{Kind, Timestamp};
 
 type Float = Gauge<f64, AtomicU64>;
@@ -84,6 +84,24 @@ pub struct Own {
     pub notifications_waiting: Family<Notified, Gauge>,
     /// Seconds from the change of an alert to the answer.
     pub notification_latency: Family<Notified, Float>,
+    /// Incidents that were opened.
+    pub incidents: Family<OfIncident, Counter>,
+    /// Incidents that are open.
+    pub incidents_open: Family<OpenIncidents, Gauge>,
+    /// Incidents that were escalated and that nobody acknowledged.
+    pub incidents_escalated: Family<EscalatedIncidents, Gauge>,
+    /// Escalations.
+    pub incident_escalations: Family<Escalation, Counter>,
+    /// Seconds to the first acknowledgement.
+    pub incident_acknowledge: Family<OfPriority, Histogram, fn() -> Histogram>,
+    /// Seconds to the end.
+    pub incident_resolve: Family<OfPriority, Histogram, fn() -> Histogram>,
+    /// Incidents that had no room.
+    pub incidents_dropped: Counter,
+    /// Bytes of the incidents' file.
+    pub incidents_file: Gauge,
+    /// Whether the incidents' file cannot be written now.
+    pub incidents_failing: Gauge,
     time: Float,
     /// Time to write a scrape.
     pub scrape_duration: Histogram,
@@ -155,6 +173,50 @@ pub struct Notified {
     pub alertmanager: String,
 }
 
+/// An incident that was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfIncident {
+    /// The name of its alert.
+    pub alert: String,
+    /// How bad it is.
+    pub severity: String,
+}
+
+/// A state of incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OpenIncidents {
+    /// Its name.
+    pub state: &'static str,
+    /// How soon a person must look.
+    pub incident_priority: &'static str,
+}
+
+/// Incidents that were escalated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EscalatedIncidents {
+    /// The name of their alert.
+    pub alert: String,
+    /// How soon a person must look.
+    pub incident_priority: &'static str,
+}
+
+/// Why incidents were escalated.
+const ESCALATIONS: [&str; 2] = ["unacknowledged", "action_failed"];
+
+/// Why an incident was escalated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Escalation {
+    /// One word.
+    pub reason: &'static str,
+}
+
+/// How soon a person must look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfPriority {
+    /// Its name.
+    pub incident_priority: &'static str,
+}
+
 /// A server that files are pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Pushed {
@@ -188,6 +250,7 @@ pub(super) const SERVER: [&str; 10] = [
 
 impl Own {
     /// The metrics, registered under the names that the catalogue gives them.
+    // Long: a table.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Client::default();
@@ -234,12 +297,36 @@ impl Own {
             notification_latency: enter(r, &agent::NOTIFICATION_LATENCY, Family::default()),
             provisioned: enter(r, &agent::PROVISION_SUCCESS, Family::default()),
             provision_objects: enter(r, &agent::PROVISION_OBJECTS, Family::default()),
+            incidents: enter(r, &incident::INCIDENTS, Family::default()),
+            incidents_open: enter(r, &incident::INCIDENTS_OPEN, Family::default()),
+            incidents_escalated: enter(r, &incident::INCIDENTS_ESCALATED, Family::default()),
+            incident_escalations: enter(r, &incident::INCIDENT_ESCALATIONS, Family::default()),
+            incident_acknowledge: enter(
+                r,
+                &incident::INCIDENT_ACKNOWLEDGE,
+                Family::new_with_constructor(|| {
+                    Histogram::new(incident::INCIDENT_ACKNOWLEDGE.bounds.iter().copied())
+                }),
+            ),
+            incident_resolve: enter(
+                r,
+                &incident::INCIDENT_RESOLVE,
+                Family::new_with_constructor(|| {
+                    Histogram::new(incident::INCIDENT_RESOLVE.bounds.iter().copied())
+                }),
+            ),
+            incidents_dropped: enter(r, &incident::INCIDENTS_DROPPED, Counter::default()),
+            incidents_file: enter(r, &incident::INCIDENTS_FILE, Gauge::default()),
+            incidents_failing: enter(r, &incident::INCIDENTS_FAILING, Gauge::default()),
             moments: Mutex::default(),
             registry,
         };
         // A counter that begins where it is seen first hides what it was seen with.
         for reason in LOST_LINES {
             drop(own.log_lines_lost.get_or_create_owned(&LostLines { reason }));
+        }
+        for reason in ESCALATIONS {
+            drop(own.incident_escalations.get_or_create_owned(&Escalation { reason }));
         }
         own
     }
@@ -287,7 +374,7 @@ impl Default for Own {
 
 /// The families of [`Own`], which nobody else may have.
 pub(super) fn names() -> impl Iterator<Item = (String, Kind)> {
-    agent::PAGE.metrics.iter().map(|m| (m.family(), m.kind))
+    OWN.iter().flat_map(|page| page.metrics).map(|m| (m.family(), m.kind))
 }
 
 /// Registers a metric under the name that its entry in the catalogue has.

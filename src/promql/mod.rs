@@ -17,6 +17,7 @@ mod select;
 mod sums;
 mod syntax;
 mod text;
+mod worse;
 
 pub use error::{Error, Interrupt, Kind};
 pub use eval::{Answer, Element, Query, Series, Value, When, evaluate};
@@ -30,5 +31,6 @@ pub use select::{Each, Select, Selection, Storage};
 pub use sums::almost_equal;
 pub use syntax::{Expr, Type};
 pub use text::{
-    digits, duration, exponent, moment, moment_ms, number, quoted, read_duration, short, unquote,
+    digits, duration, exponent, moment, moment_ms, number, quoted, read_duration, read_moment, short, unquote,
 };
+pub use worse::Worse;

@@ -251,6 +251,44 @@ pub fn moment(milliseconds: i64) -> String {
     )
 }
 
+/// A time of RFC 3339 as milliseconds since the epoch; what is finer is rounded.
+#[must_use]
+pub fn read_moment(text: &str) -> Option<i64> {
+    let (date, clock) = text.split_once(['T', 't'])?;
+    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let (clock, offset) = match clock.strip_suffix(['Z', 'z']) {
+        Some(clock) => (clock, 0),
+        None => {
+            let at = clock.rfind(['+', '-'])?;
+            let (clock, zone) = clock.split_at_checked(at)?;
+            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+            let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+            (clock, if zone.starts_with('-') { -minutes } else { minutes })
+        }
+    };
+    let mut parts = clock.splitn(3, ':');
+    let (hour, minute) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
+    let second = parts.next()?.parse::<f64>().ok()?;
+    let right = (0..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0.0..61.0).contains(&second);
+    let days = right.then(|| days(year, month, day))?;
+    Some(((days * 24 + hour) * 60 + minute - offset) * 60_000 + (second * 1000.0).round() as i64)
+}
+
+/// Days from the epoch to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

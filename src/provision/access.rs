@@ -96,7 +96,10 @@ pub(super) fn authorization(
 }
 
 /// The text of a file, without white space around it.
-fn secret(path: &Path) -> Result<String, String> {
+///
+/// # Errors
+/// It cannot be read, or is empty.
+pub fn secret(path: &Path) -> Result<String, String> {
     let text = file::text(path, SECRET)
         .map_err(|why| format!("cannot read the secret in {}: {why}", path.display()))?;
     let text = without_mark(&text).trim();

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub use access::Access;
+pub use access::{Access, secret as read_secret};
 pub use agent::Agent;
 pub use alertmanager::Alertmanager;
 pub use asked::{Asked, DataSource, Itself};

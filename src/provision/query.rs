@@ -77,6 +77,26 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Asks an agent for something of its own API, or with a form to change something. Returns the data, and what it says beside it.
+    ///
+    /// # Errors
+    /// What the agent says, or why it says nothing.
+    pub async fn call(&self, path: &str, form: Option<String>) -> Result<(Json, Vec<String>), Failure> {
+        let request = match form {
+            Some(form) => Request::post(path).form(form),
+            None => Request::get(path),
+        };
+        let asked = self.0.try_once(&request).await;
+        let answer = asked.map_err(
+            |(why, absent)| {
+                if absent { Failure::Absent(why) } else { Failure::Server(why) }
+            },
+        )?;
+        data(&answer)
+    }
+}
+
 /// The path and the form of a question.
 fn question(expr: &str, when: When) -> (&'static str, String) {
     let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
@@ -98,8 +118,15 @@ fn question(expr: &str, when: When) -> (&'static str, String) {
 
 /// Reads an answer of the API.
 fn read(answer: &client::Answer) -> Result<Answer, Failure> {
+    let (data, notes) = data(answer)?;
+    let value = value(&data).ok_or_else(|| unknown(answer))?;
+    Ok(Answer { value, notes })
+}
+
+/// Why an answer is none of the API.
+fn unknown(answer: &client::Answer) -> Failure {
     let (url, status) = (&answer.url, answer.status);
-    let no = || match status {
+    match status {
         200..=299 => {
             let words = answer.words();
             Failure::Server(format!("{url}: it answers nothing that the API of Prometheus has: {words}"))
@@ -107,7 +134,12 @@ fn read(answer: &client::Answer) -> Result<Answer, Failure> {
         // A server that starts, and a proxy in front of one that is down, say so in words of their own.
         502..=504 => Failure::Absent(format!("{url} answers {}", answer.describe())),
         _ => Failure::Server(format!("{url} answers {}", answer.describe())),
-    };
+    }
+}
+
+/// The data of an answer, and what is said beside it.
+fn data(answer: &client::Answer) -> Result<(Json, Vec<String>), Failure> {
+    let (url, no) = (&answer.url, || unknown(answer));
     let json: Json = serde_json::from_slice(&answer.body).map_err(|_| no())?;
     let word = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default();
     match word("status") {
@@ -124,8 +156,7 @@ fn read(answer: &client::Answer) -> Result<Answer, Failure> {
     }
     let notes = ["warnings", "infos"].iter().filter_map(|name| json.get(name)?.as_array()).flatten();
     let notes = notes.filter_map(|note| note.as_str().map(str::to_owned)).collect();
-    let value = json.get("data").and_then(value).ok_or_else(no)?;
-    Ok(Answer { value, notes })
+    Ok((json.get("data").ok_or_else(no)?.clone(), notes))
 }
 
 fn value(data: &Json) -> Option<Value> {

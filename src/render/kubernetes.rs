@@ -267,11 +267,11 @@ mod tests {
     use serde_yaml::Value;
 
     use super::*;
-    use crate::catalog::{PAGES, agent};
+    use crate::catalog::{OWN, PAGES};
 
     /// The documents of a file.
     fn objects(name: &str) -> Vec<Value> {
-        let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
+        let pages: Vec<&Page> = PAGES.iter().copied().chain(OWN.iter().copied()).collect();
         let mut files = Vec::new();
         render(&pages, &Settings::default(), &mut files);
         let path = format!("provisioning/kubernetes/{name}.yml");
@@ -291,7 +291,7 @@ mod tests {
             }
         }
         assert!(relabelings.iter().any(|r| r["targetLabel"] == "job" && r["replacement"] == "neural"));
-        for metric in PAGES.iter().chain([&&agent::PAGE]).flat_map(|page| page.metrics) {
+        for metric in PAGES.iter().chain(OWN).flat_map(|page| page.metrics) {
             for label in metric.labels {
                 assert!(!target.contains(label), "{} has the label {label}, too", metric.name);
             }
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn each_dashboard_becomes_a_config_map_that_the_sidecar_finds() {
-        let pages: Vec<&Page> = PAGES.iter().copied().chain([&agent::PAGE]).collect();
+        let pages: Vec<&Page> = PAGES.iter().copied().chain(OWN.iter().copied()).collect();
         let files = crate::render::render(&pages, &Settings::default());
         let of = |path: &str| files.iter().find(|file| file.path == path).map(|file| &*file.text);
         let whole: Value = serde_yaml::from_str(of("dashboards/kustomization.yml").unwrap()).unwrap();

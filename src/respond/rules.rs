@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::incidents::Incidents;
 use super::notify::{Notifier, RESEND};
 use super::state::{self, StateFile, States};
+use crate::alert::incident::{Notice, Origin, concerns};
 use crate::alert::{ALERT_NAME, Context, Definition, Group, Health, Live, State, Storage, table_link};
 use crate::clock::now;
 use crate::promql::{Interrupt, Labels};
@@ -73,6 +75,8 @@ pub struct Rules {
     slots: Vec<Slot>,
     shared: Shared,
     notifier: Arc<Notifier>,
+    /// Who is told of every alert that fires.
+    incidents: Option<Incidents>,
     /// The step of the history, ms.
     step: i64,
     /// Where people reach the agent.
@@ -111,6 +115,7 @@ impl Rules {
             slots,
             shared: Shared(groups),
             notifier,
+            incidents: None,
             step,
             url: url.into(),
             state: None,
@@ -127,6 +132,11 @@ impl Rules {
     pub(super) fn without_grace(mut self) -> Self {
         self.begins = 0;
         self
+    }
+
+    /// Tells of every alert that fires.
+    pub fn report_to(&mut self, incidents: Option<Incidents>) {
+        self.incidents = incidents;
     }
 
     /// Keeps the states of alerts in their file, and takes over what was in it.
@@ -211,6 +221,10 @@ impl Rules {
         counts.seconds = now().steady.saturating_sub(began) as f64 / 1e9;
         self.account.add(counts);
         self.complain(failing);
+        if let Some(incidents) = &self.incidents {
+            let firing = self.slots.iter().flat_map(|slot| notices(&slot.group.lock())).collect();
+            incidents.survey(|| firing);
+        }
         if let Some(state) = &mut self.state {
             let kept = self
                 .slots
@@ -301,6 +315,24 @@ fn log(group: &Group, at: i64, logged: &mut BTreeMap<Labels, (i64, bool)>) {
             tracing::info!(alert = name, severity, priority, "an alert is over: {summary}");
         }
     }
+}
+
+/// The alerts of a group that fire, as incidents are told of them.
+fn notices(group: &Group) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for live in &group.rules {
+        let worse = live.rule.expr.worse();
+        let firing = live.active().filter(|alert| alert.state == State::Firing && concerns(&alert.labels));
+        notices.extend(firing.map(|alert| Notice {
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+            value: Some(alert.value),
+            worse,
+            started: alert.fired_at.unwrap_or(alert.active_at),
+            origin: Origin::Agent,
+        }));
+    }
+    notices
 }
 
 fn evaluate(group: &mut Group, at: i64, storage: &dyn Storage, url: &str) {

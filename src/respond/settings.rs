@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::incidents;
 use crate::provision::Access;
 use crate::secret::Link;
 
@@ -15,6 +16,8 @@ use crate::secret::Link;
 pub struct Settings {
     /// The Alertmanagers that are notified, each of all alerts; they deduplicate among themselves.
     pub alertmanagers: Vec<Alertmanager>,
+    /// What is kept of alerts that fired.
+    pub incidents: incidents::Settings,
 }
 
 /// An Alertmanager that is notified.
@@ -32,6 +35,7 @@ pub struct Alertmanager {
 impl Settings {
     /// Files that are named, for those that resolve relative paths.
     pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.alertmanagers.iter_mut().flat_map(|server| server.access.paths())
+        let token = self.incidents.webhook.token_file.iter_mut();
+        self.alertmanagers.iter_mut().flat_map(|server| server.access.paths()).chain(token)
     }
 }

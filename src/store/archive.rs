@@ -5,7 +5,8 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{Failure, File, read_scrapes, unbounded};
+use super::database::Failure;
+use super::file::{File, read_scrapes, unbounded};
 use super::reader::Readers;
 use super::{History, Options, Retention, lines};
 use crate::promql::{Labels, Sample};

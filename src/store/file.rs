@@ -5,28 +5,26 @@
 //! a file that cannot be read is set aside and never deleted.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
-use rustix::fs::{FlockOperation, flock};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::database::{Database, Failure, Schema, failure, is_at};
 use super::row;
-use crate::file::{PRIVATE, make_folders};
 use crate::history::{Block, Changes, GAP, Head, Limits, Names, SeriesId, Target, decode, encode};
 use crate::promql::{Labels, Sample};
-
-/// "NXhi", in the header of the file: what kind of database it is.
-const APPLICATION: i32 = 0x4e58_6869;
 
 /// Samples in a chunk of the file at most: an hour at the default interval. A query decodes whole chunks.
 pub(super) const CHUNK: usize = 720;
 
-/// The form of the tables. A file with a higher one is of a newer program.
-const VERSION: i32 = 1;
+const SCHEMA: Schema = Schema {
+    // "NXhi"
+    application: 0x4e58_6869,
+    version: 1,
+    tables: TABLES,
+};
 
 const TABLES: &str = "
     CREATE TABLE series(id INTEGER PRIMARY KEY, labels TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
@@ -38,46 +36,6 @@ const TABLES: &str = "
 ";
 
 pub(super) const INSERT: &str = "INSERT OR REPLACE INTO chunk(series, start, written, end, samples, thin, data) VALUES (?, ?, ?, ?, ?, ?, ?)";
-
-/// Why there is no history on disk.
-#[derive(Debug)]
-pub enum Failure {
-    /// Another process has it.
-    Taken(PathBuf),
-    /// A newer program wrote it.
-    Newer(PathBuf, i32),
-    /// It is no history, or damaged.
-    Damaged(PathBuf, String),
-    /// The disk is full. The file stays open: it is written when there is room again.
-    Full(PathBuf),
-    /// Another program holds the file for a moment.
-    Busy(PathBuf),
-    /// The disk, the folder or the file do not let us.
-    Disk(PathBuf, String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Taken(path) => write!(
-                f,
-                "{}: another agent writes it; give this one a state_directory of its own",
-                path.display()
-            ),
-            Self::Newer(path, version) => write!(
-                f,
-                "{}: it has format {version}, this program knows up to {VERSION}; run the newer program, or move the file away",
-                path.display()
-            ),
-            Self::Damaged(path, why) => write!(f, "{}: it is damaged: {why}", path.display()),
-            Self::Full(path) => write!(f, "{}: the disk is full", path.display()),
-            Self::Busy(path) => write!(f, "{}: another program holds it", path.display()),
-            Self::Disk(path, why) => write!(f, "{}: {why}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
 
 /// The file, open for writing.
 #[derive(Debug)]
@@ -99,74 +57,10 @@ pub(super) struct File {
 impl File {
     /// Opens the file, or makes it.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let disk = |why: std::io::Error| Failure::Disk(path.into(), why.to_string());
-        make_folders(path).map_err(disk)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.with_extension("lock"))
-            .map_err(disk)?;
-        if let Err(errno) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            return Err(match errno {
-                rustix::io::Errno::WOULDBLOCK => Failure::Taken(path.into()),
-                other => disk(other.into()),
-            });
-        }
-        // SQLite gives its journal the mode of the file; what a laboratory measures is nobody else's business.
-        let made = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path).map_err(disk)?;
-        let inode = made.metadata().map(|of| (of.dev(), of.ino())).map_err(disk)?;
-        let db = Self::connect(path)?;
-        let rows = HashMap::new();
-        let mut file = Self { path: path.into(), inode, new: false, db, _lock: lock, rows, written: 0 };
-        file.prepare()?;
-        Ok(file)
-    }
-
-    fn connect(path: &Path) -> Result<Connection, Failure> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Connection::open_with_flags(path, flags).map_err(|error| failure(path, &error))
-    }
-
-    fn prepare(&mut self) -> Result<(), Failure> {
-        let path = self.path.clone();
-        let wrong = |error: rusqlite::Error| failure(&path, &error);
-        let number = |name: &str| self.db.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-        let (application, version) =
-            (number("application_id").map_err(wrong)?, number("user_version").map_err(wrong)?);
-        let empty = number("schema_version").map_err(wrong)? == 0;
-        if !empty && application != APPLICATION {
-            return Err(Failure::Disk(path, "it is the database of another program; move it away".into()));
-        }
-        if version > VERSION {
-            return Err(Failure::Newer(path, version));
-        }
-        self.db.busy_timeout(std::time::Duration::from_secs(1)).map_err(wrong)?;
-        if empty {
-            // Before the first table, or it has no effect.
-            self.db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(wrong)?;
-        }
-        for (name, value) in [("journal_mode", "WAL"), ("synchronous", "NORMAL"), ("temp_store", "MEMORY")] {
-            self.db.pragma_update(None, name, value).map_err(wrong)?;
-        }
-        // Kibibytes, where the number is negative; the journal is cut to so many bytes.
-        self.db.pragma_update(None, "cache_size", -512).map_err(wrong)?;
-        self.db.pragma_update(None, "journal_size_limit", 1 << 20).map_err(wrong)?;
-        if empty {
-            let change = self.db.transaction().map_err(wrong)?;
-            change.execute_batch(TABLES).map_err(wrong)?;
-            change.pragma_update(None, "application_id", APPLICATION).map_err(wrong)?;
-            change.pragma_update(None, "user_version", VERSION).map_err(wrong)?;
-            change.commit().map_err(wrong)?;
-            self.new = true;
-        }
-        self.written = self
-            .db
-            .query_row("SELECT coalesce(max(written), 0) + 1 FROM chunk", [], |row| row.get(0))
-            .map_err(wrong)?;
-        Ok(())
+        let Database { path, inode, new, db, lock } = Database::open(path, &SCHEMA)?;
+        let read = "SELECT coalesce(max(written), 0) + 1 FROM chunk";
+        let written = db.query_row(read, [], |row| row.get(0)).map_err(|error| failure(&path, &error))?;
+        Ok(Self { path, inode, new, db, _lock: lock, rows: HashMap::new(), written })
     }
 
     /// Adds samples of series that are not the agent's own. They stand where others of the same series and time are.
@@ -211,7 +105,7 @@ impl File {
 
     /// Whether its path is still its own: SQLite writes on to a file that was removed, or whose disk was unplugged.
     pub(super) fn is_there(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|of| (of.dev(), of.ino()) == self.inode)
+        is_at(&self.path, self.inode)
     }
 
     /// Where it is.
@@ -435,24 +329,5 @@ fn series_row(change: &Transaction<'_>, labels: &Labels) -> rusqlite::Result<i64
             )?;
             Ok(change.last_insert_rowid())
         }
-    }
-}
-
-/// What went wrong, in words that help.
-pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            Failure::Damaged(path.into(), error.to_string())
-        }
-        Some(ErrorCode::DiskFull) => Failure::Full(path.into()),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Busy(path.into()),
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            Failure::Disk(path.into(), "it cannot be written: permission denied or read-only".into())
-        }
-        // SQLite does not say what the system said; who asks it again hears it.
-        _ => match OpenOptions::new().append(true).open(path) {
-            Err(why) => Failure::Disk(path.into(), why.to_string()),
-            Ok(_) => Failure::Disk(path.into(), error.to_string()),
-        },
     }
 }

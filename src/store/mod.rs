@@ -4,6 +4,7 @@
 //! to the file costs history on disk alone, and is said.
 
 mod archive;
+mod database;
 mod file;
 mod lines;
 mod reader;
@@ -25,7 +26,7 @@ use crate::clock::now;
 use crate::history::{GAP, Head, Limits, Names, Pieces, SeriesId, Target, decode};
 use crate::promql::{Each, Error, Labels, Matcher, NAME, Op, Sample, Select, Selection, Storage};
 pub use archive::{Contents, Family, Imported, clear, contents, import, prune};
-pub use file::Failure;
+pub use database::{Database, Failure, Schema, failure, is_at, set_aside, used_bytes};
 pub use lines::{Form, write_series};
 use reader::Readers;
 pub use retain::Retention;

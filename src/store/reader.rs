@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, Statement};
 
-use super::file::{Failure, failure};
+use super::database::{Failure, failure};
 use super::row;
 use crate::history::{Pieces, decode};
 use crate::promql::Labels;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::file::{CHUNK, Failure, File, INSERT, failure};
+use super::database::{Failure, failure, used_bytes};
+use super::file::{CHUNK, File, INSERT};
 use super::row;
 use crate::history::{Pieces, decode, encode};
 use crate::promql::{Labels, Sample, is_stale};
@@ -102,9 +103,7 @@ impl File {
 
     /// Bytes of the file that are in use.
     pub(super) fn bytes(&mut self) -> rusqlite::Result<u64> {
-        let number = |name: &str| self.db.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
-        let (pages, free) = (number("page_count")?, number("freelist_count")?);
-        Ok(u64::from(pages.saturating_sub(free)) * u64::from(number("page_size")?))
+        used_bytes(&self.db)
     }
 
     /// Lets the oldest go until the file is as small as it has to be.

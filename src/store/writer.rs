@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::file::{Failure, File};
+use super::database::{Failure, set_aside};
+use super::file::File;
 use super::reader::Readers;
 use super::{History, Options};
 use crate::clock::now;
@@ -485,23 +486,4 @@ fn open(path: &Path) -> Result<(File, usize), Failure> {
     let mut file = File::open(path)?;
     let lost = file.recover()?;
     Ok((file, lost))
-}
-
-/// Moves the file and its journal to names with the date.
-fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let aside = path.with_extension(format!("damaged-{}.db", now().wall_milliseconds() / 1000));
-    for end in ["-wal", "-shm"] {
-        let (from, to) = (with_end(path, end), with_end(&aside, end));
-        if from.exists() {
-            std::fs::rename(from, to)?;
-        }
-    }
-    std::fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
-fn with_end(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use neural_exporter::catalog::{PAGES, Page, agent};
+use neural_exporter::catalog::{OWN, PAGES, Page};
 use neural_exporter::config::pack;
 use neural_exporter::render::dashboard::query::Names;
 use neural_exporter::render::dashboard::{self, assemble, json};
@@ -38,7 +38,7 @@ const UNITS: &[&str] = &[
 const BUILT_IN: &[&str] = &["__rate_interval", "__interval", "__range", "__url_time_range"];
 
 fn pages() -> Vec<&'static Page> {
-    PAGES.iter().copied().chain([&agent::PAGE]).collect()
+    PAGES.iter().copied().chain(OWN.iter().copied()).collect()
 }
 
 /// The built-in pages and every pack that ships.

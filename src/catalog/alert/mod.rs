@@ -8,6 +8,7 @@ mod device;
 mod disk;
 mod gpu;
 mod host;
+mod incident;
 mod inference;
 mod log;
 mod pipeline;
@@ -61,6 +62,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &process::CHAPTER,
     &gpu::CHAPTER,
     &agent::CHAPTER,
+    &incident::CHAPTER,
 ];
 
 /// A recording rule.
@@ -260,5 +262,11 @@ impl Priority {
             Self::P2 => "P2",
             Self::P3 => "P3",
         }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.as_str() == name)
     }
 }

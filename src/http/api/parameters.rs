@@ -9,10 +9,10 @@ use crate::promql::{self, Error, Kind, Matcher};
 
 /// The parameters of a request, of its URL and of a form in its body.
 #[derive(Debug, Default)]
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(in super::super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    pub(super) fn read(request: &Parts, body: &[u8]) -> Self {
+    pub(in super::super) fn read(request: &Parts, body: &[u8]) -> Self {
         let form = request.headers.get(hyper::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let form = form.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
         let body = if form { body } else { &[] };
@@ -26,7 +26,7 @@ impl Parameters {
         )
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in super::super) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(other, _)| other == name)
@@ -35,12 +35,12 @@ impl Parameters {
     }
 
     /// Each value of a parameter that may be given more than once.
-    pub(super) fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
+    pub(in super::super) fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
     }
 
     /// A time in seconds or RFC 3339, as milliseconds.
-    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Error> {
+    pub(in super::super) fn time(&self, name: &str) -> Result<Option<i64>, Error> {
         let Some(text) = self.get(name) else { return Ok(None) };
         time(text)
             .map(Some)
@@ -62,7 +62,7 @@ impl Parameters {
     }
 
     /// How many results at most; 0 is all of them.
-    pub(super) fn limit(&self) -> Result<usize, Error> {
+    pub(in super::super) fn limit(&self) -> Result<usize, Error> {
         let Some(text) = self.get("limit") else { return Ok(0) };
         text.parse().map_err(|_| invalid("limit", "limit must be non-negative"))
     }
@@ -92,39 +92,7 @@ fn time(text: &str) -> Option<i64> {
         let ms = (seconds * 1000.0).round();
         return (ms.abs() < 9e15).then_some(ms as i64);
     }
-    let (date, clock) = text.split_once(['T', 't'])?;
-    let mut parts = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let (clock, offset) = match clock.strip_suffix(['Z', 'z']) {
-        Some(clock) => (clock, 0),
-        None => {
-            let at = clock.rfind(['+', '-'])?;
-            let (clock, zone) = clock.split_at_checked(at)?;
-            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-            let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
-            (clock, if zone.starts_with('-') { -minutes } else { minutes })
-        }
-    };
-    let mut parts = clock.splitn(3, ':');
-    let (hour, minute) = (parts.next()?.parse::<i64>().ok()?, parts.next()?.parse::<i64>().ok()?);
-    let second = parts.next()?.parse::<f64>().ok()?;
-    let right = (0..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0.0..61.0).contains(&second);
-    let days = right.then(|| days(year, month, day))?;
-    Some(((days * 24 + hour) * 60 + minute - offset) * 60_000 + (second * 1000.0).round() as i64)
-}
-
-/// Days from the epoch to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    promql::read_moment(text)
 }
 
 #[cfg(test)]

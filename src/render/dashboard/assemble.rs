@@ -13,7 +13,7 @@ use super::spec::{BAD, Dashboard, GOOD, Heading, Marked, PanelSpec, Steps, Targe
 use super::view::{Board, Query, Row, View, Zero};
 use super::{default, variable};
 use crate::catalog::draw::Panel;
-use crate::catalog::{Metric, PAGES, Page, agent};
+use crate::catalog::{Metric, OWN, PAGES, Page};
 use crate::render::Settings;
 
 /// The alert that always fires.
@@ -55,7 +55,7 @@ pub fn lost(pages: &[&Page]) -> Vec<String> {
 #[must_use]
 pub fn key(page: &Page) -> String {
     let board = BOARDS.iter().find(|board| board.pages.contains(&page.id));
-    let built_in = PAGES.iter().chain([&&agent::PAGE]).any(|known| known.id == page.id);
+    let built_in = PAGES.iter().chain(OWN).any(|known| known.id == page.id);
     match board {
         Some(board) => board.key.to_owned(),
         None if built_in => page.id.replace('_', "-"),

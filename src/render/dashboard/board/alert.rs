@@ -3,14 +3,14 @@
 //! It reads the series that the server keeps of its own rules, so it shows alerts of this product,
 //! whichever program delivers them.
 
-use super::super::view::{Board, column, lines, open, q, stat, view};
+use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Panel, Rating, state};
 
 pub(super) static BOARD: Board = Board {
     key: "alerts",
     title: "Alerts and incidents",
     about: "Which alerts fire and fired, how often and for how long.",
-    pages: &[],
+    pages: &["incident"],
     by_machine: false,
     variables: &[("severity", "Severity"), ("component", "Component")],
     range: "now-24h",
@@ -48,7 +48,7 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("What is wrong", &[
             view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. The runbook of that name says what to do.", &[column(
-                "clamp_min(time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")), 0)",
+                "clamp_min(time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")), 0)",
                 "For",
                 "s",
             )])
@@ -85,13 +85,42 @@ pub(super) static BOARD: Board = Board {
             )])
             .empty("no alert fired"),
             view(Panel::Table, "Alert history", "none", "Number of evaluations in which each alert fired within the selected range: minutes, at one per minute.", &[column(
-                "sum by (severity, priority, alertname, where) (label_replace(label_join(count_over_time(ALERTS{alertstate=\"firing\"}[$__range]), \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+                "sum by (severity, priority, alertname, where) (label_replace(label_join(count_over_time(ALERTS{alertstate=\"firing\"}[$__range]), \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                 "Evaluations",
                 "none",
             )])
             .first(&["priority", "alertname", "where", "severity"])
             .sorted(&[("priority", false), ("Evaluations", true)])
             .empty("no alert fired"),
+        ]),
+        closed("Incidents", &[
+            lines("Open incidents", "none", "Incidents that are not resolved, by state.", &[q(
+                "sum by (instance, state) (neural_incidents_open)",
+                "{{state}}",
+            )])
+            .empty("no incidents are kept"),
+            lines("Incidents opened in an hour", "none", "Incidents opened within an hour, by alert.", &[q(
+                "topk(10, sum by (instance, alert) (increase(neural_incidents_total[1h])))",
+                "{{alert}}",
+            )])
+            .empty("none was opened"),
+            lines("Escalations in an hour", "none", "Incidents escalated within an hour, by reason, and those that wait for an acknowledgement now.", &[
+                q("sum by (instance, reason) (increase(neural_incident_escalations_total[1h]))", "{{reason}}"),
+                q("sum by (instance) (neural_incidents_escalated)", "not acknowledged now"),
+            ]),
+            lines("Time to acknowledge and to resolve", "s", "Median over an hour of the time from the opening of an incident to its acknowledgement, and from the start of its alert to the end.", &[
+                q("histogram_quantile(0.5, sum by (instance, le) (increase(neural_incident_acknowledge_duration_seconds_bucket[1h])))", "acknowledge"),
+                q("histogram_quantile(0.5, sum by (instance, le) (increase(neural_incident_resolve_duration_seconds_bucket[1h])))", "resolve"),
+            ])
+            .empty("no incident was acknowledged or over"),
+            lines("Incidents on disk", "bytes", "Size of the incidents' file.", &[q(
+                "sum by (instance) (neural_incidents_file_bytes)",
+                "{{instance}}",
+            )]),
+            lines("Incidents without room", "cps", "Alerts that became no incident per second, and whether the incidents' file cannot be written now.", &[
+                q("sum by (instance) (rate(neural_incidents_dropped_total[$__rate_interval]))", "dropped"),
+                q("max by (instance) (neural_incidents_file_failing)", "cannot be written"),
+            ]),
         ]),
     ],
 };

@@ -56,13 +56,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::catalog::{PAGES, Page, agent};
+    use crate::catalog::{OWN, PAGES, Page};
     use crate::render::Settings;
     use crate::render::dashboard::board::EVALUATED;
     use crate::render::dashboard::{self, assemble};
 
     fn pages() -> Vec<&'static Page> {
-        PAGES.iter().copied().chain([&agent::PAGE]).collect()
+        PAGES.iter().copied().chain(OWN.iter().copied()).collect()
     }
 
     fn boards() -> Vec<Value> {

@@ -1,0 +1,99 @@
+//! Page: incidents. Its metrics are the agent's own, as those of the page `agent`.
+
+use super::{Metric, Page, Unit};
+use crate::event::Kind;
+
+/// Incidents.
+pub static PAGE: Page = Page {
+    id: "incident",
+    title: "Incidents",
+    about: "What became of alerts: how many, how soon they were acknowledged, and how long they took.",
+    metrics: &[
+        &INCIDENTS,
+        &INCIDENTS_OPEN,
+        &INCIDENTS_ESCALATED,
+        &INCIDENT_ESCALATIONS,
+        &INCIDENT_ACKNOWLEDGE,
+        &INCIDENT_RESOLVE,
+        &INCIDENTS_DROPPED,
+        &INCIDENTS_FILE,
+        &INCIDENTS_FAILING,
+    ],
+};
+
+/// Bounds for the times in which people look: from ten seconds to a day.
+const PATIENCE: &[f64] = &[10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
+/// Incidents that were opened.
+pub static INCIDENTS: Metric = Metric {
+    name: "incidents",
+    help: "Incidents opened, by alert and severity",
+    note: "After 200 names of alerts, others count as `_other`",
+    kind: Kind::Counter,
+    labels: &["alert", "severity"],
+    ..Metric::BLANK
+};
+/// Incidents that are open.
+pub static INCIDENTS_OPEN: Metric = Metric {
+    name: "incidents_open",
+    help: "Incidents that are not resolved, by state and priority",
+    note: "States: `open`, `escalated`, `acknowledged`",
+    labels: &["state", "incident_priority"],
+    ..Metric::BLANK
+};
+/// Incidents that wait for an acknowledgement.
+pub static INCIDENTS_ESCALATED: Metric = Metric {
+    name: "incidents_escalated",
+    help: "Incidents escalated and not acknowledged yet, by alert and priority",
+    labels: &["alert", "incident_priority"],
+    ..Metric::BLANK
+};
+/// Escalations.
+pub static INCIDENT_ESCALATIONS: Metric = Metric {
+    name: "incident_escalations",
+    help: "Incidents escalated, by reason",
+    note: "`unacknowledged`: it was not acknowledged within the time of its priority. `action_failed`: what was to be done about it failed",
+    kind: Kind::Counter,
+    labels: &["reason"],
+    ..Metric::BLANK
+};
+/// Time to acknowledge.
+pub static INCIDENT_ACKNOWLEDGE: Metric = Metric {
+    name: "incident_acknowledge_duration",
+    help: "Time from the opening of an incident to its first acknowledgement",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    labels: &["incident_priority"],
+    bounds: PATIENCE,
+    ..Metric::BLANK
+};
+/// Time to resolve.
+pub static INCIDENT_RESOLVE: Metric = Metric {
+    name: "incident_resolve_duration",
+    help: "Time from the start of an incident's alert to its end, or until it was closed by hand",
+    kind: Kind::Histogram,
+    unit: Unit::Seconds,
+    labels: &["incident_priority"],
+    bounds: PATIENCE,
+    ..Metric::BLANK
+};
+/// Incidents without room.
+pub static INCIDENTS_DROPPED: Metric = Metric {
+    name: "incidents_dropped",
+    help: "Alerts that became no incident, and incidents that were never written, for want of room",
+    kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Bytes of incidents on disk.
+pub static INCIDENTS_FILE: Metric = Metric {
+    name: "incidents_file",
+    help: "Size of the incidents' file, without pages that are free",
+    unit: Unit::Bytes,
+    ..Metric::BLANK
+};
+/// Whether the file cannot be written.
+pub static INCIDENTS_FAILING: Metric = Metric {
+    name: "incidents_file_failing",
+    help: "Whether the incidents' file cannot be written (1) or can (0)",
+    note: "Open incidents are in memory meanwhile; the log says why",
+    ..Metric::BLANK
+};

@@ -1,0 +1,421 @@
+//! `incidents`: what the agent keeps of alerts that fired, and who says that they take care of one.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::Value as Json;
+
+use super::query::own;
+use super::{Exit, FileArgs, complain, json, print, run};
+use crate::agent::Failure as Unread;
+use crate::alert::incident::{Incident, Status};
+use crate::ask::{Failure, Server};
+use crate::clock::now;
+use crate::promql::{moment, moment_ms};
+use crate::provision::Access;
+use crate::quote::quote;
+use crate::secret::Link;
+use crate::setting::Span;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// The configuration file, which says where the agent is; as for `run` if omitted.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Which agent; if omitted, the one that the configuration describes.
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// The file with the token of the proxy before the agent.
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
+    /// The file with the certificates that the server's is signed by, PEM.
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    ca_file: Option<PathBuf>,
+    /// The form of the answer.
+    #[arg(long, global = true, value_name = "FORM", default_value = "table")]
+    output: Output,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// As the data of the agent's API.
+    Json,
+    /// A line for each incident.
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List incidents, the newest first; those that are not resolved if nothing else is asked for.
+    List(Filter),
+    /// Show one incident: its values, and what happened.
+    Show {
+        /// Its number, or the beginning of it.
+        number: String,
+    },
+    /// Say that you take care of an incident: it is not escalated any more.
+    Ack(Deed),
+    /// Close an incident by hand. If its alert fires on, another one begins when it fires the next time.
+    Resolve(Deed),
+    /// Print every incident of the agent, for a file: as JSON, or with --output csv a line for each.
+    Export {
+        /// Of the last so long: 24h, 30d.
+        #[arg(long, value_name = "SPAN")]
+        last: Option<Span>,
+    },
+    /// Count: by alert, severity and day, and how long it took to acknowledge and to resolve.
+    Stats {
+        /// Of the last so long: 24h, 30d.
+        #[arg(long, value_name = "SPAN")]
+        last: Option<Span>,
+    },
+}
+
+/// Which incidents are listed.
+#[derive(Debug, Default, clap::Args)]
+struct Filter {
+    /// In this state: open, escalated, acknowledged, resolved; can be given more than once.
+    #[arg(long, value_name = "STATE", value_parser = ["open", "escalated", "acknowledged", "resolved"])]
+    state: Vec<String>,
+    /// In any state.
+    #[arg(long, conflicts_with = "state")]
+    all: bool,
+    /// Of this alert; can be given more than once.
+    #[arg(long, value_name = "NAME")]
+    alert: Vec<String>,
+    /// Of this priority; can be given more than once.
+    #[arg(long, value_name = "PRIORITY", value_parser = ["P0", "P1", "P2", "P3"])]
+    priority: Vec<String>,
+    /// Of the last so long: 24h, 30d.
+    #[arg(long, value_name = "SPAN")]
+    last: Option<Span>,
+    /// So many at most; 0 for all.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    limit: usize,
+}
+
+/// Who does something about an incident.
+#[derive(Debug, clap::Args)]
+struct Deed {
+    /// Its number, or the beginning of it.
+    number: String,
+    /// Who; if omitted, the user who runs this.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Why, or what is done.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    why: String,
+}
+
+pub(super) fn incidents(args: &Args) -> Exit {
+    let listed = What::List(Filter::default());
+    let (path, form) = match request(args.what.as_ref().unwrap_or(&listed)) {
+        Ok(request) => request,
+        Err(why) => {
+            complain(&why);
+            return Exit::Usage;
+        }
+    };
+    let server = match server(args) {
+        Ok(server) => server,
+        Err(exit) => return exit,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    match runtime.block_on(server.call(&path, form)) {
+        Ok((data, notes)) => {
+            for note in &notes {
+                complain(&format!("note: {note}"));
+            }
+            let kept = data.get("kept").is_none_or(|kept| kept == true);
+            if !kept {
+                complain(&"it is in the agent's memory, and not on disk yet: see its log");
+            }
+            shown(args, &data)
+        }
+        Err(Failure::Absent(why)) => {
+            complain(&format!("{why}\n  hint: the agent has to run; name another one with --server"));
+            Exit::Failed
+        }
+        Err(Failure::Question(why) | Failure::Server(why)) => {
+            complain(&why);
+            Exit::Failed
+        }
+    }
+}
+
+/// The path of what is asked, and the form of what is changed.
+fn request(what: &What) -> Result<(String, Option<String>), String> {
+    let since = |last: &Option<Span>| {
+        let last = last.as_ref()?;
+        let ms = i64::try_from(last.0.as_millis()).unwrap_or(i64::MAX);
+        Some(("from", moment_ms(now().wall_milliseconds().saturating_sub(ms).max(0))))
+    };
+    let asked = |path: &str, pairs: Vec<(&str, String)>| {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        (format!("{path}?{query}"), None)
+    };
+    Ok(match what {
+        What::List(filter) => {
+            let open = ["open", "escalated", "acknowledged"].map(str::to_owned);
+            let states = if filter.state.is_empty() && !filter.all { &open[..] } else { &filter.state };
+            let named = [("state", states), ("alert", &filter.alert), ("priority", &filter.priority)];
+            let pairs =
+                named.iter().flat_map(|(name, values)| values.iter().map(|value| (*name, value.clone())));
+            let limit = ("limit", filter.limit.to_string());
+            asked("/api/v1/incidents", pairs.chain(since(&filter.last)).chain([limit]).collect())
+        }
+        What::Export { last } => {
+            asked("/api/v1/incidents", since(last).into_iter().chain([("limit", "0".to_owned())]).collect())
+        }
+        What::Stats { last } => asked("/api/v1/incidents/stats", since(last).into_iter().collect()),
+        What::Show { number } => (format!("/api/v1/incidents/{}", checked(number)?), None),
+        What::Ack(deed) => changes(deed, "ack")?,
+        What::Resolve(deed) => changes(deed, "resolve")?,
+    })
+}
+
+fn changes(deed: &Deed, path: &str) -> Result<(String, Option<String>), String> {
+    let by = deed.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unnamed".to_owned());
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("by", &by).append_pair("why", &deed.why);
+    Ok((format!("/api/v1/incidents/{}/{path}", checked(&deed.number)?), Some(form.finish())))
+}
+
+/// A number, or the beginning of one.
+fn checked(number: &str) -> Result<&str, String> {
+    if (1..=16).contains(&number.len()) && number.chars().all(|c| c.is_ascii_hexdigit()) {
+        Ok(number)
+    } else {
+        Err(format!("\"{number}\" is not the number of an incident\n  hint: neural-exporter incidents list"))
+    }
+}
+
+fn server(args: &Args) -> Result<Server, Exit> {
+    let wrong = |of: &str, why: String| {
+        complain(&format!("{of}: {why}"));
+        Exit::Usage
+    };
+    let access =
+        Access { token_file: args.token_file.clone(), ca_file: args.ca_file.clone(), ..Access::default() };
+    if let Some(url) = &args.server {
+        return Server::open(&Link::from(url.as_str()), &access, None).map_err(|why| wrong("--server", why));
+    }
+    let file = FileArgs { config: args.config.clone() };
+    let config = run::load(run::chosen(&file).as_deref()).map_err(|problems| {
+        complain(&Unread::Config(problems));
+        Exit::Usage
+    })?;
+    Server::open(&Link::from(own(&config).as_str()), &access, None).map_err(|why| wrong("listen", why))
+}
+
+fn shown(args: &Args, data: &Json) -> Exit {
+    let listed = data.get("incidents").and_then(Json::as_array);
+    let read = |json: &Json| serde_json::from_value::<Incident>(json.clone()).ok();
+    let incidents: Vec<Incident> = match (listed, &args.what) {
+        (Some(all), _) => all.iter().filter_map(read).collect(),
+        (None, Some(What::Stats { .. })) => Vec::new(),
+        (None, _) => read(data).into_iter().collect(),
+    };
+    let exports = matches!(args.what, Some(What::Export { .. }));
+    let text = match (args.output, &args.what) {
+        (Output::Json, _) => return print(&json(listed.map_or(data, |_| data))),
+        (_, Some(What::Stats { .. })) => figures(data),
+        (Output::Table, Some(What::Export { .. })) if exports => return print(&json(data)),
+        (Output::Table, Some(What::Show { .. })) => incidents.iter().map(whole).collect(),
+        (Output::Table, _) => table(&incidents),
+        (Output::Csv, _) => csv(&incidents),
+    };
+    print(text.as_bytes())
+}
+
+/// Those of a list, in columns.
+fn table(incidents: &[Incident]) -> String {
+    if incidents.is_empty() {
+        return "no incident\n".into();
+    }
+    let rows: Vec<[String; 6]> =
+        std::iter::once(["number", "state", "priority", "alert", "since", "what"].map(str::to_owned))
+            .chain(incidents.iter().map(|incident| {
+                [
+                    incident.id.get(..8).unwrap_or(&incident.id).to_owned(),
+                    incident.status.as_str().to_owned(),
+                    incident.priority.as_str().to_owned(),
+                    quote(&incident.alert).to_string(),
+                    moment(incident.started),
+                    quote(incident.summary()).to_string(),
+                ]
+            }))
+            .collect();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    let mut out = String::new();
+    for row in &rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(out, "{cell:width$}  ");
+        }
+        let _ = writeln!(out, "{}", row.last().map_or("", |what| what.as_str()));
+    }
+    out
+}
+
+/// One incident with what happened.
+fn whole(incident: &Incident) -> String {
+    let mut out = String::new();
+    let number = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+    let mut line = |name: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{name:13} {}", quote(value));
+    };
+    line("number", &incident.id);
+    line("alert", &incident.alert);
+    line("what", incident.summary());
+    line("state", incident.status.as_str());
+    line("severity", &incident.severity);
+    line("priority", incident.priority.as_str());
+    line("since", &moment(incident.started));
+    if let Some(at) = incident.resolved.filter(|_| incident.status == Status::Resolved) {
+        line("until", &moment(at));
+    }
+    let values = incident.values;
+    if values.start.is_some() {
+        let worst = number(values.worst);
+        line(
+            "value",
+            &format!("{} at first, {worst} at worst, {} at last", number(values.start), number(values.end)),
+        );
+    }
+    line("labels", &incident.labels.to_string());
+    for (name, value) in incident.annotations.iter().filter(|(name, _)| *name != "summary") {
+        line(name, value);
+    }
+    for entry in &incident.history {
+        let why = if entry.why.is_empty() { String::new() } else { format!(": {}", quote(&entry.why)) };
+        let _ = writeln!(out, "{}  {} by {}{why}", moment(entry.at), entry.what.as_str(), quote(&entry.by));
+    }
+    out
+}
+
+/// The columns of the lines.
+const COLUMNS: &str = "number,alert,severity,priority,state,started,opened,acknowledged,escalated,resolved,value_start,value_worst,value_end,summary,labels\n";
+
+fn csv(incidents: &[Incident]) -> String {
+    let text = |text: &str| {
+        // A spreadsheet takes a cell that begins so for a formula.
+        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
+    };
+    let mut out = COLUMNS.to_owned();
+    for incident in incidents {
+        let time = |at: Option<i64>| at.map(moment_ms).unwrap_or_default();
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let cells = [
+            incident.id.clone(),
+            text(&incident.alert),
+            text(&incident.severity),
+            incident.priority.as_str().to_owned(),
+            incident.status.as_str().to_owned(),
+            time(Some(incident.started)),
+            time(Some(incident.opened)),
+            time(incident.acknowledged),
+            time(incident.escalated),
+            time(incident.resolved),
+            number(incident.values.start),
+            number(incident.values.worst),
+            number(incident.values.end),
+            text(incident.summary()),
+            text(&incident.labels.metric()),
+        ];
+        out.push_str(&cells.join(","));
+        out.push('\n');
+    }
+    out
+}
+
+/// Figures for people.
+fn figures(data: &Json) -> String {
+    let mut out = String::new();
+    let count = |name: &str| data.get(name).and_then(Json::as_u64).unwrap_or_default();
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{} incidents, {} escalated", count("total"), count("escalated"));
+    for (name, words) in [("seconds_to_acknowledge", "to acknowledge"), ("seconds_to_resolve", "to resolve")]
+    {
+        let number = |of: &str| data.get(name)?.get(of)?.as_f64();
+        if let (Some(median), Some(longest)) = (number("median"), number("longest")) {
+            let _ = writeln!(out, "{words}: {median:.0} s in the middle, {longest:.0} s at most");
+        }
+    }
+    for (name, words) in [("by_state", "state"), ("by_severity", "severity"), ("by_day", "day")] {
+        for (key, count) in data.get(name).and_then(Json::as_object).into_iter().flatten() {
+            let _ = writeln!(out, "{words:8}  {count:>6}  {}", quote(key));
+        }
+    }
+    for row in data.get("by_alert").and_then(Json::as_array).into_iter().flatten() {
+        let alert = row.get("alert").and_then(Json::as_str).unwrap_or_default();
+        let count = row.get("count").and_then(Json::as_u64).unwrap_or_default();
+        let _ = writeln!(out, "{:8}  {count:>6}  {}", "alert", quote(alert));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = r#"{"id":"0123456789abcdef","alert":"Lost","severity":"critical","priority":"P0","state":"acknowledged",
+        "labels":{"alertname":"Lost","device":"a\u001b[31m"},"annotations":{"summary":"=cmd(\"x\")"},
+        "started":"2027-01-15T08:00:00.000Z","opened":"2027-01-15T08:00:01.000Z","acknowledged":"2027-01-15T08:01:00.000Z",
+        "values":{"start":1.5,"worst":9.0,"end":null},"agent":true,"alertmanager":false,
+        "history":[{"at":"2027-01-15T08:00:01.000Z","what":"opened","by":"agent","why":"it is away"}]}"#;
+
+    #[test]
+    fn what_is_shown_moves_no_cursor_and_computes_nothing() {
+        let incident: Incident = serde_json::from_str(ONE).unwrap();
+        let lines = table(std::slice::from_ref(&incident));
+        assert!(lines.starts_with("number    state         priority  alert"), "{lines}");
+        assert!(lines.contains("01234567  acknowledged  P0        Lost   2027-01-15T08:00:00Z"), "{lines}");
+        let all = whole(&incident);
+        assert!(all.contains("value         1.5 at first, 9 at worst, unknown at last"), "{all}");
+        assert!(all.contains("2027-01-15T08:00:01Z  opened by agent: it is away"), "{all}");
+        assert!(!all.contains('\u{1b}'), "{all}");
+        let csv = csv(&[incident]);
+        assert!(
+            csv.contains("0123456789abcdef,\"Lost\",\"critical\",P0,acknowledged,2027-01-15T08:00:00.000Z"),
+            "{csv}"
+        );
+        assert!(csv.contains(",,1.5,9,,\"'=cmd(\"\"x\"\")\","), "{csv}");
+        assert_eq!(table(&[]), "no incident\n");
+    }
+
+    #[test]
+    fn requests_are_those_of_the_api() {
+        let path = |what: &What| request(what).unwrap();
+        let (list, form) = path(&What::List(Filter::default()));
+        assert_eq!(
+            (&*list, form),
+            ("/api/v1/incidents?state=open&state=escalated&state=acknowledged&limit=0", None)
+        );
+        let deed = Deed { number: "AB12".into(), by: Some("ada & co".into()), why: "I look".into() };
+        let (ack, form) = path(&What::Ack(deed));
+        assert_eq!(
+            (&*ack, form.as_deref()),
+            ("/api/v1/incidents/AB12/ack", Some("by=ada+%26+co&why=I+look"))
+        );
+        for number in ["", "../x", "zz", "0123456789abcdef0"] {
+            assert!(request(&What::Show { number: number.into() }).is_err(), "{number}");
+        }
+    }
+}

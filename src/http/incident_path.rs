@@ -1,0 +1,77 @@
+//! The paths of incidents.
+
+use crate::alert::incident::Deed;
+
+/// Where they begin.
+const INCIDENTS: &str = "/api/v1/incidents";
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    List,
+    Statistics,
+    One(String),
+}
+
+impl Asked {
+    pub(super) fn of(path: &str) -> Option<Self> {
+        Some(match path.strip_prefix(INCIDENTS)? {
+            "" => Self::List,
+            "/stats" => Self::Statistics,
+            rest => Self::One(number(rest.strip_prefix('/')?)?),
+        })
+    }
+}
+
+/// A number, or its beginning.
+fn number(text: &str) -> Option<String> {
+    let hex = |c: char| c.is_ascii_hexdigit();
+    ((1..=16).contains(&text.len()) && text.chars().all(hex)).then(|| text.to_ascii_lowercase())
+}
+
+/// What to do, and about which incident.
+pub(super) fn deed(path: &str) -> Option<(Deed, String)> {
+    let (id, deed) = path.strip_prefix(INCIDENTS)?.strip_prefix('/')?.split_once('/')?;
+    let deed = match deed {
+        "ack" => Deed::Acknowledge,
+        "resolve" => Deed::Resolve,
+        _ => return None,
+    };
+    Some((deed, number(id)?))
+}
+
+/// Whether something that is read is there.
+pub(super) fn is_there(path: &str) -> bool {
+    Asked::of(path).is_some()
+}
+
+/// Whether something that changes an incident is there.
+pub(super) fn changes(path: &str) -> bool {
+    deed(path).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read() {
+        for (path, asked) in [
+            ("/api/v1/incidents", Some(Asked::List)),
+            ("/api/v1/incidents/stats", Some(Asked::Statistics)),
+            ("/api/v1/incidents/AB12", Some(Asked::One("ab12".into()))),
+            ("/api/v1/incidents/", None),
+            ("/api/v1/incidents/../x", None),
+            ("/api/v1/incidents/0123456789abcdef0", None),
+            ("/api/v1/incidentsab12", None),
+            ("/api/v1/incidents/ab12/ack", None),
+        ] {
+            assert_eq!(Asked::of(path), asked, "{path}");
+        }
+        assert_eq!(deed("/api/v1/incidents/ab12/ack"), Some((Deed::Acknowledge, "ab12".into())));
+        assert_eq!(deed("/api/v1/incidents/ab12/resolve"), Some((Deed::Resolve, "ab12".into())));
+        for path in ["/api/v1/incidents/ab12", "/api/v1/incidents/ab12/drop", "/api/v1/incidents//ack"] {
+            assert_eq!(deed(path), None, "{path}");
+        }
+    }
+}

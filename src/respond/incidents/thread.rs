@@ -1,0 +1,191 @@
+//! The thread that writes incidents, and escalates those that nobody acknowledged.
+
+use std::time::Duration;
+
+use super::file::File;
+use super::{Shared, Status};
+use crate::alert::incident::Incident;
+use crate::clock::now;
+use crate::store::Failure;
+
+/// It looks at least so often: an escalation is due at any moment.
+const LOOK: Duration = Duration::from_secs(1);
+/// From one attempt to write or open the file to the next, ns.
+const AGAIN: u64 = 5_000_000_000;
+/// Values that alone changed are written so often, ns: the worst of a minute is what a killed agent loses.
+const VALUES: u64 = 60_000_000_000;
+/// What is too old is removed so often, ns.
+const PRUNE: u64 = 3_600_000_000_000;
+
+struct Writer<'s> {
+    shared: &'s Shared,
+    file: Option<File>,
+    /// When it is tried again, when values are written, and when what is old is removed, ns of the steady clock.
+    retry: u64,
+    values: u64,
+    prune: u64,
+}
+
+pub(super) fn run(shared: &Shared) {
+    let mut writer = Writer { shared, file: None, retry: 0, values: 0, prune: 0 };
+    writer.open();
+    shared.held.lock().ready = true;
+    loop {
+        let (asked, stopping) = writer.wait();
+        let evaluates = shared.options.lock().evaluates;
+        {
+            let mut held = shared.held.lock();
+            let at = held.time();
+            held.book.tick(at);
+            if !evaluates {
+                held.book.disown(at);
+            }
+        }
+        let wrote = writer.write(stopping);
+        let mut signal = shared.signal.lock();
+        (signal.done, signal.wrote, signal.ended) = (asked, wrote, stopping);
+        shared.changed.notify_all();
+        if stopping {
+            return;
+        }
+    }
+}
+
+impl Writer<'_> {
+    /// Waits until a write is asked for, or it is time to look. Says up to which one, and whether to end.
+    fn wait(&self) -> (u64, bool) {
+        let mut signal = self.shared.signal.lock();
+        if signal.asked == signal.done && !signal.stopping {
+            self.shared.changed.wait_for(&mut signal, LOOK);
+        }
+        (signal.asked, signal.stopping)
+    }
+
+    /// Opens the file and takes over what is in it.
+    fn open(&mut self) {
+        let (path, ends) = {
+            let options = self.shared.options.lock();
+            (options.path.clone(), options.limits.closed)
+        };
+        let opened = File::open(&path).and_then(|(file, aside)| {
+            if let Some(aside) = aside {
+                tracing::warn!(
+                    "the incidents' file was damaged; it is kept as {}, and a new one begins",
+                    aside.display()
+                );
+            }
+            file.load(ends).map(|incidents| (file, incidents))
+        });
+        match opened {
+            Ok((file, incidents)) => {
+                self.file = Some(file);
+                self.take_over(incidents);
+                self.prune = 0;
+            }
+            Err(failure) => self.fail(&failure),
+        }
+    }
+
+    /// Takes over what the file has. Where it could not be read before, an alert may have another incident by now.
+    fn take_over(&self, incidents: Vec<Incident>) {
+        let mut held = self.shared.held.lock();
+        let at = held.time();
+        for incident in incidents {
+            held.book.take_over(incident, at);
+        }
+    }
+
+    /// Writes what changed. Says whether everything is written.
+    fn write(&mut self, last: bool) -> bool {
+        let at = now();
+        if self.file.as_ref().is_some_and(|file| !file.is_there()) {
+            self.file = None;
+            self.fail(&Failure::Disk(self.path(), "it was removed, or its disk was".into()));
+            self.retry = 0;
+        }
+        if self.file.is_none() && at.steady >= self.retry {
+            self.open();
+        }
+        let all = last || at.steady >= self.values;
+        if all {
+            self.values = at.steady.saturating_add(VALUES);
+        }
+        let changed = self.shared.held.lock().book.take_changed(all);
+        let waits = at.steady < self.retry && !last;
+        let done = match &mut self.file {
+            _ if changed.is_empty() => Ok(()),
+            Some(file) if !waits => file.write(&changed),
+            _ => {
+                self.shared.held.lock().book.put_back(changed);
+                return false;
+            }
+        };
+        match done {
+            Ok(()) => {
+                if !changed.is_empty() {
+                    self.retry = 0;
+                }
+                let pruned = self.prune(at.steady, at.wall_milliseconds());
+                if pruned && self.file.is_some() && at.steady >= self.retry {
+                    self.fine();
+                }
+                self.file.is_some()
+            }
+            Err(failure) => {
+                self.shared.held.lock().book.put_back(changed);
+                self.fail(&failure);
+                false
+            }
+        }
+    }
+
+    /// Removes what is too old, and what is too much. Says whether that could be done.
+    fn prune(&mut self, steady: u64, wall: i64) -> bool {
+        let retention = self.shared.options.lock().retention;
+        let Some(file) = &mut self.file else { return true };
+        if steady < self.prune && file.bytes() <= retention.bytes {
+            return true;
+        }
+        self.prune = steady.saturating_add(PRUNE);
+        match file.prune(&retention, wall) {
+            Ok(0) => true,
+            Ok(gone) => {
+                tracing::info!(
+                    "{gone} incidents were removed: they are older or more than the configuration keeps"
+                );
+                true
+            }
+            Err(failure) => {
+                self.fail(&failure);
+                false
+            }
+        }
+    }
+
+    fn fine(&self) {
+        let bytes = self.file.as_ref().map_or(0, File::bytes);
+        let mut status = self.shared.status.lock();
+        if status.failing.is_some() {
+            tracing::info!("incidents are written again to {}", self.path().display());
+        }
+        *status = Status { bytes, ..Status::default() };
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        let why = failure.to_string();
+        let mut status = self.shared.status.lock();
+        if status.failing.as_ref() != Some(&why) {
+            tracing::warn!("incidents are kept in memory alone: {why}");
+        }
+        status.failing = Some(why);
+        drop(status);
+        self.retry = now().steady.saturating_add(AGAIN);
+        if !matches!(failure, Failure::Full(_) | Failure::Busy(_)) {
+            self.file = None;
+        }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.shared.options.lock().path.clone()
+    }
+}
