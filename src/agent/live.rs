@@ -186,11 +186,7 @@ async fn asked(config: &Config, found: &mut Vec<Finding>) {
     };
     found.push(match asked {
         Ok(_) => Finding::new(path, url, Verdict::Ok, "answers"),
-        Err(why) => {
-            let (message, hint) = why.split_once("\n  hint: ").unwrap_or((&why, ""));
-            let finding = Finding::new(path, url, Verdict::Failed, message);
-            if hint.is_empty() { finding } else { finding.hint(hint) }
-        }
+        Err(why) => Finding::failed(path, url, &why),
     });
 }
 
@@ -198,7 +194,7 @@ async fn asked(config: &Config, found: &mut Vec<Finding>) {
 async fn targets(config: &Config, found: &mut Vec<Finding>) {
     let targets = match config.targets() {
         Ok(targets) => targets,
-        Err(why) => return found.push(Finding::new("provision", "data source", Verdict::Failed, why)),
+        Err(why) => return found.push(Finding::failed("provision", "data source", &why)),
     };
     if targets.is_empty() {
         return;
@@ -223,20 +219,19 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
         let path = format!("provision.targets[{index}].{}", target.kind());
         let trouble = report.troubles.iter().find(|trouble| trouble.target == target.name());
         let unread = report.unread.iter().find(|unread| unread.target == target.name());
-        let (verdict, message) = match (trouble.or(unread), target.settings().folder().map(may_write)) {
-            (Some(trouble), _) => (Verdict::Failed, trouble.why.clone()),
+        let name = target.name();
+        found.push(match (trouble.or(unread), target.settings().folder().map(may_write)) {
+            (Some(trouble), _) => Finding::failed(&path, name, &trouble.why),
             (None, Some(Err(why))) => {
                 let message = format!("files cannot be written there: {}", plain(&why));
-                (Verdict::Failed, format!("{message}\n  hint: let the agent's user write in that folder"))
+                Finding::new(&path, name, Verdict::Failed, message)
+                    .hint("let the agent's user write in that folder")
             }
-            (None, Some(Ok(()))) => (Verdict::Ok, "may be read, and its folder be written".to_owned()),
-            (None, None) => (Verdict::Ok, "answers, and may be read".to_owned()),
-        };
-        let (message, hint) = match message.split_once("\n  hint: ") {
-            Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
-            None => (message, None),
-        };
-        found.push(Finding { hint, ..Finding::new(&path, target.name(), verdict, message) });
+            (None, Some(Ok(()))) => {
+                Finding::new(&path, name, Verdict::Ok, "may be read, and its folder be written")
+            }
+            (None, None) => Finding::new(&path, name, Verdict::Ok, "answers, and may be read"),
+        });
     }
 }
 

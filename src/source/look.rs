@@ -52,6 +52,13 @@ impl Finding {
         Self { path, subject, verdict, message: message.into(), hint: None }
     }
 
+    /// What does not work, in the words of an error: its last line may be a hint.
+    pub fn failed(path: &str, subject: impl std::fmt::Display, why: &str) -> Self {
+        let (message, hint) = why.split_once("\n  hint: ").unwrap_or((why, ""));
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        Self { hint, ..Self::new(path, subject, Verdict::Failed, message) }
+    }
+
     /// The same, with what to do about it.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
