@@ -5,6 +5,7 @@
 
 mod file;
 mod group;
+pub mod health;
 pub mod incident;
 pub mod json;
 mod rule;

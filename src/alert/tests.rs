@@ -5,7 +5,7 @@ use super::*;
 use crate::promql::{Labels, NAME, Sample, is_stale};
 
 impl Memory {
-    fn set(&self, series: &str, seconds: i64, value: f64) {
+    pub(super) fn set(&self, series: &str, seconds: i64, value: f64) {
         let labels = crate::promql::read_labels(series).unwrap();
         self.append(&labels, Sample { t: seconds * 1000, v: value });
     }
@@ -21,12 +21,12 @@ impl Memory {
     }
 }
 
-fn group(text: &str) -> Group {
+pub(super) fn group(text: &str) -> Group {
     let mut file = RuleFile::read("rules.yml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
     Group::new("rules.yml", file.groups.remove(0), 60_000)
 }
 
-fn evaluate(group: &mut Group, seconds: i64, memory: &Memory) {
+pub(super) fn evaluate(group: &mut Group, seconds: i64, memory: &Memory) {
     let (none, never) = (Labels::empty(), || None);
     let context = Context {
         storage: memory,

@@ -9,6 +9,7 @@ pub mod alert;
 pub mod device;
 pub mod draw;
 pub mod gpu;
+pub mod health;
 pub mod host;
 pub mod incident;
 pub mod inference;

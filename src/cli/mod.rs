@@ -13,6 +13,7 @@ mod recording;
 mod run;
 mod silence;
 mod simulate;
+mod status;
 mod streams;
 mod test_rules;
 
@@ -64,6 +65,9 @@ Examples:
   neural-exporter incidents export --last 30d --output csv > incidents.csv
 
 Exit codes: 0 done, 1 there is no such incident, it is resolved already, or the agent does not answer, 2 bad usage.";
+
+const STATUS: &str = "\
+Exit codes, those of a Nagios plugin: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown, or no answer.";
 
 const TEST_RULES: &str = "\
 Examples:
@@ -183,6 +187,9 @@ enum Command {
     /// Ask in PromQL what was: the agent of this machine, or any server that answers as Prometheus does.
     #[command(after_help = QUERY)]
     Query(query::Args),
+    /// Show how everything is that the agent of this machine watches, or another one.
+    #[command(after_help = STATUS)]
+    Status(status::Args),
     /// Silence the alerts of a device for a while, or list and end such silences.
     Silence(silence::Args),
     /// Run unit tests of rules, as `promtool test rules` does.
@@ -285,6 +292,7 @@ fn command() -> ExitCode {
         Some(Command::Simulate(args)) => simulate::simulate(&args),
         Some(Command::Provision(args)) => provision::provision(&args),
         Some(Command::Query(args)) => query::query(&args),
+        Some(Command::Status(args)) => status::status(&args),
         Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::TestRules(args)) => test_rules::test_rules(&args),
         Some(Command::Schema { of }) => schema(of),

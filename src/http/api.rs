@@ -3,6 +3,7 @@
 //! Paths, parameters, errors and statuses are those of Prometheus 3 (`web/api/v1/api.go`); what is not here answers 404. A query runs
 //! on a thread of its own, a few at a time, and ends when its time is over or its client goes.
 
+mod health;
 mod parameters;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,7 @@ enum Endpoint {
     Exemplars,
     Rules,
     Alerts,
+    Health,
     Format,
     BuildInfo,
     RuntimeInfo,
@@ -82,6 +84,7 @@ impl Endpoint {
             "query_exemplars" => Self::Exemplars,
             "rules" => Self::Rules,
             "alerts" => Self::Alerts,
+            "health" => Self::Health,
             "format_query" => Self::Format,
             "status/buildinfo" => Self::BuildInfo,
             "status/runtimeinfo" => Self::RuntimeInfo,
@@ -141,7 +144,7 @@ impl Site {
         };
         let parameters = Parameters::read(request, body);
         match self.ask(endpoint, parameters).await {
-            Ok(body) => reply::json(StatusCode::OK, body),
+            Ok((status, body)) => reply::json(status, body),
             Err(error) => {
                 let status =
                     StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -150,7 +153,11 @@ impl Site {
         }
     }
 
-    async fn ask(self: &Arc<Self>, endpoint: Endpoint, parameters: Parameters) -> Result<String, Error> {
+    async fn ask(
+        self: &Arc<Self>,
+        endpoint: Endpoint,
+        parameters: Parameters,
+    ) -> Result<(StatusCode, String), Error> {
         let gone = Gone(Arc::default());
         let timeout = parameters.timeout()?;
         let deadline = now().steady.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
@@ -166,17 +173,22 @@ impl Site {
         });
         let answer = work.await.map_err(|_| Error::storage("the query panicked; please report it"))?;
         drop(gone);
-        answer.and_then(|answer| if answer.len() > ANSWER { Err(too_large()) } else { Ok(answer) })
+        answer.and_then(|answer| if answer.1.len() > ANSWER { Err(too_large()) } else { Ok(answer) })
     }
 
-    fn answer_query(&self, endpoint: &Endpoint, p: &Parameters, until: &Until) -> Result<String, Error> {
+    fn answer_query(
+        &self,
+        endpoint: &Endpoint,
+        p: &Parameters,
+        until: &Until,
+    ) -> Result<(StatusCode, String), Error> {
         let past = || {
             self.history
                 .get()
                 .map(|past| &**past)
                 .ok_or_else(|| Error::storage("the history is off: history.enabled is false"))
         };
-        match endpoint {
+        let body = match endpoint {
             Endpoint::Query => query(past()?, p, until),
             Endpoint::QueryRange => query_range(past()?, p, until),
             Endpoint::Series => series(past()?, p, until),
@@ -201,13 +213,15 @@ impl Site {
             Endpoint::BuildInfo => Ok(build_info()),
             Endpoint::RuntimeInfo => Ok(self.runtime_info(past()?)),
             Endpoint::Tsdb => tsdb(past()?, p, until),
+            Endpoint::Health => return self.health(p, until),
             Endpoint::Rules => self.rules(p),
             Endpoint::Alerts => {
                 let mut all = Vec::new();
                 self.groups(&mut |group| all.extend(alert::json::alerts(group)));
                 Ok(success(&serde_json::json!({ "alerts": all }).to_string()))
             }
-        }
+        }?;
+        Ok((StatusCode::OK, body))
     }
 
     /// Shows each group of rules that the agent evaluates.

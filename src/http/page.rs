@@ -5,6 +5,7 @@ mod incidents;
 use std::fmt::Write;
 
 use super::Listed;
+use crate::alert::health::{Judge, Status};
 use crate::alert::{ALERT_NAME, Group, Health, State};
 use crate::event::PortState;
 use crate::hub::{self, Hub};
@@ -58,11 +59,13 @@ pub(super) struct Alerts {
     unknown: usize,
     /// Rules that cannot be evaluated.
     failing: usize,
+    judge: Judge,
 }
 
 impl Alerts {
     /// Adds the alerts of a group.
     pub(super) fn take(&mut self, group: &Group) {
+        self.judge.take(group);
         for live in &group.rules {
             self.rules += 1;
             self.unknown += usize::from(live.health == Health::Unknown);
@@ -86,8 +89,18 @@ impl Alerts {
         if self.rules == 0 {
             return;
         }
-        page.push_str("<h2>Alerts</h2>");
+        let status = self.judge.status();
+        let class = match status {
+            Status::Healthy => "up",
+            Status::Unknown | Status::Degraded => "wait",
+            Status::Unhealthy => "down",
+        };
         // Writing to a string cannot fail.
+        let _ = write!(
+            page,
+            "<p>Health: <a class={class} href=\"/api/v1/health\">{}</a></p><h2>Alerts</h2>",
+            status.as_str()
+        );
         if self.failing > 0 {
             let rules = if self.failing == 1 { "rule" } else { "rules" };
             let _ = write!(

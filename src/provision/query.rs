@@ -3,6 +3,7 @@
 
 use serde_json::Value as Json;
 
+use crate::alert::health::Verdict;
 use crate::promql::{Element, Labels, Sample, Series, Value, When};
 use crate::secret::Link;
 
@@ -59,6 +60,19 @@ impl Server {
     #[must_use]
     pub fn root(&self) -> &str {
         self.0.root()
+    }
+
+    /// Asks an agent how what it watches is, once, with objectives over this time: `30d`.
+    ///
+    /// # Errors
+    /// What the server says, or why it says nothing.
+    pub async fn health(&self, window: &str) -> Result<Verdict, Failure> {
+        let path = format!("/api/v1/health?window={window}");
+        let asked = self.0.try_once(&Request::get(path)).await;
+        let answer = asked.map_err(|(why, _)| Failure::Absent(why))?;
+        serde_json::from_slice(&answer.body).map_err(|_| {
+            Failure::Server(format!("{} is no neural-exporter: it answers {}", answer.url, answer.describe()))
+        })
     }
 
     /// Asks what an expression is worth, once.

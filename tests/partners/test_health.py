@@ -1,0 +1,96 @@
+"""One verdict over everything: `/api/v1/health`, `status` and the page, as what they watch breaks and is well again."""
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+
+from conftest import PROGRAM, wait_until
+from test_alerting import LOST, Eeg, eeg, recorder, write_rules  # noqa: F401 - a fixture
+
+OF_SOURCE = {**LOST, "labels": {"severity": "critical", "priority": "P0", "component": "source"}}
+
+
+def health(agent, query: str = "") -> tuple[int, dict]:
+    status, headers, body = agent.get(f"/api/v1/health{query}")
+    assert headers["Content-Type"].startswith("application/json")
+    return status, json.loads(body)
+
+
+def status(agent, *more: str) -> tuple[int, str, str]:
+    done = subprocess.run([PROGRAM, "status", "--config", agent.file, *more], capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stdout, done.stderr
+
+
+def components(verdict: dict) -> dict[tuple[str, str], str]:
+    return {(one["component"], one["name"]): one["status"] for one in verdict["components"]}
+
+
+def test_a_link_that_goes_and_comes_back(agent, recorder, tmp_path):  # noqa: F811
+    agent.configure([eeg(recorder.port)], history={"interval": "1s"}, alerts={"rule_files": [write_rules(tmp_path, OF_SOURCE, interval="1s")]})
+    code, _, why = status(agent)
+    assert code == 3 and "cannot reach" in why, why
+    agent.start()
+    agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1)
+    wait_until(lambda: health(agent)[1]["status"] == "healthy", 20, "health")
+    answered, verdict = health(agent)
+    assert answered == 200 and components(verdict)[("source", "eeg")] == "healthy" and ("agent", "") in components(verdict)
+    assert verdict["notes"] == [] and not any("reasons" in one for one in verdict["components"])
+    code, text, _ = status(agent)
+    assert code == 0 and "healthy    source eeg" in text, text
+    recorder.hang_up()
+    wait_until(lambda: health(agent)[0] == 503, 10, "the loss")
+    verdict = health(agent)[1]
+    assert verdict["status"] == "unhealthy" and components(verdict)[("source", "eeg")] == "unhealthy"
+    assert verdict["components"][0]["name"] == "eeg", "the worst is first"
+    (reason,) = [one for one in verdict["components"][0]["reasons"] if one["alert"] == "LinkLost"]
+    assert reason["summary"].startswith("eeg on ") and (reason["severity"], reason["priority"]) == ("critical", "P0")
+    code, text, _ = status(agent)
+    assert code == 2 and "unhealthy" in text.splitlines()[0] and "P0 since" in text and "eeg on " in text, text
+    code, text, _ = status(agent, "--output", "json")
+    assert code == 2 and json.loads(text)["status"] == "unhealthy"
+    assert b"class=down href=\"/api/v1/health\">unhealthy<" in agent.get("/")[2]
+    again = Eeg(recorder.port)
+    try:
+        wait_until(lambda: components(health(agent)[1])[("source", "eeg")] == "healthy", 20, "the return")
+        assert status(agent)[0] in (0, 1)
+    finally:
+        again.hang_up()
+
+
+def test_what_nobody_knows_is_not_healthy(agent, recorder):  # noqa: F811
+    for settings, why in (({"alerts": {"evaluate": False}}, "alerts.evaluate: true"), ({"history": {"enabled": False}}, "history.enabled: true")):
+        agent.configure([eeg(recorder.port)], **settings)
+        agent.start()
+        agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1)
+        answered, verdict = health(agent)
+        assert (answered, verdict["status"]) == (503, "unknown") and why in verdict["notes"][0], verdict
+        assert set(components(verdict).values()) <= {"unknown"}
+        code, text, _ = status(agent)
+        assert code == 3 and why in text, text
+        agent.stop()
+
+
+def test_objectives_are_those_of_what_was_sent(agent):
+    """One run in twenty is slow and none fails: 95 % are fast, where 99 % are wanted."""
+    agent.configure([{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}])
+    agent.start()
+    assert health(agent)[1]["objectives"] == []
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(agent.path("in.sock"))
+        end = time.monotonic() + 75
+        while time.monotonic() < end:
+            for place in range(20):
+                seconds = 3.0 if place == 7 else 0.001
+                client.sendall(json.dumps({"type": "stage", "pipeline": "p", "stage": "s", "seconds": seconds}).encode() + b"\n")
+            time.sleep(0.5)
+    found = {one["objective"]: one for one in health(agent)[1]["objectives"]}
+    assert all(one["name"] == "p/s" and one["window"] == "30d" for one in found.values()) and len(found) == 2
+    fast, right = found["runs within the stage's time"], found["runs without an error"]
+    assert abs(fast["kept"] - 0.95) < 0.01 and fast["target"] == 0.99 and -5.0 < fast["budget_left"] < -3.0, fast
+    assert (right["kept"], right["budget_left"]) == (1.0, 1.0), right
+    assert health(agent, "?window=1h")[1]["objectives"][0]["window"] == "1h"
+    assert health(agent, "?window=0s")[0] == 400 and health(agent, "?window=soon")[0] == 400
+    _, text, _ = status(agent)
+    assert "% runs within the stage's time, 99 % wanted" in text, text
