@@ -24,7 +24,7 @@ impl Site {
             Status::Healthy | Status::Degraded => StatusCode::OK,
             Status::Unhealthy | Status::Unknown => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let body = serde_json::to_string(&verdict).map_err(|why| Error::storage(&why.to_string()))?;
+        let body = serde_json::to_string(&verdict).map_err(|why| Error::storage(why.to_string()))?;
         Ok((status, body))
     }
 
