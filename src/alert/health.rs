@@ -1,4 +1,4 @@
-//! One verdict over everything that is watched: what there is, and the alerts that fire about it. Pure.
+//! One verdict over everything that is watched: the components, and the alerts that fire about them. Pure.
 //!
 //! The limits, exceptions and times of waiting are those of the alerts: a board that is meant to be silent is healthy here as well.
 
@@ -46,7 +46,7 @@ pub struct Verdict {
     pub status: Status,
     /// When it was found: RFC 3339.
     pub time: String,
-    /// What there is, the worst first.
+    /// Every component, the worst first.
     pub components: Vec<Judged>,
     /// The objectives, where something runs that has one.
     pub objectives: Vec<Kept>,
