@@ -16,6 +16,7 @@ mod read;
 mod reload;
 mod rules;
 mod state_file;
+mod summary;
 mod web;
 
 use std::collections::{BTreeMap, HashMap};
@@ -41,7 +42,7 @@ use crate::source::aside::apart_at_start;
 use crate::source::record::{RECORDED, Recorder};
 pub use crate::source::socket::events_socket;
 use crate::source::{Feed, itself};
-use crate::sys;
+use crate::{store, sys};
 pub use files::files;
 pub use history::history_file;
 use incidents::IncidentLog;
@@ -52,6 +53,7 @@ pub use read::mapping_notes;
 use reload::Reading;
 use rules::Evaluation;
 use state_file::StateFile;
+use summary::{Changes, Line};
 use web::Web;
 
 /// How long sources may take to end.
@@ -248,6 +250,7 @@ impl Agent {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut seconds = 0_u64;
+        let mut changes = Changes::default();
         let mut reading: Option<(Reading, Option<http::Reload>)> = None;
         tokio::pin!(stop);
         loop {
@@ -273,6 +276,9 @@ impl Agent {
                     self.tick(seconds);
                     self.look_at_notifier(&evaluation);
                     incidents.show(&self.own);
+                    let lines = changes.look(&self.hub.lock().registry, seconds);
+                    lines.iter().for_each(Line::log);
+                    self.summarise(seconds, history.as_ref());
                     if let Some(history) = history.as_ref().filter(|_| seconds.is_multiple_of(VITALS)) {
                         self.look_at_history(history.history());
                     }
@@ -334,6 +340,15 @@ impl Agent {
         }
         if seconds % KEEP == KEEP - 1 {
             self.keep();
+        }
+    }
+
+    /// Writes a summary into the log, if it is time for one.
+    fn summarise(&self, seconds: u64, history: Option<&store::Running>) {
+        let window = self.config.log.summary;
+        let every = window.0.as_secs();
+        if let Some(history) = history.filter(|_| every > 0 && seconds > 0 && seconds.is_multiple_of(every)) {
+            summary::say(history.history().clone(), window);
         }
     }
 

@@ -24,6 +24,7 @@ pub mod service;
 pub mod signal;
 pub mod source;
 pub mod stream;
+pub mod summary;
 pub mod tap;
 
 use std::sync::Arc;

@@ -183,6 +183,8 @@ const INTERVAL: (Span, Span) = (Span::millis(10), Span::seconds(86_400));
 /// The shortest and the longest time after which a silent gauge leaves.
 const EXPIRY: (Span, Span) = (Span::millis(10), Span::seconds(30 * 86_400));
 
+/// The shortest and the longest time between two summaries in the log, where there are any.
+const SUMMARIES: (Span, Span) = (Span::seconds(10), Span::seconds(86_400));
 /// The shortest and the longest time between two scrapes of the history.
 const INTERVALS: (Span, Span) = (Span::seconds(1), Span::seconds(60));
 /// And between two writes of its file.
@@ -205,6 +207,10 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
         check.span(&Path::from("intervals").key(name), INTERVAL);
     }
     check.span(&Path::from("expire").key("gauges"), EXPIRY);
+    let summary = Path::from("log").key("summary");
+    if document.part::<Span>(&summary) != Some(Span::seconds(0)) {
+        check.span(&summary, SUMMARIES);
+    }
     check.history();
     check.ask();
     check.alerts();

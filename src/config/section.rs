@@ -28,11 +28,13 @@ pub struct Log {
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
+    /// From one summary of everything to the next, in one line; 0s for none. It needs the history.
+    pub summary: Span,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
+        Self { level: "info".to_owned(), format: LogFormat::Text, summary: Span::seconds(600) }
     }
 }
 
