@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Agent, place};
+use super::{Agent, VITALS, place, summary};
 use crate::config::Config;
 use crate::history::Target;
 use crate::listen::Address;
@@ -63,8 +63,19 @@ impl Agent {
         }
     }
 
-    /// Updates the metrics of the history.
-    pub(super) fn look_at_history(&self, history: &History) {
+    /// Updates the metrics of the history, and writes a summary of it into the log, each in its time.
+    pub(super) fn look_at_history(&self, seconds: u64, history: Option<&Running>) {
+        let Some(history) = history.map(Running::history) else { return };
+        if seconds.is_multiple_of(VITALS) {
+            self.measure_history(history);
+        }
+        let window = self.config.log.summary;
+        if window.0.as_secs() > 0 && seconds > 0 && seconds.is_multiple_of(window.0.as_secs()) {
+            summary::say(history.clone(), window);
+        }
+    }
+
+    fn measure_history(&self, history: &History) {
         let (own, status) = (&self.own, history.status());
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         own.history_series.set(number(status.series));

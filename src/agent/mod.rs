@@ -42,7 +42,7 @@ use crate::source::aside::apart_at_start;
 use crate::source::record::{RECORDED, Recorder};
 pub use crate::source::socket::events_socket;
 use crate::source::{Feed, itself};
-use crate::{store, sys};
+use crate::sys;
 pub use files::files;
 pub use history::history_file;
 use incidents::IncidentLog;
@@ -276,12 +276,8 @@ impl Agent {
                     self.tick(seconds);
                     self.look_at_notifier(&evaluation);
                     incidents.show(&self.own);
-                    let lines = changes.look(&self.hub.lock().registry, seconds);
-                    lines.iter().for_each(Line::log);
-                    self.summarise(seconds, history.as_ref());
-                    if let Some(history) = history.as_ref().filter(|_| seconds.is_multiple_of(VITALS)) {
-                        self.look_at_history(history.history());
-                    }
+                    changes.look(&self.hub.lock().registry, seconds).iter().for_each(Line::log);
+                    self.look_at_history(seconds, history.as_ref());
                     seconds += 1;
                 }
             }
@@ -340,15 +336,6 @@ impl Agent {
         }
         if seconds % KEEP == KEEP - 1 {
             self.keep();
-        }
-    }
-
-    /// Writes a summary into the log, if it is time for one.
-    fn summarise(&self, seconds: u64, history: Option<&store::Running>) {
-        let window = self.config.log.summary;
-        let every = window.0.as_secs();
-        if let Some(history) = history.filter(|_| every > 0 && seconds > 0 && seconds.is_multiple_of(every)) {
-            summary::say(history.history().clone(), window);
         }
     }
 
