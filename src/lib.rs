@@ -18,7 +18,7 @@
 //! | 3 | [`hub`]: the one place where events are folded; [`clock`]: the time; [`client`]: what HTTP clients have in common |
 //! | 2 | [`metrics`]: the series; [`analysis`]: budgets and peaks; [`render`]: the catalogue as files; [`history`]: samples in memory and as bytes; [`alert`]: rules and the states of alerts |
 //! | 1 | [`decode`]: one file a wire format; [`catalog`]: everything that is measured; [`promql`]: questions and their answers |
-//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`mod@file`], [`sys`] |
+//! | 0 | [`event`]: the vocabulary; [`setting`], [`listen`], [`document`]: what settings are written in; [`quote`]: text of others in the log; [`re2`]: regular expressions; [`routing`]: who hears of which alert; [`mod@file`], [`sys`] |
 
 pub mod agent;
 pub mod alert;
@@ -45,6 +45,7 @@ pub mod quote;
 pub mod re2;
 pub mod render;
 pub mod respond;
+pub mod routing;
 pub mod secret;
 pub mod setting;
 pub mod simulate;

@@ -11,48 +11,21 @@ use super::{
     Alertmanager, Alerts, Email, File, Hook, Pagerduty, Quiet, Receiver, Settings, Slack, Urgency, yaml,
 };
 use crate::catalog::alert::{CHAPTERS, Priority};
+use crate::routing::Compare::{Equal, Matches, MatchesNot, NotEqual};
+use crate::routing::{Inhibition, Interval, Matcher, Minute, Route, Routing, Span, Time, Times, Weekday};
 
 #[derive(Serialize)]
 struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     global: Option<Global>,
-    route: Route,
-    inhibit_rules: Vec<Inhibit>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    time_intervals: Vec<Interval>,
+    #[serde(flatten)]
+    routing: Routing,
     receivers: Vec<To>,
 }
 
 #[derive(Serialize)]
 struct Global {
     resolve_timeout: &'static str,
-}
-
-#[derive(Default, Serialize)]
-struct Route {
-    receiver: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    matchers: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    group_by: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group_wait: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group_interval: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repeat_interval: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    mute_time_intervals: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    routes: Vec<Self>,
-}
-
-#[derive(Serialize)]
-struct Inhibit {
-    source_matchers: Vec<String>,
-    target_matchers: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    equal: Vec<String>,
 }
 
 /// The file of Grafana's own mute timings, which it also reads by itself when the folder is mounted.
@@ -71,27 +44,6 @@ struct Timing {
     org_id: u8,
     #[serde(flatten)]
     of: Interval,
-}
-
-#[derive(Serialize)]
-struct Interval {
-    name: &'static str,
-    time_intervals: Vec<Span>,
-}
-
-#[derive(Serialize)]
-struct Span {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    times: Vec<Times>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    weekdays: Vec<&'static str>,
-    location: String,
-}
-
-#[derive(Serialize)]
-struct Times {
-    start_time: String,
-    end_time: String,
 }
 
 #[derive(Default, Serialize)]
@@ -182,16 +134,22 @@ pub(super) fn render(settings: &Settings, files: &mut Vec<File>) {
     }
 }
 
-/// A file of its own: what is ours, and a root that tells nobody.
-fn whole(alerts: &Alerts) -> Config {
-    let mut config = fragment(alerts);
-    let root = Route {
+/// The whole tree: what is ours, under a root that notifies nobody.
+#[must_use]
+pub fn routing(alerts: &Alerts) -> Routing {
+    let mut routing = branch(alerts);
+    routing.route = Route {
         receiver: "nobody".to_owned(),
-        group_by: vec!["alertname"],
-        routes: vec![config.route],
+        group_by: Some(vec!["alertname".to_owned()]),
+        routes: vec![routing.route],
         ..Route::default()
     };
-    config.route = root;
+    routing
+}
+
+/// A file of its own: what is ours, and a root that tells nobody.
+fn whole(alerts: &Alerts) -> Config {
+    let mut config = Config { routing: routing(alerts), ..fragment(alerts) };
     config.global = Some(Global { resolve_timeout: "5m" });
     config.receivers.insert(0, To { name: "nobody".to_owned(), ..To::default() });
     config
@@ -199,50 +157,68 @@ fn whole(alerts: &Alerts) -> Config {
 
 /// What is merged into an existing file: a route, inhibitions, and the receivers.
 fn fragment(alerts: &Alerts) -> Config {
-    let waits = [("5s", "1m", "1h"), ("15s", "5m", "4h"), ("1m", "5m", "12h"), ("5m", "1h", "24h")];
-    let mut routes = vec![Route {
-        receiver: "neural-watchdog".to_owned(),
-        matchers: vec!["alertname=\"NeuralWatchdog\"".to_owned()],
-        group_wait: Some("0s"),
-        group_interval: Some("1m"),
-        repeat_interval: Some("1m"),
-        ..Route::default()
-    }];
-    let mut receivers = vec![To {
-        name: "neural-watchdog".to_owned(),
+    let watchdog = To {
+        name: WATCHDOG.to_owned(),
         webhook_configs: watchdog(alerts).into_iter().collect(),
         ..To::default()
-    }];
-    for (priority, (wait, interval, repeat)) in Priority::ALL.into_iter().zip(waits) {
-        let name = format!("neural-{}", priority.as_str().to_lowercase());
-        let quiet = alerts.quiet.as_ref().is_some_and(|quiet| quiet.covers(priority));
-        routes.push(Route {
-            receiver: name.clone(),
-            matchers: vec![format!("priority=\"{}\"", priority.as_str())],
-            group_wait: Some(wait),
-            group_interval: Some(interval),
-            repeat_interval: Some(repeat),
-            mute_time_intervals: if quiet { vec![QUIET] } else { Vec::new() },
-            ..Route::default()
-        });
-        receivers.push(to(name, priority, alerts));
-    }
+    };
+    let nobody = To { name: NOBODY.to_owned(), ..To::default() };
+    let all = Priority::ALL.into_iter().map(|priority| to(receiver(priority), priority, alerts));
     Config {
         global: None,
+        routing: branch(alerts),
+        receivers: [nobody, watchdog].into_iter().chain(all).collect(),
+    }
+}
+
+/// The receiver that hears that alerting works.
+pub const WATCHDOG: &str = "neural-watchdog";
+/// The receiver that is nobody.
+const NOBODY: &str = "neural-nobody";
+/// Group wait, group interval and repeat interval of each priority, in seconds.
+const WAITS: [(u32, u32, u32); 4] =
+    [(5, 60, 3600), (15, 300, 4 * 3600), (60, 300, 12 * 3600), (300, 3600, 24 * 3600)];
+
+/// The name of the receiver of a priority.
+#[must_use]
+pub fn receiver(priority: Priority) -> String {
+    format!("neural-{}", priority.as_str().to_lowercase())
+}
+
+/// The route of our alerts, what mutes what, and the quiet hours.
+fn branch(alerts: &Alerts) -> Routing {
+    let mut routes = vec![Route {
+        receiver: WATCHDOG.to_owned(),
+        matchers: vec![Matcher::new("alertname", Equal, "NeuralWatchdog")],
+        group_wait: Some(Time(0)),
+        group_interval: Some(Time(60)),
+        repeat_interval: Some(Time(60)),
+        ..Route::default()
+    }];
+    for (priority, (wait, interval, repeat)) in Priority::ALL.into_iter().zip(WAITS) {
+        let quiet = alerts.quiet.as_ref().is_some_and(|quiet| quiet.covers(priority));
+        routes.push(Route {
+            receiver: receiver(priority),
+            matchers: vec![Matcher::new("priority", Equal, priority.as_str())],
+            group_wait: Some(Time(wait)),
+            group_interval: Some(Time(interval)),
+            repeat_interval: Some(Time(repeat)),
+            mute_time_intervals: if quiet { vec![QUIET.to_owned()] } else { Vec::new() },
+            ..Route::default()
+        });
+    }
+    let group_by = ["alertname", "job", "instance", "device", "pipeline", "service"];
+    Routing {
         route: Route {
             // NeuralMaintenance has no priority and stays here.
-            receiver: "neural-nobody".to_owned(),
-            matchers: vec!["alertname=~\"Neural.+\"".to_owned()],
-            group_by: vec!["alertname", "job", "instance", "device", "pipeline", "service"],
+            receiver: NOBODY.to_owned(),
+            matchers: vec![ours()],
+            group_by: Some(group_by.map(str::to_owned).into()),
             routes,
             ..Route::default()
         },
-        inhibit_rules: inhibitions(),
-        time_intervals: alerts.quiet.iter().map(quiet).collect(),
-        receivers: {
-            receivers.insert(0, To { name: "neural-nobody".to_owned(), ..To::default() });
-            receivers
-        },
+        inhibitions: inhibitions(),
+        intervals: alerts.quiet.iter().map(quiet).collect(),
     }
 }
 
@@ -256,10 +232,9 @@ fn watchdog(alerts: &Alerts) -> Option<ToUrl> {
 /// Everybody who hears of a priority.
 fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
     let mut to = To { name, ..To::default() };
-    let hears = |receiver: &&Receiver| receiver.priorities().iter().any(|of| of.is(priority));
     // What this Alertmanager would reject was reported when the configuration was read.
     let fits = |receiver: &&Receiver| receiver.wrong(alerts.alertmanager).is_none();
-    for receiver in alerts.receivers.iter().filter(hears).filter(fits) {
+    for receiver in alerts.receivers.iter().filter(|receiver| receiver.hears(priority)).filter(fits) {
         match receiver.clone() {
             Receiver::Slack(Slack { api_url_file, channel, .. }) => to.slack_configs.push(ToSlack {
                 send_resolved: true,
@@ -303,36 +278,42 @@ fn webhook(hook: Hook) -> ToWebhook {
     ToWebhook { send_resolved: true, webhook_url, webhook_url_file: hook.url_file, title: TITLE }
 }
 
+fn ours() -> Matcher {
+    Matcher::new("alertname", Matches, "Neural.+")
+}
+
 /// What mutes what.
-fn inhibitions() -> Vec<Inhibit> {
-    let ours = || "alertname=~\"Neural.+\"".to_owned();
-    let worse = [("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3")].map(|(worse, better)| Inhibit {
-        source_matchers: vec![ours(), format!("priority=\"{worse}\"")],
-        target_matchers: vec![ours(), format!("priority=~\"{better}\"")],
+fn inhibitions() -> Vec<Inhibition> {
+    let worse = [("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3")].map(|(worse, better)| Inhibition {
+        source: vec![ours(), Matcher::new("priority", Equal, worse)],
+        target: vec![ours(), Matcher::new("priority", Matches, better)],
         equal: identity(),
     });
     // A device that is gone has no rate, no contact and no clock.
-    let gone = "\"NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamAbsent|NeuralStreamStalled\"";
-    let device = Inhibit {
-        source_matchers: vec![format!("alertname=~{gone}")],
-        target_matchers: vec![
-            "component=~\"device|signal|port|tap\"".to_owned(),
-            format!("alertname!~{gone}"),
+    let gone = "NeuralDeviceUnplugged|NeuralDeviceSilent|NeuralStreamAbsent|NeuralStreamStalled";
+    let device = Inhibition {
+        source: vec![Matcher::new("alertname", Matches, gone)],
+        target: vec![
+            Matcher::new("component", Matches, "device|signal|port|tap"),
+            Matcher::new("alertname", MatchesNot, gone),
         ],
         equal: ["job", "instance", "device"].map(str::to_owned).into(),
     };
-    let agent = Inhibit {
-        source_matchers: vec!["alertname=\"NeuralAgentDown\"".to_owned()],
-        target_matchers: vec![ours(), "alertname!=\"NeuralAgentDown\"".to_owned()],
+    let agent = Inhibition {
+        source: vec![Matcher::new("alertname", Equal, "NeuralAgentDown")],
+        target: vec![ours(), Matcher::new("alertname", NotEqual, "NeuralAgentDown")],
         equal: ["job", "instance"].map(str::to_owned).into(),
     };
-    let maintenance = ["device", "service", "pipeline", "instance"].map(|label| Inhibit {
+    let maintenance = ["device", "service", "pipeline", "instance"].map(|label| Inhibition {
         // A label that both lack would be equal: it must be there.
-        source_matchers: vec!["alertname=\"NeuralMaintenance\"".to_owned(), format!("{label}=~\".+\"")],
-        target_matchers: vec![
+        source: vec![
+            Matcher::new("alertname", Equal, "NeuralMaintenance"),
+            Matcher::new(label, Matches, ".+"),
+        ],
+        target: vec![
             ours(),
-            "alertname!=\"NeuralMaintenance\"".to_owned(),
-            "component!=\"agent\"".to_owned(),
+            Matcher::new("alertname", NotEqual, "NeuralMaintenance"),
+            Matcher::new("component", NotEqual, "agent"),
         ],
         equal: vec![label.to_owned()],
     });
@@ -351,21 +332,23 @@ fn identity() -> Vec<String> {
 }
 
 fn quiet(of: &Quiet) -> Interval {
-    let time = |from: &str, to: &str| Times { start_time: from.to_owned(), end_time: to.to_owned() };
+    // What is no time of day was reported when the configuration was read.
+    let read = |text: &str| Minute::read(text).unwrap_or(Minute(0));
+    let (from, to) = (read(&of.from), read(&of.to));
     // A range may not go past midnight.
-    let times = if of.from < of.to {
-        vec![time(&of.from, &of.to)]
+    let times = if from < to {
+        vec![Times { from, to }]
     } else {
-        let mut times = vec![time(&of.from, "24:00")];
-        times.extend((of.to != "00:00").then(|| time("00:00", &of.to)));
+        let mut times = vec![Times { from, to: Minute::END }];
+        times.extend((to > Minute(0)).then_some(Times { from: Minute(0), to }));
         times
     };
     let mut spans = vec![Span { times, weekdays: Vec::new(), location: of.location.clone() }];
     if of.weekends {
-        let weekdays = vec!["saturday", "sunday"];
+        let weekdays = vec![Weekday::Saturday, Weekday::Sunday];
         spans.push(Span { times: Vec::new(), weekdays, location: of.location.clone() });
     }
-    Interval { name: QUIET, time_intervals: spans }
+    Interval { name: QUIET.to_owned(), spans }
 }
 
 /// One of everything that this Alertmanager knows, to copy from.

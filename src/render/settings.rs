@@ -303,6 +303,12 @@ impl Receiver {
         }
     }
 
+    /// Whether it hears of a priority.
+    #[must_use]
+    pub fn hears(&self, priority: Priority) -> bool {
+        self.priorities().iter().any(|of| of.is(priority))
+    }
+
     /// What is wrong with it for that Alertmanager, and what to do.
     #[must_use]
     pub fn wrong(&self, alertmanager: Alertmanager) -> Option<(&'static str, &'static str)> {

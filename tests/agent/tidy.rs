@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("file", 0, &[]),
     ("quote", 0, &[]),
     ("re2", 0, &[]),
+    ("routing", 0, &[]),
     ("sys", 0, &[]),
     ("decode", 1, &[]),
     ("catalog", 1, &[]),
