@@ -1,5 +1,6 @@
 //! The rules of a running agent: which ones, what they look at, and who is notified.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,16 @@ use super::{Agent, place};
 use crate::alert::RuleFile;
 use crate::catalog::{OWN, PAGES, Page};
 use crate::config::Config;
-use crate::http::Groups;
+use crate::http::{Delivered, Deliveries, Groups};
 use crate::metrics::{Notified, OfState, Own};
-use crate::respond::{Account, Notifier, RuleSource, Rules, States};
+use crate::respond::{Account, Delivery, Desk, Left, Notifier, RuleSource, Rules, States};
 use crate::source::aside::apart;
 use crate::store::{Observer, Tick};
 
 /// What the reading of the states is called while it lasts.
 const STATES: &str = "the states of alerts";
+/// What the reading of the notification log is called while it lasts.
+const LOG: &str = "the notification log";
 /// How long that may take, and the last notices.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -29,6 +32,7 @@ pub(super) struct Evaluation {
     /// Rules that take the place of those that run, for the history's thread.
     next: Arc<Mutex<Option<Rules>>>,
     notifier: Arc<Notifier>,
+    desk: Option<Arc<Desk>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -118,24 +122,21 @@ impl Agent {
         evaluation.stop = CancellationToken::new();
         let config = &self.config;
         let wanted = config.evaluates();
-        if !wanted && !config.respond.alertmanagers.is_empty() {
+        if !wanted && (config.respond.notify || !config.respond.alertmanagers.is_empty()) {
             tracing::warn!(
                 "nobody is notified: the agent evaluates no rules, because they are pushed to a server that does, or there is no \
                  history\n  hint: set alerts.evaluate: true"
             );
         }
-        let servers = if wanted { &config.respond.alertmanagers[..] } else { &[] };
-        let notifier = match Notifier::new(servers, &evaluation.stop) {
-            Ok((notifier, tasks)) => {
-                evaluation.tasks = tasks.into_iter().map(tokio::spawn).collect();
-                notifier
-            }
-            Err(why) => {
-                tracing::error!("nobody is notified: {why}");
-                Notifier::default()
-            }
-        };
-        evaluation.notifier = Arc::new(notifier);
+        let folder = config.state_directory.clone().or_else(place::state_folder).filter(|_| wanted);
+        let notifier = self.notifier(evaluation, wanted, folder.clone()).await;
+        evaluation.notifier = Arc::new(notifier.unwrap_or_else(|why| {
+            tracing::error!("nobody is notified: {why}");
+            Notifier::default()
+        }));
+        let notifier = evaluation.notifier.clone();
+        let deliveries = move || notifier.deliveries().into_iter().map(delivered).collect();
+        self.site.notified.store(Some(Arc::new(Deliveries(Box::new(deliveries)))));
         let step = i64::try_from(config.history.interval.0.as_millis()).unwrap_or(i64::MAX);
         let metrics = PAGES.iter().flat_map(|page| page.metrics);
         let prompt: Vec<String> =
@@ -145,8 +146,7 @@ impl Agent {
         let sources = if wanted { sources(config) } else { Vec::new() };
         let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);
         rules.report_to(incidents.kept().filter(|_| wanted));
-        let folder = config.state_directory.clone().or_else(place::state_folder);
-        if let Some(folder) = folder.filter(|_| wanted) {
+        if let Some(folder) = folder {
             let path = folder.join("alerts.json");
             match apart(STATES, PATIENCE, move || States::read(path)).await {
                 Ok(states) => rules.keep_in(states),
@@ -158,11 +158,45 @@ impl Agent {
         *evaluation.next.lock() = Some(rules);
     }
 
+    /// Who is notified of what is evaluated, and the tasks that send.
+    async fn notifier(
+        &self,
+        evaluation: &mut Evaluation,
+        wanted: bool,
+        folder: Option<PathBuf>,
+    ) -> Result<Notifier, String> {
+        let config = &self.config;
+        let before = evaluation.desk.take();
+        if !wanted || !config.respond.notify {
+            let servers = if wanted { &config.respond.alertmanagers[..] } else { &[] };
+            let (notifier, tasks) = Notifier::new(servers, &evaluation.stop)?;
+            evaluation.tasks = tasks.into_iter().map(tokio::spawn).collect();
+            return Ok(notifier);
+        }
+        let mut file = folder.map(|folder| folder.join("notifications.json"));
+        let left = match (before, &file) {
+            (Some(before), _) => before.leave(),
+            (None, None) => Left::default(),
+            (None, Some(path)) => {
+                let path = path.clone();
+                apart(LOG, PATIENCE, move || Left::read(&path)).await.unwrap_or_else(|why| {
+                    tracing::warn!("the notification log is not kept: {why}");
+                    file = None;
+                    Left::default()
+                })
+            }
+        };
+        let desk = Arc::new(Desk::new(&config.alerts, &format!("http://{}", self.instance()), left, file)?);
+        evaluation.tasks.push(tokio::spawn(desk.clone().run(evaluation.stop.clone())));
+        evaluation.desk = Some(desk.clone());
+        Ok(Notifier::to(desk))
+    }
+
     /// Updates the metrics of what is sent.
     pub(super) fn look_at_notifier(&self, evaluation: &Evaluation) {
         let own: &Own = &self.own;
         for delivery in evaluation.notifier.deliveries() {
-            let server = Notified { alertmanager: delivery.server.clone() };
+            let server = Notified { integration: delivery.integration, receiver: delivery.receiver.clone() };
             for (counters, now) in [
                 (&own.notifications, delivery.sent),
                 (&own.notification_failures, delivery.failures),
@@ -176,6 +210,18 @@ impl Agent {
             own.notifications_waiting.get_or_create_owned(&server).set(waiting);
             own.notification_latency.get_or_create_owned(&server).set(delivery.latency);
         }
+    }
+}
+
+/// How it went with one receiver, for the page.
+fn delivered(of: Delivery) -> Delivered {
+    let Delivery { integration, receiver, waiting, sent, failures, failing, .. } = of;
+    Delivered {
+        receiver: format!("{integration} {receiver}"),
+        failing: failing.is_some(),
+        sent,
+        failures,
+        waiting,
     }
 }
 

@@ -196,42 +196,43 @@ pub static ALERTS: Metric = Metric {
 /// Alerts that were sent.
 pub static NOTIFICATIONS: Metric = Metric {
     name: "agent_notifications",
-    help: "Alerts accepted by an Alertmanager",
-    note: "Each alert counts again when it is repeated, once a minute while it fires",
+    help: "Alerts accepted by an Alertmanager and notifications accepted by other receivers",
+    note: "For an Alertmanager each alert counts again when it is repeated, once a minute while it fires. A receiver is notified of a group of alerts at once",
     kind: Kind::Counter,
-    labels: &["alertmanager"],
+    labels: &["integration", "receiver"],
     ..Metric::BLANK
 };
 /// Requests that failed.
 pub static NOTIFICATION_FAILURES: Metric = Metric {
     name: "agent_notification_failures",
-    help: "Requests with alerts that an Alertmanager did not accept",
-    note: "Their alerts wait and are sent again",
+    help: "Attempts to notify an Alertmanager or another receiver that failed",
+    note: "What was not accepted waits and is sent again",
     kind: Kind::Counter,
-    labels: &["alertmanager"],
+    labels: &["integration", "receiver"],
     ..Metric::BLANK
 };
 /// Alerts without room.
 pub static NOTIFICATIONS_DROPPED: Metric = Metric {
     name: "agent_notifications_dropped",
-    help: "Alerts dropped because too many waited for an Alertmanager",
+    help: "Alerts dropped because too many waited",
     kind: Kind::Counter,
-    labels: &["alertmanager"],
+    labels: &["integration", "receiver"],
     ..Metric::BLANK
 };
 /// Alerts that wait.
 pub static NOTIFICATIONS_WAITING: Metric = Metric {
     name: "agent_notifications_waiting",
-    help: "Alerts that wait for an Alertmanager",
-    labels: &["alertmanager"],
+    help: "Alerts that wait for an Alertmanager and notifications that wait for other receivers",
+    labels: &["integration", "receiver"],
     ..Metric::BLANK
 };
 /// Time to deliver.
 pub static NOTIFICATION_LATENCY: Metric = Metric {
     name: "agent_notification_latency",
-    help: "Time from the change of an alert to the answer of the Alertmanager, of the last request",
+    help: "Time from the change of an alert to the answer of the receiver for the last request",
+    note: "For a receiver that is no Alertmanager, from when the notification was put together",
     unit: Unit::Seconds,
-    labels: &["alertmanager"],
+    labels: &["integration", "receiver"],
     ..Metric::BLANK
 };
 /// Lines of the log that were lost.

@@ -11,7 +11,7 @@ use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
 use crate::document::{Check, Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
-use crate::render::{Alertmanager, Alerts, Prometheus};
+use crate::render::{Alertmanager, Alerts, Prometheus, Receiver};
 use crate::setting::{Invalid, Span};
 use crate::source::kind::{Claim, Resource};
 
@@ -334,13 +334,25 @@ impl Check<'_> {
             *self.wrong(&path.key("watchdog_file"), "watchdog has a URL already") =
                 Some("remove one of them".to_owned());
         }
-        if alerts.watchdog_file.is_some() && alerts.alertmanager == Alertmanager::From0_25 {
+        self.receivers(&alerts);
+    }
+
+    /// Who is notified, and whether what notifies them can.
+    fn receivers(&mut self, alerts: &Alerts) {
+        let path = Path::from("alerts");
+        // Where the agent notifies, it is the Alertmanager, and a new one.
+        let alertmanager = if self.notifies() { Alertmanager::From0_28 } else { alerts.alertmanager };
+        if alerts.watchdog_file.is_some() && alertmanager == Alertmanager::From0_25 {
             let hint = "set `alertmanager: \"0.28\"` if yours is that new".to_owned();
             *self.wrong(&path.key("watchdog_file"), "Alertmanager 0.25 reads no URL from a file") =
                 Some(hint);
         }
         for (index, receiver) in alerts.receivers.iter().enumerate() {
-            if let Some((why, hint)) = receiver.wrong(alerts.alertmanager) {
+            if self.notifies() && matches!(receiver, Receiver::Email(_)) {
+                *self.wrong(&path.key("receivers").item(index), "the agent itself sends no email") =
+                    Some("remove respond.notify and use an Alertmanager, or remove this receiver".to_owned());
+            }
+            if let Some((why, hint)) = receiver.wrong(alertmanager) {
                 *self.wrong(&path.key("receivers").item(index), why) = Some(hint.to_owned());
             }
         }
@@ -411,9 +423,20 @@ impl Check<'_> {
         *self.wrong(path, why) = Some("write it like http://127.0.0.1:9090".to_owned());
     }
 
+    /// Whether the agent itself notifies receivers.
+    fn notifies(&self) -> bool {
+        self.document.part::<bool>(&Path::from("respond").key("notify")) == Some(true)
+    }
+
     /// Who is notified, and whether there is anything to notify of.
     fn respond(&mut self) {
         let path = Path::from("respond").key("alertmanagers");
+        if self.notifies() && self.document.len(&path) > 0 {
+            *self.wrong(
+                &Path::from("respond").key("notify"),
+                "each receiver would be notified twice: an Alertmanager is notified as well",
+            ) = Some("remove respond.alertmanagers, or respond.notify".to_owned());
+        }
         for index in 0..self.document.len(&path) {
             self.url(&path.item(index).key("url"));
         }

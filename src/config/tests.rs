@@ -163,6 +163,12 @@ fn rules_cannot_be_evaluated_without_a_history() {
     );
     let pushed = "provision: {targets: [{prometheus: {url: 'http://127.0.0.1:9090', rules_directory: /etc/prometheus/rules}}]}\n";
     assert!(!evaluates(pushed) && evaluates(&format!("alerts: {{evaluate: true}}\n{pushed}")));
+    let why = found("respond: {notify: true, alertmanagers: [{url: 'http://x'}]}\n");
+    assert!(why.contains("respond.notify") && why.contains("notified twice"), "{why}");
+    // Where the agent notifies, no Alertmanager need know Teams, or URLs in files.
+    let teams = "alerts: {receivers: [{teams: {url_file: /x}}], watchdog_file: /y}\n";
+    assert!(found(teams).contains("Alertmanager 0.25 knows no Teams"));
+    assert_eq!(found(&format!("{teams}respond: {{notify: true}}\n")), "");
     let why = found("respond: {alertmanagers: [{url: 'ftp://x'}]}\n");
     assert!(why.contains("respond.alertmanagers[0].url"), "{why}");
 }

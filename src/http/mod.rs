@@ -88,9 +88,35 @@ pub struct Site {
     /// Who holds the incidents.
     pub incidents: ArcSwapOption<Incidents>,
     messages: Semaphore,
+    /// Who is notified, and how that went.
+    pub notified: ArcSwapOption<Deliveries>,
     queries: api::Queries,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
+}
+
+/// A receiver of notifications, for the page.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// What it is, and which one.
+    pub receiver: String,
+    /// Whether it did not take what was sent last.
+    pub failing: bool,
+    /// What it took.
+    pub sent: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// What waits for it.
+    pub waiting: usize,
+}
+
+/// Lists the receivers of notifications.
+pub struct Deliveries(pub Box<dyn Fn() -> Vec<Delivered> + Send + Sync>);
+
+impl std::fmt::Debug for Deliveries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Deliveries")
+    }
 }
 
 /// Shows one group of rules after the other.
@@ -122,6 +148,7 @@ impl Site {
         let (names, buffers) = (ArcSwap::default(), reply::Buffers::default());
         let rendered = provision::Rendered::default();
         let (history, rules, queries) = (OnceLock::new(), ArcSwapOption::empty(), api::Queries::default());
+        let notified = ArcSwapOption::empty();
         Arc::new(Self {
             hub,
             own,
@@ -133,6 +160,7 @@ impl Site {
             rules,
             incidents: ArcSwapOption::empty(),
             messages: Semaphore::new(MESSAGES),
+            notified,
             queries,
             buffers,
             rendered,
@@ -199,6 +227,9 @@ impl Site {
         let incidents = page::Incidents::of(incidents.as_deref().map(|Incidents(desk)| &**desk));
         if let Some(Groups(visit)) = self.rules.load().as_deref() {
             visit(&mut |group| alerts.take(group));
+        }
+        if let Some(Deliveries(list)) = self.notified.load().as_deref() {
+            alerts.notified = list();
         }
         page::landing(&self.hub, &self.sources.load(), trouble, &(alerts, incidents))
     }

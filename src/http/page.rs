@@ -4,7 +4,7 @@ mod incidents;
 
 use std::fmt::Write;
 
-use super::Listed;
+use super::{Delivered, Listed};
 use crate::alert::health::{Judge, Status};
 use crate::alert::{ALERT_NAME, Group, Health, State};
 use crate::event::PortState;
@@ -60,6 +60,8 @@ pub(super) struct Alerts {
     /// Rules that cannot be evaluated.
     failing: usize,
     judge: Judge,
+    /// Who is notified.
+    pub(super) notified: Vec<Delivered>,
 }
 
 impl Alerts {
@@ -89,6 +91,31 @@ impl Alerts {
         if self.rules == 0 {
             return;
         }
+        self.write_alerts(page);
+        if self.notified.is_empty() {
+            return;
+        }
+        page.push_str(
+            "<h2>Notifications</h2><table><tr><th>receiver<th>state<th class=n>delivered<th class=n>failed<th class=n>waiting</tr>",
+        );
+        for delivered in &self.notified {
+            let (class, state) = match (delivered.failing, delivered.sent) {
+                (true, _) => ("down", "does not take alerts"),
+                (false, 0) => ("wait", "nothing delivered yet"),
+                (false, _) => ("up", "takes alerts"),
+            };
+            let Delivered { sent, failures, waiting, .. } = delivered;
+            let receiver = escape(&delivered.receiver);
+            // Writing to a string cannot fail.
+            let _ = write!(
+                page,
+                "<tr><td>{receiver}<td class={class}>{state}<td class=n>{sent}<td class=n>{failures}<td class=n>{waiting}</tr>"
+            );
+        }
+        page.push_str("</table>");
+    }
+
+    fn write_alerts(&self, page: &mut String) {
         let status = self.judge.status();
         let class = match status {
             Status::Healthy => "up",

@@ -166,11 +166,13 @@ pub struct OfState {
     pub state: &'static str,
 }
 
-/// An Alertmanager that is notified.
+/// An Alertmanager or a receiver that is notified.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Notified {
-    /// Where it is, as it may be shown.
-    pub alertmanager: String,
+    /// What it is.
+    pub integration: &'static str,
+    /// Which one, as it may be shown.
+    pub receiver: String,
 }
 
 /// An incident that was opened.
@@ -455,7 +457,7 @@ mod tests {
             .get_or_create(&PushedObjects { target: "g".to_owned(), result: "failed" })
             .set(1);
         own.alerts.get_or_create(&OfState { state: "firing" }).set(1);
-        let server = Notified { alertmanager: "http://a".to_owned() };
+        let server = Notified { integration: "alertmanager", receiver: "http://a".to_owned() };
         for counters in [&own.notifications, &own.notification_failures, &own.notifications_dropped] {
             counters.get_or_create(&server).inc();
         }

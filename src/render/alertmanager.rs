@@ -76,6 +76,8 @@ struct ToSlack {
 #[derive(Serialize)]
 struct ToPagerduty {
     send_resolved: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
     routing_key_file: String,
     severity: &'static str,
     description: &'static str,
@@ -110,16 +112,27 @@ struct ToWebhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_url_file: Option<String>,
     title: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
 }
 
 /// What the hours are called in which nobody wants to hear of what can wait.
 pub const QUIET: &str = "neural-quiet";
 
-const TITLE: &str =
-    "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
-const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ with .Annotations.dashboard_url }}{{ . }}\n{{ end }}{{ end }}";
-const COLOR: &str = "{{ if ne .Status \"firing\" }}good{{ else if eq .CommonLabels.priority \"P0\" }}danger{{ else }}warning{{ end }}";
-const PAGER: &str = "{{ if eq .CommonLabels.severity \"critical\" }}critical{{ else if eq .CommonLabels.severity \"high\" }}error{{ else if match \"medium|warning\" .CommonLabels.severity }}warning{{ else }}info{{ end }}";
+/// The texts of notifications: templates, for Alertmanager and for the agent itself.
+pub mod message {
+    /// A line about a group of alerts.
+    pub const TITLE: &str =
+        "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
+    /// What each alert says.
+    pub const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ with .Annotations.dashboard_url }}{{ . }}\n{{ end }}{{ end }}";
+    /// A colour, in Slack's words.
+    pub const COLOR: &str = "{{ if ne .Status \"firing\" }}good{{ else if eq .CommonLabels.priority \"P0\" }}danger{{ else }}warning{{ end }}";
+    /// How bad it is, in PagerDuty's words.
+    pub const PAGER: &str = "{{ if eq .CommonLabels.severity \"critical\" }}critical{{ else if eq .CommonLabels.severity \"high\" }}error{{ else if match \"medium|warning\" .CommonLabels.severity }}warning{{ else }}info{{ end }}";
+}
 
 pub(super) fn render(settings: &Settings, files: &mut Vec<File>) {
     let mut add =
@@ -240,16 +253,17 @@ fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
                 send_resolved: true,
                 api_url_file,
                 channel,
-                color: COLOR,
-                title: TITLE,
-                text: LINES,
+                color: message::COLOR,
+                title: message::TITLE,
+                text: message::LINES,
             }),
-            Receiver::Pagerduty(Pagerduty { routing_key_file, .. }) => {
+            Receiver::Pagerduty(Pagerduty { routing_key_file, url, .. }) => {
                 to.pagerduty_configs.push(ToPagerduty {
                     send_resolved: true,
+                    url: url.map(|url| url.expose().to_owned()),
                     routing_key_file,
-                    severity: PAGER,
-                    description: TITLE,
+                    severity: message::PAGER,
+                    description: message::TITLE,
                 });
             }
             Receiver::Email(Email { to: address, from, smarthost, username, password_file, .. }) => {
@@ -266,8 +280,12 @@ fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
                 let url = url.map(|url| url.expose().to_owned());
                 to.webhook_configs.push(ToUrl { send_resolved: true, url, url_file });
             }
-            Receiver::Teams(hook) => to.msteamsv2_configs.push(webhook(hook)),
-            Receiver::Discord(hook) => to.discord_configs.push(webhook(hook)),
+            Receiver::Teams(hook) => {
+                to.msteamsv2_configs.push(ToWebhook { text: Some(message::LINES), ..webhook(hook) });
+            }
+            Receiver::Discord(hook) => {
+                to.discord_configs.push(ToWebhook { message: Some(message::LINES), ..webhook(hook) });
+            }
         }
     }
     to
@@ -275,7 +293,15 @@ fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
 
 fn webhook(hook: Hook) -> ToWebhook {
     let webhook_url = hook.url.map(|url| url.expose().to_owned());
-    ToWebhook { send_resolved: true, webhook_url, webhook_url_file: hook.url_file, title: TITLE }
+    let webhook_url_file = hook.url_file;
+    ToWebhook {
+        send_resolved: true,
+        webhook_url,
+        webhook_url_file,
+        title: message::TITLE,
+        text: None,
+        message: None,
+    }
 }
 
 fn ours() -> Matcher {
@@ -366,7 +392,11 @@ fn example(alerts: &Alerts) -> Alerts {
             channel: "#lab".to_owned(),
             priorities: all(),
         }),
-        Receiver::Pagerduty(Pagerduty { routing_key_file: secret("pagerduty"), priorities: urgent() }),
+        Receiver::Pagerduty(Pagerduty {
+            routing_key_file: secret("pagerduty"),
+            url: None,
+            priorities: urgent(),
+        }),
         Receiver::Email(Email {
             to: "lab@example.org".to_owned(),
             from: "alerts@example.org".to_owned(),

@@ -12,7 +12,7 @@ mod settings;
 use crate::catalog::Page;
 use crate::catalog::limit::Limits;
 
-pub use alertmanager::{QUIET, WATCHDOG, receiver, routing};
+pub use alertmanager::{QUIET, WATCHDOG, message, receiver, routing};
 pub use dashboard::source::Source;
 pub use settings::*;
 

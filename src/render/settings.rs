@@ -56,7 +56,7 @@ pub struct Alerts {
     /// A URL that is notified every minute while alerting works, and raises the alarm itself when that stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<Webhook>,
-    /// The file, on the machine of Alertmanager, that holds that URL. Needs `alertmanager: "0.28"`.
+    /// The file, on the machine that notifies, that holds that URL. Needs `alertmanager: "0.28"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog_file: Option<String>,
     /// Quiet hours, for alerts that can wait.
@@ -163,7 +163,7 @@ pub enum Receiver {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Slack {
-    /// The file, on the machine of Alertmanager, that holds the URL of the incoming webhook.
+    /// The file, on the machine that notifies, that holds the URL of the incoming webhook.
     pub api_url_file: String,
     /// The channel, as `#lab`.
     pub channel: String,
@@ -176,8 +176,11 @@ pub struct Slack {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pagerduty {
-    /// The file, on the machine of Alertmanager, that holds the integration key.
+    /// The file, on the machine that notifies, that holds the integration key.
     pub routing_key_file: String,
+    /// Where events are sent, if not to `https://events.pagerduty.com/v2/enqueue`: that of another region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Link>,
     /// Priorities it receives; all if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
@@ -196,7 +199,7 @@ pub struct Email {
     /// Who logs in at the mail server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// The file, on the machine of Alertmanager, that holds the password.
+    /// The file, on the machine that notifies, that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
     /// Priorities it receives; all if omitted.
@@ -211,7 +214,7 @@ pub struct Hook {
     /// The URL, where it is no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Webhook>,
-    /// The file, on the machine of Alertmanager, that holds the URL. Needs `alertmanager: "0.28"`.
+    /// The file, on the machine that notifies, that holds the URL. Needs `alertmanager: "0.28"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_file: Option<String>,
     /// Priorities it receives; all if omitted.

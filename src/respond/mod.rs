@@ -1,15 +1,22 @@
 //! What the agent does with alerts by itself: it evaluates rules over its history, and notifies.
 //!
 //! [`Rules`] runs on the history's thread, after each scrape. What is to be sent goes to a task of its own for each Alertmanager, so
-//! that a server that does not answer costs nothing but its own queue.
+//! that a server that does not answer costs nothing but its own queue. Where there is no Alertmanager, a [`Desk`] does its work.
 
+mod delivery;
+mod desk;
 pub mod incidents;
 mod notify;
+mod receivers;
 mod rules;
+mod saver;
 mod settings;
 mod state;
+mod zones;
 
-pub use notify::{Delivery, Notifier};
+pub use delivery::Delivery;
+pub use desk::{Desk, Left};
+pub use notify::Notifier;
 pub use rules::{Account, RuleSource, Rules, Shared};
 pub use settings::{Alertmanager, Settings};
 pub use state::States;

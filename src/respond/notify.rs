@@ -1,4 +1,4 @@
-//! Alerts on their way to the Alertmanagers.
+//! Alerts on their way to the Alertmanagers, or to the desk that notifies receivers in their place.
 //!
 //! The newest state of an alert replaces the one that waits, so that a server that was away for an hour gets each alert once, with its
 //! true times. The state file of the rules knows what was not delivered when the agent ends.
@@ -12,8 +12,11 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::delivery::{Delivery, VALID};
+use super::desk::Desk;
 use super::settings::Alertmanager;
 use crate::alert::Alert;
+use crate::alert::dispatch::Posted;
 use crate::clock::now;
 use crate::promql::{Labels, moment_ms};
 use crate::provision::notify::Server;
@@ -22,10 +25,6 @@ use crate::provision::notify::Server;
 const QUEUE: usize = 10_000;
 /// Alerts in one request.
 const BATCH: usize = 256;
-/// Milliseconds from one notice of an alert that fires to the next, as in Prometheus.
-pub(super) const RESEND: i64 = 60_000;
-/// How long a firing alert is valid without another notice: four times as long as from one notice to the next.
-const VALID: i64 = 4 * RESEND;
 /// The first pause after a request that failed; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest.
@@ -41,25 +40,6 @@ struct Notice<'a> {
     ends_at: String,
     #[serde(rename = "generatorURL", skip_serializing_if = "str::is_empty")]
     generator_url: &'a str,
-}
-
-/// What waits, and what became of the rest, for one server.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Delivery {
-    /// The server, as it may be shown.
-    pub server: String,
-    /// Alerts that wait.
-    pub waiting: usize,
-    /// Alerts that it took.
-    pub sent: u64,
-    /// Requests that it did not take.
-    pub failures: u64,
-    /// Alerts that had no room.
-    pub dropped: u64,
-    /// Seconds from the change of an alert to the answer, of the last request.
-    pub latency: f64,
-    /// Why the last request failed; nothing if it did not.
-    pub failing: Option<String>,
 }
 
 /// A pending alert, and where it links to.
@@ -83,10 +63,11 @@ struct Lane {
     ready: Notify,
 }
 
-/// All Alertmanagers.
+/// All Alertmanagers, or the desk.
 #[derive(Debug, Default)]
 pub struct Notifier {
     lanes: Vec<Arc<Lane>>,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Notifier {
@@ -102,19 +83,29 @@ impl Notifier {
         for settings in servers {
             let server = Server::open(&settings.url, &settings.access)
                 .map_err(|why| format!("respond.alertmanagers: {}: {why}", settings.url))?;
-            let delivery = Delivery { server: settings.url.shown().clone(), ..Delivery::default() };
+            let delivery = Delivery {
+                integration: "alertmanager",
+                receiver: settings.url.shown(),
+                ..Delivery::default()
+            };
             let queue = Mutex::new(Queue { delivery, ..Queue::default() });
             let lane = Arc::new(Lane { queue, ready: Notify::new() });
             tasks.push(send_all(lane.clone(), server, stop.clone()));
             lanes.push(lane);
         }
-        Ok((Self { lanes }, tasks))
+        Ok((Self { lanes, desk: None }, tasks))
     }
 
-    /// Whether there is no server.
+    /// One that gives everything to a desk.
+    #[must_use]
+    pub fn to(desk: Arc<Desk>) -> Self {
+        Self { lanes: Vec::new(), desk: Some(desk) }
+    }
+
+    /// Whether nobody is notified.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
+        self.lanes.is_empty() && self.desk.is_none()
     }
 
     /// Gives alerts to all. `link` is where people see what they are about.
@@ -122,7 +113,12 @@ impl Notifier {
         if alerts.is_empty() {
             return;
         }
-        let since = now().steady;
+        let at = now();
+        if let Some(desk) = &self.desk {
+            let wall = at.wall_milliseconds();
+            desk.post(alerts.iter().map(|alert| posted(alert, link, wall)).collect());
+        }
+        let since = at.steady;
         for lane in &self.lanes {
             let mut queue = lane.queue.lock();
             for alert in alerts {
@@ -138,19 +134,21 @@ impl Notifier {
         }
     }
 
-    /// Whether an alert waits for a server.
+    /// Whether an alert waits for a server, or for the desk's file.
     pub(super) fn waits(&self, labels: &Labels) -> bool {
         self.lanes.iter().any(|lane| lane.queue.lock().pending.contains_key(labels))
+            || self.desk.as_ref().is_some_and(|desk| desk.waits(labels))
     }
 
-    /// How it went, for each server.
+    /// How it went, for each server and receiver.
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         let delivery = |lane: &Arc<Lane>| {
             let queue = lane.queue.lock();
             Delivery { waiting: queue.pending.len(), ..queue.delivery.clone() }
         };
-        self.lanes.iter().map(delivery).collect()
+        let lanes = self.lanes.iter().map(delivery);
+        lanes.chain(self.desk.iter().flat_map(|desk| desk.deliveries())).collect()
     }
 }
 
@@ -210,23 +208,28 @@ impl Lane {
                         pending.remove(labels);
                     }
                 }
-                delivery.sent += batch.len() as u64;
                 let oldest = batch.iter().map(|(_, since)| *since).min().unwrap_or_default();
                 delivery.latency = now().steady.saturating_sub(oldest) as f64 / 1e9;
-                if delivery.failing.take().is_some() {
-                    tracing::info!("Alertmanager {} takes alerts again", delivery.server);
-                }
+                delivery.took(batch.len() as u64);
                 true
             }
             Err(why) => {
-                delivery.failures += 1;
-                if delivery.failing.as_ref() != Some(&why) {
-                    tracing::warn!("Alertmanager {} takes no alerts, they wait: {why}", delivery.server);
-                }
-                delivery.failing = Some(why);
+                delivery.refused(&why);
                 false
             }
         }
+    }
+}
+
+/// An alert for the desk.
+fn posted(alert: &Alert, link: &Arc<str>, wall: i64) -> Posted {
+    Posted {
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone(),
+        starts_at: alert.fired_at.unwrap_or(alert.active_at),
+        ends_at: alert.resolved_at.unwrap_or_else(|| wall.saturating_add(VALID)),
+        link: link.clone(),
+        updated_at: wall,
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::delivery::RESEND;
 use super::incidents::Incidents;
-use super::notify::{Notifier, RESEND};
+use super::notify::Notifier;
 use super::state::{self, StateFile, States};
 use crate::alert::incident::{Notice, Origin, concerns};
 use crate::alert::{ALERT_NAME, Context, Definition, Group, Health, Live, State, Storage, table_link};

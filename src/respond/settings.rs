@@ -18,6 +18,9 @@ pub struct Settings {
     pub alertmanagers: Vec<Alertmanager>,
     /// What is kept of alerts that fired.
     pub incidents: incidents::Settings,
+    /// Whether the agent itself notifies `alerts.receivers`, for a box without an Alertmanager. Files that these name are then on
+    /// this machine.
+    pub notify: bool,
 }
 
 /// An Alertmanager that is notified.

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::notify::Notifier;
+use super::saver::Saver;
 use crate::alert::{Alert, Group, State};
 use crate::clock::now;
-use crate::file;
 use crate::promql::Labels;
 
 /// Bytes of the file.
@@ -19,8 +18,6 @@ const LONGEST: u64 = 64 << 20;
 const TOLERANCE: i64 = 3_600_000;
 /// From one write to the next while an alert waits, ms.
 const REWRITE: i64 = 10_000;
-/// How long the last write may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
@@ -186,38 +183,24 @@ fn read(path: &Path, now: i64) -> Vec<Kept> {
     kept
 }
 
-#[derive(Debug, Default)]
-struct Slot {
-    text: Option<Vec<u8>>,
-    stopping: bool,
-    ended: bool,
-}
-
-/// The file and the thread that writes it: a disk that does not answer holds no rule up.
+/// The file: a disk that does not answer holds no rule up.
 #[derive(Debug)]
 pub(super) struct StateFile {
-    shared: Arc<(Mutex<Slot>, Condvar)>,
-    /// What was last given to the thread.
+    saver: Saver,
+    text: Arc<Mutex<Option<Vec<u8>>>>,
+    /// What was last given to the file.
     last: Vec<Kept>,
     /// When that was, ms.
     written: i64,
-    /// Whether there is a thread.
-    runs: bool,
 }
 
 impl StateFile {
     /// The file, which holds these alerts.
     pub(super) fn new(path: PathBuf, last: Vec<Kept>) -> Self {
-        let shared: Arc<(Mutex<Slot>, Condvar)> = Arc::default();
-        let own = shared.clone();
-        let thread =
-            std::thread::Builder::new().name("alert-states".into()).spawn(move || write(&own, &path));
-        let runs = thread
-            .inspect_err(
-                |error| tracing::warn!(%error, "the states of alerts are not kept: no thread for them"),
-            )
-            .is_ok();
-        Self { shared, last, written: 0, runs }
+        let text: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
+        let own = text.clone();
+        let saver = Saver::new(path, "the states of alerts", move || own.lock().clone());
+        Self { saver, text, last, written: 0 }
     }
 
     /// Writes the alerts if one of them changed, and every ten seconds while one waits: what a killed agent had waited is lost
@@ -233,14 +216,11 @@ impl StateFile {
     }
 
     fn write(&mut self, at: i64) {
-        if !self.runs {
-            return;
-        }
         self.written = at;
         let document = Document { version: 1, at, alerts: self.last.iter().map(Record::from).collect() };
         if let Ok(text) = serde_json::to_vec(&document) {
-            self.shared.0.lock().text = Some(text);
-            self.shared.1.notify_all();
+            *self.text.lock() = Some(text);
+            self.saver.changed();
         }
     }
 
@@ -249,45 +229,6 @@ impl StateFile {
         if !self.last.is_empty() {
             self.write(at);
         }
-        let (slot, changed) = &*self.shared;
-        let mut slot = slot.lock();
-        slot.stopping = true;
-        changed.notify_all();
-        if self.runs && !slot.ended {
-            changed.wait_for(&mut slot, PATIENCE);
-        }
-    }
-}
-
-/// The thread: the newest text is written, the ones between are not.
-fn write(shared: &(Mutex<Slot>, Condvar), path: &Path) {
-    let (slot, changed) = shared;
-    let mut failing = false;
-    loop {
-        let text = {
-            let mut slot = slot.lock();
-            while slot.text.is_none() && !slot.stopping {
-                changed.wait(&mut slot);
-            }
-            match slot.text.take() {
-                Some(text) => text,
-                None => {
-                    slot.ended = true;
-                    changed.notify_all();
-                    return;
-                }
-            }
-        };
-        match file::replace(path, &text, file::PRIVATE) {
-            Ok(_) if failing => {
-                failing = false;
-                tracing::info!("the states of alerts are written again to {}", path.display());
-            }
-            Err(error) if !failing => {
-                failing = true;
-                tracing::warn!("the states of alerts cannot be written to {}: {error}", path.display());
-            }
-            _ => {}
-        }
+        self.saver.stop();
     }
 }

@@ -93,7 +93,7 @@ impl Dispatcher {
         }
     }
 
-    /// One that goes on where another ended, perhaps with another plan. What fired then is taken to fire for `valid` milliseconds more:
+    /// One that continues where another ended, perhaps with another plan. What fired then is taken to fire for `valid` milliseconds more:
     /// by then the rules have said whether it does.
     #[must_use]
     pub fn restore(plan: Plan, saved: Saved, now: i64, valid: i64) -> Self {

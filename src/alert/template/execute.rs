@@ -21,6 +21,11 @@ enum Flow {
 }
 
 pub(super) fn run(nodes: &[Node], data: &Data<'_>) -> Result<String, String> {
+    run_with(nodes, data, &Value::Root)
+}
+
+/// The same, about something else.
+pub(super) fn run_with(nodes: &[Node], data: &Data<'_>, dot: &Value) -> Result<String, String> {
     let mut run = Run {
         data,
         templates: BTreeMap::new(),
@@ -36,7 +41,7 @@ pub(super) fn run(nodes: &[Node], data: &Data<'_>) -> Result<String, String> {
         }
     }
     for (name, value) in [
-        ("", Value::Root),
+        ("", dot.clone()),
         ("labels", Value::Labels(data.labels.clone())),
         ("externalLabels", Value::Labels(data.external_labels.clone())),
         ("externalURL", Value::Text(data.external_url.to_owned())),
@@ -45,7 +50,7 @@ pub(super) fn run(nodes: &[Node], data: &Data<'_>) -> Result<String, String> {
         run.variables.push((name.to_owned(), value));
     }
     for node in nodes {
-        run.node(node, &Value::Root)?;
+        run.node(node, dot)?;
     }
     Ok(run.out)
 }

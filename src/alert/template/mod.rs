@@ -6,6 +6,7 @@ mod compare;
 mod execute;
 mod format;
 mod functions;
+mod message;
 mod names;
 mod parse;
 mod scope;
@@ -14,6 +15,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use self::parse::Node;
+use super::dispatch::Message;
 use crate::promql::{Element, Labels};
 
 /// What a template is about.
@@ -77,6 +79,17 @@ impl Template {
         match self {
             Self::Plain(text) => text,
             Self::Nodes(nodes) => &nodes.text,
+        }
+    }
+
+    /// The text with its actions carried out, in the way that Alertmanager does for a notification. `url` is where people see the alerts.
+    ///
+    /// # Errors
+    /// What could not be carried out.
+    pub fn notify(&self, message: &Message, url: &str) -> Result<String, String> {
+        match self {
+            Self::Plain(text) => Ok(text.clone()),
+            Self::Nodes(nodes) => message::run(&nodes.nodes, message, url),
         }
     }
 

@@ -405,17 +405,22 @@ static UNDELIVERED: Alert = Alert {
         Priority::P1,
         // Longer than the window: a reload drops one or two, and their rate is seen for five minutes.
         600,
-        "rate(prometheus_notifications_errors_total[5m]) > 0 or rate(prometheus_notifications_dropped_total[5m]) > 0",
+        "rate(prometheus_notifications_errors_total[5m]) > 0 or rate(prometheus_notifications_dropped_total[5m]) > 0 or neural_agent_notifications_waiting > 0 or rate(neural_agent_notifications_dropped_total[5m]) > 0",
     ),
-    summary: "Alerts do not reach Alertmanager",
-    description: "{{ $value | humanize }} notifications per second fail or are dropped.",
-    meaning: "Prometheus cannot send its alerts to Alertmanager. This alert may not arrive either; `NeuralWatchdog` covers that case. The one or two notifications that a reload of Prometheus drops are sent again and do not fire it.",
+    summary: "Alerts do not reach a receiver",
+    description: "For more than ten minutes notifications fail, are dropped or wait.",
+    meaning: "Prometheus or the agent cannot send alerts to Alertmanager, or the agent not to one of `alerts.receivers`; with the agent, nothing is lost as long as it waits, and everything is sent once the receiver answers. This alert may not arrive either; `NeuralWatchdog` covers that case. The one or two notifications that a reload of Prometheus drops are sent again and do not fire it.",
     immediate: &[
         "See whether Alertmanager runs, and its address under `alerting` in Prometheus' configuration.",
+        "If the agent notifies: see the reason on its page or in its log, and check the receiver's URL, key and network.",
     ],
     short_term: &["Look at Alertmanager's log."],
     long_term: &["Run two Alertmanagers."],
-    queries: &["rate(prometheus_notifications_errors_total[5m])", "prometheus_notifications_queue_length"],
+    queries: &[
+        "rate(prometheus_notifications_errors_total[5m])",
+        "prometheus_notifications_queue_length",
+        "neural_agent_notifications_waiting",
+    ],
     related: &["NeuralWatchdog"],
     fires: Case::fires(
         15,

@@ -144,19 +144,19 @@ pub(super) static BOARD: Board = Board {
                 "{{state}}",
             )]),
             lines("Notifications", "cps", "Alerts accepted per second by each Alertmanager, requests that it did not accept, and alerts dropped.", &[
-                q("sum by (instance, alertmanager) (rate(neural_agent_notifications_total[$__rate_interval]))", "{{alertmanager}}"),
-                q("sum by (instance, alertmanager) (rate(neural_agent_notification_failures_total[$__rate_interval]))", "{{alertmanager}} failed"),
-                q("sum by (instance, alertmanager) (rate(neural_agent_notifications_dropped_total[$__rate_interval]))", "{{alertmanager}} dropped"),
+                q("sum by (instance, integration, receiver) (rate(neural_agent_notifications_total[$__rate_interval]))", "{{integration}} {{receiver}}"),
+                q("sum by (instance, integration, receiver) (rate(neural_agent_notification_failures_total[$__rate_interval]))", "{{integration}} {{receiver}} failed"),
+                q("sum by (instance, integration, receiver) (rate(neural_agent_notifications_dropped_total[$__rate_interval]))", "{{integration}} {{receiver}} dropped"),
             ])
             .empty("no Alertmanager"),
             lines("Alerts that wait", "none", "Alerts that wait for an Alertmanager.", &[q(
-                "sum by (instance, alertmanager) (neural_agent_notifications_waiting)",
-                "{{alertmanager}}",
+                "sum by (instance, integration, receiver) (neural_agent_notifications_waiting)",
+                "{{integration}} {{receiver}}",
             )])
             .empty("no Alertmanager"),
             lines("Time to notify", "s", "Time from the change of an alert to the answer of the Alertmanager, of the last request.", &[q(
-                "max by (instance, alertmanager) (neural_agent_notification_latency_seconds)",
-                "{{alertmanager}}",
+                "max by (instance, integration, receiver) (neural_agent_notification_latency_seconds)",
+                "{{integration}} {{receiver}}",
             )])
             .empty("no Alertmanager"),
             lines("History in memory and on disk", "bytes", "Size of the compressed samples in memory, and of the file.", &[

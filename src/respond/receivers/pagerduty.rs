@@ -1,0 +1,94 @@
+//! A service of PagerDuty, by its Events API v2: a group of alerts is one incident, which ends with the last of them. Fact: Alertmanager's
+//! `notify/pagerduty`.
+
+use std::path::PathBuf;
+
+use serde_json::json as value;
+
+use super::body::json;
+use super::post::{Place, Post, secret};
+use super::text::{cut, list, written};
+use super::{Deliver, Sent, Target};
+use crate::alert::dispatch::{Message, Status};
+use crate::render::{Pagerduty as Settings, message};
+
+/// PagerDuty's own service.
+const EVENTS: &str = "https://events.pagerduty.com/v2/enqueue";
+/// Characters of a summary.
+const SUMMARY: usize = 1024;
+/// Bytes of an event.
+const EVENT: usize = 512_000;
+/// It asks who sends too much to wait.
+const PASSING: &[u16] = &[429];
+
+#[derive(Debug)]
+struct Pagerduty {
+    post: Post,
+    key: PathBuf,
+}
+
+impl Deliver for Pagerduty {
+    fn deliver<'a>(&'a self, message: &'a Message, url: &'a str) -> Sent<'a> {
+        Box::pin(async move {
+            let key = secret(&self.key).await?;
+            let fires = message.status() == Status::Firing;
+            let count = |status| message.with_status(status).count().to_string();
+            let mut event = value!({
+                "routing_key": key,
+                // The same for the same group, from any process: what is sent twice is one incident.
+                "dedup_key": dedup_key(&message.group_key),
+                "event_action": if fires { "trigger" } else { "resolve" },
+                "payload": {
+                    "summary": cut(&written(message::TITLE, message, url)?, SUMMARY),
+                    "source": "neural-exporter",
+                    "severity": written(message::PAGER, message, url)?,
+                    "custom_details": {
+                        "firing": list(message.with_status(Status::Firing)),
+                        "resolved": list(message.with_status(Status::Resolved)),
+                        "num_firing": count(Status::Firing),
+                        "num_resolved": count(Status::Resolved),
+                    },
+                },
+                "client": "neural-exporter",
+                "client_url": url,
+            });
+            let mut body = json(&event);
+            if body.len() > EVENT {
+                if let Some(details) = event.pointer_mut("/payload/custom_details") {
+                    *details =
+                        value!({"error": "the details are left out: the event would have more than 512 kB"});
+                }
+                body = json(&event);
+            }
+            self.post.send(body, &[&key]).await.map(drop)
+        })
+    }
+}
+
+/// Fact: `Key.Hash` of Alertmanager: SHA-256 of the key of the group, in hexadecimal.
+fn dedup_key(group: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, group.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn open(of: &Settings) -> Result<Target, String> {
+    let place = Place::Here(of.url.as_ref().map_or(EVENTS, |url| url.expose()).into());
+    let identity = format!("{} {}", of.routing_key_file, place.identity());
+    let post = Post::new(place, PASSING)?;
+    Ok(Target::new(
+        "pagerduty",
+        &of.routing_key_file,
+        &identity,
+        Pagerduty { post, key: of.routing_key_file.clone().into() },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incident_has_the_key_that_alertmanager_gives_it() {
+        assert_eq!(dedup_key("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}
