@@ -49,6 +49,7 @@ pub static COMPONENTS: &[Component] = &[
         labels: &["service", "database", "check"],
         present: "neural_check_status",
     },
+    Component { name: "probe", pages: &["probe"], labels: &["source"], present: "neural_probe_status" },
     Component {
         name: "process",
         pages: &["process"],

@@ -17,6 +17,7 @@ pub mod limit;
 pub mod lint;
 pub mod pipeline;
 pub mod port;
+pub mod probe;
 pub mod process;
 pub mod program;
 pub mod reference;
@@ -63,6 +64,7 @@ pub static PAGES: &[&Page] = &[
     &pipeline::PAGE,
     &inference::PAGE,
     &service::PAGE,
+    &probe::PAGE,
     &host::PAGE,
     &process::PAGE,
     &gpu::PAGE,

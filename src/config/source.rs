@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::kind::Kind;
 use crate::source::lsl;
-use crate::source::poller::{exec, gpu, host, process, scrape, textfile};
+use crate::source::poller::{exec, gpu, host, probe, process, scrape, textfile};
 use crate::source::program::{brainflow, cerebus, fieldtrip, intan, open_ephys, openbci_gui, rda};
 
 pub use crate::source::port::serial::Serial;
@@ -59,6 +59,8 @@ kinds! {
     "textfile" => Textfile(textfile::Settings),
     /// A command whose output is in the text format.
     "exec" => Exec(exec::Settings),
+    /// Something that is looked at: an endpoint, a port, a process, a unit, a command, a name.
+    "probe" => Probe(probe::Settings),
     /// The machine.
     "host" => Host(host::Settings),
     /// Processes, by name or unit.

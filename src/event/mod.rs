@@ -29,6 +29,7 @@ mod machine;
 mod observation;
 mod pipeline;
 mod port;
+mod probe;
 mod program;
 mod stream;
 mod tap;
@@ -38,6 +39,7 @@ pub use machine::*;
 pub use observation::*;
 pub use pipeline::*;
 pub use port::*;
+pub use probe::*;
 pub use program::*;
 pub use stream::*;
 pub use tap::*;
@@ -197,6 +199,8 @@ bodies! {
     news configured Dropped(Dropped),
     /// A polled source was asked once.
     news configured Poll(Poll),
+    /// How the target of a probe is.
+    news configured Probe(Probe),
     /// What the kernel says of a socket.
     news configured Socket(SocketState<'a>),
     /// Clients of a listening source.

@@ -196,6 +196,13 @@ fn bodies(topic: Topic) -> Vec<Body<'static>> {
         Topic::Poll => {
             vec![Body::Poll(Poll { seconds: 0.1, ok: true }), Body::Poll(Poll { seconds: 0.1, ok: false })]
         }
+        Topic::Probe => ProbeState::ALL
+            .iter()
+            .map(|&state| {
+                let attempt = Some(ProbeAttempt { ok: true, seconds: Some(0.1) });
+                Body::Probe(Probe { state, before: state, held: 1.0, critical: true, attempt })
+            })
+            .collect(),
         Topic::Socket => vec![Body::Socket(SocketState {
             listen: "udp://127.0.0.1:1",
             drops: 1,

@@ -13,6 +13,7 @@ mod inference;
 mod log;
 mod pipeline;
 mod port;
+mod probe;
 mod process;
 mod program;
 mod service;
@@ -57,6 +58,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &pipeline::CHAPTER,
     &inference::CHAPTER,
     &service::CHAPTER,
+    &probe::CHAPTER,
     &host::CHAPTER,
     &disk::CHAPTER,
     &process::CHAPTER,

@@ -4,24 +4,22 @@
 //! the agent stops, the command is killed with all that it started, also what became a daemon: see `family`.
 
 mod family;
+pub(super) mod launch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::engines::Rest;
 use crate::decode::text::exposition::{Exposition, Format, Shape};
 use crate::decode::text::relabel::Relabel;
 use crate::event::{Body, Fault, Received};
-use crate::secret::{self, Command as Words, Exposed, Value};
+use crate::secret::{Command as Words, Exposed, Value};
 use crate::setting::Span;
 
 use crate::clock::now;
@@ -29,12 +27,10 @@ use crate::source::aside::apart;
 use crate::source::kind::{self, Kind, Probing};
 use crate::source::look::{Finding, Verdict, runs};
 use crate::source::{Feed, poll};
-use family::{Family, Start};
+use launch::{Run, said};
 
 /// Bytes a command may print.
 const OUTPUT: usize = 4 << 20;
-/// Bytes of its complaints that are kept.
-const COMPLAINT: usize = 200;
 /// Samples a command may print.
 const SAMPLES: usize = 50_000;
 /// How long output that is here may take to be understood.
@@ -140,7 +136,7 @@ impl Kind for Settings {
 }
 
 /// Whether a program can be run.
-fn program_at(path: &str, program: &str) -> Finding {
+pub(super) fn program_at(path: &str, program: &str) -> Finding {
     let here = if program.contains('/') {
         runs(Path::new(program))
     } else {
@@ -212,67 +208,17 @@ fn fold(output: &[u8], format: Format, shape: &Shape, feed: &Feed) -> Result<(),
 
 /// What the command prints, if it ends well. Dropping the future kills it.
 async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
-    let Some((program, arguments)) = settings.command.expose().split_first() else {
-        return Err("cannot run an empty command".into());
-    };
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
     let environment = settings.variables().await?;
-    command.envs(&environment);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mark = Family::mark(&mut command);
-    let cannot = |why: &dyn std::fmt::Display| format!("cannot run {program}: {why}");
-    let starting = Start::begin(&mut command).map_err(|why| cannot(&why))?;
-    // A program on a disk that does not answer holds the thread that starts it.
-    let runtime = tokio::runtime::Handle::current();
-    let start = move || {
-        let _within = runtime.enter();
-        let child = command.spawn();
-        child.map(|child| {
-            let family = Family::of(child.id(), mark);
-            (child, family)
-        })
-    };
-    let started = apart(program, settings.timeout.0.mul_f64(0.9), start).await.map_err(|why| cannot(&why))?;
-    // Dropped before the child is, so until it was waited for its id means nobody else.
-    let (mut child, mut family) = started.map_err(|why| cannot(&why))?;
-    starting.done();
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(format!("cannot read the output of {program}"));
-    };
-    let (printed, complaint) =
-        tokio::try_join!(gather(stdout, OUTPUT, true), gather(stderr, COMPLAINT, false))?;
-    let status = child.wait().await.map_err(|why| format!("cannot wait for {program}: {why}"))?;
-    family.release();
-    if status.success() {
-        return Ok(printed);
-    }
-    let complaint = String::from_utf8_lossy(&complaint);
     let secrets = environment.values().map(String::as_str).chain(settings.command.secrets());
-    let complaint = secret::scrub(&complaint, secrets);
-    let complaint: String = complaint.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let says = if complaint.is_empty() { String::new() } else { format!(", saying: {complaint}") };
-    Err(format!("{program} failed ({status}){says}"))
-}
-
-/// The first `limit` bytes. More is an error, or, if not `whole`, read and forgotten.
-async fn gather(mut from: impl AsyncRead + Unpin, limit: usize, whole: bool) -> Result<Vec<u8>, String> {
-    let mut kept = Vec::new();
-    let mut block = vec![0; 16 * 1024];
-    loop {
-        let read = from.read(&mut block).await.map_err(|why| format!("cannot read its output: {why}"))?;
-        if read == 0 {
-            return Ok(kept);
-        }
-        let room = limit - kept.len();
-        if read > room && whole {
-            return Err(format!("cannot read its output: more than {limit} bytes"));
-        }
-        kept.extend_from_slice(block.get(..read.min(room)).unwrap_or_default());
+    let run = Run { command: &settings.command, environment: &environment, patience: settings.timeout.0 };
+    let ended = run.to_its_end(Some(OUTPUT)).await?;
+    if ended.status.success() {
+        return Ok(ended.printed);
     }
+    let complaint = said(&ended.complaint, secrets);
+    let says = if complaint.is_empty() { String::new() } else { format!(", saying: {complaint}") };
+    let program = settings.command.expose().first().map(String::as_str).unwrap_or_default();
+    Err(format!("{program} failed ({}){says}", ended.status))
 }
 
 #[cfg(all(test, unix))]

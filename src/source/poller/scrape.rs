@@ -3,17 +3,14 @@
 //! Follows no redirect to another host, uses no proxy, accepts no compression, and believes no
 //! timestamp: a series is as old as the answer that held it.
 
-mod place;
-
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,16 +22,16 @@ use crate::decode::text::openmetrics::Dialect;
 use crate::decode::text::relabel::{Relabel, RelabelStep};
 use crate::document::{Check, Path as At};
 use crate::event::{Body, Fault, Received};
-use crate::secret::{Basic, Exposed, Link, Value, base64};
+use crate::secret::{Basic, Exposed, Link, Value};
 use crate::setting::Span;
 
+use super::endpoint::{Access, Endpoint};
 use crate::client::causes;
 use crate::clock::now;
 use crate::source::aside::apart;
 use crate::source::kind::{Kind, Prepared, Probing, Start};
 use crate::source::look::{Finding, PATIENCE, Verdict};
 use crate::source::{Feed, poll, small};
-use place::Endpoint;
 
 /// What is asked for: both formats, and names as they are, because some libraries escape one half of them.
 const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
@@ -42,6 +39,8 @@ const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-
     text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 /// What is asked for after an answer in OpenMetrics that could not be understood.
 const PLAIN: &str = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+/// The header that says how long an answer may take, in seconds.
+const LIMIT: &str = "x-prometheus-scrape-timeout-seconds";
 /// How long an answer that is here may take to be understood.
 const UNDERSTAND: Duration = Duration::from_secs(2);
 /// The shortest interval; anything below is a mistake in writing.
@@ -150,32 +149,19 @@ impl Settings {
 }
 
 impl Settings {
-    /// Whether a request needs something that is in a file.
-    fn reads_secrets(&self) -> bool {
-        let in_file = |value: &Value| matches!(value, Value::File(_));
-        self.bearer_token_file.is_some() || self.basic.is_some() || self.headers.values().any(in_file)
-    }
-
-    /// The headers that stand in files, which are read again.
-    fn secrets(&self) -> Result<HeaderMap, String> {
-        let mut headers = HeaderMap::new();
-        let mut add = |name: HeaderName, value: &str, file: &Path| {
-            sensitive(value, || format!("what {} holds", file.display()))
-                .map(|value| drop(headers.insert(name, value)))
-        };
-        if let Some(file) = &self.bearer_token_file {
-            add(AUTHORIZATION, &format!("Bearer {}", small(file)?), file)?;
+    /// How it is asked.
+    fn access(&self) -> Access {
+        Access {
+            verb: "scrape",
+            name: self.name.clone(),
+            timeout: self.timeout.0,
+            headers: self.headers.clone(),
+            bearer_token_file: self.bearer_token_file.clone(),
+            basic: self.basic.clone(),
+            ca_file: self.ca_file.clone(),
+            redirects: true,
+            keep: true,
         }
-        if let Some(Basic { user, password_file: file }) = &self.basic {
-            let both = base64(&format!("{user}:{}", small(file)?));
-            add(AUTHORIZATION, &format!("Basic {both}"), file)?;
-        }
-        for (name, value) in &self.headers {
-            if let (Value::File(of), Ok(header)) = (value, HeaderName::try_from(name)) {
-                add(header, &small(&of.value_file)?, &of.value_file)?;
-            }
-        }
-        Ok(headers)
     }
 }
 
@@ -305,7 +291,7 @@ impl Scrape {
             }
             (None, false) => settings.url.clone(),
         };
-        let place = Endpoint::open(&settings, link)?;
+        let place = Endpoint::open(settings.access(), link)?;
         let wrong = |why: String| format!("cannot scrape {}: {why}", place.shown);
         let relabel = Relabel::compile(&settings.keep, &settings.drop, &settings.relabel).map_err(wrong)?;
         let mut labels: Vec<_> = settings.labels.clone().into_iter().collect();
@@ -388,7 +374,7 @@ impl Scrape {
             .map_err(|why| format!("cannot scrape \"{}\": {why}", settings.name))?
         {
             link if known.is_at(&link) => Ok(known),
-            link => Endpoint::open(&settings, link.into()).map(Arc::new),
+            link => Endpoint::open(settings.access(), link.into()).map(Arc::new),
         };
         let place = apart(&key, self.settings.timeout.0, open).await.map_err(cannot)??;
         *self.place.lock() = Arc::clone(&place);
@@ -399,20 +385,9 @@ impl Scrape {
     async fn fetch(&self, place: &Endpoint) -> Result<Answer, String> {
         let shown = &place.shown;
         let wanted = if self.plain.load(Ordering::Relaxed) { PLAIN } else { WANTED };
-        let mut request = place.client.get(place.url.clone());
+        let mut request = place.get().await?.header(LIMIT, self.settings.timeout.0.as_secs_f64().to_string());
         if !self.settings.headers.keys().any(|name| name.eq_ignore_ascii_case(ACCEPT.as_str())) {
             request = request.header(ACCEPT, wanted);
-        }
-        if self.settings.reads_secrets() {
-            let mut settings = self.settings.clone();
-            let first = settings
-                .paths()
-                .into_iter()
-                .next()
-                .map(|file| file.display().to_string())
-                .unwrap_or_default();
-            let read = apart(&first, settings.timeout.0, move || settings.secrets()).await;
-            request = request.headers(read.map_err(|why| format!("cannot read its secrets: {why}"))??);
         }
         let response = request.send().await.map_err(|why| {
             let next = if why.is_timeout() {
@@ -473,14 +448,6 @@ impl Scrape {
             body.extend_from_slice(&chunk);
         }
     }
-}
-
-/// The value of a header, which no log shows.
-fn sensitive(text: &str, what: impl Fn() -> String) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| format!("{} must be one line of visible characters", what()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 #[cfg(test)]

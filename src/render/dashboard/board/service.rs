@@ -6,6 +6,7 @@ use crate::catalog::limit::{
     API_FAILURES, API_FAILURES_CRITICAL, API_LATENCY, API_LATENCY_CRITICAL, DATA_QUALITY,
     DATA_QUALITY_CRITICAL, DB_FAILURES, DB_LATENCY, DB_LATENCY_CRITICAL, MODEL_ACCURACY,
 };
+use crate::catalog::probe::STATES;
 
 /// What a check says.
 const VERDICTS: &[State] = &[
@@ -19,7 +20,7 @@ pub(super) static BOARD: Board = Board {
     key: "services",
     title: "Services, API and database",
     about: "Latency and errors of the APIs, databases and services that report to the agent.",
-    pages: &["service"],
+    pages: &["service", "probe"],
     by_machine: false,
     variables: &[("service", "Service"), ("database", "Database")],
     range: "now-1h",
@@ -72,6 +73,39 @@ pub(super) static BOARD: Board = Board {
             .states(VERDICTS)
             .beside(2)
             .empty("no check"),
+        ]),
+        open("Probes", &[
+            view(
+                Panel::States,
+                "Probes over time",
+                "none",
+                "State of each target that the agent looks at. Unknown is a probe that could not look.",
+                &[q("max by (source) (neural_probe_status)", "{{source}}")],
+            )
+            .states(STATES)
+            .beside(2)
+            .empty("no probe"),
+            lines(
+                "Time to answer",
+                "s",
+                "Duration of the last attempt that was answered, by probe. A line that is flat may be of a target that no longer answers.",
+                &[q("max by (source) (neural_probe_duration_seconds)", "{{source}}")],
+            )
+            .beside(2)
+            .empty("no probe"),
+            view(
+                Panel::Bars,
+                "Availability",
+                "percentunit",
+                "Share of the chosen time in which each target was not unhealthy. Time in which its state was unknown does not count.",
+                &[q(
+                    "1 - sum by (source) (increase(neural_probe_state_seconds_total{state=\"unhealthy\"}[$__range])) / (sum by (source) (increase(neural_probe_state_seconds_total{state!=\"unknown\"}[$__range])) > 0)",
+                    "{{source}}",
+                )],
+            )
+            .whole()
+            .beside(2)
+            .empty("no probe"),
         ]),
         open("API", &[
             lines("API requests", "reqps", "Requests per second, by service and class of status.", &[q(

@@ -60,6 +60,14 @@ impl<'b> Candidate<'b> {
         Self { folder, buffer, comm: None, command: None, cgroup: None }
     }
 
+    /// Whether it runs: what ended stays listed until its parent took note.
+    pub(super) fn is_alive(&mut self) -> bool {
+        let stat = lossy(&self.folder.join("stat"), self.buffer);
+        // The name in brackets may hold anything, brackets too; the state follows it.
+        let state = stat.rsplit_once(')').and_then(|(_, behind)| behind.trim_start().chars().next());
+        state.is_some_and(|state| !"ZXx".contains(state))
+    }
+
     fn is_program(&mut self, exe: &str) -> bool {
         let comm = self.comm.get_or_insert_with(|| lossy(&self.folder.join("comm"), self.buffer));
         if comm.trim_end() == exe {

@@ -8,6 +8,7 @@ mod account;
 mod member;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -79,6 +80,25 @@ const FORGET: u32 = 20;
 
 impl Kind for Settings {
     aside::reads_the_machine!();
+}
+
+/// A process of a program of this file name that is alive, if there is one. `last` is looked at before the others.
+///
+/// # Errors
+/// The processes cannot be listed.
+pub(super) fn find(proc: &Path, exe: &str, last: u32) -> io::Result<Option<u32>> {
+    let rule = Rule::new(&Group { exe: Some(exe.to_owned()), ..Group::default() }, "");
+    let mut buffer = Vec::with_capacity(4096);
+    let mut is_one = |pid: u32| {
+        let mut candidate = Candidate::new(proc.join(pid.to_string()), &mut buffer);
+        rule.takes(&mut candidate) && candidate.is_alive()
+    };
+    if last > 0 && is_one(last) {
+        return Ok(Some(last));
+    }
+    let pids =
+        std::fs::read_dir(proc)?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(pids.into_iter().find(|pid| is_one(*pid)))
 }
 
 /// Reads the groups at each interval until it is cancelled.
@@ -248,6 +268,25 @@ mod tests {
         );
         let wrong = r#"{"groups": [{"name": "x", "exec": "y"}]}"#;
         assert!(serde_json::from_str::<Settings>(wrong).unwrap_err().to_string().contains("exec"));
+    }
+
+    #[test]
+    fn a_zombie_is_no_process_that_runs() {
+        let root =
+            proc(&[(7, "sh", "sh", "/"), (8, "a) Z (b", "/opt/recorder -v", "/"), (9, "recorder", "", "/")]);
+        let stat =
+            |pid: u32, text: &str| std::fs::write(root.path().join(format!("{pid}/stat")), text).unwrap();
+        stat(7, "7 (sh) S 1");
+        stat(8, "8 (a) Z (b) S 1");
+        stat(9, "9 (recorder) Z 1");
+        assert_eq!(find(root.path(), "recorder", 0).unwrap(), Some(8));
+        stat(8, "8 (a) Z (b) Z 1");
+        assert_eq!(find(root.path(), "recorder", 8).unwrap(), None);
+        stat(9, "9 (recorder) T 1");
+        // The one that was found before is gone, and its number belongs to another program.
+        assert_eq!(find(root.path(), "recorder", 7).unwrap(), Some(9));
+        assert_eq!(find(root.path(), "nothing", 9).unwrap(), None);
+        assert!(find(Path::new("/nowhere/at/all"), "sh", 0).is_err());
     }
 
     #[test]
