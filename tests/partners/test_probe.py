@@ -163,7 +163,7 @@ def test_what_accepts_and_never_answers_costs_an_attempt_and_no_thread(agent):
     seen = agent.scrape()
     assert all(up(seen, name) == 1 for name in bad)
     assert not seen.series("neural_probe_duration_seconds", source="http"), "it never answered"
-    # Somebody listens where nobody did, and accepts what waited.
+    # The port is taken, and accepts what waited.
     with socket.create_server(("127.0.0.1", closed)):
         threading.Thread(target=lambda: [local.accept() for _ in range(1000)], daemon=True).start()
         agent.until(lambda s: status(s, "refused") == HEALTHY and status(s, "queue") == HEALTHY)

@@ -1,12 +1,15 @@
 //! Alerts: does what others depend on answer, looked at from here?
 
-use super::{Alert, Case, Chapter, Level, Priority, Severity};
+use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
 
 pub(super) static CHAPTER: Chapter = Chapter {
     page: "probe",
     group: "neural-probe",
     interval: 15,
-    records: &[],
+    records: &[Record {
+        name: "source:neural_probe_unhealthy:ratio_rate5m",
+        expr: "sum without (state) (rate(neural_probe_state_seconds_total{state='unhealthy'}[5m]))\n/\n(sum without (state) (rate(neural_probe_state_seconds_total{state!='unknown'}[5m])) > 0)",
+    }],
     alerts: &[&UNHEALTHY, &DEGRADED],
 };
 
@@ -36,7 +39,7 @@ static UNHEALTHY: Alert = Alert {
     queries: &[
         "neural_probe_status",
         "neural_probe_success",
-        "rate(neural_probe_state_seconds_total{state=\"unhealthy\"}[1h])",
+        "avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d])",
     ],
     related: &["NeuralProbeDegraded", "NeuralSourceDown", "NeuralCheckFailing", "NeuralProcessMissing"],
     fires: Case::fires(

@@ -16,7 +16,7 @@ use crate::secret::{Command, Exposed};
 
 /// One attempt.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-/// Makes one attempt each time. Whoever calls it keeps the time, by dropping what is not answered.
+/// Makes one attempt each time. The caller keeps the time, by dropping what is not answered.
 pub(super) type Ask = Box<dyn Fn() -> Asking + Send + Sync>;
 
 /// What a check looks at.

@@ -35,7 +35,7 @@ impl Outcome {
     pub(super) fn within(self, degraded: Option<Span>, took: Duration) -> Self {
         match (self, degraded) {
             (Self::Good, Some(most)) if took > most.0 => {
-                Self::Warning(format!("it answers within {} s; degraded is {most}", took.as_secs_f64()))
+                Self::Warning(format!("it answers after {} s; degraded is {most}", took.as_secs_f64()))
             }
             (other, _) => other,
         }
@@ -145,7 +145,7 @@ mod tests {
         let (most, late) = (Some(Span::millis(500)), Duration::from_millis(501));
         assert_eq!(Outcome::Good.within(most, Duration::from_millis(500)), Outcome::Good);
         assert_eq!(Outcome::Good.within(None, late), Outcome::Good);
-        assert_eq!(Outcome::Good.within(most, late).why(), "it answers within 0.501 s; degraded is 500ms");
+        assert_eq!(Outcome::Good.within(most, late).why(), "it answers after 0.501 s; degraded is 500ms");
         assert_eq!(outcome('b').within(most, late), outcome('b'));
     }
 
