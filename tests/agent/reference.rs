@@ -136,11 +136,23 @@ impl<'a> Page<'a> {
             self.inner(depth, &format!("{path}.NAME"), &schema["additionalProperties"]);
         } else if let Some(kinds) = schema["oneOf"].as_array() {
             writeln!(self.text, "\n{} `{path}`\n\n{}", "#".repeat(depth.min(4)), line(about)).unwrap();
-            for (key, kind) in kinds
-                .iter()
-                .filter_map(|one| Some((one, one["properties"].as_object()?)))
-                .flat_map(|(_, kinds)| kinds)
-            {
+            let kinds =
+                || kinds.iter().filter_map(|one| Some((one, one["properties"].as_object()?.iter().next()?)));
+            // Those that are no mapping have no table of their own.
+            let plain = kinds().filter(|(_, (_, kind))| {
+                let kind = self.meant(kind);
+                !kind["properties"].is_object() && !kind["type"].is_null()
+            });
+            let rows: String = plain
+                .map(|(one, (key, kind))| {
+                    let about = line(one["description"].as_str().unwrap_or_default());
+                    format!("- `{key}` ({}): {about}\n", self.kind(kind))
+                })
+                .collect();
+            if !rows.is_empty() {
+                write!(self.text, "\n{rows}").unwrap();
+            }
+            for (_, (key, kind)) in kinds() {
                 self.inner(depth + 1, &format!("{path}.{key}"), kind);
             }
         }

@@ -32,7 +32,7 @@ class Service:
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self):
-                service.seen.append((self.path, dict(self.headers)))
+                service.seen.append((self.path, self.headers))
                 time.sleep(service.wait)
                 with contextlib.suppress(OSError):
                     self.send_response(service.status)

@@ -1,43 +1,14 @@
 //! The kinds of checks: one row each. What a check is and does stands in its own file, behind [`Target`].
 
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::Http;
 use super::net::{Dns, Tcp, Unix};
 use super::process::Process;
-use super::state::Outcome;
+use super::target::Target;
 use super::unit::Unit;
-use crate::secret::{Command, Exposed};
-
-/// One attempt.
-pub(super) type Asking = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-/// Makes one attempt each time. The caller keeps the time, by dropping what is not answered.
-pub(super) type Ask = Box<dyn Fn() -> Asking + Send + Sync>;
-
-/// What a check looks at.
-pub(super) trait Target {
-    /// What it is, as the landing page shows it.
-    fn place(&self) -> String;
-
-    /// The files that it names.
-    fn paths(&mut self) -> Vec<&mut PathBuf> {
-        Vec::new()
-    }
-
-    /// Says which secrets stand in its settings.
-    fn expose(&self, _found: &mut Exposed<'_>) {}
-
-    /// Reads what is needed before the first attempt, for the probe of this name.
-    ///
-    /// # Errors
-    /// What is wrong with the settings.
-    fn open(&self, name: &str, timeout: Duration) -> Result<Ask, String>;
-}
+use crate::secret::Command;
 
 macro_rules! checks {
     ($($(#[$about:meta])* $key:literal => $kind:ident($settings:ty),)*) => {
@@ -66,19 +37,19 @@ macro_rules! checks {
 }
 
 checks! {
-    /// A request over HTTP or HTTPS is answered with the expected status.
+    /// A request over HTTP or HTTPS is answered with the expected status. No redirect is followed.
     "http" => Http(Http),
-    /// A port accepts a connection.
+    /// A port accepts a connection: `127.0.0.1:1883`. It is closed at once.
     "tcp" => Tcp(Tcp),
-    /// A Unix stream socket accepts a connection.
+    /// A Unix stream socket accepts a connection: the path of the socket.
     "unix" => Unix(Unix),
-    /// A program runs: the file name of a process that is alive.
+    /// A program runs: its file name, without the folder. A zombie does not.
     "process" => Process(Process),
-    /// A unit of systemd is active; `.service` may be left out.
+    /// A unit of systemd is active: its name; `.service` may be left out. Unknown where systemd does not run.
     "unit" => Unit(Unit),
     /// A program and its arguments, without a shell, whose exit status says how it is, as with plugins of Nagios and
     /// Icinga: 0 healthy, 1 degraded, 2 unhealthy, any other unknown.
     "command" => Command(Command),
-    /// A name resolves to at least one address.
+    /// A name resolves to at least one address: the name.
     "dns" => Dns(Dns),
 }

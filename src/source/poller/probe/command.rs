@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::exec::launch::{Ended, Run, said};
-use super::check::{Ask, Target};
 use super::state::Outcome;
+use super::target::{Ask, Target};
 use crate::secret::{Command, Exposed};
 
 impl Target for Command {

@@ -14,8 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::endpoint::{Access, Endpoint};
-use super::check::{Ask, Target};
 use super::state::Outcome;
+use super::target::{Ask, Target};
 use crate::client::causes;
 use crate::secret::{Basic, Exposed, Link, Value};
 

@@ -9,6 +9,7 @@ mod http;
 mod net;
 mod process;
 mod state;
+mod target;
 mod unit;
 
 use std::path::PathBuf;
@@ -20,9 +21,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use check::Ask;
 pub use check::Check;
 use state::{Machine, Outcome};
+use target::Ask;
 
 use crate::clock::now;
 use crate::document::{self, Path};
@@ -192,7 +193,7 @@ impl Probe {
 async fn run(settings: Settings, ask: Ask, feed: Feed, stop: CancellationToken) {
     let machine = Machine::new(settings.failures, settings.critical, now().steady);
     feed.send(Body::Probe(machine.announce()));
-    let (interval, timeout) = (settings.interval.0.max(SHORTEST.0), settings.timeout.0);
+    let (interval, timeout) = (settings.interval.max(SHORTEST).0, settings.timeout.0);
     let probe = Arc::new(Probe { settings, ask, machine: Mutex::new(machine) });
     let look = move |feed: &Feed| {
         let (probe, feed) = (Arc::clone(&probe), feed.clone());

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::check::{Ask, Target};
 use super::state::Outcome;
+use super::target::{Ask, Target};
 use crate::source::aside::apart;
 use crate::source::names;
 

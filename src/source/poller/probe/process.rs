@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::process::find;
-use super::check::{Ask, Target};
 use super::state::Outcome;
+use super::target::{Ask, Target};
 use crate::source::aside::apart;
 
 /// The program's file name, without its folder.

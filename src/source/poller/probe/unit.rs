@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::exec::launch::{Ended, Run, said};
-use super::check::{Ask, Target};
 use super::state::Outcome;
+use super::target::{Ask, Target};
 
 /// A folder that exists while systemd runs the machine.
 const BOOTED: &str = "/run/systemd/system";
