@@ -211,7 +211,7 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
     let environment = settings.variables().await?;
     let secrets = environment.values().map(String::as_str).chain(settings.command.secrets());
     let run = Run { command: &settings.command, environment: &environment, patience: settings.timeout.0 };
-    let ended = run.to_its_end(Some(OUTPUT)).await?;
+    let ended = run.finish(Some(OUTPUT)).await?;
     if ended.status.success() {
         return Ok(ended.printed);
     }

@@ -45,7 +45,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// It cannot be started, or its output cannot be read.
-    pub(in super::super) async fn to_its_end(&self, most: Option<usize>) -> Result<Ended, String> {
+    pub(in super::super) async fn finish(&self, most: Option<usize>) -> Result<Ended, String> {
         let Some((program, arguments)) = self.command.expose().split_first() else {
             return Err("cannot run an empty command".into());
         };

@@ -31,7 +31,7 @@ impl Target for Command {
             let command = Arc::clone(&command);
             Box::pin(async move {
                 let run = Run { command: &command, environment: &BTreeMap::new(), patience: timeout };
-                match run.to_its_end(None).await {
+                match run.finish(None).await {
                     Ok(ended) => judge(&command, &ended),
                     Err(why) => Outcome::Unknown(why),
                 }

@@ -45,7 +45,7 @@ impl Target for Unit {
                     return Outcome::Unknown(format!("cannot look at {unit}: systemd does not run here"));
                 }
                 let run = Run { command: &command, environment: &BTreeMap::new(), patience: timeout };
-                match run.to_its_end(None).await {
+                match run.finish(None).await {
                     Ok(ended) => judge(&unit, &ended),
                     Err(why) => Outcome::Unknown(why),
                 }
