@@ -123,6 +123,7 @@ class Scene:
                 {"open_ephys": {"address": f"127.0.0.1:{self.gui.port}", "interval": "1s", "expect": "recording",
                                 "zmq": {"address": f"127.0.0.1:{self.zmq}", "microvolts": False}}},
                 {"gpu": {"interval": "1s", "pcie": True}},
+                {"probe": {"name": "name", "check": {"dns": "localhost"}, "interval": "1s", "timeout": "1s"}},
                 {"exec": {"name": "nothing", "command": ["/bin/false"], "interval": "1s"}},
                 {"scrape": {"name": "vllm", "url": f"http://127.0.0.1:{self.serve(vllm)}/metrics", "profile": "vllm", "interval": "1s"}},
             ],

@@ -107,6 +107,16 @@ def test_a_device_that_streams_takes_the_place_of_the_words(tmp_path):
     assert numbers(lab.asked("devices", "Streaming", 20), "device") == {("cyton",): 1}
 
 
+def test_time_that_is_unknown_is_no_time_that_is_down(tmp_path):
+    state = lambda name, of: f'neural_probe_state_seconds_total{{{RIG},source="{name}",state="{of}"}}'
+    lab = Lab(tmp_path, {
+        state("a", "healthy"): "0+45x60", state("a", "unhealthy"): "0+15x60", state("a", "unknown"): "0x60", state("a", "degraded"): "0x60",
+        state("b", "healthy"): "0+15x60", state("b", "unhealthy"): "0x60", state("b", "unknown"): "0+45x60", state("b", "degraded"): "0x60",
+        state("c", "healthy"): "0x60", state("c", "unhealthy"): "0x60", state("c", "unknown"): "0+60x60", state("c", "degraded"): "0x60",
+    })
+    assert numbers(lab.asked("services", "Availability", 60), "source") == pytest.approx({("a",): 0.75, ("b",): 1})
+
+
 def test_losses_are_counted_by_the_minute(tmp_path):
     lab = Lab(tmp_path, {
         f'neural_device_lost_packets_total{{{RIG},device="cyton"}}': "0+5x10 50+0x20",

@@ -19,6 +19,7 @@ import pytest
 
 from conftest import PROGRAM, free_port, wait_until
 from provisioning import Authority
+from test_stuck import silent
 
 HEALTHY, DEGRADED, UNHEALTHY, UNKNOWN = 0, 1, 2, 3
 
@@ -209,6 +210,21 @@ def test_a_command_that_hangs_and_forks_leaves_nothing_behind(agent, tmp_path):
     wait_until(lambda: b"987654" not in read(last), 10, "the end of the last child")
 
 
+def test_a_disk_that_never_answers_holds_one_thread_for_each_path(agent, tmp_path):
+    with silent(tmp_path / "disk") as disk:
+        agent.configure([probe("unix", {"unix": str(disk / "socket")}), probe("command", {"command": [str(disk / "check")]}), probe("name", {"dns": "localhost"})])
+        agent.start()
+        agent.until(lambda s: status(s, "unix") == UNHEALTHY and up(s, "command") == 0 and s.value("neural_source_polls_total", source="command") > 1)
+        threads = lambda: [(task / "comm").read_text().strip() for task in Path(f"/proc/{agent.process.pid}/task").iterdir()]
+        before = threads().count("aside")
+        time.sleep(3)
+        # The look-up of the name has one as well, for a moment.
+        assert 2 <= threads().count("aside") <= before + 1 <= 4
+        assert status(agent.scrape(), "name") == HEALTHY
+        agent.says("no answer within 0.2 s")
+        agent.stop()
+
+
 def test_a_process_is_found_by_its_program_and_missed_when_it_is_killed(agent, tmp_path):
     recorder = tmp_path / "LabRecorderOfThisTest"
     shutil.copy(shutil.which("sleep"), recorder)
@@ -257,6 +273,44 @@ def test_the_time_in_each_state_is_that_of_the_clock(agent, services):
     agent.configure([])
     assert agent.reload()[0] == 200
     agent.until(lambda s: status(s, "p") is None)
+
+
+def test_one_fact_is_one_alert_and_at_once(agent, services):
+    service = services()
+    http = {"http": {"url": f"http://127.0.0.1:{service.port}/"}}
+    agent.configure(
+        [
+            probe("vital", http, critical=True),
+            probe("useful", http),
+            probe("broken", {"command": ["/nowhere/at/all"]}, critical=True),
+        ],
+        alerts={"evaluate": True},
+    )
+    agent.start()
+
+    def alerts() -> dict[str, set]:
+        answer = json.loads(agent.get("/api/v1/alerts")[2])["data"]["alerts"]
+        found: dict[str, set] = {}
+        for one in answer:
+            labels = one["labels"]
+            found.setdefault(labels.get("source", ""), set()).add((labels["alertname"], labels["severity"], one["state"]))
+        return found
+
+    agent.until(lambda s: status(s, "vital") == HEALTHY and status(s, "useful") == HEALTHY)
+    # What no probe can look at is the source's alert, and waits for its minute.
+    down = ("NeuralSourceDown", "high", "pending")
+    wait_until(lambda: down in alerts().get("broken", ()), 30, "the alert of the source")
+    assert not [name for name, *_ in alerts()["broken"] if not name.startswith("NeuralSource")]
+    assert not alerts().keys() & {"vital", "useful"}
+    service.status = 500
+    agent.until(lambda s: status(s, "vital") == UNHEALTHY and status(s, "useful") == UNHEALTHY)
+    begun = time.monotonic()
+    high, critical = (("NeuralProbeUnhealthy", severity, "firing") for severity in ("high", "critical"))
+    wait_until(lambda: alerts().get("vital") == {high, critical} and alerts().get("useful") == {high}, 10, "the alerts")
+    assert time.monotonic() - begun < 5, "the group is evaluated every 15 s, this is not waited for"
+    health = json.loads(agent.get("/api/v1/health")[2])
+    probes = {one["name"]: one["status"] for one in health["components"] if one["component"] == "probe"}
+    assert (probes["vital"], probes["useful"]) == ("unhealthy", "degraded")
 
 
 def test_it_is_looked_at_once_before_it_is_started(agent, services):
