@@ -2,18 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{Agent, place};
 use crate::alert::incident::{Desk, News, Status};
 use crate::http;
-use crate::metrics::{EscalatedIncidents, Escalation, OfIncident, OfPriority, OpenIncidents, Own};
+use crate::metrics::{
+    EscalatedIncidents, Escalation, OfHook, OfHookStep, OfIncident, OfPriority, OpenIncidents, Own,
+};
 use crate::quote::quote;
+use crate::respond::hooks::{Actions, Hook, Hooks};
 use crate::respond::incidents::Incidents;
 use crate::source::aside::apart;
 
 /// What the reading of the token is called while it lasts.
 const TOKEN: &str = "the token of the incidents' webhook";
+/// What the reading of the hooks' secrets is called while it lasts.
+const HOOKS: &str = "the secrets of the hooks";
 /// How long that may take, and the last write.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Names of alerts that are counted by themselves.
@@ -27,6 +36,40 @@ pub(super) struct IncidentLog {
     kept: Option<Incidents>,
     names: HashSet<String>,
     dropped: u64,
+    hooks: Option<Running>,
+}
+
+/// Hooks that run, and as what.
+#[derive(Debug)]
+struct Running {
+    of: (Actions, Vec<Hook>),
+    hooks: Hooks,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Updates the metrics.
+    fn show(&self, own: &Own) {
+        let account = self.hooks.account();
+        for ((hook, step), count) in account.steps {
+            let counter = own.actions.get_or_create_owned(&OfHookStep { hook, step });
+            // It begins again with a reload.
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        own.action_breaker.clear();
+        for (hook, closed) in account.closed {
+            own.action_breaker.get_or_create_owned(&OfHook { hook }).set(closed.into());
+        }
+        own.actions_running.set(i64::try_from(account.running).unwrap_or(i64::MAX));
+        own.action_lines_lost.inc_by(account.lost.saturating_sub(own.action_lines_lost.get()));
+    }
+
+    /// Ends what runs, with all that it started.
+    async fn end(self) {
+        self.stop.cancel();
+        drop(tokio::time::timeout(PATIENCE, self.task).await);
+    }
 }
 
 impl IncidentLog {
@@ -37,6 +80,9 @@ impl IncidentLog {
 
     /// Writes what is not written.
     pub(super) async fn end(&mut self) {
+        if let Some(hooks) = self.hooks.take() {
+            hooks.end().await;
+        }
         if let Some(incidents) = self.kept.take() {
             drop(tokio::task::spawn_blocking(move || incidents.stop(PATIENCE)).await);
         }
@@ -57,7 +103,13 @@ impl IncidentLog {
             own.incidents_escalated.clear();
             return;
         };
+        if let Some(hooks) = &self.hooks {
+            hooks.show(own);
+        }
         for news in incidents.news() {
+            if let Some(hooks) = &self.hooks {
+                hooks.hooks.tell(&news);
+            }
             self.count(own, &news);
         }
         let (mut open, mut escalated) = (BTreeMap::new(), BTreeMap::new());
@@ -102,8 +154,8 @@ impl IncidentLog {
             News::Acknowledged(priority, ms) => {
                 own.incident_acknowledge.get_or_create_owned(&of(priority)).observe(seconds(*ms));
             }
-            News::Resolved(priority, ms) => {
-                own.incident_resolve.get_or_create_owned(&of(priority)).observe(seconds(*ms));
+            News::Resolved(incident, ms) => {
+                own.incident_resolve.get_or_create_owned(&of(&incident.priority)).observe(seconds(*ms));
             }
             News::Escalated(incident, reason) => {
                 own.incident_escalations.get_or_create_owned(&Escalation { reason }).inc();
@@ -126,6 +178,12 @@ impl Agent {
         let config = &self.config;
         let folder = config.state_directory.clone().or_else(place::state_folder);
         let Some(folder) = folder.filter(|_| config.keeps_incidents()) else {
+            if !config.respond.hooks.is_empty() {
+                tracing::warn!(
+                    "no hook is run: no incidents are kept, because the agent evaluates no rules or has no state directory\n  \
+                     hint: set alerts.evaluate: true, or respond.incidents.webhook.enabled: true"
+                );
+            }
             self.site.incidents.store(None);
             incidents.end().await;
             return;
@@ -139,6 +197,7 @@ impl Agent {
                 return;
             }
         };
+        let audit = options.path.with_file_name("actions.jsonl");
         match &incidents.kept {
             // A file of another folder is taken at the next start, as the history's is.
             Some(kept) => kept.configure(options),
@@ -151,6 +210,30 @@ impl Agent {
                 }
                 Err(error) => tracing::warn!(%error, "no incidents are kept: no thread for them"),
             },
+        }
+        Box::pin(self.run_hooks(incidents, audit)).await;
+    }
+
+    /// Runs the hooks that the configuration has, in the place of those that run now.
+    async fn run_hooks(&self, incidents: &mut IncidentLog, audit: PathBuf) {
+        let respond = &self.config.respond;
+        let of = (respond.actions.clone(), respond.hooks.clone());
+        if incidents.hooks.as_ref().is_some_and(|running| running.of == of) {
+            return;
+        }
+        if let Some(running) = incidents.hooks.take() {
+            running.end().await;
+        }
+        let Some(kept) = incidents.kept().filter(|_| !of.1.is_empty()) else { return };
+        let (stop, made) = (CancellationToken::new(), of.clone());
+        let own = stop.clone();
+        let opened = apart(HOOKS, PATIENCE, move || Hooks::new(&made.0, &made.1, audit, kept, own)).await;
+        match opened {
+            Ok((hooks, task)) => {
+                let task = tokio::spawn(task);
+                incidents.hooks = Some(Running { of, hooks, stop, task });
+            }
+            Err(why) => tracing::error!("no hook is run: {why}"),
         }
     }
 }

@@ -233,7 +233,7 @@ impl Agent {
         // A client that reaches the agent may ask for its past at once.
         let mut evaluation = Evaluation::default();
         let mut incidents = IncidentLog::default();
-        self.keep_incidents(&mut incidents).await;
+        Box::pin(self.keep_incidents(&mut incidents)).await;
         self.evaluate(&mut evaluation, &incidents).await;
         let history = self.remember(evaluation.observer(self.own.clone()));
         let mut web = Web::default();
@@ -264,7 +264,7 @@ impl Agent {
                 read = through(&mut reading) => {
                     let outcome = self.reload(read, &mut web, &mut push).await;
                     if outcome.is_ok() {
-                        self.keep_incidents(&mut incidents).await;
+                        Box::pin(self.keep_incidents(&mut incidents)).await;
                         self.evaluate(&mut evaluation, &incidents).await;
                     }
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {

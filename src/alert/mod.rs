@@ -3,6 +3,7 @@
 //! [`RuleFile`] reads what Prometheus reads, [`Group`] evaluates it, and the states of its alerts go from pending over firing to
 //! resolved. Nothing is sent here. Facts: `rules/` of Prometheus, and its alert generator specification.
 
+pub mod action;
 pub mod dispatch;
 mod file;
 mod group;

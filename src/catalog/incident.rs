@@ -18,6 +18,10 @@ pub static PAGE: Page = Page {
         &INCIDENTS_DROPPED,
         &INCIDENTS_FILE,
         &INCIDENTS_FAILING,
+        &ACTIONS,
+        &ACTIONS_RUNNING,
+        &ACTION_BREAKER,
+        &ACTION_LINES_LOST,
     ],
 };
 
@@ -95,5 +99,31 @@ pub static INCIDENTS_FAILING: Metric = Metric {
     name: "incidents_file_failing",
     help: "Whether the incidents' file cannot be written (1) or can (0)",
     note: "Open incidents are in memory meanwhile; the log says why",
+    ..Metric::BLANK
+};
+/// What hooks did.
+pub static ACTIONS: Metric = Metric {
+    name: "actions",
+    help: "Steps of hooks, by hook and step",
+    note: "`succeeded`: the alert was over within the time that it had for that. `failed`: it was not, or the hook failed. `dry_run`: nothing was done",
+    kind: Kind::Counter,
+    labels: &["hook", "step"],
+    ..Metric::BLANK
+};
+/// Hooks that run.
+pub static ACTIONS_RUNNING: Metric =
+    Metric { name: "actions_running", help: "Hooks that run now", ..Metric::BLANK };
+/// Hooks that are left alone.
+pub static ACTION_BREAKER: Metric = Metric {
+    name: "action_breaker_open",
+    help: "Whether a hook is not run for ten minutes because it failed five times in a row (1) or is (0)",
+    labels: &["hook"],
+    ..Metric::BLANK
+};
+/// Lines of the audit that were lost.
+pub static ACTION_LINES_LOST: Metric = Metric {
+    name: "action_audit_lines_dropped",
+    help: "Lines of the audit of hooks that had no room",
+    kind: Kind::Counter,
     ..Metric::BLANK
 };

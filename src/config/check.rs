@@ -440,6 +440,16 @@ impl Check<'_> {
         for index in 0..self.document.len(&path) {
             self.url(&path.item(index).key("url"));
         }
+        let hooks = Path::from("respond").key("hooks");
+        let own = self.document.part::<crate::respond::Settings>(&Path::from("respond"));
+        for (index, key, why) in
+            own.iter().flat_map(|own| crate::respond::hooks::problems(&own.actions, &own.hooks))
+        {
+            self.wrong(&hooks.item(index).key(key), why);
+        }
+        for index in 0..self.document.len(&hooks) {
+            self.url(&hooks.item(index).key("http").key("url"));
+        }
         let at = Path::from("alerts").key("evaluate");
         let off = self.document.part::<bool>(&Path::from("history").key("enabled")) == Some(false);
         if off && self.document.part::<bool>(&at) == Some(true) {

@@ -42,6 +42,9 @@ impl Config {
             let path = format!("respond.alertmanagers[{index}]");
             add(&path, &|found| server.access.expose(&server.url, found));
         }
+        for (index, hook) in self.respond.hooks.iter().enumerate() {
+            add(&format!("respond.hooks[{index}]"), &|found| hook.expose(found));
+        }
         add("ask.prometheus", &|found| self.ask.expose(found));
         for (index, target) in self.provision.targets.iter().enumerate() {
             let path = format!("provision.targets[{index}].{}", target.kind());

@@ -102,6 +102,14 @@ pub struct Own {
     pub incidents_file: Gauge,
     /// Whether the incidents' file cannot be written now.
     pub incidents_failing: Gauge,
+    /// What hooks did.
+    pub actions: Family<OfHookStep, Counter>,
+    /// Hooks that run now.
+    pub actions_running: Gauge,
+    /// Whether a hook is left alone.
+    pub action_breaker: Family<OfHook, Gauge>,
+    /// Lines of the audit that were lost.
+    pub action_lines_lost: Counter,
     time: Float,
     /// Time to write a scrape.
     pub scrape_duration: Histogram,
@@ -219,6 +227,22 @@ pub struct OfPriority {
     pub incident_priority: &'static str,
 }
 
+/// A step of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfHookStep {
+    /// Its name.
+    pub hook: String,
+    /// One word.
+    pub step: &'static str,
+}
+
+/// A hook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfHook {
+    /// Its name.
+    pub hook: String,
+}
+
 /// A server that files are pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Pushed {
@@ -320,6 +344,10 @@ impl Own {
             incidents_dropped: enter(r, &incident::INCIDENTS_DROPPED, Counter::default()),
             incidents_file: enter(r, &incident::INCIDENTS_FILE, Gauge::default()),
             incidents_failing: enter(r, &incident::INCIDENTS_FAILING, Gauge::default()),
+            actions: enter(r, &incident::ACTIONS, Family::default()),
+            actions_running: enter(r, &incident::ACTIONS_RUNNING, Gauge::default()),
+            action_breaker: enter(r, &incident::ACTION_BREAKER, Family::default()),
+            action_lines_lost: enter(r, &incident::ACTION_LINES_LOST, Counter::default()),
             moments: Mutex::default(),
             registry,
         };
@@ -463,6 +491,15 @@ mod tests {
         }
         own.notifications_waiting.get_or_create(&server).set(1);
         own.notification_latency.get_or_create(&server).set(0.5);
+        let (alert, incident_priority) = ("A".to_owned(), "P0");
+        own.incidents.get_or_create(&OfIncident { alert: alert.clone(), severity: String::new() }).inc();
+        own.incidents_open.get_or_create(&OpenIncidents { state: "open", incident_priority }).set(1);
+        own.incidents_escalated.get_or_create(&EscalatedIncidents { alert, incident_priority }).set(1);
+        for histograms in [&own.incident_acknowledge, &own.incident_resolve] {
+            histograms.get_or_create(&OfPriority { incident_priority }).observe(1.0);
+        }
+        own.actions.get_or_create(&OfHookStep { hook: "h".to_owned(), step: "failed" }).inc();
+        own.action_breaker.get_or_create(&OfHook { hook: "h".to_owned() }).set(1);
         let text = |format| {
             let mut out = Vec::new();
             own.write(format, Timestamp::default(), || {}, &mut out);

@@ -15,6 +15,7 @@ mod directory;
 mod evaluator;
 mod files;
 mod grafana;
+pub mod hook;
 mod mark;
 pub mod notify;
 mod plan;

@@ -5,6 +5,7 @@
 
 mod delivery;
 mod desk;
+pub mod hooks;
 pub mod incidents;
 mod notify;
 mod receivers;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::incidents;
+use super::{hooks, incidents};
 use crate::provision::Access;
 use crate::secret::Link;
 
@@ -21,6 +21,10 @@ pub struct Settings {
     /// Whether the agent itself notifies `alerts.receivers`, for a box without an Alertmanager. Files that these name are then on
     /// this machine.
     pub notify: bool,
+    /// What holds for all hooks.
+    pub actions: hooks::Actions,
+    /// What the agent does when an alert becomes an incident.
+    pub hooks: Vec<hooks::Hook>,
 }
 
 /// An Alertmanager that is notified.
@@ -39,6 +43,10 @@ impl Settings {
     /// Files that are named, for those that resolve relative paths.
     pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let token = self.incidents.webhook.token_file.iter_mut();
-        self.alertmanagers.iter_mut().flat_map(|server| server.access.paths()).chain(token)
+        self.alertmanagers
+            .iter_mut()
+            .flat_map(|server| server.access.paths())
+            .chain(token)
+            .chain(self.hooks.iter_mut().flat_map(hooks::Hook::paths))
     }
 }

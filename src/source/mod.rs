@@ -43,7 +43,7 @@ use crate::quote::{LogLimit, quote};
 const SMALL: u64 = 64 * 1024;
 
 /// The text of a small file, without white space around it.
-fn small(file: &Path) -> Result<String, String> {
+pub(crate) fn small(file: &Path) -> Result<String, String> {
     let wrong = |why: &str| format!("cannot read a secret from {}: {why}", file.display());
     let text = crate::sys::file::text(file, SMALL).map_err(|why| wrong(&why.to_string()))?;
     Ok(crate::document::without_mark(&text).trim().to_owned())

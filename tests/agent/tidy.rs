@@ -33,7 +33,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("http", 4, &[]),
     ("provision", 4, &[]),
     ("store", 4, &[]),
-    ("respond", 4, &["provision", "store"]),
+    ("respond", 4, &["provision", "source", "store"]),
     ("ask", 4, &["provision", "store"]),
     ("simulate", 4, &[]),
     ("config", 5, &[]),

@@ -33,7 +33,7 @@ pub enum News {
     /// It was escalated.
     Escalated(Box<Incident>, &'static str),
     /// It was resolved, so many milliseconds after its alert fired.
-    Resolved(Priority, i64),
+    Resolved(Box<Incident>, i64),
 }
 
 /// Why something cannot be done.
@@ -342,7 +342,8 @@ impl Book {
         incident.status = Status::Resolved;
         incident.resolved = Some(at);
         incident.add(entry);
-        self.announce(News::Resolved(incident.priority, at.saturating_sub(incident.started).max(0)));
+        let took = at.saturating_sub(incident.started).max(0);
+        self.announce(News::Resolved(Box::new(incident.clone()), took));
         // What is closed by hand is closed now, whenever the alert is over.
         self.end(&incident, if incident.by_hand { now } else { at });
         self.changed.insert(incident.id.clone(), incident.clone());

@@ -431,4 +431,21 @@ mod pairs {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::{Incident, Labels, Notice, Origin};
+
+    /// An incident of an alert with these labels.
+    pub(crate) fn incident(labels: &[(&str, &str)], started: i64) -> Incident {
+        let notice = Notice {
+            labels: Labels::from_pairs(labels.iter().copied()),
+            annotations: Labels::empty(),
+            value: None,
+            worse: None,
+            started,
+            origin: Origin::Agent,
+        };
+        Incident::open(&notice, started)
+    }
+}
+#[cfg(test)]
 mod tests;

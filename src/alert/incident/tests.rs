@@ -68,7 +68,7 @@ fn an_alert_is_one_incident_from_its_start_to_its_end() {
     let numbers: BTreeSet<&str> = book.visible().map(|incident| &*incident.id).collect();
     assert_eq!(numbers.len(), 2);
     let news = book.take_news();
-    assert!(matches!(news[..], [News::Opened(_), News::Resolved(Priority::P0, 10_000), News::Opened(_)]));
+    assert!(matches!(news[..], [News::Opened(_), News::Resolved(_, 10_000), News::Opened(_)]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
     group: "neural-incident",
     interval: 15,
     records: &[],
-    alerts: &[&ESCALATED, &FAILING],
+    alerts: &[&ESCALATED, &FAILING, &BREAKER],
 };
 
 // It makes no incident itself: `alert::incident` knows its name.
@@ -78,5 +78,31 @@ static FAILING: Alert = Alert {
     related: &["NeuralAgentHistoryFailing", "NeuralHostFilesystem"],
     fires: Case::fires(20, &[("neural_incidents_file_failing", "0x2 1x20")], &[], "1"),
     quiet: Case::quiet(20, &[("neural_incidents_file_failing", "0x2 1x5 0x15")]),
+    ..Alert::BLANK
+};
+
+static BREAKER: Alert = Alert {
+    name: "NeuralActionBreakerOpen",
+    level: Level::new(Severity::Medium, Priority::P2, 30, "neural_action_breaker_open == 1"),
+    summary: "The hook {{ $labels.hook }} on {{ $labels.instance }} failed five times in a row",
+    description: "It is not run for ten minutes; incidents that it is for are escalated instead.",
+    meaning: "A hook of the agent ended badly, took too long, or ended well while its alert was still there, five times in a row. It is left alone for ten minutes, then one run shows whether it works again.",
+    immediate: &[
+        "Read what it said: `neural-exporter incidents show NUMBER`, or `actions.jsonl` in the state directory.",
+        "Run what it runs by hand, as the agent's user.",
+    ],
+    short_term: &["Set `dry_run: true` for it until it works."],
+    long_term: &[
+        "Let a hook do one thing that is known to end the alert, and give it the time for that: `verify`.",
+    ],
+    queries: &["neural_action_breaker_open", "increase(neural_actions_total{step='failed'}[1h])"],
+    related: &["NeuralIncidentEscalated"],
+    fires: Case::fires(
+        5,
+        &[("neural_action_breaker_open{hook='shed-caches'}", "0x2 1x10")],
+        &[("hook", "shed-caches")],
+        "1",
+    ),
+    quiet: Case::quiet(5, &[("neural_action_breaker_open{hook='shed-caches'}", "0x10")]),
     ..Alert::BLANK
 };

@@ -4,7 +4,7 @@
 //! the agent stops, the command is killed with all that it started, also what became a daemon: see `family`.
 
 mod family;
-pub(super) mod launch;
+pub(crate) mod launch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -210,7 +210,12 @@ fn fold(output: &[u8], format: Format, shape: &Shape, feed: &Feed) -> Result<(),
 async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
     let environment = settings.variables().await?;
     let secrets = environment.values().map(String::as_str).chain(settings.command.secrets());
-    let run = Run { command: &settings.command, environment: &environment, patience: settings.timeout.0 };
+    let run = Run {
+        command: &settings.command,
+        environment: &environment,
+        input: &[],
+        patience: settings.timeout.0,
+    };
     let ended = run.finish(Some(OUTPUT)).await?;
     if ended.status.success() {
         return Ok(ended.printed);

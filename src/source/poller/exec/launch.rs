@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::family::{Family, Start};
@@ -18,25 +18,27 @@ const WORDS: usize = 200;
 
 /// A command that is to be run.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Run<'a> {
+pub(crate) struct Run<'a> {
     /// The program and its arguments.
-    pub(in super::super) command: &'a Words,
+    pub(crate) command: &'a Words,
     /// Its environment, beside `PATH` and a mark of the run.
-    pub(in super::super) environment: &'a BTreeMap<String, String>,
+    pub(crate) environment: &'a BTreeMap<String, String>,
+    /// What it reads; nothing if that is empty.
+    pub(crate) input: &'a [u8],
     /// How long it may take. The caller keeps that time, by dropping the future; a start on a disk that does not answer
     /// is given up shortly before.
-    pub(in super::super) patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub(in super::super) struct Ended {
+pub(crate) struct Ended {
     /// As the system has it.
-    pub(in super::super) status: ExitStatus,
+    pub(crate) status: ExitStatus,
     /// What it printed.
-    pub(in super::super) printed: Vec<u8>,
+    pub(crate) printed: Vec<u8>,
     /// The beginning of what it printed to its standard error.
-    pub(in super::super) complaint: Vec<u8>,
+    pub(crate) complaint: Vec<u8>,
 }
 
 impl Run<'_> {
@@ -45,7 +47,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// It cannot be started, or its output cannot be read.
-    pub(in super::super) async fn finish(&self, most: Option<usize>) -> Result<Ended, String> {
+    pub(crate) async fn finish(&self, most: Option<usize>) -> Result<Ended, String> {
         let Some((program, arguments)) = self.command.expose().split_first() else {
             return Err("cannot run an empty command".into());
         };
@@ -55,7 +57,8 @@ impl Run<'_> {
             command.env("PATH", path);
         }
         command.envs(self.environment);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let stdin = if self.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mark = Family::mark(&mut command);
         let cannot = |why: &dyn std::fmt::Display| format!("cannot run {program}: {why}");
         let starting = Start::begin(&mut command).map_err(|why| cannot(&why))?;
@@ -76,9 +79,18 @@ impl Run<'_> {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(format!("cannot read the output of {program}"));
         };
-        let (printed, complaint) = tokio::try_join!(
+        let stdin = child.stdin.take();
+        let give = async {
+            if let Some(mut stdin) = stdin {
+                // One that does not want to read it ends all the same.
+                drop(stdin.write_all(self.input).await);
+            }
+            Ok(())
+        };
+        let (printed, complaint, ()) = tokio::try_join!(
             gather(stdout, most.unwrap_or(WORDS), most.is_some()),
-            gather(stderr, WORDS, false)
+            gather(stderr, WORDS, false),
+            give
         )?;
         let status = child.wait().await.map_err(|why| format!("cannot wait for {program}: {why}"))?;
         family.release();
@@ -87,7 +99,7 @@ impl Run<'_> {
 }
 
 /// What a command said, on one line and without these secrets.
-pub(in super::super) fn said<'s>(text: &[u8], secrets: impl IntoIterator<Item = &'s str>) -> String {
+pub(crate) fn said<'s>(text: &[u8], secrets: impl IntoIterator<Item = &'s str>) -> String {
     let text = secret::scrub(&String::from_utf8_lossy(text), secrets);
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

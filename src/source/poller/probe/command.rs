@@ -30,7 +30,8 @@ impl Target for Command {
         Ok(Box::new(move || {
             let command = Arc::clone(&command);
             Box::pin(async move {
-                let run = Run { command: &command, environment: &BTreeMap::new(), patience: timeout };
+                let run =
+                    Run { command: &command, environment: &BTreeMap::new(), input: &[], patience: timeout };
                 match run.finish(None).await {
                     Ok(ended) => judge(&command, &ended),
                     Err(why) => Outcome::Unknown(why),

@@ -44,7 +44,8 @@ impl Target for Unit {
                 if !Path::new(BOOTED).is_dir() {
                     return Outcome::Unknown(format!("cannot look at {unit}: systemd does not run here"));
                 }
-                let run = Run { command: &command, environment: &BTreeMap::new(), patience: timeout };
+                let run =
+                    Run { command: &command, environment: &BTreeMap::new(), input: &[], patience: timeout };
                 match run.finish(None).await {
                     Ok(ended) => judge(&unit, &ended),
                     Err(why) => Outcome::Unknown(why),

@@ -1,0 +1,156 @@
+"""Hooks: what the agent does by itself about an alert, and that it costs nothing else when that goes wrong.
+
+Independent: programs of the system, an HTTP server of Python, the kernel's processes.
+"""
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from conftest import Agent, free_port, wait_until
+from test_alerting import write_rules
+from test_incidents import incidents, one
+
+HIGH = {"alert": "High", "expr": "level > 5", "labels": {"severity": "critical", "priority": "P0"},
+        "annotations": {"summary": "the level of {{ $labels.unit }} is {{ $value }}"}}
+
+
+class Level:
+    """A gauge that the test and its hooks set."""
+
+    def __init__(self, agent: Agent, tmp_path, hooks: list[dict], **actions):
+        self.port, self.agent = free_port(socket.SOCK_DGRAM), agent
+        agent.configure([{"statsd": {"name": "s", "listen": f"udp://127.0.0.1:{self.port}"}}], history={"interval": "1s"},
+                        alerts={"rule_files": [write_rules(tmp_path, HIGH, interval="1s")]},
+                        respond={"actions": {"dry_run": False, **actions}, "hooks": hooks})
+        # What a hook runs to end the condition.
+        self.lower = ["python3", "-c", "import os, socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto("
+                      f"b'level:1|g|#unit:' + os.environ['NEURAL_LABEL_UNIT'].encode(), ('127.0.0.1', {self.port}))"]
+
+    def start(self) -> None:
+        self.agent.start()
+        time.sleep(3.5)
+
+    def set(self, value: int, unit: str = "a") -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"level:%d|g|#unit:%s" % (value, unit.encode()), ("127.0.0.1", self.port))
+
+    def audit(self, hook: str) -> list[str]:
+        file = Path(self.agent.path("state")) / "actions.jsonl"
+        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [line["step"] for line in lines if line["hook"] == hook]
+
+
+def test_a_hook_that_ends_the_alert_succeeded(agent, tmp_path):
+    level = Level(agent, tmp_path, [])
+    agent.config["respond"]["hooks"] = [{"name": "lower", "match": {"alerts": ["Hi*"]}, "exec": {"command": level.lower}},
+                                        {"name": "other", "match": {"severities": ["warning"]}, "exec": {"command": ["false"]}}]
+    agent.write()
+    level.start()
+    level.set(9)
+    over = wait_until(lambda: incidents(agent, alert="High", state="resolved"), 30, "the end of the incident")[0]
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="lower", step="succeeded") == 1)
+    assert level.audit("lower") == ["started", "ended", "succeeded"] and level.audit("other") == []
+    actions = [entry for entry in over["history"] if entry["what"] == "action"]
+    assert actions and actions[0]["by"] == "hook lower" and actions[0]["why"].startswith("started: run python3 -c")
+    assert agent.scrape().value("neural_incident_escalations_total", reason="action_failed") == 0
+
+
+def test_without_leave_a_hook_only_says_what_it_would_do(agent, tmp_path):
+    level = Level(agent, tmp_path, [{"name": "touch", "exec": {"command": ["touch", str(tmp_path / "touched")]}}], dry_run=True)
+    level.start()
+    level.set(9)
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="touch", step="dry_run") == 1, 30)
+    time.sleep(1)
+    assert not (tmp_path / "touched").exists() and level.audit("touch") == ["dry_run"]
+    assert "it would run touch" in one(agent, alert="High")["history"][-1]["why"]
+
+
+def test_what_hangs_forks_or_prints_for_ever_is_escalated_and_blocks_nothing(agent, tmp_path):
+    child = tmp_path / "child"
+    forks = f"setsid sh -c 'echo $$ > {child}.new; mv {child}.new {child}; exec sleep 1000' & sleep 1000"
+    hooks = [{"name": name, "timeout": "2s", "exec": {"command": command}} for name, command in (
+        ("hangs", ["sleep", "1000"]), ("forks", ["sh", "-c", forks]), ("prints", ["yes"]))]
+    level = Level(agent, tmp_path, hooks)
+    level.start()
+    level.set(9)
+    for name in ("hangs", "forks", "prints"):
+        agent.until(lambda seen, name=name: seen.value("neural_actions_total", hook=name, step="failed") == 1, 30)
+    number = int(child.read_text())
+    wait_until(lambda: not Path(f"/proc/{number}").exists() or ") Z " in Path(f"/proc/{number}/stat").read_text(), 10, "the end of the child")
+    escalated = one(agent, alert="High")
+    assert escalated["state"] == "escalated" and any("the hook" in entry["why"] for entry in escalated["history"] if entry["what"] == "escalated")
+    assert agent.scrape().value("neural_incident_escalations_total", reason="action_failed") == 1
+    agent.says("an action failed: ")
+    # It asserts that the end takes no longer than five seconds.
+    agent.stop()
+
+
+def test_a_hundred_alerts_run_three_hooks_at_a_time_and_each_once(agent, tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    script = f"touch {folder}/$NEURAL_LABEL_UNIT.on; ls {folder}/*.on | wc -l >> {folder}/together; echo $NEURAL_LABEL_UNIT >> {folder}/all; sleep 0.1; rm {folder}/$NEURAL_LABEL_UNIT.on"
+    level = Level(agent, tmp_path, [{"name": "count", "exec": {"command": ["sh", "-c", script]}}])
+    level.start()
+    for unit in range(100):
+        level.set(9, f"u{unit}")
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="count", step="ended") == 100, 60)
+    ran = (folder / "all").read_text().split()
+    assert len(ran) == 100 and len(set(ran)) == 100
+    assert max(int(count) for count in (folder / "together").read_text().split()) <= 3
+    # Killed while they wait for the end of their alerts: nothing is run twice.
+    agent.process.send_signal(signal.SIGKILL)
+    agent.process.wait()
+    agent.start()
+    for unit in range(100):
+        level.set(9, f"u{unit}")
+    time.sleep(6)
+    assert len((folder / "all").read_text().split()) == 100
+
+
+def test_a_server_and_a_process_are_asked(agent, tmp_path):
+    got: list[dict] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def do_POST(self):
+            assert self.headers["Content-Type"] == "application/json" and self.path == "/control/shed"
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sleeper = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    (tmp_path / "pid").write_text(str(sleeper.pid))
+    level = Level(agent, tmp_path, [
+        {"name": "ask", "http": {"url": f"http://127.0.0.1:{server.server_address[1]}/control/shed"}},
+        {"name": "signal", "signal": {"signal": "USR1", "pid_file": str(tmp_path / "pid"), "process": "sleep"}},
+    ])
+    level.start()
+    level.set(9)
+    agent.until(lambda seen: seen.value("neural_actions_total", step="ended") == 2, 30)
+    assert got[0]["alert"] == "High" and got[0]["labels"]["unit"] == "a" and got[0]["values"]["start"] == 9.0
+    assert sleeper.wait(10) == -signal.SIGUSR1
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("hook, why", [
+    ({"name": "a", "systemctl": {"unit": "sshd.service", "restart": True}}, "is not one of the units that hooks may act on"),
+    ({"name": "a"}, "exactly one of exec, http, signal and systemctl"),
+])
+def test_a_hook_that_may_not_be_is_refused_with_its_place(agent, hook, why):
+    agent.configure([], respond={"hooks": [hook]})
+    done = subprocess.run([agent.command()[0], "check", "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and why in done.stdout + done.stderr and "respond.hooks[0]" in done.stdout + done.stderr
