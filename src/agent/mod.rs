@@ -234,7 +234,7 @@ impl Agent {
         let mut evaluation = Evaluation::default();
         let mut incidents = IncidentLog::default();
         Box::pin(self.keep_incidents(&mut incidents)).await;
-        self.evaluate(&mut evaluation, &incidents).await;
+        Box::pin(self.evaluate(&mut evaluation, &incidents)).await;
         let history = self.remember(evaluation.observer(self.own.clone()));
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
@@ -262,10 +262,10 @@ impl Agent {
                     reading = Some((self.read(), Some(answer)));
                 }
                 read = through(&mut reading) => {
-                    let outcome = self.reload(read, &mut web, &mut push).await;
+                    let outcome = Box::pin(self.reload(read, &mut web, &mut push)).await;
                     if outcome.is_ok() {
                         Box::pin(self.keep_incidents(&mut incidents)).await;
-                        self.evaluate(&mut evaluation, &incidents).await;
+                        Box::pin(self.evaluate(&mut evaluation, &incidents)).await;
                     }
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
                         // The client may have gone.

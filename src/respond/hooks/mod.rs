@@ -75,7 +75,6 @@ struct Runner {
 impl Hooks {
     /// Reads what hooks need, and makes the task that runs them until it is cancelled. A hook whose secrets cannot be read is reported
     /// and not run.
-    #[must_use]
     pub fn new(
         actions: &Actions,
         hooks: &[Hook],
