@@ -3,6 +3,7 @@
 //! Nothing is spawned before everything is bound, so whatever cannot be opened is a returned
 //! error; every task is joined.
 
+mod events;
 mod files;
 mod history;
 mod incidents;
@@ -43,6 +44,7 @@ use crate::source::record::{RECORDED, Recorder};
 pub use crate::source::socket::events_socket;
 use crate::source::{Feed, itself};
 use crate::sys;
+use events::Journal;
 pub use files::files;
 pub use history::history_file;
 use incidents::IncidentLog;
@@ -53,7 +55,6 @@ pub use read::mapping_notes;
 use reload::Reading;
 use rules::Evaluation;
 use state_file::StateFile;
-use summary::{Changes, Line};
 use web::Web;
 
 /// How long sources may take to end.
@@ -234,7 +235,8 @@ impl Agent {
         let mut evaluation = Evaluation::default();
         let mut incidents = IncidentLog::default();
         Box::pin(self.keep_incidents(&mut incidents)).await;
-        Box::pin(self.evaluate(&mut evaluation, &incidents)).await;
+        let mut journal = Journal::start(&self.config.events_log);
+        Box::pin(self.evaluate(&mut evaluation, &incidents, &journal.log)).await;
         let history = self.remember(evaluation.observer(self.own.clone()));
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
@@ -250,7 +252,6 @@ impl Agent {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut seconds = 0_u64;
-        let mut changes = Changes::default();
         let mut reading: Option<(Reading, Option<http::Reload>)> = None;
         tokio::pin!(stop);
         loop {
@@ -265,7 +266,7 @@ impl Agent {
                     let outcome = Box::pin(self.reload(read, &mut web, &mut push)).await;
                     if outcome.is_ok() {
                         Box::pin(self.keep_incidents(&mut incidents)).await;
-                        Box::pin(self.evaluate(&mut evaluation, &incidents)).await;
+                        Box::pin(self.evaluate(&mut evaluation, &incidents, &journal.log)).await;
                     }
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
                         // The client may have gone.
@@ -276,12 +277,13 @@ impl Agent {
                     self.tick(seconds);
                     self.look_at_notifier(&evaluation);
                     incidents.show(&self.own);
-                    changes.look(&self.hub.lock().registry, seconds).iter().for_each(Line::log);
+                    journal.look(&self.hub, &self.own, seconds);
                     self.look_at_history(seconds, history.as_ref());
                     seconds += 1;
                 }
             }
         }
+        journal.look(&self.hub, &self.own, seconds);
         notify::stopping();
         tracing::info!("stopping");
         push.stop().await;
@@ -289,6 +291,7 @@ impl Agent {
         history::forget(history).await;
         evaluation.end().await;
         incidents.end().await;
+        journal.end().await;
         let day = self.hub.lock().budget.day();
         self.state_file.keep(day).await;
         web.stop().await;

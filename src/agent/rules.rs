@@ -15,6 +15,7 @@ use crate::catalog::{OWN, PAGES, Page};
 use crate::config::Config;
 use crate::http::{Delivered, Deliveries, Groups};
 use crate::metrics::{Notified, OfState, Own};
+use crate::respond::event_log::EventLog;
 use crate::respond::{Account, Delivery, Desk, Left, Notifier, RuleSource, Rules, States};
 use crate::source::aside::apart;
 use crate::store::{Observer, Tick};
@@ -117,7 +118,12 @@ fn sources(config: &Config) -> Vec<RuleSource> {
 
 impl Agent {
     /// Begins to evaluate what the configuration says, in the place of what is evaluated now.
-    pub(super) async fn evaluate(&self, evaluation: &mut Evaluation, incidents: &IncidentLog) {
+    pub(super) async fn evaluate(
+        &self,
+        evaluation: &mut Evaluation,
+        incidents: &IncidentLog,
+        events: &EventLog,
+    ) {
         evaluation.end().await;
         evaluation.stop = CancellationToken::new();
         let config = &self.config;
@@ -145,7 +151,7 @@ impl Agent {
         let url = format!("http://{}", self.instance());
         let sources = if wanted { sources(config) } else { Vec::new() };
         let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);
-        rules.report_to(incidents.kept().filter(|_| wanted));
+        rules.report_to(incidents.kept().filter(|_| wanted), events.clone());
         if let Some(folder) = folder {
             let path = folder.join("alerts.json");
             match apart(STATES, PATIENCE, move || States::read(path)).await {

@@ -319,8 +319,7 @@ mod tests {
     /// A row that names a page, a label or a metric that is not there would make a component that is always healthy.
     #[test]
     fn the_rows_name_what_there_is() {
-        let pages: Vec<&catalog::Page> =
-            catalog::PAGES.iter().copied().chain([&catalog::agent::PAGE]).collect();
+        let pages: Vec<&catalog::Page> = catalog::PAGES.iter().chain(catalog::OWN).copied().collect();
         for component in COMPONENTS {
             let of_page = |page: &&&catalog::Page| component.pages.contains(&page.id);
             let metrics: Vec<_> = pages.iter().filter(of_page).flat_map(|page| page.metrics).collect();

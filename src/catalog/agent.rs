@@ -19,6 +19,8 @@ pub static PAGE: Page = Page {
         &REQUESTS,
         &CONNECTIONS_ENDED,
         &LOG_LINES_LOST,
+        &EVENT_LOG_FAILING,
+        &EVENT_LOG_DROPPED,
         &RECORDING_FAILING,
         &RECORDING_LOST,
         &RECORDING_LOST_BYTES,
@@ -242,6 +244,20 @@ pub static LOG_LINES_LOST: Metric = Metric {
     note: "`queue_full`: the reader of the log does not keep up. `write_failed`: the disk is full or the pipe is closed",
     kind: Kind::Counter,
     labels: &["reason"],
+    ..Metric::BLANK
+};
+/// Whether the event log cannot be written.
+pub static EVENT_LOG_FAILING: Metric = Metric {
+    name: "agent_event_log_failing",
+    help: "Whether the event log cannot be written (1) or can (0)",
+    note: "The log says why. Lines wait, 4 MiB at most",
+    ..Metric::BLANK
+};
+/// Lines of the event log that were lost.
+pub static EVENT_LOG_DROPPED: Metric = Metric {
+    name: "agent_event_log_dropped_lines",
+    help: "Lines of the event log that were lost because it could not be written in time",
+    kind: Kind::Counter,
     ..Metric::BLANK
 };
 /// Whether the recording cannot be written.

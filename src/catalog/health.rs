@@ -57,6 +57,7 @@ pub static COMPONENTS: &[Component] = &[
         present: "neural_process_instances",
     },
     Component { name: "gpu", pages: &["gpu"], labels: &["gpu"], present: "neural_gpu_awake" },
+    Component { name: "incident", pages: &["incident"], labels: &[], present: "neural_incidents_open" },
     Component { name: "host", pages: &["host"], labels: &[], present: "neural_host_uptime_seconds" },
     Component { name: "agent", pages: &["agent"], labels: &[], present: "neural_agent_build_info" },
 ];

@@ -47,6 +47,8 @@ pub struct Config {
     pub http: Http,
     /// What the log says, and how.
     pub log: Log,
+    /// A file with a line of JSON for each change.
+    pub events_log: respond::event_log::Settings,
     /// The folder for what outlives a restart; `$STATE_DIRECTORY`, then
     /// `$XDG_STATE_HOME/neural-exporter`, if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +101,7 @@ impl Default for Config {
             listen: Many(vec![Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 9612)))]),
             http: Http::default(),
             log: Log::default(),
+            events_log: respond::event_log::Settings::default(),
             state_directory: None,
             packs: None,
             pipelines: Vec::new(),
@@ -207,7 +210,7 @@ impl Config {
 
     /// Makes every path in it start from `folder`.
     fn settle(&mut self, folder: &Path) {
-        let own = self.state_directory.iter_mut().chain(&mut self.packs);
+        let own = self.state_directory.iter_mut().chain(&mut self.packs).chain(&mut self.events_log.path);
         let targets = self.provision.targets.iter_mut().flat_map(|target| target.settings_mut().paths());
         for path in own
             .chain(targets)

@@ -46,6 +46,10 @@ pub struct Own {
     pub connections_ended: Counter,
     /// Lines of the log that were lost.
     pub log_lines_lost: Family<LostLines, Counter>,
+    /// Whether the event log cannot be written now.
+    pub event_log_failing: Gauge,
+    /// Lines of the event log that were lost.
+    pub event_log_dropped: Counter,
     /// Whether the recording cannot be written now.
     pub recording_failing: Gauge,
     /// Pieces that are missing in the recording.
@@ -293,6 +297,8 @@ impl Own {
             requests: enter(r, &agent::REQUESTS, Family::default()),
             connections_ended: enter(r, &agent::CONNECTIONS_ENDED, Counter::default()),
             log_lines_lost: enter(r, &agent::LOG_LINES_LOST, Family::default()),
+            event_log_failing: enter(r, &agent::EVENT_LOG_FAILING, Gauge::default()),
+            event_log_dropped: enter(r, &agent::EVENT_LOG_DROPPED, Counter::default()),
             recording_failing: enter(r, &agent::RECORDING_FAILING, Gauge::default()),
             recording_lost: enter(r, &agent::RECORDING_LOST, Counter::default()),
             recording_lost_bytes: enter(r, &agent::RECORDING_LOST_BYTES, Counter::default()),

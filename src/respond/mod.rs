@@ -5,6 +5,7 @@
 
 mod delivery;
 mod desk;
+pub mod event_log;
 pub mod hooks;
 pub mod incidents;
 mod notify;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::delivery::RESEND;
+use super::event_log::{AlertEvents, EventLog};
 use super::incidents::Incidents;
 use super::notify::Notifier;
 use super::state::{self, StateFile, States};
@@ -78,6 +79,7 @@ pub struct Rules {
     notifier: Arc<Notifier>,
     /// Who is told of every alert that fires.
     incidents: Option<Incidents>,
+    events: AlertEvents,
     /// The step of the history, ms.
     step: i64,
     /// Where people reach the agent.
@@ -117,6 +119,7 @@ impl Rules {
             shared: Shared(groups),
             notifier,
             incidents: None,
+            events: AlertEvents::default(),
             step,
             url: url.into(),
             state: None,
@@ -136,8 +139,9 @@ impl Rules {
     }
 
     /// Tells of every alert that fires.
-    pub fn report_to(&mut self, incidents: Option<Incidents>) {
+    pub fn report_to(&mut self, incidents: Option<Incidents>, events: EventLog) {
         self.incidents = incidents;
+        self.events = AlertEvents::new(events);
     }
 
     /// Keeps the states of alerts in their file, and takes over what was in it.
@@ -161,6 +165,7 @@ impl Rules {
                 live.alerts().for_each(|alert| own.restore(live.rule.name(), alert.clone()));
             }
         }
+        self.events.take_over(old.events);
         (self.account, self.begins, self.logged) = (old.account, old.begins, std::mem::take(&mut old.logged));
     }
 
@@ -218,6 +223,9 @@ impl Rules {
                     *(if alert.state == State::Firing { firing } else { pending }) += 1;
                 }
             }
+        }
+        if self.events.is_on() {
+            self.events.survey(at, firing(&self.shared));
         }
         counts.seconds = now().steady.saturating_sub(began) as f64 / 1e9;
         self.account.add(counts);
@@ -316,6 +324,17 @@ fn log(group: &Group, at: i64, logged: &mut BTreeMap<Labels, (i64, bool)>) {
             tracing::info!(alert = name, severity, priority, "an alert is over: {summary}");
         }
     }
+}
+
+/// The alerts that fire, each with its summary.
+fn firing(groups: &Shared) -> BTreeMap<Labels, String> {
+    let mut firing = BTreeMap::new();
+    groups.visit(&mut |group| {
+        for alert in group.rules.iter().flat_map(Live::active).filter(|alert| alert.state == State::Firing) {
+            firing.insert(alert.labels.clone(), alert.annotations.get("summary").to_owned());
+        }
+    });
+    firing
 }
 
 /// The alerts of a group that fire, as incidents are told of them.

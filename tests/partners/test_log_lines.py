@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import datetime
+import gzip
+import json
 import re
 import socket
 import subprocess
 import time
 
 from conftest import PROGRAM, stage, wait_until
+from test_alerting import LOST, eeg, recorder, write_rules  # noqa: F401 - a fixture
 from test_ports import serial, simulated  # noqa: F401 - a fixture
 
 
@@ -63,3 +66,67 @@ def test_a_summary_can_be_left_out_and_its_time_is_checked(agent):
     agent.configure([], log={"level": "info", "summary": "0s"})
     done = subprocess.run([PROGRAM, "check", "--config", agent.file], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done
+
+
+def told(agent, name: str = "events.jsonl") -> list[dict]:
+    file = agent.folder / name
+    text = gzip.decompress(file.read_bytes()).decode() if name.endswith(".gz") else file.read_text() if file.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def states(events: list[dict], event: str, **labels) -> list[str]:
+    return [one["state"] for one in events if one["event"] == event and all(one.get(name) == value for name, value in labels.items())]
+
+
+def test_the_event_log_has_what_changed(agent, recorder, simulated, tmp_path):  # noqa: F811
+    link = simulated("cyton", "--fault", "rail=3@4s..14s", "--fault", "lose=2%")
+    agent.configure(
+        [eeg(recorder.port), *serial(link, protocol="cyton")],
+        history={"interval": "1s"},
+        alerts={"rule_files": [write_rules(tmp_path, LOST, interval="1s")]},
+        events_log={"path": "events.jsonl", "max_bytes": "64kB"},
+    )
+    agent.start()
+    wait_until(lambda: "streaming" in states(told(agent), "device", device="board"), 30, "the stream")
+    wait_until(lambda: states(told(agent), "channel", channel="3")[-1:] == ["good"], 60, "the recovery")
+    recorder.hang_up()
+    wait_until(lambda: states(told(agent), "alert", state="firing") and states(told(agent), "source", source="eeg")[-1] == "down", 20, "the alert")
+    agent.stop()
+    events = told(agent)
+    # How it is in the first second, then each change.
+    assert states(events, "source", source="eeg") in (["up", "down"], ["down", "up", "down"])
+    assert states(events, "source", source="board")[-1] == "up"
+    assert any("railed" in state for state in states(events, "channel", device="board", channel="3"))
+    assert [one for one in events if one["event"] == "alert" and one["labels"]["alertname"] == "LinkLost" and one["summary"].startswith("eeg on ")]
+    lost = sum(one["count"] for one in events if one["event"] == "lost_packets" and one["device"] == "board")
+    assert lost > 10 and lost == int(lost)
+    times = [one["time"] for one in events]
+    assert times == sorted(times) and times[0].endswith("Z"), times[:3]
+    assert (agent.folder / "events.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_event_log_is_rotated_and_a_full_place_costs_lines_alone(agent, tmp_path):
+    place = agent.path("in.sock")
+    agent.configure(
+        [{"jsonl": {"name": "in", "listen": f"unix:{place}"}}],
+        events_log={"path": str(tmp_path / "there" / "events.jsonl"), "max_bytes": "2kB", "keep": 2},
+    )
+    (tmp_path / "there").write_text("a file in the place of the folder")
+    agent.start()
+    agent.until(lambda seen: seen.value("neural_agent_event_log_failing") == 1)
+    agent.says("the event log cannot be written to")
+    (tmp_path / "there").unlink()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(place)
+        seen = agent.until(lambda seen: seen.value("neural_agent_event_log_failing") == 0, 30)
+        assert seen.value("neural_agent_event_log_dropped_lines_total") == 0
+        for number in range(60):
+            for step in ("started", "ended"):
+                client.sendall(json.dumps({"type": "session", "pipeline": f"p{number % 4}", "step": step}).encode() + b"\n")
+            time.sleep(1.1 if number % 6 == 0 else 0.02)
+    wait_until(lambda: (tmp_path / "there" / "events.jsonl.1.gz").exists(), 20, "the rotation")
+    agent.stop()
+    files = sorted(file.name for file in (tmp_path / "there").iterdir())
+    assert set(files) <= {"events.jsonl", "events.jsonl.1.gz", "events.jsonl.2.gz"}, files
+    lines = gzip.decompress((tmp_path / "there" / "events.jsonl.1.gz").read_bytes()).decode().splitlines()
+    assert len(lines) > 5 and all(json.loads(line)["time"] for line in lines)

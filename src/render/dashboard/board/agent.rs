@@ -169,6 +169,11 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance) (rate(neural_history_chunks_damaged_total[$__rate_interval]))", "chunks damaged"),
                 q("max by (instance) (neural_history_file_failing)", "cannot be written"),
             ]),
+            lines("What the logs lost", "cps", "Lines of the log and of the event log that were dropped per second; and whether the event log cannot be written now.", &[
+                q("sum by (instance, reason) (rate(neural_agent_log_lines_dropped_total[$__rate_interval]))", "log {{reason}}"),
+                q("sum by (instance) (rate(neural_agent_event_log_dropped_lines_total[$__rate_interval]))", "event log"),
+                q("max by (instance) (neural_agent_event_log_failing)", "event log cannot be written"),
+            ]),
         ]),
         closed("Sockets", &[
             lines("Connections", "none", "Open connections.", &[q("sum by (instance, source) (neural_source_clients)", "{{source}}")])
