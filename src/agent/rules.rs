@@ -13,7 +13,7 @@ use super::{Agent, place};
 use crate::alert::RuleFile;
 use crate::catalog::{OWN, PAGES, Page};
 use crate::config::Config;
-use crate::http::{Delivered, Deliveries, Groups};
+use crate::http::{Delivered, Deliveries, Groups, Silencer};
 use crate::metrics::{Notified, OfState, Own};
 use crate::respond::event_log::EventLog;
 use crate::respond::{Account, Delivery, Desk, Left, Notifier, RuleSource, Rules, States};
@@ -139,6 +139,10 @@ impl Agent {
         evaluation.notifier = Arc::new(notifier.unwrap_or_else(|why| {
             tracing::error!("nobody is notified: {why}");
             Notifier::default()
+        }));
+        self.site.silencer.store(evaluation.desk.clone().map(|desk| {
+            let silences = desk.silences();
+            Arc::new(Silencer { silences, changed: Box::new(move || desk.silences_changed()) })
         }));
         let notifier = evaluation.notifier.clone();
         let deliveries = move || notifier.deliveries().into_iter().map(delivered).collect();

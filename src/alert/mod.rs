@@ -11,6 +11,7 @@ pub mod health;
 pub mod incident;
 pub mod json;
 mod rule;
+pub mod silence;
 mod state;
 mod template;
 mod unit_test;

@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
+use super::query::own;
 use super::{Exit, FileArgs, Form, complain, json, print, run};
 use crate::agent::Failure;
 use crate::clock::now;
 use crate::config::Config;
 use crate::provision::silence::{self, New};
-use crate::provision::{Alertmanager, Target};
+use crate::provision::{Access, Alertmanager, Target};
+use crate::secret::Link;
 use crate::setting::Span;
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +33,7 @@ pub(super) struct Args {
     /// The form of the answer.
     #[arg(long, value_name = "FORM", default_value = "text")]
     output: Form,
-    /// The Alertmanager, if there are several.
+    /// The Alertmanager, if there are several; `agent` where the agent itself notifies.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 }
@@ -45,7 +47,9 @@ pub(super) fn silence(args: &Args) -> Exit {
         }
     };
     let Some(server) = server(&config, args.target.as_deref()) else {
-        complain(&"no such Alertmanager\n  hint: add it under provision.targets in the configuration");
+        complain(
+            &"no such Alertmanager\n  hint: add it under provision.targets in the configuration, or set respond.notify",
+        );
         return Exit::Usage;
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -55,7 +59,7 @@ pub(super) fn silence(args: &Args) -> Exit {
             return Exit::Failed;
         }
     };
-    match runtime.block_on(done(args, server)) {
+    match runtime.block_on(done(args, &server)) {
         Ok(text) => print(&text),
         Err(why) => {
             complain(&format!("{}: {why}", server.name));
@@ -64,11 +68,22 @@ pub(super) fn silence(args: &Args) -> Exit {
     }
 }
 
-fn server<'a>(config: &'a Config, name: Option<&str>) -> Option<&'a Alertmanager> {
-    config.provision.targets.iter().find_map(|target| match target {
-        Target::Alertmanager(of) if name.is_none_or(|name| name == of.name) => Some(&**of),
+fn server(config: &Config, name: Option<&str>) -> Option<Alertmanager> {
+    let mut targets = config.provision.targets.iter();
+    let listed = targets.find_map(|target| match target {
+        Target::Alertmanager(of) if name.is_none_or(|name| name == of.name) => Some((**of).clone()),
         _ => None,
-    })
+    });
+    // Where the agent notifies, the silences are its own.
+    let itself = || Alertmanager {
+        name: "agent".to_owned(),
+        url: Link::from(own(config).as_str()),
+        server: Access::default(),
+        config_file: std::path::PathBuf::new(),
+        amtool: String::new(),
+    };
+    let agent = config.respond.notify && name.is_none_or(|name| name == "agent");
+    if agent { Some(itself()) } else { listed }
 }
 
 async fn done(args: &Args, server: &Alertmanager) -> Result<Vec<u8>, String> {

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Uri};
 
-use super::{api, incident_path};
+use super::{api, incident_path, silences};
 
 /// Where the files begin.
 pub(super) const FILES: &str = "/provision/";
@@ -42,6 +42,10 @@ pub(super) enum Route {
     IncidentChange,
     /// Alertmanager's webhook.
     Webhook,
+    /// Silences, made and listed.
+    Silences,
+    /// One silence, shown and ended.
+    Silence,
 }
 
 /// Who may ask, and with which methods. What changes something is a `Change`, because nothing else takes more than
@@ -69,6 +73,8 @@ impl Route {
             "/api/v1/sd" => Self::Targets,
             "/provision" => Self::Files,
             WEBHOOK => Self::Webhook,
+            silences::ALL => Self::Silences,
+            _ if path.starts_with(silences::ONE) => Self::Silence,
             _ if api::is_there(path) => Self::Api,
             _ if incident_path::changes(path) => Self::IncidentChange,
             _ if incident_path::is_there(path) => Self::Incidents,
@@ -90,6 +96,7 @@ impl Route {
             Self::Api => "/api/v1",
             Self::Incidents | Self::IncidentChange => "/api/v1/incidents",
             Self::Webhook => WEBHOOK,
+            Self::Silences | Self::Silence => silences::ALL,
             Self::Files | Self::Runbooks => "/provision",
         }
     }
@@ -99,13 +106,17 @@ impl Route {
             Self::Metrics | Self::Healthy | Self::Ready | Self::Targets | Self::Runbooks => Access::Open,
             Self::Landing | Self::Files | Self::Incidents => Access::Page,
             Self::Api => Access::Question,
-            Self::Reload | Self::IncidentChange | Self::Webhook => Access::Change,
+            Self::Reload | Self::IncidentChange | Self::Webhook | Self::Silences | Self::Silence => {
+                Access::Change
+            }
         }
     }
 
     /// The methods it takes, as the header `Allow` has them.
     fn methods(self) -> &'static str {
         match self.access() {
+            Access::Change if self == Self::Silences => "GET, HEAD, POST",
+            Access::Change if self == Self::Silence => "GET, HEAD, DELETE",
             Access::Change => "POST, PUT",
             Access::Question => "GET, HEAD, POST",
             Access::Open | Access::Page => "GET, HEAD",
@@ -238,7 +249,7 @@ fn same(one: &str, two: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Route; 11] = [
+    const ALL: [Route; 13] = [
         Route::Metrics,
         Route::Healthy,
         Route::Ready,
@@ -250,6 +261,8 @@ mod tests {
         Route::Incidents,
         Route::IncidentChange,
         Route::Webhook,
+        Route::Silences,
+        Route::Silence,
     ];
 
     fn check(

@@ -13,6 +13,7 @@ mod page;
 mod pool;
 mod provision;
 mod reply;
+mod silences;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -90,6 +91,8 @@ pub struct Site {
     messages: Semaphore,
     /// Who is notified, and how that went.
     pub notified: ArcSwapOption<Deliveries>,
+    /// The silences that the agent keeps itself.
+    pub silencer: ArcSwapOption<Silencer>,
     queries: api::Queries,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
@@ -118,6 +121,8 @@ impl std::fmt::Debug for Deliveries {
         f.write_str("Deliveries")
     }
 }
+
+pub use silences::Silencer;
 
 /// Shows one group of rules after the other.
 pub type Visit = dyn Fn(&mut dyn FnMut(&Group)) + Send + Sync;
@@ -161,6 +166,7 @@ impl Site {
             incidents: ArcSwapOption::empty(),
             messages: Semaphore::new(MESSAGES),
             notified,
+            silencer: ArcSwapOption::empty(),
             queries,
             buffers,
             rendered,
@@ -214,6 +220,7 @@ impl Site {
             Route::Incidents => self.read_incidents(request).await,
             Route::IncidentChange => self.change_incident(request, body, pass).await,
             Route::Webhook => self.take_message(request, body, pass).await,
+            Route::Silences | Route::Silence => self.silence(request, body, pass),
         }
     }
 

@@ -21,6 +21,7 @@ use super::zones::Zones;
 use crate::alert::dispatch::{
     Around, Attempt, Dispatcher, Integration, Outcome, Plan, Posted, Saved, Ticket,
 };
+use crate::alert::silence::{Silence, Silences};
 use crate::backoff::within;
 use crate::catalog::alert::Priority;
 use crate::clock::now;
@@ -37,9 +38,11 @@ const LOOK: Duration = Duration::from_secs(10);
 const JUMP: i64 = 2_000;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Document {
     version: u32,
     dispatch: Saved,
+    silences: Vec<Silence>,
 }
 
 #[derive(Debug)]
@@ -58,6 +61,7 @@ struct State {
 #[derive(Debug)]
 pub struct Desk {
     state: Arc<Mutex<State>>,
+    silences: Arc<Mutex<Silences>>,
     ready: Notify,
     targets: Vec<Target>,
     zones: Zones,
@@ -68,7 +72,7 @@ pub struct Desk {
 
 /// What one desk leaves to the next.
 #[derive(Debug, Default)]
-pub struct Left(Saved);
+pub struct Left(Saved, Vec<Silence>);
 
 impl Left {
     /// What is in a file. One that cannot be read is reported, and nothing is known then.
@@ -86,7 +90,7 @@ impl Left {
             }
         };
         match serde_json::from_str::<Document>(&text) {
-            Ok(document) => Self(document.dispatch),
+            Ok(document) => Self(document.dispatch, document.silences),
             Err(error) => {
                 tracing::warn!(
                     "the notification log in {} is damaged, it begins again: {error}",
@@ -146,15 +150,17 @@ impl Desk {
             announced: 0,
         };
         let state = Arc::new(Mutex::new(state));
-        let saved = state.clone();
+        let silences = Arc::new(Mutex::new(Silences::restore(left.1)));
+        let (saved, quiet) = (state.clone(), silences.clone());
         let text = move || {
             let dispatch = saved.lock().dispatcher.save(now().wall_milliseconds());
-            serde_json::to_vec(&Document { version: 1, dispatch }).ok()
+            serde_json::to_vec(&Document { version: 1, dispatch, silences: quiet.lock().save() }).ok()
         };
         let saver = file.map(|file| Saver::new(file, "notifications", text));
         let zones = Zones::of(&routing.intervals);
         Ok(Self {
             state,
+            silences,
             ready: Notify::new(),
             targets,
             zones,
@@ -210,7 +216,20 @@ impl Desk {
     /// What the next desk continues with.
     #[must_use]
     pub fn leave(&self) -> Left {
-        Left(self.state.lock().dispatcher.save(now().wall_milliseconds()))
+        Left(self.state.lock().dispatcher.save(now().wall_milliseconds()), self.silences.lock().save())
+    }
+
+    /// The silences, for those who make and end them.
+    #[must_use]
+    pub fn silences(&self) -> Arc<Mutex<Silences>> {
+        self.silences.clone()
+    }
+
+    /// Writes the silences, which were changed.
+    pub fn silences_changed(&self) {
+        if let Some(saver) = self.saver.lock().as_ref() {
+            saver.changed();
+        }
     }
 
     /// Sends what is to be sent, until `stop` is cancelled.
@@ -256,8 +275,10 @@ impl Desk {
         let mut state = self.state.lock();
         let at = state.now();
         let zones = |place: &str, at: i64| self.zones.local(place, at);
-        let around = Around { zones: &zones, silenced: &|_| false };
+        let silences = self.silences.lock();
+        let around = Around { zones: &zones, silenced: &|labels| silences.cover(labels, at) };
         let attempts = state.dispatcher.poll(at, &around);
+        drop(silences);
         self.announce(&mut state);
         let due = state
             .dispatcher

@@ -285,6 +285,44 @@ def test_services_are_sent_what_alertmanager_sends_them(agents, played, levels, 
         server.stop()
 
 
+def test_silences_are_made_at_the_agent(agent, played, levels, tmp_path):
+    """By the agent's own command and by amtool; they hold back what fires, survive a restart and end."""
+    own, _ = played
+    notifying(agent, levels, tmp_path, [{"webhook": {"url": f"{own.url}/hook"}}])
+    agent.start()
+    base = f"http://127.0.0.1:{agent.port}"
+
+    def silence(*arguments: str) -> str:
+        done = subprocess.run([str(PROGRAM), "silence", *arguments, "--config", str(agent.file)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def amtool(*arguments: str) -> str:
+        done = subprocess.run([program("amtool"), f"--alertmanager.url={base}", "silence", *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    identity = silence("a", "--for", "1h").split()[0]
+    other = amtool("add", "--author=me", "--comment=why", "--duration=1h", "device=b").strip()
+    assert identity in silence() and {line.split()[0] for line in amtool("query", "-q").splitlines()} == {identity, other}
+    agent.stop()
+    agent.start()
+    assert {one["id"]: one["status"]["state"] for one in json.loads(agent.get("/api/v2/silences")[2])} == {identity: "active", other: "active"}
+    time.sleep(4)
+    levels.set(a=9, b=9, c=9)
+    wait_until(lambda: own.of("c"), 30, "the alert that nothing silences")
+    assert not own.of("a") and not own.of("b")
+    # What a page of another origin asks for is refused.
+    assert agent.request("DELETE", f"/api/v2/silence/{identity}", {"Origin": "http://evil.example"})[0] == 403
+    assert agent.request("POST", "/api/v2/silences", {"Origin": "http://evil.example"}, body=b"{}")[0] == 403
+    assert agent.request("POST", "/api/v2/silences", body=b"{}")[0] == 400
+    assert agent.request("DELETE", "/api/v2/silence/none")[0] == 404
+    assert silence("a", "--expire").split() == [identity]
+    wait_until(lambda: own.of("a"), 70, "the alert whose silence ended")
+    amtool("expire", other)
+    assert amtool("query", "-q") == ""
+
+
 def test_both_ways_at_once_are_refused(agent, played, levels, tmp_path):
     configure(agent, levels, tmp_path, [], {"notify": True, "alertmanagers": [{"url": "http://127.0.0.1:9093"}]})
     done = subprocess.run([str(PROGRAM), "check", "--config", str(agent.file)], capture_output=True, text=True)

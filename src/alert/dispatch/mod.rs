@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use self::endpoint::Endpoint;
 use self::log::{Entry, Parts};
+pub(super) use self::plan::Tests;
 use self::plan::Zones as ZonesOf;
 use crate::promql::Labels;
 

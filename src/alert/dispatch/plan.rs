@@ -56,15 +56,20 @@ impl Test {
 
 /// Several matchers, all of which must hold.
 #[derive(Clone, Debug)]
-pub(super) struct Tests(Vec<Test>);
+pub(in crate::alert) struct Tests(Vec<Test>);
 
 impl Tests {
-    pub(super) fn new(matchers: &[Matcher]) -> Result<Self, String> {
+    pub(in crate::alert) fn new(matchers: &[Matcher]) -> Result<Self, String> {
         matchers.iter().map(Test::new).collect::<Result<_, _>>().map(Self)
     }
 
-    pub(super) fn hold(&self, labels: &Labels) -> bool {
+    pub(in crate::alert) fn hold(&self, labels: &Labels) -> bool {
         self.0.iter().all(|test| test.holds(labels))
+    }
+
+    /// Whether all of them hold of an alert without labels.
+    pub(in crate::alert) fn all_hold_of_nothing(&self) -> bool {
+        self.hold(&Labels::empty())
     }
 }
 
