@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Uri};
 
-use super::{api, incident_path, silences};
+use super::{api, incident_path};
 
 /// Where the files begin.
 pub(super) const FILES: &str = "/provision/";
@@ -22,6 +22,11 @@ pub(super) const RUNBOOKS: &str = "/runbooks/";
 
 /// Where an Alertmanager posts to.
 pub(super) const WEBHOOK: &str = "/api/v1/alertmanager";
+
+/// Where Alertmanager has all silences.
+const SILENCES: &str = "/api/v2/silences";
+/// Where it has one.
+pub(super) const SILENCE: &str = "/api/v2/silence/";
 
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +78,8 @@ impl Route {
             "/api/v1/sd" => Self::Targets,
             "/provision" => Self::Files,
             WEBHOOK => Self::Webhook,
-            silences::ALL => Self::Silences,
-            _ if path.starts_with(silences::ONE) => Self::Silence,
+            SILENCES => Self::Silences,
+            _ if path.starts_with(SILENCE) => Self::Silence,
             _ if api::is_there(path) => Self::Api,
             _ if incident_path::changes(path) => Self::IncidentChange,
             _ if incident_path::is_there(path) => Self::Incidents,
@@ -96,7 +101,7 @@ impl Route {
             Self::Api => "/api/v1",
             Self::Incidents | Self::IncidentChange => "/api/v1/incidents",
             Self::Webhook => WEBHOOK,
-            Self::Silences | Self::Silence => silences::ALL,
+            Self::Silences | Self::Silence => SILENCES,
             Self::Files | Self::Runbooks => "/provision",
         }
     }

@@ -6,15 +6,10 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use parking_lot::Mutex;
 
-use super::gate::Pass;
+use super::gate::{Pass, SILENCE};
 use super::{Reply, Site, reply};
 use crate::alert::silence::{Refused, Silence, Silences};
 use crate::clock::now;
-
-/// Where one silence is.
-pub(super) const ONE: &str = "/api/v2/silence/";
-/// Where all of them are.
-pub(super) const ALL: &str = "/api/v2/silences";
 
 /// The silences of the agent, and who is notified that they changed.
 pub struct Silencer {
@@ -41,7 +36,7 @@ impl Site {
         };
         let at = now().wall_milliseconds();
         let (path, mut silences) = (request.uri.path(), silencer.silences.lock());
-        let reply = match (&request.method, path.strip_prefix(ONE)) {
+        let reply = match (&request.method, path.strip_prefix(SILENCE)) {
             (&Method::POST, _) => match serde_json::from_slice::<Silence>(body) {
                 Ok(wanted) => match silences.set(wanted, uuid(), at) {
                     Ok(id) => reply::json(StatusCode::OK, serde_json::json!({ "silenceID": id }).to_string()),
