@@ -339,6 +339,7 @@ def test_it_is_looked_at_once_before_it_is_started(agent, services):
     ({"tcp": "h:1"}, {"timeout": "1m"}, "longer than the interval"),
     ({"tcp": "h:1"}, {"degraded": "3s"}, "not below the timeout"),
     ({"tcp": "h:1"}, {"failures": 0}, "failures"),
+    ({"tcp": "h:1"}, {"interval": "50ms"}, "the shortest interval is 100ms"),
     ({"ping": "h"}, {}, "ping"),
 ])
 def test_a_configuration_that_is_wrong_is_refused(agent, check, more, wrong):

@@ -109,7 +109,8 @@ impl Kind for Settings {
     }
 
     fn check(&self, check: &mut document::Check<'_>, path: &Path) {
-        if self.interval < SHORTEST {
+        // What is shorter than any span may be is reported already.
+        if self.interval < SHORTEST && !check.reported(&path.key("interval")) {
             check.wrong(&path.key("interval"), format!("the shortest interval is {SHORTEST}"));
         }
         if self.timeout > self.interval && check.document.keys(path).iter().any(|key| key == "timeout") {
