@@ -42,6 +42,8 @@ ABSENT = {
     r"neural_source_(kernel_drops|receive_buffer)": "counted where the socket tells",
     r"neural_engine_": "as the recorded engine had it",
     r"neural_device_lost_samples": "told of devices that lose a part of a packet",
+    r"neural_incidents_escalated|neural_incident_(acknowledge|resolve)_duration": "no incident of the scene is old enough, acknowledged or over",
+    r"neural_action(s|_breaker)": "the scene has no hooks",
     r"stage:neural_stage_": "made by rules that the scene has not",
 }
 
