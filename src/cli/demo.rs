@@ -130,6 +130,12 @@ fn configuration(state: &Path, listens: &(PathBuf, PathBuf), port: Option<&Path>
     // Of sources that are listed, one that is not there is down.
     config.sources.retain(|source| !matches!(source, Source::Gpu(_)));
     config.log.level = "warn".to_owned();
+    // A service that can be watched on every machine: the program itself.
+    let own = std::env::current_exe().ok();
+    if let Some(program) = own.as_deref().and_then(Path::file_name).and_then(std::ffi::OsStr::to_str) {
+        let probe = serde_json::json!({"name": "probe", "check": {"process": program}});
+        config.sources.extend(serde_json::from_value(probe).ok().map(Source::Probe));
+    }
     if let Some(port) = port {
         let names = ELECTRODES.iter().map(|name| (*name).to_owned()).collect();
         config.sources.push(Source::Serial(Serial {

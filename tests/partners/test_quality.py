@@ -278,7 +278,7 @@ def test_spikes_are_seen(board):
 def test_the_peak_of_a_person_is_that_of_brainflow(person):
     seen, x = person
     theirs = [DataFilter.get_railed_percentage(np.ascontiguousarray(v[-3 * RATE :] * 1e6), 24) / 100 for v in x]
-    np.testing.assert_allclose(told(seen, "peak_ratio"), theirs, atol=1e-5)
+    np.testing.assert_allclose(told(seen, "peak_ratio"), theirs, rtol=6e-4, atol=1e-5)
     assert told(seen, "railed_ratio").max() == 0 and told(seen, "flat_ratio").max() == 0
 
 
@@ -292,7 +292,7 @@ def test_railed_is_that_of_brainflow(board):
     theirs = [DataFilter.get_railed_percentage(np.ascontiguousarray(v[-3 * RATE :] * 1e6), 24) / 100 for v in x]
     assert theirs[6] == 1 and told(seen, "flat_ratio")[6] == 1
     theirs[6] = 0.0123 / FULL
-    np.testing.assert_allclose(told(seen, "peak_ratio"), theirs, atol=1e-5)
+    np.testing.assert_allclose(told(seen, "peak_ratio"), theirs, rtol=6e-4, atol=1e-5)
 
 
 def test_dropouts_steps_and_blinks_are_counted(tmp_path):
