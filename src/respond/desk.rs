@@ -24,7 +24,7 @@ use crate::alert::dispatch::{
 use crate::alert::silence::{Silence, Silences};
 use crate::backoff::within;
 use crate::catalog::alert::Priority;
-use crate::clock::now;
+use crate::clock::{SetClock, now};
 use crate::promql::Labels;
 use crate::render::{self, Alerts};
 
@@ -34,8 +34,6 @@ const LONGEST: u64 = 256 << 20;
 const LAST: Duration = Duration::from_millis(1200);
 /// It looks at its clock at least so often: the clock may have been set.
 const LOOK: Duration = Duration::from_secs(10);
-/// A clock that went more milliseconds than the steady one was set, and did not drift.
-const JUMP: i64 = 2_000;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -49,8 +47,8 @@ struct Document {
 struct State {
     dispatcher: Dispatcher,
     deliveries: Vec<Delivery>,
-    /// The last look: ms of the wall clock, ns of the steady one.
-    last: Option<(i64, u64)>,
+    /// Whether the clock was set meanwhile.
+    last: SetClock,
     /// Alerts that the file does not have yet, by the number of the write after which it has them.
     unsaved: BTreeMap<Labels, u64>,
     /// The changes that the file was last asked for.
@@ -145,7 +143,7 @@ impl Desk {
         let state = State {
             dispatcher,
             deliveries: targets.iter().map(delivery).collect(),
-            last: None,
+            last: SetClock::default(),
             unsaved: BTreeMap::new(),
             announced: 0,
         };
@@ -315,12 +313,8 @@ impl State {
     fn now(&mut self) -> i64 {
         let at = now();
         let wall = at.wall_milliseconds();
-        if let Some((before, steady)) = self.last.replace((wall, at.steady)) {
-            let went = i64::try_from(at.steady.saturating_sub(steady) / 1_000_000).unwrap_or(i64::MAX);
-            let jump = wall.saturating_sub(before).saturating_sub(went);
-            if jump.abs() > JUMP {
-                self.dispatcher.shift(jump);
-            }
+        if let Some(jump) = self.last.jump(wall, at.steady) {
+            self.dispatcher.shift(jump);
         }
         wall
     }

@@ -12,7 +12,7 @@ use super::notify::Notifier;
 use super::state::{self, StateFile, States};
 use crate::alert::incident::{Notice, Origin, concerns};
 use crate::alert::{ALERT_NAME, Context, Definition, Group, Health, Live, State, Storage, table_link};
-use crate::clock::now;
+use crate::clock::{SetClock, now};
 use crate::promql::{Interrupt, Labels};
 use crate::quote::quote;
 
@@ -26,8 +26,6 @@ const SUBQUERY_STEP: i64 = 60_000;
 const GRACE: u64 = 3_000_000_000;
 /// The log has a line of an alert at most once in so many milliseconds.
 const QUIET: i64 = 10_000;
-/// A clock that went more milliseconds than the steady one was set, and did not drift.
-const JUMP: i64 = 2_000;
 
 /// Rules by where they are from.
 #[derive(Clone, Debug)]
@@ -85,8 +83,8 @@ pub struct Rules {
     /// Where people reach the agent.
     url: Arc<str>,
     state: Option<StateFile>,
-    /// The last evaluation: ms of the wall clock, ns of the steady one.
-    last: Option<(i64, u64)>,
+    /// Whether the clock was set since the last evaluation.
+    last: SetClock,
     account: Account,
     /// Rules that failed when they were last evaluated, by group and name.
     failing: Vec<(String, String)>,
@@ -123,7 +121,7 @@ impl Rules {
             step,
             url: url.into(),
             state: None,
-            last: None,
+            last: SetClock::default(),
             account: Account::default(),
             failing: Vec::new(),
             logged: BTreeMap::new(),
@@ -272,16 +270,10 @@ impl Rules {
 
     /// A clock that is set neither ends a time of waiting nor begins it again: the states go along with it.
     fn follow_clock(&mut self, at: i64) {
-        let steady = now().steady;
-        if let Some((wall, before)) = self.last.replace((at, steady)) {
-            let went = i64::try_from(steady.saturating_sub(before) / 1_000_000).unwrap_or(i64::MAX);
-            let jump = at.saturating_sub(wall).saturating_sub(went);
-            if jump.abs() > JUMP {
-                for slot in &mut self.slots {
-                    slot.group.lock().shift(jump);
-                    slot.next =
-                        if slot.next == i64::MIN { slot.next } else { slot.next.saturating_add(jump) };
-                }
+        if let Some(jump) = self.last.jump(at, now().steady) {
+            for slot in &mut self.slots {
+                slot.group.lock().shift(jump);
+                slot.next = if slot.next == i64::MIN { slot.next } else { slot.next.saturating_add(jump) };
             }
         }
     }

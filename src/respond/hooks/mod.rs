@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert::action::{Happened, Step};
 use crate::alert::incident::News;
-use crate::clock::now;
+use crate::clock::{SetClock, now};
 use crate::quote::quote;
 use crate::respond::incidents::Incidents;
 use audit::Audit;
@@ -30,8 +30,6 @@ pub use settings::{Actions, Exec, Hook, Http, Match, Signal, SignalName, Systemc
 const LOOK: Duration = Duration::from_millis(500);
 /// News that wait for it.
 const WAITING: usize = 20_000;
-/// A clock that went more milliseconds than the steady one was set, and did not drift.
-const JUMP: i64 = 2_000;
 
 /// How it went, since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +67,7 @@ struct Runner {
     running: JoinSet<Result<String, String>>,
     /// Which run a task is.
     numbers: HashMap<tokio::task::Id, u64>,
-    seen: Option<(i64, u64)>,
+    seen: SetClock,
 }
 
 impl Hooks {
@@ -103,7 +101,7 @@ impl Hooks {
             account: account.clone(),
             running: JoinSet::new(),
             numbers: HashMap::new(),
-            seen: None,
+            seen: SetClock::default(),
         };
         (Self { news, account }, runner.run(waiting, stop))
     }
@@ -171,12 +169,8 @@ impl Runner {
     fn time(&mut self) -> i64 {
         let at = now();
         let wall = at.wall_milliseconds();
-        if let Some((before, steady)) = self.seen.replace((wall, at.steady)) {
-            let went = i64::try_from(at.steady.saturating_sub(steady) / 1_000_000).unwrap_or(i64::MAX);
-            let jump = wall.saturating_sub(before).saturating_sub(went);
-            if jump.abs() > JUMP {
-                self.actions.shift(jump);
-            }
+        if let Some(jump) = self.seen.jump(wall, at.steady) {
+            self.actions.shift(jump);
         }
         wall
     }

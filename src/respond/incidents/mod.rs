@@ -17,7 +17,7 @@ use crate::alert::incident::{
     Book, Changed, Deed, Desk, Incident, Limits, News, Notice, Refusal, Status as Progress, Untaken, Wanted,
     webhook,
 };
-use crate::clock::now;
+use crate::clock::{SetClock, now};
 use crate::promql::Labels;
 pub use file::Retention;
 pub use settings::{Acknowledge, Settings, WebhookSettings};
@@ -26,8 +26,6 @@ pub use settings::{Acknowledge, Settings, WebhookSettings};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the file may take to be read before incidents begin without it, ns.
 const READING: u64 = 10_000_000_000;
-/// A clock that went more milliseconds than the steady one was set, and did not drift.
-const JUMP: i64 = 2_000;
 
 /// What the store is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +69,8 @@ struct Held {
     book: Book,
     /// Whether the file was read, or is not waited for any longer.
     ready: bool,
-    /// When it was last looked at: ms of the wall clock, ns of the steady one.
-    seen: Option<(i64, u64)>,
+    /// Whether the clock was set meanwhile.
+    seen: SetClock,
 }
 
 impl Held {
@@ -80,12 +78,8 @@ impl Held {
     fn time(&mut self) -> i64 {
         let at = now();
         let wall = at.wall_milliseconds();
-        if let Some((before, steady)) = self.seen.replace((wall, at.steady)) {
-            let went = i64::try_from(at.steady.saturating_sub(steady) / 1_000_000).unwrap_or(i64::MAX);
-            let jump = wall.saturating_sub(before).saturating_sub(went);
-            if jump.abs() > JUMP {
-                self.book.shift(jump);
-            }
+        if let Some(jump) = self.seen.jump(wall, at.steady) {
+            self.book.shift(jump);
         }
         wall
     }
@@ -126,7 +120,7 @@ impl Incidents {
     pub fn start(options: Options) -> std::io::Result<Self> {
         let book = Book::new(options.limits);
         let shared = Arc::new(Shared {
-            held: Mutex::new(Held { book, ready: false, seen: None }),
+            held: Mutex::new(Held { book, ready: false, seen: SetClock::default() }),
             signal: Mutex::default(),
             changed: Condvar::new(),
             options: Mutex::new(options),
