@@ -3,7 +3,7 @@
 //! It says what really left, as one JSON object. Lines are made before the clock starts, so that it is
 //! the kernel and the receiver that are measured.
 //!
-//! `cargo run --release --example flood -- --to udp://127.0.0.1:8125 --seconds 5`
+//! `cargo run --profile dist --example flood -- --to udp://127.0.0.1:8125 --seconds 5`
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 

@@ -2,7 +2,7 @@
 //!
 //! Each figure is one line of JSON. `tests/bench/measure.py` runs it, one process for each part, and makes rows of its table of them.
 //!
-//! `cargo run --release --example history -- bytes`
+//! `cargo run --profile dist --example history -- bytes`
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "time is what it measures")]
