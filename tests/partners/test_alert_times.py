@@ -166,7 +166,6 @@ ENDLESS = {"NeuralWatchdog", "NeuralAgentAbsent"}
 NOT_PLAYED = {
     "NeuralWatchdog": "it has no instance by which cases are told apart",
     "NeuralAgentAbsent": "it looks at all instances together",
-    "NeuralAgentClockWrong": "it compares with the time of day",
 }
 
 
@@ -197,7 +196,7 @@ def faster(expr: str) -> str:
         made += f"{expr[at:call.start()]}({expr[call.start():end]} / {SPEED})"
         at = end
     made += expr[at:]
-    return re.sub(r"(predict_linear\([^()]*\], )([^()]+)\)", rf"\1({{}}\2) / {SPEED})".replace("{}", ""), made)
+    return re.sub(r"(predict_linear\([^()]*\], )([^()]+)\)", rf"\1(\2) / {SPEED})", made)
 
 
 class Player(ThreadingHTTPServer):
