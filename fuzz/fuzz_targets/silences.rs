@@ -1,4 +1,4 @@
-//! Silences that are posted: none makes the reader panic or run without end, and what was kept is read again as it was.
+//! Silences that are posted, one a line: none makes the reader panic or run without end, and what was kept is read again as it was.
 
 #![no_main]
 
@@ -8,14 +8,14 @@ use neural_exporter::promql::Labels;
 
 const NOW: i64 = 1_800_000_000_000;
 
-fuzz_target!(|bodies: Vec<&[u8]>| {
+fuzz_target!(|lines: &[u8]| {
     let labels = Labels::from_pairs([
         ("alertname", "NeuralDeviceSilent"),
         ("device", "cyton"),
         ("severity", "critical"),
     ]);
     let mut all = Silences::default();
-    for (at, body) in bodies.iter().take(50).enumerate() {
+    for (at, body) in lines.split(|&byte| byte == b'\n').take(50).enumerate() {
         let now = NOW + at as i64 * 1_000;
         let Ok(silence) = serde_json::from_slice(body) else { continue };
         let Ok(id) = all.set(silence, format!("id{at}"), now) else { continue };
