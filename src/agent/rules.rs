@@ -15,6 +15,7 @@ use crate::catalog::{OWN, PAGES, Page};
 use crate::config::Config;
 use crate::http::{Delivered, Deliveries, Groups, Silencer};
 use crate::metrics::{Notified, OfState, Own};
+use crate::promql::Labels;
 use crate::respond::event_log::EventLog;
 use crate::respond::{Account, Delivery, Desk, Left, Notifier, RuleSource, Rules, States};
 use crate::source::aside::apart;
@@ -136,10 +137,12 @@ impl Agent {
         }
         let folder = config.state_directory.clone().or_else(place::state_folder).filter(|_| wanted);
         let notifier = self.notifier(evaluation, wanted, folder.clone()).await;
-        evaluation.notifier = Arc::new(notifier.unwrap_or_else(|why| {
+        let notifier = notifier.unwrap_or_else(|why| {
             tracing::error!("nobody is notified: {why}");
             Notifier::default()
-        }));
+        });
+        let external_labels = Labels::from_pairs(&config.alerts.external_labels);
+        evaluation.notifier = Arc::new(notifier.with_external_labels(external_labels));
         self.site.silencer.store(evaluation.desk.clone().map(|desk| {
             let silences = desk.silences();
             Arc::new(Silencer { silences, changed: Box::new(move || desk.silences_changed()) })

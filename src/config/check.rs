@@ -311,16 +311,19 @@ impl Check<'_> {
                 self.wrong(&path.key("off").item(index), message);
             }
         }
-        for name in alerts.labels.keys() {
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let taken = ["severity", "priority", "component", "alertname", "job", "instance"];
-            if name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit()) {
-                self.wrong(&path.key("labels").key(name), "not the name of a label");
-            } else if taken.contains(&name.as_str()) {
-                self.wrong(
-                    &path.key("labels").key(name),
-                    format!("\"{name}\" is a label that alerts have already"),
-                );
+        for (key, labels) in [("labels", &alerts.labels), ("external_labels", &alerts.external_labels)] {
+            for name in labels.keys() {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let taken = ["severity", "priority", "component", "alertname", "job", "instance"];
+                if name.is_empty()
+                    || !name.chars().all(plain)
+                    || name.starts_with(|c: char| c.is_ascii_digit())
+                {
+                    self.wrong(&path.key(key).key(name), "not the name of a label");
+                } else if taken.contains(&name.as_str()) {
+                    let message = format!("\"{name}\" is a label that alerts have already");
+                    self.wrong(&path.key(key).key(name), message);
+                }
             }
         }
         if alerts.interval.is_some_and(|span| span.0.is_zero() || span.0.subsec_nanos() != 0) {

@@ -20,7 +20,7 @@ pub(super) fn describes(name: &str) -> bool {
 ///
 /// Each name and value is preceded by its length in digits of 6 bits, lowest first, with 64 added while another digit
 /// follows: all ASCII, so that the whole is text.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Labels(Arc<str>);
 
 impl Labels {
@@ -114,6 +114,16 @@ impl Labels {
         let changed = |name: &str| changes.iter().any(|(change, _)| *change == name);
         let kept = self.iter().filter(|(name, _)| !changed(name));
         Self::from_pairs(kept.chain(changes.iter().copied()))
+    }
+
+    /// With those of others that it lacks.
+    #[must_use]
+    pub fn or(&self, others: &Self) -> Self {
+        if others.is_empty() {
+            return self.clone();
+        }
+        let lacking = others.iter().filter(|(name, _)| self.get(name).is_empty());
+        Self::from_pairs(self.iter().chain(lacking))
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Alerts {
     pub job: String,
     /// Labels that every alert gets besides, such as `team: neuro`.
     pub labels: BTreeMap<String, String>,
+    /// Labels that every alert which the agent evaluates gets on its way, where it has no such label: those under `external_labels` of a
+    /// Prometheus beside it, so that an Alertmanager sees one alert and not two.
+    pub external_labels: BTreeMap<String, String>,
     /// The oldest Prometheus that must understand the rules.
     pub prometheus: Prometheus,
     /// Whether the agent evaluates the rules itself, over its history. Yes if omitted, unless rules are pushed to a server that
@@ -74,6 +77,7 @@ impl Default for Alerts {
             grafana: None,
             job: "neural".to_owned(),
             labels: BTreeMap::new(),
+            external_labels: BTreeMap::new(),
             prometheus: Prometheus::default(),
             evaluate: None,
             rule_files: Vec::new(),

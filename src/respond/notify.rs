@@ -68,6 +68,7 @@ struct Lane {
 pub struct Notifier {
     lanes: Vec<Arc<Lane>>,
     desk: Option<Arc<Desk>>,
+    external_labels: Labels,
 }
 
 impl Notifier {
@@ -93,13 +94,24 @@ impl Notifier {
             tasks.push(send_all(lane.clone(), server, stop.clone()));
             lanes.push(lane);
         }
-        Ok((Self { lanes, desk: None }, tasks))
+        Ok((Self { lanes, ..Self::default() }, tasks))
     }
 
     /// One that gives everything to a desk.
     #[must_use]
     pub fn to(desk: Arc<Desk>) -> Self {
-        Self { lanes: Vec::new(), desk: Some(desk) }
+        Self { desk: Some(desk), ..Self::default() }
+    }
+
+    /// The same, with labels that every alert gets on its way where it has no such label.
+    #[must_use]
+    pub fn with_external_labels(self, external_labels: Labels) -> Self {
+        Self { external_labels, ..self }
+    }
+
+    /// Labels that every alert gets on its way.
+    pub(super) fn external_labels(&self) -> &Labels {
+        &self.external_labels
     }
 
     /// Whether nobody is notified.
@@ -114,6 +126,9 @@ impl Notifier {
             return;
         }
         let at = now();
+        let outside =
+            |alert: &Alert| Alert { labels: alert.labels.or(&self.external_labels), ..alert.clone() };
+        let alerts: Vec<Alert> = alerts.iter().map(outside).collect();
         if let Some(desk) = &self.desk {
             let wall = at.wall_milliseconds();
             desk.post(alerts.iter().map(|alert| posted(alert, link, wall)).collect());
@@ -121,7 +136,7 @@ impl Notifier {
         let since = at.steady;
         for lane in &self.lanes {
             let mut queue = lane.queue.lock();
-            for alert in alerts {
+            for alert in &alerts {
                 let pending = Pending { alert: alert.clone(), link: link.clone(), since };
                 queue.pending.insert(alert.labels.clone(), pending);
             }
@@ -136,6 +151,7 @@ impl Notifier {
 
     /// Whether an alert waits for a server, or for the desk's file.
     pub(super) fn waits(&self, labels: &Labels) -> bool {
+        let labels = &labels.or(&self.external_labels);
         self.lanes.iter().any(|lane| lane.queue.lock().pending.contains_key(labels))
             || self.desk.as_ref().is_some_and(|desk| desk.waits(labels))
     }

@@ -204,7 +204,7 @@ impl Rules {
                 slot.next = at.saturating_add(group.interval);
             }
             if on_time || woken && slot.prompt || group.due().is_some_and(|due| due <= at) {
-                evaluate(&mut group, at, storage, &self.url);
+                evaluate(&mut group, at, storage, &self.url, self.notifier.external_labels());
                 counts.evaluations += group.rules.len() as u64;
                 notify(&mut group, at, &self.url, &self.notifier);
             } else {
@@ -229,7 +229,8 @@ impl Rules {
         self.account.add(counts);
         self.complain(failing);
         if let Some(incidents) = &self.incidents {
-            let firing = self.slots.iter().flat_map(|slot| notices(&slot.group.lock())).collect();
+            let external = self.notifier.external_labels();
+            let firing = self.slots.iter().flat_map(|slot| notices(&slot.group.lock(), external)).collect();
             incidents.survey(|| firing);
         }
         if let Some(state) = &mut self.state {
@@ -329,14 +330,14 @@ fn firing(groups: &Shared) -> BTreeMap<Labels, String> {
     firing
 }
 
-/// The alerts of a group that fire, as incidents are told of them.
-fn notices(group: &Group) -> Vec<Notice> {
+/// The alerts of a group that fire, as incidents are told of them: with the labels that a server beside this one gives them.
+fn notices(group: &Group, external: &Labels) -> Vec<Notice> {
     let mut notices = Vec::new();
     for live in &group.rules {
         let worse = live.rule.expr.worse();
         let firing = live.active().filter(|alert| alert.state == State::Firing && concerns(&alert.labels));
         notices.extend(firing.map(|alert| Notice {
-            labels: alert.labels.clone(),
+            labels: alert.labels.or(external),
             annotations: alert.annotations.clone(),
             value: Some(alert.value),
             worse,
@@ -347,11 +348,11 @@ fn notices(group: &Group) -> Vec<Notice> {
     notices
 }
 
-fn evaluate(group: &mut Group, at: i64, storage: &dyn Storage, url: &str) {
+fn evaluate(group: &mut Group, at: i64, storage: &dyn Storage, url: &str, external_labels: &Labels) {
     let until = now().steady.saturating_add(PATIENCE);
     let context = Context {
         storage,
-        external_labels: &Labels::empty(),
+        external_labels,
         external_url: url,
         subquery_step: SUBQUERY_STEP,
         max_samples: SAMPLES,

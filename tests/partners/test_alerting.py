@@ -131,14 +131,15 @@ def test_the_series_of_alerts_are_in_the_history(agent, recorder, tmp_path):
 
 def test_beside_a_prometheus_there_is_one_alert(agent, alertmanager, recorder, tmp_path):  # noqa: F811
     """Both evaluate the same rules, over the same agent: Alertmanager sees each alert once."""
-    rules = write_rules(tmp_path, LOST, interval="1s")
+    at_site = {"summary": LOST["annotations"]["summary"] + " at {{ $externalLabels.site }}"}
+    rules = write_rules(tmp_path, {**LOST, "annotations": at_site}, interval="1s")
     folder = tmp_path / "prometheus"
     folder.mkdir()
     port = free_port()
-    agent.configure([eeg(recorder.port)], history={"interval": "1s"}, alerts={"rule_files": [rules]},
+    agent.configure([eeg(recorder.port)], history={"interval": "1s"}, alerts={"rule_files": [rules], "external_labels": {"site": "lab"}},
                     respond={"alertmanagers": [{"url": alertmanager.url}]})
     (folder / "prometheus.yml").write_text(json.dumps({
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s", "external_labels": {"site": "lab"}},
         "rule_files": [rules],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager.port}"]}]}]},
         "scrape_configs": [{"job_name": "neural", "static_configs": [{"targets": [f"127.0.0.1:{agent.port}"]}]}],
@@ -162,7 +163,8 @@ def test_beside_a_prometheus_there_is_one_alert(agent, alertmanager, recorder, t
         wait_until(firing, 30, "the alert in both")
         sent = 'prometheus_notifications_sent_total{alertmanager="http://127.0.0.1:%d/api/v2/alerts"} ' % alertmanager.port
         wait_until(lambda: sent + "0" not in server.get("/metrics").decode() and sent in server.get("/metrics").decode(), 30, "a notice of the server")
-        assert len(alerts(alertmanager, alertname="LinkLost")) == 1
+        (one,) = alerts(alertmanager, alertname="LinkLost")
+        assert one["labels"]["site"] == "lab" and one["annotations"]["summary"].endswith(" is away at lab")
     finally:
         server.stop()
 
