@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::summary::{Changes, Line};
 use crate::hub::Hub;
 use crate::metrics::{Own, Registry};
-use crate::respond::event_log::{EventLog, Settings, present};
+use crate::respond::event_log::{Settings, present};
+use crate::respond::lines::Lines;
 
 /// How the value of a series is read.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ type Labels = Vec<(String, String)>;
 /// What was last said of sources, devices and channels, in the log and in the event log.
 #[derive(Debug)]
 pub(super) struct Journal {
-    pub(super) log: EventLog,
+    pub(super) log: Lines,
     events: Events,
     changes: Changes,
 }
@@ -55,7 +56,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Begins to write.
     pub(super) fn start(settings: &Settings) -> Self {
-        Self { log: EventLog::start(settings), events: Events::default(), changes: Changes::default() }
+        Self { log: settings.start(), events: Events::default(), changes: Changes::default() }
     }
 
     /// Writes what changed, into the log as well, and updates the metrics of the event log.
@@ -90,12 +91,12 @@ enum Known {
 
 impl Events {
     /// Looks at the series, and writes what changed.
-    fn look(&mut self, registry: &Registry, log: &EventLog) {
+    fn look(&mut self, registry: &Registry, log: &Lines) {
         if log.is_on() {
             let at = present();
             for (event, labels, (name, value)) in self.changes(registry) {
                 let labels = labels.into_iter().map(|(name, value)| (name, value.into()));
-                log.write(at, event, labels.chain([(name.to_owned(), value)]));
+                log.write(at, event, &labels.chain([(name.to_owned(), value)]).collect());
             }
         }
     }

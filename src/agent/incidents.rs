@@ -15,8 +15,10 @@ use crate::metrics::{
     EscalatedIncidents, Escalation, OfHook, OfHookStep, OfIncident, OfPriority, OpenIncidents, Own,
 };
 use crate::quote::quote;
+use crate::respond::event_log;
 use crate::respond::hooks::{Actions, Hook, Hooks};
 use crate::respond::incidents::Incidents;
+use crate::respond::lines::Lines;
 use crate::source::aside::apart;
 
 /// What the reading of the token is called while it lasts.
@@ -61,6 +63,10 @@ impl Running {
         for (hook, closed) in account.closed {
             own.action_breaker.get_or_create_owned(&OfHook { hook }).set(closed.into());
         }
+        for (incident_priority, count) in account.missing {
+            let counter = own.actions_missing.get_or_create_owned(&OfPriority { incident_priority });
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
         own.actions_running.set(i64::try_from(account.running).unwrap_or(i64::MAX));
         own.action_lines_lost.inc_by(account.lost.saturating_sub(own.action_lines_lost.get()));
     }
@@ -96,8 +102,8 @@ impl IncidentLog {
         if self.names.contains(alert) { alert.to_owned() } else { OTHER.to_owned() }
     }
 
-    /// Updates the metrics.
-    pub(super) fn show(&mut self, own: &Own) {
+    /// Updates the metrics, and writes what happened into the event log.
+    pub(super) fn show(&mut self, own: &Own, events: &Lines) {
         let Some(incidents) = self.kept.clone() else {
             own.incidents_open.clear();
             own.incidents_escalated.clear();
@@ -107,6 +113,7 @@ impl IncidentLog {
             hooks.show(own);
         }
         for news in incidents.news() {
+            event_log::incident(events, &news);
             if let Some(hooks) = &self.hooks {
                 hooks.hooks.tell(&news);
             }
@@ -151,8 +158,9 @@ impl IncidentLog {
                 };
                 own.incidents.get_or_create_owned(&of).inc();
             }
-            News::Acknowledged(priority, ms) => {
-                own.incident_acknowledge.get_or_create_owned(&of(priority)).observe(seconds(*ms));
+            News::Continued(_) => {}
+            News::Acknowledged(incident, ms) => {
+                own.incident_acknowledge.get_or_create_owned(&of(&incident.priority)).observe(seconds(*ms));
             }
             News::Resolved(incident, ms) => {
                 own.incident_resolve.get_or_create_owned(&of(&incident.priority)).observe(seconds(*ms));
@@ -174,7 +182,7 @@ impl IncidentLog {
 
 impl Agent {
     /// Keeps incidents as the configuration says, in the place of what is kept now. Those that are open stay.
-    pub(super) async fn keep_incidents(&self, incidents: &mut IncidentLog) {
+    pub(super) async fn keep_incidents(&self, incidents: &mut IncidentLog, events: &Lines) {
         let config = &self.config;
         let folder = config.state_directory.clone().or_else(place::state_folder);
         let Some(folder) = folder.filter(|_| config.keeps_incidents()) else {
@@ -211,11 +219,11 @@ impl Agent {
                 Err(error) => tracing::warn!(%error, "no incidents are kept: no thread for them"),
             },
         }
-        Box::pin(self.run_hooks(incidents, audit)).await;
+        Box::pin(self.run_hooks(incidents, (audit, events.clone()))).await;
     }
 
     /// Runs the hooks that the configuration has, in the place of those that run now.
-    async fn run_hooks(&self, incidents: &mut IncidentLog, audit: PathBuf) {
+    async fn run_hooks(&self, incidents: &mut IncidentLog, logs: (PathBuf, Lines)) {
         let respond = &self.config.respond;
         let of = (respond.actions.clone(), respond.hooks.clone());
         if incidents.hooks.as_ref().is_some_and(|running| running.of == of) {
@@ -227,7 +235,7 @@ impl Agent {
         let Some(kept) = incidents.kept().filter(|_| !of.1.is_empty()) else { return };
         let (stop, made) = (CancellationToken::new(), of.clone());
         let own = stop.clone();
-        let opened = apart(HOOKS, PATIENCE, move || Hooks::new(&made.0, &made.1, audit, kept, own)).await;
+        let opened = apart(HOOKS, PATIENCE, move || Hooks::new(&made.0, &made.1, logs, kept, own)).await;
         match opened {
             Ok((hooks, task)) => {
                 let task = tokio::spawn(task);

@@ -234,8 +234,8 @@ impl Agent {
         // A client that reaches the agent may ask for its past at once.
         let mut evaluation = Evaluation::default();
         let mut incidents = IncidentLog::default();
-        Box::pin(self.keep_incidents(&mut incidents)).await;
         let mut journal = Journal::start(&self.config.events_log);
+        Box::pin(self.keep_incidents(&mut incidents, &journal.log)).await;
         Box::pin(self.evaluate(&mut evaluation, &incidents, &journal.log)).await;
         let history = self.remember(evaluation.observer(self.own.clone()));
         let mut web = Web::default();
@@ -265,7 +265,7 @@ impl Agent {
                 read = through(&mut reading) => {
                     let outcome = Box::pin(self.reload(read, &mut web, &mut push)).await;
                     if outcome.is_ok() {
-                        Box::pin(self.keep_incidents(&mut incidents)).await;
+                        Box::pin(self.keep_incidents(&mut incidents, &journal.log)).await;
                         Box::pin(self.evaluate(&mut evaluation, &incidents, &journal.log)).await;
                     }
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
@@ -276,7 +276,7 @@ impl Agent {
                 _ = ticks.tick() => {
                     self.tick(seconds);
                     self.look_at_notifier(&evaluation);
-                    incidents.show(&self.own);
+                    incidents.show(&self.own, &journal.log);
                     journal.look(&self.hub, &self.own, seconds);
                     self.look_at_history(seconds, history.as_ref());
                     seconds += 1;

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::http::{Delivered, Deliveries, Groups, Silencer};
 use crate::metrics::{Notified, OfState, Own};
 use crate::promql::Labels;
-use crate::respond::event_log::EventLog;
+use crate::respond::lines::Lines;
 use crate::respond::{Account, Delivery, Desk, Left, Notifier, RuleSource, Rules, States};
 use crate::source::aside::apart;
 use crate::store::{Observer, Tick};
@@ -123,7 +123,7 @@ impl Agent {
         &self,
         evaluation: &mut Evaluation,
         incidents: &IncidentLog,
-        events: &EventLog,
+        events: &Lines,
     ) {
         evaluation.end().await;
         evaluation.stop = CancellationToken::new();

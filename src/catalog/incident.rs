@@ -19,6 +19,7 @@ pub static PAGE: Page = Page {
         &INCIDENTS_FILE,
         &INCIDENTS_FAILING,
         &ACTIONS,
+        &ACTIONS_MISSING,
         &ACTIONS_RUNNING,
         &ACTION_BREAKER,
         &ACTION_LINES_LOST,
@@ -55,7 +56,7 @@ pub static INCIDENTS_ESCALATED: Metric = Metric {
 pub static INCIDENT_ESCALATIONS: Metric = Metric {
     name: "incident_escalations",
     help: "Incidents escalated, by reason",
-    note: "`unacknowledged`: it was not acknowledged within the time of its priority. `action_failed`: what was to be done about it failed",
+    note: "`unacknowledged`: it was not acknowledged within the time of its priority. `action_failed`: what was to be done about it failed. `action_missing`: no hook is for it",
     kind: Kind::Counter,
     labels: &["reason"],
     ..Metric::BLANK
@@ -105,9 +106,18 @@ pub static INCIDENTS_FAILING: Metric = Metric {
 pub static ACTIONS: Metric = Metric {
     name: "actions",
     help: "Steps of hooks, by hook and step",
-    note: "`succeeded`: the alert was over within the time that it had for that. `failed`: it was not, or the hook failed. `dry_run`: nothing was done",
+    note: "`succeeded`: the alert was over within the time that it had for that. `failed`: it was not, or the hook failed. `interrupted`: the agent ended while it ran. `dry_run`: nothing was done",
     kind: Kind::Counter,
     labels: &["hook", "step"],
+    ..Metric::BLANK
+};
+/// Incidents without a hook.
+pub static ACTIONS_MISSING: Metric = Metric {
+    name: "actions_missing",
+    help: "Incidents that should have had a hook and had none, by priority",
+    note: "Of the priorities under `respond.actions.missing`, where there are hooks at all",
+    kind: Kind::Counter,
+    labels: &["incident_priority"],
     ..Metric::BLANK
 };
 /// Hooks that run.

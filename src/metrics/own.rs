@@ -108,6 +108,8 @@ pub struct Own {
     pub incidents_failing: Gauge,
     /// What hooks did.
     pub actions: Family<OfHookStep, Counter>,
+    /// Incidents that should have had a hook.
+    pub actions_missing: Family<OfPriority, Counter>,
     /// Hooks that run now.
     pub actions_running: Gauge,
     /// Whether a hook is left alone.
@@ -215,7 +217,7 @@ pub struct EscalatedIncidents {
 }
 
 /// Why incidents were escalated.
-const ESCALATIONS: [&str; 2] = ["unacknowledged", "action_failed"];
+const ESCALATIONS: [&str; 3] = ["unacknowledged", "action_failed", "action_missing"];
 
 /// Why an incident was escalated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -351,6 +353,7 @@ impl Own {
             incidents_file: enter(r, &incident::INCIDENTS_FILE, Gauge::default()),
             incidents_failing: enter(r, &incident::INCIDENTS_FAILING, Gauge::default()),
             actions: enter(r, &incident::ACTIONS, Family::default()),
+            actions_missing: enter(r, &incident::ACTIONS_MISSING, Family::default()),
             actions_running: enter(r, &incident::ACTIONS_RUNNING, Gauge::default()),
             action_breaker: enter(r, &incident::ACTION_BREAKER, Family::default()),
             action_lines_lost: enter(r, &incident::ACTION_LINES_LOST, Counter::default()),
@@ -506,6 +509,7 @@ mod tests {
         }
         own.actions.get_or_create(&OfHookStep { hook: "h".to_owned(), step: "failed" }).inc();
         own.action_breaker.get_or_create(&OfHook { hook: "h".to_owned() }).set(1);
+        own.actions_missing.get_or_create(&OfPriority { incident_priority }).inc();
         let text = |format| {
             let mut out = Vec::new();
             own.write(format, Timestamp::default(), || {}, &mut out);

@@ -1,34 +1,20 @@
-//! The event log: a line of JSON for each change, in a file of its own that is rotated.
-//!
-//! Nobody who writes waits: lines go through a bounded queue to a thread. What a disk does not take is counted.
+//! The event log: a line of JSON for each change.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use parking_lot::{Condvar, Mutex};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::lines::{Lines, Rotation};
+use crate::alert::incident::{Incident, News, What};
 use crate::clock::now;
-use crate::file::{PRIVATE, make_folders};
 use crate::listen::Bytes;
-use crate::promql::{Labels, moment_ms};
+use crate::promql::Labels;
 
-/// Bytes of lines that wait.
-const WAITING: usize = 4 << 20;
-/// From one attempt at a disk that fails to the next.
-const AGAIN: Duration = Duration::from_secs(10);
-
-/// A file that gets a line of JSON for each change: of sources, devices, ports, programs and channels, of sessions and losses, of alerts.
-/// Changes take effect at the next start.
+/// A file that gets a line of JSON for each change: of sources, devices, ports, programs and channels, of sessions and losses, of alerts,
+/// incidents and actions. Changes take effect at the next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "EventsLog")]
@@ -50,19 +36,26 @@ impl Default for Settings {
     }
 }
 
-/// The log, or none. Copies are the same log.
-#[derive(Clone, Debug, Default)]
-pub struct EventLog(Option<Arc<Log>>);
+impl Settings {
+    /// Begins to write, if a file is named.
+    #[must_use]
+    pub fn start(&self) -> Lines {
+        let Self { path, max_bytes, keep, gzip } = self.clone();
+        path.map_or_else(Lines::default, |path| {
+            Lines::start("event log", path, Rotation { bytes: max_bytes.0, keep, gzip })
+        })
+    }
+}
 
 /// The alerts that fired when they were last looked at.
 #[derive(Debug, Default)]
 pub(super) struct AlertEvents {
-    log: EventLog,
+    log: Lines,
     firing: BTreeMap<Labels, String>,
 }
 
 impl AlertEvents {
-    pub(super) fn new(log: EventLog) -> Self {
+    pub(super) fn new(log: Lines) -> Self {
         Self { log, firing: BTreeMap::new() }
     }
 
@@ -79,10 +72,8 @@ impl AlertEvents {
     /// Writes which alerts fire now, at this time in milliseconds, and which no longer do. Each comes with its summary.
     pub(super) fn survey(&mut self, at: i64, firing: BTreeMap<Labels, String>) {
         let write = |labels: &Labels, summary: &str, state: &str| {
-            let all: Map<String, Value> =
-                labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-            let fields = [("state", state.into()), ("labels", all.into()), ("summary", summary.into())];
-            self.log.write(at, "alert", fields.map(|(name, value): (&str, Value)| (name.to_owned(), value)));
+            let fields = json!({"state": state, "labels": object(labels), "summary": summary});
+            self.log.write(at, "alert", &fields);
         };
         for (labels, summary) in firing.iter().filter(|(labels, _)| !self.firing.contains_key(*labels)) {
             write(labels, summary, "firing");
@@ -94,324 +85,36 @@ impl AlertEvents {
     }
 }
 
-#[derive(Debug, Default)]
-struct Log {
-    queue: Mutex<Queue>,
-    changed: Condvar,
+/// Writes what happened to an incident.
+pub fn incident(log: &Lines, news: &News) {
+    let (state, incident): (_, &Incident) = match news {
+        News::Opened(incident) => (What::Opened, incident),
+        News::Acknowledged(incident, _) => (What::Acknowledged, incident),
+        News::Escalated(incident, _) => (What::Escalated, incident),
+        News::Resolved(incident, _) => (What::Resolved, incident),
+        News::Continued(_) => return,
+    };
+    let last = incident.history.last();
+    let at = last.map_or(incident.opened, |entry| entry.at);
+    let fields = json!({
+        "state": state.as_str(),
+        "incident": incident.id,
+        "alert": incident.alert,
+        "priority": incident.priority.as_str(),
+        "labels": object(&incident.labels),
+        "by": last.map_or("", |entry| &*entry.by),
+        "why": last.map_or("", |entry| &*entry.why),
+    });
+    log.write(at, "incident", &fields);
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    lines: VecDeque<Vec<u8>>,
-    bytes: usize,
-    dropped: u64,
-    failing: bool,
-    ended: bool,
-    /// Whether the thread is through.
-    done: bool,
-}
-
-impl EventLog {
-    /// Begins to write, if a file is named. Without a thread there is no log, which is said.
-    #[must_use]
-    pub fn start(settings: &Settings) -> Self {
-        let Some(path) = settings.path.clone() else { return Self::default() };
-        let log = Arc::new(Log::default());
-        let (of_thread, settings) = (log.clone(), settings.clone());
-        let run = move || of_thread.run(&mut Rotated { path, settings, open: None });
-        match std::thread::Builder::new().name("event-log".into()).spawn(run) {
-            Ok(_) => Self(Some(log)),
-            Err(error) => {
-                tracing::error!(%error, "there is no event log");
-                Self::default()
-            }
-        }
-    }
-
-    /// Whether there is one.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Writes a line. Its time, in milliseconds, and what happened come first.
-    pub fn write(&self, at: i64, event: &str, fields: impl IntoIterator<Item = (String, Value)>) {
-        let Some(log) = &self.0 else { return };
-        let mut all = Map::new();
-        all.insert("time".into(), moment_ms(at).into());
-        all.insert("event".into(), event.into());
-        all.extend(fields);
-        let mut line = Value::Object(all).to_string().into_bytes();
-        line.push(b'\n');
-        let mut queue = log.queue.lock();
-        if queue.bytes + line.len() > WAITING {
-            queue.dropped += 1;
-        } else {
-            queue.bytes += line.len();
-            queue.lines.push_back(line);
-            drop(queue);
-            log.changed.notify_all();
-        }
-    }
-
-    /// Lines that had no room, and whether the file cannot be written.
-    #[must_use]
-    pub fn account(&self) -> (u64, bool) {
-        self.0.as_ref().map_or((0, false), |log| {
-            let queue = log.queue.lock();
-            (queue.dropped, queue.failing)
-        })
-    }
-
-    /// Writes what waits, for so long at most.
-    pub fn stop(&self, patience: Duration) {
-        let Some(log) = &self.0 else { return };
-        let mut queue = log.queue.lock();
-        queue.ended = true;
-        log.changed.notify_all();
-        log.changed.wait_while_for(&mut queue, |queue| !queue.done, patience);
-    }
-}
-
-impl Log {
-    fn run(&self, file: &mut Rotated) {
-        let mut queue = self.queue.lock();
-        loop {
-            let Some(line) = queue.lines.pop_front() else {
-                if queue.ended {
-                    queue.done = true;
-                    self.changed.notify_all();
-                    return;
-                }
-                self.changed.wait(&mut queue);
-                continue;
-            };
-            queue.bytes -= line.len();
-            drop(queue);
-            let written = file.append(&line);
-            queue = self.queue.lock();
-            match written {
-                Ok(()) => {
-                    if std::mem::take(&mut queue.failing) {
-                        tracing::info!("the event log is written again to {}", file.path.display());
-                    }
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut queue.failing, true) {
-                        tracing::warn!("the event log cannot be written to {}: {error}", file.path.display());
-                    }
-                    queue.bytes += line.len();
-                    queue.lines.push_front(line);
-                    if queue.ended {
-                        queue.dropped += queue.lines.len() as u64;
-                        queue.lines.clear();
-                    } else {
-                        self.changed.wait_while_for(&mut queue, |queue| !queue.ended, AGAIN);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A file that is begun again when it is large.
-#[derive(Debug)]
-struct Rotated {
-    path: PathBuf,
-    settings: Settings,
-    open: Option<(File, u64)>,
-}
-
-impl Rotated {
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let outcome = self.try_append(line);
-        if outcome.is_err() {
-            self.open = None;
-        }
-        outcome
-    }
-
-    fn try_append(&mut self, line: &[u8]) -> io::Result<()> {
-        // A file that was moved away or removed, as logrotate does, is begun again.
-        let same = |file: &File| -> io::Result<bool> {
-            let (own, there) = (file.metadata()?, fs::metadata(&self.path));
-            Ok(there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())))
-        };
-        if self.open.as_ref().is_some_and(|(file, _)| !same(file).unwrap_or(false)) {
-            self.open = None;
-        }
-        if self.open.as_ref().is_some_and(|(_, length)| *length >= self.settings.max_bytes.0) {
-            self.open = None;
-            self.rotate()?;
-        }
-        let (file, length) = match &mut self.open {
-            Some(open) => open,
-            none => {
-                make_folders(&self.path)?;
-                let file =
-                    OpenOptions::new().create(true).read(true).append(true).mode(PRIVATE).open(&self.path)?;
-                let mut length = file.metadata()?.len();
-                length += end_line(&file, length)?;
-                none.insert((file, length))
-            }
-        };
-        let before = *length;
-        file.write_all(line).inspect_err(|_| {
-            // A part of a line is no line.
-            drop(file.set_len(before));
-        })?;
-        *length += line.len() as u64;
-        Ok(())
-    }
-
-    /// `events.jsonl` becomes the first of the older files, and the last of them goes.
-    fn rotate(&self) -> io::Result<()> {
-        let Settings { keep, gzip, .. } = self.settings;
-        if keep == 0 {
-            return fs::remove_file(&self.path);
-        }
-        // A setting that was changed leaves files of the other kind.
-        for end in ["", ".gz"] {
-            gone(fs::remove_file(self.older(keep, end)))?;
-            for number in (1..keep).rev() {
-                gone(fs::rename(self.older(number, end), self.older(number + 1, end)))?;
-            }
-        }
-        if !gzip {
-            return fs::rename(&self.path, self.older(1, ""));
-        }
-        // The packed file has its name when it is whole.
-        let whole = self.older(1, ".gz");
-        let part = whole.with_extension("part");
-        let packed = OpenOptions::new().create(true).write(true).truncate(true).mode(PRIVATE).open(&part)?;
-        let mut encoder = GzEncoder::new(packed, Compression::default());
-        io::copy(&mut File::open(&self.path)?, &mut encoder)?;
-        encoder.finish()?.sync_all()?;
-        fs::rename(&part, &whole)?;
-        fs::remove_file(&self.path)
-    }
-
-    fn older(&self, number: u16, end: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}{end}"));
-        name.into()
-    }
-}
-
-/// A process that was killed may have left a part of a line: it is ended. Says by how many bytes the file grew.
-fn end_line(file: &File, length: u64) -> io::Result<u64> {
-    use std::os::unix::fs::FileExt;
-    let mut last = [0];
-    if length == 0 {
-        return Ok(0);
-    }
-    file.read_exact_at(&mut last, length - 1)?;
-    if last == *b"\n" {
-        return Ok(0);
-    }
-    (&*file).write_all(b"\n")?;
-    Ok(1)
-}
-
-/// What is not there need not be moved.
-fn gone(done: io::Result<()>) -> io::Result<()> {
-    done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+/// Labels as an object of JSON.
+pub(super) fn object(labels: &Labels) -> Map<String, Value> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }
 
 /// The time as lines have it.
 #[must_use]
 pub fn present() -> i64 {
     now().wall_milliseconds()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::path::Path;
-
-    use super::*;
-
-    fn settings(path: &Path, max_bytes: u64, gzip: bool) -> Settings {
-        Settings { path: Some(path.to_owned()), max_bytes: Bytes(max_bytes), keep: 2, gzip }
-    }
-
-    fn write(log: &EventLog, numbers: std::ops::Range<u64>) {
-        for number in numbers {
-            log.write(1_000, "test", [("number".to_owned(), number.into())]);
-        }
-        log.stop(Duration::from_secs(10));
-    }
-
-    fn numbers(text: &str) -> Vec<u64> {
-        text.lines()
-            .map(|line| {
-                let line: Value = serde_json::from_str(line).unwrap();
-                assert_eq!(
-                    (&line["event"], &line["time"]),
-                    (&"test".into(), &"1970-01-01T00:00:01.000Z".into())
-                );
-                line["number"].as_u64().unwrap()
-            })
-            .collect()
-    }
-
-    #[test]
-    fn files_are_rotated_packed_and_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/events.jsonl");
-        for gzip in [true, false] {
-            write(&EventLog::start(&settings(&path, 500, gzip)), 0..100);
-            let newest = numbers(&fs::read_to_string(&path).unwrap());
-            let mut text = String::new();
-            let end = if gzip { ".1.gz" } else { ".1" };
-            let first = File::open(format!("{}{end}", path.display())).unwrap();
-            if gzip {
-                flate2::read::GzDecoder::new(first).read_to_string(&mut text).unwrap();
-            } else {
-                (&first).read_to_string(&mut text).unwrap();
-            }
-            let before = numbers(&text);
-            assert_eq!(newest.last(), Some(&99));
-            assert_eq!(before.last().unwrap() + 1, newest[0], "nothing is lost between two files");
-            let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
-            assert!(files <= 5, "{files} files");
-        }
-    }
-
-    #[test]
-    fn what_a_disk_does_not_take_waits_and_is_counted_beyond_its_bound() {
-        let folder = tempfile::tempdir().unwrap();
-        // A folder in the place of the file.
-        let path = folder.path().join("events.jsonl");
-        fs::create_dir(&path).unwrap();
-        let log = EventLog::start(&settings(&path, 16 << 20, true));
-        log.write(1_000, "test", [("number".to_owned(), 1.into())]);
-        while !log.account().1 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let wide = "x".repeat(1 << 20);
-        (0..6).for_each(|_| log.write(1_000, "test", [("text".to_owned(), wide.as_str().into())]));
-        assert_eq!(log.account(), (3, true));
-        fs::remove_dir(&path).unwrap();
-        let again = EventLog::start(&settings(&path, 16 << 20, true));
-        write(&again, 7..8);
-        assert_eq!(numbers(&fs::read_to_string(&path).unwrap()), [7]);
-        // What waited is written with the end: the first line and those that had room.
-        log.stop(Duration::from_secs(10));
-        let lines = fs::read_to_string(&path).unwrap();
-        assert_eq!(lines.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 5);
-    }
-
-    #[test]
-    fn a_part_of_a_line_and_a_file_that_was_moved_away_cost_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("events.jsonl");
-        fs::write(&path, "{\"torn").unwrap();
-        let mut file = Rotated { path: path.clone(), settings: settings(&path, 1 << 20, true), open: None };
-        file.append(b"{}\n").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"torn\n{}\n");
-        fs::rename(&path, folder.path().join("moved")).unwrap();
-        file.append(b"[]\n").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "[]\n");
-    }
 }

@@ -8,6 +8,7 @@ mod desk;
 pub mod event_log;
 pub mod hooks;
 pub mod incidents;
+pub mod lines;
 mod notify;
 mod receivers;
 mod rules;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::delivery::RESEND;
-use super::event_log::{AlertEvents, EventLog};
+use super::event_log::AlertEvents;
 use super::incidents::Incidents;
+use super::lines::Lines;
 use super::notify::Notifier;
 use super::state::{self, StateFile, States};
 use crate::alert::incident::{Notice, Origin, concerns};
@@ -137,7 +138,7 @@ impl Rules {
     }
 
     /// Tells of every alert that fires.
-    pub fn report_to(&mut self, incidents: Option<Incidents>, events: EventLog) {
+    pub fn report_to(&mut self, incidents: Option<Incidents>, events: Lines) {
         self.incidents = incidents;
         self.events = AlertEvents::new(events);
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, access, flock};
 
 use crate::clock::now;
 use crate::file::{PRIVATE, make_folders};
@@ -102,6 +102,8 @@ impl Database {
         // SQLite gives its journal the mode of the file; what a laboratory measures is nobody else's business.
         let made = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path).map_err(disk)?;
         let inode = made.metadata().map(|of| (of.dev(), of.ino())).map_err(disk)?;
+        // Before SQLite locks it: to close a file takes away every lock that this process has on it.
+        drop(made);
         let mut db = connect(path)?;
         let new = prepare(&mut db, path, form)?;
         Ok(Self { path: path.into(), inode, new, db, lock })
@@ -185,6 +187,11 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     name.push(end);
     name.into()
 }
+
+fn is_full(path: &Path) -> bool {
+    path.parent().and_then(|folder| rustix::fs::statvfs(folder).ok()).is_some_and(|of| of.f_bavail == 0)
+}
+
 /// What went wrong, in words that help.
 #[must_use]
 pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
@@ -193,14 +200,19 @@ pub fn failure(path: &Path, error: &rusqlite::Error) -> Failure {
             Failure::Damaged(path.into(), error.to_string())
         }
         Some(ErrorCode::DiskFull) => Failure::Full(path.into()),
+        // What lies beside a file that is opened needs room as well.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_full(path) => {
+            Failure::Full(path.into())
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Busy(path.into()),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             Failure::Disk(path.into(), "it cannot be written: permission denied or read-only".into())
         }
         // SQLite does not say what the system said; who asks it again hears it.
-        _ => match OpenOptions::new().append(true).open(path) {
-            Err(why) => Failure::Disk(path.into(), why.to_string()),
-            Ok(_) => Failure::Disk(path.into(), error.to_string()),
+        // The file is not opened for that: to close it would take away SQLite's locks.
+        _ => match access(path, Access::WRITE_OK) {
+            Err(why) => Failure::Disk(path.into(), std::io::Error::from(why).to_string()),
+            Ok(()) => Failure::Disk(path.into(), error.to_string()),
         },
     }
 }

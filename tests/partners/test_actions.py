@@ -17,7 +17,7 @@ import pytest
 
 from conftest import Agent, free_port, wait_until
 from test_alerting import write_rules
-from test_incidents import incidents, one
+from test_incidents import incidents, one, post
 
 HIGH = {"alert": "High", "expr": "level > 5", "labels": {"severity": "critical", "priority": "P0"},
         "annotations": {"summary": "the level of {{ $labels.unit }} is {{ $value }}"}}
@@ -114,6 +114,60 @@ def test_a_hundred_alerts_run_three_hooks_at_a_time_and_each_once(agent, tmp_pat
         level.set(9, f"u{unit}")
     time.sleep(6)
     assert len((folder / "all").read_text().split()) == 100
+
+
+def test_after_a_kill_a_hook_that_waited_is_run_and_one_that_ran_is_not_forgotten(agent, tmp_path):
+    runs = tmp_path / "runs"
+    script = f"echo $NEURAL_LABEL_UNIT >> {runs}; exec sleep 20"
+    level = Level(agent, tmp_path, [{"name": "long", "timeout": "1m", "verify": "3s", "exec": {"command": ["sh", "-c", script]}}], at_once=1)
+    level.start()
+    level.set(9, "a")
+    wait_until(runs.exists, 30)
+    level.set(9, "b")
+    wait_until(lambda: len(incidents(agent, alert="High")) == 2, 30)
+    time.sleep(1)
+    for life in range(2):
+        agent.process.send_signal(signal.SIGKILL)
+        agent.process.wait()
+        agent.start()
+        for unit in "ab":
+            level.set(9, unit)
+        agent.until(lambda seen: seen.value("neural_actions_total", hook="long", step="interrupted") == 1, 30)
+        wait_until(lambda: runs.read_text().split() == ["a", "b"], 30)
+        time.sleep(1)
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="long", step="failed") == 2, 30)
+    assert runs.read_text().split() == ["a", "b"], "nothing is run twice"
+    states = {each["labels"]["unit"]: each for each in incidents(agent, alert="High")}
+    assert len(incidents(agent, alert="High")) == 2 and states["a"]["actions"] == states["b"]["actions"] == {"long": "failed"}
+    assert level.audit("long") == ["started", "interrupted", "started", "interrupted", "failed", "failed"]
+    # One that was over before the agent came back is not acted upon.
+    level.set(1, "a")
+    level.set(1, "b")
+    wait_until(lambda: len(incidents(agent, alert="High", state="resolved")) == 2, 30)
+
+
+def test_what_is_done_and_what_is_not_is_in_the_event_log(agent, tmp_path):
+    level = Level(agent, tmp_path, [], missing={"priorities": ["P0"], "escalate": True})
+    agent.config["respond"]["hooks"] = [{"name": "lower", "match": {"labels": {"unit": "a"}}, "exec": {"command": level.lower}}]
+    agent.config["events_log"] = {"path": str(tmp_path / "events.jsonl")}
+    agent.write()
+    level.start()
+    level.set(9, "a")
+    wait_until(lambda: incidents(agent, alert="High", state="resolved"), 30)
+    level.set(9, "b")
+    left = wait_until(lambda: incidents(agent, alert="High", state="escalated"), 30)[0]
+    assert left["labels"]["unit"] == "b" and [entry["why"] for entry in left["history"]][1:] == ["no action is configured for it"] * 2
+    seen = agent.until(lambda seen: seen.value("neural_actions_missing_total", incident_priority="P0") == 1)
+    assert seen.value("neural_incident_escalations_total", reason="action_missing") == 1
+    post(agent, f"/api/v1/incidents/{left['id']}/ack", b"by=ada&why=looking")
+    told = lambda: [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    of = lambda unit: [one.get("step") or one["state"] for one in told() if one["event"] in ("incident", "action") and one["labels"].get("unit") == unit]
+    wait_until(lambda: "acknowledged" in of("b"), 10)
+    assert sorted(of("a")) == sorted(["opened", "started", "ended", "resolved", "succeeded"]) and of("a")[0] == "opened"
+    assert sorted(of("b")) == sorted(["opened", "missing", "escalated", "acknowledged"])
+    one_of = lambda state: next(one for one in told() if one["event"] == "incident" and one["state"] == state and one["labels"]["unit"] == "b")
+    assert (one_of("acknowledged")["by"], one_of("acknowledged")["why"], one_of("opened")["incident"]) == ("ada", "looking", left["id"])
+    assert all(line.startswith('{"time":"') for line in (tmp_path / "events.jsonl").read_text().splitlines())
 
 
 def test_a_server_and_a_process_are_asked(agent, tmp_path):

@@ -252,6 +252,28 @@ def test_the_second_agent_on_a_folder_says_so(agents):
     wait_until(lambda: samples(two, "up"), 10)
 
 
+def test_another_program_that_looks_into_the_file_takes_nothing_from_it(agent: Agent):
+    port = start(agent)
+    agent.start()
+    client = udp(port)
+    client.send(b"hits:1|c")
+    wait_until(lambda: samples(agent, "hits_total"), 15)
+    path = Path(agent.path("state")) / "history.db"
+    wait_until(lambda: path.exists() and Path(f"{path}-wal").exists(), 15)
+    time.sleep(2)
+    # The last program that closes such a file ends its journal: while the agent has it open, nobody else is the last.
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM scrape").fetchone()[0] > 0
+    assert Path(f"{path}-wal").exists()
+    client.send(b"hits:1|c")
+    wait_until(lambda: [v for _, v in samples(agent, "hits_total")][-1:] == [2.0], 15)
+    time.sleep(2.5)
+    agent.process.kill()
+    agent.process.wait()
+    agent.start()
+    wait_until(lambda: 2.0 in [v for _, v in samples(agent, "hits_total")], 15)
+
+
 def test_the_file_is_what_sqlite_reads(agent: Agent):
     start(agent)
     agent.start()

@@ -21,9 +21,6 @@ from disk import Disk
 from test_history import ask, samples, start
 from test_time import Wall
 
-# Incidents have a file of their own on the same disk, which is open for as long as the agent runs.
-HISTORY_ALONE = {"incidents": {"enabled": False}}
-
 # Kills in all, and agents that are killed beside each other.
 KILLS, AT_ONCE = 200, 4
 
@@ -151,7 +148,7 @@ def ext4(tmp_path):
 
 def test_a_disk_that_becomes_read_only_costs_history_on_disk_until_it_is_mounted_again(agent: Agent, ext4):
     device, place = ext4
-    port = start(agent, state_directory=str(place / "state"), respond=HISTORY_ALONE)
+    port = start(agent, state_directory=str(place / "state"))
     agent.start()
     client, began = udp(port), time.time()
     counts(agent, client, 1)
@@ -206,7 +203,7 @@ def test_a_slow_disk_costs_nothing_but_time(agent: Agent, disk):
 
 
 def test_an_agent_ends_in_time_on_a_slow_disk(agent: Agent, disk):
-    start(agent, state_directory=str(disk.place / "state"), respond=HISTORY_ALONE)
+    start(agent, state_directory=str(disk.place / "state"))
     agent.start()
     wait_until(lambda: samples(agent, "up"), 10)
     disk.says(delay=4)

@@ -102,6 +102,8 @@ pub enum Step {
     Ended,
     /// It failed and is run again.
     Retried,
+    /// The agent ended while it ran: what it did is not known.
+    Interrupted,
     /// The alert is over: it helped, or was not needed.
     Succeeded,
     /// It failed, or the alert is still there.
@@ -115,6 +117,26 @@ pub enum Step {
 }
 
 impl Step {
+    /// All of them.
+    const ALL: [Self; 10] = [
+        Self::DryRun,
+        Self::Started,
+        Self::Ended,
+        Self::Retried,
+        Self::Interrupted,
+        Self::Succeeded,
+        Self::Failed,
+        Self::CoolingDown,
+        Self::BreakerOpen,
+        Self::NoRoom,
+    ];
+
+    /// The one of this name.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.as_str() == name)
+    }
+
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -123,6 +145,7 @@ impl Step {
             Self::Started => "started",
             Self::Ended => "ended",
             Self::Retried => "retried",
+            Self::Interrupted => "interrupted",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::CoolingDown => "cooling_down",
@@ -194,37 +217,77 @@ impl Actions {
         }
     }
 
-    /// An incident was opened: the hooks that are for its alert are run as soon as there is room.
-    pub fn opened(&mut self, incident: &Incident, now: i64) {
-        for hook in 0..self.plans.len() {
-            let Some(plan) = self.plans.get(hook).filter(|plan| plan.matches.takes(&incident.labels)) else {
+    /// An incident is open: the hooks that are for its alert, and were not run for it, are run as soon as there is room. One that was
+    /// under way when an agent before this one ended has its time to show that it helped. Says whether there is a hook for it.
+    pub fn opened(&mut self, incident: &Incident, now: i64) -> bool {
+        let all = self.plans.iter().enumerate();
+        let meant = all.filter(|(_, plan)| plan.matches.takes(&incident.labels));
+        let meant: Vec<(usize, Plan)> = meant.map(|(hook, plan)| (hook, plan.clone())).collect();
+        for (hook, plan) in &meant {
+            if self.is_under_way(*hook, incident) {
                 continue;
-            };
-            let (cooldown, dry_run) = (plan.cooldown, plan.dry_run);
-            let Some(record) = self.records.get_mut(hook) else { continue };
-            let recent = record.last.get(&incident.labels);
-            let step = match record.closed_until {
-                _ if dry_run => Step::DryRun,
-                Some(until) if now < until => Step::BreakerOpen,
-                _ if recent.is_some_and(|last| now.saturating_sub(*last) < cooldown) => Step::CoolingDown,
-                _ if self.waiting.len() >= WAITING => Step::NoRoom,
-                _ => {
-                    record.remember(&incident.labels, now);
-                    let job =
-                        Job { number: self.next, hook, incident: incident.clone(), tries: 0, after: now };
-                    self.next += 1;
-                    self.waiting.push_back(job);
-                    continue;
+            }
+            match incident.actions.get(&plan.name).and_then(|step| Step::read(step)) {
+                None | Some(Step::Retried) => self.plan(*hook, plan, incident, now),
+                Some(Step::Started) => {
+                    let why = "the agent was ended while it ran: what it did is not known".to_owned();
+                    self.tell(now, *hook, Step::Interrupted, incident, why);
+                    self.verify(*hook, plan, incident, now);
                 }
-            };
-            let text = match step {
-                Step::BreakerOpen => {
-                    format!("it failed {FAILURES} times in a row and is not run for a while")
-                }
-                Step::NoRoom => format!("{WAITING} runs wait already"),
-                _ => String::new(),
-            };
-            self.tell(now, hook, step, incident, text);
+                Some(Step::Ended | Step::Interrupted) => self.verify(*hook, plan, incident, now),
+                Some(_) => {}
+            }
+        }
+        !meant.is_empty()
+    }
+
+    fn is_under_way(&self, hook: usize, incident: &Incident) -> bool {
+        let verifying = self.verifying.iter().map(|(job, _)| job);
+        let mut all = self.waiting.iter().chain(&self.running).chain(verifying);
+        all.any(|job| job.hook == hook && job.incident.id == incident.id)
+    }
+
+    /// A hook is to be run.
+    fn plan(&mut self, hook: usize, plan: &Plan, incident: &Incident, now: i64) {
+        let Some(record) = self.records.get_mut(hook) else { return };
+        let recent = record.last.get(&incident.labels);
+        let step = match record.closed_until {
+            _ if plan.dry_run => Step::DryRun,
+            Some(until) if now < until => Step::BreakerOpen,
+            _ if recent.is_some_and(|last| now.saturating_sub(*last) < plan.cooldown) => Step::CoolingDown,
+            _ if self.waiting.len() >= WAITING => Step::NoRoom,
+            _ => {
+                record.remember(&incident.labels, now);
+                let job = self.job(hook, incident, now);
+                self.waiting.push_back(job);
+                return;
+            }
+        };
+        let text = match step {
+            Step::BreakerOpen => format!("it failed {FAILURES} times in a row and is not run for a while"),
+            Step::NoRoom => format!("{WAITING} runs wait already"),
+            _ => String::new(),
+        };
+        self.tell(now, hook, step, incident, text);
+    }
+
+    /// A hook was run before: its alert has to be over in time.
+    fn verify(&mut self, hook: usize, plan: &Plan, incident: &Incident, now: i64) {
+        let job = self.job(hook, incident, now);
+        self.verifying.push((job, now.saturating_add(plan.verify)));
+    }
+
+    fn job(&mut self, hook: usize, incident: &Incident, now: i64) -> Job {
+        let number = self.next;
+        self.next += 1;
+        Job { number, hook, incident: incident.clone(), tries: 0, after: now }
+    }
+
+    /// The agent ends, and with it what runs.
+    pub fn end(&mut self, now: i64) {
+        for job in std::mem::take(&mut self.running) {
+            let why = "the agent ended, and it with it".to_owned();
+            self.tell(now, job.hook, Step::Interrupted, &job.incident, why);
         }
     }
 

@@ -109,13 +109,13 @@ fn a_dry_run_says_what_it_would_do_and_does_nothing() {
 #[test]
 fn so_many_run_at_once_and_the_others_wait() {
     let mut actions = Actions::new(vec![plan("a")], 3);
-    (0..5).for_each(|i| actions.opened(&incident(&i.to_string(), START), START));
+    assert!((0..5).all(|i| actions.opened(&incident(&i.to_string(), START), START)));
     let jobs: Vec<Job> = std::iter::from_fn(|| actions.start(START)).collect();
     assert_eq!((jobs.len(), actions.running()), (3, 3));
     actions.ended(jobs[1].number, Err("no".into()), START);
     assert!(actions.start(START).is_some() && actions.start(START).is_none());
     // What waits is bounded.
-    (0..2 * WAITING).for_each(|i| actions.opened(&incident(&format!("x{i}"), START), START));
+    assert!((0..2 * WAITING).all(|i| actions.opened(&incident(&format!("x{i}"), START), START)));
     let refused = steps(&mut actions).into_iter().filter(|step| *step == Step::NoRoom).count();
     assert_eq!(refused, WAITING + 1);
 }
@@ -202,4 +202,73 @@ fn a_clock_that_is_set_changes_no_wait() {
     assert_eq!(steps(&mut actions), [Step::Started, Step::Ended]);
     actions.tick(START + 86_400_000 + 30_000);
     assert_eq!(steps(&mut actions), [Step::Failed]);
+}
+
+/// The incident as it is after these steps were noted.
+fn after(incident: &Incident, actions: &mut Actions) -> Incident {
+    let mut noted = incident.clone();
+    for happened in actions.take_happened() {
+        noted.actions.insert("a".into(), happened.step.as_str().into());
+    }
+    noted
+}
+
+#[test]
+fn an_agent_that_was_killed_runs_what_was_not_run_and_nothing_twice() {
+    let restart = || Actions::new(vec![Plan { retries: 1, ..plan("a") }], 1);
+    let (lost, mut actions) = (incident("a", START), restart());
+    // Killed before it was run.
+    assert!(actions.opened(&lost, START));
+    let known = after(&lost, &mut actions);
+    let mut actions = restart();
+    actions.opened(&known, START);
+    let job = actions.start(START).unwrap();
+    // Said twice, as after a reload: it is under way.
+    let known = after(&lost, &mut actions);
+    actions.opened(&known, START);
+    assert!(actions.start(START).is_none() && steps(&mut actions).is_empty());
+    // Killed while it ran: it may have done its work, and has its time to show it.
+    let mut actions = restart();
+    actions.opened(&known, START + 1_000);
+    assert!(actions.start(START + 1_000).is_none());
+    let known = after(&known, &mut actions);
+    assert_eq!(known.actions["a"], "interrupted");
+    let mut actions = restart();
+    actions.opened(&known, START + 2_000);
+    actions.tick(START + 31_999);
+    assert_eq!(steps(&mut actions), []);
+    actions.tick(START + 32_000);
+    let happened = actions.take_happened();
+    assert!(happened[0].step == Step::Failed && happened.len() == 1, "{happened:?}");
+    // Killed while it was to show it.
+    let mut known = lost.clone();
+    known.actions.insert("a".into(), "ended".into());
+    let mut actions = restart();
+    actions.opened(&known, START);
+    actions.resolved(&over(&known, START + 5_000), START + 5_000);
+    assert_eq!(steps(&mut actions), [Step::Succeeded]);
+    // Killed between a failure and the next attempt.
+    known.actions.insert("a".into(), "retried".into());
+    let mut actions = restart();
+    actions.opened(&known, START);
+    assert!(actions.start(START).is_some_and(|again| again.number == job.number));
+    // What is through is not begun again.
+    for step in ["succeeded", "failed", "dry_run", "cooling_down", "breaker_open", "no_room"] {
+        known.actions.insert("a".into(), step.into());
+        let mut actions = restart();
+        assert!(actions.opened(&known, START) && actions.start(START).is_none(), "{step}");
+        assert_eq!(steps(&mut actions), [], "{step}");
+    }
+}
+
+#[test]
+fn an_agent_that_ends_says_what_it_interrupts_and_that_no_hook_is_for_an_alert() {
+    let other = Matcher { alerts: vec!["Other".into()], ..Matcher::default() };
+    let mut actions = Actions::new(vec![Plan { matches: other, ..plan("b") }, plan("a")], 1);
+    let lost = incident("a", START);
+    assert!(actions.opened(&lost, START) && actions.start(START).is_some());
+    actions.end(START + 1);
+    assert_eq!(steps(&mut actions), [Step::Started, Step::Interrupted]);
+    let mut none = Actions::new(vec![actions.plans()[0].clone()], 1);
+    assert!(!none.opened(&lost, START) && none.start(START).is_none());
 }

@@ -3,7 +3,7 @@
 //! An alert is one incident from its first notice to its end, whichever program tells of it. While the agent evaluates its rule, the agent's own
 //! word decides when it is over: it looks at the same numbers as a Prometheus, but sooner.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Entry, Incident, Notice, Origin, Status, What, concerns};
 use crate::catalog::alert::Priority;
@@ -11,6 +11,9 @@ use crate::promql::Labels;
 
 /// How much later a Prometheus may see the same episode, ms: it scrapes and evaluates at its own intervals.
 const LAG: i64 = 120_000;
+
+/// Incidents that are over and to which what a hook did can be added.
+const ACTED_ON: usize = 1_000;
 
 /// Bounds, and the times within which a person must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +31,10 @@ pub struct Limits {
 pub enum News {
     /// An incident was opened.
     Opened(Box<Incident>),
-    /// It was acknowledged, so many milliseconds after it was opened.
-    Acknowledged(Priority, i64),
+    /// One that was read from a file goes on: its alert still fires.
+    Continued(Box<Incident>),
+    /// It was acknowledged for the first time, so many milliseconds after it was opened.
+    Acknowledged(Box<Incident>, i64),
     /// It was escalated.
     Escalated(Box<Incident>, &'static str),
     /// It was resolved, so many milliseconds after its alert fired.
@@ -63,6 +68,8 @@ pub struct Book {
     ends: BTreeMap<Labels, End>,
     /// Incidents that changed and were not taken to be written, by number.
     changed: BTreeMap<String, Incident>,
+    /// Incidents that were over last and for which a hook was run: that it helped is known a moment later.
+    acted_on: VecDeque<Incident>,
     /// Those of which the values alone changed.
     moved: BTreeSet<Labels>,
     news: Vec<News>,
@@ -79,6 +86,7 @@ impl Book {
             open: BTreeMap::new(),
             ends: BTreeMap::new(),
             changed: BTreeMap::new(),
+            acted_on: VecDeque::new(),
             moved: BTreeSet::new(),
             news: Vec::new(),
             refused: 0,
@@ -98,7 +106,14 @@ impl Book {
             return;
         }
         match self.open.get(&incident.labels) {
-            None => drop(self.open.insert(incident.labels.clone(), incident)),
+            // An Alertmanager's word stands until it takes it back; what the agent evaluates is seen again or over.
+            None => {
+                incident.current = !incident.agent;
+                if incident.current {
+                    self.announce(News::Continued(Box::new(incident.clone())));
+                }
+                self.open.insert(incident.labels.clone(), incident);
+            }
             Some(newer) if newer.id == incident.id => {}
             Some(newer) => {
                 let why = format!("it could not be read for a while and continues as {}", newer.id);
@@ -162,9 +177,17 @@ impl Book {
                 Origin::Agent => (&mut incident.agent, "agent"),
                 Origin::Alertmanager => (&mut incident.alertmanager, "alertmanager"),
             };
-            if !std::mem::replace(known, true) {
+            let joined = !std::mem::replace(known, true);
+            if joined {
                 incident.add(Entry::new(now, What::Joined, by, ""));
+            }
+            let goes_on = !std::mem::replace(&mut incident.current, true);
+            let continued = goes_on.then(|| News::Continued(Box::new(incident.clone())));
+            if joined {
                 self.touch(&notice.labels);
+            }
+            if let Some(news) = continued {
+                self.announce(news);
             }
             return;
         }
@@ -209,7 +232,8 @@ impl Book {
         incident.status = Status::Acknowledged;
         if incident.acknowledged.is_none() {
             incident.acknowledged = Some(now);
-            let news = News::Acknowledged(incident.priority, now.saturating_sub(incident.opened).max(0));
+            let after = now.saturating_sub(incident.opened).max(0);
+            let news = News::Acknowledged(Box::new(incident.clone()), after);
             self.announce(news);
         }
         self.touch(&labels);
@@ -228,12 +252,18 @@ impl Book {
         self.close(&labels, now, now, Entry::new(now, What::Resolved, by, why)).ok_or(Refusal::Unknown)
     }
 
-    /// Something was done about the incident of an alert, if one is open.
-    pub fn note(&mut self, labels: &Labels, by: &str, outcome: &str, now: i64) {
-        if let Some(incident) = self.open.get_mut(labels) {
-            incident.add(Entry::new(now, What::Action, by, outcome));
-            self.touch(labels);
+    /// Something was done about an incident that is open or was over a moment ago: by this hook and how far it is, or by nobody.
+    pub fn note(&mut self, of: &Incident, hook: Option<(&str, &str)>, outcome: &str, now: i64) {
+        let open = self.open.get_mut(&of.labels).filter(|incident| incident.id == of.id);
+        let known = open.or_else(|| self.acted_on.iter_mut().find(|incident| incident.id == of.id));
+        let Some(incident) = known else { return };
+        let by = hook.map_or_else(|| "agent".to_owned(), |(name, _)| format!("hook {name}"));
+        incident.add(Entry::new(now, What::Action, &by, outcome));
+        if let Some((name, step)) = hook {
+            incident.actions.insert(name.to_owned(), step.to_owned());
         }
+        self.changed.insert(incident.id.clone(), incident.clone());
+        self.bound();
     }
 
     /// Escalates the incident of an alert, if one is open and was not escalated.
@@ -285,6 +315,12 @@ impl Book {
         self.open.values().chain(closed)
     }
 
+    /// The incident of an alert that is open.
+    #[must_use]
+    pub fn of(&self, labels: &Labels) -> Option<&Incident> {
+        self.open.get(labels)
+    }
+
     /// The incidents that are open.
     pub fn open(&self) -> impl Iterator<Item = &Incident> {
         self.open.values()
@@ -298,6 +334,12 @@ impl Book {
             }
         }
         std::mem::take(&mut self.changed).into_values().collect()
+    }
+
+    /// All that are open are to be written, since what was written before is gone.
+    pub fn change_all(&mut self) {
+        let all = self.open.values().map(|incident| (incident.id.clone(), incident.clone()));
+        self.changed.extend(all);
     }
 
     /// Puts back what could not be written. What changed meanwhile stands.
@@ -347,6 +389,10 @@ impl Book {
         // What is closed by hand is closed now, whenever the alert is over.
         self.end(&incident, if incident.by_hand { now } else { at });
         self.changed.insert(incident.id.clone(), incident.clone());
+        if !incident.actions.is_empty() {
+            self.acted_on.truncate(ACTED_ON - 1);
+            self.acted_on.push_front(incident.clone());
+        }
         self.bound();
         Some(incident)
     }

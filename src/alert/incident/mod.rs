@@ -7,6 +7,8 @@ mod desk;
 mod statistics;
 pub mod webhook;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -214,11 +216,17 @@ pub struct Incident {
     /// Whether an Alertmanager told of it.
     #[serde(default)]
     pub alertmanager: bool,
+    /// How far the hooks are that were run for it, by name: the last step of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<String, String>,
     /// What happened, in order.
     pub history: Vec<Entry>,
     /// Entries that had no room.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub omitted: u64,
+    /// Whether its alert was told of since the agent began: one that was read from a file may be over.
+    #[serde(skip)]
+    pub current: bool,
     /// Which values are worse.
     #[serde(skip)]
     worse: Option<Worse>,
@@ -246,8 +254,10 @@ impl Incident {
             values: Values::default(),
             agent: notice.origin == Origin::Agent,
             alertmanager: notice.origin == Origin::Alertmanager,
+            actions: BTreeMap::new(),
             history: Vec::new(),
             omitted: 0,
+            current: true,
             worse: notice.worse,
         };
         let by = if incident.agent { "agent" } else { "alertmanager" };

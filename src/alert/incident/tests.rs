@@ -305,7 +305,7 @@ fn an_incident_is_read_as_it_was_written() {
     let incident = only(&book);
     let text = incident.json().to_string();
     let read: Incident = serde_json::from_str(&text).unwrap();
-    assert_eq!(Incident { worse: incident.worse, ..read }, incident);
+    assert_eq!(Incident { worse: incident.worse, current: true, ..read }, incident);
     assert!(text.contains("\"started\":\"2027-01-15T08:00:00.123Z\""), "{text}");
     assert!(!text.contains("\\u001b"), "{text}");
 }
@@ -361,4 +361,62 @@ fn a_message_of_alertmanager_is_read() {
         let said = webhook::read(wrong.as_bytes(), now).unwrap_err();
         assert!(said.contains(why), "{said}");
     }
+}
+
+#[test]
+fn what_was_read_from_a_file_goes_on_when_its_alert_is_told_of_again() {
+    let mut first = book();
+    first.survey(&[own("a", START), own("b", START)], START);
+    first.fires(&foreign("c", START), START);
+    let a = first.of(&own("a", START).labels).unwrap().clone();
+    first.note(&a, Some(("lower", "started")), "started: run x", START);
+    first.note(&a, None, "nothing", START);
+    let read = |incident: &Incident| -> Incident { serde_json::from_value(incident.json()).unwrap() };
+    let mut next = book();
+    for incident in first.take_changed(true) {
+        next.take_over(read(&incident), START + SECOND);
+    }
+    let continued = |book: &mut Book| -> Vec<(String, BTreeSet<String>)> {
+        let told = book.take_news().into_iter().filter_map(|news| match news {
+            News::Continued(incident) => {
+                let device = incident.labels.get("device").to_owned();
+                Some((device, incident.actions.into_keys().collect()))
+            }
+            _ => None,
+        });
+        told.collect()
+    };
+    // An Alertmanager's word stands until it takes it back.
+    assert_eq!(continued(&mut next), [("c".to_owned(), BTreeSet::new())]);
+    next.survey(&[own("a", START)], START + 2 * SECOND);
+    next.survey(&[own("a", START)], START + 3 * SECOND);
+    assert_eq!(continued(&mut next), [("a".to_owned(), BTreeSet::from(["lower".to_owned()]))]);
+    let incident = next.of(&own("a", START).labels).unwrap();
+    assert!(incident.current && incident.actions["lower"] == "started");
+    assert!(next.of(&own("b", START).labels).is_none(), "it was over meanwhile");
+}
+
+#[test]
+fn that_a_hook_helped_is_kept_with_the_incident_that_is_over() {
+    let mut book = book();
+    book.survey(&[own("a", START)], START);
+    let a = only(&book);
+    book.note(&a, Some(("lower", "ended")), "ended", START + SECOND);
+    book.survey(&[], START + 2 * SECOND);
+    assert_eq!(book.take_changed(true).len(), 1);
+    // The same alert fires again: that is another incident.
+    book.survey(&[own("a", START + 3 * SECOND)], START + 3 * SECOND);
+    book.take_changed(true);
+    book.note(&a, Some(("lower", "succeeded")), "succeeded", START + 3 * SECOND);
+    let written = book.take_changed(true);
+    assert_eq!(written.len(), 1);
+    assert_eq!(
+        (&written[0].id, written[0].status, &*written[0].actions["lower"]),
+        (&a.id, Status::Resolved, "succeeded")
+    );
+    assert!(book.of(&a.labels).unwrap().actions.is_empty());
+    // One that nothing was done about is not known any more.
+    let other = Incident { id: "0".into(), ..a };
+    book.note(&other, Some(("lower", "succeeded")), "succeeded", START + 4 * SECOND);
+    assert!(!book.is_changed());
 }

@@ -3,7 +3,6 @@
 //!
 //! A task of its own runs them, a few at a time. What one does is in the audit, in its incident and in the metrics.
 
-mod audit;
 mod run;
 mod settings;
 
@@ -13,16 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::alert::action::{Happened, Step};
-use crate::alert::incident::News;
+use crate::alert::action::{Happened, Job, Step};
+use crate::alert::incident::{Desk, Incident, News};
 use crate::clock::{SetClock, now};
 use crate::quote::quote;
+use crate::respond::event_log::object;
 use crate::respond::incidents::Incidents;
-use audit::Audit;
+use crate::respond::lines::{Lines, Rotation};
 use run::Deed;
 pub use settings::{Actions, Exec, Hook, Http, Match, Signal, SignalName, Systemctl, problems};
 
@@ -30,6 +31,10 @@ pub use settings::{Actions, Exec, Hook, Http, Match, Signal, SignalName, Systemc
 const LOOK: Duration = Duration::from_millis(500);
 /// News that wait for it.
 const WAITING: usize = 20_000;
+/// How long the last lines of the audit may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What an incident says that should have a hook and has none.
+const MISSING: &str = "no action is configured for it";
 
 /// How it went, since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub struct Account {
     pub closed: BTreeMap<String, bool>,
     /// Hooks that run now.
     pub running: usize,
+    /// Incidents that should have had a hook and had none, by priority.
+    pub missing: BTreeMap<&'static str, u64>,
     /// Lines of the audit that had no room, and news.
     pub lost: u64,
 }
@@ -49,6 +56,7 @@ pub struct Account {
 pub struct Hooks {
     news: mpsc::Sender<News>,
     account: Arc<Mutex<Account>>,
+    audit: Lines,
 }
 
 /// One hook as it is run.
@@ -62,7 +70,9 @@ struct Runner {
     ready: Vec<Arc<Ready>>,
     actions: crate::alert::action::Actions,
     incidents: Incidents,
-    audit: Audit,
+    missing: settings::Missing,
+    audit: Lines,
+    events: Lines,
     account: Arc<Mutex<Account>>,
     running: JoinSet<Result<String, String>>,
     /// Which run a task is.
@@ -76,7 +86,7 @@ impl Hooks {
     pub fn new(
         actions: &Actions,
         hooks: &[Hook],
-        audit: PathBuf,
+        (audit, events): (PathBuf, Lines),
         incidents: Incidents,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
@@ -93,22 +103,27 @@ impl Hooks {
         let plans = ready.iter().map(|hook| hook.settings.plan(actions)).collect();
         let (news, waiting) = mpsc::channel(WAITING);
         let account: Arc<Mutex<Account>> = Arc::default();
+        let rotation = Rotation { bytes: actions.audit_bytes.0, keep: 1, gzip: false };
+        let audit = Lines::start("audit of actions", audit, rotation);
         let runner = Runner {
             ready,
             actions: crate::alert::action::Actions::new(plans, actions.at_once),
             incidents,
-            audit: Audit::start(audit, actions.audit_bytes.0),
+            missing: actions.missing.clone(),
+            audit: audit.clone(),
+            events,
             account: account.clone(),
             running: JoinSet::new(),
             numbers: HashMap::new(),
             seen: SetClock::default(),
         };
-        (Self { news, account }, runner.run(waiting, stop))
+        (Self { news, account, audit }, runner.run(waiting, stop))
     }
 
     /// Tells of what happened to incidents.
     pub fn tell(&self, news: &News) {
-        if matches!(news, News::Opened(_) | News::Resolved(..)) && self.news.try_send(news.clone()).is_err() {
+        let concerns = matches!(news, News::Opened(_) | News::Continued(_) | News::Resolved(..));
+        if concerns && self.news.try_send(news.clone()).is_err() {
             self.account.lock().lost += 1;
         }
     }
@@ -116,12 +131,18 @@ impl Hooks {
     /// How it went.
     #[must_use]
     pub fn account(&self) -> Account {
-        self.account.lock().clone()
+        let mut account = self.account.lock().clone();
+        account.lost += self.audit.account().0;
+        account
     }
 }
 
 impl Runner {
     async fn run(mut self, mut news: mpsc::Receiver<News>, stop: CancellationToken) {
+        // After a reload there are incidents that other hooks were run for, or none.
+        let mut open = Vec::new();
+        self.incidents.open(&mut |incident| open.extend(incident.current.then(|| incident.clone())));
+        open.iter().for_each(|incident| self.opened(incident));
         loop {
             tokio::select! {
                 biased;
@@ -144,25 +165,60 @@ impl Runner {
             }
             let at = self.time();
             self.actions.tick(at);
-            while let Some(job) = self.actions.start(at) {
-                let Some(ready) = self.ready.get(job.hook).cloned() else { continue };
-                let number = job.number;
-                let run = async move { ready.deed.run(&job, ready.settings.timeout.0).await };
-                self.numbers.insert(self.running.spawn(run).id(), number);
-            }
+            let due: Vec<Job> = std::iter::from_fn(|| self.actions.start(at)).collect();
             self.say(at);
+            due.into_iter().for_each(|job| self.spawn(job));
         }
         // What runs is ended with all that it started.
         self.running.shutdown().await;
+        let at = self.time();
+        self.actions.end(at);
+        self.say(at);
+        let audit = self.audit;
+        drop(tokio::task::spawn_blocking(move || audit.stop(PATIENCE)).await);
+    }
+
+    /// Runs a hook once it is on disk that it is run: an agent that is killed does not run it again.
+    fn spawn(&mut self, job: Job) {
+        let Some(ready) = self.ready.get(job.hook).cloned() else { return };
+        let (incidents, number) = (self.incidents.clone(), job.number);
+        let run = async move {
+            drop(tokio::task::spawn_blocking(move || incidents.settle()).await);
+            ready.deed.run(&job, ready.settings.timeout.0).await
+        };
+        self.numbers.insert(self.running.spawn(run).id(), number);
     }
 
     fn take(&mut self, news: &News) {
         let at = self.time();
         match news {
-            News::Opened(incident) => self.actions.opened(incident, at),
+            // By now hooks may have been run for it, if these are others than when it was opened.
+            News::Opened(incident) | News::Continued(incident) => {
+                if let Some(incident) = self.incidents.of(&incident.labels) {
+                    self.opened(&incident);
+                }
+            }
             News::Resolved(incident, _) => self.actions.resolved(incident, at),
             News::Acknowledged(..) | News::Escalated(..) => {}
         }
+    }
+
+    /// Has the hooks run that an incident needs. That there is none is said where one is expected.
+    fn opened(&mut self, incident: &Incident) {
+        let at = self.time();
+        let expected = self.missing.priorities.iter().any(|one| one.as_str() == incident.priority.as_str());
+        if self.actions.opened(incident, at)
+            || !expected
+            || incident.history.iter().any(|entry| entry.why == MISSING)
+        {
+            return;
+        }
+        self.incidents.note(incident, None, MISSING);
+        if self.missing.escalate {
+            self.incidents.escalate(&incident.labels, "action_missing", MISSING);
+        }
+        *self.account.lock().missing.entry(incident.priority.as_str()).or_default() += 1;
+        self.line(at, incident, json!({"step": "missing", "text": MISSING}));
     }
 
     /// The time, in ms; if the clock was set, what waits goes along.
@@ -198,7 +254,8 @@ impl Runner {
             (_, false) => happened.text.clone(),
         };
         let outcome = format!("{}: {text}", step.as_str().replace('_', " "));
-        self.incidents.note(&incident.labels, &format!("hook {name}"), outcome.trim_end_matches(": "));
+        let hook = Some((&**name, step.as_str()));
+        self.incidents.note(incident, hook, outcome.trim_end_matches(": "));
         if step.escalates() {
             let why = format!("the hook {name} failed: {text}");
             self.incidents.escalate(&incident.labels, "action_failed", &why);
@@ -206,10 +263,19 @@ impl Runner {
         } else {
             tracing::info!(hook = name, incident = incident.id, "an action: {}", quote(&outcome));
         }
-        let wrote = self.audit.write(name, &ready.words, &Happened { text, ..happened.clone() });
-        let mut account = self.account.lock();
-        account.lost += u64::from(!wrote);
-        *account.steps.entry((name.clone(), step.as_str())).or_default() += 1;
+        let line = json!({"hook": name, "step": step.as_str(), "do": ready.words, "text": text});
+        self.line(happened.at, incident, line);
+        *self.account.lock().steps.entry((name.clone(), step.as_str())).or_default() += 1;
+    }
+
+    /// Writes a line of the audit, which is one of the event log as well.
+    fn line(&self, at: i64, incident: &Incident, mut line: Value) {
+        line["incident"] = incident.id.as_str().into();
+        line["alert"] = incident.alert.as_str().into();
+        line["labels"] = object(&incident.labels).into();
+        for log in [&self.audit, &self.events] {
+            log.write(at, "action", &line);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::action::{Matcher, Plan};
 use crate::listen::Bytes;
 use crate::provision::Access;
+use crate::render::Urgency;
 use crate::secret::{Command, Exposed, Link, Value};
 use crate::setting::Span;
 
@@ -26,11 +27,36 @@ pub struct Actions {
     pub units: Vec<String>,
     /// Bytes of the audit, `actions.jsonl` in the state directory; beyond, it becomes `actions.jsonl.1` and another one begins.
     pub audit_bytes: Bytes,
+    /// Incidents that no hook is for, though there are hooks.
+    pub missing: Missing,
+}
+
+/// Incidents that should have a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "MissingAction")]
+pub struct Missing {
+    /// Of which priorities. That there is no hook for one is recorded with it and counted.
+    pub priorities: Vec<Urgency>,
+    /// Whether such an incident is escalated at once, as one whose hook failed.
+    pub escalate: bool,
+}
+
+impl Default for Missing {
+    fn default() -> Self {
+        Self { priorities: vec![Urgency::P0, Urgency::P1], escalate: false }
+    }
 }
 
 impl Default for Actions {
     fn default() -> Self {
-        Self { dry_run: true, at_once: 3, units: Vec::new(), audit_bytes: Bytes(16_000_000) }
+        Self {
+            dry_run: true,
+            at_once: 3,
+            units: Vec::new(),
+            audit_bytes: Bytes(16_000_000),
+            missing: Missing::default(),
+        }
     }
 }
 

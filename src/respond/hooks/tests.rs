@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::alert::incident::{Desk, Incident, Limits, Notice, Origin, Status};
+use crate::alert::incident::{Limits, Notice, Origin, Status, What};
 use crate::promql::Labels;
+use crate::render::Urgency;
 use crate::respond::incidents::{Options, Retention};
 use crate::setting::Span;
 
@@ -36,7 +37,14 @@ struct Scene {
 
 impl Scene {
     async fn new(make: impl FnOnce(&Path) -> Vec<Hook>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::with(Actions::default(), tempfile::tempdir().unwrap(), make).await
+    }
+
+    async fn with(
+        actions: Actions,
+        folder: tempfile::TempDir,
+        make: impl FnOnce(&Path) -> Vec<Hook>,
+    ) -> Self {
         let options = Options {
             path: folder.path().join("incidents.db"),
             limits: Limits { open: 100, closed: 100, acknowledge: [None; 4] },
@@ -46,11 +54,10 @@ impl Scene {
         };
         let incidents = Incidents::start(options).unwrap();
         let (hooks, stop) = (make(folder.path()), CancellationToken::new());
-        let audit = folder.path().join("actions.jsonl");
-        let (hooks, task) = Hooks::new(&Actions::default(), &hooks, audit, incidents.clone(), stop.clone());
+        let logs = (folder.path().join("actions.jsonl"), Lines::default());
+        let (hooks, task) = Hooks::new(&actions, &hooks, logs, incidents.clone(), stop.clone());
         let scene = Self { folder, incidents, hooks, stop, task: tokio::spawn(task) };
         scene.until("the file was read", || {
-            scene.fire(&[]);
             scene.incidents.failing().is_none() && scene.incidents.status().bytes > 0
         });
         scene
@@ -99,7 +106,6 @@ impl Scene {
         self.stop.cancel();
         self.task.await.unwrap();
         self.incidents.stop(Duration::from_secs(2));
-        std::thread::sleep(Duration::from_millis(100));
         std::fs::read_to_string(self.folder.path().join("actions.jsonl")).unwrap_or_default()
     }
 }
@@ -118,7 +124,7 @@ async fn a_program_gets_the_incident_and_its_success_is_that_the_alert_is_over()
     scene.until("it ended", || scene.count("ask", Step::Ended) == 1);
     let got = std::fs::read_to_string(scene.folder.path().join("got")).unwrap();
     let (json, variables) = got.rsplit_once("}").unwrap();
-    let json: serde_json::Value = serde_json::from_str(&format!("{json}}}")).unwrap();
+    let json: Value = serde_json::from_str(&format!("{json}}}")).unwrap();
     assert_eq!((&json["alert"], &json["values"]["start"]), (&"Lost".into(), &7.5.into()));
     assert_eq!(variables, "Lost a it's \"away\"; $(rm -rf /) bare\n");
     assert_eq!(scene.count("ask", Step::Succeeded), 0, "that it ended is no success");
@@ -127,9 +133,7 @@ async fn a_program_gets_the_incident_and_its_success_is_that_the_alert_is_over()
     let audit = scene.end().await;
     let steps: Vec<String> = audit
         .lines()
-        .map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_str().unwrap().to_owned()
-        })
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(steps, ["started", "ended", "succeeded"]);
 }
@@ -217,6 +221,58 @@ async fn an_agent_that_ends_ends_what_runs() {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("it lives on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_when_the_agent_ends_is_interrupted_and_not_run_again_by_the_next() {
+    let make = |folder: &Path| {
+        let file = folder.join("runs").display().to_string();
+        vec![Hook {
+            verify: Span::millis(500),
+            ..hook("long", &format!("echo x >> {file}; exec sleep 1000"))
+        }]
+    };
+    let mut scene = Scene::new(make).await;
+    scene.fire(&["a"]);
+    let file = scene.folder.path().join("runs");
+    scene.until("it runs", || file.exists());
+    let folder = std::mem::replace(&mut scene.folder, tempfile::tempdir().unwrap());
+    scene.end().await;
+    let audit = std::fs::read_to_string(folder.path().join("actions.jsonl")).unwrap();
+    assert!(audit.lines().last().unwrap().contains("\"step\":\"interrupted\""), "{audit}");
+    let scene = Scene::with(Actions::default(), folder, make).await;
+    // Before its alert is told of it may be over.
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(scene.count("long", Step::Failed), 0);
+    scene.fire(&["a"]);
+    scene.until("its time is up", || scene.count("long", Step::Failed) == 1);
+    let found = scene.open().remove(0);
+    assert_eq!((&*found.actions["long"], found.status), ("failed", Status::Escalated));
+    assert_eq!(std::fs::read_to_string(scene.folder.path().join("runs")).unwrap(), "x\n");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_no_hook_is_for_an_alert_is_said_where_one_is_expected() {
+    let other = Match { alerts: vec!["Other".into()], ..Match::default() };
+    let make = |_: &Path| vec![Hook { matches: other.clone(), ..hook("other", "true") }];
+    for (priorities, escalate, count, status) in [
+        (vec![Urgency::P0], false, 0, Status::Open),
+        (vec![Urgency::P1], false, 1, Status::Open),
+        (vec![Urgency::P1], true, 1, Status::Escalated),
+    ] {
+        let actions = Actions { missing: settings::Missing { priorities, escalate }, ..Actions::default() };
+        let scene = Scene::with(actions, tempfile::tempdir().unwrap(), make).await;
+        scene.fire(&["a"]);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let account = scene.hooks.account();
+        assert_eq!(account.missing.get("P1").copied().unwrap_or_default(), count);
+        let found = scene.open().remove(0);
+        let said = found.history.iter().filter(|entry| entry.why == MISSING && entry.what == What::Action);
+        assert_eq!((said.count() as u64, found.status), (count, status));
+        let audit = scene.end().await;
+        assert_eq!(audit.matches("\"step\":\"missing\"").count() as u64, count);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::alert::incident::{Incident, Wanted};
@@ -31,14 +32,22 @@ pub struct Retention {
     pub bytes: u64,
 }
 
+/// Device and number of a file.
+pub(super) type Inode = (u64, u64);
+
 /// The file, open for writing.
 #[derive(Debug)]
 pub(super) struct File(Database);
 
 impl File {
-    /// Opens the file, or makes it. One that is damaged is set aside and another one begun: says where it lies.
-    pub(super) fn open(path: &Path) -> Result<(Self, Option<PathBuf>), Failure> {
-        match Database::open(path, &SCHEMA).and_then(Self::check) {
+    /// Opens the file, or makes it. One that is damaged is set aside and another one begun: says where it lies. The one with the number
+    /// `checked` is not checked again.
+    pub(super) fn open(path: &Path, checked: Option<Inode>) -> Result<(Self, Option<PathBuf>), Failure> {
+        let opened = Database::open(path, &SCHEMA).and_then(|database| match checked {
+            Some(inode) if inode == database.inode => Ok(Self(database)),
+            _ => Self::check(database),
+        });
+        match opened {
             Ok(file) => Ok((file, None)),
             Err(Failure::Damaged(path, why)) => {
                 let aside = set_aside(&path).map_err(|error| {
@@ -61,6 +70,16 @@ impl File {
 
     fn failed(&self, error: &rusqlite::Error) -> Failure {
         failure(&self.0.path, error)
+    }
+
+    /// Which file it is.
+    pub(super) fn inode(&self) -> Inode {
+        self.0.inode
+    }
+
+    /// Closes the file and writes nothing: its journal stays as it is, and is read when it is opened again.
+    pub(super) fn leave(self) {
+        drop(self.0.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
     }
 
     /// Whether its path is still its own.

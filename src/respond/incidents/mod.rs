@@ -149,9 +149,22 @@ impl Incidents {
         self.with(|book, at| book.survey(&firing(), at));
     }
 
-    /// Something was done about an alert.
-    pub fn note(&self, labels: &Labels, by: &str, outcome: &str) {
-        self.with(|book, at| book.note(labels, by, outcome, at));
+    /// Something was done about an incident: by this hook and how far it is, or by nobody.
+    pub fn note(&self, incident: &Incident, hook: Option<(&str, &str)>, outcome: &str) {
+        self.with(|book, at| book.note(incident, hook, outcome, at));
+    }
+
+    /// The incident of an alert that is open, as it is now.
+    #[must_use]
+    pub fn of(&self, labels: &Labels) -> Option<Incident> {
+        self.0.held.lock().book.of(labels).cloned()
+    }
+
+    /// Waits until what was noted is on disk, or cannot be: for a moment at most. It blocks.
+    pub fn settle(&self) {
+        if self.failing().is_none() {
+            self.0.wait(self.0.ask());
+        }
     }
 
     /// What was done about an alert failed: who comes next is to hear of it.

@@ -91,6 +91,45 @@ fn what_is_acknowledged_is_on_disk_and_found_after_a_restart() {
     incidents.stop(PATIENCE);
 }
 
+/// Whether this process has the file or one beside it open.
+fn is_open(path: &Path) -> bool {
+    let name = path.display().to_string();
+    let stem = name.trim_end_matches("db");
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    files.into_iter().any(|fd| {
+        std::fs::read_link(fd.path()).is_ok_and(|file| file.display().to_string().starts_with(stem))
+    })
+}
+
+#[test]
+fn a_file_that_is_not_written_is_not_held_and_what_comes_later_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (incidents, at) = (start(options(folder.path())), present());
+    let path = incidents.path();
+    until("it is closed", || !is_open(&path));
+    incidents.survey(|| vec![notice("a", at)]);
+    assert!(incidents.0.wait(incidents.0.ask()), "it is written");
+    let first = all(&incidents, &Wanted::default())[0].id.clone();
+    assert!(file::Reader::open(&path).unwrap().has(&first));
+    until("it is closed again", || !is_open(&path));
+    // A file that was removed meanwhile: the next one has what is open.
+    for end in ["", "-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{end}", path.display())).unwrap();
+    }
+    incidents.survey(|| vec![notice("a", at), notice("b", at)]);
+    let mut open = Vec::new();
+    incidents.open(&mut |incident| open.push(incident.id.clone()));
+    until("both are written", || {
+        file::Reader::open(&path).is_ok_and(|reader| open.iter().all(|id| reader.has(id)))
+    });
+    assert_eq!((all(&incidents, &Wanted::default()).len(), incidents.failing()), (2, None));
+    incidents.stop(PATIENCE);
+    until("the thread is through", || !is_open(&path));
+    let next = start(options(folder.path()));
+    assert_eq!(all(&next, &Wanted::default()).len(), 2);
+    next.stop(PATIENCE);
+}
+
 #[test]
 fn a_list_is_of_memory_and_file_each_incident_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +203,7 @@ fn a_file_of_a_newer_program_is_left_alone_and_a_damaged_one_is_set_aside() {
 fn what_is_old_or_too_much_goes_and_what_is_open_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("incidents.db");
-    let (mut file, _) = file::File::open(&path).unwrap();
+    let (mut file, _) = file::File::open(&path, None).unwrap();
     let mut book = Book::new(Limits { open: 10_000, closed: 10_000, acknowledge: [None; 4] });
     let at = 1_800_000_000_000;
     let many: Vec<Notice> = (0..3_000).map(|i| notice(&format!("{i:0>200}"), at)).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::file::File;
+use super::file::{File, Inode};
 use super::{Shared, Status};
 use crate::alert::incident::Incident;
 use crate::clock::now;
@@ -12,6 +12,8 @@ use crate::store::Failure;
 const LOOK: Duration = Duration::from_secs(1);
 /// From one attempt to write or open the file to the next, ns.
 const AGAIN: u64 = 5_000_000_000;
+/// Without anything to write the file is closed after this time, ns: while it is open its disk can be neither unmounted nor repaired.
+const IDLE: u64 = 1_000_000_000;
 /// Values that alone changed are written so often, ns: the worst of a minute is what a killed agent loses.
 const VALUES: u64 = 60_000_000_000;
 /// What is too old is removed so often, ns.
@@ -20,14 +22,19 @@ const PRUNE: u64 = 3_600_000_000_000;
 struct Writer<'s> {
     shared: &'s Shared,
     file: Option<File>,
-    /// When it is tried again, when values are written, and when what is old is removed, ns of the steady clock.
+    /// The file that was read: opened again it is not read again, unless something failed meanwhile.
+    read: Option<Inode>,
+    sound: bool,
+    /// When it was last used, when it is tried again, when values are written, and when what is old is removed, ns of the steady clock.
+    used: u64,
     retry: u64,
     values: u64,
     prune: u64,
 }
 
 pub(super) fn run(shared: &Shared) {
-    let mut writer = Writer { shared, file: None, retry: 0, values: 0, prune: 0 };
+    let mut writer =
+        Writer { shared, file: None, read: None, sound: false, used: 0, retry: 0, values: 0, prune: 0 };
     writer.open();
     shared.held.lock().ready = true;
     loop {
@@ -61,26 +68,38 @@ impl Writer<'_> {
         (signal.asked, signal.stopping)
     }
 
-    /// Opens the file and takes over what is in it.
+    /// Opens the file, and takes over what is in it unless that was done before.
     fn open(&mut self) {
         let (path, ends) = {
             let options = self.shared.options.lock();
             (options.path.clone(), options.limits.closed)
         };
-        let opened = File::open(&path).and_then(|(file, aside)| {
+        let known = self.read.filter(|_| self.sound);
+        let opened = File::open(&path, known).and_then(|(file, aside)| {
             if let Some(aside) = aside {
                 tracing::warn!(
                     "the incidents' file was damaged; it is kept as {}, and a new one begins",
                     aside.display()
                 );
             }
-            file.load(ends).map(|incidents| (file, incidents))
+            let again = known == Some(file.inode());
+            let incidents = if again { Ok(Vec::new()) } else { file.load(ends) };
+            incidents.map(|incidents| (file, incidents))
         });
         match opened {
             Ok((file, incidents)) => {
-                self.file = Some(file);
+                let other = self.read.replace(file.inode()).is_some_and(|before| before != file.inode());
+                if known != Some(file.inode()) {
+                    self.prune = 0;
+                }
+                (self.sound, self.used, self.file) = (true, now().steady, Some(file));
                 self.take_over(incidents);
-                self.prune = 0;
+                if other {
+                    tracing::warn!(
+                        "the incidents' file was removed, or its disk was; what is open is written again"
+                    );
+                    self.shared.held.lock().book.change_all();
+                }
             }
             Err(failure) => self.fail(&failure),
         }
@@ -103,18 +122,22 @@ impl Writer<'_> {
             self.fail(&Failure::Disk(self.path(), "it was removed, or its disk was".into()));
             self.retry = 0;
         }
-        if self.file.is_none() && at.steady >= self.retry {
-            self.open();
-        }
         let all = last || at.steady >= self.values;
         if all {
             self.values = at.steady.saturating_add(VALUES);
         }
         let changed = self.shared.held.lock().book.take_changed(all);
+        let looks = !last && (self.is_failing() || at.steady >= self.prune);
+        if self.file.is_none() && at.steady >= self.retry && (looks || !changed.is_empty()) {
+            self.open();
+        }
         let waits = at.steady < self.retry && !last;
         let done = match &mut self.file {
             _ if changed.is_empty() => Ok(()),
-            Some(file) if !waits => file.write(&changed),
+            Some(file) if !waits => {
+                self.used = at.steady;
+                file.write(&changed)
+            }
             _ => {
                 self.shared.held.lock().book.put_back(changed);
                 return false;
@@ -128,8 +151,9 @@ impl Writer<'_> {
                 let pruned = self.prune(at.steady, at.wall_milliseconds());
                 if pruned && self.file.is_some() && at.steady >= self.retry {
                     self.fine();
+                    self.rest(at.steady);
                 }
-                self.file.is_some()
+                !self.is_failing()
             }
             Err(failure) => {
                 self.shared.held.lock().book.put_back(changed);
@@ -162,6 +186,19 @@ impl Writer<'_> {
         }
     }
 
+    /// Closes the file if nothing was written for a while.
+    fn rest(&mut self, steady: u64) {
+        if steady.saturating_sub(self.used) >= IDLE
+            && let Some(file) = self.file.take()
+        {
+            file.leave();
+        }
+    }
+
+    fn is_failing(&self) -> bool {
+        self.shared.status.lock().failing.is_some()
+    }
+
     fn fine(&self) {
         let bytes = self.file.as_ref().map_or(0, File::bytes);
         let mut status = self.shared.status.lock();
@@ -181,7 +218,7 @@ impl Writer<'_> {
         drop(status);
         self.retry = now().steady.saturating_add(AGAIN);
         if !matches!(failure, Failure::Full(_) | Failure::Busy(_)) {
-            self.file = None;
+            (self.file, self.sound) = (None, false);
         }
     }
 
