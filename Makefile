@@ -34,8 +34,9 @@ lint: ## formatting, lints and links in the documentation
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 
+# Not the examples, which lint has checked, and not the program, which has no tests of its own.
 unit: ## the tests in Rust
-	$(CARGO) test --locked
+	$(CARGO) test --locked --lib --test agent
 
 partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients, device drivers
 	$(CARGO) build --locked --bins
