@@ -272,10 +272,12 @@ impl Check<'_> {
         for key in ["grafana", "runbooks", "watchdog"] {
             self.url(&path.key(key));
         }
-        for index in 0..self.document.len(&path.key("receivers")) {
-            let path = path.key("receivers").item(index);
-            for kind in self.document.keys(&path) {
-                self.url(&path.key(&kind).key("url"));
+        for list in ["receivers", "escalations"] {
+            for index in 0..self.document.len(&path.key(list)) {
+                let path = path.key(list).item(index);
+                for kind in self.document.keys(&path) {
+                    self.url(&path.key(&kind).key("url"));
+                }
             }
         }
     }
@@ -350,13 +352,14 @@ impl Check<'_> {
             *self.wrong(&path.key("watchdog_file"), "Alertmanager 0.25 reads no URL from a file") =
                 Some(hint);
         }
-        for (index, receiver) in alerts.receivers.iter().enumerate() {
+        for (list, index, receiver) in alerts.every_receiver() {
+            let place = path.key(list.key()).item(index);
             if self.notifies() && matches!(receiver, Receiver::Email(_)) {
-                *self.wrong(&path.key("receivers").item(index), "the agent itself sends no email") =
+                *self.wrong(&place, "the agent itself sends no email") =
                     Some("remove respond.notify and use an Alertmanager, or remove this receiver".to_owned());
             }
             if let Some((why, hint)) = receiver.wrong(alertmanager) {
-                *self.wrong(&path.key("receivers").item(index), why) = Some(hint.to_owned());
+                *self.wrong(&place, why) = Some(hint.to_owned());
             }
         }
     }

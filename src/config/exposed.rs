@@ -28,12 +28,12 @@ impl Config {
                 found.add("watchdog", url, &format!("{on} watchdog_file"));
             }
         });
-        for (index, receiver) in alerts.receivers.iter().enumerate() {
+        for (list, index, receiver) in alerts.every_receiver() {
             let (Receiver::Webhook(of) | Receiver::Teams(of) | Receiver::Discord(of)) = receiver else {
                 continue;
             };
             if let Some(url) = of.url.as_ref().filter(|url| url.hides()) {
-                let path = format!("alerts.receivers[{index}]");
+                let path = format!("alerts.{}[{index}]", list.key());
                 add(&path, &|found| found.add("url", url, &format!("{on} url_file")));
             }
         }

@@ -56,15 +56,16 @@ fn where_a_program_is_has_a_machine_and_a_port() {
 
 #[test]
 fn alerts_that_cannot_be_right_are_told() {
-    let text = "alerts:\n  grafana: grafana.lab\n  runbooks: /runbooks/\n  watchdog: hc-ping.com/1\n  receivers: [{webhook: {url: lab}}]\n  limits: {stage_latency: 0, device_loss: -3, device_rate_high: 1.2}\n";
+    let text = "alerts:\n  grafana: grafana.lab\n  runbooks: /runbooks/\n  watchdog: hc-ping.com/1\n  receivers: [{webhook: {url: lab}}]\n  escalations: [{webhook: {url: lab}}]\n  limits: {stage_latency: 0, device_loss: -3, device_rate_high: 1.2}\n";
     let found = found(text);
     for part in [
         "config.yml:2:12: alerts.grafana: not a url: ",
         "config.yml:3:13: alerts.runbooks: not a url: ",
         "config.yml:4:13: alerts.watchdog: not a url: ",
         "config.yml:5:31: alerts.receivers[0].webhook.url: not a url: ",
-        "config.yml:6:27: alerts.limits.stage_latency: 0 is not a time above 0 seconds\n",
-        "config.yml:6:43: alerts.limits.device_loss: -3 is not a share from 0 to 1\n",
+        "config.yml:6:33: alerts.escalations[0].webhook.url: not a url: ",
+        "config.yml:7:27: alerts.limits.stage_latency: 0 is not a time above 0 seconds\n",
+        "config.yml:7:43: alerts.limits.device_loss: -3 is not a share from 0 to 1\n",
     ] {
         assert!(found.contains(part), "{part} is not in\n{found}");
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    Alertmanager, Alerts, Email, File, Hook, Pagerduty, Quiet, Receiver, Settings, Slack, Urgency, yaml,
+    Alertmanager, Alerts, Email, File, Hook, List, Pagerduty, Quiet, Receiver, Settings, Slack, Urgency, yaml,
 };
 use crate::catalog::alert::{CHAPTERS, Priority};
 use crate::routing::Compare::{Equal, Matches, MatchesNot, NotEqual};
@@ -176,7 +176,9 @@ fn fragment(alerts: &Alerts) -> Config {
         ..To::default()
     };
     let nobody = To { name: NOBODY.to_owned(), ..To::default() };
-    let all = Priority::ALL.into_iter().map(|priority| to(receiver(priority), priority, alerts));
+    let lists =
+        List::ALL.into_iter().filter(|list| *list == List::Receivers || !alerts.list(*list).is_empty());
+    let all = lists.flat_map(|list| Priority::ALL.map(|priority| to(list, priority, alerts)));
     Config {
         global: None,
         routing: branch(alerts),
@@ -192,10 +194,14 @@ const NOBODY: &str = "neural-nobody";
 const WAITS: [(u32, u32, u32); 4] =
     [(5, 60, 3600), (15, 300, 4 * 3600), (60, 300, 12 * 3600), (300, 3600, 24 * 3600)];
 
+/// The alert of which those hear who come next.
+const ESCALATED: &str = "NeuralIncidentEscalated";
+
 /// The name of the receiver of a priority.
 #[must_use]
-pub fn receiver(priority: Priority) -> String {
-    format!("neural-{}", priority.as_str().to_lowercase())
+pub fn receiver(list: List, priority: Priority) -> String {
+    let escalated = if list == List::Escalations { "escalated-" } else { "" };
+    format!("neural-{escalated}{}", priority.as_str().to_lowercase())
 }
 
 /// The route of our alerts, what mutes what, and the quiet hours.
@@ -208,11 +214,17 @@ fn branch(alerts: &Alerts) -> Routing {
         repeat_interval: Some(Time(60)),
         ..Route::default()
     }];
-    for (priority, (wait, interval, repeat)) in Priority::ALL.into_iter().zip(WAITS) {
+    let first = (!alerts.escalations.is_empty()).then_some(List::Escalations);
+    let lists = first.into_iter().chain([List::Receivers]);
+    let all =
+        lists.flat_map(|list| Priority::ALL.into_iter().zip(WAITS).map(move |(of, times)| (list, of, times)));
+    for (list, priority, (wait, interval, repeat)) in all {
         let quiet = alerts.quiet.as_ref().is_some_and(|quiet| quiet.covers(priority));
+        let escalated = (list == List::Escalations).then(|| Matcher::new("alertname", Equal, ESCALATED));
+        let priority_is = Matcher::new("priority", Equal, priority.as_str());
         routes.push(Route {
-            receiver: receiver(priority),
-            matchers: vec![Matcher::new("priority", Equal, priority.as_str())],
+            receiver: receiver(list, priority),
+            matchers: escalated.into_iter().chain([priority_is]).collect(),
             group_wait: Some(Time(wait)),
             group_interval: Some(Time(interval)),
             repeat_interval: Some(Time(repeat)),
@@ -242,12 +254,12 @@ fn watchdog(alerts: &Alerts) -> Option<ToUrl> {
     (url.is_some() || url_file.is_some()).then_some(ToUrl { send_resolved: false, url, url_file })
 }
 
-/// Everybody who hears of a priority.
-fn to(name: String, priority: Priority, alerts: &Alerts) -> To {
-    let mut to = To { name, ..To::default() };
+/// Everybody of a list who hears of a priority.
+fn to(list: List, priority: Priority, alerts: &Alerts) -> To {
+    let mut to = To { name: receiver(list, priority), ..To::default() };
     // What this Alertmanager would reject was reported when the configuration was read.
     let fits = |receiver: &&Receiver| receiver.wrong(alerts.alertmanager).is_none();
-    for receiver in alerts.receivers.iter().filter(|receiver| receiver.hears(priority)).filter(fits) {
+    for receiver in alerts.list(list).iter().filter(|receiver| receiver.hears(priority)).filter(fits) {
         match receiver.clone() {
             Receiver::Slack(Slack { api_url_file, channel, .. }) => to.slack_configs.push(ToSlack {
                 send_resolved: true,

@@ -56,6 +56,9 @@ pub struct Alerts {
     pub alertmanager: Alertmanager,
     /// Who is notified, each item a mapping with one key: the kind.
     pub receivers: Vec<Receiver>,
+    /// Who is notified of incidents that were escalated (`NeuralIncidentEscalated`), in place of `receivers`: who comes next. Each item as
+    /// there.
+    pub escalations: Vec<Receiver>,
     /// A URL that is notified every minute while alerting works, and raises the alarm itself when that stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<Webhook>,
@@ -86,6 +89,7 @@ impl Default for Alerts {
             logs: "{unit=\"neural-exporter.service\"}".to_owned(),
             alertmanager: Alertmanager::default(),
             receivers: Vec::new(),
+            escalations: Vec::new(),
             watchdog: None,
             watchdog_file: None,
             quiet: None,
@@ -93,7 +97,45 @@ impl Default for Alerts {
     }
 }
 
+/// A list of receivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// Those of alerts.
+    Receivers,
+    /// Those of incidents that were escalated.
+    Escalations,
+}
+
+impl List {
+    /// Both, in the order of [`Alerts::every_receiver`].
+    pub(super) const ALL: [Self; 2] = [Self::Receivers, Self::Escalations];
+
+    /// Its key under `alerts`.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Receivers => "receivers",
+            Self::Escalations => "escalations",
+        }
+    }
+}
+
 impl Alerts {
+    /// Every receiver, with its list and its place there.
+    pub fn every_receiver(&self) -> impl Iterator<Item = (List, usize, &Receiver)> {
+        List::ALL.into_iter().flat_map(|list| {
+            self.list(list).iter().enumerate().map(move |(index, receiver)| (list, index, receiver))
+        })
+    }
+
+    /// The receivers of a list.
+    pub(super) fn list(&self, list: List) -> &[Receiver] {
+        match list {
+            List::Receivers => &self.receivers,
+            List::Escalations => &self.escalations,
+        }
+    }
+
     /// Itself without secrets: for files that any client may fetch.
     #[must_use]
     pub fn redacted(&self) -> Self {
@@ -101,7 +143,7 @@ impl Alerts {
         alerts.runbooks = self.runbooks.redacted();
         alerts.grafana = self.grafana.as_ref().map(Link::redacted);
         alerts.watchdog = self.watchdog.as_ref().map(Webhook::redacted);
-        for receiver in &mut alerts.receivers {
+        for receiver in alerts.receivers.iter_mut().chain(&mut alerts.escalations) {
             if let Receiver::Webhook(of) | Receiver::Teams(of) | Receiver::Discord(of) = receiver {
                 of.url = of.url.as_ref().map(Webhook::redacted);
             }

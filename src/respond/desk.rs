@@ -107,8 +107,8 @@ impl Desk {
     /// What is wrong with the settings.
     pub fn new(alerts: &Alerts, url: &str, left: Left, file: Option<PathBuf>) -> Result<Self, String> {
         let mut targets = Vec::new();
-        for (index, receiver) in alerts.receivers.iter().enumerate() {
-            let wrong = |why| format!("alerts.receivers[{index}]: {why}");
+        for (list, index, receiver) in alerts.every_receiver() {
+            let wrong = |why| format!("alerts.{}[{index}]: {why}", list.key());
             targets.push(receivers::open(receiver).map_err(wrong)?);
         }
         let watchdog = match receivers::watchdog(alerts) {
@@ -121,15 +121,19 @@ impl Desk {
         tell_apart(&mut targets);
         let routing = render::routing(alerts);
         let behind = |name: &str| -> Vec<Integration> {
-            let priority = Priority::ALL.into_iter().find(|priority| render::receiver(*priority) == name);
-            let hears =
-                |(_, receiver): &(usize, &render::Receiver)| priority.is_some_and(|of| receiver.hears(of));
+            let hears = |list, receiver: &render::Receiver| {
+                let of = Priority::ALL.into_iter().find(|of| render::receiver(list, *of) == name);
+                of.is_some_and(|priority| receiver.hears(priority))
+            };
             let to = |endpoint: usize, send_resolved| Integration {
                 id: targets[endpoint].id.clone(),
                 endpoint,
                 send_resolved,
             };
-            let all = alerts.receivers.iter().enumerate().filter(hears).map(|(index, _)| to(index, true));
+            let all = alerts.every_receiver().enumerate();
+            let all = all
+                .filter(|(_, (list, _, receiver))| hears(*list, receiver))
+                .map(|(place, _)| to(place, true));
             all.chain(watchdog.filter(|_| name == render::WATCHDOG).map(|index| to(index, false))).collect()
         };
         let plan = Plan::new(&routing, &behind)?;

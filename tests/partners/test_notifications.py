@@ -12,6 +12,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import yaml
 
 from conftest import PROGRAM, free_port, program, wait_until
 from test_provision_prometheus import Server
@@ -327,3 +328,40 @@ def test_both_ways_at_once_are_refused(agent, played, levels, tmp_path):
     configure(agent, levels, tmp_path, [], {"notify": True, "alertmanagers": [{"url": "http://127.0.0.1:9093"}]})
     done = subprocess.run([str(PROGRAM), "check", "--config", str(agent.file)], capture_output=True, text=True)
     assert done.returncode != 0 and "each receiver would be notified twice" in done.stdout + done.stderr
+
+
+def test_what_nobody_acknowledges_reaches_who_comes_next(agent, played, levels, tmp_path):
+    """The first hears of the alert, the second of the escalation alone, until somebody acknowledges the incident."""
+    first, second = played
+    notifying(agent, levels, tmp_path, [{"webhook": {"url": first.url}}], escalations=[{"webhook": {"url": second.url}}], interval="1s")
+    agent.config["respond"]["incidents"] = {"acknowledge": {"p0": "3s", "p1": "3s"}}
+    agent.write()
+    agent.start()
+    time.sleep(4)
+    levels.set(a=9)
+    wait_until(lambda: first.of("a"), 30, "the alert")
+    escalated = lambda status: [a for _, _, body in second.got for a in body["alerts"] if a["status"] == status and a["labels"]["priority"] == "P0"]
+    one = wait_until(lambda: escalated("firing"), 40, "the escalation")[0]
+    assert one["labels"]["alertname"] == "NeuralIncidentEscalated" and one["labels"]["incident_priority"] == "P0" and one["labels"]["alert"] == "NeuralLevel"
+    named = lambda server: {a["labels"]["alertname"] for _, _, body in server.got for a in body["alerts"]}
+    assert named(second) == {"NeuralIncidentEscalated"} and "NeuralIncidentEscalated" not in named(first)
+    for incident in json.loads(agent.get("/api/v1/incidents?state=escalated&limit=0")[2])["data"]["incidents"]:
+        assert agent.request("POST", f"/api/v1/incidents/{incident['id']}/ack", body=b"by=ada")[0] == 200
+    # A change of a group of P0 is told after a minute.
+    wait_until(lambda: escalated("resolved"), 100, "the end of the escalation")
+    assert levels.levels == {"a": 9} and not first.of("a", "resolved"), "the alert itself goes on"
+
+
+def test_alertmanager_sends_escalations_where_the_agent_does(agent, levels, tmp_path):
+    configure(agent, levels, tmp_path, [{"webhook": {"url": "http://127.0.0.1:1/first"}}], {}, escalations=[
+        {"webhook": {"url": "http://127.0.0.1:1/second", "priorities": ["P0"]}}])
+    into = tmp_path / "generated"
+    subprocess.run([str(PROGRAM), "generate", "--config", str(agent.file), "--out", str(into)], check=True, capture_output=True)
+    file = into / "provisioning" / "alertmanager" / "alertmanager.yml"
+    for name, priority, receiver in (("NeuralIncidentEscalated", "P0", "neural-escalated-p0"), ("NeuralIncidentEscalated", "P1", "neural-escalated-p1"),
+                                     ("NeuralLevel", "P0", "neural-p0"), ("NeuralLevel", "P1", "neural-p1")):
+        done = subprocess.run([program("amtool"), "config", "routes", "test", f"--config.file={file}", f"alertname={name}", f"priority={priority}"],
+                              capture_output=True, text=True)
+        assert (done.returncode, done.stdout.strip()) == (0, receiver), done
+    urls = {one["name"]: [hook["url"] for hook in one.get("webhook_configs", [])] for one in yaml.safe_load(file.read_text())["receivers"]}
+    assert urls["neural-escalated-p0"] == ["http://127.0.0.1:1/second"] and urls["neural-escalated-p1"] == [] and urls["neural-p1"] == ["http://127.0.0.1:1/first"]

@@ -22,7 +22,7 @@ static ESCALATED: Alert = Alert {
     )),
     summary: "An incident of {{ $labels.alert }} on {{ $labels.instance }} was escalated",
     description: "{{ $value }} incidents of priority {{ $labels.incident_priority }} were not acknowledged in time, or what was done about them failed.",
-    meaning: "An alert became an incident, and was not acknowledged within the time of its priority, or an action that the agent was to take about it failed. Route this alert to who comes next: it fires until each of these incidents is acknowledged or over.",
+    meaning: "An alert became an incident, and was not acknowledged within the time of its priority, or an action that the agent was to take about it failed. `alerts.escalations` says who comes next and is notified of it: it fires until each of these incidents is acknowledged or over.",
     immediate: &[
         "List them: `neural-exporter incidents list --state escalated`; `neural-exporter incidents show NUMBER` says what happened.",
         "Say that you take care of one: `neural-exporter incidents ack NUMBER --why TEXT`.",
