@@ -1,5 +1,6 @@
 //! The agent's own evaluation of rules, on the history's thread.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -310,7 +311,12 @@ fn log(group: &Group, at: i64, logged: &mut BTreeMap<Labels, (i64, bool)>) {
             continue;
         }
         logged.insert(alert.labels.clone(), (at, fires));
-        let (name, summary) = (alert.labels.get(ALERT_NAME), quote(alert.annotations.get("summary")));
+        let summary = match alert.annotations.get("summary") {
+            "" => Cow::Owned(alert.labels.to_string()),
+            summary => Cow::Borrowed(summary),
+        };
+        let summary = quote(&*summary);
+        let name = alert.labels.get(ALERT_NAME);
         let (severity, priority) = (alert.labels.get("severity"), alert.labels.get("priority"));
         if fires {
             tracing::warn!(alert = name, severity, priority, "an alert fires: {summary}");
