@@ -18,6 +18,7 @@ mod reload;
 mod rules;
 mod state_file;
 mod summary;
+mod tasks;
 mod web;
 
 use std::collections::{BTreeMap, HashMap};
@@ -39,6 +40,7 @@ use crate::http::{self, Listed, Site};
 use crate::hub::Hub;
 use crate::listen::Address;
 use crate::metrics::{Limits, LostLines, Own, Registry};
+use crate::respond::lines::Lines;
 use crate::source::aside::apart_at_start;
 use crate::source::record::{RECORDED, Recorder};
 pub use crate::source::socket::events_socket;
@@ -55,6 +57,7 @@ pub use read::mapping_notes;
 use reload::Reading;
 use rules::Evaluation;
 use state_file::StateFile;
+use tasks::Maintenance;
 use web::Web;
 
 /// How long sources may take to end.
@@ -235,8 +238,8 @@ impl Agent {
         let mut evaluation = Evaluation::default();
         let mut incidents = IncidentLog::default();
         let mut journal = Journal::start(&self.config.events_log);
-        Box::pin(self.keep_incidents(&mut incidents, &journal.log)).await;
-        Box::pin(self.evaluate(&mut evaluation, &incidents, &journal.log)).await;
+        let mut maintenance = Maintenance::default();
+        Box::pin(self.respond(&mut incidents, &mut evaluation, &mut maintenance, &journal.log)).await;
         let history = self.remember(evaluation.observer(self.own.clone()));
         let mut web = Web::default();
         for (address, listener) in std::mem::take(&mut self.web) {
@@ -265,8 +268,7 @@ impl Agent {
                 read = through(&mut reading) => {
                     let outcome = Box::pin(self.reload(read, &mut web, &mut push)).await;
                     if outcome.is_ok() {
-                        Box::pin(self.keep_incidents(&mut incidents, &journal.log)).await;
-                        Box::pin(self.evaluate(&mut evaluation, &incidents, &journal.log)).await;
+                        Box::pin(self.respond(&mut incidents, &mut evaluation, &mut maintenance, &journal.log)).await;
                     }
                     if let Some(answer) = reading.take().and_then(|(_, answer)| answer) {
                         // The client may have gone.
@@ -277,6 +279,7 @@ impl Agent {
                     self.tick(seconds);
                     self.look_at_notifier(&evaluation);
                     incidents.show(&self.own, &journal.log);
+                    maintenance.show(&self.own);
                     journal.look(&self.hub, &self.own, seconds);
                     self.look_at_history(seconds, history.as_ref());
                     seconds += 1;
@@ -287,6 +290,7 @@ impl Agent {
         notify::stopping();
         tracing::info!("stopping");
         push.stop().await;
+        maintenance.end().await;
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
         history::forget(history).await;
         evaluation.end().await;
@@ -296,6 +300,19 @@ impl Agent {
         self.state_file.keep(day).await;
         web.stop().await;
         self.recorder.as_ref().map_or(Ok(()), |r| r.finish())
+    }
+
+    /// Begins what the configuration says of alerts, incidents and tasks, in the place of what runs now.
+    async fn respond(
+        &self,
+        incidents: &mut IncidentLog,
+        evaluation: &mut Evaluation,
+        maintenance: &mut Maintenance,
+        events: &Lines,
+    ) {
+        self.keep_incidents(incidents, events).await;
+        self.evaluate(evaluation, incidents, events).await;
+        self.maintain(maintenance, events).await;
     }
 
     /// The agent's second. The tick goes the way that every event goes, and only when it is

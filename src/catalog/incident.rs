@@ -23,6 +23,11 @@ pub static PAGE: Page = Page {
         &ACTIONS_RUNNING,
         &ACTION_BREAKER,
         &ACTION_LINES_LOST,
+        &TASK_RUNS,
+        &TASK_FAILURES,
+        &TASK_LAST_SUCCESS,
+        &TASK_LAST_DURATION,
+        &TASK_OVERDUE,
     ],
 };
 
@@ -135,5 +140,45 @@ pub static ACTION_LINES_LOST: Metric = Metric {
     name: "action_audit_lines_dropped",
     help: "Lines of the audit of hooks that had no room",
     kind: Kind::Counter,
+    ..Metric::BLANK
+};
+/// Runs of tasks.
+pub static TASK_RUNS: Metric = Metric {
+    name: "task_runs",
+    help: "Runs of tasks that ended, by task",
+    kind: Kind::Counter,
+    labels: &["task"],
+    ..Metric::BLANK
+};
+/// Runs of tasks that failed.
+pub static TASK_FAILURES: Metric = Metric {
+    name: "task_failures",
+    help: "Runs of tasks that failed, by task",
+    kind: Kind::Counter,
+    labels: &["task"],
+    ..Metric::BLANK
+};
+/// When a task succeeded last.
+pub static TASK_LAST_SUCCESS: Metric = Metric {
+    name: "task_last_success_timestamp",
+    help: "Time at which a task last succeeded",
+    note: "Absent for a task that never did. It is known after a restart",
+    unit: Unit::Seconds,
+    labels: &["task"],
+    ..Metric::BLANK
+};
+/// How long the last run of a task took.
+pub static TASK_LAST_DURATION: Metric = Metric {
+    name: "task_last_duration",
+    help: "Duration of the last run of a task",
+    unit: Unit::Seconds,
+    labels: &["task"],
+    ..Metric::BLANK
+};
+/// Whether a task is overdue.
+pub static TASK_OVERDUE: Metric = Metric {
+    name: "task_overdue",
+    help: "Whether a task has not succeeded for its expected time (1) or has (0)",
+    labels: &["task"],
     ..Metric::BLANK
 };

@@ -15,6 +15,7 @@ mod silence;
 mod simulate;
 mod status;
 mod streams;
+mod task;
 mod test_rules;
 
 use std::io::Write;
@@ -65,6 +66,13 @@ Examples:
   neural-exporter incidents export --last 30d --output csv > incidents.csv
 
 Exit codes: 0 done, 1 there is no such incident, it is resolved already, or the agent does not answer, 2 bad usage.";
+
+const TASK: &str = "\
+Examples:
+  neural-exporter task list
+  neural-exporter task run old-recordings
+
+Exit codes: 0 done, 1 the task failed, runs already, or the agent does not answer, 2 there is no such task, or bad usage.";
 
 const STATUS: &str = "\
 Exit codes, those of a Nagios plugin: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown, or no answer.";
@@ -149,6 +157,9 @@ enum Command {
     /// Incidents: what the agent keeps of alerts that fired, and who takes care of which.
     #[command(after_help = INCIDENTS)]
     Incidents(incidents::Args),
+    /// Tasks: what the agent does from time to time, and having it done now.
+    #[command(after_help = TASK)]
+    Task(task::Args),
     /// List every metric: name, type, labels, meaning.
     Metrics {
         #[command(flatten)]
@@ -293,6 +304,7 @@ fn command() -> ExitCode {
         Some(Command::Provision(args)) => provision::provision(&args),
         Some(Command::Query(args)) => query::query(&args),
         Some(Command::Status(args)) => status::status(&args),
+        Some(Command::Task(args)) => task::task(&args),
         Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::TestRules(args)) => test_rules::test_rules(&args),
         Some(Command::Schema { of }) => schema(of),

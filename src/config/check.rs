@@ -11,7 +11,7 @@ use crate::catalog::alert::{CHAPTERS, LOGS};
 use crate::catalog::{limit, lint};
 use crate::document::{Check, Document, Format, Path, Problem, list, suggest};
 use crate::listen::{Address, Bytes, Listen, Many, Mode};
-use crate::render::{Alertmanager, Alerts, Prometheus, Receiver};
+use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::{Invalid, Span};
 use crate::source::kind::{Claim, Resource};
 
@@ -354,9 +354,12 @@ impl Check<'_> {
         }
         for (list, index, receiver) in alerts.every_receiver() {
             let place = path.key(list.key()).item(index);
-            if self.notifies() && matches!(receiver, Receiver::Email(_)) {
-                *self.wrong(&place, "the agent itself sends no email") =
-                    Some("remove respond.notify and use an Alertmanager, or remove this receiver".to_owned());
+            if let Some(why) = receiver.is_the_agents().filter(|_| !self.notifies()) {
+                *self.wrong(&place, why) =
+                    Some("set respond.notify: true, so that the agent itself notifies it".to_owned());
+            }
+            if let Some(why) = crate::respond::wrong_address(receiver) {
+                self.wrong(&place, why);
             }
             if let Some((why, hint)) = receiver.wrong(alertmanager) {
                 *self.wrong(&place, why) = Some(hint.to_owned());
@@ -452,6 +455,10 @@ impl Check<'_> {
             own.iter().flat_map(|own| crate::respond::hooks::problems(&own.actions, &own.hooks))
         {
             self.wrong(&hooks.item(index).key(key), why);
+        }
+        let tasks = Path::from("respond").key("tasks");
+        for (index, key, why) in own.iter().flat_map(|own| crate::respond::tasks::problems(&own.tasks)) {
+            self.wrong(&tasks.item(index).key(key), why);
         }
         for index in 0..self.document.len(&hooks) {
             self.url(&hooks.item(index).key("http").key("url"));

@@ -29,12 +29,17 @@ impl Config {
             }
         });
         for (list, index, receiver) in alerts.every_receiver() {
-            let (Receiver::Webhook(of) | Receiver::Teams(of) | Receiver::Discord(of)) = receiver else {
-                continue;
-            };
-            if let Some(url) = of.url.as_ref().filter(|url| url.hides()) {
-                let path = format!("alerts.{}[{index}]", list.key());
-                add(&path, &|found| found.add("url", url, &format!("{on} url_file")));
+            let path = format!("alerts.{}[{index}]", list.key());
+            match receiver {
+                Receiver::Webhook(of) | Receiver::Teams(of) | Receiver::Discord(of) => {
+                    if let Some(url) = of.url.as_ref().filter(|url| url.hides()) {
+                        add(&path, &|found| found.add("url", url, &format!("{on} url_file")));
+                    }
+                }
+                Receiver::Program(of) => {
+                    add(&path, &|found| found.program("exec.", &of.command, &of.environment));
+                }
+                _ => {}
             }
         }
         add("provision", &|found| self.provision.datasource.iter().for_each(|asked| asked.expose(found)));
@@ -44,6 +49,9 @@ impl Config {
         }
         for (index, hook) in self.respond.hooks.iter().enumerate() {
             add(&format!("respond.hooks[{index}]"), &|found| hook.expose(found));
+        }
+        for (index, task) in self.respond.tasks.iter().enumerate() {
+            add(&format!("respond.tasks[{index}]"), &|found| task.expose(found));
         }
         add("ask.prometheus", &|found| self.ask.expose(found));
         for (index, target) in self.provision.targets.iter().enumerate() {

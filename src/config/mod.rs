@@ -212,8 +212,12 @@ impl Config {
     fn settle(&mut self, folder: &Path) {
         let own = self.state_directory.iter_mut().chain(&mut self.packs).chain(&mut self.events_log.path);
         let targets = self.provision.targets.iter_mut().flat_map(|target| target.settings_mut().paths());
+        let alerts = &mut self.alerts;
+        let receivers =
+            alerts.receivers.iter_mut().chain(&mut alerts.escalations).flat_map(render::Receiver::paths);
         for path in own
             .chain(targets)
+            .chain(receivers)
             .chain(self.respond.paths())
             .chain(self.ask.paths())
             .chain(self.sources.iter_mut().flat_map(|source| source.settings_mut().paths()))

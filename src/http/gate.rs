@@ -28,6 +28,15 @@ const SILENCES: &str = "/api/v2/silences";
 /// Where it has one.
 pub(super) const SILENCE: &str = "/api/v2/silence/";
 
+/// Where tasks are listed.
+const TASKS: &str = "/api/v1/tasks";
+
+/// The name of the task that a path has run.
+pub(super) fn begun_task(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(TASKS)?.strip_prefix('/')?.strip_suffix("/run")?;
+    (!name.is_empty() && !name.contains('/')).then_some(name)
+}
+
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -51,6 +60,10 @@ pub(super) enum Route {
     Silences,
     /// One silence, shown and ended.
     Silence,
+    /// What the agent does from time to time.
+    Tasks,
+    /// Having it done now.
+    TaskRun,
 }
 
 /// Who may ask, and with which methods. What changes something is a `Change`, because nothing else takes more than
@@ -79,7 +92,9 @@ impl Route {
             "/provision" => Self::Files,
             WEBHOOK => Self::Webhook,
             SILENCES => Self::Silences,
+            TASKS => Self::Tasks,
             _ if path.starts_with(SILENCE) => Self::Silence,
+            _ if begun_task(path).is_some() => Self::TaskRun,
             _ if api::is_there(path) => Self::Api,
             _ if incident_path::changes(path) => Self::IncidentChange,
             _ if incident_path::is_there(path) => Self::Incidents,
@@ -102,6 +117,7 @@ impl Route {
             Self::Incidents | Self::IncidentChange => "/api/v1/incidents",
             Self::Webhook => WEBHOOK,
             Self::Silences | Self::Silence => SILENCES,
+            Self::Tasks | Self::TaskRun => TASKS,
             Self::Files | Self::Runbooks => "/provision",
         }
     }
@@ -109,11 +125,14 @@ impl Route {
     fn access(self) -> Access {
         match self {
             Self::Metrics | Self::Healthy | Self::Ready | Self::Targets | Self::Runbooks => Access::Open,
-            Self::Landing | Self::Files | Self::Incidents => Access::Page,
+            Self::Landing | Self::Files | Self::Incidents | Self::Tasks => Access::Page,
             Self::Api => Access::Question,
-            Self::Reload | Self::IncidentChange | Self::Webhook | Self::Silences | Self::Silence => {
-                Access::Change
-            }
+            Self::Reload
+            | Self::IncidentChange
+            | Self::Webhook
+            | Self::Silences
+            | Self::Silence
+            | Self::TaskRun => Access::Change,
         }
     }
 
@@ -286,6 +305,20 @@ mod tests {
 
     fn reload(headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
         check(Route::Reload, &Method::POST, "/-/reload", headers)
+    }
+
+    #[test]
+    fn a_path_names_a_task() {
+        assert_eq!(begun_task("/api/v1/tasks/a.b-c/run"), Some("a.b-c"));
+        for path in [
+            "/api/v1/tasks",
+            "/api/v1/tasks/a",
+            "/api/v1/tasks//run",
+            "/api/v1/tasks/a/b/run",
+            "/api/v1/tasksa/run",
+        ] {
+            assert_eq!(begun_task(path), None, "{path}");
+        }
     }
 
     #[test]

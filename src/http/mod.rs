@@ -14,6 +14,7 @@ mod pool;
 mod provision;
 mod reply;
 mod silences;
+mod tasks;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -93,6 +94,8 @@ pub struct Site {
     pub notified: ArcSwapOption<Deliveries>,
     /// The silences that the agent keeps itself.
     pub silencer: ArcSwapOption<Silencer>,
+    /// What the agent does from time to time.
+    pub tasks: ArcSwapOption<Tasks>,
     queries: api::Queries,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
@@ -123,6 +126,7 @@ impl std::fmt::Debug for Deliveries {
 }
 
 pub use silences::Silencer;
+pub use tasks::{Begin, NotBegun, Tasks};
 
 /// Shows one group of rules after the other.
 pub type Visit = dyn Fn(&mut dyn FnMut(&Group)) + Send + Sync;
@@ -167,6 +171,7 @@ impl Site {
             messages: Semaphore::new(MESSAGES),
             notified,
             silencer: ArcSwapOption::empty(),
+            tasks: ArcSwapOption::empty(),
             queries,
             buffers,
             rendered,
@@ -221,6 +226,8 @@ impl Site {
             Route::IncidentChange => self.change_incident(request, body, pass).await,
             Route::Webhook => self.take_message(request, body, pass).await,
             Route::Silences | Route::Silence => self.silence(request, body, pass),
+            Route::Tasks => self.list_tasks(),
+            Route::TaskRun => self.begin_task(request, pass),
         }
     }
 

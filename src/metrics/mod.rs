@@ -27,7 +27,7 @@ use foldhash::fast::RandomState;
 pub use collector::Mirror;
 pub use own::{
     Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfHook, OfHookStep,
-    OfIncident, OfPriority, OfState, OpenIncidents, Own, PushedObjects, Refused,
+    OfIncident, OfPriority, OfState, OfTask, OpenIncidents, Own, PushedObjects, Refused,
 };
 pub use read::{Labels, Sample};
 pub use vitals::Vitals;

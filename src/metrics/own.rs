@@ -110,6 +110,16 @@ pub struct Own {
     pub actions: Family<OfHookStep, Counter>,
     /// Incidents that should have had a hook.
     pub actions_missing: Family<OfPriority, Counter>,
+    /// Runs of tasks.
+    pub task_runs: Family<OfTask, Counter>,
+    /// Those that failed.
+    pub task_failures: Family<OfTask, Counter>,
+    /// When they succeeded last.
+    pub task_last_success: Family<OfTask, Float>,
+    /// How long the last run took.
+    pub task_last_duration: Family<OfTask, Float>,
+    /// Whether they have not succeeded for the expected time.
+    pub task_overdue: Family<OfTask, Gauge>,
     /// Hooks that run now.
     pub actions_running: Gauge,
     /// Whether a hook is left alone.
@@ -249,6 +259,13 @@ pub struct OfHook {
     pub hook: String,
 }
 
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfTask {
+    /// Its name.
+    pub task: String,
+}
+
 /// A server that files are pushed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Pushed {
@@ -357,6 +374,11 @@ impl Own {
             actions_running: enter(r, &incident::ACTIONS_RUNNING, Gauge::default()),
             action_breaker: enter(r, &incident::ACTION_BREAKER, Family::default()),
             action_lines_lost: enter(r, &incident::ACTION_LINES_LOST, Counter::default()),
+            task_runs: enter(r, &incident::TASK_RUNS, Family::default()),
+            task_failures: enter(r, &incident::TASK_FAILURES, Family::default()),
+            task_last_success: enter(r, &incident::TASK_LAST_SUCCESS, Family::default()),
+            task_last_duration: enter(r, &incident::TASK_LAST_DURATION, Family::default()),
+            task_overdue: enter(r, &incident::TASK_OVERDUE, Family::default()),
             moments: Mutex::default(),
             registry,
         };
@@ -510,6 +532,12 @@ mod tests {
         own.actions.get_or_create(&OfHookStep { hook: "h".to_owned(), step: "failed" }).inc();
         own.action_breaker.get_or_create(&OfHook { hook: "h".to_owned() }).set(1);
         own.actions_missing.get_or_create(&OfPriority { incident_priority }).inc();
+        let task = OfTask { task: "t".to_owned() };
+        own.task_runs.get_or_create(&task).inc();
+        own.task_failures.get_or_create(&task).inc();
+        own.task_last_success.get_or_create(&task).set(1e9);
+        own.task_last_duration.get_or_create(&task).set(0.5);
+        own.task_overdue.get_or_create(&task).set(1);
         let text = |format| {
             let mut out = Vec::new();
             own.write(format, Timestamp::default(), || {}, &mut out);

@@ -4,6 +4,7 @@
 //! to hear of that priority.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use serde::Serialize;
 
@@ -93,6 +94,17 @@ struct ToEmail {
     auth_username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_password_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    require_tls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_config: Option<Tls>,
+    html: &'static str,
+    text: &'static str,
+}
+
+#[derive(Serialize)]
+struct Tls {
+    ca_file: String,
 }
 
 #[derive(Serialize)]
@@ -128,6 +140,8 @@ pub mod message {
         "{{ .CommonLabels.priority }} {{ .CommonLabels.alertname }}: {{ .Status }} ({{ .Alerts | len }})";
     /// What each alert says.
     pub const LINES: &str = "{{ range .Alerts }}• {{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ with .Annotations.dashboard_url }}{{ . }}\n{{ end }}{{ end }}";
+    /// The same as a page.
+    pub const HTML: &str = "{{ range .Alerts }}<p><b>{{ .Annotations.summary | html }}</b> ({{ .Status | html }})<br>{{ .Annotations.description | html }}{{ with .Annotations.runbook_url }}{{ if match \"^https?://\" . }}<br><a href=\"{{ . | html }}\">Runbook</a>{{ end }}{{ end }}{{ with .Annotations.dashboard_url }}{{ if match \"^https?://\" . }}<br><a href=\"{{ . | html }}\">Dashboard</a>{{ end }}{{ end }}</p>\n{{ end }}";
     /// A colour, in Slack's words.
     pub const COLOR: &str = "{{ if ne .Status \"firing\" }}good{{ else if eq .CommonLabels.priority \"P0\" }}danger{{ else }}warning{{ end }}";
     /// How bad it is, in PagerDuty's words.
@@ -137,14 +151,31 @@ pub mod message {
 pub(super) fn render(settings: &Settings, files: &mut Vec<File>) {
     let mut add =
         |name: &str, text| files.push(File { path: format!("provisioning/alertmanager/{name}.yml"), text });
-    add("alertmanager", yaml(&whole(&settings.alerts)));
-    add("fragment", yaml(&fragment(&settings.alerts)));
+    let left = left_out(&settings.alerts);
+    add("alertmanager", left.clone() + &yaml(&whole(&settings.alerts)));
+    add("fragment", left + &yaml(&fragment(&settings.alerts)));
     add("example", yaml(&whole(&example(&settings.alerts))));
     // The same hours for a Grafana that evaluates the alerts itself; its policies name them.
     if let Some(quiet) = settings.alerts.quiet.as_ref().map(quiet) {
         let times = Timings { api_version: 1, mute_times: [Timing { org_id: 1, of: quiet }] };
         files.push(File { path: TIMINGS.to_owned(), text: yaml(&times) });
     }
+}
+
+/// A comment for each receiver that is in no file of Alertmanager.
+fn left_out(alerts: &Alerts) -> String {
+    let mut text = String::new();
+    for (list, index, receiver) in alerts.every_receiver() {
+        if let Some(why) = receiver.is_the_agents() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "# alerts.{}[{index}] is the agent's alone (respond.notify): {why}.",
+                list.key()
+            );
+        }
+    }
+    text
 }
 
 /// The whole tree: what is ours, under a root that notifies nobody.
@@ -258,7 +289,9 @@ fn watchdog(alerts: &Alerts) -> Option<ToUrl> {
 fn to(list: List, priority: Priority, alerts: &Alerts) -> To {
     let mut to = To { name: receiver(list, priority), ..To::default() };
     // What this Alertmanager would reject was reported when the configuration was read.
-    let fits = |receiver: &&Receiver| receiver.wrong(alerts.alertmanager).is_none();
+    let fits = |receiver: &&Receiver| {
+        receiver.wrong(alerts.alertmanager).is_none() && receiver.is_the_agents().is_none()
+    };
     for receiver in alerts.list(list).iter().filter(|receiver| receiver.hears(priority)).filter(fits) {
         match receiver.clone() {
             Receiver::Slack(Slack { api_url_file, channel, .. }) => to.slack_configs.push(ToSlack {
@@ -278,16 +311,7 @@ fn to(list: List, priority: Priority, alerts: &Alerts) -> To {
                     description: message::TITLE,
                 });
             }
-            Receiver::Email(Email { to: address, from, smarthost, username, password_file, .. }) => {
-                to.email_configs.push(ToEmail {
-                    send_resolved: true,
-                    to: address,
-                    from,
-                    smarthost,
-                    auth_username: username,
-                    auth_password_file: password_file,
-                });
-            }
+            Receiver::Email(of) => to.email_configs.push(mail(of)),
             Receiver::Webhook(Hook { url, url_file, .. }) => {
                 let url = url.map(|url| url.expose().to_owned());
                 to.webhook_configs.push(ToUrl { send_resolved: true, url, url_file });
@@ -298,9 +322,26 @@ fn to(list: List, priority: Priority, alerts: &Alerts) -> To {
             Receiver::Discord(hook) => {
                 to.discord_configs.push(ToWebhook { message: Some(message::LINES), ..webhook(hook) });
             }
+            // It is in a comment.
+            Receiver::Program(_) => {}
         }
     }
     to
+}
+
+fn mail(of: Email) -> ToEmail {
+    ToEmail {
+        send_resolved: true,
+        to: of.to,
+        from: of.from,
+        smarthost: of.smarthost,
+        auth_username: of.username,
+        auth_password_file: of.password_file,
+        require_tls: (!of.require_tls).then_some(false),
+        tls_config: of.ca_file.map(|ca_file| Tls { ca_file }),
+        html: if of.html { message::HTML } else { "" },
+        text: message::LINES,
+    }
 }
 
 fn webhook(hook: Hook) -> ToWebhook {
@@ -415,6 +456,10 @@ fn example(alerts: &Alerts) -> Alerts {
             smarthost: "mail.example.org:587".to_owned(),
             username: Some("alerts".to_owned()),
             password_file: Some(secret("mail")),
+            require_tls: true,
+            implicit_tls: None,
+            ca_file: None,
+            html: true,
             priorities: urgent(),
         }),
         Receiver::Webhook(hook("http://127.0.0.1:9095/alerts", "webhook")),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::alert::Priority;
-use crate::secret::{Link, Webhook};
+use crate::secret::{Command, Link, Value, Webhook};
 use crate::setting::Span;
 
 /// Which alerts fire, their names, and who is notified.
@@ -203,6 +203,9 @@ pub enum Receiver {
     Teams(Hook),
     /// A channel of Discord.
     Discord(Hook),
+    /// A program, which the agent itself runs: needs `respond.notify`.
+    #[serde(rename = "exec")]
+    Program(Program),
 }
 
 /// A channel of Slack.
@@ -232,11 +235,11 @@ pub struct Pagerduty {
     pub priorities: Vec<Urgency>,
 }
 
-/// An address.
+/// Addresses, and the mail server that takes mail for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Email {
-    /// To whom.
+    /// To whom: an address, or several with commas between them.
     pub to: String,
     /// From whom.
     pub from: String,
@@ -248,9 +251,103 @@ pub struct Email {
     /// The file, on the machine that notifies, that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
+    /// Whether mail is sent over TLS alone: with STARTTLS, and on port 465 from the first byte.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub require_tls: bool,
+    /// Whether TLS begins with the connection, on whichever port; on port 465 alone if omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub implicit_tls: Option<bool>,
+    /// The PEM file, on the machine that notifies, with the certificates that are trusted, in place of those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// Whether there is a page of HTML beside the text.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub html: bool,
     /// Priorities it receives; all if omitted.
     #[serde(default = "Urgency::every")]
     pub priorities: Vec<Urgency>,
+}
+
+/// A program that is run for each notification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// The program and its arguments. No shell reads them. It gets the notification on its standard input, as the JSON of
+    /// Alertmanager's webhook, and the beginning of it in variables (`NEURAL_STATUS`, `NEURAL_TITLE`, `NEURAL_ALERT`, …).
+    pub command: Command,
+    /// Its environment, beside `PATH` and the variables of the notification: each a text, or `{value_file: /run/secrets/key}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, Value>,
+    /// How long it may take before it is ended with all that it started.
+    #[serde(default = "Program::usual")]
+    pub timeout: Span,
+    /// Priorities it receives; all if omitted.
+    #[serde(default = "Urgency::every")]
+    pub priorities: Vec<Urgency>,
+}
+
+impl Program {
+    fn usual() -> Span {
+        Span::seconds(30)
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl Email {
+    /// The host and the port of the mail server.
+    #[must_use]
+    pub fn server(&self) -> Option<(&str, u16)> {
+        let (host, port) = self.smarthost.rsplit_once(':')?;
+        let host = match host.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']')?,
+            None if host.contains(':') => return None,
+            None => host,
+        };
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        (!host.is_empty()).then_some((host, port))
+    }
+
+    /// Whether TLS begins with the connection.
+    #[must_use]
+    pub fn is_implicit_tls(&self) -> bool {
+        self.implicit_tls.unwrap_or_else(|| self.is_port_of_tls())
+    }
+
+    fn is_port_of_tls(&self) -> bool {
+        self.server().is_some_and(|(_, port)| port == 465)
+    }
+
+    /// Whether the mail server is on the machine that notifies.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let local = |(host, _): (&str, u16)| {
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        self.server().is_some_and(local)
+    }
+
+    fn wrong(&self) -> Option<(&'static str, &'static str)> {
+        let clear = !self.require_tls && !self.is_implicit_tls() && !self.is_local();
+        match (&self.username, &self.password_file) {
+            _ if self.server().is_none() => {
+                Some(("smarthost is not a host and a port", "write it like mail.example.org:587"))
+            }
+            (Some(_), None) => Some(("username has no password", "name the file with it in password_file")),
+            (None, Some(_)) => Some(("password_file is of nobody", "add username")),
+            (Some(_), Some(_)) if clear => {
+                Some(("the password would be sent without TLS", "remove `require_tls: false`"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A URL, or a file that holds one.
@@ -341,6 +438,15 @@ fn utc() -> String {
 }
 
 impl Receiver {
+    /// Files that are read where the configuration is.
+    pub fn paths(&mut self) -> impl Iterator<Item = &mut std::path::PathBuf> {
+        let program = match self {
+            Self::Program(of) => Some(of),
+            _ => None,
+        };
+        program.into_iter().flat_map(|of| of.environment.values_mut().filter_map(Value::path))
+    }
+
     /// What it hears of.
     #[must_use]
     pub fn priorities(&self) -> &[Urgency] {
@@ -348,6 +454,7 @@ impl Receiver {
             Self::Slack(of) => &of.priorities,
             Self::Pagerduty(of) => &of.priorities,
             Self::Email(of) => &of.priorities,
+            Self::Program(of) => &of.priorities,
             Self::Webhook(of) | Self::Teams(of) | Self::Discord(of) => &of.priorities,
         }
     }
@@ -371,6 +478,23 @@ impl Receiver {
                 (None, Some(_)) if old => Some(("Alertmanager 0.25 reads no URL from a file", newer)),
                 _ => None,
             },
+            Self::Email(of) => of.wrong(),
+            Self::Program(of) if of.command.expose().first().is_none_or(String::is_empty) => {
+                Some(("the command is empty", "write it like [/usr/local/bin/notify]"))
+            }
+            Self::Program(of) if of.timeout.0.is_zero() => Some(("the timeout is zero", "write it like 30s")),
+            _ => None,
+        }
+    }
+
+    /// Why an Alertmanager cannot notify it, if the agent alone can.
+    #[must_use]
+    pub fn is_the_agents(&self) -> Option<&'static str> {
+        match self {
+            Self::Email(of) if of.is_implicit_tls() != of.is_port_of_tls() => {
+                Some("Alertmanager begins with TLS on port 465 and on no other")
+            }
+            Self::Program(_) => Some("Alertmanager runs no program"),
             _ => None,
         }
     }

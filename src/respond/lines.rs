@@ -53,6 +53,8 @@ struct Queue {
     ended: bool,
     /// Whether the thread is through.
     done: bool,
+    /// Rotations that were asked for, those that were tried, and why the last one failed.
+    rotations: (u64, u64, Option<String>),
 }
 
 impl Lines {
@@ -104,6 +106,24 @@ impl Lines {
         })
     }
 
+    /// Begins another file. Says what became of the one before; waits for so long at most.
+    ///
+    /// # Errors
+    /// It cannot be moved, or the disk does not answer.
+    pub fn rotate(&self, patience: Duration) -> Result<String, String> {
+        let Some(log) = &self.0 else { return Err("there is no such file".to_owned()) };
+        let mut queue = log.queue.lock();
+        queue.rotations.0 += 1;
+        let wanted = queue.rotations.0;
+        log.changed.notify_all();
+        log.changed.wait_while_for(&mut queue, |queue| queue.rotations.1 < wanted && !queue.done, patience);
+        match (queue.rotations.1 < wanted, &queue.rotations.2) {
+            (true, _) => Err("its disk does not answer".to_owned()),
+            (false, Some(why)) => Err(why.clone()),
+            (false, None) => Ok("another file was begun".to_owned()),
+        }
+    }
+
     /// Writes what waits, for so long at most.
     pub fn stop(&self, patience: Duration) {
         let Some(log) = &self.0 else { return };
@@ -119,6 +139,16 @@ impl Log {
         let mut queue = self.queue.lock();
         loop {
             let Some(line) = queue.lines.pop_front() else {
+                if queue.rotations.1 < queue.rotations.0 {
+                    let wanted = queue.rotations.0;
+                    drop(queue);
+                    let done = file.begin_another();
+                    queue = self.queue.lock();
+                    let why = done.err().map(|error| format!("{}: {error}", file.path.display()));
+                    (queue.rotations.1, queue.rotations.2) = (wanted, why);
+                    self.changed.notify_all();
+                    continue;
+                }
                 if queue.ended {
                     queue.done = true;
                     self.changed.notify_all();
@@ -210,6 +240,16 @@ impl Rotated {
         Ok(())
     }
 
+    /// Begins another file, if there is something in this one.
+    fn begin_another(&mut self) -> io::Result<()> {
+        self.open = None;
+        match fs::metadata(&self.path) {
+            Ok(of) if of.len() > 0 => self.rotate(),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// `events.jsonl` becomes the first of the older files, and the last of them goes.
     fn rotate(&self) -> io::Result<()> {
         let Rotation { keep, gzip, .. } = self.rotation;
@@ -295,6 +335,25 @@ mod tests {
                 line["number"].as_u64().unwrap()
             })
             .collect()
+    }
+
+    #[test]
+    fn another_file_is_begun_when_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let log = start(&path, 1 << 20, true);
+        let patience = Duration::from_secs(10);
+        assert!(log.rotate(patience).is_ok(), "there is no file yet");
+        log.write(1_000, "first", &json!({"number": 1}));
+        assert!(log.rotate(patience).is_ok());
+        log.write(1_000, "second", &json!({"number": 2}));
+        log.stop(patience);
+        assert!(fs::read_to_string(&path).unwrap().contains("second"));
+        let mut packed = String::new();
+        let older = File::open(folder.path().join("events.jsonl.1.gz")).unwrap();
+        flate2::read::GzDecoder::new(older).read_to_string(&mut packed).unwrap();
+        assert!(packed.contains("first") && !packed.contains("second"));
+        assert!(Lines::default().rotate(patience).is_err());
     }
 
     #[test]

@@ -15,11 +15,13 @@ mod rules;
 mod saver;
 mod settings;
 mod state;
+pub mod tasks;
 mod zones;
 
 pub use delivery::Delivery;
 pub use desk::{Desk, Left};
 pub use notify::Notifier;
+pub use receivers::wrong_address;
 pub use rules::{Account, RuleSource, Rules, Shared};
 pub use settings::{Alertmanager, Settings};
 pub use state::States;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{hooks, incidents};
+use super::{hooks, incidents, tasks};
 use crate::provision::Access;
 use crate::secret::Link;
 
@@ -25,6 +25,9 @@ pub struct Settings {
     pub actions: hooks::Actions,
     /// What the agent does when an alert becomes an incident.
     pub hooks: Vec<hooks::Hook>,
+    /// What the agent does from time to time.
+    #[schemars(length(max = 64))]
+    pub tasks: Vec<tasks::Task>,
 }
 
 /// An Alertmanager that is notified.
@@ -48,5 +51,6 @@ impl Settings {
             .flat_map(|server| server.access.paths())
             .chain(token)
             .chain(self.hooks.iter_mut().flat_map(hooks::Hook::paths))
+            .chain(self.tasks.iter_mut().flat_map(tasks::Task::paths))
     }
 }

@@ -1,5 +1,6 @@
 //! Secrets that stand in a configuration rather than in files: where, and what to write instead.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::{Address, Command, Guarded, Value, names_a_secret};
@@ -58,5 +59,13 @@ impl<'p> Exposed<'p> {
                 self.add(&format!("{key}.{name}"), text, "a file, and write {value_file: FILE}");
             }
         }
+    }
+    /// A program, in the mapping that `key` names with a dot behind it, or in the settings themselves: its arguments, and its environment.
+    pub fn program(&mut self, key: &str, command: &Command, environment: &BTreeMap<String, Value>) {
+        if command.hides() {
+            let instead = "a file that the program reads, or in environment as {value_file: FILE}";
+            self.add(&format!("{key}command"), command, instead);
+        }
+        self.values(&format!("{key}environment"), environment);
     }
 }

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import yaml
@@ -365,3 +366,41 @@ def test_alertmanager_sends_escalations_where_the_agent_does(agent, levels, tmp_
         assert (done.returncode, done.stdout.strip()) == (0, receiver), done
     urls = {one["name"]: [hook["url"] for hook in one.get("webhook_configs", [])] for one in yaml.safe_load(file.read_text())["receivers"]}
     assert urls["neural-escalated-p0"] == ["http://127.0.0.1:1/second"] and urls["neural-escalated-p1"] == [] and urls["neural-p1"] == ["http://127.0.0.1:1/first"]
+def test_a_program_is_run_for_each_notification(agent, levels, tmp_path):
+    """It hears what a webhook hears; one that fails is run again, a bounded number of times, and one that hangs is ended."""
+    took, tried, child = tmp_path / "took", tmp_path / "tried", tmp_path / "child"
+    good = f"cat > {took}.new && mv {took}.new {took}; echo $NEURAL_STATUS $NEURAL_ALERT $NEURAL_PRIORITY > {took}.env; env | grep -v NEURAL_ | cut -d= -f1 > {took}.names"
+    bad = f"echo try >> {tried}; echo no such thing >&2; exit 3"
+    hangs = f"setsid sh -c 'echo $$ > {child}.new; mv {child}.new {child}; exec sleep 1000' & wait"
+    notifying(agent, levels, tmp_path, [
+        {"exec": {"command": ["sh", "-c", good]}},
+        {"exec": {"command": ["sh", "-c", bad], "priorities": ["P0"]}},
+        {"exec": {"command": ["sh", "-c", hangs], "timeout": "2s", "priorities": ["P0"]}},
+    ])
+    agent.start({"SECRET_OF_THE_AGENT": "x"})
+    time.sleep(4)
+    levels.set(a=9)
+    wait_until(took.exists, 30, "the run of the program")
+    body = json.loads(took.read_text())
+    assert body["version"] == "4" and body["receiver"] == "neural-p0" and body["alerts"][0]["labels"]["device"] == "a"
+    wait_until(lambda: (tmp_path / "took.names").exists(), 10, "its environment")
+    assert (tmp_path / "took.env").read_text().split() == ["firing", "NeuralLevel", "P0"]
+    assert "SECRET_OF_THE_AGENT" not in (tmp_path / "took.names").read_text()
+    agent.says("takes no alerts, they wait: sh failed (exit status: 3), saying: no such thing", "it took more than 2 s and was ended", seconds=30)
+    number = wait_until(lambda: child.exists() and int(child.read_text()), 10, "the child")
+    gone = lambda: not Path(f"/proc/{number}").exists() or ") Z " in Path(f"/proc/{number}/stat").read_text()
+    wait_until(gone, 10, "the end of the child")
+    wait_until(lambda: len(tried.read_text().split()) == 5, 40, "five runs")
+    # No sixth before the group is due again, a minute after its first flush.
+    time.sleep(8)
+    assert len(tried.read_text().split()) == 5
+    # An Alertmanager runs no program: its file says so.
+    into = tmp_path / "generated"
+    subprocess.run([str(PROGRAM), "generate", "--config", str(agent.file), "--out", str(into)], check=True, capture_output=True)
+    text = (into / "provisioning" / "alertmanager" / "alertmanager.yml").read_text()
+    assert text.startswith("# alerts.receivers[0] is the agent's alone (respond.notify): Alertmanager runs no program.\n")
+    amtool = subprocess.run([program("amtool"), "check-config", str(into / "provisioning/alertmanager/alertmanager.yml")], capture_output=True, text=True)
+    assert amtool.returncode == 0, amtool.stderr
+    configure(agent, levels, tmp_path, [{"exec": {"command": ["true"]}}], {})
+    done = subprocess.run([str(PROGRAM), "check", "--config", str(agent.file)], capture_output=True, text=True)
+    assert done.returncode != 0 and "set respond.notify: true" in done.stdout + done.stderr

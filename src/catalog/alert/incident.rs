@@ -7,7 +7,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
     group: "neural-incident",
     interval: 15,
     records: &[],
-    alerts: &[&ESCALATED, &FAILING, &BREAKER],
+    alerts: &[&ESCALATED, &FAILING, &BREAKER, &OVERDUE],
 };
 
 // It makes no incident itself: `alert::incident` knows its name.
@@ -104,5 +104,30 @@ static BREAKER: Alert = Alert {
         "1",
     ),
     quiet: Case::quiet(5, &[("neural_action_breaker_open{hook='shed-caches'}", "0x10")]),
+    ..Alert::BLANK
+};
+
+static OVERDUE: Alert = Alert {
+    name: "NeuralTaskOverdue",
+    level: Level::new(Severity::Medium, Priority::P2, 60, "neural_task_overdue == 1"),
+    summary: "The task {{ $labels.task }} on {{ $labels.instance }} has not succeeded for its expected time",
+    description: "Its runs fail, hang or do not take place. What it cleans, checks or keeps is as old as its last success.",
+    meaning: "A task of `respond.tasks` has had no run that succeeded for its expected time: `expected`, or twice its interval.",
+    immediate: &[
+        "See what its last run said: `neural-exporter task list`, or `journalctl -u neural-exporter | grep task`.",
+        "Run it: `neural-exporter task run NAME`.",
+    ],
+    short_term: &[
+        "Fix what it says: a folder that cannot be read, a disk that is full, a program that fails.",
+    ],
+    long_term: &["Give a run that takes long more time: `timeout`. Set `expected` to what is really needed."],
+    queries: &[
+        "time() - neural_task_last_success_timestamp_seconds",
+        "increase(neural_task_failures_total[1d])",
+        "neural_task_last_duration_seconds",
+    ],
+    related: &["NeuralHostFilesystem", "NeuralActionBreakerOpen"],
+    fires: Case::fires(5, &[("neural_task_overdue{task='raw'}", "0x2 1x10")], &[("task", "raw")], "1"),
+    quiet: Case::quiet(5, &[("neural_task_overdue{task='raw'}", "0x2 1x1 0x10")]),
     ..Alert::BLANK
 };

@@ -1,5 +1,7 @@
 //! One verdict over everything that is watched.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 
 use super::{Parameters, Site, Until, invalid};
@@ -26,6 +28,26 @@ impl Site {
         };
         let body = serde_json::to_string(&verdict).map_err(|why| Error::storage(why.to_string()))?;
         Ok((status, body))
+    }
+
+    /// Whether everything that is watched is well: else what is not. It may wait for a disk.
+    ///
+    /// # Errors
+    /// Something is unhealthy, or nobody knows.
+    pub fn well(&self) -> Result<String, String> {
+        let deadline = now().steady.saturating_add(super::TIMEOUT.as_nanos() as u64);
+        let until = Until { gone: Arc::default(), deadline };
+        let verdict = self.verdict(WINDOW, &until).map_err(|error| error.to_string())?;
+        let status = verdict.status.as_str();
+        let worst = verdict.components.iter().filter(|one| one.status == verdict.status);
+        let reasons: Vec<&str> =
+            worst.flat_map(|one| one.reasons.iter().map(|reason| &*reason.summary)).take(5).collect();
+        match verdict.status {
+            Status::Healthy => Ok(format!("{} components are healthy", verdict.components.len())),
+            Status::Degraded => Ok(format!("{status}: {}", reasons.join("; "))),
+            Status::Unhealthy => Err(format!("{status}: {}", reasons.join("; "))),
+            Status::Unknown => Err(format!("{status}: {}", verdict.notes.join("; "))),
+        }
     }
 
     fn verdict(&self, window: i64, until: &Until) -> Result<Verdict, Error> {

@@ -10,9 +10,9 @@ use crate::alert::action::Job;
 use crate::alert::incident::Incident;
 use crate::provision::hook;
 use crate::quote::quote;
-use crate::secret::{Command, Value};
+use crate::secret::Command;
 use crate::source::aside::apart;
-use crate::source::poller::exec::launch::{Run, said};
+use crate::source::poller::exec::launch::{Run, environment, said};
 
 /// Bytes that a program may print; one that prints more is ended.
 const OUTPUT: usize = 1 << 20;
@@ -72,7 +72,7 @@ impl Deed {
         let body = job.incident.json().to_string().into_bytes();
         match self {
             Self::Program(exec) => {
-                let own = environment(exec, timeout).await?;
+                let own = environment(&exec.environment, timeout).await?;
                 let all = variables(&job.incident).into_iter().chain(own.clone()).collect();
                 let run = Run { command: &exec.command, environment: &all, input: &body, patience: timeout };
                 let secrets: Vec<&str> =
@@ -111,33 +111,8 @@ async fn systemctl(arguments: &[String], timeout: Duration) -> Result<String, St
 
 /// Runs a program to its end. Returns what it printed, if it ended well.
 async fn ended(run: Run<'_>, secrets: &[&str]) -> Result<String, String> {
-    let ended = run.finish(Some(OUTPUT)).await?;
-    let shown = |bytes: &[u8]| said(bytes.get(..KEPT).unwrap_or(bytes), secrets.iter().copied());
-    if ended.status.success() {
-        return Ok(shown(&ended.printed));
-    }
-    let complaint = shown(&ended.complaint);
-    let says = if complaint.is_empty() { String::new() } else { format!(", saying: {complaint}") };
-    let program = run.command.expose().first().map_or("it", String::as_str);
-    Err(format!("{program} failed ({}){says}", ended.status))
-}
-
-/// What is configured of its environment.
-async fn environment(exec: &Exec, timeout: Duration) -> Result<BTreeMap<String, String>, String> {
-    let mut all = BTreeMap::new();
-    for (name, value) in &exec.environment {
-        let value = match value {
-            Value::Text(text) => text.expose().to_owned(),
-            Value::File(of) => {
-                let file = of.value_file.clone();
-                let key = file.display().to_string();
-                let read = apart(&key, timeout.mul_f64(0.9), move || crate::source::small(&file)).await;
-                read.flatten().map_err(|why| format!("cannot set {name}: {why}"))?
-            }
-        };
-        all.insert(name.clone(), value);
-    }
-    Ok(all)
+    let printed = run.finish(Some(OUTPUT)).await?.success(run.command, secrets.iter().copied())?;
+    Ok(said(printed.get(..KEPT).unwrap_or(&printed), secrets.iter().copied()))
 }
 
 /// The variables of an incident. A label whose name is none of a variable's is in the JSON alone.

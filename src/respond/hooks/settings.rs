@@ -242,11 +242,7 @@ impl Hook {
     /// Secrets that are written in the configuration itself.
     pub fn expose(&self, found: &mut Exposed<'_>) {
         if let Some(exec) = &self.exec {
-            if exec.command.hides() {
-                let instead = "a file that the program reads, or in environment as {value_file: FILE}";
-                found.add("exec.command", &exec.command, instead);
-            }
-            found.values("exec.environment", &exec.environment);
+            found.program("exec.", &exec.command, &exec.environment);
         }
         if let Some(http) = &self.http {
             http.access.expose(&http.url, found);

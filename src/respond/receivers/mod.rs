@@ -4,6 +4,8 @@
 
 mod body;
 mod discord;
+mod email;
+mod exec;
 mod pagerduty;
 mod post;
 mod slack;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use crate::alert::dispatch::Message;
 use crate::render::Receiver;
 
+pub use email::wrong_address;
 pub(super) use webhook::watchdog;
 
 /// Why a notification was not taken.
@@ -32,6 +35,11 @@ impl Failure {
     /// It will not be taken later either.
     pub(super) fn lasting(why: impl Into<String>) -> Self {
         Self { why: why.into(), lasts: true }
+    }
+
+    /// It may be taken later.
+    pub(super) fn passing(why: impl Into<String>) -> Self {
+        Self { why: why.into(), lasts: false }
     }
 }
 
@@ -81,6 +89,7 @@ pub(super) fn open(receiver: &Receiver) -> Result<Target, String> {
         Receiver::Pagerduty(of) => pagerduty::open(of),
         Receiver::Teams(of) => teams::open(of),
         Receiver::Discord(of) => discord::open(of),
-        Receiver::Email(_) => Err("the agent itself does not send email".into()),
+        Receiver::Email(of) => email::open(of),
+        Receiver::Program(of) => exec::open(of),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json as value;
 
 use super::body::json;
 use super::post::{Place, Post, secret};
-use super::text::{cut, list, written};
+use super::text::{cut, list, sha256, written};
 use super::{Deliver, Sent, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Pagerduty as Settings, message};
@@ -36,7 +36,8 @@ impl Deliver for Pagerduty {
             let mut event = value!({
                 "routing_key": key,
                 // The same for the same group, from any process: what is sent twice is one incident.
-                "dedup_key": dedup_key(&message.group_key),
+                // Fact: `Key.Hash` of Alertmanager.
+                "dedup_key": sha256(&message.group_key),
                 "event_action": if fires { "trigger" } else { "resolve" },
                 "payload": {
                     "summary": cut(&written(message::TITLE, message, url)?, SUMMARY),
@@ -65,12 +66,6 @@ impl Deliver for Pagerduty {
     }
 }
 
-/// Fact: `Key.Hash` of Alertmanager: SHA-256 of the key of the group, in hexadecimal.
-fn dedup_key(group: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, group.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 pub(super) fn open(of: &Settings) -> Result<Target, String> {
     let place = Place::Here(of.url.as_ref().map_or(EVENTS, |url| url.expose()).into());
     let identity = format!("{} {}", of.routing_key_file, place.identity());
@@ -81,14 +76,4 @@ pub(super) fn open(of: &Settings) -> Result<Target, String> {
         &identity,
         Pagerduty { post, key: of.routing_key_file.clone().into() },
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_incident_has_the_key_that_alertmanager_gives_it() {
-        assert_eq!(dedup_key("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    }
 }

@@ -20,8 +20,15 @@ pub(super) fn written(template: &str, message: &Message, url: &str) -> Result<St
 pub(super) fn lines(template: &str, message: &Message, url: &str) -> Result<String, Failure> {
     let mut few = message.clone();
     few.alerts.truncate(MOST);
-    let mut text = written(template, &few, url)?;
-    if let Some(more) = message.alerts.len().checked_sub(MOST).filter(|more| *more > 0) {
+    let mut text = loop {
+        match written(template, &few, url) {
+            Ok(text) => break text,
+            // A text has a bound, and who hears of some alerts is better off than who hears of none.
+            Err(_) if few.alerts.len() > 1 => few.alerts.truncate(few.alerts.len() / 2),
+            Err(why) => return Err(why),
+        }
+    };
+    if let Some(more) = message.alerts.len().checked_sub(few.alerts.len()).filter(|more| *more > 0) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "and {more} more: {url}");
     }
@@ -55,15 +62,27 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// SHA-256 of a text, in hexadecimal: what names a group to services that must not see its labels.
+pub(super) fn sha256(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Notifications for tests.
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use std::sync::Arc;
 
     use super::*;
     use crate::alert::dispatch::{Reason, Status};
-    use crate::render::message::{COLOR, LINES, PAGER, TITLE};
 
-    fn message(alerts: usize, priority: &str, severity: &str, status: Status) -> Message {
+    /// So many alerts of devices d0, d1, …
+    pub(in crate::respond::receivers) fn message(
+        alerts: usize,
+        priority: &str,
+        severity: &str,
+        status: Status,
+    ) -> Message {
         let alert = |index: usize| {
             let device = format!("d{index}");
             let labels =
@@ -86,6 +105,20 @@ mod tests {
             reason: Reason::First,
             at: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::message;
+    use super::*;
+    use crate::alert::dispatch::Status;
+    use crate::render::message::{COLOR, LINES, PAGER, TITLE};
+
+    #[test]
+    fn a_group_has_the_key_that_alertmanager_gives_it() {
+        let key = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256("abc"), key);
     }
 
     #[test]
@@ -110,6 +143,13 @@ mod tests {
         assert!(text.contains("• d49\n") && !text.contains("• d50\n"));
         assert!(text.ends_with("and 10 more: http://lab\n"));
         assert_eq!((cut("äöü", 3), cut("äöüß", 3)), ("äöü".into(), "äö…".into()));
+        let mut long = message(60, "P1", "high", Status::Firing);
+        for (_, alert) in &mut long.alerts {
+            let text = "x".repeat(4_000);
+            std::sync::Arc::make_mut(alert).annotations =
+                Labels::from_pairs([("description", text.as_str())]);
+        }
+        assert!(lines(LINES, &long, "").unwrap().ends_with("and 48 more: \n"));
         let list = list(message(1, "P1", "high", Status::Firing).with_status(Status::Firing));
         assert_eq!(
             list,

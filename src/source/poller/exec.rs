@@ -23,11 +23,10 @@ use crate::secret::{Command as Words, Exposed, Value};
 use crate::setting::Span;
 
 use crate::clock::now;
-use crate::source::aside::apart;
 use crate::source::kind::{self, Kind, Probing};
 use crate::source::look::{Finding, Verdict, runs};
 use crate::source::{Feed, poll};
-use launch::{Run, said};
+use launch::{Run, environment};
 
 /// Bytes a command may print.
 const OUTPUT: usize = 4 << 20;
@@ -81,28 +80,6 @@ impl Settings {
     }
 }
 
-impl Settings {
-    /// Its environment, what stands in files included.
-    async fn variables(&self) -> Result<BTreeMap<String, String>, String> {
-        let mut all = BTreeMap::new();
-        for (name, value) in &self.environment {
-            let value = match value {
-                Value::Text(text) => text.expose().to_owned(),
-                Value::File(of) => {
-                    let file = of.value_file.clone();
-                    let key = file.display().to_string();
-                    let read =
-                        apart(&key, self.timeout.0.mul_f64(0.9), move || crate::source::small(&file)).await;
-                    let read = read.map_err(|why| format!("cannot read its environment: {why}")).flatten();
-                    read.map_err(|why| format!("cannot set {name}: {why}"))?
-                }
-            };
-            all.insert(name.clone(), value);
-        }
-        Ok(all)
-    }
-}
-
 impl Kind for Settings {
     fn name(&self) -> &str {
         &self.name
@@ -123,11 +100,7 @@ impl Kind for Settings {
     }
 
     fn expose(&self, found: &mut Exposed<'_>) {
-        if self.command.hides() {
-            let instead = "a file that the program reads, or in environment as {value_file: FILE}";
-            found.add("command", &self.command, instead);
-        }
-        found.values("environment", &self.environment);
+        found.program("", &self.command, &self.environment);
     }
 
     fn start(&self, start: kind::Start) {
@@ -208,7 +181,7 @@ fn fold(output: &[u8], format: Format, shape: &Shape, feed: &Feed) -> Result<(),
 
 /// What the command prints, if it ends well. Dropping the future kills it.
 async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
-    let environment = settings.variables().await?;
+    let environment = environment(&settings.environment, settings.timeout.0).await?;
     let secrets = environment.values().map(String::as_str).chain(settings.command.secrets());
     let run = Run {
         command: &settings.command,
@@ -216,14 +189,7 @@ async fn output(settings: &Settings) -> Result<Vec<u8>, String> {
         input: &[],
         patience: settings.timeout.0,
     };
-    let ended = run.finish(Some(OUTPUT)).await?;
-    if ended.status.success() {
-        return Ok(ended.printed);
-    }
-    let complaint = said(&ended.complaint, secrets);
-    let says = if complaint.is_empty() { String::new() } else { format!(", saying: {complaint}") };
-    let program = settings.command.expose().first().map(String::as_str).unwrap_or_default();
-    Err(format!("{program} failed ({}){says}", ended.status))
+    run.finish(Some(OUTPUT)).await?.success(&settings.command, secrets)
 }
 
 #[cfg(all(test, unix))]

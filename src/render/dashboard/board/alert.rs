@@ -48,7 +48,7 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("What is wrong", &[
             view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. The runbook of that name says what to do.", &[column(
-                "clamp_min(time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")), 0)",
+                "clamp_min(time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")), 0)",
                 "For",
                 "s",
             )])
@@ -85,7 +85,7 @@ pub(super) static BOARD: Board = Board {
             )])
             .empty("no alert fired"),
             view(Panel::Table, "Alert history", "none", "Number of evaluations in which each alert fired within the selected range: minutes, at one per minute.", &[column(
-                "sum by (severity, priority, alertname, where) (label_replace(label_join(count_over_time(ALERTS{alertstate=\"firing\"}[$__range]), \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+                "sum by (severity, priority, alertname, where) (label_replace(label_join(count_over_time(ALERTS{alertstate=\"firing\"}[$__range]), \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                 "Evaluations",
                 "none",
             )])
@@ -121,6 +121,22 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance) (rate(neural_incidents_dropped_total[$__rate_interval]))", "dropped"),
                 q("max by (instance) (neural_incidents_file_failing)", "cannot be written"),
             ]),
+            lines("Age of the last success of tasks", "s", "Time since each task last succeeded. One that is overdue fires NeuralTaskOverdue.", &[q(
+                "clamp_min(time() - max by (instance, task) (neural_task_last_success_timestamp_seconds), 0)",
+                "{{task}}",
+            )])
+            .empty("no task succeeded yet, or none is configured"),
+            lines("Tasks that fail or are overdue", "none", "Runs of tasks within an hour, those that failed, and whether a task is overdue now.", &[
+                q("sum by (instance, task) (increase(neural_task_runs_total[1h]))", "{{task}}: runs"),
+                q("sum by (instance, task) (increase(neural_task_failures_total[1h]))", "{{task}}: failures"),
+                q("max by (instance, task) (neural_task_overdue)", "{{task}}: overdue"),
+            ])
+            .empty("no task is configured"),
+            lines("Duration of tasks", "s", "How long the last run of each task took.", &[q(
+                "max by (instance, task) (neural_task_last_duration_seconds)",
+                "{{task}}",
+            )])
+            .empty("no task is configured"),
         ]),
     ],
 };

@@ -103,7 +103,7 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "Alerts that fire now, by severity. An empty list is good.",
                 &[column(
-                    "max by (severity, priority, alertname, where) (label_replace(label_join(ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+                    "max by (severity, priority, alertname, where) (label_replace(label_join(ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
                     "",
                     "none",
                 )],

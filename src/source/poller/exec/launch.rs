@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::family::{Family, Start};
-use crate::secret::{self, Command as Words};
+use crate::secret::{self, Command as Words, Value};
 use crate::source::aside::apart;
 
 /// Bytes that are kept of what is for people to read.
@@ -39,6 +39,51 @@ pub(crate) struct Ended {
     pub(crate) printed: Vec<u8>,
     /// The beginning of what it printed to its standard error.
     pub(crate) complaint: Vec<u8>,
+}
+
+impl Ended {
+    /// What it printed, if it ended well; else how it ended and what it complained of, without these secrets.
+    ///
+    /// # Errors
+    /// It did not end well.
+    pub(crate) fn success<'s>(
+        self,
+        command: &Words,
+        secrets: impl IntoIterator<Item = &'s str>,
+    ) -> Result<Vec<u8>, String> {
+        if self.status.success() {
+            return Ok(self.printed);
+        }
+        let complaint = said(&self.complaint, secrets);
+        let says = if complaint.is_empty() { String::new() } else { format!(", saying: {complaint}") };
+        let program = command.expose().first().map_or("it", String::as_str);
+        Err(format!("{program} failed ({}){says}", self.status))
+    }
+}
+
+/// An environment as it is configured, with what stands in files.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) async fn environment(
+    of: &BTreeMap<String, Value>,
+    patience: Duration,
+) -> Result<BTreeMap<String, String>, String> {
+    let mut all = BTreeMap::new();
+    for (name, value) in of {
+        let value = match value {
+            Value::Text(text) => text.expose().to_owned(),
+            Value::File(of) => {
+                let file = of.value_file.clone();
+                let key = file.display().to_string();
+                let read = apart(&key, patience.mul_f64(0.9), move || crate::source::small(&file)).await;
+                let read = read.map_err(|why| format!("cannot read its environment: {why}")).flatten();
+                read.map_err(|why| format!("cannot set {name}: {why}"))?
+            }
+        };
+        all.insert(name.clone(), value);
+    }
+    Ok(all)
 }
 
 impl Run<'_> {

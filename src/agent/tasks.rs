@@ -1,0 +1,117 @@
+//! The tasks of a running agent: which ones, what they may use, and what is counted of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Agent, history, place};
+use crate::http;
+use crate::metrics::{OfTask, Own};
+use crate::respond::lines::Lines;
+use crate::respond::tasks::{Around, Refused, Status, Task, Tasks};
+use crate::source::aside::apart;
+
+/// What the reading of the times is called while it lasts.
+const TIMES: &str = "the times of tasks";
+/// How long that may take, and the end of what runs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Tasks that run, and as what.
+#[derive(Debug, Default)]
+pub(super) struct Maintenance {
+    of: Vec<Task>,
+    running: Option<(Tasks, CancellationToken, JoinHandle<()>)>,
+    /// Runs and failures that were counted.
+    counted: BTreeMap<String, (u64, u64)>,
+}
+
+impl Maintenance {
+    /// Updates the metrics.
+    pub(super) fn show(&mut self, own: &Own) {
+        let Some((tasks, ..)) = &self.running else { return };
+        for Status { name, runs, failures, last_success, last_seconds, overdue, .. } in tasks.list() {
+            let of = OfTask { task: name.clone() };
+            let (runs_before, failures_before) =
+                self.counted.insert(name, (runs, failures)).unwrap_or_default();
+            own.task_runs.get_or_create_owned(&of).inc_by(runs.saturating_sub(runs_before));
+            own.task_failures.get_or_create_owned(&of).inc_by(failures.saturating_sub(failures_before));
+            own.task_overdue.get_or_create_owned(&of).set(overdue.into());
+            if let Some(at) = last_success {
+                own.task_last_success.get_or_create_owned(&of).set(at as f64 / 1e3);
+            }
+            if let Some(seconds) = last_seconds {
+                own.task_last_duration.get_or_create_owned(&of).set(seconds);
+            }
+        }
+    }
+
+    /// Ends what runs, with all that it started.
+    pub(super) async fn end(&mut self) {
+        if let Some((_, stop, task)) = self.running.take() {
+            stop.cancel();
+            drop(tokio::time::timeout(PATIENCE, task).await);
+        }
+        self.counted.clear();
+    }
+}
+
+impl Agent {
+    /// Runs the tasks that the configuration has, in the place of those that run now.
+    pub(super) async fn maintain(&self, maintenance: &mut Maintenance, events: &Lines) {
+        let wanted = self.config.respond.tasks.clone();
+        if maintenance.of == wanted && (maintenance.running.is_some() || wanted.is_empty()) {
+            return;
+        }
+        maintenance.end().await;
+        // Those of a task that is gone go with it.
+        self.own.task_overdue.clear();
+        self.own.task_last_success.clear();
+        self.own.task_last_duration.clear();
+        maintenance.of.clone_from(&wanted);
+        if wanted.is_empty() {
+            self.site.tasks.store(None);
+            return;
+        }
+        let folder = self.config.state_directory.clone().or_else(place::state_folder);
+        if folder.is_none() {
+            tracing::warn!(
+                "when tasks ran is not kept: there is no state directory; name one as state_directory"
+            );
+        }
+        let incidents = folder.as_ref().map(|folder| folder.join(INCIDENTS));
+        let databases = history::history_file(&self.config).into_iter().chain(incidents).collect();
+        let site = self.site.clone();
+        let around = Around { databases, events: events.clone(), verdict: Arc::new(move || site.well()) };
+        let (stop, file) = (CancellationToken::new(), folder.map(|folder| folder.join("tasks.json")));
+        let own = stop.clone();
+        let made = apart(TIMES, PATIENCE, move || Tasks::new(&wanted, around, file, own)).await;
+        match made {
+            Ok((tasks, run)) => {
+                self.site.tasks.store(Some(Arc::new(served(tasks.clone()))));
+                maintenance.running = Some((tasks, stop, tokio::spawn(run)));
+            }
+            Err(why) => tracing::error!("no task is run: {why}"),
+        }
+    }
+}
+
+/// The file of the incidents in the state directory.
+const INCIDENTS: &str = "incidents.db";
+
+/// The tasks for those who ask over HTTP.
+fn served(tasks: Tasks) -> http::Tasks {
+    let listed = tasks.clone();
+    http::Tasks {
+        list: Box::new(move || serde_json::to_value(listed.list()).unwrap_or_default()),
+        begin: Box::new(move |name| {
+            tasks.begin(name).map_err(|why| match why {
+                Refused::Unknown => http::NotBegun::Unknown,
+                Refused::Running => http::NotBegun::Running,
+                Refused::Busy => http::NotBegun::Busy,
+            })
+        }),
+    }
+}
