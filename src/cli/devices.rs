@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Exit, complain, json, print, run, streams};
+use super::{Exit, complain, json, print, run, runtime, streams};
 use crate::source::lsl::Search;
 use crate::source::port::usb::{
     Roots, Tty, holders, known, latency_timer, listed, may_open, not_permitted, stable_name, ttys,
@@ -120,13 +120,7 @@ fn plain(serial: &str) -> bool {
 
 pub(super) fn devices(root: Option<&Path>, watch: bool, as_json: bool, options: &streams::Options) -> Exit {
     let roots = root.map_or_else(Roots::default, Roots::below);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed;
-        }
-    };
+    let Some(runtime) = runtime() else { return Exit::Failed };
     runtime.block_on(async {
         let search = options.search();
         if watch {

@@ -1,39 +1,25 @@
 //! `incidents`: what the agent keeps of alerts that fired, and who says that they take care of one.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value as Json;
 
-use super::query::own;
-use super::{Exit, FileArgs, complain, json, print, run};
-use crate::agent::Failure as Unread;
+use super::server::ServerArgs;
+use super::{Exit, complain, json, print, runtime};
 use crate::alert::incident::{Incident, Status};
-use crate::ask::{Failure, Server};
+use crate::ask::Failure;
 use crate::clock::now;
 use crate::promql::{moment, moment_ms};
-use crate::provision::Access;
 use crate::quote::quote;
-use crate::secret::Link;
 use crate::setting::Span;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     what: Option<What>,
-    /// The configuration file, which says where the agent is; as for `run` if omitted.
-    #[arg(long, short, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Which agent; if omitted, the one that the configuration describes.
-    #[arg(long, global = true, value_name = "URL")]
-    server: Option<String>,
-    /// The file with the token of the proxy before the agent.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
-    token_file: Option<PathBuf>,
-    /// The file with the certificates that the server's is signed by, PEM.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
-    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// The form of the answer.
     #[arg(long, global = true, value_name = "FORM", default_value = "table")]
     output: Output,
@@ -122,17 +108,14 @@ pub(super) fn incidents(args: &Args) -> Exit {
             return Exit::Usage;
         }
     };
-    let server = match server(args) {
+    let server = match args.server.open() {
         Ok(server) => server,
-        Err(exit) => return exit,
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed;
+        Err(why) => {
+            complain(&why);
+            return Exit::Usage;
         }
     };
+    let Some(runtime) = runtime() else { return Exit::Failed };
     match runtime.block_on(server.call(&path, form)) {
         Ok((data, notes)) => {
             for note in &notes {
@@ -200,24 +183,6 @@ fn checked(number: &str) -> Result<&str, String> {
     } else {
         Err(format!("\"{number}\" is not the number of an incident\n  hint: neural-exporter incidents list"))
     }
-}
-
-fn server(args: &Args) -> Result<Server, Exit> {
-    let wrong = |of: &str, why: String| {
-        complain(&format!("{of}: {why}"));
-        Exit::Usage
-    };
-    let access =
-        Access { token_file: args.token_file.clone(), ca_file: args.ca_file.clone(), ..Access::default() };
-    if let Some(url) = &args.server {
-        return Server::open(&Link::from(url.as_str()), &access, None).map_err(|why| wrong("--server", why));
-    }
-    let file = FileArgs { config: args.config.clone() };
-    let config = run::load(run::chosen(&file).as_deref()).map_err(|problems| {
-        complain(&Unread::Config(problems));
-        Exit::Usage
-    })?;
-    Server::open(&Link::from(own(&config).as_str()), &access, None).map_err(|why| wrong("listen", why))
 }
 
 fn shown(args: &Args, data: &Json) -> Exit {

@@ -11,6 +11,7 @@ mod provision;
 mod query;
 mod recording;
 mod run;
+mod server;
 mod silence;
 mod simulate;
 mod status;
@@ -218,6 +219,12 @@ enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+/// What a command waits for answers in. Says why if there is none.
+fn runtime() -> Option<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.inspect_err(|error| complain(&format!("cannot start: {error}"))).ok()
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::{Exit, FileArgs, Form, complain, json, print, run};
+use super::{Exit, FileArgs, Form, complain, json, print, run, runtime};
 use crate::agent::{self, Failure};
 use crate::config::Config;
 use crate::provision::{self, Action, Bundle, Ending, How, Operation, Outcome, Report, Run, Target};
@@ -75,13 +75,7 @@ pub(super) fn provision(args: &Args) -> Exit {
             return Exit::Failed;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed;
-        }
-    };
+    let Some(runtime) = runtime() else { return Exit::Failed };
     let operation = match args.operation {
         ProvisionCommand::Plan => Operation::Plan,
         ProvisionCommand::Apply => Operation::Apply,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Exit, FileArgs, complain, json, print, run};
+use super::{Exit, FileArgs, complain, json, print, run, runtime};
 use crate::agent::{Failure as Unread, history_file};
 use crate::ask::{Answer, Answers, Bridged, Failure, Past, Server};
 use crate::clock::now;
@@ -78,13 +78,7 @@ pub(super) fn query(args: &Args) -> Exit {
         Err(exit) => return exit,
     };
     let when = when(args);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed;
-        }
-    };
+    let Some(runtime) = runtime() else { return Exit::Failed };
     match runtime.block_on(asked.query(&args.expr, when)) {
         Ok(answer) => {
             for note in &answer.notes {

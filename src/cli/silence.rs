@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::query::own;
-use super::{Exit, FileArgs, Form, complain, json, print, run};
+use super::{Exit, FileArgs, Form, complain, json, print, run, runtime};
 use crate::agent::Failure;
 use crate::clock::now;
 use crate::config::Config;
@@ -52,13 +52,7 @@ pub(super) fn silence(args: &Args) -> Exit {
         );
         return Exit::Usage;
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed;
-        }
-    };
+    let Some(runtime) = runtime() else { return Exit::Failed };
     match runtime.block_on(done(args, &server)) {
         Ok(text) => print(&text),
         Err(why) => {

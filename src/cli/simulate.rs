@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Exit, complain, print, recording, run as process};
+use super::{Exit, complain, print, recording, run as process, runtime};
 use crate::simulate::fault::{self, Fault};
 use crate::simulate::ledger::Ledger;
 use crate::simulate::run::{Settings, Trouble, run};
@@ -77,14 +77,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Exit {
         frames: args.frames,
         latency: args.latency_timer,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed;
-        }
-    };
+    let Some(runtime) = runtime() else { return Exit::Failed };
     let seconds = args.seconds;
     let ended = runtime.block_on(async move {
         let asked = process::stop_signal();

@@ -1,29 +1,17 @@
 //! `status`: how everything is that an agent watches, for a person and for a script.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
-use super::{Exit, FileArgs, Form, complain, json, print, query, run};
-use crate::agent::Failure as Unread;
+use super::server::ServerArgs;
+use super::{Exit, Form, complain, json, print, runtime};
 use crate::alert::health::{Status, Verdict};
-use crate::ask::{Failure, Server};
-use crate::provision::Access;
-use crate::secret::Link;
+use crate::ask::Failure;
 use crate::setting::Span;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    file: FileArgs,
-    /// The agent that is asked: http://lab:9612. If omitted: the one that the configuration describes.
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// The file with the token of a proxy before it.
-    #[arg(long, value_name = "FILE", requires = "server")]
-    token_file: Option<PathBuf>,
-    /// The file with the certificates that the proxy's is signed by, PEM.
-    #[arg(long, value_name = "FILE", requires = "server")]
-    ca_file: Option<PathBuf>,
+    server: ServerArgs,
     /// Over which time objectives are looked at, as far as the history reaches.
     #[arg(long, value_name = "SPAN", default_value = "30d")]
     window: Span,
@@ -33,20 +21,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn status(args: &Args) -> Exit {
-    let server = match server(args) {
+    let server = match args.server.open() {
         Ok(server) => server,
         Err(why) => {
             complain(&why);
             return UNKNOWN;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return UNKNOWN;
-        }
-    };
+    let Some(runtime) = runtime() else { return UNKNOWN };
     let window = format!("{}ms", args.window.0.as_millis());
     let verdict = match runtime.block_on(server.health(&window)) {
         Ok(verdict) => verdict,
@@ -76,20 +58,6 @@ fn exit(status: Status) -> Exit {
         Status::Unhealthy => Exit::Usage,
         Status::Unknown => UNKNOWN,
     }
-}
-
-/// Whom to ask.
-fn server(args: &Args) -> Result<Server, String> {
-    let (token_file, ca_file) = (args.token_file.clone(), args.ca_file.clone());
-    let access = Access { token_file, ca_file, ..Access::default() };
-    let url = match &args.server {
-        Some(url) => url.clone(),
-        None => {
-            let config = run::load(run::chosen(&args.file).as_deref());
-            query::own(&config.map_err(|problems| Unread::Config(problems).to_string())?)
-        }
-    };
-    Server::open(&Link::from(url.as_str()), &access, None).map_err(|why| format!("{url}: {why}"))
 }
 
 /// A screen for people: what is not well first, each with its reasons, then the objectives.

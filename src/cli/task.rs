@@ -1,21 +1,17 @@
 //! `task`: what the agent does from time to time, and having it done now.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::Value as Json;
 
-use super::query::own;
-use super::{Exit, FileArgs, Form, complain, json, print, run};
-use crate::agent::Failure as Unread;
+use super::server::ServerArgs;
+use super::{Exit, Form, complain, json, print, runtime};
 use crate::ask::{Failure, Server};
 use crate::clock::now;
 use crate::promql::moment;
-use crate::provision::Access;
 use crate::quote::quote;
-use crate::secret::Link;
 
 /// From one look at a task that runs to the next.
 const LOOK: Duration = Duration::from_millis(200);
@@ -26,18 +22,8 @@ const LATER: f64 = 30.0;
 pub(super) struct Args {
     #[command(subcommand)]
     what: Option<What>,
-    /// The configuration file, which says where the agent is; as for `run` if omitted.
-    #[arg(long, short, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Which agent; if omitted, the one that the configuration describes.
-    #[arg(long, global = true, value_name = "URL")]
-    server: Option<String>,
-    /// The file with the token of the proxy before the agent.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
-    token_file: Option<PathBuf>,
-    /// The file with the certificates that the server's is signed by, PEM.
-    #[arg(long, global = true, value_name = "FILE", requires = "server")]
-    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// The form of the answer.
     #[arg(long, global = true, value_name = "FORM", default_value = "text")]
     output: Form,
@@ -55,17 +41,14 @@ enum What {
 }
 
 pub(super) fn task(args: &Args) -> Exit {
-    let server = match server(args) {
+    let server = match args.server.open() {
         Ok(server) => server,
-        Err(exit) => return exit,
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed;
+        Err(why) => {
+            complain(&why);
+            return Exit::Usage;
         }
     };
+    let Some(runtime) = runtime() else { return Exit::Failed };
     let asked = match &args.what {
         Some(What::Run { name }) => runtime.block_on(done(args, &server, name)),
         Some(What::List) | None => runtime.block_on(all(&server)).map(|tasks| {
@@ -82,24 +65,6 @@ pub(super) fn task(args: &Args) -> Exit {
         }
         Exit::Failed
     })
-}
-
-fn server(args: &Args) -> Result<Server, Exit> {
-    let wrong = |of: &str, why: String| {
-        complain(&format!("{of}: {why}"));
-        Exit::Usage
-    };
-    let access =
-        Access { token_file: args.token_file.clone(), ca_file: args.ca_file.clone(), ..Access::default() };
-    if let Some(url) = &args.server {
-        return Server::open(&Link::from(url.as_str()), &access, None).map_err(|why| wrong("--server", why));
-    }
-    let file = FileArgs { config: args.config.clone() };
-    let config = run::load(run::chosen(&file).as_deref()).map_err(|problems| {
-        complain(&Unread::Config(problems));
-        Exit::Usage
-    })?;
-    Server::open(&Link::from(own(&config).as_str()), &access, None).map_err(|why| wrong("listen", why))
 }
 
 /// Every task, as the agent has it.

@@ -1,0 +1,45 @@
+//! Which agent a command asks, and how it is reached.
+
+use std::path::PathBuf;
+
+use super::{FileArgs, query, run};
+use crate::agent::Failure as Unread;
+use crate::ask::Server;
+use crate::provision::Access;
+use crate::secret::Link;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServerArgs {
+    /// The configuration file, which says where the agent is; as for `run` if omitted.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The agent that is asked: http://lab:9612. If omitted: the one that the configuration describes.
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// The file with the token of the proxy before the agent.
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
+    /// The file with the certificates that the server's is signed by, PEM.
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    ca_file: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// The agent. Nothing is sent to it.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, the URL, or a file.
+    pub(super) fn open(&self) -> Result<Server, String> {
+        let (token_file, ca_file) = (self.token_file.clone(), self.ca_file.clone());
+        let access = Access { token_file, ca_file, ..Access::default() };
+        let (of, url) = match &self.server {
+            Some(url) => ("--server", url.clone()),
+            None => {
+                let file = FileArgs { config: self.config.clone() };
+                let config = run::load(run::chosen(&file).as_deref());
+                ("listen", query::own(&config.map_err(|problems| Unread::Config(problems).to_string())?))
+            }
+        };
+        Server::open(&Link::from(url.as_str()), &access, None).map_err(|why| format!("{of}: {why}"))
+    }
+}
