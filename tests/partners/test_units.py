@@ -129,6 +129,11 @@ def test_the_weight_of_a_unit_is_lowered_and_another_one_restarted(agent, system
     trouble.level = 1
     agent.until(lambda seen: seen.value("neural_actions_total", hook=hook["name"], step="succeeded") == 1, 30)
     trouble.stopped.set()
+    # As the documentation says: a restart keeps it, and this ends it.
+    systemd.ctl("restart", unit)
+    assert systemd.show(unit, "CPUWeight") == "20"
+    systemd.ctl("revert", unit)
+    assert systemd.show(unit, "CPUWeight") == "[not set]"
 
 
 def test_a_unit_is_signalled(agent, systemd, tmp_path):

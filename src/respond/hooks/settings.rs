@@ -79,7 +79,7 @@ pub struct Hook {
     /// Send a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<Signal>,
-    /// Restart a unit of systemd, or set properties of it until it is started again.
+    /// Restart a unit of systemd, or set properties of it until the machine is booted again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systemctl: Option<Systemctl>,
     /// How long it may take before it is ended with all that it started.
