@@ -115,6 +115,8 @@ pub struct State {
 pub enum Rating {
     /// It is.
     Good,
+    /// You should look, when you have time.
+    Fair,
     /// You should look.
     Odd,
     /// It is not.

@@ -1,6 +1,6 @@
 //! Page: is each input open, talking and making sense?
 
-use super::draw::{Draw, Show};
+use super::draw::{Draw, Panel, Rating, Show, State, state};
 use super::{Keep, Metric, Page, Unit};
 use crate::event::{Body, DropReason, Kind, Link, Topic};
 
@@ -74,6 +74,7 @@ static EVENTS: Metric = Metric {
 static MESSAGES: Metric = Metric {
     name: "source_other_messages",
     help: "Messages of a program without samples, such as handshakes and headers",
+    draw: Draw { title: "Messages without samples", ..Draw::BLANK },
     kind: Kind::Counter,
     on: &[Topic::ProgramMessage],
     read: |_, row| row.add(&[&row.source()], 1.0),
@@ -301,9 +302,13 @@ static BUFFER_QUEUED: Metric = Metric {
     ..SOCKET
 };
 
+/// Whether a file was read.
+const READ: &[State] = &[state(1.0, "read", Rating::Good), state(0.0, "not read", Rating::Bad)];
+
 static TEXTFILE_SUCCESS: Metric = Metric {
     name: "textfile_success",
     help: "Whether the file was read (1) or not (0)",
+    draw: Draw { panel: Panel::States, title: "Text files", states: READ, ..Draw::BLANK },
     read: |event, row| {
         if let Body::Textfile(textfile) = event.body {
             row.set(&[&row.source(), textfile.file], f64::from(textfile.ok));

@@ -1,5 +1,6 @@
 //! Page: is each stream on the network there, whole and on time?
 
+use super::draw::{Draw, Panel, TROUBLE};
 use super::{Keep, Metric, Page, Row, Unit};
 use crate::event::{Body, Event, Kind, StreamClock, StreamName, StreamState, Streams, Topic};
 
@@ -276,6 +277,7 @@ static BACKWARD: Metric = Metric {
 static WRONG_UNIT: Metric = Metric {
     name: "stream_wrong_timestamp_unit",
     help: "Whether the stream's timestamps are not in seconds (1) or are (0)",
+    draw: Draw { panel: Panel::States, title: "Timestamps in another unit", states: TROUBLE, ..Draw::BLANK },
     note: "They count milliseconds, microseconds, nanoseconds or samples. Age and rate of the stream are then absent",
     read: |event, row| {
         gauge(event, row, |state| state.in_seconds.map(|in_seconds| f64::from(u8::from(!in_seconds))));
@@ -316,6 +318,12 @@ static BACKLOG: Metric = Metric {
 static BLOCKING: Metric = Metric {
     name: "stream_blocking",
     help: "Whether the outlet blocks its program while a reader is slow (1) or not (0)",
+    draw: Draw {
+        panel: Panel::States,
+        title: "Outlets that block their program",
+        states: TROUBLE,
+        ..Draw::BLANK
+    },
     note: "Set by `transp_sync_blocking` of liblsl. Samples of such an outlet are read only with `read_blocking`",
     read: |event, row| gauge(event, row, |state| state.blocking.map(f64::from)),
     ..ENTRY

@@ -162,6 +162,18 @@ fn an_alert_says_where_it_is() {
     assert!(tables >= 3, "{tables}");
 }
 
+/// The dashboard of alerts has metrics of its own, but is about all components.
+#[test]
+fn the_dashboard_of_alerts_marks_those_of_every_component() {
+    let boards = dashboards();
+    let (_, board) = boards.iter().find(|(name, _)| name == "alerts").unwrap();
+    let marks =
+        list(&board["annotations"], "list").iter().find(|of| text(of, "expr").contains("ALERTS")).unwrap();
+    for component in ["device", "signal", "host", "probe", "incident"] {
+        assert!(text(marks, "expr").contains(component), "{component}: {}", marks["expr"]);
+    }
+}
+
 /// What is chosen as all is what the agents are scraped as.
 #[test]
 fn all_jobs_are_the_configured_one() {
@@ -307,11 +319,12 @@ fn every_query_obeys_the_choices_above_it() {
                     // Fixed windows are for numbers of the present, and for what is counted by the hour.
                     let lines = ["timeseries", "heatmap"].contains(&text(panel, "type"));
                     for (place, _) in expr.match_indices(of).filter(|_| lines) {
-                        let window = expr[place..].split_once('[').unwrap().1.split_once(']').unwrap().0;
-                        assert!(
-                            window == "$__rate_interval" || (of == "increase(" && window == "1h"),
-                            "{at}"
-                        );
+                        let (window, rest) =
+                            expr[place..].split_once('[').unwrap().1.split_once(']').unwrap();
+                        // Which lines are shown may depend on the whole range.
+                        let chosen = window == "$__range" && rest.starts_with(" @ end()");
+                        let hour = of == "increase(" && window == "1h";
+                        assert!(window == "$__rate_interval" || hour || chosen, "{at}");
                     }
                 }
                 for (place, found) in expr.match_indices("neural_").chain(expr.match_indices("up{")) {
@@ -400,7 +413,7 @@ fn cells_lead_down_and_panels_keep_what_was_chosen() {
         for (at, url) in panels(dashboard).into_iter().flat_map(ways_down) {
             let Some(rest) = url.strip_prefix("/d/") else {
                 assert!(
-                    at == "alertname" && url.ends_with("/runbooks/${__data.fields.alertname}.md"),
+                    at == "Alert" && url.ends_with("/runbooks/${__data.fields.alertname}.md"),
                     "{name}: {url}"
                 );
                 continue;
@@ -418,13 +431,13 @@ fn cells_lead_down_and_panels_keep_what_was_chosen() {
         (*all.iter().find(|panel| text(panel, "title") == title).unwrap()).clone()
     };
     for (key, title, at, parts) in [
-        ("overview", "Devices", "device", vec!["/d/neural-channels?", "&var-device=${__data.fields.device}"]),
-        ("devices", "Devices", "device", vec!["/d/neural-channels?", "&var-device=${__data.fields.device}"]),
+        ("overview", "Devices", "Device", vec!["/d/neural-channels?", "&var-device=${__data.fields.device}"]),
+        ("devices", "Devices", "Device", vec!["/d/neural-channels?", "&var-device=${__data.fields.device}"]),
         ("devices", "Packet loss", "", vec!["/d/neural-channels?", "&var-device=${__field.labels.device}"]),
         (
             "channels",
             "Channels",
-            "channel",
+            "Channel",
             vec!["/d/neural-channels?", "&var-channel=${__data.fields.channel}"],
         ),
         (
@@ -433,7 +446,7 @@ fn cells_lead_down_and_panels_keep_what_was_chosen() {
             "",
             vec!["/d/neural-channels?", "&var-channel=${__field.labels.channel}"],
         ),
-        ("alerts", "Active alerts", "alertname", vec!["/runbooks/${__data.fields.alertname}.md"]),
+        ("alerts", "Active alerts", "Alert", vec!["/runbooks/${__data.fields.alertname}.md"]),
     ] {
         let ways = ways_down(&panel(key, title));
         let leads = ways.iter().any(|(of, url)| of == at && parts.iter().all(|part| url.contains(part)));

@@ -389,7 +389,16 @@ class Grafana(Alerting):
         if method == "GET":
             wanted, limit = query.get("tags", []), int(query.get("limit", ["100"])[0])
             of_alerts = query.get("type") == ["alert"]
-            return 200, [a for a in self.annotations if all(tag in a["tags"] for tag in wanted) and not of_alerts][:limit]
+            any_of = query.get("matchAny") == ["true"]
+
+            def fits(tags: list[str]) -> bool:
+                """A tag is a key and a value (9 to 11). One that is asked for without a value fits each of its key, and as many must
+                fit as are asked for."""
+                asked = [tag.split(":")[:2] for tag in wanted]
+                found = sum(any(tag.split(":")[:2][: len(of)] == of for of in asked) for tag in tags)
+                return not asked or (found > 0 if any_of else found == len(asked))
+
+            return 200, [a for a in self.annotations if fits(a["tags"]) and not of_alerts][:limit]
         if not body.get("text"):
             refuse(400, "text field should not be empty")
         self.last_annotation += 1

@@ -29,16 +29,32 @@ class Lab:
         """Labels and value of each series that the panel has at a minute."""
         found: list[dict] = []
         for target in panel(board, title)["targets"]:
-            expr = filled(BOARDS[board], target["expr"], rate, reach)
-            # It says what it got where it expected something else.
-            test = {"expr": expr, "eval_time": f"{minute}m", "exp_samples": [{"labels": "none{}", "value": 0}]}
-            case = {"tests": [{"interval": "1m", "input_series": self.series, "promql_expr_test": [test]}]}
-            file = self.folder / "case.json"
-            file.write_text(json.dumps(case))
-            said = subprocess.run([program("promtool"), "test", "rules", str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
             more = {"legend": target["legendFormat"], "column": f"Value #{target['refId']}"}
-            found += [{**sample, **more} for sample in got(said)]
+            found += [{**sample, **more} for sample in self.answer(board, target["expr"], minute, reach, rate)]
         return found
+
+    def answer(self, board: str, expr: str, minute: int, reach: str = "30m", rate: str = "2m") -> list[dict]:
+        """What a query of a board answers."""
+        # It says what it got where it expected something else.
+        test = {"expr": filled(BOARDS[board], expr, rate, reach), "eval_time": f"{minute}m", "exp_samples": [{"labels": "none{}", "value": 0}]}
+        case = {"tests": [{"interval": "1m", "input_series": self.series, "promql_expr_test": [test]}]}
+        file = self.folder / "case.json"
+        file.write_text(json.dumps(case))
+        said = subprocess.run([program("promtool"), "test", "rules", str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+        return got(said)
+
+    def rows(self, board: str, title: str, minute: int, key: str, reach: str = "30m") -> dict[str, dict]:
+        """The rows of a table by one of their labels, each a value by the title of its column."""
+        renamed = panel(board, title)["transformations"][-1]["options"]["renameByName"]
+        rows: dict[str, dict] = {}
+        for one in self.asked(board, title, minute, reach):
+            rows.setdefault(one[key], {})[renamed[one["column"]]] = one["value"]
+        return rows
+
+    def marked(self, board: str, name: str, minute: int) -> list[dict]:
+        """What an annotation of a board marks at a minute."""
+        (mark,) = [of for of in BOARDS[board]["annotations"]["list"] if of["name"] == name]
+        return self.answer(board, mark["expr"], minute)
 
 
 WORD = r'"(?:[^"\\]|\\.)*"'
@@ -114,7 +130,8 @@ def test_time_that_is_unknown_is_no_time_that_is_down(tmp_path):
         state("b", "healthy"): "0+15x60", state("b", "unhealthy"): "0x60", state("b", "unknown"): "0+45x60", state("b", "degraded"): "0x60",
         state("c", "healthy"): "0x60", state("c", "unhealthy"): "0x60", state("c", "unknown"): "0+60x60", state("c", "degraded"): "0x60",
     })
-    assert numbers(lab.asked("services", "Availability", 60), "source") == pytest.approx({("a",): 0.75, ("b",): 1})
+    of = {name: row["Availability"] for name, row in lab.rows("services", "Targets", 60, "source").items()}
+    assert of == pytest.approx({"a": 0.75, "b": 1})
 
 
 def test_losses_are_counted_by_the_minute(tmp_path):
@@ -161,6 +178,93 @@ def test_a_stream_that_ended_is_missed_although_nobody_expected_it(tmp_path):
         assert [one["device"] for one in rows] == ["lsl/eeg"]
     # What was not there within the chosen time is not missed.
     assert [one["said"] for one in lab.asked("overview", "Devices streaming", 30, "5m") if one["value"] == 0] == ["1 of 1"]
+
+
+def test_the_channels_of_a_device_that_is_gone_have_no_signal(tmp_path):
+    channel = lambda device, number: f'{RIG},device="{device}",channel="{number}"'
+    lab = Lab(tmp_path, {
+        f'neural_channel_info{{{channel("cyton", 1)},channel_name="1 Fp1"}}': "1x30",
+        f'neural_channel_quality_ratio{{{channel("cyton", 1)}}}': "0.9x30",
+        # Unplugged after ten minutes: what its channels are called, and how they were, goes with it.
+        f'neural_channel_info{{{channel("daisy", 1)},channel_name="01 Fz"}}': "1x10 stale",
+        f'neural_channel_quality_ratio{{{channel("daisy", 1)}}}': "0.9x10 stale",
+        f'neural_channel_bad_seconds_total{{{channel("daisy", 1)}}}': "0+1x10 stale",
+        f'neural_device_electrode_impedance_ohms{{{channel("cyton", 1)}}}': "7000x30",
+    })
+    title = "Channels"
+    table = panel("channels", title)
+    of = lambda minute, reach: lab.rows("channels", title, minute, "channel_name", reach)
+    named = {one["channel_name"] for one in lab.asked("channels", title, 20) if "channel_name" in one}
+    assert named == {"1 Fp1", "01 Fz"}
+    why = [one for one in lab.asked("channels", title, 20) if table["transformations"][-1]["options"]["renameByName"][one["column"]] == "Why"]
+    assert [(one["device"], one["value"]) for one in why] == [("daisy", 9)]
+    own = next(rule for rule in table["fieldConfig"]["overrides"] if rule["matcher"]["options"] == "Why")
+    words = next(of["value"][0]["options"] for of in own["properties"] if of["id"] == "mappings")
+    assert words["9"] == {"text": "no signal", "color": "red", "index": 0}
+    # It was not there within the chosen time, and while it streams it has a signal.
+    assert {one["device"] for one in lab.asked("channels", title, 25, "5m")} == {"cyton"}
+    assert not [one for one in lab.asked("channels", title, 5) if one["value"] == 9]
+    ohms = [one for one in lab.asked("channels", title, 20) if one["value"] == 7000]
+    assert [table["transformations"][-1]["options"]["renameByName"][one["column"]] for one in ohms] == ["Impedance"]
+    steps = next(rule for rule in table["fieldConfig"]["overrides"] if rule["matcher"]["options"] == "Impedance")
+    steps = next(of["value"]["steps"] for of in steps["properties"] if of["id"] == "thresholds")
+    assert [(step["value"], step["color"]) for step in steps] == [(None, "green"), (5e3, "yellow"), (2e4, "orange"), (1e5, "red")]
+
+
+def test_sessions_and_recordings_are_marked_where_they_begin(tmp_path):
+    lab = Lab(tmp_path, {
+        f'neural_sessions_started_total{{{RIG},pipeline="p300"}}': "3x10 4x3 5+1x3 8x10",
+        f'neural_program_state{{{RIG},source="intan",state="recording"}}': "0x10 1x10 0x5",
+        f'neural_program_state{{{RIG},source="intan",state="idle"}}': "1x10 0x10 1x5",
+    })
+    when = lambda board, name: [minute for minute in (10, 11, 12, 15, 16, 17) if lab.marked(board, name, minute)]
+    # Several minutes in a row are one mark: Grafana paints what lasts.
+    assert when("processing", "Sessions") == [11, 15] and when("processing", "Recordings") == [11]
+    for board in ("overview", "devices", "channels", "streams", "program"):
+        assert lab.marked(board, "Sessions", 11) and lab.marked(board, "Recordings", 11), board
+    (mark,) = lab.marked("processing", "Sessions", 11)
+    assert mark["pipeline"] == "p300"
+
+
+def test_the_stages_of_a_pipeline_add_up_to_its_end_to_end_time(tmp_path):
+    stage = lambda name: f'{{{RIG},pipeline="p300",stage="{name}"}}'
+    lab = Lab(tmp_path, {
+        f"neural_stage_duration_seconds_sum{stage('filter')}": "0+0.6x30", f"neural_stage_duration_seconds_count{stage('filter')}": "0+60x30",
+        f"neural_stage_duration_seconds_sum{stage('classify')}": "0+2.4x30", f"neural_stage_duration_seconds_count{stage('classify')}": "0+60x30",
+    })
+    assert numbers(lab.asked("processing", "End to end, mean", 20), "pipeline") == pytest.approx({("p300",): 0.05})
+
+
+def test_a_session_has_its_account(tmp_path):
+    of = f'{RIG},device="cyton"'
+    lab = Lab(tmp_path, {
+        f"neural_device_lost_packets_total{{{of}}}": "0x10 0+5x10 50x10", f"neural_device_frames_total{{{of}}}": "0+95x30",
+        f"neural_device_longest_gap_seconds{{{of}}}": "0.1x12 3x2 0.1x16",
+        f"neural_port_reconnects_total{{{of}}}": "1x15 2x15", f'neural_port_state{{{of},state="open"}}': "1x30",
+    })
+    row = lab.rows("devices", "Devices over the selected time", 30, "device", "30m")["cyton"]
+    assert row["Packets lost"] == pytest.approx(50, abs=2) and row["Lost"] == pytest.approx(50 / 2900, abs=0.001)
+    assert (row["Longest gap"], row["Reconnects"], row["Port open"]) == (3, 1, 1)
+    # Before it nothing was lost.
+    early = lab.rows("devices", "Devices over the selected time", 10, "device", "10m")["cyton"]
+    assert (early["Packets lost"], early["Longest gap"], early["Reconnects"]) == (0, 0.1, 0)
+
+
+def test_what_hooks_did_can_be_seen(tmp_path):
+    hook = lambda name, step: f'neural_actions_total{{{RIG},hook="{name}",step="{step}"}}'
+    lab = Lab(tmp_path, {
+        hook("shed", "started"): "0+1x30", hook("shed", "failed"): "0+1x30", hook("shed", "cooling_down"): "0x30", hook("shed", "no_room"): "0+2x30",
+        hook("lower", "started"): "0+1x30", hook("lower", "succeeded"): "0+1x30",
+        f'neural_action_breaker_open{{{RIG},hook="shed"}}': "0x10 1x20", f'neural_action_breaker_open{{{RIG},hook="lower"}}': "0x30",
+    })
+    rows = lab.rows("alerts", "Hooks", 30, "hook")
+    assert rows["shed"] == {"State": 1, "Failed": 30, "Succeeded": 0, "Not run": 60}
+    assert rows["lower"] == {"State": 0, "Failed": 0, "Succeeded": 30}
+    # Where one query alone has an answer, Grafana shows no column of it.
+    idle = Lab(tmp_path, {f'neural_action_breaker_open{{{RIG},hook="idle"}}': "0x30"}).rows("alerts", "Hooks", 30, "hook")
+    assert idle == {"idle": {"State": 0, "Failed": 0, "Succeeded": 0}}
+    assert numbers(lab.asked("alerts", "Hooks over time", 5), "hook") == {("shed",): 0, ("lower",): 0}
+    assert numbers(lab.asked("alerts", "Actions that failed", 20), "hook") == pytest.approx({("shed",): 1})
 
 
 def test_electrodes_are_called_by_their_names(tmp_path):

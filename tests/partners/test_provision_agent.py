@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -47,6 +48,28 @@ def test_the_agent_pushes_when_it_starts(agent, tmp_path):
     agent.stop()
     grafana.stop()
     assert grafana.violations == []
+
+
+def test_agents_that_start_at_once_do_not_push_at_once(agents, tmp_path):
+    """The machines of a room get their power together."""
+    first: dict[str, float] = {}
+    token = tmp_path / "token"
+    token.write_text("glsa_right")
+    servers = []
+    for number in range(6):
+        servers.append(grafana := Grafana("12.2"))
+        grafana.before("GET /api/health", lambda name=number: first.setdefault(name, time.monotonic()))
+        rig = agents(f"rig{number}")
+        configure(rig, at_start=True, targets=[{"grafana": {"url": grafana.url, "access": {"token_file": str(token)}}}])
+        # Counted from when each is ready: that may differ on a busy machine.
+        rig.start()
+        grafana.ready = time.monotonic()
+    wait_until(lambda: len(first) == 6, 60, f"six pushes: {first}")
+    waited = sorted(first[number] - servers[number].ready for number in range(6))
+    # By chance six are within one of ten seconds in one of 17,000 runs.
+    assert waited[-1] - waited[0] > 1, waited
+    for grafana in servers:
+        grafana.stop()
 
 
 def test_a_server_is_waited_for_a_minute_unless_the_configuration_says_otherwise(tmp_path):

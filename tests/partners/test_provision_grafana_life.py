@@ -105,7 +105,7 @@ class Real:
         return sorted([*boards, *sources, *alerts, *points, *timings, *self.marks()])
 
     def marks(self) -> list[str]:
-        return [mark["text"] for mark in self.ask("GET", "/api/annotations?tags=neural-exporter&limit=5000")]
+        return [mark["text"] for mark in self.ask("GET", "/api/annotations?tags=neural-exporter&matchAny=true&limit=5000")]
 
     def stop(self) -> None:
         for account in self.accounts:

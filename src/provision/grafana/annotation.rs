@@ -59,7 +59,9 @@ pub(super) async fn remove(connection: &Connection, owner: &str) -> Result<Optio
 
 async fn ids(connection: &Connection, owner: &str) -> Result<Vec<i64>, Failure> {
     // Those of panels are of people, whatever tags they have.
-    let path = format!("/api/annotations?type=annotation&tags={OURS}&limit={PAGE}");
+    // Grafana compares how many tags fit with how many it was asked for, and by its key each of `key` and `key:value` does: two
+    // of ours are not one.
+    let path = format!("/api/annotations?type=annotation&tags={OURS}&matchAny=true&limit={PAGE}");
     let all = connection.get(&path).await?.unwrap_or_default();
     let ours = all.as_array().into_iter().flatten().filter(|of| made_by(of, owner));
     Ok(ours.filter_map(|of| of.get("id").and_then(Value::as_i64)).collect())

@@ -143,7 +143,9 @@ impl Assembly<'_> {
         }
         let all: Vec<&Page> = if pages.is_empty() { PAGES.to_vec() } else { pages.to_vec() };
         let components = self.names.components();
-        let about = if pages.is_empty() {
+        // Where one chooses among components, all of them are what it is about.
+        let chosen = labels.contains(&"component");
+        let about = if pages.is_empty() || chosen {
             components.to_owned()
         } else {
             pages.iter().map(|page| page.id).collect::<Vec<_>>().join("|")

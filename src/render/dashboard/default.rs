@@ -1,6 +1,6 @@
 //! The panel of a metric that no view shows, by its type and what its entry says.
 
-use super::spec::{PanelSpec, Steps, Target, beside, colours};
+use super::spec::{PanelSpec, Steps, Target, beside, colours, spoken};
 use crate::catalog::draw::{Draw, Panel, Show};
 use crate::catalog::limit::Limits;
 use crate::catalog::reference::queried;
@@ -134,11 +134,4 @@ fn pace(of: Unit) -> &'static str {
         Unit::Joules => "watt",
         other => unit(other),
     }
-}
-
-/// A name as one says it: `queue_depth` is "Queue depth".
-fn spoken(name: &str) -> String {
-    let words = name.replace('_', " ");
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

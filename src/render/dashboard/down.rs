@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::frame::{Frame, url};
-use super::spec::PanelSpec;
+use super::spec::{PanelSpec, heading};
 use crate::catalog::draw::Panel;
 
 /// The dashboard that says more of one thing, by the label that names it and can be chosen there.
@@ -18,10 +18,10 @@ const BOARDS: &[(&str, &str, &str)] = &[
 pub(super) fn of_columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
     let cell = |label: &str| format!("${{__data.fields.{label}}}");
     let mut all = Vec::new();
-    let mut column = |name: &str, links: Vec<Value>| {
+    let mut column = |label: &str, links: Vec<Value>| {
         if !links.is_empty() {
             all.push(json!({
-                "matcher": {"id": "byName", "options": name},
+                "matcher": {"id": "byName", "options": heading(label)},
                 "properties": [{"id": "links", "value": links}],
             }));
         }

@@ -38,6 +38,7 @@ pub(super) fn mappings(states: &[State], absent: Option<&str>, nothing: Option<&
     let of = |state: &State, index: usize| {
         let colour = match state.rating {
             Rating::Good => "green",
+            Rating::Fair => "yellow",
             Rating::Odd => "orange",
             Rating::Bad => "red",
             Rating::Plain => "blue",

@@ -10,6 +10,7 @@ mod down;
 mod field;
 mod frame;
 mod grid;
+mod legend;
 pub mod lint;
 mod mark;
 mod nothing;
@@ -175,7 +176,7 @@ fn placed<'a>(rows: &'a [Heading], frame: Frame<'a>) -> Vec<Item<'a>> {
         let mut row =
             Row { collapsed: !open, grid_pos, id, panels: Vec::new(), repeat: each, title, kind: "row" };
         let wishes: Vec<PanelSize> =
-            panels.iter().map(|of| PanelSize { beside: of.beside, height: panel::height(of) }).collect();
+            panels.chunk_by(|one, next| one.beside == next.beside).flat_map(panel::sizes).collect();
         let (places, below) = grid::places(&wishes, y + 1);
         let inside = panels.iter().zip(places).map(|(spec, place)| {
             id += 1;

@@ -34,9 +34,10 @@ pub(super) fn whole(panel: Panel, mut targets: Vec<Target>) -> Vec<Target> {
     targets
 }
 
-/// The labels by which a query tells its series apart: of its lists the longest, of those the first.
+/// The labels by which a query tells its series apart: of its lists the longest, of those the first. Bounds of buckets do not come
+/// out of a query.
 pub(super) fn grouped(expr: &str) -> Vec<&str> {
     let lists = expr.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
-    let lists = lists.map(|list| list.split(", ").collect::<Vec<_>>());
+    let lists = lists.map(|list| list.split(", ").filter(|label| *label != "le").collect::<Vec<_>>());
     lists.reduce(|most, of| if of.len() > most.len() { of } else { most }).unwrap_or_default()
 }

@@ -8,21 +8,49 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::down;
 use super::field::{NOTHING, Thresholds, mappings, thresholds};
 use super::frame::{Frame, link};
-use super::grid::GridPos;
+use super::grid::{COLUMNS, GridPos, PanelSize};
 use super::panel_options::{custom, options};
 use super::spec::{PanelSpec, Target, letter, named};
 use super::table::{self, SEVERITIES, transformations};
 use super::variable::MACHINE;
+use super::{down, legend};
 use crate::catalog::draw::Panel;
 
 /// How high a number is at least that shows its past.
 pub(super) const SMALL: u32 = 5;
 
-/// How high a panel is.
-pub(super) fn height(spec: &PanelSpec) -> u32 {
+/// How high lines are, and how high they become for their legend at most.
+const LINES: u32 = 8;
+const HIGHEST: u32 = 11;
+
+/// What neighbours ask for that have as many beside each other. Where a legend has more lines than can be seen, fewer of them stand
+/// beside each other; what that does not mend makes the panel higher.
+pub(super) fn sizes(run: &[PanelSpec]) -> Vec<PanelSize> {
+    let most = run.first().map_or(1, |spec| spec.beside.max(1));
+    let fits = |beside: u8| run.iter().all(|spec| lines(spec, beside) <= legend::room(LINES));
+    let beside = if fits(most) { most } else { most.min(2) };
+    let of = |spec: &PanelSpec| {
+        let lines = lines(spec, beside);
+        let least = (LINES..=HIGHEST).find(|height| legend::room(*height) >= lines);
+        let legend = if lines == 0 { 0 } else { least.unwrap_or(LINES) };
+        PanelSize { beside, height: height(spec).max(legend) }
+    };
+    run.iter().map(of).collect()
+}
+
+/// How many lines the legend of a panel has, if so many stand beside each other.
+fn lines(spec: &PanelSpec, beside: u8) -> u32 {
+    if kind(spec.panel) != "timeseries" {
+        return 0;
+    }
+    let shown = spec.targets.iter().filter(|target| !target.dashed);
+    legend::lines(shown.map(|of| (of.legend.as_str(), of.expr.as_str())), COLUMNS / u32::from(beside.max(1)))
+}
+
+/// How high a panel is, whatever its legend.
+fn height(spec: &PanelSpec) -> u32 {
     match spec.panel {
         // With the past below the number, for which Grafana 9 to 13 wants 100 pixels inside.
         Panel::Stat if spec.beside > 3 => SMALL,
@@ -42,7 +70,7 @@ pub(super) fn height(spec: &PanelSpec) -> u32 {
             }
         }
         Panel::Heat => (8..20).find(|height| readable(spec.buckets, *height)).unwrap_or(8),
-        _ => 8,
+        _ => LINES,
     }
 }
 

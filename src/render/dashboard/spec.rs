@@ -186,3 +186,24 @@ pub(super) fn letter(at: usize) -> String {
         .filter(|at| *at < 26)
         .map_or_else(|| format!("Q{at}"), |at| char::from(b'A' + at).to_string())
 }
+
+/// A name as one says it: `queue_depth` is "Queue depth".
+pub(super) fn spoken(name: &str) -> String {
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What a column of labels is called. Columns of values have titles of their own, which begin with a capital too.
+pub(super) fn heading(label: &str) -> String {
+    match label {
+        "alertname" => "Alert".to_owned(),
+        // The column holds the number and the name of a channel, which is longer than what it holds.
+        "channel_name" => "Name".to_owned(),
+        "gpu" | "id" => label.to_uppercase(),
+        "fstype" => "Type".to_owned(),
+        // The host that a stream comes from; the agent that follows it is the instance.
+        "machine" => "Sender".to_owned(),
+        _ => spoken(label),
+    }
+}

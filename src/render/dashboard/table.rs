@@ -6,11 +6,8 @@ use super::down;
 use super::field::{NOTHING, mappings, thresholds};
 use super::frame::Frame;
 use super::nothing::grouped;
-use super::spec::{PanelSpec, letter};
+use super::spec::{PanelSpec, heading, letter};
 use crate::catalog::draw::Panel;
-
-/// Columns of values beyond which a table is short of width.
-const MANY: usize = 5;
 
 /// How wide the column of machines is there: the address of one, with its port.
 const MACHINE_WIDTH: u32 = 140;
@@ -18,9 +15,22 @@ const MACHINE_WIDTH: u32 = 140;
 /// How wide the names of alerts and where they are must be at least, on a phone too.
 const ALERT_WIDTH: u32 = 190;
 
+/// How wide each column is at least; see `custom`.
+const LEAST_WIDTH: usize = 80;
+
+/// How wide the names of what a table with many columns is about must be at least.
+const NAME_WIDTH: u32 = 130;
+
 /// How bad an alert is, and in which colour that is said.
 pub(super) const SEVERITIES: &[(&str, &str)] =
     &[("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
+
+/// How wide a column must be at least so that its header is not cut, with the arrow of a sorted one; nothing if that is as wide as every
+/// column is.
+pub(super) fn least(header: &str) -> Option<usize> {
+    let width = header.chars().count() * 8 + 42;
+    (width > LEAST_WIDTH).then_some(width)
+}
 
 /// A colour of text, as Grafana from 10 on reads it and as 9 does.
 fn coloured() -> [Value; 2] {
@@ -48,12 +58,23 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         if target.steps.base.is_some() || !target.states.is_empty() {
             properties.extend(coloured());
         }
+        // Columns share the width of a phone evenly, whatever stands above them.
+        if let Some(width) = least(&target.legend) {
+            properties.push(json!({"id": "custom.minWidth", "value": width}));
+        }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
     }
-    // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
-    if spec.targets.len() > MANY && spec.targets.iter().any(|target| target.expr.contains("(instance")) {
+    // Columns share the width of a phone evenly, which cuts names and leaves room beside numbers. A channel's number is short.
+    if let Some(first) = spec.first.first().filter(|first| wide(spec) && **first != "channel") {
         all.push(json!({
-            "matcher": {"id": "byName", "options": "instance"},
+            "matcher": {"id": "byName", "options": heading(first)},
+            "properties": [{"id": "custom.minWidth", "value": NAME_WIDTH}],
+        }));
+    }
+    // The address of a machine is longer than numbers are: where columns are many, it needs more of the width.
+    if wide(spec) && spec.targets.iter().any(|target| target.expr.contains("(instance")) {
+        all.push(json!({
+            "matcher": {"id": "byName", "options": heading("instance")},
             "properties": [{"id": "custom.width", "value": MACHINE_WIDTH}],
         }));
     }
@@ -67,14 +88,16 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         properties.extend(coloured());
         // Two short words; where an alert is needs the width.
         properties.push(json!({"id": "custom.width", "value": 100}));
-        all.push(json!({"matcher": {"id": "byName", "options": "severity"}, "properties": properties}));
+        all.push(
+            json!({"matcher": {"id": "byName", "options": heading("severity")}, "properties": properties}),
+        );
         all.push(json!({
-            "matcher": {"id": "byName", "options": "priority"},
+            "matcher": {"id": "byName", "options": heading("priority")},
             "properties": [{"id": "custom.width", "value": 95}],
         }));
         for column in ["alertname", "where"] {
             all.push(json!({
-                "matcher": {"id": "byName", "options": column},
+                "matcher": {"id": "byName", "options": heading(column)},
                 "properties": [{"id": "custom.minWidth", "value": ALERT_WIDTH}],
             }));
         }
@@ -82,8 +105,11 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
     all
 }
 
-/// The label with the number and the name of a channel, which is longer than what it holds.
-const CHANNEL_NAME: &str = "channel_name";
+/// Whether a table has more columns than a phone shows, and says which come first.
+fn wide(spec: &PanelSpec) -> bool {
+    let labels = spec.targets.iter().map(|target| grouped(&target.expr).len()).max().unwrap_or_default();
+    spec.targets.len() + labels > 5 && !spec.first.is_empty()
+}
 
 /// A table's columns: one query's column is called `Value`, those of several `Value #A` and so on.
 pub(super) fn transformations(spec: &PanelSpec) -> Vec<Value> {
@@ -97,8 +123,8 @@ pub(super) fn transformations(spec: &PanelSpec) -> Vec<Value> {
         hidden.insert("Value".to_owned(), json!(true));
     }
     let mut renamed = Map::new();
-    if spec.targets.iter().any(|target| grouped(&target.expr).contains(&CHANNEL_NAME)) {
-        renamed.insert(CHANNEL_NAME.to_owned(), json!("name"));
+    for label in spec.targets.iter().flat_map(|target| grouped(&target.expr)) {
+        renamed.insert(label.to_owned(), json!(heading(label)));
     }
     for (at, target) in spec.targets.iter().enumerate() {
         let column = if several { format!("Value #{}", letter(at)) } else { "Value".to_owned() };
@@ -108,8 +134,11 @@ pub(super) fn transformations(spec: &PanelSpec) -> Vec<Value> {
             renamed.insert(column, json!(target.legend));
         }
     }
-    let order: Map<String, Value> =
-        spec.first.iter().enumerate().map(|(at, column)| ((*column).to_owned(), json!(at))).collect();
+    // What a table is about and what it says come before where that is: a phone shows four columns.
+    let values = (0..spec.targets.len()).map(|at| format!("Value #{}", letter(at)));
+    let values = values.filter(|column| wide(spec) && !spec.first.contains(&column.as_str()));
+    let listed = spec.first.iter().map(|column| (*column).to_owned()).chain(values);
+    let order: Map<String, Value> = listed.enumerate().map(|(at, column)| (column, json!(at))).collect();
     let organize = json!({"id": "organize", "options": {"excludeByName": hidden, "indexByName": order, "renameByName": renamed}});
     if several { vec![json!({"id": "merge", "options": {}}), organize] } else { vec![organize] }
 }

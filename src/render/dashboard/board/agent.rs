@@ -1,6 +1,7 @@
 //! The agent itself: is each of its inputs heard, and what does it cost?
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
+use super::WRITTEN;
 use crate::catalog::draw::{Panel, Rating, State, UP, state};
 use crate::catalog::limit::{AGENT_MEMORY, AGENT_SCRAPE, AGENT_SERIES, SOURCE_ERROR_RATIO, SOURCE_SILENCE};
 
@@ -59,30 +60,31 @@ pub(super) static BOARD: Board = Board {
             ])
             .first(&["source", "Value #A"])
             .beside(2),
-            lines("Events", "cps", "Events decoded per second.", &[q(
-                "sum by (instance, source) (rate(neural_source_events_total[$__rate_interval]))",
+            lines("Events", "cps", "Events decoded per second, of the five sources with the most; the table has all.", &[q(
+                busiest!("5", "neural_source_events_total", "source"),
                 "{{source}}",
             )]),
-            lines("Bytes", "Bps", "Bytes read per second.", &[q(
-                "sum by (instance, source) (rate(neural_source_received_bytes_total[$__rate_interval]))",
+            lines("Bytes", "Bps", "Bytes read per second, of the five sources with the most.", &[q(
+                busiest!("5", "neural_source_received_bytes_total", "source"),
                 "{{source}}",
             )]),
             lines("Errors, by reason", "cps", "Rejected input per second, by reason. The log says which.", &[q(
-                "sum by (instance, source, reason) (rate(neural_source_errors_total[$__rate_interval]))",
+                busiest!("4", "neural_source_errors_total", "source, reason"),
                 "{{source}} {{reason}}",
             )])
             .empty("no errors"),
             lines("Dropped, by reason", "cps", "Datagrams dropped by the kernel because the buffer was full, and events dropped by the agent, by reason.", &[
-                q("topk(4, sum by (instance, source) (rate(neural_source_kernel_drops_total[$__rate_interval])))", "{{source}} kernel"),
-                q("topk(4, sum by (instance, source, reason) (rate(neural_source_dropped_events_total[$__rate_interval])))", "{{source}} {{reason}}"),
+                q(busiest!("2", "neural_source_kernel_drops_total", "source"), "{{source}} kernel"),
+                q(busiest!("2", "neural_source_dropped_events_total", "source, reason"), "{{source}} {{reason}}"),
             ]),
-            lines("Polls that failed", "percentunit", "Share of polls that failed.", &[q(
-                "sum by (instance, source) (rate(neural_source_poll_failures_total[$__rate_interval])) / sum by (instance, source) (rate(neural_source_polls_total[$__rate_interval]))",
+            lines("Polls that failed", "percentunit", "Share of polls that failed, of the five sources where most did.", &[q(
+                "sum by (instance, source) (rate(neural_source_poll_failures_total[$__rate_interval])) / sum by (instance, source) (rate(neural_source_polls_total[$__rate_interval])) and on (instance, source) topk(5, sum by (instance, source) (increase(neural_source_poll_failures_total[$__range] @ end())) > 0)",
                 "{{source}}",
             )])
-            .whole(),
-            lines("Time of polls", "s", "Duration of the last poll.", &[q(
-                "max by (instance, source) (neural_source_poll_duration_seconds)",
+            .whole()
+            .empty("none failed"),
+            lines("Time of polls", "s", "Duration of the last poll, of the five sources where it was longest.", &[q(
+                highest!("5", "neural_source_poll_duration_seconds", "source"),
                 "{{source}}",
             )]),
         ]),
@@ -104,11 +106,19 @@ pub(super) static BOARD: Board = Board {
         ]),
         closed("Series and requests", &[
             lines("Series", "none", "Series in memory.", &[q("max by (instance) (neural_agent_series)", "{{instance}}")]),
+            lines("Memory of series, of the limit", "percentunit", "Memory of series, as a share of the limit.", &[q(
+                "max by (instance) (neural_agent_series_memory_bytes / neural_agent_series_memory_limit_bytes)",
+                "{{instance}}",
+            )]),
             lines("Events without a series of their own", "cps", "Events over the limit of series, by family. Drop a label that has too many values.", &[q(
                 "sum by (instance, family) (rate(neural_agent_series_refused_total[$__rate_interval]))",
                 "{{family}}",
             )])
             .empty("none"),
+            lines("Label values shortened", "cps", "Values of labels per second that were longer than the limit.", &[q(
+                "sum by (instance) (rate(neural_agent_label_values_truncated_total[$__rate_interval]))",
+                "{{instance}}",
+            )]),
             lines("Requests", "reqps", "HTTP requests answered per second, and connections closed to make room.", &[
                 q("sum by (instance, path, status) (rate(neural_agent_http_requests_total[$__rate_interval]))", "{{path}} {{status}}"),
                 q("sum by (instance) (rate(neural_agent_http_connections_closed_total[$__rate_interval]))", "closed"),
@@ -122,14 +132,14 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance) (increase(neural_agent_config_reload_failures_total[1h]))", "refused"),
             ]),
             view(Panel::Table, "Agents", "none", "Version of each agent, its uptime and the time of its last reload.", &[
-
                 column("clamp_min(time() - max by (instance) (process_start_time_seconds{source=''}), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Uptime", "s"),
                 column("clamp_min(time() - max by (instance) (neural_agent_config_last_reload_success_timestamp_seconds), 0) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configured", "s"),
                 column("max by (instance) (neural_agent_config_hash) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Configuration", "none"),
                 column("max by (instance) (neural_agent_config_last_reload_successful) * on (instance) group_left (version) max by (instance, version) (neural_agent_build_info)", "Last reload", "none").states(TAKEN),
-            ]),
+            ])
+            .first(&["instance", "Value #D"]),
         ]),
-        closed("Rules and history", &[
+        closed("Rules and notifications", &[
             lines("Time spent on rules", "percentunit", "Processor time of the evaluation of rules: 100 % is one processor.", &[q(
                 "sum by (instance) (rate(neural_agent_rule_evaluation_seconds_total[$__rate_interval]))",
                 "{{instance}}",
@@ -159,49 +169,75 @@ pub(super) static BOARD: Board = Board {
                 "{{integration}} {{receiver}}",
             )])
             .empty("no Alertmanager"),
+        ]),
+        closed("Files of the agent", &[
             lines("History in memory and on disk", "bytes", "Size of the compressed samples in memory, and of the file.", &[
                 q("sum by (instance) (neural_history_memory_bytes)", "memory"),
                 q("sum by (instance) (neural_history_file_bytes)", "file"),
-            ]),
-            lines("What the history lost", "cps", "Samples without room, scrapes that did not reach the file, chunks that were damaged, per second; and whether the file cannot be written now.", &[
+            ])
+            .empty("no history"),
+            lines("Series in the history", "none", "Series of which the history holds samples in memory.", &[q(
+                "sum by (instance) (neural_history_series)",
+                "{{instance}}",
+            )])
+            .empty("no history"),
+            lines("What the history lost", "cps", "Samples without room, scrapes that did not reach the file, chunks that were damaged, per second.", &[
                 q("sum by (instance) (rate(neural_history_samples_refused_total[$__rate_interval]))", "samples refused"),
                 q("sum by (instance) (rate(neural_history_scrapes_lost_total[$__rate_interval]))", "scrapes lost"),
                 q("sum by (instance) (rate(neural_history_chunks_damaged_total[$__rate_interval]))", "chunks damaged"),
-                q("max by (instance) (neural_history_file_failing)", "cannot be written"),
-            ]),
-            lines("What the logs lost", "cps", "Lines of the log and of the event log that were dropped per second; and whether the event log cannot be written now.", &[
+            ])
+            .empty("no history"),
+            lines("What recordings lost", "Bps", "Bytes per second that are missing in the recording of the agent because the disk was full or too slow.", &[q(
+                "sum by (instance) (rate(neural_agent_recording_dropped_bytes_total[$__rate_interval]))",
+                "{{instance}}",
+            )])
+            .empty("no recording"),
+            lines("Reads missing in recordings", "cps", "Reads per second that are missing in the recording of the agent, each of which is a gap that is marked in it.", &[q(
+                "sum by (instance) (rate(neural_agent_recording_dropped_reads_total[$__rate_interval]))",
+                "{{instance}}",
+            )])
+            .empty("no recording"),
+            lines("What the logs lost", "cps", "Lines of the log and of the event log that were dropped per second.", &[
                 q("sum by (instance, reason) (rate(neural_agent_log_lines_dropped_total[$__rate_interval]))", "log {{reason}}"),
                 q("sum by (instance) (rate(neural_agent_event_log_dropped_lines_total[$__rate_interval]))", "event log"),
-                q("max by (instance) (neural_agent_event_log_failing)", "event log cannot be written"),
             ]),
+            view(Panel::States, "Files that are written", "none", "Whether the files of the history, of recordings and of the event log can be written. If not, the log says why.", &[
+                q("max by (instance) (neural_history_file_failing)", "history"),
+                q("max by (instance) (neural_agent_recording_failing)", "recording"),
+                q("max by (instance) (neural_agent_event_log_failing)", "event log"),
+            ])
+            .states(WRITTEN)
+            .empty("no file is written"),
         ]),
         closed("Sockets", &[
-            lines("Connections", "none", "Open connections.", &[q("sum by (instance, source) (neural_source_clients)", "{{source}}")])
+            lines("Connections", "none", "Open connections, of the five sources with the most.", &[q(highest!("5", "neural_source_clients", "source"), "{{source}}")])
                 .empty("no stream"),
             lines("Connections refused and accepted", "cps", "Connections accepted per second, and those refused because too many were open.", &[
-                q("sum by (instance, source) (rate(neural_source_clients_accepted_total[$__rate_interval]))", "{{source}} accepted"),
-                q("sum by (instance, source) (rate(neural_source_clients_refused_total[$__rate_interval]))", "{{source}} refused"),
+                q(busiest!("2", "neural_source_clients_accepted_total", "source"), "{{source}} accepted"),
+                q(busiest!("2", "neural_source_clients_refused_total", "source"), "{{source}} refused"),
             ])
             .empty("no stream"),
             lines("Receive buffers", "bytes", "Memory of datagrams that wait; the dashed lines are the size and what was requested. Full buffers lose datagrams.", &[
-                q("max by (instance, source) (neural_source_receive_buffer_used_bytes)", "{{source}}"),
-                q("max by (instance, source) (neural_source_receive_buffer_size_bytes)", "size {{source}}").dashed(),
-                q("max by (instance, source) (neural_source_receive_buffer_requested_bytes)", "requested {{source}}").dashed(),
+                q(highest!("5", "neural_source_receive_buffer_used_bytes", "source"), "{{source}}"),
+                q(highest!("5", "neural_source_receive_buffer_size_bytes", "source"), "size {{source}}").dashed(),
+                q(highest!("5", "neural_source_receive_buffer_requested_bytes", "source"), "requested {{source}}").dashed(),
             ])
             .empty("no datagram socket"),
-            lines("Reads", "cps", "Datagrams, or reads of a stream, per second.", &[q(
-                "sum by (instance, source) (rate(neural_source_reads_total[$__rate_interval]))",
+            lines("Reads", "cps", "Datagrams, or reads of a stream, per second, of the five sources with the most.", &[q(
+                busiest!("5", "neural_source_reads_total", "source"),
                 "{{source}}",
             )]),
-            lines("Bytes rejected", "Bps", "Bytes of input rejected per second.", &[q(
-                "sum by (instance, source) (rate(neural_source_error_bytes_total[$__rate_interval]))",
-                "{{source}}",
-            )]),
-            view(Panel::States, "Polls", "none", "Whether the last poll of each source succeeded.", &[q(
-                "max by (instance, source) (neural_source_poll_success)",
+            lines("Bytes rejected", "Bps", "Bytes of input rejected per second, of the five sources with the most.", &[q(
+                busiest!("5", "neural_source_error_bytes_total", "source"),
                 "{{source}}",
             )])
-            .states(&[state(1.0, "answered", Rating::Good), state(0.0, "failed", Rating::Bad)]),
+            .empty("none"),
+            view(Panel::States, "Sources whose polls failed", "none", "Sources of which a poll failed in the selected time, and when.", &[q(
+                "max by (instance, source) (neural_source_poll_success) and on (instance, source) max by (instance, source) (min_over_time(neural_source_poll_success[$__range] @ end())) == 0",
+                "{{source}}",
+            )])
+            .states(&[state(1.0, "answered", Rating::Good), state(0.0, "failed", Rating::Bad)])
+            .empty("none failed"),
         ]),
         closed("Dashboards and rules", &[
             lines("Time since last push", "s", "Time since the last push that left everything in place on its server.", &[q(

@@ -4,7 +4,11 @@
 //! whichever program delivers them.
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
-use crate::catalog::draw::{Panel, Rating, state};
+use super::WRITTEN;
+use crate::catalog::draw::{Panel, Rating, State, TROUBLE, state};
+
+/// Whether a hook is run.
+const HOOK: &[State] = &[state(0.0, "ready", Rating::Good), state(1.0, "paused", Rating::Bad)];
 
 pub(super) static BOARD: Board = Board {
     key: "alerts",
@@ -53,7 +57,7 @@ pub(super) static BOARD: Board = Board {
                 "s",
             )])
             .first(&["priority", "alertname", "where", "severity"])
-            .sorted(&[("priority", false), ("For", true)])
+            .sorted(&[("Priority", false), ("For", true)])
             .empty("no alert fires"),
             view(Panel::States, "Alerts over time", "none", "When alerts of each component fired, and the highest priority of them; the table above names them. Several that start together have one cause: look at the first.", &[q(
                 "max by (component) (\n  ALERTS{alertstate=\"firing\",priority=\"P0\"} * 4\n  or ALERTS{alertstate=\"firing\",priority=\"P1\"} * 3\n  or ALERTS{alertstate=\"firing\",priority=\"P2\"} * 2\n  or ALERTS{alertstate=\"firing\",priority=\"P3\"} * 1\n)",
@@ -62,7 +66,7 @@ pub(super) static BOARD: Board = Board {
             .states(&[
                 state(4.0, "P0", Rating::Bad),
                 state(3.0, "P1", Rating::Odd),
-                state(2.0, "P2", Rating::Plain),
+                state(2.0, "P2", Rating::Fair),
                 state(1.0, "P3", Rating::Plain),
             ])
             .empty("no alert fired"),
@@ -90,52 +94,119 @@ pub(super) static BOARD: Board = Board {
                 "none",
             )])
             .first(&["priority", "alertname", "where", "severity"])
-            .sorted(&[("priority", false), ("Evaluations", true)])
+            .sorted(&[("Priority", false), ("Evaluations", true)])
             .empty("no alert fired"),
         ]),
         closed("Incidents", &[
             lines("Open incidents", "none", "Incidents that are not resolved, by state.", &[q(
-                "sum by (instance, state) (neural_incidents_open)",
+                "sum by (state) (neural_incidents_open)",
                 "{{state}}",
             )])
             .empty("no incidents are kept"),
-            lines("Incidents opened in an hour", "none", "Incidents opened within an hour, by alert.", &[q(
-                "topk(10, sum by (instance, alert) (increase(neural_incidents_total[1h])))",
-                "{{alert}}",
+            lines("Incidents opened in an hour", "none", "Incidents opened within an hour, by severity.", &[q(
+                "sum by (severity) (increase(neural_incidents_total[1h]))",
+                "{{severity}}",
             )])
             .empty("none was opened"),
             lines("Escalations in an hour", "none", "Incidents escalated within an hour, by reason, and those that wait for an acknowledgement now.", &[
-                q("sum by (instance, reason) (increase(neural_incident_escalations_total[1h]))", "{{reason}}"),
-                q("sum by (instance) (neural_incidents_escalated)", "not acknowledged now"),
-            ]),
+                q("sum by (reason) (increase(neural_incident_escalations_total[1h]))", "{{reason}}"),
+                q("sum(neural_incidents_escalated)", "not acknowledged now"),
+            ])
+            .empty("none was escalated"),
             lines("Time to acknowledge and to resolve", "s", "Median over an hour of the time from the opening of an incident to its acknowledgement, and from the start of its alert to the end.", &[
                 q("histogram_quantile(0.5, sum by (instance, le) (increase(neural_incident_acknowledge_duration_seconds_bucket[1h])))", "acknowledge"),
                 q("histogram_quantile(0.5, sum by (instance, le) (increase(neural_incident_resolve_duration_seconds_bucket[1h])))", "resolve"),
             ])
             .empty("no incident was acknowledged or over"),
+            view(Panel::Table, "Incidents, by alert", "none", "Incidents opened within the selected time, the most frequent alert first, and those that wait for an acknowledgement now.", &[
+                column("round(sum by (alert) (increase(neural_incidents_total[$__range]))) > 0", "Opened", "none"),
+                column("sum by (alert) (neural_incidents_escalated) > 0", "Escalated", "none"),
+            ])
+            .first(&["alert"])
+            .sorted(&[("Opened", true)])
+            .empty("no incident"),
             lines("Incidents on disk", "bytes", "Size of the incidents' file.", &[q(
                 "sum by (instance) (neural_incidents_file_bytes)",
                 "{{instance}}",
-            )]),
-            lines("Incidents without room", "cps", "Alerts that became no incident per second, and whether the incidents' file cannot be written now.", &[
-                q("sum by (instance) (rate(neural_incidents_dropped_total[$__rate_interval]))", "dropped"),
-                q("max by (instance) (neural_incidents_file_failing)", "cannot be written"),
-            ]),
-            lines("Age of the last success of tasks", "s", "Time since each task last succeeded. One that is overdue fires NeuralTaskOverdue.", &[q(
-                "clamp_min(time() - max by (instance, task) (neural_task_last_success_timestamp_seconds), 0)",
+            )])
+            .empty("no incidents are kept"),
+            lines("Incidents without room", "cps", "Alerts that became no incident per second, for want of room.", &[q(
+                "sum by (instance) (rate(neural_incidents_dropped_total[$__rate_interval]))",
+                "{{instance}}",
+            )])
+            .empty("no incidents are kept"),
+            view(Panel::States, "Incidents' file", "none", "Whether the incidents' file can be written. If not, the log says why; open incidents are in memory meanwhile.", &[q(
+                "max by (instance) (neural_incidents_file_failing)",
+                "{{instance}}",
+            )])
+            .states(WRITTEN)
+            .beside(3)
+            .empty("no incidents are kept"),
+        ]),
+        closed("Actions", &[
+            view(Panel::Table, "Hooks", "none", "Each hook with the steps of its runs within the selected time. Succeeded: the alert was over in time. Failed: it was not, or the hook failed. Not run: in its cooldown, paused, or for want of room. A hook that failed five times in a row is paused for ten minutes.", &[
+                column("max by (hook) (neural_action_breaker_open)", "State", "none").states(HOOK),
+                column("round(sum by (hook) (increase(neural_actions_total{step=\"failed\"}[$__range]))) or 0 * max by (hook) (neural_action_breaker_open)", "Failed", "none"),
+                column("round(sum by (hook) (increase(neural_actions_total{step=\"succeeded\"}[$__range]))) or 0 * max by (hook) (neural_action_breaker_open)", "Succeeded", "none"),
+                column("round(sum by (hook) (increase(neural_actions_total{step=\"retried\"}[$__range])))", "Retried", "none"),
+                column("round(sum by (hook) (increase(neural_actions_total{step=\"dry_run\"}[$__range])))", "Dry runs", "none"),
+                column("round(sum by (hook) (increase(neural_actions_total{step=~\"cooling_down|breaker_open|no_room\"}[$__range])))", "Not run", "none"),
+            ])
+            .first(&["hook", "Value #A", "Value #B", "Value #C"])
+            .sorted(&[("Failed", true)])
+            .empty("no hook"),
+            view(Panel::States, "Hooks over time", "none", "When each hook was paused because it failed five times in a row. Its alerts are escalated at once meanwhile.", &[q(
+                "max by (hook) (neural_action_breaker_open)",
+                "{{hook}}",
+            )])
+            .states(HOOK)
+            .beside(2)
+            .empty("no hook"),
+            view(Panel::Columns, "Actions that failed", "none", "Failed actions of each hook in each minute: the hook failed, or the alert was not over in time.", &[q(
+                "60 * sum by (hook) (rate(neural_actions_total{step=\"failed\"}[$__rate_interval]))",
+                "{{hook}}",
+            )])
+            .beside(2)
+            .empty("none failed"),
+            lines("Hooks that run", "none", "Hooks that run at a time.", &[q("sum(neural_actions_running)", "running")])
+                .beside(3)
+                .empty("no hook"),
+            lines("Incidents without a hook", "none", "Incidents of the last hour that should have had a hook and had none, by priority.", &[q(
+                "sum by (incident_priority) (increase(neural_actions_missing_total[1h]))",
+                "{{incident_priority}}",
+            )])
+            .beside(3)
+            .empty("none"),
+            lines("Audit lines lost", "cps", "Lines of the audit of actions that were lost per second, for want of room or because its file cannot be written.", &[q(
+                "sum by (instance) (rate(neural_action_audit_lines_dropped_total[$__rate_interval]))",
+                "{{instance}}",
+            )])
+            .beside(3)
+            .empty("no hook"),
+        ]),
+        closed("Tasks", &[
+            view(Panel::Table, "Tasks", "none", "Each task with its runs within the selected time. One that is overdue fires NeuralTaskOverdue.", &[
+                column("max by (task) (neural_task_overdue)", "Overdue", "none").states(TROUBLE),
+                column("clamp_min(time() - max by (task) (neural_task_last_success_timestamp_seconds), 0)", "Last success", "s"),
+                column("round(sum by (task) (increase(neural_task_runs_total[$__range])))", "Runs", "none"),
+                column("round(sum by (task) (increase(neural_task_failures_total[$__range])))", "Failures", "none"),
+                column("max by (task) (neural_task_last_duration_seconds)", "Duration", "s"),
+            ])
+            .first(&["task", "Value #A", "Value #B"])
+            .sorted(&[("Overdue", true)])
+            .empty("no task is configured"),
+            view(Panel::States, "Tasks over time", "none", "When each task was overdue.", &[q(
+                "max by (task) (neural_task_overdue)",
                 "{{task}}",
             )])
-            .empty("no task succeeded yet, or none is configured"),
-            lines("Tasks that fail or are overdue", "none", "Runs of tasks within an hour, those that failed, and whether a task is overdue now.", &[
-                q("sum by (instance, task) (increase(neural_task_runs_total[1h]))", "{{task}}: runs"),
-                q("sum by (instance, task) (increase(neural_task_failures_total[1h]))", "{{task}}: failures"),
-                q("max by (instance, task) (neural_task_overdue)", "{{task}}: overdue"),
-            ])
+            .states(&[state(0.0, "on time", Rating::Good), state(1.0, "overdue", Rating::Bad)])
+            .beside(2)
             .empty("no task is configured"),
             lines("Duration of tasks", "s", "How long the last run of each task took.", &[q(
-                "max by (instance, task) (neural_task_last_duration_seconds)",
+                "max by (task) (neural_task_last_duration_seconds)",
                 "{{task}}",
             )])
+            .beside(2)
             .empty("no task is configured"),
         ]),
     ],

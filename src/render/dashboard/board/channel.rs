@@ -8,10 +8,12 @@ use crate::catalog::limit::{
     DEVICE_IMPEDANCE_GOOD, DEVICE_QUALITY, DEVICE_QUALITY_CRITICAL,
 };
 
-/// The reason for which a channel is bad, as one of the numbers of `REASONS`; of several the one to begin with.
-const WHY: &str = "max by (instance, device, channel) (\n  (neural_channel_bad{reason=\"contact\"} == 1) * 8\n  or (neural_channel_bad{reason=\"railed\"} == 1) * 7\n  or (neural_channel_bad{reason=\"flat\"} == 1) * 6\n  or (neural_channel_bad{reason=\"quiet\"} == 1) * 5\n  or (neural_channel_bad{reason=\"loud\"} == 1) * 4\n  or (neural_channel_bad{reason=\"hum\"} == 1) * 3\n  or (neural_channel_bad{reason=\"noise\"} == 1) * 2\n  or (neural_channel_bad{reason=\"correlation\"} == 1) * 1\n)";
+/// The reason for which a channel is bad, as one of the numbers of `REASONS`; of several the one to begin with. One that
+/// was there within the chosen time and is not now has no signal.
+const WHY: &str = "max by (instance, device, channel) (\n  (neural_channel_bad{reason=\"contact\"} == 1) * 8\n  or (neural_channel_bad{reason=\"railed\"} == 1) * 7\n  or (neural_channel_bad{reason=\"flat\"} == 1) * 6\n  or (neural_channel_bad{reason=\"quiet\"} == 1) * 5\n  or (neural_channel_bad{reason=\"loud\"} == 1) * 4\n  or (neural_channel_bad{reason=\"hum\"} == 1) * 3\n  or (neural_channel_bad{reason=\"noise\"} == 1) * 2\n  or (neural_channel_bad{reason=\"correlation\"} == 1) * 1\n  or (last_over_time(neural_channel_info[$__range]) unless on (job, instance, device, channel) neural_channel_quality_ratio) * 9\n)";
 
 const REASONS: &[State] = &[
+    state(9.0, "no signal", Rating::Bad),
     state(8.0, "no contact", Rating::Bad),
     state(7.0, "railed", Rating::Bad),
     state(6.0, "flat", Rating::Bad),
@@ -81,8 +83,11 @@ pub(super) static BOARD: Board = Board {
             .states(&[state(1.0, "bad", Rating::Bad)])
             .beside(2)
             .empty("no channel is bad"),
-            view(Panel::Table, "Channels", "short", "Every channel with the measurements of the last seconds, the worst first. Its number links to its history.", &[
-                column(concat!("min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"), ")"), "Quality", "percentunit")
+            view(Panel::Table, "Channels", "short", "Every channel with the measurements of the last seconds, the worst first; those of a device that is gone have no signal. Its number links to its history.", &[
+                column(concat!(
+                    "min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"),
+                    ")\nor NaN * max by (instance, device, channel, channel_name) (last_over_time(neural_channel_info[$__range]) unless on (job, instance, device, channel) neural_channel_quality_ratio)"
+                ), "Quality", "percentunit")
                     .limits(&[&CHANNEL_QUALITY_GOOD, &CHANNEL_QUALITY]),
                 column(WHY, "Why", "none").states(REASONS),
                 column("max by (instance, device, channel) (neural_device_electrode_impedance_ohms)", "Impedance", "ohm")
@@ -96,7 +101,7 @@ pub(super) static BOARD: Board = Board {
             ])
             // On a phone four columns are seen: how good it is, and why, before which machine.
             .first(&["channel", "channel_name", "Value #A", "Value #B"])
-            .sorted(&[("Quality", false), ("name", false)])
+            .sorted(&[("Quality", false), ("Name", false)])
             .empty("no signal"),
         ])
         .each("device"),
@@ -151,7 +156,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_kurtosis)", "Kurtosis", "none"),
             ])
             .first(&["channel", "channel_name"])
-            .sorted(&[("name", false)])
+            .sorted(&[("Name", false)])
             .empty("no signal"),
             view(Panel::Table, "In counts", "short", "The same for devices of unknown gain, in converter counts.", &[
                 column(concat!("max by (instance, device, channel, channel_name) (", named!("neural_channel_band_rms_counts"), ")"), "RMS in band", "short"),

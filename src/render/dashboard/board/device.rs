@@ -213,11 +213,14 @@ pub(super) static BOARD: Board = Board {
                 "Rejected input of a device per second, by reason, and packets lost. Bad checksums and lost frames mean a bad link; framing errors a wrong protocol or baud rate.",
                 &[
                     q(
-                        "sum by (instance, source, reason) (rate(neural_source_errors_total[$__rate_interval])) and on (instance, source) label_replace(neural_device_info, \"source\", \"$1\", \"device\", \"(.*)\")",
+                        concat!(
+                            busiest!("4", "neural_source_errors_total", "source, reason"),
+                            " and on (instance, source) label_replace(neural_device_info, \"source\", \"$1\", \"device\", \"(.*)\")"
+                        ),
                         "{{source}} {{reason}}",
                     ),
                     q(
-                        "sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval]))",
+                        "sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval])) > 0",
                         "{{device}} lost",
                     ),
                 ],
@@ -294,9 +297,9 @@ pub(super) static BOARD: Board = Board {
                 "cps",
                 "Gaps, whatever their length, and duplicate packets. Many short gaps are a weak radio, few long ones a cable.",
                 &[
-                    q("sum by (instance, device) (rate(neural_device_gaps_total[$__rate_interval]))", "{{device}}"),
+                    q("sum by (instance, device) (rate(neural_device_gaps_total[$__rate_interval])) > 0", "{{device}}"),
                     q(
-                        "sum by (instance, device) (rate(neural_device_duplicate_packets_total[$__rate_interval]))",
+                        "sum by (instance, device) (rate(neural_device_duplicate_packets_total[$__rate_interval])) > 0",
                         "{{device}} twice",
                     ),
                 ],
@@ -313,9 +316,9 @@ pub(super) static BOARD: Board = Board {
                 "cps",
                 "Text messages of a device, and how many of them report a failure, as a dongle does whose board is off.",
                 &[
-                    q("sum by (instance, device) (rate(neural_device_messages_total[$__rate_interval]))", "{{device}}"),
+                    q("sum by (instance, device) (rate(neural_device_messages_total[$__rate_interval])) > 0", "{{device}}"),
                     q(
-                        "sum by (instance, device) (rate(neural_device_error_messages_total[$__rate_interval]))",
+                        "sum by (instance, device) (rate(neural_device_error_messages_total[$__rate_interval])) > 0",
                         "{{device}} failures",
                     ),
                 ],

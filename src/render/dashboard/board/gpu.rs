@@ -122,6 +122,7 @@ pub(super) static BOARD: Board = Board {
                 "max by (instance, gpu, name, driver) (neural_gpu_info)",
                 "",
             )])
+            .first(&["gpu", "name"])
             .empty(NONE),
         ]),
     ],

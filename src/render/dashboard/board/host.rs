@@ -126,7 +126,7 @@ pub(super) static BOARD: Board = Board {
                 "{{mode}}",
             )]),
             lines("Busiest processors", "percentunit", "Busy time of the eight busiest processors, with the setting per_cpu.", &[q(
-                "topk(8, 1 - sum by (instance, cpu) (rate(neural_host_cpu_core_seconds_total{mode=~\"idle|iowait\"}[$__rate_interval])))",
+                "1 - sum by (instance, cpu) (rate(neural_host_cpu_core_seconds_total{mode=~\"idle|iowait\"}[$__rate_interval])) and on (instance, cpu) bottomk(8, sum by (instance, cpu) (increase(neural_host_cpu_core_seconds_total{mode=~\"idle|iowait\"}[$__range] @ end())))",
                 "CPU {{cpu}}",
             )])
             .empty("not enabled"),
@@ -172,6 +172,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, mount, fstype) (neural_host_filesystem_available_bytes)", "Available", "bytes"),
                 column("max by (instance, mount, fstype) (neural_host_filesystem_readonly)", "Read-only", "none").states(TROUBLE),
             ])
+            .first(&["mount", "Value #C", "Value #A", "Value #B"])
             .beside(2),
             view(Panel::States, "File systems that do not answer", "none", "Whether reading the file systems hangs, as when a file server is gone.", &[q(
                 "max by (instance) (neural_host_filesystem_stalled)",
@@ -217,9 +218,11 @@ pub(super) static BOARD: Board = Board {
                 column("sum by (instance, group) (neural_process_virtual_memory_bytes)", "Virtual", "bytes"),
                 column("min by (instance, group) (neural_process_open_files_limit)", "File limit", "short"),
             ])
+            .first(&["group"])
             .beside(2)
             .empty("none monitored"),
             view(Panel::Table, "Machines", "none", "System and uptime of each machine.", &[column("clamp_min(time() - max by (instance) (neural_host_boot_time_seconds), 0) * on (instance) group_left (system, kernel, architecture) max by (instance, system, kernel, architecture) (neural_host_info)", "Uptime", "s")])
+            .first(&["instance", "system"])
             .beside(2),
         ]),
     ],

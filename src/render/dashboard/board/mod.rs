@@ -73,6 +73,49 @@ macro_rules! ordered {
     };
 }
 
+/// How fast a counter grows for each of some labels, of those alone that grew most within the chosen time: so many as can be read.
+/// Where they are chosen at each moment, lines would begin and end all the time.
+macro_rules! busiest {
+    ($many:literal, $counter:literal, $by:literal) => {
+        concat!(
+            "sum by (instance, ",
+            $by,
+            ") (rate(",
+            $counter,
+            "[$__rate_interval])) and on (instance, ",
+            $by,
+            ") topk(",
+            $many,
+            ", sum by (instance, ",
+            $by,
+            ") (increase(",
+            $counter,
+            "[$__range] @ end())))"
+        )
+    };
+}
+
+/// The same of what is no counter: those that were highest.
+macro_rules! highest {
+    ($many:literal, $gauge:literal, $by:literal) => {
+        concat!(
+            "max by (instance, ",
+            $by,
+            ") (",
+            $gauge,
+            ") and on (instance, ",
+            $by,
+            ") topk(",
+            $many,
+            ", max by (instance, ",
+            $by,
+            ") (max_over_time(",
+            $gauge,
+            "[$__range] @ end())))"
+        )
+    };
+}
+
 /// Follows `… or vector(0)` in a number of alerts, which is 0 only where rules are evaluated: the watchdog fires there. It
 /// has no braces of its own name, so that the choices above a dashboard do not hide it.
 macro_rules! evaluated {
@@ -83,6 +126,10 @@ macro_rules! evaluated {
 
 /// What is left out where the watchdog is off.
 pub(super) const EVALUATED: &str = evaluated!();
+
+/// What the numbers of a metric mean that says whether a file cannot be written.
+const WRITTEN: &[State] =
+    &[state(0.0, "written", Rating::Good), state(1.0, "cannot be written", Rating::Bad)];
 
 mod agent;
 mod alert;
@@ -99,6 +146,7 @@ mod service;
 mod stream;
 
 use super::view::Board;
+use crate::catalog::draw::{Rating, State, state};
 
 /// Every dashboard, in the order of their links.
 pub(super) static BOARDS: &[&Board] = &[

@@ -109,7 +109,7 @@ pub(super) static BOARD: Board = Board {
                 )],
             )
             .first(&["priority", "alertname", "where", "severity"])
-            .sorted(&[("priority", false), ("severity", false)])
+            .sorted(&[("Priority", false), ("Severity", false)])
             .empty("no alert fires")
             .to("alerts"),
             view(

@@ -92,7 +92,7 @@ pub(super) static BOARD: Board = Board {
             .empty("no queue"),
             view(
                 Panel::Gauge,
-                "Mean data quality",
+                "Pipeline data quality",
                 "percentunit",
                 "Mean data quality reported by pipelines. The agent's assessment of electrodes is on the channels dashboard.",
                 &[q("avg(neural_data_quality_ratio)", "")],

@@ -154,6 +154,7 @@ pub(super) static BOARD: Board = Board {
                     column("min by (instance, source, node) (neural_program_synchronized)", "In sync", "none").states(EXPECTED),
                 ],
             )
+            .first(&["source", "node", "Value #C"])
             .beside(2)
             .empty("no record node"),
             lines(

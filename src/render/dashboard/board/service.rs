@@ -1,6 +1,6 @@
 //! Services: APIs, databases and the checks that services make of themselves.
 
-use super::super::view::{Board, closed, lines, open, q, stat, view};
+use super::super::view::{Board, closed, column, lines, open, q, stat, view};
 use crate::catalog::draw::{Panel, Rating, State, state};
 use crate::catalog::limit::{
     API_FAILURES, API_FAILURES_CRITICAL, API_LATENCY, API_LATENCY_CRITICAL, DATA_QUALITY,
@@ -15,6 +15,12 @@ const VERDICTS: &[State] = &[
     state(2.0, "critical", Rating::Bad),
     state(3.0, "unknown", Rating::Plain),
 ];
+
+/// How an attempt of a probe ended.
+const ATTEMPT: &[State] = &[state(1.0, "succeeded", Rating::Good), state(0.0, "failed", Rating::Bad)];
+
+/// Whether others depend on a target.
+const CRITICAL: &[State] = &[state(1.0, "yes", Rating::Plain), state(0.0, "no", Rating::Plain)];
 
 pub(super) static BOARD: Board = Board {
     key: "services",
@@ -94,17 +100,24 @@ pub(super) static BOARD: Board = Board {
             .beside(2)
             .empty("no probe"),
             view(
-                Panel::Bars,
-                "Availability",
-                "percentunit",
-                "Share of the chosen time in which each target was not unhealthy. Time in which its state was unknown does not count.",
-                &[q(
-                    "1 - sum by (source) (increase(neural_probe_state_seconds_total{state=\"unhealthy\"}[$__range])) / (sum by (source) (increase(neural_probe_state_seconds_total{state!=\"unknown\"}[$__range])) > 0)",
-                    "{{source}}",
-                )],
+                Panel::Table,
+                "Targets",
+                "none",
+                "Each target that the agent looks at. Availability is the share of the selected time in which it was not unhealthy; time in which its state was unknown does not count. Others depend on one that is critical.",
+                &[
+                    column("max by (source) (neural_probe_status)", "State", "none").states(STATES),
+                    column("max by (source) (neural_probe_success)", "Last attempt", "none").states(ATTEMPT),
+                    column("max by (source) (neural_probe_duration_seconds)", "Time", "s"),
+                    column(
+                        "1 - sum by (source) (increase(neural_probe_state_seconds_total{state=\"unhealthy\"}[$__range])) / (sum by (source) (increase(neural_probe_state_seconds_total{state!=\"unknown\"}[$__range])) > 0)",
+                        "Availability",
+                        "percentunit",
+                    ),
+                    column("max by (source) (neural_probe_critical)", "Critical", "none").states(CRITICAL),
+                ],
             )
-            .whole()
-            .beside(2)
+            .first(&["source", "Value #A", "Value #B"])
+            .sorted(&[("Availability", false), ("State", true)])
             .empty("no probe"),
         ]),
         open("API", &[

@@ -194,13 +194,17 @@ pub(super) static BOARD: Board = Board {
             .signed()
             .beside(2),
             lines(
-                "Clock uncertainty and round trip",
+                "Clock uncertainty",
                 "s",
-                "Largest possible error of the offset, and the round trip time.",
-                &[
-                    q("max by (instance, stream, machine) (neural_stream_clock_uncertainty_seconds)", "uncertainty {{stream}} {{machine}}"),
-                    q("max by (instance, stream, machine) (neural_stream_clock_round_trip_seconds)", "round trip {{stream}} {{machine}}"),
-                ],
+                "Largest possible error of the offset: half of the round trip time.",
+                &[q("max by (instance, stream, machine) (neural_stream_clock_uncertainty_seconds)", "{{stream}} {{machine}}")],
+            )
+            .beside(2),
+            lines(
+                "Round trip time",
+                "s",
+                "Time from a question for the sender's time to its answer.",
+                &[q("max by (instance, stream, machine) (neural_stream_clock_round_trip_seconds)", "{{stream}} {{machine}}")],
             )
             .beside(2),
             lines(

@@ -5,6 +5,7 @@
 
 mod board;
 mod panel;
+mod table;
 
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub fn lint(board: &Value, names: &Names<'_>) -> Vec<String> {
         problems.extend(broken(board, names).map(|why| format!("{title} (Grafana {grafana}): {why}")));
     }
     for panel in panels(board) {
-        for Rule { grafana, broken } in panel::RULES {
+        for Rule { grafana, broken } in panel::RULES.iter().chain(table::RULES) {
             let why = broken(panel, names);
             problems.extend(
                 why.map(|why| format!("{title}: {} (Grafana {grafana}): {why}", text(panel, "title"))),
@@ -112,13 +113,13 @@ mod tests {
 
     /// The same of a rule over titles, which is reported under the new one.
     #[track_caller]
-    fn breaks_title(which: impl Fn(&Value) -> bool, spoil: impl Fn(&mut Value)) {
+    fn breaks_title(which: impl Fn(&Value) -> bool, spoil: impl Fn(&mut Value), rule: &str) {
         let pages = pages();
         let mut board = boards().remove(0);
         let panel = board["panels"].as_array_mut().unwrap().iter_mut().find(|panel| which(panel)).unwrap();
         spoil(panel);
         let problems = lint(&board, &Names::of(&pages));
-        assert!(problems.len() == 1 && problems[0].contains("title that is cut"), "{problems:?}");
+        assert!(problems.len() == 1 && problems[0].contains(rule), "{problems:?}");
     }
 
     fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
@@ -208,10 +209,15 @@ mod tests {
         let rename = |panel: &mut Value| {
             let renamed =
                 &mut list_mut(panel, "transformations").last_mut().unwrap()["options"]["renameByName"];
-            let first = renamed.as_object_mut().unwrap().values_mut().next().unwrap();
-            *first = "A header that is far too long for any of the columns of a table with so many".into();
+            renamed["instance"] =
+                "A header that is far too long for any of the columns of a table with so many".into();
         };
         let columns = |panel: &Value| is("table")(panel) && list(panel, "targets").len() > 5;
+        let labels = |panel: &mut Value| {
+            let organize = list_mut(panel, "transformations").last_mut().unwrap();
+            organize["options"]["renameByName"].as_object_mut().unwrap().remove("device");
+        };
+        breaks(asks("neural_port_baud"), labels, "9 to 13", "begin with a capital");
         breaks(columns, rename, "9 to 13", "cuts the headers");
         let ten = |panel: &Value| is("bargauge")(panel) && panel["targets"].to_string().contains("topk(10");
         breaks(ten, |panel| panel["gridPos"]["h"] = 8.into(), "9 to 13", "last of its bars");
@@ -225,15 +231,16 @@ mod tests {
         let again = |panel: &mut Value| {
             let first = panel["targets"][0].clone();
             list_mut(panel, "targets").push(first);
+            // Its legend has room.
+            panel["gridPos"]["h"] = 30.into();
         };
         breaks(latency, again, "9 to 13", "one quantile");
         let narrow = |panel: &mut Value| {
-            list_mut(&mut panel["fieldConfig"], "overrides")
-                .retain(|of| of["matcher"]["options"] != "alertname");
+            list_mut(&mut panel["fieldConfig"], "overrides").retain(|of| of["matcher"]["options"] != "Alert");
         };
         breaks(asks("ALERTS"), narrow, "9 to 13", "minWidth");
         let titled = |panel: &mut Value| panel["title"] = "A number with a title of three lines".into();
-        breaks_title(lone, titled);
+        breaks_title(lone, titled, "title that is cut");
         let by_name = |panel: &mut Value| panel["targets"][0]["legendFormat"] = "{{alertname}}".into();
         breaks(is("state-timeline"), by_name, "9 to 13", "by component");
         breaks(is("table"), defaults("unit", "short".into()), "9 to 13", "1.02 K");
@@ -256,6 +263,20 @@ mod tests {
             list_mut(panel, "transformations").last_mut().unwrap()["options"]["indexByName"] = json!({});
         };
         breaks(programs, unordered, "9 to 13", "out of sight");
+        let short = |panel: &mut Value| {
+            for rule in list_mut(&mut panel["fieldConfig"], "overrides") {
+                if rule["matcher"]["options"] == "Latency timer" {
+                    list_mut(rule, "properties").retain(|of| of["id"] != "custom.minWidth");
+                }
+            }
+        };
+        breaks(asks("neural_port_baud"), short, "9 to 13", "on a phone; give them");
+        let cut = |panel: &mut Value| {
+            list_mut(&mut panel["fieldConfig"], "overrides").retain(|of| {
+                of["matcher"]["options"] != "Source" || of["properties"][0]["id"] != "custom.minWidth"
+            });
+        };
+        breaks(programs, cut, "9 to 13", "names of its rows");
         let dots = |panel: &mut Value| panel["targets"][0]["exemplar"] = true.into();
         breaks(is("heatmap"), dots, "9 to 13", "exemplars");
         let limit = |panel: &mut Value| {
@@ -264,6 +285,26 @@ mod tests {
             list_mut(panel, "targets").push(first);
         };
         breaks(|panel| text(panel, "title") == "Open files", limit, "9 to 13", "lies flat");
+        let over_time = |panel: &Value| text(panel, "title") == "Alerts over time";
+        let same = |panel: &mut Value| {
+            panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["2"]["color"] = "blue".into();
+        };
+        breaks(over_time, same, "9 to 13", "colours of severities");
+        let flag = |panel: &mut Value| {
+            panel["targets"][0]["expr"] = "max(neural_history_file_failing)".into();
+        };
+        breaks(|panel| text(panel, "title") == "What the history lost", flag, "9 to 13", "axis of rates");
+        let own = |panel: &Value| panel["targets"].to_string().contains("neural_data_quality_ratio");
+        breaks_title(own, |panel| panel["title"] = "Data quality".into(), "say in the title");
+        let whether = |panel: &mut Value| panel["description"] = "Whether it is so (1) or not (0).".into();
+        breaks(is("timeseries"), whether, "9 to 13", "yes and no");
+        let each = |panel: &mut Value| {
+            let expr = "topk(5, sum by (source) (rate(neural_source_events_total[$__rate_interval])))";
+            panel["targets"][0]["expr"] = expr.into();
+        };
+        breaks(|panel| text(panel, "title") == "Bytes", each, "9 to 13", "at each step");
+        let narrow = |panel: &mut Value| panel["gridPos"]["w"] = 6.into();
+        breaks(|panel| text(panel, "title") == "Packet loss", narrow, "9 to 13", "a legend of");
         let firing = |panel: &mut Value| {
             let expr = text(&panel["targets"][0], "expr").replace(EVALUATED, "");
             panel["targets"][0]["expr"] = expr.into();

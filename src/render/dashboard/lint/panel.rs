@@ -3,17 +3,14 @@
 use serde_json::Value;
 
 use super::super::board::EVALUATED;
-use super::super::nothing::grouped;
+use super::super::legend;
 use super::super::panel::{CELLS, SMALL, readable};
 use super::super::query::Names;
+use super::super::table::SEVERITIES;
 use super::{Rule, list, text};
 
 pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: merged },
-    Rule { grafana: "9", broken: names_are_none },
-    Rule { grafana: "9 to 13", broken: cells },
-    Rule { grafana: "9 to 13", broken: empty_cells },
-    Rule { grafana: "9 to 13", broken: nameless },
     Rule { grafana: "9 to 13", broken: nothing },
     Rule { grafana: "9 to 13", broken: points },
     Rule { grafana: "9 to 13", broken: between },
@@ -25,52 +22,51 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: past },
     Rule { grafana: "9 to 13", broken: wrapped },
     Rule { grafana: "9 to 13", broken: gone },
-    Rule { grafana: "9 to 13", broken: unsorted },
     Rule { grafana: "9 to 13", broken: signs },
     Rule { grafana: "9 to 13", broken: unreached },
-    Rule { grafana: "9", broken: display_mode },
     Rule { grafana: "9 to 13", broken: address },
     Rule { grafana: "9 to 13", broken: words },
     Rule { grafana: "9 to 13", broken: rates },
     Rule { grafana: "9 to 13", broken: classes },
     Rule { grafana: "9 to 13", broken: silent },
     Rule { grafana: "9 to 13", broken: before },
-    Rule { grafana: "9 to 13", broken: headers },
     Rule { grafana: "9 to 13", broken: bars },
-    Rule { grafana: "9 to 13", broken: is_alone },
     Rule { grafana: "9 to 13", broken: quantiles },
-    Rule { grafana: "9 to 13", broken: phone },
     Rule { grafana: "9 to 13", broken: crowd },
     Rule { grafana: "9 to 13", broken: heading },
     Rule { grafana: "9 to 13", broken: swollen },
     Rule { grafana: "9 to 13", broken: flattened },
     Rule { grafana: "9 to 13", broken: unevaluated },
-    Rule { grafana: "9 to 13", broken: formatted },
     Rule { grafana: "9 to 13", broken: striped },
     Rule { grafana: "9 to 13", broken: dotted },
     Rule { grafana: "9 to 13", broken: touching },
-    Rule { grafana: "9 to 13", broken: behind },
+    Rule { grafana: "9 to 13", broken: ranks },
+    Rule { grafana: "9 to 13", broken: mixed },
+    Rule { grafana: "9 to 13", broken: scrolled },
+    Rule { grafana: "9 to 13", broken: whose },
+    Rule { grafana: "9 to 13", broken: broken_up },
+    Rule { grafana: "9 to 13", broken: flags },
 ];
 
-fn is(panel: &Value, kind: &str) -> bool {
+pub(super) fn is(panel: &Value, kind: &str) -> bool {
     panel["type"] == kind
 }
 
-fn defaults(panel: &Value) -> &Value {
+pub(super) fn defaults(panel: &Value) -> &Value {
     &panel["fieldConfig"]["defaults"]
 }
 
-fn exprs(panel: &Value) -> impl Iterator<Item = &str> {
+pub(super) fn exprs(panel: &Value) -> impl Iterator<Item = &str> {
     list(panel, "targets").iter().map(|target| text(target, "expr"))
 }
 
 /// Whether mappings say what nothing is called.
-fn names_null(mappings: &Value) -> bool {
+pub(super) fn names_null(mappings: &Value) -> bool {
     let special = |of: &Value| of["type"] == "special" && of["options"]["match"] == "null+nan";
     mappings.as_array().is_some_and(|all| all.iter().any(special))
 }
 
-fn when(broken: bool, why: &str) -> Option<String> {
+pub(super) fn when(broken: bool, why: &str) -> Option<String> {
     broken.then(|| why.to_owned())
 }
 
@@ -80,39 +76,6 @@ fn merged(panel: &Value, _: &Names<'_>) -> Option<String> {
     let by_thresholds = defaults(panel)["color"]["mode"] == "thresholds";
     let broken = is(panel, "state-timeline") && by_thresholds && panel["options"]["mergeValues"] == true;
     when(broken, "shows bands of thresholds (\"-∞+\") in place of its words; use the colour mode fixed")
-}
-
-/// Grafana 9 asks `isNaN` of the value whatever its type, and a text is no number.
-fn names_are_none(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let broken = is(panel, "table") && names_null(&defaults(panel)["mappings"]);
-    when(broken, "shows \"–\" for all names; put the mapping of null and NaN into an override byType number")
-}
-
-/// An empty cell of numbers is otherwise drawn in the colour of the lowest threshold.
-fn cells(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let right = |of: &Value| {
-        let property = |of: &Value| of["id"] == "mappings" && names_null(&of["value"]);
-        of["matcher"]["id"] == "byType"
-            && of["matcher"]["options"] == "number"
-            && list(of, "properties").iter().any(property)
-    };
-    let broken = is(panel, "table") && !list(&panel["fieldConfig"], "overrides").iter().any(right);
-    when(broken, "colours cells without a number; map null and NaN to \"–\" in an override byType number")
-}
-
-/// `noValue` of a table is what stands in each cell that is empty, not only what stands in place of the table.
-fn empty_cells(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let said = text(defaults(panel), "noValue");
-    let broken = is(panel, "table") && said != "–";
-    when(broken, &format!("writes \"{said}\" into each empty cell; use \"–\" as noValue"))
-}
-
-/// Of several queries of which one has an answer, its column is called "Value" without a letter.
-fn nameless(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let several = is(panel, "table") && list(panel, "targets").len() > 1;
-    let hides = |of: &Value| of["options"]["excludeByName"]["Value"] == true;
-    let broken = several && !list(panel, "transformations").iter().any(hides);
-    when(broken, "shows a column without a name where one query alone has an answer; exclude \"Value\"")
 }
 
 /// A word in place of a number has the colour of the lowest threshold: red for a board without a battery.
@@ -216,13 +179,6 @@ fn gone(panel: &Value, _: &Names<'_>) -> Option<String> {
     )
 }
 
-fn unsorted(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let alerts = is(panel, "table") && exprs(panel).any(|expr| expr.contains("ALERTS"));
-    let first = list(&panel["options"], "sortBy").first();
-    let right = first.is_some_and(|of| of["displayName"] == "priority" && of["desc"] == false);
-    when(alerts && !right, "hides the worst alerts below others; sort by priority, P0 first")
-}
-
 /// Each selector of alerts in a query.
 fn alerts(expr: &str) -> impl Iterator<Item = &str> {
     let parts = ["ALERTS{", "ALERTS_FOR_STATE{"].into_iter().flat_map(|of| expr.split(of).skip(1));
@@ -240,18 +196,6 @@ fn unreached(panel: &Value, _: &Names<'_>) -> Option<String> {
         !exprs(panel).flat_map(alerts).all(right),
         "the choice of job and instance does not reach its alerts",
     )
-}
-
-/// `cellOptions` took the place of `displayMode` in 9.5; what an older one does not know it ignores.
-fn display_mode(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let custom = &defaults(panel)["custom"];
-    let one = |of: &Value| {
-        let has = |id: &str| list(of, "properties").iter().any(|property| property["id"] == id);
-        has("custom.cellOptions") == has("custom.displayMode")
-    };
-    let right = custom["cellOptions"].is_null() == custom["displayMode"].is_null()
-        && list(&panel["fieldConfig"], "overrides").iter().all(one);
-    when(is(panel, "table") && !right, "colours no cell; give displayMode beside cellOptions")
 }
 
 fn address(panel: &Value, _: &Names<'_>) -> Option<String> {
@@ -313,29 +257,73 @@ fn before(panel: &Value, _: &Names<'_>) -> Option<String> {
     when(bare, "is below zero after a clock was set back; use clamp_min(…, 0)")
 }
 
-/// The header of a column is cut, and has a room of 20 pixels less than the column.
-fn headers(panel: &Value, _: &Names<'_>) -> Option<String> {
-    // A laptop's browser, less the margins of dashboard and panel.
-    let inside = (1280.0 - 32.0) * panel["gridPos"]["w"].as_f64()? / 24.0 - 16.0;
-    let table = is(panel, "table").then(|| list(panel, "transformations").last()).flatten()?;
-    let renamed = table["options"]["renameByName"].as_object()?;
-    let mut columns: Vec<&str> = exprs(panel).flat_map(grouped).collect();
-    columns.sort_unstable();
-    columns.dedup();
-    columns.retain(|column| !renamed.contains_key(*column));
-    columns.extend(renamed.values().filter_map(Value::as_str));
-    let fixed = |column: &str| {
-        let of = |rule: &&Value| rule["matcher"]["options"] == column;
-        let rules = list(&panel["fieldConfig"], "overrides").iter().filter(of);
-        rules.flat_map(|rule| list(rule, "properties")).find(|of| of["id"] == "custom.width")?["value"]
-            .as_f64()
+/// Priorities are told apart by their colours alone where a band is too narrow for its word, and mean what those of
+/// severities mean.
+fn ranks(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let colours: Vec<&str> = SEVERITIES.iter().map(|(_, colour)| *colour).collect();
+    let words = list(defaults(panel), "mappings").iter().filter_map(|of| of["options"].as_object());
+    let wrong = words.flat_map(|of| of.values()).find(|word| {
+        let rank = text(word, "text").strip_prefix('P').and_then(|rank| rank.parse::<usize>().ok());
+        rank.is_some_and(|rank| colours.get(rank) != Some(&text(word, "color")))
+    })?;
+    let word = text(wrong, "text");
+    Some(format!(
+        "gives {word} another colour than its severity has; use the colours of severities, each once"
+    ))
+}
+
+/// A state of 0 or 1 on an axis of rates reads as one event in a second, and hides rates that are smaller.
+fn mixed(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let rates = ["cps", "ops", "pps", "reqps", "Bps"].contains(&text(defaults(panel), "unit"));
+    let rate = |expr: &str| expr.contains("rate(") || expr.contains("_per_second");
+    let broken = is(panel, "timeseries") && rates && !exprs(panel).all(rate);
+    when(broken, "draws what is no rate on an axis of rates; draw states in a timeline of their own")
+}
+
+/// `topk` of a range is evaluated at each step: another choice at each, and lines that begin and end.
+fn broken_up(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let each =
+        |expr: &str| (expr.contains("topk(") || expr.contains("bottomk(")) && !expr.contains("@ end()");
+    let broken = is(panel, "timeseries") && exprs(panel).any(each);
+    when(
+        broken,
+        "chooses its lines at each step; choose them once, by the whole range (… and on (…) topk(…[$__range] @ end()))",
+    )
+}
+
+/// A line between 0 and 1 says neither what they mean nor which of them is good.
+fn flags(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let broken = is(panel, "timeseries") && text(panel, "description").starts_with("Whether ");
+    when(broken, "draws yes and no as a line; draw it as states, with words")
+}
+
+/// Pipelines report a quality of their own, which is not that of the electrodes.
+fn whose(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let own = exprs(panel).any(|expr| expr.contains("neural_data_quality_ratio"));
+    let broken = own && !text(panel, "title").to_lowercase().contains("pipeline");
+    when(broken, "is taken for the quality of the signal; say in the title that pipelines report it")
+}
+
+/// See [`legend`].
+fn scrolled(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let hidden = |target: &&Value| {
+        let of = |rule: &Value| {
+            let hides = |of: &Value| of["id"] == "custom.hideFrom" && of["value"]["legend"] == true;
+            rule["matcher"]["options"] == target["refId"] && list(rule, "properties").iter().any(hides)
+        };
+        !list(&panel["fieldConfig"], "overrides").iter().any(of)
     };
-    let taken: f64 = columns.iter().filter_map(|column| fixed(column)).sum();
-    let free: Vec<&&str> = columns.iter().filter(|column| fixed(column).is_none()).collect();
-    let each = ((inside - taken) / free.len() as f64).max(80.0);
-    let wide = |header: &&&&str| header.chars().count() as f64 * 7.2 + 20.0 > each;
-    let cut: Vec<&str> = free.iter().filter(wide).map(|header| **header).collect();
-    when(!cut.is_empty(), &format!("cuts the headers {cut:?} in a browser of 1280 pixels; shorten them"))
+    let size = |key: &str| panel["gridPos"][key].as_u64().and_then(|of| u32::try_from(of).ok());
+    let (width, height) = (size("w")?, size("h")?);
+    let shown = list(panel, "targets").iter().filter(hidden);
+    let lines = legend::lines(shown.map(|of| (text(of, "legendFormat"), text(of, "expr"))), width);
+    let broken = is(panel, "timeseries") && lines > legend::room(height);
+    when(
+        broken,
+        &format!(
+            "has a legend of {lines} lines, of which the last are cut; show fewer series, or make it wider"
+        ),
+    )
 }
 
 /// A bar and its name need 26 pixels.
@@ -344,21 +332,6 @@ fn bars(panel: &Value, _: &Names<'_>) -> Option<String> {
     let most = |expr: &str| expr.split("topk(").nth(1)?.split(',').next()?.parse::<f64>().ok();
     let cut = exprs(panel).filter_map(most).any(|most| most * 26.0 > height);
     when(cut, "cuts the last of its bars; make it higher, or show fewer")
-}
-
-/// See [`nameless`]: where a table has two columns, each query answers for the rows of the other.
-fn is_alone(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let [first, second] = list(panel, "targets") else { return None };
-    let renamed = list(panel, "transformations").last()?["options"]["renameByName"].as_object()?;
-    let (first, second) = (text(first, "expr"), text(second, "expr"));
-    let same = grouped(first) == grouped(second);
-    let columns = renamed.keys().filter(|column| column.starts_with("Value")).count();
-    let broken = is(panel, "table") && columns == 2 && same;
-    let right = [first, second].iter().all(|expr| expr.contains(" or NaN * ("));
-    when(
-        broken && !right,
-        "shows neither column where one query alone has an answer; let each answer for the other",
-    )
 }
 
 /// Two lines for each of nine devices have a legend that nobody can read.
@@ -389,7 +362,10 @@ fn crowd(panel: &Value, _: &Names<'_>) -> Option<String> {
     if drawn && list(panel, "targets").iter().any(named) {
         return when(true, "has a line for each of fifty alerts; draw them by component");
     }
-    let inputs = |expr: &str| expr.contains("neural_source_up") && !expr.contains("min_over_time(");
+    let inputs = |expr: &str| {
+        let of = ["neural_source_up", "neural_source_poll_success"].iter().any(|of| expr.contains(of));
+        of && !expr.contains("min_over_time(")
+    };
     when(
         is(panel, "state-timeline") && exprs(panel).any(inputs),
         "has a line for each of twenty-five inputs; draw those that were down",
@@ -418,12 +394,6 @@ fn flattened(panel: &Value, _: &Names<'_>) -> Option<String> {
     when(broken, "has a line for a limit that is far away, so that the other lies flat; draw the share of it")
 }
 
-/// `getDisplayProcessor` takes a text that is a number for one where the field has a unit.
-fn formatted(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let unit = is(panel, "table") && !defaults(panel)["unit"].is_null();
-    when(unit, "writes the name of channel 1024 as 1.02 K; give units to columns alone")
-}
-
 /// A legend at the right takes what its names need, and a phone has 390 pixels for both.
 fn striped(panel: &Value, _: &Names<'_>) -> Option<String> {
     let drawn = is(panel, "timeseries") && panel["options"]["legend"]["placement"] == "right";
@@ -443,38 +413,9 @@ fn touching(panel: &Value, _: &Names<'_>) -> Option<String> {
     when(both && middle, "writes a name and its number as one word on a phone; set justifyMode to auto")
 }
 
-/// A phone shows four columns: what something is called, and how it is.
-fn behind(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let organize = &list(panel, "transformations").last()?["options"];
-    let words =
-        |of: &Value| of["id"] == "mappings" && list(of, "value").iter().any(|of| of["type"] == "value");
-    let states =
-        list(&panel["fieldConfig"], "overrides").iter().filter(|of| list(of, "properties").iter().any(words));
-    let names: Vec<&str> = states.filter_map(|of| of["matcher"]["options"].as_str()).collect();
-    let early = ["Value #A", "Value #B", "Value #C"].into_iter().filter(|column| {
-        let name = organize["renameByName"][*column].as_str();
-        name.is_some_and(|name| names.contains(&name))
-    });
-    let wide = is(panel, "table") && list(panel, "targets").len() > 3;
-    let late = early.filter(|column| organize["indexByName"][*column].is_null()).count();
-    when(wide && late > 0, "has its states out of sight on a phone; put them before the machine")
-}
-
 /// No alert fires where nobody evaluates the rules.
 fn unevaluated(panel: &Value, _: &Names<'_>) -> Option<String> {
     let counts = |expr: &str| expr.contains("ALERTS") && expr.contains("or vector(0)");
     let broken = is(panel, "stat") && exprs(panel).any(|expr| counts(expr) && !expr.contains(EVALUATED));
     when(broken, "says 0 where no rule is evaluated; ask for the watchdog as well")
-}
-
-/// On a phone columns share 285 pixels, unless they are given more.
-fn phone(panel: &Value, _: &Names<'_>) -> Option<String> {
-    let alerts = is(panel, "table") && exprs(panel).any(|expr| expr.contains("ALERTS"));
-    let wide = |rule: &Value| {
-        let named = rule["matcher"]["options"] == "alertname";
-        let width = |of: &Value| of["id"] == "custom.minWidth" && of["value"].as_u64() >= Some(180);
-        named && list(rule, "properties").iter().any(width)
-    };
-    let right = list(&panel["fieldConfig"], "overrides").iter().any(wide);
-    when(alerts && !right, "cuts the names of alerts on a phone; give the column alertname a minWidth of 180")
 }

@@ -1,0 +1,196 @@
+//! Rules over tables: their columns, cells, order and headers.
+
+use serde_json::Value;
+
+use super::super::nothing::grouped;
+use super::super::query::Names;
+use super::super::table::least;
+use super::panel::{defaults, exprs, is, names_null, when};
+use super::{Rule, list, text};
+
+pub(super) static RULES: &[Rule] = &[
+    Rule { grafana: "9", broken: names_are_none },
+    Rule { grafana: "9 to 13", broken: cells },
+    Rule { grafana: "9 to 13", broken: empty_cells },
+    Rule { grafana: "9 to 13", broken: nameless },
+    Rule { grafana: "9 to 13", broken: unsorted },
+    Rule { grafana: "9", broken: display_mode },
+    Rule { grafana: "9 to 13", broken: headers },
+    Rule { grafana: "9 to 13", broken: is_alone },
+    Rule { grafana: "9 to 13", broken: phone },
+    Rule { grafana: "9 to 13", broken: formatted },
+    Rule { grafana: "9 to 13", broken: behind },
+    Rule { grafana: "9 to 13", broken: stumps },
+    Rule { grafana: "9 to 13", broken: beheaded },
+    Rule { grafana: "9 to 13", broken: small },
+];
+
+/// Grafana 9 asks `isNaN` of the value whatever its type, and a text is no number.
+fn names_are_none(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let broken = is(panel, "table") && names_null(&defaults(panel)["mappings"]);
+    when(broken, "shows \"–\" for all names; put the mapping of null and NaN into an override byType number")
+}
+
+/// An empty cell of numbers is otherwise drawn in the colour of the lowest threshold.
+fn cells(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let right = |of: &Value| {
+        let property = |of: &Value| of["id"] == "mappings" && names_null(&of["value"]);
+        of["matcher"]["id"] == "byType"
+            && of["matcher"]["options"] == "number"
+            && list(of, "properties").iter().any(property)
+    };
+    let broken = is(panel, "table") && !list(&panel["fieldConfig"], "overrides").iter().any(right);
+    when(broken, "colours cells without a number; map null and NaN to \"–\" in an override byType number")
+}
+
+/// `noValue` of a table is what stands in each cell that is empty, not only what stands in place of the table.
+fn empty_cells(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let said = text(defaults(panel), "noValue");
+    let broken = is(panel, "table") && said != "–";
+    when(broken, &format!("writes \"{said}\" into each empty cell; use \"–\" as noValue"))
+}
+
+/// Of several queries of which one has an answer, its column is called "Value" without a letter.
+fn nameless(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let several = is(panel, "table") && list(panel, "targets").len() > 1;
+    let hides = |of: &Value| of["options"]["excludeByName"]["Value"] == true;
+    let broken = several && !list(panel, "transformations").iter().any(hides);
+    when(broken, "shows a column without a name where one query alone has an answer; exclude \"Value\"")
+}
+
+fn unsorted(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let alerts = is(panel, "table") && exprs(panel).any(|expr| expr.contains("ALERTS"));
+    let first = list(&panel["options"], "sortBy").first();
+    let right = first.is_some_and(|of| of["displayName"] == "Priority" && of["desc"] == false);
+    when(alerts && !right, "hides the worst alerts below others; sort by priority, P0 first")
+}
+
+/// `cellOptions` took the place of `displayMode` in 9.5; what an older one does not know it ignores.
+fn display_mode(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let custom = &defaults(panel)["custom"];
+    let one = |of: &Value| {
+        let has = |id: &str| list(of, "properties").iter().any(|property| property["id"] == id);
+        has("custom.cellOptions") == has("custom.displayMode")
+    };
+    let right = custom["cellOptions"].is_null() == custom["displayMode"].is_null()
+        && list(&panel["fieldConfig"], "overrides").iter().all(one);
+    when(is(panel, "table") && !right, "colours no cell; give displayMode beside cellOptions")
+}
+
+/// The header of a column is cut, and has a room of 20 pixels less than the column.
+fn headers(panel: &Value, _: &Names<'_>) -> Option<String> {
+    // A laptop's browser, less the margins of dashboard and panel.
+    let inside = (1280.0 - 32.0) * panel["gridPos"]["w"].as_f64()? / 24.0 - 16.0;
+    let table = is(panel, "table").then(|| list(panel, "transformations").last()).flatten()?;
+    let renamed = table["options"]["renameByName"].as_object()?;
+    let mut columns: Vec<&str> = exprs(panel).flat_map(grouped).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns.retain(|column| !renamed.contains_key(*column));
+    columns.extend(renamed.values().filter_map(Value::as_str));
+    let fixed = |column: &str| {
+        let of = |rule: &&Value| rule["matcher"]["options"] == column;
+        let rules = list(&panel["fieldConfig"], "overrides").iter().filter(of);
+        rules.flat_map(|rule| list(rule, "properties")).find(|of| of["id"] == "custom.width")?["value"]
+            .as_f64()
+    };
+    let taken: f64 = columns.iter().filter_map(|column| fixed(column)).sum();
+    let free: Vec<&&str> = columns.iter().filter(|column| fixed(column).is_none()).collect();
+    let each = ((inside - taken) / free.len() as f64).max(80.0);
+    let wide = |header: &&&&str| header.chars().count() as f64 * 7.2 + 20.0 > each;
+    let cut: Vec<&str> = free.iter().filter(wide).map(|header| **header).collect();
+    when(!cut.is_empty(), &format!("cuts the headers {cut:?} in a browser of 1280 pixels; shorten them"))
+}
+
+/// Labels are lower-case; titles of columns are not.
+fn small(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let renamed = &list(panel, "transformations").last()?["options"]["renameByName"];
+    let called = |label: &&str| renamed[*label].as_str().unwrap_or(label).to_owned();
+    let mut small = exprs(panel).flat_map(grouped).map(|label| called(&label));
+    let found = small.find(|name| name.starts_with(|c: char| c.is_ascii_lowercase()));
+    found
+        .filter(|_| is(panel, "table"))
+        .map(|name| format!("calls a column \"{name}\" beside others that begin with a capital; rename it"))
+}
+
+/// See [`nameless`]: where a table has two columns, each query answers for the rows of the other.
+fn is_alone(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let [first, second] = list(panel, "targets") else { return None };
+    let renamed = list(panel, "transformations").last()?["options"]["renameByName"].as_object()?;
+    let (first, second) = (text(first, "expr"), text(second, "expr"));
+    let same = grouped(first) == grouped(second);
+    let columns = renamed.keys().filter(|column| column.starts_with("Value")).count();
+    let broken = is(panel, "table") && columns == 2 && same;
+    let right = [first, second].iter().all(|expr| expr.contains(" or NaN * ("));
+    when(
+        broken && !right,
+        "shows neither column where one query alone has an answer; let each answer for the other",
+    )
+}
+
+/// `getDisplayProcessor` takes a text that is a number for one where the field has a unit.
+fn formatted(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let unit = is(panel, "table") && !defaults(panel)["unit"].is_null();
+    when(unit, "writes the name of channel 1024 as 1.02 K; give units to columns alone")
+}
+
+/// A phone shows four columns: what something is called, and how it is.
+fn behind(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let organize = &list(panel, "transformations").last()?["options"];
+    let wide = is(panel, "table") && list(panel, "targets").len() > 3;
+    // A query without a title gives labels alone.
+    let shown = organize["renameByName"].as_object()?.keys();
+    let late = shown
+        .filter(|column| column.starts_with("Value #") && organize["indexByName"][*column].is_null())
+        .count();
+    when(wide && late > 0, "has its states and numbers out of sight on a phone; put them before the machine")
+}
+
+/// See [`least`].
+fn beheaded(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let renamed = list(panel, "transformations").last()?["options"]["renameByName"].as_object()?;
+    let rules = list(&panel["fieldConfig"], "overrides");
+    let given = |header: &str| {
+        let of = rules.iter().filter(|rule| rule["matcher"]["options"] == header);
+        of.flat_map(|rule| list(rule, "properties"))
+            .filter(|of| of["id"] == "custom.minWidth")
+            .find_map(|of| of["value"].as_u64())
+    };
+    let values = renamed
+        .iter()
+        .filter(|(column, _)| column.starts_with("Value"))
+        .filter_map(|(_, header)| header.as_str());
+    let wide = |header: &&str| {
+        least(header).is_some_and(|least| given(header).is_none_or(|given| given < least as u64))
+    };
+    let cut: Vec<&str> = values.filter(wide).collect();
+    when(
+        is(panel, "table") && !cut.is_empty(),
+        &format!("cuts the headers {cut:?} on a phone; give them a minWidth"),
+    )
+}
+
+/// Columns share the width of a phone, and a name needs more of it than a number.
+fn stumps(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let organize = &list(panel, "transformations").last()?["options"];
+    let (first, _) = organize["indexByName"].as_object()?.iter().find(|(_, at)| **at == 0)?;
+    let called = &organize["renameByName"][first];
+    let wide = |of: &Value| of["id"] == "custom.minWidth" && of["value"].as_u64() >= Some(130);
+    let right =
+        |rule: &Value| rule["matcher"]["options"] == *called && list(rule, "properties").iter().any(wide);
+    let broken = is(panel, "table") && list(panel, "targets").len() > 3 && first != "channel";
+    let any = list(&panel["fieldConfig"], "overrides").iter().any(right);
+    when(broken && !any, "cuts the names of its rows on a phone; give the first column a minWidth of 130")
+}
+
+/// On a phone columns share 285 pixels, unless they are given more.
+fn phone(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let alerts = is(panel, "table") && exprs(panel).any(|expr| expr.contains("ALERTS"));
+    let wide = |rule: &Value| {
+        let named = rule["matcher"]["options"] == "Alert";
+        let width = |of: &Value| of["id"] == "custom.minWidth" && of["value"].as_u64() >= Some(180);
+        named && list(rule, "properties").iter().any(width)
+    };
+    let right = list(&panel["fieldConfig"], "overrides").iter().any(wide);
+    when(alerts && !right, "cuts the names of alerts on a phone; give the column Alert a minWidth of 180")
+}
