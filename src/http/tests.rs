@@ -78,7 +78,7 @@ async fn status(stream: &mut TcpStream) -> u16 {
 async fn every_connection_that_is_held_gives_way_to_a_scrape() {
     let server = Server::start();
     // More than sockets take that hardly have a buffer.
-    let big = "x".repeat(512 << 10);
+    let big = "x".repeat(256 << 10);
     server.site.sources.store(Arc::new(vec![Listed {
         name: big,
         kind: "test",

@@ -12,7 +12,7 @@ use crate::provision::hook;
 use crate::quote::quote;
 use crate::secret::Command;
 use crate::source::aside::apart;
-use crate::source::poller::exec::launch::{Run, environment, said};
+use crate::source::poller::exec::launch::{Run, environment, said, variable};
 
 /// Bytes that a program may print; one that prints more is ended.
 const OUTPUT: usize = 1 << 20;
@@ -134,8 +134,7 @@ fn variables(incident: &Incident) -> BTreeMap<String, String> {
             all.insert(format!("NEURAL_LABEL_{}", name.to_ascii_uppercase()), value.to_owned());
         }
     }
-    // No variable can have this, and a program would not start.
-    all.values_mut().for_each(|value| value.retain(|c| c != '\0'));
+    all.values_mut().for_each(|value| *value = variable(value));
     all
 }
 
@@ -183,9 +182,11 @@ mod tests {
             ("device", "a\0b"),
             ("é=x", "y"),
             ("path", "/x"),
+            ("long", &"x".repeat(3_000_000)),
         ];
         let all = variables(&crate::alert::incident::testing::incident(&labels, 0));
         assert_eq!((&*all["NEURAL_ALERT"], &*all["NEURAL_LABEL_DEVICE"]), ("Lost", "ab"));
+        assert_eq!(all["NEURAL_LABEL_LONG"].len(), 4_096);
         assert!(all.keys().all(|name| name.starts_with("NEURAL_") && !name.contains('=')), "{all:?}");
     }
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::text::{cut, written};
+use super::text::written;
 use super::{Deliver, Failure, Sent, Target};
 use crate::alert::dispatch::{Message, Status};
 use crate::render::{Program, message};
-use crate::source::poller::exec::launch::{Run, environment};
+use crate::source::poller::exec::launch::{Run, environment, variable};
 
 /// Runs of a program for one notification.
 const RUNS: u32 = 5;
@@ -20,8 +20,6 @@ const RUNS: u32 = 5;
 const COUNTED: usize = 1_000;
 /// Bytes that it may print; one that prints more is ended.
 const OUTPUT: usize = 1 << 20;
-/// Characters of a variable: the system starts no program with one that is very long.
-const VARIABLE: usize = 4_096;
 
 #[derive(Debug)]
 struct Exec {
@@ -94,8 +92,7 @@ fn variables(message: &Message, title: &str) -> BTreeMap<String, String> {
         ("NEURAL_FIRING", count(Status::Firing)),
         ("NEURAL_RESOLVED", count(Status::Resolved)),
     ];
-    let clean = |value: String| cut(&value, VARIABLE).replace('\0', "");
-    all.into_iter().map(|(name, value)| (name.to_owned(), clean(value))).collect()
+    all.into_iter().map(|(name, value)| (name.to_owned(), variable(&value))).collect()
 }
 
 pub(super) fn open(of: &Program) -> Result<Target, String> {

@@ -191,8 +191,8 @@ pub(super) static BOARD: Board = Board {
                 q("sum by (instance, direction) (rate(neural_host_network_drops_total[$__rate_interval]))", "{{direction}} drops"),
             ]),
             lines("TCP retransmits, UDP overflows", "cps", "TCP segments retransmitted, and datagrams dropped because a receive buffer was full.", &[
-                q("sum by (instance) (rate(neural_host_tcp_retransmits_total[$__rate_interval]))", "TCP again"),
-                q("sum by (instance) (rate(neural_host_udp_overflows_total[$__rate_interval]))", "UDP lost"),
+                q("sum by (instance) (rate(neural_host_tcp_retransmits_total[$__rate_interval]))", "TCP retransmits"),
+                q("sum by (instance) (rate(neural_host_udp_overflows_total[$__rate_interval]))", "UDP overflows"),
             ]),
             lines("Connections", "none", "Sockets in use, and TCP connections by state.", &[
                 q("max by (instance) (neural_host_sockets)", "sockets"),

@@ -109,7 +109,7 @@ pub(super) static BOARD: Board = Board {
         open("Tokens and cost", &[
             view(
                 Panel::Stack,
-                "Tokens",
+                "Tokens a second",
                 "short",
                 "Tokens sent and received per second.",
                 &[
@@ -121,11 +121,6 @@ pub(super) static BOARD: Board = Board {
                 concat!("3600 * sum by (model, currency) (rate(neural_llm_cost_total[$__rate_interval])", currency!(), ")"),
                 "{{model}} {{currency}}",
             )]),
-            view(Panel::Table, "Currency", "none", "Configured currency of each agent.", &[q(
-                "max by (currency) (neural_llm_currency_info)",
-                "",
-            )])
-            .beside(3),
         ]),
         closed("Budget and caches", &[
             lines(

@@ -15,6 +15,8 @@ use crate::source::aside::apart;
 
 /// Bytes that are kept of what is for people to read.
 const WORDS: usize = 200;
+/// Characters of a variable.
+const VARIABLE: usize = 4_096;
 
 /// A command that is to be run.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,11 @@ impl Ended {
         let program = command.expose().first().map_or("it", String::as_str);
         Err(format!("{program} failed ({}){says}", self.status))
     }
+}
+
+/// A text from outside as the value of a variable: a program with one that is very long or has a zero in it is not started.
+pub(crate) fn variable(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(VARIABLE).collect()
 }
 
 /// An environment as it is configured, with what stands in files.
