@@ -44,7 +44,7 @@ impl File {
     /// `checked` is not checked again.
     pub(super) fn open(path: &Path, checked: Option<Inode>) -> Result<(Self, Option<PathBuf>), Failure> {
         let opened = Database::open(path, &SCHEMA).and_then(|database| match checked {
-            Some(inode) if inode == database.inode => Ok(Self(database)),
+            Some(inode) if inode == database.inode && !database.new => Ok(Self(database)),
             _ => Self::check(database),
         });
         match opened {
@@ -75,6 +75,11 @@ impl File {
     /// Which file it is.
     pub(super) fn inode(&self) -> Inode {
         self.0.inode
+    }
+
+    /// Whether it was made when it was opened: its inode may be that of one that was removed.
+    pub(super) fn is_new(&self) -> bool {
+        self.0.new
     }
 
     /// Closes the file and writes nothing: its journal stays as it is, and is read when it is opened again.

@@ -82,14 +82,15 @@ impl Writer<'_> {
                     aside.display()
                 );
             }
-            let again = known == Some(file.inode());
+            let again = known == Some(file.inode()) && !file.is_new();
             let incidents = if again { Ok(Vec::new()) } else { file.load(ends) };
-            incidents.map(|incidents| (file, incidents))
+            incidents.map(|incidents| (file, again, incidents))
         });
         match opened {
-            Ok((file, incidents)) => {
-                let other = self.read.replace(file.inode()).is_some_and(|before| before != file.inode());
-                if known != Some(file.inode()) {
+            Ok((file, again, incidents)) => {
+                let before = self.read.replace(file.inode());
+                let other = before.is_some_and(|before| file.is_new() || before != file.inode());
+                if !again {
                     self.prune = 0;
                 }
                 (self.sound, self.used, self.file) = (true, now().steady, Some(file));
