@@ -71,7 +71,7 @@ Exit codes: 0 done, 1 there is no such incident, it is resolved already, or the 
 const TASK: &str = "\
 Examples:
   neural-exporter task list
-  neural-exporter task run old-recordings
+  neural-exporter task run old-exports
 
 Exit codes: 0 done, 1 the task failed, runs already, or the agent does not answer, 2 there is no such task, or bad usage.";
 
