@@ -129,7 +129,8 @@ class Scene:
             ],
             llm={"currency": "EUR", "budget": {"tokens_per_day": 1_000_000, "cost_per_day": 5}},
             # Alerts wait for it: it is not there.
-            respond={"alertmanagers": [{"url": f"http://127.0.0.1:{free_port()}"}]},
+            respond={"alertmanagers": [{"url": f"http://127.0.0.1:{free_port()}"}],
+                     "tasks": [{"name": "own", "every": "2s", "do": {"exec": {"command": ["true"]}}}]},
         )
         self.rhx.waveforms.serve = self.acquire
         self.rhx.waveforms.listen()
