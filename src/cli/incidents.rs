@@ -108,13 +108,7 @@ pub(super) fn incidents(args: &Args) -> Exit {
             return Exit::Usage;
         }
     };
-    let server = match args.server.open() {
-        Ok(server) => server,
-        Err(why) => {
-            complain(&why);
-            return Exit::Usage;
-        }
-    };
+    let Some(server) = args.server.open() else { return Exit::Usage };
     let Some(runtime) = runtime() else { return Exit::Failed };
     match runtime.block_on(server.call(&path, form)) {
         Ok((data, notes)) => {

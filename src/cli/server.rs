@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{FileArgs, query, run};
+use super::{FileArgs, complain, query, run};
 use crate::agent::Failure as Unread;
 use crate::ask::Server;
 use crate::provision::Access;
@@ -25,11 +25,12 @@ pub(super) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The agent. Nothing is sent to it.
-    ///
-    /// # Errors
-    /// What is wrong with the configuration, the URL, or a file.
-    pub(super) fn open(&self) -> Result<Server, String> {
+    /// The agent; nothing is sent to it. Says what is wrong with the configuration, the URL or a file.
+    pub(super) fn open(&self) -> Option<Server> {
+        self.try_open().inspect_err(|why| complain(why)).ok()
+    }
+
+    fn try_open(&self) -> Result<Server, String> {
         let (token_file, ca_file) = (self.token_file.clone(), self.ca_file.clone());
         let access = Access { token_file, ca_file, ..Access::default() };
         let (of, url) = match &self.server {

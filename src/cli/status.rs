@@ -21,13 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn status(args: &Args) -> Exit {
-    let server = match args.server.open() {
-        Ok(server) => server,
-        Err(why) => {
-            complain(&why);
-            return UNKNOWN;
-        }
-    };
+    let Some(server) = args.server.open() else { return UNKNOWN };
     let Some(runtime) = runtime() else { return UNKNOWN };
     let window = format!("{}ms", args.window.0.as_millis());
     let verdict = match runtime.block_on(server.health(&window)) {

@@ -41,13 +41,7 @@ enum What {
 }
 
 pub(super) fn task(args: &Args) -> Exit {
-    let server = match args.server.open() {
-        Ok(server) => server,
-        Err(why) => {
-            complain(&why);
-            return Exit::Usage;
-        }
-    };
+    let Some(server) = args.server.open() else { return Exit::Usage };
     let Some(runtime) = runtime() else { return Exit::Failed };
     let asked = match &args.what {
         Some(What::Run { name }) => runtime.block_on(done(args, &server, name)),
