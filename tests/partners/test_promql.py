@@ -314,10 +314,15 @@ def test_every_rule(pair):
     assert not found, f"{len(found)} of {len(asked)} differ:\n" + "\n".join(found[:60])
 
 
+# Series with the highest totals, of which something else is drawn: `A and on (...) topk(5, B)`.
+HIGHEST = re.compile(r"(\band on \([^)]*\) (?:top|bottom)k\()\d+")
+
+
 def queries() -> list[str]:
-    """Every query of every panel, with its variables filled."""
+    """Every query of every panel, with its variables filled. Which of two series with the same total is chosen is nobody's promise, and
+    what is drawn of them differs: all are chosen here."""
     asked = {filled(board, target["expr"], rate="2m") for board in BOARDS.values() for panel in panels(board) for target in panel["targets"]}
-    return sorted(asked)
+    return sorted(HIGHEST.sub(r"\g<1>1000", query) for query in asked)
 
 
 def test_every_query_of_every_board(pair):

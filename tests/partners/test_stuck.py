@@ -21,6 +21,8 @@ from conftest import PROGRAM, free_port, stage, unix, wait_until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DETACH = 2
+# An alert that fires is a line of the log as well, whenever it likes.
+NO_ALERTS = {"alerts": {"evaluate": False}}
 
 
 def mount(kind: str, place: str, options: str) -> None:
@@ -82,8 +84,7 @@ def chatter(agent) -> None:
 
 @pytest.mark.parametrize("ends", ["full", "closed"])
 def test_a_log_that_cannot_be_written(agent, ends):
-    # An alert that fires is a line of the log as well.
-    agent.configure([jsonl(agent)], alerts={"evaluate": False})
+    agent.configure([jsonl(agent)], **NO_ALERTS)
     if ends == "full":
         with open("/dev/full", "wb") as full:
             start(agent, full)
@@ -104,7 +105,7 @@ def test_a_log_that_cannot_be_written(agent, ends):
 
 
 def test_a_log_whose_disk_fills_up_and_is_made_room_on(agent, tmp_path):
-    agent.configure([jsonl(agent)])
+    agent.configure([jsonl(agent)], **NO_ALERTS)
     with small(tmp_path / "disk", "64k") as disk:
         with open(disk / "log", "ab") as log:
             start(agent, log)
@@ -147,7 +148,7 @@ def test_a_log_that_nobody_reads(agent):
 
 
 def test_a_log_that_is_read_late_says_what_is_missing(agent):
-    agent.configure([jsonl(agent)])
+    agent.configure([jsonl(agent)], **NO_ALERTS)
     reader, writer = os.pipe()
     start(agent, writer)
     os.close(writer)
