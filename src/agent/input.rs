@@ -144,7 +144,7 @@ impl Input {
         self.sockets.iter().cloned()
     }
 
-    /// As the landing page lists it.
+    /// As the page of sources lists it.
     pub(super) fn listed(&self) -> Listed {
         let settings = self.settings.settings();
         Listed {

@@ -384,7 +384,7 @@ impl Agent {
         input.start(feed);
     }
 
-    /// Tells the landing page which sources run.
+    /// Tells the page of sources which sources run.
     fn list(&self) {
         self.site.sources.store(Arc::new(self.sources()));
     }

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod alert;
+pub mod card;
 pub mod device;
 pub mod draw;
 pub mod gpu;

@@ -18,6 +18,12 @@ pub(super) fn split(line: &str) -> Option<(&str, f64, &str)> {
     Some((series, number(value)?, after))
 }
 
+/// The part of a line of a scrape that names its series, and its value. Nothing for comments and for what is no line.
+#[must_use]
+pub fn series_of(line: &str) -> Option<(&str, f64)> {
+    split(line).map(|(series, value, _)| (series, value))
+}
+
 /// The part of a line that names its series, its value and its time in milliseconds: a line of OpenMetrics with a time in seconds.
 #[must_use]
 pub fn timed(line: &str) -> Option<(&str, f64, i64)> {

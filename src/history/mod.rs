@@ -12,7 +12,7 @@ pub use bits::{put_varint, take_varint};
 pub use block::Block;
 pub use chunk::{MOST, decode, encode, put_value, take_value};
 pub use head::{BLOCK, Changes, GAP, Head, Limits, Taking};
-pub use line::{Names, Target, timed};
+pub use line::{Names, Target, series_of, timed};
 pub use pieces::Pieces;
 
 /// The number of a series, as long as the head knows it. Never given again.

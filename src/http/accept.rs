@@ -63,6 +63,12 @@ fn offer(kind: &str, version: &str, escaping: &str) -> Option<Wanted> {
     }
 }
 
+/// Whether a browser asks, which shows what it gets to a person: programs do not ask for HTML.
+pub(super) fn html(headers: &HeaderMap) -> bool {
+    items(headers, &ACCEPT)
+        .any(|item| item.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
+}
+
 /// Whether the scraper takes gzip, and does not rather have the text as it is.
 pub(super) fn gzip(headers: &HeaderMap) -> bool {
     let (mut packed, mut plain) = (0.0, 0.0);

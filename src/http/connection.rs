@@ -8,19 +8,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Site;
-use super::pool::{ConnectionPool, Slot};
+use super::pool::{ActiveRequest, ConnectionPool, Slot};
+use super::{Answer, Site};
 
 /// Connections at once; for one more, another one ends.
 const CONNECTIONS: usize = 256;
@@ -58,8 +60,10 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
             let (site, slot) = (answers.clone(), asking.clone());
             async move {
                 let turn = slot.begin_request().await;
-                let (head, body) = site.answer(request).await.into_parts();
-                Ok::<_, Infallible>(hyper::Response::from_parts(head, Full::new(turn.send(body))))
+                Ok::<_, Infallible>(match site.answer(request).await {
+                    Answer::Whole(reply) => reply.map(|body| Sent::Whole(Full::new(turn.send(body)))),
+                    Answer::Live(reply, pieces) => reply.map(|_| Sent::Live { pieces, _turn: turn }),
+                })
             }
         });
         let connection = http1::Builder::new()
@@ -78,6 +82,7 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
             }
         });
     }
+    site.ended.cancel();
     drop(tokio::time::timeout(GRACE, graceful.shutdown()).await);
 }
 
@@ -104,6 +109,42 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)?;
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
+}
+
+/// The body of a reply.
+enum Sent {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// Pieces as they come. The connection is busy with them, and gives way as one that is.
+    Live { pieces: mpsc::Receiver<Bytes>, _turn: ActiveRequest },
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context),
+            Self::Live { pieces, .. } => {
+                pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(body) if body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Live { .. } => SizeHint::default(),
+        }
+    }
 }
 
 /// A connection that says when something came.

@@ -46,6 +46,17 @@ pub(super) enum Route {
     Targets,
     Runbooks,
     Landing,
+    /// The page of one card.
+    Card,
+    /// The sources, the alerts and the largest families as tables.
+    Sources,
+    /// The style and the script of pages.
+    Style,
+    Script,
+    /// The pieces of the first page that change.
+    Live,
+    /// What the first page shows, as JSON.
+    Snapshot,
     Files,
     Reload,
     /// Prometheus' API over the history.
@@ -85,6 +96,12 @@ impl Route {
         Some(match path {
             "/metrics" => Self::Metrics,
             "/" => Self::Landing,
+            "/card" => Self::Card,
+            "/sources" => Self::Sources,
+            "/page.css" => Self::Style,
+            "/page.js" => Self::Script,
+            "/live" => Self::Live,
+            "/api/v1/snapshot" => Self::Snapshot,
             "/-/healthy" => Self::Healthy,
             "/-/ready" => Self::Ready,
             "/-/reload" => Self::Reload,
@@ -109,6 +126,12 @@ impl Route {
         match self {
             Self::Metrics => "/metrics",
             Self::Landing => "/",
+            Self::Card => "/card",
+            Self::Sources => "/sources",
+            Self::Style => "/page.css",
+            Self::Script => "/page.js",
+            Self::Live => "/live",
+            Self::Snapshot => "/api/v1/snapshot",
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
@@ -125,7 +148,16 @@ impl Route {
     fn access(self) -> Access {
         match self {
             Self::Metrics | Self::Healthy | Self::Ready | Self::Targets | Self::Runbooks => Access::Open,
-            Self::Landing | Self::Files | Self::Incidents | Self::Tasks => Access::Page,
+            Self::Landing
+            | Self::Card
+            | Self::Sources
+            | Self::Style
+            | Self::Script
+            | Self::Live
+            | Self::Snapshot
+            | Self::Files
+            | Self::Incidents
+            | Self::Tasks => Access::Page,
             Self::Api => Access::Question,
             Self::Reload
             | Self::IncidentChange

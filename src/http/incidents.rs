@@ -39,10 +39,13 @@ impl Site {
             return off();
         };
         let parameters = Parameters::read(request, body);
+        let from_page = super::accept::html(&request.headers);
         self.aside(move || {
             let by = parameters.get("by").unwrap_or("unnamed, over HTTP");
             let why = parameters.get("why").unwrap_or_default();
             match incidents.0.change(deed, &id, by, why) {
+                // A form of the first page: back to it.
+                Ok(_) if from_page => reply::back("../../../../"),
                 Ok(Changed { incident, kept }) => {
                     let mut data = incident.json();
                     if let Some(data) = data.as_object_mut() {

@@ -15,6 +15,7 @@ mod provision;
 mod reply;
 mod silences;
 mod tasks;
+mod view;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, header};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 pub use connection::{bind, serve};
 pub use gate::Names;
@@ -39,6 +41,7 @@ use crate::clock::now;
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
 use crate::promql::Storage;
+use crate::view::html;
 
 /// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can
 /// continue.
@@ -52,10 +55,19 @@ const SENT: Duration = Duration::from_secs(10);
 
 type Reply = Response<Bytes>;
 
+/// What a client gets.
+#[derive(Debug)]
+enum Answer {
+    /// All of it.
+    Whole(Reply),
+    /// A head, and pieces for as long as the client reads them.
+    Live(Reply, mpsc::Receiver<Bytes>),
+}
+
 /// A request to reload; the reply is the error, if it failed.
 pub type Reload = oneshot::Sender<Result<String, String>>;
 
-/// A source as the landing page lists it.
+/// A source as the page of sources lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its name.
@@ -96,6 +108,9 @@ pub struct Site {
     pub silencer: ArcSwapOption<Silencer>,
     /// What the agent does from time to time.
     pub tasks: ArcSwapOption<Tasks>,
+    views: view::Views,
+    /// Cancelled when the server ends, so that replies that go on end as well.
+    ended: CancellationToken,
     queries: api::Queries,
     buffers: reply::Buffers,
     rendered: provision::Rendered,
@@ -172,6 +187,8 @@ impl Site {
             notified,
             silencer: ArcSwapOption::empty(),
             tasks: ArcSwapOption::empty(),
+            views: view::Views::default(),
+            ended: CancellationToken::new(),
             queries,
             buffers,
             rendered,
@@ -179,7 +196,7 @@ impl Site {
     }
 
     /// The one way that every request goes: its body is read, the gate judges it, its route answers.
-    async fn answer<B>(self: &Arc<Self>, request: Request<B>) -> Reply
+    async fn answer<B>(self: &Arc<Self>, request: Request<B>) -> Answer
     where
         B: Body<Error: std::error::Error + Send + Sync + 'static>,
     {
@@ -200,20 +217,31 @@ impl Site {
         drop(turn);
         let (path, status) = (route.map_or("other", Route::label), reply.status().as_u16());
         self.own.requests.get_or_create_owned(&Answered { path, status }).inc();
-        reply
+        if route == Some(Route::Live) && reply.status().is_success() && request.method != hyper::Method::HEAD
+        {
+            let pieces = self.live();
+            return Answer::Live(reply, pieces);
+        }
+        Answer::Whole(reply)
     }
 
     async fn answer_route(self: &Arc<Self>, route: Route, request: &Parts, body: &[u8], pass: Pass) -> Reply {
         match route {
             Route::Metrics => self.metrics(&request.headers),
-            Route::Landing => {
+            Route::Landing => self.first_page().await,
+            Route::Card => self.card_page(request).await,
+            Route::Snapshot => self.snapshot_json().await,
+            Route::Style => reply::asset("text/css; charset=utf-8", html::STYLE),
+            Route::Script => reply::asset("text/javascript; charset=utf-8", html::SCRIPT),
+            Route::Live => reply::events(),
+            Route::Sources => {
                 // It waits for a rule that is being evaluated.
                 let site = self.clone();
-                let page = tokio::task::spawn_blocking(move || site.landing()).await;
+                let page = tokio::task::spawn_blocking(move || site.sources_page()).await;
                 let failed = |_| {
                     reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n")
                 };
-                page.map_or_else(failed, reply::html)
+                page.map_or_else(failed, reply::page)
             }
             Route::Healthy => reply::text(StatusCode::OK, HEALTHY),
             // Every listener is bound before the server runs, so a client that gets an answer gets this one.
@@ -231,7 +259,7 @@ impl Site {
         }
     }
 
-    fn landing(&self) -> String {
+    fn sources_page(&self) -> String {
         let trouble = page::Trouble {
             reload_failed: self.own.config_successful.get() == 0,
             history_failing: self.own.history_failing.get() == 1,
@@ -245,7 +273,7 @@ impl Site {
         if let Some(Deliveries(list)) = self.notified.load().as_deref() {
             alerts.notified = list();
         }
-        page::landing(&self.hub, &self.sources.load(), trouble, &(alerts, incidents))
+        page::sources(&self.hub, &self.sources.load(), trouble, &(alerts, incidents))
     }
 
     fn metrics(&self, headers: &header::HeaderMap) -> Reply {

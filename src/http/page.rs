@@ -1,4 +1,4 @@
-//! The landing page: which sources there are and how they fare, and what fills the registry.
+//! The page of sources: which there are and how they fare, and what fills the registry.
 
 mod incidents;
 
@@ -11,6 +11,7 @@ use crate::event::PortState;
 use crate::hub::{self, Hub};
 use crate::metrics::Registry;
 use crate::promql::moment;
+use crate::view::html;
 pub(super) use incidents::Incidents;
 
 /// Families the page lists.
@@ -125,14 +126,14 @@ impl Alerts {
         // Writing to a string cannot fail.
         let _ = write!(
             page,
-            "<p>Health: <a class={class} href=\"/api/v1/health\">{}</a></p><h2>Alerts</h2>",
+            "<p>Health: <a class={class} href=\"api/v1/health\">{}</a></p><h2>Alerts</h2>",
             status.as_str()
         );
         if self.failing > 0 {
             let rules = if self.failing == 1 { "rule" } else { "rules" };
             let _ = write!(
                 page,
-                "<p class=down role=alert>{} {rules} cannot be evaluated: <a href=\"/api/v1/rules\">see which and why</a>.</p>",
+                "<p class=down role=alert>{} {rules} cannot be evaluated: <a href=\"api/v1/rules\">see which and why</a>.</p>",
                 self.failing
             );
         }
@@ -160,7 +161,7 @@ impl Alerts {
             let class = if alert.state == State::Firing { "down" } else { "wait" };
             let summary = escape(&alert.summary);
             let what = match &alert.runbook {
-                Some(name) => format!("<a href=\"/runbooks/{}.md\">{summary}</a>", escape(name)),
+                Some(name) => format!("<a href=\"runbooks/{}.md\">{summary}</a>", escape(name)),
                 None => summary,
             };
             let (state, priority) = (alert.state.as_str(), escape(&alert.priority));
@@ -172,28 +173,24 @@ impl Alerts {
         }
         page.push_str("</table>");
         if let Some(more) = shown.len().checked_sub(ALERTS).filter(|more| *more > 0) {
-            let _ = write!(page, "<p>and {more} more: <a href=\"/api/v1/alerts\">all alerts</a></p>");
+            let _ = write!(page, "<p>and {more} more: <a href=\"api/v1/alerts\">all alerts</a></p>");
         }
     }
 }
 
 /// The page as HTML. Reasons are left to the log, because they quote the configuration and name files.
-pub(super) fn landing(
+pub(super) fn sources(
     hub: &Hub,
     sources: &[Listed],
     trouble: Trouble,
     (alerts, incidents): &(Alerts, Incidents),
 ) -> String {
-    let mut page = String::with_capacity(8192);
+    let mut page = html::begin("Sources – neural-exporter", false);
     let version = env!("CARGO_PKG_VERSION");
     // Writing to a string cannot fail.
     let _ = write!(
         page,
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>neural-exporter</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style>\
-         <h1>neural-exporter</h1><p>Version {version} · <a href=\"/metrics\">metrics</a> · \
-         <a href=\"/provision/\">dashboards, rules and runbooks</a> · \
-         <a href=\"/-/healthy\">healthy</a> · <a href=\"/-/ready\">ready</a></p>"
+        "<h1>Sources</h1><p>Version {version} · <a href=-/healthy>healthy</a> · <a href=-/ready>ready</a></p>"
     );
     if trouble.reload_failed {
         page.push_str(
@@ -244,7 +241,8 @@ pub(super) fn landing(
             usage.refused
         );
     }
-    page.push_str("</table></html>\n");
+    page.push_str("</table>");
+    page.push_str(html::END);
     page
 }
 
@@ -355,7 +353,7 @@ mod tests {
         };
         let (board, lsl) = (add("board", "serial"), add("lsl", "lsl"));
         let shows = |part: &str| {
-            let page = landing(&hub, &listed, Trouble::default(), &Default::default());
+            let page = sources(&hub, &listed, Trouble::default(), &Default::default());
             assert!(page.contains(part), "{part} is not in {page}");
         };
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
@@ -397,10 +395,10 @@ mod tests {
         let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
         hub.lock().down(Timestamp::both(0), source, "line 1 is <wrong>");
         link(Link::Down);
-        let page = landing(&hub, &listed, Trouble::default(), &Default::default());
+        let page = sources(&hub, &listed, Trouble::default(), &Default::default());
         assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");
         link(Link::Up);
-        assert!(landing(&hub, &listed, Trouble::default(), &Default::default()).contains("class=up>up<td"));
+        assert!(sources(&hub, &listed, Trouble::default(), &Default::default()).contains("class=up>up<td"));
     }
 
     /// No series at all.
@@ -436,7 +434,7 @@ mod tests {
             }
             alerts.take(&group);
         }
-        landing(&Hub::default(), &[], Trouble::default(), &(alerts, Incidents::default()))
+        sources(&Hub::default(), &[], Trouble::default(), &(alerts, Incidents::default()))
     }
 
     #[test]
@@ -452,7 +450,7 @@ mod tests {
         let shown = page_of(&all, true);
         let at = |part: &str| shown.find(part).unwrap_or_else(|| panic!("{part} is not in {shown}"));
         let firing = at(
-            "<td class=down>firing<td>P1<td><a href=\"/runbooks/Fires.md\">a &lt;b&gt; of Fires</a><td>1970-",
+            "<td class=down>firing<td>P1<td><a href=\"runbooks/Fires.md\">a &lt;b&gt; of Fires</a><td>1970-",
         );
         assert!(firing < at("<td class=wait>pending"));
         assert!(!shown.contains("of Quiet") && !shown.contains("No alert"));
@@ -471,13 +469,13 @@ mod tests {
     fn a_refused_reload_is_seen() {
         let hub = Hub::default();
         assert!(
-            landing(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() }, &Default::default())
+            sources(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() }, &Default::default())
                 .contains("The last reload failed")
         );
         assert!(
-            landing(&hub, &[], Trouble { history_failing: true, ..Trouble::default() }, &Default::default())
+            sources(&hub, &[], Trouble { history_failing: true, ..Trouble::default() }, &Default::default())
                 .contains("The history is kept")
         );
-        assert!(!landing(&hub, &[], Trouble::default(), &Default::default()).contains("role=alert"));
+        assert!(!sources(&hub, &[], Trouble::default(), &Default::default()).contains("role=alert"));
     }
 }

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::header::HeaderValue;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
@@ -113,6 +113,41 @@ pub(super) fn html(page: String) -> Reply {
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         );
     finish(reply, page.into())
+}
+
+/// A page that loads its style and its script from the agent, and nothing from elsewhere.
+pub(super) fn page(page: String) -> Reply {
+    let reply = Response::builder()
+        .header(CONTENT_TYPE, "text/html; charset=utf-8")
+        .header(CACHE_CONTROL, "no-store")
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'",
+        );
+    finish(reply, page.into())
+}
+
+/// What a page loads.
+pub(super) fn asset(kind: &'static str, text: &'static str) -> Reply {
+    let reply = Response::builder().header(CONTENT_TYPE, kind).header(CACHE_CONTROL, "max-age=300");
+    finish(reply.header(X_CONTENT_TYPE_OPTIONS, "nosniff"), Bytes::from_static(text.as_bytes()))
+}
+
+/// The head of a reply that goes on.
+pub(super) fn events() -> Reply {
+    let reply = Response::builder()
+        .header(CONTENT_TYPE, "text/event-stream")
+        .header(CACHE_CONTROL, "no-store")
+        // A proxy that collects replies would keep the pieces to itself.
+        .header("x-accel-buffering", "no");
+    finish(reply, Bytes::new())
+}
+
+/// Sends a browser back to a page, after something was changed.
+pub(super) fn back(to: &'static str) -> Reply {
+    finish(Response::builder().status(StatusCode::SEE_OTHER).header(LOCATION, to), Bytes::new())
 }
 
 /// An answer of the API.

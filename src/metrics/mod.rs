@@ -130,7 +130,7 @@ struct Source {
     poll: u32,
 }
 
-/// A family as the landing page lists it.
+/// A family as the page of sources lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Its name.

@@ -36,7 +36,7 @@ pub trait Kind {
     /// The name of the source: the value of the label `source`.
     fn name(&self) -> &str;
 
-    /// Where it reads, as the landing page shows it.
+    /// Where it reads, as the page of sources shows it.
     fn place(&self) -> String {
         let listens = self.listen_addresses();
         self.datagram_address().map_or_else(

@@ -161,7 +161,7 @@ impl Feed {
         &self.name
     }
 
-    /// The source is down, or still is, and why: the landing page says it until it is up. Says whether that is news
+    /// The source is down, or still is, and why: the page of sources says it until it is up. Says whether that is news
     /// for the log.
     pub fn down(&self, why: &str) -> bool {
         self.hub.lock().down(now(), self.source, why)

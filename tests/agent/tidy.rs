@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u32, &[&str])] = &[
     ("clock", 3, &[]),
     ("client", 3, &[]),
     ("backoff", 3, &[]),
+    ("view", 3, &[]),
     ("source", 4, &[]),
     ("http", 4, &[]),
     ("provision", 4, &[]),

@@ -164,8 +164,9 @@ def test_no_secret_is_told(agent, tmp_path):
         assert CANARY not in text, f"{what} tells it: …{text[max(0, text.find(CANARY) - 200):][:260]}…"
         said[what] = text
 
-    page = agent.get("/")[2]
-    seen("/", page)
+    seen("/", agent.get("/")[2])
+    page = agent.get("/sources")[2]
+    seen("/sources", page)
     assert b"***" in page and b"sh -c" in page
     seen("/metrics", agent.get("/metrics")[2])
     listed = agent.get("/provision/")[2]
@@ -231,7 +232,7 @@ def test_a_secret_in_a_file_is_sent_and_not_told(agent, tmp_path):
     assert f"GET /metrics?key={CANARY} " in heard and f"x-api-key: {CANARY}" in heard.lower().replace(CANARY.lower(), CANARY)
     assert "Basic bWU6cGE6c3M=" in heard
     agent.until(lambda s: s.value("from_file") == 3 and s.value("from_url") == 4)
-    page = agent.get("/")[2].decode()
+    page = agent.get("/sources")[2].decode()
     assert CANARY not in page and str(tmp_path / "url") in page
     noted = subprocess.run([str(PROGRAM), "check", "--config", str(agent.file)], capture_output=True, text=True, timeout=60)
     assert noted.returncode == 0 and "note:" not in noted.stderr, noted

@@ -50,7 +50,7 @@ def test_a_link_that_goes_and_comes_back(agent, recorder, tmp_path):  # noqa: F8
     assert code == 2 and "unhealthy" in text.splitlines()[0] and "P0 since" in text and "eeg on " in text, text
     code, text, _ = status(agent, "--output", "json")
     assert code == 2 and json.loads(text)["status"] == "unhealthy"
-    assert b"class=down href=\"/api/v1/health\">unhealthy<" in agent.get("/")[2]
+    assert b"class=down href=\"api/v1/health\">unhealthy<" in agent.get("/sources")[2]
     again = Eeg(recorder.port)
     try:
         wait_until(lambda: components(health(agent)[1])[("source", "eeg")] == "healthy", 20, "the return")

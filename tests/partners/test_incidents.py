@@ -72,7 +72,7 @@ def test_a_pulled_plug_is_acknowledged_resolved_and_exported(agent, simulate, tm
     agent.until(lambda seen: seen.value("neural_incidents_open", state="open", incident_priority="P0") == 1
                 and seen.value("neural_incidents_total", alert="PlugPulled", severity="critical") == 1)
     page = agent.get("/")[2].decode()
-    assert "<h2>Incidents</h2>" in page and f"/api/v1/incidents/{opened['id']}" in page and "board is away" in page
+    assert "<h2>Incidents</h2>" in page and f"api/v1/incidents/{opened['id']}" in page and "board is away" in page
 
     number = opened["id"][:8]
     assert number in cli(agent) and "board is away" in cli(agent, "list", "--priority", "P0")

@@ -173,7 +173,7 @@ def test_a_webhook_receives_what_alertmanager_sends_it(agents, played, levels, t
             assert list(ours[2]) == list(their[2]), "the fields are in the same order"
             assert [list(alert) for alert in ours[2]["alerts"]] == [list(alert) for alert in their[2]["alerts"]]
         assert {body["receiver"] for _, _, body in own.got} == {"neural-p0"}
-        page = agent.get("/")[2].decode()
+        page = agent.get("/sources")[2].decode()
         assert f"<tr><td>webhook {own.url}/hook<td class=up>takes alerts" in page, page[page.find("<h2>Notifications"):][:400]
     finally:
         server.stop()

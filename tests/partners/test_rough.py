@@ -312,8 +312,8 @@ def test_a_flood_of_random_names_leaves_memory_flat(agent, kind):
         assert seen.value("neural_stage_duration_seconds_count", pipeline="_other") > 0
     if kind == "statsd-tags":
         assert seen.value("one_total") == sent
-    page = agent.get("/")[2].decode()
-    assert {"statsd-tags": "one", "stages": "stage_duration"}.get(kind, "") in page, "the landing page names the worst"
+    page = agent.get("/sources")[2].decode()
+    assert {"statsd-tags": "one", "stages": "stage_duration"}.get(kind, "") in page, "the page of sources names the worst"
     agent.scrape_openmetrics()
 
 

@@ -211,7 +211,7 @@ def test_a_mount_that_never_answers_holds_nobody_else(agent, tmp_path):
         tasks = [open(f"/proc/{agent.process.pid}/task/{t}/comm").read().strip() for t in os.listdir(f"/proc/{agent.process.pid}/task")]
         assert tasks.count("aside") <= 6, tasks
         # The reason names the path, on the page too.
-        page = agent.get("/")[2].decode()
+        page = agent.get("/sources")[2].decode()
         assert f"from {dead}" in page, page
         before = is_counted(agent)
         # The generated files, and a reload.

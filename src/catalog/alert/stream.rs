@@ -45,7 +45,7 @@ pub(super) static CHAPTER: Chapter = Chapter {
 };
 
 static MISSING: Alert = Alert {
-    name: "NeuralStreamMissingSamples",
+    name: "NeuralStreamMissing",
     level: Level::new(Severity::Critical, Priority::P0, 30, "neural_stream_present == 0"),
     keep_firing: 60,
     summary: "The stream {{ $labels.stream }} is missing on {{ $labels.instance }}",
@@ -88,7 +88,7 @@ static GONE: Alert = Alert {
     short_term: &["If the stream must be there, name it under `expect`: its absence is then critical."],
     long_term: &[],
     queries: &["neural_source_up{source=~'.+/.+'}", "increase(neural_stream_reconnects_total[1h])"],
-    related: &["NeuralStreamMissingSamples", "NeuralSourceErrors", "NeuralSourceFlapping"],
+    related: &["NeuralStreamMissing", "NeuralSourceErrors", "NeuralSourceFlapping"],
     fires: Case::fires(
         10,
         &[("neural_source_up{source='lsl/EEG'}", "1x5 0x10")],
@@ -119,7 +119,7 @@ static STALLED: Alert = Alert {
         "neural_device_streaming{device=~'.+/.+'}",
         "neural_agent_time_seconds - on (job, instance) group_right neural_device_last_sample_timestamp_seconds",
     ],
-    related: &["NeuralStreamMissingSamples", "NeuralStreamAbsent"],
+    related: &["NeuralStreamMissing", "NeuralStreamAbsent"],
     fires: Case::fires(
         10,
         &[("neural_device_streaming{device='lsl/EEG'}", "1x5 0x10")],

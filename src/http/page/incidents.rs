@@ -1,4 +1,4 @@
-//! Incidents on the landing page.
+//! Incidents on the page of sources.
 
 use std::fmt::Write;
 
@@ -36,7 +36,7 @@ impl Incidents {
         }
         if self.shown.is_empty() {
             page.push_str(
-                "<p class=up>No incident is open. <a href=\"/api/v1/incidents\">All incidents</a></p>",
+                "<p class=up>No incident is open. <a href=\"api/v1/incidents\">All incidents</a></p>",
             );
             return;
         }
@@ -50,7 +50,7 @@ impl Incidents {
             // Writing to a string cannot fail.
             let _ = write!(
                 page,
-                "<tr><td><a href=\"/api/v1/incidents/{id}\"><code>{}</code></a><td class={class}>{}<td>{}<td>{}<td>{}</tr>",
+                "<tr><td><a href=\"api/v1/incidents/{id}\"><code>{}</code></a><td class={class}>{}<td>{}<td>{}<td>{}</tr>",
                 id.get(..8).unwrap_or(&id),
                 incident.status.as_str(),
                 incident.priority.as_str(),
@@ -63,7 +63,7 @@ impl Incidents {
         let more = if more > 0 { format!("and {more} more: ") } else { String::new() };
         let _ = write!(
             page,
-            "<p>{more}<a href=\"/api/v1/incidents\">all incidents</a>. <code>neural-exporter incidents ack NUMBER</code> \
+            "<p>{more}<a href=\"api/v1/incidents\">all incidents</a>. <code>neural-exporter incidents ack NUMBER</code> \
              says that you take care of one.</p>"
         );
     }

@@ -14,7 +14,7 @@ pub(super) type Ask = Box<dyn Fn() -> Asking + Send + Sync>;
 
 /// What a check looks at.
 pub(super) trait Target {
-    /// What it is, as the landing page shows it.
+    /// What it is, as the page of sources shows it.
     fn place(&self) -> String;
 
     /// The files that it names.

@@ -289,7 +289,7 @@ impl PortReporter<'_> {
     fn report(&mut self, state: PortState, why: &str) {
         // A disconnect is reported when it happens; that the port is then absent is not reported again.
         let news = self.said != why && !(state == PortState::Absent && self.lost);
-        // The log has it once in a while, the landing page as long as it lasts.
+        // The log has it once in a while, the page of sources as long as it lasts.
         let other = self.said != why || !self.is(state);
         self.set(state);
         if other {

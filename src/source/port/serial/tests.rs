@@ -53,7 +53,7 @@ impl Run {
         );
     }
 
-    /// The landing page says why the port is not well, or nothing if it is.
+    /// The page of sources says why the port is not well, or nothing if it is.
     fn says(&self, part: Option<&str>) {
         let why = || self.hub.lock().why("board").map(str::to_owned);
         let as_wanted = || match (why(), part) {

@@ -1,0 +1,689 @@
+//! What people look at, on the page and in the terminal: a card for each component, a row of it for each fact.
+//!
+//! A fact is PromQL, as the condition of an alert is. What shows how things are now is asked of the series as they are; what looks
+//! back is asked of the history. The labels of an answer say whose fact it is.
+
+use super::Unit;
+use super::limit::{self, Limit, Side};
+
+/// A question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Of the series as they are this second.
+    Now(&'static str),
+    /// Of the history: what looks back over a time.
+    Past(&'static str),
+}
+
+impl Ask {
+    /// The expression.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Now(text) | Self::Past(text) => text,
+        }
+    }
+}
+
+/// A kind of card.
+#[derive(Debug)]
+pub struct Card {
+    /// The name of its kind of component: `device`.
+    pub component: &'static str,
+    /// What a person calls one.
+    pub title: &'static str,
+    /// The heading of several.
+    pub heading: &'static str,
+    /// The labels that tell one from another, of all its answers; none if there is one alone.
+    pub labels: &'static [&'static str],
+    /// What has a value for each that there is.
+    pub present: Ask,
+    /// Its rows.
+    pub facts: &'static [Fact],
+    /// What it draws of the last minutes.
+    pub lines: &'static [Line],
+    /// What it says of each of its parts, if it has some.
+    pub parts: Option<&'static Parts>,
+}
+
+/// A row of a card.
+#[derive(Clone, Copy, Debug)]
+pub struct Fact {
+    /// What it is called there.
+    pub label: &'static str,
+    /// The number.
+    pub ask: Ask,
+    /// Its unit.
+    pub unit: Unit,
+    /// A second number, and the word before it: of, limit.
+    pub beside: Option<(&'static str, Ask)>,
+    /// What a whole number means, if it is one of a few.
+    pub words: &'static [&'static str],
+    /// What is written behind the number: a label of the answer to another question.
+    pub suffix: Option<(Ask, &'static str)>,
+    /// When it is wrong.
+    pub judged: Option<Judged>,
+}
+
+/// When a fact is wrong, and what is said then.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// What is compared with the limits where it is not the number of the row, and its unit.
+    pub by: Option<(Ask, Unit)>,
+    /// Beyond this something needs attention.
+    pub limit: Bound,
+    /// Beyond this the data is in danger.
+    pub critical: Option<Bound>,
+    /// What is said of the one that it is about; `{}` is the number that was compared.
+    pub says: &'static str,
+    /// The alerts that tell of the same; the first has the advice.
+    pub alerts: &'static [&'static str],
+}
+
+/// A bound that a number must not pass.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    /// One that the configuration can move.
+    Limit(&'static Limit),
+    /// One that nothing moves: what is larger is wrong.
+    Over(f64),
+    /// What is smaller is wrong.
+    Under(f64),
+}
+
+impl Bound {
+    /// Whether a number is beyond it. `of` has the number of a limit.
+    pub fn is_passed(self, value: f64, of: impl Fn(&Limit) -> f64) -> bool {
+        match self {
+            Self::Limit(limit) if limit.wrong == Side::Above => value > of(limit),
+            Self::Limit(limit) => value < of(limit),
+            Self::Over(bound) => value > bound,
+            Self::Under(bound) => value < bound,
+        }
+    }
+}
+
+/// A line over the last minutes.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// What it shows.
+    pub label: &'static str,
+    /// The number, over time.
+    pub ask: Ask,
+    /// Its unit.
+    pub unit: Unit,
+    /// Where it should stay.
+    pub bound: Option<Bound>,
+}
+
+/// The parts of a component that are looked at one by one: channels, stages.
+#[derive(Debug)]
+pub struct Parts {
+    /// What one is called.
+    pub title: &'static str,
+    /// What all are called.
+    pub heading: &'static str,
+    /// The label that tells them apart.
+    pub label: &'static str,
+    /// What has a value for each.
+    pub present: Ask,
+    /// A label of an answer of its own that names one for people.
+    pub name: Option<(Ask, &'static str)>,
+    /// What has the value 1 for each reason for which one is bad, and the label of the reason.
+    pub bad: Option<(Ask, &'static str)>,
+    /// What is known of each.
+    pub facts: &'static [Fact],
+}
+
+impl Fact {
+    /// A number that nothing is wrong with, whatever it is.
+    const fn plain(label: &'static str, unit: Unit, ask: Ask) -> Self {
+        Self { label, ask, unit, beside: None, words: &[], suffix: None, judged: None }
+    }
+
+    const fn beside(self, word: &'static str, ask: Ask) -> Self {
+        Self { beside: Some((word, ask)), ..self }
+    }
+
+    const fn words(self, words: &'static [&'static str]) -> Self {
+        Self { words, ..self }
+    }
+
+    const fn suffix(self, ask: Ask, label: &'static str) -> Self {
+        Self { suffix: Some((ask, label)), ..self }
+    }
+
+    const fn judged(self, judged: Judged) -> Self {
+        Self { judged: Some(judged), ..self }
+    }
+}
+
+impl Judged {
+    const fn limit(limit: Bound, says: &'static str, alerts: &'static [&'static str]) -> Self {
+        Self { by: None, limit, critical: None, says, alerts }
+    }
+
+    const fn critical(self, bound: Bound) -> Self {
+        Self { critical: Some(bound), ..self }
+    }
+
+    const fn by(self, unit: Unit, ask: Ask) -> Self {
+        Self { by: Some((ask, unit)), ..self }
+    }
+}
+
+use Ask::{Now, Past};
+use Bound::{Over, Under};
+
+const fn is(limit: &'static Limit) -> Bound {
+    Bound::Limit(limit)
+}
+
+/// What 0 and 1 mean.
+const NO_YES: &[&str] = &["no", "yes"];
+
+/// Every card, in the order in which they are shown.
+pub static CARDS: &[Card] = &[DEVICE, STREAM, PROGRAM, PIPELINE, MODEL, SERVICE, PROBE, GPU, HOST, AGENT];
+
+const DEVICE: Card = Card {
+    component: "device",
+    title: "device",
+    heading: "Devices and streams",
+    labels: &["device"],
+    present: Now(
+        "max by (device) (neural_device_streaming or neural_device_info or neural_port_state or neural_device_nominal_rate_hertz)",
+    ),
+    facts: &[
+        Fact::plain("Rate", Unit::Hertz, Now("neural_device_rate_hertz"))
+            .beside("of", Now("neural_device_nominal_rate_hertz"))
+            .judged(
+                Judged::limit(
+                    is(&limit::DEVICE_RATE),
+                    "delivers {} of its rate",
+                    &["NeuralDeviceLowRate", "NeuralStreamLowRate"],
+                )
+                .by(Unit::Ratio, Now("neural_device_rate_ratio and on (device) neural_device_streaming == 1")),
+            ),
+        Fact::plain("Lost in the last minute", Unit::Ratio, Past(
+            "rate(neural_device_lost_packets_total[1m]) / (rate(neural_device_frames_total[1m]) + rate(neural_device_lost_packets_total[1m]))",
+        ))
+        .judged(
+            Judged::limit(is(&limit::DEVICE_LOSS), "lost {} of its packets in the last minute", &["NeuralDeviceLoss"])
+                .critical(is(&limit::DEVICE_LOSS_CRITICAL)),
+        ),
+        Fact::plain("Lost in the last hour", Unit::Ratio, Past(
+            "increase(neural_device_lost_packets_total[1h]) / (increase(neural_device_frames_total[1h]) + increase(neural_device_lost_packets_total[1h]))",
+        )),
+        Fact::plain("Last sample", Unit::Seconds, Now("time() - neural_device_last_sample_timestamp_seconds")),
+        Fact::plain("Bad channels", Unit::None, Now("neural_device_bad_channels"))
+            .beside("of", Now("neural_device_channels")),
+        Fact::plain("Battery", Unit::Ratio, Now("neural_device_battery_ratio")).judged(
+            Judged::limit(is(&limit::DEVICE_BATTERY), "has {} of its battery left", &["NeuralDeviceBattery"])
+                .critical(is(&limit::DEVICE_BATTERY_CRITICAL)),
+        ),
+        Fact::plain("Poor signal", Unit::Ratio, Now("neural_device_poor_signal_ratio")).judged(Judged::limit(
+            is(&limit::DEVICE_POOR_SIGNAL),
+            "reports a poor signal ({})",
+            &["NeuralDevicePoorSignal"],
+        )),
+        Fact::plain("Temperature", Unit::Celsius, Now("neural_device_temperature_celsius")),
+    ],
+    lines: &[
+        Line { label: "Rate", ask: Past("neural_device_rate_hertz"), unit: Unit::Hertz, bound: None },
+        Line {
+            label: "Lost",
+            ask: Past(
+                "rate(neural_device_lost_packets_total[1m]) / (rate(neural_device_frames_total[1m]) + rate(neural_device_lost_packets_total[1m]))",
+            ),
+            unit: Unit::Ratio,
+            bound: Some(is(&limit::DEVICE_LOSS)),
+        },
+        Line {
+            label: "Bad channels",
+            ask: Past("neural_device_bad_channels"),
+            unit: Unit::None,
+            bound: Some(Over(0.0)),
+        },
+    ],
+    parts: Some(&Parts {
+        title: "channel",
+        heading: "Channels",
+        label: "channel",
+        present: Now("max by (device, channel) (neural_channel_quality_ratio or neural_channel_info or neural_device_electrode_impedance_ohms)"),
+        name: Some((Now("neural_channel_info"), "channel_name")),
+        bad: Some((Now("neural_channel_bad == 1"), "reason")),
+        facts: &[
+            Fact::plain("Quality", Unit::Ratio, Now("neural_channel_quality_ratio")),
+            Fact::plain("Hum", Unit::Ratio, Now("neural_channel_hum_ratio")),
+            Fact::plain("Noise", Unit::Ratio, Now("neural_channel_noise_ratio")),
+            Fact::plain("At the rail", Unit::Ratio, Now("neural_channel_railed_ratio")),
+            Fact::plain("Flat", Unit::Ratio, Now("neural_channel_flat_ratio")),
+            Fact::plain("RMS", Unit::Volts, Now("neural_channel_rms_volts")),
+            Fact::plain("Offset", Unit::Volts, Now("neural_channel_offset_volts")),
+            Fact::plain("Impedance", Unit::Ohms, Now("neural_device_electrode_impedance_ohms")).judged(Judged::limit(
+                is(&limit::DEVICE_IMPEDANCE),
+                "has {} of impedance",
+                &["NeuralSignalImpedance"],
+            )),
+            Fact::plain("Bad in the last hour", Unit::Seconds, Past("increase(neural_channel_bad_seconds_total[1h])")),
+        ],
+    }),
+};
+
+const STREAM: Card = Card {
+    component: "stream",
+    title: "expected stream",
+    heading: "Expected streams",
+    labels: &["source", "stream"],
+    present: Now("neural_stream_present"),
+    facts: &[Fact::plain("Present", Unit::None, Now("neural_stream_present")).words(NO_YES).judged(
+        Judged::limit(Under(1.0), "is not there", &["NeuralStreamMissing", "NeuralStreamAbsent"])
+            .critical(Under(1.0)),
+    )],
+    lines: &[],
+    parts: None,
+};
+
+const PROGRAM: Card = Card {
+    component: "program",
+    title: "program",
+    heading: "Recording programs",
+    labels: &["source"],
+    present: Now("max by (source) (neural_program_state)"),
+    facts: &[
+        Fact::plain("As expected", Unit::None, Now("neural_program_expected_state")).words(NO_YES).judged(
+            Judged::limit(Under(1.0), "is not in the state that is expected", &["NeuralProgramNotRecording"])
+                .critical(Under(1.0)),
+        ),
+        Fact::plain("Rate", Unit::Hertz, Now("neural_program_rate_hertz"))
+            .beside("of", Now("neural_program_nominal_rate_hertz"))
+            .judged(
+                Judged::limit(is(&limit::PROGRAM_RATE), "delivers {} of its rate", &["NeuralProgramBehind"])
+                    .by(Unit::Ratio, Now("neural_program_rate_ratio")),
+            ),
+        Fact::plain("Its own CPU", Unit::Ratio, Now("neural_program_cpu_ratio")).judged(Judged::limit(
+            is(&limit::PROGRAM_CPU),
+            "uses {} of the time it has",
+            &["NeuralProgramCpu"],
+        )),
+        Fact::plain("Slowest step", Unit::Seconds, Now("max by (source) (neural_program_latency_seconds)"))
+            .judged(Judged::limit(
+                is(&limit::PROGRAM_LATENCY),
+                "takes {} for a step",
+                &["NeuralProgramLatency"],
+            )),
+    ],
+    lines: &[Line { label: "Rate", ask: Past("neural_program_rate_hertz"), unit: Unit::Hertz, bound: None }],
+    parts: None,
+};
+
+const PIPELINE: Card = Card {
+    component: "pipeline",
+    title: "pipeline",
+    heading: "Pipelines",
+    labels: &["pipeline"],
+    present: Now("max by (pipeline) (neural_stage_duration_seconds_count or neural_queue_depth or neural_sessions_started_total)"),
+    facts: &[
+        Fact::plain("From start to end, p95", Unit::Seconds, Past(
+            "sum by (pipeline) (histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
+        )),
+        Fact::plain("Runs", Unit::Hertz, Past("max by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m])))")),
+        Fact::plain("Failed in five minutes", Unit::Ratio, Past(
+            "sum by (pipeline) (rate(neural_stage_failures_total[5m])) / sum by (pipeline) (rate(neural_stage_duration_seconds_count[5m]))",
+        ))
+        .judged(
+            Judged::limit(is(&limit::STAGE_FAILURES), "fails {} of its runs", &["NeuralStageFailures"])
+                .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
+        ),
+        Fact::plain("Fullest queue", Unit::Ratio, Now("max by (pipeline) (neural_queue_depth / (neural_queue_capacity > 0))")).judged(
+            Judged::limit(is(&limit::QUEUE_FILL), "has a queue that is {} full", &["NeuralQueueFill"])
+                .critical(is(&limit::QUEUE_FILL_CRITICAL)),
+        ),
+        Fact::plain("Sessions now", Unit::None, Now("sum by (pipeline) (neural_sessions_active)")),
+        Fact::plain("Data quality", Unit::Ratio, Now("neural_data_quality_ratio")).judged(
+            Judged::limit(is(&limit::DATA_QUALITY), "has data of a quality of {}", &["NeuralDataQuality"])
+                .critical(is(&limit::DATA_QUALITY_CRITICAL)),
+        ),
+    ],
+    lines: &[
+        Line {
+            label: "Slowest stage, p95",
+            ask: Past("max by (pipeline) (histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[1m]))))"),
+            unit: Unit::Seconds,
+            bound: Some(is(&limit::STAGE_LATENCY)),
+        },
+        Line {
+            label: "Runs",
+            ask: Past("max by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m])))"),
+            unit: Unit::Hertz,
+            bound: None,
+        },
+    ],
+    parts: Some(&Parts {
+        title: "stage",
+        heading: "Stages",
+        label: "stage",
+        present: Now("neural_stage_duration_seconds_count"),
+        name: None,
+        bad: None,
+        facts: &[
+            Fact::plain("p50", Unit::Seconds, Past(
+                "histogram_quantile(0.5, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m])))",
+            )),
+            Fact::plain("p95", Unit::Seconds, Past(
+                "histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m])))",
+            ))
+            .judged(
+                Judged::limit(is(&limit::STAGE_LATENCY), "takes {}", &["NeuralStageLatency"])
+                    .critical(is(&limit::STAGE_LATENCY_CRITICAL)),
+            ),
+            Fact::plain("Runs", Unit::Hertz, Past("sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m]))")),
+            Fact::plain("Failed", Unit::Ratio, Past(
+                "sum by (pipeline, stage) (rate(neural_stage_failures_total[5m])) / sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[5m]))",
+            ))
+            .judged(
+                Judged::limit(is(&limit::STAGE_FAILURES), "fails {} of its runs", &["NeuralStageFailures"])
+                    .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
+            ),
+        ],
+    }),
+};
+
+const MODEL: Card = Card {
+    component: "inference",
+    title: "model",
+    heading: "Models",
+    labels: &["model"],
+    present: Now("max by (model) (neural_llm_calls_total)"),
+    facts: &[
+        Fact::plain("Calls", Unit::Hertz, Past("sum by (model) (rate(neural_llm_calls_total[5m]))")),
+        Fact::plain("Failed in ten minutes", Unit::Ratio, Past(
+            "sum by (model) (rate(neural_llm_failures_total[10m])) / sum by (model) (rate(neural_llm_calls_total[10m]))",
+        ))
+        .judged(
+            Judged::limit(is(&limit::LLM_FAILURES), "fails {} of its calls", &["NeuralLlmFailures"])
+                .critical(is(&limit::LLM_FAILURES_CRITICAL)),
+        ),
+        Fact::plain("Duration, p95", Unit::Seconds, Past(
+            "histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_duration_seconds_bucket[10m])))",
+        ))
+        .judged(Judged::limit(is(&limit::LLM_LATENCY), "takes {} for a call", &["NeuralLlmLatency"])),
+        Fact::plain("First token, p95", Unit::Seconds, Past(
+            "histogram_quantile(0.95, sum by (model, le) (rate(neural_llm_time_to_first_token_seconds_bucket[10m])))",
+        ))
+        .judged(Judged::limit(is(&limit::LLM_FIRST_TOKEN), "takes {} to its first token", &["NeuralLlmFirstToken"])),
+        Fact::plain("Tokens a second", Unit::None, Past(
+            "sum by (model) (rate(neural_llm_prompt_tokens_total[5m]) + rate(neural_llm_completion_tokens_total[5m]))",
+        )),
+        Fact::plain("Cost in the last hour", Unit::None, Past("sum by (model) (increase(neural_llm_cost_total[1h]))"))
+            .suffix(Now("neural_llm_currency_info"), "currency"),
+    ],
+    lines: &[Line {
+        label: "Tokens a second",
+        ask: Past("sum by (model) (rate(neural_llm_prompt_tokens_total[1m]) + rate(neural_llm_completion_tokens_total[1m]))"),
+        unit: Unit::None,
+        bound: None,
+    }],
+    parts: None,
+};
+
+const SERVICE: Card = Card {
+    component: "service",
+    title: "check",
+    heading: "Checks",
+    labels: &["check"],
+    present: Now("neural_check_status"),
+    facts: &[],
+    lines: &[],
+    parts: None,
+};
+
+const PROBE: Card = Card {
+    component: "probe",
+    title: "probe",
+    heading: "Probes",
+    labels: &["source"],
+    present: Now("neural_probe_status"),
+    facts: &[
+        Fact::plain("Duration", Unit::Seconds, Now("neural_probe_duration_seconds")),
+        Fact::plain(
+            "Successful in the last hour",
+            Unit::Ratio,
+            Past("avg_over_time(neural_probe_success[1h])"),
+        ),
+    ],
+    lines: &[Line {
+        label: "Duration",
+        ask: Past("neural_probe_duration_seconds"),
+        unit: Unit::Seconds,
+        bound: None,
+    }],
+    parts: None,
+};
+
+const GPU: Card = Card {
+    component: "gpu",
+    title: "GPU",
+    heading: "GPUs",
+    labels: &["gpu"],
+    present: Now("neural_gpu_awake"),
+    facts: &[
+        Fact::plain("Used", Unit::Ratio, Now("neural_gpu_utilization_ratio")),
+        Fact::plain(
+            "Memory",
+            Unit::Ratio,
+            Now("neural_gpu_memory_used_bytes / neural_gpu_memory_size_bytes"),
+        )
+        .judged(Judged::limit(
+            is(&limit::GPU_MEMORY),
+            "has {} of its memory in use",
+            &["NeuralGpuMemory"],
+        )),
+        Fact::plain("Temperature", Unit::Celsius, Now("max by (gpu) (neural_gpu_temperature_celsius)"))
+            .judged(Judged::limit(is(&limit::GPU_TEMPERATURE), "is at {}", &["NeuralGpuTemperature"])),
+        Fact::plain("Power", Unit::Watts, Now("neural_gpu_power_watts"))
+            .beside("of", Now("neural_gpu_power_limit_watts")),
+    ],
+    lines: &[Line {
+        label: "Used",
+        ask: Past("neural_gpu_utilization_ratio"),
+        unit: Unit::Ratio,
+        bound: None,
+    }],
+    parts: None,
+};
+
+const HOST: Card = Card {
+    component: "host",
+    title: "host",
+    heading: "This machine",
+    labels: &[],
+    present: Now("max by () (neural_host_uptime_seconds)"),
+    facts: &[
+        Fact::plain("CPU in the last minute", Unit::Ratio, Past(
+            "1 - sum by () (rate(neural_host_cpu_seconds_total{mode=~'idle|iowait'}[1m])) / sum by () (rate(neural_host_cpu_seconds_total[1m]))",
+        ))
+        .judged(
+            // A busy minute is nothing: the alert says when it lasts.
+            Judged::limit(is(&limit::HOST_CPU), "uses {} of its CPU time", &["NeuralHostCpu"]),
+        ),
+        Fact::plain("Memory", Unit::Ratio, Now("max by () (neural_host_memory_used_bytes / neural_host_memory_size_bytes)")).judged(
+            Judged::limit(is(&limit::HOST_MEMORY), "has {} of its memory in use", &["NeuralHostMemory"])
+                .critical(is(&limit::HOST_MEMORY_CRITICAL)),
+        ),
+        Fact::plain("Fullest file system", Unit::Ratio, Now(
+            "max by () (1 - neural_host_filesystem_available_bytes / neural_host_filesystem_size_bytes)",
+        ))
+        .judged(
+            Judged::limit(is(&limit::FILESYSTEM), "has a file system that is {} full", &["NeuralHostFilesystem"])
+                .critical(is(&limit::FILESYSTEM_CRITICAL)),
+        ),
+        Fact::plain("Hottest sensor", Unit::Celsius, Now("max by () (neural_host_temperature_celsius)")),
+    ],
+    lines: &[
+        Line {
+            label: "CPU",
+            ask: Past(
+                "1 - sum by () (rate(neural_host_cpu_seconds_total{mode=~'idle|iowait'}[1m])) / sum by () (rate(neural_host_cpu_seconds_total[1m]))",
+            ),
+            unit: Unit::Ratio,
+            bound: Some(is(&limit::HOST_CPU)),
+        },
+        Line {
+            label: "Memory",
+            ask: Past("max by () (neural_host_memory_used_bytes / neural_host_memory_size_bytes)"),
+            unit: Unit::Ratio,
+            bound: Some(is(&limit::HOST_MEMORY)),
+        },
+    ],
+    parts: None,
+};
+
+const AGENT: Card = Card {
+    component: "agent",
+    title: "agent",
+    heading: "The agent",
+    labels: &[],
+    present: Now("max by () (neural_agent_build_info)"),
+    facts: &[
+        Fact::plain("Memory", Unit::Bytes, Now("max by () (process_resident_memory_bytes)"))
+            .judged(Judged::limit(is(&limit::AGENT_MEMORY), "uses {} of memory", &["NeuralAgentMemory"])),
+        Fact::plain(
+            "CPU in the last minute",
+            Unit::Ratio,
+            Past("max by () (rate(process_cpu_seconds_total[1m]))"),
+        ),
+        Fact::plain("Series", Unit::None, Now("max by () (neural_agent_series)"))
+            .beside("of", Now("max by () (neural_agent_series_limit)")),
+        Fact::plain("History", Unit::Bytes, Now("max by () (neural_history_file_bytes)")),
+        Fact::plain("Events", Unit::Hertz, Past("sum by () (rate(neural_source_events_total[1m]))")),
+    ],
+    lines: &[],
+    parts: None,
+};
+
+/// How good or bad a word is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// As it should be, or neither.
+    Good,
+    /// A person should look.
+    Attention,
+    /// The data is in danger.
+    Danger,
+}
+
+/// A word for how something is.
+#[derive(Debug)]
+pub struct State {
+    /// The kind of component.
+    pub component: &'static str,
+    /// What has a value for each.
+    pub ask: Ask,
+    /// Where the word is.
+    pub word: Word,
+}
+
+/// Where a word is, and what it means.
+#[derive(Debug)]
+pub enum Word {
+    /// In this label. Where some words are good all others are a danger; where none is, all are neither.
+    Label(&'static str, &'static [&'static str]),
+    /// The one at the place of the value.
+    Number(&'static [(&'static str, Mark)]),
+}
+
+/// The states of ports, programs, checks and probes in words; of several of one component the first stands.
+pub static STATES: &[State] = &[
+    State {
+        component: "device",
+        ask: Now("neural_port_state{state!='open'} == 1"),
+        word: Word::Label("state", &["open"]),
+    },
+    State {
+        component: "device",
+        ask: Now("label_replace(neural_source_up{source=~'.+/.+'}, 'device', '$1', 'source', '(.+)') == 0"),
+        word: Word::Number(&[("ended", Mark::Attention)]),
+    },
+    State {
+        component: "device",
+        ask: Now("neural_device_streaming == 0 and on (device) neural_tap_open == 0"),
+        word: Word::Number(&[("no program reads it", Mark::Good)]),
+    },
+    State {
+        component: "device",
+        ask: Now("neural_device_streaming"),
+        word: Word::Number(&[("sends nothing", Mark::Danger), ("streams", Mark::Good)]),
+    },
+    State { component: "program", ask: Now("neural_program_state == 1"), word: Word::Label("state", &[]) },
+    State { component: "service", ask: Now("neural_check_status"), word: Word::Number(CHECK) },
+    State { component: "probe", ask: Now("neural_probe_status"), word: Word::Number(PROBED) },
+];
+
+/// The values of checks.
+const CHECK: &[(&str, Mark)] = &[
+    ("ok", Mark::Good),
+    ("warning", Mark::Attention),
+    ("critical", Mark::Danger),
+    ("unknown", Mark::Attention),
+];
+/// The values of probes.
+const PROBED: &[(&str, Mark)] = &[
+    ("healthy", Mark::Good),
+    ("degraded", Mark::Attention),
+    ("unhealthy", Mark::Danger),
+    ("unknown", Mark::Attention),
+];
+
+/// Every question of the cards of the series as they are now, and of the past.
+pub fn questions() -> impl Iterator<Item = Ask> {
+    let facts = |facts: &'static [Fact]| {
+        facts.iter().flat_map(|fact| {
+            let judged = fact.judged.and_then(|judged| judged.by).map(|(ask, _)| ask);
+            let suffix = fact.suffix.map(|(ask, _)| ask);
+            [Some(fact.ask), fact.beside.map(|(_, ask)| ask), suffix, judged].into_iter().flatten()
+        })
+    };
+    let parts = move |parts: &'static Parts| {
+        let (name, bad) = (parts.name.map(|(ask, _)| ask), parts.bad.map(|(ask, _)| ask));
+        [Some(parts.present), name, bad].into_iter().flatten().chain(facts(parts.facts))
+    };
+    let cards = CARDS.iter().flat_map(move |card| {
+        [card.present].into_iter().chain(facts(card.facts)).chain(card.parts.into_iter().flat_map(parts))
+    });
+    cards.chain(STATES.iter().map(|state| state.ask))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::catalog::alert::CHAPTERS;
+    use crate::catalog::health::COMPONENTS;
+
+    #[test]
+    fn what_cards_name_exists() {
+        let alerts: BTreeSet<&str> =
+            CHAPTERS.iter().flat_map(|chapter| chapter.alerts).map(|alert| alert.name).collect();
+        for card in CARDS {
+            assert!(COMPONENTS.iter().any(|one| one.name == card.component), "{}", card.component);
+            let parts = card.parts.map_or(&[][..], |parts| parts.facts);
+            for judged in card.facts.iter().chain(parts).filter_map(|fact| fact.judged) {
+                for name in judged.alerts {
+                    assert!(alerts.contains(name), "{name} of the card {} is no alert", card.component);
+                }
+                assert!(!judged.alerts.is_empty());
+            }
+        }
+        assert!(STATES.iter().all(|state| CARDS.iter().any(|card| card.component == state.component)));
+    }
+
+    #[test]
+    fn what_looks_back_is_asked_of_the_past() {
+        for ask in questions() {
+            let back = ask.text().contains('[');
+            assert_eq!(matches!(ask, Past(_)), back, "{}", ask.text());
+        }
+    }
+}

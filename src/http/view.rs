@@ -1,0 +1,298 @@
+//! What people look at: the first page, the page of a card, and the pieces that changed, each second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::api::Parameters;
+use super::{Groups, Incidents, Reply, Site, reply};
+use crate::alert::health::Judge;
+use crate::alert::{ALERT_NAME, Alert, Group, State};
+use crate::catalog::card::{Ask, questions};
+use crate::clock::now;
+use crate::promql::Interrupt;
+use crate::view::{self, Given, Latest, Past, Snapshot, Wanted, html};
+
+/// From one look to the next while a page is open.
+const EACH: Duration = Duration::from_secs(1);
+/// For how long what the history answered is shown again, ns: it takes scrapes no faster.
+const FRESH: u64 = 5_000_000_000;
+/// How long the questions of one look may take, ns.
+const PATIENCE: u64 = 5_000_000_000;
+
+/// What is kept from one look to the next.
+#[derive(Debug)]
+pub(super) struct Views {
+    wanted: Wanted,
+    /// What the history answered, and when, ns of the steady clock.
+    past: Mutex<Option<(u64, Arc<Past>)>>,
+    /// The pieces of the page, for everybody who looks.
+    pieces: watch::Sender<Arc<Pieces>>,
+    /// Whether they are being made.
+    made: Mutex<bool>,
+}
+
+/// The pieces of the page at one time.
+#[derive(Debug, Default)]
+struct Pieces {
+    /// Counts the looks.
+    look: u64,
+    /// Each piece as it goes over the wire, and in which look it changed last.
+    all: Vec<(&'static str, Bytes, u64)>,
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        let now = questions().filter(|ask| matches!(ask, Ask::Now(_)));
+        Self {
+            wanted: Wanted::of(now.map(Ask::text)),
+            past: Mutex::default(),
+            pieces: watch::Sender::default(),
+            made: Mutex::new(false),
+        }
+    }
+}
+
+impl Pieces {
+    /// The pieces of the next look; those that did not change are the same bytes.
+    fn next(&self, fragments: Vec<html::Fragment>) -> Self {
+        let look = self.look + 1;
+        let all = fragments.into_iter().map(|(id, html)| {
+            let event = event(id, &html);
+            match self.all.iter().find(|(other, bytes, _)| *other == id && *bytes == event) {
+                Some(same) => same.clone(),
+                None => (id, event, look),
+            }
+        });
+        Self { look, all: all.collect() }
+    }
+
+    /// What changed after a look. There is always something, so that a client knows that the agent is there.
+    fn since(&self, look: u64) -> Bytes {
+        let mut out = BytesMut::new();
+        for (_, event, _) in self.all.iter().filter(|(.., changed)| *changed > look) {
+            out.put_slice(event);
+        }
+        if out.is_empty() {
+            out.put_slice(b"event: beat\ndata:\n\n");
+        }
+        out.freeze()
+    }
+}
+
+/// A server-sent event that has one piece.
+fn event(id: &str, html: &str) -> Bytes {
+    let data = serde_json::json!({"id": id, "html": html});
+    Bytes::from(format!("event: piece\ndata: {data}\n\n"))
+}
+
+impl Site {
+    /// What is shown now. It may wait for a rule that is being evaluated, and for a disk.
+    fn snapshot(&self) -> Snapshot {
+        let at = now().wall_milliseconds();
+        let mut latest = Latest::default();
+        self.scrape(&mut |text| latest = Latest::read(at, text, &self.views.wanted));
+        let past = self.past(at);
+        let (mut judge, mut alerts) = (Judge::default(), Vec::new());
+        if let Some(Groups(visit)) = self.rules.load().as_deref() {
+            visit(&mut |group| {
+                judge.take(group);
+                alerts.extend(shown(group));
+            });
+        }
+        alerts.sort_by(|a: &view::Alert, b: &view::Alert| {
+            b.firing.cmp(&a.firing).then_with(|| a.priority.cmp(&b.priority)).then(a.since.cmp(&b.since))
+        });
+        let (incidents, notes) = self.open_incidents();
+        view::build(Given {
+            latest: &latest,
+            past: &past,
+            limits: &self.catalogue.load().settings.limits,
+            health: judge.verdict(at),
+            alerts,
+            incidents,
+            trouble: self.trouble(),
+            notes,
+        })
+    }
+
+    /// What the history answers; at most once in a while.
+    fn past(&self, at: i64) -> Arc<Past> {
+        let began = now().steady;
+        // Who comes meanwhile waits for the same answers.
+        let mut kept = self.views.past.lock();
+        if let Some((when, past)) = &*kept
+            && began.saturating_sub(*when) < FRESH
+        {
+            return past.clone();
+        }
+        let interrupt = || (now().steady.saturating_sub(began) > PATIENCE).then_some(Interrupt::Timeout);
+        let past = match self.history.get() {
+            Some(history) => Past::ask(&**history, at, &interrupt),
+            None => Past::absent(
+                "The history is off, so nothing is known of the past; set `history.enabled: true`.",
+            ),
+        };
+        let past = Arc::new(past);
+        *kept = Some((now().steady, past.clone()));
+        past
+    }
+
+    fn open_incidents(&self) -> (Vec<view::Incident>, Vec<String>) {
+        let incidents = self.incidents.load();
+        let Some(Incidents(desk)) = incidents.as_deref() else { return (Vec::new(), Vec::new()) };
+        let mut open = Vec::new();
+        desk.open(&mut |incident| {
+            open.push(view::Incident {
+                id: incident.id.clone(),
+                state: incident.status.as_str().to_owned(),
+                priority: incident.priority.as_str().to_owned(),
+                summary: incident.summary().to_owned(),
+                since: incident.started,
+                acknowledged: incident.acknowledged.is_some(),
+            });
+        });
+        open.sort_by(|a, b| {
+            (a.acknowledged, &a.priority, a.since).cmp(&(b.acknowledged, &b.priority, b.since))
+        });
+        let failing = desk.failing().map(|_| {
+            "Incidents are kept in memory only: their file cannot be written. See the reason in the log."
+                .to_owned()
+        });
+        (open, failing.into_iter().collect())
+    }
+
+    /// What is wrong with the agent itself, in words.
+    fn trouble(&self) -> Vec<String> {
+        let reload = (self.own.config_successful.get() == 0).then_some(
+            "The last reload failed: the previous configuration is active. See the errors in the log, or run `neural-exporter check`.",
+        );
+        let history = (self.own.history_failing.get() == 1).then_some(
+            "The history is kept in memory only: its file cannot be written, or only slowly. See the reason in the log.",
+        );
+        reload.into_iter().chain(history).map(str::to_owned).collect()
+    }
+
+    /// Makes something of what is shown, on a thread that may wait.
+    async fn shown<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Snapshot) -> T + Send + 'static,
+    ) -> Option<T> {
+        let site = self.clone();
+        tokio::task::spawn_blocking(move || make(&site.snapshot())).await.ok()
+    }
+
+    /// The first page.
+    pub(super) async fn first_page(self: &Arc<Self>) -> Reply {
+        self.shown(html::page).await.map_or_else(panicked, reply::page)
+    }
+
+    /// What the page shows, as JSON.
+    pub(super) async fn snapshot_json(self: &Arc<Self>) -> Reply {
+        let text = self.shown(|snapshot| serde_json::to_string(snapshot).unwrap_or_default()).await;
+        text.map_or_else(panicked, |text| reply::json(StatusCode::OK, text))
+    }
+
+    /// The page of one card.
+    pub(super) async fn card_page(self: &Arc<Self>, request: &Parts) -> Reply {
+        let parameters = Parameters::read(request, &[]);
+        let of = |name: &str| parameters.get(name).unwrap_or_default().to_owned();
+        let (kind, name) = (of("kind"), of("name"));
+        let page = self.shown(move |snapshot| html::card_page(snapshot, &kind, &name)).await;
+        let Some(page) = page else { return panicked() };
+        page.map_or_else(
+            || {
+                reply::text(
+                    StatusCode::NOT_FOUND,
+                    "nothing of this kind and name is there now; / lists what is\n",
+                )
+            },
+            reply::page,
+        )
+    }
+
+    /// The pieces of the first page that change, for as long as the client reads them.
+    pub(super) fn live(self: &Arc<Self>) -> mpsc::Receiver<Bytes> {
+        let mut pieces = self.views.pieces.subscribe();
+        self.make_pieces();
+        let (send, receive) = mpsc::channel(1);
+        let ended = self.ended.clone();
+        tokio::spawn(async move {
+            let mut look = 0;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = ended.cancelled() => return,
+                    () = send.closed() => return,
+                    changed = pieces.changed() => if changed.is_err() { return },
+                }
+                // A client that reads slowly misses looks and no change.
+                let seen = pieces.borrow_and_update().clone();
+                if seen.look == 0 {
+                    continue;
+                }
+                let changed = seen.since(look);
+                look = seen.look;
+                tokio::select! {
+                    biased;
+                    () = ended.cancelled() => return,
+                    sent = send.send(changed) => if sent.is_err() { return },
+                }
+            }
+        });
+        receive
+    }
+
+    /// Makes the pieces for as long as a page is open.
+    fn make_pieces(self: &Arc<Self>) {
+        let mut made = self.views.made.lock();
+        if std::mem::replace(&mut *made, true) {
+            return;
+        }
+        let site = self.clone();
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(EACH);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                {
+                    let mut made = site.views.made.lock();
+                    if site.views.pieces.receiver_count() == 0 || site.ended.is_cancelled() {
+                        *made = false;
+                        return;
+                    }
+                }
+                if let Some(fragments) = site.shown(html::fragments).await {
+                    site.views.pieces.send_modify(|pieces| *pieces = Arc::new(pieces.next(fragments)));
+                }
+            }
+        });
+    }
+}
+
+fn panicked() -> Reply {
+    reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n")
+}
+
+/// The alerts of a group that are shown: those that fire or wait, but for those that only inform.
+fn shown(group: &Group) -> Vec<view::Alert> {
+    let active = group.rules.iter().flat_map(|live| live.active());
+    active.filter(|alert| alert.labels.get("severity") != "info").map(one).collect()
+}
+
+fn one(alert: &Alert) -> view::Alert {
+    let (name, summary) = (alert.labels.get(ALERT_NAME), alert.annotations.get("summary"));
+    view::Alert {
+        name: name.to_owned(),
+        firing: alert.state == State::Firing,
+        priority: alert.labels.get("priority").to_owned(),
+        summary: if summary.is_empty() { name } else { summary }.to_owned(),
+        since: alert.fired_at.unwrap_or(alert.active_at),
+        runbook: alert.annotations.get("runbook_url").ends_with(&format!("/runbooks/{name}.md")),
+    }
+}

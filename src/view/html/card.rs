@@ -1,0 +1,156 @@
+//! Cards.
+
+use std::fmt::Write;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{class_of, escape, head, plot, sentences, sign_of};
+use crate::view::{Card, Fact, Part};
+
+/// Parts that a card shows; its page shows all.
+const PARTS: usize = 256;
+/// Parts that are called by their names; more are too small for them.
+const NAMED: usize = 64;
+/// Cards of one kind.
+const CARDS: usize = 64;
+
+/// The cards of one kind under a heading; nothing where there are none.
+pub(super) fn section<'c>(heading: &str, cards: impl Iterator<Item = &'c Card>) -> String {
+    let mut cards: Vec<&Card> = cards.collect();
+    if cards.is_empty() {
+        return String::new();
+    }
+    // What needs a look is seen first; what is alike stays in its order.
+    cards.sort_by_key(|card| std::cmp::Reverse(card.status));
+    let mut out = format!("<h2>{}</h2><div class=cards>", escape(heading));
+    for card in cards.iter().take(CARDS) {
+        write(&mut out, card);
+    }
+    out.push_str("</div>");
+    let more = cards.len().saturating_sub(CARDS);
+    if more > 0 {
+        let _ = write!(out, "<p>and {more} more that are not worse</p>");
+    }
+    out
+}
+
+/// Where the page of a card is.
+fn address(card: &Card) -> String {
+    let name = utf8_percent_encode(&card.name, NON_ALPHANUMERIC);
+    let kind = utf8_percent_encode(&card.kind, NON_ALPHANUMERIC);
+    format!("card?kind={kind}&amp;name={name}")
+}
+
+fn title(out: &mut String, card: &Card, level: u8) {
+    let name = escape(if card.name.is_empty() { &card.kind } else { &card.name });
+    let state =
+        card.state.as_deref().unwrap_or(if card.sentences.is_empty() { "" } else { "needs attention" });
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "<h{level}><a href=\"{}\">{name}</a></h{level}><p class=\"state {}\"><span aria-hidden=true>{}</span> {}</p>",
+        address(card),
+        class_of(card.status),
+        sign_of(card.status),
+        escape(if state.is_empty() { card.status.as_str() } else { state })
+    );
+}
+
+fn facts(out: &mut String, facts: &[Fact]) {
+    if facts.is_empty() {
+        return;
+    }
+    out.push_str("<dl>");
+    for fact in facts {
+        let _ = write!(
+            out,
+            "<div class={}><dt>{}</dt><dd>{}</dd></div>",
+            class_of(fact.status),
+            escape(&fact.label),
+            escape(&fact.text)
+        );
+    }
+    out.push_str("</dl>");
+}
+
+fn write(out: &mut String, card: &Card) {
+    let _ = write!(out, "<article class=\"card {}\">", class_of(card.status));
+    title(out, card, 3);
+    facts(out, &card.facts);
+    if !card.parts.is_empty() {
+        head::write(out, &card.parts);
+        cells(out, card);
+    }
+    card.plots.iter().for_each(|one| plot::write(out, one, false));
+    out.push_str("</article>");
+}
+
+/// A cell for each part.
+fn cells(out: &mut String, card: &Card) {
+    let small = if card.parts.len() > NAMED { " small" } else { "" };
+    let _ = write!(out, "<ul class=\"cells{small}\" aria-label=\"{}\">", escape(&card.parts_heading));
+    for part in card.parts.iter().take(PARTS) {
+        let what = if part.reasons.is_empty() { "good".to_owned() } else { part.reasons.join(", ") };
+        let (name, what) = (escape(&part.name), escape(&what));
+        let _ = write!(
+            out,
+            "<li class={} title=\"{name}: {what}\">{name}<span class=hidden>: {what}</span>{}</li>",
+            class_of(part.status),
+            if part.reasons.is_empty() { "" } else { "<span aria-hidden=true> ✖</span>" },
+        );
+    }
+    out.push_str("</ul>");
+    let more = card.parts.len().saturating_sub(PARTS);
+    if more > 0 {
+        let _ = write!(out, "<p>and {more} more on <a href=\"{}\">its page</a></p>", address(card));
+    }
+}
+
+/// Everything that is known of a card.
+pub(super) fn whole(out: &mut String, card: &Card, at: i64) {
+    title(out, card, 1);
+    if !card.sentences.is_empty() {
+        sentences(out, &card.sentences, at);
+    }
+    facts(out, &card.facts);
+    card.plots.iter().for_each(|one| plot::write(out, one, true));
+    if card.parts.is_empty() {
+        return;
+    }
+    let _ = write!(out, "<h2>{}</h2>", escape(&card.parts_heading));
+    head::write(out, &card.parts);
+    table(out, &card.parts);
+}
+
+/// Every part with everything that is known of it.
+fn table(out: &mut String, parts: &[Part]) {
+    let mut labels: Vec<&str> = Vec::new();
+    for fact in parts.iter().flat_map(|part| &part.facts) {
+        if !labels.contains(&&*fact.label) {
+            labels.push(&fact.label);
+        }
+    }
+    out.push_str("<div class=wide><table><thead><tr><th>Name<th>State");
+    for label in &labels {
+        let _ = write!(out, "<th class=n>{}", escape(label));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for part in parts {
+        let state = if part.reasons.is_empty() { "good".to_owned() } else { part.reasons.join(", ") };
+        let _ = write!(
+            out,
+            "<tr><th scope=row>{}<td class={}>{} {}",
+            escape(&part.name),
+            class_of(part.status),
+            sign_of(part.status),
+            escape(&state)
+        );
+        for label in &labels {
+            let fact = part.facts.iter().find(|fact| fact.label == *label);
+            let class = fact.map_or("", |fact| class_of(fact.status));
+            let _ = write!(out, "<td class=\"n {class}\">{}", escape(fact.map_or("–", |fact| &fact.text)));
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></div>");
+}

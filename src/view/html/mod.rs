@@ -1,0 +1,269 @@
+//! The page, drawn from a snapshot: HTML that works without a script, in pieces that a script can replace.
+
+mod card;
+mod head;
+mod plot;
+
+use std::fmt::Write;
+
+use super::words::span;
+use super::{Alert, Incident, Sentence, Snapshot, Status};
+use crate::catalog::card::CARDS;
+use crate::promql::moment;
+
+/// The style of every page.
+pub const STYLE: &str = include_str!("page.css");
+/// The script that replaces what changed.
+pub const SCRIPT: &str = include_str!("page.js");
+
+/// Alerts that the page lists.
+const ALERTS: usize = 50;
+/// What is wrong that the verdict shows at once; the rest unfolds.
+const SENTENCES: usize = 3;
+
+/// A piece of the page, and the id under which it is replaced.
+pub type Fragment = (&'static str, String);
+
+/// Text as HTML.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// The class of a status, which has the colour.
+pub(super) fn class_of(status: Status) -> &'static str {
+    match status {
+        Status::Healthy => "ok",
+        Status::Unknown => "unknown",
+        Status::Degraded => "attention",
+        Status::Unhealthy => "danger",
+    }
+}
+
+/// A sign beside each colour.
+fn sign_of(status: Status) -> &'static str {
+    match status {
+        Status::Healthy => "✔",
+        Status::Unknown => "?",
+        Status::Degraded => "▲",
+        Status::Unhealthy => "✖",
+    }
+}
+
+/// The head of a page, up to its main part.
+#[must_use]
+pub fn begin(title: &str, live: bool) -> String {
+    let (live, one) = if live { (" data-live=live", "") } else { ("", " class=one") };
+    format!(
+        "<!doctype html>\n<html lang=en{live}><head><meta charset=utf-8><title>{}</title>\
+         <meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\">\
+         <link rel=stylesheet href=page.css><script src=page.js defer></script></head><body>\
+         <a class=skip href=#main>Skip to the content</a>\
+         <header><a class=name href=./>neural-exporter</a><nav aria-label=Pages><a href=sources>sources</a>\
+         <a href=provision/>dashboards and rules</a><a href=metrics>metrics</a></nav></header><main id=main{one}>\n",
+        escape(title)
+    )
+}
+
+/// The end of a page.
+pub const END: &str = "</main></body></html>\n";
+
+/// The whole first page.
+#[must_use]
+pub fn page(snapshot: &Snapshot) -> String {
+    let mut out = begin(&format!("{} – neural-exporter", snapshot.verdict.words), true);
+    for (id, html) in fragments(snapshot) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "<section id={id}>{html}</section>");
+    }
+    // Who has no script asks again.
+    out.push_str("<noscript><p class=quiet>Reload the page to see what changed.</p></noscript>");
+    out.push_str(END);
+    out
+}
+
+/// The pieces of the first page, in their order.
+#[must_use]
+pub fn fragments(snapshot: &Snapshot) -> Vec<Fragment> {
+    let mut all = vec![("verdict", verdict(snapshot)), ("seen", seen(snapshot))];
+    for kind in CARDS {
+        // The agent itself comes last.
+        if kind.component == "agent" {
+            all.push(("incidents", incidents(snapshot)));
+            all.push(("alerts", alerts(snapshot)));
+        }
+        let cards = snapshot.cards.iter().filter(|one| one.kind == kind.component);
+        all.push((kind.component, card::section(kind.heading, cards)));
+    }
+    // What has no kind of card of its own is here because something is wrong with it.
+    let known = |kind: &str| CARDS.iter().any(|card| card.component == kind);
+    let others = snapshot.cards.iter().filter(|one| !known(&one.kind));
+    all.push(("others", card::section("Others", others)));
+    all.push(("notes", notes(snapshot)));
+    all
+}
+
+/// The page of one card.
+#[must_use]
+pub fn card_page(snapshot: &Snapshot, kind: &str, name: &str) -> Option<String> {
+    let found = snapshot.cards.iter().find(|card| card.kind == kind && card.name == name)?;
+    let title = if name.is_empty() { kind } else { name };
+    let mut out = begin(&format!("{title} – neural-exporter"), false);
+    card::whole(&mut out, found, snapshot.at);
+    out.push_str(END);
+    Some(out)
+}
+
+fn verdict(snapshot: &Snapshot) -> String {
+    let verdict = &snapshot.verdict;
+    let (class, sign) = (class_of(verdict.status), sign_of(verdict.status));
+    let mut out = format!(
+        "<div class=\"verdict {class}\" role=status><h1><span aria-hidden=true>{sign}</span> {}</h1>",
+        escape(&verdict.words)
+    );
+    if !verdict.summary.is_empty() {
+        let _ = write!(out, "<p class=summary>{}</p>", escape(&verdict.summary));
+    }
+    if !verdict.sentences.is_empty() {
+        let (first, more) = verdict.sentences.split_at(SENTENCES.min(verdict.sentences.len()));
+        sentences(&mut out, first, snapshot.at);
+        if !more.is_empty() {
+            let _ = write!(out, "<details><summary>and {} more</summary>", more.len());
+            sentences(&mut out, more, snapshot.at);
+            out.push_str("</details>");
+        }
+    }
+    out.push_str("</div>");
+    out
+}
+
+/// When it was seen. Apart from what is read aloud, because it changes each second.
+fn seen(snapshot: &Snapshot) -> String {
+    format!("<p class=quiet>Seen at <time>{}</time></p>", moment(snapshot.at))
+}
+
+fn sentences(out: &mut String, all: &[Sentence], at: i64) {
+    out.push_str("<ul class=sentences>");
+    all.iter().for_each(|said| sentence(out, said, at));
+    out.push_str("</ul>");
+}
+
+/// What is wrong, what to do, since when.
+fn sentence(out: &mut String, said: &Sentence, at: i64) {
+    let _ = write!(
+        out,
+        "<li class={}><span aria-hidden=true>{}</span> <b>{}</b>",
+        class_of(said.status),
+        sign_of(said.status),
+        escape(&said.text)
+    );
+    if let Some(since) = said.since {
+        let _ = write!(out, " <span class=quiet>for {}</span>", span((at - since).max(0) as f64 / 1000.0));
+    }
+    if let Some(advice) = &said.advice {
+        let _ = write!(out, "<br>{}", code(advice));
+    }
+    if let Some(alert) = &said.alert {
+        let _ = write!(
+            out,
+            " <a href=\"runbooks/{0}.md\">Runbook<span class=hidden> of {0}</span></a>",
+            escape(alert)
+        );
+    }
+    out.push_str("</li>");
+}
+
+/// Text with what stands between backticks as code.
+fn code(text: &str) -> String {
+    let mut out = String::new();
+    for (place, piece) in text.split('`').enumerate() {
+        let piece = escape(piece);
+        let (begin, end) = if place % 2 == 1 { ("<code>", "</code>") } else { ("", "") };
+        out.extend([begin, &piece, end]);
+    }
+    out
+}
+
+fn incidents(snapshot: &Snapshot) -> String {
+    if snapshot.incidents.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("<h2>Incidents</h2><ul class=incidents>");
+    for incident in snapshot.incidents.iter().take(ALERTS) {
+        one_incident(&mut out, incident, snapshot.at);
+    }
+    out.push_str("</ul>");
+    let more = snapshot.incidents.len().saturating_sub(ALERTS);
+    if more > 0 {
+        let _ = write!(out, "<p>and {more} more: <a href=api/v1/incidents>all incidents</a></p>");
+    }
+    out
+}
+
+fn one_incident(out: &mut String, incident: &Incident, at: i64) {
+    let id = escape(&incident.id);
+    let class = if incident.acknowledged { "attention" } else { "danger" };
+    let _ = write!(
+        out,
+        "<li class={class}><b>{}</b> {} <span class=quiet>{}, for {}</span> <a href=\"api/v1/incidents/{id}\">{}</a>",
+        escape(&incident.priority),
+        escape(&incident.summary),
+        escape(&incident.state),
+        span((at - incident.since).max(0) as f64 / 1000.0),
+        id.get(..8).unwrap_or(&id),
+    );
+    if !incident.acknowledged {
+        let _ = write!(
+            out,
+            "<form method=post action=\"api/v1/incidents/{id}/ack\"><button>Acknowledge<span class=hidden> {}</span></button></form>",
+            escape(&incident.summary)
+        );
+    }
+    out.push_str("</li>");
+}
+
+fn alerts(snapshot: &Snapshot) -> String {
+    if snapshot.alerts.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        "<h2>Alerts</h2><div class=wide><table><thead><tr><th>State<th>Priority<th>What<th>Since</tr></thead><tbody>",
+    );
+    for alert in snapshot.alerts.iter().take(ALERTS) {
+        one_alert(&mut out, alert);
+    }
+    out.push_str("</tbody></table></div>");
+    let more = snapshot.alerts.len().saturating_sub(ALERTS);
+    if more > 0 {
+        let _ = write!(out, "<p>and {more} more: <a href=api/v1/alerts>all alerts</a></p>");
+    }
+    out
+}
+
+fn one_alert(out: &mut String, alert: &Alert) {
+    let (class, state) = if alert.firing { ("danger", "firing") } else { ("attention", "pending") };
+    let summary = escape(&alert.summary);
+    let what = if alert.runbook {
+        format!("<a href=\"runbooks/{}.md\">{summary}</a>", escape(&alert.name))
+    } else {
+        summary
+    };
+    let _ = write!(
+        out,
+        "<tr><td class={class}>{state}<td>{}<td>{what}<td>{}</tr>",
+        escape(&alert.priority),
+        moment(alert.since)
+    );
+}
+
+fn notes(snapshot: &Snapshot) -> String {
+    if snapshot.notes.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("<h2>What is not known</h2><ul>");
+    for note in &snapshot.notes {
+        let _ = write!(out, "<li>{}</li>", code(note));
+    }
+    out.push_str("</ul>");
+    out
+}

@@ -1,0 +1,170 @@
+//! What people look at, made of answers: the page and the terminal show the same cards.
+//!
+//! Pure: the series of this second, answers of the past, alerts and incidents go in, and a [`Snapshot`] comes out. What draws it knows
+//! nothing but the snapshot, which goes over the wire as JSON as well.
+
+mod answers;
+mod build;
+pub mod html;
+mod latest;
+mod words;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::alert::health::Status;
+pub use answers::Past;
+pub use build::{Given, build};
+pub use latest::{Latest, Wanted};
+
+/// Everything that is shown, at one time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was made: ms since the epoch.
+    pub at: i64,
+    /// The version of the agent.
+    pub version: String,
+    /// How everything is, in words.
+    pub verdict: Verdict,
+    /// Every card, in the order in which they are shown.
+    pub cards: Vec<Card>,
+    /// Alerts that fire or wait, the most urgent first.
+    pub alerts: Vec<Alert>,
+    /// Incidents that are open, the most urgent first.
+    pub incidents: Vec<Incident>,
+    /// What keeps this from being complete.
+    pub notes: Vec<String>,
+}
+
+/// How everything is, in words.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// That of the worst card.
+    pub status: Status,
+    /// A few words: `Recording is in danger`.
+    pub words: String,
+    /// What there is, in a sentence, where all is well.
+    pub summary: String,
+    /// What is wrong, the worst first.
+    pub sentences: Vec<Sentence>,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// How bad it is.
+    pub status: Status,
+    /// What is wrong: `cyton lost 5 % of its packets`.
+    pub text: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub advice: Option<String>,
+    /// Since when an alert fires about it: ms since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<i64>,
+    /// The alert whose runbook says more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alert: Option<String>,
+}
+
+/// One component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// The kind of component: `device`.
+    pub kind: String,
+    /// Which one; empty where there is one alone.
+    pub name: String,
+    /// How it is.
+    pub status: Status,
+    /// How it is in a word: `streams`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state: Option<String>,
+    /// What is wrong with it.
+    pub sentences: Vec<Sentence>,
+    /// What is known of it.
+    pub facts: Vec<Fact>,
+    /// What it was like in the last minutes.
+    pub plots: Vec<Plot>,
+    /// What its parts are called: `Channels`. Empty where it has none.
+    pub parts_heading: String,
+    /// Its parts.
+    pub parts: Vec<Part>,
+}
+
+/// Something that is known, for people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// What it is.
+    pub label: String,
+    /// Its value, with a unit.
+    pub text: String,
+    /// How it is.
+    pub status: Status,
+}
+
+/// A part of a component: a channel, a stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// What tells it apart: `3`.
+    pub id: String,
+    /// What people call it: `C3`; the same where it has no other name.
+    pub name: String,
+    /// How it is.
+    pub status: Status,
+    /// Why it is not well, in words.
+    pub reasons: Vec<String>,
+    /// What is known of it.
+    pub facts: Vec<Fact>,
+}
+
+/// A line over time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plot {
+    /// What it shows.
+    pub label: String,
+    /// The first and the last time: ms since the epoch.
+    pub span: (i64, i64),
+    /// Numbers at equal distances; nothing where there was none.
+    pub points: Vec<Option<f64>>,
+    /// The least and the greatest, for people; empty where there is no number.
+    pub range: (String, String),
+    /// Beyond this it is wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bound: Option<f64>,
+    /// The bound, for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bound_text: Option<String>,
+}
+
+/// An alert that fires or waits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its name.
+    pub name: String,
+    /// Whether it fires; else it waits.
+    pub firing: bool,
+    /// P0 to P3.
+    pub priority: String,
+    /// What it says.
+    pub summary: String,
+    /// Since when it fires, or waits: ms since the epoch.
+    pub since: i64,
+    /// Whether the agent has its runbook.
+    pub runbook: bool,
+}
+
+/// An incident that is open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number.
+    pub id: String,
+    /// `open`, `acknowledged`.
+    pub state: String,
+    /// P0 to P3.
+    pub priority: String,
+    /// What it is about.
+    pub summary: String,
+    /// Since when: ms since the epoch.
+    pub since: i64,
+    /// Whether it was acknowledged.
+    pub acknowledged: bool,
+}

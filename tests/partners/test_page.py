@@ -1,0 +1,256 @@
+"""The page: what a person sees of a board, a stream and an incident, with and without a script.
+
+Independent: simulated boards, and a reader of server-sent events of our own making, by the rules of the HTML standard.
+"""
+from __future__ import annotations
+
+import html.parser
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from conftest import Agent, wait_until
+from test_alerting import write_rules
+from test_incidents import LOST, incidents, one
+from test_simulate import simulate  # noqa: F401 - a fixture
+
+
+class Live:
+    """Reads `/live` until it is closed."""
+
+    def __init__(self, agent: Agent, headers: dict[str, str] | None = None):
+        self.pieces: dict[str, str] = {}
+        self.events: list[tuple[float, str]] = []
+        self.ended = False
+        self.socket = socket.create_connection(("127.0.0.1", agent.port), timeout=30)
+        lines = ["GET /live HTTP/1.1", f"Host: 127.0.0.1:{agent.port}", "Accept: text/event-stream"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self.file = self.socket.makefile("rb")
+        self.status = self.file.readline().decode()
+        self.head = {}
+        while (line := self.file.readline().strip()):
+            name, _, value = line.decode().partition(": ")
+            self.head[name.lower()] = value
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def chunks(self):
+        while size := int(self.file.readline().strip() or b"0", 16):
+            yield self.file.read(size)
+            self.file.readline()
+
+    def read(self) -> None:
+        text = ""
+        try:
+            for chunk in self.chunks():
+                text += chunk.decode()
+                while "\n\n" in text:
+                    event, _, text = text.partition("\n\n")
+                    fields = dict(line.partition(": ")[::2] for line in event.splitlines())
+                    self.events.append((time.monotonic(), fields["event"]))
+                    if fields["event"] == "piece":
+                        piece = json.loads(fields["data"])
+                        self.pieces[piece["id"]] = piece["html"]
+        except (OSError, ValueError):
+            pass
+        self.ended = True
+
+    def says(self, text: str, within: float = 15) -> None:
+        wait_until(lambda: any(text in piece for piece in self.pieces.values()), within, f"{text!r} on the page")
+
+    def close(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+class Page(html.parser.HTMLParser):
+    """The addresses that a page names, and what of it a browser would run or load."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.links, self.ids, self.inline, self.words = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.links += [found[name] for name in ("href", "src", "action") if name in found]
+        self.ids += [found["id"]] if "id" in found else []
+        self.inline += [(tag, name) for name in found if name.startswith("on") or name == "style"]
+        if tag == "style" or tag == "script" and "src" not in found:
+            self.inline.append((tag, ""))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def seen(agent: Agent, path: str = "/") -> str:
+    status, headers, page = agent.get(path)
+    assert status == 200, page
+    return page.decode()
+
+
+def snapshot(agent: Agent) -> dict:
+    return json.loads(seen(agent, "/api/v1/snapshot"))
+
+
+def words(agent: Agent) -> str:
+    return snapshot(agent)["verdict"]["words"]
+
+
+def test_a_board_is_unplugged_and_plugged_in(agent, simulate, tmp_path):  # noqa: F811
+    board = simulate("cyton", name="board")
+    agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton"}}], history={"interval": "1s"})
+    agent.start()
+    assert "Nothing is connected yet" in seen(agent) or "board" in seen(agent)
+    live = Live(agent)
+    assert "200" in live.status and live.head["content-type"] == "text/event-stream"
+    live.says("All is well", 60)
+    live.says("250 Hz of 250 Hz", 60)
+    # Without a script the page says the same.
+    assert "250 Hz of 250 Hz" in seen(agent) and "1 of 1 device streams, 8 of 8 channels are good." in seen(agent)
+    went = time.monotonic()
+    board.process.terminate()
+    board.process.wait(20)
+    live.says("Recording is in danger")
+    assert time.monotonic() - went < 6
+    assert "board: absent" in live.pieces["verdict"] and "Plug it in" in live.pieces["verdict"]
+    assert "Recording is in danger" in seen(agent)
+    simulate("cyton", name="board")
+    live.says("1 of 1 device streams", 60)
+    # Nothing of what was before is shown of it now.
+    wait_until(lambda: "board: absent" not in live.pieces["verdict"], 30, "the return")
+    live.close()
+
+
+def test_an_electrode_goes_bad_and_good_again(agent, simulate, tmp_path):  # noqa: F811
+    board = simulate("cyton", "--fault", "rail=3@12s..30s", name="board")
+    agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton",
+                                 "signal": {"names": ["Fp1", "Fp2", "C3", "C4", "P3", "P4", "O1", "O2"]}}}], history={"interval": "1s"})
+    agent.start()
+    live = Live(agent)
+    live.says("8 of 8 channels are good", 60)
+    live.says("of board is bad (", 60)
+    bad = re.search(r"channel (\S+ ?C3) of board is bad \(([^)]*)\)", live.pieces["verdict"])
+    assert bad, live.pieces["verdict"]
+    assert "The recording needs attention" in live.pieces["verdict"] and "7 of 8 channels are good" in live.pieces["verdict"]
+    card = live.pieces["device"]
+    assert re.search(r'<li class=attention title="\S+ ?C3: [^"]*rail', card), card
+    assert card.count("<g class=attention>") == 1 and card.count("<g class=ok>") == 7, "the head has it as well"
+    page = seen(agent, "/card?kind=device&name=board")
+    assert page.count("<tr>") == 9 and "▲ " in page
+    live.says("8 of 8 channels are good", 90)
+    live.close()
+
+
+def test_an_incident_is_acknowledged_on_the_page(agent, simulate, tmp_path):  # noqa: F811
+    board = simulate("cyton", name="board")
+    agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton"}}], history={"interval": "1s"},
+                    alerts={"rule_files": [write_rules(tmp_path, LOST, interval="1s")]})
+    agent.start()
+    agent.until(lambda now: now.value("neural_source_up", source="board") == 1)
+    time.sleep(3.5)
+    board.process.terminate()
+    board.process.wait(20)
+    opened = one(agent, alert="PlugPulled")
+    page = Page(seen(agent))
+    action = f"api/v1/incidents/{opened['id']}/ack"
+    assert action in page.links
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html,*/*;q=0.8"}
+    # A page of another origin cannot.
+    assert agent.request("POST", f"/{action}", {**form, "Origin": "http://evil.example"})[0] == 403
+    assert incidents(agent, state="acknowledged") == []
+    client = http.client.HTTPConnection("127.0.0.1", agent.port, timeout=20)
+    client.request("POST", f"/{action}", headers={**form, "Origin": f"http://127.0.0.1:{agent.port}"})
+    answer = client.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (303, "../../../../")
+    client.close()
+    assert [found["id"] for found in incidents(agent, state="acknowledged")] == [opened["id"]]
+    page = seen(agent)
+    assert action not in Page(page).links and "acknowledged" in page
+
+
+def test_pages_load_nothing_from_elsewhere_and_work_behind_a_prefix(agent, simulate, tmp_path):  # noqa: F811
+    board = simulate("cyton", name='b"<o>&')
+    agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton"}}], history={"interval": "1s"})
+    agent.start()
+    agent.until(lambda now: now.value("neural_device_streaming", device="board") == 1)
+    total = 0
+    for path in ["/", "/sources", "/card?kind=device&name=board"]:
+        status, headers, text = agent.get(path)
+        page = Page(text.decode())
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'") and "unsafe" not in headers["Content-Security-Policy"]
+        assert page.inline == [], "a strict policy refuses it"
+        assert len(page.ids) == len(set(page.ids))
+        for link in page.links:
+            assert not re.match(r"[a-z]+:|/", link), f"{link} of {path} leaves the prefix"
+            if not link.startswith(("#", "api/v1/")):
+                assert agent.get("/" + link.removeprefix("./"))[0] == 200, f"{link} of {path} leads nowhere"
+        total += len(text)
+    for asset in ["/page.css", "/page.js"]:
+        total += len(agent.get(asset)[2])
+    assert total < 100_000
+    assert agent.get("/card?kind=device&name=nobody")[0] == 404
+    assert agent.request("POST", "/live")[0] == 405 and agent.request("GET", "/live", {"Host": "evil.example"})[0] == 403
+
+
+def test_what_a_client_names_is_text(agent, tmp_path):
+    agent.configure([{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}], history={"interval": "1s"})
+    agent.start()
+    evil = '<img src=x onerror=alert(1)>"\'&amp;'
+    line = json.dumps({"type": "stage", "pipeline": evil, "stage": evil, "seconds": 3.0}) + "\n"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(agent.path("in.sock")))
+        live = Live(agent)
+        for _ in range(8):
+            client.sendall(line.encode() * 5)
+            time.sleep(0.5)
+        live.says("&lt;img", 30)
+    for text in [seen(agent), seen(agent, "/sources"), *live.pieces.values()]:
+        page = Page(text)
+        assert "x" not in page.links and page.inline == []
+    link = next(link for link in Page(seen(agent)).links if link.startswith("card?kind=pipeline"))
+    assert evil in "".join(Page(seen(agent, "/" + link)).words)
+    live.close()
+
+
+def test_many_who_look_and_one_who_does_not_read(agent, simulate):  # noqa: F811
+    board = simulate("cyton", name="board")
+    agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton"}}], history={"interval": "1s"})
+    agent.start()
+    agent.until(lambda now: now.value("neural_device_streaming", device="board") == 1)
+    stuck = socket.create_connection(("127.0.0.1", agent.port))
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.sendall(f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{agent.port}\r\n\r\n".encode())
+    viewers = [Live(agent) for _ in range(50)]
+    began = time.monotonic()
+    wait_until(lambda: all(len(viewer.events) > 20 for viewer in viewers), 60, "the pieces")
+    time.sleep(5)
+    # About a look a second, for each of them, and the scrape has its place.
+    for viewer in viewers:
+        late = [at for at, _ in viewer.events if at > began]
+        assert max(b - a for a, b in zip(late, late[1:])) < 4, "a viewer waited"
+    agent.scrape()
+    ends = time.monotonic()
+    agent.stop(within=8)
+    # Who looks does not hold up the end.
+    assert time.monotonic() - ends < 4
+    wait_until(lambda: all(viewer.ended for viewer in viewers), 5, "the end of the streams")
+    stuck.close()
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_what_is_not_known_is_not_said(agent, history):
+    agent.configure([{"jsonl": {"name": "in", "listen": f"unix:{agent.path('in.sock')}"}}], history={"enabled": history})
+    agent.start()
+    now = snapshot(agent)
+    assert now["verdict"]["words"] == "Nothing is connected yet"
+    assert any("history is off" in note for note in now["notes"]) is not history
+    agent_card = next(card for card in now["cards"] if card["kind"] == "agent")
+    assert ("Events" in [fact["label"] for fact in agent_card["facts"]]) is history or history
+    assert ("What is not known" in seen(agent)) or history
