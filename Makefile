@@ -63,6 +63,7 @@ programs:
 	{ command -v prometheus-alertmanager && command -v amtool; } > /dev/null || missing+=(prometheus-alertmanager); \
 	command -v socat > /dev/null || missing+=(socat); \
 	command -v faketime > /dev/null || missing+=(faketime); \
+	command -v tmux > /dev/null || missing+=(tmux); \
 	command -v systemd-analyze > /dev/null || missing+=(systemd); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
 	if (( $${#missing[@]} )); then \

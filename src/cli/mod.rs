@@ -18,6 +18,7 @@ mod status;
 mod streams;
 mod task;
 mod test_rules;
+mod top;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,6 +78,12 @@ Exit codes: 0 done, 1 the task failed, runs already, or the agent does not answe
 
 const STATUS: &str = "\
 Exit codes, those of a Nagios plugin: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown, or no answer.";
+
+const TOP: &str = "\
+Keys: q quit, arrows or j k choose, enter opens, esc goes back, / filters, s sorts, a acknowledges the chosen incident.
+
+Exit codes: 0 fine, 1 the agent does not answer, 2 bad usage. With --once those of status: 0 healthy, 1 degraded, 2 unhealthy, \
+3 unknown, or no answer.";
 
 const TEST_RULES: &str = "\
 Examples:
@@ -202,6 +209,9 @@ enum Command {
     /// Show how everything is that the agent of this machine watches, or another one.
     #[command(after_help = STATUS)]
     Status(status::Args),
+    /// Show how everything is in the terminal, live: devices and their channels, programs, pipelines, incidents.
+    #[command(after_help = TOP)]
+    Top(top::Args),
     /// Silence the alerts of a device for a while, or list and end such silences.
     Silence(silence::Args),
     /// Run unit tests of rules, as `promtool test rules` does.
@@ -311,6 +321,7 @@ fn command() -> ExitCode {
         Some(Command::Provision(args)) => provision::provision(&args),
         Some(Command::Query(args)) => query::query(&args),
         Some(Command::Status(args)) => status::status(&args),
+        Some(Command::Top(args)) => top::top(&args),
         Some(Command::Task(args)) => task::task(&args),
         Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::TestRules(args)) => test_rules::test_rules(&args),

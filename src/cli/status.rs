@@ -42,10 +42,10 @@ pub(super) fn status(args: &Args) -> Exit {
 }
 
 /// What a script that is a Nagios plugin ends with where it knows nothing.
-const UNKNOWN: Exit = Exit::Differs;
+pub(super) const UNKNOWN: Exit = Exit::Differs;
 
 /// The number that a Nagios plugin ends with.
-fn exit(status: Status) -> Exit {
+pub(super) fn exit(status: Status) -> Exit {
     match status {
         Status::Healthy => Exit::Fine,
         Status::Degraded => Exit::Failed,

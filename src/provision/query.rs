@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::alert::health::Verdict;
 use crate::promql::{Element, Labels, Sample, Series, Value, When};
 use crate::secret::Link;
+use crate::view::Snapshot;
 
 use super::Access;
 use super::client::{self, Client, Request};
@@ -69,6 +70,18 @@ impl Server {
     pub async fn health(&self, window: &str) -> Result<Verdict, Failure> {
         let path = format!("/api/v1/health?window={window}");
         let asked = self.0.try_once(&Request::get(path)).await;
+        let answer = asked.map_err(|(why, _)| Failure::Absent(why))?;
+        serde_json::from_slice(&answer.body).map_err(|_| {
+            Failure::Server(format!("{} is no neural-exporter: it answers {}", answer.url, answer.describe()))
+        })
+    }
+
+    /// Asks an agent what its page shows, once.
+    ///
+    /// # Errors
+    /// What the server says, or why it says nothing.
+    pub async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        let asked = self.0.try_once(&Request::get("/api/v1/snapshot")).await;
         let answer = asked.map_err(|(why, _)| Failure::Absent(why))?;
         serde_json::from_slice(&answer.body).map_err(|_| {
             Failure::Server(format!("{} is no neural-exporter: it answers {}", answer.url, answer.describe()))

@@ -7,6 +7,7 @@ mod answers;
 mod build;
 pub mod html;
 mod latest;
+pub mod screen;
 mod words;
 
 use serde::{Deserialize, Serialize};
