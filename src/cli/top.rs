@@ -259,12 +259,12 @@ impl View {
         match key.code {
             KeyCode::Char('q') => return false,
             KeyCode::Esc | KeyCode::Backspace if self.open.is_some() => {
-                (self.open, self.scrolled) = (None, 0)
+                (self.open, self.scrolled) = (None, 0);
             }
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Down | KeyCode::Char('j') if self.open.is_some() => self.scrolled += 1,
             KeyCode::Up | KeyCode::Char('k') if self.open.is_some() => {
-                self.scrolled = self.scrolled.saturating_sub(1)
+                self.scrolled = self.scrolled.saturating_sub(1);
             }
             KeyCode::Down | KeyCode::Char('j') => self.chosen = (self.chosen + 1).min(last),
             KeyCode::Up | KeyCode::Char('k') => self.chosen = self.chosen.saturating_sub(1),
