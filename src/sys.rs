@@ -60,6 +60,17 @@ pub fn memory_in_use() -> Option<usize> {
     None
 }
 
+/// Whether a time service keeps this machine's clock, as the kernel has it. Nothing where it does not say.
+#[must_use]
+pub fn clock_is_synchronized() -> Option<bool> {
+    // SAFETY: all zeros is a valid value, with which nothing is set and the state of the clock is read.
+    let (state, clock) = unsafe {
+        let mut clock: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut clock), clock)
+    };
+    (state >= 0).then_some(state != libc::TIME_ERROR && clock.status & libc::STA_UNSYNC == 0)
+}
+
 /// Has the allocator of glibc give large pieces back to the system as soon as they are freed. Left to itself it raises
 /// its thresholds to the largest piece that was ever freed, here the text of a scrape, and what its other arenas have
 /// at their ends then stays for ever: `malloc_trim` does not reach it. Called once, before there are threads.

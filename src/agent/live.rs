@@ -230,7 +230,15 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
             (None, Some(Ok(()))) => {
                 Finding::new(&path, name, Verdict::Ok, "may be read, and its folder be written")
             }
-            (None, None) => Finding::new(&path, name, Verdict::Ok, "answers, and may be read"),
+            (None, None) => match report.pending(name) {
+                0 => Finding::new(&path, name, Verdict::Ok, "answers, and has what would be pushed"),
+                pending => {
+                    let message =
+                        format!("answers, and {pending} of its objects are not what would be pushed");
+                    Finding::new(&path, name, Verdict::Warning, message)
+                        .hint("neural-exporter provision plan, and then provision apply")
+                }
+            },
         });
     }
 }

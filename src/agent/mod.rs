@@ -51,6 +51,7 @@ pub use files::files;
 pub use history::history_file;
 use incidents::IncidentLog;
 use input::Input;
+pub use place::state_folder;
 use push::Push;
 use read::Files;
 pub use read::mapping_notes;

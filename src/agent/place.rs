@@ -6,7 +6,7 @@ use crate::http::Names;
 
 /// The folder for what outlives a restart.
 #[must_use]
-pub(super) fn state_folder() -> Option<PathBuf> {
+pub fn state_folder() -> Option<PathBuf> {
     let from = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     from("STATE_DIRECTORY")
         .or_else(|| from("XDG_STATE_HOME").map(|f| f.join("neural-exporter")))

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod alert;
 pub mod card;
 pub mod device;
+pub mod doctor;
 pub mod draw;
 pub mod gpu;
 pub mod health;

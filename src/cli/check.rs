@@ -115,7 +115,7 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 /// The findings, a line each, with their hints.
-fn table(found: &[Finding]) -> String {
+pub(super) fn table(found: &[Finding]) -> String {
     let mut text = String::new();
     let wide = found.iter().map(|finding| finding.path.len()).max().unwrap_or_default();
     for Finding { path, subject, verdict, message, hint } in found {

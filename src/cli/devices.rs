@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// One port, as JSON tells it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Device {
+pub(super) struct Device {
     /// Its node.
     node: PathBuf,
     /// A name that stays with the device.
@@ -58,6 +58,26 @@ struct Program {
 }
 
 impl Device {
+    /// Its node.
+    pub(super) fn node(&self) -> &Path {
+        &self.node
+    }
+
+    /// What it probably is.
+    pub(super) fn guess(&self) -> &str {
+        &self.guess
+    }
+
+    /// What this user has to do to open it; nothing if it may be opened.
+    pub(super) fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+
+    /// How long bytes wait in its chip, in seconds, where that is known.
+    pub(super) fn latency_timer(&self) -> Option<f64> {
+        self.latency_timer_seconds
+    }
+
     fn of(tty: &Tty, roots: &Roots) -> Self {
         let stable_name = stable_name(roots, &tty.node);
         let permitted = may_open(&tty.node);
@@ -78,7 +98,7 @@ impl Device {
             advice: (!permitted).then(|| format!("it is {}'s; {}", advice().owner, advice())),
             held_by: held.map(|holder| Program { pid: holder.pid, command: holder.command }).collect(),
             latency_timer_seconds: latency_timer(roots, &tty.name).map(|(_, ms)| f64::from(ms) / 1000.0),
-            config: config(tty, stable_name.as_deref()),
+            config: config(tty, stable_name.as_deref(), protocol(tty).unwrap_or("board")),
             node: tty.node.clone(),
             stable_name,
             usb,
@@ -87,7 +107,7 @@ impl Device {
 }
 
 /// What a port probably is, in words that promise no more than is known.
-fn guess(tty: &Tty) -> String {
+pub(super) fn guess(tty: &Tty) -> String {
     let Some(usb) = &tty.usb else {
         return "a serial port of this machine; what is on it is not known".to_owned();
     };
@@ -98,9 +118,13 @@ fn guess(tty: &Tty) -> String {
     }
 }
 
-/// A source for the configuration. The protocol is a guess.
-fn config(tty: &Tty, stable: Option<&Path>) -> String {
-    let protocol = tty.usb.as_ref().and_then(|usb| known(&usb.id)?.protocol);
+/// The protocol that is spoken behind a bridge of this kind more often than any other.
+pub(super) fn protocol(tty: &Tty) -> Option<&'static str> {
+    known(&tty.usb.as_ref()?.id)?.protocol
+}
+
+/// A source for the configuration, with this name. The protocol is a guess.
+pub(super) fn config(tty: &Tty, stable: Option<&Path>, name: &str) -> String {
     let port = match (&tty.usb, stable) {
         (_, Some(name)) => format!("port: {}", name.display()),
         (Some(usb), None) if plain(&usb.serial) => {
@@ -109,8 +133,7 @@ fn config(tty: &Tty, stable: Option<&Path>) -> String {
         (Some(usb), None) => format!("usb: {{id: \"{}\", place: \"{}\"}}", usb.id, usb.interface),
         (None, None) => format!("port: {}", tty.node.display()),
     };
-    let name = protocol.unwrap_or("board");
-    format!("- serial: {{name: {name}, {port}, protocol: {}}}", protocol.unwrap_or("cyton"))
+    format!("- serial: {{name: {name}, {port}, protocol: {}}}", protocol(tty).unwrap_or("cyton"))
 }
 
 /// Whether a serial number can stand in quotes as it is.
@@ -151,7 +174,7 @@ pub(super) fn devices(root: Option<&Path>, watch: bool, as_json: bool, options: 
     })
 }
 
-fn look(roots: &Roots) -> Vec<Device> {
+pub(super) fn look(roots: &Roots) -> Vec<Device> {
     ttys(roots).iter().map(|tty| Device::of(tty, roots)).collect()
 }
 

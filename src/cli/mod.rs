@@ -3,9 +3,11 @@
 mod check;
 mod demo;
 mod devices;
+mod doctor;
 mod generate;
 mod history;
 mod incidents;
+mod init;
 mod metrics;
 mod provision;
 mod query;
@@ -78,6 +80,17 @@ Exit codes: 0 done, 1 the task failed, runs already, or the agent does not answe
 
 const STATUS: &str = "\
 Exit codes, those of a Nagios plugin: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown, or no answer.";
+
+const DOCTOR: &str = "\
+It changes nothing and opens no port. Every finding is a line, with what mends it below.
+
+Exit codes: 0 nothing fails, 1 something does not work, 2 bad usage or a configuration with mistakes.";
+
+const INIT: &str = "\
+No port is opened and no recording program is connected to: what may be there is a comment in the file. LSL streams are \
+searched for one second, and /metrics of this machine's usual ports are read for inference engines.
+
+Exit codes: 0 written, 1 failed while running, 2 bad usage, or the file is there and stays.";
 
 const TOP: &str = "\
 Keys: q quit, arrows or j k choose, enter opens, esc goes back, / filters, s sorts, a acknowledges the chosen incident.
@@ -201,6 +214,13 @@ enum Command {
     },
     /// Be an acquisition device on a pseudo-terminal, with faults that are known to the unit.
     Simulate(simulate::SimulateArgs),
+    /// Look at everything on this machine that the agent depends on: ports, multicast, clock, disk, what the configuration names, and
+    /// the running agent; each with what mends it.
+    #[command(after_help = DOCTOR)]
+    Doctor(doctor::Args),
+    /// Write a configuration of what is plugged in, streaming and listening on this machine.
+    #[command(after_help = INIT)]
+    Init(init::Args),
     /// Push dashboards, rules and routes to the servers that the configuration names.
     Provision(provision::Args),
     /// Ask in PromQL what was: the agent of this machine, or any server that answers as Prometheus does.
@@ -322,6 +342,8 @@ fn command() -> ExitCode {
         Some(Command::Query(args)) => query::query(&args),
         Some(Command::Status(args)) => status::status(&args),
         Some(Command::Top(args)) => top::top(&args),
+        Some(Command::Init(args)) => init::init(&args),
+        Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Task(args)) => task::task(&args),
         Some(Command::Silence(args)) => silence::silence(&args),
         Some(Command::TestRules(args)) => test_rules::test_rules(&args),

@@ -25,6 +25,11 @@ pub(super) struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// The agent that this configuration describes.
+    pub(super) fn of(file: &FileArgs) -> Self {
+        Self { config: file.config.clone(), server: None, token_file: None, ca_file: None }
+    }
+
     /// The agent; nothing is sent to it. Says what is wrong with the configuration, the URL or a file.
     pub(super) fn open(&self) -> Option<Server> {
         self.try_open().inspect_err(|why| complain(why)).ok()

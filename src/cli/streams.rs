@@ -113,8 +113,13 @@ impl Stream {
         self
     }
 
+    /// The source for the configuration.
+    pub(super) fn config(&self) -> &str {
+        &self.config
+    }
+
     /// In one line.
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let Self { name, kind, channels, format, rate, .. } = self;
         let (kind, many) =
             (if kind.is_empty() { "no type" } else { kind }, if *channels == 1 { "" } else { "s" });

@@ -96,6 +96,13 @@ pub enum Ending {
 }
 
 impl Report {
+    /// Steps of a target that would change something, or that are refused.
+    #[must_use]
+    pub fn pending(&self, target: &str) -> usize {
+        let of = self.outcomes.iter().filter(|outcome| outcome.target == target);
+        of.filter(|outcome| !matches!(outcome.step.action, Action::Unchanged | Action::Leave)).count()
+    }
+
     /// A report of nothing yet.
     #[must_use]
     pub fn new(operation: Operation) -> Self {
