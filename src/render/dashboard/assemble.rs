@@ -249,7 +249,7 @@ impl Assembly<'_> {
             legend: if panel == Panel::Table {
                 query.legend.to_owned()
             } else {
-                self.legend(query.legend, &expr)
+                self.legend(panel, query.legend, &expr)
             },
             expr: lasting(panel, query.legend, expr),
             unit: query.unit.to_owned(),
@@ -259,13 +259,15 @@ impl Assembly<'_> {
         })
     }
 
-    /// The legend, followed by the machine if series of several machines are shown.
-    fn legend(&mut self, text: &str, expr: &str) -> String {
-        if !text.is_empty() && !text.contains("{{instance}}") && expr.contains("(instance") {
-            self.used.insert(variable::MACHINE.to_owned());
-            return format!("{text} ${{{}}}", variable::MACHINE);
+    /// The legend, with the machine if series of several machines are shown.
+    fn legend(&mut self, panel: Panel, text: &str, expr: &str) -> String {
+        if text.is_empty() || text.contains("{{instance}}") || !expr.contains("(instance") {
+            return text.to_owned();
         }
-        text.to_owned()
+        let rows = matches!(panel, Panel::States | Panel::Cells);
+        let name = if rows { variable::MACHINE_FIRST } else { variable::MACHINE };
+        self.used.insert(name.to_owned());
+        if rows { format!("${{{name}}} {text}") } else { format!("{text} ${{{name}}}") }
     }
 
     /// Puts a picture for each metric that is not shown into its row.
@@ -286,7 +288,7 @@ impl Assembly<'_> {
                 let worst = worst(spec.panel, &target.expr);
                 let Ok(selected) = select_over(&target.expr, self.names, labels, worst) else { continue };
                 self.used.extend(selected.variables.iter().map(|of| (*of).to_owned()));
-                let legend = self.legend(&target.legend, &selected.expr);
+                let legend = self.legend(spec.panel, &target.legend, &selected.expr);
                 target.expr = lasting(spec.panel, &target.legend, selected.expr);
                 target.legend = legend;
             }

@@ -30,7 +30,9 @@ pub(super) fn of_columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         column(label, board(label, frame, &cell).into_iter().collect());
     }
     if groups(spec, "channel") {
-        column("channel", channel(frame, &cell).into_iter().collect());
+        // The name holds the number, and stands first.
+        let named = if groups(spec, "channel_name") { "channel_name" } else { "channel" };
+        column(named, channel(frame, &cell).into_iter().collect());
     }
     if groups(spec, "alertname") {
         let slash = if frame.runbooks.ends_with('/') { "" } else { "/" };

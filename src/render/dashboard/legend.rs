@@ -16,6 +16,7 @@ const MANY: &[(&str, &str, u32)] = &[
     ("source", "neural_textfile_", 4),
     ("source", "", 25),
     ("stream", "", 4),
+    ("direction", "", 4),
     ("stage", "", 6),
     ("hook", "", 4),
     ("alert", "", 25),
@@ -99,6 +100,10 @@ mod tests {
             "sum(rate(neural_source_events_total[5m])) and topk(5, neural_source_events_total)",
         )];
         assert_eq!(lines(most.into_iter(), 8), 3);
+        let ways =
+            [("{{direction}} errors ${shown_machine}", "sum(rate(neural_host_network_errors_total[5m]))")];
+        // Received and transmitted, of two machines.
+        assert_eq!(lines(ways.into_iter().chain(ways), 12), 4);
         assert_eq!(lines([("{{instance}}", "up")].into_iter(), 8), 1);
         assert_eq!(lines(std::iter::empty(), 8), 0);
     }

@@ -78,6 +78,9 @@ fn height(spec: &PanelSpec) -> u32 {
 /// panel has pixels, and rounds the step down so that up to 1.75 times as many come; a phone has 340.
 pub(super) const CELLS: u32 = 96;
 
+/// What a row of states has where it has none.
+const GAP: &str = "no data";
+
 /// How many points a number has of its past: so many that the last is not old.
 const PAST: u32 = 500;
 
@@ -268,6 +271,8 @@ fn defaults<'a>(spec: &'a PanelSpec, frame: Frame<'_>) -> Defaults<'a> {
         // Of names too Grafana 9 says that they are none, so only columns of numbers are set; see `overrides`.
         Panel::Table => (NOTHING, None),
         Panel::Stat | Panel::Gauge | Panel::Bars => (&*spec.empty, Some(&*spec.empty)),
+        // The legend of states has it where a row has a gap; that there is no row at all is a state of its own.
+        Panel::States | Panel::Cells => (GAP, None),
         _ => (&*spec.empty, None),
     };
     let absent = matches!(spec.panel, Panel::States | Panel::Cells).then_some(&*spec.empty);

@@ -7,7 +7,7 @@ use super::field::{NOTHING, mappings, thresholds};
 use super::frame::Frame;
 use super::nothing::grouped;
 use super::spec::{PanelSpec, heading, letter};
-use crate::catalog::draw::Panel;
+use crate::catalog::draw::{Panel, State};
 
 /// How wide the column of machines is there: the address of one, with its port.
 const MACHINE_WIDTH: u32 = 140;
@@ -25,11 +25,16 @@ const NAME_WIDTH: u32 = 130;
 pub(super) const SEVERITIES: &[(&str, &str)] =
     &[("critical", "red"), ("high", "orange"), ("medium", "yellow"), ("low", "blue"), ("info", "text")];
 
-/// How wide a column must be at least so that its header is not cut, with the arrow of a sorted one; nothing if that is as wide as every
-/// column is.
-pub(super) fn least(header: &str) -> Option<usize> {
-    let width = header.chars().count() * 8 + 42;
+/// How wide a column must be at least so that its header, with an arrow where the table is sorted by it, and its longest word are not
+/// cut; nothing if that is as wide as every column is.
+pub(super) fn least(header: &str, sorted: bool, word: usize) -> Option<usize> {
+    let width = (header.chars().count() * 8 + if sorted { 42 } else { 24 }).max(word * 7 + 16);
     (width > LEAST_WIDTH).then_some(width)
+}
+
+/// Letters of the longest word that a column may hold.
+fn longest(states: &[State]) -> usize {
+    states.iter().map(|state| state.text.chars().count()).max().unwrap_or_default()
 }
 
 /// A colour of text, as Grafana from 10 on reads it and as 9 does.
@@ -59,13 +64,14 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
             properties.extend(coloured());
         }
         // Columns share the width of a phone evenly, whatever stands above them.
-        if let Some(width) = least(&target.legend) {
+        let sorted = spec.sorted.iter().any(|(column, _)| *column == target.legend);
+        if let Some(width) = least(&target.legend, sorted, longest(target.states)) {
             properties.push(json!({"id": "custom.minWidth", "value": width}));
         }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
     }
-    // Columns share the width of a phone evenly, which cuts names and leaves room beside numbers. A channel's number is short.
-    if let Some(first) = spec.first.first().filter(|first| wide(spec) && **first != "channel") {
+    // Columns share the width of a phone evenly, which cuts names and leaves room beside numbers.
+    if let Some(first) = named(spec) {
         all.push(json!({
             "matcher": {"id": "byName", "options": heading(first)},
             "properties": [{"id": "custom.minWidth", "value": NAME_WIDTH}],
@@ -103,6 +109,15 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         }
     }
     all
+}
+
+/// The column that names what a table with more than two columns is about: the first, or the device. A channel's number is short.
+fn named(spec: &PanelSpec) -> Option<&str> {
+    let labels: Vec<&str> = spec.targets.iter().flat_map(|target| grouped(&target.expr)).collect();
+    let first = spec.first.first().copied().filter(|first| wide(spec) && !first.starts_with("channel"));
+    first.or_else(|| {
+        labels.into_iter().find(|label| *label == "device").filter(|_| spec.first.first().is_none_or(|first| !first.starts_with("channel")))
+    })
 }
 
 /// Whether a table has more columns than a phone shows, and says which come first.

@@ -23,8 +23,19 @@ pub struct Variable {
 /// The name of the variable that stands behind the name of a line: the machine where there are several, else nothing.
 pub(super) const MACHINE: &str = "shown_machine";
 
+/// The same for names of rows, which lose their beginning where there is no room: there the machine stands first.
+pub(super) const MACHINE_FIRST: &str = "machine_first";
+
 /// Its values. A legend takes variables before labels, so the answer may name one.
-const MACHINES: &str = "query_result(label_replace(count(count by (instance) (neural_agent_build_info{job=~\"$job\",instance=~\"$instance\"})) > 1, \"shown\", \"· {{instance}}\", \"\", \"\"))";
+macro_rules! machines {
+    ($shown:literal) => {
+        concat!(
+            "query_result(label_replace(count(count by (instance) (neural_agent_build_info{job=~\"$job\",instance=~\"$instance\"})) > 1, \"shown\", \"",
+            $shown,
+            "\", \"\", \"\"))"
+        )
+    };
+}
 
 /// The choices of a dashboard: `asked` labels that some query uses, behind job and instance.
 pub(super) fn variables(
@@ -70,11 +81,12 @@ pub(super) fn variables(
         choice(name, label, format!("label_values({sample}{{{selector}}}, {name})"), ".*");
         before.push(name);
     }
-    if used.contains(MACHINE) {
+    let machines = [(MACHINE, machines!("· {{instance}}")), (MACHINE_FIRST, machines!("{{instance}} ·"))];
+    for (name, values) in machines.into_iter().filter(|(name, _)| used.contains(*name)) {
         chosen.push(Variable {
-            name: MACHINE.to_owned(),
+            name: name.to_owned(),
             label: "Machine".to_owned(),
-            values: MACHINES.to_owned(),
+            values: values.to_owned(),
             all: String::new(),
             derived: Some("/shown=\"([^\"]*)\"/"),
         });

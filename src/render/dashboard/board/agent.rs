@@ -59,6 +59,7 @@ pub(super) static BOARD: Board = Board {
                 column("sum by (instance, source) (increase(neural_source_errors_total[1h]))", "Errors", "short"),
             ])
             .first(&["source", "Value #A"])
+            .sorted(&[("Up", false), ("Errors", true)])
             .beside(2),
             lines("Events", "cps", "Events decoded per second, of the five sources with the most; the table has all.", &[q(
                 busiest!("5", "neural_source_events_total", "source"),

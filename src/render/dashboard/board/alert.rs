@@ -52,7 +52,7 @@ pub(super) static BOARD: Board = Board {
         ]),
         open("What is wrong", &[
             view(Panel::Table, "Active alerts", "s", "The alerts that fire now and for how long. The runbook of that name says what to do.", &[column(
-                "clamp_min(time() - min by (severity, priority, alertname, where) (label_replace(label_join(ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")), 0)",
+                concat!("clamp_min(time() - min by (severity, priority, alertname, where) (", placed!("ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{alertstate=\"firing\"}"), "), 0)"),
                 "For",
                 "s",
             )])
@@ -87,9 +87,9 @@ pub(super) static BOARD: Board = Board {
                 "sum by (component) (count_over_time((ALERTS{alertstate=\"firing\"} unless ALERTS{alertstate=\"firing\"} offset 1m)[1h:1m]))",
                 "{{component}}",
             )])
-            .empty("no alert fired"),
+            .empty("no alert began"),
             view(Panel::Table, "Alert history", "none", "Number of evaluations in which each alert fired within the selected range: minutes, at one per minute.", &[column(
-                "sum by (severity, priority, alertname, where) (label_replace(label_join(count_over_time(ALERTS{alertstate=\"firing\"}[$__range]), \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+                concat!("sum by (severity, priority, alertname, where) (", placed!("count_over_time(ALERTS{alertstate=\"firing\"}[$__range])"), ")"),
                 "Evaluations",
                 "none",
             )])

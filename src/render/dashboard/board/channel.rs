@@ -83,7 +83,7 @@ pub(super) static BOARD: Board = Board {
             .states(&[state(1.0, "bad", Rating::Bad)])
             .beside(2)
             .empty("no channel is bad"),
-            view(Panel::Table, "Channels", "short", "Every channel with the measurements of the last seconds, the worst first; those of a device that is gone have no signal. Its number links to its history.", &[
+            view(Panel::Table, "Channels", "short", "Every channel with the measurements of the last seconds, the worst first; those of a device that is gone have no signal. Its name links to its history.", &[
                 column(concat!(
                     "min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"),
                     ")\nor NaN * max by (instance, device, channel, channel_name) (last_over_time(neural_channel_info[$__range]) unless on (job, instance, device, channel) neural_channel_quality_ratio)"
@@ -99,8 +99,8 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_noise_ratio)", "Noise", "percentunit"),
                 column("max by (instance, device, channel) (neural_channel_band_rms_volts)", "Band RMS", "volt"),
             ])
-            // On a phone four columns are seen: how good it is, and why, before which machine.
-            .first(&["channel", "channel_name", "Value #A", "Value #B"])
+            // On a phone three columns are seen: the number and name, how good it is, and why.
+            .first(&["channel_name", "Value #A", "Value #B"])
             .sorted(&[("Quality", false), ("Name", false)])
             .empty("no signal"),
         ])
@@ -155,7 +155,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_correlation)", "Correlation", "short"),
                 column("max by (instance, device, channel) (neural_channel_kurtosis)", "Kurtosis", "none"),
             ])
-            .first(&["channel", "channel_name"])
+            .first(&["device", "channel_name"])
             .sorted(&[("Name", false)])
             .empty("no signal"),
             view(Panel::Table, "In counts", "short", "The same for devices of unknown gain, in converter counts.", &[
@@ -163,7 +163,7 @@ pub(super) static BOARD: Board = Board {
                 column("max by (instance, device, channel) (neural_channel_rms_counts)", "RMS", "short"),
                 column("max by (instance, device, channel) (neural_channel_offset_counts)", "Offset", "short"),
             ])
-            .first(&["channel", "channel_name"])
+            .first(&["device", "channel_name"])
             .empty("all gains are known"),
         ]),
         closed("Electrode impedance", &[

@@ -13,11 +13,15 @@ use crate::catalog::limit::{
 
 /// Whether each device streams. One that was there within the chosen time and is not now, such as a stream of LSL that
 /// ended, sends no series any more: it is gone.
-pub(super) const STREAMS: &str = "max by (instance, device) (neural_device_streaming) or max by (instance, device) (last_over_time(neural_device_info[$__range])) * 0 - 1";
+pub(super) const STREAMS: &str = "max by (instance, device) (neural_device_streaming) or max by (instance, device) (last_over_time(neural_device_info[$__range])) * 0 - 1 or max by (instance, device) (neural_port_state) * 0 - 2 or max by (instance, device) (neural_device_frames_total) * 0 - 1";
 
 /// What the numbers of `STREAMS` mean.
-pub(super) const STREAMING: &[State] =
-    &[state(1.0, "yes", Rating::Good), state(0.0, "silent", Rating::Bad), state(-1.0, "gone", Rating::Bad)];
+pub(super) const STREAMING: &[State] = &[
+    state(1.0, "yes", Rating::Good),
+    state(0.0, "silent", Rating::Bad),
+    state(-1.0, "gone", Rating::Bad),
+    state(-2.0, "no", Rating::Bad),
+];
 
 pub(super) static BOARD: Board = Board {
     key: "devices",
@@ -202,9 +206,9 @@ pub(super) static BOARD: Board = Board {
                 "Streaming",
                 "none",
                 "When each device streamed. The dashed marks above are connects and disconnects.",
-                &[q("max by (instance, device) (neural_device_streaming)", "{{device}}")],
+                &[q("max by (instance, device) (neural_device_streaming) or max by (instance, device) (neural_port_state) * 0 + 2", "{{device}}")],
             )
-            .states(&[state(1.0, "streams", Rating::Good), state(0.0, "silent", Rating::Bad)])
+            .states(&[state(1.0, "streams", Rating::Good), state(0.0, "silent", Rating::Bad), state(2.0, "no samples", Rating::Bad)])
             .beside(2)
             .empty("no device"),
             lines(

@@ -20,6 +20,18 @@ macro_rules! of {
 /// The name of what `of!` makes.
 const SAID: &str = "{{said}}";
 
+/// What alerts are about, as a label `where`: the thing first, of which a phone shows the beginning, the machine last. A source that
+/// has the name of its device is not said twice.
+macro_rules! placed {
+    ($alerts:literal) => {
+        concat!(
+            "label_replace(label_join(label_replace(label_replace(",
+            $alerts,
+            ", \"input_name\", \"$1\", \"source\", \"(.*)\"), \"input_name\", \"\", \"device\", \".+\"), \"where\", \" \", \"device\", \"gpu\", \"input_name\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\", \"instance\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")"
+        )
+    };
+}
+
 /// Every device that is configured, or was there within the chosen time: 1 if its link is or was up, 0 if its port is not
 /// open.
 macro_rules! devices {

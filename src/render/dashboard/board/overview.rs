@@ -14,7 +14,7 @@ use crate::catalog::limit::{
 /// 1 of whatever does what it should so that a recording is made, 0 of what does not.
 macro_rules! recorded {
     () => {
-        "neural_program_expected_state or neural_tap_open or neural_stream_present"
+        "neural_program_expected_state or neural_tap_open or 0 * neural_tap_opens_total or neural_stream_present"
     };
 }
 
@@ -103,7 +103,7 @@ pub(super) static BOARD: Board = Board {
                 "none",
                 "Alerts that fire now, by severity. An empty list is good.",
                 &[column(
-                    "max by (severity, priority, alertname, where) (label_replace(label_join(ALERTS{alertstate=\"firing\"}, \"where\", \" \", \"instance\", \"device\", \"gpu\", \"source\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\"))",
+                    concat!("max by (severity, priority, alertname, where) (", placed!("ALERTS{alertstate=\"firing\"}"), ")"),
                     "",
                     "none",
                 )],
@@ -162,7 +162,7 @@ pub(super) static BOARD: Board = Board {
                 "When each program was in the expected state, each tap was open in a program, and each expected stream was present.",
                 &[
                     q("max by (instance, source) (neural_program_expected_state)", "{{source}}"),
-                    q("max by (instance, device) (neural_tap_open)", "tap {{device}}"),
+                    q(port::OPEN, "tap {{device}}"),
                     q("max by (instance, source, stream) (neural_stream_present)", "{{stream}}"),
                 ],
             )

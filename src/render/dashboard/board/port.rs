@@ -8,6 +8,10 @@ use crate::catalog::limit::{PORT_LATENCY_TIMER, PORT_LINE_ERRORS, PORT_WAITING, 
 /// How a port is, as one of the numbers of `STATES`: exactly one of its series is 1.
 pub(super) const STATE: &str = "sum by (instance, device) (\n  neural_port_state{state=\"open\"} * 1\n  or neural_port_state{state=\"silent\"} * 2\n  or neural_port_state{state=\"wrong_device\"} * 3\n  or neural_port_state{state=\"absent\"} * 4\n  or neural_port_state{state=\"busy\"} * 5\n  or neural_port_state{state=\"not_permitted\"} * 6\n  or neural_port_state{state=\"ambiguous\"} * 7\n  or neural_port_state{state=\"failed\"} * 8\n)";
 
+/// Whether a program has each tap open. A tap is not there while its device is not, and then nothing is recorded; its counters stay.
+pub(super) const OPEN: &str =
+    "max by (instance, device) (neural_tap_open) or 0 * max by (instance, device) (neural_tap_opens_total)";
+
 /// What the numbers of `STATE` mean.
 pub(super) const STATES: &[State] = &[
     state(1.0, "open", Rating::Good),
@@ -114,7 +118,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
         "Recorded",
         "none",
         "When a program had the tap of a device open.",
-        &[q("max by (instance, device) (neural_tap_open)", "{{device}}")],
+        &[q(OPEN, "{{device}}")],
     )
     .states(&[state(1.0, "recorded", Rating::Good), state(0.0, "no program records", Rating::Plain)])
     .beside(3)

@@ -205,6 +205,13 @@ mod tests {
         breaks(is("state-timeline"), last, "9 to 13", "No data in response");
         breaks(is("state-timeline"), defaults("mappings", json!([])), "9 to 13", "No data in response");
         breaks(is("status-history"), last, "9 to 13", "No data in response");
+        let gap = |panel: &mut Value| {
+            let mappings = list(&panel["fieldConfig"]["defaults"], "mappings").iter();
+            let words =
+                mappings.filter_map(|of| of["options"]["-1"]["text"].as_str()).next().unwrap().to_owned();
+            panel["fieldConfig"]["defaults"]["noValue"] = words.into();
+        };
+        breaks(is("state-timeline"), gap, "9 to 13", "in its legend");
         breaks(is("timeseries"), ask("time() - max(up)"), "9 to 13", "set back");
         let rename = |panel: &mut Value| {
             let renamed =
@@ -277,6 +284,17 @@ mod tests {
             });
         };
         breaks(programs, cut, "9 to 13", "names of its rows");
+        let without = |header: &'static str| {
+            move |panel: &mut Value| {
+                for rule in list_mut(&mut panel["fieldConfig"], "overrides") {
+                    if rule["matcher"]["options"] == header {
+                        list_mut(rule, "properties").retain(|of| of["id"] != "custom.minWidth");
+                    }
+                }
+            }
+        };
+        breaks(asks("neural_port_baud"), without("Device"), "9 to 13", "names of its rows");
+        breaks(programs, without("Does"), "9 to 13", "headers or words of [\"Does\"]");
         let dots = |panel: &mut Value| panel["targets"][0]["exemplar"] = true.into();
         breaks(is("heatmap"), dots, "9 to 13", "exemplars");
         let limit = |panel: &mut Value| {
@@ -298,6 +316,10 @@ mod tests {
         breaks_title(own, |panel| panel["title"] = "Data quality".into(), "say in the title");
         let whether = |panel: &mut Value| panel["description"] = "Whether it is so (1) or not (0).".into();
         breaks(is("timeseries"), whether, "9 to 13", "yes and no");
+        let behind = |panel: &mut Value| {
+            panel["targets"][0]["legendFormat"] = "{{device}} ${shown_machine}".into();
+        };
+        breaks(is("state-timeline"), behind, "9 to 13", "machine first");
         let each = |panel: &mut Value| {
             let expr = "topk(5, sum by (source) (rate(neural_source_events_total[$__rate_interval])))";
             panel["targets"][0]["expr"] = expr.into();

@@ -29,6 +29,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: rates },
     Rule { grafana: "9 to 13", broken: classes },
     Rule { grafana: "9 to 13", broken: silent },
+    Rule { grafana: "9 to 13", broken: gaps },
     Rule { grafana: "9 to 13", broken: before },
     Rule { grafana: "9 to 13", broken: bars },
     Rule { grafana: "9 to 13", broken: quantiles },
@@ -46,6 +47,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: whose },
     Rule { grafana: "9 to 13", broken: broken_up },
     Rule { grafana: "9 to 13", broken: flags },
+    Rule { grafana: "9 to 13", broken: beginnings },
 ];
 
 pub(super) fn is(panel: &Value, kind: &str) -> bool {
@@ -237,13 +239,24 @@ fn classes(panel: &Value, _: &Names<'_>) -> Option<String> {
 /// `prepareTimelineFields` knows no `noValue`: what is not there has to be a series of its own.
 fn silent(panel: &Value, _: &Names<'_>) -> Option<String> {
     let states = is(panel, "state-timeline") || is(panel, "status-history");
-    let said = |of: &Value| of["options"]["-1"]["text"] == defaults(panel)["noValue"];
+    let said = |of: &Value| !text(&of["options"]["-1"], "text").is_empty();
     let mapped = list(defaults(panel), "mappings").iter().any(said);
     let asked = exprs(panel).any(|expr| expr.starts_with("vector(-1) unless on () ("));
     when(
         states && !(mapped && asked),
         "says \"No data in response\" where there is nothing; ask for vector(-1) unless on () what it shows, and map -1 to \
          the words",
+    )
+}
+
+/// `getLegendItems` of timelines takes a state from each value, and `noValue` from those that are missing.
+fn gaps(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let states = is(panel, "state-timeline") || is(panel, "status-history");
+    let said = |of: &Value| of["options"]["-1"]["text"] == defaults(panel)["noValue"];
+    let broken = states && list(defaults(panel), "mappings").iter().any(said);
+    when(
+        broken,
+        "says in its legend that nothing is there as soon as one row has a gap; set noValue to what a gap is",
     )
 }
 
@@ -295,6 +308,14 @@ fn broken_up(panel: &Value, _: &Names<'_>) -> Option<String> {
 fn flags(panel: &Value, _: &Names<'_>) -> Option<String> {
     let broken = is(panel, "timeseries") && text(panel, "description").starts_with("Whether ");
     when(broken, "draws yes and no as a line; draw it as states, with words")
+}
+
+/// `UPlotAxisBuilder` gives names of rows 40 % of the width at most, and writes them to the right edge: the beginning is cut.
+fn beginnings(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let rows = is(panel, "state-timeline") || is(panel, "status-history");
+    let last = |target: &Value| text(target, "legendFormat").contains("${shown_machine}");
+    let broken = rows && list(panel, "targets").iter().any(last);
+    when(broken, "cuts the names of its rows and leaves their machine; put the machine first")
 }
 
 /// Pipelines report a quality of their own, which is not that of the electrodes.

@@ -160,27 +160,46 @@ fn beheaded(panel: &Value, _: &Names<'_>) -> Option<String> {
         .iter()
         .filter(|(column, _)| column.starts_with("Value"))
         .filter_map(|(_, header)| header.as_str());
+    let sorted =
+        |header: &str| list(&panel["options"], "sortBy").iter().any(|of| of["displayName"] == header);
     let wide = |header: &&str| {
-        least(header).is_some_and(|least| given(header).is_none_or(|given| given < least as u64))
+        let least = least(header, sorted(header), longest(panel, header));
+        least.is_some_and(|least| given(header).is_none_or(|given| given < least as u64))
     };
     let cut: Vec<&str> = values.filter(wide).collect();
     when(
         is(panel, "table") && !cut.is_empty(),
-        &format!("cuts the headers {cut:?} on a phone; give them a minWidth"),
+        &format!("cuts the headers or words of {cut:?} on a phone; give them a minWidth"),
     )
+}
+
+/// Letters of the longest word that stands for a number in a column.
+fn longest(panel: &Value, header: &str) -> usize {
+    let rules =
+        list(&panel["fieldConfig"], "overrides").iter().filter(|rule| rule["matcher"]["options"] == header);
+    let mappings = rules.flat_map(|rule| list(rule, "properties")).filter(|of| of["id"] == "mappings");
+    let words = mappings.flat_map(|of| list(of, "value")).filter_map(|of| of["options"].as_object());
+    let words = words.flat_map(|of| of.values()).map(|of| text(of, "text").chars().count());
+    words.max().unwrap_or_default()
 }
 
 /// Columns share the width of a phone, and a name needs more of it than a number.
 fn stumps(panel: &Value, _: &Names<'_>) -> Option<String> {
     let organize = &list(panel, "transformations").last()?["options"];
-    let (first, _) = organize["indexByName"].as_object()?.iter().find(|(_, at)| **at == 0)?;
+    let order = organize["indexByName"].as_object()?;
+    let first = order.iter().find(|(_, at)| **at == 0).map_or("", |(first, _)| first.as_str());
     let called = &organize["renameByName"][first];
     let wide = |of: &Value| of["id"] == "custom.minWidth" && of["value"].as_u64() >= Some(130);
-    let right =
-        |rule: &Value| rule["matcher"]["options"] == *called && list(rule, "properties").iter().any(wide);
-    let broken = is(panel, "table") && list(panel, "targets").len() > 3 && first != "channel";
-    let any = list(&panel["fieldConfig"], "overrides").iter().any(right);
-    when(broken && !any, "cuts the names of its rows on a phone; give the first column a minWidth of 130")
+    let right = |column: &Value| {
+        let of =
+            |rule: &Value| rule["matcher"]["options"] == *column && list(rule, "properties").iter().any(wide);
+        list(&panel["fieldConfig"], "overrides").iter().any(of)
+    };
+    let many = !first.is_empty() && list(panel, "targets").len() > 3 && !right(called);
+    let device = &organize["renameByName"]["device"];
+    let devices = first != "device" && !device.is_null() && !right(device);
+    let broken = is(panel, "table") && !first.starts_with("channel") && (many || devices);
+    when(broken, "cuts the names of its rows on a phone; give their column a minWidth of 130")
 }
 
 /// On a phone columns share 285 pixels, unless they are given more.
