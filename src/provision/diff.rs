@@ -157,6 +157,7 @@ impl Board {
     fn read(text: &str) -> Option<Self> {
         let (folder, model) = text.split_once('\n')?;
         let mut model: Json = serde_json::from_str(model).ok()?;
+        without_saved(&mut model);
         let mut panels = Vec::new();
         for mut panel in model.as_object_mut()?.remove("panels")?.as_array()?.iter().cloned() {
             let inner = panel.as_object_mut().and_then(|panel| panel.remove("panels"));
@@ -184,6 +185,42 @@ impl Board {
             if twice(name) { format!("{name} ({})", word(panel, "id")) } else { name.clone() }
         };
         names.iter().zip(&self.panels).map(whole).collect()
+    }
+}
+
+/// Leaves away what a browser changes in a dashboard whenever it saves it, in which the edit would be lost: of each number the form,
+/// what is null, the schema that it was migrated to, and the target of the annotations that each dashboard has.
+fn without_saved(model: &mut Json) {
+    if let Some(map) = model.as_object_mut() {
+        for key in ["schemaVersion", "style", "revision"] {
+            map.remove(key);
+        }
+    }
+    let marks = model.pointer_mut("/annotations/list").and_then(Json::as_array_mut);
+    for mark in marks.into_iter().flatten().filter_map(Json::as_object_mut) {
+        if mark.contains_key("builtIn") {
+            mark.remove("target");
+        }
+    }
+    plain(model);
+}
+
+/// The same value without nulls in mappings, and with whole numbers as such.
+fn plain(value: &mut Json) {
+    match value {
+        Json::Object(map) => {
+            map.retain(|_, inner| !inner.is_null());
+            map.values_mut().for_each(plain);
+        }
+        Json::Array(items) => items.iter_mut().for_each(plain),
+        Json::Number(number) => {
+            let whole = number.as_f64().filter(|of| number.is_f64() && of.fract() == 0.0 && of.abs() < 1e15);
+            // Within what an i64 holds.
+            if let Some(whole) = whole {
+                *value = Json::from(whole as i64);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -233,6 +270,8 @@ fn conceal_value(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -311,6 +350,27 @@ mod tests {
         let two = board("A", &format!("{more}, {}", awake(1)));
         assert_eq!(boards(&two, &board("A", &format!("{}, {more}", awake(1)))), "the order of the panels\n");
         assert_eq!(boards("folder: f\nno JSON\n", &two), diff("folder: f\nno JSON\n", &two));
+    }
+
+    /// As a browser with Grafana 9.4 saved a dashboard of which one title was changed.
+    #[test]
+    fn what_a_browser_saves_besides_hides_no_edit() {
+        let text = |model: Json| format!("folder: f\n{}\n", serde_json::to_string_pretty(&model).unwrap());
+        let ours = text(json!({
+            "annotations": {"list": [{"builtIn": 1, "name": "Annotations & Alerts"}]},
+            "panels": [{"title": "Use", "max": 1.0, "min": 0.0, "steps": [{"color": "green", "value": null}, {"value": 0.5}]}],
+            "schemaVersion": 39,
+        }));
+        let saved = |title: &str| {
+            text(json!({
+                "annotations": {"list": [{"builtIn": 1, "name": "Annotations & Alerts", "target": {"limit": 100}}]},
+                "panels": [{"title": title, "max": 1, "min": 0, "steps": [{"color": "green"}, {"value": 0.5}]}],
+                "revision": 1, "schemaVersion": 37, "style": "dark",
+            }))
+        };
+        assert_eq!(boards(&saved("By hand"), &ours), "+ panel \"Use\"\n- panel \"By hand\"\n");
+        // It was saved, and nothing else was done: that is not silent.
+        assert!(boards(&saved("Use"), &ours).contains("schemaVersion"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const across = Number(asked.get('width'));
 function named(target, labels) {
   if (target.legendFormat && target.legendFormat !== '__auto') {
     // One machine, so that it is not named.
-    return target.legendFormat.replace('${shown_machine}', '').replace(/\{\{\s*(\w+)\s*\}\}/g, (_, label) => labels[label] ?? '');
+    return target.legendFormat.replace(/\$\{(shown_machine|machine_first)\}/, '').replace(/\{\{\s*(\w+)\s*\}\}/g, (_, label) => labels[label] ?? '');
   }
   const words = Object.entries(labels).filter(([name]) => name !== '__name__').map(([name, value]) => `${name}="${value}"`);
   return words.length ? `{${words.join(', ')}}` : target.expr;

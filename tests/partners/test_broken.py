@@ -166,7 +166,7 @@ def test_channels_are_in_the_order_of_the_device(agents, simulate, tmp_path):
         wait_until(lambda: len(server.api("query", query=expr)["result"]) == 16, 60, "16 channels")
         now = time.time()
         series = server.api("query_range", query=expr, start=str(now - 5), end=str(now), step="1")["result"]
-        names = [re.sub(r"\{\{(\w+)\}\}", lambda name: one["metric"][name[1]], target["legendFormat"].replace(" ${shown_machine}", "")) for one in series]
+        names = [re.sub(r"\{\{(\w+)\}\}", lambda name: one["metric"][name[1]], target["legendFormat"].replace("${machine_first} ", "")) for one in series]
         assert names == ["01 Fp1", "02 Fp2", *(f"{number:02}" for number in range(3, 17))]
     finally:
         server.stop()

@@ -123,6 +123,45 @@ def test_a_device_that_streams_takes_the_place_of_the_words(tmp_path):
     assert numbers(lab.asked("devices", "Streaming", 20), "device") == {("cyton",): 1}
 
 
+def test_a_device_that_was_unplugged_before_is_neither_forgotten_nor_recorded(tmp_path):
+    """After it left, gauges of a device and of its tap are gone, and counters and the state of its port stay."""
+    port = lambda device, state, values: {f'neural_port_state{{{RIG},device="{device}",state="{state}"}}': values}
+    lab = Lab(tmp_path, {
+        f'up{{{RIG}}}': "1x120",
+        f'neural_device_streaming{{{RIG},device="cyton"}}': "1x120", f'neural_device_frames_total{{{RIG},device="cyton"}}': "0+1x120",
+        **port("cyton", "open", "1x120"), **port("daisy", "open", "1x20 0x100"), **port("daisy", "absent", "0x20 1x100"),
+        f'neural_device_frames_total{{{RIG},device="daisy"}}': "0+1x20 20x100", f'neural_device_streaming{{{RIG},device="daisy"}}': "1x20 stale",
+        f'neural_device_info{{{RIG},device="daisy"}}': "1x20 stale", f'neural_device_frames_total{{{RIG},device="lsl/eeg"}}': "5x120",
+        # A stream that ended long ago, and one of markers, which streams only now and then.
+        f'neural_source_up{{{RIG},source="lsl/eeg"}}': "0x120", f'neural_source_up{{{RIG},source="lsl/marks"}}': "1x120",
+        f'neural_device_frames_total{{{RIG},device="lsl/marks"}}': "5x120",
+        f'neural_tap_open{{{RIG},device="daisy"}}': "1x20 stale", f'neural_tap_opens_total{{{RIG},device="daisy"}}': "1x120",
+    })
+    streams = lambda minute: {of: row["Streams"] for of, row in lab.rows("devices", "Devices", minute, "device").items() if "Streams" in row}
+    assert streams(10) == {"cyton": 1, "daisy": 1, "lsl/eeg": -1}
+    # Within the half hour that is looked at it was there; later only its port tells of it.
+    assert streams(40)["daisy"] == -1 and streams(100) == {"cyton": 1, "daisy": -2, "lsl/eeg": -1}
+    words = next(of for of in panel("devices", "Devices")["fieldConfig"]["overrides"] if of["matcher"]["options"] == "Streams")
+    assert '"no"' in json.dumps(words)
+    over_time = lambda minute: numbers(lab.asked("devices", "Streaming", minute), "device")
+    assert over_time(10)[("daisy",)] == 1 and over_time(100)[("daisy",)] == 2
+    for board, title in (("devices", "Recorded"), ("overview", "Recording over time")):
+        recorded = lambda minute: numbers(lab.asked(board, title, minute), "device")[("daisy",)]
+        assert (recorded(10), recorded(100)) == (1, 0), title
+    assert [lab.asked("overview", "Recording", minute)[0]["said"] for minute in (10, 100)] == ["1 of 1", "0 of 1"]
+
+
+@pytest.mark.parametrize(("board", "title"), [("overview", "Alerts that fire"), ("alerts", "Active alerts"), ("alerts", "Alert history")])
+def test_where_an_alert_is_begins_with_the_thing(tmp_path, board, title):
+    one = lambda name, labels: f'alertname="{name}",severity="high",priority="P1",component="device",{RIG},{labels}'
+    alerts = {"A": 'device="daisy",source="daisy"', "B": 'device="daisy",source="daisy",channel="3"', "C": 'source="lsl",stream="eeg"'}
+    lab = Lab(tmp_path, {f'{metric}{{{one(name, labels)}{more}}}': values for name, labels in alerts.items()
+                         for metric, more, values in (("ALERTS", ',alertstate="firing"', "1x30"), ("ALERTS_FOR_STATE", "", "0x30"))})
+    # A browser writes several blanks as one.
+    said = {found["alertname"]: " ".join(found["where"].split()) for found in lab.asked(board, title, 20)}
+    assert said == {"A": "daisy rig:9612", "B": "daisy 3 rig:9612", "C": "lsl eeg rig:9612"}
+
+
 def test_time_that_is_unknown_is_no_time_that_is_down(tmp_path):
     state = lambda name, of: f'neural_probe_state_seconds_total{{{RIG},source="{name}",state="{of}"}}'
     lab = Lab(tmp_path, {

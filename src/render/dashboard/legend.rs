@@ -76,7 +76,8 @@ fn names(legend: &str, expr: &str) -> (u32, usize) {
     let most = expr.split("topk(").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok());
     let many = match most {
         Some(most) => many.min(most),
-        None if expr.trim_end().ends_with("> 0") => many.min(FEW),
+        // Each may be so for several reasons.
+        None if expr.trim_end().ends_with("> 0") => many.min(FEW * u32::try_from(labels.len()).unwrap_or(1)),
         None => many,
     };
     let many = if many == 1 && machine { AGENTS } else { many };
@@ -95,6 +96,11 @@ mod tests {
         assert_eq!((room(8), room(9), room(11)), (3, 4, 5));
         let failing = [("{{source}} ${shown_machine}", "sum(rate(neural_source_errors_total[5m])) > 0")];
         assert_eq!(lines(failing.into_iter(), 8), 2);
+        let reasons = [(
+            "{{device}} {{reason}} ${shown_machine}",
+            "sum(rate(neural_device_bad_channel_seconds_total[5m])) > 0",
+        )];
+        assert_eq!(lines(reasons.into_iter(), 12), 4);
         let most = [(
             "{{source}} ${shown_machine}",
             "sum(rate(neural_source_events_total[5m])) and topk(5, neural_source_events_total)",

@@ -65,7 +65,10 @@ pub(super) fn annotations(dashboard: &Dashboard, uid: &str) -> Vec<Value> {
         text: "{{severity}} {{instance}} {{device}} {{pipeline}} {{stage}} {{source}}",
         boards: &[],
     };
-    all.push(one(&alerts, &began(dashboard), uid, true));
+    let mut began = one(&alerts, &began(dashboard), uid, true);
+    // What the dashboard of alerts shows would be covered by marks of the same; who wants them switches them on above.
+    began["enable"] = json!(dashboard.key != "alerts");
+    all.push(began);
     all.extend(dashboard.marks.iter().map(|Marked { mark, expr }| one(mark, expr, uid, false)));
     all
 }

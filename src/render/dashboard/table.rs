@@ -18,6 +18,9 @@ const ALERT_WIDTH: u32 = 190;
 /// How wide each column is at least; see `custom`.
 const LEAST_WIDTH: usize = 80;
 
+/// How wide a column of shares is at least: `0.00400%`.
+const SHARE_WIDTH: usize = 88;
+
 /// How wide the names of what a table with many columns is about must be at least.
 const NAME_WIDTH: u32 = 130;
 
@@ -65,7 +68,8 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         }
         // Columns share the width of a phone evenly, whatever stands above them.
         let sorted = spec.sorted.iter().any(|(column, _)| *column == target.legend);
-        if let Some(width) = least(&target.legend, sorted, longest(target.states)) {
+        let share = (target.unit == "percentunit").then_some(SHARE_WIDTH);
+        if let Some(width) = least(&target.legend, sorted, longest(target.states)).max(share) {
             properties.push(json!({"id": "custom.minWidth", "value": width}));
         }
         all.push(json!({"matcher": {"id": "byName", "options": target.legend}, "properties": properties}));
@@ -115,9 +119,11 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
 fn named(spec: &PanelSpec) -> Option<&str> {
     let labels: Vec<&str> = spec.targets.iter().flat_map(|target| grouped(&target.expr)).collect();
     let first = spec.first.first().copied().filter(|first| wide(spec) && !first.starts_with("channel"));
-    first.or_else(|| {
-        labels.into_iter().find(|label| *label == "device").filter(|_| spec.first.first().is_none_or(|first| !first.starts_with("channel")))
-    })
+    // A table of machines has nothing else that it is about.
+    let machine = labels.first().copied().filter(|label| *label == "instance" && spec.first.is_empty());
+    let channels = spec.first.first().is_some_and(|first| first.starts_with("channel"));
+    let device = labels.into_iter().find(|label| *label == "device" && !channels);
+    first.or(device).or(machine)
 }
 
 /// Whether a table has more columns than a phone shows, and says which come first.

@@ -12,8 +12,9 @@ use crate::catalog::limit::{
 };
 
 /// Whether each device streams. One that was there within the chosen time and is not now, such as a stream of LSL that
-/// ended, sends no series any more: it is gone.
-pub(super) const STREAMS: &str = "max by (instance, device) (neural_device_streaming) or max by (instance, device) (last_over_time(neural_device_info[$__range])) * 0 - 1 or max by (instance, device) (neural_port_state) * 0 - 2 or max by (instance, device) (neural_device_frames_total) * 0 - 1";
+/// ended, sends no series any more: it is gone. One that was not there then is told by its port, or by its counters, which stay, where
+/// its source is down; markers stream now and then, and have counters alone.
+pub(super) const STREAMS: &str = "max by (instance, device) (neural_device_streaming) or max by (instance, device) (last_over_time(neural_device_info[$__range])) * 0 - 1 or max by (instance, device) (neural_port_state) * 0 - 2 or max by (instance, device) (neural_device_frames_total) * 0 - 1 and on (instance, device) label_replace(neural_source_up == 0, \"device\", \"$1\", \"source\", \"(.*)\")";
 
 /// What the numbers of `STREAMS` mean.
 pub(super) const STREAMING: &[State] = &[

@@ -9,6 +9,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: title },
     Rule { grafana: "9 to 13", broken: painted },
     Rule { grafana: "9 to 13", broken: areas },
+    Rule { grafana: "9 to 13", broken: covered },
     Rule { grafana: "9 to 13", broken: jobs },
     Rule { grafana: "9 to 13", broken: numbers },
     Rule { grafana: "9 to 13", broken: closed },
@@ -70,6 +71,20 @@ fn painted(board: &Value, _: &Names<'_>) -> Option<String> {
         };
         Some(format!("the annotation \"{}\" {why}", text(annotation, "name")))
     })
+}
+
+/// Fifty alerts that begin in an hour are fifty lines over what says the same.
+fn covered(board: &Value, _: &Names<'_>) -> Option<String> {
+    let over_time = |panel: &&Value| {
+        panel["type"] == "state-timeline" && panel["targets"].to_string().contains("ALERTS{")
+    };
+    panels(board).find(over_time)?;
+    let marks = |of: &&Value| of["enable"] == true && text(of, "expr").contains("ALERTS");
+    let mark = list(&board["annotations"], "list").iter().find(marks)?;
+    Some(format!(
+        "the annotation \"{}\" covers the alerts that the panels show; switch it off at first",
+        text(mark, "name")
+    ))
 }
 
 /// `convertAnnotationsToRegions`: neighbours in time become one region, which colours all panels.

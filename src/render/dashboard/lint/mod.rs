@@ -365,6 +365,7 @@ mod tests {
                 "max(neural_source_up) != max(neural_source_up offset 1m)".into();
         };
         breaks_whole("devices", again, "two minutes in a row");
+        breaks_whole("alerts", mark("enable", true.into()), "switch it off");
         breaks_whole("devices", mark("expr", firing.into()), "every device");
         let any =
             "1000 * ALERTS_FOR_STATE{component=~\"device\",instance=~\"$instance|\",device=~\"$device|\"}";
