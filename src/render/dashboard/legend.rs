@@ -76,8 +76,10 @@ fn names(legend: &str, expr: &str) -> (u32, usize) {
     let most = expr.split("topk(").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok());
     let many = match most {
         Some(most) => many.min(most),
-        // Each may be so for several reasons.
-        None if expr.trim_end().ends_with("> 0") => many.min(FEW * u32::try_from(labels.len()).unwrap_or(1)),
+        // Each device has bad channels for several reasons.
+        None if expr.trim_end().ends_with("> 0") => {
+            many.min(if expr.contains("_bad_channel_") { 2 * FEW } else { FEW })
+        }
         None => many,
     };
     let many = if many == 1 && machine { AGENTS } else { many };
