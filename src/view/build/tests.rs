@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::alert::health::{Judged as Component, Reason};
+use crate::catalog;
+use crate::promql;
 use crate::promql::{Each, Error, Sample, Select, Selection, moment_ms, read_labels};
 use crate::view::Wanted;
 
@@ -67,6 +69,24 @@ fn loss(percent: f64) -> Vec<(Labels, Vec<Sample>)> {
         line("neural_device_lost_packets_total{device=\"cyton\"}", 0.0, percent),
         line("neural_device_frames_total{device=\"cyton\"}", 0.0, 100.0 - percent),
     ]
+}
+
+#[test]
+fn every_question_asks_for_what_there_is() {
+    let all = catalog::PAGES.iter().chain(catalog::OWN).flat_map(|page| page.metrics);
+    let families: Vec<String> = all.map(|metric| metric.family()).collect();
+    let lines = CARDS.iter().flat_map(|card| card.lines).map(|line| line.ask);
+    for ask in card::questions().chain(lines) {
+        for name in promql::parse(ask.text()).unwrap().metrics() {
+            let family = ["_total", "_bucket", "_count", "_info"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .unwrap_or(name);
+            let known =
+                families.iter().any(|one| one == family || one == name) || name.starts_with("process_");
+            assert!(known, "{name} of {}", ask.text());
+        }
+    }
 }
 
 #[test]
