@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::event::Timestamp;
+use crate::promql::moment_ms;
 
 /// The time by both clocks. Nothing below this floor asks for it.
 ///
@@ -37,9 +38,119 @@ impl SetClock {
     }
 }
 
+/// A clock that is ahead by more milliseconds than this is not believed where something is removed by its age: 30 days.
+const LEAP: i64 = 30 * 86_400_000;
+/// A clock that reads less is wrong: 2026-01-01, when this program did not exist.
+const EARLIEST: i64 = 1_767_225_600_000;
+
+/// Tells whether the wall clock can be believed where something is removed by its age. A clock that is years ahead makes everything old, and
+/// what was removed does not come back when it is set right.
+///
+/// It is believed unless it is more than 30 days ahead of the last time at which it was believed, and of what the steady clock counted
+/// since. One that was set back is believed: it makes everything young.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trusted {
+    /// When it was last believed, ms since 1970.
+    known: Option<i64>,
+    /// What the steady clock read then, ns; nothing if that was before a restart.
+    steady: Option<u64>,
+}
+
+/// Why the wall clock is not believed. Times in ms since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It reads this, and this program did not exist then.
+    Early(i64),
+    /// It reads the first, and the second is expected.
+    Ahead(i64, i64),
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Early(wall) => write!(f, "the clock reads {}, which is in the past", moment_ms(*wall)),
+            Self::Ahead(wall, known) => write!(
+                f,
+                "the clock reads {}, more than {} days after the last known time, {}",
+                moment_ms(*wall),
+                LEAP / 86_400_000,
+                moment_ms(*known)
+            ),
+        }
+    }
+}
+
+impl Trusted {
+    /// One that was last believed at `known`, by an agent before this one.
+    #[must_use]
+    pub fn since(known: Option<i64>) -> Self {
+        Self { known, steady: None }
+    }
+
+    /// When it was last believed.
+    #[must_use]
+    pub fn known(&self) -> Option<i64> {
+        self.known
+    }
+
+    /// Whether the clock can be believed at `at`. One that is `synchronised` with others always is.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&mut self, at: Timestamp, synchronised: bool) -> Result<(), Doubt> {
+        let wall = at.wall_milliseconds();
+        if wall < EARLIEST {
+            return Err(Doubt::Early(wall));
+        }
+        let went = self.steady.map_or(0, |then| at.steady.saturating_sub(then) / 1_000_000);
+        let went = i64::try_from(went).unwrap_or(i64::MAX);
+        match self.known.map(|known| known.saturating_add(went)) {
+            Some(known) if !synchronised && wall.saturating_sub(known) > LEAP => {
+                Err(Doubt::Ahead(wall, known))
+            }
+            _ => {
+                self.believe(at);
+                Ok(())
+            }
+        }
+    }
+
+    /// Somebody says that the clock is right at `at`.
+    pub fn believe(&mut self, at: Timestamp) {
+        (self.known, self.steady) = (Some(at.wall_milliseconds()), Some(at.steady));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_leaps_ahead_is_not_believed_until_it_is_back() {
+        const DAY: u64 = 86_400_000_000_000;
+        let start = EARLIEST.unsigned_abs() * 1_000_000;
+        let at = |wall: u64, steady: u64| Timestamp { wall: start + wall * DAY, steady: steady * DAY };
+        let ahead = |told: Result<(), Doubt>| matches!(told, Err(Doubt::Ahead(..)));
+        let mut clock = Trusted::default();
+        // Nothing is known yet, but that it cannot be 1970.
+        assert!(matches!(clock.judge(Timestamp { wall: 5, steady: 0 }, false), Err(Doubt::Early(0))));
+        assert!(clock.judge(at(100, 1), false).is_ok());
+        // It ran for two months, and leaps.
+        assert!(clock.judge(at(160, 61), false).is_ok());
+        assert!(clock.judge(at(190, 61), false).is_ok(), "30 days");
+        assert!(ahead(clock.judge(at(600, 62), false)) && ahead(clock.judge(at(610, 72), false)));
+        assert_eq!(clock.known(), Some(EARLIEST + 190 * 86_400_000));
+        // Set right again.
+        assert!(clock.judge(at(161, 73), false).is_ok());
+        // After a restart the steady clock says nothing: the machine was off for a week, for a year.
+        let known = clock.known();
+        assert!(Trusted::since(known).judge(at(168, 0), false).is_ok());
+        assert!(ahead(Trusted::since(known).judge(at(526, 0), false)));
+        assert!(Trusted::since(known).judge(at(526, 0), true).is_ok(), "others say so");
+        let mut clock = Trusted::since(known);
+        clock.believe(at(526, 0));
+        assert!(clock.judge(at(527, 1), false).is_ok(), "a person says so");
+    }
 
     #[test]
     fn the_steady_clock_is_not_the_wall_clock() {

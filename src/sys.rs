@@ -12,6 +12,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit};
 
+/// Whether something keeps the kernel's clock synchronised with others (NTP), and that clock reads `wall`, ms since 1970, give or take a
+/// day: a program may be shown another one.
+#[must_use]
+pub fn is_clock_synchronised(wall: i64) -> bool {
+    // SAFETY: all bytes zero are a `timex` that asks and sets nothing; the kernel writes into it and keeps no pointer.
+    let (state, of) = unsafe {
+        let mut of: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut of), of)
+    };
+    let known = u64::try_from(of.time.tv_sec).map_or(0, u64::cast_signed).saturating_mul(1_000);
+    // TIME_ERROR is 5: not synchronised.
+    let synchronised = (0..5).contains(&state) && of.status & libc::STA_UNSYNC == 0;
+    synchronised && wall.saturating_sub(known).saturating_abs() < 86_400_000
+}
+
 /// What the kernel accounts for a socket (`SO_MEMINFO`, linux/sock_diag.h).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryInfo {

@@ -50,6 +50,18 @@ def test_old_files_are_deleted_where_it_was_said_and_nowhere_else(tmp_path):
     assert (scratch / "link").is_symlink() and (scratch / "deep er").is_dir()
 
 
+def test_where_all_is_old_the_clock_is_doubted_and_nothing_is_deleted(tmp_path):
+    scratch, other = tmp_path / "scratch", tmp_path / "other"
+    for folder in (scratch, other):
+        folder.mkdir()
+        (folder / "a").write_bytes(b"x" * 20_480)
+        os.utime(folder / "a", (time.time() - 30 * 86_400,) * 2)
+    (other / "new").touch()
+    done = run("delete-old-files", "14", "10", str(scratch), str(other))
+    assert done.returncode == 1 and "is the clock right" in done.stderr and (scratch / "a").exists(), done
+    assert done.stdout.split() == [str(other / "a")] and not (other / "a").exists()
+
+
 @pytest.mark.parametrize("arguments", [
     [], ["14", "10"], ["x", "10", "FOLDER"], ["14", "-1", "FOLDER"], ["14", "10", "/"], ["14", "10", "relative"],
     ["14", "10", "/tmp"], ["14", "10", "FOLDER", "/no/such/folder"], ["14", "10", "LINK"],
@@ -188,6 +200,7 @@ def test_programs_are_run_and_the_condition_ends(agent, tmp_path, name):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     old = scratch / "old"
+    (scratch / "new").touch()
     old.write_bytes(b"x" * (2 << 20))
     os.utime(old, (0, 0))
     command = hook["exec"]["command"]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from conftest import PROGRAM, wait_until
 from test_alerting import write_rules
+from test_time import DAY, Wall
 
 
 def task(agent, *arguments: str, code: int = 0) -> str:
@@ -141,6 +142,38 @@ def test_a_restart_neither_repeats_nor_forgets(agent, tmp_path):
     file.write_text(json.dumps({"version": 1, "tasks": {"daily": {"started": int(ahead - 4 * 86_400_000), "succeeded": 1}}}))
     agent.start()
     wait_until(lambda: ran.read_text() == "ran\nran\n", 20, "the run that was missed")
+
+
+def test_a_clock_that_is_ahead_by_more_than_a_month_deletes_nothing(agent, tmp_path):
+    clock, raw = Wall(tmp_path), tmp_path / "data" / "raw"
+    old, new = aged(raw / "old", 200 * DAY), aged(raw / "new", DAY)
+    clean = {"folders": [str(raw)], "older_than": "100d"}
+    configure(agent, [{"name": "raw", "every": "1d", "jitter": "0s", "do": {"clean": clean}}])
+    agent.start(environment=clock.environment)
+    wait_until(lambda: listed(agent)["raw"]["last_success"], 20, "the first run")
+    assert not old.exists() and new.exists()
+    # As it is set while the agent runs, and as a machine that was off begins with it.
+    for restart in (False, True, True):
+        clock.set(400 * DAY)
+        if restart:
+            agent.stop()
+            agent.start(environment=clock.environment)
+            time.sleep(1)
+        why = task(agent, "run", "raw", code=1) if not listed(agent)["raw"]["runs"] or not restart else listed(agent)["raw"]["outcome"]
+        assert "nothing is deleted: the clock reads " in why and "more than 30 days after the last known time" in why, why
+        agent.says("a task failed: nothing is deleted")
+    assert new.exists()
+    # The machine was off for so long, says its owner.
+    configure(agent, [{"name": "raw", "every": "1d", "jitter": "0s", "do": {"clean": {**clean, "trust_clock": True}}}])
+    agent.reload()
+    wait_until(lambda: not new.exists() or task(agent, "run", "raw"), 20, "the run")
+    assert not new.exists()
+    # From then on it is known.
+    newer = aged(raw / "newer", 0)
+    os.utime(newer, (time.time() + 200 * DAY,) * 2)
+    configure(agent, [{"name": "raw", "every": "1d", "jitter": "0s", "do": {"clean": clean}}])
+    agent.reload()
+    assert "1 files with" in task(agent, "run", "raw") and not newer.exists()
 
 
 def test_what_cannot_be_meant_is_refused(agent):

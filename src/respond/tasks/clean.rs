@@ -40,6 +40,10 @@ pub struct Settings {
     /// Files that were changed within this time stay, whatever their size: they may be written now.
     #[serde(default = "young")]
     pub keep_newer_than: Span,
+    /// This machine's clock is right even if it is more than 30 days ahead of what the agent knows: a machine that was off for longer and
+    /// has no time server. Without it nothing is deleted then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trust_clock: bool,
     /// Only what would be deleted is said.
     #[serde(default)]
     pub dry_run: bool,
@@ -62,8 +66,11 @@ impl Job for Settings {
         Some(format!("{} is no whole path at least two folders deep, without ..", folder.display()))
     }
 
-    fn run<'a>(&'a self, _: &'a Around, patience: Duration) -> Run<'a> {
+    fn run<'a>(&'a self, around: &'a Around, patience: Duration) -> Run<'a> {
         Box::pin(async move {
+            around.trusts_clock(self.trust_clock).map_err(|doubt| {
+                format!("nothing is deleted: {doubt}; set the clock, or trust_clock: true if it is right")
+            })?;
             let (mut files, mut bytes) = (0, 0);
             for folder in &self.folders {
                 let (of, own) = (self.clone(), folder.clone());
@@ -209,6 +216,7 @@ mod tests {
             older_than: older_than.map(Span::seconds),
             max_bytes: max_bytes.map(Bytes),
             keep_newer_than: Span::seconds(60),
+            trust_clock: false,
             dry_run: false,
         }
     }

@@ -5,8 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use crate::clock::{Doubt, Trusted, now};
 use crate::respond::lines::Lines;
 use crate::secret::Exposed;
+use crate::sys::is_clock_synchronised;
 
 /// What comes of a run: what was done, or why it failed.
 pub(super) type Run<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
@@ -23,6 +27,19 @@ pub struct Around {
     pub events: Lines,
     /// Whether things are well. It may wait for a disk.
     pub verdict: Arc<Verdict>,
+    /// Whether the machine's clock can be believed.
+    pub clock: Arc<Mutex<Trusted>>,
+}
+
+impl Around {
+    /// Whether something may be removed by its age, as the clock reads now; it may if a person says that the clock is right.
+    pub(super) fn trusts_clock(&self, right: bool) -> Result<(), Doubt> {
+        let (at, mut clock) = (now(), self.clock.lock());
+        if right {
+            clock.believe(at);
+        }
+        clock.judge(at, is_clock_synchronised(at.wall_milliseconds()))
+    }
 }
 
 impl std::fmt::Debug for Around {

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::schedule::{Before, Standing};
 use super::saver::Saver;
 use crate::backoff::within;
-use crate::clock::now;
+use crate::clock::{Trusted, now};
 use crate::quote::quote;
 pub use job::{Around, Verdict};
 pub use settings::{Task, problems};
@@ -39,6 +39,8 @@ pub use work::Work;
 const LOOK: Duration = Duration::from_secs(10);
 /// Bytes of the file.
 const LONGEST: u64 = 1 << 20;
+/// An hour, ms.
+const HOUR: i64 = 3_600_000;
 /// Requests that wait.
 const WAITING: usize = 64;
 /// Characters of an outcome that are kept.
@@ -97,6 +99,8 @@ struct Known {
 #[serde(default)]
 struct Document {
     version: u32,
+    /// When the clock was last believed, ms since 1970.
+    clock: Option<i64>,
     tasks: BTreeMap<String, Known>,
 }
 
@@ -122,6 +126,8 @@ struct Runner {
     running: JoinSet<Result<String, String>>,
     /// Which task it is, and since when it runs.
     numbers: HashMap<tokio::task::Id, (usize, u64)>,
+    /// When the clock was last believed, as it is kept.
+    known: Option<i64>,
 }
 
 /// Milliseconds of the steady clock.
@@ -160,10 +166,11 @@ impl Tasks {
         };
         let all: Arc<Mutex<Vec<One>>> = Arc::new(Mutex::new(tasks.iter().map(one).collect()));
         let (asked, waiting) = mpsc::channel(WAITING);
-        let saved = all.clone();
+        let (saved, clock) = (all.clone(), around.clock.clone());
+        *clock.lock() = Trusted::since(known.clock);
         let text = move || {
             let tasks = saved.lock().iter().map(|one| (one.task.name.clone(), one.known)).collect();
-            serde_json::to_vec(&Document { version: 1, tasks }).ok()
+            serde_json::to_vec(&Document { version: 1, clock: clock.lock().known(), tasks }).ok()
         };
         let runner = Runner {
             all: all.clone(),
@@ -171,6 +178,7 @@ impl Tasks {
             saver: file.map(|file| Saver::new(file, "the times of tasks", text)),
             running: JoinSet::new(),
             numbers: HashMap::new(),
+            known: known.clock,
         };
         (Self { all, asked }, runner.run(waiting, stop))
     }
@@ -238,8 +246,21 @@ impl Runner {
         }
     }
 
+    /// Keeps once an hour until when the clock was believed: after a restart it is compared with that.
+    fn look_at_clock(&mut self) {
+        // A clock that is not believed changes nothing here; a task says so.
+        let _ = self.around.trusts_clock(false);
+        let known = self.around.clock.lock().known();
+        let apart = |kept: i64| known.is_none_or(|known| known.saturating_sub(kept).saturating_abs() > HOUR);
+        if self.known.is_none_or(apart) && known.is_some() {
+            self.known = known;
+            self.keep();
+        }
+    }
+
     /// Begins what is due, and says how long nothing else is.
     fn begin_due(&mut self) -> Duration {
+        self.look_at_clock();
         let at = steady();
         let all: Vec<Option<u64>> = self.all.lock().iter().map(|one| one.standing.due()).collect();
         for (place, _) in all.iter().enumerate().filter(|(_, due)| due.is_some_and(|due| due <= at)) {

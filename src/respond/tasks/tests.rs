@@ -4,7 +4,8 @@ use super::*;
 use crate::respond::lines::Lines;
 
 fn around(verdict: Result<String, String>) -> Around {
-    Around { databases: Vec::new(), events: Lines::default(), verdict: Arc::new(move || verdict.clone()) }
+    let verdict = Arc::new(move || verdict.clone());
+    Around { databases: Vec::new(), events: Lines::default(), verdict, clock: Arc::default() }
 }
 
 /// As the configuration is read: a mapping with one key is a kind.
