@@ -21,6 +21,8 @@ import pytest
 from prometheus_client import parser as classic
 from prometheus_client.openmetrics import parser as openmetrics
 
+from disk import Disk
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("NEURAL_EXPORTER", "target/debug/neural-exporter"))
 PROGRAM = PROGRAM if PROGRAM.is_absolute() else ROOT / PROGRAM
@@ -268,6 +270,14 @@ def agents(tmp_path):
 def agent(agents) -> Agent:
     """One agent, not yet configured."""
     return agents()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk that can be made slow, full, read-only or broken."""
+    disk = Disk(tmp_path / "mount", tmp_path / "files")
+    yield disk
+    disk.end()
 
 
 def program(name: str) -> str:

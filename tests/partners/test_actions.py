@@ -146,6 +146,61 @@ def test_after_a_kill_a_hook_that_waited_is_run_and_one_that_ran_is_not_forgotte
     wait_until(lambda: len(incidents(agent, alert="High", state="resolved")) == 2, 30)
 
 
+def killed(agent: Agent) -> None:
+    agent.process.send_signal(signal.SIGKILL)
+    agent.process.wait()
+
+
+def test_a_kill_ends_no_cooldown_and_closes_no_breaker(agent, tmp_path):
+    level = Level(agent, tmp_path, [])
+    agent.config["respond"]["hooks"] = [
+        {"name": "lower", "match": {"labels": {"unit": "a"}}, "cooldown": "10m", "exec": {"command": level.lower}},
+        {"name": "fails", "match": {"labels": {"unit": "u*"}}, "exec": {"command": ["false"]}}]
+    agent.write()
+    level.start()
+    level.set(9, "a")
+    for unit in range(5):
+        level.set(9, f"u{unit}")
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="lower", step="succeeded") == 1, 30)
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="fails", step="failed") == 5, 30)
+    time.sleep(1)
+    killed(agent)
+    agent.start()
+    # The alerts that fired go on; two more come.
+    for unit in ("u0", "u1", "u2", "u3", "u4", "u5", "a"):
+        level.set(9, unit)
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="lower", step="cooling_down") == 1, 30)
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="fails", step="breaker_open") == 1, 30)
+    assert agent.scrape().value("neural_action_breaker_open", hook="fails") == 1
+    assert level.audit("lower") == ["started", "ended", "succeeded", "cooling_down"]
+    assert level.audit("fails").count("started") == 5 and level.audit("fails")[-1] == "breaker_open"
+    ran = one(agent, alert="High", state="resolved")["runs"]["lower"]
+    assert ran["started"] <= ran["judged"]
+
+
+def test_a_file_that_takes_long_to_read_has_no_hook_run_twice(agent, disk, tmp_path):
+    runs = tmp_path / "runs"
+    level = Level(agent, tmp_path, [{"name": "once", "exec": {"command": ["sh", "-c", f"echo x >> {runs}"]}}])
+    agent.config["state_directory"] = str(disk.place / "state")
+    agent.write()
+    level.start()
+    level.set(9)
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="once", step="ended") == 1, 30)
+    time.sleep(2)
+    killed(agent)
+    disk.says(delay=15)
+    agent.start()
+    # Incidents do not wait for it, hooks do. The disk does one thing at a time: who asks for incidents would wait as well.
+    agent.until(lambda seen: level.set(9) or seen.value("neural_incidents_open", state="open", incident_priority="P0") == 1, 30)
+    time.sleep(2)
+    assert not agent.scrape().series("neural_actions_total") and runs.read_text() == "x\n"
+    disk.says()
+    # The states of alerts were as slow, so that it has another start: it is the older one that goes on.
+    wait_until(lambda: [each.get("actions") for each in incidents(agent, alert="High") if each["state"] == "open"] == [{"once": "ended"}], 60, "the reading")
+    time.sleep(2)
+    assert runs.read_text() == "x\n" and agent.scrape().value("neural_actions_total", hook="once", step="started") == 0
+
+
 def test_what_is_done_and_what_is_not_is_in_the_event_log(agent, tmp_path):
     level = Level(agent, tmp_path, [], missing={"priorities": ["P0"], "escalate": True})
     agent.config["respond"]["hooks"] = [{"name": "lower", "match": {"labels": {"unit": "a"}}, "exec": {"command": level.lower}}]

@@ -22,6 +22,7 @@ from test_alerting import Eeg, eeg, recorder, write_rules  # noqa: F401 - a fixt
 from test_history import small
 from test_provision_prometheus import Server
 from test_simulate import simulate  # noqa: F401 - a fixture
+from test_time import Wall
 
 LOST = {"alert": "PlugPulled", "expr": 'neural_source_up{source="board"} == 0',
         "labels": {"severity": "critical", "priority": "P0"},
@@ -189,6 +190,67 @@ def test_a_full_disk_costs_what_cannot_be_written_and_is_said(agent, recorder, t
         agent.start()
         assert one(agent, alert="PlugPulled")["state"] == "acknowledged"
         agent.stop()
+
+
+MESSAGE = {"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "Away", "severity": "critical", "device": "a"},
+                                       "startsAt": "2026-11-01T00:00:00Z"}]}
+
+
+def alone(agent: Agent, **settings) -> None:
+    """Incidents by Alertmanager's messages alone: no history writes to the disk."""
+    agent.configure([], history={"enabled": False}, respond={"incidents": {"webhook": {"enabled": True}, **settings.pop("incidents", {})}}, **settings)
+
+
+def send(agent: Agent, message: dict) -> None:
+    # 503 while the file is read.
+    taken = lambda: post(agent, "/api/v1/alertmanager", json.dumps(message).encode(), **{"Content-Type": "application/json"})[0] == 200
+    wait_until(taken, 20, "that it is taken")
+
+
+def test_a_disk_that_became_read_only_is_known_before_an_incident_has_to_be_written(agent, disk):
+    alone(agent, state_directory=str(disk.place / "state"))
+    agent.start()
+    wait_until(lambda: (disk.place / "state" / "incidents.db").exists(), 10)
+    agent.until(lambda seen: seen.value("neural_incidents_file_failing") == 0)
+    mount = lambda how: subprocess.run(["mount", "-o", f"remount,bind,{how}", str(disk.place)], capture_output=True).returncode == 0
+    wait_until(lambda: mount("ro"), 20, "the closing of the file")
+    agent.until(lambda seen: seen.value("neural_incidents_file_failing") == 1, 40)
+    agent.says("incidents are kept in memory alone: ", "its file system is read-only")
+    # It is not taken for well by the next look.
+    time.sleep(7)
+    assert agent.scrape().value("neural_incidents_file_failing") == 1 and "incidents are written again" not in agent.told()
+    assert mount("rw")
+    agent.until(lambda seen: seen.value("neural_incidents_file_failing") == 0, 40)
+    agent.says("incidents are written again to ")
+
+
+def test_a_clock_that_is_ahead_by_more_than_a_month_removes_no_incident(agent, tmp_path):
+    clock = Wall(tmp_path)
+    alone(agent, incidents={"keep": "100d"})
+    agent.start(environment=clock.environment)
+    over = {**MESSAGE, "alerts": [{**MESSAGE["alerts"][0], "status": "resolved", "endsAt": "2026-11-01T01:00:00Z"}]}
+    send(agent, MESSAGE)
+    send(agent, over)
+    known = one(agent, alert="Away", state="resolved")["id"]
+    time.sleep(3)
+    agent.stop()
+    clock.set(int(200 * 86_400))
+    agent.start(environment=clock.environment)
+    agent.says("no incident is removed because of its age: the clock reads ")
+    time.sleep(2)
+    assert one(agent, alert="Away")["id"] == known
+    agent.stop()
+    # One that was off for as long as it may be, and then some: in steps of a clock that is right it goes.
+    for days in (25, 50, 75):
+        clock.set(days * 86_400)
+        agent.start(environment=clock.environment)
+        send(agent, {**MESSAGE, "alerts": [{**MESSAGE["alerts"][0], "labels": {**MESSAGE["alerts"][0]["labels"], "device": f"d{days}"},
+                                            "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock.now()))}]})
+        time.sleep(3)
+        agent.stop()
+    clock.set(101 * 86_400)
+    agent.start(environment=clock.environment)
+    wait_until(lambda: known not in [each["id"] for each in incidents(agent)], 20, "the removal")
 
 
 def test_a_thousand_alerts_at_once_are_a_thousand_incidents(agent, tmp_path):

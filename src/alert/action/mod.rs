@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::incident::Incident;
+use super::incident::{FAILED, Incident, STARTED, SUCCEEDED};
 use crate::promql::Labels;
 
 /// Runs that wait at most.
@@ -142,12 +142,12 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DryRun => "dry_run",
-            Self::Started => "started",
+            Self::Started => STARTED,
             Self::Ended => "ended",
             Self::Retried => "retried",
             Self::Interrupted => "interrupted",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
+            Self::Succeeded => SUCCEEDED,
+            Self::Failed => FAILED,
             Self::CoolingDown => "cooling_down",
             Self::BreakerOpen => "breaker_open",
             Self::NoRoom => "no_room",
@@ -217,6 +217,32 @@ impl Actions {
         }
     }
 
+    /// Takes over from incidents when their hooks were run and how that went: an agent before this one did it, or this one before a
+    /// reload. Times that are yet to come are of a clock that was set back.
+    pub fn recall(&mut self, incidents: &[Incident], now: i64) {
+        for (plan, record) in self.plans.iter().zip(&mut self.records) {
+            let mut outcomes = Vec::new();
+            for incident in incidents {
+                let Some(run) = incident.runs.get(&plan.name) else { continue };
+                if let Some(started) = run.started {
+                    let last = record.last.get(&incident.labels).copied().unwrap_or(i64::MIN);
+                    record.remember(&incident.labels, started.min(now).max(last));
+                }
+                let step = incident.actions.get(&plan.name).and_then(|step| Step::read(step));
+                if let (Some(judged), Some(Step::Failed | Step::Succeeded)) = (run.judged, step) {
+                    outcomes.push((judged.min(now), step == Some(Step::Failed)));
+                }
+            }
+            outcomes.sort_unstable();
+            let failed = outcomes.iter().rev().take_while(|(_, failed)| *failed);
+            record.failures = u32::try_from(failed.count()).unwrap_or(u32::MAX);
+            record.closed_until = match outcomes.last() {
+                Some((at, true)) if record.failures >= FAILURES => Some(at.saturating_add(PAUSE)),
+                _ => None,
+            };
+        }
+    }
+
     /// An incident is open: the hooks that are for its alert, and were not run for it, are run as soon as there is room. One that was
     /// under way when an agent before this one ended has its time to show that it helped. Says whether there is a hook for it.
     pub fn opened(&mut self, incident: &Incident, now: i64) -> bool {
@@ -228,7 +254,7 @@ impl Actions {
                 continue;
             }
             match incident.actions.get(&plan.name).and_then(|step| Step::read(step)) {
-                None | Some(Step::Retried) => self.plan(*hook, plan, incident, now),
+                step @ (None | Some(Step::Retried)) => self.plan(*hook, plan, incident, step.is_some(), now),
                 Some(Step::Started) => {
                     let why = "the agent was ended while it ran: what it did is not known".to_owned();
                     self.tell(now, *hook, Step::Interrupted, incident, why);
@@ -247,14 +273,16 @@ impl Actions {
         all.any(|job| job.hook == hook && job.incident.id == incident.id)
     }
 
-    /// A hook is to be run.
-    fn plan(&mut self, hook: usize, plan: &Plan, incident: &Incident, now: i64) {
+    /// A hook is to be run; `again`, because it failed before an agent that was ended could try it again.
+    fn plan(&mut self, hook: usize, plan: &Plan, incident: &Incident, again: bool, now: i64) {
         let Some(record) = self.records.get_mut(hook) else { return };
         let recent = record.last.get(&incident.labels);
         let step = match record.closed_until {
             _ if plan.dry_run => Step::DryRun,
             Some(until) if now < until => Step::BreakerOpen,
-            _ if recent.is_some_and(|last| now.saturating_sub(*last) < plan.cooldown) => Step::CoolingDown,
+            _ if !again && recent.is_some_and(|last| now.saturating_sub(*last) < plan.cooldown) => {
+                Step::CoolingDown
+            }
             _ if self.waiting.len() >= WAITING => Step::NoRoom,
             _ => {
                 record.remember(&incident.labels, now);

@@ -208,7 +208,7 @@ fn a_clock_that_is_set_changes_no_wait() {
 fn after(incident: &Incident, actions: &mut Actions) -> Incident {
     let mut noted = incident.clone();
     for happened in actions.take_happened() {
-        noted.actions.insert("a".into(), happened.step.as_str().into());
+        noted.step("a", happened.step.as_str(), happened.at);
     }
     noted
 }
@@ -271,4 +271,59 @@ fn an_agent_that_ends_says_what_it_interrupts_and_that_no_hook_is_for_an_alert()
     assert_eq!(steps(&mut actions), [Step::Started, Step::Interrupted]);
     let mut none = Actions::new(vec![actions.plans()[0].clone()], 1);
     assert!(!none.opened(&lost, START) && none.start(START).is_none());
+}
+
+#[test]
+fn cooldowns_and_the_breaker_are_those_of_the_incidents_that_are_known() {
+    let ran = |device: &str, second: i64, step: &str| {
+        let at = START + second * 1_000;
+        let mut incident = incident(device, at);
+        incident.step("a", "started", at);
+        incident.step("a", step, at + 500);
+        incident
+    };
+    let restart = |known: &[Incident], now: i64| {
+        let mut actions = Actions::new(vec![plan("a"), plan("b")], 9);
+        actions.recall(known, now);
+        actions
+    };
+    let next = |actions: &mut Actions, device: &str, now: i64| {
+        assert!(actions.opened(&incident(device, now), now));
+        let happened = actions.take_happened().into_iter().find(|one| one.hook == 0).map(|one| one.step);
+        happened.or_else(|| actions.start(now).map(|_| Step::Started))
+    };
+    // It was run for this alert a short time before, and for no other.
+    let known = [ran("a", 0, "succeeded"), ran("a", -500, "succeeded")];
+    for (device, second, step) in
+        [("a", 59, Step::CoolingDown), ("b", 59, Step::Started), ("a", 60, Step::Started)]
+    {
+        let now = START + second * 1_000;
+        assert_eq!(next(&mut restart(&known, now), device, now), Some(step), "{device} {second}");
+    }
+    // The clock was set back by a day: it cools down from now on, and not for a day.
+    let mut actions = restart(&known, START - 86_400_000);
+    assert_eq!(next(&mut actions, "a", START - 86_400_000 + 59_000), Some(Step::CoolingDown));
+    assert_eq!(next(&mut actions, "a", START - 86_400_000 + 60_000), Some(Step::Started));
+    // One that failed and is to be tried again does not cool down.
+    let mut actions = restart(&[ran("c", 0, "retried")], START);
+    actions.opened(&ran("c", 0, "retried"), START);
+    assert!(actions.start(START).is_some());
+    // Failures in a row, whatever the order in which they are known.
+    let mut known: Vec<Incident> = (0..5).map(|i| ran(&i.to_string(), i, "failed")).collect();
+    known.insert(2, ran("before", -1, "succeeded"));
+    let closed_until = START + 4_500 + PAUSE;
+    let mut actions = restart(&known, START + 5_000);
+    assert!(actions.is_closed(0, closed_until - 1) && !actions.is_closed(1, START + 5_000));
+    assert_eq!(next(&mut actions, "x", closed_until - 1), Some(Step::BreakerOpen));
+    assert!(!actions.is_closed(0, closed_until));
+    // Four, and a fifth that this agent sees.
+    let mut actions = restart(&known[1..], START + 5_000);
+    assert!(!actions.is_closed(0, START + 5_000));
+    actions.opened(&incident("x", START + 5_000), START + 5_000);
+    let job = std::iter::from_fn(|| actions.start(START + 5_000)).find(|job| job.hook == 0).unwrap();
+    actions.ended(job.number, Err("no".into()), START + 5_000);
+    assert!(actions.is_closed(0, START + 5_000));
+    // A success ends the row.
+    known.push(ran("after", 5, "succeeded"));
+    assert!(!restart(&known, START + 6_000).is_closed(0, START + 6_000));
 }

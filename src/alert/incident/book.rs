@@ -12,7 +12,7 @@ use crate::promql::Labels;
 /// How much later a Prometheus may see the same episode, ms: it scrapes and evaluates at its own intervals.
 const LAG: i64 = 120_000;
 
-/// Incidents that are over and to which what a hook did can be added.
+/// Incidents that are over and to which what a hook did can be added, and of which is known when hooks were run.
 const ACTED_ON: usize = 1_000;
 
 /// Bounds, and the times within which a person must look.
@@ -68,7 +68,7 @@ pub struct Book {
     ends: BTreeMap<Labels, End>,
     /// Incidents that changed and were not taken to be written, by number.
     changed: BTreeMap<String, Incident>,
-    /// Incidents that were over last and for which a hook was run: that it helped is known a moment later.
+    /// Incidents that were over last and for which a hook was run, the last one first: that it helped is known a moment later.
     acted_on: VecDeque<Incident>,
     /// Those of which the values alone changed.
     moved: BTreeSet<Labels>,
@@ -99,13 +99,14 @@ impl Book {
         self.limits = limits;
     }
 
-    /// Takes over at `now` an incident that was written before. One of the same alert that is here stands: it is newer.
+    /// Takes over at `now` an incident that was written before. One of the same alert that is here was opened while the file could not be
+    /// read: it is newer, and goes on with what was done about the older one.
     pub fn take_over(&mut self, mut incident: Incident, now: i64) {
         if let Some(at) = incident.resolved {
-            self.end(&incident, at);
+            self.take_over_end(&incident, at);
             return;
         }
-        match self.open.get(&incident.labels) {
+        match self.open.get_mut(&incident.labels) {
             // An Alertmanager's word stands until it takes it back; what the agent evaluates is seen again or over.
             None => {
                 incident.current = !incident.agent;
@@ -114,14 +115,42 @@ impl Book {
                 }
                 self.open.insert(incident.labels.clone(), incident);
             }
-            Some(newer) if newer.id == incident.id => {}
+            Some(newer) if newer.id == incident.id => {
+                newer.absorb(incident);
+                let labels = newer.labels.clone();
+                self.touch(&labels);
+            }
             Some(newer) => {
+                newer.inherit(&incident);
+                let newer = newer.clone();
+                self.changed.insert(newer.id.clone(), newer.clone());
                 let why = format!("it could not be read for a while and continues as {}", newer.id);
                 incident.add(Entry::new(now, What::Resolved, "agent", &why));
                 (incident.status, incident.resolved) = (Status::Resolved, Some(now));
                 self.changed.insert(incident.id.clone(), incident);
             }
         }
+    }
+
+    /// Takes over the end of an incident. If it was opened again, because that it is over was not known, it is over again.
+    fn take_over_end(&mut self, incident: &Incident, at: i64) {
+        if self.open.get(&incident.labels).is_some_and(|newer| newer.id == incident.id) {
+            self.open.remove(&incident.labels);
+            self.moved.remove(&incident.labels);
+            self.changed.remove(&incident.id);
+            let took = at.saturating_sub(incident.started).max(0);
+            self.announce(News::Resolved(Box::new(incident.clone()), took));
+        }
+        self.end(incident, at);
+        let known = || self.acted_on.iter().any(|known| known.id == incident.id);
+        if !incident.actions.is_empty() && self.acted_on.len() < ACTED_ON && !known() {
+            self.acted_on.push_back(incident.clone());
+        }
+    }
+
+    /// The incidents that hooks were run for: those that are open, and the last ones that are over.
+    pub fn acted_on(&self) -> impl Iterator<Item = &Incident> {
+        self.open.values().chain(&self.acted_on).filter(|incident| !incident.runs.is_empty())
     }
 
     /// Whether something is to be written.
@@ -260,7 +289,7 @@ impl Book {
         let by = hook.map_or_else(|| "agent".to_owned(), |(name, _)| format!("hook {name}"));
         incident.add(Entry::new(now, What::Action, &by, outcome));
         if let Some((name, step)) = hook {
-            incident.actions.insert(name.to_owned(), step.to_owned());
+            incident.step(name, step, now);
         }
         self.changed.insert(incident.id.clone(), incident.clone());
         self.bound();

@@ -36,6 +36,12 @@ const ANNOTATION: usize = 2_000;
 const ANNOTATIONS: usize = 16 << 10;
 /// The severity of alerts that are for information: nobody is expected to do anything.
 const INFORMATION: &str = "info";
+/// The step of a hook that began.
+pub(super) const STARTED: &str = "started";
+/// That of one that helped.
+pub(super) const SUCCEEDED: &str = "succeeded";
+/// That of one that failed or did not help.
+pub(super) const FAILED: &str = "failed";
 /// The alert that an incident itself raises.
 pub const ESCALATED: &str = "NeuralIncidentEscalated";
 
@@ -168,6 +174,17 @@ impl Entry {
     }
 }
 
+/// When a hook was run. Whether it helped is its last step, among the actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it last began.
+    #[serde(default, with = "optional_time", skip_serializing_if = "Option::is_none")]
+    pub started: Option<i64>,
+    /// When it was known whether it helped.
+    #[serde(default, with = "optional_time", skip_serializing_if = "Option::is_none")]
+    pub judged: Option<i64>,
+}
+
 /// One incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -219,6 +236,9 @@ pub struct Incident {
     /// How far the hooks are that were run for it, by name: the last step of each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, String>,
+    /// When these hooks were run for it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runs: BTreeMap<String, Run>,
     /// What happened, in order.
     pub history: Vec<Entry>,
     /// Entries that had no room.
@@ -255,6 +275,7 @@ impl Incident {
             agent: notice.origin == Origin::Agent,
             alertmanager: notice.origin == Origin::Alertmanager,
             actions: BTreeMap::new(),
+            runs: BTreeMap::new(),
             history: Vec::new(),
             omitted: 0,
             current: true,
@@ -300,11 +321,53 @@ impl Incident {
         self.values != before
     }
 
+    /// A hook is so far.
+    pub(super) fn step(&mut self, hook: &str, step: &str, now: i64) {
+        self.actions.insert(hook.to_owned(), step.to_owned());
+        match step {
+            STARTED => self.runs.entry(hook.to_owned()).or_default().started = Some(now),
+            SUCCEEDED | FAILED => self.runs.entry(hook.to_owned()).or_default().judged = Some(now),
+            _ => {}
+        }
+    }
+
+    /// Takes over what was done about an older record of the same alert, which could not be read before.
+    fn inherit(&mut self, older: &Self) {
+        for (hook, step) in &older.actions {
+            self.actions.entry(hook.clone()).or_insert_with(|| step.clone());
+        }
+        for (hook, run) in &older.runs {
+            self.runs.entry(hook.clone()).or_insert(*run);
+        }
+        self.acknowledged = older.acknowledged.or(self.acknowledged);
+        self.escalated = older.escalated.or(self.escalated);
+        if older.status == Status::Acknowledged || self.status == Status::Open {
+            self.status = older.status;
+        }
+    }
+
+    /// Takes over an older record of this incident, which could not be read before.
+    fn absorb(&mut self, older: Self) {
+        self.inherit(&older);
+        self.opened = older.opened.min(self.opened);
+        self.agent |= older.agent;
+        self.alertmanager |= older.alertmanager;
+        self.omitted += older.omitted;
+        let (newer, entries) = (self.values, std::mem::replace(&mut self.history, older.history));
+        self.values = older.values;
+        for value in [newer.worst, newer.end] {
+            self.see(value, None);
+        }
+        entries.into_iter().filter(|entry| entry.what != What::Opened).for_each(|entry| self.add(entry));
+    }
+
     /// Moves its times: the clock was set by so many milliseconds.
     fn shift(&mut self, by: i64) {
         self.started = self.started.saturating_add(by);
         self.opened = self.opened.saturating_add(by);
-        for time in [&mut self.acknowledged, &mut self.escalated, &mut self.resolved] {
+        let runs = self.runs.values_mut().flat_map(|run| [&mut run.started, &mut run.judged]);
+        for time in [&mut self.acknowledged, &mut self.escalated, &mut self.resolved].into_iter().chain(runs)
+        {
             *time = time.map(|time| time.saturating_add(by));
         }
     }

@@ -420,3 +420,51 @@ fn that_a_hook_helped_is_kept_with_the_incident_that_is_over() {
     book.note(&other, Some(("lower", "succeeded")), "succeeded", START + 4 * SECOND);
     assert!(!book.is_changed());
 }
+
+#[test]
+fn what_was_done_is_known_when_the_file_is_read_late() {
+    let at = |second: i64| START + second * SECOND;
+    let labels = own("a", START).labels;
+    let with = |value: f64, started: i64| Notice { value: Some(value), ..own("a", started) };
+    let older = {
+        let mut book = book();
+        book.fires(&with(9.0, START), START);
+        let incident = only(&book);
+        for step in ["started", "failed"] {
+            book.note(&incident, Some(("lower", step)), step, at(1));
+        }
+        book.acknowledge(&incident.id, "kim", "", at(2)).unwrap();
+        only(&book)
+    };
+    assert_eq!(older.runs["lower"], Run { started: Some(at(1)), judged: Some(at(1)) });
+    // The same episode: one record, with all that happened.
+    let mut late = book();
+    late.fires(&with(7.0, START), at(20));
+    late.take_changed(true);
+    late.take_over(older.clone(), at(21));
+    let incident = only(&late);
+    assert_eq!((&incident.id, incident.status, incident.opened), (&older.id, Status::Acknowledged, START));
+    assert_eq!((&incident.actions, &incident.runs), (&older.actions, &older.runs));
+    assert_eq!(incident.history, older.history);
+    assert_eq!(incident.values, Values { start: Some(9.0), worst: Some(9.0), end: Some(7.0) });
+    assert_eq!(late.take_changed(true), [incident]);
+    assert_eq!(late.acted_on().count(), 1);
+    // Another record of the same alert: it goes on with what was done.
+    let mut late = book();
+    late.fires(&with(7.0, at(15)), at(20));
+    late.take_over(older.clone(), at(21));
+    let incident = late.of(&labels).unwrap();
+    assert!(incident.id != older.id && incident.status == Status::Acknowledged);
+    assert_eq!((&incident.actions, &incident.runs), (&older.actions, &older.runs));
+    // It was closed by hand, and was opened again because nobody knew that.
+    let closed = Incident { status: Status::Resolved, resolved: Some(at(5)), by_hand: true, ..older };
+    let mut late = book();
+    late.fires(&with(7.0, START), at(20));
+    late.take_news();
+    late.take_over(closed.clone(), at(21));
+    assert!(late.of(&labels).is_none() && matches!(&late.take_news()[..], [News::Resolved(..)]));
+    late.fires(&with(7.0, START), at(22));
+    assert!(late.of(&labels).is_none() && late.take_changed(true).is_empty());
+    late.take_over(closed.clone(), at(23));
+    assert_eq!(late.acted_on().map(|one| &one.id).collect::<Vec<_>>(), [&closed.id]);
+}

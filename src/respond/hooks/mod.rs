@@ -78,6 +78,8 @@ struct Runner {
     /// Which run a task is.
     numbers: HashMap<tokio::task::Id, u64>,
     seen: SetClock,
+    /// Whether it began: what an agent before this one ran is known.
+    began: bool,
 }
 
 impl Hooks {
@@ -116,6 +118,7 @@ impl Hooks {
             running: JoinSet::new(),
             numbers: HashMap::new(),
             seen: SetClock::default(),
+            began: false,
         };
         (Self { news, account, audit }, runner.run(waiting, stop))
     }
@@ -139,11 +142,8 @@ impl Hooks {
 
 impl Runner {
     async fn run(mut self, mut news: mpsc::Receiver<News>, stop: CancellationToken) {
-        // After a reload there are incidents that other hooks were run for, or none.
-        let mut open = Vec::new();
-        self.incidents.open(&mut |incident| open.extend(incident.current.then(|| incident.clone())));
-        open.iter().for_each(|incident| self.opened(incident));
         loop {
+            self.begin();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -158,6 +158,8 @@ impl Runner {
                     }
                 }
                 told = news.recv() => match told {
+                    // What is open by then is looked at when it begins.
+                    Some(_) if !self.began => {}
                     Some(told) => self.take(&told),
                     None => break,
                 },
@@ -176,6 +178,22 @@ impl Runner {
         self.say(at);
         let audit = self.audit;
         drop(tokio::task::spawn_blocking(move || audit.stop(PATIENCE)).await);
+    }
+
+    /// Begins with what is open, once it is known which hooks were run. After a restart these are incidents of an agent before this one,
+    /// after a reload those that other hooks were run for, or none.
+    fn begin(&mut self) {
+        if self.began || !self.incidents.is_known() {
+            return;
+        }
+        self.began = true;
+        let at = self.time();
+        self.actions.recall(&self.incidents.acted_on(), at);
+        let mut open = Vec::new();
+        self.incidents.open(&mut |incident| open.extend(incident.current.then(|| incident.clone())));
+        open.iter().for_each(|incident| self.opened(incident));
+        // Before it is told of them as news.
+        self.say(at);
     }
 
     /// Runs a hook once it is on disk that it is run: an agent that is killed does not run it again.

@@ -45,6 +45,14 @@ impl Scene {
         folder: tempfile::TempDir,
         make: impl FnOnce(&Path) -> Vec<Hook>,
     ) -> Self {
+        let scene = Self::begin(&actions, folder, make);
+        scene.until("the file was read", || {
+            scene.incidents.failing().is_none() && scene.incidents.status().bytes > 0
+        });
+        scene
+    }
+
+    fn begin(actions: &Actions, folder: tempfile::TempDir, make: impl FnOnce(&Path) -> Vec<Hook>) -> Self {
         let options = Options {
             path: folder.path().join("incidents.db"),
             limits: Limits { open: 100, closed: 100, acknowledge: [None; 4] },
@@ -55,12 +63,8 @@ impl Scene {
         let incidents = Incidents::start(options).unwrap();
         let (hooks, stop) = (make(folder.path()), CancellationToken::new());
         let logs = (folder.path().join("actions.jsonl"), Lines::default());
-        let (hooks, task) = Hooks::new(&actions, &hooks, logs, incidents.clone(), stop.clone());
-        let scene = Self { folder, incidents, hooks, stop, task: tokio::spawn(task) };
-        scene.until("the file was read", || {
-            scene.incidents.failing().is_none() && scene.incidents.status().bytes > 0
-        });
-        scene
+        let (hooks, task) = Hooks::new(actions, &hooks, logs, incidents.clone(), stop.clone());
+        Self { folder, incidents, hooks, stop, task: tokio::spawn(task) }
     }
 
     fn until(&self, what: &str, done: impl Fn() -> bool) {
@@ -248,6 +252,71 @@ async fn what_runs_when_the_agent_ends_is_interrupted_and_not_run_again_by_the_n
     scene.until("its time is up", || scene.count("long", Step::Failed) == 1);
     let found = scene.open().remove(0);
     assert_eq!((&*found.actions["long"], found.status), ("failed", Status::Escalated));
+    assert_eq!(std::fs::read_to_string(scene.folder.path().join("runs")).unwrap(), "x\n");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_and_a_reload_change_no_cooldown_and_no_breaker() {
+    let make =
+        |_: &Path| vec![hook("helps", "true"), Hook { verify: Span::millis(1), ..hook("fails", "false") }];
+    let mut scene = Scene::new(make).await;
+    for device in ["a", "b", "c", "d", "e"] {
+        scene.fire(&[device]);
+        scene.until("it ended", || {
+            scene.open().first().is_some_and(|one| one.actions.len() == 2 && one.actions["helps"] == "ended")
+        });
+    }
+    scene.until("five failed", || scene.count("fails", Step::Failed) == 5);
+    scene.fire(&[]);
+    scene.until("all are over", || scene.count("helps", Step::Succeeded) == 5);
+    let folder = std::mem::replace(&mut scene.folder, tempfile::tempdir().unwrap());
+    scene.end().await;
+    let mut scene = Scene::with(Actions::default(), folder, make).await;
+    scene.fire(&["a"]);
+    scene.until("the last one is known", || scene.count("helps", Step::CoolingDown) == 1);
+    scene.until("the failures are known", || scene.count("fails", Step::BreakerOpen) == 1);
+    scene.fire(&["a", "x"]);
+    scene.until("another alert", || scene.count("helps", Step::Ended) == 1);
+    // After a reload others are in its place.
+    scene.stop.cancel();
+    (&mut scene.task).await.unwrap();
+    let stop = CancellationToken::new();
+    let logs = (scene.folder.path().join("actions.jsonl"), Lines::default());
+    let (hooks, task) =
+        Hooks::new(&Actions::default(), &make(Path::new("")), logs, scene.incidents.clone(), stop.clone());
+    (scene.hooks, scene.stop, scene.task) = (hooks, stop, tokio::spawn(task));
+    scene.fire(&["a"]);
+    // An episode that begins when the one before it ended is that one.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    scene.fire(&["a", "x"]);
+    scene.until("the run before the reload is known", || scene.count("helps", Step::CoolingDown) == 1);
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_hook_is_run_before_it_is_known_which_ones_were() {
+    let make = |folder: &Path| vec![hook("once", &format!("echo x >> {}", folder.join("runs").display()))];
+    let mut scene = Scene::new(make).await;
+    scene.fire(&["a"]);
+    scene.until("it ended", || scene.count("once", Step::Ended) == 1);
+    let folder = std::mem::replace(&mut scene.folder, tempfile::tempdir().unwrap());
+    scene.end().await;
+    // Another program holds the file: incidents begin without it.
+    let other = rusqlite::Connection::open(folder.path().join("incidents.db")).unwrap();
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;").unwrap();
+    let scene = Scene::begin(&Actions::default(), folder, make);
+    scene.until("it is held", || scene.incidents.failing().is_some());
+    let fired = || {
+        scene.fire(&["a"]);
+        !scene.open().is_empty()
+    };
+    scene.until("it is open", fired);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(scene.hooks.account().steps, BTreeMap::new());
+    drop(other);
+    scene.until("it goes on", || scene.open()[0].actions.get("once").is_some_and(|step| step == "ended"));
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
     assert_eq!(std::fs::read_to_string(scene.folder.path().join("runs")).unwrap(), "x\n");
     scene.end().await;
 }

@@ -132,16 +132,25 @@ impl File {
         Ok(found)
     }
 
-    /// Removes what is too old at `now`, then the oldest until the file is small enough. What is open stays. Says how many went.
-    pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<usize, Failure> {
+    /// The newest time of an incident that has one.
+    pub(super) fn newest(&self) -> Option<i64> {
+        let newest = "SELECT max(max(started), ifnull(max(resolved), 0)) FROM incident";
+        self.0.db.query_row(newest, [], |row| row.get(0)).ok().flatten()
+    }
+
+    /// Removes what is too old at `now`, if that is believed, then the oldest until the file is small enough. What is open stays. Says how many went.
+    pub(super) fn prune(&mut self, retention: &Retention, now: Option<i64>) -> Result<usize, Failure> {
         let path = self.0.path.clone();
         self.prune_rows(retention, now).map_err(|error| failure(&path, &error))
     }
 
-    fn prune_rows(&self, retention: &Retention, now: i64) -> rusqlite::Result<usize> {
+    fn prune_rows(&self, retention: &Retention, now: Option<i64>) -> rusqlite::Result<usize> {
         let db = &self.0.db;
-        let mut gone =
-            db.execute("DELETE FROM incident WHERE resolved < ?", [now.saturating_sub(retention.keep)])?;
+        let mut gone = 0;
+        if let Some(now) = now {
+            let old = [now.saturating_sub(retention.keep)];
+            gone += db.execute("DELETE FROM incident WHERE resolved < ?", old)?;
+        }
         while used_bytes(db)? > retention.bytes {
             let oldest = "DELETE FROM incident WHERE id IN \
                           (SELECT id FROM incident WHERE resolved IS NOT NULL ORDER BY resolved LIMIT ?)";

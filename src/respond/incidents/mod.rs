@@ -26,6 +26,8 @@ pub use settings::{Acknowledge, Settings, WebhookSettings};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the file may take to be read before incidents begin without it, ns.
 const READING: u64 = 10_000_000_000;
+/// And before hooks are run without it: what it has to say is which of them were run already.
+const READING_FOR_HOOKS: u64 = 120_000_000_000;
 
 /// What the store is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,8 @@ struct Held {
     book: Book,
     /// Whether the file was read, or is not waited for any longer.
     ready: bool,
+    /// Whether it was read: what was done about open incidents is known.
+    read: bool,
     /// Whether the clock was set meanwhile.
     seen: SetClock,
 }
@@ -120,7 +124,7 @@ impl Incidents {
     pub fn start(options: Options) -> std::io::Result<Self> {
         let book = Book::new(options.limits);
         let shared = Arc::new(Shared {
-            held: Mutex::new(Held { book, ready: false, seen: SetClock::default() }),
+            held: Mutex::new(Held { book, ready: false, read: false, seen: SetClock::default() }),
             signal: Mutex::default(),
             changed: Condvar::new(),
             options: Mutex::new(options),
@@ -158,6 +162,17 @@ impl Incidents {
     #[must_use]
     pub fn of(&self, labels: &Labels) -> Option<Incident> {
         self.0.held.lock().book.of(labels).cloned()
+    }
+
+    /// Whether it is known what was done about the incidents that are open: their file was read, or cannot be read for minutes.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.0.held.lock().read || now().steady.saturating_sub(self.0.began) > READING_FOR_HOOKS
+    }
+
+    /// Shows the incidents that hooks were run for: those that are open, and the last ones that are over.
+    pub fn acted_on(&self) -> Vec<Incident> {
+        self.0.held.lock().book.acted_on().cloned().collect()
     }
 
     /// Waits until what was noted is on disk, or cannot be: for a moment at most. It blocks.

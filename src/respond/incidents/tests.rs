@@ -214,14 +214,14 @@ fn what_is_old_or_too_much_goes_and_what_is_open_stays() {
     file.write(&book.take_changed(true)).unwrap();
     assert!(file.bytes() > 1 << 20);
     let keep = |keep, bytes| Retention { keep, bytes };
-    assert_eq!(file.prune(&keep(100_000_000, 1 << 30), at + 90_001_000).unwrap(), 0);
-    let some = file.prune(&keep(100_000_000, 1 << 20), at + 90_001_000).unwrap();
+    assert_eq!(file.prune(&keep(100_000_000, 1 << 30), Some(at + 90_001_000)).unwrap(), 0);
+    let some = file.prune(&keep(100_000_000, 1 << 20), Some(at + 90_001_000)).unwrap();
     assert!(some > 200 && some < 2_990 && file.bytes() <= 1 << 20, "{some}");
-    assert_eq!(file.prune(&keep(86_400_000, 1 << 30), at + 90_001_000).unwrap(), 2_990 - some);
+    assert_eq!(file.prune(&keep(86_400_000, 1 << 30), Some(at + 90_001_000)).unwrap(), 2_990 - some);
     let left = file.load(100).unwrap();
     assert_eq!(left.iter().filter(|incident| incident.resolved.is_none()).count(), 10);
     assert_eq!(left.len(), 11);
-    assert_eq!(file.prune(&keep(0, 0), i64::MAX).unwrap(), 1);
+    assert_eq!(file.prune(&keep(0, 0), Some(i64::MAX)).unwrap(), 1);
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! The thread that writes incidents, and escalates those that nobody acknowledged.
 
+use std::path::Path;
 use std::time::Duration;
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::file::{File, Inode};
 use super::{Shared, Status};
 use crate::alert::incident::Incident;
-use crate::clock::now;
+use crate::clock::{Trusted, now};
+use crate::event::Timestamp;
 use crate::store::Failure;
+use crate::sys::is_clock_synchronised;
 
 /// It looks at least so often: an escalation is due at any moment.
 const LOOK: Duration = Duration::from_secs(1);
@@ -16,8 +21,19 @@ const AGAIN: u64 = 5_000_000_000;
 const IDLE: u64 = 1_000_000_000;
 /// Values that alone changed are written so often, ns: the worst of a minute is what a killed agent loses.
 const VALUES: u64 = 60_000_000_000;
+/// Whether its disk can be written is looked at so often while nothing is, ns.
+const LOOK_AT_DISK: u64 = 15_000_000_000;
 /// What is too old is removed so often, ns.
 const PRUNE: u64 = 3_600_000_000_000;
+
+/// Whether the file system of a file is mounted for writing. What cannot be asked is found when it is opened.
+fn is_writable(path: &Path) -> Result<(), Failure> {
+    let of = path.parent().and_then(|folder| statvfs(folder).ok());
+    match of.is_some_and(|of| of.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+        true => Err(Failure::Disk(path.into(), "its file system is read-only".into())),
+        false => Ok(()),
+    }
+}
 
 struct Writer<'s> {
     shared: &'s Shared,
@@ -30,11 +46,26 @@ struct Writer<'s> {
     retry: u64,
     values: u64,
     prune: u64,
+    /// When its disk is looked at again.
+    look: u64,
+    clock: Trusted,
+    doubted: bool,
 }
 
 pub(super) fn run(shared: &Shared) {
-    let mut writer =
-        Writer { shared, file: None, read: None, sound: false, used: 0, retry: 0, values: 0, prune: 0 };
+    let mut writer = Writer {
+        shared,
+        file: None,
+        read: None,
+        sound: false,
+        used: 0,
+        retry: 0,
+        values: 0,
+        prune: 0,
+        look: 0,
+        clock: Trusted::default(),
+        doubted: false,
+    };
     writer.open();
     shared.held.lock().ready = true;
     loop {
@@ -75,7 +106,7 @@ impl Writer<'_> {
             (options.path.clone(), options.limits.closed)
         };
         let known = self.read.filter(|_| self.sound);
-        let opened = File::open(&path, known).and_then(|(file, aside)| {
+        let opened = is_writable(&path).and_then(|()| File::open(&path, known)).and_then(|(file, aside)| {
             if let Some(aside) = aside {
                 tracing::warn!(
                     "the incidents' file was damaged; it is kept as {}, and a new one begins",
@@ -92,9 +123,11 @@ impl Writer<'_> {
                 let other = before.is_some_and(|before| file.is_new() || before != file.inode());
                 if !again {
                     self.prune = 0;
+                    self.clock = Trusted::since(file.newest());
                 }
                 (self.sound, self.used, self.file) = (true, now().steady, Some(file));
                 self.take_over(incidents);
+                self.shared.held.lock().read = true;
                 if other {
                     tracing::warn!(
                         "the incidents' file was removed, or its disk was; what is open is written again"
@@ -123,6 +156,7 @@ impl Writer<'_> {
             self.fail(&Failure::Disk(self.path(), "it was removed, or its disk was".into()));
             self.retry = 0;
         }
+        self.look_at_disk(at.steady);
         let all = last || at.steady >= self.values;
         if all {
             self.values = at.steady.saturating_add(VALUES);
@@ -149,7 +183,7 @@ impl Writer<'_> {
                 if !changed.is_empty() {
                     self.retry = 0;
                 }
-                let pruned = self.prune(at.steady, at.wall_milliseconds());
+                let pruned = self.prune(at);
                 if pruned && self.file.is_some() && at.steady >= self.retry {
                     self.fine();
                     self.rest(at.steady);
@@ -165,14 +199,22 @@ impl Writer<'_> {
     }
 
     /// Removes what is too old, and what is too much. Says whether that could be done.
-    fn prune(&mut self, steady: u64, wall: i64) -> bool {
+    fn prune(&mut self, at: Timestamp) -> bool {
         let retention = self.shared.options.lock().retention;
         let Some(file) = &mut self.file else { return true };
-        if steady < self.prune && file.bytes() <= retention.bytes {
+        if at.steady < self.prune && file.bytes() <= retention.bytes {
             return true;
         }
-        self.prune = steady.saturating_add(PRUNE);
-        match file.prune(&retention, wall) {
+        self.prune = at.steady.saturating_add(PRUNE);
+        let wall = at.wall_milliseconds();
+        let believed = self.clock.judge(at, is_clock_synchronised(wall));
+        if let Err(doubt) = believed
+            && !self.doubted
+        {
+            tracing::warn!("no incident is removed because of its age: {doubt}");
+        }
+        self.doubted = believed.is_err();
+        match file.prune(&retention, believed.is_ok().then_some(wall)) {
             Ok(0) => true,
             Ok(gone) => {
                 tracing::info!(
@@ -184,6 +226,17 @@ impl Writer<'_> {
                 self.fail(&failure);
                 false
             }
+        }
+    }
+
+    /// Looks whether its disk can be written: it may be long until an incident has to be.
+    fn look_at_disk(&mut self, steady: u64) {
+        if self.file.is_some() || self.is_failing() || steady < self.look {
+            return;
+        }
+        self.look = steady.saturating_add(LOOK_AT_DISK);
+        if let Err(failure) = is_writable(&self.path()) {
+            self.fail(&failure);
         }
     }
 
