@@ -293,9 +293,7 @@ impl Agent {
         push.stop().await;
         maintenance.end().await;
         all(self.inputs.values_mut().map(|input| input.stop(true)).collect()).await;
-        history::forget(history).await;
-        evaluation.end().await;
-        incidents.end().await;
+        Box::pin(end_memory(history, &mut evaluation, &mut incidents)).await;
         journal.end().await;
         let day = self.hub.lock().budget.day();
         self.state_file.keep(day).await;
@@ -436,6 +434,19 @@ impl Agent {
             }
         }
     }
+}
+
+/// Ends the history with what it evaluates, and the incidents, at the same time: each waits for the disk.
+async fn end_memory(
+    history: Option<crate::store::Running>,
+    evaluation: &mut Evaluation,
+    incidents: &mut IncidentLog,
+) {
+    let evaluated = async {
+        history::forget(history).await;
+        evaluation.end().await;
+    };
+    tokio::join!(evaluated, incidents.end());
 }
 
 /// Waits until all of these have ended, or for so long as sources may take.

@@ -5,6 +5,7 @@ Independent: the kernel, its ext4, tmpfs, loop devices and FUSE; SQLite as Pytho
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import os
 import random
@@ -19,8 +20,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Agent, udp, wait_until
-from disk import Disk
+from test_alerting import write_rules
 from test_history import ask, samples, start
+from test_incidents import incidents, post
 from test_time import Wall
 
 # Kills in all, and agents that are killed beside each other.
@@ -173,13 +175,6 @@ def test_a_disk_that_becomes_read_only_costs_history_on_disk_until_it_is_mounted
     survives(agent, began - 1, [1, 1])
 
 
-@pytest.fixture
-def disk(tmp_path):
-    disk = Disk(tmp_path / "mount", tmp_path / "files")
-    yield disk
-    disk.end()
-
-
 def test_a_slow_disk_costs_nothing_but_time(agent: Agent, disk):
     port = start(agent, state_directory=str(disk.place / "state"))
     agent.start()
@@ -225,6 +220,26 @@ def test_an_agent_ends_in_time_on_a_slow_disk(agent: Agent, disk):
     time.sleep(2)
     agent.stop(8)
     agent.says("what was not written is lost")
+
+
+def test_files_that_wait_for_a_slow_disk_are_ended_at_the_same_time(agent: Agent, disk, tmp_path):
+    rule = {"alert": "High", "expr": "level > 5", "labels": {"severity": "critical"}}
+    port = start(agent, state_directory=str(disk.place / "state"), alerts={"rule_files": [write_rules(tmp_path, rule, interval="1s")]})
+    agent.start()
+    client = udp(port)
+    client.send(b"level:9|g")
+    known = wait_until(lambda: incidents(agent, alert="High"), 20, "the incident")[0]["id"]
+    disk.says(delay=4)
+    # Both have something to write, and each is waited for two seconds. How long the kernel holds the process after that is the disk's.
+    post(agent, f"/api/v1/incidents/{known}/ack", b"by=kim")
+    time.sleep(2)
+    agent.stop(30)
+    ended = {}
+    for line in agent.told().splitlines():
+        for what in ("stopping", "the incidents' file takes longer than 2 s", "the history's file takes longer than 2 s"):
+            if what in line:
+                ended.setdefault(what, datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")))
+    assert len(ended) == 3 and max(ended.values()) - ended["stopping"] < datetime.timedelta(seconds=3.5), ended
 
 
 @pytest.mark.parametrize("error", ["EIO", "EROFS", "ENOSPC", "EDQUOT"])
