@@ -3,6 +3,7 @@
 //! Nothing is spawned before everything is bound, so whatever cannot be opened is a returned
 //! error; every task is joined.
 
+mod elsewhere;
 mod events;
 mod files;
 mod history;

@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::elsewhere::Listener;
 use super::incidents::IncidentLog;
 use super::{Agent, place};
-use crate::alert::RuleFile;
+use crate::alert::{Act, RuleFile};
 use crate::catalog::{OWN, PAGES, Page};
 use crate::config::Config;
 use crate::http::{Delivered, Deliveries, Groups, Silencer};
@@ -156,6 +157,7 @@ impl Agent {
             metrics.filter(|metric| metric.prompt).map(|metric| metric.family()).collect();
         let prompt = |name: &str| prompt.iter().any(|known| known == name);
         let url = format!("http://{}", self.instance());
+        self.listen_elsewhere(evaluation, wanted);
         let sources = if wanted { sources(config) } else { Vec::new() };
         let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);
         rules.report_to(incidents.kept().filter(|_| wanted), events.clone());
@@ -169,6 +171,22 @@ impl Agent {
         let shared = rules.shared();
         self.site.rules.store(Some(Arc::new(Groups(Box::new(move |see| shared.visit(see))))));
         *evaluation.next.lock() = Some(rules);
+    }
+
+    /// Where another server evaluates the rules, and the configuration says which one answers, its alerts are looked at.
+    fn listen_elsewhere(&self, evaluation: &mut Evaluation, wanted: bool) {
+        self.site.elsewhere.store(None);
+        let config = &self.config;
+        let Some(server) = config.ask.prometheus.clone().filter(|_| !wanted) else { return };
+        let groups = sources(config).into_iter().map(|source| source.group);
+        let names = groups.flat_map(|group| group.rules).filter_map(|rule| match rule.act {
+            Act::Alert { name, .. } => Some(name),
+            Act::Record(_) => None,
+        });
+        let (known, job, instance) = (names.collect(), config.alerts.job.clone(), self.instance());
+        let listener = Listener { server, known, job, instance };
+        let listening = listener.listen(self.site.clone(), evaluation.stop.clone());
+        evaluation.tasks.push(tokio::spawn(listening));
     }
 
     /// Who is notified of what is evaluated, and the tasks that send.

@@ -2,14 +2,15 @@
 //!
 //! The limits, exceptions and times of waiting are those of the alerts: a board that is meant to be silent is healthy here as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::rule::{Act, Health};
-use super::{ALERT_NAME, Alert, Group, State};
+use super::{ALERT_NAME, Group, State};
 use crate::catalog::health::{COMPONENTS, Component};
-use crate::promql::{Labels, moment_ms};
+use crate::promql::{Labels, moment_ms, read_moment};
 
 /// How something is, from good to bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct Verdict {
     pub status: Status,
     /// When it was found: RFC 3339.
     pub time: String,
+    /// The server whose alerts these are, where the agent evaluates none itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_by: Option<String>,
     /// Every component, the worst first.
     pub components: Vec<Judged>,
     /// The objectives, where something runs that has one.
@@ -88,7 +92,7 @@ pub struct Reason {
 pub struct Kept {
     /// What it asks.
     pub objective: String,
-    /// The pipeline and the stage.
+    /// The pipeline and the stage, or the probe.
     pub name: String,
     /// The share that has to be kept.
     pub target: f64,
@@ -100,12 +104,79 @@ pub struct Kept {
     pub window: String,
 }
 
+/// A server that evaluates the agent's rules in its place, and what it says of them.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    /// Where it is, as it may be shown.
+    pub server: String,
+    /// What it says, or why nothing is known of it.
+    pub said: Result<Said, String>,
+}
+
+/// What a server says of the rules that it evaluates.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    rules: Rules,
+    firing: Vec<Firing>,
+}
+
+/// An alert that fires there.
+#[derive(Clone, Debug)]
+struct Firing {
+    labels: Labels,
+    annotations: Labels,
+    since: i64,
+}
+
+impl Said {
+    /// Reads what `/api/v1/rules` gives: of the alerts with these names, those of this job and instance. Nothing if it is no such answer.
+    #[must_use]
+    pub fn read(data: &Json, known: &BTreeSet<String>, job: &str, instance: &str) -> Option<Self> {
+        let text = |of: &Json, name: &str| of.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let list = |of: &Json, name: &str| of.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
+        let labels = |of: &Json, name: &str| {
+            let pairs = of.get(name).and_then(Json::as_object).into_iter().flatten();
+            Labels::from_pairs(pairs.filter_map(|(name, value)| Some((name, value.as_str()?))))
+        };
+        let mut said = Self::default();
+        for group in data.get("groups")?.as_array()? {
+            for rule in list(group, "rules") {
+                if text(&rule, "type") != "alerting" || !known.contains(&text(&rule, "name")) {
+                    continue;
+                }
+                said.rules.all += 1;
+                let health = text(&rule, "health");
+                said.rules.not_yet += usize::from(health == "unknown");
+                said.rules.failing += usize::from(health == "err");
+                for alert in list(&rule, "alerts") {
+                    let of = labels(&alert, "labels");
+                    let ours = of.get("job") == job && of.get("instance") == instance;
+                    if ours && text(&alert, "state") == "firing" {
+                        let since = read_moment(&text(&alert, "activeAt")).unwrap_or_default();
+                        let annotations = labels(&alert, "annotations");
+                        said.firing.push(Firing { labels: of, annotations, since });
+                    }
+                }
+            }
+        }
+        Some(said)
+    }
+
+    /// Whether it evaluates none of these rules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.all == 0
+    }
+}
+
 /// Collects what a verdict is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     /// By place in the list of kinds, kind and name.
     components: BTreeMap<(usize, String, String), (Status, Vec<Reason>)>,
     rules: Rules,
+    /// Who evaluates in the agent's place, and why nothing is known of that.
+    elsewhere: Option<(String, Option<String>)>,
 }
 
 /// How many rules there are.
@@ -129,21 +200,40 @@ impl Judge {
             self.rules.all += 1;
             self.rules.not_yet += usize::from(live.health == Health::Unknown);
             self.rules.failing += usize::from(matches!(live.health, Health::Failed(_)));
-            live.active().filter(|alert| alert.state == State::Firing).for_each(|alert| self.fires(alert));
+            for alert in live.active().filter(|alert| alert.state == State::Firing) {
+                self.fires(&alert.labels, &alert.annotations, alert.fired_at.unwrap_or(alert.active_at));
+            }
         }
     }
 
-    fn fires(&mut self, alert: &Alert) {
-        let severity = alert.labels.get("severity");
+    /// Takes what a server says that evaluates in the agent's place.
+    pub fn hear(&mut self, elsewhere: &Elsewhere) {
+        let why = match &elsewhere.said {
+            Ok(said) => {
+                self.rules.all += said.rules.all;
+                self.rules.not_yet += said.rules.not_yet;
+                self.rules.failing += said.rules.failing;
+                for Firing { labels, annotations, since } in &said.firing {
+                    self.fires(labels, annotations, *since);
+                }
+                None
+            }
+            Err(why) => Some(why.clone()),
+        };
+        self.elsewhere = Some((elsewhere.server.clone(), why));
+    }
+
+    fn fires(&mut self, labels: &Labels, annotations: &Labels, since: i64) {
+        let severity = labels.get("severity");
         let status = match severity {
             "info" | "none" => return,
             "critical" => Status::Unhealthy,
             _ => Status::Degraded,
         };
-        let (name, summary) = (alert.labels.get(ALERT_NAME), alert.annotations.get("summary"));
-        let page = alert.labels.get("component");
+        let (name, summary) = (labels.get(ALERT_NAME), annotations.get("summary"));
+        let page = labels.get("component");
         let key = match COMPONENTS.iter().find(|component| component.pages.contains(&page)) {
-            Some(component) => key(component, &alert.labels),
+            Some(component) => key(component, labels),
             // A rule of the user's own.
             None => {
                 (COMPONENTS.len(), if page.is_empty() { "rule" } else { page }.to_owned(), name.to_owned())
@@ -154,8 +244,8 @@ impl Judge {
         reasons.push(Reason {
             alert: name.to_owned(),
             severity: severity.to_owned(),
-            priority: alert.labels.get("priority").to_owned(),
-            since: moment_ms(alert.fired_at.unwrap_or(alert.active_at)),
+            priority: labels.get("priority").to_owned(),
+            since: moment_ms(since),
             summary: if summary.is_empty() { name } else { summary }.to_owned(),
         });
     }
@@ -188,16 +278,20 @@ impl Judge {
         // Those that are alike stay in the order of the kinds.
         components.sort_by_key(|one| std::cmp::Reverse(one.status));
         let mut notes = Vec::new();
-        if all == 0 {
+        let (evaluated_by, unheard) = self.elsewhere.unzip();
+        if let (Some(server), Some(Some(why))) = (&evaluated_by, &unheard) {
+            notes.push(format!("the alerts are evaluated by {server}, so nobody knows: {why}"));
+        } else if all == 0 {
             notes
                 .push("the agent evaluates no alerts, so nobody knows; set alerts.evaluate: true".to_owned());
         } else if not_yet == all {
             notes.push("the alerts were not evaluated yet".to_owned());
         }
         if failing > 0 {
-            notes.push(format!("{failing} of {all} alerts cannot be evaluated: see /api/v1/rules"));
+            let server = evaluated_by.as_deref().unwrap_or_default();
+            notes.push(format!("{failing} of {all} alerts cannot be evaluated: see {server}/api/v1/rules"));
         }
-        Verdict { status, time: moment_ms(at), components, objectives: Vec::new(), notes }
+        Verdict { status, time: moment_ms(at), evaluated_by, components, objectives: Vec::new(), notes }
     }
 }
 
@@ -301,6 +395,52 @@ mod tests {
             (&*reason.summary, &*reason.severity, &*reason.since),
             ("silent of gone", "critical", "1970-01-01T00:01:00.000Z")
         );
+    }
+
+    #[test]
+    fn what_another_server_says_counts_for_this_agent_alone() {
+        let alert = |instance: &str, state: &str| {
+            serde_json::json!({
+                "labels": {"alertname": "silent", "severity": "critical", "component": "device", "device": "cyton",
+                           "job": "neural", "instance": instance},
+                "annotations": {"summary": "away"}, "state": state, "activeAt": "2026-11-30T10:00:00.5Z"
+            })
+        };
+        let rule = |name: &str, health: &str, alerts: Vec<Json>| serde_json::json!({"type": "alerting", "name": name, "health": health, "alerts": alerts});
+        let heard = |rules: Vec<Json>| {
+            let data = serde_json::json!({"groups": [{"rules": rules}]});
+            let known = ["silent", "other"].map(str::to_owned).into();
+            let said = Said::read(&data, &known, "neural", "a:1").unwrap();
+            let mut judge = Judge::default();
+            judge.hear(&Elsewhere { server: "http://p".to_owned(), said: Ok(said) });
+            judge.verdict(0)
+        };
+        let verdict =
+            heard(vec![rule("silent", "ok", vec![alert("b:1", "firing"), alert("a:1", "pending")])]);
+        assert_eq!((verdict.status, verdict.evaluated_by.as_deref()), (Status::Healthy, Some("http://p")));
+        let verdict = heard(vec![rule("silent", "ok", vec![alert("a:1", "firing")])]);
+        assert_eq!(listed(&verdict), [("device", "cyton", Status::Unhealthy, 1)]);
+        assert_eq!(verdict.components[0].reasons[0].since, "2026-11-30T10:00:00.500Z");
+        // Rules of others, and rules that were not evaluated or cannot be.
+        for (rules, status, note) in [
+            (vec![rule("theirs", "ok", vec![])], Status::Unknown, "the agent evaluates no alerts"),
+            (vec![rule("silent", "unknown", vec![])], Status::Unknown, "the alerts were not evaluated yet"),
+            (
+                vec![rule("silent", "ok", vec![]), rule("other", "err", vec![])],
+                Status::Degraded,
+                "1 of 2 alerts cannot be evaluated: see http://p/api/v1/rules",
+            ),
+        ] {
+            let verdict = heard(rules);
+            assert_eq!(verdict.status, status);
+            assert!(verdict.notes[0].starts_with(note), "{:?}", verdict.notes);
+        }
+        let mut judge = Judge::default();
+        judge.hear(&Elsewhere { server: "http://p".to_owned(), said: Err("it is away".to_owned()) });
+        let verdict = judge.verdict(0);
+        assert_eq!(verdict.status, Status::Unknown);
+        assert_eq!(verdict.notes, ["the alerts are evaluated by http://p, so nobody knows: it is away"]);
+        assert!(Said::read(&serde_json::json!({"alerts": []}), &BTreeSet::new(), "", "").is_none());
     }
 
     #[test]

@@ -69,8 +69,10 @@ pub struct Objective {
     pub target: &'static Limit,
     /// What it asks, for people.
     pub about: &'static str,
-    /// The recorded share of what did not meet it, by pipeline and stage.
+    /// The recorded share of what did not meet it.
     pub missed: &'static str,
+    /// The labels that tell one from another.
+    pub labels: &'static [&'static str],
 }
 
 /// Every objective.
@@ -79,10 +81,18 @@ pub static OBJECTIVES: &[Objective] = &[
         target: &limit::SLO_STAGE_FAST,
         about: "runs within the stage's time",
         missed: "stage:neural_stage_slow:ratio_rate5m",
+        labels: &["pipeline", "stage"],
     },
     Objective {
         target: &limit::SLO_STAGE_SUCCESS,
         about: "runs without an error",
         missed: "stage:neural_stage_failed:ratio_rate5m",
+        labels: &["pipeline", "stage"],
+    },
+    Objective {
+        target: &limit::SLO_PROBE_AVAILABLE,
+        about: "of the time not unhealthy",
+        missed: "source:neural_probe_unhealthy:ratio_rate5m",
+        labels: &["source"],
     },
 ];

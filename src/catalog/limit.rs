@@ -215,6 +215,8 @@ limits! {
         "Share of a queue that may be full";
     QUEUE_FILL_CRITICAL = "queue_fill_critical", 0.95, Ratio, Above,
         "Share of a queue beyond which it overflows";
+    SLO_PROBE_AVAILABLE = "slo_probe_available", 0.99, Ratio, Below,
+        "Share of time in which the target of a probe must not be unhealthy, over 30 days";
     SLO_STAGE_FAST = "slo_stage_fast", 0.99, Ratio, Below,
         "Share of a stage's runs that must stay within its time, over 30 days";
     SLO_STAGE_SUCCESS = "slo_stage_success", 0.999, Ratio, Below,

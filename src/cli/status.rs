@@ -56,7 +56,8 @@ pub(super) fn exit(status: Status) -> Exit {
 
 /// A screen for people: what is not well first, each with its reasons, then the objectives.
 fn text(verdict: &Verdict, server: &str) -> String {
-    let mut out = format!("{server} is {} at {}\n", verdict.status.as_str(), verdict.time);
+    let by = verdict.evaluated_by.as_ref().map(|by| format!(", by the alerts of {by}")).unwrap_or_default();
+    let mut out = format!("{server} is {} at {}{by}\n", verdict.status.as_str(), verdict.time);
     let name = |component: &str, name: &str| {
         if name.is_empty() { component.to_owned() } else { format!("{component} {name}") }
     };

@@ -36,6 +36,7 @@ pub use provision::Catalogue;
 use gate::{Pass, Refusal, Route};
 
 use crate::alert::Group;
+use crate::alert::health::Elsewhere;
 use crate::alert::incident::Desk;
 use crate::clock::now;
 use crate::hub::Hub;
@@ -99,6 +100,8 @@ pub struct Site {
     pub history: OnceLock<Arc<dyn Storage>>,
     /// Shows each group of rules that the agent evaluates.
     pub rules: ArcSwapOption<Groups>,
+    /// What another server says that evaluates them in the agent's place.
+    pub elsewhere: ArcSwapOption<Elsewhere>,
     /// Who holds the incidents.
     pub incidents: ArcSwapOption<Incidents>,
     messages: Semaphore,
@@ -186,6 +189,7 @@ impl Site {
             messages: Semaphore::new(MESSAGES),
             notified,
             silencer: ArcSwapOption::empty(),
+            elsewhere: ArcSwapOption::empty(),
             tasks: ArcSwapOption::empty(),
             views: view::Views::default(),
             ended: CancellationToken::new(),
@@ -269,6 +273,9 @@ impl Site {
         let incidents = page::Incidents::of(incidents.as_deref().map(|Incidents(desk)| &**desk));
         if let Some(Groups(visit)) = self.rules.load().as_deref() {
             visit(&mut |group| alerts.take(group));
+        }
+        if let Some(elsewhere) = self.elsewhere.load().as_deref() {
+            alerts.hear(elsewhere);
         }
         if let Some(Deliveries(list)) = self.notified.load().as_deref() {
             alerts.notified = list();

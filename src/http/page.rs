@@ -5,7 +5,7 @@ mod incidents;
 use std::fmt::Write;
 
 use super::{Delivered, Listed};
-use crate::alert::health::{Judge, Status};
+use crate::alert::health::{Elsewhere, Judge, Status};
 use crate::alert::{ALERT_NAME, Group, Health, State};
 use crate::event::PortState;
 use crate::hub::{self, Hub};
@@ -61,6 +61,8 @@ pub(super) struct Alerts {
     /// Rules that cannot be evaluated.
     failing: usize,
     judge: Judge,
+    /// Who evaluates in the agent's place.
+    elsewhere: Option<String>,
     /// Who is notified.
     pub(super) notified: Vec<Delivered>,
 }
@@ -88,8 +90,19 @@ impl Alerts {
         }
     }
 
+    /// Adds what a server says that evaluates in the agent's place.
+    pub(super) fn hear(&mut self, elsewhere: &Elsewhere) {
+        self.judge.hear(elsewhere);
+        self.elsewhere = Some(elsewhere.server.clone());
+    }
+
     fn write(&self, page: &mut String) {
         if self.rules == 0 {
+            if let Some(server) = &self.elsewhere {
+                self.write_health(page);
+                // Writing to a string cannot fail.
+                let _ = write!(page, ", by the alerts of {}</p>", escape(server));
+            }
             return;
         }
         self.write_alerts(page);
@@ -116,7 +129,7 @@ impl Alerts {
         page.push_str("</table>");
     }
 
-    fn write_alerts(&self, page: &mut String) {
+    fn write_health(&self, page: &mut String) {
         let status = self.judge.status();
         let class = match status {
             Status::Healthy => "up",
@@ -124,11 +137,12 @@ impl Alerts {
             Status::Unhealthy => "down",
         };
         // Writing to a string cannot fail.
-        let _ = write!(
-            page,
-            "<p>Health: <a class={class} href=\"api/v1/health\">{}</a></p><h2>Alerts</h2>",
-            status.as_str()
-        );
+        let _ = write!(page, "<p>Health: <a class={class} href=\"api/v1/health\">{}</a>", status.as_str());
+    }
+
+    fn write_alerts(&self, page: &mut String) {
+        self.write_health(page);
+        page.push_str("</p><h2>Alerts</h2>");
         if self.failing > 0 {
             let rules = if self.failing == 1 { "rule" } else { "rules" };
             let _ = write!(

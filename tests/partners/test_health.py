@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import time
 
-from conftest import PROGRAM, wait_until
+from conftest import PROGRAM, free_port, wait_until
+from test_probe import probe
+from test_prometheus import Prometheus
 from test_alerting import LOST, Eeg, eeg, recorder, write_rules  # noqa: F401 - a fixture
 
 OF_SOURCE = {**LOST, "labels": {"severity": "critical", "priority": "P0", "component": "source"}}
@@ -70,6 +73,59 @@ def test_what_nobody_knows_is_not_healthy(agent, recorder):  # noqa: F811
         code, text, _ = status(agent)
         assert code == 3 and why in text, text
         agent.stop()
+
+
+def test_the_alerts_of_a_prometheus_are_those_of_the_verdict(agent, recorder, tmp_path):  # noqa: F811
+    """The agent evaluates nothing, and another one of the fleet is lost: what counts is what the server says of this one."""
+    rules = write_rules(tmp_path, OF_SOURCE, {**OF_SOURCE, "alert": "Theirs", "expr": "vector(1)", "labels": {**OF_SOURCE["labels"], "instance": "another:1"}},
+                        interval="1s")
+    port = free_port()
+    agent.configure([eeg(recorder.port)], history={"interval": "1s"}, ask={"prometheus": {"url": f"http://127.0.0.1:{port}"}},
+                    alerts={"evaluate": False, "rule_files": [rules]})
+    agent.start()
+    agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1)
+    wait_until(lambda: "cannot reach" in " ".join(health(agent)[1]["notes"]) or "refused" in " ".join(health(agent)[1]["notes"]), 20, "the refusal")
+    answered, verdict = health(agent)
+    assert (answered, verdict["status"]) == (503, "unknown") and verdict["evaluated_by"] == f"http://127.0.0.1:{port}", verdict
+    server = Prometheus(tmp_path / "prometheus", agent.port, rules=rules, port=port)
+    try:
+        wait_until(lambda: health(agent)[1]["status"] == "healthy", 40, "health")
+        answered, verdict = health(agent)
+        assert answered == 200 and components(verdict)[("source", "eeg")] == "healthy" and verdict["notes"] == [], verdict
+        assert f"by the alerts of http://127.0.0.1:{port}" in status(agent)[1] and status(agent)[0] == 0
+        recorder.hang_up()
+        wait_until(lambda: health(agent)[0] == 503, 30, "the loss")
+        verdict = health(agent)[1]
+        assert components(verdict)[("source", "eeg")] == "unhealthy" and [one["alert"] for one in verdict["components"][0]["reasons"]] == ["LinkLost"]
+        assert status(agent)[0] == 2
+        page = agent.get("/")[2].decode()
+        assert f"unhealthy</a>, by the alerts of http://127.0.0.1:{port}</p>" in page
+        # One that hangs costs no answer its time.
+        server.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: any("does not answer within 5 s" in note for note in health(agent)[1]["notes"]), 30, "that it hangs")
+        at = time.monotonic()
+        assert health(agent)[1]["status"] == "unknown" and time.monotonic() - at < 2
+        server.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: health(agent)[1]["status"] == "unhealthy", 30, "its return")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        server.stop()
+
+
+def test_the_availability_of_what_a_probe_looks_at_is_an_objective(agent):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        agent.configure([probe("up", {"tcp": "127.0.0.1:%d" % server.getsockname()[1]}),
+                         probe("down", {"tcp": f"127.0.0.1:{free_port()}"})], history={"interval": "1s"})
+        agent.start()
+        found = lambda: {one["name"]: one for one in health(agent)[1]["objectives"]}
+        wait_until(lambda: {"up", "down"} <= set(found()), 90, "the objectives")
+        kept = found()
+        assert (kept["up"]["kept"], kept["up"]["budget_left"], kept["up"]["target"]) == (1.0, 1.0, 0.99), kept
+        assert kept["down"]["kept"] < 0.2 and kept["down"]["budget_left"] < -50, kept
+        _, text, _ = status(agent)
+        assert "objective  up" in text and "100.000 % of the time not unhealthy, 99 % wanted" in text, text
+        rules = {rule["name"] for group in json.loads(agent.get("/api/v1/rules")[2])["data"]["groups"] for rule in group["rules"]}
+        assert {"NeuralProbeBudgetBurn", "source:neural_probe_unhealthy:ratio_rate3d"} <= rules
 
 
 def test_objectives_are_those_of_what_was_sent(agent):

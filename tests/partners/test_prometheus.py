@@ -28,8 +28,8 @@ SECONDS = (0.001, 0.02, 0.3)
 class Prometheus:
     """Debian's server, with one job."""
 
-    def __init__(self, folder, *targets: int, rules=None, labels=None):
-        self.port = free_port()
+    def __init__(self, folder, *targets: int, rules=None, labels=None, port: int | None = None):
+        self.port = port or free_port()
         folder.mkdir()
         (folder / "prometheus.yml").write_text(
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"

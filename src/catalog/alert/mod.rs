@@ -59,6 +59,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &inference::CHAPTER,
     &service::CHAPTER,
     &probe::CHAPTER,
+    &slo::PROBE_CHAPTER,
     &host::CHAPTER,
     &disk::CHAPTER,
     &process::CHAPTER,

@@ -41,7 +41,13 @@ static UNHEALTHY: Alert = Alert {
         "neural_probe_success",
         "avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d])",
     ],
-    related: &["NeuralProbeDegraded", "NeuralSourceDown", "NeuralCheckFailing", "NeuralProcessMissing"],
+    related: &[
+        "NeuralProbeDegraded",
+        "NeuralProbeBudgetBurn",
+        "NeuralSourceDown",
+        "NeuralCheckFailing",
+        "NeuralProcessMissing",
+    ],
     fires: Case::fires(
         10,
         &[

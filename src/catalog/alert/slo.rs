@@ -8,10 +8,10 @@ use super::{Alert, Case, Chapter, Level, Priority, Record, Severity};
 /// The share that was wrong over each window; nothing where nothing ran, so that means over time have no NaN in
 /// them. Buckets are added up, because a server that writes `1` as `1.0` since today has both.
 macro_rules! windows {
-    ($name:literal, $from:literal, $to:literal, [$($window:literal),*]) => {
+    ($name:literal, $from:literal, $to:literal, $end:literal, [$($window:literal),*]) => {
         &[$(Record {
             name: concat!($name, ":ratio_rate", $window),
-            expr: concat!($from, "[", $window, "])", $to, "[", $window, "]) > 0)"),
+            expr: concat!($from, "[", $window, "])", $to, "[", $window, "])", $end),
         }),*]
     };
 }
@@ -59,6 +59,7 @@ const SLOW: &[Record] = windows!(
     "stage:neural_stage_slow",
     "1 -\nsum without (le) (rate(neural_stage_duration_seconds_bucket{le=~'${stage_latency:le}'}",
     ")\n/\n(rate(neural_stage_duration_seconds_count",
+    " > 0)",
     ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
 );
 
@@ -66,6 +67,7 @@ const FAILED: &[Record] = windows!(
     "stage:neural_stage_failed",
     "rate(neural_stage_failures_total",
     "\n/\n(rate(neural_stage_duration_seconds_count",
+    " > 0)",
     ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
 );
 
@@ -87,6 +89,80 @@ pub(super) static CHAPTER: Chapter = Chapter {
     interval: 60,
     records: &RECORDS,
     alerts: &[&SLOW_BURN, &FAILURE_BURN],
+};
+
+/// Availability of what probes look at, over the windows; that of five minutes is recorded with the alerts of probes.
+pub(super) static PROBE_CHAPTER: Chapter = Chapter {
+    page: "probe",
+    group: "neural-slo-probe",
+    interval: 60,
+    records: windows!(
+        "source:neural_probe_unhealthy",
+        "sum without (state) (rate(neural_probe_state_seconds_total{state='unhealthy'}",
+        ")\n/\n(sum without (state) (rate(neural_probe_state_seconds_total{state!='unknown'}",
+        ") > 0)",
+        ["30m", "1h", "2h", "6h", "1d", "3d"]
+    ),
+    alerts: &[&PROBE_BURN],
+};
+
+static PROBE_BURN: Alert = Alert {
+    name: "NeuralProbeBudgetBurn",
+    level: Level::new(
+        Severity::Medium,
+        Priority::P2,
+        900,
+        burns!(ticket "source:neural_probe_unhealthy", "slo_probe_available"),
+    ),
+    worse: Some(Level::new(
+        Severity::Critical,
+        Priority::P1,
+        120,
+        burns!(page "source:neural_probe_unhealthy", "slo_probe_available"),
+    )),
+    summary: "The target of {{ $labels.source }} is burning its availability budget",
+    description: "{{ $value | humanizePercentage }} of the time it was unhealthy; over 30 days it must not be for at least ${slo_probe_available}.",
+    meaning: "The objective says for which share of thirty days the target of a probe must not be unhealthy. At the present rate the error budget will be used up early. \
+              Time in which the probe could not look counts for neither side.",
+    immediate: &["Treat it as `NeuralProbeUnhealthy`, if that fires as well."],
+    short_term: &["See when it was unhealthy: many short times have another cause than one long one."],
+    long_term: &[
+        "Remove the cause that comes back, or set an objective that the experiment needs (`slo_probe_available`).",
+    ],
+    queries: &[
+        "source:neural_probe_unhealthy:ratio_rate1h",
+        "source:neural_probe_unhealthy:ratio_rate3d",
+        "avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d])",
+    ],
+    related: &["NeuralProbeUnhealthy", "NeuralProbeDegraded"],
+    fires: Case::fires(
+        180,
+        &[
+            ("neural_probe_state_seconds_total{source='engine',state='unhealthy'}", "0+2.4x190"),
+            ("neural_probe_state_seconds_total{source='engine',state='healthy'}", "0+57.6x190"),
+        ],
+        &[("source", "engine")],
+        "4%",
+    ),
+    worsens: Some(Case::fires(
+        180,
+        &[
+            ("neural_probe_state_seconds_total{source='engine',state='unhealthy'}", "0+30x190"),
+            ("neural_probe_state_seconds_total{source='engine',state='healthy'}", "0+30x190"),
+        ],
+        &[("source", "engine")],
+        "50%",
+    )),
+    // A bad minute, long ago, and hours in which it could not look.
+    quiet: Case::quiet(
+        180,
+        &[
+            ("neural_probe_state_seconds_total{source='engine',state='unhealthy'}", "0x60 60x139"),
+            ("neural_probe_state_seconds_total{source='engine',state='healthy'}", "0+60x199"),
+            ("neural_probe_state_seconds_total{source='broker',state='unknown'}", "0+60x199"),
+        ],
+    ),
+    ..Alert::BLANK
 };
 
 static SLOW_BURN: Alert = Alert {

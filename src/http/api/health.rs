@@ -53,6 +53,9 @@ impl Site {
     fn verdict(&self, window: i64, until: &Until) -> Result<Verdict, Error> {
         let mut judge = Judge::default();
         self.groups(&mut |group| judge.take(group));
+        if let Some(elsewhere) = self.elsewhere.load().as_deref() {
+            judge.hear(elsewhere);
+        }
         let at = now().wall_milliseconds();
         let Some(past) = self.history.get() else {
             let mut verdict = judge.verdict(at);
@@ -68,11 +71,12 @@ impl Site {
         let span = Span(std::time::Duration::from_millis(window.unsigned_abs())).to_string();
         for objective in OBJECTIVES {
             let target = limits.of(objective.target);
-            let text = format!("max by (pipeline, stage) (avg_over_time({}[{window}ms]))", objective.missed);
+            let by = objective.labels.join(", ");
+            let text = format!("max by ({by}) (avg_over_time({}[{window}ms]))", objective.missed);
             ask(&**past, &text, at, until, &mut |labels, missed| {
                 verdict.objectives.push(Kept {
                     objective: objective.about.to_owned(),
-                    name: format!("{}/{}", labels.get("pipeline"), labels.get("stage")),
+                    name: objective.labels.iter().map(|name| labels.get(name)).collect::<Vec<_>>().join("/"),
                     target,
                     kept: 1.0 - missed,
                     budget_left: 1.0 - missed / (1.0 - target),
