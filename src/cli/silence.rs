@@ -7,7 +7,7 @@ use super::{Exit, FileArgs, Form, complain, json, print, run, runtime};
 use crate::agent::Failure;
 use crate::clock::now;
 use crate::config::Config;
-use crate::provision::silence::{self, New};
+use crate::provision::silence::{self, About, New};
 use crate::provision::{Access, Alertmanager, Target};
 use crate::secret::Link;
 use crate::setting::Span;
@@ -21,6 +21,9 @@ pub(super) struct Args {
     /// The label that is compared.
     #[arg(long, default_value = "device")]
     label: String,
+    /// Maintenance mode: whatever has the label is worked on. Its alerts are silent, those about the agent itself are not.
+    #[arg(long)]
+    maintenance: bool,
     /// How long: 30m, 2h, 1d.
     #[arg(long = "for", value_name = "SPAN", default_value = "1h")]
     span: Span,
@@ -95,8 +98,9 @@ async fn done(args: &Args, server: &Alertmanager) -> Result<Vec<u8>, String> {
         }
         return Ok(text.into_bytes());
     };
+    let about = About { label: &args.label, value, maintenance: args.maintenance };
     if args.expire {
-        let ended = silence::expire(server, &args.label, value).await?;
+        let ended = silence::expire(server, &about).await?;
         return Ok(match ended.is_empty() {
             _ if as_json => json(&ended),
             true => "no silence of ours was there\n".into(),
@@ -104,7 +108,7 @@ async fn done(args: &Args, server: &Alertmanager) -> Result<Vec<u8>, String> {
         });
     }
     let (starts, ends) = (stamp(0), stamp(args.span.0.as_secs()));
-    let new = New { label: &args.label, value, starts: &starts, ends: &ends, comment: &args.comment };
+    let new = New { about, starts: &starts, ends: &ends, comment: &args.comment };
     let id = silence::make(server, &new).await?;
     if as_json {
         return Ok(json(&serde_json::json!({ "id": id, "ends": ends })));

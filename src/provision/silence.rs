@@ -21,13 +21,40 @@ pub struct Silence {
     pub comment: String,
 }
 
-/// What shall be silent.
-#[derive(Clone, Debug)]
-pub struct New<'a> {
+/// Which alerts shall be silent.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
     /// The label, `device` or `session`.
     pub label: &'a str,
     /// Its value.
     pub value: &'a str,
+    /// Maintenance: the alerts about the agent itself are not silent, nor those of others than ours.
+    pub maintenance: bool,
+}
+
+impl About<'_> {
+    /// The matchers: label, value, whether that is a regular expression, and whether it is to fit.
+    fn matchers(&self) -> Vec<(&str, &str, bool, bool)> {
+        let mut all = vec![(self.label, self.value, false, true)];
+        if self.maintenance {
+            all.extend([("alertname", "Neural.+", true, true), ("component", "agent", false, false)]);
+        }
+        all
+    }
+
+    /// As it is shown.
+    fn shown(&self) -> String {
+        joined(
+            self.matchers().into_iter().map(|(name, value, regex, equal)| shown(name, value, regex, equal)),
+        )
+    }
+}
+
+/// What shall be silent.
+#[derive(Clone, Debug)]
+pub struct New<'a> {
+    /// Which alerts.
+    pub about: About<'a>,
     /// RFC 3339.
     pub starts: &'a str,
     /// RFC 3339.
@@ -42,10 +69,11 @@ pub struct New<'a> {
 /// What the server says.
 pub async fn make(settings: &Alertmanager, new: &New<'_>) -> Result<String, String> {
     let client = Client::open(&settings.url, &settings.server)?;
-    let wanted = shown(new.label, new.value, false, true);
+    let wanted = new.about.shown();
     let there = list_with(&client).await?.into_iter().find(|s| s.state != "expired" && s.matchers == wanted);
+    let matcher = |(name, value, regex, equal)| json!({"name": name, "value": value, "isRegex": regex, "isEqual": equal});
     let mut body = json!({
-        "matchers": [{"name": new.label, "value": new.value, "isRegex": false, "isEqual": true}],
+        "matchers": new.about.matchers().into_iter().map(matcher).collect::<Vec<_>>(),
         "startsAt": new.starts,
         "endsAt": new.ends,
         "createdBy": OURS,
@@ -67,13 +95,13 @@ pub async fn list(settings: &Alertmanager) -> Result<Vec<Silence>, String> {
     list_with(&Client::open(&settings.url, &settings.server)?).await
 }
 
-/// Ends the silences of ours for a label's value, and gives their ids.
+/// Ends the silences of ours for these alerts, and gives their ids.
 ///
 /// # Errors
 /// What the server says.
-pub async fn expire(settings: &Alertmanager, label: &str, value: &str) -> Result<Vec<String>, String> {
+pub async fn expire(settings: &Alertmanager, about: &About<'_>) -> Result<Vec<String>, String> {
     let client = Client::open(&settings.url, &settings.server)?;
-    let wanted = shown(label, value, false, true);
+    let wanted = about.shown();
     let mut ended = Vec::new();
     for silence in
         list_with(&client).await?.into_iter().filter(|s| s.state != "expired" && s.matchers == wanted)
@@ -102,12 +130,19 @@ async fn list_with(client: &Client) -> Result<Vec<Silence>, String> {
         silences.push(Silence {
             id: word("/id"),
             state: word("/status/state"),
-            matchers: matchers.iter().map(matcher).collect::<Vec<_>>().join(", "),
+            matchers: joined(matchers.iter().map(matcher)),
             ends: word("/endsAt"),
             comment: word("/comment"),
         });
     }
     Ok(silences)
+}
+
+/// Matchers in an order that does not depend on the server.
+fn joined(matchers: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = matchers.collect();
+    all.sort();
+    all.join(", ")
 }
 
 fn shown(label: &str, value: &str, regex: bool, equal: bool) -> String {

@@ -251,6 +251,9 @@ fn branch(alerts: &Alerts) -> Routing {
         lists.flat_map(|list| Priority::ALL.into_iter().zip(WAITS).map(move |(of, times)| (list, of, times)));
     for (list, priority, (wait, interval, repeat)) in all {
         let quiet = alerts.quiet.as_ref().is_some_and(|quiet| quiet.covers(priority));
+        let own = alerts.repeat.iter().find(|(of, _)| of.is(priority));
+        let repeat =
+            own.map_or(repeat, |(_, span)| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX).max(1));
         let escalated = (list == List::Escalations).then(|| Matcher::new("alertname", Equal, ESCALATED));
         let priority_is = Matcher::new("priority", Equal, priority.as_str());
         routes.push(Route {

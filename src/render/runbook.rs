@@ -52,6 +52,15 @@ devices, and the agent's own.
 
 Send the same alert again with an end in the past.
 
+## Or one command, with and without Alertmanager
+
+The same effect by a silence, which the agent keeps where it notifies by itself:
+
+```sh
+neural-exporter silence cyton --maintenance --for 2h --comment 'new electrodes'
+neural-exporter silence cyton --maintenance --expire
+```
+
 ## Or a silence
 
 A silence does the same for any alert and any label, with author and comment:

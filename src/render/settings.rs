@@ -68,6 +68,9 @@ pub struct Alerts {
     /// Quiet hours, for alerts that can wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<Quiet>,
+    /// How often what fires on is repeated, by priority, in place of 1h, 4h, 12h and 24h: `{P0: 30m}`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub repeat: BTreeMap<Urgency, Span>,
 }
 
 impl Default for Alerts {
@@ -93,6 +96,7 @@ impl Default for Alerts {
             watchdog: None,
             watchdog_file: None,
             quiet: None,
+            repeat: BTreeMap::new(),
         }
     }
 }
@@ -366,7 +370,7 @@ pub struct Hook {
 }
 
 /// How soon you must look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Urgency {
     /// Immediately.
     P0,

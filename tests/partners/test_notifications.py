@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+import zoneinfo
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -177,6 +178,126 @@ def test_a_webhook_receives_what_alertmanager_sends_it(agents, played, levels, t
         assert f"<tr><td>webhook {own.url}/hook<td class=up>takes alerts" in page, page[page.find("<h2>Notifications"):][:400]
     finally:
         server.stop()
+
+
+class Pair:
+    """An agent that notifies by itself, and one with the same settings beside Debian's Alertmanager, which has the generated file."""
+
+    def __init__(self, agents, played, levels, folder, **alerts):
+        self.own, self.theirs = played
+        self.agent, self.other = agents("agent"), agents("other")
+        receiver = lambda server: [{"webhook": {"url": f"{server.url}/hook"}}]
+        notifying(self.agent, levels, folder, receiver(self.own), **alerts)
+        configure(self.other, levels, folder, receiver(self.theirs), {}, **alerts)
+        self.server = alertmanager_of(self.other, folder)
+        url = f"http://127.0.0.1:{self.server.port}"
+        configure(self.other, levels, folder, receiver(self.theirs), {"alertmanagers": [{"url": url}]}, **alerts)
+        # Where `silence` finds it.
+        self.settings = folder / "provision.json"
+        self.settings.write_text(json.dumps({"provision": {"targets": [{"alertmanager": {"name": "am", "url": url, "config_file": str(folder / "am.yml")}}]}}))
+
+    def start(self) -> None:
+        self.agent.start()
+        self.other.start()
+        time.sleep(4)
+
+    def both(self, what, seconds: float, why: str) -> None:
+        wait_until(lambda: what(self.own) and what(self.theirs), seconds, why)
+
+    def silence(self, *arguments: str) -> None:
+        for file in (self.agent.file, self.settings):
+            done = subprocess.run([str(PROGRAM), "silence", *arguments, "--config", str(file)], capture_output=True, text=True, timeout=30)
+            assert done.returncode == 0, done.stderr
+
+    def times(self, device: str, status: str = "firing") -> list[list[float]]:
+        """When each was sent that a device has a status."""
+        of = lambda played: [at for at, _, body in played.got if any(a["labels"].get("device") == device and a["status"] == status for a in body["alerts"])]
+        return [of(self.own), of(self.theirs)]
+
+    def same(self, device: str, status: str = "firing") -> list[float]:
+        ours, their = self.times(device, status)
+        assert len(ours) == len(their) and all(abs(a - b) < 4 for a, b in zip(ours, their)), (ours, their)
+        return ours
+
+
+def clock(place: str, hours: float) -> str:
+    """What a clock there reads so many hours from now."""
+    return (datetime.datetime.now(zoneinfo.ZoneInfo(place)) + datetime.timedelta(hours=hours)).strftime("%H:%M")
+
+
+@pytest.mark.parametrize("at, location, of, quiet", [
+    (-1, "UTC", "UTC", True), (2, "UTC", "UTC", False),
+    # By the clock of the place, and not by that of Greenwich.
+    (-1, "Asia/Kolkata", "Asia/Kolkata", True), (-1, "Asia/Kolkata", "UTC", False),
+])
+def test_quiet_hours_are_those_of_alertmanager(agents, played, levels, tmp_path, at, location, of, quiet):
+    """`a` has a priority that is quiet then, `b` one that is not."""
+    hours = {"from": clock(of, at), "to": clock(of, at + 2), "location": location, "priorities": ["P0"]}
+    pair = Pair(agents, played, levels, tmp_path, quiet=hours)
+    try:
+        pair.start()
+        levels.set(a=9, b=3)
+        pair.both(lambda played: played.of("b"), 40, "the alert that is not quiet")
+        time.sleep(2)
+        assert [bool(times) for times in pair.times("a")] == [not quiet] * 2
+        pair.same("a")
+        pair.same("b")
+    finally:
+        pair.server.stop()
+
+
+def test_what_fires_when_quiet_hours_end_is_sent_then(agents, played, levels, tmp_path):
+    """They end with the next minute but one: what fires on is sent by the first look of its group after that, what is over is not."""
+    end = datetime.datetime.now(datetime.timezone.utc).replace(second=0, microsecond=0) + datetime.timedelta(minutes=2)
+    hours = {"from": clock("UTC", -2), "to": end.strftime("%H:%M"), "priorities": ["P0"]}
+    pair = Pair(agents, played, levels, tmp_path, quiet=hours)
+    try:
+        pair.start()
+        levels.set(a=9, c=9)
+        time.sleep(8)
+        levels.set(c=0)
+        pair.both(lambda played: played.of("a"), 200, "the end of the quiet hours")
+        (at,) = pair.same("a")
+        assert end.timestamp() - 1 < at < end.timestamp() + 65 and pair.times("c") == [[], []]
+    finally:
+        pair.server.stop()
+
+
+def test_what_fires_on_is_repeated_as_often_as_it_is_set(agents, played, levels, tmp_path):
+    """More often than the group is looked at for news: each 60 s, so that 90 s are 120."""
+    pair = Pair(agents, played, levels, tmp_path, repeat={"P0": "90s"})
+    try:
+        pair.start()
+        levels.set(a=9)
+        pair.both(lambda played: len(played.of("a")) > 1, 160, "the repetition")
+        time.sleep(3)
+        first, second = pair.same("a")
+        assert 115 < second - first < 126
+    finally:
+        pair.server.stop()
+
+
+def test_maintenance_is_one_command_with_and_without_alertmanager(agents, played, levels, tmp_path):
+    """The alerts of what is worked on are silent, those of others and those about the agent are not."""
+    own = {"alert": "NeuralOwn", "expr": "level > 5", "annotations": {"summary": "its own"},
+           "labels": {"priority": "P0", "severity": "critical", "instance": "box", "job": "neural", "component": "agent"}}
+    file = tmp_path / "maintenance.yml"
+    file.write_text(json.dumps({"groups": [{**RULES["groups"][0], "rules": [*RULES["groups"][0]["rules"], own]}]}))
+    pair = Pair(agents, played, levels, tmp_path, rule_files=[str(file)])
+    of = lambda played, name, device: [body for body in played.of(device) if body["groupLabels"]["alertname"] == name]
+    try:
+        pair.start()
+        for settings in (pair.agent.file, pair.settings):
+            assert subprocess.run([str(PROGRAM), "silence", "a", "--expire", "--maintenance", "--config", str(settings)], capture_output=True, text=True).stdout == "no silence of ours was there\n"
+        pair.silence("a", "--maintenance", "--for", "1h", "--comment", "new electrodes")
+        levels.set(a=9, b=9)
+        pair.both(lambda played: of(played, "NeuralLevel", "b") and of(played, "NeuralOwn", "a"), 40, "what is not worked on")
+        time.sleep(3)
+        assert not of(played[0], "NeuralLevel", "a") and not of(played[1], "NeuralLevel", "a")
+        pair.silence("a", "--maintenance", "--expire")
+        pair.both(lambda played: of(played, "NeuralLevel", "a"), 90, "the end of the work")
+    finally:
+        pair.server.stop()
 
 
 def test_a_receiver_that_is_away_gets_everything_once_and_with_its_true_times(agent, played, levels, tmp_path):
