@@ -115,7 +115,7 @@ impl Trusted {
         }
     }
 
-    /// Somebody says that the clock is right at `at`.
+    /// A person says that the clock is right at `at`.
     pub fn believe(&mut self, at: Timestamp) {
         (self.known, self.steady) = (Some(at.wall_milliseconds()), Some(at.steady));
     }

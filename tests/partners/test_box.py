@@ -48,6 +48,8 @@ def test_a_pulled_plug_reaches_a_webhook_a_mailbox_and_a_hook(agent, simulate, p
     assert "acknowledged" in cli(agent, "ack", opened["id"][:8], "--by", "ada", "--why", "I plug it in")
     simulate("cyton", name="board")
     wait_until(lambda: incidents(agent, alert="NeuralDeviceUnplugged", state="resolved"), 180, "the end of the incident")
+    # That the hook helped is known a moment later, and then nothing changes any more.
+    wait_until(lambda: incidents(agent, alert="NeuralDeviceUnplugged")[0]["actions"] == {"note": "succeeded"}, 20, "the record of the hook")
     over = one(agent, alert="NeuralDeviceUnplugged")
     assert [entry["what"] for entry in over["history"] if entry["what"] != "action"] == ["opened", "acknowledged", "resolved"]
     assert over in json.loads(cli(agent, "export"))["incidents"]
