@@ -105,6 +105,9 @@ impl Site {
                 alerts.extend(shown(group));
             });
         }
+        if let Some(elsewhere) = self.elsewhere.load().as_deref() {
+            judge.hear(elsewhere);
+        }
         alerts.sort_by(|a: &view::Alert, b: &view::Alert| {
             b.firing.cmp(&a.firing).then_with(|| a.priority.cmp(&b.priority)).then(a.since.cmp(&b.since))
         });

@@ -98,7 +98,7 @@ def test_the_alerts_of_a_prometheus_are_those_of_the_verdict(agent, recorder, tm
         verdict = health(agent)[1]
         assert components(verdict)[("source", "eeg")] == "unhealthy" and [one["alert"] for one in verdict["components"][0]["reasons"]] == ["LinkLost"]
         assert status(agent)[0] == 2
-        page = agent.get("/")[2].decode()
+        page = agent.get("/sources")[2].decode()
         assert f"unhealthy</a>, by the alerts of http://127.0.0.1:{port}</p>" in page
         # One that hangs costs no answer its time.
         server.process.send_signal(signal.SIGSTOP)
