@@ -50,6 +50,10 @@ pub(super) enum Route {
     Card,
     /// The sources, the alerts and the largest families as tables.
     Sources,
+    /// The page of an alert.
+    Alert,
+    /// How other programs reach the agent.
+    Connect,
     /// The style and the script of pages.
     Style,
     Script,
@@ -98,6 +102,8 @@ impl Route {
             "/" => Self::Landing,
             "/card" => Self::Card,
             "/sources" => Self::Sources,
+            "/alert" => Self::Alert,
+            "/connect" => Self::Connect,
             "/page.css" => Self::Style,
             "/page.js" => Self::Script,
             "/live" => Self::Live,
@@ -128,6 +134,8 @@ impl Route {
             Self::Landing => "/",
             Self::Card => "/card",
             Self::Sources => "/sources",
+            Self::Alert => "/alert",
+            Self::Connect => "/connect",
             Self::Style => "/page.css",
             Self::Script => "/page.js",
             Self::Live => "/live",
@@ -151,6 +159,8 @@ impl Route {
             Self::Landing
             | Self::Card
             | Self::Sources
+            | Self::Alert
+            | Self::Connect
             | Self::Style
             | Self::Script
             | Self::Live

@@ -4,7 +4,9 @@
 //! its body, connections at once. Who may ask for what is said by the gate alone.
 
 mod accept;
+mod alert_page;
 mod api;
+mod connect;
 mod connection;
 mod gate;
 mod incident_path;
@@ -234,6 +236,8 @@ impl Site {
             Route::Metrics => self.metrics(&request.headers),
             Route::Landing => self.first_page().await,
             Route::Card => self.card_page(request).await,
+            Route::Alert => self.alert_page(request).await,
+            Route::Connect => reply::page(connect::page(&request.headers)),
             Route::Snapshot => self.snapshot_json().await,
             Route::Style => reply::asset("text/css; charset=utf-8", html::STYLE),
             Route::Script => reply::asset("text/javascript; charset=utf-8", html::SCRIPT),

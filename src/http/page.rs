@@ -21,15 +21,6 @@ const ALERTS: usize = 50;
 /// Rows of what one source found by itself.
 const FOUND: usize = 32;
 
-pub(super) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:68rem;padding:0 1rem;\
-color:#1c2330;background:#fff}h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}\
-p{margin:.3rem 0 0;color:#5a6475}table{border-collapse:collapse;width:100%}\
-th{font-weight:600;text-align:left;color:#5a6475;font-size:.85rem}td,th{padding:.35rem .6rem .35rem 0;\
-border-bottom:1px solid #e4e8ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\
-.up{color:#0a7d3c}.down{color:#b3261e}.wait{color:#8a5a00}code{font-size:.9em}a{color:#1756c4}\
-@media(prefers-color-scheme:dark){body{color:#e3e7ee;background:#12161d}td,th{border-color:#2a313d}\
-p,th{color:#98a3b5}.up{color:#4cc47f}.down{color:#ff8a80}.wait{color:#e0b060}a{color:#86b1ff}}";
-
 /// What is wrong with the agent itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Trouble {
@@ -199,7 +190,7 @@ pub(super) fn sources(
     trouble: Trouble,
     (alerts, incidents): &(Alerts, Incidents),
 ) -> String {
-    let mut page = html::begin("Sources – neural-exporter", false);
+    let mut page = html::begin("Sources – neural-exporter", false, "");
     let version = env!("CARGO_PKG_VERSION");
     // Writing to a string cannot fail.
     let _ = write!(

@@ -10,9 +10,10 @@ use hyper::{StatusCode, header};
 use serde_yaml::Value;
 
 use super::gate::{FILES, RUNBOOKS};
-use super::{Reply, Site, page, reply};
+use super::{Reply, Site, reply};
 use crate::catalog::Page;
 use crate::render::{self, File, Settings};
+use crate::view::html::{self, escape};
 
 /// Where the runbooks are among the files.
 const RUNBOOKS_FOLDER: &str = "alert-rules/runbooks/";
@@ -36,6 +37,10 @@ pub(super) type Rendered = Arc<tokio::sync::Mutex<Option<(Arc<Catalogue>, Arc<[F
 impl Site {
     /// The list of files, or one of them.
     pub(super) async fn file(&self, path: &str) -> Reply {
+        // What the list names is below it.
+        if path == FILES.trim_end_matches('/') {
+            return reply::back("provision/");
+        }
         let Some(files) = self.files().await else {
             return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the files cannot be generated\n");
         };
@@ -45,7 +50,7 @@ impl Site {
         });
         let name = runbook.as_deref().or_else(|| path.strip_prefix(FILES)).unwrap_or_default();
         if name.is_empty() {
-            return reply::html(list(&files));
+            return reply::page(list(&files));
         }
         if name == RULES {
             return reply::file("application/yaml; charset=utf-8", rules(&files));
@@ -57,7 +62,7 @@ impl Site {
     }
 
     /// What the catalogue that is in force makes; nothing if that panics.
-    async fn files(&self) -> Option<Arc<[File]>> {
+    pub(super) async fn files(&self) -> Option<Arc<[File]>> {
         // The lock goes along, so that one is made at a time, also when the client goes away meanwhile.
         let mut kept = self.rendered.clone().lock_owned().await;
         let catalogue = self.catalogue.load_full();
@@ -111,23 +116,56 @@ fn rules(files: &[File]) -> String {
     serde_yaml::to_string(&all).unwrap_or_default()
 }
 
+/// The folders of the files, what is in them, and what is done with it.
+const FOLDERS: &[(&str, &str, &str)] = &[
+    (
+        "dashboards/",
+        "Dashboards",
+        "In Grafana: Dashboards → New → Import, and choose the data source at the top of the dashboard.",
+    ),
+    (
+        "alert-rules/runbooks/",
+        "Runbooks",
+        "What an alert means and what to do; the page of an alert shows its own.",
+    ),
+    (
+        "alert-rules/tests/",
+        "Tests of the rules",
+        "For <code>promtool test rules</code> and <code>neural-exporter test-rules</code>.",
+    ),
+    ("alert-rules/loki/", "Rules for Loki", "Over the agent's log; for Loki's ruler."),
+    (
+        "alert-rules/",
+        "Rules",
+        "For <code>rule_files</code> of Prometheus or vmalert, one by one or all in <a href=rules.yml>rules.yml</a>.",
+    ),
+    (
+        "provisioning/",
+        "What servers read as files",
+        "Grafana, Prometheus, Alertmanager, Compose and Kubernetes; the agent can also push: <code>neural-exporter provision plan</code>.",
+    ),
+    ("", "Others", "The rest of what <code>neural-exporter generate</code> writes."),
+];
+
 fn list(files: &[File]) -> String {
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>neural-exporter: files</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{}</style>\
-         <h1>Dashboards, rules and runbooks</h1><p><a href=\"/\">neural-exporter</a> · \
-         <a href=\"/provision/{RULES}\">all rules in one file</a> · <a href=\"/api/v1/sd\">http_sd</a></p>\
-         <table><tr><th>file<th class=n>bytes</tr>",
-        page::STYLE
-    );
-    for file in files {
-        let name = page::escape(&file.path);
+    let mut out = html::begin("Dashboards, rules and runbooks – neural-exporter", false, "../");
+    out.push_str("<h1>Dashboards, rules and runbooks</h1><p>Made from the configuration in effect. <a href=../api/v1/sd>http_sd</a></p>");
+    let place = |file: &File| FOLDERS.iter().position(|(folder, ..)| file.path.starts_with(folder));
+    for (number, (_, heading, about)) in FOLDERS.iter().enumerate() {
+        let mut of = files.iter().filter(|file| place(file) == Some(number)).peekable();
+        if of.peek().is_none() {
+            continue;
+        }
         // Writing to a string cannot fail.
-        let _ =
-            write!(html, "<tr><td><a href=\"{FILES}{name}\">{name}</a><td class=n>{}</tr>", file.text.len());
+        let _ = write!(out, "<h2>{heading}</h2><p>{about}</p><ul class=files>");
+        for file in of {
+            let name = escape(&file.path);
+            let _ = write!(out, "<li><a href=\"{name}\">{name}</a></li>");
+        }
+        out.push_str("</ul>");
     }
-    html.push_str("</table></html>\n");
-    html
+    out.push_str(html::END);
+    out
 }
 
 #[cfg(test)]
@@ -166,6 +204,6 @@ mod tests {
         let names: Vec<_> =
             all["groups"].as_sequence().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["a", "b"]);
-        assert!(list(&files).contains("/provision/dashboards/&lt;a&gt;.json"));
+        assert!(list(&files).contains("href=\"dashboards/&lt;a&gt;.json\""));
     }
 }

@@ -104,17 +104,6 @@ pub(super) fn last(status: StatusCode, words: &str) -> Reply {
     reply
 }
 
-pub(super) fn html(page: String) -> Reply {
-    let reply = Response::builder()
-        .header(CONTENT_TYPE, "text/html; charset=utf-8")
-        .header(CACHE_CONTROL, "no-store")
-        .header(
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-        );
-    finish(reply, page.into())
-}
-
 /// A page that loads its style and its script from the agent, and nothing from elsewhere.
 pub(super) fn page(page: String) -> Reply {
     let reply = Response::builder()

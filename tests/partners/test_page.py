@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -181,7 +182,7 @@ def test_pages_load_nothing_from_elsewhere_and_work_behind_a_prefix(agent, simul
     agent.start()
     agent.until(lambda now: now.value("neural_device_streaming", device="board") == 1)
     total = 0
-    for path in ["/", "/sources", "/card?kind=device&name=board"]:
+    for path in ["/", "/sources", "/card?kind=device&name=board", "/connect", "/alert?name=NeuralDeviceLoss", "/provision/"]:
         status, headers, text = agent.get(path)
         page = Page(text.decode())
         assert headers["Content-Security-Policy"].startswith("default-src 'none'") and "unsafe" not in headers["Content-Security-Policy"]
@@ -189,9 +190,10 @@ def test_pages_load_nothing_from_elsewhere_and_work_behind_a_prefix(agent, simul
         assert len(page.ids) == len(set(page.ids))
         for link in page.links:
             assert not re.match(r"[a-z]+:|/", link), f"{link} of {path} leaves the prefix"
-            if not link.startswith(("#", "api/v1/")):
-                assert agent.get("/" + link.removeprefix("./"))[0] == 200, f"{link} of {path} leads nowhere"
+            if not link.startswith(("#", "api/v1/", "../api/v1/")) and "/runbooks/" not in link:
+                assert agent.get(urllib.parse.urljoin(path, link))[0] == 200, f"{link} of {path} leads nowhere"
         total += len(text)
+    assert agent.get("/provision")[0] == 200, "it leads to the list"
     for asset in ["/page.css", "/page.js"]:
         total += len(agent.get(asset)[2])
     assert total < 100_000
@@ -254,3 +256,20 @@ def test_what_is_not_known_is_not_said(agent, history):
     agent_card = next(card for card in now["cards"] if card["kind"] == "agent")
     assert ("Events" in [fact["label"] for fact in agent_card["facts"]]) is history or history
     assert ("What is not known" in seen(agent)) or history
+
+
+def test_the_page_of_an_alert_has_its_runbook_with_what_it_asks(agent, simulate):  # noqa: F811
+    board = simulate("cyton", "--fault", "lose=20%@3s..60s", name="board")
+    agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton"}}], history={"interval": "1s"})
+    agent.start()
+    page = seen(agent, "/alert?name=NeuralDeviceLoss")
+    assert "<h1>NeuralDeviceLoss</h1>" in page and "It does not fire now" in page
+    assert "<h2>Immediately</h2>" in page and "alert?name=NeuralDevice" in page
+
+    def answered() -> bool:
+        found = re.search(r"increase\(neural_device_lost_packets_total\[1h\]\)\s*</code></pre>\s*<ul class=values><li><b>([\d.]+)</b> <code>([^<]*)", seen(agent, "/alert?name=NeuralDeviceLoss"))
+        return bool(found) and float(found[1]) > 0 and "board" in found[2]
+
+    wait_until(answered, 40, "the values of its queries")
+    wait_until(lambda: "It fires" in seen(agent, "/alert?name=NeuralDeviceLoss") or "It waits" in seen(agent, "/alert?name=NeuralDeviceLoss"), 120, "the alert")
+    assert agent.get("/alert?name=../../etc/passwd")[0] == 404 and agent.get("/alert")[0] == 404

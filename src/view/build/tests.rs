@@ -15,8 +15,7 @@ struct Samples(Vec<(Labels, Vec<Sample>)>);
 
 impl Select for Samples {
     fn select(&self, selection: &Selection<'_>, each: &mut Each<'_>) -> Result<(), Error> {
-        let found =
-            self.0.iter().filter(|(labels, _)| crate::promql::Matcher::all(selection.matchers, labels));
+        let found = self.0.iter().filter(|(labels, _)| promql::Matcher::all(selection.matchers, labels));
         found.into_iter().try_for_each(|(labels, samples)| each(labels, samples))
     }
 }

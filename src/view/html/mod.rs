@@ -6,6 +6,8 @@ mod plot;
 
 use std::fmt::Write;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::words::span;
 use super::{Alert, Incident, Sentence, Snapshot, Status};
 use crate::catalog::card::CARDS;
@@ -50,19 +52,25 @@ fn sign_of(status: Status) -> &'static str {
     }
 }
 
-/// The head of a page, up to its main part.
+/// The head of a page, up to its main part. `root` leads from its folder to the first page: nothing, or `../`.
 #[must_use]
-pub fn begin(title: &str, live: bool) -> String {
+pub fn begin(title: &str, live: bool, root: &str) -> String {
     let (live, one) = if live { (" data-live=live", "") } else { ("", " class=one") };
     format!(
         "<!doctype html>\n<html lang=en{live}><head><meta charset=utf-8><title>{}</title>\
          <meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\">\
-         <link rel=stylesheet href=page.css><script src=page.js defer></script></head><body>\
+         <link rel=stylesheet href={root}page.css><script src={root}page.js defer></script></head><body>\
          <a class=skip href=#main>Skip to the content</a>\
-         <header><a class=name href=./>neural-exporter</a><nav aria-label=Pages><a href=sources>sources</a>\
-         <a href=provision/>dashboards and rules</a><a href=metrics>metrics</a></nav></header><main id=main{one}>\n",
+         <header><a class=name href={root}./>neural-exporter</a><nav aria-label=Pages><a href={root}sources>sources</a>\
+         <a href={root}provision/>dashboards and rules</a><a href={root}connect>connect</a><a href={root}metrics>metrics</a>\
+         </nav></header><main id=main{one}>\n",
         escape(title)
     )
+}
+
+/// Where the page of an alert is.
+fn alert_address(name: &str) -> String {
+    format!("alert?name={}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
 /// The end of a page.
@@ -71,7 +79,7 @@ pub const END: &str = "</main></body></html>\n";
 /// The whole first page.
 #[must_use]
 pub fn page(snapshot: &Snapshot) -> String {
-    let mut out = begin(&format!("{} – neural-exporter", snapshot.verdict.words), true);
+    let mut out = begin(&format!("{} – neural-exporter", snapshot.verdict.words), true, "");
     for (id, html) in fragments(snapshot) {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "<section id={id}>{html}</section>");
@@ -108,7 +116,7 @@ pub fn fragments(snapshot: &Snapshot) -> Vec<Fragment> {
 pub fn card_page(snapshot: &Snapshot, kind: &str, name: &str) -> Option<String> {
     let found = snapshot.cards.iter().find(|card| card.kind == kind && card.name == name)?;
     let title = if name.is_empty() { kind } else { name };
-    let mut out = begin(&format!("{title} – neural-exporter"), false);
+    let mut out = begin(&format!("{title} – neural-exporter"), false, "");
     card::whole(&mut out, found, snapshot.at);
     out.push_str(END);
     Some(out)
@@ -244,7 +252,7 @@ fn one_alert(out: &mut String, alert: &Alert) {
     let (class, state) = if alert.firing { ("danger", "firing") } else { ("attention", "pending") };
     let summary = escape(&alert.summary);
     let what = if alert.runbook {
-        format!("<a href=\"runbooks/{}.md\">{summary}</a>", escape(&alert.name))
+        format!("<a href=\"{}\">{summary}</a>", alert_address(&alert.name))
     } else {
         summary
     };
