@@ -293,8 +293,8 @@ impl Site {
         let wanted = accept::format(headers);
         let out = self.write(wanted.format);
         self.own.scrape_size.set(i64::try_from(out.len()).unwrap_or(i64::MAX));
-        let gzip = accept::gzip(headers);
-        let body = if gzip { self.buffers.compress(out) } else { self.buffers.lend(out) };
+        let (body, gzip) =
+            if accept::gzip(headers) { self.buffers.compress(out) } else { (self.buffers.lend(out), false) };
         self.own.scrape_duration.observe(began.elapsed().as_secs_f64());
         reply::exposition(body, &wanted.content_type, gzip)
     }

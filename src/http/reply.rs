@@ -1,11 +1,9 @@
 //! Replies, and the buffers that scrapes are written into.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use hyper::header::HeaderValue;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
@@ -16,41 +14,95 @@ use parking_lot::Mutex;
 
 use super::{Reply, VARY};
 
-/// Buffers to write scrapes into, used again so that a scrape costs no fresh memory.
+/// Memory that scrapes are written and compressed in. It is used again: what is freed goes back to the system at once, and the kernel
+/// would clear as much for the next scrape.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(super) struct Buffers {
+    texts: Pool,
+    packed: Pool,
+    /// Compressors that are idle: the tables of one are larger than most scrapes.
+    compressors: Arc<Mutex<Vec<Compress>>>,
+}
+
+/// Compressors that are kept.
+const COMPRESSORS: usize = 1;
+/// The window of gzip: 32 KiB, as two to this.
+const WINDOW: u8 = 15;
+
+impl Buffers {
+    /// An empty buffer.
+    pub(super) fn take(&self) -> Vec<u8> {
+        self.texts.take()
+    }
+
+    /// The buffer as a body. It comes back when the body is sent.
+    pub(super) fn lend(&self, buffer: Vec<u8>) -> Bytes {
+        self.texts.lend(buffer)
+    }
+
+    /// Keeps a buffer for the next scrape.
+    pub(super) fn put(&self, buffer: Vec<u8>) {
+        self.texts.put(buffer);
+    }
+
+    /// The buffer's text, compressed, as a body; or as it is, where that cannot be. Says whether it is compressed.
+    ///
+    /// Level 1: higher ones save a third of the bytes and take seven times as long.
+    pub(super) fn compress(&self, text: Vec<u8>) -> (Bytes, bool) {
+        let kept = self.compressors.lock().pop();
+        let mut compressor = kept.unwrap_or_else(|| Compress::new_gzip(Compression::new(1), WINDOW));
+        let mut packed = self.packed.take();
+        if !pack(&mut compressor, &text, &mut packed) {
+            return (self.lend(text), false);
+        }
+        compressor.reset();
+        let mut idle = self.compressors.lock();
+        if idle.len() < COMPRESSORS {
+            idle.push(compressor);
+        }
+        drop(idle);
+        self.put(text);
+        (self.packed.lend(packed), true)
+    }
+}
+
+/// Compresses a whole text. Says whether it could.
+fn pack(compressor: &mut Compress, text: &[u8], packed: &mut Vec<u8>) -> bool {
+    let mut rest = text;
+    loop {
+        // As much room again, and some for a text that is small.
+        packed.reserve(packed.len().max(64 * 1024));
+        let before = compressor.total_in();
+        let Ok(status) = compressor.compress_vec(rest, packed, FlushCompress::Finish) else { return false };
+        let taken = usize::try_from(compressor.total_in() - before).unwrap_or(rest.len());
+        rest = rest.get(taken..).unwrap_or_default();
+        if status == Status::StreamEnd {
+            return true;
+        }
+    }
+}
+
+/// Buffers that are idle.
+#[derive(Clone, Debug, Default)]
+struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// Idle buffers that are kept.
 const KEPT: usize = 4;
 /// Bytes of a buffer that is kept however little was written into it.
 const SMALL: usize = 1 << 20;
 
-impl Buffers {
-    /// An empty buffer.
-    pub(super) fn take(&self) -> Vec<u8> {
+impl Pool {
+    fn take(&self) -> Vec<u8> {
         self.0.lock().pop().unwrap_or_default()
     }
 
-    /// The buffer as a body. It comes back when the body is sent.
-    pub(super) fn lend(&self, buffer: Vec<u8>) -> Bytes {
+    fn lend(&self, buffer: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent { buffer, home: self.clone() })
     }
 
-    /// The buffer's text, compressed, as a body.
-    ///
-    /// Level 1: higher ones save a third of the bytes and take seven times as long.
-    pub(super) fn compress(&self, text: Vec<u8>) -> Bytes {
-        let mut encoder = GzEncoder::new(self.take(), Compression::new(1));
-        // Writing to memory cannot fail.
-        drop(encoder.write_all(&text));
-        let packed = encoder.finish().unwrap_or_default();
-        self.put(text);
-        self.lend(packed)
-    }
-
-    /// Keeps a buffer for the next scrape, with hardly more room than what was written into it: a vector that grew by
-    /// doubling holds up to twice of that. Large pieces are mapped by the allocator and shrink without a copy.
-    pub(super) fn put(&self, mut buffer: Vec<u8>) {
+    /// Keeps a buffer, with hardly more room than what was written into it: a vector that grew by doubling holds up to twice of that.
+    /// Large pieces are mapped by the allocator and shrink without a copy.
+    fn put(&self, mut buffer: Vec<u8>) {
         let most = (buffer.len() + buffer.len() / 16).max(SMALL);
         buffer.shrink_to(most);
         buffer.clear();
@@ -66,7 +118,7 @@ impl Buffers {
 #[derive(Debug)]
 struct Lent {
     buffer: Vec<u8>,
-    home: Buffers,
+    home: Pool,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -163,6 +215,8 @@ fn finish(reply: hyper::http::response::Builder, body: Bytes) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     /// Writes so many bytes as a scrape does, piece by piece, and gives the buffer back.
@@ -177,12 +231,39 @@ mod tests {
     #[test]
     fn what_is_kept_is_as_large_as_what_was_written() {
         let buffers = Buffers::default();
-        let kept = || buffers.0.lock().iter().map(Vec::capacity).sum::<usize>();
+        let kept = || buffers.texts.0.lock().iter().map(Vec::capacity).sum::<usize>();
         for bytes in [3 << 20, (3 << 20) + 5_000, 30 << 20, 9 << 20] {
             scrape(&buffers, bytes);
             assert!(kept() <= bytes + bytes / 8, "{} bytes kept of a scrape of {bytes}", kept());
         }
         scrape(&buffers, 1000);
         assert!(kept() <= SMALL, "{} bytes kept of a small scrape", kept());
+    }
+
+    #[test]
+    fn what_is_compressed_is_what_was_written_and_its_memory_is_used_again() {
+        let buffers = Buffers::default();
+        let mut noise = 1_u32;
+        let mut byte = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 24) as u8
+        };
+        for size in [0, 1, 1000, 300_000, 4 << 20, 5_000] {
+            // What hardly shrinks needs more room than a scrape does.
+            let text: Vec<u8> = (0..size).map(|at| if at % 3 == 0 { byte() } else { b'x' }).collect();
+            let mut buffer = buffers.take();
+            buffer.extend_from_slice(&text);
+            let (packed, gzip) = buffers.compress(buffer);
+            assert!(gzip);
+            let mut plain = Vec::new();
+            flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap();
+            assert!(plain == text, "{size} bytes came back as {}", plain.len());
+            assert_eq!(buffers.compressors.lock().len(), 1);
+        }
+        // A small body that comes back takes nothing from the large texts.
+        let text = vec![b'x'; 4 << 20];
+        let (packed, _) = buffers.compress(text);
+        drop(packed);
+        assert!(buffers.texts.0.lock().iter().any(|buffer| buffer.capacity() >= 4 << 20));
     }
 }
