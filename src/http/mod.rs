@@ -268,10 +268,6 @@ impl Site {
     }
 
     fn sources_page(&self) -> String {
-        let trouble = page::Trouble {
-            reload_failed: self.own.config_successful.get() == 0,
-            history_failing: self.own.history_failing.get() == 1,
-        };
         let mut alerts = page::Alerts::default();
         let incidents = self.incidents.load();
         let incidents = page::Incidents::of(incidents.as_deref().map(|Incidents(desk)| &**desk));
@@ -284,7 +280,7 @@ impl Site {
         if let Some(Deliveries(list)) = self.notified.load().as_deref() {
             alerts.notified = list();
         }
-        page::sources(&self.hub, &self.sources.load(), trouble, &(alerts, incidents))
+        page::sources(&self.hub, &self.sources.load(), &self.trouble(), &(alerts, incidents))
     }
 
     fn metrics(&self, headers: &header::HeaderMap) -> Reply {

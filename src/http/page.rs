@@ -11,7 +11,7 @@ use crate::event::PortState;
 use crate::hub::{self, Hub};
 use crate::metrics::Registry;
 use crate::promql::moment;
-use crate::view::html;
+use crate::view::html::{self, escape};
 pub(super) use incidents::Incidents;
 
 /// Families the page lists.
@@ -20,15 +20,6 @@ const OFFENDERS: usize = 10;
 const ALERTS: usize = 50;
 /// Rows of what one source found by itself.
 const FOUND: usize = 32;
-
-/// What is wrong with the agent itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Trouble {
-    /// The last reload was refused: what is in effect is not what the file says.
-    pub(super) reload_failed: bool,
-    /// The history's file cannot be written.
-    pub(super) history_failing: bool,
-}
 
 /// An alert as the page shows it.
 #[derive(Clone, Debug)]
@@ -187,7 +178,7 @@ impl Alerts {
 pub(super) fn sources(
     hub: &Hub,
     sources: &[Listed],
-    trouble: Trouble,
+    trouble: &[String],
     (alerts, incidents): &(Alerts, Incidents),
 ) -> String {
     let mut page = html::begin("Sources – neural-exporter", false, "");
@@ -197,15 +188,8 @@ pub(super) fn sources(
         page,
         "<h1>Sources</h1><p>Version {version} · <a href=-/healthy>healthy</a> · <a href=-/ready>ready</a></p>"
     );
-    if trouble.reload_failed {
-        page.push_str(
-            "<p class=down role=alert>The last reload failed: the previous configuration is active. See the errors in the log, or run <code>neural-exporter check</code>.</p>",
-        );
-    }
-    if trouble.history_failing {
-        page.push_str(
-            "<p class=down role=alert>The history is kept in memory only: its file cannot be written, or only slowly. See the reason in the log.</p>",
-        );
+    for what in trouble {
+        let _ = write!(page, "<p class=down role=alert>{}</p>", html::code(what));
     }
     alerts.write(&mut page);
     incidents.write(&mut page);
@@ -333,10 +317,6 @@ fn advice(state: PortState) -> Option<Advice> {
     }))
 }
 
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,7 +338,7 @@ mod tests {
         };
         let (board, lsl) = (add("board", "serial"), add("lsl", "lsl"));
         let shows = |part: &str| {
-            let page = sources(&hub, &listed, Trouble::default(), &Default::default());
+            let page = sources(&hub, &listed, &[], &Default::default());
             assert!(page.contains(part), "{part} is not in {page}");
         };
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
@@ -400,10 +380,10 @@ mod tests {
         let link = |link| hub.lock().fold(&Event { at: Timestamp::both(0), source, body: Body::Link(link) });
         hub.lock().down(Timestamp::both(0), source, "line 1 is <wrong>");
         link(Link::Down);
-        let page = sources(&hub, &listed, Trouble::default(), &Default::default());
+        let page = sources(&hub, &listed, &[], &Default::default());
         assert!(page.contains("class=down>down: line 1 is &lt;wrong&gt;<td"), "{page}");
         link(Link::Up);
-        assert!(sources(&hub, &listed, Trouble::default(), &Default::default()).contains("class=up>up<td"));
+        assert!(sources(&hub, &listed, &[], &Default::default()).contains("class=up>up<td"));
     }
 
     /// No series at all.
@@ -439,7 +419,7 @@ mod tests {
             }
             alerts.take(&group);
         }
-        sources(&Hub::default(), &[], Trouble::default(), &(alerts, Incidents::default()))
+        sources(&Hub::default(), &[], &[], &(alerts, Incidents::default()))
     }
 
     #[test]
@@ -471,16 +451,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_reload_is_seen() {
-        let hub = Hub::default();
+    fn what_is_wrong_with_the_agent_is_seen() {
+        let page = |trouble: &[String]| sources(&Hub::default(), &[], trouble, &Default::default());
         assert!(
-            sources(&hub, &[], Trouble { reload_failed: true, ..Trouble::default() }, &Default::default())
-                .contains("The last reload failed")
+            page(&["see <b> and `check`".to_owned()])
+                .contains("role=alert>see &lt;b&gt; and <code>check</code></p>")
         );
-        assert!(
-            sources(&hub, &[], Trouble { history_failing: true, ..Trouble::default() }, &Default::default())
-                .contains("The history is kept")
-        );
-        assert!(!sources(&hub, &[], Trouble::default(), &Default::default()).contains("role=alert"));
+        assert!(!page(&[]).contains("role=alert"));
     }
 }

@@ -171,7 +171,7 @@ impl Site {
     }
 
     /// What is wrong with the agent itself, in words.
-    fn trouble(&self) -> Vec<String> {
+    pub(super) fn trouble(&self) -> Vec<String> {
         let reload = (self.own.config_successful.get() == 0).then_some(
             "The last reload failed: the previous configuration is active. See the errors in the log, or run `neural-exporter check`.",
         );

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{ALERTS, escape};
+use super::ALERTS;
 use crate::alert::incident::{Desk, Incident, Status};
 use crate::promql::moment;
+use crate::view::html::escape;
 
 /// Incidents that are open.
 #[derive(Clone, Debug, Default)]

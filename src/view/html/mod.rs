@@ -182,7 +182,8 @@ fn sentence(out: &mut String, said: &Sentence, at: i64) {
 }
 
 /// Text with what stands between backticks as code.
-fn code(text: &str) -> String {
+#[must_use]
+pub fn code(text: &str) -> String {
     let mut out = String::new();
     for (place, piece) in text.split('`').enumerate() {
         let piece = escape(piece);
