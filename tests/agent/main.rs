@@ -19,6 +19,7 @@ mod ingest;
 mod laws;
 mod noise;
 mod openmetrics;
+mod page;
 mod promql;
 mod reference;
 mod rules;
