@@ -174,7 +174,8 @@ fn sentence(out: &mut String, said: &Sentence, at: i64) {
     if let Some(alert) = &said.alert {
         let _ = write!(
             out,
-            " <a href=\"runbooks/{0}.md\">Runbook<span class=hidden> of {0}</span></a>",
+            " <a href=\"{}\">Runbook<span class=hidden> of {}</span></a>",
+            alert_address(alert),
             escape(alert)
         );
     }
