@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -172,8 +173,12 @@ def test_no_secret_is_told(agent, tmp_path):
     listed = agent.get("/provision/")[2]
     seen("/provision/", listed)
     for part in listed.decode().split('href="')[1:]:
-        path = part.split('"')[0]
+        path = urllib.parse.urljoin("/provision/", part.split('"')[0])
         seen(path, agent.get(path)[2])
+    for path in ("/api/v1/snapshot", "/card?kind=agent&name=", "/alert?name=NeuralDeviceLoss", "/connect"):
+        status, _, text = agent.get(path)
+        assert status == 200
+        seen(path, text)
     assert "***" in said["/provision/provisioning/alertmanager/alertmanager.yml"]
 
     def run(*words: str) -> str:

@@ -64,7 +64,7 @@ def test_the_demo_says_what_it_shows(demo):
     assert f"http://127.0.0.1:{demo.port}/" in told and "socat" in told
     status, headers, page = demo.get("/sources")
     assert status == 200 and headers["Content-Type"].startswith("text/html")
-    assert b"/metrics" in page and b"jsonl" in page
+    assert b"href=metrics" in page and b"jsonl" in page
 
 
 def test_negotiation_and_compression(agent):
