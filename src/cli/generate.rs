@@ -13,7 +13,7 @@ use super::{Exit, FileArgs, complain, print, run};
 use crate::agent::Failure;
 use crate::catalog::{OWN, PAGES, Page};
 use crate::file::{READABLE, make_folders, remove, replace};
-use crate::render::{File, render};
+use crate::render::{File, RULES_OF_OPERATOR, render};
 
 /// Where the list lies, from the folder that is written into.
 const LIST: &str = "provisioning/.generated";
@@ -109,7 +109,12 @@ fn compare<'a>(files: &'a [File], out: &Path) -> Result<Vec<FileChange<'a>>, Str
 /// What differs.
 fn report(steps: &[FileChange<'_>]) -> Result<(String, Exit), String> {
     let mut text = String::new();
-    for step in steps.iter().filter(|step| !matches!(step.what, FileAction::Keep(_))) {
+    // A copy of other files is not kept in the repository: where it is missing, nothing is out of date.
+    let is_different = |step: &&FileChange<'_>| {
+        let missing_copy = matches!(step.what, FileAction::Create(_)) && step.path == RULES_OF_OPERATOR;
+        !missing_copy && !matches!(step.what, FileAction::Keep(_))
+    };
+    for step in steps.iter().filter(is_different) {
         let by = if step.foreign { " (not as it was written)" } else { "" };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {}{by}", step.what.word(), step.path);

@@ -168,6 +168,14 @@ def test_generate_writes_once_and_says_what_differs(tmp_path):
     said = generate(tmp_path)
     assert "alert-rules" not in said and " 0 create, 0 change, 0 remove" in said
     generate(tmp_path, None, 0, "--check")
+    # A copy that is not kept in the repository may be missing, and must be right where it is there.
+    copy = tmp_path / "out/provisioning/kubernetes/prometheusrule.yml"
+    text = copy.read_text()
+    copy.unlink()
+    generate(tmp_path, None, 0, "--check")
+    copy.write_text(text + "# old\n")
+    assert "prometheusrule.yml" in generate(tmp_path, None, 3, "--check")
+    copy.write_text(text)
     said = generate(tmp_path, "alerts: {limits: {device_loss: 0.5}}\n", 3, "--check")
     assert "change alert-rules/device.yml\n" in said
     # Only what was asked for: a changed number, and what is no longer wanted.
