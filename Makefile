@@ -16,6 +16,10 @@ AGENT ?= target/debug/neural-exporter
 # Tests that run at once. Most of them wait, so one more than there are cores.
 PROCESSES ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) + 1 )))
 PYTEST = NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest
+# Several servers share a machine whose speed we do not know: what failed beside others is run again by itself, and the first that
+# fails there ends it. The report names what needed this; such a test is mended, for it waits for too little or the agent is late.
+ONCE_MORE = { echo "UNSTEADY OR BROKEN: what failed is run once more, with nothing beside it"; \
+	$(PYTEST) --last-failed --last-failed-no-failures none --exitfirst -m "not alone" tests/partners; }
 SECONDS_OF_FUZZ ?= 60
 SECONDS_OF_SOAK ?= 600
 
@@ -40,7 +44,7 @@ unit: ## the tests in Rust
 
 partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients, device drivers
 	$(CARGO) build --locked --bins
-	$(PYTEST) -n $(PROCESSES) --dist loadfile -m "not alone" tests/partners
+	$(PYTEST) -n $(PROCESSES) --dist loadfile -m "not alone" tests/partners || $(ONCE_MORE)
 	$(PYTEST) -m alone tests/partners
 
 # What Debian's testing has, beside what is installed and not in its place.
