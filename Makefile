@@ -17,7 +17,7 @@ AGENT ?= target/debug/neural-exporter
 PROCESSES ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) + 1 )))
 PYTEST = NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest
 # Several servers share a machine whose speed we do not know: what failed beside others is run again by itself, and the first that
-# fails there ends it. The report names what needed this; such a test is mended, for it waits for too little or the agent is late.
+# fails there ends it. The report names what needed this; such a test is fixed, for it waits for too little or the agent is late.
 ONCE_MORE = { echo "UNSTEADY OR BROKEN: what failed is run once more, with nothing beside it"; \
 	$(PYTEST) --last-failed --last-failed-no-failures none --exitfirst -m "not alone" tests/partners; }
 SECONDS_OF_FUZZ ?= 60
