@@ -317,7 +317,10 @@ fn command() -> ExitCode {
         Err(error) => {
             // Help and version are printed the same way; a broken pipe is nobody's fault.
             drop(error.print());
-            return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 });
+            let asks = std::env::args_os().nth(1).is_some_and(|command| command == "status");
+            // What a script that asks for the status takes for unhealthy is not a word that was mistyped.
+            let wrong = if asks { status::UNKNOWN } else { Exit::Usage };
+            return ExitCode::from(if error.use_stderr() { wrong as u8 } else { 0 });
         }
     };
     let exit = match cli.command {

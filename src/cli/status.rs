@@ -1,6 +1,7 @@
 //! `status`: how everything is that an agent watches, for a person and for a script.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::server::ServerArgs;
 use super::{Exit, Form, complain, json, print, runtime};
@@ -20,11 +21,17 @@ pub(super) struct Args {
     output: Form,
 }
 
+/// How long the answer may take: less than who runs a plugin waits for it.
+const ANSWER: Duration = Duration::from_secs(8);
+
 pub(super) fn status(args: &Args) -> Exit {
     let Some(server) = args.server.open() else { return UNKNOWN };
     let Some(runtime) = runtime() else { return UNKNOWN };
     let window = format!("{}ms", args.window.0.as_millis());
-    let verdict = match runtime.block_on(server.health(&window)) {
+    let late =
+        |_| Err(Failure::Absent(format!("{} does not answer within {} s", server.root(), ANSWER.as_secs())));
+    let asked = async { tokio::time::timeout(ANSWER, server.health(&window)).await.unwrap_or_else(late) };
+    let verdict = match runtime.block_on(asked) {
         Ok(verdict) => verdict,
         Err(Failure::Question(why) | Failure::Absent(why) | Failure::Server(why)) => {
             complain(&why);

@@ -11,6 +11,7 @@ from conftest import PROGRAM, free_port, wait_until
 from test_probe import probe
 from test_prometheus import Prometheus
 from test_alerting import LOST, Eeg, eeg, recorder, write_rules  # noqa: F401 - a fixture
+from test_notifications import levels  # noqa: F401 - a fixture
 
 OF_SOURCE = {**LOST, "labels": {"severity": "critical", "priority": "P0", "component": "source"}}
 
@@ -60,6 +61,41 @@ def test_a_link_that_goes_and_comes_back(agent, recorder, tmp_path):  # noqa: F8
         assert status(agent)[0] in (0, 1)
     finally:
         again.hang_up()
+
+
+def test_each_status_has_its_exit_code(agent, levels, tmp_path):  # noqa: F811
+    """As a Nagios plugin: 0 healthy, 1 degraded, 2 unhealthy, 3 unknown or no answer."""
+    rule = lambda name, above, severity: {"alert": name, "expr": f"level > {above}", "labels": {"severity": severity, "component": "own"}}
+    agent.configure([levels.source(agent)], history={"interval": "1s"}, alerts={"rule_files": [
+        write_rules(tmp_path, rule("Told", 1, "info"), rule("High", 5, "warning"), rule("TooHigh", 8, "critical"), interval="1s")]})
+    # No agent runs; then one starts.
+    code, text, why = status(agent)
+    assert (code, text) == (3, "") and "cannot reach" in why, why
+    agent.start()
+    for level, answered, (code, word) in ((0, 200, (0, "healthy")), (3, 200, (0, "healthy")), (6, 200, (1, "degraded")), (9, 503, (2, "unhealthy")),
+                                          (6, 200, (1, "degraded")), (0, 200, (0, "healthy"))):
+        levels.set(a=level)
+        wait_until(lambda level=level, word=word: agent.scrape().value("level") == level and health(agent)[1]["status"] == word, 30, word)
+        assert health(agent)[0] == answered
+        for form in ("text", "json"):
+            got, text, why = status(agent, "--output", form)
+            said = text.split()[2] if form == "text" else json.loads(text)["status"]
+            assert (got, said) == (code, word), (text, why)
+    # One that hangs, one that is no agent, and questions that nobody can answer are unknown, not unhealthy.
+    agent.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        code, text, why = status(agent)
+        assert (code, text) == (3, "") and why and "does not answer within 8 s" in why and time.monotonic() - began < 20, why
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    for wrong in (["--window", "soon"], ["--window", "0s"], ["--nothing"], ["--server", "http://127.0.0.1:1"], ["--server", "nowhere"]):
+        code, text, why = status(agent, *wrong)
+        assert (code, text) == (3, "") and why, (wrong, code, text, why)
+    assert status(agent, "--help")[0] == 0
+    (tmp_path / "wrong.yml").write_text("listen: [")
+    done = subprocess.run([PROGRAM, "status", "--config", tmp_path / "wrong.yml"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 3 and "wrong.yml" in done.stderr, done
 
 
 def test_what_nobody_knows_is_not_healthy(agent, recorder):  # noqa: F811
