@@ -26,24 +26,24 @@ const LATENCY: &[Query] = &[
 ];
 
 /// A share of the budget below which one should look, and none of it.
-static BUDGET: Limit = Limit {
+pub(super) static BUDGET: Limit = Limit {
     id: "budget",
     help: "Share of an error budget that should be left",
     unit: Unit::Ratio,
     value: 0.25,
     wrong: Side::Below,
 };
-static BUDGET_GONE: Limit = Limit { id: "budget_gone", value: 0.0, ..BUDGET };
+pub(super) static BUDGET_GONE: Limit = Limit { id: "budget_gone", value: 0.0, ..BUDGET };
 
 /// The burn rates for a ticket and for a page: the factors of the alerts of the objectives.
-static BURN: Limit = Limit {
+pub(super) static BURN: Limit = Limit {
     id: "burn",
     help: "How fast an error budget may be used up",
     unit: Unit::None,
     value: 1.0,
     wrong: Side::Above,
 };
-static BURN_PAGE: Limit = Limit { id: "burn_page", value: 14.4, ..BURN };
+pub(super) static BURN_PAGE: Limit = Limit { id: "burn_page", value: 14.4, ..BURN };
 
 pub(super) static BOARD: Board = Board {
     key: "processing",

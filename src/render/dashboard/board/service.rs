@@ -1,6 +1,7 @@
 //! Services: APIs, databases and the checks that services make of themselves.
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
+use super::pipeline::{BUDGET, BUDGET_GONE, BURN, BURN_PAGE};
 use crate::catalog::draw::{Panel, Rating, State, state};
 use crate::catalog::limit::{
     API_FAILURES, API_FAILURES_CRITICAL, API_LATENCY, API_LATENCY_CRITICAL, DATA_QUALITY,
@@ -119,6 +120,43 @@ pub(super) static BOARD: Board = Board {
             .first(&["source", "Value #A", "Value #B"])
             .sorted(&[("Availability", false), ("State", true)])
             .empty("no probe"),
+        ]),
+        closed("Availability of probes", &[
+            view(
+                Panel::Table,
+                "Error budget left of probes, 30 days",
+                "percentunit",
+                "Remaining share of the time within thirty days in which what a probe looks at may be unhealthy: 100 % is the whole budget, below 0 the objective is missed. Time in which its state was unknown does not count. The recording rules of the objectives must be evaluated.",
+                &[
+                    column(
+                        "1 - max by (source) (avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d]))",
+                        "Availability",
+                        "percentunit",
+                    ),
+                    column(
+                        "1 - max by (source) (avg_over_time(source:neural_probe_unhealthy:ratio_rate5m[30d])) / (1 - ${slo_probe_available})",
+                        "Budget left",
+                        "percentunit",
+                    )
+                    .limits(&[&BUDGET, &BUDGET_GONE]),
+                ],
+            )
+            .first(&["source"])
+            .sorted(&[("Budget left", false)])
+            .beside(2)
+            .empty("no rule was evaluated"),
+            lines(
+                "Burn rate of probes",
+                "none",
+                "How fast the budget of each probe is used up, over the last hour: at 1 it lasts thirty days, at 14.4 two.",
+                &[q(
+                    "max by (source) (source:neural_probe_unhealthy:ratio_rate1h) / (1 - ${slo_probe_available})",
+                    "{{source}}",
+                )],
+            )
+            .limits(&[&BURN, &BURN_PAGE])
+            .beside(2)
+            .empty("no rule was evaluated"),
         ]),
         open("API", &[
             lines("API requests", "reqps", "Requests per second, by service and class of status.", &[q(
