@@ -77,7 +77,12 @@ impl Clock {
         let wall = now.wall_milliseconds();
         let on_time = last.map(|(regular, _)| regular.saturating_add(self.step.1));
         let time = match (on_time, last) {
-            (Some(due), Some((_, before))) if regular && (wall - due).abs() <= LATE && due > before => due,
+            // Never ahead of the clock: Alertmanager takes an end that is to come for none.
+            (Some(due), Some((_, before)))
+                if regular && (0..=LATE).contains(&wall.saturating_sub(due)) && due > before =>
+            {
+                due
+            }
             _ => wall,
         };
         let grid = last.map_or(time, |(grid, _)| if regular { time } else { grid });
@@ -198,4 +203,23 @@ fn of_target(took: Duration, samples: usize, added: usize) -> String {
         "up 1\nscrape_duration_seconds {}\nscrape_samples_scraped {samples}\nscrape_samples_post_metric_relabeling {samples}\nscrape_series_added {added}\n",
         took.as_secs_f64()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scrape_is_ahead_of_the_clock() {
+        let wall = now().wall_milliseconds();
+        // The one before was late, so that the next one is due a little after it is taken.
+        for (ahead, on_time) in [(5, false), (0, true), (-8, true), (-50, false)] {
+            let last = wall - 1_000 + ahead;
+            let mut clock =
+                Clock { step: (1_000_000_000, 1_000), next: 0, last: Some((last, last)), taken: 0, paid: 0 };
+            let time = clock.time(true);
+            assert!(time <= now().wall_milliseconds(), "{ahead}");
+            assert!(!on_time || time == last + 1_000 || now().wall_milliseconds() > wall + 2, "{ahead}");
+        }
+    }
 }
