@@ -234,8 +234,9 @@ impl Agent {
         }
         let Some(kept) = incidents.kept().filter(|_| !of.1.is_empty()) else { return };
         let (stop, made) = (CancellationToken::new(), of.clone());
-        let own = stop.clone();
-        let opened = apart(HOOKS, PATIENCE, move || Hooks::new(&made.0, &made.1, logs, kept, own)).await;
+        let (own, with) = (stop.clone(), (kept, self.devices.clone()));
+        let opened =
+            apart(HOOKS, PATIENCE, move || Hooks::new(&made.0, &made.1, logs, (with.0, &with.1), own)).await;
         match opened {
             Ok((hooks, task)) => {
                 let task = tokio::spawn(task);

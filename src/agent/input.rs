@@ -22,6 +22,7 @@ use crate::source::Feed;
 use crate::source::kind::{Context, Prepared, Start};
 use crate::source::port::usb::Which;
 use crate::source::record::Recorded;
+use crate::source::request::Devices;
 use crate::source::socket::{self, Bound};
 
 /// A source and what it holds open.
@@ -161,7 +162,7 @@ impl Input {
     }
 
     /// Starts its tasks.
-    pub(super) fn start(&mut self, feed: Feed) {
+    pub(super) fn start(&mut self, feed: Feed, devices: &Devices) {
         let settings = self.settings.settings();
         if self.listed || !settings.is_optional() {
             feed.send(Body::Link(Link::Waiting));
@@ -177,6 +178,7 @@ impl Input {
             prepared: std::mem::take(&mut self.prepared),
             listed: self.listed,
             resumed: self.resumed,
+            devices: devices.clone(),
         });
         self.tasks.close();
     }

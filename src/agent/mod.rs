@@ -44,6 +44,7 @@ use crate::metrics::{Limits, LostLines, Own, Registry};
 use crate::respond::lines::Lines;
 use crate::source::aside::apart_at_start;
 use crate::source::record::{RECORDED, Recorder};
+use crate::source::request::Devices;
 pub use crate::source::socket::events_socket;
 use crate::source::{Feed, itself};
 use crate::sys;
@@ -115,6 +116,8 @@ pub struct Agent {
     asked: mpsc::Receiver<http::Reload>,
     recorder: Option<Arc<Recorder>>,
     state_file: Arc<StateFile>,
+    /// The devices that hooks can ask for something.
+    devices: Devices,
 }
 
 impl fmt::Debug for Agent {
@@ -182,6 +185,7 @@ impl Agent {
             asked,
             recorder: None,
             state_file,
+            devices: Devices::default(),
         };
         let (at, source) = (now(), SourceId(u32::MAX));
         // The first tick: what is announced now came into being now.
@@ -381,7 +385,7 @@ impl Agent {
                 }
             }
         }
-        input.start(feed);
+        input.start(feed, &self.devices);
     }
 
     /// Tells the page of sources which sources run.

@@ -448,13 +448,21 @@ impl Check<'_> {
         }
         for index in 0..self.document.len(&path) {
             self.url(&path.item(index).key("url"));
+            self.span(&path.item(index).key("timeout"), (Span::millis(100), Span::seconds(300)));
         }
+        self.span(&Path::from("respond").key("resend_delay"), (Span::seconds(1), Span::seconds(3_600)));
         let hooks = Path::from("respond").key("hooks");
         let own = self.document.part::<crate::respond::Settings>(&Path::from("respond"));
         for (index, key, why) in
             own.iter().flat_map(|own| crate::respond::hooks::problems(&own.actions, &own.hooks))
         {
             self.wrong(&hooks.item(index).key(key), why);
+        }
+        for (index, hook) in own.iter().flat_map(|own| own.hooks.iter().enumerate()) {
+            let named = hook.device.as_ref().and_then(|device| device.source.as_deref());
+            if let Some(why) = named.and_then(|name| self.refuses_requests(name)) {
+                self.wrong(&hooks.item(index).key("device").key("source"), why);
+            }
         }
         let tasks = Path::from("respond").key("tasks");
         for (index, key, why) in own.iter().flat_map(|own| crate::respond::tasks::problems(&own.tasks)) {
@@ -468,6 +476,19 @@ impl Check<'_> {
         if off && self.document.part::<bool>(&at) == Some(true) {
             let message = "the agent cannot evaluate rules without a history: history.enabled is false";
             self.wrong(&at, message.to_owned());
+        }
+    }
+
+    /// Why the source of this name cannot be asked for anything, if it cannot.
+    fn refuses_requests(&self, name: &str) -> Option<String> {
+        let sources = Path::from("sources");
+        let all =
+            (0..self.document.len(&sources)).filter_map(|at| self.document.part::<Source>(&sources.item(at)));
+        match all.into_iter().find(|source| source.settings().name() == name) {
+            Some(source) => {
+                source.settings().refuses_requests().map(|why| format!("{name} cannot be asked: {why}"))
+            }
+            None => Some(format!("there is no source \"{name}\"")),
         }
     }
 

@@ -62,6 +62,8 @@ labels! {
         Opened = "opened",
         /// It had started and sent nothing.
         Silent = "silent",
+        /// A hook asked for it.
+        Requested = "requested",
     }
 }
 

@@ -13,6 +13,7 @@ Faults are NAME[=VALUE][@FROM[..TO]], times in seconds of the stream (5s, 500ms)
   lose=1%[@5s..9s]      each packet is lost with this chance
   dropout=2s@10s        nothing for two seconds; the counter continues
   silent@20s            nothing any more
+  stall@20s             nothing until the stream is stopped and started again; a start command alone does not help
   truncate@6s           half a frame, the rest of it never comes
   garbage=37@4s         so many bytes that are no frame, before the frame of that moment
   duplicate@7s          a frame comes twice
@@ -40,6 +41,8 @@ pub enum What {
     Dropout(f64),
     /// Nothing any more.
     Silent,
+    /// Nothing in this stream any more.
+    Stall,
     /// Half a frame.
     Truncate,
     /// Bytes that are no frame.
@@ -127,6 +130,7 @@ impl FromStr for Fault {
             what,
             What::Lose(_)
                 | What::Dropout(_)
+                | What::Stall
                 | What::Truncate
                 | What::Garbage(_)
                 | What::Duplicate
@@ -171,13 +175,15 @@ fn what(name: &str, value: Option<&str>) -> Result<What, String> {
         }
         "die" => What::Die(value.map(seconds).transpose()?.map(Duration::from_secs_f64)),
         "silent" => What::Silent,
+        "stall" => What::Stall,
         "truncate" => What::Truncate,
         "duplicate" => What::Duplicate,
         "reset" => What::Reset,
         "off" => What::Off,
         "status-only" => What::StatusOnly,
         _ => {
-            let known = ["lose", "dropout", "silent", "truncate", "garbage", "duplicate", "rail", "flat"];
+            let known =
+                ["lose", "dropout", "silent", "stall", "truncate", "garbage", "duplicate", "rail", "flat"];
             let more =
                 ["unplug-channel", "hum", "drift", "burst", "battery", "reset", "off", "status-only", "die"];
             let all = [&known[..], &more].concat().join(", ");
@@ -185,7 +191,7 @@ fn what(name: &str, value: Option<&str>) -> Result<What, String> {
         }
     };
     let valueless = matches!(what, What::Silent | What::Truncate | What::Duplicate | What::Reset | What::Off)
-        || what == What::StatusOnly;
+        || matches!(what, What::StatusOnly | What::Stall);
     if valueless && value.is_some() {
         return Err(format!("{name} takes no value"));
     }
@@ -271,6 +277,7 @@ mod tests {
             ("rail=0", "begin with 1"),
             ("rail=1@5s..4s", "ends before"),
             ("silent=3@4s", "no value"),
+            ("stall", "at a moment"),
             ("hum=50:80", "uV"),
             ("dropout=-2s@1s", "no time"),
             ("drift=9ppm@3s", "no time"),

@@ -40,6 +40,8 @@ pub struct Stream {
     /// How many frames to send, in all.
     most: u64,
     silent: bool,
+    /// The stream of which nothing comes any more.
+    stalled: Option<u32>,
     scratch: Vec<u8>,
     microvolts: Vec<f64>,
     counts: Vec<i32>,
@@ -93,6 +95,7 @@ impl Stream {
             missing: 0,
             most: most.unwrap_or(u64::MAX),
             silent: false,
+            stalled: None,
             scratch: Vec::new(),
             microvolts: Vec::new(),
             counts: Vec::new(),
@@ -245,6 +248,12 @@ impl Stream {
                 What::Silent | What::Off | What::StatusOnly => {
                     self.silent |= fault.acts(clock, rate);
                     self.silent
+                }
+                What::Stall => {
+                    if fault.happens(clock, rate) {
+                        self.stalled = self.run;
+                    }
+                    self.stalled.is_some() && self.stalled == self.run
                 }
                 _ => false,
             };

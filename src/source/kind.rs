@@ -18,6 +18,7 @@ use super::Feed;
 use super::look::{Finding, Verdict};
 use super::port::usb::Which;
 use super::record::Recorded;
+use super::request::Devices;
 use super::socket::{self, Bound, NewDecoder, Options};
 use crate::analysis::quality;
 use crate::decode::text::jsonl::Prices;
@@ -125,6 +126,11 @@ pub trait Kind {
     /// Whether the program that it reads may have room for one client alone, so that nobody should connect to try.
     fn serves_one_client(&self) -> bool {
         false
+    }
+
+    /// Why its device cannot be asked to connect or to stream again; `None` where it can.
+    fn refuses_requests(&self) -> Option<&'static str> {
+        Some("it reads no serial port")
     }
 
     /// As a recording names it. Nothing if what it sends is polled, or is one half of a conversation: that cannot be
@@ -257,6 +263,8 @@ pub struct Start {
     pub listed: bool,
     /// Whether another source read the same port until now: what was streaming continues.
     pub resumed: bool,
+    /// Where it says that it can be asked for something.
+    pub devices: Devices,
 }
 
 impl Start {

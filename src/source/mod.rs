@@ -22,6 +22,7 @@ pub mod port;
 pub mod program;
 pub mod record;
 pub mod replay;
+pub mod request;
 pub mod socket;
 
 use std::path::Path;

@@ -12,6 +12,7 @@ use neural_exporter::event::Body;
 use neural_exporter::hub::Hub;
 use neural_exporter::source::Feed;
 use neural_exporter::source::port::serial;
+use neural_exporter::source::request::Devices;
 use serialport::{SerialPort, TTYPort};
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +116,7 @@ fn a_cyton_is_told_to_start_and_every_packet_is_accounted_for() {
                 Arc::new(|| Protocol::Cyton.decoder()),
                 feed,
                 stop,
+                Devices::default(),
             ));
         }
     });
@@ -183,6 +185,7 @@ fn a_board_is_told_to_stop_when_the_agent_stops() {
                 Arc::new(|| Protocol::Daisy.decoder()),
                 feed,
                 stop,
+                Devices::default(),
             ));
         }
     });

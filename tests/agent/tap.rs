@@ -15,6 +15,7 @@ use neural_exporter::event::{Body, Samples};
 use neural_exporter::hub::Hub;
 use neural_exporter::source::Feed;
 use neural_exporter::source::port::serial;
+use neural_exporter::source::request::Devices;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::pty::OpenptFlags;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,7 @@ impl Bench {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let settings =
                 serial::Settings { tap: Some(link), ..serial::Settings::path(port, 115_200, "jsonl") };
-            runtime.block_on(serial::run(settings, Arc::new(new_decoder), feed, stop));
+            runtime.block_on(serial::run(settings, Arc::new(new_decoder), feed, stop, Devices::default()));
         }));
         (bench, line)
     }

@@ -257,7 +257,7 @@ def test_a_server_and_a_process_are_asked(agent, tmp_path):
 
 @pytest.mark.parametrize("hook, why", [
     ({"name": "a", "systemctl": {"unit": "sshd.service", "restart": True}}, "is not one of the units that hooks may act on"),
-    ({"name": "a"}, "exactly one of exec, http, signal and systemctl"),
+    ({"name": "a"}, "exactly one of exec, http, signal, systemctl and device"),
 ])
 def test_a_hook_that_may_not_be_is_refused_with_its_place(agent, hook, why):
     agent.configure([], respond={"hooks": [hook]})

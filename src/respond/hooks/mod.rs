@@ -24,8 +24,9 @@ use crate::quote::quote;
 use crate::respond::event_log::object;
 use crate::respond::incidents::Incidents;
 use crate::respond::lines::{Lines, Rotation};
+use crate::source::request::Devices;
 use run::Deed;
-pub use settings::{Actions, Exec, Hook, Http, Match, Signal, SignalName, Systemctl, problems};
+pub use settings::{Actions, Device, Exec, Hook, Http, Match, Signal, SignalName, Systemctl, problems};
 
 /// It looks so often whether a wait is over.
 const LOOK: Duration = Duration::from_millis(500);
@@ -89,12 +90,12 @@ impl Hooks {
         actions: &Actions,
         hooks: &[Hook],
         (audit, events): (PathBuf, Lines),
-        incidents: Incidents,
+        (incidents, devices): (Incidents, &Devices),
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let mut ready = Vec::new();
         for settings in hooks {
-            match Deed::open(settings) {
+            match Deed::open(settings, devices) {
                 Ok(deed) => {
                     let (words, settings) = (Deed::words(settings), settings.clone());
                     ready.push(Arc::new(Ready { settings, deed, words }));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal as Sent, getpgid, getpgrp, kill_process_group};
 
-use super::settings::{Exec, Hook, Signal, SignalName, Systemctl};
+use super::settings::{Device, Exec, Hook, Signal, SignalName, Systemctl};
 use crate::alert::action::Job;
 use crate::alert::incident::Incident;
 use crate::provision::hook;
@@ -13,6 +13,7 @@ use crate::quote::quote;
 use crate::secret::Command;
 use crate::source::aside::apart;
 use crate::source::poller::exec::launch::{Run, environment, said, variable};
+use crate::source::request::Devices;
 
 /// Bytes that a program may print; one that prints more is ended.
 const OUTPUT: usize = 1 << 20;
@@ -28,11 +29,12 @@ pub(super) enum Deed {
     Post(hook::Hook),
     Signal(Signal),
     Systemctl(Systemctl),
+    Device(Device, Devices),
 }
 
 impl Deed {
     /// Reads what it needs.
-    pub(super) fn open(hook: &Hook) -> Result<Self, String> {
+    pub(super) fn open(hook: &Hook, devices: &Devices) -> Result<Self, String> {
         if let Some(exec) = &hook.exec {
             return Ok(Self::Program(exec.clone()));
         }
@@ -42,12 +44,19 @@ impl Deed {
         if let Some(signal) = &hook.signal {
             return Ok(Self::Signal(signal.clone()));
         }
+        if let Some(device) = &hook.device {
+            return Ok(Self::Device(device.clone(), devices.clone()));
+        }
         let systemctl = hook.systemctl.clone();
         systemctl.map(Self::Systemctl).ok_or_else(|| "it does nothing".to_owned())
     }
 
     /// What it does, in words, without secrets.
     pub(super) fn words(hook: &Hook) -> String {
+        if let Some(Device { ask, source }) = &hook.device {
+            let which = source.as_deref().unwrap_or("the device that the alert is about");
+            return format!("{} {which}", ask.words());
+        }
         match (&hook.exec, &hook.http, &hook.signal, &hook.systemctl) {
             (Some(exec), ..) => format!("run {}", exec.command),
             (_, Some(http), ..) => format!("post to {}", http.url.shown()),
@@ -81,6 +90,14 @@ impl Deed {
             }
             Self::Post(server) => server.post(body).await,
             Self::Systemctl(of) => systemctl(&arguments(of), timeout).await,
+            Self::Device(Device { ask, source }, devices) => {
+                let labels = &job.incident.labels;
+                let mut about = ["device", "source"].map(|label| labels.get(label)).into_iter();
+                let named = source.as_deref().or_else(|| about.find(|name| !name.is_empty()));
+                let named =
+                    named.ok_or("the alert has no label device or source, and the hook names no source")?;
+                devices.ask(named, *ask).await
+            }
             Self::Signal(Signal { signal, unit: Some(unit), .. }) => {
                 let signal = format!("--signal={}", signal.as_str());
                 systemctl(&["kill".into(), signal, "--".into(), unit.clone()], timeout).await

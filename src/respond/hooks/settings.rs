@@ -12,6 +12,7 @@ use crate::provision::Access;
 use crate::render::Urgency;
 use crate::secret::{Command, Exposed, Link, Value};
 use crate::setting::Span;
+use crate::source::request::Ask;
 
 /// What holds for all hooks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,7 +61,7 @@ impl Default for Actions {
     }
 }
 
-/// What the agent does when an alert becomes an incident. Exactly one of `exec`, `http`, `signal` and `systemctl` says what.
+/// What the agent does when an alert becomes an incident. Exactly one of `exec`, `http`, `signal`, `systemctl` and `device` says what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
@@ -82,6 +83,9 @@ pub struct Hook {
     /// Restart a unit of systemd, or set properties of it until the machine is booted again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systemctl: Option<Systemctl>,
+    /// Ask a device that the agent reads itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
     /// How long it may take before it is ended with all that it started.
     #[serde(default = "timeout")]
     pub timeout: Span,
@@ -214,6 +218,18 @@ pub struct Systemctl {
     pub properties: BTreeMap<String, String>,
 }
 
+/// What a device on a serial port is asked for. Never through a tap: that port is the recording program's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "HookDevice")]
+pub struct Device {
+    /// To start its stream again: its stop command, then its start command. Or to connect again: its port is closed and opened.
+    pub ask: Ask,
+    /// The name of its source. If omitted, the one that the alert is about: its label `device`, else `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
 impl Hook {
     /// How it is run.
     #[must_use]
@@ -260,10 +276,15 @@ pub fn problems(actions: &Actions, hooks: &[Hook]) -> Vec<(usize, &'static str, 
         if !names.insert(&hook.name) {
             wrong("name", format!("another hook has the name \"{}\"", hook.name));
         }
-        let kinds =
-            [hook.exec.is_some(), hook.http.is_some(), hook.signal.is_some(), hook.systemctl.is_some()];
+        let kinds = [
+            hook.exec.is_some(),
+            hook.http.is_some(),
+            hook.signal.is_some(),
+            hook.systemctl.is_some(),
+            hook.device.is_some(),
+        ];
         if kinds.iter().filter(|kind| **kind).count() != 1 {
-            wrong("name", "a hook has exactly one of exec, http, signal and systemctl".to_owned());
+            wrong("name", "a hook has exactly one of exec, http, signal, systemctl and device".to_owned());
         }
         if hook.exec.as_ref().is_some_and(|exec| exec.command.expose().first().is_none_or(String::is_empty)) {
             wrong("exec", "the command is empty".to_owned());

@@ -19,6 +19,7 @@ fn hook(name: &str, script: &str) -> Hook {
         http: None,
         signal: None,
         systemctl: None,
+        device: None,
         timeout: Span::seconds(5),
         cooldown: Span::seconds(60),
         retries: 0,
@@ -63,7 +64,8 @@ impl Scene {
         let incidents = Incidents::start(options).unwrap();
         let (hooks, stop) = (make(folder.path()), CancellationToken::new());
         let logs = (folder.path().join("actions.jsonl"), Lines::default());
-        let (hooks, task) = Hooks::new(actions, &hooks, logs, incidents.clone(), stop.clone());
+        let (hooks, task) =
+            Hooks::new(actions, &hooks, logs, (incidents.clone(), &Devices::default()), stop.clone());
         Self { folder, incidents, hooks, stop, task: tokio::spawn(task) }
     }
 
@@ -283,8 +285,13 @@ async fn a_restart_and_a_reload_change_no_cooldown_and_no_breaker() {
     (&mut scene.task).await.unwrap();
     let stop = CancellationToken::new();
     let logs = (scene.folder.path().join("actions.jsonl"), Lines::default());
-    let (hooks, task) =
-        Hooks::new(&Actions::default(), &make(Path::new("")), logs, scene.incidents.clone(), stop.clone());
+    let (hooks, task) = Hooks::new(
+        &Actions::default(),
+        &make(Path::new("")),
+        logs,
+        (scene.incidents.clone(), &Devices::default()),
+        stop.clone(),
+    );
     (scene.hooks, scene.stop, scene.task) = (hooks, stop, tokio::spawn(task));
     scene.fire(&["a"]);
     // An episode that begins when the one before it ended is that one.

@@ -30,6 +30,7 @@ use crate::backoff::Backoff;
 use crate::event::{Body, Link, Port, PortEnd, PortState};
 use crate::quote::quote;
 use crate::source::Feed;
+use crate::source::request::Devices;
 use crate::source::socket::NewDecoder;
 
 /// How often it is looked whether a port came or went.
@@ -80,13 +81,19 @@ impl Settings {
 }
 
 /// Keeps a port open and reads it until it is cancelled.
-pub async fn run(settings: Settings, new_decoder: Arc<NewDecoder>, feed: Feed, stop: CancellationToken) {
+pub async fn run(
+    settings: Settings,
+    new_decoder: Arc<NewDecoder>,
+    feed: Feed,
+    stop: CancellationToken,
+    devices: Devices,
+) {
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let name = feed.name().to_owned();
     // Not one of the runtime's: those are few, and ports may be many.
     let thread = std::thread::Builder::new().name("serial".to_owned()).spawn(move || {
         let _ended = ended;
-        Supervisor::new(&settings, &feed, &stop).run(&*new_decoder);
+        Supervisor::new(&settings, &feed, &stop, devices).run(&*new_decoder);
     });
     match thread {
         // The sender is dropped when the thread ends, whichever way.
@@ -113,10 +120,12 @@ struct Supervisor<'a> {
     left: Option<Instant>,
     /// Which USB device it was, and its number on the bus.
     number: Option<(String, u32)>,
+    /// Where it says that it can be asked for something.
+    devices: Devices,
 }
 
 impl<'a> Supervisor<'a> {
-    fn new(settings: &'a Settings, feed: &'a Feed, stop: &'a CancellationToken) -> Self {
+    fn new(settings: &'a Settings, feed: &'a Feed, stop: &'a CancellationToken, devices: Devices) -> Self {
         let reporter = PortReporter { feed, state: None, said: String::new(), lost: false };
         Self {
             settings,
@@ -127,6 +136,7 @@ impl<'a> Supervisor<'a> {
             lost: None,
             left: None,
             number: None,
+            devices,
         }
     }
 
@@ -182,6 +192,7 @@ impl<'a> Supervisor<'a> {
         self.reporter.open(&place, node, settings.baud);
         let mut watch = Watch::new(node, settings, feed, &mut self.number);
         let gone = if let Some(offer) = offer {
+            let _place = self.devices.tapped(feed.name());
             // Whether a device is silent, or its bytes are those of another, is not judged: the program decides when
             // it streams, and has it write text, settings and what else the agent knows nothing of. Only what the
             // device itself says that it is counts.
@@ -210,7 +221,8 @@ impl<'a> Supervisor<'a> {
             if self.left.is_some_and(|left| left.elapsed() < BLIP) {
                 decoder.dialogue().into_iter().for_each(crate::decode::Dialogue::resume);
             }
-            Session { settings, feed, stop, reporter: &mut self.reporter, watch: &mut watch }
+            let place = self.devices.open(feed.name());
+            Session { settings, feed, stop, reporter: &mut self.reporter, watch: &mut watch, place }
                 .read(&mut port, decoder)
         };
         self.left = Some(clock());

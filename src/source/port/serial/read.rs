@@ -16,8 +16,9 @@ use super::{PortReporter, Settings, clock, sleep};
 use crate::clock::now;
 use crate::decode::{Decoder, Dialogue};
 use crate::event::{Body, Greeting, Port, PortState};
-use crate::quote::quote;
+use crate::quote::{plain, quote};
 use crate::source::Feed;
+use crate::source::request::{Ask, Place};
 
 /// How long a device continues to write after a stop command.
 const DRAIN: Duration = Duration::from_millis(150);
@@ -100,6 +101,7 @@ pub(super) struct Session<'s, 'a> {
     pub(super) stop: &'a CancellationToken,
     pub(super) reporter: &'s mut PortReporter<'a>,
     pub(super) watch: &'s mut Watch<'a>,
+    pub(super) place: Place,
 }
 
 impl Session<'_, '_> {
@@ -171,6 +173,9 @@ impl Session<'_, '_> {
                 return Some(Gone::Vanished);
             }
             self.judge(decoder, &mut quiet);
+            if let Some(end) = self.asked(port, decoder, &mut quiet) {
+                return end;
+            }
             if quiet.handshake_due(decoder, self.reporter.is(PortState::WrongDevice)) {
                 decoder.dialogue().into_iter().for_each(Dialogue::restarted);
                 if let Err(e) = handshake(port, decoder, self.stop) {
@@ -179,6 +184,42 @@ impl Session<'_, '_> {
                 self.feed.send(Body::Port(Port::Greeted(Greeting::Silent)));
             }
         }
+    }
+
+    /// Does what the device is asked for. Says how the port is left, if it is.
+    fn asked(
+        &mut self,
+        port: &mut impl Line,
+        decoder: &mut Judged,
+        quiet: &mut Quiet,
+    ) -> Option<Option<Gone>> {
+        let request = self.place.asked()?;
+        let which = &self.settings.which;
+        if self.reporter.is(PortState::WrongDevice) {
+            request.answer(Err(format!("what is at {which} seems to be another device")));
+            return None;
+        }
+        if request.ask == Ask::Reconnect {
+            let mut farewell = Vec::new();
+            decoder.dialogue().into_iter().for_each(|dialogue| dialogue.close(&mut farewell));
+            // One that takes no bytes any more is opened again all the same.
+            drop(write(port, &farewell));
+            request.answer(Ok(format!("{which} is closed and opened again")));
+            return Some(None);
+        }
+        if !has_handshake(decoder) {
+            request.answer(Err(format!("the device at {which} starts by itself and knows no start command")));
+            return None;
+        }
+        decoder.dialogue().into_iter().for_each(Dialogue::restarted);
+        if let Err(e) = send_handshake(port, decoder, self.stop) {
+            request.answer(Err(format!("the device at {which} takes no commands: {}", plain(&e))));
+            return Some(Some(Gone::Write(e)));
+        }
+        self.feed.send(Body::Port(Port::Greeted(Greeting::Requested)));
+        quiet.told();
+        request.answer(Ok(format!("the device at {which} was sent its stop and start commands")));
+        None
     }
 
     /// Says what to make of what came.
@@ -237,6 +278,11 @@ impl Quiet {
         if heard > self.heard {
             (self.last, self.heard) = (clock(), heard);
         }
+    }
+
+    /// It received a start command.
+    fn told(&mut self) {
+        self.since = clock();
     }
 
     fn understood(&mut self) {

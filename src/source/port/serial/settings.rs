@@ -161,6 +161,10 @@ impl Kind for Serial {
         }
     }
 
+    fn refuses_requests(&self) -> Option<&'static str> {
+        self.tap.as_ref().map(|_| "it is read through a tap: nothing is written to it")
+    }
+
     fn recorded(&self) -> Option<Recorded> {
         let protocol = self.protocol.name().to_owned();
         Some(Recorded { name: self.name.clone(), protocol, board: self.options() })
@@ -172,7 +176,8 @@ impl Kind for Serial {
 
     fn start(&self, start: Start) {
         let decoder = self.new_decoder(&start);
-        start.run(super::run(self.settings(), decoder, start.feed.clone(), start.stop.clone()));
+        let devices = start.devices.clone();
+        start.run(super::run(self.settings(), decoder, start.feed.clone(), start.stop.clone(), devices));
     }
 }
 

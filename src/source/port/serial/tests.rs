@@ -39,7 +39,9 @@ impl Run {
         let stop = CancellationToken::new();
         let thread = std::thread::spawn({
             let stop = stop.clone();
-            move || Supervisor::new(&settings, &feed, &stop).run(&move || protocol.decoder())
+            move || {
+                Supervisor::new(&settings, &feed, &stop, Devices::default()).run(&move || protocol.decoder());
+            }
         });
         Self { hub, stop, thread: Some(thread) }
     }
@@ -324,8 +326,14 @@ fn reads_of_nothing_burn_no_core() {
     let node = settings.which.find(&settings.roots).unwrap();
     let mut reporter = PortReporter { feed: &feed, state: None, said: String::new(), lost: false };
     let mut watch = Watch::new(&node, &settings, &feed, &mut None);
-    let session =
-        Session { settings: &settings, feed: &feed, stop: &stop, reporter: &mut reporter, watch: &mut watch };
+    let session = Session {
+        settings: &settings,
+        feed: &feed,
+        stop: &stop,
+        reporter: &mut reporter,
+        watch: &mut watch,
+        place: Devices::default().open("board"),
+    };
     let mut port = Nothing::default();
     let gone = session.read(&mut port, Protocol::Jsonl.decoder());
     assert!(matches!(gone, Some(Gone::Hangup)));
