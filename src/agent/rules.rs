@@ -159,7 +159,9 @@ impl Agent {
         let url = format!("http://{}", self.instance());
         self.listen_elsewhere(evaluation, wanted);
         let sources = if wanted { sources(config) } else { Vec::new() };
-        let mut rules = Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt);
+        let resend = i64::try_from(config.respond.resend_delay.0.as_millis()).unwrap_or(i64::MAX);
+        let mut rules =
+            Rules::new(sources, evaluation.notifier.clone(), step, &url, &prompt).resending(resend);
         rules.report_to(incidents.kept().filter(|_| wanted), events.clone());
         if let Some(folder) = folder {
             let path = folder.join("alerts.json");

@@ -150,11 +150,14 @@ impl Alerts {
 }
 
 impl Alert {
-    /// Moves all its times: the clock was set by so many milliseconds.
+    /// Moves all its times: the clock was set by so many milliseconds. What fires is sent again: receivers know it by other times.
     pub(super) fn shift(&mut self, by: i64) {
         self.active_at = self.active_at.saturating_add(by);
         for time in [&mut self.fired_at, &mut self.resolved_at, &mut self.kept_since, &mut self.sent_at] {
             *time = time.map(|time| time.saturating_add(by));
+        }
+        if self.state == State::Firing {
+            self.sent_at = None;
         }
     }
 

@@ -1,9 +1,15 @@
 //! How it goes with one server or receiver, and how long what is sent holds.
 
-/// Milliseconds from one notice of an alert that fires to the next, as in Prometheus.
-pub(super) const RESEND: i64 = 60_000;
-/// How long a firing alert is valid without another notice: four times as long as from one notice to the next.
-pub(super) const VALID: i64 = 4 * RESEND;
+/// How long what was known before a restart is valid, ms: by then the rules have been evaluated again.
+pub(super) const VALID: i64 = 240_000;
+
+/// Until when an alert is valid that is sent at `at` and fires, ms: for four times as long as until the next notice. That is `resend` later, or
+/// an interval of its group if that is longer.
+///
+/// Fact: `sendAlerts` in `rules/alerting.go` of Prometheus.
+pub(super) fn valid_until(at: i64, resend: i64, interval: i64) -> i64 {
+    at.saturating_add(resend.max(interval).saturating_mul(4))
+}
 
 /// What waits, and what became of the rest, for one server or receiver.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{Delivery, VALID};
+use super::delivery::Delivery;
 use super::desk::Desk;
 use super::settings::Alertmanager;
 use crate::alert::Alert;
@@ -47,6 +47,8 @@ struct Notice<'a> {
 struct Pending {
     alert: Alert,
     link: Arc<str>,
+    /// Until when it is valid if it fires and nobody says more, ms.
+    valid: i64,
     /// ns of the steady clock.
     since: u64,
 }
@@ -91,7 +93,7 @@ impl Notifier {
             };
             let queue = Mutex::new(Queue { delivery, ..Queue::default() });
             let lane = Arc::new(Lane { queue, ready: Notify::new() });
-            tasks.push(send_all(lane.clone(), server, stop.clone()));
+            tasks.push(send_all(lane.clone(), (server, settings.timeout.0), stop.clone()));
             lanes.push(lane);
         }
         Ok((Self { lanes, ..Self::default() }, tasks))
@@ -120,8 +122,8 @@ impl Notifier {
         self.lanes.is_empty() && self.desk.is_none()
     }
 
-    /// Gives alerts to all. `link` is where people see what they are about.
-    pub(super) fn send(&self, alerts: &[Alert], link: &Arc<str>) {
+    /// Gives alerts to all. `link` is where people see what they are about, `valid` until when those that fire do so without another word, ms.
+    pub(super) fn send(&self, alerts: &[Alert], link: &Arc<str>, valid: i64) {
         if alerts.is_empty() {
             return;
         }
@@ -131,13 +133,13 @@ impl Notifier {
         let alerts: Vec<Alert> = alerts.iter().map(outside).collect();
         if let Some(desk) = &self.desk {
             let wall = at.wall_milliseconds();
-            desk.post(alerts.iter().map(|alert| posted(alert, link, wall)).collect());
+            desk.post(alerts.iter().map(|alert| posted(alert, link, valid, wall)).collect());
         }
         let since = at.steady;
         for lane in &self.lanes {
             let mut queue = lane.queue.lock();
             for alert in &alerts {
-                let pending = Pending { alert: alert.clone(), link: link.clone(), since };
+                let pending = Pending { alert: alert.clone(), link: link.clone(), valid, since };
                 queue.pending.insert(alert.labels.clone(), pending);
             }
             while queue.pending.len() > QUEUE {
@@ -169,8 +171,9 @@ impl Notifier {
 }
 
 /// Sends what waits for one server, until it is told to stop. Then it tries once more what waits.
-async fn send_all(lane: Arc<Lane>, server: Server, stop: CancellationToken) {
+async fn send_all(lane: Arc<Lane>, (server, timeout): (Server, Duration), stop: CancellationToken) {
     let mut pause = PAUSE;
+    let late = |_| Err(format!("it does not answer within {} s", timeout.as_secs_f64()));
     loop {
         let stopping = stop.is_cancelled();
         let (batch, body) = lane.batch();
@@ -184,7 +187,7 @@ async fn send_all(lane: Arc<Lane>, server: Server, stop: CancellationToken) {
             }
             continue;
         }
-        let sent = server.post(body).await;
+        let sent = tokio::time::timeout(timeout, server.post(body)).await.unwrap_or_else(late);
         let taken = lane.done(&batch, sent);
         if taken {
             pause = PAUSE;
@@ -205,9 +208,8 @@ impl Lane {
     /// Alerts that are sent together, by their labels with the time since when each waits, and the body of the request.
     fn batch(&self) -> (Vec<(Labels, u64)>, Vec<u8>) {
         let queue = self.queue.lock();
-        let wall = now().wall_milliseconds();
         let some = || queue.pending.iter().take(BATCH);
-        let notices: Vec<Notice<'_>> = some().map(|(_, pending)| notice(pending, wall)).collect();
+        let notices: Vec<Notice<'_>> = some().map(|(_, pending)| notice(pending)).collect();
         let body = serde_json::to_vec(&notices).unwrap_or_default();
         (some().map(|(labels, pending)| (labels.clone(), pending.since)).collect(), body)
     }
@@ -238,24 +240,24 @@ impl Lane {
 }
 
 /// An alert for the desk.
-fn posted(alert: &Alert, link: &Arc<str>, wall: i64) -> Posted {
+fn posted(alert: &Alert, link: &Arc<str>, valid: i64, wall: i64) -> Posted {
     Posted {
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
         starts_at: alert.fired_at.unwrap_or(alert.active_at),
-        ends_at: alert.resolved_at.unwrap_or_else(|| wall.saturating_add(VALID)),
+        ends_at: alert.resolved_at.unwrap_or(valid),
         link: link.clone(),
         updated_at: wall,
     }
 }
 
-fn notice(pending: &Pending, wall: i64) -> Notice<'_> {
-    let Pending { alert, link, .. } = pending;
+fn notice(pending: &Pending) -> Notice<'_> {
+    let Pending { alert, link, valid, .. } = pending;
     Notice {
         labels: alert.labels.iter().collect(),
         annotations: alert.annotations.iter().collect(),
         starts_at: moment_ms(alert.fired_at.unwrap_or(alert.active_at)),
-        ends_at: moment_ms(alert.resolved_at.unwrap_or_else(|| wall.saturating_add(VALID))),
+        ends_at: moment_ms(alert.resolved_at.unwrap_or(*valid)),
         generator_url: link,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::delivery::RESEND;
+use super::delivery::valid_until;
 use super::event_log::AlertEvents;
 use super::incidents::Incidents;
 use super::lines::Lines;
@@ -94,6 +94,8 @@ pub struct Rules {
     logged: BTreeMap<Labels, (i64, bool)>,
     /// When the first evaluation is, ns of the steady clock.
     begins: u64,
+    /// Milliseconds from one notice of an alert that fires on to the next.
+    resend: i64,
 }
 
 impl Rules {
@@ -128,7 +130,14 @@ impl Rules {
             failing: Vec::new(),
             logged: BTreeMap::new(),
             begins: now().steady.saturating_add(GRACE),
+            resend: 60_000,
         }
+    }
+
+    /// Sends what fires on again after so many milliseconds.
+    #[must_use]
+    pub fn resending(self, resend: i64) -> Self {
+        Self { resend, ..self }
     }
 
     /// Begins to evaluate with the first scrape.
@@ -208,7 +217,7 @@ impl Rules {
             if on_time || woken && slot.prompt || group.due().is_some_and(|due| due <= at) {
                 evaluate(&mut group, at, storage, &self.url, self.notifier.external_labels());
                 counts.evaluations += group.rules.len() as u64;
-                notify(&mut group, at, &self.url, &self.notifier);
+                notify(&mut group, at, (&self.url, self.resend), &self.notifier);
             } else {
                 group.repeat(at, storage);
             }
@@ -370,15 +379,16 @@ fn evaluate(group: &mut Group, at: i64, storage: &dyn Storage, url: &str, extern
 }
 
 /// Gives what is to be sent to who is notified.
-fn notify(group: &mut Group, at: i64, url: &str, notifier: &Notifier) {
+fn notify(group: &mut Group, at: i64, (url, resend): (&str, i64), notifier: &Notifier) {
     if notifier.is_empty() {
         return;
     }
+    let valid = valid_until(at, resend, group.interval);
     for live in &mut group.rules {
-        let due = live.sent(at, RESEND);
+        let due = live.sent(at, resend);
         if !due.is_empty() {
             let link = format!("{}{}", url.trim_end_matches('/'), table_link(&live.rule.text));
-            notifier.send(&due, &link.into());
+            notifier.send(&due, &link.into(), valid);
         }
     }
 }

@@ -8,14 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::{hooks, incidents, tasks};
 use crate::provision::Access;
 use crate::secret::Link;
+use crate::setting::Span;
 
 /// What the agent does when alerts fire that it evaluates itself. Nothing, unless you configure it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Respond")]
 pub struct Settings {
     /// The Alertmanagers that are notified, each of all alerts; they deduplicate among themselves.
     pub alertmanagers: Vec<Alertmanager>,
+    /// From one notice of an alert that fires on to the next, as Prometheus' `--rules.alert.resend-delay`. An Alertmanager that hears nothing
+    /// for four times as long, or for four intervals of a slower rule, takes it as resolved.
+    pub resend_delay: Span,
     /// What is kept of alerts that fired.
     pub incidents: incidents::Settings,
     /// Whether the agent itself notifies `alerts.receivers`, for a box without an Alertmanager. Files that these name are then on
@@ -40,6 +44,28 @@ pub struct Alertmanager {
     /// How it is reached.
     #[serde(default)]
     pub access: Access,
+    /// How long it may take to answer; then it is tried again.
+    #[serde(default = "timeout")]
+    pub timeout: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            alertmanagers: Vec::new(),
+            resend_delay: Span::seconds(60),
+            incidents: incidents::Settings::default(),
+            notify: false,
+            actions: hooks::Actions::default(),
+            hooks: Vec::new(),
+            tasks: Vec::new(),
+        }
+    }
+}
+
+/// As in Prometheus.
+fn timeout() -> Span {
+    Span::seconds(10)
 }
 
 impl Settings {
