@@ -42,6 +42,7 @@ fn summary(past: &dyn Storage, window: Span, at: i64) -> String {
             Form::Count => format!("{name} {}", grouped(value)),
             Form::Percent => format!("{name} {value:.1} %"),
             Form::Milliseconds => format!("{name} {value:.1} ms"),
+            Form::Rate => format!("{name} {value:.1}"),
         })
     });
     let figures: Vec<String> = figures.collect();

@@ -9,6 +9,8 @@ pub enum Form {
     Percent,
     /// Seconds, as milliseconds.
     Milliseconds,
+    /// How many a second.
+    Rate,
 }
 
 /// One number of the line. It is left out where its question has no answer.
@@ -35,6 +37,7 @@ pub static FIGURES: &[Figure] = &[
     figure("packets lost", Form::Count, "sum(increase(neural_device_lost_packets_total[$window]))"),
     figure("bad channels", Form::Count, "count(max by (device, channel) (neural_channel_bad) == 1)"),
     figure("stage runs", Form::Count, "sum(increase(neural_stage_duration_seconds_count[$window]))"),
+    figure("runs per second", Form::Rate, "sum(rate(neural_stage_duration_seconds_count[$window]))"),
     figure("failed", Form::Count, "sum(increase(neural_stage_failures_total[$window]))"),
     figure(
         "p95 of the slowest stage",

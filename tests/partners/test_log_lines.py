@@ -9,8 +9,11 @@ import socket
 import subprocess
 import time
 
+import yaml
+
 from conftest import PROGRAM, stage, wait_until
 from test_alerting import LOST, eeg, recorder, write_rules  # noqa: F401 - a fixture
+from test_notifications import levels  # noqa: F401 - a fixture
 from test_ports import serial, simulated  # noqa: F401 - a fixture
 
 
@@ -57,6 +60,66 @@ def test_a_summary_says_what_was_sent(agent):
     # Forty each fifth of a second, as well as the machine lets the sender.
     assert 1000 < events <= 2200 and 1000 < runs <= 2200, line
     assert "p95 of the slowest stage" in line and "devices" not in line and "cache" not in line, line
+
+
+def test_a_summary_has_every_figure_of_what_runs(agent, simulated, tmp_path):  # noqa: F811
+    """Window, stages, throughput, errors, cache, tokens of the budget, queues, devices, alerts and incidents."""
+    link, place = simulated("cyton", "--fault", "rail=3@4s..60s", "--fault", "lose=2%"), agent.path("in.sock")
+    rule = {"alert": "Failing", "expr": "rate(neural_stage_failures_total[10s]) > 0", "labels": {"severity": "critical", "priority": "P2"}}
+    agent.configure([{"jsonl": {"name": "in", "listen": f"unix:{place}"}}, *serial(link, protocol="cyton")], history={"interval": "1s"},
+                    log={"level": "info", "summary": "10s"}, llm={"budget": {"tokens_per_day": 1_000_000}},
+                    alerts={"rule_files": [write_rules(tmp_path, rule, interval="1s")]})
+    agent.start()
+    figures = {"events": r"[\d,]+", "refused": r"[\d,]+", "devices streaming": "1", "packets lost": r"[\d,]+", "bad channels": "1", "stage runs": r"[\d,]+",
+               "runs per second": r"[\d.]+", "failed": r"[\d,]+", "p95 of the slowest stage": r"[\d.]+ ms", "items queued": "7", "cache hits": "75.0 %",
+               "tokens today": r"[\d,]+", "token budget used": r"\d+.\d %", "alerts firing": r"\d+", "incidents open": r"\d+"}
+    missing, end = [], time.monotonic() + 90
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(place)
+        while time.monotonic() < end:
+            for event in ({"type": "queue", "pipeline": "p", "queue": "q", "depth": 7, "limit": 32}, {"type": "cache", "pipeline": "p", "cache": "c", "hits": 3, "misses": 1},
+                          {"type": "call", "model": "m", "prompt_tokens": 900, "completion_tokens": 100, "seconds": 1}):
+                client.sendall(json.dumps(event).encode() + b"\n")
+            client.sendall((stage("p") + b"\n") * 20 + stage("p", outcome="error") + b"\nnoise\n")
+            said = [line for _, line in lines(agent, "summary of 10s: ")]
+            missing = [name for name, value in figures.items() if not said or not re.search(rf"(: |, ){name} {value}(,|$)", said[-1])]
+            if not missing:
+                break
+            time.sleep(0.2)
+    assert not missing, (missing, said[-1:])
+    line = said[-1]
+    number = lambda name: float(re.search(rf"(?:: |, ){name} ([\d,.]+)", line)[1].rstrip(",").replace(",", ""))
+    assert abs(number("runs per second") * 10 - number("stage runs")) <= 0.1 * number("stage runs") + 2, line
+    assert abs(number("token budget used") - number("tokens today") / 10_000) < 1, line
+    times = [at for at, _ in lines(agent, "summary of 10s: ")]
+    assert all(9 < later - earlier < 20 for earlier, later in zip(times, times[1:])), times
+
+
+def test_without_a_word_there_is_a_summary_each_ten_minutes(agent):
+    agent.configure([])
+    del agent.config["log"]
+    agent.write()
+    done = subprocess.run([PROGRAM, "check", "--print", "--config", agent.file], capture_output=True, text=True, timeout=30)
+    assert yaml.safe_load(done.stdout)["log"]["summary"] in ("600s", "10m", "10m0s"), done
+
+
+def test_an_alert_that_flaps_has_a_line_in_ten_seconds(agent, levels, tmp_path):  # noqa: F811
+    rule = {"alert": "Flaps", "expr": "level > 5", "labels": {"severity": "critical"}}
+    agent.configure([levels.source(agent)], history={"interval": "1s"}, alerts={"rule_files": [write_rules(tmp_path, rule, interval="1s")]},
+                    events_log={"path": str(tmp_path / "events.jsonl")})
+    agent.start()
+    levels.set(a=1)
+    for turn in range(12):
+        levels.set(a=9 if turn % 2 == 0 else 1)
+        time.sleep(2.2)
+    wait_until(lambda: "over" in lines(agent, "alert=\"Flaps\"")[-1][1], 30, "the last word")
+    said = lines(agent, "alert=\"Flaps\"")
+    gaps = [later - earlier for (earlier, _), (later, _) in zip(said, said[1:])]
+    assert 2 <= len(said) <= 5 and min(gaps) > 8.5, said
+    assert [("fires" in line) for _, line in said] == [turn % 2 == 0 for turn in range(len(said))], said
+    # The event log has each change.
+    told = [json.loads(line)["state"] for line in (tmp_path / "events.jsonl").read_text().splitlines() if '"Flaps"' in line and '"event":"alert"' in line]
+    assert len(told) >= 8 and told == ["firing", "resolved"] * (len(told) // 2), told
 
 
 def test_a_summary_can_be_left_out_and_its_time_is_checked(agent):
