@@ -4,9 +4,12 @@ Independent: programs of the system, an HTTP server of Python, the kernel's proc
 """
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -14,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import Agent, free_port, wait_until
 from test_alerting import write_rules
@@ -253,6 +257,51 @@ def test_a_server_and_a_process_are_asked(agent, tmp_path):
     assert sleeper.wait(10) == -signal.SIGUSR1
     server.shutdown()
     server.server_close()
+
+
+def test_an_alert_that_a_prometheus_raised_is_acted_on(agent, tmp_path):
+    """By Alertmanager's webhook, where the agent evaluates nothing itself."""
+    told = tmp_path / "told"
+    many = "import sys, json; open(sys.argv[1] + '.new', 'w').write(sys.stdin.read()); import os; os.rename(sys.argv[1] + '.new', sys.argv[1]); print('o' * 50_000)"
+    agent.configure([], alerts={"evaluate": False}, respond={
+        "incidents": {"webhook": {"enabled": True}}, "actions": {"dry_run": False},
+        "hooks": [{"name": "theirs", "match": {"alerts": ["Remote*"], "labels": {"instance": "rig-7:*"}}, "exec": {"command": ["python3", "-c", many, str(told)]}}]})
+    agent.start()
+
+    def alertmanager(status: str, instance: str) -> None:
+        alert = {"status": status, "labels": {"alertname": "RemoteDown", "severity": "critical", "instance": instance}, "startsAt": "2026-11-01T00:00:00Z",
+                 **({"endsAt": "2026-11-01T01:00:00Z"} if status == "resolved" else {})}
+        body = json.dumps({"version": "4", "alerts": [alert]}).encode()
+        wait_until(lambda: post(agent, "/api/v1/alertmanager", body, **{"Content-Type": "application/json"})[0] == 200, 20, "that it is taken")
+
+    alertmanager("firing", "rig-8:1")
+    alertmanager("firing", "rig-7:1")
+    given = json.loads(wait_until(lambda: told.exists() and told.read_text(), 30, "the hook"))
+    assert (given["alert"], given["labels"]["instance"], given["agent"], given["alertmanager"]) == ("RemoteDown", "rig-7:1", False, True)
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="theirs", step="ended") == 1, 30)
+    alertmanager("resolved", "rig-7:1")
+    agent.until(lambda seen: seen.value("neural_actions_total", hook="theirs", step="succeeded") == 1, 30)
+    assert agent.scrape().value("neural_actions_total", hook="theirs", step="started") == 1
+    # What it printed is kept, and no more than its beginning.
+    over = one(agent, alert="RemoteDown", state="resolved")
+    kept = [entry["why"] for entry in over["history"] if "ooo" in entry.get("why", "")]
+    assert kept and all(100 < len(why) < 2_000 for why in kept), over
+    lines = [json.loads(line) for line in (Path(agent.path("state")) / "actions.jsonl").read_text().splitlines() if '"theirs"' in line]
+    assert [line["step"] for line in lines] == ["started", "ended", "succeeded"] and all(len(json.dumps(line)) < 4_000 for line in lines)
+    with contextlib.closing(sqlite3.connect(Path(agent.path("state")) / "incidents.db")) as db:
+        record = json.loads(db.execute("SELECT record FROM incident WHERE id = ?", (over["id"],)).fetchone()[0])
+    assert record["actions"] == {"theirs": "succeeded"} and record["history"] == over["history"]
+
+
+def test_without_a_word_hooks_do_nothing_and_priorities_have_their_times(agent):
+    """The defaults, as the configuration in effect says them."""
+    agent.configure([])
+    done = subprocess.run([agent.command()[0], "check", "--print", "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
+    respond = yaml.safe_load(done.stdout)["respond"]
+    assert respond["hooks"] == [] and respond["tasks"] == [] and respond["actions"]["dry_run"] is True and respond["actions"]["at_once"] == 3
+    seconds = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+    times = {name: sum(int(n) * seconds[unit] for n, unit in re.findall(r"(\d+)([smhd])", text)) for name, text in respond["incidents"]["acknowledge"].items()}
+    assert times == {"p0": 900, "p1": 3_600, "p2": 14_400, "p3": 86_400}
 
 
 @pytest.mark.parametrize("hook, why", [

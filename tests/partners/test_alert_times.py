@@ -2,10 +2,11 @@
 
 The cases are those of the generated unit tests. Each series of them ends with a staleness mark, and each case is looked at once a minute
 until long after, so that `for`, `keep_firing_for` and the end are in it. promtool says what it finds; `test-rules`, which evaluates as
-the agent does, has to find the same at each minute. A real server then plays all cases at once, thirty times as fast.
+the agent does, has to find the same at each minute. A real server then plays all cases at once, thirty times as fast and faster.
 """
 from __future__ import annotations
 
+import bisect
 import json
 import re
 import subprocess
@@ -22,8 +23,9 @@ from test_provision_prometheus import Server
 
 FILES = sorted((ROOT / "alert-rules/tests").glob("*.yml"))
 MINUTE = 60
-# How much faster the server is than the cases: a minute takes two seconds.
-SPEED = 30
+# Cases that take longer than so many minutes, and up to so many, how much faster than the clock a server plays them, and by how many minutes it may
+# differ: scrape and evaluation are a step apart, and a step is shorter the faster it goes.
+LENGTHS = [(0, 60, 30, 2), (60, 230, 120, 4), (230, 600, 300, 10)]
 
 
 def values(text: str) -> list[float | None]:
@@ -184,19 +186,19 @@ def closed(text: str, at: int) -> int:
     raise AssertionError(text)
 
 
-def faster(expr: str) -> str:
+def faster(expr: str, speed: int) -> str:
     """The expression with times that are shorter; what it finds per second is per slow second."""
-    expr = re.sub(r"\[([0-9a-z]+)(?::([0-9a-z]*))?\]", lambda m: f"[{duration(m[1], SPEED)}" + ("" if m[2] is None else f":{m[2] and duration(m[2], SPEED)}") + "]", expr)
-    expr = re.sub(r"offset ([0-9a-z]+)", lambda m: f"offset {duration(m[1], SPEED)}", expr)
+    expr = re.sub(r"\[([0-9a-z]+)(?::([0-9a-z]*))?\]", lambda m: f"[{duration(m[1], speed)}" + ("" if m[2] is None else f":{m[2] and duration(m[2], speed)}") + "]", expr)
+    expr = re.sub(r"offset ([0-9a-z]+)", lambda m: f"offset {duration(m[1], speed)}", expr)
     made, at = "", 0
     for call in re.finditer(r"\b(rate|irate|deriv)\(", expr):
         if call.start() < at:
             raise AssertionError(f"one within another: {expr}")
         end = closed(expr, call.end() - 1)
-        made += f"{expr[at:call.start()]}({expr[call.start():end]} / {SPEED})"
+        made += f"{expr[at:call.start()]}({expr[call.start():end]} / {speed})"
         at = end
     made += expr[at:]
-    return re.sub(r"(predict_linear\([^()]*\], )([^()]+)\)", rf"\1(\2) / {SPEED})", made)
+    return re.sub(r"(predict_linear\([^()]*\], )([^()]+)\)", rf"\1(\2) / {speed})", made)
 
 
 class Player(ThreadingHTTPServer):
@@ -225,16 +227,27 @@ class Player(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
-def test_alerts_fire_and_end_when_the_server_says(tmp_path):
-    """All cases of less than an hour, at once; a step more or less is the distance of scrape and evaluation."""
-    series, wanted, left, rules = [], [], [], {}
+def test_every_case_is_played_but_those_that_say_why_not():
+    """What the real server is not asked, by name and number."""
+    all_of = [test["name"] for file in FILES for test in yaml.safe_load(file.read_text())["tests"]]
+    asked = [test for file in FILES for test in cases(file)]
+    played = [test for test in asked if test["alert"] not in NOT_PLAYED and test["last"] <= LENGTHS[-1][1]]
+    left = sorted(set(all_of) - {test["name"] for test in played})
+    print(f"{len(played)} of {len(all_of)} cases are played to a server; not: {', '.join(left)}")
+    # Of Prometheus 2 those are not asked that look back over a recorded series: its ranges have both borders.
+    borders = {"NeuralStageRegression", "NeuralStageLatencyAnomaly"}
+    assert {name.split(" ")[0] for name in left} <= borders | set(NOT_PLAYED), left
+
+
+@pytest.mark.parametrize("more, most, speed, apart", LENGTHS, ids=[f"{most}-minutes" for _, most, _, _ in LENGTHS])
+def test_alerts_fire_and_end_when_the_server_says(tmp_path, more, most, speed, apart):
+    """All cases of a length, at once; a step more or less is the distance of scrape and evaluation."""
+    series, wanted, rules = [], [], {}
     for file in FILES:
-        tests = [test for test in cases(file) if test["last"] <= 60]
-        left += [test["name"] for test in cases(file) if test not in tests]
-        found = found_by_promtool(file, tests, tmp_path)
+        tests = [test for test in cases(file) if more < test["last"] <= most]
+        found = found_by_promtool(file, tests, tmp_path) if tests else {}
         for test in tests:
             if test["alert"] in NOT_PLAYED:
-                left.append(test["name"])
                 continue
             instance = f"case{len(wanted)}"
             for s in test["input_series"]:
@@ -247,20 +260,20 @@ def test_alerts_fire_and_end_when_the_server_says(tmp_path):
     for group in rules.values():
         group.pop("interval", None)
         for rule in group["rules"]:
-            rule["expr"] = faster(rule["expr"])
+            rule["expr"] = faster(rule["expr"], speed)
             for key in ("for", "keep_firing_for"):
                 if key in rule:
-                    rule[key] = duration(rule[key], SPEED)
+                    rule[key] = duration(rule[key], speed)
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": list(rules.values())}))
     player, port = Player(series), free_port()
-    step = f"{MINUTE * 1000 // SPEED}ms"
+    step = f"{MINUTE * 1000 // speed}ms"
     (tmp_path / "prometheus.yml").write_text(json.dumps({
         "global": {"scrape_interval": step, "scrape_timeout": step, "evaluation_interval": step},
         "rule_files": [str(tmp_path / "rules.yml")],
         "scrape_configs": [{"job_name": "neural", "honor_labels": True, "static_configs": [{"targets": [f"127.0.0.1:{player.server_address[1]}"]}]}],
     }))
     server = Server(tmp_path, [program("prometheus"), f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
-                               "--query.lookback-delta=10s", f"--web.listen-address=127.0.0.1:{port}"], port)
+                               f"--query.lookback-delta={5 * MINUTE * 1000 // speed}ms", f"--web.listen-address=127.0.0.1:{port}"], port)
     try:
         last = max(of[4] for of in wanted)
         while player.minute < last:
@@ -273,15 +286,22 @@ def test_alerts_fire_and_end_when_the_server_says(tmp_path):
     finally:
         server.stop()
         player.shutdown()
+    times = player.times
+
+    def minute_of(at: float) -> int:
+        """The scrape that is nearest: a server that is late plays on from there."""
+        place = min(bisect.bisect(times, at), len(times) - 1)
+        return min((place - 1, place), key=lambda of: abs(times[of] - at)) if place else place
+
     seen: dict[tuple[str, str], set[int]] = {}
     for one in answer:
         key = one["metric"].get("instance", ""), one["metric"]["alertname"]
-        seen.setdefault(key, set()).update(round((at - player.times[0]) * SPEED / MINUTE) for at, _ in one["values"])
+        seen.setdefault(key, set()).update(minute_of(at) for at, _ in one["values"])
     wrong = []
     for name, alert, instance, expected, length in wanted:
         got = episodes([minute in seen.get((instance, alert), ()) for minute in range(length)])
-        if len(got) != len(expected) or any(abs(a - b) > 2 for pair in zip(got, expected) for a, b in zip(*pair)):
+        if len(got) != len(expected) or any(abs(a - b) > apart for pair in zip(got, expected) for a, b in zip(*pair)):
             wrong.append(f"{name}: promtool and the agent {expected}, the server {got}")
     assert not wrong, "\n".join(wrong)
-    print(f"{len(wanted)} cases; not played: {', '.join(left)}")
-    assert len(wanted) > 2 * len(left)
+    print(f"{len(wanted)} cases of {more} to {most} minutes, {speed} times as fast")
+    assert wanted

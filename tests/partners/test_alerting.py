@@ -170,6 +170,114 @@ def test_beside_a_prometheus_there_is_one_alert(agent, alertmanager, recorder, t
         server.stop()
 
 
+def prometheus_of(folder, agent, rules: str, managers: list[str] = ()) -> Server:
+    """Debian's Prometheus, which scrapes an agent and evaluates the same rules, each second."""
+    folder.mkdir()
+    port = free_port()
+    (folder / "prometheus.yml").write_text(json.dumps({
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}, "rule_files": [rules],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(managers)}]}]},
+        "scrape_configs": [{"job_name": "neural", "static_configs": [{"targets": [f"127.0.0.1:{agent.port}"]}]}],
+    }))
+    return Server(folder, [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+                           f"--web.listen-address=127.0.0.1:{port}"], port)
+
+
+def shape(value):
+    """What an answer is made of: keys and kinds, and the texts that are not times."""
+    if isinstance(value, dict):
+        # When something was, and how long it took; a later server says when an alert is kept.
+        return {key: shape(of) for key, of in value.items() if key not in ("evaluationTime", "lastEvaluation", "activeAt", "file", "keepFiringSince")}
+    if isinstance(value, list):
+        return [shape(of) for of in value]
+    return value if isinstance(value, (str, bool)) or value is None else float(value)
+
+
+def test_rules_and_alerts_are_told_in_the_form_of_prometheus(agent, recorder, tmp_path):
+    lost = {**LOST, "keep_firing_for": "1s"}
+    rules = write_rules(tmp_path, {"record": "own:up", "expr": "sum(neural_source_up)", "labels": {"team": "eeg"}}, lost,
+                        {**LOST, "alert": "LinkLostFor", "for": "1h"}, {**LOST, "alert": "Never", "expr": "neural_source_up > 5"}, interval="1s")
+    agent.configure([eeg(recorder.port)], history={"interval": "1s"}, alerts={"rule_files": [rules]})
+    agent.start()
+    agent.until(lambda seen: seen.value("neural_source_up", source="eeg") == 1)
+    server = prometheus_of(tmp_path / "prometheus", agent, rules)
+    try:
+        recorder.hang_up()
+
+        def both(path: str) -> tuple[dict, dict]:
+            own, theirs = json.loads(agent.get(path)[2]), server.get(path)
+            assert own["status"] == theirs["status"] == "success"
+            return own["data"], theirs["data"]
+
+        def own_group(data: dict) -> list[dict]:
+            return [group for group in data["groups"] if group["name"] == "own"]
+
+        def states(data: dict) -> list[str]:
+            return [alert["state"] for group in own_group(data) for rule in group["rules"] for alert in rule.get("alerts", [])]
+
+        wait_until(lambda: all(sorted(states(data)) == ["firing", "pending"] for data in both("/api/v1/rules")), 60, "the alerts in both")
+        for path in ("/api/v1/rules", "/api/v1/rules?type=alert", "/api/v1/rules?type=record"):
+            own, theirs = (shape(own_group(data)) for data in both(path))
+            assert own == theirs, path
+            ours, their = (own_group(data)[0] for data in both(path))
+            assert set(their) <= set(ours) and ours["file"].endswith("rules.yml")
+            for one, other in zip(ours["rules"], their["rules"], strict=True):
+                assert abs(seconds(one["lastEvaluation"]) - seconds(other["lastEvaluation"])) < 10 and one["evaluationTime"] > 0
+        own, theirs = (sorted((shape(alert) for alert in data["alerts"] if alert["labels"]["alertname"].startswith("LinkLost")), key=str) for data in both("/api/v1/alerts"))
+        assert own == theirs
+        # Newer servers know more parameters: the agent takes them.
+        found = json.loads(agent.get("/api/v1/rules?rule_name[]=Never&rule_group[]=own")[2])["data"]["groups"]
+        assert [rule["name"] for group in found for rule in group["rules"]] == ["Never"]
+    finally:
+        server.stop()
+
+
+def test_beside_a_prometheus_each_of_a_hundred_alerts_is_told_once(agent, tmp_path):
+    """Both send the same alerts to one Alertmanager, which tells a webhook: once that each fires, once that it is over."""
+    # That file imports this one.
+    from test_outage import Receiver
+
+    receiver, port, statsd = Receiver(), free_port(), free_port(socket.SOCK_DGRAM)
+    rules = write_rules(tmp_path, {"alert": "Many", "expr": "level > 5", "labels": {"severity": "high"}}, interval="1s")
+    folder = tmp_path / "alertmanager"
+    folder.mkdir()
+    (folder / "alertmanager.yml").write_text(json.dumps({
+        "route": {"receiver": "hook", "group_by": ["..."], "group_wait": "3s", "group_interval": "5s", "repeat_interval": "4h"},
+        "receivers": [{"name": "hook", "webhook_configs": [{"url": f"http://127.0.0.1:{receiver.server_address[1]}/", "send_resolved": True}]}]}))
+    manager = Server(folder, [program("prometheus-alertmanager"), f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data",
+                              f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="], port)
+    agent.configure([{"statsd": {"name": "s", "listen": f"udp://127.0.0.1:{statsd}"}}], history={"interval": "1s"}, alerts={"rule_files": [rules]},
+                    respond={"resend_delay": "5s", "alertmanagers": [{"url": f"http://127.0.0.1:{port}"}]})
+    agent.start()
+    server = prometheus_of(tmp_path / "prometheus", agent, rules, [f"127.0.0.1:{port}"])
+    level, stopped = [9], threading.Event()
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not stopped.wait(0.5):
+                for unit in range(100):
+                    sender.sendto(b"level:%d|g|#unit:%d" % (level[0], unit), ("127.0.0.1", statsd))
+
+    threading.Thread(target=send, daemon=True).start()
+    try:
+        wait_until(lambda: len({alert["labels"]["unit"] for alert in receiver.firing}) == 100, 60, "each alert")
+        sent = lambda: server.get("/metrics").decode().split('prometheus_notifications_sent_total{alertmanager="http://127.0.0.1:%d/api/v2/alerts"} ' % port)[1].split("\n")[0]
+        wait_until(lambda: float(sent()) >= 100, 60, "that the server sent them as well")
+        wait_until(lambda: agent.scrape().value("neural_agent_notifications_total") >= 200, 60, "that the agent sent them again")
+        time.sleep(8)
+        level[0] = 1
+        wait_until(lambda: len({alert["labels"]["unit"] for alert in receiver.resolved}) == 100, 90, "the end of each")
+        time.sleep(8)
+        for told in (receiver.firing, receiver.resolved):
+            assert len(told) == 100, (len(told), "each once, not twice")
+    finally:
+        stopped.set()
+        server.stop()
+        manager.stop()
+        receiver.shutdown()
+        receiver.server_close()
+
+
 class Played(ThreadingHTTPServer):
     """An Alertmanager that keeps what it is sent, and refuses it while it is told to."""
 
