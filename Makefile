@@ -15,6 +15,8 @@ VENV := .venv
 AGENT ?= target/debug/neural-exporter
 # Tests that run at once. Most of them wait, so one more than there are cores.
 PROCESSES ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) + 1 )))
+# The same in Rust, where even more of it is waiting.
+THREADS ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) * 3 )))
 PYTEST = NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest
 # Several servers share a machine whose speed we do not know: what failed beside others is run again by itself, and the first that
 # fails there ends it. The report names what needed this; such a test is fixed, for it waits for too little or the agent is late.
@@ -40,7 +42,7 @@ lint: ## formatting, lints and links in the documentation
 
 # Not the examples, which lint has checked, and not the program, which has no tests of its own.
 unit: ## the tests in Rust
-	$(CARGO) test --locked --lib --test agent
+	$(CARGO) test --locked --lib --test agent -- --test-threads=$(THREADS)
 
 partners: .venv/ready ## programs of other people against the agent: Prometheus, socat, StatsD clients, device drivers
 	$(CARGO) build --locked --bins

@@ -340,7 +340,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_proxy_that_is_not_there_is_named() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // An address of its own: a port that is free on the usual one is another test's at once.
+        let listener = std::net::TcpListener::bind("127.84.1.9:0").unwrap();
         let gone = listener.local_addr().unwrap();
         drop(listener);
         let access =

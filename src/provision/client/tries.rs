@@ -178,7 +178,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_went_away_is_waited_for_once() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // An address of its own: a port that is free on the usual one is another test's at once.
+        let listener = std::net::TcpListener::bind("127.84.1.9:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let client = quick(&url);

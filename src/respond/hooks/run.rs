@@ -239,6 +239,11 @@ mod tests {
             assert!(send(&of("sleep")).unwrap_err().contains(why), "{text}");
         }
         std::fs::write(&file, format!("{}\n", child.id())).unwrap();
+        // A process has its name a moment after it was started.
+        let name = format!("/proc/{}/comm", child.id());
+        while std::fs::read_to_string(&name).unwrap() != "sleep\n" {
+            std::thread::yield_now();
+        }
         assert!(send(&of("other")).unwrap_err().ends_with("is sleep, not other"));
         assert!(child.try_wait().unwrap().is_none());
         assert!(send(&of("sleep")).unwrap().starts_with("TERM was sent to group"));

@@ -111,7 +111,8 @@ impl Scene {
     async fn end(self) -> String {
         self.stop.cancel();
         self.task.await.unwrap();
-        self.incidents.stop(Duration::from_secs(2));
+        // As long as a busy disk needs: what is not written by then is not known to the next.
+        self.incidents.stop(Duration::from_secs(30));
         std::fs::read_to_string(self.folder.path().join("actions.jsonl")).unwrap_or_default()
     }
 }
