@@ -103,7 +103,7 @@ fn ends(event: &Event<'_>, row: &mut dyn Row, counted: fn(Port<'_>) -> Option<Po
 static GREETINGS: Metric = Metric {
     name: "port_start_commands",
     help: "Start commands sent to the device, by reason",
-    note: "`opened`: the port was opened. `silent`: the device stopped sending. `requested`: a hook asked for it",
+    note: "`opened`: the port was opened. `silent`: the device stopped sending. `requested`: a hook requested it",
     labels: &["device", "reason"],
     read: |event, row| {
         if let Some(Port::Greeted(greeting)) = port(event) {
