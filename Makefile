@@ -55,7 +55,7 @@ newer: .venv/ready ## what is for Prometheus and Alertmanager, against newer one
 	$(CARGO) build --locked --bins
 	@if tests/partners/newer.sh target/newer; then \
 		export PATH="$(CURDIR)/$(NEWER):$$PATH"; $(PYTEST) -n $(PROCESSES) --dist loadfile \
-			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_alert_times test_provision_prometheus test_dashboards test_end_to_end test_victoria test_promql test_ask test_notifications test_mail)); \
+			$(addprefix tests/partners/,$(addsuffix .py,test_prometheus test_rules test_alert_times test_provision_prometheus test_dashboards test_end_to_end test_victoria test_promql test_ask test_notifications test_mail test_alerting test_alertmanagers)); \
 	else \
 		echo "SKIPPED: there are no newer servers to be had here"; \
 	fi

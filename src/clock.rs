@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::event::Timestamp;
+use crate::event::{Jump, Timestamp};
 use crate::promql::moment_ms;
 
 /// The time by both clocks. Nothing below this floor asks for it.
@@ -28,20 +28,22 @@ const SET: i64 = 2_000;
 pub struct SetClock(Option<(i64, u64)>);
 
 impl SetClock {
-    /// By how many milliseconds the wall clock was set since it was last asked. It reads `wall` now, in milliseconds, and the steady
+    /// How the wall clock was set since it was last asked. It reads `wall` now, in milliseconds, and the steady
     /// clock `steady`, in nanoseconds.
-    pub fn jump(&mut self, wall: i64, steady: u64) -> Option<i64> {
+    pub fn jump(&mut self, wall: i64, steady: u64) -> Option<Jump> {
         let (before, then) = self.0.replace((wall, steady))?;
         let went = i64::try_from(steady.saturating_sub(then) / 1_000_000).unwrap_or(i64::MAX);
-        let jump = wall.saturating_sub(before).saturating_sub(went);
-        (jump.saturating_abs() > SET).then_some(jump)
+        let to = before.saturating_add(went);
+        let by = wall.saturating_sub(to);
+        let from = to.saturating_sub(i64::try_from(steady / 1_000_000).unwrap_or(i64::MAX));
+        (by.saturating_abs() > SET).then_some(Jump { by, from, to })
     }
 }
 
 /// A clock that is ahead by more milliseconds than this is not believed where something is removed by its age: 30 days.
 const LEAP: i64 = 30 * 86_400_000;
 /// A clock that reads less is wrong: 2026-01-01, when this program did not exist.
-const EARLIEST: i64 = 1_767_225_600_000;
+pub const EARLIEST: i64 = 1_767_225_600_000;
 
 /// Tells whether the wall clock can be believed where something is removed by its age. A clock that is years ahead makes everything old, and
 /// what was removed does not come back when it is set right.
@@ -169,8 +171,22 @@ mod tests {
         assert_eq!(clock.jump(1_000, seconds(1)), None);
         assert_eq!(clock.jump(61_000, seconds(61)), None);
         assert_eq!(clock.jump(63_000, seconds(61)), None, "drift");
-        assert_eq!(clock.jump(3_664_000, seconds(62)), Some(3_600_000));
-        assert_eq!(clock.jump(65_000, seconds(63)), Some(-3_600_000));
+        let jump = clock.jump(3_664_000, seconds(62)).unwrap();
+        assert_eq!((jump.by, jump.from, jump.to), (3_600_000, 2_000, 64_000));
+        assert_eq!(clock.jump(65_000, seconds(63)).unwrap().by, -3_600_000);
         assert_eq!(clock.jump(66_000, seconds(64)), None);
+    }
+
+    #[test]
+    fn what_was_known_before_the_boot_stays_where_it_was() {
+        // Booted in 1970; after a minute the time is known.
+        let (mut clock, now) = (SetClock::default(), 1_796_000_000_000);
+        assert_eq!(clock.jump(60_000, 60_000_000_000), None);
+        let jump = clock.jump(now, 61_000_000_000).unwrap();
+        assert!(jump.is_leap());
+        let mut times = [0, 59_000, 3_600_000, now - 86_400_000, now];
+        times.iter_mut().for_each(|time| jump.shift(time));
+        let by = now - 61_000;
+        assert_eq!(times, [by, by + 59_000, by + 3_600_000, now - 86_400_000, now]);
     }
 }

@@ -85,7 +85,13 @@ impl Agent {
         let databases = history::history_file(&self.config).into_iter().chain(incidents).collect();
         let site = self.site.clone();
         let verdict = Arc::new(move || site.well());
-        let around = Around { databases, events: events.clone(), verdict, clock: Arc::default() };
+        let around = Around {
+            databases,
+            events: events.clone(),
+            verdict,
+            clock: Arc::default(),
+            wrong: Arc::default(),
+        };
         let (stop, file) = (CancellationToken::new(), folder.map(|folder| folder.join("tasks.json")));
         let own = stop.clone();
         let made = apart(TIMES, PATIENCE, move || Tasks::new(&wanted, around, file, own)).await;

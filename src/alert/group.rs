@@ -7,6 +7,7 @@ use super::rule::{Act, Health, Rule};
 use super::state::{Alert, Alerts, State, Times};
 use super::template::{Data, Template};
 use super::{ALERT_NAME, ALERTS, ALERTS_FOR_STATE};
+use crate::event::Jump;
 use crate::promql::{self, Element, Interrupt, Labels, NAME, Query, STALE, Sample, Select, Value, When};
 
 /// Where rules look, and where what comes of them is put.
@@ -135,11 +136,11 @@ impl Group {
         }
     }
 
-    /// Moves the times of all alerts: the clock was set by so many milliseconds.
-    pub fn shift(&mut self, by: i64) {
+    /// Moves the times of all alerts: the clock was set.
+    pub fn shift(&mut self, jump: &Jump) {
         for live in &mut self.rules {
-            live.alerts.iter_mut().for_each(|alert| alert.shift(by));
-            live.evaluated_at = live.evaluated_at.map(|at| at.saturating_add(by));
+            live.alerts.iter_mut().for_each(|alert| alert.shift(jump));
+            live.evaluated_at.iter_mut().for_each(|at| jump.shift(at));
         }
     }
 }

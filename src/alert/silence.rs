@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::dispatch::Tests;
+use crate::event::Jump;
 use crate::promql::{Labels, moment_ms, read_moment};
 use crate::routing::{Compare, Matcher};
 
@@ -212,6 +213,14 @@ impl Silences {
         true
     }
 
+    /// The clock was set from a time far in the past: what was made by it holds for as long as it was made for. Otherwise a silence ends when
+    /// people read its end on a clock.
+    pub fn shift(&mut self, jump: &Jump, now: i64) {
+        for kept in self.0.values_mut().filter(|kept| jump.is_leap() && jump.concerns(kept.starts)) {
+            kept.set_times(kept.starts.saturating_add(jump.by), kept.ends.saturating_add(jump.by), now);
+        }
+    }
+
     /// Forgets those that are over for long.
     pub fn sweep(&mut self, now: i64) {
         self.0.retain(|_, kept| kept.ends.saturating_add(KEPT) > now);
@@ -292,6 +301,21 @@ mod tests {
         assert!(!silences.cover(&labels, NOW + 10));
         silences.sweep(NOW + KEPT + 20);
         assert!(silences.one("1", NOW).is_none());
+    }
+
+    #[test]
+    fn one_that_was_made_by_a_clock_of_1970_holds_as_long_as_it_was_made_for() {
+        let mut silences = Silences::restore(vec![wanted("yesterday", "a", NOW - 60_000, NOW + 60_000)]);
+        silences.set(wanted("", "b", 5_000, 65_000), "early".into(), 5_000).unwrap();
+        assert_eq!(states(&silences, 6_000), ["early active", "yesterday pending"]);
+        let jump = Jump { by: NOW - 10_000, from: 0, to: 10_000 };
+        silences.shift(&jump, NOW);
+        assert_eq!(states(&silences, NOW + 54_000), ["early active", "yesterday active"]);
+        assert_eq!(states(&silences, NOW + 56_000), ["yesterday active", "early expired"]);
+        // People read its end on a clock: one that is set by an hour changes it not.
+        let before = silences.list(NOW);
+        silences.shift(&Jump { by: 3_600_000, from: NOW - 86_400_000, to: NOW }, NOW);
+        assert_eq!(silences.list(NOW), before);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::Jump;
 use crate::promql::Labels;
 
 /// Where an alert is on its way.
@@ -150,11 +151,11 @@ impl Alerts {
 }
 
 impl Alert {
-    /// Moves all its times: the clock was set by so many milliseconds. What fires is sent again: receivers know it by other times.
-    pub(super) fn shift(&mut self, by: i64) {
-        self.active_at = self.active_at.saturating_add(by);
+    /// The clock was set: its times go along. What fires is sent again: receivers know it by other times.
+    pub(super) fn shift(&mut self, jump: &Jump) {
+        jump.shift(&mut self.active_at);
         for time in [&mut self.fired_at, &mut self.resolved_at, &mut self.kept_since, &mut self.sent_at] {
-            *time = time.map(|time| time.saturating_add(by));
+            time.iter_mut().for_each(|time| jump.shift(time));
         }
         if self.state == State::Firing {
             self.sent_at = None;

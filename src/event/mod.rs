@@ -56,6 +56,51 @@ pub struct Timestamp {
     pub wall: u64,
 }
 
+/// The wall clock was set. Milliseconds; times since 1970.
+///
+/// What it read since the machine was booted was wrong, and what is as long ago, or as far ahead, as before goes along. What was kept before the boot
+/// was read from a clock that may have been right: a machine without a clock of its own begins in 1970 each time, and knows the time of
+/// yesterday from its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// By how much.
+    pub by: i64,
+    /// What it read when the machine was booted.
+    pub from: i64,
+    /// What it would read now.
+    pub to: i64,
+}
+
+impl Jump {
+    /// What is due so much later was counted from a time of this clock.
+    const AHEAD: i64 = 30 * 86_400_000;
+
+    /// One that moves all times.
+    #[must_use]
+    pub const fn whole(by: i64) -> Self {
+        Self { by, from: i64::MIN, to: i64::MAX }
+    }
+
+    /// Whether this is a time that the clock gave, or one that was counted from such a time.
+    #[must_use]
+    pub fn concerns(&self, time: i64) -> bool {
+        (self.from..=self.to.saturating_add(Self::AHEAD)).contains(&time)
+    }
+
+    /// Moves a time along.
+    pub fn shift(&self, time: &mut i64) {
+        if self.concerns(*time) {
+            *time = time.saturating_add(self.by);
+        }
+    }
+
+    /// Whether everything that the clock said was far in the past.
+    #[must_use]
+    pub fn is_leap(&self) -> bool {
+        self.by > Self::AHEAD
+    }
+}
+
 /// Nanoseconds by which two clocks may seem to come apart although neither was set: they are read one after the other.
 const SET: u128 = 100_000_000;
 

@@ -46,6 +46,7 @@ struct Document {
 #[derive(Debug)]
 struct State {
     dispatcher: Dispatcher,
+    silences: Arc<Mutex<Silences>>,
     deliveries: Vec<Delivery>,
     /// Whether the clock was set meanwhile.
     last: SetClock,
@@ -144,15 +145,16 @@ impl Desk {
             receiver: target.name.clone(),
             ..Delivery::default()
         };
+        let silences = Arc::new(Mutex::new(Silences::restore(left.1)));
         let state = State {
             dispatcher,
+            silences: silences.clone(),
             deliveries: targets.iter().map(delivery).collect(),
             last: SetClock::default(),
             unsaved: BTreeMap::new(),
             announced: 0,
         };
         let state = Arc::new(Mutex::new(state));
-        let silences = Arc::new(Mutex::new(Silences::restore(left.1)));
         let (saved, quiet) = (state.clone(), silences.clone());
         let text = move || {
             let dispatch = saved.lock().dispatcher.save(now().wall_milliseconds());
@@ -318,7 +320,9 @@ impl State {
         let at = now();
         let wall = at.wall_milliseconds();
         if let Some(jump) = self.last.jump(wall, at.steady) {
-            self.dispatcher.shift(jump);
+            self.dispatcher.shift(&jump);
+            // Always taken after the state's lock.
+            self.silences.lock().shift(&jump, wall);
         }
         wall
     }

@@ -284,8 +284,8 @@ impl Rules {
     fn follow_clock(&mut self, at: i64) {
         if let Some(jump) = self.last.jump(at, now().steady) {
             for slot in &mut self.slots {
-                slot.group.lock().shift(jump);
-                slot.next = if slot.next == i64::MIN { slot.next } else { slot.next.saturating_add(jump) };
+                slot.group.lock().shift(&jump);
+                slot.next = if slot.next == i64::MIN { slot.next } else { slot.next.saturating_add(jump.by) };
             }
         }
     }

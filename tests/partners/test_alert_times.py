@@ -141,6 +141,17 @@ def episodes(firing: list[bool]) -> list[tuple[int, int]]:
     return made
 
 
+def joined(some: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
+    """Episodes, without gaps of so many minutes and less."""
+    made: list[tuple[int, int]] = []
+    for began, ended in some:
+        if made and began - made[-1][1] - 1 <= gap:
+            made[-1] = made[-1][0], ended
+        else:
+            made.append((began, ended))
+    return made
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_alerts_fire_and_end_when_promtool_says(file, tmp_path):
     tests = cases(file)
@@ -239,7 +250,8 @@ def test_every_case_is_played_but_those_that_say_why_not():
     assert {name.split(" ")[0] for name in left} <= borders | set(NOT_PLAYED), left
 
 
-@pytest.mark.parametrize("more, most, speed, apart", LENGTHS, ids=[f"{most}-minutes" for _, most, _, _ in LENGTHS])
+@pytest.mark.parametrize("more, most, speed, apart", [
+    pytest.param(*of, id=f"{of[1]}-minutes", marks=[pytest.mark.alone] if of[2] > 200 else []) for of in LENGTHS])
 def test_alerts_fire_and_end_when_the_server_says(tmp_path, more, most, speed, apart):
     """All cases of a length, at once; a step more or less is the distance of scrape and evaluation."""
     series, wanted, rules = [], [], {}
@@ -300,6 +312,8 @@ def test_alerts_fire_and_end_when_the_server_says(tmp_path, more, most, speed, a
     wrong = []
     for name, alert, instance, expected, length in wanted:
         got = episodes([minute in seen.get((instance, alert), ()) for minute in range(length)])
+        # Where a step is a fifth of a second, an evaluation that is late leaves one without a sample.
+        got = joined(got, apart - 2)
         if len(got) != len(expected) or any(abs(a - b) > apart for pair in zip(got, expected) for a, b in zip(*pair)):
             wrong.append(f"{name}: promtool and the agent {expected}, the server {got}")
     assert not wrong, "\n".join(wrong)

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::incident::{FAILED, Incident, STARTED, SUCCEEDED};
+use crate::event::Jump;
 use crate::promql::Labels;
 
 /// Runs that wait at most.
@@ -383,8 +384,8 @@ impl Actions {
     }
 
     /// The clock was set by so many milliseconds.
-    pub fn shift(&mut self, by: i64) {
-        let moved = |time: &mut i64| *time = time.saturating_add(by);
+    pub fn shift(&mut self, jump: &Jump) {
+        let moved = |time: &mut i64| jump.shift(time);
         self.waiting.iter_mut().for_each(|job| moved(&mut job.after));
         self.verifying.iter_mut().for_each(|(_, until)| moved(until));
         for record in &mut self.records {

@@ -197,7 +197,7 @@ fn a_clock_that_is_set_changes_no_wait() {
     actions.opened(&lost, START);
     let job = actions.start(START).unwrap();
     actions.ended(job.number, Ok(String::new()), START);
-    actions.shift(86_400_000);
+    actions.shift(&Jump::whole(86_400_000));
     actions.tick(START + 86_400_000 + 29_999);
     assert_eq!(steps(&mut actions), [Step::Started, Step::Ended]);
     actions.tick(START + 86_400_000 + 30_000);

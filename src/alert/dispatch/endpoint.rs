@@ -45,7 +45,7 @@ impl Endpoint {
         self.gate = now.saturating_add((pause * (0.5 + chance.clamp(0.0, 1.0))) as i64);
     }
 
-    pub(super) fn shift(&mut self, by: i64) {
-        self.gate = self.gate.saturating_add(by);
+    pub(super) fn shift(&mut self, jump: &crate::event::Jump) {
+        jump.shift(&mut self.gate);
     }
 }

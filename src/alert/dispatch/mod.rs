@@ -22,6 +22,7 @@ use self::endpoint::Endpoint;
 use self::log::{Entry, Parts};
 pub(super) use self::plan::Tests;
 use self::plan::Zones as ZonesOf;
+use crate::event::Jump;
 use crate::promql::Labels;
 
 pub use self::log::Reason;
@@ -343,25 +344,25 @@ impl Dispatcher {
         self.changes += 1;
     }
 
-    /// Moves all times: the clock was set by so many milliseconds.
-    pub fn shift(&mut self, by: i64) {
-        let moved = |at: &mut i64| *at = at.saturating_add(by);
+    /// Moves all times: the clock was set.
+    pub fn shift(&mut self, jump: &Jump) {
+        let moved = |at: &mut i64| jump.shift(at);
         for group in self.groups.values_mut() {
             moved(&mut group.next);
             group.flushed.iter_mut().for_each(moved);
             group.jobs.values_mut().for_each(|job| moved(&mut job.since));
             for alert in group.members.values_mut() {
-                Arc::make_mut(alert).shift(by);
+                Arc::make_mut(alert).shift(jump);
             }
         }
         for (alert, _) in self.alerts.values_mut() {
-            Arc::make_mut(alert).shift(by);
+            Arc::make_mut(alert).shift(jump);
         }
         for entry in self.log.values_mut() {
             moved(&mut entry.at);
             moved(&mut entry.expires);
         }
-        self.endpoints.values_mut().for_each(|endpoint| endpoint.shift(by));
+        self.endpoints.values_mut().for_each(|endpoint| endpoint.shift(jump));
         self.changes += 1;
     }
 

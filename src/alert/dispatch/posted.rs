@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::event::Jump;
 use crate::promql::Labels;
 
 /// An alert as it was posted. Times are milliseconds since 1970.
@@ -57,9 +58,9 @@ impl Posted {
     }
 
     /// Moves its times: the clock was set.
-    pub(super) fn shift(&mut self, by: i64) {
+    pub(super) fn shift(&mut self, jump: &Jump) {
         for at in [&mut self.starts_at, &mut self.ends_at, &mut self.updated_at] {
-            *at = at.saturating_add(by);
+            jump.shift(at);
         }
     }
 }

@@ -385,7 +385,7 @@ fn a_clock_that_is_set_changes_no_time_between() {
     lab.fires(A);
     lab.pass(3, &[]);
     lab.now += 7_200_000;
-    lab.dispatcher.shift(7_200_000);
+    lab.dispatcher.shift(&Jump::whole(7_200_000));
     assert_eq!(lab.dispatcher.due(), Some(lab.now + 2000));
     lab.pass(2, &[]);
     assert_eq!(lab.sent, ["7205 quick a!"]);

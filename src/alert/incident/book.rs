@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Entry, Incident, Notice, Origin, Status, What, concerns};
 use crate::catalog::alert::Priority;
+use crate::event::Jump;
 use crate::promql::Labels;
 
 /// How much later a Prometheus may see the same episode, ms: it scrapes and evaluates at its own intervals.
@@ -332,10 +333,11 @@ impl Book {
         self.open.values().filter_map(|incident| self.limits.due(incident)).min()
     }
 
-    /// The clock was set by so many milliseconds: the times of what lasts go along.
-    pub fn shift(&mut self, by: i64) {
-        self.open.values_mut().for_each(|incident| incident.shift(by));
-        self.ends.values_mut().for_each(|end| end.at = end.at.saturating_add(by));
+    /// The clock was set: the times of what lasts go along, and are written.
+    pub fn shift(&mut self, jump: &Jump) {
+        self.open.values_mut().for_each(|incident| incident.shift(jump));
+        self.change_all();
+        self.ends.values_mut().for_each(|end| jump.shift(&mut end.at));
     }
 
     /// The incidents that are open, and those that are not written yet; each once.

@@ -14,6 +14,7 @@ use serde_json::{Map, Value as Json};
 
 use super::ALERT_NAME;
 use crate::catalog::alert::Priority;
+use crate::event::Jump;
 use crate::promql::{Labels, Worse, moment_ms, read_moment};
 
 pub use book::{Book, Limits, News, Refusal};
@@ -362,13 +363,13 @@ impl Incident {
     }
 
     /// Moves its times: the clock was set by so many milliseconds.
-    fn shift(&mut self, by: i64) {
-        self.started = self.started.saturating_add(by);
-        self.opened = self.opened.saturating_add(by);
+    fn shift(&mut self, jump: &Jump) {
+        jump.shift(&mut self.started);
+        jump.shift(&mut self.opened);
         let runs = self.runs.values_mut().flat_map(|run| [&mut run.started, &mut run.judged]);
         for time in [&mut self.acknowledged, &mut self.escalated, &mut self.resolved].into_iter().chain(runs)
         {
-            *time = time.map(|time| time.saturating_add(by));
+            time.iter_mut().for_each(|time| jump.shift(time));
         }
     }
 

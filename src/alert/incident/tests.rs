@@ -289,7 +289,7 @@ fn a_clock_that_is_set_escalates_nothing() {
     let mut book = book();
     book.survey(&[own("a", START)], START);
     let later = START + 86_400 * SECOND;
-    book.shift(86_400 * SECOND);
+    book.shift(&Jump::whole(86_400 * SECOND));
     book.tick(later);
     assert_eq!(only(&book).status, Status::Open);
     book.tick(later + 900 * SECOND);

@@ -245,7 +245,7 @@ impl Runner {
         let at = now();
         let wall = at.wall_milliseconds();
         if let Some(jump) = self.seen.jump(wall, at.steady) {
-            self.actions.shift(jump);
+            self.actions.shift(&jump);
         }
         wall
     }

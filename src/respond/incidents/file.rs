@@ -6,6 +6,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::alert::incident::{Incident, Wanted};
+use crate::clock::EARLIEST;
 use crate::store::{Database, Failure, Schema, failure, is_at, set_aside, used_bytes};
 
 const SCHEMA: Schema = Schema {
@@ -148,8 +149,9 @@ impl File {
         let db = &self.0.db;
         let mut gone = 0;
         if let Some(now) = now {
-            let old = [now.saturating_sub(retention.keep)];
-            gone += db.execute("DELETE FROM incident WHERE resolved < ?", old)?;
+            // One that ended before there was this program ended by a wrong clock: how old it is nobody knows.
+            let old = [now.saturating_sub(retention.keep), EARLIEST];
+            gone += db.execute("DELETE FROM incident WHERE resolved < ? AND resolved >= ?", old)?;
         }
         while used_bytes(db)? > retention.bytes {
             let oldest = "DELETE FROM incident WHERE id IN \

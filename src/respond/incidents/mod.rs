@@ -83,7 +83,7 @@ impl Held {
         let at = now();
         let wall = at.wall_milliseconds();
         if let Some(jump) = self.seen.jump(wall, at.steady) {
-            self.book.shift(jump);
+            self.book.shift(&jump);
         }
         wall
     }

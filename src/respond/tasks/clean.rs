@@ -73,9 +73,9 @@ impl Job for Settings {
             })?;
             let (mut files, mut bytes) = (0, 0);
             for folder in &self.folders {
-                let (of, own) = (self.clone(), folder.clone());
+                let (of, own, wrong) = (self.clone(), folder.clone(), around.wrong.lock().clone());
                 let key = format!("files below {}", folder.display());
-                let gone = apart(&key, patience, move || clean(&own, &of)).await.flatten()?;
+                let gone = apart(&key, patience, move || clean(&own, &of, &wrong)).await.flatten()?;
                 files += gone.files;
                 bytes += gone.bytes;
             }
@@ -113,7 +113,9 @@ struct Found {
     inode: u64,
 }
 
-fn clean(folder: &Path, of: &Settings) -> Result<Gone, String> {
+/// Files that were changed in one of the spans `wrong`, ms since 1970, are of an unknown age and stay.
+fn clean(folder: &Path, of: &Settings, wrong: &[(i64, i64)]) -> Result<Gone, String> {
+    let unknown = |at: i64| wrong.iter().any(|(from, to)| (from / 1000..=to / 1000 + 1).contains(&at));
     let wrong = |why: rustix::io::Errno| format!("{}: {why}", folder.display());
     let root = openat(CWD, folder, FOLDER, Mode::empty()).map_err(wrong)?;
     let device = rustix::fs::fstat(&root).map_err(wrong)?.st_dev;
@@ -130,7 +132,10 @@ fn clean(folder: &Path, of: &Settings) -> Result<Gone, String> {
     for file in &found {
         let over = of.max_bytes.is_some_and(|most| all > most.0);
         // A clock that is wrong by years makes everything old or new: what is from the future stays.
-        if file.changed > young || !(over || old.is_some_and(|old| file.changed < old)) {
+        if file.changed > young
+            || unknown(file.changed)
+            || !(over || old.is_some_and(|old| file.changed < old))
+        {
             continue;
         }
         match if of.dry_run { Ok(()) } else { delete(&root, file) } {
@@ -245,6 +250,21 @@ mod tests {
         walk(folder, folder, &mut all);
         all.sort();
         all
+    }
+
+    fn clean(folder: &Path, of: &Settings) -> Result<Gone, String> {
+        super::clean(folder, of, &[])
+    }
+
+    #[test]
+    fn what_a_wrong_clock_dated_is_of_an_unknown_age() {
+        let folder = tempfile::tempdir().unwrap();
+        file(&folder.path().join("a"), 10, 7_200);
+        file(&folder.path().join("b"), 10, 90_000);
+        let (at, all) = (now().wall_milliseconds(), settings(Some(3_600), Some(0)));
+        let wrong = [(0, 1), (at - 100_000_000, at - 80_000_000)];
+        assert_eq!(super::clean(folder.path(), &all, &wrong).unwrap().files, 1);
+        assert_eq!(left(folder.path()), ["b"]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Around {
     pub verdict: Arc<Verdict>,
     /// Whether the machine's clock can be believed.
     pub clock: Arc<Mutex<Trusted>>,
+    /// Spans of time, ms since 1970, that a clock said which was wrong: files that were changed in them are of an unknown age.
+    pub wrong: Arc<Mutex<Vec<(i64, i64)>>>,
 }
 
 impl Around {

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::schedule::{Before, Standing};
 use super::saver::Saver;
 use crate::backoff::within;
-use crate::clock::{Trusted, now};
+use crate::clock::{SetClock, Trusted, now};
 use crate::quote::quote;
 pub use job::{Around, Verdict};
 pub use settings::{Task, problems};
@@ -101,6 +101,8 @@ struct Document {
     version: u32,
     /// When the clock was last believed, ms since 1970.
     clock: Option<i64>,
+    /// Spans of time that a clock said which was wrong, ms since 1970; the newest.
+    wrong: Vec<(i64, i64)>,
     tasks: BTreeMap<String, Known>,
 }
 
@@ -128,7 +130,11 @@ struct Runner {
     numbers: HashMap<tokio::task::Id, (usize, u64)>,
     /// When the clock was last believed, as it is kept.
     known: Option<i64>,
+    seen: SetClock,
 }
+
+/// Spans of a wrong clock that are remembered.
+const WRONG: usize = 64;
 
 /// Milliseconds of the steady clock.
 fn steady() -> u64 {
@@ -166,11 +172,18 @@ impl Tasks {
         };
         let all: Arc<Mutex<Vec<One>>> = Arc::new(Mutex::new(tasks.iter().map(one).collect()));
         let (asked, waiting) = mpsc::channel(WAITING);
-        let (saved, clock) = (all.clone(), around.clock.clone());
+        let (saved, clock, wrong) = (all.clone(), around.clock.clone(), around.wrong.clone());
         *clock.lock() = Trusted::since(known.clock);
+        *wrong.lock() = known.wrong;
         let text = move || {
             let tasks = saved.lock().iter().map(|one| (one.task.name.clone(), one.known)).collect();
-            serde_json::to_vec(&Document { version: 1, clock: clock.lock().known(), tasks }).ok()
+            serde_json::to_vec(&Document {
+                version: 1,
+                clock: clock.lock().known(),
+                wrong: wrong.lock().clone(),
+                tasks,
+            })
+            .ok()
         };
         let runner = Runner {
             all: all.clone(),
@@ -179,6 +192,7 @@ impl Tasks {
             running: JoinSet::new(),
             numbers: HashMap::new(),
             known: known.clock,
+            seen: SetClock::default(),
         };
         (Self { all, asked }, runner.run(waiting, stop))
     }
@@ -246,8 +260,26 @@ impl Runner {
         }
     }
 
+    /// A clock that was set moves the times of runs along. What it said before, if that was far in the past, is remembered: files have such times.
+    fn follow_clock(&mut self) {
+        let at = now();
+        let Some(jump) = self.seen.jump(at.wall_milliseconds(), at.steady) else { return };
+        for one in self.all.lock().iter_mut() {
+            let times = [&mut one.known.started, &mut one.known.succeeded, &mut one.status.last_success];
+            times.into_iter().flatten().for_each(|time| jump.shift(time));
+        }
+        if jump.is_leap() {
+            let mut wrong = self.around.wrong.lock();
+            wrong.push((jump.from, jump.to));
+            let more = wrong.len().saturating_sub(WRONG);
+            wrong.drain(..more);
+        }
+        self.keep();
+    }
+
     /// Keeps once an hour until when the clock was believed: after a restart it is compared with that.
     fn look_at_clock(&mut self) {
+        self.follow_clock();
         // A clock that is not believed changes nothing here; a task says so.
         let _ = self.around.trusts_clock(false);
         let known = self.around.clock.lock().known();
@@ -271,6 +303,7 @@ impl Runner {
     }
 
     fn begin(&mut self, place: usize) {
+        self.follow_clock();
         let at = steady();
         let mut all = self.all.lock();
         let Some(one) = all.get_mut(place) else { return };

@@ -5,7 +5,13 @@ use crate::respond::lines::Lines;
 
 fn around(verdict: Result<String, String>) -> Around {
     let verdict = Arc::new(move || verdict.clone());
-    Around { databases: Vec::new(), events: Lines::default(), verdict, clock: Arc::default() }
+    Around {
+        databases: Vec::new(),
+        events: Lines::default(),
+        verdict,
+        clock: Arc::default(),
+        wrong: Arc::default(),
+    }
 }
 
 /// As the configuration is read: a mapping with one key is a kind.
