@@ -17,7 +17,8 @@ AGENT ?= target/debug/neural-exporter
 PROCESSES ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) + 1 )))
 # The same in Rust, where even more of it is waiting.
 THREADS ?= $(shell echo $$(( $$(nproc 2> /dev/null || echo 2) * 3 )))
-PYTEST = NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest
+# It remembers in `target` what failed, for the second run of `make partners`.
+PYTEST = NEURAL_EXPORTER=$(AGENT) $(VENV)/bin/python -m pytest -o cache_dir=$(CURDIR)/target/pytest
 # Several servers share a machine whose speed we do not know: what failed beside others is run again by itself, and the first that
 # fails there ends it. The report names what needed this; such a test is fixed, for it waits for too little or the agent is late.
 ONCE_MORE = { echo "UNSTEADY OR BROKEN: what failed is run once more, with nothing beside it"; \
