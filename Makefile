@@ -104,6 +104,8 @@ measure: ## speed and memory of the whole program from outside, as the table in 
 	$(CARGO) build --profile dist --locked --bins
 	$(CARGO) build --profile dist --locked --example flood --example history
 	$(PYTHON) tests/bench/measure.py
+	$(PYTHON) tests/bench/alerts.py
+	$(PYTHON) tests/bench/alerts.py --share 120
 
 bench: ## speed of the parts
 	$(CARGO) bench --locked

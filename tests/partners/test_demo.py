@@ -68,6 +68,13 @@ def test_it_feeds_the_boards_that_need_no_hardware(demo, board):
     assert not empty, [panel["title"] for panel in empty]
 
 
+def test_it_evaluates_the_rules_by_itself(demo):
+    agent, _, _ = demo
+    rules = lambda: [rule for group in json.loads(agent.get("/api/v1/rules")[2])["data"]["groups"] for rule in group["rules"]]
+    wait_until(lambda: len(rules()) > 200 and {rule["health"] for rule in rules()} == {"ok"}, 60, "the first evaluation of all rules")
+    assert agent.get("/api/v1/health")[0] in (200, 503) and json.loads(agent.get("/api/v1/health")[2])["status"] != "unknown"
+
+
 def test_a_foreign_reader_of_its_session_understands_the_stream(demo, tmp_path):
     pytest.importorskip("pylsl")
     agent, _, _ = demo

@@ -173,6 +173,19 @@ def test_time_that_is_unknown_is_no_time_that_is_down(tmp_path):
     assert of == pytest.approx({"a": 0.75, "b": 1})
 
 
+def test_the_budget_of_a_probe_is_what_is_left_of_what_may_fail(tmp_path):
+    of = lambda name, window: f'source:neural_probe_unhealthy:ratio_rate{window}{{{RIG},source="{name}"}}'
+    # 99 % are wanted: one minute in a hundred may be missed.
+    lab = Lab(tmp_path, {of("half", "5m"): "0x99 0.5 0x100", of("half", "1h"): "0.005x200", of("gone", "5m"): "0.1x200", of("gone", "1h"): "0.144x200",
+                         of("fine", "5m"): "0x200", of("fine", "1h"): "0x200"})
+    rows = lab.rows("services", "Error budget left of probes, 30 days", 199, "source")
+    assert rows["fine"] == {"Availability": 1, "Budget left": 1}
+    assert rows["half"] == {"Availability": pytest.approx(0.9975), "Budget left": pytest.approx(0.75)}
+    assert rows["gone"] == {"Availability": pytest.approx(0.9), "Budget left": pytest.approx(-9)}
+    burns = numbers(lab.asked("services", "Burn rate of probes", 199), "source")
+    assert burns == pytest.approx({("half",): 0.5, ("gone",): 14.4, ("fine",): 0})
+
+
 def test_losses_are_counted_by_the_minute(tmp_path):
     lab = Lab(tmp_path, {
         f'neural_device_lost_packets_total{{{RIG},device="cyton"}}': "0+5x10 50+0x20",
