@@ -261,3 +261,67 @@ fn notice(pending: &Pending) -> Notice<'_> {
         generator_url: link,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::State;
+    use crate::promql::read_moment;
+    use crate::respond::delivery::valid_until;
+
+    fn alert(number: usize, resolved_at: Option<i64>) -> Alert {
+        Alert {
+            state: if resolved_at.is_some() { State::Inactive } else { State::Firing },
+            labels: Labels::from_pairs([("alertname", "Lost"), ("unit", &number.to_string())]),
+            annotations: Labels::empty(),
+            value: 1.0,
+            active_at: 1_000,
+            fired_at: Some(2_000),
+            resolved_at,
+            kept_since: None,
+            sent_at: Some(3_000),
+        }
+    }
+
+    fn lane() -> (Notifier, Arc<Lane>) {
+        let lane = Arc::new(Lane { queue: Mutex::default(), ready: Notify::new() });
+        (Notifier { lanes: vec![lane.clone()], ..Notifier::default() }, lane)
+    }
+
+    #[test]
+    fn an_alert_is_valid_for_four_notices_of_its_group() {
+        let times = [(60_000, 1_000), (60_000, 300_000), (5_000, 1_000)]
+            .map(|(resend, interval)| valid_until(0, resend, interval));
+        assert_eq!(times, [240_000, 1_200_000, 20_000]);
+        let (notifier, lane) = lane();
+        notifier.send(
+            &[alert(1, None), alert(2, Some(9_000))],
+            &"http://lab".into(),
+            valid_until(3_000, 60_000, 1_000),
+        );
+        let body: serde_json::Value = serde_json::from_slice(&lane.batch().1).unwrap();
+        let of = |place: usize, name: &str| read_moment(body[place][name].as_str().unwrap()).unwrap();
+        assert_eq!((of(0, "startsAt"), of(0, "endsAt"), of(1, "endsAt")), (2_000, 243_000, 9_000));
+    }
+
+    #[test]
+    fn the_newest_state_waits_and_what_has_no_room_is_counted() {
+        let (notifier, lane) = lane();
+        let link: Arc<str> = "".into();
+        let many: Vec<Alert> = (0..QUEUE + 3).map(|number| alert(number, None)).collect();
+        notifier.send(&many, &link, 0);
+        let of = |notifier: &Notifier| notifier.deliveries().remove(0);
+        assert_eq!((of(&notifier).waiting, of(&notifier).dropped), (QUEUE, 3));
+        // Its end takes its place; what changed while it was on its way waits on.
+        let (batch, _) = lane.batch();
+        let first = batch.first().unwrap().0.clone();
+        notifier.send(&[Alert { labels: first.clone(), ..alert(0, Some(5_000)) }], &link, 0);
+        assert!(!lane.done(&batch, Err("away".to_owned())) && of(&notifier).waiting == QUEUE);
+        assert!(lane.done(&batch, Ok(())));
+        assert_eq!(
+            (of(&notifier).waiting, of(&notifier).sent),
+            (QUEUE - batch.len() + 1, batch.len() as u64)
+        );
+        assert!(notifier.waits(&first));
+    }
+}
