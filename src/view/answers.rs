@@ -1,10 +1,12 @@
 //! The questions of the cards, asked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::latest::Latest;
 use crate::catalog::card::{Ask, CARDS, questions};
-use crate::promql::{self, Error, Interrupt, Labels, Query, Select, Value, When};
+use crate::promql::{self, Error, Expr, Interrupt, Labels, Query, Select, Value, When};
 
 /// How far plots look back, and how far their points are apart, in milliseconds.
 const BACK: i64 = 15 * 60_000;
@@ -17,7 +19,26 @@ const SERIES: usize = 5_000;
 /// Numbers by the labels that they are of.
 type Numbers = Vec<(Labels, f64)>;
 /// Numbers over time, a place for each step.
-type Lines = Vec<(Labels, Vec<Option<f64>>)>;
+pub(super) type Lines = Vec<(Labels, Vec<Option<f64>>)>;
+
+/// What cards ask, read once: a page that is open asks all of it each second.
+static READ: LazyLock<HashMap<&'static str, Expr>> = LazyLock::new(|| {
+    let drawn = |card: &'static crate::catalog::card::Card| {
+        card.lines.iter().chain(card.parts.map_or(&[][..], |parts| parts.lines))
+    };
+    let texts = questions().map(Ask::text).chain(CARDS.iter().flat_map(drawn).map(|line| line.ask.text()));
+    texts.filter_map(|text| Some((text, promql::parse(text).ok()?))).collect()
+});
+
+fn read(text: &str) -> Result<Cow<'static, Expr>, Error> {
+    READ.get(text).map_or_else(|| promql::parse(text).map(Cow::Owned), |expr| Ok(Cow::Borrowed(expr)))
+}
+
+/// The first and the last time of lines that end now, in milliseconds.
+fn span_to(at: i64) -> (i64, i64) {
+    let end = at - at.rem_euclid(STEP);
+    (end - BACK, end)
+}
 
 /// What the history answered.
 #[derive(Debug, Default)]
@@ -41,8 +62,7 @@ impl Past {
     /// Asks what looks back from this time, in milliseconds. What cannot be answered is said in the notes.
     #[must_use]
     pub fn ask(past: &dyn Select, at: i64, interrupt: &dyn Fn() -> Option<Interrupt>) -> Self {
-        let end = at - at.rem_euclid(STEP);
-        let span = (end - BACK, end);
+        let span = span_to(at);
         let mut found = Self { span, ..Self::default() };
         let mut failed = |error: &Error| {
             let why = error.to_string();
@@ -104,6 +124,17 @@ impl<'p> Answers<'p> {
     }
 }
 
+/// A question over the last minutes, with the first and the last time of its answer.
+pub(super) fn course(
+    text: &str,
+    at: i64,
+    past: &dyn Select,
+    interrupt: &dyn Fn() -> Option<Interrupt>,
+) -> Result<((i64, i64), Lines), Error> {
+    let span = span_to(at);
+    Ok((span, lines(text, span, past, interrupt)?))
+}
+
 fn query<'q>(when: When, interrupt: &'q dyn Fn() -> Option<Interrupt>) -> Query<'q> {
     Query { max_samples: VALUES, interrupt, ..Query::new(when) }
 }
@@ -114,7 +145,7 @@ fn numbers(
     storage: &dyn Select,
     interrupt: &dyn Fn() -> Option<Interrupt>,
 ) -> Result<Numbers, Error> {
-    let answer = promql::evaluate(&promql::parse(text)?, &query(When::At(at), interrupt), storage)?;
+    let answer = promql::evaluate(&*read(text)?, &query(When::At(at), interrupt), storage)?;
     let Value::Vector(elements) = answer.value else { return Ok(Vec::new()) };
     let finite = elements.into_iter().filter(|element| element.value.is_finite()).take(SERIES);
     Ok(finite.map(|element| (element.labels, element.value)).collect())
@@ -127,7 +158,7 @@ fn lines(
     interrupt: &dyn Fn() -> Option<Interrupt>,
 ) -> Result<Lines, Error> {
     let when = When::Range { start, end, step: STEP };
-    let answer = promql::evaluate(&promql::parse(text)?, &query(when, interrupt), storage)?;
+    let answer = promql::evaluate(&*read(text)?, &query(when, interrupt), storage)?;
     let Value::Matrix(series) = answer.value else { return Ok(Vec::new()) };
     let points = |samples: &[promql::Sample]| {
         let mut points = vec![None; ((end - start) / STEP + 1) as usize];

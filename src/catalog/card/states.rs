@@ -60,6 +60,42 @@ pub static STATES: &[State] = &[
     State { component: "probe", ask: Now("neural_probe_status"), word: Word::Number(PROBED) },
 ];
 
+/// What to do about a state.
+#[derive(Debug)]
+pub struct Advice {
+    /// The words for the states.
+    pub words: &'static [&'static str],
+    /// The advice, a sentence or two; commands stand between backticks.
+    pub text: &'static str,
+    /// Whether it is given beside a reason that is known; others stand in the place of one.
+    pub besides: bool,
+}
+
+/// What to do where this word says how something is.
+#[must_use]
+pub fn advice_for(word: &str) -> Option<&'static Advice> {
+    ADVICE.iter().find(|advice| advice.words.contains(&word))
+}
+
+const fn alone(words: &'static [&'static str], text: &'static str) -> Advice {
+    Advice { words, text, besides: false }
+}
+
+/// What to do about ports and devices that are not well.
+static ADVICE: &[Advice] = &[
+    alone(&["absent"], "Plug it in. `neural-exporter devices` lists the ports."),
+    alone(&["ambiguous"], "Select one by its serial number or place in the configuration."),
+    Advice {
+        words: &["busy"],
+        text: "Stop the program that has the port, or let it open a tap of the agent.",
+        besides: true,
+    },
+    alone(&["not permitted"], "`neural-exporter devices` says how to permit it."),
+    alone(&["failed"], "Read the reason in the log."),
+    alone(&["silent", "sends nothing"], "Check that the device is on, charged and in range."),
+    alone(&["wrong device"], "Compare its protocol and speed with the configuration."),
+];
+
 /// The values of checks.
 const CHECK: &[(&str, Mark)] = &[
     ("ok", Mark::Good),
