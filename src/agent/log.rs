@@ -18,6 +18,11 @@ use crate::metrics::LOST_LINES;
 const LINES: usize = 8192;
 /// Bytes that may wait.
 const BYTES: usize = 1 << 20;
+/// Bytes of the last lines that are kept to be shown, and how many lines.
+const SHOWN: usize = 128 << 10;
+const SHOWN_LINES: usize = 1000;
+/// Bytes of one of them.
+const SHOWN_LINE: usize = 4 << 10;
 /// How long a writer waits after `EAGAIN`, on a non-blocking terminal or pipe.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long the end waits for what is left.
@@ -30,6 +35,8 @@ static LOG: OnceLock<Log> = OnceLock::new();
 #[derive(Debug, Default)]
 struct Log {
     waiting: Mutex<Waiting>,
+    /// The last lines, whether they could be written or not.
+    last: Mutex<Last>,
     /// There is a line.
     more: Condvar,
     /// There is none, and the last one is written.
@@ -48,6 +55,25 @@ struct Waiting {
     writing: bool,
 }
 
+/// The last lines, for who looks at the agent and not at its log.
+#[derive(Debug, Default)]
+struct Last {
+    lines: VecDeque<Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Last {
+    fn add(&mut self, line: &[u8]) {
+        let line = line.get(..SHOWN_LINE).unwrap_or(line);
+        self.bytes += line.len();
+        self.lines.push_back(line.into());
+        while self.bytes > SHOWN || self.lines.len() > SHOWN_LINES {
+            let Some(first) = self.lines.pop_front() else { return };
+            self.bytes -= first.len();
+        }
+    }
+}
+
 /// How many lines were lost, by why.
 #[derive(Debug, Default)]
 struct Lost {
@@ -58,6 +84,7 @@ struct Lost {
 impl Log {
     /// Takes a line, or counts it as lost if there is no room.
     fn say(&self, line: &[u8]) {
+        self.last.lock().add(line);
         let mut waiting = self.waiting.lock();
         if waiting.lines.len() == LINES || waiting.bytes + line.len() > BYTES {
             self.lost.full.fetch_add(1, Ordering::Relaxed);
@@ -177,6 +204,12 @@ pub fn flush() {
     }
 }
 
+/// The last lines that were said, in their order.
+pub(super) fn last() -> Vec<String> {
+    let Some(log) = LOG.get() else { return Vec::new() };
+    log.last.lock().lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+}
+
 /// Lines that were lost so far: those that found no room in the queue, and those that could not be written.
 pub(super) fn lost() -> [(&'static str, u64); 2] {
     let of =
@@ -266,6 +299,28 @@ mod tests {
             assert_eq!(log.lost.failed.load(Ordering::Relaxed), 2);
             assert_eq!(log.news(), None, "it would be lost as well");
         }
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_within_their_bounds() {
+        let log = Log::default();
+        for number in 0..20_000 {
+            log.say(format!("{number}\n").as_bytes());
+        }
+        let kept = |log: &Log| {
+            let last = log.last.lock();
+            assert_eq!(last.bytes, last.lines.iter().map(|line| line.len()).sum::<usize>());
+            (last.lines.len(), last.bytes, last.lines.back().map(|line| line.to_vec()))
+        };
+        assert_eq!(
+            kept(&log),
+            (SHOWN_LINES, SHOWN_LINES * 6, Some(b"19999\n".to_vec())),
+            "also what was lost"
+        );
+        for _ in 0..100 {
+            log.say(&[b'x'; 100_000]);
+        }
+        assert_eq!(kept(&log), (SHOWN / SHOWN_LINE, SHOWN, Some(vec![b'x'; SHOWN_LINE])));
     }
 
     /// Takes ten bytes, then has no room, then room again.

@@ -195,6 +195,9 @@ impl Agent {
         agent.own.config_successful.set(1);
         let agent = Self { config, ..agent };
         agent.own.config_hash.set(agent.hash());
+        agent.show_config();
+        // It is set once.
+        drop(agent.site.log.set(http::LastLines(Box::new(log::last))));
         Ok(agent)
     }
 

@@ -19,6 +19,7 @@ use crate::decode::text::mapping::Mapper;
 use crate::listen::{Address, Listen};
 use crate::source::aside::apart;
 use crate::source::kind::Prepared;
+use crate::view::html::InEffect;
 
 /// The configuration and its files, while they are read.
 pub(super) type Reading = Pin<Box<dyn Future<Output = Result<(Config, Files), String>> + Send>>;
@@ -41,6 +42,12 @@ impl Agent {
         })
     }
 
+    /// Shows the configuration that is in effect from now on.
+    pub(super) fn show_config(&self) {
+        let (text, loaded) = (self.config.print(), now().wall_milliseconds());
+        self.site.config.store(Arc::new(InEffect { text, loaded, refused: None }));
+    }
+
     /// Takes over what was read. What did not change runs on; if anything in the new one is
     /// wrong or cannot be opened, everything runs on.
     pub(super) async fn reload(
@@ -58,6 +65,7 @@ impl Agent {
             Ok(done) => {
                 self.own.loaded(now());
                 self.own.config_successful.set(1);
+                self.show_config();
                 tracing::info!("{done}");
                 std::mem::take(push).stop().await;
                 *push = Push::start(&self.config, &self.own);
@@ -65,6 +73,9 @@ impl Agent {
             Err(why) => {
                 self.own.reload_failures.inc();
                 self.own.config_successful.set(0);
+                let kept = (**self.site.config.load()).clone();
+                let refused = Some((now().wall_milliseconds(), why.clone()));
+                self.site.config.store(Arc::new(InEffect { refused, ..kept }));
                 tracing::error!("the configuration was not reloaded, the previous one stays active:\n{why}");
             }
         }

@@ -50,6 +50,28 @@ fn yes() -> bool {
     true
 }
 
+impl Silence {
+    /// One of exactly these labels, from a time to another, ms.
+    #[must_use]
+    pub fn exactly(labels: &Labels, (from, to): (i64, i64), by: &str, why: &str) -> Self {
+        let one = |(name, value): (&str, &str)| One {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            is_regex: false,
+            is_equal: true,
+        };
+        Self {
+            id: String::new(),
+            matchers: labels.iter().map(one).collect(),
+            starts_at: moment_ms(from),
+            ends_at: moment_ms(to),
+            updated_at: String::new(),
+            created_by: by.to_owned(),
+            comment: why.to_owned(),
+        }
+    }
+}
+
 impl One {
     fn matcher(&self) -> Matcher {
         let compare = match (self.is_regex, self.is_equal) {
@@ -163,6 +185,13 @@ impl Silences {
     #[must_use]
     pub fn cover(&self, labels: &Labels, now: i64) -> bool {
         self.0.values().any(|kept| kept.state(now) == State::Active && kept.tests.hold(labels))
+    }
+
+    /// Until when these labels are covered without a break by one of those that hold now, ms.
+    #[must_use]
+    pub fn until(&self, labels: &Labels, now: i64) -> Option<i64> {
+        let held = |kept: &&Kept| kept.state(now) == State::Active && kept.tests.hold(labels);
+        self.0.values().filter(held).map(|kept| kept.ends).max()
     }
 
     /// Makes one, or changes the one whose id it has; `id` is for one that is new. Gives its id.
@@ -292,6 +321,8 @@ mod tests {
         let labels = read_labels(r#"{alertname="X",device="b"}"#).unwrap();
         let covered = [NOW - 1, NOW, NOW + 60_000, NOW + 60_001].map(|at| silences.cover(&labels, at));
         assert_eq!(covered, [false, true, true, false]);
+        let until = [NOW - 1, NOW, NOW + 60_001].map(|at| silences.until(&labels, at));
+        assert_eq!(until, [None, Some(NOW + 60_000), None]);
         assert!(!silences.cover(&read_labels(r#"{device="ab"}"#).unwrap(), NOW));
         // What is kept says the same.
         let kept = serde_json::to_vec(&silences.save()).unwrap();
@@ -316,6 +347,19 @@ mod tests {
         let before = silences.list(NOW);
         silences.shift(&Jump { by: 3_600_000, from: NOW - 86_400_000, to: NOW }, NOW);
         assert_eq!(silences.list(NOW), before);
+    }
+
+    #[test]
+    fn a_silence_of_an_alert_covers_that_alert_alone() {
+        let mut silences = Silences::default();
+        let of = |text: &str| read_labels(text).unwrap();
+        let alert = of(r#"{alertname="X",device="a.b (1)"}"#);
+        let silence = Silence::exactly(&alert, (NOW, NOW + 60_000), "me", "why");
+        silences.set(silence, "1".into(), NOW).unwrap();
+        assert!(silences.cover(&alert, NOW));
+        for other in [r#"{alertname="X",device="aXb (1)"}"#, r#"{alertname="Y",device="a.b (1)"}"#] {
+            assert!(!silences.cover(&of(other), NOW), "{other}");
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Site {
             |query: &str| history.map(|history| values(history, query, &interrupt)).unwrap_or_default();
         write_runbook(&mut out, runbook, &|| self.active(name), &values);
         out.push_str("</article>");
-        out.push_str(html::END);
+        out.push_str(&html::end(""));
         out
     }
 

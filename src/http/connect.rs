@@ -19,7 +19,7 @@ pub(super) fn page(headers: &HeaderMap) -> String {
             escape(&lines.replace("HOST", host))
         );
     }
-    out.push_str(html::END);
+    out.push_str(&html::end(""));
     out
 }
 

@@ -52,6 +52,12 @@ pub(super) enum Route {
     Sources,
     /// The page of an alert.
     Alert,
+    /// The page of an incident, or their list.
+    Incident,
+    /// The configuration in effect.
+    Config,
+    /// The last lines of the log.
+    Log,
     /// How other programs reach the agent.
     Connect,
     /// The style and the script of pages.
@@ -103,6 +109,9 @@ impl Route {
             "/card" => Self::Card,
             "/sources" => Self::Sources,
             "/alert" => Self::Alert,
+            "/incident" => Self::Incident,
+            "/config" => Self::Config,
+            "/log" => Self::Log,
             "/connect" => Self::Connect,
             "/page.css" => Self::Style,
             "/page.js" => Self::Script,
@@ -135,6 +144,9 @@ impl Route {
             Self::Card => "/card",
             Self::Sources => "/sources",
             Self::Alert => "/alert",
+            Self::Incident => "/incident",
+            Self::Config => "/config",
+            Self::Log => "/log",
             Self::Connect => "/connect",
             Self::Style => "/page.css",
             Self::Script => "/page.js",
@@ -160,6 +172,9 @@ impl Route {
             | Self::Card
             | Self::Sources
             | Self::Alert
+            | Self::Incident
+            | Self::Config
+            | Self::Log
             | Self::Connect
             | Self::Style
             | Self::Script

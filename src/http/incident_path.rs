@@ -29,12 +29,22 @@ fn number(text: &str) -> Option<String> {
     ((1..=16).contains(&text.len()) && text.chars().all(hex)).then(|| text.to_ascii_lowercase())
 }
 
+/// What a request does about an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Something that is kept with it.
+    Deed(Deed),
+    /// Its alert notifies nobody for a while.
+    Silence,
+}
+
 /// What to do, and about which incident.
-pub(super) fn deed(path: &str) -> Option<(Deed, String)> {
+pub(super) fn change(path: &str) -> Option<(Change, String)> {
     let (id, deed) = path.strip_prefix(INCIDENTS)?.strip_prefix('/')?.split_once('/')?;
     let deed = match deed {
-        "ack" => Deed::Acknowledge,
-        "resolve" => Deed::Resolve,
+        "ack" => Change::Deed(Deed::Acknowledge),
+        "resolve" => Change::Deed(Deed::Resolve),
+        "silence" => Change::Silence,
         _ => return None,
     };
     Some((deed, number(id)?))
@@ -47,7 +57,7 @@ pub(super) fn is_there(path: &str) -> bool {
 
 /// Whether something that changes an incident is there.
 pub(super) fn changes(path: &str) -> bool {
-    deed(path).is_some()
+    change(path).is_some()
 }
 
 #[cfg(test)]
@@ -68,10 +78,17 @@ mod tests {
         ] {
             assert_eq!(Asked::of(path), asked, "{path}");
         }
-        assert_eq!(deed("/api/v1/incidents/ab12/ack"), Some((Deed::Acknowledge, "ab12".into())));
-        assert_eq!(deed("/api/v1/incidents/ab12/resolve"), Some((Deed::Resolve, "ab12".into())));
+        assert_eq!(
+            change("/api/v1/incidents/ab12/ack"),
+            Some((Change::Deed(Deed::Acknowledge), "ab12".into()))
+        );
+        assert_eq!(
+            change("/api/v1/incidents/ab12/resolve"),
+            Some((Change::Deed(Deed::Resolve), "ab12".into()))
+        );
+        assert_eq!(change("/api/v1/incidents/AB12/silence"), Some((Change::Silence, "ab12".into())));
         for path in ["/api/v1/incidents/ab12", "/api/v1/incidents/ab12/drop", "/api/v1/incidents//ack"] {
-            assert_eq!(deed(path), None, "{path}");
+            assert_eq!(change(path), None, "{path}");
         }
     }
 }

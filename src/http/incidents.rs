@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::api::Parameters;
 use super::gate::Pass;
-use super::incident_path::{Asked, deed};
+use super::incident_path::{Asked, Change, change};
 use super::{Incidents, Reply, Site, reply};
 use crate::alert::incident::{Changed, Refusal, Statistics, Status, Untaken, Wanted};
 use crate::catalog::alert::Priority;
@@ -32,20 +32,37 @@ impl Site {
         self.aside(move || answer(&incidents, &asked, &parameters)).await
     }
 
-    /// Acknowledges an incident, or closes it.
+    /// Acknowledges an incident, closes it, or silences its alert.
     pub(super) async fn change_incident(self: &Arc<Self>, request: &Parts, body: &[u8], _: Pass) -> Reply {
-        let (Some((deed, id)), Some(incidents)) = (deed(request.uri.path()), self.incidents.load_full())
+        let (Some((change, id)), Some(incidents)) = (change(request.uri.path()), self.incidents.load_full())
         else {
             return off();
         };
         let parameters = Parameters::read(request, body);
         let from_page = super::accept::html(&request.headers);
+        let site = self.clone();
         self.aside(move || {
+            // A form of a page: back to it.
+            let back = |id: &str| match parameters.get("back") {
+                Some("incident") => reply::back(&format!("../../../../incident?id={id}")),
+                _ => reply::back("../../../../"),
+            };
+            let deed = match change {
+                Change::Deed(deed) => deed,
+                Change::Silence => {
+                    return match site.silence_incident(&incidents, &id, &parameters) {
+                        Ok((incident, _)) if from_page => back(&incident.id),
+                        Ok((_, silence)) => success(&json!({"silenceID": silence})),
+                        Err((status, why)) => error(status, "not_silenced", &why),
+                    };
+                }
+            };
             let by = parameters.get("by").unwrap_or("unnamed, over HTTP");
             let why = parameters.get("why").unwrap_or_default();
             match incidents.0.change(deed, &id, by, why) {
-                // A form of the first page: back to it.
-                Ok(_) if from_page => reply::back("../../../../"),
+                Ok(changed) if from_page => back(&changed.incident.id),
+                // What the page showed is over: it shows that.
+                Err(Refusal::Resolved) if from_page => back(&id),
                 Ok(Changed { incident, kept }) => {
                     let mut data = incident.json();
                     if let Some(data) = data.as_object_mut() {
@@ -82,7 +99,7 @@ impl Site {
     }
 
     /// Does something that may wait for a disk, a few at a time.
-    async fn aside(&self, work: impl FnOnce() -> Reply + Send + 'static) -> Reply {
+    pub(super) async fn aside(&self, work: impl FnOnce() -> Reply + Send + 'static) -> Reply {
         let turn = self.queries.turn().await;
         let done = tokio::task::spawn_blocking(work).await;
         drop(turn);
@@ -189,25 +206,30 @@ fn error(status: StatusCode, kind: &str, why: &str) -> Reply {
 }
 
 fn refused(refusal: &Refusal, id: &str) -> Reply {
+    let kind = match refusal {
+        Refusal::Unknown => "not_found",
+        Refusal::Ambiguous(_) => "ambiguous",
+        Refusal::Resolved => "resolved",
+    };
+    let (status, why) = why(refusal, id);
+    error(status, kind, &why)
+}
+
+/// Why it is refused, in words, and the status that says so.
+pub(super) fn why(refusal: &Refusal, id: &str) -> (StatusCode, String) {
     match refusal {
-        Refusal::Unknown => {
-            error(StatusCode::NOT_FOUND, "not_found", &format!("no incident has the number {id}"))
-        }
-        Refusal::Ambiguous(some) => error(
+        Refusal::Unknown => (StatusCode::NOT_FOUND, format!("no incident has the number {id}")),
+        Refusal::Ambiguous(some) => (
             StatusCode::CONFLICT,
-            "ambiguous",
-            &format!("{some} incidents or more have a number that begins with {id}; write more of it"),
+            format!("{some} incidents or more have a number that begins with {id}; write more of it"),
         ),
-        Refusal::Resolved => {
-            error(StatusCode::CONFLICT, "resolved", &format!("the incident {id} is resolved already"))
-        }
+        Refusal::Resolved => (StatusCode::CONFLICT, format!("the incident {id} is resolved already")),
     }
 }
 
+/// Why there are no incidents.
+pub(super) const OFF: &str = "no incidents are kept: the agent evaluates no rules, has no state directory, or respond.incidents.enabled is false";
+
 fn off() -> Reply {
-    error(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "no incidents are kept: the agent evaluates no rules, has no state directory, or respond.incidents.enabled is false",
-    )
+    error(StatusCode::NOT_FOUND, "not_found", OFF)
 }

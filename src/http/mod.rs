@@ -9,8 +9,10 @@ mod api;
 mod connect;
 mod connection;
 mod gate;
+mod incident_page;
 mod incident_path;
 mod incidents;
+mod inside;
 mod page;
 mod pool;
 mod provision;
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use connection::{bind, serve};
 pub use gate::Names;
+pub use inside::LastLines;
 pub use provision::Catalogue;
 
 use gate::{Pass, Refusal, Route};
@@ -44,7 +47,7 @@ use crate::clock::now;
 use crate::hub::Hub;
 use crate::metrics::{Answered, Format, Own, Refused};
 use crate::promql::Storage;
-use crate::view::html;
+use crate::view::html::{self, InEffect};
 
 /// Bytes of a request's body: a form with a query at most. It is always read to its end, so that the connection can
 /// continue.
@@ -113,6 +116,10 @@ pub struct Site {
     pub silencer: ArcSwapOption<Silencer>,
     /// What the agent does from time to time.
     pub tasks: ArcSwapOption<Tasks>,
+    /// The configuration in effect, for people.
+    pub config: ArcSwap<InEffect>,
+    /// The last lines of the log.
+    pub log: OnceLock<LastLines>,
     views: view::Views,
     /// Cancelled when the server ends, so that replies that go on end as well.
     ended: CancellationToken,
@@ -193,6 +200,8 @@ impl Site {
             silencer: ArcSwapOption::empty(),
             elsewhere: ArcSwapOption::empty(),
             tasks: ArcSwapOption::empty(),
+            config: ArcSwap::default(),
+            log: OnceLock::new(),
             views: view::Views::default(),
             ended: CancellationToken::new(),
             queries,
@@ -237,6 +246,9 @@ impl Site {
             Route::Landing => self.first_page().await,
             Route::Card => self.card_page(request).await,
             Route::Alert => self.alert_page(request).await,
+            Route::Incident => self.incident_page(request).await,
+            Route::Config => self.config_page(),
+            Route::Log => self.log_page(),
             Route::Connect => reply::page(connect::page(&request.headers)),
             Route::Snapshot => self.snapshot_json().await,
             Route::Style => reply::asset("text/css; charset=utf-8", html::STYLE),
@@ -269,8 +281,9 @@ impl Site {
 
     fn sources_page(&self) -> String {
         let mut alerts = page::Alerts::default();
-        let incidents = self.incidents.load();
-        let incidents = page::Incidents::of(incidents.as_deref().map(|Incidents(desk)| &**desk));
+        let (open, notes) = self.open_incidents();
+        let kept = self.incidents.load().is_some();
+        let incidents = page::Incidents { open: kept.then_some(open), notes, at: now().wall_milliseconds() };
         if let Some(Groups(visit)) = self.rules.load().as_deref() {
             visit(&mut |group| alerts.take(group));
         }

@@ -1,42 +1,26 @@
 //! The page of sources: which there are and how they fare, and what fills the registry.
 
-mod incidents;
-
 use std::fmt::Write;
 
 use super::{Delivered, Listed};
 use crate::alert::health::{Elsewhere, Judge, Status};
-use crate::alert::{ALERT_NAME, Group, Health, State};
+use crate::alert::{Group, Health};
+use crate::catalog::card::{Advice, advice_for};
 use crate::event::PortState;
 use crate::hub::{self, Hub};
 use crate::metrics::Registry;
-use crate::promql::moment;
-use crate::view::html::{self, escape};
-pub(super) use incidents::Incidents;
+use crate::view::html::{self, TABLE_END, escape};
+use crate::view::{Alert, Incident};
 
 /// Families the page lists.
 const OFFENDERS: usize = 10;
-/// Alerts the page lists.
-const ALERTS: usize = 50;
 /// Rows of what one source found by itself.
 const FOUND: usize = 32;
-
-/// An alert as the page shows it.
-#[derive(Clone, Debug)]
-struct Shown {
-    state: State,
-    priority: String,
-    summary: String,
-    /// When it began to fire, or to wait, ms.
-    since: i64,
-    /// The name of its runbook, if the agent has one.
-    runbook: Option<String>,
-}
 
 /// Alerts of the rules that the agent evaluates, but those that are for information.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alerts {
-    shown: Vec<Shown>,
+    shown: Vec<Alert>,
     rules: usize,
     /// Rules that were not evaluated yet.
     unknown: usize,
@@ -49,6 +33,36 @@ pub(super) struct Alerts {
     pub(super) notified: Vec<Delivered>,
 }
 
+/// Incidents that are open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Incidents {
+    /// All of them, if they are kept.
+    pub open: Option<Vec<Incident>>,
+    /// What is wrong with how they are kept.
+    pub notes: Vec<String>,
+    /// Now, ms.
+    pub at: i64,
+}
+
+impl Incidents {
+    fn write(&self, page: &mut String) {
+        let Some(open) = &self.open else { return };
+        page.push_str("<h2>Incidents</h2>");
+        for note in &self.notes {
+            // Writing to a string cannot fail.
+            let _ = write!(page, "<p class=down role=alert>{}</p>", escape(note));
+        }
+        if open.is_empty() {
+            page.push_str("<p class=up>No incident is open.</p>");
+        } else {
+            page.push_str(&html::incident_list(open, self.at));
+        }
+        page.push_str(
+            "<p><a href=incident>All incidents</a>. <code>neural-exporter incidents ack NUMBER</code> says that you take care of one.</p>",
+        );
+    }
+}
+
 impl Alerts {
     /// Adds the alerts of a group.
     pub(super) fn take(&mut self, group: &Group) {
@@ -57,19 +71,8 @@ impl Alerts {
             self.rules += 1;
             self.unknown += usize::from(live.health == Health::Unknown);
             self.failing += usize::from(matches!(live.health, Health::Failed(_)));
-            let shown = live.active().filter(|alert| alert.labels.get("severity") != "info");
-            self.shown.extend(shown.map(|alert| {
-                let (name, summary) = (alert.labels.get(ALERT_NAME), alert.annotations.get("summary"));
-                let ours = alert.annotations.get("runbook_url").ends_with(&format!("/runbooks/{name}.md"));
-                Shown {
-                    state: alert.state,
-                    priority: alert.labels.get("priority").to_owned(),
-                    summary: if summary.is_empty() { name } else { summary }.to_owned(),
-                    since: alert.fired_at.unwrap_or(alert.active_at),
-                    runbook: ours.then(|| name.to_owned()),
-                }
-            }));
         }
+        self.shown.extend(super::view::shown(group));
     }
 
     /// Adds what a server says that evaluates in the agent's place.
@@ -91,9 +94,9 @@ impl Alerts {
         if self.notified.is_empty() {
             return;
         }
-        page.push_str(
-            "<h2>Notifications</h2><table><tr><th>receiver<th>state<th class=n>delivered<th class=n>failed<th class=n>waiting</tr>",
-        );
+        page.push_str("<h2>Notifications</h2>");
+        let columns = ["receiver", "state", "#delivered", "#failed", "#waiting"];
+        page.push_str(&html::table("Notifications", &columns));
         for delivered in &self.notified {
             let (class, state) = match (delivered.failing, delivered.sent) {
                 (true, _) => ("down", "does not take alerts"),
@@ -108,7 +111,7 @@ impl Alerts {
                 "<tr><td>{receiver}<td class={class}>{state}<td class=n>{sent}<td class=n>{failures}<td class=n>{waiting}</tr>"
             );
         }
-        page.push_str("</table>");
+        page.push_str(TABLE_END);
     }
 
     fn write_health(&self, page: &mut String) {
@@ -145,34 +148,24 @@ impl Alerts {
             );
             return;
         }
-        let mut shown: Vec<_> = self.shown.iter().collect();
-        shown.sort_by(|a, b| {
-            b.state
-                .cmp(&a.state)
-                .then_with(|| a.priority.cmp(&b.priority))
-                .then_with(|| a.since.cmp(&b.since))
-        });
-        page.push_str("<table><tr><th>state<th>priority<th>what<th>since</tr>");
-        for alert in shown.iter().take(ALERTS) {
-            let class = if alert.state == State::Firing { "down" } else { "wait" };
-            let summary = escape(&alert.summary);
-            let what = match &alert.runbook {
-                Some(name) => format!("<a href=\"runbooks/{}.md\">{summary}</a>", escape(name)),
-                None => summary,
-            };
-            let (state, priority) = (alert.state.as_str(), escape(&alert.priority));
-            let _ = write!(
-                page,
-                "<tr><td class={class}>{state}<td>{priority}<td>{what}<td>{}</tr>",
-                moment(alert.since)
-            );
-        }
-        page.push_str("</table>");
-        if let Some(more) = shown.len().checked_sub(ALERTS).filter(|more| *more > 0) {
-            let _ = write!(page, "<p>and {more} more: <a href=\"api/v1/alerts\">all alerts</a></p>");
-        }
+        let mut shown = self.shown.clone();
+        super::view::sort(&mut shown);
+        page.push_str(&html::alert_table(&shown));
     }
 }
+
+/// The columns of sources.
+const SOURCES: &[&str] = &[
+    "name",
+    "kind",
+    "where",
+    "state",
+    "#events",
+    "#errors",
+    "#dropped",
+    "#dropped by the kernel",
+    "#clients",
+];
 
 /// The page as HTML. Reasons are left to the log, because they quote the configuration and name files.
 pub(super) fn sources(
@@ -194,10 +187,8 @@ pub(super) fn sources(
     alerts.write(&mut page);
     incidents.write(&mut page);
     let state = hub.lock();
-    page.push_str(
-        "<h2>Sources</h2><table><tr><th>name<th>kind<th>where<th>state<th class=n>events<th class=n>errors\
-         <th class=n>dropped<th class=n>dropped by the kernel<th class=n>clients</tr>",
-    );
+    page.push_str("<h2>Sources</h2>");
+    page.push_str(&html::table("Sources", SOURCES));
     for source in sources {
         row(&mut page, &state, source);
         // What it found by itself is known under a name that begins with its own.
@@ -218,9 +209,9 @@ pub(super) fn sources(
     let held = state.registry.len();
     let _ = write!(
         page,
-        "</table><h2>Series</h2><p>{held} series. Families that rejected events, then the largest:</p>\
-         <table><tr><th>family<th class=n>series<th class=n>events without a series of their own</tr>"
+        "{TABLE_END}<h2>Series</h2><p>{held} series. Families that rejected events, then the largest:</p>"
     );
+    page.push_str(&html::table("Series", &["family", "#series", "#events without a series of their own"]));
     for usage in state.registry.usage(OFFENDERS) {
         let _ = write!(
             page,
@@ -230,8 +221,8 @@ pub(super) fn sources(
             usage.refused
         );
     }
-    page.push_str("</table>");
-    page.push_str(html::END);
+    page.push_str(TABLE_END);
+    page.push_str(&html::end(""));
     page
 }
 
@@ -250,9 +241,9 @@ fn row(page: &mut String, state: &hub::State, source: &Listed) {
     let (class, word, advice) = device_status(registry, &source.name);
     let why = source.trouble.as_deref().or_else(|| state.why(&source.name).filter(|_| class != "up"));
     let said = match (why, advice) {
-        (Some(why), Some(Advice::Besides(advice))) => format!("{word}: {why}; {advice}"),
+        (Some(why), Some(Advice { besides: true, text, .. })) => format!("{word}: {why}. {text}"),
         (Some(why), _) => format!("{word}: {why}"),
-        (None, Some(Advice::Besides(advice) | Advice::Alone(advice))) => format!("{word}: {advice}"),
+        (None, Some(advice)) => format!("{word}: {}", advice.text),
         (None, None) => word,
     };
     // Writing to a string cannot fail.
@@ -263,30 +254,22 @@ fn row(page: &mut String, state: &hub::State, source: &Listed) {
         escape(&source.name),
         source.kind,
         escape(&source.place),
-        escape(&said),
+        html::code(&said),
         number("neural_source_events"),
         number("neural_source_kernel_drops"),
         number("neural_source_clients"),
     );
 }
 
-/// What to do about a port.
-enum Advice {
-    /// In place of a reason: a reason that is known has its own.
-    Alone(&'static str),
-    /// Also behind a reason.
-    Besides(&'static str),
-}
-
 /// How a source fares: its port before its link, and what it misses.
-fn device_status(registry: &Registry, name: &str) -> (&'static str, String, Option<Advice>) {
+fn device_status(registry: &Registry, name: &str) -> (&'static str, String, Option<&'static Advice>) {
     let is = |state: &PortState| {
         registry.value("neural_port_state", &[("device", name), ("state", state.as_str())]) == Some(1.0)
     };
-    if let Some(state) = PortState::ALL.iter().find(|state| is(state))
-        && let Some(advice) = advice(*state)
-    {
-        return ("down", state.as_str().replace('_', " "), Some(advice));
+    if let Some(state) = PortState::ALL.iter().find(|state| **state != PortState::Open && is(state)) {
+        let word = state.as_str().replace('_', " ");
+        let advice = advice_for(&word);
+        return ("down", word, advice);
     }
     let streams = registry.samples("neural_stream_present").filter(|stream| stream.has("source", name));
     let missing: Vec<_> =
@@ -299,22 +282,6 @@ fn device_status(registry: &Registry, name: &str) -> (&'static str, String, Opti
         Some(_) => ("down", "down".to_owned(), None),
         None => ("absent", "not here".to_owned(), None),
     }
-}
-
-/// What to do about a port. Nothing if it is well.
-fn advice(state: PortState) -> Option<Advice> {
-    Some(Advice::Alone(match state {
-        PortState::Open => return None,
-        PortState::Absent => "plug it in; `neural-exporter devices` lists the ports",
-        PortState::Ambiguous => "select one by its serial number or place",
-        PortState::Busy => {
-            return Some(Advice::Besides("stop the program that has it, or let it open a tap of the agent"));
-        }
-        PortState::NotPermitted => "`neural-exporter devices` says how to permit it",
-        PortState::Failed => "the log says why",
-        PortState::Silent => "is the device on and in range?",
-        PortState::WrongDevice => "compare its protocol and speed with the configuration",
-    }))
 }
 
 #[cfg(test)]
@@ -343,22 +310,22 @@ mod tests {
         };
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
         send(board, Body::Port(Port::State(PortState::WrongDevice)));
-        shows("<td class=down>wrong device: compare its protocol and speed");
+        shows("<td class=down>wrong device: Compare its protocol and speed");
         send(board, Body::Port(Port::State(PortState::Silent)));
-        shows("<td class=down>silent: is the device on and in range?<td");
+        shows("<td class=down>silent: Check that the device is on, charged and in range.<td");
         // A reason that is known stands in place of what is said in general, and goes with the state.
         let because = |state, why: &str| {
             send(board, Body::Port(Port::State(state)));
             hub.lock().down(Timestamp::both(1), board, why);
         };
         because(PortState::WrongDevice, "it has a <Daisy>; write `protocol: daisy`");
-        shows("<td class=down>wrong device: it has a &lt;Daisy&gt;; write `protocol: daisy`<td");
+        shows("<td class=down>wrong device: it has a &lt;Daisy&gt;; write <code>protocol: daisy</code><td");
         because(PortState::Failed, "it is no serial port");
         shows("<td class=down>failed: it is no serial port<td");
         because(PortState::Busy, "it is in use by cat (pid 7)");
-        shows("<td class=down>busy: it is in use by cat (pid 7); stop the program that has it, or");
+        shows("<td class=down>busy: it is in use by cat (pid 7). Stop the program that has the port, or");
         send(board, Body::Port(Port::State(PortState::Silent)));
-        shows("<td class=down>silent: is the device on and in range?<td");
+        shows("<td class=down>silent: Check that the device is on, charged and in range.<td");
         send(board, Body::Port(Port::State(PortState::Open)));
         shows("<tr><td>board<td>serial<td><code></code><td class=up>up<td");
 
@@ -435,9 +402,9 @@ mod tests {
         let shown = page_of(&all, true);
         let at = |part: &str| shown.find(part).unwrap_or_else(|| panic!("{part} is not in {shown}"));
         let firing = at(
-            "<td class=down>firing<td>P1<td><a href=\"runbooks/Fires.md\">a &lt;b&gt; of Fires</a><td>1970-",
+            "<td class=danger>✖ firing<td>P1<td><a href=\"alert?name=Fires\">a &lt;b&gt; of Fires</a><td>1970-",
         );
-        assert!(firing < at("<td class=wait>pending"));
+        assert!(firing < at("<td class=attention>▲ pending"));
         assert!(!shown.contains("of Quiet") && !shown.contains("No alert"));
         assert!(page_of(&all, false).contains("not evaluated yet"));
         assert!(page_of(&[quiet], true).contains("No alert fires or waits. Rules evaluated: 1."));

@@ -164,7 +164,7 @@ fn list(files: &[File]) -> String {
         }
         out.push_str("</ul>");
     }
-    out.push_str(html::END);
+    out.push_str(&html::end("../"));
     out
 }
 

@@ -187,7 +187,7 @@ pub(super) fn events() -> Reply {
 }
 
 /// Sends a browser back to a page, after something was changed.
-pub(super) fn back(to: &'static str) -> Reply {
+pub(super) fn back(to: &str) -> Reply {
     finish(Response::builder().status(StatusCode::SEE_OTHER).header(LOCATION, to), Bytes::new())
 }
 

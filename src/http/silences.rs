@@ -71,7 +71,7 @@ fn wrong(status: StatusCode, why: &str) -> Reply {
 }
 
 /// A name that no other silence has. The standard library draws keys for its tables at random.
-fn uuid() -> String {
+pub(super) fn uuid() -> String {
     use std::hash::{BuildHasher, Hasher};
     let draw = || std::hash::RandomState::new().build_hasher().finish();
     let (high, low) = (draw(), draw());

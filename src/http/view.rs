@@ -108,9 +108,7 @@ impl Site {
         if let Some(elsewhere) = self.elsewhere.load().as_deref() {
             judge.hear(elsewhere);
         }
-        alerts.sort_by(|a: &view::Alert, b: &view::Alert| {
-            b.firing.cmp(&a.firing).then_with(|| a.priority.cmp(&b.priority)).then(a.since.cmp(&b.since))
-        });
+        sort(&mut alerts);
         let (incidents, notes) = self.open_incidents();
         view::build(Given {
             latest: &latest,
@@ -146,7 +144,7 @@ impl Site {
         past
     }
 
-    fn open_incidents(&self) -> (Vec<view::Incident>, Vec<String>) {
+    pub(super) fn open_incidents(&self) -> (Vec<view::Incident>, Vec<String>) {
         let incidents = self.incidents.load();
         let Some(Incidents(desk)) = incidents.as_deref() else { return (Vec::new(), Vec::new()) };
         let mut open = Vec::new();
@@ -206,8 +204,9 @@ impl Site {
         let parameters = Parameters::read(request, &[]);
         let of = |name: &str| parameters.get(name).unwrap_or_default().to_owned();
         let (kind, name) = (of("kind"), of("name"));
-        let page = self.shown(move |snapshot| html::card_page(snapshot, &kind, &name)).await;
-        let Some(page) = page else { return panicked() };
+        let site = self.clone();
+        let made = tokio::task::spawn_blocking(move || site.write_card(&kind, &name)).await;
+        let Ok(page) = made else { return panicked() };
         page.map_or_else(
             || {
                 reply::text(
@@ -217,6 +216,18 @@ impl Site {
             },
             reply::page,
         )
+    }
+
+    /// The page of one card, with what each of its parts was like.
+    fn write_card(&self, kind: &str, name: &str) -> Option<String> {
+        let mut snapshot = self.snapshot();
+        let (at, began) = (snapshot.at, now().steady);
+        let interrupt = || (now().steady.saturating_sub(began) > PATIENCE).then_some(Interrupt::Timeout);
+        let card = snapshot.cards.iter_mut().find(|card| card.kind == kind && card.name == name)?;
+        if let Some(history) = self.history.get() {
+            view::draw_parts(card, &**history, &self.catalogue.load().settings.limits, at, &interrupt);
+        }
+        html::card_page(&snapshot, kind, name)
     }
 
     /// The pieces of the first page that change, for as long as the client reads them.
@@ -283,9 +294,16 @@ fn panicked() -> Reply {
 }
 
 /// The alerts of a group that are shown: those that fire or wait, but for those that only inform.
-fn shown(group: &Group) -> Vec<view::Alert> {
+pub(super) fn shown(group: &Group) -> Vec<view::Alert> {
     let active = group.rules.iter().flat_map(|live| live.active());
     active.filter(|alert| alert.labels.get("severity") != "info").map(one).collect()
+}
+
+/// Puts the most urgent first.
+pub(super) fn sort(alerts: &mut [view::Alert]) {
+    alerts.sort_by(|a, b| {
+        b.firing.cmp(&a.firing).then_with(|| a.priority.cmp(&b.priority)).then(a.since.cmp(&b.since))
+    });
 }
 
 fn one(alert: &Alert) -> view::Alert {

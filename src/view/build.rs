@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::answers::{Answers, Past};
+use super::answers::{Answers, Past, course};
 use super::latest::Latest;
 use super::words::{amount, count, list};
 use super::{Alert, Card, Fact, Incident, Part, Plot, Sentence, Snapshot, Status, Verdict};
@@ -10,7 +10,7 @@ use crate::alert::health::{Judged as Component, Reason, Verdict as Health};
 use crate::catalog::alert::CHAPTERS;
 use crate::catalog::card::{self, Ask, Bound, CARDS, Mark, Parts, STATES, Word};
 use crate::catalog::limit::Limits;
-use crate::promql::{Labels, read_moment};
+use crate::promql::{Interrupt, Labels, Select, read_moment};
 
 /// Parts that a sentence names.
 const NAMED: usize = 6;
@@ -117,7 +117,7 @@ impl Maker<'_> {
         if let Some((word, mark)) = self.state(&mine) {
             card.status = status_of(mark);
             if mark != Mark::Good {
-                let advice = advice_for_state(&word).map(str::to_owned);
+                let advice = card::advice_for(&word).map(|advice| advice.text.to_owned());
                 let text = format!("{subject}: {word}");
                 card.sentences.push(Sentence { status: card.status, text, advice, ..Sentence::default() });
             }
@@ -206,24 +206,7 @@ impl Maker<'_> {
     fn plot(&self, line: &card::Line, mine: &dyn Fn(&Labels) -> bool) -> Option<Plot> {
         let past = self.answers.past();
         let (_, points) = past.lines(line.ask.text()).iter().find(|(labels, _)| mine(labels))?;
-        let values = || points.iter().flatten().copied();
-        let least = values().fold(f64::INFINITY, f64::min);
-        let greatest = values().fold(f64::NEG_INFINITY, f64::max);
-        if least > greatest {
-            return None;
-        }
-        let bound = line.bound.map(|bound| match bound {
-            Bound::Limit(limit) => self.limits.of(limit),
-            Bound::Over(number) | Bound::Under(number) => number,
-        });
-        Some(Plot {
-            label: line.label.to_owned(),
-            span: past.span(),
-            points: points.clone(),
-            range: (amount(least, line.unit), amount(greatest, line.unit)),
-            bound,
-            bound_text: bound.map(|bound| amount(bound, line.unit)),
-        })
+        drawn(line, points, past.span(), self.limits)
     }
 
     /// The parts of all components, by the name of the component.
@@ -287,6 +270,49 @@ impl Maker<'_> {
                 }
             }
             part.facts.push(shown);
+        }
+    }
+}
+
+/// A line as it is drawn; nothing where it has no number.
+fn drawn(line: &card::Line, points: &[Option<f64>], span: (i64, i64), limits: &Limits) -> Option<Plot> {
+    let values = || points.iter().flatten().copied();
+    let least = values().fold(f64::INFINITY, f64::min);
+    let greatest = values().fold(f64::NEG_INFINITY, f64::max);
+    if least > greatest {
+        return None;
+    }
+    let bound = line.bound.map(|bound| match bound {
+        Bound::Limit(limit) => limits.of(limit),
+        Bound::Over(number) | Bound::Under(number) => number,
+    });
+    Some(Plot {
+        label: line.label.to_owned(),
+        span,
+        points: points.to_vec(),
+        range: (amount(least, line.unit), amount(greatest, line.unit)),
+        bound,
+        bound_text: bound.map(|bound| amount(bound, line.unit)),
+    })
+}
+
+/// Draws what each part of a card was like in the last minutes: its page alone asks for that. What cannot be answered is missing.
+pub fn draw_parts(
+    card: &mut Card,
+    past: &dyn Select,
+    limits: &Limits,
+    at: i64,
+    interrupt: &dyn Fn() -> Option<Interrupt>,
+) {
+    let Some(kind) = CARDS.iter().find(|kind| kind.component == card.kind) else { return };
+    let Some(about) = kind.parts else { return };
+    for line in about.lines {
+        let Ok((span, lines)) = course(line.ask.text(), at, past, interrupt) else { continue };
+        for (labels, points) in lines.iter().filter(|(labels, _)| name_of(labels, kind.labels) == card.name) {
+            let id = labels.get(about.label);
+            if let Some(part) = card.parts.iter_mut().find(|part| part.id == id) {
+                part.plots.extend(drawn(line, points, span, limits));
+            }
         }
     }
 }
@@ -384,20 +410,6 @@ fn advice_of(alert: &str) -> Option<String> {
     let alerts = || CHAPTERS.iter().flat_map(|chapter| chapter.alerts);
     let found = alerts().find(|one| one.name == alert)?;
     found.immediate.first().map(|step| (*step).to_owned())
-}
-
-/// What to do about a port.
-fn advice_for_state(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "absent" => "Plug it in. `neural-exporter devices` lists the ports.",
-        "ambiguous" => "Select one by its serial number or place in the configuration.",
-        "busy" => "Stop the program that has the port, or let it open a tap of the agent.",
-        "not permitted" => "`neural-exporter devices` says how to permit it.",
-        "failed" => "Read the reason in the log.",
-        "silent" | "sends nothing" => "Check that the device is on, charged and in range.",
-        "wrong device" => "Compare its protocol and speed with the configuration.",
-        _ => return None,
-    })
 }
 
 fn verdict(cards: &[Card]) -> Verdict {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::alert::health::Status;
 pub use answers::Past;
-pub use build::{Given, build};
+pub use build::{Given, build, draw_parts};
 pub use latest::{Latest, Wanted};
 
 /// Everything that is shown, at one time.
@@ -115,6 +115,9 @@ pub struct Part {
     pub reasons: Vec<String>,
     /// What is known of it.
     pub facts: Vec<Fact>,
+    /// What it was like in the last minutes, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub plots: Vec<Plot>,
 }
 
 /// A line over time.

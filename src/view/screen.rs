@@ -372,6 +372,7 @@ mod tests {
             status: if reasons.is_empty() { Status::Healthy } else { Status::Degraded },
             reasons: reasons.iter().map(|one| (*one).to_owned()).collect(),
             facts: vec![fact("Quality", "97 %", Status::Healthy)],
+            plots: Vec::new(),
         };
         let card = Card {
             kind: "device".into(),

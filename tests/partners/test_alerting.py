@@ -96,7 +96,7 @@ def test_what_changes_is_notified_at_once(agent, alertmanager, recorder, tmp_pat
     agent.says("an alert fires: eeg on 127.0.0.1:", "LinkLost")
     page = agent.get("/sources")[2].decode()
     assert f"eeg on 127.0.0.1:{agent.port} is away" in agent.get("/")[2].decode()
-    assert "<td class=down>firing<td>" in page and f"eeg on 127.0.0.1:{agent.port} is away" in page
+    assert "firing<td>" in page and "<td class=danger>" in page and f"eeg on 127.0.0.1:{agent.port} is away" in page
     # A time of waiting ends when it ends, and not at the next look.
     wait_until(lambda: alerts(alertmanager, alertname="LinkLostFor"), 15, "the alert that waits")
     (waited,) = alerts(alertmanager, alertname="LinkLostFor")

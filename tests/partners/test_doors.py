@@ -175,11 +175,12 @@ def test_no_secret_is_told(agent, tmp_path):
     for part in listed.decode().split('href="')[1:]:
         path = urllib.parse.urljoin("/provision/", part.split('"')[0])
         seen(path, agent.get(path)[2])
-    for path in ("/api/v1/snapshot", "/card?kind=agent&name=", "/alert?name=NeuralDeviceLoss", "/connect"):
+    for path in ("/api/v1/snapshot", "/card?kind=agent&name=", "/alert?name=NeuralDeviceLoss", "/connect", "/config", "/log", "/incident"):
         status, _, text = agent.get(path)
         assert status == 200
         seen(path, text)
     assert "***" in said["/provision/provisioning/alertmanager/alertmanager.yml"]
+    assert said["/config"].count("***") > 10
 
     def run(*words: str) -> str:
         done = subprocess.run([str(PROGRAM), *words, "--config", str(agent.file)], capture_output=True, text=True, timeout=60)
@@ -209,6 +210,9 @@ def test_no_secret_is_told(agent, tmp_path):
         status, told = agent.reload()
         assert status == 500
         seen("reload", told)
+        seen("/config", agent.get("/config")[2])
+        assert "The last reload was refused" in said["/config"]
+    seen("/log", agent.get("/log")[2])
     agent.stop()
     seen("the log", agent.log.read_text(errors="replace"))
     assert "cannot sign in with ***" in said["the log"], said["the log"][-3000:]

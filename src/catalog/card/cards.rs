@@ -98,6 +98,12 @@ const DEVICE: Card = Card {
             )),
             Fact::plain("Bad in the last hour", Unit::Seconds, Past("increase(neural_channel_bad_seconds_total[1h])")),
         ],
+        lines: &[Line {
+            label: "Quality",
+            ask: Past("neural_channel_quality_ratio"),
+            unit: Unit::Ratio,
+            bound: None,
+        }],
     }),
 };
 
@@ -217,6 +223,12 @@ const PIPELINE: Card = Card {
                     .critical(is(&limit::STAGE_FAILURES_CRITICAL)),
             ),
         ],
+        lines: &[Line {
+            label: "p95",
+            ask: Past("histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[1m])))"),
+            unit: Unit::Seconds,
+            bound: Some(is(&limit::STAGE_LATENCY)),
+        }],
     }),
 };
 

@@ -9,7 +9,7 @@ mod states;
 use super::Unit;
 use super::limit::{Limit, Side};
 pub use cards::CARDS;
-pub use states::{Mark, STATES, State, Word};
+pub use states::{Advice, Mark, STATES, State, Word, advice_for};
 
 /// A question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,8 @@ pub struct Parts {
     pub bad: Option<(Ask, &'static str)>,
     /// What is known of each.
     pub facts: &'static [Fact],
+    /// What the page of the component draws of each.
+    pub lines: &'static [Line],
 }
 
 impl Fact {
@@ -204,6 +206,7 @@ mod tests {
     use super::*;
     use crate::catalog::alert::CHAPTERS;
     use crate::catalog::health::COMPONENTS;
+    use crate::event::PortState;
 
     #[test]
     fn what_cards_name_exists() {
@@ -220,6 +223,14 @@ mod tests {
             }
         }
         assert!(STATES.iter().all(|state| CARDS.iter().any(|card| card.component == state.component)));
+    }
+
+    #[test]
+    fn every_port_that_is_not_well_has_its_advice() {
+        for state in PortState::ALL {
+            let advice = advice_for(&state.as_str().replace('_', " "));
+            assert_eq!(advice.is_some(), *state != PortState::Open, "{state:?}");
+        }
     }
 
     #[test]

@@ -71,10 +71,27 @@ fn loss(percent: f64) -> Vec<(Labels, Vec<Sample>)> {
 }
 
 #[test]
+fn the_page_of_a_card_draws_each_of_its_parts() {
+    let seen = shown(BOARD, Vec::new(), Health::default());
+    let mut card = seen.cards.iter().find(|card| card.kind == "device").unwrap().clone();
+    assert!(card.parts.iter().all(|part| part.plots.is_empty()), "the first page draws none");
+    let quality = |device: &str, channel: &str, by| {
+        line(&format!("neural_channel_quality_ratio{{device=\"{device}\",channel=\"{channel}\"}}"), 0.5, by)
+    };
+    let past = vec![quality("cyton", "2", 0.001), quality("other", "1", 0.0)];
+    draw_parts(&mut card, &Samples(past), &Limits::default(), NOW, &|| None);
+    let ranges: Vec<_> = card.parts.iter().map(|part| (&*part.id, part.plots.len())).collect();
+    assert_eq!(ranges, [("1", 0), ("2", 1), ("10", 0)]);
+    assert_eq!(card.parts[1].plots[0].range, ("55.9 %".to_owned(), "73.9 %".to_owned()));
+}
+
+#[test]
 fn every_question_asks_for_what_there_is() {
     let all = catalog::PAGES.iter().chain(catalog::OWN).flat_map(|page| page.metrics);
     let families: Vec<String> = all.map(|metric| metric.family()).collect();
-    let lines = CARDS.iter().flat_map(|card| card.lines).map(|line| line.ask);
+    let drawn =
+        |card: &'static card::Card| card.lines.iter().chain(card.parts.map_or(&[][..], |parts| parts.lines));
+    let lines = CARDS.iter().flat_map(drawn).map(|line| line.ask);
     for ask in card::questions().chain(lines) {
         for name in promql::parse(ask.text()).unwrap().metrics() {
             let family = ["_total", "_bucket", "_count", "_info"]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{class_of, escape, head, plot, sentences, sign_of};
+use super::{TABLE_END, class_of, escape, head, plot, sentences, sign_of};
 use crate::view::{Card, Fact, Part};
 
 /// Parts that a card shows; its page shows all.
@@ -119,22 +119,29 @@ pub(super) fn whole(out: &mut String, card: &Card, at: i64) {
     }
     let _ = write!(out, "<h2>{}</h2>", escape(&card.parts_heading));
     head::write(out, &card.parts);
-    table(out, &card.parts);
+    table(out, &card.parts_heading, &card.parts);
 }
 
 /// Every part with everything that is known of it.
-fn table(out: &mut String, parts: &[Part]) {
+fn table(out: &mut String, heading: &str, parts: &[Part]) {
     let mut labels: Vec<&str> = Vec::new();
     for fact in parts.iter().flat_map(|part| &part.facts) {
         if !labels.contains(&&*fact.label) {
             labels.push(&fact.label);
         }
     }
-    out.push_str("<div class=wide><table><thead><tr><th>Name<th>State");
-    for label in &labels {
-        let _ = write!(out, "<th class=n>{}", escape(label));
+    let mut drawn: Vec<&str> = Vec::new();
+    for plot in parts.iter().flat_map(|part| &part.plots) {
+        if !drawn.contains(&&*plot.label) {
+            drawn.push(&plot.label);
+        }
     }
-    out.push_str("</tr></thead><tbody>");
+    let numbers = labels.iter().map(|label| format!("#{label}"));
+    let lines = drawn.iter().map(|label| format!("{label}, 15 min"));
+    let columns: Vec<String> =
+        ["Name", "State"].map(str::to_owned).into_iter().chain(numbers).chain(lines).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    out.push_str(&super::table(heading, &columns));
     for part in parts {
         let state = if part.reasons.is_empty() { "good".to_owned() } else { part.reasons.join(", ") };
         let _ = write!(
@@ -150,7 +157,13 @@ fn table(out: &mut String, parts: &[Part]) {
             let class = fact.map_or("", |fact| class_of(fact.status));
             let _ = write!(out, "<td class=\"n {class}\">{}", escape(fact.map_or("–", |fact| &fact.text)));
         }
+        for label in &drawn {
+            out.push_str("<td>");
+            if let Some(one) = part.plots.iter().find(|plot| plot.label == *label) {
+                plot::write_cell(out, one);
+            }
+        }
         out.push_str("</tr>");
     }
-    out.push_str("</tbody></table></div>");
+    out.push_str(TABLE_END);
 }

@@ -2,6 +2,8 @@
 
 mod card;
 mod head;
+mod incident;
+mod inside;
 mod plot;
 
 use std::fmt::Write;
@@ -12,6 +14,9 @@ use super::words::span;
 use super::{Alert, Incident, Sentence, Snapshot, Status};
 use crate::catalog::card::CARDS;
 use crate::promql::moment;
+
+pub use incident::{About, incident_page, incidents_page};
+pub use inside::{InEffect, config_page, log_page};
 
 /// The style of every page.
 pub const STYLE: &str = include_str!("page.css");
@@ -73,8 +78,14 @@ fn alert_address(name: &str) -> String {
     format!("alert?name={}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
-/// The end of a page.
-pub const END: &str = "</main></body></html>\n";
+/// The end of a page, with where everything else is. `root` leads from its folder to the first page.
+#[must_use]
+pub fn end(root: &str) -> String {
+    format!(
+        "</main><footer><nav aria-label=\"More pages\"><a href={root}incident>incidents</a><a href={root}config>configuration</a>\
+         <a href={root}log>log</a><a href={root}api/v1/snapshot>the first page as JSON</a></nav></footer></body></html>\n"
+    )
+}
 
 /// The whole first page.
 #[must_use]
@@ -86,7 +97,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     }
     // Who has no script asks again.
     out.push_str("<noscript><p class=quiet>Reload the page to see what changed.</p></noscript>");
-    out.push_str(END);
+    out.push_str(&end(""));
     out
 }
 
@@ -118,7 +129,7 @@ pub fn card_page(snapshot: &Snapshot, kind: &str, name: &str) -> Option<String> 
     let title = if name.is_empty() { kind } else { name };
     let mut out = begin(&format!("{title} – neural-exporter"), false, "");
     card::whole(&mut out, found, snapshot.at);
-    out.push_str(END);
+    out.push_str(&end(""));
     Some(out)
 }
 
@@ -198,14 +209,21 @@ fn incidents(snapshot: &Snapshot) -> String {
     if snapshot.incidents.is_empty() {
         return String::new();
     }
-    let mut out = String::from("<h2>Incidents</h2><ul class=incidents>");
-    for incident in snapshot.incidents.iter().take(ALERTS) {
-        one_incident(&mut out, incident, snapshot.at);
+    format!("<h2>Incidents</h2>{}", incident_list(&snapshot.incidents, snapshot.at))
+}
+
+/// The incidents that are open, with who can take care of them.
+#[must_use]
+pub fn incident_list(incidents: &[Incident], at: i64) -> String {
+    let mut out = String::from("<ul class=incidents>");
+    for incident in incidents.iter().take(ALERTS) {
+        one_incident(&mut out, incident, at);
     }
     out.push_str("</ul>");
-    let more = snapshot.incidents.len().saturating_sub(ALERTS);
+    let more = incidents.len().saturating_sub(ALERTS);
     if more > 0 {
-        let _ = write!(out, "<p>and {more} more: <a href=api/v1/incidents>all incidents</a></p>");
+        // Writing to a string cannot fail.
+        let _ = write!(out, "<p>and {more} more: <a href=incident>all incidents</a></p>");
     }
     out
 }
@@ -215,11 +233,12 @@ fn one_incident(out: &mut String, incident: &Incident, at: i64) {
     let class = if incident.acknowledged { "attention" } else { "danger" };
     let _ = write!(
         out,
-        "<li class={class}><b>{}</b> {} <span class=quiet>{}, for {}</span> <a href=\"api/v1/incidents/{id}\">{}</a>",
+        "<li class={class}><b>{}</b> {} <span class=quiet>{}, for {}</span> <a href=\"{}\">{}</a>",
         escape(&incident.priority),
         escape(&incident.summary),
         escape(&incident.state),
         span((at - incident.since).max(0) as f64 / 1000.0),
+        incident::incident_address(&incident.id),
         id.get(..8).unwrap_or(&id),
     );
     if !incident.acknowledged {
@@ -236,22 +255,45 @@ fn alerts(snapshot: &Snapshot) -> String {
     if snapshot.alerts.is_empty() {
         return String::new();
     }
-    let mut out = String::from(
-        "<h2>Alerts</h2><div class=wide><table><thead><tr><th>State<th>Priority<th>What<th>Since</tr></thead><tbody>",
-    );
-    for alert in snapshot.alerts.iter().take(ALERTS) {
+    format!("<h2>Alerts</h2>{}", alert_table(&snapshot.alerts))
+}
+
+/// The alerts that fire or wait.
+#[must_use]
+pub fn alert_table(alerts: &[Alert]) -> String {
+    let mut out = table("Alerts", &["State", "Priority", "What", "Since"]);
+    for alert in alerts.iter().take(ALERTS) {
         one_alert(&mut out, alert);
     }
-    out.push_str("</tbody></table></div>");
-    let more = snapshot.alerts.len().saturating_sub(ALERTS);
+    out.push_str(TABLE_END);
+    let more = alerts.len().saturating_sub(ALERTS);
     if more > 0 {
+        // Writing to a string cannot fail.
         let _ = write!(out, "<p>and {more} more: <a href=api/v1/alerts>all alerts</a></p>");
     }
     out
 }
 
+/// The begin of a table up to its first row. One that is too wide scrolls within itself, and by keyboard too. A column whose name
+/// begins with `#` has numbers.
+#[must_use]
+pub fn table(about: &str, columns: &[&str]) -> String {
+    let mut out =
+        format!("<div class=wide tabindex=0 role=region aria-label=\"{}\"><table><thead><tr>", escape(about));
+    for column in columns {
+        let (class, name) = column.strip_prefix('#').map_or(("", *column), |name| (" class=n", name));
+        // Writing to a string cannot fail.
+        let _ = write!(out, "<th{class}>{}", escape(name));
+    }
+    out.push_str("</tr></thead><tbody>");
+    out
+}
+
+/// And its end.
+pub const TABLE_END: &str = "</tbody></table></div>";
+
 fn one_alert(out: &mut String, alert: &Alert) {
-    let (class, state) = if alert.firing { ("danger", "firing") } else { ("attention", "pending") };
+    let (class, state) = if alert.firing { ("danger", "✖ firing") } else { ("attention", "▲ pending") };
     let summary = escape(&alert.summary);
     let what = if alert.runbook {
         format!("<a href=\"{}\">{summary}</a>", alert_address(&alert.name))

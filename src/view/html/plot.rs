@@ -39,6 +39,20 @@ pub(super) fn write(out: &mut String, plot: &Plot, times: bool) {
     out.push_str("</figure>");
 }
 
+/// Writes a plot into a cell of a table whose heading says what it shows.
+pub(super) fn write_cell(out: &mut String, plot: &Plot) {
+    let (label, least, greatest) = (escape(&plot.label), escape(&plot.range.0), escape(&plot.range.1));
+    let words = if least == greatest { greatest } else { format!("{least} to {greatest}") };
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "<div class=plot><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=none role=img \
+         aria-label=\"{label} over the last 15 minutes: {words}\"><title>{words}</title>"
+    );
+    draw(out, plot);
+    out.push_str("</svg></div>");
+}
+
 fn draw(out: &mut String, plot: &Plot) {
     let values = || plot.points.iter().flatten().copied();
     let (least, greatest) =
