@@ -71,6 +71,7 @@ programs:
 	command -v socat > /dev/null || missing+=(socat); \
 	command -v faketime > /dev/null || missing+=(faketime); \
 	command -v tmux > /dev/null || missing+=(tmux); \
+	command -v chromium > /dev/null || missing+=(chromium); \
 	command -v systemd-analyze > /dev/null || missing+=(systemd); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
 	if (( $${#missing[@]} )); then \
