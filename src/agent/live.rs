@@ -3,6 +3,7 @@
 //! It writes nothing and opens no serial port. A socket is bound for a moment, to see that it can be; a client's
 //! place of a recording program is not taken, since there may be one alone.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{files, place};
+use crate::catalog::alert::CHAPTERS;
 use crate::clock::now;
 use crate::config::{Config, Source};
 use crate::listen::{Address, Bytes, Listen};
@@ -184,10 +186,49 @@ async fn asked(config: &Config, found: &mut Vec<Finding>) {
         }
         Err(why) => Err(why),
     };
+    let answers = asked.is_ok();
     found.push(match asked {
-        Ok(_) => Finding::new(path, url, Verdict::Ok, "answers"),
-        Err(why) => Finding::failed(path, url, &why),
+        Ok(_) => Finding::new(path, &url, Verdict::Ok, "answers"),
+        Err(why) => Finding::failed(path, &url, &why),
     });
+    // What it evaluates is of use where the agent does not.
+    if answers && !config.evaluates() {
+        found.push(loaded(config, path, &url).await);
+    }
+}
+
+/// Whether the server has the rules that are generated.
+async fn loaded(config: &Config, path: &str, url: &str) -> Finding {
+    let mend = "neural-exporter generate --out DIR, and DIR/alert-rules/*.yml under rule_files of the server; or let provision push them";
+    let call = async {
+        let server = config.ask.prometheus.as_ref().ok_or_else(String::new)?.open()?;
+        server.call("/api/v1/rules?type=alert", None).await.map_err(|failure| failure.why().to_owned())
+    };
+    let there = match call.await {
+        Ok((data, _)) => names(&data),
+        Err(why) => return Finding::failed(path, format!("rules of {url}"), &why),
+    };
+    let off = &config.alerts.off;
+    let wanted = CHAPTERS.iter().flat_map(|chapter| chapter.alerts).map(|alert| alert.name);
+    let wanted: Vec<&str> = wanted.filter(|name| !off.iter().any(|off| off == name)).collect();
+    let missing = wanted.iter().filter(|name| !there.contains(**name)).count();
+    let subject = format!("rules of {url}");
+    match missing {
+        0 => Finding::new(path, subject, Verdict::Ok, format!("all {} alerts are loaded", wanted.len())),
+        _ => {
+            let message = format!("{missing} of {} alerts are not loaded there", wanted.len());
+            Finding::new(path, subject, Verdict::Warning, message).hint(mend)
+        }
+    }
+}
+
+/// The names of the rules in an answer of `/api/v1/rules`.
+fn names(data: &serde_json::Value) -> BTreeSet<String> {
+    let list = |value: &serde_json::Value, key: &str| {
+        value.get(key).and_then(serde_json::Value::as_array).cloned().unwrap_or_default()
+    };
+    let rules = list(data, "groups").into_iter().flat_map(|group| list(&group, "rules"));
+    rules.filter_map(|rule| Some(rule.get("name")?.as_str()?.to_owned())).collect()
 }
 
 /// The servers that are pushed to: each is read, none is written.

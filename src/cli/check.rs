@@ -1,15 +1,16 @@
 //! `check`: every mistake in what the agent would read, before it reads it; with `--live`, whether what it names is there.
 
-use std::fmt::Write;
-
+use ratatui_core::text::{Line, Span};
 use serde::Serialize;
 
-use super::{Exit, FileArgs, Form, complain, json, print, run};
+use super::{Exit, FileArgs, Form, complain, json, look as shown, print, run};
 use crate::agent::live::{self, Finding, Verdict};
 use crate::agent::mapping_notes;
+use crate::alert::health::Status;
 use crate::catalog::{PAGES, lint};
 use crate::config::{self, Config};
 use crate::document::Problem;
+use crate::view::screen;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -116,20 +117,20 @@ fn count(number: usize, noun: &str) -> String {
 
 /// The findings, a line each, with their hints.
 pub(super) fn table(found: &[Finding]) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     let wide = found.iter().map(|finding| finding.path.len()).max().unwrap_or_default();
     for Finding { path, subject, verdict, message, hint } in found {
-        let word = match verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Failed => "FAILED",
-            Verdict::Skipped => "skipped",
+        let (word, status) = match verdict {
+            Verdict::Ok => ("ok", Status::Healthy),
+            Verdict::Warning => ("warning", Status::Degraded),
+            Verdict::Failed => ("FAILED", Status::Unhealthy),
+            Verdict::Skipped => ("skipped", Status::Unknown),
         };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{word:7}  {path:wide$}  {subject}: {message}");
-        if let Some(hint) = hint {
-            let _ = writeln!(text, "         hint: {hint}");
-        }
+        lines.push(Line::from(vec![
+            Span::styled(format!("{word:7}"), screen::style(status)),
+            Span::raw(format!("  {path:wide$}  {subject}: {message}")),
+        ]));
+        lines.extend(hint.iter().map(|hint| Line::styled(format!("         hint: {hint}"), screen::quiet())));
     }
-    text
+    shown::text(&lines)
 }

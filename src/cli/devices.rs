@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Exit, complain, json, print, run, runtime, streams};
+use super::{Exit, complain, json, look, print, run, runtime, streams};
+use crate::alert::health::Status;
 use crate::source::lsl::Search;
 use crate::source::port::usb::{
     Roots, Tty, holders, known, latency_timer, listed, may_open, not_permitted, stable_name, ttys,
@@ -71,6 +72,11 @@ impl Device {
     /// What this user has to do to open it; nothing if it may be opened.
     pub(super) fn advice(&self) -> Option<&str> {
         self.advice.as_deref()
+    }
+
+    /// Whether it may have another number when it is plugged in again, and no name that stays.
+    pub(super) fn is_renumbered(&self) -> bool {
+        self.usb.is_some() && self.stable_name.is_none()
     }
 
     /// How long bytes wait in its chip, in seconds, where that is known.
@@ -149,7 +155,7 @@ pub(super) fn devices(root: Option<&Path>, watch: bool, as_json: bool, options: 
         if watch {
             return follow(&roots, search, as_json).await;
         }
-        let found = look(&roots);
+        let found = found(&roots);
         let streams = match search {
             Some(mut search) => {
                 search.look().await;
@@ -174,7 +180,7 @@ pub(super) fn devices(root: Option<&Path>, watch: bool, as_json: bool, options: 
     })
 }
 
-pub(super) fn look(roots: &Roots) -> Vec<Device> {
+pub(super) fn found(roots: &Roots) -> Vec<Device> {
     ttys(roots).iter().map(|tty| Device::of(tty, roots)).collect()
 }
 
@@ -205,10 +211,9 @@ fn nothing(roots: &Roots) -> String {
 
 /// One port, as people read it.
 fn table(device: &Device) -> String {
-    let mut text = format!("{}  {}\n", device.node.display(), device.guess);
-    let mut row = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:14} {value}");
-    };
+    let status = if device.advice.is_some() { Status::Unhealthy } else { Status::Healthy };
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: &str| rows.push((name.to_owned(), value.to_owned()));
     if let Some(usb) = &device.usb {
         let serial = if usb.serial.is_empty() { "no serial number" } else { &usb.serial };
         let driver = device.driver.as_deref().unwrap_or("no driver");
@@ -223,7 +228,7 @@ fn table(device: &Device) -> String {
         row("latency timer", &format!("{} ms{bursts}", (seconds * 1000.0).round()));
     }
     row("config", &device.config);
-    text
+    look::block(status, &device.node.display().to_string(), &device.guess, &rows)
 }
 
 fn held(device: &Device) -> String {
@@ -281,7 +286,7 @@ async fn follow(roots: &Roots, mut search: Option<Search>, json: bool) -> Exit {
             // An answer is in the table, whatever it says.
             _ = receive(&mut search) => continue,
         }
-        let now = look(roots);
+        let now = found(roots);
         if std::mem::take(&mut first) && now.is_empty() && !json {
             complain(&"nothing is plugged in yet; waiting (Ctrl-C ends it)");
         }
@@ -321,7 +326,7 @@ mod tests {
     fn a_dongle_is_described() {
         let system = System::new();
         system.plug(&DONGLE, Path::new("/dev/null"));
-        let found = look(&system.roots());
+        let found = found(&system.roots());
         let text = table(&found[0]);
         for part in [
             "FTDI FT230X or FT231X, as in the OpenBCI dongle",
@@ -345,7 +350,7 @@ mod tests {
         system.plug(&DONGLE, null);
         let (place, tty) = ("2-1", "ttyACM0");
         system.plug(&Plug { place, tty, id: ("1234", "5678"), serial: "a\"b", ..DONGLE }, null);
-        for device in look(&system.roots()) {
+        for device in found(&system.roots()) {
             let text = format!("sources:\n  {}\n", device.config);
             let config = crate::config::parse("config.yml", &text).unwrap_or_else(|e| panic!("{text}{e:?}"));
             assert_eq!(config.sources.len(), 1, "{text}");
@@ -359,20 +364,20 @@ mod tests {
             changes(before, now).iter().map(|c| (c.change, c.device.node.clone())).collect::<Vec<_>>()
         };
         let node = system.at("dev/ttyUSB0");
-        let none = look(&system.roots());
+        let none = found(&system.roots());
         assert!(nothing(&system.roots()).contains("dmesg"));
         system.plug(&DONGLE, Path::new("/dev/null"));
-        let one = look(&system.roots());
+        let one = found(&system.roots());
         assert_eq!(what(&none, &one), [("appeared", node.clone())]);
         assert_eq!(what(&one, &one), []);
         system.put("sys/bus/usb-serial/devices/ttyUSB0/latency_timer", "1\n");
-        let set = look(&system.roots());
+        let set = found(&system.roots());
         assert_eq!(what(&one, &set), [("changed", node.clone())]);
         let line = line(&changes(&one, &set)[0], true);
         assert!(line.starts_with("{\"change\":\"changed\",\"device\":{") && line.ends_with("}\n"), "{line}");
         system.unplug(&DONGLE);
         system.plug(&Plug { serial: "OTHER", ..DONGLE }, Path::new("/dev/null"));
-        let other = look(&system.roots());
+        let other = found(&system.roots());
         assert_eq!(what(&set, &other), [("left", node.clone()), ("appeared", node)]);
     }
 }

@@ -25,6 +25,13 @@ const LOW: u64 = 2 << 30;
 const EMPTY: u64 = 128 << 20;
 /// Where LSL looks for streams of this machine and its network.
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 172, 215);
+/// The port on which streams are found.
+const DISCOVERY: u16 = 16_571;
+/// What lets LSL through each firewall.
+const OPEN_UFW: &str = "sudo ufw allow 16571:16604/udp && sudo ufw allow 16572:16604/tcp";
+const OPEN_FIREWALLD: &str = "sudo firewall-cmd --permanent --add-port=16571-16604/udp --add-port=16572-16604/tcp && sudo firewall-cmd --reload";
+/// Bytes that a burst of datagrams takes: what a source asks for where its configuration does not say.
+const BURST: u64 = 4 << 20;
 /// How long a packet to this machine's own group may take.
 const ECHO: Duration = Duration::from_millis(500);
 
@@ -85,6 +92,8 @@ pub(super) fn doctor(args: &Args) -> Exit {
 fn machine(config: &Config, roots: &Roots) -> Vec<Finding> {
     let mut found = ports(roots);
     found.push(multicast());
+    found.push(firewall(config, Path::new("/")));
+    found.extend(buffers(Path::new("/proc/sys/net/core/rmem_max")));
     found.push(clock());
     let place = config.state_directory.clone().or_else(state_folder).unwrap_or_else(|| PathBuf::from("/"));
     found.extend(disk(&place));
@@ -94,7 +103,7 @@ fn machine(config: &Config, roots: &Roots) -> Vec<Finding> {
 /// Each port: whether it may be opened, whether its name stays, and how long its bytes wait.
 fn ports(roots: &Roots) -> Vec<Finding> {
     let mut found = Vec::new();
-    for device in devices::look(roots) {
+    for device in devices::found(roots) {
         let subject = device.node().display().to_string();
         if let Some(advice) = device.advice() {
             found.push(
@@ -107,6 +116,13 @@ fn ports(roots: &Roots) -> Vec<Finding> {
                 Verdict::Ok,
                 format!("may be opened: {}", device.guess()),
             ));
+        }
+        if device.is_renumbered() {
+            let message = "no name stays with it: after it is plugged in again it may have another number";
+            found.push(
+                Finding::new("udev", &subject, Verdict::Warning, message)
+                    .hint("sudo apt-get install udev && sudo udevadm trigger --subsystem-match=tty"),
+            );
         }
         if let Some(seconds) = device.latency_timer().filter(|seconds| *seconds > 0.001) {
             let name = device.node().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -165,6 +181,43 @@ fn multicast() -> Finding {
             Finding::new(path, subject, Verdict::Warning, message).hint(mend)
         }
     }
+}
+
+/// Whether a firewall that is on lets LSL through, as far as its files say: its rules themselves are for root alone.
+fn firewall(config: &Config, root: &Path) -> Finding {
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let ufw = read("etc/ufw/ufw.conf").lines().any(|line| line.trim().eq_ignore_ascii_case("enabled=yes"));
+    let firewalld = root.join("run/firewalld").is_dir() || root.join("run/firewalld.pid").exists();
+    let (subject, rules, mend) = match (ufw, firewalld) {
+        (true, _) => ("ufw", read("etc/ufw/user.rules"), OPEN_UFW),
+        (false, true) => ("firewalld", read("etc/firewalld/zones/public.xml"), OPEN_FIREWALLD),
+        (false, false) => {
+            let message =
+                "neither ufw nor firewalld is on; `sudo nft list ruleset` shows what else may filter";
+            return Finding::new("firewall", "this machine", Verdict::Ok, message);
+        }
+    };
+    if rules.contains(&DISCOVERY.to_string()) {
+        return Finding::new("firewall", subject, Verdict::Ok, "is on, and has a rule for the ports of LSL");
+    }
+    if !config.sources.iter().any(|source| source.kind() == "lsl") {
+        return Finding::new("firewall", subject, Verdict::Skipped, "is on, and no lsl source is configured");
+    }
+    let message =
+        "is on, and no rule for the ports of LSL is seen: streams of other machines may not be found";
+    Finding::new("firewall", subject, Verdict::Warning, message).hint(mend)
+}
+
+/// Whether the kernel grants buffers in which a burst of datagrams has room.
+fn buffers(limit: &Path) -> Option<Finding> {
+    let most: u64 = std::fs::read_to_string(limit).ok()?.trim().parse().ok()?;
+    let message = format!("datagrams may wait in {most} bytes");
+    let finding = |verdict| Finding::new("rmem_max", "net.core.rmem_max", verdict, message.clone());
+    if most >= BURST {
+        return Some(finding(Verdict::Ok));
+    }
+    let mend = format!("sudo sysctl -w net.core.rmem_max={BURST}, and into /etc/sysctl.d to keep it");
+    Some(finding(Verdict::Warning).hint(mend))
 }
 
 /// Whether the kernel says that its clock is kept by a time service.
@@ -262,6 +315,43 @@ mod tests {
                 assert!(families.iter().any(|known| known == name.trim_end_matches("_total")), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_firewall_that_is_on_is_told_with_what_opens_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let at = folder.path().join(path);
+            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+            std::fs::write(at, text).unwrap();
+        };
+        let lsl = config::parse("f", "sources: [lsl: {}]").unwrap();
+        let found = |config: &Config| firewall(config, folder.path());
+        assert_eq!(found(&lsl).verdict, Verdict::Ok);
+        put("etc/ufw/ufw.conf", "# ufw\nENABLED=no\n");
+        assert_eq!(found(&lsl).verdict, Verdict::Ok);
+        put("etc/ufw/ufw.conf", "# ufw\nENABLED=yes\n");
+        let closed = found(&lsl);
+        assert_eq!((closed.verdict, closed.hint.as_deref()), (Verdict::Warning, Some(OPEN_UFW)));
+        assert_eq!(found(&Config::default()).verdict, Verdict::Skipped);
+        put("etc/ufw/user.rules", "-A ufw-user-input -p udp -m multiport --dports 16571:16604 -j ACCEPT\n");
+        assert_eq!(found(&lsl).verdict, Verdict::Ok);
+        put("etc/ufw/ufw.conf", "ENABLED=no\n");
+        put("run/firewalld/x", "");
+        let closed = found(&lsl);
+        assert_eq!((&*closed.subject, closed.hint.as_deref()), ("firewalld", Some(OPEN_FIREWALLD)));
+    }
+
+    #[test]
+    fn small_buffers_are_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let of = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            buffers(file.path()).map(|found| (found.verdict, found.hint.is_some()))
+        };
+        assert_eq!(of("212992\n"), Some((Verdict::Warning, true)));
+        assert_eq!(of("8388608\n"), Some((Verdict::Ok, false)));
+        assert_eq!(of("?"), None);
     }
 
     #[test]

@@ -3,16 +3,19 @@
 use std::fmt::Write;
 
 use clap::{Subcommand, ValueEnum};
+use ratatui_core::text::Line;
 use serde_json::Value as Json;
 
 use super::server::ServerArgs;
-use super::{Exit, complain, json, print, runtime};
+use super::{Exit, complain, json, look, print, runtime};
+use crate::alert::health::Status as How;
 use crate::alert::incident::{Incident, Status};
 use crate::ask::Failure;
 use crate::clock::now;
 use crate::promql::{moment, moment_ms};
 use crate::quote::quote;
 use crate::setting::Span;
+use crate::view::table::{self, Cell};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -192,53 +195,48 @@ fn shown(args: &Args, data: &Json) -> Exit {
         (Output::Json, _) => return print(&json(listed.map_or(data, |_| data))),
         (_, Some(What::Stats { .. })) => figures(data),
         (Output::Table, Some(What::Export { .. })) if exports => return print(&json(data)),
-        (Output::Table, Some(What::Show { .. })) => incidents.iter().map(whole).collect(),
-        (Output::Table, _) => table(&incidents),
+        (Output::Table, Some(What::Show { .. })) => {
+            look::text(&incidents.iter().flat_map(whole).collect::<Vec<_>>())
+        }
+        (Output::Table, _) => look::text(&table(&incidents)),
         (Output::Csv, _) => csv(&incidents),
     };
     print(text.as_bytes())
 }
 
 /// Those of a list, in columns.
-fn table(incidents: &[Incident]) -> String {
+fn table(incidents: &[Incident]) -> Vec<Line<'static>> {
     if incidents.is_empty() {
-        return "no incident\n".into();
+        return vec![Line::raw("no incident")];
     }
-    let rows: Vec<[String; 6]> =
-        std::iter::once(["number", "state", "priority", "alert", "since", "what"].map(str::to_owned))
-            .chain(incidents.iter().map(|incident| {
-                [
-                    incident.id.get(..8).unwrap_or(&incident.id).to_owned(),
-                    incident.status.as_str().to_owned(),
-                    incident.priority.as_str().to_owned(),
-                    quote(&incident.alert).to_string(),
-                    moment(incident.started),
-                    quote(incident.summary()).to_string(),
-                ]
-            }))
-            .collect();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    let row = |incident: &Incident| {
+        vec![
+            Cell::plain(incident.id.get(..8).unwrap_or(&incident.id)),
+            Cell::state(how(incident.status), incident.status.as_str()),
+            Cell::plain(incident.priority.as_str()),
+            Cell::plain(&incident.alert),
+            Cell::plain(&moment(incident.started)),
+            Cell::plain(incident.summary()),
+        ]
     };
-    let widths: Vec<usize> = (0..5).map(width).collect();
-    let mut out = String::new();
-    for row in &rows {
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(out, "{cell:width$}  ");
-        }
-        let _ = writeln!(out, "{}", row.last().map_or("", |what| what.as_str()));
+    let rows: Vec<_> = incidents.iter().map(row).collect();
+    table::table(&["number", "state", "priority", "alert", "since", "what"], &rows)
+}
+
+/// How bad a state is.
+fn how(status: Status) -> How {
+    match status {
+        Status::Open | Status::Escalated => How::Unhealthy,
+        Status::Acknowledged => How::Degraded,
+        Status::Resolved => How::Healthy,
     }
-    out
 }
 
 /// One incident with what happened.
-fn whole(incident: &Incident) -> String {
-    let mut out = String::new();
+fn whole(incident: &Incident) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
     let number = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
-    let mut line = |name: &str, value: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "{name:13} {}", quote(value));
-    };
+    let mut line = |name: &str, value: &str| lines.push(table::entry(name, 13, &quote(value).to_string()));
     line("number", &incident.id);
     line("alert", &incident.alert);
     line("what", incident.summary());
@@ -263,9 +261,10 @@ fn whole(incident: &Incident) -> String {
     }
     for entry in &incident.history {
         let why = if entry.why.is_empty() { String::new() } else { format!(": {}", quote(&entry.why)) };
-        let _ = writeln!(out, "{}  {} by {}{why}", moment(entry.at), entry.what.as_str(), quote(&entry.by));
+        let text = format!("{} by {}{why}", entry.what.as_str(), quote(&entry.by));
+        lines.push(table::entry(&moment(entry.at), 21, &text));
     }
-    out
+    lines
 }
 
 /// The columns of the lines.
@@ -343,10 +342,10 @@ mod tests {
     #[test]
     fn what_is_shown_moves_no_cursor_and_computes_nothing() {
         let incident: Incident = serde_json::from_str(ONE).unwrap();
-        let lines = table(std::slice::from_ref(&incident));
-        assert!(lines.starts_with("number    state         priority  alert"), "{lines}");
-        assert!(lines.contains("01234567  acknowledged  P0        Lost   2027-01-15T08:00:00Z"), "{lines}");
-        let all = whole(&incident);
+        let lines = look::text(&table(std::slice::from_ref(&incident)));
+        assert!(lines.starts_with("number    state           priority  alert"), "{lines}");
+        assert!(lines.contains("01234567  ▲ acknowledged  P0        Lost   2027-01-15T08:00:00Z"), "{lines}");
+        let all = look::text(&whole(&incident));
         assert!(all.contains("value         1.5 at first, 9 at worst, unknown at last"), "{all}");
         assert!(all.contains("2027-01-15T08:00:01Z  opened by agent: it is away"), "{all}");
         assert!(!all.contains('\u{1b}'), "{all}");
@@ -356,7 +355,7 @@ mod tests {
             "{csv}"
         );
         assert!(csv.contains(",,1.5,9,,\"'=cmd(\"\"x\"\")\","), "{csv}");
-        assert_eq!(table(&[]), "no incident\n");
+        assert_eq!(look::text(&table(&[])), "no incident\n");
     }
 
     #[test]

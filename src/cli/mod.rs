@@ -8,6 +8,7 @@ mod generate;
 mod history;
 mod incidents;
 mod init;
+mod look;
 mod metrics;
 mod provision;
 mod query;

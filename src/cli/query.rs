@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Exit, FileArgs, complain, json, print, run, runtime};
+use super::{Exit, FileArgs, complain, json, look, print, run, runtime};
 use crate::agent::{Failure as Unread, history_file};
 use crate::ask::{Answer, Answers, Bridged, Failure, Past, Server};
 use crate::clock::now;
@@ -16,6 +16,7 @@ use crate::promql::{self, Labels, NAME, Sample, Series, Value, When};
 use crate::provision::Access;
 use crate::secret::Link;
 use crate::setting::Span;
+use crate::view::table::{self, Cell};
 
 /// Columns of a plot.
 const WIDTH: usize = 60;
@@ -157,7 +158,7 @@ fn shown(answer: &Answer, when: When, output: Output) -> Vec<u8> {
             json(&data)
         }
         Output::Csv => csv(&answer.value).into_bytes(),
-        Output::Table => table(&answer.value).into_bytes(),
+        Output::Table => columns_of(&answer.value).into_bytes(),
         Output::Plot => plots(&answer.value).into_bytes(),
     }
 }
@@ -187,7 +188,7 @@ fn csv(value: &Value) -> String {
 }
 
 /// What all series have in common is said once; the rest are columns.
-fn table(value: &Value) -> String {
+fn columns_of(value: &Value) -> String {
     let number = |value: f64| promql::number(value);
     match value {
         Value::Scalar(value) => format!("{}\n", number(*value)),
@@ -262,31 +263,17 @@ fn columns(rows: &[(&Labels, Vec<String>)], titles: &[&str]) -> String {
         let _ = writeln!(out, "{}", about.metric());
     }
     let differing = if rows.len() == 1 { common } else { differing };
-    let mut lines = vec![
-        differing
-            .iter()
-            .map(|name| if *name == NAME { "metric" } else { name })
-            .chain(titles.iter().copied())
-            .map(str::to_owned)
-            .collect::<Vec<_>>(),
-    ];
-    for (labels, values) in rows {
-        let cells = differing.iter().map(|name| labels.get(name).to_owned());
-        lines.push(cells.chain(values.iter().cloned()).collect());
-    }
-    let width = |column: usize| {
-        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    let named = differing.iter().map(|name| if *name == NAME { "metric" } else { name }.to_owned());
+    // What has no title is drawn and no number.
+    let numbers =
+        titles.iter().map(|title| if title.is_empty() { String::new() } else { format!("#{title}") });
+    let columns: Vec<String> = named.chain(numbers).collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let row = |(labels, values): &(&Labels, Vec<String>)| -> Vec<Cell> {
+        let cells = differing.iter().map(|name| Cell::plain(labels.get(name)));
+        cells.chain(values.iter().map(|value| Cell::plain(value))).collect()
     };
-    let widths: Vec<usize> = (0..differing.len() + titles.len()).map(width).collect();
-    for line in &lines {
-        let mut text = String::new();
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let right = column >= differing.len()
-                && titles.get(column - differing.len()).is_some_and(|title| !title.is_empty());
-            let _ = if right { write!(text, "{cell:>width$}  ") } else { write!(text, "{cell:width$}  ") };
-        }
-        let _ = writeln!(out, "{}", text.trim_end());
-    }
+    out.push_str(&look::text(&table::table(&columns, &rows.iter().map(row).collect::<Vec<_>>())));
     out
 }
 
@@ -294,7 +281,7 @@ fn columns(rows: &[(&Labels, Vec<String>)], titles: &[&str]) -> String {
 const HEIGHT: usize = 8;
 
 fn plots(value: &Value) -> String {
-    let Value::Matrix(series) = value else { return table(value) };
+    let Value::Matrix(series) = value else { return columns_of(value) };
     let mut out = String::new();
     for one in series {
         let values = buckets(&one.samples, WIDTH);
@@ -343,23 +330,23 @@ mod tests {
             labels: Labels::from_pairs([("__name__", "rate"), ("device", device), ("job", "neural")]),
             value,
         };
-        let text = table(&Value::Vector(vec![one("cyton", 250.0), one("a-long-name", 1.5)]));
+        let text = columns_of(&Value::Vector(vec![one("cyton", 250.0), one("a-long-name", 1.5)]));
         assert_eq!(
             text,
             "rate{job=\"neural\"}\ndevice       value\ncyton          250\na-long-name    1.5\n"
         );
-        assert_eq!(table(&Value::Vector(vec![])), "no series\n");
-        assert_eq!(table(&Value::Scalar(f64::NAN)), "NaN\n");
+        assert_eq!(columns_of(&Value::Vector(vec![])), "no series\n");
+        assert_eq!(columns_of(&Value::Scalar(f64::NAN)), "NaN\n");
     }
 
     #[test]
     fn a_course_is_drawn_and_a_gap_is_a_gap() {
-        let text = table(&series(&[0.0, 1.0, 2.0, 3.0]));
+        let text = columns_of(&series(&[0.0, 1.0, 2.0, 3.0]));
         assert!(text.contains("▁▃▆█") && text.contains("  3"), "{text}");
         let Value::Matrix(mut gap) = series(&[0.0, 1.0, 2.0, 3.0]) else { return };
         gap[0].samples.remove(1);
         gap[0].samples.insert(1, Sample { t: 5000, v: f64::NAN });
-        let text = table(&Value::Matrix(gap));
+        let text = columns_of(&Value::Matrix(gap));
         assert!(text.contains("▁ ▆█"), "{text}");
         let plot = plots(&series(&[0.0, 7.0, 0.0]));
         assert_eq!(plot.lines().count(), 1 + HEIGHT + 1, "{plot}");

@@ -1,13 +1,16 @@
 //! `status`: how everything is that an agent watches, for a person and for a script.
 
-use std::fmt::Write;
 use std::time::Duration;
 
+use ratatui_core::text::Line;
+
 use super::server::ServerArgs;
-use super::{Exit, Form, complain, json, print, runtime};
+use super::{Exit, Form, complain, json, look, print, runtime};
 use crate::alert::health::{Status, Verdict};
 use crate::ask::Failure;
+use crate::quote::quote;
 use crate::setting::Span;
+use crate::view::screen;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,7 +43,7 @@ pub(super) fn status(args: &Args) -> Exit {
     };
     let text = match args.output {
         Form::Json => json(&verdict),
-        Form::Text => text(&verdict, server.root()).into_bytes(),
+        Form::Text => look::text(&lines(&verdict, server.root())).into_bytes(),
     };
     match print(&text) {
         Exit::Fine => exit(verdict.status),
@@ -62,25 +65,24 @@ pub(super) fn exit(status: Status) -> Exit {
 }
 
 /// A screen for people: what is not well first, each with its reasons, then the objectives.
-fn text(verdict: &Verdict, server: &str) -> String {
+fn lines(verdict: &Verdict, server: &str) -> Vec<Line<'static>> {
     let by = verdict.evaluated_by.as_ref().map(|by| format!(", by the alerts of {by}")).unwrap_or_default();
-    let mut out = format!("{server} is {} at {}{by}\n", verdict.status.as_str(), verdict.time);
-    let name = |component: &str, name: &str| {
-        if name.is_empty() { component.to_owned() } else { format!("{component} {name}") }
-    };
-    let width = verdict.objectives.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
-    // Writing to a string cannot fail.
+    let sign = screen::sign(verdict.status);
+    let heading = format!(" {sign} {server} is {} at {}{by} ", verdict.status.as_str(), verdict.time);
+    let mut lines = vec![screen::bar(verdict.status, heading)];
     for one in &verdict.components {
-        let _ = writeln!(out, "  {:9}  {}", one.status.as_str(), name(&one.component, &one.name));
+        let spans = screen::component(one.status, &one.component, &one.name, one.status.as_str());
+        lines.push(Line::from(spans));
         for reason in &one.reasons {
             let mark = if reason.priority.is_empty() { &reason.severity } else { &reason.priority };
-            let _ = writeln!(out, "             {mark} since {}: {}", reason.since, reason.summary);
+            let text = format!("   {mark} since {}: {}", reason.since, quote(&reason.summary));
+            lines.push(Line::styled(text, screen::style(one.status)));
         }
     }
+    let width = verdict.objectives.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
     for kept in &verdict.objectives {
-        let _ = writeln!(
-            out,
-            "  objective  {:width$}  {:.3} % {}, {} % wanted, {:.0} % of the budget of {} left",
+        let text = format!(
+            "   objective  {:width$}  {:.3} % {}, {} % wanted, {:.0} % of the budget of {} left",
             kept.name,
             kept.kept * 100.0,
             kept.objective,
@@ -88,9 +90,8 @@ fn text(verdict: &Verdict, server: &str) -> String {
             kept.budget_left * 100.0,
             kept.window,
         );
+        lines.push(Line::raw(text));
     }
-    for note in &verdict.notes {
-        let _ = writeln!(out, "  note: {note}");
-    }
-    out
+    lines.extend(verdict.notes.iter().map(|note| Line::styled(format!(" note: {note}"), screen::quiet())));
+    lines
 }

@@ -3,10 +3,10 @@
 //! Asks for them as the agent does, and connects to none. What a stream says of itself comes from the network: it is
 //! printed without anything that moves a cursor.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
+use super::look;
+use crate::alert::health::Status;
 use crate::decode::lsl::Info;
 use crate::source::lsl::{Scope, Search, Settings, Wanted};
 
@@ -196,16 +196,15 @@ impl Stream {
 
 /// One stream, as people read it.
 pub(super) fn table(stream: &Stream) -> String {
-    let mut text = stream.summary() + "\n";
-    let mut row = |name: &str, value: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {name:14} {}", plain(value));
-    };
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: &str| rows.push((name.to_owned(), plain(value)));
     row("host", &format!("{} ({}), protocol {}", stream.host, stream.address, stream.protocol));
     let none = "none; after a restart it cannot be recognised";
     row("source id", if stream.source_id.is_empty() { none } else { &stream.source_id });
     row("config", &stream.config);
-    text
+    let summary = stream.summary();
+    let (name, what) = summary.split_once("  ").unwrap_or((&summary, ""));
+    look::block(Status::Healthy, name, what, &rows)
 }
 
 /// What is said where no stream answered.

@@ -19,7 +19,7 @@ use ratatui_crossterm::crossterm::terminal::{
 };
 
 use super::server::ServerArgs;
-use super::{Exit, complain, print, runtime};
+use super::{Exit, complain, look, print, runtime};
 use crate::ask::{Failure, Server};
 use crate::view::Snapshot;
 use crate::view::screen::{self, Order, Row};
@@ -69,7 +69,7 @@ pub(super) fn top(args: &Args) -> Exit {
     let (wanted, asked) = channel();
     let (told, seen) = channel();
     let looker = std::thread::Builder::new().name("looks".to_owned());
-    let started = looker.spawn(move || runtime.block_on(look(&server, &asked, &told)));
+    let started = looker.spawn(move || runtime.block_on(ask(&server, &asked, &told)));
     if let Err(error) = started {
         complain(&format!("cannot start: {error}"));
         return Exit::Failed;
@@ -83,38 +83,10 @@ pub(super) fn top(args: &Args) -> Exit {
     }
 }
 
-/// One screen as text; with colours if a person reads it.
+/// One screen as text.
 fn once(snapshot: &Snapshot) -> String {
-    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let width = size().map_or(WIDTH, |(columns, _)| usize::from(columns).max(WIDTH));
-    let mut out = String::new();
-    for line in screen::once(snapshot, width) {
-        for span in &line.spans {
-            let style = line.style.patch(span.style);
-            let codes = if coloured { codes(style) } else { String::new() };
-            let end = if codes.is_empty() { "" } else { "\x1b[0m" };
-            out.extend([&*codes, &*span.content, end]);
-        }
-        out.truncate(out.trim_end_matches(' ').len());
-        out.push('\n');
-    }
-    out
-}
-
-/// What switches a terminal to a style.
-fn codes(style: Style) -> String {
-    use ratatui_core::style::Color;
-    let colour = match style.fg {
-        Some(Color::Green) => "\x1b[32m",
-        Some(Color::Yellow) => "\x1b[33m",
-        Some(Color::Red) => "\x1b[31m",
-        Some(Color::Cyan) => "\x1b[36m",
-        _ => "",
-    };
-    let has = |modifier, code| if style.add_modifier.contains(modifier) { code } else { "" };
-    let (bold, dim) = (has(Modifier::BOLD, "\x1b[1m"), has(Modifier::DIM, "\x1b[2m"));
-    let reversed = has(Modifier::REVERSED, "\x1b[7m");
-    [colour, bold, dim, reversed].concat()
+    look::text(&screen::once(snapshot, width))
 }
 
 /// What the screen asks for.
@@ -133,7 +105,7 @@ enum Told {
 }
 
 /// Asks the agent each second, and does what is wanted, until the screen is gone.
-async fn look(server: &Server, wanted: &Receiver<Wanted>, told: &Sender<Told>) {
+async fn ask(server: &Server, wanted: &Receiver<Wanted>, told: &Sender<Told>) {
     loop {
         while let Ok(Wanted::Acknowledge(id)) = wanted.try_recv() {
             let by = std::env::var("USER").unwrap_or_else(|_| "unnamed".to_owned());

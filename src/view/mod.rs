@@ -8,6 +8,7 @@ mod build;
 pub mod html;
 mod latest;
 pub mod screen;
+pub mod table;
 mod words;
 
 use serde::{Deserialize, Serialize};

@@ -98,8 +98,7 @@ pub fn head(snapshot: &Snapshot, width: usize) -> Vec<Line<'static>> {
     let words = format!(" {} {}", sign(verdict.status), clean(&verdict.words));
     let time = format!("{} ", moment(snapshot.at));
     let room = width.saturating_sub(words.chars().count() + time.chars().count());
-    let bar = style(verdict.status).add_modifier(Modifier::REVERSED | Modifier::BOLD);
-    let mut lines = vec![Line::styled(format!("{words}{}{time}", " ".repeat(room)), bar)];
+    let mut lines = vec![bar(verdict.status, format!("{words}{}{time}", " ".repeat(room)))];
     lines.push(Line::raw(format!(" {}", clean(&verdict.summary))));
     for said in verdict.sentences.iter().take(SENTENCES) {
         lines.extend(sentence(said, snapshot.at));
@@ -109,6 +108,22 @@ pub fn head(snapshot: &Snapshot, width: usize) -> Vec<Line<'static>> {
         lines.push(Line::styled(format!("   and {more} more"), quiet()));
     }
     lines
+}
+
+/// A line that is the heading of a screen.
+#[must_use]
+pub fn bar(status: Status, text: String) -> Line<'static> {
+    Line::styled(text, style(status).add_modifier(Modifier::REVERSED | Modifier::BOLD))
+}
+
+/// The beginning of a row: what it is, its name, and how it is in a word.
+#[must_use]
+pub fn component(status: Status, kind: &str, name: &str, word: &str) -> Vec<Span<'static>> {
+    vec![
+        Span::styled(format!(" {} ", sign(status)), style(status)),
+        Span::raw(format!("{} {} ", fit(kind, 9), fit(name, NAME))),
+        Span::styled(format!("{} ", fit(word, STATE)), style(status)),
+    ]
 }
 
 fn sentence(said: &Sentence, at: i64) -> Vec<Line<'static>> {
@@ -131,12 +146,10 @@ pub fn row(row: Row<'_>, chosen: bool, at: i64) -> Line<'static> {
         Row::Incident(incident) => {
             let status = if incident.acknowledged { Status::Degraded } else { Status::Unhealthy };
             let since = span((at - incident.since).max(0) as f64 / 1000.0);
-            Line::from(vec![
-                Span::styled(format!(" {} ", sign(status)), style(status)),
-                Span::raw(format!("{} {} ", fit("incident", 9), fit(id(incident), NAME))),
-                Span::styled(format!("{} ", fit(&incident.state, STATE)), style(status)),
-                Span::raw(format!("{} for {since}: {}", clean(&incident.priority), clean(&incident.summary))),
-            ])
+            let mut spans = component(status, "incident", id(incident), &incident.state);
+            let what = format!("{} for {since}: {}", clean(&incident.priority), clean(&incident.summary));
+            spans.push(Span::raw(what));
+            Line::from(spans)
         }
     };
     if chosen {
@@ -152,11 +165,7 @@ fn id(incident: &Incident) -> &str {
 
 fn card_row(card: &Card) -> Line<'static> {
     let state = card.state.as_deref().unwrap_or(card.status.as_str());
-    let mut spans = vec![
-        Span::styled(format!(" {} ", sign(card.status)), style(card.status)),
-        Span::raw(format!("{} {} ", fit(&card.kind, 9), fit(&card.name, NAME))),
-        Span::styled(format!("{} ", fit(state, STATE)), style(card.status)),
-    ];
+    let mut spans = component(card.status, &card.kind, &card.name, state);
     // What is wrong is read first.
     let mut facts: Vec<_> = card.facts.iter().collect();
     facts.sort_by_key(|fact| std::cmp::Reverse(fact.status));
@@ -313,7 +322,7 @@ pub fn once(snapshot: &Snapshot, width: usize) -> Vec<Line<'static>> {
 }
 
 /// Text from outside without what moves a cursor or changes a terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
 }
 
@@ -326,11 +335,15 @@ fn fit(text: &str, columns: usize) -> String {
     text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn quiet() -> Style {
+/// The style of what is read last.
+#[must_use]
+pub fn quiet() -> Style {
     Style::new().add_modifier(Modifier::DIM)
 }
 
-fn style(status: Status) -> Style {
+/// The style of a status, which has the colour.
+#[must_use]
+pub fn style(status: Status) -> Style {
     Style::new().fg(match status {
         Status::Healthy => Color::Green,
         Status::Unknown => Color::Gray,
@@ -345,7 +358,8 @@ fn fact_style(status: Status) -> Style {
 }
 
 /// A sign beside each colour.
-fn sign(status: Status) -> &'static str {
+#[must_use]
+pub fn sign(status: Status) -> &'static str {
     match status {
         Status::Healthy => "✔",
         Status::Unknown => "?",

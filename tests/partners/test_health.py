@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import signal
 import socket
 import subprocess
 import time
 
 from conftest import PROGRAM, free_port, wait_until
+from test_doctor import doctor
 from test_probe import probe
 from test_prometheus import Prometheus
 from test_alerting import LOST, Eeg, eeg, recorder, write_rules  # noqa: F401 - a fixture
@@ -42,7 +46,7 @@ def test_a_link_that_goes_and_comes_back(agent, recorder, tmp_path):  # noqa: F8
     assert answered == 200 and components(verdict)[("source", "eeg")] == "healthy" and ("agent", "") in components(verdict)
     assert verdict["notes"] == [] and not any("reasons" in one for one in verdict["components"])
     code, text, _ = status(agent)
-    assert code == 0 and "healthy    source eeg" in text, text
+    assert code == 0 and re.search("✔ source +eeg +healthy", text), text
     recorder.hang_up()
     wait_until(lambda: health(agent)[0] == 503, 10, "the loss")
     verdict = health(agent)[1]
@@ -129,6 +133,9 @@ def test_the_alerts_of_a_prometheus_are_those_of_the_verdict(agent, recorder, tm
         answered, verdict = health(agent)
         assert answered == 200 and components(verdict)[("source", "eeg")] == "healthy" and verdict["notes"] == [], verdict
         assert f"by the alerts of http://127.0.0.1:{port}" in status(agent)[1] and status(agent)[0] == 0
+        # An expert would see that the agent's own rules are not there.
+        rules_there = doctor(agent.file)["ask.prometheus", f"rules of http://127.0.0.1:{port}"]
+        assert rules_there["verdict"] == "warning" and "alerts are not loaded there" in rules_there["message"], rules_there
         recorder.hang_up()
         wait_until(lambda: health(agent)[0] == 503, 30, "the loss")
         verdict = health(agent)[1]
@@ -186,3 +193,36 @@ def test_objectives_are_those_of_what_was_sent(agent):
     assert health(agent, "?window=0s")[0] == 400 and health(agent, "?window=soon")[0] == 400
     _, text, _ = status(agent)
     assert "% runs within the stage's time, 99 % wanted" in text, text
+
+
+def on_a_terminal(agent, *words: str, **environment: str) -> str:
+    """What a person sees who runs this."""
+    ours, theirs = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with subprocess.Popen([str(PROGRAM), *words, "--config", str(agent.file)], stdout=theirs, stderr=theirs, env={**kept, **environment}) as run:
+        os.close(theirs)
+        text = b""
+        try:
+            while piece := os.read(ours, 65536):
+                text += piece
+        except OSError:
+            # It ended, and nobody has the terminal open any more.
+            pass
+        run.wait(30)
+    os.close(ours)
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_colours_are_for_a_terminal_alone(agent):
+    agent.configure([{"host": {"name": "host"}}], history={"interval": "1s"})
+    agent.start()
+    wait_until(lambda: health(agent)[1]["status"] == "healthy", 30, "health")
+    for words in (["status"], ["top", "--once"], ["incidents", "list", "--all"], ["query", "up"], ["doctor"]):
+        plain = subprocess.run([str(PROGRAM), *words, "--config", str(agent.file)], capture_output=True, text=True, timeout=60).stdout
+        assert "\x1b" not in plain, words
+        assert "\x1b" not in on_a_terminal(agent, *words, NO_COLOR="1"), words
+        if words[0] in ("status", "top", "doctor"):
+            assert "\x1b[32m" in on_a_terminal(agent, *words, NO_COLOR=""), words
+    # All say the same of what is well.
+    for words in (["status"], ["top", "--once"]):
+        assert "✔" in subprocess.run([str(PROGRAM), *words, "--config", str(agent.file)], capture_output=True, text=True, timeout=60).stdout
