@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::analysis::{Analyser, Budget, Peaks, Rates};
+use crate::analysis::{Analyser, Budget, Envelopes, Peaks, Rates, Seen};
 use crate::event::{Body, Event, Fault, FaultKind, Link, Origin, Port, SourceId, Timestamp};
 use crate::metrics::{Cursor, Format, Registry};
 
@@ -35,6 +35,8 @@ pub struct State {
     pub budget: Budget,
     /// The busiest moments of the last minute.
     pub peaks: Peaks,
+    /// What the last seconds of signals looked like, where that is wanted.
+    envelopes: Option<Envelopes>,
     /// How devices stream.
     rates: Rates,
     /// Events counted so far.
@@ -122,6 +124,7 @@ impl State {
             registry,
             budget,
             peaks,
+            envelopes: None,
             rates: Rates::default(),
             accepted: 0,
             complaint_log: ComplaintLog::default(),
@@ -174,6 +177,11 @@ impl State {
                 drop(self.complaint_log.down.remove(&event.source));
             }
             Body::Tick => self.derive(event),
+            Body::Device(_) | Body::Samples(_) => {
+                if let Some(envelopes) = &mut self.envelopes {
+                    envelopes.observe(event);
+                }
+            }
             _ => {}
         }
         if self.registry.take_changed()
@@ -187,7 +195,32 @@ impl State {
     pub fn retire(&mut self, source: SourceId) {
         self.complaint_log.retire(source);
         self.rates.retire(source);
+        self.envelopes.iter_mut().for_each(|envelopes| envelopes.retire(source));
         self.registry.retire(source);
+    }
+
+    /// Whether the last seconds of signals are kept to be seen. What was kept goes when they are not.
+    pub fn keep_envelopes(&mut self, wanted: bool) {
+        if !wanted {
+            self.envelopes = None;
+        } else if self.envelopes.is_none() {
+            let mut envelopes = Envelopes::default();
+            // A device says what it is once.
+            self.rates.devices().for_each(|(source, device)| envelopes.begin(source, device));
+            self.envelopes = Some(envelopes);
+        }
+    }
+
+    /// What the last seconds of a device's signal looked like; nothing if that is not kept, or it does not stream.
+    #[must_use]
+    pub fn envelope(&self, device: &str, now: Timestamp) -> Option<Seen> {
+        self.envelopes.as_ref()?.seen(self.known(device)?, now)
+    }
+
+    /// Whether the last seconds of signals are kept.
+    #[must_use]
+    pub fn keeps_envelopes(&self) -> bool {
+        self.envelopes.is_some()
     }
 
     /// The source is down, or still is, and why. Says whether that is news for the log.

@@ -426,6 +426,8 @@ impl Agent {
         self.own.memory_limit.set(i64::try_from(config.limits.memory.0).unwrap_or(i64::MAX));
         state.registry.expect_nothing();
         state.registry.declare(&config.pages.0);
+        // Refused before; and whatever asks for it, nothing is kept that must not be seen.
+        state.keep_envelopes(config.page.preview && !config.page.exposes(&config.listen));
         self.site.names.store(Arc::new(place::names(config.http.hosts.clone())));
         self.site.catalogue.store(Arc::new(files::served(config)));
         for p in &config.pipelines {

@@ -4,6 +4,7 @@
 
 mod budget;
 mod clock;
+mod envelope;
 mod pace;
 mod peaks;
 pub mod quality;
@@ -11,6 +12,7 @@ mod rate;
 mod stability;
 
 pub use budget::{Budget, Day};
+pub use envelope::{Envelopes, Extent, PIECES, Seen};
 pub use peaks::Peaks;
 pub use rate::Rates;
 

@@ -58,6 +58,13 @@ pub struct Rates {
     delays: Vec<Delay>,
 }
 
+impl Rates {
+    /// The devices that are there, whether they stream or not.
+    pub fn devices(&self) -> impl Iterator<Item = (SourceId, Device)> {
+        self.streams.iter().map(|(source, stream)| (*source, stream.device))
+    }
+}
+
 impl Analyser for Rates {
     fn observe(&mut self, event: &Event<'_>) {
         match &event.body {

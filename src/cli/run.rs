@@ -40,7 +40,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         if let Some(level) = &log {
             config.log.level.clone_from(level);
         }
-        Ok(config)
+        match config.exposes_signals() {
+            Some(problem) => Err(vec![problem]),
+            None => Ok(config),
+        }
     };
     start(
         load,

@@ -15,7 +15,8 @@ use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::{Invalid, Span};
 use crate::source::kind::{Claim, Resource};
 
-use super::{Limits, Pipeline, Source};
+use super::section::EXPOSED;
+use super::{Limits, Pipeline, Source, WebPage};
 
 /// What the agent's own series take, with some room.
 const LEAST_MEMORY: Bytes = Bytes(1 << 20);
@@ -201,6 +202,7 @@ const INTERVALS_THIN: (Span, Span) = (Span::seconds(10), Span::seconds(3_600));
 pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Vec<Problem> {
     let mut check = Check::new(document, folder);
     check.limits();
+    check.page();
     check.pipelines();
     check.histograms();
     for name in ["pipeline", "device", "system"] {
@@ -233,6 +235,17 @@ impl Check<'_> {
         ];
         for (path, bounds) in times {
             self.span(&path, bounds);
+        }
+    }
+
+    /// Who sees the signals.
+    fn page(&mut self) {
+        let path = Path::from("page");
+        let Some(page) = self.document.part::<WebPage>(&path) else { return };
+        let listen = self.document.part::<Many<Address>>(&Path::from("listen"));
+        if listen.is_some_and(|listen| page.exposes(&listen)) {
+            let (why, hint) = EXPOSED;
+            *self.wrong(&path.key("preview"), why) = Some(hint.to_owned());
         }
     }
 

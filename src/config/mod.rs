@@ -45,6 +45,8 @@ pub struct Config {
     pub listen: Many<Address>,
     /// Under which names the agent's pages are reached.
     pub http: Http,
+    /// What the pages show beside what everybody may see.
+    pub page: WebPage,
     /// What the log says, and how.
     pub log: Log,
     /// A file with a line of JSON for each change.
@@ -100,6 +102,7 @@ impl Default for Config {
         Self {
             listen: Many(vec![Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 9612)))]),
             http: Http::default(),
+            page: WebPage::default(),
             log: Log::default(),
             events_log: respond::event_log::Settings::default(),
             state_directory: None,
@@ -176,6 +179,17 @@ impl Config {
     /// The address of the agent, which a Grafana is to ask, cannot be derived; [`parse`] and [`load`] refuse that.
     pub fn targets(&self) -> Result<Vec<provision::Target>, String> {
         self.provision.settled(&self.agent())
+    }
+
+    /// What is wrong where its pages would show signals to other machines: with `--listen` as well as with `listen`.
+    #[must_use]
+    pub fn exposes_signals(&self) -> Option<Problem> {
+        let (why, hint) = EXPOSED;
+        self.page.exposes(&self.listen).then(|| Problem {
+            path: "page.preview".to_owned(),
+            hint: Some(hint.to_owned()),
+            ..Problem::of_file("--listen", why)
+        })
     }
 
     /// Whether the agent evaluates rules: it has a history, and no server that rules are pushed to does.

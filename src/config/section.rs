@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::listen::Bytes;
+use crate::listen::{Address, Bytes};
 use crate::setting::Span;
 
 /// Under which names the agent's pages are reached.
@@ -18,6 +18,37 @@ pub struct Http {
     #[schemars(extend("items" = {"type": "string", "format": "host-name", "pattern": r"^[A-Za-z0-9._-]{1,255}(:[0-9]{1,5})?$"}))]
     pub hosts: Vec<String>,
 }
+
+/// What the agent's pages show beside what everybody may see who reaches them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebPage {
+    /// Show the signal itself on a device's page: of each channel the least and the greatest value of each 50 ms, over the last ten
+    /// seconds, from memory alone. Nothing of it is exposed, remembered or recorded. Refused where `listen` has an address that
+    /// other machines reach.
+    pub preview: bool,
+    /// Show it to other machines as well: to every client that reaches the agent.
+    pub preview_beyond_loopback: bool,
+}
+
+impl WebPage {
+    /// Whether the signal would be shown to other machines, which was not asked for.
+    #[must_use]
+    pub fn exposes(&self, listen: &[Address]) -> bool {
+        let outside = |address: &Address| match address {
+            Address::Tcp(at) => !at.ip().is_loopback(),
+            // What systemd opened is not known here.
+            Address::Systemd(_) => true,
+        };
+        self.preview && !self.preview_beyond_loopback && listen.iter().any(outside)
+    }
+}
+
+/// Why that is refused, and what to do.
+pub(super) const EXPOSED: (&str, &str) = (
+    "the signal would be shown to other machines: `listen` has an address that is not of loopback",
+    "listen on 127.0.0.1, or set page.preview_beyond_loopback: true if every client that reaches the agent may see it",
+);
 
 /// What the log says, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -38,6 +38,32 @@ fn what_cannot_be_said_of_a_board_is_told() {
 }
 
 #[test]
+fn signals_are_shown_to_this_machine_alone_unless_more_is_said() {
+    let refused = |listen: &str, more: &str| {
+        let text = format!("{listen}page: {{preview: true{more}}}\n");
+        found(&text).contains("the signal would be shown to other machines")
+    };
+    for here in ["", "listen: 127.0.0.1:1\n", "listen: [\"[::1]:1\", 127.9.9.9:1]\n"] {
+        assert!(!refused(here, ""), "{here}");
+    }
+    for outside in [
+        "listen: 0.0.0.0:1\n",
+        "listen: [127.0.0.1:1, 10.0.0.5:1]\n",
+        "listen: \"[::]:1\"\n",
+        "listen: systemd:web\n",
+    ] {
+        assert!(refused(outside, ""), "{outside}");
+        assert!(!refused(outside, ", preview_beyond_loopback: true"), "{outside}");
+        assert_eq!(found(&format!("{outside}page: {{preview_beyond_loopback: true}}\n")), "");
+    }
+    // What the command line says counts as well.
+    let mut config = parse("f", "page: {preview: true}\n").unwrap();
+    assert_eq!(config.exposes_signals(), None);
+    config.listen = Many(vec!["0.0.0.0:1".parse().unwrap()]);
+    assert!(config.exposes_signals().is_some());
+}
+
+#[test]
 fn where_a_program_is_has_a_machine_and_a_port() {
     let problems = |at: &str| {
         let text = format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::http::request::Parts;
-use pulldown_cmark::{CodeBlockKind, CowStr, Event, Parser, Tag, TagEnd, html as markdown};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html as markdown};
 
 use super::api::Parameters;
 use super::{Groups, Reply, Site, reply};
@@ -44,7 +44,7 @@ impl Site {
     }
 
     fn write_alert(&self, name: &str, runbook: &str) -> String {
-        let mut out = html::begin(&format!("{name} – neural-exporter"), false, "");
+        let mut out = html::begin(&format!("{name} – neural-exporter"), "");
         out.push_str("<article class=runbook>");
         let began = now().steady;
         let interrupt = || (now().steady.saturating_sub(began) > PATIENCE).then_some(Interrupt::Timeout);
@@ -131,7 +131,7 @@ fn write_runbook(
 ) {
     let mut events: Vec<Event<'_>> = Vec::new();
     let (mut query, mut headed) = (None, false);
-    for event in Parser::new(runbook) {
+    for event in Parser::new_ext(runbook, Options::ENABLE_TABLES) {
         match event {
             Event::Html(text) if text.trim_start().starts_with("<!--") => {}
             Event::Html(text) | Event::InlineHtml(text) => events.push(Event::Text(text)),
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_runbook_is_html_with_what_its_queries_answer() {
         let runbook = "<!-- generated -->\n\n# A\n\n<script>x</script>\n\nsee [B](B.md) and [far](https://x.example/a.md)\n\n\
-                       ```promql\nup == 0\n```\n\n```sh\nls\n```\n";
+                       ```promql\nup == 0\n```\n\n```sh\nls\n```\n\n| id | limit |\n|---|---|\n| `loss` | 1 % |\n";
         let mut out = String::new();
         write_runbook(&mut out, runbook, &|| "<p>state</p>".into(), &|query| {
             format!("<p>answer to {}</p>", query.trim())
@@ -189,6 +189,7 @@ mod tests {
             out.contains("href=\"alert?name=B\"") && out.contains("href=\"https://x.example/a.md\""),
             "{out}"
         );
+        assert!(out.contains("<td><code>loss</code></td><td>1 %</td>"), "{out}");
         assert_eq!(out.matches("<p>answer to ").count(), 1, "{out}");
         assert!(out.contains("</pre>\n<p>answer to up == 0</p>"), "{out}");
     }

@@ -9,7 +9,7 @@ use crate::view::html::{self, escape};
 /// The page, for the name under which the agent was asked.
 pub(super) fn page(headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:9612");
-    let mut out = html::begin("Connect – neural-exporter", false, "");
+    let mut out = html::begin("Connect – neural-exporter", "");
     out.push_str("<h1>Connect other programs</h1>");
     for (heading, about, lines) in PARTS {
         // Writing to a string cannot fail.

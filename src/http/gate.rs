@@ -58,6 +58,8 @@ pub(super) enum Route {
     Config,
     /// The last lines of the log.
     Log,
+    /// What a device's signal looks like.
+    Preview,
     /// How other programs reach the agent.
     Connect,
     /// The style and the script of pages.
@@ -112,6 +114,7 @@ impl Route {
             "/incident" => Self::Incident,
             "/config" => Self::Config,
             "/log" => Self::Log,
+            "/api/v1/preview" => Self::Preview,
             "/connect" => Self::Connect,
             "/page.css" => Self::Style,
             "/page.js" => Self::Script,
@@ -147,6 +150,7 @@ impl Route {
             Self::Incident => "/incident",
             Self::Config => "/config",
             Self::Log => "/log",
+            Self::Preview => "/api/v1/preview",
             Self::Connect => "/connect",
             Self::Style => "/page.css",
             Self::Script => "/page.js",
@@ -175,6 +179,7 @@ impl Route {
             | Self::Incident
             | Self::Config
             | Self::Log
+            | Self::Preview
             | Self::Connect
             | Self::Style
             | Self::Script

@@ -15,6 +15,7 @@ mod incidents;
 mod inside;
 mod page;
 mod pool;
+mod preview;
 mod provision;
 mod reply;
 mod silences;
@@ -38,6 +39,7 @@ pub use gate::Names;
 pub use inside::LastLines;
 pub use provision::Catalogue;
 
+use api::Parameters;
 use gate::{Pass, Refusal, Route};
 
 use crate::alert::Group;
@@ -234,7 +236,8 @@ impl Site {
         self.own.requests.get_or_create_owned(&Answered { path, status }).inc();
         if route == Some(Route::Live) && reply.status().is_success() && request.method != hyper::Method::HEAD
         {
-            let pieces = self.live();
+            let wanted = Parameters::read(&request, &[]).get("preview").map(str::to_owned);
+            let pieces = wanted.map_or_else(|| self.live(), |device| self.live_preview(device));
             return Answer::Live(reply, pieces);
         }
         Answer::Whole(reply)
@@ -249,6 +252,7 @@ impl Site {
             Route::Incident => self.incident_page(request).await,
             Route::Config => self.config_page(),
             Route::Log => self.log_page(),
+            Route::Preview => self.preview_json(request),
             Route::Connect => reply::page(connect::page(&request.headers)),
             Route::Snapshot => self.snapshot_json().await,
             Route::Style => reply::asset("text/css; charset=utf-8", html::STYLE),

@@ -174,7 +174,7 @@ pub(super) fn sources(
     trouble: &[String],
     (alerts, incidents): &(Alerts, Incidents),
 ) -> String {
-    let mut page = html::begin("Sources – neural-exporter", false, "");
+    let mut page = html::begin("Sources – neural-exporter", "");
     let version = env!("CARGO_PKG_VERSION");
     // Writing to a string cannot fail.
     let _ = write!(
@@ -402,7 +402,7 @@ mod tests {
         let shown = page_of(&all, true);
         let at = |part: &str| shown.find(part).unwrap_or_else(|| panic!("{part} is not in {shown}"));
         let firing = at(
-            "<td class=danger>✖ firing<td>P1<td><a href=\"alert?name=Fires\">a &lt;b&gt; of Fires</a><td>1970-",
+            "<td class=danger>✖ firing<td>P1<td><a href=\"alert?name=Fires\">a &lt;b&gt; of Fires</a><td><time>1970-",
         );
         assert!(firing < at("<td class=attention>▲ pending"));
         assert!(!shown.contains("of Quiet") && !shown.contains("No alert"));

@@ -148,7 +148,7 @@ const FOLDERS: &[(&str, &str, &str)] = &[
 ];
 
 fn list(files: &[File]) -> String {
-    let mut out = html::begin("Dashboards, rules and runbooks – neural-exporter", false, "../");
+    let mut out = html::begin("Dashboards, rules and runbooks – neural-exporter", "../");
     out.push_str("<h1>Dashboards, rules and runbooks</h1><p>Made from the configuration in effect. <a href=../api/v1/sd>http_sd</a></p>");
     let place = |file: &File| FOLDERS.iter().position(|(folder, ..)| file.path.starts_with(folder));
     for (number, (_, heading, about)) in FOLDERS.iter().enumerate() {

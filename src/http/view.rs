@@ -86,7 +86,7 @@ impl Pieces {
 }
 
 /// A server-sent event that has one piece.
-fn event(id: &str, html: &str) -> Bytes {
+pub(super) fn event(id: &str, html: &str) -> Bytes {
     let data = serde_json::json!({"id": id, "html": html});
     Bytes::from(format!("event: piece\ndata: {data}\n\n"))
 }
@@ -180,7 +180,7 @@ impl Site {
     }
 
     /// Makes something of what is shown, on a thread that may wait.
-    async fn shown<T: Send + 'static>(
+    pub(super) async fn shown<T: Send + 'static>(
         self: &Arc<Self>,
         make: impl FnOnce(&Snapshot) -> T + Send + 'static,
     ) -> Option<T> {
@@ -227,7 +227,8 @@ impl Site {
         if let Some(history) = self.history.get() {
             view::draw_parts(card, &**history, &self.catalogue.load().settings.limits, at, &interrupt);
         }
-        html::card_page(&snapshot, kind, name)
+        let preview = (kind == "device" && self.previews()).then(|| self.preview(name));
+        html::card_page(&snapshot, kind, name, preview.as_ref().map(Option::as_ref))
     }
 
     /// The pieces of the first page that change, for as long as the client reads them.

@@ -51,8 +51,8 @@ fn laboratory() -> Snapshot {
 fn the_page_is_what_it_was() {
     let seen = laboratory();
     same(&at("tests/fixtures/page/lab.html"), &html::page(&seen));
-    same(&at("tests/fixtures/page/cyton.html"), &html::card_page(&seen, "device", "cyton").unwrap());
-    assert_eq!(html::card_page(&seen, "device", "none"), None);
+    same(&at("tests/fixtures/page/cyton.html"), &html::card_page(&seen, "device", "cyton", None).unwrap());
+    assert_eq!(html::card_page(&seen, "device", "none", None), None);
 }
 
 const INCIDENT: &str = r#"{"id":"0123456789abcdef","alert":"NeuralDeviceUnplugged","severity":"critical","priority":"P0","state":"STATE",

@@ -160,11 +160,12 @@ def test_the_first_screen_has_the_verdict_what_to_do_and_since_when(browser, age
 
 def test_an_electrode_goes_bad_and_good_again(browser, agent, simulate, tmp_path):  # noqa: F811
     board = simulate("cyton", "--fault", "rail=3@15s..30s", name="board")
-    watch(agent, board, tmp_path)
+    watch(agent, board, tmp_path, page={"preview": True})
     with tab(browser, agent, 390, 844, "dark") as look, tab(browser, agent, 1280, 800, "light", script=False) as plain:
         look.open()
         plain.open()
         look.says("8 of 8 channels are good", within=60)
+        see_the_signal(browser, agent)
         look.says("C3 of board is bad", within=60)
         cell = look.page.locator("#device .cells li.attention")
         assert "C3" in cell.inner_text() and "✖" in cell.inner_text(), "colour is not the only sign"
@@ -172,6 +173,16 @@ def test_an_electrode_goes_bad_and_good_again(browser, agent, simulate, tmp_path
         plain.says("C3 of board is bad", within=10)
         look.says("8 of 8 channels are good", within=60)
         assert look.page.locator("#device .cells li.attention").count() == 0
+
+
+def see_the_signal(browser, agent: Agent) -> None:
+    """Where the configuration permits it, a device's page shows the signal, and goes on to."""
+    with tab(browser, agent, 1280, 800, "dark") as screen:
+        screen.open("card?kind=device&name=board")
+        assert screen.page.locator("#preview figure").count() == 8 and "C3" in screen.page.inner_text("#preview")
+        shape = screen.page.locator("#preview path").first.get_attribute("d")
+        wait_until(lambda: screen.page.locator("#preview path").first.get_attribute("d") != shape, 15, "the next second of the signal")
+        assert not screen.scrolls_sideways()
 
 
 def focused(look: Tab) -> dict:

@@ -9,13 +9,14 @@ import http.client
 import json
 import re
 import socket
+import subprocess
 import threading
 import time
 import urllib.parse
 
 import pytest
 
-from conftest import Agent, wait_until
+from conftest import PROGRAM, Agent, wait_until
 from test_alerting import write_rules
 from test_incidents import LOST, incidents, one
 from test_simulate import simulate  # noqa: F401 - a fixture
@@ -24,12 +25,12 @@ from test_simulate import simulate  # noqa: F401 - a fixture
 class Live:
     """Reads `/live` until it is closed."""
 
-    def __init__(self, agent: Agent, headers: dict[str, str] | None = None):
+    def __init__(self, agent: Agent, headers: dict[str, str] | None = None, path: str = "/live"):
         self.pieces: dict[str, str] = {}
         self.events: list[tuple[float, str]] = []
         self.ended = False
         self.socket = socket.create_connection(("127.0.0.1", agent.port), timeout=30)
-        lines = ["GET /live HTTP/1.1", f"Host: 127.0.0.1:{agent.port}", "Accept: text/event-stream"]
+        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{agent.port}", "Accept: text/event-stream"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.file = self.socket.makefile("rb")
@@ -187,7 +188,7 @@ def test_pages_load_nothing_from_elsewhere_and_work_behind_a_prefix(agent, simul
     agent.start()
     agent.until(lambda now: now.value("neural_device_streaming", device="board") == 1)
     total = 0
-    for path in ["/", "/sources", "/card?kind=device&name=board", "/connect", "/alert?name=NeuralDeviceLoss", "/provision/"]:
+    for path in ["/", "/sources", "/card?kind=device&name=board", "/connect", "/alert?name=NeuralDeviceLoss", "/provision/", "/incident", "/config", "/log"]:
         status, headers, text = agent.get(path)
         page = Page(text.decode())
         assert headers["Content-Security-Policy"].startswith("default-src 'none'") and "unsafe" not in headers["Content-Security-Policy"]
@@ -278,3 +279,67 @@ def test_the_page_of_an_alert_has_its_runbook_with_what_it_asks(agent, simulate)
     wait_until(answered, 40, "the values of its queries")
     wait_until(lambda: "It fires" in seen(agent, "/alert?name=NeuralDeviceLoss") or "It waits" in seen(agent, "/alert?name=NeuralDeviceLoss"), 120, "the alert")
     assert agent.get("/alert?name=../../etc/passwd")[0] == 404 and agent.get("/alert")[0] == 404
+
+
+# Volts of a count of a Cyton.
+COUNT = 4.5 / 24 / (2**23 - 1)
+
+
+def test_signals_are_seen_where_that_is_switched_on_and_nowhere_else(agent, simulate):  # noqa: F811
+    board = simulate("cyton", "--signal", "ramp", name="board")
+    agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton"}}], history={"interval": "1s"})
+    agent.start()
+    agent.until(lambda now: now.value("neural_device_streaming", device="board") == 1)
+    address = "/api/v1/preview?device=board"
+
+    def is_off() -> None:
+        assert agent.get(address)[0] == 404 and "page.preview" in seen_even(address)
+        assert "ten seconds" not in seen(agent, "/card?kind=device&name=board")
+        live = Live(agent, path="/live?preview=board")
+        wait_until(lambda: len(live.events) > 1, 15, "pieces")
+        assert set(live.pieces.values()) == {""}
+        live.close()
+
+    def seen_even(path: str) -> str:
+        return agent.get(path)[2].decode()
+
+    is_off()
+    agent.config["page"] = {"preview": True}
+    agent.write()
+    assert agent.reload()[0] == 200
+    # A ramp rises by a count with each sample: a piece of 13 samples spans 12 counts, and the next one is 13 higher.
+    def pieces() -> list[tuple[float, float]]:
+        status, _, text = agent.get(address)
+        if status != 200:
+            return []
+        told = json.loads(text)
+        assert told["volts"] is True and told["seconds_of_a_piece"] == 0.052 and len(told["channels"]) == 8
+        third = told["channels"][2]
+        both = [(low, high) for low, high in zip(third["least"], third["greatest"]) if low is not None]
+        # The first began in the middle, and the last goes on.
+        return [(round(low / COUNT), round(high / COUNT)) for low, high in both][1:-1]
+
+    found = wait_until(lambda: len(kept := pieces()) > 60 and kept, 30, "some seconds of the signal")
+    steps = {(high - low, other - low) for (low, high), (other, _) in zip(found, found[1:]) if other > low and high > low}
+    whole = [(low, high) for low, high in found if high - low == 12]
+    assert (12, 13) in steps and len(whole) > len(found) * 0.9, found
+    page = Page(seen(agent, "/card?kind=device&name=board"))
+    assert page.inline == [] and "The last ten seconds" in page.words
+    live = Live(agent, path="/live?preview=board")
+    live.says("The least and the greatest of each 52 ms")
+    live.close()
+    assert agent.request("GET", address, {"Host": "evil.example"})[0] == 403
+    assert "ramp" not in json.dumps(snapshot(agent)) and "preview" not in json.dumps(snapshot(agent))
+    # Other machines see nothing unless that is said as well.
+    for listen, code in (("127.0.0.1:0", 0), ("0.0.0.0:0", 2)):
+        agent.write({**agent.config, "listen": listen})
+        done = subprocess.run([str(PROGRAM), "check", "--config", str(agent.file)], capture_output=True, text=True, timeout=30)
+        assert done.returncode == code, done
+    assert "page.preview_beyond_loopback: true" in done.stderr, done
+    agent.write()
+    refused = subprocess.run([str(PROGRAM), "run", "--config", str(agent.file), "--listen", "0.0.0.0:0"], capture_output=True, text=True, timeout=30)
+    assert refused.returncode == 2 and "shown to other machines" in refused.stderr, refused
+    agent.config["page"] = {"preview": False}
+    agent.write()
+    assert agent.reload()[0] == 200
+    is_off()

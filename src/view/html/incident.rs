@@ -41,7 +41,7 @@ fn status_of(how: How) -> Status {
 pub fn incident_page(about: &About<'_>) -> String {
     let incident = about.incident;
     let (status, id) = (status_of(incident.status), escape(&incident.id));
-    let mut out = begin(&format!("{} – neural-exporter", incident.summary()), false, "");
+    let mut out = begin(&format!("{} – neural-exporter", incident.summary()), "");
     // Writing to a string cannot fail.
     let _ = write!(
         out,
@@ -185,7 +185,7 @@ fn history(out: &mut String, incident: &Incident) {
     for entry in &incident.history {
         let _ = write!(
             out,
-            "<tr><td>{}<td>{}<td>{}<td>{}</tr>",
+            "<tr><td><time>{}</time><td>{}<td>{}<td>{}</tr>",
             moment(entry.at),
             entry.what.as_str(),
             escape(&entry.by),
@@ -214,7 +214,7 @@ fn seconds(milliseconds: i64) -> String {
 /// The list of incidents, those that are open and those that were; `missing` says what it lacks.
 #[must_use]
 pub fn incidents_page(incidents: &[Incident], missing: &[String]) -> String {
-    let mut out = begin("Incidents – neural-exporter", false, "");
+    let mut out = begin("Incidents – neural-exporter", "");
     out.push_str("<h1>Incidents</h1>");
     if incidents.is_empty() {
         out.push_str("<p class=ok>✔ There was none.</p>");
@@ -226,7 +226,7 @@ pub fn incidents_page(incidents: &[Incident], missing: &[String]) -> String {
         let until = incident.resolved.filter(|_| incident.status == How::Resolved);
         let _ = write!(
             out,
-            "<tr><td class={}>{} {}<td>{}<td><a href=\"{}\">{}</a><td>{}<td>{}</tr>",
+            "<tr><td class={}>{} {}<td>{}<td><a href=\"{}\">{}</a><td><time>{}</time><td>{}</tr>",
             class_of(status),
             sign_of(status),
             incident.status.as_str(),

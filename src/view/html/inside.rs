@@ -20,7 +20,7 @@ pub struct InEffect {
 /// The page of the configuration at a time in ms.
 #[must_use]
 pub fn config_page(config: &InEffect, at: i64) -> String {
-    let mut out = begin("Configuration – neural-exporter", false, "");
+    let mut out = begin("Configuration – neural-exporter", "");
     let ago = |then: i64| format!("{}, {} ago", moment(then), span((at - then).max(0) as f64 / 1000.0));
     // Writing to a string cannot fail.
     let _ = write!(out, "<h1>Configuration in effect</h1><p>Loaded at {}.</p>", ago(config.loaded));
@@ -50,7 +50,7 @@ pub fn config_page(config: &InEffect, at: i64) -> String {
 /// The page of the log's last lines, which come in their order, and are shown with the newest first.
 #[must_use]
 pub fn log_page(lines: &[String]) -> String {
-    let mut out = begin("Log – neural-exporter", false, "");
+    let mut out = begin("Log – neural-exporter", "");
     out.push_str("<h1>The log's last lines</h1><p class=quiet>The newest first, from memory; the log itself is where the agent's standard error goes (<code>journalctl -u neural-exporter</code>).</p>");
     if lines.is_empty() {
         out.push_str("<p>Nothing was logged yet.</p>");

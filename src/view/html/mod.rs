@@ -5,6 +5,7 @@ mod head;
 mod incident;
 mod inside;
 mod plot;
+mod preview;
 
 use std::fmt::Write;
 
@@ -12,11 +13,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::words::span;
 use super::{Alert, Incident, Sentence, Snapshot, Status};
+use crate::analysis::Seen;
 use crate::catalog::card::CARDS;
 use crate::promql::moment;
 
 pub use incident::{About, incident_page, incidents_page};
 pub use inside::{InEffect, config_page, log_page};
+pub use preview::{channel_names, preview};
 
 /// The style of every page.
 pub const STYLE: &str = include_str!("page.css");
@@ -59,8 +62,15 @@ fn sign_of(status: Status) -> &'static str {
 
 /// The head of a page, up to its main part. `root` leads from its folder to the first page: nothing, or `../`.
 #[must_use]
-pub fn begin(title: &str, live: bool, root: &str) -> String {
-    let (live, one) = if live { (" data-live=live", "") } else { ("", " class=one") };
+pub fn begin(title: &str, root: &str) -> String {
+    begin_live(title, None, root)
+}
+
+/// The same of a page whose pieces are sent as they change, from this address.
+fn begin_live(title: &str, live: Option<&str>, root: &str) -> String {
+    // The first page alone has cards beside each other.
+    let one = if live == Some(LIVE) { "" } else { " class=one" };
+    let live = live.map_or_else(String::new, |address| format!(" data-live=\"{address}\""));
     format!(
         "<!doctype html>\n<html lang=en{live}><head><meta charset=utf-8><title>{}</title>\
          <meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\">\
@@ -78,6 +88,9 @@ fn alert_address(name: &str) -> String {
     format!("alert?name={}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
+/// Where the pieces of the first page are sent.
+const LIVE: &str = "live";
+
 /// The end of a page, with where everything else is. `root` leads from its folder to the first page.
 #[must_use]
 pub fn end(root: &str) -> String {
@@ -90,7 +103,7 @@ pub fn end(root: &str) -> String {
 /// The whole first page.
 #[must_use]
 pub fn page(snapshot: &Snapshot) -> String {
-    let mut out = begin(&format!("{} – neural-exporter", snapshot.verdict.words), true, "");
+    let mut out = begin_live(&format!("{} – neural-exporter", snapshot.verdict.words), Some(LIVE), "");
     for (id, html) in fragments(snapshot) {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "<section id={id}>{html}</section>");
@@ -122,13 +135,18 @@ pub fn fragments(snapshot: &Snapshot) -> Vec<Fragment> {
     all
 }
 
-/// The page of one card.
+/// The page of one card. Where signals may be seen `seen` has what is seen of its.
 #[must_use]
-pub fn card_page(snapshot: &Snapshot, kind: &str, name: &str) -> Option<String> {
+pub fn card_page(snapshot: &Snapshot, kind: &str, name: &str, seen: Option<Option<&Seen>>) -> Option<String> {
     let found = snapshot.cards.iter().find(|card| card.kind == kind && card.name == name)?;
     let title = if name.is_empty() { kind } else { name };
-    let mut out = begin(&format!("{title} – neural-exporter"), false, "");
+    let address = format!("live?preview={}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let mut out = begin_live(&format!("{title} – neural-exporter"), seen.is_some().then_some(&*address), "");
     card::whole(&mut out, found, snapshot.at);
+    if let Some(seen) = seen {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "<section id=preview>{}</section>", preview(&channel_names(found), seen));
+    }
     out.push_str(&end(""));
     Some(out)
 }
@@ -302,7 +320,7 @@ fn one_alert(out: &mut String, alert: &Alert) {
     };
     let _ = write!(
         out,
-        "<tr><td class={class}>{state}<td>{}<td>{what}<td>{}</tr>",
+        "<tr><td class={class}>{state}<td>{}<td>{what}<td><time>{}</time></tr>",
         escape(&alert.priority),
         moment(alert.since)
     );
