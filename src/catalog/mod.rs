@@ -23,6 +23,7 @@ pub mod probe;
 pub mod process;
 pub mod program;
 pub mod reference;
+pub mod report;
 pub mod service;
 pub mod signal;
 pub mod source;
@@ -205,6 +206,20 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// Every unit.
+    pub const ALL: [Self; 10] = [
+        Self::None,
+        Self::Seconds,
+        Self::Bytes,
+        Self::Ratio,
+        Self::Hertz,
+        Self::Celsius,
+        Self::Watts,
+        Self::Joules,
+        Self::Volts,
+        Self::Ohms,
+    ];
+
     /// What it appends to a name.
     #[must_use]
     pub fn suffix(self) -> &'static str {

@@ -13,6 +13,7 @@ mod metrics;
 mod provision;
 mod query;
 mod recording;
+mod report;
 mod run;
 mod server;
 mod silence;
@@ -62,6 +63,14 @@ Examples:
   neural-exporter query 'up' --server https://mimir.example/prometheus --token-file token --tenant lab
 
 It ends with 0 if there is an answer, 1 if the server cannot be asked or cannot answer, and 2 if the expression is wrong.";
+
+const REPORT: &str = "\
+Examples:
+  neural-exporter report --last 30m
+  neural-exporter report --from 2026-11-29T14:03:00Z --to 2026-11-29T15:10:00Z --device cyton --format html > cyton.html
+  neural-exporter report --last 7d --server http://prometheus:9090 --format json
+
+Exit codes: 0 there is a report, whatever it says, 1 nobody can be asked, 2 bad usage.";
 
 const INCIDENTS: &str = "\
 Examples:
@@ -227,6 +236,9 @@ enum Command {
     /// Ask in PromQL what was: the agent of this machine, or any server that answers as Prometheus does.
     #[command(after_help = QUERY)]
     Query(query::Args),
+    /// Tell what a time was like: what was lost, what was bad, where the time goes, what got worse.
+    #[command(after_help = REPORT)]
+    Report(report::Args),
     /// Show how everything is that the agent of this machine watches, or another one.
     #[command(after_help = STATUS)]
     Status(status::Args),
@@ -344,6 +356,7 @@ fn command() -> ExitCode {
         Some(Command::Simulate(args)) => simulate::simulate(&args),
         Some(Command::Provision(args)) => provision::provision(&args),
         Some(Command::Query(args)) => query::query(&args),
+        Some(Command::Report(args)) => report::report(&args),
         Some(Command::Status(args)) => status::status(&args),
         Some(Command::Top(args)) => top::top(&args),
         Some(Command::Init(args)) => init::init(&args),

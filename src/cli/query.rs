@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use super::{Exit, FileArgs, complain, json, look, print, run, runtime};
 use crate::agent::{Failure as Unread, history_file};
 use crate::ask::{Answer, Answers, Bridged, Failure, Past, Server};
+use crate::catalog::limit::Limits;
 use crate::clock::now;
 use crate::config::Config;
 use crate::listen::Address;
@@ -28,7 +29,7 @@ pub(super) struct Args {
     /// What is asked, in PromQL: rate(neural_device_lost_packets_total[5m]).
     expr: String,
     #[command(flatten)]
-    file: FileArgs,
+    whom: Whom,
     /// At which time, in seconds since the epoch; now if omitted.
     #[arg(long, value_name = "SECONDS", conflicts_with = "last")]
     at: Option<f64>,
@@ -38,6 +39,16 @@ pub(super) struct Args {
     /// From one point to the next; a 240th of the span if omitted.
     #[arg(long, value_name = "SPAN", requires = "last")]
     step: Option<Span>,
+    /// The form of the answer.
+    #[arg(long, value_name = "FORM", default_value = "table")]
+    output: Output,
+}
+
+/// Who answers.
+#[derive(Debug, clap::Args)]
+pub(super) struct Whom {
+    #[command(flatten)]
+    file: FileArgs,
     /// Which server: that of Prometheus, Mimir, Thanos, VictoriaMetrics or an agent. If omitted: the one that the configuration names as
     /// ask.prometheus, or else the agent that it describes, and the agent's file while it does not run.
     #[arg(long, value_name = "URL")]
@@ -51,9 +62,6 @@ pub(super) struct Args {
     /// The tenant, for Mimir and its kin: the header X-Scope-OrgID.
     #[arg(long, value_name = "NAME", requires = "server")]
     tenant: Option<String>,
-    /// The form of the answer.
-    #[arg(long, value_name = "FORM", default_value = "table")]
-    output: Output,
 }
 
 /// The form of an answer.
@@ -74,7 +82,7 @@ pub(super) fn query(args: &Args) -> Exit {
         complain(&format!("the expression: {}", error.text));
         return Exit::Usage;
     }
-    let asked = match whom(args) {
+    let asked = match args.whom.open() {
         Ok(asked) => asked,
         Err(exit) => return exit,
     };
@@ -98,28 +106,42 @@ pub(super) fn query(args: &Args) -> Exit {
     }
 }
 
-/// Who answers.
-fn whom(args: &Args) -> Result<Bridged, Exit> {
-    let wrong = |of: &str, why: String| {
-        complain(&format!("{of}: {why}"));
-        Exit::Usage
-    };
-    if let Some(url) = &args.server {
-        let (token_file, ca_file) = (args.token_file.clone(), args.ca_file.clone());
-        let access = Access { token_file, ca_file, ..Access::default() };
-        let server = Server::open(&Link::from(url.as_str()), &access, args.tenant.as_deref());
-        return Ok(Bridged(vec![Box::new(server.map_err(|why| wrong("--server", why))?)]));
+impl Whom {
+    /// Who answers; says what is wrong with it.
+    pub(super) fn open(&self) -> Result<Bridged, Exit> {
+        let wrong = |of: &str, why: String| {
+            complain(&format!("{of}: {why}"));
+            Exit::Usage
+        };
+        if let Some(url) = &self.server {
+            let (token_file, ca_file) = (self.token_file.clone(), self.ca_file.clone());
+            let access = Access { token_file, ca_file, ..Access::default() };
+            let server = Server::open(&Link::from(url.as_str()), &access, self.tenant.as_deref());
+            return Ok(Bridged(vec![Box::new(server.map_err(|why| wrong("--server", why))?)]));
+        }
+        let config = run::load(run::chosen(&self.file).as_deref()).map_err(|problems| {
+            complain(&Unread::Config(problems));
+            Exit::Usage
+        })?;
+        let own = Server::open(&Link::from(own(&config).as_str()), &Access::default(), None);
+        let mut all: Vec<Box<dyn Answers>> = vec![Box::new(own.map_err(|why| wrong("listen", why))?)];
+        if let Some(file) = history_file(&config).filter(|file| file.exists()) {
+            all.push(Box::new(Past(file)));
+        }
+        config.ask.open(all).map_err(|why| wrong("ask.prometheus", why))
     }
-    let config = run::load(run::chosen(&args.file).as_deref()).map_err(|problems| {
-        complain(&Unread::Config(problems));
-        Exit::Usage
-    })?;
-    let own = Server::open(&Link::from(own(&config).as_str()), &Access::default(), None);
-    let mut all: Vec<Box<dyn Answers>> = vec![Box::new(own.map_err(|why| wrong("listen", why))?)];
-    if let Some(file) = history_file(&config).filter(|file| file.exists()) {
-        all.push(Box::new(Past(file)));
+
+    /// The numbers beyond which something is wrong: those of the configuration, or the usual ones beside a server that is named.
+    pub(super) fn limits(&self) -> Result<Limits, Exit> {
+        if self.server.is_some() && run::chosen(&self.file).is_none() {
+            return Ok(Limits::default());
+        }
+        let config = run::load(run::chosen(&self.file).as_deref()).map_err(|problems| {
+            complain(&Unread::Config(problems));
+            Exit::Usage
+        })?;
+        Ok(Limits::changed(config.alerts.limits))
     }
-    config.ask.open(all).map_err(|why| wrong("ask.prometheus", why))
 }
 
 /// Where the agent of a configuration answers.

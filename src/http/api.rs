@@ -5,6 +5,7 @@
 
 mod health;
 mod parameters;
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -67,6 +68,7 @@ enum Endpoint {
     Rules,
     Alerts,
     Health,
+    Report,
     Format,
     BuildInfo,
     RuntimeInfo,
@@ -78,6 +80,7 @@ impl Endpoint {
         Some(match path.strip_prefix(API)? {
             "query" => Self::Query,
             "query_range" => Self::QueryRange,
+            "report" => Self::Report,
             "series" => Self::Series,
             "labels" => Self::Labels,
             "metadata" => Self::Metadata,
@@ -143,8 +146,12 @@ impl Site {
             return reply::text(StatusCode::NOT_FOUND, "404 page not found\n");
         };
         let parameters = Parameters::read(request, body);
+        let form = (endpoint == Endpoint::Report).then(|| report::kind(&parameters));
         match self.ask(endpoint, parameters).await {
-            Ok((status, body)) => reply::json(status, body),
+            Ok((status, body)) => match form {
+                Some(kind) => reply::report(kind, body),
+                None => reply::json(status, body),
+            },
             Err(error) => {
                 let status =
                     StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -214,6 +221,7 @@ impl Site {
             Endpoint::RuntimeInfo => Ok(self.runtime_info(past()?)),
             Endpoint::Tsdb => tsdb(past()?, p, until),
             Endpoint::Health => return self.health(p, until),
+            Endpoint::Report => self.report(past()?, p, until),
             Endpoint::Rules => self.rules(p),
             Endpoint::Alerts => {
                 let mut all = Vec::new();

@@ -170,6 +170,19 @@ pub(super) fn page(page: String) -> Reply {
     finish(reply, page.into())
 }
 
+/// A report: one file, with its style in it.
+pub(super) fn report(kind: &'static str, text: String) -> Reply {
+    let reply = Response::builder()
+        .header(CONTENT_TYPE, kind)
+        .header(CACHE_CONTROL, "no-store")
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+        );
+    finish(reply, text.into())
+}
+
 /// What a page loads.
 pub(super) fn asset(kind: &'static str, text: &'static str) -> Reply {
     let reply = Response::builder().header(CONTENT_TYPE, kind).header(CACHE_CONTROL, "max-age=300");

@@ -406,7 +406,7 @@ fn is_told_by(said: &Sentence, alert: &str) -> bool {
 }
 
 /// The first step of an alert's runbook.
-fn advice_of(alert: &str) -> Option<String> {
+pub(super) fn advice_of(alert: &str) -> Option<String> {
     let alerts = || CHAPTERS.iter().flat_map(|chapter| chapter.alerts);
     let found = alerts().find(|one| one.name == alert)?;
     found.immediate.first().map(|step| (*step).to_owned())
@@ -478,7 +478,7 @@ fn summary(cards: &[Card], watched: bool) -> String {
 }
 
 /// A name as people sort it: its numbers by their size.
-fn natural(name: &str) -> Vec<(String, Option<u64>)> {
+pub(super) fn natural(name: &str) -> Vec<(String, Option<u64>)> {
     let mut pieces = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {

@@ -7,6 +7,7 @@ mod answers;
 mod build;
 pub mod html;
 mod latest;
+pub mod report;
 pub mod screen;
 pub mod table;
 mod words;

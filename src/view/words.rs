@@ -39,7 +39,7 @@ fn scaled(value: f64, unit: &str, least: f64, most: i32) -> String {
 }
 
 /// Three digits of a number: `0`, `0.012`, `4.8`, `250`, `12,345`.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     let size = value.abs();
     let places = match size {
         _ if size < 0.000_5 => 0,

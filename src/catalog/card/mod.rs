@@ -166,11 +166,15 @@ impl Fact {
 }
 
 impl Judged {
-    const fn limit(limit: Bound, says: &'static str, alerts: &'static [&'static str]) -> Self {
+    pub(in crate::catalog) const fn limit(
+        limit: Bound,
+        says: &'static str,
+        alerts: &'static [&'static str],
+    ) -> Self {
         Self { by: None, limit, critical: None, says, alerts }
     }
 
-    const fn critical(self, bound: Bound) -> Self {
+    pub(in crate::catalog) const fn critical(self, bound: Bound) -> Self {
         Self { critical: Some(bound), ..self }
     }
 

@@ -1,0 +1,74 @@
+//! A report over any time, from the history.
+
+use super::{Parameters, Site, Until, invalid};
+use crate::clock::now;
+use crate::promql::{self, Error, Query};
+use crate::view::report::{self, Given, Report, Time};
+
+/// The time of a report where nothing is said, in ms.
+const WINDOW: i64 = 3_600_000;
+
+/// A form of a report: its name, its media type, and what writes it.
+type Form = (&'static str, &'static str, fn(&Report) -> String);
+
+/// The forms of a report.
+const FORMS: &[Form] = &[
+    ("json", "application/json", |report| serde_json::to_string(report).unwrap_or_default()),
+    ("html", "text/html; charset=utf-8", report::write_html),
+    ("text", "text/plain; charset=utf-8", report::write_text),
+    ("csv", "text/csv; charset=utf-8", report::write_csv),
+    ("md", "text/markdown; charset=utf-8", report::write_markdown),
+];
+
+/// The media type of what a request asks for.
+pub(super) fn kind(p: &Parameters) -> &'static str {
+    let form = p.get("format").unwrap_or("json");
+    FORMS.iter().find(|(name, ..)| *name == form).map_or("application/json", |(_, kind, _)| kind)
+}
+
+impl Site {
+    /// A report of `window` up to `end` (now), or from `start` to `end`, of one `device` or `pipeline`, in a `format`.
+    pub(super) fn report(
+        &self,
+        past: &dyn promql::Select,
+        p: &Parameters,
+        until: &Until,
+    ) -> Result<String, Error> {
+        let form = p.get("format").unwrap_or("json");
+        let Some((.., write)) = FORMS.iter().find(|(name, ..)| *name == form) else {
+            let names: Vec<&str> = FORMS.iter().map(|(name, ..)| *name).collect();
+            return Err(invalid("format", &format!("it is one of {}", names.join(", "))));
+        };
+        let end = p.time("end")?.unwrap_or_else(|| now().wall_milliseconds());
+        let window = p.duration("window")?.unwrap_or(WINDOW);
+        let start = p.time("start")?.unwrap_or_else(|| end.saturating_sub(window));
+        if start >= end {
+            return Err(invalid("window", "the time is empty: start is not before end"));
+        }
+        let time = Time { start, end };
+        let mut answers = Vec::new();
+        for (text, when) in report::questions(time) {
+            let interrupt = || until.interrupt();
+            let query = Query { max_samples: super::SAMPLES, interrupt: &interrupt, ..Query::new(when) };
+            answers.push(Some(promql::evaluate(&promql::parse(&text)?, &query, past)?.value));
+        }
+        let named = |name: &str| Some((name.to_owned(), p.get(name)?.to_owned()));
+        let only: Vec<(String, String)> = ["device", "pipeline"].into_iter().filter_map(named).collect();
+        let limits = &self.catalogue.load().settings.limits;
+        let source = "the agent's history".to_owned();
+        Ok(write(&report::build(Given { time, source, answers, limits, only: &only, notes: Vec::new() })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_there_once() {
+        let mut names: Vec<&str> = FORMS.iter().map(|(name, ..)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FORMS.len());
+    }
+}

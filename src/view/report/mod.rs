@@ -1,0 +1,373 @@
+//! A report over a time: what its tables say, what is wrong, what got better or worse, and where the time goes.
+//!
+//! Pure: [`questions`] lists what is to be asked, in PromQL; [`build`] makes a [`Report`] of the answers. A number that
+//! has no answer is absent, never 0.
+
+mod findings;
+mod html;
+mod text;
+mod trend;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::build::advice_of;
+use super::words::{amount, count};
+use super::{Sentence, Status};
+use crate::catalog::Unit;
+use crate::catalog::card::Bound;
+use crate::catalog::limit::Limits;
+use crate::catalog::report::{self as table, SECTIONS, TRENDS};
+use crate::promql::{Labels, Value, When};
+
+pub use findings::{Bottleneck, Stability};
+pub use html::write as write_html;
+pub use text::{write as write_text, write_csv, write_markdown};
+pub use trend::{Course, Trend};
+
+/// Points of a line, at most.
+const POINTS: i64 = 60;
+/// The least time from one point to the next, in ms: the longest usual time between scrapes, four times.
+const STEP: i64 = 60_000;
+/// Rows of one table.
+const ROWS: usize = 5_000;
+
+/// The time of a report, in ms since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// When it begins.
+    pub start: i64,
+    /// When it ends.
+    pub end: i64,
+}
+
+impl Time {
+    fn window(self) -> i64 {
+        self.end.saturating_sub(self.start).max(1)
+    }
+
+    /// From one point of a line to the next, in ms.
+    fn step(self) -> i64 {
+        (self.window() / POINTS).max(STEP)
+    }
+}
+
+/// A question: an expression and when it is asked.
+pub type Question = (String, When);
+
+/// What is to be asked for a report: answers are given to [`build`] in the same order.
+#[must_use]
+pub fn questions(time: Time) -> Vec<Question> {
+    let columns = SECTIONS.iter().flat_map(|section| section.columns);
+    let numbers =
+        columns.map(|column| (table::text(column.ask, time.start, time.window()), When::At(time.end)));
+    let step = time.step();
+    // Points end with the time, and the first one has a whole step before it.
+    let start = time.end - (time.window() / step - 1).max(0) * step;
+    let lines = TRENDS
+        .iter()
+        .map(|trend| (table::stepped(trend.ask, step), When::Range { start, end: time.end, step }));
+    numbers.chain(lines).collect()
+}
+
+/// A report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of its form.
+    pub version: u32,
+    /// When its time begins: ms since the epoch.
+    pub start: i64,
+    /// When its time ends: ms since the epoch.
+    pub end: i64,
+    /// Who answered.
+    pub source: String,
+    /// How it was, in words.
+    pub verdict: Verdict,
+    /// Its tables; those without a row are omitted.
+    pub sections: Vec<Section>,
+    /// Where the time of each pipeline goes.
+    pub bottlenecks: Vec<Bottleneck>,
+    /// What rose, fell or stayed as it was.
+    pub trends: Vec<Trend>,
+    /// The share of what went well.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stability: Option<Stability>,
+    /// What keeps it from being complete.
+    pub notes: Vec<String>,
+}
+
+/// How it was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// That of what a recording depends on; degraded where only something else is wrong.
+    pub status: Status,
+    /// A few words.
+    pub words: String,
+    /// What is wrong, the worst first, each with what to do.
+    pub sentences: Vec<Sentence>,
+}
+
+/// A table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// Its name: `devices`.
+    pub name: String,
+    /// Its heading.
+    pub heading: String,
+    /// The labels that tell its rows apart.
+    pub labels: Vec<String>,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its rows.
+    pub rows: Vec<Row>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name: `lost`.
+    pub key: String,
+    /// Its heading.
+    pub label: String,
+    /// The unit of its numbers: `seconds`; empty for a number without one.
+    pub unit: String,
+}
+
+/// A row of a table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Which one it is.
+    pub labels: BTreeMap<String, String>,
+    /// Its values, by the key of the column. One that has no answer is absent.
+    pub values: BTreeMap<String, Cell>,
+    /// How it is.
+    pub status: Status,
+}
+
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Cell {
+    /// A number in the unit of the column.
+    Number(f64),
+    /// A word.
+    Word(String),
+}
+
+/// What a report is made of.
+#[derive(Debug)]
+pub struct Given<'a> {
+    /// Its time.
+    pub time: Time,
+    /// Who answered.
+    pub source: String,
+    /// The answers to [`questions`], in their order; nothing where there is none.
+    pub answers: Vec<Option<Value>>,
+    /// The numbers beyond which something is wrong.
+    pub limits: &'a Limits,
+    /// What a row must have, if it has the label at all: `device`, `cyton`.
+    pub only: &'a [(String, String)],
+    /// What keeps it from being complete.
+    pub notes: Vec<String>,
+}
+
+/// Makes a report.
+#[must_use]
+pub fn build(given: Given<'_>) -> Report {
+    let mut answers = given.answers.into_iter();
+    let mut sentences = Vec::new();
+    let mut sections = Vec::new();
+    for section in SECTIONS {
+        let answers: Vec<Option<Value>> = section.columns.iter().map(|_| answers.next().flatten()).collect();
+        let found =
+            Maker { section, limits: given.limits, only: given.only }.section(&answers, &mut sentences);
+        sections.extend(found.filter(|found| !found.rows.is_empty()));
+    }
+    let trends = TRENDS.iter().flat_map(|trend| {
+        let lines = answers.next().flatten();
+        trend::of(trend, lines.as_ref(), given.time, given.only)
+    });
+    let trends = trends.collect();
+    sentences.extend(findings::doubts(&sections));
+    sentences.sort_by_key(|sentence: &Sentence| std::cmp::Reverse(sentence.status));
+    let mut report = Report {
+        version: 1,
+        start: given.time.start,
+        end: given.time.end,
+        source: given.source,
+        verdict: Verdict::default(),
+        bottlenecks: findings::bottlenecks(&sections),
+        stability: findings::stability(&sections),
+        sections,
+        trends,
+        notes: given.notes,
+    };
+    report.verdict = findings::verdict(&report.sections, sentences);
+    report
+}
+
+struct Maker<'a> {
+    section: &'static table::Section,
+    limits: &'a Limits,
+    only: &'a [(String, String)],
+}
+
+/// Whether labels are of what is asked for.
+fn is_wanted(labels: &Labels, of: &[&str], only: &[(String, String)]) -> bool {
+    only.iter().all(|(name, value)| !of.contains(&&**name) || labels.get(name) == value)
+}
+
+/// A text about something: `channel {channel} of {device}`.
+fn subject(template: &str, labels: &BTreeMap<String, String>) -> String {
+    let mut text = template.to_owned();
+    for (name, value) in labels {
+        text = text.replace(&format!("{{{name}}}"), value);
+    }
+    match labels.get("instance") {
+        Some(instance) if !instance.is_empty() => format!("{text} at {instance}"),
+        _ => text,
+    }
+}
+
+/// How many different machines there are in answers: one is not named.
+fn instances(answers: &[&Labels]) -> usize {
+    let mut all: Vec<&str> = answers.iter().map(|labels| labels.get("instance")).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.len()
+}
+
+impl Maker<'_> {
+    /// The table, if the first column has an answer; what is wrong is added to the sentences.
+    fn section(&self, answers: &[Option<Value>], sentences: &mut Vec<Sentence>) -> Option<Section> {
+        let vector = |answer: &Option<Value>| match answer {
+            Some(Value::Vector(elements)) => {
+                elements.iter().map(|one| (one.labels.clone(), one.value)).collect::<Vec<_>>()
+            }
+            _ => Vec::new(),
+        };
+        let present = vector(answers.first()?);
+        let named = instances(&present.iter().map(|(labels, _)| labels).collect::<Vec<_>>()) > 1;
+        let key = |labels: &Labels| -> Vec<String> {
+            let own = self.section.labels.iter().copied();
+            let all = named.then_some("instance").into_iter().chain(own);
+            all.map(|name| labels.get(name).to_owned()).collect()
+        };
+        let names: Vec<&str> =
+            named.then_some("instance").into_iter().chain(self.section.labels.iter().copied()).collect();
+        let mut rows: Vec<(Vec<String>, Row)> = Vec::new();
+        let mut places = HashMap::new();
+        let wanted = |labels: &Labels| is_wanted(labels, self.section.labels, self.only);
+        for (labels, _) in present.iter().filter(|(labels, _)| wanted(labels)).take(ROWS) {
+            let id = key(labels);
+            let own = names.iter().map(|name| (*name).to_owned()).zip(id.iter().cloned()).collect();
+            places.entry(id.clone()).or_insert_with(|| {
+                rows.push((id, Row { labels: own, ..Row::default() }));
+                rows.len() - 1
+            });
+        }
+        for (column, answer) in self.section.columns.iter().zip(answers) {
+            for (labels, value) in vector(answer).into_iter().filter(|(_, value)| value.is_finite()) {
+                let Some((_, row)) = places.get(&key(&labels)).and_then(|place| rows.get_mut(*place)) else {
+                    continue;
+                };
+                let cell = match column.shows {
+                    Some(label) => Cell::Word(labels.get(label).to_owned()),
+                    None => Cell::Number(value),
+                };
+                row.values.insert(column.key.to_owned(), cell);
+            }
+            self.judge(column, &mut rows, sentences);
+        }
+        rows.sort_by_cached_key(|(id, _)| {
+            id.iter().map(|part| super::build::natural(part)).collect::<Vec<_>>()
+        });
+        Some(Section {
+            name: self.section.name.to_owned(),
+            heading: self.section.heading.to_owned(),
+            labels: names.into_iter().map(str::to_owned).collect(),
+            columns: self.section.columns.iter().map(Column::of).collect(),
+            rows: rows.into_iter().map(|(_, row)| row).collect(),
+        })
+    }
+
+    /// Compares a column with its limits. Of many that are wrong the worst are named.
+    fn judge(&self, column: &table::Column, rows: &mut [(Vec<String>, Row)], sentences: &mut Vec<Sentence>) {
+        let Some(judged) = &column.judged else { return };
+        let mut wrong: Vec<(Status, f64, String)> = Vec::new();
+        for (_, row) in rows {
+            let Some(Cell::Number(value)) = row.values.get(column.key) else { continue };
+            let passed = |bound: Bound| bound.is_passed(*value, |limit| self.limits.of(limit));
+            let status = match judged.critical {
+                Some(bound) if passed(bound) => Status::Unhealthy,
+                _ if passed(judged.limit) => Status::Degraded,
+                _ => continue,
+            };
+            wrong.push((status, *value, subject(self.section.subject, &row.labels)));
+            row.status = row.status.max(status);
+        }
+        let low = judged.limit.is_passed(f64::NEG_INFINITY, |limit| self.limits.of(limit));
+        wrong.sort_by(|a, b| b.0.cmp(&a.0).then(if low { a.1.total_cmp(&b.1) } else { b.1.total_cmp(&a.1) }));
+        let alert = judged.alerts.first().map(|alert| (*alert).to_owned());
+        let advice = alert.as_deref().and_then(advice_of);
+        let number = wrong.len();
+        for (place, (status, value, subject)) in wrong.into_iter().take(findings::NAMED).enumerate() {
+            let more = number - findings::NAMED.min(number);
+            let more = if place + 1 == findings::NAMED && more > 0 {
+                format!(", and {more} more like it")
+            } else {
+                String::new()
+            };
+            let text = format!("{subject} {}{more}", judged.says.replace("{}", &amount(value, column.unit)));
+            sentences.push(Sentence {
+                status,
+                text,
+                advice: advice.clone(),
+                since: None,
+                alert: alert.clone(),
+            });
+        }
+    }
+}
+
+/// The unit of a name: what [`Column::unit`] holds.
+fn unit_of(name: &str) -> Unit {
+    Unit::ALL.into_iter().find(|unit| unit.suffix() == name).unwrap_or_default()
+}
+
+impl Column {
+    fn of(column: &table::Column) -> Self {
+        Self {
+            key: column.key.to_owned(),
+            label: column.label.to_owned(),
+            unit: column.unit.suffix().to_owned(),
+        }
+    }
+}
+
+impl Section {
+    /// What is known of a column.
+    fn about(&self, key: &str) -> Option<&'static table::Column> {
+        let section = SECTIONS.iter().find(|section| section.name == self.name)?;
+        section.columns.iter().find(|column| column.key == key)
+    }
+
+    /// A value of a row as people read it; a dash where there is none.
+    fn shown(&self, row: &Row, key: &str) -> String {
+        let unit = self.about(key).map_or(Unit::None, |column| column.unit);
+        match row.values.get(key) {
+            Some(Cell::Number(value)) => amount(*value, unit),
+            Some(Cell::Word(word)) => word.clone(),
+            None => "–".to_owned(),
+        }
+    }
+
+    /// The columns that have a value in some row: the others would be dashes alone.
+    fn used(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| self.rows.iter().any(|row| row.values.contains_key(&column.key)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
