@@ -6,6 +6,11 @@ use crate::catalog::Unit;
 #[must_use]
 pub(super) fn amount(value: f64, unit: Unit) -> String {
     match unit {
+        // Almost all is not all, and hardly any is not none.
+        Unit::Ratio if (0.995..1.0).contains(&value) => {
+            format!("{:.2} %", (value * 10_000.0).floor() / 100.0)
+        }
+        Unit::Ratio if value > 0.0 && value < 0.000_005 => "under 0.001 %".to_owned(),
         Unit::Ratio => format!("{} %", digits(value * 100.0)),
         Unit::Bytes => scaled(value, "B", 1.0, 4),
         Unit::Hertz => scaled(value, "Hz", 1.0, 4),
@@ -115,7 +120,10 @@ mod tests {
             (amount(0.048_3, Unit::Ratio), "4.83 %"),
             (amount(1.0, Unit::Ratio), "100 %"),
             (amount(0.0, Unit::Ratio), "0 %"),
-            (amount(0.000_004, Unit::Ratio), "0 %"),
+            (amount(0.000_004, Unit::Ratio), "under 0.001 %"),
+            (amount(0.000_006, Unit::Ratio), "0.001 %"),
+            (amount(0.999_999, Unit::Ratio), "99.99 %"),
+            (amount(0.995, Unit::Ratio), "99.50 %"),
             (amount(12_300.0, Unit::Ohms), "12.3 kΩ"),
             (amount(0.000_012_3, Unit::Volts), "12.3 µV"),
             (amount(0.077, Unit::Seconds), "77 ms"),

@@ -96,7 +96,8 @@ const CHANNELS: Section = Section {
         .judged(
             Judged::limit(Bound::Under(0.9), "was good for {} of the time", &["NeuralChannelBad"])
                 .critical(Bound::Under(0.5)),
-        ),
+        )
+        .share_well(),
         Column::new(
             "reason",
             "Most often bad for",
@@ -588,7 +589,7 @@ const FILESYSTEMS: Section = Section {
     name: "filesystems",
     heading: "File systems",
     labels: &["mount"],
-    subject: "{mount}",
+    subject: "the file system {mount}",
     columns: &[
         Column::new(
             "used",

@@ -42,6 +42,19 @@ pub struct Stability {
     pub formula: String,
 }
 
+/// Whether a recording depends on what a table tells.
+pub(super) fn is_of_data(section: &str) -> bool {
+    RECORDING.contains(&section)
+}
+
+impl Stability {
+    /// The score for people: less than 100 is never shown as 100.
+    pub(super) fn shown(&self) -> String {
+        let text = super::amount(self.score / 100.0, crate::catalog::Unit::Ratio);
+        text.trim_end_matches(" %").to_owned()
+    }
+}
+
 fn number(row: &Row, key: &str) -> Option<f64> {
     match row.values.get(key) {
         Some(Cell::Number(value)) => Some(*value),
@@ -97,8 +110,9 @@ pub(super) fn stability(sections: &[Section]) -> Option<Stability> {
         }
     }
     let score = shares.iter().map(|share| share.clamp(0.0, 1.0)).sum::<f64>() / shares.len() as f64 * 100.0;
-    let formula = "100 × the mean of: time that each device streamed, its packets that were not lost, time that each expected stream was there, \
-                   that each program was in the expected state, that each probe and check was well, and runs of each pipeline without a failure";
+    let formula = "100 × the mean of: time that each device streamed, its packets that were not lost, time that each channel was good, time that each \
+                   expected stream was there, that each program was in the expected state, that each probe and check was well, and runs \
+                   of each pipeline without a failure";
     (!shares.is_empty()).then(|| Stability { score, of: shares.len(), formula: formula.to_owned() })
 }
 
@@ -128,7 +142,7 @@ pub(super) fn verdict(sections: &[Section], sentences: Vec<Sentence>) -> Verdict
         let rows = sections.iter().filter(|section| names(&section.name)).flat_map(|section| &section.rows);
         rows.map(|row| row.status).max().unwrap_or_default()
     };
-    let (recording, all) = (worst(&|name| RECORDING.contains(&name)), worst(&|_| true));
+    let (recording, all) = (worst(&is_of_data), worst(&|_| true));
     let watched = sections.iter().any(|section| !ASIDE.contains(&&*section.name));
     let (status, words) = match (recording, all) {
         _ if sections.is_empty() => (Status::Unknown, "Nothing is known of this time"),

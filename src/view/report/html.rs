@@ -89,7 +89,7 @@ fn conclusions(out: &mut String, report: &Report) {
         let _ = write!(
             out,
             "<h2>Stability: {} of 100</h2><p>{}.</p>",
-            digits(stability.score),
+            stability.shown(),
             escape(&stability.formula)
         );
     }

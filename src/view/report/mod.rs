@@ -104,7 +104,7 @@ pub struct Verdict {
     pub status: Status,
     /// A few words.
     pub words: String,
-    /// What is wrong, the worst first, each with what to do.
+    /// What is wrong, each with what to do: first with the data, the worst first, then with the rest.
     pub sentences: Vec<Sentence>,
 }
 
@@ -176,12 +176,13 @@ pub struct Given<'a> {
 #[must_use]
 pub fn build(given: Given<'_>) -> Report {
     let mut answers = given.answers.into_iter();
-    let mut sentences = Vec::new();
+    // What the data depends on is told first.
+    let (mut sentences, mut others) = (Vec::new(), Vec::new());
     let mut sections = Vec::new();
     for section in SECTIONS {
         let answers: Vec<Option<Value>> = section.columns.iter().map(|_| answers.next().flatten()).collect();
-        let found =
-            Maker { section, limits: given.limits, only: given.only }.section(&answers, &mut sentences);
+        let said = if findings::is_of_data(section.name) { &mut sentences } else { &mut others };
+        let found = Maker { section, limits: given.limits, only: given.only }.section(&answers, said);
         sections.extend(found.filter(|found| !found.rows.is_empty()));
     }
     let trends = TRENDS.iter().flat_map(|trend| {
@@ -189,8 +190,11 @@ pub fn build(given: Given<'_>) -> Report {
         trend::of(trend, lines.as_ref(), given.time, given.only)
     });
     let trends = trends.collect();
-    sentences.extend(findings::doubts(&sections));
-    sentences.sort_by_key(|sentence: &Sentence| std::cmp::Reverse(sentence.status));
+    others.extend(findings::doubts(&sections));
+    for said in [&mut sentences, &mut others] {
+        said.sort_by_key(|sentence: &Sentence| std::cmp::Reverse(sentence.status));
+    }
+    sentences.append(&mut others);
     let mut report = Report {
         version: 1,
         start: given.time.start,

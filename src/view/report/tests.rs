@@ -218,6 +218,33 @@ fn where_nothing_was_wrong_nothing_is_said() {
 }
 
 #[test]
+fn what_is_almost_well_is_not_well() {
+    let report = laboratory().report(&[]);
+    let stability = report.stability.unwrap();
+    // A board that streamed and lost 4.76 %, a channel that was good and one for two thirds, a pipeline with failures.
+    let shares = [1.0, 1.0 - 45.0 / 945.0, 1.0, 2.0 / 3.0, 1.0 - 18.0 / 72_000.0];
+    let mean = shares.iter().sum::<f64>() / shares.len() as f64 * 100.0;
+    assert!((stability.score - mean).abs() < 1e-9, "{stability:?}");
+    assert_eq!(Stability { score: 99.999, ..Stability::default() }.shown(), "99.99");
+    assert_eq!(Stability { score: 100.0, ..Stability::default() }.shown(), "100");
+}
+
+#[test]
+fn what_the_data_depends_on_is_told_first() {
+    let full = (
+        "neural_host_filesystem_available_bytes{mount=\"/\"}",
+        "neural_host_filesystem_size_bytes{mount=\"/\"}",
+    );
+    let samples = laboratory().with(full.0, (-HOUR, 0), |_| 1.0).with(full.1, (-HOUR, 0), |_| 1000.0);
+    let report = samples.report(&[]);
+    let said: Vec<(Status, &str)> =
+        report.verdict.sentences.iter().map(|said| (said.status, &*said.text)).collect();
+    assert_eq!(said[0], (Status::Degraded, "cyton lost 4.76 % of its packets"));
+    assert_eq!(said[2], (Status::Unhealthy, "the file system / is 99.90 % full"));
+    assert_eq!(report.verdict.status, Status::Degraded, "the data is what it was");
+}
+
+#[test]
 fn the_stage_that_takes_the_time_is_named() {
     let report = laboratory().report(&[]);
     let [one] = &report.bottlenecks[..] else { panic!("{:?}", report.bottlenecks) };

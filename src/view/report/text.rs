@@ -122,7 +122,7 @@ pub fn write(report: &Report) -> String {
         let _ = writeln!(out, "    {}  {}", spark(&trend.points), visible(&trend.subject));
     }
     if let Some(stability) = &report.stability {
-        let _ = writeln!(out, "\nSTABILITY {} of 100\n  {}", digits(stability.score), stability.formula);
+        let _ = writeln!(out, "\nSTABILITY {} of 100\n  {}", stability.shown(), stability.formula);
     }
     for note in &report.notes {
         let _ = writeln!(out, "\nnote: {}", visible(note));
@@ -242,7 +242,7 @@ pub fn write_markdown(report: &Report) -> String {
         let _ = writeln!(out, "- {}", safe(&text));
     }
     if let Some(stability) = &report.stability {
-        let _ = writeln!(out, "\n## Stability: {} of 100\n\n{}", digits(stability.score), stability.formula);
+        let _ = writeln!(out, "\n## Stability: {} of 100\n\n{}", stability.shown(), stability.formula);
     }
     for note in &report.notes {
         let _ = writeln!(out, "\nNote: {}", safe(note));
