@@ -7,7 +7,6 @@ use super::{Report, Trend};
 use crate::promql::moment;
 use crate::view::Status;
 use crate::view::html::escape;
-use crate::view::words::digits;
 
 const STYLE: &str = include_str!("report.css");
 /// The drawing's own units of a line.
