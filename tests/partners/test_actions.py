@@ -11,6 +11,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -291,6 +292,23 @@ def test_an_alert_that_a_prometheus_raised_is_acted_on(agent, tmp_path):
     with contextlib.closing(sqlite3.connect(Path(agent.path("state")) / "incidents.db")) as db:
         record = json.loads(db.execute("SELECT record FROM incident WHERE id = ?", (over["id"],)).fetchone()[0])
     assert record["actions"] == {"theirs": "succeeded"} and record["history"] == over["history"]
+
+
+def test_a_program_gets_the_incident_and_nothing_of_the_agents(agent, tmp_path):
+    """No shell reads its arguments, and its environment has what is said and no more."""
+    told, word = tmp_path / "told", "$(touch /tmp/never) ; `id` *"
+    write = ("import json, os, sys; open(sys.argv[1] + '.new', 'w').write(json.dumps([sys.argv[2:], dict(os.environ), json.load(sys.stdin)])); "
+             "os.rename(sys.argv[1] + '.new', sys.argv[1])")
+    level = Level(agent, tmp_path, [{"name": "tell", "exec": {"command": [sys.executable, "-c", write, str(told), word], "environment": {"OWN": "yes"}}}])
+    agent.start({"SECRET_OF_THE_AGENT": "x"})
+    time.sleep(3.5)
+    level.set(9)
+    arguments, environment, given = json.loads(wait_until(lambda: told.exists() and told.read_text(), 30, "the run"))
+    assert arguments == [word]
+    own = {name: value for name, value in environment.items() if not name.startswith("NEURAL_") and name not in ("LC_CTYPE", "__PYVENV_LAUNCHER__")}
+    assert set(own) == {"PATH", "OWN"} and own["OWN"] == "yes", own
+    assert (environment["NEURAL_ALERT"], environment["NEURAL_SEVERITY"], environment["NEURAL_PRIORITY"], environment["NEURAL_LABEL_UNIT"]) == ("High", "critical", "P0", "a")
+    assert environment["NEURAL_INCIDENT"] == given["id"] and environment["NEURAL_SUMMARY"] == "the level of a is 9" and given["labels"]["unit"] == "a"
 
 
 def test_without_a_word_hooks_do_nothing_and_priorities_have_their_times(agent):
