@@ -97,20 +97,21 @@ impl Group {
 
     /// Evaluates all rules at a time. How it went is in their [`Live::health`].
     pub fn evaluate(&mut self, now: i64, context: &Context<'_>) {
-        self.evaluate_those(now, context, |_| true);
+        let at = now.saturating_sub(self.offset);
+        for live in &mut self.rules {
+            live.look(now, at, self.limit, context);
+        }
     }
 
-    /// Evaluates those rules of which `wanted` says yes, in their order.
-    pub fn evaluate_those(&mut self, now: i64, context: &Context<'_>, wanted: impl Fn(&Rule) -> bool) {
+    /// Evaluates the rules whose place is true, in their order. What the others made the last time is there again.
+    pub fn evaluate_some(&mut self, now: i64, context: &Context<'_>, wanted: &[bool]) {
         let at = now.saturating_sub(self.offset);
-        for live in self.rules.iter_mut().filter(|live| wanted(&live.rule)) {
-            let began = (context.clock)();
-            live.health = match live.evaluate(now, at, self.limit, context) {
-                Ok(()) => Health::Ok,
-                Err(why) => Health::Failed(why),
-            };
-            live.evaluated_at = Some(now);
-            live.seconds = (context.clock)().saturating_sub(began) as f64 / 1e9;
+        for (live, wanted) in self.rules.iter_mut().zip(wanted) {
+            if *wanted {
+                live.look(now, at, self.limit, context);
+            } else {
+                live.repeat(now, context.storage);
+            }
         }
     }
 
@@ -122,9 +123,7 @@ impl Group {
 
     /// Adds to a scrape between two evaluations what the last one made.
     pub fn repeat(&self, now: i64, storage: &dyn Storage) {
-        for (labels, v) in self.rules.iter().flat_map(|live| &live.series) {
-            storage.append(labels, Sample { t: now, v: *v });
-        }
+        self.rules.iter().for_each(|live| live.repeat(now, storage));
     }
 
     /// Takes over an alert as it was when its state was kept, if there is such a rule still.
@@ -180,6 +179,23 @@ impl Live {
             Act::Alert { hold, keep_firing, .. } => Some(Times { hold, keep_firing, limit }),
             Act::Record(_) => None,
         }
+    }
+
+    fn repeat(&self, now: i64, storage: &dyn Storage) {
+        for (labels, v) in &self.series {
+            storage.append(labels, Sample { t: now, v: *v });
+        }
+    }
+
+    /// Evaluates it, and remembers how that went.
+    fn look(&mut self, now: i64, at: i64, limit: usize, context: &Context<'_>) {
+        let began = (context.clock)();
+        self.health = match self.evaluate(now, at, limit, context) {
+            Ok(()) => Health::Ok,
+            Err(why) => Health::Failed(why),
+        };
+        self.evaluated_at = Some(now);
+        self.seconds = (context.clock)().saturating_sub(began) as f64 / 1e9;
     }
 
     fn evaluate(&mut self, now: i64, at: i64, limit: usize, context: &Context<'_>) -> Result<(), String> {

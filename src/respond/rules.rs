@@ -1,7 +1,7 @@
 //! The agent's own evaluation of rules, on the history's thread.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,7 +13,10 @@ use super::lines::Lines;
 use super::notify::Notifier;
 use super::state::{self, StateFile, States};
 use crate::alert::incident::{Notice, Origin, concerns};
-use crate::alert::{ALERT_NAME, Context, Definition, Group, Health, Live, State, Storage, table_link};
+use crate::alert::{
+    ALERT_NAME, ALERTS, ALERTS_FOR_STATE, Act, Context, Definition, Group, Health, Live, Rule, State,
+    Storage, table_link,
+};
 use crate::clock::{SetClock, now};
 use crate::promql::{Interrupt, Labels};
 use crate::quote::quote;
@@ -54,8 +57,23 @@ struct Slot {
     group: Arc<Mutex<Group>>,
     /// When its rules are evaluated next, ms.
     next: i64,
-    /// Whether its rules look at what an event may change at any moment.
-    prompt: bool,
+    /// Which of its rules look at what an event may change at any moment, or at what such a rule makes.
+    prompt: Vec<bool>,
+}
+
+/// Which rules of a group look at such metrics, by themselves or through a rule before them.
+fn prompt_rules(group: &Definition, prompt: &dyn Fn(&str) -> bool) -> Vec<bool> {
+    let (mut made, mut found) = (BTreeSet::new(), Vec::new());
+    for Rule { expr, act, .. } in &group.rules {
+        let looks = expr.metrics().any(|name| prompt(name) || made.contains(name));
+        match act {
+            Act::Record(name) if looks => made.extend([name.as_str()]),
+            Act::Alert { .. } if looks => made.extend([ALERTS, ALERTS_FOR_STATE]),
+            _ => {}
+        }
+        found.push(looks);
+    }
+    found
 }
 
 /// How the evaluation went, since the start.
@@ -110,7 +128,7 @@ impl Rules {
         prompt: &dyn Fn(&str) -> bool,
     ) -> Self {
         let slot = |RuleSource { file, group }: RuleSource| {
-            let prompt = group.rules.iter().any(|rule| rule.expr.metrics().any(prompt));
+            let prompt = prompt_rules(&group, prompt);
             let group = Arc::new(Mutex::new(Group::new(&file, group, SUBQUERY_STEP)));
             Slot { group, next: i64::MIN, prompt }
         };
@@ -214,9 +232,12 @@ impl Rules {
             if on_time {
                 slot.next = at.saturating_add(group.interval);
             }
-            if on_time || woken && slot.prompt || group.due().is_some_and(|due| due <= at) {
-                evaluate(&mut group, at, storage, &self.url, self.notifier.external_labels());
-                counts.evaluations += group.rules.len() as u64;
+            let whole = on_time || group.due().is_some_and(|due| due <= at);
+            if whole || woken && slot.prompt.contains(&true) {
+                let some = (!whole).then_some(&*slot.prompt);
+                evaluate(&mut group, at, storage, (&self.url, self.notifier.external_labels()), some);
+                let looked = |live: &&Live| live.evaluated_at == Some(at);
+                counts.evaluations += group.rules.iter().filter(looked).count() as u64;
                 notify(&mut group, at, (&self.url, self.resend), &self.notifier);
             } else {
                 group.repeat(at, storage);
@@ -364,7 +385,14 @@ fn notices(group: &Group, external: &Labels) -> Vec<Notice> {
     notices
 }
 
-fn evaluate(group: &mut Group, at: i64, storage: &dyn Storage, url: &str, external_labels: &Labels) {
+/// Evaluates the rules of a group: all, or those whose place is true.
+fn evaluate(
+    group: &mut Group,
+    at: i64,
+    storage: &dyn Storage,
+    (url, external_labels): (&str, &Labels),
+    some: Option<&[bool]>,
+) {
     let until = now().steady.saturating_add(PATIENCE);
     let context = Context {
         storage,
@@ -375,7 +403,10 @@ fn evaluate(group: &mut Group, at: i64, storage: &dyn Storage, url: &str, extern
         interrupt: &|| (now().steady > until).then_some(Interrupt::Timeout),
         clock: &|| now().steady,
     };
-    group.evaluate(at, &context);
+    match some {
+        None => group.evaluate(at, &context),
+        Some(some) => group.evaluate_some(at, &context, some),
+    }
 }
 
 /// Gives what is to be sent to who is notified.

@@ -70,6 +70,29 @@ fn what_changes_is_evaluated_at_once_and_nothing_else() {
 }
 
 #[test]
+fn of_a_group_those_rules_are_evaluated_at_once_that_look_at_what_changed() {
+    let text = "groups:\n- name: mixed\n  interval: 30s\n  rules:\n  - {record: slow, expr: other}\n  - {record: quick, expr: link * 2}\n  \
+                - {record: after, expr: quick + other}\n  - {alert: Down, expr: link == 0}\n  - {record: told, expr: 'count(ALERTS)'}\n";
+    let groups = RuleFile::read("rules.yml", text).unwrap().groups;
+    let sources = groups.into_iter().map(|group| RuleSource { file: "rules.yml".into(), group }).collect();
+    let mut rules = Rules::new(sources, Arc::default(), 5_000, "", &|name| name == "link").without_grace();
+    let (memory, start) = (Memory::default(), now().wall_milliseconds());
+    let newest = |name: &str| memory.0.borrow()[&read_labels(name).unwrap()].last().unwrap().v;
+    memory.set_at("link", start, 1.0);
+    memory.set_at("other", start, 1.0);
+    rules.observe(start, &memory, false);
+    assert_eq!(rules.account().evaluations, 5);
+    memory.set_at("link", start + 1, 0.0);
+    memory.set_at("other", start + 1, 5.0);
+    rules.observe(start + 1, &memory, true);
+    assert_eq!(rules.account().evaluations, 9);
+    // What the first one made is there again, with its old value, and is told of once.
+    assert_eq!((newest("slow"), memory.times("slow")), (1.0, vec![start, start + 1]));
+    assert_eq!((newest("quick"), newest("after"), newest("told")), (0.0, 5.0, 1.0));
+    assert_eq!(states(&rules), [State::Firing]);
+}
+
+#[test]
 fn a_clock_that_is_set_neither_ends_a_wait_nor_begins_it_again() {
     for jump in [3_600_000, -3_600_000] {
         let (mut rules, start) = (rules(None), now().wall_milliseconds());

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import re
 import shutil
 import socket
@@ -208,37 +207,57 @@ def latency(program: str, rounds: int, series: int, folder: Path) -> None:
 
 
 def cpu(process: subprocess.Popen) -> float:
-    """Seconds of CPU, of threads that ended as well."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of CPU to the nanosecond: what runs for less than a tick of the kernel is in it."""
+    tasks = Path(f"/proc/{process.pid}/task")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
 
 
-def value(port: int, name: str) -> float:
+def scrape(port: int) -> str:
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
         text = b""
         while more := client.recv(65536):
             text += more
-    return sum(float(found) for found in re.findall(rf"^{name}(?:{{.*}})? (\S+)", text.decode(), re.M))
+    return text.decode()
+
+
+def value(port: int, name: str) -> float:
+    return sum(float(found) for found in re.findall(rf"^{name}(?:{{.*}})? (\S+)", scrape(port), re.M))
+
+
+def pipelines(places: list[str], stages: int, ended: threading.Event) -> None:
+    """Sends what rules look at: stages, queues, caches and calls of models, each second, the same to all."""
+    lines = [{"type": "stage", "pipeline": f"p{i % 4}", "stage": f"s{i}", "seconds": 0.01} for i in range(stages)]
+    lines += [{"type": "queue", "pipeline": f"p{i}", "queue": "q", "depth": 1, "limit": 32} for i in range(4)]
+    lines += [{"type": "cache", "pipeline": f"p{i}", "cache": "c", "hits": 3, "misses": 1} for i in range(4)]
+    lines += [{"type": "call", "model": f"m{i}", "prompt_tokens": 90, "completion_tokens": 10, "seconds": 1} for i in range(4)]
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    clients = []
+    for place in places:
+        clients.append(socket.socket(socket.AF_UNIX))
+        clients[-1].connect(place)
+    while not ended.wait(1):
+        for client in clients:
+            client.sendall(body)
 
 
 def share(program: str, seconds: float, series: int, folder: Path) -> None:
     """Two agents side by side, so that what else the machine does concerns both."""
-    agents = {}
+    agents, ended = {}, threading.Event()
     for evaluates in (True, False):
         own = folder / str(evaluates)
         (own / "state").mkdir(parents=True)
-        port, statsd = free_port(), free_port(socket.SOCK_DGRAM)
+        port, place = free_port(), str(own / "in.sock")
         (own / "config.yml").write_text(json.dumps({
             "listen": f"127.0.0.1:{port}", "state_directory": str(own / "state"), "alerts": {"evaluate": evaluates},
-            "sources": [{"statsd": {"name": "s", "listen": f"udp://127.0.0.1:{statsd}"}}, {"host": {}}],
+            "sources": [{"jsonl": {"name": "in", "listen": f"unix:{place}"}}, {"host": {}}],
         }))
         process = subprocess.Popen([program, "run", "--config", str(own / "config.yml")], stderr=subprocess.DEVNULL)
-        agents[evaluates] = process, port, statsd
+        agents[evaluates] = process, port, place
     try:
         time.sleep(5)
-        for _, _, statsd in agents.values():
-            send_series(statsd, series)
+        # A stage is some twenty series.
+        threading.Thread(target=pipelines, args=([place for _, _, place in agents.values()], series // 20, ended), daemon=True).start()
         # The first evaluation looks at everything anew.
         time.sleep(15)
         rules, spent = "neural_agent_rule_evaluations_total", "neural_agent_rule_evaluation_seconds_total"
@@ -249,9 +268,11 @@ def share(program: str, seconds: float, series: int, folder: Path) -> None:
         went = time.monotonic() - began
         used = {on: (cpu(process) - before[on]) / went * 100 for on, (process, _, _) in agents.items()}
         evaluated, took = [value(agents[True][1], name) - at for name, at in zip((rules, spent), counts)]
-        print(f"{went:.0f} s, {series} series beside: {used[True]:.2f} % of a core with the rules, {used[False]:.2f} % without: {used[True] - used[False]:.2f} %")
+        held = sum(not line.startswith("#") for line in scrape(agents[True][1]).splitlines())
+        print(f"{went:.0f} s, a scrape of {held} series: {used[True]:.2f} % of a core with the rules, {used[False]:.2f} % without: {used[True] - used[False]:.2f} %")
         print(f"{evaluated:.0f} evaluations of rules took {took * 1000:.0f} ms, {took / went * 100:.2f} % of a core; the machine was busy to {machine.busy() * 100:.0f} %")
     finally:
+        ended.set()
         for process, _, _ in agents.values():
             process.terminate()
             process.wait()
