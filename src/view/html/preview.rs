@@ -10,10 +10,11 @@ use crate::view::words::amount;
 
 /// Channels that are drawn: a page with more is no recorder's screen.
 const CHANNELS: usize = 64;
-/// The height of a strip in the drawing's own units; its width is a unit for each piece.
-const HEIGHT: f32 = 40.0;
+/// The height of a strip in the drawing's own units; its width is a unit for each piece. Whole units are fine enough, and what is
+/// sent each second is shorter than with fractions.
+const HEIGHT: f32 = 100.0;
 /// Room above and below.
-const EDGE: f32 = 2.0;
+const EDGE: f32 = 5.0;
 
 /// The names of a card's channels, by their number from 1.
 #[must_use]
@@ -59,7 +60,8 @@ fn strip(out: &mut String, name: &str, pieces: &[Extent], volts: bool) {
     let _ = write!(
         out,
         "<figure class=\"plot strip\"><figcaption>{name}: <b>{words}</b></figcaption>\
-         <svg viewBox=\"0 0 {PIECES} {HEIGHT}\" preserveAspectRatio=none role=img aria-label=\"{name}: {words}\"><path d=\""
+         <svg viewBox=\"-1 0 {} {HEIGHT}\" preserveAspectRatio=none role=img aria-label=\"{name}: {words}\"><path d=\"",
+        PIECES + 1
     );
     draw(out, pieces, least, greatest);
     out.push_str("\"/></svg></figure>");
@@ -82,10 +84,10 @@ fn draw(out: &mut String, pieces: &[Extent], least: f32, greatest: f32) {
             continue;
         }
         let (from, to) = before.map_or((*low, *high), |[b_low, b_high]| (low.min(b_high), high.max(b_low)));
-        let (top, bottom) = (y(to), y(from));
         // What is flat can be seen as well.
-        let bottom = if bottom - top < 0.5 { top + 0.5 } else { bottom };
-        let _ = write!(out, "M{place}.5 {top:.1}V{bottom:.1}");
+        let top = y(to).round();
+        let bottom = y(from).round().max(top + 1.0);
+        let _ = write!(out, "M{place} {top}V{bottom}");
         before = Some([*low, *high]);
     }
 }
@@ -99,7 +101,7 @@ mod tests {
         let nothing = [f32::NAN; 2];
         let mut out = String::new();
         draw(&mut out, &[[0.0, 10.0], [10.0, 10.0], nothing, [0.0, 0.0]], 0.0, 10.0);
-        assert_eq!(out, "M0.5 2.0V38.0M1.5 2.0V2.5M3.5 38.0V38.5");
+        assert_eq!(out, "M0 5V95M1 5V6M3 95V96");
         let mut pieces = vec![nothing; PIECES];
         pieces[199] = [-1e-6, 2e-6];
         let seen = Seen { volts: true, piece: 0.052, channels: vec![pieces, vec![nothing; PIECES]] };
