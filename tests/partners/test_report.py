@@ -5,9 +5,11 @@ Independent: the ledger of the simulated board, Debian's Prometheus, sqlite3's a
 from __future__ import annotations
 
 import csv
+import html
 import html.parser
 import io
 import json
+import re
 import socket
 import subprocess
 import time
@@ -159,6 +161,11 @@ def test_the_api_gives_the_same(session):
     status, headers, body = agent.get(f"/api/v1/report?start={start}&end={end}&format=html&pipeline=other")
     assert status == 200 and headers["content-type"].startswith("text/html") and b"classify" not in body and b"board" in body
     assert "unsafe-inline" not in headers["content-security-policy"].replace("style-src 'unsafe-inline'", "")
+    # The page leads to one.
+    status, _, page = agent.get("/")
+    [link] = re.findall(r'href="(api/v1/report[^"]*)"', page.decode())
+    status, headers, body = agent.get("/" + html.unescape(link))
+    assert status == 200 and headers["content-type"].startswith("text/html") and b"board" in body
     for query in ("format=pdf", "window=0", "start=5&end=4", "window=yesterday"):
         status, _, body = agent.get(f"/api/v1/report?{query}")
         assert status == 400 and json.loads(body)["errorType"] == "bad_data", (query, body)

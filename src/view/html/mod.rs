@@ -96,7 +96,8 @@ const LIVE: &str = "live";
 pub fn end(root: &str) -> String {
     format!(
         "</main><footer><nav aria-label=\"More pages\"><a href={root}incident>incidents</a><a href={root}config>configuration</a>\
-         <a href={root}log>log</a><a href={root}api/v1/snapshot>the first page as JSON</a></nav></footer></body></html>\n"
+         <a href={root}log>log</a><a href=\"{root}api/v1/report?format=html&amp;window=1h\">report of the last hour</a>\
+         <a href={root}api/v1/snapshot>the first page as JSON</a></nav></footer></body></html>\n"
     )
 }
 
