@@ -90,19 +90,80 @@ def test_when_it_was_recorded_can_be_seen(tmp_path):
     assert (words["1"]["color"], words["0"]["color"]) == ("green", "red")
 
 
-@pytest.mark.parametrize(("board", "title", "words"), [
-    ("overview", "Recording over time", "nothing is expected"),
-    ("overview", "Sources that were down", "none was down"),
-    ("channels", "Why channels are bad", "no channel is bad"),
-    ("channels", "Quality of channels", "no signal"),
-    ("devices", "Streaming", "no device"),
-    ("alerts", "Alerts over time", "no alert fired"),
+CHANNEL = f'{RIG},device="cyton",channel="1"'
+WATCHDOG = 'ALERTS{alertname="NeuralWatchdog",alertstate="firing",severity="info",priority="P3",component="agent"}'
+
+
+@pytest.mark.parametrize(("board", "title", "words", "looks"), [
+    ("overview", "Recording over time", "nothing is expected", "up"),
+    ("overview", "Sources that were down", "none was down", "up"),
+    ("channels", "Why channels are bad", "no channel is bad", f"neural_channel_quality_ratio{{{CHANNEL}}}"),
+    ("channels", "Quality of channels", "no signal", "up"),
+    ("devices", "Streaming", "no device", "up"),
+    ("alerts", "Alerts over time", "no alert fired", WATCHDOG),
+    ("gpu", "Throttled, by reason", "none throttled", f'neural_gpu_throttled{{{RIG},gpu="0",reason="power_cap"}}'),
+    ("agent", "Sources whose polls failed", "none failed", f'neural_source_poll_success{{{RIG},source="a"}}'),
 ])
-def test_where_there_is_nothing_that_is_said(tmp_path, board, title, words):
-    lab = Lab(tmp_path, {f'up{{{RIG}}}': "1x30", f'neural_source_up{{{RIG},source="a"}}': "1x30"})
+def test_where_there_is_nothing_that_is_said(tmp_path, board, title, words, looks):
+    lab = Lab(tmp_path, {
+        f'up{{{RIG}}}': "1x30", f'neural_source_up{{{RIG},source="a"}}': "1x30", looks: "0x30" if "throttled" in looks else "1x30",
+    })
     (nothing,) = lab.asked(board, title, 20)
     assert nothing["value"] == -1, nothing
     assert panel(board, title)["fieldConfig"]["defaults"]["mappings"][0]["options"]["-1"]["text"] == words
+
+
+@pytest.mark.parametrize(("board", "title", "words"), [
+    ("overview", "Sources that were down", "no agent"),
+    ("agent", "Inputs that were down", "no agent"),
+    ("channels", "Why channels are bad", "no signal"),
+    ("gpu", "Throttled, by reason", "no GPU"),
+    ("agent", "Sources whose polls failed", "none is polled"),
+    ("alerts", "Alerts over time", "not evaluated"),
+])
+def test_where_nobody_looks_it_is_not_said_that_all_is_well(tmp_path, board, title, words):
+    (nothing,) = Lab(tmp_path, {f'up{{{RIG}}}': "1x30"}).asked(board, title, 20)
+    assert nothing["value"] == -2, nothing
+    said = panel(board, title)["fieldConfig"]["defaults"]["mappings"][0]["options"]
+    assert said["-2"]["text"] == words and said["-2"]["color"] not in ("green", said["-1"]["color"]), said
+
+
+def test_a_device_that_went_has_no_signal_from_then_on(tmp_path):
+    lab = Lab(tmp_path, {
+        f"neural_channel_info{{{CHANNEL}}}": "1x20 stale", f"neural_channel_quality_ratio{{{CHANNEL}}}": "1x20 stale",
+        f'neural_channel_bad{{{CHANNEL},reason="flat"}}': "0x10 1x10 stale",
+    })
+    assert [lab.asked("channels", "Why channels are bad", minute)[0]["value"] for minute in (5, 15, 25)] == [-1, 1, -2]
+
+
+@pytest.mark.parametrize(("board", "title", "series", "well", "wrong"), [
+    ("agent", "Inputs that were down", f'neural_source_up{{{RIG},source="a"}}', 1, 0),
+    ("overview", "Sources that were down", f'neural_source_up{{{RIG},source="a"}}', 1, 0),
+    ("gpu", "Throttled, by reason", f'neural_gpu_throttled{{{RIG},gpu="0",reason="power_cap"}}', 0, 1),
+    ("streams", "Expected streams", f'neural_stream_present{{{RIG},source="lsl",stream="eeg"}}', 1, 0),
+    ("devices", "Streaming", f'neural_device_streaming{{{RIG},device="cyton"}}', 1, 0),
+    ("services", "Service health over time", f'neural_check_status{{{RIG},check="disk"}}', 0, 2),
+])
+def test_what_lasted_a_moment_is_seen_over_a_day(tmp_path, board, title, series, well, wrong):
+    """Over a day two points of a row are minutes apart."""
+    lab = Lab(tmp_path, {f'up{{{RIG}}}': "1x60", series: f"{well}x40 {wrong}x1 {well}x18"})
+    said = lambda minute, step: [one["value"] for one in lab.asked(board, title, minute, "60m", step)]
+    assert said(50, "15m") == [wrong]
+    assert said(30, "15m") in ([well], [-1]) and said(50, "1m") == [well]
+
+
+def test_a_port_is_as_bad_as_at_its_worst(tmp_path):
+    port = lambda state, values: {f'neural_port_state{{{RIG},device="daisy",state="{state}"}}': values}
+    lab = Lab(tmp_path, {**port("open", "1x40 0x1 1x18"), **port("absent", "0x40 1x1 0x18"), **port("busy", "0x60")})
+    said = lambda minute, step: numbers(lab.asked("devices", "Port", minute, "60m", step), "device")
+    assert said(50, "15m") == {("daisy",): 4} and said(30, "15m") == said(50, "1m") == {("daisy",): 1}
+
+
+def test_programs_that_do_not_run_are_seen(tmp_path):
+    group = lambda name: f'neural_process_instances{{{RIG},group="{name}"}}'
+    lab = Lab(tmp_path, {group("recorder"): "3x30", group("decoder"): "1x10 0x20"})
+    assert [lab.asked("system", "Programs running", minute)[0]["said"] for minute in (5, 20)] == ["2 of 2", "1 of 2"]
+    assert [lab.asked("system", "Programs running", minute)[0]["value"] > 0 for minute in (5, 20)] == [False, True]
 
 
 def test_alerts_over_time_are_the_worst_of_each_component(tmp_path):
@@ -144,11 +205,14 @@ def test_a_device_that_was_unplugged_before_is_neither_forgotten_nor_recorded(tm
     words = next(of for of in panel("devices", "Devices")["fieldConfig"]["overrides"] if of["matcher"]["options"] == "Streams")
     assert '"no"' in json.dumps(words)
     over_time = lambda minute: numbers(lab.asked("devices", "Streaming", minute), "device")
-    assert over_time(10)[("daisy",)] == 1 and over_time(100)[("daisy",)] == 2
+    assert over_time(10)[("daisy",)] == 1 and over_time(100)[("daisy",)] == over_time(100)[("lsl/eeg",)] == -3
     for board, title in (("devices", "Recorded"), ("overview", "Recording over time")):
         recorded = lambda minute: numbers(lab.asked(board, title, minute), "device")[("daisy",)]
         assert (recorded(10), recorded(100)) == (1, 0), title
     assert [lab.asked("overview", "Recording", minute)[0]["said"] for minute in (10, 100)] == ["1 of 1", "0 of 1"]
+    # A device that is gone is none that is connected, however long ago that was.
+    said = lambda title: [lab.asked("devices", title, minute)[0]["said"] for minute in (10, 40, 100)]
+    assert said("Connected devices") == said("Streaming now") == ["2 of 3", "1 of 3", "1 of 3"]
 
 
 @pytest.mark.parametrize(("board", "title"), [("overview", "Alerts that fire"), ("alerts", "Active alerts"), ("alerts", "Alert history")])
@@ -159,7 +223,7 @@ def test_where_an_alert_is_begins_with_the_thing(tmp_path, board, title):
                          for metric, more, values in (("ALERTS", ',alertstate="firing"', "1x30"), ("ALERTS_FOR_STATE", "", "0x30"))})
     # A browser writes several blanks as one.
     said = {found["alertname"]: " ".join(found["where"].split()) for found in lab.asked(board, title, 20)}
-    assert said == {"A": "daisy rig:9612", "B": "daisy 3 rig:9612", "C": "lsl eeg rig:9612"}
+    assert said == {"A": "daisy rig", "B": "daisy 3 rig", "C": "lsl eeg rig"}
 
 
 def test_time_that_is_unknown_is_no_time_that_is_down(tmp_path):

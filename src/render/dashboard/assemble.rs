@@ -12,7 +12,8 @@ use super::query::{Names, Selected, select, select_over};
 use super::spec::{BAD, Dashboard, GOOD, Heading, Marked, PanelSpec, Steps, Target, beside, colours, named};
 use super::view::{Board, Query, Row, View, Zero};
 use super::{default, variable};
-use crate::catalog::draw::Panel;
+use crate::catalog::draw::{Panel, Rating, State};
+use crate::catalog::limit::{Limit, Limits};
 use crate::catalog::{Metric, OWN, PAGES, Page};
 use crate::render::Settings;
 
@@ -183,15 +184,17 @@ impl Assembly<'_> {
         let targets: Vec<Target> = view
             .queries
             .iter()
-            .map(|query| self.target(query, view.panel, labels, shown))
+            .map(|query| self.target(query, view, labels, shown))
             .collect::<Option<_>>()?;
-        let targets = whole(view.panel, targets);
-        let limits = &self.settings.limits;
-        let mut steps = match view.zero {
-            Zero::Plain => colours(view.limits, limits),
-            Zero::Wanted => Steps { base: Some(GOOD), from: vec![(1e-9, BAD)], limits: false },
-            Zero::Missing => Steps { base: Some(BAD), from: vec![(1e-9, GOOD)], limits: false },
+        let judged = view.judged.filter(|(by, _)| self.watched() || !by.contains(WATCHDOG));
+        let judged = match judged {
+            Some((by, _)) => Some(select(by, self.names, labels).ok()?),
+            None => None,
         };
+        self.used.extend(judged.iter().flat_map(|of| &of.variables).map(|of| (*of).to_owned()));
+        let targets = whole(view.panel, targets, judged.as_ref().map(|of| &*of.expr));
+        let limits = &self.settings.limits;
+        let mut steps = steps(view.zero, view.limits, limits);
         if view.unit == "ppm" {
             // Limits are ratios, as the metrics are.
             steps.from.iter_mut().for_each(|(number, _)| *number *= 1e6);
@@ -213,12 +216,18 @@ impl Assembly<'_> {
             floor: view.floor,
             ceiling: view.ceiling,
             empty: view.empty.to_owned(),
+            unknown: view.judged.filter(|_| judged.is_some()).map(|(_, words)| words),
             to: view.to,
             first: view.first,
             sorted: view.sorted,
             words: view.words,
             buckets: self.buckets(view.panel, view.queries),
         })
+    }
+
+    /// Whether the watchdog tells where rules are evaluated.
+    fn watched(&self) -> bool {
+        !self.settings.alerts.off.iter().any(|name| name == WATCHDOG)
     }
 
     /// How many buckets a histogram has of which the spread is shown.
@@ -232,15 +241,15 @@ impl Assembly<'_> {
     fn target(
         &mut self,
         query: &Query,
-        panel: Panel,
+        view: &View,
         labels: &[&str],
         shown: &mut BTreeSet<String>,
     ) -> Option<Target> {
         // A test fills every query: what is no limit is no query.
-        let watched = !self.settings.alerts.off.iter().any(|name| name == WATCHDOG);
-        let text = if watched { query.expr.to_owned() } else { query.expr.replace(EVALUATED, "") };
+        let text = if self.watched() { query.expr.to_owned() } else { query.expr.replace(EVALUATED, "") };
         let filled = self.settings.limits.fill(&text, |_, number, _| number.to_string()).ok()?;
-        let worst = worst(panel, query.expr);
+        let panel = view.panel;
+        let worst = worst(panel, query.expr, view.states);
         let Selected { expr, metrics, variables } = select_over(&filled, self.names, labels, worst).ok()?;
         self.used.extend(variables.into_iter().map(str::to_owned));
         shown.extend(metrics.into_iter().map(Metric::family));
@@ -253,7 +262,7 @@ impl Assembly<'_> {
             },
             expr: lasting(panel, query.legend, expr),
             unit: query.unit.to_owned(),
-            steps: colours(query.limits, &self.settings.limits),
+            steps: steps(query.zero, query.limits, &self.settings.limits),
             states: query.states,
             dashed: query.dashed,
         })
@@ -285,14 +294,14 @@ impl Assembly<'_> {
                 continue;
             };
             for target in &mut spec.targets {
-                let worst = worst(spec.panel, &target.expr);
+                let worst = worst(spec.panel, &target.expr, spec.states);
                 let Ok(selected) = select_over(&target.expr, self.names, labels, worst) else { continue };
                 self.used.extend(selected.variables.iter().map(|of| (*of).to_owned()));
                 let legend = self.legend(spec.panel, &target.legend, &selected.expr);
                 target.expr = lasting(spec.panel, &target.legend, selected.expr);
                 target.legend = legend;
             }
-            spec.targets = whole(spec.panel, spec.targets);
+            spec.targets = whole(spec.panel, spec.targets, None);
             let at = *added.entry(metric.draw.row).or_insert_with(|| {
                 rows.iter().position(|row| row.title == metric.draw.row).unwrap_or_else(|| {
                     rows.push(Heading {
@@ -311,6 +320,15 @@ impl Assembly<'_> {
     }
 }
 
+/// The colours of numbers: by limits, or by what zero means.
+fn steps(zero: Zero, of: &[&Limit], limits: &Limits) -> Steps {
+    match zero {
+        Zero::Plain => colours(of, limits),
+        Zero::Wanted => Steps { base: Some(GOOD), from: vec![(1e-9, BAD)], limits: false },
+        Zero::Missing => Steps { base: Some(BAD), from: vec![(1e-9, GOOD)], limits: false },
+    }
+}
+
 /// A number alone is drawn with how it came to be, so it is asked for over time; and what is no longer there must not
 /// stand there with its last value, so that nothing is a value too.
 fn lasting(panel: Panel, legend: &str, expr: String) -> String {
@@ -321,9 +339,29 @@ fn lasting(panel: Panel, legend: &str, expr: String) -> String {
     expr
 }
 
-/// What stands for a cell of a status history that lasts longer than a scrape: what the query itself looks for.
-fn worst(panel: Panel, expr: &str) -> Option<&'static str> {
+/// What stands for a cell of a status history that lasts longer than a scrape: what the query itself looks for. Of states it is the
+/// worst of the time between two points, which over a day are minutes apart; where numbers do not rank states, the last one stands.
+fn worst(panel: Panel, expr: &str, states: &[State]) -> Option<&'static str> {
     let inner = expr.trim_start().trim_start_matches("label_replace(");
     let of = |word: &&str| inner.starts_with(*word);
-    ["min", "max"].into_iter().find(of).filter(|_| panel == Panel::Cells)
+    let own = ["min", "max"].into_iter().find(of)?;
+    match panel {
+        Panel::Cells => Some(own),
+        Panel::States => ranked(states),
+        _ => None,
+    }
+}
+
+/// Whether the highest number or the lowest is the worst; nothing if what is good is between what is not. What is neither may be
+/// anywhere.
+fn ranked(states: &[State]) -> Option<&'static str> {
+    let of = |good: bool| {
+        let rated = move |state: &&State| (state.rating == Rating::Good) == good;
+        states.iter().filter(|state| state.rating != Rating::Plain).filter(rated).collect::<Vec<_>>()
+    };
+    let (good, bad) = (of(true), of(false));
+    let all = |worse: fn(f64, f64) -> bool| {
+        !bad.is_empty() && bad.iter().all(|bad| good.iter().all(|good| worse(bad.value, good.value)))
+    };
+    if all(|bad, good| bad > good) { Some("max") } else { all(|bad, good| bad < good).then_some("min") }
 }

@@ -30,6 +30,7 @@ pub(super) fn spec(metric: &Metric, by_machine: bool, limits: &Limits) -> Option
         floor: (!signed).then_some(0.0),
         ceiling: None,
         empty: "not reported".to_owned(),
+        unknown: None,
         to: "",
         first: &[],
         sorted: &[],

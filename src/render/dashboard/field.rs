@@ -3,12 +3,15 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::nothing::ABSENT;
+use super::nothing::{ABSENT, UNKNOWN};
 use super::spec::Steps;
 use crate::catalog::draw::{Rating, State};
 
 /// A grey that says nothing, under white and black words alike.
 const NEUTRAL: &str = "#8e8e8e";
+
+/// A darker one, for what nobody knows: beside the other, the two bands are told apart.
+const DARK: &str = "#5c5c5c";
 
 /// What an empty cell says.
 pub(super) const NOTHING: &str = "–";
@@ -34,7 +37,11 @@ pub(super) fn thresholds(steps: &Steps) -> Thresholds {
 
 /// What single values mean, and what nothing is called, in a colour that says nothing. Without that Grafana 9 to 13
 /// gives nothing the colour of the lowest threshold.
-pub(super) fn mappings(states: &[State], absent: Option<&str>, nothing: Option<&str>) -> Vec<Value> {
+pub(super) fn mappings(
+    states: &[State],
+    [absent, unknown]: [Option<&str>; 2],
+    nothing: Option<&str>,
+) -> Vec<Value> {
     let of = |state: &State, index: usize| {
         let colour = match state.rating {
             Rating::Good => "green",
@@ -50,6 +57,10 @@ pub(super) fn mappings(states: &[State], absent: Option<&str>, nothing: Option<&
     if let Some(text) = absent {
         let said = json!({"text": text, "color": NEUTRAL, "index": states.len()});
         options.insert(ABSENT.to_string(), said);
+    }
+    if let Some(text) = unknown {
+        let said = json!({"text": text, "color": DARK, "index": states.len() + 1});
+        options.insert(UNKNOWN.to_string(), said);
     }
     let mut all = Vec::new();
     if !options.is_empty() {

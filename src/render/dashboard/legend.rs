@@ -1,5 +1,5 @@
-//! How many lines the legend of a panel over time has in a browser of 1280 pixels, and how many there is room for. Grafana 9 to 13
-//! gives a legend below the lines 35 % of the panel; what does not fit can be scrolled to and is not seen.
+//! How many lines the legend of a panel over time has in a browser of 1280 pixels and on a phone, and how many there is room for.
+//! Grafana 9 to 13 gives a legend below the lines 35 % of the panel; what does not fit can be scrolled to and is not seen.
 //!
 //! How many devices or sources there are is not known where dashboards are generated: a laboratory with many is assumed.
 
@@ -11,14 +11,20 @@ const MANY: &[(&str, &str, u32)] = &[
     ("device", "neural_tap_", 2),
     ("device", "", 9),
     ("source", "neural_program_", 4),
-    ("source", "neural_source_other_messages", 4),
+    ("source", "neural_source_other_messages", 6),
     ("source", "neural_stream_", 1),
     ("source", "neural_textfile_", 4),
+    ("source", "probe", 8),
     ("source", "", 25),
-    ("stream", "", 4),
+    ("stream", "", 6),
     ("direction", "", 4),
     ("stage", "", 6),
+    ("group", "", 3),
+    ("state", "neural_host_tcp_connections", 6),
+    ("reason", "neural_process_context_switches", 6),
+    ("reason", "neural_agent_log_lines", 4),
     ("hook", "", 4),
+    ("component", "", 14),
     ("alert", "", 25),
 ];
 
@@ -33,13 +39,22 @@ const LETTER: f64 = 6.2;
 const SIGN: f64 = 32.0;
 const LINE: f64 = 23.4;
 
-/// The letters of a value of a label, and of the address of a machine.
+/// The letters of a value of a label, and of a machine with the sign before it.
 const VALUE: usize = 8;
-const ADDRESS: usize = 13;
+const ADDRESS: usize = 11;
 
 /// How many lines the names of the series take in a panel of so many of the 24 columns: the legend and the query of each target.
 pub(super) fn lines<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>, columns: u32) -> u32 {
-    let width = f64::from(columns) * (1280.0 - 32.0) / 24.0 - 40.0;
+    within(targets, f64::from(columns) * (1280.0 - 32.0) / 24.0 - 40.0)
+}
+
+/// The same on a phone, where a panel is as wide as the browser.
+pub(super) fn lines_on_a_phone<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>) -> u32 {
+    within(targets, 390.0 - 48.0)
+}
+
+/// How many lines the names of the series take in so many pixels.
+fn within<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>, width: f64) -> u32 {
     let taken: f64 = targets
         .map(|(legend, expr)| {
             let (many, letters) = names(legend, expr);
@@ -83,7 +98,9 @@ fn names(legend: &str, expr: &str) -> (u32, usize) {
         None => many,
     };
     let many = if many == 1 && machine { AGENTS } else { many };
-    (many, plain + labels.len() * VALUE + if machine { ADDRESS } else { 0 })
+    // Of a stream that its agent's own machine sends, the label is empty.
+    let values = labels.iter().filter(|label| **label != "machine").count();
+    (many, plain + values * VALUE + if machine { ADDRESS } else { 0 })
 }
 
 #[cfg(test)]
@@ -93,9 +110,13 @@ mod tests {
     #[test]
     fn names_are_counted_as_they_were_seen() {
         let devices = || [("{{device}} ${shown_machine}", "max(neural_device_rate_hertz)")].into_iter();
-        // Nine devices at two machines, in a third and in half of 1280 pixels.
+        // Nine devices at two machines, in a third and in half of 1280 pixels, and on a phone.
         assert_eq!((lines(devices(), 8), lines(devices(), 12)), (5, 3));
-        assert_eq!((room(8), room(9), room(11)), (3, 4, 5));
+        assert_eq!(lines_on_a_phone(devices()), 5);
+        assert_eq!((room(8), room(9), room(11), room(12)), (3, 4, 5, 6));
+        let streams =
+            || [("{{stream}} {{machine}} ${shown_machine}", "max(neural_stream_rate_hertz)")].into_iter();
+        assert_eq!((lines(streams(), 12), lines_on_a_phone(streams())), (2, 3));
         let failing = [("{{source}} ${shown_machine}", "sum(rate(neural_source_errors_total[5m])) > 0")];
         assert_eq!(lines(failing.into_iter(), 8), 2);
         let reasons = [(

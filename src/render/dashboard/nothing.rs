@@ -9,12 +9,19 @@ use crate::catalog::draw::Panel;
 /// there, and nothing else.
 pub(super) const ABSENT: f64 = -1.0;
 
-/// The targets of a panel, with what says that there is nothing where nothing is.
-pub(super) fn whole(panel: Panel, mut targets: Vec<Target>) -> Vec<Target> {
+/// The same where nothing is because nobody looks, so that it does not look well.
+pub(super) const UNKNOWN: f64 = -2.0;
+
+/// The targets of a panel, with what says that there is nothing where nothing is; where `judged` has no answer, nobody knows.
+pub(super) fn whole(panel: Panel, mut targets: Vec<Target>, judged: Option<&str>) -> Vec<Target> {
     match panel {
         Panel::States | Panel::Cells => {
             let all: Vec<String> = targets.iter().map(|target| format!("({})", target.expr)).collect();
-            let expr = format!("vector({ABSENT}) unless on () ({})", all.join(" or "));
+            let nothing = match judged {
+                Some(judged) => format!("(vector({ABSENT}) and on () ({judged}) or vector({UNKNOWN}))"),
+                None => format!("vector({ABSENT})"),
+            };
+            let expr = format!("{nothing} unless on () ({})", all.join(" or "));
             let nothing = Target { expr, legend: "–".to_owned(), ..Target::default() };
             targets.push(nothing);
         }

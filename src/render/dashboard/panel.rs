@@ -23,18 +23,18 @@ pub(super) const SMALL: u32 = 5;
 
 /// How high lines are, and how high they become for their legend at most.
 const LINES: u32 = 8;
-const HIGHEST: u32 = 11;
+const HIGHEST: u32 = 12;
 
 /// What neighbours ask for that have as many beside each other. Where a legend has more lines than can be seen, fewer of them stand
-/// beside each other; what that does not mend makes the panel higher.
+/// beside each other; what that does not mend, on a phone either, makes the panel higher.
 pub(super) fn sizes(run: &[PanelSpec]) -> Vec<PanelSize> {
     let most = run.first().map_or(1, |spec| spec.beside.max(1));
     let fits = |beside: u8| run.iter().all(|spec| lines(spec, beside) <= legend::room(LINES));
     let beside = if fits(most) { most } else { most.min(2) };
     let of = |spec: &PanelSpec| {
-        let lines = lines(spec, beside);
+        let lines = lines(spec, beside).max(lines_on_a_phone(spec));
         let least = (LINES..=HIGHEST).find(|height| legend::room(*height) >= lines);
-        let legend = if lines == 0 { 0 } else { least.unwrap_or(LINES) };
+        let legend = if lines == 0 { 0 } else { least.unwrap_or(HIGHEST) };
         PanelSize { beside, height: height(spec).max(legend) }
     };
     run.iter().map(of).collect()
@@ -42,11 +42,17 @@ pub(super) fn sizes(run: &[PanelSpec]) -> Vec<PanelSize> {
 
 /// How many lines the legend of a panel has, if so many stand beside each other.
 fn lines(spec: &PanelSpec, beside: u8) -> u32 {
-    if kind(spec.panel) != "timeseries" {
-        return 0;
-    }
-    let shown = spec.targets.iter().filter(|target| !target.dashed);
-    legend::lines(shown.map(|of| (of.legend.as_str(), of.expr.as_str())), COLUMNS / u32::from(beside.max(1)))
+    legend::lines(named_in_legend(spec), COLUMNS / u32::from(beside.max(1)))
+}
+
+fn lines_on_a_phone(spec: &PanelSpec) -> u32 {
+    legend::lines_on_a_phone(named_in_legend(spec))
+}
+
+/// The legend and the query of each target that the legend of a panel over time names.
+fn named_in_legend(spec: &PanelSpec) -> impl Iterator<Item = (&str, &str)> {
+    let shown = spec.targets.iter().filter(|of| kind(spec.panel) == "timeseries" && !of.dashed);
+    shown.map(|of| (of.legend.as_str(), of.expr.as_str()))
 }
 
 /// How high a panel is, whatever its legend.
@@ -276,6 +282,7 @@ fn defaults<'a>(spec: &'a PanelSpec, frame: Frame<'_>) -> Defaults<'a> {
         _ => (&*spec.empty, None),
     };
     let absent = matches!(spec.panel, Panel::States | Panel::Cells).then_some(&*spec.empty);
+    let absent = [absent, spec.unknown];
     Defaults {
         color,
         custom: custom(spec),

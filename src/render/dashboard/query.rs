@@ -170,7 +170,9 @@ pub fn select_over<'a>(
                 selected.expr.push('}');
             }
         }
-        if let Some(worst) = worst.filter(|_| !rest.starts_with('[')) {
+        // What only tells that something was there has no worst.
+        let counter = word.ends_with("_total");
+        if let Some(worst) = worst.filter(|_| !counter && !rest.starts_with('[')) {
             let selector = selected.expr.split_off(start);
             // Where samples are rarer than cells, the last one stands.
             let over = format!("({worst}_over_time({selector}[$__interval]) or {selector})");

@@ -69,6 +69,8 @@ pub struct PanelSpec {
     pub ceiling: Option<f64>,
     /// What to write where there is nothing.
     pub empty: String,
+    /// What to write where nothing is because nobody looks.
+    pub unknown: Option<&'static str>,
     /// The key of the dashboard that says more.
     pub to: &'static str,
     /// In a table, the columns that stand first.
@@ -201,6 +203,8 @@ pub(super) fn heading(label: &str) -> String {
         // The column holds the number and the name of a channel, which is longer than what it holds.
         "channel_name" => "Name".to_owned(),
         "gpu" | "id" => label.to_uppercase(),
+        // Two letters stand below it, and a phone needs the room.
+        "priority" => "Prio".to_owned(),
         "fstype" => "Type".to_owned(),
         // The host that a stream comes from; the agent that follows it is the instance.
         "machine" => "Sender".to_owned(),

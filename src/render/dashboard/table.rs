@@ -6,14 +6,17 @@ use super::down;
 use super::field::{NOTHING, mappings, thresholds};
 use super::frame::Frame;
 use super::nothing::grouped;
-use super::spec::{PanelSpec, heading, letter};
+use super::spec::{PanelSpec, Target, heading, letter};
+use super::variable::{MACHINE, MACHINE_FIRST};
 use crate::catalog::draw::{Panel, State};
 
 /// How wide the column of machines is there: the address of one, with its port.
 const MACHINE_WIDTH: u32 = 140;
 
-/// How wide the names of alerts and where they are must be at least, on a phone too.
+/// How wide the names of alerts and where they are must be at least, on a phone too, where both are seen beside the priority: the
+/// names but for their last letters.
 const ALERT_WIDTH: u32 = 190;
+const WHERE_WIDTH: u32 = 130;
 
 /// How wide each column is at least; see `custom`.
 const LEAST_WIDTH: usize = 80;
@@ -22,7 +25,7 @@ const LEAST_WIDTH: usize = 80;
 const SHARE_WIDTH: usize = 88;
 
 /// How wide the names of what a table with many columns is about must be at least.
-const NAME_WIDTH: u32 = 130;
+const NAME_WIDTH: u32 = 140;
 
 /// How bad an alert is, and in which colour that is said.
 pub(super) const SEVERITIES: &[(&str, &str)] =
@@ -53,7 +56,7 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
     let mut all = down::of_columns(spec, frame);
     all.push(json!({
         "matcher": {"id": "byType", "options": "number"},
-        "properties": [{"id": "mappings", "value": mappings(spec.states, None, Some(NOTHING))}],
+        "properties": [{"id": "mappings", "value": mappings(spec.states, [None; 2], Some(NOTHING))}],
     }));
     for target in spec.targets.iter().filter(|target| !target.legend.is_empty()) {
         let mut properties = vec![json!({"id": "unit", "value": target.unit})];
@@ -61,7 +64,8 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
             properties.push(json!({"id": "thresholds", "value": thresholds(&target.steps)}));
         }
         if !target.states.is_empty() {
-            properties.push(json!({"id": "mappings", "value": mappings(target.states, None, Some(NOTHING))}));
+            properties
+                .push(json!({"id": "mappings", "value": mappings(target.states, [None; 2], Some(NOTHING))}));
         }
         if target.steps.base.is_some() || !target.states.is_empty() {
             properties.extend(coloured());
@@ -103,12 +107,12 @@ pub(super) fn columns(spec: &PanelSpec, frame: Frame<'_>) -> Vec<Value> {
         );
         all.push(json!({
             "matcher": {"id": "byName", "options": heading("priority")},
-            "properties": [{"id": "custom.width", "value": 95}],
+            "properties": [{"id": "custom.width", "value": 74}],
         }));
-        for column in ["alertname", "where"] {
+        for (column, width) in [("alertname", ALERT_WIDTH), ("where", WHERE_WIDTH)] {
             all.push(json!({
                 "matcher": {"id": "byName", "options": heading(column)},
-                "properties": [{"id": "custom.minWidth", "value": ALERT_WIDTH}],
+                "properties": [{"id": "custom.minWidth", "value": width}],
             }));
         }
     }
@@ -126,16 +130,27 @@ fn named(spec: &PanelSpec) -> Option<&str> {
     first.or(device).or(machine)
 }
 
+/// Where two agents are on one machine, one of them has another port, which stays.
+fn without_port() -> Value {
+    json!({"id": "renameByRegex", "options": {"regex": "/:9612( |$)/", "renamePattern": "$1"}})
+}
+
 /// Whether a table has more columns than a phone shows, and says which come first.
 fn wide(spec: &PanelSpec) -> bool {
     let labels = spec.targets.iter().map(|target| grouped(&target.expr).len()).max().unwrap_or_default();
     spec.targets.len() + labels > 5 && !spec.first.is_empty()
 }
 
-/// A table's columns: one query's column is called `Value`, those of several `Value #A` and so on.
+/// A table's columns: one query's column is called `Value`, those of several `Value #A` and so on. Names of series lose the port that
+/// each agent has by default: it says nothing, and a phone has no room for it.
 pub(super) fn transformations(spec: &PanelSpec) -> Vec<Value> {
     if spec.panel != Panel::Table {
-        return Vec::new();
+        let over_time =
+            matches!(spec.panel, Panel::Lines | Panel::Stack | Panel::Columns | Panel::States | Panel::Cells);
+        let machine = |of: &Target| {
+            [MACHINE, MACHINE_FIRST, "{{instance}}"].iter().any(|name| of.legend.contains(name))
+        };
+        return if over_time && spec.targets.iter().any(machine) { vec![without_port()] } else { Vec::new() };
     }
     let several = spec.targets.len() > 1;
     let mut hidden = Map::from_iter([("Time".to_owned(), json!(true))]);

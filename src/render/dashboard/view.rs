@@ -70,6 +70,9 @@ pub struct View {
     pub ceiling: Option<f64>,
     /// What to write where there is nothing.
     pub empty: &'static str,
+    /// Where states are shown of what is wrong alone: a query that has an answer while somebody looks, and what to write where
+    /// nobody does. Without it nothing would mean that all is well.
+    pub judged: Option<(&'static str, &'static str)>,
     /// The key of the dashboard that says more.
     pub to: &'static str,
     /// In a table, the columns that stand first, in their order.
@@ -104,13 +107,15 @@ pub struct Query {
     pub limits: &'static [&'static Limit],
     /// In a table, what single values mean.
     pub states: &'static [State],
+    /// In a table, what zero means, where there is no limit.
+    pub zero: Zero,
     /// Drawn as what something is compared with.
     pub dashed: bool,
 }
 
 /// A query.
 pub const fn q(expr: &'static str, legend: &'static str) -> Query {
-    Query { expr, legend, unit: "short", limits: &[], states: &[], dashed: false }
+    Query { expr, legend, unit: "short", limits: &[], states: &[], zero: Zero::Plain, dashed: false }
 }
 
 /// A column of a table.
@@ -127,6 +132,16 @@ impl Query {
     /// Values that mean something.
     pub const fn states(self, states: &'static [State]) -> Self {
         Self { states, ..self }
+    }
+
+    /// Anything but zero is wrong.
+    pub const fn zero_wanted(self) -> Self {
+        Self { zero: Zero::Wanted, ..self }
+    }
+
+    /// Zero is wrong.
+    pub const fn zero_missing(self) -> Self {
+        Self { zero: Zero::Missing, ..self }
     }
 
     /// As what something is compared with.
@@ -173,6 +188,7 @@ pub const fn view(
         floor: Some(0.0),
         ceiling: None,
         empty: "not reported",
+        judged: None,
         to: "",
         first: &[],
         sorted: &[],
@@ -239,6 +255,11 @@ impl View {
     /// What to write where there is nothing.
     pub const fn empty(self, empty: &'static str) -> Self {
         Self { empty, ..self }
+    }
+
+    /// Rows are there while something is wrong; nothing is said of the time in which `by` has no answer, but `unknown`.
+    pub const fn judged(self, by: &'static str, unknown: &'static str) -> Self {
+        Self { judged: Some((by, unknown)), ..self }
     }
 
     /// The dashboard that says more.

@@ -50,7 +50,8 @@ pub(super) static BOARD: Board = Board {
             )])
             .states(UP)
             .beside(2)
-            .empty("none was down"),
+            .empty("none was down")
+            .judged("neural_source_up", "no agent"),
             view(Panel::Table, "Every source", "none", "What each input sent: everything is counted as an event, an error, or dropped. Errors are those of the last hour.", &[
                 column("max by (instance, source) (neural_source_up)", "Up", "none").states(UP),
                 column("sum by (instance, source) (rate(neural_source_events_total[5m]))", "Events/s", "short"),
@@ -238,7 +239,8 @@ pub(super) static BOARD: Board = Board {
                 "{{source}}",
             )])
             .states(&[state(1.0, "answered", Rating::Good), state(0.0, "failed", Rating::Bad)])
-            .empty("none failed"),
+            .empty("none failed")
+            .judged("neural_source_poll_success", "none is polled"),
         ]),
         closed("Dashboards and rules", &[
             lines("Time since last push", "s", "Time since the last push that left everything in place on its server.", &[q(

@@ -56,8 +56,8 @@ pub(super) static BOARD: Board = Board {
                 "For",
                 "s",
             )])
-            .first(&["priority", "alertname", "where", "severity"])
-            .sorted(&[("Priority", false), ("For", true)])
+            .first(&["priority", "where", "alertname", "severity"])
+            .sorted(&[("Prio", false), ("For", true)])
             .empty("no alert fires"),
             view(Panel::States, "Alerts over time", "none", "When alerts of each component fired, and the highest priority of them; the table above names them. Several that start together have one cause: look at the first.", &[q(
                 "max by (component) (\n  ALERTS{alertstate=\"firing\",priority=\"P0\"} * 4\n  or ALERTS{alertstate=\"firing\",priority=\"P1\"} * 3\n  or ALERTS{alertstate=\"firing\",priority=\"P2\"} * 2\n  or ALERTS{alertstate=\"firing\",priority=\"P3\"} * 1\n)",
@@ -69,7 +69,9 @@ pub(super) static BOARD: Board = Board {
                 state(2.0, "P2", Rating::Fair),
                 state(1.0, "P3", Rating::Plain),
             ])
-            .empty("no alert fired"),
+            .empty("no alert fired")
+            // The watchdog fires where rules are evaluated; without braces of its own name no choice hides it.
+            .judged("{__name__=\"ALERTS\",alertname=\"NeuralWatchdog\"}", "not evaluated"),
         ]),
         open("History", &[
             lines("Alerts firing, by severity", "none", "How many alerts fired at a time.", &[q(
@@ -93,8 +95,8 @@ pub(super) static BOARD: Board = Board {
                 "Evaluations",
                 "none",
             )])
-            .first(&["priority", "alertname", "where", "severity"])
-            .sorted(&[("Priority", false), ("Evaluations", true)])
+            .first(&["priority", "where", "alertname", "severity"])
+            .sorted(&[("Prio", false), ("Evaluations", true)])
             .empty("no alert fired"),
         ]),
         closed("Incidents", &[
@@ -146,7 +148,7 @@ pub(super) static BOARD: Board = Board {
         closed("Actions", &[
             view(Panel::Table, "Hooks", "none", "Each hook with the steps of its runs within the selected time. Succeeded: the alert was over in time. Failed: it was not, or the hook failed. Not run: in its cooldown, paused, or for want of room. A hook that failed five times in a row is paused for ten minutes.", &[
                 column("max by (hook) (neural_action_breaker_open)", "State", "none").states(HOOK),
-                column("round(sum by (hook) (increase(neural_actions_total{step=\"failed\"}[$__range]))) or 0 * max by (hook) (neural_action_breaker_open)", "Failed", "none"),
+                column("round(sum by (hook) (increase(neural_actions_total{step=\"failed\"}[$__range]))) or 0 * max by (hook) (neural_action_breaker_open)", "Failed", "none").zero_wanted(),
                 column("round(sum by (hook) (increase(neural_actions_total{step=\"succeeded\"}[$__range]))) or 0 * max by (hook) (neural_action_breaker_open)", "Succeeded", "none"),
                 column("round(sum by (hook) (increase(neural_actions_total{step=\"retried\"}[$__range])))", "Retried", "none"),
                 column("round(sum by (hook) (increase(neural_actions_total{step=\"dry_run\"}[$__range])))", "Dry runs", "none"),
@@ -189,10 +191,10 @@ pub(super) static BOARD: Board = Board {
                 column("max by (task) (neural_task_overdue)", "Overdue", "none").states(TROUBLE),
                 column("clamp_min(time() - max by (task) (neural_task_last_success_timestamp_seconds), 0)", "Last success", "s"),
                 column("round(sum by (task) (increase(neural_task_runs_total[$__range])))", "Runs", "none"),
-                column("round(sum by (task) (increase(neural_task_failures_total[$__range])))", "Failures", "none"),
+                column("round(sum by (task) (increase(neural_task_failures_total[$__range])))", "Failures", "none").zero_wanted(),
                 column("max by (task) (neural_task_last_duration_seconds)", "Duration", "s"),
             ])
-            .first(&["task", "Value #A", "Value #B"])
+            .first(&["task", "Value #A", "Value #D"])
             .sorted(&[("Overdue", true)])
             .empty("no task is configured"),
             view(Panel::States, "Tasks over time", "none", "When each task was overdue.", &[q(

@@ -82,7 +82,8 @@ pub(super) static BOARD: Board = Board {
             )])
             .states(&[state(1.0, "bad", Rating::Bad)])
             .beside(2)
-            .empty("no channel is bad"),
+            .empty("no channel is bad")
+            .judged("neural_channel_quality_ratio", "no signal"),
             view(Panel::Table, "Channels", "short", "Every channel with the measurements of the last seconds, the worst first; those of a device that is gone have no signal. Its name links to its history.", &[
                 column(concat!(
                     "min by (instance, device, channel, channel_name) (", named!("neural_channel_quality_ratio"),
@@ -137,12 +138,13 @@ pub(super) static BOARD: Board = Board {
             .whole()
             .beside(2)
             .empty("no signal"),
-            view(Panel::Stack, "Bad channels, by reason", "none", "Bad channels, by reason; one with two reasons counts twice.", &[q(
-                "sum by (instance, device, reason) (rate(neural_device_bad_channel_seconds_total[$__rate_interval])) > 0",
-                "{{device}} {{reason}}",
+            view(Panel::Stack, "Bad channels, by reason", "none", "Bad channels of the selected devices, by reason; one with two reasons counts twice.", &[q(
+                "sum by (reason) (rate(neural_device_bad_channel_seconds_total[$__rate_interval])) > 0",
+                "{{reason}}",
             )])
             .beside(2)
-            .empty("no channel is bad"),
+            // Nor where there is no signal to judge.
+            .empty("none is known to be bad"),
         ]),
         closed("More measures", &[
             view(Panel::Table, "Spectrum and spikes", "short", "Measures of each channel without a limit. Artefacts and dropouts are those of the last hour; the range used is the peak as a share of half the input range. Sort by a column to find outliers.", &[

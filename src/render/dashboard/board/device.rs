@@ -207,15 +207,15 @@ pub(super) static BOARD: Board = Board {
                 "Streaming",
                 "none",
                 "When each device streamed. The dashed marks above are connects and disconnects.",
-                &[q("max by (instance, device) (neural_device_streaming) or max by (instance, device) (neural_port_state) * 0 + 2", "{{device}}")],
+                &[q("max by (instance, device) (neural_device_streaming) or max by (instance, device) (neural_port_state) * 0 - 3 or max by (instance, device) (neural_device_frames_total) * 0 - 3 and on (instance, device) label_replace(neural_source_up == 0, \"device\", \"$1\", \"source\", \"(.*)\")", "{{device}}")],
             )
-            .states(&[state(1.0, "streams", Rating::Good), state(0.0, "silent", Rating::Bad), state(2.0, "no samples", Rating::Bad)])
+            .states(&[state(1.0, "streams", Rating::Good), state(0.0, "silent", Rating::Bad), state(-3.0, "no samples", Rating::Bad)])
             .beside(2)
             .empty("no device"),
             lines(
                 "Errors",
                 "cps",
-                "Rejected input of a device per second, by reason, and packets lost. Bad checksums and lost frames mean a bad link; framing errors a wrong protocol or baud rate.",
+                "Rejected input of a device per second, by reason: the four kinds with most. Bad checksums and lost frames mean a bad link; framing errors a wrong protocol or baud rate.",
                 &[
                     q(
                         concat!(
@@ -224,12 +224,9 @@ pub(super) static BOARD: Board = Board {
                         ),
                         "{{source}} {{reason}}",
                     ),
-                    q(
-                        "sum by (instance, device) (rate(neural_device_lost_packets_total[$__rate_interval])) > 0",
-                        "{{device}} lost",
-                    ),
                 ],
             )
+            .empty("no errors")
             .beside(2),
         ]),
         port::PORTS,
@@ -360,8 +357,8 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Impedance",
                 "ohm",
-                "Last measured impedance of each electrode. The agent measures only before a stream, with impedance: at_start.",
-                &[q("max by (instance, device, channel) (neural_device_electrode_impedance_ohms)", "{{device}} {{channel}}")],
+                "The five highest of the last measured impedances. The agent measures only before a stream, with impedance: at_start.",
+                &[q(highest!("5", "neural_device_electrode_impedance_ohms", "device, channel"), "{{device}} {{channel}}")],
             )
             .limits(&[&DEVICE_IMPEDANCE])
             .empty("not measured"),

@@ -86,7 +86,8 @@ pub(super) static BOARD: Board = Board {
             )])
             .states(TROUBLE)
             .beside(2)
-            .empty("none throttled"),
+            .empty("none throttled")
+            .judged("neural_gpu_throttled", NONE),
             lines("Errors an hour", "none", "Errors of memory, and those that the driver reports by their XID. Replace a card with uncorrected ones.", &[
                 q("sum by (instance, gpu, severity) (increase(neural_gpu_memory_errors_total[1h]))", "{{gpu}} memory {{severity}}"),
                 q("sum by (instance, gpu, xid) (increase(neural_gpu_xid_errors_total[1h]))", "{{gpu}} XID {{xid}}"),

@@ -1,6 +1,7 @@
 //! System and processes: have the machine and the watched programs what they need?
 
 use super::super::view::{Board, closed, column, lines, open, q, stat, view};
+use super::SAID;
 use crate::catalog::draw::{Panel, TROUBLE};
 use crate::catalog::limit::{
     FILESYSTEM, FILESYSTEM_CRITICAL, HOST_CPU, HOST_CPU_CRITICAL, HOST_DISK_BUSY, HOST_LOAD, HOST_MEMORY,
@@ -89,8 +90,17 @@ pub(super) static BOARD: Board = Board {
             .empty("not reported by the kernel"),
         ]),
         closed("Monitored programs", &[
-            stat("Programs running", "none", "Running processes of the monitored groups.", &[q("sum(neural_process_instances)", "")])
-                .empty("none monitored"),
+            stat("Programs running", "none", "Monitored groups that have a running process, of all. Red while one has none.", &[q(
+                of!(
+                    part: "(count(neural_process_instances > 0) or vector(0))",
+                    whole: "count(neural_process_instances)",
+                    none: "none monitored"
+                ),
+                SAID,
+            )])
+            .words()
+            .zero_wanted()
+            .empty("none monitored"),
             lines("CPU of programs", "percentunit", "Processor time of each group: 100 % is one processor.", &[q(
                 "sum by (instance, group) (rate(neural_process_cpu_seconds_total[$__rate_interval]))",
                 "{{group}}",
@@ -186,17 +196,21 @@ pub(super) static BOARD: Board = Board {
                 "sum by (instance, direction) (rate(neural_host_network_packets_total[$__rate_interval]))",
                 "{{direction}}",
             )]),
-            lines("Network errors and drops", "pps", "Packets with errors, and dropped, per second.", &[
-                q("sum by (instance, direction) (rate(neural_host_network_errors_total[$__rate_interval]))", "{{direction}} errors"),
-                q("sum by (instance, direction) (rate(neural_host_network_drops_total[$__rate_interval]))", "{{direction}} drops"),
-            ]),
+            lines("Network errors", "pps", "Packets with errors per second.", &[q(
+                "sum by (instance, direction) (rate(neural_host_network_errors_total[$__rate_interval]))",
+                "{{direction}}",
+            )]),
+            lines("Network drops", "pps", "Packets dropped per second.", &[q(
+                "sum by (instance, direction) (rate(neural_host_network_drops_total[$__rate_interval]))",
+                "{{direction}}",
+            )]),
             lines("TCP retransmits, UDP overflows", "cps", "TCP segments retransmitted, and datagrams dropped because a receive buffer was full.", &[
                 q("sum by (instance) (rate(neural_host_tcp_retransmits_total[$__rate_interval]))", "TCP retransmits"),
                 q("sum by (instance) (rate(neural_host_udp_overflows_total[$__rate_interval]))", "UDP overflows"),
             ]),
-            lines("Connections", "none", "Sockets in use, and TCP connections by state.", &[
+            lines("Connections", "none", "Sockets in use, and TCP connections by state: the five states with most.", &[
                 q("max by (instance) (neural_host_sockets)", "sockets"),
-                q("max by (instance, state) (neural_host_tcp_connections)", "TCP {{state}}"),
+                q(highest!("5", "neural_host_tcp_connections", "state"), "TCP {{state}}"),
             ]),
             lines("Temperatures", "celsius", "Temperatures by sensor; the dashed line is the critical temperature.", &[
                 q("max by (instance, sensor) (neural_host_temperature_celsius)", "{{sensor}}"),
@@ -207,13 +221,20 @@ pub(super) static BOARD: Board = Board {
                 .whole(),
         ]),
         closed("Programs in detail", &[
-            lines("Faults and switches", "cps", "Page faults that needed a disk, and context switches of the main threads.", &[
-                q("sum by (instance, group) (rate(neural_process_major_faults_total[$__rate_interval]))", "{{group}} faults"),
-                q("sum by (instance, group, reason) (rate(neural_process_context_switches_total[$__rate_interval]))", "{{group}} {{reason}}"),
-            ])
+            lines("Page faults", "cps", "Page faults per second that needed a disk.", &[q(
+                "sum by (instance, group) (rate(neural_process_major_faults_total[$__rate_interval]))",
+                "{{group}}",
+            )])
+            .beside(2)
+            .empty("none monitored"),
+            lines("Context switches", "cps", "Context switches of the main threads per second, by reason: the five with most.", &[q(
+                busiest!("5", "neural_process_context_switches_total", "group, reason"),
+                "{{group}} {{reason}}",
+            )])
+            .beside(2)
             .empty("none monitored"),
             view(Panel::Table, "Programs", "none", "Every monitored group: running processes, the uptime of the oldest, virtual memory, and the lowest limit of open files of one process.", &[
-                column("max by (instance, group) (neural_process_instances)", "Alive", "none"),
+                column("max by (instance, group) (neural_process_instances)", "Alive", "none").zero_missing(),
                 column("clamp_min(time() - min by (instance, group) (neural_process_oldest_start_time_seconds), 0)", "Oldest", "s"),
                 column("sum by (instance, group) (neural_process_virtual_memory_bytes)", "Virtual", "bytes"),
                 column("min by (instance, group) (neural_process_open_files_limit)", "File limit", "short"),

@@ -20,23 +20,23 @@ macro_rules! of {
 /// The name of what `of!` makes.
 const SAID: &str = "{{said}}";
 
-/// What alerts are about, as a label `where`: the thing first, of which a phone shows the beginning, the machine last. A source that
-/// has the name of its device is not said twice.
+/// What alerts are about, as a label `where`: the thing first, of which a phone shows the beginning, the machine last, without the
+/// port that an agent has by default. A source that has the name of its device is not said twice.
 macro_rules! placed {
     ($alerts:literal) => {
         concat!(
             "label_replace(label_join(label_replace(label_replace(",
             $alerts,
-            ", \"input_name\", \"$1\", \"source\", \"(.*)\"), \"input_name\", \"\", \"device\", \".+\"), \"where\", \" \", \"device\", \"gpu\", \"input_name\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\", \"instance\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)\\\\s*\")"
+            ", \"input_name\", \"$1\", \"source\", \"(.*)\"), \"input_name\", \"\", \"device\", \".+\"), \"where\", \" \", \"device\", \"gpu\", \"input_name\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\", \"instance\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)(:9612)?\\\\s*\")"
         )
     };
 }
 
-/// Every device that is configured, or was there within the chosen time: 1 if its link is or was up, 0 if its port is not
-/// open.
+/// Every device that is configured, or was there within the chosen time, or whose source is still waited for: those that the table of
+/// devices has. 1 if its link is up, 0 if its port is not open or it is gone.
 macro_rules! devices {
     () => {
-        "(max by (job, instance, device) (neural_port_state{state=~\"open|silent\"}) or max by (job, instance, device) (last_over_time(neural_device_info[$__range])))"
+        "(max by (job, instance, device) (neural_port_state{state=~\"open|silent\"}) or max by (job, instance, device) (neural_device_info) or 0 * max by (job, instance, device) (last_over_time(neural_device_info[$__range])) or max by (job, instance, device) (neural_device_frames_total) * 0 and on (job, instance, device) label_replace(neural_source_up == 0, \"device\", \"$1\", \"source\", \"(.*)\"))"
     };
 }
 

@@ -108,8 +108,8 @@ pub(super) static BOARD: Board = Board {
                     "none",
                 )],
             )
-            .first(&["priority", "alertname", "where", "severity"])
-            .sorted(&[("Priority", false), ("Severity", false)])
+            .first(&["priority", "where", "alertname", "severity"])
+            .sorted(&[("Prio", false), ("Severity", false)])
             .empty("no alert fires")
             .to("alerts"),
             view(
@@ -183,6 +183,7 @@ pub(super) static BOARD: Board = Board {
             .states(UP)
             .beside(3)
             .empty("none was down")
+            .judged("neural_source_up", "no agent")
             .to("agent"),
         ]),
         open("Processing", &[

@@ -5,8 +5,8 @@ use super::super::view::{Row, closed, column, lines, open, q, view};
 use crate::catalog::draw::{Panel, Rating, State, TROUBLE, state};
 use crate::catalog::limit::{PORT_LATENCY_TIMER, PORT_LINE_ERRORS, PORT_WAITING, TAP_DELAY};
 
-/// How a port is, as one of the numbers of `STATES`: exactly one of its series is 1.
-pub(super) const STATE: &str = "sum by (instance, device) (\n  neural_port_state{state=\"open\"} * 1\n  or neural_port_state{state=\"silent\"} * 2\n  or neural_port_state{state=\"wrong_device\"} * 3\n  or neural_port_state{state=\"absent\"} * 4\n  or neural_port_state{state=\"busy\"} * 5\n  or neural_port_state{state=\"not_permitted\"} * 6\n  or neural_port_state{state=\"ambiguous\"} * 7\n  or neural_port_state{state=\"failed\"} * 8\n)";
+/// How a port is, as one of the numbers of `STATES`: exactly one of its series is 1, and over time the worst.
+pub(super) const STATE: &str = "max by (instance, device) (\n  neural_port_state{state=\"open\"} * 1\n  or neural_port_state{state=\"silent\"} * 2\n  or neural_port_state{state=\"wrong_device\"} * 3\n  or neural_port_state{state=\"absent\"} * 4\n  or neural_port_state{state=\"busy\"} * 5\n  or neural_port_state{state=\"not_permitted\"} * 6\n  or neural_port_state{state=\"ambiguous\"} * 7\n  or neural_port_state{state=\"failed\"} * 8\n)";
 
 /// Whether a program has each tap open. A tap is not there while its device is not, and then nothing is recorded; its counters stay.
 pub(super) const OPEN: &str =
@@ -37,25 +37,31 @@ pub(super) static PORTS: Row = open("Ports", &[
     .empty("no serial port"),
     view(
         Panel::Stack,
-        "Disconnects and reconnects",
+        "Disconnects in 1 h",
         "none",
-        "Disconnects in the hour before, by reason, and reconnects. Unplugged is a contact, a hub or the bus; the others are the driver or the other end.",
-        &[
-            q("sum by (instance, device, reason) (increase(neural_port_disconnects_total[1h])) > 0", "{{device}} {{reason}}"),
-            q("sum by (instance, device) (increase(neural_port_reconnects_total[1h])) > 0", "{{device}} back"),
-        ],
+        "Disconnects in the hour before, by reason. Unplugged is a contact, a hub or the bus; the others are the driver or the other end.",
+        &[q("sum by (instance, device, reason) (increase(neural_port_disconnects_total[1h])) > 0", "{{device}} {{reason}}")],
     )
     .beside(2)
     .empty("no disconnect"),
+    view(
+        Panel::Stack,
+        "Reconnects in 1 h",
+        "none",
+        "How often the port of each device was opened again in the hour before. Fewer than disconnects: a device is still away.",
+        &[q("sum by (instance, device) (increase(neural_port_reconnects_total[1h])) > 0", "{{device}}")],
+    )
+    .beside(2)
+    .empty("no reconnect"),
 ]);
 
 pub(super) static USB: Row = closed("Line and USB", &[
     lines(
         "Line errors",
         "cps",
-        "Line errors per second, by kind. Frame and parity mean a wrong baud rate or a bad cable, overruns a machine that does not read bytes in time.",
+        "Line errors per second, by kind: the five with most. Frame and parity mean a wrong baud rate or a bad cable, overruns a machine that does not read bytes in time.",
         &[q(
-            "sum by (instance, device, kind) (rate(neural_port_line_errors_total[$__rate_interval]))",
+            busiest!("5", "neural_port_line_errors_total", "device, kind"),
             "{{device}} {{kind}}",
         )],
     )
@@ -72,13 +78,13 @@ pub(super) static USB: Row = closed("Line and USB", &[
     lines(
         "Started by the agent",
         "none",
-        "Start commands sent to a device in the hour before: because its port was opened, or because it was silent.",
+        "Start commands sent to a device in the hour before: because its port was opened, because it was silent, or because a hook asked for it.",
         &[q(
-            "sum by (instance, device, reason) (increase(neural_port_start_commands_total[1h]))",
+            "sum by (instance, device, reason) (increase(neural_port_start_commands_total[1h])) > 0",
             "{{device}} {{reason}}",
         )],
     )
-    .empty("no serial port"),
+    .empty("none was started"),
     view(
         Panel::Table,
         "Lines",
@@ -171,7 +177,7 @@ pub(super) static TAPS: Row = closed("Taps", &[
             "{{device}} {{direction}}",
         )],
     )
-    .empty("no tap"),
+    .empty("no tap is open"),
     view(
         Panel::Table,
         "Programs",

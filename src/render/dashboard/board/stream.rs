@@ -149,11 +149,15 @@ pub(super) static BOARD: Board = Board {
             lines(
                 "Uneven timestamps",
                 "cps",
-                "Samples per second whose timestamp is off by more than half a period, or goes back. Many are normal if a program pushes chunks.",
-                &[
-                    q("sum by (instance, stream, machine) (rate(neural_stream_irregular_samples_total[$__rate_interval]))", "uneven {{stream}} {{machine}}"),
-                    q("sum by (instance, stream, machine) (rate(neural_stream_out_of_order_samples_total[$__rate_interval]))", "back {{stream}} {{machine}}"),
-                ],
+                "Samples per second whose timestamp is off by more than half a period. Many are normal if a program pushes chunks.",
+                &[q("sum by (instance, stream, machine) (rate(neural_stream_irregular_samples_total[$__rate_interval]))", "{{stream}} {{machine}}")],
+            )
+            .beside(2),
+            lines(
+                "Timestamps that go back",
+                "cps",
+                "Samples per second whose timestamp is before that of the one before. What sorts by time gives them in another order than they were sent in.",
+                &[q("sum by (instance, stream, machine) (rate(neural_stream_out_of_order_samples_total[$__rate_interval]))", "{{stream}} {{machine}}")],
             )
             .beside(2),
         ]),

@@ -157,6 +157,16 @@ mod tests {
         breaks(is("status-history"), |panel| panel["maxDataPoints"] = 150.into(), "9 to 13", "points");
         let cell = |panel: &mut Value| panel["targets"][0]["expr"] = "neural_channel_quality_ratio".into();
         breaks(is("status-history"), cell, "9 to 13", "between two cells");
+        let sampled = |panel: &mut Value| {
+            let expr = text(&panel["targets"][0], "expr").replace("[$__interval]", "[1m]");
+            panel["targets"][0]["expr"] = expr.into();
+        };
+        breaks(
+            |panel| text(panel, "title") == "Throttled, by reason",
+            sampled,
+            "9 to 13",
+            "shorter than a step",
+        );
         let soft =
             |panel: &mut Value| panel["fieldConfig"]["defaults"]["custom"]["axisSoftMax"] = Value::Null;
         let lines =
@@ -252,7 +262,7 @@ mod tests {
         breaks(is("state-timeline"), by_name, "9 to 13", "by component");
         breaks(is("table"), defaults("unit", "short".into()), "9 to 13", "1.02 K");
         let inputs = |panel: &mut Value| {
-            let expr = "max by (instance, source) (neural_source_up)";
+            let expr = "max by (instance, source) (min_over_time(neural_source_up[$__interval]))";
             panel["targets"][0]["expr"] = expr.into();
         };
         breaks(is("state-timeline"), inputs, "9 to 13", "twenty-five inputs");
@@ -325,8 +335,36 @@ mod tests {
             panel["targets"][0]["expr"] = expr.into();
         };
         breaks(|panel| text(panel, "title") == "Bytes", each, "9 to 13", "at each step");
-        let narrow = |panel: &mut Value| panel["gridPos"]["w"] = 6.into();
-        breaks(|panel| text(panel, "title") == "Packet loss", narrow, "9 to 13", "a legend of");
+        let loss = |panel: &Value| text(panel, "title") == "Packet loss";
+        breaks(loss, |panel| panel["gridPos"]["w"] = 6.into(), "9 to 13", "a legend of");
+        breaks(loss, |panel| panel["gridPos"]["h"] = 9.into(), "9 to 13", "a legend of 5 lines");
+        let port = |panel: &mut Value| panel["transformations"] = json!([]);
+        breaks(loss, port, "9 to 13", "the port");
+        let why = |panel: &Value| text(panel, "title") == "Why channels are bad";
+        let nobody = |panel: &mut Value| {
+            let of = list_mut(panel, "targets").last_mut().unwrap();
+            let all = text(of, "expr").split_once(" unless on () ").unwrap().1;
+            of["expr"] = format!("vector(-1) unless on () {all}").into();
+        };
+        breaks(why, nobody, "9 to 13", "all is well");
+        let unsaid = |panel: &mut Value| {
+            let words = &mut panel["fieldConfig"]["defaults"]["mappings"][0]["options"];
+            words.as_object_mut().unwrap().remove("-2");
+        };
+        breaks(why, unsaid, "9 to 13", "all is well");
+        let late = |panel: &mut Value| {
+            let order = &mut list_mut(panel, "transformations").last_mut().unwrap()["options"]["indexByName"];
+            (order["where"], order["alertname"]) = (order["alertname"].clone(), order["where"].clone());
+        };
+        breaks(asks("ALERTS"), late, "9 to 13", "where an alert is");
+        let colourless = |panel: &mut Value| {
+            for rule in list_mut(&mut panel["fieldConfig"], "overrides") {
+                if rule["matcher"]["options"] == "Failures" {
+                    list_mut(rule, "properties").retain(|of| of["id"] != "thresholds");
+                }
+            }
+        };
+        breaks(asks("neural_task_failures"), colourless, "9 to 13", "failures no colour");
         let firing = |panel: &mut Value| {
             let expr = text(&panel["targets"][0], "expr").replace(EVALUATED, "");
             panel["targets"][0]["expr"] = expr.into();

@@ -48,6 +48,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: broken_up },
     Rule { grafana: "9 to 13", broken: flags },
     Rule { grafana: "9 to 13", broken: beginnings },
+    Rule { grafana: "9 to 13", broken: well },
+    Rule { grafana: "9 to 13", broken: ported },
 ];
 
 pub(super) fn is(panel: &Value, kind: &str) -> bool {
@@ -97,11 +99,31 @@ fn points(panel: &Value, _: &Names<'_>) -> Option<String> {
     when(broken, &format!("\"Too many points to visualize properly\"; set maxDataPoints to {CELLS} or less"))
 }
 
-/// A cell is one evaluation at its time.
+/// A cell, and a piece of a row of states, is one evaluation at its time; over a day they are minutes apart.
 fn between(panel: &Value, _: &Names<'_>) -> Option<String> {
+    if is(panel, "state-timeline") {
+        let own = |expr: &&str| !expr.contains("vector(-1)") && !expr.starts_with("sum by");
+        let missed = ranked(panel) && exprs(panel).filter(own).any(|expr| !expr.contains("[$__interval]"));
+        return when(
+            missed,
+            "does not show what lasts shorter than a step; ask for the worst over [$__interval]",
+        );
+    }
     let wide = |expr: &str| ["_over_time(", "rate(", "increase("].iter().any(|of| expr.contains(of));
     let broken = is(panel, "status-history") && !exprs(panel).all(wide);
     when(broken, "does not show what happens between two cells; ask for min_over_time(…[$__interval]) or max")
+}
+
+/// Whether its numbers rank its states, so that the worst of several is the highest or the lowest.
+fn ranked(panel: &Value) -> bool {
+    let options = list(defaults(panel), "mappings").iter().filter_map(|of| of["options"].as_object());
+    let words = options.flatten().filter_map(|(number, word)| Some((number.parse::<f64>().ok()?, word)));
+    let own = words.filter(|(number, word)| ![-1.0, -2.0].contains(number) && word["color"] != "blue");
+    let (good, bad): (Vec<_>, Vec<_>) = own.partition(|(_, word)| word["color"] == "green");
+    let all = |worse: fn(f64, f64) -> bool| {
+        !bad.is_empty() && bad.iter().all(|(bad, _)| good.iter().all(|(good, _)| worse(*bad, *good)))
+    };
+    all(|bad, good| bad > good) || all(|bad, good| bad < good)
 }
 
 /// uPlot's range of values that are all zero is 0 to 100.
@@ -241,11 +263,33 @@ fn silent(panel: &Value, _: &Names<'_>) -> Option<String> {
     let states = is(panel, "state-timeline") || is(panel, "status-history");
     let said = |of: &Value| !text(&of["options"]["-1"], "text").is_empty();
     let mapped = list(defaults(panel), "mappings").iter().any(said);
-    let asked = exprs(panel).any(|expr| expr.starts_with("vector(-1) unless on () ("));
+    let asked = |expr: &str| {
+        expr.starts_with("vector(-1) unless on () (")
+            || expr.starts_with("(vector(-1) and on () (") && expr.contains(" or vector(-2)) unless on () (")
+    };
+    let asked = exprs(panel).any(asked);
     when(
         states && !(mapped && asked),
         "says \"No data in response\" where there is nothing; ask for vector(-1) unless on () what it shows, and map -1 to \
          the words",
+    )
+}
+
+/// Rows that are there only while something is wrong are not there either where nobody looks: a device that is gone has no bad channel.
+fn well(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let states = is(panel, "state-timeline") || is(panel, "status-history");
+    // What is added for those that are gone compares too, and is not the whole of the rows.
+    let wrong = |expr: &str| {
+        [" == ", " > ", "ALERTS{"].iter().any(|of| expr.contains(of)) && !expr.contains(") or max by (")
+    };
+    let own: Vec<&str> = exprs(panel).filter(|expr| !expr.contains("vector(-1)")).collect();
+    let known = exprs(panel).any(|expr| expr.contains(" or vector(-2)) unless on () ("));
+    let said = |of: &Value| !text(&of["options"]["-2"], "text").is_empty();
+    let named = list(defaults(panel), "mappings").iter().any(said);
+    let broken = states && !own.is_empty() && own.iter().all(|expr| wrong(expr)) && !(known && named);
+    when(
+        broken,
+        "says that all is well where nobody looks; ask for vector(-2) there, and map -2 to what is missing",
     )
 }
 
@@ -310,6 +354,20 @@ fn flags(panel: &Value, _: &Names<'_>) -> Option<String> {
     when(broken, "draws yes and no as a line; draw it as states, with words")
 }
 
+/// Nine devices of two machines have a legend of seven lines on a phone, with the port of each machine.
+fn ported(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let over_time = ["timeseries", "state-timeline", "status-history"].iter().any(|kind| is(panel, kind));
+    let machine = |target: &Value| {
+        let legend = text(target, "legendFormat");
+        ["${shown_machine}", "${machine_first}", "{{instance}}"].iter().any(|of| legend.contains(of))
+    };
+    let cut = |of: &Value| of["id"] == "renameByRegex" && text(&of["options"], "regex").starts_with("/:9612");
+    let broken = over_time
+        && list(panel, "targets").iter().any(machine)
+        && !list(panel, "transformations").iter().any(cut);
+    when(broken, "names the port that every agent has in each of its names; cut it by renameByRegex")
+}
+
 /// `UPlotAxisBuilder` gives names of rows 40 % of the width at most, and writes them to the right edge: the beginning is cut.
 fn beginnings(panel: &Value, _: &Names<'_>) -> Option<String> {
     let rows = is(panel, "state-timeline") || is(panel, "status-history");
@@ -336,8 +394,11 @@ fn scrolled(panel: &Value, _: &Names<'_>) -> Option<String> {
     };
     let size = |key: &str| panel["gridPos"][key].as_u64().and_then(|of| u32::try_from(of).ok());
     let (width, height) = (size("w")?, size("h")?);
-    let shown = list(panel, "targets").iter().filter(hidden);
-    let lines = legend::lines(shown.map(|of| (text(of, "legendFormat"), text(of, "expr"))), width);
+    let shown = || {
+        let shown = list(panel, "targets").iter().filter(hidden);
+        shown.map(|of| (text(of, "legendFormat"), text(of, "expr")))
+    };
+    let lines = legend::lines(shown(), width).max(legend::lines_on_a_phone(shown()));
     let broken = is(panel, "timeseries") && lines > legend::room(height);
     when(
         broken,
@@ -385,10 +446,12 @@ fn crowd(panel: &Value, _: &Names<'_>) -> Option<String> {
     }
     let inputs = |expr: &str| {
         let of = ["neural_source_up", "neural_source_poll_success"].iter().any(|of| expr.contains(of));
-        of && !expr.contains("min_over_time(")
+        of && !expr.contains("[$__range] @ end())")
     };
+    let each =
+        |target: &Value| text(target, "legendFormat").contains("{{source}}") && inputs(text(target, "expr"));
     when(
-        is(panel, "state-timeline") && exprs(panel).any(inputs),
+        is(panel, "state-timeline") && list(panel, "targets").iter().any(each),
         "has a line for each of twenty-five inputs; draw those that were down",
     )
 }

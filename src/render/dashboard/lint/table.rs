@@ -23,6 +23,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule { grafana: "9 to 13", broken: stumps },
     Rule { grafana: "9 to 13", broken: beheaded },
     Rule { grafana: "9 to 13", broken: small },
+    Rule { grafana: "9 to 13", broken: places },
+    Rule { grafana: "9 to 13", broken: pale },
 ];
 
 /// Grafana 9 asks `isNaN` of the value whatever its type, and a text is no number.
@@ -61,7 +63,7 @@ fn nameless(panel: &Value, _: &Names<'_>) -> Option<String> {
 fn unsorted(panel: &Value, _: &Names<'_>) -> Option<String> {
     let alerts = is(panel, "table") && exprs(panel).any(|expr| expr.contains("ALERTS"));
     let first = list(&panel["options"], "sortBy").first();
-    let right = first.is_some_and(|of| of["displayName"] == "Priority" && of["desc"] == false);
+    let right = first.is_some_and(|of| of["displayName"] == "Prio" && of["desc"] == false);
     when(alerts && !right, "hides the worst alerts below others; sort by priority, P0 first")
 }
 
@@ -200,6 +202,43 @@ fn stumps(panel: &Value, _: &Names<'_>) -> Option<String> {
     let devices = first != "device" && !device.is_null() && !right(device);
     let broken = is(panel, "table") && !first.starts_with("channel") && (many || devices);
     when(broken, "cuts the names of its rows on a phone; give their column a minWidth of 130")
+}
+
+/// A phone has 341 pixels for columns, of which each is as wide as it must be.
+fn places(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let organize = &list(panel, "transformations").last()?["options"];
+    let order = organize["indexByName"].as_object()?;
+    let at = order.get("where")?.as_u64()?;
+    let width = |column: &str| {
+        let called = &organize["renameByName"][column];
+        let rules = list(&panel["fieldConfig"], "overrides").iter();
+        let of = rules.filter(|rule| rule["matcher"]["options"] == *called);
+        let properties = of.flat_map(|rule| list(rule, "properties"));
+        let mut widths = properties.filter(|of| of["id"] == "custom.width" || of["id"] == "custom.minWidth");
+        widths.find_map(|of| of["value"].as_u64()).unwrap_or(80)
+    };
+    let before = order.iter().filter(|(_, of)| of.as_u64() < Some(at));
+    let left = 341u64.saturating_sub(before.map(|(column, _)| width(column)).sum());
+    let cut = is(panel, "table") && (left < 120 || width("where") < 120);
+    when(cut, "shows a few letters of where an alert is on a phone; put that before the alert's name")
+}
+
+/// What failed is told from what did not by its colour.
+fn pale(panel: &Value, _: &Names<'_>) -> Option<String> {
+    let failures = |target: &&Value| {
+        let expr = text(target, "expr");
+        expr.contains("_failures_total") || expr.contains("step=\"failed\"")
+    };
+    let renamed = &list(panel, "transformations").last()?["options"]["renameByName"];
+    let plain = |target: &Value| {
+        let column = &renamed[format!("Value #{}", text(target, "refId"))];
+        let of = |rule: &&Value| rule["matcher"]["options"] == *column;
+        let rules = list(&panel["fieldConfig"], "overrides").iter().filter(of);
+        let mut properties = rules.flat_map(|rule| list(rule, "properties"));
+        column.is_string() && !properties.any(|of| of["id"] == "thresholds")
+    };
+    let broken = is(panel, "table") && list(panel, "targets").iter().filter(failures).any(plain);
+    when(broken, "gives failures no colour; anything but zero is wrong")
 }
 
 /// On a phone columns share 285 pixels, unless they are given more.
