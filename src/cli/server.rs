@@ -14,7 +14,7 @@ pub(super) struct ServerArgs {
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The agent that is asked: http://lab:9612. If omitted: the one that the configuration describes.
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, alias = "url", global = true, value_name = "URL")]
     server: Option<String>,
     /// The file with the token of the proxy before the agent.
     #[arg(long, global = true, value_name = "FILE", requires = "server")]

@@ -76,7 +76,9 @@ def top(agent: Agent, *options: str) -> list[str]:
 
 
 def once(agent: Agent) -> tuple[int, str]:
-    done = subprocess.run(top(agent, "--once"), capture_output=True, text=True, timeout=30)
+    # The other name of the option is the same.
+    command = [word.replace("--server", "--url") for word in top(agent, "--once")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert "\x1b" not in done.stdout, "a file has no colours"
     return done.returncode, done.stdout + done.stderr
 
