@@ -196,7 +196,7 @@ def latency(program: str, rounds: int, series: int, folder: Path) -> None:
         for who, of in [("the agent", run.times), ("Prometheus, each second", run.theirs)]:
             if of:
                 of.sort()
-                print(f"{who}: {len(of)} alerts, p50 {statistics.median(of):.1f} ms, p99 {of[min(len(of) - 1, int(len(of) * 0.99))]:.1f} ms, longest {of[-1]:.1f} ms")
+                print(f"{who}: {len(of)} alerts, p50 {statistics.median(of):.1f} ms, p99 {of[-(-len(of) * 99 // 100) - 1]:.1f} ms, longest {of[-1]:.1f} ms")
         print(f"not seen within {PATIENCE:.0f} s: {run.lost}; the machine was busy to {machine.busy() * 100:.0f} %")
     finally:
         agent.terminate()
