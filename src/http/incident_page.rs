@@ -23,7 +23,8 @@ impl Site {
     /// The page of an incident, or the list of them where none is named.
     pub(super) async fn incident_page(self: &Arc<Self>, request: &Parts) -> Reply {
         let Some(incidents) = self.incidents.load_full() else {
-            return reply::text(StatusCode::NOT_FOUND, incidents::OFF);
+            // Every page leads here: what is not kept is said on a page.
+            return reply::page(html::incidents_page(&[], &[incidents::OFF.to_owned()]));
         };
         let id = Parameters::read(request, &[]).get("id").unwrap_or_default().to_owned();
         if id.is_empty() {

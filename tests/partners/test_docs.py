@@ -86,14 +86,14 @@ def test_commands(line, place, agent):
         agent.configure([{"jsonl": {"name": "pipeline", "listen": f"unix:{socket_file}"}}, {"statsd": {"name": "statsd", "listen": "udp://127.0.0.1:8125"}}])
         agent.start()
         environment["EVENTS"] = socket_file
-    if "127.0.0.1:9612/api" in line or "9612 " in line or line.startswith(("neural-exporter history", "neural-exporter query")):
+    if "127.0.0.1:9612/api" in line or "9612 " in line or line.startswith(("neural-exporter history", "neural-exporter query", "neural-exporter report")):
         agent.configure([], state_directory=str(folder / ".local/state/neural-exporter"), history={"interval": "1s", "flush": "1s"})
         (folder / "samples.txt").write_text("up 1 1764460800\n# EOF\n")
         agent.start()
         time.sleep(3)
         if line.startswith("neural-exporter history"):
             agent.stop()
-        if line.startswith("neural-exporter query"):
+        if line.startswith(("neural-exporter query", "neural-exporter report")):
             line += f" --server http://127.0.0.1:{agent.port}"
         line = line.replace("127.0.0.1:9612", f"127.0.0.1:{agent.port}")
     if any(line.startswith(begin) for begin in UNTIL_STOPPED):

@@ -177,7 +177,7 @@ def test_no_secret_is_told(agent, tmp_path):
         seen(path, agent.get(path)[2])
     for path in ("/api/v1/snapshot", "/card?kind=agent&name=", "/alert?name=NeuralDeviceLoss", "/connect", "/config", "/log", "/incident"):
         status, _, text = agent.get(path)
-        assert status == 200
+        assert status == 200, (path, text)
         seen(path, text)
     assert "***" in said["/provision/provisioning/alertmanager/alertmanager.yml"]
     assert said["/config"].count("***") > 10

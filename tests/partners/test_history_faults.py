@@ -196,7 +196,8 @@ def test_a_slow_disk_costs_nothing_but_time(agent: Agent, disk):
     agent.until(lambda s: s.value("neural_history_file_failing") == 0, 60)
     agent.says("the disk of the history is fast enough again")
     times = [round(t) for t, _ in samples(agent, "up", "2m")]
-    assert max(b - a for a, b in zip(times, times[1:])) <= 2, "scrapes were left out while the disk was slow"
+    # A scrape that is late on a busy machine leaves one out; one that waited for the disk would leave out three.
+    assert max(b - a for a, b in zip(times, times[1:])) <= 3, "scrapes were left out while the disk was slow"
     assert agent.scrape().value("neural_history_scrapes_lost_total") == 0
     survives(agent, began - 1, [1, 1, 1, 1, 1, 1])
 
@@ -218,7 +219,8 @@ def test_an_agent_ends_in_time_on_a_slow_disk(agent: Agent, disk):
     wait_until(lambda: (disk.place / "state/incidents.db").exists() and not any("incidents." in file for file in held(agent)), 20, "the closing of the incidents")
     disk.says(delay=4)
     time.sleep(2)
-    agent.stop(8)
+    # It gives up after two seconds, and the kernel lets a process go when the writes that are under way are done: two of four seconds.
+    agent.stop(14)
     agent.says("what was not written is lost")
 
 

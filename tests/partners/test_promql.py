@@ -263,6 +263,21 @@ def times() -> list[float]:
     return [BASE + dice.randrange(300, 7100) + dice.choice([0.001, 0.003, 0.007]) for _ in range(10)]
 
 
+def on_the_edge(pair: Pair, expression: str, path: str, parameters: dict) -> bool:
+    """Whether a rank lies on the edge of two buckets: the last bit of a sum, which is added up in nobody's order, decides which one it is.
+
+    A share that is a little less or a little more gives both answers; ours must be one of them.
+    """
+    if not (share := re.search(r"histogram_quantile\((0\.\d+)", expression)):
+        return False
+    ours = pair.ours(path, parameters)
+    for by in (-1e-9, 1e-9):
+        moved = expression.replace(share[0], f"histogram_quantile({float(share[1]) + by:.12f}")
+        if not difference(expression, ours, pair.theirs(path, {**parameters, "query": moved})):
+            return True
+    return False
+
+
 def differences(pair: Pair, expressions) -> list[str]:
     """What differs, for each expression at ten times and over two ranges."""
     found = []
@@ -272,7 +287,7 @@ def differences(pair: Pair, expressions) -> list[str]:
             questions.append(("query_range", {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": step}))
         for path, parameters in questions:
             what = difference(expression, pair.ours(path, parameters), pair.theirs(path, parameters))
-            if what:
+            if what and not on_the_edge(pair, expression, path, parameters):
                 found.append(f"{expression}\n    {parameters}: {what}")
                 break
     return found
