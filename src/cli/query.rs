@@ -17,6 +17,7 @@ use crate::promql::{self, Labels, NAME, Sample, Series, Value, When};
 use crate::provision::Access;
 use crate::secret::Link;
 use crate::setting::Span;
+use crate::view::screen::{BLOCKS, blocks};
 use crate::view::table::{self, Cell};
 
 /// Columns of a plot.
@@ -236,7 +237,7 @@ fn summary(series: &Series) -> Vec<String> {
     let short =
         |value: f64| if value.abs() >= 1e-3 || value == 0.0 { short(value) } else { format!("{value:.3e}") };
     let last = series.samples.last().map_or(f64::NAN, |sample| sample.v);
-    vec![spark(&series.samples, least, most), short(least), short(most), short(last)]
+    vec![blocks(&buckets(&series.samples, WIDTH / 2), WIDTH / 2), short(least), short(most), short(last)]
 }
 
 /// The mean of the samples of each column of a plot; nothing where there are none, for a gap is a gap.
@@ -253,17 +254,6 @@ fn buckets(samples: &[Sample], width: usize) -> Vec<Option<f64>> {
         }
     }
     sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
-}
-
-/// Blocks from low to high.
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
-fn spark(samples: &[Sample], least: f64, most: f64) -> String {
-    let block = |value: f64| {
-        let share = if most > least { (value - least) / (most - least) } else { 0.0 };
-        BLOCKS.get((share * 7.0).round() as usize).copied().unwrap_or('█')
-    };
-    buckets(samples, WIDTH / 2).into_iter().map(|value| value.map_or(' ', block)).collect()
 }
 
 /// Labels that differ as columns, then the values, right-aligned.

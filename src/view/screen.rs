@@ -16,7 +16,7 @@ const NAME: usize = 18;
 /// Columns of a state.
 const STATE: usize = 20;
 /// Blocks of eight heights.
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+pub const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// What the rows of the list are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,7 +223,27 @@ pub fn whole(card: &Card, at: i64, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// A plot in one line; a gap is a gap.
+/// Points as blocks, in so many columns at most; a gap is a gap.
+#[must_use]
+pub fn blocks(points: &[Option<f64>], room: usize) -> String {
+    let values = || points.iter().flatten().copied();
+    let (least, greatest) =
+        values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+    // What hardly varies is a flat line in the middle.
+    let size = (greatest - least).max(greatest.abs() * 0.02).max(1e-9);
+    let base = f64::midpoint(greatest, least) - size / 2.0;
+    let each = points.len().div_ceil(room.max(1)).max(1);
+    // Of points that share a column the greatest is drawn: a peak is not lost.
+    let columns = points.chunks(each).map(|points| {
+        points.iter().flatten().copied().reduce(f64::max).map_or(' ', |value| {
+            let height = ((value - base) / size * 7.0).round().clamp(0.0, 7.0) as usize;
+            BLOCKS.get(height).copied().unwrap_or(' ')
+        })
+    });
+    columns.collect()
+}
+
+/// A plot in one line.
 fn spark(plot: &Plot, width: usize) -> Line<'static> {
     let limit =
         plot.bound_text.as_deref().map_or_else(String::new, |bound| format!(" (limit {})", clean(bound)));
@@ -231,23 +251,9 @@ fn spark(plot: &Plot, width: usize) -> Line<'static> {
     let words =
         if least == greatest { format!(" {least}{limit}") } else { format!(" {least} to {greatest}{limit}") };
     let room = width.saturating_sub(words.chars().count() + 31).clamp(10, plot.points.len().max(10));
-    let values = || plot.points.iter().flatten().copied();
-    let (least, greatest) =
-        values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-    // What hardly varies is a flat line in the middle.
-    let size = (greatest - least).max(greatest.abs() * 0.02).max(1e-9);
-    let base = f64::midpoint(greatest, least) - size / 2.0;
-    let each = plot.points.len().div_ceil(room).max(1);
-    // Of points that share a column the greatest is drawn: a peak is not lost.
-    let columns = plot.points.chunks(each).map(|points| {
-        points.iter().flatten().copied().reduce(f64::max).map_or(' ', |value| {
-            let height = ((value - base) / size * 7.0).round().clamp(0.0, 7.0) as usize;
-            BLOCKS.get(height).copied().unwrap_or(' ')
-        })
-    });
     Line::from(vec![
         Span::styled(format!("   {} ", fit(&plot.label, 26)), quiet()),
-        Span::styled(columns.collect::<String>(), Style::new().fg(Color::Cyan)),
+        Span::styled(blocks(&plot.points, room), Style::new().fg(Color::Cyan)),
         Span::styled(words, quiet()),
     ])
 }

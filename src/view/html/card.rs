@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{TABLE_END, class_of, escape, head, plot, sentences, sign_of};
+use super::{TABLE_END, class_of, escape, head, plot, sentences};
+use crate::view::screen::sign;
 use crate::view::{Card, Fact, Part};
 
 /// Parts that a card shows; its page shows all.
@@ -51,7 +52,7 @@ fn title(out: &mut String, card: &Card, level: u8) {
         "<h{level}><a href=\"{}\">{name}</a></h{level}><p class=\"state {}\"><span aria-hidden=true>{}</span> {}</p>",
         address(card),
         class_of(card.status),
-        sign_of(card.status),
+        sign(card.status),
         escape(if state.is_empty() { card.status.as_str() } else { state })
     );
 }
@@ -149,7 +150,7 @@ fn table(out: &mut String, heading: &str, parts: &[Part]) {
             "<tr><th scope=row>{}<td class={}>{} {}",
             escape(&part.name),
             class_of(part.status),
-            sign_of(part.status),
+            sign(part.status),
             escape(&state)
         );
         for label in &labels {

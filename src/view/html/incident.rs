@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{TABLE_END, alert_address, begin, class_of, end, escape, sign_of, table};
+use super::{TABLE_END, alert_address, begin, class_of, end, escape, table};
 use crate::alert::ALERT_NAME;
 use crate::alert::incident::{Incident, Status as How};
 use crate::promql::{moment, short};
 use crate::view::Status;
+use crate::view::screen::sign;
 use crate::view::words::span;
 
 /// What is known of an incident beside itself.
@@ -48,7 +49,7 @@ pub fn incident_page(about: &About<'_>) -> String {
         "<h1>{}</h1><p class=\"state {}\"><span aria-hidden=true>{}</span> {}{}</p>",
         escape(incident.summary()),
         class_of(status),
-        sign_of(status),
+        sign(status),
         incident.status.as_str(),
         if incident.by_hand { ", closed by hand" } else { "" },
     );
@@ -228,7 +229,7 @@ pub fn incidents_page(incidents: &[Incident], missing: &[String]) -> String {
             out,
             "<tr><td class={}>{} {}<td>{}<td><a href=\"{}\">{}</a><td><time>{}</time><td>{}</tr>",
             class_of(status),
-            sign_of(status),
+            sign(status),
             incident.status.as_str(),
             incident.priority.as_str(),
             incident_address(&incident.id),

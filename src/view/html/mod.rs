@@ -4,13 +4,14 @@ mod card;
 mod head;
 mod incident;
 mod inside;
-mod plot;
+pub(super) mod plot;
 mod preview;
 
 use std::fmt::Write;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::screen::sign;
 use super::words::span;
 use super::{Alert, Incident, Sentence, Snapshot, Status};
 use crate::analysis::Seen;
@@ -47,16 +48,6 @@ pub(super) fn class_of(status: Status) -> &'static str {
         Status::Unknown => "unknown",
         Status::Degraded => "attention",
         Status::Unhealthy => "danger",
-    }
-}
-
-/// A sign beside each colour.
-fn sign_of(status: Status) -> &'static str {
-    match status {
-        Status::Healthy => "✔",
-        Status::Unknown => "?",
-        Status::Degraded => "▲",
-        Status::Unhealthy => "✖",
     }
 }
 
@@ -154,7 +145,7 @@ pub fn card_page(snapshot: &Snapshot, kind: &str, name: &str, seen: Option<Optio
 
 fn verdict(snapshot: &Snapshot) -> String {
     let verdict = &snapshot.verdict;
-    let (class, sign) = (class_of(verdict.status), sign_of(verdict.status));
+    let (class, sign) = (class_of(verdict.status), sign(verdict.status));
     let mut out = format!(
         "<div class=\"verdict {class}\" role=status><h1><span aria-hidden=true>{sign}</span> {}</h1>",
         escape(&verdict.words)
@@ -192,7 +183,7 @@ fn sentence(out: &mut String, said: &Sentence, at: i64) {
         out,
         "<li class={}><span aria-hidden=true>{}</span> <b>{}</b>",
         class_of(said.status),
-        sign_of(said.status),
+        sign(said.status),
         escape(&said.text)
     );
     if let Some(since) = said.since {

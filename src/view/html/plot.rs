@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::escape;
 use crate::promql::moment;
 use crate::view::Plot;
+use crate::view::words::span;
 
 /// The drawing's own units.
 const WIDTH: f64 = 300.0;
@@ -13,7 +14,7 @@ const HEIGHT: f64 = 60.0;
 const EDGE: f64 = 4.0;
 
 /// Writes a plot with its words; `times` says whether the first and the last time are written below it.
-pub(super) fn write(out: &mut String, plot: &Plot, times: bool) {
+pub(in crate::view) fn write(out: &mut String, plot: &Plot, times: bool) {
     let label = escape(&plot.label);
     let (least, greatest) = (escape(&plot.range.0), escape(&plot.range.1));
     let words = if least == greatest { greatest.clone() } else { format!("{least} to {greatest}") };
@@ -24,7 +25,8 @@ pub(super) fn write(out: &mut String, plot: &Plot, times: bool) {
         out,
         "<figure class=plot><figcaption>{label}: <b>{words}</b>{limit}</figcaption>\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=none role=img \
-         aria-label=\"{label} over the last 15 minutes: {words}{limit}\">"
+         aria-label=\"{label} over {}: {words}{limit}\">",
+        length(plot)
     );
     draw(out, plot);
     out.push_str("</svg>");
@@ -47,10 +49,16 @@ pub(super) fn write_cell(out: &mut String, plot: &Plot) {
     let _ = write!(
         out,
         "<div class=plot><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=none role=img \
-         aria-label=\"{label} over the last 15 minutes: {words}\"><title>{words}</title>"
+         aria-label=\"{label} over {}: {words}\"><title>{words}</title>",
+        length(plot)
     );
     draw(out, plot);
     out.push_str("</svg></div>");
+}
+
+/// The time that a plot is about, in words.
+fn length(plot: &Plot) -> String {
+    span((plot.span.1 - plot.span.0) as f64 / 1000.0)
 }
 
 fn draw(out: &mut String, plot: &Plot) {

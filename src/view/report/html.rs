@@ -2,25 +2,14 @@
 
 use std::fmt::Write;
 
-use super::text::{about, cells, moved, no_trend, sign};
+use super::text::{about, cells, moved, no_trend};
 use super::{Report, Trend};
-use crate::promql::moment;
+use crate::view::Plot;
 use crate::view::Status;
-use crate::view::html::escape;
+use crate::view::html::{class_of, escape, plot};
+use crate::view::screen::sign;
 
 const STYLE: &str = include_str!("report.css");
-/// The drawing's own units of a line.
-const WIDTH: f64 = 240.0;
-const HEIGHT: f64 = 40.0;
-
-fn class(status: Status) -> &'static str {
-    match status {
-        Status::Healthy => "ok",
-        Status::Unknown => "unknown",
-        Status::Degraded => "attention",
-        Status::Unhealthy => "danger",
-    }
-}
 
 /// Writes a report.
 #[must_use]
@@ -31,7 +20,7 @@ pub fn write(report: &Report) -> String {
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8><title>Report: {words}</title>\
          <meta name=viewport content=\"width=device-width, initial-scale=1\"><style>{STYLE}</style></head><body><main>\
          <h1 class={}><span aria-hidden=true>{}</span> {words}</h1><p>{}</p>",
-        class(verdict.status),
+        class_of(verdict.status),
         sign(verdict.status),
         escape(&about(report))
     );
@@ -46,7 +35,7 @@ pub fn write(report: &Report) -> String {
             let _ = write!(
                 out,
                 "<li class={}>{} {}{advice}</li>",
-                class(said.status),
+                class_of(said.status),
                 sign(said.status),
                 escape(&said.text)
             );
@@ -77,7 +66,7 @@ fn conclusions(out: &mut String, report: &Report) {
     } else {
         out.push_str("<ul>");
         moved.iter().for_each(|(status, text)| {
-            let _ = write!(out, "<li class={}>{}</li>", class(*status), escape(text));
+            let _ = write!(out, "<li class={}>{}</li>", class_of(*status), escape(text));
         });
         out.push_str("</ul>");
     }
@@ -122,7 +111,7 @@ fn table(out: &mut String, section: &super::Section) {
     }
     out.push_str("</tr></thead><tbody>");
     for (status, row) in &rows {
-        let _ = write!(out, "<tr class={}>", class(*status));
+        let _ = write!(out, "<tr class={}>", class_of(*status));
         for (place, cell) in row.iter().enumerate() {
             let mark = if place == 0 && *status != Status::Healthy {
                 format!("{} ", sign(*status))
@@ -141,42 +130,17 @@ fn table(out: &mut String, section: &super::Section) {
     out.push_str("</tbody></table></div>");
 }
 
-/// A line over the time of the report. A gap is a gap.
+/// A line over the time of the report.
 fn line(out: &mut String, trend: &Trend) {
     let values = || trend.points.iter().flatten().copied();
     let (least, most) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-    if least > most {
-        return;
-    }
-    let room = (most - least).max(most.abs() * 0.02).max(1e-12);
-    let base = (most + least - room) / 2.0;
     let unit = super::unit_of(&trend.unit);
-    let words = format!("{} to {}", super::amount(least, unit), super::amount(most, unit));
-    let subject = escape(&trend.subject);
-    let mut path = String::new();
-    let mut pen = false;
-    for (place, value) in trend.points.iter().enumerate() {
-        let Some(value) = value else {
-            pen = false;
-            continue;
-        };
-        let x = place as f64 / (trend.points.len().max(2) - 1) as f64 * WIDTH;
-        let y = HEIGHT - 2.0 - (value - base) / room * (HEIGHT - 4.0);
-        let _ = write!(path, "{}{x:.1} {y:.1}", if pen { 'L' } else { 'M' });
-        if !pen {
-            // A point without neighbours can be seen.
-            path.push_str("h.5");
-        }
-        pen = true;
-    }
-    let _ = write!(
-        out,
-        "<figure><figcaption>{subject}: <b>{}</b>, {}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=none role=img \
-         aria-label=\"{subject}: {}\"><path d=\"{path}\"/></svg><div class=times><span>{}</span><span>{}</span></div></figure>",
-        escape(&words),
-        trend.course.as_str(),
-        escape(&words),
-        moment(trend.span.0),
-        moment(trend.span.1)
-    );
+    let plot = Plot {
+        label: format!("{} ({})", trend.subject, trend.course.as_str()),
+        span: trend.span,
+        points: trend.points.clone(),
+        range: (super::amount(least, unit), super::amount(most, unit)),
+        ..Plot::default()
+    };
+    plot::write(out, &plot, true);
 }

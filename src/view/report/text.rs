@@ -4,22 +4,9 @@ use std::fmt::Write;
 
 use super::{Cell, Report, Row, Section};
 use crate::promql::{moment, number};
-use crate::view::screen::clean as visible;
+use crate::view::screen::{blocks, clean as visible, sign};
 use crate::view::words::{digits, span};
 use crate::view::{Sentence, Status};
-
-/// Blocks from low to high.
-const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
-/// The sign of a status.
-pub(super) fn sign(status: Status) -> &'static str {
-    match status {
-        Status::Healthy => "✔",
-        Status::Unknown => "?",
-        Status::Degraded => "▲",
-        Status::Unhealthy => "✖",
-    }
-}
 
 /// The time that a report is about, in words.
 pub(super) fn about(report: &Report) -> String {
@@ -119,7 +106,8 @@ pub fn write(report: &Report) -> String {
         );
     }
     for trend in &report.trends {
-        let _ = writeln!(out, "    {}  {}", spark(&trend.points), visible(&trend.subject));
+        let _ =
+            writeln!(out, "    {}  {}", blocks(&trend.points, trend.points.len()), visible(&trend.subject));
     }
     if let Some(stability) = &report.stability {
         let _ = writeln!(out, "\nSTABILITY {} of 100\n  {}", stability.shown(), stability.formula);
@@ -178,17 +166,6 @@ fn one_by_one(out: &mut String, head: &[String], rows: &[(Status, Vec<String>)],
             let _ = writeln!(out, "      {label}{}  {cell}", " ".repeat(wide.saturating_sub(width(label))));
         }
     }
-}
-
-/// Points as blocks; a gap is a gap.
-fn spark(points: &[Option<f64>]) -> String {
-    let values = || points.iter().flatten().copied();
-    let (least, most) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-    let block = |value: f64| {
-        let share = if most > least { (value - least) / (most - least) } else { 0.0 };
-        BLOCKS.get((share * 7.0).round() as usize).copied().unwrap_or('█')
-    };
-    points.iter().map(|value| value.map_or(' ', block)).collect()
 }
 
 /// As Markdown, for an issue or a notebook.
