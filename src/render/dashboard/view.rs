@@ -70,8 +70,8 @@ pub struct View {
     pub ceiling: Option<f64>,
     /// What to write where there is nothing.
     pub empty: &'static str,
-    /// Where states are shown of what is wrong alone: a query that has an answer while somebody looks, and what to write where
-    /// nobody does. Without it nothing would mean that all is well.
+    /// Where states are shown of what is wrong alone: a query that has an answer while an agent looks, and what to write where
+    /// none does. Without it nothing would mean that all is well.
     pub judged: Option<(&'static str, &'static str)>,
     /// The key of the dashboard that says more.
     pub to: &'static str,
