@@ -5,12 +5,14 @@
 //! counter that is older than the agent, as the bytes of a network interface are: see [`growth`] and [`moved`].
 
 mod sections;
+mod trends;
 
 use std::fmt::Write;
 
 use super::Unit;
 use super::card::Judged;
-pub use sections::{SECTIONS, TRENDS};
+pub use sections::SECTIONS;
+pub use trends::TRENDS;
 
 /// A table of a report.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::view::{Sentence, Status};
 
 /// The time that a report is about, in words.
 pub(super) fn about(report: &Report) -> String {
-    let length = span((report.end - report.start) as f64 / 1000.0);
+    let length = span(report.end.saturating_sub(report.start) as f64 / 1000.0);
     format!("{} to {} ({length}), answered by {}", moment(report.start), moment(report.end), report.source)
 }
 
