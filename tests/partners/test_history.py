@@ -297,7 +297,7 @@ def test_the_command_asks_the_agent_and_any_server(agent: Agent, agents):
     told = query(agent, "up")
     assert (told.returncode, told.stdout.split()[-1]) == (0, "1"), told
     told = query(agent, "up", "--last", "1m", "--step", "1s")
-    assert told.returncode == 0 and any(block in told.stdout for block in "▁█"), told
+    assert told.returncode == 0 and any(block in told.stdout for block in "▁▂▃▄▅▆▇█"), told
     assert len(query(agent, "up", "--last", "1m", "--step", "1s", "--output", "csv").stdout.splitlines()) >= 2
     assert json.loads(query(agent, "up", "--output", "json").stdout)["resultType"] == "vector"
     # Asked of another server by its address.
