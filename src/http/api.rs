@@ -25,8 +25,6 @@ use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Storage, 
 pub(super) use parameters::Parameters;
 use parameters::invalid;
 
-/// Where its paths begin.
-pub(super) const API: &str = "/api/v1/";
 /// Queries at once; others wait.
 const AT_ONCE: usize = 4;
 /// The time a query may take where it does not ask for less.
@@ -56,13 +54,13 @@ impl Queries {
 }
 
 /// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Endpoint {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
     Query,
     QueryRange,
     Series,
     Labels,
-    Values(String),
+    Values,
     Metadata,
     Exemplars,
     Rules,
@@ -73,36 +71,6 @@ enum Endpoint {
     BuildInfo,
     RuntimeInfo,
     Tsdb,
-}
-
-impl Endpoint {
-    fn of(path: &str) -> Option<Self> {
-        Some(match path.strip_prefix(API)? {
-            "query" => Self::Query,
-            "query_range" => Self::QueryRange,
-            "report" => Self::Report,
-            "series" => Self::Series,
-            "labels" => Self::Labels,
-            "metadata" => Self::Metadata,
-            "query_exemplars" => Self::Exemplars,
-            "rules" => Self::Rules,
-            "alerts" => Self::Alerts,
-            "health" => Self::Health,
-            "format_query" => Self::Format,
-            "status/buildinfo" => Self::BuildInfo,
-            "status/runtimeinfo" => Self::RuntimeInfo,
-            "status/tsdb" => Self::Tsdb,
-            other => {
-                let name = other.strip_prefix("label/")?.strip_suffix("/values")?;
-                Self::Values(percent_encoding::percent_decode_str(name).decode_utf8().ok()?.into_owned())
-            }
-        })
-    }
-}
-
-/// Whether something is there.
-pub(super) fn is_there(path: &str) -> bool {
-    Endpoint::of(path).is_some()
 }
 
 /// What is dropped when the client goes.
@@ -140,14 +108,17 @@ impl Until {
 }
 
 impl Site {
-    /// Answers a path below [`API`].
-    pub(super) async fn api(self: &Arc<Self>, request: &Parts, body: &[u8]) -> Reply {
-        let Some(endpoint) = Endpoint::of(request.uri.path()) else {
-            return reply::text(StatusCode::NOT_FOUND, "404 page not found\n");
-        };
+    /// Answers a question; of a label, whose name it has from its path.
+    pub(super) async fn api(
+        self: &Arc<Self>,
+        endpoint: Endpoint,
+        label: Option<String>,
+        request: &Parts,
+        body: &[u8],
+    ) -> Reply {
         let parameters = Parameters::read(request, body);
         let form = (endpoint == Endpoint::Report).then(|| report::kind(&parameters));
-        match self.ask(endpoint, parameters).await {
+        match self.ask(endpoint, label.unwrap_or_default(), parameters).await {
             Ok((status, body)) => match form {
                 Some(kind) => reply::report(kind, body),
                 None => reply::json(status, body),
@@ -163,6 +134,7 @@ impl Site {
     async fn ask(
         self: &Arc<Self>,
         endpoint: Endpoint,
+        label: String,
         parameters: Parameters,
     ) -> Result<(StatusCode, String), Error> {
         let gone = Gone(Arc::default());
@@ -174,7 +146,7 @@ impl Site {
         let Ok(Ok(place)) = place else { return Err(Interrupt::Timeout.into()) };
         let site = self.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let answer = site.answer_query(&endpoint, &parameters, &until);
+            let answer = site.answer_query(endpoint, &label, &parameters, &until);
             drop(place);
             answer
         });
@@ -185,7 +157,8 @@ impl Site {
 
     fn answer_query(
         &self,
-        endpoint: &Endpoint,
+        endpoint: Endpoint,
+        label: &str,
         p: &Parameters,
         until: &Until,
     ) -> Result<(StatusCode, String), Error> {
@@ -202,12 +175,12 @@ impl Site {
             Endpoint::Labels => {
                 labels(past()?, p, until, |labels| labels.iter().map(|(name, _)| name.to_owned()).collect())
             }
-            Endpoint::Values(name) => {
-                if name.is_empty() {
+            Endpoint::Values => {
+                if label.is_empty() {
                     return Err(Error { kind: Kind::Invalid, text: "invalid label name: \"\"".into() });
                 }
                 let value =
-                    |labels: &Labels| Some(labels.get(name).to_owned()).filter(|value| !value.is_empty());
+                    |labels: &Labels| Some(labels.get(label).to_owned()).filter(|value| !value.is_empty());
                 labels(past()?, p, until, |labels| value(labels).into_iter().collect())
             }
             Endpoint::Metadata => self.metadata(p),

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -44,7 +44,7 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
             () = stop.cancelled() => break,
             accepted = accept_one(&listener, &pool) => accepted,
         };
-        let Some((stream, slot, crowded)) = accepted else {
+        let Some((stream, peer, slot, crowded)) = accepted else {
             // Out of descriptors, most likely: those that are open need some time to end.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -60,7 +60,7 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
             let (site, slot) = (answers.clone(), asking.clone());
             async move {
                 let turn = slot.begin_request().await;
-                Ok::<_, Infallible>(match site.answer(request).await {
+                Ok::<_, Infallible>(match site.answer(request, peer).await {
                     Answer::Whole(reply) => reply.map(|body| Sent::Whole(Full::new(turn.send(body)))),
                     Answer::Live(reply, pieces) => reply.map(|_| Sent::Live { pieces, _turn: turn }),
                 })
@@ -89,10 +89,10 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
 async fn accept_one(
     listener: &TcpListener,
     pool: &Arc<ConnectionPool>,
-) -> Option<(TcpStream, Arc<Slot>, bool)> {
+) -> Option<(TcpStream, IpAddr, Arc<Slot>, bool)> {
     let (stream, peer) = listener.accept().await.ok()?;
     let (slot, crowded) = pool.admit(peer.ip()).await?;
-    Some((stream, slot, crowded))
+    Some((stream, peer.ip(), slot, crowded))
 }
 
 /// Opens the address that `/metrics` is served on. Must be called within the runtime.

@@ -13,202 +13,12 @@ use std::net::IpAddr;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Uri};
 
-use super::{api, incident_path};
+use super::routes::{Access, Effect, Row};
 
 /// Where the files begin.
 pub(super) const FILES: &str = "/provision/";
 /// Where the runbooks begin that alerts name.
 pub(super) const RUNBOOKS: &str = "/runbooks/";
-
-/// Where an Alertmanager posts to.
-pub(super) const WEBHOOK: &str = "/api/v1/alertmanager";
-
-/// Where Alertmanager has all silences.
-const SILENCES: &str = "/api/v2/silences";
-/// Where it has one.
-pub(super) const SILENCE: &str = "/api/v2/silence/";
-
-/// Where tasks are listed.
-const TASKS: &str = "/api/v1/tasks";
-
-/// The name of the task that a path has run.
-pub(super) fn begun_task(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(TASKS)?.strip_prefix('/')?.strip_suffix("/run")?;
-    (!name.is_empty() && !name.contains('/')).then_some(name)
-}
-
-/// What is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    Metrics,
-    Healthy,
-    Ready,
-    Targets,
-    Runbooks,
-    Landing,
-    /// The page of one card.
-    Card,
-    /// The sources, the alerts and the largest families as tables.
-    Sources,
-    /// The page of an alert.
-    Alert,
-    /// The page of an incident, or their list.
-    Incident,
-    /// The configuration in effect.
-    Config,
-    /// The last lines of the log.
-    Log,
-    /// What a device's signal looks like.
-    Preview,
-    /// How other programs reach the agent.
-    Connect,
-    /// The style and the script of pages.
-    Style,
-    Script,
-    /// The pieces of the first page that change.
-    Live,
-    /// What the first page shows, as JSON.
-    Snapshot,
-    Files,
-    Reload,
-    /// Prometheus' API over the history.
-    Api,
-    /// Incidents, read.
-    Incidents,
-    /// Who acknowledges or closes one.
-    IncidentChange,
-    /// Alertmanager's webhook.
-    Webhook,
-    /// Silences, made and listed.
-    Silences,
-    /// One silence, shown and ended.
-    Silence,
-    /// What the agent does from time to time.
-    Tasks,
-    /// Having it done now.
-    TaskRun,
-}
-
-/// Who may ask, and with which methods. What changes something is a `Change`, because nothing else takes more than
-/// GET and HEAD.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
-    /// Any client, under any name.
-    Open,
-    /// A client that knows the agent by its name.
-    Page,
-    /// The same; a long question comes as a form.
-    Question,
-    /// As a page, but no page of another origin.
-    Change,
-}
-
-impl Route {
-    pub(super) fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/metrics" => Self::Metrics,
-            "/" => Self::Landing,
-            "/card" => Self::Card,
-            "/sources" => Self::Sources,
-            "/alert" => Self::Alert,
-            "/incident" => Self::Incident,
-            "/config" => Self::Config,
-            "/log" => Self::Log,
-            "/api/v1/preview" => Self::Preview,
-            "/connect" => Self::Connect,
-            "/page.css" => Self::Style,
-            "/page.js" => Self::Script,
-            "/live" => Self::Live,
-            "/api/v1/snapshot" => Self::Snapshot,
-            "/-/healthy" => Self::Healthy,
-            "/-/ready" => Self::Ready,
-            "/-/reload" => Self::Reload,
-            "/api/v1/sd" => Self::Targets,
-            "/provision" => Self::Files,
-            WEBHOOK => Self::Webhook,
-            SILENCES => Self::Silences,
-            TASKS => Self::Tasks,
-            _ if path.starts_with(SILENCE) => Self::Silence,
-            _ if begun_task(path).is_some() => Self::TaskRun,
-            _ if api::is_there(path) => Self::Api,
-            _ if incident_path::changes(path) => Self::IncidentChange,
-            _ if incident_path::is_there(path) => Self::Incidents,
-            _ if path.starts_with(FILES) => Self::Files,
-            _ if path.starts_with(RUNBOOKS) => Self::Runbooks,
-            _ => return None,
-        })
-    }
-
-    /// The label `path` of its requests.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Metrics => "/metrics",
-            Self::Landing => "/",
-            Self::Card => "/card",
-            Self::Sources => "/sources",
-            Self::Alert => "/alert",
-            Self::Incident => "/incident",
-            Self::Config => "/config",
-            Self::Log => "/log",
-            Self::Preview => "/api/v1/preview",
-            Self::Connect => "/connect",
-            Self::Style => "/page.css",
-            Self::Script => "/page.js",
-            Self::Live => "/live",
-            Self::Snapshot => "/api/v1/snapshot",
-            Self::Healthy => "/-/healthy",
-            Self::Ready => "/-/ready",
-            Self::Reload => "/-/reload",
-            Self::Targets => "/api/v1/sd",
-            Self::Api => "/api/v1",
-            Self::Incidents | Self::IncidentChange => "/api/v1/incidents",
-            Self::Webhook => WEBHOOK,
-            Self::Silences | Self::Silence => SILENCES,
-            Self::Tasks | Self::TaskRun => TASKS,
-            Self::Files | Self::Runbooks => "/provision",
-        }
-    }
-
-    fn access(self) -> Access {
-        match self {
-            Self::Metrics | Self::Healthy | Self::Ready | Self::Targets | Self::Runbooks => Access::Open,
-            Self::Landing
-            | Self::Card
-            | Self::Sources
-            | Self::Alert
-            | Self::Incident
-            | Self::Config
-            | Self::Log
-            | Self::Preview
-            | Self::Connect
-            | Self::Style
-            | Self::Script
-            | Self::Live
-            | Self::Snapshot
-            | Self::Files
-            | Self::Incidents
-            | Self::Tasks => Access::Page,
-            Self::Api => Access::Question,
-            Self::Reload
-            | Self::IncidentChange
-            | Self::Webhook
-            | Self::Silences
-            | Self::Silence
-            | Self::TaskRun => Access::Change,
-        }
-    }
-
-    /// The methods it takes, as the header `Allow` has them.
-    fn methods(self) -> &'static str {
-        match self.access() {
-            Access::Change if self == Self::Silences => "GET, HEAD, POST",
-            Access::Change if self == Self::Silence => "GET, HEAD, DELETE",
-            Access::Change => "POST, PUT",
-            Access::Question => "GET, HEAD, POST",
-            Access::Open | Access::Page => "GET, HEAD",
-        }
-    }
-}
 
 /// The proof that a request was let through. Whatever changes something wants one.
 #[derive(Debug)]
@@ -218,13 +28,15 @@ pub(super) struct Pass(());
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Other methods are taken: these.
-    Method(&'static str),
+    Method(String),
     /// No `Host`, or one that is none.
     Host,
     /// The agent is not known under this name.
     Name(String),
     /// A page of another origin asks.
     Page(String),
+    /// Only a program of this machine may.
+    Remote,
 }
 
 /// The names under which the agent is known beside `localhost` and its addresses.
@@ -257,15 +69,14 @@ impl Names {
     /// Lets a request through, or says why not.
     pub(super) fn check(
         &self,
-        route: Route,
+        row: &Row,
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
+        peer: IpAddr,
     ) -> Result<Pass, Refusal> {
-        if !route.methods().split(", ").any(|taken| taken == method.as_str()) {
-            return Err(Refusal::Method(route.methods()));
-        }
-        if route.access() == Access::Open {
+        let operation = row.operation(method).ok_or_else(|| Refusal::Method(row.methods()))?;
+        if row.access == Access::Open && operation.effect == Effect::Read {
             return Ok(Pass(()));
         }
         // Where the request line has a name, both must be ours.
@@ -277,8 +88,11 @@ impl Names {
                 return Err(Refusal::Name(name.to_owned()));
             }
         }
-        if route.access() == Access::Change {
+        if matches!(operation.effect, Effect::Change | Effect::LocalChange) {
             self.no_other_page(host, headers)?;
+        }
+        if operation.effect == Effect::LocalChange && !is_of_this_machine(host, headers, peer) {
+            return Err(Refusal::Remote);
         }
         Ok(Pass(()))
     }
@@ -300,6 +114,18 @@ impl Names {
             Some(site) => other(site),
         }
     }
+}
+
+/// Whether a program of this machine asks: over a loopback address, under a name of it, and not for somebody else, as a proxy does.
+fn is_of_this_machine(host: &str, headers: &HeaderMap, peer: IpAddr) -> bool {
+    let local = |name: &str| match bare(name).parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => bare(name).eq_ignore_ascii_case("localhost"),
+    };
+    let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    peer.to_canonical().is_loopback()
+        && split(host).is_some_and(|(name, _)| local(name))
+        && !passed_on.iter().any(|name| headers.contains_key(*name))
 }
 
 /// The value of a header that is there once.
@@ -334,25 +160,12 @@ fn same(one: &str, two: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::routes::{ROUTES, find};
 
-    const ALL: [Route; 13] = [
-        Route::Metrics,
-        Route::Healthy,
-        Route::Ready,
-        Route::Targets,
-        Route::Runbooks,
-        Route::Landing,
-        Route::Files,
-        Route::Reload,
-        Route::Incidents,
-        Route::IncidentChange,
-        Route::Webhook,
-        Route::Silences,
-        Route::Silence,
-    ];
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn check(
-        route: Route,
+        path: &str,
         method: &Method,
         uri: &str,
         headers: &[(&'static str, &str)],
@@ -362,41 +175,52 @@ mod tests {
         for (name, value) in headers {
             all.append(*name, value.parse().unwrap());
         }
-        names.check(route, method, &uri.parse().unwrap(), &all).map(drop)
+        names.check(find(path).unwrap().row, method, &uri.parse().unwrap(), &all, HERE).map(drop)
     }
 
     fn reload(headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
-        check(Route::Reload, &Method::POST, "/-/reload", headers)
-    }
-
-    #[test]
-    fn a_path_names_a_task() {
-        assert_eq!(begun_task("/api/v1/tasks/a.b-c/run"), Some("a.b-c"));
-        for path in [
-            "/api/v1/tasks",
-            "/api/v1/tasks/a",
-            "/api/v1/tasks//run",
-            "/api/v1/tasks/a/b/run",
-            "/api/v1/tasksa/run",
-        ] {
-            assert_eq!(begun_task(path), None, "{path}");
-        }
+        check("/-/reload", &Method::POST, "/-/reload", headers)
     }
 
     #[test]
     fn whatever_is_not_a_read_passes_the_gate_for_changes() {
-        for route in ALL {
+        for row in ROUTES {
+            let path = row.path.replace(['{', '}'], "");
             for method in
                 [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::CONNECT]
             {
-                let foreign = check(route, &method, "/", &[("host", "evil.example")]);
-                assert!(foreign.is_err(), "{route:?} {method}");
+                let foreign = check(&path, &method, "/", &[("host", "evil.example")]);
+                assert!(foreign.is_err(), "{path} {method}");
+                let question = row.operation(&method).is_some_and(|one| one.effect == Effect::Question);
                 let page = [("host", "localhost:9612"), ("origin", "http://evil.example")];
-                assert!(check(route, &method, "/", &page).is_err(), "{route:?} {method}");
-                if check(route, &method, "/", &[("host", "localhost:9612")]).is_ok() {
-                    assert_eq!(route.access(), Access::Change, "{route:?} {method}");
+                assert_eq!(check(&path, &method, "/", &page).is_err(), !question, "{path} {method}");
+                if check(&path, &method, "/", &[("host", "localhost:9612")]).is_ok() {
+                    assert_ne!(row.operation(&method).unwrap().effect, Effect::Read, "{path} {method}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_changed_from_this_machine_alone() {
+        let of = |host: &str, peer: &str, more: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            more.map(|name| headers.insert(name, "10.0.0.1".parse().unwrap()));
+            is_of_this_machine(host, &headers, peer.parse().unwrap())
+        };
+        for (host, peer) in
+            [("127.0.0.1:9612", "127.0.0.1"), ("localhost", "::1"), ("[::1]:9612", "::ffff:127.0.0.1")]
+        {
+            assert!(of(host, peer, None), "{host} {peer}");
+        }
+        for (host, peer, more) in [
+            ("127.0.0.1:9612", "10.0.0.7", None),
+            ("10.0.0.1:9612", "127.0.0.1", None),
+            ("rig-1", "127.0.0.1", None),
+            ("localhost", "127.0.0.1", Some("x-forwarded-for")),
+            ("localhost", "127.0.0.1", Some("forwarded")),
+        ] {
+            assert!(!of(host, peer, more), "{host} {peer} {more:?}");
         }
     }
 
@@ -416,7 +240,7 @@ mod tests {
             "agent.localhost",
         ] {
             assert_eq!(reload(&[("host", host)]), Ok(()), "{host}");
-            assert_eq!(check(Route::Landing, &Method::GET, "/", &[("host", host)]), Ok(()), "{host}");
+            assert_eq!(check("/", &Method::GET, "/", &[("host", host)]), Ok(()), "{host}");
         }
         for host in [
             "evil.example",
@@ -431,13 +255,13 @@ mod tests {
             "evil.example#.localhost",
         ] {
             assert!(reload(&[("host", host)]).is_err(), "{host}");
-            assert!(check(Route::Files, &Method::GET, "/provision/", &[("host", host)]).is_err(), "{host}");
-            assert_eq!(check(Route::Metrics, &Method::GET, "/metrics", &[("host", host)]), Ok(()), "{host}");
+            assert!(check("/provision/", &Method::GET, "/provision/", &[("host", host)]).is_err(), "{host}");
+            assert_eq!(check("/metrics", &Method::GET, "/metrics", &[("host", host)]), Ok(()), "{host}");
         }
         assert_eq!(reload(&[]), Err(Refusal::Host));
         assert_eq!(reload(&[("host", "localhost"), ("host", "evil.example")]), Err(Refusal::Host));
         let absolute =
-            check(Route::Reload, &Method::POST, "http://evil.example/-/reload", &[("host", "localhost")]);
+            check("/-/reload", &Method::POST, "http://evil.example/-/reload", &[("host", "localhost")]);
         assert_eq!(absolute, Err(Refusal::Name("evil.example".to_owned())));
     }
 

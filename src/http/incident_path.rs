@@ -24,7 +24,7 @@ impl Asked {
 }
 
 /// A number, or its beginning.
-fn number(text: &str) -> Option<String> {
+pub(super) fn number(text: &str) -> Option<String> {
     let hex = |c: char| c.is_ascii_hexdigit();
     ((1..=16).contains(&text.len()) && text.chars().all(hex)).then(|| text.to_ascii_lowercase())
 }
@@ -36,28 +36,6 @@ pub(super) enum Change {
     Deed(Deed),
     /// Its alert notifies nobody for a while.
     Silence,
-}
-
-/// What to do, and about which incident.
-pub(super) fn change(path: &str) -> Option<(Change, String)> {
-    let (id, deed) = path.strip_prefix(INCIDENTS)?.strip_prefix('/')?.split_once('/')?;
-    let deed = match deed {
-        "ack" => Change::Deed(Deed::Acknowledge),
-        "resolve" => Change::Deed(Deed::Resolve),
-        "silence" => Change::Silence,
-        _ => return None,
-    };
-    Some((deed, number(id)?))
-}
-
-/// Whether something that is read is there.
-pub(super) fn is_there(path: &str) -> bool {
-    Asked::of(path).is_some()
-}
-
-/// Whether something that changes an incident is there.
-pub(super) fn changes(path: &str) -> bool {
-    change(path).is_some()
 }
 
 #[cfg(test)]
@@ -77,18 +55,6 @@ mod tests {
             ("/api/v1/incidents/ab12/ack", None),
         ] {
             assert_eq!(Asked::of(path), asked, "{path}");
-        }
-        assert_eq!(
-            change("/api/v1/incidents/ab12/ack"),
-            Some((Change::Deed(Deed::Acknowledge), "ab12".into()))
-        );
-        assert_eq!(
-            change("/api/v1/incidents/ab12/resolve"),
-            Some((Change::Deed(Deed::Resolve), "ab12".into()))
-        );
-        assert_eq!(change("/api/v1/incidents/AB12/silence"), Some((Change::Silence, "ab12".into())));
-        for path in ["/api/v1/incidents/ab12", "/api/v1/incidents/ab12/drop", "/api/v1/incidents//ack"] {
-            assert_eq!(change(path), None, "{path}");
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::api::Parameters;
 use super::gate::Pass;
-use super::incident_path::{Asked, Change, change};
+use super::incident_path::{Asked, Change, number};
 use super::{Incidents, Reply, Site, reply};
 use crate::alert::incident::{Changed, Refusal, Statistics, Status, Untaken, Wanted};
 use crate::catalog::alert::Priority;
@@ -24,20 +24,22 @@ const ANSWER: usize = 64 << 20;
 impl Site {
     /// Answers a path that reads incidents.
     pub(super) async fn read_incidents(self: &Arc<Self>, request: &Parts) -> Reply {
-        let (Some(asked), Some(incidents)) = (Asked::of(request.uri.path()), self.incidents.load_full())
-        else {
-            return off();
-        };
+        let Some(incidents) = self.incidents.load_full() else { return off() };
+        let Some(asked) = Asked::of(request.uri.path()) else { return refused(&Refusal::Unknown, "that") };
         let parameters = Parameters::read(request, &[]);
         self.aside(move || answer(&incidents, &asked, &parameters)).await
     }
 
     /// Acknowledges an incident, closes it, or silences its alert.
-    pub(super) async fn change_incident(self: &Arc<Self>, request: &Parts, body: &[u8], _: Pass) -> Reply {
-        let (Some((change, id)), Some(incidents)) = (change(request.uri.path()), self.incidents.load_full())
-        else {
-            return off();
-        };
+    pub(super) async fn change_incident(
+        self: &Arc<Self>,
+        (change, id): (Change, &str),
+        request: &Parts,
+        body: &[u8],
+        _: Pass,
+    ) -> Reply {
+        let Some(incidents) = self.incidents.load_full() else { return off() };
+        let Some(id) = number(id) else { return refused(&Refusal::Unknown, id) };
         let parameters = Parameters::read(request, body);
         let from_page = super::accept::html(&request.headers);
         let site = self.clone();

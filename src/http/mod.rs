@@ -13,15 +13,18 @@ mod incident_page;
 mod incident_path;
 mod incidents;
 mod inside;
+mod openapi;
 mod page;
 mod pool;
 mod preview;
 mod provision;
 mod reply;
+mod routes;
 mod silences;
 mod tasks;
 mod view;
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -40,7 +43,8 @@ pub use inside::LastLines;
 pub use provision::Catalogue;
 
 use api::Parameters;
-use gate::{Pass, Refusal, Route};
+use gate::{Pass, Refusal};
+use routes::{Form, Found, Route};
 
 use crate::alert::Group;
 use crate::alert::health::Elsewhere;
@@ -213,27 +217,29 @@ impl Site {
     }
 
     /// The one way that every request goes: its body is read, the gate judges it, its route answers.
-    async fn answer<B>(self: &Arc<Self>, request: Request<B>) -> Answer
+    async fn answer<B>(self: &Arc<Self>, request: Request<B>, peer: IpAddr) -> Answer
     where
         B: Body<Error: std::error::Error + Send + Sync + 'static>,
     {
         let (request, body) = request.into_parts();
-        let route = Route::of(request.uri.path());
-        let large = route == Some(Route::Webhook);
+        let found = routes::find(request.uri.path());
+        let large = found.is_some_and(|found| found.row.is_large());
         let turn = if large { self.messages.acquire().await.ok() } else { None };
-        let reply = match (route, read(body, if large { MESSAGE } else { BODY }).await) {
+        let reply = match (found, read(body, if large { MESSAGE } else { BODY }).await) {
             (_, Err(refused)) => refused,
-            (None, Ok(_)) => reply::text(StatusCode::NOT_FOUND, "not found; / lists the pages\n"),
-            (Some(route), Ok(body)) => {
-                match self.names.load().check(route, &request.method, &request.uri, &request.headers) {
-                    Ok(pass) => self.answer_route(route, &request, &body, pass).await,
-                    Err(refusal) => refused(&refusal),
+            (None, Ok(_)) => nothing_there(request.uri.path()),
+            (Some(found), Ok(body)) => {
+                let names = self.names.load();
+                match names.check(found.row, &request.method, &request.uri, &request.headers, peer) {
+                    Ok(pass) => self.answer_route(found, &request, &body, pass).await,
+                    Err(refusal) => refused(&refusal, found.row.form),
                 }
             }
         };
         drop(turn);
-        let (path, status) = (route.map_or("other", Route::label), reply.status().as_u16());
+        let (path, status) = (found.map_or("other", |found| found.row.label), reply.status().as_u16());
         self.own.requests.get_or_create_owned(&Answered { path, status }).inc();
+        let route = found.map(|found| found.row.route);
         if route == Some(Route::Live) && reply.status().is_success() && request.method != hyper::Method::HEAD
         {
             let wanted = Parameters::read(&request, &[]).get("preview").map(str::to_owned);
@@ -243,8 +249,14 @@ impl Site {
         Answer::Whole(reply)
     }
 
-    async fn answer_route(self: &Arc<Self>, route: Route, request: &Parts, body: &[u8], pass: Pass) -> Reply {
-        match route {
+    async fn answer_route(
+        self: &Arc<Self>,
+        found: Found<'_>,
+        request: &Parts,
+        body: &[u8],
+        pass: Pass,
+    ) -> Reply {
+        match found.row.route {
             Route::Metrics => self.metrics(&request.headers),
             Route::Landing => self.first_page().await,
             Route::Card => self.card_page(request).await,
@@ -273,13 +285,17 @@ impl Site {
             Route::Targets => provision::targets(&request.headers),
             Route::Files | Route::Runbooks => self.file(request.uri.path()).await,
             Route::Reload => self.reload(pass).await,
-            Route::Api => self.api(request, body).await,
+            Route::Api(endpoint) => self.api(endpoint, found.decoded(), request, body).await,
             Route::Incidents => self.read_incidents(request).await,
-            Route::IncidentChange => self.change_incident(request, body, pass).await,
+            Route::IncidentChange(change) => {
+                self.change_incident((change, found.part), request, body, pass).await
+            }
             Route::Webhook => self.take_message(request, body, pass).await,
-            Route::Silences | Route::Silence => self.silence(request, body, pass),
+            Route::Silences => self.silence(None, request, body, pass),
+            Route::Silence => self.silence(Some(found.part), request, body, pass),
             Route::Tasks => self.list_tasks(),
-            Route::TaskRun => self.begin_task(request, pass),
+            Route::TaskRun => self.begin_task(found.part, pass),
+            Route::OpenApi => openapi::document(&request.headers),
         }
     }
 
@@ -380,25 +396,41 @@ where
     }
 }
 
-/// The response to a request that is not permitted.
-fn refused(refusal: &Refusal) -> Reply {
-    match refusal {
-        Refusal::Method(methods) => reply::not_allowed(methods),
-        Refusal::Host => reply::text(StatusCode::BAD_REQUEST, "exactly one Host header is required\n"),
-        Refusal::Name(name) => reply::text(
-            StatusCode::FORBIDDEN,
-            &format!(
-                "unknown host \"{name}\"; use the address of the agent, or list the name under http.hosts in its configuration\n"
-            ),
-        ),
-        Refusal::Page(from) => reply::text(
-            StatusCode::FORBIDDEN,
-            &format!(
-                "a page of another origin ({from}) cannot change anything here; if a proxy serves the agent under that \
-                 name, list it under http.hosts in the configuration\n"
-            ),
-        ),
+/// The answer where there is nothing.
+fn nothing_there(path: &str) -> Reply {
+    if path.starts_with("/api/") {
+        let why = format!("there is nothing at {path}; /api/v1/openapi.json lists what there is");
+        return reply::error(Form::Problem, StatusCode::NOT_FOUND, "not_found", &why);
     }
+    reply::text(StatusCode::NOT_FOUND, "not found; / lists the pages\n")
+}
+
+/// The response to a request that is not permitted.
+fn refused(refusal: &Refusal, form: Form) -> Reply {
+    let (status, why) = match refusal {
+        Refusal::Method(methods) => return reply::not_allowed(form, methods),
+        Refusal::Host => (StatusCode::BAD_REQUEST, "exactly one Host header is required".to_owned()),
+        Refusal::Name(name) => (
+            StatusCode::FORBIDDEN,
+            format!(
+                "unknown host \"{name}\"; use the address of the agent, or list the name under http.hosts in its configuration"
+            ),
+        ),
+        Refusal::Page(from) => (
+            StatusCode::FORBIDDEN,
+            format!(
+                "a page of another origin ({from}) cannot change anything here; if a proxy serves the agent under that \
+                 name, list it under http.hosts in the configuration"
+            ),
+        ),
+        Refusal::Remote => (
+            StatusCode::FORBIDDEN,
+            "only programs of this machine may do this, at a loopback address and without a proxy: the agent has no authentication"
+                .to_owned(),
+        ),
+    };
+    let kind = if status == StatusCode::BAD_REQUEST { "bad_data" } else { "forbidden" };
+    reply::error(form, status, kind, &why)
 }
 
 /// What the form of a reply depends on.

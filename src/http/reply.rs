@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
-use hyper::header::HeaderValue;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use parking_lot::Mutex;
+use serde_json::Value as Json;
 
+use super::routes::Form;
 use super::{Reply, VARY};
 
 /// Memory that scrapes are written and compressed in. It is used again: what is freed goes back to the system at once, and the kernel
@@ -216,9 +218,56 @@ pub(super) fn file(kind: &'static str, text: String) -> Reply {
     finish(reply.header(X_CONTENT_TYPE_OPTIONS, "nosniff"), text.into())
 }
 
-pub(super) fn not_allowed(methods: &str) -> Reply {
-    let reply = Response::builder().status(StatusCode::METHOD_NOT_ALLOWED).header(ALLOW, methods);
-    finish(reply, Bytes::from(format!("this path takes {methods}\n")))
+/// That another method is taken.
+pub(super) fn not_allowed(form: Form, methods: &str) -> Reply {
+    let why = format!("this path takes {methods}");
+    let mut reply = error(form, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &why);
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        reply.headers_mut().insert(ALLOW, methods);
+    }
+    reply
+}
+
+/// An error, in the form that the clients of a path know. `kind` is the word that Prometheus' form has for it.
+pub(super) fn error(form: Form, status: StatusCode, kind: &str, why: &str) -> Reply {
+    match form {
+        Form::Text => text(status, &format!("{why}\n")),
+        Form::Alertmanager => json(status, Json::from(why).to_string()),
+        Form::Prometheus => {
+            json(status, serde_json::json!({"status": "error", "errorType": kind, "error": why}).to_string())
+        }
+        Form::Problem => problem(status, why),
+    }
+}
+
+/// Problem details, as RFC 9457 has them.
+pub(super) fn problem(status: StatusCode, why: &str) -> Reply {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let body =
+        serde_json::json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": why});
+    let reply = Response::builder().status(status).header(CONTENT_TYPE, "application/problem+json");
+    finish(reply.header(CACHE_CONTROL, "no-store"), body.to_string().into())
+}
+
+/// The tag of a text: texts with the same tag are the same.
+pub(super) fn tag(text: &[u8]) -> String {
+    // FNV-1a over both halves of 128 bits: no secret, and the same in each version of the program.
+    let half = |seed: u64| {
+        text.iter().fold(seed, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    };
+    format!("\"{:016x}{:016x}\"", half(0xcbf2_9ce4_8422_2325), half(0x6c62_272e_07bb_0142))
+}
+
+/// A text with its tag; that it did not change, where the client has it.
+pub(super) fn tagged(headers: &HeaderMap, kind: &'static str, tag: &str, text: Bytes) -> Reply {
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let same = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
+    let same = known.flat_map(|value| value.split(',')).any(|one| same(one.trim()));
+    let reply = Response::builder().header(CACHE_CONTROL, "no-cache").header(ETAG, tag);
+    if same {
+        return finish(reply.status(StatusCode::NOT_MODIFIED), Bytes::new());
+    }
+    finish(reply.header(CONTENT_TYPE, kind).header(X_CONTENT_TYPE_OPTIONS, "nosniff"), text)
 }
 
 fn finish(reply: hyper::http::response::Builder, body: Bytes) -> Reply {

@@ -6,7 +6,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use parking_lot::Mutex;
 
-use super::gate::{Pass, SILENCE};
+use super::gate::Pass;
 use super::{Reply, Site, reply};
 use crate::alert::silence::{Refused, Silence, Silences};
 use crate::clock::now;
@@ -27,7 +27,7 @@ impl std::fmt::Debug for Silencer {
 
 impl Site {
     /// Answers for silences.
-    pub(super) fn silence(&self, request: &Parts, body: &[u8], _: Pass) -> Reply {
+    pub(super) fn silence(&self, id: Option<&str>, request: &Parts, body: &[u8], _: Pass) -> Reply {
         let Some(silencer) = self.silencer.load_full() else {
             return reply::text(
                 StatusCode::NOT_FOUND,
@@ -35,8 +35,8 @@ impl Site {
             );
         };
         let at = now().wall_milliseconds();
-        let (path, mut silences) = (request.uri.path(), silencer.silences.lock());
-        let reply = match (&request.method, path.strip_prefix(SILENCE)) {
+        let mut silences = silencer.silences.lock();
+        let reply = match (&request.method, id) {
             (&Method::POST, _) => match serde_json::from_slice::<Silence>(body) {
                 Ok(wanted) => match silences.set(wanted, uuid(), at) {
                     Ok(id) => reply::json(StatusCode::OK, serde_json::json!({ "silenceID": id }).to_string()),

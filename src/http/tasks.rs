@@ -1,10 +1,9 @@
 //! Tasks over HTTP: how each stands, and who has one run now.
 
 use hyper::StatusCode;
-use hyper::http::request::Parts;
 use serde_json::{Value as Json, json};
 
-use super::gate::{Pass, begun_task};
+use super::gate::Pass;
 use super::{Reply, Site, reply};
 
 /// Why a task is not begun.
@@ -43,8 +42,7 @@ impl Site {
     }
 
     /// Begins a task.
-    pub(super) fn begin_task(&self, request: &Parts, _: Pass) -> Reply {
-        let name = begun_task(request.uri.path()).unwrap_or_default();
+    pub(super) fn begin_task(&self, name: &str, _: Pass) -> Reply {
         let begun = self.tasks.load_full().map_or(Err(NotBegun::Unknown), |tasks| (tasks.begin)(name));
         let (status, why) = match begun {
             Ok(runs) => return success(&json!({ "name": name, "runs": runs })),

@@ -1,0 +1,267 @@
+//! What answers look like: JSON Schemas.
+//!
+//! Those of our own types are generated from the types; those of Prometheus and Alertmanager are written here.
+
+use schemars::SchemaGenerator;
+use serde_json::{Value as Json, json};
+
+pub(super) fn text(_: &mut SchemaGenerator) -> Json {
+    json!({"type": "string"})
+}
+
+/// Problem details, as RFC 9457 has them.
+pub(crate) fn problem(_: &mut SchemaGenerator) -> Json {
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "const": "about:blank"},
+            "title": {"type": "string", "description": "What the status means."},
+            "status": {"type": "integer", "description": "The status of the answer."},
+            "detail": {"type": "string", "description": "What is wrong, and what to do."}
+        }
+    })
+}
+
+/// An error of Prometheus.
+pub(crate) fn failure(_: &mut SchemaGenerator) -> Json {
+    json!({
+        "type": "object",
+        "required": ["status", "errorType", "error"],
+        "properties": {"status": {"const": "error"}, "errorType": {"type": "string"}, "error": {"type": "string"}}
+    })
+}
+
+/// An answer of Prometheus with these data.
+fn success(data: &Json) -> Json {
+    let words = json!({"type": "array", "items": {"type": "string"}});
+    json!({
+        "type": "object",
+        "required": ["status", "data"],
+        "properties": {"status": {"const": "success"}, "data": data, "warnings": words, "infos": words}
+    })
+}
+
+fn list(items: &Json) -> Json {
+    json!({"type": "array", "items": items})
+}
+
+fn labels() -> Json {
+    json!({"type": "object", "additionalProperties": {"type": "string"}})
+}
+
+pub(super) fn query(_: &mut SchemaGenerator) -> Json {
+    let sample = json!({
+        "type": "array", "minItems": 2, "maxItems": 2,
+        "prefixItems": [{"type": "number"}, {"type": "string"}],
+        "description": "Seconds since the epoch, and the value as text."
+    });
+    let element = json!({
+        "type": "object", "required": ["metric"],
+        "properties": {"metric": labels(), "value": sample, "values": list(&sample)}
+    });
+    success(&json!({
+        "type": "object",
+        "required": ["resultType", "result"],
+        "properties": {
+            "resultType": {"enum": ["matrix", "vector", "scalar", "string"]},
+            "result": {"anyOf": [list(&element), sample]}
+        }
+    }))
+}
+
+pub(super) fn series(_: &mut SchemaGenerator) -> Json {
+    success(&list(&labels()))
+}
+
+pub(super) fn words(_: &mut SchemaGenerator) -> Json {
+    success(&list(&json!({"type": "string"})))
+}
+
+pub(super) fn word(_: &mut SchemaGenerator) -> Json {
+    success(&json!({"type": "string"}))
+}
+
+pub(super) fn metadata(_: &mut SchemaGenerator) -> Json {
+    let about = json!({
+        "type": "object", "required": ["type", "help", "unit"],
+        "properties": {"type": {"type": "string"}, "help": {"type": "string"}, "unit": {"type": "string"}}
+    });
+    success(&json!({"type": "object", "additionalProperties": list(&about)}))
+}
+
+pub(super) fn exemplars(_: &mut SchemaGenerator) -> Json {
+    let exemplar = json!({
+        "type": "object", "required": ["labels", "value", "timestamp"],
+        "properties": {"labels": labels(), "value": {"type": "string"}, "timestamp": {"type": "number"}}
+    });
+    success(&list(&json!({
+        "type": "object", "required": ["seriesLabels", "exemplars"],
+        "properties": {"seriesLabels": labels(), "exemplars": list(&exemplar)}
+    })))
+}
+
+fn alert() -> Json {
+    json!({
+        "type": "object", "required": ["labels", "annotations", "state", "value"],
+        "properties": {
+            "labels": labels(), "annotations": labels(), "state": {"enum": ["pending", "firing", "inactive"]},
+            "value": {"type": "string"}, "activeAt": {"type": "string"}
+        }
+    })
+}
+
+pub(super) fn alerts(_: &mut SchemaGenerator) -> Json {
+    success(&json!({"type": "object", "required": ["alerts"], "properties": {"alerts": list(&alert())}}))
+}
+
+pub(super) fn rules(_: &mut SchemaGenerator) -> Json {
+    let rule = json!({
+        "type": "object", "required": ["name", "query", "health", "type"],
+        "properties": {
+            "name": {"type": "string"}, "query": {"type": "string"}, "health": {"type": "string"},
+            "type": {"enum": ["alerting", "recording"]}, "alerts": list(&alert())
+        }
+    });
+    let group = json!({
+        "type": "object", "required": ["name", "file", "rules", "interval"],
+        "properties": {
+            "name": {"type": "string"}, "file": {"type": "string"}, "rules": list(&rule), "interval": {"type": "number"}
+        }
+    });
+    success(&json!({"type": "object", "required": ["groups"], "properties": {"groups": list(&group)}}))
+}
+
+pub(super) fn object(_: &mut SchemaGenerator) -> Json {
+    success(&json!({"type": "object"}))
+}
+
+pub(super) fn targets(_: &mut SchemaGenerator) -> Json {
+    list(&json!({
+        "type": "object", "required": ["targets", "labels"],
+        "properties": {"targets": list(&json!({"type": "string"})), "labels": labels()}
+    }))
+}
+
+/// Anything that is an object.
+pub(super) fn any_object(_: &mut SchemaGenerator) -> Json {
+    json!({"type": "object"})
+}
+
+fn matcher() -> Json {
+    json!({
+        "type": "object", "required": ["name", "value", "isRegex"],
+        "properties": {
+            "name": {"type": "string"}, "value": {"type": "string"}, "isRegex": {"type": "boolean"},
+            "isEqual": {"type": "boolean", "default": true}
+        }
+    })
+}
+
+pub(super) fn new_silence(_: &mut SchemaGenerator) -> Json {
+    let moment = json!({"type": "string", "format": "date-time"});
+    json!({
+        "type": "object", "required": ["matchers", "startsAt", "endsAt", "createdBy", "comment"],
+        "properties": {
+            "id": {"type": "string"}, "matchers": list(&matcher()), "startsAt": moment, "endsAt": moment,
+            "createdBy": {"type": "string"}, "comment": {"type": "string"}
+        }
+    })
+}
+
+pub(super) fn silence(schemas: &mut SchemaGenerator) -> Json {
+    let mut silence = new_silence(schemas);
+    if let Some(known) = silence.get_mut("required").and_then(Json::as_array_mut) {
+        known.extend(["id".into(), "status".into(), "updatedAt".into()]);
+    }
+    if let Some(known) = silence.get_mut("properties").and_then(Json::as_object_mut) {
+        let states = json!(["active", "pending", "expired"]);
+        known.insert("updatedAt".into(), json!({"type": "string", "format": "date-time"}));
+        known.insert(
+            "status".into(),
+            json!({"type": "object", "required": ["state"], "properties": {"state": {"enum": states}}}),
+        );
+    }
+    silence
+}
+
+pub(super) fn silences(schemas: &mut SchemaGenerator) -> Json {
+    list(&silence(schemas))
+}
+
+pub(super) fn silence_id(_: &mut SchemaGenerator) -> Json {
+    json!({"type": "object", "required": ["silenceID"], "properties": {"silenceID": {"type": "string"}}})
+}
+
+pub(super) fn message(_: &mut SchemaGenerator) -> Json {
+    let alert = json!({
+        "type": "object", "required": ["status", "labels", "annotations", "startsAt"],
+        "properties": {
+            "status": {"enum": ["firing", "resolved"]}, "labels": labels(), "annotations": labels(),
+            "startsAt": {"type": "string", "format": "date-time"}, "endsAt": {"type": "string", "format": "date-time"},
+            "fingerprint": {"type": "string"}
+        }
+    });
+    json!({
+        "type": "object", "required": ["version", "alerts"],
+        "properties": {"version": {"type": "string", "const": "4"}, "alerts": list(&alert)}
+    })
+}
+
+fn incident() -> Json {
+    json!({
+        "type": "object", "required": ["id", "state"],
+        "properties": {"id": {"type": "string"}, "state": {"enum": ["open", "escalated", "acknowledged", "resolved"]}}
+    })
+}
+
+pub(super) fn one_incident(_: &mut SchemaGenerator) -> Json {
+    success(&incident())
+}
+
+pub(super) fn incidents(_: &mut SchemaGenerator) -> Json {
+    success(
+        &json!({"type": "object", "required": ["incidents"], "properties": {"incidents": list(&incident())}}),
+    )
+}
+
+pub(super) fn incident_silence(_: &mut SchemaGenerator) -> Json {
+    success(
+        &json!({"type": "object", "required": ["silenceID"], "properties": {"silenceID": {"type": "string"}}}),
+    )
+}
+
+pub(super) fn tasks(_: &mut SchemaGenerator) -> Json {
+    let task = json!({"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}});
+    success(&json!({"type": "object", "required": ["tasks"], "properties": {"tasks": list(&task)}}))
+}
+
+pub(super) fn begun(_: &mut SchemaGenerator) -> Json {
+    success(&json!({
+        "type": "object", "required": ["name", "runs"],
+        "properties": {"name": {"type": "string"}, "runs": {"type": "integer", "minimum": 0}}
+    }))
+}
+
+/// The document itself.
+pub(super) fn document(_: &mut SchemaGenerator) -> Json {
+    json!({
+        "type": "object", "required": ["openapi", "info", "paths"],
+        "properties": {"openapi": {"type": "string"}, "info": {"type": "object"}, "paths": {"type": "object"}}
+    })
+}
+
+pub(super) fn preview(_: &mut SchemaGenerator) -> Json {
+    let side = list(&json!({"type": ["number", "null"]}));
+    let channel = json!({
+        "type": "object", "required": ["channel", "least", "greatest"],
+        "properties": {"channel": {"type": "integer"}, "least": side, "greatest": side}
+    });
+    json!({
+        "type": "object", "required": ["device", "volts", "seconds_of_a_piece", "channels"],
+        "properties": {
+            "device": {"type": "string"}, "volts": {"type": "boolean"}, "seconds_of_a_piece": {"type": "number"},
+            "channels": list(&channel)
+        }
+    })
+}

@@ -1,0 +1,429 @@
+//! Every route: a row each.
+
+use super::Effect::{Change, Question, Read};
+use super::{Access, Asked, Content, Effect, Form, Operation, Route, Row, Shape, Verb, shapes};
+use crate::alert::incident::Deed;
+use crate::http::api::Endpoint as Api;
+use crate::http::incident_path::Change as Incident;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A time, as it is asked for.
+const MOMENT: &str = r#"{"anyOf":[{"type":"number"},{"type":"string","format":"date-time"}]}"#;
+/// A duration in seconds, or as in PromQL.
+const SPAN: &str = r#"{"anyOf":[{"type":"number"},{"type":"string","pattern":"^([0-9]+(ms|[smhdwy]))+$"}]}"#;
+const WORD: &str = r#"{"type":"string"}"#;
+const NAME: &str = r#"{"type":"string","minLength":1}"#;
+const WORDS: &str = r#"{"type":"array","items":{"type":"string"}}"#;
+const COUNT: &str = r#"{"type":"integer","minimum":0}"#;
+const HEX: &str = r#"{"type":"string","pattern":"^[0-9a-fA-F]{1,16}$"}"#;
+
+const fn may(name: &'static str, schema: &'static str, about: &'static str) -> Asked {
+    Asked { name, about, schema, required: false }
+}
+
+const fn must(name: &'static str, schema: &'static str, about: &'static str) -> Asked {
+    Asked { name, about, schema, required: true }
+}
+
+const QUERY: Asked = must("query", NAME, "An expression in PromQL.");
+const TIMEOUT: Asked = may("timeout", SPAN, "Seconds that it may take; 60 at most.");
+const LOOKBACK: Asked =
+    may("lookback_delta", SPAN, "How old a sample may be, in seconds; 300 where nothing is said.");
+const LIMIT: Asked = may("limit", COUNT, "Results at most; 0 is all of them.");
+const START: Asked = may("start", MOMENT, "From when: seconds since the epoch, or RFC 3339.");
+const END: Asked = may("end", MOMENT, "Until when: seconds since the epoch, or RFC 3339.");
+const MATCH: Asked = may("match[]", WORDS, "Selectors of series; what one of them selects counts.");
+const ID: Asked = must("id", HEX, "Its number, or the beginning of it.");
+
+/// What is asked of incidents.
+const WHICH: &[Asked] = &[
+    may(
+        "state",
+        r#"{"type":"array","items":{"enum":["open","escalated","acknowledged","resolved"]}}"#,
+        "Their states.",
+    ),
+    may("alert", WORDS, "Their alerts."),
+    may("severity", WORDS, "Their severities."),
+    may("priority", r#"{"type":"array","items":{"enum":["P0","P1","P2","P3"]}}"#, "Their priorities."),
+    may("from", MOMENT, "Those that began at this time or later."),
+    may("to", MOMENT, "Those that began before this time."),
+    may("limit", COUNT, "So many at most, the newest; 100 where nothing is said, 0 is all."),
+];
+/// What is said of a change of an incident.
+const WHO: &[Asked] = &[
+    ID,
+    may("by", WORD, "Who does it."),
+    may("why", WORD, "Why."),
+    may("back", WORD, "For a form of a page: where it leads back to."),
+];
+const SILENCE_FOR: &[Asked] = &[
+    ID,
+    may("by", WORD, "Who does it."),
+    may("why", WORD, "Why."),
+    may("for", WORD, "For how long: `2h`."),
+    may("back", WORD, "For a form of a page: where it leads back to."),
+];
+
+/// An answer of JSON.
+const fn json(shape: Shape) -> Content {
+    Content { status: 200, kind: JSON, shape }
+}
+
+const fn kind(kind: &'static str, shape: Shape) -> Content {
+    Content { status: 200, kind, shape }
+}
+
+impl Operation {
+    const fn new(
+        verb: Verb,
+        effect: Effect,
+        name: &'static str,
+        about: &'static str,
+        gives: &'static [Content],
+    ) -> Self {
+        Self { verb, effect, name, about, asks: &[], body: None, gives, fails: &[] }
+    }
+
+    const fn get(name: &'static str, about: &'static str, gives: &'static [Content]) -> Self {
+        Self::new(Verb::Get, Read, name, about, gives)
+    }
+
+    /// The same question as a form.
+    const fn form(
+        name: &'static str,
+        about: &'static str,
+        asks: &'static [Asked],
+        gives: &'static [Content],
+    ) -> Self {
+        Self {
+            asks,
+            body: Some(kind(FORM, shapes::any_object)),
+            ..Self::new(Verb::Post, Question, name, about, gives)
+        }
+    }
+
+    const fn change(verb: Verb, name: &'static str, about: &'static str, gives: &'static [Content]) -> Self {
+        Self::new(verb, Change, name, about, gives)
+    }
+
+    const fn asks(self, asks: &'static [Asked]) -> Self {
+        Self { asks, ..self }
+    }
+
+    const fn body(self, kind: &'static str, shape: Shape) -> Self {
+        Self { body: Some(Content { status: 200, kind, shape }), ..self }
+    }
+
+    const fn fails(self, fails: &'static [u16]) -> Self {
+        Self { fails, ..self }
+    }
+}
+
+impl Row {
+    /// A page or a file for people.
+    const fn page(path: &'static str, route: Route) -> Self {
+        const LOOK: &[Operation] = &[Operation::get("", "", &[])];
+        Self {
+            path,
+            route,
+            label: path,
+            access: Access::Page,
+            form: Form::Text,
+            documented: false,
+            operations: LOOK,
+        }
+    }
+
+    /// A path of the API.
+    const fn api(path: &'static str, route: Route, form: Form, operations: &'static [Operation]) -> Self {
+        Self { path, route, label: path, access: Access::Page, form, documented: true, operations }
+    }
+
+    const fn under(self, label: &'static str) -> Self {
+        Self { label, ..self }
+    }
+
+    const fn open(self) -> Self {
+        Self { access: Access::Open, ..self }
+    }
+
+    /// A path of Prometheus' API that is read.
+    const fn prometheus(path: &'static str, endpoint: Api, operations: &'static [Operation]) -> Self {
+        Self::api(path, Route::Api(endpoint), Form::Prometheus, operations).under("/api/v1")
+    }
+}
+
+/// A question that comes as a query or as a form.
+macro_rules! question {
+    ($get:literal, $post:literal, $about:literal, $asks:expr, $gives:expr) => {{
+        const BOTH: &[Operation] = &[
+            Operation::get($get, $about, $gives).asks($asks).fails(&[422, 503]),
+            Operation::form($post, $about, $asks, $gives).fails(&[422, 503]),
+        ];
+        BOTH
+    }};
+}
+
+/// A label, for its values.
+const LABEL: &[Asked] = &[must("name", NAME, "The label."), MATCH, START, END, LIMIT];
+
+/// Every route; the first that fits stands.
+pub(in crate::http) static ROUTES: &[Row] = &[
+    Row::api("/metrics", Route::Metrics, Form::Text, &[Operation::get(
+        "metrics",
+        "Everything that is measured, in the format that is accepted: OpenMetrics, or Prometheus' text.",
+        &[
+            kind("text/plain; version=0.0.4; charset=utf-8", shapes::text),
+            kind("application/openmetrics-text; version=1.0.0; charset=utf-8", shapes::text),
+        ],
+    )])
+    .open(),
+    Row::api("/-/healthy", Route::Healthy, Form::Text, &[Operation::get(
+        "healthy",
+        "Whether the agent is up.",
+        &[kind(TEXT, shapes::text)],
+    )])
+    .open(),
+    Row::api("/-/ready", Route::Ready, Form::Text, &[Operation::get(
+        "ready",
+        "Whether every listener is bound.",
+        &[kind(TEXT, shapes::text)],
+    )])
+    .open(),
+    Row::api("/-/reload", Route::Reload, Form::Text, RELOAD),
+    Row::page("/", Route::Landing),
+    Row::page("/card", Route::Card),
+    Row::page("/sources", Route::Sources),
+    Row::page("/alert", Route::Alert),
+    Row::page("/incident", Route::Incident),
+    Row::page("/config", Route::Config),
+    Row::page("/log", Route::Log),
+    Row::page("/connect", Route::Connect),
+    Row::page("/page.css", Route::Style),
+    Row::page("/page.js", Route::Script),
+    Row::page("/live", Route::Live),
+    Row::page("/provision", Route::Files),
+    Row::page("/provision/{file*}", Route::Files).under("/provision"),
+    Row::page("/runbooks/{file*}", Route::Runbooks).under("/provision").open(),
+    Row::api("/api/v1/sd", Route::Targets, Form::Text, &[Operation::get(
+        "serviceDiscovery",
+        "The agent as Prometheus discovers it (`http_sd_configs`): under the name by which it was asked.",
+        &[json(shapes::targets)],
+    )])
+    .open(),
+    Row::api("/api/v1/openapi.json", Route::OpenApi, Form::Problem, &[Operation::get(
+        "openapi",
+        "This document.",
+        &[json(shapes::document)],
+    )]),
+    Row::api("/api/v1/preview", Route::Preview, Form::Text, &[Operation::get(
+        "preview",
+        "The extents of a device's signal in the last ten seconds, if the configuration shows them (`page.preview`).",
+        &[json(shapes::preview)],
+    )
+    .asks(&[may("device", WORD, "Its name.")])
+    .fails(&[404])]),
+    Row::api("/api/v1/snapshot", Route::Snapshot, Form::Text, &[Operation::get(
+        "snapshot",
+        "Everything that the first page shows.",
+        &[json(shapes::any_object)],
+    )]),
+    Row::prometheus("/api/v1/query", Api::Query, question!(
+        "query", "queryForm", "The value of an expression at a time.",
+        &[QUERY, may("time", MOMENT, "When; now where nothing is said."), TIMEOUT, LOOKBACK, LIMIT],
+        &[json(shapes::query)]
+    )),
+    Row::prometheus("/api/v1/query_range", Api::QueryRange, question!(
+        "queryRange", "queryRangeForm", "The values of an expression over a time.",
+        &[
+            QUERY,
+            must("start", MOMENT, "From when."),
+            must("end", MOMENT, "Until when."),
+            must("step", SPAN, "From one value to the next; 11,000 steps at most."),
+            TIMEOUT, LOOKBACK, LIMIT,
+        ],
+        &[json(shapes::query)]
+    )),
+    Row::prometheus("/api/v1/series", Api::Series, question!(
+        "series", "seriesForm", "The series that selectors select.",
+        &[must("match[]", WORDS, "Selectors of series; what one of them selects counts."), START, END, LIMIT],
+        &[json(shapes::series)]
+    )),
+    Row::prometheus("/api/v1/labels", Api::Labels, question!(
+        "labels", "labelsForm", "The names of labels.", &[MATCH, START, END, LIMIT], &[json(shapes::words)]
+    )),
+    Row::prometheus("/api/v1/label/{name}/values", Api::Values, question!(
+        "labelValues", "labelValuesForm", "The values of a label.", LABEL, &[json(shapes::words)]
+    )),
+    Row::prometheus("/api/v1/metadata", Api::Metadata, question!(
+        "metadata", "metadataForm", "Type, help and unit of each metric.",
+        &[may("metric", WORD, "This one alone."), LIMIT], &[json(shapes::metadata)]
+    )),
+    Row::prometheus("/api/v1/query_exemplars", Api::Exemplars, question!(
+        "exemplars", "exemplarsForm", "The exemplars of the series that an expression reads.",
+        &[QUERY, START, END], &[json(shapes::exemplars)]
+    )),
+    Row::prometheus("/api/v1/rules", Api::Rules, question!(
+        "rules", "rulesForm", "The groups of rules that the agent evaluates.",
+        &[
+            may("type", r#"{"enum":["alert","record"]}"#, "Alerting or recording rules alone."),
+            may("rule_name[]", WORDS, "Names of rules."),
+            may("rule_group[]", WORDS, "Names of groups."),
+            may("file[]", WORDS, "Files of rules."),
+            may("exclude_alerts", WORD, "`true` leaves out the alerts."),
+        ],
+        &[json(shapes::rules)]
+    )),
+    Row::prometheus("/api/v1/alerts", Api::Alerts, question!(
+        "alerts", "alertsForm", "The alerts that fire or wait.", &[], &[json(shapes::alerts)]
+    )),
+    Row::prometheus("/api/v1/format_query", Api::Format, question!(
+        "formatQuery", "formatQueryForm", "An expression as people read it best.", &[QUERY], &[json(shapes::word)]
+    )),
+    Row::prometheus("/api/v1/status/buildinfo", Api::BuildInfo, question!(
+        "buildInfo", "buildInfoForm", "The version of Prometheus whose API and language this is.", &[], &[json(shapes::object)]
+    )),
+    Row::prometheus("/api/v1/status/runtimeinfo", Api::RuntimeInfo, question!(
+        "runtimeInfo", "runtimeInfoForm", "How the history is doing.", &[], &[json(shapes::object)]
+    )),
+    Row::prometheus("/api/v1/status/tsdb", Api::Tsdb, question!(
+        "tsdb", "tsdbForm", "Which metrics and labels have the most series.", &[LIMIT], &[json(shapes::object)]
+    )),
+    Row::prometheus("/api/v1/health", Api::Health, question!(
+        "health", "healthForm", "One verdict over everything that is watched; 503 unless things are known to work.",
+        &[may("window", SPAN, "Over which time objectives are looked at; 30 days where nothing is said.")],
+        &[json(shapes::any_object), Content { status: 503, kind: JSON, shape: shapes::any_object }]
+    )),
+    Row::prometheus("/api/v1/report", Api::Report, question!(
+        "report", "reportForm", "A report of any time.",
+        &[
+            START, END,
+            may("window", SPAN, "The time up to `end`, where there is no `start`; an hour where nothing is said."),
+            may("device", WORD, "This device alone."),
+            may("pipeline", WORD, "This pipeline alone."),
+            may("format", r#"{"enum":["json","html","text","csv","md"]}"#, "Its form; JSON where nothing is said."),
+            TIMEOUT,
+        ],
+        &[
+            json(shapes::any_object),
+            kind("text/html; charset=utf-8", shapes::text),
+            kind(TEXT, shapes::text),
+            kind("text/csv; charset=utf-8", shapes::text),
+            kind("text/markdown; charset=utf-8", shapes::text),
+        ]
+    )),
+    Row::api("/api/v1/incidents", Route::Incidents, Form::Prometheus, &[Operation::get(
+        "incidents",
+        "Incidents, the newest first.",
+        &[json(shapes::incidents)],
+    )
+    .asks(WHICH)
+    .fails(&[404])]),
+    Row::api("/api/v1/incidents/stats", Route::Incidents, Form::Prometheus, &[Operation::get(
+        "incidentStatistics",
+        "How many incidents there were, and how long people took.",
+        &[json(shapes::object)],
+    )
+    .asks(WHICH)
+    .fails(&[404])])
+    .under("/api/v1/incidents"),
+    Row::api("/api/v1/incidents/{id}", Route::Incidents, Form::Prometheus, &[Operation::get(
+        "incident",
+        "One incident.",
+        &[json(shapes::one_incident)],
+    )
+    .asks(&[ID])
+    .fails(&[404, 409])])
+    .under("/api/v1/incidents"),
+    Row::api("/api/v1/incidents/{id}/ack", Route::IncidentChange(Incident::Deed(Deed::Acknowledge)), Form::Prometheus, ACKNOWLEDGE)
+        .under("/api/v1/incidents"),
+    Row::api("/api/v1/incidents/{id}/resolve", Route::IncidentChange(Incident::Deed(Deed::Resolve)), Form::Prometheus, RESOLVE)
+        .under("/api/v1/incidents"),
+    Row::api("/api/v1/incidents/{id}/silence", Route::IncidentChange(Incident::Silence), Form::Prometheus, SILENCE_INCIDENT)
+        .under("/api/v1/incidents"),
+    Row::api("/api/v1/alertmanager", Route::Webhook, Form::Text, WEBHOOK),
+    Row::api("/api/v2/silences", Route::Silences, Form::Alertmanager, &[
+        Operation::get("silences", "The silences that the agent keeps.", &[json(shapes::silences)]).fails(&[404]),
+        Operation::change(Verb::Post, "createSilence", "Makes a silence, or changes one.", &[json(shapes::silence_id)])
+            .body(JSON, shapes::new_silence)
+            .fails(&[404]),
+    ]),
+    Row::api("/api/v2/silence/{id}", Route::Silence, Form::Alertmanager, &[
+        Operation::get("silence", "One silence.", &[json(shapes::silence)]).asks(SILENCE_ID).fails(&[404]),
+        Operation::change(Verb::Delete, "deleteSilence", "Ends a silence.", &[json(shapes::any_object)])
+            .asks(SILENCE_ID)
+            .fails(&[404]),
+    ])
+    .under("/api/v2/silences"),
+    Row::api("/api/v1/tasks", Route::Tasks, Form::Prometheus, &[Operation::get(
+        "tasks",
+        "What the agent does from time to time, and how that went.",
+        &[json(shapes::tasks)],
+    )]),
+    Row::api("/api/v1/tasks/{name}/run", Route::TaskRun, Form::Prometheus, RUN_TASK).under("/api/v1/tasks"),
+];
+
+const SILENCE_ID: &[Asked] = &[must("id", NAME, "Its name.")];
+const TASK: &[Asked] = &[must("name", NAME, "Its name.")];
+
+/// Something that is changed by POST, and by PUT for those who are used to that.
+macro_rules! change {
+    ($post:literal, $put:literal, $about:literal, $gives:expr, $asks:expr, $fails:expr) => {
+        &[
+            Operation::change(Verb::Post, $post, $about, $gives).asks($asks).fails($fails),
+            Operation::change(Verb::Put, $put, $about, $gives).asks($asks).fails($fails),
+        ]
+    };
+}
+
+const RELOAD: &[Operation] = change!(
+    "reload",
+    "reloadPut",
+    "Reads the configuration again; if anything is wrong, the old one stays in effect.",
+    &[kind(TEXT, shapes::text)],
+    &[],
+    &[500, 503]
+);
+const ACKNOWLEDGE: &[Operation] = change!(
+    "acknowledgeIncident",
+    "acknowledgeIncidentPut",
+    "Says that somebody looks after an incident.",
+    &[json(shapes::one_incident)],
+    WHO,
+    &[303, 404, 409]
+);
+const RESOLVE: &[Operation] = change!(
+    "resolveIncident",
+    "resolveIncidentPut",
+    "Closes an incident.",
+    &[json(shapes::one_incident)],
+    WHO,
+    &[303, 404, 409]
+);
+const SILENCE_INCIDENT: &[Operation] = change!(
+    "silenceIncident",
+    "silenceIncidentPut",
+    "Silences the alert of an incident for a while.",
+    &[json(shapes::incident_silence)],
+    SILENCE_FOR,
+    &[303, 404, 409]
+);
+const RUN_TASK: &[Operation] =
+    change!("runTask", "runTaskPut", "Has a task done now.", &[json(shapes::begun)], TASK, &[404, 409, 503]);
+const WEBHOOK: &[Operation] = &[
+    Operation::change(
+        Verb::Post,
+        "alertmanagerWebhook",
+        "Takes a message of an Alertmanager's webhook, version 4.",
+        TAKEN,
+    )
+    .body(JSON, shapes::message)
+    .fails(&[401, 404, 413, 503]),
+    Operation::change(Verb::Put, "alertmanagerWebhookPut", "The same.", TAKEN)
+        .body(JSON, shapes::message)
+        .fails(&[401, 404, 413, 503]),
+];
+const TAKEN: &[Content] = &[kind(TEXT, shapes::text)];
