@@ -69,6 +69,7 @@ impl Agent {
         if seconds.is_multiple_of(VITALS) {
             self.measure_history(history);
         }
+        self.look_at_baselines(seconds);
         let window = self.config.log.summary;
         if window.0.as_secs() > 0 && seconds > 0 && seconds.is_multiple_of(window.0.as_secs()) {
             summary::say(history.clone(), window);

@@ -3,6 +3,7 @@
 //! Nothing is spawned before everything is bound, so whatever cannot be opened is a returned
 //! error; every task is joined.
 
+mod baselines;
 mod elsewhere;
 mod events;
 mod files;
@@ -48,6 +49,7 @@ use crate::source::request::Devices;
 pub use crate::source::socket::events_socket;
 use crate::source::{Feed, itself};
 use crate::sys;
+use baselines::Baselines;
 use events::Journal;
 pub use files::files;
 pub use history::history_file;
@@ -118,6 +120,8 @@ pub struct Agent {
     state_file: Arc<StateFile>,
     /// The devices that hooks can ask for something.
     devices: Devices,
+    /// What is shown of baselines.
+    shown: Baselines,
 }
 
 impl fmt::Debug for Agent {
@@ -186,6 +190,7 @@ impl Agent {
             recorder: None,
             state_file,
             devices: Devices::default(),
+            shown: Baselines::default(),
         };
         let (at, source) = (now(), SourceId(u32::MAX));
         // The first tick: what is announced now came into being now.
@@ -320,6 +325,7 @@ impl Agent {
         self.keep_incidents(incidents, events).await;
         self.evaluate(evaluation, incidents, events).await;
         self.maintain(maintenance, events).await;
+        self.keep_benchmarks();
     }
 
     /// The agent's second. The tick goes the way that every event goes, and only when it is

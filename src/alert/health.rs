@@ -13,7 +13,9 @@ use crate::catalog::health::{COMPONENTS, Component};
 use crate::promql::{Labels, moment_ms, read_moment};
 
 /// How something is, from good to bad.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// No alert fires about it.

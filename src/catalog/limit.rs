@@ -215,6 +215,20 @@ limits! {
         "Share of a queue that may be full";
     QUEUE_FILL_CRITICAL = "queue_fill_critical", 0.95, Ratio, Above,
         "Share of a queue beyond which it overflows";
+    REGRESSION_CPU = "regression_cpu", 0.2, Ratio, Above,
+        "How much more CPU than a benchmark says is a regression, as a share of it";
+    REGRESSION_CRITICAL = "regression_critical", 2.0, None, Above,
+        "By how many times its limit a regression is critical";
+    REGRESSION_ERRORS = "regression_errors", 0.05, Ratio, Above,
+        "How many more losses and failures than a benchmark says are a regression, as a share of them";
+    REGRESSION_MEMORY = "regression_memory", 0.15, Ratio, Above,
+        "How much more memory than a benchmark says is a regression, as a share of it";
+    REGRESSION_OTHER = "regression_other", 0.1, Ratio, Above,
+        "How much worse than a benchmark says anything else is that is a regression, as a share of it";
+    REGRESSION_TIME = "regression_time", 0.25, Ratio, Above,
+        "How much more time than a benchmark says is a regression, as a share of it";
+    REGRESSION_WARNING = "regression_warning", 1.5, None, Above,
+        "By how many times its limit a regression is a warning";
     SLO_PROBE_AVAILABLE = "slo_probe_available", 0.99, Ratio, Below,
         "Share of time in which the target of a probe must not be unhealthy, over 30 days";
     SLO_STAGE_FAST = "slo_stage_fast", 0.99, Ratio, Below,

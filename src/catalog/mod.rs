@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod alert;
+pub mod benchmark;
 pub mod card;
 pub mod device;
 pub mod doctor;
@@ -16,6 +17,7 @@ pub mod host;
 pub mod incident;
 pub mod inference;
 pub mod limit;
+pub mod line;
 pub mod lint;
 pub mod pipeline;
 pub mod port;
@@ -53,7 +55,7 @@ pub struct Page {
 }
 
 /// The pages of the agent's own metrics, which its own registry holds.
-pub static OWN: &[&Page] = &[&agent::PAGE, &incident::PAGE];
+pub static OWN: &[&Page] = &[&agent::PAGE, &incident::PAGE, &benchmark::PAGE];
 
 /// The built-in pages, in the order of a scrape.
 pub static PAGES: &[&Page] = &[

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Each arm calls one function.
 
+mod benchmark;
 mod check;
 mod demo;
 mod devices;
@@ -71,6 +72,20 @@ Examples:
   neural-exporter report --last 7d --server http://prometheus:9090 --format json
 
 Exit codes: 0 there is a report, whatever it says, 1 nobody can be asked, 2 bad usage.";
+
+const BENCHMARK: &str = "\
+Examples:
+  neural-exporter benchmark record tuesday --last 1h
+  neural-exporter benchmark compare tuesday --last 30m
+  neural-exporter benchmark export tuesday > tuesday.json
+  neural-exporter benchmark compare --file tuesday.json --server http://prometheus:9090 --output md
+
+Exit codes: 0 done and no regression, 1 it could not be done, or nothing could be compared, 2 bad usage, 3 a regression.";
+
+const REGRESSIONS: &str = "\
+The agent compares the last minutes with each of benchmarks.baselines every 10 minutes.
+
+Exit codes: 0 none lasts, 1 nobody can be asked, 2 bad usage, 3 one lasts.";
 
 const INCIDENTS: &str = "\
 Examples:
@@ -239,6 +254,12 @@ enum Command {
     /// Tell what a time was like: what was lost, what was bad, where the time goes, what got worse.
     #[command(after_help = REPORT)]
     Report(report::Args),
+    /// Keep what was measured when all was well under a name, and compare other times with it.
+    #[command(after_help = BENCHMARK)]
+    Benchmark(benchmark::Args),
+    /// List what was worse than the baselines that the configuration names.
+    #[command(after_help = REGRESSIONS)]
+    Regressions(benchmark::RegressionArgs),
     /// Show how everything is that the agent of this machine watches, or another one.
     #[command(after_help = STATUS)]
     Status(status::Args),
@@ -357,6 +378,8 @@ fn command() -> ExitCode {
         Some(Command::Provision(args)) => provision::provision(&args),
         Some(Command::Query(args)) => query::query(&args),
         Some(Command::Report(args)) => report::report(&args),
+        Some(Command::Benchmark(args)) => benchmark::benchmark(&args),
+        Some(Command::Regressions(args)) => benchmark::regressed(&args),
         Some(Command::Status(args)) => status::status(&args),
         Some(Command::Top(args)) => top::top(&args),
         Some(Command::Init(args)) => init::init(&args),

@@ -114,11 +114,8 @@ impl Whom {
             complain(&format!("{of}: {why}"));
             Exit::Usage
         };
-        if let Some(url) = &self.server {
-            let (token_file, ca_file) = (self.token_file.clone(), self.ca_file.clone());
-            let access = Access { token_file, ca_file, ..Access::default() };
-            let server = Server::open(&Link::from(url.as_str()), &access, self.tenant.as_deref());
-            return Ok(Bridged(vec![Box::new(server.map_err(|why| wrong("--server", why))?)]));
+        if self.server.is_some() {
+            return Ok(Bridged(vec![Box::new(self.keeper()?)]));
         }
         let config = run::load(run::chosen(&self.file).as_deref()).map_err(|problems| {
             complain(&Unread::Config(problems));
@@ -132,6 +129,26 @@ impl Whom {
         config.ask.open(all).map_err(|why| wrong("ask.prometheus", why))
     }
 
+    /// The one server that is named, or else the agent of the configuration: who keeps what is not asked in PromQL. Says what is wrong with it.
+    pub(super) fn keeper(&self) -> Result<Server, Exit> {
+        let wrong = |of: &str, why: String| {
+            complain(&format!("{of}: {why}"));
+            Exit::Usage
+        };
+        let Some(url) = &self.server else {
+            let config = run::load(run::chosen(&self.file).as_deref()).map_err(|problems| {
+                complain(&Unread::Config(problems));
+                Exit::Usage
+            })?;
+            let server = Server::open(&Link::from(own(&config).as_str()), &Access::default(), None);
+            return server.map_err(|why| wrong("listen", why));
+        };
+        let (token_file, ca_file) = (self.token_file.clone(), self.ca_file.clone());
+        let access = Access { token_file, ca_file, ..Access::default() };
+        let server = Server::open(&Link::from(url.as_str()), &access, self.tenant.as_deref());
+        server.map_err(|why| wrong("--server", why))
+    }
+
     /// The numbers beyond which something is wrong: those of the configuration, or the usual ones beside a server that is named.
     pub(super) fn limits(&self) -> Result<Limits, Exit> {
         if self.server.is_some() && run::chosen(&self.file).is_none() {
@@ -143,6 +160,34 @@ impl Whom {
         })?;
         Ok(Limits::changed(config.alerts.limits))
     }
+}
+
+/// Asks one question after the other. An answer that is none is noted; if there is none at all, that is why.
+pub(super) async fn ask_all(
+    asked: &Bridged,
+    questions: Vec<(String, When)>,
+) -> Result<(Vec<Option<Value>>, Vec<String>), String> {
+    let (mut answers, mut notes) = (Vec::<Option<Value>>::new(), Vec::<String>::new());
+    for (text, when) in questions {
+        match asked.query(&text, when).await {
+            Ok(answer) => {
+                notes.extend(answer.notes);
+                answers.push(Some(answer.value));
+            }
+            Err(Failure::Absent(why)) => return Err(why),
+            Err(Failure::Question(why) | Failure::Server(why)) => {
+                notes.push(why);
+                answers.push(None);
+            }
+        }
+    }
+    // The same is told of each question.
+    notes.sort();
+    notes.dedup();
+    if !answers.is_empty() && answers.iter().all(Option::is_none) {
+        return Err(notes.join("\n"));
+    }
+    Ok((answers, notes))
 }
 
 /// Where the agent of a configuration answers.

@@ -2,12 +2,12 @@
 
 use clap::ValueEnum;
 
-use super::query::Whom;
+use super::query::{Whom, ask_all};
 use super::{Exit, complain, json, print, runtime};
-use crate::ask::{Answers, Bridged, Failure};
+use crate::ask::{Answers, Bridged};
 use crate::catalog::limit::Limits;
 use crate::clock::now;
-use crate::promql::{Value, read_moment};
+use crate::promql::read_moment;
 use crate::setting::Span;
 use crate::view::report::{self, Given, Report, Time};
 
@@ -17,11 +17,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "SPAN", default_value = "1h", conflicts_with_all = ["from", "to"])]
     last: Span,
     /// From this time on: 2026-11-29T14:03:00Z, or seconds since the epoch.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    from: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = moment_of)]
+    from: Option<When>,
     /// Up to this time; now if omitted.
-    #[arg(long, value_name = "TIME", value_parser = moment, requires = "from")]
-    to: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = moment_of, requires = "from")]
+    to: Option<When>,
     /// Of this device alone, where a table is by device.
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Args {
 
 /// A time, in ms since the epoch.
 #[derive(Clone, Copy, Debug)]
-struct Moment(i64);
+pub(super) struct When(pub(super) i64);
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,10 +54,10 @@ enum Format {
     Md,
 }
 
-fn moment(text: &str) -> Result<Moment, String> {
+pub(super) fn moment_of(text: &str) -> Result<When, String> {
     let seconds = || text.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
     let read = read_moment(text).or_else(|| seconds().map(|seconds| (seconds * 1000.0) as i64));
-    read.map(Moment).ok_or_else(|| "write 2026-11-29T14:03:00Z, or seconds since the epoch".to_owned())
+    read.map(When).ok_or_else(|| "write 2026-11-29T14:03:00Z, or seconds since the epoch".to_owned())
 }
 
 pub(super) fn report(args: &Args) -> Exit {
@@ -93,26 +93,7 @@ async fn make(
     limits: &Limits,
     only: &[(String, String)],
 ) -> Result<Report, String> {
-    let (mut answers, mut notes) = (Vec::<Option<Value>>::new(), Vec::<String>::new());
-    for (text, when) in report::questions(time) {
-        match asked.query(&text, when).await {
-            Ok(answer) => {
-                notes.extend(answer.notes);
-                answers.push(Some(answer.value));
-            }
-            Err(Failure::Absent(why)) => return Err(why),
-            Err(Failure::Question(why) | Failure::Server(why)) => {
-                notes.push(why);
-                answers.push(None);
-            }
-        }
-    }
-    // The same is told of each question.
-    notes.sort();
-    notes.dedup();
-    if !answers.is_empty() && answers.iter().all(Option::is_none) {
-        return Err(notes.join("\n"));
-    }
+    let (answers, notes) = ask_all(asked, report::questions(time)).await?;
     Ok(report::build(Given { time, source: asked.name(), answers, limits, only, notes }))
 }
 

@@ -14,6 +14,7 @@ use crate::listen::{Address, Bytes, Listen, Many, Mode};
 use crate::render::{Alertmanager, Alerts, Prometheus};
 use crate::setting::{Invalid, Span};
 use crate::source::kind::{Claim, Resource};
+use crate::store::Benchmarks;
 
 use super::section::EXPOSED;
 use super::{Limits, Pipeline, Source, WebPage};
@@ -56,6 +57,11 @@ pub const FORMATS: &[Format] = &[
         check: log_selector,
     },
     Format { name: "log-filter", noun: "a level such as info", check: log_filter },
+    Format {
+        name: "benchmark-name",
+        noun: "a name such as tuesday",
+        check: |text| crate::view::benchmark::check_name(text).map_err(Invalid::new),
+    },
     Format {
         name: "metric-pattern",
         noun: "the name of a metric such as neural_stage_*",
@@ -186,6 +192,10 @@ const EXPIRY: (Span, Span) = (Span::millis(10), Span::seconds(30 * 86_400));
 
 /// The shortest and the longest time between two summaries in the log, where there are any.
 const SUMMARIES: (Span, Span) = (Span::seconds(10), Span::seconds(86_400));
+/// The shortest and the longest time between two comparisons with baselines.
+const COMPARED: (Span, Span) = (Span::seconds(60), Span::seconds(86_400));
+/// The shortest and the longest time that is compared: a comparison needs eight points, of a minute each.
+const COMPARED_WINDOW: (Span, Span) = (Span::seconds(600), Span::seconds(86_400));
 /// The shortest and the longest time between two scrapes of the history.
 const INTERVALS: (Span, Span) = (Span::seconds(1), Span::seconds(60));
 /// And between two writes of its file.
@@ -214,6 +224,7 @@ pub(super) fn check(document: &Document, folder: Option<&std::path::Path>) -> Ve
         check.span(&summary, SUMMARIES);
     }
     check.history();
+    check.benchmarks();
     check.ask();
     check.alerts();
     check.respond();
@@ -235,6 +246,21 @@ impl Check<'_> {
         ];
         for (path, bounds) in times {
             self.span(&path, bounds);
+        }
+    }
+
+    /// What is compared, and how often.
+    fn benchmarks(&mut self) {
+        let path = Path::from("benchmarks");
+        self.span(&path.key("every"), COMPARED);
+        self.span(&path.key("window"), COMPARED_WINDOW);
+        let Some(benchmarks) = self.document.part::<Benchmarks>(&path) else { return };
+        let off = self.document.part::<bool>(&Path::from("history").key("enabled")) == Some(false);
+        if off && !benchmarks.baselines.is_empty() {
+            self.wrong(
+                &path.key("baselines"),
+                "nothing can be compared without a history: history.enabled is false",
+            );
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Config {
     pub history: store::Settings,
     /// Who answers questions of the past where the agent's own history is too small.
     pub ask: ask::Settings,
+    /// What the last minutes are compared with.
+    pub benchmarks: store::Benchmarks,
     /// Prices and budgets of language models.
     pub llm: Llm,
     /// How `/metrics` is written.
@@ -114,6 +116,7 @@ impl Default for Config {
             intervals: Intervals::default(),
             history: store::Settings::default(),
             ask: ask::Settings::default(),
+            benchmarks: store::Benchmarks::default(),
             llm: Llm::default(),
             exposition: Exposition::default(),
             alerts: Alerts::default(),

@@ -85,13 +85,19 @@ impl Drop for Gone {
 
 /// What ends a query: its time, or that nobody waits.
 #[derive(Clone, Debug)]
-struct Until {
+pub(super) struct Until {
     gone: Arc<AtomicBool>,
     /// ns of the steady clock.
     deadline: u64,
 }
 
 impl Until {
+    /// The usual time, for work that no client ends.
+    pub(super) fn usual() -> Self {
+        let time = u64::try_from(TIMEOUT.as_nanos()).unwrap_or(u64::MAX);
+        Self { gone: Arc::default(), deadline: now().steady.saturating_add(time) }
+    }
+
     fn interrupt(&self) -> Option<Interrupt> {
         if self.gone.load(Ordering::Relaxed) {
             Some(Interrupt::Canceled)
@@ -194,7 +200,7 @@ impl Site {
             Endpoint::RuntimeInfo => Ok(self.runtime_info(past()?)),
             Endpoint::Tsdb => tsdb(past()?, p, until),
             Endpoint::Health => return self.health(p, until),
-            Endpoint::Report => self.report(past()?, p, until),
+            Endpoint::Report => self.report(p, until),
             Endpoint::Rules => self.rules(p),
             Endpoint::Alerts => {
                 let mut all = Vec::new();
@@ -203,6 +209,22 @@ impl Site {
             }
         }?;
         Ok((StatusCode::OK, body))
+    }
+
+    /// Asks the history one question after the other.
+    pub(super) fn answers(
+        &self,
+        questions: Vec<(String, When)>,
+        until: &Until,
+    ) -> Result<Vec<Option<promql::Value>>, Error> {
+        let off = || Error::storage("the history is off: history.enabled is false");
+        let past = self.history.get().ok_or_else(off)?;
+        let interrupt = || until.interrupt();
+        let ask = |(text, when): (String, When)| {
+            let query = Query { max_samples: SAMPLES, interrupt: &interrupt, ..Query::new(when) };
+            Ok(Some(promql::evaluate(&promql::parse(&text)?, &query, &**past)?.value))
+        };
+        questions.into_iter().map(ask).collect()
     }
 
     /// Shows each group of rules that the agent evaluates.

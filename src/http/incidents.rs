@@ -194,7 +194,7 @@ fn warned(warnings: &[String]) -> String {
     if warnings.is_empty() { String::new() } else { format!(",\"warnings\":{}", json!(warnings)) }
 }
 
-fn success(data: &Json) -> Reply {
+pub(super) fn success(data: &Json) -> Reply {
     with_warnings(data, None)
 }
 
@@ -203,7 +203,7 @@ fn with_warnings(data: &Json, warning: Option<String>) -> Reply {
     reply::json(StatusCode::OK, format!("{{\"status\":\"success\",\"data\":{data}{}}}", warned(&warnings)))
 }
 
-fn error(status: StatusCode, kind: &str, why: &str) -> Reply {
+pub(super) fn error(status: StatusCode, kind: &str, why: &str) -> Reply {
     reply::json(status, json!({"status": "error", "errorType": kind, "error": why}).to_string())
 }
 

@@ -6,6 +6,7 @@
 mod accept;
 mod alert_page;
 mod api;
+mod benchmarks;
 mod connect;
 mod connection;
 mod gate;
@@ -37,6 +38,7 @@ use hyper::{Request, Response, StatusCode, header};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub use benchmarks::Benchmarks;
 pub use connection::{bind, serve};
 pub use gate::Names;
 pub use inside::LastLines;
@@ -115,6 +117,8 @@ pub struct Site {
     pub elsewhere: ArcSwapOption<Elsewhere>,
     /// Who holds the incidents.
     pub incidents: ArcSwapOption<Incidents>,
+    /// Where the benchmarks are kept.
+    pub benchmarks: ArcSwapOption<Benchmarks>,
     messages: Semaphore,
     /// Who is notified, and how that went.
     pub notified: ArcSwapOption<Deliveries>,
@@ -201,6 +205,7 @@ impl Site {
             history,
             rules,
             incidents: ArcSwapOption::empty(),
+            benchmarks: ArcSwapOption::empty(),
             messages: Semaphore::new(MESSAGES),
             notified,
             silencer: ArcSwapOption::empty(),
@@ -293,6 +298,8 @@ impl Site {
             Route::Webhook => self.take_message(request, body, pass).await,
             Route::Silences => self.silence(None, request, body, pass),
             Route::Silence => self.silence(Some(found.part), request, body, pass),
+            Route::Benchmarks(asked) => self.benchmarks((asked, found.part), request, body, pass).await,
+            Route::Regressions => self.regressions(request).await,
             Route::Tasks => self.list_tasks(),
             Route::TaskRun => self.begin_task(found.part, pass),
             Route::OpenApi => openapi::document(&request.headers),

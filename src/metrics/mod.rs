@@ -26,8 +26,8 @@ use foldhash::fast::RandomState;
 
 pub use collector::Mirror;
 pub use own::{
-    Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfHook, OfHookStep,
-    OfIncident, OfPriority, OfState, OfTask, OpenIncidents, Own, PushedObjects, Refused,
+    Answered, EscalatedIncidents, Escalation, LOST_LINES, LostLines, Notified, OfBaseline, OfHook,
+    OfHookStep, OfIncident, OfLine, OfPriority, OfState, OfTask, OpenIncidents, Own, PushedObjects, Refused,
 };
 pub use read::{Labels, Sample};
 pub use vitals::Vitals;

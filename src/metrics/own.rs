@@ -10,8 +10,8 @@ use std::fmt::Write;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,7 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as Registered, Registry as Client, Unit};
 
 use super::Format;
-use crate::catalog::{Metric, OWN, agent, incident};
+use crate::catalog::{Metric, OWN, agent, benchmark, incident};
 use crate::event::{Kind, Timestamp};
 
 type Float = Gauge<f64, AtomicU64>;
@@ -120,6 +120,14 @@ pub struct Own {
     pub task_last_duration: Family<OfTask, Float>,
     /// Whether they have not succeeded for the expected time.
     pub task_overdue: Family<OfTask, Gauge>,
+    /// What was measured, as a share of what a baseline has.
+    pub baseline_ratio: Family<OfLine, Float>,
+    /// By how many times its limit it is worse.
+    pub baseline_regression: Family<OfLine, Float>,
+    /// When it was compared.
+    pub baseline_compared: Family<OfBaseline, Float>,
+    /// Whether that failed.
+    pub baseline_failing: Family<OfBaseline, Gauge>,
     /// Hooks that run now.
     pub actions_running: Gauge,
     /// Whether a hook is left alone.
@@ -252,6 +260,32 @@ pub struct OfHookStep {
     pub step: &'static str,
 }
 
+/// A baseline.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfBaseline {
+    /// The name of the benchmark.
+    pub baseline: String,
+}
+
+/// A line that is compared with a baseline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfLine {
+    /// The name of the benchmark.
+    pub baseline: String,
+    /// Which line of the catalogue.
+    pub metric: String,
+    /// The labels that it has, and no others.
+    pub labels: Vec<(String, String)>,
+}
+
+impl EncodeLabelSet for OfLine {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let own = [("baseline", &*self.baseline), ("metric", &*self.metric)];
+        let labels = self.labels.iter().map(|(name, value)| (&**name, &**value));
+        own.into_iter().chain(labels).try_for_each(|pair| EncodeLabel::encode(&pair, encoder.encode_label()))
+    }
+}
+
 /// A hook.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OfHook {
@@ -379,6 +413,10 @@ impl Own {
             task_last_success: enter(r, &incident::TASK_LAST_SUCCESS, Family::default()),
             task_last_duration: enter(r, &incident::TASK_LAST_DURATION, Family::default()),
             task_overdue: enter(r, &incident::TASK_OVERDUE, Family::default()),
+            baseline_ratio: enter(r, &benchmark::RATIO, Family::default()),
+            baseline_regression: enter(r, &benchmark::REGRESSION, Family::default()),
+            baseline_compared: enter(r, &benchmark::COMPARED, Family::default()),
+            baseline_failing: enter(r, &benchmark::FAILING, Family::default()),
             moments: Mutex::default(),
             registry,
         };
@@ -538,6 +576,12 @@ mod tests {
         own.task_last_success.get_or_create(&task).set(1e9);
         own.task_last_duration.get_or_create(&task).set(0.5);
         own.task_overdue.get_or_create(&task).set(1);
+        let (baseline, metric) = ("b".to_owned(), "m".to_owned());
+        let line = OfLine { baseline: baseline.clone(), metric, labels: vec![("stage".into(), "s".into())] };
+        own.baseline_ratio.get_or_create(&line).set(1.0);
+        own.baseline_regression.get_or_create(&line).set(0.0);
+        own.baseline_compared.get_or_create(&OfBaseline { baseline: baseline.clone() }).set(1e9);
+        own.baseline_failing.get_or_create(&OfBaseline { baseline }).set(0);
         let text = |format| {
             let mut out = Vec::new();
             own.write(format, Timestamp::default(), || {}, &mut out);

@@ -122,6 +122,32 @@ impl Server {
         )?;
         data(&answer)
     }
+
+    /// Gives an agent a document to keep.
+    ///
+    /// # Errors
+    /// What the agent says, or why it says nothing.
+    pub async fn post_json(&self, path: &str, document: Vec<u8>) -> Result<Json, Failure> {
+        self.change(&Request::post(path).json_text(document)).await
+    }
+
+    /// Has an agent remove something.
+    ///
+    /// # Errors
+    /// What the agent says, or why it says nothing.
+    pub async fn delete(&self, path: &str) -> Result<Json, Failure> {
+        self.change(&Request::delete(path)).await
+    }
+
+    async fn change(&self, request: &Request<'_>) -> Result<Json, Failure> {
+        let asked = self.0.try_once(request).await;
+        let answer = asked.map_err(
+            |(why, absent)| {
+                if absent { Failure::Absent(why) } else { Failure::Server(why) }
+            },
+        )?;
+        data(&answer).map(|(data, _)| data)
+    }
 }
 
 /// The path and the form of a question.

@@ -12,6 +12,7 @@ mod retain;
 mod row;
 mod scraper;
 mod settings;
+mod shelf;
 mod writer;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use reader::Readers;
 pub use retain::Retention;
 pub use scraper::{Observer, Scrape, Tick};
 pub use settings::Settings;
+pub use shelf::{Benchmarks, Folder};
 pub use writer::Status;
 
 /// What the history is to be, with every folder and label known.

@@ -4,11 +4,13 @@
 //! nothing but the snapshot, which goes over the wire as JSON as well.
 
 mod answers;
+pub mod benchmark;
 mod build;
 pub mod html;
 mod latest;
 pub mod report;
 pub mod screen;
+mod statistics;
 pub mod table;
 mod words;
 

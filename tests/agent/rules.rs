@@ -7,6 +7,7 @@ use std::path::Path;
 use neural_exporter::alert::{Act, Definition, RuleFile, Suite};
 use neural_exporter::catalog::alert::{Alert, CHAPTERS, LOGS, Level};
 use neural_exporter::catalog::limit::{LIMITS, Limits};
+use neural_exporter::catalog::line::LINES;
 use neural_exporter::catalog::{OWN, PAGES, Page, pipeline};
 use neural_exporter::decode::engines;
 use neural_exporter::event::Kind;
@@ -255,6 +256,7 @@ fn every_limit_that_is_named_exists_and_every_limit_is_named() {
         });
         assert!(filled.is_ok(), "{filled:?} in {text}");
     }
+    named.extend(LINES.iter().filter_map(|line| line.limit).map(|limit| limit.id));
     let boards: String = std::fs::read_dir(at("src/render/dashboard/board"))
         .unwrap()
         .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
@@ -309,6 +311,8 @@ fn every_alert_has_all_that_an_alert_needs() {
                 "NeuralIncidentEscalated",
                 // The probe waits itself, for as many failures as its settings say.
                 "NeuralProbeUnhealthy",
+                // What it looks at is of half an hour, and tested.
+                "NeuralBaselineRegression",
             ];
             assert!(patient || level.expr.contains("m]") || excused.contains(&name), "{name} is hasty");
         }

@@ -4,6 +4,7 @@
 
 mod agent;
 mod arrival;
+mod benchmark;
 mod device;
 mod disk;
 mod gpu;
@@ -66,6 +67,7 @@ pub static CHAPTERS: &[&Chapter] = &[
     &gpu::CHAPTER,
     &agent::CHAPTER,
     &incident::CHAPTER,
+    &benchmark::CHAPTER,
 ];
 
 /// A recording rule.

@@ -5,14 +5,12 @@
 //! counter that is older than the agent, as the bytes of a network interface are: see [`growth`] and [`moved`].
 
 mod sections;
-mod trends;
 
 use std::fmt::Write;
 
 use super::Unit;
 use super::card::Judged;
 pub use sections::SECTIONS;
-pub use trends::TRENDS;
 
 /// A table of a report.
 #[derive(Debug)]
@@ -46,46 +44,6 @@ pub struct Column {
     pub judged: Option<Judged>,
     /// Whether it is a share of the time, or of all, that went well: the stability is a mean of these.
     pub is_share_well: bool,
-}
-
-/// A line whose trend a report tells.
-#[derive(Debug)]
-pub struct Trend {
-    /// Its name in JSON and CSV.
-    pub key: &'static str,
-    /// The labels that tell lines apart.
-    pub labels: &'static [&'static str],
-    /// What a sentence calls a line; `{device}` is the value of that label.
-    pub subject: &'static str,
-    /// The number, over time. `$step` stands for the time from one point to the next.
-    pub ask: &'static str,
-    /// Its unit.
-    pub unit: Unit,
-    /// What is better.
-    pub better: Better,
-}
-
-/// What is better of a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
-    /// More.
-    Higher,
-    /// Less.
-    Lower,
-    /// Neither.
-    Neither,
-}
-
-impl Better {
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Higher => "higher",
-            Self::Lower => "lower",
-            Self::Neither => "neither",
-        }
-    }
 }
 
 /// By how much a counter grew in `$window`, as PromQL: exactly, as far as scrapes tell. `increase` is no such number: it adds what it
@@ -145,12 +103,6 @@ fn written(text: &str, begin: &str, make: fn(&str) -> String) -> String {
     out + rest
 }
 
-/// A question of a trend, with the time from one point to the next in ms.
-#[must_use]
-pub fn stepped(ask: &str, step: i64) -> String {
-    ask.replace("$step", &format!("{step}ms"))
-}
-
 impl Column {
     const fn new(key: &'static str, label: &'static str, unit: Unit, ask: &'static str) -> Self {
         Self { key, label, unit, ask, shows: None, judged: None, is_share_well: false }
@@ -193,6 +145,5 @@ mod tests {
                 }
             }
         }
-        assert!(TRENDS.iter().all(|trend| !stepped(trend.ask, 60_000).contains('$')));
     }
 }

@@ -52,7 +52,7 @@ impl Parameters {
     }
 
     /// A duration in seconds or as in an expression, as milliseconds.
-    pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, Error> {
+    pub(in super::super) fn duration(&self, name: &str) -> Result<Option<i64>, Error> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let seconds = text.parse::<f64>().ok().map(|seconds| seconds * 1000.0);
         let ms = seconds.filter(|ms| ms.is_finite() && ms.abs() < 9e15).map(|ms| ms as i64);

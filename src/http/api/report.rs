@@ -2,7 +2,7 @@
 
 use super::{Parameters, Site, Until, invalid};
 use crate::clock::now;
-use crate::promql::{self, Error, Query};
+use crate::promql::Error;
 use crate::view::report::{self, Given, Report, Time};
 
 /// The time of a report where nothing is said, in ms.
@@ -28,12 +28,7 @@ pub(super) fn kind(p: &Parameters) -> &'static str {
 
 impl Site {
     /// A report of `window` up to `end` (now), or from `start` to `end`, of one `device` or `pipeline`, in a `format`.
-    pub(super) fn report(
-        &self,
-        past: &dyn promql::Select,
-        p: &Parameters,
-        until: &Until,
-    ) -> Result<String, Error> {
+    pub(super) fn report(&self, p: &Parameters, until: &Until) -> Result<String, Error> {
         let form = p.get("format").unwrap_or("json");
         let Some((.., write)) = FORMS.iter().find(|(name, ..)| *name == form) else {
             let names: Vec<&str> = FORMS.iter().map(|(name, ..)| *name).collect();
@@ -46,12 +41,7 @@ impl Site {
             return Err(invalid("window", "the time is empty: start is not before end"));
         }
         let time = Time { start, end };
-        let mut answers = Vec::new();
-        for (text, when) in report::questions(time) {
-            let interrupt = || until.interrupt();
-            let query = Query { max_samples: super::SAMPLES, interrupt: &interrupt, ..Query::new(when) };
-            answers.push(Some(promql::evaluate(&promql::parse(&text)?, &query, past)?.value));
-        }
+        let answers = self.answers(report::questions(time), until)?;
         let named = |name: &str| Some((name.to_owned(), p.get(name)?.to_owned()));
         let only: Vec<(String, String)> = ["device", "pipeline"].into_iter().filter_map(named).collect();
         let limits = &self.catalogue.load().settings.limits;

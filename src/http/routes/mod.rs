@@ -61,12 +61,27 @@ pub(super) enum Route {
     Silences,
     /// One silence, shown and ended.
     Silence,
+    /// Benchmarks, and comparisons with one.
+    Benchmarks(Benchmark),
+    /// What is worse than the baselines.
+    Regressions,
     /// What the agent does from time to time.
     Tasks,
     /// Having it done now.
     TaskRun,
     /// The description of this API.
     OpenApi,
+}
+
+/// What a path of benchmarks is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Benchmark {
+    /// All of them.
+    List,
+    /// One of a name.
+    One,
+    /// A comparison with one.
+    Compare,
 }
 
 /// Who may read.
@@ -233,7 +248,7 @@ impl Row {
 
     /// Whether a body may be a message of thousands of alerts.
     pub(super) fn is_large(&self) -> bool {
-        self.route == Route::Webhook
+        matches!(self.route, Route::Webhook | Route::Benchmarks(Benchmark::List))
     }
 }
 

@@ -5,6 +5,8 @@
 use schemars::SchemaGenerator;
 use serde_json::{Value as Json, json};
 
+use crate::view::benchmark::{Benchmark, Comparison, Listed, Regression};
+
 pub(super) fn text(_: &mut SchemaGenerator) -> Json {
     json!({"type": "string"})
 }
@@ -264,4 +266,43 @@ pub(super) fn preview(_: &mut SchemaGenerator) -> Json {
             "channels": list(&channel)
         }
     })
+}
+
+pub(super) fn benchmark(schemas: &mut SchemaGenerator) -> Json {
+    schemas.subschema_for::<Benchmark>().to_value()
+}
+
+pub(super) fn one_benchmark(schemas: &mut SchemaGenerator) -> Json {
+    success(&benchmark(schemas))
+}
+
+pub(super) fn kept_benchmark(schemas: &mut SchemaGenerator) -> Json {
+    success(&schemas.subschema_for::<Listed>().to_value())
+}
+
+pub(super) fn benchmarks(schemas: &mut SchemaGenerator) -> Json {
+    let (one, words) =
+        (schemas.subschema_for::<Listed>().to_value(), json!({"type": "array", "items": {"type": "string"}}));
+    success(&json!({
+        "type": "object", "required": ["benchmarks", "damaged"],
+        "properties": {"benchmarks": list(&one), "damaged": words}
+    }))
+}
+
+pub(super) fn comparison(schemas: &mut SchemaGenerator) -> Json {
+    success(&schemas.subschema_for::<Comparison>().to_value())
+}
+
+pub(super) fn regressions(schemas: &mut SchemaGenerator) -> Json {
+    let one = schemas.subschema_for::<Regression>().to_value();
+    success(&json!({
+        "type": "object", "required": ["hours", "regressions"],
+        "properties": {"hours": {"type": "number"}, "regressions": list(&one)}
+    }))
+}
+
+pub(super) fn removed(_: &mut SchemaGenerator) -> Json {
+    success(
+        &json!({"type": "object", "required": ["removed"], "properties": {"removed": {"type": "string"}}}),
+    )
 }

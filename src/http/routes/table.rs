@@ -1,7 +1,7 @@
 //! Every route: a row each.
 
 use super::Effect::{Change, Question, Read};
-use super::{Access, Asked, Content, Effect, Form, Operation, Route, Row, Shape, Verb, shapes};
+use super::{Access, Asked, Benchmark, Content, Effect, Form, Operation, Route, Row, Shape, Verb, shapes};
 use crate::alert::incident::Deed;
 use crate::http::api::Endpoint as Api;
 use crate::http::incident_path::Change as Incident;
@@ -18,6 +18,7 @@ const WORD: &str = r#"{"type":"string"}"#;
 const NAME: &str = r#"{"type":"string","minLength":1}"#;
 const WORDS: &str = r#"{"type":"array","items":{"type":"string"}}"#;
 const COUNT: &str = r#"{"type":"integer","minimum":0}"#;
+const BENCHMARK_NAME: &str = r#"{"type":"string","pattern":"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$"}"#;
 const HEX: &str = r#"{"type":"string","pattern":"^[0-9a-fA-F]{1,16}$"}"#;
 
 const fn may(name: &'static str, schema: &'static str, about: &'static str) -> Asked {
@@ -358,6 +359,50 @@ pub(in crate::http) static ROUTES: &[Row] = &[
             .fails(&[404]),
     ])
     .under("/api/v2/silences"),
+    Row::api("/api/v1/benchmarks", Route::Benchmarks(Benchmark::List), Form::Prometheus, &[
+        Operation::get("benchmarks", "The benchmarks that are kept.", &[json(shapes::benchmarks)]).fails(&[404, 503]),
+        Operation::change(
+            Verb::Post,
+            "recordBenchmark",
+            "Keeps the benchmark that is the body, or records one of the time that is asked for, unless something was wrong in it.",
+            &[json(shapes::kept_benchmark)],
+        )
+        .asks(&[
+            may("name", BENCHMARK_NAME, "Under which name, where there is no body."),
+            may("window", SPAN, "The time up to `end`, where there is no `start`; an hour where nothing is said."),
+            START, END,
+            may("match", WORDS, "Of these lines alone: a label and its value, `device=cyton`."),
+            may("note", WORD, "What it is about."),
+            may("replace", WORD, "`true` replaces what has this name."),
+            may("allow_bad", WORD, "`true` records it though something was wrong."),
+        ])
+        .body(JSON, shapes::benchmark)
+        .fails(&[404, 409, 413, 422, 503]),
+    ]),
+    Row::api("/api/v1/benchmarks/{name}", Route::Benchmarks(Benchmark::One), Form::Prometheus, &[
+        Operation::get("benchmark", "One benchmark.", &[json(shapes::one_benchmark)])
+            .asks(BENCHMARK)
+            .fails(&[404, 503]),
+        Operation::change(Verb::Delete, "deleteBenchmark", "Removes a benchmark.", &[json(shapes::removed)])
+            .asks(BENCHMARK)
+            .fails(&[404, 503]),
+    ])
+    .under("/api/v1/benchmarks"),
+    Row::api("/api/v1/benchmarks/{name}/compare", Route::Benchmarks(Benchmark::Compare), Form::Prometheus, &[
+        Operation::get("compareBenchmark", "A time beside a benchmark.", &[json(shapes::comparison)])
+            .asks(COMPARED)
+            .fails(&[404, 422, 503]),
+        Operation::form("compareBenchmarkForm", "A time beside a benchmark.", COMPARED, &[json(shapes::comparison)])
+            .fails(&[404, 422, 503]),
+    ])
+    .under("/api/v1/benchmarks"),
+    Row::api("/api/v1/regressions", Route::Regressions, Form::Prometheus, &[Operation::get(
+        "regressions",
+        "What was worse than the baselines that the configuration names.",
+        &[json(shapes::regressions)],
+    )
+    .asks(&[may("hours", r#"{"type":"number","minimum":1,"maximum":168}"#, "Of the last so many hours; 24 where nothing is said.")])
+    .fails(&[422, 503])]),
     Row::api("/api/v1/tasks", Route::Tasks, Form::Prometheus, &[Operation::get(
         "tasks",
         "What the agent does from time to time, and how that went.",
@@ -366,6 +411,17 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     Row::api("/api/v1/tasks/{name}/run", Route::TaskRun, Form::Prometheus, RUN_TASK).under("/api/v1/tasks"),
 ];
 
+const COMPARED: &[Asked] = &[
+    must("name", BENCHMARK_NAME, "Its name."),
+    may(
+        "window",
+        SPAN,
+        "The time up to `end`, where there is no `start`; half an hour where nothing is said.",
+    ),
+    START,
+    END,
+];
+const BENCHMARK: &[Asked] = &[must("name", BENCHMARK_NAME, "Its name.")];
 const SILENCE_ID: &[Asked] = &[must("id", NAME, "Its name.")];
 const TASK: &[Asked] = &[must("name", NAME, "Its name.")];
 

@@ -18,7 +18,8 @@ use super::{Sentence, Status};
 use crate::catalog::Unit;
 use crate::catalog::card::Bound;
 use crate::catalog::limit::Limits;
-use crate::catalog::report::{self as table, SECTIONS, TRENDS};
+use crate::catalog::line::{LINES, stepped};
+use crate::catalog::report::{self as table, SECTIONS};
 use crate::promql::{Labels, Value, When};
 
 pub use findings::{Bottleneck, Stability};
@@ -43,7 +44,7 @@ pub struct Time {
 }
 
 impl Time {
-    fn window(self) -> i64 {
+    pub(in crate::view) fn window(self) -> i64 {
         self.end.saturating_sub(self.start).max(1)
     }
 
@@ -65,9 +66,8 @@ pub fn questions(time: Time) -> Vec<Question> {
     let step = time.step();
     // Points end with the time, and the first one has a whole step before it.
     let start = time.end - (time.window() / step - 1).max(0) * step;
-    let lines = TRENDS
-        .iter()
-        .map(|trend| (table::stepped(trend.ask, step), When::Range { start, end: time.end, step }));
+    let lines =
+        LINES.iter().map(|trend| (stepped(trend.ask, step), When::Range { start, end: time.end, step }));
     numbers.chain(lines).collect()
 }
 
@@ -106,6 +106,17 @@ pub struct Verdict {
     pub words: String,
     /// What is wrong, each with what to do: first with the data, the worst first, then with the rest.
     pub sentences: Vec<Sentence>,
+}
+
+impl Verdict {
+    /// The words, and the first thing that is wrong.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        match self.sentences.first() {
+            Some(first) => format!("{}: {}", self.words, first.text),
+            None => self.words.clone(),
+        }
+    }
 }
 
 /// A table.
@@ -185,7 +196,7 @@ pub fn build(given: Given<'_>) -> Report {
         let found = Maker { section, limits: given.limits, only: given.only }.section(&answers, said);
         sections.extend(found.filter(|found| !found.rows.is_empty()));
     }
-    let trends = TRENDS.iter().flat_map(|trend| {
+    let trends = LINES.iter().flat_map(|trend| {
         let lines = answers.next().flatten();
         trend::of(trend, lines.as_ref(), given.time, given.only)
     });
@@ -218,12 +229,12 @@ struct Maker<'a> {
 }
 
 /// Whether labels are of what is asked for.
-fn is_wanted(labels: &Labels, of: &[&str], only: &[(String, String)]) -> bool {
+pub(in crate::view) fn is_wanted(labels: &Labels, of: &[&str], only: &[(String, String)]) -> bool {
     only.iter().all(|(name, value)| !of.contains(&&**name) || labels.get(name) == value)
 }
 
 /// A text about something: `channel {channel} of {device}`.
-fn subject(template: &str, labels: &BTreeMap<String, String>) -> String {
+pub(in crate::view) fn subject(template: &str, labels: &BTreeMap<String, String>) -> String {
     let mut text = template.to_owned();
     for (name, value) in labels {
         text = text.replace(&format!("{{{name}}}"), value);
@@ -235,7 +246,7 @@ fn subject(template: &str, labels: &BTreeMap<String, String>) -> String {
 }
 
 /// How many different machines there are in answers: one is not named.
-fn instances(answers: &[&Labels]) -> usize {
+pub(in crate::view) fn instances(answers: &[&Labels]) -> usize {
     let mut all: Vec<&str> = answers.iter().map(|labels| labels.get("instance")).collect();
     all.sort_unstable();
     all.dedup();
@@ -336,7 +347,7 @@ impl Maker<'_> {
 }
 
 /// The unit of a name: what [`Column::unit`] holds.
-fn unit_of(name: &str) -> Unit {
+pub(in crate::view) fn unit_of(name: &str) -> Unit {
     Unit::ALL.into_iter().find(|unit| unit.suffix() == name).unwrap_or_default()
 }
 

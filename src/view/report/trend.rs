@@ -2,19 +2,16 @@
 //!
 //! The slope is that of Theil and Sen, the median of the slopes between any two points; whether there is one at all is the test of Mann and
 //! Kendall. Both know nothing of how the numbers are distributed, and a few wild ones change neither. Points of one load resemble their
-//! neighbours, which makes any test too sure: means of parts of the time are tested, at most [`PARTS`], and a change that is small is none.
+//! neighbours, which makes any test too sure: means of parts of the time are tested, and a change that is small is none.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Time, instances, is_wanted, subject};
-use crate::catalog::report::{self as table, Better};
+use crate::catalog::line::{Better, Line};
 use crate::promql::{Labels, Value};
 use crate::view::Status;
+use crate::view::statistics::{LEAST, both_tails, means, median};
 
-/// Parts whose means are tested.
-const PARTS: usize = 20;
-/// Parts without which nothing is said.
-const LEAST: usize = 8;
 /// How sure the test must be that it is not by chance.
 const SURE: f64 = 0.99;
 /// Less of a change over the whole time than this share of the median is none.
@@ -77,7 +74,7 @@ pub struct Trend {
 
 /// The trends of lines.
 pub(super) fn of(
-    trend: &'static table::Trend,
+    trend: &'static Line,
     lines: Option<&Value>,
     time: Time,
     only: &[(String, String)],
@@ -142,27 +139,6 @@ fn judge(points: &[Option<f64>], step: i64) -> Option<Trend> {
     Some(Trend { course, slope: slope * an_hour, change, confidence, median: middle, ..Trend::default() })
 }
 
-/// Means of parts of the points, each at the middle of its part. A part without points is none.
-fn means(points: &[Option<f64>]) -> Vec<(f64, f64)> {
-    let width = points.len().div_ceil(PARTS).max(1);
-    let mean = |(place, part): (usize, &[Option<f64>])| {
-        let values: Vec<f64> = part.iter().flatten().copied().collect();
-        let middle = (place * width) as f64 + (part.len() - 1) as f64 / 2.0;
-        (!values.is_empty()).then(|| (middle, values.iter().sum::<f64>() / values.len() as f64))
-    };
-    points.chunks(width).enumerate().filter_map(mean).collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match (values.len() % 2, values.get(middle.wrapping_sub(1)), values.get(middle)) {
-        (0, Some(a), Some(b)) => f64::midpoint(*a, *b),
-        (_, _, Some(b)) => *b,
-        _ => f64::NAN,
-    }
-}
-
 /// Every pair of two points, the earlier one first.
 fn pairs(points: &[(f64, f64)]) -> impl Iterator<Item = ((f64, f64), (f64, f64))> {
     points.iter().enumerate().flat_map(move |(place, a)| points.iter().skip(place + 1).map(move |b| (*a, *b)))
@@ -186,14 +162,6 @@ fn mann_kendall(points: &[(f64, f64)]) -> (f64, bool) {
     }
     let score = (sum.abs() - 1) as f64 / variance.sqrt();
     (1.0 - both_tails(score), sum > 0)
-}
-
-/// How likely a normal number is at least so far from 0, on either side: 7.1.26 of Abramowitz and Stegun, to 1.5e-7.
-fn both_tails(score: f64) -> f64 {
-    let x = score.abs() / std::f64::consts::SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * x);
-    let sum = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
-    sum.iter().fold(0.0, |sum, factor| (sum + factor) * t) * (-x * x).exp()
 }
 
 #[cfg(test)]
@@ -258,12 +226,5 @@ mod tests {
         assert!(judge(&[Some(1.0); 7], 60_000).is_none());
         assert!(judge(&[None; 60], 60_000).is_none());
         assert!(judge(&[Some(1.0); 8], 60_000).is_some());
-    }
-
-    #[test]
-    fn the_tails_are_those_of_tables() {
-        for (score, p) in [(1.959_964, 0.05), (2.575_829, 0.01), (3.290_527, 0.001), (0.0, 1.0)] {
-            assert!((both_tails(score) - p).abs() < 1e-6, "{score}");
-        }
     }
 }

@@ -10,11 +10,18 @@ use crate::catalog::draw::{Panel, Rating, State, TROUBLE, state};
 /// Whether a hook is run.
 const HOOK: &[State] = &[state(0.0, "ready", Rating::Good), state(1.0, "paused", Rating::Bad)];
 
+/// A line that is compared, with what it is of in one label.
+macro_rules! compared {
+    ($metric:literal) => {
+        concat!("label_join(", $metric, ", \"of\", \" \", \"pipeline\", \"stage\", \"device\", \"source\", \"stream\", \"cache\", \"model\", \"service\", \"database\", \"group\", \"gpu\")")
+    };
+}
+
 pub(super) static BOARD: Board = Board {
     key: "alerts",
     title: "Alerts and incidents",
     about: "Which alerts fire and fired, how often and for how long.",
-    pages: &["incident"],
+    pages: &["incident", "benchmark"],
     by_machine: false,
     variables: &[("severity", "Severity"), ("component", "Component")],
     range: "now-24h",
@@ -144,6 +151,33 @@ pub(super) static BOARD: Board = Board {
             .states(WRITTEN)
             .beside(3)
             .empty("no incidents are kept"),
+        ]),
+        closed("Baselines", &[
+            view(Panel::Table, "Worse than the baseline", "none", "What is worse now than in the baselines that the configuration names, by how many times its limit, and not by chance. 1 is at the limit.", &[
+                column(concat!("max by (baseline, metric, of) (", compared!("neural_baseline_regression_ratio"), ") >= 1"), "Limits", "none"),
+                column(concat!("max by (baseline, metric, of) (", compared!("neural_baseline_ratio"), ") and on (baseline, metric, of) max by (baseline, metric, of) (", compared!("neural_baseline_regression_ratio"), ") >= 1"), "Share", "percentunit"),
+            ])
+            .first(&["metric", "of", "baseline"])
+            .sorted(&[("Limits", true)])
+            .empty("no regression"),
+            lines("Worst regression", "none", "By how many times its limit the worst line of each baseline is worse than in the baseline. 0 if none is.", &[q(
+                "max by (baseline) (neural_baseline_regression_ratio)",
+                "{{baseline}}",
+            )])
+            .beside(2)
+            .empty("no baseline is configured"),
+            view(Panel::States, "Comparisons", "none", "Whether the last minutes could be compared with each baseline. If not, the log says why.", &[q(
+                "max by (baseline) (neural_baseline_failing)",
+                "{{baseline}}",
+            )])
+            .states(&[state(0.0, "compared", Rating::Good), state(1.0, "failed", Rating::Bad)])
+            .beside(2)
+            .empty("no baseline is configured"),
+            lines("Age of the comparisons", "s", "Time since the last minutes were last compared with each baseline.", &[q(
+                "clamp_min(time() - max by (baseline) (neural_baseline_compared_timestamp_seconds), 0)",
+                "{{baseline}}",
+            )])
+            .empty("no baseline is configured"),
         ]),
         closed("Actions", &[
             view(Panel::Table, "Hooks", "none", "Each hook with the steps of its runs within the selected time. Succeeded: the alert was over in time. Failed: it was not, or the hook failed. Not run: in its cooldown, paused, or for want of room. A hook that failed five times in a row is paused for ten minutes.", &[

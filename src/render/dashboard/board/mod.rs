@@ -27,7 +27,7 @@ macro_rules! placed {
         concat!(
             "label_replace(label_join(label_replace(label_replace(",
             $alerts,
-            ", \"input_name\", \"$1\", \"source\", \"(.*)\"), \"input_name\", \"\", \"device\", \".+\"), \"where\", \" \", \"device\", \"gpu\", \"input_name\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\", \"instance\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)(:9612)?\\\\s*\")"
+            ", \"input_name\", \"$1\", \"source\", \"(.*)\"), \"input_name\", \"\", \"device\", \".+\"), \"where\", \" \", \"device\", \"gpu\", \"input_name\", \"stream\", \"channel\", \"input\", \"pipeline\", \"stage\", \"queue\", \"cache\", \"model\", \"engine\", \"service\", \"check\", \"database\", \"operation\", \"route\", \"group\", \"mount\", \"interface\", \"sensor\", \"resource\", \"reason\", \"kind\", \"error\", \"xid\", \"output\", \"family\", \"rule_group\", \"listen\", \"alert\", \"hook\", \"task\", \"metric\", \"baseline\", \"instance\"), \"where\", \"$1\", \"where\", \"\\\\s*(.*?)(:9612)?\\\\s*\")"
         )
     };
 }

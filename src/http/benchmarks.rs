@@ -1,0 +1,223 @@
+//! Benchmarks over HTTP: listed, recorded, taken over, removed, compared; and the regressions of the last hours.
+//!
+//! Answers have the form of Prometheus' API. What they say is `view::benchmark`'s.
+
+use std::sync::Arc;
+
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use serde_json::{Value as Json, json};
+
+use super::api::{Parameters, Until};
+use super::gate::Pass;
+use super::incidents::{error, success};
+use super::routes::Benchmark as Asked;
+use super::{Reply, Site};
+use crate::clock::now;
+use crate::promql::{Error, Kind};
+use crate::view::Status;
+use crate::view::benchmark::{
+    self, Benchmark, Comparison, Listed, Shelf, check_name, regression_questions, regressions,
+};
+use crate::view::report::{self, Time};
+
+/// The time that is recorded where nothing is said, in ms.
+const RECORDED: i64 = 3_600_000;
+/// The time that is compared where nothing is said, in ms.
+const COMPARED: i64 = 1_800_000;
+/// Hours of regressions, at most.
+const HOURS: f64 = 168.0;
+
+/// Where the benchmarks are kept.
+pub struct Benchmarks(pub Box<dyn Shelf>);
+
+impl std::fmt::Debug for Benchmarks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Benchmarks")
+    }
+}
+
+/// Why something is not done.
+type Refused = (StatusCode, &'static str, String);
+
+impl Site {
+    /// Answers a path of benchmarks, and a name where the path has one.
+    pub(super) async fn benchmarks(
+        self: &Arc<Self>,
+        (asked, name): (Asked, &str),
+        request: &Parts,
+        body: &[u8],
+        _: Pass,
+    ) -> Reply {
+        let (site, method, name) = (self.clone(), request.method.clone(), name.to_owned());
+        let parameters = Parameters::read(request, body);
+        let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let document = kind.starts_with("application/json").then(|| body.to_vec());
+        self.aside(move || {
+            let Some(benchmarks) = site.benchmarks.load_full() else {
+                let why = "no benchmarks are kept: there is no state directory; name one as state_directory";
+                return error(StatusCode::NOT_FOUND, "not_found", why);
+            };
+            let shelf = &*benchmarks.0;
+            let done = match (asked, method) {
+                (Asked::List, Method::POST) => site.take(shelf, document.as_deref(), &parameters),
+                (Asked::List, _) => list(shelf),
+                (Asked::One, Method::DELETE) => remove(shelf, &name),
+                (Asked::One, _) => one(shelf, &name).map(|one| json!(one)),
+                (Asked::Compare, _) => site.comparison(shelf, &name, &parameters).map(|found| json!(found)),
+            };
+            done.map_or_else(|(status, kind, why)| error(status, kind, &why), |data| success(&data))
+        })
+        .await
+    }
+
+    /// Answers for the regressions of the last hours.
+    pub(super) async fn regressions(self: &Arc<Self>, request: &Parts) -> Reply {
+        let (site, parameters) = (self.clone(), Parameters::read(request, &[]));
+        self.aside(move || {
+            let told = || -> Result<Json, Refused> {
+                let hours = match parameters.get("hours").map(str::parse::<f64>) {
+                    None => 24.0,
+                    Some(Ok(hours)) if (1.0..=HOURS).contains(&hours) => hours,
+                    Some(_) => return Err(wrong("hours is a number from 1 to 168")),
+                };
+                let window = (hours * 3.6e6) as i64;
+                let questions = regression_questions(now().wall_milliseconds(), window);
+                let answers = site.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
+                let limits = &site.catalogue.load().settings.limits;
+                Ok(json!({ "hours": hours, "regressions": regressions(answers, limits) }))
+            };
+            told().map_or_else(|(status, kind, why)| error(status, kind, &why), |data| success(&data))
+        })
+        .await
+    }
+
+    /// Takes over a benchmark, or records one of the last time.
+    fn take(&self, shelf: &dyn Shelf, document: Option<&[u8]>, p: &Parameters) -> Result<Json, Refused> {
+        let given = match document {
+            Some(text) => Benchmark::read(text).map_err(|why| wrong(&why))?,
+            None => self.record(p)?,
+        };
+        let replaces = p.get("replace") == Some("true");
+        if !replaces && shelf.names().map_err(failed)?.contains(&given.name) {
+            let why = format!("there is a benchmark {} already; replace=true replaces it", given.name);
+            return Err((StatusCode::CONFLICT, "exists", why));
+        }
+        shelf.write(&given).map_err(failed)?;
+        Ok(json!(Listed::of(&given)))
+    }
+
+    fn record(&self, p: &Parameters) -> Result<Benchmark, Refused> {
+        let name = p.get("name").ok_or_else(|| wrong("name is missing"))?;
+        check_name(name).map_err(|why| wrong(&why))?;
+        let (time, only) = (time(p, RECORDED)?, wanted(p)?);
+        let (verdict, sentences) = self.how_it_was(time)?;
+        if verdict != Status::Healthy && p.get("allow_bad") != Some("true") {
+            let why =
+                format!("all was not well in this time: {sentences}; allow_bad=true records it all the same");
+            return Err((StatusCode::CONFLICT, "not_well", why));
+        }
+        let benchmark = self.measured(name, time, benchmark::usual_step(time), &only)?;
+        if benchmark.lines.is_empty() {
+            return Err((StatusCode::CONFLICT, "empty", "nothing was measured in this time".to_owned()));
+        }
+        let note = p.get("note").unwrap_or_default().chars().take(1000).collect();
+        Ok(Benchmark { note, verdict: sentences, ..benchmark })
+    }
+
+    /// What a report says of a time, in short.
+    fn how_it_was(&self, time: Time) -> Result<(Status, String), Refused> {
+        let answers =
+            self.answers(report::questions(time), &Until::usual()).map_err(|error| unasked(&error))?;
+        let limits = &self.catalogue.load().settings.limits;
+        let given =
+            report::Given { time, source: String::new(), answers, limits, only: &[], notes: Vec::new() };
+        let verdict = report::build(given).verdict;
+        Ok((verdict.status, verdict.in_short()))
+    }
+
+    fn measured(
+        &self,
+        name: &str,
+        time: Time,
+        step: i64,
+        only: &[(String, String)],
+    ) -> Result<Benchmark, Refused> {
+        let questions = benchmark::questions(time, step);
+        let answers = self.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
+        let (name, source) = (name.to_owned(), "the agent's history".to_owned());
+        Ok(benchmark::build(benchmark::Given { name, time, step, source, answers, only }))
+    }
+
+    fn comparison(&self, shelf: &dyn Shelf, name: &str, p: &Parameters) -> Result<Comparison, Refused> {
+        let baseline = one(shelf, name)?;
+        let time = time(p, COMPARED)?;
+        let current =
+            self.measured("", time, benchmark::usual_step(time).min(baseline.step), &baseline.only)?;
+        let limits = &self.catalogue.load().settings.limits;
+        Ok(benchmark::compare(&baseline, &current, limits))
+    }
+}
+
+fn wrong(why: &str) -> Refused {
+    (StatusCode::BAD_REQUEST, "bad_data", why.to_owned())
+}
+
+fn failed(why: String) -> Refused {
+    (StatusCode::SERVICE_UNAVAILABLE, "storage", why)
+}
+
+fn unasked(error: &Error) -> Refused {
+    let kind = if error.kind == Kind::Invalid { "bad_data" } else { "execution" };
+    let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, kind, error.text.clone())
+}
+
+/// The time that is asked about.
+fn time(p: &Parameters, usual: i64) -> Result<Time, Refused> {
+    let read = |error: Error| wrong(&error.text);
+    let end = p.time("end").map_err(read)?.unwrap_or_else(|| now().wall_milliseconds());
+    let window = p.duration("window").map_err(read)?.unwrap_or(usual);
+    let start = p.time("start").map_err(read)?.unwrap_or_else(|| end.saturating_sub(window));
+    if start >= end {
+        return Err(wrong("the time is empty: start is not before end"));
+    }
+    Ok(Time { start, end })
+}
+
+/// Which lines are recorded: `match=device=cyton`.
+fn wanted(p: &Parameters) -> Result<Vec<(String, String)>, Refused> {
+    let pair = |text: &str| {
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| wrong("match is a label and its value: device=cyton"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    p.all("match").map(pair).collect()
+}
+
+fn list(shelf: &dyn Shelf) -> Result<Json, Refused> {
+    let (mut all, mut damaged) = (Vec::new(), Vec::new());
+    for name in shelf.names().map_err(failed)? {
+        match shelf.read(&name) {
+            Ok(Some(one)) => all.push(Listed::of(&one)),
+            Ok(None) => {}
+            Err(why) => damaged.push(why),
+        }
+    }
+    Ok(json!({ "benchmarks": all, "damaged": damaged }))
+}
+
+fn one(shelf: &dyn Shelf, name: &str) -> Result<Benchmark, Refused> {
+    check_name(name).map_err(|why| wrong(&why))?;
+    let unknown = || (StatusCode::NOT_FOUND, "not_found", format!("there is no benchmark {name}"));
+    shelf.read(name).map_err(failed)?.ok_or_else(unknown)
+}
+
+fn remove(shelf: &dyn Shelf, name: &str) -> Result<Json, Refused> {
+    check_name(name).map_err(|why| wrong(&why))?;
+    match shelf.remove(name).map_err(failed)? {
+        true => Ok(json!({ "removed": name })),
+        false => Err((StatusCode::NOT_FOUND, "not_found", format!("there is no benchmark {name}"))),
+    }
+}

@@ -1,0 +1,250 @@
+//! Benchmarks and comparisons as text for a terminal, as Markdown, and as CSV.
+
+use std::fmt::Write;
+
+use super::{Benchmark, Comparison, Line, Listed, Outcome, Row};
+use crate::promql::{moment, number};
+use crate::view::Status;
+use crate::view::report::unit_of;
+use crate::view::screen::{clean, sign};
+use crate::view::words::{amount, count, digits, span};
+
+fn time(start: i64, end: i64) -> String {
+    let length = span(end.saturating_sub(start) as f64 / 1000.0);
+    format!("{} to {} ({length})", moment(start), moment(end))
+}
+
+/// What came of it, in a sentence.
+fn verdict(comparison: &Comparison) -> String {
+    let number = |outcome| comparison.counts.get(&outcome).copied().unwrap_or_default();
+    let (degraded, improved) = (number(Outcome::Degraded), number(Outcome::Improved));
+    let judged = degraded + improved + number(Outcome::Stable);
+    if judged == 0 {
+        return "Nothing could be compared: the times have no line in common with eight parts in both"
+            .to_owned();
+    }
+    let better = if improved > 0 { format!(", {improved} improved") } else { String::new() };
+    match degraded {
+        0 => format!("No regression in {}{better}", count(judged, "line")),
+        _ => format!("{} in {}{better}", count(degraded, "regression"), count(judged, "line")),
+    }
+}
+
+fn change(row: &Row) -> String {
+    match row.change {
+        Some(change) => format!("{}{} %", if change > 0.0 { "+" } else { "" }, digits(change * 100.0)),
+        None if row.current == 0.0 => "0 %".to_owned(),
+        None => "from 0".to_owned(),
+    }
+}
+
+fn outcome(row: &Row) -> String {
+    match row.severity {
+        Some(severity) => format!("{} ({})", row.outcome.as_str(), severity.as_str()),
+        None => row.outcome.as_str().to_owned(),
+    }
+}
+
+fn status(row: &Row) -> Status {
+    match row.severity {
+        Some(super::Severity::Critical) => Status::Unhealthy,
+        Some(_) => Status::Degraded,
+        None if row.outcome == Outcome::Unjudged => Status::Unknown,
+        None => Status::Healthy,
+    }
+}
+
+/// The headings of a comparison's table.
+const HEAD: [&str; 6] = ["", "baseline", "now", "change", "sure", ""];
+
+fn cells(row: &Row) -> [String; 6] {
+    let unit = unit_of(&row.unit);
+    let sure = if row.confidence > 0.999 {
+        "> 99.9 %".to_owned()
+    } else {
+        format!("{} %", digits(row.confidence * 100.0))
+    };
+    [
+        clean(&row.subject),
+        amount(row.baseline, unit),
+        amount(row.current, unit),
+        change(row),
+        sure,
+        outcome(row),
+    ]
+}
+
+/// Cells in columns: the first and the last stand left.
+fn columns(out: &mut String, rows: &[(String, [String; 6])]) {
+    let wide = |place: usize| {
+        rows.iter().filter_map(|(_, row)| row.get(place)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..6).map(wide).collect();
+    for (mark, row) in rows {
+        let mut line = format!("  {mark}");
+        for (place, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+            let _ = if place == 0 || place == 5 {
+                write!(line, " {cell}{pad} ")
+            } else {
+                write!(line, " {pad}{cell} ")
+            };
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+/// A comparison for a terminal. Lines that are stable are counted, unless all are wanted.
+#[must_use]
+pub fn write(comparison: &Comparison, all: bool) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{} {}", sign(comparison.status), verdict(comparison));
+    let _ = writeln!(
+        out,
+        "  {}, answered by {}\n  beside {}: {}, {}",
+        time(comparison.start, comparison.end),
+        comparison.source,
+        comparison.benchmark,
+        time(comparison.baseline_start, comparison.baseline_end),
+        clean(&comparison.baseline_verdict)
+    );
+    let shown = |row: &&Row| all || matches!(row.outcome, Outcome::Degraded | Outcome::Improved);
+    let rows: Vec<(String, [String; 6])> = comparison
+        .rows
+        .iter()
+        .filter(shown)
+        .map(|row| {
+            (if status(row) == Status::Healthy { " " } else { sign(status(row)) }.to_owned(), cells(row))
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.push('\n');
+        columns(&mut out, &[vec![(" ".to_owned(), HEAD.map(str::to_owned))], rows].concat());
+    }
+    for (outcome, words) in [(Outcome::Stable, "stable"), (Outcome::Unjudged, "not judged")] {
+        let number = comparison.counts.get(&outcome).copied().unwrap_or_default();
+        if number > 0 && !all {
+            let _ = writeln!(out, "\n  {}, {words}: --all shows them", count(number, "line"));
+        }
+    }
+    if !comparison.missing.is_empty() {
+        let _ = writeln!(out, "\n  not measured now: {}", clean(&comparison.missing.join("; ")));
+    }
+    for note in &comparison.notes {
+        let _ = writeln!(out, "\nnote: {}", clean(note));
+    }
+    out
+}
+
+/// A comparison as Markdown, for a CI job's summary.
+#[must_use]
+pub fn write_markdown(comparison: &Comparison) -> String {
+    let safe = |text: &str| clean(text).replace('|', "\\|").replace('<', "&lt;");
+    let mut out = String::new();
+    let _ = writeln!(out, "# {} {}\n", sign(comparison.status), verdict(comparison));
+    let _ = writeln!(
+        out,
+        "{}, beside {}: {}\n",
+        time(comparison.start, comparison.end),
+        safe(&comparison.benchmark),
+        time(comparison.baseline_start, comparison.baseline_end)
+    );
+    let _ = writeln!(out, "| | baseline | now | change | sure | |\n|---|---:|---:|---:|---:|---|");
+    for row in &comparison.rows {
+        let _ = writeln!(out, "| {} |", cells(row).map(|cell| safe(&cell)).join(" | "));
+    }
+    for missing in &comparison.missing {
+        let _ = writeln!(out, "\nNot measured now: {}", safe(missing));
+    }
+    for note in &comparison.notes {
+        let _ = writeln!(out, "\nNote: {}", safe(note));
+    }
+    out
+}
+
+/// A field of a line of CSV. What a spreadsheet would take for a formula is text.
+fn field(text: &str) -> String {
+    let text = clean(text);
+    let mark = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+    format!("\"{mark}{}\"", text.replace('"', "\"\""))
+}
+
+/// A comparison as CSV, a line for each line.
+#[must_use]
+pub fn write_csv(comparison: &Comparison) -> String {
+    let mut out =
+        String::from("metric,labels,unit,better,baseline,current,change,confidence,limit,outcome,severity\n");
+    for row in &comparison.rows {
+        let labels: Vec<String> = row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let optional = |value: Option<f64>| value.map(number).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "{},{},{},{},{},{},{},{},{},{},{}",
+            row.metric,
+            field(&labels.join(";")),
+            row.unit,
+            row.better,
+            number(row.baseline),
+            number(row.current),
+            optional(row.change),
+            number(row.confidence),
+            optional(row.limit),
+            row.outcome.as_str(),
+            row.severity.map_or("", super::Severity::as_str)
+        );
+    }
+    out
+}
+
+/// A list of benchmarks, of what the API says of each.
+#[must_use]
+pub fn write_list(all: &[Listed]) -> String {
+    let mut out = String::new();
+    if all.is_empty() {
+        out.push_str("no benchmark\n  hint: neural-exporter benchmark record NAME --last 1h\n");
+    }
+    let wide = all.iter().map(|one| one.name.len()).max().unwrap_or(0);
+    for one in all {
+        let note = if one.note.is_empty() { String::new() } else { format!("  {}", clean(&one.note)) };
+        let _ = writeln!(
+            out,
+            "{:wide$}  {}  {}  {}{note}",
+            one.name,
+            time(one.start, one.end),
+            count(one.lines, "line"),
+            clean(&one.verdict)
+        );
+    }
+    out
+}
+
+/// One benchmark.
+#[must_use]
+pub fn write_one(one: &Benchmark) -> String {
+    let mut out =
+        format!("{}\n  {}, answered by {}\n", one.name, time(one.start, one.end), clean(&one.source));
+    let _ = writeln!(out, "  {}", clean(&one.verdict));
+    if !one.note.is_empty() {
+        let _ = writeln!(out, "  {}", clean(&one.note));
+    }
+    let row = |line: &Line| {
+        let unit = unit_of(&line.unit);
+        let values = line.values;
+        let shown = |value| amount(value, unit);
+        [
+            clean(&line.subject()),
+            shown(values.mean),
+            shown(values.median),
+            shown(values.p95),
+            format!("{} to {}", shown(values.min), shown(values.max)),
+            line.better.replace("neither", ""),
+        ]
+    };
+    let head = ["", "mean", "median", "p95", "from least to most", "better"].map(str::to_owned);
+    let rows: Vec<(String, [String; 6])> =
+        std::iter::once(head).chain(one.lines.iter().map(row)).map(|row| (" ".to_owned(), row)).collect();
+    out.push('\n');
+    columns(&mut out, &rows);
+    out
+}
