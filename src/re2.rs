@@ -15,6 +15,12 @@ use regex::{Regex, RegexBuilder};
 const SIZE: usize = 4 << 20;
 /// The most that a repetition may ask for.
 const REPEATS: u32 = 1000;
+/// What is tried first, from the least on: most patterns need little.
+const SIZES: [usize; 6] = [2 << 10, 16 << 10, 128 << 10, 512 << 10, 2 << 20, SIZE];
+/// Bytes of what one pattern remembers of the texts that it was shown, at most; it seldom needs them.
+const MEMORY: usize = 64 << 10;
+/// Bytes of the table that a pattern with named groups may have beside.
+const TABLE: usize = 1 << 20;
 
 /// Compiles a pattern that may be found anywhere in a text.
 ///
@@ -33,17 +39,80 @@ pub fn anchored(pattern: &str) -> Result<Regex, String> {
 }
 
 fn build(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(SIZE).build().map_err(|error| {
-        // The error's own text draws the place over several lines; its last line says what.
-        let drawn = error.to_string();
-        let last = drawn.lines().last().unwrap_or_default();
-        last.strip_prefix("error: ").unwrap_or(last).to_owned()
-    })
+    RegexBuilder::new(pattern).size_limit(SIZE).build().map_err(|error| words(&error))
+}
+
+/// The last line of an error: its own text draws the place over several.
+fn words(error: &regex::Error) -> String {
+    let drawn = error.to_string();
+    let last = drawn.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+/// What the patterns of somebody who may ask for any number of them may take together: a few bytes of text can make megabytes.
+#[derive(Debug)]
+pub struct Room {
+    all: usize,
+    left: usize,
+}
+
+impl Room {
+    /// Room of so many bytes.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self { all: bytes, left: bytes }
+    }
+
+    /// The same, of which some is taken already.
+    #[must_use]
+    pub fn without(self, taken: usize) -> Self {
+        Self { left: self.left.saturating_sub(taken), ..self }
+    }
+
+    /// Bytes that are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Compiles a pattern that must match from beginning to end, of which nobody asks what its groups found.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a few words, or that there is no room for it.
+    pub fn anchored(&mut self, pattern: &str) -> Result<Regex, String> {
+        let text = format!("^(?s:{})$", read(pattern, false)?);
+        for size in SIZES {
+            // It is there forwards and backwards, and beside it what it remembers.
+            let mut cost = 2 * size + MEMORY / 8;
+            if cost > self.left {
+                break;
+            }
+            match RegexBuilder::new(&text).size_limit(size).dfa_size_limit(MEMORY.max(size)).build() {
+                Ok(regex) => {
+                    cost += if regex.captures_len() > 1 { TABLE } else { 0 };
+                    self.left = self.left.checked_sub(cost).ok_or_else(|| self.none())?;
+                    return Ok(regex);
+                }
+                Err(regex::Error::CompiledTooBig(_)) if size < SIZE => {}
+                Err(error) => return Err(words(&error)),
+            }
+        }
+        Err(self.none())
+    }
+
+    fn none(&self) -> String {
+        format!("the regular expressions take more than {} MiB together", self.all >> 20)
+    }
 }
 
 /// The same expression in the syntax of the `regex` crate.
 fn translate(pattern: &str) -> Result<String, String> {
-    let mut reader = Reader { rest: pattern.chars().peekable(), out: String::with_capacity(pattern.len()) };
+    read(pattern, true)
+}
+
+fn read(pattern: &str, captures: bool) -> Result<String, String> {
+    let (rest, out) = (pattern.chars().peekable(), String::with_capacity(pattern.len()));
+    let mut reader = Reader { rest, out, captures };
     while let Some(c) = reader.rest.next() {
         reader.piece(c)?;
     }
@@ -53,6 +122,8 @@ fn translate(pattern: &str) -> Result<String, String> {
 struct Reader<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
+    /// Whether groups without a name are known by their number.
+    captures: bool,
 }
 
 impl Reader<'_> {
@@ -270,6 +341,7 @@ impl Reader<'_> {
     fn group(&mut self) -> Result<(), String> {
         self.out.push('(');
         if self.rest.next_if_eq(&'?').is_none() {
+            self.out.push_str(if self.captures { "" } else { "?:" });
             return Ok(());
         }
         self.out.push('?');
@@ -453,6 +525,34 @@ mod tests {
         assert!(
             whole.is_match("a") && whole.is_match("b\n") && !whole.is_match("ab") && !whole.is_match("bc\n")
         );
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_take_megabytes() {
+        let mut room = Room::new(16 << 20);
+        let many = (0..10_000).take_while(|_| room.anchored(r"x\pL{30}").is_ok()).count();
+        assert!((2..20).contains(&many), "{many}");
+        assert!(room.anchored(r"x\pL{30}").unwrap_err().contains("more than 16 MiB together"));
+        // What is small has room for more of it, and a named group has its table.
+        let count = |pattern: &str| {
+            let mut room = Room::new(16 << 20);
+            (0..10_000).take_while(|_| room.anchored(pattern).is_ok()).count()
+        };
+        assert!((200..2000).contains(&count("(a|b).+")), "{}", count("(a|b).+"));
+        assert!(count("(?P<a>a|b).+") < 17);
+        // What is wrong is said, and what is too big for anybody.
+        assert!(Room::new(16 << 20).anchored("(").unwrap_err().contains("unclosed group"));
+        assert!(Room::new(1 << 30).anchored(r"(\pL{100}){100}").unwrap_err().contains("size limit"));
+    }
+
+    #[test]
+    fn groups_without_numbers_match_the_same() {
+        for (pattern, text, _) in ASKED {
+            let whole = format!("(?s:.*(?:{pattern}).*)");
+            let (one, other) = (anchored(&whole), Room::new(16 << 20).anchored(&whole));
+            let (one, other) = (one.unwrap(), other.unwrap());
+            assert_eq!(one.is_match(text), other.is_match(text), "{pattern}");
+        }
     }
 
     proptest! {

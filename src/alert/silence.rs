@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::dispatch::Tests;
 use crate::event::Jump;
 use crate::promql::{Labels, moment_ms, read_moment};
+use crate::re2::Room;
 use crate::routing::{Compare, Matcher};
 
 /// Silences that are known at once, those that are over included.
@@ -18,6 +19,8 @@ const MOST: usize = 1000;
 const KEPT: i64 = 120 * 3_600_000;
 /// Bytes of the matchers and the comment of one.
 const LONGEST: usize = 16 << 10;
+/// Bytes that the regular expressions of all that are not over may take once they are compiled.
+const PATTERNS: usize = 32 << 20;
 
 /// A silence in Alertmanager's form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,12 +99,14 @@ enum State {
 struct Kept {
     silence: Silence,
     tests: Tests,
+    /// Bytes that they take.
+    weight: usize,
     starts: i64,
     ends: i64,
 }
 
 impl Kept {
-    fn read(silence: Silence) -> Result<Self, String> {
+    fn read(silence: Silence, room: &mut Room) -> Result<Self, String> {
         let time = |name: &str, text: &str| {
             read_moment(text).ok_or_else(|| format!("{name} {text:?} is no time in the form of RFC 3339"))
         };
@@ -117,12 +122,18 @@ impl Kept {
         if matchers.iter().any(|matcher| matcher.name.is_empty()) {
             return Err("invalid silence: a matcher without a name".into());
         }
-        let tests =
-            Tests::new(&matchers).map_err(|why| format!("invalid silence: invalid label matcher {why}"))?;
+        let before = room.left();
+        let tests = Tests::within(room, &matchers)
+            .map_err(|why| format!("invalid silence: invalid label matcher {why}"))?;
         if tests.all_hold_of_nothing() {
             return Err("invalid silence: at least one matcher must not match the empty string".into());
         }
-        Ok(Self { silence, tests, starts, ends })
+        Ok(Self { silence, tests, weight: before.saturating_sub(room.left()), starts, ends })
+    }
+
+    /// Whether it covers these labels now.
+    fn covers(&self, labels: &Labels, now: i64) -> bool {
+        self.state(now) == State::Active && self.tests.hold(labels)
     }
 
     fn state(&self, now: i64) -> State {
@@ -171,7 +182,8 @@ impl Silences {
     /// Silences that were kept. What cannot be read is left out.
     #[must_use]
     pub fn restore(kept: Vec<Silence>) -> Self {
-        let read = |silence: Silence| Some((silence.id.clone(), Kept::read(silence).ok()?));
+        let mut room = Room::new(PATTERNS);
+        let read = |silence: Silence| Some((silence.id.clone(), Kept::read(silence, &mut room).ok()?));
         Self(kept.into_iter().filter_map(read).take(MOST).collect())
     }
 
@@ -184,14 +196,13 @@ impl Silences {
     /// Whether one covers these labels.
     #[must_use]
     pub fn cover(&self, labels: &Labels, now: i64) -> bool {
-        self.0.values().any(|kept| kept.state(now) == State::Active && kept.tests.hold(labels))
+        self.0.values().any(|kept| kept.covers(labels, now))
     }
 
     /// Until when these labels are covered without a break by one of those that hold now, ms.
     #[must_use]
     pub fn until(&self, labels: &Labels, now: i64) -> Option<i64> {
-        let held = |kept: &&Kept| kept.state(now) == State::Active && kept.tests.hold(labels);
-        self.0.values().filter(held).map(|kept| kept.ends).max()
+        self.0.values().filter(|kept| kept.covers(labels, now)).map(|kept| kept.ends).max()
     }
 
     /// Makes one, or changes the one whose id it has; `id` is for one that is new. Gives its id.
@@ -199,7 +210,11 @@ impl Silences {
     /// # Errors
     /// Why it is not made.
     pub fn set(&mut self, wanted: Silence, id: String, now: i64) -> Result<String, Refused> {
-        let mut new = Kept::read(wanted).map_err(Refused::Wrong)?;
+        self.sweep(now);
+        let holds = |kept: &&Kept| kept.state(now) != State::Expired;
+        let taken: usize = self.0.values().filter(holds).map(|kept| kept.weight).sum();
+        let mut room = Room::new(PATTERNS).without(taken);
+        let mut new = Kept::read(wanted, &mut room).map_err(Refused::Wrong)?;
         if new.starts >= new.ends {
             return Err(Refused::Wrong(
                 "Failed to create silence: start time must be before end time".into(),
@@ -219,8 +234,9 @@ impl Silences {
             self.0.insert(name.clone(), new);
             return Ok(name);
         }
-        self.sweep(now);
-        if self.0.len() >= MOST {
+        // Its own place becomes free.
+        let others = self.0.values().filter(holds).count() - usize::from(known.as_ref().is_some_and(holds));
+        if others >= MOST {
             return Err(Refused::Wrong(format!("exceeded maximum number of silences: {MOST}")));
         }
         // What one was before it was changed stays to be seen.
@@ -228,7 +244,19 @@ impl Silences {
         new.silence.id = id.clone();
         new.set_times(new.starts.max(now), new.ends, now);
         self.0.insert(id.clone(), new);
+        self.make_room(now);
         Ok(id)
+    }
+
+    /// Forgets those that are over for longest, where there are too many.
+    fn make_room(&mut self, now: i64) {
+        while self.0.len() > MOST || self.0.values().map(|kept| kept.weight).sum::<usize>() > PATTERNS {
+            let over = self.0.iter().filter(|(_, kept)| kept.state(now) == State::Expired);
+            let Some(oldest) = over.min_by_key(|(_, kept)| kept.ends).map(|(id, _)| id.clone()) else {
+                return;
+            };
+            self.0.remove(&oldest);
+        }
     }
 
     /// Ends one. Says whether it is there.
@@ -372,6 +400,53 @@ mod tests {
         set(wanted("", "c", NOW + 50_000, NOW + 60_000), "3", NOW + 20);
         assert_eq!(states(&silences, NOW + 30), ["2 active", "3 pending", "1 expired"]);
         assert_eq!(silences.set(wanted("9", "a", NOW, NOW + 1), "4".into(), NOW), Err(Refused::Unknown));
+    }
+
+    #[test]
+    fn those_that_are_over_keep_nobody_out() {
+        let mut silences = Silences::default();
+        // A script that makes one and ends it, each five minutes, for four days.
+        for turn in 0..i64::try_from(MOST).unwrap() + 200 {
+            let (id, now) = (format!("{turn:04}"), NOW + turn * 300_000);
+            assert_eq!(silences.set(wanted("", "a", now, now + 60_000), id.clone(), now), Ok(id.clone()));
+            assert!(silences.end(&id, now + 30_000));
+        }
+        let now = NOW + 1_200 * 300_000;
+        assert!(
+            silences.0.len() <= MOST
+                && silences.one("1199", now).is_some()
+                && silences.one("0100", now).is_none()
+        );
+        // Those that hold keep others out, and can be changed all the same.
+        for turn in 0..MOST {
+            silences.set(wanted("", "a", now, now + 60_000), format!("held {turn}"), now).unwrap();
+        }
+        let more = silences.set(wanted("", "a", now, now + 60_000), "more".into(), now);
+        assert!(
+            matches!(&more, Err(Refused::Wrong(why)) if why.contains("exceeded maximum number")),
+            "{more:?}"
+        );
+        let other = silences.set(wanted("held 5", "b", now, now + 60_000), "other".into(), now);
+        assert_eq!((other, silences.0.len()), (Ok("other".into()), MOST));
+    }
+
+    #[test]
+    fn expressions_that_need_megabytes_are_bounded_together() {
+        let mut silences = Silences::default();
+        let mut set =
+            |value: &str, id: String, now: i64| silences.set(wanted("", value, now, now + 60_000), id, now);
+        let many = (0..100).take_while(|turn| set(r"x\pL{30}", turn.to_string(), NOW).is_ok()).count();
+        assert!((3..50).contains(&many), "{many}");
+        assert!(
+            matches!(set(r"x\pL{30}", "more".into(), NOW), Err(Refused::Wrong(why)) if why.contains("MiB together"))
+        );
+        // Once they are over they make room.
+        for turn in 0..many {
+            set(r"x\pL{30}", format!("later {turn}"), NOW + 90_000).unwrap();
+        }
+        assert!(silences.0.values().map(|kept| kept.weight).sum::<usize>() <= PATTERNS);
+        let again = Silences::restore(silences.save());
+        assert_eq!(again.list(NOW), silences.list(NOW));
     }
 
     #[test]

@@ -6,6 +6,10 @@ use regex::Regex;
 
 use super::labels::Labels;
 use super::text;
+use crate::re2::Room;
+
+/// Bytes that the regular expressions of one question may take together once they are compiled.
+pub(super) const PATTERNS: usize = 32 << 20;
 
 /// How a value is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +59,19 @@ impl Matcher {
     /// # Errors
     /// What is wrong with the regular expression.
     pub fn new(name: &str, op: Op, value: &str) -> Result<Self, String> {
+        Self::within(&mut Room::new(PATTERNS), name, op, value)
+    }
+
+    /// A condition whose regular expression has room among others.
+    ///
+    /// # Errors
+    /// What is wrong with the regular expression, or that there is no room for it.
+    pub fn within(room: &mut Room, name: &str, op: Op, value: &str) -> Result<Self, String> {
         let test = match op {
             Op::Equal | Op::NotEqual => Test::Values(Box::new([value.into()])),
             Op::Regex | Op::NotRegex => match alternatives(value) {
                 Some(values) => Test::Values(values),
-                None => Test::Regex(crate::re2::anchored(value)?),
+                None => Test::Regex(room.anchored(value)?),
             },
         };
         Ok(Self { name: name.into(), op, value: value.into(), test })

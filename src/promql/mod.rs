@@ -24,7 +24,7 @@ pub use eval::{Answer, Element, Query, Series, Value, When, evaluate};
 pub use labels::{BUCKET, Labels, NAME, Pairs};
 pub use matcher::{Matcher, Op};
 pub use notation::{Point, read_labels, read_series};
-pub use parser::{parse, parse_selector};
+pub use parser::{parse, parse_selector, parse_selectors};
 pub use printer::format;
 pub use sample::{STALE, Sample, is_stale};
 pub use select::{Each, Select, Selection, Storage};

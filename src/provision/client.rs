@@ -28,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
 const BODY: usize = 64 << 20;
+/// Bytes that are read of an answer that nobody needs whole.
+const BRIEF: usize = 64 << 10;
 
 /// A server that can be asked.
 #[derive(Debug)]
@@ -186,9 +188,9 @@ impl Client {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Sends once, and says what the server said if it did not take it.
+    /// Sends once, and says what the server said if it did not take it. Of the answer no more is there than its beginning.
     pub(super) async fn send_once(&self, request: &Request<'_>) -> Result<Answer, Failure> {
-        match self.once(request).await {
+        match self.attempt(request, Part::Beginning).await {
             Ok(attempt) => attempt.answer.good(),
             Err(error) => Err(error.why.into()),
         }
@@ -206,6 +208,10 @@ impl Client {
     }
 
     async fn once(&self, request: &Request<'_>) -> Result<Attempt, RequestError> {
+        self.attempt(request, Part::Whole).await
+    }
+
+    async fn attempt(&self, request: &Request<'_>, part: Part) -> Result<Attempt, RequestError> {
         let mut headers = self.headers.clone();
         for (name, value) in &request.headers {
             let value = HeaderValue::from_str(value).map_err(|_| RequestError {
@@ -241,7 +247,8 @@ impl Client {
         })?;
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = body(response).await.map_err(|why| RequestError { why, retry: Retry::NotThisRequest })?;
+        let body =
+            body(response, part).await.map_err(|why| RequestError { why, retry: Retry::NotThisRequest })?;
         let (url, secrets) = (format!("{}{}", self.root, request.path), self.secrets.clone());
         let answer = Answer { url, status, body, secrets };
         Ok(Attempt { answer, wait: after.map(Duration::from_secs) })
@@ -277,9 +284,20 @@ enum Retry {
     Never,
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+/// How much of an answer is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    Beginning,
+}
+
+async fn body(mut response: Response, part: Part) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|why| causes(&why.without_url()))? {
+        if part == Part::Beginning && body.len() + chunk.len() >= BRIEF {
+            body.extend(chunk.iter().take(BRIEF - body.len()));
+            break;
+        }
         if body.len() + chunk.len() > BODY {
             return Err(format!("the answer is longer than {BODY} bytes"));
         }

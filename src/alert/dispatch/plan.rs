@@ -6,11 +6,14 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::promql::Labels;
-use crate::re2;
+use crate::re2::Room;
 use crate::routing::{Compare, Inhibition, Interval, Local, Matcher, Route, Routing, Span};
 
 /// Alertmanager's times for a root that names none, in milliseconds: wait, interval, repeat.
 const DEFAULTS: (i64, i64, i64) = (30_000, 300_000, 4 * 3_600_000);
+
+/// Bytes that the regular expressions of one route or rule may take together once they are compiled.
+const PATTERNS: usize = 64 << 20;
 
 /// Who is notified by a receiver: there may be several behind one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +39,11 @@ pub(super) struct Test {
 }
 
 impl Test {
-    pub(super) fn new(matcher: &Matcher) -> Result<Self, String> {
+    pub(super) fn new(matcher: &Matcher, room: &mut Room) -> Result<Self, String> {
         let expression = match matcher.compare {
             Compare::Equal | Compare::NotEqual => None,
             Compare::Matches | Compare::MatchesNot => {
-                Some(re2::anchored(&matcher.value).map_err(|why| format!("{matcher}: {why}"))?)
+                Some(room.anchored(&matcher.value).map_err(|why| format!("{matcher}: {why}"))?)
             }
         };
         let Matcher { name, compare, value } = matcher.clone();
@@ -59,8 +62,14 @@ impl Test {
 pub(in crate::alert) struct Tests(Vec<Test>);
 
 impl Tests {
-    pub(in crate::alert) fn new(matchers: &[Matcher]) -> Result<Self, String> {
-        matchers.iter().map(Test::new).collect::<Result<_, _>>().map(Self)
+    /// Those of the configuration.
+    fn new(matchers: &[Matcher]) -> Result<Self, String> {
+        Self::within(&mut Room::new(PATTERNS), matchers)
+    }
+
+    /// Those of somebody else.
+    pub(in crate::alert) fn within(room: &mut Room, matchers: &[Matcher]) -> Result<Self, String> {
+        matchers.iter().map(|matcher| Test::new(matcher, room)).collect::<Result<_, _>>().map(Self)
     }
 
     pub(in crate::alert) fn hold(&self, labels: &Labels) -> bool {

@@ -68,10 +68,7 @@ impl Parameters {
     }
 
     pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, Error> {
-        let texts = self.0.iter().filter(|(name, _)| name == "match[]");
-        texts
-            .map(|(_, text)| promql::parse_selector(text).map_err(|error| invalid("match[]", &error.text)))
-            .collect()
+        promql::parse_selectors(self.all("match[]")).map_err(|error| invalid("match[]", &error.text))
     }
 
     pub(super) fn timeout(&self) -> Result<Duration, Error> {

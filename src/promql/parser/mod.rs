@@ -14,9 +14,10 @@ use self::lexer::{Kind, Token, Wrong};
 use self::selector::RESERVED;
 use super::error::Error;
 use super::functions::{self, Function};
-use super::matcher::Matcher;
+use super::matcher::{Matcher, PATTERNS};
 use super::syntax::{Aggregate, Aggregator, Binary, Call, Expr, Node, Op, Shift, Subquery, Tree};
 use super::text;
+use crate::re2::Room;
 
 /// The most nodes above one another.
 pub(super) const DEPTH: usize = 100;
@@ -46,19 +47,30 @@ pub fn parse(text: &str) -> Result<Expr, Error> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
-    selected(text, true)
+    selected(text, true, &mut Room::new(PATTERNS))
+}
+
+/// Reads the selectors of one question, which together have the room of one.
+///
+/// # Errors
+/// As [`parse`], of the first that is wrong.
+pub fn parse_selectors<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<Vec<Matcher>>, Error> {
+    let mut room = Room::new(PATTERNS);
+    texts.map(|text| selected(text, true, &mut room)).collect()
 }
 
 /// Reads the name and the labels of a series; there may be none.
 pub(super) fn parse_series(text: &str) -> Result<Vec<Matcher>, Error> {
-    selected(text, false)
+    selected(text, false, &mut Room::new(PATTERNS))
 }
 
-fn selected(text: &str, selects: bool) -> Result<Vec<Matcher>, Error> {
-    let read = || {
+fn selected(text: &str, selects: bool, room: &mut Room) -> Result<Vec<Matcher>, Error> {
+    let mut read = || {
         let mut parser = Parser::new(text)?;
+        std::mem::swap(&mut parser.room, room);
         let selector = parser.selector(selects)?;
         parser.end()?;
+        std::mem::swap(&mut parser.room, room);
         Ok(selector.matchers)
     };
     read().map_err(|wrong| placed(text, &wrong))
@@ -80,6 +92,8 @@ struct Parser<'t> {
     tokens: Vec<Token<'t>>,
     next: usize,
     depth: usize,
+    /// For regular expressions.
+    room: Room,
 }
 
 type Read<T> = Result<T, Wrong>;
@@ -89,7 +103,7 @@ impl<'t> Parser<'t> {
         if text.len() > LONGEST {
             return Err(Wrong::new(0, format!("the expression is longer than {LONGEST} bytes")));
         }
-        Ok(Self { tokens: lexer::tokens(text)?, next: 0, depth: 0 })
+        Ok(Self { tokens: lexer::tokens(text)?, next: 0, depth: 0, room: Room::new(PATTERNS) })
     }
 
     fn peek(&self) -> Token<'t> {

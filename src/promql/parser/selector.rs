@@ -113,7 +113,7 @@ impl Parser<'_> {
                 None => return self.unexpected("label matching", "label matching operator"),
             };
             let invalid = |why| Wrong::new(token.at, format!("invalid regular expression for {name}: {why}"));
-            matchers.push(Matcher::new(&name, op, &value).map_err(invalid)?);
+            matchers.push(Matcher::within(&mut self.room, &name, op, &value).map_err(invalid)?);
             if !self.peek().is("}") && !self.takes(",") {
                 return match self.peek().kind {
                     Kind::End => Err(Wrong::new(self.peek().at, "unexpected end of input inside braces")),
