@@ -98,7 +98,7 @@ fn values(history: &dyn Storage, query: &str, interrupt: &dyn Fn() -> Option<Int
     };
     let series = match ask().map(|answer| answer.value) {
         Ok(Value::Vector(series)) => series,
-        Ok(Value::Scalar(value)) => return format!("<p>Now: <b>{}</b></p>", promql::short(value)),
+        Ok(Value::Scalar(value)) => return format!("<p>Now: <b>{}</b></p>", promql::digits(value, 4)),
         Ok(_) => return String::new(),
         Err(error) => return format!("<p class=quiet>Not answered: {}</p>", escape(&error.to_string())),
     };
@@ -110,7 +110,7 @@ fn values(history: &dyn Storage, query: &str, interrupt: &dyn Fn() -> Option<Int
         let _ = write!(
             out,
             "<li><b>{}</b> <code>{}</code></li>",
-            promql::short(one.value),
+            promql::digits(one.value, 4),
             escape(&one.labels.metric())
         );
     }

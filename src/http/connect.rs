@@ -48,7 +48,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     (
         "Alertmanager, and incidents of its alerts",
         "The agent sends its alerts there; and where a Prometheus raises alerts, Alertmanager's webhook makes incidents of them here.",
-        "# the agent's configuration\nalerts: {alertmanagers: [{url: http://127.0.0.1:9093}]}\n\n# alertmanager.yml\nreceivers:\n  - name: neural-exporter\n    webhook_configs: [{url: \"http://HOST/api/v1/alertmanager\"}]\n",
+        "# the agent's configuration\nrespond:\n  alertmanagers: [{url: http://127.0.0.1:9093}]\n  incidents: {webhook: {enabled: true}}\n\n# alertmanager.yml\nroute: {receiver: neural-exporter}\nreceivers:\n  - name: neural-exporter\n    webhook_configs: [{url: \"http://HOST/api/v1/alertmanager\"}]\n",
     ),
     (
         "A shell",

@@ -15,7 +15,7 @@ use crate::alert::health::Judge;
 use crate::alert::{ALERT_NAME, Alert, Group, State};
 use crate::catalog::card::{Ask, questions};
 use crate::clock::now;
-use crate::promql::Interrupt;
+use crate::promql::{Interrupt, Labels};
 use crate::view::{self, Given, Latest, Past, Snapshot, Wanted, html};
 
 /// From one look to the next while a page is open.
@@ -147,7 +147,11 @@ impl Site {
     pub(super) fn open_incidents(&self) -> (Vec<view::Incident>, Vec<String>) {
         let incidents = self.incidents.load();
         let Some(Incidents(desk)) = incidents.as_deref() else { return (Vec::new(), Vec::new()) };
-        let mut open = Vec::new();
+        let (mut open, at) = (Vec::new(), now().wall_milliseconds());
+        let silencer = self.silencer.load_full();
+        let silenced = |labels: &Labels| {
+            Some(silencer.as_deref()?.silences.lock().until(labels, at).unwrap_or_default())
+        };
         desk.open(&mut |incident| {
             open.push(view::Incident {
                 id: incident.id.clone(),
@@ -156,6 +160,7 @@ impl Site {
                 summary: incident.summary().to_owned(),
                 since: incident.started,
                 acknowledged: incident.acknowledged.is_some(),
+                silenced: silenced(&incident.labels),
             });
         });
         open.sort_by(|a, b| {

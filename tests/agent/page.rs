@@ -31,6 +31,7 @@ fn laboratory() -> Snapshot {
         summary: "<headset> is unplugged".into(),
         since: NOW - 3_700_000,
         acknowledged: false,
+        silenced: Some(0),
     };
     build(Given {
         latest: &latest,
@@ -40,7 +41,12 @@ fn laboratory() -> Snapshot {
         alerts: vec![alert("NeuralDeviceUnplugged", true), alert("Own", false)],
         incidents: vec![
             incident.clone(),
-            Incident { acknowledged: true, state: "acknowledged".into(), ..incident },
+            Incident {
+                acknowledged: true,
+                state: "acknowledged".into(),
+                silenced: Some(NOW + 60_000),
+                ..incident
+            },
         ],
         trouble: vec!["The last reload failed: run `neural-exporter check`.".into()],
         notes: Vec::new(),
@@ -52,6 +58,11 @@ fn the_page_is_what_it_was() {
     let seen = laboratory();
     same(&at("tests/fixtures/page/lab.html"), &html::page(&seen));
     same(&at("tests/fixtures/page/cyton.html"), &html::card_page(&seen, "device", "cyton", None).unwrap());
+    let pipeline = seen.cards.iter().find(|card| card.kind == "pipeline").unwrap();
+    same(
+        &at("tests/fixtures/page/pipeline.html"),
+        &html::card_page(&seen, "pipeline", &pipeline.name, None).unwrap(),
+    );
     assert_eq!(html::card_page(&seen, "device", "none", None), None);
 }
 

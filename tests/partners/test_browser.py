@@ -30,7 +30,7 @@ PATIENCE = 30_000
 SIZES = [(390, 844, "dark"), (768, 1024, "light"), (1280, 800, "dark"), (1920, 1080, "light"), (390, 844, "light"), (1280, 800, "light")]
 NAMES = ["Fp1", "Fp2", "C3", "C4", "P3", "P4", "O1", "O2"]
 GONE = {"alert": "Gone", "expr": 'label_replace(neural_source_up{source="board"} == 0, "device", "$1", "source", "(.+)")', "labels": {"severity": "critical", "priority": "P0", "component": "device"},
-        "annotations": {"summary": "{{ $labels.device }} is gone"}}
+        "annotations": {"summary": "{{ $labels.device }} is gone", "runbook_url": "http://127.0.0.1:9612/runbooks/ALinkThatIsLongerThanAPhoneIsWide.md"}}
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,12 @@ Independent: simulated boards, and a reader of server-sent events of our own mak
 """
 from __future__ import annotations
 
+import html
 import html.parser
 import http.client
 import json
 import re
+import shlex
 import socket
 import subprocess
 import threading
@@ -15,8 +17,9 @@ import time
 import urllib.parse
 
 import pytest
+import yaml
 
-from conftest import PROGRAM, Agent, wait_until
+from conftest import PROGRAM, Agent, program, wait_until
 from test_alerting import write_rules
 from test_incidents import LOST, incidents, one
 from test_simulate import simulate  # noqa: F401 - a fixture
@@ -158,7 +161,7 @@ def test_an_electrode_goes_bad_and_good_again(agent, simulate, tmp_path):  # noq
 def test_an_incident_is_acknowledged_on_the_page(agent, simulate, tmp_path):  # noqa: F811
     board = simulate("cyton", name="board")
     agent.configure([{"serial": {"name": "board", "port": board.port, "protocol": "cyton"}}], history={"interval": "1s"},
-                    alerts={"rule_files": [write_rules(tmp_path, LOST, interval="1s")]})
+                    alerts={"rule_files": [write_rules(tmp_path, LOST, interval="1s")]}, respond={"notify": True})
     agent.start()
     agent.until(lambda now: now.value("neural_source_up", source="board") == 1)
     time.sleep(3.5)
@@ -166,6 +169,8 @@ def test_an_incident_is_acknowledged_on_the_page(agent, simulate, tmp_path):  # 
     board.process.wait(20)
     opened = one(agent, alert="PlugPulled")
     page = Page(seen(agent))
+    silence = f"api/v1/incidents/{opened['id']}/silence"
+    assert silence in page.links and "silenced until" not in seen(agent)
     action = f"api/v1/incidents/{opened['id']}/ack"
     assert action in page.links
     form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html,*/*;q=0.8"}
@@ -180,6 +185,44 @@ def test_an_incident_is_acknowledged_on_the_page(agent, simulate, tmp_path):  # 
     assert [found["id"] for found in incidents(agent, state="acknowledged")] == [opened["id"]]
     page = seen(agent)
     assert action not in Page(page).links and "acknowledged" in page
+    status, headers, _ = agent.request("POST", f"/{silence}", {"Content-Type": "application/x-www-form-urlencoded"})
+    assert status == 200 and silence not in Page(seen(agent)).links and "silenced until 20" in seen(agent)
+    # Where an Alertmanager keeps silences there is nothing to press.
+    agent.config["respond"] = {}
+    agent.write()
+    assert agent.reload()[0] == 200
+    assert silence not in Page(seen(agent)).links and "silenced until" not in seen(agent)
+
+
+def test_lines_to_paste_are_taken_where_they_are_pasted(agent, tmp_path):
+    agent.configure([], history={"interval": "1s"})
+    agent.start()
+    blocks = [html.unescape(text) for text in re.findall(r"<pre><code>(.*?)</code></pre>", seen(agent, "/connect"), re.DOTALL)]
+    of = lambda word: next(block for block in blocks if word in block)
+
+    def taken(command: list[str], name: str, text: str) -> None:
+        file = tmp_path / name
+        file.write_text(text)
+        done = subprocess.run([*command, str(file)], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    taken([program("promtool"), "check", "config"], "prometheus.yml", "scrape_configs:\n" + of("job_name"))
+    own, theirs = of("# alertmanager.yml").split("# alertmanager.yml")
+    taken([program("amtool"), "check-config"], "alertmanager.yml", theirs)
+    (tmp_path / "token").write_text("x")
+    for block in (own, of("provision:").replace("/etc/neural-exporter/grafana-token", str(tmp_path / "token"))):
+        taken([str(PROGRAM), "check", "--config"], "agent.yml", f"listen: 127.0.0.1:{agent.port}\n{block}")
+    # What the agent's part is for: a message of that Alertmanager is taken.
+    agent.config.update(yaml.safe_load(own))
+    agent.write()
+    assert agent.reload()[0] == 200
+    body = json.dumps({"version": "4", "alerts": []}).encode()
+    wait_until(lambda: agent.request("POST", "/api/v1/alertmanager", {"Content-Type": "application/json"}, body=body)[0] == 200, 10, "that it is taken")
+    for line in of("status --server").splitlines():
+        command = shlex.split(line)
+        assert subprocess.run([str(PROGRAM), command[1], "--help"], capture_output=True, timeout=30).returncode == 0
+    rules = of("rules.yml").split()[-1]
+    taken([program("promtool"), "check", "rules"], "rules.yml", seen(agent, urllib.parse.urlsplit(rules).path))
 
 
 def test_pages_load_nothing_from_elsewhere_and_work_behind_a_prefix(agent, simulate, tmp_path):  # noqa: F811

@@ -161,8 +161,9 @@ const PIPELINE: Card = Card {
     labels: &["pipeline"],
     present: Now("max by (pipeline) (neural_stage_duration_seconds_count or neural_queue_depth or neural_sessions_started_total)"),
     facts: &[
-        Fact::plain("From start to end, p95", Unit::Seconds, Past(
-            "sum by (pipeline) (histogram_quantile(0.95, sum by (pipeline, stage, le) (rate(neural_stage_duration_seconds_bucket[5m]))))",
+        // Of quantiles there is no sum.
+        Fact::plain("From start to end, mean", Unit::Seconds, Past(
+            "sum by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_sum[5m])) / (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[5m])) > 0))",
         )),
         Fact::plain("Runs", Unit::Hertz, Past("max by (pipeline) (sum by (pipeline, stage) (rate(neural_stage_duration_seconds_count[1m])))")),
         Fact::plain("Failed in five minutes", Unit::Ratio, Past(
@@ -260,6 +261,16 @@ const MODEL: Card = Card {
         )),
         Fact::plain("Cost in the last hour", Unit::None, Past("sum by (model) (increase(neural_llm_cost_total[1h]))"))
             .suffix(Now("neural_llm_currency_info"), "currency"),
+        // A budget is for all models together.
+        Fact::plain("Tokens today, all models", Unit::None, Now(
+            "max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_tokens_today",
+        ))
+        .beside("of", Now("max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_daily_budget_tokens")),
+        Fact::plain("Cost today, all models", Unit::None, Now(
+            "max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_cost_today",
+        ))
+        .suffix(Now("neural_llm_currency_info"), "currency")
+        .beside("of", Now("max by (model) (neural_llm_calls_total) * 0 + on () group_left () neural_llm_daily_budget_cost")),
     ],
     lines: &[Line {
         label: "Tokens a second",

@@ -94,7 +94,7 @@ fn every_question_asks_for_what_there_is() {
     let lines = CARDS.iter().flat_map(drawn).map(|line| line.ask);
     for ask in card::questions().chain(lines) {
         for name in promql::parse(ask.text()).unwrap().metrics() {
-            let family = ["_total", "_bucket", "_count", "_info"]
+            let family = ["_total", "_bucket", "_count", "_sum", "_info"]
                 .iter()
                 .find_map(|end| name.strip_suffix(end))
                 .unwrap_or(name);

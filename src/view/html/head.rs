@@ -75,20 +75,21 @@ pub(super) fn write(out: &mut String, parts: &[Part]) {
          <circle class=skull r=1 /><path class=skull d=\"M-.12 -.99L0 -1.15L.12 -.99\"/>",
     );
     for (part, (x, y)) in placed {
-        let mark = match part.status {
-            Status::Healthy => "",
-            _ => " ✖",
+        // The sign is below the name: beside it there is no room in the circle.
+        let (mark, up) = match part.status {
+            Status::Healthy => (String::new(), 0.0),
+            _ => (format!("<text x={x:.2} y={:.2}>✖</text>", y + 0.11), 0.04),
         };
         let reasons = part.reasons.join(", ");
         let title = if reasons.is_empty() { "good" } else { &reasons };
         // Writing to a string cannot fail.
         let _ = write!(
             out,
-            "<g class={}><title>{}: {}</title><circle cx={x:.2} cy={y:.2} r=.14 /><text x={x:.2} y={:.2}>{}{mark}</text></g>",
+            "<g class={}><title>{}: {}</title><circle cx={x:.2} cy={y:.2} r=.14 /><text x={x:.2} y={:.2}>{}</text>{mark}</g>",
             class_of(part.status),
             escape(&part.name),
             escape(title),
-            y + 0.04,
+            y + 0.04 - up,
             // Boards number their channels: `3 C3`.
             escape(part.name.rsplit(' ').next().unwrap_or(&part.name))
         );

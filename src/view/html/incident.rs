@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{TABLE_END, alert_address, begin, class_of, end, escape, table};
 use crate::alert::ALERT_NAME;
 use crate::alert::incident::{Incident, Status as How};
-use crate::promql::{moment, short};
+use crate::promql::{digits, moment};
 use crate::view::Status;
 use crate::view::screen::sign;
 use crate::view::words::span;
@@ -140,7 +140,7 @@ fn times(out: &mut String, about: &About<'_>) {
 
 /// The values of its alert's series.
 fn values(out: &mut String, incident: &Incident) {
-    let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), short);
+    let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| digits(value, 4));
     let values = incident.values;
     if values.start.is_none() && values.worst.is_none() && values.end.is_none() {
         return;

@@ -258,6 +258,19 @@ fn one_incident(out: &mut String, incident: &Incident, at: i64) {
             escape(&incident.summary)
         );
     }
+    match incident.silenced {
+        None => {}
+        Some(0) => {
+            let _ = write!(
+                out,
+                "<form method=post action=\"api/v1/incidents/{id}/silence\"><button>Silence for 1h<span class=hidden>: {}</span></button></form>",
+                escape(&incident.summary)
+            );
+        }
+        Some(until) => {
+            let _ = write!(out, " <span class=quiet>silenced until {}</span>", moment(until));
+        }
+    }
     out.push_str("</li>");
 }
 
