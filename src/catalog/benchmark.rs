@@ -65,4 +65,5 @@ pub static REGRESSIONS: &[(&str, &str)] = &[
     ("since", "min_over_time(timestamp(neural_baseline_regression_ratio >= 1)[$window:1m])"),
     ("last", "max_over_time(timestamp(neural_baseline_regression_ratio >= 1)[$window:1m])"),
     ("ratio", "last_over_time(neural_baseline_ratio[$window])"),
+    ("compared", "max by (baseline) (max_over_time(neural_baseline_compared_timestamp_seconds[$window]))"),
 ];

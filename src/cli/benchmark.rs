@@ -395,14 +395,15 @@ pub(super) fn regressed(args: &RegressionArgs) -> Exit {
         for note in notes {
             complain(&format!("note: {note}"));
         }
-        let all = regressions(answers, &limits);
+        let found = regressions(answers, &limits);
         let shown = match args.output {
-            Form::Json => json(&all),
-            Form::Text => benchmark::write_regressions(&all, f64::from(args.hours)).into_bytes(),
+            Form::Json => json(&found),
+            Form::Text => benchmark::write_regressions(&found, f64::from(args.hours)).into_bytes(),
         };
-        let lasts = all.iter().any(|one| one.now >= 1.0);
+        let lasts = found.regressions.iter().any(|one| one.now >= 1.0);
         Ok(match print(&shown) {
             Exit::Fine if lasts => Exit::Differs,
+            Exit::Fine if found.baselines.is_empty() => Exit::Failed,
             exit => exit,
         })
     };

@@ -85,7 +85,7 @@ Exit codes: 0 done and no regression, 1 it could not be done, or nothing could b
 const REGRESSIONS: &str = "\
 The agent compares the last minutes with each of benchmarks.baselines every 10 minutes.
 
-Exit codes: 0 none lasts, 1 nobody can be asked, 2 bad usage, 3 one lasts.";
+Exit codes: 0 none lasts, 1 nothing was compared, or nobody can be asked, 2 bad usage, 3 one lasts.";
 
 const INCIDENTS: &str = "\
 Examples:

@@ -86,7 +86,7 @@ impl Site {
                 let questions = regression_questions(now().wall_milliseconds(), window);
                 let answers = site.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
                 let limits = &site.catalogue.load().settings.limits;
-                Ok(json!({ "hours": hours, "regressions": regressions(answers, limits) }))
+                Ok(json!(regressions(answers, limits)))
             };
             told().map_or_else(|(status, kind, why)| error(status, kind, &why), |data| success(&data))
         })

@@ -269,11 +269,13 @@ def test_the_agent_compares_by_itself_and_an_alert_fires(box):
     firing = lambda: [alert for alert in json.loads(agent.get("/api/v1/alerts")[2])["data"]["alerts"] if alert["labels"]["alertname"] == "NeuralBaselineRegression"]
     alerts = wait_until(firing, 90, "the alert")
     assert {alert["labels"]["metric"] for alert in alerts} == {"stage_failures"}
-    told = json.loads(run(agent, "regressions", "--output", "json", rc=3))
+    told = json.loads(run(agent, "regressions", "--output", "json", rc=3))["regressions"]
     assert {(one["metric"], one["labels"]["stage"], one["severity"]) for one in told} >= {("stage_duration", "classify", "info"), ("stage_failures", "filter", "critical")}
     assert "now" in run(agent, "regressions", rc=3).splitlines()[0]
     status, _, body = agent.get("/api/v1/regressions?hours=2")
     assert status == 200 and {one["metric"] for one in json.loads(body)["data"]["regressions"]} == {one["metric"] for one in told}
+    # Before the agent was there nothing was compared, which is not that nothing was worse.
+    assert "Nothing is known" in run(agent, "regressions", "--server", box[2], rc=1)
     for hours in ("0", "169", "x", "NaN"):
         assert agent.get(f"/api/v1/regressions?hours={hours}")[0] == 400
     # A name that the configuration does not have any more is not shown, and one that it has now is compared.

@@ -5,7 +5,7 @@
 use schemars::SchemaGenerator;
 use serde_json::{Value as Json, json};
 
-use crate::view::benchmark::{Benchmark, Comparison, Listed, Regression};
+use crate::view::benchmark::{Benchmark, Comparison, Listed, Regressions};
 
 pub(super) fn text(_: &mut SchemaGenerator) -> Json {
     json!({"type": "string"})
@@ -294,11 +294,7 @@ pub(super) fn comparison(schemas: &mut SchemaGenerator) -> Json {
 }
 
 pub(super) fn regressions(schemas: &mut SchemaGenerator) -> Json {
-    let one = schemas.subschema_for::<Regression>().to_value();
-    success(&json!({
-        "type": "object", "required": ["hours", "regressions"],
-        "properties": {"hours": {"type": "number"}, "regressions": list(&one)}
-    }))
+    success(&schemas.subschema_for::<Regressions>().to_value())
 }
 
 pub(super) fn removed(_: &mut SchemaGenerator) -> Json {

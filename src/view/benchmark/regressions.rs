@@ -41,6 +41,15 @@ pub struct Regression {
     pub last: Option<i64>,
 }
 
+/// What was worse than the baselines of a time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Regressions {
+    /// The baselines that were compared with in this time. If there is none, nothing is known.
+    pub baselines: Vec<String>,
+    /// The regressions, those that last first, then the worst.
+    pub regressions: Vec<Regression>,
+}
+
 /// What is to be asked about a time of `window` ms up to `at`: answers are given to [`regressions`] in the same order.
 #[must_use]
 pub fn regression_questions(at: i64, window: i64) -> Vec<(String, When)> {
@@ -48,22 +57,26 @@ pub fn regression_questions(at: i64, window: i64) -> Vec<(String, When)> {
     REGRESSIONS.iter().map(|(_, ask)| (text(ask), When::At(at))).collect()
 }
 
-/// The regressions, those that last first, then the worst.
+/// What the answers say.
 #[must_use]
-pub fn regressions(answers: Vec<Option<Value>>, limits: &Limits) -> Vec<Regression> {
+pub fn regressions(answers: Vec<Option<Value>>, limits: &Limits) -> Regressions {
     type Key = (String, String, BTreeMap<String, String>);
     let key = |labels: &Labels| -> Key {
         let own = LABELS.iter().chain(&["instance"]).filter(|name| !labels.get(name).is_empty());
         let own = own.map(|name| ((*name).to_owned(), labels.get(name).to_owned())).collect();
         (labels.get("baseline").to_owned(), labels.get("metric").to_owned(), own)
     };
-    let mut found: BTreeMap<Key, Regression> = BTreeMap::new();
+    let (mut found, mut baselines) = (BTreeMap::<Key, Regression>::new(), Vec::new());
     for ((what, _), answer) in REGRESSIONS.iter().zip(answers) {
         let Some(Value::Vector(elements)) = answer else { continue };
         for one in elements {
             let (key, value) = (key(&one.labels), one.value);
             if *what == "worst" {
                 found.insert(key, Regression { worst: value, ..Regression::default() });
+                continue;
+            }
+            if *what == "compared" {
+                baselines.push(key.0);
                 continue;
             }
             let Some(regression) = found.get_mut(&key) else { continue };
@@ -100,17 +113,31 @@ pub fn regressions(answers: Vec<Option<Value>>, limits: &Limits) -> Vec<Regressi
         })
         .collect();
     all.sort_by(|a, b| (b.now >= 1.0).cmp(&(a.now >= 1.0)).then(b.worst.total_cmp(&a.worst)));
-    all
+    Regressions { baselines, regressions: all }
 }
 
 /// For a terminal.
 #[must_use]
-pub fn write_regressions(all: &[Regression], hours: f64) -> String {
+pub fn write_regressions(found: &Regressions, hours: f64) -> String {
     let mut out = String::new();
+    let all = &found.regressions;
     let lasting = all.iter().filter(|one| one.now >= 1.0).count();
     // Writing to a string cannot fail.
     let _ = match (all.len(), lasting) {
-        (0, _) => writeln!(out, "{} No regression in {} h", sign(Status::Healthy), digits(hours)),
+        (0, _) if found.baselines.is_empty() => writeln!(
+            out,
+            "{} Nothing is known: no baseline was compared with in {} h\n  hint: `neural-exporter benchmark record NAME`, and name it \
+             under benchmarks.baselines in the configuration",
+            sign(Status::Unknown),
+            digits(hours)
+        ),
+        (0, _) => writeln!(
+            out,
+            "{} No regression in {} h, beside {}",
+            sign(Status::Healthy),
+            digits(hours),
+            clean(&found.baselines.join(", "))
+        ),
         (number, 0) => writeln!(
             out,
             "{} {} in {} h; all are over",
@@ -177,8 +204,10 @@ mod tests {
             vector(&[("decode", 1_800_000_000.0), ("filter", 1_800_000_060.0)]),
             vector(&[("decode", 1_800_003_600.0), ("filter", 1_800_000_120.0)]),
             vector(&[("decode", 1.3), ("filter", 1.0), ("other", 1.0)]),
+            vector(&[("", 1_800_003_600.0)]),
         ];
-        let all = regressions(answers, &Limits::default());
+        let found = regressions(answers, &Limits::default());
+        let (all, nothing) = (&found.regressions, Regressions::default());
         let told =
             |one: &Regression| (one.labels["stage"].clone(), one.severity, one.worst, one.now, one.ratio);
         assert_eq!(
@@ -192,11 +221,15 @@ mod tests {
             (all[0].since, &*all[0].subject),
             (Some(1_800_000_000_000), "mean duration of decode of bci")
         );
-        let text = write_regressions(&all, 24.0);
+        let text = write_regressions(&found, 24.0);
         assert!(text.starts_with("▲ 2 regressions in 24 h; 1 now\n"), "{text}");
         assert!(text.contains("mean duration of filter of bci: critical"), "{text}");
-        assert!(write_regressions(&all[1..], 24.0).starts_with("✔ 1 regression in 24 h; all are over"));
-        assert!(write_regressions(&[], 24.0).starts_with("✔ No regression in 24 h"));
+        let over = Regressions { regressions: all[1..].to_vec(), ..nothing.clone() };
+        assert!(write_regressions(&over, 24.0).starts_with("✔ 1 regression in 24 h; all are over"));
+        let none = Regressions { baselines: found.baselines.clone(), ..nothing.clone() };
+        assert_eq!(write_regressions(&none, 24.0), "✔ No regression in 24 h, beside tuesday\n");
+        // Where nothing was compared, that nothing is worse is not known.
+        assert!(write_regressions(&nothing, 24.0).starts_with("? Nothing is known"));
     }
 
     #[test]
