@@ -101,6 +101,12 @@ needs: programs
 		--requirement tests/partners/requirements-alone.txt
 	@touch $@
 
+SECONDS_OF_API ?= 600
+.PHONY: api
+api: .venv/ready ## schemathesis against the API, for SECONDS_OF_API (600)
+	$(CARGO) build --locked --bins
+	SCHEMATHESIS_SECONDS=$(SECONDS_OF_API) $(PYTEST) tests/partners/test_api.py -k document
+
 measure: ## speed and memory of the whole program from outside, as the table in the README
 	$(CARGO) build --profile dist --locked --bins
 	$(CARGO) build --profile dist --locked --example flood --example history

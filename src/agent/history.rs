@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Agent, VITALS, place, summary};
 use crate::config::Config;
 use crate::history::Target;
+use crate::http::Forget;
 use crate::listen::Address;
 use crate::promql::Storage;
 use crate::store::{History, Observer, Running};
@@ -42,6 +43,8 @@ impl Agent {
             .ok()?;
         let storage: Arc<dyn Storage> = running.history().clone();
         drop(self.site.history.set(storage));
+        let history = running.history().clone();
+        drop(self.site.forget.set(Forget(Box::new(move |days| history.forget(days)))));
         let history = running.history().clone();
         self.hub.lock().set_alarm(Box::new(move || history.wake()));
         Some(running)

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -13,9 +14,7 @@ use crate::catalog::health::{COMPONENTS, Component};
 use crate::promql::{Labels, moment_ms, read_moment};
 
 /// How something is, from good to bad.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// No alert fires about it.
@@ -43,7 +42,8 @@ impl Status {
 }
 
 /// The whole verdict.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Health")]
 pub struct Verdict {
     /// That of the worst component.
     pub status: Status,
@@ -61,7 +61,7 @@ pub struct Verdict {
 }
 
 /// A component.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
     /// What it is: `device`.
     pub component: String,
@@ -75,7 +75,7 @@ pub struct Judged {
 }
 
 /// An alert that fires.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// Its name.
     pub alert: String,
@@ -90,7 +90,7 @@ pub struct Reason {
 }
 
 /// How an objective is kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Kept {
     /// What it asks.
     pub objective: String,

@@ -69,6 +69,42 @@ pub(super) fn html(headers: &HeaderMap) -> bool {
         .any(|item| item.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
 }
 
+/// How much a client wants a media type, from 0 to 1: what fits it best counts. Who says nothing takes anything.
+fn weight(headers: &HeaderMap, wanted: &str) -> f64 {
+    let mut best: Option<(u8, f64)> = None;
+    let mut said = false;
+    for item in items(headers, &ACCEPT).filter(|item| !item.is_empty()) {
+        said = true;
+        let mut parts = item.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let q = parts
+            .filter_map(|part| part.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        let q = q.map_or(1.0, |(_, q)| q.trim().parse().unwrap_or(0.0));
+        let group = kind.strip_suffix('*').filter(|group| group.ends_with('/'));
+        let fit = match group {
+            Some("*/") => 1,
+            Some(group) if wanted.starts_with(group) => 2,
+            None if kind == wanted => 3,
+            _ => continue,
+        };
+        if best.is_none_or(|(known, _)| fit > known) {
+            best = Some((fit, q));
+        }
+    }
+    best.map_or(if said { 0.0 } else { 1.0 }, |(_, q)| q)
+}
+
+/// Whether a client takes what is offered under one of these media types.
+pub(super) fn takes<'k>(headers: &HeaderMap, kinds: impl IntoIterator<Item = &'k str>) -> bool {
+    kinds.into_iter().any(|kind| weight(headers, kind.split(';').next().unwrap_or_default()) > 0.0)
+}
+
+/// Whether a client would rather have events as they come than one answer.
+pub(super) fn events(headers: &HeaderMap) -> bool {
+    weight(headers, "text/event-stream") > weight(headers, "application/json")
+}
+
 /// Whether the scraper takes gzip, and does not rather have the text as it is.
 pub(super) fn gzip(headers: &HeaderMap) -> bool {
     let (mut packed, mut plain) = (0.0, 0.0);
@@ -121,6 +157,33 @@ mod tests {
         }
         assert_eq!(wants("application/openmetrics-text;q=0.1,text/plain;q=0.9"), classic);
         assert_eq!(wants("application/openmetrics-text;q=0"), classic);
+    }
+
+    #[test]
+    fn what_fits_best_counts() {
+        let of = |accept: &str, kind: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().unwrap());
+            weight(&headers, kind)
+        };
+        for (accept, json, stream) in [
+            ("", 1.0, 1.0),
+            ("*/*", 1.0, 1.0),
+            ("application/json", 1.0, 0.0),
+            ("text/event-stream", 0.0, 1.0),
+            ("text/*;q=0.5, */*;q=0.1", 0.1, 0.5),
+            ("text/event-stream;q=0, text/*", 0.0, 0.0),
+            ("image/png", 0.0, 0.0),
+            ("application/*; q=x", 0.0, 0.0),
+            ("Application/JSON ; Q=0.3", 0.3, 0.0),
+        ] {
+            assert_eq!(
+                (of(accept, "application/json"), of(accept, "text/event-stream")),
+                (json, stream),
+                "{accept}"
+            );
+        }
+        assert_eq!(weight(&HeaderMap::new(), "application/json"), 1.0);
     }
 
     #[test]

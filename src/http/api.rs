@@ -17,6 +17,7 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
+use super::routes::Endpoint;
 use super::{Groups, Reply, Site, reply};
 use crate::alert::{self, json::Wanted};
 use crate::clock::now;
@@ -53,26 +54,6 @@ impl Queries {
     }
 }
 
-/// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Query,
-    QueryRange,
-    Series,
-    Labels,
-    Values,
-    Metadata,
-    Exemplars,
-    Rules,
-    Alerts,
-    Health,
-    Report,
-    Format,
-    BuildInfo,
-    RuntimeInfo,
-    Tsdb,
-}
-
 /// What is dropped when the client goes.
 #[derive(Debug)]
 struct Gone(Arc<AtomicBool>);
@@ -94,11 +75,16 @@ pub(super) struct Until {
 impl Until {
     /// The usual time, for work that no client ends.
     pub(super) fn usual() -> Self {
-        let time = u64::try_from(TIMEOUT.as_nanos()).unwrap_or(u64::MAX);
+        Self::within(TIMEOUT)
+    }
+
+    /// What ends after so long.
+    pub(super) fn within(time: Duration) -> Self {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self { gone: Arc::default(), deadline: now().steady.saturating_add(time) }
     }
 
-    fn interrupt(&self) -> Option<Interrupt> {
+    pub(super) fn interrupt(&self) -> Option<Interrupt> {
         if self.gone.load(Ordering::Relaxed) {
             Some(Interrupt::Canceled)
         } else if now().steady > self.deadline {
@@ -108,7 +94,7 @@ impl Until {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         self.interrupt().map_or(Ok(()), |interrupt| Err(interrupt.into()))
     }
 }

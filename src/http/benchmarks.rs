@@ -18,7 +18,7 @@ use crate::clock::now;
 use crate::promql::{Error, Kind};
 use crate::view::Status;
 use crate::view::benchmark::{
-    self, Benchmark, Comparison, Listed, Shelf, check_name, regression_questions, regressions,
+    self, Benchmark, Comparison, Listed, Regressions, Shelf, check_name, regression_questions, regressions,
 };
 use crate::view::report::{self, Time};
 
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Benchmarks {
 }
 
 /// Why something is not done.
-type Refused = (StatusCode, &'static str, String);
+pub(super) type Refused = (StatusCode, &'static str, String);
 
 impl Site {
     /// Answers a path of benchmarks, and a name where the path has one.
@@ -82,15 +82,18 @@ impl Site {
                     Some(Ok(hours)) if (1.0..=HOURS).contains(&hours) => hours,
                     Some(_) => return Err(wrong("hours is a number from 1 to 168")),
                 };
-                let window = (hours * 3.6e6) as i64;
-                let questions = regression_questions(now().wall_milliseconds(), window);
-                let answers = site.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
-                let limits = &site.catalogue.load().settings.limits;
-                Ok(json!(regressions(answers, limits)))
+                Ok(json!(site.regressions_of(hours)?))
             };
             told().map_or_else(|(status, kind, why)| error(status, kind, &why), |data| success(&data))
         })
         .await
+    }
+
+    /// The regressions of the last hours.
+    pub(super) fn regressions_of(&self, hours: f64) -> Result<Regressions, Refused> {
+        let questions = regression_questions(now().wall_milliseconds(), (hours * 3.6e6) as i64);
+        let answers = self.answers(questions, &Until::usual()).map_err(|error| unasked(&error))?;
+        Ok(regressions(answers, &self.catalogue.load().settings.limits))
     }
 
     /// Takes over a benchmark, or records one of the last time.
@@ -110,20 +113,32 @@ impl Site {
 
     fn record(&self, p: &Parameters) -> Result<Benchmark, Refused> {
         let name = p.get("name").ok_or_else(|| wrong("name is missing"))?;
-        check_name(name).map_err(|why| wrong(&why))?;
         let (time, only) = (time(p, RECORDED)?, wanted(p)?);
+        let note = p.get("note").unwrap_or_default().chars().take(1000).collect();
+        let recorded = self.recorded(name, time, &only, p.get("allow_bad") == Some("true"))?;
+        Ok(Benchmark { note, ..recorded })
+    }
+
+    /// A benchmark of a time; of one in which something was wrong only where that is allowed.
+    pub(super) fn recorded(
+        &self,
+        name: &str,
+        time: Time,
+        only: &[(String, String)],
+        allow_bad: bool,
+    ) -> Result<Benchmark, Refused> {
+        check_name(name).map_err(|why| wrong(&why))?;
         let (verdict, sentences) = self.how_it_was(time)?;
-        if verdict != Status::Healthy && p.get("allow_bad") != Some("true") {
+        if verdict != Status::Healthy && !allow_bad {
             let why =
                 format!("all was not well in this time: {sentences}; allow_bad=true records it all the same");
             return Err((StatusCode::CONFLICT, "not_well", why));
         }
-        let benchmark = self.measured(name, time, benchmark::usual_step(time), &only)?;
+        let benchmark = self.measured(name, time, benchmark::usual_step(time), only)?;
         if benchmark.lines.is_empty() {
             return Err((StatusCode::CONFLICT, "empty", "nothing was measured in this time".to_owned()));
         }
-        let note = p.get("note").unwrap_or_default().chars().take(1000).collect();
-        Ok(Benchmark { note, verdict: sentences, ..benchmark })
+        Ok(Benchmark { verdict: sentences, ..benchmark })
     }
 
     /// What a report says of a time, in short.
@@ -151,8 +166,12 @@ impl Site {
     }
 
     fn comparison(&self, shelf: &dyn Shelf, name: &str, p: &Parameters) -> Result<Comparison, Refused> {
+        self.compared(shelf, name, time(p, COMPARED)?)
+    }
+
+    /// A time beside a benchmark.
+    pub(super) fn compared(&self, shelf: &dyn Shelf, name: &str, time: Time) -> Result<Comparison, Refused> {
         let baseline = one(shelf, name)?;
-        let time = time(p, COMPARED)?;
         let current =
             self.measured("", time, benchmark::usual_step(time).min(baseline.step), &baseline.only)?;
         let limits = &self.catalogue.load().settings.limits;
@@ -196,7 +215,7 @@ fn wanted(p: &Parameters) -> Result<Vec<(String, String)>, Refused> {
     p.all("match").map(pair).collect()
 }
 
-fn list(shelf: &dyn Shelf) -> Result<Json, Refused> {
+pub(super) fn list(shelf: &dyn Shelf) -> Result<Json, Refused> {
     let (mut all, mut damaged) = (Vec::new(), Vec::new());
     for name in shelf.names().map_err(failed)? {
         match shelf.read(&name) {
@@ -208,7 +227,7 @@ fn list(shelf: &dyn Shelf) -> Result<Json, Refused> {
     Ok(json!({ "benchmarks": all, "damaged": damaged }))
 }
 
-fn one(shelf: &dyn Shelf, name: &str) -> Result<Benchmark, Refused> {
+pub(super) fn one(shelf: &dyn Shelf, name: &str) -> Result<Benchmark, Refused> {
     check_name(name).map_err(|why| wrong(&why))?;
     let unknown = || (StatusCode::NOT_FOUND, "not_found", format!("there is no benchmark {name}"));
     shelf.read(name).map_err(failed)?.ok_or_else(unknown)

@@ -7,8 +7,10 @@ mod accept;
 mod alert_page;
 mod api;
 mod benchmarks;
+mod components;
 mod connect;
 mod connection;
+mod former;
 mod gate;
 mod incident_page;
 mod incident_path;
@@ -46,7 +48,8 @@ pub use provision::Catalogue;
 
 use api::Parameters;
 use gate::{Pass, Refusal};
-use routes::{Form, Found, Route};
+use reply::Form;
+use routes::{Found, Route};
 
 use crate::alert::Group;
 use crate::alert::health::Elsewhere;
@@ -111,6 +114,8 @@ pub struct Site {
     pub names: ArcSwap<Names>,
     /// What answers questions about the past.
     pub history: OnceLock<Arc<dyn Storage>>,
+    /// What forgets the past.
+    pub forget: OnceLock<Forget>,
     /// Shows each group of rules that the agent evaluates.
     pub rules: ArcSwapOption<Groups>,
     /// What another server says that evaluates them in the agent's place.
@@ -177,6 +182,15 @@ impl std::fmt::Debug for Groups {
     }
 }
 
+/// Forgets what is older than so many days; gives how many pieces went.
+pub struct Forget(pub Box<dyn Fn(u64) -> Result<u64, String> + Send + Sync>);
+
+impl std::fmt::Debug for Forget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Forget")
+    }
+}
+
 /// Who holds the incidents.
 pub struct Incidents(pub Box<dyn Desk>);
 
@@ -203,6 +217,7 @@ impl Site {
             catalogue,
             names,
             history,
+            forget: OnceLock::new(),
             rules,
             incidents: ArcSwapOption::empty(),
             benchmarks: ArcSwapOption::empty(),
@@ -245,8 +260,11 @@ impl Site {
         let (path, status) = (found.map_or("other", |found| found.row.label), reply.status().as_u16());
         self.own.requests.get_or_create_owned(&Answered { path, status }).inc();
         let route = found.map(|found| found.row.route);
-        if route == Some(Route::Live) && reply.status().is_success() && request.method != hyper::Method::HEAD
-        {
+        let goes_on = reply.status().is_success() && request.method != hyper::Method::HEAD;
+        if route == Some(Route::Realtime) && goes_on && accept::events(&request.headers) {
+            return Answer::Live(reply, self.live_realtime());
+        }
+        if route == Some(Route::Live) && goes_on {
             let wanted = Parameters::read(&request, &[]).get("preview").map(str::to_owned);
             let pieces = wanted.map_or_else(|| self.live(), |device| self.live_preview(device));
             return Answer::Live(reply, pieces);
@@ -261,6 +279,16 @@ impl Site {
         body: &[u8],
         pass: Pass,
     ) -> Reply {
+        if let Some(operation) = found.row.operation(&request.method)
+            && found.row.form == Form::Problem
+            && !accept::takes(&request.headers, operation.gives.iter().map(|content| content.kind))
+        {
+            let kinds: Vec<&str> = operation.gives.iter().map(|content| content.kind).collect();
+            return reply::problem(
+                StatusCode::NOT_ACCEPTABLE,
+                &format!("this path gives {}", kinds.join(" and ")),
+            );
+        }
         match found.row.route {
             Route::Metrics => self.metrics(&request.headers),
             Route::Landing => self.first_page().await,
@@ -271,7 +299,13 @@ impl Site {
             Route::Log => self.log_page(),
             Route::Preview => self.preview_json(request),
             Route::Connect => reply::page(connect::page(&request.headers)),
-            Route::Snapshot => self.snapshot_json().await,
+            Route::Snapshot => self.snapshot_json(request).await,
+            Route::Devices => self.components("device", "devices", request).await,
+            Route::Device => self.component("device", "devices", found.decoded()).await,
+            Route::Pipelines => self.components("pipeline", "pipelines", request).await,
+            Route::Pipeline => self.component("pipeline", "pipelines", found.decoded()).await,
+            Route::Realtime => self.realtime(request).await,
+            Route::Former(asked) => self.former(asked, found, request, body).await,
             Route::Style => reply::asset("text/css; charset=utf-8", html::STYLE),
             Route::Script => reply::asset("text/javascript; charset=utf-8", html::SCRIPT),
             Route::Live => reply::events(),

@@ -9,12 +9,13 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
-use super::routes::{Asked, Effect, Form, Operation, ROUTES, Row, Verb, failure, problem};
-use super::{Reply, reply};
+use super::Reply;
+use super::reply::{self, Form};
+use super::routes::{Asked, Effect, Operation, ROUTES, Row, Verb, failure, problem};
 
 /// The document: it is the same for as long as the program runs.
 static DOCUMENT: LazyLock<(Bytes, String)> = LazyLock::new(|| {
-    let text = serde_json::to_string_pretty(&write()).unwrap_or_default() + "\n";
+    let text = serde_json::to_string(&write()).unwrap_or_default() + "\n";
     let tag = reply::tag(text.as_bytes());
     (text.into(), tag)
 });
@@ -95,11 +96,16 @@ fn parameter(row: &Row, asked: &Asked) -> Json {
     })
 }
 
-/// The parameters as the fields of a form.
+/// The parameters as the fields of a form, in which one of several may stand alone.
 fn form_of(row: &Row, asks: &[Asked]) -> Json {
     let fields = || asks.iter().filter(|asked| !is_in_path(row, asked));
+    let schema = |asked: &Asked| {
+        let schema = schema_of(asked);
+        let one = schema.get("items").cloned();
+        one.map_or_else(|| schema.clone(), |one| json!({"anyOf": [schema, one]}))
+    };
     let properties: Map<String, Json> =
-        fields().map(|asked| (asked.name.to_owned(), schema_of(asked))).collect();
+        fields().map(|asked| (asked.name.to_owned(), schema(asked))).collect();
     let required: Vec<&str> = fields().filter(|asked| asked.required).map(|asked| asked.name).collect();
     json!({"type": "object", "properties": properties, "required": required})
 }
@@ -117,7 +123,8 @@ fn responses(row: &Row, operation: &Operation, schemas: &mut SchemaGenerator) ->
     }
     let is_read = operation.verb == Verb::Get;
     let usual: &[u16] = if is_read { &[400, 403] } else { &[400, 403, 408, 413] };
-    for status in usual.iter().chain(operation.fails) {
+    let not_acceptable: &[u16] = if row.form == Form::Problem { &[406] } else { &[] };
+    for status in usual.iter().chain(not_acceptable).chain(operation.fails) {
         let failure = error(row.form, *status);
         match all.get_mut(&status.to_string()).and_then(|known| known.get_mut("content")?.as_object_mut()) {
             Some(known) => {
@@ -149,6 +156,9 @@ fn error(form: Form, status: u16) -> Json {
         (Form::Prometheus, _) => ("application/json", json!({"$ref": "#/components/schemas/Failure"})),
         (Form::Alertmanager, _) => ("application/json", json!({"type": "string"})),
     };
+    if status == 304 {
+        return json!({"description": words(status)});
+    }
     if status == 303 {
         return json!({"description": words(status), "headers": {"Location": {"schema": {"type": "string"}}}});
     }

@@ -13,7 +13,6 @@ use hyper::{Response, StatusCode};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use super::routes::Form;
 use super::{Reply, VARY};
 
 /// Memory that scrapes are written and compressed in. It is used again: what is freed goes back to the system at once, and the kernel
@@ -218,6 +217,19 @@ pub(super) fn file(kind: &'static str, text: String) -> Reply {
     finish(reply.header(X_CONTENT_TYPE_OPTIONS, "nosniff"), text.into())
 }
 
+/// The form of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A line of text.
+    Text,
+    /// Problem details of RFC 9457.
+    Problem,
+    /// As Prometheus writes one: `{"status": "error", …}`.
+    Prometheus,
+    /// As Alertmanager writes one: a text in JSON.
+    Alertmanager,
+}
+
 /// That another method is taken.
 pub(super) fn not_allowed(form: Form, methods: &str) -> Reply {
     let why = format!("this path takes {methods}");
@@ -238,6 +250,11 @@ pub(super) fn error(form: Form, status: StatusCode, kind: &str, why: &str) -> Re
         }
         Form::Problem => problem(status, why),
     }
+}
+
+/// That it is a mistake of the agent.
+pub(super) fn panicked() -> Reply {
+    text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n")
 }
 
 /// Problem details, as RFC 9457 has them.
@@ -261,7 +278,9 @@ pub(super) fn tag(text: &[u8]) -> String {
 /// A text with its tag; that it did not change, where the client has it.
 pub(super) fn tagged(headers: &HeaderMap, kind: &'static str, tag: &str, text: Bytes) -> Reply {
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let same = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
+    let same = |one: &str| {
+        one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag.strip_prefix("W/").unwrap_or(tag)
+    };
     let same = known.flat_map(|value| value.split(',')).any(|one| same(one.trim()));
     let reply = Response::builder().header(CACHE_CONTROL, "no-cache").header(ETAG, tag);
     if same {

@@ -16,7 +16,7 @@ use crate::alert::{ALERT_NAME, Alert, Group, State};
 use crate::catalog::card::{Ask, questions};
 use crate::clock::now;
 use crate::promql::{Interrupt, Labels};
-use crate::view::{self, Given, Latest, Past, Snapshot, Wanted, html};
+use crate::view::{self, Given, Latest, Past, Snapshot, Wanted, data, html};
 
 /// From one look to the next while a page is open.
 const EACH: Duration = Duration::from_secs(1);
@@ -39,11 +39,13 @@ pub(super) struct Views {
 
 /// The pieces of the page at one time.
 #[derive(Debug, Default)]
-struct Pieces {
+pub(super) struct Pieces {
     /// Counts the looks.
     look: u64,
     /// Each piece as it goes over the wire, and in which look it changed last.
     all: Vec<(&'static str, Bytes, u64)>,
+    /// How everything was, as an event.
+    pub(super) realtime: Bytes,
 }
 
 impl Default for Views {
@@ -60,7 +62,7 @@ impl Default for Views {
 
 impl Pieces {
     /// The pieces of the next look; those that did not change are the same bytes.
-    fn next(&self, fragments: Vec<html::Fragment>) -> Self {
+    fn next(&self, fragments: Vec<html::Fragment>, realtime: &str) -> Self {
         let look = self.look + 1;
         let all = fragments.into_iter().map(|(id, html)| {
             let event = event(id, &html);
@@ -69,7 +71,8 @@ impl Pieces {
                 None => (id, event, look),
             }
         });
-        Self { look, all: all.collect() }
+        let realtime = Bytes::from(format!("event: realtime\ndata: {realtime}\n\n"));
+        Self { look, all: all.collect(), realtime }
     }
 
     /// What changed after a look. There is always something, so that a client knows that the agent is there.
@@ -93,7 +96,7 @@ pub(super) fn event(id: &str, html: &str) -> Bytes {
 
 impl Site {
     /// What is shown now. It may wait for a rule that is being evaluated, and for a disk.
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let at = now().wall_milliseconds();
         let mut latest = Latest::default();
         self.scrape(&mut |text| latest = Latest::read(at, text, &self.views.wanted));
@@ -195,13 +198,7 @@ impl Site {
 
     /// The first page.
     pub(super) async fn first_page(self: &Arc<Self>) -> Reply {
-        self.shown(html::page).await.map_or_else(panicked, reply::page)
-    }
-
-    /// What the page shows, as JSON.
-    pub(super) async fn snapshot_json(self: &Arc<Self>) -> Reply {
-        let text = self.shown(|snapshot| serde_json::to_string(snapshot).unwrap_or_default()).await;
-        text.map_or_else(panicked, |text| reply::json(StatusCode::OK, text))
+        self.shown(html::page).await.map_or_else(reply::panicked, reply::page)
     }
 
     /// The page of one card.
@@ -211,7 +208,7 @@ impl Site {
         let (kind, name) = (of("kind"), of("name"));
         let site = self.clone();
         let made = tokio::task::spawn_blocking(move || site.write_card(&kind, &name)).await;
-        let Ok(page) = made else { return panicked() };
+        let Ok(page) = made else { return reply::panicked() };
         page.map_or_else(
             || {
                 reply::text(
@@ -238,6 +235,14 @@ impl Site {
 
     /// The pieces of the first page that change, for as long as the client reads them.
     pub(super) fn live(self: &Arc<Self>) -> mpsc::Receiver<Bytes> {
+        self.follow(Pieces::since)
+    }
+
+    /// Something of each look, for as long as the client reads it. It is given the number of the look that the client saw last.
+    pub(super) fn follow(
+        self: &Arc<Self>,
+        show: impl Fn(&Pieces, u64) -> Bytes + Send + 'static,
+    ) -> mpsc::Receiver<Bytes> {
         let mut pieces = self.views.pieces.subscribe();
         self.make_pieces();
         let (send, receive) = mpsc::channel(1);
@@ -256,7 +261,7 @@ impl Site {
                 if seen.look == 0 {
                     continue;
                 }
-                let changed = seen.since(look);
+                let changed = show(&seen, look);
                 look = seen.look;
                 tokio::select! {
                     biased;
@@ -287,16 +292,15 @@ impl Site {
                         return;
                     }
                 }
-                if let Some(fragments) = site.shown(html::fragments).await {
-                    site.views.pieces.send_modify(|pieces| *pieces = Arc::new(pieces.next(fragments)));
+                let made =
+                    site.shown(|shown| (html::fragments(shown), data::realtime(shown).to_string())).await;
+                if let Some((fragments, realtime)) = made {
+                    let next = |pieces: &Pieces| pieces.next(fragments, &realtime);
+                    site.views.pieces.send_modify(|pieces| *pieces = Arc::new(next(pieces)));
                 }
             }
         });
     }
-}
-
-fn panicked() -> Reply {
-    reply::text(StatusCode::INTERNAL_SERVER_ERROR, "the page panicked; please report it\n")
 }
 
 /// The alerts of a group that are shown: those that fire or wait, but for those that only inform.

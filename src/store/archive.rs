@@ -83,7 +83,7 @@ pub fn prune(path: &Path, retention: &Retention) -> Result<(), Failure> {
     there(path)?;
     let mut file = File::open(path)?;
     file.recover()?;
-    file.retain(retention)
+    file.retain(retention).map(drop)
 }
 
 /// What was read of a file with samples.

@@ -61,6 +61,7 @@ pub struct History {
     head: Mutex<Head>,
     readers: Mutex<Option<Arc<Readers>>>,
     queue: writer::Queue,
+    forgetting: Mutex<Option<writer::Forgetting>>,
     status: Mutex<Status>,
     /// When the write began that lasts, ns of the steady clock; 0 where there is none.
     writing: AtomicU64,
@@ -88,10 +89,33 @@ impl History {
             head: Mutex::new(Head::new(options.target.clone(), options.names.clone(), options.memory)),
             readers: Mutex::default(),
             queue: writer::Queue::default(),
+            forgetting: Mutex::default(),
             status: Mutex::default(),
             writing: AtomicU64::new(0),
             options: options.clone(),
         }
+    }
+
+    /// Removes what is older than so many days from the file with its next write, and waits for that. Gives how many chunks went.
+    ///
+    /// # Errors
+    /// There is no file, it cannot be written, or somebody else waits for the same.
+    pub fn forget(&self, days: u64) -> Result<u64, String> {
+        if self.options.file.is_none() {
+            return Err("the history is in memory alone, which has no more than an hour".to_owned());
+        }
+        let keep = i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(86_400_000);
+        let (answer, wait) = std::sync::mpsc::sync_channel(1);
+        {
+            let mut asked = self.forgetting.lock();
+            if asked.is_some() {
+                return Err("the history is being cleaned up already".to_owned());
+            }
+            *asked = Some((keep, answer));
+        }
+        let patience = self.options.flush.saturating_add(Duration::from_secs(20));
+        let late = |_| "the disk is busy; it is done with a later write".to_owned();
+        wait.recv_timeout(patience).map_err(late)?
     }
 
     /// Takes a scrape soon, out of turn: something changed.

@@ -31,13 +31,14 @@ pub struct Retention {
 
 impl File {
     /// Applies the retention as of the time of the newest chunk. A clock that is set to next year for an hour must not empty the file:
-    /// see [`believed`](Self::believed).
-    pub(super) fn retain(&mut self, retention: &Retention) -> Result<(), Failure> {
+    /// see [`believed`](Self::believed). Gives how many chunks were too old.
+    pub(super) fn retain(&mut self, retention: &Retention) -> Result<u64, Failure> {
         let path = self.path().to_owned();
         self.retain_rows(retention).map_err(|error| failure(&path, &error))
     }
 
-    fn retain_rows(&mut self, retention: &Retention) -> rusqlite::Result<()> {
+    fn retain_rows(&mut self, retention: &Retention) -> rusqlite::Result<u64> {
+        let mut gone = 0;
         let series = self.all_series()?;
         let old = self.believed(&series, retention.keep_thin.max(retention.keep))?;
         let raw = self.believed(&series, retention.keep)?;
@@ -45,10 +46,10 @@ impl File {
             let change = self.db().transaction()?;
             for (id, labels) in batch {
                 if let Some(old) = old {
-                    change.execute(
-                        "DELETE FROM chunk WHERE series = ?1 AND start < ?2 AND end < ?2",
-                        [id, &old],
-                    )?;
+                    let old = [id, &old];
+                    gone += change
+                        .execute("DELETE FROM chunk WHERE series = ?1 AND start < ?2 AND end < ?2", old)?
+                        as u64;
                 }
                 if let Some(raw) = raw {
                     thin(&change, *id, is_counter(labels.name()), raw.div_euclid(DAY) * DAY, retention.thin)?;
@@ -57,7 +58,8 @@ impl File {
             change.commit()?;
         }
         self.shrink(retention.bytes, &series)?;
-        self.forget_series(&series)
+        self.forget_series(&series)?;
+        Ok(gone)
     }
 
     /// The time before which samples are too old: so long before the newest one that is believed. A clock is believed once it wrote half a

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -214,6 +215,7 @@ pub(super) fn run(history: &History, options: &Options, path: &Path) {
         let began = now().steady;
         history.writing.store(began, Ordering::Relaxed);
         writer.flush();
+        writer.forget();
         history.writing.store(0, Ordering::Relaxed);
         history.wrote_for(Duration::from_nanos(now().steady.saturating_sub(began)));
         if ended {
@@ -436,6 +438,21 @@ impl<'h> Writer<'h> {
         self.fine();
     }
 
+    /// Removes what somebody wants to be removed before its time.
+    fn forget(&mut self) {
+        let Some((keep, answer)) = self.history.forgetting.lock().take() else { return };
+        let wanted = self.options.retention;
+        // What is to be kept longer than the configuration says goes as it says.
+        let wanted =
+            super::Retention { keep: wanted.keep.min(keep), keep_thin: wanted.keep_thin.min(keep), ..wanted };
+        let done = match &mut self.file {
+            Some(file) => file.retain(&wanted).map_err(|failure| failure.to_string()),
+            None => Err("the file of the history cannot be written now".to_owned()),
+        };
+        // Who asked may be gone.
+        drop(answer.try_send(done));
+    }
+
     /// Applies the retention; says whether that worked.
     fn retain(&mut self) -> bool {
         let Some(file) = &mut self.file else { return false };
@@ -446,6 +463,9 @@ impl<'h> Writer<'h> {
         done.is_ok()
     }
 }
+
+/// Who wants that what is older than so many ms is removed, and hears how much that was.
+pub(super) type Forgetting = (i64, SyncSender<Result<u64, String>>);
 
 /// The series of blocks, and those of scrapes with the blocks that they ended.
 fn series_of<'b>(

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use super::answers::{Answers, Past, course};
 use super::latest::Latest;
 use super::words::{amount, count, list};
-use super::{Alert, Card, Fact, Incident, Part, Plot, Sentence, Snapshot, Status, Verdict};
+use super::{Alert, Card, Fact, Figures, Incident, Numbers, Part, Plot, Sentence, Snapshot, Status, Verdict};
 use crate::alert::health::{Judged as Component, Reason, Verdict as Health};
 use crate::catalog::alert::CHAPTERS;
-use crate::catalog::card::{self, Ask, Bound, CARDS, Mark, Parts, STATES, Word};
+use crate::catalog::card::{
+    self, Ask, Bound, CARDS, FLOW, Figure, GROUP, Mark, Parts, REQUESTS, SERVICE, STATES, SYSTEM, Word,
+};
 use crate::catalog::limit::Limits;
 use crate::promql::{Interrupt, Labels, Select, read_moment};
 
@@ -73,8 +75,24 @@ pub fn build(given: Given<'_>) -> Snapshot {
         cards,
         alerts: given.alerts,
         incidents: given.incidents,
+        figures: figures(&answers),
         notes,
     }
+}
+
+/// What flows, how the machine is, and how each group of processes is.
+fn figures(answers: &Answers<'_>) -> Figures {
+    let one = |figure: &Figure| (figure.key(), answers.to(figure.ask).first().map(|(_, value)| *value));
+    let mut services: BTreeMap<String, Numbers> = BTreeMap::new();
+    let all = || SERVICE.iter().chain(REQUESTS);
+    for figure in all() {
+        for (labels, value) in answers.to(figure.ask) {
+            let unknown = || all().map(|figure| (figure.key(), None)).collect();
+            let name = labels.get(GROUP).to_owned();
+            services.entry(name).or_insert_with(unknown).insert(figure.key(), Some(*value));
+        }
+    }
+    Figures { flow: FLOW.iter().map(one).collect(), system: SYSTEM.iter().map(one).collect(), services }
 }
 
 /// Makes the cards of one kind.
@@ -173,6 +191,7 @@ impl Maker<'_> {
             Some(word) => (*word).to_owned(),
             None => amount(value, fact.unit),
         };
+        let mut beside = None;
         // It is one for all: a currency has the labels of no card.
         if let Some((ask, label)) = fact.suffix
             && let Some((labels, _)) = self.answers.to(ask).first()
@@ -183,6 +202,7 @@ impl Maker<'_> {
             && let Some(other) = self.find(other, mine)
         {
             text = format!("{text} {word} {}", amount(other, fact.unit));
+            beside = Some(other);
         }
         let judged = fact.judged.and_then(|judged| {
             let (by, unit) =
@@ -200,7 +220,9 @@ impl Maker<'_> {
             Some(Sentence { status, text, advice, since: None, alert })
         });
         let status = judged.as_ref().map_or(Status::Healthy, |sentence| sentence.status);
-        Some((Fact { label: fact.label.to_owned(), text, status }, judged))
+        let shown =
+            Fact { label: fact.label.to_owned(), text, status, key: fact.key(), value: Some(value), beside };
+        Some((shown, judged))
     }
 
     fn plot(&self, line: &card::Line, mine: &dyn Fn(&Labels) -> bool) -> Option<Plot> {
@@ -256,6 +278,9 @@ impl Maker<'_> {
                 label: fact.label.to_owned(),
                 text: amount(*value, fact.unit),
                 status: Status::Healthy,
+                key: fact.key(),
+                value: Some(*value),
+                beside: None,
             };
             if let Some(judged) = fact.judged {
                 let passed = |bound: Bound| bound.is_passed(*value, |limit| self.limits.of(limit));

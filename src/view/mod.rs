@@ -6,6 +6,7 @@
 mod answers;
 pub mod benchmark;
 mod build;
+pub mod data;
 pub mod html;
 mod latest;
 pub mod report;
@@ -14,6 +15,9 @@ mod statistics;
 pub mod table;
 mod words;
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::alert::health::Status;
@@ -22,7 +26,7 @@ pub use build::{Given, build, draw_parts};
 pub use latest::{Latest, Wanted};
 
 /// Everything that is shown, at one time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// When it was made: ms since the epoch.
     pub at: i64,
@@ -36,12 +40,29 @@ pub struct Snapshot {
     pub alerts: Vec<Alert>,
     /// Incidents that are open, the most urgent first.
     pub incidents: Vec<Incident>,
+    /// What flows, how the machine is, and how each group of processes is.
+    #[serde(default)]
+    pub figures: Figures,
     /// What keeps this from being complete.
     pub notes: Vec<String>,
 }
 
+/// Numbers by their names; nothing where one is not known.
+pub type Numbers = BTreeMap<String, Option<f64>>;
+
+/// Numbers that stand for everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Figures {
+    /// What flows through the pipelines.
+    pub flow: Numbers,
+    /// How the machine is.
+    pub system: Numbers,
+    /// How each group of processes is, by its name.
+    pub services: BTreeMap<String, Numbers>,
+}
+
 /// How everything is, in words.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// That of the worst card.
     pub status: Status,
@@ -54,7 +75,7 @@ pub struct Verdict {
 }
 
 /// Something that is wrong.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sentence {
     /// How bad it is.
     pub status: Status,
@@ -72,7 +93,7 @@ pub struct Sentence {
 }
 
 /// One component.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Card {
     /// The kind of component: `device`.
     pub kind: String,
@@ -96,7 +117,7 @@ pub struct Card {
 }
 
 /// Something that is known, for people.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fact {
     /// What it is.
     pub label: String,
@@ -104,10 +125,19 @@ pub struct Fact {
     pub text: String,
     /// How it is.
     pub status: Status,
+    /// The name of its number: `rate_hertz`.
+    #[serde(default)]
+    pub key: String,
+    /// The number.
+    #[serde(default)]
+    pub value: Option<f64>,
+    /// The number beside it, if there is one: the nominal rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<f64>,
 }
 
 /// A part of a component: a channel, a stage.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// What tells it apart: `3`.
     pub id: String,
@@ -125,7 +155,7 @@ pub struct Part {
 }
 
 /// A line over time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plot {
     /// What it shows.
     pub label: String,
@@ -144,7 +174,8 @@ pub struct Plot {
 }
 
 /// An alert that fires or waits.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ShownAlert")]
 pub struct Alert {
     /// Its name.
     pub name: String,
@@ -161,7 +192,8 @@ pub struct Alert {
 }
 
 /// An incident that is open.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ShownIncident")]
 pub struct Incident {
     /// Its number.
     pub id: String,

@@ -385,7 +385,12 @@ mod tests {
     }
 
     fn snapshot() -> Snapshot {
-        let fact = |label: &str, text: &str, status| Fact { label: label.into(), text: text.into(), status };
+        let fact = |label: &str, text: &str, status| Fact {
+            label: label.into(),
+            text: text.into(),
+            status,
+            ..Fact::default()
+        };
         let part = |name: &str, reasons: &[&str]| Part {
             id: name.into(),
             name: name.into(),

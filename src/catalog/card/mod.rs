@@ -4,11 +4,13 @@
 //! back is asked of the history. The labels of an answer say whose fact it is.
 
 mod cards;
+mod figures;
 mod states;
 
 use super::Unit;
 use super::limit::{Limit, Side};
 pub use cards::CARDS;
+pub use figures::{FLOW, Figure, GROUP, REQUESTS, SERVICE, SYSTEM, figures};
 pub use states::{Advice, Mark, STATES, State, Word, advice_for};
 
 /// A question.
@@ -143,6 +145,18 @@ pub struct Parts {
 }
 
 impl Fact {
+    /// The name of its number in JSON.
+    #[must_use]
+    pub fn key(&self) -> String {
+        key_of(self.label, self.unit)
+    }
+
+    /// The name of its second number in JSON, if it has one.
+    #[must_use]
+    pub fn beside_key(&self) -> Option<String> {
+        self.beside.map(|(word, _)| key_of(&format!("{} {word}", self.label), self.unit))
+    }
+
     /// A number that nothing is wrong with, whatever it is.
     const fn plain(label: &'static str, unit: Unit, ask: Ask) -> Self {
         Self { label, ask, unit, beside: None, words: &[], suffix: None, judged: None }
@@ -183,6 +197,17 @@ impl Judged {
     }
 }
 
+/// A name and its unit: `latency_seconds`.
+fn with_unit(name: &str, unit: Unit) -> String {
+    if unit == Unit::None { name.to_owned() } else { format!("{name}_{}", unit.suffix()) }
+}
+
+/// The name that a label has in JSON: `last_sample_seconds` of `Last sample`, in seconds.
+fn key_of(label: &str, unit: Unit) -> String {
+    let words = label.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    with_unit(&words.collect::<Vec<_>>().join("_").to_ascii_lowercase(), unit)
+}
+
 /// Every question of the cards of the series as they are now, and of the past.
 pub fn questions() -> impl Iterator<Item = Ask> {
     let facts = |facts: &'static [Fact]| {
@@ -199,7 +224,7 @@ pub fn questions() -> impl Iterator<Item = Ask> {
     let cards = CARDS.iter().flat_map(move |card| {
         [card.present].into_iter().chain(facts(card.facts)).chain(card.parts.into_iter().flat_map(parts))
     });
-    cards.chain(STATES.iter().map(|state| state.ask))
+    cards.chain(STATES.iter().map(|state| state.ask)).chain(figures().map(|figure| figure.ask))
 }
 
 #[cfg(test)]

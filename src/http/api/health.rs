@@ -1,7 +1,5 @@
 //! One verdict over everything that is watched.
 
-use std::sync::Arc;
-
 use hyper::StatusCode;
 
 use super::{Parameters, Site, Until, invalid};
@@ -35,8 +33,7 @@ impl Site {
     /// # Errors
     /// Something is unhealthy, or nobody knows.
     pub fn well(&self) -> Result<String, String> {
-        let deadline = now().steady.saturating_add(super::TIMEOUT.as_nanos() as u64);
-        let until = Until { gone: Arc::default(), deadline };
+        let until = Until::within(super::TIMEOUT);
         let verdict = self.verdict(WINDOW, &until).map_err(|error| error.to_string())?;
         let status = verdict.status.as_str();
         let worst = verdict.components.iter().filter(|one| one.status == verdict.status);

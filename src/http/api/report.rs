@@ -40,13 +40,22 @@ impl Site {
         if start >= end {
             return Err(invalid("window", "the time is empty: start is not before end"));
         }
-        let time = Time { start, end };
-        let answers = self.answers(report::questions(time), until)?;
         let named = |name: &str| Some((name.to_owned(), p.get(name)?.to_owned()));
         let only: Vec<(String, String)> = ["device", "pipeline"].into_iter().filter_map(named).collect();
+        Ok(write(&self.report_of(Time { start, end }, &only, until)?))
+    }
+
+    /// A report of a time.
+    pub(in crate::http) fn report_of(
+        &self,
+        time: Time,
+        only: &[(String, String)],
+        until: &Until,
+    ) -> Result<Report, Error> {
+        let answers = self.answers(report::questions(time), until)?;
         let limits = &self.catalogue.load().settings.limits;
         let source = "the agent's history".to_owned();
-        Ok(write(&report::build(Given { time, source, answers, limits, only: &only, notes: Vec::new() })))
+        Ok(report::build(Given { time, source, answers, limits, only, notes: Vec::new() }))
     }
 }
 

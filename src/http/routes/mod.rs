@@ -10,8 +10,8 @@ use hyper::Method;
 use schemars::SchemaGenerator;
 use serde_json::Value as Json;
 
-use super::api::Endpoint;
 use super::incident_path::Change;
+use super::reply::Form;
 pub(super) use shapes::{failure, problem};
 pub(super) use table::ROUTES;
 
@@ -71,6 +71,55 @@ pub(super) enum Route {
     TaskRun,
     /// The description of this API.
     OpenApi,
+    /// Devices and pipelines as data.
+    Devices,
+    Device,
+    Pipelines,
+    Pipeline,
+    /// How everything is now, in a few numbers.
+    Realtime,
+    /// The routes of the systems that are replaced.
+    Former(Former),
+}
+
+/// A question of Prometheus' API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Query,
+    QueryRange,
+    Series,
+    Labels,
+    Values,
+    Metadata,
+    Exemplars,
+    Rules,
+    Alerts,
+    Health,
+    Report,
+    Format,
+    BuildInfo,
+    RuntimeInfo,
+    Tsdb,
+}
+
+/// A question of the systems that are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Former {
+    Dashboard,
+    Export,
+    Metrics,
+    System,
+    Service,
+    Prometheus,
+    Health,
+    Cleanup,
+    Realtime,
+    Report,
+    Issues,
+    Regressions,
+    Benchmarks,
+    Benchmark,
+    Compare,
 }
 
 /// What a path of benchmarks is about.
@@ -124,19 +173,6 @@ impl Verb {
             Self::Delete => "DELETE",
         }
     }
-}
-
-/// The form of an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// A line of text.
-    Text,
-    /// Problem details of RFC 9457.
-    Problem,
-    /// As Prometheus writes one: `{"status": "error", …}`.
-    Prometheus,
-    /// As Alertmanager writes one: a text in JSON.
-    Alertmanager,
 }
 
 /// A schema, with what it refers to.

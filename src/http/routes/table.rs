@@ -1,19 +1,24 @@
 //! Every route: a row each.
 
-use super::Effect::{Change, Question, Read};
-use super::{Access, Asked, Benchmark, Content, Effect, Form, Operation, Route, Row, Shape, Verb, shapes};
+use super::Effect::{Change, LocalChange, Question, Read};
+use super::{
+    Access, Asked, Benchmark, Content, Effect, Endpoint as Api, Former, Operation, Route, Row, Shape, Verb,
+    shapes,
+};
 use crate::alert::incident::Deed;
-use crate::http::api::Endpoint as Api;
 use crate::http::incident_path::Change as Incident;
+use crate::http::reply::Form;
 
 const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A time, as it is asked for.
-const MOMENT: &str = r#"{"anyOf":[{"type":"number"},{"type":"string","format":"date-time"}]}"#;
+/// A time, as it is asked for. What is empty is not said.
+const MOMENT: &str = r#"{"anyOf":[{"type":"number"},{"type":"string","format":"date-time"},{"const":""}]}"#;
 /// A duration in seconds, or as in PromQL.
-const SPAN: &str = r#"{"anyOf":[{"type":"number"},{"type":"string","pattern":"^([0-9]+(ms|[smhdwy]))+$"}]}"#;
+const SPAN: &str =
+    r#"{"anyOf":[{"type":"number"},{"type":"string","pattern":"^([0-9]+(ms|[smhdwy]))+$"},{"const":""}]}"#;
 const WORD: &str = r#"{"type":"string"}"#;
 const NAME: &str = r#"{"type":"string","minLength":1}"#;
 const WORDS: &str = r#"{"type":"array","items":{"type":"string"}}"#;
@@ -108,6 +113,10 @@ impl Operation {
 
     const fn change(verb: Verb, name: &'static str, about: &'static str, gives: &'static [Content]) -> Self {
         Self::new(verb, Change, name, about, gives)
+    }
+
+    const fn local(name: &'static str, about: &'static str, gives: &'static [Content]) -> Self {
+        Self::new(Verb::Post, LocalChange, name, about, gives)
     }
 
     const fn asks(self, asks: &'static [Asked]) -> Self {
@@ -219,7 +228,8 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         "openapi",
         "This document.",
         &[json(shapes::document)],
-    )]),
+    )
+    .fails(&[304])]),
     Row::api("/api/v1/preview", Route::Preview, Form::Text, &[Operation::get(
         "preview",
         "The extents of a device's signal in the last ten seconds, if the configuration shows them (`page.preview`).",
@@ -227,10 +237,44 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     )
     .asks(&[may("device", WORD, "Its name.")])
     .fails(&[404])]),
-    Row::api("/api/v1/snapshot", Route::Snapshot, Form::Text, &[Operation::get(
+    Row::api("/api/v1/snapshot", Route::Snapshot, Form::Problem, &[Operation::get(
         "snapshot",
-        "Everything that the first page shows.",
-        &[json(shapes::any_object)],
+        "Everything that the page shows: the verdict, each component with its numbers, alerts, incidents.",
+        &[json(shapes::snapshot)],
+    )
+    .fails(&[304])]),
+    Row::api("/api/v1/devices", Route::Devices, Form::Problem, &[Operation::get(
+        "devices",
+        "Devices and streams, with their channels. What is not known is null.",
+        &[json(shapes::devices)],
+    )
+    .asks(PAGE)]),
+    Row::api("/api/v1/devices/{name}", Route::Device, Form::Problem, &[Operation::get(
+        "device",
+        "One device or stream, with its channels.",
+        &[json(shapes::device)],
+    )
+    .asks(COMPONENT)
+    .fails(&[404])])
+    .under("/api/v1/devices"),
+    Row::api("/api/v1/pipelines", Route::Pipelines, Form::Problem, &[Operation::get(
+        "pipelines",
+        "Pipelines, with their stages. What is not known is null.",
+        &[json(shapes::pipelines)],
+    )
+    .asks(PAGE)]),
+    Row::api("/api/v1/pipelines/{name}", Route::Pipeline, Form::Problem, &[Operation::get(
+        "pipeline",
+        "One pipeline, with its stages.",
+        &[json(shapes::pipeline)],
+    )
+    .asks(COMPONENT)
+    .fails(&[404])])
+    .under("/api/v1/pipelines"),
+    Row::api("/api/v1/realtime", Route::Realtime, Form::Problem, &[Operation::get(
+        "realtime",
+        "How everything is now, in a few numbers; each second, as server-sent events named `realtime`, for who accepts text/event-stream alone.",
+        &[json(shapes::realtime), kind(EVENTS, shapes::text)],
     )]),
     Row::prometheus("/api/v1/query", Api::Query, question!(
         "query", "queryForm", "The value of an expression at a time.",
@@ -296,7 +340,7 @@ pub(in crate::http) static ROUTES: &[Row] = &[
     Row::prometheus("/api/v1/health", Api::Health, question!(
         "health", "healthForm", "One verdict over everything that is watched; 503 unless things are known to work.",
         &[may("window", SPAN, "Over which time objectives are looked at; 30 days where nothing is said.")],
-        &[json(shapes::any_object), Content { status: 503, kind: JSON, shape: shapes::any_object }]
+        &[json(shapes::health), Content { status: 503, kind: JSON, shape: shapes::health }]
     )),
     Row::prometheus("/api/v1/report", Api::Report, question!(
         "report", "reportForm", "A report of any time.",
@@ -309,7 +353,7 @@ pub(in crate::http) static ROUTES: &[Row] = &[
             TIMEOUT,
         ],
         &[
-            json(shapes::any_object),
+            json(shapes::report),
             kind("text/html; charset=utf-8", shapes::text),
             kind(TEXT, shapes::text),
             kind("text/csv; charset=utf-8", shapes::text),
@@ -409,6 +453,130 @@ pub(in crate::http) static ROUTES: &[Row] = &[
         &[json(shapes::tasks)],
     )]),
     Row::api("/api/v1/tasks/{name}/run", Route::TaskRun, Form::Prometheus, RUN_TASK).under("/api/v1/tasks"),
+    Row::api("/api/performance/dashboard", Route::Former(Former::Dashboard), Form::Problem, &[Operation::get(
+        "performanceDashboard",
+        "The last hour of each figure: now, mean, least, greatest, and whether it rises.",
+        &[json(shapes::old_dashboard)],
+    )
+    .fails(&[503])])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/export/dashboard", Route::Former(Former::Export), Form::Problem, &[Operation::get(
+        "performanceExport",
+        "The same, to be kept.",
+        &[json(shapes::old_dashboard)],
+    )
+    .fails(&[503])])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/metrics", Route::Former(Former::Metrics), Form::Problem, &[
+        Operation::get("performanceMetrics", "Samples of the last hours, the newest first.", &[json(shapes::old_metrics)])
+            .asks(&[
+                may("metric_name", WORD, "This metric alone; dots and dashes are underscores."),
+                may("service_name", WORD, "This service, group of processes, pipeline, device, model or source alone."),
+                may("hours", r#"{"type":"integer","minimum":1,"maximum":168}"#, "So many hours; 1 where nothing is said."),
+                may("limit", r#"{"type":"integer","minimum":1,"maximum":10000}"#, "So many samples at most; 1,000 where nothing is said."),
+            ])
+            .fails(&[503]),
+        Operation::local(
+            "createPerformanceMetric",
+            "Stores a metric, as a JSON line of the source `http` would be: from a program of this machine alone.",
+            &[json(shapes::stored_metric)],
+        )
+        .body(JSON, shapes::new_metric)
+        .fails(&[415]),
+    ])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/system", Route::Former(Former::System), Form::Problem, &[Operation::get(
+        "performanceSystem",
+        "How the machine is now.",
+        &[json(shapes::old_system)],
+    )])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/services/{name}", Route::Former(Former::Service), Form::Problem, &[Operation::get(
+        "performanceService",
+        "How a group of processes is now, or a service that sends its requests.",
+        &[json(shapes::old_service)],
+    )
+    .asks(COMPONENT)
+    .fails(&[404])])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/regressions", Route::Former(Former::Regressions), Form::Problem, &[Operation::get(
+        "performanceRegressions",
+        "What was worse than the baselines that the configuration names.",
+        &[json(shapes::old_regressions)],
+    )
+    .asks(&[may("hours", r#"{"type":"integer","minimum":1,"maximum":168}"#, "Of the last so many hours; 24 where nothing is said.")])
+    .fails(&[422, 503])])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/benchmarks", Route::Former(Former::Benchmarks), Form::Problem, &[
+        Operation::get("performanceBenchmarks", "The benchmarks that are kept.", &[json(shapes::old_benchmarks)]).fails(&[503]),
+        Operation::local(
+            "createPerformanceBenchmark",
+            "Records the last minutes, in the place of what has the name; not where something was wrong in them. From this machine alone.",
+            &[json(shapes::one_benchmark)],
+        )
+        .body(JSON, shapes::recorded)
+        .fails(&[409, 415, 422, 503]),
+    ])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/benchmarks/{name}", Route::Former(Former::Benchmark), Form::Problem, &[Operation::get(
+        "performanceBenchmark",
+        "One benchmark.",
+        &[json(shapes::one_benchmark)],
+    )
+    .asks(BENCHMARK)
+    .fails(&[404, 503])])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/benchmarks/{name}/compare", Route::Former(Former::Compare), Form::Problem, &[Operation::change(
+        Verb::Post,
+        "comparePerformanceBenchmark",
+        "The last minutes beside a benchmark.",
+        &[json(shapes::old_comparison)],
+    )
+    .asks(BENCHMARK)
+    .body(JSON, shapes::compared)
+    .fails(&[404, 415, 422, 503])])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/prometheus", Route::Former(Former::Prometheus), Form::Text, &[Operation::get(
+        "performancePrometheus",
+        "The same as `/metrics`.",
+        METRICS,
+    )])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/health", Route::Former(Former::Health), Form::Problem, &[Operation::get(
+        "performanceHealth",
+        "Whether the history is taken, and when it was the last time.",
+        &[json(shapes::old_health)],
+    )
+    .fails(&[503])])
+    .under(PERFORMANCE),
+    Row::api("/api/performance/cleanup", Route::Former(Former::Cleanup), Form::Problem, &[Operation::local(
+        "performanceCleanup",
+        "Removes what the history's file has of more than so many days ago: for a program of this machine alone.",
+        &[json(shapes::cleaned)],
+    )
+    .asks(&[may("retention_days", r#"{"type":"integer","minimum":1,"maximum":365}"#, "Days that are kept; 30 where nothing is said.")])
+    .fails(&[503])])
+    .under(PERFORMANCE),
+    Row::api("/api/metrics/realtime", Route::Former(Former::Realtime), Form::Problem, &[Operation::get(
+        "metricsRealtime",
+        "How the pipelines are now: runs a minute, milliseconds, percent.",
+        &[json(shapes::old_realtime)],
+    )])
+    .under(FORMER),
+    Row::api("/api/metrics/report", Route::Former(Former::Report), Form::Problem, &[Operation::get(
+        "metricsReport",
+        "A report of the last minutes: milliseconds, percent.",
+        &[json(shapes::old_report)],
+    )
+    .asks(&[may("window", r#"{"type":"integer","minimum":1,"maximum":10080}"#, "So many minutes; 60 where nothing is said.")])
+    .fails(&[503])])
+    .under(FORMER),
+    Row::api("/api/metrics/issues", Route::Former(Former::Issues), Form::Problem, &[Operation::get(
+        "metricsIssues",
+        "What is wrong now, and what to do.",
+        &[json(shapes::old_issues)],
+    )])
+    .under(FORMER),
 ];
 
 const COMPARED: &[Asked] = &[
@@ -422,6 +590,24 @@ const COMPARED: &[Asked] = &[
     END,
 ];
 const BENCHMARK: &[Asked] = &[must("name", BENCHMARK_NAME, "Its name.")];
+const PERFORMANCE: &str = "/api/performance";
+const FORMER: &str = "/api/metrics";
+const METRICS: &[Content] = &[
+    kind("text/plain; version=0.0.4; charset=utf-8", shapes::text),
+    kind("application/openmetrics-text; version=1.0.0; charset=utf-8", shapes::text),
+];
+
+/// A part of a long list.
+const PAGE: &[Asked] = &[
+    may(
+        "limit",
+        r#"{"type":"integer","minimum":1,"maximum":1000}"#,
+        "So many at most; 100 where nothing is said.",
+    ),
+    may("offset", r#"{"type":"integer","minimum":0,"maximum":4294967295}"#, "After so many."),
+];
+const COMPONENT: &[Asked] = &[must("name", NAME, "Its name.")];
+
 const SILENCE_ID: &[Asked] = &[must("id", NAME, "Its name.")];
 const TASK: &[Asked] = &[must("name", NAME, "Its name.")];
 

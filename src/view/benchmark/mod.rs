@@ -18,7 +18,7 @@ use crate::catalog::line::{self, LINES, stepped};
 use crate::promql::{Labels, Value, When};
 
 pub use compare::{Comparison, Outcome, Row, Severity, compare};
-pub use regressions::{Regressions, regression_questions, regressions, write_regressions};
+pub use regressions::{Regression, Regressions, regression_questions, regressions, write_regressions};
 pub use text::{write, write_csv, write_list, write_markdown, write_one};
 
 /// The version of the form.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Row, Section, Verdict, subject};
@@ -17,7 +18,7 @@ const RECORDING: &[&str] = &["devices", "channels", "streams", "expected_streams
 const ASIDE: &[&str] = &["host", "filesystems", "agent", "gpus", "processes", "alerts"];
 
 /// Where the time of a pipeline goes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Bottleneck {
     /// The pipeline and its stage that takes the most time.
     pub labels: BTreeMap<String, String>,
@@ -32,7 +33,7 @@ pub struct Bottleneck {
 }
 
 /// The share of what went well.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stability {
     /// From 0 to 100.
     pub score: f64,

@@ -10,6 +10,7 @@ mod trend;
 
 use std::collections::{BTreeMap, HashMap};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::advice_of;
@@ -72,7 +73,7 @@ pub fn questions(time: Time) -> Vec<Question> {
 }
 
 /// A report.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The version of its form.
     pub version: u32,
@@ -98,7 +99,8 @@ pub struct Report {
 }
 
 /// How it was.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportVerdict")]
 pub struct Verdict {
     /// That of what a recording depends on; degraded where only something else is wrong.
     pub status: Status,
@@ -120,7 +122,8 @@ impl Verdict {
 }
 
 /// A table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportSection")]
 pub struct Section {
     /// Its name: `devices`.
     pub name: String,
@@ -135,7 +138,8 @@ pub struct Section {
 }
 
 /// A column of a table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportColumn")]
 pub struct Column {
     /// Its name: `lost`.
     pub key: String,
@@ -146,7 +150,8 @@ pub struct Column {
 }
 
 /// A row of a table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ReportRow")]
 pub struct Row {
     /// Which one it is.
     pub labels: BTreeMap<String, String>,
@@ -157,7 +162,7 @@ pub struct Row {
 }
 
 /// A value of a row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Cell {
     /// A number in the unit of the column.

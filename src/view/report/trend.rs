@@ -4,6 +4,7 @@
 //! Kendall. Both know nothing of how the numbers are distributed, and a few wild ones change neither. Points of one load resemble their
 //! neighbours, which makes any test too sure: means of parts of the time are tested, and a change that is small is none.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Time, instances, is_wanted, subject};
@@ -18,7 +19,7 @@ const SURE: f64 = 0.99;
 const SMALL: f64 = 0.05;
 
 /// Where a line goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Course {
     /// Up.
@@ -43,7 +44,7 @@ impl Course {
 }
 
 /// The trend of a line.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trend {
     /// Which line: `stage_duration`.
     pub key: String,

@@ -1,0 +1,149 @@
+//! Benchmarks and regressions with the fields of the system that is replaced.
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::{Refused, success};
+use crate::clock::now;
+use crate::http::Site;
+use crate::http::api::Parameters;
+use crate::http::benchmarks::{self, Benchmarks};
+use crate::http::components::number;
+use crate::promql::moment_ms;
+use crate::view::benchmark::{Benchmark, Line, Regression};
+use crate::view::report::Time;
+
+/// Minutes of a benchmark, at most: a day.
+const MINUTES: i64 = 24 * 60;
+/// The labels by which they name services.
+const SERVICES: &[&str] = &["service", "group", "pipeline", "device", "model", "source"];
+
+/// A benchmark that is to be recorded.
+#[derive(Debug, Deserialize)]
+pub(super) struct Recorded {
+    name: String,
+    #[serde(default = "hour")]
+    duration_minutes: i64,
+    #[serde(default)]
+    services: Option<Vec<String>>,
+}
+
+/// A comparison. The name of the benchmark is that of the path.
+#[derive(Debug, Deserialize)]
+pub(super) struct Compared {
+    #[serde(default = "hour")]
+    duration_minutes: i64,
+}
+
+fn hour() -> i64 {
+    60
+}
+
+fn told((status, _, why): benchmarks::Refused) -> Refused {
+    (status, why)
+}
+
+/// So many minutes up to now.
+fn time(minutes: i64) -> Result<Time, Refused> {
+    if !(1..=MINUTES).contains(&minutes) {
+        return Err((StatusCode::BAD_REQUEST, format!("duration_minutes is from 1 to {MINUTES}")));
+    }
+    let end = now().wall_milliseconds();
+    Ok(Time { start: end - minutes * 60_000, end })
+}
+
+fn is_of(line: &Line, services: &[String]) -> bool {
+    SERVICES.iter().any(|label| line.labels.get(*label).is_some_and(|value| services.contains(value)))
+}
+
+fn regression(one: &Regression) -> Json {
+    let service = SERVICES.iter().find_map(|label| one.labels.get(*label));
+    json!({
+        "metric_name": one.metric,
+        "service_name": service,
+        "baseline_value": null,
+        "current_value": null,
+        "change_percent": one.ratio.map(|ratio| (ratio - 1.0) * 100.0),
+        "is_regression": one.now > 0.0,
+        "severity": one.severity.map(|severity| severity.as_str()),
+        "detected_at": one.since.map(moment_ms),
+        "description": format!("{}: {} times its limit over the baseline {}", one.subject, one.worst, one.baseline)
+    })
+}
+
+impl Site {
+    pub(super) fn old_regressions(&self, parameters: &Parameters) -> Result<Json, Refused> {
+        let hours = number(parameters, "hours", 24, (1, 168))?;
+        let found = self.regressions_of(hours as f64).map_err(told)?;
+        let all: Vec<Json> = found.regressions.iter().map(regression).collect();
+        Ok(success(&json!({
+            "count": all.len(), "regressions": all, "analysis_period_hours": hours, "baselines": found.baselines
+        })))
+    }
+
+    fn shelf(&self) -> Result<std::sync::Arc<Benchmarks>, Refused> {
+        let off = || {
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no benchmarks are kept: there is no state directory".to_owned(),
+            )
+        };
+        self.benchmarks.load_full().ok_or_else(off)
+    }
+
+    pub(super) fn old_benchmarks(&self) -> Result<Json, Refused> {
+        let shelf = self.shelf()?;
+        let listed = benchmarks::list(&*shelf.0).map_err(told)?;
+        let all = listed.get("benchmarks").cloned().unwrap_or_default();
+        let count = all.as_array().map_or(0, Vec::len);
+        Ok(success(&json!({"benchmarks": all, "count": count})))
+    }
+
+    pub(super) fn old_benchmark(&self, name: &str) -> Result<Json, Refused> {
+        let shelf = self.shelf()?;
+        Ok(success(&json!(benchmarks::one(&*shelf.0, name).map_err(told)?)))
+    }
+
+    /// Records one, in the place of what has its name; not of a time in which something was wrong.
+    pub(super) fn old_record(&self, wanted: &Recorded) -> Result<Json, Refused> {
+        let shelf = self.shelf()?;
+        let measured =
+            self.recorded(&wanted.name, time(wanted.duration_minutes)?, &[], false).map_err(told)?;
+        let mut benchmark: Benchmark = measured;
+        if let Some(services) = wanted.services.as_deref().filter(|services| !services.is_empty()) {
+            benchmark.lines.retain(|line| is_of(line, services));
+            if benchmark.lines.is_empty() {
+                return Err((
+                    StatusCode::CONFLICT,
+                    "nothing was measured of these services in this time".to_owned(),
+                ));
+            }
+        }
+        shelf.0.write(&benchmark).map_err(|why| (StatusCode::SERVICE_UNAVAILABLE, why))?;
+        Ok(json!({
+            "status": "success",
+            "message": format!("Benchmark '{}' created successfully", benchmark.name),
+            "data": benchmark
+        }))
+    }
+
+    pub(super) fn old_comparison(&self, name: &str, wanted: &Compared) -> Result<Json, Refused> {
+        let shelf = self.shelf()?;
+        let found = self.compared(&*shelf.0, name, time(wanted.duration_minutes)?).map_err(told)?;
+        Ok(success(&json!(found)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_benchmark_takes_a_day_at_most() {
+        assert_eq!(time(60).map(|time| time.end - time.start), Ok(3_600_000));
+        for minutes in [0, -1, 1441, i64::MAX] {
+            assert_eq!(time(minutes).unwrap_err().0, StatusCode::BAD_REQUEST, "{minutes}");
+        }
+    }
+}
