@@ -135,6 +135,46 @@ def test_the_old_routes_answer_their_examples(lab):
     assert all(issue["severity"] in ("warning", "critical") for issue in issues)
 
 
+def test_the_old_routes_of_benchmarks(agent):
+    """Recorded, listed, read and compared, with the bodies that their system documents; a bad time is not recorded."""
+    agent.configure([{"jsonl": {"name": "pipeline", "listen": [f"unix:{agent.path('events.sock')}"]}}], history={"interval": "1s", "flush": "1s"})
+    agent.start()
+
+    def runs(seconds: float, took: float, **more) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            line = {"type": "stage", "pipeline": "decoder", "stage": "classify", "seconds": took, **more}
+            with unix(agent.path("events.sock")) as events:
+                events.sendall((json.dumps(line) + "\n").encode() * 5)
+            time.sleep(0.2)
+
+    body = {"name": "production_baseline", "duration_minutes": 60, "services": ["decoder"]}
+    where = "/api/performance/benchmarks"
+    runs(8, 0.02)
+    made = ask(agent, where, "POST", body)
+    assert made["message"] == "Benchmark 'production_baseline' created successfully" and made["data"]["lines"], made
+    assert all(line["labels"].get("pipeline") == "decoder" for line in made["data"]["lines"])
+    listed = ask(agent, where)["data"]
+    assert listed["count"] == 1 and listed["benchmarks"][0]["name"] == "production_baseline"
+    assert ask(agent, f"{where}/production_baseline")["data"] == made["data"]
+    wanted = {"baseline_name": "production_baseline", "duration_minutes": 30}
+    compared = ask(agent, f"{where}/production_baseline/compare", "POST", wanted)["data"]
+    assert compared["benchmark"] == "production_baseline" and compared["rows"], compared
+    regressions = ask(agent, "/api/performance/regressions?hours=24")["data"]
+    assert regressions == {"regressions": [], "count": 0, "analysis_period_hours": 24}
+    ask(agent, f"{where}/nothing", status=404)
+    ask(agent, f"{where}/nothing/compare", "POST", wanted, status=404)
+    ask(agent, where, "POST", {"name": "../x"}, status=400)
+    ask(agent, where, "POST", {"name": "x", "duration_minutes": 0}, status=400)
+    ask(agent, where, "POST", body, status=403, **{"X-Forwarded-For": "10.0.0.9"})
+    ask(agent, "/api/performance/regressions?hours=169", status=400)
+    # Runs that fail are no baseline.
+    runs(4, 0.02, outcome="error", error="x")
+    problem = ask(agent, where, "POST", {"name": "bad"}, status=409)
+    assert "well" in problem["detail"], problem
+    assert ask(agent, where)["data"]["count"] == 1
+
+
 def test_what_is_wrong_is_refused_in_one_form(lab):
     for path in [
         "/api/performance/metrics?hours=0",
