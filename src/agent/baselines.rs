@@ -12,7 +12,7 @@ use crate::catalog::limit::Limits;
 use crate::clock::now;
 use crate::http;
 use crate::metrics::{OfBaseline, OfLine, Own};
-use crate::promql::{self, Query, Storage};
+use crate::promql::{self, Query, Recent, Storage};
 use crate::quote::quote;
 use crate::source::aside::apart;
 use crate::store::{Benchmarks, Folder};
@@ -101,10 +101,10 @@ fn compared(
     let window = i64::try_from(settings.window.0.as_millis()).unwrap_or(i64::MAX);
     let time = Time { start: end.saturating_sub(window), end };
     let step = benchmark::usual_step(time).min(baseline.step);
-    let mut answers = Vec::new();
+    let (recent, mut answers) = (Recent::of(past), Vec::new());
     for (text, when) in benchmark::questions(time, step) {
         let expr = promql::parse(&text).map_err(|error| error.text)?;
-        let answer = promql::evaluate(&expr, &Query::new(when), past).map_err(|error| error.text)?;
+        let answer = promql::evaluate(&expr, &Query::new(when), &recent).map_err(|error| error.text)?;
         answers.push(Some(answer.value));
     }
     let (source, only) = (String::new(), &baseline.only[..]);

@@ -21,7 +21,7 @@ use super::routes::Endpoint;
 use super::{Groups, Reply, Site, reply};
 use crate::alert::{self, json::Wanted};
 use crate::clock::now;
-use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Storage, When, json};
+use crate::promql::{self, Error, Interrupt, Kind, Labels, NAME, Query, Recent, Storage, When, json};
 
 pub(super) use parameters::Parameters;
 use parameters::invalid;
@@ -205,10 +205,10 @@ impl Site {
     ) -> Result<Vec<Option<promql::Value>>, Error> {
         let off = || Error::storage("the history is off: history.enabled is false");
         let past = self.history.get().ok_or_else(off)?;
-        let interrupt = || until.interrupt();
+        let (recent, interrupt) = (Recent::of(&**past), || until.interrupt());
         let ask = |(text, when): (String, When)| {
             let query = Query { max_samples: SAMPLES, interrupt: &interrupt, ..Query::new(when) };
-            Ok(Some(promql::evaluate(&promql::parse(&text)?, &query, &**past)?.value))
+            Ok(Some(promql::evaluate(&promql::parse(&text)?, &query, &recent)?.value))
         };
         questions.into_iter().map(ask).collect()
     }
