@@ -42,8 +42,11 @@ fn cyton() -> Vec<u8> {
 }
 
 /// Packets in reads of four, as an FTDI chip brings them, through decoder and hub.
-fn packets(bencher: Bencher<'_, '_>, mut decoder: Box<dyn Decoder>) {
-    let hub = Arc::new(Hub::default());
+fn packets(bencher: Bencher<'_, '_>, decoder: Box<dyn Decoder>) {
+    packets_into(bencher, &Arc::new(Hub::default()), decoder);
+}
+
+fn packets_into(bencher: Bencher<'_, '_>, hub: &Arc<Hub>, mut decoder: Box<dyn Decoder>) {
     let feed = Feed::new(hub.clone(), hub.add_source("bench"), "bench");
     let stream = cyton();
     bencher.counter(ItemsCount::new(PACKETS)).bench_local(|| {
@@ -61,6 +64,14 @@ fn cyton_packets_decoded(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn cyton_packets_decoded_and_judged(bencher: Bencher<'_, '_>) {
     packets(bencher, Box::new(Judged::new(Protocol::Cyton.decoder(), Settings::default())));
+}
+
+/// The same where `page.preview` is on. While it is off, the one before is what it costs: a comparison for each event.
+#[divan::bench]
+fn cyton_packets_decoded_judged_and_previewed(bencher: Bencher<'_, '_>) {
+    let hub = Arc::new(Hub::default());
+    hub.lock().keep_envelopes(true);
+    packets_into(bencher, &hub, Box::new(Judged::new(Protocol::Cyton.decoder(), Settings::default())));
 }
 
 /// Decodes blocks of 32-bit numbers, all channels of a sample after another, as streams of probes have them.

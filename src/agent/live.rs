@@ -189,7 +189,9 @@ async fn asked(config: &Config, found: &mut Vec<Finding>) {
     let answers = asked.is_ok();
     found.push(match asked {
         Ok(_) => Finding::new(path, &url, Verdict::Ok, "answers"),
-        Err(why) => Finding::failed(path, &url, &why),
+        Err(why) => {
+            Finding::failed(path, &url, &why).or_hint(format!("curl -sS -i {url} shows what it answers"))
+        }
     });
     // What it evaluates is of use where the agent does not.
     if answers && !config.evaluates() {
@@ -206,7 +208,10 @@ async fn loaded(config: &Config, path: &str, url: &str) -> Finding {
     };
     let there = match call.await {
         Ok((data, _)) => names(&data),
-        Err(why) => return Finding::failed(path, format!("rules of {url}"), &why),
+        Err(why) => {
+            let hint = format!("curl -sS -i {url}/api/v1/rules shows what it answers");
+            return Finding::failed(path, format!("rules of {url}"), &why).or_hint(hint);
+        }
     };
     let off = &config.alerts.off;
     let wanted = CHAPTERS.iter().flat_map(|chapter| chapter.alerts).map(|alert| alert.name);
@@ -262,7 +267,9 @@ async fn targets(config: &Config, found: &mut Vec<Finding>) {
         let unread = report.unread.iter().find(|unread| unread.target == target.name());
         let name = target.name();
         found.push(match (trouble.or(unread), target.settings().folder().map(may_write)) {
-            (Some(trouble), _) => Finding::failed(&path, name, &trouble.why),
+            (Some(trouble), _) => {
+                Finding::failed(&path, name, &trouble.why).or_hint("neural-exporter provision plan says more")
+            }
             (None, Some(Err(why))) => {
                 let message = format!("files cannot be written there: {}", plain(&why));
                 Finding::new(&path, name, Verdict::Failed, message)

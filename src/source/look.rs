@@ -52,11 +52,22 @@ impl Finding {
         Self { path, subject, verdict, message: message.into(), hint: None }
     }
 
-    /// What does not work, in the words of an error: its last line may be a hint.
+    /// What does not work, in the words of an error: its last line, or what it ends with, may be a hint.
     pub fn failed(path: &str, subject: impl std::fmt::Display, why: &str) -> Self {
-        let (message, hint) = why.split_once("\n  hint: ").unwrap_or((why, ""));
-        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        let (message, hint) = match why.split_once("\n  hint: ") {
+            Some((message, hint)) => (message, Some(hint.to_owned())),
+            None => match why.rsplit_once("; check that ") {
+                Some((message, check)) => (message, Some(format!("check that {check}"))),
+                None => (why, None),
+            },
+        };
         Self { hint, ..Self::new(path, subject, Verdict::Failed, message) }
+    }
+
+    /// The same, with what to do about it where it does not say so itself.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: self.hint.or_else(|| Some(hint.into())), ..self }
     }
 
     /// The same, with what to do about it.

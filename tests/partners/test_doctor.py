@@ -54,6 +54,16 @@ def test_a_full_disk_and_a_network_that_is_off(tmp_path):
     found = doctor(config(tmp_path), within=["unshare", "--net"])
     assert of(found, "LSL")["verdict"] == "warning" and "known_peers" in of(found, "LSL")["hint"]
 
+def test_a_server_that_is_away_is_named_with_what_to_do(tmp_path):
+    away = f"http://127.0.0.1:{free_port()}"
+    (tmp_path / "token").write_text("x")
+    (tmp_path / "rules").mkdir()
+    # That each failure has a hint is asserted for all of them.
+    found = doctor(config(tmp_path, ask={"prometheus": {"url": away}}, provision={"targets": [
+        {"prometheus": {"url": away, "rules_directory": str(tmp_path / "rules")}}, {"grafana": {"url": away, "access": {"token_file": str(tmp_path / "token")}}}]}))
+    for path in ("ask.prometheus", "provision.targets[0].prometheus", "provision.targets[1].grafana"):
+        assert of(found, path)["verdict"] == "failed" and "check that it runs" in of(found, path)["hint"], found
+
 def test_a_configuration_with_mistakes_is_told_by_check(tmp_path):
     file = tmp_path / "wrong.yml"
     file.write_text("listne: 127.0.0.1:9612\n")
