@@ -113,6 +113,7 @@ measure: ## speed and memory of the whole program from outside, as the table in 
 	$(PYTHON) tests/bench/measure.py
 	$(PYTHON) tests/bench/alerts.py
 	$(PYTHON) tests/bench/alerts.py --share 120
+	$(PYTHON) tests/bench/report.py
 
 bench: ## speed of the parts
 	$(CARGO) bench --locked
