@@ -116,7 +116,7 @@ impl Names {
     }
 }
 
-/// Whether a program of this machine asks: over a loopback address, under a name of it, and not for somebody else, as a proxy does.
+/// Whether a program of this machine asks: over a loopback address, under a name of it, and not for another one, as a proxy does.
 fn is_of_this_machine(host: &str, headers: &HeaderMap, peer: IpAddr) -> bool {
     let local = |name: &str| match bare(name).parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),

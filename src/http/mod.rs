@@ -440,7 +440,7 @@ where
 /// The answer where there is nothing.
 fn nothing_there(path: &str) -> Reply {
     if path.starts_with("/api/") {
-        let why = format!("there is nothing at {path}; /api/v1/openapi.json lists what there is");
+        let why = format!("there is nothing at {path}; /api/v1/openapi.json lists every path");
         return reply::error(Form::Problem, StatusCode::NOT_FOUND, "not_found", &why);
     }
     reply::text(StatusCode::NOT_FOUND, "not found; / lists the pages\n")

@@ -99,7 +99,7 @@ impl History {
     /// Removes what is older than so many days from the file with its next write, and waits for that. Gives how many chunks went.
     ///
     /// # Errors
-    /// There is no file, it cannot be written, or somebody else waits for the same.
+    /// There is no file, it cannot be written, or another request waits for the same.
     pub fn forget(&self, days: u64) -> Result<u64, String> {
         if self.options.file.is_none() {
             return Err("the history is in memory alone, which has no more than an hour".to_owned());

@@ -438,7 +438,7 @@ impl<'h> Writer<'h> {
         self.fine();
     }
 
-    /// Removes what somebody wants to be removed before its time.
+    /// Removes what a request wants to be removed before its time.
     fn forget(&mut self) {
         let Some((keep, answer)) = self.history.forgetting.lock().take() else { return };
         let wanted = self.options.retention;

@@ -172,7 +172,7 @@ pub static SERVICE: &[Figure] = &[
 pub static REQUESTS: &[Figure] = &[
     figure(
         "requests_total",
-        "Requests since it was first heard of.",
+        "Requests since the first one.",
         Unit::None,
         Now(
             "label_replace(sum by (service) (neural_api_request_duration_seconds_count), 'group', '$1', 'service', '(.*)')",

@@ -491,7 +491,7 @@ pub(super) fn message(_: &mut SchemaGenerator) -> Json {
     let alert = json!({
         "type": "object", "required": ["status", "labels"],
         "properties": {
-            "status": {"enum": ["firing", "resolved"]}, "labels": labels(), "annotations": labels(),
+            "status": {"type": "string", "description": "`firing` or `resolved`."}, "labels": labels(), "annotations": labels(),
             "startsAt": {"type": "string", "format": "date-time"}, "endsAt": {"type": "string", "format": "date-time"},
             "fingerprint": {"type": "string"}
         }

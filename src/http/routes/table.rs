@@ -632,7 +632,7 @@ const RELOAD: &[Operation] = change!(
 const ACKNOWLEDGE: &[Operation] = change!(
     "acknowledgeIncident",
     "acknowledgeIncidentPut",
-    "Says that somebody looks after an incident.",
+    "Acknowledges an incident: it is being looked after.",
     &[json(shapes::one_incident)],
     WHO,
     &[303, 404, 409]
